@@ -1,0 +1,54 @@
+// out = w x + bias for few rows, as a session step has them: thread = column × ROWS rows, workgroup
+// (x, y) = columns × tile of rows, x in workgroup memory a block at a time.
+
+override WIDTH: u32;       // threads of a workgroup, one column each
+
+const BLOCK: u32 = 64u;
+var<workgroup> block: array<Rows, BLOCK>;
+
+// Feature k of ROWS rows from m on.
+fn load_rows(m: u32, k: u32) -> Rows {
+    var v = Rows(0.0);
+    for (var r = 0u; r < ROWS; r++) {
+        let at = x_at(m + r);
+        if (at != NONE) {
+            v = with_row(v, r, x[at + k]);
+        }
+    }
+    return v;
+}
+
+@compute @workgroup_size(WIDTH)
+fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3<u32>) {
+    let n = group.x * WIDTH + lane;
+    let column = min(n, N - 1u);           // threads past N still load and take part in barriers
+    let m = group.y * ROWS;
+
+    var sum = Rows(0.0);
+    for (var k = 0u; k < K; k += BLOCK) {
+        let size = min(BLOCK, K - k);
+        workgroupBarrier();
+        for (var i = lane; i < size; i += WIDTH) {
+            block[i] = load_rows(m, k + i);
+        }
+        workgroupBarrier();
+        var part = Rows(0.0);
+        var at = k * N + column;
+        var i = 0u;
+        for (; i + 4u <= size; i += 4u) {
+            part = fma(Rows(w[at]), block[i], part);
+            part = fma(Rows(w[at + N]), block[i + 1u], part);
+            part = fma(Rows(w[at + 2u * N]), block[i + 2u], part);
+            part = fma(Rows(w[at + 3u * N]), block[i + 3u], part);
+            at += 4u * N;
+        }
+        for (; i < size; i++) {
+            part = fma(Rows(w[at]), block[i], part);
+            at += N;
+        }
+        sum += part;
+    }
+    for (var r = 0u; r < ROWS; r++) {
+        store(m + r, n, row(sum, r));
+    }
+}

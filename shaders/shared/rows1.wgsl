@@ -1,0 +1,11 @@
+// A thread carries one row of the batch.
+alias Rows = f32;
+const ROWS: u32 = 1u;
+
+fn row(v: Rows, r: u32) -> f32 {
+    return v;
+}
+
+fn with_row(v: Rows, r: u32, value: f32) -> Rows {
+    return value;
+}

@@ -1,0 +1,11 @@
+// A thread carries four rows of the batch, one in each lane of a vec4.
+alias Rows = vec4<f32>;
+const ROWS: u32 = 4u;
+
+fn row(v: Rows, r: u32) -> f32 {
+    return v[r];
+}
+
+fn with_row(v: Rows, r: u32, value: f32) -> Rows {
+    return select(v, Rows(value), vec4<u32>(r) == vec4<u32>(0u, 1u, 2u, 3u));
+}

@@ -1,0 +1,45 @@
+// What every kernel of the fused step shares: the first bindings, and the block of a state that is held in
+// workgroup memory.
+//
+// State arrays are tiled by batch rows, [⌈B/ROWS⌉, H] of Rows, so that a thread loads and stores all its
+// rows as one value. Rows past B are computed and never leave the state arrays.
+//
+// The order of every recurrent sum, whatever the kernel and the tile: k in blocks of BLOCK, each block
+// summed in order by fma from 0, the blocks added in order. So a session and a sequence run give the same
+// bits.
+
+// Held against `kernels::step::Params`.
+struct StepParams {
+    batch: u32,      // B
+    tiles: u32,      // ⌈B/ROWS⌉
+    first: u32,      // time of the chunk's first step
+    y_step: u32,     // elements from a step to the next in y
+    y_row: u32,      // elements from a batch row to the next in y
+    unused0: u32,
+    unused1: u32,
+    unused2: u32,
+}
+
+// Held against `kernels::step::Index`. One entry of a table, chosen by dynamic offset.
+struct StepIndex {
+    t: u32,          // step within the chunk
+    unused0: u32,
+    unused1: u32,
+    unused2: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: StepParams;
+@group(0) @binding(1) var<uniform> index: StepIndex;
+@group(0) @binding(2) var<storage, read> xw: array<Rows>;      // [T, ⌈B/ROWS⌉, G·H], biases included
+@group(0) @binding(3) var<storage, read> w_hh: array<f32>;     // [H, G·H], transposed
+
+override HIDDEN: u32;      // H
+override WIDTH: u32;       // threads of a workgroup, one hidden unit each
+
+const BLOCK: u32 = 64u;
+var<workgroup> block: array<Rows, BLOCK>;
+
+// Index into xw of gate 0 of `unit`; the next gates follow at HIDDEN.
+fn projected(tile: u32, unit: u32, gates: u32) -> u32 {
+    return (index.t * params.tiles + tile) * gates * HIDDEN + unit;
+}

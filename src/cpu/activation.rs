@@ -1,0 +1,54 @@
+//! The activations, in the form the shaders have them (`shaders/shared/activation.wgsl`): clamped arguments,
+//! exact limits.
+
+/// 1 / (1 + exp(−x)).
+pub(super) fn sigmoid(x: f32) -> f32 {
+    if x < -87.0 { 0.0 } else { 1.0 / (1.0 + (-x.min(87.0)).exp()) }
+}
+
+/// tanh as x·p(x²)/q(x²), of degree 13/6; absolute error at most 4e-7.
+pub(super) fn tanh(x: f32) -> f32 {
+    const P: [f32; 7] = [
+        -2.760_768_4e-16,
+        2.000_187_9e-13,
+        -8.604_672e-11,
+        5.122_297e-8,
+        1.485_722_35e-5,
+        6.372_619_5e-4,
+        4.893_524_6e-3,
+    ];
+    const Q: [f32; 4] = [1.198_258_4e-6, 1.185_347_1e-4, 2.268_434_7e-3, 4.893_525e-3];
+    if x.abs() > 9.0 {
+        return x.signum();
+    }
+    let a = x.clamp(-7.998_811_7, 7.998_811_7);
+    let s = a * a;
+    let horner = |coefficients: &[f32]| coefficients.iter().fold(0.0, |sum, c| sum * s + c);
+    (a * horner(&P) / horner(&Q)).clamp(-1.0, 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_over_the_whole_range() {
+        for i in -200_000..=200_000 {
+            let x = i as f32 * 1e-4;
+            let exact = f64::from(x);
+            let error = (f64::from(tanh(x)) - exact.tanh()).abs();
+            assert!(error <= 4e-7, "tanh({x}) is off by {error:e}");
+            let error = (f64::from(sigmoid(x)) - 1.0 / (1.0 + (-exact).exp())).abs();
+            assert!(error <= 2e-7, "sigmoid({x}) is off by {error:e}");
+        }
+    }
+
+    #[test]
+    fn limits_are_exact() {
+        for x in [1e3, 1e20, f32::MAX, f32::INFINITY] {
+            assert_eq!((sigmoid(x), sigmoid(-x)), (1.0, 0.0));
+            assert_eq!((tanh(x), tanh(-x)), (1.0, -1.0));
+        }
+        assert_eq!((sigmoid(0.0), tanh(0.0)), (0.5, 0.0));
+    }
+}

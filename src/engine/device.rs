@@ -1,0 +1,195 @@
+//! A device: a GPU behind wgpu, the CPU path, or the reference.
+
+use std::sync::Arc;
+
+use super::run::{Engine, Options};
+use super::select::{Selector, rank};
+use crate::error::{Error, Result};
+use crate::gpu::{AdapterInfo, Context, adapters};
+use crate::model::Model;
+
+/// Something that runs models. Cheap to clone; clones share pipelines.
+#[derive(Debug, Clone)]
+pub struct Device(pub(super) Kind);
+
+#[derive(Debug, Clone)]
+pub(super) enum Kind {
+    Gpu(Arc<Context>),
+    Cpu,
+    Reference,
+}
+
+/// What a device is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DeviceInfo {
+    /// A GPU adapter, real or software.
+    Gpu(AdapterInfo),
+    /// The f32 path on the CPU.
+    Cpu,
+    /// The f64 reference.
+    Reference,
+}
+
+impl std::fmt::Display for DeviceInfo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Gpu(info) => f.write_str(&info.caps.device),
+            Self::Cpu => f.write_str("cpu"),
+            Self::Reference => f.write_str("reference"),
+        }
+    }
+}
+
+impl Device {
+    /// The CPU path.
+    pub fn cpu() -> Self {
+        Self(Kind::Cpu)
+    }
+
+    /// The f64 reference, slow on purpose.
+    pub fn reference() -> Self {
+        Self(Kind::Reference)
+    }
+
+    /// The caller's device and queue. The crate installs no callback on them and changes none of their
+    /// settings; errors of the device's own go where the caller sends them.
+    pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue) -> Self {
+        Self(Kind::Gpu(Arc::new(Context::from_wgpu(device, queue))))
+    }
+
+    /// The best GPU of the machine, else the CPU path; never a software driver.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where the best GPU cannot be opened.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn best() -> Result<Self> {
+        pollster::block_on(Self::best_async())
+    }
+
+    /// [`Device::best`], without blocking.
+    ///
+    /// # Errors
+    /// As [`Device::best`].
+    pub async fn best_async() -> Result<Self> {
+        // GL is asked last: where another API serves the same GPU it is the better one, and asking GL
+        // starts drivers that may print.
+        for backends in [&["vulkan", "metal", "dx12", "webgpu"][..], &["gl"]] {
+            let mut found = Vec::new();
+            for backend in backends {
+                found.extend(adapters(Some(backend)).await);
+            }
+            found.retain(|(info, _)| !info.software);
+            if let Some(best) = best_of(found) {
+                return Self::open(best).await;
+            }
+        }
+        Ok(Self::cpu())
+    }
+
+    /// The device that `selector` names: `auto` ([`Device::best`]), `cpu`, `reference`, an API (`vulkan`, `gl`,
+    /// `metal`, `dx12`), a part of an adapter's name, or both as `vulkan:llvmpipe`.
+    ///
+    /// # Errors
+    /// [`Error::NoDevice`], which lists what was found, and [`Error::Device`] where it cannot be opened.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn select(selector: &str) -> Result<Self> {
+        pollster::block_on(Self::select_async(selector))
+    }
+
+    /// [`Device::select`], without blocking.
+    ///
+    /// # Errors
+    /// As [`Device::select`].
+    pub async fn select_async(selector: &str) -> Result<Self> {
+        let (backend, name) = match Selector::parse(selector) {
+            Selector::Auto => return Self::best_async().await,
+            Selector::Cpu => return Ok(Self::cpu()),
+            Selector::Reference => return Ok(Self::reference()),
+            Selector::Adapter { backend, name } => (backend, name),
+        };
+        let mut found = adapters(backend).await;
+        found.retain(|(info, _)| info.name.to_lowercase().contains(&name));
+        match best_of(found) {
+            Some(best) => Self::open(best).await,
+            None => {
+                let all = adapters(None).await;
+                let found = all.into_iter().map(|(info, _)| info.caps.device).collect();
+                Err(Error::NoDevice { selector: selector.into(), found })
+            }
+        }
+    }
+
+    /// Every adapter that can compute, the CPU path and the reference.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn list() -> Vec<DeviceInfo> {
+        pollster::block_on(Self::list_async())
+    }
+
+    /// [`Device::list`], without blocking.
+    pub async fn list_async() -> Vec<DeviceInfo> {
+        let all = adapters(None).await.into_iter();
+        all.map(|(info, _)| DeviceInfo::Gpu(info)).chain([DeviceInfo::Cpu, DeviceInfo::Reference]).collect()
+    }
+
+    async fn open((info, adapter): (AdapterInfo, wgpu::Adapter)) -> Result<Self> {
+        Ok(Self(Kind::Gpu(Arc::new(Context::open(info, &adapter).await?))))
+    }
+
+    /// What this device is.
+    pub fn info(&self) -> DeviceInfo {
+        match &self.0 {
+            Kind::Gpu(context) => DeviceInfo::Gpu(context.info().clone()),
+            Kind::Cpu => DeviceInfo::Cpu,
+            Kind::Reference => DeviceInfo::Reference,
+        }
+    }
+
+    /// The number of pipelines compiled on this device so far; 0 on the CPU.
+    pub fn pipelines(&self) -> usize {
+        match &self.0 {
+            Kind::Gpu(context) => context.pipelines(),
+            Kind::Cpu | Kind::Reference => 0,
+        }
+    }
+
+    /// Makes `model` ready on this device.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for what no path runs, [`Error::TooLarge`] and [`Error::Device`] where the
+    /// weights do not fit.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn load(&self, model: &Model) -> Result<Engine> {
+        pollster::block_on(self.load_async(model))
+    }
+
+    /// [`Device::load`], without blocking.
+    ///
+    /// # Errors
+    /// As [`Device::load`].
+    pub async fn load_async(&self, model: &Model) -> Result<Engine> {
+        self.load_with_async(model, Options::default()).await
+    }
+
+    /// [`Device::load`] with options.
+    ///
+    /// # Errors
+    /// As [`Device::load`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn load_with(&self, model: &Model, options: Options) -> Result<Engine> {
+        pollster::block_on(self.load_with_async(model, options))
+    }
+
+    /// [`Device::load_with`], without blocking.
+    ///
+    /// # Errors
+    /// As [`Device::load`].
+    pub async fn load_with_async(&self, model: &Model, options: Options) -> Result<Engine> {
+        Engine::new(self.clone(), model, options).await
+    }
+}
+
+fn best_of(found: Vec<(AdapterInfo, wgpu::Adapter)>) -> Option<(AdapterInfo, wgpu::Adapter)> {
+    // max_by_key returns the last of equals; reversed, the first that the system names.
+    found.into_iter().rev().max_by_key(|(info, _)| rank(info))
+}

@@ -1,0 +1,257 @@
+//! An engine: a model made ready on a device, and the sequence run.
+
+use std::sync::{Arc, Mutex};
+
+use super::device::{Device, Kind};
+use super::gpu::GpuEngine;
+use super::session::Session;
+use crate::cpu;
+use crate::dims::Dims;
+use crate::error::Result;
+use crate::gpu::{Wait, lock};
+use crate::io::{Batch, Output, OutputShape, State, StepOutput};
+use crate::model::Model;
+use crate::reference;
+
+/// How an engine is made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Options {
+    /// Fills every array that a run must write with NaN before the run, so that an element which a kernel
+    /// forgets is seen. Costs an upload per run.
+    pub poison: bool,
+}
+
+impl Options {
+    /// Sets [`Options::poison`].
+    pub fn poison(mut self, poison: bool) -> Self {
+        self.poison = poison;
+        self
+    }
+}
+
+/// A model made ready on a device. Cheap to clone; clones share everything.
+///
+/// What a shape needs (kernels, buffers) is made at its first run and kept for the next.
+#[derive(Debug, Clone)]
+pub struct Engine(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    model: Model,
+    device: Device,
+    backend: Backend,
+}
+
+#[derive(Debug)]
+enum Backend {
+    Gpu(GpuEngine),
+    Cpu(CpuEngine),
+    Reference,
+}
+
+/// A packed network and scratch memory that runs take in turn.
+#[derive(Debug)]
+struct CpuEngine {
+    network: cpu::Network,
+    idle: Mutex<Vec<cpu::Scratch>>,
+}
+
+impl Engine {
+    pub(super) async fn new(device: Device, model: &Model, options: Options) -> Result<Self> {
+        model.check_runnable()?;
+        let backend = match &device.0 {
+            Kind::Gpu(context) => Backend::Gpu(GpuEngine::new(context.clone(), model, options.poison).await?),
+            Kind::Cpu => {
+                let network = cpu::Network::new(model);
+                Backend::Cpu(CpuEngine { network, idle: Mutex::default() })
+            }
+            Kind::Reference => Backend::Reference,
+        };
+        Ok(Self(Arc::new(Inner { model: model.clone(), device, backend })))
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Model {
+        &self.0.model
+    }
+
+    /// The device.
+    pub fn device(&self) -> &Device {
+        &self.0.device
+    }
+
+    /// In words, which kernels a run of `dims` uses.
+    ///
+    /// # Errors
+    /// What the planner refuses for this shape.
+    pub fn explain(&self, dims: Dims) -> Result<String> {
+        Ok(match &self.0.backend {
+            Backend::Gpu(engine) => engine.plan(&self.0.model, dims)?.to_string(),
+            Backend::Cpu(_) => "f32, row by row, one thread".into(),
+            Backend::Reference => "f64, from the equations".into(),
+        })
+    }
+
+    /// An output of the right size for [`Engine::run_into`].
+    ///
+    /// # Errors
+    /// [`crate::Error::Overflow`] where a product of sizes does not fit.
+    pub fn output(&self, dims: Dims) -> Result<Output> {
+        Ok(Output::zeros(&OutputShape::new(&self.0.model, dims)?))
+    }
+
+    /// Runs a batch: y of every step, the final states, and the readout.
+    ///
+    /// # Errors
+    /// A batch that does not fit the model, [`crate::Error::TooLarge`] where it does not fit the device,
+    /// [`crate::Error::Device`] where the device fails.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn run(&self, batch: &Batch<'_>) -> Result<Output> {
+        batch.check(&self.0.model)?;
+        let mut output = self.output(batch.dims())?;
+        self.run_into(batch, &mut output)?;
+        Ok(output)
+    }
+
+    /// [`Engine::run`] into `output`, which [`Engine::output`] made or an earlier run returned. After a shape's
+    /// first run this allocates nothing but what wgpu itself needs.
+    ///
+    /// # Errors
+    /// As [`Engine::run`], and [`crate::Error::Length`] where `output` does not fit. On an error `output` is
+    /// as it was.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn run_into(&self, batch: &Batch<'_>, output: &mut Output) -> Result<()> {
+        pollster::block_on(self.run_waiting(batch, output, Wait::Block))
+    }
+
+    /// [`Engine::run`], without blocking: the future polls the device when it is polled. On the CPU paths
+    /// it computes when first polled.
+    ///
+    /// # Errors
+    /// As [`Engine::run`].
+    pub async fn run_async(&self, batch: &Batch<'_>) -> Result<Output> {
+        batch.check(&self.0.model)?;
+        let mut output = self.output(batch.dims())?;
+        self.run_into_async(batch, &mut output).await?;
+        Ok(output)
+    }
+
+    /// [`Engine::run_into`], without blocking.
+    ///
+    /// # Errors
+    /// As [`Engine::run_into`].
+    pub async fn run_into_async(&self, batch: &Batch<'_>, output: &mut Output) -> Result<()> {
+        self.run_waiting(batch, output, Wait::Yield).await
+    }
+
+    async fn run_waiting(&self, batch: &Batch<'_>, output: &mut Output, wait: Wait) -> Result<()> {
+        let Inner { model, backend, .. } = &*self.0;
+        batch.check(model)?;
+        output.check(&OutputShape::new(model, batch.dims())?)?;
+        match backend {
+            Backend::Gpu(engine) => engine.run_into(model, batch, output, wait).await,
+            Backend::Cpu(engine) => {
+                let mut scratch = lock(&engine.idle).pop().unwrap_or_default();
+                let targets = cpu::Targets {
+                    h: &mut output.h_n,
+                    c: output.c_n.as_deref_mut().unwrap_or_default(),
+                    y: &mut output.y,
+                    out: output.out.as_deref_mut().unwrap_or_default(),
+                };
+                batch.initial_states(targets.h, targets.c);
+                engine.network.run(batch.x(), batch.dims(), &mut scratch, targets);
+                lock(&engine.idle).push(scratch);
+                Ok(())
+            }
+            Backend::Reference => {
+                let truth = reference::run(model, batch)?;
+                narrow(&truth.y, &mut output.y);
+                narrow(&truth.h_n, &mut output.h_n);
+                if let (Some(c_n), Some(c)) = (&mut output.c_n, &truth.c_n) {
+                    narrow(c, c_n);
+                }
+                if let (Some(to), Some(out)) = (&mut output.out, &truth.out) {
+                    narrow(out, to);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Opens a session of `streams` streams with zero states.
+    ///
+    /// # Errors
+    /// [`crate::Error::Zero`] for no stream, [`crate::Error::TooLarge`] where they do not fit the device.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn session(&self, streams: usize) -> Result<Session> {
+        pollster::block_on(self.session_async(streams))
+    }
+
+    /// [`Engine::session`], without blocking.
+    ///
+    /// # Errors
+    /// As [`Engine::session`].
+    pub async fn session_async(&self, streams: usize) -> Result<Session> {
+        Session::new(self.clone(), streams).await
+    }
+
+    pub(super) async fn stepper(&self, streams: usize) -> Result<Stepper> {
+        let Inner { model, backend, .. } = &*self.0;
+        OutputShape::new(model, Dims::new(streams, 1)?)?;
+        Ok(match backend {
+            Backend::Gpu(engine) => Stepper::Gpu(engine.session(model, streams).await?),
+            Backend::Cpu(_) => Stepper::Cpu(State::zeros(model, streams), cpu::Scratch::default()),
+            Backend::Reference => Stepper::Reference(State::zeros(model, streams)),
+        })
+    }
+
+    /// One step of `stepper`, which [`Engine::stepper`] of this engine made.
+    pub(super) async fn step(
+        &self,
+        stepper: &mut Stepper,
+        x: &[f32],
+        output: &mut StepOutput,
+        streams: usize,
+        wait: Wait,
+    ) -> Result<()> {
+        let dims = Dims { batch: streams, steps: 1 };
+        match (stepper, &self.0.backend) {
+            (Stepper::Gpu(session), _) => session.step_into(x, output, wait).await,
+            (Stepper::Cpu(state, scratch), Backend::Cpu(engine)) => {
+                let targets = cpu::Targets {
+                    h: &mut state.h,
+                    c: state.c.as_deref_mut().unwrap_or_default(),
+                    y: &mut output.y,
+                    out: output.out.as_deref_mut().unwrap_or_default(),
+                };
+                engine.network.run(x, dims, scratch, targets);
+                Ok(())
+            }
+            (Stepper::Cpu(..), _) => unreachable!("a CPU stepper comes from a CPU engine"),
+            (Stepper::Reference(state), _) => {
+                let (y, out) = reference::advance(&self.0.model, x, dims, state);
+                narrow(&y, &mut output.y);
+                if let (Some(to), Some(out)) = (&mut output.out, &out) {
+                    narrow(out, to);
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The backend of a session.
+#[derive(Debug)]
+pub(super) enum Stepper {
+    Gpu(super::gpu::GpuSession),
+    Cpu(State, cpu::Scratch),
+    Reference(State<f64>),
+}
+
+/// Rounds to f32.
+pub(super) fn narrow(from: &[f64], to: &mut [f32]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = *from as f32;
+    }
+}

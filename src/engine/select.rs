@@ -1,0 +1,69 @@
+//! Choosing a device by a few words.
+
+use crate::gpu::AdapterInfo;
+
+/// What a selector asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Selector {
+    /// The best GPU that is not software, else the CPU.
+    Auto,
+    /// The CPU path.
+    Cpu,
+    /// The f64 reference.
+    Reference,
+    /// An adapter, by API, by a part of its name in lower case, or both.
+    Adapter { backend: Option<&'static str>, name: String },
+}
+
+const BACKENDS: [&str; 5] = ["vulkan", "metal", "dx12", "gl", "webgpu"];
+
+impl Selector {
+    pub(super) fn parse(text: &str) -> Self {
+        let text = text.trim().to_lowercase();
+        match text.as_str() {
+            "" | "auto" => return Self::Auto,
+            "cpu" => return Self::Cpu,
+            "reference" => return Self::Reference,
+            _ => {}
+        }
+        let backend = |word: &str| BACKENDS.into_iter().find(|backend| *backend == word);
+        match text.split_once(':') {
+            Some((api, name)) if backend(api).is_some() => {
+                Self::Adapter { backend: backend(api), name: name.trim().into() }
+            }
+            _ => match backend(&text) {
+                Some(api) => Self::Adapter { backend: Some(api), name: String::new() },
+                None => Self::Adapter { backend: None, name: text },
+            },
+        }
+    }
+}
+
+/// How good an adapter is for `auto` and among several that match: real before software, discrete before
+/// integrated, and the APIs that were made for the system before GL.
+pub(super) fn rank(info: &AdapterInfo) -> (bool, u8, bool) {
+    let kind = match info.kind {
+        "discrete" => 3,
+        "integrated" => 2,
+        "virtual" => 1,
+        _ => 0,
+    };
+    (!info.software, kind, info.backend != "gl")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words() {
+        let adapter = |backend, name: &str| Selector::Adapter { backend, name: name.into() };
+        assert_eq!(Selector::parse("auto"), Selector::Auto);
+        assert_eq!(Selector::parse("CPU"), Selector::Cpu);
+        assert_eq!(Selector::parse("reference"), Selector::Reference);
+        assert_eq!(Selector::parse("vulkan"), adapter(Some("vulkan"), ""));
+        assert_eq!(Selector::parse("vulkan:llvmpipe"), adapter(Some("vulkan"), "llvmpipe"));
+        assert_eq!(Selector::parse("Radeon RX"), adapter(None, "radeon rx"));
+        assert_eq!(Selector::parse("what:ever"), adapter(None, "what:ever"));
+    }
+}

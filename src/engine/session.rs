@@ -1,0 +1,147 @@
+//! A session: B streams, one step at a time, their states on the device.
+
+use super::run::{Engine, Stepper, narrow};
+use crate::dims::check_len;
+use crate::error::Result;
+use crate::gpu::Wait;
+use crate::io::{State, StepOutput, check_states};
+
+/// B streams that advance together. What a session gives, step by step, is bit-identical to a sequence run
+/// of the same batch on the same device.
+#[derive(Debug)]
+pub struct Session {
+    engine: Engine,
+    streams: usize,
+    stepper: Stepper,
+}
+
+impl Session {
+    pub(super) async fn new(engine: Engine, streams: usize) -> Result<Self> {
+        let stepper = engine.stepper(streams).await?;
+        Ok(Self { engine, streams, stepper })
+    }
+
+    /// B, the number of streams.
+    pub fn streams(&self) -> usize {
+        self.streams
+    }
+
+    /// An output of the right size for [`Session::step_into`].
+    pub fn output(&self) -> StepOutput {
+        StepOutput::zeros(self.engine.model(), self.streams)
+    }
+
+    /// One step of every stream. `x`: `[B, I]`.
+    ///
+    /// # Errors
+    /// [`crate::Error::Length`] where x is not `[B, I]`, [`crate::Error::Device`] where the device fails.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn step(&mut self, x: &[f32]) -> Result<StepOutput> {
+        let mut output = self.output();
+        self.step_into(x, &mut output)?;
+        Ok(output)
+    }
+
+    /// [`Session::step`] into `output`, without allocating.
+    ///
+    /// # Errors
+    /// As [`Session::step`], and [`crate::Error::Length`] where `output` does not fit.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn step_into(&mut self, x: &[f32], output: &mut StepOutput) -> Result<()> {
+        pollster::block_on(self.step_waiting(x, output, Wait::Block))
+    }
+
+    /// [`Session::step`], without blocking.
+    ///
+    /// # Errors
+    /// As [`Session::step`].
+    pub async fn step_async(&mut self, x: &[f32]) -> Result<StepOutput> {
+        let mut output = self.output();
+        self.step_into_async(x, &mut output).await?;
+        Ok(output)
+    }
+
+    /// [`Session::step_into`], without blocking.
+    ///
+    /// # Errors
+    /// As [`Session::step_into`].
+    pub async fn step_into_async(&mut self, x: &[f32], output: &mut StepOutput) -> Result<()> {
+        self.step_waiting(x, output, Wait::Yield).await
+    }
+
+    async fn step_waiting(&mut self, x: &[f32], output: &mut StepOutput, wait: Wait) -> Result<()> {
+        let model = self.engine.model();
+        check_len("x [B, I]", &[self.streams, model.input()], x.len())?;
+        output.check(model, self.streams)?;
+        self.engine.step(&mut self.stepper, x, output, self.streams, wait).await
+    }
+
+    /// Sets every state to zero.
+    pub fn reset(&mut self) {
+        match &mut self.stepper {
+            Stepper::Gpu(session) => session.write_states(None, None),
+            Stepper::Cpu(own, _) => own.fill(0.0),
+            Stepper::Reference(own) => own.fill(0.0),
+        }
+    }
+
+    /// Replaces the states. h and c: `[L·D, B, H]`.
+    ///
+    /// # Errors
+    /// [`crate::Error::Length`] where a state does not fit, [`crate::Error::Unsupported`] for a c where the
+    /// cell has none, [`crate::Error::Mismatch`] for an LSTM without c.
+    pub fn set_state(&mut self, state: &State) -> Result<()> {
+        let model = self.engine.model();
+        check_states(model, self.streams, Some(&state.h), state.c.as_deref())?;
+        if model.cell().has_c() && state.c.is_none() {
+            return Err(crate::Error::Mismatch {
+                name: "c".into(),
+                reason: format!("the state of {} needs one", model.cell()),
+            });
+        }
+        match &mut self.stepper {
+            Stepper::Gpu(session) => session.write_states(Some(&state.h), state.c.as_deref()),
+            Stepper::Cpu(own, _) => own.clone_from(state),
+            Stepper::Reference(own) => {
+                let widen = |values: &[f32]| values.iter().map(|&v| f64::from(v)).collect();
+                *own = State { h: widen(&state.h), c: state.c.as_deref().map(widen) };
+            }
+        }
+        Ok(())
+    }
+
+    /// A copy of the states. h and c: `[L·D, B, H]`.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] where the device fails.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn state(&self) -> Result<State> {
+        pollster::block_on(self.state_waiting(Wait::Block))
+    }
+
+    /// [`Session::state`], without blocking.
+    ///
+    /// # Errors
+    /// As [`Session::state`].
+    pub async fn state_async(&self) -> Result<State> {
+        self.state_waiting(Wait::Yield).await
+    }
+
+    async fn state_waiting(&self, wait: Wait) -> Result<State> {
+        let mut state = State::zeros(self.engine.model(), self.streams);
+        match &self.stepper {
+            Stepper::Gpu(session) => {
+                let c = state.c.as_deref_mut().unwrap_or_default();
+                session.read_states(&mut state.h, c, wait).await?;
+            }
+            Stepper::Cpu(own, _) => state.clone_from(own),
+            Stepper::Reference(own) => {
+                narrow(&own.h, &mut state.h);
+                if let (Some(to), Some(c)) = (&mut state.c, &own.c) {
+                    narrow(c, to);
+                }
+            }
+        }
+        Ok(state)
+    }
+}

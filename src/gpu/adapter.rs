@@ -1,0 +1,120 @@
+//! Finding adapters, and saying what they are.
+
+use crate::error::{Error, Result};
+use crate::plan::Caps;
+
+/// What an adapter is, in words and numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdapterInfo {
+    /// The adapter's own name.
+    pub name: String,
+    /// The API: `vulkan`, `metal`, `dx12`, `gl` or `webgpu`.
+    pub backend: &'static str,
+    /// The driver and its version.
+    pub driver: String,
+    /// `discrete`, `integrated`, `virtual`, `software` or `other`.
+    pub kind: &'static str,
+    /// Whether it computes on the CPU.
+    pub software: bool,
+    /// What a plan depends on.
+    pub caps: Caps,
+    /// Whether shaders may use 16-bit floats.
+    pub shader_f16: bool,
+    /// Whether timestamps can be taken on the device.
+    pub timestamps: bool,
+    /// Subgroup sizes, smallest and largest, where there are subgroups.
+    pub subgroup: Option<(u32, u32)>,
+}
+
+impl AdapterInfo {
+    pub(super) fn new(info: &wgpu::AdapterInfo, limits: &wgpu::Limits, features: wgpu::Features) -> Self {
+        let backend = backend_name(info.backend);
+        let software = info.device_type == wgpu::DeviceType::Cpu;
+        let device = format!("{backend}: {}", info.name);
+        let driver = [info.driver.as_str(), info.driver_info.as_str()];
+        Self {
+            name: info.name.clone(),
+            backend,
+            driver: driver.iter().filter(|s| !s.is_empty()).copied().collect::<Vec<_>>().join(" "),
+            kind: match info.device_type {
+                wgpu::DeviceType::DiscreteGpu => "discrete",
+                wgpu::DeviceType::IntegratedGpu => "integrated",
+                wgpu::DeviceType::VirtualGpu => "virtual",
+                wgpu::DeviceType::Cpu => "software",
+                wgpu::DeviceType::Other => "other",
+            },
+            software,
+            caps: Caps {
+                device,
+                max_binding_bytes: limits.max_storage_buffer_binding_size,
+                max_buffer_bytes: limits.max_buffer_size,
+                max_storage_buffers: limits.max_storage_buffers_per_shader_stage,
+                max_workgroups: limits.max_compute_workgroups_per_dimension,
+                max_threads: limits
+                    .max_compute_invocations_per_workgroup
+                    .min(limits.max_compute_workgroup_size_x),
+                max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
+                max_iterations: software.then_some(Caps::SOFTWARE_ITERATIONS),
+            },
+            shader_f16: features.contains(wgpu::Features::SHADER_F16),
+            timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
+            subgroup: features
+                .contains(wgpu::Features::SUBGROUP)
+                .then_some((info.subgroup_min_size, info.subgroup_max_size)),
+        }
+    }
+}
+
+fn backend_name(backend: wgpu::Backend) -> &'static str {
+    match backend {
+        wgpu::Backend::Vulkan => "vulkan",
+        wgpu::Backend::Metal => "metal",
+        wgpu::Backend::Dx12 => "dx12",
+        wgpu::Backend::Gl => "gl",
+        wgpu::Backend::BrowserWebGpu => "webgpu",
+        wgpu::Backend::Noop => "noop",
+    }
+}
+
+/// Every adapter of the named API, or of all where `backend` is `None`, that can run compute shaders.
+pub async fn adapters(backend: Option<&str>) -> Vec<(AdapterInfo, wgpu::Adapter)> {
+    let backends = match backend {
+        None => wgpu::Backends::all(),
+        Some("vulkan") => wgpu::Backends::VULKAN,
+        Some("metal") => wgpu::Backends::METAL,
+        Some("dx12") => wgpu::Backends::DX12,
+        Some("gl") => wgpu::Backends::GL,
+        Some("webgpu") => wgpu::Backends::BROWSER_WEBGPU,
+        Some(_) => return Vec::new(),
+    };
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = backends;
+    descriptor.flags = wgpu::InstanceFlags::empty().with_env();
+    let instance = wgpu::Instance::new(descriptor);
+    let adapters = instance.enumerate_adapters(backends).await;
+    let compute = wgpu::DownlevelFlags::COMPUTE_SHADERS;
+    adapters
+        .into_iter()
+        .filter(|adapter| adapter.get_downlevel_capabilities().flags.contains(compute))
+        .map(|adapter| {
+            (AdapterInfo::new(&adapter.get_info(), &adapter.limits(), adapter.features()), adapter)
+        })
+        .collect()
+}
+
+/// Opens an adapter with all the limits it offers.
+///
+/// # Errors
+/// [`Error::Device`] with the driver's reason.
+pub(super) async fn open(info: &AdapterInfo, adapter: &wgpu::Adapter) -> Result<(wgpu::Device, wgpu::Queue)> {
+    let descriptor = wgpu::DeviceDescriptor {
+        label: Some("wgru.device"),
+        required_features: wgpu::Features::empty(),
+        required_limits: adapter.limits(),
+        ..Default::default()
+    };
+    adapter.request_device(&descriptor).await.map_err(|error| Error::Device {
+        device: info.caps.device.clone(),
+        reason: format!("cannot be opened: {error}"),
+    })
+}

@@ -1,0 +1,160 @@
+//! Recording and submitting a program, and moving arrays in and out of a workspace.
+
+use super::context::Context;
+use super::readback::Wait;
+use super::workspace::{Bound, BoundOp, Workspace};
+use crate::error::Result;
+use crate::program::{BufferId, Role, tile};
+
+/// Dispatches of one submission at the most. Drivers keep a record per dispatch, and an operating system may
+/// reset a device that is busy with one submission for seconds.
+const SUBMISSION: usize = 32_768;
+
+/// What a submission copies for the caller to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fetch {
+    /// y, then the readout.
+    Outputs,
+    /// Those, then every layer's final h and every layer's final c.
+    All,
+}
+
+impl Workspace {
+    /// Writes x, `[B, T, I]`, before anything that is submitted later.
+    pub fn write_x(&self, context: &Context, x: &[f32]) {
+        let buffer = &self.buffers[self.program.x];
+        context.queue.write_buffer(buffer, 0, bytemuck::cast_slice(x));
+    }
+
+    /// Writes the states that a run in `phase` starts from, `[L, B, H]`; zeros where `None`.
+    pub fn write_states(&mut self, context: &Context, phase: usize, h: Option<&[f32]>, c: Option<&[f32]>) {
+        let Self { program, buffers, tiled, .. } = self;
+        let (hidden, layers) = (program.hidden, program.states.len());
+        let len = program.dims.batch * hidden;
+        for (index, id) in program.state_arrays(phase).enumerate() {
+            let all = if index < layers { h } else { c };
+            match all {
+                Some(all) => tile(program.rows, hidden, &all[index % layers * len..][..len], tiled),
+                None => tiled.fill(0.0),
+            }
+            context.queue.write_buffer(&buffers[id], 0, bytemuck::cast_slice(tiled));
+        }
+    }
+
+    /// Fills every scratch and output array, and the h buffers that are not read first, with NaN. Does
+    /// nothing unless the workspace was made with poison.
+    fn poison(&self, context: &Context, phase: usize) {
+        let Some(poison) = &self.poison else { return };
+        let unread = self.program.states.iter().map(|state| state.h[1 - phase]);
+        let written = self.program.buffers.iter().enumerate();
+        let written = written.filter(|(_, b)| matches!(b.role, Role::Scratch | Role::Output));
+        for id in unread.chain(written.map(|(id, _)| id)) {
+            let bytes = self.program.buffers[id].elements * 4;
+            context.queue.write_buffer(&self.buffers[id], 0, &poison[..bytes]);
+        }
+    }
+
+    /// Submits the whole program on the states of `phase` (0 or 1), then copies what `fetch` names for
+    /// [`Workspace::read`]; returns the bytes to read.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] where the device has reported an error.
+    pub fn submit(&self, context: &Context, phase: usize, fetch: Fetch) -> Result<u64> {
+        context.check_fault()?;
+        self.poison(context, phase);
+        let mut encoder = self.record(context, phase);
+        let mut bytes = self.copy(&mut encoder, 0, self.program.output_arrays());
+        if fetch == Fetch::All {
+            let after = (phase + self.program.dims.steps) % 2;
+            bytes = self.copy(&mut encoder, bytes, self.program.state_arrays(after));
+        }
+        context.queue.submit([encoder.finish()]);
+        context.check_fault()?;
+        Ok(bytes)
+    }
+
+    /// Copies the states of `phase` without running anything; returns the bytes to read.
+    pub fn fetch_states(&self, context: &Context, phase: usize) -> u64 {
+        let mut encoder = self.encoder(context);
+        let bytes = self.copy(&mut encoder, 0, self.program.state_arrays(phase));
+        context.queue.submit([encoder.finish()]);
+        bytes
+    }
+
+    /// Records copies of `arrays` to the staging buffer, one after the other from `offset` on; returns where
+    /// they end.
+    fn copy(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        mut offset: u64,
+        arrays: impl Iterator<Item = BufferId>,
+    ) -> u64 {
+        for id in arrays {
+            let bytes = self.program.buffers[id].bytes();
+            encoder.copy_buffer_to_buffer(&self.buffers[id], 0, &self.staging.buffer, offset, bytes);
+            offset += bytes;
+        }
+        offset
+    }
+
+    /// Waits for the last submission and hands its copies to `read`, one after the other in one slice.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] where the device was lost or reported an error.
+    pub async fn read(
+        &self,
+        context: &Context,
+        bytes: u64,
+        wait: Wait,
+        read: impl FnOnce(&[f32]),
+    ) -> Result<()> {
+        self.staging.read(context, bytes, wait, read).await
+    }
+
+    /// Records every dispatch in one pass, and submits what is recorded whenever it fills a submission;
+    /// returns the encoder of the last.
+    fn record(&self, context: &Context, phase: usize) -> wgpu::CommandEncoder {
+        let mut dispatches = self.dispatches(phase).peekable();
+        loop {
+            let mut encoder = self.encoder(context);
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+                label: Some("wgru.pass"),
+                timestamp_writes: None,
+            });
+            for (bound, index) in dispatches.by_ref().take(SUBMISSION) {
+                pass.set_pipeline(&bound.pipeline.pipeline);
+                let offset = index.map(|t| t * self.index_stride);
+                pass.set_bind_group(0, &bound.bindings, offset.as_slice());
+                let [x, y, z] = bound.grid;
+                pass.dispatch_workgroups(x, y, z);
+            }
+            drop(pass);
+            if dispatches.peek().is_none() {
+                return encoder;
+            }
+            context.queue.submit([encoder.finish()]);
+        }
+    }
+
+    /// Every dispatch in order, with its step index where it has one.
+    fn dispatches(&self, phase: usize) -> impl Iterator<Item = (&Bound, Option<u32>)> {
+        self.ops.iter().flat_map(move |op| {
+            let (once, steps) = match op {
+                BoundOp::Once(bound) => (Some((bound, None)), None),
+                BoundOp::Steps { first, count, phases } => {
+                    let step = move |t: u32| {
+                        let bounds = &phases[(first + t as usize + phase) % 2];
+                        bounds.iter().map(move |bound| (bound, Some(t)))
+                    };
+                    (None, Some((0..*count).flat_map(step)))
+                }
+            };
+            once.into_iter().chain(steps.into_iter().flatten())
+        })
+    }
+
+    fn encoder(&self, context: &Context) -> wgpu::CommandEncoder {
+        let label = Some("wgru.encoder");
+        context.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label })
+    }
+}

@@ -1,0 +1,16 @@
+//! The only room that speaks wgpu: adapters, one context per device, pipelines, workspaces, execution and
+//! read-back. It runs programs and knows nothing of models.
+
+mod adapter;
+mod context;
+mod execute;
+mod pipeline;
+mod readback;
+mod workspace;
+
+pub use adapter::{AdapterInfo, adapters};
+pub use context::Context;
+pub(crate) use context::lock;
+pub use execute::Fetch;
+pub use readback::Wait;
+pub use workspace::{Constants, Workspace};

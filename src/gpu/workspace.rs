@@ -1,0 +1,248 @@
+//! A program made ready on a device: its buffers, bind groups and parameter tables. Made once per shape and
+//! used for every run of it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::context::Context;
+use super::pipeline::Pipeline;
+use super::readback::Staging;
+use crate::error::{Error, Result};
+use crate::kernels::{Access, Params, step};
+use crate::model::Constant;
+use crate::program::{BufferId, Dispatch, Op, Program, Role, check};
+
+/// A model's constants on a device, shared by every program of the model.
+#[derive(Debug)]
+pub struct Constants(HashMap<Constant, wgpu::Buffer>);
+
+impl Constants {
+    /// Uploads `constants`.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] where one exceeds a binding, [`Error::Device`] where the device refuses.
+    pub async fn upload(context: &Context, constants: Vec<(Constant, Vec<f32>)>) -> Result<Self> {
+        for (constant, data) in &constants {
+            context.caps().check_array(&format!("{constant:?}"), data.len() as u64 * 4)?;
+        }
+        let upload = || {
+            let buffers = constants.iter().map(|(constant, data)| {
+                let label = format!("wgru.constant.{constant:?}");
+                let usage = wgpu::BufferUsages::STORAGE;
+                (*constant, filled(&context.device, &label, usage, bytemuck::cast_slice(data)))
+            });
+            Self(buffers.collect())
+        };
+        context.checked("weights", upload).await
+    }
+}
+
+/// A buffer that holds `data` from the start.
+fn filled(device: &wgpu::Device, label: &str, usage: wgpu::BufferUsages, data: &[u8]) -> wgpu::Buffer {
+    let buffer = device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some(label),
+        size: data.len() as u64,
+        usage,
+        mapped_at_creation: true,
+    });
+    // A device that could not make the buffer has said so to the error scope around this call.
+    if let Ok(mut view) = buffer.get_mapped_range_mut(..) {
+        view.copy_from_slice(data);
+    }
+    buffer.unmap();
+    buffer
+}
+
+/// A dispatch with everything it binds.
+#[derive(Debug)]
+pub(super) struct Bound {
+    pub(super) pipeline: Arc<Pipeline>,
+    pub(super) bindings: wgpu::BindGroup,
+    pub(super) grid: [u32; 3],
+}
+
+#[derive(Debug)]
+pub(super) enum BoundOp {
+    Once(Bound),
+    Steps { first: usize, count: u32, phases: [Vec<Bound>; 2] },
+}
+
+/// A program with its buffers and bind groups.
+#[derive(Debug)]
+pub struct Workspace {
+    pub(super) program: Program,
+    pub(super) buffers: Vec<wgpu::Buffer>,
+    pub(super) ops: Vec<BoundOp>,
+    /// Bytes from an entry of the step index table to the next.
+    pub(super) index_stride: u32,
+    pub(super) staging: Staging,
+    /// One state array, `[⌈B/R⌉, H, R]`, on its way to the device.
+    pub(super) tiled: Vec<f32>,
+    /// As many bytes of NaN as the longest buffer but constants has, where runs are poisoned.
+    pub(super) poison: Option<Vec<u8>>,
+}
+
+impl Workspace {
+    /// Checks `program` and makes it ready. With `poison`, every array that a run must write is filled with
+    /// NaN before the run.
+    ///
+    /// # Errors
+    /// As [`check`]; [`Error::Device`] where memory runs out or the device refuses a pipeline.
+    pub async fn new(
+        context: &Context,
+        program: Program,
+        constants: &Constants,
+        poison: bool,
+    ) -> Result<Self> {
+        check(&program, context.caps())?;
+        let staging_bytes = Staging::bytes(&program);
+        let largest = context.caps().max_buffer_bytes;
+        context.caps().check("read-back of all outputs", staging_bytes, largest, "bytes in one buffer")?;
+        for buffer in &program.buffers {
+            if let Role::Constant(constant) = buffer.role {
+                if !constants.0.contains_key(&constant) {
+                    return Err(Error::Mismatch {
+                        name: buffer.name.clone(),
+                        reason: "not among the constants on the device".into(),
+                    });
+                }
+            }
+        }
+        let create = || Self::create(context, program, constants, poison);
+        context.checked("buffers and pipelines", create).await
+    }
+
+    fn create(context: &Context, program: Program, constants: &Constants, poison: bool) -> Self {
+        let device = &context.device;
+        let buffers: Vec<wgpu::Buffer> = program
+            .buffers
+            .iter()
+            .map(|buffer| match buffer.role {
+                Role::Constant(constant) => constants.0[&constant].clone(),
+                role => device.create_buffer(&wgpu::BufferDescriptor {
+                    label: Some(&format!("wgru.buffer.{}", buffer.name)),
+                    size: buffer.bytes(),
+                    usage: wgpu::BufferUsages::STORAGE
+                        | wgpu::BufferUsages::COPY_DST
+                        | match role {
+                            Role::State | Role::Output => wgpu::BufferUsages::COPY_SRC,
+                            _ => wgpu::BufferUsages::empty(),
+                        },
+                    mapped_at_creation: false,
+                }),
+            })
+            .collect();
+
+        let binder = Binder::new(context, &program, &buffers);
+        let ops = program
+            .ops
+            .iter()
+            .map(|op| match op {
+                Op::Once(dispatch) => BoundOp::Once(binder.bind(dispatch)),
+                Op::Steps { first, count, phases } => BoundOp::Steps {
+                    first: *first,
+                    count: *count,
+                    phases: [0, 1].map(|phase: usize| {
+                        phases[phase].iter().map(|dispatch| binder.bind(dispatch)).collect()
+                    }),
+                },
+            })
+            .collect();
+        let index_stride = binder.stride;
+        let working = program.buffers.iter().filter(|b| !matches!(b.role, Role::Constant(_)));
+        let largest = working.map(|b| b.elements * 4).max().unwrap_or(0);
+        let staging = Staging::new(device, &program);
+        let poison = poison.then(|| vec![0xff; largest]);
+        let tiled = vec![0.0; program.state_elements()];
+        Self { program, buffers, ops, index_stride, staging, tiled, poison }
+    }
+
+    /// The program.
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+}
+
+/// Lays out the uniform tables of a program and makes its bind groups.
+struct Binder<'a> {
+    context: &'a Context,
+    buffers: &'a [wgpu::Buffer],
+    params: Vec<Params>,
+    params_table: wgpu::Buffer,
+    index_table: wgpu::Buffer,
+    stride: u32,
+}
+
+impl<'a> Binder<'a> {
+    fn new(context: &'a Context, program: &Program, buffers: &'a [wgpu::Buffer]) -> Self {
+        let device = &context.device;
+        let alignment = device.limits().min_uniform_buffer_offset_alignment;
+        // No entry is longer than 64 bytes, which the alignment always is a multiple or divisor of.
+        let stride = alignment.max(64);
+
+        let mut params: Vec<Params> = Vec::new();
+        let mut longest = 1;
+        for op in &program.ops {
+            if let Op::Steps { count, .. } = op {
+                longest = longest.max(*count);
+            }
+        }
+        for dispatch in program.dispatches() {
+            if params.last() != Some(&dispatch.params) && !params.contains(&dispatch.params) {
+                params.push(dispatch.params);
+            }
+        }
+        let entries = params.iter().map(|params| params.bytes().to_vec());
+        let params_data = table(entries, params.len(), stride);
+        let entries = (0..longest).map(|t| bytemuck::bytes_of(&step::Index { t, unused: [0; 3] }).to_vec());
+        let index_data = table(entries, longest as usize, stride);
+        let uniform = wgpu::BufferUsages::UNIFORM;
+        let params_table = filled(device, "wgru.table.params", uniform, &params_data);
+        let index_table = filled(device, "wgru.table.steps", uniform, &index_data);
+        Self { context, buffers, params, params_table, index_table, stride }
+    }
+
+    fn bind(&self, dispatch: &Dispatch) -> Bound {
+        let Dispatch { kernel, params, buffers, grid } = dispatch;
+        let pipeline = self.context.pipeline(*kernel);
+        let slot = self.params.iter().position(|other| other == params).unwrap_or(0);
+        let mut storage = buffers.iter();
+        let entries: Vec<wgpu::BindGroupEntry<'_>> = kernel
+            .bindings()
+            .iter()
+            .map(|binding| {
+                let uniform = |buffer, offset: u64, size: u32| {
+                    let size = wgpu::BufferSize::new(u64::from(size));
+                    wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size })
+                };
+                let resource = match binding.access {
+                    Access::Params(size) => {
+                        uniform(&self.params_table, slot as u64 * u64::from(self.stride), size)
+                    }
+                    Access::StepIndex(size) => uniform(&self.index_table, 0, size),
+                    Access::Read | Access::ReadWrite => {
+                        let id: BufferId = storage.next().copied().unwrap_or(0);
+                        self.buffers[id].as_entire_binding()
+                    }
+                };
+                wgpu::BindGroupEntry { binding: binding.index, resource }
+            })
+            .collect();
+        let bindings = self.context.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(&format!("wgru.{}.bindings", kernel.name())),
+            layout: &pipeline.layout,
+            entries: &entries,
+        });
+        Bound { pipeline, bindings, grid: *grid }
+    }
+}
+
+/// Entries at multiples of `stride`.
+fn table(entries: impl Iterator<Item = Vec<u8>>, count: usize, stride: u32) -> Vec<u8> {
+    let stride = stride as usize;
+    let mut data = vec![0; count.max(1) * stride];
+    for (slot, entry) in data.chunks_exact_mut(stride).zip(entries) {
+        slot[..entry.len()].copy_from_slice(&entry);
+    }
+    data
+}

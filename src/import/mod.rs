@@ -1,0 +1,45 @@
+//! From a framework's files to a [`Model`], with a report of what was used, what was left over and what was
+//! decided on the way. This room alone knows other layouts than the crate's own.
+
+mod pytorch;
+mod tensors;
+
+pub use pytorch::PyTorch;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::error::Result;
+use crate::model::Model;
+
+/// A model and how it was read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Imported {
+    /// The model.
+    pub model: Model,
+    /// How it was read.
+    pub report: Report,
+}
+
+/// What an import used, left over and decided.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Tensors that are in the model, by full name.
+    pub used: Vec<String>,
+    /// Tensors of the file that are not.
+    pub left_over: Vec<String>,
+    /// What was decided, and from what: `cell GRU: weight_hh_l0 has 3·64 rows`.
+    pub decisions: Vec<String>,
+    /// The file's own metadata.
+    pub metadata: BTreeMap<String, String>,
+}
+
+impl Model {
+    /// Reads the recurrent stack of a PyTorch safetensors file; see [`PyTorch`] for options.
+    ///
+    /// # Errors
+    /// As [`PyTorch::read`].
+    pub fn from_pytorch(path: impl AsRef<Path>) -> Result<Imported> {
+        PyTorch::new().read(path)
+    }
+}

@@ -1,0 +1,235 @@
+//! What goes in and what comes out of a run: a [`Batch`] of sequences, an [`Output`] of sequences and
+//! final states. Plain slices and vectors, in the layouts a caller has them in.
+
+use crate::dims::{Dims, check_len, product};
+use crate::error::{Error, Result};
+use crate::model::{Model, ReadoutSteps};
+
+/// A batch of sequences, borrowed from the caller.
+#[derive(Debug, Clone, Copy)]
+pub struct Batch<'a> {
+    dims: Dims,
+    input: usize,
+    x: &'a [f32],
+    h0: Option<&'a [f32]>,
+    c0: Option<&'a [f32]>,
+}
+
+impl<'a> Batch<'a> {
+    /// `x`: `[B, T, I]`, row-major; `shape` is `[B, T, I]`.
+    ///
+    /// # Errors
+    /// A size of 0, or a length other than B·T·I.
+    pub fn new(x: &'a [f32], shape: [usize; 3]) -> Result<Self> {
+        let [batch, steps, input] = shape;
+        let dims = Dims::new(batch, steps)?;
+        crate::dims::at_least_one("I (input features)", input)?;
+        check_len("x", &shape, x.len())?;
+        Ok(Self { dims, input, x, h0: None, c0: None })
+    }
+
+    /// Initial hidden states, `[L·D, B, H]`; zeros where not given.
+    pub fn h0(mut self, h0: &'a [f32]) -> Self {
+        self.h0 = Some(h0);
+        self
+    }
+
+    /// Initial cell states of an LSTM, `[L·D, B, H]`; zeros where not given.
+    pub fn c0(mut self, c0: &'a [f32]) -> Self {
+        self.c0 = Some(c0);
+        self
+    }
+
+    /// B and T.
+    pub fn dims(&self) -> Dims {
+        self.dims
+    }
+
+    /// `[B, T, I]`.
+    pub fn x(&self) -> &'a [f32] {
+        self.x
+    }
+
+    /// Writes the initial states, `[L·D, B, H]`, zeros where the batch names none.
+    pub(crate) fn initial_states<T: From<f32> + Default>(&self, h: &mut [T], c: &mut [T]) {
+        for (to, from) in [(h, self.h0), (c, self.c0)] {
+            match from {
+                Some(from) => to.iter_mut().zip(from).for_each(|(to, &from)| *to = from.into()),
+                None => to.fill_with(T::default),
+            }
+        }
+    }
+
+    /// The initial h and c, where the batch names them.
+    pub(crate) fn states(&self) -> [Option<&'a [f32]>; 2] {
+        [self.h0, self.c0]
+    }
+
+    /// Holds the batch against the model it is to run through.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where I differs, [`Error::Length`] where a state is not `[L·D, B, H]`,
+    /// [`Error::Unsupported`] for a `c0` where the cell has none.
+    pub(crate) fn check(&self, model: &Model) -> Result<()> {
+        if self.input != model.input() {
+            let Dims { batch, steps } = self.dims;
+            return Err(Error::Shape {
+                name: "x [B, T, I]".into(),
+                expected: vec![batch, steps, model.input()],
+                got: vec![batch, steps, self.input],
+            });
+        }
+        check_states(model, self.dims.batch, self.h0, self.c0)
+    }
+}
+
+/// # Errors
+/// As [`Batch::check`], for states alone.
+pub(crate) fn check_states(model: &Model, batch: usize, h: Option<&[f32]>, c: Option<&[f32]>) -> Result<()> {
+    let shape = [model.states(), batch, model.hidden()];
+    if let Some(h) = h {
+        check_len("h0 [L·D, B, H]", &shape, h.len())?;
+    }
+    if let Some(c) = c {
+        if !model.cell().has_c() {
+            return Err(Error::Unsupported { what: format!("c0: {} has no cell state", model.cell()) });
+        }
+        check_len("c0 [L·D, B, H]", &shape, c.len())?;
+    }
+    Ok(())
+}
+
+/// The shapes of a run's outputs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutputShape {
+    /// `[B, T, D·H]`.
+    pub y: [usize; 3],
+    /// `[L·D, B, H]`, for h and, where the cell has one, c.
+    pub state: [usize; 3],
+    /// Whether there is a `c_n`.
+    pub has_c: bool,
+    /// `[B, T, O]` or `[B, O]`, where the model has a readout.
+    pub out: Option<Vec<usize>>,
+}
+
+impl OutputShape {
+    /// The shapes for `model` on `dims`.
+    ///
+    /// # Errors
+    /// [`Error::Overflow`] where a product of sizes does not fit.
+    pub fn new(model: &Model, dims: Dims) -> Result<Self> {
+        let Dims { batch, steps } = dims;
+        let shape = Self {
+            y: [batch, steps, model.output()],
+            state: [model.states(), batch, model.hidden()],
+            has_c: model.cell().has_c(),
+            out: model.readout().map(|readout| match readout.steps() {
+                ReadoutSteps::Every => vec![batch, steps, readout.outputs()],
+                ReadoutSteps::Last => vec![batch, readout.outputs()],
+            }),
+        };
+        product("y [B, T, D·H]", &shape.y)?;
+        product("h_n [L·D, B, H]", &shape.state)?;
+        if let Some(out) = &shape.out {
+            product("out [B, T, O]", out)?;
+        }
+        Ok(shape)
+    }
+}
+
+/// What a run returns, row-major. `T` is f32 for every engine and f64 for the reference.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Output<T = f32> {
+    /// The last layer's h at every step, `[B, T, D·H]`.
+    pub y: Vec<T>,
+    /// Every layer's final h, `[L·D, B, H]`.
+    pub h_n: Vec<T>,
+    /// Every layer's final c, `[L·D, B, H]`; LSTM only.
+    pub c_n: Option<Vec<T>>,
+    /// The readout, `[B, T, O]` or `[B, O]`; where the model has one.
+    pub out: Option<Vec<T>>,
+}
+
+impl<T: Copy + Default> Output<T> {
+    /// An output of the right size, all zero.
+    pub(crate) fn zeros(shape: &OutputShape) -> Self {
+        Self {
+            y: zeros(&shape.y),
+            h_n: zeros(&shape.state),
+            c_n: shape.has_c.then(|| zeros(&shape.state)),
+            out: shape.out.as_deref().map(zeros),
+        }
+    }
+
+    /// # Errors
+    /// [`Error::Length`] where a buffer does not have its shape's length.
+    pub(crate) fn check(&self, shape: &OutputShape) -> Result<()> {
+        let c_shape = if shape.has_c { &shape.state[..] } else { &[0] };
+        let out_shape = shape.out.as_deref().unwrap_or(&[0]);
+        check_len("y [B, T, D·H]", &shape.y, self.y.len())?;
+        check_len("h_n [L·D, B, H]", &shape.state, self.h_n.len())?;
+        check_len("c_n [L·D, B, H]", c_shape, self.c_n.as_ref().map_or(0, Vec::len))?;
+        check_len("out [B, T, O]", out_shape, self.out.as_ref().map_or(0, Vec::len))
+    }
+}
+
+fn zeros<T: Copy + Default>(shape: &[usize]) -> Vec<T> {
+    vec![T::default(); shape.iter().product()]
+}
+
+/// What one step of a session returns, row-major.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepOutput {
+    /// The last layer's h, `[B, D·H]`.
+    pub y: Vec<f32>,
+    /// The readout of this step, `[B, O]`; where the model has one.
+    pub out: Option<Vec<f32>>,
+}
+
+impl StepOutput {
+    /// A step's output of the right size for `streams` streams, all zero.
+    pub(crate) fn zeros(model: &Model, streams: usize) -> Self {
+        Self {
+            y: zeros(&[streams, model.output()]),
+            out: model.readout().map(|readout| zeros(&[streams, readout.outputs()])),
+        }
+    }
+
+    /// # Errors
+    /// [`Error::Length`] where a buffer does not have its shape's length.
+    pub(crate) fn check(&self, model: &Model, streams: usize) -> Result<()> {
+        let outputs = model.readout().map_or(0, |readout| readout.outputs());
+        check_len("y [B, D·H]", &[streams, model.output()], self.y.len())?;
+        check_len("out [B, O]", &[streams, outputs], self.out.as_ref().map_or(0, Vec::len))
+    }
+}
+
+/// The states of B streams: what a session carries from step to step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct State<T = f32> {
+    /// `[L·D, B, H]`.
+    pub h: Vec<T>,
+    /// `[L·D, B, H]`; LSTM only.
+    pub c: Option<Vec<T>>,
+}
+
+impl<T: Copy + Default> State<T> {
+    /// Zero states.
+    pub(crate) fn zeros(model: &Model, batch: usize) -> Self {
+        let shape = [model.states(), batch, model.hidden()];
+        Self { h: zeros(&shape), c: model.cell().has_c().then(|| zeros(&shape)) }
+    }
+
+    /// Sets every state to `value`.
+    pub(crate) fn fill(&mut self, value: T) {
+        self.h.fill(value);
+        self.c.iter_mut().for_each(|c| c.fill(value));
+    }
+
+    /// h and c of layer `index`; c is empty where the cell has none.
+    pub(crate) fn layer_mut(&mut self, index: usize, len: usize) -> (&mut [T], &mut [T]) {
+        let range = index * len..(index + 1) * len;
+        let c = self.c.as_mut().map_or(&mut [][..], |c| &mut c[range.clone()]);
+        (&mut self.h[range], c)
+    }
+}

@@ -1,0 +1,263 @@
+//! One file per shader: its text, its bindings, its parameters, its dispatch shape. Knows shapes, not models.
+//!
+//! A shader module is the plain concatenation of the files a [`Shader`] names; sizes are pipeline
+//! constants. `tests/shaders.rs` holds each Rust side against the shader by reflection.
+
+pub mod matmul;
+mod matmul_rows;
+mod matmul_tiled;
+pub mod step;
+mod step_gru_after;
+mod step_gru_before;
+mod step_lstm;
+mod step_rnn;
+
+use std::fmt;
+
+/// The tile of batch rows a thread of a row-tiled kernel carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Rows {
+    /// One row: nothing is wasted at B = 1.
+    One,
+    /// Four rows in a vec4: each weight that is loaded serves four rows.
+    Four,
+}
+
+impl Rows {
+    /// The number of rows.
+    pub fn count(self) -> u32 {
+        match self {
+            Self::One => 1,
+            Self::Four => 4,
+        }
+    }
+
+    fn source(self) -> &'static str {
+        match self {
+            Self::One => include_str!("../../shaders/shared/rows1.wgsl"),
+            Self::Four => include_str!("../../shaders/shared/rows4.wgsl"),
+        }
+    }
+}
+
+/// How a kernel reaches a binding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// The dispatch's parameters, of so many bytes.
+    Params(u32),
+    /// The step's entry in the index table, of so many bytes, by dynamic offset.
+    StepIndex(u32),
+    /// A storage buffer, read.
+    Read,
+    /// A storage buffer, read and written.
+    ReadWrite,
+}
+
+impl Access {
+    /// Whether it is a storage buffer.
+    pub fn is_storage(self) -> bool {
+        matches!(self, Self::Read | Self::ReadWrite)
+    }
+}
+
+/// One binding of group 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Binding {
+    /// Its number.
+    pub index: u32,
+    /// Its name in the shader.
+    pub name: &'static str,
+    /// How it is reached.
+    pub access: Access,
+}
+
+impl Binding {
+    const fn new(index: u32, name: &'static str, access: Access) -> Self {
+        Self { index, name, access }
+    }
+}
+
+/// A shader: files to put together, and the bindings they declare.
+struct Shader {
+    name: &'static str,
+    parts: &'static [&'static str],
+    bindings: &'static [Binding],
+}
+
+/// A kernel with every size that its pipeline is specialised for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kernel {
+    /// `out = w x + bias` for many rows.
+    MatmulTiled(matmul::Sizes),
+    /// `out = w x + bias` for few rows.
+    MatmulRows {
+        /// K and N.
+        sizes: matmul::Sizes,
+        /// Rows a thread carries.
+        rows: Rows,
+        /// Threads of a workgroup.
+        width: u32,
+    },
+    /// A fused step, or a part of one.
+    Step {
+        /// Which.
+        cell: step::StepCell,
+        /// H.
+        hidden: u32,
+        /// Rows a thread carries.
+        rows: Rows,
+        /// Threads of a workgroup.
+        width: u32,
+    },
+}
+
+impl Kernel {
+    fn shader(self) -> &'static Shader {
+        match self {
+            Self::MatmulTiled(_) => &matmul_tiled::SHADER,
+            Self::MatmulRows { .. } => &matmul_rows::SHADER,
+            Self::Step { cell, .. } => cell.shader(),
+        }
+    }
+
+    /// The shader file's name.
+    pub fn name(self) -> &'static str {
+        self.shader().name
+    }
+
+    /// The WGSL text.
+    pub fn source(self) -> String {
+        let rows = match self {
+            Self::MatmulTiled(_) => "",
+            Self::MatmulRows { rows, .. } | Self::Step { rows, .. } => rows.source(),
+        };
+        let mut text = rows.to_owned();
+        for part in self.shader().parts {
+            text.push_str(part);
+        }
+        text
+    }
+
+    /// The pipeline constants.
+    pub fn constants(self) -> Vec<(&'static str, f64)> {
+        match self {
+            Self::MatmulTiled(sizes) => sizes.constants().to_vec(),
+            Self::MatmulRows { sizes, width, .. } => {
+                let mut constants = sizes.constants().to_vec();
+                constants.push(("WIDTH", f64::from(width)));
+                constants
+            }
+            Self::Step { cell, hidden, width, .. } => {
+                let mut constants = vec![("HIDDEN", f64::from(hidden)), ("WIDTH", f64::from(width))];
+                constants.extend(cell.constant());
+                constants
+            }
+        }
+    }
+
+    /// The bindings of group 0, in order.
+    pub fn bindings(self) -> &'static [Binding] {
+        self.shader().bindings
+    }
+
+    /// Threads of one workgroup.
+    pub fn threads(self) -> u32 {
+        match self {
+            Self::MatmulTiled(_) => matmul_tiled::THREADS,
+            Self::MatmulRows { width, .. } | Self::Step { width, .. } => width,
+        }
+    }
+
+    /// Workgroups of a dispatch over `rows` rows: rows of x for a matmul, batch rows for a step.
+    pub fn grid(self, rows: u32) -> [u32; 3] {
+        match self {
+            Self::MatmulTiled(sizes) => matmul_tiled::grid(rows, sizes.n),
+            Self::MatmulRows { sizes, rows: tile, width } => matmul_rows::grid(rows, sizes.n, tile, width),
+            Self::Step { hidden, rows: tile, width, .. } => {
+                step::grid(hidden, rows.div_ceil(tile.count()), width)
+            }
+        }
+    }
+
+    /// The largest number of rows whose grid stays within `limit` workgroups a dimension.
+    pub fn most_rows(self, limit: u32) -> u32 {
+        let tile = match self {
+            Self::MatmulTiled(_) => matmul_tiled::TILE,
+            Self::MatmulRows { rows, .. } | Self::Step { rows, .. } => rows.count(),
+        };
+        limit.saturating_mul(tile)
+    }
+
+    /// Loop iterations of one thread, over all its loops.
+    pub fn iterations(self) -> u64 {
+        let blocks = |k: u32, width: u32| {
+            // Per block: itself, the loads, 16 quads of k, up to 3 single k.
+            u64::from(k.div_ceil(BLOCK)) * u64::from(1 + BLOCK.div_ceil(width) + 16 + 3)
+        };
+        match self {
+            Self::MatmulTiled(sizes) => matmul_tiled::iterations(sizes.k),
+            Self::MatmulRows { sizes, width, .. } => blocks(sizes.k, width),
+            Self::Step { hidden, width, .. } => blocks(hidden, width),
+        }
+    }
+
+    /// Bytes of workgroup memory.
+    pub fn workgroup_bytes(self) -> u32 {
+        match self {
+            Self::MatmulTiled(_) => matmul_tiled::WORKGROUP_BYTES,
+            Self::MatmulRows { rows, .. } | Self::Step { rows, .. } => BLOCK * rows.count() * 4,
+        }
+    }
+}
+
+impl fmt::Display for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.name())?;
+        match self {
+            Self::MatmulTiled(_) => Ok(()),
+            Self::MatmulRows { rows, width, .. } | Self::Step { rows, width, .. } => {
+                write!(f, " ({} row{} × {width} threads)", rows.count(), plural(rows.count()))
+            }
+        }
+    }
+}
+
+fn plural(count: u32) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
+
+/// k of one block of the reduction order, in every kernel.
+pub const BLOCK: u32 = 64;
+
+/// The parameters of one dispatch, as they lie in its uniform buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Params {
+    /// Of a matmul.
+    Matmul(matmul::Params),
+    /// Of a step.
+    Step(step::Params),
+}
+
+impl Params {
+    /// The bytes of the uniform buffer.
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Matmul(params) => bytemuck::bytes_of(params),
+            Self::Step(params) => bytemuck::bytes_of(params),
+        }
+    }
+
+    /// The elements of f32 that each storage binding of `kernel` must have, in binding order, for `steps`
+    /// entries of the step index.
+    pub fn extents(&self, kernel: Kernel, steps: u32) -> Vec<u64> {
+        match (self, kernel) {
+            (Self::Matmul(params), Kernel::MatmulTiled(sizes) | Kernel::MatmulRows { sizes, .. }) => {
+                params.extents(sizes).to_vec()
+            }
+            (Self::Step(params), Kernel::Step { cell, hidden, rows, .. }) => {
+                params.extents(cell, hidden, rows, steps)
+            }
+            _ => unreachable!("parameters of one kernel on another"),
+        }
+    }
+}

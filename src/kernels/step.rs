@@ -1,0 +1,127 @@
+//! What the step kernels share: one step of one layer, recurrent product, gates and state update fused.
+//!
+//! Thread = hidden unit × tile of batch rows × all gates. States are tiled by R batch rows,
+//! `[⌈B/R⌉, H, R]`, and double-buffered; `xw` is `[T, ⌈B/R⌉, G·H, R]` with the biases added that no product
+//! encloses.
+
+use bytemuck::{Pod, Zeroable};
+
+use super::{Access, Binding, Rows, Shader};
+use super::{step_gru_after, step_gru_before, step_lstm, step_rnn};
+
+/// `StepParams` of the shaders.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
+pub struct Params {
+    /// B.
+    pub batch: u32,
+    /// ⌈B/R⌉.
+    pub tiles: u32,
+    /// Time of the chunk's first step.
+    pub first: u32,
+    /// Elements of y from a step to the next.
+    pub y_step: u32,
+    /// Elements of y from a batch row to the next.
+    pub y_row: u32,
+    /// Fills the struct to a multiple of 16 bytes.
+    pub unused: [u32; 3],
+}
+
+/// `StepIndex` of the shaders: one entry of the table that a dynamic offset chooses from.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
+pub struct Index {
+    /// Step within the chunk.
+    pub t: u32,
+    /// Fills the struct to a multiple of 16 bytes.
+    pub unused: [u32; 3],
+}
+
+/// Which step, or part of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StepCell {
+    /// A GRU's whole step, reset after.
+    GruAfter {
+        /// z takes the candidate.
+        takes: bool,
+    },
+    /// A GRU's gates, reset before.
+    GruBeforeGates,
+    /// A GRU's candidate and update, reset before.
+    GruBeforeCandidate {
+        /// z takes the candidate.
+        takes: bool,
+    },
+    /// An LSTM's whole step.
+    Lstm,
+    /// An RNN's whole step.
+    Rnn {
+        /// relu, else tanh.
+        relu: bool,
+    },
+}
+
+impl StepCell {
+    pub(super) fn shader(self) -> &'static Shader {
+        match self {
+            Self::GruAfter { .. } => &step_gru_after::SHADER,
+            Self::GruBeforeGates => &step_gru_before::GATES,
+            Self::GruBeforeCandidate { .. } => &step_gru_before::CANDIDATE,
+            Self::Lstm => &step_lstm::SHADER,
+            Self::Rnn { .. } => &step_rnn::SHADER,
+        }
+    }
+
+    pub(super) fn constant(self) -> Option<(&'static str, f64)> {
+        let flag = |on: bool| f64::from(u8::from(on));
+        match self {
+            Self::GruAfter { takes } | Self::GruBeforeCandidate { takes } => Some(("TAKES", flag(takes))),
+            Self::Rnn { relu } => Some(("RELU", flag(relu))),
+            Self::GruBeforeGates | Self::Lstm => None,
+        }
+    }
+
+    /// G.
+    pub fn gates(self) -> u32 {
+        match self {
+            Self::GruAfter { .. } | Self::GruBeforeGates | Self::GruBeforeCandidate { .. } => 3,
+            Self::Lstm => 4,
+            Self::Rnn { .. } => 1,
+        }
+    }
+}
+
+impl Params {
+    /// Elements needed of each storage binding, in binding order.
+    pub(super) fn extents(&self, cell: StepCell, hidden: u32, rows: Rows, steps: u32) -> Vec<u64> {
+        let (hidden, gates) = (u64::from(hidden), u64::from(cell.gates()));
+        let state = u64::from(self.tiles) * hidden * u64::from(rows.count());
+        let last_step = u64::from(self.first) + u64::from(steps) - 1;
+        let extent_of = |name: &str| match name {
+            "xw" => u64::from(steps) * gates * state,
+            "w_hh" => hidden * gates * hidden,
+            "b_hn" => hidden,
+            "y" => {
+                last_step * u64::from(self.y_step)
+                    + u64::from(self.batch - 1) * u64::from(self.y_row)
+                    + hidden
+            }
+            _ => state,
+        };
+        let bindings = cell.shader().bindings.iter();
+        bindings.filter(|b| b.access.is_storage()).map(|b| extent_of(b.name)).collect()
+    }
+}
+
+/// The bindings every step kernel begins with.
+pub(super) const PARAMS: Binding = Binding::new(0, "params", Access::Params(size_of::<Params>() as u32));
+pub(super) const INDEX: Binding = Binding::new(1, "index", Access::StepIndex(size_of::<Index>() as u32));
+pub(super) const XW: Binding = Binding::new(2, "xw", Access::Read);
+pub(super) const W_HH: Binding = Binding::new(3, "w_hh", Access::Read);
+/// The binding of every kernel that stores a new h.
+pub(super) const Y: Binding = Binding::new(4, "y", Access::ReadWrite);
+
+/// Workgroups for `tiles` tiles of rows.
+pub(super) fn grid(hidden: u32, tiles: u32, width: u32) -> [u32; 3] {
+    [hidden.div_ceil(width), tiles, 1]
+}

@@ -1,0 +1,25 @@
+//! `step_gru_after`: a GRU step, reset after, in one dispatch.
+
+use super::step::{INDEX, PARAMS, W_HH, XW, Y};
+use super::{Access, Binding, Shader};
+
+pub(super) const SHADER: Shader = Shader {
+    name: "step_gru_after",
+    parts: &[
+        include_str!("../../shaders/shared/activation.wgsl"),
+        include_str!("../../shaders/shared/step.wgsl"),
+        include_str!("../../shaders/shared/store.wgsl"),
+        include_str!("../../shaders/shared/gru.wgsl"),
+        include_str!("../../shaders/step_gru_after.wgsl"),
+    ],
+    bindings: &[
+        PARAMS,
+        INDEX,
+        XW,
+        W_HH,
+        Y,
+        Binding::new(5, "b_hn", Access::Read),
+        Binding::new(6, "h_prev", Access::Read),
+        Binding::new(7, "h_next", Access::ReadWrite),
+    ],
+};

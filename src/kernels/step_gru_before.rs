@@ -1,0 +1,45 @@
+//! `step_gru_before_gates` and `step_gru_before_candidate`: a GRU step, reset before, in two dispatches, since
+//! the candidate's product needs r ⊙ h of every unit.
+
+use super::step::{INDEX, PARAMS, W_HH, XW, Y};
+use super::{Access, Binding, Shader};
+
+pub(super) const GATES: Shader = Shader {
+    name: "step_gru_before_gates",
+    parts: &[
+        include_str!("../../shaders/shared/activation.wgsl"),
+        include_str!("../../shaders/shared/step.wgsl"),
+        include_str!("../../shaders/step_gru_before_gates.wgsl"),
+    ],
+    bindings: &[
+        PARAMS,
+        INDEX,
+        XW,
+        W_HH,
+        Binding::new(5, "h_prev", Access::Read),
+        Binding::new(6, "rh", Access::ReadWrite),
+        Binding::new(7, "z", Access::ReadWrite),
+    ],
+};
+
+pub(super) const CANDIDATE: Shader = Shader {
+    name: "step_gru_before_candidate",
+    parts: &[
+        include_str!("../../shaders/shared/activation.wgsl"),
+        include_str!("../../shaders/shared/step.wgsl"),
+        include_str!("../../shaders/shared/store.wgsl"),
+        include_str!("../../shaders/shared/gru.wgsl"),
+        include_str!("../../shaders/step_gru_before_candidate.wgsl"),
+    ],
+    bindings: &[
+        PARAMS,
+        INDEX,
+        XW,
+        W_HH,
+        Y,
+        Binding::new(5, "rh", Access::Read),
+        Binding::new(6, "z", Access::Read),
+        Binding::new(7, "h_prev", Access::Read),
+        Binding::new(8, "h_next", Access::ReadWrite),
+    ],
+};

@@ -1,0 +1,42 @@
+//! Recurrent inference (GRU, LSTM, RNN) on every GPU that wgpu reaches, and on the CPU.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), wgru::Error> {
+//! let imported = wgru::Model::from_pytorch("model.safetensors")?;
+//! let device = wgru::Device::best()?; // a GPU, else the CPU path
+//! let engine = device.load(&imported.model)?;
+//!
+//! let x = vec![0.5; 8 * 100 * imported.model.input()]; // [B, T, I]
+//! let out = engine.run(&wgru::Batch::new(&x, [8, 100, imported.model.input()])?)?;
+//! println!("{} values of y, {} of h_n", out.y.len(), out.h_n.len());
+//!
+//! let mut session = engine.session(8)?; // 8 streams, their states on the device
+//! let y = session.step(&x[..8 * imported.model.input()])?.y;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The rooms of the crate, from the ground up, imports only downward: [`error`], [`dims`], [`dtype`] <
+//! [`model`] < [`io`] < [`kernels`], [`plan`], [`import`], [`mod@reference`], [`cpu`] < [`program`] < [`gpu`] <
+//! [`engine`]. `ARCHITECTURE.md` says what each is for.
+
+pub mod cpu;
+pub mod dims;
+pub mod dtype;
+pub mod engine;
+pub mod error;
+pub mod gpu;
+pub mod import;
+pub mod io;
+pub mod kernels;
+pub mod model;
+pub mod plan;
+pub mod program;
+pub mod reference;
+
+pub use dims::Dims;
+pub use engine::{Device, DeviceInfo, Engine, Options, Session};
+pub use error::{Error, Result};
+pub use import::{Imported, PyTorch};
+pub use io::{Batch, Output, State, StepOutput};
+pub use model::{Cell, Direction, Layer, Model, Readout, ReadoutSteps, Weights};

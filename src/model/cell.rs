@@ -1,0 +1,99 @@
+//! The cells and the conventions that change their numbers.
+//!
+//! ```text
+//! GRU   r = σ(W_r x + b_r + R_r h + c_r)                       reset gate
+//!       z = σ(W_z x + b_z + R_z h + c_z)                       update gate
+//!       n = tanh(W_n x + b_n + r ⊙ (R_n h + c_n))              Reset::After
+//!       n = tanh(W_n x + b_n + R_n (r ⊙ h) + c_n)              Reset::Before
+//!       h' = z ⊙ h + (1 − z) ⊙ n                               Update::Keeps
+//!       h' = (1 − z) ⊙ h + z ⊙ n                               Update::Takes
+//! LSTM  i, f, o = σ(·)   g = tanh(·)   c' = f ⊙ c + i ⊙ g   h' = o ⊙ tanh(c')
+//! RNN   h' = tanh or relu (W x + b + R h + c)
+//! ```
+//!
+//! GRU: Cho et al. 2014 (reset before, update takes). LSTM: Hochreiter and Schmidhuber 1997 with the
+//! forget gate of Gers et al. 2000. RNN: Elman 1990.
+
+use std::fmt;
+
+/// Where the reset gate acts in a GRU's candidate. There is no exact conversion between the two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reset {
+    /// On h, before the product: `R_n (r ⊙ h) + c_n`. The original definition, ONNX's default, old Keras.
+    Before,
+    /// On the product: `r ⊙ (R_n h + c_n)`. PyTorch, cuDNN, today's Keras.
+    After,
+}
+
+/// What a GRU's update gate z weighs. Negating the z rows of weights and biases converts one into the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Update {
+    /// z keeps the old state: `h' = z ⊙ h + (1 − z) ⊙ n`. PyTorch, cuDNN, ONNX, Keras.
+    Keeps,
+    /// z takes the new candidate: `h' = (1 − z) ⊙ h + z ⊙ n`. The original definition.
+    Takes,
+}
+
+/// The activation of a plain RNN.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RnnActivation {
+    /// Hyperbolic tangent.
+    Tanh,
+    /// max(0, x).
+    Relu,
+}
+
+/// A recurrent cell with its convention.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Cell {
+    /// Gated recurrent unit.
+    Gru {
+        /// Where r acts.
+        reset: Reset,
+        /// What z weighs.
+        update: Update,
+    },
+    /// Long short-term memory.
+    Lstm,
+    /// Plain (Elman) RNN.
+    Rnn {
+        /// Its activation.
+        activation: RnnActivation,
+    },
+}
+
+impl Cell {
+    /// PyTorch's and cuDNN's GRU: reset after, z keeps the old state.
+    pub const GRU: Self = Self::Gru { reset: Reset::After, update: Update::Keeps };
+    /// The GRU of Cho et al. 2014: reset before, z takes the candidate.
+    pub const ORIGINAL_GRU: Self = Self::Gru { reset: Reset::Before, update: Update::Takes };
+
+    /// G, the number of gates: row blocks of H in each weight matrix.
+    pub fn gates(self) -> usize {
+        match self {
+            Self::Gru { .. } => 3,
+            Self::Lstm => 4,
+            Self::Rnn { .. } => 1,
+        }
+    }
+
+    /// Whether the cell carries a cell state c beside h.
+    pub fn has_c(self) -> bool {
+        self == Self::Lstm
+    }
+}
+
+impl fmt::Display for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gru { reset, update } => {
+                let reset = if *reset == Reset::Before { "before" } else { "after" };
+                let update = if *update == Update::Keeps { "keeps" } else { "takes" };
+                write!(f, "GRU (reset {reset}, update {update})")
+            }
+            Self::Lstm => write!(f, "LSTM"),
+            Self::Rnn { activation: RnnActivation::Tanh } => write!(f, "RNN (tanh)"),
+            Self::Rnn { activation: RnnActivation::Relu } => write!(f, "RNN (relu)"),
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! A model's constants as every fast path reads them: matrices transposed, so that neighbouring units lie
+//! side by side, and biases added up where no product encloses them.
+
+use super::{Cell, Layer, Model, Reset};
+
+/// One of a model's constant arrays, in the layout the kernels read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Constant {
+    /// `w_ih` of a layer, transposed: `[I, G·H]`.
+    WIh(usize),
+    /// `w_hh` of a layer, transposed: `[H, G·H]`.
+    WHh(usize),
+    /// Every bias of a layer that no product encloses, `[G·H]`.
+    Bias(usize),
+    /// `c_n` of a GRU layer with reset after, `[H]`.
+    BHn(usize),
+    /// The readout's weight, transposed: `[D·H, O]`.
+    ReadoutW,
+    /// The readout's bias, `[O]`.
+    ReadoutB,
+}
+
+/// Every constant of `model`.
+pub fn constants(model: &Model) -> Vec<Constant> {
+    let mut all = Vec::new();
+    for (index, layer) in model.layers().iter().enumerate() {
+        all.extend([Constant::WIh(index), Constant::WHh(index), Constant::Bias(index)]);
+        if has_enclosed_bias(layer.cell()) {
+            all.push(Constant::BHn(index));
+        }
+    }
+    if model.readout().is_some() {
+        all.extend([Constant::ReadoutW, Constant::ReadoutB]);
+    }
+    all
+}
+
+/// Whether a product encloses a part of `b_hh`: c_n of a GRU with reset after.
+pub(crate) fn has_enclosed_bias(cell: Cell) -> bool {
+    matches!(cell, Cell::Gru { reset: Reset::After, .. })
+}
+
+/// One constant of `model`.
+pub fn pack(model: &Model, constant: Constant) -> Vec<f32> {
+    let weights = |layer: usize| &model.layers()[layer].weights()[0];
+    match constant {
+        Constant::WIh(layer) => transpose(&weights(layer).w_ih, model.layers()[layer].input()),
+        Constant::WHh(layer) => transpose(&weights(layer).w_hh, model.layers()[layer].hidden()),
+        Constant::Bias(layer) => bias(&model.layers()[layer]),
+        Constant::BHn(layer) => b_hn(&model.layers()[layer]),
+        Constant::ReadoutW => model.readout().map_or_else(Vec::new, |r| transpose(r.w(), r.input())),
+        Constant::ReadoutB => model
+            .readout()
+            .map_or_else(Vec::new, |r| r.b().map_or_else(|| vec![0.0; r.outputs()], <[f32]>::to_vec)),
+    }
+}
+
+/// `[rows, columns]` to `[columns, rows]`.
+fn transpose(w: &[f32], columns: usize) -> Vec<f32> {
+    let rows = w.len() / columns;
+    let mut out = Vec::with_capacity(w.len());
+    for column in 0..columns {
+        out.extend((0..rows).map(|row| w[row * columns + column]));
+    }
+    out
+}
+
+/// The biases that no product encloses: all but a GRU's c_n when reset is after.
+fn bias(layer: &Layer) -> Vec<f32> {
+    let (weights, hidden) = (&layer.weights()[0], layer.hidden());
+    let rows = layer.cell().gates() * hidden;
+    let mut bias = weights.b_ih.clone().unwrap_or_else(|| vec![0.0; rows]);
+    if let Some(b_hh) = &weights.b_hh {
+        let outside = if has_enclosed_bias(layer.cell()) { 2 * hidden } else { rows };
+        for (sum, b) in bias.iter_mut().zip(&b_hh[..outside]) {
+            *sum += b;
+        }
+    }
+    bias
+}
+
+/// c_n of a GRU.
+fn b_hn(layer: &Layer) -> Vec<f32> {
+    let hidden = layer.hidden();
+    match &layer.weights()[0].b_hh {
+        Some(b_hh) => b_hh[2 * hidden..].to_vec(),
+        None => vec![0.0; hidden],
+    }
+}

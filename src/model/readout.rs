@@ -1,0 +1,73 @@
+//! The dense layer after the recurrent stack: `out = W y + b` (Goodfellow et al. 2016, section 6.1).
+
+use super::check_finite;
+use crate::dims::{at_least_one, check_len};
+use crate::error::Result;
+
+/// Which steps the readout is applied to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ReadoutSteps {
+    /// Every step: `out` is `[B, T, O]`.
+    Every,
+    /// The last step only: `out` is `[B, O]`.
+    Last,
+}
+
+/// A dense readout of O outputs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Readout {
+    input: usize,
+    outputs: usize,
+    steps: ReadoutSteps,
+    w: Vec<f32>,
+    b: Option<Vec<f32>>,
+}
+
+impl Readout {
+    /// `w`: `[O, D·H]`, row-major; `b`: `[O]`. `input` is D·H of the last layer.
+    ///
+    /// # Errors
+    /// A size of 0, a slice of the wrong length, a value that is not finite.
+    pub fn new(
+        input: usize,
+        outputs: usize,
+        steps: ReadoutSteps,
+        w: Vec<f32>,
+        b: Option<Vec<f32>>,
+    ) -> Result<Self> {
+        at_least_one("readout input features", input)?;
+        at_least_one("O (readout outputs)", outputs)?;
+        check_len("readout weight", &[outputs, input], w.len())?;
+        check_finite("readout weight", &w)?;
+        if let Some(b) = &b {
+            check_len("readout bias", &[outputs], b.len())?;
+            check_finite("readout bias", b)?;
+        }
+        Ok(Self { input, outputs, steps, w, b })
+    }
+
+    /// D·H, the features it reads.
+    pub fn input(&self) -> usize {
+        self.input
+    }
+
+    /// O, the features it writes.
+    pub fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    /// The steps it is applied to.
+    pub fn steps(&self) -> ReadoutSteps {
+        self.steps
+    }
+
+    /// `[O, D·H]`.
+    pub fn w(&self) -> &[f32] {
+        &self.w
+    }
+
+    /// `[O]`.
+    pub fn b(&self) -> Option<&[f32]> {
+        self.b.as_deref()
+    }
+}

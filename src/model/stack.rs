@@ -1,0 +1,135 @@
+//! A stack of layers with an optional readout: the whole of what an engine computes.
+
+use std::fmt;
+
+use super::{Cell, Direction, Layer, Readout, ReadoutSteps};
+use crate::error::{Error, Result};
+
+/// Recurrent layers, the first on the input, each other on the one before it; then an optional readout.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Model {
+    layers: Vec<Layer>,
+    readout: Option<Readout>,
+}
+
+impl Model {
+    /// A stack of layers. All have the same cell, direction and H, since their states share one array
+    /// `[L·D, B, H]`.
+    ///
+    /// # Errors
+    /// No layer; a layer whose input is not the output of the one before; mixed cells, directions or H.
+    pub fn new(layers: Vec<Layer>) -> Result<Self> {
+        let Some(first) = layers.first() else {
+            return Err(Error::Zero { name: "L (layers)".into() });
+        };
+        for (index, pair) in layers.windows(2).enumerate() {
+            let (below, layer) = (&pair[0], &pair[1]);
+            let mismatch = |what: &str, expected: String, got: String| {
+                Err(Error::Mismatch {
+                    name: format!("{what} of layer {}", index + 1),
+                    reason: format!("expected {expected} as layer {index} has it, got {got}"),
+                })
+            };
+            if layer.cell() != first.cell() {
+                return mismatch("cell", first.cell().to_string(), layer.cell().to_string());
+            }
+            if layer.direction() != first.direction() {
+                let (want, got) = (first.direction(), layer.direction());
+                return mismatch("direction", want.to_string(), got.to_string());
+            }
+            if layer.hidden() != first.hidden() {
+                return mismatch("H", first.hidden().to_string(), layer.hidden().to_string());
+            }
+            if layer.input() != below.output() {
+                return mismatch("input", below.output().to_string(), layer.input().to_string());
+            }
+        }
+        Ok(Self { layers, readout: None })
+    }
+
+    /// Adds a readout after the last layer.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] where its input is not the last layer's D·H.
+    pub fn with_readout(mut self, readout: Readout) -> Result<Self> {
+        let output = self.output();
+        if readout.input() != output {
+            return Err(Error::Mismatch {
+                name: "readout".into(),
+                reason: format!("reads {} features, the stack gives {output}", readout.input()),
+            });
+        }
+        self.readout = Some(readout);
+        Ok(self)
+    }
+
+    /// Refuses what no path runs yet.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for a layer that is not forward.
+    pub(crate) fn check_runnable(&self) -> Result<()> {
+        match self.layers.iter().position(|layer| layer.direction() != Direction::Forward) {
+            Some(index) => Err(Error::Unsupported {
+                what: format!("layer {index} is {}: only forward layers run", self.layers[index].direction()),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// The layers, the one on the input first.
+    pub fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
+    /// The readout.
+    pub fn readout(&self) -> Option<&Readout> {
+        self.readout.as_ref()
+    }
+
+    /// The cell of every layer.
+    pub fn cell(&self) -> Cell {
+        self.layers[0].cell()
+    }
+
+    /// I, features of one step of input.
+    pub fn input(&self) -> usize {
+        self.layers[0].input()
+    }
+
+    /// H of every layer.
+    pub fn hidden(&self) -> usize {
+        self.layers[0].hidden()
+    }
+
+    /// D·H, features of one step of `y`.
+    pub fn output(&self) -> usize {
+        self.layers[0].output()
+    }
+
+    /// L·D, the number of states.
+    pub fn states(&self) -> usize {
+        self.layers.iter().map(|layer| layer.direction().count()).sum()
+    }
+}
+
+impl fmt::Display for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} {}→{}, {} layer{}",
+            self.cell(),
+            self.input(),
+            self.hidden(),
+            self.layers.len(),
+            if self.layers.len() == 1 { "" } else { "s" },
+        )?;
+        if let Some(readout) = &self.readout {
+            let steps = match readout.steps() {
+                ReadoutSteps::Every => "every step",
+                ReadoutSteps::Last => "the last step",
+            };
+            write!(f, ", readout of {} on {steps}", readout.outputs())?;
+        }
+        Ok(())
+    }
+}

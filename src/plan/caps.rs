@@ -1,0 +1,65 @@
+//! What a device allows, as plain numbers.
+
+use crate::error::{Error, Result};
+
+/// The limits of a device that a plan depends on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caps {
+    /// The device, as errors name it.
+    pub device: String,
+    /// Bytes of one storage binding.
+    pub max_binding_bytes: u64,
+    /// Bytes of one buffer.
+    pub max_buffer_bytes: u64,
+    /// Storage buffers of one kernel.
+    pub max_storage_buffers: u32,
+    /// Workgroups of one dispatch, per dimension.
+    pub max_workgroups: u32,
+    /// Threads of one workgroup.
+    pub max_threads: u32,
+    /// Bytes of workgroup memory.
+    pub max_workgroup_bytes: u32,
+    /// Loop iterations of one thread, where the driver cuts it off silently beyond some number.
+    pub max_iterations: Option<u64>,
+}
+
+impl Caps {
+    /// [`Caps::max_iterations`] of software drivers: Mesa's llvmpipe ends a thread after 65,535 iterations,
+    /// summed over all its loops, and says nothing.
+    pub const SOFTWARE_ITERATIONS: u64 = 60_000;
+
+    /// The limits that every WebGPU implementation guarantees.
+    pub fn webgpu_minimum() -> Self {
+        Self {
+            device: "a WebGPU device of the guaranteed limits".into(),
+            max_binding_bytes: 128 << 20,
+            max_buffer_bytes: 256 << 20,
+            max_storage_buffers: 8,
+            max_workgroups: 65_535,
+            max_threads: 256,
+            max_workgroup_bytes: 16_384,
+            max_iterations: None,
+        }
+    }
+
+    /// Bytes that one storage array may have: a binding, a buffer, and 32-bit element indices all bound it.
+    pub fn max_array_bytes(&self) -> u64 {
+        let indexable = u64::from(u32::MAX) * 4;
+        self.max_binding_bytes.min(self.max_buffer_bytes).min(indexable)
+    }
+
+    /// # Errors
+    /// [`Error::TooLarge`], naming `name` and both numbers, where an array of `bytes` does not fit.
+    pub(crate) fn check_array(&self, name: &str, bytes: u64) -> Result<()> {
+        self.check(name, bytes, self.max_array_bytes(), "bytes in one binding")
+    }
+
+    /// # Errors
+    /// [`Error::TooLarge`] where `needed` exceeds `limit`.
+    pub(crate) fn check(&self, name: &str, needed: u64, limit: u64, unit: &'static str) -> Result<()> {
+        if needed <= limit {
+            return Ok(());
+        }
+        Err(Error::TooLarge { name: name.into(), needed, limit, unit, device: self.device.clone() })
+    }
+}

@@ -1,0 +1,179 @@
+//! The planner.
+//!
+//! There is little to choose yet: how many batch rows a thread carries, which matmul, and how many steps
+//! are projected at a time. All choices keep the reduction order, so none of them changes a bit of the
+//! result (see `shaders/shared/step.wgsl`).
+
+use super::{Caps, LayerRecipe, Plan};
+use crate::dims::{Dims, product};
+use crate::error::{Error, Result};
+use crate::kernels::matmul::Sizes;
+use crate::kernels::step::StepCell;
+use crate::kernels::{Kernel, Rows};
+use crate::model::{Cell, Layer, Model, Readout, ReadoutSteps, Reset, RnnActivation, Update};
+
+/// Threads of a row-tiled workgroup: two warps or one wave, and within every device's limit.
+const WIDTH: u32 = 64;
+/// Rows from which the tiled matmul's 64-row tile is half full, and sharing its loads pays.
+const TILED_FROM_ROWS: usize = 32;
+/// Bytes of the projected input that are held at a time.
+const PROJECTION_BUDGET: u64 = 64 << 20;
+/// Steps of one chunk at the most: entries of the step index table.
+pub(crate) const MAX_CHUNK: usize = 4096;
+
+/// Chooses kernels for `model` on `dims` within `caps`.
+///
+/// # Errors
+/// [`Error::Unsupported`] for a layer that is not forward, [`Error::TooLarge`] and [`Error::Overflow`]
+/// where not even one step fits the device.
+pub fn plan(model: &Model, dims: Dims, caps: &Caps) -> Result<Plan> {
+    model.check_runnable()?;
+    let rows = if dims.batch == 1 { Rows::One } else { Rows::Four };
+    let layers = model
+        .layers()
+        .iter()
+        .map(|layer| layer_recipe(layer, dims, rows, caps))
+        .collect::<Result<Vec<_>>>()?;
+    let readout = model.readout().map(|readout| readout_kernel(readout, dims, caps)).transpose()?;
+    Ok(Plan { dims, rows, layers, readout })
+}
+
+fn layer_recipe(layer: &Layer, dims: Dims, rows: Rows, caps: &Caps) -> Result<LayerRecipe> {
+    let hidden = size("H", layer.hidden())?;
+    let columns = product("G·H", &[layer.cell().gates(), layer.hidden()])?;
+    let width = width(hidden, caps);
+    let step: Vec<Kernel> =
+        step_cells(layer.cell()).iter().map(|&cell| Kernel::Step { cell, hidden, rows, width }).collect();
+
+    let tile = rows.count() as usize;
+    let padded = product("B rounded up to a tile of rows", &[dims.batch.div_ceil(tile), tile])?;
+    caps.check("B (batch)", padded as u64, u64::from(step[0].most_rows(caps.max_workgroups)), "rows")?;
+    let step_bytes = product("B·G·H", &[padded, columns, 4])? as u64;
+    caps.check_array("one step of the projected input, B·G·H", step_bytes)?;
+
+    let sizes = Sizes { k: size("I", layer.input())?, n: size("G·H", columns)? };
+    let projection = matmul(sizes, padded.saturating_mul(dims.steps), rows, caps);
+    let by_memory = PROJECTION_BUDGET.min(caps.max_array_bytes()) / step_bytes;
+    let by_grid = projection.most_rows(caps.max_workgroups) as usize / padded;
+    let chunk = (by_memory as usize).min(by_grid).clamp(1, MAX_CHUNK).min(dims.steps);
+    Ok(LayerRecipe { projection, step, chunk })
+}
+
+/// The dispatches of one step.
+fn step_cells(cell: Cell) -> Vec<StepCell> {
+    match cell {
+        Cell::Gru { reset: Reset::After, update } => {
+            vec![StepCell::GruAfter { takes: update == Update::Takes }]
+        }
+        Cell::Gru { reset: Reset::Before, update } => {
+            let takes = update == Update::Takes;
+            vec![StepCell::GruBeforeGates, StepCell::GruBeforeCandidate { takes }]
+        }
+        Cell::Lstm => vec![StepCell::Lstm],
+        Cell::Rnn { activation } => vec![StepCell::Rnn { relu: activation == RnnActivation::Relu }],
+    }
+}
+
+fn readout_kernel(readout: &Readout, dims: Dims, caps: &Caps) -> Result<Kernel> {
+    let sizes = Sizes { k: size("D·H", readout.input())?, n: size("O", readout.outputs())? };
+    let steps = match readout.steps() {
+        ReadoutSteps::Every => dims.steps,
+        ReadoutSteps::Last => 1,
+    };
+    let rows = product("rows of the readout, B·T", &[dims.batch, steps])?;
+    let tile = if dims.batch == 1 { Rows::One } else { Rows::Four };
+    let kernel = matmul(sizes, rows, tile, caps);
+    let most = u64::from(kernel.most_rows(caps.max_workgroups));
+    caps.check("rows of the readout, B·T", rows as u64, most, "rows")?;
+    Ok(kernel)
+}
+
+fn matmul(sizes: Sizes, rows: usize, tile: Rows, caps: &Caps) -> Kernel {
+    let tiled = Kernel::MatmulTiled(sizes);
+    let fits = tiled.threads() <= caps.max_threads && tiled.workgroup_bytes() <= caps.max_workgroup_bytes;
+    if fits && rows >= TILED_FROM_ROWS {
+        tiled
+    } else {
+        Kernel::MatmulRows { sizes, rows: tile, width: width(sizes.n, caps) }
+    }
+}
+
+/// Threads of a row-tiled workgroup: no more than there are columns, rounded up to a power of two.
+fn width(columns: u32, caps: &Caps) -> u32 {
+    WIDTH.min(caps.max_threads).min(columns.next_power_of_two())
+}
+
+/// A size as the shaders count it.
+fn size(name: &str, value: usize) -> Result<u32> {
+    // Half the range, so that rounding up to a power of two or a tile cannot overflow.
+    match u32::try_from(value) {
+        Ok(size) if size <= u32::MAX / 2 => Ok(size),
+        _ => Err(Error::Overflow { name: format!("{name} as a 32-bit size"), factors: vec![value] }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Direction, Weights};
+
+    fn gru(input: usize, hidden: usize, cell: Cell) -> Model {
+        let rows = cell.gates() * hidden;
+        let weights =
+            Weights { w_ih: vec![0.5; rows * input], w_hh: vec![0.5; rows * hidden], b_ih: None, b_hh: None };
+        let layer = Layer::new(cell, Direction::Forward, input, hidden, vec![weights]).unwrap();
+        Model::new(vec![layer]).unwrap()
+    }
+
+    #[test]
+    fn a_sequence_of_one_row_and_of_many() {
+        let caps = Caps::webgpu_minimum();
+        let model = gru(8, 16, Cell::GRU);
+        let one = plan(&model, Dims::new(1, 5).unwrap(), &caps).unwrap();
+        let sizes = Sizes { k: 8, n: 48 };
+        let cell = StepCell::GruAfter { takes: false };
+        assert_eq!(
+            one.layers,
+            [LayerRecipe {
+                projection: Kernel::MatmulRows { sizes, rows: Rows::One, width: 64 },
+                step: vec![Kernel::Step { cell, hidden: 16, rows: Rows::One, width: 16 }],
+                chunk: 5,
+            }]
+        );
+        let many = plan(&model, Dims::new(33, 5).unwrap(), &caps).unwrap();
+        assert_eq!(many.tiles(), 9);
+        assert_eq!(
+            many.layers,
+            [LayerRecipe {
+                projection: Kernel::MatmulTiled(sizes),
+                step: vec![Kernel::Step { cell, hidden: 16, rows: Rows::Four, width: 16 }],
+                chunk: 5,
+            }]
+        );
+        assert_eq!(many.to_string(), "layer 0: matmul_tiled, then 5 × step_gru_after (4 rows × 16 threads)");
+    }
+
+    #[test]
+    fn reset_before_takes_two_dispatches() {
+        let model = gru(3, 3, Cell::ORIGINAL_GRU);
+        let plan = plan(&model, Dims::new(1, 1).unwrap(), &Caps::webgpu_minimum()).unwrap();
+        let cells: Vec<&str> = plan.layers[0].step.iter().map(|kernel| kernel.name()).collect();
+        assert_eq!(cells, ["step_gru_before_gates", "step_gru_before_candidate"]);
+    }
+
+    #[test]
+    fn long_sequences_are_projected_in_chunks_and_too_large_ones_refused() {
+        let caps = Caps::webgpu_minimum();
+        let model = gru(1, 64, Cell::GRU);
+        let long = plan(&model, Dims::new(512, 100_000).unwrap(), &caps).unwrap();
+        // 64 MiB / (512 rows · 192 columns · 4 bytes)
+        assert_eq!(long.layers[0].chunk, 170);
+        let narrow = plan(&model, Dims::new(1, 100_000).unwrap(), &caps).unwrap();
+        assert_eq!(narrow.layers[0].chunk, MAX_CHUNK);
+
+        let error = plan(&model, Dims::new(300_000, 1).unwrap(), &caps).unwrap_err();
+        assert!(matches!(error, Error::TooLarge { needed: 300_000, limit: 262_140, .. }), "{error}");
+        let error = plan(&model, Dims::new(usize::MAX / 2, 1).unwrap(), &caps).unwrap_err();
+        assert!(matches!(error, Error::TooLarge { .. } | Error::Overflow { .. }), "{error}");
+    }
+}

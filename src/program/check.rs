@@ -1,0 +1,138 @@
+//! Holding a program against a device's limits and against itself, before anything is allocated.
+
+use super::{Dispatch, Op, Program};
+use crate::error::{Error, Result};
+use crate::kernels::Access;
+use crate::plan::Caps;
+
+/// Checks every buffer against `caps`, and of every dispatch: that its grid and bindings are within `caps`,
+/// that each buffer is as long as the kernel reaches, and that no buffer it writes is bound twice.
+///
+/// # Errors
+/// [`Error::TooLarge`] for what exceeds the device; [`Error::Mismatch`] for a program that contradicts
+/// itself, which no caller can bring about.
+pub fn check(program: &Program, caps: &Caps) -> Result<()> {
+    for buffer in &program.buffers {
+        caps.check_array(&format!("{} {:?}", buffer.name, program.dims), buffer.bytes())?;
+    }
+    for op in &program.ops {
+        match op {
+            Op::Once(dispatch) => check_dispatch(program, dispatch, 1, caps)?,
+            Op::Steps { count, phases, .. } => {
+                for dispatch in phases.iter().flatten() {
+                    check_dispatch(program, dispatch, *count, caps)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_dispatch(program: &Program, dispatch: &Dispatch, steps: u32, caps: &Caps) -> Result<()> {
+    let Dispatch { kernel, params, buffers, grid } = dispatch;
+    let name = kernel.name();
+    let largest = grid.iter().copied().max().unwrap_or(0);
+    caps.check(name, u64::from(largest), u64::from(caps.max_workgroups), "workgroups in a dimension")?;
+    caps.check(name, u64::from(kernel.threads()), u64::from(caps.max_threads), "threads in a workgroup")?;
+    let memory = u64::from(kernel.workgroup_bytes());
+    caps.check(name, memory, u64::from(caps.max_workgroup_bytes), "bytes of workgroup memory")?;
+    if let Some(most) = caps.max_iterations {
+        caps.check(name, kernel.iterations(), most, "loop iterations of a thread")?;
+    }
+    caps.check(name, buffers.len() as u64, u64::from(caps.max_storage_buffers), "storage buffers")?;
+
+    let storage: Vec<_> = kernel.bindings().iter().filter(|b| b.access.is_storage()).collect();
+    let extents = params.extents(*kernel, steps);
+    let mismatch =
+        |binding: &str, reason: String| Err(Error::Mismatch { name: format!("{binding} of {name}"), reason });
+    if storage.len() != buffers.len() || extents.len() != buffers.len() {
+        let reason = format!("{} storage bindings, {} buffers", storage.len(), buffers.len());
+        return mismatch("bindings", reason);
+    }
+    for ((binding, &id), extent) in storage.iter().zip(buffers).zip(extents) {
+        let buffer = &program.buffers[id];
+        if (buffer.elements as u64) < extent {
+            let reason = format!("reaches {extent} elements, {} has {}", buffer.name, buffer.elements);
+            return mismatch(binding.name, reason);
+        }
+        let bound = buffers.iter().filter(|&&other| other == id).count();
+        if binding.access == Access::ReadWrite && bound > 1 {
+            return mismatch(binding.name, format!("{} is written and bound twice", buffer.name));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dims::Dims;
+    use crate::kernels::Params;
+    use crate::model::{Cell, Direction, Layer, Model, Weights};
+    use crate::plan::plan;
+    use crate::program::lower;
+
+    fn program(cell: Cell, dims: Dims, caps: &Caps) -> Program {
+        let (input, hidden) = (5, 7);
+        let rows = cell.gates() * hidden;
+        let layer = |input| {
+            let w_ih = vec![0.5; rows * input];
+            let weights = Weights { w_ih, w_hh: vec![0.5; rows * hidden], b_ih: None, b_hh: None };
+            Layer::new(cell, Direction::Forward, input, hidden, vec![weights]).unwrap()
+        };
+        let model = Model::new(vec![layer(input), layer(hidden), layer(hidden)]).unwrap();
+        let plan = plan(&model, dims, caps).unwrap();
+        lower(&model, &plan).unwrap()
+    }
+
+    #[test]
+    fn programs_of_every_cell_pass() {
+        let caps = Caps::webgpu_minimum();
+        for cell in [Cell::GRU, Cell::ORIGINAL_GRU, Cell::Lstm] {
+            for (batch, steps) in [(1, 1), (3, 5), (66, 5000)] {
+                let dims = Dims::new(batch, steps).unwrap();
+                check(&program(cell, dims, &caps), &caps).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn a_buffer_one_element_short_is_found() {
+        let caps = Caps::webgpu_minimum();
+        let good = program(Cell::Lstm, Dims::new(3, 5).unwrap(), &caps);
+        for id in 0..good.buffers.len() {
+            let mut bad = good.clone();
+            bad.buffers[id].elements -= 1;
+            let error = check(&bad, &caps).expect_err(&good.buffers[id].name);
+            assert!(matches!(error, Error::Mismatch { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn writing_what_is_read_and_reaching_too_far_are_found() {
+        let caps = Caps::webgpu_minimum();
+        let mut program = program(Cell::GRU, Dims::new(3, 5).unwrap(), &caps);
+        let Op::Steps { phases, .. } = &mut program.ops[1] else { panic!("the second op is the steps") };
+        let dispatch = phases[0][0].clone();
+        phases[0][0].buffers[5] = dispatch.buffers[4];
+        let error = check(&program, &caps).unwrap_err();
+        assert!(error.to_string().contains("bound twice"), "{error}");
+
+        let Op::Steps { phases, .. } = &mut program.ops[1] else { panic!("the second op is the steps") };
+        phases[0][0] = dispatch;
+        let Params::Step(params) = &mut phases[1][0].params else { panic!("a step") };
+        params.first = 1000;
+        let error = check(&program, &caps).unwrap_err();
+        assert!(error.to_string().contains("reaches"), "{error}");
+    }
+
+    #[test]
+    fn what_exceeds_the_device_is_named_with_its_numbers() {
+        let caps = Caps::webgpu_minimum();
+        let program = program(Cell::GRU, Dims::new(3, 5).unwrap(), &caps);
+        let small = Caps { max_binding_bytes: 256, ..caps };
+        let error = check(&program, &small).unwrap_err();
+        let Error::TooLarge { needed, limit: 256, .. } = error else { panic!("{error}") };
+        assert_eq!(needed, 3 * 5 * 5 * 4);
+    }
+}

@@ -1,0 +1,161 @@
+//! What every suite needs: the devices to run on, models and inputs drawn at random, comparison.
+
+#![allow(dead_code, reason = "each suite uses a part")]
+
+use wgru::model::{Reset, RnnActivation, Update};
+use wgru::reference::{self, Tolerance, compare};
+use wgru::{
+    Batch, Cell, Device, DeviceInfo, Dims, Direction, Layer, Model, Output, Readout, ReadoutSteps, Weights,
+};
+
+/// Every adapter of the machine. Fails where there is none, for a suite that runs on nothing proves nothing.
+pub fn adapters() -> Vec<Device> {
+    let mut names = Vec::new();
+    for info in Device::list() {
+        if let DeviceInfo::Gpu(info) = info {
+            names.push(info.caps.device);
+        }
+    }
+    assert!(!names.is_empty(), "no GPU adapter found; `cargo xtask test` installs software drivers");
+    names
+        .iter()
+        .map(|name| {
+            // A device is listed as "api: name" and selected as "api:name".
+            let selector = name.replacen(": ", ":", 1);
+            Device::select(&selector).unwrap_or_else(|error| panic!("{selector}: {error}"))
+        })
+        .collect()
+}
+
+/// Every adapter, and the CPU path.
+pub fn devices() -> Vec<Device> {
+    let mut all = adapters();
+    all.push(Device::cpu());
+    all
+}
+
+/// Every cell in every convention.
+pub fn cells() -> Vec<Cell> {
+    let mut cells = Vec::new();
+    for reset in [Reset::Before, Reset::After] {
+        for update in [Update::Keeps, Update::Takes] {
+            cells.push(Cell::Gru { reset, update });
+        }
+    }
+    cells.push(Cell::Lstm);
+    for activation in [RnnActivation::Tanh, RnnActivation::Relu] {
+        cells.push(Cell::Rnn { activation });
+    }
+    cells
+}
+
+/// Numbers drawn afresh each time; `WGRU_SEED` repeats a run, whose seed is in every failure's message.
+pub struct Draw {
+    rng: fastrand::Rng,
+    pub seed: u64,
+}
+
+impl Draw {
+    pub fn new() -> Self {
+        let seed = std::env::var("WGRU_SEED").ok().and_then(|seed| seed.parse().ok());
+        let seed = seed.unwrap_or_else(|| fastrand::u64(..));
+        Self { rng: fastrand::Rng::with_seed(seed), seed }
+    }
+
+    /// `len` values in −scale .. scale.
+    pub fn values(&mut self, len: usize, scale: f32) -> Vec<f32> {
+        (0..len).map(|_| (self.rng.f32() * 2.0 - 1.0) * scale).collect()
+    }
+
+    pub fn size(&mut self, range: std::ops::RangeInclusive<usize>) -> usize {
+        self.rng.usize(range)
+    }
+
+    pub fn chance(&mut self) -> bool {
+        self.rng.bool()
+    }
+
+    /// A stack with weights of the scale that PyTorch initialises with, 1/√H.
+    pub fn model(&mut self, cell: Cell, input: usize, hidden: usize, layers: usize) -> Model {
+        let rows = cell.gates() * hidden;
+        let scale = 1.0 / (hidden as f32).sqrt();
+        let biased = self.chance();
+        let mut stack = Vec::new();
+        for index in 0..layers {
+            let input = if index == 0 { input } else { hidden };
+            let weights = Weights {
+                w_ih: self.values(rows * input, scale),
+                w_hh: self.values(rows * hidden, scale),
+                b_ih: biased.then(|| self.values(rows, scale)),
+                b_hh: biased.then(|| self.values(rows, scale)),
+            };
+            let layer = Layer::new(cell, Direction::Forward, input, hidden, vec![weights]);
+            stack.push(layer.expect("sizes fit"));
+        }
+        Model::new(stack).expect("layers fit")
+    }
+
+    /// `model` with a readout.
+    pub fn with_readout(&mut self, model: Model, outputs: usize, steps: ReadoutSteps) -> Model {
+        let input = model.output();
+        let w = self.values(outputs * input, 1.0 / (input as f32).sqrt());
+        let b = self.chance().then(|| self.values(outputs, 0.5));
+        let readout = Readout::new(input, outputs, steps, w, b).expect("sizes fit");
+        model.with_readout(readout).expect("the readout fits")
+    }
+}
+
+/// A batch that owns its arrays.
+pub struct Inputs {
+    pub dims: Dims,
+    pub x: Vec<f32>,
+    pub h0: Option<Vec<f32>>,
+    pub c0: Option<Vec<f32>>,
+    pub input: usize,
+}
+
+impl Inputs {
+    /// Random x, and initial states half of the time.
+    pub fn draw(draw: &mut Draw, model: &Model, batch: usize, steps: usize) -> Self {
+        let dims = Dims::new(batch, steps).expect("not zero");
+        let states = model.states() * batch * model.hidden();
+        Self {
+            dims,
+            x: draw.values(batch * steps * model.input(), 1.5),
+            h0: draw.chance().then(|| draw.values(states, 1.0)),
+            c0: (model.cell().has_c() && draw.chance()).then(|| draw.values(states, 1.0)),
+            input: model.input(),
+        }
+    }
+
+    pub fn batch(&self) -> Batch<'_> {
+        let shape = [self.dims.batch, self.dims.steps, self.input];
+        let mut batch = Batch::new(&self.x, shape).expect("x fits");
+        if let Some(h0) = &self.h0 {
+            batch = batch.h0(h0);
+        }
+        if let Some(c0) = &self.c0 {
+            batch = batch.c0(c0);
+        }
+        batch
+    }
+}
+
+/// Holds `got` against the reference, every array within the derived tolerance.
+pub fn assert_close(model: &Model, batch: &Batch<'_>, got: &Output, context: &str) {
+    let truth = reference::run(model, batch).expect("the reference runs what an engine runs");
+    for comparison in compare(&truth, got, Tolerance::of(model, batch.dims())) {
+        assert!(
+            comparison.passes(),
+            "{context}: {} is off by {:e}, allowed {:e}",
+            comparison.array,
+            comparison.error,
+            comparison.tolerance
+        );
+    }
+}
+
+/// The bits of every value.
+pub fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|v| v.to_bits()).collect()
+}

@@ -1,0 +1,167 @@
+//! Contributor tasks for the workspace, run as `cargo xtask <command>`.
+//!
+//! Each command is a list of stages. All stages run even when an earlier one
+//! fails; the exit status is non-zero if any of them did.
+
+mod debian;
+mod lint;
+mod packages;
+mod process;
+mod stage;
+mod wasm;
+
+use std::env;
+use std::process::ExitCode;
+
+use process::Error;
+use stage::{Outcome, Stage};
+
+const HELP: &str = "\
+Contributor tasks for this workspace.
+
+usage: cargo xtask <command> [-- <arguments for cargo test>]
+
+commands:
+  test   install what the GPU tests need where that is possible, run every
+         test, then check that the library builds for WebAssembly
+  wasm   check that the library builds for wasm32-unknown-unknown
+  lint   rustfmt, clippy and rustdoc, with warnings as errors
+  ci     test, then lint
+  help   print this text
+
+Arguments after `--` go to cargo test (commands test and ci), for example:
+  cargo xtask test -- --test parity -- --nocapture
+";
+
+/// Exit status for a command line that could not be understood.
+const USAGE_ERROR: u8 = 2;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    match parse(&arguments) {
+        Ok(Request::Help) => {
+            print!("{HELP}");
+            ExitCode::SUCCESS
+        }
+        Ok(Request::Run(stages)) => stage::run_all(stages),
+        Err(problem) => {
+            eprint!("error: {problem}\n\n{HELP}");
+            ExitCode::from(USAGE_ERROR)
+        }
+    }
+}
+
+/// What the command line asks for.
+#[derive(Debug)]
+enum Request {
+    Help,
+    Run(Vec<Stage>),
+}
+
+fn parse(arguments: &[String]) -> Result<Request, String> {
+    let Some((command, rest)) = arguments.split_first() else {
+        return Err("no command given".to_owned());
+    };
+    let stages = match command.as_str() {
+        "help" | "-h" | "--help" => return Ok(Request::Help),
+        "test" => test_stages(test_arguments(rest)?),
+        "ci" => {
+            let mut stages = test_stages(test_arguments(rest)?);
+            stages.extend(lint::stages());
+            stages
+        }
+        "wasm" => {
+            refuse_arguments(command, rest)?;
+            vec![wasm_stage()]
+        }
+        "lint" => {
+            refuse_arguments(command, rest)?;
+            lint::stages()
+        }
+        unknown => return Err(format!("unknown command `{unknown}`")),
+    };
+    Ok(Request::Run(stages))
+}
+
+/// The arguments for cargo test: whatever follows a leading `--`.
+fn test_arguments(rest: &[String]) -> Result<Vec<String>, String> {
+    match rest.split_first() {
+        None => Ok(Vec::new()),
+        Some((separator, passed)) if separator == "--" => Ok(passed.to_vec()),
+        Some((unexpected, _)) => {
+            Err(format!("unexpected argument `{unexpected}`; arguments for cargo test go after `--`"))
+        }
+    }
+}
+
+fn refuse_arguments(command: &str, rest: &[String]) -> Result<(), String> {
+    match rest.first() {
+        None => Ok(()),
+        Some(unexpected) => Err(format!("`{command}` takes no argument, got `{unexpected}`")),
+    }
+}
+
+fn test_stages(arguments: Vec<String>) -> Vec<Stage> {
+    vec![
+        Stage::new("system packages", packages::ensure),
+        Stage::new("tests", move || cargo_test(&arguments)),
+        wasm_stage(),
+    ]
+}
+
+fn wasm_stage() -> Stage {
+    Stage::new("wasm check", wasm::check)
+}
+
+/// Runs every test, telling the suite that a missing adapter is a failure.
+fn cargo_test(arguments: &[String]) -> Result<Outcome, Error> {
+    let mut command = process::cargo();
+    command.args(["test", "--workspace", "--no-fail-fast"]).args(arguments).env("WGRU_REQUIRE_ADAPTER", "1");
+    process::run(&mut command)?;
+    Ok(Outcome::Passed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn strings(words: &[&str]) -> Vec<String> {
+        words.iter().map(|&word| word.to_owned()).collect()
+    }
+
+    fn stage_count(words: &[&str]) -> Option<usize> {
+        match parse(&strings(words)) {
+            Ok(Request::Run(stages)) => Some(stages.len()),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn commands_map_to_their_stages() {
+        assert_eq!(stage_count(&["test"]), Some(3));
+        assert_eq!(stage_count(&["wasm"]), Some(1));
+        assert_eq!(stage_count(&["lint"]), Some(3));
+        assert_eq!(stage_count(&["ci"]), Some(6));
+        assert_eq!(stage_count(&["ci", "--", "--test", "parity"]), Some(6));
+    }
+
+    #[test]
+    fn help_is_a_request_and_not_an_error() {
+        for word in ["help", "-h", "--help"] {
+            assert!(matches!(parse(&strings(&[word])), Ok(Request::Help)));
+        }
+    }
+
+    #[test]
+    fn bad_command_lines_are_refused() {
+        for words in [&[][..], &["tests"], &["test", "parity"], &["lint", "--", "x"], &["wasm", "x"]] {
+            assert!(parse(&strings(words)).is_err(), "{words:?}");
+        }
+    }
+
+    #[test]
+    fn only_the_first_separator_is_taken() {
+        let passed = test_arguments(&strings(&["--", "-q", "--", "--nocapture"]));
+        assert_eq!(passed, Ok(strings(&["-q", "--", "--nocapture"])));
+    }
+}

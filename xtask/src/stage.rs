@@ -1,0 +1,97 @@
+//! Running named stages in order and summing them up.
+
+use std::fmt;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use crate::process::Error;
+
+/// How a stage that did not fail ended.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The stage did its work.
+    Passed,
+    /// The stage could not be done here; the stage itself has said why.
+    Skipped,
+}
+
+/// One named step of a command.
+pub struct Stage {
+    name: &'static str,
+    action: Box<dyn FnOnce() -> Result<Outcome, Error>>,
+}
+
+impl Stage {
+    /// A stage that runs `action` under the heading `name`.
+    pub fn new(name: &'static str, action: impl FnOnce() -> Result<Outcome, Error> + 'static) -> Self {
+        Self { name, action: Box::new(action) }
+    }
+}
+
+impl fmt::Debug for Stage {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Stage").field(&self.name).finish()
+    }
+}
+
+/// Runs every stage, whatever the earlier ones came to, and prints a summary.
+pub fn run_all(stages: Vec<Stage>) -> ExitCode {
+    let count = stages.len();
+    let mut failed = false;
+    let mut summary = Vec::with_capacity(count);
+    for (index, stage) in stages.into_iter().enumerate() {
+        println!("==> [{}/{count}] {}", index + 1, stage.name);
+        let start = Instant::now();
+        let result = (stage.action)();
+        if let Err(error) = &result {
+            eprintln!("error: {}: {error}", stage.name);
+            failed = true;
+        }
+        summary.push(summary_line(stage.name, &result, start.elapsed()));
+    }
+    println!("==> summary");
+    for line in summary {
+        println!("{line}");
+    }
+    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn summary_line(name: &str, result: &Result<Outcome, Error>, elapsed: Duration) -> String {
+    let word = match result {
+        Ok(Outcome::Passed) => "ok",
+        Ok(Outcome::Skipped) => "SKIPPED",
+        Err(_) => "FAILED",
+    };
+    format!("    {word:<8} {name} ({:.1} s)", elapsed.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+    use std::rc::Rc;
+
+    fn counting(runs: &Rc<Cell<u32>>, fails: bool) -> Stage {
+        let runs = Rc::clone(runs);
+        Stage::new("counting", move || {
+            runs.set(runs.get() + 1);
+            if fails { Err(Error::Other("on purpose".to_owned())) } else { Ok(Outcome::Passed) }
+        })
+    }
+
+    #[test]
+    fn a_failed_stage_does_not_stop_the_next_and_fails_the_whole() {
+        let runs = Rc::new(Cell::new(0));
+        let code = run_all(vec![counting(&runs, true), counting(&runs, false)]);
+        assert_eq!(runs.get(), 2);
+        assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::FAILURE));
+    }
+
+    #[test]
+    fn a_skipped_stage_is_a_success_and_shows_in_the_summary() {
+        let code = run_all(vec![Stage::new("skipped", || Ok(Outcome::Skipped))]);
+        assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::SUCCESS));
+        let line = summary_line("x", &Ok(Outcome::Skipped), Duration::from_millis(1500));
+        assert_eq!(line, "    SKIPPED  x (1.5 s)");
+    }
+}
