@@ -1,2 +1,49 @@
-//! x
-fn main() {}
+//! `wgru`: run, verify and inspect recurrent models on every device of the machine.
+//!
+//! Exit status: 0 done, 1 a verification that failed, 2 anything that could not be done.
+
+mod args;
+mod arrays;
+mod devices;
+mod failure;
+mod forecast;
+mod plot;
+mod run;
+mod table;
+mod work;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Args, Command};
+use failure::Failure;
+
+fn main() -> ExitCode {
+    quiet_drivers();
+    let args = Args::parse();
+    let result = match &args.command {
+        Command::Devices(args) => devices::devices(args),
+        Command::Run(args) => run::run(args),
+        Command::Forecast(args) => forecast::forecast(args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Verification(message)) => {
+            eprintln!("wgru: {message}");
+            ExitCode::from(1)
+        }
+        Err(Failure::Error(message)) => {
+            eprintln!("wgru: error: {message}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Mesa's EGL prints a complaint where XDG_RUNTIME_DIR is not set, though only a desktop needs it.
+fn quiet_drivers() {
+    if cfg!(unix) && std::env::var_os("XDG_RUNTIME_DIR").is_none() {
+        // SAFETY: nothing else runs yet: this is the first line of main.
+        unsafe { std::env::set_var("XDG_RUNTIME_DIR", std::env::temp_dir()) };
+    }
+}

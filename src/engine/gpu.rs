@@ -34,7 +34,22 @@ impl GpuEngine {
         plan(model, dims, self.context.caps())
     }
 
-    pub(super) async fn prepare(&self, model: &Model, dims: Dims) -> Result<Workspace> {
+    /// Makes the workspace of `dims`, unless an idle one is there.
+    pub(super) async fn prepare(&self, model: &Model, dims: Dims) -> Result<()> {
+        let workspace = self.workspace(model, dims).await?;
+        self.give_back(workspace);
+        Ok(())
+    }
+
+    async fn workspace(&self, model: &Model, dims: Dims) -> Result<Workspace> {
+        let idle = self.take(dims);
+        match idle {
+            Some(workspace) => Ok(workspace),
+            None => self.make(model, dims).await,
+        }
+    }
+
+    async fn make(&self, model: &Model, dims: Dims) -> Result<Workspace> {
         let program = lower(model, &self.plan(model, dims)?)?;
         Workspace::new(&self.context, program, &self.constants, self.poison).await
     }
@@ -46,12 +61,7 @@ impl GpuEngine {
         output: &mut Output,
         wait: Wait,
     ) -> Result<()> {
-        let dims = batch.dims();
-        let idle = self.take(dims);
-        let mut workspace = match idle {
-            Some(workspace) => workspace,
-            None => self.prepare(model, dims).await?,
-        };
+        let mut workspace = self.workspace(model, batch.dims()).await?;
         let [h0, c0] = batch.states();
         workspace.write_states(&self.context, 0, h0, c0);
         workspace.write_x(&self.context, batch.x());
@@ -84,7 +94,7 @@ impl GpuEngine {
     }
 
     pub(super) async fn session(&self, model: &Model, streams: usize) -> Result<GpuSession> {
-        let mut workspace = self.prepare(model, Dims::new(streams, 1)?).await?;
+        let mut workspace = self.make(model, Dims::new(streams, 1)?).await?;
         workspace.write_states(&self.context, 0, None, None);
         Ok(GpuSession { context: self.context.clone(), workspace, phase: 0 })
     }

@@ -93,6 +93,27 @@ impl Engine {
         })
     }
 
+    /// Makes everything that runs of `dims` need, so that the first of them takes no longer than the next.
+    ///
+    /// # Errors
+    /// As [`Engine::run`] for a batch of this shape.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn prepare(&self, dims: Dims) -> Result<()> {
+        pollster::block_on(self.prepare_async(dims))
+    }
+
+    /// [`Engine::prepare`], without blocking.
+    ///
+    /// # Errors
+    /// As [`Engine::prepare`].
+    pub async fn prepare_async(&self, dims: Dims) -> Result<()> {
+        OutputShape::new(&self.0.model, dims)?;
+        match &self.0.backend {
+            Backend::Gpu(engine) => engine.prepare(&self.0.model, dims).await,
+            Backend::Cpu(_) | Backend::Reference => Ok(()),
+        }
+    }
+
     /// An output of the right size for [`Engine::run_into`].
     ///
     /// # Errors

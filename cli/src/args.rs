@@ -1,0 +1,200 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use wgru::model::{Reset, RnnActivation, Update};
+use wgru::{Cell, ReadoutSteps};
+
+/// Recurrent networks (GRU, LSTM, RNN) on every GPU of the machine, and on the CPU
+#[derive(Debug, Parser)]
+#[command(name = "wgru", version)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the command does.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// List every adapter and the CPU paths, with the limits that matter
+    Devices(DevicesArgs),
+    /// Run a model on a file of sequences
+    Run(RunArgs),
+    /// Forecast the held-out part of a series, beside simple baselines, and plot it
+    Forecast(ForecastArgs),
+}
+
+/// `wgru devices`.
+#[derive(Debug, clap::Args)]
+pub struct DevicesArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which device, and whether to verify: what every command that runs a model takes.
+#[derive(Debug, clap::Args)]
+pub struct WorkArgs {
+    /// auto (the best real GPU, else the CPU), cpu, reference, an API (vulkan, gl, metal, dx12), a part of an
+    /// adapter's name, or both as vulkan:llvmpipe
+    #[arg(long, value_name = "SEL", default_value = "auto")]
+    pub device: String,
+    /// Compare with the f64 reference; exit status 1 where the error is beyond the derived tolerance
+    #[arg(long)]
+    pub verify: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `wgru run`.
+#[derive(Debug, clap::Args)]
+pub struct RunArgs {
+    /// The model: PyTorch weights as .safetensors
+    pub model: PathBuf,
+    /// The sequences: .npz or .safetensors with x [B, T, I], optional h0 and c0 [L·D, B, H]; .npy with x; or
+    /// .csv with a header and one column per feature
+    #[arg(long, value_name = "IN")]
+    pub input: PathBuf,
+    /// Where to write y, h_n, c_n and out: .npz or .safetensors
+    #[arg(long, value_name = "OUT")]
+    pub output: Option<PathBuf>,
+    /// Device, verification, JSON.
+    #[command(flatten)]
+    pub work: WorkArgs,
+    /// How to read the model.
+    #[command(flatten)]
+    pub model_args: ModelArgs,
+    /// CSV: the columns that are the features, in order [default: all]
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    pub columns: Vec<String>,
+    /// CSV: steps of a window [default: the model's own, else the whole file]
+    #[arg(long, value_name = "T")]
+    pub window: Option<usize>,
+    /// CSV: steps from a window to the next
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub stride: usize,
+}
+
+/// How to read a model.
+#[derive(Debug, Default, clap::Args)]
+pub struct ModelArgs {
+    /// The cell [default: from the number of rows]
+    #[arg(long)]
+    pub cell: Option<CellArg>,
+    /// GRU: where the reset gate acts [default: after]
+    #[arg(long)]
+    pub reset: Option<ResetArg>,
+    /// GRU: what z weighs: it keeps the old state or takes the candidate [default: keeps]
+    #[arg(long)]
+    pub update: Option<UpdateArg>,
+    /// What stands before weight_ih_l0 [default: found in the file]
+    #[arg(long)]
+    pub prefix: Option<String>,
+    /// The name of a Linear after the last layer [default: the model's own]
+    #[arg(long, value_name = "NAME")]
+    pub readout: Option<String>,
+    /// The steps the readout is applied to [default: the model's own, else last]
+    #[arg(long, value_name = "STEPS")]
+    pub readout_at: Option<ReadoutArg>,
+}
+
+/// `wgru forecast`.
+#[derive(Debug, clap::Args)]
+pub struct ForecastArgs {
+    /// The forecaster
+    #[arg(default_value = "models/co2_gru.safetensors")]
+    pub model: PathBuf,
+    /// The series: a .csv with year, month and the model's column
+    #[arg(long, value_name = "CSV", default_value = "data/co2_mauna_loa.csv")]
+    pub data: PathBuf,
+    /// Where to plot forecast against truth
+    #[arg(long, value_name = "SVG", default_value = "forecast.svg")]
+    pub plot: PathBuf,
+    /// Device, verification, JSON.
+    #[command(flatten)]
+    pub work: WorkArgs,
+}
+
+/// A cell by name.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum CellArg {
+    /// Gated recurrent unit
+    Gru,
+    /// Long short-term memory
+    Lstm,
+    /// Plain RNN with tanh
+    Rnn,
+    /// Plain RNN with relu
+    RnnRelu,
+}
+
+/// Where the reset gate acts.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum ResetArg {
+    /// On h, before the product
+    Before,
+    /// On the product
+    After,
+}
+
+/// What z weighs.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum UpdateArg {
+    /// The old state
+    Keeps,
+    /// The new candidate
+    Takes,
+}
+
+/// The steps a readout is applied to.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum ReadoutArg {
+    /// Every step
+    Every,
+    /// The last step
+    Last,
+}
+
+impl ModelArgs {
+    /// The cell, where anything was said of it.
+    ///
+    /// # Errors
+    /// A GRU's option on another cell.
+    pub fn cell(&self) -> Result<Option<Cell>, String> {
+        let of_a_gru = self.reset.is_some() || self.update.is_some();
+        let gru = Cell::Gru {
+            reset: match self.reset {
+                Some(ResetArg::Before) => Reset::Before,
+                Some(ResetArg::After) | None => Reset::After,
+            },
+            update: match self.update {
+                Some(UpdateArg::Takes) => Update::Takes,
+                Some(UpdateArg::Keeps) | None => Update::Keeps,
+            },
+        };
+        Ok(Some(match self.cell {
+            None if of_a_gru => gru,
+            None => return Ok(None),
+            Some(CellArg::Gru) => gru,
+            Some(cell) if of_a_gru => {
+                return Err(format!("--reset and --update are of a GRU, --cell is {cell:?}"));
+            }
+            Some(CellArg::Lstm) => Cell::Lstm,
+            Some(CellArg::Rnn) => Cell::Rnn { activation: RnnActivation::Tanh },
+            Some(CellArg::RnnRelu) => Cell::Rnn { activation: RnnActivation::Relu },
+        }))
+    }
+}
+
+impl From<ReadoutArg> for ReadoutSteps {
+    fn from(at: ReadoutArg) -> Self {
+        match at {
+            ReadoutArg::Every => Self::Every,
+            ReadoutArg::Last => Self::Last,
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Writing arrays: beside the target first, then renamed, so that no half-written file is left behind.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{Cursor, Write};
+use std::path::Path;
+
+use npyz::WriterBuilder;
+use safetensors::tensor::TensorView;
+use zip::CompressionMethod;
+use zip::write::{SimpleFileOptions, ZipWriter};
+
+use super::Array;
+use crate::failure::{Outcome, error};
+
+/// Whether `path` can be written to, before the work that fills it.
+///
+/// # Errors
+/// An ending that is not known, a folder that is not there.
+pub fn check(path: &Path) -> Outcome {
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("npz" | "safetensors") => {}
+        _ => return Err(error(path.display(), "expected a path ending in .npz or .safetensors")),
+    }
+    check_folder(path)
+}
+
+/// # Errors
+/// A folder that is not there.
+pub fn check_folder(path: &Path) -> Outcome {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
+            Err(error(path.display(), format!("the folder {} is not there", folder.display())))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes `arrays` in the format of the path's ending.
+///
+/// # Errors
+/// What the system refuses.
+pub fn write(path: &Path, arrays: &[(&str, Array)]) -> Outcome {
+    let bytes = if path.extension().is_some_and(|extension| extension == "npz") {
+        npz(arrays).map_err(|reason| error(path.display(), reason))?
+    } else {
+        tensors(arrays).map_err(|reason| error(path.display(), reason))?
+    };
+    replace(path, &bytes)
+}
+
+/// Puts `bytes` at `path`, whole or not at all.
+///
+/// # Errors
+/// What the system refuses.
+pub fn replace(path: &Path, bytes: &[u8]) -> Outcome {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(format!(".{}.tmp", std::process::id()));
+    let result = fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, path));
+    result.map_err(|reason| {
+        // Nothing may be there to remove; what failed is reported either way.
+        let _ = fs::remove_file(&beside);
+        error(path.display(), reason)
+    })
+}
+
+fn npz(arrays: &[(&str, Array)]) -> Result<Vec<u8>, std::io::Error> {
+    let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(true);
+    for (name, array) in arrays {
+        archive.start_file(format!("{name}.npy"), options)?;
+        let shape: Vec<u64> = array.shape.iter().map(|&size| size as u64).collect();
+        let mut npy = Vec::new();
+        let mut writer =
+            npyz::WriteOptions::new().default_dtype().shape(&shape).writer(&mut npy).begin_nd()?;
+        writer.extend(array.data.iter().copied())?;
+        writer.finish()?;
+        archive.write_all(&npy)?;
+    }
+    Ok(archive.finish()?.into_inner())
+}
+
+fn tensors(arrays: &[(&str, Array)]) -> Result<Vec<u8>, safetensors::SafeTensorError> {
+    let bytes: Vec<Vec<u8>> = arrays
+        .iter()
+        .map(|(_, array)| array.data.iter().flat_map(|value| value.to_le_bytes()).collect())
+        .collect();
+    let views: HashMap<&str, TensorView<'_>> = arrays
+        .iter()
+        .zip(&bytes)
+        .map(|((name, array), bytes)| {
+            Ok((*name, TensorView::new(safetensors::Dtype::F32, array.shape.clone(), bytes)?))
+        })
+        .collect::<Result<_, safetensors::SafeTensorError>>()?;
+    safetensors::serialize(views, None)
+}

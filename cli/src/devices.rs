@@ -1,0 +1,104 @@
+//! `wgru devices`: every adapter and the CPU paths.
+
+use serde_json::{Value, json};
+use wgru::{Device, DeviceInfo};
+
+use crate::args::DevicesArgs;
+use crate::failure::Outcome;
+use crate::table::Table;
+
+/// Prints a table, or JSON.
+pub fn devices(args: &DevicesArgs) -> Outcome {
+    let devices = Device::list();
+    if args.json {
+        let list: Vec<Value> = devices.iter().map(to_json).collect();
+        println!("{:#}", Value::from(list));
+        return Ok(());
+    }
+    let mut table = Table::new(&[
+        "device",
+        "kind",
+        "binding",
+        "buffer",
+        "threads",
+        "shared",
+        "f16",
+        "timestamps",
+        "subgroup",
+        "driver",
+    ]);
+    for device in &devices {
+        table.row(row(device));
+    }
+    print!("{table}");
+    if !devices.iter().any(|device| matches!(device, DeviceInfo::Gpu(info) if !info.software)) {
+        println!("no GPU but software drivers: auto runs on the CPU");
+    }
+    Ok(())
+}
+
+fn row(device: &DeviceInfo) -> Vec<String> {
+    let mut row = vec![device.to_string()];
+    match device {
+        DeviceInfo::Gpu(info) => {
+            let yes = |on: bool| if on { "yes" } else { "no" }.to_owned();
+            let caps = &info.caps;
+            row.extend([
+                info.kind.to_owned(),
+                size(caps.max_binding_bytes),
+                size(caps.max_buffer_bytes),
+                caps.max_threads.to_string(),
+                size(caps.max_workgroup_bytes.into()),
+                yes(info.shader_f16),
+                yes(info.timestamps),
+                info.subgroup.map_or_else(|| "no".into(), |(min, max)| format!("{min}–{max}")),
+                info.driver.clone(),
+            ]);
+        }
+        DeviceInfo::Cpu => row.push("f32, one thread".into()),
+        DeviceInfo::Reference => row.push("f64, the truth".into()),
+        _ => {}
+    }
+    row
+}
+
+/// Bytes in the largest unit that keeps the number above 1.
+fn size(bytes: u64) -> String {
+    let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < units.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if value.fract() < 0.05 {
+        format!("{value:.0} {}", units[unit])
+    } else {
+        format!("{value:.1} {}", units[unit])
+    }
+}
+
+/// A device as JSON: what the table shows, in plain numbers.
+pub fn to_json(device: &DeviceInfo) -> Value {
+    match device {
+        DeviceInfo::Gpu(info) => json!({
+            "device": device.to_string(),
+            "name": info.name,
+            "backend": info.backend,
+            "kind": info.kind,
+            "software": info.software,
+            "driver": info.driver,
+            "max_binding_bytes": info.caps.max_binding_bytes,
+            "max_buffer_bytes": info.caps.max_buffer_bytes,
+            "max_storage_buffers": info.caps.max_storage_buffers,
+            "max_workgroups": info.caps.max_workgroups,
+            "max_threads": info.caps.max_threads,
+            "max_workgroup_bytes": info.caps.max_workgroup_bytes,
+            "max_iterations": info.caps.max_iterations,
+            "shader_f16": info.shader_f16,
+            "timestamps": info.timestamps,
+            "subgroup": info.subgroup.map(|(min, max)| [min, max]),
+        }),
+        other => json!({ "device": other.to_string(), "backend": other.to_string(), "software": true }),
+    }
+}

@@ -1,0 +1,230 @@
+//! `wgru forecast`: every window of a series as one batch, its forecast beside simple baselines.
+//!
+//! What the model expects stands in its file's metadata. A window of W steps ends at row e of the series c:
+//!
+//! ```text
+//! x[j] = (c[e − W + 1 + j] − c[e]) / scale        forecast of c[e + h] = c[e] + scale · out[h − 1]
+//! ```
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use serde_json::{Value, json};
+use wgru::Batch;
+
+use crate::args::{ForecastArgs, ModelArgs};
+use crate::arrays::{csv::Series, write};
+use crate::failure::{Outcome, error};
+use crate::plot;
+use crate::run::read_model;
+use crate::table::Table;
+use crate::work::Work;
+
+/// What the model's file says of its task.
+struct Task {
+    column: String,
+    window: usize,
+    horizon: usize,
+    season: usize,
+    scale: f64,
+    /// Year and month of the first target that was held out of training.
+    held_out_from: (u32, u32),
+}
+
+impl Task {
+    fn of(metadata: &BTreeMap<String, String>, model: &str) -> Outcome<Self> {
+        let text = |key: &str| {
+            let missing = || error(model, format!("no metadata \"{key}\": not a forecaster"));
+            metadata.get(key).ok_or_else(missing)
+        };
+        fn number<T: FromStr>(key: &str, text: &str) -> Outcome<T> {
+            text.parse().map_err(|_| error(key, format!("\"{text}\" is not a number it can be")))
+        }
+        let from = text("wgru.held_out_from")?;
+        let (year, month) = from.split_once('-').unwrap_or((from, ""));
+        let task = Self {
+            column: text("wgru.column")?.clone(),
+            window: number("wgru.window", text("wgru.window")?)?,
+            horizon: number("wgru.horizon", text("wgru.horizon")?)?,
+            season: number("wgru.season", text("wgru.season")?)?,
+            scale: number("wgru.scale", text("wgru.scale")?)?,
+            held_out_from: (number("wgru.held_out_from", year)?, number("wgru.held_out_from", month)?),
+        };
+        let sensible = task.window >= task.season && task.season >= task.horizon && task.horizon >= 1;
+        if !sensible || !task.scale.is_normal() {
+            let reason = format!(
+                "window {} ≥ season {} ≥ horizon {} ≥ 1 and a scale other than {} are needed",
+                task.window, task.season, task.horizon, task.scale
+            );
+            return Err(error(model, reason));
+        }
+        Ok(task)
+    }
+}
+
+/// A way to forecast: its name and its value for step h after row e.
+type Method<'a> = (&'static str, Box<dyn Fn(usize, usize) -> f64 + 'a>);
+
+/// Reads, forecasts every window, scores the held-out ones, plots.
+pub fn forecast(args: &ForecastArgs) -> Outcome {
+    check_plot(args)?;
+    let imported = read_model(&args.model, &ModelArgs::default())?;
+    let name = args.model.display().to_string();
+    let task = Task::of(&imported.report.metadata, &name)?;
+    let outputs = imported.model.readout().map_or(0, |readout| readout.outputs());
+    if outputs != task.horizon || imported.model.input() != 1 {
+        let reason = format!("a horizon of {} from {outputs} outputs", task.horizon);
+        return Err(error(&name, reason));
+    }
+    let series = Series::read(&args.data)?;
+    let c = series.column(&task.column)?;
+    let months = months(&series)?;
+    if c.len() < task.window + task.horizon {
+        let needed = task.window + task.horizon;
+        let reason = format!("{} rows, a window and its targets need {needed}", c.len());
+        return Err(error(args.data.display(), reason));
+    }
+
+    // Every window of the series, the last ones too, whose targets lie beyond its end.
+    let ends: Vec<usize> = (task.window - 1..c.len()).collect();
+    let x: Vec<f32> = ends
+        .iter()
+        .flat_map(|&e| c[e + 1 - task.window..=e].iter().map(move |v| ((v - c[e]) / task.scale) as f32))
+        .collect();
+    let work = Work::run(&args.work, &imported.model, &Batch::new(&x, [ends.len(), task.window, 1])?)?;
+    let out = work.output.out.as_deref().unwrap_or_default();
+    let model =
+        |e: usize, h: usize| c[e] + task.scale * f64::from(out[(e + 1 - task.window) * task.horizon + h - 1]);
+
+    let held_out: Vec<usize> = ends
+        .iter()
+        .copied()
+        .filter(|&e| e + task.horizon < c.len() && months[e + 1] >= task.held_out_from)
+        .collect();
+    if held_out.is_empty() {
+        return Err(error(args.data.display(), "no window whose targets were held out of training"));
+    }
+    let methods: [Method<'_>; 4] = [
+        ("model", Box::new(model)),
+        ("persistence", Box::new(|e, _| c[e])),
+        ("seasonal naive", Box::new(|e, h| c[e + h - task.season])),
+        ("seasonal naive with drift", Box::new(|e, h| c[e + h - task.season] + c[e] - c[e - task.season])),
+    ];
+    let scores = score(&methods, c, &held_out, task.horizon);
+    let last = c.len() - 1;
+    let ahead: Vec<f64> = (1..=task.horizon).map(|h| model(last, h)).collect();
+
+    if args.work.json {
+        let mut json = work.to_json();
+        json["held_out_windows"] = held_out.len().into();
+        json["held_out"] = scores_json(&scores);
+        json["ahead"] = ahead.into();
+        json["plot"] = args.plot.display().to_string().into();
+        println!("{json:#}");
+    } else {
+        work.print();
+        print_scores(&scores, &task, held_out.len(), &months);
+    }
+    let picture = plot::forecast(&plot::Forecast {
+        title: format!("{}: forecast against truth", task.column),
+        subtitle: format!(
+            "each line is {} months forecast from the {} before; held out of training from {}-{:02} on",
+            task.horizon, task.window, task.held_out_from.0, task.held_out_from.1
+        ),
+        unit: &task.column,
+        years: months
+            .iter()
+            .map(|&(year, month)| f64::from(year) + (f64::from(month) - 0.5) / 12.0)
+            .collect(),
+        truth: c,
+        // Windows that do not overlap in their targets, so that each forecast can be seen.
+        forecasts: held_out
+            .iter()
+            .copied()
+            .step_by(task.horizon)
+            .map(|e| (e, (1..=task.horizon).map(|h| model(e, h)).collect()))
+            .collect(),
+        from: held_out[0] + 1,
+    });
+    write::replace(&args.plot, picture.map_err(|reason| error(args.plot.display(), reason))?.as_bytes())?;
+    if !args.work.json {
+        println!("plot: {}", args.plot.display());
+    }
+    work.verdict()
+}
+
+fn check_plot(args: &ForecastArgs) -> Outcome {
+    if args.plot.extension().is_none_or(|extension| extension != "svg") {
+        return Err(error(args.plot.display(), "expected a path ending in .svg"));
+    }
+    write::check_folder(&args.plot)
+}
+
+/// Year and month of every row, which must follow one another.
+fn months(series: &Series) -> Outcome<Vec<(u32, u32)>> {
+    let years = series.column("year")?.iter();
+    let months: Vec<(u32, u32)> =
+        years.zip(series.column("month")?).map(|(&year, &month)| (year as u32, month as u32)).collect();
+    let next = |(year, month): (u32, u32)| if month == 12 { (year + 1, 1) } else { (year, month + 1) };
+    match months.windows(2).find(|pair| pair[1] != next(pair[0])) {
+        Some(pair) => {
+            let [(year, month), (found_year, found_month)] = [pair[0], pair[1]];
+            let reason = format!("{year}-{month:02} is followed by {found_year}-{found_month:02}");
+            Err(error("year, month", reason))
+        }
+        None => Ok(months),
+    }
+}
+
+/// Errors of one method: its mean absolute and root mean square error over all horizons, and by horizon.
+struct Score {
+    method: &'static str,
+    mae: f64,
+    rmse: f64,
+    mae_by_horizon: Vec<f64>,
+}
+
+fn score(methods: &[Method<'_>], c: &[f64], ends: &[usize], horizon: usize) -> Vec<Score> {
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+    methods
+        .iter()
+        .map(|(method, value)| {
+            let errors = |h: usize| ends.iter().map(move |&e| value(e, h) - c[e + h]);
+            let absolute = |h: usize| errors(h).map(f64::abs).collect::<Vec<_>>();
+            let squares: Vec<f64> = (1..=horizon).flat_map(|h| errors(h).map(|v| v * v)).collect();
+            let mae_by_horizon: Vec<f64> = (1..=horizon).map(|h| mean(&absolute(h))).collect();
+            Score { method, mae: mean(&mae_by_horizon), rmse: mean(&squares).sqrt(), mae_by_horizon }
+        })
+        .collect()
+}
+
+fn print_scores(scores: &[Score], task: &Task, windows: usize, months: &[(u32, u32)]) {
+    let (year, month) = task.held_out_from;
+    let (last_year, last_month) = months[months.len() - 1];
+    println!(
+        "error in {} over {windows} windows held out, targets {year}-{month:02} to {last_year}-{last_month:02}:",
+        task.column
+    );
+    let horizons = [1, task.horizon.div_ceil(2), task.horizon];
+    let heads = horizons.map(|h| format!("MAE h={h}"));
+    let mut table = Table::new(&["forecast", "MAE", "RMSE", &heads[0], &heads[1], &heads[2]]);
+    for score in scores {
+        let mut row =
+            vec![score.method.to_owned(), format!("{:.3}", score.mae), format!("{:.3}", score.rmse)];
+        row.extend(horizons.map(|h| format!("{:.3}", score.mae_by_horizon[h - 1])));
+        table.row(row);
+    }
+    print!("{table}");
+}
+
+fn scores_json(scores: &[Score]) -> Value {
+    let rows = scores.iter().map(|score| {
+        json!({
+            "forecast": score.method,
+            "mae": score.mae,
+            "rmse": score.rmse,
+            "mae_by_horizon": score.mae_by_horizon,
+        })
+    });
+    rows.collect()
+}

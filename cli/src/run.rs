@@ -1,0 +1,143 @@
+//! `wgru run`: a model on a file of sequences.
+
+use std::path::Path;
+
+use wgru::import::Imported;
+use wgru::{Batch, Model, PyTorch, ReadoutSteps};
+
+use crate::args::{ModelArgs, RunArgs};
+use crate::arrays::{Array, Arrays, csv, write};
+use crate::failure::{Failure, Outcome, error};
+use crate::work::Work;
+
+/// Reads, runs, reports, writes.
+pub fn run(args: &RunArgs) -> Outcome {
+    if let Some(output) = &args.output {
+        write::check(output)?;
+    }
+    let imported = read_model(&args.model, &args.model_args)?;
+    let model = &imported.model;
+    let inputs = read_inputs(args, &imported)?;
+    let x = inputs.need("x")?;
+    let &[batch, steps, features] = &x.shape[..] else {
+        return Err(error("x", format!("expected 3 dimensions [B, T, I], got {:?}", x.shape)));
+    };
+    let mut sequences = Batch::new(&x.data, [batch, steps, features])?;
+    let states = [model.states(), batch, model.hidden()];
+    if let Some(h0) = inputs.state("h0", &states)? {
+        sequences = sequences.h0(h0);
+    }
+    if let Some(c0) = inputs.state("c0", &states)? {
+        sequences = sequences.c0(c0);
+    }
+
+    let work = Work::run(&args.work, model, &sequences)?;
+    if args.work.json {
+        let mut json = work.to_json();
+        json["model"] = model.to_string().into();
+        json["left_over"] = imported.report.left_over.clone().into();
+        println!("{json:#}");
+    } else {
+        print_import(&args.model, &imported);
+        work.print();
+    }
+    if let Some(path) = &args.output {
+        write::write(path, &outputs(model, &work, [batch, steps]))?;
+    }
+    work.verdict()
+}
+
+/// Reads a model as the options, and where they are silent the file's own metadata, say.
+pub fn read_model(path: &Path, args: &ModelArgs) -> Outcome<Imported> {
+    let name = path.display();
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("safetensors") => {}
+        _ => return Err(error(name, "not a model file that can be read; expected .safetensors")),
+    }
+    let mut importer = PyTorch::new();
+    if let Some(cell) = args.cell().map_err(Failure::Error)? {
+        importer = importer.cell(cell);
+    }
+    if let Some(prefix) = &args.prefix {
+        importer = importer.prefix(prefix);
+    }
+    // The first reading is for the metadata, which may name a readout.
+    let bytes = std::fs::read(path).map_err(|reason| error(&name, reason))?;
+    let source = name.to_string();
+    let imported = importer.parse(&source, &bytes)?;
+    let metadata = &imported.report.metadata;
+    let Some(readout) = args.readout.as_ref().or_else(|| metadata.get("wgru.readout")) else {
+        return match args.readout_at {
+            Some(_) => Err(error("--readout-at", "needs --readout, for the model names none")),
+            None => Ok(imported),
+        };
+    };
+    let steps = match (args.readout_at, metadata.get("wgru.readout_at").map(String::as_str)) {
+        (Some(at), _) => at.into(),
+        (None, None | Some("last")) => ReadoutSteps::Last,
+        (None, Some("every")) => ReadoutSteps::Every,
+        (None, Some(other)) => {
+            return Err(error("wgru.readout_at", format!("expected last or every, got {other}")));
+        }
+    };
+    Ok(importer.readout(readout, steps).parse(&source, &bytes)?)
+}
+
+fn read_inputs(args: &RunArgs, imported: &Imported) -> Outcome<Arrays> {
+    let is_csv = args.input.extension().is_some_and(|extension| extension == "csv");
+    if !is_csv {
+        if !args.columns.is_empty() || args.window.is_some() || args.stride != 1 {
+            return Err(error("--columns, --window, --stride", "are for .csv input"));
+        }
+        let arrays = Arrays::read(&args.input)?;
+        return arrays.only(&["x", "h0", "c0"]);
+    }
+    let own = imported.report.metadata.get("wgru.window");
+    let own = own.map(|text| text.parse().map_err(|_| error("wgru.window", format!("not a number: {text}"))));
+    let window = match args.window {
+        Some(window) => Some(window),
+        None => own.transpose()?,
+    };
+    let series = csv::Series::read(&args.input)?;
+    let names = if args.columns.is_empty() { series.names.clone() } else { args.columns.clone() };
+    if names.len() != imported.model.input() {
+        let reason = format!(
+            "the model reads {} features, got {} columns ({}); choose with --columns",
+            imported.model.input(),
+            names.len(),
+            names.join(", ")
+        );
+        return Err(error(args.input.display(), reason));
+    }
+    Ok(Arrays::from_x(args.input.display().to_string(), series.windows(&names, window, args.stride)?))
+}
+
+fn print_import(path: &Path, imported: &Imported) {
+    let report = &imported.report;
+    print!("{}: {}", path.display(), imported.model);
+    if !report.left_over.is_empty() {
+        print!("; not used: {}", report.left_over.join(", "));
+    }
+    println!(" ({})", report.decisions.join("; "));
+}
+
+fn outputs(model: &Model, work: &Work, [batch, steps]: [usize; 2]) -> Vec<(&'static str, Array)> {
+    let output = &work.output;
+    let states = vec![model.states(), batch, model.hidden()];
+    let array = |shape: Vec<usize>, data: &[f32]| Array { shape, data: data.to_vec() };
+    let mut arrays = vec![
+        ("y", array(vec![batch, steps, model.output()], &output.y)),
+        ("h_n", array(states.clone(), &output.h_n)),
+    ];
+    if let Some(c_n) = &output.c_n {
+        arrays.push(("c_n", array(states, c_n)));
+    }
+    if let (Some(out), Some(readout)) = (&output.out, model.readout()) {
+        let shape = match readout.steps() {
+            ReadoutSteps::Every => vec![batch, steps, readout.outputs()],
+            ReadoutSteps::Last => vec![batch, readout.outputs()],
+        };
+        arrays.push(("out", array(shape, out)));
+    }
+    arrays
+}

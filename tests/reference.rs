@@ -1,0 +1,351 @@
+//! The f64 reference against numbers that were made without it: PyTorch in float64, and the equations in
+//! plain Python for the conventions that PyTorch does not have. The f32 CPU path against the same numbers.
+//!
+//! Element i of tensor k is `((7919 i + 104729 k) mod 1024) / 512 − 1`, which f32 and f64 hold exactly, so
+//! both sides start from the same numbers. The scripts stand beside the constants they print.
+
+use wgru::model::{Reset, RnnActivation, Update};
+use wgru::reference::{self, Tolerance, compare};
+use wgru::{Batch, Cell, Device, Direction, Layer, Model, Output, Weights};
+
+/// What two f64 implementations may differ by: sums in another order, another `exp`.
+const AGREEMENT: f64 = 1e-12;
+
+/// Tensor `k` of the scripts.
+fn v(k: usize, len: usize) -> Vec<f32> {
+    (0..len).map(|i| ((i * 7919 + k * 104_729) % 1024) as f32 / 512.0 - 1.0).collect()
+}
+
+/// A case of the scripts: `[B, T, I, H, L]`.
+struct Case {
+    model: Model,
+    shape: [usize; 3],
+    x: Vec<f32>,
+    h0: Vec<f32>,
+    c0: Option<Vec<f32>>,
+}
+
+impl Case {
+    fn of(model: Model, batch: usize, steps: usize) -> Self {
+        let shape = [batch, steps, model.input()];
+        let states = model.states() * batch * model.hidden();
+        Self {
+            shape,
+            x: v(100, shape.iter().product()),
+            h0: v(101, states),
+            c0: model.cell().has_c().then(|| v(102, states)),
+            model,
+        }
+    }
+
+    fn batch(&self) -> Batch<'_> {
+        let batch = Batch::new(&self.x, self.shape).expect("x fits").h0(&self.h0);
+        match &self.c0 {
+            Some(c0) => batch.c0(c0),
+            None => batch,
+        }
+    }
+
+    /// Holds the reference and the CPU path against `golden`.
+    fn agrees_with(&self, golden: &str) {
+        let golden = parse(golden);
+        let truth = reference::run(&self.model, &self.batch()).expect("the reference runs");
+        let arrays = [
+            ("y", Some(&golden.y), Some(&truth.y)),
+            ("h_n", Some(&golden.h_n), Some(&truth.h_n)),
+            ("c_n", golden.c_n.as_ref(), truth.c_n.as_ref()),
+        ];
+        for (name, golden, got) in arrays {
+            assert_eq!(golden.map(Vec::len), got.map(Vec::len), "{}: length of {name}", self.model);
+            for (i, (golden, got)) in golden.into_iter().flatten().zip(got.into_iter().flatten()).enumerate() {
+                let error = (golden - got).abs();
+                assert!(error <= AGREEMENT, "{}: {name}[{i}] is {got}, expected {golden}", self.model);
+            }
+        }
+        let engine = Device::cpu().load(&self.model).expect("the CPU path loads it");
+        let output = engine.run(&self.batch()).expect("the CPU path runs it");
+        for comparison in compare(&golden, &output, Tolerance::of(&self.model, self.batch().dims())) {
+            assert!(comparison.passes(), "{} on the CPU: {comparison:?}", self.model);
+        }
+    }
+}
+
+/// Arrays by name, numbers after each.
+fn parse(golden: &str) -> Output<f64> {
+    let mut output = Output { y: Vec::new(), h_n: Vec::new(), c_n: None, out: None };
+    let mut array = &mut output.y;
+    for word in golden.split_whitespace() {
+        match word {
+            "y" => array = &mut output.y,
+            "h_n" => array = &mut output.h_n,
+            "c_n" => array = output.c_n.insert(Vec::new()),
+            number => array.push(number.parse().expect("a number")),
+        }
+    }
+    assert!(!output.y.is_empty() && !output.h_n.is_empty(), "a golden without numbers");
+    output
+}
+
+/// Layer l has tensors 4l, 4l + 1, 4l + 2 and 4l + 3.
+fn stack(cell: Cell, input: usize, hidden: usize, layers: usize) -> Model {
+    let rows = cell.gates() * hidden;
+    let layer = |index: usize| {
+        let input = if index == 0 { input } else { hidden };
+        let weights = Weights {
+            w_ih: v(4 * index, rows * input),
+            w_hh: v(4 * index + 1, rows * hidden),
+            b_ih: Some(v(4 * index + 2, rows)),
+            b_hh: Some(v(4 * index + 3, rows)),
+        };
+        Layer::new(cell, Direction::Forward, input, hidden, vec![weights]).expect("sizes fit")
+    };
+    Model::new((0..layers).map(layer).collect()).expect("layers fit")
+}
+
+fn rnn(activation: RnnActivation) -> Cell {
+    Cell::Rnn { activation }
+}
+
+#[test]
+fn gru_as_pytorch_has_it() {
+    Case::of(stack(Cell::GRU, 3, 4, 1), 2, 3).agrees_with(GRU);
+    Case::of(stack(Cell::GRU, 2, 3, 2), 3, 2).agrees_with(GRU_OF_TWO_LAYERS);
+}
+
+#[test]
+fn lstm_as_pytorch_has_it() {
+    Case::of(stack(Cell::Lstm, 3, 2, 1), 2, 4).agrees_with(LSTM);
+    Case::of(stack(Cell::Lstm, 4, 3, 2), 2, 2).agrees_with(LSTM_OF_TWO_LAYERS);
+}
+
+#[test]
+fn plain_rnns_as_pytorch_has_them() {
+    Case::of(stack(rnn(RnnActivation::Tanh), 2, 3, 1), 2, 4).agrees_with(RNN_TANH);
+    Case::of(stack(rnn(RnnActivation::Relu), 3, 2, 1), 3, 3).agrees_with(RNN_RELU);
+}
+
+#[test]
+fn the_original_gru_by_its_own_constructor() {
+    let (input, hidden) = (3, 2);
+    let [w_r, w_z, w_n] = [0, 1, 2].map(|k| v(k, hidden * (hidden + input)));
+    let layer = Layer::original_gru(input, hidden, &w_r, &w_z, &w_n).expect("sizes fit");
+    assert_eq!(layer.cell(), Cell::ORIGINAL_GRU);
+    Case::of(Model::new(vec![layer]).expect("one layer"), 2, 3).agrees_with(ORIGINAL);
+}
+
+#[test]
+fn every_convention_of_the_gru_as_its_equation_reads() {
+    for (reset, update, golden) in [
+        (Reset::Before, Update::Keeps, BEFORE_KEEPS),
+        (Reset::Before, Update::Takes, BEFORE_TAKES),
+        (Reset::After, Update::Keeps, AFTER_KEEPS),
+        (Reset::After, Update::Takes, AFTER_TAKES),
+    ] {
+        Case::of(stack(Cell::Gru { reset, update }, 2, 3, 1), 2, 3).agrees_with(golden);
+    }
+}
+
+/// The four conventions are four cells: a golden of one must not pass for another.
+#[test]
+fn the_conventions_give_numbers_of_their_own() {
+    let goldens = [BEFORE_KEEPS, BEFORE_TAKES, AFTER_KEEPS, AFTER_TAKES].map(|golden| parse(golden).y);
+    for (i, a) in goldens.iter().enumerate() {
+        for b in &goldens[..i] {
+            let largest = a.iter().zip(b).fold(0.0, |all: f64, (a, b)| all.max((a - b).abs()));
+            assert!(largest > 1e-2, "two conventions differ by {largest:e} only");
+        }
+    }
+}
+
+/// 1 − σ(a) = σ(−a), so negated z rows of weights and biases turn one update into the other.
+#[test]
+fn update_takes_is_update_keeps_with_negated_z_rows() {
+    for reset in [Reset::Before, Reset::After] {
+        let (input, hidden, layers) = (3, 4, 2);
+        let keeps = stack(Cell::Gru { reset, update: Update::Keeps }, input, hidden, layers);
+        let takes = Cell::Gru { reset, update: Update::Takes };
+        let converted = keeps.layers().iter().map(|layer| {
+            let mut weights = layer.weights()[0].clone();
+            let Weights { w_ih, w_hh, b_ih, b_hh } = &mut weights;
+            let biases = [b_ih, b_hh].map(|b| (b.as_deref_mut().unwrap_or_default(), 1));
+            let matrices = [(&mut w_ih[..], layer.input()), (&mut w_hh[..], hidden)];
+            for (values, columns) in matrices.into_iter().chain(biases) {
+                values[hidden * columns..2 * hidden * columns].iter_mut().for_each(|w| *w = -*w);
+            }
+            Layer::new(takes, Direction::Forward, layer.input(), hidden, vec![weights]).expect("sizes fit")
+        });
+        let converted = Model::new(converted.collect()).expect("layers fit");
+
+        let [keeps, takes] = [keeps, converted].map(|model| Case::of(model, 2, 5));
+        let [a, b] = [&keeps, &takes].map(|case| reference::run(&case.model, &case.batch()).expect("runs"));
+        for (i, (a, b)) in a.y.iter().chain(&a.h_n).zip(b.y.iter().chain(&b.h_n)).enumerate() {
+            assert!((a - b).abs() <= AGREEMENT, "reset {reset:?}: value {i} is {a} and {b}");
+        }
+        let other = reference::run(&keeps.model, &keeps.batch()).expect("runs");
+        assert_eq!(a, other, "the reference repeats itself");
+    }
+}
+
+#[test]
+fn absent_biases_and_states_are_zeros() {
+    for cell in [Cell::GRU, Cell::ORIGINAL_GRU, Cell::Lstm, rnn(RnnActivation::Tanh)] {
+        let (input, hidden) = (2, 3);
+        let rows = cell.gates() * hidden;
+        let model = |bias: Option<Vec<f32>>| {
+            let (w_ih, w_hh) = (v(0, rows * input), v(1, rows * hidden));
+            let weights = Weights { w_ih, w_hh, b_ih: bias.clone(), b_hh: bias };
+            let layer = Layer::new(cell, Direction::Forward, input, hidden, vec![weights]);
+            Model::new(vec![layer.expect("sizes fit")]).expect("one layer")
+        };
+        let (absent, zero) = (model(None), model(Some(vec![0.0; rows])));
+        let (x, zeros) = (v(100, 2 * 4 * input), vec![0.0; 2 * hidden]);
+        let bare = Batch::new(&x, [2, 4, input]).expect("x fits");
+        let mut named = bare.h0(&zeros);
+        if cell.has_c() {
+            named = named.c0(&zeros);
+        }
+        let [a, b] = [reference::run(&absent, &bare), reference::run(&zero, &named)];
+        assert_eq!(a.expect("runs"), b.expect("runs"), "{cell}");
+    }
+}
+
+// PyTorch 2.15 in float64. The constants below are what this prints:
+//
+//     import math, torch
+//     from torch.nn import GRU, LSTM, RNN
+//     torch.set_default_dtype(torch.float64)
+//
+//     def v(k, *shape):
+//         i = torch.arange(math.prod(shape))
+//         return (((i * 7919 + k * 104729) % 1024).double() / 512 - 1).reshape(shape)
+//
+//     def show(name, **arrays):
+//         print(f'const {name}: &str = "', end="")
+//         for key, array in arrays.items():
+//             numbers = [f"{x:.17}" for x in array.flatten().tolist()]
+//             for i in range(0, len(numbers), 4):
+//                 print("\n    " + (f"{key:4}" if i == 0 else " " * 4), *numbers[i : i + 4], end="")
+//         print('";')
+//
+//     def case(name, net, B, T):
+//         L, H = net.num_layers, net.hidden_size
+//         for l in range(L):
+//             for k, part in enumerate(["weight_ih", "weight_hh", "bias_ih", "bias_hh"]):
+//                 p = getattr(net, f"{part}_l{l}")
+//                 p.data = v(4 * l + k, *p.shape)
+//         x, h0, c0 = v(100, B, T, net.input_size), v(101, L, B, H), v(102, L, B, H)
+//         with torch.no_grad():
+//             if isinstance(net, LSTM):
+//                 y, (h_n, c_n) = net(x, (h0, c0))
+//                 show(name, y=y, h_n=h_n, c_n=c_n)
+//             else:
+//                 y, h_n = net(x, h0)
+//                 show(name, y=y, h_n=h_n)
+//
+//     case("GRU", GRU(3, 4, 1, batch_first=True), 2, 3)
+//     case("GRU_OF_TWO_LAYERS", GRU(2, 3, 2, batch_first=True), 3, 2)
+//     case("LSTM", LSTM(3, 2, 1, batch_first=True), 2, 4)
+//     case("LSTM_OF_TWO_LAYERS", LSTM(4, 3, 2, batch_first=True), 2, 2)
+//     case("RNN_TANH", RNN(2, 3, 1, batch_first=True), 2, 4)
+//     case("RNN_RELU", RNN(3, 2, 1, nonlinearity="relu", batch_first=True), 3, 3)
+
+
+
+// The equations in plain Python, written from the definitions. The constants below are what this prints:
+//
+//     from math import exp, tanh
+//
+//     def v(k, n):
+//         return [((i * 7919 + k * 104729) % 1024) / 512 - 1 for i in range(n)]
+//
+//     def product(w, a):  # w: rows of len(a), flat
+//         return [sum(w[r + j] * a[j] for j in range(len(a))) for r in range(0, len(w), len(a))]
+//
+//     def show(name, y, h_n):
+//         print(f'const {name}: &str = "', end="")
+//         for key, array in [("y", y), ("h_n", h_n)]:
+//             numbers = [f"{x:.17}" for x in array]
+//             for i in range(0, len(numbers), 4):
+//                 print("\n    " + (f"{key:4}" if i == 0 else " " * 4), *numbers[i : i + 4], end="")
+//         print('";')
+//
+//     def run(name, I, H, B, T, step):
+//         x, h0, y, h_n = v(100, B * T * I), v(101, B * H), [], []
+//         for b in range(B):
+//             h = h0[b * H :][:H]
+//             for t in range(T):
+//                 h = step(x[(b * T + t) * I :][:I], h)
+//                 y += h
+//             h_n += h
+//         show(name, y, h_n)
+//
+//     sigmoid = lambda a: 1 / (1 + exp(-a))
+//     add = lambda *arrays: [sum(terms) for terms in zip(*arrays)]
+//     times = lambda p, q: [a * b for a, b in zip(p, q)]
+//
+//     def original(I, H):  # Cho et al. 2014: gates on [h, x], no bias
+//         w_r, w_z, w_n = (v(k, H * (H + I)) for k in range(3))
+//         def step(x, h):
+//             r = [sigmoid(a) for a in product(w_r, h + x)]
+//             z = [sigmoid(a) for a in product(w_z, h + x)]
+//             n = [tanh(a) for a in product(w_n, times(r, h) + x)]
+//             return [(1 - z) * h + z * n for z, h, n in zip(z, h, n)]
+//         return step
+//
+//     def gru(I, H, before, takes):
+//         w, u, b, c = v(0, 3 * H * I), v(1, 3 * H * H), v(2, 3 * H), v(3, 3 * H)
+//         gate = lambda k, x: add(product(w[k * H * I :][: H * I], x), b[k * H :][:H])
+//         recurrent = lambda k, h: add(product(u[k * H * H :][: H * H], h), c[k * H :][:H])
+//         def step(x, h):
+//             r = [sigmoid(a) for a in add(gate(0, x), recurrent(0, h))]
+//             z = [sigmoid(a) for a in add(gate(1, x), recurrent(1, h))]
+//             inner = recurrent(2, times(r, h)) if before else times(r, recurrent(2, h))
+//             n = [tanh(a) for a in add(gate(2, x), inner)]
+//             if takes:
+//                 return [(1 - z) * h + z * n for z, h, n in zip(z, h, n)]
+//             return [z * h + (1 - z) * n for z, h, n in zip(z, h, n)]
+//         return step
+//
+//     run("ORIGINAL", 3, 2, 2, 3, original(3, 2))
+//     run("BEFORE_KEEPS", 2, 3, 2, 3, gru(2, 3, True, False))
+//     run("BEFORE_TAKES", 2, 3, 2, 3, gru(2, 3, True, True))
+//     run("AFTER_KEEPS", 2, 3, 2, 3, gru(2, 3, False, False))
+//     run("AFTER_TAKES", 2, 3, 2, 3, gru(2, 3, False, True))
+
+const ORIGINAL: &str = "
+    y    0.21138995184864509 -0.5136316201318325 -0.14064648836469906 -0.14237239122086462
+         -0.38794746295887567 0.052691677277050264 -0.27789557618236016 0.62808450829612583
+         -0.039111633210481389 0.30122350177861934 -0.11809879388400282 -0.20180161523569307
+    h_n  -0.38794746295887567 0.052691677277050264 -0.11809879388400282 -0.20180161523569307";
+const BEFORE_KEEPS: &str = "
+    y    0.31010369626133588 0.49603868887564023 -0.021789581592498969 0.51387649634096766
+         0.51153671928212807 0.50859000916597474 0.32232272098618325 0.73636001318615418
+         0.4342221889247474 0.69461938174443705 0.47121314334926101 0.52239460811841032
+         0.44431452043865916 0.75864592511843099 0.4548124726519519 0.49130765697919143
+         0.75182323879480817 0.53744000423387406
+    h_n  0.32232272098618325 0.73636001318615418 0.4342221889247474 0.49130765697919143
+         0.75182323879480817 0.53744000423387406";
+const BEFORE_TAKES: &str = "
+    y    0.22157874639982694 0.37749467570724798 -0.21884392251472637 0.36895072951389518
+         0.54512055777484392 -0.090617060942846619 0.12046935838293053 0.77695354188615295
+         0.057911018326850076 0.68589539415322553 0.57426602595734744 -0.099654010919476038
+         0.10003302854018807 0.75675885826054623 0.066116849327497146 0.26497449967337289
+         0.7478699057702265 0.14196771752712703
+    h_n  0.12046935838293053 0.77695354188615295 0.057911018326850076 0.26497449967337289
+         0.7478699057702265 0.14196771752712703";
+const AFTER_KEEPS: &str = "
+    y    0.34691705233047587 0.47176580592424472 -0.23139756670890199 0.60720590116106243
+         0.35343935703304635 0.38507495616448412 0.54044000613154186 0.66364680372046037
+         0.089183059192930819 0.7950280090134425 0.29023991078908579 0.43163363709857516
+         0.66539951865085678 0.69942220636804298 0.10601218998854001 0.69961256393310034
+         0.59815863154843574 0.32605919111178766
+    h_n  0.54044000613154186 0.66364680372046037 0.089183059192930819 0.69961256393310034
+         0.59815863154843574 0.32605919111178766";
+const AFTER_TAKES: &str = "
+    y    0.28520617893178407 0.358036717842663 -0.36106890987229168 0.47744237755631336
+         0.095916932110096373 -0.23637831131124998 0.31454083742376782 0.4746996647839844
+         -0.17143653292441455 0.79267875185465808 0.2851058206032594 -0.11581138253499654
+         0.3412964151235689 0.54368925451436301 -0.11925385128861377 0.50575147100806206
+         0.43019502843687529 -0.040581970057269372
+    h_n  0.31454083742376782 0.4746996647839844 -0.17143653292441455 0.50575147100806206
+         0.43019502843687529 -0.040581970057269372";

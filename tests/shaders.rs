@@ -1,0 +1,408 @@
+//! Every shader, in every variant a planner can ask for: it validates, it translates to every language that
+//! wgpu feeds to a driver, and it is what its Rust side says it is, by reflection.
+
+use std::collections::BTreeSet;
+use std::mem::{offset_of, size_of};
+use std::path::{Path, PathBuf};
+
+use naga::back::{PipelineConstants, glsl, hlsl, msl, pipeline_constants::process_overrides, spv};
+use naga::proc::BoundsCheckPolicies;
+use naga::valid::{Capabilities, GlobalUse, ModuleInfo, ValidationFlags, Validator};
+use naga::{AddressSpace, Module, Scalar, ShaderStage, StorageAccess, TypeInner};
+use wgru::kernels::matmul::{self, Sizes};
+use wgru::kernels::step::{self, StepCell};
+use wgru::kernels::{Access, Kernel, Rows};
+
+/// Every kernel in every variant: each source, and sizes at and beside the edges of tiles and blocks.
+fn kernels() -> Vec<Kernel> {
+    let mut all = Vec::new();
+    for (k, n) in [(1, 1), (3, 5), (65, 129), (300, 2100)] {
+        let sizes = Sizes { k, n };
+        all.push(Kernel::MatmulTiled(sizes));
+        for rows in [Rows::One, Rows::Four] {
+            all.extend([1, 16, 64].map(|width| Kernel::MatmulRows { sizes, rows, width }));
+        }
+    }
+    for cell in step_cells() {
+        for rows in [Rows::One, Rows::Four] {
+            for (hidden, width) in [(1, 1), (7, 8), (64, 64), (700, 64)] {
+                all.push(Kernel::Step { cell, hidden, rows, width });
+            }
+        }
+    }
+    all
+}
+
+fn step_cells() -> [StepCell; 8] {
+    [
+        StepCell::GruAfter { takes: false },
+        StepCell::GruAfter { takes: true },
+        StepCell::GruBeforeGates,
+        StepCell::GruBeforeCandidate { takes: false },
+        StepCell::GruBeforeCandidate { takes: true },
+        StepCell::Lstm,
+        StepCell::Rnn { relu: false },
+        StepCell::Rnn { relu: true },
+    ]
+}
+
+fn rows_of(kernel: Kernel) -> u32 {
+    match kernel {
+        Kernel::MatmulTiled(_) => 1,
+        Kernel::MatmulRows { rows, .. } | Kernel::Step { rows, .. } => rows.count(),
+    }
+}
+
+/// Parses and validates with no capability beyond core WebGPU.
+fn validate(source: &str) -> Result<(Module, ModuleInfo), String> {
+    let module = naga::front::wgsl::parse_str(source).map_err(|error| error.emit_to_string(source))?;
+    let info = Validator::new(ValidationFlags::all(), Capabilities::empty())
+        .validate(&module)
+        .map_err(|error| error.emit_to_string(source))?;
+    Ok((module, info))
+}
+
+/// Validates, and replaces the pipeline constants by their values.
+fn specialise(source: &str, constants: &[(&'static str, f64)]) -> Result<(Module, ModuleInfo), String> {
+    let (module, info) = validate(source)?;
+    let constants: PipelineConstants =
+        constants.iter().map(|&(name, value)| (name.to_owned(), value)).collect();
+    let entry = Some((ShaderStage::Compute, "main"));
+    let (module, info) =
+        process_overrides(&module, &info, entry, &constants).map_err(|error| error.to_string())?;
+    Ok((module.into_owned(), info.into_owned()))
+}
+
+fn specialised(kernel: Kernel) -> (Module, ModuleInfo) {
+    specialise(&kernel.source(), &kernel.constants()).unwrap_or_else(|error| panic!("{kernel}: {error}"))
+}
+
+fn to_spirv(module: &Module, info: &ModuleInfo) -> Result<usize, String> {
+    let pipeline =
+        spv::PipelineOptions { shader_stage: ShaderStage::Compute, entry_point: "main".to_owned() };
+    spv::write_vec(module, info, &spv::Options::default(), Some(&pipeline))
+        .map(|words| words.len())
+        .map_err(|error| error.to_string())
+}
+
+fn to_hlsl(module: &Module, info: &ModuleInfo, shader_model: hlsl::ShaderModel) -> Result<usize, String> {
+    let options = hlsl::Options { shader_model, ..Default::default() };
+    let pipeline = hlsl::PipelineOptions { entry_point: Some((ShaderStage::Compute, "main".to_owned())) };
+    let mut text = String::new();
+    let written = hlsl::Writer::new(&mut text, &options, &pipeline).write(module, info, None);
+    for name in written.map_err(|error| error.to_string())?.entry_point_names {
+        name.map_err(|error| error.to_string())?;
+    }
+    Ok(text.len())
+}
+
+fn to_msl(module: &Module, info: &ModuleInfo) -> Result<usize, String> {
+    let options = msl::Options { lang_version: (2, 0), ..Default::default() };
+    let pipeline = msl::PipelineOptions {
+        entry_point: Some((ShaderStage::Compute, "main".to_owned())),
+        ..Default::default()
+    };
+    let written = msl::write_string(module, info, &options, &pipeline);
+    let (text, translation) = written.map_err(|error| error.to_string())?;
+    for name in translation.entry_point_names {
+        name.map_err(|error| error.to_string())?;
+    }
+    Ok(text.len())
+}
+
+/// GLSL ES 3.10, the first with compute shaders.
+fn to_glsl(module: &Module, info: &ModuleInfo) -> Result<usize, String> {
+    let options = glsl::Options { version: glsl::Version::new_gles(310), ..Default::default() };
+    let pipeline = glsl::PipelineOptions {
+        shader_stage: ShaderStage::Compute,
+        entry_point: "main".to_owned(),
+        multiview: None,
+    };
+    let mut text = String::new();
+    let policies = BoundsCheckPolicies::default();
+    glsl::Writer::new(&mut text, module, info, &options, &pipeline, policies)
+        .and_then(|mut writer| writer.write())
+        .map_err(|error| error.to_string())?;
+    Ok(text.len())
+}
+
+#[test]
+fn every_kernel_translates_to_every_language() {
+    for kernel in kernels() {
+        let (module, info) = specialised(kernel);
+        assert!(module.overrides.is_empty(), "{kernel}: {} constants left open", module.overrides.len());
+        let written = [
+            ("SPIR-V", to_spirv(&module, &info)),
+            ("HLSL 5.1", to_hlsl(&module, &info, hlsl::ShaderModel::V5_1)),
+            ("HLSL 6.0", to_hlsl(&module, &info, hlsl::ShaderModel::V6_0)),
+            ("MSL", to_msl(&module, &info)),
+            ("GLSL ES 3.10", to_glsl(&module, &info)),
+        ];
+        for (language, length) in written {
+            let length = length.unwrap_or_else(|error| panic!("{kernel} as {language}: {error}"));
+            assert!(length > 100, "{kernel} as {language}: {length} words or characters");
+        }
+    }
+}
+
+/// A global variable with a binding, as the shader declares it.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Declared {
+    index: u32,
+    name: String,
+    access: String,
+}
+
+/// Bindings of group 0, and how `main` uses each.
+fn declared(module: &Module, info: &ModuleInfo) -> Vec<(Declared, GlobalUse)> {
+    let main = info.get_entry_point(0);
+    let mut all = Vec::new();
+    for (handle, variable) in module.global_variables.iter() {
+        let Some(binding) = &variable.binding else { continue };
+        assert_eq!(binding.group, 0, "{:?} is in another group", variable.name);
+        let inner = &module.types[variable.ty].inner;
+        let access = match variable.space {
+            AddressSpace::Uniform => format!("uniform of {} bytes", inner.size(module.to_ctx())),
+            AddressSpace::Storage { access } if access == StorageAccess::LOAD => "read".into(),
+            AddressSpace::Storage { access } if access == StorageAccess::LOAD | StorageAccess::STORE => {
+                "read_write".into()
+            }
+            other => format!("{other:?}"),
+        };
+        let name = variable.name.clone().unwrap_or_default();
+        all.push((Declared { index: binding.binding, name, access }, main[handle]));
+    }
+    all.sort_by(|(a, _), (b, _)| a.cmp(b));
+    all
+}
+
+#[test]
+fn bindings_are_those_of_the_shader_and_each_is_used_as_declared() {
+    for kernel in kernels() {
+        let (module, info) = validate(&kernel.source()).unwrap_or_else(|error| panic!("{kernel}: {error}"));
+        assert_eq!(module.entry_points.len(), 1, "{kernel}");
+        let in_rust: Vec<Declared> = kernel
+            .bindings()
+            .iter()
+            .map(|binding| Declared {
+                index: binding.index,
+                name: binding.name.into(),
+                access: match binding.access {
+                    Access::Params(bytes) | Access::StepIndex(bytes) => format!("uniform of {bytes} bytes"),
+                    Access::Read => "read".into(),
+                    Access::ReadWrite => "read_write".into(),
+                },
+            })
+            .collect();
+        let (in_shader, uses): (Vec<Declared>, Vec<GlobalUse>) = declared(&module, &info).into_iter().unzip();
+        assert_eq!(in_shader, in_rust, "{kernel}: the shader, then its Rust side");
+        for (declared, used) in in_shader.iter().zip(uses) {
+            let name = &declared.name;
+            assert!(!used.is_empty(), "{kernel}: {name} is declared and not used");
+            let written = used.contains(GlobalUse::WRITE);
+            assert_eq!(written, declared.access == "read_write", "{kernel}: {name} is used as {used:?}");
+        }
+        let numbers: BTreeSet<u32> = in_rust.iter().map(|binding| binding.index).collect();
+        assert_eq!(numbers.len(), in_rust.len(), "{kernel}: a binding number is taken twice");
+    }
+}
+
+/// The planner and the checker count in f32: arrays are of f32, or of one f32 per row of a tile.
+#[test]
+fn storage_arrays_hold_f32_or_rows_of_it() {
+    for kernel in kernels() {
+        let (module, _) = specialised(kernel);
+        for (_, variable) in module.global_variables.iter() {
+            if !matches!(variable.space, AddressSpace::Storage { .. }) {
+                continue;
+            }
+            let TypeInner::Array { base, stride, .. } = module.types[variable.ty].inner else {
+                panic!("{kernel}: {:?} is not an array", variable.name);
+            };
+            let f32s = match module.types[base].inner {
+                TypeInner::Scalar(Scalar::F32) => 1,
+                TypeInner::Vector { size, scalar: Scalar::F32 } => size as u32,
+                ref other => panic!("{kernel}: {:?} holds {other:?}", variable.name),
+            };
+            assert_eq!(stride, 4 * f32s, "{kernel}: stride of {:?}", variable.name);
+            assert!(f32s == 1 || f32s == rows_of(kernel), "{kernel}: {:?} of {f32s}", variable.name);
+        }
+    }
+}
+
+#[test]
+fn workgroup_sizes_and_memory_are_those_of_the_shader() {
+    for kernel in kernels() {
+        let (module, _) = specialised(kernel);
+        assert_eq!(module.entry_points[0].workgroup_size, [kernel.threads(), 1, 1], "{kernel}");
+        let workgroup = module.global_variables.iter().map(|(_, variable)| variable);
+        let bytes: u32 = workgroup
+            .filter(|variable| variable.space == AddressSpace::WorkGroup)
+            .map(|variable| module.types[variable.ty].inner.size(module.to_ctx()))
+            .sum();
+        assert_eq!(bytes, kernel.workgroup_bytes(), "{kernel}: workgroup memory");
+    }
+}
+
+/// Name and offset of every member of `name`, and its size.
+fn members(module: &Module, name: &str) -> (Vec<(String, usize)>, usize) {
+    let found = module.types.iter().find(|(_, ty)| ty.name.as_deref() == Some(name));
+    let (_, ty) = found.unwrap_or_else(|| panic!("no {name} in the shader"));
+    let TypeInner::Struct { members, span } = &ty.inner else { panic!("{name} is not a struct") };
+    let members = members.iter().map(|member| {
+        assert_eq!(module.types[member.ty].inner, TypeInner::Scalar(Scalar::U32), "{:?}", member.name);
+        (member.name.clone().unwrap_or_default(), member.offset as usize)
+    });
+    (members.collect(), *span as usize)
+}
+
+/// Name and offset of each field, the last an array that fills the struct up.
+macro_rules! layout {
+    ($type:ty: $($field:ident)*) => {{
+        let mut all = vec![$((stringify!($field).to_owned(), offset_of!($type, $field))),*];
+        let filler = offset_of!($type, unused);
+        let fillers = (size_of::<$type>() - filler) / 4;
+        all.extend((0..fillers).map(|i| (format!("unused{i}"), filler + 4 * i)));
+        (all, size_of::<$type>())
+    }};
+}
+
+#[test]
+fn parameter_structs_lie_as_the_shader_reads_them() {
+    let matmul =
+        layout!(matmul::Params: rows batch padded x_base x_step x_row out_step out_tile tile out_column);
+    let step = layout!(step::Params: batch tiles first y_step y_row);
+    let index = layout!(step::Index: t);
+    for kernel in kernels() {
+        let (module, _) = validate(&kernel.source()).unwrap_or_else(|error| panic!("{kernel}: {error}"));
+        if let Kernel::Step { .. } = kernel {
+            assert_eq!(members(&module, "StepParams"), step, "{kernel}");
+            assert_eq!(members(&module, "StepIndex"), index, "{kernel}");
+        } else {
+            assert_eq!(members(&module, "MatmulParams"), matmul, "{kernel}");
+        }
+    }
+}
+
+#[test]
+fn every_constant_of_a_shader_is_set_and_none_besides() {
+    for kernel in kernels() {
+        let (module, _) = validate(&kernel.source()).unwrap_or_else(|error| panic!("{kernel}: {error}"));
+        let in_shader: BTreeSet<&str> =
+            module.overrides.iter().filter_map(|(_, constant)| constant.name.as_deref()).collect();
+        let constants = kernel.constants();
+        let in_rust: BTreeSet<&str> = constants.iter().map(|(name, _)| *name).collect();
+        assert_eq!(in_shader, in_rust, "{kernel}");
+        assert_eq!(in_rust.len(), constants.len(), "{kernel}: a constant is set twice");
+    }
+}
+
+/// Every file under `shaders/`.
+fn shader_files() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
+    let mut files = Vec::new();
+    for folder in [root.clone(), root.join("shared")] {
+        for entry in folder.read_dir().unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+            let path = entry.expect("a folder can be listed").path();
+            if path.is_file() {
+                files.push(path);
+            }
+        }
+    }
+    assert!(files.len() > 10, "only {} shader files found", files.len());
+    files
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+#[test]
+fn every_shader_file_is_in_some_kernel() {
+    let kernels = kernels();
+    let sources: Vec<String> = kernels.iter().map(|kernel| kernel.source()).collect();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
+    for path in shader_files() {
+        let text = read(&path);
+        assert!(sources.iter().any(|source| source.contains(&text)), "{} is unused", path.display());
+    }
+    for kernel in kernels {
+        let path = root.join(kernel.name()).with_extension("wgsl");
+        assert!(kernel.source().ends_with(&read(&path)), "{kernel} is not {}", path.display());
+    }
+}
+
+/// The names a text calls, comments left out.
+fn calls(text: &str) -> Vec<&str> {
+    let mut names = Vec::new();
+    for line in text.lines() {
+        let code = line.split("//").next().unwrap_or_default();
+        for (at, _) in code.match_indices('(') {
+            let word = |c: char| c.is_alphanumeric() || c == '_';
+            let before = &code[..at];
+            names.push(&before[before.trim_end_matches(word).len()..]);
+        }
+    }
+    names
+}
+
+/// Raw `tanh` and `exp` may give NaN for large arguments: `activation.wgsl` alone calls `exp`, on a clamped
+/// argument, and nothing calls the rest.
+#[test]
+fn no_activation_outside_its_file() {
+    let transcendental = ["tanh", "exp", "exp2", "pow", "log", "log2", "sinh", "cosh", "atanh"];
+    let mut in_activation = Vec::new();
+    for path in shader_files() {
+        let text = read(&path);
+        let found: Vec<&str> =
+            calls(&text).into_iter().filter(|name| transcendental.contains(name)).collect();
+        if path.ends_with("shared/activation.wgsl") {
+            in_activation = found.into_iter().map(str::to_owned).collect();
+            assert!(text.contains("exp(-clamp("), "the argument of exp is not clamped");
+        } else {
+            assert!(found.is_empty(), "{} calls {found:?}", path.display());
+        }
+    }
+    assert_eq!(in_activation, ["exp"]);
+}
+
+/// These tests can fail: each fault is seen, by the stage that should see it.
+#[test]
+fn faults_are_refused() {
+    let kernel =
+        Kernel::Step { cell: StepCell::GruAfter { takes: false }, hidden: 7, rows: Rows::Four, width: 8 };
+    let (source, constants) = (kernel.source(), kernel.constants());
+    specialise(&source, &constants).expect("the source as it is");
+
+    for (from, to) in [
+        ("let tile = group.y;", "let tile = group.q;"),
+        ("sum_r += part_r;", "sum_r += 1u;"),
+        ("h_next[state + unit] = h;", "h_prev[state + unit] = h;"),
+        ("var<uniform> params", "var<storage, read_write> params: array<u32>; var<uniform> other"),
+        ("let h = blend(z, h_prev[state + unit], n);", "let h = blend(z, n);"),
+        ("@compute", "@vertex"),
+    ] {
+        assert!(source.contains(from), "{from} is not in the source any more");
+        let result = specialise(&source.replace(from, to), &constants);
+        assert!(result.is_err(), "{to} passes");
+    }
+
+    let truncated = specialise(&source[..source.len() - 3], &constants);
+    assert!(truncated.is_err(), "a truncated source passes");
+    let missing = specialise(&source, &constants[1..]).expect_err("HIDDEN is not set");
+    assert!(missing.contains("HIDDEN"), "{missing}");
+    let unknown = [&constants[..], &[("HEIGHT", 1.0)]].concat();
+    let unknown = specialise(&source, &unknown).expect_err("there is no HEIGHT");
+    assert!(unknown.contains("HEIGHT"), "{unknown}");
+    specialise(&source, &[("HIDDEN", -1.0), ("WIDTH", 8.0), ("TAKES", 0.0)]).expect_err("H of -1");
+
+    // Reflection sees a binding that moved, one that changed its access, and one that is not used.
+    let at = |text: &str| {
+        let (module, info) = validate(text).expect("still valid");
+        declared(&module, &info)
+    };
+    let good = at(&source);
+    assert_ne!(at(&source.replace("@binding(5)", "@binding(9)")), good);
+    assert_ne!(at(&source.replace("var<storage, read> xw", "var<storage, read_write> xw")), good);
+    assert_ne!(at(&source.replace("    store_y(tile, unit, h);\n", "")), good);
+}
