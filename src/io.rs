@@ -70,7 +70,7 @@ impl<'a> Batch<'a> {
     /// # Errors
     /// [`Error::Shape`] where I differs, [`Error::Length`] where a state is not `[L·D, B, H]`,
     /// [`Error::Unsupported`] for a `c0` where the cell has none.
-    pub(crate) fn check(&self, model: &Model) -> Result<()> {
+    pub fn check(&self, model: &Model) -> Result<()> {
         if self.input != model.input() {
             let Dims { batch, steps } = self.dims;
             return Err(Error::Shape {

@@ -27,6 +27,7 @@ pub struct Work {
 impl Work {
     /// Runs `batch` through `model` on the device that `args` names.
     pub fn run(args: &WorkArgs, model: &Model, batch: &Batch<'_>) -> Outcome<Self> {
+        batch.check(model)?;
         let device = Device::select(&args.device)?;
         let info = device.info();
         if info == DeviceInfo::Cpu && args.device == "auto" {

@@ -18,7 +18,7 @@ use std::path::Path;
 
 use super::tensors::Tensors;
 use super::{Imported, Report};
-use crate::dims::product;
+use crate::dims::{at_least_one, product};
 use crate::error::{Error, Result};
 use crate::model::{Cell, Direction, Layer, Model, Readout, ReadoutSteps, Weights};
 
@@ -70,7 +70,8 @@ impl PyTorch {
     /// # Errors
     /// [`Error::Io`]; [`Error::Format`] for a file that is not whole or contradicts itself;
     /// [`Error::Ambiguous`] for no stack or several; [`Error::MissingTensor`], [`Error::Shape`],
-    /// [`Error::Mismatch`] and [`Error::NotFinite`] with the tensor's name.
+    /// [`Error::Zero`], [`Error::Mismatch`] and [`Error::NotFinite`] with the tensor's name;
+    /// [`Error::Unsupported`] for an LSTM with a projection.
     pub fn read(&self, path: impl AsRef<Path>) -> Result<Imported> {
         let path = path.as_ref();
         let source = path.display().to_string();
@@ -87,6 +88,7 @@ impl PyTorch {
         let tensors = Tensors::parse(source, bytes)?;
         let mut report = Report { metadata: tensors.metadata.clone(), ..Report::default() };
         let prefix = self.find_prefix(&tensors)?;
+        refuse_projection(&tensors, &prefix)?;
         let cell = self.find_cell(&tensors, &prefix, &mut report)?;
 
         let mut layers = Vec::new();
@@ -140,12 +142,13 @@ impl PyTorch {
         let &[rows, hidden] = &shape[..] else {
             return Err(Error::Format { name, reason: format!("expected 2 dimensions, got {shape:?}") });
         };
-        let gates = if hidden > 0 && rows % hidden == 0 { rows / hidden } else { 0 };
+        at_least_one(&format!("H (hidden units), the columns of {name}"), hidden)?;
+        let gates = if rows % hidden == 0 { rows / hidden } else { 0 };
         let (cell, from) = match (self.cell, gates) {
             (Some(cell), _) if cell.gates() == gates => (cell, "as told".into()),
             (Some(cell), _) => {
                 let expected = vec![product(&name, &[cell.gates(), hidden])?, hidden];
-                return Err(Error::Shape { name: format!("{name} of a {cell}"), expected, got: shape });
+                return Err(Error::Shape { name: format!("{name} for {cell}"), expected, got: shape });
             }
             (None, 1) => (Cell::Rnn { activation: crate::model::RnnActivation::Tanh }, String::new()),
             (None, 3) => (Cell::GRU, String::new()),
@@ -222,16 +225,22 @@ fn read_readout(
     Readout::new(input, outputs, steps, w.data, b)
 }
 
+/// An LSTM with `proj_size` has a matrix more, and a `weight_hh` whose rows fit no cell.
+fn refuse_projection(tensors: &Tensors<'_>, prefix: &str) -> Result<()> {
+    let part = format!("{prefix}weight_hr_l");
+    match tensors.names().iter().find(|name| name.starts_with(&part)) {
+        Some(name) => Err(Error::Unsupported { what: format!("{name}: LSTM projection (proj_size)") }),
+        None => Ok(()),
+    }
+}
+
 /// Tensors of the stack itself must all be used: one that is left over would change the numbers.
 fn refuse_parts_of_the_stack(prefix: &str, report: &Report) -> Result<()> {
-    let parts = ["weight_ih_l", "weight_hh_l", "weight_hr_l", "bias_ih_l", "bias_hh_l"];
+    let parts = ["weight_ih_l", "weight_hh_l", "bias_ih_l", "bias_hh_l"];
     let of_the_stack = |name: &&String| {
         name.strip_prefix(prefix).is_some_and(|rest| parts.iter().any(|part| rest.starts_with(part)))
     };
     match report.left_over.iter().find(of_the_stack) {
-        Some(name) if name.contains("weight_hr_l") => {
-            Err(Error::Unsupported { what: format!("{name}: LSTM projection (proj_size)") })
-        }
         Some(name) => Err(Error::Format {
             name: name.clone(),
             reason: "belongs to the stack but to none of its layers; a layer below it is missing".into(),

@@ -81,25 +81,6 @@ fn not_installed(packages: &[&'static str], known: &str) -> Vec<&'static str> {
     packages.iter().copied().filter(|package| !installed(package)).collect()
 }
 
-/// The version of an installed package.
-pub fn installed_version(package: &str) -> Result<Option<Version>, Error> {
-    let mut query = Command::new("dpkg-query");
-    query.args(["--show", "--showformat=${Version}", package]);
-    Ok(Version::parse(&process::capture_any(&mut query)?))
-}
-
-/// The version of a package that apt would install.
-pub fn candidate_version(package: &str) -> Result<Option<Version>, Error> {
-    let mut query = Command::new("apt-cache");
-    query.args(["policy", package]).env("LC_ALL", "C");
-    Ok(candidate(&process::capture(&mut query)?))
-}
-
-fn candidate(policy: &str) -> Option<Version> {
-    let version = policy.lines().find_map(|line| line.trim().strip_prefix("Candidate:"))?;
-    Version::parse(version)
-}
-
 /// Refreshes apt's lists, trying twice.
 pub fn update_lists() -> Result<(), Error> {
     twice(|| process::run(apt_get().arg("update")))
@@ -130,29 +111,6 @@ fn twice(mut action: impl FnMut() -> Result<(), Error>) -> Result<(), Error> {
         eprintln!("    {error}; trying once more");
         action()
     })
-}
-
-/// The first two numbers of a version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Version {
-    major: u32,
-    minor: u32,
-}
-
-impl Version {
-    /// Reads `1.96.0+dfsg1-1` or `2:1.96` as 1.96; `None` if it is not so made.
-    pub fn parse(text: &str) -> Option<Self> {
-        let text = text.trim();
-        let without_epoch = text.split_once(':').map_or(text, |(_, rest)| rest);
-        let mut numbers = without_epoch.split(|c: char| !c.is_ascii_digit());
-        Some(Self { major: numbers.next()?.parse().ok()?, minor: numbers.next()?.parse().ok()? })
-    }
-}
-
-impl std::fmt::Display for Version {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{}.{}", self.major, self.minor)
-    }
 }
 
 #[cfg(test)]
@@ -189,24 +147,5 @@ mod tests {
         let known = "libegl1 installed\nlibegl1 not-installed\nlibvulkan1 config-files\n";
         let missing = not_installed(&["libegl1", "libvulkan1", "libgles2"], known);
         assert_eq!(missing, ["libvulkan1", "libgles2"]);
-    }
-
-    #[test]
-    fn versions_are_read_and_compared_by_number() {
-        let version = |major, minor| Some(Version { major, minor });
-        assert_eq!(Version::parse("1.96.0+dfsg1-1~deb12u2"), version(1, 96));
-        assert_eq!(Version::parse("2:1.100.3\n"), version(1, 100));
-        assert_eq!(Version::parse("1.87"), version(1, 87));
-        assert_eq!(Version::parse("(none)"), None);
-        assert_eq!(Version::parse(""), None);
-        assert!(Version::parse("1.100") > Version::parse("1.87"));
-    }
-
-    #[test]
-    fn the_candidate_is_read_from_the_policy() {
-        let policy = "rustc-web:\n  Installed: (none)\n  Candidate: 1.96.0+dfsg1-1\n";
-        assert_eq!(candidate(policy), Version::parse("1.96"));
-        assert_eq!(candidate("x:\n  Candidate: (none)\n"), None);
-        assert_eq!(candidate(""), None);
     }
 }

@@ -4,7 +4,7 @@ use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitStatus, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -67,12 +67,6 @@ impl std::error::Error for Error {
 pub fn workspace_root() -> &'static Path {
     let manifest_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
     manifest_dir.parent().unwrap_or(manifest_dir)
-}
-
-/// The directory that cargo builds into.
-pub fn target_dir() -> PathBuf {
-    let configured = env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
-    workspace_root().join(configured)
 }
 
 /// The cargo that runs this task, in the workspace root.

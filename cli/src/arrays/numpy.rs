@@ -1,8 +1,10 @@
-//! NumPy's `.npy` and `.npz`. Sizes are held against the bytes that are there before anything is allocated.
+//! NumPy's `.npy` and `.npz`.
 
 use std::io::{Cursor, Read};
 
-use npyz::{DType, NpyFile, Order, TypeChar};
+use ndarray::ArrayD;
+use ndarray_npy::npy::header::Header;
+use ndarray_npy::{ReadNpyError, ReadNpyExt, ReadableElement, WriteNpyError, WriteNpyExt};
 use zip::ZipArchive;
 
 use super::Array;
@@ -32,70 +34,51 @@ pub fn read_npz(bytes: &[u8]) -> Result<Vec<(String, Array)>, String> {
     Ok(arrays)
 }
 
-/// One `.npy`.
+/// One `.npy` of 32- or 64-bit floats, in either memory order.
 ///
 /// # Errors
 /// What cannot be read, and why.
 pub fn read_npy(bytes: &[u8]) -> Result<Array, String> {
-    let broken = |error: std::io::Error| format!("not a readable .npy: {error}");
-    let mut reader = bytes;
-    let header = npyz::NpyHeader::from_reader(&mut reader).map_err(broken)?;
-    let shape: Vec<usize> = header
-        .shape()
-        .iter()
-        .map(|&size| usize::try_from(size).map_err(|_| format!("size {size} does not fit this machine")))
-        .collect::<Result<_, _>>()?;
-    let DType::Plain(dtype) = header.dtype() else {
-        return Err(format!(
-            "records of several fields ({:?}) are no array of numbers",
-            header.dtype().descr()
-        ));
-    };
-    let width = match (dtype.type_char(), dtype.size_field()) {
-        (TypeChar::Float, size @ (2 | 4 | 8)) => size as usize,
-        _ => return Err(format!("stored as {dtype}, expected a float of 16, 32 or 64 bits")),
-    };
-    let bytes_needed = shape.iter().try_fold(width, |all, &size| all.checked_mul(size));
-    if bytes_needed != Some(reader.len()) {
-        return Err(format!("shape {shape:?} of {dtype} does not fit its {} bytes", reader.len()));
+    check_size(bytes)?;
+    match read::<f32>(bytes, |value| value) {
+        Err(ReadNpyError::WrongDescriptor(_)) => read::<f64>(bytes, |value| value as f32),
+        read => read,
     }
-
-    let order = header.order();
-    let file = || NpyFile::new(bytes).map_err(broken);
-    let data: Vec<f32> = match width {
-        2 => file()?.into_vec::<half::f16>().map_err(broken)?.into_iter().map(f32::from).collect(),
-        4 => file()?.into_vec::<f32>().map_err(broken)?,
-        _ => file()?.into_vec::<f64>().map_err(broken)?.into_iter().map(|v| v as f32).collect(),
-    };
-    let data = if order == Order::Fortran { row_major(&shape, &data) } else { data };
-    Ok(Array { shape, data })
-}
-
-/// From column-major (NumPy's Fortran order) to row-major.
-fn row_major(shape: &[usize], data: &[f32]) -> Vec<f32> {
-    let mut index = vec![0; shape.len()];
-    let mut out = Vec::with_capacity(data.len());
-    for _ in 0..data.len() {
-        let at = index.iter().zip(shape).rev().fold(0, |at, (&i, &size)| at * size + i);
-        out.push(data[at]);
-        for (i, &size) in index.iter_mut().zip(shape).rev() {
-            *i += 1;
-            if *i < size {
-                break;
-            }
-            *i = 0;
+    .map_err(|error| match error {
+        ReadNpyError::WrongDescriptor(stored) => {
+            format!("stored as {stored}, expected float32 or float64")
         }
-    }
-    out
+        ReadNpyError::MissingData => "ends before its last element".into(),
+        error => format!("not a readable .npy: {error}"),
+    })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn column_major_is_turned() {
-        // [[1, 2, 3], [4, 5, 6]] as Fortran stores it
-        assert_eq!(row_major(&[2, 3], &[1.0, 4.0, 2.0, 5.0, 3.0, 6.0]), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+/// The reader allocates what the header claims, so the claim is held against the bytes that are there first.
+fn check_size(bytes: &[u8]) -> Result<(), String> {
+    let mut data = bytes;
+    let header = Header::from_reader(&mut data).map_err(|error| format!("not a readable .npy: {error}"))?;
+    let elements = header.shape.iter().try_fold(1usize, |all, &size| all.checked_mul(size));
+    match elements {
+        Some(elements) if elements <= data.len() => Ok(()),
+        _ => Err(format!("shape {:?} does not fit its {} bytes", header.shape, data.len())),
     }
+}
+
+fn read<T: ReadableElement + Copy>(bytes: &[u8], to_f32: impl Fn(T) -> f32) -> Result<Array, ReadNpyError> {
+    let array = ArrayD::<T>::read_npy(bytes)?;
+    // iter() walks in row-major order whatever the order in memory.
+    Ok(Array { shape: array.shape().to_vec(), data: array.iter().map(|&value| to_f32(value)).collect() })
+}
+
+/// A `.npy` of 32-bit floats.
+///
+/// # Errors
+/// A shape that does not fit its data.
+pub fn write_npy(array: &Array) -> Result<Vec<u8>, String> {
+    let view = ndarray::ArrayViewD::from_shape(array.shape.clone(), &array.data);
+    let mut bytes = Vec::new();
+    view.map_err(|error| error.to_string())?
+        .write_npy(&mut bytes)
+        .map_err(|error: WriteNpyError| error.to_string())?;
+    Ok(bytes)
 }

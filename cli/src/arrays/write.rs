@@ -5,12 +5,11 @@ use std::fs;
 use std::io::{Cursor, Write};
 use std::path::Path;
 
-use npyz::WriterBuilder;
 use safetensors::tensor::TensorView;
 use zip::CompressionMethod;
 use zip::write::{SimpleFileOptions, ZipWriter};
 
-use super::Array;
+use super::{Array, numpy};
 use crate::failure::{Outcome, error};
 
 /// Whether `path` can be written to, before the work that fills it.
@@ -64,20 +63,15 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Outcome {
     })
 }
 
-fn npz(arrays: &[(&str, Array)]) -> Result<Vec<u8>, std::io::Error> {
+fn npz(arrays: &[(&str, Array)]) -> Result<Vec<u8>, String> {
     let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
     let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(true);
     for (name, array) in arrays {
-        archive.start_file(format!("{name}.npy"), options)?;
-        let shape: Vec<u64> = array.shape.iter().map(|&size| size as u64).collect();
-        let mut npy = Vec::new();
-        let mut writer =
-            npyz::WriteOptions::new().default_dtype().shape(&shape).writer(&mut npy).begin_nd()?;
-        writer.extend(array.data.iter().copied())?;
-        writer.finish()?;
-        archive.write_all(&npy)?;
+        let npy = numpy::write_npy(array)?;
+        archive.start_file(format!("{name}.npy"), options).map_err(|error| error.to_string())?;
+        archive.write_all(&npy).map_err(|error| error.to_string())?;
     }
-    Ok(archive.finish()?.into_inner())
+    Ok(archive.finish().map_err(|error| error.to_string())?.into_inner())
 }
 
 fn tensors(arrays: &[(&str, Array)]) -> Result<Vec<u8>, safetensors::SafeTensorError> {

@@ -1,0 +1,171 @@
+//! Bad input: one clear error that names the thing, exit status 2, no panic, no half-written output.
+
+mod common;
+
+use common::{Folder, model, npy, npz, safetensors, stderr, values};
+
+/// Runs in a folder with a good GRU (I = 2, H = 4) and good inputs, and expects exit status 2, one line on
+/// stderr that holds every word, and no new file.
+fn refused(folder: &Folder, args: &[&str], words: &[&str]) {
+    let before = folder.names();
+    let output = folder.wgru(args);
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{args:?}: {text}");
+    assert_eq!(text.trim_end().lines().count(), 1, "{args:?}: {text}");
+    for word in words {
+        assert!(text.contains(word), "{args:?}: \"{word}\" in: {text}");
+    }
+    assert!(!text.contains("panicked"), "{text}");
+    assert_eq!(folder.names(), before, "{args:?} left a file behind");
+}
+
+fn folder(name: &str) -> Folder {
+    let folder = Folder::new(name);
+    folder.write("m.safetensors", model(3, 2, 4)).write("x.npy", npy(&[1, 3, 2], &values(9, 6)));
+    folder
+}
+
+const RUN: [&str; 6] = ["run", "m.safetensors", "--input", "x.npy", "--device", "cpu"];
+
+#[test]
+fn models_that_are_none() {
+    let folder = folder("models");
+    let good = model(3, 2, 4);
+    let run = |model: &'static str| ["run", model, "--input", "x.npy", "--output", "y.npz"];
+    folder.write("short.safetensors", &good[..good.len() - 5]);
+    refused(&folder, &run("short.safetensors"), &["short.safetensors", "not a readable safetensors file"]);
+    let mut lying = good.clone();
+    lying[..8].copy_from_slice(&u64::MAX.to_le_bytes());
+    folder.write("lying.safetensors", &lying);
+    refused(&folder, &run("lying.safetensors"), &["lying.safetensors"]);
+    refused(&folder, &run("absent.safetensors"), &["absent.safetensors", "No such file"]);
+    folder.write("m.pt", "PK");
+    refused(&folder, &run("m.pt"), &["m.pt", "expected .safetensors"]);
+
+    let (w_ih, w_hh) = (values(1, 24), values(2, 48));
+    let wrong = safetensors(&[("weight_ih_l0", &[12, 2], &w_ih), ("weight_hh_l0", &[16, 3], &w_hh)]);
+    folder.write("shape.safetensors", wrong);
+    refused(&folder, &run("shape.safetensors"), &["weight_hh_l0", "[16, 3]"]);
+    folder.write("missing.safetensors", safetensors(&[("weight_ih_l0", &[12, 2], &w_ih)]));
+    refused(&folder, &run("missing.safetensors"), &["weight_hh_l0", "no such tensor"]);
+    let mut nan = w_hh.clone();
+    nan[7] = f32::NAN;
+    let broken = safetensors(&[("weight_ih_l0", &[12, 2], &w_ih), ("weight_hh_l0", &[12, 4], &nan)]);
+    folder.write("nan.safetensors", broken);
+    refused(&folder, &run("nan.safetensors"), &["weight_hh_l0", "element 7 is NaN"]);
+    let (upper_ih, upper_hh) = (values(3, 64), values(4, 64));
+    let mixed = safetensors(&[
+        ("weight_ih_l0", &[12, 2], &w_ih),
+        ("weight_hh_l0", &[12, 4], &w_hh),
+        ("weight_ih_l1", &[16, 4], &upper_ih),
+        ("weight_hh_l1", &[16, 4], &upper_hh),
+    ]);
+    folder.write("mixed.safetensors", mixed);
+    refused(&folder, &run("mixed.safetensors"), &["weight_ih_l1", "[12, 4]", "[16, 4]"]);
+}
+
+#[test]
+fn options_that_do_not_fit_the_model() {
+    let folder = folder("options");
+    let with = |options: &[&'static str]| [&RUN[..], options].concat();
+    refused(&folder, &with(&["--cell", "lstm"]), &["rnn.weight_hh_l0", "[16, 4]", "[12, 4]"]);
+    refused(&folder, &with(&["--cell", "rnn", "--reset", "before"]), &["--reset"]);
+    refused(&folder, &with(&["--prefix", "other."]), &["other.weight_ih_l0"]);
+    refused(&folder, &with(&["--readout", "tail"]), &["tail.weight", "no such tensor"]);
+    refused(&folder, &with(&["--readout-at", "last"]), &["--readout"]);
+    refused(&folder, &with(&["--window", "3"]), &["--window", ".csv"]);
+    refused(&folder, &with(&["--output", "y.txt"]), &["y.txt", ".npz or .safetensors"]);
+    refused(&folder, &with(&["--output", "none/y.npz"]), &["none/y.npz", "not there"]);
+}
+
+#[test]
+fn devices_that_are_not_there() {
+    let folder = folder("devices");
+    let run = ["run", "m.safetensors", "--input", "x.npy", "--output", "y.npz", "--device"];
+    let on = |device: &'static str| [&run[..], &[device]].concat();
+    refused(&folder, &on("voodoo"), &["no device matches \"voodoo\"", "found:"]);
+    refused(&folder, &on("vulkan:voodoo"), &["vulkan:voodoo", "found:"]);
+}
+
+#[test]
+fn arrays_that_do_not_fit() {
+    let folder = folder("arrays");
+    let run = |input: &'static str| ["run", "m.safetensors", "--input", input, "--output", "y.npz"];
+    let x = || ("x", npy(&[1, 3, 2], &values(9, 6)));
+    folder.write("wide.npy", npy(&[1, 2, 3], &values(9, 6)));
+    refused(&folder, &run("wide.npy"), &["x [B, T, I]", "[1, 2, 2]", "[1, 2, 3]"]);
+    folder.write("flat.npy", npy(&[3, 2], &values(9, 6)));
+    refused(&folder, &run("flat.npy"), &["expected 3 dimensions", "[3, 2]"]);
+    for (name, shape) in [("b0", [0, 3, 2]), ("t0", [1, 0, 2]), ("i0", [1, 3, 0])] {
+        let file = format!("{name}.npy");
+        folder.write(&file, npy(&shape, &[]));
+        let args = ["run", "m.safetensors", "--input", &file, "--output", "y.npz"];
+        refused(&folder, &args, &["must be at least 1, got 0"]);
+    }
+    folder.write("state.npz", npz(&[x(), ("h0", npy(&[1, 1, 5], &values(1, 5)))]));
+    refused(&folder, &run("state.npz"), &["h0", "[1, 1, 4]", "[1, 1, 5]"]);
+    folder.write("cell.npz", npz(&[x(), ("c0", npy(&[1, 1, 4], &values(1, 4)))]));
+    refused(&folder, &run("cell.npz"), &["c0", "no cell state"]);
+    folder.write("more.npz", npz(&[x(), ("lengths", npy(&[1], &[3.0]))]));
+    refused(&folder, &run("more.npz"), &["\"lengths\""]);
+    folder.write("none.npz", npz(&[("h0", npy(&[1, 1, 4], &values(1, 4)))]));
+    refused(&folder, &run("none.npz"), &["no array \"x\""]);
+
+    let good = npy(&[1, 3, 2], &values(9, 6));
+    folder.write("short.npy", &good[..good.len() - 3]);
+    refused(&folder, &run("short.npy"), &["short.npy", "ends before its last element"]);
+    let mut integers = good.clone();
+    let at = integers.windows(3).position(|bytes| bytes == b"<f4").expect("the type stands in the header");
+    integers[at + 1] = b'i';
+    folder.write("integers.npy", integers);
+    refused(&folder, &run("integers.npy"), &["<i4", "expected float32 or float64"]);
+    folder.write("junk.npz", "this is no archive");
+    refused(&folder, &run("junk.npz"), &["junk.npz", "not a readable .npz"]);
+    folder.write("x.txt", "1 2 3");
+    refused(&folder, &run("x.txt"), &["x.txt", "expected .npz, .npy, .safetensors or .csv"]);
+    refused(&folder, &run("absent.npy"), &["absent.npy", "No such file"]);
+
+    // Headers that claim more than any memory holds, over six numbers: one product overflows, one does not.
+    for size in [4_611_686_018_427_387_904u64, 100_000_000_000] {
+        let text =
+            format!("{{'descr': '<f4', 'fortran_order': False, 'shape': (1, {size}, {}), }}\n", size.min(4));
+        let mut huge = b"\x93NUMPY\x01\x00".to_vec();
+        huge.extend((text.len() as u16).to_le_bytes());
+        huge.extend(text.bytes());
+        huge.extend([0; 24]);
+        folder.write("huge.npy", huge);
+        refused(&folder, &run("huge.npy"), &["huge.npy", "does not fit its 24 bytes"]);
+    }
+}
+
+#[test]
+fn csv_that_is_no_table_of_numbers() {
+    let folder = folder("csv");
+    let run = ["run", "m.safetensors", "--input", "in.csv", "--output", "y.npz"];
+    folder.write("in.csv", "a,b\n1,2\n3,four\n");
+    refused(&folder, &run, &["line 3", "column b", "\"four\""]);
+    folder.write("in.csv", "a,b\n1,2\n3,NaN\n");
+    refused(&folder, &run, &["line 3", "column b", "NaN"]);
+    folder.write("in.csv", "a,b\n1,2\n3\n");
+    refused(&folder, &run, &["in.csv"]);
+    folder.write("in.csv", "a,b\n");
+    refused(&folder, &run, &["in.csv", "no rows"]);
+    folder.write("in.csv", "");
+    refused(&folder, &run, &["in.csv"]);
+    folder.write("in.csv", "a,b,c\n1,2,3\n");
+    refused(&folder, &run, &["2 features", "3 columns", "--columns"]);
+    let with = |options: &[&'static str]| [&run[..], options].concat();
+    refused(&folder, &with(&["--columns", "a,z"]), &["no column \"z\""]);
+    refused(&folder, &with(&["--columns", "a,b", "--window", "2"]), &["a window of 2 steps from 1 rows"]);
+    refused(&folder, &with(&["--columns", "a,b", "--window", "0"]), &["a window of 0 steps"]);
+    refused(&folder, &with(&["--columns", "a,b", "--stride", "0"]), &["--stride"]);
+}
+
+#[test]
+fn a_forecast_from_what_is_no_forecaster() {
+    let folder = folder("forecast");
+    folder.write("in.csv", "year,month,v\n2000,1,1\n2000,2,2\n");
+    let run = ["forecast", "m.safetensors", "--data", "in.csv", "--plot", "p.svg"];
+    refused(&folder, &run, &["m.safetensors", "not a forecaster"]);
+    refused(&folder, &["forecast", "m.safetensors", "--plot", "p.png"], &["p.png", ".svg"]);
+}

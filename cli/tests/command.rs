@@ -1,0 +1,184 @@
+//! The command as a user types it: devices, run and forecast, on every device of the machine.
+
+mod common;
+
+use std::fs;
+
+use common::{Folder, model, npy, npz, root, safetensors, stderr, stdout, values, wgru_in};
+use ndarray_npy::ReadNpyExt;
+use serde_json::Value;
+
+/// What `wgru devices --json` lists, as selectors.
+fn selectors() -> Vec<String> {
+    let output = wgru_in(root(), &["devices", "--json"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let list: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let devices = list.as_array().expect("a list").iter();
+    devices.map(|device| device["device"].as_str().expect("a name").replacen(": ", ":", 1)).collect()
+}
+
+#[test]
+fn devices_lists_an_adapter_and_the_cpu_paths() {
+    let selectors = selectors();
+    assert!(selectors.iter().any(|name| name == "cpu") && selectors.iter().any(|name| name == "reference"));
+    assert!(selectors.len() > 2, "no adapter found; `cargo xtask test` installs software drivers");
+    let output = wgru_in(root(), &["devices"]);
+    for name in selectors {
+        assert!(stdout(&output).contains(&name.replacen(':', ": ", 1)), "{name}");
+    }
+}
+
+#[test]
+fn a_normal_run_prints_nothing_on_stderr() {
+    let folder = Folder::new("quiet");
+    folder.write("m.safetensors", model(3, 2, 4)).write("x.npy", npy(&[1, 3, 2], &values(9, 6)));
+    for device in selectors() {
+        let run = ["run", "m.safetensors", "--input", "x.npy", "--device", &device];
+        for args in [&["devices"][..], &run] {
+            let output = folder.wgru(args);
+            assert!(output.status.success(), "{device}: {}", stderr(&output));
+            assert_eq!(stderr(&output), "", "{device}");
+        }
+    }
+}
+
+#[test]
+fn every_cell_is_verified_on_every_device() {
+    let folder = Folder::new("cells");
+    folder.write("x.npz", npz(&[("x", npy(&[5, 7, 3], &values(9, 105)))]));
+    for device in selectors() {
+        for (gates, options) in [
+            (3, &[][..]),
+            (3, &["--reset", "before", "--update", "takes"]),
+            (4, &[]),
+            (1, &[]),
+            (1, &["--cell", "rnn-relu"]),
+        ] {
+            folder.write("m.safetensors", model(gates, 3, 6));
+            let mut args = vec!["run", "m.safetensors", "--input", "x.npz", "--device", &device, "--verify"];
+            args.extend(options);
+            let output = folder.wgru(&args);
+            let text = stdout(&output);
+            assert!(output.status.success(), "{device} {gates} {options:?}: {text} {}", stderr(&output));
+            assert!(text.contains("verify y: largest error") && text.contains("sequences/s"), "{text}");
+            assert!(text.contains("not used: head.bias, head.weight"), "{text}");
+        }
+    }
+}
+
+/// The same numbers whatever the container, and the shapes that the help promises.
+#[test]
+fn inputs_and_outputs_of_every_format_agree() {
+    let folder = Folder::new("formats");
+    let (x, h0, c0) = (values(9, 2 * 5 * 3), values(10, 2 * 4), values(11, 2 * 4));
+    let arrays: [(&str, &[usize], &[f32]); 3] =
+        [("x", &[2, 5, 3], &x), ("h0", &[1, 2, 4], &h0), ("c0", &[1, 2, 4], &c0)];
+    let members: Vec<(&str, Vec<u8>)> =
+        arrays.iter().map(|(name, shape, data)| (*name, npy(shape, data))).collect();
+    folder
+        .write("m.safetensors", model(4, 3, 4))
+        .write("in.npz", npz(&members))
+        .write("in.safetensors", safetensors(&arrays));
+    for input in ["in.npz", "in.safetensors"] {
+        for ending in ["npz", "safetensors"] {
+            let out = format!("{input}.out.{ending}");
+            let mut args = vec!["run", "m.safetensors", "--input", input, "--output", &out];
+            args.extend(["--device", "cpu", "--readout", "head", "--readout-at", "every"]);
+            let output = folder.wgru(&args);
+            assert!(output.status.success(), "{}", stderr(&output));
+        }
+    }
+    let bytes = fs::read(folder.path().join("in.npz.out.safetensors")).unwrap();
+    assert_eq!(bytes, fs::read(folder.path().join("in.safetensors.out.safetensors")).unwrap());
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let shapes = [("y", &[2, 5, 4][..]), ("h_n", &[1, 2, 4]), ("c_n", &[1, 2, 4]), ("out", &[2, 5, 2])];
+    assert_eq!(file.len(), shapes.len());
+    let npz = fs::File::open(folder.path().join("in.npz.out.npz")).unwrap();
+    let mut npz = zip::ZipArchive::new(npz).unwrap();
+    assert_eq!(npz.len(), shapes.len());
+    for (name, shape) in shapes {
+        let tensor = file.tensor(name).unwrap();
+        assert_eq!(tensor.shape(), shape, "{name}");
+        let member = npz.by_name(&format!("{name}.npy")).unwrap();
+        let data = ndarray::ArrayD::<f32>::read_npy(member).unwrap();
+        assert_eq!(data.shape(), shape, "{name}");
+        let bytes: Vec<u8> = data.iter().flat_map(|v| v.to_le_bytes()).collect();
+        assert_eq!(bytes, tensor.data(), "{name}");
+    }
+}
+
+/// NumPy stores column-major arrays too, and 64-bit ones.
+#[test]
+fn column_major_and_double_precision_arrays_are_read_alike() {
+    use ndarray::{ArrayD, ShapeBuilder};
+    let folder = Folder::new("orders");
+    let x = values(9, 2 * 3 * 2);
+    let row_major = ArrayD::from_shape_vec(vec![2, 3, 2], x).unwrap();
+    let mut column_major = ArrayD::<f64>::zeros(ndarray::IxDyn(&[2, 3, 2]).f());
+    column_major.zip_mut_with(&row_major, |to, &from| *to = f64::from(from));
+    let (mut a, mut b) = (Vec::new(), Vec::new());
+    ndarray_npy::WriteNpyExt::write_npy(&row_major, &mut a).unwrap();
+    ndarray_npy::WriteNpyExt::write_npy(&column_major, &mut b).unwrap();
+    folder.write("m.safetensors", model(3, 2, 4)).write("a.npy", a).write("b.npy", b);
+    for input in ["a.npy", "b.npy"] {
+        let out = format!("{input}.safetensors");
+        let args = ["run", "m.safetensors", "--input", input, "--output", &out, "--device", "cpu"];
+        assert!(folder.wgru(&args).status.success());
+    }
+    let read = |name: &str| fs::read(folder.path().join(name)).unwrap();
+    assert_eq!(read("a.npy.safetensors"), read("b.npy.safetensors"));
+}
+
+#[test]
+fn csv_is_cut_into_windows() {
+    let folder = Folder::new("csv");
+    folder.write("m.safetensors", model(3, 2, 4)).write("in.csv", "t,a,b\n1,2,3\n2,4,6\n3,8,12\n4,16,24\n");
+    let json = |options: &[&str]| -> Value {
+        let mut args = vec!["run", "m.safetensors", "--input", "in.csv", "--device", "cpu", "--json"];
+        args.extend(["--columns", "b,a"]);
+        args.extend(options);
+        let output = folder.wgru(&args);
+        assert!(output.status.success(), "{}", stderr(&output));
+        serde_json::from_slice(&output.stdout).expect("JSON")
+    };
+    let sizes = |json: &Value| (json["sequences"].as_u64().unwrap(), json["steps"].as_u64().unwrap());
+    assert_eq!(sizes(&json(&[])), (1, 4));
+    assert_eq!(sizes(&json(&["--window", "3"])), (2, 3));
+    assert_eq!(sizes(&json(&["--window", "2", "--stride", "2"])), (2, 2));
+    assert!(json(&["--verify"])["verify"][0]["passed"].as_bool().unwrap());
+}
+
+/// README's first command. The errors must be PyTorch's, which stand in the repository.
+#[test]
+fn the_forecaster_gives_the_errors_that_pytorch_gave() {
+    let expected: Value =
+        serde_json::from_slice(&fs::read(root().join("models/co2_gru_expected.json")).unwrap()).unwrap();
+    let folder = Folder::new("forecast");
+    for device in selectors() {
+        let plot = folder.path().join("plot.svg").display().to_string();
+        let args = ["forecast", "--device", &device, "--verify", "--json", "--plot", &plot];
+        let output = wgru_in(root(), &args);
+        assert!(output.status.success(), "{device}: {}", stderr(&output));
+        let json: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!(json["held_out_windows"], expected["windows"]);
+        let names = ["gru", "persistence", "seasonal_naive", "seasonal_naive_drift"];
+        for (index, name) in names.into_iter().enumerate() {
+            let want = expected["held_out"].as_object().unwrap();
+            let (_, want) = want
+                .iter()
+                .find(|(key, _)| key.as_str() == name)
+                .unwrap_or_else(|| panic!("{name} among {:?}", want.keys()));
+            let score = &json["held_out"][index];
+            for figure in ["mae", "rmse"] {
+                let (got, want) = (score[figure].as_f64().unwrap(), want["all"][figure].as_f64().unwrap());
+                assert!((got - want).abs() < 1e-4, "{device}: {figure} of {name}: {got}, PyTorch {want}");
+            }
+            assert!(
+                (score["mae_by_horizon"][0].as_f64().unwrap() - want["h1"]["mae"].as_f64().unwrap()).abs()
+                    < 1e-4
+            );
+        }
+        let svg = fs::read_to_string(folder.path().join("plot.svg")).unwrap();
+        assert!(svg.starts_with("<svg") && svg.contains("forecast") && svg.trim_end().ends_with("</svg>"));
+    }
+}

@@ -1,0 +1,113 @@
+//! Keeping the figures of the Criterion benches: one CSV in `benches/records/`, with commit, date and processor.
+
+use std::fs;
+
+use crate::process::{self, Error};
+use crate::stage::Outcome;
+
+/// Runs the benches and writes `benches/records/{name}.csv`.
+pub fn record(name: &str) -> Result<Outcome, Error> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    if name.is_empty() || !name.chars().all(plain) {
+        let reason = format!("record name `{name}`: letters, digits and hyphens only");
+        return Err(Error::Other(reason));
+    }
+    let mut bench = process::cargo();
+    bench.args(["bench", "-p", "wgru", "--bench", "engine", "--", "--output-format", "bencher"]);
+    let output = process::capture(&mut bench)?;
+    let rows: Vec<Row> = output.lines().filter_map(Row::parse).collect();
+    if rows.is_empty() {
+        return Err(Error::Other("the benches printed no figures".into()));
+    }
+
+    let commit = commit()?;
+    let date = process::capture(process::in_workspace("date").arg("-u").arg("+%Y-%m-%d"))?;
+    let (date, processor) = (date.trim(), processor());
+    let mut csv = "device,timed,case,mean_ns,spread_ns,verified,timing,processor,commit,date\n".to_owned();
+    for Row { device, timed, case, mean, spread } in &rows {
+        let quoted = [device, timed, case].map(|word| format!("\"{word}\"")).join(",");
+        csv += &format!("{quoted},{mean},{spread},yes,wall clock,\"{processor}\",{commit},{date}\n");
+    }
+    let path = process::workspace_root().join("benches/records").join(format!("{name}.csv"));
+    let folder = path.parent().unwrap_or(&path);
+    fs::create_dir_all(folder)
+        .and_then(|()| fs::write(&path, csv))
+        .map_err(|reason| Error::Other(format!("{}: {reason}", path.display())))?;
+    println!("    {} figures in {}", rows.len(), path.display());
+    Ok(Outcome::Passed)
+}
+
+/// The commit, marked where the tree has changes that are not in it.
+fn commit() -> Result<String, Error> {
+    let commit = process::capture(process::in_workspace("git").args(["rev-parse", "--short=12", "HEAD"]))?;
+    let mut status = process::in_workspace("git");
+    let changes = process::capture(status.args(["status", "--porcelain", "--", "src", "shaders"]))?;
+    let mark = if changes.is_empty() { "" } else { "+changes" };
+    Ok(format!("{}{mark}", commit.trim()))
+}
+
+fn processor() -> String {
+    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let value = |key: &str| {
+        let line = info.lines().find(|line| line.starts_with(key))?;
+        line.split_once(':').map(|(_, value)| value.trim().to_owned())
+    };
+    let cores = info.lines().filter(|line| line.starts_with("processor")).count();
+    let name = value("model name").unwrap_or_else(|| "unknown processor".into());
+    format!("{name} ({cores} cores)")
+}
+
+/// One figure.
+#[derive(Debug, PartialEq, Eq)]
+struct Row {
+    device: String,
+    timed: String,
+    case: String,
+    mean: u64,
+    spread: u64,
+}
+
+impl Row {
+    /// Reads `test DEVICE/TIMED/CASE ... bench:   1,234 ns/iter (+/- 56)`.
+    fn parse(line: &str) -> Option<Self> {
+        let (id, figures) = line.strip_prefix("test ")?.split_once(" ... bench:")?;
+        let (mean, spread) = figures.split_once(" ns/iter (+/- ")?;
+        let mut words = id.rsplitn(3, '/');
+        let (case, timed, device) = (words.next()?, words.next()?, words.next()?);
+        let number = |text: &str| text.trim().trim_end_matches(')').replace(',', "").parse().ok();
+        Some(Self {
+            device: device.into(),
+            timed: timed.into(),
+            case: case.into(),
+            mean: number(mean)?,
+            spread: number(spread)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_figures_is_read() {
+        let line =
+            "test gl: llvmpipe (LLVM 15)/step/gru-b1-i64-h64 ... bench:   1,239,327 ns/iter (+/- 16,782)";
+        let row = Row {
+            device: "gl: llvmpipe (LLVM 15)".into(),
+            timed: "step".into(),
+            case: "gru-b1-i64-h64".into(),
+            mean: 1_239_327,
+            spread: 16_782,
+        };
+        assert_eq!(Row::parse(line), Some(row));
+        assert_eq!(Row::parse("Warning: something"), None);
+    }
+
+    #[test]
+    fn a_name_that_would_leave_the_folder_is_refused() {
+        for name in ["", "../x", "a b"] {
+            assert!(record(name).is_err(), "{name}");
+        }
+    }
+}
