@@ -10,8 +10,8 @@ use naga::proc::BoundsCheckPolicies;
 use naga::valid::{Capabilities, GlobalUse, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, Scalar, ShaderStage, StorageAccess, TypeInner};
 use wgru::kernels::matmul::{self, Sizes};
-use wgru::kernels::step::{self, StepCell};
 use wgru::kernels::{Access, Kernel, Rows};
+use wgru::kernels::{StepCell, step};
 
 /// Every kernel in every variant: each source, and sizes at and beside the edges of tiles and blocks.
 fn kernels() -> Vec<Kernel> {

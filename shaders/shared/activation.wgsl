@@ -14,7 +14,7 @@ fn sigmoid(x: Rows) -> Rows {
 fn tanh_rational(x: Rows) -> Rows {
     let a = clamp(x, Rows(-7.9988117), Rows(7.9988117));
     let s = a * a;
-    var p = fma(s, Rows(-2.7607684e-16), Rows(2.0001879e-13));
+    var p = fma(s, Rows(-2.7607684e-16), Rows(2.000188e-13));
     p = fma(s, p, Rows(-8.604672e-11));
     p = fma(s, p, Rows(5.122297e-8));
     p = fma(s, p, Rows(1.48572235e-5));

@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use super::run::{Engine, Options};
 use super::select::{Selector, rank};
 use crate::error::{Error, Result};
 use crate::gpu::{AdapterInfo, Context, adapters};
-use crate::model::Model;
 
 /// Something that runs models. Cheap to clone; clones share pipelines.
 #[derive(Debug, Clone)]
@@ -151,41 +149,6 @@ impl Device {
             Kind::Gpu(context) => context.pipelines(),
             Kind::Cpu | Kind::Reference => 0,
         }
-    }
-
-    /// Makes `model` ready on this device.
-    ///
-    /// # Errors
-    /// [`Error::Unsupported`] for what no path runs, [`Error::TooLarge`] and [`Error::Device`] where the
-    /// weights do not fit.
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn load(&self, model: &Model) -> Result<Engine> {
-        pollster::block_on(self.load_async(model))
-    }
-
-    /// [`Device::load`], without blocking.
-    ///
-    /// # Errors
-    /// As [`Device::load`].
-    pub async fn load_async(&self, model: &Model) -> Result<Engine> {
-        self.load_with_async(model, Options::default()).await
-    }
-
-    /// [`Device::load`] with options.
-    ///
-    /// # Errors
-    /// As [`Device::load`].
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn load_with(&self, model: &Model, options: Options) -> Result<Engine> {
-        pollster::block_on(self.load_with_async(model, options))
-    }
-
-    /// [`Device::load_with`], without blocking.
-    ///
-    /// # Errors
-    /// As [`Device::load`].
-    pub async fn load_with_async(&self, model: &Model, options: Options) -> Result<Engine> {
-        Engine::new(self.clone(), model, options).await
     }
 }
 

@@ -4,7 +4,6 @@ use std::sync::{Arc, Mutex};
 
 use super::device::{Device, Kind};
 use super::gpu::GpuEngine;
-use super::session::Session;
 use crate::cpu;
 use crate::dims::Dims;
 use crate::error::Result;
@@ -57,8 +56,45 @@ struct CpuEngine {
     idle: Mutex<Vec<cpu::Scratch>>,
 }
 
+impl Device {
+    /// Makes `model` ready on this device.
+    ///
+    /// # Errors
+    /// [`crate::Error::Unsupported`] for what no path runs, [`crate::Error::TooLarge`] and [`crate::Error::Device`] where the
+    /// weights do not fit.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn load(&self, model: &Model) -> Result<Engine> {
+        pollster::block_on(self.load_async(model))
+    }
+
+    /// [`Device::load`], without blocking.
+    ///
+    /// # Errors
+    /// As [`Device::load`].
+    pub async fn load_async(&self, model: &Model) -> Result<Engine> {
+        self.load_with_async(model, Options::default()).await
+    }
+
+    /// [`Device::load`] with options.
+    ///
+    /// # Errors
+    /// As [`Device::load`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn load_with(&self, model: &Model, options: Options) -> Result<Engine> {
+        pollster::block_on(self.load_with_async(model, options))
+    }
+
+    /// [`Device::load_with`], without blocking.
+    ///
+    /// # Errors
+    /// As [`Device::load`].
+    pub async fn load_with_async(&self, model: &Model, options: Options) -> Result<Engine> {
+        Engine::new(self.clone(), model, options).await
+    }
+}
+
 impl Engine {
-    pub(super) async fn new(device: Device, model: &Model, options: Options) -> Result<Self> {
+    async fn new(device: Device, model: &Model, options: Options) -> Result<Self> {
         model.check_runnable()?;
         let backend = match &device.0 {
             Kind::Gpu(context) => Backend::Gpu(GpuEngine::new(context.clone(), model, options.poison).await?),
@@ -198,23 +234,6 @@ impl Engine {
                 Ok(())
             }
         }
-    }
-
-    /// Opens a session of `streams` streams with zero states.
-    ///
-    /// # Errors
-    /// [`crate::Error::Zero`] for no stream, [`crate::Error::TooLarge`] where they do not fit the device.
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn session(&self, streams: usize) -> Result<Session> {
-        pollster::block_on(self.session_async(streams))
-    }
-
-    /// [`Engine::session`], without blocking.
-    ///
-    /// # Errors
-    /// As [`Engine::session`].
-    pub async fn session_async(&self, streams: usize) -> Result<Session> {
-        Session::new(self.clone(), streams).await
     }
 
     pub(super) async fn stepper(&self, streams: usize) -> Result<Stepper> {

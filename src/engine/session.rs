@@ -15,8 +15,27 @@ pub struct Session {
     stepper: Stepper,
 }
 
+impl Engine {
+    /// Opens a session of `streams` streams with zero states.
+    ///
+    /// # Errors
+    /// [`crate::Error::Zero`] for no stream, [`crate::Error::TooLarge`] where they do not fit the device.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn session(&self, streams: usize) -> Result<Session> {
+        pollster::block_on(self.session_async(streams))
+    }
+
+    /// [`Engine::session`], without blocking.
+    ///
+    /// # Errors
+    /// As [`Engine::session`].
+    pub async fn session_async(&self, streams: usize) -> Result<Session> {
+        Session::new(self.clone(), streams).await
+    }
+}
+
 impl Session {
-    pub(super) async fn new(engine: Engine, streams: usize) -> Result<Self> {
+    async fn new(engine: Engine, streams: usize) -> Result<Self> {
         let stepper = engine.stepper(streams).await?;
         Ok(Self { engine, streams, stepper })
     }

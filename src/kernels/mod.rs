@@ -1,16 +1,19 @@
 //! One file per shader: its text, its bindings, its parameters, its dispatch shape. Knows shapes, not models.
 //!
-//! A shader module is the plain concatenation of the files a [`Shader`] names; sizes are pipeline
+//! A shader module is the plain concatenation of the files that `Shader` names; sizes are pipeline
 //! constants. `tests/shaders.rs` holds each Rust side against the shader by reflection.
 
 pub mod matmul;
 mod matmul_rows;
 mod matmul_tiled;
 pub mod step;
+mod step_cell;
 mod step_gru_after;
 mod step_gru_before;
 mod step_lstm;
 mod step_rnn;
+
+pub use step_cell::StepCell;
 
 use std::fmt;
 
@@ -101,7 +104,7 @@ pub enum Kernel {
     /// A fused step, or a part of one.
     Step {
         /// Which.
-        cell: step::StepCell,
+        cell: StepCell,
         /// H.
         hidden: u32,
         /// Rows a thread carries.

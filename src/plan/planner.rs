@@ -8,8 +8,7 @@ use super::{Caps, LayerRecipe, Plan};
 use crate::dims::{Dims, product};
 use crate::error::{Error, Result};
 use crate::kernels::matmul::Sizes;
-use crate::kernels::step::StepCell;
-use crate::kernels::{Kernel, Rows};
+use crate::kernels::{Kernel, Rows, StepCell};
 use crate::model::{Cell, Layer, Model, Readout, ReadoutSteps, Reset, RnnActivation, Update};
 
 /// Threads of a row-tiled workgroup: two warps or one wave, and within every device's limit.
