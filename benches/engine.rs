@@ -82,7 +82,7 @@ fn step(criterion: &mut Criterion) {
             let x = values(&mut rng, streams * input, 1.0);
             let engine = device.load(&model).expect("the model fits");
             let mut session = engine.session(streams).expect("the session fits");
-            let mut output = session.output();
+            let mut output = session.output().expect("memory");
             let case = format!("gru-b{streams}-i{input}-h{hidden}");
             session.step_into(&x, &mut output).expect("the step runs");
             let first = Batch::new(&x, [streams, 1, input]).expect("x fits");

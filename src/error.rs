@@ -49,6 +49,13 @@ pub enum Error {
         /// The device that sets the limit.
         device: String,
     },
+    /// The host's memory does not hold an array.
+    Memory {
+        /// The array.
+        name: String,
+        /// Its bytes.
+        bytes: usize,
+    },
     /// A weight is NaN or infinite.
     NotFinite {
         /// The tensor.
@@ -133,6 +140,7 @@ impl fmt::Display for Error {
             Self::TooLarge { name, needed, limit, unit, device } => {
                 write!(f, "{name}: needs {needed} {unit}, {device} allows {limit}")
             }
+            Self::Memory { name, bytes } => write!(f, "{name}: no memory for {bytes} bytes"),
             Self::NotFinite { name, index, value } => {
                 write!(f, "{name}: element {index} is {value}, weights must be finite")
             }

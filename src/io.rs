@@ -152,13 +152,16 @@ pub struct Output<T = f32> {
 
 impl<T: Copy + Default> Output<T> {
     /// An output of the right size, all zero.
-    pub(crate) fn zeros(shape: &OutputShape) -> Self {
-        Self {
-            y: zeros(&shape.y),
-            h_n: zeros(&shape.state),
-            c_n: shape.has_c.then(|| zeros(&shape.state)),
-            out: shape.out.as_deref().map(zeros),
-        }
+    ///
+    /// # Errors
+    /// [`Error::Memory`].
+    pub(crate) fn zeros(shape: &OutputShape) -> Result<Self> {
+        Ok(Self {
+            y: zeros("y [B, T, D·H]", &shape.y)?,
+            h_n: zeros("h_n [L·D, B, H]", &shape.state)?,
+            c_n: shape.has_c.then(|| zeros("c_n [L·D, B, H]", &shape.state)).transpose()?,
+            out: shape.out.as_deref().map(|shape| zeros("out [B, T, O]", shape)).transpose()?,
+        })
     }
 
     /// # Errors
@@ -173,8 +176,15 @@ impl<T: Copy + Default> Output<T> {
     }
 }
 
-fn zeros<T: Copy + Default>(shape: &[usize]) -> Vec<T> {
-    vec![T::default(); shape.iter().product()]
+/// # Errors
+/// [`Error::Overflow`], and [`Error::Memory`] where the host has none: a caller may ask for any size.
+fn zeros<T: Copy + Default>(name: &str, shape: &[usize]) -> Result<Vec<T>> {
+    let elements = product(name, shape)?;
+    let mut values = Vec::new();
+    let bytes = elements * size_of::<T>();
+    values.try_reserve_exact(elements).map_err(|_| Error::Memory { name: name.into(), bytes })?;
+    values.resize(elements, T::default());
+    Ok(values)
 }
 
 /// What one step of a session returns, row-major.
@@ -188,11 +198,12 @@ pub struct StepOutput {
 
 impl StepOutput {
     /// A step's output of the right size for `streams` streams, all zero.
-    pub(crate) fn zeros(model: &Model, streams: usize) -> Self {
-        Self {
-            y: zeros(&[streams, model.output()]),
-            out: model.readout().map(|readout| zeros(&[streams, readout.outputs()])),
-        }
+    ///
+    /// # Errors
+    /// [`Error::Memory`].
+    pub(crate) fn zeros(model: &Model, streams: usize) -> Result<Self> {
+        let out = model.readout().map(|readout| zeros("out [B, O]", &[streams, readout.outputs()]));
+        Ok(Self { y: zeros("y [B, D·H]", &[streams, model.output()])?, out: out.transpose()? })
     }
 
     /// # Errors
@@ -215,9 +226,13 @@ pub struct State<T = f32> {
 
 impl<T: Copy + Default> State<T> {
     /// Zero states.
-    pub(crate) fn zeros(model: &Model, batch: usize) -> Self {
+    ///
+    /// # Errors
+    /// [`Error::Memory`].
+    pub(crate) fn zeros(model: &Model, batch: usize) -> Result<Self> {
         let shape = [model.states(), batch, model.hidden()];
-        Self { h: zeros(&shape), c: model.cell().has_c().then(|| zeros(&shape)) }
+        let c = model.cell().has_c().then(|| zeros("c [L·D, B, H]", &shape));
+        Ok(Self { h: zeros("h [L·D, B, H]", &shape)?, c: c.transpose()? })
     }
 
     /// Sets every state to `value`.

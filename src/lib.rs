@@ -34,6 +34,11 @@ pub mod plan;
 pub mod program;
 pub mod reference;
 
+/// The README's example, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub use dims::Dims;
 pub use engine::{Device, DeviceInfo, Engine, Options, Session};
 pub use error::{Error, Result};

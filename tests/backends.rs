@@ -139,7 +139,7 @@ fn a_session_gives_the_bits_of_the_sequence_run() {
                 let whole = engine.run(&inputs.batch()).unwrap();
 
                 let mut session = engine.session(batch).unwrap();
-                let mut output = session.output();
+                let mut output = session.output().unwrap();
                 let (features, outputs) = (model.output(), 3);
                 for t in 0..steps {
                     let x: Vec<f32> = (0..batch)

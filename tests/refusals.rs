@@ -289,6 +289,20 @@ fn sessions_of_no_stream_or_of_too_many() {
         }
         engine.session(2).unwrap().step(&[0.5; 6]).unwrap();
     }
+    for device in [Device::cpu(), Device::reference()] {
+        let engine = device.load(&model(Cell::GRU, 3, 4)).unwrap();
+        let error = refused(engine.session(1 << 50), "no memory for");
+        assert!(matches!(error, Error::Memory { .. }), "{error}");
+        let error = engine.output(Dims::new(1 << 50, 1).unwrap()).expect_err("nor is there an output");
+        assert!(matches!(error, Error::Memory { .. }), "{error}");
+    }
+}
+
+#[test]
+fn a_device_without_threads_gets_no_plan() {
+    let caps = Caps { max_threads: 0, ..Caps::webgpu_minimum() };
+    let error = plan(&model(Cell::GRU, 3, 4), Dims::new(1, 1).unwrap(), &caps).unwrap_err();
+    assert!(matches!(error, Error::TooLarge { needed: 1, limit: 0, .. }), "{error}");
 }
 
 #[test]
@@ -305,13 +319,13 @@ fn session_steps_and_states_that_do_not_fit() {
                 let error = session.step(&vec![0.5; len]).unwrap_err();
                 assert_eq!(error, length("x [B, I]", &[2, 3], len), "{info}");
             }
-            let mut output = session.output();
+            let mut output = session.output().unwrap();
             output.y.pop();
             assert_eq!(
                 session.step_into(&[0.5; 6], &mut output).unwrap_err(),
                 length("y [B, D·H]", &[2, 4], 7)
             );
-            let mut output = session.output();
+            let mut output = session.output().unwrap();
             output.out = Some(vec![0.0; 2]);
             refused(session.step_into(&[0.5; 6], &mut output), "out");
 

@@ -153,9 +153,9 @@ impl Engine {
     /// An output of the right size for [`Engine::run_into`].
     ///
     /// # Errors
-    /// [`crate::Error::Overflow`] where a product of sizes does not fit.
+    /// [`crate::Error::Overflow`] where a product of sizes does not fit, [`crate::Error::Memory`].
     pub fn output(&self, dims: Dims) -> Result<Output> {
-        Ok(Output::zeros(&OutputShape::new(&self.0.model, dims)?))
+        Output::zeros(&OutputShape::new(&self.0.model, dims)?)
     }
 
     /// Runs a batch: y of every step, the final states, and the readout.
@@ -241,8 +241,8 @@ impl Engine {
         OutputShape::new(model, Dims::new(streams, 1)?)?;
         Ok(match backend {
             Backend::Gpu(engine) => Stepper::Gpu(engine.session(model, streams).await?),
-            Backend::Cpu(_) => Stepper::Cpu(State::zeros(model, streams), cpu::Scratch::default()),
-            Backend::Reference => Stepper::Reference(State::zeros(model, streams)),
+            Backend::Cpu(_) => Stepper::Cpu(State::zeros(model, streams)?, cpu::Scratch::default()),
+            Backend::Reference => Stepper::Reference(State::zeros(model, streams)?),
         })
     }
 

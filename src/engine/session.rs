@@ -2,7 +2,7 @@
 
 use super::run::{Engine, Stepper, narrow};
 use crate::dims::check_len;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gpu::Wait;
 use crate::io::{State, StepOutput, check_states};
 
@@ -19,7 +19,7 @@ impl Engine {
     /// Opens a session of `streams` streams with zero states.
     ///
     /// # Errors
-    /// [`crate::Error::Zero`] for no stream, [`crate::Error::TooLarge`] where they do not fit the device.
+    /// [`Error::Zero`] for no stream, [`Error::TooLarge`] where they do not fit the device.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn session(&self, streams: usize) -> Result<Session> {
         pollster::block_on(self.session_async(streams))
@@ -46,17 +46,20 @@ impl Session {
     }
 
     /// An output of the right size for [`Session::step_into`].
-    pub fn output(&self) -> StepOutput {
+    ///
+    /// # Errors
+    /// [`Error::Memory`].
+    pub fn output(&self) -> Result<StepOutput> {
         StepOutput::zeros(self.engine.model(), self.streams)
     }
 
     /// One step of every stream. `x`: `[B, I]`.
     ///
     /// # Errors
-    /// [`crate::Error::Length`] where x is not `[B, I]`, [`crate::Error::Device`] where the device fails.
+    /// [`Error::Length`] where x is not `[B, I]`, [`Error::Device`] where the device fails.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn step(&mut self, x: &[f32]) -> Result<StepOutput> {
-        let mut output = self.output();
+        let mut output = self.output()?;
         self.step_into(x, &mut output)?;
         Ok(output)
     }
@@ -64,7 +67,7 @@ impl Session {
     /// [`Session::step`] into `output`, without allocating.
     ///
     /// # Errors
-    /// As [`Session::step`], and [`crate::Error::Length`] where `output` does not fit.
+    /// As [`Session::step`], and [`Error::Length`] where `output` does not fit.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn step_into(&mut self, x: &[f32], output: &mut StepOutput) -> Result<()> {
         pollster::block_on(self.step_waiting(x, output, Wait::Block))
@@ -75,7 +78,7 @@ impl Session {
     /// # Errors
     /// As [`Session::step`].
     pub async fn step_async(&mut self, x: &[f32]) -> Result<StepOutput> {
-        let mut output = self.output();
+        let mut output = self.output()?;
         self.step_into_async(x, &mut output).await?;
         Ok(output)
     }
@@ -107,13 +110,13 @@ impl Session {
     /// Replaces the states. h and c: `[L·D, B, H]`.
     ///
     /// # Errors
-    /// [`crate::Error::Length`] where a state does not fit, [`crate::Error::Unsupported`] for a c where the
-    /// cell has none, [`crate::Error::Mismatch`] for an LSTM without c.
+    /// [`Error::Length`] where a state does not fit, [`Error::Unsupported`] for a c where the
+    /// cell has none, [`Error::Mismatch`] for an LSTM without c.
     pub fn set_state(&mut self, state: &State) -> Result<()> {
         let model = self.engine.model();
         check_states(model, self.streams, Some(&state.h), state.c.as_deref())?;
         if model.cell().has_c() && state.c.is_none() {
-            return Err(crate::Error::Mismatch {
+            return Err(Error::Mismatch {
                 name: "c".into(),
                 reason: format!("the state of {} needs one", model.cell()),
             });
@@ -132,7 +135,7 @@ impl Session {
     /// A copy of the states. h and c: `[L·D, B, H]`.
     ///
     /// # Errors
-    /// [`crate::Error::Device`] where the device fails.
+    /// [`Error::Device`] where the device fails.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn state(&self) -> Result<State> {
         pollster::block_on(self.state_waiting(Wait::Block))
@@ -147,7 +150,7 @@ impl Session {
     }
 
     async fn state_waiting(&self, wait: Wait) -> Result<State> {
-        let mut state = State::zeros(self.engine.model(), self.streams);
+        let mut state = State::zeros(self.engine.model(), self.streams)?;
         match &self.stepper {
             Stepper::Gpu(session) => {
                 let c = state.c.as_deref_mut().unwrap_or_default();

@@ -27,12 +27,16 @@ pub(crate) const MAX_CHUNK: usize = 4096;
 /// where not even one step fits the device.
 pub fn plan(model: &Model, dims: Dims, caps: &Caps) -> Result<Plan> {
     model.check_runnable()?;
+    caps.check("a kernel", 1, u64::from(caps.max_threads), "threads in a workgroup")?;
     let rows = if dims.batch == 1 { Rows::One } else { Rows::Four };
     let layers = model
         .layers()
         .iter()
         .map(|layer| layer_recipe(layer, dims, rows, caps))
         .collect::<Result<Vec<_>>>()?;
+    for (name, features) in [("x [B, T, I]", model.input()), ("y [B, T, D·H]", model.output())] {
+        caps.check_array(name, product(name, &[dims.batch, dims.steps, features])? as u64 * 4)?;
+    }
     let readout = model.readout().map(|readout| readout_kernel(readout, dims, caps)).transpose()?;
     Ok(Plan { dims, rows, layers, readout })
 }
@@ -164,7 +168,7 @@ mod tests {
     fn long_sequences_are_projected_in_chunks_and_too_large_ones_refused() {
         let caps = Caps::webgpu_minimum();
         let model = gru(1, 64, Cell::GRU);
-        let long = plan(&model, Dims::new(512, 100_000).unwrap(), &caps).unwrap();
+        let long = plan(&model, Dims::new(512, 1000).unwrap(), &caps).unwrap();
         // 64 MiB / (512 rows · 192 columns · 4 bytes)
         assert_eq!(long.layers[0].chunk, 170);
         let narrow = plan(&model, Dims::new(1, 100_000).unwrap(), &caps).unwrap();

@@ -20,7 +20,7 @@ pub fn run(model: &Model, batch: &Batch<'_>) -> Result<Output<f64>> {
     batch.check(model)?;
     model.check_runnable()?;
     OutputShape::new(model, batch.dims())?;
-    let mut state = State::zeros(model, batch.dims().batch);
+    let mut state = State::zeros(model, batch.dims().batch)?;
     batch.initial_states(&mut state.h, state.c.as_deref_mut().unwrap_or_default());
     let (y, out) = advance(model, batch.x(), batch.dims(), &mut state);
     Ok(Output { y, h_n: state.h, c_n: state.c, out })
