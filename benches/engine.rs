@@ -21,12 +21,17 @@ const SEQUENCES: [(&str, Cell, [usize; 4]); 5] = [
 const STEPS: [[usize; 3]; 3] = [[1, 64, 64], [64, 64, 64], [1, 256, 256]];
 
 fn devices() -> Vec<Device> {
-    let adapters = Device::list().into_iter().filter_map(|info| match info {
-        DeviceInfo::Gpu(info) => Some(info.caps.device.replacen(": ", ":", 1)),
-        _ => None,
-    });
-    let opened = adapters.map(|name| Device::select(&name).expect("a listed device opens"));
-    opened.chain([Device::cpu()]).collect()
+    let mut devices = Device::all_adapters().expect("every adapter opens");
+    devices.push(Device::cpu());
+    devices
+}
+
+/// The device and, after a bar, its driver.
+fn name(device: &Device) -> String {
+    match device.info() {
+        DeviceInfo::Gpu(info) => format!("{} | {}", info.caps.device, info.driver.replace('/', "-")),
+        other => other.to_string(),
+    }
 }
 
 fn values(rng: &mut fastrand::Rng, len: usize, scale: f32) -> Vec<f32> {
@@ -47,7 +52,7 @@ fn model(rng: &mut fastrand::Rng, cell: Cell, input: usize, hidden: usize) -> Mo
 
 fn verified(model: &Model, batch: &Batch<'_>, output: &wgru::Output, id: &str) {
     let truth = reference::run(model, batch).expect("the reference runs");
-    for comparison in compare(&truth, output, Tolerance::of(model, batch.dims())) {
+    for comparison in compare(&truth, output, Tolerance::of(model, batch)) {
         assert!(comparison.passes(), "{id}: {comparison:?}; nothing is timed that is not verified");
     }
 }
@@ -55,14 +60,14 @@ fn verified(model: &Model, batch: &Batch<'_>, output: &wgru::Output, id: &str) {
 fn sequence(criterion: &mut Criterion) {
     let mut rng = fastrand::Rng::with_seed(1);
     for device in devices() {
-        let mut group = criterion.benchmark_group(format!("{}/sequence", device.info()));
-        for (name, cell, [batch, steps, input, hidden]) in SEQUENCES {
+        let mut group = criterion.benchmark_group(format!("{}/sequence", name(&device)));
+        for (kind, cell, [batch, steps, input, hidden]) in SEQUENCES {
             let model = model(&mut rng, cell, input, hidden);
             let x = values(&mut rng, batch * steps * input, 1.0);
             let inputs = Batch::new(&x, [batch, steps, input]).expect("x fits");
             let engine = device.load(&model).expect("the model fits");
             let mut output = engine.run(&inputs).expect("the batch runs");
-            let case = format!("{name}-b{batch}-t{steps}-i{input}-h{hidden}");
+            let case = format!("{kind}-b{batch}-t{steps}-i{input}-h{hidden}");
             verified(&model, &inputs, &output, &case);
             group.throughput(Throughput::Elements(batch as u64));
             group.bench_function(BenchmarkId::from_parameter(case), |bencher| {
@@ -76,7 +81,7 @@ fn sequence(criterion: &mut Criterion) {
 fn step(criterion: &mut Criterion) {
     let mut rng = fastrand::Rng::with_seed(2);
     for device in devices() {
-        let mut group = criterion.benchmark_group(format!("{}/step", device.info()));
+        let mut group = criterion.benchmark_group(format!("{}/step", name(&device)));
         for [streams, input, hidden] in STEPS {
             let model = model(&mut rng, Cell::GRU, input, hidden);
             let x = values(&mut rng, streams * input, 1.0);

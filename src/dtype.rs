@@ -1,7 +1,5 @@
 //! Storage types of numbers in files and buffers, and their way to f32.
 
-use std::fmt;
-
 /// How a number is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Dtype {
@@ -16,15 +14,6 @@ pub enum Dtype {
 }
 
 impl Dtype {
-    /// Bytes of one number.
-    pub fn bytes(self) -> usize {
-        match self {
-            Self::F16 | Self::Bf16 => 2,
-            Self::F32 => 4,
-            Self::F64 => 8,
-        }
-    }
-
     /// Reads little-endian numbers as f32; f64 is rounded. Trailing bytes that make no whole number are left.
     pub fn decode(self, data: &[u8]) -> Vec<f32> {
         match self {
@@ -44,17 +33,6 @@ fn decode<const N: usize>(data: &[u8], read: impl Fn([u8; N]) -> f32) -> Vec<f32
             read(bytes)
         })
         .collect()
-}
-
-impl fmt::Display for Dtype {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::F16 => "f16",
-            Self::Bf16 => "bf16",
-            Self::F32 => "f32",
-            Self::F64 => "f64",
-        })
-    }
 }
 
 #[cfg(test)]

@@ -56,7 +56,7 @@ pub enum Error {
         /// Its bytes.
         bytes: usize,
     },
-    /// A weight is NaN or infinite.
+    /// A weight, or an input from a file, is NaN or infinite.
     NotFinite {
         /// The tensor.
         name: String,
@@ -142,7 +142,7 @@ impl fmt::Display for Error {
             }
             Self::Memory { name, bytes } => write!(f, "{name}: no memory for {bytes} bytes"),
             Self::NotFinite { name, index, value } => {
-                write!(f, "{name}: element {index} is {value}, weights must be finite")
+                write!(f, "{name}: element {index} is {value}, must be finite")
             }
             Self::MissingTensor { name, source } => {
                 write!(f, "{name}: no such tensor in {source}")

@@ -6,6 +6,9 @@ use crate::error::{Error, Result};
 use crate::model::{Model, ReadoutSteps};
 
 /// A batch of sequences, borrowed from the caller.
+///
+/// A NaN in x or an initial state comes out as NaN of its own sequence on the reference and the CPU path; on a
+/// GPU, whose compilers may assume that there is none, that sequence's numbers are undefined.
 #[derive(Debug, Clone, Copy)]
 pub struct Batch<'a> {
     dims: Dims,
@@ -79,22 +82,26 @@ impl<'a> Batch<'a> {
                 got: vec![batch, steps, self.input],
             });
         }
-        check_states(model, self.dims.batch, self.h0, self.c0)
+        check_states(model, self.dims.batch, [("h0", self.h0), ("c0", self.c0)])
     }
 }
 
 /// # Errors
 /// As [`Batch::check`], for states alone.
-pub(crate) fn check_states(model: &Model, batch: usize, h: Option<&[f32]>, c: Option<&[f32]>) -> Result<()> {
+pub(crate) fn check_states(
+    model: &Model,
+    batch: usize,
+    [(h_name, h), (c_name, c)]: [(&str, Option<&[f32]>); 2],
+) -> Result<()> {
     let shape = [model.states(), batch, model.hidden()];
     if let Some(h) = h {
-        check_len("h0 [L·D, B, H]", &shape, h.len())?;
+        check_len(&format!("{h_name} [L·D, B, H]"), &shape, h.len())?;
     }
     if let Some(c) = c {
         if !model.cell().has_c() {
-            return Err(Error::Unsupported { what: format!("c0: {} has no cell state", model.cell()) });
+            return Err(Error::Unsupported { what: format!("{c_name}: {} has no cell state", model.cell()) });
         }
-        check_len("c0 [L·D, B, H]", &shape, c.len())?;
+        check_len(&format!("{c_name} [L·D, B, H]"), &shape, c.len())?;
     }
     Ok(())
 }
@@ -116,9 +123,9 @@ impl OutputShape {
     /// The shapes for `model` on `dims`.
     ///
     /// # Errors
-    /// [`Error::Overflow`] where a product of sizes does not fit.
+    /// [`Error::Zero`], and [`Error::Overflow`] where a product of sizes does not fit.
     pub fn new(model: &Model, dims: Dims) -> Result<Self> {
-        let Dims { batch, steps } = dims;
+        let Dims { batch, steps } = Dims::new(dims.batch, dims.steps)?;
         let shape = Self {
             y: [batch, steps, model.output()],
             state: [model.states(), batch, model.hidden()],
@@ -162,6 +169,13 @@ impl<T: Copy + Default> Output<T> {
             c_n: shape.has_c.then(|| zeros("c_n [L·D, B, H]", &shape.state)).transpose()?,
             out: shape.out.as_deref().map(|shape| zeros("out [B, T, O]", shape)).transpose()?,
         })
+    }
+
+    /// Sets every element to `value`.
+    pub(crate) fn fill(&mut self, value: T) {
+        self.y.fill(value);
+        self.h_n.fill(value);
+        self.c_n.iter_mut().chain(&mut self.out).for_each(|array| array.fill(value));
     }
 
     /// # Errors

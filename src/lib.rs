@@ -16,22 +16,23 @@
 //! # }
 //! ```
 //!
-//! The rooms of the crate, from the ground up, imports only downward: [`error`], [`dims`], [`dtype`] <
-//! [`model`] < [`io`] < [`kernels`], [`plan`], [`import`], [`mod@reference`], [`cpu`] < [`program`] < [`gpu`] <
-//! [`engine`]. `ARCHITECTURE.md` says what each is for.
+//! What a user needs stands at the root, in [`model`], [`io`], [`import`], [`engine`] and [`mod@reference`].
+//! [`plan`], [`kernels`] and [`program`] are how a run is put together, open to tools and tests; they change
+//! from version to version. `ARCHITECTURE.md` says what each room is for.
 
-pub mod cpu;
+mod cpu;
 pub mod dims;
 pub mod dtype;
 pub mod engine;
 pub mod error;
-pub mod gpu;
+mod gpu;
 pub mod import;
 pub mod io;
 pub mod kernels;
 pub mod model;
 pub mod plan;
 pub mod program;
+mod progress;
 pub mod reference;
 
 /// The README's example, compiled.
@@ -42,6 +43,7 @@ struct Readme;
 pub use dims::Dims;
 pub use engine::{Device, DeviceInfo, Engine, Options, Session};
 pub use error::{Error, Result};
+pub use gpu::AdapterInfo;
 pub use import::{Imported, PyTorch};
 pub use io::{Batch, Output, State, StepOutput};
 pub use model::{Cell, Direction, Layer, Model, Readout, ReadoutSteps, Weights};

@@ -157,9 +157,15 @@ fn the_prefix_is_found_or_given_with_and_without_its_dot() {
     for prefix in ["encoder.gru", "encoder.gru."] {
         assert_eq!(file.read_with(&PyTorch::new().prefix(prefix)).expect(prefix), found);
     }
-    for prefix in ["decoder.gru", "encoder", "encoder.gru..", ""] {
+    let named = [
+        ("decoder.gru", "decoder.gru."),
+        ("encoder", "encoder."),
+        ("encoder.gru..", "encoder.gru.."),
+        ("", ""),
+    ];
+    for (prefix, name) in named {
         let error = file.refused_with(&PyTorch::new().prefix(prefix));
-        assert_eq!(error, missing(&format!("{prefix}weight_ih_l0")));
+        assert_eq!(error, missing(&format!("{name}weight_ih_l0")));
     }
 }
 

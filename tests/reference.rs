@@ -66,7 +66,7 @@ impl Case {
         }
         let engine = Device::cpu().load(&self.model).expect("the CPU path loads it");
         let output = engine.run(&self.batch()).expect("the CPU path runs it");
-        for comparison in compare(&golden, &output, Tolerance::of(&self.model, self.batch().dims())) {
+        for comparison in compare(&golden, &output, Tolerance::of(&self.model, &self.batch())) {
             assert!(comparison.passes(), "{} on the CPU: {comparison:?}", self.model);
         }
     }

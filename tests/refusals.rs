@@ -298,6 +298,21 @@ fn sessions_of_no_stream_or_of_too_many() {
     }
 }
 
+/// The fields of Dims are public: sizes of 0 are refused wherever they come in.
+#[test]
+fn sizes_of_zero_get_no_plan_and_no_output() {
+    for device in all_devices() {
+        let engine = device.load(&model(Cell::GRU, 3, 4)).unwrap();
+        for (batch, steps) in [(0, 1), (1, 0)] {
+            let dims = Dims { batch, steps };
+            let error = engine.prepare(dims).expect_err("there is nothing to prepare");
+            assert!(matches!(error, Error::Zero { .. }), "{}: {error}", device.info());
+            assert!(matches!(engine.output(dims), Err(Error::Zero { .. })));
+            assert!(matches!(plan(engine.model(), dims, &Caps::webgpu_minimum()), Err(Error::Zero { .. })));
+        }
+    }
+}
+
 #[test]
 fn a_device_without_threads_gets_no_plan() {
     let caps = Caps { max_threads: 0, ..Caps::webgpu_minimum() };
@@ -332,12 +347,12 @@ fn session_steps_and_states_that_do_not_fit() {
             for len in [0, 7, 9] {
                 let bad = State { h: vec![0.5; len], c: before.c.clone() };
                 let error = session.set_state(&bad).unwrap_err();
-                assert_eq!(error, length("h0 [L·D, B, H]", &[1, 2, 4], len), "{info}");
+                assert_eq!(error, length("h [L·D, B, H]", &[1, 2, 4], len), "{info}");
             }
             if cell.has_c() {
                 let bad = State { h: vec![0.5; 8], c: Some(vec![0.5; 7]) };
                 let error = session.set_state(&bad).unwrap_err();
-                assert_eq!(error, length("c0 [L·D, B, H]", &[1, 2, 4], 7), "{info}");
+                assert_eq!(error, length("c [L·D, B, H]", &[1, 2, 4], 7), "{info}");
                 let error = refused(session.set_state(&State { h: vec![0.5; 8], c: None }), "LSTM");
                 assert!(matches!(error, Error::Mismatch { .. }), "{info}: {error}");
             } else {
@@ -407,7 +422,7 @@ fn what_exceeds_the_device_is_refused_with_both_numbers() {
     too_large(&gru, 10, &one(&|c| c.max_workgroups = 2), 12, 8, "rows");
     too_large(&gru, 10, &one(&|c| c.max_workgroup_bytes = 1023), 1024, 1023, "bytes of workgroup memory");
     // The projection, 24 columns by 32 threads: one block of 64, 1 + 64/32 + 16 + 3 iterations.
-    too_large(&gru, 1, &one(&|c| c.max_iterations = Some(10)), 22, 10, "loop iterations of a thread");
+    too_large(&gru, 1, &one(&|c| c.max_iterations = Some(10)), 25, 10, "loop iterations of a thread");
     too_large(&model(Cell::Lstm, 4, 8), 10, &one(&|c| c.max_storage_buffers = 4), 6, 4, "storage buffers");
 
     // Fewer threads are no reason to refuse.

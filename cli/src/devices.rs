@@ -5,6 +5,7 @@ use wgru::{Device, DeviceInfo};
 
 use crate::args::DevicesArgs;
 use crate::failure::Outcome;
+use crate::print::print;
 use crate::table::Table;
 
 /// Prints a table, or JSON.
@@ -12,8 +13,7 @@ pub fn devices(args: &DevicesArgs) -> Outcome {
     let devices = Device::list();
     if args.json {
         let list: Vec<Value> = devices.iter().map(to_json).collect();
-        println!("{:#}", Value::from(list));
-        return Ok(());
+        return print(&format!("{:#}\n", Value::from(list)));
     }
     let mut table = Table::new(&[
         "device",
@@ -30,11 +30,11 @@ pub fn devices(args: &DevicesArgs) -> Outcome {
     for device in &devices {
         table.row(row(device));
     }
-    print!("{table}");
+    let mut text = table.to_string();
     if !devices.iter().any(|device| matches!(device, DeviceInfo::Gpu(info) if !info.software)) {
-        println!("no GPU but software drivers: auto runs on the CPU");
+        text += "no GPU but software drivers: auto runs on the CPU\n";
     }
-    Ok(())
+    print(&text)
 }
 
 fn row(device: &DeviceInfo) -> Vec<String> {

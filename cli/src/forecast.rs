@@ -10,12 +10,13 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use serde_json::{Value, json};
-use wgru::Batch;
+use wgru::{Batch, Model, ReadoutSteps};
 
 use crate::args::{ForecastArgs, ModelArgs};
 use crate::arrays::{csv::Series, write};
 use crate::failure::{Outcome, error};
 use crate::plot;
+use crate::print::print;
 use crate::run::read_model;
 use crate::table::Table;
 use crate::work::Work;
@@ -50,10 +51,10 @@ impl Task {
             scale: number("wgru.scale", text("wgru.scale")?)?,
             held_out_from: (number("wgru.held_out_from", year)?, number("wgru.held_out_from", month)?),
         };
-        let sensible = task.window >= task.season && task.season >= task.horizon && task.horizon >= 1;
+        let sensible = task.window > task.season && task.season >= task.horizon && task.horizon >= 1;
         if !sensible || !task.scale.is_normal() {
             let reason = format!(
-                "window {} ≥ season {} ≥ horizon {} ≥ 1 and a scale other than {} are needed",
+                "window {} > season {} ≥ horizon {} ≥ 1 and a scale other than {} are needed",
                 task.window, task.season, task.horizon, task.scale
             );
             return Err(error(model, reason));
@@ -71,17 +72,13 @@ pub fn forecast(args: &ForecastArgs) -> Outcome {
     let imported = read_model(&args.model, &ModelArgs::default())?;
     let name = args.model.display().to_string();
     let task = Task::of(&imported.report.metadata, &name)?;
-    let outputs = imported.model.readout().map_or(0, |readout| readout.outputs());
-    if outputs != task.horizon || imported.model.input() != 1 {
-        let reason = format!("a horizon of {} from {outputs} outputs", task.horizon);
-        return Err(error(&name, reason));
-    }
+    check_model(&imported.model, &task).map_err(|reason| error(&name, reason))?;
     let series = Series::read(&args.data)?;
     let c = series.column(&task.column)?;
     let months = months(&series)?;
-    if c.len() < task.window + task.horizon {
-        let needed = task.window + task.horizon;
-        let reason = format!("{} rows, a window and its targets need {needed}", c.len());
+    if task.window.checked_add(task.horizon).is_none_or(|needed| c.len() < needed) {
+        let Task { window, horizon, .. } = task;
+        let reason = format!("{} rows, a window of {window} and its {horizon} targets need more", c.len());
         return Err(error(args.data.display(), reason));
     }
 
@@ -114,16 +111,17 @@ pub fn forecast(args: &ForecastArgs) -> Outcome {
     let last = c.len() - 1;
     let ahead: Vec<f64> = (1..=task.horizon).map(|h| model(last, h)).collect();
 
+    let text;
     if args.work.json {
         let mut json = work.to_json();
         json["held_out_windows"] = held_out.len().into();
         json["held_out"] = scores_json(&scores);
         json["ahead"] = ahead.into();
         json["plot"] = args.plot.display().to_string().into();
-        println!("{json:#}");
+        text = format!("{json:#}\n");
     } else {
-        work.print();
-        print_scores(&scores, &task, held_out.len(), &months);
+        let scores = scores_table(&scores, &task, held_out.len(), &months);
+        text = format!("{work}{scores}plot: {}\n", args.plot.display());
     }
     let picture = plot::forecast(&plot::Forecast {
         title: format!("{}: forecast against truth", task.column),
@@ -147,10 +145,23 @@ pub fn forecast(args: &ForecastArgs) -> Outcome {
         from: held_out[0] + 1,
     });
     write::replace(&args.plot, picture.map_err(|reason| error(args.plot.display(), reason))?.as_bytes())?;
-    if !args.work.json {
-        println!("plot: {}", args.plot.display());
-    }
+    print(&text)?;
     work.verdict()
+}
+
+/// Whether the model forecasts as the task says: one feature in, the horizon out at the last step.
+fn check_model(model: &Model, task: &Task) -> Result<(), String> {
+    let readout = model.readout().ok_or("a forecaster needs a readout")?;
+    if readout.steps() != ReadoutSteps::Last {
+        return Err("a forecaster's readout is on the last step, this one is on every step".into());
+    }
+    if readout.outputs() != task.horizon {
+        return Err(format!("a horizon of {} from {} outputs", task.horizon, readout.outputs()));
+    }
+    if model.input() != 1 {
+        return Err(format!("a forecaster reads 1 feature, this one {}", model.input()));
+    }
+    Ok(())
 }
 
 fn check_plot(args: &ForecastArgs) -> Outcome {
@@ -163,8 +174,16 @@ fn check_plot(args: &ForecastArgs) -> Outcome {
 /// Year and month of every row, which must follow one another.
 fn months(series: &Series) -> Outcome<Vec<(u32, u32)>> {
     let years = series.column("year")?.iter();
-    let months: Vec<(u32, u32)> =
-        years.zip(series.column("month")?).map(|(&year, &month)| (year as u32, month as u32)).collect();
+    let months: Vec<(u32, u32)> = years
+        .zip(series.column("month")?)
+        .map(|(&year, &month)| {
+            let whole = year.fract() == 0.0 && month.fract() == 0.0 && (0.0..1e6).contains(&year);
+            if whole && (1.0..=12.0).contains(&month) {
+                return Ok((year as u32, month as u32));
+            }
+            Err(error("year, month", format!("{year}, {month} is no month")))
+        })
+        .collect::<Outcome<_>>()?;
     let next = |(year, month): (u32, u32)| if month == 12 { (year + 1, 1) } else { (year, month + 1) };
     match months.windows(2).find(|pair| pair[1] != next(pair[0])) {
         Some(pair) => {
@@ -198,10 +217,10 @@ fn score(methods: &[Method<'_>], c: &[f64], ends: &[usize], horizon: usize) -> V
         .collect()
 }
 
-fn print_scores(scores: &[Score], task: &Task, windows: usize, months: &[(u32, u32)]) {
+fn scores_table(scores: &[Score], task: &Task, windows: usize, months: &[(u32, u32)]) -> String {
     let (year, month) = task.held_out_from;
     let (last_year, last_month) = months[months.len() - 1];
-    println!(
+    let head = format!(
         "error in {} over {windows} windows held out, targets {year}-{month:02} to {last_year}-{last_month:02}:",
         task.column
     );
@@ -214,7 +233,7 @@ fn print_scores(scores: &[Score], task: &Task, windows: usize, months: &[(u32, u
         row.extend(horizons.map(|h| format!("{:.3}", score.mae_by_horizon[h - 1])));
         table.row(row);
     }
-    print!("{table}");
+    format!("{head}\n{table}")
 }
 
 fn scores_json(scores: &[Score]) -> Value {

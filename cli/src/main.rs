@@ -8,6 +8,7 @@ mod devices;
 mod failure;
 mod forecast;
 mod plot;
+mod print;
 mod run;
 mod table;
 mod work;

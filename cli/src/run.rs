@@ -3,11 +3,13 @@
 use std::path::Path;
 
 use wgru::import::Imported;
+use wgru::io::OutputShape;
 use wgru::{Batch, Model, PyTorch, ReadoutSteps};
 
 use crate::args::{ModelArgs, RunArgs};
 use crate::arrays::{Array, Arrays, csv, write};
 use crate::failure::{Failure, Outcome, error};
+use crate::print::print;
 use crate::work::Work;
 
 /// Reads, runs, reports, writes.
@@ -32,17 +34,16 @@ pub fn run(args: &RunArgs) -> Outcome {
     }
 
     let work = Work::run(&args.work, model, &sequences)?;
+    if let Some(path) = &args.output {
+        write::write(path, &outputs(model, &sequences, &work)?)?;
+    }
     if args.work.json {
         let mut json = work.to_json();
         json["model"] = model.to_string().into();
         json["left_over"] = imported.report.left_over.clone().into();
-        println!("{json:#}");
+        print(&format!("{json:#}\n"))?;
     } else {
-        print_import(&args.model, &imported);
-        work.print();
-    }
-    if let Some(path) = &args.output {
-        write::write(path, &outputs(model, &work, [batch, steps]))?;
+        print(&format!("{}\n{work}", describe(&args.model, &imported)))?;
     }
     work.verdict()
 }
@@ -89,8 +90,7 @@ fn read_inputs(args: &RunArgs, imported: &Imported) -> Outcome<Arrays> {
         if !args.columns.is_empty() || args.window.is_some() || args.stride != 1 {
             return Err(error("--columns, --window, --stride", "are for .csv input"));
         }
-        let arrays = Arrays::read(&args.input)?;
-        return arrays.only(&["x", "h0", "c0"]);
+        return Arrays::read(&args.input, &["x", "h0", "c0"]);
     }
     let own = imported.report.metadata.get("wgru.window");
     let own = own.map(|text| text.parse().map_err(|_| error("wgru.window", format!("not a number: {text}"))));
@@ -112,32 +112,25 @@ fn read_inputs(args: &RunArgs, imported: &Imported) -> Outcome<Arrays> {
     Ok(Arrays::from_x(args.input.display().to_string(), series.windows(&names, window, args.stride)?))
 }
 
-fn print_import(path: &Path, imported: &Imported) {
+fn describe(path: &Path, imported: &Imported) -> String {
     let report = &imported.report;
-    print!("{}: {}", path.display(), imported.model);
-    if !report.left_over.is_empty() {
-        print!("; not used: {}", report.left_over.join(", "));
-    }
-    println!(" ({})", report.decisions.join("; "));
+    let left_over = match &report.left_over[..] {
+        [] => String::new(),
+        names => format!("; not used: {}", names.join(", ")),
+    };
+    format!("{}: {}{left_over} ({})", path.display(), imported.model, report.decisions.join("; "))
 }
 
-fn outputs(model: &Model, work: &Work, [batch, steps]: [usize; 2]) -> Vec<(&'static str, Array)> {
+fn outputs(model: &Model, batch: &Batch<'_>, work: &Work) -> Outcome<Vec<(&'static str, Array)>> {
+    let shapes = OutputShape::new(model, batch.dims())?;
     let output = &work.output;
-    let states = vec![model.states(), batch, model.hidden()];
-    let array = |shape: Vec<usize>, data: &[f32]| Array { shape, data: data.to_vec() };
-    let mut arrays = vec![
-        ("y", array(vec![batch, steps, model.output()], &output.y)),
-        ("h_n", array(states.clone(), &output.h_n)),
-    ];
+    let array = |shape: &[usize], data: &[f32]| Array { shape: shape.to_vec(), data: data.to_vec() };
+    let mut arrays = vec![("y", array(&shapes.y, &output.y)), ("h_n", array(&shapes.state, &output.h_n))];
     if let Some(c_n) = &output.c_n {
-        arrays.push(("c_n", array(states, c_n)));
+        arrays.push(("c_n", array(&shapes.state, c_n)));
     }
-    if let (Some(out), Some(readout)) = (&output.out, model.readout()) {
-        let shape = match readout.steps() {
-            ReadoutSteps::Every => vec![batch, steps, readout.outputs()],
-            ReadoutSteps::Last => vec![batch, readout.outputs()],
-        };
+    if let (Some(out), Some(shape)) = (&output.out, &shapes.out) {
         arrays.push(("out", array(shape, out)));
     }
-    arrays
+    Ok(arrays)
 }

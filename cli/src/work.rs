@@ -1,10 +1,13 @@
 //! The part that every command which runs a model shares: choosing the device, running, timing, verifying.
 
+use std::fmt;
+use std::sync::mpsc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
-use wgru::reference::{Comparison, Tolerance, compare};
+use wgru::reference::{self, Comparison, Tolerance, compare};
 use wgru::{Batch, Device, DeviceInfo, Model, Options, Output};
 
 use crate::args::WorkArgs;
@@ -30,31 +33,22 @@ impl Work {
         batch.check(model)?;
         let device = Device::select(&args.device)?;
         let info = device.info();
-        if info == DeviceInfo::Cpu && args.device == "auto" {
+        let auto = ["", "auto"].contains(&args.device.trim().to_lowercase().as_str());
+        if info == DeviceInfo::Cpu && auto {
             eprintln!("wgru: no GPU found, running on the CPU");
         }
-        let bar = spinner();
         let dims = batch.dims();
         let start = Instant::now();
-        bar.set_message("preparing");
-        // A run that is verified is poisoned too: an element that no kernel writes shows as NaN.
-        let engine = device.load_with(model, Options::default().poison(args.verify))?;
+        let engine = device.load(model)?;
         engine.prepare(dims)?;
         let prepare = start.elapsed();
 
-        bar.set_message(format!("{} sequences of {} steps on {info}", dims.batch, dims.steps));
         let mut output = engine.output(dims)?;
+        let name = format!("{} sequences of {} steps on {info}", dims.batch, dims.steps);
         let start = Instant::now();
-        engine.run_into(batch, &mut output)?;
+        with_bar(&name, || engine.progress(), || engine.run_into(batch, &mut output))?;
         let run = start.elapsed();
-
-        let mut verification = None;
-        if args.verify {
-            bar.set_message("the f64 reference");
-            let truth = wgru::reference::run(model, batch)?;
-            verification = Some(compare(&truth, &output, Tolerance::of(model, dims)));
-        }
-        bar.finish_and_clear();
+        let verification = if args.verify { Some(verify(&device, model, batch, &output)?) } else { None };
         Ok(Self {
             output,
             device: info,
@@ -69,24 +63,6 @@ impl Work {
 
     fn per_second(&self) -> f64 {
         self.sequences as f64 / self.run.as_secs_f64().max(1e-9)
-    }
-
-    /// Which device, which kernels, how long, how many sequences a second; then each comparison.
-    pub fn print(&self) {
-        println!(
-            "{}: {} sequences of {} steps in {:.1?} ({} sequences/s, prepared in {:.1?}); {}",
-            self.device,
-            self.sequences,
-            self.steps,
-            self.run,
-            three_digits(self.per_second()),
-            self.prepare,
-            self.kernels,
-        );
-        for Comparison { array, error, tolerance } in self.verification.iter().flatten() {
-            let verdict = if error <= tolerance { "ok" } else { "BEYOND" };
-            println!("verify {array}: largest error {error:.2e}, tolerance {tolerance:.2e}: {verdict}");
-        }
     }
 
     /// The same as JSON.
@@ -130,14 +106,71 @@ impl Work {
     }
 }
 
-/// Shown on a terminal only, and only once the work has taken a while.
-fn spinner() -> ProgressBar {
-    let bar = ProgressBar::new_spinner();
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
-        bar.set_style(style);
+/// Which device, which kernels, how long, how many sequences a second; then each comparison.
+impl fmt::Display for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{}: {} sequences of {} steps in {:.1?} ({} sequences/s, prepared in {:.1?}); {}",
+            self.device,
+            self.sequences,
+            self.steps,
+            self.run,
+            three_digits(self.per_second()),
+            self.prepare,
+            self.kernels,
+        )?;
+        for comparison in self.verification.iter().flatten() {
+            let Comparison { array, error, tolerance } = comparison;
+            let verdict = if comparison.passes() { "ok" } else { "BEYOND" };
+            writeln!(f, "verify {array}: largest error {error:.2e}, tolerance {tolerance:.2e}: {verdict}")?;
+        }
+        Ok(())
     }
-    bar.enable_steady_tick(Duration::from_millis(400));
-    bar
+}
+
+/// Holds against the f64 reference what the timed run gave, and what a second run gives whose arrays were
+/// filled with NaN before; of each array the larger error.
+fn verify(
+    device: &Device,
+    model: &Model,
+    batch: &Batch<'_>,
+    output: &Output,
+) -> Result<Vec<Comparison>, wgru::Error> {
+    let truth = with_bar("the f64 reference", || 0.0, || reference::run(model, batch))?;
+    let poisoned = device.load_with(model, Options::default().poison(true))?.run(batch)?;
+    let tolerance = Tolerance::of(model, batch);
+    let pairs = compare(&truth, output, tolerance).into_iter().zip(compare(&truth, &poisoned, tolerance));
+    Ok(pairs.map(|(a, b)| if a.error > b.error { a } else { b }).collect())
+}
+
+/// Runs `work`, and once it has taken a while shows how far it is. indicatif shows nothing where standard error
+/// is no terminal.
+fn with_bar<T>(name: &str, progress: impl Fn() -> f64 + Sync, work: impl FnOnce() -> T) -> T {
+    const PATIENCE: Duration = Duration::from_millis(500);
+    const TICK: Duration = Duration::from_millis(100);
+    let (done, is_done) = mpsc::channel::<()>();
+    let progress = &progress;
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            if is_done.recv_timeout(PATIENCE) != Err(mpsc::RecvTimeoutError::Timeout) {
+                return;
+            }
+            let bar = ProgressBar::new(1000).with_message(name.to_owned());
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {wide_bar} {percent}% {elapsed}")
+            {
+                bar.set_style(style);
+            }
+            while is_done.recv_timeout(TICK) == Err(mpsc::RecvTimeoutError::Timeout) {
+                bar.set_position((progress() * 1000.0) as u64);
+                bar.tick();
+            }
+            bar.finish_and_clear();
+        });
+        let result = work();
+        drop(done);
+        result
+    })
 }
 
 /// A number to three significant digits, without an exponent.

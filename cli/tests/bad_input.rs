@@ -108,6 +108,8 @@ fn arrays_that_do_not_fit() {
     refused(&folder, &run("cell.npz"), &["c0", "no cell state"]);
     folder.write("more.npz", npz(&[x(), ("lengths", npy(&[1], &[3.0]))]));
     refused(&folder, &run("more.npz"), &["\"lengths\""]);
+    folder.write("nan.npz", npz(&[("x", npy(&[1, 3, 2], &[0.0, 1.0, f32::NAN, 0.0, 0.0, 0.0]))]));
+    refused(&folder, &run("nan.npz"), &["x: element 2 is NaN"]);
     folder.write("none.npz", npz(&[("h0", npy(&[1, 1, 4], &values(1, 4)))]));
     refused(&folder, &run("none.npz"), &["no array \"x\""]);
 

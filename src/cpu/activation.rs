@@ -3,7 +3,13 @@
 
 /// 1 / (1 + exp(−x)).
 pub(super) fn sigmoid(x: f32) -> f32 {
-    if x < -87.0 { 0.0 } else { 1.0 / (1.0 + (-x.min(87.0)).exp()) }
+    // clamp() keeps NaN, as min() would not.
+    if x < -87.0 { 0.0 } else { 1.0 / (1.0 + (-x.clamp(-87.0, 87.0)).exp()) }
+}
+
+/// max(0, x); NaN stays NaN.
+pub(super) fn relu(x: f32) -> f32 {
+    if x < 0.0 { 0.0 } else { x }
 }
 
 /// tanh as x·p(x²)/q(x²), of degree 13/6; absolute error at most 4e-7.
@@ -50,5 +56,7 @@ mod tests {
             assert_eq!((tanh(x), tanh(-x)), (1.0, -1.0));
         }
         assert_eq!((sigmoid(0.0), tanh(0.0)), (0.5, 0.0));
+        assert_eq!((relu(-2.0), relu(3.0)), (0.0, 3.0));
+        assert!([sigmoid, tanh, relu].iter().all(|activation| activation(f32::NAN).is_nan()));
     }
 }

@@ -1,7 +1,8 @@
 //! One layer on the CPU, row after row: both products into one array of gates, then the gates.
 
-use super::activation::{sigmoid, tanh};
+use super::activation::{relu, sigmoid, tanh};
 use crate::model::{Cell, Reset, RnnActivation, Update, has_enclosed_bias};
+use crate::progress::Progress;
 
 /// One layer's constants, as [`crate::model::pack`] gives them.
 #[derive(Debug)]
@@ -36,10 +37,10 @@ impl Packed {
         &self,
         x: &[f32],
         steps: usize,
-        h: &mut [f32],
-        c: &mut [f32],
+        (h, c): (&mut [f32], &mut [f32]),
         scratch: &mut RowScratch,
         y: &mut [f32],
+        progress: &Progress,
     ) {
         scratch.from_x.resize(self.bias.len(), 0.0);
         scratch.from_h.resize(self.bias.len(), 0.0);
@@ -52,6 +53,7 @@ impl Packed {
                 self.step(x, h, c, scratch);
                 y.copy_from_slice(h);
             }
+            progress.end(1);
         }
     }
 
@@ -80,7 +82,7 @@ impl Packed {
                 for ((h, x), r) in h.iter_mut().zip(&*from_x).zip(&*from_h) {
                     *h = match activation {
                         RnnActivation::Tanh => tanh(x + r),
-                        RnnActivation::Relu => (x + r).max(0.0),
+                        RnnActivation::Relu => relu(x + r),
                     };
                 }
             }

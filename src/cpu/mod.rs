@@ -8,6 +8,7 @@ mod cells;
 
 use crate::dims::Dims;
 use crate::model::{Constant, Layer, Model, ReadoutSteps, constants, pack};
+use crate::progress::Progress;
 
 /// A model's constants, packed for the CPU.
 #[derive(Debug)]
@@ -68,21 +69,22 @@ impl Network {
 
     /// Advances the states by T steps. `x`: `[B, T, I]`; `h`, `c`: `[L, B, H]`, c empty where the cell has none;
     /// `y`: `[B, T, H]`; `out`: `[B, T, O]` or `[B, O]`, empty where there is no readout.
-    pub fn run(&self, x: &[f32], dims: Dims, scratch: &mut Scratch, to: Targets<'_>) {
+    pub fn run(&self, x: &[f32], dims: Dims, scratch: &mut Scratch, to: Targets<'_>, progress: &Progress) {
         let Targets { h, c, y, out } = to;
         let Scratch { row, between } = scratch;
         let [mut from, mut next] = std::mem::take(between);
         let last = self.layers.len() - 1;
+        progress.begin((self.layers.len() * dims.batch) as u64);
         for (index, layer) in self.layers.iter().enumerate() {
             let states = index * dims.batch * layer.hidden..(index + 1) * dims.batch * layer.hidden;
             let h = &mut h[states.clone()];
             let c = if c.is_empty() { &mut [][..] } else { &mut c[states] };
             let x = if index == 0 { x } else { &from };
             if index == last {
-                layer.run(x, dims.steps, h, c, row, y);
+                layer.run(x, dims.steps, (h, c), row, y, progress);
             } else {
                 next.resize(dims.batch * dims.steps * layer.hidden, 0.0);
-                layer.run(x, dims.steps, h, c, row, &mut next);
+                layer.run(x, dims.steps, (h, c), row, &mut next, progress);
                 std::mem::swap(&mut from, &mut next);
             }
         }

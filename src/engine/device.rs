@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::select::{Selector, rank};
+use super::select::{Selector, matching, rank};
 use crate::error::{Error, Result};
 use crate::gpu::{AdapterInfo, Context, adapters};
+use crate::kernels::MOST_STORAGE_BUFFERS;
 
 /// Something that runs models. Cheap to clone; clones share pipelines.
 #[derive(Debug, Clone)]
@@ -77,7 +78,7 @@ impl Device {
             for backend in backends {
                 found.extend(adapters(Some(backend)).await);
             }
-            found.retain(|(info, _)| !info.software);
+            found.retain(|(info, _)| !info.software && info.caps.max_storage_buffers >= MOST_STORAGE_BUFFERS);
             if let Some(best) = best_of(found) {
                 return Self::open(best).await;
             }
@@ -86,7 +87,8 @@ impl Device {
     }
 
     /// The device that `selector` names: `auto` ([`Device::best`]), `cpu`, `reference`, an API (`vulkan`, `gl`,
-    /// `metal`, `dx12`), a part of an adapter's name, or both as `vulkan:llvmpipe`.
+    /// `metal`, `dx12`), an adapter's name or a part of it, or both as `vulkan:llvmpipe`. Where several bear one
+    /// name, `vulkan:#1` is the second of its API as [`Device::list`] has them.
     ///
     /// # Errors
     /// [`Error::NoDevice`], which lists what was found, and [`Error::Device`] where it cannot be opened.
@@ -106,9 +108,11 @@ impl Device {
             Selector::Reference => return Ok(Self::reference()),
             Selector::Adapter { backend, name } => (backend, name),
         };
-        let mut found = adapters(backend).await;
-        found.retain(|(info, _)| info.name.to_lowercase().contains(&name));
-        match best_of(found) {
+        let found = adapters(backend).await;
+        let names: Vec<String> = found.iter().map(|(info, _)| info.name.clone()).collect();
+        let wanted = matching(&names, &name);
+        let found = found.into_iter().enumerate().filter(|(index, _)| wanted.contains(index));
+        match best_of(found.map(|(_, adapter)| adapter).collect()) {
             Some(best) => Self::open(best).await,
             None => {
                 let all = adapters(None).await;
@@ -116,6 +120,27 @@ impl Device {
                 Err(Error::NoDevice { selector: selector.into(), found })
             }
         }
+    }
+
+    /// Opens every adapter that can compute, for a harness that runs on all of them.
+    ///
+    /// # Errors
+    /// [`Error::Device`] for the first that cannot be opened.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn all_adapters() -> Result<Vec<Self>> {
+        pollster::block_on(Self::all_adapters_async())
+    }
+
+    /// [`Device::all_adapters`], without blocking.
+    ///
+    /// # Errors
+    /// As [`Device::all_adapters`].
+    pub async fn all_adapters_async() -> Result<Vec<Self>> {
+        let mut opened = Vec::new();
+        for adapter in adapters(None).await {
+            opened.push(Self::open(adapter).await?);
+        }
+        Ok(opened)
     }
 
     /// Every adapter that can compute, the CPU path and the reference.

@@ -3,15 +3,17 @@
 use std::sync::{Arc, Mutex};
 
 use crate::dims::Dims;
-use crate::error::Result;
-use crate::gpu::{Constants, Context, Fetch, Wait, Workspace};
+use crate::error::{Error, Result};
+use crate::gpu::{Constants, Context, Fetch, Wait, Workspace, lock};
 use crate::io::{Batch, Output, StepOutput};
 use crate::model::{Model, constants, pack};
 use crate::plan::{Plan, plan};
 use crate::program::{Program, lower, untile};
+use crate::progress::Progress;
 
-/// Workspaces that are kept for the next run of their shape.
+/// Workspaces that are kept for the next run of their shape, and their bytes but for the last one used.
 const KEPT: usize = 8;
+const KEPT_BYTES: u64 = 1 << 30;
 
 #[derive(Debug)]
 pub(super) struct GpuEngine {
@@ -51,7 +53,14 @@ impl GpuEngine {
 
     async fn make(&self, model: &Model, dims: Dims) -> Result<Workspace> {
         let program = lower(model, &self.plan(model, dims)?)?;
-        Workspace::new(&self.context, program, &self.constants, self.poison).await
+        let new = Workspace::new(&self.context, program.clone(), &self.constants, self.poison).await;
+        match new {
+            // What is idle may be what the device lacks memory for.
+            Err(Error::Device { .. }) if self.free_idle() => {
+                Workspace::new(&self.context, program, &self.constants, self.poison).await
+            }
+            new => new,
+        }
     }
 
     pub(super) async fn run_into(
@@ -60,12 +69,12 @@ impl GpuEngine {
         batch: &Batch<'_>,
         output: &mut Output,
         wait: Wait,
+        progress: &Arc<Progress>,
     ) -> Result<()> {
         let mut workspace = self.workspace(model, batch.dims()).await?;
         let [h0, c0] = batch.states();
         workspace.write_states(&self.context, 0, h0, c0);
-        workspace.write_x(&self.context, batch.x());
-        let bytes = workspace.submit(&self.context, 0, Fetch::All)?;
+        let submitted = workspace.submit(&self.context, batch.x(), 0, Fetch::All, progress).await?;
         let read = |mut data: &[f32]| {
             take(&mut data, &mut output.y);
             if let Some(out) = &mut output.out {
@@ -74,23 +83,32 @@ impl GpuEngine {
             let c_n = output.c_n.as_deref_mut().unwrap_or_default();
             read_states(workspace.program(), data, &mut output.h_n, c_n);
         };
-        workspace.read(&self.context, bytes, wait, read).await?;
+        workspace.read(&self.context, submitted, wait, read).await?;
         self.give_back(workspace);
         Ok(())
     }
 
     fn take(&self, dims: Dims) -> Option<Workspace> {
-        let mut idle = crate::gpu::lock(&self.idle);
+        let mut idle = lock(&self.idle);
         let index = idle.iter().position(|workspace| workspace.program().dims == dims)?;
         Some(idle.remove(index))
     }
 
     fn give_back(&self, workspace: Workspace) {
-        let mut idle = crate::gpu::lock(&self.idle);
-        if idle.len() == KEPT {
+        let mut idle = lock(&self.idle);
+        let bytes = |idle: &[Workspace]| idle.iter().map(|w| w.program().working_bytes()).sum::<u64>();
+        while idle.len() >= KEPT || bytes(&idle) > KEPT_BYTES {
             idle.remove(0);
         }
         idle.push(workspace);
+    }
+
+    /// Frees every idle workspace; whether there was any.
+    fn free_idle(&self) -> bool {
+        let mut idle = lock(&self.idle);
+        let any = !idle.is_empty();
+        idle.clear();
+        any
     }
 
     pub(super) async fn session(&self, model: &Model, streams: usize) -> Result<GpuSession> {
@@ -110,9 +128,15 @@ pub(super) struct GpuSession {
 }
 
 impl GpuSession {
-    pub(super) async fn step_into(&mut self, x: &[f32], output: &mut StepOutput, wait: Wait) -> Result<()> {
-        self.workspace.write_x(&self.context, x);
-        let bytes = self.workspace.submit(&self.context, self.phase, Fetch::Outputs)?;
+    pub(super) async fn step_into(
+        &mut self,
+        x: &[f32],
+        output: &mut StepOutput,
+        wait: Wait,
+        progress: &Arc<Progress>,
+    ) -> Result<()> {
+        let submit = self.workspace.submit(&self.context, x, self.phase, Fetch::Outputs, progress);
+        let submitted = submit.await?;
         self.phase = 1 - self.phase;
         let read = |mut data: &[f32]| {
             take(&mut data, &mut output.y);
@@ -120,7 +144,7 @@ impl GpuSession {
                 take(&mut data, out);
             }
         };
-        self.workspace.read(&self.context, bytes, wait, read).await
+        self.workspace.read(&self.context, submitted, wait, read).await
     }
 
     /// Replaces the states, by zeros where `None`.
@@ -129,9 +153,9 @@ impl GpuSession {
     }
 
     pub(super) async fn read_states(&self, h: &mut [f32], c: &mut [f32], wait: Wait) -> Result<()> {
-        let bytes = self.workspace.fetch_states(&self.context, self.phase);
+        let submitted = self.workspace.fetch_states(&self.context, self.phase).await?;
         let read = |data: &[f32]| read_states(self.workspace.program(), data, h, c);
-        self.workspace.read(&self.context, bytes, wait, read).await
+        self.workspace.read(&self.context, submitted, wait, read).await
     }
 }
 

@@ -10,14 +10,15 @@ use crate::error::Result;
 use crate::gpu::{Wait, lock};
 use crate::io::{Batch, Output, OutputShape, State, StepOutput};
 use crate::model::Model;
+use crate::progress::Progress;
 use crate::reference;
 
 /// How an engine is made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Options {
-    /// Fills every array that a run must write with NaN before the run, so that an element which a kernel
-    /// forgets is seen. Costs an upload per run.
+    /// Fills every array that a run must write, on the device and in the caller's output, with NaN before the
+    /// run, so that an element which a kernel forgets is seen. Costs an upload per run.
     pub poison: bool,
 }
 
@@ -39,7 +40,9 @@ pub struct Engine(Arc<Inner>);
 struct Inner {
     model: Model,
     device: Device,
+    options: Options,
     backend: Backend,
+    progress: Arc<Progress>,
 }
 
 #[derive(Debug)]
@@ -104,7 +107,8 @@ impl Engine {
             }
             Kind::Reference => Backend::Reference,
         };
-        Ok(Self(Arc::new(Inner { model: model.clone(), device, backend })))
+        let progress = Arc::default();
+        Ok(Self(Arc::new(Inner { model: model.clone(), device, options, backend, progress })))
     }
 
     /// The model.
@@ -115,6 +119,12 @@ impl Engine {
     /// The device.
     pub fn device(&self) -> &Device {
         &self.0.device
+    }
+
+    /// The part of the runs under way that is done, 0 to 1, for a progress bar on another thread: by
+    /// submission on a GPU, by sequence and layer on the CPU, 0 on the reference.
+    pub fn progress(&self) -> f64 {
+        self.0.progress.fraction()
     }
 
     /// In words, which kernels a run of `dims` uses.
@@ -158,6 +168,15 @@ impl Engine {
         Output::zeros(&OutputShape::new(&self.0.model, dims)?)
     }
 
+    /// An output for `batch`, once the batch and, on a GPU, the device are known to bear it.
+    fn output_of(&self, batch: &Batch<'_>) -> Result<Output> {
+        batch.check(&self.0.model)?;
+        if let Backend::Gpu(engine) = &self.0.backend {
+            engine.plan(&self.0.model, batch.dims())?;
+        }
+        self.output(batch.dims())
+    }
+
     /// Runs a batch: y of every step, the final states, and the readout.
     ///
     /// # Errors
@@ -165,18 +184,16 @@ impl Engine {
     /// [`crate::Error::Device`] where the device fails.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn run(&self, batch: &Batch<'_>) -> Result<Output> {
-        batch.check(&self.0.model)?;
-        let mut output = self.output(batch.dims())?;
+        let mut output = self.output_of(batch)?;
         self.run_into(batch, &mut output)?;
         Ok(output)
     }
 
     /// [`Engine::run`] into `output`, which [`Engine::output`] made or an earlier run returned. After a shape's
-    /// first run this allocates nothing but what wgpu itself needs.
+    /// first run this allocates nothing of the size of the data (on the reference it does).
     ///
     /// # Errors
-    /// As [`Engine::run`], and [`crate::Error::Length`] where `output` does not fit. On an error `output` is
-    /// as it was.
+    /// As [`Engine::run`], and [`crate::Error::Length`] where `output` does not fit.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn run_into(&self, batch: &Batch<'_>, output: &mut Output) -> Result<()> {
         pollster::block_on(self.run_waiting(batch, output, Wait::Block))
@@ -188,8 +205,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::run`].
     pub async fn run_async(&self, batch: &Batch<'_>) -> Result<Output> {
-        batch.check(&self.0.model)?;
-        let mut output = self.output(batch.dims())?;
+        let mut output = self.output_of(batch)?;
         self.run_into_async(batch, &mut output).await?;
         Ok(output)
     }
@@ -203,11 +219,14 @@ impl Engine {
     }
 
     async fn run_waiting(&self, batch: &Batch<'_>, output: &mut Output, wait: Wait) -> Result<()> {
-        let Inner { model, backend, .. } = &*self.0;
+        let Inner { model, backend, options, progress, .. } = &*self.0;
         batch.check(model)?;
         output.check(&OutputShape::new(model, batch.dims())?)?;
+        if options.poison {
+            output.fill(f32::NAN);
+        }
         match backend {
-            Backend::Gpu(engine) => engine.run_into(model, batch, output, wait).await,
+            Backend::Gpu(engine) => engine.run_into(model, batch, output, wait, progress).await,
             Backend::Cpu(engine) => {
                 let mut scratch = lock(&engine.idle).pop().unwrap_or_default();
                 let targets = cpu::Targets {
@@ -217,7 +236,7 @@ impl Engine {
                     out: output.out.as_deref_mut().unwrap_or_default(),
                 };
                 batch.initial_states(targets.h, targets.c);
-                engine.network.run(batch.x(), batch.dims(), &mut scratch, targets);
+                engine.network.run(batch.x(), batch.dims(), &mut scratch, targets, progress);
                 lock(&engine.idle).push(scratch);
                 Ok(())
             }
@@ -257,7 +276,7 @@ impl Engine {
     ) -> Result<()> {
         let dims = Dims { batch: streams, steps: 1 };
         match (stepper, &self.0.backend) {
-            (Stepper::Gpu(session), _) => session.step_into(x, output, wait).await,
+            (Stepper::Gpu(session), _) => session.step_into(x, output, wait, &self.0.progress).await,
             (Stepper::Cpu(state, scratch), Backend::Cpu(engine)) => {
                 let targets = cpu::Targets {
                     h: &mut state.h,
@@ -265,7 +284,7 @@ impl Engine {
                     y: &mut output.y,
                     out: output.out.as_deref_mut().unwrap_or_default(),
                 };
-                engine.network.run(x, dims, scratch, targets);
+                engine.network.run(x, dims, scratch, targets, &self.0.progress);
                 Ok(())
             }
             (Stepper::Cpu(..), _) => unreachable!("a CPU stepper comes from a CPU engine"),

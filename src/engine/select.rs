@@ -11,8 +11,23 @@ pub(super) enum Selector {
     Cpu,
     /// The f64 reference.
     Reference,
-    /// An adapter, by API, by a part of its name in lower case, or both.
+    /// An adapter, by API, by its name or a part of it in lower case, or both.
     Adapter { backend: Option<&'static str>, name: String },
+}
+
+/// Which of the adapters called `names` is meant by `wanted`: `#2` is the third; else those of exactly that
+/// name, or where there is none, those whose name it is a part of.
+pub(super) fn matching(names: &[String], wanted: &str) -> Vec<usize> {
+    if let Some(number) = wanted.strip_prefix('#') {
+        let index = number.parse().ok();
+        return index.filter(|&index: &usize| index < names.len()).into_iter().collect();
+    }
+    let which = |matches: &dyn Fn(&str) -> bool| {
+        let lower = names.iter().map(|name| name.to_lowercase());
+        lower.enumerate().filter(|(_, name)| matches(name)).map(|(index, _)| index).collect::<Vec<_>>()
+    };
+    let exact = which(&|name| name == wanted);
+    if exact.is_empty() { which(&|name| name.contains(wanted)) } else { exact }
 }
 
 const BACKENDS: [&str; 5] = ["vulkan", "metal", "dx12", "gl", "webgpu"];
@@ -54,6 +69,16 @@ pub(super) fn rank(info: &AdapterInfo) -> (bool, u8, bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_and_numbers() {
+        let names = ["H200 NVL", "H200", "llvmpipe"].map(str::to_owned);
+        assert_eq!(matching(&names, ""), [0, 1, 2]);
+        assert_eq!(matching(&names, "h200"), [1]);
+        assert_eq!(matching(&names, "nvl"), [0]);
+        assert_eq!(matching(&names, "#2"), [2]);
+        assert!(matching(&names, "#3").is_empty() && matching(&names, "#x").is_empty());
+    }
 
     #[test]
     fn words() {

@@ -56,7 +56,9 @@ impl Session {
     /// One step of every stream. `x`: `[B, I]`.
     ///
     /// # Errors
-    /// [`Error::Length`] where x is not `[B, I]`, [`Error::Device`] where the device fails.
+    /// [`Error::Length`] where x is not `[B, I]`, [`Error::Device`] where the device fails. After the latter,
+    /// as after a future that was dropped, the step may have been taken or not: [`Session::set_state`] or
+    /// [`Session::reset`] brings the session back to a known state.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn step(&mut self, x: &[f32]) -> Result<StepOutput> {
         let mut output = self.output()?;
@@ -64,7 +66,7 @@ impl Session {
         Ok(output)
     }
 
-    /// [`Session::step`] into `output`, without allocating.
+    /// [`Session::step`] into `output`, allocating nothing of the size of the data (on the reference it does).
     ///
     /// # Errors
     /// As [`Session::step`], and [`Error::Length`] where `output` does not fit.
@@ -114,7 +116,7 @@ impl Session {
     /// cell has none, [`Error::Mismatch`] for an LSTM without c.
     pub fn set_state(&mut self, state: &State) -> Result<()> {
         let model = self.engine.model();
-        check_states(model, self.streams, Some(&state.h), state.c.as_deref())?;
+        check_states(model, self.streams, [("h", Some(&state.h[..])), ("c", state.c.as_deref())])?;
         if model.cell().has_c() && state.c.is_none() {
             return Err(Error::Mismatch {
                 name: "c".into(),
@@ -137,7 +139,7 @@ impl Session {
     /// # Errors
     /// [`Error::Device`] where the device fails.
     #[cfg(not(target_arch = "wasm32"))]
-    pub fn state(&self) -> Result<State> {
+    pub fn state(&mut self) -> Result<State> {
         pollster::block_on(self.state_waiting(Wait::Block))
     }
 
@@ -145,11 +147,11 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::state`].
-    pub async fn state_async(&self) -> Result<State> {
+    pub async fn state_async(&mut self) -> Result<State> {
         self.state_waiting(Wait::Yield).await
     }
 
-    async fn state_waiting(&self, wait: Wait) -> Result<State> {
+    async fn state_waiting(&mut self, wait: Wait) -> Result<State> {
         let mut state = State::zeros(self.engine.model(), self.streams)?;
         match &self.stepper {
             Stepper::Gpu(session) => {

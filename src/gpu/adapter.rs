@@ -99,6 +99,8 @@ pub async fn adapters(backend: Option<&str>) -> Vec<(AdapterInfo, wgpu::Adapter)
         .map(|adapter| {
             (AdapterInfo::new(&adapter.get_info(), &adapter.limits(), adapter.features()), adapter)
         })
+        // A browser has one API and offers it whatever is asked for.
+        .filter(|(info, _)| backend.is_none_or(|backend| info.backend == backend))
         .collect()
 }
 

@@ -16,8 +16,16 @@ pub struct Context {
     pub(super) queue: wgpu::Queue,
     info: AdapterInfo,
     pipelines: Mutex<HashMap<Kernel, Arc<Pipeline>>>,
-    /// The first error the device reported outside an error scope; only a device of our own fills it.
-    fault: Arc<Mutex<Option<String>>>,
+    /// What the device reported outside every error scope; only a device of our own fills it.
+    fault: Arc<Mutex<Fault>>,
+}
+
+#[derive(Debug, Default)]
+struct Fault {
+    /// An error, for the next call to return.
+    error: Option<String>,
+    /// The loss of the device, for every call from then on.
+    lost: Option<String>,
 }
 
 impl Context {
@@ -27,14 +35,14 @@ impl Context {
     /// [`Error::Device`] with the driver's reason.
     pub async fn open(info: AdapterInfo, adapter: &wgpu::Adapter) -> Result<Self> {
         let (device, queue) = open(&info, adapter).await?;
-        let fault = Arc::new(Mutex::new(None));
+        let fault = Arc::<Mutex<Fault>>::default();
         let slot = fault.clone();
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
-            lock(&slot).get_or_insert(error.to_string());
+            lock(&slot).error.get_or_insert(error.to_string());
         }));
         let slot = fault.clone();
         device.set_device_lost_callback(move |reason, message| {
-            lock(&slot).get_or_insert(format!("device lost ({reason:?}): {message}"));
+            lock(&slot).lost.get_or_insert(format!("device lost ({reason:?}): {message}"));
         });
         Ok(Self { device, queue, info, pipelines: Mutex::default(), fault })
     }
@@ -61,10 +69,11 @@ impl Context {
     }
 
     /// # Errors
-    /// [`Error::Device`] where the device has reported an error since it was opened.
+    /// [`Error::Device`] where the device is lost, or has reported an error since the last call.
     pub(super) fn check_fault(&self) -> Result<()> {
-        match &*lock(&self.fault) {
-            Some(reason) => Err(self.error(reason.clone())),
+        let mut fault = lock(&self.fault);
+        match fault.lost.clone().or_else(|| fault.error.take()) {
+            Some(reason) => Err(self.error(reason)),
             None => Ok(()),
         }
     }
@@ -73,16 +82,34 @@ impl Context {
         Error::Device { device: self.info.caps.device.clone(), reason: reason.into() }
     }
 
-    /// The pipeline of `kernel`, compiled on first use.
-    pub(super) fn pipeline(&self, kernel: Kernel) -> Arc<Pipeline> {
-        lock(&self.pipelines)
-            .entry(kernel)
-            .or_insert_with(|| Arc::new(Pipeline::new(&self.device, kernel)))
-            .clone()
+    /// The pipelines of `kernels`, each compiled on first use. One that the device refuses is not kept.
+    ///
+    /// # Errors
+    /// [`Error::Device`] with what the device says of the kernel.
+    pub(super) async fn compile(
+        &self,
+        kernels: impl Iterator<Item = Kernel>,
+    ) -> Result<HashMap<Kernel, Arc<Pipeline>>> {
+        let mut pipelines = HashMap::new();
+        for kernel in kernels {
+            if pipelines.contains_key(&kernel) {
+                continue;
+            }
+            let known = lock(&self.pipelines).get(&kernel).cloned();
+            let pipeline = match known {
+                Some(pipeline) => pipeline,
+                None => {
+                    let new = self.checked(kernel.name(), || Pipeline::new(&self.device, kernel)).await?;
+                    // Another thread may have compiled the same one meanwhile; either will do.
+                    lock(&self.pipelines).entry(kernel).or_insert(Arc::new(new)).clone()
+                }
+            };
+            pipelines.insert(kernel, pipeline);
+        }
+        Ok(pipelines)
     }
 
-    /// Runs `work`, which creates objects on the device, and turns what the device says about it into an
-    /// error.
+    /// Runs `work` on the device, and turns what the device says about it into an error.
     pub(super) async fn checked<T>(&self, name: &str, work: impl FnOnce() -> T) -> Result<T> {
         let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
@@ -99,7 +126,7 @@ impl Context {
 }
 
 /// Locks, also where another thread panicked while it held the lock: what is inside stays consistent,
-/// since every critical section is a single insertion or look-up.
+/// since no critical section leaves anything half done.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

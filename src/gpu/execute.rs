@@ -1,14 +1,17 @@
 //! Recording and submitting a program, and moving arrays in and out of a workspace.
 
+use std::sync::Arc;
+
 use super::context::Context;
-use super::readback::Wait;
+use super::readback::{Submitted, Wait};
 use super::workspace::{Bound, BoundOp, Workspace};
 use crate::error::Result;
 use crate::program::{BufferId, Role, tile};
+use crate::progress::Progress;
 
-/// Dispatches of one submission at the most. Drivers keep a record per dispatch, and an operating system may
-/// reset a device that is busy with one submission for seconds.
-const SUBMISSION: usize = 32_768;
+/// Dispatches of one submission at the most: drivers keep a record per dispatch, and progress is seen by
+/// submissions.
+const SUBMISSION: usize = 4096;
 
 /// What a submission copies for the caller to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,12 +23,6 @@ pub enum Fetch {
 }
 
 impl Workspace {
-    /// Writes x, `[B, T, I]`, before anything that is submitted later.
-    pub fn write_x(&self, context: &Context, x: &[f32]) {
-        let buffer = &self.buffers[self.program.x];
-        context.queue.write_buffer(buffer, 0, bytemuck::cast_slice(x));
-    }
-
     /// Writes the states that a run in `phase` starts from, `[L, B, H]`; zeros where `None`.
     pub fn write_states(&mut self, context: &Context, phase: usize, h: Option<&[f32]>, c: Option<&[f32]>) {
         let Self { program, buffers, tiled, .. } = self;
@@ -54,31 +51,59 @@ impl Workspace {
         }
     }
 
-    /// Submits the whole program on the states of `phase` (0 or 1), then copies what `fetch` names for
-    /// [`Workspace::read`]; returns the bytes to read.
+    /// Writes `x`, submits the whole program on the states of `phase` (0 or 1), then copies what `fetch` names
+    /// for [`Workspace::read`].
     ///
     /// # Errors
-    /// [`crate::Error::Device`] where the device has reported an error.
-    pub fn submit(&self, context: &Context, phase: usize, fetch: Fetch) -> Result<u64> {
+    /// [`crate::Error::Device`] where the device is lost or refuses the work.
+    pub async fn submit(
+        &self,
+        context: &Context,
+        x: &[f32],
+        phase: usize,
+        fetch: Fetch,
+        progress: &Arc<Progress>,
+    ) -> Result<Submitted> {
         context.check_fault()?;
+        let submit = || {
+            let buffer = &self.buffers[self.program.x];
+            context.queue.write_buffer(buffer, 0, bytemuck::cast_slice(x));
+            self.submit_unchecked(context, phase, fetch, progress)
+        };
+        let submitted = context.checked("run", submit).await?;
+        context.check_fault()?;
+        Ok(submitted)
+    }
+
+    fn submit_unchecked(
+        &self,
+        context: &Context,
+        phase: usize,
+        fetch: Fetch,
+        progress: &Arc<Progress>,
+    ) -> Submitted {
         self.poison(context, phase);
-        let mut encoder = self.record(context, phase);
+        let mut encoder = self.record(context, phase, progress);
         let mut bytes = self.copy(&mut encoder, 0, self.program.output_arrays());
         if fetch == Fetch::All {
             let after = (phase + self.program.dims.steps) % 2;
             bytes = self.copy(&mut encoder, bytes, self.program.state_arrays(after));
         }
-        context.queue.submit([encoder.finish()]);
-        context.check_fault()?;
-        Ok(bytes)
+        Submitted { index: context.queue.submit([encoder.finish()]), bytes }
     }
 
-    /// Copies the states of `phase` without running anything; returns the bytes to read.
-    pub fn fetch_states(&self, context: &Context, phase: usize) -> u64 {
-        let mut encoder = self.encoder(context);
-        let bytes = self.copy(&mut encoder, 0, self.program.state_arrays(phase));
-        context.queue.submit([encoder.finish()]);
-        bytes
+    /// Copies the states of `phase` for [`Workspace::read`] without running anything.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] where the device is lost or refuses the work.
+    pub async fn fetch_states(&self, context: &Context, phase: usize) -> Result<Submitted> {
+        context.check_fault()?;
+        let fetch = || {
+            let mut encoder = self.encoder(context);
+            let bytes = self.copy(&mut encoder, 0, self.program.state_arrays(phase));
+            Submitted { index: context.queue.submit([encoder.finish()]), bytes }
+        };
+        context.checked("states", fetch).await
     }
 
     /// Records copies of `arrays` to the staging buffer, one after the other from `offset` on; returns where
@@ -97,26 +122,27 @@ impl Workspace {
         offset
     }
 
-    /// Waits for the last submission and hands its copies to `read`, one after the other in one slice.
+    /// Waits for `submitted` and hands its copies to `read`, one after the other in one slice.
     ///
     /// # Errors
     /// [`crate::Error::Device`] where the device was lost or reported an error.
     pub async fn read(
         &self,
         context: &Context,
-        bytes: u64,
+        submitted: Submitted,
         wait: Wait,
         read: impl FnOnce(&[f32]),
     ) -> Result<()> {
-        self.staging.read(context, bytes, wait, read).await
+        self.staging.read(context, submitted, wait, read).await
     }
 
     /// Records every dispatch in one pass, and submits what is recorded whenever it fills a submission;
     /// returns the encoder of the last.
-    fn record(&self, context: &Context, phase: usize) -> wgpu::CommandEncoder {
+    fn record(&self, context: &Context, phase: usize, progress: &Arc<Progress>) -> wgpu::CommandEncoder {
         let mut dispatches = self.dispatches(phase).peekable();
         loop {
             let mut encoder = self.encoder(context);
+            let mut recorded = 0;
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
                 label: Some("wgru.pass"),
                 timestamp_writes: None,
@@ -127,8 +153,12 @@ impl Workspace {
                 pass.set_bind_group(0, &bound.bindings, offset.as_slice());
                 let [x, y, z] = bound.grid;
                 pass.dispatch_workgroups(x, y, z);
+                recorded += 1;
             }
             drop(pass);
+            progress.begin(recorded);
+            let progress = progress.clone();
+            encoder.on_submitted_work_done(move || progress.end(recorded));
             if dispatches.peek().is_none() {
                 return encoder;
             }

@@ -9,13 +9,18 @@ use super::context::{Context, lock};
 use crate::error::Result;
 use crate::program::Program;
 
+/// How long the driver is waited for at a time.
+#[cfg(not(target_arch = "wasm32"))]
+const TURN: std::time::Duration = std::time::Duration::from_millis(100);
+
 /// How a future waits for the device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wait {
     /// The calling thread sleeps in the driver. Not in a browser.
     #[cfg(not(target_arch = "wasm32"))]
     Block,
-    /// The future polls the device whenever it is polled itself, and yields between.
+    /// The future polls the device whenever it is polled itself and asks to be polled again at once, since
+    /// wgpu has no thread that would wake it. In a browser the event loop wakes it.
     Yield,
 }
 
@@ -42,17 +47,19 @@ impl Staging {
         Self { buffer }
     }
 
-    /// Waits until the first `bytes` can be read, hands them to `read`, and gives the buffer back.
+    /// Waits until what `submitted` copied can be read, hands it to `read`, and gives the buffer back, also
+    /// where the future is dropped or the device fails.
     pub(super) async fn read(
         &self,
         context: &Context,
-        bytes: u64,
+        submitted: Submitted,
         wait: Wait,
         read: impl FnOnce(&[f32]),
     ) -> Result<()> {
         let mapping = Mapping::default();
         let state = mapping.0.clone();
-        let slice = self.buffer.slice(..bytes);
+        let slice = self.buffer.slice(..submitted.bytes);
+        let _unmap = Unmap(&self.buffer);
         slice.map_async(wgpu::MapMode::Read, move |result| {
             let mut state = lock(&state);
             state.result = Some(result.map_err(|error| error.to_string()));
@@ -60,20 +67,29 @@ impl Staging {
                 waker.wake();
             }
         });
-        let result = Mapped { context, mapping, wait }.await;
+        let result = Mapped { context, mapping, submission: submitted.index, wait }.await;
         context.check_fault()?;
-        result.map_err(|reason| context.error(format!("read-back: {reason}")))?;
-        let view = slice.get_mapped_range();
-        let outcome = match &view {
-            Ok(view) => {
-                read(bytemuck::cast_slice(view));
-                Ok(())
-            }
-            Err(error) => Err(context.error(format!("read-back: {error}"))),
-        };
-        drop(view);
-        self.buffer.unmap();
-        outcome
+        let failed = |reason: String| context.error(format!("read-back: {reason}"));
+        result.map_err(failed)?;
+        let view = slice.get_mapped_range().map_err(|error| failed(error.to_string()))?;
+        read(bytemuck::cast_slice(&view));
+        Ok(())
+    }
+}
+
+/// A submission whose copies wait in the staging buffer.
+#[derive(Debug)]
+pub struct Submitted {
+    pub(super) index: wgpu::SubmissionIndex,
+    pub(super) bytes: u64,
+}
+
+/// Unmaps a buffer when it goes out of scope. A mapping that is still pending is called off.
+struct Unmap<'a>(&'a wgpu::Buffer);
+
+impl Drop for Unmap<'_> {
+    fn drop(&mut self) {
+        self.0.unmap();
     }
 }
 
@@ -90,6 +106,7 @@ struct Mapping(Arc<Mutex<MappingState>>);
 struct Mapped<'a> {
     context: &'a Context,
     mapping: Mapping,
+    submission: wgpu::SubmissionIndex,
     wait: Wait,
 }
 
@@ -98,18 +115,28 @@ impl Future for Mapped<'_> {
 
     fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Self::Output> {
         lock(&self.mapping.0).waker = Some(task.waker().clone());
-        let poll = match self.wait {
-            #[cfg(not(target_arch = "wasm32"))]
-            Wait::Block => wgpu::PollType::wait_indefinitely(),
-            Wait::Yield => wgpu::PollType::Poll,
-        };
-        // In a browser this does nothing, and the event loop calls the waker.
-        let polled = self.context.device.poll(poll);
-        if let Some(result) = lock(&self.mapping.0).result.take() {
-            return Poll::Ready(result);
-        }
-        if let Err(error) = polled {
-            return Poll::Ready(Err(error.to_string()));
+        loop {
+            let poll = match self.wait {
+                // In turns, so that earlier submissions are seen to end while the last is waited for.
+                #[cfg(not(target_arch = "wasm32"))]
+                Wait::Block => wgpu::PollType::Wait {
+                    submission_index: Some(self.submission.clone()),
+                    timeout: Some(TURN),
+                },
+                Wait::Yield => wgpu::PollType::Poll,
+            };
+            // In a browser this does nothing, and the event loop calls the waker.
+            let polled = self.context.device.poll(poll);
+            if let Some(result) = lock(&self.mapping.0).result.take() {
+                return Poll::Ready(result);
+            }
+            match (polled, self.wait) {
+                (Err(wgpu::PollError::Timeout), _) => {}
+                (Err(error), _) => return Poll::Ready(Err(error.to_string())),
+                (Ok(_), Wait::Yield) => break,
+                #[cfg(not(target_arch = "wasm32"))]
+                (Ok(_), Wait::Block) => {}
+            }
         }
         if cfg!(not(target_arch = "wasm32")) {
             task.waker().wake_by_ref();

@@ -8,7 +8,7 @@ use super::context::Context;
 use super::pipeline::Pipeline;
 use super::readback::Staging;
 use crate::error::{Error, Result};
-use crate::kernels::{Access, Params, step};
+use crate::kernels::{Access, Kernel, Params, step};
 use crate::model::Constant;
 use crate::program::{BufferId, Dispatch, Op, Program, Role, check};
 
@@ -108,11 +108,19 @@ impl Workspace {
                 }
             }
         }
-        let create = || Self::create(context, program, constants, poison);
-        context.checked("buffers and pipelines", create).await
+        let kernels = program.dispatches().map(|dispatch| dispatch.kernel);
+        let pipelines = context.compile(kernels).await?;
+        let create = || Self::create(context, program, constants, &pipelines, poison);
+        context.checked("buffers", create).await
     }
 
-    fn create(context: &Context, program: Program, constants: &Constants, poison: bool) -> Self {
+    fn create(
+        context: &Context,
+        program: Program,
+        constants: &Constants,
+        pipelines: &HashMap<Kernel, Arc<Pipeline>>,
+        poison: bool,
+    ) -> Self {
         let device = &context.device;
         let buffers: Vec<wgpu::Buffer> = program
             .buffers
@@ -133,7 +141,7 @@ impl Workspace {
             })
             .collect();
 
-        let binder = Binder::new(context, &program, &buffers);
+        let binder = Binder::new(context, &program, &buffers, pipelines);
         let ops = program
             .ops
             .iter()
@@ -167,20 +175,28 @@ impl Workspace {
 struct Binder<'a> {
     context: &'a Context,
     buffers: &'a [wgpu::Buffer],
-    params: Vec<Params>,
+    pipelines: &'a HashMap<Kernel, Arc<Pipeline>>,
+    /// Where each set of parameters lies in its table.
+    slots: HashMap<Params, u64>,
     params_table: wgpu::Buffer,
     index_table: wgpu::Buffer,
     stride: u32,
 }
 
 impl<'a> Binder<'a> {
-    fn new(context: &'a Context, program: &Program, buffers: &'a [wgpu::Buffer]) -> Self {
+    fn new(
+        context: &'a Context,
+        program: &Program,
+        buffers: &'a [wgpu::Buffer],
+        pipelines: &'a HashMap<Kernel, Arc<Pipeline>>,
+    ) -> Self {
         let device = &context.device;
         let alignment = device.limits().min_uniform_buffer_offset_alignment;
-        // No entry is longer than 64 bytes, which the alignment always is a multiple or divisor of.
+        // Both are powers of two, and no entry is longer than 64 bytes.
         let stride = alignment.max(64);
 
         let mut params: Vec<Params> = Vec::new();
+        let mut slots = HashMap::new();
         let mut longest = 1;
         for op in &program.ops {
             if let Op::Steps { count, .. } = op {
@@ -188,9 +204,10 @@ impl<'a> Binder<'a> {
             }
         }
         for dispatch in program.dispatches() {
-            if params.last() != Some(&dispatch.params) && !params.contains(&dispatch.params) {
+            slots.entry(dispatch.params).or_insert_with(|| {
                 params.push(dispatch.params);
-            }
+                (params.len() as u64 - 1) * u64::from(stride)
+            });
         }
         let entries = params.iter().map(|params| params.bytes().to_vec());
         let params_data = table(entries, params.len(), stride);
@@ -199,13 +216,14 @@ impl<'a> Binder<'a> {
         let uniform = wgpu::BufferUsages::UNIFORM;
         let params_table = filled(device, "wgru.table.params", uniform, &params_data);
         let index_table = filled(device, "wgru.table.steps", uniform, &index_data);
-        Self { context, buffers, params, params_table, index_table, stride }
+        Self { context, buffers, pipelines, slots, params_table, index_table, stride }
     }
 
     fn bind(&self, dispatch: &Dispatch) -> Bound {
         let Dispatch { kernel, params, buffers, grid } = dispatch;
-        let pipeline = self.context.pipeline(*kernel);
-        let slot = self.params.iter().position(|other| other == params).unwrap_or(0);
+        // Both maps were filled from the dispatches of this very program.
+        let pipeline = self.pipelines[kernel].clone();
+        let slot = self.slots[params];
         let mut storage = buffers.iter();
         let entries: Vec<wgpu::BindGroupEntry<'_>> = kernel
             .bindings()
@@ -216,9 +234,7 @@ impl<'a> Binder<'a> {
                     wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size })
                 };
                 let resource = match binding.access {
-                    Access::Params(size) => {
-                        uniform(&self.params_table, slot as u64 * u64::from(self.stride), size)
-                    }
+                    Access::Params(size) => uniform(&self.params_table, slot, size),
                     Access::StepIndex(size) => uniform(&self.index_table, 0, size),
                     Access::Read | Access::ReadWrite => {
                         let id: BufferId = storage.next().copied().unwrap_or(0);

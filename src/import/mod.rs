@@ -5,6 +5,7 @@ mod pytorch;
 mod tensors;
 
 pub use pytorch::PyTorch;
+pub use tensors::{Tensor, read_tensors};
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -114,7 +114,11 @@ impl PyTorch {
                 .find(|prefix| tensors.has(&format!("{prefix}{FIRST}")))
                 .cloned()
                 .ok_or_else(|| Error::MissingTensor {
-                    name: format!("{prefix}{FIRST}"),
+                    name: if prefix.is_empty() || prefix.ends_with('.') {
+                        format!("{prefix}{FIRST}")
+                    } else {
+                        format!("{dotted}{FIRST}")
+                    },
                     source: tensors.source().into(),
                 });
         }

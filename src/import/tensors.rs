@@ -17,10 +17,24 @@ pub(super) struct Tensors<'a> {
 }
 
 /// One tensor as f32, row-major.
-pub(super) struct Tensor {
-    pub(super) name: String,
-    pub(super) shape: Vec<usize>,
-    pub(super) data: Vec<f32>,
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tensor {
+    /// Its name.
+    pub name: String,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// Its values.
+    pub data: Vec<f32>,
+}
+
+/// Every tensor of a safetensors file; `source` names the file in errors.
+///
+/// # Errors
+/// [`Error::Format`] for a file that is not whole and for a storage type that is no float,
+/// [`Error::NotFinite`].
+pub fn read_tensors(source: &str, bytes: &[u8]) -> Result<Vec<Tensor>> {
+    let tensors = Tensors::parse(source, bytes)?;
+    tensors.names().iter().map(|name| tensors.read(name)).collect()
 }
 
 impl<'a> Tensors<'a> {

@@ -25,7 +25,7 @@ impl Sizes {
 
 /// `MatmulParams` of the shaders.
 #[repr(C)]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Pod, Zeroable)]
 pub struct Params {
     /// M = steps · padded.
     pub rows: u32,

@@ -22,7 +22,7 @@ pub(super) fn grid(rows: u32, n: u32) -> [u32; 3] {
     [n.div_ceil(TILE), rows.div_ceil(TILE), 1]
 }
 
-/// Loop iterations of a thread: per 16 k the pass itself and 4 quads.
+/// Loop iterations of a thread: per 16 k the pass itself and 4 quads; 4 stores.
 pub(super) fn iterations(k: u32) -> u64 {
-    u64::from(k.div_ceil(16)) * 5
+    u64::from(k.div_ceil(16)) * 5 + 4
 }

@@ -193,14 +193,16 @@ impl Kernel {
 
     /// Loop iterations of one thread, over all its loops.
     pub fn iterations(self) -> u64 {
-        let blocks = |k: u32, width: u32| {
-            // Per block: itself, the loads, 16 quads of k, up to 3 single k.
-            u64::from(k.div_ceil(BLOCK)) * u64::from(1 + BLOCK.div_ceil(width) + 16 + 3)
+        // Per block: itself, the loads, 16 quads of k, up to 3 single k; at the end a store per row.
+        let blocks = |k: u32, width: u32, rows: Rows, per_load: u32| {
+            let block = 1 + BLOCK.div_ceil(width) * per_load + 16 + 3;
+            u64::from(k.div_ceil(BLOCK)) * u64::from(block) + u64::from(rows.count())
         };
         match self {
             Self::MatmulTiled(sizes) => matmul_tiled::iterations(sizes.k),
-            Self::MatmulRows { sizes, width, .. } => blocks(sizes.k, width),
-            Self::Step { hidden, width, .. } => blocks(hidden, width),
+            // A load of Rows is itself a loop over the rows.
+            Self::MatmulRows { sizes, width, rows } => blocks(sizes.k, width, rows, 1 + rows.count()),
+            Self::Step { hidden, width, rows, .. } => blocks(hidden, width, rows, 1),
         }
     }
 
@@ -229,11 +231,14 @@ fn plural(count: u32) -> &'static str {
     if count == 1 { "" } else { "s" }
 }
 
+/// Storage buffers of the kernel that binds the most.
+pub const MOST_STORAGE_BUFFERS: u32 = 7;
+
 /// k of one block of the reduction order, in every kernel.
 pub const BLOCK: u32 = 64;
 
 /// The parameters of one dispatch, as they lie in its uniform buffer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Params {
     /// Of a matmul.
     Matmul(matmul::Params),

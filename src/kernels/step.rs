@@ -10,7 +10,7 @@ use super::{Access, Binding, Rows, StepCell};
 
 /// `StepParams` of the shaders.
 #[repr(C)]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Pod, Zeroable)]
 pub struct Params {
     /// B.
     pub batch: u32,
@@ -28,7 +28,7 @@ pub struct Params {
 
 /// `StepIndex` of the shaders: one entry of the table that a dynamic offset chooses from.
 #[repr(C)]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Pod, Zeroable)]
 pub struct Index {
     /// Step within the chunk.
     pub t: u32,

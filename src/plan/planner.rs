@@ -27,8 +27,9 @@ pub(crate) const MAX_CHUNK: usize = 4096;
 /// where not even one step fits the device.
 pub fn plan(model: &Model, dims: Dims, caps: &Caps) -> Result<Plan> {
     model.check_runnable()?;
+    let dims = Dims::new(dims.batch, dims.steps)?;
     caps.check("a kernel", 1, u64::from(caps.max_threads), "threads in a workgroup")?;
-    let rows = if dims.batch == 1 { Rows::One } else { Rows::Four };
+    let rows = rows_of(dims);
     let layers = model
         .layers()
         .iter()
@@ -39,6 +40,11 @@ pub fn plan(model: &Model, dims: Dims, caps: &Caps) -> Result<Plan> {
     }
     let readout = model.readout().map(|readout| readout_kernel(readout, dims, caps)).transpose()?;
     Ok(Plan { dims, rows, layers, readout })
+}
+
+/// The tile of batch rows: a single row wastes nothing, and from two on a weight serves several.
+fn rows_of(dims: Dims) -> Rows {
+    if dims.batch == 1 { Rows::One } else { Rows::Four }
 }
 
 fn layer_recipe(layer: &Layer, dims: Dims, rows: Rows, caps: &Caps) -> Result<LayerRecipe> {
@@ -84,8 +90,7 @@ fn readout_kernel(readout: &Readout, dims: Dims, caps: &Caps) -> Result<Kernel> 
         ReadoutSteps::Last => 1,
     };
     let rows = product("rows of the readout, B·T", &[dims.batch, steps])?;
-    let tile = if dims.batch == 1 { Rows::One } else { Rows::Four };
-    let kernel = matmul(sizes, rows, tile, caps);
+    let kernel = matmul(sizes, rows, rows_of(dims), caps);
     let most = u64::from(kernel.most_rows(caps.max_workgroups));
     caps.check("rows of the readout, B·T", rows as u64, most, "rows")?;
     Ok(kernel)

@@ -61,7 +61,14 @@ fn rnn(activation: RnnActivation, weights: &Weights, x: &[f64], h: &mut [f64]) {
         let pre = from_x[unit] + from_h[unit];
         h[unit] = match activation {
             RnnActivation::Tanh => pre.tanh(),
-            RnnActivation::Relu => pre.max(0.0),
+            // Written so that NaN stays NaN, as max() would not have it.
+            RnnActivation::Relu => {
+                if pre < 0.0 {
+                    0.0
+                } else {
+                    pre
+                }
+            }
         };
     }
 }

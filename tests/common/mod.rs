@@ -4,27 +4,13 @@
 
 use wgru::model::{Reset, RnnActivation, Update};
 use wgru::reference::{self, Tolerance, compare};
-use wgru::{
-    Batch, Cell, Device, DeviceInfo, Dims, Direction, Layer, Model, Output, Readout, ReadoutSteps, Weights,
-};
+use wgru::{Batch, Cell, Device, Dims, Direction, Layer, Model, Output, Readout, ReadoutSteps, Weights};
 
 /// Every adapter of the machine. Fails where there is none, for a suite that runs on nothing proves nothing.
 pub fn adapters() -> Vec<Device> {
-    let mut names = Vec::new();
-    for info in Device::list() {
-        if let DeviceInfo::Gpu(info) = info {
-            names.push(info.caps.device);
-        }
-    }
-    assert!(!names.is_empty(), "no GPU adapter found; `cargo xtask test` installs software drivers");
-    names
-        .iter()
-        .map(|name| {
-            // A device is listed as "api: name" and selected as "api:name".
-            let selector = name.replacen(": ", ":", 1);
-            Device::select(&selector).unwrap_or_else(|error| panic!("{selector}: {error}"))
-        })
-        .collect()
+    let adapters = Device::all_adapters().unwrap_or_else(|error| panic!("{error}"));
+    assert!(!adapters.is_empty(), "no GPU adapter found; `cargo xtask test` installs software drivers");
+    adapters
 }
 
 /// Every adapter, and the CPU path.
@@ -144,7 +130,7 @@ impl Inputs {
 /// Holds `got` against the reference, every array within the derived tolerance.
 pub fn assert_close(model: &Model, batch: &Batch<'_>, got: &Output, context: &str) {
     let truth = reference::run(model, batch).expect("the reference runs what an engine runs");
-    for comparison in compare(&truth, got, Tolerance::of(model, batch.dims())) {
+    for comparison in compare(&truth, got, Tolerance::of(model, batch)) {
         assert!(
             comparison.passes(),
             "{context}: {} is off by {:e}, allowed {:e}",

@@ -23,10 +23,11 @@ pub fn record(name: &str) -> Result<Outcome, Error> {
     let commit = commit()?;
     let date = process::capture(process::in_workspace("date").arg("-u").arg("+%Y-%m-%d"))?;
     let (date, processor) = (date.trim(), processor());
-    let mut csv = "device,timed,case,mean_ns,spread_ns,verified,timing,processor,commit,date\n".to_owned();
-    for Row { device, timed, case, mean, spread } in &rows {
-        let quoted = [device, timed, case].map(|word| format!("\"{word}\"")).join(",");
-        csv += &format!("{quoted},{mean},{spread},yes,wall clock,\"{processor}\",{commit},{date}\n");
+    let mut csv =
+        "device,driver,timed,case,median_ns,stddev_ns,verified,timing,processor,commit,date\n".to_owned();
+    for Row { device, driver, timed, case, median, deviation } in &rows {
+        let quoted = [device, driver, timed, case].map(|word| format!("\"{word}\"")).join(",");
+        csv += &format!("{quoted},{median},{deviation},yes,wall clock,\"{processor}\",{commit},{date}\n");
     }
     let path = process::workspace_root().join("benches/records").join(format!("{name}.csv"));
     let folder = path.parent().unwrap_or(&path);
@@ -61,26 +62,30 @@ fn processor() -> String {
 #[derive(Debug, PartialEq, Eq)]
 struct Row {
     device: String,
+    driver: String,
     timed: String,
     case: String,
-    mean: u64,
-    spread: u64,
+    median: u64,
+    deviation: u64,
 }
 
 impl Row {
-    /// Reads `test DEVICE/TIMED/CASE ... bench:   1,234 ns/iter (+/- 56)`.
+    /// Reads `test DEVICE | DRIVER/TIMED/CASE ... bench:   1,234 ns/iter (+/- 56)`: Criterion's median and standard
+    /// deviation.
     fn parse(line: &str) -> Option<Self> {
         let (id, figures) = line.strip_prefix("test ")?.split_once(" ... bench:")?;
-        let (mean, spread) = figures.split_once(" ns/iter (+/- ")?;
+        let (median, deviation) = figures.split_once(" ns/iter (+/- ")?;
         let mut words = id.rsplitn(3, '/');
         let (case, timed, device) = (words.next()?, words.next()?, words.next()?);
+        let (device, driver) = device.split_once(" | ").unwrap_or((device, ""));
         let number = |text: &str| text.trim().trim_end_matches(')').replace(',', "").parse().ok();
         Some(Self {
             device: device.into(),
+            driver: driver.into(),
             timed: timed.into(),
             case: case.into(),
-            mean: number(mean)?,
-            spread: number(spread)?,
+            median: number(median)?,
+            deviation: number(deviation)?,
         })
     }
 }
@@ -91,14 +96,14 @@ mod tests {
 
     #[test]
     fn a_line_of_figures_is_read() {
-        let line =
-            "test gl: llvmpipe (LLVM 15)/step/gru-b1-i64-h64 ... bench:   1,239,327 ns/iter (+/- 16,782)";
+        let line = "test gl: llvmpipe (LLVM 15) | Mesa 22.3/step/gru-b1-i64-h64 ... bench:   1,239,327 ns/iter (+/- 16,782)";
         let row = Row {
             device: "gl: llvmpipe (LLVM 15)".into(),
+            driver: "Mesa 22.3".into(),
             timed: "step".into(),
             case: "gru-b1-i64-h64".into(),
-            mean: 1_239_327,
-            spread: 16_782,
+            median: 1_239_327,
+            deviation: 16_782,
         };
         assert_eq!(Row::parse(line), Some(row));
         assert_eq!(Row::parse("Warning: something"), None);

@@ -76,8 +76,13 @@ impl Series {
         }
         let starts = (0..=rows - window).step_by(stride);
         let shape = vec![starts.clone().count(), window, columns.len()];
+        let elements = shape.iter().try_fold(1usize, |all, &size| all.checked_mul(size));
+        let mut data = Vec::new();
+        if elements.is_none_or(|elements| data.try_reserve_exact(elements).is_err()) {
+            return Err(error(&self.source, format!("no memory for windows of {shape:?}; see --stride")));
+        }
         let values = starts.flat_map(|start| start..start + window);
-        let data = values.flat_map(|row| columns.iter().map(move |column| column[row] as f32)).collect();
+        data.extend(values.flat_map(|row| columns.iter().map(move |column| column[row] as f32)));
         Ok(Array { shape, data })
     }
 }

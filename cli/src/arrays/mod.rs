@@ -2,10 +2,11 @@
 
 pub mod csv;
 mod numpy;
-mod tensors;
 pub mod write;
 
 use std::path::Path;
+
+use wgru::import::{Tensor, read_tensors};
 
 use crate::failure::{Outcome, error};
 
@@ -26,39 +27,46 @@ pub struct Arrays {
 }
 
 impl Arrays {
-    /// Reads a file by its ending.
+    /// Reads a file by its ending. Every array must bear one of `names`: nothing is silently ignored.
     ///
     /// # Errors
-    /// What cannot be read, with the file's name.
-    pub fn read(path: &Path) -> Outcome<Self> {
+    /// What cannot be read, an array of another name, a value that is not finite, each with its name.
+    pub fn read(path: &Path, names: &[&str]) -> Outcome<Self> {
         let source = path.display().to_string();
         let bytes = std::fs::read(path).map_err(|reason| error(&source, reason))?;
         let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or("");
+        let known = |name: &str| {
+            if names.contains(&name) {
+                return Ok(());
+            }
+            Err(format!("array \"{name}\" is none that is used: expected {}", names.join(", ")))
+        };
         let arrays = match extension {
             "npy" => numpy::read_npy(&bytes).map(|array| vec![("x".into(), array)]),
-            "npz" => numpy::read_npz(&bytes),
-            "safetensors" => tensors::read(&bytes),
+            "npz" => numpy::read_npz(&bytes, known),
+            "safetensors" => {
+                let tensors = read_tensors(&source, &bytes)?;
+                let array = |tensor: Tensor| {
+                    known(&tensor.name)?;
+                    Ok((tensor.name, Array { shape: tensor.shape, data: tensor.data }))
+                };
+                tensors.into_iter().map(array).collect()
+            }
             other => Err(format!("ending \"{other}\": expected .npz, .npy, .safetensors or .csv")),
         };
         let arrays = arrays.map_err(|reason| error(&source, reason))?;
+        for (name, array) in &arrays {
+            if let Some(index) = array.data.iter().position(|value| !value.is_finite()) {
+                let value = array.data[index];
+                return Err(wgru::Error::NotFinite { name: name.clone(), index, value }.into());
+            }
+        }
         Ok(Self { source, arrays })
     }
 
     /// One array, as `x`.
     pub fn from_x(source: String, x: Array) -> Self {
         Self { source, arrays: vec![("x".into(), x)] }
-    }
-
-    /// # Errors
-    /// An array whose name is not among `names`: nothing is silently ignored.
-    pub fn only(self, names: &[&str]) -> Outcome<Self> {
-        match self.arrays.iter().find(|(name, _)| !names.contains(&name.as_str())) {
-            Some((name, _)) => {
-                let reason = format!("array \"{name}\" is none that is used: expected {}", names.join(", "));
-                Err(error(&self.source, reason))
-            }
-            None => Ok(self),
-        }
     }
 
     fn get(&self, name: &str) -> Option<&Array> {

@@ -9,29 +9,54 @@ use zip::ZipArchive;
 
 use super::Array;
 
-/// The most that one member of an `.npz` may unpack to: a compressed file can claim anything.
-const MOST_BYTES: u64 = 16 << 30;
+/// Bytes of a member that are unpacked to find its header.
+const HEADER_BYTES: u64 = 1 << 20;
 
-/// Every array of an `.npz`.
+/// Every array of an `.npz`. A member is unpacked once `known` has let its name pass, and no further than its
+/// header claims: a compressed file can hold anything.
 ///
 /// # Errors
 /// What cannot be read, and why.
-pub fn read_npz(bytes: &[u8]) -> Result<Vec<(String, Array)>, String> {
+pub fn read_npz(
+    bytes: &[u8],
+    known: impl Fn(&str) -> Result<(), String>,
+) -> Result<Vec<(String, Array)>, String> {
     let broken = |error: zip::result::ZipError| format!("not a readable .npz: {error}");
     let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(broken)?;
     let mut arrays = Vec::new();
     for index in 0..archive.len() {
-        let member = archive.by_index(index).map_err(broken)?;
+        let mut member = archive.by_index(index).map_err(broken)?;
         let name = member.name().trim_end_matches(".npy").to_owned();
-        let mut data = Vec::new();
-        member
-            .take(MOST_BYTES)
-            .read_to_end(&mut data)
-            .map_err(|error| format!("array \"{name}\": {error}"))?;
-        let array = read_npy(&data).map_err(|reason| format!("array \"{name}\": {reason}"))?;
-        arrays.push((name, array));
+        known(&name)?;
+        let array = unpack(&mut member).and_then(|data| read_npy(&data));
+        arrays.push((name.clone(), array.map_err(|reason| format!("array \"{name}\": {reason}"))?));
     }
     Ok(arrays)
+}
+
+fn unpack(member: &mut impl Read) -> Result<Vec<u8>, String> {
+    let mut data = Vec::new();
+    member.by_ref().take(HEADER_BYTES).read_to_end(&mut data).map_err(|error| error.to_string())?;
+    let (header, rest) = header(&data)?;
+    // 8 bytes is the widest element that is read; one byte more, so that what is too much is seen.
+    let claimed = elements(&header).and_then(|elements| elements.checked_mul(8)).unwrap_or(0) as u64;
+    let more = (claimed + 1).saturating_sub(rest.len() as u64);
+    member.take(more).read_to_end(&mut data).map_err(|error| error.to_string())?;
+    Ok(data)
+}
+
+/// The header of an `.npy`, and what follows it.
+fn header(bytes: &[u8]) -> Result<(Header, &[u8]), String> {
+    let mut data = bytes;
+    match Header::from_reader(&mut data) {
+        Ok(header) => Ok((header, data)),
+        Err(error) => Err(format!("not a readable .npy: {error}")),
+    }
+}
+
+/// The product of the sizes, where it fits.
+fn elements(header: &Header) -> Option<usize> {
+    header.shape.iter().try_fold(1usize, |all, &size| all.checked_mul(size))
 }
 
 /// One `.npy` of 32- or 64-bit floats, in either memory order.
@@ -55,10 +80,8 @@ pub fn read_npy(bytes: &[u8]) -> Result<Array, String> {
 
 /// The reader allocates what the header claims, so the claim is held against the bytes that are there first.
 fn check_size(bytes: &[u8]) -> Result<(), String> {
-    let mut data = bytes;
-    let header = Header::from_reader(&mut data).map_err(|error| format!("not a readable .npy: {error}"))?;
-    let elements = header.shape.iter().try_fold(1usize, |all, &size| all.checked_mul(size));
-    match elements {
+    let (header, data) = header(bytes)?;
+    match elements(&header) {
         Some(elements) if elements <= data.len() => Ok(()),
         _ => Err(format!("shape {:?} does not fit its {} bytes", header.shape, data.len())),
     }
