@@ -26,11 +26,12 @@ fn devices() -> Vec<Device> {
     devices
 }
 
-/// The device and, after a bar, its driver.
-fn name(device: &Device) -> String {
-    match device.info() {
-        DeviceInfo::Gpu(info) => format!("{} | {}", info.caps.device, info.driver.replace('/', "-")),
-        other => other.to_string(),
+/// Prints which driver each device has, for the record: a benchmark's id has no room for it.
+fn drivers(_: &mut Criterion) {
+    for device in devices() {
+        if let DeviceInfo::Gpu(info) = device.info() {
+            println!("driver of {} is {}", info.caps.device, info.driver);
+        }
     }
 }
 
@@ -60,7 +61,7 @@ fn verified(model: &Model, batch: &Batch<'_>, output: &wgru::Output, id: &str) {
 fn sequence(criterion: &mut Criterion) {
     let mut rng = fastrand::Rng::with_seed(1);
     for device in devices() {
-        let mut group = criterion.benchmark_group(format!("{}/sequence", name(&device)));
+        let mut group = criterion.benchmark_group(format!("{}/sequence", device.info()));
         for (kind, cell, [batch, steps, input, hidden]) in SEQUENCES {
             let model = model(&mut rng, cell, input, hidden);
             let x = values(&mut rng, batch * steps * input, 1.0);
@@ -81,7 +82,7 @@ fn sequence(criterion: &mut Criterion) {
 fn step(criterion: &mut Criterion) {
     let mut rng = fastrand::Rng::with_seed(2);
     for device in devices() {
-        let mut group = criterion.benchmark_group(format!("{}/step", name(&device)));
+        let mut group = criterion.benchmark_group(format!("{}/step", device.info()));
         for [streams, input, hidden] in STEPS {
             let model = model(&mut rng, Cell::GRU, input, hidden);
             let x = values(&mut rng, streams * input, 1.0);
@@ -109,6 +110,6 @@ criterion_group! {
         .sample_size(20)
         .warm_up_time(Duration::from_millis(500))
         .measurement_time(Duration::from_secs(2));
-    targets = sequence, step
+    targets = drivers, sequence, step
 }
 criterion_main!(benches);

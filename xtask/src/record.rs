@@ -16,6 +16,7 @@ pub fn record(name: &str) -> Result<Outcome, Error> {
     bench.args(["bench", "-p", "wgru", "--bench", "engine", "--", "--output-format", "bencher"]);
     let output = process::capture(&mut bench)?;
     let rows: Vec<Row> = output.lines().filter_map(Row::parse).collect();
+    let drivers: Vec<(&str, &str)> = output.lines().filter_map(driver).collect();
     if rows.is_empty() {
         return Err(Error::Other("the benches printed no figures".into()));
     }
@@ -25,8 +26,9 @@ pub fn record(name: &str) -> Result<Outcome, Error> {
     let (date, processor) = (date.trim(), processor());
     let mut csv =
         "device,driver,timed,case,median_ns,stddev_ns,verified,timing,processor,commit,date\n".to_owned();
-    for Row { device, driver, timed, case, median, deviation } in &rows {
-        let quoted = [device, driver, timed, case].map(|word| format!("\"{word}\"")).join(",");
+    for Row { device, timed, case, median, deviation } in &rows {
+        let driver = drivers.iter().find(|(of, _)| of == device).map_or("", |(_, driver)| *driver);
+        let quoted = [device.as_str(), driver, timed, case].map(|word| format!("\"{word}\"")).join(",");
         csv += &format!("{quoted},{median},{deviation},yes,wall clock,\"{processor}\",{commit},{date}\n");
     }
     let path = process::workspace_root().join("benches/records").join(format!("{name}.csv"));
@@ -36,6 +38,11 @@ pub fn record(name: &str) -> Result<Outcome, Error> {
         .map_err(|reason| Error::Other(format!("{}: {reason}", path.display())))?;
     println!("    {} figures in {}", rows.len(), path.display());
     Ok(Outcome::Passed)
+}
+
+/// Reads `driver of DEVICE is DRIVER`, which the benches print first.
+fn driver(line: &str) -> Option<(&str, &str)> {
+    line.strip_prefix("driver of ")?.split_once(" is ")
 }
 
 /// The commit, marked where the tree has changes that are not in it.
@@ -62,7 +69,6 @@ fn processor() -> String {
 #[derive(Debug, PartialEq, Eq)]
 struct Row {
     device: String,
-    driver: String,
     timed: String,
     case: String,
     median: u64,
@@ -70,18 +76,16 @@ struct Row {
 }
 
 impl Row {
-    /// Reads `test DEVICE | DRIVER/TIMED/CASE ... bench:   1,234 ns/iter (+/- 56)`: Criterion's median and standard
+    /// Reads `test DEVICE/TIMED/CASE ... bench:   1,234 ns/iter (+/- 56)`: Criterion's median and standard
     /// deviation.
     fn parse(line: &str) -> Option<Self> {
         let (id, figures) = line.strip_prefix("test ")?.split_once(" ... bench:")?;
         let (median, deviation) = figures.split_once(" ns/iter (+/- ")?;
         let mut words = id.rsplitn(3, '/');
         let (case, timed, device) = (words.next()?, words.next()?, words.next()?);
-        let (device, driver) = device.split_once(" | ").unwrap_or((device, ""));
         let number = |text: &str| text.trim().trim_end_matches(')').replace(',', "").parse().ok();
         Some(Self {
             device: device.into(),
-            driver: driver.into(),
             timed: timed.into(),
             case: case.into(),
             median: number(median)?,
@@ -96,10 +100,10 @@ mod tests {
 
     #[test]
     fn a_line_of_figures_is_read() {
-        let line = "test gl: llvmpipe (LLVM 15) | Mesa 22.3/step/gru-b1-i64-h64 ... bench:   1,239,327 ns/iter (+/- 16,782)";
+        let line =
+            "test gl: llvmpipe (LLVM 15)/step/gru-b1-i64-h64 ... bench:   1,239,327 ns/iter (+/- 16,782)";
         let row = Row {
             device: "gl: llvmpipe (LLVM 15)".into(),
-            driver: "Mesa 22.3".into(),
             timed: "step".into(),
             case: "gru-b1-i64-h64".into(),
             median: 1_239_327,
@@ -107,6 +111,7 @@ mod tests {
         };
         assert_eq!(Row::parse(line), Some(row));
         assert_eq!(Row::parse("Warning: something"), None);
+        assert_eq!(driver("driver of gl: llvmpipe is Mesa 22.3"), Some(("gl: llvmpipe", "Mesa 22.3")));
     }
 
     #[test]
