@@ -8,50 +8,30 @@
 
 override RELU: bool;       // else tanh
 
+const GATES: u32 = 1u;
+const FIRST: u32 = 0u;
+const PITCH: u32 = 1u;
+
+fn vector_at(i: u32) -> Rows {
+    return h_prev[i];
+}
+
 @compute @workgroup_size(WIDTH)
 fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3<u32>) {
     let unit = group.x * WIDTH + lane;
-    let column = min(unit, HIDDEN - 1u);   // threads past H still load and take part in barriers
     let tile = group.y;
-    let state = tile * HIDDEN;
-
-    var sum_h = Rows(0.0);
-    for (var k = 0u; k < HIDDEN; k += BLOCK) {
-        let size = min(BLOCK, HIDDEN - k);
-        workgroupBarrier();
-        for (var i = lane; i < size; i += WIDTH) {
-            block[i] = h_prev[state + k + i];
-        }
-        workgroupBarrier();
-        var part_h = Rows(0.0);
-        var w = k * HIDDEN + column;
-        var i = 0u;
-        for (; i + 4u <= size; i += 4u) {
-            part_h = fma(Rows(w_hh[w]), block[i], part_h);
-            w += HIDDEN;
-            part_h = fma(Rows(w_hh[w]), block[i + 1u], part_h);
-            w += HIDDEN;
-            part_h = fma(Rows(w_hh[w]), block[i + 2u], part_h);
-            w += HIDDEN;
-            part_h = fma(Rows(w_hh[w]), block[i + 3u], part_h);
-            w += HIDDEN;
-        }
-        for (; i < size; i++) {
-            part_h = fma(Rows(w_hh[w]), block[i], part_h);
-            w += HIDDEN;
-        }
-        sum_h += part_h;
-    }
+    let sum = recurrent_product(lane, tile, unit);
     if (unit >= HIDDEN) {
         return;
     }
-    let pre = xw[projected(tile, unit, 1u)] + sum_h;
+    let state = tile * HIDDEN + unit;
+    let pre = xw[projected(tile, unit, PITCH)] + sum[0];
     var h: Rows;
     if (RELU) {
         h = max(pre, Rows(0.0));
     } else {
         h = tanh_rational(pre);
     }
-    h_next[state + unit] = h;
+    h_next[state] = h;
     store_y(tile, unit, h);
 }

@@ -375,10 +375,10 @@ fn faults_are_refused() {
 
     for (from, to) in [
         ("let tile = group.y;", "let tile = group.q;"),
-        ("sum_r += part_r;", "sum_r += 1u;"),
-        ("h_next[state + unit] = h;", "h_prev[state + unit] = h;"),
+        ("sum[g] += part[g];", "sum[g] += 1u;"),
+        ("h_next[state] = h;", "h_prev[state] = h;"),
         ("var<uniform> params", "var<storage, read_write> params: array<u32>; var<uniform> other"),
-        ("let h = blend(z, h_prev[state + unit], n);", "let h = blend(z, n);"),
+        ("let h = blend(z, h_prev[state], n);", "let h = blend(z, n);"),
         ("@compute", "@vertex"),
     ] {
         assert!(source.contains(from), "{from} is not in the source any more");

@@ -1,5 +1,4 @@
-// What every kernel of the fused step shares: the first bindings, and the block of a state that is held in
-// workgroup memory.
+// What every kernel of the fused step shares: its first bindings, and the order of its sums.
 //
 // State arrays are tiled by batch rows, [⌈B/ROWS⌉, H] of Rows, so that a thread loads and stores all its
 // rows as one value. Rows past B are computed and never leave the state arrays.
@@ -36,8 +35,7 @@ struct StepIndex {
 override HIDDEN: u32;      // H
 override WIDTH: u32;       // threads of a workgroup, one hidden unit each
 
-const BLOCK: u32 = 64u;
-var<workgroup> block: array<Rows, BLOCK>;
+const BLOCK: u32 = 64u;    // k of one block of the order above
 
 // Index into xw of gate 0 of `unit`; the next gates follow at HIDDEN.
 fn projected(tile: u32, unit: u32, gates: u32) -> u32 {

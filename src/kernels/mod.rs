@@ -193,16 +193,20 @@ impl Kernel {
 
     /// Loop iterations of one thread, over all its loops.
     pub fn iterations(self) -> u64 {
-        // Per block: itself, the loads, 16 quads of k, up to 3 single k; at the end a store per row.
-        let blocks = |k: u32, width: u32, rows: Rows, per_load: u32| {
-            let block = 1 + BLOCK.div_ceil(width) * per_load + 16 + 3;
+        // Per block: itself, the loads, 16 quads of k, up to 3 single k; at the end a store per row. What a
+        // driver may unroll is counted as if it did not.
+        let blocks = |k: u32, width: u32, rows: Rows, per_load: u32, quad: u32, single: u32| {
+            let block = 1 + BLOCK.div_ceil(width) * per_load + 16 * quad + 3 * single;
             u64::from(k.div_ceil(BLOCK)) * u64::from(block) + u64::from(rows.count())
         };
         match self {
             Self::MatmulTiled(sizes) => matmul_tiled::iterations(sizes.k),
             // A load of Rows is itself a loop over the rows.
-            Self::MatmulRows { sizes, width, rows } => blocks(sizes.k, width, rows, 1 + rows.count()),
-            Self::Step { hidden, width, rows, .. } => blocks(hidden, width, rows, 1),
+            Self::MatmulRows { sizes, width, rows } => blocks(sizes.k, width, rows, 1 + rows.count(), 1, 1),
+            Self::Step { cell, hidden, width, rows } => {
+                let single = 1 + cell.gates();
+                blocks(hidden, width, rows, 1, 1 + 4 * single, single)
+            }
         }
     }
 

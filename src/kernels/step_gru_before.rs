@@ -9,6 +9,7 @@ pub(super) const GATES: Shader = Shader {
     parts: &[
         include_str!("../../shaders/shared/activation.wgsl"),
         include_str!("../../shaders/shared/step.wgsl"),
+        include_str!("../../shaders/shared/product.wgsl"),
         include_str!("../../shaders/step_gru_before_gates.wgsl"),
     ],
     bindings: &[
@@ -27,6 +28,7 @@ pub(super) const CANDIDATE: Shader = Shader {
     parts: &[
         include_str!("../../shaders/shared/activation.wgsl"),
         include_str!("../../shaders/shared/step.wgsl"),
+        include_str!("../../shaders/shared/product.wgsl"),
         include_str!("../../shaders/shared/store.wgsl"),
         include_str!("../../shaders/shared/gru.wgsl"),
         include_str!("../../shaders/step_gru_before_candidate.wgsl"),

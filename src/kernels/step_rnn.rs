@@ -8,6 +8,7 @@ pub(super) const SHADER: Shader = Shader {
     parts: &[
         include_str!("../../shaders/shared/activation.wgsl"),
         include_str!("../../shaders/shared/step.wgsl"),
+        include_str!("../../shaders/shared/product.wgsl"),
         include_str!("../../shaders/shared/store.wgsl"),
         include_str!("../../shaders/step_rnn.wgsl"),
     ],
