@@ -157,8 +157,7 @@ fn with_bar<T>(name: &str, progress: impl Fn() -> f64 + Sync, work: impl FnOnce(
                 return;
             }
             let bar = ProgressBar::new(1000).with_message(name.to_owned());
-            if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {wide_bar} {percent}% {elapsed}")
-            {
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {bar:30} {percent}% {elapsed}") {
                 bar.set_style(style);
             }
             while is_done.recv_timeout(TICK) == Err(mpsc::RecvTimeoutError::Timeout) {

@@ -9,9 +9,13 @@ use crate::error::Result;
 use crate::program::{BufferId, Role, tile};
 use crate::progress::Progress;
 
-/// Dispatches of one submission at the most: drivers keep a record per dispatch, and progress is seen by
-/// submissions.
+/// Dispatches of one submission at the most: drivers keep a record of each.
 const SUBMISSION: usize = 4096;
+/// Operations after which a submission ends. An operating system may reset a GPU that is busy with one for
+/// seconds: at a slow 0.2 TFLOP/s this is 0.1 s. A software driver has no such limit and little overhead, so
+/// there the bound is progress, which is seen by submissions: about 0.3 s.
+const SUBMISSION_FLOPS: u64 = 20_000_000_000;
+const SUBMISSION_FLOPS_SOFTWARE: u64 = 1_000_000_000;
 
 /// What a submission copies for the caller to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +87,7 @@ impl Workspace {
         progress: &Arc<Progress>,
     ) -> Submitted {
         self.poison(context, phase);
+        progress.begin(self.dispatches(phase).count() as u64);
         let mut encoder = self.record(context, phase, progress);
         let mut bytes = self.copy(&mut encoder, 0, self.program.output_arrays());
         if fetch == Fetch::All {
@@ -139,10 +144,11 @@ impl Workspace {
     /// Records every dispatch in one pass, and submits what is recorded whenever it fills a submission;
     /// returns the encoder of the last.
     fn record(&self, context: &Context, phase: usize, progress: &Arc<Progress>) -> wgpu::CommandEncoder {
+        let budget = if context.info().software { SUBMISSION_FLOPS_SOFTWARE } else { SUBMISSION_FLOPS };
         let mut dispatches = self.dispatches(phase).peekable();
         loop {
             let mut encoder = self.encoder(context);
-            let mut recorded = 0;
+            let (mut recorded, mut flops) = (0, 0);
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
                 label: Some("wgru.pass"),
                 timestamp_writes: None,
@@ -154,9 +160,12 @@ impl Workspace {
                 let [x, y, z] = bound.grid;
                 pass.dispatch_workgroups(x, y, z);
                 recorded += 1;
+                flops += bound.flops;
+                if flops >= budget {
+                    break;
+                }
             }
             drop(pass);
-            progress.begin(recorded);
             let progress = progress.clone();
             encoder.on_submitted_work_done(move || progress.end(recorded));
             if dispatches.peek().is_none() {

@@ -59,6 +59,7 @@ pub(super) struct Bound {
     pub(super) pipeline: Arc<Pipeline>,
     pub(super) bindings: wgpu::BindGroup,
     pub(super) grid: [u32; 3],
+    pub(super) flops: u64,
 }
 
 #[derive(Debug)]
@@ -249,7 +250,7 @@ impl<'a> Binder<'a> {
             layout: &pipeline.layout,
             entries: &entries,
         });
-        Bound { pipeline, bindings, grid: *grid }
+        Bound { pipeline, bindings, grid: *grid, flops: params.flops(*kernel) }
     }
 }
 

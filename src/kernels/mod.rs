@@ -259,6 +259,20 @@ impl Params {
         }
     }
 
+    /// Floating-point operations of a dispatch of `kernel`, its activations left out.
+    pub fn flops(&self, kernel: Kernel) -> u64 {
+        match (self, kernel) {
+            (Self::Matmul(params), Kernel::MatmulTiled(sizes) | Kernel::MatmulRows { sizes, .. }) => {
+                2 * u64::from(params.rows) * u64::from(sizes.k) * u64::from(sizes.n)
+            }
+            (Self::Step(params), Kernel::Step { cell, hidden, .. }) => {
+                let hidden = u64::from(hidden);
+                2 * u64::from(params.batch) * u64::from(cell.products()) * hidden * hidden
+            }
+            _ => unreachable!("parameters of one kernel on another"),
+        }
+    }
+
     /// The elements of f32 that each storage binding of `kernel` must have, in binding order, for `steps`
     /// entries of the step index.
     pub fn extents(&self, kernel: Kernel, steps: u32) -> Vec<u64> {

@@ -46,6 +46,15 @@ impl StepCell {
         }
     }
 
+    /// The gates whose recurrent product this kernel computes.
+    pub(super) fn products(self) -> u32 {
+        match self {
+            Self::GruBeforeGates => 2,
+            Self::GruBeforeCandidate { .. } => 1,
+            Self::GruAfter { .. } | Self::Lstm | Self::Rnn { .. } => self.gates(),
+        }
+    }
+
     /// G.
     pub fn gates(self) -> u32 {
         match self {
