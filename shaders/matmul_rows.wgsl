@@ -1,5 +1,5 @@
 // out = w x + bias for few rows, as a session step has them: thread = column × ROWS rows, workgroup
-// (x, y) = columns × tile of rows, x in workgroup memory a block at a time.
+// (x, y, z) = columns × tile of rows × direction, x in workgroup memory a block at a time.
 
 override WIDTH: u32;       // threads of a workgroup, one column each
 
@@ -7,10 +7,10 @@ const BLOCK: u32 = 64u;
 var<workgroup> block: array<Rows, BLOCK>;
 
 // Feature k of ROWS rows from m on.
-fn load_rows(m: u32, k: u32) -> Rows {
+fn load_rows(dir: u32, m: u32, k: u32) -> Rows {
     var v = Rows(0.0);
     for (var r = 0u; r < ROWS; r++) {
-        let at = x_at(m + r);
+        let at = x_at(dir, m + r);
         if (at != NONE) {
             v = with_row(v, r, x[at + k]);
         }
@@ -23,17 +23,18 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     let n = group.x * WIDTH + lane;
     let column = min(n, N - 1u);           // threads past N still load and take part in barriers
     let m = group.y * ROWS;
+    let dir = group.z;
 
     var sum = Rows(0.0);
     for (var k = 0u; k < K; k += BLOCK) {
         let size = min(BLOCK, K - k);
         workgroupBarrier();
         for (var i = lane; i < size; i += WIDTH) {
-            block[i] = load_rows(m, k + i);
+            block[i] = load_rows(dir, m, k + i);
         }
         workgroupBarrier();
         var part = Rows(0.0);
-        var at = k * N + column;
+        var at = (dir * K + k) * N + column;
         var i = 0u;
         for (; i + 4u <= size; i += 4u) {
             part = fma(Rows(w[at]), block[i], part);
@@ -49,6 +50,6 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
         sum += part;
     }
     for (var r = 0u; r < ROWS; r++) {
-        store(m + r, n, row(sum, r));
+        store(dir, m + r, n, row(sum, r));
     }
 }

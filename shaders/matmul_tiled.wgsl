@@ -9,25 +9,26 @@ const PITCH: u32 = 17u;         // GROUPS, padded so that stores of one k do not
 var<workgroup> x_tile: array<vec4<f32>, 272>;   // [DEPTH, PITCH] of 4 rows
 var<workgroup> w_tile: array<vec4<f32>, 272>;   // [DEPTH, PITCH] of 4 columns
 
-fn load_x(m: u32, k: u32) -> f32 {
-    let at = x_at(m);
+fn load_x(dir: u32, m: u32, k: u32) -> f32 {
+    let at = x_at(dir, m);
     if (at == NONE || k >= K) {
         return 0.0;
     }
     return x[at + k];
 }
 
-fn load_w(k: u32, n: u32) -> f32 {
+fn load_w(dir: u32, k: u32, n: u32) -> f32 {
     if (k >= K || n >= N) {
         return 0.0;
     }
-    return w[k * N + n];
+    return w[(dir * K + k) * N + n];
 }
 
 @compute @workgroup_size(256)
 fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3<u32>) {
     let m0 = group.y * TILE;
     let n0 = group.x * TILE;
+    let dir = group.z;
     let across = lane % GROUPS;     // columns of the thread
     let down = lane / GROUPS;       // rows of the thread
 
@@ -47,11 +48,11 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
         let xk = lane % DEPTH;
         let xm = lane / DEPTH;
         let m = m0 + xm * 4u;
-        x_tile[xk * PITCH + xm] = vec4<f32>(load_x(m, k0 + xk), load_x(m + 1u, k0 + xk),
-            load_x(m + 2u, k0 + xk), load_x(m + 3u, k0 + xk));
+        x_tile[xk * PITCH + xm] = vec4<f32>(load_x(dir, m, k0 + xk), load_x(dir, m + 1u, k0 + xk),
+            load_x(dir, m + 2u, k0 + xk), load_x(dir, m + 3u, k0 + xk));
         let n = n0 + across * 4u;
-        w_tile[down * PITCH + across] = vec4<f32>(load_w(k0 + down, n), load_w(k0 + down, n + 1u),
-            load_w(k0 + down, n + 2u), load_w(k0 + down, n + 3u));
+        w_tile[down * PITCH + across] = vec4<f32>(load_w(dir, k0 + down, n), load_w(dir, k0 + down, n + 1u),
+            load_w(dir, k0 + down, n + 2u), load_w(dir, k0 + down, n + 3u));
         workgroupBarrier();
         for (var row = 0u; row < DEPTH * PITCH; row += 4u * PITCH) {
             let a0 = x_tile[row + down];
@@ -93,9 +94,9 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     let n = n0 + across * 4u;
     for (var r = 0u; r < 4u; r++) {
         let m = m0 + down * 4u + r;
-        store(m, n, sum0[r]);
-        store(m, n + 1u, sum1[r]);
-        store(m, n + 2u, sum2[r]);
-        store(m, n + 3u, sum3[r]);
+        store(dir, m, n, sum0[r]);
+        store(dir, m, n + 1u, sum1[r]);
+        store(dir, m, n + 2u, sum2[r]);
+        store(dir, m, n + 3u, sum3[r]);
     }
 }

@@ -1,11 +1,11 @@
 // One GRU step, reset after: recurrent product, gates and state update fused. Thread = hidden unit × ROWS
-// batch rows × all gates; workgroup (x, y) = units × tile of rows. Gates r z n.
+// batch rows × all gates; workgroup (x, y, z) = units × tile of rows × direction. Gates r z n.
 //
 //   r = σ(xw_r + R_r h)   z = σ(xw_z + R_z h)   n = tanh(xw_n + r ⊙ (R_n h + c_n))   h' = blend(z, h, n)
 
-@group(0) @binding(5) var<storage, read> b_hn: array<f32>;            // [H], c_n
-@group(0) @binding(6) var<storage, read> h_prev: array<Rows>;         // [⌈B/ROWS⌉, H]
-@group(0) @binding(7) var<storage, read_write> h_next: array<Rows>;   // [⌈B/ROWS⌉, H]
+@group(0) @binding(5) var<storage, read> b_hn: array<f32>;            // [D, H], c_n
+@group(0) @binding(6) var<storage, read> h_prev: array<Rows>;         // [D, ⌈B/ROWS⌉, H]
+@group(0) @binding(7) var<storage, read_write> h_next: array<Rows>;   // [D, ⌈B/ROWS⌉, H]
 
 const GATES: u32 = 3u;
 const FIRST: u32 = 0u;
@@ -19,16 +19,17 @@ fn vector_at(i: u32) -> Rows {
 fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3<u32>) {
     let unit = group.x * WIDTH + lane;
     let tile = group.y;
-    let sum = recurrent_product(lane, tile, unit);
+    let dir = group.z;
+    let sum = recurrent_product(lane, dir, tile, unit);
     if (unit >= HIDDEN) {
         return;
     }
-    let state = tile * HIDDEN + unit;
-    let a = projected(tile, unit, PITCH);
+    let state = state_of(dir, tile) + unit;
+    let a = projected(dir, tile, unit, PITCH);
     let r = sigmoid(xw[a] + sum[0]);
     let z = sigmoid(xw[a + HIDDEN] + sum[1]);
-    let n = tanh_rational(fma(r, sum[2] + Rows(b_hn[unit]), xw[a + 2u * HIDDEN]));
+    let n = tanh_rational(fma(r, sum[2] + Rows(b_hn[dir * HIDDEN + unit]), xw[a + 2u * HIDDEN]));
     let h = blend(z, h_prev[state], n);
     h_next[state] = h;
-    store_y(tile, unit, h);
+    store_y(dir, tile, unit, h);
 }

@@ -2,10 +2,10 @@
 //
 //   n = tanh(xw_n + R_n rh)   h' = blend(z, h, n)
 
-@group(0) @binding(5) var<storage, read> rh: array<Rows>;             // [⌈B/ROWS⌉, H]
-@group(0) @binding(6) var<storage, read> z: array<Rows>;              // [⌈B/ROWS⌉, H]
-@group(0) @binding(7) var<storage, read> h_prev: array<Rows>;         // [⌈B/ROWS⌉, H]
-@group(0) @binding(8) var<storage, read_write> h_next: array<Rows>;   // [⌈B/ROWS⌉, H]
+@group(0) @binding(5) var<storage, read> rh: array<Rows>;             // [D, ⌈B/ROWS⌉, H]
+@group(0) @binding(6) var<storage, read> z: array<Rows>;              // [D, ⌈B/ROWS⌉, H]
+@group(0) @binding(7) var<storage, read> h_prev: array<Rows>;         // [D, ⌈B/ROWS⌉, H]
+@group(0) @binding(8) var<storage, read_write> h_next: array<Rows>;   // [D, ⌈B/ROWS⌉, H]
 
 const GATES: u32 = 1u;
 const FIRST: u32 = 2u;
@@ -19,13 +19,14 @@ fn vector_at(i: u32) -> Rows {
 fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3<u32>) {
     let unit = group.x * WIDTH + lane;
     let tile = group.y;
-    let sum = recurrent_product(lane, tile, unit);
+    let dir = group.z;
+    let sum = recurrent_product(lane, dir, tile, unit);
     if (unit >= HIDDEN) {
         return;
     }
-    let state = tile * HIDDEN + unit;
-    let n = tanh_rational(xw[projected(tile, unit, PITCH) + 2u * HIDDEN] + sum[0]);
+    let state = state_of(dir, tile) + unit;
+    let n = tanh_rational(xw[projected(dir, tile, unit, PITCH) + 2u * HIDDEN] + sum[0]);
     let h = blend(z[state], h_prev[state], n);
     h_next[state] = h;
-    store_y(tile, unit, h);
+    store_y(dir, tile, unit, h);
 }

@@ -3,9 +3,9 @@
 //
 //   z = σ(xw_z + R_z h)   rh = σ(xw_r + R_r h) ⊙ h
 
-@group(0) @binding(5) var<storage, read> h_prev: array<Rows>;         // [⌈B/ROWS⌉, H]
-@group(0) @binding(6) var<storage, read_write> rh: array<Rows>;       // [⌈B/ROWS⌉, H]
-@group(0) @binding(7) var<storage, read_write> z: array<Rows>;        // [⌈B/ROWS⌉, H]
+@group(0) @binding(5) var<storage, read> h_prev: array<Rows>;         // [D, ⌈B/ROWS⌉, H]
+@group(0) @binding(6) var<storage, read_write> rh: array<Rows>;       // [D, ⌈B/ROWS⌉, H]
+@group(0) @binding(7) var<storage, read_write> z: array<Rows>;        // [D, ⌈B/ROWS⌉, H]
 
 const GATES: u32 = 2u;
 const FIRST: u32 = 0u;
@@ -19,12 +19,13 @@ fn vector_at(i: u32) -> Rows {
 fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3<u32>) {
     let unit = group.x * WIDTH + lane;
     let tile = group.y;
-    let sum = recurrent_product(lane, tile, unit);
+    let dir = group.z;
+    let sum = recurrent_product(lane, dir, tile, unit);
     if (unit >= HIDDEN) {
         return;
     }
-    let state = tile * HIDDEN + unit;
-    let a = projected(tile, unit, PITCH);
+    let state = state_of(dir, tile) + unit;
+    let a = projected(dir, tile, unit, PITCH);
     rh[state] = sigmoid(xw[a] + sum[0]) * h_prev[state];
     z[state] = sigmoid(xw[a + HIDDEN] + sum[1]);
 }

@@ -3,9 +3,9 @@
 //
 //   i, f, o = σ(xw + R h)   g = tanh(xw_g + R_g h)   c' = f ⊙ c + i ⊙ g   h' = o ⊙ tanh(c')
 
-@group(0) @binding(5) var<storage, read> h_prev: array<Rows>;         // [⌈B/ROWS⌉, H]
-@group(0) @binding(6) var<storage, read_write> h_next: array<Rows>;   // [⌈B/ROWS⌉, H]
-@group(0) @binding(7) var<storage, read_write> c: array<Rows>;        // [⌈B/ROWS⌉, H]
+@group(0) @binding(5) var<storage, read> h_prev: array<Rows>;         // [D, ⌈B/ROWS⌉, H]
+@group(0) @binding(6) var<storage, read_write> h_next: array<Rows>;   // [D, ⌈B/ROWS⌉, H]
+@group(0) @binding(7) var<storage, read_write> c: array<Rows>;        // [D, ⌈B/ROWS⌉, H]
 
 const GATES: u32 = 4u;
 const FIRST: u32 = 0u;
@@ -19,12 +19,13 @@ fn vector_at(i: u32) -> Rows {
 fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3<u32>) {
     let unit = group.x * WIDTH + lane;
     let tile = group.y;
-    let sum = recurrent_product(lane, tile, unit);
+    let dir = group.z;
+    let sum = recurrent_product(lane, dir, tile, unit);
     if (unit >= HIDDEN) {
         return;
     }
-    let state = tile * HIDDEN + unit;
-    let a = projected(tile, unit, PITCH);
+    let state = state_of(dir, tile) + unit;
+    let a = projected(dir, tile, unit, PITCH);
     let input_gate = sigmoid(xw[a] + sum[0]);
     let forget_gate = sigmoid(xw[a + HIDDEN] + sum[1]);
     let candidate = tanh_rational(xw[a + 2u * HIDDEN] + sum[2]);
@@ -33,5 +34,5 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     let h = output_gate * tanh_rational(c_next);
     c[state] = c_next;
     h_next[state] = h;
-    store_y(tile, unit, h);
+    store_y(dir, tile, unit, h);
 }

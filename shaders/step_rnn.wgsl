@@ -3,8 +3,8 @@
 //
 //   h' = tanh or relu (xw + R h)
 
-@group(0) @binding(5) var<storage, read> h_prev: array<Rows>;         // [⌈B/ROWS⌉, H]
-@group(0) @binding(6) var<storage, read_write> h_next: array<Rows>;   // [⌈B/ROWS⌉, H]
+@group(0) @binding(5) var<storage, read> h_prev: array<Rows>;         // [D, ⌈B/ROWS⌉, H]
+@group(0) @binding(6) var<storage, read_write> h_next: array<Rows>;   // [D, ⌈B/ROWS⌉, H]
 
 override RELU: bool;       // else tanh
 
@@ -20,12 +20,13 @@ fn vector_at(i: u32) -> Rows {
 fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3<u32>) {
     let unit = group.x * WIDTH + lane;
     let tile = group.y;
-    let sum = recurrent_product(lane, tile, unit);
+    let dir = group.z;
+    let sum = recurrent_product(lane, dir, tile, unit);
     if (unit >= HIDDEN) {
         return;
     }
-    let state = tile * HIDDEN + unit;
-    let pre = xw[projected(tile, unit, PITCH)] + sum[0];
+    let state = state_of(dir, tile) + unit;
+    let pre = xw[projected(dir, tile, unit, PITCH)] + sum[0];
     var h: Rows;
     if (RELU) {
         h = max(pre, Rows(0.0));
@@ -33,5 +34,5 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
         h = tanh_rational(pre);
     }
     h_next[state] = h;
-    store_y(tile, unit, h);
+    store_y(dir, tile, unit, h);
 }

@@ -255,7 +255,7 @@ impl<T: Copy + Default> State<T> {
         self.c.iter_mut().for_each(|c| c.fill(value));
     }
 
-    /// h and c of layer `index`; c is empty where the cell has none.
+    /// h and c of state `index` of L·D; c is empty where the cell has none.
     pub(crate) fn layer_mut(&mut self, index: usize, len: usize) -> (&mut [T], &mut [T]) {
         let range = index * len..(index + 1) * len;
         let c = self.c.as_mut().map_or(&mut [][..], |c| &mut c[range.clone()]);

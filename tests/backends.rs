@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Draw, Inputs, adapters, assert_close, bits, cells, devices};
-use wgru::{Cell, DeviceInfo, Dims, Options, ReadoutSteps};
+use wgru::{Cell, DeviceInfo, Dims, Direction, Options, ReadoutSteps};
 
 /// B, T, I, H: ones, odd and prime sizes, the edges of tiles and blocks.
 const SHAPES: [[usize; 4]; 11] = [
@@ -27,7 +27,8 @@ fn every_cell_and_shape_matches_the_reference() {
         for cell in cells() {
             for [batch, steps, input, hidden] in SHAPES {
                 let layers = draw.size(1..=3);
-                let mut model = draw.model(cell, input, hidden, layers);
+                let direction = draw.direction();
+                let mut model = draw.model_of(cell, direction, input, hidden, layers);
                 if draw.chance() {
                     let steps = if draw.chance() { ReadoutSteps::Every } else { ReadoutSteps::Last };
                     let outputs = draw.size(1..=70);
@@ -51,13 +52,30 @@ fn random_sizes_match_the_reference() {
             for _ in 0..3 {
                 let [batch, steps] = [draw.size(1..=40), draw.size(1..=20)];
                 let [input, hidden, layers] = [draw.size(1..=150), draw.size(1..=200), draw.size(1..=2)];
-                let model = draw.model(cell, input, hidden, layers);
+                let direction = draw.direction();
+                let model = draw.model_of(cell, direction, input, hidden, layers);
                 let inputs = Inputs::draw(&mut draw, &model, batch, steps);
                 let engine = device.load_with(&model, Options::default().poison(true)).unwrap();
                 let output = engine.run(&inputs.batch()).unwrap();
                 let context = format!("{}, {model}, {:?}, seed {}", device.info(), inputs.dims, draw.seed);
                 assert_close(&model, &inputs.batch(), &output, &context);
             }
+        }
+    }
+}
+
+/// Chunks of a long bidirectional sequence: each direction begins its chunks at its own end.
+#[test]
+fn both_directions_of_a_sequence_in_chunks() {
+    let mut draw = Draw::new();
+    for device in devices() {
+        for direction in [Direction::Reverse, Direction::Bidirectional] {
+            let model = draw.model_of(Cell::GRU, direction, 2, 3, 2);
+            let inputs = Inputs::draw(&mut draw, &model, 2, 4096 + 57);
+            let engine = device.load_with(&model, Options::default().poison(true)).unwrap();
+            let output = engine.run(&inputs.batch()).unwrap();
+            let context = format!("{}, {model}, {direction}, seed {}", device.info(), draw.seed);
+            assert_close(&model, &inputs.batch(), &output, &context);
         }
     }
 }
@@ -248,7 +266,7 @@ fn saturated_gates_reach_their_limits() {
                     b_ih: None,
                     b_hh: Some(vec![0.1; rows]),
                 };
-                let layer = wgru::Layer::new(cell, wgru::Direction::Forward, 1, hidden, vec![weights]);
+                let layer = wgru::Layer::new(cell, Direction::Forward, 1, hidden, vec![weights]);
                 let model = wgru::Model::new(vec![layer.unwrap()]).unwrap();
                 for size in [1e20f32, -1e20, 1e30] {
                     let x = vec![size; batch * steps];

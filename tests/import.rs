@@ -388,7 +388,7 @@ fn the_report_tells_what_was_used_and_the_files_metadata() {
 }
 
 #[test]
-fn bidirectional_stacks_are_imported_and_refused_by_the_engine() {
+fn bidirectional_stacks_are_imported_and_run() {
     let mut file = File::default();
     for (index, input) in [(0, 2), (1, 6)] {
         file.layer("", &format!("l{index}"), 9, input, 3);
@@ -399,8 +399,12 @@ fn bidirectional_stacks_are_imported_and_refused_by_the_engine() {
     for layer in model.layers() {
         assert_eq!((layer.direction(), layer.weights().len()), (Direction::Bidirectional, 2));
     }
-    let error = Device::cpu().load(&model).expect_err("no path runs it yet");
-    assert!(matches!(&error, Error::Unsupported { what } if what.contains("bidirectional")), "{error}");
+    let x = [0.5; 2 * 3 * 2];
+    let batch = Batch::new(&x, [2, 3, 2]).expect("x fits");
+    assert_eq!(
+        Device::cpu().load(&model).and_then(|engine| engine.run(&batch)).expect("it runs").y.len(),
+        36
+    );
 
     // Parts of a reverse direction are parts of the stack.
     assert_eq!(file.without("weight_hh_l1_reverse").refused(), missing("weight_hh_l1_reverse"));

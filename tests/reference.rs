@@ -88,18 +88,24 @@ fn parse(golden: &str) -> Output<f64> {
     output
 }
 
-/// Layer l has tensors 4l, 4l + 1, 4l + 2 and 4l + 3.
 fn stack(cell: Cell, input: usize, hidden: usize, layers: usize) -> Model {
+    stack_of(cell, Direction::Forward, input, hidden, layers)
+}
+
+/// Direction d of layer l has tensors 4k, 4k + 1, 4k + 2 and 4k + 3 with k = l·D + d.
+fn stack_of(cell: Cell, direction: Direction, input: usize, hidden: usize, layers: usize) -> Model {
     let rows = cell.gates() * hidden;
+    let dirs = direction.count();
     let layer = |index: usize| {
-        let input = if index == 0 { input } else { hidden };
-        let weights = Weights {
-            w_ih: v(4 * index, rows * input),
-            w_hh: v(4 * index + 1, rows * hidden),
-            b_ih: Some(v(4 * index + 2, rows)),
-            b_hh: Some(v(4 * index + 3, rows)),
+        let input = if index == 0 { input } else { dirs * hidden };
+        let weights = |k: usize| Weights {
+            w_ih: v(4 * k, rows * input),
+            w_hh: v(4 * k + 1, rows * hidden),
+            b_ih: Some(v(4 * k + 2, rows)),
+            b_hh: Some(v(4 * k + 3, rows)),
         };
-        Layer::new(cell, Direction::Forward, input, hidden, vec![weights]).expect("sizes fit")
+        let weights = (index * dirs..(index + 1) * dirs).map(weights).collect();
+        Layer::new(cell, direction, input, hidden, weights).expect("sizes fit")
     };
     Model::new((0..layers).map(layer).collect()).expect("layers fit")
 }
@@ -124,6 +130,13 @@ fn lstm_as_pytorch_has_it() {
 fn plain_rnns_as_pytorch_has_them() {
     Case::of(stack(rnn(RnnActivation::Tanh), 2, 3, 1), 2, 4).agrees_with(RNN_TANH);
     Case::of(stack(rnn(RnnActivation::Relu), 3, 2, 1), 3, 3).agrees_with(RNN_RELU);
+}
+
+#[test]
+fn stacks_that_run_both_ways_as_pytorch_has_them() {
+    let both = Direction::Bidirectional;
+    Case::of(stack_of(Cell::GRU, both, 2, 3, 2), 2, 3).agrees_with(GRU_BOTH_WAYS);
+    Case::of(stack_of(Cell::Lstm, both, 3, 2, 2), 2, 3).agrees_with(LSTM_BOTH_WAYS);
 }
 
 #[test]
@@ -228,12 +241,14 @@ fn absent_biases_and_states_are_zeros() {
 //         print('";')
 //
 //     def case(name, net, B, T):
+//         D = 2 if net.bidirectional else 1
 //         L, H = net.num_layers, net.hidden_size
 //         for l in range(L):
-//             for k, part in enumerate(["weight_ih", "weight_hh", "bias_ih", "bias_hh"]):
-//                 p = getattr(net, f"{part}_l{l}")
-//                 p.data = v(4 * l + k, *p.shape)
-//         x, h0, c0 = v(100, B, T, net.input_size), v(101, L, B, H), v(102, L, B, H)
+//             for d, end in enumerate(["", "_reverse"][:D]):
+//                 for k, part in enumerate(["weight_ih", "weight_hh", "bias_ih", "bias_hh"]):
+//                     p = getattr(net, f"{part}_l{l}{end}")
+//                     p.data = v(4 * (l * D + d) + k, *p.shape)
+//         x, h0, c0 = v(100, B, T, net.input_size), v(101, L * D, B, H), v(102, L * D, B, H)
 //         with torch.no_grad():
 //             if isinstance(net, LSTM):
 //                 y, (h_n, c_n) = net(x, (h0, c0))
@@ -248,6 +263,8 @@ fn absent_biases_and_states_are_zeros() {
 //     case("LSTM_OF_TWO_LAYERS", LSTM(4, 3, 2, batch_first=True), 2, 2)
 //     case("RNN_TANH", RNN(2, 3, 1, batch_first=True), 2, 4)
 //     case("RNN_RELU", RNN(3, 2, 1, nonlinearity="relu", batch_first=True), 3, 3)
+//     case("GRU_BOTH_WAYS", GRU(2, 3, 2, batch_first=True, bidirectional=True), 2, 3)
+//     case("LSTM_BOTH_WAYS", LSTM(3, 2, 2, batch_first=True, bidirectional=True), 2, 3)
 
 const GRU: &str = "
     y    0.25926580668073401 -0.56420387504200409 -0.0074797691159417257 0.77072111437916302
@@ -303,6 +320,37 @@ const RNN_RELU: &str = "
          1.9149208068847656 0.71166229248046875
     h_n  0.060596483497647569 0.0 0.0 0.0
          1.9149208068847656 0.71166229248046875";
+const GRU_BOTH_WAYS: &str = "
+    y    -0.6688743705100666 -0.32552705967940454 0.65642912198218362 -0.72589716950392869
+         0.3466537595593695 0.033265974928767282 -0.81885218139194293 -0.17255476448844398
+         0.52850201344054537 -0.73748812942910991 0.37310793613862159 0.19568227282657547
+         -0.88070871264331663 -0.01310080142913328 0.41807094046139126 -0.54081765278900873
+         0.44739608501653527 -0.051237369086314877 -0.44609601618646683 0.35390762378730289
+         -0.35952343155827726 -0.88839227354791106 0.77499390717369976 0.66096243252017239
+         -0.69916342819101551 0.59502804065985504 -0.16901192294329531 -0.8720627938222425
+         0.81388344233403298 0.53095998344829498 -0.79099755210704004 0.7148336571304621
+         -0.022039402545945941 -0.86537166553037514 0.81032885993468795 0.45553496509008584
+    h_n  0.54044000613154186 0.66364680372046037 0.089183059192930791 0.69961256393310034
+         0.59815863154843574 0.32605919111178761 -0.80887357032771789 0.5885892733588407
+         0.15455603934843498 -0.75092953330221945 -0.16086985833139475 0.39004006298664429
+         -0.88070871264331663 -0.01310080142913328 0.41807094046139126 -0.79099755210704004
+         0.7148336571304621 -0.022039402545945941 -0.72589716950392869 0.3466537595593695
+         0.033265974928767282 -0.88839227354791106 0.77499390717369976 0.66096243252017239";
+const LSTM_BOTH_WAYS: &str = "
+    y    0.17334236105039585 0.16108518992668636 -0.12054774877690677 0.3335750361190018
+         0.10191356258143569 0.23545862305408785 -0.10002645209573122 0.29272062122055653
+         0.080546296486923644 0.2403654775278265 0.033459261956119014 0.16258983326521403
+         0.051535244952907504 -0.22499611271761311 -0.16201171929042241 0.35654982703778959
+         0.14969561621261965 -0.11077617953378235 -0.10129679406339245 0.34900807807990014
+         0.1056749682035832 0.05829779614008207 -0.13736249977497744 0.5927697292503753
+    h_n  0.16953290510395347 -0.27346568797461013 0.032323489661739362 -0.155712607667606
+         0.21052516223913922 -0.2506294086537138 0.061855598409648806 0.13063982599358109
+         0.080546296486923644 0.2403654775278265 0.1056749682035832 0.05829779614008207
+         -0.12054774877690677 0.3335750361190018 -0.16201171929042241 0.35654982703778959
+    c_n  0.42682751595703083 -0.41218208420697194 0.05433578674323411 -0.17362393933091358
+         0.54175928279193397 -0.37741952144961588 0.31820093310089403 0.39004961199459909
+         0.33350712884110761 0.47919964220957489 0.54774587093314242 0.13971210354588678
+         -0.33861358119848539 0.5737052855791418 -0.4522106001675199 0.62205274413112543";
 
 // The equations in plain Python, written from the definitions. The constants below are what this prints:
 //

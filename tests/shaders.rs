@@ -268,9 +268,8 @@ macro_rules! layout {
 
 #[test]
 fn parameter_structs_lie_as_the_shader_reads_them() {
-    let matmul =
-        layout!(matmul::Params: rows batch padded x_base x_step x_row out_step out_tile tile out_column);
-    let step = layout!(step::Params: batch tiles first y_step y_row);
+    let matmul = layout!(matmul::Params: rows batch padded first last reverse x_step x_row out_dir out_step out_tile tile out_column);
+    let step = layout!(step::Params: batch tiles first last reverse xw_dir y_step y_row y_dir);
     let index = layout!(step::Index: t);
     for kernel in kernels() {
         let (module, _) = validate(&kernel.source()).unwrap_or_else(|error| panic!("{kernel}: {error}"));
@@ -402,5 +401,5 @@ fn faults_are_refused() {
     let good = at(&source);
     assert_ne!(at(&source.replace("@binding(5)", "@binding(9)")), good);
     assert_ne!(at(&source.replace("var<storage, read> xw", "var<storage, read_write> xw")), good);
-    assert_ne!(at(&source.replace("    store_y(tile, unit, h);\n", "")), good);
+    assert_ne!(at(&source.replace("    store_y(dir, tile, unit, h);\n", "")), good);
 }

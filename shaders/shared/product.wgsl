@@ -9,14 +9,15 @@
 
 var<workgroup> block: array<Rows, BLOCK>;
 
-fn recurrent_product(lane: u32, tile: u32, unit: u32) -> array<Rows, GATES> {
-    let column = FIRST * HIDDEN + min(unit, HIDDEN - 1u);
+fn recurrent_product(lane: u32, dir: u32, tile: u32, unit: u32) -> array<Rows, GATES> {
+    let column = (dir * HIDDEN * PITCH + FIRST) * HIDDEN + min(unit, HIDDEN - 1u);
+    let state = state_of(dir, tile);
     var sum: array<Rows, GATES>;
     for (var k = 0u; k < HIDDEN; k += BLOCK) {
         let size = min(BLOCK, HIDDEN - k);
         workgroupBarrier();
         for (var i = lane; i < size; i += WIDTH) {
-            block[i] = vector_at(tile * HIDDEN + k + i);
+            block[i] = vector_at(state + k + i);
         }
         workgroupBarrier();
         var part: array<Rows, GATES>;

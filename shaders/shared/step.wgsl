@@ -1,7 +1,10 @@
 // What every kernel of the fused step shares: its first bindings, and the order of its sums.
 //
-// State arrays are tiled by batch rows, [⌈B/ROWS⌉, H] of Rows, so that a thread loads and stores all its
+// State arrays are tiled by batch rows, [D, ⌈B/ROWS⌉, H] of Rows, so that a thread loads and stores all its
 // rows as one value. Rows past B are computed and never leave the state arrays.
+//
+// Both directions of a layer run in one dispatch, as the z of the workgroup. A reverse one takes the steps in
+// the other order; nothing is copied for it.
 //
 // The order of every recurrent sum, whatever the kernel and the tile: k in blocks of BLOCK, each block
 // summed in order by fma from 0, the blocks added in order. So a session and a sequence run give the same
@@ -11,9 +14,13 @@
 struct StepParams {
     batch: u32,      // B
     tiles: u32,      // ⌈B/ROWS⌉
-    first: u32,      // time of the chunk's first step
-    y_step: u32,     // elements from a step to the next in y
-    y_row: u32,      // elements from a batch row to the next in y
+    first: u32,      // time of the chunk's first step, forward
+    last: u32,       // time of the chunk's first step, reverse
+    reverse: u32,    // the first direction that is reverse
+    xw_dir: u32,     // Rows of xw from a direction to the next
+    y_step: u32,     // elements of y from a step to the next
+    y_row: u32,      // elements of y from a batch row to the next
+    y_dir: u32,      // elements of y from a direction to the next
     unused0: u32,
     unused1: u32,
     unused2: u32,
@@ -29,8 +36,8 @@ struct StepIndex {
 
 @group(0) @binding(0) var<uniform> params: StepParams;
 @group(0) @binding(1) var<uniform> index: StepIndex;
-@group(0) @binding(2) var<storage, read> xw: array<Rows>;      // [T, ⌈B/ROWS⌉, G·H], biases included
-@group(0) @binding(3) var<storage, read> w_hh: array<f32>;     // [H, G·H], transposed
+@group(0) @binding(2) var<storage, read> xw: array<Rows>;      // [D, T, ⌈B/ROWS⌉, G·H], biases included
+@group(0) @binding(3) var<storage, read> w_hh: array<f32>;     // [D, H, G·H], transposed
 
 override HIDDEN: u32;      // H
 override WIDTH: u32;       // threads of a workgroup, one hidden unit each
@@ -38,6 +45,11 @@ override WIDTH: u32;       // threads of a workgroup, one hidden unit each
 const BLOCK: u32 = 64u;    // k of one block of the order above
 
 // Index into xw of gate 0 of `unit`; the next gates follow at HIDDEN.
-fn projected(tile: u32, unit: u32, gates: u32) -> u32 {
-    return (index.t * params.tiles + tile) * gates * HIDDEN + unit;
+fn projected(dir: u32, tile: u32, unit: u32, gates: u32) -> u32 {
+    return dir * params.xw_dir + (index.t * params.tiles + tile) * gates * HIDDEN + unit;
+}
+
+// Index into a state array of unit 0 of a tile.
+fn state_of(dir: u32, tile: u32) -> u32 {
+    return (dir * params.tiles + tile) * HIDDEN;
 }

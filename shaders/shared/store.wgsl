@@ -2,8 +2,9 @@
 
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;  // strided by params
 
-fn store_y(tile: u32, unit: u32, h: Rows) {
-    let step = (params.first + index.t) * params.y_step;
+fn store_y(dir: u32, tile: u32, unit: u32, h: Rows) {
+    let time = select(params.first + index.t, params.last - index.t, dir >= params.reverse);
+    let step = time * params.y_step + dir * params.y_dir;
     for (var r = 0u; r < ROWS; r++) {
         let b = tile * ROWS + r;
         if (b < params.batch) {

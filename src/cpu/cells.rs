@@ -1,15 +1,21 @@
-//! One layer on the CPU, row after row: both products into one array of gates, then the gates.
+//! One direction of a layer on the CPU, row after row: both products into one array of gates, then the gates.
 
 use super::activation::{relu, sigmoid, tanh};
 use crate::model::{Cell, Reset, RnnActivation, Update, has_enclosed_bias};
 use crate::progress::Progress;
 
-/// One layer's constants, as [`crate::model::pack`] gives them.
+/// One direction's constants, as [`crate::model::pack`] gives them.
 #[derive(Debug)]
 pub(super) struct Packed {
     pub(super) cell: Cell,
     pub(super) input: usize,
     pub(super) hidden: usize,
+    /// Whether it walks from the last step to the first.
+    pub(super) reverse: bool,
+    /// Its first column in y.
+    pub(super) column: usize,
+    /// D·H, columns of y.
+    pub(super) output: usize,
     /// `[I, G·H]`.
     pub(super) w_ih: Vec<f32>,
     /// `[H, G·H]`.
@@ -32,7 +38,8 @@ pub(super) struct RowScratch {
 }
 
 impl Packed {
-    /// `x`: `[B, T, I]`; `h`, `c`: `[B, H]`, updated; `y`: `[B, T, H]`. c is empty where the cell has none.
+    /// `x`: `[B, T, I]`; `h`, `c`: `[B, H]`, updated; `y`: `[B, T, D·H]`, of which this fills its own columns. c is
+    /// empty where the cell has none.
     pub(super) fn run(
         &self,
         x: &[f32],
@@ -46,12 +53,12 @@ impl Packed {
         scratch.from_h.resize(self.bias.len(), 0.0);
         scratch.reset_h.resize(self.hidden, 0.0);
         let mut c_rows = c.chunks_exact_mut(self.hidden);
-        let sequences = x.chunks_exact(steps * self.input).zip(y.chunks_exact_mut(steps * self.hidden));
-        for ((x, y), h) in sequences.zip(h.chunks_exact_mut(self.hidden)) {
+        for (b, h) in h.chunks_exact_mut(self.hidden).enumerate() {
             let c = c_rows.next().unwrap_or_default();
-            for (x, y) in x.chunks_exact(self.input).zip(y.chunks_exact_mut(self.hidden)) {
-                self.step(x, h, c, scratch);
-                y.copy_from_slice(h);
+            for step in 0..steps {
+                let row = b * steps + if self.reverse { steps - 1 - step } else { step };
+                self.step(&x[row * self.input..][..self.input], h, c, scratch);
+                y[row * self.output + self.column..][..self.hidden].copy_from_slice(h);
             }
             progress.end(1);
         }

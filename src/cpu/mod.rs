@@ -7,13 +7,14 @@ mod activation;
 mod cells;
 
 use crate::dims::Dims;
-use crate::model::{Constant, Layer, Model, ReadoutSteps, constants, pack};
+use crate::model::{Constant, Layer, Model, ReadoutSteps, has_enclosed_bias, pack};
 use crate::progress::Progress;
 
 /// A model's constants, packed for the CPU.
 #[derive(Debug)]
 pub struct Network {
-    layers: Vec<cells::Packed>,
+    /// One per direction of each layer.
+    layers: Vec<Vec<cells::Packed>>,
     readout: Option<Dense>,
 }
 
@@ -35,64 +36,83 @@ pub struct Scratch {
 /// The arrays a run advances and fills.
 #[derive(Debug)]
 pub struct Targets<'a> {
-    /// `[L, B, H]`, from initial to final.
+    /// `[L·D, B, H]`, from initial to final.
     pub h: &'a mut [f32],
-    /// `[L, B, H]`, from initial to final; empty where the cell has none.
+    /// `[L·D, B, H]`, from initial to final; empty where the cell has none.
     pub c: &'a mut [f32],
-    /// `[B, T, H]`.
+    /// `[B, T, D·H]`.
     pub y: &'a mut [f32],
     /// `[B, T, O]` or `[B, O]`; empty where there is no readout.
     pub out: &'a mut [f32],
 }
 
 impl Network {
-    /// Packs `model`, whose layers must be forward.
+    /// Packs `model`.
     pub fn new(model: &Model) -> Self {
-        let all = constants(model);
-        let take = |constant| if all.contains(&constant) { pack(model, constant) } else { Vec::new() };
-        let layer = |(index, layer): (usize, &Layer)| cells::Packed {
-            cell: layer.cell(),
-            input: layer.input(),
-            hidden: layer.hidden(),
-            w_ih: take(Constant::WIh(index)),
-            w_hh: take(Constant::WHh(index)),
-            bias: take(Constant::Bias(index)),
-            b_hn: take(Constant::BHn(index)),
-        };
         let readout = model.readout().map(|readout| Dense {
-            w: take(Constant::ReadoutW),
-            b: take(Constant::ReadoutB),
+            w: pack(model, Constant::ReadoutW),
+            b: pack(model, Constant::ReadoutB),
             steps: readout.steps(),
         });
-        Self { layers: model.layers().iter().enumerate().map(layer).collect(), readout }
+        let layers = model.layers().iter().enumerate();
+        Self { layers: layers.map(|(index, layer)| directions(model, index, layer)).collect(), readout }
     }
 
-    /// Advances the states by T steps. `x`: `[B, T, I]`; `h`, `c`: `[L, B, H]`, c empty where the cell has none;
-    /// `y`: `[B, T, H]`; `out`: `[B, T, O]` or `[B, O]`, empty where there is no readout.
+    /// Advances the states by T steps. `x`: `[B, T, I]`.
     pub fn run(&self, x: &[f32], dims: Dims, scratch: &mut Scratch, to: Targets<'_>, progress: &Progress) {
         let Targets { h, c, y, out } = to;
         let Scratch { row, between } = scratch;
         let [mut from, mut next] = std::mem::take(between);
         let last = self.layers.len() - 1;
-        progress.begin((self.layers.len() * dims.batch) as u64);
+        let directions = self.layers[0].len();
+        let size = dims.batch * self.layers[0][0].hidden;
+        progress.begin((self.layers.len() * directions * dims.batch) as u64);
         for (index, layer) in self.layers.iter().enumerate() {
-            let states = index * dims.batch * layer.hidden..(index + 1) * dims.batch * layer.hidden;
-            let h = &mut h[states.clone()];
-            let c = if c.is_empty() { &mut [][..] } else { &mut c[states] };
-            let x = if index == 0 { x } else { &from };
-            if index == last {
-                layer.run(x, dims.steps, (h, c), row, y, progress);
-            } else {
-                next.resize(dims.batch * dims.steps * layer.hidden, 0.0);
-                layer.run(x, dims.steps, (h, c), row, &mut next, progress);
-                std::mem::swap(&mut from, &mut next);
+            if index < last {
+                next.resize(dims.steps * directions * size, 0.0);
             }
+            let x = if index == 0 { x } else { &from };
+            let y = if index < last { &mut next[..] } else { &mut *y };
+            for (direction, packed) in layer.iter().enumerate() {
+                let state = index * directions + direction;
+                let h = &mut h[state * size..][..size];
+                let c = if c.is_empty() { &mut [][..] } else { &mut c[state * size..][..size] };
+                packed.run(x, dims.steps, (h, c), row, y, progress);
+            }
+            std::mem::swap(&mut from, &mut next);
         }
         *between = [from, next];
         if let Some(readout) = &self.readout {
-            readout.apply(y, self.layers[last].hidden, dims.steps, out);
+            readout.apply(y, directions * self.layers[last][0].hidden, dims.steps, out);
         }
     }
+}
+
+/// The directions of layer `index`.
+fn directions(model: &Model, index: usize, layer: &Layer) -> Vec<cells::Packed> {
+    let count = layer.direction().count();
+    let parts = |constant| {
+        let all = pack(model, constant);
+        all.chunks_exact(all.len() / count).map(<[f32]>::to_vec).collect::<Vec<_>>().into_iter()
+    };
+    let mut w_ih = parts(Constant::WIh(index));
+    let mut w_hh = parts(Constant::WHh(index));
+    let mut bias = parts(Constant::Bias(index));
+    let mut b_hn = has_enclosed_bias(layer.cell()).then(|| parts(Constant::BHn(index)));
+    (0..count)
+        .map(|direction| cells::Packed {
+            cell: layer.cell(),
+            input: layer.input(),
+            hidden: layer.hidden(),
+            reverse: layer.direction().is_reverse(direction),
+            column: direction * layer.hidden(),
+            output: layer.output(),
+            w_ih: w_ih.next().unwrap_or_default(),
+            w_hh: w_hh.next().unwrap_or_default(),
+            bias: bias.next().unwrap_or_default(),
+            b_hn: b_hn.as_mut().and_then(Iterator::next).unwrap_or_default(),
+        })
+        .collect()
 }
 
 impl Dense {

@@ -159,10 +159,10 @@ impl GpuSession {
     }
 }
 
-/// `data`: the tiled h of every layer, then the tiled c of every layer; `h`, `c`: `[L, B, H]`.
+/// `data`: the tiled h of every layer, then the tiled c of every layer; `h`, `c`: `[L·D, B, H]`.
 fn read_states(program: &Program, data: &[f32], h: &mut [f32], c: &mut [f32]) {
     let len = program.dims.batch * program.hidden;
-    let tiled = program.state_elements();
+    let tiled = program.state_elements() / program.dirs;
     let states = h.chunks_exact_mut(len).chain(c.chunks_exact_mut(len));
     for (from, to) in data.chunks_exact(tiled).zip(states) {
         untile(program.rows, program.hidden, from, to);

@@ -63,8 +63,7 @@ impl Device {
     /// Makes `model` ready on this device.
     ///
     /// # Errors
-    /// [`crate::Error::Unsupported`] for what no path runs, [`crate::Error::TooLarge`] and [`crate::Error::Device`] where the
-    /// weights do not fit.
+    /// [`crate::Error::TooLarge`] and [`crate::Error::Device`] where the weights do not fit.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn load(&self, model: &Model) -> Result<Engine> {
         pollster::block_on(self.load_async(model))
@@ -98,7 +97,6 @@ impl Device {
 
 impl Engine {
     async fn new(device: Device, model: &Model, options: Options) -> Result<Self> {
-        model.check_runnable()?;
         let backend = match &device.0 {
             Kind::Gpu(context) => Backend::Gpu(GpuEngine::new(context.clone(), model, options.poison).await?),
             Kind::Cpu => {
@@ -257,6 +255,7 @@ impl Engine {
 
     pub(super) async fn stepper(&self, streams: usize) -> Result<Stepper> {
         let Inner { model, backend, .. } = &*self.0;
+        model.check_streamable()?;
         OutputShape::new(model, Dims::new(streams, 1)?)?;
         Ok(match backend {
             Backend::Gpu(engine) => Stepper::Gpu(engine.session(model, streams).await?),

@@ -19,7 +19,8 @@ impl Engine {
     /// Opens a session of `streams` streams with zero states.
     ///
     /// # Errors
-    /// [`Error::Zero`] for no stream, [`Error::TooLarge`] where they do not fit the device.
+    /// [`Error::Zero`] for no stream, [`Error::Unsupported`] for layers that are not forward,
+    /// [`Error::TooLarge`] where they do not fit the device.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn session(&self, streams: usize) -> Result<Session> {
         pollster::block_on(self.session_async(streams))

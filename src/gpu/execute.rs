@@ -27,16 +27,20 @@ pub enum Fetch {
 }
 
 impl Workspace {
-    /// Writes the states that a run in `phase` starts from, `[L, B, H]`; zeros where `None`.
+    /// Writes the states that a run in `phase` starts from, `[L·D, B, H]`; zeros where `None`.
     pub fn write_states(&mut self, context: &Context, phase: usize, h: Option<&[f32]>, c: Option<&[f32]>) {
         let Self { program, buffers, tiled, .. } = self;
-        let (hidden, layers) = (program.hidden, program.states.len());
-        let len = program.dims.batch * hidden;
+        let len = program.dims.batch * program.hidden;
+        let layers = program.states.len();
+        let tiled_len = tiled.len() / program.dirs;
         for (index, id) in program.state_arrays(phase).enumerate() {
             let all = if index < layers { h } else { c };
-            match all {
-                Some(all) => tile(program.rows, hidden, &all[index % layers * len..][..len], tiled),
-                None => tiled.fill(0.0),
+            for (dir, tiled) in tiled.chunks_exact_mut(tiled_len).enumerate() {
+                let state = index % layers * program.dirs + dir;
+                match all {
+                    Some(all) => tile(program.rows, program.hidden, &all[state * len..][..len], tiled),
+                    None => tiled.fill(0.0),
+                }
             }
             context.queue.write_buffer(&buffers[id], 0, bytemuck::cast_slice(tiled));
         }

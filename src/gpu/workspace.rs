@@ -77,7 +77,7 @@ pub struct Workspace {
     /// Bytes from an entry of the step index table to the next.
     pub(super) index_stride: u32,
     pub(super) staging: Staging,
-    /// One state array, `[⌈B/R⌉, H, R]`, on its way to the device.
+    /// One state array, `[D, ⌈B/R⌉, H, R]`, on its way to the device.
     pub(super) tiled: Vec<f32>,
     /// As many bytes of NaN as the longest buffer but constants has, where runs are poisoned.
     pub(super) poison: Option<Vec<u8>>,
@@ -250,7 +250,7 @@ impl<'a> Binder<'a> {
             layout: &pipeline.layout,
             entries: &entries,
         });
-        Bound { pipeline, bindings, grid: *grid, flops: params.flops(*kernel) }
+        Bound { pipeline, bindings, grid: *grid, flops: params.flops(*kernel, grid[2]) }
     }
 }
 

@@ -1,7 +1,8 @@
 //! What the matmul kernels share: `out = w x + bias` over the rows of a sequence array.
 //!
-//! A row m is a step and a batch row, `t = m / padded`, `b = m % padded`. Strides place both arrays, so a
-//! batch-major `[B, T, I]`, a time-major `[T, B, H]` and the tiled `[T, ⌈B/R⌉, G·H]` of R rows that the step
+//! A row m is a step and a batch row, `t = m / padded`, `b = m % padded`; each direction takes the steps in its own
+//! order. Strides place both arrays, so a
+//! batch-major `[B, T, I]`, a time-major `[T, B, H]` and the tiled `[D, T, ⌈B/R⌉, G·H]` of R rows that the step
 //! kernels read are all served without a transposing copy.
 
 use bytemuck::{Pod, Zeroable};
@@ -33,12 +34,18 @@ pub struct Params {
     pub batch: u32,
     /// B rounded up to a multiple of `tile`.
     pub padded: u32,
-    /// Element of x at t = 0, b = 0.
-    pub x_base: u32,
+    /// Time of step 0, forward.
+    pub first: u32,
+    /// Time of step 0, reverse.
+    pub last: u32,
+    /// The first direction that is reverse.
+    pub reverse: u32,
     /// Elements of x from a step to the next.
     pub x_step: u32,
     /// Elements of x from a batch row to the next.
     pub x_row: u32,
+    /// Elements of out from a direction to the next.
+    pub out_dir: u32,
     /// Elements of out from a step to the next.
     pub out_step: u32,
     /// Elements of out from a tile of batch rows to the next.
@@ -48,22 +55,24 @@ pub struct Params {
     /// Elements of out from a column to the next.
     pub out_column: u32,
     /// Fills the struct to a multiple of 16 bytes.
-    pub unused: [u32; 2],
+    pub unused: [u32; 3],
 }
 
 impl Params {
-    /// Elements needed of x, w, bias and out.
-    pub(super) fn extents(&self, sizes: Sizes) -> [u64; 4] {
+    /// Elements needed of x, w, bias and out, for D = `dirs`.
+    pub(super) fn extents(&self, sizes: Sizes, dirs: u32) -> [u64; 4] {
         let Sizes { k, n } = sizes;
-        let last = |count: u32, stride: u32| u64::from(count - 1) * u64::from(stride);
+        let to_last = |count: u32, stride: u32| u64::from(count - 1) * u64::from(stride);
         let steps = self.rows / self.padded;
-        let x =
-            u64::from(self.x_base) + last(steps, self.x_step) + last(self.batch, self.x_row) + u64::from(k);
-        let out = last(steps, self.out_step)
-            + last(self.padded / self.tile, self.out_tile)
-            + last(n, self.out_column)
+        let time = super::last_time(self.first, self.last, self.reverse, steps, dirs);
+        let x = time * u64::from(self.x_step) + to_last(self.batch, self.x_row) + u64::from(k);
+        let out = to_last(dirs, self.out_dir)
+            + to_last(steps, self.out_step)
+            + to_last(self.padded / self.tile, self.out_tile)
+            + to_last(n, self.out_column)
             + u64::from(self.tile);
-        [x, u64::from(k) * u64::from(n), u64::from(n), out]
+        let bias = u64::from(dirs) * u64::from(n);
+        [x, bias * u64::from(k), bias, out]
     }
 }
 

@@ -12,6 +12,6 @@ pub(super) const SHADER: Shader = Shader {
 };
 
 /// Workgroups for `rows_total` × `n`.
-pub(super) fn grid(rows_total: u32, n: u32, rows: Rows, width: u32) -> [u32; 3] {
-    [n.div_ceil(width), rows_total.div_ceil(rows.count()), 1]
+pub(super) fn grid(rows_total: u32, n: u32, rows: Rows, width: u32) -> [u32; 2] {
+    [n.div_ceil(width), rows_total.div_ceil(rows.count())]
 }

@@ -18,8 +18,8 @@ pub(super) const SHADER: Shader = Shader {
 };
 
 /// Workgroups for `rows` × `n`.
-pub(super) fn grid(rows: u32, n: u32) -> [u32; 3] {
-    [n.div_ceil(TILE), rows.div_ceil(TILE), 1]
+pub(super) fn grid(rows: u32, n: u32) -> [u32; 2] {
+    [n.div_ceil(TILE), rows.div_ceil(TILE)]
 }
 
 /// Loop iterations of a thread: per 16 k the pass itself and 4 quads; 4 stores.

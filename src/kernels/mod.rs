@@ -171,15 +171,16 @@ impl Kernel {
         }
     }
 
-    /// Workgroups of a dispatch over `rows` rows: rows of x for a matmul, batch rows for a step.
-    pub fn grid(self, rows: u32) -> [u32; 3] {
-        match self {
+    /// Workgroups of a dispatch over `rows` rows (rows of x for a matmul, batch rows for a step) and D = `dirs`.
+    pub fn grid(self, rows: u32, dirs: u32) -> [u32; 3] {
+        let [x, y] = match self {
             Self::MatmulTiled(sizes) => matmul_tiled::grid(rows, sizes.n),
             Self::MatmulRows { sizes, rows: tile, width } => matmul_rows::grid(rows, sizes.n, tile, width),
             Self::Step { hidden, rows: tile, width, .. } => {
                 step::grid(hidden, rows.div_ceil(tile.count()), width)
             }
-        }
+        };
+        [x, y, dirs]
     }
 
     /// The largest number of rows whose grid stays within `limit` workgroups a dimension.
@@ -231,6 +232,13 @@ impl fmt::Display for Kernel {
     }
 }
 
+/// The latest time that D = `dirs` directions reach in `steps` steps.
+fn last_time(first: u32, last: u32, reverse: u32, steps: u32, dirs: u32) -> u64 {
+    let forward = if reverse > 0 { u64::from(first) + u64::from(steps) - 1 } else { 0 };
+    let backward = if reverse < dirs { u64::from(last) } else { 0 };
+    forward.max(backward)
+}
+
 fn plural(count: u32) -> &'static str {
     if count == 1 { "" } else { "s" }
 }
@@ -259,9 +267,9 @@ impl Params {
         }
     }
 
-    /// Floating-point operations of a dispatch of `kernel`, its activations left out.
-    pub fn flops(&self, kernel: Kernel) -> u64 {
-        match (self, kernel) {
+    /// Floating-point operations of a dispatch of `kernel` over D = `dirs`, its activations left out.
+    pub fn flops(&self, kernel: Kernel, dirs: u32) -> u64 {
+        let of_one = match (self, kernel) {
             (Self::Matmul(params), Kernel::MatmulTiled(sizes) | Kernel::MatmulRows { sizes, .. }) => {
                 2 * u64::from(params.rows) * u64::from(sizes.k) * u64::from(sizes.n)
             }
@@ -270,18 +278,19 @@ impl Params {
                 2 * u64::from(params.batch) * u64::from(cell.products()) * hidden * hidden
             }
             _ => unreachable!("parameters of one kernel on another"),
-        }
+        };
+        of_one * u64::from(dirs)
     }
 
     /// The elements of f32 that each storage binding of `kernel` must have, in binding order, for `steps`
-    /// entries of the step index.
-    pub fn extents(&self, kernel: Kernel, steps: u32) -> Vec<u64> {
+    /// entries of the step index and D = `dirs`.
+    pub fn extents(&self, kernel: Kernel, steps: u32, dirs: u32) -> Vec<u64> {
         match (self, kernel) {
             (Self::Matmul(params), Kernel::MatmulTiled(sizes) | Kernel::MatmulRows { sizes, .. }) => {
-                params.extents(sizes).to_vec()
+                params.extents(sizes, dirs).to_vec()
             }
             (Self::Step(params), Kernel::Step { cell, hidden, rows, .. }) => {
-                params.extents(cell, hidden, rows, steps)
+                params.extents(cell, hidden, rows, steps, dirs)
             }
             _ => unreachable!("parameters of one kernel on another"),
         }

@@ -1,7 +1,7 @@
 //! What the step kernels share: one step of one layer, recurrent product, gates and state update fused.
 //!
-//! Thread = hidden unit × tile of batch rows × all gates. States are tiled by R batch rows,
-//! `[⌈B/R⌉, H, R]`, and double-buffered; `xw` is `[T, ⌈B/R⌉, G·H, R]` with the biases added that no product
+//! Thread = hidden unit × tile of batch rows × all gates, of one direction. States are tiled by R batch rows,
+//! `[D, ⌈B/R⌉, H, R]`, and double-buffered; `xw` is `[D, T, ⌈B/R⌉, G·H, R]` with the biases added that no product
 //! encloses.
 
 use bytemuck::{Pod, Zeroable};
@@ -16,12 +16,20 @@ pub struct Params {
     pub batch: u32,
     /// ⌈B/R⌉.
     pub tiles: u32,
-    /// Time of the chunk's first step.
+    /// Time of the chunk's first step, forward.
     pub first: u32,
+    /// Time of the chunk's first step, reverse.
+    pub last: u32,
+    /// The first direction that is reverse.
+    pub reverse: u32,
+    /// Tiles of rows of xw from a direction to the next.
+    pub xw_dir: u32,
     /// Elements of y from a step to the next.
     pub y_step: u32,
     /// Elements of y from a batch row to the next.
     pub y_row: u32,
+    /// Elements of y from a direction to the next.
+    pub y_dir: u32,
     /// Fills the struct to a multiple of 16 bytes.
     pub unused: [u32; 3],
 }
@@ -37,21 +45,23 @@ pub struct Index {
 }
 
 impl Params {
-    /// Elements needed of each storage binding, in binding order.
-    pub(super) fn extents(&self, cell: StepCell, hidden: u32, rows: Rows, steps: u32) -> Vec<u64> {
+    /// Elements needed of each storage binding, in binding order, for D = `dirs` and `steps` steps.
+    pub(super) fn extents(&self, cell: StepCell, hidden: u32, rows: Rows, steps: u32, dirs: u32) -> Vec<u64> {
         let (hidden, gates) = (u64::from(hidden), u64::from(cell.gates()));
-        let state = u64::from(self.tiles) * hidden * u64::from(rows.count());
-        let last_step = u64::from(self.first) + u64::from(steps) - 1;
+        let (dirs64, rows) = (u64::from(dirs), u64::from(rows.count()));
+        let state = u64::from(self.tiles) * hidden * rows;
+        let time = super::last_time(self.first, self.last, self.reverse, steps, dirs);
         let extent_of = |name: &str| match name {
-            "xw" => u64::from(steps) * gates * state,
-            "w_hh" => hidden * gates * hidden,
-            "b_hn" => hidden,
+            "xw" => (dirs64 - 1) * u64::from(self.xw_dir) * rows + u64::from(steps) * gates * state,
+            "w_hh" => dirs64 * hidden * gates * hidden,
+            "b_hn" => dirs64 * hidden,
             "y" => {
-                last_step * u64::from(self.y_step)
+                time * u64::from(self.y_step)
                     + u64::from(self.batch - 1) * u64::from(self.y_row)
+                    + (dirs64 - 1) * u64::from(self.y_dir)
                     + hidden
             }
-            _ => state,
+            _ => dirs64 * state,
         };
         let bindings = cell.shader().bindings.iter();
         bindings.filter(|b| b.access.is_storage()).map(|b| extent_of(b.name)).collect()
@@ -67,6 +77,6 @@ pub(super) const W_HH: Binding = Binding::new(3, "w_hh", Access::Read);
 pub(super) const Y: Binding = Binding::new(4, "y", Access::ReadWrite);
 
 /// Workgroups for `tiles` tiles of rows.
-pub(super) fn grid(hidden: u32, tiles: u32, width: u32) -> [u32; 3] {
-    [hidden.div_ceil(width), tiles, 1]
+pub(super) fn grid(hidden: u32, tiles: u32, width: u32) -> [u32; 2] {
+    [hidden.div_ceil(width), tiles]
 }

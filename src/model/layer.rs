@@ -23,6 +23,16 @@ impl Direction {
     pub fn count(self) -> usize {
         if self == Self::Bidirectional { 2 } else { 1 }
     }
+
+    /// Whether direction `index` of D walks from the last step to the first.
+    pub fn is_reverse(self, index: usize) -> bool {
+        index >= self.reverse_from()
+    }
+
+    /// The first direction that walks backwards; D where none does.
+    pub(crate) fn reverse_from(self) -> usize {
+        if self == Self::Reverse { 0 } else { 1 }
+    }
 }
 
 impl fmt::Display for Direction {

@@ -1,18 +1,18 @@
 //! A model's constants as every fast path reads them: matrices transposed, so that neighbouring units lie
 //! side by side, and biases added up where no product encloses them.
 
-use super::{Cell, Layer, Model, Reset};
+use super::{Cell, Layer, Model, Reset, Weights};
 
 /// One of a model's constant arrays, in the layout the kernels read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Constant {
-    /// `w_ih` of a layer, transposed: `[I, G·H]`.
+    /// `w_ih` of a layer, transposed: `[D, I, G·H]`.
     WIh(usize),
-    /// `w_hh` of a layer, transposed: `[H, G·H]`.
+    /// `w_hh` of a layer, transposed: `[D, H, G·H]`.
     WHh(usize),
-    /// Every bias of a layer that no product encloses, `[G·H]`.
+    /// Every bias of a layer that no product encloses, `[D, G·H]`.
     Bias(usize),
-    /// `c_n` of a GRU layer with reset after, `[H]`.
+    /// `c_n` of a GRU layer with reset after, `[D, H]`.
     BHn(usize),
     /// The readout's weight, transposed: `[D·H, O]`.
     ReadoutW,
@@ -42,12 +42,15 @@ pub(crate) fn has_enclosed_bias(cell: Cell) -> bool {
 
 /// One constant of `model`.
 pub fn pack(model: &Model, constant: Constant) -> Vec<f32> {
-    let weights = |layer: usize| &model.layers()[layer].weights()[0];
+    let of = |index: usize, part: &dyn Fn(&Layer, &Weights) -> Vec<f32>| {
+        let layer = &model.layers()[index];
+        layer.weights().iter().flat_map(|weights| part(layer, weights)).collect()
+    };
     match constant {
-        Constant::WIh(layer) => transpose(&weights(layer).w_ih, model.layers()[layer].input()),
-        Constant::WHh(layer) => transpose(&weights(layer).w_hh, model.layers()[layer].hidden()),
-        Constant::Bias(layer) => bias(&model.layers()[layer]),
-        Constant::BHn(layer) => b_hn(&model.layers()[layer]),
+        Constant::WIh(index) => of(index, &|layer, weights| transpose(&weights.w_ih, layer.input())),
+        Constant::WHh(index) => of(index, &|layer, weights| transpose(&weights.w_hh, layer.hidden())),
+        Constant::Bias(index) => of(index, &bias),
+        Constant::BHn(index) => of(index, &b_hn),
         Constant::ReadoutW => model.readout().map_or_else(Vec::new, |r| transpose(r.w(), r.input())),
         Constant::ReadoutB => model
             .readout()
@@ -66,8 +69,8 @@ fn transpose(w: &[f32], columns: usize) -> Vec<f32> {
 }
 
 /// The biases that no product encloses: all but a GRU's c_n when reset is after.
-fn bias(layer: &Layer) -> Vec<f32> {
-    let (weights, hidden) = (&layer.weights()[0], layer.hidden());
+fn bias(layer: &Layer, weights: &Weights) -> Vec<f32> {
+    let hidden = layer.hidden();
     let rows = layer.cell().gates() * hidden;
     let mut bias = weights.b_ih.clone().unwrap_or_else(|| vec![0.0; rows]);
     if let Some(b_hh) = &weights.b_hh {
@@ -80,9 +83,9 @@ fn bias(layer: &Layer) -> Vec<f32> {
 }
 
 /// c_n of a GRU.
-fn b_hn(layer: &Layer) -> Vec<f32> {
+fn b_hn(layer: &Layer, weights: &Weights) -> Vec<f32> {
     let hidden = layer.hidden();
-    match &layer.weights()[0].b_hh {
+    match &weights.b_hh {
         Some(b_hh) => b_hh[2 * hidden..].to_vec(),
         None => vec![0.0; hidden],
     }

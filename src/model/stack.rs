@@ -63,17 +63,17 @@ impl Model {
         Ok(self)
     }
 
-    /// Refuses what no path runs yet.
+    /// Refuses what no session runs.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] for a layer that is not forward.
-    pub(crate) fn check_runnable(&self) -> Result<()> {
-        match self.layers.iter().position(|layer| layer.direction() != Direction::Forward) {
-            Some(index) => Err(Error::Unsupported {
-                what: format!("layer {index} is {}: only forward layers run", self.layers[index].direction()),
-            }),
-            None => Ok(()),
+    /// [`Error::Unsupported`] for layers that are not forward: they begin at the end, and a stream has none.
+    pub(crate) fn check_streamable(&self) -> Result<()> {
+        let direction = self.layers[0].direction();
+        if direction == Direction::Forward {
+            return Ok(());
         }
+        let what = format!("a session of {direction} layers: a stream has no end for them to begin at");
+        Err(Error::Unsupported { what })
     }
 
     /// The layers, the one on the input first.
@@ -116,11 +116,12 @@ impl fmt::Display for Model {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} {}→{}, {} layer{}",
+            "{} {}→{}, {} {} layer{}",
             self.cell(),
             self.input(),
             self.hidden(),
             self.layers.len(),
+            self.layers[0].direction(),
             if self.layers.len() == 1 { "" } else { "s" },
         )?;
         if let Some(readout) = &self.readout {

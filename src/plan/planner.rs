@@ -23,10 +23,8 @@ pub(crate) const MAX_CHUNK: usize = 4096;
 /// Chooses kernels for `model` on `dims` within `caps`.
 ///
 /// # Errors
-/// [`Error::Unsupported`] for a layer that is not forward, [`Error::TooLarge`] and [`Error::Overflow`]
-/// where not even one step fits the device.
+/// [`Error::Zero`]; [`Error::TooLarge`] and [`Error::Overflow`] where not even one step fits the device.
 pub fn plan(model: &Model, dims: Dims, caps: &Caps) -> Result<Plan> {
-    model.check_runnable()?;
     let dims = Dims::new(dims.batch, dims.steps)?;
     caps.check("a kernel", 1, u64::from(caps.max_threads), "threads in a workgroup")?;
     let rows = rows_of(dims);
@@ -57,8 +55,8 @@ fn layer_recipe(layer: &Layer, dims: Dims, rows: Rows, caps: &Caps) -> Result<La
     let tile = rows.count() as usize;
     let padded = product("B rounded up to a tile of rows", &[dims.batch.div_ceil(tile), tile])?;
     caps.check("B (batch)", padded as u64, u64::from(step[0].most_rows(caps.max_workgroups)), "rows")?;
-    let step_bytes = product("B·G·H", &[padded, columns, 4])? as u64;
-    caps.check_array("one step of the projected input, B·G·H", step_bytes)?;
+    let step_bytes = product("B·D·G·H", &[padded, layer.direction().count(), columns, 4])? as u64;
+    caps.check_array("one step of the projected input, B·D·G·H", step_bytes)?;
 
     let sizes = Sizes { k: size("I", layer.input())?, n: size("G·H", columns)? };
     let projection = matmul(sizes, padded.saturating_mul(dims.steps), rows, caps);

@@ -42,7 +42,7 @@ fn check_dispatch(program: &Program, dispatch: &Dispatch, steps: u32, caps: &Cap
     caps.check(name, buffers.len() as u64, u64::from(caps.max_storage_buffers), "storage buffers")?;
 
     let storage: Vec<_> = kernel.bindings().iter().filter(|b| b.access.is_storage()).collect();
-    let extents = params.extents(*kernel, steps);
+    let extents = params.extents(*kernel, steps, grid[2]);
     let mismatch =
         |binding: &str, reason: String| Err(Error::Mismatch { name: format!("{binding} of {name}"), reason });
     if storage.len() != buffers.len() || extents.len() != buffers.len() {

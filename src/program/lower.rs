@@ -46,6 +46,7 @@ impl<'a> Lowering<'a> {
         let program = Program {
             dims: plan.dims,
             hidden: model.hidden(),
+            dirs: model.layers()[0].direction().count(),
             rows: plan.rows,
             buffers: Vec::new(),
             ops: Vec::new(),
@@ -61,8 +62,7 @@ impl<'a> Lowering<'a> {
         this.sequence = this.batch_major(this.program.x, model.input())?;
 
         let state = this.state_shape();
-        let chunk = plan.layers.iter().map(|recipe| recipe.chunk).max().unwrap_or(1);
-        let xw = [&[chunk, model.cell().gates()], &state[..]].concat();
+        let xw = [&[this.chunk(), model.cell().gates()], &state[..]].concat();
         this.xw = this.buffer("xw", Role::Scratch, &xw)?;
         if let Cell::Gru { reset: Reset::Before, .. } = model.cell() {
             let rh = this.buffer("rh", Role::Scratch, &state)?;
@@ -72,9 +72,19 @@ impl<'a> Lowering<'a> {
         Ok(this)
     }
 
-    /// `[⌈B/R⌉, H, R]`.
-    fn state_shape(&self) -> [usize; 3] {
-        [self.plan.tiles(), self.model.hidden(), self.plan.rows.count() as usize]
+    /// D of every layer.
+    fn dirs(&self) -> usize {
+        self.model.layers()[0].direction().count()
+    }
+
+    /// The longest chunk of any layer: steps that xw has room for.
+    fn chunk(&self) -> usize {
+        self.plan.layers.iter().map(|recipe| recipe.chunk).max().unwrap_or(1)
+    }
+
+    /// `[D, ⌈B/R⌉, H, R]`.
+    fn state_shape(&self) -> [usize; 4] {
+        [self.dirs(), self.plan.tiles(), self.model.hidden(), self.plan.rows.count() as usize]
     }
 
     fn buffer(&mut self, name: &str, role: Role, shape: &[usize]) -> Result<BufferId> {
@@ -104,26 +114,26 @@ impl<'a> Lowering<'a> {
 
     /// Where layer `index` writes: y for the last, else an array of its own that two layers on takes again.
     fn layer_output(&mut self, index: usize) -> Result<Sequence> {
-        let hidden = self.model.hidden();
+        let output = self.model.output();
         if index + 1 == self.model.layers().len() {
-            return self.batch_major(self.program.y, hidden);
+            return self.batch_major(self.program.y, output);
         }
         let Dims { batch, steps } = self.plan.dims;
         let name = format!("y.between.{}", index % 2);
         let buffer = match self.program.buffers.iter().position(|buffer| buffer.name == name) {
             Some(buffer) => buffer,
-            None => self.buffer(&name, Role::Scratch, &[steps, batch, hidden])?,
+            None => self.buffer(&name, Role::Scratch, &[steps, batch, output])?,
         };
-        let step = product("B·H", &[batch, hidden])?;
-        Ok(Sequence { buffer, step: index32("B·H", step)?, row: index32("H", hidden)? })
+        let step = product("B·D·H", &[batch, output])?;
+        Ok(Sequence { buffer, step: index32("B·D·H", step)?, row: index32("D·H", output)? })
     }
 
     fn layer(&mut self, index: usize) -> Result<()> {
         let layer = &self.model.layers()[index];
         let recipe = &self.plan.layers[index];
         let columns = layer.cell().gates() * layer.hidden();
-        let w_ih = self.constant(Constant::WIh(index), &[layer.input(), columns])?;
-        let bias = self.constant(Constant::Bias(index), &[columns])?;
+        let w_ih = self.constant(Constant::WIh(index), &[self.dirs(), layer.input(), columns])?;
+        let bias = self.constant(Constant::Bias(index), &[self.dirs(), columns])?;
         let (state, constants) = self.layer_buffers(index)?;
         let input = self.sequence;
         let output = self.layer_output(index)?;
@@ -133,7 +143,7 @@ impl<'a> Lowering<'a> {
             let count = recipe.chunk.min(steps - first);
             let params = self.projection(layer, input, first, count)?;
             let buffers = vec![input.buffer, w_ih, bias, self.xw];
-            self.matmul(recipe.projection, params, buffers);
+            self.matmul(recipe.projection, params, buffers, self.dirs())?;
 
             let mut phases = [Vec::new(), Vec::new()];
             for (phase, dispatches) in phases.iter_mut().enumerate() {
@@ -141,7 +151,7 @@ impl<'a> Lowering<'a> {
                 named.extend([("h_prev", state.h[phase]), ("h_next", state.h[1 - phase])]);
                 named.extend([("xw", self.xw), ("y", output.buffer)]);
                 for &kernel in &recipe.step {
-                    dispatches.push(self.step(kernel, first, output, &named)?);
+                    dispatches.push(self.step(kernel, layer, first, output, &named)?);
                 }
             }
             let count = index32("steps of a chunk", count)?;
@@ -158,10 +168,10 @@ impl<'a> Lowering<'a> {
         let layer = &self.model.layers()[index];
         let (cell, hidden) = (layer.cell(), layer.hidden());
         let shape = self.state_shape();
-        let w_hh = self.constant(Constant::WHh(index), &[hidden, cell.gates() * hidden])?;
+        let w_hh = self.constant(Constant::WHh(index), &[self.dirs(), hidden, cell.gates() * hidden])?;
         let mut named = vec![("w_hh", w_hh)];
         if has_enclosed_bias(cell) {
-            named.push(("b_hn", self.constant(Constant::BHn(index), &[hidden])?));
+            named.push(("b_hn", self.constant(Constant::BHn(index), &[self.dirs(), hidden])?));
         }
         if let Some([rh, z]) = self.gates {
             named.extend([("rh", rh), ("z", z)]);
@@ -182,19 +192,27 @@ impl<'a> Lowering<'a> {
     fn step(
         &self,
         kernel: Kernel,
+        layer: &Layer,
         first: usize,
         output: Sequence,
         named: &[(&str, BufferId)],
     ) -> Result<Dispatch> {
         let batch = index32("B", self.plan.dims.batch)?;
+        let hidden = layer.hidden();
+        let xw_dir = [self.chunk(), self.plan.tiles(), layer.cell().gates(), hidden];
         let params = step::Params {
             batch,
             tiles: index32("tiles of rows", self.plan.tiles())?,
             first: index32("T", first)?,
+            last: index32("T", self.plan.dims.steps - 1 - first)?,
+            reverse: index32("D", layer.direction().reverse_from())?,
+            xw_dir: index32("xw", product("xw", &xw_dir)?)?,
             y_step: output.step,
             y_row: output.row,
+            y_dir: index32("H", hidden)?,
             unused: [0; 3],
         };
+        let dirs = index32("D", self.dirs())?;
         let storage = kernel.bindings().iter().filter(|binding| binding.access.is_storage());
         let buffers = storage
             .map(|binding| {
@@ -205,7 +223,7 @@ impl<'a> Lowering<'a> {
                 })
             })
             .collect::<Result<Vec<_>>>()?;
-        Ok(Dispatch { kernel, params: Params::Step(params), buffers, grid: kernel.grid(batch) })
+        Ok(Dispatch { kernel, params: Params::Step(params), buffers, grid: kernel.grid(batch, dirs) })
     }
 
     /// Steps `first .. first + count` of the layer's input, into xw, tiled as the step kernels read it.
@@ -224,21 +242,31 @@ impl<'a> Lowering<'a> {
             rows: index32("rows of a chunk", product("rows of a chunk", &[count, padded])?)?,
             batch: index32("B", self.plan.dims.batch)?,
             padded: index32("B", padded)?,
-            x_base: index32("x", product("x", &[first, input.step as usize])?)?,
+            first: index32("T", first)?,
+            last: index32("T", self.plan.dims.steps - 1 - first)?,
+            reverse: index32("D", layer.direction().reverse_from())?,
             x_step: input.step,
             x_row: input.row,
+            out_dir: index32("xw", product("xw", &[self.chunk(), padded, columns])?)?,
             out_step: index32("B·G·H", product("B·G·H", &[padded, columns])?)?,
             out_tile: index32("G·H·R", out_tile)?,
             tile,
             out_column: tile,
-            unused: [0; 2],
+            unused: [0; 3],
         })
     }
 
-    fn matmul(&mut self, kernel: Kernel, params: matmul::Params, buffers: Vec<BufferId>) {
-        let grid = kernel.grid(params.rows);
+    fn matmul(
+        &mut self,
+        kernel: Kernel,
+        params: matmul::Params,
+        buffers: Vec<BufferId>,
+        dirs: usize,
+    ) -> Result<()> {
+        let grid = kernel.grid(params.rows, index32("D", dirs)?);
         let params = Params::Matmul(params);
         self.program.ops.push(Op::Once(Dispatch { kernel, params, buffers, grid }));
+        Ok(())
     }
 
     fn readout(&mut self) -> Result<()> {
@@ -260,16 +288,19 @@ impl<'a> Lowering<'a> {
             rows: index32("rows of the readout", product("rows of the readout", &[batch, count])?)?,
             batch: index32("B", batch)?,
             padded: index32("B", batch)?,
-            x_base: index32("y", product("y", &[first, y.step as usize])?)?,
+            first: index32("T", first)?,
+            last: 0,
+            reverse: 1,
             x_step: y.step,
             x_row: y.row,
+            out_dir: 0,
             out_step: index32("O", outputs)?,
             out_tile: index32("T·O", product("T·O", &[count, outputs])?)?,
             tile: 1,
             out_column: 1,
-            unused: [0; 2],
+            unused: [0; 3],
         };
-        self.matmul(kernel, params, vec![y.buffer, w, bias, out]);
+        self.matmul(kernel, params, vec![y.buffer, w, bias, out], 1)?;
         self.program.out = Some(out);
         Ok(())
     }

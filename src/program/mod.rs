@@ -23,7 +23,7 @@ pub enum Role {
     Input,
     /// A constant of the model, the same for every program.
     Constant(Constant),
-    /// A state that lives from run to run of a session, `[⌈B/R⌉, H, R]`.
+    /// A state that lives from run to run of a session, `[D, ⌈B/R⌉, H, R]`.
     State,
     /// Written before it is read, in every run.
     Scratch,
@@ -95,6 +95,8 @@ pub struct Program {
     pub dims: Dims,
     /// H of every layer.
     pub hidden: usize,
+    /// D of every layer.
+    pub dirs: usize,
     /// Batch rows side by side in the state buffers.
     pub rows: Rows,
     /// Every buffer.
@@ -105,7 +107,7 @@ pub struct Program {
     pub states: Vec<StateBuffers>,
     /// `x`, `[B, T, I]`.
     pub x: BufferId,
-    /// `y`, `[B, T, H]`.
+    /// `y`, `[B, T, D·H]`.
     pub y: BufferId,
     /// `out`, `[B, T, O]` or `[B, O]`.
     pub out: Option<BufferId>,
@@ -123,7 +125,7 @@ impl Program {
         })
     }
 
-    /// Elements of one state array, `[⌈B/R⌉, H, R]`.
+    /// Elements of one state array, `[D, ⌈B/R⌉, H, R]`.
     pub fn state_elements(&self) -> usize {
         self.states.first().map_or(0, |state| self.buffers[state.h[0]].elements)
     }

@@ -15,10 +15,9 @@ use crate::model::{Layer, Model, Readout, ReadoutSteps};
 /// Runs `batch` through `model` in f64.
 ///
 /// # Errors
-/// A batch that does not fit the model (see [`Batch`]), or a layer that is not forward.
+/// A batch that does not fit the model (see [`Batch`]).
 pub fn run(model: &Model, batch: &Batch<'_>) -> Result<Output<f64>> {
     batch.check(model)?;
-    model.check_runnable()?;
     OutputShape::new(model, batch.dims())?;
     let mut state = State::zeros(model, batch.dims().batch)?;
     batch.initial_states(&mut state.h, state.c.as_deref_mut().unwrap_or_default());
@@ -34,28 +33,41 @@ pub(crate) fn advance(
     state: &mut State<f64>,
 ) -> (Vec<f64>, Option<Vec<f64>>) {
     let mut y: Vec<f64> = x.iter().map(|&v| f64::from(v)).collect();
-    for (index, layer) in model.layers().iter().enumerate() {
-        let (h, c) = state.layer_mut(index, dims.batch * layer.hidden());
-        y = run_layer(layer, &y, dims.steps, h, c);
+    let mut index = 0;
+    for layer in model.layers() {
+        let mut outputs = vec![0.0; dims.batch * dims.steps * layer.output()];
+        for direction in 0..layer.direction().count() {
+            let (h, c) = state.layer_mut(index, dims.batch * layer.hidden());
+            run_direction(layer, direction, &y, dims.steps, (h, c), &mut outputs);
+            index += 1;
+        }
+        y = outputs;
     }
     let out = model.readout().map(|readout| apply(readout, &y, dims.steps));
     (y, out)
 }
 
-/// `x`: `[B, T, I]`; `h`, `c`: `[B, H]`, updated to the final states; returns `[B, T, H]`.
-fn run_layer(layer: &Layer, x: &[f64], steps: usize, h: &mut [f64], c: &mut [f64]) -> Vec<f64> {
-    let (input, hidden) = (layer.input(), layer.hidden());
-    let weights = &layer.weights()[0];
-    let mut y = Vec::with_capacity(x.len() / input * hidden);
+/// `x`: `[B, T, I]`; `h`, `c`: `[B, H]`, updated to the final states; `y`: `[B, T, D·H]`, of which this fills the
+/// H columns of `direction`.
+fn run_direction(
+    layer: &Layer,
+    direction: usize,
+    x: &[f64],
+    steps: usize,
+    (h, c): (&mut [f64], &mut [f64]),
+    y: &mut [f64],
+) {
+    let (input, hidden, output) = (layer.input(), layer.hidden(), layer.output());
     let mut c_rows = c.chunks_exact_mut(hidden);
-    for (x, h) in x.chunks_exact(steps * input).zip(h.chunks_exact_mut(hidden)) {
+    for (b, h) in h.chunks_exact_mut(hidden).enumerate() {
         let c = c_rows.next().unwrap_or_default();
-        for x_t in x.chunks_exact(input) {
-            cells::step(layer.cell(), weights, x_t, h, c);
-            y.extend_from_slice(h);
+        for step in 0..steps {
+            let time = if layer.direction().is_reverse(direction) { steps - 1 - step } else { step };
+            let row = b * steps + time;
+            cells::step(layer.cell(), &layer.weights()[direction], &x[row * input..][..input], h, c);
+            y[row * output + direction * hidden..][..hidden].copy_from_slice(h);
         }
     }
-    y
 }
 
 /// `out = W y + b` on every step, `[B, T, O]`, or on the last, `[B, O]`.

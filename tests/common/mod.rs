@@ -61,21 +61,40 @@ impl Draw {
         self.rng.bool()
     }
 
-    /// A stack with weights of the scale that PyTorch initialises with, 1/√H.
+    /// A stack of forward layers.
     pub fn model(&mut self, cell: Cell, input: usize, hidden: usize, layers: usize) -> Model {
+        self.model_of(cell, Direction::Forward, input, hidden, layers)
+    }
+
+    /// Any of the three directions.
+    pub fn direction(&mut self) -> Direction {
+        [Direction::Forward, Direction::Reverse, Direction::Bidirectional][self.size(0..=2)]
+    }
+
+    /// A stack with weights of the scale that PyTorch initialises with, 1/√H.
+    pub fn model_of(
+        &mut self,
+        cell: Cell,
+        direction: Direction,
+        input: usize,
+        hidden: usize,
+        layers: usize,
+    ) -> Model {
         let rows = cell.gates() * hidden;
         let scale = 1.0 / (hidden as f32).sqrt();
         let biased = self.chance();
         let mut stack = Vec::new();
         for index in 0..layers {
-            let input = if index == 0 { input } else { hidden };
-            let weights = Weights {
-                w_ih: self.values(rows * input, scale),
-                w_hh: self.values(rows * hidden, scale),
-                b_ih: biased.then(|| self.values(rows, scale)),
-                b_hh: biased.then(|| self.values(rows, scale)),
-            };
-            let layer = Layer::new(cell, Direction::Forward, input, hidden, vec![weights]);
+            let input = if index == 0 { input } else { direction.count() * hidden };
+            let weights = (0..direction.count())
+                .map(|_| Weights {
+                    w_ih: self.values(rows * input, scale),
+                    w_hh: self.values(rows * hidden, scale),
+                    b_ih: biased.then(|| self.values(rows, scale)),
+                    b_hh: biased.then(|| self.values(rows, scale)),
+                })
+                .collect();
+            let layer = Layer::new(cell, direction, input, hidden, weights);
             stack.push(layer.expect("sizes fit"));
         }
         Model::new(stack).expect("layers fit")
