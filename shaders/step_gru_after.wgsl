@@ -1,7 +1,7 @@
 // One GRU step, reset after: recurrent product, gates and state update fused. Thread = hidden unit × ROWS
 // batch rows × all gates; workgroup (x, y, z) = units × tile of rows × direction. Gates r z n.
 //
-//   r = σ(xw_r + R_r h)   z = σ(xw_z + R_z h)   n = tanh(xw_n + r ⊙ (R_n h + c_n))   h' = blend(z, h, n)
+//   r = f(xw_r + R_r h)   z = f(xw_z + R_z h)   n = g(xw_n + r ⊙ (R_n h + c_n))   h' = blend(z, h, n)
 
 @group(0) @binding(5) var<storage, read> b_hn: array<f32>;            // [D, H], c_n
 @group(0) @binding(6) var<storage, read> h_prev: array<Rows>;         // [D, ⌈B/ROWS⌉, H]
@@ -26,9 +26,9 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     }
     let state = state_of(dir, tile) + unit;
     let a = projected(dir, tile, unit, PITCH);
-    let r = sigmoid(xw[a] + sum[0]);
-    let z = sigmoid(xw[a + HIDDEN] + sum[1]);
-    let n = tanh_rational(fma(r, sum[2] + Rows(b_hn[dir * HIDDEN + unit]), xw[a + 2u * HIDDEN]));
+    let r = gate(dir, xw[a] + sum[0]);
+    let z = gate(dir, xw[a + HIDDEN] + sum[1]);
+    let n = candidate(dir, fma(r, sum[2] + Rows(b_hn[dir * HIDDEN + unit]), xw[a + 2u * HIDDEN]));
     let h = blend(z, h_prev[state], n);
     h_next[state] = h;
     store_y(dir, tile, unit, h);

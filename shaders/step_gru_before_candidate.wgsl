@@ -1,6 +1,6 @@
 // The second half of a GRU step, reset before. c_n stands outside every product here, so it is part of xw_n.
 //
-//   n = tanh(xw_n + R_n rh)   h' = blend(z, h, n)
+//   n = g(xw_n + R_n rh)   h' = blend(z, h, n)
 
 @group(0) @binding(5) var<storage, read> rh: array<Rows>;             // [D, ⌈B/ROWS⌉, H]
 @group(0) @binding(6) var<storage, read> z: array<Rows>;              // [D, ⌈B/ROWS⌉, H]
@@ -25,7 +25,7 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
         return;
     }
     let state = state_of(dir, tile) + unit;
-    let n = tanh_rational(xw[projected(dir, tile, unit, PITCH) + 2u * HIDDEN] + sum[0]);
+    let n = candidate(dir, xw[projected(dir, tile, unit, PITCH) + 2u * HIDDEN] + sum[0]);
     let h = blend(z[state], h_prev[state], n);
     h_next[state] = h;
     store_y(dir, tile, unit, h);

@@ -1,7 +1,7 @@
 // The first half of a GRU step, reset before: the candidate's product needs r ⊙ h of all units, so the
 // step takes two dispatches. Thread and workgroup as in step_gru_after. Gates r z n.
 //
-//   z = σ(xw_z + R_z h)   rh = σ(xw_r + R_r h) ⊙ h
+//   z = f(xw_z + R_z h)   rh = f(xw_r + R_r h) ⊙ h
 
 @group(0) @binding(5) var<storage, read> h_prev: array<Rows>;         // [D, ⌈B/ROWS⌉, H]
 @group(0) @binding(6) var<storage, read_write> rh: array<Rows>;       // [D, ⌈B/ROWS⌉, H]
@@ -26,6 +26,6 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     }
     let state = state_of(dir, tile) + unit;
     let a = projected(dir, tile, unit, PITCH);
-    rh[state] = sigmoid(xw[a] + sum[0]) * h_prev[state];
-    z[state] = sigmoid(xw[a + HIDDEN] + sum[1]);
+    rh[state] = gate(dir, xw[a] + sum[0]) * h_prev[state];
+    z[state] = gate(dir, xw[a + HIDDEN] + sum[1]);
 }

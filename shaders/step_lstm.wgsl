@@ -1,7 +1,7 @@
 // One LSTM step: recurrent product, gates, c and h fused. Thread and workgroup as in step_gru_after. c is
 // updated in place, since only its own thread reads it. Gates i f g o.
 //
-//   i, f, o = σ(xw + R h)   g = tanh(xw_g + R_g h)   c' = f ⊙ c + i ⊙ g   h' = o ⊙ tanh(c')
+//   i, f, o = σ(xw + R h)   g = g(xw_g + R_g h)   c' = f ⊙ c + i ⊙ g   h' = o ⊙ h(c')
 
 @group(0) @binding(5) var<storage, read> h_prev: array<Rows>;         // [D, ⌈B/ROWS⌉, H]
 @group(0) @binding(6) var<storage, read_write> h_next: array<Rows>;   // [D, ⌈B/ROWS⌉, H]
@@ -26,12 +26,12 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     }
     let state = state_of(dir, tile) + unit;
     let a = projected(dir, tile, unit, PITCH);
-    let input_gate = sigmoid(xw[a] + sum[0]);
-    let forget_gate = sigmoid(xw[a + HIDDEN] + sum[1]);
-    let candidate = tanh_rational(xw[a + 2u * HIDDEN] + sum[2]);
-    let output_gate = sigmoid(xw[a + 3u * HIDDEN] + sum[3]);
-    let c_next = fma(forget_gate, c[state], input_gate * candidate);
-    let h = output_gate * tanh_rational(c_next);
+    let input_gate = gate(dir, xw[a] + sum[0]);
+    let forget_gate = gate(dir, xw[a + HIDDEN] + sum[1]);
+    let g = candidate(dir, xw[a + 2u * HIDDEN] + sum[2]);
+    let output_gate = gate(dir, xw[a + 3u * HIDDEN] + sum[3]);
+    let c_next = fma(forget_gate, c[state], input_gate * g);
+    let h = output_gate * output(dir, c_next);
     c[state] = c_next;
     h_next[state] = h;
     store_y(dir, tile, unit, h);

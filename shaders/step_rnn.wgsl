@@ -1,12 +1,10 @@
 // One plain RNN step: recurrent product, activation and state update fused. Thread and workgroup as in
 // step_gru_after.
 //
-//   h' = tanh or relu (xw + R h)
+//   h' = f(xw + R h)
 
 @group(0) @binding(5) var<storage, read> h_prev: array<Rows>;         // [D, ⌈B/ROWS⌉, H]
 @group(0) @binding(6) var<storage, read_write> h_next: array<Rows>;   // [D, ⌈B/ROWS⌉, H]
-
-override RELU: bool;       // else tanh
 
 const GATES: u32 = 1u;
 const FIRST: u32 = 0u;
@@ -26,13 +24,7 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
         return;
     }
     let state = state_of(dir, tile) + unit;
-    let pre = xw[projected(dir, tile, unit, PITCH)] + sum[0];
-    var h: Rows;
-    if (RELU) {
-        h = max(pre, Rows(0.0));
-    } else {
-        h = tanh_rational(pre);
-    }
+    let h = gate(dir, xw[projected(dir, tile, unit, PITCH)] + sum[0]);
     h_next[state] = h;
     store_y(dir, tile, unit, h);
 }

@@ -3,6 +3,7 @@
 mod common;
 
 use common::{Draw, Inputs, adapters, assert_close, bits, cells, devices};
+use wgru::model::{Activation, Activations, Function};
 use wgru::{Cell, DeviceInfo, Dims, Direction, Options, ReadoutSteps};
 
 /// B, T, I, H: ones, odd and prime sizes, the edges of tiles and blocks.
@@ -60,6 +61,58 @@ fn random_sizes_match_the_reference() {
                 let context = format!("{}, {model}, {:?}, seed {}", device.info(), inputs.dims, draw.seed);
                 assert_close(&model, &inputs.batch(), &output, &context);
             }
+        }
+    }
+}
+
+/// Every function of ONNX's list in every place, other ones in either direction, with and without a clip.
+#[test]
+fn every_activation_and_clip_matches_the_reference() {
+    let mut draw = Draw::new();
+    for device in devices() {
+        for cell in [Cell::GRU, Cell::ORIGINAL_GRU, Cell::Lstm, cells()[5]] {
+            for function in Function::ALL {
+                let (alpha, beta) = function.parameters();
+                let number = |takes: bool, value: f32| if takes { value } else { 0.0 };
+                let activation = Activation::new(function, number(alpha, 0.4), number(beta, 0.3)).unwrap();
+                let own = Activations::of(cell);
+                let places = [
+                    Activations { gate: activation, ..own },
+                    Activations { candidate: activation, output: activation, ..own },
+                ];
+                let model = draw.model_of(cell, Direction::Bidirectional, 3, 9, 1);
+                let layer = model.layers()[0].clone().with_activations(places.to_vec()).unwrap();
+                let layer = if draw.chance() { layer.with_clip(0.6).unwrap() } else { layer };
+                let model = wgru::Model::new(vec![layer]).unwrap();
+                let inputs = Inputs::draw(&mut draw, &model, 5, 6);
+                let engine = device.load_with(&model, Options::default().poison(true)).unwrap();
+                let output = engine.run(&inputs.batch()).unwrap();
+                let clip = model.layers()[0].clip();
+                let info = device.info();
+                let context = format!("{info}, {model}, {activation}, clip {clip:?}, seed {}", draw.seed);
+                assert_close(&model, &inputs.batch(), &output, &context);
+            }
+        }
+    }
+}
+
+/// A clip and an activation change the numbers: a path that ignored them could not pass the test above.
+#[test]
+fn activations_and_clip_are_not_ignored() {
+    let mut draw = Draw::new();
+    let plain = draw.model(Cell::GRU, 3, 9, 1);
+    let inputs = Inputs::draw(&mut draw, &plain, 2, 5);
+    let hard = Activation::hard_sigmoid(0.2, 0.5).unwrap();
+    let layer = || plain.layers()[0].clone();
+    let gate = Activations { gate: hard, ..Activations::of(Cell::GRU) };
+    let variants = [layer().with_clip(0.1), layer().with_activations(vec![gate])];
+    for device in devices() {
+        let before = device.load(&plain).unwrap().run(&inputs.batch()).unwrap();
+        for variant in &variants {
+            let model = wgru::Model::new(vec![variant.clone().unwrap()]).unwrap();
+            let after = device.load(&model).unwrap().run(&inputs.batch()).unwrap();
+            let change = before.y.iter().zip(&after.y).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(change > 1e-3, "{}: {change}", device.info());
         }
     }
 }

@@ -26,3 +26,23 @@ fn tanh_rational(x: Rows) -> Rows {
     let inner = clamp(a * p / q, Rows(-1.0), Rows(1.0));
     return select(inner, sign(x), abs(x) > Rows(9.0));
 }
+
+// The functions of `model::Function`, in its order. `function` is a pipeline constant wherever this is called, so
+// what remains of it is one function.
+fn activate(function: u32, alpha: f32, beta: f32, x: Rows) -> Rows {
+    let a = Rows(alpha);
+    let b = Rows(beta);
+    switch function {
+        case 0u: { return sigmoid(x); }
+        case 1u: { return tanh_rational(x); }
+        case 2u: { return max(x, Rows(0.0)); }
+        case 3u: { return fma(a, x, b); }
+        case 4u: { return select(x, a * x, x < Rows(0.0)); }
+        case 5u: { return select(Rows(0.0), x, x > a); }
+        case 6u: { return a * tanh_rational(b * x); }
+        case 7u: { return clamp(fma(a, x, b), Rows(0.0), Rows(1.0)); }
+        case 8u: { return select(x, a * (exp(clamp(x, Rows(-87.0), Rows(0.0))) - Rows(1.0)), x < Rows(0.0)); }
+        case 9u: { return x / (Rows(1.0) + abs(x)); }
+        default: { return max(x, Rows(0.0)) + log(Rows(1.0) + exp(-min(abs(x), Rows(87.0)))); }
+    }
+}

@@ -1,19 +1,42 @@
 //! The activations, in the form the shaders have them (`shaders/shared/activation.wgsl`): clamped arguments,
 //! exact limits.
 
+use crate::model::{Activation, Function};
+
+/// `activation` of x.
+pub(super) fn apply(activation: Activation, x: f32) -> f32 {
+    let (alpha, beta) = (activation.alpha(), activation.beta());
+    match activation.function() {
+        Function::Sigmoid => sigmoid(x),
+        Function::Tanh => tanh(x),
+        Function::Relu => relu(x),
+        Function::Affine => alpha * x + beta,
+        Function::LeakyRelu if x < 0.0 => alpha * x,
+        Function::LeakyRelu => x,
+        Function::ThresholdedRelu if x <= alpha => 0.0,
+        Function::ThresholdedRelu => x,
+        Function::ScaledTanh => alpha * tanh(beta * x),
+        Function::HardSigmoid => (alpha * x + beta).clamp(0.0, 1.0),
+        Function::Elu if x < 0.0 => alpha * x.exp_m1(),
+        Function::Elu => x,
+        Function::Softsign => x / (1.0 + x.abs()),
+        Function::Softplus => x.max(0.0) + (-x.abs()).exp().ln_1p(),
+    }
+}
+
 /// 1 / (1 + exp(−x)).
-pub(super) fn sigmoid(x: f32) -> f32 {
+fn sigmoid(x: f32) -> f32 {
     // clamp() keeps NaN, as min() would not.
     if x < -87.0 { 0.0 } else { 1.0 / (1.0 + (-x.clamp(-87.0, 87.0)).exp()) }
 }
 
 /// max(0, x); NaN stays NaN.
-pub(super) fn relu(x: f32) -> f32 {
+fn relu(x: f32) -> f32 {
     if x < 0.0 { 0.0 } else { x }
 }
 
 /// tanh as x·p(x²)/q(x²), of degree 13/6; absolute error at most 4e-7.
-pub(super) fn tanh(x: f32) -> f32 {
+fn tanh(x: f32) -> f32 {
     const P: [f32; 7] = [
         -2.760_768_4e-16,
         2.000_188e-13,

@@ -1,7 +1,7 @@
 //! One direction of a layer on the CPU, row after row: both products into one array of gates, then the gates.
 
-use super::activation::{relu, sigmoid, tanh};
-use crate::model::{Cell, Reset, RnnActivation, Update, has_enclosed_bias};
+use super::activation::apply;
+use crate::model::{Activations, Cell, Reset, Update, has_enclosed_bias};
 use crate::progress::Progress;
 
 /// One direction's constants, as [`crate::model::pack`] gives them.
@@ -16,6 +16,8 @@ pub(super) struct Packed {
     pub(super) column: usize,
     /// D·H, columns of y.
     pub(super) output: usize,
+    pub(super) activations: Activations,
+    pub(super) clip: Option<f32>,
     /// `[I, G·H]`.
     pub(super) w_ih: Vec<f32>,
     /// `[H, G·H]`.
@@ -75,24 +77,52 @@ impl Packed {
         match self.cell {
             Cell::Gru { reset: Reset::After, update } => {
                 accumulate(&self.w_hh, h, from_h);
-                gru_after(update, from_x, from_h, h);
+                self.gru_after(update, from_x, from_h, h);
             }
             Cell::Gru { reset: Reset::Before, update } => {
                 self.gru_before(update, from_x, from_h, reset_h, h);
             }
             Cell::Lstm => {
                 accumulate(&self.w_hh, h, from_h);
-                lstm(from_x, from_h, h, c);
+                self.lstm(from_x, from_h, h, c);
             }
-            Cell::Rnn { activation } => {
+            Cell::Rnn { .. } => {
                 accumulate(&self.w_hh, h, from_h);
                 for ((h, x), r) in h.iter_mut().zip(&*from_x).zip(&*from_h) {
-                    *h = match activation {
-                        RnnActivation::Tanh => tanh(x + r),
-                        RnnActivation::Relu => relu(x + r),
-                    };
+                    *h = self.gate(x + r);
                 }
             }
+        }
+    }
+
+    fn gate(&self, x: f32) -> f32 {
+        apply(self.activations.gate, self.clipped(x))
+    }
+
+    fn candidate(&self, x: f32) -> f32 {
+        apply(self.activations.candidate, self.clipped(x))
+    }
+
+    fn clipped(&self, x: f32) -> f32 {
+        self.clip.map_or(x, |clip| x.clamp(-clip, clip))
+    }
+
+    fn gru_after(&self, update: Update, from_x: &[f32], from_h: &[f32], h: &mut [f32]) {
+        let hidden = h.len();
+        for (unit, h) in h.iter_mut().enumerate() {
+            let r = self.gate(from_x[unit] + from_h[unit]);
+            let z = self.gate(from_x[hidden + unit] + from_h[hidden + unit]);
+            let n = self.candidate(from_x[2 * hidden + unit] + r * from_h[2 * hidden + unit]);
+            *h = blend(update, z, *h, n);
+        }
+    }
+
+    fn lstm(&self, from_x: &[f32], from_h: &[f32], h: &mut [f32], c: &mut [f32]) {
+        let hidden = h.len();
+        for (unit, (h, c)) in h.iter_mut().zip(c).enumerate() {
+            let pre = |gate: usize| from_x[gate * hidden + unit] + from_h[gate * hidden + unit];
+            *c = self.gate(pre(1)) * *c + self.gate(pre(0)) * self.candidate(pre(2));
+            *h = self.gate(pre(3)) * apply(self.activations.output, self.clipped(*c));
         }
     }
 
@@ -109,33 +139,14 @@ impl Packed {
         let (gates, candidate) = from_h.split_at_mut(2 * hidden);
         accumulate_columns(&self.w_hh, 3 * hidden, 0, h, gates);
         for ((rh, h), (x, r)) in reset_h.iter_mut().zip(&*h).zip(from_x.iter().zip(&*gates)) {
-            *rh = sigmoid(x + r) * h;
+            *rh = self.gate(x + r) * h;
         }
         accumulate_columns(&self.w_hh, 3 * hidden, 2 * hidden, reset_h, candidate);
         for unit in 0..hidden {
-            let z = sigmoid(from_x[hidden + unit] + gates[hidden + unit]);
-            let n = tanh(from_x[2 * hidden + unit] + candidate[unit]);
+            let z = self.gate(from_x[hidden + unit] + gates[hidden + unit]);
+            let n = self.candidate(from_x[2 * hidden + unit] + candidate[unit]);
             h[unit] = blend(update, z, h[unit], n);
         }
-    }
-}
-
-fn gru_after(update: Update, from_x: &[f32], from_h: &[f32], h: &mut [f32]) {
-    let hidden = h.len();
-    for (unit, h) in h.iter_mut().enumerate() {
-        let r = sigmoid(from_x[unit] + from_h[unit]);
-        let z = sigmoid(from_x[hidden + unit] + from_h[hidden + unit]);
-        let n = tanh(from_x[2 * hidden + unit] + r * from_h[2 * hidden + unit]);
-        *h = blend(update, z, *h, n);
-    }
-}
-
-fn lstm(from_x: &[f32], from_h: &[f32], h: &mut [f32], c: &mut [f32]) {
-    let hidden = h.len();
-    for (unit, (h, c)) in h.iter_mut().zip(c).enumerate() {
-        let pre = |gate: usize| from_x[gate * hidden + unit] + from_h[gate * hidden + unit];
-        *c = sigmoid(pre(1)) * *c + sigmoid(pre(0)) * tanh(pre(2));
-        *h = sigmoid(pre(3)) * tanh(*c);
     }
 }
 

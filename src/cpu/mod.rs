@@ -107,6 +107,8 @@ fn directions(model: &Model, index: usize, layer: &Layer) -> Vec<cells::Packed> 
             reverse: layer.direction().is_reverse(direction),
             column: direction * layer.hidden(),
             output: layer.output(),
+            activations: layer.activations()[direction],
+            clip: layer.clip(),
             w_ih: w_ih.next().unwrap_or_default(),
             w_hh: w_hh.next().unwrap_or_default(),
             bias: bias.next().unwrap_or_default(),

@@ -13,7 +13,7 @@ mod step_gru_before;
 mod step_lstm;
 mod step_rnn;
 
-pub use step_cell::StepCell;
+pub use step_cell::{Functions, StepCell};
 
 use std::fmt;
 
@@ -105,6 +105,8 @@ pub enum Kernel {
     Step {
         /// Which.
         cell: StepCell,
+        /// Its activations and clip.
+        functions: Functions,
         /// H.
         hidden: u32,
         /// Rows a thread carries.
@@ -150,9 +152,10 @@ impl Kernel {
                 constants.push(("WIDTH", f64::from(width)));
                 constants
             }
-            Self::Step { cell, hidden, width, .. } => {
+            Self::Step { cell, functions, hidden, width, .. } => {
                 let mut constants = vec![("HIDDEN", f64::from(hidden)), ("WIDTH", f64::from(width))];
                 constants.extend(cell.constant());
+                constants.extend(functions.constants());
                 constants
             }
         }
@@ -204,7 +207,7 @@ impl Kernel {
             Self::MatmulTiled(sizes) => matmul_tiled::iterations(sizes.k),
             // A load of Rows is itself a loop over the rows.
             Self::MatmulRows { sizes, width, rows } => blocks(sizes.k, width, rows, 1 + rows.count(), 1, 1),
-            Self::Step { cell, hidden, width, rows } => {
+            Self::Step { cell, hidden, width, rows, .. } => {
                 let single = 1 + cell.gates();
                 blocks(hidden, width, rows, 1, 1 + 4 * single, single)
             }

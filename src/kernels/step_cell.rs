@@ -1,6 +1,9 @@
 //! Which step kernel: the cell with the flags that its pipeline is specialised for.
 
+use std::fmt;
+
 use super::{Shader, step_gru_after, step_gru_before, step_lstm, step_rnn};
+use crate::model::{Activations, Layer};
 
 /// Which step, or part of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -20,10 +23,65 @@ pub enum StepCell {
     /// An LSTM's whole step.
     Lstm,
     /// An RNN's whole step.
-    Rnn {
-        /// relu, else tanh.
-        relu: bool,
-    },
+    Rnn,
+}
+
+/// The functions of a layer that its pipeline is specialised for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Functions {
+    /// The activations of each direction; the second is not used where D is 1.
+    pub dirs: [Activations; 2],
+    /// The bits of what the activations' inputs are clamped to.
+    clip: Option<u32>,
+}
+
+impl Functions {
+    /// Those of `layer`.
+    pub fn of(layer: &Layer) -> Self {
+        let activations = layer.activations();
+        let dirs = [0, 1].map(|dir: usize| activations[dir.min(activations.len() - 1)]);
+        Self { dirs, clip: layer.clip().map(f32::to_bits) }
+    }
+
+    pub(super) fn constants(self) -> Vec<(&'static str, f64)> {
+        const NAMES: [[[&str; 3]; 3]; 2] = [
+            [
+                ["GATE0", "GATE0_ALPHA", "GATE0_BETA"],
+                ["CANDIDATE0", "CANDIDATE0_ALPHA", "CANDIDATE0_BETA"],
+                ["OUTPUT0", "OUTPUT0_ALPHA", "OUTPUT0_BETA"],
+            ],
+            [
+                ["GATE1", "GATE1_ALPHA", "GATE1_BETA"],
+                ["CANDIDATE1", "CANDIDATE1_ALPHA", "CANDIDATE1_BETA"],
+                ["OUTPUT1", "OUTPUT1_ALPHA", "OUTPUT1_BETA"],
+            ],
+        ];
+        let mut constants = Vec::new();
+        for (names, activations) in NAMES.iter().zip(self.dirs) {
+            let all = [activations.gate, activations.candidate, activations.output];
+            for ([function, alpha, beta], activation) in names.iter().zip(all) {
+                // Function::ALL is in the shaders' order, which is the order of declaration.
+                constants.push((*function, f64::from(activation.function() as u8)));
+                constants.push((*alpha, f64::from(activation.alpha())));
+                constants.push((*beta, f64::from(activation.beta())));
+            }
+        }
+        constants.push(("CLIPS", f64::from(u8::from(self.clip.is_some()))));
+        constants.push(("CLIP", f64::from(self.clip.map_or(0.0, f32::from_bits))));
+        constants
+    }
+}
+
+impl fmt::Display for Functions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [first, second] = self.dirs;
+        let one = |a: Activations| format!("{}, {}, {}", a.gate, a.candidate, a.output);
+        f.write_str(&one(first))?;
+        if second != first {
+            write!(f, " and {}", one(second))?;
+        }
+        self.clip.map_or(Ok(()), |clip| write!(f, ", clip {}", f32::from_bits(clip)))
+    }
 }
 
 impl StepCell {
@@ -33,7 +91,7 @@ impl StepCell {
             Self::GruBeforeGates => &step_gru_before::GATES,
             Self::GruBeforeCandidate { .. } => &step_gru_before::CANDIDATE,
             Self::Lstm => &step_lstm::SHADER,
-            Self::Rnn { .. } => &step_rnn::SHADER,
+            Self::Rnn => &step_rnn::SHADER,
         }
     }
 
@@ -41,8 +99,7 @@ impl StepCell {
         let flag = |on: bool| f64::from(u8::from(on));
         match self {
             Self::GruAfter { takes } | Self::GruBeforeCandidate { takes } => Some(("TAKES", flag(takes))),
-            Self::Rnn { relu } => Some(("RELU", flag(relu))),
-            Self::GruBeforeGates | Self::Lstm => None,
+            Self::GruBeforeGates | Self::Lstm | Self::Rnn => None,
         }
     }
 
@@ -51,7 +108,7 @@ impl StepCell {
         match self {
             Self::GruBeforeGates => 2,
             Self::GruBeforeCandidate { .. } => 1,
-            Self::GruAfter { .. } | Self::Lstm | Self::Rnn { .. } => self.gates(),
+            Self::GruAfter { .. } | Self::Lstm | Self::Rnn => self.gates(),
         }
     }
 
@@ -60,7 +117,7 @@ impl StepCell {
         match self {
             Self::GruAfter { .. } | Self::GruBeforeGates | Self::GruBeforeCandidate { .. } => 3,
             Self::Lstm => 4,
-            Self::Rnn { .. } => 1,
+            Self::Rnn => 1,
         }
     }
 }

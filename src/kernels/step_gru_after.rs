@@ -7,6 +7,7 @@ pub(super) const SHADER: Shader = Shader {
     name: "step_gru_after",
     parts: &[
         include_str!("../../shaders/shared/activation.wgsl"),
+        include_str!("../../shaders/shared/functions.wgsl"),
         include_str!("../../shaders/shared/step.wgsl"),
         include_str!("../../shaders/shared/product.wgsl"),
         include_str!("../../shaders/shared/store.wgsl"),

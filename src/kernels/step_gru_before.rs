@@ -8,6 +8,7 @@ pub(super) const GATES: Shader = Shader {
     name: "step_gru_before_gates",
     parts: &[
         include_str!("../../shaders/shared/activation.wgsl"),
+        include_str!("../../shaders/shared/functions.wgsl"),
         include_str!("../../shaders/shared/step.wgsl"),
         include_str!("../../shaders/shared/product.wgsl"),
         include_str!("../../shaders/step_gru_before_gates.wgsl"),
@@ -27,6 +28,7 @@ pub(super) const CANDIDATE: Shader = Shader {
     name: "step_gru_before_candidate",
     parts: &[
         include_str!("../../shaders/shared/activation.wgsl"),
+        include_str!("../../shaders/shared/functions.wgsl"),
         include_str!("../../shaders/shared/step.wgsl"),
         include_str!("../../shaders/shared/product.wgsl"),
         include_str!("../../shaders/shared/store.wgsl"),

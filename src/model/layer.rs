@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::check_finite;
-use super::{Cell, Reset, Update};
+use super::{Activations, Cell, Reset, Update};
 use crate::dims::{at_least_one, check_len, product};
 use crate::error::{Error, Result};
 
@@ -66,6 +66,8 @@ pub struct Layer {
     input: usize,
     hidden: usize,
     weights: Vec<Weights>,
+    activations: Vec<Activations>,
+    clip: Option<f32>,
 }
 
 impl Layer {
@@ -104,7 +106,36 @@ impl Layer {
                 }
             }
         }
-        Ok(Self { cell, direction, input, hidden, weights })
+        let activations = vec![Activations::of(cell); direction.count()];
+        Ok(Self { cell, direction, input, hidden, weights, activations, clip: None })
+    }
+
+    /// Replaces the activations, one set per direction, forward first.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] for a number of sets other than D.
+    pub fn with_activations(mut self, activations: Vec<Activations>) -> Result<Self> {
+        if activations.len() != self.direction.count() {
+            return Err(Error::Mismatch {
+                name: format!("activations of a {} layer", self.direction),
+                reason: format!("needs {} sets, got {}", self.direction.count(), activations.len()),
+            });
+        }
+        self.activations = activations;
+        Ok(self)
+    }
+
+    /// Clamps the input of each activation to −clip … clip, as ONNX's attribute `clip` does.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] where it is not a positive finite number.
+    pub fn with_clip(mut self, clip: f32) -> Result<Self> {
+        if !(clip.is_finite() && clip > 0.0) {
+            let reason = format!("needs a positive finite number, got {clip}");
+            return Err(Error::Mismatch { name: "clip".into(), reason });
+        }
+        self.clip = Some(clip);
+        Ok(self)
     }
 
     /// The GRU as Cho et al. (2014) define it. Each gate acts on `[h, x]`, there is no bias, reset is
@@ -156,6 +187,16 @@ impl Layer {
     /// D·H, features of one step of output.
     pub fn output(&self) -> usize {
         self.direction.count() * self.hidden
+    }
+
+    /// One set per direction, forward first.
+    pub fn activations(&self) -> &[Activations] {
+        &self.activations
+    }
+
+    /// What the input of each activation is clamped to.
+    pub fn clip(&self) -> Option<f32> {
+        self.clip
     }
 
     /// One set per direction, forward first.

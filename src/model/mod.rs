@@ -11,12 +11,14 @@
 //! states   [L·D, B, H]  layer-major, forward then reverse
 //! ```
 
+mod activation;
 mod cell;
 mod layer;
 mod pack;
 mod readout;
 mod stack;
 
+pub use activation::{Activation, Activations, Function};
 pub use cell::{Cell, Reset, RnnActivation, Update};
 pub use layer::{Direction, Layer, Weights};
 pub(crate) use pack::has_enclosed_bias;

@@ -8,8 +8,8 @@ use super::{Caps, LayerRecipe, Plan};
 use crate::dims::{Dims, product};
 use crate::error::{Error, Result};
 use crate::kernels::matmul::Sizes;
-use crate::kernels::{Kernel, Rows, StepCell};
-use crate::model::{Cell, Layer, Model, Readout, ReadoutSteps, Reset, RnnActivation, Update};
+use crate::kernels::{Functions, Kernel, Rows, StepCell};
+use crate::model::{Cell, Layer, Model, Readout, ReadoutSteps, Reset, Update};
 
 /// Threads of a row-tiled workgroup: two warps or one wave, and within every device's limit.
 const WIDTH: u32 = 64;
@@ -49,8 +49,11 @@ fn layer_recipe(layer: &Layer, dims: Dims, rows: Rows, caps: &Caps) -> Result<La
     let hidden = size("H", layer.hidden())?;
     let columns = product("G·H", &[layer.cell().gates(), layer.hidden()])?;
     let width = width(hidden, caps);
-    let step: Vec<Kernel> =
-        step_cells(layer.cell()).iter().map(|&cell| Kernel::Step { cell, hidden, rows, width }).collect();
+    let functions = Functions::of(layer);
+    let step: Vec<Kernel> = step_cells(layer.cell())
+        .iter()
+        .map(|&cell| Kernel::Step { cell, functions, hidden, rows, width })
+        .collect();
 
     let tile = rows.count() as usize;
     let padded = product("B rounded up to a tile of rows", &[dims.batch.div_ceil(tile), tile])?;
@@ -77,7 +80,7 @@ fn step_cells(cell: Cell) -> Vec<StepCell> {
             vec![StepCell::GruBeforeGates, StepCell::GruBeforeCandidate { takes }]
         }
         Cell::Lstm => vec![StepCell::Lstm],
-        Cell::Rnn { activation } => vec![StepCell::Rnn { relu: activation == RnnActivation::Relu }],
+        Cell::Rnn { .. } => vec![StepCell::Rnn],
     }
 }
 
@@ -138,11 +141,12 @@ mod tests {
         let one = plan(&model, Dims::new(1, 5).unwrap(), &caps).unwrap();
         let sizes = Sizes { k: 8, n: 48 };
         let cell = StepCell::GruAfter { takes: false };
+        let functions = Functions::of(&model.layers()[0]);
         assert_eq!(
             one.layers,
             [LayerRecipe {
                 projection: Kernel::MatmulRows { sizes, rows: Rows::One, width: 64 },
-                step: vec![Kernel::Step { cell, hidden: 16, rows: Rows::One, width: 16 }],
+                step: vec![Kernel::Step { cell, functions, hidden: 16, rows: Rows::One, width: 16 }],
                 chunk: 5,
             }]
         );
@@ -152,7 +156,7 @@ mod tests {
             many.layers,
             [LayerRecipe {
                 projection: Kernel::MatmulTiled(sizes),
-                step: vec![Kernel::Step { cell, hidden: 16, rows: Rows::Four, width: 16 }],
+                step: vec![Kernel::Step { cell, functions, hidden: 16, rows: Rows::Four, width: 16 }],
                 chunk: 5,
             }]
         );

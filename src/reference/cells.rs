@@ -1,75 +1,95 @@
 //! One step of one sequence, cell by cell, as the equations in [`crate::model`] read.
 
-use crate::model::{Cell, Reset, RnnActivation, Update, Weights};
+use crate::model::{Activation, Activations, Cell, Function, Reset, Update, Weights};
 
-/// `x`: `[I]`; `h`, `c`: `[H]`, replaced by h' and c' (c is left alone by cells that have none).
-pub(super) fn step(cell: Cell, weights: &Weights, x: &[f64], h: &mut [f64], c: &mut [f64]) {
-    match cell {
-        Cell::Gru { reset, update } => gru(reset, update, weights, x, h),
-        Cell::Lstm => lstm(weights, x, h, c),
-        Cell::Rnn { activation } => rnn(activation, weights, x, h),
-    }
+/// One direction of a layer: what a step needs.
+pub(super) struct Direction<'a> {
+    pub(super) cell: Cell,
+    pub(super) weights: &'a Weights,
+    pub(super) activations: Activations,
+    pub(super) clip: Option<f32>,
 }
 
-fn gru(reset: Reset, update: Update, weights: &Weights, x: &[f64], h: &mut [f64]) {
-    let n_units = h.len();
-    let from_x = affine(&weights.w_ih, weights.b_ih.as_deref(), x, 3 * n_units);
-    let from_h = affine(&weights.w_hh, weights.b_hh.as_deref(), h, 3 * n_units);
-    let gate =
-        |block: usize, unit: usize| sigmoid(from_x[block * n_units + unit] + from_h[block * n_units + unit]);
-    let r: Vec<f64> = (0..n_units).map(|unit| gate(0, unit)).collect();
-    let z: Vec<f64> = (0..n_units).map(|unit| gate(1, unit)).collect();
-
-    let recurrent: Vec<f64> = match reset {
-        Reset::After => r.iter().zip(&from_h[2 * n_units..]).map(|(r, product)| r * product).collect(),
-        Reset::Before => {
-            let reset_h: Vec<f64> = r.iter().zip(h.iter()).map(|(r, h)| r * h).collect();
-            let w_n = &weights.w_hh[2 * n_units * n_units..];
-            let b_n = weights.b_hh.as_deref().map(|b| &b[2 * n_units..]);
-            affine(w_n, b_n, &reset_h, n_units)
+impl Direction<'_> {
+    /// `x`: `[I]`; `h`, `c`: `[H]`, replaced by h' and c' (c is left alone by cells that have none).
+    pub(super) fn step(&self, x: &[f64], h: &mut [f64], c: &mut [f64]) {
+        match self.cell {
+            Cell::Gru { reset, update } => self.gru(reset, update, x, h),
+            Cell::Lstm => self.lstm(x, h, c),
+            Cell::Rnn { .. } => self.rnn(x, h),
         }
-    };
-    for unit in 0..n_units {
-        let n = (from_x[2 * n_units + unit] + recurrent[unit]).tanh();
-        h[unit] = match update {
-            Update::Keeps => z[unit] * h[unit] + (1.0 - z[unit]) * n,
-            Update::Takes => (1.0 - z[unit]) * h[unit] + z[unit] * n,
+    }
+
+    fn gate(&self, x: f64) -> f64 {
+        apply(self.activations.gate, self.clipped(x))
+    }
+
+    fn candidate(&self, x: f64) -> f64 {
+        apply(self.activations.candidate, self.clipped(x))
+    }
+
+    fn output(&self, x: f64) -> f64 {
+        apply(self.activations.output, self.clipped(x))
+    }
+
+    fn clipped(&self, x: f64) -> f64 {
+        self.clip.map_or(x, |clip| x.clamp(-f64::from(clip), f64::from(clip)))
+    }
+
+    /// `w_ih x + b_ih` and `w_hh h + b_hh`, `[G·H]` each.
+    fn products(&self, x: &[f64], h: &[f64]) -> (Vec<f64>, Vec<f64>) {
+        let rows = self.cell.gates() * h.len();
+        let from_x = affine(&self.weights.w_ih, self.weights.b_ih.as_deref(), x, rows);
+        let from_h = affine(&self.weights.w_hh, self.weights.b_hh.as_deref(), h, rows);
+        (from_x, from_h)
+    }
+
+    fn gru(&self, reset: Reset, update: Update, x: &[f64], h: &mut [f64]) {
+        let n_units = h.len();
+        let (from_x, from_h) = self.products(x, h);
+        let gate = |block: usize, unit: usize| {
+            self.gate(from_x[block * n_units + unit] + from_h[block * n_units + unit])
         };
-    }
-}
+        let r: Vec<f64> = (0..n_units).map(|unit| gate(0, unit)).collect();
+        let z: Vec<f64> = (0..n_units).map(|unit| gate(1, unit)).collect();
 
-fn lstm(weights: &Weights, x: &[f64], h: &mut [f64], c: &mut [f64]) {
-    let n_units = h.len();
-    let from_x = affine(&weights.w_ih, weights.b_ih.as_deref(), x, 4 * n_units);
-    let from_h = affine(&weights.w_hh, weights.b_hh.as_deref(), h, 4 * n_units);
-    let pre = |block: usize, unit: usize| from_x[block * n_units + unit] + from_h[block * n_units + unit];
-    for unit in 0..n_units {
-        let i = sigmoid(pre(0, unit));
-        let f = sigmoid(pre(1, unit));
-        let g = pre(2, unit).tanh();
-        let o = sigmoid(pre(3, unit));
-        c[unit] = f * c[unit] + i * g;
-        h[unit] = o * c[unit].tanh();
-    }
-}
-
-fn rnn(activation: RnnActivation, weights: &Weights, x: &[f64], h: &mut [f64]) {
-    let n_units = h.len();
-    let from_x = affine(&weights.w_ih, weights.b_ih.as_deref(), x, n_units);
-    let from_h = affine(&weights.w_hh, weights.b_hh.as_deref(), h, n_units);
-    for unit in 0..n_units {
-        let pre = from_x[unit] + from_h[unit];
-        h[unit] = match activation {
-            RnnActivation::Tanh => pre.tanh(),
-            // Written so that NaN stays NaN, as max() would not have it.
-            RnnActivation::Relu => {
-                if pre < 0.0 {
-                    0.0
-                } else {
-                    pre
-                }
+        let recurrent: Vec<f64> = match reset {
+            Reset::After => r.iter().zip(&from_h[2 * n_units..]).map(|(r, product)| r * product).collect(),
+            Reset::Before => {
+                let reset_h: Vec<f64> = r.iter().zip(h.iter()).map(|(r, h)| r * h).collect();
+                let w_n = &self.weights.w_hh[2 * n_units * n_units..];
+                let b_n = self.weights.b_hh.as_deref().map(|b| &b[2 * n_units..]);
+                affine(w_n, b_n, &reset_h, n_units)
             }
         };
+        for unit in 0..n_units {
+            let n = self.candidate(from_x[2 * n_units + unit] + recurrent[unit]);
+            h[unit] = match update {
+                Update::Keeps => z[unit] * h[unit] + (1.0 - z[unit]) * n,
+                Update::Takes => (1.0 - z[unit]) * h[unit] + z[unit] * n,
+            };
+        }
+    }
+
+    fn lstm(&self, x: &[f64], h: &mut [f64], c: &mut [f64]) {
+        let n_units = h.len();
+        let (from_x, from_h) = self.products(x, h);
+        let pre = |block: usize, unit: usize| from_x[block * n_units + unit] + from_h[block * n_units + unit];
+        for unit in 0..n_units {
+            let i = self.gate(pre(0, unit));
+            let f = self.gate(pre(1, unit));
+            let g = self.candidate(pre(2, unit));
+            let o = self.gate(pre(3, unit));
+            c[unit] = f * c[unit] + i * g;
+            h[unit] = o * self.output(c[unit]);
+        }
+    }
+
+    fn rnn(&self, x: &[f64], h: &mut [f64]) {
+        let (from_x, from_h) = self.products(x, h);
+        for ((h, x), r) in h.iter_mut().zip(from_x).zip(from_h) {
+            *h = self.gate(x + r);
+        }
     }
 }
 
@@ -85,6 +105,25 @@ pub(super) fn affine(w: &[f32], b: Option<&[f32]>, v: &[f64], rows: usize) -> Ve
         .collect()
 }
 
-fn sigmoid(x: f64) -> f64 {
-    1.0 / (1.0 + (-x).exp())
+/// The activations as [`crate::model::Activation`] defines them. Comparisons are written so that NaN stays NaN.
+fn apply(activation: Activation, x: f64) -> f64 {
+    let (alpha, beta) = (f64::from(activation.alpha()), f64::from(activation.beta()));
+    match activation.function() {
+        Function::Sigmoid => 1.0 / (1.0 + (-x).exp()),
+        Function::Tanh => x.tanh(),
+        Function::Relu if x < 0.0 => 0.0,
+        Function::Relu => x,
+        Function::Affine => alpha * x + beta,
+        Function::LeakyRelu if x < 0.0 => alpha * x,
+        Function::LeakyRelu => x,
+        Function::ThresholdedRelu if x <= alpha => 0.0,
+        Function::ThresholdedRelu => x,
+        Function::ScaledTanh => alpha * (beta * x).tanh(),
+        Function::HardSigmoid => (alpha * x + beta).clamp(0.0, 1.0),
+        Function::Elu if x < 0.0 => alpha * x.exp_m1(),
+        Function::Elu => x,
+        Function::Softsign => x / (1.0 + x.abs()),
+        // ln(1 + eˣ) without overflow; NaN comes through the second term.
+        Function::Softplus => x.max(0.0) + (-x.abs()).exp().ln_1p(),
+    }
 }

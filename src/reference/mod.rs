@@ -58,13 +58,19 @@ fn run_direction(
     y: &mut [f64],
 ) {
     let (input, hidden, output) = (layer.input(), layer.hidden(), layer.output());
+    let cell = cells::Direction {
+        cell: layer.cell(),
+        weights: &layer.weights()[direction],
+        activations: layer.activations()[direction],
+        clip: layer.clip(),
+    };
     let mut c_rows = c.chunks_exact_mut(hidden);
     for (b, h) in h.chunks_exact_mut(hidden).enumerate() {
         let c = c_rows.next().unwrap_or_default();
         for step in 0..steps {
             let time = if layer.direction().is_reverse(direction) { steps - 1 - step } else { step };
             let row = b * steps + time;
-            cells::step(layer.cell(), &layer.weights()[direction], &x[row * input..][..input], h, c);
+            cell.step(&x[row * input..][..input], h, c);
             y[row * output + direction * hidden..][..hidden].copy_from_slice(h);
         }
     }

@@ -3,7 +3,7 @@
 //! A pre-activation sums K = I + H products. Rounding errors are as good as independent, so the sum is off by
 //! the order of `√K·eps` times the sum S of the products' magnitudes (Higham and Mary 2019, theorem 2.4). S is
 //! bounded here from the weights, the largest input and |h| ≤ 1. The activations and the blend add a few eps
-//! (16 covers `exp`, two divisions and the update); none of them has a slope above 1. The recurrence carries an
+//! (16 covers `exp`, two divisions and the update); a slope above 1 multiplies both. The recurrence carries an
 //! error from step to step; errors of different steps are independent, so they add up like √T, and gates
 //! forget, so no more than 64 steps count. Layers add. States that are not bounded by 1 scale the whole.
 //!
@@ -38,7 +38,9 @@ impl Tolerance {
                 .weights()
                 .iter()
                 .map(|weights| largest_sum(weights, layer.input(), largest_x, layer.hidden(), largest_h));
-            roundings += terms.sqrt() * sums.fold(0.0, f64::max) + ACTIVATION_ROUNDINGS;
+            let slopes = layer.activations().iter().map(|activations| activations.slope());
+            let slope = slopes.fold(1.0, f64::max);
+            roundings += slope * (terms.sqrt() * sums.fold(0.0, f64::max) + ACTIVATION_ROUNDINGS);
             largest_x = 1.0;
         }
         if let Some(readout) = model.readout() {

@@ -1,0 +1,53 @@
+// The activations of a layer's directions and the clip of their inputs, all pipeline constants.
+
+override GATE0: u32;
+override GATE0_ALPHA: f32;
+override GATE0_BETA: f32;
+override CANDIDATE0: u32;
+override CANDIDATE0_ALPHA: f32;
+override CANDIDATE0_BETA: f32;
+override OUTPUT0: u32;
+override OUTPUT0_ALPHA: f32;
+override OUTPUT0_BETA: f32;
+override GATE1: u32;
+override GATE1_ALPHA: f32;
+override GATE1_BETA: f32;
+override CANDIDATE1: u32;
+override CANDIDATE1_ALPHA: f32;
+override CANDIDATE1_BETA: f32;
+override OUTPUT1: u32;
+override OUTPUT1_ALPHA: f32;
+override OUTPUT1_BETA: f32;
+override CLIPS: bool;      // whether the input of each activation is clamped
+override CLIP: f32;        // to -CLIP .. CLIP
+
+fn clipped(x: Rows) -> Rows {
+    if (CLIPS) {
+        return clamp(x, Rows(-CLIP), Rows(CLIP));
+    }
+    return x;
+}
+
+// f: r and z of a GRU, i, f and o of an LSTM, the only one of an RNN.
+fn gate(dir: u32, x: Rows) -> Rows {
+    if (dir == 0u) {
+        return activate(GATE0, GATE0_ALPHA, GATE0_BETA, clipped(x));
+    }
+    return activate(GATE1, GATE1_ALPHA, GATE1_BETA, clipped(x));
+}
+
+// g: n of a GRU, g of an LSTM.
+fn candidate(dir: u32, x: Rows) -> Rows {
+    if (dir == 0u) {
+        return activate(CANDIDATE0, CANDIDATE0_ALPHA, CANDIDATE0_BETA, clipped(x));
+    }
+    return activate(CANDIDATE1, CANDIDATE1_ALPHA, CANDIDATE1_BETA, clipped(x));
+}
+
+// h: of an LSTM's c'.
+fn output(dir: u32, x: Rows) -> Rows {
+    if (dir == 0u) {
+        return activate(OUTPUT0, OUTPUT0_ALPHA, OUTPUT0_BETA, clipped(x));
+    }
+    return activate(OUTPUT1, OUTPUT1_ALPHA, OUTPUT1_BETA, clipped(x));
+}
