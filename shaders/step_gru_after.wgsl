@@ -30,6 +30,6 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     let z = gate(dir, xw[a + HIDDEN] + sum[1]);
     let n = candidate(dir, fma(r, sum[2] + Rows(b_hn[dir * HIDDEN + unit]), xw[a + 2u * HIDDEN]));
     let h = blend(z, h_prev[state], n);
-    h_next[state] = h;
+    h_next[state] = select(h_prev[state], h, running(tile));
     store_y(dir, tile, unit, h);
 }

@@ -27,6 +27,6 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     let state = state_of(dir, tile) + unit;
     let n = candidate(dir, xw[projected(dir, tile, unit, PITCH) + 2u * HIDDEN] + sum[0]);
     let h = blend(z[state], h_prev[state], n);
-    h_next[state] = h;
+    h_next[state] = select(h_prev[state], h, running(tile));
     store_y(dir, tile, unit, h);
 }

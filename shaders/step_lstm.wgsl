@@ -32,7 +32,7 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     let output_gate = gate(dir, xw[a + 3u * HIDDEN] + sum[3]);
     let c_next = fma(forget_gate, c[state], input_gate * g);
     let h = output_gate * output(dir, c_next);
-    c[state] = c_next;
-    h_next[state] = h;
+    c[state] = select(c[state], c_next, running(tile));
+    h_next[state] = select(h_prev[state], h, running(tile));
     store_y(dir, tile, unit, h);
 }

@@ -25,6 +25,6 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     }
     let state = state_of(dir, tile) + unit;
     let h = gate(dir, xw[projected(dir, tile, unit, PITCH)] + sum[0]);
-    h_next[state] = h;
+    h_next[state] = select(h_prev[state], h, running(tile));
     store_y(dir, tile, unit, h);
 }

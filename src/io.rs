@@ -16,6 +16,7 @@ pub struct Batch<'a> {
     x: &'a [f32],
     h0: Option<&'a [f32]>,
     c0: Option<&'a [f32]>,
+    lengths: Option<&'a [u32]>,
 }
 
 impl<'a> Batch<'a> {
@@ -28,7 +29,7 @@ impl<'a> Batch<'a> {
         let dims = Dims::new(batch, steps)?;
         crate::dims::at_least_one("I (input features)", input)?;
         check_len("x", &shape, x.len())?;
-        Ok(Self { dims, input, x, h0: None, c0: None })
+        Ok(Self { dims, input, x, h0: None, c0: None, lengths: None })
     }
 
     /// Initial hidden states, `[L·D, B, H]`; zeros where not given.
@@ -41,6 +42,20 @@ impl<'a> Batch<'a> {
     pub fn c0(mut self, c0: &'a [f32]) -> Self {
         self.c0 = Some(c0);
         self
+    }
+
+    /// The steps of each sequence, `[B]`, from 0 to T; T for all where not given. A sequence that has ended
+    /// keeps its state, which is then its final one, and its y is 0 (the rule of ONNX); a reverse direction
+    /// begins at each sequence's own last step, and a readout on the last step reads it. What x holds past a
+    /// sequence's end is not read.
+    pub fn lengths(mut self, lengths: &'a [u32]) -> Self {
+        self.lengths = Some(lengths);
+        self
+    }
+
+    /// The steps of each sequence, where they were given.
+    pub(crate) fn lengths_of(&self) -> Option<&'a [u32]> {
+        self.lengths
     }
 
     /// B and T.
@@ -71,7 +86,7 @@ impl<'a> Batch<'a> {
     /// Holds the batch against the model it is to run through.
     ///
     /// # Errors
-    /// [`Error::Shape`] where I differs, [`Error::Length`] where a state is not `[L·D, B, H]`,
+    /// [`Error::Mismatch`] for a length beyond T, [`Error::Shape`] where I differs, [`Error::Length`] where a state is not `[L·D, B, H]`,
     /// [`Error::Unsupported`] for a `c0` where the cell has none.
     pub fn check(&self, model: &Model) -> Result<()> {
         if self.input != model.input() {
@@ -81,6 +96,14 @@ impl<'a> Batch<'a> {
                 expected: vec![batch, steps, model.input()],
                 got: vec![batch, steps, self.input],
             });
+        }
+        if let Some(lengths) = self.lengths {
+            check_len("lengths [B]", &[self.dims.batch], lengths.len())?;
+            let longest = self.dims.steps;
+            if let Some(b) = lengths.iter().position(|&length| length as usize > longest) {
+                let reason = format!("sequence {b} has {} steps, x has {longest}", lengths[b]);
+                return Err(Error::Mismatch { name: "lengths".into(), reason });
+            }
         }
         check_states(model, self.dims.batch, [("h0", self.h0), ("c0", self.c0)])
     }

@@ -44,6 +44,6 @@ pub use dims::Dims;
 pub use engine::{Device, DeviceInfo, Engine, Options, Session};
 pub use error::{Error, Result};
 pub use gpu::AdapterInfo;
-pub use import::{Imported, PyTorch};
+pub use import::{Imported, Onnx, PyTorch};
 pub use io::{Batch, Output, State, StepOutput};
 pub use model::{Cell, Direction, Layer, Model, Readout, ReadoutSteps, Weights};

@@ -36,9 +36,11 @@ fn every_cell_and_shape_matches_the_reference() {
                     model = draw.with_readout(model, outputs, steps);
                 }
                 let inputs = Inputs::draw(&mut draw, &model, batch, steps);
+                let inputs = if draw.chance() { inputs.ragged(&mut draw) } else { inputs };
                 let engine = device.load_with(&model, Options::default().poison(true)).unwrap();
                 let output = engine.run(&inputs.batch()).unwrap();
-                let context = format!("{}, {model}, {:?}, seed {}", device.info(), inputs.dims, draw.seed);
+                let (info, dims, lengths) = (device.info(), inputs.dims, &inputs.lengths);
+                let context = format!("{info}, {model}, {dims:?}, {lengths:?}, seed {}", draw.seed);
                 assert_close(&model, &inputs.batch(), &output, &context);
             }
         }
@@ -56,9 +58,11 @@ fn random_sizes_match_the_reference() {
                 let direction = draw.direction();
                 let model = draw.model_of(cell, direction, input, hidden, layers);
                 let inputs = Inputs::draw(&mut draw, &model, batch, steps);
+                let inputs = if draw.chance() { inputs.ragged(&mut draw) } else { inputs };
                 let engine = device.load_with(&model, Options::default().poison(true)).unwrap();
                 let output = engine.run(&inputs.batch()).unwrap();
-                let context = format!("{}, {model}, {:?}, seed {}", device.info(), inputs.dims, draw.seed);
+                let (info, dims, lengths) = (device.info(), inputs.dims, &inputs.lengths);
+                let context = format!("{info}, {model}, {dims:?}, {lengths:?}, seed {}", draw.seed);
                 assert_close(&model, &inputs.batch(), &output, &context);
             }
         }
@@ -113,6 +117,41 @@ fn activations_and_clip_are_not_ignored() {
             let after = device.load(&model).unwrap().run(&inputs.batch()).unwrap();
             let change = before.y.iter().zip(&after.y).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             assert!(change > 1e-3, "{}: {change}", device.info());
+        }
+    }
+}
+
+/// What padding holds does not show, a sequence in a ragged batch gives the bits it gives alone, and one of no
+/// steps gives zeros and its initial state.
+#[test]
+fn a_sequence_in_a_ragged_batch_is_as_if_alone() {
+    let mut draw = Draw::new();
+    for device in devices() {
+        for (cell, direction) in [(Cell::GRU, Direction::Bidirectional), (Cell::Lstm, Direction::Reverse)] {
+            let model = draw.model_of(cell, direction, 4, 7, 2);
+            let model = draw.with_readout(model, 3, ReadoutSteps::Last);
+            let mut inputs = Inputs::draw(&mut draw, &model, 6, 9).ragged(&mut draw);
+            (inputs.h0, inputs.c0) = (None, None);
+            inputs.lengths.as_mut().unwrap()[0] = 0;
+            inputs.x[..9 * 4].fill(f32::NAN);
+            let engine = device.load_with(&model, Options::default().poison(true)).unwrap();
+            let all = engine.run(&inputs.batch()).unwrap();
+            let context = format!("{}, {model}, seed {}", device.info(), draw.seed);
+            assert_close(&model, &inputs.batch(), &all, &context);
+            let width = model.output();
+            for (b, &length) in inputs.lengths.as_ref().unwrap().iter().enumerate() {
+                let length = length as usize;
+                let y = &all.y[b * 9 * width..][..9 * width];
+                assert!(y[length * width..].iter().all(|&v| v == 0.0), "{context}: y past the end of {b}");
+                if length == 0 {
+                    assert!((0..model.states()).all(|s| all.h_n[(s * 6 + b) * 7..][..7] == [0.0; 7]));
+                    continue;
+                }
+                let x = &inputs.x[b * 36..][..length * 4];
+                let one = engine.run(&wgru::Batch::new(x, [1, length, 4]).unwrap()).unwrap();
+                assert_eq!(bits(&one.y), bits(&y[..length * width]), "{context}: row {b}");
+                assert_eq!(one.out.unwrap(), all.out.as_ref().unwrap()[b * 3..][..3], "{context}: row {b}");
+            }
         }
     }
 }

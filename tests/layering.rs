@@ -23,9 +23,10 @@ const FLOORS: [(&str, u32); 14] = [
 ];
 
 /// Outside crates, and the files or folders of `src` that may name them.
-const OUTSIDE: [(&str, &[&str]); 6] = [
+const OUTSIDE: [(&str, &[&str]); 7] = [
     ("wgpu", &["gpu/", "engine/device.rs"]),
     ("safetensors", &["import/"]),
+    ("prost", &["import/onnx/"]),
     ("half", &["dtype.rs"]),
     ("bytemuck", &["kernels/", "gpu/"]),
     ("pollster", &["engine/"]),

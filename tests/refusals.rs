@@ -195,6 +195,19 @@ fn sessions_of_directions_that_begin_at_the_end() {
 }
 
 #[test]
+fn lengths_that_do_not_fit_the_batch() {
+    let x = [0.5; 12];
+    for device in all_devices() {
+        let engine = device.load(&model(Cell::GRU, 2, 4)).unwrap();
+        let batch = Batch::new(&x, [2, 3, 2]).unwrap();
+        let error = refused(engine.run(&batch.lengths(&[3, 4])), "lengths: sequence 1 has 4 steps, x has 3");
+        assert!(matches!(error, Error::Mismatch { .. }), "{error}");
+        assert!(matches!(engine.run(&batch.lengths(&[3])), Err(Error::Length { .. })));
+        engine.run(&batch.lengths(&[3, 0])).unwrap();
+    }
+}
+
+#[test]
 fn batches_that_do_not_fit_the_model() {
     let (batch, steps, input, hidden) = (2, 3, 4, 5);
     let zeros = [0.0; 64];
@@ -414,12 +427,12 @@ fn what_exceeds_the_device_is_refused_with_both_numbers() {
     };
     too_large(&gru, 10, &one(&|c| c.max_binding_bytes = 1151), 1152, 1151, "bytes in one binding");
     too_large(&gru, 10, &one(&|c| c.max_buffer_bytes = 1151), 1152, 1151, "bytes in one binding");
-    too_large(&gru, 10, &one(&|c| c.max_storage_buffers = 5), 6, 5, "storage buffers");
+    too_large(&gru, 10, &one(&|c| c.max_storage_buffers = 5), 7, 5, "storage buffers");
     too_large(&gru, 10, &one(&|c| c.max_workgroups = 2), 12, 8, "rows");
     too_large(&gru, 10, &one(&|c| c.max_workgroup_bytes = 1023), 1024, 1023, "bytes of workgroup memory");
     // The projection, 24 columns by 32 threads: one block of 64, 1 + 64/32 + 16 + 3 iterations.
     too_large(&gru, 1, &one(&|c| c.max_iterations = Some(10)), 25, 10, "loop iterations of a thread");
-    too_large(&model(Cell::Lstm, 4, 8), 10, &one(&|c| c.max_storage_buffers = 4), 6, 4, "storage buffers");
+    too_large(&model(Cell::Lstm, 4, 8), 10, &one(&|c| c.max_storage_buffers = 4), 5, 4, "storage buffers");
 
     // Fewer threads are no reason to refuse.
     planned(&gru, 10, 5, &one(&|c| c.max_threads = 1)).unwrap();

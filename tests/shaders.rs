@@ -223,9 +223,10 @@ fn bindings_are_those_of_the_shader_and_each_is_used_as_declared() {
     }
 }
 
-/// The planner and the checker count in f32: arrays are of f32, or of one f32 per row of a tile.
+/// The planner and the checker count in words of 32 bits: arrays are of f32 (lengths of u32), or of one per row
+/// of a tile.
 #[test]
-fn storage_arrays_hold_f32_or_rows_of_it() {
+fn storage_arrays_hold_words_or_rows_of_them() {
     for kernel in kernels() {
         let (module, _) = specialised(kernel);
         for (_, variable) in module.global_variables.iter() {
@@ -235,9 +236,10 @@ fn storage_arrays_hold_f32_or_rows_of_it() {
             let TypeInner::Array { base, stride, .. } = module.types[variable.ty].inner else {
                 panic!("{kernel}: {:?} is not an array", variable.name);
             };
+            let word = if variable.name.as_deref() == Some("lengths") { Scalar::U32 } else { Scalar::F32 };
             let f32s = match module.types[base].inner {
-                TypeInner::Scalar(Scalar::F32) => 1,
-                TypeInner::Vector { size, scalar: Scalar::F32 } => size as u32,
+                TypeInner::Scalar(scalar) if scalar == word => 1,
+                TypeInner::Vector { size, scalar } if scalar == word => size as u32,
                 ref other => panic!("{kernel}: {:?} holds {other:?}", variable.name),
             };
             assert_eq!(stride, 4 * f32s, "{kernel}: stride of {:?}", variable.name);
@@ -285,8 +287,8 @@ macro_rules! layout {
 
 #[test]
 fn parameter_structs_lie_as_the_shader_reads_them() {
-    let matmul = layout!(matmul::Params: rows batch padded first last reverse x_step x_row out_dir out_step out_tile tile out_column);
-    let step = layout!(step::Params: batch tiles first last reverse xw_dir y_step y_row y_dir);
+    let matmul = layout!(matmul::Params: rows batch padded first times reverse x_step x_row out_dir out_step out_tile tile out_column);
+    let step = layout!(step::Params: batch tiles first times reverse xw_dir y_step y_row y_dir);
     let index = layout!(step::Index: t);
     for kernel in kernels() {
         let (module, _) = validate(&kernel.source()).unwrap_or_else(|error| panic!("{kernel}: {error}"));
@@ -395,7 +397,7 @@ fn faults_are_refused() {
     for (from, to) in [
         ("let tile = group.y;", "let tile = group.q;"),
         ("sum[g] += part[g];", "sum[g] += 1u;"),
-        ("h_next[state] = h;", "h_prev[state] = h;"),
+        ("h_next[state] = select", "h_prev[state] = select"),
         ("var<uniform> params", "var<storage, read_write> params: array<u32>; var<uniform> other"),
         ("let h = blend(z, h_prev[state], n);", "let h = blend(z, n);"),
         ("@compute", "@vertex"),
@@ -419,7 +421,7 @@ fn faults_are_refused() {
         declared(&module, &info)
     };
     let good = at(&source);
-    assert_ne!(at(&source.replace("@binding(5)", "@binding(9)")), good);
+    assert_ne!(at(&source.replace("@binding(5)", "@binding(11)")), good);
     assert_ne!(at(&source.replace("var<storage, read> xw", "var<storage, read_write> xw")), good);
     assert_ne!(at(&source.replace("    store_y(dir, tile, unit, h);\n", "")), good);
 }

@@ -53,10 +53,10 @@ pub struct WorkArgs {
 /// `wgru run`.
 #[derive(Debug, clap::Args)]
 pub struct RunArgs {
-    /// The model: PyTorch weights as .safetensors
+    /// The model: PyTorch weights as .safetensors, or one recurrent node of an .onnx file
     pub model: PathBuf,
     /// The sequences: .npz or .safetensors with x [B, T, I], optional h0 and c0 [L·D, B, H]; .npy with x; or
-    /// .csv with a header and one column per feature
+    /// .csv with a header and one column per feature. For .onnx, .npz or .safetensors with the node's own arrays
     #[arg(long, value_name = "IN")]
     pub input: PathBuf,
     /// Where to write y, h_n, c_n and out: .npz or .safetensors
@@ -68,6 +68,9 @@ pub struct RunArgs {
     /// How to read the model.
     #[command(flatten)]
     pub model_args: ModelArgs,
+    /// ONNX: the recurrent node [default: the only one]
+    #[arg(long, value_name = "NAME")]
+    pub node: Option<String>,
     /// CSV: the columns that are the features, in order [default: all]
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     pub columns: Vec<String>,

@@ -7,6 +7,7 @@ mod arrays;
 mod devices;
 mod failure;
 mod forecast;
+mod onnx;
 mod plot;
 mod print;
 mod run;

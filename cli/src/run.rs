@@ -9,6 +9,7 @@ use wgru::{Batch, Model, PyTorch, ReadoutSteps};
 use crate::args::{ModelArgs, RunArgs};
 use crate::arrays::{Array, Arrays, csv, write};
 use crate::failure::{Failure, Outcome, error};
+use crate::onnx;
 use crate::print::print;
 use crate::work::Work;
 
@@ -16,6 +17,12 @@ use crate::work::Work;
 pub fn run(args: &RunArgs) -> Outcome {
     if let Some(output) = &args.output {
         write::check(output)?;
+    }
+    if args.model.extension().is_some_and(|extension| extension == "onnx") {
+        return onnx::run(args);
+    }
+    if args.node.is_some() {
+        return Err(error("--node", "is for .onnx models"));
     }
     let imported = read_model(&args.model, &args.model_args)?;
     let model = &imported.model;
@@ -25,6 +32,10 @@ pub fn run(args: &RunArgs) -> Outcome {
         return Err(error("x", format!("expected 3 dimensions [B, T, I], got {:?}", x.shape)));
     };
     let mut sequences = Batch::new(&x.data, [batch, steps, features])?;
+    let lengths = inputs.lengths("lengths", batch)?;
+    if let Some(lengths) = &lengths {
+        sequences = sequences.lengths(lengths);
+    }
     let states = [model.states(), batch, model.hidden()];
     if let Some(h0) = inputs.state("h0", &states)? {
         sequences = sequences.h0(h0);
@@ -53,7 +64,7 @@ pub fn read_model(path: &Path, args: &ModelArgs) -> Outcome<Imported> {
     let name = path.display();
     match path.extension().and_then(|extension| extension.to_str()) {
         Some("safetensors") => {}
-        _ => return Err(error(name, "not a model file that can be read; expected .safetensors")),
+        _ => return Err(error(name, "not a model file that can be read; expected .safetensors or .onnx")),
     }
     let mut importer = PyTorch::new();
     if let Some(cell) = args.cell().map_err(Failure::Error)? {
@@ -90,7 +101,7 @@ fn read_inputs(args: &RunArgs, imported: &Imported) -> Outcome<Arrays> {
         if !args.columns.is_empty() || args.window.is_some() || args.stride != 1 {
             return Err(error("--columns, --window, --stride", "are for .csv input"));
         }
-        return Arrays::read(&args.input, &["x", "h0", "c0"]);
+        return Arrays::read(&args.input, &["x", "h0", "c0", "lengths"]);
     }
     let own = imported.report.metadata.get("wgru.window");
     let own = own.map(|text| text.parse().map_err(|_| error("wgru.window", format!("not a number: {text}"))));

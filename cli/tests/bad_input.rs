@@ -40,7 +40,7 @@ fn models_that_are_none() {
     refused(&folder, &run("lying.safetensors"), &["lying.safetensors"]);
     refused(&folder, &run("absent.safetensors"), &["absent.safetensors", "No such file"]);
     folder.write("m.pt", "PK");
-    refused(&folder, &run("m.pt"), &["m.pt", "expected .safetensors"]);
+    refused(&folder, &run("m.pt"), &["m.pt", "expected .safetensors or .onnx"]);
 
     let (w_ih, w_hh) = (values(1, 24), values(2, 48));
     let wrong = safetensors(&[("weight_ih_l0", &[12, 2], &w_ih), ("weight_hh_l0", &[16, 3], &w_hh)]);
@@ -106,10 +106,16 @@ fn arrays_that_do_not_fit() {
     refused(&folder, &run("state.npz"), &["h0", "[1, 1, 4]", "[1, 1, 5]"]);
     folder.write("cell.npz", npz(&[x(), ("c0", npy(&[1, 1, 4], &values(1, 4)))]));
     refused(&folder, &run("cell.npz"), &["c0", "no cell state"]);
-    folder.write("more.npz", npz(&[x(), ("lengths", npy(&[1], &[3.0]))]));
-    refused(&folder, &run("more.npz"), &["\"lengths\""]);
+    folder.write("more.npz", npz(&[x(), ("steps", npy(&[1], &[3.0]))]));
+    refused(&folder, &run("more.npz"), &["\"steps\""]);
     folder.write("nan.npz", npz(&[("x", npy(&[1, 3, 2], &[0.0, 1.0, f32::NAN, 0.0, 0.0, 0.0]))]));
     refused(&folder, &run("nan.npz"), &["x: element 2 is NaN"]);
+    folder.write("half.npz", npz(&[x(), ("lengths", npy(&[1], &[2.5]))]));
+    refused(&folder, &run("half.npz"), &["lengths: element 0 is 2.5"]);
+    folder.write("long.npz", npz(&[x(), ("lengths", npy(&[1], &[4.0]))]));
+    refused(&folder, &run("long.npz"), &["sequence 0 has 4 steps, x has 3"]);
+    folder.write("two.npz", npz(&[x(), ("lengths", npy(&[2], &[3.0, 1.0]))]));
+    refused(&folder, &run("two.npz"), &["lengths: expected [1], got [2]"]);
     folder.write("none.npz", npz(&[("h0", npy(&[1, 1, 4], &values(1, 4)))]));
     refused(&folder, &run("none.npz"), &["no array \"x\""]);
 
@@ -118,9 +124,9 @@ fn arrays_that_do_not_fit() {
     refused(&folder, &run("short.npy"), &["short.npy", "ends before its last element"]);
     let mut integers = good.clone();
     let at = integers.windows(3).position(|bytes| bytes == b"<f4").expect("the type stands in the header");
-    integers[at + 1] = b'i';
+    integers[at + 1] = b'u';
     folder.write("integers.npy", integers);
-    refused(&folder, &run("integers.npy"), &["<i4", "expected float32 or float64"]);
+    refused(&folder, &run("integers.npy"), &["<u4", "expected float32"]);
     folder.write("junk.npz", "this is no archive");
     refused(&folder, &run("junk.npz"), &["junk.npz", "not a readable .npz"]);
     folder.write("x.txt", "1 2 3");

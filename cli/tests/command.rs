@@ -182,3 +182,47 @@ fn the_forecaster_gives_the_errors_that_pytorch_gave() {
         assert!(svg.starts_with("<svg") && svg.contains("forecast") && svg.trim_end().ends_with("</svg>"));
     }
 }
+
+/// A recurrent node out of an ONNX file, by the graph's names and in its layouts, against what ONNX Runtime gave.
+#[test]
+fn an_onnx_node_gives_the_numbers_of_its_own_engine() {
+    let cases = root().join("../shared/cases");
+    if !cases.is_dir() {
+        println!("SKIPPED: no cases in {}", cases.display());
+        return;
+    }
+    for case in ["gtcrn__dpgrnn1_intra_a", "traffic_gru_l1", "g2p_en_encoder_varlen", "icu_thai4_bilstm"] {
+        let bytes = fs::read(cases.join(case).join("io.safetensors")).unwrap();
+        let io = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        let inputs = ["X", "sequence_lens", "initial_h", "initial_c"];
+        let views: Vec<_> =
+            inputs.into_iter().filter_map(|name| io.tensor(name).ok().map(|view| (name, view))).collect();
+        let folder = Folder::new(case);
+        folder.write("in.safetensors", safetensors::serialize(views, None).unwrap());
+        let model = cases.join(case).join("model.onnx").display().to_string();
+        let mut args = vec!["run", &model, "--input", "in.safetensors", "--output", "out.safetensors"];
+        args.extend(["--device", "cpu", "--verify"]);
+        let output = folder.wgru(&args);
+        assert!(output.status.success(), "{case}: {} {}", stdout(&output), stderr(&output));
+        assert!(stdout(&output).contains("reset") || case.contains("lstm"), "{}", stdout(&output));
+
+        let bytes = fs::read(folder.path().join("out.safetensors")).unwrap();
+        let out = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        for name in ["Y", "Y_h"] {
+            let (got, expected) = (out.tensor(name).unwrap(), io.tensor(name).unwrap());
+            assert_eq!(got.shape(), expected.shape(), "{case}: {name}");
+            let floats = |data: &[u8]| -> Vec<f32> {
+                data.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
+            };
+            let pairs = floats(got.data()).into_iter().zip(floats(expected.data()));
+            let error = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(error < 2e-5, "{case}: {name} is off by {error}");
+        }
+    }
+    let folder = Folder::new("nodes");
+    let several = root().join("../shared/models/gtcrn/gtcrn_simple.onnx").display().to_string();
+    folder.write("x.npz", npz(&[("X", npy(&[2, 1, 8], &values(1, 16)))]));
+    let output = folder.wgru(&["run", &several, "--input", "x.npz", "--device", "cpu"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("GRU bidirectional [3·4, 8→4]"), "{}", stderr(&output));
+}

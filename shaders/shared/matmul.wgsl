@@ -2,7 +2,8 @@
 //
 // A row m is a step and a batch row: t = m / padded, b = m % padded, where padded is B rounded up to the
 // tile that the reader of `out` wants. Each direction, the z of the workgroup, has weights of its own and takes
-// the steps in its own order, so that out is in the order the recurrence walks. Strides place x and out, so batch-major and time-major arrays and
+// the steps in its own order, a reverse one from each sequence's own end, so that out is in the order the
+// recurrence walks. Strides place x and out, so batch-major and time-major arrays and
 // the tiled array of the step kernels are read and written as they are.
 //
 // Reduction order as in the step kernels: k in blocks of 64, each in order by fma from 0, blocks added in
@@ -13,8 +14,8 @@ struct MatmulParams {
     rows: u32,         // M = steps · padded
     batch: u32,        // B
     padded: u32,       // B rounded up to a multiple of tile
-    first: u32,        // time of step 0, forward
-    last: u32,         // time of step 0, reverse
+    first: u32,        // steps before step 0
+    times: u32,        // T
     reverse: u32,      // the first direction that is reverse
     x_step: u32,       // elements of x from a step to the next
     x_row: u32,        // elements of x from a batch row to the next
@@ -34,17 +35,23 @@ struct MatmulParams {
 @group(0) @binding(3) var<storage, read> bias: array<f32>;         // [D, N]
 @group(0) @binding(4) var<storage, read_write> out: array<f32>;    // strided by params
 
+@group(0) @binding(5) var<storage, read> lengths: array<u32>;      // [B], steps of each row, at most T
+
 override K: u32;           // features read
 override N: u32;           // columns written
 
-// Index into x of feature 0 of row m, or NONE where the row is padding.
+// Index into x of feature 0 of row m, or NONE where the row is padding or its sequence has ended.
 const NONE: u32 = 0xffffffffu;
 fn x_at(dir: u32, m: u32) -> u32 {
     let t = m / params.padded;
     let b = m % params.padded;
-    let time = select(params.first + t, params.last - t, dir >= params.reverse);
-    let at = time * params.x_step + b * params.x_row;
-    return select(NONE, at, m < params.rows && b < params.batch);
+    if (m >= params.rows || b >= params.batch) {
+        return NONE;
+    }
+    let step = params.first + t;
+    let length = min(lengths[b], params.times);
+    let time = select(step, length - 1u - step, dir >= params.reverse);
+    return select(NONE, time * params.x_step + b * params.x_row, step < length);
 }
 
 // Stores column n of row m; padding of a tile is stored too, rows past the end are not.

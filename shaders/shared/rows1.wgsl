@@ -1,5 +1,7 @@
 // A thread carries one row of the batch.
 alias Rows = f32;
+alias Counts = u32;
+alias Mask = bool;
 const ROWS: u32 = 1u;
 
 fn row(v: Rows, r: u32) -> f32 {
@@ -8,4 +10,8 @@ fn row(v: Rows, r: u32) -> f32 {
 
 fn with_row(v: Rows, r: u32, value: f32) -> Rows {
     return value;
+}
+
+fn count(v: Counts, r: u32) -> u32 {
+    return v;
 }

@@ -3,8 +3,8 @@
 // State arrays are tiled by batch rows, [D, ⌈B/ROWS⌉, H] of Rows, so that a thread loads and stores all its
 // rows as one value. Rows past B are computed and never leave the state arrays.
 //
-// Both directions of a layer run in one dispatch, as the z of the workgroup. A reverse one takes the steps in
-// the other order; nothing is copied for it.
+// Both directions of a layer run in one dispatch, as the z of the workgroup. A reverse one begins at each
+// sequence's own last step; nothing is copied for it. A sequence that has ended keeps its state, and its y is 0.
 //
 // The order of every recurrent sum, whatever the kernel and the tile: k in blocks of BLOCK, each block
 // summed in order by fma from 0, the blocks added in order. So a session and a sequence run give the same
@@ -14,8 +14,8 @@
 struct StepParams {
     batch: u32,      // B
     tiles: u32,      // ⌈B/ROWS⌉
-    first: u32,      // time of the chunk's first step, forward
-    last: u32,       // time of the chunk's first step, reverse
+    first: u32,      // steps before the chunk
+    times: u32,      // T
     reverse: u32,    // the first direction that is reverse
     xw_dir: u32,     // Rows of xw from a direction to the next
     y_step: u32,     // elements of y from a step to the next

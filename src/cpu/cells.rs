@@ -44,8 +44,7 @@ impl Packed {
     /// empty where the cell has none.
     pub(super) fn run(
         &self,
-        x: &[f32],
-        steps: usize,
+        (x, steps, lengths): (&[f32], usize, Option<&[u32]>),
         (h, c): (&mut [f32], &mut [f32]),
         scratch: &mut RowScratch,
         y: &mut [f32],
@@ -57,8 +56,12 @@ impl Packed {
         let mut c_rows = c.chunks_exact_mut(self.hidden);
         for (b, h) in h.chunks_exact_mut(self.hidden).enumerate() {
             let c = c_rows.next().unwrap_or_default();
-            for step in 0..steps {
-                let row = b * steps + if self.reverse { steps - 1 - step } else { step };
+            let length = lengths.map_or(steps, |lengths| lengths[b] as usize);
+            for time in length..steps {
+                y[(b * steps + time) * self.output + self.column..][..self.hidden].fill(0.0);
+            }
+            for step in 0..length {
+                let row = b * steps + if self.reverse { length - 1 - step } else { step };
                 self.step(&x[row * self.input..][..self.input], h, c, scratch);
                 y[row * self.output + self.column..][..self.hidden].copy_from_slice(h);
             }

@@ -58,8 +58,16 @@ impl Network {
         Self { layers: layers.map(|(index, layer)| directions(model, index, layer)).collect(), readout }
     }
 
-    /// Advances the states by T steps. `x`: `[B, T, I]`.
-    pub fn run(&self, x: &[f32], dims: Dims, scratch: &mut Scratch, to: Targets<'_>, progress: &Progress) {
+    /// Advances the states by T steps, or as many as `lengths` `[B]` says. `x`: `[B, T, I]`.
+    pub fn run(
+        &self,
+        x: &[f32],
+        dims: Dims,
+        lengths: Option<&[u32]>,
+        scratch: &mut Scratch,
+        to: Targets<'_>,
+        progress: &Progress,
+    ) {
         let Targets { h, c, y, out } = to;
         let Scratch { row, between } = scratch;
         let [mut from, mut next] = std::mem::take(between);
@@ -77,13 +85,14 @@ impl Network {
                 let state = index * directions + direction;
                 let h = &mut h[state * size..][..size];
                 let c = if c.is_empty() { &mut [][..] } else { &mut c[state * size..][..size] };
-                packed.run(x, dims.steps, (h, c), row, y, progress);
+                packed.run((x, dims.steps, lengths), (h, c), row, y, progress);
             }
             std::mem::swap(&mut from, &mut next);
         }
         *between = [from, next];
         if let Some(readout) = &self.readout {
-            readout.apply(y, directions * self.layers[last][0].hidden, dims.steps, out);
+            let features = directions * self.layers[last][0].hidden;
+            readout.apply((y, features), (dims, lengths), out);
         }
     }
 }
@@ -118,15 +127,25 @@ fn directions(model: &Model, index: usize, layer: &Layer) -> Vec<cells::Packed> 
 }
 
 impl Dense {
-    fn apply(&self, y: &[f32], features: usize, steps: usize, out: &mut [f32]) {
-        let stride = match self.steps {
-            ReadoutSteps::Every => 1,
-            ReadoutSteps::Last => steps,
-        };
-        let rows = y.chunks_exact(features).skip(stride - 1).step_by(stride);
-        for (row, out) in rows.zip(out.chunks_exact_mut(self.b.len())) {
+    /// `y`: `[B, T, features]`; `out`: `[B, T, O]`, or `[B, O]` on each sequence's last step, where y is 0 if there is none.
+    fn apply(
+        &self,
+        (y, features): (&[f32], usize),
+        (dims, lengths): (Dims, Option<&[u32]>),
+        out: &mut [f32],
+    ) {
+        for (index, out) in out.chunks_exact_mut(self.b.len()).enumerate() {
+            let row = match self.steps {
+                ReadoutSteps::Every => Some(index),
+                ReadoutSteps::Last => {
+                    let length = lengths.map_or(dims.steps, |lengths| lengths[index] as usize);
+                    length.checked_sub(1).map(|last| index * dims.steps + last)
+                }
+            };
             out.fill(0.0);
-            cells::accumulate(&self.w, row, out);
+            if let Some(row) = row {
+                cells::accumulate(&self.w, &y[row * features..][..features], out);
+            }
             for (out, b) in out.iter_mut().zip(&self.b) {
                 *out += b;
             }

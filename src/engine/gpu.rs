@@ -74,6 +74,7 @@ impl GpuEngine {
         let mut workspace = self.workspace(model, batch.dims()).await?;
         let [h0, c0] = batch.states();
         workspace.write_states(&self.context, 0, h0, c0);
+        workspace.write_lengths(&self.context, batch.lengths_of());
         let submitted = workspace.submit(&self.context, batch.x(), 0, Fetch::All, progress).await?;
         let read = |mut data: &[f32]| {
             take(&mut data, &mut output.y);
@@ -114,6 +115,7 @@ impl GpuEngine {
     pub(super) async fn session(&self, model: &Model, streams: usize) -> Result<GpuSession> {
         let mut workspace = self.make(model, Dims::new(streams, 1)?).await?;
         workspace.write_states(&self.context, 0, None, None);
+        workspace.write_lengths(&self.context, None);
         Ok(GpuSession { context: self.context.clone(), workspace, phase: 0 })
     }
 }

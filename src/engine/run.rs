@@ -234,7 +234,8 @@ impl Engine {
                     out: output.out.as_deref_mut().unwrap_or_default(),
                 };
                 batch.initial_states(targets.h, targets.c);
-                engine.network.run(batch.x(), batch.dims(), &mut scratch, targets, progress);
+                let (dims, lengths) = (batch.dims(), batch.lengths_of());
+                engine.network.run(batch.x(), dims, lengths, &mut scratch, targets, progress);
                 lock(&engine.idle).push(scratch);
                 Ok(())
             }
@@ -283,12 +284,12 @@ impl Engine {
                     y: &mut output.y,
                     out: output.out.as_deref_mut().unwrap_or_default(),
                 };
-                engine.network.run(x, dims, scratch, targets, &self.0.progress);
+                engine.network.run(x, dims, None, scratch, targets, &self.0.progress);
                 Ok(())
             }
             (Stepper::Cpu(..), _) => unreachable!("a CPU stepper comes from a CPU engine"),
             (Stepper::Reference(state), _) => {
-                let (y, out) = reference::advance(&self.0.model, x, dims, state);
+                let (y, out) = reference::advance(&self.0.model, x, dims, None, state);
                 narrow(&y, &mut output.y);
                 if let (Some(to), Some(out)) = (&mut output.out, &out) {
                     narrow(out, to);

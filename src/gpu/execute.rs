@@ -27,6 +27,18 @@ pub enum Fetch {
 }
 
 impl Workspace {
+    /// Writes the steps of each sequence, `[B]`; T for all where `None`.
+    pub fn write_lengths(&mut self, context: &Context, lengths: Option<&[u32]>) {
+        let dims = self.program.dims;
+        let rows = &mut self.lengths[..dims.batch];
+        match lengths {
+            Some(lengths) => rows.copy_from_slice(lengths),
+            None => rows.fill(dims.steps as u32),
+        }
+        let buffer = &self.buffers[self.program.lengths];
+        context.queue.write_buffer(buffer, 0, bytemuck::cast_slice(&self.lengths));
+    }
+
     /// Writes the states that a run in `phase` starts from, `[L·D, B, H]`; zeros where `None`.
     pub fn write_states(&mut self, context: &Context, phase: usize, h: Option<&[f32]>, c: Option<&[f32]>) {
         let Self { program, buffers, tiled, .. } = self;

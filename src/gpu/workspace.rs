@@ -77,6 +77,8 @@ pub struct Workspace {
     /// Bytes from an entry of the step index table to the next.
     pub(super) index_stride: u32,
     pub(super) staging: Staging,
+    /// Steps of each row on their way to the device.
+    pub(super) lengths: Vec<u32>,
     /// One state array, `[D, ⌈B/R⌉, H, R]`, on its way to the device.
     pub(super) tiled: Vec<f32>,
     /// As many bytes of NaN as the longest buffer but constants has, where runs are poisoned.
@@ -163,7 +165,8 @@ impl Workspace {
         let staging = Staging::new(device, &program);
         let poison = poison.then(|| vec![0xff; largest]);
         let tiled = vec![0.0; program.state_elements()];
-        Self { program, buffers, ops, index_stride, staging, tiled, poison }
+        let lengths = vec![0; program.buffers[program.lengths].elements];
+        Self { program, buffers, ops, index_stride, staging, lengths, tiled, poison }
     }
 
     /// The program.

@@ -27,14 +27,14 @@ pub struct Tensor {
     pub data: Vec<f32>,
 }
 
-/// Every tensor of a safetensors file; `source` names the file in errors.
+/// Every tensor of a safetensors file; `source` names the file in errors. Integers, as lengths are, are read too.
 ///
 /// # Errors
-/// [`Error::Format`] for a file that is not whole and for a storage type that is no float,
-/// [`Error::NotFinite`].
+/// [`Error::Format`] for a file that is not whole and for a storage type that is neither a float nor an integer
+/// of 32 or 64 bits, [`Error::NotFinite`].
 pub fn read_tensors(source: &str, bytes: &[u8]) -> Result<Vec<Tensor>> {
     let tensors = Tensors::parse(source, bytes)?;
-    tensors.names().iter().map(|name| tensors.read(name)).collect()
+    tensors.names().iter().map(|name| tensors.read_number(name)).collect()
 }
 
 impl<'a> Tensors<'a> {
@@ -78,6 +78,21 @@ impl<'a> Tensors<'a> {
         Ok(self.view(name)?.shape().to_vec())
     }
 
+    /// [`Tensors::read`], integers of 32 and 64 bits too.
+    ///
+    /// # Errors
+    /// As [`Tensors::read`].
+    fn read_number(&self, name: &str) -> Result<Tensor> {
+        let view = self.view(name)?;
+        let bytes = view.data();
+        let data = match view.dtype() {
+            FileDtype::I32 => integers(bytes, |b| i64::from(i32::from_le_bytes(b))),
+            FileDtype::I64 => integers(bytes, i64::from_le_bytes),
+            _ => return self.read(name),
+        };
+        Ok(Tensor { name: name.into(), shape: view.shape().to_vec(), data })
+    }
+
     /// # Errors
     /// [`Error::MissingTensor`], [`Error::Format`] for a storage type that is no float, [`Error::NotFinite`].
     pub(super) fn read(&self, name: &str) -> Result<Tensor> {
@@ -98,6 +113,15 @@ impl<'a> Tensors<'a> {
         }
         Ok(Tensor { name: name.into(), shape: view.shape().to_vec(), data })
     }
+}
+
+fn integers<const N: usize>(bytes: &[u8], read: impl Fn([u8; N]) -> i64) -> Vec<f32> {
+    let number = |chunk: &[u8]| {
+        let mut bytes = [0; N];
+        bytes.copy_from_slice(chunk);
+        read(bytes) as f32
+    };
+    bytes.chunks_exact(N).map(number).collect()
 }
 
 impl Tensor {

@@ -34,10 +34,10 @@ pub struct Params {
     pub batch: u32,
     /// B rounded up to a multiple of `tile`.
     pub padded: u32,
-    /// Time of step 0, forward.
+    /// Steps before step 0.
     pub first: u32,
-    /// Time of step 0, reverse.
-    pub last: u32,
+    /// T; no sequence is longer.
+    pub times: u32,
     /// The first direction that is reverse.
     pub reverse: u32,
     /// Elements of x from a step to the next.
@@ -59,20 +59,19 @@ pub struct Params {
 }
 
 impl Params {
-    /// Elements needed of x, w, bias and out, for D = `dirs`.
-    pub(super) fn extents(&self, sizes: Sizes, dirs: u32) -> [u64; 4] {
+    /// Elements needed of x, w, bias, out and lengths, for D = `dirs`.
+    pub(super) fn extents(&self, sizes: Sizes, dirs: u32) -> [u64; 5] {
         let Sizes { k, n } = sizes;
         let to_last = |count: u32, stride: u32| u64::from(count - 1) * u64::from(stride);
         let steps = self.rows / self.padded;
-        let time = super::last_time(self.first, self.last, self.reverse, steps, dirs);
-        let x = time * u64::from(self.x_step) + to_last(self.batch, self.x_row) + u64::from(k);
+        let x = to_last(self.times, self.x_step) + to_last(self.batch, self.x_row) + u64::from(k);
         let out = to_last(dirs, self.out_dir)
             + to_last(steps, self.out_step)
             + to_last(self.padded / self.tile, self.out_tile)
             + to_last(n, self.out_column)
             + u64::from(self.tile);
         let bias = u64::from(dirs) * u64::from(n);
-        [x, bias * u64::from(k), bias, out]
+        [x, bias * u64::from(k), bias, out, u64::from(self.batch)]
     }
 }
 
@@ -82,4 +81,5 @@ pub(super) const BINDINGS: &[Binding] = &[
     Binding::new(2, "w", Access::Read),
     Binding::new(3, "bias", Access::Read),
     Binding::new(4, "out", Access::ReadWrite),
+    Binding::new(5, "lengths", Access::Read),
 ];

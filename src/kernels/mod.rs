@@ -235,19 +235,12 @@ impl fmt::Display for Kernel {
     }
 }
 
-/// The latest time that D = `dirs` directions reach in `steps` steps.
-fn last_time(first: u32, last: u32, reverse: u32, steps: u32, dirs: u32) -> u64 {
-    let forward = if reverse > 0 { u64::from(first) + u64::from(steps) - 1 } else { 0 };
-    let backward = if reverse < dirs { u64::from(last) } else { 0 };
-    forward.max(backward)
-}
-
 fn plural(count: u32) -> &'static str {
     if count == 1 { "" } else { "s" }
 }
 
 /// Storage buffers of the kernel that binds the most.
-pub const MOST_STORAGE_BUFFERS: u32 = 7;
+pub const MOST_STORAGE_BUFFERS: u32 = 8;
 
 /// k of one block of the reduction order, in every kernel.
 pub const BLOCK: u32 = 64;

@@ -16,10 +16,10 @@ pub struct Params {
     pub batch: u32,
     /// ⌈B/R⌉.
     pub tiles: u32,
-    /// Time of the chunk's first step, forward.
+    /// Steps before the chunk.
     pub first: u32,
-    /// Time of the chunk's first step, reverse.
-    pub last: u32,
+    /// T; no sequence is longer.
+    pub times: u32,
     /// The first direction that is reverse.
     pub reverse: u32,
     /// Tiles of rows of xw from a direction to the next.
@@ -50,13 +50,14 @@ impl Params {
         let (hidden, gates) = (u64::from(hidden), u64::from(cell.gates()));
         let (dirs64, rows) = (u64::from(dirs), u64::from(rows.count()));
         let state = u64::from(self.tiles) * hidden * rows;
-        let time = super::last_time(self.first, self.last, self.reverse, steps, dirs);
         let extent_of = |name: &str| match name {
             "xw" => (dirs64 - 1) * u64::from(self.xw_dir) * rows + u64::from(steps) * gates * state,
             "w_hh" => dirs64 * hidden * gates * hidden,
             "b_hn" => dirs64 * hidden,
+            "lengths" => u64::from(self.tiles) * rows,
             "y" => {
-                time * u64::from(self.y_step)
+                (u64::from(self.times).max(u64::from(self.first) + u64::from(steps)) - 1)
+                    * u64::from(self.y_step)
                     + u64::from(self.batch - 1) * u64::from(self.y_row)
                     + (dirs64 - 1) * u64::from(self.y_dir)
                     + hidden
@@ -75,6 +76,9 @@ pub(super) const XW: Binding = Binding::new(2, "xw", Access::Read);
 pub(super) const W_HH: Binding = Binding::new(3, "w_hh", Access::Read);
 /// The binding of every kernel that stores a new h.
 pub(super) const Y: Binding = Binding::new(4, "y", Access::ReadWrite);
+
+/// The binding of every kernel that keeps a state.
+pub(super) const LENGTHS: Binding = Binding::new(9, "lengths", Access::Read);
 
 /// Workgroups for `tiles` tiles of rows.
 pub(super) fn grid(hidden: u32, tiles: u32, width: u32) -> [u32; 2] {

@@ -1,6 +1,6 @@
 //! `step_gru_after`: a GRU step, reset after, in one dispatch.
 
-use super::step::{INDEX, PARAMS, W_HH, XW, Y};
+use super::step::{INDEX, LENGTHS, PARAMS, W_HH, XW, Y};
 use super::{Access, Binding, Shader};
 
 pub(super) const SHADER: Shader = Shader {
@@ -23,5 +23,6 @@ pub(super) const SHADER: Shader = Shader {
         Binding::new(5, "b_hn", Access::Read),
         Binding::new(6, "h_prev", Access::Read),
         Binding::new(7, "h_next", Access::ReadWrite),
+        LENGTHS,
     ],
 };

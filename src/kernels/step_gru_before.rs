@@ -1,7 +1,7 @@
 //! `step_gru_before_gates` and `step_gru_before_candidate`: a GRU step, reset before, in two dispatches, since
 //! the candidate's product needs r ⊙ h of every unit.
 
-use super::step::{INDEX, PARAMS, W_HH, XW, Y};
+use super::step::{INDEX, LENGTHS, PARAMS, W_HH, XW, Y};
 use super::{Access, Binding, Shader};
 
 pub(super) const GATES: Shader = Shader {
@@ -45,5 +45,6 @@ pub(super) const CANDIDATE: Shader = Shader {
         Binding::new(6, "z", Access::Read),
         Binding::new(7, "h_prev", Access::Read),
         Binding::new(8, "h_next", Access::ReadWrite),
+        LENGTHS,
     ],
 };

@@ -1,6 +1,6 @@
 //! `step_lstm`: an LSTM step in one dispatch; c is updated in place.
 
-use super::step::{INDEX, PARAMS, W_HH, XW, Y};
+use super::step::{INDEX, LENGTHS, PARAMS, W_HH, XW, Y};
 use super::{Access, Binding, Shader};
 
 pub(super) const SHADER: Shader = Shader {
@@ -22,5 +22,6 @@ pub(super) const SHADER: Shader = Shader {
         Binding::new(5, "h_prev", Access::Read),
         Binding::new(6, "h_next", Access::ReadWrite),
         Binding::new(7, "c", Access::ReadWrite),
+        LENGTHS,
     ],
 };

@@ -1,6 +1,6 @@
 //! `step_rnn`: a plain RNN step in one dispatch.
 
-use super::step::{INDEX, PARAMS, W_HH, XW, Y};
+use super::step::{INDEX, LENGTHS, PARAMS, W_HH, XW, Y};
 use super::{Access, Binding, Shader};
 
 pub(super) const SHADER: Shader = Shader {
@@ -21,5 +21,6 @@ pub(super) const SHADER: Shader = Shader {
         Y,
         Binding::new(5, "h_prev", Access::Read),
         Binding::new(6, "h_next", Access::ReadWrite),
+        LENGTHS,
     ],
 };

@@ -52,6 +52,7 @@ impl<'a> Lowering<'a> {
             ops: Vec::new(),
             states: Vec::new(),
             x: 0,
+            lengths: 0,
             y: 0,
             out: None,
         };
@@ -61,6 +62,8 @@ impl<'a> Lowering<'a> {
         this.program.y = this.buffer("y", Role::Output, &[batch, steps, model.output()])?;
         this.sequence = this.batch_major(this.program.x, model.input())?;
 
+        let rows = [plan.tiles(), plan.rows.count() as usize];
+        this.program.lengths = this.buffer("lengths", Role::Lengths, &rows)?;
         let state = this.state_shape();
         let xw = [&[this.chunk(), model.cell().gates()], &state[..]].concat();
         this.xw = this.buffer("xw", Role::Scratch, &xw)?;
@@ -142,7 +145,7 @@ impl<'a> Lowering<'a> {
         for first in (0..steps).step_by(recipe.chunk) {
             let count = recipe.chunk.min(steps - first);
             let params = self.projection(layer, input, first, count)?;
-            let buffers = vec![input.buffer, w_ih, bias, self.xw];
+            let buffers = vec![input.buffer, w_ih, bias, self.xw, self.program.lengths];
             self.matmul(recipe.projection, params, buffers, self.dirs())?;
 
             let mut phases = [Vec::new(), Vec::new()];
@@ -169,7 +172,7 @@ impl<'a> Lowering<'a> {
         let (cell, hidden) = (layer.cell(), layer.hidden());
         let shape = self.state_shape();
         let w_hh = self.constant(Constant::WHh(index), &[self.dirs(), hidden, cell.gates() * hidden])?;
-        let mut named = vec![("w_hh", w_hh)];
+        let mut named = vec![("w_hh", w_hh), ("lengths", self.program.lengths)];
         if has_enclosed_bias(cell) {
             named.push(("b_hn", self.constant(Constant::BHn(index), &[self.dirs(), hidden])?));
         }
@@ -204,7 +207,7 @@ impl<'a> Lowering<'a> {
             batch,
             tiles: index32("tiles of rows", self.plan.tiles())?,
             first: index32("T", first)?,
-            last: index32("T", self.plan.dims.steps - 1 - first)?,
+            times: index32("T", self.plan.dims.steps)?,
             reverse: index32("D", layer.direction().reverse_from())?,
             xw_dir: index32("xw", product("xw", &xw_dir)?)?,
             y_step: output.step,
@@ -243,7 +246,7 @@ impl<'a> Lowering<'a> {
             batch: index32("B", self.plan.dims.batch)?,
             padded: index32("B", padded)?,
             first: index32("T", first)?,
-            last: index32("T", self.plan.dims.steps - 1 - first)?,
+            times: index32("T", self.plan.dims.steps)?,
             reverse: index32("D", layer.direction().reverse_from())?,
             x_step: input.step,
             x_row: input.row,
@@ -275,10 +278,10 @@ impl<'a> Lowering<'a> {
         };
         let Dims { batch, steps } = self.plan.dims;
         let outputs = readout.outputs();
-        // On the last step the readout is a matmul over one step that begins at the last.
-        let (first, count) = match readout.steps() {
-            ReadoutSteps::Every => (0, steps),
-            ReadoutSteps::Last => (steps - 1, 1),
+        // A reverse direction's step 0 is each sequence's own last.
+        let (reverse, count) = match readout.steps() {
+            ReadoutSteps::Every => (1, steps),
+            ReadoutSteps::Last => (0, 1),
         };
         let w = self.constant(Constant::ReadoutW, &[readout.input(), outputs])?;
         let bias = self.constant(Constant::ReadoutB, &[outputs])?;
@@ -288,9 +291,9 @@ impl<'a> Lowering<'a> {
             rows: index32("rows of the readout", product("rows of the readout", &[batch, count])?)?,
             batch: index32("B", batch)?,
             padded: index32("B", batch)?,
-            first: index32("T", first)?,
-            last: 0,
-            reverse: 1,
+            first: 0,
+            times: index32("T", steps)?,
+            reverse,
             x_step: y.step,
             x_row: y.row,
             out_dir: 0,
@@ -300,7 +303,7 @@ impl<'a> Lowering<'a> {
             out_column: 1,
             unused: [0; 3],
         };
-        self.matmul(kernel, params, vec![y.buffer, w, bias, out], 1)?;
+        self.matmul(kernel, params, vec![y.buffer, w, bias, out, self.program.lengths], 1)?;
         self.program.out = Some(out);
         Ok(())
     }

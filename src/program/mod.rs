@@ -25,13 +25,15 @@ pub enum Role {
     Constant(Constant),
     /// A state that lives from run to run of a session, `[D, ⌈B/R⌉, H, R]`.
     State,
+    /// Steps of each row, `[⌈B/R⌉, R]` of u32, written by the caller; 0 past B.
+    Lengths,
     /// Written before it is read, in every run.
     Scratch,
     /// Read by the caller after the run.
     Output,
 }
 
-/// A named buffer of f32.
+/// A named buffer of f32, or of u32 for lengths.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Buffer {
     /// Its name, for labels and errors.
@@ -107,6 +109,8 @@ pub struct Program {
     pub states: Vec<StateBuffers>,
     /// `x`, `[B, T, I]`.
     pub x: BufferId,
+    /// Steps of each row.
+    pub lengths: BufferId,
     /// `y`, `[B, T, D·H]`.
     pub y: BufferId,
     /// `out`, `[B, T, O]` or `[B, O]`.

@@ -116,6 +116,7 @@ pub struct Inputs {
     pub x: Vec<f32>,
     pub h0: Option<Vec<f32>>,
     pub c0: Option<Vec<f32>>,
+    pub lengths: Option<Vec<u32>>,
     pub input: usize,
 }
 
@@ -129,8 +130,20 @@ impl Inputs {
             x: draw.values(batch * steps * model.input(), 1.5),
             h0: draw.chance().then(|| draw.values(states, 1.0)),
             c0: (model.cell().has_c() && draw.chance()).then(|| draw.values(states, 1.0)),
+            lengths: None,
             input: model.input(),
         }
+    }
+
+    /// The same with lengths from 0 to T, and NaN in x past each end: nothing may read it.
+    pub fn ragged(mut self, draw: &mut Draw) -> Self {
+        let Dims { batch, steps } = self.dims;
+        let lengths: Vec<u32> = (0..batch).map(|_| draw.size(0..=steps) as u32).collect();
+        for (b, &length) in lengths.iter().enumerate() {
+            self.x[(b * steps + length as usize) * self.input..(b + 1) * steps * self.input].fill(f32::NAN);
+        }
+        self.lengths = Some(lengths);
+        self
     }
 
     pub fn batch(&self) -> Batch<'_> {
@@ -141,6 +154,9 @@ impl Inputs {
         }
         if let Some(c0) = &self.c0 {
             batch = batch.c0(c0);
+        }
+        if let Some(lengths) = &self.lengths {
+            batch = batch.lengths(lengths);
         }
         batch
     }

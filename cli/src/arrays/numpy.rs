@@ -59,23 +59,29 @@ fn elements(header: &Header) -> Option<usize> {
     header.shape.iter().try_fold(1usize, |all, &size| all.checked_mul(size))
 }
 
-/// One `.npy` of 32- or 64-bit floats, in either memory order.
+/// One `.npy` of 32- or 64-bit floats, or integers as lengths are, in either memory order.
 ///
 /// # Errors
 /// What cannot be read, and why.
 pub fn read_npy(bytes: &[u8]) -> Result<Array, String> {
     check_size(bytes)?;
-    match read::<f32>(bytes, |value| value) {
-        Err(ReadNpyError::WrongDescriptor(_)) => read::<f64>(bytes, |value| value as f32),
-        read => read,
-    }
-    .map_err(|error| match error {
-        ReadNpyError::WrongDescriptor(stored) => {
-            format!("stored as {stored}, expected float32 or float64")
+    type Reader = fn(&[u8]) -> Result<Array, ReadNpyError>;
+    let readers: [Reader; 4] = [
+        |bytes| read::<f32>(bytes, |value| value),
+        |bytes| read::<f64>(bytes, |value| value as f32),
+        |bytes| read::<i32>(bytes, |value| value as f32),
+        |bytes| read::<i64>(bytes, |value| value as f32),
+    ];
+    for reader in readers {
+        match reader(bytes) {
+            Err(ReadNpyError::WrongDescriptor(_)) => {}
+            Err(ReadNpyError::MissingData) => return Err("ends before its last element".into()),
+            Err(error) => return Err(format!("not a readable .npy: {error}")),
+            Ok(array) => return Ok(array),
         }
-        ReadNpyError::MissingData => "ends before its last element".into(),
-        error => format!("not a readable .npy: {error}"),
-    })
+    }
+    let (header, _) = header(bytes)?;
+    Err(format!("stored as {}, expected float32, float64, int32 or int64", header.type_descriptor))
 }
 
 /// The reader allocates what the header claims, so the claim is held against the bytes that are there first.

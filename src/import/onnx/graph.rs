@@ -1,0 +1,224 @@
+//! Where a value's name leads: the scopes of a model (its graph, the subgraphs in attributes such as the branches
+//! of an If, model functions) and what each defines, with the recurrent nodes found on the way.
+//!
+//! A scope sees its own names and those of the scopes around it. A name that is defined twice and a graph with a
+//! cycle are refused, so that whoever follows names backwards comes to an end.
+
+use std::collections::HashMap;
+
+use super::proto::{GraphProto, ModelProto, NodeProto, TensorProto};
+use crate::error::{Error, Result};
+
+/// The longest path of names down to a subgraph, in bytes.
+const LONGEST_PATH: usize = 1024;
+/// The most subgraphs and recurrent nodes that are looked into.
+const MOST: usize = 1 << 16;
+
+/// What a name stands for in the scope that defines it.
+#[derive(Clone, Copy)]
+pub(super) enum Origin<'a> {
+    /// An initialiser.
+    Tensor(&'a TensorProto),
+    /// A sparse initialiser.
+    Sparse,
+    /// An output of a node, by its place.
+    Node(&'a NodeProto, usize),
+    /// An input of the graph, given at run time.
+    Input,
+}
+
+/// A recurrent node.
+#[derive(Clone, Copy)]
+pub(super) struct Found<'a> {
+    pub(super) scope: usize,
+    pub(super) node: &'a NodeProto,
+}
+
+struct Scope<'a> {
+    parent: Option<usize>,
+    /// `If_0/then_branch/`; empty for the graph itself.
+    path: String,
+    names: HashMap<&'a str, Origin<'a>>,
+}
+
+/// Every scope of a model; 0 is its graph.
+pub(super) struct Scopes<'a> {
+    scopes: Vec<Scope<'a>>,
+    pub(super) recurrent: Vec<Found<'a>>,
+    /// Every node of the graph itself.
+    pub(super) nodes: &'a [NodeProto],
+    pub(super) outputs: Vec<&'a str>,
+}
+
+/// Whether the node is of ONNX's own domain.
+pub(super) fn is_of_onnx(node: &NodeProto) -> bool {
+    matches!(node.domain.as_str(), "" | "ai.onnx")
+}
+
+/// What errors call a node: its name, else its first output, else its operator.
+pub(super) fn name_of(node: &NodeProto) -> &str {
+    let output = node.output.iter().map(String::as_str).find(|name| !name.is_empty());
+    if node.name.is_empty() { output.unwrap_or(&node.op_type) } else { &node.name }
+}
+
+impl<'a> Scopes<'a> {
+    /// # Errors
+    /// [`Error::Format`] for a model without a graph, a name defined twice, a cycle, too many subgraphs.
+    pub(super) fn new(source: &str, model: &'a ModelProto) -> Result<Self> {
+        let Some(graph) = &model.graph else {
+            return Err(Error::Format {
+                name: source.into(),
+                reason: "an ONNX model without a graph".into(),
+            });
+        };
+        let outputs = graph.output.iter().map(|value| value.name.as_str()).collect();
+        let mut all = Self { scopes: Vec::new(), recurrent: Vec::new(), nodes: &graph.node, outputs };
+        all.add_graph(source, None, String::new(), graph)?;
+        for function in &model.functions {
+            let scope = all.open(source, None, format!("{}/", function.name))?;
+            for name in &function.input {
+                all.define(source, scope, name, Origin::Input)?;
+            }
+            all.add_nodes(source, scope, &function.node)?;
+        }
+        Ok(all)
+    }
+
+    /// What `name` stands for, seen from `scope`, and the scope that defines it.
+    pub(super) fn find(&self, scope: usize, name: &str) -> Option<(usize, Origin<'a>)> {
+        let mut at = Some(scope);
+        while let Some(scope) = at {
+            let here = &self.scopes[scope];
+            if let Some(origin) = here.names.get(name) {
+                return Some((scope, *origin));
+            }
+            at = here.parent;
+        }
+        None
+    }
+
+    /// A node's name with the path of subgraphs down to it.
+    pub(super) fn path_of(&self, found: Found<'_>) -> String {
+        format!("{}{}", self.scopes[found.scope].path, name_of(found.node))
+    }
+
+    /// The names of all initialisers, with their paths, sorted.
+    pub(super) fn initialisers(&self) -> Vec<String> {
+        let mut all = Vec::new();
+        for scope in &self.scopes {
+            let tensors = scope.names.iter().filter(|(_, o)| matches!(o, Origin::Tensor(_) | Origin::Sparse));
+            all.extend(tensors.map(|(name, _)| format!("{}{name}", scope.path)));
+        }
+        all.sort();
+        all
+    }
+
+    /// An initialiser's name with the path of its scope.
+    pub(super) fn qualified(&self, scope: usize, name: &str) -> String {
+        format!("{}{name}", self.scopes[scope].path)
+    }
+
+    fn open(&mut self, source: &str, parent: Option<usize>, path: String) -> Result<usize> {
+        let refuse = |reason: String| Err(Error::Format { name: source.into(), reason });
+        if path.len() > LONGEST_PATH {
+            return refuse(format!("names down to a subgraph are {} bytes long", path.len()));
+        }
+        if self.scopes.len() >= MOST || self.recurrent.len() >= MOST {
+            return refuse(format!("more than {MOST} subgraphs or recurrent nodes"));
+        }
+        self.scopes.push(Scope { parent, path, names: HashMap::new() });
+        Ok(self.scopes.len() - 1)
+    }
+
+    fn define(&mut self, source: &str, scope: usize, name: &'a str, origin: Origin<'a>) -> Result<()> {
+        match self.scopes[scope].names.insert(name, origin) {
+            // An initialiser may be listed among the inputs too: it is the input's default.
+            None | Some(Origin::Input) => Ok(()),
+            Some(_) => {
+                let reason = format!("the value \"{name}\" is defined twice");
+                Err(Error::Format { name: source.into(), reason })
+            }
+        }
+    }
+
+    // Recursion is bounded by the decoder, which refuses messages nested deeper than 100.
+    fn add_graph(
+        &mut self,
+        source: &str,
+        parent: Option<usize>,
+        path: String,
+        graph: &'a GraphProto,
+    ) -> Result<()> {
+        let scope = self.open(source, parent, path)?;
+        for value in &graph.input {
+            self.define(source, scope, &value.name, Origin::Input)?;
+        }
+        for tensor in &graph.initializer {
+            self.define(source, scope, &tensor.name, Origin::Tensor(tensor))?;
+        }
+        for sparse in &graph.sparse_initializer {
+            let name = sparse.values.as_ref().map_or("", |values| &values.name);
+            self.define(source, scope, name, Origin::Sparse)?;
+        }
+        self.add_nodes(source, scope, &graph.node)
+    }
+
+    fn add_nodes(&mut self, source: &str, scope: usize, nodes: &'a [NodeProto]) -> Result<()> {
+        for node in nodes {
+            for (place, name) in node.output.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
+                self.define(source, scope, name, Origin::Node(node, place))?;
+            }
+            if is_of_onnx(node) && matches!(node.op_type.as_str(), "GRU" | "LSTM" | "RNN") {
+                self.recurrent.push(Found { scope, node });
+            }
+        }
+        refuse_cycles(source, nodes)?;
+        for node in nodes {
+            for attribute in &node.attribute {
+                let graphs = attribute.graphs.iter().enumerate();
+                let graphs = graphs.map(|(index, graph)| (format!("[{index}]"), graph));
+                for (index, graph) in attribute.g.iter().map(|graph| (String::new(), &**graph)).chain(graphs)
+                {
+                    let above = &self.scopes[scope].path;
+                    let path = format!("{above}{}/{}{index}/", name_of(node), attribute.name);
+                    self.add_graph(source, Some(scope), path, graph)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Takes away nodes whose inputs no remaining node makes, until none is left or a cycle is.
+fn refuse_cycles(source: &str, nodes: &[NodeProto]) -> Result<()> {
+    let mut makers: HashMap<&str, usize> = HashMap::with_capacity(nodes.len());
+    for (index, node) in nodes.iter().enumerate() {
+        makers.extend(node.output.iter().filter(|name| !name.is_empty()).map(|name| (name.as_str(), index)));
+    }
+    let mut users: Vec<Vec<usize>> = vec![Vec::new(); nodes.len()];
+    let mut waiting = vec![0usize; nodes.len()];
+    for (index, node) in nodes.iter().enumerate() {
+        for maker in node.input.iter().filter_map(|name| makers.get(name.as_str())) {
+            users[*maker].push(index);
+            waiting[index] += 1;
+        }
+    }
+    let mut ready: Vec<usize> = (0..nodes.len()).filter(|&index| waiting[index] == 0).collect();
+    let mut done = 0;
+    while let Some(index) = ready.pop() {
+        done += 1;
+        for &user in &users[index] {
+            waiting[user] -= 1;
+            if waiting[user] == 0 {
+                ready.push(user);
+            }
+        }
+    }
+    match waiting.iter().position(|&left| left > 0) {
+        Some(index) if done < nodes.len() => {
+            let reason = format!("the graph has a cycle at node \"{}\"", name_of(&nodes[index]));
+            Err(Error::Format { name: source.into(), reason })
+        }
+        _ => Ok(()),
+    }
+}

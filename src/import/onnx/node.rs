@@ -1,0 +1,296 @@
+//! The attributes of a GRU, LSTM or RNN node, and the cell they ask for. Every attribute is either honoured or
+//! refused by its name and value.
+//!
+//! ```text
+//! all    hidden_size  direction  layout (opset 14)  activations  activation_alpha  activation_beta  clip
+//! GRU    linear_before_reset     0, and absent: reset before; else reset after
+//! LSTM   input_forget
+//! ```
+//!
+//! Source: the ONNX operator specification of GRU, LSTM and RNN, opset 7 to 22.
+
+use super::graph::name_of;
+use super::proto::{AttributeProto, NodeProto};
+use crate::error::{Error, Result};
+use crate::model::{Activation, Activations, Cell, Direction, Function, Reset, RnnActivation, Update};
+
+/// The first opset whose recurrent nodes are read, and the one that brought `layout`.
+const FIRST_OPSET: i64 = 7;
+const LAYOUT_OPSET: i64 = 14;
+
+/// A recurrent operator.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Op {
+    Gru,
+    Lstm,
+    Rnn,
+}
+
+impl Op {
+    pub(super) fn of(node: &NodeProto) -> Option<Self> {
+        match node.op_type.as_str() {
+            "GRU" => Some(Self::Gru),
+            "LSTM" => Some(Self::Lstm),
+            "RNN" => Some(Self::Rnn),
+            _ => None,
+        }
+    }
+
+    /// ONNX's row blocks in the crate's order: its `z r h`, `i o f c` and one.
+    pub(super) fn gate_order(self) -> &'static [usize] {
+        match self {
+            Self::Gru => &[1, 0, 2],
+            Self::Lstm => &[0, 2, 3, 1],
+            Self::Rnn => &[0],
+        }
+    }
+
+    /// The activations of one direction where the node names none.
+    fn activations(self) -> &'static [&'static str] {
+        match self {
+            Self::Gru => &["Sigmoid", "Tanh"],
+            Self::Lstm => &["Sigmoid", "Tanh", "Tanh"],
+            Self::Rnn => &["Tanh"],
+        }
+    }
+
+    /// The names of its inputs and of its outputs.
+    pub(super) fn ports(self) -> (&'static [&'static str], &'static [&'static str]) {
+        const INPUTS: [&str; 8] = ["X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P"];
+        match self {
+            Self::Lstm => (&INPUTS, &["Y", "Y_h", "Y_c"]),
+            Self::Gru | Self::Rnn => (&INPUTS[..6], &["Y", "Y_h"]),
+        }
+    }
+}
+
+/// The attributes of one node, as they stand in the file.
+pub(super) struct Attributes {
+    pub(super) op: Op,
+    /// What errors call the node: `GRU node "encoder"`.
+    pub(super) label: String,
+    pub(super) hidden: Option<i64>,
+    pub(super) direction: Direction,
+    direction_given: bool,
+    linear_before_reset: Option<i64>,
+    pub(super) layout: u8,
+    activations: Option<Vec<String>>,
+    alpha: Option<Vec<f32>>,
+    beta: Option<Vec<f32>>,
+    clip: Option<f32>,
+    input_forget: i64,
+}
+
+impl Attributes {
+    /// # Errors
+    /// [`Error::Format`] for an attribute of another type or given twice; [`Error::Unsupported`] for one that is
+    /// not known, and for an opset before 7.
+    pub(super) fn read(op: Op, node: &NodeProto, opset: i64) -> Result<Self> {
+        let label = format!("{} node \"{}\"", node.op_type, name_of(node));
+        if opset < FIRST_OPSET {
+            let what = format!("{label} of opset {opset}: opset {FIRST_OPSET} and later are read");
+            return Err(Error::Unsupported { what });
+        }
+        let mut all = Self {
+            op,
+            label,
+            hidden: None,
+            direction: Direction::Forward,
+            direction_given: false,
+            linear_before_reset: None,
+            layout: 0,
+            activations: None,
+            alpha: None,
+            beta: None,
+            clip: None,
+            input_forget: 0,
+        };
+        for (index, attribute) in node.attribute.iter().enumerate() {
+            if node.attribute[..index].iter().any(|other| other.name == attribute.name) {
+                return Err(all.format(attribute, "is given twice"));
+            }
+            all.set(attribute, opset)?;
+        }
+        Ok(all)
+    }
+
+    fn set(&mut self, attribute: &AttributeProto, opset: i64) -> Result<()> {
+        if !attribute.ref_attr_name.is_empty() {
+            let what = format!("set by the caller of a model function ({})", attribute.ref_attr_name);
+            return Err(self.unsupported(&attribute.name, what));
+        }
+        let int = || attribute.int().ok_or_else(|| self.format(attribute, "is no integer"));
+        match (attribute.name.as_str(), self.op) {
+            ("hidden_size", _) => self.hidden = Some(int()?),
+            ("direction", _) => {
+                let text = attribute.string().ok_or_else(|| self.format(attribute, "is no text"))?;
+                self.direction = match text {
+                    "forward" => Direction::Forward,
+                    "reverse" => Direction::Reverse,
+                    "bidirectional" => Direction::Bidirectional,
+                    other => return Err(self.unsupported("direction", format!("= \"{other}\""))),
+                };
+                self.direction_given = true;
+            }
+            ("layout", _) => {
+                self.layout = match int()? {
+                    0 => 0,
+                    1 if opset >= LAYOUT_OPSET => 1,
+                    1 => {
+                        let what = format!("= 1 in opset {opset}, which has none before {LAYOUT_OPSET}");
+                        return Err(self.unsupported("layout", what));
+                    }
+                    other => return Err(self.unsupported("layout", format!("= {other}"))),
+                };
+            }
+            ("linear_before_reset", Op::Gru) => self.linear_before_reset = Some(int()?),
+            ("input_forget", Op::Lstm) => self.input_forget = int()?,
+            ("activations", _) => {
+                let names = attribute.strings().ok_or_else(|| self.format(attribute, "are no texts"))?;
+                self.activations = Some(names.into_iter().map(str::to_owned).collect());
+            }
+            ("activation_alpha", _) => {
+                let floats = attribute.floats().ok_or_else(|| self.format(attribute, "are no floats"))?;
+                self.alpha = Some(floats.to_vec());
+            }
+            ("activation_beta", _) => {
+                let floats = attribute.floats().ok_or_else(|| self.format(attribute, "are no floats"))?;
+                self.beta = Some(floats.to_vec());
+            }
+            ("clip", _) => {
+                self.clip = Some(attribute.float().ok_or_else(|| self.format(attribute, "is no float"))?);
+            }
+            _ => return Err(self.unsupported(&attribute.name, "is not known".into())),
+        }
+        Ok(())
+    }
+
+    fn format(&self, attribute: &AttributeProto, reason: &str) -> Error {
+        Error::Format { name: format!("{} of {}", attribute.name, self.label), reason: reason.into() }
+    }
+
+    fn unsupported(&self, name: &str, what: String) -> Error {
+        Error::Unsupported { what: format!("attribute {name} of {} {what}", self.label) }
+    }
+
+    /// The cell, with what was decided and from what; `after` overrides `linear_before_reset`.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for input_forget; [`Error::Mismatch`] for an override on a node that has no reset.
+    pub(super) fn cell(&self, after: Option<bool>, decisions: &mut Vec<String>) -> Result<Cell> {
+        let from = if self.direction_given {
+            "attribute direction"
+        } else {
+            "attribute direction absent, ONNX's default"
+        };
+        decisions.push(format!("direction {}: {from}", self.direction));
+        if self.input_forget != 0 {
+            return Err(self.unsupported("input_forget", format!("= {}", self.input_forget)));
+        }
+        match self.op {
+            Op::Gru => Ok(Cell::Gru { reset: self.reset(after, decisions), update: Update::Keeps }),
+            _ if after.is_some() => Err(Error::Mismatch {
+                name: self.label.clone(),
+                reason: "an override of linear_before_reset is for a GRU".into(),
+            }),
+            Op::Lstm => Ok(Cell::Lstm),
+            // What the layer computes follows from its activations; the cell is PyTorch's name for it.
+            Op::Rnn if self.is_relu() => Ok(Cell::Rnn { activation: RnnActivation::Relu }),
+            Op::Rnn => Ok(Cell::Rnn { activation: RnnActivation::Tanh }),
+        }
+    }
+
+    fn reset(&self, after: Option<bool>, decisions: &mut Vec<String>) -> Reset {
+        let in_file = match self.linear_before_reset {
+            None => "attribute linear_before_reset absent, ONNX's default".into(),
+            Some(value) => format!("attribute linear_before_reset = {value}"),
+        };
+        let (after, from) = match after {
+            None => (self.linear_before_reset.is_some_and(|value| value != 0), in_file),
+            Some(after) => (after, format!("overridden by the caller ({in_file})")),
+        };
+        let (reset, word) = if after { (Reset::After, "after") } else { (Reset::Before, "before") };
+        decisions.push(format!("reset {word}: {from}"));
+        reset
+    }
+
+    fn is_relu(&self) -> bool {
+        let names = self.activations.iter().flatten();
+        self.activations.is_some() && names.clone().all(|name| name.eq_ignore_ascii_case("Relu"))
+    }
+
+    /// The clip, where there is one.
+    pub(super) fn clip(&self, decisions: &mut Vec<String>) -> Option<f32> {
+        match self.clip {
+            Some(0.0) => {
+                decisions.push("no clip: attribute clip = 0".into());
+                None
+            }
+            clip => clip,
+        }
+    }
+
+    /// The activations of each direction. α and β are taken in order by the functions that take them; where the
+    /// lists end, the functions have their defaults.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] for a number of names that does not fit; [`Error::Unsupported`] for a function that is
+    /// not ONNX's.
+    pub(super) fn activations(&self, decisions: &mut Vec<String>) -> Result<Vec<Activations>> {
+        let own = self.op.activations();
+        let wanted = own.len() * self.direction.count();
+        let mut names: Vec<&str> = match &self.activations {
+            Some(names) => names.iter().map(String::as_str).collect(),
+            None => own.iter().copied().cycle().take(wanted).collect(),
+        };
+        // The specification's default for an RNN is two, one of them without use in one direction.
+        if self.op == Op::Rnn && wanted == 1 && names.len() == 2 && names[0].eq_ignore_ascii_case(names[1]) {
+            names.truncate(1);
+        }
+        if names.len() != wanted {
+            return Err(Error::Mismatch {
+                name: format!("activations of {}", self.label),
+                reason: format!("a {} node has {wanted}, got {}: {names:?}", self.direction, names.len()),
+            });
+        }
+        let mut alphas = self.alpha.iter().flatten().copied();
+        let mut betas = self.beta.iter().flatten().copied();
+        let all = names
+            .iter()
+            .map(|name| {
+                let (function, alpha, beta) = function_of(name)
+                    .ok_or_else(|| self.unsupported("activations", format!("= {names:?}: {name} is none")))?;
+                let (takes_alpha, takes_beta) = function.parameters();
+                let alpha = if takes_alpha { alphas.next().unwrap_or(alpha) } else { 0.0 };
+                let beta = if takes_beta { betas.next().unwrap_or(beta) } else { 0.0 };
+                Activation::new(function, alpha, beta)
+            })
+            .collect::<Result<Vec<_>>>()?;
+        for (name, spare) in [("activation_alpha", alphas.count()), ("activation_beta", betas.count())] {
+            if spare > 0 {
+                decisions.push(format!("{spare} of {name} without effect: no function here takes them"));
+            }
+        }
+        Ok(all.chunks_exact(own.len()).map(in_places).collect())
+    }
+}
+
+/// A function by ONNX's name in any case, with its default α and β.
+fn function_of(name: &str) -> Option<(Function, f32, f32)> {
+    let function =
+        Function::ALL.into_iter().find(|function| name.eq_ignore_ascii_case(&format!("{function:?}")))?;
+    let (alpha, beta) = match function {
+        Function::HardSigmoid => (0.2, 0.5),
+        Function::LeakyRelu => (0.01, 0.0),
+        Function::Affine | Function::ThresholdedRelu | Function::Elu => (1.0, 0.0),
+        Function::ScaledTanh => (1.0, 1.0),
+        _ => (0.0, 0.0),
+    };
+    Some((function, alpha, beta))
+}
+
+/// ONNX's f, f g, or f g h.
+fn in_places(set: &[Activation]) -> Activations {
+    let at = |place: usize| set.get(place).copied().unwrap_or(Activation::TANH);
+    Activations { gate: at(0), candidate: at(1), output: at(2) }
+}

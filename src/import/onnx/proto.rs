@@ -1,0 +1,255 @@
+//! The part of ONNX's `onnx.proto` (proto2 and proto3 write the same bytes) that an import reads, as structs for
+//! `prost`. Field numbers are those of the ONNX specification; a field that is not listed here is skipped by the
+//! decoder, which also bounds how deep messages nest.
+
+use prost::bytes::Bytes;
+
+/// `TensorProto.DataType`.
+pub(super) mod dtype {
+    pub(in crate::import::onnx) const FLOAT: i32 = 1;
+    pub(in crate::import::onnx) const INT32: i32 = 6;
+    pub(in crate::import::onnx) const INT64: i32 = 7;
+    pub(in crate::import::onnx) const FLOAT16: i32 = 10;
+    pub(in crate::import::onnx) const DOUBLE: i32 = 11;
+    pub(in crate::import::onnx) const BFLOAT16: i32 = 16;
+
+    const NAMES: [&str; 17] = [
+        "undefined",
+        "float",
+        "uint8",
+        "int8",
+        "uint16",
+        "int16",
+        "int32",
+        "int64",
+        "string",
+        "bool",
+        "float16",
+        "double",
+        "uint32",
+        "uint64",
+        "complex64",
+        "complex128",
+        "bfloat16",
+    ];
+
+    /// The type's name in ONNX.
+    pub(in crate::import::onnx) fn name(dtype: i32) -> String {
+        let known = usize::try_from(dtype).ok().and_then(|index| NAMES.get(index));
+        known.map_or_else(|| format!("type {dtype}"), |name| (*name).into())
+    }
+}
+
+/// `AttributeProto.AttributeType`; 0 in files of the first versions, which tell by the field alone.
+pub(super) mod kind {
+    pub(in crate::import::onnx) const NONE: i32 = 0;
+    pub(in crate::import::onnx) const FLOAT: i32 = 1;
+    pub(in crate::import::onnx) const INT: i32 = 2;
+    pub(in crate::import::onnx) const STRING: i32 = 3;
+    pub(in crate::import::onnx) const TENSOR: i32 = 4;
+    pub(in crate::import::onnx) const FLOATS: i32 = 6;
+    pub(in crate::import::onnx) const INTS: i32 = 7;
+    pub(in crate::import::onnx) const STRINGS: i32 = 8;
+}
+
+/// `TensorProto.DataLocation.EXTERNAL`.
+pub(super) const EXTERNAL: i32 = 1;
+
+/// `ModelProto`.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct ModelProto {
+    #[prost(string, tag = "2")]
+    pub producer_name: String,
+    #[prost(string, tag = "3")]
+    pub producer_version: String,
+    #[prost(message, optional, tag = "7")]
+    pub graph: Option<GraphProto>,
+    #[prost(message, repeated, tag = "8")]
+    pub opset_import: Vec<OperatorSetIdProto>,
+    #[prost(message, repeated, tag = "14")]
+    pub metadata_props: Vec<StringStringEntryProto>,
+    #[prost(message, repeated, tag = "25")]
+    pub functions: Vec<FunctionProto>,
+}
+
+/// `OperatorSetIdProto`.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct OperatorSetIdProto {
+    #[prost(string, tag = "1")]
+    pub domain: String,
+    #[prost(int64, tag = "2")]
+    pub version: i64,
+}
+
+/// `StringStringEntryProto`.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct StringStringEntryProto {
+    #[prost(string, tag = "1")]
+    pub key: String,
+    #[prost(string, tag = "2")]
+    pub value: String,
+}
+
+/// `FunctionProto`: a graph without constants of its own.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct FunctionProto {
+    #[prost(string, tag = "1")]
+    pub name: String,
+    #[prost(string, repeated, tag = "4")]
+    pub input: Vec<String>,
+    #[prost(message, repeated, tag = "7")]
+    pub node: Vec<NodeProto>,
+}
+
+/// `GraphProto`.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct GraphProto {
+    #[prost(message, repeated, tag = "1")]
+    pub node: Vec<NodeProto>,
+    #[prost(message, repeated, tag = "5")]
+    pub initializer: Vec<TensorProto>,
+    #[prost(message, repeated, tag = "11")]
+    pub input: Vec<ValueInfoProto>,
+    #[prost(message, repeated, tag = "12")]
+    pub output: Vec<ValueInfoProto>,
+    #[prost(message, repeated, tag = "15")]
+    pub sparse_initializer: Vec<SparseTensorProto>,
+}
+
+/// `ValueInfoProto`, its name alone: types and shapes of runtime arrays are held against the model at run time.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct ValueInfoProto {
+    #[prost(string, tag = "1")]
+    pub name: String,
+}
+
+/// `SparseTensorProto`, its name alone, so that it can be refused by it.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct SparseTensorProto {
+    #[prost(message, optional, tag = "1")]
+    pub values: Option<ValueNameProto>,
+}
+
+/// The name of a `TensorProto`.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct ValueNameProto {
+    #[prost(string, tag = "8")]
+    pub name: String,
+}
+
+/// `NodeProto`.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct NodeProto {
+    #[prost(string, repeated, tag = "1")]
+    pub input: Vec<String>,
+    #[prost(string, repeated, tag = "2")]
+    pub output: Vec<String>,
+    #[prost(string, tag = "3")]
+    pub name: String,
+    #[prost(string, tag = "4")]
+    pub op_type: String,
+    #[prost(message, repeated, tag = "5")]
+    pub attribute: Vec<AttributeProto>,
+    #[prost(string, tag = "7")]
+    pub domain: String,
+}
+
+/// `AttributeProto`.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct AttributeProto {
+    #[prost(string, tag = "1")]
+    pub name: String,
+    #[prost(float, optional, tag = "2")]
+    pub f: Option<f32>,
+    #[prost(int64, optional, tag = "3")]
+    pub i: Option<i64>,
+    #[prost(bytes = "vec", optional, tag = "4")]
+    pub s: Option<Vec<u8>>,
+    #[prost(message, optional, boxed, tag = "5")]
+    pub t: Option<Box<TensorProto>>,
+    #[prost(message, optional, boxed, tag = "6")]
+    pub g: Option<Box<GraphProto>>,
+    #[prost(float, repeated, tag = "7")]
+    pub floats: Vec<f32>,
+    #[prost(int64, repeated, tag = "8")]
+    pub ints: Vec<i64>,
+    #[prost(bytes = "vec", repeated, tag = "9")]
+    pub strings: Vec<Vec<u8>>,
+    #[prost(message, repeated, tag = "11")]
+    pub graphs: Vec<GraphProto>,
+    #[prost(int32, tag = "20")]
+    pub kind: i32,
+    #[prost(string, tag = "21")]
+    pub ref_attr_name: String,
+}
+
+/// `TensorProto`.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct TensorProto {
+    #[prost(int64, repeated, tag = "1")]
+    pub dims: Vec<i64>,
+    #[prost(int32, tag = "2")]
+    pub data_type: i32,
+    #[prost(message, optional, tag = "3")]
+    pub segment: Option<SegmentProto>,
+    #[prost(float, repeated, tag = "4")]
+    pub float_data: Vec<f32>,
+    #[prost(int32, repeated, tag = "5")]
+    pub int32_data: Vec<i32>,
+    #[prost(int64, repeated, tag = "7")]
+    pub int64_data: Vec<i64>,
+    #[prost(string, tag = "8")]
+    pub name: String,
+    #[prost(bytes = "bytes", tag = "9")]
+    pub raw_data: Bytes,
+    #[prost(double, repeated, tag = "10")]
+    pub double_data: Vec<f64>,
+    #[prost(message, repeated, tag = "13")]
+    pub external_data: Vec<StringStringEntryProto>,
+    #[prost(int32, tag = "14")]
+    pub data_location: i32,
+}
+
+/// `TensorProto.Segment`: a tensor in parts, which no writer makes.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct SegmentProto {
+    #[prost(int64, tag = "1")]
+    pub begin: i64,
+}
+
+impl AttributeProto {
+    /// Whether the attribute is of `kind`, or of no stated kind and `has` its field.
+    fn is(&self, kind: i32, has: bool) -> bool {
+        self.kind == kind || (self.kind == kind::NONE && has)
+    }
+
+    pub(super) fn float(&self) -> Option<f32> {
+        self.is(kind::FLOAT, self.f.is_some()).then(|| self.f.unwrap_or(0.0))
+    }
+
+    pub(super) fn int(&self) -> Option<i64> {
+        self.is(kind::INT, self.i.is_some()).then(|| self.i.unwrap_or(0))
+    }
+
+    pub(super) fn string(&self) -> Option<&str> {
+        let text = self.is(kind::STRING, self.s.is_some()).then(|| self.s.as_deref().unwrap_or_default())?;
+        std::str::from_utf8(text).ok()
+    }
+
+    pub(super) fn tensor(&self) -> Option<&TensorProto> {
+        if self.is(kind::TENSOR, self.t.is_some()) { self.t.as_deref() } else { None }
+    }
+
+    pub(super) fn floats(&self) -> Option<&[f32]> {
+        self.is(kind::FLOATS, !self.floats.is_empty()).then_some(&self.floats)
+    }
+
+    pub(super) fn ints(&self) -> Option<&[i64]> {
+        self.is(kind::INTS, !self.ints.is_empty()).then_some(&self.ints)
+    }
+
+    pub(super) fn strings(&self) -> Option<Vec<&str>> {
+        let is = self.is(kind::STRINGS, !self.strings.is_empty());
+        is.then(|| self.strings.iter().map(|text| std::str::from_utf8(text).ok()).collect())?
+    }
+}

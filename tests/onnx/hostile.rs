@@ -1,0 +1,262 @@
+//! Files that are broken or mean harm: each gives an error, quickly, without panic, without reading outside the
+//! model's folder and without memory for what it merely claims.
+
+use super::file::{Graph, Layer, Message, Node, SOURCE, claim, external, floats, ints};
+use wgru::import::Onnx;
+use wgru::{Direction, Error};
+
+/// A file with a little of everything: a branch, a chain of operators, several nodes.
+fn rich() -> Vec<u8> {
+    let (gru, lstm) = (Layer::gru(), Layer::new("LSTM", Direction::Bidirectional, 2, 3));
+    let then = Graph::default()
+        .node(
+            &lstm
+                .node_on(&["X", "w", "r", "", "len"])
+                .texts("activations", &["Sigmoid", "Tanh", "Tanh"].repeat(2)),
+        )
+        .tensor(&floats("w", &lstm.w_dims(), &lstm.w))
+        .tensor(&claim("r", 10, &lstm.r_dims()).bytes(9, vec![0; lstm.r.len() * 2]));
+    let graph = Graph::default()
+        .node(
+            &Node::new("Slice", &["R"], &["cut"]).ints("starts", &[0]).ints("ends", &[9]).ints("axes", &[1]),
+        )
+        .node(&Node::new("Constant", &[], &["to"]).ints("value_ints", &[1, -1, 3]))
+        .node(&Node::new("Reshape", &["cut", "to"], &["V"]))
+        .node(&Node::new("ConstantOfShape", &["dims"], &["h0"]).tensor("value", &floats("", &[1], &[0.5])))
+        .node(&gru.node_on(&["X", "W", "V", "B", "", "h0"]).int("linear_before_reset", 1).float("clip", 0.0))
+        .node(&Node::new("If", &["C"], &["out"]).name("if").graph("then_branch", &then))
+        .tensor(&ints("dims", &[3], &[1, 2, 3]))
+        .inputs(&["X", "C", "len"])
+        .outputs(&["Y", "out"]);
+    gru.tensors(graph).model(22)
+}
+
+/// Every way into the importer.
+fn read_all_ways(bytes: &[u8]) -> Vec<String> {
+    let how = [Onnx::new(), Onnx::new().node("rec"), Onnx::new().node("if/then_branch/rec")];
+    let mut texts: Vec<String> = Vec::new();
+    for how in how {
+        match how.parse(SOURCE, bytes, None) {
+            Ok(imported) => texts.push(format!("read {}", imported.model)),
+            Err(error) => texts.push(error.to_string()),
+        }
+    }
+    match Onnx::list_parsed(SOURCE, bytes, None) {
+        Ok(nodes) => texts.extend(nodes.iter().map(ToString::to_string)),
+        Err(error) => texts.push(error.to_string()),
+    }
+    assert!(texts.iter().all(|text| !text.is_empty()));
+    texts
+}
+
+#[test]
+fn a_truncated_file_is_no_model_at_any_length() {
+    let bytes = rich();
+    let whole = read_all_ways(&bytes);
+    assert!(whole.iter().any(|text| text.starts_with("read GRU")), "{whole:?}");
+    assert!(whole.iter().any(|text| text.starts_with("read LSTM")), "{whole:?}");
+    for len in 0..bytes.len() {
+        let error = Onnx::new().node("if/then_branch/rec").parse(SOURCE, &bytes[..len], None);
+        assert!(error.is_err(), "{len} of {} bytes are read as a model", bytes.len());
+        read_all_ways(&bytes[..len]);
+    }
+}
+
+#[test]
+fn flipped_bits_and_bytes_never_panic() {
+    let bytes = rich();
+    let mut random = fastrand::Rng::with_seed(7);
+    for round in 0..6000 {
+        let mut broken = bytes.clone();
+        for _ in 0..1 + round % 4 {
+            let at = random.usize(..broken.len());
+            match random.u8(..3) {
+                0 => broken[at] ^= 1 << random.u8(..8),
+                1 => broken[at] = random.u8(..),
+                _ => broken[at] = [0, 1, 0x7f, 0x80, 0xff][random.usize(..5)],
+            }
+        }
+        read_all_ways(&broken);
+    }
+    for len in [0, 1, 7, 100, 4000] {
+        let noise: Vec<u8> = std::iter::repeat_with(|| random.u8(..)).take(len).collect();
+        read_all_ways(&noise);
+    }
+}
+
+#[test]
+fn a_file_without_a_graph_says_so() {
+    for bytes in [&[][..], &Message::default().int(1, 8).0] {
+        let error = Onnx::new().parse(SOURCE, bytes, None).expect_err("no graph");
+        assert!(matches!(&error, Error::Format { name, .. } if name == SOURCE), "{error}");
+    }
+    let error = Onnx::new().read("/no/such/folder/m.onnx").expect_err("no file");
+    assert!(matches!(error, Error::Io { .. }), "{error}");
+}
+
+fn gru_on(inputs: &[&str]) -> Graph {
+    let gru = Layer::gru();
+    gru.graph_of(&gru.node_on(inputs))
+}
+
+#[test]
+fn cycles_are_refused() {
+    let identity = |from: &str, to: &str| Node::new("Identity", &[from], &[to]);
+    let base = || gru_on(&["X", "W", "V", "B"]);
+    for graph in [
+        base().node(&identity("V", "V")),
+        base().node(&identity("a", "V")).node(&identity("V", "a")),
+        base().node(&Node::new("Concat", &["Y", "R"], &["V"]).int("axis", 0)),
+        gru_on(&["Y", "W", "R"]),
+    ] {
+        let error = graph.refused();
+        assert!(matches!(&error, Error::Format { reason, .. } if reason.contains("cycle")), "{error}");
+    }
+    let mut ring = base();
+    for i in 0..5000 {
+        ring = ring.node(&identity(&format!("v{i}"), &format!("v{}", (i + 1) % 5000)));
+    }
+    assert!(ring.node(&identity("v0", "V")).refused().to_string().contains("cycle"));
+}
+
+#[test]
+fn chains_and_nesting_are_bounded() {
+    let chain = |len: usize| {
+        let mut graph = gru_on(&["X", "W", &format!("v{len}"), "B"]);
+        graph = graph.node(&Node::new("Identity", &["R"], &["v0"]));
+        for i in 0..len {
+            graph = graph.node(&Node::new("Identity", &[&format!("v{i}")], &[&format!("v{}", i + 1)]));
+        }
+        graph
+    };
+    chain(100).read().expect("a long chain");
+    assert!(matches!(chain(20_000).refused(), Error::Format { .. }));
+    // A name made twice over at every step: 2^60 reads.
+    let mut graph = gru_on(&["X", "W", "v60", "B"]).tensor(&floats("v0", &[0, 3], &[]));
+    for i in 0..60 {
+        let from = format!("v{i}");
+        graph = graph.node(&Node::new("Concat", &[&from, &from], &[&format!("v{}", i + 1)]).int("axis", 0));
+    }
+    assert!(graph.refused().to_string().contains("the file's size allows"));
+    // Branches in branches, deeper than the decoder goes.
+    let mut graph = gru_on(&["X", "W", "R"]);
+    for _ in 0..500 {
+        graph = Graph::default().node(&Node::new("If", &["C"], &["out"]).graph("then_branch", &graph));
+    }
+    assert!(matches!(graph.refused(), Error::Format { .. }));
+}
+
+#[test]
+fn names_defined_twice_are_refused() {
+    let twice = gru_on(&["X", "W", "R"]).tensor(&floats("W", &[1, 9, 2], &[0.0; 18]));
+    assert!(twice.refused().to_string().contains("\"W\" is defined twice"));
+    let twice = gru_on(&["X", "W", "R"]).node(&Node::new("Identity", &["R"], &["Y"]));
+    assert!(twice.refused().to_string().contains("\"Y\" is defined twice"));
+    // A default of an input, as files before IR 4 list every initialiser.
+    assert!(gru_on(&["X", "W", "R"]).inputs(&["W", "R", "B"]).read().expect("defaults").whole_graph);
+}
+
+/// Dimensions that the data do not back, in every way of storing them.
+#[test]
+fn claims_are_held_against_the_data() {
+    let sizes = [
+        &[1 << 20, 1 << 20, 3][..],
+        &[i64::MAX, i64::MAX, i64::MAX],
+        &[1, -9, 3],
+        &[1 << 40, 0, 3],
+        &[1; 64],
+    ];
+    for dims in sizes {
+        for kind in [1, 6, 7, 10, 11, 16] {
+            for field in [0, 4, 5, 7, 9, 10] {
+                let mut tensor = claim("V", kind, dims);
+                if field > 0 {
+                    tensor = tensor.bytes(field, [0; 8]);
+                }
+                gru_on(&["X", "W", "V", "B"]).tensor(&tensor).refused();
+            }
+        }
+    }
+    let short = claim("V", 1, &[1, 9, 3]).bytes(9, vec![0; 107]);
+    let error = gru_on(&["X", "W", "V", "B"]).tensor(&short).refused();
+    assert!(error.to_string().contains("needs 108 bytes, got 107"), "{error}");
+    for dims in [&[1 << 30, 4][..], &[i64::MAX, 2], &[-1], &[1 << 62, 0, 1 << 62]] {
+        let graph = gru_on(&["X", "W", "V", "B"]).tensor(&ints("dims", &[dims.len() as i64], dims));
+        graph.node(&Node::new("ConstantOfShape", &["dims"], &["V"])).refused();
+    }
+    // A few bytes that ask for four gibibytes, one small step at a time.
+    let graph = gru_on(&["X", "W", "V", "B"]).tensor(&ints("dims", &[2], &[1 << 14, 1 << 9]));
+    let inputs = vec!["fill"; 128];
+    let graph = graph.node(&Node::new("ConstantOfShape", &["dims"], &["fill"]));
+    let error = graph.node(&Node::new("Concat", &inputs, &["V"]).int("axis", 0)).refused();
+    assert!(error.to_string().contains("the file's size allows"), "{error}");
+}
+
+#[test]
+fn external_data_stay_in_the_models_folder() {
+    let base = std::env::temp_dir().join(format!("wgru-onnx-{}-escape", std::process::id()));
+    let folder = base.join("model");
+    std::fs::create_dir_all(folder.join("deep")).expect("a folder");
+    let bytes = vec![0u8; 108];
+    let secret = base.join("secret.bin");
+    std::fs::write(&secret, &bytes).expect("a file");
+    std::fs::write(folder.join("own.bin"), &bytes).expect("a file");
+    let read = |entries: &[(&str, &str)], folder| {
+        let graph = gru_on(&["X", "W", "V", "B"]).tensor(&external("V", &[1, 9, 3], entries));
+        Onnx::new().parse(SOURCE, &graph.model(22), folder)
+    };
+    read(&[("location", "own.bin")], Some(&*folder)).expect("inside");
+    read(&[("location", "./own.bin")], Some(&*folder)).expect("inside");
+    let absolute = secret.to_string_lossy().into_owned();
+    let own = folder.join("own.bin").to_string_lossy().into_owned();
+    for location in [
+        "../secret.bin",
+        "deep/../../secret.bin",
+        "deep/../own.bin",
+        &absolute,
+        &own,
+        "",
+        "a\0b",
+        "/dev/zero",
+    ] {
+        let error = read(&[("location", location)], Some(&*folder)).expect_err(location);
+        assert!(error.to_string().contains("is not inside the model's folder"), "{location}: {error}");
+    }
+    for (entries, word) in [
+        (&[("location", "deep")][..], "is no file"),
+        (&[("location", "none.bin")], "none.bin"),
+        (&[("offset", "0")], "without a location"),
+        (&[("location", "own.bin"), ("offset", "1")], "bytes 1 + 108 of own.bin, which has 108"),
+        (&[("location", "own.bin"), ("offset", "18446744073709551615")], "which has 108"),
+        (&[("location", "own.bin"), ("offset", "-1")], "offset = \"-1\""),
+        (&[("location", "own.bin"), ("length", "107")], "needs 108 bytes, its external data has 107"),
+        (&[("location", "own.bin"), ("length", "1e3")], "length"),
+        (&[("location", "own.bin"), ("basepath", "..")], "basepath"),
+    ] {
+        let error = read(entries, Some(&*folder)).expect_err(word);
+        assert!(error.to_string().contains(word), "{word} is not in: {error}");
+    }
+    assert!(
+        read(&[("location", "own.bin")], None)
+            .expect_err("no folder")
+            .to_string()
+            .contains("without a folder")
+    );
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::symlink;
+        symlink(&secret, folder.join("link.bin")).expect("a link");
+        symlink(&base, folder.join("out")).expect("a link");
+        symlink(folder.join("own.bin"), folder.join("near.bin")).expect("a link");
+        for location in ["link.bin", "out/secret.bin"] {
+            let error = read(&[("location", location)], Some(&*folder)).expect_err(location);
+            assert!(error.to_string().contains("is not inside the model's folder"), "{location}: {error}");
+        }
+        read(&[("location", "near.bin")], Some(&*folder)).expect("a link that stays inside");
+    }
+    // A claim far beyond the file, and data both inside and outside.
+    let huge = external("V", &[1 << 30, 1 << 20], &[("location", "own.bin")]);
+    let bytes = gru_on(&["X", "W", "V", "B"]).tensor(&huge).model(22);
+    assert!(matches!(Onnx::new().parse(SOURCE, &bytes, Some(&folder)), Err(Error::Format { .. })));
+    std::fs::remove_dir_all(&base).expect("removed");
+}
