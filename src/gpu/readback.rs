@@ -106,7 +106,7 @@ struct Mapping(Arc<Mutex<MappingState>>);
 struct Mapped<'a> {
     context: &'a Context,
     mapping: Mapping,
-    #[cfg_attr(target_arch = "wasm32", expect(dead_code, reason = "a browser's event loop waits, not we"))]
+    #[cfg_attr(target_arch = "wasm32", allow(dead_code, reason = "a browser's event loop waits, not we"))]
     submission: wgpu::SubmissionIndex,
     wait: Wait,
 }
