@@ -11,7 +11,7 @@ use naga::valid::{Capabilities, GlobalUse, ModuleInfo, ValidationFlags, Validato
 use naga::{AddressSpace, Module, Scalar, ShaderStage, StorageAccess, TypeInner};
 use wgru::kernels::matmul::{self, Sizes};
 use wgru::kernels::{Access, Kernel, Rows};
-use wgru::kernels::{Functions, StepCell, step};
+use wgru::kernels::{Functions, MOST_STORAGE_BUFFERS, StepCell, step};
 use wgru::model::{Activation, Activations, Function};
 use wgru::{Cell, Direction, Layer, Weights};
 
@@ -246,6 +246,14 @@ fn storage_arrays_hold_words_or_rows_of_them() {
             assert!(f32s == 1 || f32s == rows_of(kernel), "{kernel}: {:?} of {f32s}", variable.name);
         }
     }
+}
+
+/// What `auto` asks of a device is what the kernels bind, and no more than every WebGPU device has.
+#[test]
+fn no_kernel_binds_more_storage_buffers_than_a_device_is_asked_for() {
+    let storage = |kernel: &Kernel| kernel.bindings().iter().filter(|b| b.access.is_storage()).count() as u32;
+    assert_eq!(kernels().iter().map(storage).max(), Some(MOST_STORAGE_BUFFERS));
+    const { assert!(MOST_STORAGE_BUFFERS <= 8) };
 }
 
 #[test]

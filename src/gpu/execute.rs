@@ -103,7 +103,7 @@ impl Workspace {
         progress: &Arc<Progress>,
     ) -> Submitted {
         self.poison(context, phase);
-        progress.begin(self.dispatches(phase).count() as u64);
+        progress.begin(self.program.dispatch_count());
         let mut encoder = self.record(context, phase, progress);
         let mut bytes = self.copy(&mut encoder, 0, self.program.output_arrays());
         if fetch == Fetch::All {

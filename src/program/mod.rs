@@ -129,6 +129,16 @@ impl Program {
         })
     }
 
+    /// Dispatches of a whole run.
+    pub fn dispatch_count(&self) -> u64 {
+        let of = |op: &Op| match op {
+            Op::Once(_) => 1,
+            // An even and an odd step have the same dispatches, on each other's buffers.
+            Op::Steps { count, phases, .. } => u64::from(*count) * phases[0].len() as u64,
+        };
+        self.ops.iter().map(of).sum()
+    }
+
     /// Elements of one state array, `[D, ⌈B/R⌉, H, R]`.
     pub fn state_elements(&self) -> usize {
         self.states.first().map_or(0, |state| self.buffers[state.h[0]].elements)
