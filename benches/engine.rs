@@ -15,7 +15,7 @@ const SEQUENCES: [(&str, Cell, [usize; 4]); 5] = [
     ("gru", Cell::GRU, [16, 100, 64, 64]),
     ("gru", Cell::GRU, [256, 12, 64, 64]),
     ("gru-before", Cell::ORIGINAL_GRU, [16, 100, 64, 64]),
-    ("lstm", Cell::Lstm, [16, 100, 64, 64]),
+    ("lstm", Cell::LSTM, [16, 100, 64, 64]),
 ];
 /// Streams, I, H.
 const STEPS: [[usize; 3]; 3] = [[1, 64, 64], [64, 64, 64], [1, 256, 256]];
@@ -46,6 +46,7 @@ fn model(rng: &mut fastrand::Rng, cell: Cell, input: usize, hidden: usize) -> Mo
         w_hh: values(rng, rows * hidden, scale),
         b_ih: Some(values(rng, rows, scale)),
         b_hh: Some(values(rng, rows, scale)),
+        ..Weights::default()
     };
     let layer = Layer::new(cell, Direction::Forward, input, hidden, vec![weights]);
     Model::new(vec![layer.expect("sizes fit")]).expect("one layer")

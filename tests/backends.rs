@@ -74,7 +74,7 @@ fn random_sizes_match_the_reference() {
 fn every_activation_and_clip_matches_the_reference() {
     let mut draw = Draw::new();
     for device in devices() {
-        for cell in [Cell::GRU, Cell::ORIGINAL_GRU, Cell::Lstm, cells()[5]] {
+        for cell in [Cell::GRU, Cell::ORIGINAL_GRU, Cell::LSTM, cells()[5]] {
             for function in Function::ALL {
                 let (alpha, beta) = function.parameters();
                 let number = |takes: bool, value: f32| if takes { value } else { 0.0 };
@@ -127,7 +127,7 @@ fn activations_and_clip_are_not_ignored() {
 fn a_sequence_in_a_ragged_batch_is_as_if_alone() {
     let mut draw = Draw::new();
     for device in devices() {
-        for (cell, direction) in [(Cell::GRU, Direction::Bidirectional), (Cell::Lstm, Direction::Reverse)] {
+        for (cell, direction) in [(Cell::GRU, Direction::Bidirectional), (Cell::LSTM, Direction::Reverse)] {
             let model = draw.model_of(cell, direction, 4, 7, 2);
             let model = draw.with_readout(model, 3, ReadoutSteps::Last);
             let mut inputs = Inputs::draw(&mut draw, &model, 6, 9).ragged(&mut draw);
@@ -190,7 +190,7 @@ fn a_large_layer_matches_the_reference() {
 fn steps_times_inner_loop_beyond_65535_iterations() {
     let mut draw = Draw::new();
     for device in devices() {
-        for (cell, steps, hidden) in [(Cell::GRU, 1500, 64), (Cell::Lstm, 900, 100)] {
+        for (cell, steps, hidden) in [(Cell::GRU, 1500, 64), (Cell::LSTM, 900, 100)] {
             let model = draw.model(cell, 3, hidden, 1);
             let inputs = Inputs::draw(&mut draw, &model, 1, steps);
             let engine = device.load_with(&model, Options::default().poison(true)).unwrap();
@@ -279,7 +279,7 @@ fn a_session_gives_the_bits_of_the_sequence_run() {
 fn a_saved_state_continues_a_sequence() {
     let mut draw = Draw::new();
     for device in devices() {
-        for cell in [Cell::GRU, Cell::Lstm] {
+        for cell in [Cell::GRU, Cell::LSTM] {
             let model = draw.model(cell, 5, 9, 2);
             let (batch, x) = (3, draw.values(3 * 5, 1.0));
             let engine = device.load(&model).unwrap();
@@ -307,7 +307,7 @@ fn a_saved_state_continues_a_sequence() {
 fn dirty_buffers_do_not_show() {
     let mut draw = Draw::new();
     for device in devices() {
-        for cell in [Cell::GRU, Cell::ORIGINAL_GRU, Cell::Lstm] {
+        for cell in [Cell::GRU, Cell::ORIGINAL_GRU, Cell::LSTM] {
             let model = draw.model(cell, 6, 30, 2);
             let engine = device.load(&model).unwrap();
             let mut output = engine.output(Dims::new(5, 8).unwrap()).unwrap();
@@ -355,8 +355,8 @@ fn saturated_gates_reach_their_limits() {
                 let weights = wgru::Weights {
                     w_ih: (0..rows).map(|row| if row % 2 == 0 { 1.0 } else { -1.0 }).collect(),
                     w_hh: vec![0.25; rows * hidden],
-                    b_ih: None,
                     b_hh: Some(vec![0.1; rows]),
+                    ..wgru::Weights::default()
                 };
                 let layer = wgru::Layer::new(cell, Direction::Forward, 1, hidden, vec![weights]);
                 let model = wgru::Model::new(vec![layer.unwrap()]).unwrap();
@@ -371,7 +371,7 @@ fn saturated_gates_reach_their_limits() {
                         assert!(error < 1e-6, "{}, {model}: {got} is not {truth}", device.info());
                     }
                     let exact = |v: &f32| [-1.0, 0.0, 1.0].contains(v);
-                    if cell != Cell::Lstm {
+                    if cell != Cell::LSTM {
                         assert!(output.y.iter().all(exact), "{}, {model}: {:?}", device.info(), output.y);
                     }
                 }

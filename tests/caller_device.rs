@@ -107,7 +107,7 @@ fn a_shape_compiles_its_pipelines_once() {
 fn engines_on_one_device_run_from_two_threads_at_once() {
     let mut draw = Draw::new();
     for device in callers_devices() {
-        let cases: Vec<_> = [Cell::GRU, Cell::Lstm]
+        let cases: Vec<_> = [Cell::GRU, Cell::LSTM]
             .into_iter()
             .map(|cell| {
                 let model = draw.model(cell, 9, 33, 2);

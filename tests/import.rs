@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use safetensors::tensor::{Dtype, TensorView, serialize};
-use wgru::model::RnnActivation;
+use wgru::model::{Activation, Activations};
 use wgru::{Batch, Cell, Device, Direction, Error, Imported, Model, PyTorch, ReadoutSteps};
 
 /// One tensor of a file.
@@ -107,8 +107,7 @@ fn shape(name: &str, expected: &[usize], got: &[usize]) -> Error {
 
 #[test]
 fn cells_are_told_by_their_rows() {
-    let tanh = Cell::Rnn { activation: RnnActivation::Tanh };
-    for (gates, cell) in [(1, tanh), (3, Cell::GRU), (4, Cell::Lstm)] {
+    for (gates, cell) in [(1, Cell::Rnn), (3, Cell::GRU), (4, Cell::LSTM)] {
         let Imported { model, report } = File::stack(gates, 2).read().expect("a whole file");
         assert_eq!(model.cell(), cell, "{gates} gates");
         assert_eq!([model.input(), model.hidden(), model.layers().len()], [2, 3, 2], "{gates} gates");
@@ -128,10 +127,13 @@ fn a_cell_that_is_told_is_held_against_the_rows() {
         assert_eq!(imported.model.cell(), cell);
         assert_eq!(imported.report.decisions, [format!("cell {cell}: as told")]);
     }
-    let relu = Cell::Rnn { activation: RnnActivation::Relu };
-    let imported = File::stack(1, 1).read_with(&PyTorch::new().cell(relu)).expect("one gate");
-    assert_eq!(imported.model.cell(), relu);
-    let error = File::stack(3, 1).refused_with(&PyTorch::new().cell(Cell::Lstm));
+    let relu = PyTorch::new().nonlinearity(Activation::RELU);
+    let imported = File::stack(1, 1).read_with(&relu).expect("one gate");
+    let expected = Activations { gate: Activation::RELU, ..Activations::of(Cell::Rnn) };
+    assert_eq!(imported.model.layers()[0].activations(), [expected]);
+    let error = File::stack(3, 1).refused_with(&relu);
+    assert!(error.to_string().contains("nonlinearity"), "{error}");
+    let error = File::stack(3, 1).refused_with(&PyTorch::new().cell(Cell::LSTM));
     assert_eq!(error, shape("weight_hh_l0 for LSTM", &[12, 3], &[9, 3]));
 }
 
@@ -281,7 +283,7 @@ fn a_projection_is_not_supported_and_named() {
     // nn.LSTM(2, 6, proj_size=3), as PyTorch saves it.
     let mut file = File::default();
     file.layer("", "l0", 24, 2, 3).f32("weight_hr_l0", &[3, 6]);
-    for how in [PyTorch::new(), PyTorch::new().cell(Cell::Lstm)] {
+    for how in [PyTorch::new(), PyTorch::new().cell(Cell::LSTM)] {
         let error = file.refused_with(&how);
         assert!(matches!(&error, Error::Unsupported { what } if what.contains("weight_hr_l0")), "{error}");
     }

@@ -12,7 +12,7 @@ mod published;
 
 use file::{Graph, Layer, Message, Node, claim, floats, ints, ramp};
 use wgru::import::{Onnx, OnnxInput};
-use wgru::model::{Reset, RnnActivation, Update};
+use wgru::model::{Activation, Reset, Update};
 use wgru::{Cell, Direction, Error};
 
 const DIRECTIONS: [Direction; 3] = [Direction::Forward, Direction::Reverse, Direction::Bidirectional];
@@ -123,7 +123,7 @@ fn activations_that_are_the_operators_own_are_read_in_any_case() {
     for names in [&["Relu"][..], &["relu", "RELU"]] {
         let layer = Layer::new("RNN", Direction::Forward, 2, 3);
         let model = layer.graph_of(&layer.node().texts("activations", names)).read().expect("relu").model;
-        assert_eq!(model.cell(), Cell::Rnn { activation: RnnActivation::Relu });
+        assert_eq!(model.layers()[0].activations()[0].gate, Activation::RELU);
     }
 }
 
@@ -136,14 +136,13 @@ fn what_is_not_honoured_is_refused_by_name() {
     let cases = [
         (&gru, gru.node().texts("activations", &["Sigmoid", "Gelu"]), &["activations", "Gelu"][..]),
         (&both, both.node().texts("activations", &["Tanh", "Sine"]), &["activations", "Sine"]),
-        (&lstm, lstm.node().int("input_forget", 1), &["input_forget", "1"]),
         (&gru, gru.node().int("input_forget", 0), &["input_forget"]),
         (&lstm, lstm.node().int("linear_before_reset", 1), &["linear_before_reset"]),
         (&rnn, rnn.node().int("linear_before_reset", 0), &["linear_before_reset"]),
         (&gru, gru.node().int("output_sequence", 1), &["output_sequence"]),
         (&gru, gru.node().int("layout", 2), &["layout", "2"]),
         (&gru, gru.node().text("direction", "backward"), &["direction", "backward"]),
-        (&lstm, lstm.node_on(&["X", "W", "R", "B", "", "", "", "peep"]), &["P (peepholes)", "peep"]),
+        (&lstm, lstm.node_on(&["X", "W", "R", "B", "", "", "", "peep"]), &["P of", "peep"]),
         (&gru, gru.node_on(&["X", "W", "R", "B", "", "", "W"]), &["input 6"]),
         (&gru, gru.node().attribute("clip", 1, |a| a.float(2, 1.0).bytes(21, "c")), &["clip", "function"]),
     ];

@@ -4,7 +4,7 @@
 //! Element i of tensor k is `((7919 i + 104729 k) mod 1024) / 512 − 1`, which f32 and f64 hold exactly, so
 //! both sides start from the same numbers. The scripts stand beside the constants they print.
 
-use wgru::model::{Reset, RnnActivation, Update};
+use wgru::model::{Activation, Activations, Reset, Update};
 use wgru::reference::{self, Tolerance, compare};
 use wgru::{Batch, Cell, Device, Direction, Layer, Model, Output, Weights};
 
@@ -103,15 +103,12 @@ fn stack_of(cell: Cell, direction: Direction, input: usize, hidden: usize, layer
             w_hh: v(4 * k + 1, rows * hidden),
             b_ih: Some(v(4 * k + 2, rows)),
             b_hh: Some(v(4 * k + 3, rows)),
+            ..Weights::default()
         };
         let weights = (index * dirs..(index + 1) * dirs).map(weights).collect();
         Layer::new(cell, direction, input, hidden, weights).expect("sizes fit")
     };
     Model::new((0..layers).map(layer).collect()).expect("layers fit")
-}
-
-fn rnn(activation: RnnActivation) -> Cell {
-    Cell::Rnn { activation }
 }
 
 #[test]
@@ -122,21 +119,24 @@ fn gru_as_pytorch_has_it() {
 
 #[test]
 fn lstm_as_pytorch_has_it() {
-    Case::of(stack(Cell::Lstm, 3, 2, 1), 2, 4).agrees_with(LSTM);
-    Case::of(stack(Cell::Lstm, 4, 3, 2), 2, 2).agrees_with(LSTM_OF_TWO_LAYERS);
+    Case::of(stack(Cell::LSTM, 3, 2, 1), 2, 4).agrees_with(LSTM);
+    Case::of(stack(Cell::LSTM, 4, 3, 2), 2, 2).agrees_with(LSTM_OF_TWO_LAYERS);
 }
 
 #[test]
 fn plain_rnns_as_pytorch_has_them() {
-    Case::of(stack(rnn(RnnActivation::Tanh), 2, 3, 1), 2, 4).agrees_with(RNN_TANH);
-    Case::of(stack(rnn(RnnActivation::Relu), 3, 2, 1), 3, 3).agrees_with(RNN_RELU);
+    Case::of(stack(Cell::Rnn, 2, 3, 1), 2, 4).agrees_with(RNN_TANH);
+    let relu = Activations { gate: Activation::RELU, ..Activations::of(Cell::Rnn) };
+    let layer =
+        stack(Cell::Rnn, 3, 2, 1).layers()[0].clone().with_activations(vec![relu]).expect("one direction");
+    Case::of(Model::new(vec![layer]).expect("one layer"), 3, 3).agrees_with(RNN_RELU);
 }
 
 #[test]
 fn stacks_that_run_both_ways_as_pytorch_has_them() {
     let both = Direction::Bidirectional;
     Case::of(stack_of(Cell::GRU, both, 2, 3, 2), 2, 3).agrees_with(GRU_BOTH_WAYS);
-    Case::of(stack_of(Cell::Lstm, both, 3, 2, 2), 2, 3).agrees_with(LSTM_BOTH_WAYS);
+    Case::of(stack_of(Cell::LSTM, both, 3, 2, 2), 2, 3).agrees_with(LSTM_BOTH_WAYS);
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn update_takes_is_update_keeps_with_negated_z_rows() {
         let takes = Cell::Gru { reset, update: Update::Takes };
         let converted = keeps.layers().iter().map(|layer| {
             let mut weights = layer.weights()[0].clone();
-            let Weights { w_ih, w_hh, b_ih, b_hh } = &mut weights;
+            let Weights { w_ih, w_hh, b_ih, b_hh, .. } = &mut weights;
             let biases = [b_ih, b_hh].map(|b| (b.as_deref_mut().unwrap_or_default(), 1));
             let matrices = [(&mut w_ih[..], layer.input()), (&mut w_hh[..], hidden)];
             for (values, columns) in matrices.into_iter().chain(biases) {
@@ -201,12 +201,12 @@ fn update_takes_is_update_keeps_with_negated_z_rows() {
 
 #[test]
 fn absent_biases_and_states_are_zeros() {
-    for cell in [Cell::GRU, Cell::ORIGINAL_GRU, Cell::Lstm, rnn(RnnActivation::Tanh)] {
+    for cell in [Cell::GRU, Cell::ORIGINAL_GRU, Cell::LSTM, Cell::Rnn] {
         let (input, hidden) = (2, 3);
         let rows = cell.gates() * hidden;
         let model = |bias: Option<Vec<f32>>| {
             let (w_ih, w_hh) = (v(0, rows * input), v(1, rows * hidden));
-            let weights = Weights { w_ih, w_hh, b_ih: bias.clone(), b_hh: bias };
+            let weights = Weights { w_ih, w_hh, b_ih: bias.clone(), b_hh: bias, ..Weights::default() };
             let layer = Layer::new(cell, Direction::Forward, input, hidden, vec![weights]);
             Model::new(vec![layer.expect("sizes fit")]).expect("one layer")
         };

@@ -4,7 +4,7 @@
 mod common;
 
 use common::{Draw, Inputs, adapters, assert_close, devices};
-use wgru::model::{Reset, RnnActivation, Update};
+use wgru::model::{Forget, Reset, Update};
 use wgru::plan::{Caps, plan};
 use wgru::program::{check, lower};
 use wgru::{
@@ -33,6 +33,7 @@ fn weights(cell: Cell, input: usize, hidden: usize) -> Weights {
         w_hh: vec![-0.25; rows * hidden],
         b_ih: Some(vec![0.5; rows]),
         b_hh: Some(vec![0.125; rows]),
+        ..Weights::default()
     }
 }
 
@@ -79,7 +80,7 @@ fn products_that_overflow() {
     for (input, hidden) in
         [(usize::MAX / 2, 3), (1, usize::MAX), (usize::MAX, usize::MAX), (1, usize::MAX / 2)]
     {
-        let nothing = Weights { w_ih: vec![], w_hh: vec![], b_ih: None, b_hh: None };
+        let nothing = Weights { w_ih: vec![], w_hh: vec![], ..Weights::default() };
         let result = Layer::new(Cell::GRU, Direction::Forward, input, hidden, vec![nothing]);
         assert!(matches!(result, Err(Error::Overflow { .. })), "I {input}, H {hidden}: {result:?}");
         let result = Layer::original_gru(input, hidden, &[], &[], &[]);
@@ -149,9 +150,10 @@ fn stacks_that_contradict_themselves() {
     let error = refused(Model::new(vec![]), "L (layers)");
     assert!(matches!(error, Error::Zero { .. }), "{error}");
     let takes = Cell::Gru { reset: Reset::After, update: Update::Takes };
-    let tanh = Cell::Rnn { activation: RnnActivation::Tanh };
-    let relu = Cell::Rnn { activation: RnnActivation::Relu };
-    for (a, b) in [(Cell::GRU, Cell::Lstm), (Cell::GRU, takes), (Cell::ORIGINAL_GRU, takes), (tanh, relu)] {
+    let coupled = Cell::Lstm { forget: Forget::Coupled };
+    for (a, b) in
+        [(Cell::GRU, Cell::LSTM), (Cell::GRU, takes), (Cell::ORIGINAL_GRU, takes), (Cell::LSTM, coupled)]
+    {
         let error = refused(Model::new(vec![layer(a, 2, 3), layer(b, 3, 3)]), "cell of layer 1");
         assert!(error.to_string().contains(&b.to_string()), "{error}");
     }
@@ -212,7 +214,7 @@ fn batches_that_do_not_fit_the_model() {
     let (batch, steps, input, hidden) = (2, 3, 4, 5);
     let zeros = [0.0; 64];
     for device in all_devices() {
-        for cell in [Cell::GRU, Cell::Lstm] {
+        for cell in [Cell::GRU, Cell::LSTM] {
             let info = device.info();
             let engine = device.load(&model(cell, input, hidden)).unwrap();
             let good = Batch::new(&zeros[..24], [batch, steps, input]).unwrap();
@@ -249,7 +251,7 @@ fn outputs_of_another_shape_are_left_as_they_were() {
     let batch = Batch::new(&x, [2, 3, 4]).unwrap();
     for device in all_devices() {
         let readout = Readout::new(5, 2, ReadoutSteps::Last, vec![0.5; 10], None).unwrap();
-        let with_readout = model(Cell::Lstm, 4, 5).with_readout(readout).unwrap();
+        let with_readout = model(Cell::LSTM, 4, 5).with_readout(readout).unwrap();
         let engine = device.load(&with_readout).unwrap();
         let good = engine.output(batch.dims()).unwrap();
         let mut bad: Vec<(&str, Output)> = vec![
@@ -332,7 +334,7 @@ fn a_device_without_threads_gets_no_plan() {
 #[test]
 fn session_steps_and_states_that_do_not_fit() {
     for device in all_devices() {
-        for cell in [Cell::GRU, Cell::Lstm] {
+        for cell in [Cell::GRU, Cell::LSTM] {
             let info = device.info();
             let engine = device.load(&model(cell, 3, 4)).unwrap();
             let mut session = engine.session(2).unwrap();
@@ -432,7 +434,7 @@ fn what_exceeds_the_device_is_refused_with_both_numbers() {
     too_large(&gru, 10, &one(&|c| c.max_workgroup_bytes = 1023), 1024, 1023, "bytes of workgroup memory");
     // The projection, 24 columns by 32 threads: one block of 64, 1 + 64/32 + 16 + 3 iterations.
     too_large(&gru, 1, &one(&|c| c.max_iterations = Some(10)), 25, 10, "loop iterations of a thread");
-    too_large(&model(Cell::Lstm, 4, 8), 10, &one(&|c| c.max_storage_buffers = 4), 5, 4, "storage buffers");
+    too_large(&model(Cell::LSTM, 4, 8), 10, &one(&|c| c.max_storage_buffers = 4), 5, 4, "storage buffers");
 
     // Fewer threads are no reason to refuse.
     planned(&gru, 10, 5, &one(&|c| c.max_threads = 1)).unwrap();

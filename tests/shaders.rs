@@ -44,9 +44,9 @@ fn kernels() -> Vec<Kernel> {
 }
 
 fn functions(gate: Activation, candidate: Activation, clip: Option<f32>) -> Functions {
-    let weights = Weights { w_ih: vec![1.0; 4], w_hh: vec![1.0; 4], b_ih: None, b_hh: None };
+    let weights = Weights { w_ih: vec![1.0; 4], w_hh: vec![1.0; 4], ..Weights::default() };
     let activations = Activations { gate, candidate, output: candidate };
-    let layer = Layer::new(Cell::Lstm, Direction::Bidirectional, 1, 1, vec![weights; 2]).unwrap();
+    let layer = Layer::new(Cell::LSTM, Direction::Bidirectional, 1, 1, vec![weights; 2]).unwrap();
     let layer = layer.with_activations(vec![activations; 2]).unwrap();
     Functions::of(&clip.map_or(layer.clone(), |clip| layer.with_clip(clip).unwrap()))
 }

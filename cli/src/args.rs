@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use wgru::model::{Reset, RnnActivation, Update};
+use wgru::model::{Activation, Reset, Update};
 use wgru::{Cell, ReadoutSteps};
 
 /// Recurrent networks (GRU, LSTM, RNN) on every GPU of the machine, and on the CPU
@@ -186,10 +186,14 @@ impl ModelArgs {
             Some(cell) if of_a_gru => {
                 return Err(format!("--reset and --update are of a GRU, --cell is {cell:?}"));
             }
-            Some(CellArg::Lstm) => Cell::Lstm,
-            Some(CellArg::Rnn) => Cell::Rnn { activation: RnnActivation::Tanh },
-            Some(CellArg::RnnRelu) => Cell::Rnn { activation: RnnActivation::Relu },
+            Some(CellArg::Lstm) => Cell::LSTM,
+            Some(CellArg::Rnn | CellArg::RnnRelu) => Cell::Rnn,
         }))
+    }
+
+    /// The nonlinearity of a plain RNN, where one was asked for.
+    pub fn nonlinearity(&self) -> Option<Activation> {
+        matches!(self.cell, Some(CellArg::RnnRelu)).then_some(Activation::RELU)
     }
 }
 

@@ -70,6 +70,9 @@ pub fn read_model(path: &Path, args: &ModelArgs) -> Outcome<Imported> {
     if let Some(cell) = args.cell().map_err(Failure::Error)? {
         importer = importer.cell(cell);
     }
+    if let Some(nonlinearity) = args.nonlinearity() {
+        importer = importer.nonlinearity(nonlinearity);
+    }
     if let Some(prefix) = &args.prefix {
         importer = importer.prefix(prefix);
     }
@@ -133,12 +136,12 @@ fn describe(path: &Path, imported: &Imported) -> String {
 }
 
 fn outputs(model: &Model, batch: &Batch<'_>, work: &Work) -> Outcome<Vec<(&'static str, Array)>> {
-    let shapes = OutputShape::new(model, batch.dims())?;
+    let shapes = OutputShape::new(model, batch.form())?;
     let output = &work.output;
     let array = |shape: &[usize], data: &[f32]| Array { shape: shape.to_vec(), data: data.to_vec() };
-    let mut arrays = vec![("y", array(&shapes.y, &output.y)), ("h_n", array(&shapes.state, &output.h_n))];
-    if let Some(c_n) = &output.c_n {
-        arrays.push(("c_n", array(&shapes.state, c_n)));
+    let mut arrays = vec![("y", array(&shapes.y, &output.y)), ("h_n", array(&shapes.h, &output.h_n))];
+    if let (Some(c_n), Some(shape)) = (&output.c_n, &shapes.c) {
+        arrays.push(("c_n", array(shape, c_n)));
     }
     if let (Some(out), Some(shape)) = (&output.out, &shapes.out) {
         arrays.push(("out", array(shape, out)));

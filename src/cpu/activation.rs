@@ -1,10 +1,81 @@
 //! The activations, in the form the shaders have them (`shaders/shared/activation.wgsl`): clamped arguments,
 //! exact limits.
 
-use crate::model::{Activation, Function};
+use crate::model::{Activation, Activations, Function, Layer};
+
+/// The activations of a layer, each on its clipped input.
+pub(super) trait Functions {
+    /// f: a GRU's r and z, an LSTM's i, f and o.
+    fn gate(&self, x: f32) -> f32;
+    /// g: a GRU's n, an LSTM's g.
+    fn candidate(&self, x: f32) -> f32;
+    /// h: an LSTM's, on c'.
+    fn output(&self, c: f32) -> f32;
+    /// An RNN's only one.
+    fn rnn(&self, x: f32) -> f32;
+}
+
+/// What every cell has by definition; code of its own, so that the common case asks nothing per element.
+pub(super) struct Standard;
+
+impl Functions for Standard {
+    fn gate(&self, x: f32) -> f32 {
+        sigmoid(x)
+    }
+
+    fn candidate(&self, x: f32) -> f32 {
+        tanh(x)
+    }
+
+    fn output(&self, c: f32) -> f32 {
+        tanh(c)
+    }
+
+    fn rnn(&self, x: f32) -> f32 {
+        tanh(x)
+    }
+}
+
+/// Any activations and any clip.
+#[derive(Debug)]
+pub(super) struct General {
+    activations: Activations,
+    clip: Option<f32>,
+}
+
+impl General {
+    /// Those of a direction of `layer`; none where they are [`Standard`].
+    pub(super) fn of(layer: &Layer, direction: usize) -> Option<Self> {
+        let (activations, clip) = (layer.activations()[direction], layer.clip());
+        let standard = activations == Activations::of(layer.cell()) && clip.is_none();
+        (!standard).then_some(Self { activations, clip })
+    }
+
+    fn clipped(&self, x: f32) -> f32 {
+        self.clip.map_or(x, |clip| x.clamp(-clip, clip))
+    }
+}
+
+impl Functions for General {
+    fn gate(&self, x: f32) -> f32 {
+        apply(self.activations.gate, self.clipped(x))
+    }
+
+    fn candidate(&self, x: f32) -> f32 {
+        apply(self.activations.candidate, self.clipped(x))
+    }
+
+    fn output(&self, c: f32) -> f32 {
+        apply(self.activations.output, self.clipped(c))
+    }
+
+    fn rnn(&self, x: f32) -> f32 {
+        self.gate(x)
+    }
+}
 
 /// `activation` of x.
-pub(super) fn apply(activation: Activation, x: f32) -> f32 {
+fn apply(activation: Activation, x: f32) -> f32 {
     let (alpha, beta) = (activation.alpha(), activation.beta());
     match activation.function() {
         Function::Sigmoid => sigmoid(x),

@@ -1,7 +1,8 @@
 //! One direction of a layer on the CPU, row after row: both products into one array of gates, then the gates.
 
-use super::activation::apply;
-use crate::model::{Activations, Cell, Reset, Update, has_enclosed_bias};
+use super::activation::{Functions, General, Standard};
+use crate::io::{Fill, Strides};
+use crate::model::{Cell, Forget, Reset, Update, has_enclosed_bias};
 use crate::progress::Progress;
 
 /// One direction's constants, as [`crate::model::pack`] gives them.
@@ -10,22 +11,28 @@ pub(super) struct Packed {
     pub(super) cell: Cell,
     pub(super) input: usize,
     pub(super) hidden: usize,
+    /// P, features of h.
+    pub(super) state: usize,
     /// Whether it walks from the last step to the first.
     pub(super) reverse: bool,
-    /// Its first column in y.
-    pub(super) column: usize,
-    /// D·H, columns of y.
-    pub(super) output: usize,
-    pub(super) activations: Activations,
-    pub(super) clip: Option<f32>,
+    /// Its place among the layer's directions.
+    pub(super) direction: usize,
+    /// The activations and their clip, where they are not the cell's own.
+    pub(super) functions: Option<General>,
+    /// What the new state is clamped to; infinity for not at all.
+    pub(super) state_clip: f32,
     /// `[I, G·H]`.
     pub(super) w_ih: Vec<f32>,
-    /// `[H, G·H]`.
+    /// `[P, G·H]`.
     pub(super) w_hh: Vec<f32>,
     /// `[G·H]`.
     pub(super) bias: Vec<f32>,
     /// `[H]`, or empty.
     pub(super) b_hn: Vec<f32>,
+    /// `[3·H]`, or empty.
+    pub(super) peepholes: Vec<f32>,
+    /// `[H, P]`, or empty.
+    pub(super) w_hr: Vec<f32>,
 }
 
 /// Arrays of one row.
@@ -35,42 +42,72 @@ pub(super) struct RowScratch {
     from_x: Vec<f32>,
     /// `[G·H]`, from h.
     from_h: Vec<f32>,
-    /// `[H]`, r ⊙ h.
-    reset_h: Vec<f32>,
+    /// `[H]`: r ⊙ h of a GRU, h before the projection of an LSTM.
+    units: Vec<f32>,
+}
+
+/// A sequence array and where its elements lie.
+#[derive(Clone, Copy)]
+pub(super) struct Input<'a> {
+    pub(super) data: &'a [f32],
+    pub(super) strides: Strides,
+    pub(super) steps: usize,
+    pub(super) lengths: Option<&'a [u32]>,
+}
+
+impl Input<'_> {
+    /// Steps of sequence `b`.
+    pub(super) fn length(&self, b: usize) -> usize {
+        self.lengths.map_or(self.steps, |lengths| lengths[b] as usize)
+    }
 }
 
 impl Packed {
-    /// `x`: `[B, T, I]`; `h`, `c`: `[B, H]`, updated; `y`: `[B, T, D·H]`, of which this fills its own columns. c is
-    /// empty where the cell has none.
+    /// Runs every sequence of `x`. `h`: `[B, P]`, `c`: `[B, H]`, updated; `y`: of which this fills its own
+    /// direction. c is empty where the cell has none.
     pub(super) fn run(
         &self,
-        (x, steps, lengths): (&[f32], usize, Option<&[u32]>),
+        x: Input<'_>,
         (h, c): (&mut [f32], &mut [f32]),
         scratch: &mut RowScratch,
-        y: &mut [f32],
+        (y, strides, fill): (&mut [f32], Strides, Fill),
         progress: &Progress,
     ) {
         scratch.from_x.resize(self.bias.len(), 0.0);
         scratch.from_h.resize(self.bias.len(), 0.0);
-        scratch.reset_h.resize(self.hidden, 0.0);
+        scratch.units.resize(self.hidden, 0.0);
         let mut c_rows = c.chunks_exact_mut(self.hidden);
-        for (b, h) in h.chunks_exact_mut(self.hidden).enumerate() {
+        for (b, h) in h.chunks_exact_mut(self.state).enumerate() {
             let c = c_rows.next().unwrap_or_default();
-            let length = lengths.map_or(steps, |lengths| lengths[b] as usize);
-            for time in length..steps {
-                y[(b * steps + time) * self.output + self.column..][..self.hidden].fill(0.0);
-            }
+            let length = x.length(b);
+            let y_at = |time: usize| b * strides.row + time * strides.step + self.direction * strides.dir;
             for step in 0..length {
-                let row = b * steps + if self.reverse { length - 1 - step } else { step };
-                self.step(&x[row * self.input..][..self.input], h, c, scratch);
-                y[row * self.output + self.column..][..self.hidden].copy_from_slice(h);
+                let time = if self.reverse { length - 1 - step } else { step };
+                let x = &x.data[b * x.strides.row + time * x.strides.step..][..self.input];
+                match &self.functions {
+                    None => self.step(&Standard, x, h, c, scratch),
+                    Some(general) => self.step(general, x, h, c, scratch),
+                }
+                y[y_at(time)..][..self.state].copy_from_slice(h);
+            }
+            let repeats = fill == Fill::Last && !self.reverse && length > 0;
+            for time in length..x.steps {
+                let y = &mut y[y_at(time)..][..self.state];
+                if repeats { y.copy_from_slice(h) } else { y.fill(0.0) }
             }
             progress.end(1);
         }
     }
 
-    fn step(&self, x: &[f32], h: &mut [f32], c: &mut [f32], scratch: &mut RowScratch) {
-        let RowScratch { from_x, from_h, reset_h } = scratch;
+    fn step(
+        &self,
+        functions: &impl Functions,
+        x: &[f32],
+        h: &mut [f32],
+        c: &mut [f32],
+        scratch: &mut RowScratch,
+    ) {
+        let RowScratch { from_x, from_h, units } = scratch;
         from_x.copy_from_slice(&self.bias);
         accumulate(&self.w_ih, x, from_x);
         from_h.fill(0.0);
@@ -80,58 +117,81 @@ impl Packed {
         match self.cell {
             Cell::Gru { reset: Reset::After, update } => {
                 accumulate(&self.w_hh, h, from_h);
-                self.gru_after(update, from_x, from_h, h);
+                self.gru_after(functions, update, from_x, from_h, h);
             }
             Cell::Gru { reset: Reset::Before, update } => {
-                self.gru_before(update, from_x, from_h, reset_h, h);
+                self.gru_before(functions, update, from_x, from_h, units, h);
             }
-            Cell::Lstm => {
+            Cell::Lstm { forget } => {
                 accumulate(&self.w_hh, h, from_h);
-                self.lstm(from_x, from_h, h, c);
+                if self.w_hr.is_empty() {
+                    self.lstm(functions, forget, from_x, from_h, h, c);
+                } else {
+                    self.lstm(functions, forget, from_x, from_h, units, c);
+                    h.fill(0.0);
+                    accumulate(&self.w_hr, units, h);
+                }
             }
-            Cell::Rnn { .. } => {
+            Cell::Rnn => {
                 accumulate(&self.w_hh, h, from_h);
                 for ((h, x), r) in h.iter_mut().zip(&*from_x).zip(&*from_h) {
-                    *h = self.gate(x + r);
+                    *h = self.clamped(functions.rnn(x + r));
                 }
             }
         }
     }
 
-    fn gate(&self, x: f32) -> f32 {
-        apply(self.activations.gate, self.clipped(x))
+    /// The new state within its clip; NaN stays NaN.
+    fn clamped(&self, state: f32) -> f32 {
+        state.clamp(-self.state_clip, self.state_clip)
     }
 
-    fn candidate(&self, x: f32) -> f32 {
-        apply(self.activations.candidate, self.clipped(x))
-    }
-
-    fn clipped(&self, x: f32) -> f32 {
-        self.clip.map_or(x, |clip| x.clamp(-clip, clip))
-    }
-
-    fn gru_after(&self, update: Update, from_x: &[f32], from_h: &[f32], h: &mut [f32]) {
+    fn gru_after(
+        &self,
+        functions: &impl Functions,
+        update: Update,
+        from_x: &[f32],
+        from_h: &[f32],
+        h: &mut [f32],
+    ) {
         let hidden = h.len();
         for (unit, h) in h.iter_mut().enumerate() {
-            let r = self.gate(from_x[unit] + from_h[unit]);
-            let z = self.gate(from_x[hidden + unit] + from_h[hidden + unit]);
-            let n = self.candidate(from_x[2 * hidden + unit] + r * from_h[2 * hidden + unit]);
-            *h = blend(update, z, *h, n);
+            let r = functions.gate(from_x[unit] + from_h[unit]);
+            let z = functions.gate(from_x[hidden + unit] + from_h[hidden + unit]);
+            let n = functions.candidate(from_x[2 * hidden + unit] + r * from_h[2 * hidden + unit]);
+            *h = self.clamped(blend(update, z, *h, n));
         }
     }
 
-    fn lstm(&self, from_x: &[f32], from_h: &[f32], h: &mut [f32], c: &mut [f32]) {
-        let hidden = h.len();
+    /// `h`: `[H]`, before any projection.
+    fn lstm(
+        &self,
+        functions: &impl Functions,
+        forget: Forget,
+        from_x: &[f32],
+        from_h: &[f32],
+        h: &mut [f32],
+        c: &mut [f32],
+    ) {
+        let hidden = c.len();
+        let peepholes = self.peepholes.get(..3 * hidden);
         for (unit, (h, c)) in h.iter_mut().zip(c).enumerate() {
             let pre = |gate: usize| from_x[gate * hidden + unit] + from_h[gate * hidden + unit];
-            *c = self.gate(pre(1)) * *c + self.gate(pre(0)) * self.candidate(pre(2));
-            *h = self.gate(pre(3)) * apply(self.activations.output, self.clipped(*c));
+            let peep = |place: usize, c: f32| peepholes.map_or(0.0, |p| p[place * hidden + unit] * c);
+            let i = functions.gate(pre(0) + peep(0, *c));
+            let f = match forget {
+                Forget::Own => functions.gate(pre(1) + peep(1, *c)),
+                Forget::Coupled => 1.0 - i,
+            };
+            *c = self.clamped(f * *c + i * functions.candidate(pre(2)));
+            *h = functions.gate(pre(3) + peep(2, *c)) * functions.output(*c);
         }
     }
 
     /// The gates' columns first, then r ⊙ h through the candidate's columns.
     fn gru_before(
         &self,
+        functions: &impl Functions,
         update: Update,
         from_x: &[f32],
         from_h: &mut [f32],
@@ -142,13 +202,13 @@ impl Packed {
         let (gates, candidate) = from_h.split_at_mut(2 * hidden);
         accumulate_columns(&self.w_hh, 3 * hidden, 0, h, gates);
         for ((rh, h), (x, r)) in reset_h.iter_mut().zip(&*h).zip(from_x.iter().zip(&*gates)) {
-            *rh = self.gate(x + r) * h;
+            *rh = functions.gate(x + r) * h;
         }
         accumulate_columns(&self.w_hh, 3 * hidden, 2 * hidden, reset_h, candidate);
         for unit in 0..hidden {
-            let z = self.gate(from_x[hidden + unit] + gates[hidden + unit]);
-            let n = self.candidate(from_x[2 * hidden + unit] + candidate[unit]);
-            h[unit] = blend(update, z, h[unit], n);
+            let z = functions.gate(from_x[hidden + unit] + gates[hidden + unit]);
+            let n = functions.candidate(from_x[2 * hidden + unit] + candidate[unit]);
+            h[unit] = self.clamped(blend(update, z, h[unit], n));
         }
     }
 }

@@ -6,8 +6,10 @@
 mod activation;
 mod cells;
 
-use crate::dims::Dims;
-use crate::model::{Constant, Layer, Model, ReadoutSteps, has_enclosed_bias, pack};
+use activation::General;
+
+use crate::io::{Form, Layout, Strides};
+use crate::model::{Constant, Layer, Model, ReadoutSteps, constants, pack};
 use crate::progress::Progress;
 
 /// A model's constants, packed for the CPU.
@@ -36,13 +38,13 @@ pub struct Scratch {
 /// The arrays a run advances and fills.
 #[derive(Debug)]
 pub struct Targets<'a> {
-    /// `[L·D, B, H]`, from initial to final.
+    /// `[L·D, B, P]`, from initial to final.
     pub h: &'a mut [f32],
     /// `[L·D, B, H]`, from initial to final; empty where the cell has none.
     pub c: &'a mut [f32],
-    /// `[B, T, D·H]`.
+    /// In the order that the form says.
     pub y: &'a mut [f32],
-    /// `[B, T, O]` or `[B, O]`; empty where there is no readout.
+    /// `[B, O]`, or every step in the order that the form says; empty where there is no readout.
     pub out: &'a mut [f32],
 }
 
@@ -58,11 +60,11 @@ impl Network {
         Self { layers: layers.map(|(index, layer)| directions(model, index, layer)).collect(), readout }
     }
 
-    /// Advances the states by T steps, or as many as `lengths` `[B]` says. `x`: `[B, T, I]`.
+    /// Advances the states by T steps, or as many as `lengths` `[B]` says. `x` lies as `form` says.
     pub fn run(
         &self,
         x: &[f32],
-        dims: Dims,
+        form: Form,
         lengths: Option<&[u32]>,
         scratch: &mut Scratch,
         to: Targets<'_>,
@@ -71,28 +73,37 @@ impl Network {
         let Targets { h, c, y, out } = to;
         let Scratch { row, between } = scratch;
         let [mut from, mut next] = std::mem::take(between);
+        let dims = form.dims;
         let last = self.layers.len() - 1;
         let directions = self.layers[0].len();
-        let size = dims.batch * self.layers[0][0].hidden;
-        progress.begin((self.layers.len() * directions * dims.batch) as u64);
+        let states = self.layers.len() * directions;
+        let (h_len, c_len) = (h.len() / states, c.len() / states);
+        let state = self.layers[0][0].state;
+        let output = directions * state;
+        progress.begin((states * dims.batch) as u64);
+        let mut input = Strides::of(form.x, dims, 1, self.layers[0][0].input);
         for (index, layer) in self.layers.iter().enumerate() {
             if index < last {
-                next.resize(dims.steps * directions * size, 0.0);
+                next.resize(dims.steps * dims.batch * output, 0.0);
             }
-            let x = if index == 0 { x } else { &from };
+            let layout = if index < last { Layout::BatchMajor } else { form.y };
+            let strides = Strides::of(layout, dims, directions, state);
+            let data = if index == 0 { x } else { &from };
+            let x = cells::Input { data, strides: input, steps: dims.steps, lengths };
             let y = if index < last { &mut next[..] } else { &mut *y };
-            for (direction, packed) in layer.iter().enumerate() {
-                let state = index * directions + direction;
-                let h = &mut h[state * size..][..size];
-                let c = if c.is_empty() { &mut [][..] } else { &mut c[state * size..][..size] };
-                packed.run((x, dims.steps, lengths), (h, c), row, y, progress);
+            for packed in layer {
+                let at = index * directions + packed.direction;
+                let h = &mut h[at * h_len..][..h_len];
+                let c = &mut c[at * c_len..][..c_len];
+                packed.run(x, (h, c), row, (y, strides, form.fill), progress);
             }
+            input = strides;
             std::mem::swap(&mut from, &mut next);
         }
         *between = [from, next];
         if let Some(readout) = &self.readout {
-            let features = directions * self.layers[last][0].hidden;
-            readout.apply((y, features), (dims, lengths), out);
+            let y = cells::Input { data: y, strides: input, steps: dims.steps, lengths };
+            readout.apply(y, output, form, out);
         }
     }
 }
@@ -100,54 +111,68 @@ impl Network {
 /// The directions of layer `index`.
 fn directions(model: &Model, index: usize, layer: &Layer) -> Vec<cells::Packed> {
     let count = layer.direction().count();
-    let parts = |constant| {
+    let present = constants(model);
+    // One part per direction; empty ones where the layer has no such constant.
+    let parts = |constant: Constant| -> Vec<Vec<f32>> {
+        if !present.contains(&constant) {
+            return vec![Vec::new(); count];
+        }
         let all = pack(model, constant);
-        all.chunks_exact(all.len() / count).map(<[f32]>::to_vec).collect::<Vec<_>>().into_iter()
+        all.chunks_exact(all.len() / count).map(<[f32]>::to_vec).collect()
     };
-    let mut w_ih = parts(Constant::WIh(index));
-    let mut w_hh = parts(Constant::WHh(index));
-    let mut bias = parts(Constant::Bias(index));
-    let mut b_hn = has_enclosed_bias(layer.cell()).then(|| parts(Constant::BHn(index)));
+    let [mut w_ih, mut w_hh, mut bias, mut b_hn, mut peepholes, mut w_hr] = [
+        Constant::WIh(index),
+        Constant::WHh(index),
+        Constant::Bias(index),
+        Constant::BHn(index),
+        Constant::Peepholes(index),
+        Constant::WHr(index),
+    ]
+    .map(parts);
     (0..count)
         .map(|direction| cells::Packed {
             cell: layer.cell(),
             input: layer.input(),
             hidden: layer.hidden(),
+            state: layer.state(),
             reverse: layer.direction().is_reverse(direction),
-            column: direction * layer.hidden(),
-            output: layer.output(),
-            activations: layer.activations()[direction],
-            clip: layer.clip(),
-            w_ih: w_ih.next().unwrap_or_default(),
-            w_hh: w_hh.next().unwrap_or_default(),
-            bias: bias.next().unwrap_or_default(),
-            b_hn: b_hn.as_mut().and_then(Iterator::next).unwrap_or_default(),
+            direction,
+            functions: General::of(layer, direction),
+            state_clip: layer.state_clip().unwrap_or(f32::INFINITY),
+            w_ih: std::mem::take(&mut w_ih[direction]),
+            w_hh: std::mem::take(&mut w_hh[direction]),
+            bias: std::mem::take(&mut bias[direction]),
+            b_hn: std::mem::take(&mut b_hn[direction]),
+            peepholes: std::mem::take(&mut peepholes[direction]),
+            w_hr: std::mem::take(&mut w_hr[direction]),
         })
         .collect()
 }
 
 impl Dense {
-    /// `y`: `[B, T, features]`; `out`: `[B, T, O]`, or `[B, O]` on each sequence's last step, where y is 0 if there is none.
-    fn apply(
-        &self,
-        (y, features): (&[f32], usize),
-        (dims, lengths): (Dims, Option<&[u32]>),
-        out: &mut [f32],
-    ) {
-        for (index, out) in out.chunks_exact_mut(self.b.len()).enumerate() {
-            let row = match self.steps {
-                ReadoutSteps::Every => Some(index),
-                ReadoutSteps::Last => {
-                    let length = lengths.map_or(dims.steps, |lengths| lengths[index] as usize);
-                    length.checked_sub(1).map(|last| index * dims.steps + last)
+    /// `out`: every step in the order of `form`, or `[B, O]` on each sequence's last step, where y is 0 if there
+    /// is none. `features`: D·P.
+    fn apply(&self, y: cells::Input<'_>, features: usize, form: Form, out: &mut [f32]) {
+        let outputs = self.b.len();
+        let (steps, to) = match self.steps {
+            ReadoutSteps::Every => (form.dims.steps, Strides::of(form.y, form.dims, 1, outputs)),
+            ReadoutSteps::Last => (1, Strides { step: 0, row: outputs, dir: 0 }),
+        };
+        for b in 0..form.dims.batch {
+            for step in 0..steps {
+                let time = match self.steps {
+                    ReadoutSteps::Every => Some(step),
+                    ReadoutSteps::Last => y.length(b).checked_sub(1),
+                };
+                let out = &mut out[b * to.row + step * to.step..][..outputs];
+                out.fill(0.0);
+                if let Some(time) = time {
+                    let y = &y.data[b * y.strides.row + time * y.strides.step..][..features];
+                    cells::accumulate(&self.w, y, out);
                 }
-            };
-            out.fill(0.0);
-            if let Some(row) = row {
-                cells::accumulate(&self.w, &y[row * features..][..features], out);
-            }
-            for (out, b) in out.iter_mut().zip(&self.b) {
-                *out += b;
+                for (out, b) in out.iter_mut().zip(&self.b) {
+                    *out += b;
+                }
             }
         }
     }

@@ -71,6 +71,9 @@ impl GpuEngine {
         wait: Wait,
         progress: &Arc<Progress>,
     ) -> Result<()> {
+        if batch.form() != batch.dims().into() {
+            return Err(Error::Unsupported { what: "another layout or fill on a GPU".into() });
+        }
         let mut workspace = self.workspace(model, batch.dims()).await?;
         let [h0, c0] = batch.states();
         workspace.write_states(&self.context, 0, h0, c0);

@@ -8,7 +8,7 @@ use crate::cpu;
 use crate::dims::Dims;
 use crate::error::Result;
 use crate::gpu::{Wait, lock};
-use crate::io::{Batch, Output, OutputShape, State, StepOutput};
+use crate::io::{Batch, Form, Output, OutputShape, State, StepOutput};
 use crate::model::Model;
 use crate::progress::Progress;
 use crate::reference;
@@ -162,8 +162,8 @@ impl Engine {
     ///
     /// # Errors
     /// [`crate::Error::Overflow`] where a product of sizes does not fit, [`crate::Error::Memory`].
-    pub fn output(&self, dims: Dims) -> Result<Output> {
-        Output::zeros(&OutputShape::new(&self.0.model, dims)?)
+    pub fn output(&self, form: impl Into<Form>) -> Result<Output> {
+        Output::zeros(&OutputShape::new(&self.0.model, form)?)
     }
 
     /// An output for `batch`, once the batch and, on a GPU, the device are known to bear it.
@@ -172,7 +172,7 @@ impl Engine {
         if let Backend::Gpu(engine) = &self.0.backend {
             engine.plan(&self.0.model, batch.dims())?;
         }
-        self.output(batch.dims())
+        self.output(batch.form())
     }
 
     /// Runs a batch: y of every step, the final states, and the readout.
@@ -219,7 +219,7 @@ impl Engine {
     async fn run_waiting(&self, batch: &Batch<'_>, output: &mut Output, wait: Wait) -> Result<()> {
         let Inner { model, backend, options, progress, .. } = &*self.0;
         batch.check(model)?;
-        output.check(&OutputShape::new(model, batch.dims())?)?;
+        output.check(&OutputShape::new(model, batch.form())?)?;
         if options.poison {
             output.fill(f32::NAN);
         }
@@ -234,8 +234,8 @@ impl Engine {
                     out: output.out.as_deref_mut().unwrap_or_default(),
                 };
                 batch.initial_states(targets.h, targets.c);
-                let (dims, lengths) = (batch.dims(), batch.lengths_of());
-                engine.network.run(batch.x(), dims, lengths, &mut scratch, targets, progress);
+                let (form, lengths) = (batch.form(), batch.lengths_of());
+                engine.network.run(batch.x(), form, lengths, &mut scratch, targets, progress);
                 lock(&engine.idle).push(scratch);
                 Ok(())
             }
@@ -284,12 +284,12 @@ impl Engine {
                     y: &mut output.y,
                     out: output.out.as_deref_mut().unwrap_or_default(),
                 };
-                engine.network.run(x, dims, None, scratch, targets, &self.0.progress);
+                engine.network.run(x, dims.into(), None, scratch, targets, &self.0.progress);
                 Ok(())
             }
             (Stepper::Cpu(..), _) => unreachable!("a CPU stepper comes from a CPU engine"),
             (Stepper::Reference(state), _) => {
-                let (y, out) = reference::advance(&self.0.model, x, dims, None, state);
+                let (y, out) = reference::advance(&self.0.model, x, dims.into(), None, state);
                 narrow(&y, &mut output.y);
                 if let (Some(to), Some(out)) = (&mut output.out, &out) {
                     narrow(out, to);

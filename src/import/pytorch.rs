@@ -20,7 +20,7 @@ use super::tensors::Tensors;
 use super::{Imported, Report};
 use crate::dims::{at_least_one, product};
 use crate::error::{Error, Result};
-use crate::model::{Cell, Direction, Layer, Model, Readout, ReadoutSteps, Weights};
+use crate::model::{Activation, Activations, Cell, Direction, Layer, Model, Readout, ReadoutSteps, Weights};
 
 const FIRST: &str = "weight_ih_l0";
 
@@ -37,6 +37,7 @@ const FIRST: &str = "weight_ih_l0";
 pub struct PyTorch {
     prefix: Option<String>,
     cell: Option<Cell>,
+    nonlinearity: Option<Activation>,
     readout: Option<(String, ReadoutSteps)>,
 }
 
@@ -56,6 +57,12 @@ impl PyTorch {
     /// The cell and its convention; its number of gates is held against the rows.
     pub fn cell(mut self, cell: Cell) -> Self {
         self.cell = Some(cell);
+        self
+    }
+
+    /// The `nonlinearity` of an `nn.RNN`, which its weights do not show; tanh where not given.
+    pub fn nonlinearity(mut self, activation: Activation) -> Self {
+        self.nonlinearity = Some(activation);
         self
     }
 
@@ -93,7 +100,8 @@ impl PyTorch {
 
         let mut layers = Vec::new();
         while tensors.has(&format!("{prefix}weight_ih_l{}", layers.len())) {
-            layers.push(read_layer(&tensors, &prefix, layers.len(), cell, &mut report)?);
+            let layer = read_layer(&tensors, &prefix, layers.len(), cell, &mut report)?;
+            layers.push(self.with_nonlinearity(layer)?);
         }
         let mut model = Model::new(layers)?;
         if let Some((name, steps)) = &self.readout {
@@ -139,6 +147,16 @@ impl PyTorch {
         }
     }
 
+    fn with_nonlinearity(&self, layer: Layer) -> Result<Layer> {
+        let Some(gate) = self.nonlinearity else { return Ok(layer) };
+        if layer.cell() != Cell::Rnn {
+            let reason = format!("{gate} is for an nn.RNN, the weights are of {}", layer.cell());
+            return Err(Error::Mismatch { name: "nonlinearity".into(), reason });
+        }
+        let count = layer.direction().count();
+        layer.with_activations(vec![Activations { gate, ..Activations::of(Cell::Rnn) }; count])
+    }
+
     /// The cell, as told or from the rows of `weight_hh_l0`.
     fn find_cell(&self, tensors: &Tensors<'_>, prefix: &str, report: &mut Report) -> Result<Cell> {
         let name = format!("{prefix}weight_hh_l0");
@@ -154,9 +172,9 @@ impl PyTorch {
                 let expected = vec![product(&name, &[cell.gates(), hidden])?, hidden];
                 return Err(Error::Shape { name: format!("{name} for {cell}"), expected, got: shape });
             }
-            (None, 1) => (Cell::Rnn { activation: crate::model::RnnActivation::Tanh }, String::new()),
+            (None, 1) => (Cell::Rnn, String::new()),
             (None, 3) => (Cell::GRU, String::new()),
-            (None, 4) => (Cell::Lstm, String::new()),
+            (None, 4) => (Cell::LSTM, String::new()),
             (None, _) => {
                 let reason = format!("rows must be 1, 3 or 4 times the columns, got {shape:?}");
                 return Err(Error::Format { name, reason });
@@ -202,7 +220,7 @@ fn read_layer(
             if biased { take(name(part, suffix), &[rows]).map(Some) } else { Ok(None) }
         };
         let (b_ih, b_hh) = (bias("bias_ih")?, bias("bias_hh")?);
-        weights.push(Weights { w_ih, w_hh, b_ih, b_hh });
+        weights.push(Weights { w_ih, w_hh, b_ih, b_hh, ..Weights::default() });
     }
     Layer::new(cell, direction, input, hidden, weights)
 }

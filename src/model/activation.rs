@@ -13,7 +13,7 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
-use super::{Cell, RnnActivation};
+use super::Cell;
 use crate::error::{Error, Result};
 
 /// Which function.
@@ -177,14 +177,23 @@ pub struct Activations {
 }
 
 impl Activations {
-    /// What `cell` has by definition.
+    /// What `cell` has by definition; an RNN tanh.
     pub fn of(cell: Cell) -> Self {
         let gate = match cell {
-            Cell::Gru { .. } | Cell::Lstm => Activation::SIGMOID,
-            Cell::Rnn { activation: RnnActivation::Tanh } => Activation::TANH,
-            Cell::Rnn { activation: RnnActivation::Relu } => Activation::RELU,
+            Cell::Gru { .. } | Cell::Lstm { .. } => Activation::SIGMOID,
+            Cell::Rnn => Activation::TANH,
         };
         Self { gate, candidate: Activation::TANH, output: Activation::TANH }
+    }
+
+    /// Those that `cell` has a place for, in the order f, g, h.
+    pub fn places(self, cell: Cell) -> Vec<Activation> {
+        let count = match cell {
+            Cell::Gru { .. } => 2,
+            Cell::Lstm { .. } => 3,
+            Cell::Rnn => 1,
+        };
+        [self.gate, self.candidate, self.output][..count].to_vec()
     }
 
     pub(crate) fn slope(self) -> f64 {

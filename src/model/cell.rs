@@ -8,11 +8,14 @@
 //!       h' = z ⊙ h + (1 − z) ⊙ n                               Update::Keeps
 //!       h' = (1 − z) ⊙ h + z ⊙ n                               Update::Takes
 //! LSTM  i, f, o = σ(·)   g = tanh(·)   c' = f ⊙ c + i ⊙ g   h' = o ⊙ tanh(c')
-//! RNN   h' = tanh or relu (W x + b + R h + c)
+//!       f = 1 − i                                              Forget::Coupled
+//! RNN   h' = tanh(W x + b + R h + c)
 //! ```
 //!
+//! What a layer may add to them (peepholes, a projection, other activations, clips) stands in [`super::Layer`].
+//!
 //! GRU: Cho et al. 2014 (reset before, update takes). LSTM: Hochreiter and Schmidhuber 1997 with the
-//! forget gate of Gers et al. 2000. RNN: Elman 1990.
+//! forget gate of Gers et al. 2000; coupled gates: Greff et al. 2017. RNN: Elman 1990.
 
 use std::fmt;
 
@@ -34,13 +37,13 @@ pub enum Update {
     Takes,
 }
 
-/// The activation of a plain RNN.
+/// Where an LSTM's forget gate comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum RnnActivation {
-    /// Hyperbolic tangent.
-    Tanh,
-    /// max(0, x).
-    Relu,
+pub enum Forget {
+    /// It has rows of its own.
+    Own,
+    /// It is coupled to the input gate, `f = 1 − i`. Its rows are there and without effect.
+    Coupled,
 }
 
 /// A recurrent cell with its convention.
@@ -54,12 +57,12 @@ pub enum Cell {
         update: Update,
     },
     /// Long short-term memory.
-    Lstm,
-    /// Plain (Elman) RNN.
-    Rnn {
-        /// Its activation.
-        activation: RnnActivation,
+    Lstm {
+        /// Where f comes from.
+        forget: Forget,
     },
+    /// Plain (Elman) RNN.
+    Rnn,
 }
 
 impl Cell {
@@ -67,19 +70,21 @@ impl Cell {
     pub const GRU: Self = Self::Gru { reset: Reset::After, update: Update::Keeps };
     /// The GRU of Cho et al. 2014: reset before, z takes the candidate.
     pub const ORIGINAL_GRU: Self = Self::Gru { reset: Reset::Before, update: Update::Takes };
+    /// The LSTM of every framework: a forget gate of its own.
+    pub const LSTM: Self = Self::Lstm { forget: Forget::Own };
 
     /// G, the number of gates: row blocks of H in each weight matrix.
     pub fn gates(self) -> usize {
         match self {
             Self::Gru { .. } => 3,
-            Self::Lstm => 4,
-            Self::Rnn { .. } => 1,
+            Self::Lstm { .. } => 4,
+            Self::Rnn => 1,
         }
     }
 
     /// Whether the cell carries a cell state c beside h.
     pub fn has_c(self) -> bool {
-        self == Self::Lstm
+        matches!(self, Self::Lstm { .. })
     }
 }
 
@@ -91,9 +96,9 @@ impl fmt::Display for Cell {
                 let update = if *update == Update::Keeps { "keeps" } else { "takes" };
                 write!(f, "GRU (reset {reset}, update {update})")
             }
-            Self::Lstm => write!(f, "LSTM"),
-            Self::Rnn { activation: RnnActivation::Tanh } => write!(f, "RNN (tanh)"),
-            Self::Rnn { activation: RnnActivation::Relu } => write!(f, "RNN (relu)"),
+            Self::Lstm { forget: Forget::Own } => write!(f, "LSTM"),
+            Self::Lstm { forget: Forget::Coupled } => write!(f, "LSTM (forget coupled)"),
+            Self::Rnn => write!(f, "RNN"),
         }
     }
 }

@@ -46,16 +46,24 @@ impl fmt::Display for Direction {
 }
 
 /// The weights of one direction of one layer, in the crate's layout (see [`crate::model`]).
-#[derive(Debug, Clone, PartialEq)]
+///
+/// A GRU of one bias has it in `b_ih`; c_n, the part of `b_hh` that stays inside the reset product when reset is
+/// after, is then 0.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Weights {
     /// `[G·H, I]`, on the input.
     pub w_ih: Vec<f32>,
-    /// `[G·H, H]`, on the state.
+    /// `[G·H, P]`, on the state.
     pub w_hh: Vec<f32>,
     /// `[G·H]`, added to `w_ih x`.
     pub b_ih: Option<Vec<f32>>,
     /// `[G·H]`, added to `w_hh h`; a GRU's n part stays inside the reset product when reset is after.
     pub b_hh: Option<Vec<f32>>,
+    /// `[3·H]`, an LSTM's p_i, p_f and p_o: `p_i ⊙ c`, `p_f ⊙ c` and `p_o ⊙ c'` are added to the inputs of i, f
+    /// and o (Gers and Schmidhuber 2000).
+    pub peepholes: Option<Vec<f32>>,
+    /// `[P, H]`, an LSTM's projection: `h' = w_hr (o ⊙ tanh(c'))` (Sak et al. 2014).
+    pub w_hr: Option<Vec<f32>>,
 }
 
 /// One recurrent layer.
@@ -65,17 +73,21 @@ pub struct Layer {
     direction: Direction,
     input: usize,
     hidden: usize,
+    state: usize,
     weights: Vec<Weights>,
     activations: Vec<Activations>,
     clip: Option<f32>,
+    state_clip: Option<f32>,
 }
 
 impl Layer {
-    /// A layer of `hidden` units on `input` features, with one [`Weights`] per direction (forward first).
+    /// A layer of `hidden` units on `input` features, with one [`Weights`] per direction (forward first). P, the
+    /// size of h, is the number of rows of `w_hr`, and H where there is none.
     ///
     /// # Errors
-    /// A size of 0, a slice whose length does not fit `[G·H, I]`, `[G·H, H]` or `[G·H]`, a number of
-    /// weight sets other than D, a weight that is not finite.
+    /// A size of 0, a slice whose length does not fit its shape (see [`Weights`]), a number of weight sets other
+    /// than D, directions of which one projects and one does not, peepholes or a projection on another cell than
+    /// an LSTM, a weight that is not finite.
     pub fn new(
         cell: Cell,
         direction: Direction,
@@ -91,23 +103,12 @@ impl Layer {
                 reason: format!("needs {} sets, got {}", direction.count(), weights.len()),
             });
         }
-        let rows = product("G·H", &[cell.gates(), hidden])?;
+        let state = state_of(hidden, &weights)?;
         for set in &weights {
-            let biases = [("b_ih", &set.b_ih), ("b_hh", &set.b_hh)];
-            let matrices = [("w_ih", &set.w_ih, input), ("w_hh", &set.w_hh, hidden)];
-            for (name, values, columns) in matrices {
-                check_len(name, &[rows, columns], values.len())?;
-                check_finite(name, values)?;
-            }
-            for (name, values) in biases {
-                if let Some(values) = values {
-                    check_len(name, &[rows], values.len())?;
-                    check_finite(name, values)?;
-                }
-            }
+            set.check(cell, input, hidden, state)?;
         }
         let activations = vec![Activations::of(cell); direction.count()];
-        Ok(Self { cell, direction, input, hidden, weights, activations, clip: None })
+        Ok(Self { cell, direction, input, hidden, state, weights, activations, clip: None, state_clip: None })
     }
 
     /// Replaces the activations, one set per direction, forward first.
@@ -130,11 +131,17 @@ impl Layer {
     /// # Errors
     /// [`Error::Mismatch`] where it is not a positive finite number.
     pub fn with_clip(mut self, clip: f32) -> Result<Self> {
-        if !(clip.is_finite() && clip > 0.0) {
-            let reason = format!("needs a positive finite number, got {clip}");
-            return Err(Error::Mismatch { name: "clip".into(), reason });
-        }
-        self.clip = Some(clip);
+        self.clip = Some(bound("clip", clip)?);
+        Ok(self)
+    }
+
+    /// Clamps the new state to −clip … clip, every step: c' of an LSTM before h' is made of it (`cell_clip` of
+    /// TensorFlow's and TensorFlow Lite's LSTM, cuDNN's `cudnnRNNClip`), h' of the other cells.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] where it is not a positive finite number.
+    pub fn with_state_clip(mut self, clip: f32) -> Result<Self> {
+        self.state_clip = Some(bound("state clip", clip)?);
         Ok(self)
     }
 
@@ -160,7 +167,7 @@ impl Layer {
             }
         }
         let cell = Cell::Gru { reset: Reset::Before, update: Update::Takes };
-        let weights = Weights { w_ih, w_hh, b_ih: None, b_hh: None };
+        let weights = Weights { w_ih, w_hh, ..Weights::default() };
         Self::new(cell, Direction::Forward, input, hidden, vec![weights])
     }
 
@@ -184,9 +191,24 @@ impl Layer {
         self.hidden
     }
 
-    /// D·H, features of one step of output.
+    /// P, features of one direction's h: H, unless an LSTM projects it.
+    pub fn state(&self) -> usize {
+        self.state
+    }
+
+    /// P, where an LSTM projects its h.
+    pub fn projection(&self) -> Option<usize> {
+        self.weights[0].w_hr.as_ref().map(|_| self.state)
+    }
+
+    /// Whether the layer has peepholes.
+    pub fn has_peepholes(&self) -> bool {
+        self.weights.iter().any(|weights| weights.peepholes.is_some())
+    }
+
+    /// D·P, features of one step of output.
     pub fn output(&self) -> usize {
-        self.direction.count() * self.hidden
+        self.direction.count() * self.state
     }
 
     /// One set per direction, forward first.
@@ -199,8 +221,63 @@ impl Layer {
         self.clip
     }
 
+    /// What the new state is clamped to.
+    pub fn state_clip(&self) -> Option<f32> {
+        self.state_clip
+    }
+
     /// One set per direction, forward first.
     pub fn weights(&self) -> &[Weights] {
         &self.weights
+    }
+}
+
+/// P: the rows of `w_hr`, of which every direction has as many.
+fn state_of(hidden: usize, weights: &[Weights]) -> Result<usize> {
+    let of = |set: &Weights| set.w_hr.as_ref().map_or(hidden, |w_hr| w_hr.len() / hidden);
+    let state = of(&weights[0]);
+    at_least_one("P (projection), the rows of w_hr", state)?;
+    match weights.iter().find(|set| of(set) != state || set.w_hr.is_some() != weights[0].w_hr.is_some()) {
+        Some(other) => Err(Error::Mismatch {
+            name: "w_hr of the reverse direction".into(),
+            reason: format!("gives {} features, the forward one {state}", of(other)),
+        }),
+        None => Ok(state),
+    }
+}
+
+/// # Errors
+/// [`Error::Mismatch`] where `value` is not a positive finite number.
+fn bound(name: &str, value: f32) -> Result<f32> {
+    if value.is_finite() && value > 0.0 {
+        return Ok(value);
+    }
+    let reason = format!("needs a positive finite number, got {value}");
+    Err(Error::Mismatch { name: name.into(), reason })
+}
+
+impl Weights {
+    fn check(&self, cell: Cell, input: usize, hidden: usize, state: usize) -> Result<()> {
+        let of_an_lstm =
+            [("peepholes", self.peepholes.is_some()), ("w_hr (projection)", self.w_hr.is_some())];
+        if let Some((name, _)) = of_an_lstm.iter().find(|(_, given)| *given && !cell.has_c()) {
+            return Err(Error::Unsupported { what: format!("{name} on {cell}: only an LSTM has them") });
+        }
+        let rows = product("G·H", &[cell.gates(), hidden])?;
+        let all: [(&str, Option<&Vec<f32>>, &[usize]); 6] = [
+            ("w_ih", Some(&self.w_ih), &[rows, input]),
+            ("w_hh", Some(&self.w_hh), &[rows, state]),
+            ("b_ih", self.b_ih.as_ref(), &[rows]),
+            ("b_hh", self.b_hh.as_ref(), &[rows]),
+            ("peepholes", self.peepholes.as_ref(), &[3, hidden]),
+            ("w_hr", self.w_hr.as_ref(), &[state, hidden]),
+        ];
+        for (name, values, shape) in all {
+            if let Some(values) = values {
+                check_len(name, shape, values.len())?;
+                check_finite(name, values)?;
+            }
+        }
+        Ok(())
     }
 }

@@ -8,13 +8,17 @@ use super::{Cell, Layer, Model, Reset, Weights};
 pub enum Constant {
     /// `w_ih` of a layer, transposed: `[D, I, G·H]`.
     WIh(usize),
-    /// `w_hh` of a layer, transposed: `[D, H, G·H]`.
+    /// `w_hh` of a layer, transposed: `[D, P, G·H]`.
     WHh(usize),
     /// Every bias of a layer that no product encloses, `[D, G·H]`.
     Bias(usize),
     /// `c_n` of a GRU layer with reset after, `[D, H]`.
     BHn(usize),
-    /// The readout's weight, transposed: `[D·H, O]`.
+    /// p_i, p_f and p_o of an LSTM layer with peepholes, `[D, 3·H]`.
+    Peepholes(usize),
+    /// `w_hr` of an LSTM layer with a projection, transposed: `[D, H, P]`.
+    WHr(usize),
+    /// The readout's weight, transposed: `[D·P, O]`.
     ReadoutW,
     /// The readout's bias, `[O]`.
     ReadoutB,
@@ -27,6 +31,12 @@ pub fn constants(model: &Model) -> Vec<Constant> {
         all.extend([Constant::WIh(index), Constant::WHh(index), Constant::Bias(index)]);
         if has_enclosed_bias(layer.cell()) {
             all.push(Constant::BHn(index));
+        }
+        if layer.has_peepholes() {
+            all.push(Constant::Peepholes(index));
+        }
+        if layer.projection().is_some() {
+            all.push(Constant::WHr(index));
         }
     }
     if model.readout().is_some() {
@@ -48,9 +58,15 @@ pub fn pack(model: &Model, constant: Constant) -> Vec<f32> {
     };
     match constant {
         Constant::WIh(index) => of(index, &|layer, weights| transpose(&weights.w_ih, layer.input())),
-        Constant::WHh(index) => of(index, &|layer, weights| transpose(&weights.w_hh, layer.hidden())),
+        Constant::WHh(index) => of(index, &|layer, weights| transpose(&weights.w_hh, layer.state())),
         Constant::Bias(index) => of(index, &bias),
         Constant::BHn(index) => of(index, &b_hn),
+        Constant::Peepholes(index) => of(index, &|layer, weights| {
+            weights.peepholes.clone().unwrap_or_else(|| vec![0.0; 3 * layer.hidden()])
+        }),
+        Constant::WHr(index) => of(index, &|layer, weights| {
+            weights.w_hr.as_ref().map_or_else(Vec::new, |w_hr| transpose(w_hr, layer.hidden()))
+        }),
         Constant::ReadoutW => model.readout().map_or_else(Vec::new, |r| transpose(r.w(), r.input())),
         Constant::ReadoutB => model
             .readout()

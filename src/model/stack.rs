@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Cell, Direction, Layer, Readout, ReadoutSteps};
+use super::{Activations, Cell, Direction, Layer, Readout, ReadoutSteps};
 use crate::error::{Error, Result};
 
 /// Recurrent layers, the first on the input, each other on the one before it; then an optional readout.
@@ -13,11 +13,11 @@ pub struct Model {
 }
 
 impl Model {
-    /// A stack of layers. All have the same cell, direction and H, since their states share one array
-    /// `[L·D, B, H]`.
+    /// A stack of layers. All have the same cell, direction, H and P, since their states share one array
+    /// `[L·D, B, P]`.
     ///
     /// # Errors
-    /// No layer; a layer whose input is not the output of the one before; mixed cells, directions or H.
+    /// No layer; a layer whose input is not the output of the one before; mixed cells, directions, H or P.
     pub fn new(layers: Vec<Layer>) -> Result<Self> {
         let Some(first) = layers.first() else {
             return Err(Error::Zero { name: "L (layers)".into() });
@@ -37,8 +37,12 @@ impl Model {
                 let (want, got) = (first.direction(), layer.direction());
                 return mismatch("direction", want.to_string(), got.to_string());
             }
-            if layer.hidden() != first.hidden() {
-                return mismatch("H", first.hidden().to_string(), layer.hidden().to_string());
+            for (what, want, got) in
+                [("H", first.hidden(), layer.hidden()), ("P", first.state(), layer.state())]
+            {
+                if want != got {
+                    return mismatch(what, want.to_string(), got.to_string());
+                }
             }
             if layer.input() != below.output() {
                 return mismatch("input", below.output().to_string(), layer.input().to_string());
@@ -50,7 +54,7 @@ impl Model {
     /// Adds a readout after the last layer.
     ///
     /// # Errors
-    /// [`Error::Mismatch`] where its input is not the last layer's D·H.
+    /// [`Error::Mismatch`] where its input is not the last layer's D·P.
     pub fn with_readout(mut self, readout: Readout) -> Result<Self> {
         let output = self.output();
         if readout.input() != output {
@@ -101,7 +105,12 @@ impl Model {
         self.layers[0].hidden()
     }
 
-    /// D·H, features of one step of `y`.
+    /// P of every layer, features of one direction's h: H, unless an LSTM projects it.
+    pub fn state(&self) -> usize {
+        self.layers[0].state()
+    }
+
+    /// D·P, features of one step of `y`.
     pub fn output(&self) -> usize {
         self.layers[0].output()
     }
@@ -109,6 +118,34 @@ impl Model {
     /// L·D, the number of states.
     pub fn states(&self) -> usize {
         self.layers.iter().map(|layer| layer.direction().count()).sum()
+    }
+}
+
+impl Model {
+    /// What the layers have beside the cell's own definition. Of layers that differ, the first that has any.
+    fn fmt_options(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let own = Activations::of(self.cell());
+        let sets = || self.layers.iter().flat_map(|layer| layer.activations());
+        if let Some(set) = sets().find(|set| **set != own) {
+            let names: Vec<String> = set.places(self.cell()).iter().map(ToString::to_string).collect();
+            write!(f, ", {}", names.join(" "))?;
+            if sets().any(|other| other != set) {
+                f.write_str(" (not in every direction and layer)")?;
+            }
+        }
+        if let Some(state) = self.layers[0].projection() {
+            write!(f, ", projection to {state}")?;
+        }
+        if self.layers.iter().any(Layer::has_peepholes) {
+            f.write_str(", peepholes")?;
+        }
+        if let Some(clip) = self.layers.iter().find_map(Layer::clip) {
+            write!(f, ", clip {clip}")?;
+        }
+        if let Some(clip) = self.layers.iter().find_map(Layer::state_clip) {
+            write!(f, ", state clip {clip}")?;
+        }
+        Ok(())
     }
 }
 
@@ -124,6 +161,7 @@ impl fmt::Display for Model {
             self.layers[0].direction(),
             if self.layers.len() == 1 { "" } else { "s" },
         )?;
+        self.fmt_options(f)?;
         if let Some(readout) = &self.readout {
             let steps = match readout.steps() {
                 ReadoutSteps::Every => "every step",

@@ -47,6 +47,11 @@ fn rows_of(dims: Dims) -> Rows {
 
 fn layer_recipe(layer: &Layer, dims: Dims, rows: Rows, caps: &Caps) -> Result<LayerRecipe> {
     let hidden = size("H", layer.hidden())?;
+    let coupled = layer.cell() == Cell::Lstm { forget: crate::model::Forget::Coupled };
+    if coupled || layer.has_peepholes() || layer.projection().is_some() || layer.state_clip().is_some() {
+        let what = "peepholes, coupled gates, projection and state clip on a GPU".into();
+        return Err(Error::Unsupported { what });
+    }
     let columns = product("G·H", &[layer.cell().gates(), layer.hidden()])?;
     let width = width(hidden, caps);
     let functions = Functions::of(layer);
@@ -79,8 +84,8 @@ fn step_cells(cell: Cell) -> Vec<StepCell> {
             let takes = update == Update::Takes;
             vec![StepCell::GruBeforeGates, StepCell::GruBeforeCandidate { takes }]
         }
-        Cell::Lstm => vec![StepCell::Lstm],
-        Cell::Rnn { .. } => vec![StepCell::Rnn],
+        Cell::Lstm { .. } => vec![StepCell::Lstm],
+        Cell::Rnn => vec![StepCell::Rnn],
     }
 }
 
@@ -129,7 +134,7 @@ mod tests {
     fn gru(input: usize, hidden: usize, cell: Cell) -> Model {
         let rows = cell.gates() * hidden;
         let weights =
-            Weights { w_ih: vec![0.5; rows * input], w_hh: vec![0.5; rows * hidden], b_ih: None, b_hh: None };
+            Weights { w_ih: vec![0.5; rows * input], w_hh: vec![0.5; rows * hidden], ..Weights::default() };
         let layer = Layer::new(cell, Direction::Forward, input, hidden, vec![weights]).unwrap();
         Model::new(vec![layer]).unwrap()
     }

@@ -77,7 +77,7 @@ mod tests {
         let rows = cell.gates() * hidden;
         let layer = |input| {
             let w_ih = vec![0.5; rows * input];
-            let weights = Weights { w_ih, w_hh: vec![0.5; rows * hidden], b_ih: None, b_hh: None };
+            let weights = Weights { w_ih, w_hh: vec![0.5; rows * hidden], ..Weights::default() };
             Layer::new(cell, Direction::Forward, input, hidden, vec![weights]).unwrap()
         };
         let model = Model::new(vec![layer(input), layer(hidden), layer(hidden)]).unwrap();
@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn programs_of_every_cell_pass() {
         let caps = Caps::webgpu_minimum();
-        for cell in [Cell::GRU, Cell::ORIGINAL_GRU, Cell::Lstm] {
+        for cell in [Cell::GRU, Cell::ORIGINAL_GRU, Cell::LSTM] {
             for (batch, steps) in [(1, 1), (3, 5), (66, 5000)] {
                 let dims = Dims::new(batch, steps).unwrap();
                 check(&program(cell, dims, &caps), &caps).unwrap();
@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn a_buffer_one_element_short_is_found() {
         let caps = Caps::webgpu_minimum();
-        let good = program(Cell::Lstm, Dims::new(3, 5).unwrap(), &caps);
+        let good = program(Cell::LSTM, Dims::new(3, 5).unwrap(), &caps);
         for id in 0..good.buffers.len() {
             let mut bad = good.clone();
             bad.buffers[id].elements -= 1;

@@ -103,6 +103,8 @@ impl<'a> Lowering<'a> {
             Constant::WHh(layer) => format!("w_hh.{layer}"),
             Constant::Bias(layer) => format!("bias.{layer}"),
             Constant::BHn(layer) => format!("b_hn.{layer}"),
+            Constant::Peepholes(layer) => format!("peepholes.{layer}"),
+            Constant::WHr(layer) => format!("w_hr.{layer}"),
             Constant::ReadoutW => "readout.w".into(),
             Constant::ReadoutB => "readout.b".into(),
         };

@@ -1,6 +1,6 @@
 //! One step of one sequence, cell by cell, as the equations in [`crate::model`] read.
 
-use crate::model::{Activation, Activations, Cell, Function, Reset, Update, Weights};
+use crate::model::{Activation, Activations, Cell, Forget, Function, Reset, Update, Weights};
 
 /// One direction of a layer: what a step needs.
 pub(super) struct Direction<'a> {
@@ -8,15 +8,16 @@ pub(super) struct Direction<'a> {
     pub(super) weights: &'a Weights,
     pub(super) activations: Activations,
     pub(super) clip: Option<f32>,
+    pub(super) state_clip: Option<f32>,
 }
 
 impl Direction<'_> {
-    /// `x`: `[I]`; `h`, `c`: `[H]`, replaced by h' and c' (c is left alone by cells that have none).
+    /// `x`: `[I]`; `h`: `[P]`, `c`: `[H]`, replaced by h' and c' (c is left alone by cells that have none).
     pub(super) fn step(&self, x: &[f64], h: &mut [f64], c: &mut [f64]) {
         match self.cell {
             Cell::Gru { reset, update } => self.gru(reset, update, x, h),
-            Cell::Lstm => self.lstm(x, h, c),
-            Cell::Rnn { .. } => self.rnn(x, h),
+            Cell::Lstm { forget } => self.lstm(forget, x, h, c),
+            Cell::Rnn => self.rnn(x, h),
         }
     }
 
@@ -36,9 +37,14 @@ impl Direction<'_> {
         self.clip.map_or(x, |clip| x.clamp(-f64::from(clip), f64::from(clip)))
     }
 
+    /// The new state as the next step and the output have it.
+    fn state(&self, x: f64) -> f64 {
+        self.state_clip.map_or(x, |clip| x.clamp(-f64::from(clip), f64::from(clip)))
+    }
+
     /// `w_ih x + b_ih` and `w_hh h + b_hh`, `[G·H]` each.
     fn products(&self, x: &[f64], h: &[f64]) -> (Vec<f64>, Vec<f64>) {
-        let rows = self.cell.gates() * h.len();
+        let rows = self.weights.w_ih.len() / x.len();
         let from_x = affine(&self.weights.w_ih, self.weights.b_ih.as_deref(), x, rows);
         let from_h = affine(&self.weights.w_hh, self.weights.b_hh.as_deref(), h, rows);
         (from_x, from_h)
@@ -64,31 +70,42 @@ impl Direction<'_> {
         };
         for unit in 0..n_units {
             let n = self.candidate(from_x[2 * n_units + unit] + recurrent[unit]);
-            h[unit] = match update {
+            h[unit] = self.state(match update {
                 Update::Keeps => z[unit] * h[unit] + (1.0 - z[unit]) * n,
                 Update::Takes => (1.0 - z[unit]) * h[unit] + z[unit] * n,
-            };
+            });
         }
     }
 
-    fn lstm(&self, x: &[f64], h: &mut [f64], c: &mut [f64]) {
-        let n_units = h.len();
+    fn lstm(&self, forget: Forget, x: &[f64], h: &mut [f64], c: &mut [f64]) {
+        let n_units = c.len();
         let (from_x, from_h) = self.products(x, h);
         let pre = |block: usize, unit: usize| from_x[block * n_units + unit] + from_h[block * n_units + unit];
+        let peephole = |block: usize, unit: usize| {
+            self.weights.peepholes.as_ref().map_or(0.0, |p| f64::from(p[block * n_units + unit]))
+        };
+        let mut unprojected = vec![0.0; n_units];
         for unit in 0..n_units {
-            let i = self.gate(pre(0, unit));
-            let f = self.gate(pre(1, unit));
+            let i = self.gate(pre(0, unit) + peephole(0, unit) * c[unit]);
+            let f = match forget {
+                Forget::Own => self.gate(pre(1, unit) + peephole(1, unit) * c[unit]),
+                Forget::Coupled => 1.0 - i,
+            };
             let g = self.candidate(pre(2, unit));
-            let o = self.gate(pre(3, unit));
-            c[unit] = f * c[unit] + i * g;
-            h[unit] = o * self.output(c[unit]);
+            c[unit] = self.state(f * c[unit] + i * g);
+            let o = self.gate(pre(3, unit) + peephole(2, unit) * c[unit]);
+            unprojected[unit] = o * self.output(c[unit]);
+        }
+        match &self.weights.w_hr {
+            Some(w_hr) => h.copy_from_slice(&affine(w_hr, None, &unprojected, h.len())),
+            None => h.copy_from_slice(&unprojected),
         }
     }
 
     fn rnn(&self, x: &[f64], h: &mut [f64]) {
         let (from_x, from_h) = self.products(x, h);
         for ((h, x), r) in h.iter_mut().zip(from_x).zip(from_h) {
-            *h = self.gate(x + r);
+            *h = self.state(self.gate(x + r));
         }
     }
 }

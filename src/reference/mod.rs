@@ -9,7 +9,7 @@ pub use tolerance::{Comparison, Tolerance, compare};
 
 use crate::dims::Dims;
 use crate::error::Result;
-use crate::io::{Batch, Output, OutputShape, State};
+use crate::io::{Batch, Fill, Form, Layout, Output, OutputShape, State};
 use crate::model::{Layer, Model, Readout, ReadoutSteps};
 
 /// Runs `batch` through `model` in f64.
@@ -18,22 +18,25 @@ use crate::model::{Layer, Model, Readout, ReadoutSteps};
 /// A batch that does not fit the model (see [`Batch`]).
 pub fn run(model: &Model, batch: &Batch<'_>) -> Result<Output<f64>> {
     batch.check(model)?;
-    OutputShape::new(model, batch.dims())?;
+    OutputShape::new(model, batch.form())?;
     let mut state = State::zeros(model, batch.dims().batch)?;
     batch.initial_states(&mut state.h, state.c.as_deref_mut().unwrap_or_default());
-    let (y, out) = advance(model, batch.x(), batch.dims(), batch.lengths_of(), &mut state);
+    let (y, out) = advance(model, batch.x(), batch.form(), batch.lengths_of(), &mut state);
     Ok(Output { y, h_n: state.h, c_n: state.c, out })
 }
 
-/// `x`: `[B, T, I]`; `lengths`: `[B]`, T where `None`; advances `state` and returns y and the readout.
+/// `x` lies as `form` says; `lengths`: `[B]`, T where `None`; advances `state` and returns y and the readout.
+/// In here everything is batch-major.
 pub(crate) fn advance(
     model: &Model,
     x: &[f32],
-    dims: Dims,
+    form: Form,
     lengths: Option<&[u32]>,
     state: &mut State<f64>,
 ) -> (Vec<f64>, Option<Vec<f64>>) {
-    let mut y: Vec<f64> = x.iter().map(|&v| f64::from(v)).collect();
+    let dims = form.dims;
+    let x: Vec<f64> = x.iter().map(|&v| f64::from(v)).collect();
+    let mut y = moved(&x, dims, [1, model.input()], form.x, Layout::BatchMajor);
     let lengths: Vec<usize> = match lengths {
         Some(lengths) => lengths.iter().map(|&length| length as usize).collect(),
         None => vec![dims.steps; dims.batch],
@@ -42,40 +45,73 @@ pub(crate) fn advance(
     for layer in model.layers() {
         let mut outputs = vec![0.0; dims.batch * dims.steps * layer.output()];
         for direction in 0..layer.direction().count() {
-            let (h, c) = state.layer_mut(index, dims.batch * layer.hidden());
-            run_direction(layer, direction, (&y, dims.steps, &lengths), (h, c), &mut outputs);
+            let (h, c) = state.layer_mut(index, model.states());
+            run_direction(layer, direction, (&y, dims.steps, &lengths), (h, c), (&mut outputs, form.fill));
             index += 1;
         }
         y = outputs;
     }
-    let out = model.readout().map(|readout| apply(readout, &y, dims.steps, &lengths));
-    (y, out)
+    let out = model.readout().map(|readout| {
+        let out = apply(readout, &y, dims.steps, &lengths);
+        match readout.steps() {
+            ReadoutSteps::Every => moved(&out, dims, [1, readout.outputs()], Layout::BatchMajor, form.y),
+            ReadoutSteps::Last => out,
+        }
+    });
+    let axes = [model.output() / model.state(), model.state()];
+    (moved(&y, dims, axes, Layout::BatchMajor, form.y), out)
 }
 
-/// `x`: `[B, T, I]`; `h`, `c`: `[B, H]`, updated to the final states; `y`: `[B, T, D·H]`, of which this fills the
-/// H columns of `direction` up to each sequence's end and leaves the rest.
+/// A sequence array of `[dirs, features]` a step in another order.
+fn moved(data: &[f64], dims: Dims, [dirs, features]: [usize; 2], from: Layout, to: Layout) -> Vec<f64> {
+    let index = |layout: Layout, b: usize, t: usize, d: usize| match layout {
+        Layout::BatchMajor => ((b * dims.steps + t) * dirs + d) * features,
+        Layout::TimeMajor => ((t * dims.batch + b) * dirs + d) * features,
+        Layout::DirectionMajor => ((t * dirs + d) * dims.batch + b) * features,
+    };
+    let mut moved = vec![0.0; data.len()];
+    for b in 0..dims.batch {
+        for t in 0..dims.steps {
+            for d in 0..dirs {
+                let values = &data[index(from, b, t, d)..][..features];
+                moved[index(to, b, t, d)..][..features].copy_from_slice(values);
+            }
+        }
+    }
+    moved
+}
+
+/// `x`: `[B, T, I]`; `h`: `[B, P]`, `c`: `[B, H]`, updated to the final states; `y`: `[B, T, D·P]`, all 0, of which
+/// this fills the P columns of `direction`.
 fn run_direction(
     layer: &Layer,
     direction: usize,
     (x, steps, lengths): (&[f64], usize, &[usize]),
     (h, c): (&mut [f64], &mut [f64]),
-    y: &mut [f64],
+    (y, fill): (&mut [f64], Fill),
 ) {
-    let (input, hidden, output) = (layer.input(), layer.hidden(), layer.output());
+    let (input, state, output) = (layer.input(), layer.state(), layer.output());
     let cell = cells::Direction {
         cell: layer.cell(),
         weights: &layer.weights()[direction],
         activations: layer.activations()[direction],
         clip: layer.clip(),
+        state_clip: layer.state_clip(),
     };
-    let mut c_rows = c.chunks_exact_mut(hidden);
-    for (b, h) in h.chunks_exact_mut(hidden).enumerate() {
+    let reverse = layer.direction().is_reverse(direction);
+    let mut c_rows = c.chunks_exact_mut(layer.hidden());
+    for (b, h) in h.chunks_exact_mut(state).enumerate() {
         let c = c_rows.next().unwrap_or_default();
+        let mut emit = |time: usize, h: &[f64]| {
+            y[(b * steps + time) * output + direction * state..][..state].copy_from_slice(h);
+        };
         for step in 0..lengths[b] {
-            let time = if layer.direction().is_reverse(direction) { lengths[b] - 1 - step } else { step };
-            let row = b * steps + time;
-            cell.step(&x[row * input..][..input], h, c);
-            y[row * output + direction * hidden..][..hidden].copy_from_slice(h);
+            let time = if reverse { lengths[b] - 1 - step } else { step };
+            cell.step(&x[(b * steps + time) * input..][..input], h, c);
+            emit(time, h);
+        }
+        if fill == Fill::Last && !reverse && lengths[b] > 0 {
+            (lengths[b]..steps).for_each(|time| emit(time, h));
         }
     }
 }

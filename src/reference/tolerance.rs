@@ -12,7 +12,7 @@
 //! ```
 
 use crate::io::{Batch, Output};
-use crate::model::{Model, Weights};
+use crate::model::{Layer, Model, Weights};
 
 /// Unit roundoff of f32.
 const EPS: f64 = (f32::EPSILON / 2.0) as f64;
@@ -34,10 +34,8 @@ impl Tolerance {
         let mut roundings = 0.0;
         for layer in model.layers() {
             let terms = (layer.input() + layer.hidden()) as f64;
-            let sums = layer
-                .weights()
-                .iter()
-                .map(|weights| largest_sum(weights, layer.input(), largest_x, layer.hidden(), largest_h));
+            let sums =
+                layer.weights().iter().map(|weights| largest_sum(weights, layer, largest_x, largest_h));
             let slopes = layer.activations().iter().map(|activations| activations.slope());
             let slope = slopes.fold(1.0, f64::max);
             roundings += slope * (terms.sqrt() * sums.fold(0.0, f64::max) + ACTIVATION_ROUNDINGS);
@@ -58,9 +56,9 @@ impl Tolerance {
 }
 
 /// S: the largest sum of magnitudes that a row of the layer can have.
-fn largest_sum(weights: &Weights, input: usize, largest_x: f64, hidden: usize, largest_h: f64) -> f64 {
-    let from_x = weights.w_ih.chunks_exact(input).map(|row| magnitude(row) * largest_x);
-    let from_h = weights.w_hh.chunks_exact(hidden).map(|row| magnitude(row) * largest_h);
+fn largest_sum(weights: &Weights, layer: &Layer, largest_x: f64, largest_h: f64) -> f64 {
+    let from_x = weights.w_ih.chunks_exact(layer.input()).map(|row| magnitude(row) * largest_x);
+    let from_h = weights.w_hh.chunks_exact(layer.state()).map(|row| magnitude(row) * largest_h);
     let rows = from_x.zip(from_h).map(|(x, h)| x + h).fold(0.0, f64::max);
     let biases = [&weights.b_ih, &weights.b_hh].into_iter().flatten();
     rows + biases.map(|bias| largest(bias)).sum::<f64>()

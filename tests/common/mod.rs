@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "each suite uses a part")]
 
-use wgru::model::{Reset, RnnActivation, Update};
+use wgru::model::{Reset, Update};
 use wgru::reference::{self, Tolerance, compare};
 use wgru::{Batch, Cell, Device, Dims, Direction, Layer, Model, Output, Readout, ReadoutSteps, Weights};
 
@@ -28,10 +28,8 @@ pub fn cells() -> Vec<Cell> {
             cells.push(Cell::Gru { reset, update });
         }
     }
-    cells.push(Cell::Lstm);
-    for activation in [RnnActivation::Tanh, RnnActivation::Relu] {
-        cells.push(Cell::Rnn { activation });
-    }
+    cells.push(Cell::LSTM);
+    cells.push(Cell::Rnn);
     cells
 }
 
@@ -92,6 +90,7 @@ impl Draw {
                     w_hh: self.values(rows * hidden, scale),
                     b_ih: biased.then(|| self.values(rows, scale)),
                     b_hh: biased.then(|| self.values(rows, scale)),
+                    ..Weights::default()
                 })
                 .collect();
             let layer = Layer::new(cell, direction, input, hidden, weights);

@@ -12,7 +12,7 @@
 use super::graph::name_of;
 use super::proto::{AttributeProto, NodeProto};
 use crate::error::{Error, Result};
-use crate::model::{Activation, Activations, Cell, Direction, Function, Reset, RnnActivation, Update};
+use crate::model::{Activation, Activations, Cell, Direction, Forget, Function, GateOrder, Reset, Update};
 
 /// The first opset whose recurrent nodes are read, and the one that brought `layout`.
 const FIRST_OPSET: i64 = 7;
@@ -36,12 +36,12 @@ impl Op {
         }
     }
 
-    /// ONNX's row blocks in the crate's order: its `z r h`, `i o f c` and one.
-    pub(super) fn gate_order(self) -> &'static [usize] {
+    /// ONNX's order of gates: its `z r h` and `i o f c`; an RNN has one gate.
+    pub(super) fn gate_order(self) -> Option<GateOrder> {
         match self {
-            Self::Gru => &[1, 0, 2],
-            Self::Lstm => &[0, 2, 3, 1],
-            Self::Rnn => &[0],
+            Self::Gru => Some(GateOrder::Zrn),
+            Self::Lstm => Some(GateOrder::Iofg),
+            Self::Rnn => None,
         }
     }
 
@@ -176,7 +176,7 @@ impl Attributes {
     /// The cell, with what was decided and from what; `after` overrides `linear_before_reset`.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] for input_forget; [`Error::Mismatch`] for an override on a node that has no reset.
+    /// [`Error::Mismatch`] for an override on a node that has no reset.
     pub(super) fn cell(&self, after: Option<bool>, decisions: &mut Vec<String>) -> Result<Cell> {
         let from = if self.direction_given {
             "attribute direction"
@@ -184,19 +184,19 @@ impl Attributes {
             "attribute direction absent, ONNX's default"
         };
         decisions.push(format!("direction {}: {from}", self.direction));
-        if self.input_forget != 0 {
-            return Err(self.unsupported("input_forget", format!("= {}", self.input_forget)));
-        }
         match self.op {
             Op::Gru => Ok(Cell::Gru { reset: self.reset(after, decisions), update: Update::Keeps }),
             _ if after.is_some() => Err(Error::Mismatch {
                 name: self.label.clone(),
                 reason: "an override of linear_before_reset is for a GRU".into(),
             }),
-            Op::Lstm => Ok(Cell::Lstm),
-            // What the layer computes follows from its activations; the cell is PyTorch's name for it.
-            Op::Rnn if self.is_relu() => Ok(Cell::Rnn { activation: RnnActivation::Relu }),
-            Op::Rnn => Ok(Cell::Rnn { activation: RnnActivation::Tanh }),
+            Op::Lstm if self.input_forget != 0 => {
+                decisions
+                    .push(format!("forget gate coupled: attribute input_forget = {}", self.input_forget));
+                Ok(Cell::Lstm { forget: Forget::Coupled })
+            }
+            Op::Lstm => Ok(Cell::LSTM),
+            Op::Rnn => Ok(Cell::Rnn),
         }
     }
 
@@ -212,11 +212,6 @@ impl Attributes {
         let (reset, word) = if after { (Reset::After, "after") } else { (Reset::Before, "before") };
         decisions.push(format!("reset {word}: {from}"));
         reset
-    }
-
-    fn is_relu(&self) -> bool {
-        let names = self.activations.iter().flatten();
-        self.activations.is_some() && names.clone().all(|name| name.eq_ignore_ascii_case("Relu"))
     }
 
     /// The clip, where there is one.

@@ -3,7 +3,7 @@
 //! ```text
 //! W [D, G·H, I]    R [D, G·H, H]    gates z r h (GRU), i o f c (LSTM), one (RNN)
 //! B [D, 2·G·H]     the bias on W, then the bias on R
-//! P [D, 3·H]       an LSTM's peepholes, refused
+//! P [D, 3·H]       an LSTM's peepholes, i o f
 //! ```
 
 use super::fold::{Folder, Stop};
@@ -20,7 +20,7 @@ pub(super) fn input<'a>(found: Found<'a>, place: usize) -> Option<&'a str> {
     found.node.input.get(place).map(String::as_str).filter(|name| !name.is_empty())
 }
 
-/// Refuses inputs and outputs that the operator does not have, and peepholes.
+/// Refuses inputs and outputs that the operator does not have.
 ///
 /// # Errors
 /// [`Error::Unsupported`], naming the input or output.
@@ -29,9 +29,7 @@ pub(super) fn refuse_others(op: Op, label: &str, found: Found<'_>) -> Result<()>
     let beyond = |names: &[String], known: usize| {
         names.iter().enumerate().skip(known).find(|(_, name)| !name.is_empty()).map(|(at, _)| at)
     };
-    let what = if let Some(peepholes) = input(found, 7).filter(|_| op == Op::Lstm) {
-        format!("input P (peepholes) of {label}, \"{peepholes}\"")
-    } else if let Some(at) = beyond(&found.node.input, inputs.len()) {
+    let what = if let Some(at) = beyond(&found.node.input, inputs.len()) {
         format!("input {at} of {label}, \"{}\"", found.node.input[at])
     } else if let Some(at) = beyond(&found.node.output, outputs.len()) {
         format!("output {at} of {label}, \"{}\"", found.node.output[at])
@@ -97,6 +95,7 @@ pub(super) fn layer(
     let r = take("R", 2)?.ok_or_else(|| missing("R"))?;
     let w = take("W", 1)?.ok_or_else(|| missing("W"))?;
     let b = take("B", 3)?;
+    let p = if attributes.op == Op::Lstm { take("P", 7)? } else { None };
 
     let directions = attributes.direction.count();
     let (hidden, input) = (last_of_three(&r)?, last_of_three(&w)?);
@@ -111,18 +110,27 @@ pub(super) fn layer(
     let r = r.with_shape(&[directions, rows, hidden])?;
     let w = w.with_shape(&[directions, rows, input])?;
     let b = b.map(|b| b.with_shape(&[directions, product("2·G·H", &[2, rows])?])).transpose()?;
-    let order = attributes.op.gate_order();
-    let gate = |data: &[f32], start: usize, columns: usize| -> Vec<f32> {
-        let block = hidden * columns;
-        order.iter().flat_map(|gate| &data[start + gate * block..][..block]).copied().collect()
+    let p = p.map(|p| p.with_shape(&[directions, product("3·H", &[3, hidden])?])).transpose()?;
+    let part = |tensor: &Tensor, index: usize, len: usize| tensor.data[index * len..][..len].to_vec();
+    let weights = |d: usize| {
+        let stacked = Weights {
+            w_ih: part(&w, d, rows * input),
+            w_hh: part(&r, d, rows * hidden),
+            b_ih: b.as_ref().map(|b| part(b, 2 * d, rows)),
+            b_hh: b.as_ref().map(|b| part(b, 2 * d + 1, rows)),
+            peepholes: p.as_ref().map(|p| peepholes(&part(p, d, 3 * hidden))),
+            w_hr: None,
+        };
+        attributes.op.gate_order().map_or(Ok(stacked.clone()), |order| stacked.from_order(order))
     };
-    let weights = (0..directions).map(|d| Weights {
-        w_ih: gate(&w.data, d * rows * input, input),
-        w_hh: gate(&r.data, d * rows * hidden, hidden),
-        b_ih: b.as_ref().map(|b| gate(&b.data, 2 * d * rows, 1)),
-        b_hh: b.as_ref().map(|b| gate(&b.data, (2 * d + 1) * rows, 1)),
-    });
-    Layer::new(cell, attributes.direction, input, hidden, weights.collect())
+    let weights = (0..directions).map(weights).collect::<Result<_>>()?;
+    Layer::new(cell, attributes.direction, input, hidden, weights)
+}
+
+/// ONNX's i o f to the crate's i f o.
+fn peepholes(p: &[f32]) -> Vec<f32> {
+    let hidden = p.len() / 3;
+    [&p[..hidden], &p[2 * hidden..], &p[hidden..2 * hidden]].concat()
 }
 
 fn last_of_three(tensor: &Tensor) -> Result<usize> {

@@ -1,0 +1,149 @@
+//! What goes into a run.
+
+use super::{Fill, Form, Layout, check_states};
+use crate::dims::{Dims, check_len};
+use crate::error::{Error, Result};
+use crate::model::Model;
+
+/// A batch of sequences, borrowed from the caller.
+///
+/// A NaN in x or an initial state comes out as NaN of its own sequence on the reference and the CPU path; on a
+/// GPU, whose compilers may assume that there is none, that sequence's numbers are undefined.
+#[derive(Debug, Clone, Copy)]
+pub struct Batch<'a> {
+    form: Form,
+    input: usize,
+    x: &'a [f32],
+    h0: Option<&'a [f32]>,
+    c0: Option<&'a [f32]>,
+    lengths: Option<&'a [u32]>,
+}
+
+impl<'a> Batch<'a> {
+    /// `x`: `[B, T, I]`, row-major; `shape` is `[B, T, I]`.
+    ///
+    /// # Errors
+    /// A size of 0, or a length other than B·T·I.
+    pub fn new(x: &'a [f32], shape: [usize; 3]) -> Result<Self> {
+        let [batch, steps, _] = shape;
+        Self::of(Dims::new(batch, steps)?.into(), x, shape)
+    }
+
+    /// `x`: `[T, B, I]`, row-major; `shape` is `[T, B, I]`. y is time-major too, unless
+    /// [`Batch::output_layout`] says otherwise.
+    ///
+    /// # Errors
+    /// A size of 0, or a length other than T·B·I.
+    pub fn time_major(x: &'a [f32], shape: [usize; 3]) -> Result<Self> {
+        let [steps, batch, _] = shape;
+        let dims = Dims::new(batch, steps)?;
+        Self::of(Form { x: Layout::TimeMajor, y: Layout::TimeMajor, ..dims.into() }, x, shape)
+    }
+
+    fn of(form: Form, x: &'a [f32], shape: [usize; 3]) -> Result<Self> {
+        let input = shape[2];
+        crate::dims::at_least_one("I (input features)", input)?;
+        check_len("x", &shape, x.len())?;
+        Ok(Self { form, input, x, h0: None, c0: None, lengths: None })
+    }
+
+    /// The order of y, and of a readout on every step. No copy is made for it.
+    pub fn output_layout(mut self, layout: Layout) -> Self {
+        self.form.y = layout;
+        self
+    }
+
+    /// What y holds past the end of a sequence; 0 where not given.
+    pub fn fill(mut self, fill: Fill) -> Self {
+        self.form.fill = fill;
+        self
+    }
+
+    /// Initial hidden states, `[L·D, B, P]`; zeros where not given.
+    pub fn h0(mut self, h0: &'a [f32]) -> Self {
+        self.h0 = Some(h0);
+        self
+    }
+
+    /// Initial cell states of an LSTM, `[L·D, B, H]`; zeros where not given.
+    pub fn c0(mut self, c0: &'a [f32]) -> Self {
+        self.c0 = Some(c0);
+        self
+    }
+
+    /// The steps of each sequence, `[B]`, from 0 to T; T for all where not given. A sequence that has ended
+    /// keeps its state, which is then its final one, and its y is what [`Batch::fill`] says; a reverse direction
+    /// begins at each sequence's own last step, and a readout on the last step reads it. What x holds past a
+    /// sequence's end is not read.
+    pub fn lengths(mut self, lengths: &'a [u32]) -> Self {
+        self.lengths = Some(lengths);
+        self
+    }
+
+    /// The steps of each sequence, where they were given.
+    pub(crate) fn lengths_of(&self) -> Option<&'a [u32]> {
+        self.lengths
+    }
+
+    /// B and T.
+    pub fn dims(&self) -> Dims {
+        self.form.dims
+    }
+
+    /// Sizes, layouts and the rule for padding.
+    pub fn form(&self) -> Form {
+        self.form
+    }
+
+    /// `[B, T, I]`, or as [`Form::x`] says.
+    pub fn x(&self) -> &'a [f32] {
+        self.x
+    }
+
+    /// Writes the initial states, `[L·D, B, P]` and `[L·D, B, H]`, zeros where the batch names none.
+    pub(crate) fn initial_states<T: From<f32> + Default>(&self, h: &mut [T], c: &mut [T]) {
+        for (to, from) in [(h, self.h0), (c, self.c0)] {
+            match from {
+                Some(from) => to.iter_mut().zip(from).for_each(|(to, &from)| *to = from.into()),
+                None => to.fill_with(T::default),
+            }
+        }
+    }
+
+    /// The initial h and c, where the batch names them.
+    pub(crate) fn states(&self) -> [Option<&'a [f32]>; 2] {
+        [self.h0, self.c0]
+    }
+
+    /// Holds the batch against the model it is to run through.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] for a length beyond T, [`Error::Shape`] where I differs, [`Error::Length`] where a state is not `[L·D, B, P]`, c `[L·D, B, H]`,
+    /// [`Error::Unsupported`] for a `c0` where the cell has none.
+    pub fn check(&self, model: &Model) -> Result<()> {
+        if self.input != model.input() {
+            let Dims { batch, steps } = self.form.dims;
+            return Err(Error::Shape {
+                name: "x [B, T, I]".into(),
+                expected: vec![batch, steps, model.input()],
+                got: vec![batch, steps, self.input],
+            });
+        }
+        if let Some(lengths) = self.lengths {
+            check_len("lengths [B]", &[self.form.dims.batch], lengths.len())?;
+            let longest = self.form.dims.steps;
+            if let Some(b) = lengths.iter().position(|&length| length as usize > longest) {
+                let reason = format!("sequence {b} has {} steps, x has {longest}", lengths[b]);
+                return Err(Error::Mismatch { name: "lengths".into(), reason });
+            }
+        }
+        if self.form.y == Layout::DirectionMajor
+            && model.output() > model.state()
+            && model.readout().is_some()
+        {
+            let what = "a readout of a bidirectional stack whose y is direction-major: it reads D·P features in a row";
+            return Err(Error::Unsupported { what: what.into() });
+        }
+        check_states(model, self.form.dims.batch, [("h0", self.h0), ("c0", self.c0)])
+    }
+}

@@ -1,0 +1,71 @@
+//! How a batch lies in memory, and what stands where a sequence has ended: everything but the numbers.
+
+use crate::dims::Dims;
+
+/// The order of the axes of a sequence array.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Layout {
+    /// x `[B, T, I]`, y `[B, T, D·P]`: PyTorch with `batch_first`, Keras.
+    #[default]
+    BatchMajor,
+    /// x `[T, B, I]`, y `[T, B, D·P]`: PyTorch and cuDNN by default.
+    TimeMajor,
+    /// x `[T, B, I]`, y `[T, D, B, P]`: ONNX by default, WebNN.
+    DirectionMajor,
+}
+
+/// Where the elements of a sequence array lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Strides {
+    /// From a step to the next.
+    pub(crate) step: usize,
+    /// From a batch row to the next.
+    pub(crate) row: usize,
+    /// From a direction to the next.
+    pub(crate) dir: usize,
+}
+
+impl Strides {
+    /// Those of an array of `dirs` directions of `features` each, whose size is known to fit.
+    pub(crate) fn of(layout: Layout, dims: Dims, dirs: usize, features: usize) -> Self {
+        let Dims { batch, steps } = dims;
+        let all = dirs * features;
+        match layout {
+            Layout::BatchMajor => Self { step: all, row: steps * all, dir: features },
+            Layout::TimeMajor => Self { step: batch * all, row: all, dir: features },
+            Layout::DirectionMajor => Self { step: batch * all, row: features, dir: batch * features },
+        }
+    }
+}
+
+/// What y holds past the end of a sequence.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Fill {
+    /// 0, the rule of ONNX.
+    #[default]
+    Zero,
+    /// The output before, in the order in which a direction walks: a forward one repeats the last real output, a
+    /// reverse one, which comes by the padding before anything real, has 0. The rule of Keras' masks. A sequence
+    /// of no step has 0.
+    Last,
+}
+
+/// The shape of a run: sizes, layouts and the rule for padding. A run's kernels and buffers belong to one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Form {
+    /// B and T.
+    pub dims: Dims,
+    /// The order of x.
+    pub x: Layout,
+    /// The order of y and of a readout on every step.
+    pub y: Layout,
+    /// What y holds past the end of a sequence.
+    pub fill: Fill,
+}
+
+/// Batch-major, as [`crate::Batch::new`] has it.
+impl From<Dims> for Form {
+    fn from(dims: Dims) -> Self {
+        Self { dims, x: Layout::default(), y: Layout::default(), fill: Fill::default() }
+    }
+}

@@ -1,0 +1,134 @@
+//! What comes out of a run, and of one step of a session.
+
+use super::{Form, Layout, zeros};
+use crate::dims::{Dims, check_len, product};
+use crate::error::Result;
+use crate::model::{Model, ReadoutSteps};
+
+const Y: &str = "y [B, T, D·P]";
+const H_N: &str = "h_n [L·D, B, P]";
+const C_N: &str = "c_n [L·D, B, H]";
+
+/// The shapes of a run's outputs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutputShape {
+    /// `[B, T, D·P]`, `[T, B, D·P]` or `[T, D, B, P]`.
+    pub y: Vec<usize>,
+    /// `[L·D, B, P]`.
+    pub h: [usize; 3],
+    /// `[L·D, B, H]`, where the cell has one.
+    pub c: Option<[usize; 3]>,
+    /// `[B, T, O]`, `[T, B, O]` or `[B, O]`, where the model has a readout.
+    pub out: Option<Vec<usize>>,
+}
+
+impl OutputShape {
+    /// The shapes for `model` on a batch of `form`, or of dims alone.
+    ///
+    /// # Errors
+    /// [`crate::Error::Zero`], and [`crate::Error::Overflow`] where a product of sizes does not fit.
+    pub fn new(model: &Model, form: impl Into<Form>) -> Result<Self> {
+        let form = form.into();
+        let Dims { batch, steps } = Dims::new(form.dims.batch, form.dims.steps)?;
+        let sequence = |features: usize| match form.y {
+            Layout::BatchMajor => vec![batch, steps, features],
+            Layout::TimeMajor | Layout::DirectionMajor => vec![steps, batch, features],
+        };
+        let dirs = model.output() / model.state();
+        let shape = Self {
+            y: match form.y {
+                Layout::DirectionMajor => vec![steps, dirs, batch, model.state()],
+                _ => sequence(model.output()),
+            },
+            h: [model.states(), batch, model.state()],
+            c: model.cell().has_c().then_some([model.states(), batch, model.hidden()]),
+            out: model.readout().map(|readout| match readout.steps() {
+                ReadoutSteps::Every => sequence(readout.outputs()),
+                ReadoutSteps::Last => vec![batch, readout.outputs()],
+            }),
+        };
+        product(Y, &shape.y)?;
+        product(H_N, &shape.h)?;
+        if let Some(c) = &shape.c {
+            product(C_N, c)?;
+        }
+        if let Some(out) = &shape.out {
+            product("out [B, T, O]", out)?;
+        }
+        Ok(shape)
+    }
+}
+
+/// What a run returns, row-major. `T` is f32 for every engine and f64 for the reference.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Output<T = f32> {
+    /// The last layer's h at every step, `[B, T, D·P]` or as [`Form::y`] says.
+    pub y: Vec<T>,
+    /// Every layer's final h, `[L·D, B, P]`.
+    pub h_n: Vec<T>,
+    /// Every layer's final c, `[L·D, B, H]`; LSTM only.
+    pub c_n: Option<Vec<T>>,
+    /// The readout, `[B, T, O]` or `[B, O]`; where the model has one.
+    pub out: Option<Vec<T>>,
+}
+
+impl<T: Copy + Default> Output<T> {
+    /// An output of the right size, all zero.
+    ///
+    /// # Errors
+    /// [`crate::Error::Memory`].
+    pub(crate) fn zeros(shape: &OutputShape) -> Result<Self> {
+        Ok(Self {
+            y: zeros(Y, &shape.y)?,
+            h_n: zeros(H_N, &shape.h)?,
+            c_n: shape.c.map(|shape| zeros(C_N, &shape)).transpose()?,
+            out: shape.out.as_deref().map(|shape| zeros("out [B, T, O]", shape)).transpose()?,
+        })
+    }
+
+    /// Sets every element to `value`.
+    pub(crate) fn fill(&mut self, value: T) {
+        self.y.fill(value);
+        self.h_n.fill(value);
+        self.c_n.iter_mut().chain(&mut self.out).for_each(|array| array.fill(value));
+    }
+
+    /// # Errors
+    /// [`crate::Error::Length`] where a buffer does not have its shape's length.
+    pub(crate) fn check(&self, shape: &OutputShape) -> Result<()> {
+        let c_shape = shape.c.as_ref().map_or(&[0][..], |shape| shape);
+        let out_shape = shape.out.as_deref().unwrap_or(&[0]);
+        check_len(Y, &shape.y, self.y.len())?;
+        check_len(H_N, &shape.h, self.h_n.len())?;
+        check_len(C_N, c_shape, self.c_n.as_ref().map_or(0, Vec::len))?;
+        check_len("out [B, T, O]", out_shape, self.out.as_ref().map_or(0, Vec::len))
+    }
+}
+
+/// What one step of a session returns, row-major.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepOutput {
+    /// The last layer's h, `[B, D·P]`.
+    pub y: Vec<f32>,
+    /// The readout of this step, `[B, O]`; where the model has one.
+    pub out: Option<Vec<f32>>,
+}
+
+impl StepOutput {
+    /// A step's output of the right size for `streams` streams, all zero.
+    ///
+    /// # Errors
+    /// [`crate::Error::Memory`].
+    pub(crate) fn zeros(model: &Model, streams: usize) -> Result<Self> {
+        let out = model.readout().map(|readout| zeros("out [B, O]", &[streams, readout.outputs()]));
+        Ok(Self { y: zeros("y [B, D·P]", &[streams, model.output()])?, out: out.transpose()? })
+    }
+
+    /// # Errors
+    /// [`crate::Error::Length`] where a buffer does not have its shape's length.
+    pub(crate) fn check(&self, model: &Model, streams: usize) -> Result<()> {
+        let outputs = model.readout().map_or(0, |readout| readout.outputs());
+        check_len("y [B, D·P]", &[streams, model.output()], self.y.len())?;
+        check_len("out [B, O]", &[streams, outputs], self.out.as_ref().map_or(0, Vec::len))
+    }
+}

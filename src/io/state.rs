@@ -1,0 +1,64 @@
+//! States: what a session carries from step to step, and what a run starts from.
+
+use super::zeros;
+use crate::dims::check_len;
+use crate::error::{Error, Result};
+use crate::model::Model;
+
+/// The states of B streams: what a session carries from step to step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct State<T = f32> {
+    /// `[L·D, B, P]`.
+    pub h: Vec<T>,
+    /// `[L·D, B, H]`; LSTM only.
+    pub c: Option<Vec<T>>,
+}
+
+impl<T: Copy + Default> State<T> {
+    /// Zero states.
+    ///
+    /// # Errors
+    /// [`crate::Error::Memory`].
+    pub(crate) fn zeros(model: &Model, batch: usize) -> Result<Self> {
+        let shape = |features| [model.states(), batch, features];
+        let c = model.cell().has_c().then(|| zeros("c [L·D, B, H]", &shape(model.hidden())));
+        Ok(Self { h: zeros("h [L·D, B, P]", &shape(model.state()))?, c: c.transpose()? })
+    }
+
+    /// Sets every state to `value`.
+    pub(crate) fn fill(&mut self, value: T) {
+        self.h.fill(value);
+        self.c.iter_mut().for_each(|c| c.fill(value));
+    }
+
+    /// h, `[B, P]`, and c, `[B, H]`, of state `index` of `count` = L·D; c is empty where the cell has none.
+    pub(crate) fn layer_mut(&mut self, index: usize, count: usize) -> (&mut [T], &mut [T]) {
+        let part = |array: &mut Vec<T>| index * (array.len() / count)..(index + 1) * (array.len() / count);
+        let c = self.c.as_mut().map_or(&mut [][..], |c| {
+            let range = part(c);
+            &mut c[range]
+        });
+        let range = part(&mut self.h);
+        (&mut self.h[range], c)
+    }
+}
+
+/// # Errors
+/// As [`crate::Batch::check`], for states alone.
+pub(crate) fn check_states(
+    model: &Model,
+    batch: usize,
+    [(h_name, h), (c_name, c)]: [(&str, Option<&[f32]>); 2],
+) -> Result<()> {
+    let shape = |features| [model.states(), batch, features];
+    if let Some(h) = h {
+        check_len(&format!("{h_name} [L·D, B, P]"), &shape(model.state()), h.len())?;
+    }
+    if let Some(c) = c {
+        if !model.cell().has_c() {
+            return Err(Error::Unsupported { what: format!("{c_name}: {} has no cell state", model.cell()) });
+        }
+        check_len(&format!("{c_name} [L·D, B, H]"), &shape(model.hidden()), c.len())?;
+    }
+    Ok(())
+}
