@@ -142,7 +142,6 @@ fn what_is_not_honoured_is_refused_by_name() {
         (&gru, gru.node().int("output_sequence", 1), &["output_sequence"]),
         (&gru, gru.node().int("layout", 2), &["layout", "2"]),
         (&gru, gru.node().text("direction", "backward"), &["direction", "backward"]),
-        (&lstm, lstm.node_on(&["X", "W", "R", "B", "", "", "", "peep"]), &["P of", "peep"]),
         (&gru, gru.node_on(&["X", "W", "R", "B", "", "", "W"]), &["input 6"]),
         (&gru, gru.node().attribute("clip", 1, |a| a.float(2, 1.0).bytes(21, "c")), &["clip", "function"]),
     ];
