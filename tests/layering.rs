@@ -28,7 +28,7 @@ const OUTSIDE: [(&str, &[&str]); 7] = [
     ("safetensors", &["import/"]),
     ("prost", &["import/onnx/"]),
     ("half", &["dtype.rs"]),
-    ("bytemuck", &["kernels/", "gpu/"]),
+    ("bytemuck", &["kernels/", "gpu/", "engine/gpu.rs"]),
     ("pollster", &["engine/"]),
     ("naga", &[]),
 ];
