@@ -136,17 +136,49 @@ fn pairs<T: Copy>(case: &Value, output: &Output<T>) -> Vec<(String, Vec<T>, Vec<
     expected.iter().map(pair).collect()
 }
 
-fn run(case: &Value, net: &Net, device: &Device, judge: &mut Judge, bound: Bound) -> Result<(), Error> {
+/// `bound` of an output and of an element of it.
+fn run(
+    case: &Value,
+    net: &Net,
+    device: &Device,
+    judge: &mut Judge,
+    bound: impl Fn(usize, usize) -> Bound,
+) -> Result<(), Error> {
     let mut outputs = vec![device.load(&net.model)?.run(&net.batch())?];
     if text(&case["op"]).ends_with("Cell") {
         outputs.push(net.step(device)?);
     }
     for output in &outputs {
-        for (name, got, expected) in pairs(case, output) {
-            judge.holds(&name, &got, &expected, bound);
+        for (array, (name, got, expected)) in pairs(case, output).into_iter().enumerate() {
+            judge.each_holds(&name, &got, &expected, |at| bound(array, at));
         }
     }
     Ok(())
+}
+
+/// What half a step of f32 in every number of the case amounts to in each element of each output, to the first
+/// order: the rounding of one product per number. With relu for its gates a GRU's z is far above 1, and
+/// `z h + (1 − z) n` takes large numbers from one another; the order of a sum then decides about more ULP than the
+/// suite allows.
+fn rounding(case: &Value) -> Vec<Vec<f64>> {
+    // The numbers are told apart by the turn in which they are read; `turn` moves one of them to the next f32.
+    let run = |turn: Option<usize>| {
+        let turns = std::cell::Cell::new(0);
+        let net = Net::new(case, &|v| {
+            let own = turns.replace(turns.get() + 1);
+            if turn == Some(own) { (v as f32).next_up() } else { v as f32 }
+        });
+        let output = reference::run(&net.model, &net.batch()).expect("the case runs");
+        (pairs(case, &output).into_iter().map(|(_, got, _)| got).collect::<Vec<_>>(), turns.get())
+    };
+    let (base, turns) = run(None);
+    let mut sums: Vec<Vec<f64>> = base.iter().map(|array| vec![0.0; array.len()]).collect();
+    for turn in 0..turns {
+        for ((sums, base), moved) in sums.iter_mut().zip(&base).zip(&run(Some(turn)).0) {
+            sums.iter_mut().zip(base.iter().zip(moved)).for_each(|(sum, (b, m))| *sum += 0.5 * (m - b).abs());
+        }
+    }
+    sums
 }
 
 /// f16 cases: their inputs rounded to f16, ours computed in f32 and then rounded.
@@ -158,11 +190,13 @@ fn web_platform_tests() {
     suite.holds(|case, device, judge| {
         assert_eq!(case["tolerance"]["type"], "ULP");
         let ulps = case["tolerance"]["value"].as_u64().expect("a count") as u32;
-        let (round, bound): (fn(f64) -> f32, _) = match is_half(case) {
-            true => (|v| f16::from_f64(v).to_f32(), Bound::Ulp16(ulps)),
-            false => (|v| v as f32, Bound::Ulp32(ulps)),
-        };
-        run(case, &Net::new(case, &round), device, judge, bound)
+        if is_half(case) {
+            let net = Net::new(case, &|v| f16::from_f64(v).to_f32());
+            return run(case, &net, device, judge, |_, _| Bound::Ulp16(ulps));
+        }
+        let rounding = rounding(case);
+        let bound = |array: usize, at: usize| Bound::Ulp32 { ulps, rounding: rounding[array][at] };
+        run(case, &Net::new(case, &|v| v as f32), device, judge, bound)
     });
 }
 
@@ -170,7 +204,7 @@ fn web_platform_tests() {
 fn webnn_polyfill() {
     let Some(suite) = Suite::open("webnn_polyfill_gru.json") else { return };
     suite.holds(|case, device, judge| {
-        run(case, &Net::new(case, &|v| v as f32), device, judge, bound(&case["tolerance"]))
+        run(case, &Net::new(case, &|v| v as f32), device, judge, |_, _| bound(&case["tolerance"]))
     });
 }
 
@@ -185,7 +219,7 @@ fn webnn_baseline() {
         let largest = largest.flat_map(|array| numbers(array).expect("numbers"));
         let largest = largest.fold(0.0, |all: f64, v| all.max(v.abs()));
         let bound = Bound::atol(Tolerance::of(&net.model, &net.batch()).at(largest));
-        run(case, &net, device, judge, bound)
+        run(case, &net, device, judge, |_, _| bound)
     });
 }
 
