@@ -135,6 +135,11 @@ impl Engine {
         &self.0.model
     }
 
+    /// How the engine was made.
+    pub fn options(&self) -> Options {
+        self.0.options
+    }
+
     /// The device.
     pub fn device(&self) -> &Device {
         &self.0.device
@@ -283,7 +288,7 @@ impl Engine {
         model.check_streamable()?;
         OutputShape::new(model, Dims::new(streams, 1)?)?;
         Ok(match backend {
-            Backend::Gpu(engine) => Stepper::Gpu(engine.session(model, streams).await?),
+            Backend::Gpu(engine) => Stepper::Gpu(Box::new(engine.session(model, streams).await?)),
             Backend::Cpu(_) => Stepper::Cpu(State::zeros(model, streams)?, cpu::Scratch::default()),
             Backend::Reference => Stepper::Reference(State::zeros(model, streams)?),
         })
@@ -328,7 +333,7 @@ impl Engine {
 /// The backend of a session.
 #[derive(Debug)]
 pub(super) enum Stepper {
-    Gpu(super::gpu::GpuSession),
+    Gpu(Box<super::gpu::GpuSession>),
     Cpu(State, cpu::Scratch),
     Reference(State<f64>),
 }
