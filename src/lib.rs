@@ -42,7 +42,7 @@ struct Readme;
 
 pub use dims::Dims;
 pub use dtype::Storage;
-pub use engine::{Device, DeviceInfo, Engine, Options, Session};
+pub use engine::{Device, DeviceInfo, Engine, Options, Session, Staged};
 pub use error::{Error, Result};
 pub use gpu::AdapterInfo;
 pub use import::{Imported, Onnx, PyTorch};

@@ -6,6 +6,8 @@ mod context;
 mod execute;
 mod pipeline;
 mod readback;
+mod staged;
+mod timer;
 mod workspace;
 
 pub use adapter::{AdapterInfo, adapters};
@@ -13,4 +15,5 @@ pub use context::Context;
 pub(crate) use context::lock;
 pub use execute::Fetch;
 pub use readback::Wait;
+pub use staged::StagedWorkspace;
 pub use workspace::{Constants, Workspace};
