@@ -33,6 +33,7 @@ pub mod model;
 pub mod plan;
 pub mod program;
 mod progress;
+mod proto;
 pub mod reference;
 
 /// The README's example, compiled.

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Every room with its floor. A room may name itself and rooms on lower floors.
-const FLOORS: [(&str, u32); 14] = [
+const FLOORS: [(&str, u32); 15] = [
     ("error", 0),
     ("dims", 1),
     ("dtype", 1),
     ("progress", 1),
+    ("proto", 1),
     ("model", 2),
     ("io", 3),
     ("kernels", 4),
@@ -26,7 +27,7 @@ const FLOORS: [(&str, u32); 14] = [
 const OUTSIDE: [(&str, &[&str]); 7] = [
     ("wgpu", &["gpu/", "engine/device.rs"]),
     ("safetensors", &["import/"]),
-    ("prost", &["import/onnx/"]),
+    ("prost", &["proto.rs", "import/onnx/"]),
     ("half", &["dtype.rs"]),
     ("bytemuck", &["kernels/", "gpu/"]),
     ("pollster", &["engine/"]),

@@ -63,7 +63,8 @@ pub fn run(args: &RunArgs) -> Outcome {
 pub fn read_model(path: &Path, args: &ModelArgs) -> Outcome<Imported> {
     let name = path.display();
     match path.extension().and_then(|extension| extension.to_str()) {
-        Some("safetensors") => {}
+        // Files of torch.save are refused by the importer, which says how to convert them.
+        Some("safetensors" | "pt" | "pth" | "bin" | "ckpt") => {}
         _ => return Err(error(name, "not a model file that can be read; expected .safetensors or .onnx")),
     }
     let mut importer = PyTorch::new();

@@ -40,7 +40,9 @@ fn models_that_are_none() {
     refused(&folder, &run("lying.safetensors"), &["lying.safetensors"]);
     refused(&folder, &run("absent.safetensors"), &["absent.safetensors", "No such file"]);
     folder.write("m.pt", "PK");
-    refused(&folder, &run("m.pt"), &["m.pt", "expected .safetensors or .onnx"]);
+    refused(&folder, &run("m.pt"), &["m.pt", "python -c", "torch.load('m.pt'", "'m.safetensors')"]);
+    folder.write("m.h5", "HDF");
+    refused(&folder, &run("m.h5"), &["m.h5", "expected .safetensors or .onnx"]);
 
     let (w_ih, w_hh) = (values(1, 24), values(2, 48));
     let wrong = safetensors(&[("weight_ih_l0", &[12, 2], &w_ih), ("weight_hh_l0", &[16, 3], &w_hh)]);
