@@ -18,7 +18,7 @@ pub fn run(args: &RunArgs) -> Outcome {
     if let Some(output) = &args.output {
         write::check(output)?;
     }
-    if args.model.extension().is_some_and(|extension| extension == "onnx") {
+    if is_onnx(&args.model) {
         return onnx::run(args);
     }
     if args.node.is_some() {
@@ -57,6 +57,11 @@ pub fn run(args: &RunArgs) -> Outcome {
         print(&format!("{}\n{work}", describe(&args.model, &imported)))?;
     }
     work.verdict()
+}
+
+/// Whether a model is an ONNX file, by its name.
+pub fn is_onnx(model: &Path) -> bool {
+    model.extension().is_some_and(|extension| extension == "onnx")
 }
 
 /// Reads a model as the options, and where they are silent the file's own metadata, say.
@@ -127,7 +132,8 @@ fn read_inputs(args: &RunArgs, imported: &Imported) -> Outcome<Arrays> {
     Ok(Arrays::from_x(args.input.display().to_string(), series.windows(&names, window, args.stride)?))
 }
 
-fn describe(path: &Path, imported: &Imported) -> String {
+/// What was read, what of the file was not, and why so.
+pub fn describe(path: &Path, imported: &Imported) -> String {
     let report = &imported.report;
     let left_over = match &report.left_over[..] {
         [] => String::new(),

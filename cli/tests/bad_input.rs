@@ -81,6 +81,21 @@ fn options_that_do_not_fit_the_model() {
 }
 
 #[test]
+fn exports_that_cannot_be() {
+    let folder = folder("exports");
+    refused(&folder, &["export", "m.safetensors", "out.pt"], &["out.pt", ".safetensors or .onnx"]);
+    refused(&folder, &["export", "m.safetensors", "none/out.onnx"], &["none/out.onnx", "not there"]);
+    refused(&folder, &["export", "absent.safetensors", "out.onnx"], &["absent.safetensors", "No such file"]);
+    refused(&folder, &["export", "m.pt", "out.onnx"], &["m.pt"]);
+    let with = |options: &[&'static str]| [&["export", "m.safetensors", "out.safetensors"], options].concat();
+    refused(&folder, &with(&["--reset", "before"]), &["layer 0", "nn.GRU has no reset before"]);
+    refused(&folder, &with(&["--node", "gru"]), &["--node", ".onnx"]);
+    refused(&folder, &with(&["--with-states"]), &["--with-states", ".onnx"]);
+    let onnx = ["export", "m.safetensors", "out.onnx", "--with-lengths", "--readout", "head"];
+    refused(&folder, &onnx, &["lengths", "last step"]);
+}
+
+#[test]
 fn devices_that_are_not_there() {
     let folder = folder("devices");
     let run = ["run", "m.safetensors", "--input", "x.npy", "--output", "y.npz", "--device"];

@@ -226,3 +226,51 @@ fn an_onnx_node_gives_the_numbers_of_its_own_engine() {
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("GRU bidirectional [3·4, 8→4]"), "{}", stderr(&output));
 }
+
+/// What is exported runs to the same bits. One sequence, so that ONNX's `[T, D, B, H]` lies as `[B, T, D·H]` does.
+#[test]
+fn an_export_gives_the_numbers_of_its_model() {
+    let folder = Folder::new("export");
+    folder.write("x.npz", npz(&[("x", npy(&[1, 7, 3], &values(9, 21)))]));
+    folder.write("X.npz", npz(&[("X", npy(&[7, 1, 3], &values(9, 21)))]));
+    let y = |model: &str, input: &str, options: &[&str], name: &str| {
+        let args = ["run", model, "--input", input, "--device", "cpu", "--output", "y.safetensors"];
+        let output = folder.wgru(&[&args[..], options].concat());
+        assert!(output.status.success(), "{model}: {}", stderr(&output));
+        let bytes = fs::read(folder.path().join("y.safetensors")).unwrap();
+        safetensors::SafeTensors::deserialize(&bytes).unwrap().tensor(name).unwrap().data().to_vec()
+    };
+    let export = |args: &[&str]| {
+        let output = folder.wgru(&[&["export"], args].concat());
+        assert!(output.status.success(), "{args:?}: {}", stderr(&output));
+        stdout(&output)
+    };
+    for (gates, options) in
+        [(3, &[][..]), (3, &["--update", "takes"]), (4, &[]), (1, &["--cell", "rnn-relu"])]
+    {
+        folder.write("m.safetensors", model(gates, 3, 4));
+        let own = y("m.safetensors", "x.npz", options, "y");
+        let text = export(&[&["m.safetensors", "out.safetensors"], options].concat());
+        assert!(
+            text.contains("not used: head.bias, head.weight") && text.contains("out.safetensors: "),
+            "{text}"
+        );
+        export(&[&["m.safetensors", "out.onnx"], options].concat());
+        let (torch, onnx) = (y("out.safetensors", "x.npz", &[], "y"), y("out.onnx", "X.npz", &[], "Y"));
+        if options.contains(&"takes") {
+            // 1 − σ(a) and σ(−a) are rounded on their own; both files hold the same cell.
+            assert_eq!(torch, onnx);
+        } else {
+            assert_eq!((&torch, &onnx), (&own, &own), "{gates} {options:?}");
+        }
+        export(&["out.onnx", "back.safetensors"]);
+        let file = |name: &str| fs::read(folder.path().join(name)).unwrap();
+        assert_eq!(file("out.safetensors"), file("back.safetensors"), "{gates} {options:?}: over ONNX");
+    }
+    // A readout travels with the model, and is applied where the file says.
+    folder.write("m.safetensors", model(3, 3, 4));
+    let readout = ["--readout", "head", "--readout-at", "every"];
+    let own = y("m.safetensors", "x.npz", &readout, "out");
+    export(&[&["m.safetensors", "out.safetensors"], &readout[..]].concat());
+    assert_eq!(y("out.safetensors", "x.npz", &[], "out"), own);
+}

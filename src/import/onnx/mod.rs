@@ -9,7 +9,7 @@
 //! weights  ONNX's layout to the crate's
 //! ```
 //!
-//! A whole graph is not run, only the one node. Source: the ONNX operator specification, opset 7 and later.
+//! The messages of the file stand in `crate::proto`. A whole graph is not run, only the one node. Source: the ONNX operator specification, opset 7 and later.
 
 mod fold;
 mod graph;
