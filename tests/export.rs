@@ -262,12 +262,32 @@ fn a_z_that_takes_is_written_as_one_that_keeps() {
     let kind = Kind { layers: 2, ..Kind::new(TAKES, Direction::Bidirectional) };
     let x = v(90, 2 * 5 * 2);
     let batch = Batch::new(&x, [2, 5, 2]).expect("x fits");
-    let [own, written] = [kind.model(), from_pytorch(&kind.model())].map(|model| {
-        assert_eq!(model.cell() == TAKES, model == kind.model());
-        reference::run(&model, &batch).expect("the reference runs").y
-    });
-    for (own, written) in own.iter().zip(&written) {
-        assert!((own - written).abs() < 1e-12, "{own} and {written}");
+    let agree = |own: &Model, written: &Model| {
+        assert!((own.cell(), written.cell()) == (TAKES, Cell::GRU));
+        let [own, written] = [own, written].map(|model| reference::run(model, &batch).expect("it runs").y);
+        for (own, written) in own.iter().zip(&written) {
+            assert!((own - written).abs() < 1e-12, "{own} and {written}");
+        }
+    };
+    agree(&kind.model(), &from_pytorch(&kind.model()));
+
+    // Of other gates, those for which 1 − f(a) = f(−a).
+    let layer = Kind::new(TAKES, Direction::Bidirectional).stack().remove(0);
+    let with = |function: Function, alpha: f32, beta: f32| {
+        let gate = Activation::new(function, alpha, beta).expect("what it takes");
+        let sets = vec![Activations { gate, ..Activations::of(TAKES) }; 2];
+        Model::new(vec![layer.clone().with_activations(sets).expect("two sets")]).expect("one layer")
+    };
+    for gates in [with(Function::HardSigmoid, 0.2, 0.5), with(Function::Affine, 0.3, 0.5)] {
+        agree(&gates, &from_onnx(&gates));
+    }
+    for (gates, name) in [
+        (with(Function::HardSigmoid, 0.2, 0.4), "HardSigmoid(0.2, 0.4)"),
+        (with(Function::Affine, 0.3, 0.0), "Affine(0.3, 0)"),
+        (with(Function::Relu, 0.0, 0.0), "Relu"),
+        (with(Function::Tanh, 0.0, 0.0), "Tanh"),
+    ] {
+        refused(export::onnx(&gates), &[name, "update takes"]);
     }
 }
 

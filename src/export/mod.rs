@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Both know only a z that keeps the old state: the z rows of a cell whose z takes the candidate are negated, since
-//! `1 − σ(a) = σ(−a)`. Both want two biases or none: where any is there, an absent one is written as zeros.
+//! `1 − σ(a) = σ(−a)`; where the gates have another activation for which that does not hold, it is refused. Both want two biases or none: where any is there, an absent one is written as zeros.
 
 mod onnx;
 mod pytorch;
@@ -16,12 +16,20 @@ mod pytorch;
 pub use onnx::{Onnx, onnx};
 pub use pytorch::pytorch;
 
-use crate::model::{Cell, Layer, Update, Weights};
+use crate::error::{Error, Result};
+use crate::model::{Activation, Cell, Function, Layer, Update, Weights};
 
 /// The weights per direction with `z ⊙ h + (1 − z) ⊙ n` for an update, and with two biases if `biased`.
-fn converted(layer: &Layer, biased: bool) -> Vec<Weights> {
+///
+/// # Errors
+/// [`Error::Unsupported`] for a z that takes the candidate through an activation f with `1 − f(a) ≠ f(−a)`.
+fn converted(layer: &Layer, biased: bool) -> Result<Vec<Weights>> {
     let rows = layer.cell().gates() * layer.hidden();
     let takes = matches!(layer.cell(), Cell::Gru { update: Update::Takes, .. });
+    if let Some(set) = layer.activations().iter().find(|set| takes && !mirrors(set.gate)) {
+        let what = format!("{} of {}: no weights make its z keep the old state", set.gate, layer.cell());
+        return Err(Error::Unsupported { what });
+    }
     let convert = |set: &Weights| {
         let mut set = set.clone();
         if takes {
@@ -37,7 +45,16 @@ fn converted(layer: &Layer, biased: bool) -> Vec<Weights> {
         }
         set
     };
-    layer.weights().iter().map(convert).collect()
+    Ok(layer.weights().iter().map(convert).collect())
+}
+
+/// Whether `1 − f(a) = f(−a)`: of a sigmoid, and of lines through ½.
+fn mirrors(activation: Activation) -> bool {
+    match activation.function() {
+        Function::Sigmoid => true,
+        Function::HardSigmoid | Function::Affine => activation.beta() == 0.5,
+        _ => false,
+    }
 }
 
 /// Of a GRU's r, z and n, `[3·H, …]`, the second.

@@ -53,7 +53,7 @@ fn tensor(name: &str, data_type: i32, shape: &[usize], bytes: Vec<u8>) -> Result
 /// The node of layer `index` without its X and states, and the constants it reads.
 ///
 /// # Errors
-/// [`Error::Unsupported`] for a projection and for a clip of the state.
+/// [`Error::Unsupported`] for a projection, a clip of the state and what [`converted`] refuses.
 pub(super) fn node(layer: &Layer, index: usize) -> Result<(NodeProto, Vec<TensorProto>)> {
     let (op, order) = operator(layer.cell());
     let refused = match (layer.projection(), layer.state_clip()) {
@@ -64,7 +64,7 @@ pub(super) fn node(layer: &Layer, index: usize) -> Result<(NodeProto, Vec<Tensor
     if let Some(what) = refused {
         return Err(Error::Unsupported { what: format!("layer {index}: ONNX's {op} has no {what}") });
     }
-    let sets = converted(layer, is_biased(layer));
+    let sets = converted(layer, is_biased(layer))?;
     let sets = sets.into_iter().map(|set| order.map_or(Ok(set.clone()), |order| set.into_order(order)));
     let sets = sets.collect::<Result<Vec<_>>>()?;
 
