@@ -142,7 +142,7 @@ impl File {
     fn bytes(self) -> Vec<u8> {
         let (metadata, tensors) = (self.metadata.join(","), self.tensors.join(","));
         let mut header = format!(r#"{{"__metadata__":{{{metadata}}},{tensors}}}"#);
-        while header.len() % 8 != 0 {
+        while !header.len().is_multiple_of(8) {
             header.push(' ');
         }
         [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &self.data].concat()
