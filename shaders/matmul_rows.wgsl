@@ -12,7 +12,7 @@ fn load_rows(dir: u32, m: u32, k: u32) -> Rows {
     for (var r = 0u; r < ROWS; r++) {
         let at = x_at(dir, m + r);
         if (at != NONE) {
-            v = with_row(v, r, x[at + k]);
+            v = with_row(v, r, x_value(at + k));
         }
     }
     return v;
@@ -25,6 +25,9 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     let m = group.y * ROWS;
     let dir = group.z;
 
+    if (all_ended(m, ROWS)) {
+        return;
+    }
     var sum = Rows(0.0);
     for (var k = 0u; k < K; k += BLOCK) {
         let size = min(BLOCK, K - k);
@@ -34,18 +37,27 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
         }
         workgroupBarrier();
         var part = Rows(0.0);
-        var at = (dir * K + k) * N + column;
+        var at = pair_at(dir, k, column);
         var i = 0u;
         for (; i + 4u <= size; i += 4u) {
-            part = fma(Rows(w[at]), block[i], part);
-            part = fma(Rows(w[at + N]), block[i + 1u], part);
-            part = fma(Rows(w[at + 2u * N]), block[i + 2u], part);
-            part = fma(Rows(w[at + 3u * N]), block[i + 3u], part);
-            at += 4u * N;
+            let first = pair(at);
+            at = next_pair(at);
+            let second = pair(at);
+            at = next_pair(at);
+            part = fma(Rows(first.x), block[i], part);
+            part = fma(Rows(first.y), block[i + 1u], part);
+            part = fma(Rows(second.x), block[i + 2u], part);
+            part = fma(Rows(second.y), block[i + 3u], part);
         }
-        for (; i < size; i++) {
-            part = fma(Rows(w[at]), block[i], part);
-            at += N;
+        if (i + 2u <= size) {
+            let both = pair(at);
+            at = next_pair(at);
+            part = fma(Rows(both.x), block[i], part);
+            part = fma(Rows(both.y), block[i + 1u], part);
+            i += 2u;
+        }
+        if (i < size) {
+            part = fma(Rows(half_pair(at)), block[i], part);
         }
         sum += part;
     }

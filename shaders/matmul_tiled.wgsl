@@ -14,14 +14,14 @@ fn load_x(dir: u32, m: u32, k: u32) -> f32 {
     if (at == NONE || k >= K) {
         return 0.0;
     }
-    return x[at + k];
+    return x_value(at + k);
 }
 
 fn load_w(dir: u32, k: u32, n: u32) -> f32 {
     if (k >= K || n >= N) {
         return 0.0;
     }
-    return w[(dir * K + k) * N + n];
+    return weight(dir, k, n);
 }
 
 @compute @workgroup_size(256)
@@ -31,6 +31,9 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     let dir = group.z;
     let across = lane % GROUPS;     // columns of the thread
     let down = lane / GROUPS;       // rows of the thread
+    if (all_ended(m0, TILE)) {
+        return;
+    }
 
     // Column j of the thread, its 4 rows in the lanes: of the block of 64 k in hand, and of all before.
     var part0 = vec4<f32>(0.0);

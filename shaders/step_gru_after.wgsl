@@ -9,7 +9,6 @@
 
 const GATES: u32 = 3u;
 const FIRST: u32 = 0u;
-const PITCH: u32 = 3u;
 
 fn vector_at(i: u32) -> Rows {
     return h_prev[i];
@@ -20,16 +19,23 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     let unit = group.x * WIDTH + lane;
     let tile = group.y;
     let dir = group.z;
-    let sum = recurrent_product(lane, dir, tile, unit);
-    if (unit >= HIDDEN) {
-        return;
-    }
     let state = state_of(dir, tile) + unit;
-    let a = projected(dir, tile, unit, PITCH);
-    let r = gate(dir, xw[a] + sum[0]);
-    let z = gate(dir, xw[a + HIDDEN] + sum[1]);
-    let n = candidate(dir, fma(r, sum[2] + Rows(b_hn[dir * HIDDEN + unit]), xw[a + 2u * HIDDEN]));
-    let h = blend(z, h_prev[state], n);
-    h_next[state] = select(h_prev[state], h, running(tile));
-    store_y(dir, tile, unit, h);
+    var h = Rows(0.0);
+    if (unit < HIDDEN) {
+        h = h_prev[state];
+    }
+    if (!has_ended(tile)) {
+        let sum = recurrent_product(lane, dir, tile, unit);
+        if (unit < HIDDEN) {
+            let a = projected(dir, tile, unit);
+            let r = gate(dir, xw[a] + sum[0]);
+            let z = gate(dir, xw[a + HIDDEN] + sum[1]);
+            let n = candidate(dir, fma(r, sum[2] + Rows(b_hn[dir * HIDDEN + unit]), xw[a + 2u * HIDDEN]));
+            h = select(h, kept(blend(z, h, n)), running(tile));
+        }
+    }
+    if (unit < HIDDEN) {
+        h_next[state] = h;
+    }
+    store_y(lane, dir, tile, unit, h);
 }

@@ -9,7 +9,6 @@
 
 const GATES: u32 = 1u;
 const FIRST: u32 = 2u;
-const PITCH: u32 = 3u;
 
 fn vector_at(i: u32) -> Rows {
     return rh[i];
@@ -20,13 +19,20 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     let unit = group.x * WIDTH + lane;
     let tile = group.y;
     let dir = group.z;
-    let sum = recurrent_product(lane, dir, tile, unit);
-    if (unit >= HIDDEN) {
-        return;
-    }
     let state = state_of(dir, tile) + unit;
-    let n = candidate(dir, xw[projected(dir, tile, unit, PITCH) + 2u * HIDDEN] + sum[0]);
-    let h = blend(z[state], h_prev[state], n);
-    h_next[state] = select(h_prev[state], h, running(tile));
-    store_y(dir, tile, unit, h);
+    var h = Rows(0.0);
+    if (unit < HIDDEN) {
+        h = h_prev[state];
+    }
+    if (!has_ended(tile)) {
+        let sum = recurrent_product(lane, dir, tile, unit);
+        if (unit < HIDDEN) {
+            let n = candidate(dir, xw[projected(dir, tile, unit) + 2u * HIDDEN] + sum[0]);
+            h = select(h, kept(blend(z[state], h, n)), running(tile));
+        }
+    }
+    if (unit < HIDDEN) {
+        h_next[state] = h;
+    }
+    store_y(lane, dir, tile, unit, h);
 }

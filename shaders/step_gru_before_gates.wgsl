@@ -9,7 +9,6 @@
 
 const GATES: u32 = 2u;
 const FIRST: u32 = 0u;
-const PITCH: u32 = 3u;
 
 fn vector_at(i: u32) -> Rows {
     return h_prev[i];
@@ -20,12 +19,15 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     let unit = group.x * WIDTH + lane;
     let tile = group.y;
     let dir = group.z;
+    if (has_ended(tile)) {
+        return;
+    }
     let sum = recurrent_product(lane, dir, tile, unit);
     if (unit >= HIDDEN) {
         return;
     }
     let state = state_of(dir, tile) + unit;
-    let a = projected(dir, tile, unit, PITCH);
+    let a = projected(dir, tile, unit);
     rh[state] = gate(dir, xw[a] + sum[0]) * h_prev[state];
     z[state] = gate(dir, xw[a + HIDDEN] + sum[1]);
 }

@@ -8,7 +8,6 @@
 
 const GATES: u32 = 1u;
 const FIRST: u32 = 0u;
-const PITCH: u32 = 1u;
 
 fn vector_at(i: u32) -> Rows {
     return h_prev[i];
@@ -19,12 +18,19 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     let unit = group.x * WIDTH + lane;
     let tile = group.y;
     let dir = group.z;
-    let sum = recurrent_product(lane, dir, tile, unit);
-    if (unit >= HIDDEN) {
-        return;
-    }
     let state = state_of(dir, tile) + unit;
-    let h = gate(dir, xw[projected(dir, tile, unit, PITCH)] + sum[0]);
-    h_next[state] = select(h_prev[state], h, running(tile));
-    store_y(dir, tile, unit, h);
+    var h = Rows(0.0);
+    if (unit < HIDDEN) {
+        h = h_prev[state];
+    }
+    if (!has_ended(tile)) {
+        let sum = recurrent_product(lane, dir, tile, unit);
+        if (unit < HIDDEN) {
+            h = select(h, kept(gate(dir, xw[projected(dir, tile, unit)] + sum[0])), running(tile));
+        }
+    }
+    if (unit < HIDDEN) {
+        h_next[state] = h;
+    }
+    store_y(lane, dir, tile, unit, h);
 }

@@ -1,6 +1,8 @@
-//! Storage types of numbers in files and buffers, and their way to f32.
+//! Storage types of numbers in files and on devices, and their way to f32 and back.
 
-/// How a number is stored.
+use crate::error::{Error, Result};
+
+/// How a number is stored in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Dtype {
     /// IEEE 754 binary16.
@@ -25,6 +27,132 @@ impl Dtype {
     }
 }
 
+/// How weights or activations lie on a device.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Storage {
+    /// IEEE 754 binary32.
+    #[default]
+    F32,
+    /// IEEE 754 binary16: 11 bits of precision, up to 65,504.
+    F16,
+    /// The upper half of an f32: 8 bits of precision, the range of f32.
+    Bf16,
+}
+
+impl Storage {
+    /// Whether two numbers share a word of 32 bits.
+    pub fn is_half(self) -> bool {
+        self != Self::F32
+    }
+
+    /// `value` as the storage keeps it: rounded to the nearest, ties to even.
+    pub fn round(self, value: f32) -> f32 {
+        match self {
+            Self::F32 => value,
+            Self::F16 => half::f16::from_f32(value).to_f32(),
+            Self::Bf16 => half::bf16::from_f32(value).to_f32(),
+        }
+    }
+
+    /// [`Storage::round`], but a finite number beyond the range of f16 becomes its largest, as y of a run does.
+    pub(crate) fn saturated(self, value: f32) -> f32 {
+        let largest = if self == Self::F16 { 65_504.0 } else { f32::INFINITY };
+        self.round(value.clamp(-largest, largest))
+    }
+
+    /// Holds numbers against the range of f16.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] for one that is finite and beyond it, naming `name`.
+    pub(crate) fn check_range(self, name: &str, values: &[f32]) -> Result<()> {
+        let beyond = |value: &f32| value.is_finite() && self.round(*value).is_infinite();
+        match values.iter().position(beyond).filter(|_| self.is_half()) {
+            Some(index) => Err(Error::Mismatch {
+                name: name.into(),
+                reason: format!("element {index} is {}, beyond the range of {self}", values[index]),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// The largest relative error of [`Storage::round`]; 0 for f32.
+    pub fn unit_roundoff(self) -> f64 {
+        match self {
+            Self::F32 => 0.0,
+            Self::F16 => 2f64.powi(-11),
+            Self::Bf16 => 2f64.powi(-8),
+        }
+    }
+
+    /// Two numbers in a word, the first in the lower half. Of f32 there is no such word: the first alone.
+    pub(crate) fn pack(self, first: f32, second: f32) -> u32 {
+        let bits = |value: f32| match self {
+            Self::F32 => value.to_bits(),
+            Self::F16 => u32::from(half::f16::from_f32(value).to_bits()),
+            Self::Bf16 => u32::from(half::bf16::from_f32(value).to_bits()),
+        };
+        if self.is_half() { bits(first) | (bits(second) << 16) } else { bits(first) }
+    }
+
+    /// The two numbers of a word; of f32 the number and 0.
+    pub(crate) fn unpack(self, word: u32) -> [f32; 2] {
+        let halves = [word as u16, (word >> 16) as u16];
+        match self {
+            Self::F32 => [f32::from_bits(word), 0.0],
+            Self::F16 => halves.map(|bits| half::f16::from_bits(bits).to_f32()),
+            Self::Bf16 => halves.map(|bits| half::bf16::from_bits(bits).to_f32()),
+        }
+    }
+
+    /// `features` as they lie one after the other: where two share a word, rounded up to an even number.
+    pub(crate) fn padded(self, features: usize) -> usize {
+        if self.is_half() { features.next_multiple_of(2) } else { features }
+    }
+
+    /// Words of so many numbers.
+    pub(crate) fn words(self, numbers: usize) -> usize {
+        if self.is_half() { numbers.div_ceil(2) } else { numbers }
+    }
+}
+
+impl std::fmt::Display for Storage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::Bf16 => "bf16",
+        })
+    }
+}
+
+/// The storage types of a run. States, sums, biases and peepholes are f32 whatever they are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Precision {
+    /// Of the matrices.
+    pub weights: Storage,
+    /// Of x, of the sequences between layers, and of y.
+    pub activations: Storage,
+}
+
+impl Precision {
+    /// The 16-bit type among the two, where there is one.
+    pub(crate) fn half(self) -> Option<Storage> {
+        [self.weights, self.activations].into_iter().find(|storage| storage.is_half())
+    }
+
+    /// # Errors
+    /// [`Error::Unsupported`] for one type of f16 and one of bf16.
+    pub(crate) fn check(self) -> Result<()> {
+        let Self { weights, activations } = self;
+        if weights.is_half() && activations.is_half() && weights != activations {
+            let what =
+                format!("weights in {weights} with activations in {activations}: f16 or bf16, not both");
+            return Err(Error::Unsupported { what });
+        }
+        Ok(())
+    }
+}
+
 fn decode<const N: usize>(data: &[u8], read: impl Fn([u8; N]) -> f32) -> Vec<f32> {
     data.chunks_exact(N)
         .map(|chunk| {
@@ -38,6 +166,18 @@ fn decode<const N: usize>(data: &[u8], read: impl Fn([u8; N]) -> f32) -> Vec<f32
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_hold_two_halves() {
+        for storage in [Storage::F16, Storage::Bf16] {
+            let word = storage.pack(1.5, -0.25);
+            assert_eq!(storage.unpack(word), [1.5, -0.25]);
+            assert_eq!((storage.padded(5), storage.words(5)), (6, 3));
+            let off = (f64::from(storage.round(0.1)) - 0.1).abs() / 0.1;
+            assert!(off > 0.0 && off <= storage.unit_roundoff(), "{storage}: {off}");
+        }
+        assert_eq!(Storage::F32.unpack(Storage::F32.pack(0.1, 9.0)), [0.1, 0.0]);
+    }
 
     #[test]
     fn every_type_reads_one_and_a_half() {

@@ -43,9 +43,10 @@ pub mod reference;
 struct Readme;
 
 pub use dims::Dims;
+pub use dtype::Storage;
 pub use engine::{Device, DeviceInfo, Engine, Options, Session};
 pub use error::{Error, Result};
 pub use gpu::AdapterInfo;
 pub use import::{Imported, Onnx, PyTorch};
-pub use io::{Batch, Output, State, StepOutput};
+pub use io::{Batch, Fill, Form, Layout, Output, State, StepOutput};
 pub use model::{Cell, Direction, Layer, Model, Readout, ReadoutSteps, Weights};

@@ -30,7 +30,7 @@ const OUTSIDE: [(&str, &[&str]); 7] = [
     ("safetensors", &["import/"]),
     ("prost", &["proto.rs", "import/onnx/", "export/onnx/"]),
     ("half", &["dtype.rs"]),
-    ("bytemuck", &["kernels/", "gpu/"]),
+    ("bytemuck", &["kernels/", "gpu/", "engine/gpu.rs"]),
     ("pollster", &["engine/"]),
     ("naga", &[]),
 ];

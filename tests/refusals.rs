@@ -4,6 +4,7 @@
 mod common;
 
 use common::{Draw, Inputs, adapters, assert_close, devices};
+use wgru::dtype::Precision;
 use wgru::model::{Forget, Reset, Update};
 use wgru::plan::{Caps, plan};
 use wgru::program::{check, lower};
@@ -229,7 +230,7 @@ fn batches_that_do_not_fit_the_model() {
             assert_eq!(engine.run(&other).unwrap_err(), expected, "{info}");
             for len in [0, 9, 11, 20] {
                 let error = engine.run(&good.h0(&zeros[..len])).unwrap_err();
-                assert_eq!(error, length("h0 [L·D, B, H]", &states, len), "{info}");
+                assert_eq!(error, length("h0 [L·D, B, P]", &states, len), "{info}");
             }
             if cell.has_c() {
                 let error = engine.run(&good.c0(&zeros[..9])).unwrap_err();
@@ -319,7 +320,10 @@ fn sizes_of_zero_get_no_plan_and_no_output() {
             let error = engine.prepare(dims).expect_err("there is nothing to prepare");
             assert!(matches!(error, Error::Zero { .. }), "{}: {error}", device.info());
             assert!(matches!(engine.output(dims), Err(Error::Zero { .. })));
-            assert!(matches!(plan(engine.model(), dims, &Caps::webgpu_minimum()), Err(Error::Zero { .. })));
+            assert!(matches!(
+                plan(engine.model(), dims, Precision::default(), &Caps::webgpu_minimum()),
+                Err(Error::Zero { .. })
+            ));
         }
     }
 }
@@ -327,7 +331,8 @@ fn sizes_of_zero_get_no_plan_and_no_output() {
 #[test]
 fn a_device_without_threads_gets_no_plan() {
     let caps = Caps { max_threads: 0, ..Caps::webgpu_minimum() };
-    let error = plan(&model(Cell::GRU, 3, 4), Dims::new(1, 1).unwrap(), &caps).unwrap_err();
+    let error =
+        plan(&model(Cell::GRU, 3, 4), Dims::new(1, 1).unwrap(), Precision::default(), &caps).unwrap_err();
     assert!(matches!(error, Error::TooLarge { needed: 1, limit: 0, .. }), "{error}");
 }
 
@@ -349,7 +354,7 @@ fn session_steps_and_states_that_do_not_fit() {
             output.y.pop();
             assert_eq!(
                 session.step_into(&[0.5; 6], &mut output).unwrap_err(),
-                length("y [B, D·H]", &[2, 4], 7)
+                length("y [B, D·P]", &[2, 4], 7)
             );
             let mut output = session.output().unwrap();
             output.out = Some(vec![0.0; 2]);
@@ -358,7 +363,7 @@ fn session_steps_and_states_that_do_not_fit() {
             for len in [0, 7, 9] {
                 let bad = State { h: vec![0.5; len], c: before.c.clone() };
                 let error = session.set_state(&bad).unwrap_err();
-                assert_eq!(error, length("h [L·D, B, H]", &[1, 2, 4], len), "{info}");
+                assert_eq!(error, length("h [L·D, B, P]", &[1, 2, 4], len), "{info}");
             }
             if cell.has_c() {
                 let bad = State { h: vec![0.5; 8], c: Some(vec![0.5; 7]) };
@@ -398,7 +403,7 @@ fn devices_that_are_not_there() {
 
 /// A plan and its program against `caps`.
 fn planned(model: &Model, batch: usize, steps: usize, caps: &Caps) -> wgru::Result<()> {
-    let plan = plan(model, Dims::new(batch, steps)?, caps)?;
+    let plan = plan(model, Dims::new(batch, steps)?, Precision::default(), caps)?;
     check(&lower(model, &plan)?, caps)
 }
 
@@ -432,8 +437,8 @@ fn what_exceeds_the_device_is_refused_with_both_numbers() {
     too_large(&gru, 10, &one(&|c| c.max_storage_buffers = 5), 7, 5, "storage buffers");
     too_large(&gru, 10, &one(&|c| c.max_workgroups = 2), 12, 8, "rows");
     too_large(&gru, 10, &one(&|c| c.max_workgroup_bytes = 1023), 1024, 1023, "bytes of workgroup memory");
-    // The projection, 24 columns by 32 threads: one block of 64, 1 + 64/32 + 16 + 3 iterations.
-    too_large(&gru, 1, &one(&|c| c.max_iterations = Some(10)), 25, 10, "loop iterations of a thread");
+    // The projection, 24 columns by 32 threads: one block of 64, 1 + 2 · 64/32 + 16 iterations, one store.
+    too_large(&gru, 1, &one(&|c| c.max_iterations = Some(10)), 22, 10, "loop iterations of a thread");
     too_large(&model(Cell::LSTM, 4, 8), 10, &one(&|c| c.max_storage_buffers = 4), 5, 4, "storage buffers");
 
     // Fewer threads are no reason to refuse.
@@ -450,7 +455,7 @@ fn what_exceeds_the_device_is_refused_with_both_numbers() {
                     let Dims { batch, steps } = Dims::new(batch, steps).unwrap();
                     // A long sequence that fits would be a long list of chunks: only its plan is made.
                     if batch.saturating_mul(steps) > 1 << 20 {
-                        let _ = plan(&model, Dims { batch, steps }, &caps);
+                        let _ = plan(&model, Dims { batch, steps }, Precision::default(), &caps);
                     } else {
                         let _ = planned(&model, batch, steps, &caps);
                     }

@@ -9,6 +9,7 @@ use naga::back::{PipelineConstants, glsl, hlsl, msl, pipeline_constants::process
 use naga::proc::BoundsCheckPolicies;
 use naga::valid::{Capabilities, GlobalUse, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, Scalar, ShaderStage, StorageAccess, TypeInner};
+use wgru::dtype::{Precision, Storage};
 use wgru::kernels::matmul::{self, Sizes};
 use wgru::kernels::{Access, Kernel, Rows};
 use wgru::kernels::{Functions, MOST_STORAGE_BUFFERS, StepCell, step};
@@ -18,28 +19,48 @@ use wgru::{Cell, Direction, Layer, Weights};
 /// Every kernel in every variant: each source, and sizes at and beside the edges of tiles and blocks.
 fn kernels() -> Vec<Kernel> {
     let mut all = Vec::new();
-    for (k, n) in [(1, 1), (3, 5), (65, 129), (300, 2100)] {
-        let sizes = Sizes { k, n };
-        all.push(Kernel::MatmulTiled(sizes));
-        for rows in [Rows::One, Rows::Four] {
-            all.extend([1, 16, 64].map(|width| Kernel::MatmulRows { sizes, rows, width }));
+    for precision in precisions() {
+        for (k, n) in [(1, 1), (3, 5), (65, 129), (300, 2100)] {
+            let sizes = Sizes { k, n };
+            all.push(Kernel::MatmulTiled { sizes, precision });
+            for rows in [Rows::One, Rows::Four] {
+                all.extend([1, 16, 64].map(|width| Kernel::MatmulRows { sizes, precision, rows, width }));
+            }
+        }
+        let functions = functions(Activation::SIGMOID, Activation::TANH, None);
+        for cell in step_cells() {
+            for rows in [Rows::One, Rows::Four] {
+                for (k, hidden, width) in [(1, 1, 1), (7, 7, 8), (64, 64, 64), (9, 700, 64)] {
+                    let sizes = step::Sizes { k, hidden };
+                    all.push(Kernel::Step { cell, functions, sizes, precision, rows, width });
+                }
+            }
         }
     }
+    let (sizes, precision) = (step::Sizes { k: 9, hidden: 7 }, Precision::default());
     for cell in step_cells() {
-        for rows in [Rows::One, Rows::Four] {
-            for (hidden, width) in [(1, 1), (7, 8), (64, 64), (700, 64)] {
-                let functions = functions(Activation::SIGMOID, Activation::TANH, None);
-                all.push(Kernel::Step { cell, functions, hidden, rows, width });
-            }
-            for function in Function::ALL {
-                let (alpha, beta) = function.parameters();
-                let number = |takes| if takes { 0.3 } else { 0.0 };
-                let activation = Activation::new(function, number(alpha), number(beta)).unwrap();
-                let functions = functions(activation, activation, Some(2.5));
-                all.push(Kernel::Step { cell, functions, hidden: 7, rows, width: 8 });
+        for function in Function::ALL {
+            let (alpha, beta) = function.parameters();
+            let number = |takes| if takes { 0.3 } else { 0.0 };
+            let activation = Activation::new(function, number(alpha), number(beta)).unwrap();
+            let functions = functions(activation, activation, Some(2.5));
+            for rows in [Rows::One, Rows::Four] {
+                all.push(Kernel::Step { cell, functions, sizes, precision, rows, width: 8 });
             }
         }
     }
+    all
+}
+
+/// Every pair of storage types that goes together.
+fn precisions() -> Vec<Precision> {
+    let mut all = Vec::new();
+    for half in [Storage::F16, Storage::Bf16] {
+        for (weights, activations) in [(half, half), (half, Storage::F32), (Storage::F32, half)] {
+            all.push(Precision { weights, activations });
+        }
+    }
+    all.push(Precision::default());
     all
 }
 
@@ -48,32 +69,38 @@ fn functions(gate: Activation, candidate: Activation, clip: Option<f32>) -> Func
     let activations = Activations { gate, candidate, output: candidate };
     let layer = Layer::new(Cell::LSTM, Direction::Bidirectional, 1, 1, vec![weights; 2]).unwrap();
     let layer = layer.with_activations(vec![activations; 2]).unwrap();
-    Functions::of(&clip.map_or(layer.clone(), |clip| layer.with_clip(clip).unwrap()))
+    let clipped = |clip| layer.clone().with_clip(clip).unwrap().with_state_clip(clip / 2.0).unwrap();
+    Functions::of(&clip.map_or(layer.clone(), clipped))
 }
 
-fn step_cells() -> [StepCell; 7] {
-    [
+fn step_cells() -> Vec<StepCell> {
+    let mut all = vec![
         StepCell::GruAfter { takes: false },
         StepCell::GruAfter { takes: true },
         StepCell::GruBeforeGates,
         StepCell::GruBeforeCandidate { takes: false },
         StepCell::GruBeforeCandidate { takes: true },
-        StepCell::Lstm,
+        StepCell::Project,
         StepCell::Rnn,
-    ]
+    ];
+    for (coupled, peepholes) in [(false, false), (false, true), (true, false), (true, true)] {
+        all.push(StepCell::Lstm { coupled, peepholes });
+        all.push(StepCell::LstmCell { coupled, peepholes });
+    }
+    all
 }
 
 fn rows_of(kernel: Kernel) -> u32 {
     match kernel {
-        Kernel::MatmulTiled(_) => 1,
+        Kernel::MatmulTiled { .. } => 1,
         Kernel::MatmulRows { rows, .. } | Kernel::Step { rows, .. } => rows.count(),
     }
 }
 
-/// Parses and validates with no capability beyond core WebGPU.
+/// Parses and validates with no capability beyond core WebGPU, which has unpack2x16float.
 fn validate(source: &str) -> Result<(Module, ModuleInfo), String> {
     let module = naga::front::wgsl::parse_str(source).map_err(|error| error.emit_to_string(source))?;
-    let info = Validator::new(ValidationFlags::all(), Capabilities::empty())
+    let info = Validator::new(ValidationFlags::all(), Capabilities::SHADER_FLOAT16_IN_FLOAT32)
         .validate(&module)
         .map_err(|error| error.emit_to_string(source))?;
     Ok((module, info))
@@ -223,8 +250,23 @@ fn bindings_are_those_of_the_shader_and_each_is_used_as_declared() {
     }
 }
 
-/// The planner and the checker count in words of 32 bits: arrays are of f32 (lengths of u32), or of one per row
-/// of a tile.
+/// The arrays that hold two 16-bit numbers in a word.
+fn packed(kernel: Kernel) -> Vec<&'static str> {
+    let (Kernel::MatmulTiled { precision, .. }
+    | Kernel::MatmulRows { precision, .. }
+    | Kernel::Step { precision, .. }) = kernel;
+    let mut names = Vec::new();
+    if precision.weights != Storage::F32 {
+        names.push("w");
+    }
+    if precision.activations != Storage::F32 {
+        names.push(if let Kernel::Step { .. } = kernel { "y" } else { "x" });
+    }
+    names
+}
+
+/// The planner and the checker count in words of 32 bits: arrays are of f32 (the order of rows of u32, and so what
+/// is stored in 16 bits), or of one per row of a tile.
 #[test]
 fn storage_arrays_hold_words_or_rows_of_them() {
     for kernel in kernels() {
@@ -236,7 +278,9 @@ fn storage_arrays_hold_words_or_rows_of_them() {
             let TypeInner::Array { base, stride, .. } = module.types[variable.ty].inner else {
                 panic!("{kernel}: {:?} is not an array", variable.name);
             };
-            let word = if variable.name.as_deref() == Some("lengths") { Scalar::U32 } else { Scalar::F32 };
+            let name = variable.name.as_deref().unwrap_or_default();
+            let words = name == "order" || packed(kernel).contains(&name);
+            let word = if words { Scalar::U32 } else { Scalar::F32 };
             let f32s = match module.types[base].inner {
                 TypeInner::Scalar(scalar) if scalar == word => 1,
                 TypeInner::Vector { size, scalar } if scalar == word => size as u32,
@@ -282,21 +326,21 @@ fn members(module: &Module, name: &str) -> (Vec<(String, usize)>, usize) {
     (members.collect(), *span as usize)
 }
 
-/// Name and offset of each field, the last an array that fills the struct up.
+/// Name and offset of each field; after them words that fill the struct up.
 macro_rules! layout {
     ($type:ty: $($field:ident)*) => {{
         let mut all = vec![$((stringify!($field).to_owned(), offset_of!($type, $field))),*];
-        let filler = offset_of!($type, unused);
-        let fillers = (size_of::<$type>() - filler) / 4;
-        all.extend((0..fillers).map(|i| (format!("unused{i}"), filler + 4 * i)));
+        let fillers = size_of::<$type>() / 4 - all.len();
+        let first = all.len();
+        all.extend((0..fillers).map(|i| (format!("unused{i}"), 4 * (first + i))));
         (all, size_of::<$type>())
     }};
 }
 
 #[test]
 fn parameter_structs_lie_as_the_shader_reads_them() {
-    let matmul = layout!(matmul::Params: rows batch padded first times reverse x_step x_row out_dir out_step out_tile tile out_column);
-    let step = layout!(step::Params: batch tiles first times reverse xw_dir y_step y_row y_dir);
+    let matmul = layout!(matmul::Params: rows batch padded first times reverse x_step x_row out_dir out_step out_tile tile out_column order order_rows skips);
+    let step = layout!(step::Params: batch tiles first times reverse xw_dir y_step y_row y_dir repeats);
     let index = layout!(step::Index: t);
     for kernel in kernels() {
         let (module, _) = validate(&kernel.source()).unwrap_or_else(|error| panic!("{kernel}: {error}"));
@@ -398,16 +442,17 @@ fn no_activation_outside_its_file() {
 fn faults_are_refused() {
     let functions = functions(Activation::SIGMOID, Activation::TANH, None);
     let cell = StepCell::GruAfter { takes: false };
-    let kernel = Kernel::Step { cell, functions, hidden: 7, rows: Rows::Four, width: 8 };
+    let (sizes, precision) = (step::Sizes { k: 7, hidden: 7 }, Precision::default());
+    let kernel = Kernel::Step { cell, functions, sizes, precision, rows: Rows::Four, width: 8 };
     let (source, constants) = (kernel.source(), kernel.constants());
     specialise(&source, &constants).expect("the source as it is");
 
     for (from, to) in [
         ("let tile = group.y;", "let tile = group.q;"),
         ("sum[g] += part[g];", "sum[g] += 1u;"),
-        ("h_next[state] = select", "h_prev[state] = select"),
+        ("h_next[state] = h;", "h_prev[state] = h;"),
         ("var<uniform> params", "var<storage, read_write> params: array<u32>; var<uniform> other"),
-        ("let h = blend(z, h_prev[state], n);", "let h = blend(z, n);"),
+        ("blend(z, h, n)", "blend(z, n)"),
         ("@compute", "@vertex"),
     ] {
         assert!(source.contains(from), "{from} is not in the source any more");
@@ -417,8 +462,8 @@ fn faults_are_refused() {
 
     let truncated = specialise(&source[..source.len() - 3], &constants);
     assert!(truncated.is_err(), "a truncated source passes");
-    let missing = specialise(&source, &constants[1..]).expect_err("HIDDEN is not set");
-    assert!(missing.contains("HIDDEN"), "{missing}");
+    let missing = specialise(&source, &constants[1..]).expect_err("K is not set");
+    assert!(missing.contains('K'), "{missing}");
     let unknown = [&constants[..], &[("HEIGHT", 1.0)]].concat();
     let unknown = specialise(&source, &unknown).expect_err("there is no HEIGHT");
     assert!(unknown.contains("HEIGHT"), "{unknown}");
@@ -431,5 +476,5 @@ fn faults_are_refused() {
     let good = at(&source);
     assert_ne!(at(&source.replace("@binding(5)", "@binding(11)")), good);
     assert_ne!(at(&source.replace("var<storage, read> xw", "var<storage, read_write> xw")), good);
-    assert_ne!(at(&source.replace("    store_y(dir, tile, unit, h);\n", "")), good);
+    assert_ne!(at(&source.replace("    store_y(lane, dir, tile, unit, h);\n", "")), good);
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use wgru::model::{Activation, Reset, Update};
-use wgru::{Cell, ReadoutSteps};
+use wgru::{Cell, Options, ReadoutSteps, Storage};
 
 /// Recurrent networks (GRU, LSTM, RNN) on every GPU of the machine, and on the CPU
 #[derive(Debug, Parser)]
@@ -47,9 +47,22 @@ pub struct WorkArgs {
     /// Compare with the f64 reference; exit status 1 where the error is beyond the derived tolerance
     #[arg(long)]
     pub verify: bool,
+    /// How the device stores the matrices
+    #[arg(long, value_name = "TYPE", default_value = "f32")]
+    pub weights: StorageArg,
+    /// How the device stores x, y and what lies between layers
+    #[arg(long, value_name = "TYPE", default_value = "f32")]
+    pub activations: StorageArg,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+impl WorkArgs {
+    /// What is asked of an engine.
+    pub fn options(&self) -> Options {
+        Options::default().weights(self.weights.into()).activations(self.activations.into())
+    }
 }
 
 /// `wgru run`.
@@ -157,6 +170,27 @@ pub enum CellArg {
     Rnn,
     /// Plain RNN with relu
     RnnRelu,
+}
+
+/// A storage type.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum StorageArg {
+    /// 32 bits
+    F32,
+    /// 16 bits, 11 of them precision
+    F16,
+    /// 16 bits, 8 of them precision
+    Bf16,
+}
+
+impl From<StorageArg> for Storage {
+    fn from(storage: StorageArg) -> Self {
+        match storage {
+            StorageArg::F32 => Self::F32,
+            StorageArg::F16 => Self::F16,
+            StorageArg::Bf16 => Self::Bf16,
+        }
+    }
 }
 
 /// Where the reset gate acts.

@@ -36,11 +36,11 @@ pub fn run(args: &RunArgs) -> Outcome {
     if let Some(lengths) = &lengths {
         sequences = sequences.lengths(lengths);
     }
-    let states = [model.states(), batch, model.hidden()];
-    if let Some(h0) = inputs.state("h0", &states)? {
+    let states = |features: usize| [model.states(), batch, features];
+    if let Some(h0) = inputs.state("h0", &states(model.state()))? {
         sequences = sequences.h0(h0);
     }
-    if let Some(c0) = inputs.state("c0", &states)? {
+    if let Some(c0) = inputs.state("c0", &states(model.hidden()))? {
         sequences = sequences.c0(c0);
     }
 

@@ -227,6 +227,26 @@ fn an_onnx_node_gives_the_numbers_of_its_own_engine() {
     assert!(stderr(&output).contains("GRU bidirectional [3·4, 8→4]"), "{}", stderr(&output));
 }
 
+/// `nn.LSTM(3, 4, proj_size=2)`: h has 2 features, c has 4.
+#[test]
+fn a_projected_lstm_is_run_from_its_states() {
+    let folder = Folder::new("projection");
+    let projected = safetensors(&[
+        ("weight_ih_l0", &[16, 3], &values(1, 48)),
+        ("weight_hh_l0", &[16, 2], &values(2, 32)),
+        ("weight_hr_l0", &[2, 4], &values(3, 8)),
+    ]);
+    let array = |shape: &[usize]| npy(shape, &values(9, shape.iter().product()));
+    let members = [("x", array(&[2, 5, 3])), ("h0", array(&[1, 2, 2])), ("c0", array(&[1, 2, 4]))];
+    folder.write("m.safetensors", projected).write("in.npz", npz(&members));
+    let args =
+        ["run", "m.safetensors", "--input", "in.npz", "--device", "cpu", "--verify", "--output", "out.npz"];
+    let output = folder.wgru(&args);
+    let text = stdout(&output);
+    assert!(output.status.success(), "{text} {}", stderr(&output));
+    assert!(text.contains("projection to 2: weight_hr_l0 gives H = 4"), "{text}");
+}
+
 /// What is exported runs to the same bits. One sequence, so that ONNX's `[T, D, B, H]` lies as `[B, T, D·H]` does.
 #[test]
 fn an_export_gives_the_numbers_of_its_model() {

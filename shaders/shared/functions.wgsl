@@ -1,4 +1,4 @@
-// The activations of a layer's directions and the clip of their inputs, all pipeline constants.
+// The activations of a layer's directions, the clip of their inputs and that of the state, all pipeline constants.
 
 override GATE0: u32;
 override GATE0_ALPHA: f32;
@@ -21,11 +21,22 @@ override OUTPUT1_BETA: f32;
 override CLIPS: bool;      // whether the input of each activation is clamped
 override CLIP: f32;        // to -CLIP .. CLIP
 
+override STATE_CLIPS: bool;    // whether the new state is clamped
+override STATE_CLIP: f32;      // to -STATE_CLIP .. STATE_CLIP
+
 fn clipped(x: Rows) -> Rows {
     if (CLIPS) {
         return clamp(x, Rows(-CLIP), Rows(CLIP));
     }
     return x;
+}
+
+// The new state within its clip: c of an LSTM, h of the others.
+fn kept(state: Rows) -> Rows {
+    if (STATE_CLIPS) {
+        return clamp(state, Rows(-STATE_CLIP), Rows(STATE_CLIP));
+    }
+    return state;
 }
 
 // f: r and z of a GRU, i, f and o of an LSTM, the only one of an RNN.

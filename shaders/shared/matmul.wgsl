@@ -1,10 +1,10 @@
 // What both matmul kernels share: out = w x + bias over rows of a sequence array.
 //
-// A row m is a step and a batch row: t = m / padded, b = m % padded, where padded is B rounded up to the
-// tile that the reader of `out` wants. Each direction, the z of the workgroup, has weights of its own and takes
-// the steps in its own order, a reverse one from each sequence's own end, so that out is in the order the
-// recurrence walks. Strides place x and out, so batch-major and time-major arrays and
-// the tiled array of the step kernels are read and written as they are.
+// A row m is a step and a place in the batch: t = m / padded, b = m % padded, where padded is B rounded up to the
+// tile that the reader of `out` wants. `order` says which batch row stands at a place and how many steps it has.
+// Each direction, the z of the workgroup, has weights of its own and takes the steps in its own order, a reverse one
+// from each sequence's own end, so that out is in the order the recurrence walks. Strides place x and out, so
+// batch-major and time-major arrays and the tiled array of the step kernels are read and written as they are.
 //
 // Reduction order as in the step kernels: k in blocks of 64, each in order by fma from 0, blocks added in
 // order, then the bias.
@@ -21,24 +21,26 @@ struct MatmulParams {
     x_row: u32,        // elements of x from a batch row to the next
     out_dir: u32,      // elements of out from a direction to the next
     out_step: u32,     // elements of out from a step to the next
-    out_tile: u32,     // elements of out from a tile of batch rows to the next
-    tile: u32,         // batch rows that lie side by side in out
+    out_tile: u32,     // elements of out from a tile of places to the next
+    tile: u32,         // places that lie side by side in out
     out_column: u32,   // elements of out from a column to the next
-    unused0: u32,
-    unused1: u32,
-    unused2: u32,
+    order: u32,        // where in `order` the lengths lie
+    order_rows: u32,   // where the batch rows lie
+    skips: u32,        // whether lengths fall from place to place, and rows that have ended need no out
 }
 
 @group(0) @binding(0) var<uniform> params: MatmulParams;
-@group(0) @binding(1) var<storage, read> x: array<f32>;            // strided by params
-@group(0) @binding(2) var<storage, read> w: array<f32>;            // [D, K, N], transposed
-@group(0) @binding(3) var<storage, read> bias: array<f32>;         // [D, N]
+@group(0) @binding(2) var<storage, read> bias: array<f32>;         // [D, N]
 @group(0) @binding(4) var<storage, read_write> out: array<f32>;    // strided by params
-
-@group(0) @binding(5) var<storage, read> lengths: array<u32>;      // [B], steps of each row, at most T
+@group(0) @binding(5) var<storage, read> order: array<u32>;        // lengths and batch rows by place
 
 override K: u32;           // features read
 override N: u32;           // columns written
+
+// Steps of the sequence at place b.
+fn length_at(b: u32) -> u32 {
+    return min(order[params.order + b], params.times);
+}
 
 // Index into x of feature 0 of row m, or NONE where the row is padding or its sequence has ended.
 const NONE: u32 = 0xffffffffu;
@@ -49,9 +51,20 @@ fn x_at(dir: u32, m: u32) -> u32 {
         return NONE;
     }
     let step = params.first + t;
-    let length = min(lengths[b], params.times);
+    let length = length_at(b);
     let time = select(step, length - 1u - step, dir >= params.reverse);
-    return select(NONE, time * params.x_step + b * params.x_row, step < length);
+    let row = order[params.order_rows + b];
+    return select(NONE, time * params.x_step + row * params.x_row, step < length);
+}
+
+// Whether every sequence of the rows m .. m + count has ended. Lengths fall from place to place, so of the first
+// step the first row tells, and of the later ones place 0 of the earliest.
+fn all_ended(m: u32, count: u32) -> bool {
+    let t = m / params.padded;
+    let next = (t + 1u) * params.padded;
+    let here = params.first + t < length_at(m % params.padded);
+    let later = next < min(m + count, params.rows) && params.first + t + 1u < length_at(0u);
+    return params.skips != 0u && !here && !later;
 }
 
 // Stores column n of row m; padding of a tile is stored too, rows past the end are not.

@@ -1,10 +1,11 @@
-// What every kernel of the fused step shares: its first bindings, and the order of its sums.
+// What every kernel of the fused step shares: its parameters, the lengths, and the order of its sums.
 //
-// State arrays are tiled by batch rows, [D, ⌈B/ROWS⌉, H] of Rows, so that a thread loads and stores all its
-// rows as one value. Rows past B are computed and never leave the state arrays.
+// State arrays are tiled by batch rows, [D, ⌈B/ROWS⌉, …] of Rows, so that a thread loads and stores all its rows
+// as one value. Rows past B are computed and never leave the state arrays. The rows stand in the order of falling
+// length, so a tile whose first row has ended has ended: it keeps its state, fills y, and is done.
 //
 // Both directions of a layer run in one dispatch, as the z of the workgroup. A reverse one begins at each
-// sequence's own last step; nothing is copied for it. A sequence that has ended keeps its state, and its y is 0.
+// sequence's own last step; nothing is copied for it.
 //
 // The order of every recurrent sum, whatever the kernel and the tile: k in blocks of BLOCK, each block
 // summed in order by fma from 0, the blocks added in order. So a session and a sequence run give the same
@@ -21,9 +22,9 @@ struct StepParams {
     y_step: u32,     // elements of y from a step to the next
     y_row: u32,      // elements of y from a batch row to the next
     y_dir: u32,      // elements of y from a direction to the next
+    repeats: u32,    // whether y repeats the last output of a forward direction past its end, else it is 0
     unused0: u32,
     unused1: u32,
-    unused2: u32,
 }
 
 // Held against `kernels::step::Index`. One entry of a table, chosen by dynamic offset.
@@ -36,20 +37,36 @@ struct StepIndex {
 
 @group(0) @binding(0) var<uniform> params: StepParams;
 @group(0) @binding(1) var<uniform> index: StepIndex;
-@group(0) @binding(2) var<storage, read> xw: array<Rows>;      // [D, T, ⌈B/ROWS⌉, G·H], biases included
-@group(0) @binding(3) var<storage, read> w_hh: array<f32>;     // [D, H, G·H], transposed
+@group(0) @binding(9) var<storage, read> order: array<Counts>;  // [2, ⌈B/ROWS⌉], steps of each row, and its batch row
 
-override HIDDEN: u32;      // H
-override WIDTH: u32;       // threads of a workgroup, one hidden unit each
+override K: u32;           // length of the vector: P, or what a projection reads, H
+override HIDDEN: u32;      // units the kernel computes: H, or what a projection gives, P
+override N: u32;           // columns of w, G·HIDDEN
+override WIDTH: u32;       // threads of a workgroup, one unit each
 
 const BLOCK: u32 = 64u;    // k of one block of the order above
 
-// Index into xw of gate 0 of `unit`; the next gates follow at HIDDEN.
-fn projected(dir: u32, tile: u32, unit: u32, gates: u32) -> u32 {
-    return dir * params.xw_dir + (index.t * params.tiles + tile) * gates * HIDDEN + unit;
-}
-
-// Index into a state array of unit 0 of a tile.
+// Index into an array of units, as c is, of unit 0 of a tile.
 fn state_of(dir: u32, tile: u32) -> u32 {
     return (dir * params.tiles + tile) * HIDDEN;
+}
+
+// Index into the vector of element 0 of a tile.
+fn vector_of(dir: u32, tile: u32) -> u32 {
+    return (dir * params.tiles + tile) * K;
+}
+
+// Steps of each row of a tile.
+fn lengths_of(tile: u32) -> Counts {
+    return min(order[tile], Counts(params.times));
+}
+
+// The rows of a tile that have a step to take.
+fn running(tile: u32) -> Mask {
+    return Counts(params.first + index.t) < lengths_of(tile);
+}
+
+// Whether no row of a tile has a step to take.
+fn has_ended(tile: u32) -> bool {
+    return params.first + index.t >= count(lengths_of(tile), 0u);
 }

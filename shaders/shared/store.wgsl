@@ -1,30 +1,17 @@
-// What every kernel that makes a new h shares: the sequence output it stores it to, and the lengths that say
-// which rows still run.
+// Where a new h goes in the sequence output, and what goes there: shared by the storage types of y.
 
-@group(0) @binding(4) var<storage, read_write> y: array<f32>;         // strided by params
-@group(0) @binding(9) var<storage, read> lengths: array<Counts>;      // [⌈B/ROWS⌉], steps of each row, at most T
-
-// Steps of each row of a tile.
-fn lengths_of(tile: u32) -> Counts {
-    return min(lengths[tile], Counts(params.times));
-}
-
-// The rows of a tile that have a step to take.
-fn running(tile: u32) -> Mask {
-    return Counts(params.first + index.t) < lengths_of(tile);
-}
-
-fn store_y(dir: u32, tile: u32, unit: u32, h: Rows) {
+// Element of y of unit 0 of row r of a tile. Past its end, a sequence's steps and times are the same in either
+// direction.
+fn y_at(dir: u32, tile: u32, r: u32) -> u32 {
     let step = params.first + index.t;
-    let steps = lengths_of(tile);
-    for (var r = 0u; r < ROWS; r++) {
-        let b = tile * ROWS + r;
-        if (b < params.batch) {
-            // Past its end, a sequence's steps and times are the same in either direction.
-            let length = count(steps, r);
-            let ended = step >= length;
-            let time = select(step, length - 1u - step, dir >= params.reverse && !ended);
-            y[time * params.y_step + b * params.y_row + dir * params.y_dir + unit] = select(row(h, r), 0.0, ended);
-        }
-    }
+    let length = count(lengths_of(tile), r);
+    let time = select(step, length - 1u - step, dir >= params.reverse && step < length);
+    let b = count(order[params.tiles + tile], r);
+    return time * params.y_step + b * params.y_row + dir * params.y_dir;
+}
+
+// What y is of the state `h` that a tile's rows have after the step.
+fn emitted(dir: u32, tile: u32, h: Rows) -> Rows {
+    let last = Mask(params.repeats != 0u && dir < params.reverse) & (lengths_of(tile) > Counts(0u));
+    return select(Rows(0.0), h, running(tile) | last);
 }

@@ -1,6 +1,7 @@
 //! One direction of a layer on the CPU, row after row: both products into one array of gates, then the gates.
 
 use super::activation::{Functions, General, Standard};
+use crate::dtype::Storage;
 use crate::io::{Fill, Strides};
 use crate::model::{Cell, Forget, Reset, Update, has_enclosed_bias};
 use crate::progress::Progress;
@@ -33,11 +34,15 @@ pub(super) struct Packed {
     pub(super) peepholes: Vec<f32>,
     /// `[H, P]`, or empty.
     pub(super) w_hr: Vec<f32>,
+    /// What x and y are rounded to.
+    pub(super) activations: Storage,
 }
 
 /// Arrays of one row.
 #[derive(Debug, Default)]
 pub(super) struct RowScratch {
+    /// `[I]`, x as its storage type keeps it.
+    x: Vec<f32>,
     /// `[G·H]`, from x.
     from_x: Vec<f32>,
     /// `[G·H]`, from h.
@@ -84,18 +89,39 @@ impl Packed {
             for step in 0..length {
                 let time = if self.reverse { length - 1 - step } else { step };
                 let x = &x.data[b * x.strides.row + time * x.strides.step..][..self.input];
+                let mut own = std::mem::take(&mut scratch.x);
+                let x = self.stored(x, &mut own);
                 match &self.functions {
                     None => self.step(&Standard, x, h, c, scratch),
                     Some(general) => self.step(general, x, h, c, scratch),
                 }
-                y[y_at(time)..][..self.state].copy_from_slice(h);
+                scratch.x = own;
+                self.emit(h, &mut y[y_at(time)..][..self.state]);
             }
             let repeats = fill == Fill::Last && !self.reverse && length > 0;
             for time in length..x.steps {
                 let y = &mut y[y_at(time)..][..self.state];
-                if repeats { y.copy_from_slice(h) } else { y.fill(0.0) }
+                if repeats { self.emit(h, y) } else { y.fill(0.0) }
             }
             progress.end(1);
+        }
+    }
+
+    /// x as its storage type keeps it, in `own` where that is not as it is.
+    fn stored<'a>(&self, x: &'a [f32], own: &'a mut Vec<f32>) -> &'a [f32] {
+        if !self.activations.is_half() {
+            return x;
+        }
+        own.clear();
+        own.extend(x.iter().map(|&value| self.activations.round(value)));
+        own
+    }
+
+    /// Writes h to y as its storage type keeps it.
+    fn emit(&self, h: &[f32], y: &mut [f32]) {
+        match self.activations {
+            Storage::F32 => y.copy_from_slice(h),
+            storage => y.iter_mut().zip(h).for_each(|(y, &h)| *y = storage.saturated(h)),
         }
     }
 
@@ -107,7 +133,7 @@ impl Packed {
         c: &mut [f32],
         scratch: &mut RowScratch,
     ) {
-        let RowScratch { from_x, from_h, units } = scratch;
+        let RowScratch { from_x, from_h, units, .. } = scratch;
         from_x.copy_from_slice(&self.bias);
         accumulate(&self.w_ih, x, from_x);
         from_h.fill(0.0);

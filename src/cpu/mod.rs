@@ -8,6 +8,8 @@ mod cells;
 
 use activation::General;
 
+use crate::dtype::{Precision, Storage};
+use crate::error::Result;
 use crate::io::{Form, Layout, Strides};
 use crate::model::{Constant, Layer, Model, ReadoutSteps, constants, pack};
 use crate::progress::Progress;
@@ -49,15 +51,20 @@ pub struct Targets<'a> {
 }
 
 impl Network {
-    /// Packs `model`.
-    pub fn new(model: &Model) -> Self {
-        let readout = model.readout().map(|readout| Dense {
-            w: pack(model, Constant::ReadoutW),
-            b: pack(model, Constant::ReadoutB),
-            steps: readout.steps(),
-        });
+    /// Packs `model`. Weights are rounded to their storage type here, and kept in f32.
+    pub fn new(model: &Model, precision: Precision) -> Result<Self> {
+        let readout = match model.readout() {
+            Some(readout) => Some(Dense {
+                w: rounded(model, Constant::ReadoutW, precision.weights)?,
+                b: pack(model, Constant::ReadoutB),
+                steps: readout.steps(),
+            }),
+            None => None,
+        };
         let layers = model.layers().iter().enumerate();
-        Self { layers: layers.map(|(index, layer)| directions(model, index, layer)).collect(), readout }
+        let layers: Result<_> =
+            layers.map(|(index, layer)| directions(model, index, layer, precision)).collect();
+        Ok(Self { layers: layers?, readout })
     }
 
     /// Advances the states by T steps, or as many as `lengths` `[B]` says. `x` lies as `form` says.
@@ -109,27 +116,29 @@ impl Network {
 }
 
 /// The directions of layer `index`.
-fn directions(model: &Model, index: usize, layer: &Layer) -> Vec<cells::Packed> {
+fn directions(
+    model: &Model,
+    index: usize,
+    layer: &Layer,
+    precision: Precision,
+) -> Result<Vec<cells::Packed>> {
     let count = layer.direction().count();
     let present = constants(model);
     // One part per direction; empty ones where the layer has no such constant.
-    let parts = |constant: Constant| -> Vec<Vec<f32>> {
+    let parts = |constant: Constant, storage: Storage| -> Result<Vec<Vec<f32>>> {
         if !present.contains(&constant) {
-            return vec![Vec::new(); count];
+            return Ok(vec![Vec::new(); count]);
         }
-        let all = pack(model, constant);
-        all.chunks_exact(all.len() / count).map(<[f32]>::to_vec).collect()
+        let all = rounded(model, constant, storage)?;
+        Ok(all.chunks_exact(all.len() / count).map(<[f32]>::to_vec).collect())
     };
-    let [mut w_ih, mut w_hh, mut bias, mut b_hn, mut peepholes, mut w_hr] = [
-        Constant::WIh(index),
-        Constant::WHh(index),
-        Constant::Bias(index),
-        Constant::BHn(index),
-        Constant::Peepholes(index),
-        Constant::WHr(index),
-    ]
-    .map(parts);
-    (0..count)
+    let mut w_ih = parts(Constant::WIh(index), precision.weights)?;
+    let mut w_hh = parts(Constant::WHh(index), precision.weights)?;
+    let mut w_hr = parts(Constant::WHr(index), precision.weights)?;
+    let mut bias = parts(Constant::Bias(index), Storage::F32)?;
+    let mut b_hn = parts(Constant::BHn(index), Storage::F32)?;
+    let mut peepholes = parts(Constant::Peepholes(index), Storage::F32)?;
+    let packed = (0..count)
         .map(|direction| cells::Packed {
             cell: layer.cell(),
             input: layer.input(),
@@ -145,8 +154,21 @@ fn directions(model: &Model, index: usize, layer: &Layer) -> Vec<cells::Packed> 
             b_hn: std::mem::take(&mut b_hn[direction]),
             peepholes: std::mem::take(&mut peepholes[direction]),
             w_hr: std::mem::take(&mut w_hr[direction]),
+            activations: precision.activations,
         })
-        .collect()
+        .collect();
+    Ok(packed)
+}
+
+/// A constant as `storage` keeps it.
+///
+/// # Errors
+/// [`crate::Error::Mismatch`] for a weight beyond the range of f16.
+fn rounded(model: &Model, constant: Constant, storage: Storage) -> Result<Vec<f32>> {
+    let mut values = pack(model, constant);
+    storage.check_range(&format!("{constant:?}"), &values)?;
+    values.iter_mut().for_each(|value| *value = storage.round(*value));
+    Ok(values)
 }
 
 impl Dense {

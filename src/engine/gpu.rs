@@ -3,12 +3,13 @@
 use std::sync::{Arc, Mutex};
 
 use crate::dims::Dims;
+use crate::dtype::Precision;
 use crate::error::{Error, Result};
 use crate::gpu::{Constants, Context, Fetch, Wait, Workspace, lock};
-use crate::io::{Batch, Output, StepOutput};
-use crate::model::{Model, constants, pack};
+use crate::io::{Batch, Form, Output, StepOutput};
+use crate::model::{Model, constants};
 use crate::plan::{Plan, plan};
-use crate::program::{Program, lower, untile};
+use crate::program::{constant_words, lower, unpack_sequence, untile};
 use crate::progress::Progress;
 
 /// Workspaces that are kept for the next run of their shape, and their bytes but for the last one used.
@@ -22,37 +23,43 @@ pub(super) struct GpuEngine {
     /// Idle workspaces, the one used last at the end. A run takes one out, so that runs may overlap.
     idle: Mutex<Vec<Workspace>>,
     poison: bool,
+    precision: Precision,
 }
 
 impl GpuEngine {
-    pub(super) async fn new(context: Arc<Context>, model: &Model, poison: bool) -> Result<Self> {
-        let all = constants(model).into_iter();
-        let packed = all.map(|constant| (constant, pack(model, constant))).collect();
-        let constants = Constants::upload(&context, packed).await?;
-        Ok(Self { context, constants, idle: Mutex::default(), poison })
+    pub(super) async fn new(
+        context: Arc<Context>,
+        model: &Model,
+        poison: bool,
+        precision: Precision,
+    ) -> Result<Self> {
+        let words = |constant| constant_words(model, constant, precision).map(|words| (constant, words));
+        let words = constants(model).into_iter().map(words).collect::<Result<_>>()?;
+        let constants = Constants::upload(&context, words).await?;
+        Ok(Self { context, constants, idle: Mutex::default(), poison, precision })
     }
 
-    pub(super) fn plan(&self, model: &Model, dims: Dims) -> Result<Plan> {
-        plan(model, dims, self.context.caps())
+    pub(super) fn plan(&self, model: &Model, form: Form) -> Result<Plan> {
+        plan(model, form, self.precision, self.context.caps())
     }
 
-    /// Makes the workspace of `dims`, unless an idle one is there.
-    pub(super) async fn prepare(&self, model: &Model, dims: Dims) -> Result<()> {
-        let workspace = self.workspace(model, dims).await?;
+    /// Makes the workspace of `form`, unless an idle one is there.
+    pub(super) async fn prepare(&self, model: &Model, form: Form) -> Result<()> {
+        let workspace = self.workspace(model, form).await?;
         self.give_back(workspace);
         Ok(())
     }
 
-    async fn workspace(&self, model: &Model, dims: Dims) -> Result<Workspace> {
-        let idle = self.take(dims);
+    async fn workspace(&self, model: &Model, form: Form) -> Result<Workspace> {
+        let idle = self.take(form);
         match idle {
             Some(workspace) => Ok(workspace),
-            None => self.make(model, dims).await,
+            None => self.make(model, form).await,
         }
     }
 
-    async fn make(&self, model: &Model, dims: Dims) -> Result<Workspace> {
-        let program = lower(model, &self.plan(model, dims)?)?;
+    async fn make(&self, model: &Model, form: Form) -> Result<Workspace> {
+        let program = lower(model, &self.plan(model, form)?)?;
         let new = Workspace::new(&self.context, program.clone(), &self.constants, self.poison).await;
         match new {
             // What is idle may be what the device lacks memory for.
@@ -71,30 +78,25 @@ impl GpuEngine {
         wait: Wait,
         progress: &Arc<Progress>,
     ) -> Result<()> {
-        if batch.form() != batch.dims().into() {
-            return Err(Error::Unsupported { what: "another layout or fill on a GPU".into() });
-        }
-        let mut workspace = self.workspace(model, batch.dims()).await?;
+        let mut workspace = self.workspace(model, batch.form()).await?;
         let [h0, c0] = batch.states();
-        workspace.write_states(&self.context, 0, h0, c0);
         workspace.write_lengths(&self.context, batch.lengths_of());
-        let submitted = workspace.submit(&self.context, batch.x(), 0, Fetch::All, progress).await?;
-        let read = |mut data: &[f32]| {
-            take(&mut data, &mut output.y);
-            if let Some(out) = &mut output.out {
-                take(&mut data, out);
-            }
+        workspace.write_states(&self.context, 0, h0, c0);
+        workspace.write_x(&self.context, batch.x())?;
+        let submitted = workspace.submit(&self.context, 0, Fetch::All, progress).await?;
+        let read = |mut data: &[u32]| {
+            read_outputs(&workspace, &mut data, &mut output.y, output.out.as_deref_mut());
             let c_n = output.c_n.as_deref_mut().unwrap_or_default();
-            read_states(workspace.program(), data, &mut output.h_n, c_n);
+            read_states(&workspace, data, &mut output.h_n, c_n);
         };
         workspace.read(&self.context, submitted, wait, read).await?;
         self.give_back(workspace);
         Ok(())
     }
 
-    fn take(&self, dims: Dims) -> Option<Workspace> {
+    fn take(&self, form: Form) -> Option<Workspace> {
         let mut idle = lock(&self.idle);
-        let index = idle.iter().position(|workspace| workspace.program().dims == dims)?;
+        let index = idle.iter().position(|workspace| workspace.program().form == form)?;
         Some(idle.remove(index))
     }
 
@@ -116,9 +118,9 @@ impl GpuEngine {
     }
 
     pub(super) async fn session(&self, model: &Model, streams: usize) -> Result<GpuSession> {
-        let mut workspace = self.make(model, Dims::new(streams, 1)?).await?;
-        workspace.write_states(&self.context, 0, None, None);
+        let mut workspace = self.make(model, Dims::new(streams, 1)?.into()).await?;
         workspace.write_lengths(&self.context, None);
+        workspace.write_states(&self.context, 0, None, None);
         Ok(GpuSession { context: self.context.clone(), workspace, phase: 0 })
     }
 }
@@ -140,14 +142,12 @@ impl GpuSession {
         wait: Wait,
         progress: &Arc<Progress>,
     ) -> Result<()> {
-        let submit = self.workspace.submit(&self.context, x, self.phase, Fetch::Outputs, progress);
+        self.workspace.write_x(&self.context, x)?;
+        let submit = self.workspace.submit(&self.context, self.phase, Fetch::Outputs, progress);
         let submitted = submit.await?;
         self.phase = 1 - self.phase;
-        let read = |mut data: &[f32]| {
-            take(&mut data, &mut output.y);
-            if let Some(out) = &mut output.out {
-                take(&mut data, out);
-            }
+        let read = |mut data: &[u32]| {
+            read_outputs(&self.workspace, &mut data, &mut output.y, output.out.as_deref_mut());
         };
         self.workspace.read(&self.context, submitted, wait, read).await
     }
@@ -159,24 +159,41 @@ impl GpuSession {
 
     pub(super) async fn read_states(&self, h: &mut [f32], c: &mut [f32], wait: Wait) -> Result<()> {
         let submitted = self.workspace.fetch_states(&self.context, self.phase).await?;
-        let read = |data: &[f32]| read_states(self.workspace.program(), data, h, c);
+        let read = |data: &[u32]| read_states(&self.workspace, data, h, c);
         self.workspace.read(&self.context, submitted, wait, read).await
     }
 }
 
-/// `data`: the tiled h of every layer, then the tiled c of every layer; `h`, `c`: `[L·D, B, H]`.
-fn read_states(program: &Program, data: &[f32], h: &mut [f32], c: &mut [f32]) {
-    let len = program.dims.batch * program.hidden;
-    let tiled = program.state_elements() / program.dirs;
-    let states = h.chunks_exact_mut(len).chain(c.chunks_exact_mut(len));
-    for (from, to) in data.chunks_exact(tiled).zip(states) {
-        untile(program.rows, program.hidden, from, to);
+/// Takes y and the readout out of `data`, where they stand first.
+fn read_outputs(workspace: &Workspace, data: &mut &[u32], y: &mut [f32], out: Option<&mut [f32]>) {
+    let program = workspace.program();
+    let mut take = |words: usize| {
+        let (head, tail) = data.split_at(words);
+        *data = tail;
+        head
+    };
+    let words = take(program.buffers[program.y].words);
+    let storage = program.precision.activations;
+    if storage.is_half() {
+        unpack_sequence(storage, program.state, words, y);
+    } else {
+        y.copy_from_slice(bytemuck::cast_slice(words));
+    }
+    if let Some(out) = out {
+        out.copy_from_slice(bytemuck::cast_slice(take(out.len())));
     }
 }
 
-/// Moves the next `to.len()` values out of `data`.
-fn take(data: &mut &[f32], to: &mut [f32]) {
-    let (head, tail) = data.split_at(to.len());
-    to.copy_from_slice(head);
-    *data = tail;
+/// `data`: the tiled h of every layer, then the tiled c of every layer; `h`: `[L·D, B, P]`; `c`: `[L·D, B, H]`.
+fn read_states(workspace: &Workspace, mut data: &[u32], h: &mut [f32], c: &mut [f32]) {
+    let program = workspace.program();
+    let batch = program.form.dims.batch;
+    for (states, features) in [(h, program.state), (c, program.hidden)] {
+        let tiled = batch.div_ceil(program.rows.count() as usize) * program.rows.count() as usize * features;
+        for to in states.chunks_exact_mut(batch * features) {
+            let (head, tail) = data.split_at(tiled);
+            untile(program.rows, workspace.rows(), bytemuck::cast_slice(head), to);
+            data = tail;
+        }
+    }
 }

@@ -6,6 +6,7 @@ use super::device::{Device, Kind};
 use super::gpu::GpuEngine;
 use crate::cpu;
 use crate::dims::Dims;
+use crate::dtype::{Precision, Storage};
 use crate::error::Result;
 use crate::gpu::{Wait, lock};
 use crate::io::{Batch, Form, Output, OutputShape, State, StepOutput};
@@ -20,9 +21,25 @@ pub struct Options {
     /// Fills every array that a run must write, on the device and in the caller's output, with NaN before the
     /// run, so that an element which a kernel forgets is seen. Costs an upload per run.
     pub poison: bool,
+    /// How the device stores weights and activations. States, sums and readout are f32 whatever it says; f16 and
+    /// bf16 together are refused. The reference takes no notice of it: it is the truth that rounding is held
+    /// against.
+    pub precision: Precision,
 }
 
 impl Options {
+    /// Sets how weights are stored: [`Storage::F16`] and [`Storage::Bf16`] take half the memory.
+    pub fn weights(mut self, storage: Storage) -> Self {
+        self.precision.weights = storage;
+        self
+    }
+
+    /// Sets how x, the sequences between layers and y are stored; numbers are rounded on their way in.
+    pub fn activations(mut self, storage: Storage) -> Self {
+        self.precision.activations = storage;
+        self
+    }
+
     /// Sets [`Options::poison`].
     pub fn poison(mut self, poison: bool) -> Self {
         self.poison = poison;
@@ -97,10 +114,14 @@ impl Device {
 
 impl Engine {
     async fn new(device: Device, model: &Model, options: Options) -> Result<Self> {
+        options.precision.check()?;
         let backend = match &device.0 {
-            Kind::Gpu(context) => Backend::Gpu(GpuEngine::new(context.clone(), model, options.poison).await?),
+            Kind::Gpu(context) => {
+                let Options { poison, precision } = options;
+                Backend::Gpu(GpuEngine::new(context.clone(), model, poison, precision).await?)
+            }
             Kind::Cpu => {
-                let network = cpu::Network::new(model);
+                let network = cpu::Network::new(model, options.precision)?;
                 Backend::Cpu(CpuEngine { network, idle: Mutex::default() })
             }
             Kind::Reference => Backend::Reference,
@@ -114,6 +135,11 @@ impl Engine {
         &self.0.model
     }
 
+    /// How the engine was made.
+    pub fn options(&self) -> Options {
+        self.0.options
+    }
+
     /// The device.
     pub fn device(&self) -> &Device {
         &self.0.device
@@ -125,35 +151,37 @@ impl Engine {
         self.0.progress.fraction()
     }
 
-    /// In words, which kernels a run of `dims` uses.
+    /// In words, which kernels a run of `form`, or of dims alone, uses.
     ///
     /// # Errors
     /// What the planner refuses for this shape.
-    pub fn explain(&self, dims: Dims) -> Result<String> {
+    pub fn explain(&self, form: impl Into<Form>) -> Result<String> {
         Ok(match &self.0.backend {
-            Backend::Gpu(engine) => engine.plan(&self.0.model, dims)?.to_string(),
+            Backend::Gpu(engine) => engine.plan(&self.0.model, form.into())?.to_string(),
             Backend::Cpu(_) => "f32, row by row, one thread".into(),
             Backend::Reference => "f64, from the equations".into(),
         })
     }
 
-    /// Makes everything that runs of `dims` need, so that the first of them takes no longer than the next.
+    /// Makes everything that runs of `form`, or of dims alone, need, so that the first of them takes no longer than
+    /// the next.
     ///
     /// # Errors
     /// As [`Engine::run`] for a batch of this shape.
     #[cfg(not(target_arch = "wasm32"))]
-    pub fn prepare(&self, dims: Dims) -> Result<()> {
-        pollster::block_on(self.prepare_async(dims))
+    pub fn prepare(&self, form: impl Into<Form>) -> Result<()> {
+        pollster::block_on(self.prepare_async(form))
     }
 
     /// [`Engine::prepare`], without blocking.
     ///
     /// # Errors
     /// As [`Engine::prepare`].
-    pub async fn prepare_async(&self, dims: Dims) -> Result<()> {
-        OutputShape::new(&self.0.model, dims)?;
+    pub async fn prepare_async(&self, form: impl Into<Form>) -> Result<()> {
+        let form = form.into();
+        OutputShape::new(&self.0.model, form)?;
         match &self.0.backend {
-            Backend::Gpu(engine) => engine.prepare(&self.0.model, dims).await,
+            Backend::Gpu(engine) => engine.prepare(&self.0.model, form).await,
             Backend::Cpu(_) | Backend::Reference => Ok(()),
         }
     }
@@ -170,7 +198,7 @@ impl Engine {
     fn output_of(&self, batch: &Batch<'_>) -> Result<Output> {
         batch.check(&self.0.model)?;
         if let Backend::Gpu(engine) = &self.0.backend {
-            engine.plan(&self.0.model, batch.dims())?;
+            engine.plan(&self.0.model, batch.form())?;
         }
         self.output(batch.form())
     }
@@ -226,6 +254,7 @@ impl Engine {
         match backend {
             Backend::Gpu(engine) => engine.run_into(model, batch, output, wait, progress).await,
             Backend::Cpu(engine) => {
+                options.precision.activations.check_range("x", batch.x())?;
                 let mut scratch = lock(&engine.idle).pop().unwrap_or_default();
                 let targets = cpu::Targets {
                     h: &mut output.h_n,
@@ -259,7 +288,7 @@ impl Engine {
         model.check_streamable()?;
         OutputShape::new(model, Dims::new(streams, 1)?)?;
         Ok(match backend {
-            Backend::Gpu(engine) => Stepper::Gpu(engine.session(model, streams).await?),
+            Backend::Gpu(engine) => Stepper::Gpu(Box::new(engine.session(model, streams).await?)),
             Backend::Cpu(_) => Stepper::Cpu(State::zeros(model, streams)?, cpu::Scratch::default()),
             Backend::Reference => Stepper::Reference(State::zeros(model, streams)?),
         })
@@ -284,6 +313,7 @@ impl Engine {
                     y: &mut output.y,
                     out: output.out.as_deref_mut().unwrap_or_default(),
                 };
+                self.0.options.precision.activations.check_range("x", x)?;
                 engine.network.run(x, dims.into(), None, scratch, targets, &self.0.progress);
                 Ok(())
             }
@@ -303,7 +333,7 @@ impl Engine {
 /// The backend of a session.
 #[derive(Debug)]
 pub(super) enum Stepper {
-    Gpu(super::gpu::GpuSession),
+    Gpu(Box<super::gpu::GpuSession>),
     Cpu(State, cpu::Scratch),
     Reference(State<f64>),
 }

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! Both know only a z that keeps the old state: the z rows of a cell whose z takes the candidate are negated, since
-//! `1 − σ(a) = σ(−a)`; where the gates have another activation for which that does not hold, it is refused. Both want two biases or none: where any is there, an absent one is written as zeros.
+//! `1 − σ(a) = σ(−a)`; where the gates have another activation, for which that does not hold, it is refused. Both
+//! want two biases or none: where any is there, an absent one is written as zeros.
 
 mod onnx;
 mod pytorch;

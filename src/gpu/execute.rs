@@ -6,7 +6,7 @@ use super::context::Context;
 use super::readback::{Submitted, Wait};
 use super::workspace::{Bound, BoundOp, Workspace};
 use crate::error::Result;
-use crate::program::{BufferId, Role, tile};
+use crate::program::{BufferId, Role, pack_sequence, tile};
 use crate::progress::Progress;
 
 /// Dispatches of one submission at the most: drivers keep a record of each.
@@ -27,35 +27,52 @@ pub enum Fetch {
 }
 
 impl Workspace {
-    /// Writes the steps of each sequence, `[B]`; T for all where `None`.
+    /// Writes the steps of each sequence, `[B]`; T for all where `None`. Before [`Workspace::write_states`], since
+    /// they say which row stands where.
     pub fn write_lengths(&mut self, context: &Context, lengths: Option<&[u32]>) {
-        let dims = self.program.dims;
-        let rows = &mut self.lengths[..dims.batch];
-        match lengths {
-            Some(lengths) => rows.copy_from_slice(lengths),
-            None => rows.fill(dims.steps as u32),
-        }
-        let buffer = &self.buffers[self.program.lengths];
-        context.queue.write_buffer(buffer, 0, bytemuck::cast_slice(&self.lengths));
+        self.order.set(lengths, self.program.form.dims.steps as u32);
+        let buffer = &self.buffers[self.program.order];
+        context.queue.write_buffer(buffer, 0, bytemuck::cast_slice(self.order.words()));
     }
 
-    /// Writes the states that a run in `phase` starts from, `[L·D, B, H]`; zeros where `None`.
+    /// Writes the states that a run in `phase` starts from, h `[L·D, B, P]` and c `[L·D, B, H]`; zeros where `None`.
     pub fn write_states(&mut self, context: &Context, phase: usize, h: Option<&[f32]>, c: Option<&[f32]>) {
-        let Self { program, buffers, tiled, .. } = self;
-        let len = program.dims.batch * program.hidden;
+        let Self { program, buffers, tiled, order, .. } = self;
         let layers = program.states.len();
-        let tiled_len = tiled.len() / program.dirs;
         for (index, id) in program.state_arrays(phase).enumerate() {
             let all = if index < layers { h } else { c };
-            for (dir, tiled) in tiled.chunks_exact_mut(tiled_len).enumerate() {
+            let array = &mut tiled[..program.buffers[id].words];
+            let len = array.len() / program.dirs;
+            for (dir, tiled) in array.chunks_exact_mut(len).enumerate() {
                 let state = index % layers * program.dirs + dir;
                 match all {
-                    Some(all) => tile(program.rows, program.hidden, &all[state * len..][..len], tiled),
+                    Some(all) => {
+                        let len = all.len() / (layers * program.dirs);
+                        tile(program.rows, order.rows(), &all[state * len..][..len], tiled);
+                    }
                     None => tiled.fill(0.0),
                 }
             }
-            context.queue.write_buffer(&buffers[id], 0, bytemuck::cast_slice(tiled));
+            context.queue.write_buffer(&buffers[id], 0, bytemuck::cast_slice(array));
         }
+    }
+
+    /// Writes x as the device stores it.
+    ///
+    /// # Errors
+    /// [`crate::Error::Mismatch`] for a number beyond the range of f16.
+    pub fn write_x(&mut self, context: &Context, x: &[f32]) -> Result<()> {
+        let Self { program, buffers, words, .. } = self;
+        let storage = program.precision.activations;
+        let buffer = &buffers[program.x];
+        if storage.is_half() {
+            let features = x.len() / (program.form.dims.batch * program.form.dims.steps);
+            pack_sequence("x", storage, features, x, words)?;
+            context.queue.write_buffer(buffer, 0, bytemuck::cast_slice(words));
+        } else {
+            context.queue.write_buffer(buffer, 0, bytemuck::cast_slice(x));
+        }
+        Ok(())
     }
 
     /// Fills every scratch and output array, and the h buffers that are not read first, with NaN. Does
@@ -66,30 +83,25 @@ impl Workspace {
         let written = self.program.buffers.iter().enumerate();
         let written = written.filter(|(_, b)| matches!(b.role, Role::Scratch | Role::Output));
         for id in unread.chain(written.map(|(id, _)| id)) {
-            let bytes = self.program.buffers[id].elements * 4;
+            let bytes = self.program.buffers[id].words * 4;
             context.queue.write_buffer(&self.buffers[id], 0, &poison[..bytes]);
         }
     }
 
-    /// Writes `x`, submits the whole program on the states of `phase` (0 or 1), then copies what `fetch` names
-    /// for [`Workspace::read`].
+    /// Submits the whole program on the states of `phase` (0 or 1), then copies what `fetch` names for
+    /// [`Workspace::read`].
     ///
     /// # Errors
     /// [`crate::Error::Device`] where the device is lost or refuses the work.
     pub async fn submit(
         &self,
         context: &Context,
-        x: &[f32],
         phase: usize,
         fetch: Fetch,
         progress: &Arc<Progress>,
     ) -> Result<Submitted> {
         context.check_fault()?;
-        let submit = || {
-            let buffer = &self.buffers[self.program.x];
-            context.queue.write_buffer(buffer, 0, bytemuck::cast_slice(x));
-            self.submit_unchecked(context, phase, fetch, progress)
-        };
+        let submit = || self.submit_unchecked(context, phase, fetch, progress);
         let submitted = context.checked("run", submit).await?;
         context.check_fault()?;
         Ok(submitted)
@@ -107,7 +119,7 @@ impl Workspace {
         let mut encoder = self.record(context, phase, progress);
         let mut bytes = self.copy(&mut encoder, 0, self.program.output_arrays());
         if fetch == Fetch::All {
-            let after = (phase + self.program.dims.steps) % 2;
+            let after = (phase + self.program.form.dims.steps) % 2;
             bytes = self.copy(&mut encoder, bytes, self.program.state_arrays(after));
         }
         Submitted { index: context.queue.submit([encoder.finish()]), bytes }
@@ -152,7 +164,7 @@ impl Workspace {
         context: &Context,
         submitted: Submitted,
         wait: Wait,
-        read: impl FnOnce(&[f32]),
+        read: impl FnOnce(&[u32]),
     ) -> Result<()> {
         self.staging.read(context, submitted, wait, read).await
     }

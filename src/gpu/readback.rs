@@ -54,7 +54,7 @@ impl Staging {
         context: &Context,
         submitted: Submitted,
         wait: Wait,
-        read: impl FnOnce(&[f32]),
+        read: impl FnOnce(&[u32]),
     ) -> Result<()> {
         let mapping = Mapping::default();
         let state = mapping.0.clone();

@@ -10,18 +10,18 @@ use super::readback::Staging;
 use crate::error::{Error, Result};
 use crate::kernels::{Access, Kernel, Params, step};
 use crate::model::Constant;
-use crate::program::{BufferId, Dispatch, Op, Program, Role, check};
+use crate::program::{BufferId, Dispatch, Op, Order, Program, Role, check};
 
 /// A model's constants on a device, shared by every program of the model.
 #[derive(Debug)]
 pub struct Constants(HashMap<Constant, wgpu::Buffer>);
 
 impl Constants {
-    /// Uploads `constants`.
+    /// Uploads the words of `constants`.
     ///
     /// # Errors
     /// [`Error::TooLarge`] where one exceeds a binding, [`Error::Device`] where the device refuses.
-    pub async fn upload(context: &Context, constants: Vec<(Constant, Vec<f32>)>) -> Result<Self> {
+    pub async fn upload(context: &Context, constants: Vec<(Constant, Vec<u32>)>) -> Result<Self> {
         for (constant, data) in &constants {
             context.caps().check_array(&format!("{constant:?}"), data.len() as u64 * 4)?;
         }
@@ -77,10 +77,12 @@ pub struct Workspace {
     /// Bytes from an entry of the step index table to the next.
     pub(super) index_stride: u32,
     pub(super) staging: Staging,
-    /// Steps of each row on their way to the device.
-    pub(super) lengths: Vec<u32>,
-    /// One state array, `[D, ⌈B/R⌉, H, R]`, on its way to the device.
+    /// Which batch row stands where, as the device has it.
+    pub(super) order: Order,
+    /// One state array, `[D, ⌈B/R⌉, P or H, R]`, on its way to the device.
     pub(super) tiled: Vec<f32>,
+    /// x in words of 16-bit numbers on its way to the device.
+    pub(super) words: Vec<u32>,
     /// As many bytes of NaN as the longest buffer but constants has, where runs are poisoned.
     pub(super) poison: Option<Vec<u8>>,
 }
@@ -161,17 +163,23 @@ impl Workspace {
             .collect();
         let index_stride = binder.stride;
         let working = program.buffers.iter().filter(|b| !matches!(b.role, Role::Constant(_)));
-        let largest = working.map(|b| b.elements * 4).max().unwrap_or(0);
+        let largest = working.map(|b| b.words * 4).max().unwrap_or(0);
         let staging = Staging::new(device, &program);
         let poison = poison.then(|| vec![0xff; largest]);
-        let tiled = vec![0.0; program.state_elements()];
-        let lengths = vec![0; program.buffers[program.lengths].elements];
-        Self { program, buffers, ops, index_stride, staging, lengths, tiled, poison }
+        let longest = program.state_arrays(0).map(|id| program.buffers[id].words).max().unwrap_or(0);
+        let order = program.new_order();
+        let (tiled, words) = (vec![0.0; longest], Vec::new());
+        Self { program, buffers, ops, index_stride, staging, order, tiled, words, poison }
     }
 
     /// The program.
     pub fn program(&self) -> &Program {
         &self.program
+    }
+
+    /// The batch row at each place of the state arrays.
+    pub fn rows(&self) -> &[u32] {
+        self.order.rows()
     }
 }
 

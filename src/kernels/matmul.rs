@@ -1,13 +1,13 @@
 //! What the matmul kernels share: `out = w x + bias` over the rows of a sequence array.
 //!
-//! A row m is a step and a batch row, `t = m / padded`, `b = m % padded`; each direction takes the steps in its own
-//! order. Strides place both arrays, so a
-//! batch-major `[B, T, I]`, a time-major `[T, B, H]` and the tiled `[D, T, ⌈B/R⌉, G·H]` of R rows that the step
+//! A row m is a step and a place in the batch, `t = m / padded`, `b = m % padded`; each direction takes the steps in
+//! its own order. Strides place both arrays, so a batch-major `[B, T, I]`, a time-major `[T, B, H]` and the tiled `[D, T, ⌈B/R⌉, G·H]` of R rows that the step
 //! kernels read are all served without a transposing copy.
 
 use bytemuck::{Pod, Zeroable};
 
 use super::{Access, Binding};
+use crate::dtype::Precision;
 
 /// K and N of `w`: the sizes a matmul pipeline is specialised for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -48,19 +48,23 @@ pub struct Params {
     pub out_dir: u32,
     /// Elements of out from a step to the next.
     pub out_step: u32,
-    /// Elements of out from a tile of batch rows to the next.
+    /// Elements of out from a tile of places to the next.
     pub out_tile: u32,
-    /// Batch rows that lie side by side in out.
+    /// Places that lie side by side in out.
     pub tile: u32,
     /// Elements of out from a column to the next.
     pub out_column: u32,
-    /// Fills the struct to a multiple of 16 bytes.
-    pub unused: [u32; 3],
+    /// Where in `order` the lengths lie.
+    pub order: u32,
+    /// Where in `order` the batch rows lie.
+    pub order_rows: u32,
+    /// Whether lengths fall from place to place, and rows that have ended need no out.
+    pub skips: u32,
 }
 
 impl Params {
-    /// Elements needed of x, w, bias, out and lengths, for D = `dirs`.
-    pub(super) fn extents(&self, sizes: Sizes, dirs: u32) -> [u64; 5] {
+    /// Words needed of x, bias, w, out and order, for D = `dirs`.
+    pub(super) fn extents(&self, sizes: Sizes, precision: Precision, dirs: u32) -> [u64; 5] {
         let Sizes { k, n } = sizes;
         let to_last = |count: u32, stride: u32| u64::from(count - 1) * u64::from(stride);
         let steps = self.rows / self.padded;
@@ -70,16 +74,19 @@ impl Params {
             + to_last(self.padded / self.tile, self.out_tile)
             + to_last(n, self.out_column)
             + u64::from(self.tile);
+        let halved = |half: bool, numbers: u64| if half { numbers.div_ceil(2) } else { numbers };
         let bias = u64::from(dirs) * u64::from(n);
-        [x, bias * u64::from(k), bias, out, u64::from(self.batch)]
+        let w = bias * halved(precision.weights.is_half(), u64::from(k));
+        let order = u64::from(self.order.max(self.order_rows)) + u64::from(self.batch);
+        [halved(precision.activations.is_half(), x), bias, w, out, order]
     }
 }
 
 pub(super) const BINDINGS: &[Binding] = &[
     Binding::new(0, "params", Access::Params(size_of::<Params>() as u32)),
     Binding::new(1, "x", Access::Read),
-    Binding::new(2, "w", Access::Read),
-    Binding::new(3, "bias", Access::Read),
+    Binding::new(2, "bias", Access::Read),
+    Binding::new(3, "w", Access::Read),
     Binding::new(4, "out", Access::ReadWrite),
-    Binding::new(5, "lengths", Access::Read),
+    Binding::new(5, "order", Access::Read),
 ];

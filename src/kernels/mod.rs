@@ -11,11 +11,14 @@ mod step_cell;
 mod step_gru_after;
 mod step_gru_before;
 mod step_lstm;
+mod step_lstm_projected;
 mod step_rnn;
 
 pub use step_cell::{Functions, StepCell};
 
 use std::fmt;
+
+use crate::dtype::{Precision, Storage};
 
 /// The tile of batch rows a thread of a row-tiled kernel carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -80,9 +83,12 @@ impl Binding {
     }
 }
 
-/// A shader: files to put together, and the bindings they declare.
+/// A shader: files to put together, beside those that follow from rows and storage types, and the bindings they
+/// all declare.
 struct Shader {
     name: &'static str,
+    /// Whether it is a step that stores to y.
+    stores: bool,
     parts: &'static [&'static str],
     bindings: &'static [Binding],
 }
@@ -91,11 +97,18 @@ struct Shader {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kernel {
     /// `out = w x + bias` for many rows.
-    MatmulTiled(matmul::Sizes),
+    MatmulTiled {
+        /// K and N.
+        sizes: matmul::Sizes,
+        /// How w and x are stored.
+        precision: Precision,
+    },
     /// `out = w x + bias` for few rows.
     MatmulRows {
         /// K and N.
         sizes: matmul::Sizes,
+        /// How w and x are stored.
+        precision: Precision,
         /// Rows a thread carries.
         rows: Rows,
         /// Threads of a workgroup.
@@ -105,10 +118,12 @@ pub enum Kernel {
     Step {
         /// Which.
         cell: StepCell,
-        /// Its activations and clip.
+        /// Its activations and clips.
         functions: Functions,
-        /// H.
-        hidden: u32,
+        /// What its product is over.
+        sizes: step::Sizes,
+        /// How w and y are stored.
+        precision: Precision,
         /// Rows a thread carries.
         rows: Rows,
         /// Threads of a workgroup.
@@ -119,7 +134,7 @@ pub enum Kernel {
 impl Kernel {
     fn shader(self) -> &'static Shader {
         match self {
-            Self::MatmulTiled(_) => &matmul_tiled::SHADER,
+            Self::MatmulTiled { .. } => &matmul_tiled::SHADER,
             Self::MatmulRows { .. } => &matmul_rows::SHADER,
             Self::Step { cell, .. } => cell.shader(),
         }
@@ -130,13 +145,43 @@ impl Kernel {
         self.shader().name
     }
 
+    fn precision(self) -> Precision {
+        match self {
+            Self::MatmulTiled { precision, .. }
+            | Self::MatmulRows { precision, .. }
+            | Self::Step { precision, .. } => precision,
+        }
+    }
+
     /// The WGSL text.
     pub fn source(self) -> String {
-        let rows = match self {
-            Self::MatmulTiled(_) => "",
+        let Precision { weights, activations } = self.precision();
+        let mut text = match self {
+            Self::MatmulTiled { .. } => "",
             Self::MatmulRows { rows, .. } | Self::Step { rows, .. } => rows.source(),
-        };
-        let mut text = rows.to_owned();
+        }
+        .to_owned();
+        text.push_str(match self.precision().half() {
+            Some(Storage::Bf16) => include_str!("../../shaders/shared/half_bf16.wgsl"),
+            Some(_) => include_str!("../../shaders/shared/half_f16.wgsl"),
+            None => "",
+        });
+        text.push_str(if weights.is_half() {
+            include_str!("../../shaders/shared/weights_packed.wgsl")
+        } else {
+            include_str!("../../shaders/shared/weights_f32.wgsl")
+        });
+        let stores = self.shader().stores;
+        text.push_str(match (self, activations.is_half()) {
+            (Self::Step { .. }, _) if !stores => "",
+            (Self::Step { .. }, false) => include_str!("../../shaders/shared/store_f32.wgsl"),
+            (Self::Step { .. }, true) => include_str!("../../shaders/shared/store_packed.wgsl"),
+            (_, false) => include_str!("../../shaders/shared/x_f32.wgsl"),
+            (_, true) => include_str!("../../shaders/shared/x_packed.wgsl"),
+        });
+        if stores {
+            text.push_str(include_str!("../../shaders/shared/store.wgsl"));
+        }
         for part in self.shader().parts {
             text.push_str(part);
         }
@@ -146,16 +191,24 @@ impl Kernel {
     /// The pipeline constants.
     pub fn constants(self) -> Vec<(&'static str, f64)> {
         match self {
-            Self::MatmulTiled(sizes) => sizes.constants().to_vec(),
+            Self::MatmulTiled { sizes, .. } => sizes.constants().to_vec(),
             Self::MatmulRows { sizes, width, .. } => {
                 let mut constants = sizes.constants().to_vec();
                 constants.push(("WIDTH", f64::from(width)));
                 constants
             }
-            Self::Step { cell, functions, hidden, width, .. } => {
-                let mut constants = vec![("HIDDEN", f64::from(hidden)), ("WIDTH", f64::from(width))];
+            Self::Step { cell, functions, sizes, width, .. } => {
+                let step::Sizes { k, hidden } = sizes;
+                let mut constants = vec![
+                    ("K", f64::from(k)),
+                    ("HIDDEN", f64::from(hidden)),
+                    ("N", f64::from(cell.gates()) * f64::from(hidden)),
+                    ("WIDTH", f64::from(width)),
+                ];
                 constants.extend(cell.constant());
-                constants.extend(functions.constants());
+                if cell.has_functions() {
+                    constants.extend(functions.constants());
+                }
                 constants
             }
         }
@@ -169,7 +222,7 @@ impl Kernel {
     /// Threads of one workgroup.
     pub fn threads(self) -> u32 {
         match self {
-            Self::MatmulTiled(_) => matmul_tiled::THREADS,
+            Self::MatmulTiled { .. } => matmul_tiled::THREADS,
             Self::MatmulRows { width, .. } | Self::Step { width, .. } => width,
         }
     }
@@ -177,10 +230,12 @@ impl Kernel {
     /// Workgroups of a dispatch over `rows` rows (rows of x for a matmul, batch rows for a step) and D = `dirs`.
     pub fn grid(self, rows: u32, dirs: u32) -> [u32; 3] {
         let [x, y] = match self {
-            Self::MatmulTiled(sizes) => matmul_tiled::grid(rows, sizes.n),
-            Self::MatmulRows { sizes, rows: tile, width } => matmul_rows::grid(rows, sizes.n, tile, width),
-            Self::Step { hidden, rows: tile, width, .. } => {
-                step::grid(hidden, rows.div_ceil(tile.count()), width)
+            Self::MatmulTiled { sizes, .. } => matmul_tiled::grid(rows, sizes.n),
+            Self::MatmulRows { sizes, rows: tile, width, .. } => {
+                matmul_rows::grid(rows, sizes.n, tile, width)
+            }
+            Self::Step { sizes, rows: tile, width, .. } => {
+                step::grid(sizes.hidden, rows.div_ceil(tile.count()), width)
             }
         };
         [x, y, dirs]
@@ -189,7 +244,7 @@ impl Kernel {
     /// The largest number of rows whose grid stays within `limit` workgroups a dimension.
     pub fn most_rows(self, limit: u32) -> u32 {
         let tile = match self {
-            Self::MatmulTiled(_) => matmul_tiled::TILE,
+            Self::MatmulTiled { .. } => matmul_tiled::TILE,
             Self::MatmulRows { rows, .. } | Self::Step { rows, .. } => rows.count(),
         };
         limit.saturating_mul(tile)
@@ -197,19 +252,21 @@ impl Kernel {
 
     /// Loop iterations of one thread, over all its loops.
     pub fn iterations(self) -> u64 {
-        // Per block: itself, the loads, 16 quads of k, up to 3 single k; at the end a store per row. What a
+        // Per block: itself, the loads, 16 quads of k, up to 3 more k; at the end a store per row. What a
         // driver may unroll is counted as if it did not.
-        let blocks = |k: u32, width: u32, rows: Rows, per_load: u32, quad: u32, single: u32| {
-            let block = 1 + BLOCK.div_ceil(width) * per_load + 16 * quad + 3 * single;
+        let blocks = |k: u32, width: u32, rows: Rows, per_load: u32, quad: u32, rest: u32| {
+            let block = 1 + BLOCK.div_ceil(width) * per_load + 16 * quad + rest;
             u64::from(k.div_ceil(BLOCK)) * u64::from(block) + u64::from(rows.count())
         };
         match self {
-            Self::MatmulTiled(sizes) => matmul_tiled::iterations(sizes.k),
+            Self::MatmulTiled { sizes, .. } => matmul_tiled::iterations(sizes.k),
             // A load of Rows is itself a loop over the rows.
-            Self::MatmulRows { sizes, width, rows } => blocks(sizes.k, width, rows, 1 + rows.count(), 1, 1),
-            Self::Step { cell, hidden, width, rows, .. } => {
-                let single = 1 + cell.gates();
-                blocks(hidden, width, rows, 1, 1 + 4 * single, single)
+            Self::MatmulRows { sizes, width, rows, .. } => {
+                blocks(sizes.k, width, rows, 1 + rows.count(), 1, 0)
+            }
+            Self::Step { cell, sizes, width, rows, .. } => {
+                let gates = cell.gates();
+                blocks(sizes.k, width, rows, 1, 1 + 2 * (1 + gates), 2 * gates)
             }
         }
     }
@@ -217,7 +274,7 @@ impl Kernel {
     /// Bytes of workgroup memory.
     pub fn workgroup_bytes(self) -> u32 {
         match self {
-            Self::MatmulTiled(_) => matmul_tiled::WORKGROUP_BYTES,
+            Self::MatmulTiled { .. } => matmul_tiled::WORKGROUP_BYTES,
             Self::MatmulRows { rows, .. } | Self::Step { rows, .. } => BLOCK * rows.count() * 4,
         }
     }
@@ -227,7 +284,7 @@ impl fmt::Display for Kernel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.name())?;
         match self {
-            Self::MatmulTiled(_) => Ok(()),
+            Self::MatmulTiled { .. } => Ok(()),
             Self::MatmulRows { rows, width, .. } | Self::Step { rows, width, .. } => {
                 write!(f, " ({} row{} × {width} threads)", rows.count(), plural(rows.count()))
             }
@@ -266,27 +323,28 @@ impl Params {
     /// Floating-point operations of a dispatch of `kernel` over D = `dirs`, its activations left out.
     pub fn flops(&self, kernel: Kernel, dirs: u32) -> u64 {
         let of_one = match (self, kernel) {
-            (Self::Matmul(params), Kernel::MatmulTiled(sizes) | Kernel::MatmulRows { sizes, .. }) => {
+            (Self::Matmul(params), Kernel::MatmulTiled { sizes, .. } | Kernel::MatmulRows { sizes, .. }) => {
                 2 * u64::from(params.rows) * u64::from(sizes.k) * u64::from(sizes.n)
             }
-            (Self::Step(params), Kernel::Step { cell, hidden, .. }) => {
-                let hidden = u64::from(hidden);
-                2 * u64::from(params.batch) * u64::from(cell.products()) * hidden * hidden
+            (Self::Step(params), Kernel::Step { cell, sizes, .. }) => {
+                let products = u64::from(cell.products()) * u64::from(sizes.hidden) * u64::from(sizes.k);
+                2 * u64::from(params.batch) * products
             }
             _ => unreachable!("parameters of one kernel on another"),
         };
         of_one * u64::from(dirs)
     }
 
-    /// The elements of f32 that each storage binding of `kernel` must have, in binding order, for `steps`
-    /// entries of the step index and D = `dirs`.
+    /// The words that each storage binding of `kernel` must have, in binding order, for `steps` entries of the step
+    /// index and D = `dirs`.
     pub fn extents(&self, kernel: Kernel, steps: u32, dirs: u32) -> Vec<u64> {
         match (self, kernel) {
-            (Self::Matmul(params), Kernel::MatmulTiled(sizes) | Kernel::MatmulRows { sizes, .. }) => {
-                params.extents(sizes, dirs).to_vec()
-            }
-            (Self::Step(params), Kernel::Step { cell, hidden, rows, .. }) => {
-                params.extents(cell, hidden, rows, steps, dirs)
+            (
+                Self::Matmul(params),
+                Kernel::MatmulTiled { sizes, precision } | Kernel::MatmulRows { sizes, precision, .. },
+            ) => params.extents(sizes, precision, dirs).to_vec(),
+            (Self::Step(params), Kernel::Step { cell, sizes, precision, rows, .. }) => {
+                params.extents((cell, sizes), precision, rows, steps, dirs)
             }
             _ => unreachable!("parameters of one kernel on another"),
         }

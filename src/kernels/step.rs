@@ -1,12 +1,22 @@
 //! What the step kernels share: one step of one layer, recurrent product, gates and state update fused.
 //!
 //! Thread = hidden unit × tile of batch rows × all gates, of one direction. States are tiled by R batch rows,
-//! `[D, ⌈B/R⌉, H, R]`, and double-buffered; `xw` is `[D, T, ⌈B/R⌉, G·H, R]` with the biases added that no product
+//! `[D, ⌈B/R⌉, P, R]`, and double-buffered; `xw` is `[D, T, ⌈B/R⌉, G·H, R]` with the biases added that no product
 //! encloses.
 
 use bytemuck::{Pod, Zeroable};
 
 use super::{Access, Binding, Rows, StepCell};
+use crate::dtype::Precision;
+
+/// What a step's product is over: the sizes its pipeline is specialised for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Sizes {
+    /// Length of the vector: P, or H where a projection is computed.
+    pub k: u32,
+    /// Units computed: H, or P where a projection is computed.
+    pub hidden: u32,
+}
 
 /// `StepParams` of the shaders.
 #[repr(C)]
@@ -30,8 +40,10 @@ pub struct Params {
     pub y_row: u32,
     /// Elements of y from a direction to the next.
     pub y_dir: u32,
+    /// Whether y repeats the last output of a forward direction past its end.
+    pub repeats: u32,
     /// Fills the struct to a multiple of 16 bytes.
-    pub unused: [u32; 3],
+    pub unused: [u32; 2],
 }
 
 /// `StepIndex` of the shaders: one entry of the table that a dynamic offset chooses from.
@@ -45,24 +57,34 @@ pub struct Index {
 }
 
 impl Params {
-    /// Elements needed of each storage binding, in binding order, for D = `dirs` and `steps` steps.
-    pub(super) fn extents(&self, cell: StepCell, hidden: u32, rows: Rows, steps: u32, dirs: u32) -> Vec<u64> {
-        let (hidden, gates) = (u64::from(hidden), u64::from(cell.gates()));
+    /// Words needed of each storage binding, in binding order, for D = `dirs` and `steps` steps.
+    pub(super) fn extents(
+        &self,
+        (cell, sizes): (StepCell, Sizes),
+        precision: Precision,
+        rows: Rows,
+        steps: u32,
+        dirs: u32,
+    ) -> Vec<u64> {
+        let (k, hidden, gates) = (u64::from(sizes.k), u64::from(sizes.hidden), u64::from(cell.gates()));
         let (dirs64, rows) = (u64::from(dirs), u64::from(rows.count()));
-        let state = u64::from(self.tiles) * hidden * rows;
+        let tiled = |features: u64| u64::from(self.tiles) * features * rows;
+        let halved = |half: bool, numbers: u64| if half { numbers.div_ceil(2) } else { numbers };
         let extent_of = |name: &str| match name {
-            "xw" => (dirs64 - 1) * u64::from(self.xw_dir) * rows + u64::from(steps) * gates * state,
-            "w_hh" => dirs64 * hidden * gates * hidden,
+            "xw" => (dirs64 - 1) * u64::from(self.xw_dir) * rows + u64::from(steps) * gates * tiled(hidden),
+            "w" => dirs64 * halved(precision.weights.is_half(), k) * gates * hidden,
             "b_hn" => dirs64 * hidden,
-            "lengths" => u64::from(self.tiles) * rows,
+            "peepholes" => dirs64 * 3 * hidden,
+            "order" => 2 * u64::from(self.tiles) * rows,
             "y" => {
-                (u64::from(self.times).max(u64::from(self.first) + u64::from(steps)) - 1)
+                let last = (u64::from(self.times).max(u64::from(self.first) + u64::from(steps)) - 1)
                     * u64::from(self.y_step)
                     + u64::from(self.batch - 1) * u64::from(self.y_row)
-                    + (dirs64 - 1) * u64::from(self.y_dir)
-                    + hidden
+                    + (dirs64 - 1) * u64::from(self.y_dir);
+                halved(precision.activations.is_half(), last + hidden)
             }
-            _ => dirs64 * state,
+            name if cell.is_vector(name) => dirs64 * tiled(k),
+            _ => dirs64 * tiled(hidden),
         };
         let bindings = cell.shader().bindings.iter();
         bindings.filter(|b| b.access.is_storage()).map(|b| extent_of(b.name)).collect()
@@ -73,12 +95,13 @@ impl Params {
 pub(super) const PARAMS: Binding = Binding::new(0, "params", Access::Params(size_of::<Params>() as u32));
 pub(super) const INDEX: Binding = Binding::new(1, "index", Access::StepIndex(size_of::<Index>() as u32));
 pub(super) const XW: Binding = Binding::new(2, "xw", Access::Read);
-pub(super) const W_HH: Binding = Binding::new(3, "w_hh", Access::Read);
+/// `w_hh`, or `w_hr` where a projection is computed.
+pub(super) const W: Binding = Binding::new(3, "w", Access::Read);
 /// The binding of every kernel that stores a new h.
 pub(super) const Y: Binding = Binding::new(4, "y", Access::ReadWrite);
 
-/// The binding of every kernel that keeps a state.
-pub(super) const LENGTHS: Binding = Binding::new(9, "lengths", Access::Read);
+/// Which batch row stands in which place of a tile, and how many steps it has.
+pub(super) const ORDER: Binding = Binding::new(9, "order", Access::Read);
 
 /// Workgroups for `tiles` tiles of rows.
 pub(super) fn grid(hidden: u32, tiles: u32, width: u32) -> [u32; 2] {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Shader, step_gru_after, step_gru_before, step_lstm, step_rnn};
+use super::{Shader, step_gru_after, step_gru_before, step_lstm, step_lstm_projected, step_rnn};
 use crate::model::{Activations, Layer};
 
 /// Which step, or part of one.
@@ -21,7 +21,21 @@ pub enum StepCell {
         takes: bool,
     },
     /// An LSTM's whole step.
-    Lstm,
+    Lstm {
+        /// f = 1 − i.
+        coupled: bool,
+        /// It has peepholes.
+        peepholes: bool,
+    },
+    /// An LSTM's step up to the h that is to be projected.
+    LstmCell {
+        /// f = 1 − i.
+        coupled: bool,
+        /// It has peepholes.
+        peepholes: bool,
+    },
+    /// The projection of an LSTM's h.
+    Project,
     /// An RNN's whole step.
     Rnn,
 }
@@ -33,6 +47,8 @@ pub struct Functions {
     pub dirs: [Activations; 2],
     /// The bits of what the activations' inputs are clamped to.
     clip: Option<u32>,
+    /// The bits of what the new state is clamped to.
+    state_clip: Option<u32>,
 }
 
 impl Functions {
@@ -40,7 +56,8 @@ impl Functions {
     pub fn of(layer: &Layer) -> Self {
         let activations = layer.activations();
         let dirs = [0, 1].map(|dir: usize| activations[dir.min(activations.len() - 1)]);
-        Self { dirs, clip: layer.clip().map(f32::to_bits) }
+        let bits = |clip: Option<f32>| clip.map(f32::to_bits);
+        Self { dirs, clip: bits(layer.clip()), state_clip: bits(layer.state_clip()) }
     }
 
     pub(super) fn constants(self) -> Vec<(&'static str, f64)> {
@@ -66,8 +83,12 @@ impl Functions {
                 constants.push((*beta, f64::from(activation.beta())));
             }
         }
-        constants.push(("CLIPS", f64::from(u8::from(self.clip.is_some()))));
-        constants.push(("CLIP", f64::from(self.clip.map_or(0.0, f32::from_bits))));
+        for (clips, bound, clip) in
+            [("CLIPS", "CLIP", self.clip), ("STATE_CLIPS", "STATE_CLIP", self.state_clip)]
+        {
+            constants.push((clips, f64::from(u8::from(clip.is_some()))));
+            constants.push((bound, f64::from(clip.map_or(0.0, f32::from_bits))));
+        }
         constants
     }
 }
@@ -80,7 +101,12 @@ impl fmt::Display for Functions {
         if second != first {
             write!(f, " and {}", one(second))?;
         }
-        self.clip.map_or(Ok(()), |clip| write!(f, ", clip {}", f32::from_bits(clip)))
+        for (name, clip) in [("clip", self.clip), ("state clip", self.state_clip)] {
+            if let Some(clip) = clip {
+                write!(f, ", {name} {}", f32::from_bits(clip))?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -90,7 +116,11 @@ impl StepCell {
             Self::GruAfter { .. } => &step_gru_after::SHADER,
             Self::GruBeforeGates => &step_gru_before::GATES,
             Self::GruBeforeCandidate { .. } => &step_gru_before::CANDIDATE,
-            Self::Lstm => &step_lstm::SHADER,
+            Self::Lstm { peepholes: false, .. } => &step_lstm::SHADER,
+            Self::Lstm { peepholes: true, .. } => &step_lstm::PEEPHOLES,
+            Self::LstmCell { peepholes: false, .. } => &step_lstm_projected::CELL,
+            Self::LstmCell { peepholes: true, .. } => &step_lstm_projected::PEEPHOLES,
+            Self::Project => &step_lstm_projected::PROJECT,
             Self::Rnn => &step_rnn::SHADER,
         }
     }
@@ -99,7 +129,22 @@ impl StepCell {
         let flag = |on: bool| f64::from(u8::from(on));
         match self {
             Self::GruAfter { takes } | Self::GruBeforeCandidate { takes } => Some(("TAKES", flag(takes))),
-            Self::GruBeforeGates | Self::Lstm | Self::Rnn => None,
+            Self::Lstm { coupled, .. } | Self::LstmCell { coupled, .. } => Some(("COUPLED", flag(coupled))),
+            Self::GruBeforeGates | Self::Project | Self::Rnn => None,
+        }
+    }
+
+    /// Whether it has activations and clips.
+    pub(super) fn has_functions(self) -> bool {
+        self != Self::Project
+    }
+
+    /// Whether the array of this name is the vector of the product, or lies as it does.
+    pub(super) fn is_vector(self, name: &str) -> bool {
+        match self {
+            Self::LstmCell { .. } => name == "h_prev",
+            Self::Project => name == "unprojected",
+            _ => false,
         }
     }
 
@@ -108,16 +153,16 @@ impl StepCell {
         match self {
             Self::GruBeforeGates => 2,
             Self::GruBeforeCandidate { .. } => 1,
-            Self::GruAfter { .. } | Self::Lstm | Self::Rnn => self.gates(),
+            _ => self.gates(),
         }
     }
 
-    /// G.
+    /// G: the columns of its matrix are G times the units.
     pub fn gates(self) -> u32 {
         match self {
             Self::GruAfter { .. } | Self::GruBeforeGates | Self::GruBeforeCandidate { .. } => 3,
-            Self::Lstm => 4,
-            Self::Rnn => 1,
+            Self::Lstm { .. } | Self::LstmCell { .. } => 4,
+            Self::Project | Self::Rnn => 1,
         }
     }
 }

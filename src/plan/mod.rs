@@ -6,5 +6,6 @@ mod planner;
 mod recipe;
 
 pub use caps::Caps;
+pub(crate) use planner::output_columns;
 pub use planner::plan;
 pub use recipe::{LayerRecipe, Plan};

@@ -6,10 +6,12 @@
 
 use super::{Caps, LayerRecipe, Plan};
 use crate::dims::{Dims, product};
+use crate::dtype::Precision;
 use crate::error::{Error, Result};
-use crate::kernels::matmul::Sizes;
-use crate::kernels::{Functions, Kernel, Rows, StepCell};
-use crate::model::{Cell, Layer, Model, Readout, ReadoutSteps, Reset, Update};
+use crate::io::Form;
+use crate::kernels::step::Sizes;
+use crate::kernels::{Functions, Kernel, Rows, StepCell, matmul};
+use crate::model::{Cell, Forget, Layer, Model, Readout, ReadoutSteps, Reset, Update};
 
 /// Threads of a row-tiled workgroup: two warps or one wave, and within every device's limit.
 const WIDTH: u32 = 64;
@@ -20,24 +22,29 @@ const PROJECTION_BUDGET: u64 = 64 << 20;
 /// Steps of one chunk at the most: entries of the step index table.
 pub(crate) const MAX_CHUNK: usize = 4096;
 
-/// Chooses kernels for `model` on `dims` within `caps`.
+/// Chooses kernels for `model` on a batch of `form`, or of dims alone, within `caps`.
 ///
 /// # Errors
-/// [`Error::Zero`]; [`Error::TooLarge`] and [`Error::Overflow`] where not even one step fits the device.
-pub fn plan(model: &Model, dims: Dims, caps: &Caps) -> Result<Plan> {
-    let dims = Dims::new(dims.batch, dims.steps)?;
+/// [`Error::Zero`]; [`Error::TooLarge`] and [`Error::Overflow`] where not even one step fits the device;
+/// [`Error::Unsupported`] for storage types that do not go together.
+pub fn plan(model: &Model, form: impl Into<Form>, precision: Precision, caps: &Caps) -> Result<Plan> {
+    let form = form.into();
+    let dims = Dims::new(form.dims.batch, form.dims.steps)?;
+    precision.check()?;
     caps.check("a kernel", 1, u64::from(caps.max_threads), "threads in a workgroup")?;
     let rows = rows_of(dims);
     let layers = model
         .layers()
         .iter()
-        .map(|layer| layer_recipe(layer, dims, rows, caps))
+        .enumerate()
+        .map(|(index, layer)| layer_recipe(index, layer, dims, rows, precision, caps))
         .collect::<Result<Vec<_>>>()?;
-    for (name, features) in [("x [B, T, I]", model.input()), ("y [B, T, D·H]", model.output())] {
-        caps.check_array(name, product(name, &[dims.batch, dims.steps, features])? as u64 * 4)?;
+    for (name, features) in [("x [B, T, I]", model.input()), ("y [B, T, D·P]", model.output())] {
+        let numbers = product(name, &[dims.batch, dims.steps, features])?;
+        caps.check_array(name, precision.activations.words(numbers) as u64 * 4)?;
     }
-    let readout = model.readout().map(|readout| readout_kernel(readout, dims, caps)).transpose()?;
-    Ok(Plan { dims, rows, layers, readout })
+    let readout = model.readout().map(|readout| readout_kernel(model, readout, dims, precision, caps));
+    Ok(Plan { form, precision, rows, layers, readout: readout.transpose()? })
 }
 
 /// The tile of batch rows: a single row wastes nothing, and from two on a weight serves several.
@@ -45,19 +52,33 @@ fn rows_of(dims: Dims) -> Rows {
     if dims.batch == 1 { Rows::One } else { Rows::Four }
 }
 
-fn layer_recipe(layer: &Layer, dims: Dims, rows: Rows, caps: &Caps) -> Result<LayerRecipe> {
+/// K of a matmul over y of a layer: its directions one after the other, all but the last as they are padded.
+pub(crate) fn output_columns(layer: &Layer, precision: Precision) -> usize {
+    let state = layer.state();
+    (layer.direction().count() - 1) * precision.activations.padded(state) + state
+}
+
+fn layer_recipe(
+    index: usize,
+    layer: &Layer,
+    dims: Dims,
+    rows: Rows,
+    precision: Precision,
+    caps: &Caps,
+) -> Result<LayerRecipe> {
     let hidden = size("H", layer.hidden())?;
-    let coupled = layer.cell() == Cell::Lstm { forget: crate::model::Forget::Coupled };
-    if coupled || layer.has_peepholes() || layer.projection().is_some() || layer.state_clip().is_some() {
-        let what = "peepholes, coupled gates, projection and state clip on a GPU".into();
-        return Err(Error::Unsupported { what });
-    }
+    let state = size("P", layer.state())?;
     let columns = product("G·H", &[layer.cell().gates(), layer.hidden()])?;
-    let width = width(hidden, caps);
     let functions = Functions::of(layer);
-    let step: Vec<Kernel> = step_cells(layer.cell())
-        .iter()
-        .map(|&cell| Kernel::Step { cell, functions, hidden, rows, width })
+    let step: Vec<Kernel> = step_cells(layer)
+        .into_iter()
+        .map(|cell| {
+            let sizes = match cell {
+                StepCell::Project => Sizes { k: hidden, hidden: state },
+                _ => Sizes { k: state, hidden },
+            };
+            Kernel::Step { cell, functions, sizes, precision, rows, width: width(sizes.hidden, caps) }
+        })
         .collect();
 
     let tile = rows.count() as usize;
@@ -66,8 +87,10 @@ fn layer_recipe(layer: &Layer, dims: Dims, rows: Rows, caps: &Caps) -> Result<La
     let step_bytes = product("B·D·G·H", &[padded, layer.direction().count(), columns, 4])? as u64;
     caps.check_array("one step of the projected input, B·D·G·H", step_bytes)?;
 
-    let sizes = Sizes { k: size("I", layer.input())?, n: size("G·H", columns)? };
-    let projection = matmul(sizes, padded.saturating_mul(dims.steps), rows, caps);
+    // All layers have one P, so what this one reads has as many columns as what it writes.
+    let k = if index == 0 { layer.input() } else { output_columns(layer, precision) };
+    let sizes = matmul::Sizes { k: size("I", k)?, n: size("G·H", columns)? };
+    let projection = matmul_kernel(sizes, padded.saturating_mul(dims.steps), rows, precision, caps);
     let by_memory = PROJECTION_BUDGET.min(caps.max_array_bytes()) / step_bytes;
     let by_grid = projection.most_rows(caps.max_workgroups) as usize / padded;
     let chunk = (by_memory as usize).min(by_grid).clamp(1, MAX_CHUNK).min(dims.steps);
@@ -75,8 +98,8 @@ fn layer_recipe(layer: &Layer, dims: Dims, rows: Rows, caps: &Caps) -> Result<La
 }
 
 /// The dispatches of one step.
-fn step_cells(cell: Cell) -> Vec<StepCell> {
-    match cell {
+fn step_cells(layer: &Layer) -> Vec<StepCell> {
+    match layer.cell() {
         Cell::Gru { reset: Reset::After, update } => {
             vec![StepCell::GruAfter { takes: update == Update::Takes }]
         }
@@ -84,31 +107,44 @@ fn step_cells(cell: Cell) -> Vec<StepCell> {
             let takes = update == Update::Takes;
             vec![StepCell::GruBeforeGates, StepCell::GruBeforeCandidate { takes }]
         }
-        Cell::Lstm { .. } => vec![StepCell::Lstm],
+        Cell::Lstm { forget } => {
+            let (coupled, peepholes) = (forget == Forget::Coupled, layer.has_peepholes());
+            match layer.projection() {
+                None => vec![StepCell::Lstm { coupled, peepholes }],
+                Some(_) => vec![StepCell::LstmCell { coupled, peepholes }, StepCell::Project],
+            }
+        }
         Cell::Rnn => vec![StepCell::Rnn],
     }
 }
 
-fn readout_kernel(readout: &Readout, dims: Dims, caps: &Caps) -> Result<Kernel> {
-    let sizes = Sizes { k: size("D·H", readout.input())?, n: size("O", readout.outputs())? };
+fn readout_kernel(
+    model: &Model,
+    readout: &Readout,
+    dims: Dims,
+    precision: Precision,
+    caps: &Caps,
+) -> Result<Kernel> {
+    let k = output_columns(&model.layers()[0], precision);
+    let sizes = matmul::Sizes { k: size("D·P", k)?, n: size("O", readout.outputs())? };
     let steps = match readout.steps() {
         ReadoutSteps::Every => dims.steps,
         ReadoutSteps::Last => 1,
     };
     let rows = product("rows of the readout, B·T", &[dims.batch, steps])?;
-    let kernel = matmul(sizes, rows, rows_of(dims), caps);
+    let kernel = matmul_kernel(sizes, rows, rows_of(dims), precision, caps);
     let most = u64::from(kernel.most_rows(caps.max_workgroups));
     caps.check("rows of the readout, B·T", rows as u64, most, "rows")?;
     Ok(kernel)
 }
 
-fn matmul(sizes: Sizes, rows: usize, tile: Rows, caps: &Caps) -> Kernel {
-    let tiled = Kernel::MatmulTiled(sizes);
+fn matmul_kernel(sizes: matmul::Sizes, rows: usize, tile: Rows, precision: Precision, caps: &Caps) -> Kernel {
+    let tiled = Kernel::MatmulTiled { sizes, precision };
     let fits = tiled.threads() <= caps.max_threads && tiled.workgroup_bytes() <= caps.max_workgroup_bytes;
     if fits && rows >= TILED_FROM_ROWS {
         tiled
     } else {
-        Kernel::MatmulRows { sizes, rows: tile, width: width(sizes.n, caps) }
+        Kernel::MatmulRows { sizes, precision, rows: tile, width: width(sizes.n, caps) }
     }
 }
 
@@ -143,25 +179,41 @@ mod tests {
     fn a_sequence_of_one_row_and_of_many() {
         let caps = Caps::webgpu_minimum();
         let model = gru(8, 16, Cell::GRU);
-        let one = plan(&model, Dims::new(1, 5).unwrap(), &caps).unwrap();
-        let sizes = Sizes { k: 8, n: 48 };
+        let one = plan(&model, Dims::new(1, 5).unwrap(), Precision::default(), &caps).unwrap();
+        let sizes = matmul::Sizes { k: 8, n: 48 };
+        let precision = Precision::default();
+        let step = Sizes { k: 16, hidden: 16 };
         let cell = StepCell::GruAfter { takes: false };
         let functions = Functions::of(&model.layers()[0]);
         assert_eq!(
             one.layers,
             [LayerRecipe {
-                projection: Kernel::MatmulRows { sizes, rows: Rows::One, width: 64 },
-                step: vec![Kernel::Step { cell, functions, hidden: 16, rows: Rows::One, width: 16 }],
+                projection: Kernel::MatmulRows { sizes, precision, rows: Rows::One, width: 64 },
+                step: vec![Kernel::Step {
+                    cell,
+                    functions,
+                    sizes: step,
+                    precision,
+                    rows: Rows::One,
+                    width: 16
+                }],
                 chunk: 5,
             }]
         );
-        let many = plan(&model, Dims::new(33, 5).unwrap(), &caps).unwrap();
+        let many = plan(&model, Dims::new(33, 5).unwrap(), Precision::default(), &caps).unwrap();
         assert_eq!(many.tiles(), 9);
         assert_eq!(
             many.layers,
             [LayerRecipe {
-                projection: Kernel::MatmulTiled(sizes),
-                step: vec![Kernel::Step { cell, functions, hidden: 16, rows: Rows::Four, width: 16 }],
+                projection: Kernel::MatmulTiled { sizes, precision },
+                step: vec![Kernel::Step {
+                    cell,
+                    functions,
+                    sizes: step,
+                    precision,
+                    rows: Rows::Four,
+                    width: 16
+                }],
                 chunk: 5,
             }]
         );
@@ -171,7 +223,8 @@ mod tests {
     #[test]
     fn reset_before_takes_two_dispatches() {
         let model = gru(3, 3, Cell::ORIGINAL_GRU);
-        let plan = plan(&model, Dims::new(1, 1).unwrap(), &Caps::webgpu_minimum()).unwrap();
+        let plan =
+            plan(&model, Dims::new(1, 1).unwrap(), Precision::default(), &Caps::webgpu_minimum()).unwrap();
         let cells: Vec<&str> = plan.layers[0].step.iter().map(|kernel| kernel.name()).collect();
         assert_eq!(cells, ["step_gru_before_gates", "step_gru_before_candidate"]);
     }
@@ -180,15 +233,16 @@ mod tests {
     fn long_sequences_are_projected_in_chunks_and_too_large_ones_refused() {
         let caps = Caps::webgpu_minimum();
         let model = gru(1, 64, Cell::GRU);
-        let long = plan(&model, Dims::new(512, 1000).unwrap(), &caps).unwrap();
+        let long = plan(&model, Dims::new(512, 1000).unwrap(), Precision::default(), &caps).unwrap();
         // 64 MiB / (512 rows · 192 columns · 4 bytes)
         assert_eq!(long.layers[0].chunk, 170);
-        let narrow = plan(&model, Dims::new(1, 100_000).unwrap(), &caps).unwrap();
+        let narrow = plan(&model, Dims::new(1, 100_000).unwrap(), Precision::default(), &caps).unwrap();
         assert_eq!(narrow.layers[0].chunk, MAX_CHUNK);
 
-        let error = plan(&model, Dims::new(300_000, 1).unwrap(), &caps).unwrap_err();
+        let error = plan(&model, Dims::new(300_000, 1).unwrap(), Precision::default(), &caps).unwrap_err();
         assert!(matches!(error, Error::TooLarge { needed: 300_000, limit: 262_140, .. }), "{error}");
-        let error = plan(&model, Dims::new(usize::MAX / 2, 1).unwrap(), &caps).unwrap_err();
+        let error =
+            plan(&model, Dims::new(usize::MAX / 2, 1).unwrap(), Precision::default(), &caps).unwrap_err();
         assert!(matches!(error, Error::TooLarge { .. } | Error::Overflow { .. }), "{error}");
     }
 }

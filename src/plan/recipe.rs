@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::dims::Dims;
+use crate::dtype::Precision;
+use crate::io::Form;
 use crate::kernels::{Kernel, Rows};
 
 /// How one layer is computed.
@@ -19,8 +20,10 @@ pub struct LayerRecipe {
 /// How a model is computed on one size of batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
-    /// B and T.
-    pub dims: Dims,
+    /// Sizes, layouts and the rule for padding.
+    pub form: Form,
+    /// How weights and activations are stored.
+    pub precision: Precision,
     /// Batch rows that lie side by side in the states and in the projected input, in every layer.
     pub rows: Rows,
     /// One recipe per layer.
@@ -32,7 +35,7 @@ pub struct Plan {
 impl Plan {
     /// ⌈B/R⌉, tiles of batch rows.
     pub fn tiles(&self) -> usize {
-        self.dims.batch.div_ceil(self.rows.count() as usize)
+        self.form.dims.batch.div_ceil(self.rows.count() as usize)
     }
 }
 
@@ -42,17 +45,24 @@ impl fmt::Display for Plan {
             if index > 0 {
                 f.write_str("; ")?;
             }
-            write!(f, "layer {index}: {}, then {} × ", layer.projection, self.dims.steps)?;
+            write!(f, "layer {index}: {}, then {} × ", layer.projection, self.form.dims.steps)?;
             for (part, kernel) in layer.step.iter().enumerate() {
                 write!(f, "{}{kernel}", if part > 0 { " + " } else { "" })?;
             }
-            if layer.chunk < self.dims.steps {
+            if layer.chunk < self.form.dims.steps {
                 write!(f, " in chunks of {} steps", layer.chunk)?;
             }
         }
-        match &self.readout {
-            Some(kernel) => write!(f, "; readout: {kernel}"),
-            None => Ok(()),
+        if let Some(kernel) = &self.readout {
+            write!(f, "; readout: {kernel}")?;
         }
+        if self.precision != Precision::default() {
+            write!(
+                f,
+                "; weights in {}, activations in {}",
+                self.precision.weights, self.precision.activations
+            )?;
+        }
+        Ok(())
     }
 }

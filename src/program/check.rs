@@ -13,7 +13,7 @@ use crate::plan::Caps;
 /// itself, which no caller can bring about.
 pub fn check(program: &Program, caps: &Caps) -> Result<()> {
     for buffer in &program.buffers {
-        caps.check_array(&format!("{} {:?}", buffer.name, program.dims), buffer.bytes())?;
+        caps.check_array(&format!("{} {:?}", buffer.name, program.form.dims), buffer.bytes())?;
     }
     for op in &program.ops {
         match op {
@@ -51,8 +51,8 @@ fn check_dispatch(program: &Program, dispatch: &Dispatch, steps: u32, caps: &Cap
     }
     for ((binding, &id), extent) in storage.iter().zip(buffers).zip(extents) {
         let buffer = &program.buffers[id];
-        if (buffer.elements as u64) < extent {
-            let reason = format!("reaches {extent} elements, {} has {}", buffer.name, buffer.elements);
+        if (buffer.words as u64) < extent {
+            let reason = format!("reaches {extent} words, {} has {}", buffer.name, buffer.words);
             return mismatch(binding.name, reason);
         }
         let bound = buffers.iter().filter(|&&other| other == id).count();
@@ -67,6 +67,7 @@ fn check_dispatch(program: &Program, dispatch: &Dispatch, steps: u32, caps: &Cap
 mod tests {
     use super::*;
     use crate::dims::Dims;
+    use crate::dtype::Precision;
     use crate::kernels::Params;
     use crate::model::{Cell, Direction, Layer, Model, Weights};
     use crate::plan::plan;
@@ -81,7 +82,7 @@ mod tests {
             Layer::new(cell, Direction::Forward, input, hidden, vec![weights]).unwrap()
         };
         let model = Model::new(vec![layer(input), layer(hidden), layer(hidden)]).unwrap();
-        let plan = plan(&model, dims, caps).unwrap();
+        let plan = plan(&model, dims, Precision::default(), caps).unwrap();
         lower(&model, &plan).unwrap()
     }
 
@@ -102,7 +103,7 @@ mod tests {
         let good = program(Cell::LSTM, Dims::new(3, 5).unwrap(), &caps);
         for id in 0..good.buffers.len() {
             let mut bad = good.clone();
-            bad.buffers[id].elements -= 1;
+            bad.buffers[id].words -= 1;
             let error = check(&bad, &caps).expect_err(&good.buffers[id].name);
             assert!(matches!(error, Error::Mismatch { .. }), "{error}");
         }

@@ -1,11 +1,12 @@
 //! From a plan to a program: buffers by name, dispatches with their parameters.
 
-use super::{Buffer, BufferId, Dispatch, Op, Program, Role, StateBuffers};
+use super::{Buffer, BufferId, Dispatch, Op, Order, Program, Role, StateBuffers};
 use crate::dims::{Dims, product};
 use crate::error::{Error, Result};
-use crate::kernels::{Kernel, Params, matmul, step};
+use crate::io::{Fill, Layout, Strides};
+use crate::kernels::{Kernel, Params, StepCell, matmul, step};
 use crate::model::{Cell, Constant, Layer, Model, ReadoutSteps, Reset, has_enclosed_bias};
-use crate::plan::Plan;
+use crate::plan::{Plan, output_columns};
 
 /// Lowers `plan`, which was made for `model`.
 ///
@@ -20,12 +21,22 @@ pub fn lower(model: &Model, plan: &Plan) -> Result<Program> {
     Ok(lowering.program)
 }
 
-/// A sequence array `[B, T, features]` in either order, as strides.
+/// A sequence array in any order, as strides in numbers.
 #[derive(Clone, Copy)]
 struct Sequence {
     buffer: BufferId,
     step: u32,
     row: u32,
+    dir: u32,
+}
+
+/// Which of the two orders in [`super::Order`] a matmul takes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Places {
+    /// Falling length, as the step kernels have it.
+    Sorted,
+    /// The caller's.
+    Own,
 }
 
 struct Lowering<'a> {
@@ -34,17 +45,18 @@ struct Lowering<'a> {
     program: Program,
     /// The input of the next layer.
     sequence: Sequence,
-    /// One step's scratch: xw, shared by all layers.
+    /// One chunk's scratch: xw, shared by all layers.
     xw: BufferId,
-    /// r ⊙ h and z, where the cell needs them.
-    gates: Option<[BufferId; 2]>,
+    /// Scratch of a step by its name in the shaders, shared by all layers.
+    scratch: Vec<(&'static str, BufferId)>,
 }
 
 impl<'a> Lowering<'a> {
     fn new(model: &'a Model, plan: &'a Plan) -> Result<Self> {
-        let Dims { batch, steps } = plan.dims;
         let program = Program {
-            dims: plan.dims,
+            form: plan.form,
+            precision: plan.precision,
+            state: model.state(),
             hidden: model.hidden(),
             dirs: model.layers()[0].direction().count(),
             rows: plan.rows,
@@ -52,32 +64,42 @@ impl<'a> Lowering<'a> {
             ops: Vec::new(),
             states: Vec::new(),
             x: 0,
-            lengths: 0,
+            order: 0,
             y: 0,
             out: None,
         };
-        let sequence = Sequence { buffer: 0, step: 0, row: 0 };
-        let mut this = Self { model, plan, program, sequence, xw: 0, gates: None };
-        this.program.x = this.buffer("x", Role::Input, &[batch, steps, model.input()])?;
-        this.program.y = this.buffer("y", Role::Output, &[batch, steps, model.output()])?;
-        this.sequence = this.batch_major(this.program.x, model.input())?;
+        let sequence = Sequence { buffer: 0, step: 0, row: 0, dir: 0 };
+        let mut this = Self { model, plan, program, sequence, xw: 0, scratch: Vec::new() };
+        this.sequence = this.sequence("x", Role::Input, plan.form.x, [1, model.input()])?;
+        this.program.x = this.sequence.buffer;
+        let y = this.sequence("y", Role::Output, plan.form.y, [this.dirs(), model.state()])?;
+        this.program.y = y.buffer;
 
-        let rows = [plan.tiles(), plan.rows.count() as usize];
-        this.program.lengths = this.buffer("lengths", Role::Lengths, &rows)?;
-        let state = this.state_shape();
-        let xw = [&[this.chunk(), model.cell().gates()], &state[..]].concat();
+        this.program.order =
+            this.buffer("order", Role::Order, &[Order::arrays(model.readout().is_some()), this.padded()?])?;
+        let units = this.tiled(model.hidden());
+        let xw = [&[this.chunk(), model.cell().gates()], &units[..]].concat();
         this.xw = this.buffer("xw", Role::Scratch, &xw)?;
-        if let Cell::Gru { reset: Reset::Before, .. } = model.cell() {
-            let rh = this.buffer("rh", Role::Scratch, &state)?;
-            let z = this.buffer("z", Role::Scratch, &state)?;
-            this.gates = Some([rh, z]);
+        let scratch: &[&str] = match model.cell() {
+            Cell::Gru { reset: Reset::Before, .. } => &["rh", "z"],
+            Cell::Lstm { .. } if model.layers()[0].projection().is_some() => &["unprojected"],
+            _ => &[],
+        };
+        for name in scratch {
+            let buffer = this.buffer(name, Role::Scratch, &units)?;
+            this.scratch.push((name, buffer));
         }
         Ok(this)
     }
 
     /// D of every layer.
     fn dirs(&self) -> usize {
-        self.model.layers()[0].direction().count()
+        self.program.dirs
+    }
+
+    /// B rounded up to whole tiles of rows.
+    fn padded(&self) -> Result<usize> {
+        product("B rounded up", &[self.plan.tiles(), self.plan.rows.count() as usize])
     }
 
     /// The longest chunk of any layer: steps that xw has room for.
@@ -85,16 +107,45 @@ impl<'a> Lowering<'a> {
         self.plan.layers.iter().map(|recipe| recipe.chunk).max().unwrap_or(1)
     }
 
-    /// `[D, ⌈B/R⌉, H, R]`.
-    fn state_shape(&self) -> [usize; 4] {
-        [self.dirs(), self.plan.tiles(), self.model.hidden(), self.plan.rows.count() as usize]
+    /// `[D, ⌈B/R⌉, features, R]`.
+    fn tiled(&self, features: usize) -> [usize; 4] {
+        [self.dirs(), self.plan.tiles(), features, self.plan.rows.count() as usize]
     }
 
     fn buffer(&mut self, name: &str, role: Role, shape: &[usize]) -> Result<BufferId> {
-        let elements = product(name, shape)?;
-        index32(name, elements)?;
-        self.program.buffers.push(Buffer { name: name.into(), role, elements });
+        let words = product(name, shape)?;
+        index32(name, words)?;
+        self.program.buffers.push(Buffer { name: name.into(), role, words });
         Ok(self.program.buffers.len() - 1)
+    }
+
+    /// A sequence array of D directions of so many features, in the storage type of activations.
+    fn sequence(
+        &mut self,
+        name: &str,
+        role: Role,
+        layout: Layout,
+        [dirs, features]: [usize; 2],
+    ) -> Result<Sequence> {
+        let Dims { batch, steps } = self.plan.form.dims;
+        let storage = self.plan.precision.activations;
+        let padded = storage.padded(features);
+        let numbers = product(name, &[batch, steps, dirs, padded])?;
+        index32(name, numbers)?;
+        let buffer = self.buffer(name, role, &[storage.words(numbers)])?;
+        let strides = Strides::of(layout, self.plan.form.dims, dirs, padded);
+        Ok(Sequence {
+            buffer,
+            step: index32(name, strides.step)?,
+            row: index32(name, strides.row)?,
+            dir: index32(name, strides.dir)?,
+        })
+    }
+
+    /// A constant, whose matrix is `[D, K, N]` in the storage type of weights.
+    fn matrix(&mut self, constant: Constant, [dirs, k, n]: [usize; 3]) -> Result<BufferId> {
+        let k = self.plan.precision.weights.words(k);
+        self.constant(constant, &[dirs, k, n])
     }
 
     fn constant(&mut self, constant: Constant, shape: &[usize]) -> Result<BufferId> {
@@ -111,43 +162,44 @@ impl<'a> Lowering<'a> {
         self.buffer(&name, Role::Constant(constant), shape)
     }
 
-    /// `[B, T, features]`, as the caller has it.
-    fn batch_major(&self, buffer: BufferId, features: usize) -> Result<Sequence> {
-        let row = product("T·features", &[self.plan.dims.steps, features])?;
-        Ok(Sequence { buffer, step: index32("features", features)?, row: index32("T·features", row)? })
-    }
-
     /// Where layer `index` writes: y for the last, else an array of its own that two layers on takes again.
     fn layer_output(&mut self, index: usize) -> Result<Sequence> {
-        let output = self.model.output();
-        if index + 1 == self.model.layers().len() {
-            return self.batch_major(self.program.y, output);
-        }
-        let Dims { batch, steps } = self.plan.dims;
-        let name = format!("y.between.{}", index % 2);
-        let buffer = match self.program.buffers.iter().position(|buffer| buffer.name == name) {
-            Some(buffer) => buffer,
-            None => self.buffer(&name, Role::Scratch, &[steps, batch, output])?,
+        let (dirs, state, form) = (self.dirs(), self.model.state(), self.plan.form);
+        let at = |buffer: BufferId, layout: Layout| {
+            let padded = self.plan.precision.activations.padded(state);
+            let strides = Strides::of(layout, form.dims, dirs, padded);
+            let [step, row, dir] = [strides.step, strides.row, strides.dir].map(|v| index32("y", v));
+            Ok(Sequence { buffer, step: step?, row: row?, dir: dir? })
         };
-        let step = product("B·D·H", &[batch, output])?;
-        Ok(Sequence { buffer, step: index32("B·D·H", step)?, row: index32("D·H", output)? })
+        if index + 1 == self.model.layers().len() {
+            return at(self.program.y, form.y);
+        }
+        let name = format!("y.between.{}", index % 2);
+        match self.program.buffers.iter().position(|buffer| buffer.name == name) {
+            Some(buffer) => at(buffer, Layout::TimeMajor),
+            None => self.sequence(&name, Role::Scratch, Layout::TimeMajor, [dirs, state]),
+        }
     }
 
     fn layer(&mut self, index: usize) -> Result<()> {
         let layer = &self.model.layers()[index];
         let recipe = &self.plan.layers[index];
         let columns = layer.cell().gates() * layer.hidden();
-        let w_ih = self.constant(Constant::WIh(index), &[self.dirs(), layer.input(), columns])?;
+        let k = match index {
+            0 => layer.input(),
+            _ => output_columns(layer, self.plan.precision),
+        };
+        let w_ih = self.matrix(Constant::WIh(index), [self.dirs(), k, columns])?;
         let bias = self.constant(Constant::Bias(index), &[self.dirs(), columns])?;
         let (state, constants) = self.layer_buffers(index)?;
         let input = self.sequence;
         let output = self.layer_output(index)?;
 
-        let steps = self.plan.dims.steps;
+        let steps = self.plan.form.dims.steps;
         for first in (0..steps).step_by(recipe.chunk) {
             let count = recipe.chunk.min(steps - first);
             let params = self.projection(layer, input, first, count)?;
-            let buffers = vec![input.buffer, w_ih, bias, self.xw, self.program.lengths];
+            let buffers = vec![input.buffer, bias, w_ih, self.xw, self.program.order];
             self.matmul(recipe.projection, params, buffers, self.dirs())?;
 
             let mut phases = [Vec::new(), Vec::new()];
@@ -172,22 +224,28 @@ impl<'a> Lowering<'a> {
     fn layer_buffers(&mut self, index: usize) -> Result<(StateBuffers, Vec<(&'static str, BufferId)>)> {
         let layer = &self.model.layers()[index];
         let (cell, hidden) = (layer.cell(), layer.hidden());
-        let shape = self.state_shape();
-        let w_hh = self.constant(Constant::WHh(index), &[self.dirs(), hidden, cell.gates() * hidden])?;
-        let mut named = vec![("w_hh", w_hh), ("lengths", self.program.lengths)];
+        let columns = cell.gates() * hidden;
+        let w_hh = self.matrix(Constant::WHh(index), [self.dirs(), layer.state(), columns])?;
+        let mut named = self.scratch.clone();
+        named.extend([("w_hh", w_hh), ("order", self.program.order)]);
+        if layer.projection().is_some() {
+            let w_hr = self.matrix(Constant::WHr(index), [self.dirs(), hidden, layer.state()])?;
+            named.push(("w_hr", w_hr));
+        }
         if has_enclosed_bias(cell) {
             named.push(("b_hn", self.constant(Constant::BHn(index), &[self.dirs(), hidden])?));
         }
-        if let Some([rh, z]) = self.gates {
-            named.extend([("rh", rh), ("z", z)]);
+        if layer.has_peepholes() {
+            let peepholes = self.constant(Constant::Peepholes(index), &[self.dirs(), 3 * hidden])?;
+            named.push(("peepholes", peepholes));
         }
         let h = [
-            self.buffer(&format!("h.{index}.even"), Role::State, &shape)?,
-            self.buffer(&format!("h.{index}.odd"), Role::State, &shape)?,
+            self.buffer(&format!("h.{index}.even"), Role::State, &self.tiled(layer.state()))?,
+            self.buffer(&format!("h.{index}.odd"), Role::State, &self.tiled(layer.state()))?,
         ];
         let mut c = None;
         if cell.has_c() {
-            let buffer = self.buffer(&format!("c.{index}"), Role::State, &shape)?;
+            let buffer = self.buffer(&format!("c.{index}"), Role::State, &self.tiled(hidden))?;
             named.push(("c", buffer));
             c = Some(buffer);
         }
@@ -202,28 +260,33 @@ impl<'a> Lowering<'a> {
         output: Sequence,
         named: &[(&str, BufferId)],
     ) -> Result<Dispatch> {
-        let batch = index32("B", self.plan.dims.batch)?;
-        let hidden = layer.hidden();
-        let xw_dir = [self.chunk(), self.plan.tiles(), layer.cell().gates(), hidden];
+        let batch = index32("B", self.plan.form.dims.batch)?;
+        let xw_dir = [self.chunk(), self.plan.tiles(), layer.cell().gates(), layer.hidden()];
         let params = step::Params {
             batch,
             tiles: index32("tiles of rows", self.plan.tiles())?,
             first: index32("T", first)?,
-            times: index32("T", self.plan.dims.steps)?,
+            times: index32("T", self.plan.form.dims.steps)?,
             reverse: index32("D", layer.direction().reverse_from())?,
             xw_dir: index32("xw", product("xw", &xw_dir)?)?,
             y_step: output.step,
             y_row: output.row,
-            y_dir: index32("H", hidden)?,
-            unused: [0; 3],
+            y_dir: output.dir,
+            repeats: u32::from(self.plan.form.fill == Fill::Last),
+            unused: [0; 2],
         };
         let dirs = index32("D", self.dirs())?;
         let storage = kernel.bindings().iter().filter(|binding| binding.access.is_storage());
         let buffers = storage
             .map(|binding| {
-                let found = named.iter().find(|(name, _)| *name == binding.name);
+                let name = match (binding.name, kernel) {
+                    ("w", Kernel::Step { cell: StepCell::Project, .. }) => "w_hr",
+                    ("w", _) => "w_hh",
+                    (name, _) => name,
+                };
+                let found = named.iter().find(|(known, _)| *known == name);
                 found.map(|&(_, buffer)| buffer).ok_or_else(|| Error::Mismatch {
-                    name: format!("{} of {}", binding.name, kernel.name()),
+                    name: format!("{name} of {}", kernel.name()),
                     reason: "no buffer of that name in the program".into(),
                 })
             })
@@ -240,15 +303,16 @@ impl<'a> Lowering<'a> {
         count: usize,
     ) -> Result<matmul::Params> {
         let tile = self.plan.rows.count();
-        let padded = product("B rounded up", &[self.plan.tiles(), tile as usize])?;
+        let padded = self.padded()?;
         let columns = layer.cell().gates() * layer.hidden();
         let out_tile = product("G·H·R", &[columns, tile as usize])?;
+        let (order, order_rows) = self.places(Places::Sorted)?;
         Ok(matmul::Params {
             rows: index32("rows of a chunk", product("rows of a chunk", &[count, padded])?)?,
-            batch: index32("B", self.plan.dims.batch)?,
+            batch: index32("B", self.plan.form.dims.batch)?,
             padded: index32("B", padded)?,
             first: index32("T", first)?,
-            times: index32("T", self.plan.dims.steps)?,
+            times: index32("T", self.plan.form.dims.steps)?,
             reverse: index32("D", layer.direction().reverse_from())?,
             x_step: input.step,
             x_row: input.row,
@@ -257,8 +321,17 @@ impl<'a> Lowering<'a> {
             out_tile: index32("G·H·R", out_tile)?,
             tile,
             out_column: tile,
-            unused: [0; 3],
+            order,
+            order_rows,
+            skips: 1,
         })
+    }
+
+    /// Where in the array of [`super::Order`] lengths and batch rows lie.
+    fn places(&self, places: Places) -> Result<(u32, u32)> {
+        let padded = self.padded()?;
+        let (lengths, rows) = if places == Places::Sorted { (0, 1) } else { (2, 3) };
+        Ok((index32("order", lengths * padded)?, index32("order", rows * padded)?))
     }
 
     fn matmul(
@@ -278,17 +351,19 @@ impl<'a> Lowering<'a> {
         let (Some(readout), Some(kernel)) = (self.model.readout(), self.plan.readout) else {
             return Ok(());
         };
-        let Dims { batch, steps } = self.plan.dims;
+        let Dims { batch, steps } = self.plan.form.dims;
         let outputs = readout.outputs();
         // A reverse direction's step 0 is each sequence's own last.
-        let (reverse, count) = match readout.steps() {
-            ReadoutSteps::Every => (1, steps),
-            ReadoutSteps::Last => (0, 1),
+        let (reverse, count, strides) = match readout.steps() {
+            ReadoutSteps::Every => (1, steps, Strides::of(self.plan.form.y, self.plan.form.dims, 1, outputs)),
+            ReadoutSteps::Last => (0, 1, Strides { step: 0, row: outputs, dir: 0 }),
         };
-        let w = self.constant(Constant::ReadoutW, &[readout.input(), outputs])?;
+        let k = output_columns(&self.model.layers()[0], self.plan.precision);
+        let w = self.matrix(Constant::ReadoutW, [1, k, outputs])?;
         let bias = self.constant(Constant::ReadoutB, &[outputs])?;
         let out = self.buffer("out", Role::Output, &[batch, count, outputs])?;
         let y = self.sequence;
+        let (order, order_rows) = self.places(Places::Own)?;
         let params = matmul::Params {
             rows: index32("rows of the readout", product("rows of the readout", &[batch, count])?)?,
             batch: index32("B", batch)?,
@@ -299,13 +374,15 @@ impl<'a> Lowering<'a> {
             x_step: y.step,
             x_row: y.row,
             out_dir: 0,
-            out_step: index32("O", outputs)?,
-            out_tile: index32("T·O", product("T·O", &[count, outputs])?)?,
+            out_step: index32("out", strides.step)?,
+            out_tile: index32("out", strides.row)?,
             tile: 1,
             out_column: 1,
-            unused: [0; 3],
+            order,
+            order_rows,
+            skips: 0,
         };
-        self.matmul(kernel, params, vec![y.buffer, w, bias, out, self.program.lengths], 1)?;
+        self.matmul(kernel, params, vec![y.buffer, bias, w, out, self.program.order], 1)?;
         self.program.out = Some(out);
         Ok(())
     }

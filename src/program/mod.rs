@@ -2,14 +2,20 @@
 //! anything touches a device. Nothing here speaks wgpu.
 
 mod check;
+mod constant;
 mod lower;
+mod order;
 mod tile;
 
 pub use check::check;
+pub use constant::constant_words;
 pub use lower::lower;
-pub use tile::{tile, untile};
+pub use order::Order;
+pub use tile::{pack_sequence, tile, unpack_sequence, untile};
 
 use crate::dims::Dims;
+use crate::dtype::Precision;
+use crate::io::Form;
 use crate::kernels::{Kernel, Params, Rows};
 use crate::model::Constant;
 
@@ -19,35 +25,35 @@ pub type BufferId = usize;
 /// What a buffer is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// `x`, `[B, T, I]`, written by the caller.
+    /// x, written by the caller.
     Input,
     /// A constant of the model, the same for every program.
     Constant(Constant),
-    /// A state that lives from run to run of a session, `[D, ⌈B/R⌉, H, R]`.
+    /// A state that lives from run to run of a session, `[D, ⌈B/R⌉, P or H, R]`.
     State,
-    /// Steps of each row, `[⌈B/R⌉, R]` of u32, written by the caller; 0 past B.
-    Lengths,
+    /// Lengths and batch rows by place, see [`Order`]; written by the caller.
+    Order,
     /// Written before it is read, in every run.
     Scratch,
     /// Read by the caller after the run.
     Output,
 }
 
-/// A named buffer of f32, or of u32 for lengths.
+/// A named buffer of words: f32, u32, or two 16-bit numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Buffer {
     /// Its name, for labels and errors.
     pub name: String,
     /// What it is for.
     pub role: Role,
-    /// Its size, in f32.
-    pub elements: usize,
+    /// Its size, in words.
+    pub words: usize,
 }
 
 impl Buffer {
     /// Its size in bytes.
     pub fn bytes(&self) -> u64 {
-        self.elements as u64 * 4
+        self.words as u64 * 4
     }
 }
 
@@ -93,9 +99,13 @@ pub struct StateBuffers {
 /// A whole run, as data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Program {
-    /// B and T.
-    pub dims: Dims,
-    /// H of every layer.
+    /// Sizes, layouts and the rule for padding.
+    pub form: Form,
+    /// How weights and activations are stored.
+    pub precision: Precision,
+    /// P of every layer, features of h.
+    pub state: usize,
+    /// H of every layer, features of c.
     pub hidden: usize,
     /// D of every layer.
     pub dirs: usize,
@@ -107,17 +117,23 @@ pub struct Program {
     pub ops: Vec<Op>,
     /// The states of each layer.
     pub states: Vec<StateBuffers>,
-    /// `x`, `[B, T, I]`.
+    /// x, each step's features padded as [`Precision::activations`] lie.
     pub x: BufferId,
-    /// Steps of each row.
-    pub lengths: BufferId,
-    /// `y`, `[B, T, D·H]`.
+    /// Lengths and batch rows by place.
+    pub order: BufferId,
+    /// y, each direction's features padded as [`Precision::activations`] lie.
     pub y: BufferId,
-    /// `out`, `[B, T, O]` or `[B, O]`.
+    /// `out`, every step or `[B, O]`, in f32.
     pub out: Option<BufferId>,
 }
 
 impl Program {
+    /// The order of the batch's rows, with nothing in it yet.
+    pub fn new_order(&self) -> Order {
+        let Form { dims: Dims { batch, .. }, .. } = self.form;
+        Order::new(batch, batch.next_multiple_of(self.rows.count() as usize), self.out.is_some())
+    }
+
     /// Every distinct dispatch.
     pub fn dispatches(&self) -> impl Iterator<Item = &Dispatch> {
         self.ops.iter().flat_map(|op| {
@@ -137,11 +153,6 @@ impl Program {
             Op::Steps { count, phases, .. } => u64::from(*count) * phases[0].len() as u64,
         };
         self.ops.iter().map(of).sum()
-    }
-
-    /// Elements of one state array, `[D, ⌈B/R⌉, H, R]`.
-    pub fn state_elements(&self) -> usize {
-        self.states.first().map_or(0, |state| self.buffers[state.h[0]].elements)
     }
 
     /// The arrays that hold every layer's h in `phase` (0 or 1), then every layer's c.

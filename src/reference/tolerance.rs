@@ -7,10 +7,16 @@
 //! error from step to step; errors of different steps are independent, so they add up like √T, and gates
 //! forget, so no more than 64 steps count. Layers add. States that are not bounded by 1 scale the whole.
 //!
+//! A weight stored in 16 bits is off by up to its type's roundoff u_w, which moves a pre-activation by up to u_w·S;
+//! so does an activation, by u_a·S and in y by u_a, twice that where a driver truncates. A projection is a product of
+//! its own, of H terms, and bounds |h| by the sum of magnitudes of its rows instead of 1.
+//!
 //! ```text
-//! tolerance = eps · √min(T, 64) · Σ_layers (√(I + H) · S + 16) · max(1, largest magnitude)
+//! layer     = slope · (eps · (√K · S + 16) + (u_w + 2 u_a) · S) + 2 u_a
+//! tolerance = √min(T, 64) · Σ_layers layer · max(1, largest magnitude)
 //! ```
 
+use crate::dtype::Precision;
 use crate::io::{Batch, Output};
 use crate::model::{Layer, Model, Weights};
 
@@ -28,25 +34,37 @@ pub struct Tolerance(f64);
 impl Tolerance {
     /// For f32 arithmetic and storage of `model` on `batch`.
     pub fn of(model: &Model, batch: &Batch<'_>) -> Self {
-        let [h0, _] = batch.states();
-        let largest_h = largest(h0.unwrap_or_default()).max(1.0);
+        Self::stored(model, batch, Precision::default())
+    }
+
+    /// For f32 arithmetic of `model` on `batch`, with weights and activations stored as `precision` says.
+    pub fn stored(model: &Model, batch: &Batch<'_>, precision: Precision) -> Self {
+        let [h0, c0] = batch.states().map(|state| largest(state.unwrap_or_default()).max(1.0));
+        let weights = precision.weights.unit_roundoff();
+        let activations = 2.0 * precision.activations.unit_roundoff();
+        // Of a product of so many terms and a sum of magnitudes.
+        let product = |terms: usize, sum: f64| sum * (EPS * (terms as f64).sqrt() + weights + activations);
         let mut largest_x = largest(batch.x());
-        let mut roundings = 0.0;
+        let mut all = 0.0;
         for layer in model.layers() {
-            let terms = (layer.input() + layer.hidden()) as f64;
-            let sums =
-                layer.weights().iter().map(|weights| largest_sum(weights, layer, largest_x, largest_h));
+            let largest_h = h0.max(largest_state(layer));
+            let sums = layer.weights().iter().map(|w| largest_sum(w, layer, [largest_x, largest_h, c0]));
             let slopes = layer.activations().iter().map(|activations| activations.slope());
             let slope = slopes.fold(1.0, f64::max);
-            roundings += slope * (terms.sqrt() * sums.fold(0.0, f64::max) + ACTIVATION_ROUNDINGS);
-            largest_x = 1.0;
+            let of_gates = product(layer.input() + layer.state(), sums.fold(0.0, f64::max));
+            let mut of_layer = slope * (of_gates + EPS * ACTIVATION_ROUNDINGS);
+            if layer.projection().is_some() {
+                of_layer = largest_state(layer) * of_layer + product(layer.hidden(), largest_state(layer));
+            }
+            all += of_layer + activations;
+            largest_x = largest_state(layer);
         }
         if let Some(readout) = model.readout() {
             let rows = readout.w().chunks_exact(readout.input()).map(magnitude);
             let bias = readout.b().map_or(0.0, largest);
-            roundings += (readout.input() as f64).sqrt() * (rows.fold(0.0, f64::max) + bias);
+            all += product(readout.input(), rows.fold(0.0, f64::max) * largest_x + bias);
         }
-        Self(EPS * (batch.dims().steps.min(MEMORY) as f64).sqrt() * roundings)
+        Self((batch.dims().steps.min(MEMORY) as f64).sqrt() * all)
     }
 
     /// The tolerance for an array whose largest magnitude is `largest`.
@@ -55,13 +73,21 @@ impl Tolerance {
     }
 }
 
-/// S: the largest sum of magnitudes that a row of the layer can have.
-fn largest_sum(weights: &Weights, layer: &Layer, largest_x: f64, largest_h: f64) -> f64 {
+/// What |h| is bounded by where the activations are: 1, or the largest row of a projection.
+fn largest_state(layer: &Layer) -> f64 {
+    let projections = layer.weights().iter().filter_map(|weights| weights.w_hr.as_ref());
+    let rows = projections.flat_map(|w_hr| w_hr.chunks_exact(layer.hidden())).map(magnitude);
+    rows.fold(1.0, f64::max)
+}
+
+/// S: the largest sum of magnitudes that a row of the layer can have, for the largest x, h and c.
+fn largest_sum(weights: &Weights, layer: &Layer, [largest_x, largest_h, largest_c]: [f64; 3]) -> f64 {
     let from_x = weights.w_ih.chunks_exact(layer.input()).map(|row| magnitude(row) * largest_x);
     let from_h = weights.w_hh.chunks_exact(layer.state()).map(|row| magnitude(row) * largest_h);
     let rows = from_x.zip(from_h).map(|(x, h)| x + h).fold(0.0, f64::max);
     let biases = [&weights.b_ih, &weights.b_hh].into_iter().flatten();
-    rows + biases.map(|bias| largest(bias)).sum::<f64>()
+    let peepholes = weights.peepholes.as_deref().map_or(0.0, largest) * largest_c;
+    rows + peepholes + biases.map(|bias| largest(bias)).sum::<f64>()
 }
 
 fn magnitude(row: &[f32]) -> f64 {

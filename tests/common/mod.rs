@@ -2,9 +2,12 @@
 
 #![allow(dead_code, reason = "each suite uses a part")]
 
-use wgru::model::{Reset, Update};
+use wgru::dtype::Precision;
+use wgru::model::{Activation, Activations, Forget, Function, Reset, Update};
 use wgru::reference::{self, Tolerance, compare};
-use wgru::{Batch, Cell, Device, Dims, Direction, Layer, Model, Output, Readout, ReadoutSteps, Weights};
+use wgru::{
+    Batch, Cell, Device, Dims, Direction, Fill, Layer, Layout, Model, Output, Readout, ReadoutSteps, Weights,
+};
 
 /// Every adapter of the machine. Fails where there is none, for a suite that runs on nothing proves nothing.
 pub fn adapters() -> Vec<Device> {
@@ -29,6 +32,7 @@ pub fn cells() -> Vec<Cell> {
         }
     }
     cells.push(Cell::LSTM);
+    cells.push(Cell::Lstm { forget: Forget::Coupled });
     cells.push(Cell::Rnn);
     cells
 }
@@ -99,6 +103,57 @@ impl Draw {
         Model::new(stack).expect("layers fit")
     }
 
+    /// `model` with options of each layer drawn: activations, clips, and for an LSTM peepholes and a projection.
+    pub fn with_options(&mut self, model: Model) -> Model {
+        let cell = model.cell();
+        let project = cell.has_c() && self.chance();
+        let state = if project { self.size(1..=model.hidden() + 2) } else { model.hidden() };
+        let scale = 1.0 / (model.hidden() as f32).sqrt();
+        let mut input = model.input();
+        let mut layers = Vec::new();
+        for layer in model.layers() {
+            let (direction, hidden) = (layer.direction(), layer.hidden());
+            let (rows, peeps) = (cell.gates() * hidden, cell.has_c() && self.chance());
+            let dress = |weights: &Weights| Weights {
+                w_ih: self.values(rows * input, scale),
+                w_hh: self.values(rows * state, scale),
+                peepholes: peeps.then(|| self.values(3 * hidden, 1.0)),
+                w_hr: project.then(|| self.values(state * hidden, scale)),
+                ..weights.clone()
+            };
+            let weights = layer.weights().iter().map(dress).collect();
+            let new = Layer::new(cell, direction, input, hidden, weights).expect("sizes fit");
+            layers.push(self.with_functions(new));
+            input = direction.count() * state;
+        }
+        Model::new(layers).expect("layers fit")
+    }
+
+    fn with_functions(&mut self, mut layer: Layer) -> Layer {
+        if self.chance() {
+            let hard = Activation::hard_sigmoid(0.2, 0.5).expect("finite");
+            let soft = Activation::new(Function::Softsign, 0.0, 0.0).expect("no parameters");
+            let any = Activations { gate: hard, candidate: soft, output: soft };
+            let sets = (0..layer.direction().count())
+                .map(|_| if self.chance() { any } else { Activations::of(layer.cell()) });
+            let sets = sets.collect();
+            layer = layer.with_activations(sets).expect("one set per direction");
+        }
+        if self.chance() {
+            layer = layer.with_clip(0.75).expect("positive");
+        }
+        if self.chance() {
+            layer = layer.with_state_clip(0.25).expect("positive");
+        }
+        layer
+    }
+
+    /// Any order of the axes, one for x and one for y.
+    pub fn layouts(&mut self) -> (Layout, Layout) {
+        let any = [Layout::BatchMajor, Layout::TimeMajor, Layout::DirectionMajor];
+        (any[self.size(0..=1)], any[self.size(0..=2)])
+    }
+
     /// `model` with a readout.
     pub fn with_readout(&mut self, model: Model, outputs: usize, steps: ReadoutSteps) -> Model {
         let input = model.output();
@@ -117,20 +172,24 @@ pub struct Inputs {
     pub c0: Option<Vec<f32>>,
     pub lengths: Option<Vec<u32>>,
     pub input: usize,
+    pub layouts: (Layout, Layout),
+    pub fill: Fill,
 }
 
 impl Inputs {
     /// Random x, and initial states half of the time.
     pub fn draw(draw: &mut Draw, model: &Model, batch: usize, steps: usize) -> Self {
         let dims = Dims::new(batch, steps).expect("not zero");
-        let states = model.states() * batch * model.hidden();
+        let [h, c] = [model.state(), model.hidden()].map(|features| model.states() * batch * features);
         Self {
             dims,
             x: draw.values(batch * steps * model.input(), 1.5),
-            h0: draw.chance().then(|| draw.values(states, 1.0)),
-            c0: (model.cell().has_c() && draw.chance()).then(|| draw.values(states, 1.0)),
+            h0: draw.chance().then(|| draw.values(h, 1.0)),
+            c0: (model.cell().has_c() && draw.chance()).then(|| draw.values(c, 1.0)),
             lengths: None,
             input: model.input(),
+            layouts: Default::default(),
+            fill: Fill::Zero,
         }
     }
 
@@ -145,9 +204,25 @@ impl Inputs {
         self
     }
 
+    /// The same batch in other layouts: x moves.
+    pub fn laid_out(mut self, layouts: (Layout, Layout)) -> Self {
+        let Dims { batch, steps } = self.dims;
+        if layouts.0 != Layout::BatchMajor && self.layouts.0 == Layout::BatchMajor {
+            let rows = (0..steps).flat_map(|t| (0..batch).map(move |b| b * steps + t));
+            let moved = rows.flat_map(|row| self.x[row * self.input..][..self.input].to_vec()).collect();
+            self.x = moved;
+        }
+        self.layouts = layouts;
+        self
+    }
+
     pub fn batch(&self) -> Batch<'_> {
-        let shape = [self.dims.batch, self.dims.steps, self.input];
-        let mut batch = Batch::new(&self.x, shape).expect("x fits");
+        let Dims { batch, steps } = self.dims;
+        let batch = match self.layouts.0 {
+            Layout::BatchMajor => Batch::new(&self.x, [batch, steps, self.input]),
+            _ => Batch::time_major(&self.x, [steps, batch, self.input]),
+        };
+        let mut batch = batch.expect("x fits").output_layout(self.layouts.1).fill(self.fill);
         if let Some(h0) = &self.h0 {
             batch = batch.h0(h0);
         }
@@ -163,8 +238,13 @@ impl Inputs {
 
 /// Holds `got` against the reference, every array within the derived tolerance.
 pub fn assert_close(model: &Model, batch: &Batch<'_>, got: &Output, context: &str) {
+    assert_close_in(Precision::default(), model, batch, got, context);
+}
+
+/// [`assert_close`] for weights and activations that are stored otherwise.
+pub fn assert_close_in(precision: Precision, model: &Model, batch: &Batch<'_>, got: &Output, context: &str) {
     let truth = reference::run(model, batch).expect("the reference runs what an engine runs");
-    for comparison in compare(&truth, got, Tolerance::of(model, batch)) {
+    for comparison in compare(&truth, got, Tolerance::stored(model, batch, precision)) {
         assert!(
             comparison.passes(),
             "{context}: {} is off by {:e}, allowed {:e}",

@@ -1,0 +1,98 @@
+//! A model's constants as words of the device, in the storage type that a run has.
+
+use crate::dtype::{Precision, Storage};
+use crate::error::Result;
+use crate::model::{Constant, Layer, Model, pack};
+
+/// The words of a constant: matrices as `precision.weights` keeps them, `[D, ⌈K/2⌉, N]` of two k each where that is a
+/// 16-bit type; everything else in f32. Where 16-bit sequences pad each direction's features, the matrix that reads
+/// them has rows of 0 in those places.
+///
+/// # Errors
+/// [`crate::Error::Mismatch`] for a weight beyond the range of f16.
+pub fn constant_words(model: &Model, constant: Constant, precision: Precision) -> Result<Vec<u32>> {
+    let values = pack(model, constant);
+    let first = &model.layers()[0];
+    let dirs = first.direction().count();
+    let (sets, k) = match constant {
+        Constant::WIh(0) => (dirs, first.input()),
+        Constant::WIh(_) => (dirs, first.output()),
+        Constant::WHh(_) => (dirs, first.state()),
+        Constant::WHr(_) => (dirs, first.hidden()),
+        Constant::ReadoutW => (1, first.output()),
+        Constant::Bias(_) | Constant::BHn(_) | Constant::Peepholes(_) | Constant::ReadoutB => {
+            return Ok(values.into_iter().map(f32::to_bits).collect());
+        }
+    };
+    precision.weights.check_range(&format!("{constant:?}"), &values)?;
+    let n = values.len() / (sets * k);
+    let reads_y = matches!(constant, Constant::WIh(1..) | Constant::ReadoutW);
+    let mut words = Vec::new();
+    for matrix in values.chunks_exact(k * n) {
+        if reads_y {
+            words.extend(matrix_words(&spread(matrix, n, first, precision), n, precision.weights));
+        } else {
+            words.extend(matrix_words(matrix, n, precision.weights));
+        }
+    }
+    Ok(words)
+}
+
+/// `matrix`, `[D·P, N]`, with rows of 0 between the directions where their features are padded.
+fn spread(matrix: &[f32], n: usize, layer: &Layer, precision: Precision) -> Vec<f32> {
+    let (state, padded) = (layer.state(), precision.activations.padded(layer.state()));
+    let mut spread = Vec::with_capacity(matrix.len() + n);
+    for (index, rows) in matrix.chunks_exact(state * n).enumerate() {
+        spread.resize(index * padded * n, 0.0);
+        spread.extend_from_slice(rows);
+    }
+    spread
+}
+
+/// `matrix`, `[K, N]`, as words.
+fn matrix_words(matrix: &[f32], n: usize, storage: Storage) -> Vec<u32> {
+    if !storage.is_half() {
+        return matrix.iter().map(|value| value.to_bits()).collect();
+    }
+    let pairs = matrix.chunks(2 * n).flat_map(|pair| {
+        let (first, second) = pair.split_at(n);
+        (0..n).map(move |column| storage.pack(first[column], second.get(column).copied().unwrap_or(0.0)))
+    });
+    pairs.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Cell, Direction, Weights};
+
+    fn stack(value: f32) -> Model {
+        let layer = |input: usize| {
+            let ramp = |len: usize| (1..=len).map(|i| i as f32 * value).collect();
+            let weights = Weights { w_ih: ramp(input), w_hh: ramp(1), ..Weights::default() };
+            Layer::new(Cell::Rnn, Direction::Bidirectional, input, 1, vec![weights; 2]).unwrap()
+        };
+        Model::new(vec![layer(3), layer(2)]).unwrap()
+    }
+
+    #[test]
+    fn two_k_share_a_word_and_padding_reads_zero() {
+        let model = stack(1.0);
+        let bf16 = Storage::Bf16;
+        let precision = Precision { weights: bf16, activations: bf16 };
+        let words = |constant| constant_words(&model, constant, precision).unwrap();
+        let [one, two, three] = [bf16.pack(1.0, 2.0), bf16.pack(3.0, 0.0), bf16.pack(1.0, 0.0)];
+        assert_eq!(words(Constant::WIh(0)), [one, two, one, two]);
+        // Each direction's one feature lies in a word of its own: features 0, none, 1.
+        assert_eq!(words(Constant::WIh(1)), [three, bf16.pack(2.0, 0.0), three, bf16.pack(2.0, 0.0)]);
+        assert_eq!(words(Constant::Bias(0)), [0, 0]);
+    }
+
+    #[test]
+    fn what_f16_cannot_hold_is_named() {
+        let f16 = Precision { weights: Storage::F16, ..Precision::default() };
+        let error = constant_words(&stack(7e4), Constant::WHh(0), f16).unwrap_err();
+        assert!(error.to_string().contains("70000"), "{error}");
+        assert!(constant_words(&stack(7e4), Constant::WHh(0), Precision::default()).is_ok());
+    }
+}

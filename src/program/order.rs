@@ -1,0 +1,77 @@
+//! Which batch row stands in which place: rows in the order of falling length, so that the places of a tile end
+//! together and no work is done for tiles that have ended.
+
+/// The order of a batch's rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// The batch row at each place, `[B]`.
+    rows: Vec<u32>,
+    /// The array on the device, `[2, padded]`: the length at each place, 0 past B, and the batch row at each place.
+    /// For a readout, which is in the caller's order, `[4, padded]`: then the length of each batch row and its own
+    /// number.
+    words: Vec<u32>,
+    padded: usize,
+}
+
+impl Order {
+    /// For `batch` rows on `padded` places, with nothing in them yet.
+    pub fn new(batch: usize, padded: usize, readout: bool) -> Self {
+        Self { rows: vec![0; batch], words: vec![0; Self::arrays(readout) * padded], padded }
+    }
+
+    /// Arrays of one word for each place.
+    pub(super) fn arrays(readout: bool) -> usize {
+        if readout { 4 } else { 2 }
+    }
+
+    /// Takes the length of each batch row, `[B]`, or `steps` for all.
+    pub fn set(&mut self, lengths: Option<&[u32]>, steps: u32) {
+        let padded = self.padded;
+        let readout = self.words.len() > 2 * padded;
+        let length = |row: u32| lengths.map_or(steps, |lengths| lengths[row as usize]);
+        for (place, row) in self.rows.iter_mut().enumerate() {
+            *row = place as u32;
+        }
+        if lengths.is_some() {
+            // Stable, so that equal lengths keep the caller's order.
+            self.rows.sort_by_key(|&row| std::cmp::Reverse(length(row)));
+        }
+        for (place, &row) in self.rows.iter().enumerate() {
+            self.words[place] = length(row);
+            self.words[padded + place] = row;
+            if readout {
+                self.words[2 * padded + place] = length(place as u32);
+                self.words[3 * padded + place] = place as u32;
+            }
+        }
+    }
+
+    /// The batch row at each place, `[B]`.
+    pub fn rows(&self) -> &[u32] {
+        &self.rows
+    }
+
+    /// The array on the device.
+    pub fn words(&self) -> &[u32] {
+        &self.words
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_stand_in_the_order_of_falling_length() {
+        let mut order = Order::new(3, 4, true);
+        order.set(Some(&[2, 0, 5]), 7);
+        assert_eq!(order.rows(), [2, 0, 1]);
+        assert_eq!(order.words(), [5, 2, 0, 0, 2, 0, 1, 0, 2, 0, 5, 0, 0, 1, 2, 0]);
+        order.set(None, 7);
+        assert_eq!(order.rows(), [0, 1, 2]);
+        assert_eq!(order.words()[..4], [7, 7, 7, 0]);
+        let mut order = Order::new(3, 4, false);
+        order.set(Some(&[2, 0, 5]), 7);
+        assert_eq!(order.words(), [5, 2, 0, 0, 2, 0, 1, 0]);
+    }
+}

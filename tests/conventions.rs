@@ -1,0 +1,280 @@
+//! What a layer and a batch may have beside the plain case, on every device: options of the cell, layouts, the rules
+//! for padding, storage types.
+
+mod common;
+
+use common::{Draw, Inputs, assert_close, assert_close_in, bits, cells, devices};
+use wgru::dtype::Precision;
+use wgru::{
+    Batch, Cell, Device, Dims, Direction, Error, Fill, Layer, Layout, Model, Options, ReadoutSteps, Storage,
+    Weights,
+};
+
+fn poisoned() -> Options {
+    Options::default().poison(true)
+}
+
+/// Peepholes, projections, coupled gates, clips and activations, in stacks and in both directions.
+#[test]
+fn every_option_matches_the_reference() {
+    let mut draw = Draw::new();
+    for device in devices() {
+        for cell in cells() {
+            for [batch, steps] in [[1, 5], [9, 4]] {
+                let direction = draw.direction();
+                let (input, hidden, layers) = (draw.size(1..=9), draw.size(1..=80), draw.size(1..=2));
+                let model = draw.model_of(cell, direction, input, hidden, layers);
+                let model = draw.with_options(model);
+                let inputs = Inputs::draw(&mut draw, &model, batch, steps);
+                let inputs = if draw.chance() { inputs.ragged(&mut draw) } else { inputs };
+                let output = device.load_with(&model, poisoned()).unwrap().run(&inputs.batch()).unwrap();
+                let context = format!("{}, {model}, B {batch}, seed {}", device.info(), draw.seed);
+                assert_close(&model, &inputs.batch(), &output, &context);
+            }
+        }
+    }
+}
+
+/// A projection wider than a block of the product and than a workgroup, and sessions of one.
+#[test]
+fn sessions_of_projected_layers_give_the_bits_of_a_sequence() {
+    let mut draw = Draw::new();
+    for device in devices() {
+        for (hidden, state) in [(70, 5), (7, 130), (1, 1)] {
+            let layer = |draw: &mut Draw, input: usize| {
+                let weights = Weights {
+                    w_ih: draw.values(4 * hidden * input, 0.5),
+                    w_hh: draw.values(4 * hidden * state, 0.3),
+                    w_hr: Some(draw.values(state * hidden, 0.3)),
+                    peepholes: Some(draw.values(3 * hidden, 0.5)),
+                    ..Weights::default()
+                };
+                Layer::new(Cell::LSTM, Direction::Forward, input, hidden, vec![weights]).unwrap()
+            };
+            let layers = vec![layer(&mut draw, 3), layer(&mut draw, state)];
+            let model = draw.with_readout(Model::new(layers).unwrap(), 4, ReadoutSteps::Every);
+            let (streams, steps) = (5, 4);
+            let inputs = Inputs::draw(&mut draw, &model, streams, steps);
+            let inputs = Inputs { h0: None, c0: None, ..inputs };
+            let engine = device.load_with(&model, poisoned()).unwrap();
+            let all = engine.run(&inputs.batch()).unwrap();
+            let context = format!("{}, {model}, seed {}", device.info(), draw.seed);
+            assert_close(&model, &inputs.batch(), &all, &context);
+            let mut session = engine.session(streams).unwrap();
+            for t in 0..steps {
+                let x: Vec<f32> =
+                    (0..streams).flat_map(|b| inputs.x[(b * steps + t) * 3..][..3].to_vec()).collect();
+                let step = session.step(&x).unwrap();
+                for b in 0..streams {
+                    let y = &all.y[(b * steps + t) * state..][..state];
+                    assert_eq!(bits(&step.y[b * state..][..state]), bits(y), "{context}: step {t}, row {b}");
+                }
+            }
+            let state = session.state().unwrap();
+            assert_eq!((bits(&state.h), state.c), (bits(&all.h_n), all.c_n), "{context}");
+        }
+    }
+}
+
+/// The same numbers, bit for bit, wherever they lie.
+#[test]
+fn layouts_move_numbers_and_change_none() {
+    let mut draw = Draw::new();
+    for device in devices() {
+        for (cell, direction) in [
+            (Cell::GRU, Direction::Bidirectional),
+            (Cell::LSTM, Direction::Forward),
+            (Cell::ORIGINAL_GRU, Direction::Reverse),
+        ] {
+            let model = draw.model_of(cell, direction, 3, 5, 2);
+            let dirs = direction.count();
+            let model = if dirs == 1 { draw.with_readout(model, 2, ReadoutSteps::Every) } else { model };
+            let (batch, steps) = (6, 7);
+            let inputs = Inputs::draw(&mut draw, &model, batch, steps).ragged(&mut draw);
+            let engine = device.load_with(&model, poisoned()).unwrap();
+            let plain = engine.run(&inputs.batch()).unwrap();
+            let mut inputs = inputs;
+            for x in [Layout::BatchMajor, Layout::TimeMajor] {
+                for y in [Layout::BatchMajor, Layout::TimeMajor, Layout::DirectionMajor] {
+                    inputs = inputs.laid_out((x, y));
+                    let moved = engine.run(&inputs.batch()).unwrap();
+                    let context = format!("{}, {model}, {x:?} to {y:?}", device.info());
+                    assert_close(&model, &inputs.batch(), &moved, &context);
+                    let at = |b: usize, t: usize, d: usize| match y {
+                        Layout::BatchMajor => (b * steps + t) * dirs + d,
+                        Layout::TimeMajor => (t * batch + b) * dirs + d,
+                        Layout::DirectionMajor => (t * dirs + d) * batch + b,
+                    };
+                    for (b, t, d) in (0..batch)
+                        .flat_map(|b| (0..steps).flat_map(move |t| (0..dirs).map(move |d| (b, t, d))))
+                    {
+                        let own = &plain.y[((b * steps + t) * dirs + d) * 5..][..5];
+                        assert_eq!(bits(own), bits(&moved.y[at(b, t, d) * 5..][..5]), "{context}");
+                    }
+                    assert_eq!((bits(&plain.h_n), &plain.c_n), (bits(&moved.h_n), &moved.c_n), "{context}");
+                }
+            }
+        }
+    }
+}
+
+/// What has no place in a layout is refused.
+#[test]
+fn a_readout_across_separated_directions_is_refused() {
+    let mut draw = Draw::new();
+    let model = draw.model_of(Cell::GRU, Direction::Bidirectional, 2, 3, 1);
+    let model = draw.with_readout(model, 2, ReadoutSteps::Last);
+    let x = [0.5; 8];
+    let batch = Batch::time_major(&x, [2, 2, 2]).unwrap().output_layout(Layout::DirectionMajor);
+    for device in devices().into_iter().chain([Device::reference()]) {
+        let error = device.load(&model).unwrap().run(&batch).unwrap_err();
+        assert!(matches!(error, Error::Unsupported { .. }), "{error}");
+        assert!(error.to_string().contains("direction-major"), "{error}");
+    }
+}
+
+/// Keras' rule: a forward direction repeats its last output, a reverse one has 0 where padding comes first.
+#[test]
+fn padding_repeats_the_last_output_where_it_is_asked_to() {
+    let mut draw = Draw::new();
+    for device in devices().into_iter().chain([Device::reference()]) {
+        for cell in [Cell::GRU, Cell::ORIGINAL_GRU, Cell::LSTM, Cell::Rnn] {
+            let model = draw.model_of(cell, Direction::Bidirectional, 2, 3, 1);
+            let (batch, steps) = (6, 5);
+            let mut inputs = Inputs::draw(&mut draw, &model, batch, steps).ragged(&mut draw);
+            inputs.lengths.as_mut().unwrap()[1] = 0;
+            inputs.x[steps * 2..2 * steps * 2].fill(f32::NAN);
+            inputs.fill = Fill::Last;
+            let output = device.load_with(&model, poisoned()).unwrap().run(&inputs.batch()).unwrap();
+            let context = format!("{}, {model}, seed {}", device.info(), draw.seed);
+            assert_close(&model, &inputs.batch(), &output, &context);
+            for (b, &length) in inputs.lengths.as_ref().unwrap().iter().enumerate() {
+                let row = |t: usize| &output.y[(b * steps + t) * 6..][..6];
+                for t in length as usize..steps {
+                    let last = if length > 0 { &row(length as usize - 1)[..3] } else { &[0.0; 3] };
+                    assert_eq!((&row(t)[..3], &row(t)[3..]), (last, &[0.0; 3][..]), "{context}: {b}, {t}");
+                }
+            }
+        }
+    }
+}
+
+/// Numbers that 16 bits hold exactly give the bits that f32 gives: nothing but the storage differs.
+#[test]
+fn weights_that_fit_sixteen_bits_change_no_bit() {
+    let mut draw = Draw::new();
+    for device in devices() {
+        for storage in [Storage::F16, Storage::Bf16] {
+            for cell in [Cell::GRU, Cell::ORIGINAL_GRU, Cell::LSTM, Cell::Rnn] {
+                let (input, hidden) = (draw.size(1..=70), draw.size(1..=80));
+                let direction = draw.direction();
+                let model = draw.model_of(cell, direction, input, hidden, 2);
+                let model = rounded(&draw.with_options(model), storage);
+                let batch = [1, 2, 40][draw.size(0..=2)];
+                let inputs = Inputs::draw(&mut draw, &model, batch, 3);
+                let plain = device.load(&model).unwrap().run(&inputs.batch()).unwrap();
+                let engine = device.load_with(&model, poisoned().weights(storage)).unwrap();
+                let stored = engine.run(&inputs.batch()).unwrap();
+                let context = format!("{}, {model}, {storage}, seed {}", device.info(), draw.seed);
+                assert_eq!(bits(&stored.y), bits(&plain.y), "{context}");
+                assert_eq!(bits(&stored.h_n), bits(&plain.h_n), "{context}");
+                assert_eq!(stored.c_n, plain.c_n, "{context}");
+            }
+        }
+    }
+}
+
+/// Weights and activations in 16 bits, against the f64 reference that rounds nothing; y comes out as numbers of
+/// its type, and a session gives the bits of a sequence.
+#[test]
+fn sixteen_bits_match_the_reference_within_their_roundoff() {
+    let mut draw = Draw::new();
+    for device in devices() {
+        for storage in [Storage::F16, Storage::Bf16] {
+            for (weights, activations) in [(storage, storage), (Storage::F32, storage)] {
+                for cell in [Cell::GRU, Cell::ORIGINAL_GRU, Cell::LSTM] {
+                    let (input, hidden) = (draw.size(1..=9), draw.size(1..=70));
+                    let direction = draw.direction();
+                    let model = draw.model_of(cell, direction, input, hidden, 2);
+                    let model = draw.with_readout(model, 3, ReadoutSteps::Every);
+                    let (batch, steps) = ([1, 5, 17][draw.size(0..=2)], 6);
+                    let inputs = Inputs::draw(&mut draw, &model, batch, steps);
+                    let inputs = if draw.chance() { inputs.ragged(&mut draw) } else { inputs };
+                    let layouts =
+                        (draw.layouts().0, [Layout::BatchMajor, Layout::TimeMajor][draw.size(0..=1)]);
+                    let inputs = inputs.laid_out(layouts);
+                    let options = poisoned().weights(weights).activations(activations);
+                    let output = device.load_with(&model, options).unwrap().run(&inputs.batch()).unwrap();
+                    let precision = Precision { weights, activations };
+                    let context = format!("{}, {model}, {precision:?}, seed {}", device.info(), draw.seed);
+                    assert_close_in(precision, &model, &inputs.batch(), &output, &context);
+                    let kept: Vec<f32> = output.y.iter().map(|&v| activations.round(v)).collect();
+                    assert_eq!(bits(&kept), bits(&output.y), "{context}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_session_in_sixteen_bits_gives_the_bits_of_a_sequence() {
+    let mut draw = Draw::new();
+    for device in devices() {
+        let model = draw.model(Cell::GRU, 3, 7, 2);
+        let (streams, steps) = (3, 4);
+        let inputs = Inputs::draw(&mut draw, &model, streams, steps);
+        let inputs = Inputs { h0: None, ..inputs }.laid_out((Layout::TimeMajor, Layout::TimeMajor));
+        let options = poisoned().weights(Storage::F16).activations(Storage::F16);
+        let engine = device.load_with(&model, options).unwrap();
+        let all = engine.run(&inputs.batch()).unwrap();
+        let mut session = engine.session(streams).unwrap();
+        for (x, y) in inputs.x.chunks_exact(streams * 3).zip(all.y.chunks_exact(streams * 7)) {
+            assert_eq!(bits(&session.step(x).unwrap().y), bits(y), "{}", device.info());
+        }
+    }
+}
+
+/// What f16 cannot hold, and two half types at once, are refused with the numbers.
+#[test]
+fn what_sixteen_bits_cannot_hold_is_refused() {
+    let mut draw = Draw::new();
+    let model = draw.model(Cell::GRU, 1, 2, 1);
+    let mut weights = model.layers()[0].weights()[0].clone();
+    weights.w_hh[1] = 70_000.0;
+    let large = Layer::new(Cell::GRU, Direction::Forward, 1, 2, vec![weights]).unwrap();
+    let large = Model::new(vec![large]).unwrap();
+    let f16 = Options::default().weights(Storage::F16);
+    for device in devices() {
+        let error = device.load_with(&large, f16).unwrap_err();
+        assert!(error.to_string().contains("70000"), "{error}");
+        device.load_with(&large, Options::default().weights(Storage::Bf16)).unwrap();
+        let error = device.load_with(&model, f16.activations(Storage::Bf16)).unwrap_err();
+        assert!(matches!(&error, Error::Unsupported { what } if what.contains("bf16")), "{error}");
+
+        let engine = device.load_with(&model, f16.activations(Storage::F16)).unwrap();
+        let x = [0.5, 1e5];
+        let error = engine.run(&Batch::new(&x, [1, 2, 1]).unwrap()).unwrap_err();
+        assert!(error.to_string().contains("x: element 1 is 100000"), "{error}");
+        engine.run(&Batch::new(&[0.5, 6e4], [1, 2, 1]).unwrap()).unwrap();
+        assert!(engine.prepare(Dims::new(2, 3).unwrap()).is_ok());
+    }
+}
+
+/// `model` with its matrices as `storage` keeps them.
+fn rounded(model: &Model, storage: Storage) -> Model {
+    let layers = model.layers().iter().map(|layer| {
+        let round = |values: &[f32]| values.iter().map(|&v| storage.round(v)).collect::<Vec<f32>>();
+        let weights = layer.weights().iter().map(|weights| Weights {
+            w_ih: round(&weights.w_ih),
+            w_hh: round(&weights.w_hh),
+            w_hr: weights.w_hr.as_deref().map(round),
+            ..weights.clone()
+        });
+        let (cell, direction) = (layer.cell(), layer.direction());
+        let new = Layer::new(cell, direction, layer.input(), layer.hidden(), weights.collect()).unwrap();
+        let new = new.with_activations(layer.activations().to_vec()).unwrap();
+        let new = layer.clip().map_or(Ok(new.clone()), |clip| new.with_clip(clip)).unwrap();
+        layer.state_clip().map_or(Ok(new.clone()), |clip| new.with_state_clip(clip)).unwrap()
+    });
+    Model::new(layers.collect()).unwrap()
+}
