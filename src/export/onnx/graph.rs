@@ -42,21 +42,7 @@ fn graph(how: Onnx, model: &Model) -> Result<GraphProto> {
     let dirs = layers[0].direction().count();
     let states = [Of(model.states()), Open("B"), Of(model.hidden())];
 
-    graph.input.push(value("X", dtype::FLOAT, &[Open("T"), Open("B"), Of(model.input())])?);
-    if how.lengths {
-        graph.input.push(value("sequence_lens", dtype::INT32, &[Open("B")])?);
-    }
-    let mut initial = vec![String::new(); 2];
-    for (place, name) in ["initial_h", "initial_c"].into_iter().enumerate().filter(|(c, _)| *c == 0 || has_c)
-    {
-        if how.states {
-            graph.input.push(value(name, dtype::FLOAT, &states)?);
-            initial[place] = name.into();
-        }
-    }
-    let initial = initial.iter().map(|name| split(&mut graph, name, layers.len(), dirs));
-    let initial = initial.collect::<Result<Vec<_>>>()?;
-
+    let initial = inputs(&mut graph, how, model)?;
     let (mut x, mut finals) = ("X".to_owned(), [Vec::new(), Vec::new()]);
     for (index, layer) in layers.iter().enumerate() {
         let (mut node, tensors) = node::node(layer, index)?;
@@ -88,6 +74,22 @@ fn graph(how: Onnx, model: &Model) -> Result<GraphProto> {
     Ok(graph)
 }
 
+/// Declares what is read at run time, and names the initial h and c of each layer; empty where there is none.
+fn inputs(graph: &mut GraphProto, how: Onnx, model: &Model) -> Result<[Vec<String>; 2]> {
+    let (layers, dirs) = (model.layers().len(), model.layers()[0].direction().count());
+    graph.input.push(value("X", dtype::FLOAT, &[Open("T"), Open("B"), Of(model.input())])?);
+    if how.lengths {
+        graph.input.push(value("sequence_lens", dtype::INT32, &[Open("B")])?);
+    }
+    let mut initial = [(); 2].map(|()| vec![String::new(); layers]);
+    let states = if model.cell().has_c() { &["initial_h", "initial_c"][..] } else { &["initial_h"] };
+    for (name, initial) in states.iter().zip(&mut initial).filter(|_| how.states) {
+        graph.input.push(value(name, dtype::FLOAT, &[Of(model.states()), Open("B"), Of(model.hidden())])?);
+        *initial = split(graph, name, layers, dirs)?;
+    }
+    Ok(initial)
+}
+
 fn value(name: &str, elem_type: i32, shape: &[Dim]) -> Result<ValueInfoProto> {
     let dim = |dim: &Dim| {
         Ok(match *dim {
@@ -112,10 +114,10 @@ fn add(graph: &mut GraphProto, op: &str, input: &[&str], output: &[&str], attrib
     });
 }
 
-/// An initial state `[L·D, B, H]` as one name per layer; all empty where `name` is.
+/// An initial state `[L·D, B, H]` as one name per layer.
 fn split(graph: &mut GraphProto, name: &str, layers: usize, dirs: usize) -> Result<Vec<String>> {
-    if name.is_empty() || layers == 1 {
-        return Ok(vec![name.into(); layers]);
+    if layers == 1 {
+        return Ok(vec![name.into()]);
     }
     let (parts, sizes) = ((0..layers).map(|index| format!("{name}_{index}")), format!("{name}_sizes"));
     let parts: Vec<String> = parts.collect();
