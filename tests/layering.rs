@@ -5,16 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Every room with its floor. A room may name itself and rooms on lower floors.
-const FLOORS: [(&str, u32); 14] = [
+const FLOORS: [(&str, u32); 16] = [
     ("error", 0),
     ("dims", 1),
     ("dtype", 1),
     ("progress", 1),
+    ("proto", 1),
     ("model", 2),
     ("io", 3),
     ("kernels", 4),
     ("plan", 5),
     ("import", 5),
+    ("export", 5),
     ("reference", 5),
     ("cpu", 5),
     ("program", 6),
@@ -26,7 +28,7 @@ const FLOORS: [(&str, u32); 14] = [
 const OUTSIDE: [(&str, &[&str]); 7] = [
     ("wgpu", &["gpu/", "engine/device.rs"]),
     ("safetensors", &["import/"]),
-    ("prost", &["import/onnx/"]),
+    ("prost", &["proto.rs", "import/onnx/", "export/onnx/"]),
     ("half", &["dtype.rs"]),
     ("bytemuck", &["kernels/", "gpu/", "engine/gpu.rs"]),
     ("pollster", &["engine/"]),

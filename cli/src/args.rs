@@ -23,6 +23,8 @@ pub enum Command {
     Devices(DevicesArgs),
     /// Run a model on a file of sequences
     Run(RunArgs),
+    /// Write a model as PyTorch weights or as ONNX
+    Export(ExportArgs),
     /// Forecast the held-out part of a series, beside simple baselines, and plot it
     Forecast(ForecastArgs),
 }
@@ -93,6 +95,28 @@ pub struct RunArgs {
     /// CSV: steps from a window to the next
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub stride: usize,
+}
+
+/// `wgru export`.
+#[derive(Debug, clap::Args)]
+pub struct ExportArgs {
+    /// The model, as `wgru run` takes it
+    pub model: PathBuf,
+    /// Where to write: .safetensors for PyTorch's names, .onnx for a node per layer
+    #[arg(value_name = "OUT")]
+    pub output: PathBuf,
+    /// How to read the model.
+    #[command(flatten)]
+    pub model_args: ModelArgs,
+    /// ONNX: the recurrent node to read [default: the only one]
+    #[arg(long, value_name = "NAME")]
+    pub node: Option<String>,
+    /// ONNX: have OUT read sequence_lens
+    #[arg(long)]
+    pub with_lengths: bool,
+    /// ONNX: have OUT read initial_h and initial_c
+    #[arg(long)]
+    pub with_states: bool,
 }
 
 /// How to read a model.

@@ -1,11 +1,13 @@
 //! `wgru run MODEL.onnx`: one recurrent node out of an ONNX file, its arrays by the names and in the layouts that
 //! the file has them in.
 
+use std::path::Path;
+
 use wgru::import::{Onnx, OnnxImported, OnnxInput, Tensor};
 use wgru::io::OutputShape;
 use wgru::{Batch, Layout};
 
-use crate::args::{ResetArg, RunArgs};
+use crate::args::{ModelArgs, ResetArg, RunArgs};
 use crate::arrays::{Array, Arrays, write};
 use crate::failure::{Outcome, error};
 use crate::print::print;
@@ -13,7 +15,12 @@ use crate::work::Work;
 
 /// Reads, runs, writes, reports.
 pub fn run(args: &RunArgs) -> Outcome {
-    let imported = import(args)?;
+    refuse(&[
+        ("--columns", !args.columns.is_empty()),
+        ("--window", args.window.is_some()),
+        ("--stride", args.stride != 1),
+    ])?;
+    let imported = import(&args.model, args.node.as_deref(), &args.model_args)?;
     let mut names = vec![imported.x.as_str()];
     for input in [&imported.initial_h, &imported.initial_c] {
         if let OnnxInput::Array(name) = input {
@@ -69,29 +76,33 @@ pub fn run(args: &RunArgs) -> Outcome {
     work.verdict()
 }
 
-fn import(args: &RunArgs) -> Outcome<OnnxImported> {
-    let of_pytorch = &args.model_args;
-    let refused = [
+/// Reads one node as the options say.
+///
+/// # Errors
+/// An option that is for other models, and what the importer refuses.
+pub fn import(path: &Path, node: Option<&str>, of_pytorch: &ModelArgs) -> Outcome<OnnxImported> {
+    refuse(&[
         ("--cell", of_pytorch.cell.is_some()),
         ("--update", of_pytorch.update.is_some()),
         ("--prefix", of_pytorch.prefix.is_some()),
         ("--readout", of_pytorch.readout.is_some()),
         ("--readout-at", of_pytorch.readout_at.is_some()),
-        ("--columns", !args.columns.is_empty()),
-        ("--window", args.window.is_some()),
-        ("--stride", args.stride != 1),
-    ];
-    if let Some((option, _)) = refused.iter().find(|(_, given)| *given) {
-        return Err(error(option, "has no meaning for an .onnx model"));
-    }
+    ])?;
     let mut onnx = Onnx::new();
-    if let Some(node) = &args.node {
+    if let Some(node) = node {
         onnx = onnx.node(node);
     }
     if let Some(reset) = of_pytorch.reset {
         onnx = onnx.linear_before_reset(matches!(reset, ResetArg::After));
     }
-    Ok(onnx.read(&args.model)?)
+    Ok(onnx.read(path)?)
+}
+
+fn refuse(options: &[(&str, bool)]) -> Outcome {
+    match options.iter().find(|(_, given)| *given) {
+        Some((option, _)) => Err(error(option, "has no meaning for an .onnx model")),
+        None => Ok(()),
+    }
 }
 
 /// The steps of each sequence, where the node reads them.
