@@ -44,6 +44,8 @@ pub use dims::Dims;
 pub use engine::{Device, DeviceInfo, Engine, Options, Session};
 pub use error::{Error, Result};
 pub use gpu::AdapterInfo;
+#[cfg(feature = "keras")]
+pub use import::Keras;
 pub use import::{Imported, Onnx, PyTorch};
 pub use io::{Batch, Output, State, StepOutput};
 pub use model::{Cell, Direction, Layer, Model, Readout, ReadoutSteps, Weights};
