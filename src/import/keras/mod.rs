@@ -53,9 +53,18 @@ const OPTIMIZER: [&str; 2] = ["optimizer_weights/", "optimizer/"];
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Keras {
     layers: Vec<String>,
-    readout: Option<(String, ReadoutSteps)>,
+    readout: Option<AskedReadout>,
     config: Option<String>,
     version: Option<u32>,
+}
+
+/// A Dense that is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct AskedReadout {
+    name: String,
+    steps: ReadoutSteps,
+    /// Whether the caller applies its activation.
+    activation_left: bool,
 }
 
 impl Keras {
@@ -76,10 +85,16 @@ impl Keras {
         self
     }
 
-    /// The name of a Dense after the last layer, and the steps it is applied to. Its activation must be linear:
-    /// any other is the caller's to apply.
+    /// The name of a Dense after the last layer, and the steps it is applied to. Its activation must be linear;
+    /// see [`Keras::readout_without_activation`] for others.
     pub fn readout(mut self, name: impl Into<String>, steps: ReadoutSteps) -> Self {
-        self.readout = Some((name.into(), steps));
+        self.readout = Some(AskedReadout { name: name.into(), steps, activation_left: false });
+        self
+    }
+
+    /// As [`Keras::readout`], of a Dense with any activation, which the caller applies to `out`.
+    pub fn readout_without_activation(mut self, name: impl Into<String>, steps: ReadoutSteps) -> Self {
+        self.readout = Some(AskedReadout { name: name.into(), steps, activation_left: true });
         self
     }
 
@@ -187,7 +202,8 @@ impl Keras {
         last: Option<&Node<'_>>,
         report: &mut Report,
     ) -> Result<Model> {
-        let (Some((name, steps)), Some(last)) = (&self.readout, last) else { return Ok(model) };
+        let (Some(asked), Some(last)) = (&self.readout, last) else { return Ok(model) };
+        let AskedReadout { name, steps, activation_left } = asked;
         let Some(node) = graph.node(name).filter(|node| node.class == "Dense") else {
             let dense = graph.nodes.iter().filter(|node| node.class == "Dense");
             return Err(Error::Ambiguous {
@@ -210,6 +226,16 @@ impl Keras {
             return Err(Error::Unsupported { what });
         }
         let dense = spec::Dense::read(node)?;
+        match dense.activation {
+            Some(activation) if *activation_left => {
+                report.decisions.push(format!("activation {activation} of \"{name}\" is left to the caller"));
+            }
+            Some(activation) => {
+                let what = format!("activation {activation} of Dense layer \"{name}\": a readout is linear");
+                return Err(Error::Unsupported { what });
+            }
+            None => {}
+        }
         let shape = [model.output(), dense.units];
         let (w, b) = weights::dense(file, node, shape, dense.bias, &mut report.used)?;
         model.with_readout(Readout::new(shape[0], shape[1], *steps, w, b)?)

@@ -296,30 +296,24 @@ impl<'a> Keys<'a> {
     }
 }
 
-/// A dense layer with a linear activation.
-pub(super) struct Dense {
+/// A dense layer.
+pub(super) struct Dense<'a> {
     pub(super) units: usize,
     pub(super) bias: bool,
+    /// Its activation, where that is not linear.
+    pub(super) activation: Option<&'a Value>,
 }
 
-impl Dense {
+impl<'a> Dense<'a> {
     /// # Errors
-    /// [`Error::Unsupported`] for an activation and for a key that is not honoured, [`Error::Format`].
-    pub(super) fn read(node: &Node<'_>) -> Result<Self> {
+    /// [`Error::Unsupported`] for a key that is not honoured, [`Error::Format`].
+    pub(super) fn read(node: &Node<'a>) -> Result<Self> {
         let label = format!("Dense layer \"{}\"", node.name);
-        refuse_other_keys(&label, node.config, &["bias"])?;
-        match node.config.get("activation") {
-            None | Some(Value::Null) => {}
-            Some(name) if name == "linear" => {}
-            Some(other) => {
-                let what =
-                    format!("activation {other} of {label}: a readout is linear, apply it to its output");
-                return Err(Error::Unsupported { what });
-            }
-        }
-        let keys = Keys { label: &label, class: "Dense", layer: node.config, cell: node.config };
         // Keras 1 says `bias`.
+        refuse_other_keys(&label, node.config, &["bias"])?;
+        let keys = Keys { label: &label, class: "Dense", layer: node.config, cell: node.config };
         let bias = keys.flag(node.config, "use_bias")?.or(keys.flag(node.config, "bias")?);
-        Ok(Self { units: keys.units()?, bias: bias.unwrap_or(true) })
+        let activation = node.config.get("activation").filter(|value| !value.is_null() && *value != "linear");
+        Ok(Self { units: keys.units()?, bias: bias.unwrap_or(true), activation })
     }
 }
