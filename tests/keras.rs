@@ -17,6 +17,8 @@ use wgru::model::{Activation, Function, Reset, Update};
 use wgru::reference::Tolerance;
 use wgru::{Batch, Cell, Device, Direction, Error, Imported, Keras, Model, ReadoutSteps};
 
+// keras1.h5 holds big-endian f32, f64 and f16; cudnn.h5 holds chunks that are shuffled and deflated.
+
 /// The layers of the file of branches.
 const BRANCHES: [&str; 12] = [
     "gru_after",
@@ -167,12 +169,17 @@ fn layouts_of_keras_1_and_of_cudnn_layers_hold_the_same_weights() {
     for (file, layer, same) in [
         ("keras1.h5", "gru_1", "gru_before"),
         ("keras1.h5", "lstm_1", "lstm"),
-        ("keras1.h5", "rnn_1", "rnn_leaky"),
         ("cudnn.h5", "cu_gru", "gru_after"),
     ] {
         let (old, new) = (read(file, layer).model, read("branches.keras", same).model);
         assert_eq!(old.cell(), new.cell(), "{layer}");
         assert_eq!(old.layers()[0].weights(), new.layers()[0].weights(), "{layer}");
+    }
+    // This one is stored in 11 bits of mantissa.
+    let (old, new) = (read("keras1.h5", "rnn_1").model, read("branches.keras", "rnn_leaky").model);
+    let (old, new) = (&old.layers()[0].weights()[0], &new.layers()[0].weights()[0]);
+    for (old, new) in old.w_ih.iter().chain(&old.w_hh).zip(new.w_ih.iter().chain(&new.w_hh)) {
+        assert!((old - new).abs() <= new.abs() / 2048.0, "{old} for {new}");
     }
     let (old, new) = (read("cudnn.h5", "cu_lstm").model, read("branches.keras", "lstm").model);
     let (old, new) = (&old.layers()[0].weights()[0], &new.layers()[0].weights()[0]);

@@ -7,6 +7,7 @@ mod arrays;
 mod devices;
 mod failure;
 mod forecast;
+mod keras;
 mod onnx;
 mod plot;
 mod print;

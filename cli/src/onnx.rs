@@ -78,6 +78,9 @@ fn import(args: &RunArgs) -> Outcome<OnnxImported> {
     if let Some((option, _)) = refused.iter().find(|(_, given)| *given) {
         return Err(error(option, "has no meaning for an .onnx model"));
     }
+    if let Some(option) = of_pytorch.of_keras() {
+        return Err(error(option, "is for Keras models, .h5 and .keras"));
+    }
     let mut onnx = Onnx::new();
     if let Some(node) = &args.node {
         onnx = onnx.node(node);

@@ -79,6 +79,25 @@ fn options_that_do_not_fit_the_model() {
 }
 
 #[test]
+fn options_that_do_not_fit_a_keras_model() {
+    let folder = folder("keras-options");
+    folder.write("stack.keras", include_bytes!("../../tests/goldens/keras/stack.keras"));
+    folder.write("w.weights.h5", include_bytes!("../../tests/goldens/keras/stack.weights.h5"));
+    let keras = |options: &[&'static str]| [&["run", "stack.keras", "--input", "x.npy"], options].concat();
+    refused(&folder, &keras(&[]), &["first: LSTM forward [3→4]", "second: LSTM forward [4→4]"]);
+    refused(&folder, &keras(&["--layer", "third"]), &["third", "found 2"]);
+    refused(&folder, &keras(&["--cell", "lstm"]), &["--cell", "Keras"]);
+    refused(&folder, &keras(&["--node", "first"]), &["--node", ".onnx"]);
+    refused(&folder, &keras(&["--layer", "first", "--readout-without-activation"]), &["needs --readout"]);
+    refused(&folder, &keras(&["--layer", "first", "--readout-at", "last"]), &["needs --readout"]);
+    refused(&folder, &keras(&["--layer", "first", "--config", "none.json"]), &["none.json"]);
+    refused(&folder, &["run", "w.weights.h5", "--input", "x.npy"], &["w.weights.h5", "configuration"]);
+    for option in [["--layer", "a"], ["--config", "a"], ["--keras-version", "2"]] {
+        refused(&folder, &[&RUN[..], &option].concat(), &[option[0], "Keras"]);
+    }
+}
+
+#[test]
 fn devices_that_are_not_there() {
     let folder = folder("devices");
     let run = ["run", "m.safetensors", "--input", "x.npy", "--output", "y.npz", "--device"];

@@ -93,18 +93,20 @@ def config_cudnn(name):
 
 
 def legacy(path, version, rows):
-    """A file as Keras 1 and 2 lay it out: rows of class, configuration and named arrays."""
+    """A file as Keras 1 and 2 lay it out: rows of class, configuration, dtype and named arrays. Arrays of
+    float32 are packed, which Keras does not do and reads."""
     with h5py.File(FOLDER / path, "w") as file:
         file.attrs["keras_version"] = version.encode()
-        config = [{"class_name": kind, "config": config} for kind, config, _ in rows]
+        config = [{"class_name": kind, "config": config} for kind, config, *_ in rows]
         file.attrs["model_config"] = json.dumps({"class_name": "Sequential", "config": config}).encode()
         weights = file.create_group("model_weights")
-        weights.attrs["layer_names"] = [config["name"].encode() for _, config, _ in rows]
-        for _, config, arrays in rows:
+        weights.attrs["layer_names"] = [config["name"].encode() for _, config, *_ in rows]
+        for _, config, dtype, arrays in rows:
             group = weights.create_group(config["name"])
             group.attrs["weight_names"] = [name.encode() for name in arrays]
             for name, array in arrays.items():
-                group[name] = array.astype("float32")
+                packing = {"compression": "gzip", "shuffle": True} if dtype == "float32" else {}
+                group.create_dataset(name, data=array.astype(dtype), **packing)
 
 
 def by_gate(name, gates, weights):
@@ -128,17 +130,18 @@ def older(whole):
     gru, lstm, rnn = of["gru_before"], of["lstm"], of["rnn_leaky"]
     hard = {"inner_activation": "hard_sigmoid"}
     legacy("keras1.h5", "1.2.2", [
-        ("GRU", config_1("gru_1", **hard), by_gate("gru_1", "zrh", gru)),
-        ("LSTM", config_1("lstm_1", forget_bias_init="one", **hard), by_gate("lstm_1", "ifco", lstm)),
-        ("SimpleRNN", config_1("rnn_1"), {f"rnn_1_{letter}": array for letter, array in zip("WUb", rnn)}),
+        ("GRU", config_1("gru_1", **hard), ">f4", by_gate("gru_1", "zrh", gru)),
+        ("LSTM", config_1("lstm_1", forget_bias_init="one", **hard), "float64",
+         by_gate("lstm_1", "ifco", lstm)),
+        ("SimpleRNN", config_1("rnn_1"), "float16", {f"rnn_1_{letter}": array for letter, array in zip("WUb", rnn)}),
     ])
     # CuDNNLSTM has two biases, of which Keras 2 adds up: halves of the one.
     halves = [lstm[0], lstm[1], np.concatenate([lstm[2] / 2, lstm[2] / 2])]
     names = ["kernel:0", "recurrent_kernel:0", "bias:0"]
     legacy("cudnn.h5", "2.2.4", [
-        ("CuDNNGRU", config_cudnn("cu_gru"),
+        ("CuDNNGRU", config_cudnn("cu_gru"), "float32",
          {f"cu_gru/{name}": array for name, array in zip(names, as_cudnn(3, *of["gru_after"]))}),
-        ("CuDNNLSTM", config_cudnn("cu_lstm"),
+        ("CuDNNLSTM", config_cudnn("cu_lstm"), "float32",
          {f"cu_lstm/{name}": array for name, array in zip(names, as_cudnn(4, *halves))}),
     ])
 

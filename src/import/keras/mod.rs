@@ -13,7 +13,8 @@
 //!
 //! * `go_backwards` leaves y reversed in Keras; here y is aligned with the time of x.
 //! * A layer without `return_sequences` gives the last output alone: that is `h_n` here, and y has every step.
-//! * Under a mask Keras repeats the last output; here a sequence that has ended gives 0. `h_n` is the same.
+//! * Under a mask Keras repeats the last output, which is [`crate::io::Fill::Last`]; here 0 is the default. `h_n` is
+//!   the same.
 //! * Dropout is for training and has no part in inference.
 //!
 //! Sources: the code of Keras 1.2, 2.2 and 3, and of TensorFlow's `keras/saving/hdf5_format.py`.
