@@ -17,7 +17,7 @@ use wgru::model::{Activation, Function, Reset, Update};
 use wgru::reference::Tolerance;
 use wgru::{Batch, Cell, Device, Direction, Error, Imported, Keras, Model, ReadoutSteps};
 
-// keras1.h5 holds big-endian f32, f64 and f16; cudnn.h5 holds chunks that are shuffled and deflated.
+// keras1.h5 holds big-endian f32, f64 and f16; cudnn.h5 has an array in chunks, shuffled and deflated.
 
 /// The layers of the file of branches.
 const BRANCHES: [&str; 12] = [

@@ -226,13 +226,13 @@ impl Reader<'_> {
         *input = Some(rows);
         let w_ih = self.matrix(kernels, rows)?;
         let w_hh = self.matrix(self.part(Part::Recurrent)?, units)?;
-        let (b_ih, b_hh) = match bias {
+        let [b_ih, b_hh] = match bias {
             true => self.biases()?,
             false if self.arrays.iter().any(|(part, ..)| *part == Part::Bias) => {
                 let reason = "has a bias, its configuration says use_bias = false".into();
                 return Err(Error::Mismatch { name: self.label.into(), reason });
             }
-            false => (None, None),
+            false => [None, None],
         };
         let weights = Weights { w_ih, w_hh, b_ih, b_hh, ..Weights::default() };
         match cell {
@@ -288,7 +288,8 @@ impl Reader<'_> {
         Ok(all)
     }
 
-    fn biases(&self) -> Result<(Option<Vec<f32>>, Option<Vec<f32>>)> {
+    /// `b_ih` and, where the cell has two, `b_hh`.
+    fn biases(&self) -> Result<[Option<Vec<f32>>; 2]> {
         let Spec { cell, units, cudnn, .. } = *self.spec;
         let rows = product("G·H", &[cell.gates(), units])?;
         let tensors = self.part(Part::Bias)?;
@@ -303,7 +304,7 @@ impl Reader<'_> {
             all.extend(tensor.with_shape(&shape)?.data);
         }
         let b_hh = two.then(|| all.split_off(rows));
-        Ok((Some(all), b_hh))
+        Ok([Some(all), b_hh])
     }
 }
 
