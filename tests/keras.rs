@@ -254,8 +254,10 @@ fn a_stack_is_only_what_keras_computes_as_one() {
     let how = Keras::new().layers(["first", "second"]);
     let between =
         |class: &str| refused(&how, |config| config["config"]["layers"][2]["class_name"] = json!(class));
-    let error = between("BatchNormalization").to_string();
-    assert!(error.contains("BatchNormalization") && error.contains("between"), "{error}");
+    for class in ["BatchNormalization", "Masking", "Lambda"] {
+        let error = between(class).to_string();
+        assert!(error.contains(class) && error.contains("between"), "{error}");
+    }
     let error = refused(&how, |config| {
         config["config"]["layers"][1]["config"]["return_sequences"] = json!(false);
     });
@@ -270,7 +272,7 @@ fn a_stack_is_only_what_keras_computes_as_one() {
     assert!(matches!(&swapped, Err(Error::Mismatch { name, .. }) if name.contains("first")), "{swapped:?}");
     // In a graph it is the connections that count.
     let beside = Keras::new().layers(["gru_before", "gru_no_bias"]).read(golden("branches.keras"));
-    assert!(beside.expect_err("side by side").to_string().contains("stands on"));
+    assert!(beside.expect_err("side by side").to_string().contains("stands on the input"));
     let above = Keras::new().layers(["gru_after", "inner/deep"]).read(golden("branches.keras"));
     assert!(above.is_err(), "what a model inside the model stands on is not followed");
 }
@@ -312,9 +314,13 @@ fn weights_alone_need_their_configuration_and_a_version_for_hard_sigmoid() {
         matches!(&error, Error::Mismatch { reason, .. } if reason.contains("give the version")),
         "{error}"
     );
+    config["config"]["layers"][1]["config"]["dtype"] = json!("mixed_float16");
+    let how = how.config(config.to_string());
     for (version, alpha) in [(2, 0.2), (3, 1.0 / 6.0)] {
         let imported = how.clone().keras_version(version).read(golden("stack.weights.h5")).expect("told");
         let hard = Activation::hard_sigmoid(alpha, 0.5).expect("finite");
         assert_eq!(imported.model.layers()[0].activations()[0].gate, hard);
+        let decisions = imported.report.decisions.join("; ");
+        assert!(decisions.contains("computed in f32, its dtype is \"mixed_float16\""), "{decisions}");
     }
 }

@@ -18,15 +18,13 @@ use crate::error::{Error, Result};
 const DEEPEST: usize = 16;
 
 /// Layers that hand on their input unchanged when nothing is trained.
-const PASSES: [&str; 9] = [
+const PASSES: [&str; 7] = [
     "Dropout",
     "SpatialDropout1D",
     "AlphaDropout",
     "GaussianDropout",
     "GaussianNoise",
     "ActivityRegularization",
-    "InputLayer",
-    "Masking",
     "Identity",
 ];
 
@@ -144,6 +142,9 @@ impl<'a> Graph<'a> {
             }
             match self.node(below) {
                 Some(node) if PASSES.contains(&node.class) => at = node,
+                Some(node) if node.class == "InputLayer" => {
+                    return mismatch(format!("stands on the input \"{below}\", not on \"{}\"", lower.name));
+                }
                 Some(node) => {
                     let reason = format!("does not stand on \"{}\" directly", lower.name);
                     return mismatch(format!("{reason}: {} \"{}\" comes between", node.class, node.name));

@@ -171,12 +171,17 @@ fn refuse_other_keys(label: &str, config: &Map<String, Value>, more: &[&str]) ->
 }
 
 fn check_dtype(label: &str, config: &Map<String, Value>) -> Result<()> {
-    let Some(dtype) = config.get("dtype").filter(|dtype| !dtype.is_null()) else { return Ok(()) };
-    let name = class_and_config(dtype).and_then(|(_, policy)| policy.get("name")).unwrap_or(dtype);
-    match name.as_str() {
-        Some(name) if DTYPES.contains(&name) => Ok(()),
-        _ => Err(Error::Unsupported { what: format!("dtype {name} of {label}") }),
+    match dtype(config) {
+        None => Ok(()),
+        Some(Value::String(name)) if DTYPES.contains(&name.as_str()) => Ok(()),
+        Some(other) => Err(Error::Unsupported { what: format!("dtype {other} of {label}") }),
     }
+}
+
+/// The name of the type, or of the policy, that a layer computes with.
+fn dtype(config: &Map<String, Value>) -> Option<&Value> {
+    let dtype = config.get("dtype").filter(|dtype| !dtype.is_null())?;
+    Some(class_and_config(dtype).and_then(|(_, policy)| policy.get("name")).unwrap_or(dtype))
 }
 
 /// The keys of one layer, those of an RNN's cell among them.
@@ -217,6 +222,9 @@ impl<'a> Keys<'a> {
             backwards: self.flag(self.layer, "go_backwards")?.unwrap_or(false),
             sequences: self.flag(self.layer, "return_sequences")?.unwrap_or(false),
         };
+        if let Some(dtype) = dtype(self.layer).filter(|dtype| *dtype != "float32") {
+            decisions.push(format!("{} is computed in f32, its dtype is {dtype}", self.label));
+        }
         for (key, told) in [
             ("stateful", "states pass from batch to batch as the caller hands them on"),
             ("time_major", "x is [B, T, I] here"),
