@@ -9,14 +9,6 @@
 //! weights     Keras' layout to the crate's
 //! ```
 //!
-//! What differs between Keras and the crate, beside the layout of weights:
-//!
-//! * `go_backwards` leaves y reversed in Keras; here y is aligned with the time of x.
-//! * A layer without `return_sequences` gives the last output alone: that is `h_n` here, and y has every step.
-//! * Under a mask Keras repeats the last output, which is [`crate::io::Fill::Last`]; here 0 is the default. `h_n` is
-//!   the same.
-//! * Dropout is for training and has no part in inference.
-//!
 //! Sources: the code of Keras 1.2, 2.2 and 3, and of TensorFlow's `keras/saving/hdf5_format.py`.
 
 mod activation;
@@ -41,7 +33,18 @@ use crate::model::{Direction, Model, Readout, ReadoutSteps};
 /// The optimizer's own arrays, which belong to training.
 const OPTIMIZER: [&str; 2] = ["optimizer_weights/", "optimizer/"];
 
-/// How to read recurrent layers of a Keras file. Needs the feature `keras`.
+/// How to read recurrent layers of a Keras file: `.h5` of Keras 1, 2 and 3, `.weights.h5`, `.keras`. Needs the
+/// feature `keras`.
+///
+/// What differs between Keras and the crate, beside the layout of weights:
+///
+/// * `go_backwards` leaves y reversed in Keras; here y is aligned with the time of x.
+/// * A layer without `return_sequences` gives the last output alone: that is `h_n` here, and y has every step.
+/// * Under a mask Keras repeats the last output, which is [`crate::io::Fill::Last`]; here 0 is the default. `h_n`
+///   is the same.
+/// * A GRU without `reset_after` in its configuration, as old files have it, has reset before.
+/// * Hard sigmoid is 0.2 x + 0.5 in Keras 1 and 2 and x/6 + 0.5 in Keras 3: the file's version decides.
+/// * Dropout is for training and has no part in inference; weights are computed with in f32, whatever the dtype.
 ///
 /// ```no_run
 /// # fn main() -> Result<(), wgru::Error> {
