@@ -40,7 +40,7 @@ fn models_that_are_none() {
     refused(&folder, &run("lying.safetensors"), &["lying.safetensors"]);
     refused(&folder, &run("absent.safetensors"), &["absent.safetensors", "No such file"]);
     folder.write("m.pt", "PK");
-    refused(&folder, &run("m.pt"), &["m.pt", "expected .safetensors or .onnx"]);
+    refused(&folder, &run("m.pt"), &["m.pt", "expected .safetensors, .onnx, .h5 or .keras"]);
 
     let (w_ih, w_hh) = (values(1, 24), values(2, 48));
     let wrong = safetensors(&[("weight_ih_l0", &[12, 2], &w_ih), ("weight_hh_l0", &[16, 3], &w_hh)]);
