@@ -25,6 +25,8 @@ pub enum Command {
     Run(RunArgs),
     /// Write a model as PyTorch weights or as ONNX
     Export(ExportArgs),
+    /// Time recurrent layers on every device, each verified first
+    Bench(BenchArgs),
     /// Forecast the held-out part of a series, beside simple baselines, and plot it
     Forecast(ForecastArgs),
 }
@@ -87,6 +89,12 @@ pub struct RunArgs {
     /// ONNX: the recurrent node [default: the only one]
     #[arg(long, value_name = "NAME")]
     pub node: Option<String>,
+    /// The order of the axes of x and y [default: batch, as x [B, T, I]; time as x [T, B, I]]
+    #[arg(long, value_name = "MAJOR")]
+    pub layout: Option<LayoutArg>,
+    /// What y holds past the end of a sequence [default: zero]
+    #[arg(long, value_name = "RULE")]
+    pub fill: Option<FillArg>,
     /// CSV: the columns that are the features, in order [default: all]
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     pub columns: Vec<String>,
@@ -96,6 +104,45 @@ pub struct RunArgs {
     /// CSV: steps from a window to the next
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub stride: usize,
+}
+
+/// `wgru bench`.
+#[derive(Debug, clap::Args)]
+pub struct BenchArgs {
+    /// A device, as `wgru run` takes it; may be given several times [default: every adapter and the CPU]
+    #[arg(long, value_name = "SEL")]
+    pub device: Vec<String>,
+    /// A case such as gru-b16-t100-i256-h256[-l2][-bi][-before][-ragged][-f16|-bf16], also lstm-… and rnn-…; of one
+    /// step (-t1) it times a session; may be given several times
+    #[arg(long, value_name = "CASE")]
+    pub case: Vec<String>,
+    /// quick, default, deepbench, real, stream or scaling
+    #[arg(long, value_name = "NAME")]
+    pub suite: Option<String>,
+    /// Fewer repetitions, and the suite quick where none is named
+    #[arg(long)]
+    pub quick: bool,
+    /// Threads of the CPU path
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub threads: usize,
+    /// Where to write records as JSON lines, one by one as they are measured
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Where to write records as CSV
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<PathBuf>,
+    /// Where to write a report
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Take the records of files, measure nothing; for --html and --csv
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["device", "case", "suite", "quick", "json"])]
+    pub from: Vec<PathBuf>,
+    /// Compare two files of records, measure nothing
+    #[arg(long, value_names = ["BEFORE", "AFTER"], num_args = 2, conflicts_with_all = ["device", "case", "suite", "quick", "json", "csv", "html", "from"])]
+    pub compare: Vec<PathBuf>,
+    /// With --compare: exit status 1 where anything is slower by more than this, beyond the noise
+    #[arg(long, value_name = "PERCENT", requires = "compare")]
+    pub fail_above: Option<f64>,
 }
 
 /// `wgru export`.
@@ -183,6 +230,24 @@ pub enum CellArg {
     Rnn,
     /// Plain RNN with relu
     RnnRelu,
+}
+
+/// The order of the axes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LayoutArg {
+    /// Sequence after sequence
+    Batch,
+    /// Step after step
+    Time,
+}
+
+/// What stands in the place of padding.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum FillArg {
+    /// 0, as ONNX has it
+    Zero,
+    /// The last output, as masks of Keras have it
+    Last,
 }
 
 /// A storage type.

@@ -19,6 +19,8 @@ pub fn run(args: &RunArgs) -> Outcome {
         ("--columns", !args.columns.is_empty()),
         ("--window", args.window.is_some()),
         ("--stride", args.stride != 1),
+        ("--layout", args.layout.is_some()),
+        ("--fill", args.fill.is_some()),
     ])?;
     let imported = import(&args.model, args.node.as_deref(), &args.model_args)?;
     let mut names = vec![imported.x.as_str()];

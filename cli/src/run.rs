@@ -4,9 +4,9 @@ use std::path::Path;
 
 use wgru::import::Imported;
 use wgru::io::OutputShape;
-use wgru::{Batch, Model, PyTorch, ReadoutSteps};
+use wgru::{Batch, Fill, Model, PyTorch, ReadoutSteps};
 
-use crate::args::{ModelArgs, RunArgs};
+use crate::args::{FillArg, LayoutArg, ModelArgs, RunArgs};
 use crate::arrays::{Array, Arrays, csv, write};
 use crate::failure::{Failure, Outcome, error};
 use crate::print::print;
@@ -28,10 +28,18 @@ pub fn run(args: &RunArgs) -> Outcome {
     let model = &imported.model;
     let inputs = read_inputs(args, &imported)?;
     let x = inputs.need("x")?;
-    let &[batch, steps, features] = &x.shape[..] else {
+    let &[first, second, features] = &x.shape[..] else {
         return Err(error("x", format!("expected 3 dimensions [B, T, I], got {:?}", x.shape)));
     };
-    let mut sequences = Batch::new(&x.data, [batch, steps, features])?;
+    let shape = [first, second, features];
+    let mut sequences = match args.layout {
+        Some(LayoutArg::Time) => Batch::time_major(&x.data, shape)?,
+        Some(LayoutArg::Batch) | None => Batch::new(&x.data, shape)?,
+    };
+    if let Some(FillArg::Last) = args.fill {
+        sequences = sequences.fill(Fill::Last);
+    }
+    let batch = sequences.dims().batch;
     let lengths = inputs.lengths("lengths", batch)?;
     if let Some(lengths) = &lengths {
         sequences = sequences.lengths(lengths);

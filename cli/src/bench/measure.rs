@@ -164,9 +164,8 @@ impl Measuring<'_> {
         let flops = self.subject.case.flops(self.subject.steps());
         let bytes = if staged.bytes() > 0 { staged.bytes() } else { self.host_bytes() };
         let wall = Figures::of(times.iter().map(|(seconds, _)| *seconds));
-        let of = |timing, figures| {
-            self.record(engine, Timed::Sequence, timing, figures, verified, (flops, bytes))
-        };
+        let of =
+            |timing, figures| self.record(engine, Timed::Sequence, timing, figures, verified, (flops, bytes));
         let mut records = vec![of(Timing::Wall, wall)];
         let device: Option<Vec<f64>> = times.iter().map(|(_, seconds)| *seconds).collect();
         if let Some(device) = device {

@@ -53,9 +53,8 @@ pub fn verify(
         rows.iter().flat_map(|row| &data[row * steps * width..][..kept * width]).copied().collect()
     };
     let x = pick(inputs.x, features);
-    let lengths = inputs.lengths.map(|all| {
-        rows.iter().map(|&row| all[row].min(kept as u32)).collect::<Vec<u32>>()
-    });
+    let lengths =
+        inputs.lengths.map(|all| rows.iter().map(|&row| all[row].min(kept as u32)).collect::<Vec<u32>>());
     let sampled = Inputs { x: &x, shape: [rows.len(), kept, features], lengths: lengths.as_deref() };
     let sampled = sampled.batch().map_err(|error| error.to_string())?;
     let mut truth = reference::run(model, &sampled).map_err(|error| error.to_string())?;
@@ -114,9 +113,8 @@ mod tests {
         let x = values(&mut rng, 4 * 6 * 3, 1.0);
         let inputs = Inputs { x: &x, shape: [4, 6, 3], lengths: Some(&[6, 2, 1, 5]) };
         let good = wgru::Device::cpu().load(&model).unwrap().run(&inputs.batch().unwrap()).unwrap();
-        let check = |output: &Output, flops: f64| {
-            verify(&model, inputs, output, Options::default(), flops).unwrap()
-        };
+        let check =
+            |output: &Output, flops: f64| verify(&model, inputs, output, Options::default(), flops).unwrap();
         assert!(check(&good, case.flops(1)).passes());
         for at in [0, 4 * 6 * 5 - 1] {
             let mut bad = good.clone();
