@@ -1,0 +1,104 @@
+//! A model, a batch and what a framework computed of them; how far a device may be from it.
+
+use wgru::dtype::Precision;
+use wgru::reference::{Comparison, Tolerance, compare};
+use wgru::{Batch, Device, Error, Model, Options, Output, Storage};
+
+use crate::common::Inputs;
+
+/// In what the framework computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Made {
+    /// f64 from the same numbers: the reference must agree to [`AGREEMENT`].
+    F64,
+    /// f32: the reference must agree within its tolerance, a device within twice that, for both sides round.
+    F32,
+    /// f64, with matrices and activations rounded to 16 bits by the framework.
+    Rounded,
+}
+
+/// What two f64 implementations may differ by: sums in another order, another `exp`.
+pub const AGREEMENT: f64 = 1e-12;
+
+/// A 16-bit y may be another than the framework's only where a state lies at the middle between two: so many of
+/// its values at most, by so many numbers of its type a layer.
+const SHARE_THAT_DIFFERS: f64 = 0.1;
+const NUMBERS_A_LAYER: usize = 1;
+
+/// A case.
+#[derive(Clone)]
+pub struct Golden {
+    pub name: String,
+    pub model: Model,
+    pub inputs: Inputs,
+    pub precision: Precision,
+    /// In the layouts of the inputs.
+    pub expected: Output<f64>,
+    pub made: Made,
+}
+
+impl Golden {
+    pub fn batch(&self) -> Batch<'_> {
+        self.inputs.batch()
+    }
+
+    /// # Errors
+    /// What the device refuses.
+    pub fn run(&self, device: &Device) -> Result<Output, Error> {
+        let Precision { weights, activations } = self.precision;
+        let options = Options::default().poison(true).weights(weights).activations(activations);
+        device.load_with(&self.model, options)?.run(&self.batch())
+    }
+
+    /// Holds what a device gave, or another implementation in f32, against the golden.
+    pub fn judge(&self, got: &Output) -> Vec<Comparison> {
+        let batch = self.batch();
+        if self.made == Made::Rounded {
+            return self.judge_rounded(got);
+        }
+        let slack = if self.made == Made::F32 { 2.0 } else { 1.0 };
+        let mut all = compare(&self.expected, got, Tolerance::of(&self.model, &batch));
+        all.iter_mut().for_each(|comparison| comparison.tolerance *= slack);
+        all
+    }
+
+    /// Of one layer the states are those of f32, for nothing else is rounded; of more, a number that was rounded
+    /// the other way between them comes through.
+    fn judge_rounded(&self, got: &Output) -> Vec<Comparison> {
+        let one = self.model.layers().len() == 1;
+        let precision = if one { Precision::default() } else { self.precision };
+        let mut all = compare(&self.expected, got, Tolerance::stored(&self.model, &self.batch(), precision));
+        all.retain(|comparison| comparison.array != "y");
+        let storage = self.precision.activations;
+        let distances = got.y.iter().zip(&self.expected.y).map(|(&got, &expected)| {
+            if got.is_finite() {
+                place(storage, got).abs_diff(place(storage, expected as f32))
+            } else {
+                u64::MAX
+            }
+        });
+        let distances: Vec<u64> = distances.collect();
+        let whole = got.y.len() == self.expected.y.len();
+        let largest = if whole { distances.iter().copied().max().unwrap_or(0) as f64 } else { f64::INFINITY };
+        let differ = distances.iter().filter(|&&distance| distance > 0).count() as f64;
+        let allowed = NUMBERS_A_LAYER * self.model.layers().len();
+        all.push(Comparison { array: "y in numbers of its type", error: largest, tolerance: allowed as f64 });
+        let share = differ / distances.len() as f64;
+        all.push(Comparison {
+            array: "share of y that differs",
+            error: share,
+            tolerance: SHARE_THAT_DIFFERS,
+        });
+        all
+    }
+}
+
+/// The place of `v` among the numbers of a type; both zeros have one.
+fn place(storage: Storage, v: f32) -> i64 {
+    let magnitude = match storage {
+        Storage::F32 => i64::from(v.abs().to_bits()),
+        Storage::F16 => i64::from(half::f16::from_f32(v.abs()).to_bits()),
+        Storage::Bf16 => i64::from(half::bf16::from_f32(v.abs()).to_bits()),
+    };
+    if v < 0.0 { -magnitude } else { magnitude }
+}
