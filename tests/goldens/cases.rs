@@ -137,11 +137,6 @@ impl Case<'_> {
     }
 }
 
-/// Every golden.
-pub fn all() -> Vec<Golden> {
-    [pytorch(), onnx_runtime(), keras(), equations()].concat()
-}
-
 const OWN: [&str; 4] = ["x", "h0", "c0", "lengths"];
 
 /// A case with `halves` is one golden for each of its types.
@@ -268,7 +263,9 @@ fn onnx_runtime_as_it_is() -> Vec<Golden> {
 
 pub fn keras() -> Vec<Golden> {
     File::read("keras.safetensors").map(|case| {
-        let fill = if case.flag("zero_output_for_mask") { Fill::Zero } else { Fill::Last };
+        // Bidirectional sets zero_output_for_mask of both its layers.
+        let zero = case.flag("zero_output_for_mask") || case.flag("both");
+        let fill = if zero { Fill::Zero } else { Fill::Last };
         vec![Golden {
             name: format!("keras {}", case.name),
             model: keras_model(case),

@@ -3,7 +3,9 @@
 Weights are a layer's `get_weights()`, `{layer}.{place}`, in Keras' own layout: kernel [I, G*H], recurrent kernel
 [H, G*H], bias [2, 3*H], [3*H] or [G*H]; of a Bidirectional layer the forward ones, then the backward ones. GRU
 z r h, LSTM i f c o. x and y are [B, T, .], the y of go_backwards turned round to the order of time; h0, c0, h_n
-and c_n are [L*D, B, H]. Masks are prefixes, as lengths say. (In float64 Keras 3.15 multiplies in float32 all the same.)
+and c_n are [L*D, B, H]. Masks are prefixes, as lengths say; a masked
+step repeats the output before it, except in a Bidirectional layer, which puts 0 there. In float64 Keras 3.15
+multiplies in float32 all the same.
 
     pip install keras torch numpy safetensors
     python tests/goldens/make_keras.py
@@ -62,6 +64,7 @@ def main():
     case(file, "gru_zero_output_for_mask", "gru", (3, 5, 1), 4, 5, ragged, zero_output_for_mask=True)
     case(file, "gru_go_backwards", "gru", (3, 5, 1), 4, 5, ragged, go_backwards=True)
     case(file, "gru_no_bias", "gru", (3, 5, 1), 2, 4, use_bias=False)
+    case(file, "lstm_masked", "lstm", (3, 5, 2), 4, 5, ragged)
     case(file, "lstm_masked_both_ways", "lstm", (3, 5, 2), 4, 5, ragged, True)
     case(file, "lstm_hard_sigmoid", "lstm", (3, 5, 1), 2, 4, activation="softsign", **hard)
     case(file, "rnn_masked", "rnn", (3, 5, 2), 4, 5, ragged)
