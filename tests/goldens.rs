@@ -18,10 +18,13 @@ mod cases;
 mod golden;
 
 use common::devices;
-use golden::{AGREEMENT, Golden, Made};
+use golden::{Golden, Made};
 use wgru::dtype::Precision;
 use wgru::reference::{self, Tolerance, compare};
 use wgru::{Device, DeviceInfo, Output};
+
+/// What two f64 implementations may differ by: sums in another order, another `exp`.
+const AGREEMENT: f64 = 1e-12;
 
 /// Holds the reference, the CPU path and every adapter against goldens.
 fn hold(goldens: &[Golden]) {
@@ -34,7 +37,7 @@ fn hold(goldens: &[Golden]) {
         let mut nearest = (0.0, String::from("nothing compared"));
         for golden in goldens.iter().filter(|golden| runs(golden, device)) {
             let output = golden.run(device).unwrap_or_else(|error| panic!("{}: {error}", golden.name));
-            for comparison in golden.judge(&output) {
+            for comparison in golden.judge(device, &output) {
                 let what = format!(
                     "{}: {} is off by {:.2e}, allowed {:.2e}",
                     golden.name, comparison.array, comparison.error, comparison.tolerance
