@@ -91,7 +91,7 @@ def main():
          activation_alpha=[0.3, 0.75], activation_beta=[0.4, 0.5])
     case("gru_elu_reverse", "GRU", (2, 4), 3, 4, direction="reverse",
          activations=["Sigmoid", "Elu"], activation_alpha=[0.5])
-    case("gru_before_ragged_both_ways", "GRU", (3, 6), 4, 5, ragged, direction=both)
+    case("gru_before_ragged_both_ways", "GRU", (3, 6), 4, 5, ragged, large_n=True, direction=both)
     case("gru_before_reverse", "GRU", (3, 6), 4, 5, ragged, direction="reverse")
     case("gru_after_ragged_both_ways", "GRU", (3, 6), 4, 5, ragged, large_n=True, direction=both,
          linear_before_reset=1)

@@ -100,7 +100,7 @@ def layer(net, index, rounded):
 
 def half(file, name, kind, sizes, batch, steps, **options):
     draw = Draw(name)
-    scale = 1.2 / sizes[1] ** 0.5
+    scale = 2.0 / sizes[1] ** 0.5
     net = build(draw, kind, sizes, options | {"batch_first": True}, lambda *shape: draw.uneven(*shape, scale=scale))
     x, *states = inputs(draw, net, batch, steps, draw.uneven)
     dirs = 2 if net.bidirectional else 1
