@@ -16,7 +16,7 @@
 //! # }
 //! ```
 //!
-//! What a user needs stands at the root, in [`model`], [`io`], [`import`], [`engine`] and [`mod@reference`].
+//! What a user needs stands at the root, in [`model`], [`io`], [`import`], [`export`], [`engine`] and [`mod@reference`].
 //! [`plan`], [`kernels`] and [`program`] are how a run is put together, open to tools and tests; they change
 //! from version to version. `ARCHITECTURE.md` says what each room is for.
 
@@ -25,6 +25,7 @@ pub mod dims;
 pub mod dtype;
 pub mod engine;
 pub mod error;
+pub mod export;
 mod gpu;
 pub mod import;
 pub mod io;
@@ -33,6 +34,7 @@ pub mod model;
 pub mod plan;
 pub mod program;
 mod progress;
+mod proto;
 pub mod reference;
 
 /// The README's example, compiled.
@@ -42,7 +44,7 @@ struct Readme;
 
 pub use dims::Dims;
 pub use dtype::Storage;
-pub use engine::{Device, DeviceInfo, Engine, Options, Session};
+pub use engine::{Device, DeviceInfo, Engine, Options, Session, Staged};
 pub use error::{Error, Result};
 pub use gpu::AdapterInfo;
 pub use import::{Imported, Onnx, PyTorch};

@@ -1,109 +1,19 @@
 //! PyTorch safetensors files, made in memory: what is read, what is refused and in which words, and that no
 //! broken file makes the importer panic.
 
-use std::collections::HashMap;
+#[path = "import/file.rs"]
+mod file;
+#[path = "import/forms.rs"]
+mod forms;
+#[path = "import/hostile.rs"]
+mod hostile;
+#[path = "import/values.rs"]
+mod values;
 
-use safetensors::tensor::{Dtype, TensorView, serialize};
 use wgru::model::{Activation, Activations};
 use wgru::{Batch, Cell, Device, Direction, Error, Imported, Model, PyTorch, ReadoutSteps};
 
-/// One tensor of a file.
-#[derive(Clone)]
-struct Tensor {
-    dtype: Dtype,
-    shape: Vec<usize>,
-    bytes: Vec<u8>,
-}
-
-/// A safetensors file in the making.
-#[derive(Clone, Default)]
-struct File {
-    tensors: Vec<(String, Tensor)>,
-    metadata: HashMap<String, String>,
-}
-
-/// Element `i` of a tensor of `len`: small, different, and exact in f16, bf16, f32 and f64.
-fn value(i: usize) -> f32 {
-    (i % 17) as f32 / 16.0 - 0.5
-}
-
-impl File {
-    /// Sets a tensor, also over an earlier one of its name.
-    fn set(&mut self, name: &str, tensor: Tensor) -> &mut Self {
-        self.tensors.retain(|(other, _)| other != name);
-        self.tensors.push((name.into(), tensor));
-        self
-    }
-
-    fn f32(&mut self, name: &str, shape: &[usize]) -> &mut Self {
-        let data: Vec<f32> = (0..shape.iter().product()).map(value).collect();
-        self.data(name, shape, &data)
-    }
-
-    fn data(&mut self, name: &str, shape: &[usize], data: &[f32]) -> &mut Self {
-        let bytes = data.iter().flat_map(|v| v.to_le_bytes()).collect();
-        self.set(name, Tensor { dtype: Dtype::F32, shape: shape.to_vec(), bytes })
-    }
-
-    fn without(&self, name: &str) -> Self {
-        let mut file = self.clone();
-        file.tensors.retain(|(other, _)| other != name);
-        assert!(file.tensors.len() < self.tensors.len(), "there is no {name} to leave out");
-        file
-    }
-
-    /// One direction of one layer; `rows` is G·H.
-    fn layer(&mut self, prefix: &str, end: &str, rows: usize, input: usize, hidden: usize) -> &mut Self {
-        self.f32(&format!("{prefix}weight_ih_{end}"), &[rows, input])
-            .f32(&format!("{prefix}weight_hh_{end}"), &[rows, hidden])
-            .f32(&format!("{prefix}bias_ih_{end}"), &[rows])
-            .f32(&format!("{prefix}bias_hh_{end}"), &[rows])
-    }
-
-    /// A stack of `gates`, I = 2 and H = 3.
-    fn stack(gates: usize, layers: usize) -> Self {
-        let mut file = Self::default();
-        for index in 0..layers {
-            file.layer("", &format!("l{index}"), gates * 3, if index == 0 { 2 } else { 3 }, 3);
-        }
-        file
-    }
-
-    fn bytes(&self) -> Vec<u8> {
-        let views = self.tensors.iter().map(|(name, tensor)| {
-            let view = TensorView::new(tensor.dtype, tensor.shape.clone(), &tensor.bytes);
-            (name, view.expect("the bytes fit the shape"))
-        });
-        serialize(views, Some(self.metadata.clone())).expect("a file can be made")
-    }
-
-    fn read(&self) -> Result<Imported, Error> {
-        self.read_with(&PyTorch::new())
-    }
-
-    fn read_with(&self, how: &PyTorch) -> Result<Imported, Error> {
-        how.parse("test.safetensors", &self.bytes())
-    }
-
-    /// The error, and that it can be printed.
-    fn refused(&self) -> Error {
-        self.refused_with(&PyTorch::new())
-    }
-
-    fn refused_with(&self, how: &PyTorch) -> Error {
-        let error = self.read_with(how).expect_err("it must be refused");
-        assert!(!error.to_string().is_empty());
-        error
-    }
-}
-
-fn missing(name: &str) -> Error {
-    Error::MissingTensor { name: name.into(), source: "test.safetensors".into() }
-}
-
-fn shape(name: &str, expected: &[usize], got: &[usize]) -> Error {
-    Error::Shape { name: name.into(), expected: expected.to_vec(), got: got.to_vec() }
-}
+use file::{File, missing, shape, value};
 
 #[test]
 fn cells_are_told_by_their_rows() {
@@ -191,7 +101,7 @@ fn several_stacks_are_listed_and_one_can_be_named() {
 #[test]
 fn a_file_without_a_stack_says_so() {
     let mut linear = File::default();
-    linear.f32("fc.weight", &[4, 4]).f32("gru_cell.weight_ih", &[9, 2]);
+    linear.f32("fc.weight", &[4, 4]).f32("gru.weight_ih_l1", &[9, 2]);
     let nothing = b"\x02\0\0\0\0\0\0\0{}".to_vec();
     for bytes in [nothing, linear.bytes()] {
         let error = PyTorch::new().parse("no.safetensors", &bytes).expect_err("no stack in it");
@@ -219,30 +129,6 @@ fn biases_may_be_absent_layer_by_layer() {
         (weights.b_ih.is_some(), weights.b_hh.is_some())
     };
     assert_eq!((biased(0), biased(1)), ((true, true), (false, false)));
-}
-
-#[test]
-fn a_wrong_shape_is_named_with_its_numbers() {
-    for (name, got, expected) in [
-        ("weight_ih_l0", &[8, 2][..], &[9, 2][..]),
-        ("weight_ih_l0", &[9, 2, 1], &[9, 1]),
-        ("weight_ih_l0", &[18], &[9, 18]),
-        ("bias_ih_l0", &[8], &[9]),
-        ("bias_hh_l0", &[9, 1], &[9]),
-        ("bias_hh_l0", &[], &[9]),
-        ("weight_ih_l1", &[12, 3], &[9, 3]),
-        ("weight_hh_l1", &[12, 3], &[9, 3]),
-    ] {
-        assert_eq!(File::stack(3, 2).f32(name, got).refused(), shape(name, expected, got));
-    }
-    // H of a layer is read off its weight_hh, so another H shows at the first tensor that contradicts it.
-    let error = File::stack(3, 2).f32("weight_hh_l1", &[9, 4]).refused();
-    assert_eq!(error, shape("weight_ih_l1", &[12, 3], &[9, 3]));
-    for got in [&[27][..], &[9, 3, 1], &[]] {
-        let error = File::stack(3, 1).f32("weight_hh_l0", got).refused();
-        assert!(matches!(&error, Error::Format { name, .. } if name == "weight_hh_l0"), "{error}");
-        assert!(error.to_string().contains(&format!("{got:?}")), "{error}");
-    }
 }
 
 #[test]
@@ -275,72 +161,6 @@ fn more_than_nine_layers_are_read_in_order() {
     assert_eq!(model.layers().len(), 12);
     for (index, layer) in model.layers().iter().enumerate() {
         assert_eq!(layer.weights()[0].b_ih, Some(vec![index as f32; 9]), "layer {index}");
-    }
-}
-
-#[test]
-fn a_projection_is_not_supported_and_named() {
-    // nn.LSTM(2, 6, proj_size=3), as PyTorch saves it.
-    let mut file = File::default();
-    file.layer("", "l0", 24, 2, 3).f32("weight_hr_l0", &[3, 6]);
-    for how in [PyTorch::new(), PyTorch::new().cell(Cell::LSTM)] {
-        let error = file.refused_with(&how);
-        assert!(matches!(&error, Error::Unsupported { what } if what.contains("weight_hr_l0")), "{error}");
-    }
-}
-
-#[test]
-fn sizes_of_zero_are_refused() {
-    for cell in [None, Some(Cell::GRU)] {
-        let how = cell.map_or_else(PyTorch::new, |cell| PyTorch::new().cell(cell));
-        let error = File::default().layer("", "l0", 0, 2, 0).refused_with(&how);
-        assert!(matches!(&error, Error::Zero { name } if name.contains("weight_hh_l0")), "{error}");
-        let error = File::default().layer("", "l0", 9, 0, 3).refused_with(&how);
-        assert!(matches!(&error, Error::Zero { name } if name.contains("input")), "{error}");
-    }
-    let error = File::default().layer("", "l0", 0, 2, 3).refused();
-    assert!(matches!(&error, Error::Format { .. }), "{error}");
-}
-
-#[test]
-fn weights_that_are_not_finite_are_named_with_their_place() {
-    for (bad, index) in [(f32::NAN, 0), (f32::INFINITY, 7), (f32::NEG_INFINITY, 17)] {
-        let mut data: Vec<f32> = (0..18).map(value).collect();
-        data[index] = bad;
-        let error = File::stack(3, 1).data("weight_ih_l0", &[9, 2], &data).refused();
-        let Error::NotFinite { name, index: at, value } = &error else { panic!("{error}") };
-        assert_eq!((name.as_str(), *at, value.to_bits()), ("weight_ih_l0", index, bad.to_bits()));
-    }
-    // Finite as f64, infinite as f32.
-    let bytes = [1e300f64; 9].iter().flat_map(|v| v.to_le_bytes()).collect();
-    let large = Tensor { dtype: Dtype::F64, shape: vec![9], bytes };
-    let error = File::stack(3, 1).set("bias_ih_l0", large).refused();
-    assert!(matches!(&error, Error::NotFinite { name, index: 0, .. } if name == "bias_ih_l0"), "{error}");
-}
-
-/// 1, −2 and 0.5 in every storage type, by hand.
-#[test]
-fn floats_of_every_width_are_read() {
-    let f64s = [1.0f64, -2.0, 0.5].iter().flat_map(|v| v.to_le_bytes()).collect();
-    for (dtype, bytes) in [
-        (Dtype::F16, vec![0x00, 0x3c, 0x00, 0xc0, 0x00, 0x38]),
-        (Dtype::BF16, vec![0x80, 0x3f, 0x00, 0xc0, 0x00, 0x3f]),
-        (Dtype::F64, f64s),
-    ] {
-        let bias = Tensor { dtype, shape: vec![3], bytes };
-        let model = File::stack(1, 1).set("bias_ih_l0", bias).read().expect("a float").model;
-        assert_eq!(model.layers()[0].weights()[0].b_ih, Some(vec![1.0, -2.0, 0.5]), "{dtype:?}");
-    }
-}
-
-#[test]
-fn integers_are_no_weights() {
-    for (dtype, width) in [(Dtype::I8, 1), (Dtype::U8, 1), (Dtype::I32, 4), (Dtype::I64, 8), (Dtype::BOOL, 1)]
-    {
-        let bias = Tensor { dtype, shape: vec![9], bytes: vec![0; 9 * width] };
-        let error = File::stack(3, 1).set("bias_ih_l0", bias).refused();
-        assert!(matches!(&error, Error::Format { name, .. } if name == "bias_ih_l0"), "{error}");
-        assert!(error.to_string().contains(&format!("{dtype:?}")), "{error}");
     }
 }
 
@@ -436,108 +256,4 @@ fn a_file_is_read_from_its_path() {
     assert_eq!(named, &path.display().to_string());
     let error = Model::from_pytorch(std::env::temp_dir()).expect_err("a folder");
     assert!(matches!(&error, Error::Io { .. }), "{error}");
-}
-
-#[test]
-fn a_file_cut_off_anywhere_is_refused() {
-    let bytes = File::stack(3, 1).bytes();
-    for len in 0..bytes.len() {
-        let error = PyTorch::new().parse("cut", &bytes[..len]).expect_err("it is not whole");
-        assert!(matches!(&error, Error::Format { name, .. } if name == "cut"), "{len} bytes: {error}");
-    }
-    PyTorch::new().parse("whole", &bytes).expect("the whole file is fine");
-    let error = PyTorch::new().parse("longer", &[&bytes[..], &[0]].concat()).expect_err("a byte too many");
-    assert!(matches!(&error, Error::Format { .. }), "{error}");
-}
-
-#[test]
-fn a_header_that_lies_about_its_length_is_refused() {
-    let bytes = File::stack(3, 1).bytes();
-    let header = u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes"));
-    for length in [0, 1, header - 1, header + 1, bytes.len() as u64, 1 << 20, 1 << 40, u64::MAX - 7, u64::MAX]
-    {
-        let lying = [&length.to_le_bytes()[..], &bytes[8..]].concat();
-        let error = PyTorch::new().parse("lying", &lying).expect_err("another length");
-        assert!(matches!(&error, Error::Format { .. }), "length {length}: {error}");
-    }
-}
-
-/// A file of a header in clear text and 72 bytes of data.
-fn with_header(header: &str) -> Vec<u8> {
-    [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &[0; 72]].concat()
-}
-
-#[test]
-fn a_header_that_lies_about_its_tensors_is_refused() {
-    let tensor = |dtype: &str, shape: &str, offsets: &str| {
-        let entry = format!(r#""dtype":"{dtype}","shape":{shape},"data_offsets":{offsets}"#);
-        with_header(&format!(r#"{{"weight_ih_l0":{{{entry}}}}}"#))
-    };
-    // As it should be: this one is refused only since weight_hh is missing.
-    let error = PyTorch::new().parse("whole", &tensor("F32", "[9,2]", "[0,72]")).expect_err("one tensor");
-    assert!(matches!(&error, Error::MissingTensor { name, .. } if name == "weight_hh_l0"), "{error}");
-    for (dtype, shape, offsets) in [
-        ("F32", "[9,2]", "[0,76]"),
-        ("F32", "[9,2]", "[4,76]"),
-        ("F32", "[9,2]", "[72,0]"),
-        ("F32", "[9,2]", "[0,36]"),
-        ("F32", "[9,2]", "[1000000,1000072]"),
-        ("F32", "[9,2]", "[0,18446744073709551615]"),
-        ("F32", "[9,2]", "[18446744073709551615,71]"),
-        ("F32", "[9,3]", "[0,72]"),
-        ("F32", "[4611686018427387904,4]", "[0,72]"),
-        ("F32", "[18446744073709551615,18446744073709551615]", "[0,72]"),
-        ("F32", "[4611686018427387922]", "[0,72]"),
-        ("F32", "[-9,-2]", "[0,72]"),
-        ("F32", "[9.0,2]", "[0,72]"),
-        ("F32", "null", "[0,72]"),
-        ("F128", "[9,2]", "[0,72]"),
-        ("F64", "[9,2]", "[0,72]"),
-    ] {
-        let result = PyTorch::new().parse("lying", &tensor(dtype, shape, offsets));
-        let error = result.expect_err("a lie").to_string();
-        assert!(error.starts_with("lying: not a readable"), "{dtype} {shape} {offsets}: {error}");
-    }
-    for header in ["", "{", "{}", "[]", "null", "\"weight_ih_l0\"", "{\"weight_ih_l0\":1}", "\u{0}", "{}{}"] {
-        let error = PyTorch::new().parse("odd", &with_header(header)).expect_err("no tensors");
-        assert!(matches!(&error, Error::Format { .. } | Error::Ambiguous { .. }), "{header}: {error}");
-    }
-    let deep = "[".repeat(100_000);
-    PyTorch::new().parse("deep", &with_header(&deep)).expect_err("a hundred thousand brackets");
-}
-
-#[test]
-fn flipped_bytes_give_a_model_or_an_error() {
-    let mut file = File::stack(3, 2);
-    file.f32("head.weight", &[2, 3]).metadata.insert("k".into(), "v".into());
-    let bytes = file.bytes();
-    let how = PyTorch::new().readout("head", ReadoutSteps::Every);
-    how.parse("whole", &bytes).expect("the file as it is");
-    let header = 8 + u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes")) as usize;
-    let mut rng = fastrand::Rng::with_seed(20_140_603);
-    let (mut read, mut refused) = (0, 0);
-    for round in 0..6000 {
-        let mut broken = bytes.clone();
-        // Two thirds of the rounds spoil the header alone, where there is more to misread.
-        let end = if round % 3 == 0 { bytes.len() } else { header };
-        for _ in 0..rng.usize(1..=4) {
-            broken[rng.usize(..end)] = rng.u8(..);
-        }
-        match how.parse("flipped", &broken) {
-            Ok(_) => read += 1,
-            Err(error) => {
-                assert!(!error.to_string().is_empty());
-                refused += 1;
-            }
-        }
-    }
-    assert!(read > 0 && refused > 1000, "{read} read, {refused} refused: the flips reach nothing");
-}
-
-#[test]
-fn an_empty_file_is_refused() {
-    for bytes in [&[][..], &[0; 7], &[0; 8], &[0; 9], &[0xff; 64]] {
-        let error = PyTorch::new().parse("empty", bytes).expect_err("nothing in it");
-        assert!(matches!(&error, Error::Format { .. }), "{} bytes: {error}", bytes.len());
-    }
 }

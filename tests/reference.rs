@@ -4,6 +4,9 @@
 //! Element i of tensor k is `((7919 i + 104729 k) mod 1024) / 512 − 1`, which f32 and f64 hold exactly, so
 //! both sides start from the same numbers. The scripts stand beside the constants they print.
 
+#[path = "reference/projection.rs"]
+mod projection;
+
 use wgru::model::{Activation, Activations, Reset, Update};
 use wgru::reference::{self, Tolerance, compare};
 use wgru::{Batch, Cell, Device, Direction, Layer, Model, Output, Weights};
@@ -29,12 +32,12 @@ struct Case {
 impl Case {
     fn of(model: Model, batch: usize, steps: usize) -> Self {
         let shape = [batch, steps, model.input()];
-        let states = model.states() * batch * model.hidden();
+        let rows = model.states() * batch;
         Self {
             shape,
             x: v(100, shape.iter().product()),
-            h0: v(101, states),
-            c0: model.cell().has_c().then(|| v(102, states)),
+            h0: v(101, rows * model.state()),
+            c0: model.cell().has_c().then(|| v(102, rows * model.hidden())),
             model,
         }
     }

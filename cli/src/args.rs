@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use wgru::model::{Activation, Reset, Update};
-use wgru::{Cell, ReadoutSteps};
+use wgru::{Cell, Options, ReadoutSteps, Storage};
 
 /// Recurrent networks (GRU, LSTM, RNN) on every GPU of the machine, and on the CPU
 #[derive(Debug, Parser)]
@@ -23,6 +23,8 @@ pub enum Command {
     Devices(DevicesArgs),
     /// Run a model on a file of sequences
     Run(RunArgs),
+    /// Write a model as PyTorch weights or as ONNX
+    Export(ExportArgs),
     /// Forecast the held-out part of a series, beside simple baselines, and plot it
     Forecast(ForecastArgs),
 }
@@ -45,9 +47,22 @@ pub struct WorkArgs {
     /// Compare with the f64 reference; exit status 1 where the error is beyond the derived tolerance
     #[arg(long)]
     pub verify: bool,
+    /// How the device stores the matrices
+    #[arg(long, value_name = "TYPE", default_value = "f32")]
+    pub weights: StorageArg,
+    /// How the device stores x, y and what lies between layers
+    #[arg(long, value_name = "TYPE", default_value = "f32")]
+    pub activations: StorageArg,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+impl WorkArgs {
+    /// What is asked of an engine.
+    pub fn options(&self) -> Options {
+        Options::default().weights(self.weights.into()).activations(self.activations.into())
+    }
 }
 
 /// `wgru run`.
@@ -80,6 +95,28 @@ pub struct RunArgs {
     /// CSV: steps from a window to the next
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub stride: usize,
+}
+
+/// `wgru export`.
+#[derive(Debug, clap::Args)]
+pub struct ExportArgs {
+    /// The model, as `wgru run` takes it
+    pub model: PathBuf,
+    /// Where to write: .safetensors for PyTorch's names, .onnx for a node per layer
+    #[arg(value_name = "OUT")]
+    pub output: PathBuf,
+    /// How to read the model.
+    #[command(flatten)]
+    pub model_args: ModelArgs,
+    /// ONNX: the recurrent node to read [default: the only one]
+    #[arg(long, value_name = "NAME")]
+    pub node: Option<String>,
+    /// ONNX: have OUT read sequence_lens
+    #[arg(long)]
+    pub with_lengths: bool,
+    /// ONNX: have OUT read initial_h and initial_c
+    #[arg(long)]
+    pub with_states: bool,
 }
 
 /// How to read a model.
@@ -133,6 +170,27 @@ pub enum CellArg {
     Rnn,
     /// Plain RNN with relu
     RnnRelu,
+}
+
+/// A storage type.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum StorageArg {
+    /// 32 bits
+    F32,
+    /// 16 bits, 11 of them precision
+    F16,
+    /// 16 bits, 8 of them precision
+    Bf16,
+}
+
+impl From<StorageArg> for Storage {
+    fn from(storage: StorageArg) -> Self {
+        match storage {
+            StorageArg::F32 => Self::F32,
+            StorageArg::F16 => Self::F16,
+            StorageArg::Bf16 => Self::Bf16,
+        }
+    }
 }
 
 /// Where the reset gate acts.

@@ -5,6 +5,7 @@
 mod args;
 mod arrays;
 mod devices;
+mod export;
 mod failure;
 mod forecast;
 mod onnx;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
     let result = match &args.command {
         Command::Devices(args) => devices::devices(args),
         Command::Run(args) => run::run(args),
+        Command::Export(args) => export::export(args),
         Command::Forecast(args) => forecast::forecast(args),
     };
     match result {

@@ -1,10 +1,13 @@
 //! `wgru run MODEL.onnx`: one recurrent node out of an ONNX file, its arrays by the names and in the layouts that
 //! the file has them in.
 
-use wgru::Batch;
-use wgru::import::{Onnx, OnnxImported, OnnxInput, Tensor};
+use std::path::Path;
 
-use crate::args::{ResetArg, RunArgs};
+use wgru::import::{Onnx, OnnxImported, OnnxInput, Tensor};
+use wgru::io::OutputShape;
+use wgru::{Batch, Layout};
+
+use crate::args::{ModelArgs, ResetArg, RunArgs};
 use crate::arrays::{Array, Arrays, write};
 use crate::failure::{Outcome, error};
 use crate::print::print;
@@ -12,7 +15,12 @@ use crate::work::Work;
 
 /// Reads, runs, writes, reports.
 pub fn run(args: &RunArgs) -> Outcome {
-    let imported = import(args)?;
+    refuse(&[
+        ("--columns", !args.columns.is_empty()),
+        ("--window", args.window.is_some()),
+        ("--stride", args.stride != 1),
+    ])?;
+    let imported = import(&args.model, args.node.as_deref(), &args.model_args)?;
     let mut names = vec![imported.x.as_str()];
     for input in [&imported.initial_h, &imported.initial_c] {
         if let OnnxInput::Array(name) = input {
@@ -24,14 +32,19 @@ pub fn run(args: &RunArgs) -> Outcome {
     }
     let inputs = Arrays::read(&args.input, &names)?;
     let x = inputs.need(&imported.x)?;
-    // The node's X is [T, B, I] in layout 0 and [B, T, I] in layout 1.
-    let x = if imported.layout == 0 { x.permuted(&[1, 0, 2]) } else { x.permuted(&[0, 1, 2]) };
-    let x = x.map_err(|reason| error(&imported.x, reason))?;
-    let shape = [x.shape[0], x.shape[1], x.shape[2]];
-    let h0 = state(&imported, &imported.initial_h, &inputs, "initial_h", shape[0])?;
-    let c0 = state(&imported, &imported.initial_c, &inputs, "initial_c", shape[0])?;
-    let lengths = lengths(&imported, &inputs, shape[0])?;
-    let mut batch = Batch::new(&x.data, shape)?;
+    let &[first, second, features] = &x.shape[..] else {
+        return Err(error(&imported.x, format!("expected 3 dimensions, got {:?}", x.shape)));
+    };
+    // The node's X is [T, B, I] and its Y [T, D, B, P] in layout 0; [B, T, I] and [B, T, D, P] in layout 1.
+    let shape = [first, second, features];
+    let mut batch = match imported.layout {
+        0 => Batch::time_major(&x.data, shape)?.output_layout(Layout::DirectionMajor),
+        _ => Batch::new(&x.data, shape)?,
+    };
+    let sequences = batch.dims().batch;
+    let h0 = state(&imported, &imported.initial_h, &inputs, "initial_h", sequences)?;
+    let c0 = state(&imported, &imported.initial_c, &inputs, "initial_c", sequences)?;
+    let lengths = lengths(&imported, &inputs, sequences)?;
     if let Some(lengths) = &lengths {
         batch = batch.lengths(lengths);
     }
@@ -44,7 +57,7 @@ pub fn run(args: &RunArgs) -> Outcome {
 
     let work = Work::run(&args.work, &imported.model, &batch)?;
     if let Some(path) = &args.output {
-        let outputs = outputs(&imported, &work, shape)?;
+        let outputs = outputs(&imported, &work, &batch)?;
         let outputs: Vec<(&str, Array)> =
             outputs.iter().map(|(name, a)| (name.as_str(), a.clone())).collect();
         write::write(path, &outputs)?;
@@ -63,29 +76,33 @@ pub fn run(args: &RunArgs) -> Outcome {
     work.verdict()
 }
 
-fn import(args: &RunArgs) -> Outcome<OnnxImported> {
-    let of_pytorch = &args.model_args;
-    let refused = [
+/// Reads one node as the options say.
+///
+/// # Errors
+/// An option that is for other models, and what the importer refuses.
+pub fn import(path: &Path, node: Option<&str>, of_pytorch: &ModelArgs) -> Outcome<OnnxImported> {
+    refuse(&[
         ("--cell", of_pytorch.cell.is_some()),
         ("--update", of_pytorch.update.is_some()),
         ("--prefix", of_pytorch.prefix.is_some()),
         ("--readout", of_pytorch.readout.is_some()),
         ("--readout-at", of_pytorch.readout_at.is_some()),
-        ("--columns", !args.columns.is_empty()),
-        ("--window", args.window.is_some()),
-        ("--stride", args.stride != 1),
-    ];
-    if let Some((option, _)) = refused.iter().find(|(_, given)| *given) {
-        return Err(error(option, "has no meaning for an .onnx model"));
-    }
+    ])?;
     let mut onnx = Onnx::new();
-    if let Some(node) = &args.node {
+    if let Some(node) = node {
         onnx = onnx.node(node);
     }
     if let Some(reset) = of_pytorch.reset {
         onnx = onnx.linear_before_reset(matches!(reset, ResetArg::After));
     }
-    Ok(onnx.read(&args.model)?)
+    Ok(onnx.read(path)?)
+}
+
+fn refuse(options: &[(&str, bool)]) -> Outcome {
+    match options.iter().find(|(_, given)| *given) {
+        Some((option, _)) => Err(error(option, "has no meaning for an .onnx model")),
+        None => Ok(()),
+    }
 }
 
 /// The steps of each sequence, where the node reads them.
@@ -133,22 +150,22 @@ fn state(
 }
 
 /// The node's outputs in its layout, by their names.
-fn outputs(
-    imported: &OnnxImported,
-    work: &Work,
-    [batch, steps, _]: [usize; 3],
-) -> Outcome<Vec<(String, Array)>> {
-    let (dirs, hidden) = (imported.model.states(), imported.model.hidden());
-    let time_major = imported.layout == 0;
-    let output = &work.output;
-    let y = Array { shape: vec![batch, steps, dirs, hidden], data: output.y.clone() };
-    let state = |data: &[f32]| Array { shape: vec![dirs, batch, hidden], data: data.to_vec() };
-    let y_order = if time_major { [1, 2, 0, 3] } else { [0, 1, 2, 3] };
-    let state_order = if time_major { [0, 1, 2] } else { [1, 0, 2] };
-    let mut all = vec![(imported.y.as_deref(), "Y", y.permuted(&y_order))];
-    all.push((imported.y_h.as_deref(), "Y_h", state(&output.h_n).permuted(&state_order)));
-    if let Some(c_n) = &output.c_n {
-        all.push((imported.y_c.as_deref(), "Y_c", state(c_n).permuted(&state_order)));
+fn outputs(imported: &OnnxImported, work: &Work, batch: &Batch<'_>) -> Outcome<Vec<(String, Array)>> {
+    let dirs = imported.model.states();
+    let shapes = OutputShape::new(&imported.model, batch.form())?;
+    let y = match (imported.layout, &shapes.y[..]) {
+        (0, shape) => shape.to_vec(),
+        (_, shape) => vec![shape[0], shape[1], dirs, shape[2] / dirs],
+    };
+    let y = Ok(Array { shape: y, data: work.output.y.clone() });
+    let state = |shape: [usize; 3], data: &[f32]| {
+        let order = if imported.layout == 0 { [0, 1, 2] } else { [1, 0, 2] };
+        Array { shape: shape.to_vec(), data: data.to_vec() }.permuted(&order)
+    };
+    let mut all = vec![(imported.y.as_deref(), "Y", y)];
+    all.push((imported.y_h.as_deref(), "Y_h", state(shapes.h, &work.output.h_n)));
+    if let (Some(c_n), Some(shape)) = (&work.output.c_n, shapes.c) {
+        all.push((imported.y_c.as_deref(), "Y_c", state(shape, c_n)));
     }
     all.into_iter()
         .map(|(name, role, array)| {

@@ -18,7 +18,7 @@ pub fn run(args: &RunArgs) -> Outcome {
     if let Some(output) = &args.output {
         write::check(output)?;
     }
-    if args.model.extension().is_some_and(|extension| extension == "onnx") {
+    if is_onnx(&args.model) {
         return onnx::run(args);
     }
     if args.node.is_some() {
@@ -36,11 +36,11 @@ pub fn run(args: &RunArgs) -> Outcome {
     if let Some(lengths) = &lengths {
         sequences = sequences.lengths(lengths);
     }
-    let states = [model.states(), batch, model.hidden()];
-    if let Some(h0) = inputs.state("h0", &states)? {
+    let states = |features: usize| [model.states(), batch, features];
+    if let Some(h0) = inputs.state("h0", &states(model.state()))? {
         sequences = sequences.h0(h0);
     }
-    if let Some(c0) = inputs.state("c0", &states)? {
+    if let Some(c0) = inputs.state("c0", &states(model.hidden()))? {
         sequences = sequences.c0(c0);
     }
 
@@ -59,11 +59,17 @@ pub fn run(args: &RunArgs) -> Outcome {
     work.verdict()
 }
 
+/// Whether a model is an ONNX file, by its name.
+pub fn is_onnx(model: &Path) -> bool {
+    model.extension().is_some_and(|extension| extension == "onnx")
+}
+
 /// Reads a model as the options, and where they are silent the file's own metadata, say.
 pub fn read_model(path: &Path, args: &ModelArgs) -> Outcome<Imported> {
     let name = path.display();
     match path.extension().and_then(|extension| extension.to_str()) {
-        Some("safetensors") => {}
+        // Files of torch.save are refused by the importer, which says how to convert them.
+        Some("safetensors" | "pt" | "pth" | "bin" | "ckpt") => {}
         _ => return Err(error(name, "not a model file that can be read; expected .safetensors or .onnx")),
     }
     let mut importer = PyTorch::new();
@@ -126,7 +132,8 @@ fn read_inputs(args: &RunArgs, imported: &Imported) -> Outcome<Arrays> {
     Ok(Arrays::from_x(args.input.display().to_string(), series.windows(&names, window, args.stride)?))
 }
 
-fn describe(path: &Path, imported: &Imported) -> String {
+/// What was read, what of the file was not, and why so.
+pub fn describe(path: &Path, imported: &Imported) -> String {
     let report = &imported.report;
     let left_over = match &report.left_over[..] {
         [] => String::new(),

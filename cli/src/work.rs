@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use wgru::reference::{self, Comparison, Tolerance, compare};
-use wgru::{Batch, Device, DeviceInfo, Model, Options, Output};
+use wgru::{Batch, Device, DeviceInfo, Engine, Model, Output};
 
 use crate::args::WorkArgs;
 use crate::devices::to_json;
@@ -37,22 +37,23 @@ impl Work {
         if info == DeviceInfo::Cpu && auto {
             eprintln!("wgru: no GPU found, running on the CPU");
         }
-        let dims = batch.dims();
+        let form = batch.form();
+        let dims = form.dims;
         let start = Instant::now();
-        let engine = device.load(model)?;
-        engine.prepare(dims)?;
+        let engine = device.load_with(model, args.options())?;
+        engine.prepare(form)?;
         let prepare = start.elapsed();
 
-        let mut output = engine.output(dims)?;
+        let mut output = engine.output(form)?;
         let name = format!("{} sequences of {} steps on {info}", dims.batch, dims.steps);
         let start = Instant::now();
         with_bar(&name, || engine.progress(), || engine.run_into(batch, &mut output))?;
         let run = start.elapsed();
-        let verification = if args.verify { Some(verify(&device, model, batch, &output)?) } else { None };
+        let verification = if args.verify { Some(verify(&engine, batch, &output)?) } else { None };
         Ok(Self {
             output,
             device: info,
-            kernels: engine.explain(dims)?,
+            kernels: engine.explain(form)?,
             sequences: dims.batch,
             steps: dims.steps,
             prepare,
@@ -131,15 +132,11 @@ impl fmt::Display for Work {
 
 /// Holds against the f64 reference what the timed run gave, and what a second run gives whose arrays were
 /// filled with NaN before; of each array the larger error.
-fn verify(
-    device: &Device,
-    model: &Model,
-    batch: &Batch<'_>,
-    output: &Output,
-) -> Result<Vec<Comparison>, wgru::Error> {
+fn verify(engine: &Engine, batch: &Batch<'_>, output: &Output) -> Result<Vec<Comparison>, wgru::Error> {
+    let (model, options) = (engine.model(), engine.options());
     let truth = with_bar("the f64 reference", || 0.0, || reference::run(model, batch))?;
-    let poisoned = device.load_with(model, Options::default().poison(true))?.run(batch)?;
-    let tolerance = Tolerance::of(model, batch);
+    let poisoned = engine.device().load_with(model, options.poison(true))?.run(batch)?;
+    let tolerance = Tolerance::stored(model, batch, options.precision);
     let pairs = compare(&truth, output, tolerance).into_iter().zip(compare(&truth, &poisoned, tolerance));
     Ok(pairs.map(|(a, b)| if a.error > b.error { a } else { b }).collect())
 }

@@ -40,7 +40,9 @@ fn models_that_are_none() {
     refused(&folder, &run("lying.safetensors"), &["lying.safetensors"]);
     refused(&folder, &run("absent.safetensors"), &["absent.safetensors", "No such file"]);
     folder.write("m.pt", "PK");
-    refused(&folder, &run("m.pt"), &["m.pt", "expected .safetensors or .onnx"]);
+    refused(&folder, &run("m.pt"), &["m.pt", "python -c", "torch.load('m.pt'", "'m.safetensors')"]);
+    folder.write("m.h5", "HDF");
+    refused(&folder, &run("m.h5"), &["m.h5", "expected .safetensors or .onnx"]);
 
     let (w_ih, w_hh) = (values(1, 24), values(2, 48));
     let wrong = safetensors(&[("weight_ih_l0", &[12, 2], &w_ih), ("weight_hh_l0", &[16, 3], &w_hh)]);
@@ -76,6 +78,21 @@ fn options_that_do_not_fit_the_model() {
     refused(&folder, &with(&["--window", "3"]), &["--window", ".csv"]);
     refused(&folder, &with(&["--output", "y.txt"]), &["y.txt", ".npz or .safetensors"]);
     refused(&folder, &with(&["--output", "none/y.npz"]), &["none/y.npz", "not there"]);
+}
+
+#[test]
+fn exports_that_cannot_be() {
+    let folder = folder("exports");
+    refused(&folder, &["export", "m.safetensors", "out.pt"], &["out.pt", ".safetensors or .onnx"]);
+    refused(&folder, &["export", "m.safetensors", "none/out.onnx"], &["none/out.onnx", "not there"]);
+    refused(&folder, &["export", "absent.safetensors", "out.onnx"], &["absent.safetensors", "No such file"]);
+    refused(&folder, &["export", "m.pt", "out.onnx"], &["m.pt"]);
+    let with = |options: &[&'static str]| [&["export", "m.safetensors", "out.safetensors"], options].concat();
+    refused(&folder, &with(&["--reset", "before"]), &["layer 0", "nn.GRU has no reset before"]);
+    refused(&folder, &with(&["--node", "gru"]), &["--node", ".onnx"]);
+    refused(&folder, &with(&["--with-states"]), &["--with-states", ".onnx"]);
+    let onnx = ["export", "m.safetensors", "out.onnx", "--with-lengths", "--readout", "head"];
+    refused(&folder, &onnx, &["lengths", "last step"]);
 }
 
 #[test]

@@ -226,3 +226,71 @@ fn an_onnx_node_gives_the_numbers_of_its_own_engine() {
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("GRU bidirectional [3·4, 8→4]"), "{}", stderr(&output));
 }
+
+/// `nn.LSTM(3, 4, proj_size=2)`: h has 2 features, c has 4.
+#[test]
+fn a_projected_lstm_is_run_from_its_states() {
+    let folder = Folder::new("projection");
+    let projected = safetensors(&[
+        ("weight_ih_l0", &[16, 3], &values(1, 48)),
+        ("weight_hh_l0", &[16, 2], &values(2, 32)),
+        ("weight_hr_l0", &[2, 4], &values(3, 8)),
+    ]);
+    let array = |shape: &[usize]| npy(shape, &values(9, shape.iter().product()));
+    let members = [("x", array(&[2, 5, 3])), ("h0", array(&[1, 2, 2])), ("c0", array(&[1, 2, 4]))];
+    folder.write("m.safetensors", projected).write("in.npz", npz(&members));
+    let args =
+        ["run", "m.safetensors", "--input", "in.npz", "--device", "cpu", "--verify", "--output", "out.npz"];
+    let output = folder.wgru(&args);
+    let text = stdout(&output);
+    assert!(output.status.success(), "{text} {}", stderr(&output));
+    assert!(text.contains("projection to 2: weight_hr_l0 gives H = 4"), "{text}");
+}
+
+/// What is exported runs to the same bits. One sequence, so that ONNX's `[T, D, B, H]` lies as `[B, T, D·H]` does.
+#[test]
+fn an_export_gives_the_numbers_of_its_model() {
+    let folder = Folder::new("export");
+    folder.write("x.npz", npz(&[("x", npy(&[1, 7, 3], &values(9, 21)))]));
+    folder.write("X.npz", npz(&[("X", npy(&[7, 1, 3], &values(9, 21)))]));
+    let y = |model: &str, input: &str, options: &[&str], name: &str| {
+        let args = ["run", model, "--input", input, "--device", "cpu", "--output", "y.safetensors"];
+        let output = folder.wgru(&[&args[..], options].concat());
+        assert!(output.status.success(), "{model}: {}", stderr(&output));
+        let bytes = fs::read(folder.path().join("y.safetensors")).unwrap();
+        safetensors::SafeTensors::deserialize(&bytes).unwrap().tensor(name).unwrap().data().to_vec()
+    };
+    let export = |args: &[&str]| {
+        let output = folder.wgru(&[&["export"], args].concat());
+        assert!(output.status.success(), "{args:?}: {}", stderr(&output));
+        stdout(&output)
+    };
+    for (gates, options) in
+        [(3, &[][..]), (3, &["--update", "takes"]), (4, &[]), (1, &["--cell", "rnn-relu"])]
+    {
+        folder.write("m.safetensors", model(gates, 3, 4));
+        let own = y("m.safetensors", "x.npz", options, "y");
+        let text = export(&[&["m.safetensors", "out.safetensors"], options].concat());
+        assert!(
+            text.contains("not used: head.bias, head.weight") && text.contains("out.safetensors: "),
+            "{text}"
+        );
+        export(&[&["m.safetensors", "out.onnx"], options].concat());
+        let (torch, onnx) = (y("out.safetensors", "x.npz", &[], "y"), y("out.onnx", "X.npz", &[], "Y"));
+        if options.contains(&"takes") {
+            // 1 − σ(a) and σ(−a) are rounded on their own; both files hold the same cell.
+            assert_eq!(torch, onnx);
+        } else {
+            assert_eq!((&torch, &onnx), (&own, &own), "{gates} {options:?}");
+        }
+        export(&["out.onnx", "back.safetensors"]);
+        let file = |name: &str| fs::read(folder.path().join(name)).unwrap();
+        assert_eq!(file("out.safetensors"), file("back.safetensors"), "{gates} {options:?}: over ONNX");
+    }
+    // A readout travels with the model, and is applied where the file says.
+    folder.write("m.safetensors", model(3, 3, 4));
+    let readout = ["--readout", "head", "--readout-at", "every"];
+    let own = y("m.safetensors", "x.npz", &readout, "out");
+    export(&[&["m.safetensors", "out.safetensors"], &readout[..]].concat());
+    assert_eq!(y("out.safetensors", "x.npz", &[], "out"), own);
+}

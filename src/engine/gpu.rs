@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use crate::dims::Dims;
 use crate::dtype::Precision;
 use crate::error::{Error, Result};
-use crate::gpu::{Constants, Context, Fetch, Wait, Workspace, lock};
+use crate::gpu::{Constants, Context, Fetch, StagedWorkspace, Wait, Workspace, lock};
 use crate::io::{Batch, Form, Output, StepOutput};
 use crate::model::{Model, constants};
 use crate::plan::{Plan, plan};
@@ -82,13 +82,9 @@ impl GpuEngine {
         let [h0, c0] = batch.states();
         workspace.write_lengths(&self.context, batch.lengths_of());
         workspace.write_states(&self.context, 0, h0, c0);
-        workspace.write_x(&self.context, batch.x())?;
-        let submitted = workspace.submit(&self.context, 0, Fetch::All, progress).await?;
-        let read = |mut data: &[u32]| {
-            read_outputs(&workspace, &mut data, &mut output.y, output.out.as_deref_mut());
-            let c_n = output.c_n.as_deref_mut().unwrap_or_default();
-            read_states(&workspace, data, &mut output.h_n, c_n);
-        };
+        workspace.pack_x(batch.x())?;
+        let submitted = workspace.submit(&self.context, batch.x(), 0, Fetch::All, progress).await?;
+        let read = |data: &[u32]| read_all(&workspace, data, output);
         workspace.read(&self.context, submitted, wait, read).await?;
         self.give_back(workspace);
         Ok(())
@@ -117,11 +113,46 @@ impl GpuEngine {
         any
     }
 
+    pub(super) async fn stage(&self, model: &Model, batch: &Batch<'_>) -> Result<GpuStaged> {
+        let workspace = self.make(model, batch.form()).await?;
+        let staged = StagedWorkspace::new(&self.context, workspace, batch).await?;
+        Ok(GpuStaged { context: self.context.clone(), staged })
+    }
+
+    /// Bytes of the model's constants on the device.
+    pub(super) fn constant_bytes(&self) -> u64 {
+        self.constants.bytes()
+    }
+
     pub(super) async fn session(&self, model: &Model, streams: usize) -> Result<GpuSession> {
         let mut workspace = self.make(model, Dims::new(streams, 1)?.into()).await?;
         workspace.write_lengths(&self.context, None);
         workspace.write_states(&self.context, 0, None, None);
         Ok(GpuSession { context: self.context.clone(), workspace, phase: 0 })
+    }
+}
+
+/// A batch on the device.
+#[derive(Debug)]
+pub(super) struct GpuStaged {
+    context: Arc<Context>,
+    staged: StagedWorkspace,
+}
+
+impl GpuStaged {
+    pub(super) async fn run(&self, wait: Wait, progress: &Arc<Progress>) -> Result<Option<f64>> {
+        self.staged.run(&self.context, wait, progress).await
+    }
+
+    pub(super) async fn read_into(&self, output: &mut Output, wait: Wait) -> Result<()> {
+        let submitted = self.staged.fetch(&self.context).await?;
+        let workspace = self.staged.workspace();
+        workspace.read(&self.context, submitted, wait, |data| read_all(workspace, data, output)).await
+    }
+
+    /// Bytes of everything but the model's constants.
+    pub(super) fn bytes(&self) -> u64 {
+        self.staged.workspace().program().working_bytes()
     }
 }
 
@@ -142,8 +173,8 @@ impl GpuSession {
         wait: Wait,
         progress: &Arc<Progress>,
     ) -> Result<()> {
-        self.workspace.write_x(&self.context, x)?;
-        let submit = self.workspace.submit(&self.context, self.phase, Fetch::Outputs, progress);
+        self.workspace.pack_x(x)?;
+        let submit = self.workspace.submit(&self.context, x, self.phase, Fetch::Outputs, progress);
         let submitted = submit.await?;
         self.phase = 1 - self.phase;
         let read = |mut data: &[u32]| {
@@ -162,6 +193,13 @@ impl GpuSession {
         let read = |data: &[u32]| read_states(&self.workspace, data, h, c);
         self.workspace.read(&self.context, submitted, wait, read).await
     }
+}
+
+/// Everything a run copied.
+fn read_all(workspace: &Workspace, mut data: &[u32], output: &mut Output) {
+    read_outputs(workspace, &mut data, &mut output.y, output.out.as_deref_mut());
+    let c_n = output.c_n.as_deref_mut().unwrap_or_default();
+    read_states(workspace, data, &mut output.h_n, c_n);
 }
 
 /// Takes y and the readout out of `data`, where they stand first.

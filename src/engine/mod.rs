@@ -1,12 +1,18 @@
 //! What a user holds: a [`Device`], an [`Engine`] (a model made ready on it), an output of a sequence run,
-//! and a [`Session`] that steps.
+//! a [`Session`] that steps, and a [`Staged`] batch that stays on the device.
 
+#[cfg(not(target_arch = "wasm32"))]
+mod ceilings;
 mod device;
 mod gpu;
 mod run;
 mod select;
 mod session;
+mod staged;
 
+#[cfg(not(target_arch = "wasm32"))]
+pub use ceilings::{Ceilings, Measured};
 pub use device::{Device, DeviceInfo};
 pub use run::{Engine, Options};
 pub use session::Session;
+pub use staged::Staged;

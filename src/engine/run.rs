@@ -51,19 +51,19 @@ impl Options {
 ///
 /// What a shape needs (kernels, buffers) is made at its first run and kept for the next.
 #[derive(Debug, Clone)]
-pub struct Engine(Arc<Inner>);
+pub struct Engine(pub(super) Arc<Inner>);
 
 #[derive(Debug)]
-struct Inner {
-    model: Model,
+pub(super) struct Inner {
+    pub(super) model: Model,
     device: Device,
     options: Options,
-    backend: Backend,
-    progress: Arc<Progress>,
+    pub(super) backend: Backend,
+    pub(super) progress: Arc<Progress>,
 }
 
 #[derive(Debug)]
-enum Backend {
+pub(super) enum Backend {
     Gpu(GpuEngine),
     Cpu(CpuEngine),
     Reference,
@@ -71,7 +71,7 @@ enum Backend {
 
 /// A packed network and scratch memory that runs take in turn.
 #[derive(Debug)]
-struct CpuEngine {
+pub(super) struct CpuEngine {
     network: cpu::Network,
     idle: Mutex<Vec<cpu::Scratch>>,
 }
@@ -135,6 +135,11 @@ impl Engine {
         &self.0.model
     }
 
+    /// How the engine was made.
+    pub fn options(&self) -> Options {
+        self.0.options
+    }
+
     /// The device.
     pub fn device(&self) -> &Device {
         &self.0.device
@@ -190,7 +195,7 @@ impl Engine {
     }
 
     /// An output for `batch`, once the batch and, on a GPU, the device are known to bear it.
-    fn output_of(&self, batch: &Batch<'_>) -> Result<Output> {
+    pub(super) fn output_of(&self, batch: &Batch<'_>) -> Result<Output> {
         batch.check(&self.0.model)?;
         if let Backend::Gpu(engine) = &self.0.backend {
             engine.plan(&self.0.model, batch.form())?;
@@ -239,7 +244,7 @@ impl Engine {
         self.run_waiting(batch, output, Wait::Yield).await
     }
 
-    async fn run_waiting(&self, batch: &Batch<'_>, output: &mut Output, wait: Wait) -> Result<()> {
+    pub(super) async fn run_waiting(&self, batch: &Batch<'_>, output: &mut Output, wait: Wait) -> Result<()> {
         let Inner { model, backend, options, progress, .. } = &*self.0;
         batch.check(model)?;
         output.check(&OutputShape::new(model, batch.form())?)?;
@@ -283,7 +288,7 @@ impl Engine {
         model.check_streamable()?;
         OutputShape::new(model, Dims::new(streams, 1)?)?;
         Ok(match backend {
-            Backend::Gpu(engine) => Stepper::Gpu(engine.session(model, streams).await?),
+            Backend::Gpu(engine) => Stepper::Gpu(Box::new(engine.session(model, streams).await?)),
             Backend::Cpu(_) => Stepper::Cpu(State::zeros(model, streams)?, cpu::Scratch::default()),
             Backend::Reference => Stepper::Reference(State::zeros(model, streams)?),
         })
@@ -328,7 +333,7 @@ impl Engine {
 /// The backend of a session.
 #[derive(Debug)]
 pub(super) enum Stepper {
-    Gpu(super::gpu::GpuSession),
+    Gpu(Box<super::gpu::GpuSession>),
     Cpu(State, cpu::Scratch),
     Reference(State<f64>),
 }

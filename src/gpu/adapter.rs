@@ -111,7 +111,7 @@ pub async fn adapters(backend: Option<&str>) -> Vec<(AdapterInfo, wgpu::Adapter)
 pub(super) async fn open(info: &AdapterInfo, adapter: &wgpu::Adapter) -> Result<(wgpu::Device, wgpu::Queue)> {
     let descriptor = wgpu::DeviceDescriptor {
         label: Some("wgru.device"),
-        required_features: wgpu::Features::empty(),
+        required_features: adapter.features() & wgpu::Features::TIMESTAMP_QUERY,
         required_limits: adapter.limits(),
         ..Default::default()
     };

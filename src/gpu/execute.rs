@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use super::context::Context;
 use super::readback::{Submitted, Wait};
+use super::timer::Timer;
 use super::workspace::{Bound, BoundOp, Workspace};
+use crate::dims::Dims;
 use crate::error::Result;
+use crate::io::Form;
 use crate::program::{BufferId, Role, pack_sequence, tile};
 use crate::progress::Progress;
 
@@ -57,27 +60,29 @@ impl Workspace {
         }
     }
 
-    /// Writes x as the device stores it.
+    /// Makes x ready to be written as the device stores it; before [`Workspace::submit`].
     ///
     /// # Errors
     /// [`crate::Error::Mismatch`] for a number beyond the range of f16.
-    pub fn write_x(&mut self, context: &Context, x: &[f32]) -> Result<()> {
-        let Self { program, buffers, words, .. } = self;
-        let storage = program.precision.activations;
-        let buffer = &buffers[program.x];
+    pub fn pack_x(&mut self, x: &[f32]) -> Result<()> {
+        let Form { dims: Dims { batch, steps }, .. } = self.program.form;
+        let storage = self.program.precision.activations;
         if storage.is_half() {
-            let features = x.len() / (program.form.dims.batch * program.form.dims.steps);
-            pack_sequence("x", storage, features, x, words)?;
-            context.queue.write_buffer(buffer, 0, bytemuck::cast_slice(words));
-        } else {
-            context.queue.write_buffer(buffer, 0, bytemuck::cast_slice(x));
+            return pack_sequence("x", storage, x.len() / (batch * steps), x, &mut self.words);
         }
         Ok(())
     }
 
+    /// Writes x, which [`Workspace::pack_x`] has seen.
+    pub(super) fn write_x(&self, context: &Context, x: &[f32]) {
+        let half = self.program.precision.activations.is_half();
+        let bytes = if half { bytemuck::cast_slice(&self.words) } else { bytemuck::cast_slice(x) };
+        context.queue.write_buffer(&self.buffers[self.program.x], 0, bytes);
+    }
+
     /// Fills every scratch and output array, and the h buffers that are not read first, with NaN. Does
     /// nothing unless the workspace was made with poison.
-    fn poison(&self, context: &Context, phase: usize) {
+    pub(super) fn poison(&self, context: &Context, phase: usize) {
         let Some(poison) = &self.poison else { return };
         let unread = self.program.states.iter().map(|state| state.h[1 - phase]);
         let written = self.program.buffers.iter().enumerate();
@@ -88,20 +93,24 @@ impl Workspace {
         }
     }
 
-    /// Submits the whole program on the states of `phase` (0 or 1), then copies what `fetch` names for
-    /// [`Workspace::read`].
+    /// Writes `x`, submits the whole program on the states of `phase` (0 or 1), then copies what `fetch` names
+    /// for [`Workspace::read`].
     ///
     /// # Errors
     /// [`crate::Error::Device`] where the device is lost or refuses the work.
     pub async fn submit(
         &self,
         context: &Context,
+        x: &[f32],
         phase: usize,
         fetch: Fetch,
         progress: &Arc<Progress>,
     ) -> Result<Submitted> {
         context.check_fault()?;
-        let submit = || self.submit_unchecked(context, phase, fetch, progress);
+        let submit = || {
+            self.write_x(context, x);
+            self.submit_unchecked(context, phase, fetch, progress)
+        };
         let submitted = context.checked("run", submit).await?;
         context.check_fault()?;
         Ok(submitted)
@@ -116,13 +125,35 @@ impl Workspace {
     ) -> Submitted {
         self.poison(context, phase);
         progress.begin(self.program.dispatch_count());
-        let mut encoder = self.record(context, phase, progress);
+        let encoder = self.encoder(context);
+        let encoder = self.record(context, encoder, None, phase, progress);
+        self.finish(context, encoder, phase, fetch)
+    }
+
+    /// Copies what `fetch` names of a run that began in `phase`, and submits.
+    fn finish(
+        &self,
+        context: &Context,
+        mut encoder: wgpu::CommandEncoder,
+        phase: usize,
+        fetch: Fetch,
+    ) -> Submitted {
         let mut bytes = self.copy(&mut encoder, 0, self.program.output_arrays());
         if fetch == Fetch::All {
             let after = (phase + self.program.form.dims.steps) % 2;
             bytes = self.copy(&mut encoder, bytes, self.program.state_arrays(after));
         }
         Submitted { index: context.queue.submit([encoder.finish()]), bytes }
+    }
+
+    /// Copies what `fetch` names of a run that has begun in `phase`, for [`Workspace::read`].
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] where the device is lost or refuses the work.
+    pub(super) async fn fetch(&self, context: &Context, phase: usize, fetch: Fetch) -> Result<Submitted> {
+        context.check_fault()?;
+        let finish = || self.finish(context, self.encoder(context), phase, fetch);
+        context.checked("outputs", finish).await
     }
 
     /// Copies the states of `phase` for [`Workspace::read`] without running anything.
@@ -169,17 +200,24 @@ impl Workspace {
         self.staging.read(context, submitted, wait, read).await
     }
 
-    /// Records every dispatch in one pass, and submits what is recorded whenever it fills a submission;
-    /// returns the encoder of the last.
-    fn record(&self, context: &Context, phase: usize, progress: &Arc<Progress>) -> wgpu::CommandEncoder {
+    /// Records every dispatch, from `encoder` on, and submits what is recorded whenever it fills a submission;
+    /// returns the encoder of the last. `timer` is told when the first begins and the last ends.
+    pub(super) fn record(
+        &self,
+        context: &Context,
+        mut encoder: wgpu::CommandEncoder,
+        timer: Option<&Timer>,
+        phase: usize,
+        progress: &Arc<Progress>,
+    ) -> wgpu::CommandEncoder {
         let budget = if context.info().software { SUBMISSION_FLOPS_SOFTWARE } else { SUBMISSION_FLOPS };
         let mut dispatches = self.dispatches(phase).peekable();
+        let mut first = true;
         loop {
-            let mut encoder = self.encoder(context);
             let (mut recorded, mut flops) = (0, 0);
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
                 label: Some("wgru.pass"),
-                timestamp_writes: None,
+                timestamp_writes: timer.map(|timer| timer.writes(first)),
             });
             for (bound, index) in dispatches.by_ref().take(SUBMISSION) {
                 pass.set_pipeline(&bound.pipeline.pipeline);
@@ -194,12 +232,14 @@ impl Workspace {
                 }
             }
             drop(pass);
+            first = false;
             let progress = progress.clone();
             encoder.on_submitted_work_done(move || progress.end(recorded));
             if dispatches.peek().is_none() {
                 return encoder;
             }
             context.queue.submit([encoder.finish()]);
+            encoder = self.encoder(context);
         }
     }
 
@@ -220,7 +260,7 @@ impl Workspace {
         })
     }
 
-    fn encoder(&self, context: &Context) -> wgpu::CommandEncoder {
+    pub(super) fn encoder(&self, context: &Context) -> wgpu::CommandEncoder {
         let label = Some("wgru.encoder");
         context.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label })
     }

@@ -35,6 +35,11 @@ impl Constants {
         };
         context.checked("weights", upload).await
     }
+
+    /// Bytes of all of them.
+    pub fn bytes(&self) -> u64 {
+        self.0.values().map(wgpu::Buffer::size).sum()
+    }
 }
 
 /// A buffer that holds `data` from the start.

@@ -1,5 +1,5 @@
 //! From a framework's files to a [`Model`], with a report of what was used, what was left over and what was
-//! decided on the way. This room alone knows other layouts than the crate's own.
+//! decided on the way. This room and [`crate::export`] alone know other layouts than the crate's own.
 
 mod onnx;
 mod pytorch;

@@ -147,3 +147,38 @@ impl<'a> Batch<'a> {
         check_states(model, self.form.dims.batch, [("h0", self.h0), ("c0", self.c0)])
     }
 }
+
+/// A batch that owns its arrays.
+#[derive(Debug)]
+pub(crate) struct OwnedBatch {
+    form: Form,
+    input: usize,
+    x: Vec<f32>,
+    h0: Option<Vec<f32>>,
+    c0: Option<Vec<f32>>,
+    lengths: Option<Vec<u32>>,
+}
+
+impl OwnedBatch {
+    pub(crate) fn of(batch: &Batch<'_>) -> Self {
+        Self {
+            form: batch.form,
+            input: batch.input,
+            x: batch.x.to_vec(),
+            h0: batch.h0.map(<[f32]>::to_vec),
+            c0: batch.c0.map(<[f32]>::to_vec),
+            lengths: batch.lengths.map(<[u32]>::to_vec),
+        }
+    }
+
+    pub(crate) fn borrow(&self) -> Batch<'_> {
+        Batch {
+            form: self.form,
+            input: self.input,
+            x: &self.x,
+            h0: self.h0.as_deref(),
+            c0: self.c0.as_deref(),
+            lengths: self.lengths.as_deref(),
+        }
+    }
+}

@@ -7,6 +7,7 @@ mod output;
 mod state;
 
 pub use batch::Batch;
+pub(crate) use batch::OwnedBatch;
 pub(crate) use form::Strides;
 pub use form::{Fill, Form, Layout};
 pub use output::{Output, OutputShape, StepOutput};

@@ -264,20 +264,15 @@ impl Weights {
             return Err(Error::Unsupported { what: format!("{name} on {cell}: only an LSTM has them") });
         }
         let rows = product("G·H", &[cell.gates(), hidden])?;
-        let all: [(&str, Option<&Vec<f32>>, &[usize]); 6] = [
-            ("w_ih", Some(&self.w_ih), &[rows, input]),
-            ("w_hh", Some(&self.w_hh), &[rows, state]),
-            ("b_ih", self.b_ih.as_ref(), &[rows]),
-            ("b_hh", self.b_hh.as_ref(), &[rows]),
-            ("peepholes", self.peepholes.as_ref(), &[3, hidden]),
-            ("w_hr", self.w_hr.as_ref(), &[state, hidden]),
-        ];
-        for (name, values, shape) in all {
-            if let Some(values) = values {
-                check_len(name, shape, values.len())?;
-                check_finite(name, values)?;
-            }
-        }
-        Ok(())
+        let check = |name: &str, values: Option<&Vec<f32>>, shape: &[usize]| match values {
+            Some(values) => check_len(name, shape, values.len()).and_then(|()| check_finite(name, values)),
+            None => Ok(()),
+        };
+        check("w_ih", Some(&self.w_ih), &[rows, input])?;
+        check("w_hh", Some(&self.w_hh), &[rows, state])?;
+        check("b_ih", self.b_ih.as_ref(), &[rows])?;
+        check("b_hh", self.b_hh.as_ref(), &[rows])?;
+        check("peepholes", self.peepholes.as_ref(), &[3, hidden])?;
+        check("w_hr", self.w_hr.as_ref(), &[state, hidden])
     }
 }

@@ -1,6 +1,6 @@
 //! What is computed: cells and their conventions, layers and directions, weights, readout.
 //!
-//! There is one layout inside the crate, and only [`crate::import`] knows the others:
+//! There is one layout inside the crate, and only [`crate::import`] and [`crate::export`] know the others:
 //!
 //! ```text
 //! gates      GRU r z n    LSTM i f g o    RNN one

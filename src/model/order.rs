@@ -76,7 +76,7 @@ impl GateOrder {
 
     fn block(self, values: &[f32]) -> Result<usize> {
         let gates = self.places().len();
-        if values.len() % gates == 0 {
+        if values.len().is_multiple_of(gates) {
             return Ok(values.len() / gates);
         }
         let reason = format!("{} elements are not {gates} blocks", values.len());

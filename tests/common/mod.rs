@@ -148,10 +148,10 @@ impl Draw {
         layer
     }
 
-    /// Any order of the axes, one for x and one for y.
+    /// An order of the axes for x and one for y, of those that a readout can read.
     pub fn layouts(&mut self) -> (Layout, Layout) {
-        let any = [Layout::BatchMajor, Layout::TimeMajor, Layout::DirectionMajor];
-        (any[self.size(0..=1)], any[self.size(0..=2)])
+        let any = [Layout::BatchMajor, Layout::TimeMajor];
+        (any[self.size(0..=1)], any[self.size(0..=1)])
     }
 
     /// `model` with a readout.

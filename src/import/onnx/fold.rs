@@ -13,9 +13,9 @@ use std::path::Path;
 
 use super::graph::{Origin, Scopes, is_of_onnx, name_of};
 use super::ops;
-use super::proto::{AttributeProto, EXTERNAL, NodeProto, TensorProto, dtype};
 use super::tensor::{self, Data, Value};
 use crate::error::Error;
+use crate::proto::{AttributeProto, EXTERNAL, NodeProto, TensorProto, dtype};
 
 /// The longest chain of operators behind a name.
 const DEEPEST: usize = 128;

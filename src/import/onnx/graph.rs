@@ -6,8 +6,8 @@
 
 use std::collections::HashMap;
 
-use super::proto::{GraphProto, ModelProto, NodeProto, TensorProto};
 use crate::error::{Error, Result};
+use crate::proto::{GraphProto, ModelProto, NodeProto, TensorProto};
 
 /// The longest path of names down to a subgraph, in bytes.
 const LONGEST_PATH: usize = 1024;

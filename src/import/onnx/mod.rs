@@ -1,7 +1,6 @@
 //! ONNX: one GRU, LSTM or RNN node of a file, with the constants that reach it.
 //!
 //! ```text
-//! proto    the part of onnx.proto that is read
 //! graph    scopes and names: the graph, the branches of an If, model functions
 //! tensor   constant tensors, inside the file or beside it
 //! ops      array operators on constants, as pure functions
@@ -10,13 +9,12 @@
 //! weights  ONNX's layout to the crate's
 //! ```
 //!
-//! A whole graph is not run, only the one node. Source: the ONNX operator specification, opset 7 and later.
+//! The messages of the file stand in `crate::proto`. A whole graph is not run, only the one node. Source: the ONNX operator specification, opset 7 and later.
 
 mod fold;
 mod graph;
 mod node;
 mod ops;
-mod proto;
 mod read;
 mod tensor;
 mod weights;

@@ -10,9 +10,9 @@
 //! Source: the ONNX operator specification of GRU, LSTM and RNN, opset 7 to 22.
 
 use super::graph::name_of;
-use super::proto::{AttributeProto, NodeProto};
 use crate::error::{Error, Result};
 use crate::model::{Activation, Activations, Cell, Direction, Forget, Function, GateOrder, Reset, Update};
+use crate::proto::{AttributeProto, NodeProto};
 
 /// The first opset whose recurrent nodes are read, and the one that brought `layout`.
 const FIRST_OPSET: i64 = 7;

@@ -3,8 +3,8 @@
 //!
 //! Each returns why not, as text, where its arguments do not fit; [`super::fold`] names the node and bounds sizes.
 
-use super::proto::dtype;
 use super::tensor::{Data, MOST_DIMS, Value, float};
+use crate::proto::dtype;
 
 type Fold<T> = Result<T, String>;
 

@@ -9,13 +9,13 @@ use prost::bytes::Bytes;
 use super::fold::Folder;
 use super::graph::{Found, Origin, Scopes, name_of};
 use super::node::{Attributes, Op};
-use super::proto::ModelProto;
 use super::tensor::Data;
 use super::weights::{check_state, constant, input, layer, refuse_others, tensor};
 use super::{Onnx, OnnxImported, OnnxInput, OnnxNode};
 use crate::error::{Error, Result};
 use crate::import::Report;
 use crate::model::Model;
+use crate::proto::ModelProto;
 
 /// The most nodes that an error lists.
 const MOST_LISTED: usize = 64;
@@ -220,7 +220,7 @@ impl Ports<'_, '_> {
             input(self.found, place)
                 .is_none_or(|name| matches!(self.scopes.find(0, name), Some((0, Origin::Input))))
         };
-        let folded = |other: &super::proto::NodeProto| {
+        let folded = |other: &crate::proto::NodeProto| {
             std::ptr::eq(other, node)
                 || other.output.iter().all(|name| self.folder.folded.contains(name.as_str()))
         };

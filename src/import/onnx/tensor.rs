@@ -11,10 +11,10 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Component, Path, PathBuf};
 
-use super::proto::{EXTERNAL, TensorProto, dtype};
 use crate::dims::product;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
+use crate::proto::{EXTERNAL, TensorProto, dtype};
 
 /// The most dimensions of a tensor; ONNX Runtime's arrays have no more in practice.
 pub(super) const MOST_DIMS: usize = 32;

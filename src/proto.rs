@@ -1,17 +1,17 @@
-//! The part of ONNX's `onnx.proto` (proto2 and proto3 write the same bytes) that an import reads, as structs for
-//! `prost`. Field numbers are those of the ONNX specification; a field that is not listed here is skipped by the
+//! The part of ONNX's `onnx.proto` (proto2 and proto3 write the same bytes) that an import reads and an export
+//! writes, as structs for `prost`. Field numbers are those of the ONNX specification; a field that is not listed here is skipped by the
 //! decoder, which also bounds how deep messages nest.
 
 use prost::bytes::Bytes;
 
 /// `TensorProto.DataType`.
-pub(super) mod dtype {
-    pub(in crate::import::onnx) const FLOAT: i32 = 1;
-    pub(in crate::import::onnx) const INT32: i32 = 6;
-    pub(in crate::import::onnx) const INT64: i32 = 7;
-    pub(in crate::import::onnx) const FLOAT16: i32 = 10;
-    pub(in crate::import::onnx) const DOUBLE: i32 = 11;
-    pub(in crate::import::onnx) const BFLOAT16: i32 = 16;
+pub(crate) mod dtype {
+    pub(crate) const FLOAT: i32 = 1;
+    pub(crate) const INT32: i32 = 6;
+    pub(crate) const INT64: i32 = 7;
+    pub(crate) const FLOAT16: i32 = 10;
+    pub(crate) const DOUBLE: i32 = 11;
+    pub(crate) const BFLOAT16: i32 = 16;
 
     const NAMES: [&str; 17] = [
         "undefined",
@@ -34,30 +34,32 @@ pub(super) mod dtype {
     ];
 
     /// The type's name in ONNX.
-    pub(in crate::import::onnx) fn name(dtype: i32) -> String {
+    pub(crate) fn name(dtype: i32) -> String {
         let known = usize::try_from(dtype).ok().and_then(|index| NAMES.get(index));
         known.map_or_else(|| format!("type {dtype}"), |name| (*name).into())
     }
 }
 
 /// `AttributeProto.AttributeType`; 0 in files of the first versions, which tell by the field alone.
-pub(super) mod kind {
-    pub(in crate::import::onnx) const NONE: i32 = 0;
-    pub(in crate::import::onnx) const FLOAT: i32 = 1;
-    pub(in crate::import::onnx) const INT: i32 = 2;
-    pub(in crate::import::onnx) const STRING: i32 = 3;
-    pub(in crate::import::onnx) const TENSOR: i32 = 4;
-    pub(in crate::import::onnx) const FLOATS: i32 = 6;
-    pub(in crate::import::onnx) const INTS: i32 = 7;
-    pub(in crate::import::onnx) const STRINGS: i32 = 8;
+pub(crate) mod kind {
+    pub(crate) const NONE: i32 = 0;
+    pub(crate) const FLOAT: i32 = 1;
+    pub(crate) const INT: i32 = 2;
+    pub(crate) const STRING: i32 = 3;
+    pub(crate) const TENSOR: i32 = 4;
+    pub(crate) const FLOATS: i32 = 6;
+    pub(crate) const INTS: i32 = 7;
+    pub(crate) const STRINGS: i32 = 8;
 }
 
 /// `TensorProto.DataLocation.EXTERNAL`.
-pub(super) const EXTERNAL: i32 = 1;
+pub(crate) const EXTERNAL: i32 = 1;
 
 /// `ModelProto`.
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct ModelProto {
+pub(crate) struct ModelProto {
+    #[prost(int64, tag = "1")]
+    pub ir_version: i64,
     #[prost(string, tag = "2")]
     pub producer_name: String,
     #[prost(string, tag = "3")]
@@ -74,7 +76,7 @@ pub(super) struct ModelProto {
 
 /// `OperatorSetIdProto`.
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct OperatorSetIdProto {
+pub(crate) struct OperatorSetIdProto {
     #[prost(string, tag = "1")]
     pub domain: String,
     #[prost(int64, tag = "2")]
@@ -83,7 +85,7 @@ pub(super) struct OperatorSetIdProto {
 
 /// `StringStringEntryProto`.
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct StringStringEntryProto {
+pub(crate) struct StringStringEntryProto {
     #[prost(string, tag = "1")]
     pub key: String,
     #[prost(string, tag = "2")]
@@ -92,7 +94,7 @@ pub(super) struct StringStringEntryProto {
 
 /// `FunctionProto`: a graph without constants of its own.
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct FunctionProto {
+pub(crate) struct FunctionProto {
     #[prost(string, tag = "1")]
     pub name: String,
     #[prost(string, repeated, tag = "4")]
@@ -103,9 +105,11 @@ pub(super) struct FunctionProto {
 
 /// `GraphProto`.
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct GraphProto {
+pub(crate) struct GraphProto {
     #[prost(message, repeated, tag = "1")]
     pub node: Vec<NodeProto>,
+    #[prost(string, tag = "2")]
+    pub name: String,
     #[prost(message, repeated, tag = "5")]
     pub initializer: Vec<TensorProto>,
     #[prost(message, repeated, tag = "11")]
@@ -116,30 +120,65 @@ pub(super) struct GraphProto {
     pub sparse_initializer: Vec<SparseTensorProto>,
 }
 
-/// `ValueInfoProto`, its name alone: types and shapes of runtime arrays are held against the model at run time.
+/// `ValueInfoProto`. An import takes its name alone: types and shapes of runtime arrays are held against the model
+/// at run time.
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct ValueInfoProto {
+pub(crate) struct ValueInfoProto {
     #[prost(string, tag = "1")]
     pub name: String,
+    #[prost(message, optional, tag = "2")]
+    pub r#type: Option<TypeProto>,
+}
+
+/// `TypeProto` of a tensor.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct TypeProto {
+    #[prost(message, optional, tag = "1")]
+    pub tensor_type: Option<TensorTypeProto>,
+}
+
+/// `TypeProto.Tensor`.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct TensorTypeProto {
+    #[prost(int32, tag = "1")]
+    pub elem_type: i32,
+    #[prost(message, optional, tag = "2")]
+    pub shape: Option<TensorShapeProto>,
+}
+
+/// `TensorShapeProto`.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct TensorShapeProto {
+    #[prost(message, repeated, tag = "1")]
+    pub dim: Vec<DimensionProto>,
+}
+
+/// `TensorShapeProto.Dimension`: a size, or a letter that stands for one.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct DimensionProto {
+    #[prost(int64, optional, tag = "1")]
+    pub dim_value: Option<i64>,
+    #[prost(string, optional, tag = "2")]
+    pub dim_param: Option<String>,
 }
 
 /// `SparseTensorProto`, its name alone, so that it can be refused by it.
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct SparseTensorProto {
+pub(crate) struct SparseTensorProto {
     #[prost(message, optional, tag = "1")]
     pub values: Option<ValueNameProto>,
 }
 
 /// The name of a `TensorProto`.
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct ValueNameProto {
+pub(crate) struct ValueNameProto {
     #[prost(string, tag = "8")]
     pub name: String,
 }
 
 /// `NodeProto`.
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct NodeProto {
+pub(crate) struct NodeProto {
     #[prost(string, repeated, tag = "1")]
     pub input: Vec<String>,
     #[prost(string, repeated, tag = "2")]
@@ -156,7 +195,7 @@ pub(super) struct NodeProto {
 
 /// `AttributeProto`.
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct AttributeProto {
+pub(crate) struct AttributeProto {
     #[prost(string, tag = "1")]
     pub name: String,
     #[prost(float, optional, tag = "2")]
@@ -185,7 +224,7 @@ pub(super) struct AttributeProto {
 
 /// `TensorProto`.
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct TensorProto {
+pub(crate) struct TensorProto {
     #[prost(int64, repeated, tag = "1")]
     pub dims: Vec<i64>,
     #[prost(int32, tag = "2")]
@@ -212,7 +251,7 @@ pub(super) struct TensorProto {
 
 /// `TensorProto.Segment`: a tensor in parts, which no writer makes.
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct SegmentProto {
+pub(crate) struct SegmentProto {
     #[prost(int64, tag = "1")]
     pub begin: i64,
 }
@@ -223,32 +262,32 @@ impl AttributeProto {
         self.kind == kind || (self.kind == kind::NONE && has)
     }
 
-    pub(super) fn float(&self) -> Option<f32> {
+    pub(crate) fn float(&self) -> Option<f32> {
         self.is(kind::FLOAT, self.f.is_some()).then(|| self.f.unwrap_or(0.0))
     }
 
-    pub(super) fn int(&self) -> Option<i64> {
+    pub(crate) fn int(&self) -> Option<i64> {
         self.is(kind::INT, self.i.is_some()).then(|| self.i.unwrap_or(0))
     }
 
-    pub(super) fn string(&self) -> Option<&str> {
+    pub(crate) fn string(&self) -> Option<&str> {
         let text = self.is(kind::STRING, self.s.is_some()).then(|| self.s.as_deref().unwrap_or_default())?;
         std::str::from_utf8(text).ok()
     }
 
-    pub(super) fn tensor(&self) -> Option<&TensorProto> {
+    pub(crate) fn tensor(&self) -> Option<&TensorProto> {
         if self.is(kind::TENSOR, self.t.is_some()) { self.t.as_deref() } else { None }
     }
 
-    pub(super) fn floats(&self) -> Option<&[f32]> {
+    pub(crate) fn floats(&self) -> Option<&[f32]> {
         self.is(kind::FLOATS, !self.floats.is_empty()).then_some(&self.floats)
     }
 
-    pub(super) fn ints(&self) -> Option<&[i64]> {
+    pub(crate) fn ints(&self) -> Option<&[i64]> {
         self.is(kind::INTS, !self.ints.is_empty()).then_some(&self.ints)
     }
 
-    pub(super) fn strings(&self) -> Option<Vec<&str>> {
+    pub(crate) fn strings(&self) -> Option<Vec<&str>> {
         let is = self.is(kind::STRINGS, !self.strings.is_empty());
         is.then(|| self.strings.iter().map(|text| std::str::from_utf8(text).ok()).collect())?
     }

@@ -1,0 +1,157 @@
+//! One figure of a benchmark, as it stands in a file: JSON lines, or CSV with the same names as its head.
+//!
+//! A record stands for one thing timed on one device with one clock; times are in seconds. What each field means is
+//! said in `benches/README.md`.
+
+use std::fmt;
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::failure::{Failure, Outcome, error};
+
+/// What was timed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Timed {
+    /// From a model in memory to the first run: packing, upload, plan, pipelines.
+    Prepare,
+    /// A batch that is on the device; results stay there.
+    Sequence,
+    /// From host memory to host memory.
+    EndToEnd,
+    /// A session's step, read-back included.
+    Step,
+}
+
+impl fmt::Display for Timed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Prepare => "prepare",
+            Self::Sequence => "sequence",
+            Self::EndToEnd => "end-to-end",
+            Self::Step => "step",
+        })
+    }
+}
+
+/// Which clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Timing {
+    /// The host's, around the call.
+    Wall,
+    /// The device's, by timestamps at the first and the last pass.
+    Device,
+}
+
+impl fmt::Display for Timing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(if *self == Self::Wall { "wall" } else { "device" })
+    }
+}
+
+/// One figure.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// `wgru`, or the peer that was timed.
+    pub engine: String,
+    /// What was timed.
+    pub timed: Timed,
+    /// The case, as `--case` takes it.
+    pub case: String,
+    /// The device's own name; `cpu` for the CPU path.
+    pub device: String,
+    /// `vulkan`, `metal`, `dx12`, `gl`, `webgpu` or `cpu`; a peer's own word.
+    pub backend: String,
+    /// The driver and its version.
+    pub driver: String,
+    /// The kernels that ran, in words.
+    pub strategy: String,
+    /// How weights and activations are stored: `f32`, `f16`, `bf16`.
+    pub dtype: String,
+    /// Threads of a CPU engine; 0 where it has no say.
+    pub threads: usize,
+    /// Whether the result was held against the reference and passed: always, or there is no record.
+    pub verified: bool,
+    /// The largest error of any array, in units of its own numbers.
+    pub max_error: f64,
+    /// What was allowed of that array.
+    pub tolerance: f64,
+    /// The median.
+    pub median_s: f64,
+    /// The fifth percentile.
+    pub p05_s: f64,
+    /// The 95th percentile.
+    pub p95_s: f64,
+    /// The 99th percentile.
+    pub p99_s: f64,
+    /// Half the width of the median's 95 % confidence interval, as a share of it.
+    pub spread: f64,
+    /// The number of timed runs.
+    pub runs: usize,
+    /// Which clock.
+    pub timing: Timing,
+    /// Useful floating-point operations a second at the median, in 10⁹: those of real steps, activations left out.
+    pub gflops: f64,
+    /// `gflops` as a share of what the device's best matmul gave; none where none was measured.
+    pub peak_share: Option<f64>,
+    /// That matmul, in 10⁹ operations a second.
+    pub peak_gflops: Option<f64>,
+    /// The device's best copy, in 10⁹ bytes a second, read and written.
+    pub peak_gbs: Option<f64>,
+    /// Bytes on the device: weights, states, sequences, scratch.
+    pub bytes: u64,
+    /// Sequences a run; streams of a step.
+    pub batch: usize,
+    /// Steps a run.
+    pub steps: usize,
+    /// The commit of the program.
+    pub commit: String,
+    /// The day, UTC.
+    pub date: String,
+}
+
+impl Record {
+    /// What must agree for two records to be of the same thing.
+    pub fn key(&self) -> (&str, Timed, &str, &str, &str, Timing, usize) {
+        let Self { engine, timed, case, device, backend, timing, threads, .. } = self;
+        (engine, *timed, case, device, backend, *timing, *threads)
+    }
+}
+
+/// Adds a record to a file of JSON lines, which is on disk when this returns: what was measured stays, whatever
+/// comes after.
+pub fn append(file: &mut fs::File, path: &Path, record: &Record) -> Outcome {
+    let line = serde_json::to_string(record).map_err(|reason| error(path.display(), reason))?;
+    writeln!(file, "{line}").and_then(|()| file.flush()).map_err(|reason| error(path.display(), reason))
+}
+
+/// Reads a file of JSON lines.
+pub fn read(path: &Path) -> Outcome<Vec<Record>> {
+    let text = fs::read_to_string(path).map_err(|reason| error(path.display(), reason))?;
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let records: Vec<Record> = lines
+        .map(|(number, line)| {
+            let at = || format!("{}: line {}", path.display(), number + 1);
+            serde_json::from_str(line).map_err(|reason| error(at(), reason))
+        })
+        .collect::<Outcome<_>>()?;
+    if records.is_empty() {
+        return Err(Failure::Error(format!("{}: holds no record", path.display())));
+    }
+    Ok(records)
+}
+
+/// Writes records as CSV.
+pub fn write_csv(path: &Path, records: &[Record]) -> Outcome {
+    let failed = |reason: &dyn fmt::Display| error(path.display(), reason);
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for record in records {
+        writer.serialize(record).map_err(|reason| failed(&reason))?;
+    }
+    let bytes = writer.into_inner().map_err(|reason| failed(&reason))?;
+    fs::write(path, bytes).map_err(|reason| failed(&reason))
+}

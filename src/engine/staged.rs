@@ -1,0 +1,119 @@
+//! A batch that has been moved to the device, to be run there as often as one likes.
+
+use super::gpu::GpuStaged;
+use super::run::{Backend, Engine};
+use crate::error::Result;
+use crate::gpu::Wait;
+use crate::io::{Batch, Form, Output, OutputShape, OwnedBatch};
+
+/// A batch on the device. A run reads and writes there and moves nothing, so its time is that of the computation.
+#[derive(Debug)]
+pub struct Staged {
+    engine: Engine,
+    form: Form,
+    backend: StagedBackend,
+}
+
+#[derive(Debug)]
+enum StagedBackend {
+    Gpu(Box<GpuStaged>),
+    /// The batch, and what the last run of it gave.
+    Host(Box<(OwnedBatch, Output)>),
+}
+
+impl Engine {
+    /// Moves `batch` to the device. On the CPU path it is copied; the reference runs it at once.
+    ///
+    /// # Errors
+    /// As [`Engine::run`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn stage(&self, batch: &Batch<'_>) -> Result<Staged> {
+        pollster::block_on(self.stage_async(batch))
+    }
+
+    /// [`Engine::stage`], without blocking.
+    ///
+    /// # Errors
+    /// As [`Engine::run`].
+    pub async fn stage_async(&self, batch: &Batch<'_>) -> Result<Staged> {
+        let output = self.output_of(batch)?;
+        let backend = match &self.0.backend {
+            Backend::Gpu(engine) => StagedBackend::Gpu(Box::new(engine.stage(&self.0.model, batch).await?)),
+            Backend::Cpu(_) | Backend::Reference => {
+                StagedBackend::Host(Box::new((OwnedBatch::of(batch), output)))
+            }
+        };
+        Ok(Staged { engine: self.clone(), form: batch.form(), backend })
+    }
+}
+
+impl Staged {
+    /// Sizes, layouts and the rule for padding.
+    pub fn form(&self) -> Form {
+        self.form
+    }
+
+    /// Runs the batch from its initial states and waits until it is done; y and the final states stay where they
+    /// are. Returns the seconds it took on the device, by timestamps, where that takes them.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] where the device fails.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn run(&mut self) -> Result<Option<f64>> {
+        pollster::block_on(self.run_waiting(Wait::Block))
+    }
+
+    /// [`Staged::run`], without blocking.
+    ///
+    /// # Errors
+    /// As [`Staged::run`].
+    pub async fn run_async(&mut self) -> Result<Option<f64>> {
+        self.run_waiting(Wait::Yield).await
+    }
+
+    /// Copies what the last run gave.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] where the device fails, [`crate::Error::Length`] where `output` does not fit.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn read_into(&self, output: &mut Output) -> Result<()> {
+        pollster::block_on(self.read_waiting(output, Wait::Block))
+    }
+
+    /// [`Staged::read_into`], without blocking.
+    ///
+    /// # Errors
+    /// As [`Staged::read_into`].
+    pub async fn read_into_async(&self, output: &mut Output) -> Result<()> {
+        self.read_waiting(output, Wait::Yield).await
+    }
+
+    /// Bytes on the device: the model's constants and what this batch needs. 0 on the CPU path and the reference.
+    pub fn bytes(&self) -> u64 {
+        match (&self.backend, &self.engine.0.backend) {
+            (StagedBackend::Gpu(staged), Backend::Gpu(engine)) => staged.bytes() + engine.constant_bytes(),
+            _ => 0,
+        }
+    }
+
+    async fn run_waiting(&mut self, wait: Wait) -> Result<Option<f64>> {
+        match &mut self.backend {
+            StagedBackend::Gpu(staged) => staged.run(wait, &self.engine.0.progress).await,
+            StagedBackend::Host(host) => {
+                let (batch, output) = &mut **host;
+                self.engine.run_waiting(&batch.borrow(), output, wait).await.map(|()| None)
+            }
+        }
+    }
+
+    async fn read_waiting(&self, output: &mut Output, wait: Wait) -> Result<()> {
+        output.check(&OutputShape::new(self.engine.model(), self.form)?)?;
+        match &self.backend {
+            StagedBackend::Gpu(staged) => staged.read_into(output, wait).await,
+            StagedBackend::Host(host) => {
+                output.clone_from(&host.1);
+                Ok(())
+            }
+        }
+    }
+}

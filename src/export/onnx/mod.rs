@@ -1,0 +1,88 @@
+//! ONNX: a GRU, LSTM or RNN node per layer, and what joins them.
+//!
+//! ```text
+//! inputs   X [T, B, I]; as asked for sequence_lens [B], initial_h [L·D, B, H] and initial_c [L·D, B, H]
+//! outputs  Y [T, D, B, H] of the last layer, Y_h [L·D, B, H], an LSTM's Y_c [L·D, B, H];
+//!          with a readout out, [T, B, O] of every step or [B, O] of the last
+//! layers   [T, D, B, H] ── Transpose, Reshape ──▶ [T, B, D·H]
+//! readout  [T, B, D·H] ── Gather of the last step, where it is that ── MatMul, Add ──▶ out
+//! ```
+//!
+//! With a clip, ONNX Runtime (1.32) does not clamp c' on its way into an LSTM's h, as the specification has it, so
+//! its numbers differ there. T and B are open. Nodes are named `gru_0`, `lstm_1`: their operator and layer. Source: the ONNX operator
+//! specification, opset 14.
+
+mod graph;
+mod node;
+
+use prost::Message;
+
+use crate::error::{Error, Result};
+use crate::model::Model;
+
+/// The most bytes that readers of protobuf take.
+const MOST: usize = i32::MAX as usize;
+
+/// An ONNX file with the input X alone; see [`Onnx`] for lengths and initial states.
+///
+/// # Errors
+/// As [`Onnx::write`].
+pub fn onnx(model: &Model) -> Result<Vec<u8>> {
+    Onnx::new().write(model)
+}
+
+/// What an ONNX file reads at run time beside X.
+///
+/// ```no_run
+/// # fn main() -> Result<(), wgru::Error> {
+/// let model = wgru::Model::from_pytorch("m.safetensors")?.model;
+/// let bytes = wgru::export::Onnx::new().with_lengths().with_states().write(&model)?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Onnx {
+    lengths: bool,
+    states: bool,
+}
+
+impl Onnx {
+    /// X alone: every sequence has T steps and begins with a state of zeros.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds the input `sequence_lens`, int32 `[B]`.
+    pub fn with_lengths(mut self) -> Self {
+        self.lengths = true;
+        self
+    }
+
+    /// Adds the input `initial_h`, and for an LSTM `initial_c`: `[L·D, B, H]`, layer-major, forward then reverse.
+    pub fn with_states(mut self) -> Self {
+        self.states = true;
+        self
+    }
+
+    /// The file's bytes, all weights in f32. Each node gives [`crate::Onnx`] the same numbers, to the bit, but for
+    /// what [`crate::export`] says of z and of absent biases; peepholes of one direction alone are zeros in the other.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for what the operators do not have, by name: a projection, a clip of the state, a
+    /// readout of the last step together with lengths, and a z that takes the candidate through another activation
+    /// than a sigmoid, or a line or hard sigmoid through ½. [`Error::TooLarge`] beyond protobuf's 2 GiB.
+    pub fn write(self, model: &Model) -> Result<Vec<u8>> {
+        let file = graph::model(self, model)?;
+        let bytes = file.encoded_len();
+        if bytes > MOST {
+            return Err(Error::TooLarge {
+                name: format!("an ONNX file of {model}"),
+                needed: bytes as u64,
+                limit: MOST as u64,
+                unit: "bytes",
+                device: "protobuf".into(),
+            });
+        }
+        Ok(file.encode_to_vec())
+    }
+}

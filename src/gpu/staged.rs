@@ -1,0 +1,129 @@
+//! A batch that stays on the device: run from its initial states as often as one likes, with nothing moved.
+
+use std::sync::Arc;
+
+use super::context::Context;
+use super::execute::Fetch;
+use super::readback::{Submitted, Wait};
+use super::timer::{self, Timer};
+use super::workspace::Workspace;
+use crate::error::Result;
+use crate::io::Batch;
+use crate::program::BufferId;
+use crate::progress::Progress;
+
+/// A workspace with a batch in it.
+#[derive(Debug)]
+pub struct StagedWorkspace {
+    workspace: Workspace,
+    /// Each array of initial states with its copy.
+    initial: Vec<(BufferId, wgpu::Buffer)>,
+    timer: Option<Timer>,
+}
+
+impl StagedWorkspace {
+    /// Writes `batch` to the device.
+    ///
+    /// # Errors
+    /// [`crate::Error::Mismatch`] for an x beyond the range of f16, [`crate::Error::Device`].
+    pub async fn new(context: &Context, mut workspace: Workspace, batch: &Batch<'_>) -> Result<Self> {
+        context.check_fault()?;
+        workspace.pack_x(batch.x())?;
+        let write = || {
+            let [h0, c0] = batch.states();
+            workspace.write_lengths(context, batch.lengths_of());
+            workspace.write_states(context, 0, h0, c0);
+            workspace.write_x(context, batch.x());
+            let mut encoder = workspace.encoder(context);
+            let initial = workspace.program.state_arrays(0).map(|id| {
+                let bytes = workspace.program.buffers[id].bytes();
+                let copy = context.device.create_buffer(&wgpu::BufferDescriptor {
+                    label: Some("wgru.buffer.initial"),
+                    size: bytes,
+                    usage: wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
+                    mapped_at_creation: false,
+                });
+                encoder.copy_buffer_to_buffer(&workspace.buffers[id], 0, &copy, 0, bytes);
+                (id, copy)
+            });
+            let initial = initial.collect();
+            context.queue.submit([encoder.finish()]);
+            initial
+        };
+        let initial = context.checked("staging a batch", write).await?;
+        Ok(Self { workspace, initial, timer: Timer::new(context) })
+    }
+
+    /// The workspace of a ceiling, with `values` in both matrices.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) async fn of_ceiling(
+        context: &Context,
+        mut workspace: Workspace,
+        values: &[f32],
+    ) -> Result<Self> {
+        let write = || {
+            workspace.write_lengths(context, None);
+            let matrices = workspace.program.buffers.iter().zip(&workspace.buffers);
+            for (_, buffer) in matrices.filter(|(buffer, _)| ["x", "w"].contains(&buffer.name.as_str())) {
+                context.queue.write_buffer(buffer, 0, bytemuck::cast_slice(values));
+            }
+        };
+        context.checked("ceiling", write).await?;
+        Ok(Self { workspace, initial: Vec::new(), timer: Timer::new(context) })
+    }
+
+    /// The workspace.
+    pub fn workspace(&self) -> &Workspace {
+        &self.workspace
+    }
+
+    /// Runs the batch and waits until it is done. Returns the seconds it took on the device, where that takes
+    /// timestamps.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] where the device is lost or refuses the work.
+    pub async fn run(&self, context: &Context, wait: Wait, progress: &Arc<Progress>) -> Result<Option<f64>> {
+        context.check_fault()?;
+        let Self { workspace, initial, timer } = self;
+        let submit = || {
+            workspace.poison(context, 0);
+            progress.begin(workspace.program.dispatch_count());
+            let mut encoder = workspace.encoder(context);
+            for (id, copy) in initial {
+                encoder.copy_buffer_to_buffer(copy, 0, &workspace.buffers[*id], 0, copy.size());
+            }
+            let mut encoder = workspace.record(context, encoder, timer.as_ref(), 0, progress);
+            let staging = &workspace.staging.buffer;
+            let bytes = match timer {
+                Some(timer) => {
+                    timer.fetch(&mut encoder, staging);
+                    timer::BYTES
+                }
+                // One word of y, so that there is something to wait for.
+                None => {
+                    let y = &workspace.buffers[workspace.program.y];
+                    encoder.copy_buffer_to_buffer(y, 0, staging, 0, 4);
+                    4
+                }
+            };
+            Submitted { index: context.queue.submit([encoder.finish()]), bytes }
+        };
+        let submitted = context.checked("run", submit).await?;
+        context.check_fault()?;
+        let mut seconds = None;
+        let read = |data: &[u32]| seconds = timer.as_ref().and_then(|timer| timer.seconds(data));
+        workspace.read(context, submitted, wait, read).await?;
+        Ok(seconds)
+    }
+
+    /// Copies outputs and final states of the last run for [`Workspace::read`].
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] where the device is lost or refuses the work.
+    pub async fn fetch(&self, context: &Context) -> Result<Submitted> {
+        self.workspace.fetch(context, 0, Fetch::All).await
+    }
+}

@@ -1,0 +1,59 @@
+//! Time on the device, by timestamps at the first and the last pass of a run.
+
+use super::context::Context;
+
+/// Bytes of two timestamps.
+pub(super) const BYTES: u64 = 16;
+
+/// Two timestamps and where they are resolved to.
+#[derive(Debug)]
+pub(super) struct Timer {
+    set: wgpu::QuerySet,
+    resolved: wgpu::Buffer,
+    /// Nanoseconds of one tick.
+    period: f64,
+}
+
+impl Timer {
+    /// A timer, where the device takes timestamps.
+    pub(super) fn new(context: &Context) -> Option<Self> {
+        let device = &context.device;
+        if !device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
+            return None;
+        }
+        let set = device.create_query_set(&wgpu::QuerySetDescriptor {
+            label: Some("wgru.timer"),
+            ty: wgpu::QueryType::Timestamp,
+            count: 2,
+        });
+        let resolved = device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("wgru.buffer.timer"),
+            size: BYTES,
+            usage: wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
+            mapped_at_creation: false,
+        });
+        Some(Self { set, resolved, period: f64::from(context.queue.get_timestamp_period()) })
+    }
+
+    /// What a pass writes: its beginning where it is the first; its end, which the next overwrites.
+    pub(super) fn writes(&self, first: bool) -> wgpu::ComputePassTimestampWrites<'_> {
+        wgpu::ComputePassTimestampWrites {
+            query_set: &self.set,
+            beginning_of_pass_write_index: first.then_some(0),
+            end_of_pass_write_index: Some(1),
+        }
+    }
+
+    /// Copies both to the begin of `staging`.
+    pub(super) fn fetch(&self, encoder: &mut wgpu::CommandEncoder, staging: &wgpu::Buffer) {
+        encoder.resolve_query_set(&self.set, 0..2, &self.resolved, 0);
+        encoder.copy_buffer_to_buffer(&self.resolved, 0, staging, 0, BYTES);
+    }
+
+    /// Seconds between the two that stand at the begin of `data`; none where they make no sense.
+    pub(super) fn seconds(&self, data: &[u32]) -> Option<f64> {
+        let tick = |at: usize| Some(u64::from(*data.get(at)?) | (u64::from(*data.get(at + 1)?) << 32));
+        let ticks = tick(2)?.checked_sub(tick(0)?).filter(|&ticks| ticks > 0)?;
+        Some(ticks as f64 * self.period * 1e-9)
+    }
+}
