@@ -172,9 +172,6 @@ pub fn pytorch() -> Vec<Golden> {
 }
 
 fn pytorch_model(file: &File, case: &Case<'_>) -> Model {
-    if case.wide("weight_hr_l0").is_some() {
-        return projected(case);
-    }
     let mut how = PyTorch::new().prefix(format!("{}.", case.name));
     if case.text("nonlinearity") == Some("relu") {
         how = how.nonlinearity(Activation::RELU);
@@ -182,30 +179,6 @@ fn pytorch_model(file: &File, case: &Case<'_>) -> Model {
     how.parse("pytorch.safetensors", &file.bytes)
         .unwrap_or_else(|error| panic!("{}: {error}", case.name))
         .model
-}
-
-/// A state dict with `weight_hr`, by its names.
-fn projected(case: &Case<'_>) -> Model {
-    let both = case.wide("weight_ih_l0_reverse").is_some();
-    let direction = if both { Direction::Bidirectional } else { Direction::Forward };
-    let mut layers = Vec::new();
-    while case.wide(&format!("weight_ih_l{}", layers.len())).is_some() {
-        let index = layers.len();
-        let take = |part: &str, end: &str| case.array(&format!("{part}_l{index}{end}"));
-        let weights = |end: &&str| Weights {
-            w_ih: take("weight_ih", end).expect("given"),
-            w_hh: take("weight_hh", end).expect("given"),
-            b_ih: take("bias_ih", end),
-            b_hh: take("bias_hh", end),
-            w_hr: take("weight_hr", end),
-            peepholes: None,
-        };
-        let weights: Vec<Weights> = ["", "_reverse"][..direction.count()].iter().map(weights).collect();
-        let rows = weights[0].b_ih.as_ref().expect("biases").len();
-        let (input, hidden) = (weights[0].w_ih.len() / rows, rows / 4);
-        layers.push(Layer::new(Cell::LSTM, direction, input, hidden, weights).expect("sizes fit"));
-    }
-    Model::new(layers).expect("layers fit")
 }
 
 /// Where a sequence has no step ONNX Runtime's final state is 0; this crate's is its initial state, which takes its
