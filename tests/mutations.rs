@@ -13,7 +13,7 @@ mod cases;
 mod draft;
 #[path = "mutations/engine.rs"]
 mod engine;
-#[path = "mutations/faults.rs"]
+#[path = "mutations/faults/mod.rs"]
 mod faults;
 #[path = "goldens/golden.rs"]
 mod golden;

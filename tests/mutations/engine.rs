@@ -4,6 +4,7 @@
 use wgru::model::{Activation, Activations, Forget, Function, Reset, Update};
 use wgru::{Cell, Fill, Layer, Layout, Output, Weights};
 
+use crate::faults::at;
 use crate::golden::Golden;
 
 /// What it does otherwise.
@@ -32,7 +33,7 @@ pub enum Slip {
     RowsInARow,
     /// Every step starts from the initial state.
     NothingCarried,
-    /// A direction of an upper layer has the other's states.
+    /// Each direction starts from the initial states of the other.
     StatesOfTheOtherDirection,
 }
 
@@ -97,68 +98,80 @@ impl Side<'_> {
         bounded(sum, self.clip(self.slip == Slip::ClipOnProducts))
     }
 
+    fn of_x(&self, x: &[f64], row: usize) -> f64 {
+        self.product(&self.weights.w_ih, self.weights.b_ih.as_ref(), x, row)
+    }
+
+    fn of_h(&self, h: &[f64], row: usize) -> f64 {
+        self.product(&self.weights.w_hh, self.weights.b_hh.as_ref(), h, row)
+    }
+
+    /// Both products of a gate of a unit.
+    fn pre(&self, x: &[f64], h: &[f64], gate: usize, unit: usize) -> f64 {
+        let row = gate * self.layer.hidden() + unit;
+        self.of_x(x, row) + self.of_h(h, row)
+    }
+
     fn step(&self, x: &[f64], h: &mut Vec<f64>, c: &mut [f64]) {
-        let Self { weights, layer, slip, .. } = self;
-        let (units, bound) = (layer.hidden(), layer.state_clip());
-        let from_x = |row: usize| self.product(&weights.w_ih, weights.b_ih.as_ref(), x, row);
-        let from_h = |h: &[f64], row: usize| self.product(&weights.w_hh, weights.b_hh.as_ref(), h, row);
+        let units = self.layer.hidden();
         let mut read = h.clone();
         let mut made = vec![0.0; units];
         for unit in 0..units {
-            let pre = |h: &[f64], gate: usize| from_x(gate * units + unit) + from_h(h, gate * units + unit);
-            made[unit] = match layer.cell() {
-                Cell::Rnn => bounded(self.gate(pre(&read, 0)), bound),
-                Cell::Gru { reset, update } => {
-                    let r = |unit: usize| self.gate(from_x(unit) + from_h(&read, unit));
-                    let (z, n_row) = (self.gate(pre(&read, 1)), 2 * units + unit);
-                    let inner = match reset {
-                        Reset::After => r(unit) * from_h(&read, n_row),
-                        Reset::Before => {
-                            let reset_h: Vec<f64> = (0..units).map(|unit| r(unit) * read[unit]).collect();
-                            let c_n = weights.b_hh.as_ref().map_or(0.0, |b| f64::from(b[n_row]));
-                            let weighed =
-                                if *slip == Slip::ResetOnBias { (r(unit) - 1.0) * c_n } else { 0.0 };
-                            from_h(&reset_h, n_row) + weighed
-                        }
-                    };
-                    let n = self.candidate(from_x(n_row) + inner);
-                    let keeps = if update == Update::Keeps { z } else { 1.0 - z };
-                    bounded(keeps * read[unit] + (1.0 - keeps) * n, bound)
-                }
-                Cell::Lstm { forget } => {
-                    let peephole = |gate: usize, c: f64| {
-                        weights.peepholes.as_ref().map_or(0.0, |p| f64::from(p[gate * units + unit]) * c)
-                    };
-                    let gated = |gate: usize, peephole: f64| {
-                        let early = self.clip(*slip == Slip::ClipBeforePeepholes);
-                        self.gate(bounded(pre(&read, gate), early) + peephole)
-                    };
-                    let old = c[unit];
-                    let i = gated(0, peephole(0, old));
-                    let f = match forget {
-                        Forget::Own => gated(1, peephole(1, old)),
-                        Forget::Coupled => 1.0 - i,
-                    };
-                    let whole = f * old + i * self.candidate(pre(&read, 2));
-                    let on_c = bound.filter(|_| *slip != Slip::StateClipOnH);
-                    c[unit] = bounded(whole, on_c);
-                    let o = gated(3, peephole(2, if *slip == Slip::PeepholeOnOldC { old } else { c[unit] }));
-                    let shown = if *slip == Slip::StateClipAfterH { whole } else { c[unit] };
-                    let h = o * apply(self.activations.output, bounded(shown, layer.clip()));
-                    bounded(h, bound.filter(|_| *slip == Slip::StateClipOnH))
-                }
+            made[unit] = match self.layer.cell() {
+                Cell::Rnn => bounded(self.gate(self.pre(x, &read, 0, unit)), self.layer.state_clip()),
+                Cell::Gru { reset, update } => self.gru(reset, update, x, &read, unit),
+                Cell::Lstm { forget } => self.lstm(forget, x, &read, &mut c[unit], unit),
             };
-            if *slip == Slip::UnitsInPlace && layer.projection().is_none() {
+            if self.slip == Slip::UnitsInPlace && self.layer.projection().is_none() {
                 read[unit] = made[unit];
             }
         }
-        *h = match &weights.w_hr {
+        *h = match &self.weights.w_hr {
             Some(w_hr) => {
                 let rows = w_hr.chunks_exact(units);
                 rows.map(|row| row.iter().zip(&made).map(|(&w, h)| f64::from(w) * h).sum()).collect()
             }
             None => made,
         };
+    }
+
+    fn gru(&self, reset: Reset, update: Update, x: &[f64], h: &[f64], unit: usize) -> f64 {
+        let r = |unit: usize| self.gate(self.pre(x, h, 0, unit));
+        let (z, n_row) = (self.gate(self.pre(x, h, 1, unit)), 2 * h.len() + unit);
+        let inner = match reset {
+            Reset::After => r(unit) * self.of_h(h, n_row),
+            Reset::Before => {
+                let reset_h: Vec<f64> = h.iter().enumerate().map(|(unit, h)| r(unit) * h).collect();
+                let c_n = self.weights.b_hh.as_ref().map_or(0.0, |b| f64::from(b[n_row]));
+                let weighed = if self.slip == Slip::ResetOnBias { (r(unit) - 1.0) * c_n } else { 0.0 };
+                self.of_h(&reset_h, n_row) + weighed
+            }
+        };
+        let n = self.candidate(self.of_x(x, n_row) + inner);
+        let keeps = if update == Update::Keeps { z } else { 1.0 - z };
+        bounded(keeps * h[unit] + (1.0 - keeps) * n, self.layer.state_clip())
+    }
+
+    fn lstm(&self, forget: Forget, x: &[f64], h: &[f64], c: &mut f64, unit: usize) -> f64 {
+        let (slip, clip, state_clip) = (self.slip, self.layer.clip(), self.layer.state_clip());
+        let gated = |place: usize, gate: usize, c: f64| {
+            let peepholes = self.weights.peepholes.as_ref();
+            let weight = peepholes.map_or(0.0, |p| f64::from(p[place * self.layer.hidden() + unit]));
+            let early = self.clip(slip == Slip::ClipBeforePeepholes);
+            self.gate(bounded(self.pre(x, h, gate, unit), early) + weight * c)
+        };
+        let old = *c;
+        let i = gated(0, 0, old);
+        let f = match forget {
+            Forget::Own => gated(1, 1, old),
+            Forget::Coupled => 1.0 - i,
+        };
+        let whole = f * old + i * self.candidate(self.pre(x, h, 2, unit));
+        *c = bounded(whole, state_clip.filter(|_| slip != Slip::StateClipOnH));
+        let o = gated(2, 3, if slip == Slip::PeepholeOnOldC { old } else { *c });
+        let shown = if slip == Slip::StateClipAfterH { whole } else { *c };
+        let h = o * apply(self.activations.output, bounded(shown, clip));
+        bounded(h, state_clip.filter(|_| slip == Slip::StateClipOnH))
     }
 }
 
@@ -214,16 +227,19 @@ pub fn run(golden: &Golden, slip: Slip) -> Output {
         }
         y = next;
     }
-    let narrow = |values: &[f64]| values.iter().map(|&v| v as f32).collect::<Vec<f32>>();
-    let all = (0..steps).flat_map(|t| (0..batch).map(move |b| (t, b)));
-    let y: Vec<f32> = match inputs.layouts.1 {
-        Layout::BatchMajor => y.iter().flatten().flat_map(|y| narrow(y)).collect(),
-        Layout::TimeMajor => all.flat_map(|(t, b)| narrow(&y[b][t])).collect(),
-        Layout::DirectionMajor => {
-            let (dirs, state) = (model.output() / model.state(), model.state());
-            let of = |t: usize| (0..dirs).flat_map(move |d| (0..batch).map(move |b| (t, d, b)));
-            (0..steps).flat_map(of).flat_map(|(t, d, b)| narrow(&y[b][t][d * state..][..state])).collect()
-        }
-    };
+    let y = laid_out(golden, &y);
     Output { y, h_n, c_n: model.cell().has_c().then_some(c_n), out: None }
+}
+
+/// `[B][T][D·P]` in the golden's layout of y.
+fn laid_out(golden: &Golden, y: &[Vec<Vec<f64>>]) -> Vec<f32> {
+    let (dims, state, features) = (golden.inputs.dims, golden.model.state(), golden.model.output());
+    let mut out = vec![0.0; dims.batch * dims.steps * features];
+    for (b, t) in (0..dims.batch).flat_map(|b| (0..dims.steps).map(move |t| (b, t))) {
+        for d in 0..features / state {
+            let values = y[b][t][d * state..][..state].iter().map(|&v| v as f32);
+            out[at(golden, b, t, d)..].iter_mut().zip(values).for_each(|(to, v)| *to = v);
+        }
+    }
+    out
 }
