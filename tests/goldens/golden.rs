@@ -20,10 +20,9 @@ pub enum Made {
     Published { atol: f64, rtol: f64 },
 }
 
-/// A 16-bit y may be another than the framework's only where a state lies at the middle between two: so many of
-/// its values at most, by so many numbers of its type a layer.
+/// A 16-bit y may be another than the framework's only where a state lies at the middle between two numbers of the
+/// type: so many of its values at most.
 const SHARE_THAT_DIFFERS: f64 = 0.1;
-const NUMBERS_A_LAYER: usize = 1;
 
 /// A case.
 #[derive(Clone)]
@@ -78,39 +77,35 @@ impl Golden {
             .collect()
     }
 
-    /// Of f16 a GPU's driver may cut off, which is within the tolerance of f16 alone.
+    /// A GPU's driver may cut f16 off, which is within the tolerance of f16 alone; those of a CPU round.
     fn rounds_to_nearest(&self, device: &Device) -> bool {
-        let gpu = matches!(device.info(), DeviceInfo::Gpu(_));
-        !gpu || self.precision.activations != Storage::F16
+        let hardware = matches!(device.info(), DeviceInfo::Gpu(info) if !info.software);
+        !hardware || self.precision.activations != Storage::F16
     }
 
-    /// Of one layer the states are those of f32, for nothing else is rounded; of more, a number that was rounded
-    /// the other way between them comes through.
+    /// Of one layer the states are those of f32, for nothing else is rounded, and y the next number of its type at
+    /// most; of more, a number of each layer that was rounded the other way comes through.
     fn judge_rounded(&self, got: &Output) -> Vec<Comparison> {
-        let one = self.model.layers().len() == 1;
-        let precision = if one { Precision::default() } else { self.precision };
-        let mut all = compare(&self.expected, got, Tolerance::stored(&self.model, &self.batch(), precision));
-        all.retain(|comparison| comparison.array != "y");
-        let storage = self.precision.activations;
-        let distances = got.y.iter().zip(&self.expected.y).map(|(&got, &expected)| {
-            if got.is_finite() {
-                place(storage, got).abs_diff(place(storage, expected as f32))
-            } else {
-                u64::MAX
-            }
-        });
-        let distances: Vec<u64> = distances.collect();
-        let whole = got.y.len() == self.expected.y.len();
-        let largest = if whole { distances.iter().copied().max().unwrap_or(0) as f64 } else { f64::INFINITY };
-        let differ = distances.iter().filter(|&&distance| distance > 0).count() as f64;
-        let allowed = NUMBERS_A_LAYER * self.model.layers().len();
-        all.push(Comparison { array: "y in numbers of its type", error: largest, tolerance: allowed as f64 });
-        let share = differ / distances.len() as f64;
-        all.push(Comparison {
-            array: "share of y that differs",
-            error: share,
-            tolerance: SHARE_THAT_DIFFERS,
-        });
+        let (storage, layers) = (self.precision.activations, self.model.layers().len());
+        assert_eq!(got.y.len(), self.expected.y.len(), "{}", self.name);
+        let mut all = compare(&self.expected, got, Tolerance::of(&self.model, &self.batch()));
+        let place = |v: f32| place(storage, v);
+        let pairs = || got.y.iter().zip(&self.expected.y).map(|(&got, &expected)| (got, expected as f32));
+        if layers == 1 {
+            all.retain(|comparison| comparison.array != "y");
+            let distances = pairs().map(|(got, expected)| match got.is_finite() {
+                true => place(got).abs_diff(place(expected)) as f64,
+                false => f64::INFINITY,
+            });
+            let error = distances.fold(0.0, f64::max);
+            all.push(Comparison { array: "y in numbers of its type", error, tolerance: 1.0 });
+        } else {
+            let number = 2.0 * storage.unit_roundoff();
+            all.iter_mut().for_each(|comparison| comparison.tolerance += layers as f64 * number);
+        }
+        let differ = pairs().filter(|&(got, expected)| place(got) != place(expected)).count();
+        let error = differ as f64 / self.expected.y.len() as f64;
+        all.push(Comparison { array: "share of y that differs", error, tolerance: SHARE_THAT_DIFFERS });
         all
     }
 }
