@@ -235,7 +235,7 @@ fn onnx_runtime_as_it_is() -> Vec<Golden> {
 }
 
 pub fn keras() -> Vec<Golden> {
-    File::read("keras.safetensors").map(|case| {
+    File::read("keras_layers.safetensors").map(|case| {
         // Bidirectional sets zero_output_for_mask of both its layers.
         let zero = case.flag("zero_output_for_mask") || case.flag("both");
         let fill = if zero { Fill::Zero } else { Fill::Last };

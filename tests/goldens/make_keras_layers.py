@@ -1,4 +1,4 @@
-"""Goldens of Keras in float32, on its PyTorch backend: keras.safetensors.
+"""Goldens of Keras in float32, on its PyTorch backend: keras_layers.safetensors.
 
 Weights are a layer's `get_weights()`, `{layer}.{place}`, in Keras' own layout: kernel [I, G*H], recurrent kernel
 [H, G*H], bias [2, 3*H], [3*H] or [G*H]; of a Bidirectional layer the forward ones, then the backward ones. GRU
@@ -8,7 +8,7 @@ step repeats the output before it, except in a Bidirectional layer, which puts 0
 multiplies in float32 all the same.
 
     pip install keras torch numpy safetensors
-    python tests/goldens/make_keras.py
+    python tests/goldens/make_keras_layers.py
 """
 
 import os
@@ -69,7 +69,7 @@ def main():
     case(file, "lstm_hard_sigmoid", "lstm", (3, 5, 1), 2, 4, activation="softsign", **hard)
     case(file, "rnn_masked", "rnn", (3, 5, 2), 4, 5, ragged)
     case(file, "rnn_elu_both_ways", "rnn", (3, 5, 1), 4, 5, ragged, True, activation="elu")
-    file.write("keras.safetensors")
+    file.write("keras_layers.safetensors")
 
 
 if __name__ == "__main__":
