@@ -68,7 +68,8 @@ impl WorkArgs {
 /// `wgru run`.
 #[derive(Debug, clap::Args)]
 pub struct RunArgs {
-    /// The model: PyTorch weights as .safetensors, or one recurrent node of an .onnx file
+    /// The model: PyTorch weights as .safetensors, one recurrent node of an .onnx file, or layers of a Keras file
+    /// (.h5, .weights.h5, .keras)
     pub model: PathBuf,
     /// The sequences: .npz or .safetensors with x [B, T, I], optional h0 and c0 [L·D, B, H]; .npy with x; or
     /// .csv with a header and one column per feature. For .onnx, .npz or .safetensors with the node's own arrays
@@ -134,12 +135,24 @@ pub struct ModelArgs {
     /// What stands before weight_ih_l0 [default: found in the file]
     #[arg(long)]
     pub prefix: Option<String>,
-    /// The name of a Linear after the last layer [default: the model's own]
+    /// The name of a Linear or Dense after the last layer [default: the model's own]
     #[arg(long, value_name = "NAME")]
     pub readout: Option<String>,
     /// The steps the readout is applied to [default: the model's own, else last]
     #[arg(long, value_name = "STEPS")]
     pub readout_at: Option<ReadoutArg>,
+    /// Keras: leave the activation of the readout out, where it is not linear
+    #[arg(long)]
+    pub readout_without_activation: bool,
+    /// Keras: the recurrent layer, or the layers of a stack from the input on [default: the only one]
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    pub layer: Vec<String>,
+    /// Keras: the model's configuration, as model.to_json() gives it, for files of weights alone
+    #[arg(long, value_name = "JSON")]
+    pub config: Option<PathBuf>,
+    /// Keras: the major version, where the file does not say it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=3))]
+    pub keras_version: Option<u32>,
 }
 
 /// `wgru forecast`.
@@ -221,6 +234,28 @@ pub enum ReadoutArg {
 }
 
 impl ModelArgs {
+    /// The first option that only PyTorch weights have a use for.
+    pub fn of_pytorch(&self) -> Option<&'static str> {
+        let given = [
+            ("--cell", self.cell.is_some()),
+            ("--reset", self.reset.is_some()),
+            ("--update", self.update.is_some()),
+            ("--prefix", self.prefix.is_some()),
+        ];
+        given.into_iter().find(|(_, given)| *given).map(|(option, _)| option)
+    }
+
+    /// The first option that only a Keras file has a use for.
+    pub fn of_keras(&self) -> Option<&'static str> {
+        let given = [
+            ("--layer", !self.layer.is_empty()),
+            ("--config", self.config.is_some()),
+            ("--keras-version", self.keras_version.is_some()),
+            ("--readout-without-activation", self.readout_without_activation),
+        ];
+        given.into_iter().find(|(_, given)| *given).map(|(option, _)| option)
+    }
+
     /// The cell, where anything was said of it.
     ///
     /// # Errors

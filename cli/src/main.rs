@@ -8,6 +8,7 @@ mod devices;
 mod export;
 mod failure;
 mod forecast;
+mod keras;
 mod onnx;
 mod plot;
 mod print;

@@ -88,6 +88,9 @@ pub fn import(path: &Path, node: Option<&str>, of_pytorch: &ModelArgs) -> Outcom
         ("--readout", of_pytorch.readout.is_some()),
         ("--readout-at", of_pytorch.readout_at.is_some()),
     ])?;
+    if let Some(option) = of_pytorch.of_keras() {
+        return Err(error(option, "is for Keras models, .h5 and .keras"));
+    }
     let mut onnx = Onnx::new();
     if let Some(node) = node {
         onnx = onnx.node(node);
