@@ -107,19 +107,8 @@ fn pytorch() {
 #[test]
 fn onnx_runtime() {
     let goldens = cases::onnx_runtime();
-    assert_eq!(goldens.len(), 18);
+    assert_eq!(goldens.len(), 19);
     hold(&goldens);
-}
-
-/// ONNX's text clamps the input of every activation, and so does this crate. ONNX Runtime leaves h's, the cell
-/// state, as it is, which shows where it is beyond clip.
-#[test]
-fn onnx_runtime_does_not_clip_the_cell_state() {
-    let golden = cases::onnx_runtime_below_c();
-    let truth = reference::run(&golden.model, &golden.batch()).expect("the reference runs");
-    let pairs = golden.expected.y.iter().zip(&truth.y);
-    let largest = pairs.fold(0.0, |all: f64, (a, b)| all.max((a - b).abs()));
-    assert!(largest > 1e-2, "{} agrees to {largest:e}: it belongs to the others", golden.name);
 }
 
 #[test]

@@ -184,22 +184,6 @@ fn pytorch_model(file: &File, case: &Case<'_>) -> Model {
 /// Where a sequence has no step ONNX Runtime's final state is 0; this crate's is its initial state, which takes its
 /// place here.
 pub fn onnx_runtime() -> Vec<Golden> {
-    let mut all = onnx_runtime_as_it_is();
-    all.retain(|golden| !golden.name.ends_with(BELOW_C));
-    all
-}
-
-/// The case whose clip is below its cell state.
-#[allow(dead_code, reason = "each suite uses a part")]
-pub fn onnx_runtime_below_c() -> Golden {
-    let mut all = onnx_runtime_as_it_is();
-    all.retain(|golden| golden.name.ends_with(BELOW_C));
-    all.pop().expect("one case")
-}
-
-const BELOW_C: &str = "lstm_clip_below_c";
-
-fn onnx_runtime_as_it_is() -> Vec<Golden> {
     let file = File::read("onnxruntime.safetensors");
     file.map(|case| {
         let imported = Onnx::new().node(case.name).read(path("onnxruntime.onnx"));

@@ -161,7 +161,7 @@ impl Side<'_> {
     }
 
     fn lstm(&self, forget: Forget, x: &[f64], h: &[f64], c: &mut f64, unit: usize) -> f64 {
-        let (slip, clip, state_clip) = (self.slip, self.layer.clip(), self.layer.state_clip());
+        let (slip, state_clip) = (self.slip, self.layer.state_clip());
         let gated = |place: usize, gate: usize, c: f64| {
             let peepholes = self.weights.peepholes.as_ref();
             let weight = peepholes.map_or(0.0, |p| f64::from(p[place * self.layer.hidden() + unit]));
@@ -178,7 +178,7 @@ impl Side<'_> {
         *c = bounded(whole, state_clip.filter(|_| slip != Slip::StateClipOnH));
         let o = gated(2, 3, if slip == Slip::PeepholeOnOldC { old } else { *c });
         let shown = if slip == Slip::StateClipAfterH { whole } else { *c };
-        let h = o * apply(self.activations.output, bounded(shown, clip));
+        let h = o * apply(self.activations.output, shown);
         bounded(h, state_clip.filter(|_| slip == Slip::StateClipOnH))
     }
 }
