@@ -133,3 +133,22 @@ fn what_cannot_be_benchmarked_is_named() {
     assert!(kept.iter().any(|record| record["backend"] != "cpu" && record["case"] == "rnn-b1-t2-i1-h1"));
     assert!(!kept.iter().any(|record| record["backend"] != "cpu" && record["case"] == large));
 }
+
+/// The textbook's table: at one H a GRU has a quarter less than an LSTM.
+#[test]
+fn cells_beside_each_other() {
+    let folder = Folder::new("compare");
+    let output = folder.wgru(&["compare", "--hidden", "24", "--input", "8", "--device", "cpu"]);
+    let text = stdout(&output);
+    assert!(output.status.success(), "{text} {}", stderr(&output));
+    let rows: Vec<Vec<&str>> = text.lines().skip(2).map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(rows.len(), 5, "{text}");
+    let row = |at: usize| (rows[at][0], rows[at][1], rows[at][2], rows[at][3]);
+    assert_eq!(row(0), ("GRU", "24", "2448", "+0"));
+    assert_eq!(row(1), ("LSTM", "24", "3264", "+33"));
+    assert_eq!(row(2), ("RNN", "24", "816", "-67"));
+    for (args, word) in [(["--hidden", "0"], "--hidden"), (["--device", "reference"], "reference")] {
+        let output = folder.wgru(&[&["compare"], &args[..]].concat());
+        assert!(output.status.code() == Some(2) && stderr(&output).contains(word), "{}", stderr(&output));
+    }
+}

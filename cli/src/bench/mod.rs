@@ -1,6 +1,7 @@
 //! `wgru bench`: how fast recurrent layers run on every device of the machine, each answer verified first.
 
 mod case;
+pub mod cells;
 mod compare;
 mod measure;
 mod peak;
