@@ -18,6 +18,7 @@ override CANDIDATE1_BETA: f32;
 override OUTPUT1: u32;
 override OUTPUT1_ALPHA: f32;
 override OUTPUT1_BETA: f32;
+override ONE_SET: bool;    // whether the directions have the same activations, so that nothing asks which it is
 override CLIPS: bool;      // whether the input of each activation is clamped
 override CLIP: f32;        // to -CLIP .. CLIP
 
@@ -41,7 +42,7 @@ fn kept(state: Rows) -> Rows {
 
 // f: r and z of a GRU, i, f and o of an LSTM, the only one of an RNN.
 fn gate(dir: u32, x: Rows) -> Rows {
-    if (dir == 0u) {
+    if (ONE_SET || dir == 0u) {
         return activate(GATE0, GATE0_ALPHA, GATE0_BETA, clipped(x));
     }
     return activate(GATE1, GATE1_ALPHA, GATE1_BETA, clipped(x));
@@ -49,7 +50,7 @@ fn gate(dir: u32, x: Rows) -> Rows {
 
 // g: n of a GRU, g of an LSTM.
 fn candidate(dir: u32, x: Rows) -> Rows {
-    if (dir == 0u) {
+    if (ONE_SET || dir == 0u) {
         return activate(CANDIDATE0, CANDIDATE0_ALPHA, CANDIDATE0_BETA, clipped(x));
     }
     return activate(CANDIDATE1, CANDIDATE1_ALPHA, CANDIDATE1_BETA, clipped(x));
@@ -57,7 +58,7 @@ fn candidate(dir: u32, x: Rows) -> Rows {
 
 // h: of an LSTM's c', which the clip leaves alone.
 fn output(dir: u32, x: Rows) -> Rows {
-    if (dir == 0u) {
+    if (ONE_SET || dir == 0u) {
         return activate(OUTPUT0, OUTPUT0_ALPHA, OUTPUT0_BETA, x);
     }
     return activate(OUTPUT1, OUTPUT1_ALPHA, OUTPUT1_BETA, x);

@@ -83,6 +83,7 @@ impl Functions {
                 constants.push((*beta, f64::from(activation.beta())));
             }
         }
+        constants.push(("ONE_SET", f64::from(u8::from(self.dirs[0] == self.dirs[1]))));
         for (clips, bound, clip) in
             [("CLIPS", "CLIP", self.clip), ("STATE_CLIPS", "STATE_CLIP", self.state_clip)]
         {
