@@ -97,7 +97,7 @@ fn kernels(criterion: &mut Criterion) {
             group.throughput(Throughput::Elements(steps as u64));
             group.bench_function(name, |bencher| bencher.iter(|| staged.run().expect("the batch runs")));
         }
-        if let Some(ceilings) = device.ceilings().expect("they fit") {
+        if let Some(mut ceilings) = device.ceilings().expect("they fit") {
             let flops = ceilings.matmul().expect("it runs").amount;
             group.throughput(Throughput::Elements(flops as u64));
             group.bench_function("matmul_tiled", |bencher| {

@@ -66,10 +66,10 @@ impl Storage {
     /// [`Error::Mismatch`] for one that is finite and beyond it, naming `name`.
     pub(crate) fn check_range(self, name: &str, values: &[f32]) -> Result<()> {
         let beyond = |value: &f32| value.is_finite() && self.round(*value).is_infinite();
-        match values.iter().position(beyond).filter(|_| self.is_half()) {
-            Some(index) => Err(Error::Mismatch {
+        match values.iter().copied().find(|value| beyond(value)).filter(|_| self.is_half()) {
+            Some(value) => Err(Error::Mismatch {
                 name: name.into(),
-                reason: format!("element {index} is {}, beyond the range of {self}", values[index]),
+                reason: format!("{value} is beyond the range of {self}"),
             }),
             None => Ok(()),
         }

@@ -22,6 +22,8 @@ fn a_staged_batch_gives_the_bits_of_a_run_every_time() {
             let mut staged = engine.stage(&inputs.batch()).unwrap();
             assert_eq!(staged.form(), inputs.batch().form());
             let mut output = engine.output(staged.form()).unwrap();
+            let early = staged.read_into(&mut output).unwrap_err();
+            assert!(early.to_string().contains("has not been run"), "{early}");
             for _ in 0..3 {
                 let seconds = staged.run().unwrap();
                 assert!(seconds.is_none_or(|seconds| seconds > 0.0 && seconds < 60.0), "{seconds:?}");

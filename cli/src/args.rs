@@ -75,7 +75,7 @@ pub struct RunArgs {
     /// The model: PyTorch weights as .safetensors, one recurrent node of an .onnx file, or layers of a Keras file
     /// (.h5, .weights.h5, .keras)
     pub model: PathBuf,
-    /// The sequences: .npz or .safetensors with x [B, T, I], optional h0 and c0 [L·D, B, H]; .npy with x; or
+    /// The sequences: .npz or .safetensors with x [B, T, I], optional h0 [L·D, B, P] and c0 [L·D, B, H]; .npy with x; or
     /// .csv with a header and one column per feature. For .onnx, .npz or .safetensors with the node's own arrays
     #[arg(long, value_name = "IN")]
     pub input: PathBuf,

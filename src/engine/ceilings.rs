@@ -39,7 +39,7 @@ impl Ceilings {
     ///
     /// # Errors
     /// [`crate::Error::Device`] where the device fails.
-    pub fn matmul(&self) -> Result<Measured> {
+    pub fn matmul(&mut self) -> Result<Measured> {
         let once = pollster::block_on(self.0.matmul(Wait::Block))?;
         Ok(Measured { amount: once.amount, seconds: once.seconds })
     }
@@ -48,7 +48,7 @@ impl Ceilings {
     ///
     /// # Errors
     /// [`crate::Error::Device`] where the device fails.
-    pub fn copy(&self) -> Result<Measured> {
+    pub fn copy(&mut self) -> Result<Measured> {
         let once = pollster::block_on(self.0.copy(Wait::Block))?;
         Ok(Measured { amount: once.amount, seconds: once.seconds })
     }

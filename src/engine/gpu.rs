@@ -79,10 +79,8 @@ impl GpuEngine {
         progress: &Arc<Progress>,
     ) -> Result<()> {
         let mut workspace = self.workspace(model, batch.form()).await?;
-        let [h0, c0] = batch.states();
-        workspace.write_lengths(&self.context, batch.lengths_of());
-        workspace.write_states(&self.context, 0, h0, c0);
-        workspace.pack_x(batch.x())?;
+        workspace.write_inputs(&self.context, batch.lengths_of(), 0, batch.states()).await?;
+        workspace.pack_x(batch.x());
         let submitted = workspace.submit(&self.context, batch.x(), 0, Fetch::All, progress).await?;
         let read = |data: &[u32]| read_all(&workspace, data, output);
         workspace.read(&self.context, submitted, wait, read).await?;
@@ -126,8 +124,7 @@ impl GpuEngine {
 
     pub(super) async fn session(&self, model: &Model, streams: usize) -> Result<GpuSession> {
         let mut workspace = self.make(model, Dims::new(streams, 1)?.into()).await?;
-        workspace.write_lengths(&self.context, None);
-        workspace.write_states(&self.context, 0, None, None);
+        workspace.write_inputs(&self.context, None, 0, [None, None]).await?;
         Ok(GpuSession { context: self.context.clone(), workspace, phase: 0 })
     }
 }
@@ -173,7 +170,7 @@ impl GpuSession {
         wait: Wait,
         progress: &Arc<Progress>,
     ) -> Result<()> {
-        self.workspace.pack_x(x)?;
+        self.workspace.pack_x(x);
         let submit = self.workspace.submit(&self.context, x, self.phase, Fetch::Outputs, progress);
         let submitted = submit.await?;
         self.phase = 1 - self.phase;

@@ -248,13 +248,13 @@ impl Engine {
         let Inner { model, backend, options, progress, .. } = &*self.0;
         batch.check(model)?;
         output.check(&OutputShape::new(model, batch.form())?)?;
+        self.check_range(|storage| batch.check_range(storage))?;
         if options.poison {
             output.fill(f32::NAN);
         }
         match backend {
             Backend::Gpu(engine) => engine.run_into(model, batch, output, wait, progress).await,
             Backend::Cpu(engine) => {
-                options.precision.activations.check_range("x", batch.x())?;
                 let mut scratch = lock(&engine.idle).pop().unwrap_or_default();
                 let targets = cpu::Targets {
                     h: &mut output.h_n,
@@ -283,6 +283,14 @@ impl Engine {
         }
     }
 
+    /// Holds x against what the device stores it in; the reference stores it as it is.
+    pub(super) fn check_range(&self, check: impl FnOnce(Storage) -> Result<()>) -> Result<()> {
+        match self.0.backend {
+            Backend::Reference => Ok(()),
+            Backend::Gpu(_) | Backend::Cpu(_) => check(self.0.options.precision.activations),
+        }
+    }
+
     pub(super) async fn stepper(&self, streams: usize) -> Result<Stepper> {
         let Inner { model, backend, .. } = &*self.0;
         model.check_streamable()?;
@@ -304,6 +312,7 @@ impl Engine {
         wait: Wait,
     ) -> Result<()> {
         let dims = Dims { batch: streams, steps: 1 };
+        self.check_range(|storage| storage.check_range("x", x))?;
         match (stepper, &self.0.backend) {
             (Stepper::Gpu(session), _) => session.step_into(x, output, wait, &self.0.progress).await,
             (Stepper::Cpu(state, scratch), Backend::Cpu(engine)) => {
@@ -313,7 +322,6 @@ impl Engine {
                     y: &mut output.y,
                     out: output.out.as_deref_mut().unwrap_or_default(),
                 };
-                self.0.options.precision.activations.check_range("x", x)?;
                 engine.network.run(x, dims.into(), None, scratch, targets, &self.0.progress);
                 Ok(())
             }

@@ -110,7 +110,7 @@ impl Session {
         }
     }
 
-    /// Replaces the states. h and c: `[L·D, B, H]`.
+    /// Replaces the states. h: `[L·D, B, P]`, c: `[L·D, B, H]`.
     ///
     /// # Errors
     /// [`Error::Length`] where a state does not fit, [`Error::Unsupported`] for a c where the
@@ -135,7 +135,7 @@ impl Session {
         Ok(())
     }
 
-    /// A copy of the states. h and c: `[L·D, B, H]`.
+    /// A copy of the states. h: `[L·D, B, P]`, c: `[L·D, B, H]`.
     ///
     /// # Errors
     /// [`Error::Device`] where the device fails.

@@ -2,7 +2,7 @@
 
 use super::gpu::GpuStaged;
 use super::run::{Backend, Engine};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gpu::Wait;
 use crate::io::{Batch, Form, Output, OutputShape, OwnedBatch};
 
@@ -12,6 +12,7 @@ pub struct Staged {
     engine: Engine,
     form: Form,
     backend: StagedBackend,
+    has_run: bool,
 }
 
 #[derive(Debug)]
@@ -22,7 +23,7 @@ enum StagedBackend {
 }
 
 impl Engine {
-    /// Moves `batch` to the device. On the CPU path it is copied; the reference runs it at once.
+    /// Moves `batch` to the device. On the CPU path and the reference it is copied.
     ///
     /// # Errors
     /// As [`Engine::run`].
@@ -37,13 +38,14 @@ impl Engine {
     /// As [`Engine::run`].
     pub async fn stage_async(&self, batch: &Batch<'_>) -> Result<Staged> {
         let output = self.output_of(batch)?;
+        self.check_range(|storage| batch.check_range(storage))?;
         let backend = match &self.0.backend {
             Backend::Gpu(engine) => StagedBackend::Gpu(Box::new(engine.stage(&self.0.model, batch).await?)),
             Backend::Cpu(_) | Backend::Reference => {
                 StagedBackend::Host(Box::new((OwnedBatch::of(batch), output)))
             }
         };
-        Ok(Staged { engine: self.clone(), form: batch.form(), backend })
+        Ok(Staged { engine: self.clone(), form: batch.form(), backend, has_run: false })
     }
 }
 
@@ -57,7 +59,7 @@ impl Staged {
     /// are. Returns the seconds it took on the device, by timestamps, where that takes them.
     ///
     /// # Errors
-    /// [`crate::Error::Device`] where the device fails.
+    /// [`Error::Device`] where the device fails.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn run(&mut self) -> Result<Option<f64>> {
         pollster::block_on(self.run_waiting(Wait::Block))
@@ -74,9 +76,10 @@ impl Staged {
     /// Copies what the last run gave.
     ///
     /// # Errors
-    /// [`crate::Error::Device`] where the device fails, [`crate::Error::Length`] where `output` does not fit.
+    /// [`Error::Device`] where the device fails, [`Error::Length`] where `output` does not fit, [`Error::Mismatch`]
+    /// before the first run.
     #[cfg(not(target_arch = "wasm32"))]
-    pub fn read_into(&self, output: &mut Output) -> Result<()> {
+    pub fn read_into(&mut self, output: &mut Output) -> Result<()> {
         pollster::block_on(self.read_waiting(output, Wait::Block))
     }
 
@@ -84,7 +87,7 @@ impl Staged {
     ///
     /// # Errors
     /// As [`Staged::read_into`].
-    pub async fn read_into_async(&self, output: &mut Output) -> Result<()> {
+    pub async fn read_into_async(&mut self, output: &mut Output) -> Result<()> {
         self.read_waiting(output, Wait::Yield).await
     }
 
@@ -97,6 +100,12 @@ impl Staged {
     }
 
     async fn run_waiting(&mut self, wait: Wait) -> Result<Option<f64>> {
+        let seconds = self.run_backend(wait).await?;
+        self.has_run = true;
+        Ok(seconds)
+    }
+
+    async fn run_backend(&mut self, wait: Wait) -> Result<Option<f64>> {
         match &mut self.backend {
             StagedBackend::Gpu(staged) => staged.run(wait, &self.engine.0.progress).await,
             StagedBackend::Host(host) => {
@@ -108,6 +117,10 @@ impl Staged {
 
     async fn read_waiting(&self, output: &mut Output, wait: Wait) -> Result<()> {
         output.check(&OutputShape::new(self.engine.model(), self.form)?)?;
+        if !self.has_run {
+            let reason = "has not been run, so there is nothing to read".into();
+            return Err(Error::Mismatch { name: "a staged batch".into(), reason });
+        }
         match &self.backend {
             StagedBackend::Gpu(staged) => staged.read_into(output, wait).await,
             StagedBackend::Host(host) => {

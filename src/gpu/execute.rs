@@ -30,9 +30,28 @@ pub enum Fetch {
 }
 
 impl Workspace {
+    /// Writes the steps of each sequence, `[B]`, T for all where `None`, and the states that a run in `phase` starts
+    /// from, h `[L·D, B, P]` and c `[L·D, B, H]`, zeros where `None`.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] where the device is lost or refuses the work.
+    pub async fn write_inputs(
+        &mut self,
+        context: &Context,
+        lengths: Option<&[u32]>,
+        phase: usize,
+        [h, c]: [Option<&[f32]>; 2],
+    ) -> Result<()> {
+        let write = || {
+            self.write_lengths(context, lengths);
+            self.write_states(context, phase, h, c);
+        };
+        context.checked("inputs", write).await
+    }
+
     /// Writes the steps of each sequence, `[B]`; T for all where `None`. Before [`Workspace::write_states`], since
     /// they say which row stands where.
-    pub fn write_lengths(&mut self, context: &Context, lengths: Option<&[u32]>) {
+    pub(super) fn write_lengths(&mut self, context: &Context, lengths: Option<&[u32]>) {
         self.order.set(lengths, self.program.form.dims.steps as u32);
         let buffer = &self.buffers[self.program.order];
         context.queue.write_buffer(buffer, 0, bytemuck::cast_slice(self.order.words()));
@@ -60,17 +79,14 @@ impl Workspace {
         }
     }
 
-    /// Makes x ready to be written as the device stores it; before [`Workspace::submit`].
-    ///
-    /// # Errors
-    /// [`crate::Error::Mismatch`] for a number beyond the range of f16.
-    pub fn pack_x(&mut self, x: &[f32]) -> Result<()> {
+    /// Makes x, whose numbers are in range, ready to be written as the device stores it; before
+    /// [`Workspace::submit`].
+    pub fn pack_x(&mut self, x: &[f32]) {
         let Form { dims: Dims { batch, steps }, .. } = self.program.form;
         let storage = self.program.precision.activations;
         if storage.is_half() {
-            return pack_sequence("x", storage, x.len() / (batch * steps), x, &mut self.words);
+            pack_sequence(storage, x.len() / (batch * steps), x, &mut self.words);
         }
-        Ok(())
     }
 
     /// Writes x, which [`Workspace::pack_x`] has seen.

@@ -25,10 +25,10 @@ impl StagedWorkspace {
     /// Writes `batch` to the device.
     ///
     /// # Errors
-    /// [`crate::Error::Mismatch`] for an x beyond the range of f16, [`crate::Error::Device`].
+    /// [`crate::Error::Device`] where the device is lost or refuses the work.
     pub async fn new(context: &Context, mut workspace: Workspace, batch: &Batch<'_>) -> Result<Self> {
         context.check_fault()?;
-        workspace.pack_x(batch.x())?;
+        workspace.pack_x(batch.x());
         let write = || {
             let [h0, c0] = batch.states();
             workspace.write_lengths(context, batch.lengths_of());
@@ -48,10 +48,10 @@ impl StagedWorkspace {
             });
             let initial = initial.collect();
             context.queue.submit([encoder.finish()]);
-            initial
+            (initial, Timer::new(context))
         };
-        let initial = context.checked("staging a batch", write).await?;
-        Ok(Self { workspace, initial, timer: Timer::new(context) })
+        let (initial, timer) = context.checked("staging a batch", write).await?;
+        Ok(Self { workspace, initial, timer })
     }
 
     /// The workspace of a ceiling, with `values` in both matrices.
@@ -70,9 +70,10 @@ impl StagedWorkspace {
             for (_, buffer) in matrices.filter(|(buffer, _)| ["x", "w"].contains(&buffer.name.as_str())) {
                 context.queue.write_buffer(buffer, 0, bytemuck::cast_slice(values));
             }
+            Timer::new(context)
         };
-        context.checked("ceiling", write).await?;
-        Ok(Self { workspace, initial: Vec::new(), timer: Timer::new(context) })
+        let timer = context.checked("ceiling", write).await?;
+        Ok(Self { workspace, initial: Vec::new(), timer })
     }
 
     /// The workspace.

@@ -1,7 +1,8 @@
 //! What goes into a run.
 
-use super::{Fill, Form, Layout, check_states};
+use super::{Fill, Form, Layout, Strides, check_states};
 use crate::dims::{Dims, check_len};
+use crate::dtype::Storage;
 use crate::error::{Error, Result};
 use crate::model::Model;
 
@@ -100,6 +101,28 @@ impl<'a> Batch<'a> {
         self.x
     }
 
+    /// x of every real step: what padding holds is nobody's business.
+    pub(crate) fn real_steps(&self) -> impl Iterator<Item = &'a [f32]> {
+        let Self { form, input, x, lengths, .. } = *self;
+        let Dims { batch, steps } = form.dims;
+        let strides = Strides::of(form.x, form.dims, 1, input);
+        (0..batch).flat_map(move |b| {
+            let length = lengths.map_or(steps, |lengths| lengths[b] as usize);
+            (0..length).map(move |t| &x[b * strides.row + t * strides.step..][..input])
+        })
+    }
+
+    /// Holds x, whose lengths fit, against the range of a storage type.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] for a number that is finite and beyond it.
+    pub(crate) fn check_range(&self, storage: Storage) -> Result<()> {
+        match storage.is_half() {
+            true => self.real_steps().try_for_each(|step| storage.check_range("x", step)),
+            false => Ok(()),
+        }
+    }
+
     /// Writes the initial states, `[L·D, B, P]` and `[L·D, B, H]`, zeros where the batch names none.
     pub(crate) fn initial_states<T: From<f32> + Default>(&self, h: &mut [T], c: &mut [T]) {
         for (to, from) in [(h, self.h0), (c, self.c0)] {
@@ -136,13 +159,6 @@ impl<'a> Batch<'a> {
                 let reason = format!("sequence {b} has {} steps, x has {longest}", lengths[b]);
                 return Err(Error::Mismatch { name: "lengths".into(), reason });
             }
-        }
-        if self.form.y == Layout::DirectionMajor
-            && model.output() > model.state()
-            && model.readout().is_some()
-        {
-            let what = "a readout of a bidirectional stack whose y is direction-major: it reads D·P features in a row";
-            return Err(Error::Unsupported { what: what.into() });
         }
         check_states(model, self.form.dims.batch, [("h0", self.h0), ("c0", self.c0)])
     }

@@ -2,7 +2,7 @@
 
 use super::{Form, Layout, zeros};
 use crate::dims::{Dims, check_len, product};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{Model, ReadoutSteps};
 
 const Y: &str = "y [B, T, D·P]";
@@ -26,10 +26,15 @@ impl OutputShape {
     /// The shapes for `model` on a batch of `form`, or of dims alone.
     ///
     /// # Errors
-    /// [`crate::Error::Zero`], and [`crate::Error::Overflow`] where a product of sizes does not fit.
+    /// [`crate::Error::Zero`], [`crate::Error::Overflow`] where a product of sizes does not fit, and
+    /// [`crate::Error::Unsupported`] for a readout across directions that y keeps apart.
     pub fn new(model: &Model, form: impl Into<Form>) -> Result<Self> {
         let form = form.into();
         let Dims { batch, steps } = Dims::new(form.dims.batch, form.dims.steps)?;
+        if form.y == Layout::DirectionMajor && model.output() > model.state() && model.readout().is_some() {
+            let what = "a readout of a bidirectional stack whose y is direction-major: it reads D·P features in a row";
+            return Err(Error::Unsupported { what: what.into() });
+        }
         let sequence = |features: usize| match form.y {
             Layout::BatchMajor => vec![batch, steps, features],
             Layout::TimeMajor | Layout::DirectionMajor => vec![steps, batch, features],

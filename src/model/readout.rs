@@ -24,7 +24,7 @@ pub struct Readout {
 }
 
 impl Readout {
-    /// `w`: `[O, D·H]`, row-major; `b`: `[O]`. `input` is D·H of the last layer.
+    /// `w`: `[O, D·P]`, row-major; `b`: `[O]`. `input` is D·P of the last layer.
     ///
     /// # Errors
     /// A size of 0, a slice of the wrong length, a value that is not finite.
@@ -46,7 +46,7 @@ impl Readout {
         Ok(Self { input, outputs, steps, w, b })
     }
 
-    /// D·H, the features it reads.
+    /// D·P, the features it reads.
     pub fn input(&self) -> usize {
         self.input
     }
@@ -61,7 +61,7 @@ impl Readout {
         self.steps
     }
 
-    /// `[O, D·H]`.
+    /// `[O, D·P]`.
     pub fn w(&self) -> &[f32] {
         &self.w
     }

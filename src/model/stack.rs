@@ -133,7 +133,7 @@ impl Model {
                 f.write_str(" (not in every direction and layer)")?;
             }
         }
-        if let Some(state) = self.layers[0].projection() {
+        if let Some(state) = self.layers.iter().find_map(Layer::projection) {
             write!(f, ", projection to {state}")?;
         }
         if self.layers.iter().any(Layer::has_peepholes) {

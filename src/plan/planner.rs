@@ -68,6 +68,9 @@ fn layer_recipe(
 ) -> Result<LayerRecipe> {
     let hidden = size("H", layer.hidden())?;
     let state = size("P", layer.state())?;
+    if precision.activations.is_half() && state > 1 {
+        caps.check("y of 16-bit numbers", 2, u64::from(caps.max_threads), "threads in a workgroup")?;
+    }
     let columns = product("G·H", &[layer.cell().gates(), layer.hidden()])?;
     let functions = Functions::of(layer);
     let step: Vec<Kernel> = step_cells(layer)
@@ -148,9 +151,11 @@ fn matmul_kernel(sizes: matmul::Sizes, rows: usize, tile: Rows, precision: Preci
     }
 }
 
-/// Threads of a row-tiled workgroup: no more than there are columns, rounded up to a power of two.
+/// Threads of a row-tiled workgroup: a power of two, since two threads may share a word, and no more than there are
+/// columns, rounded up to one.
 fn width(columns: u32, caps: &Caps) -> u32 {
-    WIDTH.min(caps.max_threads).min(columns.next_power_of_two())
+    let most = 1 << WIDTH.min(caps.max_threads).ilog2();
+    columns.next_power_of_two().min(most)
 }
 
 /// A size as the shaders count it.

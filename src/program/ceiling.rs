@@ -57,6 +57,7 @@ pub fn ceiling(size: u32, repeats: usize) -> Program {
         order: 4,
         y: 3,
         out: None,
+        readout: None,
     }
 }
 

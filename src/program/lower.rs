@@ -67,6 +67,7 @@ impl<'a> Lowering<'a> {
             order: 0,
             y: 0,
             out: None,
+            readout: model.readout().map(|readout| readout.steps()),
         };
         let sequence = Sequence { buffer: 0, step: 0, row: 0, dir: 0 };
         let mut this = Self { model, plan, program, sequence, xw: 0, scratch: Vec::new() };
@@ -76,13 +77,15 @@ impl<'a> Lowering<'a> {
         this.program.y = y.buffer;
 
         this.program.order =
-            this.buffer("order", Role::Order, &[Order::arrays(model.readout().is_some()), this.padded()?])?;
+            this.buffer("order", Role::Order, &[Order::arrays(this.program.readout), this.padded()?])?;
         let units = this.tiled(model.hidden());
         let xw = [&[this.chunk(), model.cell().gates()], &units[..]].concat();
         this.xw = this.buffer("xw", Role::Scratch, &xw)?;
         let scratch: &[&str] = match model.cell() {
             Cell::Gru { reset: Reset::Before, .. } => &["rh", "z"],
-            Cell::Lstm { .. } if model.layers()[0].projection().is_some() => &["unprojected"],
+            Cell::Lstm { .. } if model.layers().iter().any(|layer| layer.projection().is_some()) => {
+                &["unprojected"]
+            }
             _ => &[],
         };
         for name in scratch {

@@ -19,7 +19,7 @@ use crate::dims::Dims;
 use crate::dtype::Precision;
 use crate::io::Form;
 use crate::kernels::{Kernel, Params, Rows};
-use crate::model::Constant;
+use crate::model::{Constant, ReadoutSteps};
 
 /// Index of a buffer in [`Program::buffers`].
 pub type BufferId = usize;
@@ -127,13 +127,15 @@ pub struct Program {
     pub y: BufferId,
     /// `out`, every step or `[B, O]`, in f32.
     pub out: Option<BufferId>,
+    /// The steps of the readout.
+    pub readout: Option<ReadoutSteps>,
 }
 
 impl Program {
     /// The order of the batch's rows, with nothing in it yet.
     pub fn new_order(&self) -> Order {
         let Form { dims: Dims { batch, .. }, .. } = self.form;
-        Order::new(batch, batch.next_multiple_of(self.rows.count() as usize), self.out.is_some())
+        Order::new(batch, batch.next_multiple_of(self.rows.count() as usize), self.readout)
     }
 
     /// Every distinct dispatch.

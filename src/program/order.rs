@@ -1,27 +1,32 @@
 //! Which batch row stands in which place: rows in the order of falling length, so that the places of a tile end
 //! together and no work is done for tiles that have ended.
 
+use crate::model::ReadoutSteps;
+
 /// The order of a batch's rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Order {
     /// The batch row at each place, `[B]`.
     rows: Vec<u32>,
     /// The array on the device, `[2, padded]`: the length at each place, 0 past B, and the batch row at each place.
-    /// For a readout, which is in the caller's order, `[4, padded]`: then the length of each batch row and its own
-    /// number.
+    /// For a readout, which is in the caller's order, `[4, padded]`: then the steps it reads of each batch row, and
+    /// the row's own number.
     words: Vec<u32>,
     padded: usize,
+    /// Whether a readout is on every step: it reads y past a sequence's end too.
+    every: bool,
 }
 
 impl Order {
     /// For `batch` rows on `padded` places, with nothing in them yet.
-    pub fn new(batch: usize, padded: usize, readout: bool) -> Self {
-        Self { rows: vec![0; batch], words: vec![0; Self::arrays(readout) * padded], padded }
+    pub fn new(batch: usize, padded: usize, readout: Option<ReadoutSteps>) -> Self {
+        let every = readout == Some(ReadoutSteps::Every);
+        Self { rows: vec![0; batch], words: vec![0; Self::arrays(readout) * padded], padded, every }
     }
 
     /// Arrays of one word for each place.
-    pub(super) fn arrays(readout: bool) -> usize {
-        if readout { 4 } else { 2 }
+    pub(super) fn arrays(readout: Option<ReadoutSteps>) -> usize {
+        if readout.is_some() { 4 } else { 2 }
     }
 
     /// Takes the length of each batch row, `[B]`, or `steps` for all.
@@ -40,7 +45,7 @@ impl Order {
             self.words[place] = length(row);
             self.words[padded + place] = row;
             if readout {
-                self.words[2 * padded + place] = length(place as u32);
+                self.words[2 * padded + place] = if self.every { steps } else { length(place as u32) };
                 self.words[3 * padded + place] = place as u32;
             }
         }
@@ -63,15 +68,18 @@ mod tests {
 
     #[test]
     fn rows_stand_in_the_order_of_falling_length() {
-        let mut order = Order::new(3, 4, true);
+        let mut order = Order::new(3, 4, Some(ReadoutSteps::Last));
         order.set(Some(&[2, 0, 5]), 7);
         assert_eq!(order.rows(), [2, 0, 1]);
         assert_eq!(order.words(), [5, 2, 0, 0, 2, 0, 1, 0, 2, 0, 5, 0, 0, 1, 2, 0]);
         order.set(None, 7);
         assert_eq!(order.rows(), [0, 1, 2]);
         assert_eq!(order.words()[..4], [7, 7, 7, 0]);
-        let mut order = Order::new(3, 4, false);
+        let mut order = Order::new(3, 4, None);
         order.set(Some(&[2, 0, 5]), 7);
         assert_eq!(order.words(), [5, 2, 0, 0, 2, 0, 1, 0]);
+        let mut order = Order::new(3, 4, Some(ReadoutSteps::Every));
+        order.set(Some(&[2, 0, 5]), 7);
+        assert_eq!(order.words()[8..12], [7, 7, 7, 0]);
     }
 }

@@ -44,7 +44,7 @@ impl Tolerance {
         let activations = 2.0 * precision.activations.unit_roundoff();
         // Of a product of so many terms and a sum of magnitudes.
         let product = |terms: usize, sum: f64| sum * (EPS * (terms as f64).sqrt() + weights + activations);
-        let mut largest_x = largest(batch.x());
+        let mut largest_x = batch.real_steps().map(largest).fold(0.0, f64::max);
         let mut all = 0.0;
         for layer in model.layers() {
             let largest_h = h0.max(largest_state(layer));

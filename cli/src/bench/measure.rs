@@ -30,6 +30,10 @@ impl Subject {
         let mut rng = fastrand::Rng::with_seed(1);
         let model = case.model(&mut rng).map_err(text)?;
         let len = wgru::dims::product("x", &[case.batch, case.steps, case.input]).map_err(text)?;
+        Vec::<f32>::new()
+            .try_reserve_exact(len)
+            .map_err(|_| format!("{case}: no memory for x, {len} numbers"))?;
+        u32::try_from(case.steps).map_err(|_| format!("{case}: more steps than can be counted"))?;
         let x = values(&mut rng, len, 1.0);
         let lengths = case.lengths(&mut rng);
         // PyTorch's names do not tell where a GRU resets, the reader is told.
@@ -265,7 +269,9 @@ impl Measuring<'_> {
 /// # Errors
 /// A run that is not the one that was verified.
 fn same(got: &Output, verified: &Output) -> Result<(), String> {
-    if bits_agree(&got.y, &verified.y) && bits_agree(&got.h_n, &verified.h_n) {
+    let c = |output: &Output| output.c_n.clone().unwrap_or_default();
+    let states = bits_agree(&got.h_n, &verified.h_n) && bits_agree(&c(got), &c(verified));
+    if states && bits_agree(&got.y, &verified.y) {
         return Ok(());
     }
     Err("a timed run gives other numbers than the verified one: not reported".into())

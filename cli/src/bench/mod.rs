@@ -11,7 +11,7 @@ mod suite;
 mod timing;
 mod verify;
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -75,7 +75,15 @@ fn run(args: &BenchArgs) -> Outcome {
     let bar = bar(cases.len() * benches.len());
     let (mut records, mut failures) = (Vec::new(), Vec::new());
     for case in cases {
-        let subject = Subject::new(case).map_err(Failure::Error)?;
+        let subject = match Subject::new(case) {
+            Ok(subject) => subject,
+            Err(reason) => {
+                bar.suspend(|| eprintln!("wgru: {reason}"));
+                failures.push(reason);
+                bar.inc(benches.len() as u64);
+                continue;
+            }
+        };
         for bench in &benches {
             bar.set_message(format!("{} on {}", subject.case, bench.device.info()));
             match measure(&subject, bench, effort, &stamp) {
@@ -178,9 +186,7 @@ impl<'a> Sink<'a> {
     fn open(args: &'a BenchArgs) -> Outcome<Self> {
         let create = |path: &Path| File::create(path).map_err(|reason| error(path.display(), reason));
         for path in [&args.csv, &args.html].into_iter().flatten() {
-            // An empty file would say that nothing was measured.
-            create(path)?;
-            fs::remove_file(path).map_err(|reason| error(path.display(), reason))?;
+            write::check_folder(path)?;
         }
         Ok(Self { args, json: args.json.as_deref().map(create).transpose()? })
     }

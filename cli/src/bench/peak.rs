@@ -24,7 +24,7 @@ impl Peak {
     /// What the device says.
     pub fn of(device: &Device) -> Result<Self, wgru::Error> {
         match device.ceilings()? {
-            Some(ceilings) => Ok(Self {
+            Some(mut ceilings) => Ok(Self {
                 gflops: best(|| ceilings.matmul().map(|once| (once.amount, once.seconds)))?,
                 gbs: best(|| ceilings.copy().map(|once| (once.amount, once.seconds)))?,
             }),

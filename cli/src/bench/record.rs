@@ -10,6 +10,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::arrays::write;
 use crate::failure::{Failure, Outcome, error};
 
 /// What was timed.
@@ -152,6 +153,5 @@ pub fn write_csv(path: &Path, records: &[Record]) -> Outcome {
     for record in records {
         writer.serialize(record).map_err(|reason| failed(&reason))?;
     }
-    let bytes = writer.into_inner().map_err(|reason| failed(&reason))?;
-    fs::write(path, bytes).map_err(|reason| failed(&reason))
+    write::replace(path, &writer.into_inner().map_err(|reason| failed(&reason))?)
 }
