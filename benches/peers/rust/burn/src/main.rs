@@ -72,16 +72,17 @@ impl Layer {
         let arrays = [array("weight_ih")?, array("weight_hh")?, array("bias_ih")?, array("bias_hh")?];
         let fill = |gate: &mut GateController, number: usize| {
             let [w_ih, w_hh, b_ih, b_hh] = arrays.map(|array| rows(array, number, case.hidden));
-            for (linear, w, b) in [
-                (&mut gate.input_transform, w_ih, b_ih),
-                (&mut gate.hidden_transform, w_hh, b_hh),
-            ] {
+            for (linear, w, b) in
+                [(&mut gate.input_transform, w_ih, b_ih), (&mut gate.hidden_transform, w_hh, b_hh)]
+            {
                 let columns = w.len() / case.hidden;
                 // Burn keeps [I, H], PyTorch [H, I].
-                let w = Tensor::<2>::from_data(TensorData::new(w, [case.hidden, columns]), device).transpose();
+                let w =
+                    Tensor::<2>::from_data(TensorData::new(w, [case.hidden, columns]), device).transpose();
                 let w = Tensor::from_data(w.into_data(), device);
                 linear.weight = Param::from_tensor(w);
-                linear.bias = Some(Param::from_tensor(Tensor::from_data(TensorData::new(b, [case.hidden]), device)));
+                linear.bias =
+                    Some(Param::from_tensor(Tensor::from_data(TensorData::new(b, [case.hidden]), device)));
             }
         };
         let input = case.width(index);
@@ -152,10 +153,11 @@ fn time(call: &Call) -> Result<()> {
         return skip("only f32 is timed");
     }
     let (device, engine) = engine(call)?;
-    let layers = (0..case.layers).map(|index| Layer::load(case, index, &device)).collect::<Result<Vec<_>>>()?;
+    let layers =
+        (0..case.layers).map(|index| Layer::load(case, index, &device)).collect::<Result<Vec<_>>>()?;
     let x = case.x()?;
     let to_host = |y: Tensor<3>| -> Result<Vec<f32>> {
-        Ok(y.into_data().into_vec().map_err(|reason| format!("{reason:?}"))?)
+        Ok(y.into_data().try_into_vec::<f32>().map_err(|reason| format!("{reason:?}"))?)
     };
     if case.is_step() {
         let step = |frame: &[f32], states: &mut [State]| -> Result<Vec<f32>> {

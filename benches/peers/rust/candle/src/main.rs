@@ -33,7 +33,9 @@ fn time(call: &Call) -> Result<()> {
         return skip("only f32 is timed on candle's CPU device");
     }
     match case.cell {
-        Cell::Gru => of(call, load(case, |vb, input| Ok(GRU::new(input, case.hidden, GRUConfig::default(), vb)?))?),
+        Cell::Gru => {
+            of(call, load(case, |vb, input| Ok(GRU::new(input, case.hidden, GRUConfig::default(), vb)?))?)
+        }
         _ => of(call, load(case, |vb, input| Ok(LSTM::new(input, case.hidden, LSTMConfig::default(), vb)?))?),
     }
 }
@@ -86,7 +88,9 @@ where
     };
     let x = case.x()?;
     if case.is_step() {
-        let first = || layers.iter().map(|layer| layer.zero_state(case.batch)).collect::<candle_core::Result<Vec<_>>>();
+        let first = || {
+            layers.iter().map(|layer| layer.zero_state(case.batch)).collect::<candle_core::Result<Vec<_>>>()
+        };
         let step = |frame: &[f32], states: &mut [L::State]| -> Result<Vec<f32>> {
             let mut of_below = Tensor::from_slice(frame, (case.batch, case.input), &Device::Cpu)?;
             for (layer, state) in layers.iter().zip(states) {

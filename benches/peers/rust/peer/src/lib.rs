@@ -169,7 +169,8 @@ fn read(path: &Path) -> Result<HashMap<String, Array>> {
     let bytes = fs::read(path)?;
     let file = SafeTensors::deserialize(&bytes)?;
     let array = |(name, view): (String, safetensors::tensor::TensorView<'_>)| {
-        let values = view.data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().expect("chunks of 4")));
+        let values =
+            view.data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().expect("chunks of 4")));
         (name, Array { shape: view.shape().to_vec(), values: values.collect() })
     };
     Ok(file.tensors().into_iter().map(array).collect())
@@ -253,7 +254,8 @@ impl Call {
     fn parse() -> Result<Self> {
         let mut words = std::env::args().skip(1);
         let folder = words.next().ok_or("usage: FOLDER [--threads N] [--seconds S] [--device SEL]")?;
-        let mut call = Self { case: Case::open(folder.as_ref())?, threads: 1, device: String::new(), seconds: 1.0 };
+        let mut call =
+            Self { case: Case::open(folder.as_ref())?, threads: 1, device: String::new(), seconds: 1.0 };
         while let Some(word) = words.next() {
             let value = words.next().ok_or_else(|| format!("{word}: no value"))?;
             match word.as_str() {

@@ -40,7 +40,8 @@ fn time(call: &Call) -> Result<()> {
     if call.threads > 1 {
         set_default_executor(Executor::multithread(call.threads));
     }
-    let plan = tract_onnx::onnx().model_for_path(case.file("model.onnx"))?.into_optimized()?.into_runnable()?;
+    let plan =
+        tract_onnx::onnx().model_for_path(case.file("model.onnx"))?.into_optimized()?.into_runnable()?;
     let mut ops: Vec<_> = plan.model().nodes().iter().map(|node| node.op().name().to_string()).collect();
     ops.sort();
     ops.dedup();
