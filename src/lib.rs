@@ -47,6 +47,8 @@ pub use dtype::Storage;
 pub use engine::{Device, DeviceInfo, Engine, Options, Session, Staged};
 pub use error::{Error, Result};
 pub use gpu::AdapterInfo;
+#[cfg(feature = "keras")]
+pub use import::Keras;
 pub use import::{Imported, Onnx, PyTorch};
 pub use io::{Batch, Fill, Form, Layout, Output, State, StepOutput};
 pub use model::{Cell, Direction, Layer, Model, Readout, ReadoutSteps, Weights};

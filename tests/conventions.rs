@@ -278,3 +278,49 @@ fn rounded(model: &Model, storage: Storage) -> Model {
     });
     Model::new(layers.collect()).unwrap()
 }
+
+/// What a cell does not have, and sizes that contradict each other.
+#[test]
+fn options_that_do_not_fit_are_refused_by_name() {
+    let mut draw = Draw::new();
+    let plain = |draw: &mut Draw, cell: Cell, state: usize| Weights {
+        w_ih: draw.values(cell.gates() * 6, 1.0),
+        w_hh: draw.values(cell.gates() * 3 * state, 1.0),
+        ..Weights::default()
+    };
+    let layer = |cell, weights| Layer::new(cell, Direction::Forward, 2, 3, vec![weights]);
+    let refused = |result: wgru::Result<Layer>, words: &[&str]| {
+        let error = result.unwrap_err().to_string();
+        assert!(words.iter().all(|word| error.contains(word)), "{error} does not say {words:?}");
+    };
+    for cell in [Cell::GRU, Cell::Rnn] {
+        let peepholes = Weights { peepholes: Some(vec![0.5; 9]), ..plain(&mut draw, cell, 3) };
+        refused(layer(cell, peepholes), &["peepholes", &cell.to_string()]);
+        let projection = Weights { w_hr: Some(vec![0.5; 9]), ..plain(&mut draw, cell, 3) };
+        refused(layer(cell, projection), &["w_hr", &cell.to_string()]);
+    }
+    let short = Weights { peepholes: Some(vec![0.5; 8]), ..plain(&mut draw, Cell::LSTM, 3) };
+    refused(layer(Cell::LSTM, short), &["peepholes", "[3, 3]", "8"]);
+    let short = Weights { w_hr: Some(vec![0.5; 8]), ..plain(&mut draw, Cell::LSTM, 2) };
+    refused(layer(Cell::LSTM, short), &["w_hr", "[2, 3]", "8"]);
+    let none = Weights { w_hr: Some(vec![]), ..plain(&mut draw, Cell::LSTM, 3) };
+    refused(layer(Cell::LSTM, none), &["P (projection)"]);
+    let infinite = Weights { w_hr: Some(vec![f32::INFINITY; 6]), ..plain(&mut draw, Cell::LSTM, 2) };
+    refused(layer(Cell::LSTM, infinite), &["w_hr", "inf"]);
+
+    let projected = |draw: &mut Draw, state: usize| Weights {
+        w_hr: Some(draw.values(state * 3, 1.0)),
+        ..plain(draw, Cell::LSTM, state)
+    };
+    let (one, two) = (projected(&mut draw, 1), projected(&mut draw, 2));
+    let both = Layer::new(Cell::LSTM, Direction::Bidirectional, 2, 3, vec![two.clone(), one.clone()]);
+    refused(both, &["w_hr", "1", "2"]);
+    let stack = [layer(Cell::LSTM, two), layer(Cell::LSTM, one)].map(Result::unwrap);
+    let error = Model::new(stack.to_vec()).unwrap_err().to_string();
+    assert!(error.contains("P of layer 1"), "{error}");
+
+    let gru = layer(Cell::GRU, plain(&mut draw, Cell::GRU, 3)).unwrap();
+    for bad in [0.0, -1.0, f32::NAN, f32::INFINITY] {
+        refused(gru.clone().with_state_clip(bad), &["state clip"]);
+    }
+}

@@ -11,6 +11,8 @@ mod file;
 mod keras;
 #[path = "vectors/onnx.rs"]
 mod onnx;
+#[path = "vectors/operator.rs"]
+mod operator;
 #[path = "vectors/suite.rs"]
 mod suite;
 #[path = "vectors/torch.rs"]

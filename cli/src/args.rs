@@ -25,6 +25,8 @@ pub enum Command {
     Run(RunArgs),
     /// Write a model as PyTorch weights or as ONNX
     Export(ExportArgs),
+    /// Time recurrent layers on every device, each verified first
+    Bench(BenchArgs),
     /// Forecast the held-out part of a series, beside simple baselines, and plot it
     Forecast(ForecastArgs),
 }
@@ -68,7 +70,8 @@ impl WorkArgs {
 /// `wgru run`.
 #[derive(Debug, clap::Args)]
 pub struct RunArgs {
-    /// The model: PyTorch weights as .safetensors, or one recurrent node of an .onnx file
+    /// The model: PyTorch weights as .safetensors, one recurrent node of an .onnx file, or layers of a Keras file
+    /// (.h5, .weights.h5, .keras)
     pub model: PathBuf,
     /// The sequences: .npz or .safetensors with x [B, T, I], optional h0 and c0 [L·D, B, H]; .npy with x; or
     /// .csv with a header and one column per feature. For .onnx, .npz or .safetensors with the node's own arrays
@@ -86,6 +89,12 @@ pub struct RunArgs {
     /// ONNX: the recurrent node [default: the only one]
     #[arg(long, value_name = "NAME")]
     pub node: Option<String>,
+    /// The order of the axes of x and y [default: batch, as x [B, T, I]; time as x [T, B, I]]
+    #[arg(long, value_name = "MAJOR")]
+    pub layout: Option<LayoutArg>,
+    /// What y holds past the end of a sequence [default: zero]
+    #[arg(long, value_name = "RULE")]
+    pub fill: Option<FillArg>,
     /// CSV: the columns that are the features, in order [default: all]
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     pub columns: Vec<String>,
@@ -95,6 +104,45 @@ pub struct RunArgs {
     /// CSV: steps from a window to the next
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub stride: usize,
+}
+
+/// `wgru bench`.
+#[derive(Debug, clap::Args)]
+pub struct BenchArgs {
+    /// A device, as `wgru run` takes it; may be given several times [default: every adapter and the CPU]
+    #[arg(long, value_name = "SEL")]
+    pub device: Vec<String>,
+    /// A case such as gru-b16-t100-i256-h256[-l2][-bi][-before][-ragged][-f16|-bf16], also lstm-… and rnn-…; of one
+    /// step (-t1) it times a session; may be given several times
+    #[arg(long, value_name = "CASE")]
+    pub case: Vec<String>,
+    /// quick, default, deepbench, real, stream or scaling
+    #[arg(long, value_name = "NAME")]
+    pub suite: Option<String>,
+    /// Fewer repetitions, and the suite quick where none is named
+    #[arg(long)]
+    pub quick: bool,
+    /// Threads of the CPU path
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub threads: usize,
+    /// Where to write records as JSON lines, one by one as they are measured
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Where to write records as CSV
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<PathBuf>,
+    /// Where to write a report
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Take the records of files, measure nothing; for --html and --csv
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["device", "case", "suite", "quick", "json"])]
+    pub from: Vec<PathBuf>,
+    /// Compare two files of records, measure nothing
+    #[arg(long, value_names = ["BEFORE", "AFTER"], num_args = 2, conflicts_with_all = ["device", "case", "suite", "quick", "json", "csv", "html", "from"])]
+    pub compare: Vec<PathBuf>,
+    /// With --compare: exit status 1 where anything is slower by more than this, beyond the noise
+    #[arg(long, value_name = "PERCENT", requires = "compare")]
+    pub fail_above: Option<f64>,
 }
 
 /// `wgru export`.
@@ -134,12 +182,24 @@ pub struct ModelArgs {
     /// What stands before weight_ih_l0 [default: found in the file]
     #[arg(long)]
     pub prefix: Option<String>,
-    /// The name of a Linear after the last layer [default: the model's own]
+    /// The name of a Linear or Dense after the last layer [default: the model's own]
     #[arg(long, value_name = "NAME")]
     pub readout: Option<String>,
     /// The steps the readout is applied to [default: the model's own, else last]
     #[arg(long, value_name = "STEPS")]
     pub readout_at: Option<ReadoutArg>,
+    /// Keras: leave the activation of the readout out, where it is not linear
+    #[arg(long)]
+    pub readout_without_activation: bool,
+    /// Keras: the recurrent layer, or the layers of a stack from the input on [default: the only one]
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    pub layer: Vec<String>,
+    /// Keras: the model's configuration, as model.to_json() gives it, for files of weights alone
+    #[arg(long, value_name = "JSON")]
+    pub config: Option<PathBuf>,
+    /// Keras: the major version, where the file does not say it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=3))]
+    pub keras_version: Option<u32>,
 }
 
 /// `wgru forecast`.
@@ -170,6 +230,24 @@ pub enum CellArg {
     Rnn,
     /// Plain RNN with relu
     RnnRelu,
+}
+
+/// The order of the axes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LayoutArg {
+    /// Sequence after sequence
+    Batch,
+    /// Step after step
+    Time,
+}
+
+/// What stands in the place of padding.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum FillArg {
+    /// 0, as ONNX has it
+    Zero,
+    /// The last output, as masks of Keras have it
+    Last,
 }
 
 /// A storage type.
@@ -221,6 +299,28 @@ pub enum ReadoutArg {
 }
 
 impl ModelArgs {
+    /// The first option that only PyTorch weights have a use for.
+    pub fn of_pytorch(&self) -> Option<&'static str> {
+        let given = [
+            ("--cell", self.cell.is_some()),
+            ("--reset", self.reset.is_some()),
+            ("--update", self.update.is_some()),
+            ("--prefix", self.prefix.is_some()),
+        ];
+        given.into_iter().find(|(_, given)| *given).map(|(option, _)| option)
+    }
+
+    /// The first option that only a Keras file has a use for.
+    pub fn of_keras(&self) -> Option<&'static str> {
+        let given = [
+            ("--layer", !self.layer.is_empty()),
+            ("--config", self.config.is_some()),
+            ("--keras-version", self.keras_version.is_some()),
+            ("--readout-without-activation", self.readout_without_activation),
+        ];
+        given.into_iter().find(|(_, given)| *given).map(|(option, _)| option)
+    }
+
     /// The cell, where anything was said of it.
     ///
     /// # Errors

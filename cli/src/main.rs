@@ -4,10 +4,13 @@
 
 mod args;
 mod arrays;
+mod bench;
 mod devices;
 mod export;
 mod failure;
 mod forecast;
+mod keras;
+mod number;
 mod onnx;
 mod plot;
 mod print;
@@ -29,6 +32,7 @@ fn main() -> ExitCode {
         Command::Devices(args) => devices::devices(args),
         Command::Run(args) => run::run(args),
         Command::Export(args) => export::export(args),
+        Command::Bench(args) => bench::bench(args),
         Command::Forecast(args) => forecast::forecast(args),
     };
     match result {

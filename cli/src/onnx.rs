@@ -19,6 +19,8 @@ pub fn run(args: &RunArgs) -> Outcome {
         ("--columns", !args.columns.is_empty()),
         ("--window", args.window.is_some()),
         ("--stride", args.stride != 1),
+        ("--layout", args.layout.is_some()),
+        ("--fill", args.fill.is_some()),
     ])?;
     let imported = import(&args.model, args.node.as_deref(), &args.model_args)?;
     let mut names = vec![imported.x.as_str()];
@@ -88,6 +90,9 @@ pub fn import(path: &Path, node: Option<&str>, of_pytorch: &ModelArgs) -> Outcom
         ("--readout", of_pytorch.readout.is_some()),
         ("--readout-at", of_pytorch.readout_at.is_some()),
     ])?;
+    if let Some(option) = of_pytorch.of_keras() {
+        return Err(error(option, "is for Keras models, .h5 and .keras"));
+    }
     let mut onnx = Onnx::new();
     if let Some(node) = node {
         onnx = onnx.node(node);

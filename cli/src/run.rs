@@ -4,14 +4,14 @@ use std::path::Path;
 
 use wgru::import::Imported;
 use wgru::io::OutputShape;
-use wgru::{Batch, Model, PyTorch, ReadoutSteps};
+use wgru::{Batch, Fill, Model, PyTorch, ReadoutSteps};
 
-use crate::args::{ModelArgs, RunArgs};
+use crate::args::{FillArg, LayoutArg, ModelArgs, RunArgs};
 use crate::arrays::{Array, Arrays, csv, write};
 use crate::failure::{Failure, Outcome, error};
-use crate::onnx;
 use crate::print::print;
 use crate::work::Work;
+use crate::{keras, onnx};
 
 /// Reads, runs, reports, writes.
 pub fn run(args: &RunArgs) -> Outcome {
@@ -28,10 +28,18 @@ pub fn run(args: &RunArgs) -> Outcome {
     let model = &imported.model;
     let inputs = read_inputs(args, &imported)?;
     let x = inputs.need("x")?;
-    let &[batch, steps, features] = &x.shape[..] else {
+    let &[first, second, features] = &x.shape[..] else {
         return Err(error("x", format!("expected 3 dimensions [B, T, I], got {:?}", x.shape)));
     };
-    let mut sequences = Batch::new(&x.data, [batch, steps, features])?;
+    let shape = [first, second, features];
+    let mut sequences = match args.layout {
+        Some(LayoutArg::Time) => Batch::time_major(&x.data, shape)?,
+        Some(LayoutArg::Batch) | None => Batch::new(&x.data, shape)?,
+    };
+    if let Some(FillArg::Last) = args.fill {
+        sequences = sequences.fill(Fill::Last);
+    }
+    let batch = sequences.dims().batch;
     let lengths = inputs.lengths("lengths", batch)?;
     if let Some(lengths) = &lengths {
         sequences = sequences.lengths(lengths);
@@ -51,6 +59,7 @@ pub fn run(args: &RunArgs) -> Outcome {
     if args.work.json {
         let mut json = work.to_json();
         json["model"] = model.to_string().into();
+        json["decisions"] = imported.report.decisions.clone().into();
         json["left_over"] = imported.report.left_over.clone().into();
         print(&format!("{json:#}\n"))?;
     } else {
@@ -70,7 +79,14 @@ pub fn read_model(path: &Path, args: &ModelArgs) -> Outcome<Imported> {
     match path.extension().and_then(|extension| extension.to_str()) {
         // Files of torch.save are refused by the importer, which says how to convert them.
         Some("safetensors" | "pt" | "pth" | "bin" | "ckpt") => {}
-        _ => return Err(error(name, "not a model file that can be read; expected .safetensors or .onnx")),
+        Some("h5" | "hdf5" | "keras") => return keras::read(path, args),
+        _ => {
+            let reason = "not a model file that can be read; expected .safetensors, .onnx, .h5 or .keras";
+            return Err(error(name, reason));
+        }
+    }
+    if let Some(option) = args.of_keras() {
+        return Err(error(option, "is for Keras models, .h5 and .keras"));
     }
     let mut importer = PyTorch::new();
     if let Some(cell) = args.cell().map_err(Failure::Error)? {

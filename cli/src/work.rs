@@ -13,6 +13,7 @@ use wgru::{Batch, Device, DeviceInfo, Engine, Model, Output};
 use crate::args::WorkArgs;
 use crate::devices::to_json;
 use crate::failure::{Failure, Outcome};
+use crate::number::three_digits;
 
 /// A run that is done.
 pub struct Work {
@@ -167,10 +168,4 @@ fn with_bar<T>(name: &str, progress: impl Fn() -> f64 + Sync, work: impl FnOnce(
         drop(done);
         result
     })
-}
-
-/// A number to three significant digits, without an exponent.
-fn three_digits(value: f64) -> String {
-    let digits = (2.0 - value.abs().max(1e-9).log10().floor()).clamp(0.0, 6.0) as usize;
-    format!("{value:.digits$}")
 }

@@ -42,7 +42,9 @@ fn models_that_are_none() {
     folder.write("m.pt", "PK");
     refused(&folder, &run("m.pt"), &["m.pt", "python -c", "torch.load('m.pt'", "'m.safetensors')"]);
     folder.write("m.h5", "HDF");
-    refused(&folder, &run("m.h5"), &["m.h5", "expected .safetensors or .onnx"]);
+    refused(&folder, &run("m.h5"), &["m.h5"]);
+    folder.write("m.tflite", "TFL3");
+    refused(&folder, &run("m.tflite"), &["m.tflite", "expected .safetensors, .onnx, .h5 or .keras"]);
 
     let (w_ih, w_hh) = (values(1, 24), values(2, 48));
     let wrong = safetensors(&[("weight_ih_l0", &[12, 2], &w_ih), ("weight_hh_l0", &[16, 3], &w_hh)]);
@@ -93,6 +95,25 @@ fn exports_that_cannot_be() {
     refused(&folder, &with(&["--with-states"]), &["--with-states", ".onnx"]);
     let onnx = ["export", "m.safetensors", "out.onnx", "--with-lengths", "--readout", "head"];
     refused(&folder, &onnx, &["lengths", "last step"]);
+}
+
+#[test]
+fn options_that_do_not_fit_a_keras_model() {
+    let folder = folder("keras-options");
+    folder.write("stack.keras", include_bytes!("../../tests/goldens/keras/stack.keras"));
+    folder.write("w.weights.h5", include_bytes!("../../tests/goldens/keras/stack.weights.h5"));
+    let keras = |options: &[&'static str]| [&["run", "stack.keras", "--input", "x.npy"], options].concat();
+    refused(&folder, &keras(&[]), &["first: LSTM forward [3→4]", "second: LSTM forward [4→4]"]);
+    refused(&folder, &keras(&["--layer", "third"]), &["third", "found 2"]);
+    refused(&folder, &keras(&["--cell", "lstm"]), &["--cell", "Keras"]);
+    refused(&folder, &keras(&["--node", "first"]), &["--node", ".onnx"]);
+    refused(&folder, &keras(&["--layer", "first", "--readout-without-activation"]), &["needs --readout"]);
+    refused(&folder, &keras(&["--layer", "first", "--readout-at", "last"]), &["needs --readout"]);
+    refused(&folder, &keras(&["--layer", "first", "--config", "none.json"]), &["none.json"]);
+    refused(&folder, &["run", "w.weights.h5", "--input", "x.npy"], &["w.weights.h5", "configuration"]);
+    for option in [["--layer", "a"], ["--config", "a"], ["--keras-version", "2"]] {
+        refused(&folder, &[&RUN[..], &option].concat(), &[option[0], "Keras"]);
+    }
 }
 
 #[test]

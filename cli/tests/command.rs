@@ -294,3 +294,27 @@ fn an_export_gives_the_numbers_of_its_model() {
     export(&[&["m.safetensors", "out.safetensors"], &readout[..]].concat());
     assert_eq!(y("out.safetensors", "x.npz", &[], "out"), own);
 }
+
+/// Layers of Keras files, from the command line as from the crate.
+#[test]
+fn keras_layers_run_by_their_names() {
+    let golden = |name: &str| root().join("tests/goldens/keras").join(name).display().to_string();
+    let folder = Folder::new("keras");
+    folder.write("x.npy", npy(&[2, 5, 3], &values(3, 30)));
+    let run = |model: &str, more: &[&str]| {
+        let args = [&["run", model, "--input", "x.npy", "--device", "cpu", "--verify"], more].concat();
+        let output = folder.wgru(&args);
+        assert!(output.status.success(), "{more:?}: {} {}", stdout(&output), stderr(&output));
+        stdout(&output)
+    };
+    let stack = ["--layer", "first,second", "--readout", "head"];
+    let text = run(&golden("stack.keras"), &[&stack[..], &["--output", "whole.npz"]].concat());
+    assert!(text.contains("LSTM 3→4, 2 forward layers") && text.contains("Keras 3"), "{text}");
+    let config = golden("stack.json");
+    let of_weights = [&stack[..], &["--config", &config, "--output", "weights.npz"]].concat();
+    run(&golden("stack.weights.h5"), &of_weights);
+    let written = |name: &str| fs::read(folder.path().join(name)).unwrap();
+    assert_eq!(written("whole.npz"), written("weights.npz"));
+    let text = run(&golden("keras1.h5"), &["--layer", "gru_1", "--keras-version", "3"]);
+    assert!(text.contains("as told"), "{text}");
+}

@@ -55,10 +55,10 @@ fn candidate(dir: u32, x: Rows) -> Rows {
     return activate(CANDIDATE1, CANDIDATE1_ALPHA, CANDIDATE1_BETA, clipped(x));
 }
 
-// h: of an LSTM's c'.
+// h: of an LSTM's c', which the clip leaves alone.
 fn output(dir: u32, x: Rows) -> Rows {
     if (dir == 0u) {
-        return activate(OUTPUT0, OUTPUT0_ALPHA, OUTPUT0_BETA, clipped(x));
+        return activate(OUTPUT0, OUTPUT0_ALPHA, OUTPUT0_BETA, x);
     }
-    return activate(OUTPUT1, OUTPUT1_ALPHA, OUTPUT1_BETA, clipped(x));
+    return activate(OUTPUT1, OUTPUT1_ALPHA, OUTPUT1_BETA, x);
 }

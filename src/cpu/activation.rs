@@ -66,7 +66,7 @@ impl Functions for General {
     }
 
     fn output(&self, c: f32) -> f32 {
-        apply(self.activations.output, self.clipped(c))
+        apply(self.activations.output, c)
     }
 
     fn rnn(&self, x: f32) -> f32 {

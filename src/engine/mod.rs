@@ -1,6 +1,8 @@
 //! What a user holds: a [`Device`], an [`Engine`] (a model made ready on it), an output of a sequence run,
 //! a [`Session`] that steps, and a [`Staged`] batch that stays on the device.
 
+#[cfg(not(target_arch = "wasm32"))]
+mod ceilings;
 mod device;
 mod gpu;
 mod run;
@@ -8,6 +10,8 @@ mod select;
 mod session;
 mod staged;
 
+#[cfg(not(target_arch = "wasm32"))]
+pub use ceilings::{Ceilings, Measured};
 pub use device::{Device, DeviceInfo};
 pub use run::{Engine, Options};
 pub use session::Session;

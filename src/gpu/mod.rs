@@ -2,6 +2,8 @@
 //! read-back. It runs programs and knows nothing of models.
 
 mod adapter;
+#[cfg(not(target_arch = "wasm32"))]
+mod ceiling;
 mod context;
 mod execute;
 mod pipeline;
@@ -11,6 +13,8 @@ mod timer;
 mod workspace;
 
 pub use adapter::{AdapterInfo, adapters};
+#[cfg(not(target_arch = "wasm32"))]
+pub use ceiling::Ceilings as GpuCeilings;
 pub use context::Context;
 pub(crate) use context::lock;
 pub use execute::Fetch;

@@ -54,6 +54,27 @@ impl StagedWorkspace {
         Ok(Self { workspace, initial, timer: Timer::new(context) })
     }
 
+    /// The workspace of a ceiling, with `values` in both matrices.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) async fn of_ceiling(
+        context: &Context,
+        mut workspace: Workspace,
+        values: &[f32],
+    ) -> Result<Self> {
+        let write = || {
+            workspace.write_lengths(context, None);
+            let matrices = workspace.program.buffers.iter().zip(&workspace.buffers);
+            for (_, buffer) in matrices.filter(|(buffer, _)| ["x", "w"].contains(&buffer.name.as_str())) {
+                context.queue.write_buffer(buffer, 0, bytemuck::cast_slice(values));
+            }
+        };
+        context.checked("ceiling", write).await?;
+        Ok(Self { workspace, initial: Vec::new(), timer: Timer::new(context) })
+    }
+
     /// The workspace.
     pub fn workspace(&self) -> &Workspace {
         &self.workspace

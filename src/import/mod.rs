@@ -1,10 +1,14 @@
 //! From a framework's files to a [`Model`], with a report of what was used, what was left over and what was
 //! decided on the way. This room and [`crate::export`] alone know other layouts than the crate's own.
 
+#[cfg(feature = "keras")]
+mod keras;
 mod onnx;
 mod pytorch;
 mod tensors;
 
+#[cfg(feature = "keras")]
+pub use keras::Keras;
 pub use onnx::{Onnx, OnnxImported, OnnxInput, OnnxNode};
 pub use pytorch::PyTorch;
 pub use tensors::{Tensor, read_tensors};

@@ -126,7 +126,9 @@ impl Layer {
         Ok(self)
     }
 
-    /// Clamps the input of each activation to −clip … clip, as ONNX's attribute `clip` does.
+    /// Clamps the input of each gate's and of the candidate's activation to −clip … clip, as ONNX's attribute
+    /// `clip` does. An LSTM's c' goes into h' as it is: the operator's text speaks of the input of every activation,
+    /// but ONNX Runtime and OpenVINO leave that one alone, and models were trained and are run with them.
     ///
     /// # Errors
     /// [`Error::Mismatch`] where it is not a positive finite number.
@@ -216,7 +218,7 @@ impl Layer {
         &self.activations
     }
 
-    /// What the input of each activation is clamped to.
+    /// What the inputs of the gates' and the candidate's activations are clamped to.
     pub fn clip(&self) -> Option<f32> {
         self.clip
     }

@@ -1,12 +1,14 @@
 //! A plan lowered to dispatches on named buffers: still data, checked against limits and hazards before
 //! anything touches a device. Nothing here speaks wgpu.
 
+mod ceiling;
 mod check;
 mod constant;
 mod lower;
 mod order;
 mod tile;
 
+pub use ceiling::ceiling;
 pub use check::check;
 pub use constant::constant_words;
 pub use lower::lower;

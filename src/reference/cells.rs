@@ -30,7 +30,7 @@ impl Direction<'_> {
     }
 
     fn output(&self, x: f64) -> f64 {
-        apply(self.activations.output, self.clipped(x))
+        apply(self.activations.output, x)
     }
 
     fn clipped(&self, x: f64) -> f64 {

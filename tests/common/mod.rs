@@ -165,6 +165,7 @@ impl Draw {
 }
 
 /// A batch that owns its arrays.
+#[derive(Clone, PartialEq)]
 pub struct Inputs {
     pub dims: Dims,
     pub x: Vec<f32>,

@@ -8,8 +8,7 @@
 //! readout  [T, B, D·H] ── Gather of the last step, where it is that ── MatMul, Add ──▶ out
 //! ```
 //!
-//! With a clip, ONNX Runtime (1.32) does not clamp c' on its way into an LSTM's h, as the specification has it, so
-//! its numbers differ there. T and B are open. Nodes are named `gru_0`, `lstm_1`: their operator and layer. Source: the ONNX operator
+//! T and B are open. Nodes are named `gru_0`, `lstm_1`: their operator and layer. Source: the ONNX operator
 //! specification, opset 14.
 
 mod graph;

@@ -1,0 +1,119 @@
+//! The parts of a run: planning, packing, one kernel each.
+//!
+//! The kernels run on every adapter as a staged batch, so nothing is moved: a step kernel as a long sequence of few
+//! features, where the projection is small beside it, and the matmul as the ceiling that `wgru bench` measures. Steps
+//! of a session are in `engine.rs`. Every step kernel is verified before it is timed.
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use wgru::dtype::Precision;
+use wgru::model::{Constant, Forget, pack};
+use wgru::plan::{Caps, plan};
+use wgru::program::{check, constant_words, lower};
+use wgru::reference::{self, Tolerance, compare};
+use wgru::{Batch, Cell, Device, Dims, Direction, Layer, Model, Storage, Weights};
+
+fn values(rng: &mut fastrand::Rng, len: usize, scale: f32) -> Vec<f32> {
+    (0..len).map(|_| (rng.f32() * 2.0 - 1.0) * scale).collect()
+}
+
+/// A layer, with a projection to P where it is not H.
+fn model(cell: Cell, input: usize, hidden: usize, state: usize) -> Model {
+    let mut rng = fastrand::Rng::with_seed(1);
+    let (rows, scale) = (cell.gates() * hidden, 1.0 / (hidden as f32).sqrt());
+    let weights = Weights {
+        w_ih: values(&mut rng, rows * input, scale),
+        w_hh: values(&mut rng, rows * state, scale),
+        b_ih: Some(values(&mut rng, rows, scale)),
+        b_hh: Some(values(&mut rng, rows, scale)),
+        w_hr: (state != hidden).then(|| values(&mut rng, state * hidden, scale)),
+        ..Weights::default()
+    };
+    let layer = Layer::new(cell, Direction::Forward, input, hidden, vec![weights]).expect("sizes fit");
+    Model::new(vec![layer]).expect("one layer")
+}
+
+fn planning(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("planning");
+    let caps = Caps::webgpu_minimum();
+    let model = model(Cell::GRU, 256, 256, 256);
+    for steps in [1, 100, 10_000] {
+        let dims = Dims::new(16, steps).expect("sizes");
+        group.bench_function(BenchmarkId::new("plan, lower, check", format!("t{steps}")), |bencher| {
+            bencher.iter(|| {
+                let plan = plan(black_box(&model), dims, Precision::default(), &caps).expect("a plan");
+                let program = lower(&model, &plan).expect("a program");
+                check(&program, &caps).expect("a sound one");
+                program
+            });
+        });
+    }
+    group.finish();
+}
+
+fn packing(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("packing");
+    let model = model(Cell::GRU, 256, 256, 256);
+    let constant = Constant::WHh(0);
+    group.throughput(Throughput::Bytes(3 * 256 * 256 * 4));
+    group.bench_function("transposed", |bencher| bencher.iter(|| pack(black_box(&model), constant)));
+    for weights in [Storage::F32, Storage::F16, Storage::Bf16] {
+        let precision = Precision { weights, ..Precision::default() };
+        group.bench_function(format!("words of {weights}"), |bencher| {
+            bencher.iter(|| constant_words(black_box(&model), constant, precision).expect("in range"));
+        });
+    }
+    group.finish();
+}
+
+fn kernels(criterion: &mut Criterion) {
+    let coupled = Cell::Lstm { forget: Forget::Coupled };
+    let (batch, steps, input, hidden) = (16, 64, 4, 128);
+    for device in Device::all_adapters().expect("every adapter opens") {
+        let mut group = criterion.benchmark_group(format!("{}/kernel", device.info()));
+        for (name, cell, state, storage) in [
+            ("step_gru_after", Cell::GRU, hidden, Storage::F32),
+            ("step_gru_after, f16 weights", Cell::GRU, hidden, Storage::F16),
+            ("step_gru_before", Cell::ORIGINAL_GRU, hidden, Storage::F32),
+            ("step_lstm", Cell::LSTM, hidden, Storage::F32),
+            ("step_lstm, coupled", coupled, hidden, Storage::F32),
+            ("step_lstm_cell, step_project", Cell::LSTM, 64, Storage::F32),
+            ("step_rnn", Cell::Rnn, hidden, Storage::F32),
+        ] {
+            let model = model(cell, input, hidden, state);
+            let x = values(&mut fastrand::Rng::with_seed(2), batch * steps * input, 1.0);
+            let inputs = Batch::new(&x, [batch, steps, input]).expect("x fits");
+            let options = wgru::Options::default().weights(storage);
+            let engine = device.load_with(&model, options).expect("it fits");
+            let truth = reference::run(&model, &inputs).expect("the reference runs");
+            let output = engine.run(&inputs).expect("the batch runs");
+            for comparison in compare(&truth, &output, Tolerance::stored(&model, &inputs, options.precision))
+            {
+                assert!(comparison.passes(), "{name}: {comparison:?}");
+            }
+            let mut staged = engine.stage(&inputs).expect("the batch fits");
+            group.throughput(Throughput::Elements(steps as u64));
+            group.bench_function(name, |bencher| bencher.iter(|| staged.run().expect("the batch runs")));
+        }
+        if let Some(ceilings) = device.ceilings().expect("they fit") {
+            let flops = ceilings.matmul().expect("it runs").amount;
+            group.throughput(Throughput::Elements(flops as u64));
+            group.bench_function("matmul_tiled", |bencher| {
+                bencher.iter(|| ceilings.matmul().expect("it runs"));
+            });
+        }
+        group.finish();
+    }
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default()
+        .sample_size(20)
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_secs(1));
+    targets = planning, packing, kernels
+}
+criterion_main!(benches);

@@ -1,0 +1,144 @@
+//! Repeating a run until its median is known well enough.
+
+use std::time::{Duration, Instant};
+
+/// How long to repeat.
+#[derive(Debug, Clone, Copy)]
+pub struct Effort {
+    /// Before anything counts, and at least one run.
+    pub warm_up: Duration,
+    /// Runs at the least.
+    pub least: usize,
+    /// The spread of the median at which to stop.
+    pub spread: f64,
+    /// Time at the most, once there are `least` runs.
+    pub longest: Duration,
+}
+
+impl Effort {
+    /// For a table within two minutes.
+    pub const NORMAL: Self = Self {
+        warm_up: Duration::from_millis(100),
+        least: 9,
+        spread: 0.01,
+        longest: Duration::from_millis(900),
+    };
+    /// For a look.
+    pub const QUICK: Self = Self {
+        warm_up: Duration::from_millis(30),
+        least: 5,
+        spread: 0.05,
+        longest: Duration::from_millis(200),
+    };
+
+    /// Calls `run` until the effort is made; its results after the warm-up.
+    ///
+    /// # Errors
+    /// The first of `run`.
+    pub fn repeat<T, E>(&self, mut run: impl FnMut() -> Result<T, E>) -> Result<Vec<(f64, T)>, E> {
+        let start = Instant::now();
+        loop {
+            run()?;
+            if start.elapsed() >= self.warm_up {
+                break;
+            }
+        }
+        let (start, mut all) = (Instant::now(), Vec::new());
+        let mut check = self.least;
+        loop {
+            let began = Instant::now();
+            let result = run()?;
+            all.push((began.elapsed().as_secs_f64(), result));
+            if all.len() < self.least {
+                continue;
+            }
+            if start.elapsed() >= self.longest {
+                return Ok(all);
+            }
+            // Sorting costs; the spread is looked at whenever there are a quarter more.
+            if all.len() >= check {
+                check = all.len() + all.len() / 4 + 1;
+                if Figures::of(all.iter().map(|(seconds, _)| *seconds)).spread <= self.spread {
+                    return Ok(all);
+                }
+            }
+        }
+    }
+}
+
+/// What many times amount to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Figures {
+    /// The median.
+    pub median: f64,
+    /// The fifth percentile.
+    pub p05: f64,
+    /// The 95th percentile.
+    pub p95: f64,
+    /// The 99th percentile.
+    pub p99: f64,
+    /// Half the width of the median's 95 % confidence interval, as a share of it.
+    pub spread: f64,
+    /// How many.
+    pub runs: usize,
+}
+
+impl Figures {
+    /// Of at least one time. The interval is that of order statistics, n/2 ± 0.98·√n, which assumes nothing of how
+    /// times are distributed (Conover 1999, section 3.2).
+    pub fn of(times: impl Iterator<Item = f64>) -> Self {
+        let mut sorted: Vec<f64> = times.collect();
+        sorted.sort_by(f64::total_cmp);
+        let runs = sorted.len();
+        let at = |rank: f64| {
+            let last = runs.saturating_sub(1);
+            sorted.get((rank.max(0.0) as usize).min(last)).copied().unwrap_or(f64::NAN)
+        };
+        let share = |share: f64| at((share * runs as f64).floor());
+        let middle = runs as f64 / 2.0;
+        let median = if runs % 2 == 1 { at(middle) } else { (at(middle) + at(middle - 1.0)) / 2.0 };
+        let reach = 0.98 * (runs as f64).sqrt();
+        let width = at((middle + reach).ceil()) - at((middle - reach).floor());
+        Self {
+            median,
+            p05: share(0.05),
+            p95: share(0.95),
+            p99: share(0.99),
+            spread: width / 2.0 / median.max(f64::MIN_POSITIVE),
+            runs,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_of_known_times() {
+        let figures = Figures::of((1..=101).rev().map(f64::from));
+        assert_eq!((figures.median, figures.p05, figures.p95, figures.p99), (51.0, 6.0, 96.0, 100.0));
+        // Ranks 50.5 ± 9.85: the 41st to the 62nd.
+        assert_eq!(figures.spread, (62.0 - 41.0) / 2.0 / 51.0);
+        assert_eq!(Figures::of([2.0, 1.0].into_iter()).median, 1.5);
+        assert_eq!(Figures::of([3.0].into_iter()).p99, 3.0);
+    }
+
+    #[test]
+    fn a_steady_run_ends_early_and_an_error_at_once() {
+        let effort = Effort { longest: Duration::from_secs(60), ..Effort::QUICK };
+        let mut calls = 0;
+        let all = effort.repeat(|| -> Result<(), ()> {
+            calls += 1;
+            std::thread::sleep(Duration::from_millis(2));
+            Ok(())
+        });
+        assert!(all.unwrap().len() < 2000 && calls > 5);
+        let mut calls = 0;
+        let failed = effort.repeat(|| {
+            calls += 1;
+            Err::<(), _>("lost")
+        });
+        assert_eq!((failed.unwrap_err(), calls), ("lost", 1));
+    }
+}

@@ -1,0 +1,122 @@
+//! What a Keras file consists of: arrays, the model's configuration, the version that wrote it.
+//!
+//! ```text
+//! .keras        zip: config.json, metadata.json, model.weights.h5
+//! .h5           HDF5: attributes model_config, keras_version, backend; arrays under model_weights/<layer>/
+//! weights .h5   HDF5: attributes keras_version, backend; arrays under <layer>/; no configuration
+//! .weights.h5   HDF5: arrays under layers/<class>[_n]/…/vars/<i>; no configuration, no version
+//! ```
+//!
+//! Which of them a file is shows in its content, whatever it is called.
+
+use std::collections::BTreeMap;
+use std::io::{Cursor, Read};
+
+use serde_json::Value;
+use zip::ZipArchive;
+
+use super::store::{Store, budget};
+use crate::error::{Error, Result};
+
+const ZIP: &[u8] = b"PK\x03\x04";
+const LEGACY: &str = "model_weights";
+const VERSION: &str = "keras_version";
+const FACTS: [&str; 3] = [VERSION, "backend", "date_saved"];
+
+/// Where a file keeps the arrays of its layers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Layout {
+    /// By the layers' names, below this group: Keras 1 and 2, and `.h5` of Keras 3.
+    Named(String),
+    /// By the layers' classes: `.weights.h5` and `.keras`.
+    Numbered,
+}
+
+/// An open file.
+pub(super) struct File {
+    pub(super) store: Store,
+    pub(super) layout: Layout,
+    pub(super) config: Option<Value>,
+    /// Whether configuration and weights come from one file, so that names in both must agree.
+    pub(super) whole: bool,
+    pub(super) metadata: BTreeMap<String, String>,
+}
+
+/// # Errors
+/// [`Error::Format`] for a file that is not whole or lacks a part.
+pub(super) fn open(source: &str, bytes: &[u8]) -> Result<File> {
+    if bytes.starts_with(ZIP) { open_zip(source, bytes) } else { open_hdf5(source, bytes.to_vec()) }
+}
+
+impl File {
+    /// The major version that wrote the file, with where it was read.
+    pub(super) fn version(&self) -> Option<(u32, String)> {
+        match self.metadata.get(VERSION) {
+            Some(text) => {
+                let major = text.split('.').next()?.parse().ok()?;
+                Some((major, format!("{VERSION} {text}")))
+            }
+            // Keras itself reads such a file as one of version 1; the layout by classes came much later.
+            None if self.layout != Layout::Numbered => Some((1, format!("no {VERSION} in the file"))),
+            None => None,
+        }
+    }
+}
+
+fn open_hdf5(source: &str, bytes: Vec<u8>) -> Result<File> {
+    let store = Store::parse(source, bytes)?;
+    let base = if store.has_group(LEGACY) { LEGACY } else { "" };
+    let layout = match !store.list(base, "layer_names")?.is_empty() {
+        true => Layout::Named(base.into()),
+        false if store.has_group("layers") => Layout::Numbered,
+        false => {
+            let reason = "no weights of Keras in it: neither layer_names nor a group \"layers\"";
+            return Err(Error::Format { name: source.into(), reason: reason.into() });
+        }
+    };
+    let mut metadata = BTreeMap::new();
+    for fact in FACTS {
+        let own = store.text("", fact)?;
+        let text = if own.is_some() { own } else { store.text(base, fact)? };
+        metadata.extend(text.map(|text| (fact.to_owned(), text)));
+    }
+    let config = match store.text("", "model_config")? {
+        Some(text) => Some(json(&format!("model_config of {source}"), text.as_bytes())?),
+        None => None,
+    };
+    Ok(File { store, layout, whole: config.is_some(), config, metadata })
+}
+
+fn open_zip(source: &str, bytes: &[u8]) -> Result<File> {
+    let unreadable = |part: &str, reason: &dyn std::fmt::Display| Error::Format {
+        name: if part.is_empty() { source.into() } else { format!("{part} of {source}") },
+        reason: format!("not readable: {reason}"),
+    };
+    let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|error| unreadable("", &error))?;
+    let limit = budget(bytes.len());
+    let mut part = |name: &str| -> Result<Vec<u8>> {
+        let entry = archive.by_name(name).map_err(|error| unreadable(name, &error))?;
+        let mut content = Vec::new();
+        // One byte over the limit shows that there is more.
+        let mut entry = entry.take(limit as u64 + 1);
+        entry.read_to_end(&mut content).map_err(|error| unreadable(name, &error))?;
+        if content.len() > limit {
+            return Err(unreadable(name, &format!("it unfolds to more than {limit} bytes")));
+        }
+        Ok(content)
+    };
+    let config = json(&format!("config.json of {source}"), &part("config.json")?)?;
+    let facts = json(&format!("metadata.json of {source}"), &part("metadata.json")?)?;
+    let text = |fact: &str| Some((fact.to_owned(), facts.get(fact)?.as_str()?.to_owned()));
+    let metadata = FACTS.into_iter().filter_map(text).collect();
+    let weights = part("model.weights.h5")?;
+    let file = open_hdf5(&format!("model.weights.h5 of {source}"), weights)?;
+    Ok(File { config: Some(config), whole: true, metadata, ..file })
+}
+
+/// # Errors
+/// [`Error::Format`] for what is no JSON.
+pub(super) fn json(name: &str, text: &[u8]) -> Result<Value> {
+    serde_json::from_slice(text)
+        .map_err(|error| Error::Format { name: name.into(), reason: format!("not readable JSON: {error}") })
+}
