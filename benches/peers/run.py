@@ -68,6 +68,7 @@ def arguments():
     parser.add_argument("--seconds", type=float, default=1.0, help="seconds timed in each process, at least 20 runs [1]")
     parser.add_argument("--device", action="append", default=[], help="wgru's devices; may be repeated [auto and cpu]")
     parser.add_argument("--wgru", type=pathlib.Path, help="a built wgru, instead of building the one here")
+    parser.add_argument("--no-build", action="store_true", help="take the peers in Rust as they were last built")
     parser.add_argument("--venv", type=pathlib.Path, help="a Python environment that has the needs, instead of .venv")
     parser.add_argument("--timeout", type=float, default=600, help="seconds after which a process is ended [600]")
     parser.add_argument("--out", type=pathlib.Path, default=HERE / "out")
@@ -108,16 +109,20 @@ def python(args):
     return binary
 
 
-def build_rust(name):
+def build_rust(args, name):
     """A peer in Rust; returns its program."""
+    suffix = ".exe" if os.name == "nt" else ""
+    kept = RUST / "target/peers" / f"{name}{suffix}"
+    if args.no_build:
+        if not kept.exists():
+            raise Unavailable(f"{kept.name} is not built, and --no-build was given")
+        return kept
     package, _, feature = name.partition("-")
     # Each backend by itself, so that one is timed where the other does not build.
     features = ["--no-default-features", "--features", feature] if feature else []
     command(["cargo", "build", "--release", "--locked", "--package", f"peer-{package}", *features], cwd=RUST)
-    suffix = ".exe" if os.name == "nt" else ""
-    built, kept = RUST / "target/release" / f"peer-{package}{suffix}", RUST / "target/peers" / f"{name}{suffix}"
     kept.parent.mkdir(exist_ok=True)
-    shutil.copy2(built, kept)
+    shutil.copy2(RUST / "target/release" / f"peer-{package}{suffix}", kept)
     return kept
 
 
@@ -163,7 +168,7 @@ def of_peer(args, name, interpreter):
     elif name == "onnxruntime":
         program = [interpreter, HERE / "ort.py"]
     else:
-        program = [build_rust(name)]
+        program = [build_rust(args, name)]
         device = ["--device", name.partition("-")[2]] if "-" in name else []
 
     def with_threads(threads):
@@ -242,7 +247,7 @@ def machine():
         model = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         pass
-    changed = "-dirty" if output("git", "status", "--porcelain", "--untracked-files=no") else ""
+    changed = "+changes" if output("git", "status", "--porcelain", "--untracked-files=no") else ""
     return {
         "processor": model,
         "processors": os.cpu_count(),
