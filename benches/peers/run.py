@@ -93,6 +93,8 @@ def command(words, **options):
         done = subprocess.run([str(word) for word in words], stdout=sys.stderr, **options)
     except OSError as reason:
         raise Unavailable(f"{words[0]}: {reason.strerror}") from reason
+    except subprocess.TimeoutExpired as reason:
+        raise Unavailable(f"{words[0]}: ended after {reason.timeout:.0f} s") from reason
     if done.returncode:
         raise Unavailable(f"`{pathlib.Path(str(words[0])).name} {' '.join(map(str, words[1:4]))} …` failed")
 
@@ -288,7 +290,7 @@ def report(args, file):
     if args.wgru is None:
         return "no wgru was asked for that could draw it; --wgru names one"
     try:
-        command([args.wgru, "bench", "--from", file, "--html", args.out / "report.html"])
+        command([args.wgru, "bench", "--from", file, "--html", args.out / "report.html"], timeout=120)
     except Unavailable as reason:
         return str(reason)
     return None
@@ -297,7 +299,8 @@ def report(args, file):
 def main():
     args = arguments()
     args.out.mkdir(parents=True, exist_ok=True)
-    facts = machine() | {"load_before": load(), "command": " ".join(sys.argv[1:])}
+    how = {name: getattr(args, name) for name in ["only", "threads", "rounds", "seconds"]}
+    facts = machine() | how | {"load_before": load()}
     skipped, every, grouped = [], [], collections.defaultdict(list)
     try:
         interpreter = python(args)
