@@ -27,6 +27,8 @@ pub enum Command {
     Export(ExportArgs),
     /// Time recurrent layers on every device, each verified first
     Bench(BenchArgs),
+    /// GRU against LSTM against RNN on a device, at one H and at one number of parameters
+    Compare(CompareArgs),
     /// Forecast the held-out part of a series, beside simple baselines, and plot it
     Forecast(ForecastArgs),
 }
@@ -143,6 +145,20 @@ pub struct BenchArgs {
     /// With --compare: exit status 1 where anything is slower by more than this, beyond the noise
     #[arg(long, value_name = "PERCENT", requires = "compare")]
     pub fail_above: Option<f64>,
+}
+
+/// `wgru compare`.
+#[derive(Debug, clap::Args)]
+pub struct CompareArgs {
+    /// H of the GRU, and of the others at one H
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    pub hidden: usize,
+    /// I [default: as H]
+    #[arg(long, value_name = "N")]
+    pub input: Option<usize>,
+    /// The device, as `wgru run` takes it
+    #[arg(long, value_name = "SEL", default_value = "auto")]
+    pub device: String,
 }
 
 /// `wgru export`.

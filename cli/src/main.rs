@@ -33,6 +33,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Export(args) => export::export(args),
         Command::Bench(args) => bench::bench(args),
+        Command::Compare(args) => bench::cells::compare(args),
         Command::Forecast(args) => forecast::forecast(args),
     };
     match result {

@@ -13,7 +13,7 @@ use wgru::{Batch, Device, DeviceInfo, Engine, Model, Output};
 use crate::args::WorkArgs;
 use crate::devices::to_json;
 use crate::failure::{Failure, Outcome};
-use crate::number::three_digits;
+use crate::number::three;
 
 /// A run that is done.
 pub struct Work {
@@ -118,7 +118,7 @@ impl fmt::Display for Work {
             self.sequences,
             self.steps,
             self.run,
-            three_digits(self.per_second()),
+            three(self.per_second()),
             self.prepare,
             self.kernels,
         )?;

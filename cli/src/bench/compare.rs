@@ -19,8 +19,8 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use super::number::{count, percent, si, three};
 use super::record::Record;
+use crate::number::{count, percent, si, three};
 use crate::table::Table;
 
 /// What a repeat of the same run may differ by, for no reason of the program.

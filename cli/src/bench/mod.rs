@@ -1,9 +1,12 @@
 //! `wgru bench`: how fast recurrent layers run on every device of the machine, each answer verified first.
 
 mod case;
+pub mod cells;
+mod compare;
 mod measure;
 mod peak;
 mod record;
+mod report;
 mod suite;
 mod timing;
 mod verify;
@@ -16,8 +19,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use wgru::{Device, DeviceInfo};
 
 use crate::args::BenchArgs;
+use crate::arrays::write;
 use crate::failure::{Failure, Outcome, error};
-use crate::number::{seconds, three_digits};
+use crate::number::{si, three};
 use crate::print::print;
 use crate::table::Table;
 use case::Case;
@@ -26,8 +30,39 @@ use peak::Peak;
 use record::{Record, Timed};
 use timing::Effort;
 
-/// Measures, writes and prints.
+/// Measures, writes and prints; or does without measuring what is asked of records on disk.
 pub fn bench(args: &BenchArgs) -> Outcome {
+    match (&args.compare[..], &args.from[..]) {
+        ([before, after], _) => compare(before, after, args.fail_above),
+        (_, []) => run(args),
+        (_, files) => {
+            let records: Vec<Vec<Record>> =
+                files.iter().map(|path| record::read(path)).collect::<Outcome<_>>()?;
+            let records = records.concat();
+            let sink = Sink::open(args)?;
+            print(&table(&records))?;
+            sink.finish(&records)
+        }
+    }
+}
+
+/// Prints what changed from one file to the other.
+fn compare(before: &Path, after: &Path, fail_above: Option<f64>) -> Outcome {
+    let comparison = compare::compare(&record::read(before)?, &record::read(after)?);
+    print(&comparison.to_string())?;
+    let Some(percent) = fail_above else { return Ok(()) };
+    let slower = comparison.slower_than(percent);
+    match slower.first() {
+        None => Ok(()),
+        Some(first) => {
+            let count = slower.len();
+            let message = format!("{count} slower by more than {percent} % beyond the noise, first {first}");
+            Err(Failure::Verification(message))
+        }
+    }
+}
+
+fn run(args: &BenchArgs) -> Outcome {
     if args.threads != 1 {
         let reason = format!("{}: the CPU path has one thread", args.threads);
         return Err(error("--threads", reason));
@@ -57,7 +92,7 @@ pub fn bench(args: &BenchArgs) -> Outcome {
         }
     }
     bar.finish_and_clear();
-    print(&tables(&records, &benches))?;
+    print(&format!("{}\n{}", ceilings(&benches), table(&records)))?;
     sink.finish(&records)?;
     match failures.len() {
         0 => Ok(()),
@@ -163,20 +198,32 @@ impl<'a> Sink<'a> {
         if let Some(path) = &self.args.csv {
             record::write_csv(path, records)?;
         }
+        if let Some(path) = &self.args.html {
+            // Where nothing could be measured there is nothing to show.
+            if !records.is_empty() {
+                let page = report::html(records).map_err(|reason| error(path.display(), reason))?;
+                write::replace(path, page.as_bytes())?;
+            }
+        }
         Ok(())
     }
 }
 
-/// The ceilings of each device, then a row for every record.
-fn tables(records: &[Record], benches: &[Bench]) -> String {
+/// The ceilings of each device.
+fn ceilings(benches: &[Bench]) -> Table {
     let mut peaks = Table::new(&["device", "best matmul", "best copy"]);
     for bench in benches {
         if let Some(peak) = &bench.peak {
-            let [matmul, copy] = [peak.gflops, peak.gbs].map(three_digits);
+            let [matmul, copy] = [peak.gflops, peak.gbs].map(three);
             let info = bench.device.info().to_string();
             peaks.row(vec![info, format!("{matmul} GFLOP/s"), format!("{copy} GB/s")]);
         }
     }
+    peaks
+}
+
+/// A row for every record.
+fn table(records: &[Record]) -> String {
     let mut table = Table::new(&[
         "case", "timed", "by", "device", "median", "p95", "p99", "± ", "GFLOP/s", "of peak", "error",
         "allowed",
@@ -188,17 +235,17 @@ fn tables(records: &[Record], benches: &[Bench]) -> String {
             record.timed.to_string(),
             record.timing.to_string(),
             place(record),
-            seconds(record.median_s),
-            seconds(record.p95_s),
-            if step { seconds(record.p99_s) } else { String::new() },
+            si(record.median_s, "s"),
+            si(record.p95_s, "s"),
+            if step { si(record.p99_s, "s") } else { String::new() },
             format!("{:.1} %", record.spread * 100.0),
-            if record.gflops > 0.0 { three_digits(record.gflops) } else { String::new() },
+            if record.gflops > 0.0 { three(record.gflops) } else { String::new() },
             record.peak_share.map_or(String::new(), |share| format!("{:.1} %", share * 100.0)),
             format!("{:.1e}", record.max_error),
             format!("{:.1e}", record.tolerance),
         ]);
     }
-    format!("{peaks}\n{table}")
+    table.to_string()
 }
 
 /// API and device, as selectors have them.

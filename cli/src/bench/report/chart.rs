@@ -8,8 +8,8 @@ use plotters::coord::combinators::WithKeyPoints;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::super::number::tick;
 use super::palette::{FAINT, INK, MUTED, series};
+use crate::number::tick;
 
 /// The width of every chart.
 pub const WIDTH: u32 = 800;

@@ -1,9 +1,9 @@
 //! The head of a report: the machine, what was timed by which clock, and what the numbers cannot tell.
 
-use super::super::number::si;
 use super::super::record::{Record, Timed, Timing};
 use super::escape;
 use super::lanes::{positive, unique};
+use crate::number::si;
 
 const TIMED: [(Timed, &str); 4] = [
     (Timed::Sequence, "a batch of sequences that is on the device; results stay there"),

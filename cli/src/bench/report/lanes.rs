@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::super::number::count;
 use super::super::record::{Record, Timed, Timing};
+use crate::number::count;
 
 /// The cases in the order of the records; each has a number that every chart and the table use.
 pub struct Cases<'a>(pub Vec<&'a str>);

@@ -15,8 +15,8 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use super::number::{count, percent, si, together};
 use super::record::{Record, Timed};
+use crate::number::{count, percent, si, together};
 use lanes::{Cases, Device, Lane, Size, positive};
 use rows::{Group, Mark, Rows, Shape};
 

@@ -1,9 +1,9 @@
 //! The table of all records.
 
-use super::super::number::{count, percent, si, three};
 use super::super::record::{Record, Timed};
 use super::escape;
 use super::lanes::{Cases, positive};
+use crate::number::{count, percent, si, three};
 
 /// Names of the columns; those of numbers stand to the right.
 const HEAD: [(&str, bool); 20] = [
