@@ -1,0 +1,139 @@
+"""What the Python peers share: a case's folder, the check, the clock and the record.
+
+A peer is called as `PEER.py FOLDER --threads N --seconds S [--device SEL]`, prints one JSON line for each figure (the
+fields of `cli/src/bench/record.rs`), and ends with status 0, with SKIPPED and a reason on stderr where the engine
+lacks what the case needs, or with another status and a reason where it failed. `rust/peer/src/lib.rs` is the same for
+the peers in Rust.
+"""
+
+import argparse
+import json
+import math
+import pathlib
+import sys
+import time
+
+SKIPPED = 3
+# Runs at least, however long they take, but for PATIENCE times the seconds asked for.
+RUNS, PATIENCE, FEWEST_RUNS, MOST_RUNS = 20, 10.0, 5, 200_000
+
+
+def skip(reason):
+    """Refuses the case, by name."""
+    print(reason, file=sys.stderr)
+    sys.exit(SKIPPED)
+
+
+class Call:
+    """The command line of a peer, with its case."""
+
+    def __init__(self):
+        parser = argparse.ArgumentParser()
+        parser.add_argument("folder", type=pathlib.Path)
+        parser.add_argument("--threads", type=int, default=1)
+        parser.add_argument("--seconds", type=float, default=1.0)
+        parser.add_argument("--device", default="cpu")
+        args = parser.parse_args()
+        self.folder, self.threads, self.seconds, self.device = args.folder, args.threads, args.seconds, args.device
+        for name, value in json.loads((self.folder / "case.json").read_text()).items():
+            setattr(self, name, value)
+
+    @property
+    def is_step(self):
+        """Whether one step at a time is timed, with the states carried."""
+        return self.steps == 1
+
+    @property
+    def directions(self):
+        return 2 if self.bidirectional else 1
+
+    def arrays(self, name):
+        """The arrays of a file of the case: model, inputs (x [B, frames, I]) or expected (y [B, frames, D·H])."""
+        from safetensors.numpy import load_file
+
+        return load_file(self.folder / f"{name}.safetensors")
+
+    def check(self, y):
+        """Holds y against PyTorch's float64 result; the largest error."""
+        import numpy as np
+
+        expected = self.arrays("expected")["y"]
+        if y.shape != expected.shape:
+            sys.exit(f"y is {list(y.shape)}, expected {list(expected.shape)}")
+        error = float(np.abs(y.astype(np.float64) - expected).max())
+        if not error <= self.tolerance:  # a NaN must not pass
+            sys.exit(f"verification failed: y is off by {error:.3e}, allowed {self.tolerance:.3e}")
+        return error
+
+    def time(self, engine, timed, error, run, clock=None):
+        """Times `run` and prints its record; `error` is how far it was off when it was held against the reference.
+
+        `clock(run)` runs once and returns seconds by the device's clock; without it the host's clock counts.
+        """
+        self.print(engine, timed, error, self.samples(run, clock), "device" if clock else "wall")
+
+    def samples(self, run, clock=None):
+        def wall(run):
+            start = time.perf_counter()
+            run()
+            return time.perf_counter() - start
+
+        clock = clock or wall
+        began, warm_ups = time.perf_counter(), 0
+        while warm_ups < 3 or time.perf_counter() - began < 0.3 * self.seconds:
+            run()
+            warm_ups += 1
+        samples, began = [], time.perf_counter()
+        while len(samples) < MOST_RUNS:
+            elapsed = time.perf_counter() - began
+            if len(samples) >= RUNS and elapsed >= self.seconds:
+                break
+            if len(samples) >= FEWEST_RUNS and elapsed >= PATIENCE * self.seconds:
+                break
+            samples.append(clock(run))
+        return samples
+
+    def print(self, engine, timed, error, samples, timing):
+        samples = sorted(samples)
+        median = quantile(samples, 0.5)
+        record = {
+            **engine,
+            "timed": timed,
+            "case": self.case,
+            "dtype": self.dtype,
+            "verified": True,
+            "max_error": error,
+            "tolerance": self.tolerance,
+            "median_s": median,
+            "p05_s": quantile(samples, 0.05),
+            "p95_s": quantile(samples, 0.95),
+            "p99_s": quantile(samples, 0.99),
+            "spread": half_width(samples) / median,
+            "runs": len(samples),
+            "timing": timing,
+            "gflops": self.flops / median * 1e-9,
+            "peak_share": None,
+            "peak_gflops": None,
+            "peak_gbs": None,
+            "bytes": self.bytes,
+            "batch": self.batch,
+            "steps": self.steps,
+            "commit": self.commit,
+            "date": self.date,
+        }
+        print(json.dumps(record), flush=True)
+
+
+def quantile(ordered, q):
+    """The value below which a share q of the sorted samples lies, between neighbours in proportion."""
+    place = q * (len(ordered) - 1)
+    below, above = ordered[math.floor(place)], ordered[math.ceil(place)]
+    return below + (above - below) * (place - math.floor(place))
+
+
+def half_width(ordered):
+    """Half the width of the median's 95 % confidence interval, from the order of the samples."""
+    middle, reach = len(ordered) / 2, 0.98 * math.sqrt(len(ordered))
+    low = max(math.floor(middle - reach), 0)
+    high = min(math.ceil(middle + reach), len(ordered) - 1)
+    return (ordered[high] - ordered[low]) / 2

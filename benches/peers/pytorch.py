@@ -1,0 +1,110 @@
+"""PyTorch's nn.GRU, nn.LSTM and nn.RNN: on the CPU, and on CUDA through cuDNN (`--device cuda`).
+
+`sequence` runs on a time-major tensor, which both like best, and leaves y where it is. `end-to-end` starts from and
+returns to `[B, T, ·]` in host memory, its transposes included. A step is a call with T = 1 and the states carried as
+tensors, x from and y to host memory. TF32 is off, so that f32 is f32. Reduced precision is timed on CUDA only.
+"""
+
+import os
+
+import common
+
+call = common.Call()
+# OpenMP reads these once, as torch is imported.
+os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(call.threads)
+
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from safetensors.torch import load_file  # noqa: E402
+
+import cases  # noqa: E402
+
+
+def main():
+    if call.reset_before:
+        common.skip("torch.nn.GRU resets after the product only")
+    if call.device == "cuda" and not torch.cuda.is_available():
+        common.skip("torch sees no CUDA device")
+    if call.device == "cpu" and call.dtype != "f32":
+        common.skip("only f32 is timed on the CPU")
+    torch.set_num_threads(call.threads)
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    with torch.inference_mode():
+        of_case()
+
+
+def of_case():
+    device = torch.device(call.device)
+    dtype = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}[call.dtype]
+    module = cases.module(vars(call), load_file(call.folder / "model.safetensors")).to(device, dtype)
+    if device.type == "cuda":
+        module.flatten_parameters()
+    x = torch.from_numpy(call.arrays("inputs")["x"])
+    about = engine(device)
+
+    def wait():
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+
+    def to_host(y):
+        return np.ascontiguousarray(y.transpose(0, 1).to("cpu", torch.float32).numpy())
+
+    if call.is_step:
+        frames = [frame.contiguous().numpy() for frame in x.unbind(1)]
+        states = None
+
+        def step(frame):
+            nonlocal states
+            y, states = module(torch.from_numpy(frame).to(device, dtype).unsqueeze(0), states)
+            return y[0].to("cpu", torch.float32).numpy()
+
+        error = call.check(np.stack([step(frame) for frame in frames], axis=1))
+        count = 0
+
+        def next_step():
+            nonlocal count
+            step(frames[count % len(frames)])
+            count += 1
+
+        call.time(about, "step", error, next_step)
+        return
+
+    staged = x.transpose(0, 1).contiguous().to(device, dtype)
+
+    def sequence():
+        y = module(staged)[0]
+        wait()
+        return y
+
+    def by_events(run):
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        start.record()
+        module(staged)
+        end.record()
+        end.synchronize()
+        return start.elapsed_time(end) * 1e-3
+
+    error = call.check(to_host(sequence()))
+    call.time(about, "sequence", error, sequence)
+    if device.type == "cuda":
+        call.time(about, "sequence", error, sequence, by_events)
+
+    def end_to_end():
+        return to_host(module(x.transpose(0, 1).to(device, dtype))[0])
+
+    error = call.check(end_to_end())
+    call.time(about, "end-to-end", error, end_to_end)
+
+
+def engine(device):
+    kind = type(cases.module(vars(call), load_file(call.folder / "model.safetensors"))).__name__
+    about = {"engine": "pytorch", "driver": f"torch {torch.__version__}", "strategy": f"nn.{kind}", "threads": call.threads}
+    if device.type == "cuda":
+        version = torch.backends.cudnn.version()
+        about |= {"device": torch.cuda.get_device_name(), "backend": "cuda", "threads": 0}
+        return about | {"driver": f"torch {torch.__version__}, CUDA {torch.version.cuda}, cuDNN {version}, TF32 off"}
+    return about | {"device": "cpu", "backend": "cpu"}
+
+
+main()

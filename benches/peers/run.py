@@ -1,0 +1,348 @@
+"""Times wgru and its peers on the same cases, one process each, in turns, and writes one report.
+
+    python3 benches/peers/run.py [--suite quick|default] [--case CASE]… [--only NAME,…] [--threads 1,2] [--out DIR]
+
+needs Python 3.10 or newer and cargo; the rest it installs into benches/peers/.venv and builds in benches/peers/rust.
+In DIR it leaves rounds.jsonl (every record of every process), records.jsonl (one for each thing timed: that of the
+round with the middle median), skipped.txt, machine.json and report.html. README.md says what each peer includes.
+"""
+
+import argparse
+import collections
+import datetime
+import json
+import os
+import pathlib
+import platform
+import shutil
+import subprocess
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT, RUST = HERE.parent.parent, HERE / "rust"
+NEEDS = ["numpy", "onnx", "onnxruntime", "safetensors", "torch"]
+SKIPPED = 3
+# The sizes of `wgru bench --suite`, less what peers are not given (ragged) or few of them know (f16).
+SUITES = {
+    "quick": ["gru-b1-t50-i64-h64", "gru-b16-t50-i64-h64", "lstm-b16-t50-i64-h64", "gru-b1-t1-i64-h64"],
+    "default": [
+        "gru-b1-t100-i64-h64",
+        "gru-b1-t100-i256-h256",
+        "gru-b16-t100-i64-h64",
+        "gru-b16-t50-i256-h256",
+        "gru-b256-t12-i64-h64",
+        "gru-b16-t50-i64-h64-l2",
+        "gru-b16-t50-i64-h64-bi",
+        "gru-b16-t50-i64-h64-before",
+        "lstm-b16-t50-i64-h64",
+        "rnn-b16-t50-i64-h64",
+        "gru-b1-t1-i64-h64",
+        "gru-b64-t1-i64-h64",
+        "gru-b1-t1-i256-h256",
+    ],
+}
+# The name for --only; the engine of its records; whether it is timed for each number of threads.
+PEERS = {
+    "wgru": False,
+    "pytorch": True,
+    "pytorch-cuda": False,
+    "onnxruntime": True,
+    "candle": True,
+    "tract": True,
+    "burn-flex": True,
+    "burn-wgpu": False,
+}
+
+
+class Unavailable(Exception):
+    """Why a peer cannot run at all."""
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--suite", choices=SUITES, help="a list of cases [quick, where no --case is given]")
+    parser.add_argument("--case", action="append", default=[], help="a case by its name; may be repeated")
+    parser.add_argument("--only", help=f"of {', '.join(PEERS)} [all]")
+    parser.add_argument("--threads", default="1", help="threads of the CPU engines, such as 1,2 [1]")
+    parser.add_argument("--rounds", type=int, default=3, help="processes of each engine and case [3]")
+    parser.add_argument("--seconds", type=float, default=1.0, help="seconds timed in each process, at least 20 runs [1]")
+    parser.add_argument("--device", action="append", default=[], help="wgru's devices; may be repeated [auto and cpu]")
+    parser.add_argument("--wgru", type=pathlib.Path, help="a built wgru, instead of building the one here")
+    parser.add_argument("--no-build", action="store_true", help="take the peers in Rust as they were last built")
+    parser.add_argument("--venv", type=pathlib.Path, help="a Python environment that has the needs, instead of .venv")
+    parser.add_argument("--timeout", type=float, default=600, help="seconds after which a process is ended [600]")
+    parser.add_argument("--out", type=pathlib.Path, default=HERE / "out")
+    args = parser.parse_args()
+    args.cases = args.case + SUITES.get(args.suite or ("" if args.case else "quick"), [])
+    args.threads = [int(word) for word in args.threads.split(",")]
+    args.only = args.only.split(",") if args.only else list(PEERS)
+    unknown = [name for name in args.only if name not in PEERS]
+    if unknown:
+        parser.error(f"--only {unknown[0]}: not one of {', '.join(PEERS)}")
+    return args
+
+
+def say(words):
+    print(words, file=sys.stderr, flush=True)
+
+
+def command(words, **options):
+    """Runs a command to its end, its output on stderr; what went wrong is Unavailable."""
+    say("  $ " + " ".join(str(word) for word in words))
+    try:
+        done = subprocess.run([str(word) for word in words], stdout=sys.stderr, **options)
+    except OSError as reason:
+        raise Unavailable(f"{words[0]}: {reason.strerror}") from reason
+    except subprocess.TimeoutExpired as reason:
+        raise Unavailable(f"{words[0]}: ended after {reason.timeout:.0f} s") from reason
+    if done.returncode:
+        raise Unavailable(f"`{pathlib.Path(str(words[0])).name} {' '.join(map(str, words[1:4]))} …` failed")
+
+
+def python(args):
+    """The environment's Python, after installing what is missing."""
+    folder = args.venv or HERE / ".venv"
+    binary = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    if not binary.exists():
+        command([sys.executable, "-m", "venv", folder])
+    missing = [need for need in NEEDS if subprocess.run([binary, "-c", f"import {need}"], capture_output=True).returncode]
+    if missing:
+        command([binary, "-m", "pip", "install", "--quiet", *missing])
+    return binary
+
+
+def build_rust(args, name):
+    """A peer in Rust; returns its program."""
+    suffix = ".exe" if os.name == "nt" else ""
+    kept = RUST / "target/peers" / f"{name}{suffix}"
+    if args.no_build:
+        if not kept.exists():
+            raise Unavailable(f"{kept.name} is not built, and --no-build was given")
+        return kept
+    package, _, feature = name.partition("-")
+    # Each backend by itself, so that one is timed where the other does not build.
+    features = ["--no-default-features", "--features", feature] if feature else []
+    command(["cargo", "build", "--release", "--locked", "--package", f"peer-{package}", *features], cwd=RUST)
+    kept.parent.mkdir(exist_ok=True)
+    shutil.copy2(RUST / "target/release" / f"peer-{package}{suffix}", kept)
+    return kept
+
+
+def build_wgru(args):
+    """The project's command; returns its program."""
+    if args.wgru is None:
+        command(["cargo", "build", "--release"], cwd=ROOT)
+        args.wgru = ROOT / "target/release" / ("wgru.exe" if os.name == "nt" else "wgru")
+    if subprocess.run([args.wgru, "bench", "--help"], capture_output=True).returncode:
+        program, args.wgru = args.wgru, None
+        raise Unavailable(f"{program.name} has no `bench`")
+    return args.wgru
+
+
+def calls(args, interpreter, skipped):
+    """What is run for each case: a name, and a function of the case's folder and a file to the command line."""
+    found = []
+    for name in args.only:
+        try:
+            found += of_peer(args, name, interpreter)
+        except Unavailable as reason:
+            skipped.append((name, "all cases", str(reason)))
+    return found
+
+
+def of_peer(args, name, interpreter):
+    seconds = ["--seconds", args.seconds]
+    if name == "wgru":
+        program = build_wgru(args)
+
+        def of_device(device, threads):
+            # wgru draws weights and inputs of its own, of the same sizes, and has its own seconds.
+            words = [program, "bench", "--device", device, *(["--threads", threads] if threads > 1 else [])]
+            return lambda case, _, file: [*words, "--case", case, "--json", file]
+
+        pairs = [(one, n) for one in args.device or ["auto", "cpu"] for n in (args.threads if one == "cpu" else [1])]
+        return [(f"wgru {one} x{n}" if one == "cpu" else f"wgru {one}", None, of_device(one, n)) for one, n in pairs]
+
+    device = []
+    if name.startswith("pytorch"):
+        program = [interpreter, HERE / "pytorch.py"]
+        device = ["--device", name.partition("-")[2] or "cpu"]
+    elif name == "onnxruntime":
+        program = [interpreter, HERE / "ort.py"]
+    else:
+        program = [build_rust(args, name)]
+        device = ["--device", name.partition("-")[2]] if "-" in name else []
+
+    def with_threads(threads):
+        return lambda _, folder, __: [*program, folder, "--threads", threads, *seconds, *device]
+
+    counts = args.threads if PEERS[name] else [1]
+    return [(f"{name} x{count}" if PEERS[name] else name, count, with_threads(count)) for count in counts]
+
+
+def write_cases(args, interpreter, facts, skipped):
+    """Each case's folder, for those that peers can be given."""
+    folders = {}
+    for case in args.cases:
+        folder = args.out / "cases" / case
+        words = [interpreter, HERE / "cases.py", case, folder, facts["commit"], facts["date"]]
+        done = subprocess.run([str(word) for word in words], capture_output=True, text=True)
+        if done.returncode == SKIPPED:
+            skipped.append(("peers", case, done.stderr.strip()))
+        elif done.returncode:
+            sys.exit(done.stderr.strip())
+        folders[case] = folder if done.returncode == 0 else None
+    return folders
+
+
+def once(args, call, case, folder, skipped):
+    """One process; the records it printed."""
+    name, threads, words = call
+    file = args.out / "one.jsonl"
+    file.unlink(missing_ok=True)
+    environment = dict(os.environ)
+    if threads:
+        environment |= {key: str(threads) for key in ["OMP_NUM_THREADS", "RAYON_NUM_THREADS"]}
+    try:
+        words = [str(word) for word in words(case, folder, file)]
+        done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=args.timeout)
+    except subprocess.TimeoutExpired:
+        skipped.append((name, case, f"ended after {args.timeout:.0f} s"))
+        return []
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
+        # Status 2 of wgru is a thing it cannot do, 1 a result that is wrong.
+        is_skip = done.returncode == (2 if name.startswith("wgru") else SKIPPED)
+        skipped.append((name, case, reason if is_skip else f"FAILED: {reason}"))
+        return []
+    lines = file.read_text() if file.exists() else done.stdout
+    return [json.loads(line) for line in lines.splitlines() if line.startswith("{")]
+
+
+def key(record):
+    names = ["case", "timed", "timing", "engine", "device", "backend", "threads"]
+    return tuple(record[name] for name in names)
+
+
+def merge(rounds):
+    """One record of several processes' : that with the middle median (the lower of two), its spread widened to half
+    the range of the medians where that is more."""
+    ordered = sorted(rounds, key=lambda record: record["median_s"])
+    middle = dict(ordered[(len(ordered) - 1) // 2])
+    apart = (ordered[-1]["median_s"] - ordered[0]["median_s"]) / 2 / middle["median_s"]
+    middle["spread"] = max(middle["spread"], apart)
+    return middle
+
+
+def machine():
+    """What the figures depend on, beside the records."""
+
+    def output(*words):
+        try:
+            return subprocess.run(words, capture_output=True, text=True, cwd=ROOT).stdout.strip()
+        except OSError:
+            return ""
+
+    model = platform.processor()
+    try:
+        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+        model = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass
+    changed = "+changes" if output("git", "status", "--porcelain", "--untracked-files=no") else ""
+    return {
+        "processor": model,
+        "processors": os.cpu_count(),
+        "system": platform.platform(terse=True),
+        "gpus": output("nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"),
+        "python": platform.python_version(),
+        "rustc": output("rustc", "--version"),
+        "commit": output("git", "rev-parse", "--short=12", "HEAD") + changed,
+        "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d"),
+    }
+
+
+def load():
+    return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
+
+
+def table(records):
+    """Every figure by case, with its share of wgru's first device's median by the same clock."""
+    lines = [["case", "timed", "clock", "engine", "device", "threads", "median", "spread", "of wgru's"]]
+    for record in records:
+        same = [one for one in records if key(one)[:3] == key(record)[:3] and one["engine"] == "wgru"]
+        share = f"{record['median_s'] / same[0]['median_s']:.2f}" if same else "-"
+        backend = record["backend"] if record["engine"] == "burn" else ""
+        lines.append(
+            [record["case"], record["timed"], record["timing"], f"{record['engine']} {backend}".strip()]
+            + [record["device"][:24], str(record["threads"] or "-"), f"{record['median_s'] * 1e6:.1f} µs"]
+            + [f"{record['spread'] * 100:.1f} %", share]
+        )
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    right = {5, 6, 7, 8}
+    for line in lines:
+        cells = [w.rjust(n) if at in right else w.ljust(n) for at, (w, n) in enumerate(zip(line, widths))]
+        print("  ".join(cells).rstrip())
+
+
+def report(args, file):
+    """`wgru bench` draws the records, where there is one; what went wrong, or None."""
+    if args.wgru is None:
+        return "no wgru was asked for that could draw it; --wgru names one"
+    try:
+        command([args.wgru, "bench", "--from", file, "--html", args.out / "report.html"], timeout=120)
+    except Unavailable as reason:
+        return str(reason)
+    return None
+
+
+def main():
+    args = arguments()
+    args.out.mkdir(parents=True, exist_ok=True)
+    how = {name: getattr(args, name) for name in ["only", "threads", "rounds", "seconds"]}
+    facts = machine() | how | {"load_before": load()}
+    skipped, every, grouped = [], [], collections.defaultdict(list)
+    try:
+        interpreter = python(args)
+    except Unavailable as reason:
+        sys.exit(f"the cases need Python packages: {reason}")
+    folders = write_cases(args, interpreter, facts, skipped)
+    found = calls(args, interpreter, skipped)
+    with (args.out / "rounds.jsonl").open("w") as rounds:
+        for case, folder in folders.items():
+            left_out = set()
+            for number in range(args.rounds):
+                # Another one begins each round, and every second round runs backwards: nobody always follows the same.
+                turn = found[number % len(found) :] + found[: number % len(found)] if found else []
+                for call in turn[:: -1 if number % 2 else 1]:
+                    is_peer = not call[0].startswith("wgru")
+                    if call[0] in left_out or (is_peer and folder is None):
+                        continue
+                    say(f"{case}  round {number + 1}  {call[0]}")
+                    before = len(skipped)
+                    for record in once(args, call, case, folder, skipped):
+                        rounds.write(json.dumps(record) + "\n")
+                        rounds.flush()
+                        every.append(record)
+                        grouped[key(record)].append(record)
+                    if len(skipped) > before:
+                        left_out.add(call[0])
+    (args.out / "one.jsonl").unlink(missing_ok=True)
+    (args.out / "machine.json").write_text(json.dumps(facts | {"load_after": load()}, indent=1) + "\n")
+    records = [merge(group) for group in grouped.values()]
+    order = {case: place for place, case in enumerate(args.cases)}
+    records.sort(key=lambda one: (order[one["case"]], one["timed"] != "sequence", one["timed"], one["timing"], one["median_s"]))
+    file = args.out / "records.jsonl"
+    file.write_text("".join(json.dumps(record) + "\n" for record in records))
+    table(records)
+    if records and (reason := report(args, file)):
+        skipped.append(("report", "all cases", reason))
+    lines = [f"SKIPPED  {name}  {case}  {reason}" for name, case, reason in skipped]
+    (args.out / "skipped.txt").write_text("".join(line + "\n" for line in lines))
+    print("\n".join(["", *lines, f"{len(records)} records in {file}"]))
+    # A peer that failed verification, or broke, is not merely left out.
+    sys.exit(1 if any("FAILED" in reason for *_, reason in skipped) else 0)
+
+
+if __name__ == "__main__":
+    main()
