@@ -36,12 +36,12 @@ fn model(cell: Cell, input: usize, hidden: usize, state: usize) -> Model {
 }
 
 fn planning(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("planning");
+    let mut group = criterion.benchmark_group("host/plan, lower, check");
     let caps = Caps::webgpu_minimum();
     let model = model(Cell::GRU, 256, 256, 256);
     for steps in [1, 100, 10_000] {
         let dims = Dims::new(16, steps).expect("sizes");
-        group.bench_function(BenchmarkId::new("plan, lower, check", format!("t{steps}")), |bencher| {
+        group.bench_function(BenchmarkId::from_parameter(format!("gru-b16-t{steps}-i256-h256")), |bencher| {
             bencher.iter(|| {
                 let plan = plan(black_box(&model), dims, Precision::default(), &caps).expect("a plan");
                 let program = lower(&model, &plan).expect("a program");
@@ -54,7 +54,7 @@ fn planning(criterion: &mut Criterion) {
 }
 
 fn packing(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("packing");
+    let mut group = criterion.benchmark_group("host/pack");
     let model = model(Cell::GRU, 256, 256, 256);
     let constant = Constant::WHh(0);
     group.throughput(Throughput::Bytes(3 * 256 * 256 * 4));

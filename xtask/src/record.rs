@@ -13,7 +13,8 @@ pub fn record(name: &str) -> Result<Outcome, Error> {
         return Err(Error::Other(reason));
     }
     let mut bench = process::cargo();
-    bench.args(["bench", "-p", "wgru", "--bench", "engine", "--", "--output-format", "bencher"]);
+    bench.args(["bench", "-p", "wgru", "--bench", "engine", "--bench", "parts"]);
+    bench.args(["--", "--output-format", "bencher"]);
     let output = process::capture(&mut bench)?;
     let rows: Vec<Row> = output.lines().filter_map(Row::parse).collect();
     let drivers: Vec<(&str, &str)> = output.lines().filter_map(driver).collect();
