@@ -4,7 +4,7 @@
 
 needs Python 3.10 or newer and cargo; the rest it installs into benches/peers/.venv and builds in benches/peers/rust.
 In DIR it leaves rounds.jsonl (every record of every process), records.jsonl (one for each thing timed: that of the
-round with the middle median), skipped.txt, machine.json and report.html. README.md says what each peer includes.
+round with the middle median), skipped.txt, failures.txt (their stderr), machine.json and report.html. README.md says what each peer includes.
 """
 
 import argparse
@@ -210,10 +210,12 @@ def once(args, call, case, folder, skipped):
         skipped.append((name, case, f"ended after {args.timeout:.0f} s"))
         return []
     if done.returncode:
-        reason = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
+        reason = (done.stderr.strip().splitlines() or ["no word"])[-1]
+        with (args.out / "failures.txt").open("a") as file:
+            file.write(f"{name}  {case}  status {done.returncode}\n{done.stderr}\n")
         # Status 2 of wgru is a thing it cannot do, 1 a result that is wrong.
         is_skip = done.returncode == (2 if name.startswith("wgru") else SKIPPED)
-        skipped.append((name, case, reason if is_skip else f"FAILED: {reason}"))
+        skipped.append((name, case, reason if is_skip else f"FAILED, status {done.returncode}: {reason}"))
         return []
     lines = file.read_text() if file.exists() else done.stdout
     return [json.loads(line) for line in lines.splitlines() if line.startswith("{")]
@@ -299,6 +301,7 @@ def report(args, file):
 def main():
     args = arguments()
     args.out.mkdir(parents=True, exist_ok=True)
+    (args.out / "failures.txt").unlink(missing_ok=True)
     how = {name: getattr(args, name) for name in ["only", "threads", "rounds", "seconds"]}
     facts = machine() | how | {"load_before": load()}
     skipped, every, grouped = [], [], collections.defaultdict(list)
