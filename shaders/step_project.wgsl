@@ -1,9 +1,9 @@
-// The second half of a step of an LSTM with a projection: h' = w_hr (o ⊙ h(c')). Thread = element of h × ROWS batch
-// rows; workgroup as in step_gru_after. HIDDEN is P here and K is H.
+// The second half of a step of an LSTM with a projection, in the frame of advance.wgsl: a unit is an element of h, so
+// HIDDEN is P here and K is H.
+//
+//   h' = w_hr (o ⊙ h(c'))
 
 @group(0) @binding(5) var<storage, read> unprojected: array<Rows>;    // [D, ⌈B/ROWS⌉, H]
-@group(0) @binding(6) var<storage, read> h_prev: array<Rows>;         // [D, ⌈B/ROWS⌉, P]
-@group(0) @binding(7) var<storage, read_write> h_next: array<Rows>;   // [D, ⌈B/ROWS⌉, P]
 
 const GATES: u32 = 1u;
 const FIRST: u32 = 0u;
@@ -12,22 +12,6 @@ fn vector_at(i: u32) -> Rows {
     return unprojected[i];
 }
 
-@compute @workgroup_size(WIDTH)
-fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3<u32>) {
-    let unit = group.x * WIDTH + lane;
-    let tile = group.y;
-    let dir = group.z;
-    let state = state_of(dir, tile) + unit;
-    var h = Rows(0.0);
-    if (unit < HIDDEN) {
-        h = h_prev[state];
-    }
-    if (!has_ended(tile)) {
-        let sum = recurrent_product(lane, dir, tile, unit);
-        h = select(h, sum[0], running(tile));
-    }
-    if (unit < HIDDEN) {
-        h_next[state] = h;
-    }
-    store_y(lane, dir, tile, unit, h);
+fn advance(dir: u32, tile: u32, unit: u32, h: Rows, sum: array<Rows, GATES>) -> Rows {
+    return sum[0];
 }

@@ -65,12 +65,14 @@ impl Storage {
     /// # Errors
     /// [`Error::Mismatch`] for one that is finite and beyond it, naming `name`.
     pub(crate) fn check_range(self, name: &str, values: &[f32]) -> Result<()> {
-        let beyond = |value: &f32| value.is_finite() && self.round(*value).is_infinite();
-        match values.iter().copied().find(|value| beyond(value)).filter(|_| self.is_half()) {
-            Some(value) => Err(Error::Mismatch {
-                name: name.into(),
-                reason: format!("{value} is beyond the range of {self}"),
-            }),
+        if !self.is_half() {
+            return Ok(());
+        }
+        match values.iter().find(|value| value.is_finite() && self.round(**value).is_infinite()) {
+            Some(value) => {
+                let reason = format!("{value} is beyond the range of {self}");
+                Err(Error::Mismatch { name: name.into(), reason })
+            }
             None => Ok(()),
         }
     }

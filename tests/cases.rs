@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use common::devices;
 use safetensors::SafeTensors;
 use wgru::import::{Onnx, OnnxImported};
-use wgru::{Batch, Device, Error, Output};
+use wgru::{Batch, Device, Error, Layout, Output};
 
 /// What the case's own judge allows: this much of the largest value, or ten times what ONNX Runtime is itself off.
 const FLOOR: f64 = 2e-5;
@@ -20,12 +20,11 @@ struct Case {
     imported: OnnxImported,
     /// `[T, B, I]`.
     shape: [usize; 3],
-    /// `[B, T, I]`.
     x: Vec<f32>,
     h0: Option<Vec<f32>>,
     c0: Option<Vec<f32>>,
     lengths: Option<Vec<u32>>,
-    /// Y as `[B, T, D·H]`, Y_h and Y_c as `[D, B, H]`, with what each may be off.
+    /// Y as `[T, D, B, H]`, Y_h and Y_c as `[D, B, H]`, with what each may be off.
     expected: Vec<(&'static str, Vec<f32>, f64)>,
 }
 
@@ -53,12 +52,6 @@ fn runtime_error(json: &str, key: &str) -> f64 {
     number.map_or(0.0, |number| number.expect("a number"))
 }
 
-/// `[T, B, I]` to `[B, T, I]`.
-fn batch_major(data: &[f32], [steps, batch, features]: [usize; 3]) -> Vec<f32> {
-    let rows = (0..batch).flat_map(|b| (0..steps).map(move |t| (t * batch + b) * features));
-    rows.flat_map(|at| &data[at..at + features]).copied().collect()
-}
-
 impl Case {
     fn read(path: &Path) -> Result<Self, Error> {
         let name = path.file_name().expect("a folder").to_string_lossy().into_owned();
@@ -68,30 +61,21 @@ impl Case {
         let io = SafeTensors::deserialize(&bytes).expect("a whole file");
         let array = |name: &str| io.tensor(name).ok().map(|tensor| f32s(tensor.data()));
         let shape: [usize; 3] = io.tensor("X").expect("X").shape().try_into().expect("three dimensions");
-        let [steps, batch, _] = shape;
         let lengths = io.tensor("sequence_lens").ok().map(|tensor| {
             let bytes = tensor.data().chunks_exact(4);
             bytes.map(|b| u32::from_le_bytes(b.try_into().expect("four bytes"))).collect()
         });
-        let (dirs, hidden) = (imported.model.states(), imported.model.hidden());
-        // [T, D, B, H] to [B, T, D·H].
-        let y = |data: Vec<f32>| -> Vec<f32> {
-            let rows = (0..batch).flat_map(|b| {
-                (0..steps).flat_map(move |t| (0..dirs).map(move |d| ((t * dirs + d) * batch + b) * hidden))
-            });
-            rows.flat_map(|at| data[at..at + hidden].to_vec()).collect()
-        };
         let expected = ["Y", "Y_h", "Y_c"]
             .into_iter()
             .filter_map(|key| array(key).map(|data| (key, data)))
             .map(|(key, data)| {
                 let largest = data.iter().fold(1.0f64, |all, v| all.max(f64::from(v.abs())));
                 let allowed = (FLOOR * largest).max(10.0 * runtime_error(&json, key));
-                (key, if key == "Y" { y(data) } else { data }, allowed)
+                (key, data, allowed)
             })
             .collect();
         Ok(Self {
-            x: batch_major(&array("X").expect("X"), shape),
+            x: array("X").expect("X"),
             h0: array("initial_h"),
             c0: array("initial_c"),
             name,
@@ -103,8 +87,9 @@ impl Case {
     }
 
     fn holds(&self, device: &Device) {
-        let [steps, batch, features] = self.shape;
-        let mut inputs = Batch::new(&self.x, [batch, steps, features]).expect("x fits");
+        // The operator's own layouts, in and out.
+        let inputs = Batch::time_major(&self.x, self.shape).expect("x fits");
+        let mut inputs = inputs.output_layout(Layout::DirectionMajor);
         if let Some(h0) = &self.h0 {
             inputs = inputs.h0(h0);
         }

@@ -3,7 +3,7 @@
 //   i = f(xw_i + R_i h + p_i ⊙ c)   f = f(xw_f + R_f h + p_f ⊙ c) or 1 − i   g = g(xw_g + R_g h)
 //   c' = f ⊙ c + i ⊙ g              o = f(xw_o + R_o h + p_o ⊙ c')           h' = o ⊙ h(c')
 
-@group(0) @binding(7) var<storage, read_write> c: array<Rows>;        // [D, ⌈B/ROWS⌉, H]
+@group(0) @binding(5) var<storage, read_write> c: array<Rows>;        // [D, ⌈B/ROWS⌉, H]
 
 override COUPLED: bool;        // f = 1 − i
 

@@ -37,7 +37,7 @@ struct StepIndex {
 
 @group(0) @binding(0) var<uniform> params: StepParams;
 @group(0) @binding(1) var<uniform> index: StepIndex;
-@group(0) @binding(9) var<storage, read> order: array<Counts>;  // [2, ⌈B/ROWS⌉], steps of each row, and its batch row
+@group(0) @binding(8) var<storage, read> order: array<Counts>;  // [2, ⌈B/ROWS⌉], steps of each row, and its batch row
 
 override K: u32;           // length of the vector: P, or what a projection reads, H
 override HIDDEN: u32;      // units the kernel computes: H, or what a projection gives, P

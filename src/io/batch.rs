@@ -117,9 +117,9 @@ impl<'a> Batch<'a> {
     /// # Errors
     /// [`Error::Mismatch`] for a number that is finite and beyond it.
     pub(crate) fn check_range(&self, storage: Storage) -> Result<()> {
-        match storage.is_half() {
-            true => self.real_steps().try_for_each(|step| storage.check_range("x", step)),
-            false => Ok(()),
+        match self.lengths {
+            Some(_) => self.real_steps().try_for_each(|step| storage.check_range("x", step)),
+            None => storage.check_range("x", self.x),
         }
     }
 

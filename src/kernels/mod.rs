@@ -11,7 +11,6 @@ mod step_cell;
 mod step_gru_after;
 mod step_gru_before;
 mod step_lstm;
-mod step_lstm_projected;
 mod step_rnn;
 
 pub use step_cell::{Functions, StepCell};
@@ -87,8 +86,10 @@ impl Binding {
 /// all declare.
 struct Shader {
     name: &'static str,
-    /// Whether it is a step that stores to y.
+    /// Whether it is a step that makes a new h and stores it to y, and not the first half of one.
     stores: bool,
+    /// Whether it is a step that reads xw and has activations and clips.
+    functions: bool,
     parts: &'static [&'static str],
     bindings: &'static [Binding],
 }
@@ -171,18 +172,39 @@ impl Kernel {
         } else {
             include_str!("../../shaders/shared/weights_f32.wgsl")
         });
-        let stores = self.shader().stores;
-        text.push_str(match (self, activations.is_half()) {
-            (Self::Step { .. }, _) if !stores => "",
-            (Self::Step { .. }, false) => include_str!("../../shaders/shared/store_f32.wgsl"),
-            (Self::Step { .. }, true) => include_str!("../../shaders/shared/store_packed.wgsl"),
-            (_, false) => include_str!("../../shaders/shared/x_f32.wgsl"),
-            (_, true) => include_str!("../../shaders/shared/x_packed.wgsl"),
-        });
-        if stores {
-            text.push_str(include_str!("../../shaders/shared/store.wgsl"));
+        let Shader { stores, functions, parts, .. } = self.shader();
+        if let Self::Step { cell, .. } = self {
+            text.push_str(include_str!("../../shaders/shared/step.wgsl"));
+            text.push_str(include_str!("../../shaders/shared/product.wgsl"));
+            text.push_str(match cell.peepholes() {
+                Some(true) => include_str!("../../shaders/shared/peepholes.wgsl"),
+                Some(false) => include_str!("../../shaders/shared/no_peepholes.wgsl"),
+                None => "",
+            });
+        } else {
+            text.push_str(match activations.is_half() {
+                false => include_str!("../../shaders/shared/x_f32.wgsl"),
+                true => include_str!("../../shaders/shared/x_packed.wgsl"),
+            });
         }
-        for part in self.shader().parts {
+        if *functions {
+            text.push_str(include_str!("../../shaders/shared/projected.wgsl"));
+            text.push_str(include_str!("../../shaders/shared/activation.wgsl"));
+            text.push_str(include_str!("../../shaders/shared/functions.wgsl"));
+        }
+        match self {
+            Self::Step { .. } if *stores => {
+                text.push_str(include_str!("../../shaders/shared/advance.wgsl"));
+                text.push_str(include_str!("../../shaders/shared/store.wgsl"));
+                text.push_str(match activations.is_half() {
+                    false => include_str!("../../shaders/shared/store_f32.wgsl"),
+                    true => include_str!("../../shaders/shared/store_packed.wgsl"),
+                });
+            }
+            Self::Step { .. } => text.push_str(include_str!("../../shaders/shared/begin.wgsl")),
+            Self::MatmulTiled { .. } | Self::MatmulRows { .. } => {}
+        }
+        for part in *parts {
             text.push_str(part);
         }
         text
@@ -206,7 +228,7 @@ impl Kernel {
                     ("WIDTH", f64::from(width)),
                 ];
                 constants.extend(cell.constant());
-                if cell.has_functions() {
+                if cell.shader().functions {
                     constants.extend(functions.constants());
                 }
                 constants
@@ -216,7 +238,10 @@ impl Kernel {
 
     /// The bindings of group 0, in order.
     pub fn bindings(self) -> &'static [Binding] {
-        self.shader().bindings
+        match self {
+            Self::Step { cell, .. } => cell.bindings(),
+            Self::MatmulTiled { .. } | Self::MatmulRows { .. } => self.shader().bindings,
+        }
     }
 
     /// Threads of one workgroup.

@@ -86,7 +86,7 @@ impl Params {
             name if cell.is_vector(name) => dirs64 * tiled(k),
             _ => dirs64 * tiled(hidden),
         };
-        let bindings = cell.shader().bindings.iter();
+        let bindings = cell.bindings().iter();
         bindings.filter(|b| b.access.is_storage()).map(|b| extent_of(b.name)).collect()
     }
 }
@@ -101,7 +101,11 @@ pub(super) const W: Binding = Binding::new(3, "w", Access::Read);
 pub(super) const Y: Binding = Binding::new(4, "y", Access::ReadWrite);
 
 /// Which batch row stands in which place of a tile, and how many steps it has.
-pub(super) const ORDER: Binding = Binding::new(9, "order", Access::Read);
+pub(super) const ORDER: Binding = Binding::new(8, "order", Access::Read);
+/// h before the step; the vector of its product but where r ⊙ h or a projection stands in.
+pub(super) const H_PREV: Binding = Binding::new(6, "h_prev", Access::Read);
+/// h after the step.
+pub(super) const H_NEXT: Binding = Binding::new(7, "h_next", Access::ReadWrite);
 
 /// Workgroups for `tiles` tiles of rows.
 pub(super) fn grid(hidden: u32, tiles: u32, width: u32) -> [u32; 2] {

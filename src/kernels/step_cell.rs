@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Shader, step_gru_after, step_gru_before, step_lstm, step_lstm_projected, step_rnn};
+use super::{Binding, Shader, step_gru_after, step_gru_before, step_lstm, step_rnn};
 use crate::model::{Activations, Layer};
 
 /// Which step, or part of one.
@@ -117,12 +117,27 @@ impl StepCell {
             Self::GruAfter { .. } => &step_gru_after::SHADER,
             Self::GruBeforeGates => &step_gru_before::GATES,
             Self::GruBeforeCandidate { .. } => &step_gru_before::CANDIDATE,
-            Self::Lstm { peepholes: false, .. } => &step_lstm::SHADER,
-            Self::Lstm { peepholes: true, .. } => &step_lstm::PEEPHOLES,
-            Self::LstmCell { peepholes: false, .. } => &step_lstm_projected::CELL,
-            Self::LstmCell { peepholes: true, .. } => &step_lstm_projected::PEEPHOLES,
-            Self::Project => &step_lstm_projected::PROJECT,
+            Self::Lstm { .. } => &step_lstm::STEP,
+            Self::LstmCell { .. } => &step_lstm::CELL,
+            Self::Project => &step_lstm::PROJECT,
             Self::Rnn => &step_rnn::SHADER,
+        }
+    }
+
+    /// The bindings of its shader; of an LSTM without peepholes, all but those.
+    pub(super) fn bindings(self) -> &'static [Binding] {
+        let all = self.shader().bindings;
+        match self.peepholes() {
+            Some(false) => &all[..all.len() - 1],
+            Some(true) | None => all,
+        }
+    }
+
+    /// Whether an LSTM has peepholes; none of another cell.
+    pub(super) fn peepholes(self) -> Option<bool> {
+        match self {
+            Self::Lstm { peepholes, .. } | Self::LstmCell { peepholes, .. } => Some(peepholes),
+            _ => None,
         }
     }
 
@@ -133,11 +148,6 @@ impl StepCell {
             Self::Lstm { coupled, .. } | Self::LstmCell { coupled, .. } => Some(("COUPLED", flag(coupled))),
             Self::GruBeforeGates | Self::Project | Self::Rnn => None,
         }
-    }
-
-    /// Whether it has activations and clips.
-    pub(super) fn has_functions(self) -> bool {
-        self != Self::Project
     }
 
     /// Whether the array of this name is the vector of the product, or lies as it does.

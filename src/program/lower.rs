@@ -132,17 +132,18 @@ impl<'a> Lowering<'a> {
     ) -> Result<Sequence> {
         let Dims { batch, steps } = self.plan.form.dims;
         let storage = self.plan.precision.activations;
-        let padded = storage.padded(features);
-        let numbers = product(name, &[batch, steps, dirs, padded])?;
+        let numbers = product(name, &[batch, steps, dirs, storage.padded(features)])?;
         index32(name, numbers)?;
         let buffer = self.buffer(name, role, &[storage.words(numbers)])?;
-        let strides = Strides::of(layout, self.plan.form.dims, dirs, padded);
-        Ok(Sequence {
-            buffer,
-            step: index32(name, strides.step)?,
-            row: index32(name, strides.row)?,
-            dir: index32(name, strides.dir)?,
-        })
+        self.placed(buffer, layout, [dirs, features])
+    }
+
+    /// `buffer` as a sequence array of D directions of so many features.
+    fn placed(&self, buffer: BufferId, layout: Layout, [dirs, features]: [usize; 2]) -> Result<Sequence> {
+        let padded = self.plan.precision.activations.padded(features);
+        let Strides { step, row, dir } = Strides::of(layout, self.plan.form.dims, dirs, padded);
+        let stride = |value| index32("a stride of a sequence", value);
+        Ok(Sequence { buffer, step: stride(step)?, row: stride(row)?, dir: stride(dir)? })
     }
 
     /// A constant, whose matrix is `[D, K, N]` in the storage type of weights.
@@ -167,20 +168,14 @@ impl<'a> Lowering<'a> {
 
     /// Where layer `index` writes: y for the last, else an array of its own that two layers on takes again.
     fn layer_output(&mut self, index: usize) -> Result<Sequence> {
-        let (dirs, state, form) = (self.dirs(), self.model.state(), self.plan.form);
-        let at = |buffer: BufferId, layout: Layout| {
-            let padded = self.plan.precision.activations.padded(state);
-            let strides = Strides::of(layout, form.dims, dirs, padded);
-            let [step, row, dir] = [strides.step, strides.row, strides.dir].map(|v| index32("y", v));
-            Ok(Sequence { buffer, step: step?, row: row?, dir: dir? })
-        };
+        let features = [self.dirs(), self.model.state()];
         if index + 1 == self.model.layers().len() {
-            return at(self.program.y, form.y);
+            return self.placed(self.program.y, self.plan.form.y, features);
         }
         let name = format!("y.between.{}", index % 2);
         match self.program.buffers.iter().position(|buffer| buffer.name == name) {
-            Some(buffer) => at(buffer, Layout::TimeMajor),
-            None => self.sequence(&name, Role::Scratch, Layout::TimeMajor, [dirs, state]),
+            Some(buffer) => self.placed(buffer, Layout::TimeMajor, features),
+            None => self.sequence(&name, Role::Scratch, Layout::TimeMajor, features),
         }
     }
 
