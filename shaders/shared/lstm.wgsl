@@ -1,4 +1,4 @@
-// The gates of an LSTM. c is updated in place, since only its own thread reads it. Gates i f g o.
+// An LSTM's gates and its c, which only the thread of its unit reads. Gates i f g o.
 //
 //   i = f(xw_i + R_i h + p_i ⊙ c)   f = f(xw_f + R_f h + p_f ⊙ c) or 1 − i   g = g(xw_g + R_g h)
 //   c' = f ⊙ c + i ⊙ g              o = f(xw_o + R_o h + p_o ⊙ c')           h' = o ⊙ h(c')
@@ -7,19 +7,31 @@
 
 override COUPLED: bool;        // f = 1 − i
 
-// Updates c of `unit` and returns h'.
-fn lstm(dir: u32, tile: u32, unit: u32, sum: array<Rows, GATES>) -> Rows {
-    let state = state_of(dir, tile) + unit;
-    let a = projected(dir, tile, unit);
-    let c_prev = c[state];
-    let i = gate(dir, peep(dir, 0u, unit, c_prev, xw[a] + sum[0]));
+const GATES: u32 = 4u;
+const FIRST: u32 = 0u;
+const COLUMNS: u32 = 4u;
+
+var<private> c_now: Rows;
+
+fn enter(dir: u32, tile: u32, unit: u32) {
+    c_now = c[state_of(dir, tile) + unit];
+    enter_peepholes(dir, unit);
+}
+
+fn leave(dir: u32, tile: u32, unit: u32) {
+    c[state_of(dir, tile) + unit] = c_now;
+}
+
+// Advances c and returns h'.
+fn lstm(dir: u32, tile: u32, input: array<Rows, COLUMNS>, sum: array<Rows, GATES>) -> Rows {
+    let i = gate(dir, peep(0u, c_now, input[0] + sum[0]));
     var f = Rows(1.0) - i;
     if (!COUPLED) {
-        f = gate(dir, peep(dir, 1u, unit, c_prev, xw[a + HIDDEN] + sum[1]));
+        f = gate(dir, peep(1u, c_now, input[1] + sum[1]));
     }
-    let g = candidate(dir, xw[a + 2u * HIDDEN] + sum[2]);
-    let c_next = kept(fma(f, c_prev, i * g));
-    let o = gate(dir, peep(dir, 2u, unit, c_next, xw[a + 3u * HIDDEN] + sum[3]));
-    c[state] = select(c_prev, c_next, running(tile));
+    let g = candidate(dir, input[2] + sum[2]);
+    let c_next = kept(fma(f, c_now, i * g));
+    let o = gate(dir, peep(2u, c_next, input[3] + sum[3]));
+    c_now = select(c_now, c_next, running(tile));
     return o * output(dir, c_next);
 }

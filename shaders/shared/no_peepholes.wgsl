@@ -1,5 +1,7 @@
 // An LSTM without peepholes.
 
-fn peep(dir: u32, place: u32, unit: u32, c: Rows, x: Rows) -> Rows {
+fn enter_peepholes(dir: u32, unit: u32) {}
+
+fn peep(place: u32, c: Rows, x: Rows) -> Rows {
     return x;
 }

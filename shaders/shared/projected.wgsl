@@ -2,7 +2,12 @@
 
 @group(0) @binding(2) var<storage, read> xw: array<Rows>;      // [D, T, ⌈B/ROWS⌉, G·H]
 
-// Index into xw of gate 0 of `unit`; the next gates follow at HIDDEN.
-fn projected(dir: u32, tile: u32, unit: u32) -> u32 {
-    return dir * params.xw_dir + (index.t * params.tiles + tile) * N + unit;
+// Columns FIRST to FIRST + COLUMNS of `unit` at the step in hand.
+fn projected(dir: u32, tile: u32, unit: u32) -> array<Rows, COLUMNS> {
+    let at = dir * params.xw_dir + (now * params.tiles + tile) * N + FIRST * HIDDEN + unit;
+    var input: array<Rows, COLUMNS>;
+    for (var g = 0u; g < COLUMNS; g++) {
+        input[g] = xw[at + g * HIDDEN];
+    }
+    return input;
 }

@@ -3,7 +3,7 @@
 // Element of y of unit 0 of row r of a tile. Past its end, a sequence's steps and times are the same in either
 // direction.
 fn y_at(dir: u32, tile: u32, r: u32) -> u32 {
-    let step = params.first + index.t;
+    let step = params.first + now;
     let length = count(lengths_of(tile), r);
     let time = select(step, length - 1u - step, dir >= params.reverse && step < length);
     let b = count(order[params.tiles + tile], r);

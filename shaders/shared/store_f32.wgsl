@@ -2,11 +2,10 @@
 
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;         // strided by params
 
-// Stores the state `h` after the step; every thread of a workgroup calls this.
-fn store_y(lane: u32, dir: u32, tile: u32, unit: u32, h: Rows) {
-    if (unit >= HIDDEN) {
-        return;
-    }
+const PAIRS: bool = false;     // whether a unit's neighbour matters
+
+// Stores the state `h` of a unit after the step.
+fn store_y(dir: u32, tile: u32, unit: u32, h: Rows, neighbour: Rows) {
     let values = emitted(dir, tile, h);
     for (var r = 0u; r < ROWS; r++) {
         if (tile * ROWS + r < params.batch) {

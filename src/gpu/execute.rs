@@ -100,7 +100,8 @@ impl Workspace {
     /// nothing unless the workspace was made with poison.
     pub(super) fn poison(&self, context: &Context, phase: usize) {
         let Some(poison) = &self.poison else { return };
-        let unread = self.program.states.iter().map(|state| state.h[1 - phase]);
+        let written = self.program.states.iter().filter(|state| state.h[0] != state.h[1]);
+        let unread = written.map(|state| state.h[1 - phase]);
         let written = self.program.buffers.iter().enumerate();
         let written = written.filter(|(_, b)| matches!(b.role, Role::Scratch | Role::Output));
         for id in unread.chain(written.map(|(id, _)| id)) {

@@ -4,8 +4,6 @@ use super::{Rows, Shader, matmul};
 
 pub(super) const SHADER: Shader = Shader {
     name: "matmul_rows",
-    stores: false,
-    functions: false,
     parts: &[
         include_str!("../../shaders/shared/matmul.wgsl"),
         include_str!("../../shaders/matmul_rows.wgsl"),

@@ -10,8 +10,6 @@ pub(super) const WORKGROUP_BYTES: u32 = 2 * 16 * 17 * 16;
 
 pub(super) const SHADER: Shader = Shader {
     name: "matmul_tiled",
-    stores: false,
-    functions: false,
     parts: &[
         include_str!("../../shaders/shared/matmul.wgsl"),
         include_str!("../../shaders/matmul_tiled.wgsl"),

@@ -1,23 +1,26 @@
-//! One file per shader: its text, its bindings, its parameters, its dispatch shape. Knows shapes, not models.
+//! One file per shader or cell: its text, its bindings, its parameters, its dispatch shape. Knows shapes, not models.
 //!
-//! A shader module is the plain concatenation of the files that `Shader` names; sizes are pipeline
+//! A shader module is the plain concatenation of files, which `source.rs` puts together; sizes are pipeline
 //! constants. `tests/shaders.rs` holds each Rust side against the shader by reflection.
 
+mod cell;
+mod gru_after;
+mod gru_before;
+mod lstm;
 pub mod matmul;
 mod matmul_rows;
 mod matmul_tiled;
+pub mod resident;
+mod rnn;
+mod source;
 pub mod step;
-mod step_cell;
-mod step_gru_after;
-mod step_gru_before;
-mod step_lstm;
-mod step_rnn;
+mod unrolled;
 
-pub use step_cell::{Functions, StepCell};
+pub use cell::{Functions, StepCell, WholeCell};
 
 use std::fmt;
 
-use crate::dtype::{Precision, Storage};
+use crate::dtype::Precision;
 
 /// The tile of batch rows a thread of a row-tiled kernel carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -37,12 +40,6 @@ impl Rows {
         }
     }
 
-    fn source(self) -> &'static str {
-        match self {
-            Self::One => include_str!("../../shaders/shared/rows1.wgsl"),
-            Self::Four => include_str!("../../shaders/shared/rows4.wgsl"),
-        }
-    }
 }
 
 /// How a kernel reaches a binding.
@@ -82,14 +79,9 @@ impl Binding {
     }
 }
 
-/// A shader: files to put together, beside those that follow from rows and storage types, and the bindings they
-/// all declare.
+/// A shader: the files that are its own, and the bindings that its text declares.
 struct Shader {
     name: &'static str,
-    /// Whether it is a step that makes a new h and stores it to y, and not the first half of one.
-    stores: bool,
-    /// Whether it is a step that reads xw and has activations and clips.
-    functions: bool,
     parts: &'static [&'static str],
     bindings: &'static [Binding],
 }
@@ -130,6 +122,21 @@ pub enum Kernel {
         /// Threads of a workgroup.
         width: u32,
     },
+    /// All steps of a chunk.
+    Resident {
+        /// Which.
+        cell: WholeCell,
+        /// Its activations and clips.
+        functions: Functions,
+        /// H.
+        hidden: u32,
+        /// How w and y are stored.
+        precision: Precision,
+        /// Rows a thread carries.
+        rows: Rows,
+        /// How it is cut up.
+        shape: resident::Shape,
+    },
 }
 
 impl Kernel {
@@ -138,80 +145,25 @@ impl Kernel {
             Self::MatmulTiled { .. } => &matmul_tiled::SHADER,
             Self::MatmulRows { .. } => &matmul_rows::SHADER,
             Self::Step { cell, .. } => cell.shader(),
+            Self::Resident { cell, .. } => cell.shader(),
         }
     }
 
-    /// The shader file's name.
+    /// The shader's name.
     pub fn name(self) -> &'static str {
         self.shader().name
     }
 
-    fn precision(self) -> Precision {
-        match self {
-            Self::MatmulTiled { precision, .. }
-            | Self::MatmulRows { precision, .. }
-            | Self::Step { precision, .. } => precision,
-        }
-    }
-
-    /// The WGSL text.
-    pub fn source(self) -> String {
-        let Precision { weights, activations } = self.precision();
-        let mut text = match self {
-            Self::MatmulTiled { .. } => "",
-            Self::MatmulRows { rows, .. } | Self::Step { rows, .. } => rows.source(),
-        }
-        .to_owned();
-        text.push_str(match self.precision().half() {
-            Some(Storage::Bf16) => include_str!("../../shaders/shared/half_bf16.wgsl"),
-            Some(_) => include_str!("../../shaders/shared/half_f16.wgsl"),
-            None => "",
-        });
-        text.push_str(if weights.is_half() {
-            include_str!("../../shaders/shared/weights_packed.wgsl")
-        } else {
-            include_str!("../../shaders/shared/weights_f32.wgsl")
-        });
-        let Shader { stores, functions, parts, .. } = self.shader();
-        if let Self::Step { cell, .. } = self {
-            text.push_str(include_str!("../../shaders/shared/step.wgsl"));
-            text.push_str(include_str!("../../shaders/shared/product.wgsl"));
-            text.push_str(match cell.peepholes() {
-                Some(true) => include_str!("../../shaders/shared/peepholes.wgsl"),
-                Some(false) => include_str!("../../shaders/shared/no_peepholes.wgsl"),
-                None => "",
-            });
-        } else {
-            text.push_str(match activations.is_half() {
-                false => include_str!("../../shaders/shared/x_f32.wgsl"),
-                true => include_str!("../../shaders/shared/x_packed.wgsl"),
-            });
-        }
-        if *functions {
-            text.push_str(include_str!("../../shaders/shared/projected.wgsl"));
-            text.push_str(include_str!("../../shaders/shared/activation.wgsl"));
-            text.push_str(include_str!("../../shaders/shared/functions.wgsl"));
-        }
-        match self {
-            Self::Step { .. } if *stores => {
-                text.push_str(include_str!("../../shaders/shared/advance.wgsl"));
-                text.push_str(include_str!("../../shaders/shared/store.wgsl"));
-                text.push_str(match activations.is_half() {
-                    false => include_str!("../../shaders/shared/store_f32.wgsl"),
-                    true => include_str!("../../shaders/shared/store_packed.wgsl"),
-                });
-            }
-            Self::Step { .. } => text.push_str(include_str!("../../shaders/shared/begin.wgsl")),
-            Self::MatmulTiled { .. } | Self::MatmulRows { .. } => {}
-        }
-        for part in *parts {
-            text.push_str(part);
-        }
-        text
-    }
-
     /// The pipeline constants.
     pub fn constants(self) -> Vec<(&'static str, f64)> {
+        let recurrent = |k: u32, hidden: u32, gates: u32| {
+            vec![
+                ("K", f64::from(k)),
+                ("HIDDEN", f64::from(hidden)),
+                ("N", f64::from(gates) * f64::from(hidden)),
+                ("WIDTH", f64::from(self.threads())),
+            ]
+        };
         match self {
             Self::MatmulTiled { sizes, .. } => sizes.constants().to_vec(),
             Self::MatmulRows { sizes, width, .. } => {
@@ -219,18 +171,18 @@ impl Kernel {
                 constants.push(("WIDTH", f64::from(width)));
                 constants
             }
-            Self::Step { cell, functions, sizes, width, .. } => {
-                let step::Sizes { k, hidden } = sizes;
-                let mut constants = vec![
-                    ("K", f64::from(k)),
-                    ("HIDDEN", f64::from(hidden)),
-                    ("N", f64::from(cell.gates()) * f64::from(hidden)),
-                    ("WIDTH", f64::from(width)),
-                ];
+            Self::Step { cell, functions, sizes, .. } => {
+                let mut constants = recurrent(sizes.k, sizes.hidden, cell.gates());
                 constants.extend(cell.constant());
-                if cell.shader().functions {
+                if cell.has_functions() {
                     constants.extend(functions.constants());
                 }
+                constants
+            }
+            Self::Resident { cell, functions, hidden, .. } => {
+                let mut constants = recurrent(hidden, hidden, cell.gates());
+                constants.extend(cell.constant());
+                constants.extend(functions.constants());
                 constants
             }
         }
@@ -240,6 +192,7 @@ impl Kernel {
     pub fn bindings(self) -> &'static [Binding] {
         match self {
             Self::Step { cell, .. } => cell.bindings(),
+            Self::Resident { cell, .. } => cell.bindings(),
             Self::MatmulTiled { .. } | Self::MatmulRows { .. } => self.shader().bindings,
         }
     }
@@ -249,10 +202,11 @@ impl Kernel {
         match self {
             Self::MatmulTiled { .. } => matmul_tiled::THREADS,
             Self::MatmulRows { width, .. } | Self::Step { width, .. } => width,
+            Self::Resident { hidden, shape, .. } => shape.threads(hidden),
         }
     }
 
-    /// Workgroups of a dispatch over `rows` rows (rows of x for a matmul, batch rows for a step) and D = `dirs`.
+    /// Workgroups of a dispatch over `rows` rows (rows of x for a matmul, else batch rows) and D = `dirs`.
     pub fn grid(self, rows: u32, dirs: u32) -> [u32; 3] {
         let [x, y] = match self {
             Self::MatmulTiled { sizes, .. } => matmul_tiled::grid(rows, sizes.n),
@@ -262,6 +216,7 @@ impl Kernel {
             Self::Step { sizes, rows: tile, width, .. } => {
                 step::grid(sizes.hidden, rows.div_ceil(tile.count()), width)
             }
+            Self::Resident { rows: tile, shape, .. } => [rows.div_ceil(tile.count()).div_ceil(shape.tiles), 1],
         };
         [x, y, dirs]
     }
@@ -271,28 +226,48 @@ impl Kernel {
         let tile = match self {
             Self::MatmulTiled { .. } => matmul_tiled::TILE,
             Self::MatmulRows { rows, .. } | Self::Step { rows, .. } => rows.count(),
+            Self::Resident { rows, shape, .. } => rows.count() * shape.tiles,
         };
         limit.saturating_mul(tile)
     }
 
-    /// Loop iterations of one thread, over all its loops.
-    pub fn iterations(self) -> u64 {
-        // Per block: itself, the loads, 16 quads of k, up to 3 more k; at the end a store per row. What a
+    /// Loop iterations of one thread, over all its loops, in a dispatch with `params`.
+    pub fn iterations(self, params: &Params) -> u64 {
+        // Per span: itself, the loads, the blocks, the quads of k, up to 3 more k; at the end a store per row. What a
         // driver may unroll is counted as if it did not.
-        let blocks = |k: u32, width: u32, rows: Rows, per_load: u32, quad: u32, rest: u32| {
-            let block = 1 + BLOCK.div_ceil(width) * per_load + 16 * quad + rest;
-            u64::from(k.div_ceil(BLOCK)) * u64::from(block) + u64::from(rows.count())
+        let spans = |k: u32, width: u32, rows: Rows, per_load: u32, quad: u32, rest: u32| {
+            let span = 1 + SPAN.div_ceil(width) * per_load + 2 + SPAN / 4 * quad + 2 * rest;
+            u64::from(k.div_ceil(SPAN)) * u64::from(span) + u64::from(rows.count())
         };
         match self {
             Self::MatmulTiled { sizes, .. } => matmul_tiled::iterations(sizes.k),
             // A load of Rows is itself a loop over the rows.
             Self::MatmulRows { sizes, width, rows, .. } => {
-                blocks(sizes.k, width, rows, 1 + rows.count(), 1, 0)
+                spans(sizes.k, width, rows, 1 + rows.count(), 1, 0)
             }
             Self::Step { cell, sizes, width, rows, .. } => {
                 let gates = cell.gates();
-                blocks(sizes.k, width, rows, 1, 1 + 2 * (1 + gates), 2 * gates)
+                spans(sizes.k, width, rows, 1, 1 + 2 * (1 + gates), 3 * gates) + u64::from(gates)
             }
+            Self::Resident { cell, hidden, rows, shape, .. } => {
+                let steps = match params {
+                    Params::Step(params) => params.steps,
+                    Params::Matmul(_) => 0,
+                };
+                shape.iterations(hidden, cell.products().len())
+                    + u64::from(steps) * shape.step_iterations(rows, cell.gates())
+            }
+        }
+    }
+
+    /// Steps that a resident kernel may take within `most` loop iterations of a thread, at least one.
+    pub fn most_steps(self, most: u64) -> u64 {
+        match self {
+            Self::Resident { cell, hidden, rows, shape, .. } => {
+                let rest = most.saturating_sub(shape.iterations(hidden, cell.products().len()));
+                (rest / shape.step_iterations(rows, cell.gates())).max(1)
+            }
+            _ => 1,
         }
     }
 
@@ -300,7 +275,10 @@ impl Kernel {
     pub fn workgroup_bytes(self) -> u32 {
         match self {
             Self::MatmulTiled { .. } => matmul_tiled::WORKGROUP_BYTES,
-            Self::MatmulRows { rows, .. } | Self::Step { rows, .. } => BLOCK * rows.count() * 4,
+            Self::MatmulRows { rows, .. } | Self::Step { rows, .. } => SPAN * rows.count() * 4,
+            Self::Resident { cell, hidden, rows, shape, .. } => {
+                shape.workgroup_bytes(hidden, rows, cell.products())
+            }
         }
     }
 }
@@ -313,6 +291,14 @@ impl fmt::Display for Kernel {
             Self::MatmulRows { rows, width, .. } | Self::Step { rows, width, .. } => {
                 write!(f, " ({} row{} × {width} threads)", rows.count(), plural(rows.count()))
             }
+            Self::Resident { hidden, rows, shape, .. } => {
+                let rows = shape.tiles * rows.count();
+                write!(f, " ({rows} row{} × {hidden} units", plural(rows))?;
+                if shape.split > 1 {
+                    write!(f, " × {} threads", shape.split)?;
+                }
+                f.write_str(")")
+            }
         }
     }
 }
@@ -324,8 +310,11 @@ fn plural(count: u32) -> &'static str {
 /// Storage buffers of the kernel that binds the most.
 pub const MOST_STORAGE_BUFFERS: u32 = 8;
 
-/// k of one block of the reduction order, in every kernel.
-pub const BLOCK: u32 = 64;
+/// k of one block of the reduction order, in every recurrent kernel.
+pub const BLOCK: u32 = 32;
+
+/// k that pass through workgroup memory at a time, in kernels that read a vector from a buffer.
+const SPAN: u32 = 64;
 
 /// The parameters of one dispatch, as they lie in its uniform buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -355,21 +344,30 @@ impl Params {
                 let products = u64::from(cell.products()) * u64::from(sizes.hidden) * u64::from(sizes.k);
                 2 * u64::from(params.batch) * products
             }
+            (Self::Step(params), Kernel::Resident { cell, hidden, .. }) => {
+                let products = u64::from(cell.gates()) * u64::from(hidden) * u64::from(hidden);
+                2 * u64::from(params.batch) * u64::from(params.steps) * products
+            }
             _ => unreachable!("parameters of one kernel on another"),
         };
         of_one * u64::from(dirs)
     }
 
-    /// The words that each storage binding of `kernel` must have, in binding order, for `steps` entries of the step
-    /// index and D = `dirs`.
-    pub fn extents(&self, kernel: Kernel, steps: u32, dirs: u32) -> Vec<u64> {
+    /// The words that each storage binding of `kernel` must have, in binding order, for D = `dirs`.
+    pub fn extents(&self, kernel: Kernel, dirs: u32) -> Vec<u64> {
         match (self, kernel) {
             (
                 Self::Matmul(params),
                 Kernel::MatmulTiled { sizes, precision } | Kernel::MatmulRows { sizes, precision, .. },
             ) => params.extents(sizes, precision, dirs).to_vec(),
             (Self::Step(params), Kernel::Step { cell, sizes, precision, rows, .. }) => {
-                params.extents((cell, sizes), precision, rows, steps, dirs)
+                let (bindings, vectors, gates) = (kernel.bindings(), cell.vectors(), cell.gates());
+                params.extents(step::Arrays { bindings, vectors, gates, sizes }, precision, rows, dirs)
+            }
+            (Self::Step(params), Kernel::Resident { cell, hidden, precision, rows, .. }) => {
+                let (bindings, vectors, gates) = (kernel.bindings(), &[][..], cell.gates());
+                let sizes = step::Sizes { k: hidden, hidden };
+                params.extents(step::Arrays { bindings, vectors, gates, sizes }, precision, rows, dirs)
             }
             _ => unreachable!("parameters of one kernel on another"),
         }

@@ -1,12 +1,12 @@
-//! What the step kernels share: one step of one layer, recurrent product, gates and state update fused.
+//! What the recurrent kernels share: recurrent product, gates and state update fused.
 //!
-//! Thread = hidden unit × tile of batch rows × all gates, of one direction. States are tiled by R batch rows,
-//! `[D, ⌈B/R⌉, P, R]`, and double-buffered; `xw` is `[D, T, ⌈B/R⌉, G·H, R]` with the biases added that no product
-//! encloses.
+//! In a step kernel thread = hidden unit × tile of batch rows × all gates, of one direction. States are tiled by R batch
+//! rows, `[D, ⌈B/R⌉, P, R]`, and double-buffered for kernels of one step; `xw` is `[D, T, ⌈B/R⌉, G·H, R]` with the
+//! biases added that no product encloses.
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{Access, Binding, Rows, StepCell};
+use super::{Access, Binding, Rows};
 use crate::dtype::Precision;
 
 /// What a step's product is over: the sizes its pipeline is specialised for.
@@ -16,6 +16,16 @@ pub struct Sizes {
     pub k: u32,
     /// Units computed: H, or P where a projection is computed.
     pub hidden: u32,
+}
+
+/// What the arrays of a kernel's bindings have to hold.
+pub(super) struct Arrays {
+    pub(super) bindings: &'static [Binding],
+    /// Those that are K long, as the vector of the product is.
+    pub(super) vectors: &'static [&'static str],
+    /// G.
+    pub(super) gates: u32,
+    pub(super) sizes: Sizes,
 }
 
 /// `StepParams` of the shaders.
@@ -28,6 +38,8 @@ pub struct Params {
     pub tiles: u32,
     /// Steps before the chunk.
     pub first: u32,
+    /// Steps of the chunk.
+    pub steps: u32,
     /// T; no sequence is longer.
     pub times: u32,
     /// The first direction that is reverse.
@@ -43,7 +55,7 @@ pub struct Params {
     /// Whether y repeats the last output of a forward direction past its end.
     pub repeats: u32,
     /// Fills the struct to a multiple of 16 bytes.
-    pub unused: [u32; 2],
+    pub unused: u32,
 }
 
 /// `StepIndex` of the shaders: one entry of the table that a dynamic offset chooses from.
@@ -57,37 +69,36 @@ pub struct Index {
 }
 
 impl Params {
-    /// Words needed of each storage binding, in binding order, for D = `dirs` and `steps` steps.
+    /// Words needed of each of the storage bindings of `arrays`, in order, for D = `dirs`.
     pub(super) fn extents(
         &self,
-        (cell, sizes): (StepCell, Sizes),
+        arrays: Arrays,
         precision: Precision,
         rows: Rows,
-        steps: u32,
         dirs: u32,
     ) -> Vec<u64> {
-        let (k, hidden, gates) = (u64::from(sizes.k), u64::from(sizes.hidden), u64::from(cell.gates()));
+        let Arrays { bindings, vectors, gates, sizes } = arrays;
+        let (k, hidden, gates) = (u64::from(sizes.k), u64::from(sizes.hidden), u64::from(gates));
         let (dirs64, rows) = (u64::from(dirs), u64::from(rows.count()));
         let tiled = |features: u64| u64::from(self.tiles) * features * rows;
         let halved = |half: bool, numbers: u64| if half { numbers.div_ceil(2) } else { numbers };
         let extent_of = |name: &str| match name {
-            "xw" => (dirs64 - 1) * u64::from(self.xw_dir) * rows + u64::from(steps) * gates * tiled(hidden),
+            "xw" => (dirs64 - 1) * u64::from(self.xw_dir) * rows + u64::from(self.steps) * gates * tiled(hidden),
             "w" => dirs64 * halved(precision.weights.is_half(), k) * gates * hidden,
             "b_hn" => dirs64 * hidden,
             "peepholes" => dirs64 * 3 * hidden,
             "order" => 2 * u64::from(self.tiles) * rows,
             "y" => {
-                let last = (u64::from(self.times).max(u64::from(self.first) + u64::from(steps)) - 1)
+                let last = (u64::from(self.times).max(u64::from(self.first) + u64::from(self.steps)) - 1)
                     * u64::from(self.y_step)
                     + u64::from(self.batch - 1) * u64::from(self.y_row)
                     + (dirs64 - 1) * u64::from(self.y_dir);
                 halved(precision.activations.is_half(), last + hidden)
             }
-            name if cell.is_vector(name) => dirs64 * tiled(k),
+            name if vectors.contains(&name) => dirs64 * tiled(k),
             _ => dirs64 * tiled(hidden),
         };
-        let bindings = cell.bindings().iter();
-        bindings.filter(|b| b.access.is_storage()).map(|b| extent_of(b.name)).collect()
+        bindings.iter().filter(|b| b.access.is_storage()).map(|b| extent_of(b.name)).collect()
     }
 }
 
@@ -104,6 +115,8 @@ pub(super) const Y: Binding = Binding::new(4, "y", Access::ReadWrite);
 pub(super) const ORDER: Binding = Binding::new(8, "order", Access::Read);
 /// h before the step; the vector of its product but where r ⊙ h or a projection stands in.
 pub(super) const H_PREV: Binding = Binding::new(6, "h_prev", Access::Read);
+/// h before and after a chunk.
+pub(super) const H: Binding = Binding::new(6, "h_state", Access::ReadWrite);
 /// h after the step.
 pub(super) const H_NEXT: Binding = Binding::new(7, "h_next", Access::ReadWrite);
 

@@ -8,4 +8,4 @@ mod recipe;
 pub use caps::Caps;
 pub(crate) use planner::output_columns;
 pub use planner::plan;
-pub use recipe::{LayerRecipe, Plan};
+pub use recipe::{LayerRecipe, Plan, Recurrence};

@@ -4,13 +4,13 @@
 //! are projected at a time. All choices keep the reduction order, so none of them changes a bit of the
 //! result (see `shaders/shared/step.wgsl`).
 
-use super::{Caps, LayerRecipe, Plan};
+use super::{Caps, LayerRecipe, Plan, Recurrence};
 use crate::dims::{Dims, product};
 use crate::dtype::Precision;
 use crate::error::{Error, Result};
 use crate::io::Form;
 use crate::kernels::step::Sizes;
-use crate::kernels::{Functions, Kernel, Rows, StepCell, matmul};
+use crate::kernels::{Functions, Kernel, Rows, StepCell, WholeCell, matmul, resident};
 use crate::model::{Cell, Forget, Layer, Model, Readout, ReadoutSteps, Reset, Update};
 
 /// Threads of a row-tiled workgroup: two warps or one wave, and within every device's limit.
@@ -97,7 +97,42 @@ fn layer_recipe(
     let by_memory = PROJECTION_BUDGET.min(caps.max_array_bytes()) / step_bytes;
     let by_grid = projection.most_rows(caps.max_workgroups) as usize / padded;
     let chunk = (by_memory as usize).min(by_grid).clamp(1, MAX_CHUNK).min(dims.steps);
-    Ok(LayerRecipe { projection, step, chunk })
+    Ok(match resident_kernel(layer, dims, rows, precision, caps)? {
+        Some(kernel) => {
+            let most = caps.max_iterations.map_or(u64::MAX, |most| kernel.most_steps(most));
+            let chunk = chunk.min(usize::try_from(most).unwrap_or(usize::MAX));
+            LayerRecipe { projection, recurrence: Recurrence::Resident(kernel), chunk }
+        }
+        None => LayerRecipe { projection, recurrence: Recurrence::Step(step), chunk },
+    })
+}
+
+/// The kernel that walks a whole chunk, where the layer's weights fit a workgroup.
+fn resident_kernel(layer: &Layer, dims: Dims, rows: Rows, precision: Precision, caps: &Caps) -> Result<Option<Kernel>> {
+    if dims.steps == 1 || layer.projection().is_some() {
+        return Ok(None);
+    }
+    let hidden = size("H", layer.hidden())?;
+    let cell = whole_cell(layer);
+    let depth = 192 / cell.gates();
+    let one = resident::Shape::new(1, hidden, depth);
+    let tiles = (64 / one.threads(hidden).max(1)).max(1).min(dims.batch.div_ceil(rows.count() as usize) as u32);
+    let shape = resident::Shape { tiles, ..one };
+    let kernel = Kernel::Resident { cell, functions: Functions::of(layer), hidden, precision, rows, shape };
+    let fits = kernel.threads() <= caps.max_threads && kernel.workgroup_bytes() <= caps.max_workgroup_bytes;
+    Ok(fits.then_some(kernel))
+}
+
+fn whole_cell(layer: &Layer) -> WholeCell {
+    match layer.cell() {
+        Cell::Gru { reset: Reset::After, update } => WholeCell::GruAfter { takes: update == Update::Takes },
+        Cell::Gru { reset: Reset::Before, update } => WholeCell::GruBefore { takes: update == Update::Takes },
+        Cell::Lstm { forget } => WholeCell::Lstm {
+            coupled: forget == Forget::Coupled,
+            peepholes: layer.has_peepholes(),
+        },
+        Cell::Rnn => WholeCell::Rnn,
+    }
 }
 
 /// The dispatches of one step.

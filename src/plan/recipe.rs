@@ -11,10 +11,19 @@ use crate::kernels::{Kernel, Rows};
 pub struct LayerRecipe {
     /// `w_ih x + biases` over all steps of a chunk.
     pub projection: Kernel,
-    /// The dispatches of one step, in order.
-    pub step: Vec<Kernel>,
+    /// The steps.
+    pub recurrence: Recurrence,
     /// Steps that are projected at a time; bounds the memory of the projection.
     pub chunk: usize,
+}
+
+/// How the steps of a layer are dispatched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recurrence {
+    /// Every step by itself: its dispatches, in order.
+    Step(Vec<Kernel>),
+    /// All steps of a chunk in one dispatch.
+    Resident(Kernel),
 }
 
 /// How a model is computed on one size of batch.
@@ -37,6 +46,11 @@ impl Plan {
     pub fn tiles(&self) -> usize {
         self.form.dims.batch.div_ceil(self.rows.count() as usize)
     }
+
+    /// Whether any layer's steps are dispatched one by one.
+    pub fn has_steps(&self) -> bool {
+        self.layers.iter().any(|layer| matches!(layer.recurrence, Recurrence::Step(_)))
+    }
 }
 
 impl fmt::Display for Plan {
@@ -45,9 +59,16 @@ impl fmt::Display for Plan {
             if index > 0 {
                 f.write_str("; ")?;
             }
-            write!(f, "layer {index}: {}, then {} × ", layer.projection, self.form.dims.steps)?;
-            for (part, kernel) in layer.step.iter().enumerate() {
-                write!(f, "{}{kernel}", if part > 0 { " + " } else { "" })?;
+            let steps = self.form.dims.steps;
+            write!(f, "layer {index}: {}, then ", layer.projection)?;
+            match &layer.recurrence {
+                Recurrence::Step(kernels) => {
+                    write!(f, "{steps} × ")?;
+                    for (part, kernel) in kernels.iter().enumerate() {
+                        write!(f, "{}{kernel}", if part > 0 { " + " } else { "" })?;
+                    }
+                }
+                Recurrence::Resident(kernel) => write!(f, "{kernel} for {steps} steps")?,
             }
             if layer.chunk < self.form.dims.steps {
                 write!(f, " in chunks of {} steps", layer.chunk)?;

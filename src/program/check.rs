@@ -17,10 +17,10 @@ pub fn check(program: &Program, caps: &Caps) -> Result<()> {
     }
     for op in &program.ops {
         match op {
-            Op::Once(dispatch) => check_dispatch(program, dispatch, 1, caps)?,
-            Op::Steps { count, phases, .. } => {
+            Op::Once(dispatch) => check_dispatch(program, dispatch, caps)?,
+            Op::Steps { phases, .. } => {
                 for dispatch in phases.iter().flatten() {
-                    check_dispatch(program, dispatch, *count, caps)?;
+                    check_dispatch(program, dispatch, caps)?;
                 }
             }
         }
@@ -28,7 +28,7 @@ pub fn check(program: &Program, caps: &Caps) -> Result<()> {
     Ok(())
 }
 
-fn check_dispatch(program: &Program, dispatch: &Dispatch, steps: u32, caps: &Caps) -> Result<()> {
+fn check_dispatch(program: &Program, dispatch: &Dispatch, caps: &Caps) -> Result<()> {
     let Dispatch { kernel, params, buffers, grid } = dispatch;
     let name = kernel.name();
     let largest = grid.iter().copied().max().unwrap_or(0);
@@ -37,12 +37,12 @@ fn check_dispatch(program: &Program, dispatch: &Dispatch, steps: u32, caps: &Cap
     let memory = u64::from(kernel.workgroup_bytes());
     caps.check(name, memory, u64::from(caps.max_workgroup_bytes), "bytes of workgroup memory")?;
     if let Some(most) = caps.max_iterations {
-        caps.check(name, kernel.iterations(), most, "loop iterations of a thread")?;
+        caps.check(name, kernel.iterations(params), most, "loop iterations of a thread")?;
     }
     caps.check(name, buffers.len() as u64, u64::from(caps.max_storage_buffers), "storage buffers")?;
 
     let storage: Vec<_> = kernel.bindings().iter().filter(|b| b.access.is_storage()).collect();
-    let extents = params.extents(*kernel, steps, grid[2]);
+    let extents = params.extents(*kernel, grid[2]);
     let mismatch =
         |binding: &str, reason: String| Err(Error::Mismatch { name: format!("{binding} of {name}"), reason });
     if storage.len() != buffers.len() || extents.len() != buffers.len() {

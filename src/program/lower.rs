@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::io::{Fill, Layout, Strides};
 use crate::kernels::{Kernel, Params, StepCell, matmul, step};
 use crate::model::{Cell, Constant, Layer, Model, ReadoutSteps, Reset, has_enclosed_bias};
-use crate::plan::{Plan, output_columns};
+use crate::plan::{Plan, Recurrence, output_columns};
 
 /// Lowers `plan`, which was made for `model`.
 ///
@@ -37,6 +37,14 @@ enum Places {
     Sorted,
     /// The caller's.
     Own,
+}
+
+/// Some steps of a layer, and where it writes.
+#[derive(Clone, Copy)]
+struct Chunk {
+    first: usize,
+    count: usize,
+    output: Sequence,
 }
 
 struct Lowering<'a> {
@@ -82,7 +90,7 @@ impl<'a> Lowering<'a> {
         let xw = [&[this.chunk(), model.cell().gates()], &units[..]].concat();
         this.xw = this.buffer("xw", Role::Scratch, &xw)?;
         let scratch: &[&str] = match model.cell() {
-            Cell::Gru { reset: Reset::Before, .. } => &["rh", "z"],
+            Cell::Gru { reset: Reset::Before, .. } if plan.has_steps() => &["rh", "z"],
             Cell::Lstm { .. } if model.layers().iter().any(|layer| layer.projection().is_some()) => {
                 &["unprojected"]
             }
@@ -200,17 +208,28 @@ impl<'a> Lowering<'a> {
             let buffers = vec![input.buffer, bias, w_ih, self.xw, self.program.order];
             self.matmul(recipe.projection, params, buffers, self.dirs())?;
 
-            let mut phases = [Vec::new(), Vec::new()];
-            for (phase, dispatches) in phases.iter_mut().enumerate() {
-                let mut named = constants.clone();
-                named.extend([("h_prev", state.h[phase]), ("h_next", state.h[1 - phase])]);
-                named.extend([("xw", self.xw), ("y", output.buffer)]);
-                for &kernel in &recipe.step {
-                    dispatches.push(self.step(kernel, layer, first, output, &named)?);
+            let chunk = Chunk { first, count, output };
+            match &recipe.recurrence {
+                Recurrence::Resident(kernel) => {
+                    let mut named = constants.clone();
+                    named.extend([("h_state", state.h[0]), ("xw", self.xw), ("y", output.buffer)]);
+                    let dispatch = self.step(*kernel, layer, chunk, &named)?;
+                    self.program.ops.push(Op::Once(dispatch));
+                }
+                Recurrence::Step(kernels) => {
+                    let mut phases = [Vec::new(), Vec::new()];
+                    for (phase, dispatches) in phases.iter_mut().enumerate() {
+                        let mut named = constants.clone();
+                        named.extend([("h_prev", state.h[phase]), ("h_next", state.h[1 - phase])]);
+                        named.extend([("xw", self.xw), ("y", output.buffer)]);
+                        for &kernel in kernels {
+                            dispatches.push(self.step(kernel, layer, chunk, &named)?);
+                        }
+                    }
+                    let count = index32("steps of a chunk", count)?;
+                    self.program.ops.push(Op::Steps { first, count, phases });
                 }
             }
-            let count = index32("steps of a chunk", count)?;
-            self.program.ops.push(Op::Steps { first, count, phases });
         }
         self.program.states.push(state);
         self.sequence = output;
@@ -237,10 +256,14 @@ impl<'a> Lowering<'a> {
             let peepholes = self.constant(Constant::Peepholes(index), &[self.dirs(), 3 * hidden])?;
             named.push(("peepholes", peepholes));
         }
-        let h = [
-            self.buffer(&format!("h.{index}.even"), Role::State, &self.tiled(layer.state()))?,
-            self.buffer(&format!("h.{index}.odd"), Role::State, &self.tiled(layer.state()))?,
-        ];
+        let shape = self.tiled(layer.state());
+        let h = match self.plan.layers[index].recurrence {
+            Recurrence::Resident(_) => [self.buffer(&format!("h.{index}"), Role::State, &shape)?; 2],
+            Recurrence::Step(_) => [
+                self.buffer(&format!("h.{index}.even"), Role::State, &shape)?,
+                self.buffer(&format!("h.{index}.odd"), Role::State, &shape)?,
+            ],
+        };
         let mut c = None;
         if cell.has_c() {
             let buffer = self.buffer(&format!("c.{index}"), Role::State, &self.tiled(hidden))?;
@@ -254,8 +277,7 @@ impl<'a> Lowering<'a> {
         &self,
         kernel: Kernel,
         layer: &Layer,
-        first: usize,
-        output: Sequence,
+        Chunk { first, count, output }: Chunk,
         named: &[(&str, BufferId)],
     ) -> Result<Dispatch> {
         let batch = index32("B", self.plan.form.dims.batch)?;
@@ -264,6 +286,7 @@ impl<'a> Lowering<'a> {
             batch,
             tiles: index32("tiles of rows", self.plan.tiles())?,
             first: index32("T", first)?,
+            steps: index32("T", count)?,
             times: index32("T", self.plan.form.dims.steps)?,
             reverse: index32("D", layer.direction().reverse_from())?,
             xw_dir: index32("xw", product("xw", &xw_dir)?)?,
@@ -271,7 +294,7 @@ impl<'a> Lowering<'a> {
             y_row: output.row,
             y_dir: output.dir,
             repeats: u32::from(self.plan.form.fill == Fill::Last),
-            unused: [0; 2],
+            unused: 0,
         };
         let dirs = index32("D", self.dirs())?;
         let storage = kernel.bindings().iter().filter(|binding| binding.access.is_storage());

@@ -92,7 +92,8 @@ pub enum Op {
 /// Where a layer keeps its states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StateBuffers {
-    /// h, double-buffered: before an even step it is in the first, before an odd one in the second.
+    /// h, double-buffered: before an even step it is in the first, before an odd one in the second. Where whole chunks
+    /// are dispatched, both are the same buffer.
     pub h: [BufferId; 2],
     /// c, in place.
     pub c: Option<BufferId>,

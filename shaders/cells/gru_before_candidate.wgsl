@@ -1,5 +1,4 @@
-// The second half of a GRU step, reset before, in the frame of advance.wgsl. c_n stands outside every product here,
-// so it is part of xw_n.
+// The second half of a GRU step, reset before. c_n stands outside every product here, so it is part of xw_n.
 //
 //   n = g(xw_n + R_n rh)   h' = blend(z, h, n)
 
@@ -8,12 +7,19 @@
 
 const GATES: u32 = 1u;
 const FIRST: u32 = 2u;
+const COLUMNS: u32 = 1u;
 
 fn vector_at(i: u32) -> Rows {
     return rh[i];
 }
 
-fn advance(dir: u32, tile: u32, unit: u32, h: Rows, sum: array<Rows, GATES>) -> Rows {
-    let n = candidate(dir, xw[projected(dir, tile, unit) + 2u * HIDDEN] + sum[0]);
+fn enter(dir: u32, tile: u32, unit: u32) {}
+
+fn advance(
+    dir: u32, tile: u32, unit: u32, h: Rows, input: array<Rows, COLUMNS>, sum: array<Rows, GATES>,
+) -> Rows {
+    let n = candidate(dir, input[0] + sum[0]);
     return kept(blend(z[state_of(dir, tile) + unit], h, n));
 }
+
+fn leave(dir: u32, tile: u32, unit: u32) {}

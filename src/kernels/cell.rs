@@ -1,11 +1,13 @@
-//! Which step kernel: the cell with the flags that its pipeline is specialised for.
+//! What a recurrent kernel is built around: a cell, or a part of one, with the flags that its pipeline is specialised
+//! for.
 
 use std::fmt;
 
-use super::{Binding, Shader, step_gru_after, step_gru_before, step_lstm, step_rnn};
+use super::unrolled::{self, Product};
+use super::{Binding, Shader, gru_after, gru_before, lstm, rnn};
 use crate::model::{Activations, Layer};
 
-/// Which step, or part of one.
+/// The cell of a step, or which part of one where a step takes two dispatches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum StepCell {
     /// A GRU's whole step, reset after.
@@ -111,26 +113,76 @@ impl fmt::Display for Functions {
     }
 }
 
+/// The cell of a whole chunk of steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum WholeCell {
+    /// A GRU, reset after.
+    GruAfter {
+        /// z takes the candidate.
+        takes: bool,
+    },
+    /// A GRU, reset before.
+    GruBefore {
+        /// z takes the candidate.
+        takes: bool,
+    },
+    /// An LSTM.
+    Lstm {
+        /// f = 1 − i.
+        coupled: bool,
+        /// It has peepholes.
+        peepholes: bool,
+    },
+    /// An RNN.
+    Rnn,
+}
+
+/// A pipeline constant that is a flag.
+type Flag = (&'static str, f64);
+
+fn flag(name: &'static str, on: bool) -> Option<Flag> {
+    Some((name, f64::from(u8::from(on))))
+}
+
+/// Of a shader's bindings those that a cell has: an LSTM without peepholes, `Some(false)`, lacks the last.
+fn bindings_of(shader: &'static Shader, peepholes: Option<bool>) -> &'static [Binding] {
+    let all = shader.bindings;
+    match peepholes {
+        Some(false) => &all[..all.len() - 1],
+        Some(true) | None => all,
+    }
+}
+
 impl StepCell {
     pub(super) fn shader(self) -> &'static Shader {
         match self {
-            Self::GruAfter { .. } => &step_gru_after::SHADER,
-            Self::GruBeforeGates => &step_gru_before::GATES,
-            Self::GruBeforeCandidate { .. } => &step_gru_before::CANDIDATE,
-            Self::Lstm { .. } => &step_lstm::STEP,
-            Self::LstmCell { .. } => &step_lstm::CELL,
-            Self::Project => &step_lstm::PROJECT,
-            Self::Rnn => &step_rnn::SHADER,
+            Self::GruAfter { .. } => &gru_after::STEP,
+            Self::GruBeforeGates => &gru_before::GATES,
+            Self::GruBeforeCandidate { .. } => &gru_before::CANDIDATE,
+            Self::Lstm { .. } => &lstm::STEP,
+            Self::LstmCell { .. } => &lstm::CELL,
+            Self::Project => &lstm::PROJECT,
+            Self::Rnn => &rnn::STEP,
         }
     }
 
-    /// The bindings of its shader; of an LSTM without peepholes, all but those.
     pub(super) fn bindings(self) -> &'static [Binding] {
-        let all = self.shader().bindings;
-        match self.peepholes() {
-            Some(false) => &all[..all.len() - 1],
-            Some(true) | None => all,
-        }
+        bindings_of(self.shader(), self.peepholes())
+    }
+
+    /// Whether it is the first of two halves, which makes no new h.
+    pub(super) fn is_half(self) -> bool {
+        matches!(self, Self::GruBeforeGates | Self::LstmCell { .. })
+    }
+
+    /// Whether the vector of its product is h.
+    pub(super) fn is_of_h(self) -> bool {
+        !matches!(self, Self::GruBeforeCandidate { .. } | Self::Project)
+    }
+
+    /// Whether it reads xw, and has activations and clips.
+    pub(super) fn has_functions(self) -> bool {
+        self != Self::Project
     }
 
     /// Whether an LSTM has peepholes; none of another cell.
@@ -141,26 +193,25 @@ impl StepCell {
         }
     }
 
-    pub(super) fn constant(self) -> Option<(&'static str, f64)> {
-        let flag = |on: bool| f64::from(u8::from(on));
+    pub(super) fn constant(self) -> Option<Flag> {
         match self {
-            Self::GruAfter { takes } | Self::GruBeforeCandidate { takes } => Some(("TAKES", flag(takes))),
-            Self::Lstm { coupled, .. } | Self::LstmCell { coupled, .. } => Some(("COUPLED", flag(coupled))),
+            Self::GruAfter { takes } | Self::GruBeforeCandidate { takes } => flag("TAKES", takes),
+            Self::Lstm { coupled, .. } | Self::LstmCell { coupled, .. } => flag("COUPLED", coupled),
             Self::GruBeforeGates | Self::Project | Self::Rnn => None,
         }
     }
 
-    /// Whether the array of this name is the vector of the product, or lies as it does.
-    pub(super) fn is_vector(self, name: &str) -> bool {
+    /// The arrays, beside that of a name of its own, that lie as the vector of the product does and not as its units.
+    pub(super) fn vectors(self) -> &'static [&'static str] {
         match self {
-            Self::LstmCell { .. } => name == "h_prev",
-            Self::Project => name == "unprojected",
-            _ => false,
+            Self::LstmCell { .. } => &["h_prev"],
+            Self::Project => &["unprojected"],
+            _ => &[],
         }
     }
 
     /// The gates whose recurrent product this kernel computes.
-    pub(super) fn products(self) -> u32 {
+    pub fn products(self) -> u32 {
         match self {
             Self::GruBeforeGates => 2,
             Self::GruBeforeCandidate { .. } => 1,
@@ -174,6 +225,59 @@ impl StepCell {
             Self::GruAfter { .. } | Self::GruBeforeGates | Self::GruBeforeCandidate { .. } => 3,
             Self::Lstm { .. } | Self::LstmCell { .. } => 4,
             Self::Project | Self::Rnn => 1,
+        }
+    }
+}
+
+impl WholeCell {
+    pub(super) fn shader(self) -> &'static Shader {
+        match self {
+            Self::GruAfter { .. } => &gru_after::RESIDENT,
+            Self::GruBefore { .. } => &gru_before::RESIDENT,
+            Self::Lstm { .. } => &lstm::RESIDENT,
+            Self::Rnn => &rnn::RESIDENT,
+        }
+    }
+
+    pub(super) fn bindings(self) -> &'static [Binding] {
+        bindings_of(self.shader(), self.peepholes())
+    }
+
+    /// As of [`StepCell::peepholes`].
+    pub(super) fn peepholes(self) -> Option<bool> {
+        match self {
+            Self::Lstm { peepholes, .. } => Some(peepholes),
+            _ => None,
+        }
+    }
+
+    pub(super) fn constant(self) -> Option<Flag> {
+        match self {
+            Self::GruAfter { takes } | Self::GruBefore { takes } => flag("TAKES", takes),
+            Self::Lstm { coupled, .. } => flag("COUPLED", coupled),
+            Self::Rnn => None,
+        }
+    }
+
+    /// The products of a step, one after the other.
+    pub(super) fn products(self) -> &'static [Product] {
+        const AFTER: &[Product] = &[unrolled::whole(3)];
+        const LSTM: &[Product] = &[unrolled::whole(4)];
+        const RNN: &[Product] = &[unrolled::whole(1)];
+        match self {
+            Self::GruAfter { .. } => AFTER,
+            Self::GruBefore { .. } => &unrolled::BEFORE,
+            Self::Lstm { .. } => LSTM,
+            Self::Rnn => RNN,
+        }
+    }
+
+    /// G: the columns of its matrix are G times the units.
+    pub fn gates(self) -> u32 {
+        match self {
+            Self::GruAfter { .. } | Self::GruBefore { .. } => 3,
+            Self::Lstm { .. } => 4,
+            Self::Rnn => 1,
         }
     }
 }

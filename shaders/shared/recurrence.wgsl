@@ -1,4 +1,4 @@
-// What every kernel of the fused step shares: its parameters, the lengths, and the order of its sums.
+// What every kernel that walks a sequence shares: its parameters, the lengths, and the order of its sums.
 //
 // State arrays are tiled by batch rows, [D, ⌈B/ROWS⌉, …] of Rows, so that a thread loads and stores all its rows
 // as one value. Rows past B are computed and never leave the state arrays. The rows stand in the order of falling
@@ -8,14 +8,21 @@
 // sequence's own last step; nothing is copied for it.
 //
 // The order of every recurrent sum, whatever the kernel and the tile: k in blocks of BLOCK, each block
-// summed in order by fma from 0, the blocks added in order. So a session and a sequence run give the same
+// summed in order by fma from 0, the blocks added in order to 0. So a session and a sequence run give the same
 // bits.
+//
+// A kernel is a frame (step.wgsl, step_half.wgsl, resident.wgsl) around a cell (cells/), which declares
+//
+//   GATES, FIRST       the gates of its product, the first of them
+//   enter, leave       load and store what a unit keeps from step to step beside h, and its constants
+//   advance            the new h of one unit from its projected input and its product
 
 // Held against `kernels::step::Params`.
 struct StepParams {
     batch: u32,      // B
     tiles: u32,      // ⌈B/ROWS⌉
     first: u32,      // steps before the chunk
+    steps: u32,      // steps of the chunk
     times: u32,      // T
     reverse: u32,    // the first direction that is reverse
     xw_dir: u32,     // Rows of xw from a direction to the next
@@ -24,36 +31,23 @@ struct StepParams {
     y_dir: u32,      // elements of y from a direction to the next
     repeats: u32,    // whether y repeats the last output of a forward direction past its end, else it is 0
     unused0: u32,
-    unused1: u32,
-}
-
-// Held against `kernels::step::Index`. One entry of a table, chosen by dynamic offset.
-struct StepIndex {
-    t: u32,          // step within the chunk
-    unused0: u32,
-    unused1: u32,
-    unused2: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: StepParams;
-@group(0) @binding(1) var<uniform> index: StepIndex;
 @group(0) @binding(8) var<storage, read> order: array<Counts>;  // [2, ⌈B/ROWS⌉], steps of each row, and its batch row
 
 override K: u32;           // length of the vector: P, or what a projection reads, H
 override HIDDEN: u32;      // units the kernel computes: H, or what a projection gives, P
 override N: u32;           // columns of w, G·HIDDEN
-override WIDTH: u32;       // threads of a workgroup, one unit each
+override WIDTH: u32;       // threads of a workgroup
 
-const BLOCK: u32 = 64u;    // k of one block of the order above
+const BLOCK: u32 = 32u;    // k of one block of the order above
+
+var<private> now: u32;     // step within the chunk
 
 // Index into an array of units, as c is, of unit 0 of a tile.
 fn state_of(dir: u32, tile: u32) -> u32 {
     return (dir * params.tiles + tile) * HIDDEN;
-}
-
-// Index into the vector of element 0 of a tile.
-fn vector_of(dir: u32, tile: u32) -> u32 {
-    return (dir * params.tiles + tile) * K;
 }
 
 // Steps of each row of a tile.
@@ -63,10 +57,5 @@ fn lengths_of(tile: u32) -> Counts {
 
 // The rows of a tile that have a step to take.
 fn running(tile: u32) -> Mask {
-    return Counts(params.first + index.t) < lengths_of(tile);
-}
-
-// Whether no row of a tile has a step to take.
-fn has_ended(tile: u32) -> bool {
-    return params.first + index.t >= count(lengths_of(tile), 0u);
+    return Counts(params.first + now) < lengths_of(tile);
 }

@@ -1,14 +1,14 @@
-//! `step_gru_before_gates` and `step_gru_before_candidate`: a GRU step, reset before, in two dispatches, since
-//! the candidate's product needs r ⊙ h of every unit.
+//! A GRU, reset before. The candidate's product needs r ⊙ h of every unit: a step takes two dispatches, but where one
+//! workgroup has every unit.
 
-use super::step::{H_NEXT, H_PREV, INDEX, ORDER, PARAMS, W, XW, Y};
+use super::step::{H, H_NEXT, H_PREV, INDEX, ORDER, PARAMS, W, XW, Y};
 use super::{Access, Binding, Shader};
 
 pub(super) const GATES: Shader = Shader {
     name: "step_gru_before_gates",
-    stores: false,
-    functions: true,
-    parts: &[include_str!("../../shaders/step_gru_before_gates.wgsl")],
+    parts: &[
+        include_str!("../../shaders/cells/gru_before_gates.wgsl"),
+    ],
     bindings: &[
         PARAMS,
         INDEX,
@@ -23,11 +23,9 @@ pub(super) const GATES: Shader = Shader {
 
 pub(super) const CANDIDATE: Shader = Shader {
     name: "step_gru_before_candidate",
-    stores: true,
-    functions: true,
     parts: &[
         include_str!("../../shaders/shared/gru.wgsl"),
-        include_str!("../../shaders/step_gru_before_candidate.wgsl"),
+        include_str!("../../shaders/cells/gru_before_candidate.wgsl"),
     ],
     bindings: &[
         PARAMS,
@@ -41,4 +39,13 @@ pub(super) const CANDIDATE: Shader = Shader {
         ORDER,
         Binding::new(9, "z", Access::Read),
     ],
+};
+
+pub(super) const RESIDENT: Shader = Shader {
+    name: "resident_gru_before",
+    parts: &[
+        include_str!("../../shaders/shared/gru.wgsl"),
+        include_str!("../../shaders/cells/gru_before.wgsl"),
+    ],
+    bindings: &[PARAMS, XW, W, Y, H, ORDER],
 };

@@ -1,0 +1,28 @@
+// The second half of a step of an LSTM with a projection: a unit is an element of h, so HIDDEN is P here and K is H.
+//
+//   h' = w_hr (o ⊙ h(c'))
+
+@group(0) @binding(5) var<storage, read> unprojected: array<Rows>;    // [D, ⌈B/ROWS⌉, H]
+
+const GATES: u32 = 1u;
+const FIRST: u32 = 0u;
+const COLUMNS: u32 = 1u;
+
+fn vector_at(i: u32) -> Rows {
+    return unprojected[i];
+}
+
+// It has no input beside the vector.
+fn projected(dir: u32, tile: u32, unit: u32) -> array<Rows, COLUMNS> {
+    return array<Rows, COLUMNS>(Rows(0.0));
+}
+
+fn enter(dir: u32, tile: u32, unit: u32) {}
+
+fn advance(
+    dir: u32, tile: u32, unit: u32, h: Rows, input: array<Rows, COLUMNS>, sum: array<Rows, GATES>,
+) -> Rows {
+    return sum[0];
+}
+
+fn leave(dir: u32, tile: u32, unit: u32) {}

@@ -1,0 +1,78 @@
+// The frame of a whole chunk of steps in one dispatch, where one workgroup has every unit of its batch rows and holds
+// the weights in registers. Workgroup (x, z) = TILES tiles of ROWS batch rows × direction; a thread has one unit and
+// tile, all gates, and of k a share of PARTS blocks: SPLIT threads have a unit together. Text of the products, with
+// the numbers TILES, SPLIT, PARTS, STRIDE and VECTORS, is written out by `kernels::unrolled`.
+
+@group(0) @binding(6) var<storage, read_write> h_state: array<Rows>;  // [D, ⌈B/ROWS⌉, H]
+
+// h of all units before the step, and after it: even and odd steps change places. After both, r ⊙ h of a GRU that
+// resets before. Past the last unit, where a share of k ends, they are 0.
+var<workgroup> vector: array<Rows, VECTORS * TILES * STRIDE>;
+
+// Where a thread is.
+struct Place {
+    member: u32,     // tile within the workgroup
+    split: u32,      // share of k; 0 owns the unit
+    unit: u32,
+    front: u32,      // index into vector of h before the step
+    reset: u32,      // index into vector of r ⊙ h
+}
+
+@compute @workgroup_size(WIDTH)
+fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3<u32>) {
+    var at: Place;
+    at.member = lane / (HIDDEN * SPLIT);
+    at.split = lane / HIDDEN % SPLIT;
+    at.unit = lane % HIDDEN;
+    at.front = at.member * STRIDE;
+    at.reset = (2u * TILES + at.member) * STRIDE;
+    let dir = group.z;
+    let tile = min(group.x * TILES + at.member, params.tiles - 1u);
+    let owns = at.split == 0u && group.x * TILES + at.member < params.tiles;
+    let state = state_of(dir, tile) + at.unit;
+
+    hold(dir, at);
+    for (var i = lane; i < VECTORS * TILES * STRIDE; i += WIDTH) {
+        vector[i] = Rows(0.0);
+    }
+    workgroupBarrier();
+    var h = h_state[state];
+    if (at.split == 0u) {
+        vector[at.front + at.unit] = h;
+        enter(dir, tile, at.unit);
+    }
+    workgroupBarrier();
+
+    // Of the workgroup's rows the first is the longest.
+    let longest = count(lengths_of(group.x * TILES), 0u);
+    let steps = min(params.steps, max(longest, params.first) - params.first);
+    var back = at.front + TILES * STRIDE;
+    for (var t = 0u; t < steps; t++) {
+        now = t;
+        var input: array<Rows, COLUMNS>;
+        if (at.split == 0u) {
+            input = projected(dir, tile, at.unit);
+        }
+        let sum = recurrent_sums(dir, at, h, input);
+        if (at.split == 0u) {
+            h = select(h, advance(dir, tile, at.unit, h, input, sum), running(tile));
+            vector[back + at.unit] = h;
+        }
+        workgroupBarrier();
+        if (owns) {
+            store_y(dir, tile, at.unit, h, vector[back + min(at.unit + 1u, HIDDEN - 1u)]);
+        }
+        let front = at.front;
+        at.front = back;
+        back = front;
+    }
+    if (owns) {
+        h_state[state] = h;
+        leave(dir, tile, at.unit);
+        let neighbour = vector[at.front + min(at.unit + 1u, HIDDEN - 1u)];
+        for (var t = steps; t < params.steps; t++) {
+            now = t;
+            store_y(dir, tile, at.unit, h, neighbour);
+        }
+    }
+}

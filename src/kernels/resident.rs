@@ -1,0 +1,74 @@
+//! `resident.wgsl`: a whole chunk of steps in one dispatch, with the weights in registers.
+//!
+//! One workgroup has every unit of some batch rows, so nothing but y leaves it from step to step. A thread holds
+//! `gates · k` weights; where a unit has more than a thread should hold, SPLIT threads share its k by whole blocks of the
+//! reduction order and hand their sums on through workgroup memory. Where a unit has few, several tiles of rows
+//! share a workgroup.
+
+use super::unrolled::{self, Product};
+use super::{BLOCK, Rows};
+
+/// How a resident kernel is cut up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Shape {
+    /// Tiles of batch rows in a workgroup.
+    pub tiles: u32,
+    /// Threads of one unit and tile.
+    pub split: u32,
+    /// Blocks of k of a thread.
+    pub parts: u32,
+}
+
+impl Shape {
+    /// `tiles` tiles of `hidden` units, whose `k` is dealt to threads by at most `depth`.
+    pub fn new(tiles: u32, hidden: u32, depth: u32) -> Self {
+        let blocks = hidden.div_ceil(BLOCK);
+        let split = blocks.div_ceil((depth / BLOCK).max(1));
+        Self { tiles, split, parts: blocks.div_ceil(split) }
+    }
+
+    /// Threads of a workgroup.
+    pub fn threads(self, hidden: u32) -> u32 {
+        self.tiles.saturating_mul(self.split).saturating_mul(hidden)
+    }
+
+    /// Weights of a thread.
+    pub fn weights(self, hidden: u32, gates: u32) -> u32 {
+        let depth = if self.split == 1 { hidden } else { self.parts * BLOCK };
+        depth.saturating_mul(gates)
+    }
+
+    /// Places of a vector in workgroup memory.
+    pub(super) fn stride(self, hidden: u32) -> u32 {
+        if self.split == 1 { hidden } else { self.split * self.parts * BLOCK }
+    }
+
+    /// Vectors of a tile: h before and after, and where a step has two products, r ⊙ h.
+    pub(super) fn vectors(self, products: usize) -> u32 {
+        1 + products as u32
+    }
+
+    /// Places for the sums of `gates` gates that are handed on.
+    pub(super) fn shares(self, hidden: u32, gates: u32) -> u32 {
+        (self.split - 1) * self.parts * gates * self.tiles * hidden
+    }
+
+    /// Bytes of workgroup memory.
+    pub(super) fn workgroup_bytes(self, hidden: u32, rows: Rows, products: &[Product]) -> u32 {
+        let most = unrolled::most_gates(products);
+        let vectors = self.vectors(products.len()) * self.tiles * self.stride(hidden);
+        (vectors + self.shares(hidden, most)) * rows.count() * 4
+    }
+
+    /// Loop iterations of a thread beside those of its steps: clearing the vectors.
+    pub(super) fn iterations(self, hidden: u32, products: usize) -> u64 {
+        let places = self.vectors(products) * self.tiles * self.stride(hidden);
+        u64::from(places.div_ceil(self.threads(hidden)))
+    }
+
+    /// Loop iterations of a thread in one step of a cell with `gates` gates. What a driver may unroll is counted as if
+    /// it did not.
+    pub(super) fn step_iterations(self, rows: Rows, gates: u32) -> u64 {
+        u64::from(1 + gates + rows.count() + (self.split - 1) * self.parts)
+    }
+}

@@ -1,0 +1,110 @@
+//! Putting the text of a kernel together.
+
+use std::borrow::Cow;
+
+use super::{Kernel, Rows, unrolled};
+use crate::dtype::{Precision, Storage};
+
+macro_rules! file {
+    ($name:literal) => {
+        include_str!(concat!("../../shaders/", $name))
+    };
+}
+
+impl Rows {
+    fn source(self) -> &'static str {
+        match self {
+            Self::One => file!("shared/rows1.wgsl"),
+            Self::Four => file!("shared/rows4.wgsl"),
+        }
+    }
+}
+
+impl Kernel {
+    fn precision(self) -> Precision {
+        match self {
+            Self::MatmulTiled { precision, .. }
+            | Self::MatmulRows { precision, .. }
+            | Self::Step { precision, .. }
+            | Self::Resident { precision, .. } => precision,
+        }
+    }
+
+    /// The WGSL text.
+    pub fn source(self) -> String {
+        let mut files: Vec<Cow<'static, str>> = self.frame().into_iter().map(Cow::Borrowed).collect();
+        files.extend(self.storage().into_iter().map(Cow::Borrowed));
+        files.extend(self.shader().parts.iter().copied().map(Cow::Borrowed));
+        if let Self::Resident { cell, hidden, shape, .. } = self {
+            files.push(Cow::Owned(unrolled::text(cell.products(), hidden, shape)));
+        }
+        files.concat()
+    }
+
+    /// The files around its own.
+    fn frame(self) -> Vec<&'static str> {
+        let peepholes = |cell: Option<bool>| match cell {
+            Some(true) => file!("shared/peepholes.wgsl"),
+            Some(false) => file!("shared/no_peepholes.wgsl"),
+            None => "",
+        };
+        let functions =
+            [file!("shared/projected.wgsl"), file!("shared/activation.wgsl"), file!("shared/functions.wgsl")];
+        let mut files = Vec::new();
+        match self {
+            Self::MatmulTiled { .. } => {}
+            Self::MatmulRows { rows, .. } => files.push(rows.source()),
+            Self::Step { cell, rows, .. } => {
+                files.extend([rows.source(), file!("shared/recurrence.wgsl"), file!("shared/index.wgsl")]);
+                files.extend([file!("shared/product.wgsl"), peepholes(cell.peepholes())]);
+                if cell.has_functions() {
+                    files.extend(functions);
+                }
+                if cell.is_of_h() {
+                    files.push(file!("shared/of_h.wgsl"));
+                }
+                files.push(if cell.is_half() { file!("step_half.wgsl") } else { file!("step.wgsl") });
+            }
+            Self::Resident { cell, rows, .. } => {
+                files.extend([rows.source(), file!("shared/recurrence.wgsl"), peepholes(cell.peepholes())]);
+                files.extend(functions);
+                files.push(file!("resident.wgsl"));
+            }
+        }
+        files
+    }
+
+    /// The files that say how arrays lie.
+    fn storage(self) -> Vec<&'static str> {
+        let Precision { weights, activations } = self.precision();
+        let mut files = Vec::new();
+        files.push(match self.precision().half() {
+            Some(Storage::Bf16) => file!("shared/half_bf16.wgsl"),
+            Some(_) => file!("shared/half_f16.wgsl"),
+            None => "",
+        });
+        files.push(match weights.is_half() {
+            false => file!("shared/weights_f32.wgsl"),
+            true => file!("shared/weights_packed.wgsl"),
+        });
+        let stores = match self {
+            Self::MatmulTiled { .. } | Self::MatmulRows { .. } => {
+                files.push(match activations.is_half() {
+                    false => file!("shared/x_f32.wgsl"),
+                    true => file!("shared/x_packed.wgsl"),
+                });
+                false
+            }
+            Self::Step { cell, .. } => !cell.is_half(),
+            Self::Resident { .. } => true,
+        };
+        if stores {
+            files.push(file!("shared/store.wgsl"));
+            files.push(match activations.is_half() {
+                false => file!("shared/store_f32.wgsl"),
+                true => file!("shared/store_packed.wgsl"),
+            });
+        }
+        files
+    }
+}

@@ -1,0 +1,150 @@
+//! Text of the products of `resident.wgsl`: written out k by k, with each weight in a variable of its own.
+//!
+//! Weights stay in registers only where every index is known to the compiler, and whether one unrolls a loop over an
+//! array is its own affair: on some drivers such an array lies in memory, one load for each use. So this is the one
+//! place where WGSL is made by a program.
+
+use std::fmt::Write;
+
+use super::BLOCK;
+use super::resident::Shape;
+
+/// One product of a step.
+#[derive(Debug, Clone)]
+pub(super) struct Product {
+    /// The function's name.
+    pub(super) name: &'static str,
+    /// The field of `Place` that says where its vector begins.
+    pub(super) vector: &'static str,
+    /// Its gates.
+    pub(super) gates: std::ops::Range<u32>,
+}
+
+/// What a GRU that resets after, an LSTM or an RNN needs.
+pub(super) const fn whole(gates: u32) -> Product {
+    Product { name: "recurrent_product", vector: "front", gates: 0..gates }
+}
+
+/// What a GRU that resets before needs.
+pub(super) const BEFORE: [Product; 2] = [
+    Product { name: "gates_product", vector: "front", gates: 0..2 },
+    Product { name: "candidate_product", vector: "reset", gates: 2..3 },
+];
+
+/// Gates of the largest of `products`.
+pub(super) fn most_gates(products: &[Product]) -> u32 {
+    products.iter().map(|product| product.gates.len() as u32).max().unwrap_or(0)
+}
+
+/// The text for `products` of `hidden` units.
+pub(super) fn text(products: &[Product], hidden: u32, shape: Shape) -> String {
+    let mut text = String::from("// Written out for its sizes.\n\n");
+    // Writing to a string cannot fail.
+    let _ = write(&mut text, products, hidden, shape);
+    text
+}
+
+/// k of one thread.
+fn depth(hidden: u32, shape: Shape) -> u32 {
+    if shape.split == 1 { hidden } else { shape.parts * BLOCK }
+}
+
+fn write(text: &mut String, products: &[Product], hidden: u32, shape: Shape) -> std::fmt::Result {
+    let Shape { tiles, split, parts } = shape;
+    let depth = depth(hidden, shape);
+    for (name, value) in [
+        ("TILES", tiles),
+        ("SPLIT", split),
+        ("PARTS", parts),
+        ("STRIDE", shape.stride(hidden)),
+        ("VECTORS", shape.vectors(products.len())),
+    ] {
+        writeln!(text, "const {name}: u32 = {value}u;")?;
+    }
+    if split > 1 {
+        let places = shape.shares(hidden, most_gates(products));
+        writeln!(text, "\n// Sums of blocks on their way to the owner of the unit.")?;
+        writeln!(text, "var<workgroup> shares: array<Rows, {places}>;")?;
+    }
+    writeln!(text, "\nfn held(dir: u32, k: u32, n: u32) -> f32 {{")?;
+    writeln!(text, "    if (k >= K) {{\n        return 0.0;\n    }}\n    return weight(dir, k, n);\n}}\n")?;
+    let gates = || products.iter().flat_map(|product| product.gates.clone());
+    for gate in gates() {
+        for k in 0..depth {
+            writeln!(text, "var<private> w{gate}_{k}: f32;")?;
+        }
+    }
+    writeln!(text, "\nfn hold(dir: u32, at: Place) {{")?;
+    writeln!(text, "    let k = at.split * {}u;", parts * BLOCK)?;
+    for gate in gates() {
+        writeln!(text, "    let n{gate} = {gate}u * HIDDEN + at.unit;")?;
+        for k in 0..depth {
+            writeln!(text, "    w{gate}_{k} = held(dir, k + {k}u, n{gate});")?;
+        }
+    }
+    writeln!(text, "}}")?;
+    for product in products {
+        write_product(text, product, hidden, shape)?;
+    }
+    if let [only] = products {
+        let name = only.name;
+        writeln!(
+            text,
+            "\nfn recurrent_sums(dir: u32, at: Place, h: Rows, input: array<Rows, COLUMNS>) -> array<Rows, GATES> {{"
+        )?;
+        writeln!(text, "    return {name}(at);\n}}\n")?;
+    }
+    Ok(())
+}
+
+fn write_product(text: &mut String, product: &Product, hidden: u32, shape: Shape) -> std::fmt::Result {
+    let Product { name, vector, gates } = product;
+    let Shape { tiles, split, parts } = shape;
+    let depth = depth(hidden, shape);
+    let count = gates.len();
+    let lanes = tiles * hidden;
+    writeln!(text, "\nfn {name}(at: Place) -> array<Rows, {count}> {{")?;
+    writeln!(text, "    let start = at.{vector} + at.split * {}u;", parts * BLOCK)?;
+    writeln!(text, "    var v = Rows(0.0);")?;
+    for gate in gates.clone() {
+        writeln!(text, "    var sum{gate} = Rows(0.0);\n    var part{gate} = Rows(0.0);")?;
+    }
+    if split > 1 {
+        writeln!(text, "    let lane = at.member * HIDDEN + at.unit;")?;
+    }
+    for block in 0..parts {
+        let end = ((block + 1) * BLOCK).min(depth);
+        for k in block * BLOCK..end {
+            writeln!(text, "    v = vector[start + {k}u];")?;
+            for gate in gates.clone() {
+                let part = if k % BLOCK == 0 { "Rows(0.0)".to_owned() } else { format!("part{gate}") };
+                writeln!(text, "    part{gate} = fma(Rows(w{gate}_{k}), v, {part});")?;
+            }
+        }
+        let add = |text: &mut String, indent: &str| -> std::fmt::Result {
+            gates.clone().try_for_each(|gate| writeln!(text, "{indent}sum{gate} += part{gate};"))
+        };
+        if split == 1 {
+            add(text, "    ")?;
+            continue;
+        }
+        writeln!(text, "    if (at.split == 0u) {{")?;
+        add(text, "        ")?;
+        writeln!(text, "    }} else {{")?;
+        for (index, gate) in gates.clone().enumerate() {
+            let place = format!("(((at.split - 1u) * {parts}u + {block}u) * {count}u + {index}u) * {lanes}u");
+            writeln!(text, "        shares[{place} + lane] = part{gate};")?;
+        }
+        writeln!(text, "    }}")?;
+    }
+    if split > 1 {
+        writeln!(text, "    workgroupBarrier();\n    if (at.split == 0u) {{")?;
+        writeln!(text, "        for (var s = 0u; s < {}u; s++) {{", (split - 1) * parts)?;
+        for (index, gate) in gates.clone().enumerate() {
+            writeln!(text, "            sum{gate} += shares[(s * {count}u + {index}u) * {lanes}u + lane];")?;
+        }
+        writeln!(text, "        }}\n    }}")?;
+    }
+    let sums: Vec<String> = gates.clone().map(|gate| format!("sum{gate}")).collect();
+    writeln!(text, "    return array<Rows, {count}>({});\n}}", sums.join(", "))
+}
