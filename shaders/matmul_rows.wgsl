@@ -36,7 +36,6 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
             block[i] = load_rows(dir, m, k + i);
         }
         workgroupBarrier();
-        var part = Rows(0.0);
         var at = pair_at(dir, k, column);
         var i = 0u;
         for (; i + 4u <= size; i += 4u) {
@@ -44,22 +43,21 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
             at = next_pair(at);
             let second = pair(at);
             at = next_pair(at);
-            part = fma(Rows(first.x), block[i], part);
-            part = fma(Rows(first.y), block[i + 1u], part);
-            part = fma(Rows(second.x), block[i + 2u], part);
-            part = fma(Rows(second.y), block[i + 3u], part);
+            sum = fma(Rows(first.x), block[i], sum);
+            sum = fma(Rows(first.y), block[i + 1u], sum);
+            sum = fma(Rows(second.x), block[i + 2u], sum);
+            sum = fma(Rows(second.y), block[i + 3u], sum);
         }
         if (i + 2u <= size) {
             let both = pair(at);
             at = next_pair(at);
-            part = fma(Rows(both.x), block[i], part);
-            part = fma(Rows(both.y), block[i + 1u], part);
+            sum = fma(Rows(both.x), block[i], sum);
+            sum = fma(Rows(both.y), block[i + 1u], sum);
             i += 2u;
         }
         if (i < size) {
-            part = fma(Rows(half_pair(at)), block[i], part);
+            sum = fma(Rows(half_pair(at)), block[i], sum);
         }
-        sum += part;
     }
     for (var r = 0u; r < ROWS; r++) {
         store(dir, m + r, n, row(sum, r));

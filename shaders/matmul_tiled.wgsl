@@ -1,16 +1,16 @@
-// out = w x + bias for many rows: a workgroup owns 64 rows × 64 columns, a thread 4 × 4 of them; both
-// operands pass through workgroup memory, 16 k at a time.
+// out = w x + bias for many rows: a workgroup owns 64 rows × 64 columns, a thread 8 × 8 of them; both operands pass
+// through workgroup memory, DEPTH of k at a time.
 
-const TILE: u32 = 64u;          // rows and columns of a workgroup
 const DEPTH: u32 = 16u;         // k of one pass through workgroup memory
-const GROUPS: u32 = 16u;        // TILE / 4, vec4 across a tile
-const PITCH: u32 = 17u;         // GROUPS, padded so that stores of one k do not meet in one bank
+const TILE: u32 = 64u;          // rows and columns of a workgroup
+const PITCH: u32 = 17u;         // vec4 across a tile, padded so that stores of one k do not meet in one bank
 
 var<workgroup> x_tile: array<vec4<f32>, 272>;   // [DEPTH, PITCH] of 4 rows
 var<workgroup> w_tile: array<vec4<f32>, 272>;   // [DEPTH, PITCH] of 4 columns
+var<workgroup> x_start: array<u32, 64>;         // where each row of x begins, or NONE
 
-fn load_x(dir: u32, m: u32, k: u32) -> f32 {
-    let at = x_at(dir, m);
+fn load_x(m: u32, k: u32) -> f32 {
+    let at = x_start[m];
     if (at == NONE || k >= K) {
         return 0.0;
     }
@@ -24,82 +24,83 @@ fn load_w(dir: u32, k: u32, n: u32) -> f32 {
     return weight(dir, k, n);
 }
 
-@compute @workgroup_size(256)
+// Stores columns n to n + 3 of row m.
+fn store4(dir: u32, m: u32, n: u32, values: vec4<f32>) {
+    if (m >= params.rows) {
+        return;
+    }
+    let at = out_at(dir, m);
+    for (var j = 0u; j < 4u; j++) {
+        if (n + j < N) {
+            out[at + (n + j) * params.out_column] = values[j] + bias[dir * N + n + j];
+        }
+    }
+}
+
+@compute @workgroup_size(64)
 fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3<u32>) {
     let m0 = group.y * TILE;
     let n0 = group.x * TILE;
     let dir = group.z;
-    let across = lane % GROUPS;     // columns of the thread
-    let down = lane / GROUPS;       // rows of the thread
+    let across = lane % 8u;     // columns of the thread: 4 from 4·across on, and 4 that lie 32 further
+    let down = lane / 8u;       // rows of the thread, likewise
     if (all_ended(m0, TILE)) {
         return;
     }
+    x_start[lane] = x_at(dir, m0 + lane);
 
-    // Column j of the thread, its 4 rows in the lanes: of the block of 64 k in hand, and of all before.
-    var part0 = vec4<f32>(0.0);
-    var part1 = vec4<f32>(0.0);
-    var part2 = vec4<f32>(0.0);
-    var part3 = vec4<f32>(0.0);
-    var sum0 = vec4<f32>(0.0);
-    var sum1 = vec4<f32>(0.0);
-    var sum2 = vec4<f32>(0.0);
-    var sum3 = vec4<f32>(0.0);
+    // Column j of the thread, its rows in the lanes: a the first four, b the others.
+    var a0 = vec4<f32>(0.0); var a1 = vec4<f32>(0.0); var a2 = vec4<f32>(0.0); var a3 = vec4<f32>(0.0);
+    var a4 = vec4<f32>(0.0); var a5 = vec4<f32>(0.0); var a6 = vec4<f32>(0.0); var a7 = vec4<f32>(0.0);
+    var b0 = vec4<f32>(0.0); var b1 = vec4<f32>(0.0); var b2 = vec4<f32>(0.0); var b3 = vec4<f32>(0.0);
+    var b4 = vec4<f32>(0.0); var b5 = vec4<f32>(0.0); var b6 = vec4<f32>(0.0); var b7 = vec4<f32>(0.0);
 
+    let k_own = lane % DEPTH;
+    let m_own = lane / DEPTH;
     for (var k0 = 0u; k0 < K; k0 += DEPTH) {
         workgroupBarrier();
         // Neighbouring threads read neighbouring k of x, and neighbouring columns of w.
-        let xk = lane % DEPTH;
-        let xm = lane / DEPTH;
-        let m = m0 + xm * 4u;
-        x_tile[xk * PITCH + xm] = vec4<f32>(load_x(dir, m, k0 + xk), load_x(dir, m + 1u, k0 + xk),
-            load_x(dir, m + 2u, k0 + xk), load_x(dir, m + 3u, k0 + xk));
-        let n = n0 + across * 4u;
-        w_tile[down * PITCH + across] = vec4<f32>(load_w(dir, k0 + down, n), load_w(dir, k0 + down, n + 1u),
-            load_w(dir, k0 + down, n + 2u), load_w(dir, k0 + down, n + 3u));
-        workgroupBarrier();
-        for (var row = 0u; row < DEPTH * PITCH; row += 4u * PITCH) {
-            let a0 = x_tile[row + down];
-            let b0 = w_tile[row + across];
-            part0 = fma(vec4<f32>(b0.x), a0, part0);
-            part1 = fma(vec4<f32>(b0.y), a0, part1);
-            part2 = fma(vec4<f32>(b0.z), a0, part2);
-            part3 = fma(vec4<f32>(b0.w), a0, part3);
-            let a1 = x_tile[row + 1u * PITCH + down];
-            let b1 = w_tile[row + 1u * PITCH + across];
-            part0 = fma(vec4<f32>(b1.x), a1, part0);
-            part1 = fma(vec4<f32>(b1.y), a1, part1);
-            part2 = fma(vec4<f32>(b1.z), a1, part2);
-            part3 = fma(vec4<f32>(b1.w), a1, part3);
-            let a2 = x_tile[row + 2u * PITCH + down];
-            let b2 = w_tile[row + 2u * PITCH + across];
-            part0 = fma(vec4<f32>(b2.x), a2, part0);
-            part1 = fma(vec4<f32>(b2.y), a2, part1);
-            part2 = fma(vec4<f32>(b2.z), a2, part2);
-            part3 = fma(vec4<f32>(b2.w), a2, part3);
-            let a3 = x_tile[row + 3u * PITCH + down];
-            let b3 = w_tile[row + 3u * PITCH + across];
-            part0 = fma(vec4<f32>(b3.x), a3, part0);
-            part1 = fma(vec4<f32>(b3.y), a3, part1);
-            part2 = fma(vec4<f32>(b3.z), a3, part2);
-            part3 = fma(vec4<f32>(b3.w), a3, part3);
+        for (var i = m_own; i < 16u; i += 4u) {
+            let k = k0 + k_own;
+            x_tile[k_own * PITCH + i] = vec4<f32>(load_x(4u * i, k), load_x(4u * i + 1u, k), load_x(4u * i + 2u, k),
+                load_x(4u * i + 3u, k));
         }
-        if ((k0 / DEPTH) % 4u == 3u || k0 + DEPTH >= K) {
-            sum0 += part0;
-            sum1 += part1;
-            sum2 += part2;
-            sum3 += part3;
-            part0 = vec4<f32>(0.0);
-            part1 = vec4<f32>(0.0);
-            part2 = vec4<f32>(0.0);
-            part3 = vec4<f32>(0.0);
+        for (var i = m_own; i < 16u; i += 4u) {
+            let n = n0 + 4u * k_own;
+            let k = k0 + i;
+            w_tile[i * PITCH + k_own] = vec4<f32>(load_w(dir, k, n), load_w(dir, k, n + 1u), load_w(dir, k, n + 2u),
+                load_w(dir, k, n + 3u));
+        }
+        workgroupBarrier();
+        for (var k = 0u; k < DEPTH * PITCH; k += PITCH) {
+            let x0 = x_tile[k + down];
+            let x1 = x_tile[k + down + 8u];
+            let w0 = w_tile[k + across];
+            let w1 = w_tile[k + across + 8u];
+            a0 = fma(vec4<f32>(w0.x), x0, a0);
+            a1 = fma(vec4<f32>(w0.y), x0, a1);
+            a2 = fma(vec4<f32>(w0.z), x0, a2);
+            a3 = fma(vec4<f32>(w0.w), x0, a3);
+            a4 = fma(vec4<f32>(w1.x), x0, a4);
+            a5 = fma(vec4<f32>(w1.y), x0, a5);
+            a6 = fma(vec4<f32>(w1.z), x0, a6);
+            a7 = fma(vec4<f32>(w1.w), x0, a7);
+            b0 = fma(vec4<f32>(w0.x), x1, b0);
+            b1 = fma(vec4<f32>(w0.y), x1, b1);
+            b2 = fma(vec4<f32>(w0.z), x1, b2);
+            b3 = fma(vec4<f32>(w0.w), x1, b3);
+            b4 = fma(vec4<f32>(w1.x), x1, b4);
+            b5 = fma(vec4<f32>(w1.y), x1, b5);
+            b6 = fma(vec4<f32>(w1.z), x1, b6);
+            b7 = fma(vec4<f32>(w1.w), x1, b7);
         }
     }
-    let n = n0 + across * 4u;
+    let m = m0 + 4u * down;
+    let n = n0 + 4u * across;
     for (var r = 0u; r < 4u; r++) {
-        let m = m0 + down * 4u + r;
-        store(dir, m, n, sum0[r]);
-        store(dir, m, n + 1u, sum1[r]);
-        store(dir, m, n + 2u, sum2[r]);
-        store(dir, m, n + 3u, sum3[r]);
+        store4(dir, m + r, n, vec4<f32>(a0[r], a1[r], a2[r], a3[r]));
+        store4(dir, m + r, n + 32u, vec4<f32>(a4[r], a5[r], a6[r], a7[r]));
+        store4(dir, m + 32u + r, n, vec4<f32>(b0[r], b1[r], b2[r], b3[r]));
+        store4(dir, m + 32u + r, n + 32u, vec4<f32>(b4[r], b5[r], b6[r], b7[r]));
     }
 }

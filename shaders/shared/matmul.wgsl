@@ -6,8 +6,7 @@
 // from each sequence's own end, so that out is in the order the recurrence walks. Strides place x and out, so
 // batch-major and time-major arrays and the tiled array of the step kernels are read and written as they are.
 //
-// Reduction order as in the step kernels: k in blocks of 64, each in order by fma from 0, blocks added in
-// order, then the bias.
+// Every sum is over k in order, by fma from 0, then the bias, in every kernel.
 
 // Held against `kernels::matmul::Params`.
 struct MatmulParams {
@@ -67,12 +66,16 @@ fn all_ended(m: u32, count: u32) -> bool {
     return params.skips != 0u && !here && !later;
 }
 
-// Stores column n of row m; padding of a tile is stored too, rows past the end are not.
+// Where column 0 of row m goes in out. Padding of a tile is stored too, rows past the end are not.
+fn out_at(dir: u32, m: u32) -> u32 {
+    let b = m % params.padded;
+    return dir * params.out_dir + (m / params.padded) * params.out_step + (b / params.tile) * params.out_tile
+        + b % params.tile;
+}
+
+// Stores column n of row m.
 fn store(dir: u32, m: u32, n: u32, value: f32) {
     if (m < params.rows && n < N) {
-        let b = m % params.padded;
-        let at = dir * params.out_dir + (m / params.padded) * params.out_step
-            + (b / params.tile) * params.out_tile + n * params.out_column + b % params.tile;
-        out[at] = value + bias[dir * N + n];
+        out[out_at(dir, m) + n * params.out_column] = value + bias[dir * N + n];
     }
 }
