@@ -1,5 +1,5 @@
-// The frame of a step that makes a new h. Thread = hidden unit × ROWS batch rows × all gates; workgroup
-// (x, y, z) = units × tile of rows × direction.
+// The frame of a step that makes a new h. Thread = hidden unit × TILES tiles of ROWS batch rows × all gates; workgroup
+// (x, y, z) = units × tiles of rows × direction.
 
 @group(0) @binding(6) var<storage, read> h_prev: array<Rows>;         // [D, ⌈B/ROWS⌉, P]
 @group(0) @binding(7) var<storage, read_write> h_next: array<Rows>;   // [D, ⌈B/ROWS⌉, P]
@@ -8,32 +8,36 @@
 fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3<u32>) {
     now = index.t;
     let unit = group.x * WIDTH + lane;
-    let tile = group.y;
+    let first = group.y * TILES;
     let dir = group.z;
-    let state = state_of(dir, tile) + unit;
-    var h = Rows(0.0);
-    if (unit < HIDDEN) {
-        h = h_prev[state];
+    var sums: array<Rows, SUMS>;
+    if (!has_ended(first)) {
+        sums = recurrent_product(lane, dir, first, unit);
     }
-    if (!has_ended(tile)) {
-        let sum = recurrent_product(lane, dir, tile, unit);
-        if (unit < HIDDEN) {
-            enter(dir, tile, unit);
-            h = select(h, advance(dir, tile, unit, h, projected(dir, tile, unit), sum), running(tile));
-            leave(dir, tile, unit);
+    for (var i = 0u; i < TILES; i++) {
+        let tile = first + i;
+        let own = unit < HIDDEN && tile < params.tiles;
+        var h = Rows(0.0);
+        if (own) {
+            let state = state_of(dir, tile) + unit;
+            h = h_prev[state];
+            if (!has_ended(tile)) {
+                enter(dir, tile, unit);
+                let input = projected(dir, tile, unit);
+                h = select(h, advance(dir, tile, unit, h, input, sums_of(sums, i)), running(tile));
+                leave(dir, tile, unit);
+            }
+            h_next[state] = h;
         }
-    }
-    if (unit < HIDDEN) {
-        h_next[state] = h;
-    }
-    var neighbour = Rows(0.0);
-    if (PAIRS) {
-        workgroupBarrier();
-        block[lane] = h;
-        workgroupBarrier();
-        neighbour = block[min(lane + 1u, SPAN - 1u)];
-    }
-    if (unit < HIDDEN) {
-        store_y(dir, tile, unit, h, neighbour);
+        var neighbour = Rows(0.0);
+        if (PAIRS) {
+            workgroupBarrier();
+            block[lane] = h;
+            workgroupBarrier();
+            neighbour = block[min(lane + 1u, SPAN - 1u)];
+        }
+        if (own) {
+            store_y(dir, tile, unit, h, neighbour);
+        }
     }
 }

@@ -7,13 +7,16 @@
 fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3<u32>) {
     now = index.t;
     let unit = group.x * WIDTH + lane;
-    let tile = group.y;
+    let first = group.y * TILES;
     let dir = group.z;
-    if (has_ended(tile)) {
+    if (has_ended(first)) {
         return;
     }
-    let sum = recurrent_product(lane, dir, tile, unit);
-    if (unit < HIDDEN) {
-        begin(dir, tile, unit, projected(dir, tile, unit), sum);
+    let sums = recurrent_product(lane, dir, first, unit);
+    for (var i = 0u; i < TILES; i++) {
+        let tile = first + i;
+        if (unit < HIDDEN && tile < params.tiles) {
+            begin(dir, tile, unit, projected(dir, tile, unit), sums_of(sums, i));
+        }
     }
 }

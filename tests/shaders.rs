@@ -32,7 +32,10 @@ fn kernels() -> Vec<Kernel> {
             for rows in [Rows::One, Rows::Four] {
                 for (k, hidden, width) in [(1, 1, 1), (7, 7, 8), (64, 64, 64), (9, 700, 64)] {
                     let sizes = step::Sizes { k, hidden };
-                    all.push(Kernel::Step { cell, functions, sizes, precision, rows, width });
+                    for tiles in [1, 2, 4] {
+                        let shape = step::Shape { width, tiles };
+                        all.push(Kernel::Step { cell, functions, sizes, precision, rows, shape });
+                    }
                 }
             }
         }
@@ -53,7 +56,8 @@ fn kernels() -> Vec<Kernel> {
             let activation = Activation::new(function, number(alpha), number(beta)).unwrap();
             let functions = functions(activation, activation, Some(2.5));
             for rows in [Rows::One, Rows::Four] {
-                all.push(Kernel::Step { cell, functions, sizes, precision, rows, width: 8 });
+                let shape = step::Shape { width: 8, tiles: 1 };
+                all.push(Kernel::Step { cell, functions, sizes, precision, rows, shape });
             }
         }
     }
@@ -465,12 +469,13 @@ fn faults_are_refused() {
     let functions = functions(Activation::SIGMOID, Activation::TANH, None);
     let cell = StepCell::GruAfter { takes: false };
     let (sizes, precision) = (step::Sizes { k: 7, hidden: 7 }, Precision::default());
-    let kernel = Kernel::Step { cell, functions, sizes, precision, rows: Rows::Four, width: 8 };
+    let shape = step::Shape { width: 8, tiles: 1 };
+    let kernel = Kernel::Step { cell, functions, sizes, precision, rows: Rows::Four, shape };
     let (source, constants) = (kernel.source(), kernel.constants());
     specialise(&source, &constants).expect("the source as it is");
 
     for (from, to) in [
-        ("let tile = group.y;", "let tile = group.q;"),
+        ("let dir = group.z;", "let dir = group.q;"),
         ("store_y(dir, tile, unit, h, neighbour);", "store_y(dir, tile, unit, h);"),
         ("sum[g] += part[g];", "sum[g] += 1u;"),
         ("h_next[state] = h;", "h_prev[state] = h;"),
@@ -499,5 +504,5 @@ fn faults_are_refused() {
     let good = at(&source);
     assert_ne!(at(&source.replace("@binding(5)", "@binding(11)")), good);
     assert_ne!(at(&source.replace("var<storage, read> xw", "var<storage, read_write> xw")), good);
-    assert_ne!(at(&source.replace("        store_y(dir, tile, unit, h, neighbour);\n", "")), good);
+    assert_ne!(at(&source.replace("            store_y(dir, tile, unit, h, neighbour);\n", "")), good);
 }

@@ -1,62 +1,42 @@
-// The product of one hidden unit: for each of GATES gates from FIRST on, the sum over k of
+// The product of one hidden unit for TILES tiles of rows: for each of GATES gates from FIRST on, the sum over k of
 // vector_at(k) · w[k, gate·HIDDEN + unit], for all rows of a tile.
 //
 // The vector passes through workgroup memory SPAN of k at a time, so every thread of a workgroup must call this,
-// also one past the last unit. The order of sums is that of recurrence.wgsl. Loops over gates have constant bounds
-// and vanish; the quads keep down the number of loop iterations, which some drivers limit.
+// also one past the last unit. The order of sums is that of recurrence.wgsl. Loops over gates and tiles have constant
+// bounds and vanish; the quads keep down the number of loop iterations, which some drivers limit.
 //
-// A cell declares GATES and FIRST, it or of_h.wgsl vector_at; `weights_*.wgsl` says how w lies.
+// A cell declares GATES and FIRST, it or of_h.wgsl vector_at; `weights_*.wgsl` says how w lies;
+// TILES and blocks(), the inner part, are written out by `kernels::unrolled`.
 
 const SPAN: u32 = 64u;         // whole blocks, and as many as a workgroup has threads at the most
-var<workgroup> block: array<Rows, SPAN>;
+const SUMS: u32 = GATES * TILES;
+var<workgroup> block: array<Rows, SPAN * TILES>;
 
-fn recurrent_product(lane: u32, dir: u32, tile: u32, unit: u32) -> array<Rows, GATES> {
+// Of gate g and tile i of `tile`.. the sum stands at i · GATES + g.
+fn recurrent_product(lane: u32, dir: u32, tile: u32, unit: u32) -> array<Rows, SUMS> {
     let column = FIRST * HIDDEN + min(unit, HIDDEN - 1u);
-    let state = vector_of(dir, tile);
-    var sum: array<Rows, GATES>;
+    var sum: array<Rows, SUMS>;
     for (var start = 0u; start < K; start += SPAN) {
         let size = min(SPAN, K - start);
         workgroupBarrier();
-        for (var i = lane; i < size; i += WIDTH) {
-            block[i] = vector_at(state + start + i);
+        for (var i = 0u; i < TILES; i++) {
+            let state = vector_of(dir, min(tile + i, params.tiles - 1u)) + start;
+            for (var k = lane; k < size; k += WIDTH) {
+                block[i * SPAN + k] = vector_at(state + k);
+            }
         }
         workgroupBarrier();
-        var at = pair_at(dir, start, column);
-        var i = 0u;
-        while (i < size) {
-            let end = min(i + BLOCK, size);
-            var part: array<Rows, GATES>;
-            for (; i + 4u <= end; i += 4u) {
-                for (var j = 0u; j < 4u; j += 2u) {
-                    let v0 = block[i + j];
-                    let v1 = block[i + j + 1u];
-                    for (var g = 0u; g < GATES; g++) {
-                        let both = pair(at + g * HIDDEN);
-                        part[g] = fma(Rows(both.y), v1, fma(Rows(both.x), v0, part[g]));
-                    }
-                    at = next_pair(at);
-                }
-            }
-            if (i + 2u <= end) {
-                let v0 = block[i];
-                let v1 = block[i + 1u];
-                for (var g = 0u; g < GATES; g++) {
-                    let both = pair(at + g * HIDDEN);
-                    part[g] = fma(Rows(both.y), v1, fma(Rows(both.x), v0, part[g]));
-                }
-                at = next_pair(at);
-                i += 2u;
-            }
-            if (i < end) {
-                for (var g = 0u; g < GATES; g++) {
-                    part[g] = fma(Rows(half_pair(at + g * HIDDEN)), block[i], part[g]);
-                }
-                i += 1u;
-            }
-            for (var g = 0u; g < GATES; g++) {
-                sum[g] += part[g];
-            }
-        }
+        sum = blocks(dir, start, size, column, sum);
+    }
+    return sum;
+}
+
+// The sums of tile i.
+fn sums_of(all: array<Rows, SUMS>, i: u32) -> array<Rows, GATES> {
+    var of_all = all;
+    var sum: array<Rows, GATES>;
+    for (var g = 0u; g < GATES; g++) {
+        sum[g] = of_all[i * GATES + g];
     }
     return sum;
 }

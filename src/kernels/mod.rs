@@ -119,8 +119,8 @@ pub enum Kernel {
         precision: Precision,
         /// Rows a thread carries.
         rows: Rows,
-        /// Threads of a workgroup.
-        width: u32,
+        /// How it is cut up.
+        shape: step::Shape,
     },
     /// All steps of a chunk.
     Resident {
@@ -201,7 +201,8 @@ impl Kernel {
     pub fn threads(self) -> u32 {
         match self {
             Self::MatmulTiled { .. } => matmul_tiled::THREADS,
-            Self::MatmulRows { width, .. } | Self::Step { width, .. } => width,
+            Self::MatmulRows { width, .. } => width,
+            Self::Step { shape, .. } => shape.width,
             Self::Resident { hidden, shape, .. } => shape.threads(hidden),
         }
     }
@@ -213,8 +214,8 @@ impl Kernel {
             Self::MatmulRows { sizes, rows: tile, width, .. } => {
                 matmul_rows::grid(rows, sizes.n, tile, width)
             }
-            Self::Step { sizes, rows: tile, width, .. } => {
-                step::grid(sizes.hidden, rows.div_ceil(tile.count()), width)
+            Self::Step { sizes, rows: tile, shape, .. } => {
+                [sizes.hidden.div_ceil(shape.width), rows.div_ceil(tile.count()).div_ceil(shape.tiles)]
             }
             Self::Resident { rows: tile, shape, .. } => [rows.div_ceil(tile.count()).div_ceil(shape.tiles), 1],
         };
@@ -225,7 +226,8 @@ impl Kernel {
     pub fn most_rows(self, limit: u32) -> u32 {
         let tile = match self {
             Self::MatmulTiled { .. } => matmul_tiled::TILE,
-            Self::MatmulRows { rows, .. } | Self::Step { rows, .. } => rows.count(),
+            Self::MatmulRows { rows, .. } => rows.count(),
+            Self::Step { rows, shape, .. } => rows.count() * shape.tiles,
             Self::Resident { rows, shape, .. } => rows.count() * shape.tiles,
         };
         limit.saturating_mul(tile)
@@ -233,22 +235,11 @@ impl Kernel {
 
     /// Loop iterations of one thread, over all its loops, in a dispatch with `params`.
     pub fn iterations(self, params: &Params) -> u64 {
-        // Per span: itself, the loads, the blocks, the quads of k, up to 3 more k; at the end a store per row. What a
-        // driver may unroll is counted as if it did not.
-        let spans = |k: u32, width: u32, rows: Rows, per_load: u32, quad: u32, rest: u32| {
-            let span = 1 + SPAN.div_ceil(width) * per_load + 2 + SPAN / 4 * quad + 2 * rest;
-            u64::from(k.div_ceil(SPAN)) * u64::from(span) + u64::from(rows.count())
-        };
+        // What a driver may unroll is counted as if it did not.
         match self {
             Self::MatmulTiled { sizes, .. } => matmul_tiled::iterations(sizes.k),
-            // A load of Rows is itself a loop over the rows.
-            Self::MatmulRows { sizes, width, rows, .. } => {
-                spans(sizes.k, width, rows, 1 + rows.count(), 1, 0)
-            }
-            Self::Step { cell, sizes, width, rows, .. } => {
-                let gates = cell.gates();
-                spans(sizes.k, width, rows, 1, 1 + 2 * (1 + gates), 3 * gates) + u64::from(gates)
-            }
+            Self::MatmulRows { sizes, width, rows, .. } => matmul_rows::iterations(sizes.k, rows, width),
+            Self::Step { cell, sizes, rows, shape, .. } => shape.iterations(sizes.k, rows, cell.gates()),
             Self::Resident { cell, hidden, rows, shape, .. } => {
                 let steps = match params {
                     Params::Step(params) => params.steps,
@@ -275,7 +266,8 @@ impl Kernel {
     pub fn workgroup_bytes(self) -> u32 {
         match self {
             Self::MatmulTiled { .. } => matmul_tiled::WORKGROUP_BYTES,
-            Self::MatmulRows { rows, .. } | Self::Step { rows, .. } => SPAN * rows.count() * 4,
+            Self::MatmulRows { rows, .. } => SPAN * rows.count() * 4,
+            Self::Step { rows, shape, .. } => SPAN * rows.count() * shape.tiles * 4,
             Self::Resident { cell, hidden, rows, shape, .. } => {
                 shape.workgroup_bytes(hidden, rows, cell.products())
             }
@@ -288,8 +280,12 @@ impl fmt::Display for Kernel {
         write!(f, "{}", self.name())?;
         match self {
             Self::MatmulTiled { .. } => Ok(()),
-            Self::MatmulRows { rows, width, .. } | Self::Step { rows, width, .. } => {
+            Self::MatmulRows { rows, width, .. } => {
                 write!(f, " ({} row{} × {width} threads)", rows.count(), plural(rows.count()))
+            }
+            Self::Step { rows, shape, .. } => {
+                let rows = rows.count() * shape.tiles;
+                write!(f, " ({rows} row{} × {} threads)", plural(rows), shape.width)
             }
             Self::Resident { hidden, rows, shape, .. } => {
                 let rows = shape.tiles * rows.count();

@@ -35,8 +35,14 @@ impl Kernel {
         let mut files: Vec<Cow<'static, str>> = self.frame().into_iter().map(Cow::Borrowed).collect();
         files.extend(self.storage().into_iter().map(Cow::Borrowed));
         files.extend(self.shader().parts.iter().copied().map(Cow::Borrowed));
-        if let Self::Resident { cell, hidden, shape, .. } = self {
-            files.push(Cow::Owned(unrolled::text(cell.products(), hidden, shape)));
+        match self {
+            Self::Step { cell, shape, .. } => {
+                files.push(Cow::Owned(unrolled::step_product(cell.products(), shape.tiles)));
+            }
+            Self::Resident { cell, hidden, shape, .. } => {
+                files.push(Cow::Owned(unrolled::text(cell.products(), hidden, shape)));
+            }
+            Self::MatmulTiled { .. } | Self::MatmulRows { .. } => {}
         }
         files.concat()
     }

@@ -6,7 +6,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{Access, Binding, Rows};
+use super::{Access, Binding, Rows, SPAN};
 use crate::dtype::Precision;
 
 /// What a step's product is over: the sizes its pipeline is specialised for.
@@ -16,6 +16,28 @@ pub struct Sizes {
     pub k: u32,
     /// Units computed: H, or P where a projection is computed.
     pub hidden: u32,
+}
+
+/// How a step kernel is cut up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Shape {
+    /// Threads of a workgroup, one unit each; a power of two, since two may share a word of y.
+    pub width: u32,
+    /// Tiles of rows of a thread: each weight that it loads serves all of them.
+    pub tiles: u32,
+}
+
+impl Shape {
+    /// Loop iterations of a thread.
+    pub(super) fn iterations(self, k: u32, rows: Rows, gates: u32) -> u64 {
+        let tiles = self.tiles;
+        // Per span: itself, the loads, two blocks, the quads, up to three more k in each, the sums.
+        let quad = 1 + 2 * (1 + gates * (1 + tiles));
+        let rest = 2 * gates * (1 + tiles) + gates * tiles;
+        let span = 1 + tiles * (1 + SPAN.div_ceil(self.width)) + 2 + SPAN / 4 * quad + 2 * rest;
+        // At the end, of each tile: its input, its sums, its rows.
+        u64::from(k.div_ceil(SPAN)) * u64::from(span) + u64::from(tiles * (1 + 2 * gates + rows.count()))
+    }
 }
 
 /// What the arrays of a kernel's bindings have to hold.
@@ -119,8 +141,3 @@ pub(super) const H_PREV: Binding = Binding::new(6, "h_prev", Access::Read);
 pub(super) const H: Binding = Binding::new(6, "h_state", Access::ReadWrite);
 /// h after the step.
 pub(super) const H_NEXT: Binding = Binding::new(7, "h_next", Access::ReadWrite);
-
-/// Workgroups for `tiles` tiles of rows.
-pub(super) fn grid(hidden: u32, tiles: u32, width: u32) -> [u32; 2] {
-    [hidden.div_ceil(width), tiles]
-}

@@ -44,6 +44,63 @@ pub(super) fn text(products: &[Product], hidden: u32, shape: Shape) -> String {
     text
 }
 
+/// The product of a step kernel: `shared/product.wgsl` says what it is. Sums stand in variables of their own, for the
+/// same reason as weights do.
+pub(super) fn step_product(gates: u32, tiles: u32) -> String {
+    let mut text = format!("// Written out for its sizes.\n\nconst TILES: u32 = {tiles}u;\n\n");
+    // Writing to a string cannot fail.
+    let _ = write_step(&mut text, gates, tiles);
+    text
+}
+
+fn write_step(text: &mut String, gates: u32, tiles: u32) -> std::fmt::Result {
+    let sums = || (0..tiles).flat_map(|i| (0..gates).map(move |g| (i, g)));
+    writeln!(text, "fn blocks(dir: u32, start: u32, size: u32, column: u32, before: array<Rows, SUMS>) -> array<Rows, SUMS> {{")?;
+    writeln!(text, "    var at = pair_at(dir, start, column);\n    var k = 0u;")?;
+    for (i, g) in sums() {
+        writeln!(text, "    var sum{i}_{g} = before[{}];", i * gates + g)?;
+    }
+    writeln!(text, "    while (k < size) {{\n        let end = min(k + BLOCK, size);")?;
+    for (i, g) in sums() {
+        writeln!(text, "        var part{i}_{g} = Rows(0.0);")?;
+    }
+    writeln!(text, "        for (; k + 4u <= end; k += 4u) {{")?;
+    for pair in [0, 2] {
+        for g in 0..gates {
+            writeln!(text, "            let w{pair}_{g} = pair(at + {g}u * HIDDEN);")?;
+        }
+        writeln!(text, "            at = next_pair(at);")?;
+        for (j, part) in ["x", "y"].into_iter().enumerate() {
+            for i in 0..tiles {
+                writeln!(text, "            let v{pair}_{j}_{i} = block[{i}u * SPAN + k + {}u];", pair + j)?;
+                for g in 0..gates {
+                    writeln!(text, "            part{i}_{g} = fma(Rows(w{pair}_{g}.{part}), v{pair}_{j}_{i}, part{i}_{g});")?;
+                }
+            }
+        }
+    }
+    writeln!(text, "        }}")?;
+    writeln!(text, "        for (; k + 2u <= end; k += 2u) {{")?;
+    for g in 0..gates {
+        writeln!(text, "            let w{g} = pair(at + {g}u * HIDDEN);")?;
+    }
+    writeln!(text, "            at = next_pair(at);")?;
+    for (i, g) in sums() {
+        writeln!(text, "            part{i}_{g} = fma(Rows(w{g}.y), block[{i}u * SPAN + k + 1u], fma(Rows(w{g}.x), block[{i}u * SPAN + k], part{i}_{g}));")?;
+    }
+    writeln!(text, "        }}\n        if (k < end) {{")?;
+    for (i, g) in sums() {
+        writeln!(text, "            part{i}_{g} = fma(Rows(half_pair(at + {g}u * HIDDEN)), block[{i}u * SPAN + k], part{i}_{g});")?;
+    }
+    writeln!(text, "            k += 1u;\n        }}")?;
+    for (i, g) in sums() {
+        writeln!(text, "        sum{i}_{g} += part{i}_{g};")?;
+    }
+    writeln!(text, "    }}")?;
+    let all: Vec<String> = sums().map(|(i, g)| format!("sum{i}_{g}")).collect();
+    writeln!(text, "    return array<Rows, SUMS>({});\n}}", all.join(", "))
+}
+
 /// k of one thread.
 fn depth(hidden: u32, shape: Shape) -> u32 {
     if shape.split == 1 { hidden } else { shape.parts * BLOCK }

@@ -9,7 +9,7 @@ use crate::dims::{Dims, product};
 use crate::dtype::Precision;
 use crate::error::{Error, Result};
 use crate::io::Form;
-use crate::kernels::step::Sizes;
+use crate::kernels::step::{Shape, Sizes};
 use crate::kernels::{Functions, Kernel, Rows, StepCell, WholeCell, matmul, resident};
 use crate::model::{Cell, Forget, Layer, Model, Readout, ReadoutSteps, Reset, Update};
 
@@ -73,6 +73,7 @@ fn layer_recipe(
     }
     let columns = product("G·H", &[layer.cell().gates(), layer.hidden()])?;
     let functions = Functions::of(layer);
+    let most: u32 = std::env::var("WGRU_TILES").map_or(2, |v| v.parse().unwrap());let tiles = most.min(dims.batch.div_ceil(rows.count() as usize) as u32);
     let step: Vec<Kernel> = step_cells(layer)
         .into_iter()
         .map(|cell| {
@@ -80,7 +81,8 @@ fn layer_recipe(
                 StepCell::Project => Sizes { k: hidden, hidden: state },
                 _ => Sizes { k: state, hidden },
             };
-            Kernel::Step { cell, functions, sizes, precision, rows, width: width(sizes.hidden, caps) }
+            let shape = Shape { width: width(sizes.hidden, caps), tiles };
+            Kernel::Step { cell, functions, sizes, precision, rows, shape }
         })
         .collect();
 
