@@ -2,9 +2,9 @@
 
 mod common;
 
-use common::{Draw, Inputs, adapters, assert_close, bits, cells, devices};
+use common::{Draw, Inputs, adapters, assert_close, bits, cells, devices, options};
 use wgru::model::{Activation, Activations, Function};
-use wgru::{Cell, DeviceInfo, Dims, Direction, Options, ReadoutSteps};
+use wgru::{Cell, DeviceInfo, Dims, Direction, ReadoutSteps};
 
 /// B, T, I, H: ones, odd and prime sizes, the edges of tiles and blocks.
 const SHAPES: [[usize; 4]; 11] = [
@@ -37,7 +37,7 @@ fn every_cell_and_shape_matches_the_reference() {
                 }
                 let inputs = Inputs::draw(&mut draw, &model, batch, steps);
                 let inputs = if draw.chance() { inputs.ragged(&mut draw) } else { inputs };
-                let engine = device.load_with(&model, Options::default().poison(true)).unwrap();
+                let engine = device.load_with(&model, options().poison(true)).unwrap();
                 let output = engine.run(&inputs.batch()).unwrap();
                 let (info, dims, lengths) = (device.info(), inputs.dims, &inputs.lengths);
                 let context = format!("{info}, {model}, {dims:?}, {lengths:?}, seed {}", draw.seed);
@@ -59,7 +59,7 @@ fn random_sizes_match_the_reference() {
                 let model = draw.model_of(cell, direction, input, hidden, layers);
                 let inputs = Inputs::draw(&mut draw, &model, batch, steps);
                 let inputs = if draw.chance() { inputs.ragged(&mut draw) } else { inputs };
-                let engine = device.load_with(&model, Options::default().poison(true)).unwrap();
+                let engine = device.load_with(&model, options().poison(true)).unwrap();
                 let output = engine.run(&inputs.batch()).unwrap();
                 let (info, dims, lengths) = (device.info(), inputs.dims, &inputs.lengths);
                 let context = format!("{info}, {model}, {dims:?}, {lengths:?}, seed {}", draw.seed);
@@ -89,7 +89,7 @@ fn every_activation_and_clip_matches_the_reference() {
                 let layer = if draw.chance() { layer.with_clip(0.6).unwrap() } else { layer };
                 let model = wgru::Model::new(vec![layer]).unwrap();
                 let inputs = Inputs::draw(&mut draw, &model, 5, 6);
-                let engine = device.load_with(&model, Options::default().poison(true)).unwrap();
+                let engine = device.load_with(&model, options().poison(true)).unwrap();
                 let output = engine.run(&inputs.batch()).unwrap();
                 let clip = model.layers()[0].clip();
                 let info = device.info();
@@ -111,10 +111,10 @@ fn activations_and_clip_are_not_ignored() {
     let gate = Activations { gate: hard, ..Activations::of(Cell::GRU) };
     let variants = [layer().with_clip(0.1), layer().with_activations(vec![gate])];
     for device in devices() {
-        let before = device.load(&plain).unwrap().run(&inputs.batch()).unwrap();
+        let before = device.load_with(&plain, options()).unwrap().run(&inputs.batch()).unwrap();
         for variant in &variants {
             let model = wgru::Model::new(vec![variant.clone().unwrap()]).unwrap();
-            let after = device.load(&model).unwrap().run(&inputs.batch()).unwrap();
+            let after = device.load_with(&model, options()).unwrap().run(&inputs.batch()).unwrap();
             let change = before.y.iter().zip(&after.y).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             assert!(change > 1e-3, "{}: {change}", device.info());
         }
@@ -134,7 +134,7 @@ fn a_sequence_in_a_ragged_batch_is_as_if_alone() {
             (inputs.h0, inputs.c0) = (None, None);
             inputs.lengths.as_mut().unwrap()[0] = 0;
             inputs.x[..9 * 4].fill(f32::NAN);
-            let engine = device.load_with(&model, Options::default().poison(true)).unwrap();
+            let engine = device.load_with(&model, options().poison(true)).unwrap();
             let all = engine.run(&inputs.batch()).unwrap();
             let context = format!("{}, {model}, seed {}", device.info(), draw.seed);
             assert_close(&model, &inputs.batch(), &all, &context);
@@ -164,7 +164,7 @@ fn both_directions_of_a_sequence_in_chunks() {
         for direction in [Direction::Reverse, Direction::Bidirectional] {
             let model = draw.model_of(Cell::GRU, direction, 2, 3, 2);
             let inputs = Inputs::draw(&mut draw, &model, 2, 4096 + 57);
-            let engine = device.load_with(&model, Options::default().poison(true)).unwrap();
+            let engine = device.load_with(&model, options().poison(true)).unwrap();
             let output = engine.run(&inputs.batch()).unwrap();
             let context = format!("{}, {model}, {direction}, seed {}", device.info(), draw.seed);
             assert_close(&model, &inputs.batch(), &output, &context);
@@ -178,7 +178,7 @@ fn a_large_layer_matches_the_reference() {
     for device in devices() {
         let model = draw.model(Cell::GRU, 300, 700, 1);
         let inputs = Inputs::draw(&mut draw, &model, 21, 4);
-        let engine = device.load(&model).unwrap();
+        let engine = device.load_with(&model, options()).unwrap();
         let output = engine.run(&inputs.batch()).unwrap();
         assert_close(&model, &inputs.batch(), &output, &device.info().to_string());
     }
@@ -193,7 +193,7 @@ fn steps_times_inner_loop_beyond_65535_iterations() {
         for (cell, steps, hidden) in [(Cell::GRU, 1500, 64), (Cell::LSTM, 900, 100)] {
             let model = draw.model(cell, 3, hidden, 1);
             let inputs = Inputs::draw(&mut draw, &model, 1, steps);
-            let engine = device.load_with(&model, Options::default().poison(true)).unwrap();
+            let engine = device.load_with(&model, options().poison(true)).unwrap();
             let output = engine.run(&inputs.batch()).unwrap();
             let context = format!("{}, {model}, seed {}", device.info(), draw.seed);
             assert_close(&model, &inputs.batch(), &output, &context);
@@ -216,7 +216,7 @@ fn a_projection_of_more_than_65535_features() {
         model = wgru::Model::new(vec![layer]).unwrap();
         for batch in [1, 40] {
             let inputs = Inputs::draw(&mut draw, &model, batch, 2);
-            let engine = device.load_with(&model, Options::default().poison(true)).unwrap();
+            let engine = device.load_with(&model, options().poison(true)).unwrap();
             let output = engine.run(&inputs.batch()).unwrap();
             let context = format!("{}, {model}, B {batch}, seed {}", device.info(), draw.seed);
             assert_close(&model, &inputs.batch(), &output, &context);
@@ -226,7 +226,7 @@ fn a_projection_of_more_than_65535_features() {
     for device in adapters() {
         let DeviceInfo::Gpu(info) = device.info() else { unreachable!("an adapter") };
         let inputs = Inputs::draw(&mut draw, &model, 1, 1);
-        let result = device.load(&model).and_then(|engine| engine.run(&inputs.batch()));
+        let result = device.load_with(&model, options()).and_then(|engine| engine.run(&inputs.batch()));
         if info.caps.max_iterations.is_some() {
             let error = result.expect_err("more iterations than the driver runs").to_string();
             assert!(error.contains("loop iterations"), "{error}");
@@ -245,7 +245,7 @@ fn a_session_gives_the_bits_of_the_sequence_run() {
                 let model = draw.model(cell, input, hidden, 2);
                 let model = draw.with_readout(model, 3, ReadoutSteps::Every);
                 let inputs = Inputs { h0: None, c0: None, ..Inputs::draw(&mut draw, &model, batch, steps) };
-                let engine = device.load(&model).unwrap();
+                let engine = device.load_with(&model, options()).unwrap();
                 let whole = engine.run(&inputs.batch()).unwrap();
 
                 let mut session = engine.session(batch).unwrap();
@@ -282,7 +282,7 @@ fn a_saved_state_continues_a_sequence() {
         for cell in [Cell::GRU, Cell::LSTM] {
             let model = draw.model(cell, 5, 9, 2);
             let (batch, x) = (3, draw.values(3 * 5, 1.0));
-            let engine = device.load(&model).unwrap();
+            let engine = device.load_with(&model, options()).unwrap();
             let mut session = engine.session(batch).unwrap();
             session.step(&x).unwrap();
             let saved = session.state().unwrap();
@@ -309,7 +309,7 @@ fn dirty_buffers_do_not_show() {
     for device in devices() {
         for cell in [Cell::GRU, Cell::ORIGINAL_GRU, Cell::LSTM] {
             let model = draw.model(cell, 6, 30, 2);
-            let engine = device.load(&model).unwrap();
+            let engine = device.load_with(&model, options()).unwrap();
             let mut output = engine.output(Dims::new(5, 8).unwrap()).unwrap();
             for _ in 0..3 {
                 let inputs = Inputs::draw(&mut draw, &model, 5, 8);
@@ -331,7 +331,7 @@ fn the_same_run_gives_the_same_bits() {
     for device in devices() {
         let model = draw.model(Cell::ORIGINAL_GRU, 20, 40, 2);
         let inputs = Inputs::draw(&mut draw, &model, 9, 12);
-        let engine = device.load(&model).unwrap();
+        let engine = device.load_with(&model, options()).unwrap();
         let first = engine.run(&inputs.batch()).unwrap();
         for _ in 0..3 {
             assert_eq!(engine.run(&inputs.batch()).unwrap(), first, "{}", device.info());
@@ -360,7 +360,7 @@ fn saturated_gates_reach_their_limits() {
                 for size in [1e20f32, -1e20, 1e30] {
                     let x = vec![size; batch * steps];
                     let inputs = wgru::Batch::new(&x, [batch, steps, 1]).unwrap();
-                    let output = device.load(&model).unwrap().run(&inputs).unwrap();
+                    let output = device.load_with(&model, options()).unwrap().run(&inputs).unwrap();
                     // Far from any sum that could cancel, every path is at the limit or a few roundings off.
                     let truth = wgru::reference::run(&model, &inputs).unwrap();
                     for (truth, got) in truth.y.iter().zip(&output.y) {
@@ -389,7 +389,7 @@ fn a_dropped_future_leaves_the_session_usable() {
     for device in adapters() {
         let model = draw.model(Cell::GRU, 64, 300, 2);
         let x = draw.values(4 * 64, 1.0);
-        let engine = device.load(&model).unwrap();
+        let engine = device.load_with(&model, options()).unwrap();
         let mut session = engine.session(4).unwrap();
         let expected = session.step(&x).unwrap();
         for _ in 0..5 {
@@ -411,7 +411,7 @@ fn progress_reaches_the_end_of_what_was_begun() {
     for device in devices() {
         let model = draw.model(Cell::GRU, 2, 3, 2);
         let inputs = Inputs::draw(&mut draw, &model, 2, 5000);
-        let engine = device.load(&model).unwrap();
+        let engine = device.load_with(&model, options()).unwrap();
         assert_eq!(engine.progress(), 0.0);
         engine.run(&inputs.batch()).unwrap();
         assert_eq!(engine.progress(), 1.0, "{}", device.info());
@@ -425,7 +425,7 @@ fn a_nan_stays_in_its_own_sequence() {
         for cell in cells() {
             let model = draw.model(cell, 3, 5, 1);
             let clean = Inputs { h0: None, c0: None, ..Inputs::draw(&mut draw, &model, 6, 4) };
-            let engine = device.load(&model).unwrap();
+            let engine = device.load_with(&model, options()).unwrap();
             let expected = engine.run(&clean.batch()).unwrap();
             let mut x = clean.x.clone();
             x[2 * 12 + 4] = f32::NAN;
@@ -448,7 +448,7 @@ fn every_row_is_its_own() {
     for device in adapters() {
         let model = draw.model(Cell::GRU, 10, 20, 1);
         let inputs = Inputs::draw(&mut draw, &model, 7, 6);
-        let engine = device.load(&model).unwrap();
+        let engine = device.load_with(&model, options()).unwrap();
         let all = engine.run(&wgru::Batch::new(&inputs.x, [7, 6, 10]).unwrap()).unwrap();
         for b in 0..7 {
             let x = &inputs.x[b * 60..][..60];

@@ -7,7 +7,7 @@ mod common;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::devices;
+use common::{devices, options};
 use safetensors::SafeTensors;
 use wgru::import::{Onnx, OnnxImported};
 use wgru::{Batch, Device, Error, Layout, Output};
@@ -99,7 +99,7 @@ impl Case {
         if let Some(lengths) = &self.lengths {
             inputs = inputs.lengths(lengths);
         }
-        let engine = device.load(&self.imported.model).expect("the model fits");
+        let engine = device.load_with(&self.imported.model, options()).expect("the model fits");
         let Output { y, h_n, c_n, .. } = engine.run(&inputs).expect("the case runs");
         for (key, expected, allowed) in &self.expected {
             let got = match *key {

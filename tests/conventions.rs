@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Draw, Inputs, assert_close, assert_close_in, bits, cells, devices};
+use common::{Draw, Inputs, assert_close, assert_close_in, bits, cells, devices, options};
 use wgru::dtype::Precision;
 use wgru::{
     Batch, Cell, Device, Dims, Direction, Error, Fill, Layer, Layout, Model, Options, ReadoutSteps, Storage,
@@ -11,7 +11,7 @@ use wgru::{
 };
 
 fn poisoned() -> Options {
-    Options::default().poison(true)
+    options().poison(true)
 }
 
 /// Peepholes, projections, coupled gates, clips and activations, in stacks and in both directions.
@@ -148,7 +148,7 @@ fn a_readout_across_separated_directions_is_refused() {
     let x = [0.5; 8];
     let batch = Batch::time_major(&x, [2, 2, 2]).unwrap().output_layout(Layout::DirectionMajor);
     for device in devices().into_iter().chain([Device::reference()]) {
-        let error = device.load(&model).unwrap().run(&batch).unwrap_err();
+        let error = device.load_with(&model, options()).unwrap().run(&batch).unwrap_err();
         assert!(matches!(error, Error::Unsupported { .. }), "{error}");
         assert!(error.to_string().contains("direction-major"), "{error}");
     }
@@ -195,7 +195,7 @@ fn weights_that_fit_sixteen_bits_change_no_bit() {
                 let model = rounded(&draw.with_options(model), storage);
                 let batch = [1, 2, 40][draw.size(0..=2)];
                 let inputs = Inputs::draw(&mut draw, &model, batch, 3);
-                let plain = device.load(&model).unwrap().run(&inputs.batch()).unwrap();
+                let plain = device.load_with(&model, options()).unwrap().run(&inputs.batch()).unwrap();
                 let engine = device.load_with(&model, poisoned().weights(storage)).unwrap();
                 let stored = engine.run(&inputs.batch()).unwrap();
                 let context = format!("{}, {model}, {storage}, seed {}", device.info(), draw.seed);
@@ -266,11 +266,11 @@ fn what_sixteen_bits_cannot_hold_is_refused() {
     weights.w_hh[1] = 70_000.0;
     let large = Layer::new(Cell::GRU, Direction::Forward, 1, 2, vec![weights]).unwrap();
     let large = Model::new(vec![large]).unwrap();
-    let f16 = Options::default().weights(Storage::F16);
+    let f16 = options().weights(Storage::F16);
     for device in devices() {
         let error = device.load_with(&large, f16).unwrap_err();
         assert!(error.to_string().contains("70000"), "{error}");
-        device.load_with(&large, Options::default().weights(Storage::Bf16)).unwrap();
+        device.load_with(&large, options().weights(Storage::Bf16)).unwrap();
         let error = device.load_with(&model, f16.activations(Storage::Bf16)).unwrap_err();
         assert!(matches!(&error, Error::Unsupported { what } if what.contains("bf16")), "{error}");
 

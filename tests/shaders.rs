@@ -42,8 +42,10 @@ fn kernels() -> Vec<Kernel> {
         for cell in whole_cells() {
             for rows in [Rows::One, Rows::Four] {
                 for (tiles, hidden, depth) in [(1, 1, 32), (5, 7, 32), (1, 64, 32), (2, 70, 64)] {
-                    let shape = resident::Shape::new(tiles, hidden, depth);
-                    all.push(Kernel::Resident { cell, functions, hidden, precision, rows, shape });
+                    for shape in [resident::Shape::held, resident::Shape::streamed] {
+                        let shape = resident::Shape { tiles, ..shape(hidden, depth) };
+                        all.push(Kernel::Resident { cell, functions, hidden, precision, rows, shape });
+                    }
                 }
             }
         }
@@ -477,7 +479,7 @@ fn faults_are_refused() {
     for (from, to) in [
         ("let dir = group.z;", "let dir = group.q;"),
         ("store_y(dir, tile, unit, h, neighbour);", "store_y(dir, tile, unit, h);"),
-        ("sum[g] += part[g];", "sum[g] += 1u;"),
+        ("sum0_0 += part0_0;", "sum0_0 += 1u;"),
         ("h_next[state] = h;", "h_prev[state] = h;"),
         ("var<uniform> params", "var<storage, read_write> params: array<u32>; var<uniform> other"),
         ("blend(z, h, n)", "blend(z, n)"),

@@ -3,8 +3,8 @@
 
 mod common;
 
-use common::{Draw, Inputs, bits, devices};
-use wgru::{Cell, Device, DeviceInfo, Dims, Direction, Error, Options, ReadoutSteps, Storage};
+use common::{Draw, Inputs, bits, devices, options};
+use wgru::{Cell, Device, DeviceInfo, Dims, Direction, Error, ReadoutSteps, Storage};
 
 #[test]
 fn a_staged_batch_gives_the_bits_of_a_run_every_time() {
@@ -13,7 +13,7 @@ fn a_staged_batch_gives_the_bits_of_a_run_every_time() {
         for (cell, storage) in [(Cell::LSTM, Storage::F32), (Cell::GRU, Storage::F16)] {
             let model = draw.model_of(cell, Direction::Bidirectional, 3, 7, 2);
             let model = draw.with_readout(model, 2, ReadoutSteps::Last);
-            let options = Options::default().poison(true).weights(storage).activations(storage);
+            let options = options().poison(true).weights(storage).activations(storage);
             let engine = device.load_with(&model, options).unwrap();
             // An odd number of steps leaves the states in the other buffer.
             let inputs = Inputs::draw(&mut draw, &model, 5, 3).ragged(&mut draw);
@@ -50,7 +50,7 @@ fn timestamps_are_taken_where_there_are_any() {
         let DeviceInfo::Gpu(info) = device.info() else { unreachable!("an adapter is a GPU") };
         let model = draw.model(Cell::GRU, 16, 64, 1);
         let inputs = Inputs::draw(&mut draw, &model, 8, 50);
-        let mut staged = device.load(&model).unwrap().stage(&inputs.batch()).unwrap();
+        let mut staged = device.load_with(&model, options()).unwrap().stage(&inputs.batch()).unwrap();
         staged.run().unwrap();
         let start = std::time::Instant::now();
         let seconds = staged.run().unwrap();

@@ -12,13 +12,13 @@ var<private> z: Rows;
 fn enter(dir: u32, tile: u32, unit: u32) {}
 
 fn recurrent_sums(dir: u32, at: Place, h: Rows, input: array<Rows, COLUMNS>) -> array<Rows, GATES> {
-    let sum = gates_product(at);
+    let sum = gates_product(dir, at);
     if (at.split == 0u) {
         z = gate(dir, input[1] + sum[1]);
         vector[at.reset + at.unit] = gate(dir, input[0] + sum[0]) * h;
     }
     workgroupBarrier();
-    return candidate_product(at);
+    return candidate_product(dir, at);
 }
 
 fn advance(

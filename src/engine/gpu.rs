@@ -3,12 +3,11 @@
 use std::sync::{Arc, Mutex};
 
 use crate::dims::Dims;
-use crate::dtype::Precision;
 use crate::error::{Error, Result};
 use crate::gpu::{Constants, Context, Fetch, StagedWorkspace, Wait, Workspace, lock};
 use crate::io::{Batch, Form, Output, StepOutput};
 use crate::model::{Model, constants};
-use crate::plan::{Plan, plan};
+use crate::plan::{Candidate, Caps, Plan, Request, alternatives, plan};
 use crate::program::{constant_words, lower, unpack_sequence, untile};
 use crate::progress::Progress;
 
@@ -19,28 +18,36 @@ const KEPT_BYTES: u64 = 1 << 30;
 #[derive(Debug)]
 pub(super) struct GpuEngine {
     context: Arc<Context>,
+    /// What plans are made for: the device's, with the speeds that were asked for.
+    caps: Caps,
     constants: Constants,
     /// Idle workspaces, the one used last at the end. A run takes one out, so that runs may overlap.
     idle: Mutex<Vec<Workspace>>,
     poison: bool,
-    precision: Precision,
+    request: Request,
 }
 
 impl GpuEngine {
     pub(super) async fn new(
         context: Arc<Context>,
+        caps: Caps,
         model: &Model,
         poison: bool,
-        precision: Precision,
+        request: Request,
     ) -> Result<Self> {
-        let words = |constant| constant_words(model, constant, precision).map(|words| (constant, words));
+        let words =
+            |constant| constant_words(model, constant, request.precision).map(|words| (constant, words));
         let words = constants(model).into_iter().map(words).collect::<Result<_>>()?;
         let constants = Constants::upload(&context, words).await?;
-        Ok(Self { context, constants, idle: Mutex::default(), poison, precision })
+        Ok(Self { context, caps, constants, idle: Mutex::default(), poison, request })
     }
 
     pub(super) fn plan(&self, model: &Model, form: Form) -> Result<Plan> {
-        plan(model, form, self.precision, self.context.caps())
+        plan(model, form, self.request, &self.caps)
+    }
+
+    pub(super) fn alternatives(&self, model: &Model, form: Form) -> Result<Vec<Vec<Candidate>>> {
+        alternatives(model, form, self.request.precision, &self.caps)
     }
 
     /// Makes the workspace of `form`, unless an idle one is there.

@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::gpu::{Wait, lock};
 use crate::io::{Batch, Form, Output, OutputShape, State, StepOutput};
 use crate::model::Model;
+use crate::plan::{Candidate, Only, Plan, Request, Speed, Strategy};
 use crate::progress::Progress;
 use crate::reference;
 
@@ -25,9 +26,26 @@ pub struct Options {
     /// bf16 together are refused. The reference takes no notice of it: it is the truth that rounding is held
     /// against.
     pub precision: Precision,
+    /// What the planner of a GPU chooses from; what it predicts to be fastest where nothing is asked for. Results are
+    /// the same bits either way.
+    pub only: Only,
+    /// The numbers that the planner predicts with, as `wgru tune` measures them; the device's own where `None`.
+    pub speed: Option<Speed>,
 }
 
 impl Options {
+    /// Sets how steps are computed wherever a layer and the device allow it.
+    pub fn strategy(mut self, strategy: Strategy) -> Self {
+        self.only.strategy = Some(strategy);
+        self
+    }
+
+    /// Sets [`Options::speed`].
+    pub fn speed(mut self, speed: Speed) -> Self {
+        self.speed = Some(speed);
+        self
+    }
+
     /// Sets how weights are stored: [`Storage::F16`] and [`Storage::Bf16`] take half the memory.
     pub fn weights(mut self, storage: Storage) -> Self {
         self.precision.weights = storage;
@@ -117,8 +135,11 @@ impl Engine {
         options.precision.check()?;
         let backend = match &device.0 {
             Kind::Gpu(context) => {
-                let Options { poison, precision } = options;
-                Backend::Gpu(GpuEngine::new(context.clone(), model, poison, precision).await?)
+                let Options { poison, precision, only, speed } = options;
+                let request = Request { precision, only };
+                let mut caps = context.caps().clone();
+                caps.speed = speed.unwrap_or(caps.speed);
+                Backend::Gpu(GpuEngine::new(context.clone(), caps, model, poison, request).await?)
             }
             Kind::Cpu => {
                 let network = cpu::Network::new(model, options.precision)?;
@@ -149,6 +170,29 @@ impl Engine {
     /// submission on a GPU, by sequence and layer on the CPU, 0 on the reference.
     pub fn progress(&self) -> f64 {
         self.0.progress.fraction()
+    }
+
+    /// Every way to compute each layer on a run of `form`, or of dims alone, with its predicted time or what forbids it; of
+    /// the CPU path and the reference, which have one way, nothing.
+    ///
+    /// # Errors
+    /// What the planner refuses for this shape.
+    pub fn alternatives(&self, form: impl Into<Form>) -> Result<Vec<Vec<Candidate>>> {
+        match &self.0.backend {
+            Backend::Gpu(engine) => engine.alternatives(&self.0.model, form.into()),
+            Backend::Cpu(_) | Backend::Reference => Ok(Vec::new()),
+        }
+    }
+
+    /// The plan of a run of `form`, or of dims alone; `None` of the CPU path and the reference.
+    ///
+    /// # Errors
+    /// What the planner refuses for this shape.
+    pub fn plan(&self, form: impl Into<Form>) -> Result<Option<Plan>> {
+        match &self.0.backend {
+            Backend::Gpu(engine) => engine.plan(&self.0.model, form.into()).map(Some),
+            Backend::Cpu(_) | Backend::Reference => Ok(None),
+        }
     }
 
     /// In words, which kernels a run of `form`, or of dims alone, uses.

@@ -1,7 +1,7 @@
 //! Finding adapters, and saying what they are.
 
 use crate::error::{Error, Result};
-use crate::plan::Caps;
+use crate::plan::{Caps, Speed};
 
 /// What an adapter is, in words and numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +55,7 @@ impl AdapterInfo {
                     .min(limits.max_compute_workgroup_size_x),
                 max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
                 max_iterations: software.then_some(Caps::SOFTWARE_ITERATIONS),
+                speed: speed(info),
             },
             shader_f16: features.contains(wgpu::Features::SHADER_F16),
             timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
@@ -62,6 +63,21 @@ impl AdapterInfo {
                 .contains(wgpu::Features::SUBGROUP)
                 .then_some((info.subgroup_min_size, info.subgroup_max_size)),
         }
+    }
+}
+
+/// What was measured on such a device, or is assumed of one of its kind.
+fn speed(info: &wgpu::AdapterInfo) -> Speed {
+    match (Speed::measured(&info.name), info.device_type) {
+        (table, wgpu::DeviceType::Cpu) => {
+            // A software driver is as fast as its processors, whatever it calls itself.
+            let table = table.or_else(|| Speed::measured("llvmpipe")).unwrap_or(Speed::INTEGRATED);
+            let cores = std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
+            Speed { cores, ..table }
+        }
+        (Some(table), _) => table,
+        (None, wgpu::DeviceType::IntegratedGpu) => Speed::INTEGRATED,
+        (None, _) => Speed::DISCRETE,
     }
 }
 

@@ -272,6 +272,11 @@ impl WholeCell {
         }
     }
 
+    /// How many products a step takes, one after the other.
+    pub fn product_count(self) -> u32 {
+        self.products().len() as u32
+    }
+
     /// G: the columns of its matrix are G times the units.
     pub fn gates(self) -> u32 {
         match self {

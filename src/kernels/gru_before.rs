@@ -6,9 +6,7 @@ use super::{Access, Binding, Shader};
 
 pub(super) const GATES: Shader = Shader {
     name: "step_gru_before_gates",
-    parts: &[
-        include_str!("../../shaders/cells/gru_before_gates.wgsl"),
-    ],
+    parts: &[include_str!("../../shaders/cells/gru_before_gates.wgsl")],
     bindings: &[
         PARAMS,
         INDEX,

@@ -39,7 +39,6 @@ impl Rows {
             Self::Four => 4,
         }
     }
-
 }
 
 /// How a kernel reaches a binding.
@@ -217,7 +216,9 @@ impl Kernel {
             Self::Step { sizes, rows: tile, shape, .. } => {
                 [sizes.hidden.div_ceil(shape.width), rows.div_ceil(tile.count()).div_ceil(shape.tiles)]
             }
-            Self::Resident { rows: tile, shape, .. } => [rows.div_ceil(tile.count()).div_ceil(shape.tiles), 1],
+            Self::Resident { rows: tile, shape, .. } => {
+                [rows.div_ceil(tile.count()).div_ceil(shape.tiles), 1]
+            }
         };
         [x, y, dirs]
     }
@@ -246,7 +247,7 @@ impl Kernel {
                     Params::Matmul(_) => 0,
                 };
                 shape.iterations(hidden, cell.products().len())
-                    + u64::from(steps) * shape.step_iterations(rows, cell.gates())
+                    + u64::from(steps) * shape.step_iterations(rows, cell.gates(), cell.products().len())
             }
         }
     }
@@ -256,7 +257,7 @@ impl Kernel {
         match self {
             Self::Resident { cell, hidden, rows, shape, .. } => {
                 let rest = most.saturating_sub(shape.iterations(hidden, cell.products().len()));
-                (rest / shape.step_iterations(rows, cell.gates())).max(1)
+                (rest / shape.step_iterations(rows, cell.gates(), cell.products().len())).max(1)
             }
             _ => 1,
         }
@@ -289,11 +290,12 @@ impl fmt::Display for Kernel {
             }
             Self::Resident { hidden, rows, shape, .. } => {
                 let rows = shape.tiles * rows.count();
+                let held = if shape.held { "" } else { ", weights streamed" };
                 write!(f, " ({rows} row{} × {hidden} units", plural(rows))?;
                 if shape.split > 1 {
                     write!(f, " × {} threads", shape.split)?;
                 }
-                f.write_str(")")
+                write!(f, "{held})")
             }
         }
     }

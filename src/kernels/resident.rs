@@ -1,6 +1,7 @@
-//! `resident.wgsl`: a whole chunk of steps in one dispatch, with the weights in registers.
+//! `resident.wgsl`: a whole chunk of steps in one dispatch, with the weights in registers, or streamed from memory in
+//! every step.
 //!
-//! One workgroup has every unit of some batch rows, so nothing but y leaves it from step to step. A thread holds
+//! One workgroup has every unit of some batch rows, so nothing but y leaves it from step to step. A thread has
 //! `gates · k` weights; where a unit has more than a thread should hold, SPLIT threads share its k by whole blocks of the
 //! reduction order and hand their sums on through workgroup memory. Where a unit has few, several tiles of rows
 //! share a workgroup.
@@ -17,14 +18,21 @@ pub struct Shape {
     pub split: u32,
     /// Blocks of k of a thread.
     pub parts: u32,
+    /// Whether a thread holds its weights in registers; else it loads them in every step.
+    pub held: bool,
 }
 
 impl Shape {
-    /// `tiles` tiles of `hidden` units, whose `k` is dealt to threads by at most `depth`.
-    pub fn new(tiles: u32, hidden: u32, depth: u32) -> Self {
+    /// A tile of `hidden` units, whose `k` is dealt to threads by at most `depth`, or a block where that is less.
+    pub fn held(hidden: u32, depth: u32) -> Self {
+        Self { held: true, ..Self::streamed(hidden, depth) }
+    }
+
+    /// As [`Shape::held`], with the weights left in memory.
+    pub fn streamed(hidden: u32, depth: u32) -> Self {
         let blocks = hidden.div_ceil(BLOCK);
-        let split = blocks.div_ceil((depth / BLOCK).max(1));
-        Self { tiles, split, parts: blocks.div_ceil(split) }
+        let split = if hidden <= depth { 1 } else { blocks.div_ceil((depth / BLOCK).max(1)) };
+        Self { tiles: 1, split, parts: blocks.div_ceil(split), held: false }
     }
 
     /// Threads of a workgroup.
@@ -32,10 +40,9 @@ impl Shape {
         self.tiles.saturating_mul(self.split).saturating_mul(hidden)
     }
 
-    /// Weights of a thread.
-    pub fn weights(self, hidden: u32, gates: u32) -> u32 {
-        let depth = if self.split == 1 { hidden } else { self.parts * BLOCK };
-        depth.saturating_mul(gates)
+    /// k of a thread.
+    pub fn depth(self, hidden: u32) -> u32 {
+        if self.split == 1 { hidden } else { self.parts * BLOCK }
     }
 
     /// Places of a vector in workgroup memory.
@@ -68,7 +75,8 @@ impl Shape {
 
     /// Loop iterations of a thread in one step of a cell with `gates` gates. What a driver may unroll is counted as if
     /// it did not.
-    pub(super) fn step_iterations(self, rows: Rows, gates: u32) -> u64 {
-        u64::from(1 + gates + rows.count() + (self.split - 1) * self.parts)
+    pub(super) fn step_iterations(self, rows: Rows, gates: u32, products: usize) -> u64 {
+        let streamed = if self.held { 0 } else { products as u32 * self.parts * (1 + BLOCK / 4 + 3) };
+        u64::from(1 + gates + rows.count() + products as u32 * (self.split - 1) * self.parts + streamed)
     }
 }

@@ -5,11 +5,8 @@ use super::step::{H, H_NEXT, H_PREV, INDEX, ORDER, PARAMS, W, XW, Y};
 
 const PARTS: &[&str] = &[include_str!("../../shaders/cells/rnn.wgsl")];
 
-pub(super) const STEP: Shader = Shader {
-    name: "step_rnn",
-    parts: PARTS,
-    bindings: &[PARAMS, INDEX, XW, W, Y, H_PREV, H_NEXT, ORDER],
-};
+pub(super) const STEP: Shader =
+    Shader { name: "step_rnn", parts: PARTS, bindings: &[PARAMS, INDEX, XW, W, Y, H_PREV, H_NEXT, ORDER] };
 
 pub(super) const RESIDENT: Shader =
     Shader { name: "resident_rnn", parts: PARTS, bindings: &[PARAMS, XW, W, Y, H, ORDER] };

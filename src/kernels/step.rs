@@ -92,20 +92,16 @@ pub struct Index {
 
 impl Params {
     /// Words needed of each of the storage bindings of `arrays`, in order, for D = `dirs`.
-    pub(super) fn extents(
-        &self,
-        arrays: Arrays,
-        precision: Precision,
-        rows: Rows,
-        dirs: u32,
-    ) -> Vec<u64> {
+    pub(super) fn extents(&self, arrays: Arrays, precision: Precision, rows: Rows, dirs: u32) -> Vec<u64> {
         let Arrays { bindings, vectors, gates, sizes } = arrays;
         let (k, hidden, gates) = (u64::from(sizes.k), u64::from(sizes.hidden), u64::from(gates));
         let (dirs64, rows) = (u64::from(dirs), u64::from(rows.count()));
         let tiled = |features: u64| u64::from(self.tiles) * features * rows;
         let halved = |half: bool, numbers: u64| if half { numbers.div_ceil(2) } else { numbers };
         let extent_of = |name: &str| match name {
-            "xw" => (dirs64 - 1) * u64::from(self.xw_dir) * rows + u64::from(self.steps) * gates * tiled(hidden),
+            "xw" => {
+                (dirs64 - 1) * u64::from(self.xw_dir) * rows + u64::from(self.steps) * gates * tiled(hidden)
+            }
             "w" => dirs64 * halved(precision.weights.is_half(), k) * gates * hidden,
             "b_hn" => dirs64 * hidden,
             "peepholes" => dirs64 * 3 * hidden,

@@ -55,7 +55,10 @@ pub(super) fn step_product(gates: u32, tiles: u32) -> String {
 
 fn write_step(text: &mut String, gates: u32, tiles: u32) -> std::fmt::Result {
     let sums = || (0..tiles).flat_map(|i| (0..gates).map(move |g| (i, g)));
-    writeln!(text, "fn blocks(dir: u32, start: u32, size: u32, column: u32, before: array<Rows, SUMS>) -> array<Rows, SUMS> {{")?;
+    writeln!(
+        text,
+        "fn blocks(dir: u32, start: u32, size: u32, column: u32, before: array<Rows, SUMS>) -> array<Rows, SUMS> {{"
+    )?;
     writeln!(text, "    var at = pair_at(dir, start, column);\n    var k = 0u;")?;
     for (i, g) in sums() {
         writeln!(text, "    var sum{i}_{g} = before[{}];", i * gates + g)?;
@@ -74,7 +77,10 @@ fn write_step(text: &mut String, gates: u32, tiles: u32) -> std::fmt::Result {
             for i in 0..tiles {
                 writeln!(text, "            let v{pair}_{j}_{i} = block[{i}u * SPAN + k + {}u];", pair + j)?;
                 for g in 0..gates {
-                    writeln!(text, "            part{i}_{g} = fma(Rows(w{pair}_{g}.{part}), v{pair}_{j}_{i}, part{i}_{g});")?;
+                    writeln!(
+                        text,
+                        "            part{i}_{g} = fma(Rows(w{pair}_{g}.{part}), v{pair}_{j}_{i}, part{i}_{g});"
+                    )?;
                 }
             }
         }
@@ -86,11 +92,17 @@ fn write_step(text: &mut String, gates: u32, tiles: u32) -> std::fmt::Result {
     }
     writeln!(text, "            at = next_pair(at);")?;
     for (i, g) in sums() {
-        writeln!(text, "            part{i}_{g} = fma(Rows(w{g}.y), block[{i}u * SPAN + k + 1u], fma(Rows(w{g}.x), block[{i}u * SPAN + k], part{i}_{g}));")?;
+        writeln!(
+            text,
+            "            part{i}_{g} = fma(Rows(w{g}.y), block[{i}u * SPAN + k + 1u], fma(Rows(w{g}.x), block[{i}u * SPAN + k], part{i}_{g}));"
+        )?;
     }
     writeln!(text, "        }}\n        if (k < end) {{")?;
     for (i, g) in sums() {
-        writeln!(text, "            part{i}_{g} = fma(Rows(half_pair(at + {g}u * HIDDEN)), block[{i}u * SPAN + k], part{i}_{g});")?;
+        writeln!(
+            text,
+            "            part{i}_{g} = fma(Rows(half_pair(at + {g}u * HIDDEN)), block[{i}u * SPAN + k], part{i}_{g});"
+        )?;
     }
     writeln!(text, "            k += 1u;\n        }}")?;
     for (i, g) in sums() {
@@ -101,14 +113,9 @@ fn write_step(text: &mut String, gates: u32, tiles: u32) -> std::fmt::Result {
     writeln!(text, "    return array<Rows, SUMS>({});\n}}", all.join(", "))
 }
 
-/// k of one thread.
-fn depth(hidden: u32, shape: Shape) -> u32 {
-    if shape.split == 1 { hidden } else { shape.parts * BLOCK }
-}
-
 fn write(text: &mut String, products: &[Product], hidden: u32, shape: Shape) -> std::fmt::Result {
-    let Shape { tiles, split, parts } = shape;
-    let depth = depth(hidden, shape);
+    let Shape { tiles, split, parts, held } = shape;
+    let depth = shape.depth(hidden);
     for (name, value) in [
         ("TILES", tiles),
         ("SPLIT", split),
@@ -123,20 +130,27 @@ fn write(text: &mut String, products: &[Product], hidden: u32, shape: Shape) -> 
         writeln!(text, "\n// Sums of blocks on their way to the owner of the unit.")?;
         writeln!(text, "var<workgroup> shares: array<Rows, {places}>;")?;
     }
-    writeln!(text, "\nfn held(dir: u32, k: u32, n: u32) -> f32 {{")?;
-    writeln!(text, "    if (k >= K) {{\n        return 0.0;\n    }}\n    return weight(dir, k, n);\n}}\n")?;
     let gates = || products.iter().flat_map(|product| product.gates.clone());
-    for gate in gates() {
-        for k in 0..depth {
-            writeln!(text, "var<private> w{gate}_{k}: f32;")?;
+    if held {
+        writeln!(text, "\nfn held(dir: u32, k: u32, n: u32) -> f32 {{")?;
+        writeln!(
+            text,
+            "    if (k >= K) {{\n        return 0.0;\n    }}\n    return weight(dir, k, n);\n}}\n"
+        )?;
+        for gate in gates() {
+            for k in 0..depth {
+                writeln!(text, "var<private> w{gate}_{k}: f32;")?;
+            }
         }
     }
     writeln!(text, "\nfn hold(dir: u32, at: Place) {{")?;
-    writeln!(text, "    let k = at.split * {}u;", parts * BLOCK)?;
-    for gate in gates() {
-        writeln!(text, "    let n{gate} = {gate}u * HIDDEN + at.unit;")?;
-        for k in 0..depth {
-            writeln!(text, "    w{gate}_{k} = held(dir, k + {k}u, n{gate});")?;
+    if held {
+        writeln!(text, "    let k = at.split * {}u;", parts * BLOCK)?;
+        for gate in gates() {
+            writeln!(text, "    let n{gate} = {gate}u * HIDDEN + at.unit;")?;
+            for k in 0..depth {
+                writeln!(text, "    w{gate}_{k} = held(dir, k + {k}u, n{gate});")?;
+            }
         }
     }
     writeln!(text, "}}")?;
@@ -149,18 +163,18 @@ fn write(text: &mut String, products: &[Product], hidden: u32, shape: Shape) -> 
             text,
             "\nfn recurrent_sums(dir: u32, at: Place, h: Rows, input: array<Rows, COLUMNS>) -> array<Rows, GATES> {{"
         )?;
-        writeln!(text, "    return {name}(at);\n}}\n")?;
+        writeln!(text, "    return {name}(dir, at);\n}}\n")?;
     }
     Ok(())
 }
 
 fn write_product(text: &mut String, product: &Product, hidden: u32, shape: Shape) -> std::fmt::Result {
     let Product { name, vector, gates } = product;
-    let Shape { tiles, split, parts } = shape;
-    let depth = depth(hidden, shape);
+    let Shape { tiles, split, parts, held } = shape;
+    let depth = shape.depth(hidden);
     let count = gates.len();
     let lanes = tiles * hidden;
-    writeln!(text, "\nfn {name}(at: Place) -> array<Rows, {count}> {{")?;
+    writeln!(text, "\nfn {name}(dir: u32, at: Place) -> array<Rows, {count}> {{")?;
     writeln!(text, "    let start = at.{vector} + at.split * {}u;", parts * BLOCK)?;
     writeln!(text, "    var v = Rows(0.0);")?;
     for gate in gates.clone() {
@@ -169,15 +183,18 @@ fn write_product(text: &mut String, product: &Product, hidden: u32, shape: Shape
     if split > 1 {
         writeln!(text, "    let lane = at.member * HIDDEN + at.unit;")?;
     }
-    for block in 0..parts {
-        let end = ((block + 1) * BLOCK).min(depth);
-        for k in block * BLOCK..end {
-            writeln!(text, "    v = vector[start + {k}u];")?;
-            for gate in gates.clone() {
-                let part = if k % BLOCK == 0 { "Rows(0.0)".to_owned() } else { format!("part{gate}") };
-                writeln!(text, "    part{gate} = fma(Rows(w{gate}_{k}), v, {part});")?;
-            }
+    // Held weights have names of their own, so blocks are written one by one; streamed ones are walked through.
+    let blocks = if held { parts } else { 1 };
+    if !held {
+        writeln!(text, "    for (var block = 0u; block < {parts}u; block++) {{")?;
+    }
+    for block in 0..blocks {
+        if held {
+            write_held(text, product, block, depth)?;
+        } else {
+            write_streamed(text, product, parts)?;
         }
+        let block = if held { format!("{block}u") } else { "block".to_owned() };
         let add = |text: &mut String, indent: &str| -> std::fmt::Result {
             gates.clone().try_for_each(|gate| writeln!(text, "{indent}sum{gate} += part{gate};"))
         };
@@ -189,9 +206,12 @@ fn write_product(text: &mut String, product: &Product, hidden: u32, shape: Shape
         add(text, "        ")?;
         writeln!(text, "    }} else {{")?;
         for (index, gate) in gates.clone().enumerate() {
-            let place = format!("(((at.split - 1u) * {parts}u + {block}u) * {count}u + {index}u) * {lanes}u");
+            let place = format!("(((at.split - 1u) * {parts}u + {block}) * {count}u + {index}u) * {lanes}u");
             writeln!(text, "        shares[{place} + lane] = part{gate};")?;
         }
+        writeln!(text, "    }}")?;
+    }
+    if !held {
         writeln!(text, "    }}")?;
     }
     if split > 1 {
@@ -204,4 +224,50 @@ fn write_product(text: &mut String, product: &Product, hidden: u32, shape: Shape
     }
     let sums: Vec<String> = gates.clone().map(|gate| format!("sum{gate}")).collect();
     writeln!(text, "    return array<Rows, {count}>({});\n}}", sums.join(", "))
+}
+
+/// The parts of one block, its weights in registers.
+fn write_held(text: &mut String, product: &Product, block: u32, depth: u32) -> std::fmt::Result {
+    for k in block * BLOCK..((block + 1) * BLOCK).min(depth) {
+        writeln!(text, "    v = vector[start + {k}u];")?;
+        for gate in product.gates.clone() {
+            let part = if k % BLOCK == 0 { "Rows(0.0)".to_owned() } else { format!("part{gate}") };
+            writeln!(text, "    part{gate} = fma(Rows(w{gate}_{k}), v, {part});")?;
+        }
+    }
+    Ok(())
+}
+
+/// The parts of the block in hand, its weights loaded.
+fn write_streamed(text: &mut String, product: &Product, parts: u32) -> std::fmt::Result {
+    writeln!(text, "    let first = min((at.split * {parts}u + block) * BLOCK, K);")?;
+    writeln!(text, "    let size = min(BLOCK, K - first);\n    var k = 0u;")?;
+    for gate in product.gates.clone() {
+        writeln!(text, "    part{gate} = Rows(0.0);")?;
+        writeln!(text, "    var at{gate} = pair_at(dir, first, {gate}u * HIDDEN + at.unit);")?;
+    }
+    writeln!(text, "    for (; k + 4u <= size; k += 4u) {{")?;
+    for pair in [0, 2] {
+        for gate in product.gates.clone() {
+            writeln!(
+                text,
+                "        let w{gate}_{pair} = pair(at{gate});\n        at{gate} = next_pair(at{gate});"
+            )?;
+        }
+        for (j, of_pair) in ["x", "y"].into_iter().enumerate() {
+            writeln!(text, "        v = vector[start + block * BLOCK + k + {}u];", pair + j)?;
+            for gate in product.gates.clone() {
+                writeln!(text, "        part{gate} = fma(Rows(w{gate}_{pair}.{of_pair}), v, part{gate});")?;
+            }
+        }
+    }
+    writeln!(text, "    }}\n    for (; k < size; k += 1u) {{")?;
+    writeln!(text, "        v = vector[start + block * BLOCK + k];")?;
+    for gate in product.gates.clone() {
+        writeln!(
+            text,
+            "        part{gate} = fma(Rows(weight(dir, first + k, {gate}u * HIDDEN + at.unit)), v, part{gate});"
+        )?;
+    }
+    writeln!(text, "    }}")
 }

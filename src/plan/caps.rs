@@ -1,5 +1,6 @@
 //! What a device allows, as plain numbers.
 
+use super::Speed;
 use crate::error::{Error, Result};
 
 /// The limits of a device that a plan depends on.
@@ -21,6 +22,8 @@ pub struct Caps {
     pub max_workgroup_bytes: u32,
     /// Loop iterations of one thread, where the driver cuts it off silently beyond some number.
     pub max_iterations: Option<u64>,
+    /// What the parts of a kernel take.
+    pub speed: Speed,
 }
 
 impl Caps {
@@ -39,6 +42,7 @@ impl Caps {
             max_threads: 256,
             max_workgroup_bytes: 16_384,
             max_iterations: None,
+            speed: Speed::DISCRETE,
         }
     }
 

@@ -2,10 +2,15 @@
 //! plan can be made, printed and tested for a device that is not there.
 
 mod caps;
+mod cost;
 mod planner;
 mod recipe;
+mod speed;
+mod strategy;
 
 pub use caps::Caps;
 pub(crate) use planner::output_columns;
-pub use planner::plan;
+pub use planner::{Candidate, Only, Request, alternatives, plan};
 pub use recipe::{LayerRecipe, Plan, Recurrence};
+pub use speed::{Cost, Speed};
+pub use strategy::Strategy;

@@ -1,20 +1,17 @@
 //! The planner.
 //!
-//! There is little to choose yet: how many batch rows a thread carries, which matmul, and how many steps
-//! are projected at a time. All choices keep the reduction order, so none of them changes a bit of the
-//! result (see `shaders/shared/step.wgsl`).
+//! For each layer it lists the strategies, works out what each would take by the cost model, and takes the cheapest. All
+//! of them keep the reduction order, so no choice changes a bit of the result (see `shaders/shared/recurrence.wgsl`).
 
-use super::{Caps, LayerRecipe, Plan, Recurrence};
+use super::strategy::{self, Strategy, size, width};
+use super::{Caps, Cost, LayerRecipe, Plan, Recurrence, cost};
 use crate::dims::{Dims, product};
 use crate::dtype::Precision;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::io::Form;
-use crate::kernels::step::{Shape, Sizes};
-use crate::kernels::{Functions, Kernel, Rows, StepCell, WholeCell, matmul, resident};
-use crate::model::{Cell, Forget, Layer, Model, Readout, ReadoutSteps, Reset, Update};
+use crate::kernels::{Kernel, Rows, matmul};
+use crate::model::{Layer, Model, Readout, ReadoutSteps};
 
-/// Threads of a row-tiled workgroup: two warps or one wave, and within every device's limit.
-const WIDTH: u32 = 64;
 /// Rows from which the tiled matmul's 64-row tile is half full, and sharing its loads pays.
 const TILED_FROM_ROWS: usize = 32;
 /// Bytes of the projected input that are held at a time.
@@ -22,34 +19,141 @@ const PROJECTION_BUDGET: u64 = 64 << 20;
 /// Steps of one chunk at the most: entries of the step index table.
 pub(crate) const MAX_CHUNK: usize = 4096;
 
+/// What is asked of the planner beside sizes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Request {
+    /// How weights and activations are stored.
+    pub precision: Precision,
+    /// What to choose from.
+    pub only: Only,
+}
+
+impl From<Precision> for Request {
+    fn from(precision: Precision) -> Self {
+        Self { precision, only: Only::default() }
+    }
+}
+
+/// What to choose from, in every layer that has such a candidate; everything, where all are `None`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Only {
+    /// The strategy.
+    pub strategy: Option<Strategy>,
+    /// Batch rows side by side, where the batch has more than one.
+    pub rows: Option<Rows>,
+    /// Which variant of the strategy, as [`alternatives`] lists them.
+    pub variant: Option<usize>,
+}
+
+impl Only {
+    fn has(self, candidate: &Candidate) -> bool {
+        self.strategy.is_none_or(|strategy| strategy == candidate.strategy)
+            && self.variant.is_none_or(|variant| variant == candidate.variant)
+    }
+}
+
+/// A way to compute a layer, and what the model says it takes, or why it cannot be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// Batch rows side by side.
+    pub rows: Rows,
+    /// The strategy.
+    pub strategy: Strategy,
+    /// Which variant of it: tiles of rows of a thread, or how k is dealt to threads.
+    pub variant: usize,
+    /// The recipe with its predicted cost, or what forbids the strategy.
+    pub outcome: std::result::Result<(LayerRecipe, Cost), String>,
+}
+
 /// Chooses kernels for `model` on a batch of `form`, or of dims alone, within `caps`.
 ///
 /// # Errors
-/// [`Error::Zero`]; [`Error::TooLarge`] and [`Error::Overflow`] where not even one step fits the device;
-/// [`Error::Unsupported`] for storage types that do not go together.
-pub fn plan(model: &Model, form: impl Into<Form>, precision: Precision, caps: &Caps) -> Result<Plan> {
-    let form = form.into();
-    let dims = Dims::new(form.dims.batch, form.dims.steps)?;
-    precision.check()?;
-    caps.check("a kernel", 1, u64::from(caps.max_threads), "threads in a workgroup")?;
-    let rows = rows_of(dims);
-    let layers = model
-        .layers()
-        .iter()
-        .enumerate()
-        .map(|(index, layer)| layer_recipe(index, layer, dims, rows, precision, caps))
-        .collect::<Result<Vec<_>>>()?;
-    for (name, features) in [("x [B, T, I]", model.input()), ("y [B, T, D·P]", model.output())] {
-        let numbers = product(name, &[dims.batch, dims.steps, features])?;
-        caps.check_array(name, precision.activations.words(numbers) as u64 * 4)?;
+/// [`crate::Error::Zero`]; [`crate::Error::TooLarge`] and [`crate::Error::Overflow`] where not even one step fits the device;
+/// [`crate::Error::Unsupported`] for storage types that do not go together.
+pub fn plan(model: &Model, form: impl Into<Form>, request: impl Into<Request>, caps: &Caps) -> Result<Plan> {
+    let (form, request) = (form.into(), request.into());
+    let mut best: Option<Plan> = None;
+    let rows = rows_of(form.dims);
+    let asked = rows.iter().copied().filter(|rows| Some(*rows) == request.only.rows).collect::<Vec<_>>();
+    for rows in if asked.is_empty() { rows } else { asked } {
+        let all = candidates(model, form, request, rows, caps)?;
+        let plan = pick(model, form, request, rows, all, caps)?;
+        if best.as_ref().is_none_or(|best| plan.cost < best.cost) {
+            best = Some(plan);
+        }
     }
-    let readout = model.readout().map(|readout| readout_kernel(model, readout, dims, precision, caps));
-    Ok(Plan { form, precision, rows, layers, readout: readout.transpose()? })
+    best.ok_or_else(|| unreachable!("there is a tile of rows for every batch"))
 }
 
-/// The tile of batch rows: a single row wastes nothing, and from two on a weight serves several.
-fn rows_of(dims: Dims) -> Rows {
-    if dims.batch == 1 { Rows::One } else { Rows::Four }
+/// Every candidate for every layer, whatever the request prefers: what [`plan`] chooses from.
+///
+/// # Errors
+/// As [`plan`].
+pub fn alternatives(
+    model: &Model,
+    form: impl Into<Form>,
+    precision: Precision,
+    caps: &Caps,
+) -> Result<Vec<Vec<Candidate>>> {
+    let form = form.into();
+    let mut layers = vec![Vec::new(); model.layers().len()];
+    for rows in rows_of(form.dims) {
+        let all = candidates(model, form, precision.into(), rows, caps)?;
+        for (layer, found) in layers.iter_mut().zip(all) {
+            layer.extend(found);
+        }
+    }
+    Ok(layers)
+}
+
+/// The tiles of batch rows that are worth a thought: a single row wastes nothing, and from two on a weight may serve
+/// several.
+fn rows_of(dims: Dims) -> Vec<Rows> {
+    if dims.batch == 1 { vec![Rows::One] } else { vec![Rows::One, Rows::Four] }
+}
+
+fn candidates(
+    model: &Model,
+    form: Form,
+    request: Request,
+    rows: Rows,
+    caps: &Caps,
+) -> Result<Vec<Vec<Candidate>>> {
+    let dims = Dims::new(form.dims.batch, form.dims.steps)?;
+    request.precision.check()?;
+    caps.check("a kernel", 1, u64::from(caps.max_threads), "threads in a workgroup")?;
+    for (name, features) in [("x [B, T, I]", model.input()), ("y [B, T, D·P]", model.output())] {
+        let numbers = product(name, &[dims.batch, dims.steps, features])?;
+        caps.check_array(name, request.precision.activations.words(numbers) as u64 * 4)?;
+    }
+    let layers = model.layers().iter().enumerate();
+    layers.map(|(index, layer)| layer_candidates(index, layer, dims, rows, request.precision, caps)).collect()
+}
+
+/// Of each layer the cheapest candidate, among those of the strategy that is asked for where there are any.
+fn pick(
+    model: &Model,
+    form: Form,
+    request: Request,
+    rows: Rows,
+    candidates: Vec<Vec<Candidate>>,
+    caps: &Caps,
+) -> Result<Plan> {
+    let mut layers = Vec::new();
+    let mut cost = Cost { femtoseconds: 0 };
+    for candidates in candidates {
+        let asked = |c: &Candidate| request.only.has(c) && c.outcome.is_ok();
+        let any = candidates.iter().any(asked);
+        let allowed = candidates.iter().filter(|c| !any || asked(c)).filter_map(|c| c.outcome.as_ref().ok());
+        let Some((recipe, own)) = allowed.min_by_key(|(_, cost)| *cost) else {
+            unreachable!("every layer can be computed step by step");
+        };
+        layers.push(recipe.clone());
+        cost.femtoseconds = cost.femtoseconds.saturating_add(own.femtoseconds);
+    }
+    let readout =
+        model.readout().map(|readout| readout_kernel(model, readout, form.dims, request.precision, caps));
+    Ok(Plan { form, precision: request.precision, rows, layers, readout: readout.transpose()?, cost })
 }
 
 /// K of a matmul over y of a layer: its directions one after the other, all but the last as they are padded.
@@ -58,37 +162,23 @@ pub(crate) fn output_columns(layer: &Layer, precision: Precision) -> usize {
     (layer.direction().count() - 1) * precision.activations.padded(state) + state
 }
 
-fn layer_recipe(
+fn layer_candidates(
     index: usize,
     layer: &Layer,
     dims: Dims,
     rows: Rows,
     precision: Precision,
     caps: &Caps,
-) -> Result<LayerRecipe> {
-    let hidden = size("H", layer.hidden())?;
+) -> Result<Vec<Candidate>> {
     let state = size("P", layer.state())?;
     if precision.activations.is_half() && state > 1 {
         caps.check("y of 16-bit numbers", 2, u64::from(caps.max_threads), "threads in a workgroup")?;
     }
     let columns = product("G·H", &[layer.cell().gates(), layer.hidden()])?;
-    let functions = Functions::of(layer);
-    let most: u32 = std::env::var("WGRU_TILES").map_or(2, |v| v.parse().unwrap());let tiles = most.min(dims.batch.div_ceil(rows.count() as usize) as u32);
-    let step: Vec<Kernel> = step_cells(layer)
-        .into_iter()
-        .map(|cell| {
-            let sizes = match cell {
-                StepCell::Project => Sizes { k: hidden, hidden: state },
-                _ => Sizes { k: state, hidden },
-            };
-            let shape = Shape { width: width(sizes.hidden, caps), tiles };
-            Kernel::Step { cell, functions, sizes, precision, rows, shape }
-        })
-        .collect();
-
     let tile = rows.count() as usize;
     let padded = product("B rounded up to a tile of rows", &[dims.batch.div_ceil(tile), tile])?;
-    caps.check("B (batch)", padded as u64, u64::from(step[0].most_rows(caps.max_workgroups)), "rows")?;
+    let most = u64::from(caps.max_workgroups) * u64::from(rows.count());
+    caps.check("B (batch)", padded as u64, most, "rows")?;
     let step_bytes = product("B·D·G·H", &[padded, layer.direction().count(), columns, 4])? as u64;
     caps.check_array("one step of the projected input, B·D·G·H", step_bytes)?;
 
@@ -99,63 +189,49 @@ fn layer_recipe(
     let by_memory = PROJECTION_BUDGET.min(caps.max_array_bytes()) / step_bytes;
     let by_grid = projection.most_rows(caps.max_workgroups) as usize / padded;
     let chunk = (by_memory as usize).min(by_grid).clamp(1, MAX_CHUNK).min(dims.steps);
-    Ok(match resident_kernel(layer, dims, rows, precision, caps)? {
-        Some(kernel) => {
+
+    let mut candidates = Vec::new();
+    for strategy in Strategy::ALL {
+        let variants = strategy::variants(strategy, layer, dims, rows, precision, caps)?;
+        match variants {
+            Err(reason) => {
+                candidates.push(Candidate { rows, strategy, variant: 0, outcome: Err(reason) });
+            }
+            Ok(variants) => candidates.extend(variants.into_iter().enumerate().map(|(variant, kernels)| {
+                let recipe = recipe(projection, kernels, chunk, caps);
+                let cost = recipe_cost(&recipe, layer, dims, padded, caps);
+                Candidate { rows, strategy, variant, outcome: Ok((recipe, cost)) }
+            })),
+        }
+    }
+    Ok(candidates)
+}
+
+fn recipe(projection: Kernel, kernels: Vec<Kernel>, chunk: usize, caps: &Caps) -> LayerRecipe {
+    match kernels[..] {
+        [kernel @ Kernel::Resident { .. }] => {
             let most = caps.max_iterations.map_or(u64::MAX, |most| kernel.most_steps(most));
             let chunk = chunk.min(usize::try_from(most).unwrap_or(usize::MAX));
             LayerRecipe { projection, recurrence: Recurrence::Resident(kernel), chunk }
         }
-        None => LayerRecipe { projection, recurrence: Recurrence::Step(step), chunk },
-    })
-}
-
-/// The kernel that walks a whole chunk, where the layer's weights fit a workgroup.
-fn resident_kernel(layer: &Layer, dims: Dims, rows: Rows, precision: Precision, caps: &Caps) -> Result<Option<Kernel>> {
-    if dims.steps == 1 || layer.projection().is_some() {
-        return Ok(None);
-    }
-    let hidden = size("H", layer.hidden())?;
-    let cell = whole_cell(layer);
-    let depth = 192 / cell.gates();
-    let one = resident::Shape::new(1, hidden, depth);
-    let tiles = (64 / one.threads(hidden).max(1)).max(1).min(dims.batch.div_ceil(rows.count() as usize) as u32);
-    let shape = resident::Shape { tiles, ..one };
-    let kernel = Kernel::Resident { cell, functions: Functions::of(layer), hidden, precision, rows, shape };
-    let fits = kernel.threads() <= caps.max_threads && kernel.workgroup_bytes() <= caps.max_workgroup_bytes;
-    Ok(fits.then_some(kernel))
-}
-
-fn whole_cell(layer: &Layer) -> WholeCell {
-    match layer.cell() {
-        Cell::Gru { reset: Reset::After, update } => WholeCell::GruAfter { takes: update == Update::Takes },
-        Cell::Gru { reset: Reset::Before, update } => WholeCell::GruBefore { takes: update == Update::Takes },
-        Cell::Lstm { forget } => WholeCell::Lstm {
-            coupled: forget == Forget::Coupled,
-            peepholes: layer.has_peepholes(),
-        },
-        Cell::Rnn => WholeCell::Rnn,
+        _ => LayerRecipe { projection, recurrence: Recurrence::Step(kernels), chunk },
     }
 }
 
-/// The dispatches of one step.
-fn step_cells(layer: &Layer) -> Vec<StepCell> {
-    match layer.cell() {
-        Cell::Gru { reset: Reset::After, update } => {
-            vec![StepCell::GruAfter { takes: update == Update::Takes }]
+fn recipe_cost(recipe: &LayerRecipe, layer: &Layer, dims: Dims, padded: usize, caps: &Caps) -> Cost {
+    let narrow = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
+    let (dirs, batch) = (narrow(layer.direction().count()), narrow(dims.batch));
+    let of = |kernel, rows, steps| cost::dispatch(kernel, rows, steps, dirs, &caps.speed).femtoseconds;
+    let chunks = dims.steps.div_ceil(recipe.chunk) as u64;
+    let projection = of(recipe.projection, narrow(recipe.chunk.saturating_mul(padded)), 1);
+    let each = match &recipe.recurrence {
+        Recurrence::Resident(kernel) => of(*kernel, batch, recipe.chunk as u64),
+        Recurrence::Step(kernels) => {
+            let step = kernels.iter().fold(0u64, |sum, &kernel| sum.saturating_add(of(kernel, batch, 1)));
+            step.saturating_mul(recipe.chunk as u64)
         }
-        Cell::Gru { reset: Reset::Before, update } => {
-            let takes = update == Update::Takes;
-            vec![StepCell::GruBeforeGates, StepCell::GruBeforeCandidate { takes }]
-        }
-        Cell::Lstm { forget } => {
-            let (coupled, peepholes) = (forget == Forget::Coupled, layer.has_peepholes());
-            match layer.projection() {
-                None => vec![StepCell::Lstm { coupled, peepholes }],
-                Some(_) => vec![StepCell::LstmCell { coupled, peepholes }, StepCell::Project],
-            }
-        }
-        Cell::Rnn => vec![StepCell::Rnn],
-    }
+    };
+    Cost { femtoseconds: chunks.saturating_mul(projection.saturating_add(each)) }
 }
 
 fn readout_kernel(
@@ -172,7 +248,8 @@ fn readout_kernel(
         ReadoutSteps::Last => 1,
     };
     let rows = product("rows of the readout, B·T", &[dims.batch, steps])?;
-    let kernel = matmul_kernel(sizes, rows, rows_of(dims), precision, caps);
+    let tile = if dims.batch == 1 { Rows::One } else { Rows::Four };
+    let kernel = matmul_kernel(sizes, rows, tile, precision, caps);
     let most = u64::from(kernel.most_rows(caps.max_workgroups));
     caps.check("rows of the readout, B·T", rows as u64, most, "rows")?;
     Ok(kernel)
@@ -188,26 +265,12 @@ fn matmul_kernel(sizes: matmul::Sizes, rows: usize, tile: Rows, precision: Preci
     }
 }
 
-/// Threads of a row-tiled workgroup: a power of two, since two threads may share a word, and no more than there are
-/// columns, rounded up to one.
-fn width(columns: u32, caps: &Caps) -> u32 {
-    let most = 1 << WIDTH.min(caps.max_threads).ilog2();
-    columns.next_power_of_two().min(most)
-}
-
-/// A size as the shaders count it.
-fn size(name: &str, value: usize) -> Result<u32> {
-    // Half the range, so that rounding up to a power of two or a tile cannot overflow.
-    match u32::try_from(value) {
-        Ok(size) if size <= u32::MAX / 2 => Ok(size),
-        _ => Err(Error::Overflow { name: format!("{name} as a 32-bit size"), factors: vec![value] }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Direction, Weights};
+    use crate::error::Error;
+    use crate::model::{Cell, Direction, Weights};
+    use crate::plan::Speed;
 
     fn gru(input: usize, hidden: usize, cell: Cell) -> Model {
         let rows = cell.gates() * hidden;
@@ -217,74 +280,87 @@ mod tests {
         Model::new(vec![layer]).unwrap()
     }
 
+    fn planned(model: &Model, [batch, steps]: [usize; 2], strategy: Option<Strategy>, caps: &Caps) -> Plan {
+        let only = Only { strategy, ..Only::default() };
+        let request = Request { only, ..Request::default() };
+        plan(model, Dims::new(batch, steps).unwrap(), request, caps).unwrap()
+    }
+
     #[test]
-    fn a_sequence_of_one_row_and_of_many() {
+    fn a_strategy_that_is_asked_for_is_taken_where_it_can_be_had() {
         let caps = Caps::webgpu_minimum();
-        let model = gru(8, 16, Cell::GRU);
-        let one = plan(&model, Dims::new(1, 5).unwrap(), Precision::default(), &caps).unwrap();
-        let sizes = matmul::Sizes { k: 8, n: 48 };
-        let precision = Precision::default();
-        let step = Sizes { k: 16, hidden: 16 };
-        let cell = StepCell::GruAfter { takes: false };
-        let functions = Functions::of(&model.layers()[0]);
-        assert_eq!(
-            one.layers,
-            [LayerRecipe {
-                projection: Kernel::MatmulRows { sizes, precision, rows: Rows::One, width: 64 },
-                step: vec![Kernel::Step {
-                    cell,
-                    functions,
-                    sizes: step,
-                    precision,
-                    rows: Rows::One,
-                    width: 16
-                }],
-                chunk: 5,
-            }]
-        );
-        let many = plan(&model, Dims::new(33, 5).unwrap(), Precision::default(), &caps).unwrap();
-        assert_eq!(many.tiles(), 9);
-        assert_eq!(
-            many.layers,
-            [LayerRecipe {
-                projection: Kernel::MatmulTiled { sizes, precision },
-                step: vec![Kernel::Step {
-                    cell,
-                    functions,
-                    sizes: step,
-                    precision,
-                    rows: Rows::Four,
-                    width: 16
-                }],
-                chunk: 5,
-            }]
-        );
-        assert_eq!(many.to_string(), "layer 0: matmul_tiled, then 5 × step_gru_after (4 rows × 16 threads)");
+        let small = gru(8, 16, Cell::GRU);
+        for (strategy, text) in [
+            (Strategy::Step, "layer 0: matmul_rows (1 row × 64 threads), then 5 × step_gru_after (1 row × 16 threads)"),
+            (Strategy::Resident, "layer 0: matmul_rows (1 row × 64 threads), then resident_gru_after (1 row × 16 units) for 5 steps"),
+            (
+                Strategy::Streamed,
+                "layer 0: matmul_rows (1 row × 64 threads), then resident_gru_after (1 row × 16 units, weights streamed) for 5 steps",
+            ),
+        ] {
+            assert_eq!(planned(&small, [1, 5], Some(strategy), &caps).to_string(), text);
+        }
+        // 512 units do not fit a workgroup of 256 threads.
+        let large = gru(8, 512, Cell::GRU);
+        let step = planned(&large, [1, 5], Some(Strategy::Resident), &caps);
+        assert!(step.has_steps(), "{step}");
+    }
+
+    #[test]
+    fn the_cheapest_is_taken_and_the_rest_have_their_reasons() {
+        let caps = Caps::webgpu_minimum();
+        let model = gru(8, 512, Cell::GRU);
+        let dims = Dims::new(4, 100).unwrap();
+        let plan = plan(&model, dims, Precision::default(), &caps).unwrap();
+        let all = alternatives(&model, dims, Precision::default(), &caps).unwrap();
+        let costs = all[0].iter().filter_map(|c| c.outcome.as_ref().ok()).map(|(_, cost)| *cost);
+        assert_eq!(Some(plan.cost), costs.min());
+        let refused: Vec<&String> = all[0].iter().filter_map(|c| c.outcome.as_ref().err()).collect();
+        assert!(refused.iter().any(|reason| reason.contains("512 threads in a workgroup")), "{refused:?}");
+    }
+
+    /// Long sequences of a small layer, and one step, on a device where a dispatch is dear.
+    #[test]
+    fn a_dear_dispatch_makes_resident_kernels_pay() {
+        let speed = Speed { dispatch: 100_000_000_000, ..Speed::DISCRETE };
+        let caps = Caps { speed, ..Caps::webgpu_minimum() };
+        let model = gru(8, 64, Cell::GRU);
+        assert!(!planned(&model, [4, 1000], None, &caps).has_steps());
+        // 768 · 256 weights are beyond the registers of a workgroup, and 256 threads of it.
+        assert!(planned(&gru(8, 2048, Cell::GRU), [4, 1000], None, &caps).has_steps());
     }
 
     #[test]
     fn reset_before_takes_two_dispatches() {
         let model = gru(3, 3, Cell::ORIGINAL_GRU);
-        let plan =
-            plan(&model, Dims::new(1, 1).unwrap(), Precision::default(), &Caps::webgpu_minimum()).unwrap();
-        let cells: Vec<&str> = plan.layers[0].step.iter().map(|kernel| kernel.name()).collect();
-        assert_eq!(cells, ["step_gru_before_gates", "step_gru_before_candidate"]);
+        let plan = planned(&model, [1, 1], Some(Strategy::Step), &Caps::webgpu_minimum());
+        let Recurrence::Step(kernels) = &plan.layers[0].recurrence else { panic!("{plan}") };
+        let names: Vec<&str> = kernels.iter().map(|kernel| kernel.name()).collect();
+        assert_eq!(names, ["step_gru_before_gates", "step_gru_before_candidate"]);
+    }
+
+    #[test]
+    fn a_thread_stays_within_the_iterations_of_its_driver() {
+        let caps = Caps { max_iterations: Some(Caps::SOFTWARE_ITERATIONS), ..Caps::webgpu_minimum() };
+        for strategy in [Strategy::Resident, Strategy::Streamed] {
+            let plan = planned(&gru(1, 64, Cell::GRU), [1, 100_000], Some(strategy), &caps);
+            let Recurrence::Resident(kernel) = plan.layers[0].recurrence else { panic!("{plan}") };
+            assert!(kernel.most_steps(Caps::SOFTWARE_ITERATIONS) >= plan.layers[0].chunk as u64, "{plan}");
+        }
     }
 
     #[test]
     fn long_sequences_are_projected_in_chunks_and_too_large_ones_refused() {
         let caps = Caps::webgpu_minimum();
         let model = gru(1, 64, Cell::GRU);
-        let long = plan(&model, Dims::new(512, 1000).unwrap(), Precision::default(), &caps).unwrap();
         // 64 MiB / (512 rows · 192 columns · 4 bytes)
-        assert_eq!(long.layers[0].chunk, 170);
-        let narrow = plan(&model, Dims::new(1, 100_000).unwrap(), Precision::default(), &caps).unwrap();
-        assert_eq!(narrow.layers[0].chunk, MAX_CHUNK);
+        assert_eq!(planned(&model, [512, 1000], None, &caps).layers[0].chunk, 170);
+        assert_eq!(planned(&model, [1, 100_000], None, &caps).layers[0].chunk, MAX_CHUNK);
 
-        let error = plan(&model, Dims::new(300_000, 1).unwrap(), Precision::default(), &caps).unwrap_err();
-        assert!(matches!(error, Error::TooLarge { needed: 300_000, limit: 262_140, .. }), "{error}");
-        let error =
-            plan(&model, Dims::new(usize::MAX / 2, 1).unwrap(), Precision::default(), &caps).unwrap_err();
+        let refused = |batch| plan(&model, Dims::new(batch, 1).unwrap(), Precision::default(), &caps).unwrap_err();
+        let error = refused(300_000);
+        assert!(matches!(error, Error::TooLarge { .. }), "{error}");
+        let error = refused(usize::MAX / 2);
         assert!(matches!(error, Error::TooLarge { .. } | Error::Overflow { .. }), "{error}");
     }
 }

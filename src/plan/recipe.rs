@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::Cost;
 use crate::dtype::Precision;
 use crate::io::Form;
 use crate::kernels::{Kernel, Rows};
@@ -39,6 +40,8 @@ pub struct Plan {
     pub layers: Vec<LayerRecipe>,
     /// The readout.
     pub readout: Option<Kernel>,
+    /// What the layers are predicted to take together.
+    pub cost: Cost,
 }
 
 impl Plan {

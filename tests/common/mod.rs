@@ -6,7 +6,8 @@ use wgru::dtype::Precision;
 use wgru::model::{Activation, Activations, Forget, Function, Reset, Update};
 use wgru::reference::{self, Tolerance, compare};
 use wgru::{
-    Batch, Cell, Device, Dims, Direction, Fill, Layer, Layout, Model, Output, Readout, ReadoutSteps, Weights,
+    Batch, Cell, Device, Dims, Direction, Fill, Layer, Layout, Model, Options, Output, Readout, ReadoutSteps,
+    Weights,
 };
 
 /// Every adapter of the machine. Fails where there is none, for a suite that runs on nothing proves nothing.
@@ -21,6 +22,15 @@ pub fn devices() -> Vec<Device> {
     let mut all = adapters();
     all.push(Device::cpu());
     all
+}
+
+/// What engines are made with: the strategy that `WGRU_STRATEGY` names, so that a suite can be run once for each, else
+/// the planner's choice.
+pub fn options() -> Options {
+    match std::env::var("WGRU_STRATEGY") {
+        Ok(name) => Options::default().strategy(name.parse().expect("WGRU_STRATEGY")),
+        Err(_) => Options::default(),
+    }
 }
 
 /// Every cell in every convention.

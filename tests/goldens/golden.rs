@@ -2,9 +2,9 @@
 
 use wgru::dtype::Precision;
 use wgru::reference::{Comparison, Tolerance, compare};
-use wgru::{Batch, Device, DeviceInfo, Error, Model, Options, Output, Storage};
+use wgru::{Batch, Device, DeviceInfo, Error, Model, Output, Storage};
 
-use crate::common::Inputs;
+use crate::common::{Inputs, options};
 
 /// In what the framework computed.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -45,7 +45,7 @@ impl Golden {
     /// What the device refuses.
     pub fn run(&self, device: &Device) -> Result<Output, Error> {
         let Precision { weights, activations } = self.precision;
-        let options = Options::default().poison(true).weights(weights).activations(activations);
+        let options = options().poison(true).weights(weights).activations(activations);
         device.load_with(&self.model, options)?.run(&self.batch())
     }
 

@@ -87,7 +87,7 @@ impl G2p {
         }
         let lengths: Vec<u32> = self.words.iter().map(|word| word.len() as u32).collect();
         let batch = Batch::new(&x, [self.words.len(), longest, SIZE]).expect("x fits").lengths(&lengths);
-        let engine = device.load(&self.gru("enc")).expect("the encoder fits");
+        let engine = device.load_with(&self.gru("enc"), crate::common::options()).expect("the encoder fits");
         engine.run(&batch).expect("the encoder runs").h_n
     }
 
@@ -97,7 +97,7 @@ impl G2p {
         let outputs = b.len();
         let readout = Readout::new(SIZE, outputs, ReadoutSteps::Every, w, Some(b)).expect("256 to 74");
         let model = self.gru("dec").with_readout(readout).expect("the readout fits");
-        let engine = device.load(&model).expect("the decoder fits");
+        let engine = device.load_with(&model, crate::common::options()).expect("the decoder fits");
         let mut session = engine.session(self.words.len()).expect("a session");
         session.set_state(&State { h: state, c: None }).expect("the encoder's states");
         let mut said = vec![Vec::new(); self.words.len()];

@@ -47,7 +47,7 @@ fn dense(x: &[f64], weights: &Value, activation: fn(f64) -> f64) -> Vec<f64> {
 fn run(model: &Model, device: &Device, x: &[f32]) -> Vec<f32> {
     let steps = x.len() / model.input();
     let batch = Batch::new(x, [1, steps, model.input()]).expect("x fits");
-    let engine = device.load(model).expect("the model fits");
+    let engine = device.load_with(model, crate::common::options()).expect("the model fits");
     engine.run(&batch).expect("the model runs").out.expect("a readout")
 }
 

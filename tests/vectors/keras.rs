@@ -103,7 +103,7 @@ fn call(
     if let [_, Some(c0)] = states {
         inputs = inputs.c0(c0);
     }
-    let Output { y, h_n, c_n, .. } = device.load(model)?.run(&inputs)?;
+    let Output { y, h_n, c_n, .. } = device.load_with(model, crate::common::options())?.run(&inputs)?;
     let hidden = model.hidden();
     let mut keras = Vec::new();
     for b in 0..batch {

@@ -41,7 +41,7 @@ fn run(case: &Value, device: &Device, judge: &mut Judge, bound: Bound) -> Result
     if let Some(lengths) = &lengths {
         batch = batch.lengths(lengths);
     }
-    let output = device.load(model)?.run(&batch)?;
+    let output = device.load_with(model, crate::common::options())?.run(&batch)?;
     let states = |states: &[f32]| match batch_first {
         false => states.to_vec(),
         true => exchanged(states, [dirs, rows, hidden]),

@@ -48,7 +48,7 @@ fn run_layer(case: &Value, device: &Device, judge: &mut Judge) -> Result<(), Err
     if let Some(c0) = &c0 {
         batch = batch.c0(c0);
     }
-    let output = device.load(&imported.model)?.run(&batch)?;
+    let output = device.load_with(&imported.model, crate::common::options())?.run(&batch)?;
     for (name, expected) in case["expected_outputs"].as_object().expect("arrays") {
         let got = match name.as_str() {
             "output" => &output.y,
@@ -105,7 +105,9 @@ fn whole_pytorch_stacks() {
     let Some(suite) = Suite::open("rtneural_torch_models.json") else { return };
     suite.holds(|case, device, judge| {
         let x = floats(&case["inputs"]["x"]).expect("x");
-        let output = device.load(&stack(case))?.run(&Batch::new(&x, [1, x.len(), 1])?)?;
+        let output = device
+            .load_with(&stack(case), crate::common::options())?
+            .run(&Batch::new(&x, [1, x.len(), 1])?)?;
         let expected = numbers(&case["expected_outputs"]["y"]).expect("y");
         judge.holds("y", &output.out.expect("a readout"), &expected, bound(&case["tolerance"]));
         Ok(())

@@ -113,7 +113,7 @@ impl Net {
 
     /// One step of a session from the initial state, as a run would give it.
     fn step(&self, device: &Device) -> Result<Output, Error> {
-        let mut session = device.load(&self.model)?.session(self.shape[1])?;
+        let mut session = device.load_with(&self.model, crate::common::options())?.session(self.shape[1])?;
         let zeros = || vec![0.0; self.shape[1] * self.model.hidden()];
         let c = self.model.cell().has_c().then(|| self.c0.clone().unwrap_or_else(zeros));
         session.set_state(&State { h: self.h0.clone().unwrap_or_else(zeros), c })?;
@@ -144,7 +144,7 @@ fn run(
     judge: &mut Judge,
     bound: impl Fn(usize, usize) -> Bound,
 ) -> Result<(), Error> {
-    let mut outputs = vec![device.load(&net.model)?.run(&net.batch())?];
+    let mut outputs = vec![device.load_with(&net.model, crate::common::options())?.run(&net.batch())?];
     if text(&case["op"]).ends_with("Cell") {
         outputs.push(net.step(device)?);
     }

@@ -1,0 +1,113 @@
+//! The cost model: what a kernel takes, from the counts of its parts and the [`Speed`] of a device.
+//!
+//! It counts what the shaders do. A workgroup takes the longer of two: its operations at the rate of a busy core, or one
+//! thread's chain of sums. Workgroups beyond the cores wait for their turn.
+
+use super::{Cost, Speed};
+use crate::kernels::{Kernel, Rows, resident};
+
+/// Counts of one workgroup.
+#[derive(Debug, Default, Clone, Copy)]
+struct Work {
+    fma: u64,
+    load: u64,
+    share: u64,
+    /// Barriers, times the threads that meet in each.
+    barrier: u64,
+    /// Sums of one thread that wait for each other.
+    chain: u64,
+}
+
+impl Work {
+    fn time(self, speed: &Speed) -> u64 {
+        let busy = [
+            (self.fma, speed.fma),
+            (self.load, speed.load),
+            (self.share, speed.share),
+            (self.barrier, speed.barrier),
+        ];
+        let busy =
+            busy.iter().fold(0u64, |sum, (count, time)| sum.saturating_add(count.saturating_mul(*time)));
+        busy.max(self.chain.saturating_mul(speed.chain))
+    }
+}
+
+/// One dispatch of `kernel` that takes `steps` steps (1 but for a resident kernel) of `rows` batch rows, in D = `dirs`
+/// directions.
+pub(super) fn dispatch(kernel: Kernel, rows: u32, steps: u64, dirs: u32, speed: &Speed) -> Cost {
+    let [x, y, z] = kernel.grid(rows, dirs).map(u64::from);
+    let waves = x.saturating_mul(y).saturating_mul(z).div_ceil(speed.cores.max(1));
+    let (once, each) = work(kernel);
+    let a_step = each.time(speed).saturating_add(if steps > 1 { speed.step } else { 0 });
+    let workgroup = once.time(speed).saturating_add(a_step.saturating_mul(steps));
+    Cost { femtoseconds: speed.dispatch.saturating_add(workgroup.saturating_mul(waves)) }
+}
+
+/// What a workgroup does once, and in each step.
+fn work(kernel: Kernel) -> (Work, Work) {
+    let threads = u64::from(kernel.threads());
+    match kernel {
+        Kernel::MatmulTiled { sizes, .. } => {
+            let k = u64::from(sizes.k);
+            let each = Work {
+                fma: 64 * threads * k,
+                load: 2 * 64 * k + 64 * 64,
+                share: 16 * threads * k,
+                barrier: 2 * threads * k.div_ceil(16),
+                chain: k,
+            };
+            (Work::default(), each)
+        }
+        Kernel::MatmulRows { sizes, rows, .. } => {
+            let (k, rows) = (u64::from(sizes.k), u64::from(rows.count()));
+            let each = Work {
+                fma: threads * k * rows,
+                load: threads * k + k * rows,
+                share: threads * k * rows,
+                barrier: 2 * threads * k.div_ceil(64),
+                chain: k,
+            };
+            (Work::default(), each)
+        }
+        Kernel::Step { cell, sizes, rows, shape, .. } => {
+            let (k, gates) = (u64::from(sizes.k), u64::from(cell.products()));
+            let rows = u64::from(rows.count() * shape.tiles);
+            let each = Work {
+                fma: threads * k * gates * rows,
+                load: threads * k * gates + k * rows + threads * rows * (gates + 3),
+                share: threads * k * rows,
+                barrier: 2 * threads * k.div_ceil(64),
+                chain: k,
+            };
+            (Work::default(), each)
+        }
+        Kernel::Resident { cell, hidden, rows, shape, .. } => {
+            resident_work(threads, cell.gates(), u64::from(cell.product_count()), hidden, rows, shape)
+        }
+    }
+}
+
+fn resident_work(
+    threads: u64,
+    gates: u32,
+    products: u64,
+    hidden: u32,
+    rows: Rows,
+    shape: resident::Shape,
+) -> (Work, Work) {
+    let (gates, rows) = (u64::from(gates), u64::from(rows.count()));
+    let depth = u64::from(shape.depth(hidden));
+    let weights = threads * depth * gates;
+    let owners = u64::from(shape.tiles * hidden);
+    let handed = u64::from((shape.split - 1) * shape.parts);
+    let once = Work { load: if shape.held { weights } else { 0 }, ..Work::default() };
+    let barriers = products * if shape.split > 1 { 2 } else { 1 };
+    let each = Work {
+        fma: weights * rows,
+        load: owners * rows * (gates + 1) + if shape.held { 0 } else { weights },
+        share: threads * depth * products * rows + owners * handed * gates * rows,
+        barrier: threads * barriers,
+        chain: depth * products,
+    };
+    (once, each)
+}

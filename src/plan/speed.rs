@@ -1,0 +1,181 @@
+//! What the parts of a kernel take on a device: the numbers of the cost model.
+
+use std::fmt;
+
+use crate::error::{Error, Result};
+
+/// Times in femtoseconds, so that a plan stays a pure function of numbers that compare and print exactly.
+///
+/// A device is taken as `cores` that each run one workgroup at a time. The times of operations are those of a core
+/// that is kept busy: of one of its scalar operations, whichever thread does it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Speed {
+    /// Workgroups that run at once.
+    pub cores: u64,
+    /// A dispatch that waits for the one before.
+    pub dispatch: u64,
+    /// A step within a dispatch: the input's way from memory, activations.
+    pub step: u64,
+    /// A barrier, for each thread of the workgroup.
+    pub barrier: u64,
+    /// A product and sum.
+    pub fma: u64,
+    /// A load from a buffer.
+    pub load: u64,
+    /// A load from workgroup memory.
+    pub share: u64,
+    /// A product and sum that waits for the one before.
+    pub chain: u64,
+    /// 32-bit numbers that a workgroup can keep in registers.
+    pub registers: u64,
+}
+
+impl Speed {
+    /// A discrete GPU, from data sheets; not measured.
+    pub const DISCRETE: Self = Self {
+        cores: 80,
+        dispatch: 3_000_000_000,
+        step: 250_000_000,
+        barrier: 100_000,
+        fma: 5_000,
+        load: 40_000,
+        share: 5_000,
+        chain: 2_500_000,
+        registers: 48 * 1024,
+    };
+
+    /// A GPU that shares its memory with the processor, from data sheets; not measured.
+    pub const INTEGRATED: Self =
+        Self { cores: 16, dispatch: 8_000_000_000, load: 80_000, registers: 24 * 1024, ..Self::DISCRETE };
+
+    /// The table that comes with the crate for an adapter of this name, if there is one.
+    pub fn measured(adapter: &str) -> Option<Self> {
+        const TABLES: [(&str, &str); 1] = [("llvmpipe", include_str!("speeds/llvmpipe.txt"))];
+        let table = TABLES.iter().find(|(name, _)| adapter.to_lowercase().contains(name));
+        table.and_then(|(_, text)| Self::parse(text).ok())
+    }
+
+    /// Reads a table: lines of a name and a number, and comments that begin with `#`.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] for a line that is none, a name that there is not or that is there twice or missing, and 0
+    /// cores.
+    pub fn parse(text: &str) -> Result<Self> {
+        let mismatch = |line: &str, reason: &str| {
+            Err(Error::Mismatch { name: "table of speeds".into(), reason: format!("`{line}`: {reason}") })
+        };
+        let mut speed = Self::DISCRETE;
+        let mut missing: Vec<&str> = speed.fields().iter().map(|(name, _)| *name).collect();
+        for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            let Some((name, number)) = line.split_once(char::is_whitespace) else {
+                return mismatch(line, "no name with a number");
+            };
+            let Some(index) = missing.iter().position(|missing| *missing == name) else {
+                return mismatch(line, "no such name, or one that was there before");
+            };
+            missing.swap_remove(index);
+            match (number.trim().parse(), speed.field_mut(name)) {
+                (Ok(number), Some(field)) => *field = number,
+                _ => return mismatch(line, "no whole number"),
+            }
+        }
+        if let Some(name) = missing.first() {
+            return mismatch(name, "is missing");
+        }
+        if speed.cores == 0 {
+            return mismatch("cores 0", "a device has at least one");
+        }
+        Ok(speed)
+    }
+
+    /// The name of each number, and the number.
+    pub fn fields(&self) -> [(&'static str, u64); 9] {
+        [
+            ("cores", self.cores),
+            ("dispatch", self.dispatch),
+            ("step", self.step),
+            ("barrier", self.barrier),
+            ("fma", self.fma),
+            ("load", self.load),
+            ("share", self.share),
+            ("chain", self.chain),
+            ("registers", self.registers),
+        ]
+    }
+
+    /// The number of this name.
+    pub fn field_mut(&mut self, name: &str) -> Option<&mut u64> {
+        Some(match name {
+            "cores" => &mut self.cores,
+            "dispatch" => &mut self.dispatch,
+            "step" => &mut self.step,
+            "barrier" => &mut self.barrier,
+            "fma" => &mut self.fma,
+            "load" => &mut self.load,
+            "share" => &mut self.share,
+            "chain" => &mut self.chain,
+            "registers" => &mut self.registers,
+            _ => return None,
+        })
+    }
+}
+
+impl fmt::Display for Speed {
+    /// As [`Speed::parse`] reads it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.fields().iter().try_for_each(|(name, number)| writeln!(f, "{name} {number}"))
+    }
+}
+
+/// A predicted time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cost {
+    /// In femtoseconds, saturating: what takes hours takes too long.
+    pub femtoseconds: u64,
+}
+
+impl Cost {
+    /// In seconds.
+    pub fn seconds(self) -> f64 {
+        self.femtoseconds as f64 * 1e-15
+    }
+}
+
+impl fmt::Display for Cost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.seconds() {
+            s if s < 1e-3 => write!(f, "{:.3} µs", s * 1e6),
+            s if s < 1.0 => write!(f, "{:.3} ms", s * 1e3),
+            s => write!(f, "{s:.3} s"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_there_and_back() {
+        let speed = Speed { cores: 3, chain: 0, ..Speed::INTEGRATED };
+        assert_eq!(Speed::parse(&format!("# a device\n\n{speed}")).unwrap(), speed);
+        assert!(Speed::measured("llvmpipe (LLVM 15.0.6, 256 bits)").is_some());
+        assert!(Speed::measured("another").is_none());
+    }
+
+    #[test]
+    fn tables_that_are_none_are_refused_by_their_line() {
+        let text = Speed::DISCRETE.to_string();
+        for (bad, named) in [
+            (text.replace("fma 5000\n", ""), "fma"),
+            (text.replace("fma 5000", "fma five"), "fma five"),
+            (text.replace("fma 5000", "fma"), "fma"),
+            (text.replace("fma", "fmas"), "fmas 5000"),
+            (format!("{text}load 1\n"), "load 1"),
+            (text.replace("cores 80", "cores 0"), "cores 0"),
+        ] {
+            let error = Speed::parse(&bad).unwrap_err().to_string();
+            assert!(error.contains(&format!("`{named}`")), "{error}");
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! The ways to compute the steps of a layer, and which of them a device allows.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::Caps;
+use crate::dims::Dims;
+use crate::dtype::Precision;
+use crate::error::{Error, Result};
+use crate::kernels::step::{self, Sizes};
+use crate::kernels::{Functions, Kernel, Rows, StepCell, WholeCell, resident};
+use crate::model::{Cell, Forget, Layer, Reset, Update};
+
+/// A way to compute the steps of a layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Strategy {
+    /// Each step is a dispatch, or two.
+    Step,
+    /// All steps of a chunk are a dispatch; a workgroup has every unit and keeps the weights in registers.
+    Resident,
+    /// As `Resident`, with the weights read in every step.
+    Streamed,
+}
+
+impl Strategy {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Step, Self::Resident, Self::Streamed];
+}
+
+impl fmt::Display for Strategy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Step => "step",
+            Self::Resident => "resident",
+            Self::Streamed => "streamed",
+        })
+    }
+}
+
+impl FromStr for Strategy {
+    type Err = String;
+
+    fn from_str(name: &str) -> std::result::Result<Self, String> {
+        Self::ALL
+            .into_iter()
+            .find(|strategy| strategy.to_string() == name)
+            .ok_or_else(|| format!("{name} is no strategy: step, resident, streamed"))
+    }
+}
+
+/// Threads of a row-tiled workgroup: two warps or one wave, and within every device's limit.
+const WIDTH: u32 = 64;
+/// Threads that a resident workgroup of small H is filled up to, by tiles of rows.
+const FILL: u32 = 64;
+/// Weights of a thread at the most: beyond, some compilers spill them.
+const MOST_WEIGHTS: u32 = 192;
+/// Tiles of rows that a thread of a step may carry.
+const TILES: [u32; 3] = [1, 2, 4];
+
+/// The kernels of one step, or the one of a chunk: every variant of `strategy` that `caps` allows, or why there is
+/// none.
+pub(super) fn variants(
+    strategy: Strategy,
+    layer: &Layer,
+    dims: Dims,
+    rows: Rows,
+    precision: Precision,
+    caps: &Caps,
+) -> Result<std::result::Result<Vec<Vec<Kernel>>, String>> {
+    let hidden = size("H", layer.hidden())?;
+    let tiles = u32::try_from(dims.batch.div_ceil(rows.count() as usize)).unwrap_or(u32::MAX);
+    if strategy == Strategy::Step {
+        let state = size("P", layer.state())?;
+        let fitting = TILES.into_iter().filter(|&count| count == 1 || count <= tiles);
+        return Ok(Ok(fitting
+            .map(|tiles| steps(layer, hidden, state, tiles, rows, precision, caps))
+            .collect()));
+    }
+    if layer.projection().is_some() {
+        return Ok(Err("a projection needs h of every unit twice a step".into()));
+    }
+    let cell = whole_cell(layer);
+    let functions = Functions::of(layer);
+    let mut found = Vec::new();
+    let mut reason = String::new();
+    for shape in shapes(strategy, cell, hidden, caps) {
+        let full = (FILL / shape.threads(hidden).max(1)).clamp(1, tiles);
+        let shape = resident::Shape { tiles: full, ..shape };
+        let kernel = Kernel::Resident { cell, functions, hidden, precision, rows, shape };
+        match refusal(kernel, cell.gates(), hidden, shape, caps) {
+            None => found.push(vec![kernel]),
+            Some(why) => reason = why,
+        }
+    }
+    found.dedup();
+    Ok(if found.is_empty() { Err(reason) } else { Ok(found) })
+}
+
+/// Ways to deal k to threads, from few threads with many weights to many with few.
+fn shapes(strategy: Strategy, cell: WholeCell, hidden: u32, caps: &Caps) -> Vec<resident::Shape> {
+    let depths = [MOST_WEIGHTS / cell.gates(), 32];
+    match strategy {
+        Strategy::Resident => depths.map(|depth| resident::Shape::held(hidden, depth)).to_vec(),
+        // As many threads to a unit as there may be, or one.
+        _ => {
+            let split = (caps.max_threads / hidden.max(1)).max(1);
+            let depth = hidden.div_ceil(split).next_multiple_of(32);
+            vec![resident::Shape::streamed(hidden, depth), resident::Shape::streamed(hidden, hidden)]
+        }
+    }
+}
+
+/// Why `caps` do not allow a resident kernel.
+fn refusal(kernel: Kernel, gates: u32, hidden: u32, shape: resident::Shape, caps: &Caps) -> Option<String> {
+    let beyond = |needed: u64, limit: u64, what: &str| {
+        (needed > limit).then(|| format!("needs {needed} {what}, the device has {limit}"))
+    };
+    let weights = u64::from(gates) * u64::from(shape.depth(hidden)) * u64::from(kernel.threads());
+    let registers = if shape.held { weights } else { 0 };
+    beyond(u64::from(kernel.threads()), u64::from(caps.max_threads), "threads in a workgroup")
+        .or_else(|| beyond(registers, caps.speed.registers, "weights in the registers of a workgroup"))
+        .or_else(|| {
+            let bytes = u64::from(kernel.workgroup_bytes());
+            beyond(bytes, u64::from(caps.max_workgroup_bytes), "bytes of workgroup memory")
+        })
+}
+
+/// The dispatches of one step.
+fn steps(
+    layer: &Layer,
+    hidden: u32,
+    state: u32,
+    tiles: u32,
+    rows: Rows,
+    precision: Precision,
+    caps: &Caps,
+) -> Vec<Kernel> {
+    let functions = Functions::of(layer);
+    let kernel = |cell| {
+        let sizes = match cell {
+            StepCell::Project => Sizes { k: hidden, hidden: state },
+            _ => Sizes { k: state, hidden },
+        };
+        let shape = step::Shape { width: width(sizes.hidden, caps), tiles };
+        Kernel::Step { cell, functions, sizes, precision, rows, shape }
+    };
+    step_cells(layer).into_iter().map(kernel).collect()
+}
+
+/// The parts of one step.
+fn step_cells(layer: &Layer) -> Vec<StepCell> {
+    match layer.cell() {
+        Cell::Gru { reset: Reset::After, update } => {
+            vec![StepCell::GruAfter { takes: update == Update::Takes }]
+        }
+        Cell::Gru { reset: Reset::Before, update } => {
+            let takes = update == Update::Takes;
+            vec![StepCell::GruBeforeGates, StepCell::GruBeforeCandidate { takes }]
+        }
+        Cell::Lstm { forget } => {
+            let (coupled, peepholes) = (forget == Forget::Coupled, layer.has_peepholes());
+            match layer.projection() {
+                None => vec![StepCell::Lstm { coupled, peepholes }],
+                Some(_) => vec![StepCell::LstmCell { coupled, peepholes }, StepCell::Project],
+            }
+        }
+        Cell::Rnn => vec![StepCell::Rnn],
+    }
+}
+
+fn whole_cell(layer: &Layer) -> WholeCell {
+    match layer.cell() {
+        Cell::Gru { reset: Reset::After, update } => WholeCell::GruAfter { takes: update == Update::Takes },
+        Cell::Gru { reset: Reset::Before, update } => WholeCell::GruBefore { takes: update == Update::Takes },
+        Cell::Lstm { forget } => {
+            WholeCell::Lstm { coupled: forget == Forget::Coupled, peepholes: layer.has_peepholes() }
+        }
+        Cell::Rnn => WholeCell::Rnn,
+    }
+}
+
+/// Threads of a row-tiled workgroup: a power of two, since two threads may share a word, and no more than there are
+/// columns, rounded up to one.
+pub(super) fn width(columns: u32, caps: &Caps) -> u32 {
+    let most = 1 << WIDTH.min(caps.max_threads).ilog2();
+    columns.next_power_of_two().min(most)
+}
+
+/// A size as the shaders count it.
+pub(super) fn size(name: &str, value: usize) -> Result<u32> {
+    // Half the range, so that rounding up to a power of two or a tile cannot overflow.
+    match u32::try_from(value) {
+        Ok(size) if size <= u32::MAX / 2 => Ok(size),
+        _ => Err(Error::Overflow { name: format!("{name} as a 32-bit size"), factors: vec![value] }),
+    }
+}
