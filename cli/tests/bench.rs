@@ -48,8 +48,10 @@ fn every_device_is_timed_in_every_way() {
         assert_eq!(record["verified"], true);
         assert!(number("max_error") > 0.0 && number("max_error") <= number("tolerance"), "{record}");
         assert!(number("p05_s") <= number("median_s") && number("median_s") <= number("p95_s"), "{record}");
-        assert!(number("median_s") > 0.0 && number("runs") >= 3.0 && number("bytes") > 0.0, "{record}");
+        assert!(number("median_s") > 0.0 && number("bytes") > 0.0, "{record}");
         let works = record["timed"] != "prepare";
+        // Two in each of five rounds; a device is opened in three of them.
+        assert!(if works { number("runs") >= 10.0 } else { number("runs") == 3.0 }, "{record}");
         assert_eq!(works, number("gflops") > 0.0, "{record}");
         assert_eq!(works, record["peak_share"].is_number(), "{record}");
     }

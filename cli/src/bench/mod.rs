@@ -26,11 +26,11 @@ use crate::print::print;
 use crate::table::Table;
 use case::Case;
 use listing::listing;
-use measure::{Bench, Stamp, Subject, measure};
+use measure::{Bench, Measuring, Stamp, Subject};
 use peak::Peak;
 use record::Record;
 use sink::Sink;
-use timing::Effort;
+use timing::{Effort, ROUNDS};
 
 /// Measures, writes and prints; or does without measuring what is asked of records on disk.
 pub fn bench(args: &BenchArgs) -> Outcome {
@@ -93,7 +93,7 @@ fn measure_all(
 ) -> (Outcome, usize) {
     let effort = if args.quick { Effort::QUICK } else { Effort::NORMAL };
     let stamp = Stamp { commit: env!("WGRU_COMMIT").into(), date: today() };
-    let bar = bar(cases.len() * benches.len());
+    let bar = bar(cases.len() * benches.len() * ROUNDS);
     let mut failed = 0;
     let mut fail = |reason: String| {
         bar.suspend(|| eprintln!("wgru: {reason}"));
@@ -104,32 +104,61 @@ fn measure_all(
             Ok(subject) => subject,
             Err(reason) => {
                 fail(reason);
-                bar.inc(benches.len() as u64);
+                bar.inc((benches.len() * ROUNDS) as u64);
                 continue;
             }
         };
-        for bench in &mut *benches {
-            bar.set_message(format!("{} on {}", subject.case, bench.device.info()));
-            match measure(&subject, bench, effort, &stamp) {
+        let (results, lost) = take_turns(&subject, benches, effort, &stamp, &bar);
+        for result in results {
+            match result {
+                Err(reason) => fail(reason),
                 Ok(new) => {
                     if let Err(failure) = sink.keep(new) {
                         bar.finish_and_clear();
                         return (Err(failure), failed);
                     }
                 }
-                Err(reason) => {
-                    fail(reason);
-                    // A device that was lost stays lost; the next case gets it anew, or says why it cannot.
-                    if let Ok(device) = Device::select(&bench.selector) {
-                        bench.device = device;
-                    }
-                }
             }
-            bar.inc(1);
+        }
+        for at in lost {
+            // A device that was lost stays lost; the next case gets it anew, or says what the old one says.
+            if let Ok(device) = Device::select(&benches[at].selector) {
+                benches[at].device = device;
+            }
         }
     }
     bar.finish_and_clear();
     (Ok(()), failed)
+}
+
+/// A case on every device, which take turns; what each gave, and which of them failed.
+fn take_turns(
+    subject: &Subject,
+    benches: &[Bench],
+    effort: Effort,
+    stamp: &Stamp,
+    bar: &ProgressBar,
+) -> (Vec<Result<Vec<Record>, String>>, Vec<usize>) {
+    let say = |doing: &str, bench: &Bench| {
+        bar.set_message(format!("{doing} {} on {}", subject.case, bench.device.info()));
+    };
+    let verified = benches.iter().map(|bench| {
+        say("verifying", bench);
+        Measuring::new(subject, bench, effort)
+    });
+    let mut all: Vec<Result<Measuring<'_>, String>> = verified.collect();
+    for round in 0..ROUNDS {
+        for (measuring, bench) in all.iter_mut().zip(benches) {
+            say("timing", bench);
+            let timed = measuring.as_mut().map_or(Ok(()), |measuring| measuring.round(round));
+            if let Err(reason) = timed {
+                *measuring = Err(reason);
+            }
+        }
+        bar.inc(benches.len() as u64);
+    }
+    let failed = (0..all.len()).filter(|&at| all[at].is_err()).collect();
+    (all.into_iter().map(|result| result.map(|timed| timed.records(stamp))).collect(), failed)
 }
 
 /// The cases that were asked for.

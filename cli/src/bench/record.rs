@@ -15,7 +15,7 @@ use crate::failure::{Failure, Outcome, error};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Timed {
-    /// From a model in memory to the first run: packing, upload, plan, pipelines.
+    /// From the bytes of a file to the first run: import, packing, upload, plan, pipelines.
     Prepare,
     /// A batch that is on the device; results stay there.
     Sequence,
@@ -87,7 +87,8 @@ pub struct Record {
     pub p95_s: f64,
     /// The 99th percentile.
     pub p99_s: f64,
-    /// Half the width of the median's 95 % confidence interval, as a share of it.
+    /// Half the width of the median's 95 % confidence interval, or half of how far the medians of rounds lie apart where
+    /// that is more, as a share of it.
     pub spread: f64,
     /// The number of timed runs.
     pub runs: usize,

@@ -56,9 +56,8 @@ impl<'a> Sink<'a> {
             let flushed = written.and_then(|()| Ok(writer.flush()?));
             flushed.map_err(|reason| error(path.display(), reason))?;
         }
-        if let Some(path) = self.html
-            && !self.all.is_empty()
-        {
+        // A run that could measure nothing has nothing to show.
+        if let Some(path) = self.html.filter(|_| !self.all.is_empty()) {
             let page = report::html(&self.all).map_err(|reason| error(path.display(), reason))?;
             write::replace(path, page.as_bytes())?;
         }
