@@ -154,7 +154,7 @@ impl<'a> Measuring<'a> {
     fn try_round(&mut self, round: usize) -> Result<(), String> {
         let Subject { case, model, .. } = self.subject;
         // A device is opened for it, which takes long: every second round has to do.
-        if round % 2 == 0 {
+        if round.is_multiple_of(2) {
             self.prepare()?;
         }
         let engine = self.bench.device.load_with(model, case.options()).map_err(|error| error.to_string())?;
