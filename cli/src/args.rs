@@ -124,27 +124,35 @@ pub struct BenchArgs {
     /// Fewer repetitions, and the suite quick where none is named
     #[arg(long)]
     pub quick: bool,
-    /// Threads of the CPU path
+    /// Threads of the CPU path, which has 1 so far
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub threads: usize,
     /// Where to write records as JSON lines, one by one as they are measured
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-    /// Where to write records as CSV
+    /// Where to write records as CSV, likewise
     #[arg(long, value_name = "FILE")]
     pub csv: Option<PathBuf>,
-    /// Where to write a report
+    /// Where to write a report, anew after every case
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
     /// Take the records of files, measure nothing; for --html and --csv
-    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["device", "case", "suite", "quick", "json"])]
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["device", "case", "suite", "quick", "threads", "json"])]
     pub from: Vec<PathBuf>,
     /// Compare two files of records, measure nothing
-    #[arg(long, value_names = ["BEFORE", "AFTER"], num_args = 2, conflicts_with_all = ["device", "case", "suite", "quick", "json", "csv", "html", "from"])]
+    #[arg(long, value_names = ["BEFORE", "AFTER"], num_args = 2, conflicts_with_all = ["device", "case", "suite", "quick", "threads", "json", "csv", "html", "from"])]
     pub compare: Vec<PathBuf>,
     /// With --compare: exit status 1 where anything is slower by more than this, beyond the noise
-    #[arg(long, value_name = "PERCENT", requires = "compare")]
+    // clap asks for nothing that conflicts with what is there, so that the conflicts have to be said here as well.
+    #[arg(long, value_name = "PERCENT", value_parser = percent, requires = "compare", conflicts_with_all = ["device", "case", "suite", "quick", "threads", "json", "csv", "html", "from"])]
     pub fail_above: Option<f64>,
+}
+
+/// 0 or more.
+fn percent(text: &str) -> Result<f64, String> {
+    let percent: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    // Nothing is above what is no number, so that it would let everything pass.
+    if percent.is_finite() && percent >= 0.0 { Ok(percent) } else { Err("must be 0 or more".into()) }
 }
 
 /// `wgru compare`.

@@ -48,8 +48,10 @@ fn every_device_is_timed_in_every_way() {
         assert_eq!(record["verified"], true);
         assert!(number("max_error") > 0.0 && number("max_error") <= number("tolerance"), "{record}");
         assert!(number("p05_s") <= number("median_s") && number("median_s") <= number("p95_s"), "{record}");
-        assert!(number("median_s") > 0.0 && number("runs") >= 3.0 && number("bytes") > 0.0, "{record}");
+        assert!(number("median_s") > 0.0 && number("bytes") > 0.0, "{record}");
         let works = record["timed"] != "prepare";
+        // Two in each of five rounds; a device is opened in three of them.
+        assert!(if works { number("runs") >= 10.0 } else { number("runs") == 3.0 }, "{record}");
         assert_eq!(works, number("gflops") > 0.0, "{record}");
         assert_eq!(works, record["peak_share"].is_number(), "{record}");
     }
@@ -111,9 +113,22 @@ fn what_cannot_be_benchmarked_is_named() {
         (&["--suite", "fast"], &["fast", "deepbench", "scaling"]),
         (&["--device", "vulkan:none"], &["vulkan:none"]),
         (&["--device", "reference"], &["reference"]),
-        (&["--threads", "4"], &["--threads", "4"]),
-        (&["--device", "cpu", "--json", "none/r.jsonl"], &["none/r.jsonl"]),
-        (&["--device", "cpu", "--csv", "none/r.csv"], &["none/r.csv"]),
+        (&["--threads", "4"], &["--threads 4", "1 thread"]),
+        (&["--threads", "0", "--device", "cpu"], &["--threads 0", "1 thread"]),
+        (&["--device", "cpu", "--json", "none/r.jsonl"], &["none/r.jsonl", "folder none"]),
+        (&["--device", "cpu", "--csv", "none/r.csv"], &["none/r.csv", "folder none"]),
+        (&["--device", "cpu", "--html", "none/r.html"], &["none/r.html", "folder none"]),
+        (&["--device", "cpu", "--json", "."], &["error: .: "]),
+        (&["--device", "cpu", "--csv", "."], &["error: .: "]),
+        (&["--device", "cpu", "--html", "."], &["error: .: "]),
+        (&["--device", "cpu", "--fail-above", "5"], &["--fail-above", "--device"]),
+        (&["--fail-above", "5"], &["--compare"]),
+        (
+            &["--compare", "text.jsonl", "text.jsonl", "--fail-above", "nan"],
+            &["--fail-above", "nan", "0 or more"],
+        ),
+        (&["--compare", "text.jsonl", "text.jsonl", "--fail-above=-5"], &["--fail-above", "-5", "0 or more"]),
+        (&["--compare", "text.jsonl", "text.jsonl", "--threads", "2"], &["--compare", "--threads"]),
         (&["--compare", "empty.jsonl", "text.jsonl"], &["empty.jsonl", "no record"]),
         (&["--compare", "text.jsonl", "empty.jsonl"], &["text.jsonl", "line 1"]),
         (&["--from", "absent.jsonl"], &["absent.jsonl"]),
@@ -125,13 +140,87 @@ fn what_cannot_be_benchmarked_is_named() {
     assert_eq!(folder.names(), ["empty.jsonl", "text.jsonl"]);
     // A case too large for a device is said of that case; what else was measured is kept.
     let large = "gru-b300000-t1-i1-h1";
-    let args = ["bench", "--quick", "--case", "rnn-b1-t2-i1-h1", "--case", large, "--json", "kept.jsonl"];
-    let output = folder.wgru(&args);
+    let (first, last) = ("rnn-b1-t2-i1-h1", "rnn-b1-t3-i1-h1");
+    let cases = ["bench", "--quick", "--case", first, "--case", large, "--case", last];
+    let output = folder.wgru(&[&cases[..], &["--json", "kept.jsonl"]].concat());
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains(large), "{}", stderr(&output));
     let kept = records(&folder, "kept.jsonl");
-    assert!(kept.iter().any(|record| record["backend"] != "cpu" && record["case"] == "rnn-b1-t2-i1-h1"));
-    assert!(!kept.iter().any(|record| record["backend"] != "cpu" && record["case"] == large));
+    let on_a_gpu = |case: &str| kept.iter().any(|one| one["backend"] != "cpu" && one["case"] == case);
+    assert_eq!([first, large, last].map(on_a_gpu), [true, false, true]);
+}
+
+/// Where the disk is full what was measured is printed; what stands for the disk is not replaced.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_named() {
+    let folder = Folder::new("bench-full");
+    // By a link, so that a command that replaces files replaces this one and not the device.
+    std::os::unix::fs::symlink("/dev/full", folder.path().join("full")).expect("a link");
+    for option in ["--json", "--csv", "--html"] {
+        let args = ["bench", "--quick", "--device", "cpu", "--case", "rnn-b1-t2-i1-h1", option, "full"];
+        let output = folder.wgru(&args);
+        assert_eq!(output.status.code(), Some(2), "{option}: {}", stderr(&output));
+        assert!(stderr(&output).contains("full: No space left"), "{option}: {}", stderr(&output));
+        assert!(stdout(&output).contains("end-to-end"), "{option}: {}", stdout(&output));
+        assert_eq!(folder.names(), ["full"]);
+        assert!(fs::symlink_metadata(folder.path().join("full")).unwrap().is_symlink(), "{option}");
+    }
+}
+
+/// Ctrl-C in the middle: what was measured is on disk, in every file that was asked for.
+#[cfg(unix)]
+#[test]
+fn what_was_measured_outlives_an_interrupt() {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::{Command, Stdio};
+
+    let folder = Folder::new("bench-interrupt");
+    let mut bench = Command::new(env!("CARGO_BIN_EXE_wgru"))
+        .args(["bench", "--device", "cpu", "--suite", "default"])
+        .args(["--json", "r.jsonl", "--csv", "r.csv", "--html", "r.html"])
+        .current_dir(folder.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the command starts");
+    let start = std::time::Instant::now();
+    // The report is written last.
+    while !folder.has("r.html") {
+        assert!(start.elapsed().as_secs() < 120, "nothing was written");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let killed = Command::new("kill").args(["-INT", &bench.id().to_string()]).status().expect("kill");
+    assert!(killed.success());
+    assert_eq!(bench.wait().expect("it ends").signal(), Some(2));
+    assert!(!records(&folder, "r.jsonl").is_empty());
+    let csv = fs::read_to_string(folder.path().join("r.csv")).unwrap();
+    assert!(csv.starts_with("engine,") && csv.lines().count() > 1, "{csv}");
+    assert!(fs::read_to_string(folder.path().join("r.html")).unwrap().ends_with("</html>\n"));
+    let output = folder.wgru(&["bench", "--from", "r.jsonl"]);
+    assert!(output.status.success() && stdout(&output).contains("prepare"), "{}", stderr(&output));
+}
+
+/// Records of several engines: each row says whose it is, and those of one case follow each other.
+#[test]
+fn engines_are_told_apart() {
+    let folder = Folder::new("bench-engines");
+    let case = |case| ["bench", "--quick", "--device", "cpu", "--case", case, "--json", "r.jsonl"];
+    let output = folder.wgru(&[&case("gru-b1-t2-i1-h4")[..], &["--case", "rnn-b1-t2-i1-h4"]].concat());
+    assert!(output.status.success() && !stdout(&output).contains("engine"), "{}", stdout(&output));
+    let peer = records(&folder, "r.jsonl").into_iter().map(|mut record| {
+        record["engine"] = "peer".into();
+        record.to_string() + "\n"
+    });
+    folder.write("peer.jsonl", peer.collect::<String>());
+    let output = folder.wgru(&["bench", "--from", "r.jsonl", "peer.jsonl"]);
+    let text = stdout(&output);
+    let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().take(4).collect()).collect();
+    assert_eq!(rows[0], ["case", "timed", "by", "engine"]);
+    assert_eq!(rows.len(), 1 + 2 * 2 * 3, "{text}");
+    for pair in rows[1..].chunks(2) {
+        assert_eq!((&pair[0][..3], pair[0][3], pair[1][3]), (&pair[1][..3], "wgru", "peer"), "{text}");
+    }
 }
 
 /// The textbook's table: at one H a GRU has a quarter less than an LSTM.

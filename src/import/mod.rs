@@ -16,8 +16,14 @@ pub use tensors::{Tensor, read_tensors};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::Model;
+
+/// The bytes of a file.
+fn load(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path)
+        .map_err(|error| Error::Io { path: path.display().to_string(), reason: error.to_string() })
+}
 
 /// A model and how it was read.
 #[derive(Debug, Clone, PartialEq)]

@@ -35,6 +35,21 @@ pub fn check_folder(path: &Path) -> Outcome {
     }
 }
 
+/// Whether a file can be at `path` and be written to, before the work that fills it. What is there stays.
+///
+/// # Errors
+/// What the system refuses: no such folder, a folder in its place, no permission.
+pub fn check_target(path: &Path) -> Outcome {
+    check_folder(path)?;
+    let is_new = !path.exists();
+    let opened = fs::File::options().append(true).create(true).open(path);
+    drop(opened.map_err(|reason| error(path.display(), reason))?);
+    if is_new {
+        fs::remove_file(path).map_err(|reason| error(path.display(), reason))?;
+    }
+    Ok(())
+}
+
 /// Writes `arrays` in the format of the path's ending.
 ///
 /// # Errors
@@ -48,14 +63,19 @@ pub fn write(path: &Path, arrays: &[(&str, Array)]) -> Outcome {
     replace(path, &bytes)
 }
 
-/// Puts `bytes` at `path`, whole or not at all.
+/// Puts `bytes` at `path`, whole or not at all. A link stays one; what is no file, such as a pipe, is written to.
 ///
 /// # Errors
 /// What the system refuses.
 pub fn replace(path: &Path, bytes: &[u8]) -> Outcome {
-    let mut beside = path.as_os_str().to_owned();
+    // Renaming over a device such as /dev/null would take it from everybody.
+    if path.exists() && !path.is_file() {
+        return fs::write(path, bytes).map_err(|reason| error(path.display(), reason));
+    }
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let mut beside = target.as_os_str().to_owned();
     beside.push(format!(".{}.tmp", std::process::id()));
-    let result = fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, path));
+    let result = fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, &target));
     result.map_err(|reason| {
         // Nothing may be there to remove; what failed is reported either way.
         let _ = fs::remove_file(&beside);

@@ -9,8 +9,9 @@
 //! ```
 //!
 //! `spread` is half the 95 % confidence interval of a median, so that the root is that of the ratio; `MARGIN` widens
-//! it to three standard deviations, because a file has many cases and each is a chance to be wrong. `DRIFT` is what
-//! a busy machine does from one run to the next and no interval within a run knows of. The p05 stands as a witness:
+//! it to three standard deviations, because a file has many cases and each is a chance to be wrong. Where rounds of a
+//! run lay further apart it is what they did. `DRIFT` is what a machine does from one run to the next and no interval
+//! within a run knows of; more of it, from work that outlasts a run, cannot be told from a slower program. The p05 stands as a witness:
 //! other work on the machine slows some runs and leaves the fast ones alone, a slower kernel slows all of them.
 //!
 //! A file that holds a thing several times speaks with the record of the middle median, and half the range of these

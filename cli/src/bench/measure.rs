@@ -1,4 +1,9 @@
-//! One case on one device: verified first, then timed in every way there is.
+//! One case on one device: verified first, then timed in every way there is, round by round.
+//!
+//! Other work on a machine comes and goes in seconds. A figure that was taken in one piece is of such a moment, and says
+//! nothing of the next; between its rounds others have their turn, and how far the rounds lie apart is in its spread.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use wgru::dtype::Storage;
 use wgru::{Cell, Device, DeviceInfo, Dims, Engine, Model, Output, PyTorch, export};
@@ -6,7 +11,7 @@ use wgru::{Cell, Device, DeviceInfo, Dims, Engine, Model, Output, PyTorch, expor
 use super::case::{Case, values};
 use super::peak::Peak;
 use super::record::{Record, Timed, Timing};
-use super::timing::{Effort, Figures};
+use super::timing::{Effort, Figures, ROUNDS};
 use super::verify::{Inputs, verify};
 
 /// A case with everything that is the same on every device.
@@ -75,7 +80,7 @@ pub struct Stamp {
     pub date: String,
 }
 
-/// Times `subject` on a device; nothing that was not verified is returned.
+/// Times `subject` on a device, all rounds at once; nothing that was not verified is returned.
 ///
 /// # Errors
 /// What the device or the verification says.
@@ -85,171 +90,203 @@ pub fn measure(
     effort: Effort,
     stamp: &Stamp,
 ) -> Result<Vec<Record>, String> {
-    let timed = Measuring { subject, bench, effort, stamp };
-    timed.run().map_err(|error| format!("{} on {}: {error}", subject.case, bench.device.info()))
+    let mut measuring = Measuring::new(subject, bench, effort)?;
+    for round in 0..ROUNDS {
+        measuring.round(round)?;
+    }
+    Ok(measuring.records(stamp))
 }
 
-struct Measuring<'a> {
+/// A case on a device, verified, with the times so far. It holds nothing on the device, so that those which share
+/// memory do not stand in each other's way.
+pub struct Measuring<'a> {
     subject: &'a Subject,
     bench: &'a Bench,
     effort: Effort,
-    stamp: &'a Stamp,
+    verified: Verified,
+    strategy: String,
+    /// What was timed, each round by itself.
+    times: Vec<Times>,
 }
 
 /// What was held against the reference.
 struct Verified {
     error: f64,
     tolerance: f64,
-    output: Output,
+    /// Of the bits of y.
+    y: u64,
+    /// Of the bits of everything.
+    all: u64,
 }
 
-impl Measuring<'_> {
-    fn run(&self) -> Result<Vec<Record>, String> {
-        let Subject { case, model, .. } = self.subject;
-        let text = |error: wgru::Error| error.to_string();
-        let engine = self.bench.device.load_with(model, case.options()).map_err(text)?;
-        let verified = self.verified(&engine)?;
-        let mut records = vec![self.prepare(&engine, &verified)?];
-        if case.steps == 1 && !case.bidirectional && !case.ragged {
-            records.push(self.step(&engine, &verified)?);
-        } else {
-            records.extend(self.sequence(&engine, &verified)?);
-            records.push(self.end_to_end(&engine, &verified)?);
-        }
-        Ok(records)
+struct Times {
+    timed: Timed,
+    timing: Timing,
+    flops: f64,
+    bytes: u64,
+    rounds: Vec<Vec<f64>>,
+}
+
+impl<'a> Measuring<'a> {
+    /// Verifies.
+    ///
+    /// # Errors
+    /// What the device or the verification says.
+    pub fn new(subject: &'a Subject, bench: &'a Bench, effort: Effort) -> Result<Self, String> {
+        let named = |error: String| named(subject, bench, &error);
+        let text = |error: wgru::Error| named(error.to_string());
+        let engine = bench.device.load_with(&subject.model, subject.case.options()).map_err(text)?;
+        let verified = verified(subject, bench, &engine).map_err(named)?;
+        let dims = Dims { batch: subject.case.batch, steps: subject.case.steps };
+        let strategy = engine.explain(dims).unwrap_or_else(|error| error.to_string());
+        Ok(Self { subject, bench, effort, verified, strategy, times: Vec::new() })
     }
 
-    /// A run whose arrays were filled with NaN before.
-    fn verified(&self, engine: &Engine) -> Result<Verified, String> {
+    /// Times everything once more.
+    ///
+    /// # Errors
+    /// What the device says, or that it gave other numbers.
+    pub fn round(&mut self, round: usize) -> Result<(), String> {
+        let timed = self.try_round(round);
+        timed.map_err(|error| named(self.subject, self.bench, &error))
+    }
+
+    fn try_round(&mut self, round: usize) -> Result<(), String> {
         let Subject { case, model, .. } = self.subject;
-        let (options, inputs) = (case.options(), self.subject.inputs());
-        let text = |error: wgru::Error| error.to_string();
-        let batch = inputs.batch().map_err(text)?;
-        let poisoned = self.bench.device.load_with(model, options.poison(true)).map_err(text)?;
-        let output = poisoned.run(&batch).map_err(text)?;
-        let worst = verify(model, inputs, &output, options, case.flops(1))?;
-        if !worst.passes() {
-            let (array, error, tolerance) = (worst.array, worst.error, worst.tolerance);
-            return Err(format!("{array} is off by {error:.2e}, allowed {tolerance:.2e}: not timed"));
+        // A device is opened for it, which takes long: every second round has to do.
+        if round.is_multiple_of(2) {
+            self.prepare()?;
         }
-        // What is timed has to give the same.
-        let again = engine.run(&batch).map_err(text)?;
-        same(&again, &output)?;
-        Ok(Verified { error: worst.error, tolerance: worst.tolerance, output })
+        let engine = self.bench.device.load_with(model, case.options()).map_err(|error| error.to_string())?;
+        if case.steps == 1 && !case.bidirectional && !case.ragged {
+            return self.step(&engine);
+        }
+        self.sequence(&engine)?;
+        self.end_to_end(&engine)
+    }
+
+    fn keep(&mut self, timed: Timed, timing: Timing, (flops, bytes): (f64, u64), times: Vec<f64>) {
+        match self.times.iter_mut().find(|all| (all.timed, all.timing) == (timed, timing)) {
+            Some(all) => all.rounds.push(times),
+            None => self.times.push(Times { timed, timing, flops, bytes, rounds: vec![times] }),
+        }
     }
 
     /// From the bytes of a file to the first run, on a device that has compiled nothing yet.
-    fn prepare(&self, engine: &Engine, verified: &Verified) -> Result<Record, String> {
+    fn prepare(&mut self) -> Result<(), String> {
         let case = &self.subject.case;
         let dims = Dims { batch: case.batch, steps: case.steps };
         let text = |error: wgru::Error| error.to_string();
-        let mut times = Vec::new();
-        for _ in 0..3 {
-            let device = Device::select(&self.bench.selector).map_err(text)?;
-            let start = std::time::Instant::now();
-            let importer = PyTorch::new().cell(case.cell);
-            let imported = importer.parse("the case's weights", &self.subject.file).map_err(text)?;
-            let fresh = device.load_with(&imported.model, case.options()).map_err(text)?;
-            fresh.prepare(dims).map_err(text)?;
-            times.push(start.elapsed().as_secs_f64());
-        }
-        let figures = Figures::of(times.into_iter());
-        Ok(self.record(engine, Timed::Prepare, Timing::Wall, figures, verified, (0.0, self.weight_bytes())))
+        let device = Device::select(&self.bench.selector).map_err(text)?;
+        let start = std::time::Instant::now();
+        let importer = PyTorch::new().cell(case.cell);
+        let imported = importer.parse("the case's weights", &self.subject.file).map_err(text)?;
+        let fresh = device.load_with(&imported.model, case.options()).map_err(text)?;
+        fresh.prepare(dims).map_err(text)?;
+        let seconds = start.elapsed().as_secs_f64();
+        self.keep(Timed::Prepare, Timing::Wall, (0.0, self.weight_bytes()), vec![seconds]);
+        Ok(())
     }
 
-    fn sequence(&self, engine: &Engine, verified: &Verified) -> Result<Vec<Record>, String> {
+    fn sequence(&mut self, engine: &Engine) -> Result<(), String> {
         let text = |error: wgru::Error| error.to_string();
         let batch = self.subject.inputs().batch().map_err(text)?;
         let mut staged = engine.stage(&batch).map_err(text)?;
         let times = self.effort.repeat(|| staged.run()).map_err(text)?;
         let mut output = engine.output(batch.form()).map_err(text)?;
         staged.read_into(&mut output).map_err(text)?;
-        same(&output, &verified.output)?;
+        self.same(&output)?;
         let flops = self.subject.case.flops(self.subject.steps());
         let bytes = if staged.bytes() > 0 { staged.bytes() } else { self.host_bytes() };
-        let wall = Figures::of(times.iter().map(|(seconds, _)| *seconds));
-        let of =
-            |timing, figures| self.record(engine, Timed::Sequence, timing, figures, verified, (flops, bytes));
-        let mut records = vec![of(Timing::Wall, wall)];
+        let wall = times.iter().map(|(seconds, _)| *seconds).collect();
+        self.keep(Timed::Sequence, Timing::Wall, (flops, bytes), wall);
         let device: Option<Vec<f64>> = times.iter().map(|(_, seconds)| *seconds).collect();
         if let Some(device) = device {
-            records.push(of(Timing::Device, Figures::of(device.into_iter())));
+            self.keep(Timed::Sequence, Timing::Device, (flops, bytes), device);
         }
-        Ok(records)
+        Ok(())
     }
 
-    fn end_to_end(&self, engine: &Engine, verified: &Verified) -> Result<Record, String> {
+    fn end_to_end(&mut self, engine: &Engine) -> Result<(), String> {
         let text = |error: wgru::Error| error.to_string();
         let batch = self.subject.inputs().batch().map_err(text)?;
         let mut output = engine.output(batch.form()).map_err(text)?;
         let times = self.effort.repeat(|| engine.run_into(&batch, &mut output)).map_err(text)?;
-        same(&output, &verified.output)?;
-        let figures = Figures::of(times.iter().map(|(seconds, ())| *seconds));
+        self.same(&output)?;
         let work = (self.subject.case.flops(self.subject.steps()), self.host_bytes());
-        Ok(self.record(engine, Timed::EndToEnd, Timing::Wall, figures, verified, work))
+        let times = times.iter().map(|(seconds, ())| *seconds).collect();
+        self.keep(Timed::EndToEnd, Timing::Wall, work, times);
+        Ok(())
     }
 
-    fn step(&self, engine: &Engine, verified: &Verified) -> Result<Record, String> {
+    fn step(&mut self, engine: &Engine) -> Result<(), String> {
         let text = |error: wgru::Error| error.to_string();
         let mut session = engine.session(self.subject.case.batch).map_err(text)?;
         let mut output = session.output().map_err(text)?;
         session.step_into(&self.subject.x, &mut output).map_err(text)?;
-        if !bits_agree(&output.y, &verified.output.y) {
+        if fingerprint([&output.y]) != self.verified.y {
             return Err("a session's first step gives other numbers than a run: not timed".into());
         }
         let step = || session.step_into(&self.subject.x, &mut output);
         let times = self.effort.repeat(step).map_err(text)?;
-        let figures = Figures::of(times.iter().map(|(seconds, ())| *seconds));
         let work = (self.subject.case.flops(self.subject.steps()), self.host_bytes());
-        Ok(self.record(engine, Timed::Step, Timing::Wall, figures, verified, work))
+        let times = times.iter().map(|(seconds, ())| *seconds).collect();
+        self.keep(Timed::Step, Timing::Wall, work, times);
+        Ok(())
     }
 
-    fn record(
-        &self,
-        engine: &Engine,
-        timed: Timed,
-        timing: Timing,
-        figures: Figures,
-        verified: &Verified,
-        (flops, bytes): (f64, u64),
-    ) -> Record {
+    /// # Errors
+    /// A run that is not the one that was verified.
+    fn same(&self, output: &Output) -> Result<(), String> {
+        match of_output(output) == self.verified.all {
+            true => Ok(()),
+            false => Err("a timed run gives other numbers than the verified one: not reported".into()),
+        }
+    }
+
+    /// What the rounds amount to.
+    pub fn records(&self, stamp: &Stamp) -> Vec<Record> {
+        self.times.iter().map(|times| self.record(times, stamp)).collect()
+    }
+
+    fn record(&self, times: &Times, stamp: &Stamp) -> Record {
         let case = &self.subject.case;
         let (device, backend, driver, threads) = match self.bench.device.info() {
             DeviceInfo::Gpu(info) => (info.name, info.backend.to_owned(), info.driver, 0),
             other => (other.to_string(), other.to_string(), String::new(), 1),
         };
-        let gflops = flops / figures.median.max(f64::MIN_POSITIVE) * 1e-9;
+        let figures = Figures::of_rounds(&times.rounds);
+        let gflops = times.flops / figures.median.max(f64::MIN_POSITIVE) * 1e-9;
         let peak = self.bench.peak.as_ref();
-        let dims = Dims { batch: case.batch, steps: case.steps };
         Record {
             engine: "wgru".into(),
-            timed,
+            timed: times.timed,
             case: case.to_string(),
             device,
             backend,
             driver,
-            strategy: engine.explain(dims).unwrap_or_else(|error| error.to_string()),
+            strategy: self.strategy.clone(),
             dtype: case.storage.to_string(),
             threads,
             verified: true,
-            max_error: verified.error,
-            tolerance: verified.tolerance,
+            max_error: self.verified.error,
+            tolerance: self.verified.tolerance,
             median_s: figures.median,
             p05_s: figures.p05,
             p95_s: figures.p95,
             p99_s: figures.p99,
             spread: figures.spread,
             runs: figures.runs,
-            timing,
+            timing: times.timing,
             gflops,
-            peak_share: peak.filter(|_| flops > 0.0).map(|peak| gflops / peak.gflops),
+            peak_share: peak.filter(|_| times.flops > 0.0).map(|peak| gflops / peak.gflops),
             peak_gflops: peak.map(|peak| peak.gflops),
             peak_gbs: peak.map(|peak| peak.gbs),
-            bytes,
+            bytes: times.bytes,
             batch: case.batch,
             steps: case.steps,
-            commit: self.stamp.commit.clone(),
-            date: self.stamp.date.clone(),
+            commit: stamp.commit.clone(),
+            date: stamp.date.clone(),
         }
     }
 
@@ -266,17 +303,85 @@ impl Measuring<'_> {
     }
 }
 
-/// # Errors
-/// A run that is not the one that was verified.
-fn same(got: &Output, verified: &Output) -> Result<(), String> {
-    let c = |output: &Output| output.c_n.clone().unwrap_or_default();
-    let states = bits_agree(&got.h_n, &verified.h_n) && bits_agree(&c(got), &c(verified));
-    if states && bits_agree(&got.y, &verified.y) {
-        return Ok(());
+/// A run whose arrays were filled with NaN before, held against the reference.
+fn verified(subject: &Subject, bench: &Bench, engine: &Engine) -> Result<Verified, String> {
+    let Subject { case, model, .. } = subject;
+    let (options, inputs) = (case.options(), subject.inputs());
+    let text = |error: wgru::Error| error.to_string();
+    let batch = inputs.batch().map_err(text)?;
+    let poisoned = bench.device.load_with(model, options.poison(true)).map_err(text)?;
+    let output = poisoned.run(&batch).map_err(text)?;
+    let worst = verify(model, inputs, &output, options, case.flops(1))?;
+    if !worst.passes() {
+        let (array, error, tolerance) = (worst.array, worst.error, worst.tolerance);
+        return Err(format!("{array} is off by {error:.2e}, allowed {tolerance:.2e}: not timed"));
     }
-    Err("a timed run gives other numbers than the verified one: not reported".into())
+    let all = of_output(&output);
+    // What is timed has to give the same.
+    if of_output(&engine.run(&batch).map_err(text)?) != all {
+        return Err("two runs give different numbers: not timed".into());
+    }
+    Ok(Verified { error: worst.error, tolerance: worst.tolerance, y: fingerprint([&output.y]), all })
 }
 
-fn bits_agree(a: &[f32], b: &[f32]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits())
+fn named(subject: &Subject, bench: &Bench, error: &str) -> String {
+    format!("{} on {}: {error}", subject.case, bench.device.info())
+}
+
+fn of_output(output: &Output) -> u64 {
+    fingerprint([&output.y, &output.h_n, output.c_n.as_deref().unwrap_or_default()])
+}
+
+/// Stands for the very bits of arrays, which would take memory until the last round.
+fn fingerprint<const N: usize>(arrays: [&[f32]; N]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for array in arrays {
+        array.len().hash(&mut hasher);
+        array.iter().for_each(|value| hasher.write_u32(value.to_bits()));
+    }
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_is_of_every_bit() {
+        let of = |y: &[f32], h: &[f32]| fingerprint([y, h]);
+        let all = of(&[1.0, 0.0], &[2.0]);
+        assert_eq!(all, of(&[1.0, 0.0], &[2.0]));
+        for other in [
+            of(&[1.0, -0.0], &[2.0]),
+            of(&[1.0], &[0.0, 2.0]),
+            of(&[0.0, 1.0], &[2.0]),
+            of(&[f32::from_bits(1.0f32.to_bits() + 1), 0.0], &[2.0]),
+        ] {
+            assert_ne!(all, other);
+        }
+    }
+
+    /// Every round of everything that is timed is in its record.
+    #[test]
+    fn rounds_add_up() {
+        let subject = Subject::new("gru-b2-t3-i1-h4".parse().unwrap()).unwrap();
+        let bench = Bench { selector: "cpu".into(), device: Device::cpu(), peak: None };
+        let mut measuring = Measuring::new(&subject, &bench, Effort::QUICK).unwrap();
+        for round in 0..3 {
+            measuring.round(round).unwrap();
+        }
+        let rounds = measuring.times.iter().map(|times| (times.timed, times.rounds.len()));
+        let expected = [(Timed::Prepare, 2), (Timed::Sequence, 3), (Timed::EndToEnd, 3)];
+        assert_eq!(rounds.collect::<Vec<_>>(), expected);
+        // What was verified is another run: nothing is timed.
+        measuring.verified.all ^= 1;
+        assert!(
+            measuring
+                .round(3)
+                .unwrap_err()
+                .contains("gru-b2-t3-i1-h4 on cpu: a timed run gives other numbers")
+        );
+        let stamp = Stamp { commit: String::new(), date: String::new() };
+        assert_eq!(measuring.records(&stamp).len(), 3);
+    }
 }

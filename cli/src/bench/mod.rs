@@ -3,15 +3,16 @@
 mod case;
 pub mod cells;
 mod compare;
+mod listing;
 mod measure;
 mod peak;
 mod record;
 mod report;
+mod sink;
 mod suite;
 mod timing;
 mod verify;
 
-use std::fs::File;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -19,16 +20,17 @@ use indicatif::{ProgressBar, ProgressStyle};
 use wgru::{Device, DeviceInfo};
 
 use crate::args::BenchArgs;
-use crate::arrays::write;
 use crate::failure::{Failure, Outcome, error};
-use crate::number::{si, three};
+use crate::number::three;
 use crate::print::print;
 use crate::table::Table;
 use case::Case;
-use measure::{Bench, Stamp, Subject, measure};
+use listing::listing;
+use measure::{Bench, Measuring, Stamp, Subject};
 use peak::Peak;
-use record::{Record, Timed};
-use timing::Effort;
+use record::Record;
+use sink::Sink;
+use timing::{Effort, ROUNDS};
 
 /// Measures, writes and prints; or does without measuring what is asked of records on disk.
 pub fn bench(args: &BenchArgs) -> Outcome {
@@ -38,10 +40,9 @@ pub fn bench(args: &BenchArgs) -> Outcome {
         (_, files) => {
             let records: Vec<Vec<Record>> =
                 files.iter().map(|path| record::read(path)).collect::<Outcome<_>>()?;
-            let records = records.concat();
-            let sink = Sink::open(args)?;
-            print(&table(&records))?;
-            sink.finish(&records)
+            let mut sink = Sink::open(args)?;
+            sink.keep(records.concat())?;
+            print(&listing(sink.records()))
         }
     }
 }
@@ -64,48 +65,100 @@ fn compare(before: &Path, after: &Path, fail_above: Option<f64>) -> Outcome {
 
 fn run(args: &BenchArgs) -> Outcome {
     if args.threads != 1 {
-        let reason = format!("{}: the CPU path has one thread", args.threads);
-        return Err(error("--threads", reason));
+        return Err(error(format!("--threads {}", args.threads), "the CPU path has 1 thread"));
     }
     let cases = cases(args)?;
-    let benches = devices(&args.device)?;
+    let mut benches = devices(&args.device)?;
+    let ceilings = ceilings(&benches);
     let mut sink = Sink::open(args)?;
+    let (kept, failed) = measure_all(args, cases, &mut benches, &mut sink);
+    let mut text = ceilings.to_string();
+    if !sink.records().is_empty() {
+        text += &format!("\n{}", listing(sink.records()));
+    }
+    // A file that could not be written says more than a table that could not be printed.
+    kept.and(print(&text))?;
+    match failed {
+        0 => Ok(()),
+        count => Err(Failure::Error(format!("{count} of the cases could not be measured, see above"))),
+    }
+}
+
+/// Every case on every device; how many could not be measured, and whether the files could be written.
+fn measure_all(
+    args: &BenchArgs,
+    cases: Vec<Case>,
+    benches: &mut [Bench],
+    sink: &mut Sink<'_>,
+) -> (Outcome, usize) {
     let effort = if args.quick { Effort::QUICK } else { Effort::NORMAL };
     let stamp = Stamp { commit: env!("WGRU_COMMIT").into(), date: today() };
-    let bar = bar(cases.len() * benches.len());
-    let (mut records, mut failures) = (Vec::new(), Vec::new());
+    let bar = bar(cases.len() * benches.len() * ROUNDS);
+    let mut failed = 0;
+    let mut fail = |reason: String| {
+        bar.suspend(|| eprintln!("wgru: {reason}"));
+        failed += 1;
+    };
     for case in cases {
         let subject = match Subject::new(case) {
             Ok(subject) => subject,
             Err(reason) => {
-                bar.suspend(|| eprintln!("wgru: {reason}"));
-                failures.push(reason);
-                bar.inc(benches.len() as u64);
+                fail(reason);
+                bar.inc((benches.len() * ROUNDS) as u64);
                 continue;
             }
         };
-        for bench in &benches {
-            bar.set_message(format!("{} on {}", subject.case, bench.device.info()));
-            match measure(&subject, bench, effort, &stamp) {
+        let (results, lost) = take_turns(&subject, benches, effort, &stamp, &bar);
+        for result in results {
+            match result {
+                Err(reason) => fail(reason),
                 Ok(new) => {
-                    sink.keep(&new)?;
-                    records.extend(new);
+                    if let Err(failure) = sink.keep(new) {
+                        bar.finish_and_clear();
+                        return (Err(failure), failed);
+                    }
                 }
-                Err(reason) => bar.suspend(|| {
-                    eprintln!("wgru: {reason}");
-                    failures.push(reason);
-                }),
             }
-            bar.inc(1);
+        }
+        for at in lost {
+            // A device that was lost stays lost; the next case gets it anew, or says what the old one says.
+            if let Ok(device) = Device::select(&benches[at].selector) {
+                benches[at].device = device;
+            }
         }
     }
     bar.finish_and_clear();
-    print(&format!("{}\n{}", ceilings(&benches), table(&records)))?;
-    sink.finish(&records)?;
-    match failures.len() {
-        0 => Ok(()),
-        count => Err(Failure::Error(format!("{count} of the cases could not be measured, see above"))),
+    (Ok(()), failed)
+}
+
+/// A case on every device, which take turns; what each gave, and which of them failed.
+fn take_turns(
+    subject: &Subject,
+    benches: &[Bench],
+    effort: Effort,
+    stamp: &Stamp,
+    bar: &ProgressBar,
+) -> (Vec<Result<Vec<Record>, String>>, Vec<usize>) {
+    let say = |doing: &str, bench: &Bench| {
+        bar.set_message(format!("{doing} {} on {}", subject.case, bench.device.info()));
+    };
+    let verified = benches.iter().map(|bench| {
+        say("verifying", bench);
+        Measuring::new(subject, bench, effort)
+    });
+    let mut all: Vec<Result<Measuring<'_>, String>> = verified.collect();
+    for round in 0..ROUNDS {
+        for (measuring, bench) in all.iter_mut().zip(benches) {
+            say("timing", bench);
+            let timed = measuring.as_mut().map_or(Ok(()), |measuring| measuring.round(round));
+            if let Err(reason) = timed {
+                *measuring = Err(reason);
+            }
+        }
+        bar.inc(benches.len() as u64);
     }
+    let failed = (0..all.len()).filter(|&at| all[at].is_err()).collect();
+    (all.into_iter().map(|result| result.map(|timed| timed.records(stamp))).collect(), failed)
 }
 
 /// The cases that were asked for.
@@ -176,45 +229,6 @@ fn today() -> String {
     now.split('T').next().unwrap_or_default().to_owned()
 }
 
-/// The files that were asked for, opened before anything is measured.
-struct Sink<'a> {
-    args: &'a BenchArgs,
-    json: Option<File>,
-}
-
-impl<'a> Sink<'a> {
-    fn open(args: &'a BenchArgs) -> Outcome<Self> {
-        let create = |path: &Path| File::create(path).map_err(|reason| error(path.display(), reason));
-        for path in [&args.csv, &args.html].into_iter().flatten() {
-            write::check_folder(path)?;
-        }
-        Ok(Self { args, json: args.json.as_deref().map(create).transpose()? })
-    }
-
-    fn keep(&mut self, records: &[Record]) -> Outcome {
-        if let (Some(file), Some(path)) = (&mut self.json, &self.args.json) {
-            for record in records {
-                record::append(file, path, record)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn finish(&self, records: &[Record]) -> Outcome {
-        if let Some(path) = &self.args.csv {
-            record::write_csv(path, records)?;
-        }
-        if let Some(path) = &self.args.html {
-            // Where nothing could be measured there is nothing to show.
-            if !records.is_empty() {
-                let page = report::html(records).map_err(|reason| error(path.display(), reason))?;
-                write::replace(path, page.as_bytes())?;
-            }
-        }
-        Ok(())
-    }
-}
-
 /// The ceilings of each device.
 fn ceilings(benches: &[Bench]) -> Table {
     let mut peaks = Table::new(&["device", "best matmul", "best copy"]);
@@ -226,38 +240,4 @@ fn ceilings(benches: &[Bench]) -> Table {
         }
     }
     peaks
-}
-
-/// A row for every record.
-fn table(records: &[Record]) -> String {
-    let mut table = Table::new(&[
-        "case", "timed", "by", "device", "median", "p95", "p99", "± ", "GFLOP/s", "of peak", "error",
-        "allowed",
-    ]);
-    for record in records {
-        let step = record.timed == Timed::Step;
-        table.row(vec![
-            record.case.clone(),
-            record.timed.to_string(),
-            record.timing.to_string(),
-            place(record),
-            si(record.median_s, "s"),
-            si(record.p95_s, "s"),
-            if step { si(record.p99_s, "s") } else { String::new() },
-            format!("{:.1} %", record.spread * 100.0),
-            if record.gflops > 0.0 { three(record.gflops) } else { String::new() },
-            record.peak_share.map_or(String::new(), |share| format!("{:.1} %", share * 100.0)),
-            format!("{:.1e}", record.max_error),
-            format!("{:.1e}", record.tolerance),
-        ]);
-    }
-    table.to_string()
-}
-
-/// API and device, as selectors have them.
-fn place(record: &Record) -> String {
-    if record.device == record.backend {
-        return record.device.clone();
-    }
-    format!("{}: {}", record.backend, record.device)
 }

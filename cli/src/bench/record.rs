@@ -5,19 +5,17 @@
 
 use std::fmt;
 use std::fs;
-use std::io::Write;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::arrays::write;
 use crate::failure::{Failure, Outcome, error};
 
 /// What was timed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Timed {
-    /// From a model in memory to the first run: packing, upload, plan, pipelines.
+    /// From the bytes of a file to the first run: import, packing, upload, plan, pipelines.
     Prepare,
     /// A batch that is on the device; results stay there.
     Sequence,
@@ -39,7 +37,7 @@ impl fmt::Display for Timed {
 }
 
 /// Which clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Timing {
     /// The host's, around the call.
@@ -89,7 +87,8 @@ pub struct Record {
     pub p95_s: f64,
     /// The 99th percentile.
     pub p99_s: f64,
-    /// Half the width of the median's 95 % confidence interval, as a share of it.
+    /// Half the width of the median's 95 % confidence interval, or half of how far the medians of rounds lie apart where
+    /// that is more, as a share of it.
     pub spread: f64,
     /// The number of timed runs.
     pub runs: usize,
@@ -123,13 +122,6 @@ impl Record {
     }
 }
 
-/// Adds a record to a file of JSON lines, which is on disk when this returns: what was measured stays, whatever
-/// comes after.
-pub fn append(file: &mut fs::File, path: &Path, record: &Record) -> Outcome {
-    let line = serde_json::to_string(record).map_err(|reason| error(path.display(), reason))?;
-    writeln!(file, "{line}").and_then(|()| file.flush()).map_err(|reason| error(path.display(), reason))
-}
-
 /// Reads a file of JSON lines.
 pub fn read(path: &Path) -> Outcome<Vec<Record>> {
     let text = fs::read_to_string(path).map_err(|reason| error(path.display(), reason))?;
@@ -144,14 +136,4 @@ pub fn read(path: &Path) -> Outcome<Vec<Record>> {
         return Err(Failure::Error(format!("{}: holds no record", path.display())));
     }
     Ok(records)
-}
-
-/// Writes records as CSV.
-pub fn write_csv(path: &Path, records: &[Record]) -> Outcome {
-    let failed = |reason: &dyn fmt::Display| error(path.display(), reason);
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    for record in records {
-        writer.serialize(record).map_err(|reason| failed(&reason))?;
-    }
-    write::replace(path, &writer.into_inner().map_err(|reason| failed(&reason))?)
 }

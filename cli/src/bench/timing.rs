@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-/// How long to repeat.
+/// How often a thing is timed, others in between.
+pub const ROUNDS: usize = 5;
+
+/// How long to repeat in a round.
 #[derive(Debug, Clone, Copy)]
 pub struct Effort {
     /// Before anything counts, and at least one run.
@@ -18,17 +21,17 @@ pub struct Effort {
 impl Effort {
     /// For a table within two minutes.
     pub const NORMAL: Self = Self {
-        warm_up: Duration::from_millis(100),
-        least: 9,
+        warm_up: Duration::from_millis(20),
+        least: 2,
         spread: 0.01,
-        longest: Duration::from_millis(900),
+        longest: Duration::from_millis(150),
     };
     /// For a look.
     pub const QUICK: Self = Self {
-        warm_up: Duration::from_millis(30),
-        least: 5,
+        warm_up: Duration::from_millis(6),
+        least: 2,
         spread: 0.05,
-        longest: Duration::from_millis(200),
+        longest: Duration::from_millis(40),
     };
 
     /// Calls `run` until the effort is made; its results after the warm-up.
@@ -77,13 +80,25 @@ pub struct Figures {
     pub p95: f64,
     /// The 99th percentile.
     pub p99: f64,
-    /// Half the width of the median's 95 % confidence interval, as a share of it.
+    /// Half the width of the median's 95 % confidence interval, or half of how far the medians of rounds lie apart where
+    /// that is more, as a share of it.
     pub spread: f64,
     /// How many.
     pub runs: usize,
 }
 
 impl Figures {
+    /// Of all times of several rounds. The interval of [`Figures::of`] takes times for independent, which those of
+    /// one moment are not; so the rounds, which are of several, have their say.
+    pub fn of_rounds(rounds: &[Vec<f64>]) -> Self {
+        let mut all = Self::of(rounds.iter().flatten().copied());
+        let medians: Vec<f64> = rounds.iter().map(|round| Self::of(round.iter().copied()).median).collect();
+        let most = medians.iter().copied().fold(f64::MIN, f64::max);
+        let least = medians.iter().copied().fold(f64::MAX, f64::min);
+        all.spread = all.spread.max((most - least) / 2.0 / all.median.max(f64::MIN_POSITIVE));
+        all
+    }
+
     /// Of at least one time. The interval is that of order statistics, n/2 ± 0.98·√n, which assumes nothing of how
     /// times are distributed (Conover 1999, section 3.2).
     pub fn of(times: impl Iterator<Item = f64>) -> Self {
@@ -125,6 +140,17 @@ mod tests {
     }
 
     #[test]
+    fn rounds_that_lie_apart_widen_the_spread() {
+        // Each round is steady, so that the interval alone would be narrow.
+        let rounds: Vec<Vec<f64>> = [1.0, 1.0, 1.0, 1.0, 1.5].map(|time| vec![time; 50]).to_vec();
+        let all = Figures::of_rounds(&rounds);
+        assert_eq!((all.median, all.runs, all.spread), (1.0, 250, 0.25));
+        assert_eq!(Figures::of(rounds.iter().flatten().copied()).spread, 0.0);
+        let rounds: Vec<Vec<f64>> = vec![(1..=101).map(f64::from).collect()];
+        assert_eq!(Figures::of_rounds(&rounds), Figures::of((1..=101).map(f64::from)));
+    }
+
+    #[test]
     fn a_steady_run_ends_early_and_an_error_at_once() {
         let effort = Effort { longest: Duration::from_secs(60), ..Effort::QUICK };
         let mut calls = 0;
@@ -133,7 +159,7 @@ mod tests {
             std::thread::sleep(Duration::from_millis(2));
             Ok(())
         });
-        assert!(all.unwrap().len() < 2000 && calls > 5);
+        assert!(all.unwrap().len() < 2000 && calls > 2);
         let mut calls = 0;
         let failed = effort.repeat(|| {
             calls += 1;

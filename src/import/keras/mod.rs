@@ -18,7 +18,6 @@ mod spec;
 mod store;
 mod weights;
 
-use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
@@ -26,7 +25,7 @@ use serde_json::Value;
 use self::container::File;
 use self::graph::{Graph, Node};
 use self::spec::Recurrent;
-use super::{Imported, Report};
+use super::{Imported, Report, load};
 use crate::error::{Error, Result};
 use crate::model::{Direction, Model, Readout, ReadoutSteps};
 
@@ -125,10 +124,7 @@ impl Keras {
     /// that is not honoured and would change numbers.
     pub fn read(&self, path: impl AsRef<Path>) -> Result<Imported> {
         let path = path.as_ref();
-        let source = path.display().to_string();
-        let bytes =
-            fs::read(path).map_err(|error| Error::Io { path: source.clone(), reason: error.to_string() })?;
-        self.parse(&source, &bytes)
+        self.parse(&path.display().to_string(), &load(path)?)
     }
 
     /// Reads a file's bytes; `source` names them in errors.

@@ -20,11 +20,10 @@ mod tensor;
 mod weights;
 
 use std::fmt;
-use std::fs;
 use std::path::Path;
 
-use super::{Report, Tensor};
-use crate::error::{Error, Result};
+use super::{Report, Tensor, load};
+use crate::error::Result;
 use crate::model::{Direction, Model};
 
 /// How to read a recurrent node of an ONNX file.
@@ -144,11 +143,12 @@ impl Onnx {
     /// Reads a file; external data are looked for in its folder.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Format`] for a file that is not whole, contradicts itself or points outside its
-    /// folder; [`Error::Ambiguous`] for no such node or several; [`Error::MissingTensor`], [`Error::Shape`],
-    /// [`Error::Length`], [`Error::Zero`], [`Error::Overflow`], [`Error::Mismatch`] and [`Error::NotFinite`] with
-    /// the name of the tensor or attribute; [`Error::Unsupported`] for an opset before 7 and for every attribute
-    /// or input that is not honoured; [`Error::Memory`].
+    /// [`crate::Error::Io`]; [`crate::Error::Format`] for a file that is not whole, contradicts itself or points
+    /// outside its folder; [`crate::Error::Ambiguous`] for no such node or several; [`crate::Error::MissingTensor`],
+    /// [`crate::Error::Shape`], [`crate::Error::Length`], [`crate::Error::Zero`], [`crate::Error::Overflow`],
+    /// [`crate::Error::Mismatch`] and [`crate::Error::NotFinite`] with the name of the tensor or attribute;
+    /// [`crate::Error::Unsupported`] for an opset before 7 and for every attribute or input that is not honoured;
+    /// [`crate::Error::Memory`].
     pub fn read(&self, path: impl AsRef<Path>) -> Result<OnnxImported> {
         let path = path.as_ref();
         let bytes = load(path)?;
@@ -166,7 +166,7 @@ impl Onnx {
     /// The recurrent nodes of a file, also inside the branches of an If and inside model functions.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Format`] for a file that is not whole or whose graph is not sound.
+    /// [`crate::Error::Io`]; [`crate::Error::Format`] for a file that is not whole or whose graph is not sound.
     pub fn list(path: impl AsRef<Path>) -> Result<Vec<OnnxNode>> {
         let path = path.as_ref();
         let bytes = load(path)?;
@@ -180,10 +180,6 @@ impl Onnx {
     pub fn list_parsed(source: &str, bytes: &[u8], folder: Option<&Path>) -> Result<Vec<OnnxNode>> {
         read::list(source, bytes.to_vec(), folder)
     }
-}
-
-fn load(path: &Path) -> Result<Vec<u8>> {
-    fs::read(path).map_err(|error| Error::Io { path: path.display().to_string(), reason: error.to_string() })
 }
 
 /// The folder a path lies in; the current one for a bare file name.

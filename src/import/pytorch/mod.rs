@@ -19,11 +19,10 @@ mod layer;
 mod names;
 mod pickle;
 
-use std::fs;
 use std::path::Path;
 
 use super::tensors::Tensors;
-use super::{Imported, Report};
+use super::{Imported, Report, load};
 use crate::error::{Error, Result};
 use crate::model::{Activation, Activations, Cell, Layer, Model, ReadoutSteps};
 use layer::Kind;
@@ -91,10 +90,7 @@ impl PyTorch {
     /// projection on another cell than an LSTM.
     pub fn read(&self, path: impl AsRef<Path>) -> Result<Imported> {
         let path = path.as_ref();
-        let source = path.display().to_string();
-        let bytes =
-            fs::read(path).map_err(|error| Error::Io { path: source.clone(), reason: error.to_string() })?;
-        self.parse(&source, &bytes)
+        self.parse(&path.display().to_string(), &load(path)?)
     }
 
     /// Reads a file's bytes; `source` names them in errors.

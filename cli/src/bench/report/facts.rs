@@ -9,7 +9,10 @@ const TIMED: [(Timed, &str); 4] = [
     (Timed::Sequence, "a batch of sequences that is on the device; results stay there"),
     (Timed::EndToEnd, "the same from host memory to host memory"),
     (Timed::Step, "one step of a session, results read back"),
-    (Timed::Prepare, "from a model in memory to the first run: packing, upload, plan, pipelines"),
+    (
+        Timed::Prepare,
+        "from the bytes of a weights file to the first run: import, packing, upload, plan, pipelines",
+    ),
 ];
 
 const CLOCKS: [(Timing, &str); 2] = [

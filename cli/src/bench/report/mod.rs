@@ -105,7 +105,7 @@ fn section(device: &Device<'_>, cases: &Cases<'_>) -> Result<String, String> {
     for (timed, title, note) in [
         (Timed::Step, "Latency of a step", "A session's step, results read back."),
         (Timed::EndToEnd, "End to end", "From host memory to host memory."),
-        (Timed::Prepare, "Preparation", "From a model in memory to the first run."),
+        (Timed::Prepare, "Preparation", "From the bytes of a weights file to the first run."),
     ] {
         figures += &latency(device, cases, timed, title, note)?;
     }

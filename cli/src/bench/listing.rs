@@ -1,0 +1,113 @@
+//! Records as a table for a terminal.
+
+use super::record::{Record, Timed};
+use crate::number::{si, three};
+use crate::table::Table;
+
+/// Where a column comes from.
+type Cell = fn(&Record) -> String;
+
+const CASE: [(&str, Cell); 3] = [
+    ("case", |record| record.case.clone()),
+    ("timed", |record| record.timed.to_string()),
+    ("by", |record| record.timing.to_string()),
+];
+const ENGINE: (&str, Cell) = ("engine", |record| record.engine.clone());
+const DEVICE: (&str, Cell) = ("device", place);
+const THREADS: (&str, Cell) = ("threads", |record| match record.threads {
+    0 => String::new(),
+    threads => threads.to_string(),
+});
+const FIGURES: [(&str, Cell); 8] = [
+    ("median", |record| si(record.median_s, "s")),
+    ("p95", |record| si(record.p95_s, "s")),
+    ("p99", |record| if record.timed == Timed::Step { si(record.p99_s, "s") } else { String::new() }),
+    ("± ", |record| format!("{:.1} %", record.spread * 100.0)),
+    ("GFLOP/s", |record| if record.gflops > 0.0 { three(record.gflops) } else { String::new() }),
+    ("of peak", |record| record.peak_share.map_or(String::new(), |share| format!("{:.1} %", share * 100.0))),
+    ("error", |record| format!("{:.1e}", record.max_error)),
+    ("allowed", |record| format!("{:.1e}", record.tolerance)),
+];
+
+/// A row for every record. Where there are several engines a column names them, and what they were timed at in the
+/// same way stands together; so does a column for threads where CPU engines had different numbers of them.
+pub fn listing(records: &[Record]) -> String {
+    let mut rows: Vec<&Record> = records.iter().collect();
+    let mut columns = CASE.to_vec();
+    if differ(records.iter().map(|record| record.engine.as_str())) {
+        columns.push(ENGINE);
+        let case = |name: &str| records.iter().position(|record| record.case == name);
+        rows.sort_by_cached_key(|record| (case(&record.case), record.timed, record.timing));
+    }
+    columns.push(DEVICE);
+    if differ(records.iter().map(|record| record.threads).filter(|&threads| threads > 0)) {
+        columns.push(THREADS);
+    }
+    columns.extend(FIGURES);
+    let head: Vec<&str> = columns.iter().map(|column| column.0).collect();
+    let mut table = Table::new(&head);
+    for record in rows {
+        table.row(columns.iter().map(|column| column.1(record)).collect());
+    }
+    table.to_string()
+}
+
+/// API and device, as selectors have them.
+fn place(record: &Record) -> String {
+    if record.device == record.backend {
+        return record.device.clone();
+    }
+    format!("{}: {}", record.backend, record.device)
+}
+
+fn differ<T: PartialEq>(mut values: impl Iterator<Item = T>) -> bool {
+    values.next().is_some_and(|first| values.any(|other| other != first))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::report::sample::record;
+    use super::*;
+
+    fn heads(records: &[Record]) -> Vec<String> {
+        let text = listing(records);
+        text.lines().next().unwrap().split("  ").map(|word| word.trim().to_owned()).collect()
+    }
+
+    #[test]
+    fn columns_are_there_where_they_tell_records_apart() {
+        let one = record("gru-b1", Timed::Step, 1e-3);
+        let gpu_and_cpu = [one.clone(), Record { threads: 1, ..one.clone() }];
+        for word in ["engine", "threads"] {
+            assert!(!heads(&gpu_and_cpu).iter().any(|head| head == word), "{word}");
+        }
+        let peer = Record { engine: "peer".into(), threads: 2, ..one.clone() };
+        let all = [one.clone(), Record { threads: 1, ..one }, peer];
+        for word in ["engine", "threads"] {
+            assert!(heads(&all).iter().any(|head| head == word), "{word}");
+        }
+    }
+
+    #[test]
+    fn engines_of_one_case_stand_together() {
+        let of =
+            |engine: &str, case: &str, timed| Record { engine: engine.into(), ..record(case, timed, 1e-3) };
+        let all = [
+            of("a", "gru-b9", Timed::Sequence),
+            of("a", "gru-b9", Timed::EndToEnd),
+            of("a", "gru-b1", Timed::Step),
+            of("b", "gru-b1", Timed::Step),
+            of("b", "gru-b9", Timed::Sequence),
+        ];
+        let text = listing(&all);
+        let rows = text.lines().skip(1).map(|line| line.split_whitespace().take(4).collect::<Vec<_>>());
+        let expected = [
+            ["gru-b9", "sequence", "wall", "a"],
+            ["gru-b9", "sequence", "wall", "b"],
+            ["gru-b9", "end-to-end", "wall", "a"],
+            ["gru-b1", "step", "wall", "a"],
+            ["gru-b1", "step", "wall", "b"],
+        ];
+        assert_eq!(rows.collect::<Vec<_>>(), expected, "{text}");
+    }
+}
