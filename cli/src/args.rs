@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use wgru::model::{Activation, Reset, Update};
+use wgru::plan::Strategy;
 use wgru::{Cell, Options, ReadoutSteps, Storage};
 
 /// Recurrent networks (GRU, LSTM, RNN) on every GPU of the machine, and on the CPU
@@ -29,6 +30,10 @@ pub enum Command {
     Bench(BenchArgs),
     /// GRU against LSTM against RNN on a device, at one H and at one number of parameters
     Compare(CompareArgs),
+    /// Say which kernels a run would take, what they are predicted to take, and why the others were not chosen
+    Explain(ExplainArgs),
+    /// Measure what the planner chooses from on a device, and write the numbers that it predicts with
+    Tune(TuneArgs),
     /// Forecast the held-out part of a series, beside simple baselines, and plot it
     Forecast(ForecastArgs),
 }
@@ -124,6 +129,12 @@ pub struct BenchArgs {
     /// Fewer repetitions, and the suite quick where none is named
     #[arg(long)]
     pub quick: bool,
+    /// How GPUs compute steps, wherever they can so: step, resident or streamed [default: what the planner chooses]
+    #[arg(long, value_name = "NAME")]
+    pub strategy: Option<Strategy>,
+    /// A table that `wgru tune` has written, for the planner of GPUs to predict with [default: what comes with wgru]
+    #[arg(long, value_name = "FILE")]
+    pub speed: Option<PathBuf>,
     /// Threads of the CPU path, which has 1 so far
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub threads: usize,
@@ -137,14 +148,14 @@ pub struct BenchArgs {
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
     /// Take the records of files, measure nothing; for --html and --csv
-    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["device", "case", "suite", "quick", "threads", "json"])]
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["device", "case", "suite", "quick", "strategy", "speed", "threads", "json"])]
     pub from: Vec<PathBuf>,
     /// Compare two files of records, measure nothing
-    #[arg(long, value_names = ["BEFORE", "AFTER"], num_args = 2, conflicts_with_all = ["device", "case", "suite", "quick", "threads", "json", "csv", "html", "from"])]
+    #[arg(long, value_names = ["BEFORE", "AFTER"], num_args = 2, conflicts_with_all = ["device", "case", "suite", "quick", "strategy", "speed", "threads", "json", "csv", "html", "from"])]
     pub compare: Vec<PathBuf>,
     /// With --compare: exit status 1 where anything is slower by more than this, beyond the noise
     // clap asks for nothing that conflicts with what is there, so that the conflicts have to be said here as well.
-    #[arg(long, value_name = "PERCENT", value_parser = percent, requires = "compare", conflicts_with_all = ["device", "case", "suite", "quick", "threads", "json", "csv", "html", "from"])]
+    #[arg(long, value_name = "PERCENT", value_parser = percent, requires = "compare", conflicts_with_all = ["device", "case", "suite", "quick", "strategy", "speed", "threads", "json", "csv", "html", "from"])]
     pub fail_above: Option<f64>,
 }
 
@@ -167,6 +178,46 @@ pub struct CompareArgs {
     /// The device, as `wgru run` takes it
     #[arg(long, value_name = "SEL", default_value = "auto")]
     pub device: String,
+}
+
+/// `wgru explain`.
+#[derive(Debug, clap::Args)]
+pub struct ExplainArgs {
+    /// A case, as `wgru bench` takes it, or a model, as `wgru run` takes it but .onnx
+    #[arg(value_name = "CASE|MODEL")]
+    pub what: String,
+    /// The device, as `wgru run` takes it
+    #[arg(long, value_name = "SEL", default_value = "auto")]
+    pub device: String,
+    /// Sequences, of a model [default: 1]
+    #[arg(long, value_name = "B")]
+    pub batch: Option<usize>,
+    /// Steps, of a model [default: 100]
+    #[arg(long, value_name = "T")]
+    pub steps: Option<usize>,
+    /// A table that `wgru tune` has written [default: what comes with wgru]
+    #[arg(long, value_name = "FILE")]
+    pub speed: Option<PathBuf>,
+    /// How to read the model.
+    #[command(flatten)]
+    pub model_args: ModelArgs,
+}
+
+/// `wgru tune`.
+#[derive(Debug, clap::Args)]
+pub struct TuneArgs {
+    /// The device, as `wgru run` takes it
+    #[arg(long, value_name = "SEL", default_value = "auto")]
+    pub device: String,
+    /// Where to write the table
+    #[arg(long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// A case to measure, as `wgru bench` takes it; may be given several times [default: 18 of all sizes]
+    #[arg(long, value_name = "CASE")]
+    pub case: Vec<String>,
+    /// Where to write what was measured and predicted
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<PathBuf>,
 }
 
 /// `wgru export`.

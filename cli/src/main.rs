@@ -34,6 +34,8 @@ fn main() -> ExitCode {
         Command::Export(args) => export::export(args),
         Command::Bench(args) => bench::bench(args),
         Command::Compare(args) => bench::cells::compare(args),
+        Command::Explain(args) => bench::explain::explain(args),
+        Command::Tune(args) => bench::tune::tune(args),
         Command::Forecast(args) => forecast::forecast(args),
     };
     match result {

@@ -23,7 +23,7 @@ pub(super) enum Kind {
 #[non_exhaustive]
 pub enum DeviceInfo {
     /// A GPU adapter, real or software.
-    Gpu(AdapterInfo),
+    Gpu(Box<AdapterInfo>),
     /// The f32 path on the CPU.
     Cpu,
     /// The f64 reference.
@@ -152,7 +152,9 @@ impl Device {
     /// [`Device::list`], without blocking.
     pub async fn list_async() -> Vec<DeviceInfo> {
         let all = adapters(None).await.into_iter();
-        all.map(|(info, _)| DeviceInfo::Gpu(info)).chain([DeviceInfo::Cpu, DeviceInfo::Reference]).collect()
+        all.map(|(info, _)| DeviceInfo::Gpu(Box::new(info)))
+            .chain([DeviceInfo::Cpu, DeviceInfo::Reference])
+            .collect()
     }
 
     async fn open((info, adapter): (AdapterInfo, wgpu::Adapter)) -> Result<Self> {
@@ -162,7 +164,7 @@ impl Device {
     /// What this device is.
     pub fn info(&self) -> DeviceInfo {
         match &self.0 {
-            Kind::Gpu(context) => DeviceInfo::Gpu(context.info().clone()),
+            Kind::Gpu(context) => DeviceInfo::Gpu(Box::new(context.info().clone())),
             Kind::Cpu => DeviceInfo::Cpu,
             Kind::Reference => DeviceInfo::Reference,
         }

@@ -18,6 +18,11 @@ pub struct Sizes {
     pub n: u32,
 }
 
+/// Loop iterations of a thread of the tiled matmul over K = `k`.
+pub fn tiled_iterations(k: u32) -> u64 {
+    super::matmul_tiled::iterations(k)
+}
+
 impl Sizes {
     pub(super) fn constants(self) -> [(&'static str, f64); 2] {
         [("K", f64::from(self.k)), ("N", f64::from(self.n))]

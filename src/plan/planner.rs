@@ -7,7 +7,7 @@ use super::strategy::{self, Strategy, size, width};
 use super::{Caps, Cost, LayerRecipe, Plan, Recurrence, cost};
 use crate::dims::{Dims, product};
 use crate::dtype::Precision;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::io::Form;
 use crate::kernels::{Kernel, Rows, matmul};
 use crate::model::{Layer, Model, Readout, ReadoutSteps};
@@ -68,8 +68,8 @@ pub struct Candidate {
 /// Chooses kernels for `model` on a batch of `form`, or of dims alone, within `caps`.
 ///
 /// # Errors
-/// [`crate::Error::Zero`]; [`crate::Error::TooLarge`] and [`crate::Error::Overflow`] where not even one step fits the device;
-/// [`crate::Error::Unsupported`] for storage types that do not go together.
+/// [`Error::Zero`]; [`Error::TooLarge`] and [`Error::Overflow`] where not even one step fits the device;
+/// [`Error::Unsupported`] for storage types that do not go together.
 pub fn plan(model: &Model, form: impl Into<Form>, request: impl Into<Request>, caps: &Caps) -> Result<Plan> {
     let (form, request) = (form.into(), request.into());
     let mut best: Option<Plan> = None;
@@ -82,7 +82,12 @@ pub fn plan(model: &Model, form: impl Into<Form>, request: impl Into<Request>, c
             best = Some(plan);
         }
     }
-    best.ok_or_else(|| unreachable!("there is a tile of rows for every batch"))
+    best.ok_or_else(|| none("tile of rows"))
+}
+
+/// A planner that found nothing to choose from, which no caller can bring about: steps can always be dispatched one by one.
+fn none(what: &str) -> Error {
+    Error::Mismatch { name: "plan".into(), reason: format!("no {what}") }
 }
 
 /// Every candidate for every layer, whatever the request prefers: what [`plan`] chooses from.
@@ -145,9 +150,8 @@ fn pick(
         let asked = |c: &Candidate| request.only.has(c) && c.outcome.is_ok();
         let any = candidates.iter().any(asked);
         let allowed = candidates.iter().filter(|c| !any || asked(c)).filter_map(|c| c.outcome.as_ref().ok());
-        let Some((recipe, own)) = allowed.min_by_key(|(_, cost)| *cost) else {
-            unreachable!("every layer can be computed step by step");
-        };
+        let least = allowed.min_by_key(|(_, cost)| *cost);
+        let (recipe, own) = least.ok_or_else(|| none("way to compute a layer"))?;
         layers.push(recipe.clone());
         cost.femtoseconds = cost.femtoseconds.saturating_add(own.femtoseconds);
     }
@@ -257,7 +261,9 @@ fn readout_kernel(
 
 fn matmul_kernel(sizes: matmul::Sizes, rows: usize, tile: Rows, precision: Precision, caps: &Caps) -> Kernel {
     let tiled = Kernel::MatmulTiled { sizes, precision };
-    let fits = tiled.threads() <= caps.max_threads && tiled.workgroup_bytes() <= caps.max_workgroup_bytes;
+    let fits = tiled.threads() <= caps.max_threads
+        && tiled.workgroup_bytes() <= caps.max_workgroup_bytes
+        && caps.max_iterations.is_none_or(|most| matmul::tiled_iterations(sizes.k) <= most);
     if fits && rows >= TILED_FROM_ROWS {
         tiled
     } else {
@@ -268,7 +274,6 @@ fn matmul_kernel(sizes: matmul::Sizes, rows: usize, tile: Rows, precision: Preci
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Error;
     use crate::model::{Cell, Direction, Weights};
     use crate::plan::Speed;
 
@@ -291,8 +296,14 @@ mod tests {
         let caps = Caps::webgpu_minimum();
         let small = gru(8, 16, Cell::GRU);
         for (strategy, text) in [
-            (Strategy::Step, "layer 0: matmul_rows (1 row × 64 threads), then 5 × step_gru_after (1 row × 16 threads)"),
-            (Strategy::Resident, "layer 0: matmul_rows (1 row × 64 threads), then resident_gru_after (1 row × 16 units) for 5 steps"),
+            (
+                Strategy::Step,
+                "layer 0: matmul_rows (1 row × 64 threads), then 5 × step_gru_after (1 row × 16 threads)",
+            ),
+            (
+                Strategy::Resident,
+                "layer 0: matmul_rows (1 row × 64 threads), then resident_gru_after (1 row × 16 units) for 5 steps",
+            ),
             (
                 Strategy::Streamed,
                 "layer 0: matmul_rows (1 row × 64 threads), then resident_gru_after (1 row × 16 units, weights streamed) for 5 steps",
@@ -357,7 +368,8 @@ mod tests {
         assert_eq!(planned(&model, [512, 1000], None, &caps).layers[0].chunk, 170);
         assert_eq!(planned(&model, [1, 100_000], None, &caps).layers[0].chunk, MAX_CHUNK);
 
-        let refused = |batch| plan(&model, Dims::new(batch, 1).unwrap(), Precision::default(), &caps).unwrap_err();
+        let refused =
+            |batch| plan(&model, Dims::new(batch, 1).unwrap(), Precision::default(), &caps).unwrap_err();
         let error = refused(300_000);
         assert!(matches!(error, Error::TooLarge { .. }), "{error}");
         let error = refused(usize::MAX / 2);

@@ -27,6 +27,20 @@ pub enum Recurrence {
     Resident(Kernel),
 }
 
+impl fmt::Display for Recurrence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Resident(kernel) => write!(f, "{kernel}"),
+            Self::Step(kernels) => {
+                for (part, kernel) in kernels.iter().enumerate() {
+                    write!(f, "{}{kernel}", if part > 0 { " + " } else { "" })?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
 /// How a model is computed on one size of batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
@@ -65,13 +79,8 @@ impl fmt::Display for Plan {
             let steps = self.form.dims.steps;
             write!(f, "layer {index}: {}, then ", layer.projection)?;
             match &layer.recurrence {
-                Recurrence::Step(kernels) => {
-                    write!(f, "{steps} × ")?;
-                    for (part, kernel) in kernels.iter().enumerate() {
-                        write!(f, "{}{kernel}", if part > 0 { " + " } else { "" })?;
-                    }
-                }
-                Recurrence::Resident(kernel) => write!(f, "{kernel} for {steps} steps")?,
+                recurrence @ Recurrence::Step(_) => write!(f, "{steps} × {recurrence}")?,
+                recurrence @ Recurrence::Resident(_) => write!(f, "{recurrence} for {steps} steps")?,
             }
             if layer.chunk < self.form.dims.steps {
                 write!(f, " in chunks of {} steps", layer.chunk)?;

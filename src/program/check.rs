@@ -67,13 +67,12 @@ fn check_dispatch(program: &Program, dispatch: &Dispatch, caps: &Caps) -> Result
 mod tests {
     use super::*;
     use crate::dims::Dims;
-    use crate::dtype::Precision;
     use crate::kernels::Params;
     use crate::model::{Cell, Direction, Layer, Model, Weights};
-    use crate::plan::plan;
+    use crate::plan::{Only, Request, Strategy, plan};
     use crate::program::lower;
 
-    fn program(cell: Cell, dims: Dims, caps: &Caps) -> Program {
+    fn program(cell: Cell, dims: Dims, strategy: Strategy, caps: &Caps) -> Program {
         let (input, hidden) = (5, 7);
         let rows = cell.gates() * hidden;
         let layer = |input| {
@@ -82,7 +81,9 @@ mod tests {
             Layer::new(cell, Direction::Forward, input, hidden, vec![weights]).unwrap()
         };
         let model = Model::new(vec![layer(input), layer(hidden), layer(hidden)]).unwrap();
-        let plan = plan(&model, dims, Precision::default(), caps).unwrap();
+        let only = Only { strategy: Some(strategy), ..Only::default() };
+        let request = Request { only, ..Request::default() };
+        let plan = plan(&model, dims, request, caps).unwrap();
         lower(&model, &plan).unwrap()
     }
 
@@ -91,8 +92,10 @@ mod tests {
         let caps = Caps::webgpu_minimum();
         for cell in [Cell::GRU, Cell::ORIGINAL_GRU, Cell::LSTM] {
             for (batch, steps) in [(1, 1), (3, 5), (66, 5000)] {
-                let dims = Dims::new(batch, steps).unwrap();
-                check(&program(cell, dims, &caps), &caps).unwrap();
+                for strategy in Strategy::ALL {
+                    let dims = Dims::new(batch, steps).unwrap();
+                    check(&program(cell, dims, strategy, &caps), &caps).unwrap();
+                }
             }
         }
     }
@@ -100,19 +103,21 @@ mod tests {
     #[test]
     fn a_buffer_one_element_short_is_found() {
         let caps = Caps::webgpu_minimum();
-        let good = program(Cell::LSTM, Dims::new(3, 5).unwrap(), &caps);
-        for id in 0..good.buffers.len() {
-            let mut bad = good.clone();
-            bad.buffers[id].words -= 1;
-            let error = check(&bad, &caps).expect_err(&good.buffers[id].name);
-            assert!(matches!(error, Error::Mismatch { .. }), "{error}");
+        for strategy in Strategy::ALL {
+            let good = program(Cell::LSTM, Dims::new(3, 5).unwrap(), strategy, &caps);
+            for id in 0..good.buffers.len() {
+                let mut bad = good.clone();
+                bad.buffers[id].words -= 1;
+                let error = check(&bad, &caps).expect_err(&good.buffers[id].name);
+                assert!(matches!(error, Error::Mismatch { .. }), "{error}");
+            }
         }
     }
 
     #[test]
     fn writing_what_is_read_and_reaching_too_far_are_found() {
         let caps = Caps::webgpu_minimum();
-        let mut program = program(Cell::GRU, Dims::new(3, 5).unwrap(), &caps);
+        let mut program = program(Cell::GRU, Dims::new(3, 5).unwrap(), Strategy::Step, &caps);
         let Op::Steps { phases, .. } = &mut program.ops[1] else { panic!("the second op is the steps") };
         let dispatch = phases[0][0].clone();
         phases[0][0].buffers[5] = dispatch.buffers[4];
@@ -130,7 +135,7 @@ mod tests {
     #[test]
     fn what_exceeds_the_device_is_named_with_its_numbers() {
         let caps = Caps::webgpu_minimum();
-        let program = program(Cell::GRU, Dims::new(3, 5).unwrap(), &caps);
+        let program = program(Cell::GRU, Dims::new(3, 5).unwrap(), Strategy::Step, &caps);
         let small = Caps { max_binding_bytes: 256, ..caps };
         let error = check(&program, &small).unwrap_err();
         let Error::TooLarge { needed, limit: 256, .. } = error else { panic!("{error}") };

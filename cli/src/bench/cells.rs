@@ -30,7 +30,7 @@ pub fn compare(args: &CompareArgs) -> Outcome {
         return Err(error("--device reference", "is slow on purpose; its times say nothing"));
     }
     let info = device.info();
-    let bench = Bench { selector: args.device.clone(), device, peak: None };
+    let bench = Bench { selector: args.device.clone(), device, peak: None, strategy: None, speed: None };
     let wanted = parameters(Cell::GRU, input, hidden);
     let mut rows = vec![(Cell::GRU, hidden)];
     rows.extend([Cell::LSTM, Cell::Rnn].map(|cell| (cell, hidden)));

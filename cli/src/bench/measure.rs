@@ -6,7 +6,8 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use wgru::dtype::Storage;
-use wgru::{Cell, Device, DeviceInfo, Dims, Engine, Model, Output, PyTorch, export};
+use wgru::plan::{Speed, Strategy};
+use wgru::{Cell, Device, DeviceInfo, Dims, Engine, Model, Options, Output, PyTorch, export};
 
 use super::case::{Case, values};
 use super::peak::Peak;
@@ -70,6 +71,20 @@ pub struct Bench {
     pub device: Device,
     /// Its ceilings.
     pub peak: Option<Peak>,
+    /// How it is to compute steps.
+    pub strategy: Option<Strategy>,
+    /// What its planner is to predict with.
+    pub speed: Option<Speed>,
+}
+
+impl Bench {
+    /// How engines for `case` are made.
+    fn options(&self, case: &Case) -> Options {
+        let mut options = case.options();
+        options.only.strategy = self.strategy;
+        options.speed = self.speed;
+        options
+    }
 }
 
 /// What every record of a run has.
@@ -135,7 +150,7 @@ impl<'a> Measuring<'a> {
     pub fn new(subject: &'a Subject, bench: &'a Bench, effort: Effort) -> Result<Self, String> {
         let named = |error: String| named(subject, bench, &error);
         let text = |error: wgru::Error| named(error.to_string());
-        let engine = bench.device.load_with(&subject.model, subject.case.options()).map_err(text)?;
+        let engine = bench.device.load_with(&subject.model, bench.options(&subject.case)).map_err(text)?;
         let verified = verified(subject, bench, &engine).map_err(named)?;
         let dims = Dims { batch: subject.case.batch, steps: subject.case.steps };
         let strategy = engine.explain(dims).unwrap_or_else(|error| error.to_string());
@@ -157,7 +172,11 @@ impl<'a> Measuring<'a> {
         if round.is_multiple_of(2) {
             self.prepare()?;
         }
-        let engine = self.bench.device.load_with(model, case.options()).map_err(|error| error.to_string())?;
+        let engine = self
+            .bench
+            .device
+            .load_with(model, self.bench.options(case))
+            .map_err(|error| error.to_string())?;
         if case.steps == 1 && !case.bidirectional && !case.ragged {
             return self.step(&engine);
         }
@@ -181,7 +200,7 @@ impl<'a> Measuring<'a> {
         let start = std::time::Instant::now();
         let importer = PyTorch::new().cell(case.cell);
         let imported = importer.parse("the case's weights", &self.subject.file).map_err(text)?;
-        let fresh = device.load_with(&imported.model, case.options()).map_err(text)?;
+        let fresh = device.load_with(&imported.model, self.bench.options(case)).map_err(text)?;
         fresh.prepare(dims).map_err(text)?;
         let seconds = start.elapsed().as_secs_f64();
         self.keep(Timed::Prepare, Timing::Wall, (0.0, self.weight_bytes()), vec![seconds]);
@@ -365,7 +384,8 @@ mod tests {
     #[test]
     fn rounds_add_up() {
         let subject = Subject::new("gru-b2-t3-i1-h4".parse().unwrap()).unwrap();
-        let bench = Bench { selector: "cpu".into(), device: Device::cpu(), peak: None };
+        let bench =
+            Bench { selector: "cpu".into(), device: Device::cpu(), peak: None, strategy: None, speed: None };
         let mut measuring = Measuring::new(&subject, &bench, Effort::QUICK).unwrap();
         for round in 0..3 {
             measuring.round(round).unwrap();

@@ -3,6 +3,7 @@
 mod case;
 pub mod cells;
 mod compare;
+pub mod explain;
 mod listing;
 mod measure;
 mod peak;
@@ -11,6 +12,7 @@ mod report;
 mod sink;
 mod suite;
 mod timing;
+pub mod tune;
 mod verify;
 
 use std::path::Path;
@@ -68,7 +70,7 @@ fn run(args: &BenchArgs) -> Outcome {
         return Err(error(format!("--threads {}", args.threads), "the CPU path has 1 thread"));
     }
     let cases = cases(args)?;
-    let mut benches = devices(&args.device)?;
+    let mut benches = devices(args)?;
     let ceilings = ceilings(&benches);
     let mut sink = Sink::open(args)?;
     let (kept, failed) = measure_all(args, cases, &mut benches, &mut sink);
@@ -183,8 +185,10 @@ fn cases(args: &BenchArgs) -> Outcome<Vec<Case>> {
 }
 
 /// The devices that were asked for, with their ceilings.
-fn devices(selectors: &[String]) -> Outcome<Vec<Bench>> {
-    let selectors = if selectors.is_empty() { every_device() } else { selectors.to_vec() };
+fn devices(args: &BenchArgs) -> Outcome<Vec<Bench>> {
+    let selectors = if args.device.is_empty() { every_device() } else { args.device.clone() };
+    let speed = args.speed.as_deref().map(explain::read_speed).transpose()?;
+    let strategy = args.strategy;
     selectors
         .into_iter()
         .map(|selector| {
@@ -196,7 +200,7 @@ fn devices(selectors: &[String]) -> Outcome<Vec<Bench>> {
                 ));
             }
             let peak = Some(Peak::of(&device)?);
-            Ok(Bench { selector, device, peak })
+            Ok(Bench { selector, device, peak, strategy, speed })
         })
         .collect()
 }

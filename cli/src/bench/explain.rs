@@ -1,0 +1,100 @@
+//! `wgru explain`: which kernels a run would take on a device, what they are predicted to take, and why the others were
+//! not chosen.
+
+use std::path::Path;
+
+use wgru::plan::{Candidate, Plan, Speed};
+use wgru::{Device, Dims, Engine, Model, Options};
+
+use super::case::Case;
+use crate::args::ExplainArgs;
+use crate::failure::{Outcome, error};
+use crate::number::{three, together};
+use crate::print::print;
+use crate::run::{is_onnx, read_model};
+use crate::table::Table;
+
+/// Plans and prints; nothing is run.
+pub fn explain(args: &ExplainArgs) -> Outcome {
+    let (model, dims, mut options) = subject(args)?;
+    if let Some(path) = &args.speed {
+        options = options.speed(read_speed(path)?);
+    }
+    let device = Device::select(&args.device)?;
+    let engine = device.load_with(&model, options)?;
+    let Dims { batch, steps } = dims;
+    let head = format!("{}: {model}, {batch} sequences of {steps} steps\n", device.info());
+    let body = match engine.plan(dims)? {
+        None => format!("{}\n", engine.explain(dims)?),
+        Some(plan) => of_plan(&engine, dims, &plan)?,
+    };
+    print(&format!("{head}{body}"))
+}
+
+/// What the first argument names: a file with a model, or a case.
+fn subject(args: &ExplainArgs) -> Outcome<(Model, Dims, Options)> {
+    let path = Path::new(&args.what);
+    if path.extension().is_none() && !path.exists() {
+        if args.batch.is_some() || args.steps.is_some() {
+            return Err(error("--batch, --steps", "are for models; a case names its own"));
+        }
+        let case: Case = args.what.parse().map_err(|reason: String| error(&args.what, reason))?;
+        let model = case.model(&mut fastrand::Rng::with_seed(1))?;
+        return Ok((model, Dims::new(case.batch, case.steps)?, case.options()));
+    }
+    if is_onnx(path) {
+        return Err(error(
+            &args.what,
+            "explain reads .safetensors, .h5 and .keras; for a node of an .onnx file name its case",
+        ));
+    }
+    let model = read_model(path, &args.model_args)?.model;
+    let dims = Dims::new(args.batch.unwrap_or(1), args.steps.unwrap_or(100))?;
+    Ok((model, dims, Options::default()))
+}
+
+/// Reads a table that `wgru tune` has written.
+pub fn read_speed(path: &Path) -> Outcome<Speed> {
+    let text = std::fs::read_to_string(path).map_err(|reason| error(path.display(), reason))?;
+    Speed::parse(&text).map_err(|reason| error(path.display(), reason))
+}
+
+fn of_plan(engine: &Engine, dims: Dims, plan: &Plan) -> Outcome<String> {
+    let mut text = format!("{plan}\npredicted {}\n", seconds(plan.cost.seconds()));
+    for (index, (candidates, picked)) in engine.alternatives(dims)?.iter().zip(&plan.layers).enumerate() {
+        let cost = |candidate: &Candidate| candidate.outcome.as_ref().ok().map(|(_, cost)| cost.seconds());
+        let own = candidates.iter().find(|candidate| {
+            let recipe = candidate.outcome.as_ref().ok().map(|(recipe, _)| recipe);
+            candidate.rows == plan.rows && recipe == Some(picked)
+        });
+        let own = own.and_then(cost);
+        let mut table = Table::new(&["strategy", "rows", "kernels", "predicted", ""]);
+        for candidate in candidates {
+            let verdict = match (&candidate.outcome, own) {
+                (Err(reason), _) => reason.clone(),
+                (Ok((recipe, _)), _) if candidate.rows == plan.rows && recipe == picked => "chosen".into(),
+                (Ok((_, cost)), Some(own)) => format!("{} times the chosen one", three(cost.seconds() / own)),
+                (Ok(_), None) => String::new(),
+            };
+            table.row(vec![
+                candidate.strategy.to_string(),
+                candidate.rows.count().to_string(),
+                candidate
+                    .outcome
+                    .as_ref()
+                    .map_or_else(|_| "-".into(), |(recipe, _)| recipe.recurrence.to_string()),
+                cost(candidate).map_or_else(|| "-".into(), seconds),
+                verdict,
+            ]);
+        }
+        text += &format!("\nlayer {index}\n{table}");
+    }
+    if plan.layers.len() > 1 {
+        text += "\nAll layers have one number of rows side by side, so the layers are chosen together.\n";
+    }
+    Ok(text)
+}
+
+pub(super) fn seconds(value: f64) -> String {
+    together(&[value], "s")
+}
