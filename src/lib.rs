@@ -44,7 +44,7 @@ struct Readme;
 
 pub use dims::Dims;
 pub use dtype::Storage;
-pub use engine::{Device, DeviceInfo, Engine, Options, Session, Staged};
+pub use engine::{Device, DeviceInfo, Engine, Memory, Options, Session, Staged};
 pub use error::{Error, Result};
 pub use gpu::AdapterInfo;
 #[cfg(feature = "keras")]

@@ -2,18 +2,34 @@
 
 use std::sync::{Arc, Mutex};
 
+use super::run::Options;
 use crate::dims::Dims;
 use crate::error::{Error, Result};
 use crate::gpu::{Constants, Context, Fetch, StagedWorkspace, Wait, Workspace, lock};
 use crate::io::{Batch, Form, Output, StepOutput};
 use crate::model::{Model, constants};
 use crate::plan::{Candidate, Caps, Plan, Request, alternatives, plan};
-use crate::program::{constant_words, lower, unpack_sequence, untile};
+use crate::program::{check, constant_words, lower, unpack_sequence, untile};
 use crate::progress::Progress;
 
 /// Workspaces that are kept for the next run of their shape, and their bytes but for the last one used.
 const KEPT: usize = 8;
 const KEPT_BYTES: u64 = 1 << 30;
+
+/// Bytes of the arrays of one run where the caller says nothing: pieces as large as that lose nothing.
+const MEMORY: u64 = 1 << 30;
+
+/// Bytes that a run takes on a device.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Memory {
+    /// The model's weights, which all runs share.
+    pub weights: u64,
+    /// The arrays of the run.
+    pub arrays: u64,
+    /// What is read back passes through.
+    pub read_back: u64,
+}
 
 #[derive(Debug)]
 pub(super) struct GpuEngine {
@@ -25,21 +41,48 @@ pub(super) struct GpuEngine {
     idle: Mutex<Vec<Workspace>>,
     poison: bool,
     request: Request,
+    /// Bytes of the arrays of one run.
+    memory: u64,
 }
 
 impl GpuEngine {
-    pub(super) async fn new(
-        context: Arc<Context>,
-        caps: Caps,
-        model: &Model,
-        poison: bool,
-        request: Request,
-    ) -> Result<Self> {
-        let words =
-            |constant| constant_words(model, constant, request.precision).map(|words| (constant, words));
+    pub(super) async fn new(context: Arc<Context>, model: &Model, options: Options) -> Result<Self> {
+        let Options { poison, precision, only, memory, speed } = options;
+        let words = |constant| constant_words(model, constant, precision).map(|words| (constant, words));
         let words = constants(model).into_iter().map(words).collect::<Result<_>>()?;
         let constants = Constants::upload(&context, words).await?;
-        Ok(Self { context, caps, constants, idle: Mutex::default(), poison, request })
+        let mut caps = context.caps().clone();
+        caps.speed = speed.unwrap_or(caps.speed);
+        let (request, memory) = (Request { precision, only }, memory.unwrap_or(MEMORY));
+        Ok(Self { context, caps, constants, idle: Mutex::default(), poison, request, memory })
+    }
+
+    /// What a run of `form` takes.
+    pub(super) fn memory(&self, model: &Model, form: Form) -> Result<Memory> {
+        let program = lower(model, &self.plan(model, form)?)?;
+        let (arrays, read_back) = (program.working_bytes(), program.read_back_bytes());
+        Ok(Memory { weights: self.constants.bytes(), arrays, read_back })
+    }
+
+    /// # Errors
+    /// [`Error::TooLarge`] and [`Error::Overflow`] where a run of `form` exceeds the device or the memory it may take.
+    pub(super) fn fits(&self, model: &Model, form: Form) -> Result<()> {
+        let program = lower(model, &self.plan(model, form)?)?;
+        check(&program, &self.caps)?;
+        let read_back = program.read_back_bytes();
+        self.caps.check(
+            "read-back of all outputs",
+            read_back,
+            self.caps.max_buffer_bytes,
+            "bytes in one buffer",
+        )?;
+        let name = format!("arrays of {:?}", form.dims);
+        self.caps.check(&name, program.working_bytes() + read_back, self.memory, "bytes of memory")
+    }
+
+    /// Whether a run of `form` has all it needs.
+    pub(super) fn is_ready(&self, form: Form) -> bool {
+        lock(&self.idle).iter().any(|workspace| workspace.program().form == form)
     }
 
     pub(super) fn plan(&self, model: &Model, form: Form) -> Result<Plan> {

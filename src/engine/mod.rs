@@ -5,6 +5,7 @@
 mod ceilings;
 mod device;
 mod gpu;
+mod pieces;
 mod run;
 mod select;
 mod session;
@@ -13,6 +14,7 @@ mod staged;
 #[cfg(not(target_arch = "wasm32"))]
 pub use ceilings::{Ceilings, Measured};
 pub use device::{Device, DeviceInfo};
+pub use gpu::Memory;
 pub use run::{Engine, Options};
 pub use session::Session;
 pub use staged::Staged;

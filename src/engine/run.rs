@@ -1,9 +1,10 @@
 //! An engine: a model made ready on a device, and the sequence run.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use super::device::{Device, Kind};
-use super::gpu::GpuEngine;
+use super::gpu::{GpuEngine, Memory};
 use crate::cpu;
 use crate::dims::Dims;
 use crate::dtype::{Precision, Storage};
@@ -11,7 +12,7 @@ use crate::error::Result;
 use crate::gpu::{Wait, lock};
 use crate::io::{Batch, Form, Output, OutputShape, State, StepOutput};
 use crate::model::Model;
-use crate::plan::{Candidate, Only, Plan, Request, Speed, Strategy};
+use crate::plan::{Candidate, Only, Plan, Speed, Strategy};
 use crate::progress::Progress;
 use crate::reference;
 
@@ -29,6 +30,9 @@ pub struct Options {
     /// What the planner of a GPU chooses from; what it predicts to be fastest where nothing is asked for. Results are
     /// the same bits either way.
     pub only: Only,
+    /// Bytes that the arrays of one run may take on a GPU beside the model's weights; 1 GiB where `None`. A batch that
+    /// takes more is run in pieces, with the same result.
+    pub memory: Option<u64>,
     /// The numbers that the planner predicts with, as `wgru tune` measures them; the device's own where `None`.
     pub speed: Option<Speed>,
 }
@@ -37,6 +41,12 @@ impl Options {
     /// Sets how steps are computed wherever a layer and the device allow it.
     pub fn strategy(mut self, strategy: Strategy) -> Self {
         self.only.strategy = Some(strategy);
+        self
+    }
+
+    /// Sets [`Options::memory`].
+    pub fn memory(mut self, bytes: u64) -> Self {
+        self.memory = Some(bytes);
         self
     }
 
@@ -74,10 +84,12 @@ pub struct Engine(pub(super) Arc<Inner>);
 #[derive(Debug)]
 pub(super) struct Inner {
     pub(super) model: Model,
-    device: Device,
-    options: Options,
+    pub(super) device: Device,
+    pub(super) options: Options,
     pub(super) backend: Backend,
     pub(super) progress: Arc<Progress>,
+    /// Engines of single directions of single layers, for rows that are run in pieces.
+    pub(super) parts: Mutex<HashMap<(usize, usize), Engine>>,
 }
 
 #[derive(Debug)]
@@ -134,21 +146,15 @@ impl Engine {
     async fn new(device: Device, model: &Model, options: Options) -> Result<Self> {
         options.precision.check()?;
         let backend = match &device.0 {
-            Kind::Gpu(context) => {
-                let Options { poison, precision, only, speed } = options;
-                let request = Request { precision, only };
-                let mut caps = context.caps().clone();
-                caps.speed = speed.unwrap_or(caps.speed);
-                Backend::Gpu(GpuEngine::new(context.clone(), caps, model, poison, request).await?)
-            }
+            Kind::Gpu(context) => Backend::Gpu(GpuEngine::new(context.clone(), model, options).await?),
             Kind::Cpu => {
                 let network = cpu::Network::new(model, options.precision)?;
                 Backend::Cpu(CpuEngine { network, idle: Mutex::default() })
             }
             Kind::Reference => Backend::Reference,
         };
-        let progress = Arc::default();
-        Ok(Self(Arc::new(Inner { model: model.clone(), device, options, backend, progress })))
+        let (progress, parts) = (Arc::default(), Mutex::default());
+        Ok(Self(Arc::new(Inner { model: model.clone(), device, options, backend, progress, parts })))
     }
 
     /// The model.
@@ -192,6 +198,17 @@ impl Engine {
         match &self.0.backend {
             Backend::Gpu(engine) => engine.plan(&self.0.model, form.into()).map(Some),
             Backend::Cpu(_) | Backend::Reference => Ok(None),
+        }
+    }
+
+    /// What a run of `form`, or of dims alone, takes on a GPU if it is not cut; 0 on the CPU path and the reference.
+    ///
+    /// # Errors
+    /// [`crate::Error::TooLarge`] where it can only be run in pieces for another reason than memory.
+    pub fn memory(&self, form: impl Into<Form>) -> Result<Memory> {
+        match &self.0.backend {
+            Backend::Gpu(engine) => engine.memory(&self.0.model, form.into()),
+            Backend::Cpu(_) | Backend::Reference => Ok(Memory::default()),
         }
     }
 
@@ -241,9 +258,7 @@ impl Engine {
     /// An output for `batch`, once the batch and, on a GPU, the device are known to bear it.
     pub(super) fn output_of(&self, batch: &Batch<'_>) -> Result<Output> {
         batch.check(&self.0.model)?;
-        if let Backend::Gpu(engine) = &self.0.backend {
-            engine.plan(&self.0.model, batch.form())?;
-        }
+        self.cut(batch.form())?;
         self.output(batch.form())
     }
 
@@ -297,7 +312,7 @@ impl Engine {
             output.fill(f32::NAN);
         }
         match backend {
-            Backend::Gpu(engine) => engine.run_into(model, batch, output, wait, progress).await,
+            Backend::Gpu(_) => self.run_on_gpu(batch, output, wait).await,
             Backend::Cpu(engine) => {
                 let mut scratch = lock(&engine.idle).pop().unwrap_or_default();
                 let targets = cpu::Targets {

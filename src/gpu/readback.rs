@@ -33,8 +33,7 @@ pub(super) struct Staging {
 impl Staging {
     /// Bytes for all of `program`'s outputs and final states, and no fewer than a timer needs.
     pub(super) fn bytes(program: &Program) -> u64 {
-        let arrays = program.output_arrays().chain(program.state_arrays(0));
-        arrays.map(|id| program.buffers[id].bytes()).sum::<u64>().max(super::timer::BYTES)
+        program.read_back_bytes().max(super::timer::BYTES)
     }
 
     pub(super) fn new(device: &wgpu::Device, program: &Program) -> Self {

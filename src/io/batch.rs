@@ -187,6 +187,35 @@ impl OwnedBatch {
         }
     }
 
+    /// Rows `first .. first + count` of `batch`, whose model has L·D = `states`.
+    pub(crate) fn of_rows(batch: &Batch<'_>, states: usize, first: usize, count: usize) -> Self {
+        let Dims { batch: rows, steps } = batch.form.dims;
+        let form = Form { dims: Dims { batch: count, steps }, ..batch.form };
+        let all = Strides::of(form.x, batch.form.dims, 1, batch.input);
+        let own = Strides::of(form.x, form.dims, 1, batch.input);
+        let mut x = vec![0.0; count * steps * batch.input];
+        for row in 0..count {
+            for step in 0..steps {
+                let from = (first + row) * all.row + step * all.step;
+                let to = row * own.row + step * own.step;
+                x[to..to + batch.input].copy_from_slice(&batch.x[from..from + batch.input]);
+            }
+        }
+        // `[L·D, B, features]` each.
+        let rows_of = |array: &[f32], len: usize| {
+            let features = len / rows;
+            array
+                .chunks_exact(len)
+                .flat_map(|all| &all[first * features..][..count * features])
+                .copied()
+                .collect()
+        };
+        let [h0, c0] =
+            [batch.h0, batch.c0].map(|array| array.map(|array| rows_of(array, array.len() / states)));
+        let lengths = batch.lengths.map(|lengths| lengths[first..first + count].to_vec());
+        Self { form, input: batch.input, x, h0, c0, lengths }
+    }
+
     pub(crate) fn borrow(&self) -> Batch<'_> {
         Batch {
             form: self.form,

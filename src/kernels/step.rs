@@ -31,10 +31,8 @@ impl Shape {
     /// Loop iterations of a thread.
     pub(super) fn iterations(self, k: u32, rows: Rows, gates: u32) -> u64 {
         let tiles = self.tiles;
-        // Per span: itself, the loads, two blocks, the quads, up to three more k in each, the sums.
-        let quad = 1 + 2 * (1 + gates * (1 + tiles));
-        let rest = 2 * gates * (1 + tiles) + gates * tiles;
-        let span = 1 + tiles * (1 + SPAN.div_ceil(self.width)) + 2 + SPAN / 4 * quad + 2 * rest;
+        // Per span: itself, the loads, two blocks, the quads, a pair or a single k in each.
+        let span = 1 + tiles * (1 + SPAN.div_ceil(self.width)) + 2 + SPAN / 4 + 4;
         // At the end, of each tile: its input, its sums, its rows.
         u64::from(k.div_ceil(SPAN)) * u64::from(span) + u64::from(tiles * (1 + 2 * gates + rows.count()))
     }

@@ -173,6 +173,17 @@ impl Layer {
         Self::new(cell, Direction::Forward, input, hidden, vec![weights])
     }
 
+    /// Direction `index` of D as a layer of its own.
+    pub(crate) fn one_direction(&self, index: usize) -> Self {
+        let reverse = self.direction.is_reverse(index);
+        Self {
+            direction: if reverse { Direction::Reverse } else { Direction::Forward },
+            weights: vec![self.weights[index].clone()],
+            activations: vec![self.activations[index]],
+            ..*self
+        }
+    }
+
     /// The cell.
     pub fn cell(&self) -> Cell {
         self.cell

@@ -171,6 +171,12 @@ impl Program {
         [Some(self.y), self.out].into_iter().flatten()
     }
 
+    /// Bytes of everything that a caller may read after a run.
+    pub fn read_back_bytes(&self) -> u64 {
+        let arrays = self.output_arrays().chain(self.state_arrays(0));
+        arrays.map(|id| self.buffers[id].bytes()).sum()
+    }
+
     /// Bytes of all buffers that the program needs beside the model's constants.
     pub fn working_bytes(&self) -> u64 {
         let constant = |buffer: &&Buffer| matches!(buffer.role, Role::Constant(_));

@@ -1,0 +1,286 @@
+//! A batch that does not fit the device at once, run in pieces.
+//!
+//! Rows know nothing of each other, so a batch is cut by rows first. Where a single row is too long, each direction of
+//! each layer is walked by itself, a reverse one from the end, its states carried from piece to piece; a readout is then
+//! computed here. Every recurrent sum is the one of a run at once, and so are its bits.
+
+use super::run::{Backend, Engine};
+use crate::dims::Dims;
+use crate::error::{Error, Result};
+use crate::gpu::{Wait, lock};
+use crate::io::{Batch, Fill, Form, Output, OwnedBatch, Strides};
+use crate::model::{Model, Readout, ReadoutSteps};
+
+/// How a batch is cut: the most rows and steps of a piece.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cut {
+    pub(super) rows: usize,
+    pub(super) steps: usize,
+}
+
+/// The largest cut of a batch of `dims` that `fits`, `None` where it fits as it is.
+///
+/// # Errors
+/// What `fits` says of a single step of a single row, or of anything for another reason than size.
+pub(super) fn cut(dims: Dims, fits: impl Fn(Dims) -> Result<()>) -> Result<Option<Cut>> {
+    let too_large = |dims: Dims| match fits(dims) {
+        Ok(()) => Ok(None),
+        Err(error @ (Error::TooLarge { .. } | Error::Overflow { .. })) => Ok(Some(error)),
+        Err(error) => Err(error),
+    };
+    let Dims { batch: mut rows, mut steps } = dims;
+    while let Some(error) = too_large(Dims { batch: rows, steps })? {
+        match (rows, steps) {
+            (1, 1) => return Err(error),
+            (1, _) => steps = steps.div_ceil(2),
+            _ => rows = rows.div_ceil(2),
+        }
+    }
+    let cut = Cut { rows, steps };
+    Ok((cut != Cut { rows: dims.batch, steps: dims.steps }).then_some(cut))
+}
+
+impl Engine {
+    /// Runs a batch on a GPU, in pieces where it has to be.
+    pub(super) async fn run_on_gpu(&self, batch: &Batch<'_>, output: &mut Output, wait: Wait) -> Result<()> {
+        match self.cut(batch.form())? {
+            None => self.run_piece(batch, output, wait).await,
+            Some(cut) if cut.rows < batch.dims().batch => self.run_rows(batch, cut, output, wait).await,
+            Some(_) => self.run_row(batch, output, wait).await,
+        }
+    }
+
+    /// How a batch of `form` has to be cut.
+    pub(super) fn cut(&self, form: Form) -> Result<Option<Cut>> {
+        match &self.0.backend {
+            Backend::Gpu(engine) if !engine.is_ready(form) => {
+                cut(form.dims, |dims| engine.fits(&self.0.model, Form { dims, ..form }))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// An engine for one direction of one layer. Its weights are on the device once more.
+    async fn part(&self, layer: usize, dir: usize) -> Result<Engine> {
+        let known = lock(&self.0.parts).get(&(layer, dir)).cloned();
+        if let Some(engine) = known {
+            return Ok(engine);
+        }
+        let model = Model::new(vec![self.0.model.layers()[layer].one_direction(dir)])?;
+        let new = self.0.device.load_with_async(&model, self.0.options);
+        let new = Box::pin(new).await?;
+        Ok(lock(&self.0.parts).entry((layer, dir)).or_insert(new).clone())
+    }
+
+    async fn run_piece(&self, batch: &Batch<'_>, output: &mut Output, wait: Wait) -> Result<()> {
+        match &self.0.backend {
+            Backend::Gpu(engine) => {
+                engine.run_into(&self.0.model, batch, output, wait, &self.0.progress).await
+            }
+            Backend::Cpu(_) | Backend::Reference => Ok(()),
+        }
+    }
+
+    /// So many rows at a time.
+    async fn run_rows(&self, batch: &Batch<'_>, cut: Cut, output: &mut Output, wait: Wait) -> Result<()> {
+        let Dims { batch: rows, steps } = batch.dims();
+        let mut part: Option<Output> = None;
+        for first in (0..rows).step_by(cut.rows) {
+            let count = cut.rows.min(rows - first);
+            let piece = OwnedBatch::of_rows(batch, self.0.model.states(), first, count);
+            let form = piece.borrow().form();
+            let mut own = match part.take().filter(|_| count == cut.rows) {
+                Some(own) => own,
+                None => self.output(form)?,
+            };
+            if cut.steps < steps {
+                self.run_row(&piece.borrow(), &mut own, wait).await?;
+            } else {
+                self.run_piece(&piece.borrow(), &mut own, wait).await?;
+            }
+            self.place_rows(&own, form, first, output, batch.form());
+            part = Some(own);
+        }
+        Ok(())
+    }
+
+    /// Copies what a piece from row `first` on gave to its place.
+    fn place_rows(&self, from: &Output, piece: Form, first: usize, to: &mut Output, form: Form) {
+        let model = &self.0.model;
+        let dirs = model.output() / model.state();
+        let sequence = |from: &[f32], to: &mut [f32], dirs: usize, features: usize| {
+            let own = Strides::of(piece.y, piece.dims, dirs, features);
+            let all = Strides::of(form.y, form.dims, dirs, features);
+            for row in 0..piece.dims.batch {
+                for step in 0..piece.dims.steps {
+                    for dir in 0..dirs {
+                        let at = row * own.row + step * own.step + dir * own.dir;
+                        let place = (first + row) * all.row + step * all.step + dir * all.dir;
+                        to[place..place + features].copy_from_slice(&from[at..at + features]);
+                    }
+                }
+            }
+        };
+        let states = |from: &[f32], to: &mut [f32], features: usize| {
+            let (own, all) = (piece.dims.batch * features, form.dims.batch * features);
+            for (from, to) in from.chunks_exact(own).zip(to.chunks_exact_mut(all)) {
+                to[first * features..][..own].copy_from_slice(from);
+            }
+        };
+        sequence(&from.y, &mut to.y, dirs, model.state());
+        states(&from.h_n, &mut to.h_n, model.state());
+        if let (Some(from), Some(to)) = (&from.c_n, &mut to.c_n) {
+            states(from, to, model.hidden());
+        }
+        if let (Some(from), Some(to), Some(readout)) = (&from.out, &mut to.out, model.readout()) {
+            match readout.steps() {
+                ReadoutSteps::Every => sequence(from, to, 1, readout.outputs()),
+                ReadoutSteps::Last => {
+                    to[first * readout.outputs()..][..from.len()].copy_from_slice(from);
+                }
+            }
+        }
+    }
+
+    /// A single row, so many steps at a time: layer by layer, direction by direction.
+    async fn run_row(&self, batch: &Batch<'_>, output: &mut Output, wait: Wait) -> Result<()> {
+        let model = &self.0.model;
+        let Form { dims: Dims { steps, .. }, fill, .. } = batch.form();
+        let length = batch.lengths_of().map_or(steps, |lengths| lengths[0] as usize);
+        let Output { y, h_n, c_n, out } = output;
+        let c_n = c_n.as_deref_mut().unwrap_or_default();
+        batch.initial_states(h_n, c_n);
+        let (dirs, state) = (model.output() / model.state(), model.state());
+        let mut below: Vec<f32> = Vec::new();
+        for index in 0..model.layers().len() {
+            y.fill(0.0);
+            for dir in 0..dirs {
+                let at = index * dirs + dir;
+                let walk = Walk {
+                    engine: self.part(index, dir).await?,
+                    reverse: model.layers()[index].direction().is_reverse(dir),
+                    length,
+                    repeats: fill == Fill::Last,
+                };
+                let h = &mut h_n[at * state..][..state];
+                let c = c_n.chunks_exact_mut(model.hidden()).nth(at).unwrap_or_default();
+                let x = if index == 0 { batch.x() } else { &below[..] };
+                let place = |t: usize| t * dirs * state + dir * state;
+                walk.run(x, steps, (h, c), wait, |t, from| y[place(t)..][..state].copy_from_slice(from))
+                    .await?;
+            }
+            if index + 1 < model.layers().len() {
+                below.clear();
+                below.extend_from_slice(y);
+            }
+        }
+        if let (Some(out), Some(readout)) = (out, model.readout()) {
+            match readout.steps() {
+                ReadoutSteps::Every => apply(readout, y, out),
+                ReadoutSteps::Last if length > 0 => {
+                    apply(readout, &y[(length - 1) * readout.input()..][..readout.input()], out);
+                }
+                ReadoutSteps::Last => apply(readout, &vec![0.0; readout.input()], out),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One direction of one layer, on its way over a row.
+struct Walk {
+    engine: Engine,
+    reverse: bool,
+    /// Steps of the row that are real.
+    length: usize,
+    /// Whether y past the end repeats the last output of a forward direction.
+    repeats: bool,
+}
+
+impl Walk {
+    /// Walks from the states `h` and `c` on, which are then the final ones; `keep` gets y of each step. `x`: `steps` steps.
+    async fn run(
+        &self,
+        x: &[f32],
+        steps: usize,
+        (h, c): (&mut [f32], &mut [f32]),
+        wait: Wait,
+        mut keep: impl FnMut(usize, &[f32]),
+    ) -> Result<()> {
+        let input = x.len() / steps;
+        let whole = Dims { batch: 1, steps: self.length.max(1) };
+        let most = self.engine.cut(whole.into())?.map_or(whole.steps, |cut| cut.steps);
+        let mut firsts: Vec<usize> = (0..self.length).step_by(most).collect();
+        if self.reverse {
+            firsts.reverse();
+        }
+        for first in firsts {
+            let count = most.min(self.length - first);
+            let mut batch = Batch::new(&x[first * input..][..count * input], [1, count, input])?.h0(h);
+            if !c.is_empty() {
+                batch = batch.c0(c);
+            }
+            let mut own = self.engine.output(batch.form())?;
+            self.engine.run_piece(&batch, &mut own, wait).await?;
+            h.copy_from_slice(&own.h_n);
+            c.copy_from_slice(own.c_n.as_deref().unwrap_or_default());
+            own.y.chunks_exact(h.len()).enumerate().for_each(|(step, y)| keep(first + step, y));
+            if self.repeats && !self.reverse && first + count == self.length {
+                let last = &own.y[own.y.len() - h.len()..];
+                (self.length..steps).for_each(|t| keep(t, last));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `out = W y + b` for each step of y, summed as the kernels sum it.
+fn apply(readout: &Readout, y: &[f32], out: &mut [f32]) {
+    for (y, out) in y.chunks_exact(readout.input()).zip(out.chunks_exact_mut(readout.outputs())) {
+        for (index, (out, w)) in out.iter_mut().zip(readout.w().chunks_exact(readout.input())).enumerate() {
+            let sum = w.iter().zip(y).fold(0.0, |sum: f32, (w, y)| w.mul_add(*y, sum));
+            *out = sum + readout.b().map_or(0.0, |b| b[index]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limit(rows: usize, numbers: usize) -> impl Fn(Dims) -> Result<()> {
+        move |Dims { batch, steps }| {
+            let too_large = |needed: usize, limit: usize| Error::TooLarge {
+                name: "x".into(),
+                needed: needed as u64,
+                limit: limit as u64,
+                unit: "numbers",
+                device: "a device".into(),
+            };
+            match (batch > rows, batch * steps > numbers) {
+                (true, _) => Err(too_large(batch, rows)),
+                (_, true) => Err(too_large(batch * steps, numbers)),
+                _ => Ok(()),
+            }
+        }
+    }
+
+    #[test]
+    fn rows_are_cut_before_steps() {
+        let cut = |batch, steps, rows, numbers| cut(Dims { batch, steps }, limit(rows, numbers)).unwrap();
+        assert_eq!(cut(10, 10, 10, 100), None);
+        assert_eq!(cut(10, 10, 5, 100), Some(Cut { rows: 5, steps: 10 }));
+        assert_eq!(cut(11, 10, 11, 60), Some(Cut { rows: 6, steps: 10 }));
+        assert_eq!(cut(3, 100, 3, 30), Some(Cut { rows: 1, steps: 25 }));
+        assert_eq!(cut(1, 7, 1, 1), Some(Cut { rows: 1, steps: 1 }));
+    }
+
+    #[test]
+    fn what_does_not_fit_in_any_piece_is_an_error() {
+        let dims = Dims { batch: 4, steps: 4 };
+        let error = cut(dims, limit(4, 0)).unwrap_err();
+        assert!(matches!(error, Error::TooLarge { needed: 1, limit: 0, .. }), "{error}");
+        let error = cut(dims, |_| Err(Error::Unsupported { what: "it".into() })).unwrap_err();
+        assert!(matches!(error, Error::Unsupported { .. }), "{error}");
+    }
+}

@@ -1,0 +1,127 @@
+//! Batches that do not fit a device at once are run in pieces, with the bits of a run at once; and sizes beyond what a
+//! binding, a grid or a driver's loop counter holds.
+
+mod common;
+
+use common::{Draw, Inputs, adapters, assert_close, bits, cells, options};
+use wgru::{Batch, Device, Dims, Direction, Error, Fill, Form, Layout, Output, ReadoutSteps};
+
+fn same_bits(a: &Output, b: &Output, context: &str) {
+    assert_eq!(bits(&a.y), bits(&b.y), "{context}: y");
+    assert_eq!(bits(&a.h_n), bits(&b.h_n), "{context}: h_n");
+    assert_eq!(a.c_n.as_deref().map(bits), b.c_n.as_deref().map(bits), "{context}: c_n");
+}
+
+/// Every cell, direction, layout and rule for padding, cut by rows and by steps.
+#[test]
+fn pieces_give_the_bits_of_a_run_at_once() {
+    let mut draw = Draw::new();
+    for device in adapters() {
+        for cell in cells() {
+            for direction in [Direction::Forward, Direction::Reverse, Direction::Bidirectional] {
+                let layers = draw.size(1..=2);
+                let mut model = draw.model_of(cell, direction, 3, 5, layers);
+                if draw.chance() {
+                    let steps = if draw.chance() { ReadoutSteps::Every } else { ReadoutSteps::Last };
+                    model = draw.with_readout(model, 4, steps);
+                }
+                let (batch, steps) = (draw.size(1..=9), draw.size(2..=40));
+                let inputs = Inputs::draw(&mut draw, &model, batch, steps);
+                let inputs = if draw.chance() { inputs.ragged(&mut draw) } else { inputs };
+                let fill = if draw.chance() { Fill::Last } else { Fill::Zero };
+                let layout = if draw.chance() { Layout::TimeMajor } else { Layout::BatchMajor };
+                let whole = inputs.batch().fill(fill).output_layout(layout);
+                let engine = device.load_with(&model, options().poison(true)).unwrap();
+                let at_once = engine.run(&whole).unwrap();
+                let memory = engine.memory(whole.form()).unwrap();
+                let all = memory.arrays + memory.read_back;
+                let least = engine.memory(Form { dims: Dims::new(1, 1).unwrap(), ..whole.form() }).unwrap();
+                for part in [2, 7, 40] {
+                    let allowed = (all / part).max(least.arrays + least.read_back);
+                    let small = device.load_with(&model, options().poison(true).memory(allowed)).unwrap();
+                    let context = format!(
+                        "{}, {model}, {:?}, {:?}, 1/{part} of {memory:?}, seed {}",
+                        device.info(),
+                        whole.form(),
+                        inputs.lengths,
+                        draw.seed
+                    );
+                    let output = small.run(&whole).unwrap_or_else(|error| panic!("{context}: {error}"));
+                    same_bits(&output, &at_once, &context);
+                    assert_close(&model, &whole, &output, &context);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn no_memory_at_all_is_refused_with_its_numbers() {
+    let mut draw = Draw::new();
+    let model = draw.model(wgru::Cell::GRU, 3, 5, 1);
+    let inputs = Inputs::draw(&mut draw, &model, 4, 6);
+    for device in adapters() {
+        let engine = device.load_with(&model, options().memory(100)).unwrap();
+        let error = engine.run(&inputs.batch()).unwrap_err();
+        let Error::TooLarge { needed, limit: 100, unit: "bytes of memory", .. } = error else {
+            panic!("{error}")
+        };
+        assert!(needed > 100, "{error}");
+    }
+}
+
+/// What is predicted is what a staged batch holds.
+#[test]
+fn memory_is_known_before_anything_is_allocated() {
+    let mut draw = Draw::new();
+    let model = draw.model(wgru::Cell::LSTM, 3, 20, 2);
+    let inputs = Inputs::draw(&mut draw, &model, 4, 6);
+    for device in adapters() {
+        let engine = device.load_with(&model, options()).unwrap();
+        let memory = engine.memory(inputs.batch().form()).unwrap();
+        let staged = engine.stage(&inputs.batch()).unwrap();
+        assert_eq!(staged.bytes(), memory.weights + memory.arrays, "{}", device.info());
+    }
+    assert_eq!(
+        Device::cpu().load(&model).unwrap().memory(Dims::new(4, 6).unwrap()).unwrap(),
+        Default::default()
+    );
+}
+
+/// Steps, rows, features and units beyond a limit of some device: 65,535 workgroups of 4 rows, 128 MiB of x in one
+/// binding, 65,535 loop iterations.
+#[test]
+fn sizes_beyond_the_limits_of_a_device() {
+    let mut draw = Draw::new();
+    for device in adapters() {
+        for (cell, [batch, steps, input, hidden]) in [
+            (wgru::Cell::GRU, [1, 100_000, 1, 3]),
+            (wgru::Cell::GRU, [300_000, 1, 1, 1]),
+            (wgru::Cell::Rnn, [100_000, 2, 2, 3]),
+            (wgru::Cell::Rnn, [600, 600, 100, 2]),
+            (wgru::Cell::LSTM, [1, 3, 1, 1_500]),
+        ] {
+            let model = draw.model(cell, input, hidden, 1);
+            let x = draw.values(batch * steps * input, 1.0);
+            let engine = device.load_with(&model, options().poison(true)).unwrap();
+            let all = Batch::new(&x, [batch, steps, input]).unwrap();
+            let output = engine.run(&all).unwrap();
+            // The reference takes long: of the first and of the last rows.
+            for first in [0, batch.saturating_sub(20)] {
+                let rows = batch.min(20);
+                let own =
+                    Batch::new(&x[first * steps * input..][..rows * steps * input], [rows, steps, input])
+                        .unwrap();
+                let width = model.output();
+                let part = Output {
+                    y: output.y[first * steps * width..][..rows * steps * width].to_vec(),
+                    h_n: output.h_n[first * width..][..rows * width].to_vec(),
+                    c_n: output.c_n.as_ref().map(|c| c[first * width..][..rows * width].to_vec()),
+                    out: None,
+                };
+                let context = format!("{}, {model}, {batch} × {steps}, seed {}", device.info(), draw.seed);
+                assert_close(&model, &own, &part, &context);
+            }
+        }
+    }
+}
