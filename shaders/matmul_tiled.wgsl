@@ -32,7 +32,8 @@ fn store4(dir: u32, m: u32, n: u32, values: vec4<f32>) {
     let at = out_at(dir, m);
     for (var j = 0u; j < 4u; j++) {
         if (n + j < N) {
-            out[at + (n + j) * params.out_column] = values[j] + bias[dir * N + n + j];
+            let column = params.first_column + n + j;
+            out[at + column * params.out_column] = values[j] + bias[dir * params.columns + column];
         }
     }
 }

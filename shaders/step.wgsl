@@ -7,18 +7,20 @@
 @compute @workgroup_size(WIDTH)
 fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3<u32>) {
     now = index.t;
-    let unit = group.x * WIDTH + lane;
+    let own = group.x * WIDTH + lane;
+    let unit = params.first_unit + own;
+    let is_unit = own < UNITS;
     let first = group.y * TILES;
     let dir = group.z;
     var sums: array<Rows, SUMS>;
     if (!has_ended(first)) {
-        sums = recurrent_product(lane, dir, first, unit);
+        sums = recurrent_product(lane, dir, first, own);
     }
     for (var i = 0u; i < TILES; i++) {
         let tile = first + i;
-        let own = unit < HIDDEN && tile < params.tiles;
+        let is_here = is_unit && tile < params.tiles;
         var h = Rows(0.0);
-        if (own) {
+        if (is_here) {
             let state = state_of(dir, tile) + unit;
             h = h_prev[state];
             if (!has_ended(tile)) {
@@ -36,7 +38,7 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
             workgroupBarrier();
             neighbour = block[min(lane + 1u, SPAN - 1u)];
         }
-        if (own) {
+        if (is_here) {
             store_y(dir, tile, unit, h, neighbour);
         }
     }

@@ -6,16 +6,18 @@
 @compute @workgroup_size(WIDTH)
 fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3<u32>) {
     now = index.t;
-    let unit = group.x * WIDTH + lane;
+    let own = group.x * WIDTH + lane;
+    let unit = params.first_unit + own;
+    let is_unit = own < UNITS;
     let first = group.y * TILES;
     let dir = group.z;
     if (has_ended(first)) {
         return;
     }
-    let sums = recurrent_product(lane, dir, first, unit);
+    let sums = recurrent_product(lane, dir, first, own);
     for (var i = 0u; i < TILES; i++) {
         let tile = first + i;
-        if (unit < HIDDEN && tile < params.tiles) {
+        if (is_unit && tile < params.tiles) {
             begin(dir, tile, unit, projected(dir, tile, unit), sums_of(sums, i));
         }
     }

@@ -3,8 +3,8 @@
 
 mod common;
 
-use common::{Draw, Inputs, adapters, assert_close, bits, cells, options};
-use wgru::{Batch, Device, Dims, Direction, Error, Fill, Form, Layout, Output, ReadoutSteps};
+use common::{Draw, Inputs, adapters, assert_close, assert_close_in, bits, cells, options};
+use wgru::{Batch, Device, Dims, Direction, Error, Fill, Form, Layout, Output, ReadoutSteps, Storage};
 
 fn same_bits(a: &Output, b: &Output, context: &str) {
     assert_eq!(bits(&a.y), bits(&b.y), "{context}: y");
@@ -88,6 +88,46 @@ fn memory_is_known_before_anything_is_allocated() {
     );
 }
 
+/// A device whose bindings hold so little that matrices are cut into slices, rows and steps into pieces.
+fn small_devices(binding: u64) -> Vec<Device> {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = wgpu::Backends::all();
+    let instance = wgpu::Instance::new(descriptor);
+    let adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()));
+    let open = |adapter: wgpu::Adapter| {
+        let required_limits = wgpu::Limits { max_storage_buffer_binding_size: binding, ..adapter.limits() };
+        let descriptor = wgpu::DeviceDescriptor { required_limits, ..Default::default() };
+        let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).unwrap();
+        Device::from_wgpu(device, queue)
+    };
+    adapters.into_iter().map(open).collect()
+}
+
+#[test]
+fn matrices_beyond_a_binding_are_cut_into_slices() {
+    let mut draw = Draw::new();
+    for device in small_devices(64 << 10) {
+        for cell in cells() {
+            let halves =
+                if cell == wgru::Cell::GRU { &[Storage::F32, Storage::F16][..] } else { &[Storage::F32] };
+            for &storage in halves {
+                let direction = draw.direction();
+                // w_hh: 200 · G · 200 numbers, of which 64 KiB hold 16,384 or 32,768.
+                let model = draw.model_of(cell, direction, 150, 200, 2);
+                let model = draw.with_readout(model, 130, ReadoutSteps::Every);
+                let inputs = Inputs::draw(&mut draw, &model, 5, 4);
+                let options = options().poison(true).weights(storage).activations(storage);
+                let engine = device.load_with(&model, options).unwrap();
+                let output = engine.run(&inputs.batch()).unwrap();
+                let plan = engine.plan(Dims::new(1, 4).unwrap()).unwrap().unwrap();
+                let context = format!("{}, {model}, {storage}, seed {}", device.info(), draw.seed);
+                assert!(plan.has_steps() || cell == wgru::Cell::Rnn, "{context}: {plan}");
+                assert_close_in(options.precision, &model, &inputs.batch(), &output, &context);
+            }
+        }
+    }
+}
+
 /// Steps, rows, features and units beyond a limit of some device: 65,535 workgroups of 4 rows, 128 MiB of x in one
 /// binding, 65,535 loop iterations.
 #[test]
@@ -100,6 +140,8 @@ fn sizes_beyond_the_limits_of_a_device() {
             (wgru::Cell::Rnn, [100_000, 2, 2, 3]),
             (wgru::Cell::Rnn, [600, 600, 100, 2]),
             (wgru::Cell::LSTM, [1, 3, 1, 1_500]),
+            // w_hh alone has 192 MiB.
+            (wgru::Cell::GRU, [2, 2, 1, 4_096]),
         ] {
             let model = draw.model(cell, input, hidden, 1);
             let x = draw.values(batch * steps * input, 1.0);

@@ -31,7 +31,7 @@ fn kernels() -> Vec<Kernel> {
         for cell in step_cells() {
             for rows in [Rows::One, Rows::Four] {
                 for (k, hidden, width) in [(1, 1, 1), (7, 7, 8), (64, 64, 64), (9, 700, 64)] {
-                    let sizes = step::Sizes { k, hidden };
+                    let sizes = step::Sizes::all(k, hidden);
                     for tiles in [1, 2, 4] {
                         let shape = step::Shape { width, tiles };
                         all.push(Kernel::Step { cell, functions, sizes, precision, rows, shape });
@@ -50,7 +50,7 @@ fn kernels() -> Vec<Kernel> {
             }
         }
     }
-    let (sizes, precision) = (step::Sizes { k: 9, hidden: 7 }, Precision::default());
+    let (sizes, precision) = (step::Sizes::all(9, 7), Precision::default());
     for cell in step_cells() {
         for function in Function::ALL {
             let (alpha, beta) = function.parameters();
@@ -368,8 +368,8 @@ macro_rules! layout {
 
 #[test]
 fn parameter_structs_lie_as_the_shader_reads_them() {
-    let matmul = layout!(matmul::Params: rows batch padded first times reverse x_step x_row out_dir out_step out_tile tile out_column order order_rows skips);
-    let step = layout!(step::Params: batch tiles first steps times reverse xw_dir y_step y_row y_dir repeats);
+    let matmul = layout!(matmul::Params: rows batch padded first times reverse x_step x_row out_dir out_step out_tile tile out_column order order_rows skips first_column columns);
+    let step = layout!(step::Params: batch tiles first steps times reverse xw_dir y_step y_row y_dir repeats first_unit);
     let index = layout!(step::Index: t);
     for kernel in kernels() {
         let (module, _) = validate(&kernel.source()).unwrap_or_else(|error| panic!("{kernel}: {error}"));
@@ -470,7 +470,7 @@ fn no_activation_outside_its_file() {
 fn faults_are_refused() {
     let functions = functions(Activation::SIGMOID, Activation::TANH, None);
     let cell = StepCell::GruAfter { takes: false };
-    let (sizes, precision) = (step::Sizes { k: 7, hidden: 7 }, Precision::default());
+    let (sizes, precision) = (step::Sizes::all(7, 7), Precision::default());
     let shape = step::Shape { width: 8, tiles: 1 };
     let kernel = Kernel::Step { cell, functions, sizes, precision, rows: Rows::Four, shape };
     let (source, constants) = (kernel.source(), kernel.constants());

@@ -26,15 +26,19 @@ struct MatmulParams {
     order: u32,        // where in `order` the lengths lie
     order_rows: u32,   // where the batch rows lie
     skips: u32,        // whether lengths fall from place to place, and rows that have ended need no out
+    first_column: u32, // the first of `columns` columns of out that w has
+    columns: u32,      // columns of out and of bias
+    unused0: u32,
+    unused1: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: MatmulParams;
-@group(0) @binding(2) var<storage, read> bias: array<f32>;         // [D, N]
+@group(0) @binding(2) var<storage, read> bias: array<f32>;         // [D, columns]
 @group(0) @binding(4) var<storage, read_write> out: array<f32>;    // strided by params
 @group(0) @binding(5) var<storage, read> order: array<u32>;        // lengths and batch rows by place
 
 override K: u32;           // features read
-override N: u32;           // columns written
+override N: u32;           // columns of w: those of out, or a slice of them where w exceeds a binding
 
 // Steps of the sequence at place b.
 fn length_at(b: u32) -> u32 {
@@ -73,9 +77,10 @@ fn out_at(dir: u32, m: u32) -> u32 {
         + b % params.tile;
 }
 
-// Stores column n of row m.
+// Stores column n, as w counts them, of row m.
 fn store(dir: u32, m: u32, n: u32, value: f32) {
     if (m < params.rows && n < N) {
-        out[out_at(dir, m) + n * params.out_column] = value + bias[dir * N + n];
+        let column = params.first_column + n;
+        out[out_at(dir, m) + column * params.out_column] = value + bias[dir * params.columns + column];
     }
 }

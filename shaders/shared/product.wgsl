@@ -1,8 +1,8 @@
 // The product of one hidden unit for TILES tiles of rows: for each of GATES gates from FIRST on, the sum over k of
-// vector_at(k) · w[k, gate·HIDDEN + unit], for all rows of a tile.
+// vector_at(k) · w[k, gate·UNITS + own], for all rows of a tile. `own` counts the units of w.
 //
 // The vector passes through workgroup memory SPAN of k at a time, so every thread of a workgroup must call this,
-// also one past the last unit. The order of sums is that of recurrence.wgsl. Loops over gates and tiles have constant
+// also one past the last. The order of sums is that of recurrence.wgsl. Loops over gates and tiles have constant
 // bounds and vanish; the quads keep down the number of loop iterations, which some drivers limit.
 //
 // A cell declares GATES and FIRST, it or of_h.wgsl vector_at; `weights_*.wgsl` says how w lies;
@@ -13,8 +13,8 @@ const SUMS: u32 = GATES * TILES;
 var<workgroup> block: array<Rows, SPAN * TILES>;
 
 // Of gate g and tile i of `tile`.. the sum stands at i · GATES + g.
-fn recurrent_product(lane: u32, dir: u32, tile: u32, unit: u32) -> array<Rows, SUMS> {
-    let column = FIRST * HIDDEN + min(unit, HIDDEN - 1u);
+fn recurrent_product(lane: u32, dir: u32, tile: u32, own: u32) -> array<Rows, SUMS> {
+    let column = FIRST * UNITS + min(own, UNITS - 1u);
     var sum: array<Rows, SUMS>;
     for (var start = 0u; start < K; start += SPAN) {
         let size = min(SPAN, K - start);

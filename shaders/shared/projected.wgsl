@@ -4,7 +4,8 @@
 
 // Columns FIRST to FIRST + COLUMNS of `unit` at the step in hand.
 fn projected(dir: u32, tile: u32, unit: u32) -> array<Rows, COLUMNS> {
-    let at = dir * params.xw_dir + (now * params.tiles + tile) * N + FIRST * HIDDEN + unit;
+    let columns = N / UNITS * HIDDEN;
+    let at = dir * params.xw_dir + (now * params.tiles + tile) * columns + FIRST * HIDDEN + unit;
     var input: array<Rows, COLUMNS>;
     for (var g = 0u; g < COLUMNS; g++) {
         input[g] = xw[at + g * HIDDEN];

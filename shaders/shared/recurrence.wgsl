@@ -30,7 +30,7 @@ struct StepParams {
     y_row: u32,      // elements of y from a batch row to the next
     y_dir: u32,      // elements of y from a direction to the next
     repeats: u32,    // whether y repeats the last output of a forward direction past its end, else it is 0
-    unused0: u32,
+    first_unit: u32, // the first of HIDDEN units that w has
 }
 
 @group(0) @binding(0) var<uniform> params: StepParams;
@@ -38,7 +38,8 @@ struct StepParams {
 
 override K: u32;           // length of the vector: P, or what a projection reads, H
 override HIDDEN: u32;      // units the kernel computes: H, or what a projection gives, P
-override N: u32;           // columns of w, G·HIDDEN
+override UNITS: u32;       // units of w: HIDDEN, or a slice of them where w exceeds a binding
+override N: u32;           // columns of w, G·UNITS
 override WIDTH: u32;       // threads of a workgroup
 
 const BLOCK: u32 = 32u;    // k of one block of the order above

@@ -9,7 +9,7 @@ use crate::gpu::{Constants, Context, Fetch, StagedWorkspace, Wait, Workspace, lo
 use crate::io::{Batch, Form, Output, StepOutput};
 use crate::model::{Model, constants};
 use crate::plan::{Candidate, Caps, Plan, Request, alternatives, plan};
-use crate::program::{check, constant_words, lower, unpack_sequence, untile};
+use crate::program::{Matrix, check, constant_words, lower, unpack_sequence, untile};
 use crate::progress::Progress;
 
 /// Workspaces that are kept for the next run of their shape, and their bytes but for the last one used.
@@ -48,8 +48,18 @@ pub(super) struct GpuEngine {
 impl GpuEngine {
     pub(super) async fn new(context: Arc<Context>, model: &Model, options: Options) -> Result<Self> {
         let Options { poison, precision, only, memory, speed } = options;
-        let words = |constant| constant_words(model, constant, precision).map(|words| (constant, words));
-        let words = constants(model).into_iter().map(words).collect::<Result<_>>()?;
+        let most = usize::try_from(context.caps().max_array_bytes() / 4).unwrap_or(usize::MAX);
+        let mut words = Vec::new();
+        for constant in constants(model) {
+            let all = constant_words(model, constant, precision)?;
+            match Matrix::of(model, constant, precision) {
+                Some(matrix) if all.len() > most => {
+                    let slices = matrix.slices(most).into_iter();
+                    words.extend(slices.map(|slice| ((constant, slice.first), matrix.cut(&all, slice))));
+                }
+                _ => words.push(((constant, 0), all)),
+            }
+        }
         let constants = Constants::upload(&context, words).await?;
         let mut caps = context.caps().clone();
         caps.speed = speed.unwrap_or(caps.speed);

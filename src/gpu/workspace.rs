@@ -14,22 +14,22 @@ use crate::program::{BufferId, Dispatch, Op, Order, Program, Role, check};
 
 /// A model's constants on a device, shared by every program of the model.
 #[derive(Debug)]
-pub struct Constants(HashMap<Constant, wgpu::Buffer>);
+pub struct Constants(HashMap<(Constant, usize), wgpu::Buffer>);
 
 impl Constants {
-    /// Uploads the words of `constants`.
+    /// Uploads the words of `constants`, each from some column on.
     ///
     /// # Errors
     /// [`Error::TooLarge`] where one exceeds a binding, [`Error::Device`] where the device refuses.
-    pub async fn upload(context: &Context, constants: Vec<(Constant, Vec<u32>)>) -> Result<Self> {
-        for (constant, data) in &constants {
+    pub async fn upload(context: &Context, constants: Vec<((Constant, usize), Vec<u32>)>) -> Result<Self> {
+        for ((constant, _), data) in &constants {
             context.caps().check_array(&format!("{constant:?}"), data.len() as u64 * 4)?;
         }
         let upload = || {
-            let buffers = constants.iter().map(|(constant, data)| {
-                let label = format!("wgru.constant.{constant:?}");
+            let buffers = constants.iter().map(|((constant, first), data)| {
+                let label = format!("wgru.constant.{constant:?}.{first}");
                 let usage = wgpu::BufferUsages::STORAGE;
-                (*constant, filled(&context.device, &label, usage, bytemuck::cast_slice(data)))
+                ((*constant, *first), filled(&context.device, &label, usage, bytemuck::cast_slice(data)))
             });
             Self(buffers.collect())
         };
@@ -109,8 +109,8 @@ impl Workspace {
         let largest = context.caps().max_buffer_bytes;
         context.caps().check("read-back of all outputs", staging_bytes, largest, "bytes in one buffer")?;
         for buffer in &program.buffers {
-            if let Role::Constant(constant) = buffer.role {
-                if !constants.0.contains_key(&constant) {
+            if let Role::Constant(constant, first) = buffer.role {
+                if !constants.0.contains_key(&(constant, first)) {
                     return Err(Error::Mismatch {
                         name: buffer.name.clone(),
                         reason: "not among the constants on the device".into(),
@@ -136,7 +136,7 @@ impl Workspace {
             .buffers
             .iter()
             .map(|buffer| match buffer.role {
-                Role::Constant(constant) => constants.0[&constant].clone(),
+                Role::Constant(constant, first) => constants.0[&(constant, first)].clone(),
                 role => device.create_buffer(&wgpu::BufferDescriptor {
                     label: Some(&format!("wgru.buffer.{}", buffer.name)),
                     size: buffer.bytes(),
@@ -167,7 +167,7 @@ impl Workspace {
             })
             .collect();
         let index_stride = binder.stride;
-        let working = program.buffers.iter().filter(|b| !matches!(b.role, Role::Constant(_)));
+        let working = program.buffers.iter().filter(|b| !matches!(b.role, Role::Constant(..)));
         let largest = working.map(|b| b.words * 4).max().unwrap_or(0);
         let staging = Staging::new(device, &program);
         let poison = poison.then(|| vec![0xff; largest]);
@@ -209,8 +209,8 @@ impl<'a> Binder<'a> {
     ) -> Self {
         let device = &context.device;
         let alignment = device.limits().min_uniform_buffer_offset_alignment;
-        // Both are powers of two, and no entry is longer than 64 bytes.
-        let stride = alignment.max(64);
+        // Both are powers of two, and no entry is longer than 128 bytes.
+        let stride = alignment.max(128);
 
         let mut params: Vec<Params> = Vec::new();
         let mut slots = HashMap::new();

@@ -14,7 +14,7 @@ use crate::dtype::Precision;
 pub struct Sizes {
     /// K, features read.
     pub k: u32,
-    /// N, columns written.
+    /// N, columns of w: all that are written, or those of a slice.
     pub n: u32,
 }
 
@@ -65,6 +65,12 @@ pub struct Params {
     pub order_rows: u32,
     /// Whether lengths fall from place to place, and rows that have ended need no out.
     pub skips: u32,
+    /// The first of the columns that w has.
+    pub first_column: u32,
+    /// Columns of out and of bias.
+    pub columns: u32,
+    /// Fills the struct to a multiple of 16 bytes.
+    pub unused: [u32; 2],
 }
 
 impl Params {
@@ -77,11 +83,11 @@ impl Params {
         let out = to_last(dirs, self.out_dir)
             + to_last(steps, self.out_step)
             + to_last(self.padded / self.tile, self.out_tile)
-            + to_last(n, self.out_column)
+            + to_last(self.columns, self.out_column)
             + u64::from(self.tile);
         let halved = |half: bool, numbers: u64| if half { numbers.div_ceil(2) } else { numbers };
-        let bias = u64::from(dirs) * u64::from(n);
-        let w = bias * halved(precision.weights.is_half(), u64::from(k));
+        let bias = u64::from(dirs) * u64::from(self.columns);
+        let w = u64::from(dirs) * u64::from(n) * halved(precision.weights.is_half(), u64::from(k));
         let order = u64::from(self.order.max(self.order_rows)) + u64::from(self.batch);
         [halved(precision.activations.is_half(), x), bias, w, out, order]
     }

@@ -155,11 +155,12 @@ impl Kernel {
 
     /// The pipeline constants.
     pub fn constants(self) -> Vec<(&'static str, f64)> {
-        let recurrent = |k: u32, hidden: u32, gates: u32| {
+        let recurrent = |sizes: step::Sizes, gates: u32| {
             vec![
-                ("K", f64::from(k)),
-                ("HIDDEN", f64::from(hidden)),
-                ("N", f64::from(gates) * f64::from(hidden)),
+                ("K", f64::from(sizes.k)),
+                ("HIDDEN", f64::from(sizes.hidden)),
+                ("UNITS", f64::from(sizes.units)),
+                ("N", f64::from(gates) * f64::from(sizes.units)),
                 ("WIDTH", f64::from(self.threads())),
             ]
         };
@@ -171,7 +172,7 @@ impl Kernel {
                 constants
             }
             Self::Step { cell, functions, sizes, .. } => {
-                let mut constants = recurrent(sizes.k, sizes.hidden, cell.gates());
+                let mut constants = recurrent(sizes, cell.gates());
                 constants.extend(cell.constant());
                 if cell.has_functions() {
                     constants.extend(functions.constants());
@@ -179,12 +180,23 @@ impl Kernel {
                 constants
             }
             Self::Resident { cell, functions, hidden, .. } => {
-                let mut constants = recurrent(hidden, hidden, cell.gates());
+                let mut constants = recurrent(step::Sizes::all(hidden, hidden), cell.gates());
                 constants.extend(cell.constant());
                 constants.extend(functions.constants());
                 constants
             }
         }
+    }
+
+    /// The same for a slice of its matrix, of so many columns of each gate.
+    pub fn of_columns(mut self, count: u32) -> Self {
+        match &mut self {
+            Self::MatmulTiled { sizes, .. } | Self::MatmulRows { sizes, .. } => sizes.n = count,
+            Self::Step { sizes, .. } => sizes.units = count,
+            // It has every unit.
+            Self::Resident { .. } => {}
+        }
+        self
     }
 
     /// The bindings of group 0, in order.
@@ -214,7 +226,7 @@ impl Kernel {
                 matmul_rows::grid(rows, sizes.n, tile, width)
             }
             Self::Step { sizes, rows: tile, shape, .. } => {
-                [sizes.hidden.div_ceil(shape.width), rows.div_ceil(tile.count()).div_ceil(shape.tiles)]
+                [sizes.units.div_ceil(shape.width), rows.div_ceil(tile.count()).div_ceil(shape.tiles)]
             }
             Self::Resident { rows: tile, shape, .. } => {
                 [rows.div_ceil(tile.count()).div_ceil(shape.tiles), 1]
@@ -339,7 +351,7 @@ impl Params {
                 2 * u64::from(params.rows) * u64::from(sizes.k) * u64::from(sizes.n)
             }
             (Self::Step(params), Kernel::Step { cell, sizes, .. }) => {
-                let products = u64::from(cell.products()) * u64::from(sizes.hidden) * u64::from(sizes.k);
+                let products = u64::from(cell.products()) * u64::from(sizes.units) * u64::from(sizes.k);
                 2 * u64::from(params.batch) * products
             }
             (Self::Step(params), Kernel::Resident { cell, hidden, .. }) => {
@@ -364,7 +376,7 @@ impl Params {
             }
             (Self::Step(params), Kernel::Resident { cell, hidden, precision, rows, .. }) => {
                 let (bindings, vectors, gates) = (kernel.bindings(), &[][..], cell.gates());
-                let sizes = step::Sizes { k: hidden, hidden };
+                let sizes = step::Sizes::all(hidden, hidden);
                 params.extents(step::Arrays { bindings, vectors, gates, sizes }, precision, rows, dirs)
             }
             _ => unreachable!("parameters of one kernel on another"),

@@ -14,8 +14,10 @@ use crate::dtype::Precision;
 pub struct Sizes {
     /// Length of the vector: P, or H where a projection is computed.
     pub k: u32,
-    /// Units computed: H, or P where a projection is computed.
+    /// Units of the arrays: H, or P where a projection is computed.
     pub hidden: u32,
+    /// Units computed: all, or those of a slice of w.
+    pub units: u32,
 }
 
 /// How a step kernel is cut up.
@@ -48,6 +50,13 @@ pub(super) struct Arrays {
     pub(super) sizes: Sizes,
 }
 
+impl Sizes {
+    /// All units at once.
+    pub fn all(k: u32, hidden: u32) -> Self {
+        Self { k, hidden, units: hidden }
+    }
+}
+
 /// `StepParams` of the shaders.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Pod, Zeroable)]
@@ -74,8 +83,8 @@ pub struct Params {
     pub y_dir: u32,
     /// Whether y repeats the last output of a forward direction past its end.
     pub repeats: u32,
-    /// Fills the struct to a multiple of 16 bytes.
-    pub unused: u32,
+    /// The first of the units that w has.
+    pub first_unit: u32,
 }
 
 /// `StepIndex` of the shaders: one entry of the table that a dynamic offset chooses from.
@@ -100,7 +109,7 @@ impl Params {
             "xw" => {
                 (dirs64 - 1) * u64::from(self.xw_dir) * rows + u64::from(self.steps) * gates * tiled(hidden)
             }
-            "w" => dirs64 * halved(precision.weights.is_half(), k) * gates * hidden,
+            "w" => dirs64 * halved(precision.weights.is_half(), k) * gates * u64::from(sizes.units),
             "b_hn" => dirs64 * hidden,
             "peepholes" => dirs64 * 3 * hidden,
             "order" => 2 * u64::from(self.tiles) * rows,

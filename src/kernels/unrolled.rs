@@ -70,7 +70,7 @@ fn write_step(text: &mut String, gates: u32, tiles: u32) -> std::fmt::Result {
     writeln!(text, "        for (; k + 4u <= end; k += 4u) {{")?;
     for pair in [0, 2] {
         for g in 0..gates {
-            writeln!(text, "            let w{pair}_{g} = pair(at + {g}u * HIDDEN);")?;
+            writeln!(text, "            let w{pair}_{g} = pair(at + {g}u * UNITS);")?;
         }
         writeln!(text, "            at = next_pair(at);")?;
         for (j, part) in ["x", "y"].into_iter().enumerate() {
@@ -88,7 +88,7 @@ fn write_step(text: &mut String, gates: u32, tiles: u32) -> std::fmt::Result {
     writeln!(text, "        }}")?;
     writeln!(text, "        for (; k + 2u <= end; k += 2u) {{")?;
     for g in 0..gates {
-        writeln!(text, "            let w{g} = pair(at + {g}u * HIDDEN);")?;
+        writeln!(text, "            let w{g} = pair(at + {g}u * UNITS);")?;
     }
     writeln!(text, "            at = next_pair(at);")?;
     for (i, g) in sums() {
@@ -101,7 +101,7 @@ fn write_step(text: &mut String, gates: u32, tiles: u32) -> std::fmt::Result {
     for (i, g) in sums() {
         writeln!(
             text,
-            "            part{i}_{g} = fma(Rows(half_pair(at + {g}u * HIDDEN)), block[{i}u * SPAN + k], part{i}_{g});"
+            "            part{i}_{g} = fma(Rows(half_pair(at + {g}u * UNITS)), block[{i}u * SPAN + k], part{i}_{g});"
         )?;
     }
     writeln!(text, "            k += 1u;\n        }}")?;

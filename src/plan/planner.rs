@@ -157,7 +157,9 @@ fn pick(
     }
     let readout =
         model.readout().map(|readout| readout_kernel(model, readout, form.dims, request.precision, caps));
-    Ok(Plan { form, precision: request.precision, rows, layers, readout: readout.transpose()?, cost })
+    let most_words = usize::try_from(caps.max_array_bytes() / 4).unwrap_or(usize::MAX);
+    let (precision, readout) = (request.precision, readout.transpose()?);
+    Ok(Plan { form, precision, rows, layers, readout, most_words, cost })
 }
 
 /// K of a matmul over y of a layer: its directions one after the other, all but the last as they are padded.

@@ -54,6 +54,8 @@ pub struct Plan {
     pub layers: Vec<LayerRecipe>,
     /// The readout.
     pub readout: Option<Kernel>,
+    /// Words that one storage array may have; matrices beyond are cut into slices.
+    pub most_words: usize,
     /// What the layers are predicted to take together.
     pub cost: Cost,
 }

@@ -117,7 +117,11 @@ fn refusal(kernel: Kernel, gates: u32, hidden: u32, shape: resident::Shape, caps
     };
     let weights = u64::from(gates) * u64::from(shape.depth(hidden)) * u64::from(kernel.threads());
     let registers = if shape.held { weights } else { 0 };
-    beyond(u64::from(kernel.threads()), u64::from(caps.max_threads), "threads in a workgroup")
+    let bytes = u64::from(gates) * u64::from(hidden) * u64::from(hidden) * 4;
+    beyond(bytes, caps.max_array_bytes(), "bytes of w_hh in one binding")
+        .or_else(|| {
+            beyond(u64::from(kernel.threads()), u64::from(caps.max_threads), "threads in a workgroup")
+        })
         .or_else(|| beyond(registers, caps.speed.registers, "weights in the registers of a workgroup"))
         .or_else(|| {
             let bytes = u64::from(kernel.workgroup_bytes());
@@ -138,8 +142,8 @@ fn steps(
     let functions = Functions::of(layer);
     let kernel = |cell| {
         let sizes = match cell {
-            StepCell::Project => Sizes { k: hidden, hidden: state },
-            _ => Sizes { k: state, hidden },
+            StepCell::Project => Sizes::all(hidden, state),
+            _ => Sizes::all(state, hidden),
         };
         let shape = step::Shape { width: width(sizes.hidden, caps), tiles };
         Kernel::Step { cell, functions, sizes, precision, rows, shape }

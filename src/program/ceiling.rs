@@ -36,6 +36,9 @@ pub fn ceiling(size: u32, repeats: usize) -> Program {
         order: 0,
         order_rows: size,
         skips: 0,
+        first_column: 0,
+        columns: size,
+        unused: [0; 2],
     };
     let dispatch = Dispatch {
         kernel,

@@ -1,12 +1,12 @@
 //! From a plan to a program: buffers by name, dispatches with their parameters.
 
-use super::{Buffer, BufferId, Dispatch, Op, Order, Program, Role, StateBuffers};
+use super::{Buffer, BufferId, Dispatch, Matrix, Op, Order, Program, Role, Slice, StateBuffers};
 use crate::dims::{Dims, product};
 use crate::error::{Error, Result};
 use crate::io::{Fill, Layout, Strides};
 use crate::kernels::{Kernel, Params, StepCell, matmul, step};
 use crate::model::{Cell, Constant, Layer, Model, ReadoutSteps, Reset, has_enclosed_bias};
-use crate::plan::{Plan, Recurrence, output_columns};
+use crate::plan::{Plan, Recurrence};
 
 /// Lowers `plan`, which was made for `model`.
 ///
@@ -38,6 +38,9 @@ enum Places {
     /// The caller's.
     Own,
 }
+
+/// The slices of a matrix, each with its buffer.
+type Slices = Vec<(Slice, BufferId)>;
 
 /// Some steps of a layer, and where it writes.
 #[derive(Clone, Copy)]
@@ -154,13 +157,25 @@ impl<'a> Lowering<'a> {
         Ok(Sequence { buffer, step: stride(step)?, row: stride(row)?, dir: stride(dir)? })
     }
 
-    /// A constant, whose matrix is `[D, K, N]` in the storage type of weights.
-    fn matrix(&mut self, constant: Constant, [dirs, k, n]: [usize; 3]) -> Result<BufferId> {
-        let k = self.plan.precision.weights.words(k);
-        self.constant(constant, &[dirs, k, n])
+    /// The slices of a matrix: one, unless it exceeds what a binding holds.
+    fn matrix(&mut self, constant: Constant) -> Result<Slices> {
+        let Some(matrix) = Matrix::of(self.model, constant, self.plan.precision) else {
+            return Ok(Vec::new());
+        };
+        let slices = matrix.slices(self.plan.most_words).into_iter();
+        slices
+            .map(|slice| {
+                let shape = [matrix.rows, matrix.gates, slice.count];
+                Ok((slice, self.constant_from(constant, slice.first, &shape)?))
+            })
+            .collect()
     }
 
     fn constant(&mut self, constant: Constant, shape: &[usize]) -> Result<BufferId> {
+        self.constant_from(constant, 0, shape)
+    }
+
+    fn constant_from(&mut self, constant: Constant, first: usize, shape: &[usize]) -> Result<BufferId> {
         let name = match constant {
             Constant::WIh(layer) => format!("w_ih.{layer}"),
             Constant::WHh(layer) => format!("w_hh.{layer}"),
@@ -171,7 +186,8 @@ impl<'a> Lowering<'a> {
             Constant::ReadoutW => "readout.w".into(),
             Constant::ReadoutB => "readout.b".into(),
         };
-        self.buffer(&name, Role::Constant(constant), shape)
+        let name = if first > 0 { format!("{name}.from.{first}") } else { name };
+        self.buffer(&name, Role::Constant(constant, first), shape)
     }
 
     /// Where layer `index` writes: y for the last, else an array of its own that two layers on takes again.
@@ -191,13 +207,10 @@ impl<'a> Lowering<'a> {
         let layer = &self.model.layers()[index];
         let recipe = &self.plan.layers[index];
         let columns = layer.cell().gates() * layer.hidden();
-        let k = match index {
-            0 => layer.input(),
-            _ => output_columns(layer, self.plan.precision),
-        };
-        let w_ih = self.matrix(Constant::WIh(index), [self.dirs(), k, columns])?;
+        let w_ih = self.matrix(Constant::WIh(index))?;
         let bias = self.constant(Constant::Bias(index), &[self.dirs(), columns])?;
         let (state, constants) = self.layer_buffers(index)?;
+        let matrices = [self.matrix(Constant::WHh(index))?, self.projection_matrix(index)?];
         let input = self.sequence;
         let output = self.layer_output(index)?;
 
@@ -205,16 +218,16 @@ impl<'a> Lowering<'a> {
         for first in (0..steps).step_by(recipe.chunk) {
             let count = recipe.chunk.min(steps - first);
             let params = self.projection(layer, input, first, count)?;
-            let buffers = vec![input.buffer, bias, w_ih, self.xw, self.program.order];
-            self.matmul(recipe.projection, params, buffers, self.dirs())?;
+            self.matmul(recipe.projection, params, [input.buffer, bias, self.xw], &w_ih, self.dirs())?;
 
             let chunk = Chunk { first, count, output };
             match &recipe.recurrence {
                 Recurrence::Resident(kernel) => {
                     let mut named = constants.clone();
                     named.extend([("h_state", state.h[0]), ("xw", self.xw), ("y", output.buffer)]);
-                    let dispatch = self.step(*kernel, layer, chunk, &named)?;
-                    self.program.ops.push(Op::Once(dispatch));
+                    for dispatch in self.step(*kernel, layer, chunk, &named, &matrices)? {
+                        self.program.ops.push(Op::Once(dispatch));
+                    }
                 }
                 Recurrence::Step(kernels) => {
                     let mut phases = [Vec::new(), Vec::new()];
@@ -223,7 +236,7 @@ impl<'a> Lowering<'a> {
                         named.extend([("h_prev", state.h[phase]), ("h_next", state.h[1 - phase])]);
                         named.extend([("xw", self.xw), ("y", output.buffer)]);
                         for &kernel in kernels {
-                            dispatches.push(self.step(kernel, layer, chunk, &named)?);
+                            dispatches.extend(self.step(kernel, layer, chunk, &named, &matrices)?);
                         }
                     }
                     let count = index32("steps of a chunk", count)?;
@@ -241,14 +254,8 @@ impl<'a> Lowering<'a> {
     fn layer_buffers(&mut self, index: usize) -> Result<(StateBuffers, Vec<(&'static str, BufferId)>)> {
         let layer = &self.model.layers()[index];
         let (cell, hidden) = (layer.cell(), layer.hidden());
-        let columns = cell.gates() * hidden;
-        let w_hh = self.matrix(Constant::WHh(index), [self.dirs(), layer.state(), columns])?;
         let mut named = self.scratch.clone();
-        named.extend([("w_hh", w_hh), ("order", self.program.order)]);
-        if layer.projection().is_some() {
-            let w_hr = self.matrix(Constant::WHr(index), [self.dirs(), hidden, layer.state()])?;
-            named.push(("w_hr", w_hr));
-        }
+        named.push(("order", self.program.order));
         if has_enclosed_bias(cell) {
             named.push(("b_hn", self.constant(Constant::BHn(index), &[self.dirs(), hidden])?));
         }
@@ -273,11 +280,38 @@ impl<'a> Lowering<'a> {
         Ok((StateBuffers { h, c }, named))
     }
 
+    /// `w_hr` of layer `index`, nothing where it does not project.
+    fn projection_matrix(&mut self, index: usize) -> Result<Slices> {
+        match self.model.layers()[index].projection() {
+            Some(_) => self.matrix(Constant::WHr(index)),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// A dispatch for each slice of the matrix that `kernel` reads.
     fn step(
         &self,
         kernel: Kernel,
         layer: &Layer,
+        chunk: Chunk,
+        named: &[(&str, BufferId)],
+        [w_hh, w_hr]: &[Slices; 2],
+    ) -> Result<Vec<Dispatch>> {
+        let slices = if matches!(kernel, Kernel::Step { cell: StepCell::Project, .. }) { w_hr } else { w_hh };
+        let of_slice = |&(slice, w): &(Slice, BufferId)| {
+            let kernel = kernel.of_columns(index32("units of a slice", slice.count)?);
+            let named = [named, &[("w", w)]].concat();
+            self.step_of(kernel, layer, chunk, slice.first, &named)
+        };
+        slices.iter().map(of_slice).collect()
+    }
+
+    fn step_of(
+        &self,
+        kernel: Kernel,
+        layer: &Layer,
         Chunk { first, count, output }: Chunk,
+        first_unit: usize,
         named: &[(&str, BufferId)],
     ) -> Result<Dispatch> {
         let batch = index32("B", self.plan.form.dims.batch)?;
@@ -294,20 +328,15 @@ impl<'a> Lowering<'a> {
             y_row: output.row,
             y_dir: output.dir,
             repeats: u32::from(self.plan.form.fill == Fill::Last),
-            unused: 0,
+            first_unit: index32("H", first_unit)?,
         };
         let dirs = index32("D", self.dirs())?;
         let storage = kernel.bindings().iter().filter(|binding| binding.access.is_storage());
         let buffers = storage
             .map(|binding| {
-                let name = match (binding.name, kernel) {
-                    ("w", Kernel::Step { cell: StepCell::Project, .. }) => "w_hr",
-                    ("w", _) => "w_hh",
-                    (name, _) => name,
-                };
-                let found = named.iter().find(|(known, _)| *known == name);
+                let found = named.iter().find(|(known, _)| *known == binding.name);
                 found.map(|&(_, buffer)| buffer).ok_or_else(|| Error::Mismatch {
-                    name: format!("{name} of {}", kernel.name()),
+                    name: format!("{} of {}", binding.name, kernel.name()),
                     reason: "no buffer of that name in the program".into(),
                 })
             })
@@ -345,6 +374,9 @@ impl<'a> Lowering<'a> {
             order,
             order_rows,
             skips: 1,
+            first_column: 0,
+            columns: index32("G·H", columns)?,
+            unused: [0; 2],
         })
     }
 
@@ -355,16 +387,23 @@ impl<'a> Lowering<'a> {
         Ok((index32("order", lengths * padded)?, index32("order", rows * padded)?))
     }
 
+    /// A dispatch for each slice of `w`.
     fn matmul(
         &mut self,
         kernel: Kernel,
         params: matmul::Params,
-        buffers: Vec<BufferId>,
+        [x, bias, out]: [BufferId; 3],
+        w: &Slices,
         dirs: usize,
     ) -> Result<()> {
-        let grid = kernel.grid(params.rows, index32("D", dirs)?);
-        let params = Params::Matmul(params);
-        self.program.ops.push(Op::Once(Dispatch { kernel, params, buffers, grid }));
+        for &(slice, w) in w {
+            let kernel = kernel.of_columns(index32("columns of a slice", slice.count)?);
+            let grid = kernel.grid(params.rows, index32("D", dirs)?);
+            let first_column = index32("columns", slice.first)?;
+            let params = Params::Matmul(matmul::Params { first_column, ..params });
+            let buffers = vec![x, bias, w, out, self.program.order];
+            self.program.ops.push(Op::Once(Dispatch { kernel, params, buffers, grid }));
+        }
         Ok(())
     }
 
@@ -379,8 +418,7 @@ impl<'a> Lowering<'a> {
             ReadoutSteps::Every => (1, steps, Strides::of(self.plan.form.y, self.plan.form.dims, 1, outputs)),
             ReadoutSteps::Last => (0, 1, Strides { step: 0, row: outputs, dir: 0 }),
         };
-        let k = output_columns(&self.model.layers()[0], self.plan.precision);
-        let w = self.matrix(Constant::ReadoutW, [1, k, outputs])?;
+        let w = self.matrix(Constant::ReadoutW)?;
         let bias = self.constant(Constant::ReadoutB, &[outputs])?;
         let out = self.buffer("out", Role::Output, &[batch, count, outputs])?;
         let y = self.sequence;
@@ -402,8 +440,11 @@ impl<'a> Lowering<'a> {
             order,
             order_rows,
             skips: 0,
+            first_column: 0,
+            columns: index32("O", outputs)?,
+            unused: [0; 2],
         };
-        self.matmul(kernel, params, vec![y.buffer, bias, w, out, self.program.order], 1)?;
+        self.matmul(kernel, params, [y.buffer, bias, out], &w, 1)?;
         self.program.out = Some(out);
         Ok(())
     }

@@ -6,6 +6,7 @@ mod check;
 mod constant;
 mod lower;
 mod order;
+mod slice;
 mod tile;
 
 pub use ceiling::ceiling;
@@ -13,6 +14,7 @@ pub use check::check;
 pub use constant::constant_words;
 pub use lower::lower;
 pub use order::Order;
+pub use slice::{Matrix, Slice};
 pub use tile::{pack_sequence, tile, unpack_sequence, untile};
 
 use crate::dims::Dims;
@@ -29,8 +31,8 @@ pub type BufferId = usize;
 pub enum Role {
     /// x, written by the caller.
     Input,
-    /// A constant of the model, the same for every program.
-    Constant(Constant),
+    /// A constant of the model from some column of each gate on, the same for every program.
+    Constant(Constant, usize),
     /// A state that lives from run to run of a session, `[D, ⌈B/R⌉, P or H, R]`.
     State,
     /// Lengths and batch rows by place, see [`Order`]; written by the caller.
@@ -179,7 +181,7 @@ impl Program {
 
     /// Bytes of all buffers that the program needs beside the model's constants.
     pub fn working_bytes(&self) -> u64 {
-        let constant = |buffer: &&Buffer| matches!(buffer.role, Role::Constant(_));
+        let constant = |buffer: &&Buffer| matches!(buffer.role, Role::Constant(..));
         self.buffers.iter().filter(|b| !constant(b)).map(Buffer::bytes).sum()
     }
 }

@@ -1,0 +1,95 @@
+//! Matrices that exceed a binding, cut into slices of columns.
+//!
+//! A slice has the same columns of every gate and of every direction, in an array of its own; a kernel that reads it
+//! computes these columns alone.
+
+use crate::dtype::Precision;
+use crate::model::{Constant, Model};
+
+/// Some columns of each gate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Slice {
+    /// The first.
+    pub first: usize,
+    /// How many.
+    pub count: usize,
+}
+
+/// A matrix as it lies on a device: `[rows, gates, units]` words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Matrix {
+    /// Directions times words down a column.
+    pub rows: usize,
+    /// Gates that a slice has a part of.
+    pub gates: usize,
+    /// Columns of a gate.
+    pub units: usize,
+}
+
+impl Matrix {
+    /// The matrix of a constant, `None` of one that is none. A matrix of a matmul has one gate of all its columns.
+    pub fn of(model: &Model, constant: Constant, precision: Precision) -> Option<Self> {
+        let columns = |layer: usize| model.layers()[layer].cell().gates() * model.layers()[layer].hidden();
+        let first = &model.layers()[0];
+        let dirs = first.direction().count();
+        let words = |k: usize| precision.weights.words(k);
+        let below = crate::plan::output_columns(first, precision);
+        Some(match constant {
+            Constant::WIh(0) => Self { rows: dirs * words(first.input()), gates: 1, units: columns(0) },
+            Constant::WIh(layer) => Self { rows: dirs * words(below), gates: 1, units: columns(layer) },
+            Constant::WHh(layer) => {
+                let layer = &model.layers()[layer];
+                let gates = layer.cell().gates();
+                Self { rows: dirs * words(layer.state()), gates, units: layer.hidden() }
+            }
+            Constant::WHr(layer) => {
+                let layer = &model.layers()[layer];
+                Self { rows: dirs * words(layer.hidden()), gates: 1, units: layer.state() }
+            }
+            Constant::ReadoutW => {
+                Self { rows: words(below), gates: 1, units: model.readout().map_or(0, |r| r.outputs()) }
+            }
+            Constant::Bias(_) | Constant::BHn(_) | Constant::Peepholes(_) | Constant::ReadoutB => {
+                return None;
+            }
+        })
+    }
+
+    /// Slices of at most `most` words; of two columns at the least, since two may share a word of y.
+    pub fn slices(self, most: usize) -> Vec<Slice> {
+        let fitting = most / (self.rows * self.gates).max(1);
+        let count = match fitting {
+            _ if fitting >= self.units => self.units.max(1),
+            // Whole workgroups, where there are as many.
+            64.. => fitting / 64 * 64,
+            _ => (fitting / 2 * 2).max(2),
+        };
+        let firsts = (0..self.units).step_by(count);
+        firsts.map(|first| Slice { first, count: count.min(self.units - first) }).collect()
+    }
+
+    /// The words of `slice`, out of all.
+    pub fn cut(self, words: &[u32], slice: Slice) -> Vec<u32> {
+        let gates = words.chunks_exact(self.units);
+        gates.flat_map(|gate| &gate[slice.first..slice.first + slice.count]).copied().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slices_cover_every_column_once() {
+        let matrix = Matrix { rows: 3, gates: 2, units: 130 };
+        assert_eq!(matrix.slices(780), [Slice { first: 0, count: 130 }]);
+        let slices = matrix.slices(779);
+        assert_eq!(slices, [Slice { first: 0, count: 128 }, Slice { first: 128, count: 2 }]);
+        let words: Vec<u32> = (0..780).collect();
+        let cut: Vec<Vec<u32>> = slices.iter().map(|&slice| matrix.cut(&words, slice)).collect();
+        assert_eq!(cut[0].len(), 768);
+        assert_eq!(cut[1], [128, 129, 258, 259, 388, 389, 518, 519, 648, 649, 778, 779]);
+        assert_eq!(matrix.slices(1).len(), 65);
+        assert_eq!(Matrix { units: 100, ..matrix }.slices(600).len(), 1);
+    }
+}
