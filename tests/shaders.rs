@@ -33,7 +33,7 @@ fn kernels() -> Vec<Kernel> {
                 for (k, hidden, width) in [(1, 1, 1), (7, 7, 8), (64, 64, 64), (9, 700, 64)] {
                     let sizes = step::Sizes::all(k, hidden);
                     for tiles in [1, 2, 4] {
-                        let shape = step::Shape { width, tiles };
+                        let shape = step::Shape { width, tiles, in_blocks: tiles < 4 };
                         all.push(Kernel::Step { cell, functions, sizes, precision, rows, shape });
                     }
                 }
@@ -58,7 +58,7 @@ fn kernels() -> Vec<Kernel> {
             let activation = Activation::new(function, number(alpha), number(beta)).unwrap();
             let functions = functions(activation, activation, Some(2.5));
             for rows in [Rows::One, Rows::Four] {
-                let shape = step::Shape { width: 8, tiles: 1 };
+                let shape = step::Shape { width: 8, tiles: 1, in_blocks: true };
                 all.push(Kernel::Step { cell, functions, sizes, precision, rows, shape });
             }
         }
@@ -471,7 +471,7 @@ fn faults_are_refused() {
     let functions = functions(Activation::SIGMOID, Activation::TANH, None);
     let cell = StepCell::GruAfter { takes: false };
     let (sizes, precision) = (step::Sizes::all(7, 7), Precision::default());
-    let shape = step::Shape { width: 8, tiles: 1 };
+    let shape = step::Shape { width: 8, tiles: 1, in_blocks: true };
     let kernel = Kernel::Step { cell, functions, sizes, precision, rows: Rows::Four, shape };
     let (source, constants) = (kernel.source(), kernel.constants());
     specialise(&source, &constants).expect("the source as it is");

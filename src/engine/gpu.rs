@@ -47,7 +47,7 @@ pub(super) struct GpuEngine {
 
 impl GpuEngine {
     pub(super) async fn new(context: Arc<Context>, model: &Model, options: Options) -> Result<Self> {
-        let Options { poison, precision, only, memory, speed } = options;
+        let Options { poison, precision, only, any_order, memory, speed } = options;
         let most = usize::try_from(context.caps().max_array_bytes() / 4).unwrap_or(usize::MAX);
         let mut words = Vec::new();
         for constant in constants(model) {
@@ -63,7 +63,7 @@ impl GpuEngine {
         let constants = Constants::upload(&context, words).await?;
         let mut caps = context.caps().clone();
         caps.speed = speed.unwrap_or(caps.speed);
-        let (request, memory) = (Request { precision, only }, memory.unwrap_or(MEMORY));
+        let (request, memory) = (Request { precision, only, any_order }, memory.unwrap_or(MEMORY));
         Ok(Self { context, caps, constants, idle: Mutex::default(), poison, request, memory })
     }
 
@@ -100,7 +100,7 @@ impl GpuEngine {
     }
 
     pub(super) fn alternatives(&self, model: &Model, form: Form) -> Result<Vec<Vec<Candidate>>> {
-        alternatives(model, form, self.request.precision, &self.caps)
+        alternatives(model, form, self.request, &self.caps)
     }
 
     /// Makes the workspace of `form`, unless an idle one is there.

@@ -30,6 +30,8 @@ pub struct Options {
     /// What the planner of a GPU chooses from; what it predicts to be fastest where nothing is asked for. Results are
     /// the same bits either way.
     pub only: Only,
+    /// Whether kernels may sum in an order of their own: see [`Options::reproducible`].
+    pub any_order: bool,
     /// Bytes that the arrays of one run may take on a GPU beside the model's weights; 1 GiB where `None`. A batch that
     /// takes more is run in pieces, with the same result.
     pub memory: Option<u64>,
@@ -41,6 +43,14 @@ impl Options {
     /// Sets how steps are computed wherever a layer and the device allow it.
     pub fn strategy(mut self, strategy: Strategy) -> Self {
         self.only.strategy = Some(strategy);
+        self
+    }
+
+    /// Whether a GPU gives the same bits for a sequence however it is run: at once, in chunks, step by step in a session,
+    /// in another batch, by another plan. That is the default. Without it, large layers that are computed step by step
+    /// may take a few per cent less time.
+    pub fn reproducible(mut self, reproducible: bool) -> Self {
+        self.any_order = !reproducible;
         self
     }
 

@@ -37,7 +37,7 @@ impl Kernel {
         files.extend(self.shader().parts.iter().copied().map(Cow::Borrowed));
         match self {
             Self::Step { cell, shape, .. } => {
-                files.push(Cow::Owned(unrolled::step_product(cell.products(), shape.tiles)));
+                files.push(Cow::Owned(unrolled::step_product(cell.products(), shape)));
             }
             Self::Resident { cell, hidden, shape, .. } => {
                 files.push(Cow::Owned(unrolled::text(cell.products(), hidden, shape)));

@@ -27,6 +27,9 @@ pub struct Shape {
     pub width: u32,
     /// Tiles of rows of a thread: each weight that it loads serves all of them.
     pub tiles: u32,
+    /// Whether sums keep to the order of blocks, which every other kernel has too; else each is one chain, which takes
+    /// fewer registers.
+    pub in_blocks: bool,
 }
 
 impl Shape {

@@ -6,8 +6,8 @@
 
 use std::fmt::Write;
 
-use super::BLOCK;
 use super::resident::Shape;
+use super::{BLOCK, step};
 
 /// One product of a step.
 #[derive(Debug, Clone)]
@@ -46,15 +46,18 @@ pub(super) fn text(products: &[Product], hidden: u32, shape: Shape) -> String {
 
 /// The product of a step kernel: `shared/product.wgsl` says what it is. Sums stand in variables of their own, for the
 /// same reason as weights do.
-pub(super) fn step_product(gates: u32, tiles: u32) -> String {
+pub(super) fn step_product(gates: u32, shape: step::Shape) -> String {
+    let step::Shape { tiles, in_blocks, .. } = shape;
     let mut text = format!("// Written out for its sizes.\n\nconst TILES: u32 = {tiles}u;\n\n");
     // Writing to a string cannot fail.
-    let _ = write_step(&mut text, gates, tiles);
+    let _ = write_step(&mut text, gates, tiles, in_blocks);
     text
 }
 
-fn write_step(text: &mut String, gates: u32, tiles: u32) -> std::fmt::Result {
+fn write_step(text: &mut String, gates: u32, tiles: u32, in_blocks: bool) -> std::fmt::Result {
     let sums = || (0..tiles).flat_map(|i| (0..gates).map(move |g| (i, g)));
+    // What products are added to: a block's own sum, or the sum of all.
+    let to = if in_blocks { "part" } else { "sum" };
     writeln!(
         text,
         "fn blocks(dir: u32, start: u32, size: u32, column: u32, before: array<Rows, SUMS>) -> array<Rows, SUMS> {{"
@@ -64,9 +67,21 @@ fn write_step(text: &mut String, gates: u32, tiles: u32) -> std::fmt::Result {
         writeln!(text, "    var sum{i}_{g} = before[{}];", i * gates + g)?;
     }
     writeln!(text, "    while (k < size) {{\n        let end = min(k + BLOCK, size);")?;
-    for (i, g) in sums() {
+    for (i, g) in sums().filter(|_| in_blocks) {
         writeln!(text, "        var part{i}_{g} = Rows(0.0);")?;
     }
+    write_quads(text, gates, tiles, to)?;
+    write_rest(text, gates, tiles, to)?;
+    for (i, g) in sums().filter(|_| in_blocks) {
+        writeln!(text, "        sum{i}_{g} += part{i}_{g};")?;
+    }
+    writeln!(text, "    }}")?;
+    let all: Vec<String> = sums().map(|(i, g)| format!("sum{i}_{g}")).collect();
+    writeln!(text, "    return array<Rows, SUMS>({});\n}}", all.join(", "))
+}
+
+/// Four k at a time, which keeps down the number of loop iterations.
+fn write_quads(text: &mut String, gates: u32, tiles: u32, to: &str) -> std::fmt::Result {
     writeln!(text, "        for (; k + 4u <= end; k += 4u) {{")?;
     for pair in [0, 2] {
         for g in 0..gates {
@@ -75,42 +90,38 @@ fn write_step(text: &mut String, gates: u32, tiles: u32) -> std::fmt::Result {
         writeln!(text, "            at = next_pair(at);")?;
         for (j, part) in ["x", "y"].into_iter().enumerate() {
             for i in 0..tiles {
-                writeln!(text, "            let v{pair}_{j}_{i} = block[{i}u * SPAN + k + {}u];", pair + j)?;
+                let v = format!("v{pair}_{j}_{i}");
+                writeln!(text, "            let {v} = block[{i}u * SPAN + k + {}u];", pair + j)?;
                 for g in 0..gates {
-                    writeln!(
-                        text,
-                        "            part{i}_{g} = fma(Rows(w{pair}_{g}.{part}), v{pair}_{j}_{i}, part{i}_{g});"
-                    )?;
+                    let sum = format!("{to}{i}_{g}");
+                    writeln!(text, "            {sum} = fma(Rows(w{pair}_{g}.{part}), {v}, {sum});")?;
                 }
             }
         }
     }
-    writeln!(text, "        }}")?;
+    writeln!(text, "        }}")
+}
+
+/// The last pair, and the last k.
+fn write_rest(text: &mut String, gates: u32, tiles: u32, to: &str) -> std::fmt::Result {
+    let sums = || (0..tiles).flat_map(|i| (0..gates).map(move |g| (i, g)));
     writeln!(text, "        for (; k + 2u <= end; k += 2u) {{")?;
     for g in 0..gates {
         writeln!(text, "            let w{g} = pair(at + {g}u * UNITS);")?;
     }
     writeln!(text, "            at = next_pair(at);")?;
     for (i, g) in sums() {
-        writeln!(
-            text,
-            "            part{i}_{g} = fma(Rows(w{g}.y), block[{i}u * SPAN + k + 1u], fma(Rows(w{g}.x), block[{i}u * SPAN + k], part{i}_{g}));"
-        )?;
+        let (sum, v) = (format!("{to}{i}_{g}"), format!("block[{i}u * SPAN + k"));
+        writeln!(text, "            {sum} = fma(Rows(w{g}.x), {v}], {sum});")?;
+        writeln!(text, "            {sum} = fma(Rows(w{g}.y), {v} + 1u], {sum});")?;
     }
     writeln!(text, "        }}\n        if (k < end) {{")?;
     for (i, g) in sums() {
-        writeln!(
-            text,
-            "            part{i}_{g} = fma(Rows(half_pair(at + {g}u * UNITS)), block[{i}u * SPAN + k], part{i}_{g});"
-        )?;
+        let sum = format!("{to}{i}_{g}");
+        let w = format!("half_pair(at + {g}u * UNITS)");
+        writeln!(text, "            {sum} = fma(Rows({w}), block[{i}u * SPAN + k], {sum});")?;
     }
-    writeln!(text, "            k += 1u;\n        }}")?;
-    for (i, g) in sums() {
-        writeln!(text, "        sum{i}_{g} += part{i}_{g};")?;
-    }
-    writeln!(text, "    }}")?;
-    let all: Vec<String> = sums().map(|(i, g)| format!("sum{i}_{g}")).collect();
-    writeln!(text, "    return array<Rows, SUMS>({});\n}}", all.join(", "))
+    writeln!(text, "            k += 1u;\n        }}")
 }
 
 fn write(text: &mut String, products: &[Product], hidden: u32, shape: Shape) -> std::fmt::Result {

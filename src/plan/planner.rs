@@ -26,11 +26,13 @@ pub struct Request {
     pub precision: Precision,
     /// What to choose from.
     pub only: Only,
+    /// Whether kernels may sum in an order of their own, so that a session, or another plan, may give other bits.
+    pub any_order: bool,
 }
 
 impl From<Precision> for Request {
     fn from(precision: Precision) -> Self {
-        Self { precision, only: Only::default() }
+        Self { precision, ..Self::default() }
     }
 }
 
@@ -97,13 +99,13 @@ fn none(what: &str) -> Error {
 pub fn alternatives(
     model: &Model,
     form: impl Into<Form>,
-    precision: Precision,
+    request: impl Into<Request>,
     caps: &Caps,
 ) -> Result<Vec<Vec<Candidate>>> {
-    let form = form.into();
+    let (form, request) = (form.into(), request.into());
     let mut layers = vec![Vec::new(); model.layers().len()];
     for rows in rows_of(form.dims) {
-        let all = candidates(model, form, precision.into(), rows, caps)?;
+        let all = candidates(model, form, request, rows, caps)?;
         for (layer, found) in layers.iter_mut().zip(all) {
             layer.extend(found);
         }
@@ -132,7 +134,7 @@ fn candidates(
         caps.check_array(name, request.precision.activations.words(numbers) as u64 * 4)?;
     }
     let layers = model.layers().iter().enumerate();
-    layers.map(|(index, layer)| layer_candidates(index, layer, dims, rows, request.precision, caps)).collect()
+    layers.map(|(index, layer)| layer_candidates(index, layer, dims, rows, request, caps)).collect()
 }
 
 /// Of each layer the cheapest candidate, among those of the strategy that is asked for where there are any.
@@ -173,9 +175,10 @@ fn layer_candidates(
     layer: &Layer,
     dims: Dims,
     rows: Rows,
-    precision: Precision,
+    request: Request,
     caps: &Caps,
 ) -> Result<Vec<Candidate>> {
+    let precision = request.precision;
     let state = size("P", layer.state())?;
     if precision.activations.is_half() && state > 1 {
         caps.check("y of 16-bit numbers", 2, u64::from(caps.max_threads), "threads in a workgroup")?;
@@ -198,7 +201,7 @@ fn layer_candidates(
 
     let mut candidates = Vec::new();
     for strategy in Strategy::ALL {
-        let variants = strategy::variants(strategy, layer, dims, rows, precision, caps)?;
+        let variants = strategy::variants(strategy, layer, dims, rows, request, caps)?;
         match variants {
             Err(reason) => {
                 candidates.push(Candidate { rows, strategy, variant: 0, outcome: Err(reason) });

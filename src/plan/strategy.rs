@@ -3,9 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::Caps;
+use super::{Caps, Request};
 use crate::dims::Dims;
-use crate::dtype::Precision;
 use crate::error::{Error, Result};
 use crate::kernels::step::{self, Sizes};
 use crate::kernels::{Functions, Kernel, Rows, StepCell, WholeCell, resident};
@@ -64,16 +63,17 @@ pub(super) fn variants(
     layer: &Layer,
     dims: Dims,
     rows: Rows,
-    precision: Precision,
+    request: Request,
     caps: &Caps,
 ) -> Result<std::result::Result<Vec<Vec<Kernel>>, String>> {
+    let precision = request.precision;
     let hidden = size("H", layer.hidden())?;
     let tiles = u32::try_from(dims.batch.div_ceil(rows.count() as usize)).unwrap_or(u32::MAX);
     if strategy == Strategy::Step {
         let state = size("P", layer.state())?;
         let fitting = TILES.into_iter().filter(|&count| count == 1 || count <= tiles);
         return Ok(Ok(fitting
-            .map(|tiles| steps(layer, hidden, state, tiles, rows, precision, caps))
+            .map(|tiles| steps(layer, [hidden, state], tiles, rows, request, caps))
             .collect()));
     }
     if layer.projection().is_some() {
@@ -132,20 +132,20 @@ fn refusal(kernel: Kernel, gates: u32, hidden: u32, shape: resident::Shape, caps
 /// The dispatches of one step.
 fn steps(
     layer: &Layer,
-    hidden: u32,
-    state: u32,
+    [hidden, state]: [u32; 2],
     tiles: u32,
     rows: Rows,
-    precision: Precision,
+    request: Request,
     caps: &Caps,
 ) -> Vec<Kernel> {
+    let Request { precision, any_order, .. } = request;
     let functions = Functions::of(layer);
     let kernel = |cell| {
         let sizes = match cell {
             StepCell::Project => Sizes::all(hidden, state),
             _ => Sizes::all(state, hidden),
         };
-        let shape = step::Shape { width: width(sizes.hidden, caps), tiles };
+        let shape = step::Shape { width: width(sizes.hidden, caps), tiles, in_blocks: !any_order };
         Kernel::Step { cell, functions, sizes, precision, rows, shape }
     };
     step_cells(layer).into_iter().map(kernel).collect()

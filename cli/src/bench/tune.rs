@@ -158,7 +158,7 @@ impl Subject {
     fn predictions(&self, caps: &Caps) -> wgru::Result<Vec<f64>> {
         let precision = self.case.options().precision;
         let of = |sample: &Sample| {
-            let request = Request { precision, only: sample.only };
+            let request = Request { precision, only: sample.only, any_order: false };
             plan(&self.model, self.dims, request, caps).map(|plan| plan.cost.seconds())
         };
         self.samples.iter().map(of).collect()
