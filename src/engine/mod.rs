@@ -12,7 +12,7 @@ mod staged;
 
 #[cfg(not(target_arch = "wasm32"))]
 pub use ceilings::{Ceilings, Measured};
-pub use device::{Device, DeviceInfo};
+pub use device::{Device, DeviceInfo, DeviceOptions};
 pub use run::{Engine, Options};
 pub use session::Session;
 pub use staged::Staged;

@@ -56,7 +56,7 @@ impl Ceilings {
         let matmul = StagedWorkspace::of_ceiling(&context, workspace, &values).await?;
         let bytes = if software { COPY_SOFTWARE } else { COPY }.min(context.caps().max_buffer_bytes);
         let make = |label| {
-            context.device.create_buffer(&wgpu::BufferDescriptor {
+            context.create.buffer(&wgpu::BufferDescriptor {
                 label: Some(label),
                 size: bytes,
                 usage: wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,

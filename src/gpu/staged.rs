@@ -37,7 +37,7 @@ impl StagedWorkspace {
             let mut encoder = workspace.encoder(context);
             let initial = workspace.program.state_arrays(0).map(|id| {
                 let bytes = workspace.program.buffers[id].bytes();
-                let copy = context.device.create_buffer(&wgpu::BufferDescriptor {
+                let copy = context.create.buffer(&wgpu::BufferDescriptor {
                     label: Some("wgru.buffer.initial"),
                     size: bytes,
                     usage: wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
