@@ -1,6 +1,7 @@
 //! One device and what belongs to it: its queue, its pipelines, the errors it reported.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::convert::Infallible;
 use std::future::Future;
 use std::path::Path;
@@ -119,8 +120,8 @@ impl Context {
     ) -> Result<HashMap<Kernel, Arc<Pipeline>>> {
         let mut pipelines = HashMap::new();
         for kernel in kernels {
-            if !pipelines.contains_key(&kernel) {
-                pipelines.insert(kernel, self.pipeline(kernel).await?);
+            if let Entry::Vacant(vacant) = pipelines.entry(kernel) {
+                vacant.insert(self.pipeline(kernel).await?);
             }
         }
         Ok(pipelines)

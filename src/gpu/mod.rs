@@ -23,5 +23,5 @@ pub(crate) use context::lock;
 pub use create::Created;
 pub use execute::Fetch;
 pub use readback::Wait;
-pub use staged::StagedWorkspace;
+pub use staged::{RunSeconds, StagedWorkspace};
 pub use workspace::{Constants, Workspace};
