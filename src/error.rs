@@ -86,7 +86,7 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
-    /// A file cannot be opened or read.
+    /// A file cannot be opened, read or written.
     Io {
         /// The path.
         path: String,

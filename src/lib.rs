@@ -44,9 +44,9 @@ struct Readme;
 
 pub use dims::Dims;
 pub use dtype::Storage;
-pub use engine::{Device, DeviceInfo, Engine, Memory, Options, Session, Staged};
+pub use engine::{Device, DeviceInfo, DeviceOptions, Engine, Memory, Options, Session, Staged};
 pub use error::{Error, Result};
-pub use gpu::AdapterInfo;
+pub use gpu::{AdapterInfo, Created};
 #[cfg(feature = "keras")]
 pub use import::Keras;
 pub use import::{Imported, Onnx, PyTorch};

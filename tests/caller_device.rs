@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use common::{Draw, Inputs, assert_close, bits};
-use wgru::{Cell, Device, DeviceInfo, Error, ReadoutSteps};
+use wgru::plan::Strategy;
+use wgru::{Cell, Device, DeviceInfo, Error, Options, ReadoutSteps};
 
 /// Every adapter that can compute, found without the crate's help.
 fn wgpu_adapters() -> Vec<wgpu::Adapter> {
@@ -82,24 +83,29 @@ fn a_shape_compiles_its_pipelines_once() {
     for device in callers_devices() {
         let info = device.info();
         let model = draw.model(Cell::ORIGINAL_GRU, 4, 11, 2);
-        let engine = device.load(&model).unwrap();
+        // What is counted below is of this strategy, whatever the planner would choose.
+        let options = Options::default().strategy(Strategy::Step);
+        let engine = device.load_with(&model, options).unwrap();
         let inputs = Inputs::draw(&mut draw, &model, 3, 5);
-        assert_eq!(device.pipelines(), 0, "{info}: compiled before anything ran");
+        assert_eq!(device.created().pipelines, 0, "{info}: compiled before anything ran");
         engine.run(&inputs.batch()).unwrap();
-        let compiled = device.pipelines();
+        let compiled = device.created().pipelines;
         // Two projections (I = 4 and 11), and a step of two dispatches that both layers share.
         assert_eq!(compiled, 4, "{info}");
+        // The projections are one text with other constants.
+        assert_eq!(device.created().shader_modules, 3, "{info}");
 
         engine.run(&inputs.batch()).unwrap();
-        assert_eq!(device.pipelines(), compiled, "{info}: the second run of a shape compiles");
+        assert_eq!(device.created().pipelines, compiled, "{info}: the second run of a shape compiles");
         // Another engine of the same sizes, and a clone of the device, share them.
-        let other = device.clone().load(&draw.model(Cell::ORIGINAL_GRU, 4, 11, 2)).unwrap();
+        let other = draw.model(Cell::ORIGINAL_GRU, 4, 11, 2);
+        let other = device.clone().load_with(&other, options).unwrap();
         other.run(&inputs.batch()).unwrap();
-        assert_eq!(device.pipelines(), compiled, "{info}: another engine compiles again");
+        assert_eq!(device.created().pipelines, compiled, "{info}: another engine compiles again");
         // One sequence more stays within the same tile of four rows.
         let wider = Inputs::draw(&mut draw, &model, 4, 6);
         engine.run(&wider.batch()).unwrap();
-        assert_eq!(device.pipelines(), compiled, "{info}: B and T are compiled in");
+        assert_eq!(device.created().pipelines, compiled, "{info}: B and T are compiled in");
     }
 }
 

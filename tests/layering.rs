@@ -314,6 +314,20 @@ fn the_engine_passes_wgpu_types_through() {
     assert!(names.is_subset(&allowed), "engine/device.rs names {names:?}");
 }
 
+/// What `Device::created` counts is created in one file; the only unsafe block is in another.
+#[test]
+fn objects_are_created_in_one_place() {
+    let counted = ["create_shader_module", "create_compute_pipeline", "create_bind_group", "create_buffer"];
+    for (file, text) in sources() {
+        let code = without_tests(&code(&text));
+        let words: BTreeSet<&str> = code.split(|c| !is_word(c)).collect();
+        for name in counted {
+            assert_eq!(words.contains(name), file == "gpu/create.rs", "{file}: {name}");
+        }
+        assert_eq!(words.contains("unsafe"), file == "gpu/saved.rs", "{file}: unsafe");
+    }
+}
+
 #[test]
 fn no_file_is_too_long() {
     for folder in ["src", "shaders", "cli/src", "xtask/src"] {

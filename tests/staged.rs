@@ -24,6 +24,7 @@ fn a_staged_batch_gives_the_bits_of_a_run_every_time() {
             let mut output = engine.output(staged.form()).unwrap();
             let early = staged.read_into(&mut output).unwrap_err();
             assert!(early.to_string().contains("has not been run"), "{early}");
+            assert_eq!(staged.recording(), None, "before the first run");
             for _ in 0..3 {
                 let seconds = staged.run().unwrap();
                 assert!(seconds.is_none_or(|seconds| seconds > 0.0 && seconds < 60.0), "{seconds:?}");
@@ -36,6 +37,7 @@ fn a_staged_batch_gives_the_bits_of_a_run_every_time() {
             }
             let on_a_gpu = matches!(device.info(), DeviceInfo::Gpu(_));
             assert_eq!(staged.bytes() > 0, on_a_gpu, "{}", device.info());
+            assert_eq!(staged.recording().is_some(), on_a_gpu, "{}", device.info());
             let mut other = engine.output(Dims::new(5, 4).unwrap()).unwrap();
             assert!(matches!(staged.read_into(&mut other), Err(Error::Length { .. })));
         }
@@ -59,6 +61,10 @@ fn timestamps_are_taken_where_there_are_any() {
             Some(seconds) => assert!(info.timestamps && seconds <= wall, "{seconds} of {wall} s"),
             None => println!("{}: no timestamps ({})", info.caps.device, info.timestamps),
         }
-        println!("{}: {seconds:?} s on the device, {wall} s in all", info.caps.device);
+        // The host's part of it is within the wait too.
+        let recording = staged.recording().expect("a GPU's runs are recorded");
+        assert!(recording > 0.0 && recording <= wall, "{recording} of {wall} s");
+        let device = &info.caps.device;
+        println!("{device}: {seconds:?} s on the device, {recording} s of recording, {wall} s in all");
     }
 }

@@ -54,6 +54,13 @@ fn every_device_is_timed_in_every_way() {
         assert!(if works { number("runs") >= 10.0 } else { number("runs") == 3.0 }, "{record}");
         assert_eq!(works, number("gflops") > 0.0, "{record}");
         assert_eq!(works, record["peak_share"].is_number(), "{record}");
+        // What recording costs the host a step is within what the run takes in all.
+        let recorded = record["timed"] == "sequence" && record["backend"] != "cpu";
+        assert_eq!(recorded, record["record_s"].is_number(), "{record}");
+        if recorded && record["timing"] == "wall" {
+            let all = number("record_s") * number("steps");
+            assert!(all > 0.0 && all < number("p95_s"), "{record}");
+        }
     }
     let csv = fs::read_to_string(folder.path().join("r.csv")).unwrap();
     assert_eq!(csv.lines().count(), all.len() + 1);

@@ -1,10 +1,11 @@
 //! A device: a GPU behind wgpu, the CPU path, or the reference.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::select::{Selector, matching, rank};
 use crate::error::{Error, Result};
-use crate::gpu::{AdapterInfo, Context, adapters};
+use crate::gpu::{AdapterInfo, Context, Created, adapters};
 use crate::kernels::MOST_STORAGE_BUFFERS;
 
 /// Something that runs models. Cheap to clone; clones share pipelines.
@@ -16,6 +17,30 @@ pub(super) enum Kind {
     Gpu(Arc<Context>),
     Cpu,
     Reference,
+}
+
+/// How a device of our own is opened.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DeviceOptions {
+    /// The folder that compiled pipelines are kept in from one process to the next; none by default.
+    pub pipeline_cache: Option<PathBuf>,
+}
+
+impl DeviceOptions {
+    /// Keeps compiled pipelines in `folder`, one file for each adapter, where wgpu can take them out of the device: on
+    /// Vulkan. Elsewhere it has no effect, which [`Device::has_pipeline_cache`] tells.
+    ///
+    /// The file is read when a device is opened, and written by [`Device::save_pipelines`] or else when the last clone of
+    /// the device and the last engine on it are gone. Where several write one, the last has it. A file that is damaged,
+    /// or of another adapter or driver, is as if it were not there, and is replaced.
+    ///
+    /// What the file holds becomes code on the device. Its checksum finds damage, not malice: name a folder that
+    /// only those write to whose programs may run.
+    pub fn pipeline_cache(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.pipeline_cache = Some(folder.into());
+        self
+    }
 }
 
 /// What a device is.
@@ -71,6 +96,23 @@ impl Device {
     /// # Errors
     /// As [`Device::best`].
     pub async fn best_async() -> Result<Self> {
+        Self::best_with_async(&DeviceOptions::default()).await
+    }
+
+    /// [`Device::best`] with options.
+    ///
+    /// # Errors
+    /// As [`Device::best`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn best_with(options: &DeviceOptions) -> Result<Self> {
+        pollster::block_on(Self::best_with_async(options))
+    }
+
+    /// [`Device::best_with`], without blocking.
+    ///
+    /// # Errors
+    /// As [`Device::best`].
+    pub async fn best_with_async(options: &DeviceOptions) -> Result<Self> {
         // GL is asked last: where another API serves the same GPU it is the better one, and asking GL
         // starts drivers that may print.
         for backends in [&["vulkan", "metal", "dx12", "webgpu"][..], &["gl"]] {
@@ -80,7 +122,7 @@ impl Device {
             }
             found.retain(|(info, _)| !info.software && info.caps.max_storage_buffers >= MOST_STORAGE_BUFFERS);
             if let Some(best) = best_of(found) {
-                return Self::open(best).await;
+                return Self::open(best, options).await;
             }
         }
         Ok(Self::cpu())
@@ -102,8 +144,25 @@ impl Device {
     /// # Errors
     /// As [`Device::select`].
     pub async fn select_async(selector: &str) -> Result<Self> {
+        Self::select_with_async(selector, &DeviceOptions::default()).await
+    }
+
+    /// [`Device::select`] with options.
+    ///
+    /// # Errors
+    /// As [`Device::select`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn select_with(selector: &str, options: &DeviceOptions) -> Result<Self> {
+        pollster::block_on(Self::select_with_async(selector, options))
+    }
+
+    /// [`Device::select_with`], without blocking.
+    ///
+    /// # Errors
+    /// As [`Device::select`].
+    pub async fn select_with_async(selector: &str, options: &DeviceOptions) -> Result<Self> {
         let (backend, name) = match Selector::parse(selector) {
-            Selector::Auto => return Self::best_async().await,
+            Selector::Auto => return Self::best_with_async(options).await,
             Selector::Cpu => return Ok(Self::cpu()),
             Selector::Reference => return Ok(Self::reference()),
             Selector::Adapter { backend, name } => (backend, name),
@@ -113,7 +172,7 @@ impl Device {
         let wanted = matching(&names, &name);
         let found = found.into_iter().enumerate().filter(|(index, _)| wanted.contains(index));
         match best_of(found.map(|(_, adapter)| adapter).collect()) {
-            Some(best) => Self::open(best).await,
+            Some(best) => Self::open(best, options).await,
             None => {
                 let all = adapters(None).await;
                 let found = all.into_iter().map(|(info, _)| info.caps.device).collect();
@@ -138,7 +197,7 @@ impl Device {
     pub async fn all_adapters_async() -> Result<Vec<Self>> {
         let mut opened = Vec::new();
         for adapter in adapters(None).await {
-            opened.push(Self::open(adapter).await?);
+            opened.push(Self::open(adapter, &DeviceOptions::default()).await?);
         }
         Ok(opened)
     }
@@ -157,8 +216,9 @@ impl Device {
             .collect()
     }
 
-    async fn open((info, adapter): (AdapterInfo, wgpu::Adapter)) -> Result<Self> {
-        Ok(Self(Kind::Gpu(Arc::new(Context::open(info, &adapter).await?))))
+    async fn open((info, adapter): (AdapterInfo, wgpu::Adapter), options: &DeviceOptions) -> Result<Self> {
+        let context = Context::open(info, &adapter, options.pipeline_cache.as_deref()).await?;
+        Ok(Self(Kind::Gpu(Arc::new(context))))
     }
 
     /// What this device is.
@@ -170,11 +230,33 @@ impl Device {
         }
     }
 
-    /// The number of pipelines compiled on this device so far; 0 on the CPU.
-    pub fn pipelines(&self) -> usize {
+    /// How many wgpu objects were created on this device so far, for a caller to see that a run creates none; all 0 on
+    /// the CPU path and the reference. The clones of a device count together.
+    pub fn created(&self) -> Created {
         match &self.0 {
-            Kind::Gpu(context) => context.pipelines(),
-            Kind::Cpu | Kind::Reference => 0,
+            Kind::Gpu(context) => context.created(),
+            Kind::Cpu | Kind::Reference => Created::default(),
+        }
+    }
+
+    /// Whether this device keeps its pipelines on disk: a folder was named ([`DeviceOptions::pipeline_cache`]), and wgpu
+    /// can take pipelines out of the device.
+    pub fn has_pipeline_cache(&self) -> bool {
+        match &self.0 {
+            Kind::Gpu(context) => context.saved().is_some(),
+            Kind::Cpu | Kind::Reference => false,
+        }
+    }
+
+    /// Writes the pipelines compiled so far to disk, where they are kept there and there is something new; whether
+    /// there was. [`DeviceOptions::pipeline_cache`] says what happens without this call.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the folder or the file cannot be written.
+    pub fn save_pipelines(&self) -> Result<bool> {
+        match &self.0 {
+            Kind::Gpu(context) => context.saved().map_or(Ok(false), |saved| saved.save()),
+            Kind::Cpu | Kind::Reference => Ok(false),
         }
     }
 }

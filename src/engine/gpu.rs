@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use super::run::Options;
 use crate::dims::Dims;
 use crate::error::{Error, Result};
-use crate::gpu::{Constants, Context, Fetch, StagedWorkspace, Wait, Workspace, lock};
+use crate::gpu::{Constants, Context, Fetch, RunSeconds, StagedWorkspace, Wait, Workspace, lock};
 use crate::io::{Batch, Form, Output, StepOutput};
 use crate::model::{Model, constants};
 use crate::plan::{Candidate, Caps, Plan, Request, alternatives, plan};
@@ -197,7 +197,7 @@ pub(super) struct GpuStaged {
 }
 
 impl GpuStaged {
-    pub(super) async fn run(&self, wait: Wait, progress: &Arc<Progress>) -> Result<Option<f64>> {
+    pub(super) async fn run(&self, wait: Wait, progress: &Arc<Progress>) -> Result<RunSeconds> {
         self.staged.run(&self.context, wait, progress).await
     }
 

@@ -13,7 +13,7 @@ mod staged;
 
 #[cfg(not(target_arch = "wasm32"))]
 pub use ceilings::{Ceilings, Measured};
-pub use device::{Device, DeviceInfo};
+pub use device::{Device, DeviceInfo, DeviceOptions};
 pub use gpu::Memory;
 pub use run::{Engine, Options};
 pub use session::Session;

@@ -3,7 +3,7 @@
 use super::gpu::GpuStaged;
 use super::run::{Backend, Engine};
 use crate::error::{Error, Result};
-use crate::gpu::Wait;
+use crate::gpu::{RunSeconds, Wait};
 use crate::io::{Batch, Form, Output, OutputShape, OwnedBatch};
 
 /// A batch on the device. A run reads and writes there and moves nothing, so its time is that of the computation.
@@ -13,6 +13,7 @@ pub struct Staged {
     form: Form,
     backend: StagedBackend,
     has_run: bool,
+    recording: Option<f64>,
 }
 
 #[derive(Debug)]
@@ -45,7 +46,7 @@ impl Engine {
                 StagedBackend::Host(Box::new((OwnedBatch::of(batch), output)))
             }
         };
-        Ok(Staged { engine: self.clone(), form: batch.form(), backend, has_run: false })
+        Ok(Staged { engine: self.clone(), form: batch.form(), backend, has_run: false, recording: None })
     }
 }
 
@@ -99,18 +100,28 @@ impl Staged {
         }
     }
 
-    async fn run_waiting(&mut self, wait: Wait) -> Result<Option<f64>> {
-        let seconds = self.run_backend(wait).await?;
-        self.has_run = true;
-        Ok(seconds)
+    /// The host's seconds for recording and submitting the last run: from the start of encoding until the last
+    /// submission was handed over, with what the driver does meanwhile. None before the first run, on the CPU path and
+    /// the reference, which record nothing, and in a browser.
+    pub fn recording(&self) -> Option<f64> {
+        self.recording
     }
 
-    async fn run_backend(&mut self, wait: Wait) -> Result<Option<f64>> {
+    async fn run_waiting(&mut self, wait: Wait) -> Result<Option<f64>> {
+        self.recording = None;
+        let seconds = self.run_backend(wait).await?;
+        self.has_run = true;
+        self.recording = seconds.recording;
+        Ok(seconds.device)
+    }
+
+    async fn run_backend(&mut self, wait: Wait) -> Result<RunSeconds> {
         match &mut self.backend {
             StagedBackend::Gpu(staged) => staged.run(wait, &self.engine.0.progress).await,
             StagedBackend::Host(host) => {
                 let (batch, output) = &mut **host;
-                self.engine.run_waiting(&batch.borrow(), output, wait).await.map(|()| None)
+                self.engine.run_waiting(&batch.borrow(), output, wait).await?;
+                Ok(RunSeconds { device: None, recording: None })
             }
         }
     }

@@ -120,14 +120,20 @@ pub async fn adapters(backend: Option<&str>) -> Vec<(AdapterInfo, wgpu::Adapter)
         .collect()
 }
 
-/// Opens an adapter with all the limits it offers.
+/// Opens an adapter with all the limits it offers; so that pipelines can be taken out again where `save` and it can.
 ///
 /// # Errors
 /// [`Error::Device`] with the driver's reason.
-pub(super) async fn open(info: &AdapterInfo, adapter: &wgpu::Adapter) -> Result<(wgpu::Device, wgpu::Queue)> {
+pub(super) async fn open(
+    info: &AdapterInfo,
+    adapter: &wgpu::Adapter,
+    save: bool,
+) -> Result<(wgpu::Device, wgpu::Queue)> {
+    let mut wanted = wgpu::Features::TIMESTAMP_QUERY;
+    wanted.set(wgpu::Features::PIPELINE_CACHE, save);
     let descriptor = wgpu::DeviceDescriptor {
         label: Some("wgru.device"),
-        required_features: adapter.features() & wgpu::Features::TIMESTAMP_QUERY,
+        required_features: adapter.features() & wanted,
         required_limits: adapter.limits(),
         ..Default::default()
     };

@@ -56,7 +56,7 @@ impl Ceilings {
         let matmul = StagedWorkspace::of_ceiling(&context, workspace, &values).await?;
         let bytes = if software { COPY_SOFTWARE } else { COPY }.min(context.caps().max_buffer_bytes);
         let make = |label| {
-            context.device.create_buffer(&wgpu::BufferDescriptor {
+            context.create.buffer(&wgpu::BufferDescriptor {
                 label: Some(label),
                 size: bytes,
                 usage: wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
@@ -73,7 +73,7 @@ impl Ceilings {
     /// # Errors
     /// [`crate::Error::Device`].
     pub async fn matmul(&self, wait: Wait) -> Result<Once> {
-        let seconds = self.matmul.run(&self.context, wait, &Arc::<Progress>::default()).await?;
+        let seconds = self.matmul.run(&self.context, wait, &Arc::<Progress>::default()).await?.device;
         let size = f64::from(self.size);
         Ok(Once { amount: 2.0 * size * size * size * self.repeats as f64, seconds })
     }

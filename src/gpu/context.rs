@@ -1,10 +1,18 @@
 //! One device and what belongs to it: its queue, its pipelines, the errors it reported.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::convert::Infallible;
+use std::future::Future;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context as TaskContext, Poll, Waker};
 
 use super::adapter::{AdapterInfo, open};
-use super::pipeline::Pipeline;
+use super::create::{Created, Creator};
+use super::once::Once;
+use super::pipeline::{Pipeline, module};
+use super::saved::Saved;
 use crate::error::{Error, Result};
 use crate::kernels::Kernel;
 use crate::plan::Caps;
@@ -14,8 +22,13 @@ use crate::plan::Caps;
 pub struct Context {
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
+    pub(super) create: Creator,
     info: AdapterInfo,
-    pipelines: Mutex<HashMap<Kernel, Arc<Pipeline>>>,
+    pipelines: Once<Kernel, Arc<Pipeline>>,
+    /// By their text: kernels that differ in constants alone share one.
+    modules: Once<String, wgpu::ShaderModule>,
+    /// The pipelines on disk, where the caller named a folder and the device can hand them out.
+    saved: Option<Saved>,
     /// What the device reported outside every error scope; only a device of our own fills it.
     fault: Arc<Mutex<Fault>>,
 }
@@ -29,12 +42,12 @@ struct Fault {
 }
 
 impl Context {
-    /// Opens `adapter`.
+    /// Opens `adapter`; its pipelines are kept in the folder `saved`, where there is one and the adapter can do so.
     ///
     /// # Errors
     /// [`Error::Device`] with the driver's reason.
-    pub async fn open(info: AdapterInfo, adapter: &wgpu::Adapter) -> Result<Self> {
-        let (device, queue) = open(&info, adapter).await?;
+    pub async fn open(info: AdapterInfo, adapter: &wgpu::Adapter, saved: Option<&Path>) -> Result<Self> {
+        let (device, queue) = open(&info, adapter, saved.is_some()).await?;
         let fault = Arc::<Mutex<Fault>>::default();
         let slot = fault.clone();
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
@@ -44,13 +57,23 @@ impl Context {
         device.set_device_lost_callback(move |reason, message| {
             lock(&slot).lost.get_or_insert(format!("device lost ({reason:?}): {message}"));
         });
-        Ok(Self { device, queue, info, pipelines: Mutex::default(), fault })
+        let mut context = Self::new(device, queue, info, fault);
+        if let Some(folder) = saved {
+            context.saved = Saved::open(&context, folder).await;
+        }
+        Ok(context)
     }
 
     /// Takes the caller's device and queue. Its error and device-lost callbacks stay the caller's.
     pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue) -> Self {
         let info = AdapterInfo::new(&device.adapter_info(), &device.limits(), device.features());
-        Self { device, queue, info, pipelines: Mutex::default(), fault: Arc::default() }
+        Self::new(device, queue, info, Arc::default())
+    }
+
+    fn new(device: wgpu::Device, queue: wgpu::Queue, info: AdapterInfo, fault: Arc<Mutex<Fault>>) -> Self {
+        let create = Creator::new(device.clone());
+        let (pipelines, modules) = (Once::default(), Once::default());
+        Self { device, queue, create, info, pipelines, modules, saved: None, fault }
     }
 
     /// What the device is.
@@ -63,9 +86,14 @@ impl Context {
         &self.info.caps
     }
 
-    /// The number of pipelines compiled so far.
-    pub fn pipelines(&self) -> usize {
-        lock(&self.pipelines).len()
+    /// What was created on the device so far.
+    pub fn created(&self) -> Created {
+        self.create.created()
+    }
+
+    /// The pipelines on disk, where they are kept there.
+    pub fn saved(&self) -> Option<&Saved> {
+        self.saved.as_ref()
     }
 
     /// # Errors
@@ -92,36 +120,80 @@ impl Context {
     ) -> Result<HashMap<Kernel, Arc<Pipeline>>> {
         let mut pipelines = HashMap::new();
         for kernel in kernels {
-            if pipelines.contains_key(&kernel) {
-                continue;
+            if let Entry::Vacant(vacant) = pipelines.entry(kernel) {
+                vacant.insert(self.pipeline(kernel).await?);
             }
-            let known = lock(&self.pipelines).get(&kernel).cloned();
-            let pipeline = match known {
-                Some(pipeline) => pipeline,
-                None => {
-                    let new = self.checked(kernel.name(), || Pipeline::new(&self.device, kernel)).await?;
-                    // Another thread may have compiled the same one meanwhile; either will do.
-                    lock(&self.pipelines).entry(kernel).or_insert(Arc::new(new)).clone()
-                }
-            };
-            pipelines.insert(kernel, pipeline);
         }
         Ok(pipelines)
     }
 
+    /// The pipeline of `kernel`, compiled by who asks first; a thread that asks meanwhile waits for it.
+    ///
+    /// Natively the device judges a pipeline at once, before another can have it. A browser judges later, and no lock is
+    /// held until then: who asks in between gets the pipeline, and where it is refused so is all that is done with it.
+    async fn pipeline(&self, kernel: Kernel) -> Result<Arc<Pipeline>> {
+        let mut pending = None;
+        let mut pipeline = self.pipelines.get_or_make(kernel, || {
+            let scopes = self.begin_scopes();
+            let new = self.new_pipeline(kernel);
+            let mut judged = Box::pin(self.end_scopes(kernel.name(), scopes));
+            match judged.as_mut().poll(&mut TaskContext::from_waker(Waker::noop())) {
+                Poll::Ready(verdict) => verdict?,
+                Poll::Pending => pending = Some(judged),
+            }
+            Ok(Arc::new(new))
+        });
+        if let Some(judged) = pending {
+            pipeline = judged.await.and(pipeline);
+        }
+        if pipeline.is_err() {
+            self.pipelines.forget(&kernel);
+            self.modules.forget(&kernel.source());
+        }
+        pipeline
+    }
+
+    fn new_pipeline(&self, kernel: Kernel) -> Pipeline {
+        let make = |text: &str| Ok(module(&self.create, kernel.name(), text));
+        let source = kernel.source();
+        let Ok::<_, Infallible>(module) = self.modules.get_or_make(source.clone(), || make(&source));
+        let pipeline = Pipeline::new(&self.create, kernel, &module, self.saved.as_ref().map(Saved::cache));
+        if let Some(saved) = &self.saved {
+            saved.mark();
+        }
+        pipeline
+    }
+
     /// Runs `work` on the device, and turns what the device says about it into an error.
     pub(super) async fn checked<T>(&self, name: &str, work: impl FnOnce() -> T) -> Result<T> {
-        let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
-        let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
-        let internal = self.device.push_error_scope(wgpu::ErrorFilter::Internal);
+        let scopes = self.begin_scopes();
         let result = work();
-        let scopes = [internal.pop(), validation.pop(), memory.pop()];
-        for scope in scopes {
-            if let Some(error) = scope.await {
-                return Err(self.error(format!("{name}: {error}")));
-            }
-        }
+        self.end_scopes(name, scopes).await?;
         Ok(result)
+    }
+
+    /// Keeps what the device says of this thread's calls from here on.
+    fn begin_scopes(&self) -> [wgpu::ErrorScopeGuard; 3] {
+        let filters =
+            [wgpu::ErrorFilter::OutOfMemory, wgpu::ErrorFilter::Validation, wgpu::ErrorFilter::Internal];
+        filters.map(|filter| self.device.push_error_scope(filter))
+    }
+
+    /// Ends the scopes at once; the future is of what the device said of `name`.
+    fn end_scopes(
+        &self,
+        name: &str,
+        [memory, validation, internal]: [wgpu::ErrorScopeGuard; 3],
+    ) -> impl Future<Output = Result<()>> {
+        let scopes = [internal.pop(), validation.pop(), memory.pop()];
+        async move {
+            for scope in scopes {
+                if let Some(error) = scope.await {
+                    return Err(self.error(format!("{name}: {error}")));
+                }
+            }
+            Ok(())
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! From a kernel's description to a compute pipeline.
 
+use super::create::Creator;
 use crate::kernels::{Access, Kernel};
 
 /// A compiled kernel.
@@ -9,8 +10,22 @@ pub(super) struct Pipeline {
     pub(super) layout: wgpu::BindGroupLayout,
 }
 
+/// The module of `text`, named for the first kernel that is made of it.
+pub(super) fn module(create: &Creator, name: &str, text: &str) -> wgpu::ShaderModule {
+    create.shader_module(wgpu::ShaderModuleDescriptor {
+        label: Some(&format!("wgru.{name}.module")),
+        source: wgpu::ShaderSource::Wgsl(text.into()),
+    })
+}
+
 impl Pipeline {
-    pub(super) fn new(device: &wgpu::Device, kernel: Kernel) -> Self {
+    /// Compiles `kernel`, whose text is in `module`, or takes it from `cache`.
+    pub(super) fn new(
+        create: &Creator,
+        kernel: Kernel,
+        module: &wgpu::ShaderModule,
+        cache: Option<&wgpu::PipelineCache>,
+    ) -> Self {
         let label = |role: &str| format!("wgru.{}.{role}", kernel.name());
         let entries: Vec<_> = kernel
             .bindings()
@@ -22,30 +37,26 @@ impl Pipeline {
                 count: None,
             })
             .collect();
-        let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+        let layout = create.bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
             label: Some(&label("layout")),
             entries: &entries,
         });
-        let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+        let pipeline_layout = create.pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label: Some(&label("pipeline_layout")),
             bind_group_layouts: &[Some(&layout)],
             immediate_size: 0,
         });
-        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
-            label: Some(&label("module")),
-            source: wgpu::ShaderSource::Wgsl(kernel.source().into()),
-        });
-        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        let pipeline = create.pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some(&label("pipeline")),
             layout: Some(&pipeline_layout),
-            module: &module,
+            module,
             entry_point: Some("main"),
             compilation_options: wgpu::PipelineCompilationOptions {
                 constants: &kernel.constants(),
                 // Every kernel writes its workgroup memory before it reads it.
                 zero_initialize_workgroup_memory: false,
             },
-            cache: None,
+            cache,
         });
         Self { pipeline, layout }
     }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context as TaskContext, Poll, Waker};
 
 use super::context::{Context, lock};
+use super::create::Creator;
 use crate::error::Result;
 use crate::program::Program;
 
@@ -36,8 +37,8 @@ impl Staging {
         program.read_back_bytes().max(super::timer::BYTES)
     }
 
-    pub(super) fn new(device: &wgpu::Device, program: &Program) -> Self {
-        let buffer = device.create_buffer(&wgpu::BufferDescriptor {
+    pub(super) fn new(create: &Creator, program: &Program) -> Self {
+        let buffer = create.buffer(&wgpu::BufferDescriptor {
             label: Some("wgru.buffer.staging"),
             size: Self::bytes(program),
             usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,

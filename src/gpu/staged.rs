@@ -1,6 +1,7 @@
 //! A batch that stays on the device: run from its initial states as often as one likes, with nothing moved.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::context::Context;
 use super::execute::Fetch;
@@ -21,6 +22,15 @@ pub struct StagedWorkspace {
     timer: Option<Timer>,
 }
 
+/// The seconds of one run, where they could be taken.
+#[derive(Debug, Clone, Copy)]
+pub struct RunSeconds {
+    /// On the device, by timestamps.
+    pub device: Option<f64>,
+    /// On the host: from the start of encoding until the last submission was handed over.
+    pub recording: Option<f64>,
+}
+
 impl StagedWorkspace {
     /// Writes `batch` to the device.
     ///
@@ -37,7 +47,7 @@ impl StagedWorkspace {
             let mut encoder = workspace.encoder(context);
             let initial = workspace.program.state_arrays(0).map(|id| {
                 let bytes = workspace.program.buffers[id].bytes();
-                let copy = context.device.create_buffer(&wgpu::BufferDescriptor {
+                let copy = context.create.buffer(&wgpu::BufferDescriptor {
                     label: Some("wgru.buffer.initial"),
                     size: bytes,
                     usage: wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
@@ -81,17 +91,17 @@ impl StagedWorkspace {
         &self.workspace
     }
 
-    /// Runs the batch and waits until it is done. Returns the seconds it took on the device, where that takes
-    /// timestamps.
+    /// Runs the batch and waits until it is done.
     ///
     /// # Errors
     /// [`crate::Error::Device`] where the device is lost or refuses the work.
-    pub async fn run(&self, context: &Context, wait: Wait, progress: &Arc<Progress>) -> Result<Option<f64>> {
+    pub async fn run(&self, context: &Context, wait: Wait, progress: &Arc<Progress>) -> Result<RunSeconds> {
         context.check_fault()?;
         let Self { workspace, initial, timer } = self;
         let submit = || {
             workspace.poison(context, 0);
             progress.begin(workspace.program.dispatch_count());
+            let start = now();
             let mut encoder = workspace.encoder(context);
             for (id, copy) in initial {
                 encoder.copy_buffer_to_buffer(copy, 0, &workspace.buffers[*id], 0, copy.size());
@@ -110,14 +120,15 @@ impl StagedWorkspace {
                     4
                 }
             };
-            Submitted { index: context.queue.submit([encoder.finish()]), bytes }
+            let index = context.queue.submit([encoder.finish()]);
+            (Submitted { index, bytes }, start.map(|start| start.elapsed().as_secs_f64()))
         };
-        let submitted = context.checked("run", submit).await?;
+        let (submitted, recording) = context.checked("run", submit).await?;
         context.check_fault()?;
-        let mut seconds = None;
-        let read = |data: &[u32]| seconds = timer.as_ref().and_then(|timer| timer.seconds(data));
+        let mut device = None;
+        let read = |data: &[u32]| device = timer.as_ref().and_then(|timer| timer.seconds(data));
         workspace.read(context, submitted, wait, read).await?;
-        Ok(seconds)
+        Ok(RunSeconds { device, recording })
     }
 
     /// Copies outputs and final states of the last run for [`Workspace::read`].
@@ -127,4 +138,9 @@ impl StagedWorkspace {
     pub async fn fetch(&self, context: &Context) -> Result<Submitted> {
         self.workspace.fetch(context, 0, Fetch::All).await
     }
+}
+
+/// The host's clock; a browser's is not std's, which would panic there.
+fn now() -> Option<Instant> {
+    (!cfg!(target_arch = "wasm32")).then(Instant::now)
 }

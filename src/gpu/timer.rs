@@ -17,16 +17,15 @@ pub(super) struct Timer {
 impl Timer {
     /// A timer, where the device takes timestamps.
     pub(super) fn new(context: &Context) -> Option<Self> {
-        let device = &context.device;
-        if !device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
+        if !context.device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
             return None;
         }
-        let set = device.create_query_set(&wgpu::QuerySetDescriptor {
+        let set = context.create.query_set(&wgpu::QuerySetDescriptor {
             label: Some("wgru.timer"),
             ty: wgpu::QueryType::Timestamp,
             count: 2,
         });
-        let resolved = device.create_buffer(&wgpu::BufferDescriptor {
+        let resolved = context.create.buffer(&wgpu::BufferDescriptor {
             label: Some("wgru.buffer.timer"),
             size: BYTES,
             usage: wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,

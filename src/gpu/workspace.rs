@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::context::Context;
+use super::create::Creator;
 use super::pipeline::Pipeline;
 use super::readback::Staging;
 use crate::error::{Error, Result};
@@ -29,7 +30,7 @@ impl Constants {
             let buffers = constants.iter().map(|((constant, first), data)| {
                 let label = format!("wgru.constant.{constant:?}.{first}");
                 let usage = wgpu::BufferUsages::STORAGE;
-                ((*constant, *first), filled(&context.device, &label, usage, bytemuck::cast_slice(data)))
+                ((*constant, *first), filled(&context.create, &label, usage, bytemuck::cast_slice(data)))
             });
             Self(buffers.collect())
         };
@@ -43,8 +44,8 @@ impl Constants {
 }
 
 /// A buffer that holds `data` from the start.
-fn filled(device: &wgpu::Device, label: &str, usage: wgpu::BufferUsages, data: &[u8]) -> wgpu::Buffer {
-    let buffer = device.create_buffer(&wgpu::BufferDescriptor {
+fn filled(create: &Creator, label: &str, usage: wgpu::BufferUsages, data: &[u8]) -> wgpu::Buffer {
+    let buffer = create.buffer(&wgpu::BufferDescriptor {
         label: Some(label),
         size: data.len() as u64,
         usage,
@@ -131,13 +132,12 @@ impl Workspace {
         pipelines: &HashMap<Kernel, Arc<Pipeline>>,
         poison: bool,
     ) -> Self {
-        let device = &context.device;
         let buffers: Vec<wgpu::Buffer> = program
             .buffers
             .iter()
             .map(|buffer| match buffer.role {
                 Role::Constant(constant, first) => constants.0[&(constant, first)].clone(),
-                role => device.create_buffer(&wgpu::BufferDescriptor {
+                role => context.create.buffer(&wgpu::BufferDescriptor {
                     label: Some(&format!("wgru.buffer.{}", buffer.name)),
                     size: buffer.bytes(),
                     usage: wgpu::BufferUsages::STORAGE
@@ -169,7 +169,7 @@ impl Workspace {
         let index_stride = binder.stride;
         let working = program.buffers.iter().filter(|b| !matches!(b.role, Role::Constant(..)));
         let largest = working.map(|b| b.words * 4).max().unwrap_or(0);
-        let staging = Staging::new(device, &program);
+        let staging = Staging::new(&context.create, &program);
         let poison = poison.then(|| vec![0xff; largest]);
         let longest = program.state_arrays(0).map(|id| program.buffers[id].words).max().unwrap_or(0);
         let order = program.new_order();
@@ -207,8 +207,7 @@ impl<'a> Binder<'a> {
         buffers: &'a [wgpu::Buffer],
         pipelines: &'a HashMap<Kernel, Arc<Pipeline>>,
     ) -> Self {
-        let device = &context.device;
-        let alignment = device.limits().min_uniform_buffer_offset_alignment;
+        let alignment = context.device.limits().min_uniform_buffer_offset_alignment;
         // Both are powers of two, and no entry is longer than 128 bytes.
         let stride = alignment.max(128);
 
@@ -231,8 +230,8 @@ impl<'a> Binder<'a> {
         let entries = (0..longest).map(|t| bytemuck::bytes_of(&step::Index { t, unused: [0; 3] }).to_vec());
         let index_data = table(entries, longest as usize, stride);
         let uniform = wgpu::BufferUsages::UNIFORM;
-        let params_table = filled(device, "wgru.table.params", uniform, &params_data);
-        let index_table = filled(device, "wgru.table.steps", uniform, &index_data);
+        let params_table = filled(&context.create, "wgru.table.params", uniform, &params_data);
+        let index_table = filled(&context.create, "wgru.table.steps", uniform, &index_data);
         Self { context, buffers, pipelines, slots, params_table, index_table, stride }
     }
 
@@ -261,7 +260,7 @@ impl<'a> Binder<'a> {
                 wgpu::BindGroupEntry { binding: binding.index, resource }
             })
             .collect();
-        let bindings = self.context.device.create_bind_group(&wgpu::BindGroupDescriptor {
+        let bindings = self.context.create.bind_group(&wgpu::BindGroupDescriptor {
             label: Some(&format!("wgru.{}.bindings", kernel.name())),
             layout: &pipeline.layout,
             entries: &entries,

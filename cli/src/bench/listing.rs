@@ -18,6 +18,8 @@ const THREADS: (&str, Cell) = ("threads", |record| match record.threads {
     0 => String::new(),
     threads => threads.to_string(),
 });
+const RECORDING: (&str, Cell) =
+    ("host/step", |record| record.record_s.map_or(String::new(), |seconds| si(seconds, "s")));
 const FIGURES: [(&str, Cell); 8] = [
     ("median", |record| si(record.median_s, "s")),
     ("p95", |record| si(record.p95_s, "s")),
@@ -30,7 +32,8 @@ const FIGURES: [(&str, Cell); 8] = [
 ];
 
 /// A row for every record. Where there are several engines a column names them, and what they were timed at in the
-/// same way stands together; so does a column for threads where CPU engines had different numbers of them.
+/// same way stands together; so does a column for threads where CPU engines had different numbers of them, and one for
+/// what recording a step costs the host where that was taken.
 pub fn listing(records: &[Record]) -> String {
     let mut rows: Vec<&Record> = records.iter().collect();
     let mut columns = CASE.to_vec();
@@ -44,6 +47,9 @@ pub fn listing(records: &[Record]) -> String {
         columns.push(THREADS);
     }
     columns.extend(FIGURES);
+    if records.iter().any(|record| record.record_s.is_some()) {
+        columns.push(RECORDING);
+    }
     let head: Vec<&str> = columns.iter().map(|column| column.0).collect();
     let mut table = Table::new(&head);
     for record in rows {
@@ -78,12 +84,13 @@ mod tests {
     fn columns_are_there_where_they_tell_records_apart() {
         let one = record("gru-b1", Timed::Step, 1e-3);
         let gpu_and_cpu = [one.clone(), Record { threads: 1, ..one.clone() }];
-        for word in ["engine", "threads"] {
+        for word in ["engine", "threads", "host/step"] {
             assert!(!heads(&gpu_and_cpu).iter().any(|head| head == word), "{word}");
         }
         let peer = Record { engine: "peer".into(), threads: 2, ..one.clone() };
-        let all = [one.clone(), Record { threads: 1, ..one }, peer];
-        for word in ["engine", "threads"] {
+        let sequence = record("gru-b1", Timed::Sequence, 1e-3);
+        let all = [one.clone(), Record { threads: 1, ..one }, peer, sequence];
+        for word in ["engine", "threads", "host/step"] {
             assert!(heads(&all).iter().any(|head| head == word), "{word}");
         }
     }

@@ -122,6 +122,8 @@ pub struct Measuring<'a> {
     strategy: String,
     /// What was timed, each round by itself.
     times: Vec<Times>,
+    /// The host's seconds for recording a sequence run.
+    recording: Vec<f64>,
 }
 
 /// What was held against the reference.
@@ -154,7 +156,7 @@ impl<'a> Measuring<'a> {
         let verified = verified(subject, bench, &engine).map_err(named)?;
         let dims = Dims { batch: subject.case.batch, steps: subject.case.steps };
         let strategy = engine.explain(dims).unwrap_or_else(|error| error.to_string());
-        Ok(Self { subject, bench, effort, verified, strategy, times: Vec::new() })
+        Ok(Self { subject, bench, effort, verified, strategy, times: Vec::new(), recording: Vec::new() })
     }
 
     /// Times everything once more.
@@ -211,7 +213,8 @@ impl<'a> Measuring<'a> {
         let text = |error: wgru::Error| error.to_string();
         let batch = self.subject.inputs().batch().map_err(text)?;
         let mut staged = engine.stage(&batch).map_err(text)?;
-        let times = self.effort.repeat(|| staged.run()).map_err(text)?;
+        let run = || staged.run().map(|device| (device, staged.recording()));
+        let times = self.effort.repeat(run).map_err(text)?;
         let mut output = engine.output(batch.form()).map_err(text)?;
         staged.read_into(&mut output).map_err(text)?;
         self.same(&output)?;
@@ -219,7 +222,8 @@ impl<'a> Measuring<'a> {
         let bytes = if staged.bytes() > 0 { staged.bytes() } else { self.host_bytes() };
         let wall = times.iter().map(|(seconds, _)| *seconds).collect();
         self.keep(Timed::Sequence, Timing::Wall, (flops, bytes), wall);
-        let device: Option<Vec<f64>> = times.iter().map(|(_, seconds)| *seconds).collect();
+        self.recording.extend(times.iter().filter_map(|(_, (_, recording))| *recording));
+        let device: Option<Vec<f64>> = times.iter().map(|(_, (device, _))| *device).collect();
         if let Some(device) = device {
             self.keep(Timed::Sequence, Timing::Device, (flops, bytes), device);
         }
@@ -297,6 +301,7 @@ impl<'a> Measuring<'a> {
             spread: figures.spread,
             runs: figures.runs,
             timing: times.timing,
+            record_s: self.record_seconds(times.timed),
             gflops,
             peak_share: peak.filter(|_| times.flops > 0.0).map(|peak| gflops / peak.gflops),
             peak_gflops: peak.map(|peak| peak.gflops),
@@ -307,6 +312,14 @@ impl<'a> Measuring<'a> {
             commit: stamp.commit.clone(),
             date: stamp.date.clone(),
         }
+    }
+
+    /// The host's seconds for recording and submitting one step of a sequence run, where that is what was timed.
+    fn record_seconds(&self, timed: Timed) -> Option<f64> {
+        if timed != Timed::Sequence || self.recording.is_empty() {
+            return None;
+        }
+        Some(Figures::of(self.recording.iter().copied()).median / self.subject.case.steps as f64)
     }
 
     fn weight_bytes(&self) -> u64 {
@@ -403,5 +416,21 @@ mod tests {
         );
         let stamp = Stamp { commit: String::new(), date: String::new() };
         assert_eq!(measuring.records(&stamp).len(), 3);
+    }
+
+    /// A GPU's recording is per step, in the records of sequences alone.
+    #[test]
+    fn recording_is_of_sequences() {
+        let subject = Subject::new("gru-b2-t4-i1-h4".parse().unwrap()).unwrap();
+        let bench =
+            Bench { selector: "cpu".into(), device: Device::cpu(), peak: None, strategy: None, speed: None };
+        let mut measuring = Measuring::new(&subject, &bench, Effort::QUICK).unwrap();
+        measuring.round(1).unwrap();
+        let stamp = Stamp { commit: String::new(), date: String::new() };
+        assert!(measuring.records(&stamp).iter().all(|record| record.record_s.is_none()));
+        measuring.recording = vec![5.0, 2.0, 1.0];
+        let records = measuring.records(&stamp);
+        let of = records.iter().map(|record| (record.timed, record.record_s));
+        assert_eq!(of.collect::<Vec<_>>(), [(Timed::Sequence, Some(0.5)), (Timed::EndToEnd, None)]);
     }
 }

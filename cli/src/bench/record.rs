@@ -94,6 +94,10 @@ pub struct Record {
     pub runs: usize,
     /// Which clock.
     pub timing: Timing,
+    /// Of a GPU's sequence: the host's median for recording and submitting a run, per step, whichever clock; none of
+    /// anything else and where a record is of before there was this field.
+    #[serde(default)]
+    pub record_s: Option<f64>,
     /// Useful floating-point operations a second at the median, in 10⁹: those of real steps, activations left out.
     pub gflops: f64,
     /// `gflops` as a share of what the device's best matmul gave; none where none was measured.
@@ -136,4 +140,36 @@ pub fn read(path: &Path) -> Outcome<Vec<Record>> {
         return Err(Failure::Error(format!("{}: holds no record", path.display())));
     }
     Ok(records)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::report::sample::record;
+    use super::*;
+
+    /// A line of before there was `record_s` is read as one without it; a line of now keeps it.
+    #[test]
+    fn a_record_without_recording_is_read() {
+        let new = record("gru-b1", Timed::Sequence, 1e-3);
+        let line = serde_json::to_value(&new).unwrap();
+        assert_eq!(serde_json::from_value::<Record>(line.clone()).unwrap(), new);
+        let mut old = line;
+        assert!(old.as_object_mut().unwrap().remove("record_s").is_some());
+        let expected = Record { record_s: None, ..new };
+        assert_eq!(serde_json::from_value::<Record>(old).unwrap(), expected);
+    }
+
+    /// CSV has every field in every row, so that rows of all kinds fit one head.
+    #[test]
+    fn csv_has_the_field_either_way() {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        for timed in [Timed::Sequence, Timed::Prepare] {
+            writer.serialize(record("gru-b1", timed, 1e-3)).unwrap();
+        }
+        let text = String::from_utf8(writer.into_inner().unwrap()).unwrap();
+        let mut reader = csv::Reader::from_reader(text.as_bytes());
+        let at = reader.headers().unwrap().iter().position(|name| name == "record_s").unwrap();
+        let column: Vec<String> = reader.records().map(|row| row.unwrap()[at].to_owned()).collect();
+        assert!(column[0].parse::<f64>().unwrap() > 0.0 && column[1].is_empty(), "{column:?}");
+    }
 }

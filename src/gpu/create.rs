@@ -1,0 +1,87 @@
+//! The one place that creates shader modules, pipelines, bind groups and buffers on a device, and counts them.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// How many wgpu objects the crate has created on a device, those that are gone again included.
+///
+/// A bind group layout and a pipeline layout come with each pipeline, and a query set with each staged batch. What a
+/// submission is recorded in is made anew for it, as wgpu has it, and is not counted; nor is what wgpu creates for
+/// itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Created {
+    /// Shader modules: texts that were read. Pipelines of one text share one.
+    pub shader_modules: usize,
+    /// Compute pipelines: kernels that were compiled.
+    pub pipelines: usize,
+    /// Bind groups.
+    pub bind_groups: usize,
+    /// Buffers.
+    pub buffers: usize,
+}
+
+/// Creates and counts.
+#[derive(Debug)]
+pub(super) struct Creator {
+    device: wgpu::Device,
+    shader_modules: AtomicUsize,
+    pipelines: AtomicUsize,
+    bind_groups: AtomicUsize,
+    buffers: AtomicUsize,
+}
+
+impl Creator {
+    pub(super) fn new(device: wgpu::Device) -> Self {
+        let [shader_modules, pipelines, bind_groups, buffers] = [const { AtomicUsize::new(0) }; 4];
+        Self { device, shader_modules, pipelines, bind_groups, buffers }
+    }
+
+    pub(super) fn shader_module(&self, descriptor: wgpu::ShaderModuleDescriptor<'_>) -> wgpu::ShaderModule {
+        self.shader_modules.fetch_add(1, Ordering::Relaxed);
+        self.device.create_shader_module(descriptor)
+    }
+
+    pub(super) fn bind_group_layout(
+        &self,
+        descriptor: &wgpu::BindGroupLayoutDescriptor<'_>,
+    ) -> wgpu::BindGroupLayout {
+        self.device.create_bind_group_layout(descriptor)
+    }
+
+    pub(super) fn pipeline_layout(
+        &self,
+        descriptor: &wgpu::PipelineLayoutDescriptor<'_>,
+    ) -> wgpu::PipelineLayout {
+        self.device.create_pipeline_layout(descriptor)
+    }
+
+    pub(super) fn pipeline(&self, descriptor: &wgpu::ComputePipelineDescriptor<'_>) -> wgpu::ComputePipeline {
+        self.pipelines.fetch_add(1, Ordering::Relaxed);
+        self.device.create_compute_pipeline(descriptor)
+    }
+
+    pub(super) fn bind_group(&self, descriptor: &wgpu::BindGroupDescriptor<'_>) -> wgpu::BindGroup {
+        self.bind_groups.fetch_add(1, Ordering::Relaxed);
+        self.device.create_bind_group(descriptor)
+    }
+
+    pub(super) fn buffer(&self, descriptor: &wgpu::BufferDescriptor<'_>) -> wgpu::Buffer {
+        self.buffers.fetch_add(1, Ordering::Relaxed);
+        self.device.create_buffer(descriptor)
+    }
+
+    pub(super) fn query_set(&self, descriptor: &wgpu::QuerySetDescriptor<'_>) -> wgpu::QuerySet {
+        self.device.create_query_set(descriptor)
+    }
+
+    /// What was created so far.
+    pub(super) fn created(&self) -> Created {
+        let of = |count: &AtomicUsize| count.load(Ordering::Relaxed);
+        Created {
+            shader_modules: of(&self.shader_modules),
+            pipelines: of(&self.pipelines),
+            bind_groups: of(&self.bind_groups),
+            buffers: of(&self.buffers),
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! What a run costs the host: objects are made for a shape once and never again, nothing is compiled twice, and
+//! pipelines may outlive the process on disk.
+
+mod common;
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Barrier;
+use std::thread;
+
+use common::{Draw, Inputs, adapters, bits, cells, options};
+use wgru::{Cell, Created, Device, DeviceInfo, DeviceOptions, Direction, Model, ReadoutSteps};
+
+#[test]
+fn the_second_run_of_a_shape_creates_nothing() {
+    let mut draw = Draw::new();
+    for device in adapters() {
+        for cell in cells() {
+            let direction = draw.direction();
+            let model = draw.model_of(cell, direction, 5, 12, 2);
+            let model = draw.with_readout(model, 3, ReadoutSteps::Last);
+            let context = format!("{}, {model}, seed {}", device.info(), draw.seed);
+            let engine = device.load_with(&model, options()).unwrap();
+            let first = Inputs::draw(&mut draw, &model, 6, 9);
+            let mut output = engine.run(&first.batch()).unwrap();
+            let before = device.created();
+            assert!(before.pipelines > 0 && before.bind_groups > 0 && before.buffers > 0, "{before:?}");
+            for _ in 0..3 {
+                // Other numbers, other lengths, with and without initial states.
+                let inputs = Inputs::draw(&mut draw, &model, 6, 9);
+                let inputs = if draw.chance() { inputs.ragged(&mut draw) } else { inputs };
+                engine.run_into(&inputs.batch(), &mut output).unwrap();
+                engine.run(&inputs.batch()).unwrap();
+                pollster::block_on(engine.run_async(&inputs.batch())).unwrap();
+                engine.prepare(inputs.batch().form()).unwrap();
+                assert_eq!(device.created(), before, "{context}");
+            }
+        }
+    }
+}
+
+/// Shapes in turn, as many as are kept.
+#[test]
+fn shapes_in_turn_create_nothing_once_all_were_there() {
+    let mut draw = Draw::new();
+    for device in adapters() {
+        let model = draw.model(Cell::GRU, 3, 8, 1);
+        let engine = device.load_with(&model, options()).unwrap();
+        let inputs: Vec<Inputs> = (1..=8).map(|batch| Inputs::draw(&mut draw, &model, batch, 4)).collect();
+        let round = || inputs.iter().for_each(|inputs| drop(engine.run(&inputs.batch()).unwrap()));
+        round();
+        let before = device.created();
+        round();
+        round();
+        assert_eq!(device.created(), before, "{}, seed {}", device.info(), draw.seed);
+    }
+}
+
+#[test]
+fn a_hundred_steps_of_a_session_create_nothing() {
+    let mut draw = Draw::new();
+    for device in adapters() {
+        for cell in [Cell::GRU, Cell::ORIGINAL_GRU, Cell::LSTM] {
+            let model = draw.model(cell, 4, 10, 2);
+            let x = draw.values(3 * 4, 1.0);
+            let mut session = device.load_with(&model, options()).unwrap().session(3).unwrap();
+            let before = device.created();
+            let mut output = session.output().unwrap();
+            for step in 0..100 {
+                session.step_into(&x, &mut output).unwrap();
+                if step % 25 == 0 {
+                    let state = session.state().unwrap();
+                    session.reset();
+                    session.set_state(&state).unwrap();
+                }
+            }
+            assert_eq!(device.created(), before, "{}, {model}, seed {}", device.info(), draw.seed);
+        }
+    }
+}
+
+#[test]
+fn a_staged_batch_runs_again_without_creating() {
+    let mut draw = Draw::new();
+    for device in adapters() {
+        let model = draw.model_of(Cell::LSTM, Direction::Bidirectional, 4, 10, 2);
+        let inputs = Inputs::draw(&mut draw, &model, 5, 7);
+        let engine = device.load_with(&model, options()).unwrap();
+        let mut staged = engine.stage(&inputs.batch()).unwrap();
+        let mut output = engine.output(staged.form()).unwrap();
+        let before = device.created();
+        for _ in 0..3 {
+            staged.run().unwrap();
+            staged.read_into(&mut output).unwrap();
+        }
+        assert_eq!(device.created(), before, "{}, seed {}", device.info(), draw.seed);
+    }
+}
+
+/// Engines of one model share pipelines and modules; their weights, buffers and bind groups are their own.
+#[test]
+fn a_second_engine_compiles_nothing() {
+    let mut draw = Draw::new();
+    for device in adapters() {
+        for cell in cells() {
+            let model = draw.model(cell, 5, 11, 2);
+            let inputs = Inputs::draw(&mut draw, &model, 5, 6);
+            device.load_with(&model, options()).unwrap().run(&inputs.batch()).unwrap();
+            let before = device.created();
+            let engine = device.clone().load_with(&model, options()).unwrap();
+            engine.run(&inputs.batch()).unwrap();
+            engine.stage(&inputs.batch()).unwrap();
+            let after = device.created();
+            assert!(after.buffers > before.buffers && after.bind_groups > before.bind_groups);
+            let Created { pipelines, shader_modules, .. } = after;
+            let expected = (before.pipelines, before.shader_modules);
+            assert_eq!((pipelines, shader_modules), expected, "{}, {model}", device.info());
+        }
+    }
+}
+
+/// Threads that ask for the same kernels at the same moment end with as many as one thread alone, and all get the
+/// same numbers.
+#[test]
+fn threads_that_ask_at_once_compile_once() {
+    const THREADS: usize = 4;
+    let mut draw = Draw::new();
+    for (alone, shared) in adapters().into_iter().zip(adapters()) {
+        let model = draw.model(Cell::ORIGINAL_GRU, 6, 14, 2);
+        let inputs = Inputs::draw(&mut draw, &model, 3, 5);
+        let expected = alone.load_with(&model, options()).unwrap().run(&inputs.batch()).unwrap();
+        let start = Barrier::new(THREADS);
+        let run = || {
+            let engine = shared.load_with(&model, options()).unwrap();
+            start.wait();
+            engine.run(&inputs.batch()).unwrap()
+        };
+        thread::scope(|scope| {
+            let runs = [(); THREADS].map(|()| scope.spawn(run));
+            for thread in runs {
+                assert_eq!(thread.join().expect("no panic"), expected, "{}", shared.info());
+            }
+        });
+        let [one, all] = [&alone, &shared].map(Device::created);
+        assert_eq!(all.pipelines, one.pipelines, "{}", shared.info());
+        assert_eq!(all.shader_modules, one.shader_modules, "{}", shared.info());
+        assert_eq!(all.buffers, one.buffers * THREADS, "each engine has its own: {}", shared.info());
+    }
+}
+
+#[test]
+fn the_cpu_creates_nothing() {
+    let mut draw = Draw::new();
+    let model = draw.model(Cell::GRU, 2, 3, 1);
+    for device in [Device::cpu(), Device::reference()] {
+        device.load(&model).unwrap().run(&Inputs::draw(&mut draw, &model, 1, 2).batch()).unwrap();
+        assert_eq!(device.created(), Created::default());
+        assert!(!device.has_pipeline_cache() && !device.save_pipelines().unwrap());
+    }
+}
+
+/// A folder that is gone when the test ends.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("wgru-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        Self(path)
+    }
+
+    fn options(&self) -> DeviceOptions {
+        DeviceOptions::default().pipeline_cache(&self.0)
+    }
+
+    /// The one file in it.
+    fn file(&self) -> PathBuf {
+        let entries = fs::read_dir(&self.0).expect("the folder was made");
+        let paths: Vec<PathBuf> = entries.map(|entry| entry.expect("a file").path()).collect();
+        assert_eq!(paths.len(), 1, "{paths:?}");
+        paths[0].clone()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A selector for every adapter on which pipelines can be kept on disk; says which cannot.
+fn with_a_pipeline_cache() -> Vec<String> {
+    let folder = Folder::new("asked");
+    let selectors = Device::list().into_iter().filter_map(|info| match info {
+        DeviceInfo::Gpu(info) => Some(info.caps.device.replacen(": ", ":", 1)),
+        _ => None,
+    });
+    let has = |selector: &String| {
+        let device = Device::select_with(selector, &folder.options()).unwrap();
+        if !device.has_pipeline_cache() {
+            println!("SKIPPED on {}: wgpu takes no pipelines out of it", device.info());
+            assert!(!device.save_pipelines().unwrap());
+        }
+        device.has_pipeline_cache()
+    };
+    let found = selectors.filter(has).collect();
+    // Nothing was compiled, so nothing was written.
+    assert!(!folder.0.exists());
+    found
+}
+
+fn model_and_inputs() -> (Model, Inputs) {
+    let mut draw = Draw::new();
+    let model = draw.model(Cell::LSTM, 7, 21, 2);
+    let inputs = Inputs::draw(&mut draw, &model, 5, 6);
+    (model, inputs)
+}
+
+#[test]
+fn pipelines_are_kept_on_disk_where_they_can_be() {
+    let (model, inputs) = model_and_inputs();
+    for selector in with_a_pipeline_cache() {
+        let folder = Folder::new("kept");
+        let plain = Device::select(&selector).unwrap();
+        assert!(!plain.has_pipeline_cache() && !plain.save_pipelines().unwrap());
+        let expected = plain.load_with(&model, options()).unwrap().run(&inputs.batch()).unwrap();
+
+        let run = |device: &Device| {
+            let engine = device.load_with(&model, options()).unwrap();
+            let output = engine.run(&inputs.batch()).unwrap();
+            assert_eq!(bits(&output.y), bits(&expected.y), "{selector}");
+        };
+        let first = Device::select_with(&selector, &folder.options()).unwrap();
+        run(&first);
+        assert!(!folder.0.exists(), "{selector}: written unasked");
+        assert!(first.save_pipelines().unwrap(), "{selector}");
+        let written = fs::metadata(folder.file()).unwrap();
+        println!("{selector}: {} bytes", written.len());
+        // Nothing new, nothing written; not at the end either.
+        run(&first);
+        assert!(!first.save_pipelines().unwrap(), "{selector}");
+        drop(first);
+        assert_eq!(fs::metadata(folder.file()).unwrap().modified().unwrap(), written.modified().unwrap());
+
+        let second = Device::select_with(&selector, &folder.options()).unwrap();
+        assert!(second.has_pipeline_cache());
+        run(&second);
+        drop(second);
+        folder.file();
+    }
+}
+
+#[test]
+fn the_last_to_go_saves() {
+    let (model, inputs) = model_and_inputs();
+    for selector in with_a_pipeline_cache() {
+        let folder = Folder::new("dropped");
+        let device = Device::select_with(&selector, &folder.options()).unwrap();
+        let engine = device.load_with(&model, options()).unwrap();
+        drop(device);
+        engine.run(&inputs.batch()).unwrap();
+        assert!(!folder.0.exists(), "{selector}: the engine is still there");
+        drop(engine);
+        assert!(fs::metadata(folder.file()).unwrap().len() > 32, "{selector}");
+    }
+}
+
+/// A file that is not what was written is never an error and never used: the next save replaces it.
+#[test]
+fn a_bad_file_is_as_none() {
+    let (model, inputs) = model_and_inputs();
+    for selector in with_a_pipeline_cache() {
+        let folder = Folder::new("bad");
+        let save = || {
+            let device = Device::select_with(&selector, &folder.options()).unwrap();
+            assert!(device.has_pipeline_cache(), "{selector}");
+            let engine = device.load_with(&model, options()).unwrap();
+            let output = engine.run(&inputs.batch()).unwrap();
+            (bits(&output.y), device.save_pipelines().unwrap())
+        };
+        let (expected, _) = save();
+        let path = folder.file();
+        let good = fs::read(&path).unwrap();
+        let flipped = |at: usize| {
+            let mut bytes = good.clone();
+            bytes[at] ^= 0x10;
+            bytes
+        };
+        let bad = [
+            Vec::new(),
+            good[..20].to_vec(),
+            good[..good.len() - 1].to_vec(),
+            [&good[..], &[0]].concat(),
+            flipped(0),
+            flipped(8),
+            flipped(40),
+            flipped(good.len() - 1),
+            b"not a file of this kind, but long enough to have a head".to_vec(),
+        ];
+        for (index, bytes) in bad.iter().enumerate() {
+            fs::write(&path, bytes).unwrap();
+            let (y, saved) = save();
+            assert_eq!(y, expected, "{selector}, file {index}");
+            assert!(saved, "{selector}, file {index} was taken for a good one");
+            assert_eq!(fs::read(&path).unwrap()[..8], good[..8], "{selector}, file {index}");
+            folder.file();
+        }
+        // A folder that cannot be one: an error where one asks for the save, and nowhere else.
+        let below = DeviceOptions::default().pipeline_cache(path.join("below"));
+        let device = Device::select_with(&selector, &below).unwrap();
+        device.load_with(&model, options()).unwrap().run(&inputs.batch()).unwrap();
+        let error = device.save_pipelines().unwrap_err().to_string();
+        assert!(error.contains("below"), "{error}");
+    }
+}
