@@ -79,7 +79,7 @@ impl<'a> Lowering<'a> {
         };
         let sequence = Sequence { buffer: 0, step: 0, row: 0, dir: 0 };
         let mut this = Self { model, plan, program, sequence, xw: 0, scratch: Vec::new() };
-        this.sequence = this.sequence("x", Role::Input, plan.form.x, [1, model.input()])?;
+        this.sequence = this.sequence("x", Role::Input, plan.form.x, [1, plan.form.features(model)])?;
         this.program.x = this.sequence.buffer;
         let y = this.sequence("y", Role::Output, plan.form.y, [this.dirs(), model.state()])?;
         this.program.y = y.buffer;
@@ -190,13 +190,7 @@ impl<'a> Lowering<'a> {
     fn layer(&mut self, index: usize) -> Result<()> {
         let layer = &self.model.layers()[index];
         let recipe = &self.plan.layers[index];
-        let columns = layer.cell().gates() * layer.hidden();
-        let k = match index {
-            0 => layer.input(),
-            _ => output_columns(layer, self.plan.precision),
-        };
-        let w_ih = self.matrix(Constant::WIh(index), [self.dirs(), k, columns])?;
-        let bias = self.constant(Constant::Bias(index), &[self.dirs(), columns])?;
+        let projection = self.projection_buffers(index)?;
         let (state, constants) = self.layer_buffers(index)?;
         let input = self.sequence;
         let output = self.layer_output(index)?;
@@ -205,8 +199,7 @@ impl<'a> Lowering<'a> {
         for first in (0..steps).step_by(recipe.chunk) {
             let count = recipe.chunk.min(steps - first);
             let params = self.projection(layer, input, first, count)?;
-            let buffers = vec![input.buffer, bias, w_ih, self.xw, self.program.order];
-            self.matmul(recipe.projection, params, buffers, self.dirs())?;
+            self.matmul(recipe.projection, params, projection.clone(), self.dirs())?;
 
             let chunk = Chunk { first, count, output };
             match &recipe.recurrence {
@@ -234,6 +227,24 @@ impl<'a> Lowering<'a> {
         self.program.states.push(state);
         self.sequence = output;
         Ok(())
+    }
+
+    /// What the projection of layer `index` binds: its input, biases, w_ih unless the input is projected already, xw and
+    /// the order of rows.
+    fn projection_buffers(&mut self, index: usize) -> Result<Vec<BufferId>> {
+        let layer = &self.model.layers()[index];
+        let (dirs, columns) = (self.dirs(), layer.cell().gates() * layer.hidden());
+        let k = match index {
+            0 => layer.input(),
+            _ => output_columns(layer, self.plan.precision),
+        };
+        let mut buffers = vec![self.sequence.buffer];
+        buffers.push(self.constant(Constant::Bias(index), &[dirs, columns])?);
+        if index > 0 || !self.plan.form.projected {
+            buffers.push(self.matrix(Constant::WIh(index), [dirs, k, columns])?);
+        }
+        buffers.extend([self.xw, self.program.order]);
+        Ok(buffers)
     }
 
     /// The states of layer `index`, and everything its step binds that does not change from step to step,
