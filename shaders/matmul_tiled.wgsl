@@ -1,6 +1,8 @@
 // out = w x + bias for many rows: a workgroup owns 64 rows × 64 columns, a thread 8 × 8 of them; both operands pass
 // through workgroup memory, DEPTH of k at a time.
 
+override K: u32;               // features read
+
 const DEPTH: u32 = 16u;         // k of one pass through workgroup memory
 const TILE: u32 = 64u;          // rows and columns of a workgroup
 const PITCH: u32 = 17u;         // vec4 across a tile, padded so that stores of one k do not meet in one bank

@@ -55,6 +55,28 @@ fn pieces_give_the_bits_of_a_run_at_once() {
     }
 }
 
+/// The same of a batch whose first layer has been projected: each direction of a row that is cut has a part of x.
+#[test]
+fn pieces_of_a_projected_batch() {
+    let mut draw = Draw::new();
+    for device in adapters() {
+        for direction in [Direction::Forward, Direction::Bidirectional] {
+            let model = draw.model_of(wgru::Cell::GRU, direction, 3, 5, 2);
+            let features = model.projected_input();
+            let (batch, steps) = (3, 30);
+            let xw = draw.values(batch * steps * features, 1.0);
+            let whole = Batch::projected(&xw, [batch, steps, features]).unwrap();
+            let engine = device.load_with(&model, options().poison(true)).unwrap();
+            let at_once = engine.run(&whole).unwrap();
+            let least = engine.memory(Form { dims: Dims::new(1, 5).unwrap(), ..whole.form() }).unwrap();
+            let small = options().poison(true).memory(least.arrays + least.read_back);
+            let context = format!("{}, {model}, seed {}", device.info(), draw.seed);
+            same_bits(&device.load_with(&model, small).unwrap().run(&whole).unwrap(), &at_once, &context);
+            assert_close(&model, &whole, &at_once, &context);
+        }
+    }
+}
+
 #[test]
 fn no_memory_at_all_is_refused_with_its_numbers() {
     let mut draw = Draw::new();

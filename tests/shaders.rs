@@ -1,6 +1,9 @@
 //! Every shader, in every variant a planner can ask for: it validates, it translates to every language that
 //! wgpu feeds to a driver, and it is what its Rust side says it is, by reflection.
 
+#[path = "shaders/variants.rs"]
+mod variants;
+
 use std::collections::BTreeSet;
 use std::mem::{offset_of, size_of};
 use std::path::{Path, PathBuf};
@@ -9,120 +12,10 @@ use naga::back::{PipelineConstants, glsl, hlsl, msl, pipeline_constants::process
 use naga::proc::BoundsCheckPolicies;
 use naga::valid::{Capabilities, GlobalUse, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, Scalar, ShaderStage, StorageAccess, TypeInner};
-use wgru::dtype::{Precision, Storage};
-use wgru::kernels::matmul::{self, Sizes};
-use wgru::kernels::{Access, Kernel, Rows};
-use wgru::kernels::{Functions, MOST_STORAGE_BUFFERS, StepCell, WholeCell, resident, step};
-use wgru::model::{Activation, Activations, Function};
-use wgru::{Cell, Direction, Layer, Weights};
-
-/// Every kernel in every variant: each source, and sizes at and beside the edges of tiles and blocks.
-fn kernels() -> Vec<Kernel> {
-    let mut all = Vec::new();
-    for precision in precisions() {
-        for (k, n) in [(1, 1), (3, 5), (65, 129), (300, 2100)] {
-            let sizes = Sizes { k, n };
-            all.push(Kernel::MatmulTiled { sizes, precision });
-            for rows in [Rows::One, Rows::Four] {
-                all.extend([1, 16, 64].map(|width| Kernel::MatmulRows { sizes, precision, rows, width }));
-            }
-        }
-        let functions = functions(Activation::SIGMOID, Activation::TANH, None);
-        for cell in step_cells() {
-            for rows in [Rows::One, Rows::Four] {
-                for (k, hidden, width) in [(1, 1, 1), (7, 7, 8), (64, 64, 64), (9, 700, 64)] {
-                    let sizes = step::Sizes::all(k, hidden);
-                    for tiles in [1, 2, 4] {
-                        let shape = step::Shape { width, tiles, in_blocks: tiles < 4 };
-                        all.push(Kernel::Step { cell, functions, sizes, precision, rows, shape });
-                    }
-                }
-            }
-        }
-        for cell in whole_cells() {
-            for rows in [Rows::One, Rows::Four] {
-                for (tiles, hidden, depth) in [(1, 1, 32), (5, 7, 32), (1, 64, 32), (2, 70, 64)] {
-                    for shape in [resident::Shape::held, resident::Shape::streamed] {
-                        let shape = resident::Shape { tiles, ..shape(hidden, depth) };
-                        all.push(Kernel::Resident { cell, functions, hidden, precision, rows, shape });
-                    }
-                }
-            }
-        }
-    }
-    let (sizes, precision) = (step::Sizes::all(9, 7), Precision::default());
-    for cell in step_cells() {
-        for function in Function::ALL {
-            let (alpha, beta) = function.parameters();
-            let number = |takes| if takes { 0.3 } else { 0.0 };
-            let activation = Activation::new(function, number(alpha), number(beta)).unwrap();
-            let functions = functions(activation, activation, Some(2.5));
-            for rows in [Rows::One, Rows::Four] {
-                let shape = step::Shape { width: 8, tiles: 1, in_blocks: true };
-                all.push(Kernel::Step { cell, functions, sizes, precision, rows, shape });
-            }
-        }
-    }
-    all
-}
-
-fn whole_cells() -> Vec<WholeCell> {
-    let mut all = vec![WholeCell::Rnn];
-    for takes in [false, true] {
-        all.extend([WholeCell::GruAfter { takes }, WholeCell::GruBefore { takes }]);
-    }
-    for (coupled, peepholes) in [(false, false), (false, true), (true, false), (true, true)] {
-        all.push(WholeCell::Lstm { coupled, peepholes });
-    }
-    all
-}
-
-/// Every pair of storage types that goes together.
-fn precisions() -> Vec<Precision> {
-    let mut all = Vec::new();
-    for half in [Storage::F16, Storage::Bf16] {
-        for (weights, activations) in [(half, half), (half, Storage::F32), (Storage::F32, half)] {
-            all.push(Precision { weights, activations });
-        }
-    }
-    all.push(Precision::default());
-    all
-}
-
-fn functions(gate: Activation, candidate: Activation, clip: Option<f32>) -> Functions {
-    let weights = Weights { w_ih: vec![1.0; 4], w_hh: vec![1.0; 4], ..Weights::default() };
-    let activations = Activations { gate, candidate, output: candidate };
-    let layer = Layer::new(Cell::LSTM, Direction::Bidirectional, 1, 1, vec![weights; 2]).unwrap();
-    let layer = layer.with_activations(vec![activations; 2]).unwrap();
-    let clipped = |clip| layer.clone().with_clip(clip).unwrap().with_state_clip(clip / 2.0).unwrap();
-    Functions::of(&clip.map_or(layer.clone(), clipped))
-}
-
-fn step_cells() -> Vec<StepCell> {
-    let mut all = vec![
-        StepCell::GruAfter { takes: false },
-        StepCell::GruAfter { takes: true },
-        StepCell::GruBeforeGates,
-        StepCell::GruBeforeCandidate { takes: false },
-        StepCell::GruBeforeCandidate { takes: true },
-        StepCell::Project,
-        StepCell::Rnn,
-    ];
-    for (coupled, peepholes) in [(false, false), (false, true), (true, false), (true, true)] {
-        all.push(StepCell::Lstm { coupled, peepholes });
-        all.push(StepCell::LstmCell { coupled, peepholes });
-    }
-    all
-}
-
-fn rows_of(kernel: Kernel) -> u32 {
-    match kernel {
-        Kernel::MatmulTiled { .. } => 1,
-        Kernel::MatmulRows { rows, .. } | Kernel::Step { rows, .. } | Kernel::Resident { rows, .. } => {
-            rows.count()
-        }
-    }
-}
+use variants::{functions, kernels, packed, rows_of};
+use wgru::dtype::Precision;
+use wgru::kernels::{Access, Kernel, MOST_STORAGE_BUFFERS, Rows, StepCell, matmul, step};
+use wgru::model::Activation;
 
 /// Parses and validates with no capability beyond core WebGPU, which has unpack2x16float.
 fn validate(source: &str) -> Result<(Module, ModuleInfo), String> {
@@ -277,23 +170,6 @@ fn bindings_are_those_of_the_shader_and_each_is_used_as_declared() {
     }
 }
 
-/// The arrays that hold two 16-bit numbers in a word.
-fn packed(kernel: Kernel) -> Vec<&'static str> {
-    let (Kernel::MatmulTiled { precision, .. }
-    | Kernel::MatmulRows { precision, .. }
-    | Kernel::Step { precision, .. }
-    | Kernel::Resident { precision, .. }) = kernel;
-    let mut names = Vec::new();
-    if precision.weights != Storage::F32 {
-        names.push("w");
-    }
-    if precision.activations != Storage::F32 {
-        let recurrent = matches!(kernel, Kernel::Step { .. } | Kernel::Resident { .. });
-        names.push(if recurrent { "y" } else { "x" });
-    }
-    names
-}
-
 /// The planner and the checker count in words of 32 bits: arrays are of f32 (the order of rows of u32, and so what
 /// is stored in 16 bits), or of one per row of a tile.
 #[test]
@@ -379,7 +255,7 @@ fn parameter_structs_lie_as_the_shader_reads_them() {
                 assert_eq!(members(&module, "StepIndex"), index, "{kernel}");
             }
             Kernel::Resident { .. } => assert_eq!(members(&module, "StepParams"), step, "{kernel}"),
-            Kernel::MatmulTiled { .. } | Kernel::MatmulRows { .. } => {
+            Kernel::MatmulTiled { .. } | Kernel::MatmulRows { .. } | Kernel::TakeProjected { .. } => {
                 assert_eq!(members(&module, "MatmulParams"), matmul, "{kernel}");
             }
         }

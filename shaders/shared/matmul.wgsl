@@ -1,4 +1,4 @@
-// What both matmul kernels share: out = w x + bias over rows of a sequence array.
+// What the kernels that make xw share: out = w x + bias over rows of a sequence array, or x + bias where x is w x.
 //
 // A row m is a step and a place in the batch: t = m / padded, b = m % padded, where padded is B rounded up to the
 // tile that the reader of `out` wants. `order` says which batch row stands at a place and how many steps it has.
@@ -37,7 +37,6 @@ struct MatmulParams {
 @group(0) @binding(4) var<storage, read_write> out: array<f32>;    // strided by params
 @group(0) @binding(5) var<storage, read> order: array<u32>;        // lengths and batch rows by place
 
-override K: u32;           // features read
 override N: u32;           // columns of w: those of out, or a slice of them where w exceeds a binding
 
 // Steps of the sequence at place b.

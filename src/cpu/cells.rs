@@ -41,7 +41,7 @@ pub(super) struct Packed {
 /// Arrays of one row.
 #[derive(Debug, Default)]
 pub(super) struct RowScratch {
-    /// `[I]`, x as its storage type keeps it.
+    /// `[I]`, or `[G·H]` of a projected one: x as its storage type keeps it.
     x: Vec<f32>,
     /// `[G·H]`, from x.
     from_x: Vec<f32>,
@@ -58,6 +58,8 @@ pub(super) struct Input<'a> {
     pub(super) strides: Strides,
     pub(super) steps: usize,
     pub(super) lengths: Option<&'a [u32]>,
+    /// Whether each step holds `w_ih x` of every direction, `[D·G·H]`.
+    pub(super) projected: bool,
 }
 
 impl Input<'_> {
@@ -88,14 +90,11 @@ impl Packed {
             let y_at = |time: usize| b * strides.row + time * strides.step + self.direction * strides.dir;
             for step in 0..length {
                 let time = if self.reverse { length - 1 - step } else { step };
-                let x = &x.data[b * x.strides.row + time * x.strides.step..][..self.input];
-                let mut own = std::mem::take(&mut scratch.x);
-                let x = self.stored(x, &mut own);
+                self.project(x, b * x.strides.row + time * x.strides.step, scratch);
                 match &self.functions {
-                    None => self.step(&Standard, x, h, c, scratch),
-                    Some(general) => self.step(general, x, h, c, scratch),
+                    None => self.step(&Standard, h, c, scratch),
+                    Some(general) => self.step(general, h, c, scratch),
                 }
-                scratch.x = own;
                 self.emit(h, &mut y[y_at(time)..][..self.state]);
             }
             let repeats = fill == Fill::Last && !self.reverse && length > 0;
@@ -104,6 +103,19 @@ impl Packed {
                 if repeats { self.emit(h, y) } else { y.fill(0.0) }
             }
             progress.end(1);
+        }
+    }
+
+    /// The biases and `w_ih x` of the step at `at`, into `from_x`.
+    fn project(&self, x: Input<'_>, at: usize, scratch: &mut RowScratch) {
+        let RowScratch { x: own, from_x, .. } = scratch;
+        from_x.copy_from_slice(&self.bias);
+        if x.projected {
+            let xw = &x.data[at + self.direction * from_x.len()..][..from_x.len()];
+            from_x.iter_mut().zip(self.stored(xw, own)).for_each(|(sum, xw)| *sum += xw);
+        } else {
+            let x = &x.data[at..][..self.input];
+            accumulate(&self.w_ih, self.stored(x, own), from_x);
         }
     }
 
@@ -125,17 +137,9 @@ impl Packed {
         }
     }
 
-    fn step(
-        &self,
-        functions: &impl Functions,
-        x: &[f32],
-        h: &mut [f32],
-        c: &mut [f32],
-        scratch: &mut RowScratch,
-    ) {
+    /// One step of a row whose input [`Packed::project`] has seen.
+    fn step(&self, functions: &impl Functions, h: &mut [f32], c: &mut [f32], scratch: &mut RowScratch) {
         let RowScratch { from_x, from_h, units, .. } = scratch;
-        from_x.copy_from_slice(&self.bias);
-        accumulate(&self.w_ih, x, from_x);
         from_h.fill(0.0);
         if has_enclosed_bias(self.cell) {
             from_h[2 * self.hidden..].copy_from_slice(&self.b_hn);

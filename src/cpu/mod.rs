@@ -88,7 +88,9 @@ impl Network {
         let state = self.layers[0][0].state;
         let output = directions * state;
         progress.begin((states * dims.batch) as u64);
-        let mut input = Strides::of(form.x, dims, 1, self.layers[0][0].input);
+        let first = &self.layers[0][0];
+        let features = if form.projected { directions * first.bias.len() } else { first.input };
+        let mut input = Strides::of(form.x, dims, 1, features);
         for (index, layer) in self.layers.iter().enumerate() {
             if index < last {
                 next.resize(dims.steps * dims.batch * output, 0.0);
@@ -96,7 +98,8 @@ impl Network {
             let layout = if index < last { Layout::BatchMajor } else { form.y };
             let strides = Strides::of(layout, dims, directions, state);
             let data = if index == 0 { x } else { &from };
-            let x = cells::Input { data, strides: input, steps: dims.steps, lengths };
+            let projected = index == 0 && form.projected;
+            let x = cells::Input { data, strides: input, steps: dims.steps, lengths, projected };
             let y = if index < last { &mut next[..] } else { &mut *y };
             for packed in layer {
                 let at = index * directions + packed.direction;
@@ -109,7 +112,7 @@ impl Network {
         }
         *between = [from, next];
         if let Some(readout) = &self.readout {
-            let y = cells::Input { data: y, strides: input, steps: dims.steps, lengths };
+            let y = cells::Input { data: y, strides: input, steps: dims.steps, lengths, projected: false };
             readout.apply(y, output, form, out);
         }
     }

@@ -161,10 +161,15 @@ impl Engine {
                     reverse: model.layers()[index].direction().is_reverse(dir),
                     length,
                     repeats: fill == Fill::Last,
+                    projected: index == 0 && batch.form().projected,
                 };
                 let h = &mut h_n[at * state..][..state];
                 let c = c_n.chunks_exact_mut(model.hidden()).nth(at).unwrap_or_default();
-                let x = if index == 0 { batch.x() } else { &below[..] };
+                let x = match index {
+                    0 if batch.form().projected && dirs > 1 => &one_of(batch.x(), steps, dirs, dir),
+                    0 => batch.x(),
+                    _ => &below[..],
+                };
                 let place = |t: usize| t * dirs * state + dir * state;
                 walk.run(x, steps, (h, c), wait, |t, from| y[place(t)..][..state].copy_from_slice(from))
                     .await?;
@@ -195,6 +200,14 @@ struct Walk {
     length: usize,
     /// Whether y past the end repeats the last output of a forward direction.
     repeats: bool,
+    /// Whether x is `w_ih x` already.
+    projected: bool,
+}
+
+/// Of D parts of each step the one of `dir`, where x has a single row of a projected layer.
+fn one_of(x: &[f32], steps: usize, dirs: usize, dir: usize) -> Vec<f32> {
+    let features = x.len() / steps / dirs;
+    x.chunks_exact(features).skip(dir).step_by(dirs).flatten().copied().collect()
 }
 
 impl Walk {
@@ -209,14 +222,17 @@ impl Walk {
     ) -> Result<()> {
         let input = x.len() / steps;
         let whole = Dims { batch: 1, steps: self.length.max(1) };
-        let most = self.engine.cut(whole.into())?.map_or(whole.steps, |cut| cut.steps);
+        let form = Form { projected: self.projected, ..whole.into() };
+        let most = self.engine.cut(form)?.map_or(whole.steps, |cut| cut.steps);
         let mut firsts: Vec<usize> = (0..self.length).step_by(most).collect();
         if self.reverse {
             firsts.reverse();
         }
         for first in firsts {
             let count = most.min(self.length - first);
-            let mut batch = Batch::new(&x[first * input..][..count * input], [1, count, input])?.h0(h);
+            let (x, shape) = (&x[first * input..][..count * input], [1, count, input]);
+            let batch = if self.projected { Batch::projected(x, shape) } else { Batch::new(x, shape) };
+            let mut batch = batch?.h0(h);
             if !c.is_empty() {
                 batch = batch.c0(c);
             }

@@ -272,7 +272,8 @@ impl Engine {
         self.output(batch.form())
     }
 
-    /// Runs a batch: y of every step, the final states, and the readout.
+    /// Runs a batch, of x or of the first layer's `w_ih x` ([`Batch::projected`]): y of every step, the final states, and
+    /// the readout.
     ///
     /// # Errors
     /// A batch that does not fit the model, [`crate::Error::TooLarge`] where it does not fit the device,

@@ -54,7 +54,7 @@ impl Session {
         StepOutput::zeros(self.engine.model(), self.streams)
     }
 
-    /// One step of every stream. `x`: `[B, I]`.
+    /// One step of every stream. `x`: `[B, I]`, never one that is projected already: only a [`crate::Batch`] can be that.
     ///
     /// # Errors
     /// [`Error::Length`] where x is not `[B, I]`, [`Error::Device`] where the device fails. After the latter,

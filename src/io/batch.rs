@@ -13,7 +13,8 @@ use crate::model::Model;
 #[derive(Debug, Clone, Copy)]
 pub struct Batch<'a> {
     form: Form,
-    input: usize,
+    /// Features of one step of x.
+    features: usize,
     x: &'a [f32],
     h0: Option<&'a [f32]>,
     c0: Option<&'a [f32]>,
@@ -41,11 +42,40 @@ impl<'a> Batch<'a> {
         Self::of(Form { x: Layout::TimeMajor, y: Layout::TimeMajor, ..dims.into() }, x, shape)
     }
 
+    /// A batch whose first layer has been projected already: `xw` holds `w_ih x` without biases, which the run adds,
+    /// for every direction, in place of x. An embedding table can be looked up instead of multiplied, and models that
+    /// share a projection can share its result. Everything else is as with [`Batch::new`]; w_ih of the first layer is
+    /// not read.
+    ///
+    /// `xw`: `[B, T, D·G·H]`, row-major, of each step direction by direction (forward first), within each gate by gate
+    /// in the crate's order (r z n of a GRU, i f g o of an LSTM), within each unit by unit: the rows of
+    /// [`crate::Weights::w_ih`]. `shape` is `[B, T, D·G·H]`; [`Model::projected_input`] says the last. With activations
+    /// stored in 16 bits xw is rounded as x is.
+    ///
+    /// # Errors
+    /// A size of 0, or a length other than B·T·D·G·H.
+    pub fn projected(xw: &'a [f32], shape: [usize; 3]) -> Result<Self> {
+        let [batch, steps, _] = shape;
+        Self::of(Form { projected: true, ..Dims::new(batch, steps)?.into() }, xw, shape)
+    }
+
+    /// [`Batch::projected`] with `xw` `[T, B, D·G·H]`; `shape` is `[T, B, D·G·H]`. y is time-major too, unless
+    /// [`Batch::output_layout`] says otherwise.
+    ///
+    /// # Errors
+    /// A size of 0, or a length other than T·B·D·G·H.
+    pub fn projected_time_major(xw: &'a [f32], shape: [usize; 3]) -> Result<Self> {
+        let [steps, batch, _] = shape;
+        let [x, y] = [Layout::TimeMajor; 2];
+        Self::of(Form { x, y, projected: true, ..Dims::new(batch, steps)?.into() }, xw, shape)
+    }
+
     fn of(form: Form, x: &'a [f32], shape: [usize; 3]) -> Result<Self> {
-        let input = shape[2];
-        crate::dims::at_least_one("I (input features)", input)?;
-        check_len("x", &shape, x.len())?;
-        Ok(Self { form, input, x, h0: None, c0: None, lengths: None })
+        let features = shape[2];
+        let of_a_step = if form.projected { "D·G·H (projected features)" } else { "I (input features)" };
+        crate::dims::at_least_one(of_a_step, features)?;
+        check_len(form.x_name(), &shape, x.len())?;
+        Ok(Self { form, features, x, h0: None, c0: None, lengths: None })
     }
 
     /// The order of y, and of a readout on every step. No copy is made for it.
@@ -96,19 +126,19 @@ impl<'a> Batch<'a> {
         self.form
     }
 
-    /// `[B, T, I]`, or as [`Form::x`] says.
+    /// `[B, T, I]`, or as [`Form::x`] says; of a projected batch xw, `[B, T, D·G·H]`.
     pub fn x(&self) -> &'a [f32] {
         self.x
     }
 
     /// x of every real step: what padding holds is nobody's business.
     pub(crate) fn real_steps(&self) -> impl Iterator<Item = &'a [f32]> {
-        let Self { form, input, x, lengths, .. } = *self;
+        let Self { form, features, x, lengths, .. } = *self;
         let Dims { batch, steps } = form.dims;
-        let strides = Strides::of(form.x, form.dims, 1, input);
+        let strides = Strides::of(form.x, form.dims, 1, features);
         (0..batch).flat_map(move |b| {
             let length = lengths.map_or(steps, |lengths| lengths[b] as usize);
-            (0..length).map(move |t| &x[b * strides.row + t * strides.step..][..input])
+            (0..length).map(move |t| &x[b * strides.row + t * strides.step..][..features])
         })
     }
 
@@ -117,9 +147,10 @@ impl<'a> Batch<'a> {
     /// # Errors
     /// [`Error::Mismatch`] for a number that is finite and beyond it.
     pub(crate) fn check_range(&self, storage: Storage) -> Result<()> {
+        let name = self.form.x_name();
         match self.lengths {
-            Some(_) => self.real_steps().try_for_each(|step| storage.check_range("x", step)),
-            None => storage.check_range("x", self.x),
+            Some(_) => self.real_steps().try_for_each(|step| storage.check_range(name, step)),
+            None => storage.check_range(name, self.x),
         }
     }
 
@@ -141,15 +172,16 @@ impl<'a> Batch<'a> {
     /// Holds the batch against the model it is to run through.
     ///
     /// # Errors
-    /// [`Error::Mismatch`] for a length beyond T, [`Error::Shape`] where I differs, [`Error::Length`] where a state is not `[L·D, B, P]`, c `[L·D, B, H]`,
+    /// [`Error::Mismatch`] for a length beyond T, [`Error::Shape`] where I, or of a projected batch D·G·H, differs, [`Error::Length`] where a state is not `[L·D, B, P]`, c `[L·D, B, H]`,
     /// [`Error::Unsupported`] for a `c0` where the cell has none.
     pub fn check(&self, model: &Model) -> Result<()> {
-        if self.input != model.input() {
+        let features = self.form.features(model);
+        if self.features != features {
             let Dims { batch, steps } = self.form.dims;
             return Err(Error::Shape {
-                name: "x [B, T, I]".into(),
-                expected: vec![batch, steps, model.input()],
-                got: vec![batch, steps, self.input],
+                name: self.form.x_shape().into(),
+                expected: vec![batch, steps, features],
+                got: vec![batch, steps, self.features],
             });
         }
         if let Some(lengths) = self.lengths {
@@ -168,7 +200,7 @@ impl<'a> Batch<'a> {
 #[derive(Debug)]
 pub(crate) struct OwnedBatch {
     form: Form,
-    input: usize,
+    features: usize,
     x: Vec<f32>,
     h0: Option<Vec<f32>>,
     c0: Option<Vec<f32>>,
@@ -179,7 +211,7 @@ impl OwnedBatch {
     pub(crate) fn of(batch: &Batch<'_>) -> Self {
         Self {
             form: batch.form,
-            input: batch.input,
+            features: batch.features,
             x: batch.x.to_vec(),
             h0: batch.h0.map(<[f32]>::to_vec),
             c0: batch.c0.map(<[f32]>::to_vec),
@@ -191,14 +223,14 @@ impl OwnedBatch {
     pub(crate) fn of_rows(batch: &Batch<'_>, states: usize, first: usize, count: usize) -> Self {
         let Dims { batch: rows, steps } = batch.form.dims;
         let form = Form { dims: Dims { batch: count, steps }, ..batch.form };
-        let all = Strides::of(form.x, batch.form.dims, 1, batch.input);
-        let own = Strides::of(form.x, form.dims, 1, batch.input);
-        let mut x = vec![0.0; count * steps * batch.input];
+        let all = Strides::of(form.x, batch.form.dims, 1, batch.features);
+        let own = Strides::of(form.x, form.dims, 1, batch.features);
+        let mut x = vec![0.0; count * steps * batch.features];
         for row in 0..count {
             for step in 0..steps {
                 let from = (first + row) * all.row + step * all.step;
                 let to = row * own.row + step * own.step;
-                x[to..to + batch.input].copy_from_slice(&batch.x[from..from + batch.input]);
+                x[to..to + batch.features].copy_from_slice(&batch.x[from..from + batch.features]);
             }
         }
         // `[L·D, B, features]` each.
@@ -213,13 +245,13 @@ impl OwnedBatch {
         let [h0, c0] =
             [batch.h0, batch.c0].map(|array| array.map(|array| rows_of(array, array.len() / states)));
         let lengths = batch.lengths.map(|lengths| lengths[first..first + count].to_vec());
-        Self { form, input: batch.input, x, h0, c0, lengths }
+        Self { form, features: batch.features, x, h0, c0, lengths }
     }
 
     pub(crate) fn borrow(&self) -> Batch<'_> {
         Batch {
             form: self.form,
-            input: self.input,
+            features: self.features,
             x: &self.x,
             h0: self.h0.as_deref(),
             c0: self.c0.as_deref(),

@@ -1,6 +1,7 @@
 //! How a batch lies in memory, and what stands where a sequence has ended: everything but the numbers.
 
 use crate::dims::Dims;
+use crate::model::Model;
 
 /// The order of the axes of a sequence array.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -61,11 +62,30 @@ pub struct Form {
     pub y: Layout,
     /// What y holds past the end of a sequence.
     pub fill: Fill,
+    /// Whether x is the first layer's `w_ih x`, see [`crate::Batch::projected`].
+    pub projected: bool,
+}
+
+impl Form {
+    /// Features of one step of x: I, or D·G·H of one that is projected.
+    pub(crate) fn features(self, model: &Model) -> usize {
+        if self.projected { model.projected_input() } else { model.input() }
+    }
+
+    /// x by its name, for errors.
+    pub(crate) fn x_name(self) -> &'static str {
+        if self.projected { "xw" } else { "x" }
+    }
+
+    /// x with its shape, for errors.
+    pub(crate) fn x_shape(self) -> &'static str {
+        if self.projected { "xw [B, T, D·G·H]" } else { "x [B, T, I]" }
+    }
 }
 
 /// Batch-major, as [`crate::Batch::new`] has it.
 impl From<Dims> for Form {
     fn from(dims: Dims) -> Self {
-        Self { dims, x: Layout::default(), y: Layout::default(), fill: Fill::default() }
+        Self { dims, x: Layout::default(), y: Layout::default(), fill: Fill::default(), projected: false }
     }
 }

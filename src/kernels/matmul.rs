@@ -1,4 +1,4 @@
-//! What the matmul kernels share: `out = w x + bias` over the rows of a sequence array.
+//! What the matmul kernels and `take_projected` share: `out = w x + bias` over the rows of a sequence array.
 //!
 //! A row m is a step and a place in the batch, `t = m / padded`, `b = m % padded`; each direction takes the steps in
 //! its own order. Strides place both arrays, so a batch-major `[B, T, I]`, a time-major `[T, B, H]` and the tiled `[D, T, ⌈B/R⌉, G·H]` of R rows that the step

@@ -14,13 +14,14 @@ pub mod resident;
 mod rnn;
 mod source;
 pub mod step;
+mod take_projected;
 mod unrolled;
 
 pub use cell::{Functions, StepCell, WholeCell};
 
 use std::fmt;
 
-use crate::dtype::Precision;
+use crate::dtype::{Precision, Storage};
 
 /// The tile of batch rows a thread of a row-tiled kernel carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -106,6 +107,17 @@ pub enum Kernel {
         /// Threads of a workgroup.
         width: u32,
     },
+    /// `out = x + bias`, of an x that is `w x` already.
+    TakeProjected {
+        /// N, columns of a direction.
+        n: u32,
+        /// How x is stored.
+        activations: Storage,
+        /// Rows a thread carries.
+        rows: Rows,
+        /// Threads of a workgroup.
+        width: u32,
+    },
     /// A fused step, or a part of one.
     Step {
         /// Which.
@@ -143,6 +155,7 @@ impl Kernel {
         match self {
             Self::MatmulTiled { .. } => &matmul_tiled::SHADER,
             Self::MatmulRows { .. } => &matmul_rows::SHADER,
+            Self::TakeProjected { .. } => &take_projected::SHADER,
             Self::Step { cell, .. } => cell.shader(),
             Self::Resident { cell, .. } => cell.shader(),
         }
@@ -171,6 +184,7 @@ impl Kernel {
                 constants.push(("WIDTH", f64::from(width)));
                 constants
             }
+            Self::TakeProjected { n, width, .. } => vec![("N", f64::from(n)), ("WIDTH", f64::from(width))],
             Self::Step { cell, functions, sizes, .. } => {
                 let mut constants = recurrent(sizes, cell.gates());
                 constants.extend(cell.constant());
@@ -193,8 +207,8 @@ impl Kernel {
         match &mut self {
             Self::MatmulTiled { sizes, .. } | Self::MatmulRows { sizes, .. } => sizes.n = count,
             Self::Step { sizes, .. } => sizes.units = count,
-            // It has every unit.
-            Self::Resident { .. } => {}
+            // They have every unit, or no matrix.
+            Self::Resident { .. } | Self::TakeProjected { .. } => {}
         }
         self
     }
@@ -204,7 +218,9 @@ impl Kernel {
         match self {
             Self::Step { cell, .. } => cell.bindings(),
             Self::Resident { cell, .. } => cell.bindings(),
-            Self::MatmulTiled { .. } | Self::MatmulRows { .. } => self.shader().bindings,
+            Self::MatmulTiled { .. } | Self::MatmulRows { .. } | Self::TakeProjected { .. } => {
+                self.shader().bindings
+            }
         }
     }
 
@@ -212,7 +228,7 @@ impl Kernel {
     pub fn threads(self) -> u32 {
         match self {
             Self::MatmulTiled { .. } => matmul_tiled::THREADS,
-            Self::MatmulRows { width, .. } => width,
+            Self::MatmulRows { width, .. } | Self::TakeProjected { width, .. } => width,
             Self::Step { shape, .. } => shape.width,
             Self::Resident { hidden, shape, .. } => shape.threads(hidden),
         }
@@ -225,6 +241,7 @@ impl Kernel {
             Self::MatmulRows { sizes, rows: tile, width, .. } => {
                 matmul_rows::grid(rows, sizes.n, tile, width)
             }
+            Self::TakeProjected { n, rows: tile, width, .. } => take_projected::grid(rows, n, tile, width),
             Self::Step { sizes, rows: tile, shape, .. } => {
                 [sizes.units.div_ceil(shape.width), rows.div_ceil(tile.count()).div_ceil(shape.tiles)]
             }
@@ -239,7 +256,7 @@ impl Kernel {
     pub fn most_rows(self, limit: u32) -> u32 {
         let tile = match self {
             Self::MatmulTiled { .. } => matmul_tiled::TILE,
-            Self::MatmulRows { rows, .. } => rows.count(),
+            Self::MatmulRows { rows, .. } | Self::TakeProjected { rows, .. } => rows.count(),
             Self::Step { rows, shape, .. } => rows.count() * shape.tiles,
             Self::Resident { rows, shape, .. } => rows.count() * shape.tiles,
         };
@@ -252,6 +269,7 @@ impl Kernel {
         match self {
             Self::MatmulTiled { sizes, .. } => matmul_tiled::iterations(sizes.k),
             Self::MatmulRows { sizes, width, rows, .. } => matmul_rows::iterations(sizes.k, rows, width),
+            Self::TakeProjected { rows, .. } => take_projected::iterations(rows),
             Self::Step { cell, sizes, rows, shape, .. } => shape.iterations(sizes.k, rows, cell.gates()),
             Self::Resident { cell, hidden, rows, shape, .. } => {
                 let steps = match params {
@@ -280,6 +298,7 @@ impl Kernel {
         match self {
             Self::MatmulTiled { .. } => matmul_tiled::WORKGROUP_BYTES,
             Self::MatmulRows { rows, .. } => SPAN * rows.count() * 4,
+            Self::TakeProjected { .. } => 0,
             Self::Step { rows, shape, .. } => SPAN * rows.count() * shape.tiles * 4,
             Self::Resident { cell, hidden, rows, shape, .. } => {
                 shape.workgroup_bytes(hidden, rows, cell.products())
@@ -293,7 +312,7 @@ impl fmt::Display for Kernel {
         write!(f, "{}", self.name())?;
         match self {
             Self::MatmulTiled { .. } => Ok(()),
-            Self::MatmulRows { rows, width, .. } => {
+            Self::MatmulRows { rows, width, .. } | Self::TakeProjected { rows, width, .. } => {
                 write!(f, " ({} row{} × {width} threads)", rows.count(), plural(rows.count()))
             }
             Self::Step { rows, shape, .. } => {
@@ -329,7 +348,7 @@ const SPAN: u32 = 64;
 /// The parameters of one dispatch, as they lie in its uniform buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Params {
-    /// Of a matmul.
+    /// Of a matmul, or of what stands in for one.
     Matmul(matmul::Params),
     /// Of a step.
     Step(step::Params),
@@ -350,6 +369,7 @@ impl Params {
             (Self::Matmul(params), Kernel::MatmulTiled { sizes, .. } | Kernel::MatmulRows { sizes, .. }) => {
                 2 * u64::from(params.rows) * u64::from(sizes.k) * u64::from(sizes.n)
             }
+            (Self::Matmul(params), Kernel::TakeProjected { n, .. }) => u64::from(params.rows) * u64::from(n),
             (Self::Step(params), Kernel::Step { cell, sizes, .. }) => {
                 let products = u64::from(cell.products()) * u64::from(sizes.units) * u64::from(sizes.k);
                 2 * u64::from(params.batch) * products
@@ -370,6 +390,9 @@ impl Params {
                 Self::Matmul(params),
                 Kernel::MatmulTiled { sizes, precision } | Kernel::MatmulRows { sizes, precision, .. },
             ) => params.extents(sizes, precision, dirs).to_vec(),
+            (Self::Matmul(params), Kernel::TakeProjected { n, activations, .. }) => {
+                take_projected::extents(params, n, activations, dirs).to_vec()
+            }
             (Self::Step(params), Kernel::Step { cell, sizes, precision, rows, .. }) => {
                 let (bindings, vectors, gates) = (kernel.bindings(), cell.vectors(), cell.gates());
                 params.extents(step::Arrays { bindings, vectors, gates, sizes }, precision, rows, dirs)

@@ -23,6 +23,7 @@ impl Rows {
 impl Kernel {
     fn precision(self) -> Precision {
         match self {
+            Self::TakeProjected { activations, .. } => Precision { activations, ..Precision::default() },
             Self::MatmulTiled { precision, .. }
             | Self::MatmulRows { precision, .. }
             | Self::Step { precision, .. }
@@ -42,7 +43,7 @@ impl Kernel {
             Self::Resident { cell, hidden, shape, .. } => {
                 files.push(Cow::Owned(unrolled::text(cell.products(), hidden, shape)));
             }
-            Self::MatmulTiled { .. } | Self::MatmulRows { .. } => {}
+            Self::MatmulTiled { .. } | Self::MatmulRows { .. } | Self::TakeProjected { .. } => {}
         }
         files.concat()
     }
@@ -59,7 +60,7 @@ impl Kernel {
         let mut files = Vec::new();
         match self {
             Self::MatmulTiled { .. } => {}
-            Self::MatmulRows { rows, .. } => files.push(rows.source()),
+            Self::MatmulRows { rows, .. } | Self::TakeProjected { rows, .. } => files.push(rows.source()),
             Self::Step { cell, rows, .. } => {
                 files.extend([rows.source(), file!("shared/recurrence.wgsl"), file!("shared/index.wgsl")]);
                 files.extend([file!("shared/product.wgsl"), peepholes(cell.peepholes())]);
@@ -89,12 +90,13 @@ impl Kernel {
             Some(_) => file!("shared/half_f16.wgsl"),
             None => "",
         });
-        files.push(match weights.is_half() {
-            false => file!("shared/weights_f32.wgsl"),
-            true => file!("shared/weights_packed.wgsl"),
+        files.push(match (self, weights.is_half()) {
+            (Self::TakeProjected { .. }, _) => "",
+            (_, false) => file!("shared/weights_f32.wgsl"),
+            (_, true) => file!("shared/weights_packed.wgsl"),
         });
         let stores = match self {
-            Self::MatmulTiled { .. } | Self::MatmulRows { .. } => {
+            Self::MatmulTiled { .. } | Self::MatmulRows { .. } | Self::TakeProjected { .. } => {
                 files.push(match activations.is_half() {
                     false => file!("shared/x_f32.wgsl"),
                     true => file!("shared/x_packed.wgsl"),

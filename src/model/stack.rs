@@ -100,6 +100,12 @@ impl Model {
         self.layers[0].input()
     }
 
+    /// D·G·H, features of one step of the first layer's `w_ih x`, which a run can be given in place of x.
+    pub fn projected_input(&self) -> usize {
+        let first = &self.layers[0];
+        first.direction().count() * first.cell().gates() * first.hidden()
+    }
+
     /// H of every layer.
     pub fn hidden(&self) -> usize {
         self.layers[0].hidden()

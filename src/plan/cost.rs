@@ -69,6 +69,13 @@ fn work(kernel: Kernel) -> (Work, Work) {
             };
             (Work::default(), each)
         }
+        Kernel::TakeProjected { rows, .. } => {
+            // Of each number x, bias and its way out; where it lies, of each row.
+            let numbers = threads * u64::from(rows.count());
+            let each =
+                Work { fma: numbers, load: 3 * numbers + 3 * u64::from(rows.count()), ..Work::default() };
+            (Work::default(), each)
+        }
         Kernel::Step { cell, sizes, rows, shape, .. } => {
             let (k, gates) = (u64::from(sizes.k), u64::from(cell.products()));
             let rows = u64::from(rows.count() * shape.tiles);

@@ -129,12 +129,12 @@ fn candidates(
     let dims = Dims::new(form.dims.batch, form.dims.steps)?;
     request.precision.check()?;
     caps.check("a kernel", 1, u64::from(caps.max_threads), "threads in a workgroup")?;
-    for (name, features) in [("x [B, T, I]", model.input()), ("y [B, T, D·P]", model.output())] {
+    for (name, features) in [(form.x_shape(), form.features(model)), ("y [B, T, D·P]", model.output())] {
         let numbers = product(name, &[dims.batch, dims.steps, features])?;
         caps.check_array(name, request.precision.activations.words(numbers) as u64 * 4)?;
     }
     let layers = model.layers().iter().enumerate();
-    layers.map(|(index, layer)| layer_candidates(index, layer, dims, rows, request, caps)).collect()
+    layers.map(|(index, layer)| layer_candidates(index, layer, form, rows, request, caps)).collect()
 }
 
 /// Of each layer the cheapest candidate, among those of the strategy that is asked for where there are any.
@@ -173,12 +173,12 @@ pub(crate) fn output_columns(layer: &Layer, precision: Precision) -> usize {
 fn layer_candidates(
     index: usize,
     layer: &Layer,
-    dims: Dims,
+    form: Form,
     rows: Rows,
     request: Request,
     caps: &Caps,
 ) -> Result<Vec<Candidate>> {
-    let precision = request.precision;
+    let (dims, precision) = (form.dims, request.precision);
     let state = size("P", layer.state())?;
     if precision.activations.is_half() && state > 1 {
         caps.check("y of 16-bit numbers", 2, u64::from(caps.max_threads), "threads in a workgroup")?;
@@ -193,8 +193,14 @@ fn layer_candidates(
 
     // All layers have one P, so what this one reads has as many columns as what it writes.
     let k = if index == 0 { layer.input() } else { output_columns(layer, precision) };
-    let sizes = matmul::Sizes { k: size("I", k)?, n: size("G·H", columns)? };
-    let projection = matmul_kernel(sizes, padded.saturating_mul(dims.steps), rows, precision, caps);
+    let n = size("G·H", columns)?;
+    let projection = if index == 0 && form.projected {
+        let activations = precision.activations;
+        Kernel::TakeProjected { n, activations, rows, width: width(n, caps) }
+    } else {
+        let sizes = matmul::Sizes { k: size("I", k)?, n };
+        matmul_kernel(sizes, padded.saturating_mul(dims.steps), rows, precision, caps)
+    };
     let by_memory = PROJECTION_BUDGET.min(caps.max_array_bytes()) / step_bytes;
     let by_grid = projection.most_rows(caps.max_workgroups) as usize / padded;
     let chunk = (by_memory as usize).min(by_grid).clamp(1, MAX_CHUNK).min(dims.steps);
@@ -316,6 +322,13 @@ mod tests {
         ] {
             assert_eq!(planned(&small, [1, 5], Some(strategy), &caps).to_string(), text);
         }
+        // An x that is projected already is taken as it is by the first layer.
+        let form = Form { projected: true, ..Dims::new(1, 5).unwrap().into() };
+        let only = Only { strategy: Some(Strategy::Step), ..Only::default() };
+        let taken = plan(&small, form, Request { only, ..Request::default() }, &caps).unwrap();
+        let text =
+            "layer 0: take_projected (1 row × 64 threads), then 5 × step_gru_after (1 row × 16 threads)";
+        assert_eq!(taken.to_string(), text);
         // 512 units do not fit a workgroup of 256 threads.
         let large = gru(8, 512, Cell::GRU);
         let step = planned(&large, [1, 5], Some(Strategy::Resident), &caps);

@@ -10,7 +10,7 @@ use crate::kernels::{Kernel, Rows};
 /// How one layer is computed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LayerRecipe {
-    /// `w_ih x + biases` over all steps of a chunk.
+    /// `w_ih x + biases` over all steps of a chunk; of the first layer the biases alone, where x is `w_ih x` already.
     pub projection: Kernel,
     /// The steps.
     pub recurrence: Recurrence,

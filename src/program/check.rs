@@ -67,12 +67,13 @@ fn check_dispatch(program: &Program, dispatch: &Dispatch, caps: &Caps) -> Result
 mod tests {
     use super::*;
     use crate::dims::Dims;
+    use crate::io::Form;
     use crate::kernels::Params;
     use crate::model::{Cell, Direction, Layer, Model, Weights};
     use crate::plan::{Only, Request, Strategy, plan};
     use crate::program::lower;
 
-    fn program(cell: Cell, dims: Dims, strategy: Strategy, caps: &Caps) -> Program {
+    fn program(cell: Cell, form: impl Into<Form>, strategy: Strategy, caps: &Caps) -> Program {
         let (input, hidden) = (5, 7);
         let rows = cell.gates() * hidden;
         let layer = |input| {
@@ -83,7 +84,7 @@ mod tests {
         let model = Model::new(vec![layer(input), layer(hidden), layer(hidden)]).unwrap();
         let only = Only { strategy: Some(strategy), ..Only::default() };
         let request = Request { only, ..Request::default() };
-        let plan = plan(&model, dims, request, caps).unwrap();
+        let plan = plan(&model, form, request, caps).unwrap();
         lower(&model, &plan).unwrap()
     }
 
@@ -93,8 +94,11 @@ mod tests {
         for cell in [Cell::GRU, Cell::ORIGINAL_GRU, Cell::LSTM] {
             for (batch, steps) in [(1, 1), (3, 5), (66, 5000)] {
                 for strategy in Strategy::ALL {
-                    let dims = Dims::new(batch, steps).unwrap();
-                    check(&program(cell, dims, strategy, &caps), &caps).unwrap();
+                    let form = Form::from(Dims::new(batch, steps).unwrap());
+                    for projected in [false, true] {
+                        let form = Form { projected, ..form };
+                        check(&program(cell, form, strategy, &caps), &caps).unwrap();
+                    }
                 }
             }
         }
@@ -103,8 +107,11 @@ mod tests {
     #[test]
     fn a_buffer_one_element_short_is_found() {
         let caps = Caps::webgpu_minimum();
-        for strategy in Strategy::ALL {
-            let good = program(Cell::LSTM, Dims::new(3, 5).unwrap(), strategy, &caps);
+        let form = Form::from(Dims::new(3, 5).unwrap());
+        let strategies = Strategy::ALL.into_iter();
+        for (strategy, projected) in strategies.flat_map(|strategy| [(strategy, false), (strategy, true)]) {
+            let good = program(Cell::LSTM, Form { projected, ..form }, strategy, &caps);
+            assert_eq!(good.buffers.iter().any(|buffer| buffer.name == "w_ih.0"), !projected);
             for id in 0..good.buffers.len() {
                 let mut bad = good.clone();
                 bad.buffers[id].words -= 1;

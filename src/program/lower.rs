@@ -82,7 +82,7 @@ impl<'a> Lowering<'a> {
         };
         let sequence = Sequence { buffer: 0, step: 0, row: 0, dir: 0 };
         let mut this = Self { model, plan, program, sequence, xw: 0, scratch: Vec::new() };
-        this.sequence = this.sequence("x", Role::Input, plan.form.x, [1, model.input()])?;
+        this.sequence = this.sequence("x", Role::Input, plan.form.x, [1, plan.form.features(model)])?;
         this.program.x = this.sequence.buffer;
         let y = this.sequence("y", Role::Output, plan.form.y, [this.dirs(), model.state()])?;
         this.program.y = y.buffer;
@@ -207,7 +207,8 @@ impl<'a> Lowering<'a> {
         let layer = &self.model.layers()[index];
         let recipe = &self.plan.layers[index];
         let columns = layer.cell().gates() * layer.hidden();
-        let w_ih = self.matrix(Constant::WIh(index))?;
+        let is_projected = index == 0 && self.plan.form.projected;
+        let w_ih = if is_projected { None } else { Some(self.matrix(Constant::WIh(index))?) };
         let bias = self.constant(Constant::Bias(index), &[self.dirs(), columns])?;
         let (state, constants) = self.layer_buffers(index)?;
         let matrices = [self.matrix(Constant::WHh(index))?, self.projection_matrix(index)?];
@@ -218,7 +219,13 @@ impl<'a> Lowering<'a> {
         for first in (0..steps).step_by(recipe.chunk) {
             let count = recipe.chunk.min(steps - first);
             let params = self.projection(layer, input, first, count)?;
-            self.matmul(recipe.projection, params, [input.buffer, bias, self.xw], &w_ih, self.dirs())?;
+            self.project(
+                recipe.projection,
+                params,
+                [input.buffer, bias, self.xw],
+                w_ih.as_ref(),
+                self.dirs(),
+            )?;
 
             let chunk = Chunk { first, count, output };
             match &recipe.recurrence {
@@ -387,15 +394,26 @@ impl<'a> Lowering<'a> {
         Ok((index32("order", lengths * padded)?, index32("order", rows * padded)?))
     }
 
-    /// A dispatch for each slice of `w`.
-    fn matmul(
+    /// A dispatch for each slice of `w`, or a single one where x has been multiplied by it already.
+    fn project(
         &mut self,
         kernel: Kernel,
         params: matmul::Params,
         [x, bias, out]: [BufferId; 3],
-        w: &Slices,
+        w: Option<&Slices>,
         dirs: usize,
     ) -> Result<()> {
+        let Some(w) = w else {
+            let grid = kernel.grid(params.rows, index32("D", dirs)?);
+            let buffers = vec![x, bias, out, self.program.order];
+            self.program.ops.push(Op::Once(Dispatch {
+                kernel,
+                params: Params::Matmul(params),
+                buffers,
+                grid,
+            }));
+            return Ok(());
+        };
         for &(slice, w) in w {
             let kernel = kernel.of_columns(index32("columns of a slice", slice.count)?);
             let grid = kernel.grid(params.rows, index32("D", dirs)?);
@@ -444,7 +462,7 @@ impl<'a> Lowering<'a> {
             columns: index32("O", outputs)?,
             unused: [0; 2],
         };
-        self.matmul(kernel, params, [y.buffer, bias, out], &w, 1)?;
+        self.project(kernel, params, [y.buffer, bias, out], Some(&w), 1)?;
         self.program.out = Some(out);
         Ok(())
     }

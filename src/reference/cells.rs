@@ -9,10 +9,12 @@ pub(super) struct Direction<'a> {
     pub(super) activations: Activations,
     pub(super) clip: Option<f32>,
     pub(super) state_clip: Option<f32>,
+    /// Whether x is `w_ih x`.
+    pub(super) projected: bool,
 }
 
 impl Direction<'_> {
-    /// `x`: `[I]`; `h`: `[P]`, `c`: `[H]`, replaced by h' and c' (c is left alone by cells that have none).
+    /// `x`: `[I]`, or `[G·H]` where it is projected; `h`: `[P]`, `c`: `[H]`, replaced by h' and c' (c is left alone by cells that have none).
     pub(super) fn step(&self, x: &[f64], h: &mut [f64], c: &mut [f64]) {
         match self.cell {
             Cell::Gru { reset, update } => self.gru(reset, update, x, h),
@@ -44,8 +46,14 @@ impl Direction<'_> {
 
     /// `w_ih x + b_ih` and `w_hh h + b_hh`, `[G·H]` each.
     fn products(&self, x: &[f64], h: &[f64]) -> (Vec<f64>, Vec<f64>) {
-        let rows = self.weights.w_ih.len() / x.len();
-        let from_x = affine(&self.weights.w_ih, self.weights.b_ih.as_deref(), x, rows);
+        let rows = self.weights.w_hh.len() / h.len();
+        let b_ih = self.weights.b_ih.as_deref();
+        let from_x = match self.projected {
+            false => affine(&self.weights.w_ih, b_ih, x, rows),
+            true => {
+                x.iter().enumerate().map(|(row, x)| x + b_ih.map_or(0.0, |b| f64::from(b[row]))).collect()
+            }
+        };
         let from_h = affine(&self.weights.w_hh, self.weights.b_hh.as_deref(), h, rows);
         (from_x, from_h)
     }

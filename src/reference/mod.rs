@@ -36,17 +36,19 @@ pub(crate) fn advance(
 ) -> (Vec<f64>, Option<Vec<f64>>) {
     let dims = form.dims;
     let x: Vec<f64> = x.iter().map(|&v| f64::from(v)).collect();
-    let mut y = moved(&x, dims, [1, model.input()], form.x, Layout::BatchMajor);
+    let mut y = moved(&x, dims, [1, form.features(model)], form.x, Layout::BatchMajor);
     let lengths: Vec<usize> = match lengths {
         Some(lengths) => lengths.iter().map(|&length| length as usize).collect(),
         None => vec![dims.steps; dims.batch],
     };
     let mut index = 0;
-    for layer in model.layers() {
+    for (place, layer) in model.layers().iter().enumerate() {
+        let projected = place == 0 && form.projected;
         let mut outputs = vec![0.0; dims.batch * dims.steps * layer.output()];
         for direction in 0..layer.direction().count() {
             let (h, c) = state.layer_mut(index, model.states());
-            run_direction(layer, direction, (&y, dims.steps, &lengths), (h, c), (&mut outputs, form.fill));
+            let x = Input { data: &y, steps: dims.steps, lengths: &lengths, projected };
+            run_direction(layer, direction, x, (h, c), (&mut outputs, form.fill));
             index += 1;
         }
         y = outputs;
@@ -81,22 +83,41 @@ fn moved(data: &[f64], dims: Dims, [dirs, features]: [usize; 2], from: Layout, t
     moved
 }
 
-/// `x`: `[B, T, I]`; `h`: `[B, P]`, `c`: `[B, H]`, updated to the final states; `y`: `[B, T, D·P]`, all 0, of which
+/// What a layer reads.
+#[derive(Clone, Copy)]
+struct Input<'a> {
+    /// `[B, T, I]`, or `[B, T, D·G·H]` where it is projected.
+    data: &'a [f64],
+    steps: usize,
+    lengths: &'a [usize],
+    /// Whether it is `w_ih x`, direction by direction.
+    projected: bool,
+}
+
+/// `h`: `[B, P]`, `c`: `[B, H]`, updated to the final states; `y`: `[B, T, D·P]`, all 0, of which
 /// this fills the P columns of `direction`.
 fn run_direction(
     layer: &Layer,
     direction: usize,
-    (x, steps, lengths): (&[f64], usize, &[usize]),
+    x: Input<'_>,
     (h, c): (&mut [f64], &mut [f64]),
     (y, fill): (&mut [f64], Fill),
 ) {
-    let (input, state, output) = (layer.input(), layer.state(), layer.output());
+    let Input { data, steps, lengths, projected } = x;
+    let (state, output) = (layer.state(), layer.output());
+    let columns = layer.cell().gates() * layer.hidden();
+    // Features of a step, and which of them are this direction's.
+    let (features, own) = match projected {
+        false => (layer.input(), 0..layer.input()),
+        true => (layer.direction().count() * columns, direction * columns..(direction + 1) * columns),
+    };
     let cell = cells::Direction {
         cell: layer.cell(),
         weights: &layer.weights()[direction],
         activations: layer.activations()[direction],
         clip: layer.clip(),
         state_clip: layer.state_clip(),
+        projected,
     };
     let reverse = layer.direction().is_reverse(direction);
     let mut c_rows = c.chunks_exact_mut(layer.hidden());
@@ -107,7 +128,7 @@ fn run_direction(
         };
         for step in 0..lengths[b] {
             let time = if reverse { lengths[b] - 1 - step } else { step };
-            cell.step(&x[(b * steps + time) * input..][..input], h, c);
+            cell.step(&data[(b * steps + time) * features..][own.clone()], h, c);
             emit(time, h);
         }
         if fill == Fill::Last && !reverse && lengths[b] > 0 {

@@ -11,6 +11,8 @@
 //! so does an activation, by u_a·S and in y by u_a, twice that where a driver truncates. A projection is a product of
 //! its own, of H terms, and bounds |h| by the sum of magnitudes of its rows instead of 1.
 //!
+//! Of a batch that is projected already the products of the first layer's x are one each, x itself.
+//!
 //! ```text
 //! layer     = slope · (eps · (√K · S + 16) + (u_w + 2 u_a) · S) + 2 u_a
 //! tolerance = √min(T, 64) · Σ_layers layer · max(1, largest magnitude)
@@ -46,12 +48,15 @@ impl Tolerance {
         let product = |terms: usize, sum: f64| sum * (EPS * (terms as f64).sqrt() + weights + activations);
         let mut largest_x = batch.real_steps().map(largest).fold(0.0, f64::max);
         let mut all = 0.0;
-        for layer in model.layers() {
+        for (index, layer) in model.layers().iter().enumerate() {
             let largest_h = h0.max(largest_state(layer));
-            let sums = layer.weights().iter().map(|w| largest_sum(w, layer, [largest_x, largest_h, c0]));
+            let projected = index == 0 && batch.form().projected;
+            let terms = if projected { 1 } else { layer.input() };
+            let bounds = [largest_x, largest_h, c0];
+            let sums = layer.weights().iter().map(|w| largest_sum(w, layer, projected, bounds));
             let slopes = layer.activations().iter().map(|activations| activations.slope());
             let slope = slopes.fold(1.0, f64::max);
-            let of_gates = product(layer.input() + layer.state(), sums.fold(0.0, f64::max));
+            let of_gates = product(terms + layer.state(), sums.fold(0.0, f64::max));
             let mut of_layer = slope * (of_gates + EPS * ACTIVATION_ROUNDINGS);
             if layer.projection().is_some() {
                 of_layer = largest_state(layer) * of_layer + product(layer.hidden(), largest_state(layer));
@@ -81,8 +86,14 @@ fn largest_state(layer: &Layer) -> f64 {
 }
 
 /// S: the largest sum of magnitudes that a row of the layer can have, for the largest x, h and c.
-fn largest_sum(weights: &Weights, layer: &Layer, [largest_x, largest_h, largest_c]: [f64; 3]) -> f64 {
-    let from_x = weights.w_ih.chunks_exact(layer.input()).map(|row| magnitude(row) * largest_x);
+fn largest_sum(
+    weights: &Weights,
+    layer: &Layer,
+    projected: bool,
+    [largest_x, largest_h, largest_c]: [f64; 3],
+) -> f64 {
+    let of_row = |row: &[f32]| if projected { largest_x } else { magnitude(row) * largest_x };
+    let from_x = weights.w_ih.chunks_exact(layer.input()).map(of_row);
     let from_h = weights.w_hh.chunks_exact(layer.state()).map(|row| magnitude(row) * largest_h);
     let rows = from_x.zip(from_h).map(|(x, h)| x + h).fold(0.0, f64::max);
     let biases = [&weights.b_ih, &weights.b_hh].into_iter().flatten();

@@ -233,7 +233,12 @@ impl Inputs {
             Layout::BatchMajor => Batch::new(&self.x, [batch, steps, self.input]),
             _ => Batch::time_major(&self.x, [steps, batch, self.input]),
         };
-        let mut batch = batch.expect("x fits").output_layout(self.layouts.1).fill(self.fill);
+        self.dressed(batch.expect("x fits"))
+    }
+
+    /// `batch` with everything of this one but x.
+    pub fn dressed<'a>(&'a self, batch: Batch<'a>) -> Batch<'a> {
+        let mut batch = batch.output_layout(self.layouts.1).fill(self.fill);
         if let Some(h0) = &self.h0 {
             batch = batch.h0(h0);
         }
