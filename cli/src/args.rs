@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use wgru::model::{Activation, Reset, Update};
 use wgru::plan::Strategy;
-use wgru::{Cell, Options, ReadoutSteps, Storage};
+use wgru::{Cell, DeviceOptions, Options, ReadoutSteps, Storage};
 
 /// Recurrent networks (GRU, LSTM, RNN) on every GPU of the machine, and on the CPU
 #[derive(Debug, Parser)]
@@ -53,6 +53,9 @@ pub struct WorkArgs {
     /// adapter's name, or both as vulkan:llvmpipe
     #[arg(long, value_name = "SEL", default_value = "auto")]
     pub device: String,
+    /// Keep compiled kernels in a folder from one run to the next, where the device can hand them out (Vulkan)
+    #[arg(long, value_name = "DIR")]
+    pub pipeline_cache: Option<PathBuf>,
     /// Compare with the f64 reference; exit status 1 where the error is beyond the derived tolerance
     #[arg(long)]
     pub verify: bool,
@@ -68,9 +71,22 @@ pub struct WorkArgs {
 }
 
 impl WorkArgs {
+    /// How the device is opened.
+    pub fn device_options(&self) -> DeviceOptions {
+        device_options(self.pipeline_cache.as_ref())
+    }
+
     /// What is asked of an engine.
     pub fn options(&self) -> Options {
         Options::default().weights(self.weights.into()).activations(self.activations.into())
+    }
+}
+
+fn device_options(pipeline_cache: Option<&PathBuf>) -> DeviceOptions {
+    let options = DeviceOptions::default();
+    match pipeline_cache {
+        Some(folder) => options.pipeline_cache(folder),
+        None => options,
     }
 }
 
@@ -135,6 +151,9 @@ pub struct BenchArgs {
     /// A table that `wgru tune` has written, for the planner of GPUs to predict with [default: what comes with wgru]
     #[arg(long, value_name = "FILE")]
     pub speed: Option<PathBuf>,
+    /// Keep compiled kernels in a folder, as `wgru run` does; `prepare` then takes them from there
+    #[arg(long, value_name = "DIR")]
+    pub pipeline_cache: Option<PathBuf>,
     /// Threads of the CPU path, which has 1 so far
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub threads: usize,
@@ -148,15 +167,22 @@ pub struct BenchArgs {
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
     /// Take the records of files, measure nothing; for --html and --csv
-    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["device", "case", "suite", "quick", "strategy", "speed", "threads", "json"])]
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["device", "case", "suite", "quick", "strategy", "speed", "pipeline_cache", "threads", "json"])]
     pub from: Vec<PathBuf>,
     /// Compare two files of records, measure nothing
-    #[arg(long, value_names = ["BEFORE", "AFTER"], num_args = 2, conflicts_with_all = ["device", "case", "suite", "quick", "strategy", "speed", "threads", "json", "csv", "html", "from"])]
+    #[arg(long, value_names = ["BEFORE", "AFTER"], num_args = 2, conflicts_with_all = ["device", "case", "suite", "quick", "strategy", "speed", "pipeline_cache", "threads", "json", "csv", "html", "from"])]
     pub compare: Vec<PathBuf>,
     /// With --compare: exit status 1 where anything is slower by more than this, beyond the noise
     // clap asks for nothing that conflicts with what is there, so that the conflicts have to be said here as well.
-    #[arg(long, value_name = "PERCENT", value_parser = percent, requires = "compare", conflicts_with_all = ["device", "case", "suite", "quick", "strategy", "speed", "threads", "json", "csv", "html", "from"])]
+    #[arg(long, value_name = "PERCENT", value_parser = percent, requires = "compare", conflicts_with_all = ["device", "case", "suite", "quick", "strategy", "speed", "pipeline_cache", "threads", "json", "csv", "html", "from"])]
     pub fail_above: Option<f64>,
+}
+
+impl BenchArgs {
+    /// How devices are opened.
+    pub fn device_options(&self) -> DeviceOptions {
+        device_options(self.pipeline_cache.as_ref())
+    }
 }
 
 /// 0 or more.

@@ -32,7 +32,7 @@ impl Work {
     /// Runs `batch` through `model` on the device that `args` names.
     pub fn run(args: &WorkArgs, model: &Model, batch: &Batch<'_>) -> Outcome<Self> {
         batch.check(model)?;
-        let device = Device::select(&args.device)?;
+        let device = Device::select_with(&args.device, &args.device_options())?;
         let info = device.info();
         let auto = ["", "auto"].contains(&args.device.trim().to_lowercase().as_str());
         if info == DeviceInfo::Cpu && auto {
@@ -50,6 +50,7 @@ impl Work {
         let start = Instant::now();
         with_bar(&name, || engine.progress(), || engine.run_into(batch, &mut output))?;
         let run = start.elapsed();
+        save_pipelines(args, &device);
         let verification = if args.verify { Some(verify(&engine, batch, &output)?) } else { None };
         Ok(Self {
             output,
@@ -105,6 +106,17 @@ impl Work {
             ))),
             None => Ok(()),
         }
+    }
+}
+
+/// Keeps what was compiled where that was asked for. The run is done either way, so that a failure is said and no more.
+fn save_pipelines(args: &WorkArgs, device: &Device) {
+    let Some(folder) = &args.pipeline_cache else { return };
+    let say = |reason: &str| eprintln!("wgru: --pipeline-cache {}: {reason}", folder.display());
+    if !device.has_pipeline_cache() {
+        say(&format!("{} does not hand compiled kernels out, nothing is kept", device.info()));
+    } else if let Err(error) = device.save_pipelines() {
+        say(&error.to_string());
     }
 }
 

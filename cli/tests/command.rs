@@ -42,6 +42,30 @@ fn a_normal_run_prints_nothing_on_stderr() {
     }
 }
 
+/// With a folder the run is the same one; a device either leaves a file there or says why not.
+#[test]
+fn compiled_kernels_are_kept_in_a_folder_or_it_is_said_why_not() {
+    let folder = Folder::new("pipelines");
+    folder.write("m.safetensors", model(3, 2, 4)).write("x.npy", npy(&[1, 3, 2], &values(9, 6)));
+    for device in selectors() {
+        let args = ["run", "m.safetensors", "--input", "x.npy", "--verify", "--device", &device];
+        let kept = folder.path().join("kept");
+        for _ in 0..2 {
+            let output = folder.wgru(&[&args[..], &["--pipeline-cache", "kept"]].concat());
+            assert!(output.status.success(), "{device}: {}", stderr(&output));
+            let said = stderr(&output).contains("--pipeline-cache kept: ");
+            assert_ne!(kept.exists(), said, "{device}: {}", stderr(&output));
+        }
+        if kept.exists() {
+            assert_eq!(fs::read_dir(&kept).unwrap().count(), 1, "{device}");
+            fs::remove_dir_all(&kept).unwrap();
+            // What cannot be kept is said, and the run stays good.
+            let output = folder.wgru(&[&args[..], &["--pipeline-cache", "x.npy"]].concat());
+            assert!(output.status.success() && stderr(&output).contains("x.npy"), "{}", stderr(&output));
+        }
+    }
+}
+
 #[test]
 fn every_cell_is_verified_on_every_device() {
     let folder = Folder::new("cells");

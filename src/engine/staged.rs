@@ -101,7 +101,7 @@ impl Staged {
     }
 
     /// The host's seconds for recording and submitting the last run: from the start of encoding until the last
-    /// submission was handed over, with what the driver does meanwhile. None before the first run, on the CPU path and
+    /// submission was handed over, with what the driver does in those calls, should it wait there. None before the first run, on the CPU path and
     /// the reference, which record nothing, and in a browser.
     pub fn recording(&self) -> Option<f64> {
         self.recording

@@ -1,7 +1,7 @@
 //! `wgru compare`: GRU, LSTM and RNN beside each other, at one H and at one number of parameters. The textbook's
 //! table, measured on the user's own device.
 
-use wgru::{Cell, Device, DeviceInfo};
+use wgru::{Cell, Device, DeviceInfo, DeviceOptions};
 
 use super::case::Case;
 use super::measure::{Bench, Stamp, Subject, measure};
@@ -30,7 +30,8 @@ pub fn compare(args: &CompareArgs) -> Outcome {
         return Err(error("--device reference", "is slow on purpose; its times say nothing"));
     }
     let info = device.info();
-    let bench = Bench { selector: args.device.clone(), device, peak: None, strategy: None, speed: None };
+    let (selector, opened) = (args.device.clone(), DeviceOptions::default());
+    let bench = Bench { selector, opened, device, peak: None, strategy: None, speed: None };
     let wanted = parameters(Cell::GRU, input, hidden);
     let mut rows = vec![(Cell::GRU, hidden)];
     rows.extend([Cell::LSTM, Cell::Rnn].map(|cell| (cell, hidden)));

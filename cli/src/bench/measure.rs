@@ -7,7 +7,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use wgru::dtype::Storage;
 use wgru::plan::{Speed, Strategy};
-use wgru::{Cell, Device, DeviceInfo, Dims, Engine, Model, Options, Output, PyTorch, export};
+use wgru::{Cell, Device, DeviceInfo, DeviceOptions, Dims, Engine, Model, Options, Output, PyTorch, export};
 
 use super::case::{Case, values};
 use super::peak::Peak;
@@ -67,6 +67,8 @@ impl Subject {
 pub struct Bench {
     /// How `Device::select` finds it again.
     pub selector: String,
+    /// How it is opened.
+    pub opened: DeviceOptions,
     /// The device.
     pub device: Device,
     /// Its ceilings.
@@ -78,6 +80,14 @@ pub struct Bench {
 }
 
 impl Bench {
+    /// The device anew, with nothing compiled on it.
+    ///
+    /// # Errors
+    /// As `Device::select`.
+    pub fn reopen(&self) -> wgru::Result<Device> {
+        Device::select_with(&self.selector, &self.opened)
+    }
+
     /// How engines for `case` are made.
     fn options(&self, case: &Case) -> Options {
         let mut options = case.options();
@@ -198,7 +208,7 @@ impl<'a> Measuring<'a> {
         let case = &self.subject.case;
         let dims = Dims { batch: case.batch, steps: case.steps };
         let text = |error: wgru::Error| error.to_string();
-        let device = Device::select(&self.bench.selector).map_err(text)?;
+        let device = self.bench.reopen().map_err(text)?;
         let start = std::time::Instant::now();
         let importer = PyTorch::new().cell(case.cell);
         let imported = importer.parse("the case's weights", &self.subject.file).map_err(text)?;
@@ -378,6 +388,17 @@ fn fingerprint<const N: usize>(arrays: [&[f32]; N]) -> u64 {
 mod tests {
     use super::*;
 
+    fn on_the_cpu() -> Bench {
+        Bench {
+            selector: "cpu".into(),
+            opened: DeviceOptions::default(),
+            device: Device::cpu(),
+            peak: None,
+            strategy: None,
+            speed: None,
+        }
+    }
+
     #[test]
     fn a_fingerprint_is_of_every_bit() {
         let of = |y: &[f32], h: &[f32]| fingerprint([y, h]);
@@ -397,8 +418,7 @@ mod tests {
     #[test]
     fn rounds_add_up() {
         let subject = Subject::new("gru-b2-t3-i1-h4".parse().unwrap()).unwrap();
-        let bench =
-            Bench { selector: "cpu".into(), device: Device::cpu(), peak: None, strategy: None, speed: None };
+        let bench = on_the_cpu();
         let mut measuring = Measuring::new(&subject, &bench, Effort::QUICK).unwrap();
         for round in 0..3 {
             measuring.round(round).unwrap();
@@ -422,8 +442,7 @@ mod tests {
     #[test]
     fn recording_is_of_sequences() {
         let subject = Subject::new("gru-b2-t4-i1-h4".parse().unwrap()).unwrap();
-        let bench =
-            Bench { selector: "cpu".into(), device: Device::cpu(), peak: None, strategy: None, speed: None };
+        let bench = on_the_cpu();
         let mut measuring = Measuring::new(&subject, &bench, Effort::QUICK).unwrap();
         measuring.round(1).unwrap();
         let stamp = Stamp { commit: String::new(), date: String::new() };

@@ -124,7 +124,7 @@ fn measure_all(
         }
         for at in lost {
             // A device that was lost stays lost; the next case gets it anew, or says what the old one says.
-            if let Ok(device) = Device::select(&benches[at].selector) {
+            if let Ok(device) = benches[at].reopen() {
                 benches[at].device = device;
             }
         }
@@ -188,11 +188,11 @@ fn cases(args: &BenchArgs) -> Outcome<Vec<Case>> {
 fn devices(args: &BenchArgs) -> Outcome<Vec<Bench>> {
     let selectors = if args.device.is_empty() { every_device() } else { args.device.clone() };
     let speed = args.speed.as_deref().map(explain::read_speed).transpose()?;
-    let strategy = args.strategy;
+    let (strategy, opened) = (args.strategy, args.device_options());
     selectors
         .into_iter()
         .map(|selector| {
-            let device = Device::select(&selector)?;
+            let device = Device::select_with(&selector, &opened)?;
             if device.info() == DeviceInfo::Reference {
                 return Err(error(
                     "--device reference",
@@ -200,7 +200,7 @@ fn devices(args: &BenchArgs) -> Outcome<Vec<Bench>> {
                 ));
             }
             let peak = Some(Peak::of(&device)?);
-            Ok(Bench { selector, device, peak, strategy, speed })
+            Ok(Bench { selector, opened: opened.clone(), device, peak, strategy, speed })
         })
         .collect()
 }
