@@ -1,0 +1,104 @@
+//! `wgru explain` and `wgru tune`: what is planned and why, and the table that it follows from.
+
+mod common;
+
+use std::fs;
+
+use common::{Folder, root, stderr, stdout, wgru_in};
+
+#[test]
+fn a_plan_names_its_kernels_and_why_not_others() {
+    let output = wgru_in(root(), &["explain", "gru-b4-t100-i512-h512", "--device", "vulkan"]);
+    let text = stdout(&output);
+    assert!(output.status.success(), "{}", stderr(&output));
+    for word in
+        ["4 sequences of 100 steps", "layer 0", "predicted", "chosen", "times the chosen one", "resident"]
+    {
+        assert!(text.contains(word), "{word} is not in\n{text}");
+    }
+    // 512 units of 512 weights and 3 gates are beyond every table's registers.
+    assert!(text.contains("needs "), "{text}");
+}
+
+#[test]
+fn a_model_is_explained_for_a_shape() {
+    let model =
+        ["explain", "models/co2_gru.safetensors", "--device", "vulkan", "--batch", "3", "--steps", "7"];
+    let text = stdout(&wgru_in(root(), &model));
+    assert!(
+        text.contains("3 sequences of 7 steps") && text.contains("layer 1") && text.contains("readout"),
+        "{text}"
+    );
+    let text = stdout(&wgru_in(root(), &["explain", "gru-b1-t5-i2-h3", "--device", "cpu"]));
+    assert!(text.contains("row by row"), "{text}");
+}
+
+#[test]
+fn a_table_is_measured_written_and_read() {
+    let folder = Folder::new("tune");
+    let tune =
+        ["tune", "--device", "vulkan", "--output", "t.txt", "--csv", "t.csv", "--case", "gru-b3-t5-i3-h4"];
+    let output = folder.wgru(&tune);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stdout(&output).contains("chosen"), "{}", stdout(&output));
+    let table = fs::read_to_string(folder.path().join("t.txt")).expect("the table");
+    assert!(table.starts_with("# ") && table.contains("\ndispatch "), "{table}");
+    let csv = fs::read_to_string(folder.path().join("t.csv")).expect("the figures");
+    assert!(csv.lines().count() > 4 && csv.contains("true,"), "{csv}");
+
+    // A dispatch that is dearer than anything makes one dispatch for all steps the choice, a cheap one may not.
+    let dear: String = table
+        .lines()
+        .map(|line| if line.starts_with("dispatch ") { "dispatch 9000000000000000" } else { line })
+        .collect::<Vec<_>>()
+        .join("\n");
+    folder.write("dear.txt", dear);
+    let case = "gru-b1-t50-i256-h256";
+    let text = stdout(&folder.wgru(&["explain", case, "--device", "vulkan", "--speed", "dear.txt"]));
+    assert!(text.lines().nth(1).is_some_and(|plan| plan.contains("resident_gru_after")), "{text}");
+    folder.write("bad.txt", "cores 2\n");
+    let output = folder.wgru(&["explain", case, "--device", "vulkan", "--speed", "bad.txt"]);
+    assert_eq!(output.status.code(), Some(2), "{}", stdout(&output));
+    assert!(
+        stderr(&output).contains("bad.txt") && stderr(&output).contains("is missing"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn a_strategy_can_be_asked_for() {
+    let folder = Folder::new("strategy");
+    for (strategy, kernel) in
+        [("step", "step_rnn"), ("resident", "resident_rnn"), ("streamed", "weights streamed")]
+    {
+        let case = ["--case", "rnn-b2-t5-i3-h4", "--json", "r.jsonl"];
+        let bench = ["bench", "--quick", "--device", "vulkan", "--strategy", strategy];
+        let output = folder.wgru(&[&bench[..], &case].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+        let records = fs::read_to_string(folder.path().join("r.jsonl")).expect("records");
+        assert!(records.contains(kernel), "{kernel} is not in\n{records}");
+        fs::remove_file(folder.path().join("r.jsonl")).expect("it was there");
+    }
+}
+
+#[test]
+fn what_cannot_be_planned_is_named() {
+    let folder = Folder::new("plan-refusals");
+    folder.write("model.onnx", "");
+    for (args, named) in [
+        (&["explain", "gru-b0", "--device", "cpu"][..], "gru-b0"),
+        (&["explain", "gru-b1-t1-i1-h1", "--batch", "2"], "--batch"),
+        (&["explain", "model.onnx"], "model.onnx"),
+        (&["explain", "no.safetensors"], "no.safetensors"),
+        (&["tune", "--device", "cpu", "--output", "t.txt"], "--device cpu"),
+        (&["tune", "--device", "vulkan", "--output", "no/t.txt"], "no/t.txt"),
+        (&["tune", "--device", "vulkan", "--output", "t.txt", "--case", "gru"], "gru"),
+        (&["bench", "--strategy", "fast"], "fast"),
+    ] {
+        let output = folder.wgru(args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {}", stdout(&output));
+        assert!(stderr(&output).contains(named), "{args:?}: {}", stderr(&output));
+    }
+    assert!(!folder.has("t.txt"));
+}
