@@ -27,7 +27,7 @@ commands:
          test, then check that the library builds for WebAssembly
   wasm   check that the library builds for wasm32-unknown-unknown
   lint   rustfmt, clippy and rustdoc, with warnings as errors
-  ci     test, then lint
+  ci     test, the suites of numbers from elsewhere once for each strategy, then lint
   record NAME
          run the benches and keep their figures in benches/records/NAME.csv
   help   print this text
@@ -70,6 +70,7 @@ fn parse(arguments: &[String]) -> Result<Request, String> {
         "test" => test_stages(test_arguments(rest)?),
         "ci" => {
             let mut stages = test_stages(test_arguments(rest)?);
+            stages.push(Stage::new("every strategy", every_strategy));
             stages.extend(lint::stages());
             stages
         }
@@ -131,6 +132,18 @@ fn cargo_test(arguments: &[String]) -> Result<Outcome, Error> {
     Ok(Outcome::Passed)
 }
 
+/// Runs the suites that compare with numbers from elsewhere once for each strategy; the tests themselves leave the choice to
+/// the planner.
+fn every_strategy() -> Result<Outcome, Error> {
+    for strategy in ["step", "resident", "streamed"] {
+        println!("strategy {strategy}");
+        let mut command = process::cargo();
+        command.args(["test", "--quiet", "--test", "cases", "--test", "goldens", "--test", "vectors"]);
+        process::run(command.env("WGRU_STRATEGY", strategy))?;
+    }
+    Ok(Outcome::Passed)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,8 +164,8 @@ mod tests {
         assert_eq!(stage_count(&["test"]), Some(3));
         assert_eq!(stage_count(&["wasm"]), Some(1));
         assert_eq!(stage_count(&["lint"]), Some(3));
-        assert_eq!(stage_count(&["ci"]), Some(6));
-        assert_eq!(stage_count(&["ci", "--", "--test", "parity"]), Some(6));
+        assert_eq!(stage_count(&["ci"]), Some(7));
+        assert_eq!(stage_count(&["ci", "--", "--test", "parity"]), Some(7));
     }
 
     #[test]
