@@ -1,8 +1,8 @@
 //! The parts of a run: planning, packing, one kernel each.
 //!
-//! The kernels run on every adapter as a staged batch, so nothing is moved: a step kernel as a long sequence of few
-//! features, where the projection is small beside it, and the matmul as the ceiling that `wgru bench` measures. Steps
-//! of a session are in `engine.rs`. Every step kernel is verified before it is timed.
+//! The kernels run on every adapter as a staged batch, so nothing is moved: a recurrent kernel, with each strategy, as a
+//! sequence of few features, where the projection is small beside it, and the matmul as the ceiling that `wgru bench`
+//! measures. Steps of a session are in `engine.rs`. Every recurrent kernel is verified before it is timed.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use wgru::dtype::Precision;
 use wgru::model::{Constant, Forget, pack};
-use wgru::plan::{Caps, plan};
+use wgru::plan::{Caps, Strategy, plan};
 use wgru::program::{check, constant_words, lower};
 use wgru::reference::{self, Tolerance, compare};
 use wgru::{Batch, Cell, Device, Dims, Direction, Layer, Model, Storage, Weights};
@@ -73,19 +73,26 @@ fn kernels(criterion: &mut Criterion) {
     let (batch, steps, input, hidden) = (16, 64, 4, 128);
     for device in Device::all_adapters().expect("every adapter opens") {
         let mut group = criterion.benchmark_group(format!("{}/kernel", device.info()));
-        for (name, cell, state, storage) in [
-            ("step_gru_after", Cell::GRU, hidden, Storage::F32),
-            ("step_gru_after, f16 weights", Cell::GRU, hidden, Storage::F16),
-            ("step_gru_before", Cell::ORIGINAL_GRU, hidden, Storage::F32),
-            ("step_lstm", Cell::LSTM, hidden, Storage::F32),
-            ("step_lstm, coupled", coupled, hidden, Storage::F32),
-            ("step_lstm_cell, step_project", Cell::LSTM, 64, Storage::F32),
-            ("step_rnn", Cell::Rnn, hidden, Storage::F32),
-        ] {
+        let cells = [
+            ("gru_after", Cell::GRU, hidden, Storage::F32),
+            ("gru_after, f16 weights", Cell::GRU, hidden, Storage::F16),
+            ("gru_before", Cell::ORIGINAL_GRU, hidden, Storage::F32),
+            ("lstm", Cell::LSTM, hidden, Storage::F32),
+            ("lstm, coupled", coupled, hidden, Storage::F32),
+            ("lstm_cell, project", Cell::LSTM, 64, Storage::F32),
+            ("rnn", Cell::Rnn, hidden, Storage::F32),
+        ];
+        let every = |strategy| cells.iter().map(move |cell| (strategy, cell));
+        for (strategy, &(name, cell, state, storage)) in Strategy::ALL.into_iter().flat_map(every) {
+            // A projection is always stepped.
+            if state != hidden && strategy != Strategy::Step {
+                continue;
+            }
+            let name = format!("{strategy} {name}");
             let model = model(cell, input, hidden, state);
             let x = values(&mut fastrand::Rng::with_seed(2), batch * steps * input, 1.0);
             let inputs = Batch::new(&x, [batch, steps, input]).expect("x fits");
-            let options = wgru::Options::default().weights(storage);
+            let options = wgru::Options::default().weights(storage).strategy(strategy);
             let engine = device.load_with(&model, options).expect("it fits");
             let truth = reference::run(&model, &inputs).expect("the reference runs");
             let output = engine.run(&inputs).expect("the batch runs");
