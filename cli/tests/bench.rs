@@ -197,9 +197,10 @@ fn what_was_measured_outlives_an_interrupt() {
         assert!(start.elapsed().as_secs() < 120, "nothing was written");
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
-    let killed = Command::new("kill").args(["-INT", &bench.id().to_string()]).status().expect("kill");
+    // As Ctrl-C does, but with a signal that no shell has its background jobs ignore.
+    let killed = Command::new("kill").args(["-TERM", &bench.id().to_string()]).status().expect("kill");
     assert!(killed.success());
-    assert_eq!(bench.wait().expect("it ends").signal(), Some(2));
+    assert_eq!(bench.wait().expect("it ends").signal(), Some(15));
     assert!(!records(&folder, "r.jsonl").is_empty());
     let csv = fs::read_to_string(folder.path().join("r.csv")).unwrap();
     assert!(csv.starts_with("engine,") && csv.lines().count() > 1, "{csv}");

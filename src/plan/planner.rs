@@ -74,17 +74,25 @@ pub struct Candidate {
 /// [`Error::Unsupported`] for storage types that do not go together.
 pub fn plan(model: &Model, form: impl Into<Form>, request: impl Into<Request>, caps: &Caps) -> Result<Plan> {
     let (form, request) = (form.into(), request.into());
-    let mut best: Option<Plan> = None;
     let rows = rows_of(form.dims);
     let asked = rows.iter().copied().filter(|rows| Some(*rows) == request.only.rows).collect::<Vec<_>>();
+    let mut best: Option<Plan> = None;
+    let mut refusal = none("tile of rows");
     for rows in if asked.is_empty() { rows } else { asked } {
-        let all = candidates(model, form, request, rows, caps)?;
-        let plan = pick(model, form, request, rows, all, caps)?;
-        if best.as_ref().is_none_or(|best| plan.cost < best.cost) {
-            best = Some(plan);
+        // What exceeds the device by single rows may fit by fours.
+        match of_rows(model, form, request, rows, caps) {
+            Ok(plan) if best.as_ref().is_none_or(|best| plan.cost < best.cost) => best = Some(plan),
+            Ok(_) => {}
+            Err(error) => refusal = error,
         }
     }
-    best.ok_or_else(|| none("tile of rows"))
+    best.ok_or(refusal)
+}
+
+/// The cheapest plan with so many rows side by side.
+fn of_rows(model: &Model, form: Form, request: Request, rows: Rows, caps: &Caps) -> Result<Plan> {
+    let all = candidates(model, form, request, rows, caps)?;
+    pick(model, form, request, rows, all, caps)
 }
 
 /// A planner that found nothing to choose from, which no caller can bring about: steps can always be dispatched one by one.
@@ -104,13 +112,17 @@ pub fn alternatives(
 ) -> Result<Vec<Vec<Candidate>>> {
     let (form, request) = (form.into(), request.into());
     let mut layers = vec![Vec::new(); model.layers().len()];
+    let mut refusal = None;
     for rows in rows_of(form.dims) {
-        let all = candidates(model, form, request, rows, caps)?;
-        for (layer, found) in layers.iter_mut().zip(all) {
-            layer.extend(found);
+        match candidates(model, form, request, rows, caps) {
+            Ok(all) => layers.iter_mut().zip(all).for_each(|(layer, found)| layer.extend(found)),
+            Err(error) => refusal = Some(error),
         }
     }
-    Ok(layers)
+    match refusal {
+        Some(error) if layers.iter().all(Vec::is_empty) => Err(error),
+        _ => Ok(layers),
+    }
 }
 
 /// The tiles of batch rows that are worth a thought: a single row wastes nothing, and from two on a weight may serve
