@@ -4,7 +4,9 @@
 mod common;
 
 use common::{Draw, Inputs, adapters, assert_close, assert_close_in, bits, cells, options};
-use wgru::{Batch, Device, Dims, Direction, Error, Fill, Form, Layout, Output, ReadoutSteps, Storage};
+use wgru::{
+    Batch, Device, DeviceInfo, Dims, Direction, Error, Fill, Form, Layout, Output, ReadoutSteps, Storage,
+};
 
 fn same_bits(a: &Output, b: &Output, context: &str) {
     assert_eq!(bits(&a.y), bits(&b.y), "{context}: y");
@@ -187,5 +189,38 @@ fn sizes_beyond_the_limits_of_a_device() {
                 assert_close(&model, &own, &part, &context);
             }
         }
+    }
+}
+
+#[test]
+fn a_batch_beyond_an_adapters_limits_leaves_the_engine_usable() {
+    let mut draw = Draw::new();
+    for device in adapters() {
+        let DeviceInfo::Gpu(info) = device.info() else { unreachable!("an adapter") };
+        let most = info.caps.max_workgroups as usize * 4;
+        if most > 1 << 24 {
+            println!("SKIPPED on {}: its grid has room for {most} rows, too many to try", info.caps.device);
+            continue;
+        }
+        let model = draw.model(wgru::Cell::GRU, 1, 1, 1);
+        let engine = device.load(&model).unwrap();
+        let x = vec![0.5; most + 1];
+        let batch = Batch::new(&x, [most + 1, 1, 1]).unwrap();
+        // A run is cut into pieces; a session and a staged batch have to fit, or say by how much they do not.
+        let output = engine.run(&batch).unwrap();
+        assert!(output.y.iter().all(|y| y.to_bits() == output.y[0].to_bits()), "{}", info.caps.device);
+        let refused = [engine.session(most + 1).map(drop), engine.stage(&batch).map(drop)];
+        for error in refused.map(|refused| refused.expect_err("a row too many")) {
+            let Error::TooLarge { needed, limit, device: named, .. } = &error else { panic!("{error}") };
+            assert_eq!(
+                (*needed, *limit, named),
+                (most as u64 + 4, most as u64, &info.caps.device),
+                "{error}"
+            );
+        }
+
+        let inputs = Inputs::draw(&mut draw, &model, 6, 7);
+        let output = engine.run(&inputs.batch()).unwrap();
+        assert_close(&model, &inputs.batch(), &output, &format!("{}, after a refusal", info.caps.device));
     }
 }

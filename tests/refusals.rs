@@ -3,15 +3,14 @@
 
 mod common;
 
-use common::{Draw, Inputs, adapters, assert_close, devices};
+use common::{adapters, devices};
 use wgru::dtype::Precision;
 use wgru::kernels::Rows;
 use wgru::model::{Forget, Reset, Update};
 use wgru::plan::{Caps, Only, Request, Strategy, plan};
 use wgru::program::{check, lower};
 use wgru::{
-    Batch, Cell, Device, DeviceInfo, Dims, Direction, Error, Layer, Model, Output, Readout, ReadoutSteps,
-    State, Weights,
+    Batch, Cell, Device, Dims, Direction, Error, Layer, Model, Output, Readout, ReadoutSteps, State, Weights,
 };
 
 fn length(name: &str, shape: &[usize], got: usize) -> Error {
@@ -465,38 +464,5 @@ fn what_exceeds_the_device_is_refused_with_both_numbers() {
                 }
             }
         }
-    }
-}
-
-#[test]
-fn a_batch_beyond_an_adapters_limits_leaves_the_engine_usable() {
-    let mut draw = Draw::new();
-    for device in adapters() {
-        let DeviceInfo::Gpu(info) = device.info() else { unreachable!("an adapter") };
-        let most = info.caps.max_workgroups as usize * 4;
-        if most > 1 << 24 {
-            println!("SKIPPED on {}: its grid has room for {most} rows, too many to try", info.caps.device);
-            continue;
-        }
-        let model = draw.model(Cell::GRU, 1, 1, 1);
-        let engine = device.load(&model).unwrap();
-        let x = vec![0.5; most + 1];
-        let batch = Batch::new(&x, [most + 1, 1, 1]).unwrap();
-        // A run is cut into pieces; a session and a staged batch have to fit, or say by how much they do not.
-        let output = engine.run(&batch).unwrap();
-        assert!(output.y.iter().all(|y| y.to_bits() == output.y[0].to_bits()), "{}", info.caps.device);
-        let refused = [engine.session(most + 1).map(drop), engine.stage(&batch).map(drop)];
-        for error in refused.map(|refused| refused.expect_err("a row too many")) {
-            let Error::TooLarge { needed, limit, device: named, .. } = &error else { panic!("{error}") };
-            assert_eq!(
-                (*needed, *limit, named),
-                (most as u64 + 4, most as u64, &info.caps.device),
-                "{error}"
-            );
-        }
-
-        let inputs = Inputs::draw(&mut draw, &model, 6, 7);
-        let output = engine.run(&inputs.batch()).unwrap();
-        assert_close(&model, &inputs.batch(), &output, &format!("{}, after a refusal", info.caps.device));
     }
 }

@@ -7,6 +7,7 @@ the peers in Rust.
 """
 
 import argparse
+import itertools
 import json
 import math
 import pathlib
@@ -71,6 +72,12 @@ class Call:
         `clock(run)` runs once and returns seconds by the device's clock; without it the host's clock counts.
         """
         self.print(engine, timed, error, self.samples(run, clock), "device" if clock else "wall")
+
+    def time_steps(self, engine, frames, step):
+        """Checks `step` over all `frames`, each `[B, I]`, with the states carried; then times it on them in turn."""
+        error = self.check(np.stack([step(frame) for frame in frames], axis=1))
+        turns = itertools.cycle(frames)
+        self.time(engine, "step", error, lambda: step(next(turns)))
 
     def samples(self, run, clock=None):
         def wall(run):

@@ -38,15 +38,7 @@ def main():
             y, *states = session.run(None, {"x": frame[None], **dict(zip(names, states))})
             return y[0]
 
-        error = call.check(np.stack([step(frame) for frame in frames], axis=1))
-        count = 0
-
-        def next_step():
-            nonlocal count
-            step(frames[count % len(frames)])
-            count += 1
-
-        call.time(about, "step", error, next_step)
+        call.time_steps(about, frames, step)
         return
 
     def time_major(array):

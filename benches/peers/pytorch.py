@@ -59,15 +59,7 @@ def of_case():
             y, states = module(torch.from_numpy(frame).to(device, dtype).unsqueeze(0), states)
             return y[0].to("cpu", torch.float32).numpy()
 
-        error = call.check(np.stack([step(frame) for frame in frames], axis=1))
-        count = 0
-
-        def next_step():
-            nonlocal count
-            step(frames[count % len(frames)])
-            count += 1
-
-        call.time(about, "step", error, next_step)
+        call.time_steps(about, frames, step)
         return
 
     staged = x.transpose(0, 1).contiguous().to(device, dtype)

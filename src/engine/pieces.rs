@@ -18,7 +18,7 @@ pub(super) struct Cut {
     pub(super) steps: usize,
 }
 
-/// The largest cut of a batch of `dims` that `fits`, `None` where it fits as it is.
+/// A cut of a batch of `dims` that `fits`, found by halving; `None` where it fits as it is.
 ///
 /// # Errors
 /// What `fits` says of a single step of a single row, or of anything for another reason than size.
@@ -77,7 +77,11 @@ impl Engine {
             Backend::Gpu(engine) => {
                 engine.run_into(&self.0.model, batch, output, wait, &self.0.progress).await
             }
-            Backend::Cpu(_) | Backend::Reference => Ok(()),
+            // Nothing is cut there, so nothing comes here; but an output that nobody wrote is never handed out.
+            Backend::Cpu(_) | Backend::Reference => Err(Error::Mismatch {
+                name: "a run in pieces".into(),
+                reason: format!("{} does not cut its batches", self.0.device.info()),
+            }),
         }
     }
 
