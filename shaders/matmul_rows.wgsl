@@ -37,27 +37,25 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
             block[i] = load_rows(dir, m, k + i);
         }
         workgroupBarrier();
-        var at = pair_at(dir, k, column);
+        var at = quad_at(dir, k, column);
         var i = 0u;
         for (; i + 4u <= size; i += 4u) {
-            let first = pair(at);
-            at = next_pair(at);
-            let second = pair(at);
-            at = next_pair(at);
-            sum = fma(Rows(first.x), block[i], sum);
-            sum = fma(Rows(first.y), block[i + 1u], sum);
-            sum = fma(Rows(second.x), block[i + 2u], sum);
-            sum = fma(Rows(second.y), block[i + 3u], sum);
-        }
-        if (i + 2u <= size) {
-            let both = pair(at);
-            at = next_pair(at);
-            sum = fma(Rows(both.x), block[i], sum);
-            sum = fma(Rows(both.y), block[i + 1u], sum);
-            i += 2u;
+            let four = quad(at);
+            at += N;
+            sum = fma(Rows(four.x), block[i], sum);
+            sum = fma(Rows(four.y), block[i + 1u], sum);
+            sum = fma(Rows(four.z), block[i + 2u], sum);
+            sum = fma(Rows(four.w), block[i + 3u], sum);
         }
         if (i < size) {
-            sum = fma(Rows(half_pair(at)), block[i], sum);
+            let rest = quad(at);
+            sum = fma(Rows(rest.x), block[i], sum);
+            if (i + 1u < size) {
+                sum = fma(Rows(rest.y), block[i + 1u], sum);
+            }
+            if (i + 2u < size) {
+                sum = fma(Rows(rest.z), block[i + 2u], sum);
+            }
         }
     }
     for (var r = 0u; r < ROWS; r++) {

@@ -9,21 +9,25 @@ const PITCH: u32 = 17u;         // vec4 across a tile, padded so that stores of 
 
 var<workgroup> x_tile: array<vec4<f32>, 272>;   // [DEPTH, PITCH] of 4 rows
 var<workgroup> w_tile: array<vec4<f32>, 272>;   // [DEPTH, PITCH] of 4 columns
-var<workgroup> x_start: array<u32, 64>;         // where each row of x begins, or NONE
 
-fn load_x(m: u32, k: u32) -> f32 {
-    let at = x_start[m];
-    if (at == NONE || k >= K) {
-        return 0.0;
-    }
-    return x_value(at + k);
+// Where rows m to m + 3 of x begin, or NONE.
+fn starts_of(dir: u32, m: u32) -> vec4<u32> {
+    return vec4<u32>(x_at(dir, m), x_at(dir, m + 1u), x_at(dir, m + 2u), x_at(dir, m + 3u));
 }
 
-fn load_w(dir: u32, k: u32, n: u32) -> f32 {
-    if (k >= K || n >= N) {
-        return 0.0;
+// Feature k of four rows.
+fn load_x(starts: vec4<u32>, k: u32) -> vec4<f32> {
+    let is_there = (starts != vec4<u32>(NONE)) & vec4<bool>(k < K);
+    let at = select(vec4<u32>(0u), starts, is_there) + select(0u, k, k < K);
+    return select(vec4<f32>(0.0), vec4<f32>(x_value(at.x), x_value(at.y), x_value(at.z), x_value(at.w)), is_there);
+}
+
+// Four k of column n; of one past N those of the last, which are not stored.
+fn load_w(dir: u32, k: u32, n: u32) -> vec4<f32> {
+    if (k >= K) {
+        return vec4<f32>(0.0);
     }
-    return weight(dir, k, n);
+    return quad(quad_at(dir, k, min(n, N - 1u)));
 }
 
 // Stores columns n to n + 3 of row m.
@@ -50,7 +54,6 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     if (all_ended(m0, TILE)) {
         return;
     }
-    x_start[lane] = x_at(dir, m0 + lane);
 
     // Column j of the thread, its rows in the lanes: a the first four, b the others.
     var a0 = vec4<f32>(0.0); var a1 = vec4<f32>(0.0); var a2 = vec4<f32>(0.0); var a3 = vec4<f32>(0.0);
@@ -60,20 +63,29 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
 
     let k_own = lane % DEPTH;
     let m_own = lane / DEPTH;
+    let starts0 = starts_of(dir, m0 + 4u * m_own);
+    let starts1 = starts_of(dir, m0 + 16u + 4u * m_own);
+    let starts2 = starts_of(dir, m0 + 32u + 4u * m_own);
+    let starts3 = starts_of(dir, m0 + 48u + 4u * m_own);
     for (var k0 = 0u; k0 < K; k0 += DEPTH) {
         workgroupBarrier();
         // Neighbouring threads read neighbouring k of x, and neighbouring columns of w.
-        for (var i = m_own; i < 16u; i += 4u) {
-            let k = k0 + k_own;
-            x_tile[k_own * PITCH + i] = vec4<f32>(load_x(4u * i, k), load_x(4u * i + 1u, k), load_x(4u * i + 2u, k),
-                load_x(4u * i + 3u, k));
-        }
-        for (var i = m_own; i < 16u; i += 4u) {
-            let n = n0 + 4u * k_own;
-            let k = k0 + i;
-            w_tile[i * PITCH + k_own] = vec4<f32>(load_w(dir, k, n), load_w(dir, k, n + 1u), load_w(dir, k, n + 2u),
-                load_w(dir, k, n + 3u));
-        }
+        let x_own = k_own * PITCH + m_own;
+        x_tile[x_own] = load_x(starts0, k0 + k_own);
+        x_tile[x_own + 4u] = load_x(starts1, k0 + k_own);
+        x_tile[x_own + 8u] = load_x(starts2, k0 + k_own);
+        x_tile[x_own + 12u] = load_x(starts3, k0 + k_own);
+        let k = k0 + 4u * m_own;
+        let n = n0 + 4u * k_own;
+        let q0 = load_w(dir, k, n);
+        let q1 = load_w(dir, k, n + 1u);
+        let q2 = load_w(dir, k, n + 2u);
+        let q3 = load_w(dir, k, n + 3u);
+        let at = 4u * m_own * PITCH + k_own;
+        w_tile[at] = vec4<f32>(q0.x, q1.x, q2.x, q3.x);
+        w_tile[at + PITCH] = vec4<f32>(q0.y, q1.y, q2.y, q3.y);
+        w_tile[at + 2u * PITCH] = vec4<f32>(q0.z, q1.z, q2.z, q3.z);
+        w_tile[at + 3u * PITCH] = vec4<f32>(q0.w, q1.w, q2.w, q3.w);
         workgroupBarrier();
         for (var k = 0u; k < DEPTH * PITCH; k += PITCH) {
             let x0 = x_tile[k + down];

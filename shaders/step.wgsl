@@ -1,5 +1,5 @@
-// The frame of a step that makes a new h. Thread = hidden unit × TILES tiles of ROWS batch rows × all gates; workgroup
-// (x, y, z) = units × tiles of rows × direction.
+// The frame of a step that makes a new h. Thread = EACH hidden units × TILES tiles of ROWS batch rows × all gates;
+// workgroup (x, y, z) = units × tiles of rows × direction.
 
 @group(0) @binding(6) var<storage, read> h_prev: array<Rows>;         // [D, ⌈B/ROWS⌉, P]
 @group(0) @binding(7) var<storage, read_write> h_next: array<Rows>;   // [D, ⌈B/ROWS⌉, P]
@@ -7,9 +7,7 @@
 @compute @workgroup_size(WIDTH)
 fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3<u32>) {
     now = index.t;
-    let own = group.x * WIDTH + lane;
-    let unit = params.first_unit + own;
-    let is_unit = own < UNITS;
+    let own = group.x * WIDTH * EACH + lane;
     let first = group.y * TILES;
     let dir = group.z;
     var sums: array<Rows, SUMS>;
@@ -18,28 +16,31 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     }
     for (var i = 0u; i < TILES; i++) {
         let tile = first + i;
-        let is_here = is_unit && tile < params.tiles;
-        var h = Rows(0.0);
-        if (is_here) {
-            let state = state_of(dir, tile) + unit;
-            h = h_prev[state];
-            if (!has_ended(tile)) {
-                enter(dir, tile, unit);
-                let input = projected(dir, tile, unit);
-                h = select(h, advance(dir, tile, unit, h, input, sums_of(sums, i)), running(tile));
-                leave(dir, tile, unit);
+        for (var u = 0u; u < EACH; u++) {
+            let unit = params.first_unit + own + u * WIDTH;
+            let is_here = own + u * WIDTH < UNITS && tile < params.tiles;
+            var h = Rows(0.0);
+            if (is_here) {
+                let state = state_of(dir, tile) + unit;
+                h = h_prev[state];
+                if (!has_ended(tile)) {
+                    enter(dir, tile, unit);
+                    let input = projected(dir, tile, unit);
+                    h = select(h, advance(dir, tile, unit, h, input, sums_of(sums, i, u)), running(tile));
+                    leave(dir, tile, unit);
+                }
+                h_next[state] = h;
             }
-            h_next[state] = h;
-        }
-        var neighbour = Rows(0.0);
-        if (PAIRS) {
-            workgroupBarrier();
-            block[lane] = h;
-            workgroupBarrier();
-            neighbour = block[min(lane + 1u, SPAN - 1u)];
-        }
-        if (is_here) {
-            store_y(dir, tile, unit, h, neighbour);
+            var neighbour = Rows(0.0);
+            if (PAIRS) {
+                workgroupBarrier();
+                block[lane] = h;
+                workgroupBarrier();
+                neighbour = block[min(lane + 1u, SPAN - 1u)];
+            }
+            if (is_here) {
+                store_y(dir, tile, unit, h, neighbour);
+            }
         }
     }
 }

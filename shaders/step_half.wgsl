@@ -6,9 +6,7 @@
 @compute @workgroup_size(WIDTH)
 fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3<u32>) {
     now = index.t;
-    let own = group.x * WIDTH + lane;
-    let unit = params.first_unit + own;
-    let is_unit = own < UNITS;
+    let own = group.x * WIDTH * EACH + lane;
     let first = group.y * TILES;
     let dir = group.z;
     if (has_ended(first)) {
@@ -17,8 +15,11 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     let sums = recurrent_product(lane, dir, first, own);
     for (var i = 0u; i < TILES; i++) {
         let tile = first + i;
-        if (is_unit && tile < params.tiles) {
-            begin(dir, tile, unit, projected(dir, tile, unit), sums_of(sums, i));
+        for (var u = 0u; u < EACH; u++) {
+            let unit = params.first_unit + own + u * WIDTH;
+            if (own + u * WIDTH < UNITS && tile < params.tiles) {
+                begin(dir, tile, unit, projected(dir, tile, unit), sums_of(sums, i, u));
+            }
         }
     }
 }

@@ -1,20 +1,23 @@
-// The product of one hidden unit for TILES tiles of rows: for each of GATES gates from FIRST on, the sum over k of
-// vector_at(k) · w[k, gate·UNITS + own], for all rows of a tile. `own` counts the units of w.
+// The product of EACH hidden units, WIDTH apart, for TILES tiles of rows: for each of GATES gates from FIRST on, the sum
+// over k of vector_at(k) · w[k, gate·UNITS + own], for all rows of a tile. `own`, the first unit, counts those of w.
 //
 // The vector passes through workgroup memory SPAN of k at a time, so every thread of a workgroup must call this,
 // also one past the last. The order of sums is that of recurrence.wgsl. Loops over gates and tiles have constant
 // bounds and vanish; the quads keep down the number of loop iterations, which some drivers limit.
 //
 // A cell declares GATES and FIRST, it or of_h.wgsl vector_at; `weights_*.wgsl` says how w lies;
-// TILES and blocks(), the inner part, are written out by `kernels::unrolled`.
+// TILES, EACH and blocks(), the inner part, are written out by `kernels::unrolled`.
 
 const SPAN: u32 = 64u;         // whole blocks, and as many as a workgroup has threads at the most
-const SUMS: u32 = GATES * TILES;
+const SUMS: u32 = GATES * EACH * TILES;
 var<workgroup> block: array<Rows, SPAN * TILES>;
 
-// Of gate g and tile i of `tile`.. the sum stands at i · GATES + g.
+// Of gate g, unit u and tile i of `tile`.. the sum stands at (i · EACH + u) · GATES + g.
 fn recurrent_product(lane: u32, dir: u32, tile: u32, own: u32) -> array<Rows, SUMS> {
-    let column = FIRST * UNITS + min(own, UNITS - 1u);
+    var columns: array<u32, EACH>;
+    for (var u = 0u; u < EACH; u++) {
+        columns[u] = FIRST * UNITS + min(own + u * WIDTH, UNITS - 1u);
+    }
     var sum: array<Rows, SUMS>;
     for (var start = 0u; start < K; start += SPAN) {
         let size = min(SPAN, K - start);
@@ -26,17 +29,17 @@ fn recurrent_product(lane: u32, dir: u32, tile: u32, own: u32) -> array<Rows, SU
             }
         }
         workgroupBarrier();
-        sum = blocks(dir, start, size, column, sum);
+        sum = blocks(dir, start, size, columns, sum);
     }
     return sum;
 }
 
-// The sums of tile i.
-fn sums_of(all: array<Rows, SUMS>, i: u32) -> array<Rows, GATES> {
+// The sums of tile i, unit u.
+fn sums_of(all: array<Rows, SUMS>, i: u32, u: u32) -> array<Rows, GATES> {
     var of_all = all;
     var sum: array<Rows, GATES>;
     for (var g = 0u; g < GATES; g++) {
-        sum[g] = of_all[i * GATES + g];
+        sum[g] = of_all[(i * EACH + u) * GATES + g];
     }
     return sum;
 }

@@ -87,7 +87,9 @@ impl Params {
             + u64::from(self.tile);
         let halved = |half: bool, numbers: u64| if half { numbers.div_ceil(2) } else { numbers };
         let bias = u64::from(dirs) * u64::from(self.columns);
-        let w = u64::from(dirs) * u64::from(n) * halved(precision.weights.is_half(), u64::from(k));
+        let w = u64::from(dirs)
+            * u64::from(n)
+            * halved(precision.weights.is_half(), u64::from(k.next_multiple_of(4)));
         let order = u64::from(self.order.max(self.order_rows)) + u64::from(self.batch);
         [halved(precision.activations.is_half(), x), bias, w, out, order]
     }

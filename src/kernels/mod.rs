@@ -243,7 +243,8 @@ impl Kernel {
             }
             Self::TakeProjected { n, rows: tile, width, .. } => take_projected::grid(rows, n, tile, width),
             Self::Step { sizes, rows: tile, shape, .. } => {
-                [sizes.units.div_ceil(shape.width), rows.div_ceil(tile.count()).div_ceil(shape.tiles)]
+                let units = shape.width * shape.units;
+                [sizes.units.div_ceil(units), rows.div_ceil(tile.count()).div_ceil(shape.tiles)]
             }
             Self::Resident { rows: tile, shape, .. } => {
                 [rows.div_ceil(tile.count()).div_ceil(shape.tiles), 1]
@@ -317,7 +318,9 @@ impl fmt::Display for Kernel {
             }
             Self::Step { rows, shape, .. } => {
                 let rows = rows.count() * shape.tiles;
-                write!(f, " ({rows} row{} × {} threads)", plural(rows), shape.width)
+                let units =
+                    if shape.units == 1 { String::new() } else { format!(" of {} units", shape.units) };
+                write!(f, " ({rows} row{} × {} threads{units})", plural(rows), shape.width)
             }
             Self::Resident { hidden, rows, shape, .. } => {
                 let rows = shape.tiles * rows.count();

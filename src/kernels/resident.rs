@@ -76,7 +76,7 @@ impl Shape {
     /// Loop iterations of a thread in one step of a cell with `gates` gates. What a driver may unroll is counted as if
     /// it did not.
     pub(super) fn step_iterations(self, rows: Rows, gates: u32, products: usize) -> u64 {
-        let streamed = if self.held { 0 } else { products as u32 * self.parts * (1 + BLOCK / 4 + 3) };
+        let streamed = if self.held { 0 } else { products as u32 * self.parts * (1 + BLOCK / 4) };
         u64::from(1 + gates + rows.count() + products as u32 * (self.split - 1) * self.parts + streamed)
     }
 }

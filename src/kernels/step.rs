@@ -1,6 +1,6 @@
 //! What the recurrent kernels share: recurrent product, gates and state update fused.
 //!
-//! In a step kernel thread = hidden unit × tile of batch rows × all gates, of one direction. States are tiled by R batch
+//! In a step kernel thread = hidden units × tiles of batch rows × all gates, of one direction. States are tiled by R batch
 //! rows, `[D, ⌈B/R⌉, P, R]`, and double-buffered for kernels of one step; `xw` is `[D, T, ⌈B/R⌉, G·H, R]` with the
 //! biases added that no product encloses.
 
@@ -23,8 +23,10 @@ pub struct Sizes {
 /// How a step kernel is cut up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Shape {
-    /// Threads of a workgroup, one unit each; a power of two, since two may share a word of y.
+    /// Threads of a workgroup; a power of two, since two may share a word of y.
     pub width: u32,
+    /// Units of a thread, `width` apart: each number of the vector that it loads serves all of them.
+    pub units: u32,
     /// Tiles of rows of a thread: each weight that it loads serves all of them.
     pub tiles: u32,
     /// Whether sums keep to the order of blocks, which every other kernel has too; else each is one chain, which takes
@@ -35,11 +37,12 @@ pub struct Shape {
 impl Shape {
     /// Loop iterations of a thread.
     pub(super) fn iterations(self, k: u32, rows: Rows, gates: u32) -> u64 {
-        let tiles = self.tiles;
-        // Per span: itself, the loads, two blocks, the quads, a pair or a single k in each.
-        let span = 1 + tiles * (1 + SPAN.div_ceil(self.width)) + 2 + SPAN / 4 + 4;
-        // At the end, of each tile: its input, its sums, its rows.
-        u64::from(k.div_ceil(SPAN)) * u64::from(span) + u64::from(tiles * (1 + 2 * gates + rows.count()))
+        let Self { tiles, units, .. } = self;
+        // Per span: itself, the loads, two blocks, the quads.
+        let span = 1 + tiles * (1 + SPAN.div_ceil(self.width)) + 2 + SPAN / 4;
+        // At the end, of each tile and unit: its input, its sums, its rows.
+        let end = tiles * (1 + units * (1 + 2 * gates + rows.count()));
+        u64::from(k.div_ceil(SPAN)) * u64::from(span) + u64::from(end)
     }
 }
 
@@ -112,7 +115,12 @@ impl Params {
             "xw" => {
                 (dirs64 - 1) * u64::from(self.xw_dir) * rows + u64::from(self.steps) * gates * tiled(hidden)
             }
-            "w" => dirs64 * halved(precision.weights.is_half(), k) * gates * u64::from(sizes.units),
+            "w" => {
+                dirs64
+                    * halved(precision.weights.is_half(), k.next_multiple_of(4))
+                    * gates
+                    * u64::from(sizes.units)
+            }
             "b_hn" => dirs64 * hidden,
             "peepholes" => dirs64 * 3 * hidden,
             "order" => 2 * u64::from(self.tiles) * rows,

@@ -9,6 +9,9 @@ use std::fmt::Write;
 use super::resident::Shape;
 use super::{BLOCK, step};
 
+/// The four k of a quad.
+const PARTS: [&str; 4] = ["x", "y", "z", "w"];
+
 /// One product of a step.
 #[derive(Debug, Clone)]
 pub(super) struct Product {
@@ -47,81 +50,106 @@ pub(super) fn text(products: &[Product], hidden: u32, shape: Shape) -> String {
 /// The product of a step kernel: `shared/product.wgsl` says what it is. Sums stand in variables of their own, for the
 /// same reason as weights do.
 pub(super) fn step_product(gates: u32, shape: step::Shape) -> String {
-    let step::Shape { tiles, in_blocks, .. } = shape;
-    let mut text = format!("// Written out for its sizes.\n\nconst TILES: u32 = {tiles}u;\n\n");
+    let step::Shape { units, tiles, .. } = shape;
+    let mut text = format!(
+        "// Written out for its sizes.\n\nconst TILES: u32 = {tiles}u;\nconst EACH: u32 = {units}u;\n\n"
+    );
     // Writing to a string cannot fail.
-    let _ = write_step(&mut text, gates, tiles, in_blocks);
+    let _ = write_step(&mut text, gates, shape);
     text
 }
 
-fn write_step(text: &mut String, gates: u32, tiles: u32, in_blocks: bool) -> std::fmt::Result {
-    let sums = || (0..tiles).flat_map(|i| (0..gates).map(move |g| (i, g)));
-    // What products are added to: a block's own sum, or the sum of all.
-    let to = if in_blocks { "part" } else { "sum" };
+/// The sums of a thread of a step kernel.
+#[derive(Clone, Copy)]
+struct Sums {
+    gates: u32,
+    units: u32,
+    tiles: u32,
+    /// What products are added to: `part`, a block's own sum, or `sum`, the sum of all.
+    to: &'static str,
+}
+
+impl Sums {
+    /// Tile, unit and gate of each, in the order of `array<Rows, SUMS>`.
+    fn all(self) -> impl Iterator<Item = [u32; 3]> {
+        let Self { gates, units, tiles, .. } = self;
+        (0..tiles).flat_map(move |i| (0..units).flat_map(move |u| (0..gates).map(move |g| [i, u, g])))
+    }
+
+    /// Unit and gate of each weight of a k.
+    fn weights(self) -> impl Iterator<Item = [u32; 2]> {
+        (0..self.units).flat_map(move |u| (0..self.gates).map(move |g| [u, g]))
+    }
+}
+
+fn write_step(text: &mut String, gates: u32, shape: step::Shape) -> std::fmt::Result {
+    let step::Shape { units, tiles, in_blocks, .. } = shape;
+    let sums = Sums { gates, units, tiles, to: if in_blocks { "part" } else { "sum" } };
     writeln!(
         text,
-        "fn blocks(dir: u32, start: u32, size: u32, column: u32, before: array<Rows, SUMS>) -> array<Rows, SUMS> {{"
+        "fn blocks(dir: u32, start: u32, size: u32, columns: array<u32, EACH>, before: array<Rows, SUMS>) -> array<Rows, SUMS> {{"
     )?;
-    writeln!(text, "    var at = pair_at(dir, start, column);\n    var k = 0u;")?;
-    for (i, g) in sums() {
-        writeln!(text, "    var sum{i}_{g} = before[{}];", i * gates + g)?;
+    for u in 0..units {
+        writeln!(text, "    var at{u} = quad_at(dir, start, columns[{u}]);")?;
+    }
+    writeln!(text, "    var k = 0u;")?;
+    for (index, [i, u, g]) in sums.all().enumerate() {
+        writeln!(text, "    var sum{i}_{u}_{g} = before[{index}];")?;
     }
     writeln!(text, "    while (k < size) {{\n        let end = min(k + BLOCK, size);")?;
-    for (i, g) in sums().filter(|_| in_blocks) {
-        writeln!(text, "        var part{i}_{g} = Rows(0.0);")?;
+    for [i, u, g] in sums.all().filter(|_| in_blocks) {
+        writeln!(text, "        var part{i}_{u}_{g} = Rows(0.0);")?;
     }
-    write_quads(text, gates, tiles, to)?;
-    write_rest(text, gates, tiles, to)?;
-    for (i, g) in sums().filter(|_| in_blocks) {
-        writeln!(text, "        sum{i}_{g} += part{i}_{g};")?;
+    write_quads(text, sums)?;
+    write_rest(text, sums)?;
+    for [i, u, g] in sums.all().filter(|_| in_blocks) {
+        writeln!(text, "        sum{i}_{u}_{g} += part{i}_{u}_{g};")?;
     }
     writeln!(text, "    }}")?;
-    let all: Vec<String> = sums().map(|(i, g)| format!("sum{i}_{g}")).collect();
+    let all: Vec<String> = sums.all().map(|[i, u, g]| format!("sum{i}_{u}_{g}")).collect();
     writeln!(text, "    return array<Rows, SUMS>({});\n}}", all.join(", "))
 }
 
 /// Four k at a time, which keeps down the number of loop iterations.
-fn write_quads(text: &mut String, gates: u32, tiles: u32, to: &str) -> std::fmt::Result {
+fn write_quads(text: &mut String, sums: Sums) -> std::fmt::Result {
     writeln!(text, "        for (; k + 4u <= end; k += 4u) {{")?;
-    for pair in [0, 2] {
-        for g in 0..gates {
-            writeln!(text, "            let w{pair}_{g} = pair(at + {g}u * UNITS);")?;
-        }
-        writeln!(text, "            at = next_pair(at);")?;
-        for (j, part) in ["x", "y"].into_iter().enumerate() {
-            for i in 0..tiles {
-                let v = format!("v{pair}_{j}_{i}");
-                writeln!(text, "            let {v} = block[{i}u * SPAN + k + {}u];", pair + j)?;
-                for g in 0..gates {
-                    let sum = format!("{to}{i}_{g}");
-                    writeln!(text, "            {sum} = fma(Rows(w{pair}_{g}.{part}), {v}, {sum});")?;
-                }
-            }
-        }
+    write_weights(text, sums)?;
+    for (j, part) in PARTS.into_iter().enumerate() {
+        write_k(text, sums, j, part)?;
     }
     writeln!(text, "        }}")
 }
 
-/// The last pair, and the last k.
-fn write_rest(text: &mut String, gates: u32, tiles: u32, to: &str) -> std::fmt::Result {
-    let sums = || (0..tiles).flat_map(|i| (0..gates).map(move |g| (i, g)));
-    writeln!(text, "        for (; k + 2u <= end; k += 2u) {{")?;
-    for g in 0..gates {
-        writeln!(text, "            let w{g} = pair(at + {g}u * UNITS);")?;
+/// The last one to three k.
+fn write_rest(text: &mut String, sums: Sums) -> std::fmt::Result {
+    writeln!(text, "        if (k < end) {{")?;
+    write_weights(text, sums)?;
+    for (j, part) in PARTS.into_iter().enumerate().take(3) {
+        writeln!(text, "            if (k + {j}u < end) {{")?;
+        write_k(text, sums, j, part)?;
+        writeln!(text, "            }}")?;
     }
-    writeln!(text, "            at = next_pair(at);")?;
-    for (i, g) in sums() {
-        let (sum, v) = (format!("{to}{i}_{g}"), format!("block[{i}u * SPAN + k"));
-        writeln!(text, "            {sum} = fma(Rows(w{g}.x), {v}], {sum});")?;
-        writeln!(text, "            {sum} = fma(Rows(w{g}.y), {v} + 1u], {sum});")?;
+    writeln!(text, "            k = end;\n        }}")
+}
+
+/// The weights of four k, and on to the next.
+fn write_weights(text: &mut String, sums: Sums) -> std::fmt::Result {
+    for [u, g] in sums.weights() {
+        writeln!(text, "            let w{u}_{g} = quad(at{u} + {g}u * UNITS);")?;
     }
-    writeln!(text, "        }}\n        if (k < end) {{")?;
-    for (i, g) in sums() {
-        let sum = format!("{to}{i}_{g}");
-        let w = format!("half_pair(at + {g}u * UNITS)");
-        writeln!(text, "            {sum} = fma(Rows({w}), block[{i}u * SPAN + k], {sum});")?;
+    (0..sums.units).try_for_each(|u| writeln!(text, "            at{u} += N;"))
+}
+
+/// The products of one k.
+fn write_k(text: &mut String, sums: Sums, j: usize, part: &str) -> std::fmt::Result {
+    for i in 0..sums.tiles {
+        writeln!(text, "            let v{j}_{i} = block[{i}u * SPAN + k + {j}u];")?;
+        for [u, g] in sums.weights() {
+            let sum = format!("{}{i}_{u}_{g}", sums.to);
+            writeln!(text, "            {sum} = fma(Rows(w{u}_{g}.{part}), v{j}_{i}, {sum});")?;
+        }
     }
-    writeln!(text, "            k += 1u;\n        }}")
+    Ok(())
 }
 
 fn write(text: &mut String, products: &[Product], hidden: u32, shape: Shape) -> std::fmt::Result {
@@ -143,10 +171,10 @@ fn write(text: &mut String, products: &[Product], hidden: u32, shape: Shape) -> 
     }
     let gates = || products.iter().flat_map(|product| product.gates.clone());
     if held {
-        writeln!(text, "\nfn held(dir: u32, k: u32, n: u32) -> f32 {{")?;
+        writeln!(text, "\nfn held(dir: u32, k: u32, n: u32) -> vec4<f32> {{")?;
         writeln!(
             text,
-            "    if (k >= K) {{\n        return 0.0;\n    }}\n    return weight(dir, k, n);\n}}\n"
+            "    if (k >= K) {{\n        return vec4<f32>(0.0);\n    }}\n    return quad(quad_at(dir, k, n));\n}}\n"
         )?;
         for gate in gates() {
             for k in 0..depth {
@@ -159,8 +187,11 @@ fn write(text: &mut String, products: &[Product], hidden: u32, shape: Shape) -> 
         writeln!(text, "    let k = at.split * {}u;", parts * BLOCK)?;
         for gate in gates() {
             writeln!(text, "    let n{gate} = {gate}u * HIDDEN + at.unit;")?;
-            for k in 0..depth {
-                writeln!(text, "    w{gate}_{k} = held(dir, k + {k}u, n{gate});")?;
+            for first in (0..depth).step_by(PARTS.len()) {
+                writeln!(text, "    let q{gate}_{first} = held(dir, k + {first}u, n{gate});")?;
+                for (k, part) in (first..depth).zip(PARTS) {
+                    writeln!(text, "    w{gate}_{k} = q{gate}_{first}.{part};")?;
+                }
             }
         }
     }
@@ -255,30 +286,31 @@ fn write_streamed(text: &mut String, product: &Product, parts: u32) -> std::fmt:
     writeln!(text, "    let size = min(BLOCK, K - first);\n    var k = 0u;")?;
     for gate in product.gates.clone() {
         writeln!(text, "    part{gate} = Rows(0.0);")?;
-        writeln!(text, "    var at{gate} = pair_at(dir, first, {gate}u * HIDDEN + at.unit);")?;
+        writeln!(text, "    var at{gate} = quad_at(dir, first, {gate}u * HIDDEN + at.unit);")?;
     }
+    let quads = |text: &mut String| {
+        product.gates.clone().try_for_each(|gate| writeln!(text, "        let q{gate} = quad(at{gate});"))
+    };
+    let of_k = |text: &mut String, j: usize, part: &str| {
+        writeln!(text, "        v = vector[start + block * BLOCK + k + {j}u];")?;
+        product.gates.clone().try_for_each(|gate| {
+            writeln!(text, "        part{gate} = fma(Rows(q{gate}.{part}), v, part{gate});")
+        })
+    };
     writeln!(text, "    for (; k + 4u <= size; k += 4u) {{")?;
-    for pair in [0, 2] {
-        for gate in product.gates.clone() {
-            writeln!(
-                text,
-                "        let w{gate}_{pair} = pair(at{gate});\n        at{gate} = next_pair(at{gate});"
-            )?;
-        }
-        for (j, of_pair) in ["x", "y"].into_iter().enumerate() {
-            writeln!(text, "        v = vector[start + block * BLOCK + k + {}u];", pair + j)?;
-            for gate in product.gates.clone() {
-                writeln!(text, "        part{gate} = fma(Rows(w{gate}_{pair}.{of_pair}), v, part{gate});")?;
-            }
-        }
-    }
-    writeln!(text, "    }}\n    for (; k < size; k += 1u) {{")?;
-    writeln!(text, "        v = vector[start + block * BLOCK + k];")?;
+    quads(text)?;
     for gate in product.gates.clone() {
-        writeln!(
-            text,
-            "        part{gate} = fma(Rows(weight(dir, first + k, {gate}u * HIDDEN + at.unit)), v, part{gate});"
-        )?;
+        writeln!(text, "        at{gate} += N;")?;
+    }
+    for (j, part) in PARTS.into_iter().enumerate() {
+        of_k(text, j, part)?;
+    }
+    writeln!(text, "    }}\n    if (k < size) {{")?;
+    quads(text)?;
+    for (j, part) in PARTS.into_iter().enumerate().take(3) {
+        writeln!(text, "        if (k + {j}u < size) {{")?;
+        of_k(text, j, part)?;
+        writeln!(text, "        }}")?;
     }
     writeln!(text, "    }}")
 }

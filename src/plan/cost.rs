@@ -78,10 +78,10 @@ fn work(kernel: Kernel) -> (Work, Work) {
         }
         Kernel::Step { cell, sizes, rows, shape, .. } => {
             let (k, gates) = (u64::from(sizes.k), u64::from(cell.products()));
-            let rows = u64::from(rows.count() * shape.tiles);
+            let (units, rows) = (u64::from(shape.units), u64::from(rows.count() * shape.tiles));
             let each = Work {
-                fma: threads * k * gates * rows,
-                load: threads * k * gates + k * rows + threads * rows * (gates + 3),
+                fma: threads * k * gates * units * rows,
+                load: threads * k * gates * units + k * rows + threads * units * rows * (gates + 3),
                 share: threads * k * rows,
                 barrier: 2 * threads * k.div_ceil(64),
                 chain: k,

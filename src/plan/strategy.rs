@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use super::{Caps, Request};
 use crate::dims::Dims;
+use crate::dtype::Precision;
 use crate::error::{Error, Result};
 use crate::kernels::step::{self, Sizes};
 use crate::kernels::{Functions, Kernel, Rows, StepCell, WholeCell, resident};
@@ -51,10 +52,10 @@ impl FromStr for Strategy {
 const WIDTH: u32 = 64;
 /// Threads that a resident workgroup of small H is filled up to, by tiles of rows.
 const FILL: u32 = 64;
-/// Weights of a thread at the most: beyond, some compilers spill them.
-const MOST_WEIGHTS: u32 = 192;
-/// Tiles of rows that a thread of a step may carry.
-const TILES: [u32; 3] = [1, 2, 4];
+/// Weights, or sums, of a thread at the most: beyond, some compilers spill them.
+const MOST_HELD: u32 = 192;
+/// Units and tiles of rows that a thread of a step may have.
+const BLOCKS: [[u32; 2]; 6] = [[1, 1], [1, 2], [1, 4], [2, 1], [2, 2], [2, 4]];
 
 /// The kernels of one step, or the one of a chunk: every variant of `strategy` that `caps` allows, or why there is
 /// none.
@@ -71,10 +72,9 @@ pub(super) fn variants(
     let tiles = u32::try_from(dims.batch.div_ceil(rows.count() as usize)).unwrap_or(u32::MAX);
     if strategy == Strategy::Step {
         let state = size("P", layer.state())?;
-        let fitting = TILES.into_iter().filter(|&count| count == 1 || count <= tiles);
-        return Ok(Ok(fitting
-            .map(|tiles| steps(layer, [hidden, state], tiles, rows, request, caps))
-            .collect()));
+        let blocks = blocks(layer.cell(), hidden.max(state), tiles, rows, request, caps).into_iter();
+        let kernels = blocks.map(|block| steps(layer, [hidden, state], block, rows, request, caps));
+        return Ok(Ok(kernels.collect()));
     }
     if layer.projection().is_some() {
         return Ok(Err("a projection needs h of every unit twice a step".into()));
@@ -87,7 +87,7 @@ pub(super) fn variants(
         let full = (FILL / shape.threads(hidden).max(1)).clamp(1, tiles);
         let shape = resident::Shape { tiles: full, ..shape };
         let kernel = Kernel::Resident { cell, functions, hidden, precision, rows, shape };
-        match refusal(kernel, cell.gates(), hidden, shape, caps) {
+        match refusal(kernel, cell.gates(), hidden, shape, precision, caps) {
             None => found.push(vec![kernel]),
             Some(why) => reason = why,
         }
@@ -96,9 +96,20 @@ pub(super) fn variants(
     Ok(if found.is_empty() { Err(reason) } else { Ok(found) })
 }
 
+/// Units and tiles of rows that a thread of a step may have: no more than there are, and no more sums than it should hold.
+fn blocks(cell: Cell, units: u32, tiles: u32, rows: Rows, request: Request, caps: &Caps) -> Vec<[u32; 2]> {
+    let widths = units.div_ceil(width(units, caps));
+    // A sum of all beside each block's own.
+    let of_one = cell.gates() as u32 * rows.count() * if request.any_order { 1 } else { 2 };
+    let fits = |&[each, count]: &[u32; 2]| {
+        each <= widths && count <= tiles && (each * count == 1 || each * count * of_one <= MOST_HELD)
+    };
+    BLOCKS.into_iter().filter(fits).collect()
+}
+
 /// Ways to deal k to threads, from few threads with many weights to many with few.
 fn shapes(strategy: Strategy, cell: WholeCell, hidden: u32, caps: &Caps) -> Vec<resident::Shape> {
-    let depths = [MOST_WEIGHTS / cell.gates(), 32];
+    let depths = [MOST_HELD / cell.gates(), 32];
     match strategy {
         Strategy::Resident => depths.map(|depth| resident::Shape::held(hidden, depth)).to_vec(),
         // As many threads to a unit as there may be, or one.
@@ -111,13 +122,21 @@ fn shapes(strategy: Strategy, cell: WholeCell, hidden: u32, caps: &Caps) -> Vec<
 }
 
 /// Why `caps` do not allow a resident kernel.
-fn refusal(kernel: Kernel, gates: u32, hidden: u32, shape: resident::Shape, caps: &Caps) -> Option<String> {
+fn refusal(
+    kernel: Kernel,
+    gates: u32,
+    hidden: u32,
+    shape: resident::Shape,
+    precision: Precision,
+    caps: &Caps,
+) -> Option<String> {
     let beyond = |needed: u64, limit: u64, what: &str| {
         (needed > limit).then(|| format!("needs {needed} {what}, the device has {limit}"))
     };
     let weights = u64::from(gates) * u64::from(shape.depth(hidden)) * u64::from(kernel.threads());
     let registers = if shape.held { weights } else { 0 };
-    let bytes = u64::from(gates) * u64::from(hidden) * u64::from(hidden) * 4;
+    let depth = precision.weights.words(hidden.next_multiple_of(4) as usize) as u64;
+    let bytes = u64::from(gates) * u64::from(hidden) * depth * 4;
     beyond(bytes, caps.max_array_bytes(), "bytes of w_hh in one binding")
         .or_else(|| {
             beyond(u64::from(kernel.threads()), u64::from(caps.max_threads), "threads in a workgroup")
@@ -133,7 +152,7 @@ fn refusal(kernel: Kernel, gates: u32, hidden: u32, shape: resident::Shape, caps
 fn steps(
     layer: &Layer,
     [hidden, state]: [u32; 2],
-    tiles: u32,
+    [units, tiles]: [u32; 2],
     rows: Rows,
     request: Request,
     caps: &Caps,
@@ -145,7 +164,7 @@ fn steps(
             StepCell::Project => Sizes::all(hidden, state),
             _ => Sizes::all(state, hidden),
         };
-        let shape = step::Shape { width: width(sizes.hidden, caps), tiles, in_blocks: !any_order };
+        let shape = step::Shape { width: width(sizes.hidden, caps), units, tiles, in_blocks: !any_order };
         Kernel::Step { cell, functions, sizes, precision, rows, shape }
     };
     step_cells(layer).into_iter().map(kernel).collect()

@@ -1,11 +1,12 @@
 //! A model's constants as words of the device, in the storage type that a run has.
 
+use super::slice::QUAD;
 use crate::dtype::{Precision, Storage};
 use crate::error::Result;
 use crate::model::{Constant, Layer, Model, pack};
 
-/// The words of a constant: matrices as `precision.weights` keeps them, `[D, ⌈K/2⌉, N]` of two k each where that is a
-/// 16-bit type; everything else in f32. Where 16-bit sequences pad each direction's features, the matrix that reads
+/// The words of a constant: matrices as `precision.weights` keeps them, `[D, ⌈K/4⌉, N]` of four k each, which are 0
+/// past K; everything else in f32. Where 16-bit sequences pad each direction's features, the matrix that reads
 /// them has rows of 0 in those places.
 ///
 /// # Errors
@@ -51,14 +52,18 @@ fn spread(matrix: &[f32], n: usize, layer: &Layer, precision: Precision) -> Vec<
 
 /// `matrix`, `[K, N]`, as words.
 fn matrix_words(matrix: &[f32], n: usize, storage: Storage) -> Vec<u32> {
-    if !storage.is_half() {
-        return matrix.iter().map(|value| value.to_bits()).collect();
+    let mut words = Vec::with_capacity(storage.words((matrix.len() / n).next_multiple_of(QUAD) * n));
+    for rows in matrix.chunks(QUAD * n) {
+        for column in 0..n {
+            let four: [f32; QUAD] = std::array::from_fn(|k| rows.get(k * n + column).copied().unwrap_or(0.0));
+            if storage.is_half() {
+                words.extend(four.chunks_exact(2).map(|pair| storage.pack(pair[0], pair[1])));
+            } else {
+                words.extend(four.map(f32::to_bits));
+            }
+        }
     }
-    let pairs = matrix.chunks(2 * n).flat_map(|pair| {
-        let (first, second) = pair.split_at(n);
-        (0..n).map(move |column| storage.pack(first[column], second.get(column).copied().unwrap_or(0.0)))
-    });
-    pairs.collect()
+    words
 }
 
 #[cfg(test)]
@@ -76,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn two_k_share_a_word_and_padding_reads_zero() {
+    fn four_k_lie_together_and_padding_reads_zero() {
         let model = stack(1.0);
         let bf16 = Storage::Bf16;
         let precision = Precision { weights: bf16, activations: bf16 };
@@ -85,6 +90,8 @@ mod tests {
         assert_eq!(words(Constant::WIh(0)), [one, two, one, two]);
         // Each direction's one feature lies in a word of its own: features 0, none, 1.
         assert_eq!(words(Constant::WIh(1)), [three, bf16.pack(2.0, 0.0), three, bf16.pack(2.0, 0.0)]);
+        let whole = constant_words(&model, Constant::WIh(0), Precision::default()).unwrap();
+        assert_eq!(whole[..4], [1.0f32, 2.0, 3.0, 0.0].map(f32::to_bits));
         assert_eq!(words(Constant::Bias(0)), [0, 0]);
     }
 

@@ -165,7 +165,7 @@ impl<'a> Lowering<'a> {
         let slices = matrix.slices(self.plan.most_words).into_iter();
         slices
             .map(|slice| {
-                let shape = [matrix.rows, matrix.gates, slice.count];
+                let shape = [matrix.rows, matrix.gates, slice.count, matrix.words];
                 Ok((slice, self.constant_from(constant, slice.first, &shape)?))
             })
             .collect()

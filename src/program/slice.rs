@@ -15,15 +15,20 @@ pub struct Slice {
     pub count: usize,
 }
 
-/// A matrix as it lies on a device: `[rows, gates, units]` words.
+/// k that lie together in a matrix on a device.
+pub(super) const QUAD: usize = 4;
+
+/// A matrix as it lies on a device: `[rows, gates, units]` of `words` each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Matrix {
-    /// Directions times words down a column.
+    /// Directions times quads down a column.
     pub rows: usize,
     /// Gates that a slice has a part of.
     pub gates: usize,
     /// Columns of a gate.
     pub units: usize,
+    /// Words of a quad.
+    pub words: usize,
 }
 
 impl Matrix {
@@ -32,32 +37,30 @@ impl Matrix {
         let columns = |layer: usize| model.layers()[layer].cell().gates() * model.layers()[layer].hidden();
         let first = &model.layers()[0];
         let dirs = first.direction().count();
-        let words = |k: usize| precision.weights.words(k);
+        let quads = |k: usize| k.div_ceil(QUAD);
         let below = crate::plan::output_columns(first, precision);
-        Some(match constant {
-            Constant::WIh(0) => Self { rows: dirs * words(first.input()), gates: 1, units: columns(0) },
-            Constant::WIh(layer) => Self { rows: dirs * words(below), gates: 1, units: columns(layer) },
+        let (rows, gates, units) = match constant {
+            Constant::WIh(0) => (dirs * quads(first.input()), 1, columns(0)),
+            Constant::WIh(layer) => (dirs * quads(below), 1, columns(layer)),
             Constant::WHh(layer) => {
                 let layer = &model.layers()[layer];
-                let gates = layer.cell().gates();
-                Self { rows: dirs * words(layer.state()), gates, units: layer.hidden() }
+                (dirs * quads(layer.state()), layer.cell().gates(), layer.hidden())
             }
             Constant::WHr(layer) => {
                 let layer = &model.layers()[layer];
-                Self { rows: dirs * words(layer.hidden()), gates: 1, units: layer.state() }
+                (dirs * quads(layer.hidden()), 1, layer.state())
             }
-            Constant::ReadoutW => {
-                Self { rows: words(below), gates: 1, units: model.readout().map_or(0, |r| r.outputs()) }
-            }
+            Constant::ReadoutW => (quads(below), 1, model.readout().map_or(0, |r| r.outputs())),
             Constant::Bias(_) | Constant::BHn(_) | Constant::Peepholes(_) | Constant::ReadoutB => {
                 return None;
             }
-        })
+        };
+        Some(Self { rows, gates, units, words: precision.weights.words(QUAD) })
     }
 
     /// Slices of at most `most` words; of two columns at the least, since two may share a word of y.
     pub fn slices(self, most: usize) -> Vec<Slice> {
-        let fitting = most / (self.rows * self.gates).max(1);
+        let fitting = most / (self.rows * self.gates * self.words).max(1);
         let count = match fitting {
             _ if fitting >= self.units => self.units.max(1),
             // Whole workgroups, where there are as many.
@@ -70,8 +73,9 @@ impl Matrix {
 
     /// The words of `slice`, out of all.
     pub fn cut(self, words: &[u32], slice: Slice) -> Vec<u32> {
-        let gates = words.chunks_exact(self.units);
-        gates.flat_map(|gate| &gate[slice.first..slice.first + slice.count]).copied().collect()
+        let gates = words.chunks_exact(self.units * self.words);
+        let range = slice.first * self.words..(slice.first + slice.count) * self.words;
+        gates.flat_map(|gate| &gate[range.clone()]).copied().collect()
     }
 }
 
@@ -81,7 +85,7 @@ mod tests {
 
     #[test]
     fn slices_cover_every_column_once() {
-        let matrix = Matrix { rows: 3, gates: 2, units: 130 };
+        let matrix = Matrix { rows: 3, gates: 2, units: 130, words: 1 };
         assert_eq!(matrix.slices(780), [Slice { first: 0, count: 130 }]);
         let slices = matrix.slices(779);
         assert_eq!(slices, [Slice { first: 0, count: 128 }, Slice { first: 128, count: 2 }]);
@@ -90,6 +94,8 @@ mod tests {
         assert_eq!(cut[0].len(), 768);
         assert_eq!(cut[1], [128, 129, 258, 259, 388, 389, 518, 519, 648, 649, 778, 779]);
         assert_eq!(matrix.slices(1).len(), 65);
+        let fours = Matrix { rows: 1, gates: 1, units: 3, words: 4 };
+        assert_eq!(fours.cut(&words[..12], Slice { first: 2, count: 1 }), [8, 9, 10, 11]);
         assert_eq!(Matrix { units: 100, ..matrix }.slices(600).len(), 1);
     }
 }

@@ -29,8 +29,8 @@ pub fn kernels() -> Vec<Kernel> {
             for rows in [Rows::One, Rows::Four] {
                 for (k, hidden, width) in [(1, 1, 1), (7, 7, 8), (64, 64, 64), (9, 700, 64)] {
                     let sizes = step::Sizes::all(k, hidden);
-                    for tiles in [1, 2, 4] {
-                        let shape = step::Shape { width, tiles, in_blocks: tiles < 4 };
+                    for (units, tiles) in [(1, 1), (1, 4), (2, 1), (2, 2), (2, 4)] {
+                        let shape = step::Shape { width, units, tiles, in_blocks: tiles < 4 };
                         all.push(Kernel::Step { cell, functions, sizes, precision, rows, shape });
                     }
                 }
@@ -55,7 +55,7 @@ pub fn kernels() -> Vec<Kernel> {
             let activation = Activation::new(function, number(alpha), number(beta)).unwrap();
             let functions = functions(activation, activation, Some(2.5));
             for rows in [Rows::One, Rows::Four] {
-                let shape = step::Shape { width: 8, tiles: 1, in_blocks: true };
+                let shape = step::Shape { width: 8, units: 1, tiles: 1, in_blocks: true };
                 all.push(Kernel::Step { cell, functions, sizes, precision, rows, shape });
             }
         }
