@@ -317,15 +317,13 @@ impl fmt::Display for Kernel {
                 write!(f, " ({} row{} × {width} threads)", rows.count(), plural(rows.count()))
             }
             Self::Step { rows, shape, .. } => {
-                let rows = rows.count() * shape.tiles;
                 let units =
                     if shape.units == 1 { String::new() } else { format!(" of {} units", shape.units) };
-                write!(f, " ({rows} row{} × {} threads{units})", plural(rows), shape.width)
+                write!(f, " ({} × {} threads{units})", in_tiles(shape.tiles, *rows), shape.width)
             }
             Self::Resident { hidden, rows, shape, .. } => {
-                let rows = shape.tiles * rows.count();
                 let held = if shape.held { "" } else { ", weights streamed" };
-                write!(f, " ({rows} row{} × {hidden} units", plural(rows))?;
+                write!(f, " ({} × {hidden} units", in_tiles(shape.tiles, *rows))?;
                 if shape.split > 1 {
                     write!(f, " × {} threads", shape.split)?;
                 }
@@ -333,6 +331,12 @@ impl fmt::Display for Kernel {
             }
         }
     }
+}
+
+/// Rows, and tiles of them where there are several.
+fn in_tiles(tiles: u32, rows: Rows) -> String {
+    let rows = format!("{} row{}", rows.count(), plural(rows.count()));
+    if tiles == 1 { rows } else { format!("{tiles} × {rows}") }
 }
 
 fn plural(count: u32) -> &'static str {

@@ -48,7 +48,8 @@ pub struct Only {
 }
 
 impl Only {
-    fn has(self, candidate: &Candidate) -> bool {
+    /// Whether a candidate's strategy and variant are allowed.
+    pub fn has(self, candidate: &Candidate) -> bool {
         self.strategy.is_none_or(|strategy| strategy == candidate.strategy)
             && self.variant.is_none_or(|variant| variant == candidate.variant)
     }

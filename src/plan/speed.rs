@@ -50,7 +50,10 @@ impl Speed {
 
     /// The table that comes with the crate for an adapter of this name, if there is one.
     pub fn measured(adapter: &str) -> Option<Self> {
-        const TABLES: [(&str, &str); 1] = [("llvmpipe", include_str!("speeds/llvmpipe.txt"))];
+        const TABLES: [(&str, &str); 2] = [
+            ("llvmpipe", include_str!("speeds/llvmpipe.txt")),
+            ("swiftshader", include_str!("speeds/swiftshader.txt")),
+        ];
         let table = TABLES.iter().find(|(name, _)| adapter.to_lowercase().contains(name));
         table.and_then(|(_, text)| Self::parse(text).ok())
     }
@@ -160,6 +163,7 @@ mod tests {
         let speed = Speed { cores: 3, chain: 0, ..Speed::INTEGRATED };
         assert_eq!(Speed::parse(&format!("# a device\n\n{speed}")).unwrap(), speed);
         assert!(Speed::measured("llvmpipe (LLVM 15.0.6, 256 bits)").is_some());
+        assert!(Speed::measured("SwiftShader Device (Subzero)").is_some());
         assert!(Speed::measured("another").is_none());
     }
 

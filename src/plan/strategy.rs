@@ -102,7 +102,11 @@ fn blocks(cell: Cell, units: u32, tiles: u32, rows: Rows, request: Request, caps
     // A sum of all beside each block's own.
     let of_one = cell.gates() as u32 * rows.count() * if request.any_order { 1 } else { 2 };
     let fits = |&[each, count]: &[u32; 2]| {
-        each <= widths && count <= tiles && (each * count == 1 || each * count * of_one <= MOST_HELD)
+        let are_there = each <= widths && count <= tiles;
+        // Four tiles of one row are a tile of four, which is loaded at once.
+        are_there
+            && (rows == Rows::Four || count < 4)
+            && (each * count == 1 || each * count * of_one <= MOST_HELD)
     };
     BLOCKS.into_iter().filter(fits).collect()
 }
