@@ -206,18 +206,22 @@ fn a_batch_beyond_an_adapters_limits_leaves_the_engine_usable() {
         let engine = device.load(&model).unwrap();
         let x = vec![0.5; most + 1];
         let batch = Batch::new(&x, [most + 1, 1, 1]).unwrap();
-        // A run is cut into pieces; a session and a staged batch have to fit, or say by how much they do not.
+        // A run is cut into pieces, and so is a session; a staged batch has to fit, or says by how much it does not.
         let output = engine.run(&batch).unwrap();
         assert!(output.y.iter().all(|y| y.to_bits() == output.y[0].to_bits()), "{}", info.caps.device);
-        let refused = [engine.session(most + 1).map(drop), engine.stage(&batch).map(drop)];
-        for error in refused.map(|refused| refused.expect_err("a row too many")) {
-            let Error::TooLarge { needed, limit, device: named, .. } = &error else { panic!("{error}") };
-            assert_eq!(
-                (*needed, *limit, named),
-                (most as u64 + 4, most as u64, &info.caps.device),
-                "{error}"
-            );
-        }
+        let mut session = engine.session(most + 1).unwrap();
+        assert_eq!(session.step(&x).unwrap().y, output.y, "{}", info.caps.device);
+        let state = session.state().unwrap();
+        assert_eq!(state.h, output.h_n, "{}", info.caps.device);
+        let second = session.step(&x).unwrap();
+        assert_ne!(second.y, output.y, "{}", info.caps.device);
+        session.reset();
+        assert_eq!(session.step(&x).unwrap().y, output.y, "{}", info.caps.device);
+        session.set_state(&state).unwrap();
+        assert_eq!(session.step(&x).unwrap().y, second.y, "{}", info.caps.device);
+        let error = engine.stage(&batch).map(drop).expect_err("a row too many");
+        let Error::TooLarge { needed, limit, device: named, .. } = &error else { panic!("{error}") };
+        assert_eq!((*needed, *limit, named), (most as u64 + 4, most as u64, &info.caps.device), "{error}");
 
         let inputs = Inputs::draw(&mut draw, &model, 6, 7);
         let output = engine.run(&inputs.batch()).unwrap();

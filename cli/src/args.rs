@@ -209,9 +209,12 @@ pub struct CompareArgs {
 /// `wgru explain`.
 #[derive(Debug, clap::Args)]
 pub struct ExplainArgs {
-    /// A case, as `wgru bench` takes it, or a model, as `wgru run` takes it but .onnx
+    /// A case, as `wgru bench` takes it, or a model, as `wgru run` takes it
     #[arg(value_name = "CASE|MODEL")]
     pub what: String,
+    /// ONNX: the recurrent node [default: the only one]
+    #[arg(long, value_name = "NODE")]
+    pub node: Option<String>,
     /// The device, as `wgru run` takes it
     #[arg(long, value_name = "SEL", default_value = "auto")]
     pub device: String,

@@ -4,7 +4,7 @@ mod common;
 
 use std::fs;
 
-use common::{Folder, root, stderr, stdout, wgru_in};
+use common::{Folder, model, root, stderr, stdout, wgru_in};
 
 #[test]
 fn a_plan_names_its_kernels_and_why_not_others() {
@@ -31,6 +31,22 @@ fn a_model_is_explained_for_a_shape() {
     );
     let text = stdout(&wgru_in(root(), &["explain", "gru-b1-t5-i2-h3", "--device", "cpu"]));
     assert!(text.contains("row by row"), "{text}");
+}
+
+#[test]
+fn a_node_is_explained_as_its_model_is() {
+    let folder = Folder::new("explain-onnx");
+    folder.write("m.safetensors", model(3, 3, 4));
+    let output = folder.wgru(&["export", "m.safetensors", "m.onnx"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let of = |what: &str| stdout(&folder.wgru(&["explain", what, "--device", "vulkan", "--batch", "2"]));
+    let text = of("m.onnx");
+    assert!(text.contains("2 sequences of 100 steps") && text.contains("chosen"), "{text}");
+    assert_eq!(text, of("m.safetensors"));
+    let output = folder.wgru(&["explain", "m.onnx", "--node", "other"]);
+    assert!(stderr(&output).contains("other"), "{}", stderr(&output));
+    let output = folder.wgru(&["explain", "m.safetensors", "--node", "other"]);
+    assert!(stderr(&output).contains("--node"), "{}", stderr(&output));
 }
 
 #[test]

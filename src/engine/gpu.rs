@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use super::pieces::cut;
 use super::run::Options;
 use crate::dims::Dims;
 use crate::error::{Error, Result};
@@ -77,17 +78,17 @@ impl GpuEngine {
     /// # Errors
     /// [`Error::TooLarge`] and [`Error::Overflow`] where a run of `form` exceeds the device or the memory it may take.
     pub(super) fn fits(&self, model: &Model, form: Form) -> Result<()> {
+        let bytes = self.fits_device(model, form)?;
+        self.caps.check(&format!("arrays of {:?}", form.dims), bytes, self.memory, "bytes of memory")
+    }
+
+    /// What a run of `form` takes, where the device bears it.
+    fn fits_device(&self, model: &Model, form: Form) -> Result<u64> {
         let program = lower(model, &self.plan(model, form)?)?;
         check(&program, &self.caps)?;
-        let read_back = program.read_back_bytes();
-        self.caps.check(
-            "read-back of all outputs",
-            read_back,
-            self.caps.max_buffer_bytes,
-            "bytes in one buffer",
-        )?;
-        let name = format!("arrays of {:?}", form.dims);
-        self.caps.check(&name, program.working_bytes() + read_back, self.memory, "bytes of memory")
+        let (read_back, limit) = (program.read_back_bytes(), self.caps.max_buffer_bytes);
+        self.caps.check("read-back of all outputs", read_back, limit, "bytes in one buffer")?;
+        Ok(program.working_bytes() + read_back)
     }
 
     /// Whether a run of `form` has all it needs.
@@ -182,10 +183,21 @@ impl GpuEngine {
         self.constants.bytes()
     }
 
+    /// A session of `streams` streams, in parts of as many as the device bears.
     pub(super) async fn session(&self, model: &Model, streams: usize) -> Result<GpuSession> {
-        let mut workspace = self.make(model, Dims::new(streams, 1)?.into()).await?;
-        workspace.write_inputs(&self.context, None, 0, [None, None]).await?;
-        Ok(GpuSession { context: self.context.clone(), workspace, phase: 0 })
+        let dims = Dims::new(streams, 1)?;
+        let fits = |dims: Dims| self.fits_device(model, dims.into());
+        let most = cut(dims, |dims| fits(dims).map(drop))?.map_or(streams, |cut| cut.rows);
+        let bytes = fits(Dims { batch: most, steps: 1 })?.saturating_mul(streams.div_ceil(most) as u64);
+        self.caps.check(&format!("a session of {streams} streams"), bytes, self.memory, "bytes of memory")?;
+        let mut parts = Vec::new();
+        for first in (0..streams).step_by(most) {
+            let count = most.min(streams - first);
+            let mut workspace = self.make(model, Dims::new(count, 1)?.into()).await?;
+            workspace.write_inputs(&self.context, None, 0, [None, None]).await?;
+            parts.push(Part { first, count, workspace, phase: 0 });
+        }
+        Ok(GpuSession { context: self.context.clone(), streams, parts })
     }
 }
 
@@ -213,13 +225,37 @@ impl GpuStaged {
     }
 }
 
-/// A workspace for one step whose states live on.
+/// Workspaces for one step whose states live on: one, or where so many streams exceed the device, one for each part of
+/// them.
 #[derive(Debug)]
 pub(super) struct GpuSession {
     context: Arc<Context>,
+    streams: usize,
+    parts: Vec<Part>,
+}
+
+/// Some streams of a session.
+#[derive(Debug)]
+struct Part {
+    /// The first of them.
+    first: usize,
+    count: usize,
     workspace: Workspace,
     /// Which of each pair of h buffers holds the state.
     phase: usize,
+}
+
+impl Part {
+    /// Its rows of `all`, which has as many numbers of each stream.
+    fn of<'a>(&self, all: &'a [f32], streams: usize) -> &'a [f32] {
+        let features = all.len() / streams;
+        &all[self.first * features..][..self.count * features]
+    }
+
+    fn of_mut<'a>(&self, all: &'a mut [f32], streams: usize) -> &'a mut [f32] {
+        let features = all.len() / streams;
+        &mut all[self.first * features..][..self.count * features]
+    }
 }
 
 impl GpuSession {
@@ -230,25 +266,56 @@ impl GpuSession {
         wait: Wait,
         progress: &Arc<Progress>,
     ) -> Result<()> {
-        self.workspace.pack_x(x);
-        let submit = self.workspace.submit(&self.context, x, self.phase, Fetch::Outputs, progress);
-        let submitted = submit.await?;
-        self.phase = 1 - self.phase;
-        let read = |mut data: &[u32]| {
-            read_outputs(&self.workspace, &mut data, &mut output.y, output.out.as_deref_mut());
-        };
-        self.workspace.read(&self.context, submitted, wait, read).await
+        let streams = self.streams;
+        let mut submitted = Vec::with_capacity(self.parts.len());
+        for part in &mut self.parts {
+            let x = part.of(x, streams);
+            part.workspace.pack_x(x);
+            let submit = part.workspace.submit(&self.context, x, part.phase, Fetch::Outputs, progress);
+            submitted.push(submit.await?);
+            part.phase = 1 - part.phase;
+        }
+        for (part, submitted) in self.parts.iter().zip(submitted) {
+            let read = |mut data: &[u32]| {
+                let out = output.out.as_deref_mut().map(|out| part.of_mut(out, streams));
+                read_outputs(&part.workspace, &mut data, part.of_mut(&mut output.y, streams), out);
+            };
+            part.workspace.read(&self.context, submitted, wait, read).await?;
+        }
+        Ok(())
     }
 
     /// Replaces the states, by zeros where `None`.
     pub(super) fn write_states(&mut self, h: Option<&[f32]>, c: Option<&[f32]>) {
-        self.workspace.write_states(&self.context, self.phase, h, c);
+        for part in &mut self.parts {
+            let program = part.workspace.program();
+            let of_part = |all: &[f32], features: usize| -> Vec<f32> {
+                let layers = all.chunks_exact(self.streams * features);
+                layers.flat_map(|all| part.of(all, self.streams)).copied().collect()
+            };
+            let h = h.map(|h| of_part(h, program.state));
+            let c = c.map(|c| of_part(c, program.hidden));
+            part.workspace.write_states(&self.context, part.phase, h.as_deref(), c.as_deref());
+        }
     }
 
+    /// h: `[L·D, B, P]`; c: `[L·D, B, H]`, nothing where the cell has none.
     pub(super) async fn read_states(&self, h: &mut [f32], c: &mut [f32], wait: Wait) -> Result<()> {
-        let submitted = self.workspace.fetch_states(&self.context, self.phase).await?;
-        let read = |data: &[u32]| read_states(&self.workspace, data, h, c);
-        self.workspace.read(&self.context, submitted, wait, read).await
+        for part in &self.parts {
+            let share = |all: &[f32]| vec![0.0; all.len() / self.streams * part.count];
+            let (mut own_h, mut own_c) = (share(h), share(c));
+            let submitted = part.workspace.fetch_states(&self.context, part.phase).await?;
+            let read = |data: &[u32]| read_states(&part.workspace, data, &mut own_h, &mut own_c);
+            part.workspace.read(&self.context, submitted, wait, read).await?;
+            let program = part.workspace.program();
+            for (all, own, features) in [(&mut *h, own_h, program.state), (&mut *c, own_c, program.hidden)] {
+                let layers = all.chunks_exact_mut(self.streams * features);
+                for (all, own) in layers.zip(own.chunks_exact(part.count * features)) {
+                    part.of_mut(all, self.streams).copy_from_slice(own);
+                }
+            }
+        }
+        Ok(())
     }
 }
 

@@ -33,7 +33,7 @@ pub struct Options {
     /// Whether kernels may sum in an order of their own: see [`Options::reproducible`].
     pub any_order: bool,
     /// Bytes that the arrays of one run may take on a GPU beside the model's weights; 1 GiB where `None`. A batch that
-    /// takes more is run in pieces, with the same result.
+    /// takes more is run in pieces, with the same result; a session that takes more is refused.
     pub memory: Option<u64>,
     /// The numbers that the planner predicts with, as `wgru tune` measures them; the device's own where `None`.
     pub speed: Option<Speed>,

@@ -20,7 +20,8 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::Zero`] for no stream, [`Error::Unsupported`] for layers that are not forward,
-    /// [`Error::TooLarge`] where they do not fit the device.
+    /// [`Error::TooLarge`] where they take more than [`crate::Options::memory`]. Streams that exceed a binding or a grid
+    /// of a GPU are dealt to several dispatches.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn session(&self, streams: usize) -> Result<Session> {
         pollster::block_on(self.session_async(streams))

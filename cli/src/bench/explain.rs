@@ -10,6 +10,7 @@ use super::case::Case;
 use crate::args::ExplainArgs;
 use crate::failure::{Outcome, error};
 use crate::number::{three, together};
+use crate::onnx;
 use crate::print::print;
 use crate::run::{is_onnx, read_model};
 use crate::table::Table;
@@ -42,13 +43,13 @@ fn subject(args: &ExplainArgs) -> Outcome<(Model, Dims, Options)> {
         let model = case.model(&mut fastrand::Rng::with_seed(1))?;
         return Ok((model, Dims::new(case.batch, case.steps)?, case.options()));
     }
-    if is_onnx(path) {
-        return Err(error(
-            &args.what,
-            "explain reads .safetensors, .h5 and .keras; for a node of an .onnx file name its case",
-        ));
-    }
-    let model = read_model(path, &args.model_args)?.model;
+    let model = if is_onnx(path) {
+        onnx::import(path, args.node.as_deref(), &args.model_args)?.model
+    } else if args.node.is_some() {
+        return Err(error("--node", "is for .onnx models"));
+    } else {
+        read_model(path, &args.model_args)?.model
+    };
     let dims = Dims::new(args.batch.unwrap_or(1), args.steps.unwrap_or(100))?;
     Ok((model, dims, Options::default()))
 }

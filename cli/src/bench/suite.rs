@@ -14,7 +14,7 @@ pub const NAMES: [(&str, &str); 6] = [
     ("deepbench", "the recurrent layers of Baidu's DeepBench, forward"),
     ("real", "layers of published models"),
     ("stream", "one step at a time, 1 to 4,096 streams"),
-    ("scaling", "over batch, hidden units and steps"),
+    ("scaling", "over batch, hidden units, steps and layers, and with padding"),
 ];
 
 /// The cases of a suite; those with one step are timed as a session's step. None for a name that is no suite.
@@ -139,6 +139,9 @@ fn scaling() -> Vec<Case> {
     all.extend([1, 4, 16, 64, 256].map(|batch| gru([batch, 50, 64, 64])));
     all.extend([16, 32, 128, 256, 512].map(|hidden| gru([16, 50, hidden, hidden])));
     all.extend([10, 200, 1000].map(|steps| gru([16, steps, 64, 64])));
+    all.extend([2, 4, 8].map(|layers| Case { layers, ..gru([16, 50, 64, 64]) }));
+    // Of 1 to all of the steps: what padding costs.
+    all.push(Case { ragged: true, ..gru([16, 200, 64, 64]) });
     all
 }
 
