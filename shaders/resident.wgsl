@@ -27,8 +27,9 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     at.front = at.member * STRIDE;
     at.reset = (2u * TILES + at.member) * STRIDE;
     let dir = group.z;
-    let tile = min(group.x * TILES + at.member, params.tiles - 1u);
-    let owns = at.split == 0u && group.x * TILES + at.member < params.tiles;
+    let first = dealt(group.x, (params.tiles + TILES - 1u) / TILES) * TILES;
+    let tile = min(first + at.member, params.tiles - 1u);
+    let owns = at.split == 0u && first + at.member < params.tiles;
     let state = state_of(dir, tile) + at.unit;
 
     hold(dir, at);
@@ -44,7 +45,7 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     workgroupBarrier();
 
     // Of the workgroup's rows the first is the longest.
-    let longest = count(lengths_of(group.x * TILES), 0u);
+    let longest = count(lengths_of(first), 0u);
     let steps = min(params.steps, max(longest, params.first) - params.first);
     var back = at.front + TILES * STRIDE;
     for (var t = 0u; t < steps; t++) {
@@ -70,9 +71,7 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
         h_state[state] = h;
         leave(dir, tile, at.unit);
         let neighbour = vector[at.front + min(at.unit + 1u, HIDDEN - 1u)];
-        for (var t = steps; t < params.steps; t++) {
-            now = t;
-            store_y(dir, tile, at.unit, h, neighbour);
-        }
+        now = steps;
+        fill_y(dir, tile, at.unit, h, neighbour);
     }
 }

@@ -24,7 +24,7 @@ FRAMES = 64
 GATES = {"gru": 3, "lstm": 4, "rnn": 1}
 # Gates of PyTorch's order (r z n; i f g o) in ONNX's (z r h; i o f c).
 ONNX_ORDER = {"gru": [1, 0, 2], "lstm": [0, 3, 1, 2], "rnn": [0]}
-UNIT_ROUNDOFF = {"f32": 2.0**-24, "f16": 2.0**-11, "bf16": 2.0**-8}
+UNIT_ROUNDOFF = {"f32": 2.0**-24, "tf32": 2.0**-11, "f16": 2.0**-11, "bf16": 2.0**-8}
 
 
 def parse(name):
@@ -129,14 +129,15 @@ def expected(case, weights, x):
     return y
 
 
-def tolerance(case, weights, x, y):
-    """How far y may be off: what src/reference/tolerance.rs derives, for plain cells.
+def tolerance(case, weights, x, y, products):
+    """How far y may be off: what src/reference/tolerance.rs derives, for plain cells, where factors of products are
+    rounded to the type `products`.
 
     √min(T, 64) · Σ_layers (eps · (√(I + H) · S + 16) + (u_w + 2 u_a) · S + 2 u_a) · max(1, max|y|),
     S the largest sum of magnitudes of a row, with |h| ≤ 1; u the unit roundoff of 16-bit storage, 0 for f32.
     """
     eps = UNIT_ROUNDOFF["f32"]
-    stored = 0.0 if case["dtype"] == "f32" else UNIT_ROUNDOFF[case["dtype"]]
+    stored = 0.0 if products == "f32" else UNIT_ROUNDOFF[products]
     largest, total = float(x.abs().max()), 0.0
     for layer in range(case["layers"]):
         sums, terms = 0.0, 0
@@ -211,9 +212,8 @@ def operations(case):
     return of_run * case["batch"] * case["steps"]
 
 
-def write(name, folder, commit, date):
+def write(name, folder, commit="", date="", with_onnx=True):
     """Writes the folder of a case."""
-    import onnx
     from safetensors.torch import save_file
 
     case, folder = parse(name), pathlib.Path(folder)
@@ -224,12 +224,15 @@ def write(name, folder, commit, date):
     rows = case["batch"] * case["steps"]
     values = sum(w.numel() for w in weights.values()) + rows * (case["input"] + y.shape[2])
     values += case["batch"] * case["hidden"] * case["layers"] * len(directions(case)) * (1 + (case["cell"] == "lstm"))
-    case |= {"tolerance": tolerance(case, weights, x, y), "flops": operations(case), "bytes": size * values}
-    case |= {"commit": commit, "date": date}
+    case |= {"tolerance": tolerance(case, weights, x, y, case["dtype"]), "flops": operations(case), "bytes": size * values}
+    case |= {"tolerance_tf32": tolerance(case, weights, x, y, "tf32"), "commit": commit, "date": date}
     save_file(weights, folder / "model.safetensors")
     save_file({"x": x}, folder / "inputs.safetensors")
     save_file({"y": y.contiguous()}, folder / "expected.safetensors")
-    onnx.save(onnx_model(case, weights), folder / "model.onnx")
+    if with_onnx:
+        import onnx
+
+        onnx.save(onnx_model(case, weights), folder / "model.onnx")
     # Last: a folder that has it is whole.
     (folder / "case.json").write_text(json.dumps(case, indent=1) + "\n")
 

@@ -19,25 +19,40 @@ SKIPPED = 3
 RUNS, PATIENCE, FEWEST_RUNS, MOST_RUNS = 20, 10.0, 5, 200_000
 
 
+class Skip(SystemExit):
+    """A case that an engine lacks something for; uncaught it ends the process with the status that says so."""
+
+    def __init__(self, reason):
+        super().__init__(SKIPPED)
+        self.reason = reason
+
+
 def skip(reason):
     """Refuses the case, by name."""
     print(reason, file=sys.stderr)
-    sys.exit(SKIPPED)
+    raise Skip(reason)
+
+
+class Wrong(SystemExit):
+    """A result that is not what was expected; uncaught it ends the process with its reason."""
 
 
 class Call:
-    """The command line of a peer, with its case."""
+    """What a peer is called with, and its case. Records go to `out`."""
 
-    def __init__(self):
+    def __init__(self, folder, threads=1, seconds=1.0, device="cpu", out=sys.stdout):
+        self.folder, self.threads, self.seconds, self.device, self.out = folder, threads, seconds, device, out
+        for name, value in json.loads((self.folder / "case.json").read_text()).items():
+            setattr(self, name, value)
+
+    @classmethod
+    def of_command_line(cls):
         parser = argparse.ArgumentParser()
         parser.add_argument("folder", type=pathlib.Path)
         parser.add_argument("--threads", type=int, default=1)
         parser.add_argument("--seconds", type=float, default=1.0)
         parser.add_argument("--device", default="cpu")
-        args = parser.parse_args()
-        self.folder, self.threads, self.seconds, self.device = args.folder, args.threads, args.seconds, args.device
-        for name, value in json.loads((self.folder / "case.json").read_text()).items():
-            setattr(self, name, value)
+        return cls(**vars(parser.parse_args()))
 
     @property
     def is_step(self):
@@ -60,10 +75,10 @@ class Call:
 
         expected = self.arrays("expected")["y"]
         if y.shape != expected.shape:
-            sys.exit(f"y is {list(y.shape)}, expected {list(expected.shape)}")
+            raise Wrong(f"y is {list(y.shape)}, expected {list(expected.shape)}")
         error = float(np.abs(y.astype(np.float64) - expected).max())
         if not error <= self.tolerance:  # a NaN must not pass
-            sys.exit(f"verification failed: y is off by {error:.3e}, allowed {self.tolerance:.3e}")
+            raise Wrong(f"verification failed: y is off by {error:.3e}, allowed {self.tolerance:.3e}")
         return error
 
     def time(self, engine, timed, error, run, clock=None):
@@ -75,6 +90,8 @@ class Call:
 
     def time_steps(self, engine, frames, step):
         """Checks `step` over all `frames`, each `[B, I]`, with the states carried; then times it on them in turn."""
+        import numpy as np
+
         error = self.check(np.stack([step(frame) for frame in frames], axis=1))
         turns = itertools.cycle(frames)
         self.time(engine, "step", error, lambda: step(next(turns)))
@@ -128,7 +145,7 @@ class Call:
             "commit": self.commit,
             "date": self.date,
         }
-        print(json.dumps(record), flush=True)
+        print(json.dumps(record), file=self.out, flush=True)
 
 
 def quantile(ordered, q):

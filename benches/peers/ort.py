@@ -10,7 +10,7 @@ import os
 
 import common
 
-call = common.Call()
+call = common.Call.of_command_line()
 os.environ["OMP_NUM_THREADS"] = str(call.threads)
 
 import numpy as np  # noqa: E402

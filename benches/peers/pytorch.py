@@ -2,16 +2,18 @@
 
 `sequence` runs on a time-major tensor, which both like best, and leaves y where it is. `end-to-end` starts from and
 returns to `[B, T, ·]` in host memory, its transposes included. A step is a call with T = 1 and the states carried as
-tensors, x from and y to host memory. TF32 is off, so that f32 is f32. Reduced precision is timed on CUDA only.
+tensors, x from and y to host memory. TF32 is off, so that f32 is f32; `proof.py` times both. Reduced precision is timed
+on CUDA only.
 """
 
 import os
 
 import common
 
-call = common.Call()
-# OpenMP reads these once, as torch is imported.
-os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(call.threads)
+if __name__ == "__main__":
+    call = common.Call.of_command_line()
+    # OpenMP reads these once, as torch is imported.
+    os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(call.threads)
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
@@ -20,7 +22,8 @@ from safetensors.torch import load_file  # noqa: E402
 import cases  # noqa: E402
 
 
-def main():
+def time_case(call, tf32=False):
+    """Checks and times a case; with `tf32` its products may be in that type, and its tolerance is that type's."""
     if call.reset_before:
         common.skip("torch.nn.GRU resets after the product only")
     if call.device == "cuda" and not torch.cuda.is_available():
@@ -28,20 +31,22 @@ def main():
     if call.device == "cpu" and call.dtype != "f32":
         common.skip("only f32 is timed on the CPU")
     torch.set_num_threads(call.threads)
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = tf32
+    torch.backends.cudnn.allow_tf32 = tf32
     with torch.inference_mode():
-        of_case()
+        of_case(call, tf32)
 
 
-def of_case():
+def of_case(call, tf32):
     device = torch.device(call.device)
     dtype = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}[call.dtype]
     module = cases.module(vars(call), load_file(call.folder / "model.safetensors")).to(device, dtype)
     if device.type == "cuda":
         module.flatten_parameters()
     x = torch.from_numpy(call.arrays("inputs")["x"])
-    about = engine(device)
+    about = engine(call, module, tf32)
+    if tf32:
+        call.tolerance = call.tolerance_tf32
 
     def wait():
         if device.type == "cuda":
@@ -89,14 +94,16 @@ def of_case():
     call.time(about, "end-to-end", error, end_to_end)
 
 
-def engine(device):
-    kind = type(cases.module(vars(call), load_file(call.folder / "model.safetensors"))).__name__
+def engine(call, module, tf32):
+    kind = type(module).__name__
     about = {"engine": "pytorch", "driver": f"torch {torch.__version__}", "strategy": f"nn.{kind}", "threads": call.threads}
-    if device.type == "cuda":
-        version = torch.backends.cudnn.version()
+    if call.device == "cuda":
+        version, kept = torch.backends.cudnn.version(), "on" if tf32 else "off"
         about |= {"device": torch.cuda.get_device_name(), "backend": "cuda", "threads": 0}
-        return about | {"driver": f"torch {torch.__version__}, CUDA {torch.version.cuda}, cuDNN {version}, TF32 off"}
+        driver = f"torch {torch.__version__}, CUDA {torch.version.cuda}, cuDNN {version}, TF32 {kept}"
+        return about | {"driver": driver, "engine": "pytorch-tf32" if tf32 else "pytorch"}
     return about | {"device": "cpu", "backend": "cpu"}
 
 
-main()
+if __name__ == "__main__":
+    time_case(call)

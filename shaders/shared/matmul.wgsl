@@ -1,7 +1,8 @@
 // What the kernels that make xw share: out = w x + bias over rows of a sequence array, or x + bias where x is w x.
 //
-// A row m is a step and a place in the batch: t = m / padded, b = m % padded, where padded is B rounded up to the
-// tile that the reader of `out` wants. `order` says which batch row stands at a place and how many steps it has.
+// A row m is a step and a place in the batch: all steps of a tile of places, places fastest, then those of the next tile;
+// the tile is what the reader of `out` wants. So neighbouring rows end together, and what has ended is not computed.
+// `order` says which batch row stands at a place and how many steps it has.
 // Each direction, the z of the workgroup, has weights of its own and takes the steps in its own order, a reverse one
 // from each sequence's own end, so that out is in the order the recurrence walks. Strides place x and out, so
 // batch-major and time-major arrays and the tiled array of the step kernels are read and written as they are.
@@ -44,11 +45,21 @@ fn length_at(b: u32) -> u32 {
     return min(order[params.order + b], params.times);
 }
 
+// The step of row m.
+fn step_of(m: u32) -> u32 {
+    return m / params.tile % (params.rows / params.padded);
+}
+
+// The place of row m.
+fn place_of(m: u32) -> u32 {
+    return m / (params.tile * (params.rows / params.padded)) * params.tile + m % params.tile;
+}
+
 // Index into x of feature 0 of row m, or NONE where the row is padding or its sequence has ended.
 const NONE: u32 = 0xffffffffu;
 fn x_at(dir: u32, m: u32) -> u32 {
-    let t = m / params.padded;
-    let b = m % params.padded;
+    let t = step_of(m);
+    let b = place_of(m);
     if (m >= params.rows || b >= params.batch) {
         return NONE;
     }
@@ -59,20 +70,20 @@ fn x_at(dir: u32, m: u32) -> u32 {
     return select(NONE, time * params.x_step + row * params.x_row, step < length);
 }
 
-// Whether every sequence of the rows m .. m + count has ended. Lengths fall from place to place, so of the first
-// step the first row tells, and of the later ones place 0 of the earliest.
+// Whether every sequence of the rows m .. m + count has ended. Lengths fall from place to place, so of the first tile the
+// first place tells, and of the later ones, which begin with the first step, the first place of the earliest.
 fn all_ended(m: u32, count: u32) -> bool {
-    let t = m / params.padded;
-    let next = (t + 1u) * params.padded;
-    let here = params.first + t < length_at(m % params.padded);
-    let later = next < min(m + count, params.rows) && params.first + t + 1u < length_at(0u);
+    let b = place_of(m) / params.tile * params.tile;
+    let here = params.first + step_of(m) < length_at(b);
+    let next = (b + params.tile) * (params.rows / params.padded);
+    let later = next < min(m + count, params.rows) && params.first < length_at(b + params.tile);
     return params.skips != 0u && !here && !later;
 }
 
 // Where column 0 of row m goes in out. Padding of a tile is stored too, rows past the end are not.
 fn out_at(dir: u32, m: u32) -> u32 {
-    let b = m % params.padded;
-    return dir * params.out_dir + (m / params.padded) * params.out_step + (b / params.tile) * params.out_tile
+    let b = place_of(m);
+    return dir * params.out_dir + step_of(m) * params.out_step + (b / params.tile) * params.out_tile
         + b % params.tile;
 }
 

@@ -92,7 +92,7 @@ impl Ceilings {
                 encoder.copy_buffer_to_buffer(from, 0, to, 0, from.size());
             }
             // Something to wait for.
-            encoder.copy_buffer_to_buffer(to, 0, &workspace.staging.buffer, 0, 4);
+            encoder.copy_buffer_to_buffer(to, 0, &workspace.staging.buffer(&context.create), 0, 4);
             Submitted { index: context.queue.submit([encoder.finish()]), bytes: 4 }
         };
         let submitted = context.checked("copy", submit).await?;

@@ -155,10 +155,11 @@ impl Workspace {
         phase: usize,
         fetch: Fetch,
     ) -> Submitted {
-        let mut bytes = self.copy(&mut encoder, 0, self.program.output_arrays());
+        let to = self.staging.buffer(&context.create);
+        let mut bytes = self.copy(&mut encoder, &to, 0, self.program.output_arrays());
         if fetch == Fetch::All {
             let after = (phase + self.program.form.dims.steps) % 2;
-            bytes = self.copy(&mut encoder, bytes, self.program.state_arrays(after));
+            bytes = self.copy(&mut encoder, &to, bytes, self.program.state_arrays(after));
         }
         Submitted { index: context.queue.submit([encoder.finish()]), bytes }
     }
@@ -181,23 +182,25 @@ impl Workspace {
         context.check_fault()?;
         let fetch = || {
             let mut encoder = self.encoder(context);
-            let bytes = self.copy(&mut encoder, 0, self.program.state_arrays(phase));
+            let to = self.staging.buffer(&context.create);
+            let bytes = self.copy(&mut encoder, &to, 0, self.program.state_arrays(phase));
             Submitted { index: context.queue.submit([encoder.finish()]), bytes }
         };
         context.checked("states", fetch).await
     }
 
-    /// Records copies of `arrays` to the staging buffer, one after the other from `offset` on; returns where
-    /// they end.
+    /// Records copies of `arrays` to the staging buffer `to`, one after the other from `offset` on; returns where they
+    /// end.
     fn copy(
         &self,
         encoder: &mut wgpu::CommandEncoder,
+        to: &wgpu::Buffer,
         mut offset: u64,
         arrays: impl Iterator<Item = BufferId>,
     ) -> u64 {
         for id in arrays {
             let bytes = self.program.buffers[id].bytes();
-            encoder.copy_buffer_to_buffer(&self.buffers[id], 0, &self.staging.buffer, offset, bytes);
+            encoder.copy_buffer_to_buffer(&self.buffers[id], 0, to, offset, bytes);
             offset += bytes;
         }
         offset

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context as TaskContext, Poll, Waker};
 
@@ -28,7 +29,11 @@ pub enum Wait {
 /// A staging buffer with room for every output and one copy of every state.
 #[derive(Debug)]
 pub(super) struct Staging {
-    pub(super) buffer: wgpu::Buffer,
+    buffer: Mutex<wgpu::Buffer>,
+    /// Whether a mapping of it was called off before it was there. wgpu keeps such a mapping in its list of the submission
+    /// that it waited for, and when that is done maps the buffer for whoever has asked since, whose own submission may
+    /// still be under way. So the buffer is not used again.
+    abandoned: AtomicBool,
 }
 
 impl Staging {
@@ -38,13 +43,26 @@ impl Staging {
     }
 
     pub(super) fn new(create: &Creator, program: &Program) -> Self {
-        let buffer = create.buffer(&wgpu::BufferDescriptor {
+        let buffer = Mutex::new(Self::make(create, Self::bytes(program)));
+        Self { buffer, abandoned: AtomicBool::new(false) }
+    }
+
+    fn make(create: &Creator, size: u64) -> wgpu::Buffer {
+        create.buffer(&wgpu::BufferDescriptor {
             label: Some("wgru.buffer.staging"),
-            size: Self::bytes(program),
+            size,
             usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
-        });
-        Self { buffer }
+        })
+    }
+
+    /// The buffer to copy to, inside a scope.
+    pub(super) fn buffer(&self, create: &Creator) -> wgpu::Buffer {
+        let mut buffer = lock(&self.buffer);
+        if self.abandoned.swap(false, Ordering::Relaxed) {
+            *buffer = Self::make(create, buffer.size());
+        }
+        buffer.clone()
     }
 
     /// Waits until what `submitted` copied can be read, hands it to `read`, and gives the buffer back, also
@@ -58,8 +76,9 @@ impl Staging {
     ) -> Result<()> {
         let mapping = Mapping::default();
         let state = mapping.0.clone();
-        let slice = self.buffer.slice(..submitted.bytes);
-        let _unmap = Unmap(&self.buffer);
+        let buffer = lock(&self.buffer).clone();
+        let slice = buffer.slice(..submitted.bytes);
+        let mut unmap = Unmap { buffer: &buffer, abandoned: Some(&self.abandoned) };
         slice.map_async(wgpu::MapMode::Read, move |result| {
             let mut state = lock(&state);
             state.result = Some(result.map_err(|error| error.to_string()));
@@ -68,6 +87,9 @@ impl Staging {
             }
         });
         let result = Mapped { context, mapping, submission: submitted.index, wait }.await;
+        if result.is_ok() {
+            unmap.abandoned = None;
+        }
         context.check_fault()?;
         let failed = |reason: String| context.error(format!("read-back: {reason}"));
         result.map_err(failed)?;
@@ -84,12 +106,19 @@ pub struct Submitted {
     pub(super) bytes: u64,
 }
 
-/// Unmaps a buffer when it goes out of scope. A mapping that is still pending is called off.
-struct Unmap<'a>(&'a wgpu::Buffer);
+/// Unmaps a buffer when it goes out of scope. A mapping that is still pending is called off, and told of.
+struct Unmap<'a> {
+    buffer: &'a wgpu::Buffer,
+    /// Set unless the mapping is there.
+    abandoned: Option<&'a AtomicBool>,
+}
 
 impl Drop for Unmap<'_> {
     fn drop(&mut self) {
-        self.0.unmap();
+        self.buffer.unmap();
+        if let Some(abandoned) = self.abandoned {
+            abandoned.store(true, Ordering::Relaxed);
+        }
     }
 }
 

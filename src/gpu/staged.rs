@@ -107,7 +107,7 @@ impl StagedWorkspace {
                 encoder.copy_buffer_to_buffer(copy, 0, &workspace.buffers[*id], 0, copy.size());
             }
             let mut encoder = workspace.record(context, encoder, timer.as_ref(), 0, progress);
-            let staging = &workspace.staging.buffer;
+            let staging = &workspace.staging.buffer(&context.create);
             let bytes = match timer {
                 Some(timer) => {
                     timer.fetch(&mut encoder, staging);

@@ -1,8 +1,8 @@
 //! What the matmul kernels and `take_projected` share: `out = w x + bias` over the rows of a sequence array.
 //!
-//! A row m is a step and a place in the batch, `t = m / padded`, `b = m % padded`; each direction takes the steps in
-//! its own order. Strides place both arrays, so a batch-major `[B, T, I]`, a time-major `[T, B, H]` and the tiled `[D, T, ⌈B/R⌉, G·H]` of R rows that the step
-//! kernels read are all served without a transposing copy.
+//! A row m is a step and a place in the batch, `[⌈B/R⌉, T, R]`; each direction takes the steps in its own order. Strides
+//! place both arrays, so a batch-major `[B, T, I]`, a time-major `[T, B, H]` and the tiled `[D, T, ⌈B/R⌉, G·H]` of R rows
+//! that the step kernels read are all served without a transposing copy.
 
 use bytemuck::{Pod, Zeroable};
 

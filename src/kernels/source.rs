@@ -57,7 +57,7 @@ impl Kernel {
         };
         let functions =
             [file!("shared/projected.wgsl"), file!("shared/activation.wgsl"), file!("shared/functions.wgsl")];
-        let mut files = Vec::new();
+        let mut files = vec![file!("shared/dealt.wgsl")];
         match self {
             Self::MatmulTiled { .. } => {}
             Self::MatmulRows { rows, .. } | Self::TakeProjected { rows, .. } => files.push(rows.source()),

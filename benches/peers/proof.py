@@ -1,0 +1,222 @@
+"""wgru beside PyTorch on one GPU, which is cuDNN there, in one go and in minutes.
+
+    python3 benches/peers/proof.py --wgru target/release/wgru --device vulkan --out figures
+
+It builds nothing and fetches nothing: a built wgru, and a Python with torch, NumPy and safetensors are all it needs. In OUT
+it leaves, line by line as it goes:
+
+    machine.json    the device as both see it, versions
+    probes.csv      what a step, a weight in a register and a weight in the cache take
+    speeds.txt      the planner's numbers, as `wgru tune` fits them, with tune.csv, what it measured
+    records.jsonl   every figure, with the fields of cli/src/bench/record.rs
+    table.csv       the cases beside each other, and whether the aim is met
+    log.txt         what failed, and what there was no time for
+
+Each case is checked by both against float64 before it is timed; PyTorch runs before and after wgru, and its better half
+counts. Where torch sees no CUDA device it runs on the CPU, which tries the script and proves nothing.
+"""
+
+import argparse
+import csv
+import datetime
+import io
+import json
+import math
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+
+import cases
+import common
+import pytorch
+import torch
+
+# Sizes as (B, T, H), I = H, then those whose sizes are their own.
+SQUARE = [
+    *[(1, 1000, 256), (16, 100, 256), (64, 100, 256), (64, 50, 512), (256, 100, 128)],
+    *[(1, 375, 1024), (1024, 100, 256)],
+    *[(batch, 100, hidden) for hidden in [512, 1024, 1536, 2048, 2560, 2816] for batch in [1, 2, 4]],
+    (32, 187, 1536),
+]
+CASES = [
+    *[f"gru-b{batch}-t{steps}-i{hidden}-h{hidden}" for batch, steps, hidden in SQUARE],
+    # A session's step.
+    *[f"gru-b{batch}-t1-i256-h256" for batch in [1, 64, 1024]],
+    # Depth and directions.
+    *[f"gru-b{batch}-t100-i256-h256-{more}" for batch in [1, 16] for more in ["bi", "l2", "l4"]],
+    # Layers of published models.
+    *["gru-b33-t1500-i8-h8", "gru-b512-t33-i8-h4-bi", "gru-b1-t1100-i256-h256", "gru-b1-t1100-i114-h96"],
+    *["gru-b32-t49-i10-h154", "gru-b32-t49-i10-h400", "gru-b512-t12-i1-h64", "gru-b12-t49-i128-h128-bi"],
+    *["lstm-b1-t1875-i128-h128", "lstm-b1-t1250-i257-h128", "lstm-b64-t192-i25-h40", "lstm-b384-t200-i2-h8"],
+    "lstm-b1-t20000-i1-h3",
+    # Half precision.
+    *[f"gru-b{batch}-t{steps}-i{hidden}-h{hidden}-f16" for batch, steps, hidden in SQUARE[:7]],
+]
+# What is measured: a case, how it is computed, and of one run the count that its time is divided by.
+TILE = 4
+PROBES = [
+    ("a dependent dispatch", "gru-b1-t10000-i1-h1", "step", 10_000, "s"),
+    *[
+        (f"a step, {3 * hidden} weights a thread in registers", f"gru-b1-t2000-i1-h{hidden}", "resident", 2000, "s")
+        for hidden in [21, 32, 43, 64]
+    ],
+    *[
+        ("weights read by all workgroups", f"gru-b{batch}-t100-i1-h{hidden}", "streamed",
+         math.ceil(batch / TILE) * 100 * 3 * hidden * hidden * 4, "bytes")
+        for batch, hidden in [(528, 128), (528, 256)]
+    ],
+]
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--wgru", type=pathlib.Path, required=True, help="a built wgru")
+    parser.add_argument("--device", default="vulkan", help="wgru's device [vulkan]")
+    parser.add_argument("--case", action="append", default=[], help="a case by its name, instead of all; may be repeated")
+    parser.add_argument("--minutes", type=float, default=9.0, help="no case is begun after so many [9]")
+    parser.add_argument("--seconds", type=float, default=0.2, help="seconds PyTorch is timed at a time [0.2]")
+    parser.add_argument("--no-tune", action="store_true", help="leave out `wgru tune` and the probes")
+    parser.add_argument("--out", type=pathlib.Path, required=True)
+    return parser.parse_args()
+
+
+class Proof:
+    def __init__(self, args):
+        self.args, self.began = args, time.monotonic()
+        self.torch_device = "cuda" if torch.cuda.is_available() else "cpu"
+        args.out.mkdir(parents=True, exist_ok=True)
+        self.records = (args.out / "records.jsonl").open("w")
+        self.log = (args.out / "log.txt").open("w")
+
+    def say(self, words):
+        for to in [self.log, sys.stderr]:
+            print(f"{time.monotonic() - self.began:6.1f} s  {words}", file=to, flush=True)
+
+    def is_late(self):
+        return time.monotonic() - self.began > 60 * self.args.minutes
+
+    def keep(self, lines):
+        """Keeps records; what they are."""
+        found = [json.loads(line) for line in lines.splitlines() if line.startswith("{")]
+        self.records.writelines(json.dumps(one) + "\n" for one in found)
+        self.records.flush()
+        return found
+
+    def wgru(self, *words):
+        """Runs wgru's command; its output, or None with a word in the log."""
+        words = [str(word) for word in [self.args.wgru, *words]]
+        left = 60 * self.args.minutes + 45 - (time.monotonic() - self.began)
+        try:
+            done = subprocess.run(words, capture_output=True, text=True, timeout=max(left, 10))
+        except subprocess.TimeoutExpired:
+            self.say(f"STOPPED  {' '.join(words[1:])}")
+            return None
+        if done.returncode:
+            self.say(f"FAILED  {' '.join(words[1:])}: status {done.returncode}: {done.stderr.strip()[-400:]}")
+            return None
+        return done.stdout
+
+    def bench(self, case, *more):
+        with tempfile.TemporaryDirectory() as folder:
+            file = pathlib.Path(folder) / "one.jsonl"
+            self.wgru("bench", "--quick", "--device", self.args.device, "--case", case, "--json", file, *more)
+            return self.keep(file.read_text() if file.exists() else "")
+
+    def pytorch(self, folder, tf32=False):
+        to = io.StringIO()
+        call = common.Call(folder, seconds=self.args.seconds, device=self.torch_device, out=to)
+        try:
+            pytorch.time_case(call, tf32)
+        except common.Skip as skipped:
+            self.say(f"SKIPPED  pytorch  {call.case}  {skipped.reason}")
+        except (common.Wrong, RuntimeError, MemoryError) as reason:
+            self.say(f"FAILED  pytorch  {call.case}  {reason}")
+        return self.keep(to.getvalue())
+
+    def machine(self):
+        devices = self.wgru("devices", "--json") or "[]"
+        about = {"wgru": json.loads(devices), "torch": torch.__version__, "torch_device": self.torch_device}
+        if self.torch_device == "cuda":
+            about |= {"gpu": torch.cuda.get_device_name(), "cudnn": torch.backends.cudnn.version()}
+        about["date"] = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d")
+        (self.args.out / "machine.json").write_text(json.dumps(about, indent=1) + "\n")
+
+    def probes(self):
+        with (self.args.out / "probes.csv").open("w") as file:
+            table = csv.writer(file)
+            table.writerow(["what", "case", "strategy", "clock", "run_s", "value", "unit"])
+            for what, case, strategy, count, unit in PROBES:
+                for one in self.bench(case, "--strategy", strategy):
+                    if one["timed"] == "sequence":
+                        of_run = one["median_s"]
+                        value = of_run / count if unit == "s" else count / of_run
+                        table.writerow([what, case, one["strategy"], one["timing"], of_run, value, "s" if unit == "s" else "B/s"])
+                        file.flush()
+                        self.say(f"{what}: {value:.3g} {unit}{'' if unit == 's' else '/s'} ({one['timing']})")
+        out = self.args.out
+        words = self.wgru("tune", "--device", self.args.device, "--output", out / "speeds.txt", "--csv", out / "tune.csv")
+        self.say((words or "no table of speeds").strip().splitlines()[-1])
+
+    def case(self, name, table):
+        of_half = name.endswith("-f16")
+        with tempfile.TemporaryDirectory() as folder:
+            folder = pathlib.Path(folder)
+            cases.write(name, folder, with_onnx=False)
+            peer = self.pytorch(folder)
+            own = self.bench(name)
+            peer += self.pytorch(folder)
+            if self.torch_device == "cuda" and not of_half:
+                peer += self.pytorch(folder, tf32=True)
+        sizes = cases.parse(name)
+        timed = "step" if sizes["steps"] == 1 else "sequence"
+        for clock in ["wall", "device"]:
+            of = lambda records, engine: min(
+                (one["median_s"] for one in records if (one["engine"], one["timed"], one["timing"]) == (engine, timed, clock)),
+                default=None,
+            )
+            ours, theirs, tf32 = of(own, "wgru"), of(peer, "pytorch"), of(peer, "pytorch-tf32")
+            if ours is None:
+                continue
+            record = next(one for one in own if one["timed"] == timed and one["timing"] == clock)
+            ratio = theirs / ours if theirs else None
+            aim = aim_of(sizes)
+            row = {
+                "case": name, "timed": timed, "clock": clock, "wgru_s": ours, "a_step_s": ours / sizes["steps"],
+                "gflops": record["gflops"], "of_best_matmul": record["peak_share"], "pytorch_s": theirs, "pytorch_tf32_s": tf32,
+                "times_faster": ratio, "aim": aim, "met": None if ratio is None else ratio >= aim, "kernels": record["strategy"],
+            }
+            table.writerow(row)
+            words = "no peer" if ratio is None else f"{ratio:.2f} times as fast as PyTorch, aim {aim}"
+            self.say(f"{name}  {timed} by {clock}: {ours * 1e6:.1f} µs, {words}")
+
+    def run(self):
+        self.machine()
+        if not self.args.no_tune:
+            self.probes()
+        names = ["case", "timed", "clock", "wgru_s", "a_step_s", "gflops", "of_best_matmul", "pytorch_s", "pytorch_tf32_s",
+                 "times_faster", "aim", "met", "kernels"]
+        with (self.args.out / "table.csv").open("w") as file:
+            table = csv.DictWriter(file, names)
+            table.writeheader()
+            for name in self.args.case or CASES:
+                if self.is_late():
+                    self.say(f"NO TIME  {name}")
+                    continue
+                try:
+                    self.case(name, table)
+                except SystemExit as reason:
+                    self.say(f"LEFT OUT  {name}  {reason}")
+                file.flush()
+
+
+def aim_of(sizes):
+    """How many times faster than PyTorch on the same device a case is to be."""
+    if sizes["hidden"] <= 1536 and sizes["batch"] <= 16:
+        return 3.0 if sizes["batch"] == 1 else 1.0
+    return 0.8
+
+
+if __name__ == "__main__":
+    Proof(arguments()).run()
