@@ -29,7 +29,7 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     if (all_ended(m, ROWS)) {
         return;
     }
-    var sum = Rows(0.0);
+    var sum = Rows(zero());
     for (var k = 0u; k < K; k += BLOCK) {
         let size = min(BLOCK, K - k);
         workgroupBarrier();

@@ -40,6 +40,11 @@ struct MatmulParams {
 
 override N: u32;           // columns of w: those of out, or a slice of them where w exceeds a binding
 
+// The 0 that sums begin with, and which no compiler knows (M is below 2³¹): recurrence.wgsl says why.
+fn zero() -> f32 {
+    return f32(params.rows >> 31u);
+}
+
 // Steps of the sequence at place b.
 fn length_at(b: u32) -> u32 {
     return min(order[params.order + b], params.times);

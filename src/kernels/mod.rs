@@ -322,7 +322,11 @@ impl fmt::Display for Kernel {
                 write!(f, " ({} × {} threads{units})", in_tiles(shape.tiles, *rows), shape.width)
             }
             Self::Resident { hidden, rows, shape, .. } => {
-                let held = if shape.held { "" } else { ", weights streamed" };
+                let held = match shape.keep {
+                    resident::Keep::Held => "",
+                    resident::Keep::Packed => ", weights packed",
+                    resident::Keep::Streamed => ", weights streamed",
+                };
                 write!(f, " ({} × {hidden} units", in_tiles(shape.tiles, *rows))?;
                 if shape.split > 1 {
                     write!(f, " × {} threads", shape.split)?;

@@ -18,21 +18,38 @@ pub struct Shape {
     pub split: u32,
     /// Blocks of k of a thread.
     pub parts: u32,
-    /// Whether a thread holds its weights in registers; else it loads them in every step.
-    pub held: bool,
+    /// Where a thread has its weights.
+    pub keep: Keep,
+}
+
+/// Where a thread of a resident kernel has its weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Keep {
+    /// In memory, loaded in every step.
+    Streamed,
+    /// In registers, one in each, in f32.
+    Held,
+    /// In registers, two of 16 bits in each, opened in every step.
+    Packed,
+}
+
+impl Keep {
+    /// Registers for so many weights.
+    pub fn registers(self, weights: u64) -> u64 {
+        match self {
+            Self::Streamed => 0,
+            Self::Held => weights,
+            Self::Packed => weights.div_ceil(2),
+        }
+    }
 }
 
 impl Shape {
     /// A tile of `hidden` units, whose `k` is dealt to threads by at most `depth`, or a block where that is less.
-    pub fn held(hidden: u32, depth: u32) -> Self {
-        Self { held: true, ..Self::streamed(hidden, depth) }
-    }
-
-    /// As [`Shape::held`], with the weights left in memory.
-    pub fn streamed(hidden: u32, depth: u32) -> Self {
+    pub fn new(hidden: u32, depth: u32, keep: Keep) -> Self {
         let blocks = hidden.div_ceil(BLOCK);
         let split = if hidden <= depth { 1 } else { blocks.div_ceil((depth / BLOCK).max(1)) };
-        Self { tiles: 1, split, parts: blocks.div_ceil(split), held: false }
+        Self { tiles: 1, split, parts: blocks.div_ceil(split), keep }
     }
 
     /// Threads of a workgroup.
@@ -76,7 +93,8 @@ impl Shape {
     /// Loop iterations of a thread in one step of a cell with `gates` gates. What a driver may unroll is counted as if
     /// it did not.
     pub(super) fn step_iterations(self, rows: Rows, gates: u32, products: usize) -> u64 {
-        let streamed = if self.held { 0 } else { products as u32 * self.parts * (1 + BLOCK / 4) };
+        let is_streamed = self.keep == Keep::Streamed;
+        let streamed = if is_streamed { products as u32 * self.parts * (1 + BLOCK / 4) } else { 0 };
         u64::from(1 + gates + rows.count() + products as u32 * (self.split - 1) * self.parts + streamed)
     }
 }

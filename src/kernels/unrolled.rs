@@ -6,7 +6,7 @@
 
 use std::fmt::Write;
 
-use super::resident::Shape;
+use super::resident::{Keep, Shape};
 use super::{BLOCK, step};
 
 /// The four k of a quad.
@@ -98,7 +98,7 @@ fn write_step(text: &mut String, gates: u32, shape: step::Shape) -> std::fmt::Re
     }
     writeln!(text, "    while (k < size) {{\n        let end = min(k + BLOCK, size);")?;
     for [i, u, g] in sums.all().filter(|_| in_blocks) {
-        writeln!(text, "        var part{i}_{u}_{g} = Rows(0.0);")?;
+        writeln!(text, "        var part{i}_{u}_{g} = Rows(zero());")?;
     }
     write_quads(text, sums)?;
     write_rest(text, sums)?;
@@ -153,8 +153,7 @@ fn write_k(text: &mut String, sums: Sums, j: usize, part: &str) -> std::fmt::Res
 }
 
 fn write(text: &mut String, products: &[Product], hidden: u32, shape: Shape) -> std::fmt::Result {
-    let Shape { tiles, split, parts, held } = shape;
-    let depth = shape.depth(hidden);
+    let Shape { tiles, split, parts, .. } = shape;
     for (name, value) in [
         ("TILES", tiles),
         ("SPLIT", split),
@@ -169,33 +168,10 @@ fn write(text: &mut String, products: &[Product], hidden: u32, shape: Shape) -> 
         writeln!(text, "\n// Sums of blocks on their way to the owner of the unit.")?;
         writeln!(text, "var<workgroup> shares: array<Rows, {places}>;")?;
     }
-    let gates = || products.iter().flat_map(|product| product.gates.clone());
-    if held {
-        writeln!(text, "\nfn held(dir: u32, k: u32, n: u32) -> vec4<f32> {{")?;
-        writeln!(
-            text,
-            "    if (k >= K) {{\n        return vec4<f32>(0.0);\n    }}\n    return quad(quad_at(dir, k, n));\n}}\n"
-        )?;
-        for gate in gates() {
-            for k in 0..depth {
-                writeln!(text, "var<private> w{gate}_{k}: f32;")?;
-            }
-        }
+    match shape.keep {
+        Keep::Streamed => writeln!(text, "\nfn hold(dir: u32, at: Place) {{}}")?,
+        Keep::Held | Keep::Packed => write_hold(text, products, hidden, shape)?,
     }
-    writeln!(text, "\nfn hold(dir: u32, at: Place) {{")?;
-    if held {
-        writeln!(text, "    let k = at.split * {}u;", parts * BLOCK)?;
-        for gate in gates() {
-            writeln!(text, "    let n{gate} = {gate}u * HIDDEN + at.unit;")?;
-            for first in (0..depth).step_by(PARTS.len()) {
-                writeln!(text, "    let q{gate}_{first} = held(dir, k + {first}u, n{gate});")?;
-                for (k, part) in (first..depth).zip(PARTS) {
-                    writeln!(text, "    w{gate}_{k} = q{gate}_{first}.{part};")?;
-                }
-            }
-        }
-    }
-    writeln!(text, "}}")?;
     for product in products {
         write_product(text, product, hidden, shape)?;
     }
@@ -210,9 +186,40 @@ fn write(text: &mut String, products: &[Product], hidden: u32, shape: Shape) -> 
     Ok(())
 }
 
+/// The variables of the weights that stay in registers, and what loads them: w{gate}_{k} of one k each, or of two.
+fn write_hold(text: &mut String, products: &[Product], hidden: u32, shape: Shape) -> std::fmt::Result {
+    let depth = shape.depth(hidden);
+    let gates = || products.iter().flat_map(|product| product.gates.clone());
+    // What a quad is loaded as, how many of its parts are there, and of how many k each is.
+    let (kind, load, count, of_k) = match shape.keep {
+        Keep::Packed => ("u32", "vec2<u32>", 2, 2),
+        Keep::Held | Keep::Streamed => ("f32", "vec4<f32>", 4, 1),
+    };
+    let from = if count == 2 { "w[quad_at(dir, k, n)]" } else { "quad(quad_at(dir, k, n))" };
+    writeln!(text, "\nfn held(dir: u32, k: u32, n: u32) -> {load} {{")?;
+    writeln!(text, "    if (k >= K) {{\n        return {load}();\n    }}\n    return {from};\n}}\n")?;
+    for gate in gates() {
+        for k in (0..depth).step_by(of_k) {
+            writeln!(text, "var<private> w{gate}_{k}: {kind};")?;
+        }
+    }
+    writeln!(text, "\nfn hold(dir: u32, at: Place) {{\n    let k = at.split * {}u;", shape.parts * BLOCK)?;
+    for gate in gates() {
+        writeln!(text, "    let n{gate} = {gate}u * HIDDEN + at.unit;")?;
+        for first in (0..depth).step_by(PARTS.len()) {
+            writeln!(text, "    let q{gate}_{first} = held(dir, k + {first}u, n{gate});")?;
+            for (k, part) in (first..depth).step_by(of_k).zip(&PARTS[..count]) {
+                writeln!(text, "    w{gate}_{k} = q{gate}_{first}.{part};")?;
+            }
+        }
+    }
+    writeln!(text, "}}")
+}
+
 fn write_product(text: &mut String, product: &Product, hidden: u32, shape: Shape) -> std::fmt::Result {
     let Product { name, vector, gates } = product;
-    let Shape { tiles, split, parts, held } = shape;
+    let Shape { tiles, split, parts, keep } = shape;
+    let held = keep != Keep::Streamed;
     let depth = shape.depth(hidden);
     let count = gates.len();
     let lanes = tiles * hidden;
@@ -232,7 +239,7 @@ fn write_product(text: &mut String, product: &Product, hidden: u32, shape: Shape
     }
     for block in 0..blocks {
         if held {
-            write_held(text, product, block, depth)?;
+            write_held(text, product, block, depth, keep)?;
         } else {
             write_streamed(text, product, parts)?;
         }
@@ -269,12 +276,23 @@ fn write_product(text: &mut String, product: &Product, hidden: u32, shape: Shape
 }
 
 /// The parts of one block, its weights in registers.
-fn write_held(text: &mut String, product: &Product, block: u32, depth: u32) -> std::fmt::Result {
+fn write_held(text: &mut String, product: &Product, block: u32, depth: u32, keep: Keep) -> std::fmt::Result {
     for k in block * BLOCK..((block + 1) * BLOCK).min(depth) {
+        let is_first = k % BLOCK == 0;
+        if keep == Keep::Packed && k % 2 == 0 {
+            for gate in product.gates.clone() {
+                let kept = if is_first { "var " } else { "" };
+                writeln!(text, "    {kept}both{gate}_{block} = unpack(w{gate}_{k});")?;
+            }
+        }
         writeln!(text, "    v = vector[start + {k}u];")?;
         for gate in product.gates.clone() {
-            let part = if k % BLOCK == 0 { "Rows(0.0)".to_owned() } else { format!("part{gate}") };
-            writeln!(text, "    part{gate} = fma(Rows(w{gate}_{k}), v, {part});")?;
+            let part = if is_first { "Rows(zero())".to_owned() } else { format!("part{gate}") };
+            let weight = match keep {
+                Keep::Packed => format!("both{gate}_{block}.{}", PARTS[k as usize % 2]),
+                Keep::Held | Keep::Streamed => format!("w{gate}_{k}"),
+            };
+            writeln!(text, "    part{gate} = fma(Rows({weight}), v, {part});")?;
         }
     }
     Ok(())
@@ -285,7 +303,7 @@ fn write_streamed(text: &mut String, product: &Product, parts: u32) -> std::fmt:
     writeln!(text, "    let first = min((at.split * {parts}u + block) * BLOCK, K);")?;
     writeln!(text, "    let size = min(BLOCK, K - first);\n    var k = 0u;")?;
     for gate in product.gates.clone() {
-        writeln!(text, "    part{gate} = Rows(0.0);")?;
+        writeln!(text, "    part{gate} = Rows(zero());")?;
         writeln!(text, "    var at{gate} = quad_at(dir, first, {gate}u * HIDDEN + at.unit);")?;
     }
     let quads = |text: &mut String| {

@@ -107,11 +107,14 @@ fn resident_work(
     let weights = threads * depth * gates;
     let owners = u64::from(shape.tiles * hidden);
     let handed = u64::from((shape.split - 1) * shape.parts);
-    let once = Work { load: if shape.held { weights } else { 0 }, ..Work::default() };
+    let is_streamed = shape.keep == resident::Keep::Streamed;
+    let once = Work { load: if is_streamed { 0 } else { weights }, ..Work::default() };
     let barriers = products * if shape.split > 1 { 2 } else { 1 };
+    // Two weights are opened by an operation or two.
+    let opened = if shape.keep == resident::Keep::Packed { weights } else { 0 };
     let each = Work {
-        fma: weights * rows,
-        load: owners * rows * (gates + 1) + if shape.held { 0 } else { weights },
+        fma: weights * rows + opened,
+        load: owners * rows * (gates + 1) + if is_streamed { weights } else { 0 },
         share: threads * depth * products * rows + owners * handed * gates * rows,
         barrier: threads * barriers,
         chain: depth * products,

@@ -7,6 +7,7 @@ use super::{Caps, Request};
 use crate::dims::Dims;
 use crate::dtype::Precision;
 use crate::error::{Error, Result};
+use crate::kernels::resident::Keep;
 use crate::kernels::step::{self, Sizes};
 use crate::kernels::{Functions, Kernel, Rows, StepCell, WholeCell, resident};
 use crate::model::{Cell, Forget, Layer, Reset, Update};
@@ -83,7 +84,7 @@ pub(super) fn variants(
     let functions = Functions::of(layer);
     let mut found = Vec::new();
     let mut reason = String::new();
-    for shape in shapes(strategy, cell, hidden, caps) {
+    for shape in shapes(strategy, cell, hidden, precision, caps) {
         let full = (FILL / shape.threads(hidden).max(1)).clamp(1, tiles);
         let shape = resident::Shape { tiles: full, ..shape };
         let kernel = Kernel::Resident { cell, functions, hidden, precision, rows, shape };
@@ -112,15 +113,28 @@ fn blocks(cell: Cell, units: u32, tiles: u32, rows: Rows, request: Request, caps
 }
 
 /// Ways to deal k to threads, from few threads with many weights to many with few.
-fn shapes(strategy: Strategy, cell: WholeCell, hidden: u32, caps: &Caps) -> Vec<resident::Shape> {
-    let depths = [MOST_HELD / cell.gates(), 32];
+fn shapes(
+    strategy: Strategy,
+    cell: WholeCell,
+    hidden: u32,
+    precision: Precision,
+    caps: &Caps,
+) -> Vec<resident::Shape> {
+    let shape = |depth: u32, keep: Keep| resident::Shape::new(hidden, depth, keep);
     match strategy {
-        Strategy::Resident => depths.map(|depth| resident::Shape::held(hidden, depth)).to_vec(),
+        Strategy::Resident => {
+            let depth = MOST_HELD / cell.gates();
+            let mut shapes = vec![shape(depth, Keep::Held), shape(32, Keep::Held)];
+            if precision.weights.is_half() {
+                shapes.extend([shape(2 * depth, Keep::Packed), shape(depth, Keep::Packed)]);
+            }
+            shapes
+        }
         // As many threads to a unit as there may be, or one.
         _ => {
             let split = (caps.max_threads / hidden.max(1)).max(1);
             let depth = hidden.div_ceil(split).next_multiple_of(32);
-            vec![resident::Shape::streamed(hidden, depth), resident::Shape::streamed(hidden, hidden)]
+            vec![shape(depth, Keep::Streamed), shape(hidden, Keep::Streamed)]
         }
     }
 }
@@ -138,14 +152,14 @@ fn refusal(
         (needed > limit).then(|| format!("needs {needed} {what}, the device has {limit}"))
     };
     let weights = u64::from(gates) * u64::from(shape.depth(hidden)) * u64::from(kernel.threads());
-    let registers = if shape.held { weights } else { 0 };
+    let registers = shape.keep.registers(weights);
     let depth = precision.weights.words(hidden.next_multiple_of(4) as usize) as u64;
     let bytes = u64::from(gates) * u64::from(hidden) * depth * 4;
     beyond(bytes, caps.max_array_bytes(), "bytes of w_hh in one binding")
         .or_else(|| {
             beyond(u64::from(kernel.threads()), u64::from(caps.max_threads), "threads in a workgroup")
         })
-        .or_else(|| beyond(registers, caps.speed.registers, "weights in the registers of a workgroup"))
+        .or_else(|| beyond(registers, caps.speed.registers, "registers for the weights of a workgroup"))
         .or_else(|| {
             let bytes = u64::from(kernel.workgroup_bytes());
             beyond(bytes, u64::from(caps.max_workgroup_bytes), "bytes of workgroup memory")

@@ -2,6 +2,7 @@
 
 use wgru::dtype::{Precision, Storage};
 use wgru::kernels::matmul::Sizes;
+use wgru::kernels::resident::Keep;
 use wgru::kernels::{Functions, Kernel, Rows, StepCell, WholeCell, resident, step};
 use wgru::model::{Activation, Activations, Function};
 use wgru::{Cell, Direction, Layer, Weights};
@@ -39,8 +40,11 @@ pub fn kernels() -> Vec<Kernel> {
         for cell in whole_cells() {
             for rows in [Rows::One, Rows::Four] {
                 for (tiles, hidden, depth) in [(1, 1, 32), (5, 7, 32), (1, 64, 32), (2, 70, 64)] {
-                    for shape in [resident::Shape::held, resident::Shape::streamed] {
-                        let shape = resident::Shape { tiles, ..shape(hidden, depth) };
+                    for keep in [Keep::Held, Keep::Packed, Keep::Streamed] {
+                        if keep == Keep::Packed && !precision.weights.is_half() {
+                            continue;
+                        }
+                        let shape = resident::Shape { tiles, ..resident::Shape::new(hidden, depth, keep) };
                         all.push(Kernel::Resident { cell, functions, hidden, precision, rows, shape });
                     }
                 }
