@@ -20,7 +20,11 @@ fn every_candidate_gives_the_bits_of_the_first() {
             let model = draw.model_of(cell, direction, 3, hidden, 1);
             let (batch, steps) = (draw.size(1..=17), draw.size(1..=9));
             let inputs = Inputs::draw(&mut draw, &model, batch, steps).ragged(&mut draw);
-            let options = Options::default().poison(true).weights(storage);
+            let mut options = Options::default().poison(true).weights(storage);
+            // Neighbours share a word of such a y.
+            if draw.chance() {
+                options = options.activations(storage);
+            }
             let engine = device.load_with(&model, options).unwrap();
             let all = engine.alternatives(inputs.batch().form()).unwrap();
             let mut first = None;

@@ -46,7 +46,7 @@ const BLOCK: u32 = 32u;    // k of one block of the order above
 
 var<private> now: u32;     // step within the chunk
 
-// The 0 that sums begin with, and which no compiler knows (B is below 2³¹). WGSL lets it reorder sums, and Mesa's takes
+// The 0 that blocks begin with, and which no compiler knows (B is below 2³¹). WGSL lets it reorder sums, and Mesa's takes
 // a·b + c·d into the sum that it is added to, where it sees a bare product: which is what a known 0 leaves of the first fma.
 fn zero() -> f32 {
     return f32(params.batch >> 31u);

@@ -59,8 +59,8 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::Length`] where x is not `[B, I]`, [`Error::Device`] where the device fails. After the latter,
-    /// as after a future that was dropped, the step may have been taken or not: [`Session::set_state`] or
-    /// [`Session::reset`] brings the session back to a known state.
+    /// as after a future that was dropped, the step may have been taken by all streams, some or none:
+    /// [`Session::set_state`] or [`Session::reset`] brings the session back to a known state.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn step(&mut self, x: &[f32]) -> Result<StepOutput> {
         let mut output = self.output()?;

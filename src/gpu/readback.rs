@@ -59,7 +59,8 @@ impl Staging {
     /// The buffer to copy to, inside a scope.
     pub(super) fn buffer(&self, create: &Creator) -> wgpu::Buffer {
         let mut buffer = lock(&self.buffer);
-        if self.abandoned.swap(false, Ordering::Relaxed) {
+        // It stays abandoned until something has been read, since the new one may not have been made.
+        if self.abandoned.load(Ordering::Relaxed) {
             *buffer = Self::make(create, buffer.size());
         }
         buffer.clone()
@@ -89,6 +90,7 @@ impl Staging {
         let result = Mapped { context, mapping, submission: submitted.index, wait }.await;
         if result.is_ok() {
             unmap.abandoned = None;
+            self.abandoned.store(false, Ordering::Relaxed);
         }
         context.check_fault()?;
         let failed = |reason: String| context.error(format!("read-back: {reason}"));

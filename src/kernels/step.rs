@@ -40,9 +40,9 @@ impl Shape {
         let Self { tiles, units, .. } = self;
         // Per span: itself, the loads, two blocks, the quads.
         let span = 1 + tiles * (1 + SPAN.div_ceil(self.width)) + 2 + SPAN / 4;
-        // At the end, of each tile and unit: its input, its sums, its rows.
+        // Once, each unit's columns; at the end, of each tile and unit: its input, its sums, its rows.
         let end = tiles * (1 + units * (1 + 2 * gates + rows.count()));
-        u64::from(k.div_ceil(SPAN)) * u64::from(span) + u64::from(end)
+        u64::from(k.div_ceil(SPAN)) * u64::from(span) + u64::from(units + end)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The cost model: what a kernel takes, from the counts of its parts and the [`Speed`] of a device.
 //!
-//! It counts what the shaders do. A workgroup takes the longer of two: its operations at the rate of a busy core, or one
+//! It counts the numbers that the shaders sum, load and share, however many go with one instruction. A workgroup takes the longer of two: its operations at the rate of a busy core, or one
 //! thread's chain of sums. Workgroups beyond the cores wait for their turn.
 
 use super::{Cost, Speed};
@@ -10,6 +10,8 @@ use crate::kernels::{Kernel, Rows, resident};
 #[derive(Debug, Default, Clone, Copy)]
 struct Work {
     fma: u64,
+    /// Those of four rows side by side.
+    fma4: u64,
     load: u64,
     share: u64,
     /// Barriers, times the threads that meet in each.
@@ -19,9 +21,18 @@ struct Work {
 }
 
 impl Work {
+    /// So many products and sums of rows that a thread has side by side.
+    fn sums(rows: Rows, count: u64) -> Self {
+        match rows {
+            Rows::One => Self { fma: count, ..Self::default() },
+            Rows::Four => Self { fma4: count, ..Self::default() },
+        }
+    }
+
     fn time(self, speed: &Speed) -> u64 {
         let busy = [
             (self.fma, speed.fma),
+            (self.fma4, speed.fma4),
             (self.load, speed.load),
             (self.share, speed.share),
             (self.barrier, speed.barrier),
@@ -49,23 +60,24 @@ fn work(kernel: Kernel) -> (Work, Work) {
     match kernel {
         Kernel::MatmulTiled { sizes, .. } => {
             let k = u64::from(sizes.k);
+            // Its sums are of four rows, whatever reads them.
             let each = Work {
-                fma: 64 * threads * k,
                 load: 2 * 64 * k + 64 * 64,
                 share: 16 * threads * k,
                 barrier: 2 * threads * k.div_ceil(16),
                 chain: k,
+                ..Work::sums(Rows::Four, 64 * threads * k)
             };
             (Work::default(), each)
         }
         Kernel::MatmulRows { sizes, rows, .. } => {
-            let (k, rows) = (u64::from(sizes.k), u64::from(rows.count()));
+            let (k, count) = (u64::from(sizes.k), u64::from(rows.count()));
             let each = Work {
-                fma: threads * k * rows,
-                load: threads * k + k * rows,
-                share: threads * k * rows,
+                load: threads * k + k * count,
+                share: threads * k * count,
                 barrier: 2 * threads * k.div_ceil(64),
                 chain: k,
+                ..Work::sums(rows, threads * k * count)
             };
             (Work::default(), each)
         }
@@ -78,13 +90,13 @@ fn work(kernel: Kernel) -> (Work, Work) {
         }
         Kernel::Step { cell, sizes, rows, shape, .. } => {
             let (k, gates) = (u64::from(sizes.k), u64::from(cell.products()));
-            let (units, rows) = (u64::from(shape.units), u64::from(rows.count() * shape.tiles));
+            let (units, count) = (u64::from(shape.units), u64::from(rows.count() * shape.tiles));
             let each = Work {
-                fma: threads * k * gates * units * rows,
-                load: threads * k * gates * units + k * rows + threads * units * rows * (gates + 3),
-                share: threads * k * rows,
+                load: threads * k * gates * units + k * count + threads * units * count * (gates + 3),
+                share: threads * k * count,
                 barrier: 2 * threads * k.div_ceil(64),
                 chain: k,
+                ..Work::sums(rows, threads * k * gates * units * count)
             };
             (Work::default(), each)
         }
@@ -102,7 +114,7 @@ fn resident_work(
     rows: Rows,
     shape: resident::Shape,
 ) -> (Work, Work) {
-    let (gates, rows) = (u64::from(gates), u64::from(rows.count()));
+    let (gates, count) = (u64::from(gates), u64::from(rows.count()));
     let depth = u64::from(shape.depth(hidden));
     let weights = threads * depth * gates;
     let owners = u64::from(shape.tiles * hidden);
@@ -113,11 +125,11 @@ fn resident_work(
     // Two weights are opened by an operation or two.
     let opened = if shape.keep == resident::Keep::Packed { weights } else { 0 };
     let each = Work {
-        fma: weights * rows + opened,
-        load: owners * rows * (gates + 1) + if is_streamed { weights } else { 0 },
-        share: threads * depth * products * rows + owners * handed * gates * rows,
+        load: owners * count * (gates + 1) + if is_streamed { weights } else { 0 },
+        share: threads * depth * products * count + owners * handed * gates * count,
         barrier: threads * barriers,
         chain: depth * products,
+        ..Work::sums(rows, weights * count + opened)
     };
     (once, each)
 }

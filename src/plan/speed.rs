@@ -20,6 +20,8 @@ pub struct Speed {
     pub barrier: u64,
     /// A product and sum.
     pub fma: u64,
+    /// A product and sum where a thread has four rows side by side.
+    pub fma4: u64,
     /// A load from a buffer.
     pub load: u64,
     /// A load from workgroup memory.
@@ -38,6 +40,7 @@ impl Speed {
         step: 250_000_000,
         barrier: 100_000,
         fma: 5_000,
+        fma4: 5_000,
         load: 40_000,
         share: 5_000,
         chain: 2_500_000,
@@ -92,13 +95,14 @@ impl Speed {
     }
 
     /// The name of each number, and the number.
-    pub fn fields(&self) -> [(&'static str, u64); 9] {
+    pub fn fields(&self) -> [(&'static str, u64); 10] {
         [
             ("cores", self.cores),
             ("dispatch", self.dispatch),
             ("step", self.step),
             ("barrier", self.barrier),
             ("fma", self.fma),
+            ("fma4", self.fma4),
             ("load", self.load),
             ("share", self.share),
             ("chain", self.chain),
@@ -114,6 +118,7 @@ impl Speed {
             "step" => &mut self.step,
             "barrier" => &mut self.barrier,
             "fma" => &mut self.fma,
+            "fma4" => &mut self.fma4,
             "load" => &mut self.load,
             "share" => &mut self.share,
             "chain" => &mut self.chain,
@@ -174,7 +179,7 @@ mod tests {
             (text.replace("fma 5000\n", ""), "fma"),
             (text.replace("fma 5000", "fma five"), "fma five"),
             (text.replace("fma 5000", "fma"), "fma"),
-            (text.replace("fma", "fmas"), "fmas 5000"),
+            (text.replace("fma ", "fmas "), "fmas 5000"),
             (format!("{text}load 1\n"), "load 1"),
             (text.replace("cores 80", "cores 0"), "cores 0"),
         ] {

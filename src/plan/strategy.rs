@@ -182,7 +182,9 @@ fn steps(
             StepCell::Project => Sizes::all(hidden, state),
             _ => Sizes::all(state, hidden),
         };
-        let shape = step::Shape { width: width(sizes.hidden, caps), units, tiles, in_blocks: !any_order };
+        let width = width(sizes.hidden, caps);
+        let units = units.min(sizes.hidden.div_ceil(width));
+        let shape = step::Shape { width, units, tiles, in_blocks: !any_order };
         Kernel::Step { cell, functions, sizes, precision, rows, shape }
     };
     step_cells(layer).into_iter().map(kernel).collect()

@@ -39,6 +39,9 @@ fn subject(args: &ExplainArgs) -> Outcome<(Model, Dims, Options)> {
         if args.batch.is_some() || args.steps.is_some() {
             return Err(error("--batch, --steps", "are for models; a case names its own"));
         }
+        if args.node.is_some() {
+            return Err(error("--node", "is for .onnx models"));
+        }
         let case: Case = args.what.parse().map_err(|reason: String| error(&args.what, reason))?;
         let model = case.model(&mut fastrand::Rng::with_seed(1))?;
         return Ok((model, Dims::new(case.batch, case.steps)?, case.options()));

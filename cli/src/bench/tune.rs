@@ -158,12 +158,12 @@ impl Subject {
     fn predictions(&self, caps: &Caps) -> wgru::Result<Vec<f64>> {
         let precision = self.case.options().precision;
         let all = wgru::plan::alternatives(&self.model, self.dims, precision, caps)?;
-        // Each case has one layer.
-        let candidates = all.iter().flatten().filter_map(|c| Some((c, c.outcome.as_ref().ok()?.1.seconds())));
-        let candidates: Vec<_> = candidates.collect();
         let of = |sample: &Sample| {
-            let is = |c: &Candidate| sample.only.rows == Some(c.rows) && sample.only.has(c);
-            candidates.iter().find(|(c, _)| is(c)).map_or(f64::INFINITY, |(_, seconds)| *seconds)
+            let is = |c: &&Candidate| sample.only.rows == Some(c.rows) && sample.only.has(c);
+            let cost = |c: &Candidate| c.outcome.as_ref().ok().map(|(_, cost)| cost.seconds());
+            let of_layer =
+                |layer: &Vec<Candidate>| layer.iter().find(is).and_then(cost).unwrap_or(f64::INFINITY);
+            all.iter().map(of_layer).sum()
         };
         Ok(self.samples.iter().map(of).collect())
     }
@@ -197,7 +197,7 @@ fn badness(subjects: &[Subject], caps: &Caps) -> f64 {
 }
 
 /// The numbers that are fitted.
-const FITTED: [&str; 7] = ["dispatch", "step", "barrier", "fma", "load", "share", "chain"];
+const FITTED: [&str; 8] = ["dispatch", "step", "barrier", "fma", "fma4", "load", "share", "chain"];
 
 /// The best of several descents: from the device's numbers so far, and from others drawn around them.
 fn fit(subjects: &[Subject], caps: &Caps) -> Speed {
