@@ -159,6 +159,17 @@ mod tests {
         assert_eq!(serde_json::from_value::<Record>(old).unwrap(), expected);
     }
 
+    /// A report of records that were read is the report of those that were measured, so not even a last digit may change.
+    #[test]
+    fn numbers_are_read_as_they_were_written() {
+        let mut rng = fastrand::Rng::new();
+        for _ in 0..20_000 {
+            let new = record("gru-b1", Timed::Sequence, rng.f64() * 10f64.powi(rng.i32(-9..3)));
+            let line = serde_json::to_string(&new).unwrap();
+            assert_eq!(serde_json::from_str::<Record>(&line).unwrap(), new, "{line}");
+        }
+    }
+
     /// CSV has every field in every row, so that rows of all kinds fit one head.
     #[test]
     fn csv_has_the_field_either_way() {
