@@ -71,7 +71,9 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
         h_state[state] = h;
         leave(dir, tile, at.unit);
         let neighbour = vector[at.front + min(at.unit + 1u, HIDDEN - 1u)];
-        now = steps;
-        fill_y(dir, tile, at.unit, h, neighbour);
+        for (var t = steps; t < params.steps; t++) {
+            now = t;
+            store_y(dir, tile, at.unit, h, neighbour);
+        }
     }
 }

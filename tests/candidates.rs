@@ -1,5 +1,5 @@
-//! Everything that a planner can choose, on every adapter: each candidate gives the bits of the first, which holds against
-//! the reference.
+//! Whatever a planner can choose for a layer of each cell, on every adapter: each candidate gives the bits of the first,
+//! which holds against the reference.
 
 mod common;
 

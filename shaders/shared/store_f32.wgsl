@@ -13,17 +13,3 @@ fn store_y(dir: u32, tile: u32, unit: u32, h: Rows, neighbour: Rows) {
         }
     }
 }
-
-// The same for every step from `now` on, once every row of the tile has ended.
-fn fill_y(dir: u32, tile: u32, unit: u32, h: Rows, neighbour: Rows) {
-    let values = emitted(dir, tile, h);
-    for (var r = 0u; r < ROWS; r++) {
-        if (tile * ROWS + r < params.batch) {
-            var at = y_at(dir, tile, r) + unit;
-            for (var t = now; t < params.steps; t++) {
-                y[at] = row(values, r);
-                at += params.y_step;
-            }
-        }
-    }
-}

@@ -18,22 +18,3 @@ fn store_y(dir: u32, tile: u32, unit: u32, h: Rows, neighbour: Rows) {
         }
     }
 }
-
-// The same for every step from `now` on, once every row of the tile has ended.
-fn fill_y(dir: u32, tile: u32, unit: u32, h: Rows, neighbour: Rows) {
-    if (unit % 2u != 0u) {
-        return;
-    }
-    let first = emitted(dir, tile, h);
-    let second = select(Rows(0.0), emitted(dir, tile, neighbour), unit + 1u < HIDDEN);
-    for (var r = 0u; r < ROWS; r++) {
-        if (tile * ROWS + r < params.batch) {
-            var at = y_at(dir, tile, r) + unit;
-            let word = pack(vec2<f32>(row(first, r), row(second, r)));
-            for (var t = now; t < params.steps; t++) {
-                y[at / 2u] = word;
-                at += params.y_step;
-            }
-        }
-    }
-}

@@ -277,7 +277,7 @@ impl Kernel {
                     Params::Step(params) => params.steps,
                     Params::Matmul(_) => 0,
                 };
-                shape.iterations(hidden, rows, cell.products().len())
+                shape.iterations(hidden, cell.products().len())
                     + u64::from(steps) * shape.step_iterations(rows, cell.gates(), cell.products().len())
             }
         }
@@ -287,7 +287,7 @@ impl Kernel {
     pub fn most_steps(self, most: u64) -> u64 {
         match self {
             Self::Resident { cell, hidden, rows, shape, .. } => {
-                let rest = most.saturating_sub(shape.iterations(hidden, rows, cell.products().len()));
+                let rest = most.saturating_sub(shape.iterations(hidden, cell.products().len()));
                 (rest / shape.step_iterations(rows, cell.gates(), cell.products().len())).max(1)
             }
             _ => 1,

@@ -84,10 +84,10 @@ impl Shape {
         (vectors + self.shares(hidden, most)) * rows.count() * 4
     }
 
-    /// Loop iterations of a thread beside those of its steps: clearing the vectors, and the rows that y is filled for.
-    pub(super) fn iterations(self, hidden: u32, rows: Rows, products: usize) -> u64 {
+    /// Loop iterations of a thread beside those of its steps: clearing the vectors.
+    pub(super) fn iterations(self, hidden: u32, products: usize) -> u64 {
         let places = self.vectors(products) * self.tiles * self.stride(hidden);
-        u64::from(places.div_ceil(self.threads(hidden)) + rows.count())
+        u64::from(places.div_ceil(self.threads(hidden)))
     }
 
     /// Loop iterations of a thread in one step of a cell with `gates` gates. What a driver may unroll is counted as if
