@@ -14,8 +14,17 @@ struct Place {
     member: u32,     // tile within the workgroup
     split: u32,      // share of k; 0 owns the unit
     unit: u32,
+    place: u32,      // unit and tile within the workgroup
     front: u32,      // index into vector of h before the step
     reset: u32,      // index into vector of r ⊙ h
+}
+
+// Hands a value of every unit on to the whole workgroup, as the vector that begins at `to`.
+fn hand_on(at: Place, to: u32, value: Rows) {
+    if (at.split == 0u) {
+        vector[to + at.unit] = value;
+    }
+    workgroupBarrier();
 }
 
 @compute @workgroup_size(WIDTH)
@@ -24,6 +33,7 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     at.member = lane / (HIDDEN * SPLIT);
     at.split = lane / HIDDEN % SPLIT;
     at.unit = lane % HIDDEN;
+    at.place = at.member * HIDDEN + at.unit;
     at.front = at.member * STRIDE;
     at.reset = (2u * TILES + at.member) * STRIDE;
     let dir = group.z;
@@ -57,9 +67,8 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
         let sum = recurrent_sums(dir, at, h, input);
         if (at.split == 0u) {
             h = select(h, advance(dir, tile, at.unit, h, input, sum), running(tile));
-            vector[back + at.unit] = h;
         }
-        workgroupBarrier();
+        hand_on(at, back, h);
         if (owns) {
             store_y(dir, tile, at.unit, h, vector[back + min(at.unit + 1u, HIDDEN - 1u)]);
         }

@@ -56,6 +56,10 @@ pub struct WorkArgs {
     /// Keep compiled kernels in a folder from one run to the next, where the device can hand them out (Vulkan)
     #[arg(long, value_name = "DIR")]
     pub pipeline_cache: Option<PathBuf>,
+    /// Test first whether the workgroups of one dispatch may exchange values on the device; where they may, plans may make use
+    /// of it
+    #[arg(long)]
+    pub exchange: bool,
     /// Compare with the f64 reference; exit status 1 where the error is beyond the derived tolerance
     #[arg(long)]
     pub verify: bool,
@@ -135,6 +139,10 @@ pub struct BenchArgs {
     /// A device, as `wgru run` takes it; may be given several times [default: every adapter and the CPU]
     #[arg(long, value_name = "SEL")]
     pub device: Vec<String>,
+    /// Test first whether the workgroups of one dispatch may exchange values on the device; where they may, plans may make use
+    /// of it
+    #[arg(long)]
+    pub exchange: bool,
     /// A case such as gru-b16-t100-i256-h256[-l2][-bi][-before][-ragged][-f16|-bf16], also lstm-… and rnn-…; of one
     /// step (-t1) it times a session; may be given several times
     #[arg(long, value_name = "CASE")]
@@ -218,6 +226,10 @@ pub struct ExplainArgs {
     /// The device, as `wgru run` takes it
     #[arg(long, value_name = "SEL", default_value = "auto")]
     pub device: String,
+    /// Test first whether the workgroups of one dispatch may exchange values on the device; where they may, plans may make use
+    /// of it
+    #[arg(long)]
+    pub exchange: bool,
     /// Sequences, of a model [default: 1]
     #[arg(long, value_name = "B")]
     pub batch: Option<usize>,
@@ -238,6 +250,10 @@ pub struct TuneArgs {
     /// The device, as `wgru run` takes it
     #[arg(long, value_name = "SEL", default_value = "auto")]
     pub device: String,
+    /// Test first whether the workgroups of one dispatch may exchange values on the device; where they may, plans may make use
+    /// of it
+    #[arg(long)]
+    pub exchange: bool,
     /// Where to write the table
     #[arg(long, value_name = "FILE")]
     pub output: PathBuf,

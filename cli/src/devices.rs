@@ -37,6 +37,25 @@ pub fn devices(args: &DevicesArgs) -> Outcome {
     print(&text)
 }
 
+/// Tests the exchange between workgroups where it was asked for, and says what came of it; where it is known not to work
+/// plans do without.
+pub fn test_exchange(device: &Device, asked: bool) -> Outcome {
+    if !asked {
+        return Ok(());
+    }
+    match device.self_test() {
+        Ok(found) => eprintln!(
+            "wgru: {}: {} workgroups run side by side, by {} steps without a wrong number",
+            device.info(),
+            found.workgroups,
+            found.steps
+        ),
+        Err(reason @ wgru::Error::Unsupported { .. }) => eprintln!("wgru: {reason}"),
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
+}
+
 fn row(device: &DeviceInfo) -> Vec<String> {
     let mut row = vec![device.to_string()];
     match device {

@@ -11,7 +11,7 @@ use wgru::reference::{self, Comparison, Tolerance, compare};
 use wgru::{Batch, Device, DeviceInfo, Engine, Model, Output};
 
 use crate::args::WorkArgs;
-use crate::devices::to_json;
+use crate::devices::{test_exchange, to_json};
 use crate::failure::{Failure, Outcome};
 use crate::number::three;
 
@@ -33,6 +33,7 @@ impl Work {
     pub fn run(args: &WorkArgs, model: &Model, batch: &Batch<'_>) -> Outcome<Self> {
         batch.check(model)?;
         let device = Device::select_with(&args.device, &args.device_options())?;
+        test_exchange(&device, args.exchange)?;
         let info = device.info();
         let auto = ["", "auto"].contains(&args.device.trim().to_lowercase().as_str());
         if info == DeviceInfo::Cpu && auto {

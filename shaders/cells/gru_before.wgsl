@@ -1,5 +1,5 @@
-// A whole GRU, reset before, where one workgroup has all units: r ⊙ h goes through workgroup memory to the candidate's
-// product. c_n stands outside every product, so it is part of xw_n. Gates r z n.
+// A whole GRU, reset before, in a frame of many steps, which hands r ⊙ h on to the candidate's product. c_n stands outside
+// every product, so it is part of xw_n. Gates r z n.
 //
 //   r = f(xw_r + R_r h)   z = f(xw_z + R_z h)   n = g(xw_n + R_n (r ⊙ h))   h' = blend(z, h, n)
 
@@ -13,11 +13,12 @@ fn enter(dir: u32, tile: u32, unit: u32) {}
 
 fn recurrent_sums(dir: u32, at: Place, h: Rows, input: array<Rows, COLUMNS>) -> array<Rows, GATES> {
     let sum = gates_product(dir, at);
+    var reset = h;
     if (at.split == 0u) {
         z = gate(dir, input[1] + sum[1]);
-        vector[at.reset + at.unit] = gate(dir, input[0] + sum[0]) * h;
+        reset = gate(dir, input[0] + sum[0]) * h;
     }
-    workgroupBarrier();
+    hand_on(at, at.reset, reset);
     return candidate_product(dir, at);
 }
 

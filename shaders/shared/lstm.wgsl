@@ -1,9 +1,7 @@
-// An LSTM's gates and its c, which only the thread of its unit reads. Gates i f g o.
+// An LSTM's gates and its c, which only the thread of its unit reads; `c_*.wgsl` says where it lies. Gates i f g o.
 //
 //   i = f(xw_i + R_i h + p_i ⊙ c)   f = f(xw_f + R_f h + p_f ⊙ c) or 1 − i   g = g(xw_g + R_g h)
 //   c' = f ⊙ c + i ⊙ g              o = f(xw_o + R_o h + p_o ⊙ c')           h' = o ⊙ h(c')
-
-@group(0) @binding(5) var<storage, read_write> c: array<Rows>;        // [D, ⌈B/ROWS⌉, H]
 
 override COUPLED: bool;        // f = 1 − i
 
@@ -14,12 +12,12 @@ const COLUMNS: u32 = 4u;
 var<private> c_now: Rows;
 
 fn enter(dir: u32, tile: u32, unit: u32) {
-    c_now = c[state_of(dir, tile) + unit];
+    c_now = c_before(state_of(dir, tile) + unit);
     enter_peepholes(dir, unit);
 }
 
 fn leave(dir: u32, tile: u32, unit: u32) {
-    c[state_of(dir, tile) + unit] = c_now;
+    keep_c(state_of(dir, tile) + unit, c_now);
 }
 
 // Advances c and returns h'.

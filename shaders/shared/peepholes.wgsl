@@ -1,6 +1,6 @@
 // An LSTM's peepholes: p_i ⊙ c, p_f ⊙ c and p_o ⊙ c' join the inputs of i, f and o.
 
-@group(0) @binding(9) var<storage, read> peepholes: array<f32>;       // [D, 3·H], p_i p_f p_o
+@group(0) @binding(12) var<storage, read> peepholes: array<f32>;       // [D, 3·H], p_i p_f p_o
 
 var<private> own_peepholes: vec3<f32>;
 

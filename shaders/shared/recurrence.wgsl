@@ -11,7 +11,7 @@
 // summed in order by fma from 0, the blocks added in order to 0. So a session and a sequence run give the same
 // bits.
 //
-// A kernel is a frame (step.wgsl, step_half.wgsl, resident.wgsl) around a cell (cells/), which declares
+// A kernel is a frame (step.wgsl, step_half.wgsl, resident.wgsl, grouped.wgsl) around a cell (cells/), which declares
 //
 //   GATES, FIRST       the gates of its product, the first of them
 //   enter, leave       load and store what a unit keeps from step to step beside h, and its constants
@@ -31,6 +31,11 @@ struct StepParams {
     y_dir: u32,      // elements of y from a direction to the next
     repeats: u32,    // whether y repeats the last output of a forward direction past its end, else it is 0
     first_unit: u32, // the first of HIDDEN units that w has
+    // Of a grouped kernel alone:
+    proof: u32,      // word of mail that counts the workgroups which have proven this chunk
+    all: u32,        // workgroups
+    slots: u32,      // word of mail that the chunk's letters begin with
+    patience: u32,   // how often a thread looks for letters that are not there yet
 }
 
 @group(0) @binding(0) var<uniform> params: StepParams;

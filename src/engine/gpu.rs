@@ -2,15 +2,16 @@
 
 use std::sync::{Arc, Mutex};
 
+use super::exchange::{Counter, Exchange, Resumes, tested};
 use super::pieces::cut;
 use super::run::Options;
 use crate::dims::Dims;
 use crate::error::{Error, Result};
-use crate::gpu::{Constants, Context, Fetch, RunSeconds, StagedWorkspace, Wait, Workspace, lock};
+use crate::gpu::{Constants, Context, Fetch, RunSeconds, StagedWorkspace, Submitted, Wait, Workspace, lock};
 use crate::io::{Batch, Form, Output, StepOutput};
 use crate::model::{Model, constants};
-use crate::plan::{Candidate, Caps, Plan, Request, alternatives, plan};
-use crate::program::{Matrix, check, constant_words, lower, unpack_sequence, untile};
+use crate::plan::{self, Candidate, Caps, Plan, Request};
+use crate::program::{Matrix, Proof, check, constant_words, lower, unpack_sequence, untile};
 use crate::progress::Progress;
 
 /// Workspaces that are kept for the next run of their shape, and their bytes but for the last one used.
@@ -35,8 +36,10 @@ pub struct Memory {
 #[derive(Debug)]
 pub(super) struct GpuEngine {
     context: Arc<Context>,
-    /// What plans are made for: the device's, with the speeds that were asked for.
+    /// What plans are made for: the device's, with the speeds that were asked for, but for the exchange.
     caps: Caps,
+    exchange: Exchange,
+    resumes: Counter,
     constants: Constants,
     /// Idle workspaces, the one used last at the end. A run takes one out, so that runs may overlap.
     idle: Mutex<Vec<Workspace>>,
@@ -48,7 +51,7 @@ pub(super) struct GpuEngine {
 
 impl GpuEngine {
     pub(super) async fn new(context: Arc<Context>, model: &Model, options: Options) -> Result<Self> {
-        let Options { poison, precision, only, any_order, memory, speed } = options;
+        let Options { poison, precision, only, any_order, memory, speed, exchange } = options;
         let most = usize::try_from(context.caps().max_array_bytes() / 4).unwrap_or(usize::MAX);
         let mut words = Vec::new();
         for constant in constants(model) {
@@ -65,7 +68,22 @@ impl GpuEngine {
         let mut caps = context.caps().clone();
         caps.speed = speed.unwrap_or(caps.speed);
         let (request, memory) = (Request { precision, only, any_order }, memory.unwrap_or(MEMORY));
-        Ok(Self { context, caps, constants, idle: Mutex::default(), poison, request, memory })
+        let (resumes, idle) = (Counter::default(), Mutex::default());
+        Ok(Self { context, caps, exchange, resumes, constants, idle, poison, request, memory })
+    }
+
+    /// What plans are made for now.
+    fn caps(&self) -> Caps {
+        let exchange = match self.exchange {
+            Exchange::Never => None,
+            Exchange::Forced(exchange) => Some(exchange),
+            Exchange::Tested => tested(&self.context),
+        };
+        Caps { exchange, ..self.caps.clone() }
+    }
+
+    pub(super) fn resumes(&self) -> Resumes {
+        self.resumes.get()
     }
 
     /// What a run of `form` takes.
@@ -97,11 +115,11 @@ impl GpuEngine {
     }
 
     pub(super) fn plan(&self, model: &Model, form: Form) -> Result<Plan> {
-        plan(model, form, self.request, &self.caps)
+        plan::plan(model, form, self.request, &self.caps())
     }
 
     pub(super) fn alternatives(&self, model: &Model, form: Form) -> Result<Vec<Vec<Candidate>>> {
-        alternatives(model, form, self.request, &self.caps)
+        plan::alternatives(model, form, self.request, &self.caps())
     }
 
     /// Makes the workspace of `form`, unless an idle one is there.
@@ -143,14 +161,45 @@ impl GpuEngine {
         workspace.write_inputs(&self.context, batch.lengths_of(), 0, batch.states()).await?;
         workspace.pack_x(batch.x());
         let submitted = workspace.submit(&self.context, batch.x(), 0, Fetch::All, progress).await?;
-        let read = |data: &[u32]| read_all(&workspace, data, output);
+        let mut unproven = None;
+        let read = |data: &[u32]| unproven = read_all(&workspace, data, output);
         workspace.read(&self.context, submitted, wait, read).await?;
+        let Some(at) = unproven else {
+            self.give_back(workspace);
+            return Ok(());
+        };
+        let (stepwise, submitted) = self.resume(model, &workspace, &at, batch, progress).await?;
+        // Steps that are dispatched one by one have nothing to prove.
+        let read = |data: &[u32]| _ = read_all(&stepwise, data, output);
+        stepwise.read(&self.context, submitted, wait, read).await?;
         self.give_back(workspace);
         Ok(())
     }
 
+    /// Takes up a run step by step from the chunk `at` on, which its workgroups did not prove.
+    async fn resume(
+        &self,
+        model: &Model,
+        failed: &Workspace,
+        at: &Proof,
+        batch: &Batch<'_>,
+        progress: &Arc<Progress>,
+    ) -> Result<(Workspace, Submitted)> {
+        let program = lower(model, &self.plan(model, batch.form())?.without_exchange())?;
+        self.resumes.add(at);
+        // What failed once is not tried again before another self-test, but where it is meant to fail.
+        if self.exchange == Exchange::Tested {
+            self.context.trust(0);
+        }
+        let mut workspace = Workspace::new(&self.context, program, &self.constants, self.poison).await?;
+        let submitted = workspace.resume(&self.context, failed, at, batch, progress).await?;
+        Ok((workspace, submitted))
+    }
+
     fn take(&self, form: Form) -> Option<Workspace> {
+        let exchanges = self.caps().exchange.is_some();
         let mut idle = lock(&self.idle);
+        idle.retain(|workspace| exchanges || workspace.program().mail.is_none());
         let index = idle.iter().position(|workspace| workspace.program().form == form)?;
         Some(idle.remove(index))
     }
@@ -216,7 +265,15 @@ impl GpuStaged {
     pub(super) async fn read_into(&self, output: &mut Output, wait: Wait) -> Result<()> {
         let submitted = self.staged.fetch(&self.context).await?;
         let workspace = self.staged.workspace();
-        workspace.read(&self.context, submitted, wait, |data| read_all(workspace, data, output)).await
+        let mut unproven = None;
+        let read = |data: &[u32]| unproven = read_all(workspace, data, output);
+        workspace.read(&self.context, submitted, wait, read).await?;
+        let Some(Proof { layer, first, .. }) = unproven else { return Ok(()) };
+        let reason = format!(
+            "the workgroups of a staged run did not finish together, in layer {layer} from step {first} on; stage \
+             the batch on an engine with Exchange::Never"
+        );
+        Err(Error::Device { device: self.context.caps().device.clone(), reason })
     }
 
     /// Bytes of everything but the model's constants.
@@ -319,11 +376,16 @@ impl GpuSession {
     }
 }
 
-/// Everything a run copied.
-fn read_all(workspace: &Workspace, mut data: &[u32], output: &mut Output) {
+/// Everything a run copied, unless a chunk of it is unproven: that chunk.
+fn read_all(workspace: &Workspace, data: &[u32], output: &mut Output) -> Option<Proof> {
+    let (mut data, proof) = data.split_at(data.len() - workspace.program().proof_words());
+    if let Some(unproven) = workspace.program().unproven(proof) {
+        return Some(*unproven);
+    }
     read_outputs(workspace, &mut data, &mut output.y, output.out.as_deref_mut());
     let c_n = output.c_n.as_deref_mut().unwrap_or_default();
     read_states(workspace, data, &mut output.h_n, c_n);
+    None
 }
 
 /// Takes y and the readout out of `data`, where they stand first.

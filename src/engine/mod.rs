@@ -4,17 +4,21 @@
 #[cfg(not(target_arch = "wasm32"))]
 mod ceilings;
 mod device;
+mod exchange;
 mod gpu;
 mod pieces;
 mod run;
 mod select;
+mod self_test;
 mod session;
 mod staged;
 
 #[cfg(not(target_arch = "wasm32"))]
 pub use ceilings::{Ceilings, Measured};
 pub use device::{Device, DeviceInfo, DeviceOptions};
+pub use exchange::{Exchange, Resume, Resumes};
 pub use gpu::Memory;
 pub use run::{Engine, Options};
+pub use self_test::SelfTest;
 pub use session::Session;
 pub use staged::Staged;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use super::device::{Device, Kind};
+use super::exchange::{Exchange, Resumes};
 use super::gpu::{GpuEngine, Memory};
 use crate::cpu;
 use crate::dims::Dims;
@@ -37,6 +38,8 @@ pub struct Options {
     pub memory: Option<u64>,
     /// The numbers that the planner predicts with, as `wgru tune` measures them; the device's own where `None`.
     pub speed: Option<Speed>,
+    /// Whether the workgroups of one dispatch may exchange values.
+    pub exchange: Exchange,
 }
 
 impl Options {
@@ -63,6 +66,12 @@ impl Options {
     /// Sets [`Options::speed`].
     pub fn speed(mut self, speed: Speed) -> Self {
         self.speed = Some(speed);
+        self
+    }
+
+    /// Sets [`Options::exchange`].
+    pub fn exchange(mut self, exchange: Exchange) -> Self {
+        self.exchange = exchange;
         self
     }
 
@@ -104,7 +113,7 @@ pub(super) struct Inner {
 
 #[derive(Debug)]
 pub(super) enum Backend {
-    Gpu(GpuEngine),
+    Gpu(Box<GpuEngine>),
     Cpu(CpuEngine),
     Reference,
 }
@@ -156,7 +165,9 @@ impl Engine {
     async fn new(device: Device, model: &Model, options: Options) -> Result<Self> {
         options.precision.check()?;
         let backend = match &device.0 {
-            Kind::Gpu(context) => Backend::Gpu(GpuEngine::new(context.clone(), model, options).await?),
+            Kind::Gpu(context) => {
+                Backend::Gpu(Box::new(GpuEngine::new(context.clone(), model, options).await?))
+            }
             Kind::Cpu => {
                 let network = cpu::Network::new(model, options.precision)?;
                 Backend::Cpu(CpuEngine { network, idle: Mutex::default() })
@@ -186,6 +197,15 @@ impl Engine {
     /// submission on a GPU, by sequence and layer on the CPU, 0 on the reference.
     pub fn progress(&self) -> f64 {
         self.0.progress.fraction()
+    }
+
+    /// The runs of this engine that workgroups began together and that were finished step by step, since some
+    /// workgroup did not come through.
+    pub fn resumes(&self) -> Resumes {
+        match &self.0.backend {
+            Backend::Gpu(engine) => engine.resumes(),
+            Backend::Cpu(_) | Backend::Reference => Resumes::default(),
+        }
     }
 
     /// Every way to compute each layer on a run of `form`, or of dims alone, with its predicted time or what forbids it; of

@@ -14,6 +14,8 @@ pub struct AdapterInfo {
     pub driver: String,
     /// `discrete`, `integrated`, `virtual`, `software` or `other`.
     pub kind: &'static str,
+    /// The vendor's PCI number, 0 where there is none.
+    pub vendor: u32,
     /// Whether it computes on the CPU.
     pub software: bool,
     /// What a plan depends on.
@@ -43,6 +45,7 @@ impl AdapterInfo {
                 wgpu::DeviceType::Cpu => "software",
                 wgpu::DeviceType::Other => "other",
             },
+            vendor: info.vendor,
             software,
             caps: Caps {
                 device,
@@ -55,6 +58,7 @@ impl AdapterInfo {
                     .min(limits.max_compute_workgroup_size_x),
                 max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
                 max_iterations: software.then_some(Caps::SOFTWARE_ITERATIONS),
+                exchange: None,
                 speed: speed(info),
             },
             shader_f16: features.contains(wgpu::Features::SHADER_F16),

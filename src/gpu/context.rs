@@ -5,6 +5,7 @@ use std::collections::hash_map::Entry;
 use std::convert::Infallible;
 use std::future::Future;
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context as TaskContext, Poll, Waker};
 
@@ -29,6 +30,8 @@ pub struct Context {
     modules: Once<String, wgpu::ShaderModule>,
     /// The pipelines on disk, where the caller named a folder and the device can hand them out.
     saved: Option<Saved>,
+    /// Workgroups that the device has shown to run side by side; 0 where it has not.
+    trusted: AtomicU32,
     /// What the device reported outside every error scope; only a device of our own fills it.
     fault: Arc<Mutex<Fault>>,
 }
@@ -73,7 +76,8 @@ impl Context {
     fn new(device: wgpu::Device, queue: wgpu::Queue, info: AdapterInfo, fault: Arc<Mutex<Fault>>) -> Self {
         let create = Creator::new(device.clone());
         let (pipelines, modules) = (Once::default(), Once::default());
-        Self { device, queue, create, info, pipelines, modules, saved: None, fault }
+        let trusted = AtomicU32::new(0);
+        Self { device, queue, create, info, pipelines, modules, saved: None, trusted, fault }
     }
 
     /// What the device is.
@@ -89,6 +93,19 @@ impl Context {
     /// What was created on the device so far.
     pub fn created(&self) -> Created {
         self.create.created()
+    }
+
+    /// Workgroups that the device has shown to run side by side.
+    pub fn trusted(&self) -> Option<u32> {
+        match self.trusted.load(Ordering::Relaxed) {
+            0 => None,
+            workgroups => Some(workgroups),
+        }
+    }
+
+    /// Sets [`Context::trusted`]; 0 for none.
+    pub fn trust(&self, workgroups: u32) {
+        self.trusted.store(workgroups, Ordering::Relaxed);
     }
 
     /// The pipelines on disk, where they are kept there.

@@ -23,10 +23,19 @@ const SUBMISSION_FLOPS_SOFTWARE: u64 = 1_000_000_000;
 /// What a submission copies for the caller to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fetch {
-    /// y, then the readout.
+    /// y, then the readout; last, where chunks may fail, the words that say whether they did.
     Outputs,
-    /// Those, then every layer's final h and every layer's final c.
+    /// Those, with every layer's final h and every layer's final c before the words.
     All,
+}
+
+/// A dispatch to record.
+struct Next<'a> {
+    bound: &'a Bound,
+    /// The step, where it has one.
+    index: Option<u32>,
+    /// The byte from which mail is cleared before it.
+    clear_from: Option<u64>,
 }
 
 impl Workspace {
@@ -100,8 +109,7 @@ impl Workspace {
     /// nothing unless the workspace was made with poison.
     pub(super) fn poison(&self, context: &Context, phase: usize) {
         let Some(poison) = &self.poison else { return };
-        let written = self.program.states.iter().filter(|state| state.h[0] != state.h[1]);
-        let unread = written.map(|state| state.h[1 - phase]);
+        let unread = self.program.states_unread(phase);
         let written = self.program.buffers.iter().enumerate();
         let written = written.filter(|(_, b)| matches!(b.role, Role::Scratch | Role::Output));
         for id in unread.chain(written.map(|(id, _)| id)) {
@@ -143,12 +151,12 @@ impl Workspace {
         self.poison(context, phase);
         progress.begin(self.program.dispatch_count());
         let encoder = self.encoder(context);
-        let encoder = self.record(context, encoder, None, phase, progress);
+        let encoder = self.record(context, encoder, None, phase, 0, progress);
         self.finish(context, encoder, phase, fetch)
     }
 
     /// Copies what `fetch` names of a run that began in `phase`, and submits.
-    fn finish(
+    pub(super) fn finish(
         &self,
         context: &Context,
         mut encoder: wgpu::CommandEncoder,
@@ -158,8 +166,12 @@ impl Workspace {
         let to = self.staging.buffer(&context.create);
         let mut bytes = self.copy(&mut encoder, &to, 0, self.program.output_arrays());
         if fetch == Fetch::All {
-            let after = (phase + self.program.form.dims.steps) % 2;
-            bytes = self.copy(&mut encoder, &to, bytes, self.program.state_arrays(after));
+            bytes = self.copy(&mut encoder, &to, bytes, self.program.state_arrays_after(phase));
+        }
+        if let Some(mail) = self.program.mail {
+            let proof = self.program.proof_words() as u64 * 4;
+            encoder.copy_buffer_to_buffer(&self.buffers[mail], 0, &to, bytes, proof);
+            bytes += proof;
         }
         Submitted { index: context.queue.submit([encoder.finish()]), bytes }
     }
@@ -220,26 +232,33 @@ impl Workspace {
         self.staging.read(context, submitted, wait, read).await
     }
 
-    /// Records every dispatch, from `encoder` on, and submits what is recorded whenever it fills a submission;
-    /// returns the encoder of the last. `timer` is told when the first begins and the last ends.
+    /// Records every dispatch of the operations from `from_op` on, from `encoder` on, and submits what is recorded whenever it
+    /// fills a submission; returns the encoder of the last. `timer` is told when the first begins and the last ends.
     pub(super) fn record(
         &self,
         context: &Context,
         mut encoder: wgpu::CommandEncoder,
         timer: Option<&Timer>,
         phase: usize,
+        from_op: usize,
         progress: &Arc<Progress>,
     ) -> wgpu::CommandEncoder {
         let budget = if context.info().software { SUBMISSION_FLOPS_SOFTWARE } else { SUBMISSION_FLOPS };
-        let mut dispatches = self.dispatches(phase).peekable();
-        let mut first = true;
+        let mut dispatches = self.dispatches(phase, from_op).peekable();
+        let (mut recorded, mut flops, mut first) = (0, 0, true);
         loop {
-            let (mut recorded, mut flops) = (0, 0);
+            if let Some((mail, from)) = dispatches.peek().and_then(|next| self.cleared(next)) {
+                encoder.clear_buffer(mail, from, None);
+            }
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
                 label: Some("wgru.pass"),
                 timestamp_writes: timer.map(|timer| timer.writes(first)),
             });
-            for (bound, index) in dispatches.by_ref().take(SUBMISSION) {
+            let mut is_empty = true;
+            while recorded < SUBMISSION && flops < budget {
+                // What is cleared before a dispatch is cleared between passes.
+                let next = dispatches.next_if(|next| is_empty || self.cleared(next).is_none());
+                let Some(Next { bound, index, .. }) = next else { break };
                 pass.set_pipeline(&bound.pipeline.pipeline);
                 let offset = index.map(|t| t * self.index_stride);
                 pass.set_bind_group(0, &bound.bindings, offset.as_slice());
@@ -247,31 +266,42 @@ impl Workspace {
                 pass.dispatch_workgroups(x, y, z);
                 recorded += 1;
                 flops += bound.flops;
-                if flops >= budget {
-                    break;
-                }
+                is_empty = false;
             }
             drop(pass);
             first = false;
-            let progress = progress.clone();
-            encoder.on_submitted_work_done(move || progress.end(recorded));
-            if dispatches.peek().is_none() {
+            let is_last = dispatches.peek().is_none();
+            if !is_last && recorded < SUBMISSION && flops < budget {
+                continue;
+            }
+            let (progress, ended) = (progress.clone(), recorded as u64);
+            encoder.on_submitted_work_done(move || progress.end(ended));
+            if is_last {
                 return encoder;
             }
             context.queue.submit([encoder.finish()]);
             encoder = self.encoder(context);
+            (recorded, flops) = (0, 0);
         }
     }
 
-    /// Every dispatch in order, with its step index where it has one.
-    fn dispatches(&self, phase: usize) -> impl Iterator<Item = (&Bound, Option<u32>)> {
-        self.ops.iter().flat_map(move |op| {
+    /// What is cleared before a dispatch, and from which byte on.
+    fn cleared(&self, next: &Next<'_>) -> Option<(&wgpu::Buffer, u64)> {
+        Some((&self.buffers[self.program.mail?], next.clear_from?))
+    }
+
+    /// Every dispatch of the operations from `from_op` on, in order.
+    fn dispatches(&self, phase: usize, from_op: usize) -> impl Iterator<Item = Next<'_>> {
+        self.ops[from_op..].iter().flat_map(move |op| {
             let (once, steps) = match op {
-                BoundOp::Once(bound) => (Some((bound, None)), None),
+                BoundOp::Once(bound) => (Some(Next { bound, index: None, clear_from: None }), None),
+                BoundOp::Exchange(bound, from) => {
+                    (Some(Next { bound, index: None, clear_from: Some(*from) }), None)
+                }
                 BoundOp::Steps { first, count, phases } => {
                     let step = move |t: u32| {
                         let bounds = &phases[(first + t as usize + phase) % 2];
-                        bounds.iter().map(move |bound| (bound, Some(t)))
+                        bounds.iter().map(move |bound| Next { bound, index: Some(t), clear_from: None })
                     };
                     (None, Some((0..*count).flat_map(step)))
                 }

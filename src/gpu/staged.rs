@@ -106,7 +106,7 @@ impl StagedWorkspace {
             for (id, copy) in initial {
                 encoder.copy_buffer_to_buffer(copy, 0, &workspace.buffers[*id], 0, copy.size());
             }
-            let mut encoder = workspace.record(context, encoder, timer.as_ref(), 0, progress);
+            let mut encoder = workspace.record(context, encoder, timer.as_ref(), 0, 0, progress);
             let staging = &workspace.staging.buffer(&context.create);
             let bytes = match timer {
                 Some(timer) => {

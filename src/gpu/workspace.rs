@@ -71,7 +71,13 @@ pub(super) struct Bound {
 #[derive(Debug)]
 pub(super) enum BoundOp {
     Once(Bound),
-    Steps { first: usize, count: u32, phases: [Vec<Bound>; 2] },
+    /// After mail was cleared from this byte on.
+    Exchange(Bound, u64),
+    Steps {
+        first: usize,
+        count: u32,
+        phases: [Vec<Bound>; 2],
+    },
 }
 
 /// A program with its buffers and bind groups.
@@ -143,7 +149,10 @@ impl Workspace {
                     usage: wgpu::BufferUsages::STORAGE
                         | wgpu::BufferUsages::COPY_DST
                         | match role {
-                            Role::State | Role::Output => wgpu::BufferUsages::COPY_SRC,
+                            // Sequences between layers are copied where a run is resumed.
+                            Role::State | Role::Output | Role::Mail | Role::Scratch => {
+                                wgpu::BufferUsages::COPY_SRC
+                            }
                             _ => wgpu::BufferUsages::empty(),
                         },
                     mapped_at_creation: false,
@@ -157,6 +166,9 @@ impl Workspace {
             .iter()
             .map(|op| match op {
                 Op::Once(dispatch) => BoundOp::Once(binder.bind(dispatch)),
+                Op::Exchange { dispatch, clear_from } => {
+                    BoundOp::Exchange(binder.bind(dispatch), *clear_from as u64 * 4)
+                }
                 Op::Steps { first, count, phases } => BoundOp::Steps {
                     first: *first,
                     count: *count,

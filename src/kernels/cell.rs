@@ -243,6 +243,19 @@ impl WholeCell {
         bindings_of(self.shader(), self.peepholes())
     }
 
+    pub(super) fn grouped_shader(self) -> &'static Shader {
+        match self {
+            Self::GruAfter { .. } => &gru_after::GROUPED,
+            Self::GruBefore { .. } => &gru_before::GROUPED,
+            Self::Lstm { .. } => &lstm::GROUPED,
+            Self::Rnn => &rnn::GROUPED,
+        }
+    }
+
+    pub(super) fn grouped_bindings(self) -> &'static [Binding] {
+        bindings_of(self.grouped_shader(), self.peepholes())
+    }
+
     /// As of [`StepCell::peepholes`].
     pub(super) fn peepholes(self) -> Option<bool> {
         match self {

@@ -1,6 +1,6 @@
 //! A GRU, reset after: a step in one dispatch, or a whole chunk.
 
-use super::step::{H, H_NEXT, H_PREV, INDEX, ORDER, PARAMS, W, XW, Y};
+use super::step::{H, H_NEXT, H_PREV, INDEX, MAIL, ORDER, PARAMS, W, XW, Y};
 use super::{Access, Binding, Shader};
 
 const B_HN: Binding = Binding::new(5, "b_hn", Access::Read);
@@ -15,3 +15,9 @@ pub(super) const STEP: Shader = Shader {
 
 pub(super) const RESIDENT: Shader =
     Shader { name: "resident_gru_after", parts: PARTS, bindings: &[PARAMS, XW, W, Y, B_HN, H, ORDER] };
+
+pub(super) const GROUPED: Shader = Shader {
+    name: "grouped_gru_after",
+    parts: PARTS,
+    bindings: &[PARAMS, XW, W, Y, B_HN, H_PREV, H_NEXT, ORDER, MAIL],
+};

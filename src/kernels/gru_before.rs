@@ -1,7 +1,7 @@
-//! A GRU, reset before. The candidate's product needs r ⊙ h of every unit: a step takes two dispatches, but where one
-//! workgroup has every unit.
+//! A GRU, reset before. The candidate's product needs r ⊙ h of every unit: a step takes two dispatches, but where
+//! workgroups hand it on within one.
 
-use super::step::{H, H_NEXT, H_PREV, INDEX, ORDER, PARAMS, W, XW, Y};
+use super::step::{H, H_NEXT, H_PREV, INDEX, MAIL, ORDER, PARAMS, W, XW, Y};
 use super::{Access, Binding, Shader};
 
 pub(super) const GATES: Shader = Shader {
@@ -39,11 +39,14 @@ pub(super) const CANDIDATE: Shader = Shader {
     ],
 };
 
-pub(super) const RESIDENT: Shader = Shader {
-    name: "resident_gru_before",
-    parts: &[
-        include_str!("../../shaders/shared/gru.wgsl"),
-        include_str!("../../shaders/cells/gru_before.wgsl"),
-    ],
-    bindings: &[PARAMS, XW, W, Y, H, ORDER],
+const PARTS: &[&str] =
+    &[include_str!("../../shaders/shared/gru.wgsl"), include_str!("../../shaders/cells/gru_before.wgsl")];
+
+pub(super) const RESIDENT: Shader =
+    Shader { name: "resident_gru_before", parts: PARTS, bindings: &[PARAMS, XW, W, Y, H, ORDER] };
+
+pub(super) const GROUPED: Shader = Shader {
+    name: "grouped_gru_before",
+    parts: PARTS,
+    bindings: &[PARAMS, XW, W, Y, H_PREV, H_NEXT, ORDER, MAIL],
 };

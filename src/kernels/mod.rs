@@ -4,6 +4,7 @@
 //! constants. `tests/shaders.rs` holds each Rust side against the shader by reflection.
 
 mod cell;
+pub mod grouped;
 mod gru_after;
 mod gru_before;
 mod lstm;
@@ -148,6 +149,23 @@ pub enum Kernel {
         /// How it is cut up.
         shape: resident::Shape,
     },
+    /// All steps of a chunk, by several workgroups together.
+    Grouped {
+        /// Which.
+        cell: WholeCell,
+        /// Its activations and clips.
+        functions: Functions,
+        /// H.
+        hidden: u32,
+        /// How w and y are stored.
+        precision: Precision,
+        /// Rows a thread carries.
+        rows: Rows,
+        /// How it is cut up.
+        shape: resident::Shape,
+        /// What is broken on purpose.
+        fault: grouped::Fault,
+    },
 }
 
 impl Kernel {
@@ -158,6 +176,7 @@ impl Kernel {
             Self::TakeProjected { .. } => &take_projected::SHADER,
             Self::Step { cell, .. } => cell.shader(),
             Self::Resident { cell, .. } => cell.shader(),
+            Self::Grouped { cell, .. } => cell.grouped_shader(),
         }
     }
 
@@ -193,10 +212,14 @@ impl Kernel {
                 }
                 constants
             }
-            Self::Resident { cell, functions, hidden, .. } => {
+            Self::Resident { cell, functions, hidden, .. }
+            | Self::Grouped { cell, functions, hidden, .. } => {
                 let mut constants = recurrent(step::Sizes::all(hidden, hidden), cell.gates());
                 constants.extend(cell.constant());
                 constants.extend(functions.constants());
+                if let Self::Grouped { fault, .. } = self {
+                    constants.extend(fault.constants());
+                }
                 constants
             }
         }
@@ -208,7 +231,7 @@ impl Kernel {
             Self::MatmulTiled { sizes, .. } | Self::MatmulRows { sizes, .. } => sizes.n = count,
             Self::Step { sizes, .. } => sizes.units = count,
             // They have every unit, or no matrix.
-            Self::Resident { .. } | Self::TakeProjected { .. } => {}
+            Self::Resident { .. } | Self::Grouped { .. } | Self::TakeProjected { .. } => {}
         }
         self
     }
@@ -218,6 +241,7 @@ impl Kernel {
         match self {
             Self::Step { cell, .. } => cell.bindings(),
             Self::Resident { cell, .. } => cell.bindings(),
+            Self::Grouped { cell, .. } => cell.grouped_bindings(),
             Self::MatmulTiled { .. } | Self::MatmulRows { .. } | Self::TakeProjected { .. } => {
                 self.shader().bindings
             }
@@ -230,7 +254,7 @@ impl Kernel {
             Self::MatmulTiled { .. } => matmul_tiled::THREADS,
             Self::MatmulRows { width, .. } | Self::TakeProjected { width, .. } => width,
             Self::Step { shape, .. } => shape.width,
-            Self::Resident { hidden, shape, .. } => shape.threads(hidden),
+            Self::Resident { shape, .. } | Self::Grouped { shape, .. } => shape.threads(),
         }
     }
 
@@ -249,6 +273,9 @@ impl Kernel {
             Self::Resident { rows: tile, shape, .. } => {
                 [rows.div_ceil(tile.count()).div_ceil(shape.tiles), 1]
             }
+            Self::Grouped { hidden, rows: tile, shape, .. } => {
+                [grouped::groups(hidden, shape), rows.div_ceil(tile.count())]
+            }
         };
         [x, y, dirs]
     }
@@ -260,6 +287,7 @@ impl Kernel {
             Self::MatmulRows { rows, .. } | Self::TakeProjected { rows, .. } => rows.count(),
             Self::Step { rows, shape, .. } => rows.count() * shape.tiles,
             Self::Resident { rows, shape, .. } => rows.count() * shape.tiles,
+            Self::Grouped { rows, .. } => rows.count(),
         };
         limit.saturating_mul(tile)
     }
@@ -272,26 +300,37 @@ impl Kernel {
             Self::MatmulRows { sizes, width, rows, .. } => matmul_rows::iterations(sizes.k, rows, width),
             Self::TakeProjected { rows, .. } => take_projected::iterations(rows),
             Self::Step { cell, sizes, rows, shape, .. } => shape.iterations(sizes.k, rows, cell.gates()),
-            Self::Resident { cell, hidden, rows, shape, .. } => {
-                let steps = match params {
-                    Params::Step(params) => params.steps,
-                    Params::Matmul(_) => 0,
+            Self::Resident { .. } | Self::Grouped { .. } => {
+                let (steps, patience) = match params {
+                    Params::Step(params) => (params.steps, params.patience),
+                    Params::Matmul(_) => (0, 0),
                 };
-                shape.iterations(hidden, cell.products().len())
-                    + u64::from(steps) * shape.step_iterations(rows, cell.gates(), cell.products().len())
+                let (once, each) = self.chunk_iterations();
+                once + u64::from(steps) * each + u64::from(patience)
             }
         }
     }
 
-    /// Steps that a resident kernel may take within `most` loop iterations of a thread, at least one.
-    pub fn most_steps(self, most: u64) -> u64 {
+    /// Loop iterations of a thread of a kernel of many steps: once, and in each step.
+    fn chunk_iterations(self) -> (u64, u64) {
         match self {
             Self::Resident { cell, hidden, rows, shape, .. } => {
-                let rest = most.saturating_sub(shape.iterations(hidden, cell.products().len()));
-                (rest / shape.step_iterations(rows, cell.gates(), cell.products().len())).max(1)
+                let products = cell.products().len();
+                (shape.iterations(hidden, products), shape.step_iterations(rows, cell.gates(), products))
             }
-            _ => 1,
+            Self::Grouped { cell, hidden, rows, shape, fault, .. } => {
+                let products = cell.products().len();
+                let each = grouped::step_iterations(hidden, shape, rows, cell.gates(), products, fault);
+                (grouped::iterations(hidden, shape, products), each)
+            }
+            _ => (0, 1),
         }
+    }
+
+    /// Steps that a kernel of many steps may take within `most` loop iterations of a thread, at least one.
+    pub fn most_steps(self, most: u64) -> u64 {
+        let (once, each) = self.chunk_iterations();
+        (most.saturating_sub(once) / each).max(1)
     }
 
     /// Bytes of workgroup memory.
@@ -303,6 +342,9 @@ impl Kernel {
             Self::Step { rows, shape, .. } => SPAN * rows.count() * shape.tiles * 4,
             Self::Resident { cell, hidden, rows, shape, .. } => {
                 shape.workgroup_bytes(hidden, rows, cell.products())
+            }
+            Self::Grouped { cell, hidden, rows, shape, .. } => {
+                grouped::workgroup_bytes(hidden, shape, rows, cell.products())
             }
         }
     }
@@ -321,15 +363,18 @@ impl fmt::Display for Kernel {
                     if shape.units == 1 { String::new() } else { format!(" of {} units", shape.units) };
                 write!(f, " ({} × {} threads{units})", in_tiles(shape.tiles, *rows), shape.width)
             }
-            Self::Resident { hidden, rows, shape, .. } => {
+            Self::Resident { rows, shape, .. } | Self::Grouped { rows, shape, .. } => {
                 let held = match shape.keep {
                     resident::Keep::Held => "",
                     resident::Keep::Packed => ", weights packed",
                     resident::Keep::Streamed => ", weights streamed",
                 };
-                write!(f, " ({} × {hidden} units", in_tiles(shape.tiles, *rows))?;
+                write!(f, " ({} × {} units", in_tiles(shape.tiles, *rows), shape.units)?;
                 if shape.split > 1 {
                     write!(f, " × {} threads", shape.split)?;
+                }
+                if let Self::Grouped { hidden, .. } = self {
+                    write!(f, " × {} workgroups", grouped::groups(*hidden, *shape))?;
                 }
                 write!(f, "{held})")
             }
@@ -347,7 +392,7 @@ fn plural(count: u32) -> &'static str {
     if count == 1 { "" } else { "s" }
 }
 
-/// Storage buffers of the kernel that binds the most.
+/// Storage buffers of the kernel that binds the most, but for those that only some devices can run.
 pub const MOST_STORAGE_BUFFERS: u32 = 8;
 
 /// k of one block of the reduction order, in every recurrent kernel.
@@ -385,7 +430,10 @@ impl Params {
                 let products = u64::from(cell.products()) * u64::from(sizes.units) * u64::from(sizes.k);
                 2 * u64::from(params.batch) * products
             }
-            (Self::Step(params), Kernel::Resident { cell, hidden, .. }) => {
+            (
+                Self::Step(params),
+                Kernel::Resident { cell, hidden, .. } | Kernel::Grouped { cell, hidden, .. },
+            ) => {
                 let products = u64::from(cell.gates()) * u64::from(hidden) * u64::from(hidden);
                 2 * u64::from(params.batch) * u64::from(params.steps) * products
             }
@@ -406,12 +454,18 @@ impl Params {
             }
             (Self::Step(params), Kernel::Step { cell, sizes, precision, rows, .. }) => {
                 let (bindings, vectors, gates) = (kernel.bindings(), cell.vectors(), cell.gates());
-                params.extents(step::Arrays { bindings, vectors, gates, sizes }, precision, rows, dirs)
+                let arrays = step::Arrays { bindings, exchanges: 0, vectors, gates, sizes };
+                params.extents(arrays, precision, rows, dirs)
             }
-            (Self::Step(params), Kernel::Resident { cell, hidden, precision, rows, .. }) => {
+            (
+                Self::Step(params),
+                Kernel::Resident { cell, hidden, precision, rows, .. }
+                | Kernel::Grouped { cell, hidden, precision, rows, .. },
+            ) => {
                 let (bindings, vectors, gates) = (kernel.bindings(), &[][..], cell.gates());
-                let sizes = step::Sizes::all(hidden, hidden);
-                params.extents(step::Arrays { bindings, vectors, gates, sizes }, precision, rows, dirs)
+                let (sizes, exchanges) = (step::Sizes::all(hidden, hidden), cell.product_count());
+                let arrays = step::Arrays { bindings, exchanges, vectors, gates, sizes };
+                params.extents(arrays, precision, rows, dirs)
             }
             _ => unreachable!("parameters of one kernel on another"),
         }

@@ -4,14 +4,16 @@
 //! One workgroup has every unit of some batch rows, so nothing but y leaves it from step to step. A thread has
 //! `gates · k` weights; where a unit has more than a thread should hold, SPLIT threads share its k by whole blocks of the
 //! reduction order and hand their sums on through workgroup memory. Where a unit has few, several tiles of rows
-//! share a workgroup.
+//! share a workgroup. `grouped.wgsl` deals the units to several workgroups, in this same shape.
 
 use super::unrolled::{self, Product};
 use super::{BLOCK, Rows};
 
-/// How a resident kernel is cut up.
+/// How a resident or grouped kernel is cut up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Shape {
+    /// Units of a workgroup.
+    pub units: u32,
     /// Tiles of batch rows in a workgroup.
     pub tiles: u32,
     /// Threads of one unit and tile.
@@ -49,12 +51,12 @@ impl Shape {
     pub fn new(hidden: u32, depth: u32, keep: Keep) -> Self {
         let blocks = hidden.div_ceil(BLOCK);
         let split = if hidden <= depth { 1 } else { blocks.div_ceil((depth / BLOCK).max(1)) };
-        Self { tiles: 1, split, parts: blocks.div_ceil(split), keep }
+        Self { units: hidden, tiles: 1, split, parts: blocks.div_ceil(split), keep }
     }
 
     /// Threads of a workgroup.
-    pub fn threads(self, hidden: u32) -> u32 {
-        self.tiles.saturating_mul(self.split).saturating_mul(hidden)
+    pub fn threads(self) -> u32 {
+        self.tiles.saturating_mul(self.split).saturating_mul(self.units)
     }
 
     /// k of a thread.
@@ -73,21 +75,21 @@ impl Shape {
     }
 
     /// Places for the sums of `gates` gates that are handed on.
-    pub(super) fn shares(self, hidden: u32, gates: u32) -> u32 {
-        (self.split - 1) * self.parts * gates * self.tiles * hidden
+    pub(super) fn shares(self, gates: u32) -> u32 {
+        (self.split - 1) * self.parts * gates * self.tiles * self.units
     }
 
     /// Bytes of workgroup memory.
     pub(super) fn workgroup_bytes(self, hidden: u32, rows: Rows, products: &[Product]) -> u32 {
         let most = unrolled::most_gates(products);
         let vectors = self.vectors(products.len()) * self.tiles * self.stride(hidden);
-        (vectors + self.shares(hidden, most)) * rows.count() * 4
+        (vectors + self.shares(most)) * rows.count() * 4
     }
 
     /// Loop iterations of a thread beside those of its steps: clearing the vectors.
     pub(super) fn iterations(self, hidden: u32, products: usize) -> u64 {
         let places = self.vectors(products) * self.tiles * self.stride(hidden);
-        u64::from(places.div_ceil(self.threads(hidden)))
+        u64::from(places.div_ceil(self.threads()))
     }
 
     /// Loop iterations of a thread in one step of a cell with `gates` gates. What a driver may unroll is counted as if

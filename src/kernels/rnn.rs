@@ -1,7 +1,7 @@
 //! A plain RNN: a step in one dispatch, or a whole chunk.
 
 use super::Shader;
-use super::step::{H, H_NEXT, H_PREV, INDEX, ORDER, PARAMS, W, XW, Y};
+use super::step::{H, H_NEXT, H_PREV, INDEX, MAIL, ORDER, PARAMS, W, XW, Y};
 
 const PARTS: &[&str] = &[include_str!("../../shaders/cells/rnn.wgsl")];
 
@@ -10,3 +10,6 @@ pub(super) const STEP: Shader =
 
 pub(super) const RESIDENT: Shader =
     Shader { name: "resident_rnn", parts: PARTS, bindings: &[PARAMS, XW, W, Y, H, ORDER] };
+
+pub(super) const GROUPED: Shader =
+    Shader { name: "grouped_rnn", parts: PARTS, bindings: &[PARAMS, XW, W, Y, H_PREV, H_NEXT, ORDER, MAIL] };

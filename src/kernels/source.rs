@@ -18,6 +18,13 @@ impl Rows {
             Self::Four => file!("shared/rows4.wgsl"),
         }
     }
+
+    fn letters(self) -> &'static str {
+        match self {
+            Self::One => file!("shared/letters1.wgsl"),
+            Self::Four => file!("shared/letters4.wgsl"),
+        }
+    }
 }
 
 impl Kernel {
@@ -27,7 +34,8 @@ impl Kernel {
             Self::MatmulTiled { precision, .. }
             | Self::MatmulRows { precision, .. }
             | Self::Step { precision, .. }
-            | Self::Resident { precision, .. } => precision,
+            | Self::Resident { precision, .. }
+            | Self::Grouped { precision, .. } => precision,
         }
     }
 
@@ -40,7 +48,7 @@ impl Kernel {
             Self::Step { cell, shape, .. } => {
                 files.push(Cow::Owned(unrolled::step_product(cell.products(), shape)));
             }
-            Self::Resident { cell, hidden, shape, .. } => {
+            Self::Resident { cell, hidden, shape, .. } | Self::Grouped { cell, hidden, shape, .. } => {
                 files.push(Cow::Owned(unrolled::text(cell.products(), hidden, shape)));
             }
             Self::MatmulTiled { .. } | Self::MatmulRows { .. } | Self::TakeProjected { .. } => {}
@@ -70,12 +78,26 @@ impl Kernel {
                 if cell.is_of_h() {
                     files.push(file!("shared/of_h.wgsl"));
                 }
+                if cell.peepholes().is_some() {
+                    files.push(file!("shared/c_in_place.wgsl"));
+                }
                 files.push(if cell.is_half() { file!("step_half.wgsl") } else { file!("step.wgsl") });
             }
             Self::Resident { cell, rows, .. } => {
                 files.extend([rows.source(), file!("shared/recurrence.wgsl"), peepholes(cell.peepholes())]);
                 files.extend(functions);
                 files.push(file!("resident.wgsl"));
+                if cell.peepholes().is_some() {
+                    files.push(file!("shared/c_in_place.wgsl"));
+                }
+            }
+            Self::Grouped { cell, rows, .. } => {
+                files.extend([rows.source(), file!("shared/recurrence.wgsl"), peepholes(cell.peepholes())]);
+                files.extend(functions);
+                files.extend([rows.letters(), file!("shared/mail.wgsl"), file!("grouped.wgsl")]);
+                if cell.peepholes().is_some() {
+                    files.push(file!("shared/c_passed_on.wgsl"));
+                }
             }
         }
         files
@@ -104,7 +126,7 @@ impl Kernel {
                 false
             }
             Self::Step { cell, .. } => !cell.is_half(),
-            Self::Resident { .. } => true,
+            Self::Resident { .. } | Self::Grouped { .. } => true,
         };
         if stores {
             files.push(file!("shared/store.wgsl"));

@@ -49,6 +49,8 @@ impl Shape {
 /// What the arrays of a kernel's bindings have to hold.
 pub(super) struct Arrays {
     pub(super) bindings: &'static [Binding],
+    /// Exchanges of a step, of a grouped kernel.
+    pub(super) exchanges: u32,
     /// Those that are K long, as the vector of the product is.
     pub(super) vectors: &'static [&'static str],
     /// G.
@@ -91,6 +93,15 @@ pub struct Params {
     pub repeats: u32,
     /// The first of the units that w has.
     pub first_unit: u32,
+    /// The word of mail that counts the workgroups which have proven this chunk; of a grouped kernel alone, as are the
+    /// next three.
+    pub proof: u32,
+    /// Workgroups of the dispatch.
+    pub all: u32,
+    /// The word of mail that the chunk's letters begin with.
+    pub slots: u32,
+    /// How often a thread looks for letters that are not there yet.
+    pub patience: u32,
 }
 
 /// `StepIndex` of the shaders: one entry of the table that a dynamic offset chooses from.
@@ -106,7 +117,7 @@ pub struct Index {
 impl Params {
     /// Words needed of each of the storage bindings of `arrays`, in order, for D = `dirs`.
     pub(super) fn extents(&self, arrays: Arrays, precision: Precision, rows: Rows, dirs: u32) -> Vec<u64> {
-        let Arrays { bindings, vectors, gates, sizes } = arrays;
+        let Arrays { bindings, exchanges, vectors, gates, sizes } = arrays;
         let (k, hidden, gates) = (u64::from(sizes.k), u64::from(sizes.hidden), u64::from(gates));
         let (dirs64, rows) = (u64::from(dirs), u64::from(rows.count()));
         let tiled = |features: u64| u64::from(self.tiles) * features * rows;
@@ -130,6 +141,10 @@ impl Params {
                     + u64::from(self.batch - 1) * u64::from(self.y_row)
                     + (dirs64 - 1) * u64::from(self.y_dir);
                 halved(precision.activations.is_half(), last + hidden)
+            }
+            "mail" => {
+                let letters = u64::from(self.steps) * u64::from(exchanges) * tiled(hidden);
+                u64::from(self.slots) + dirs64 * letters
             }
             name if vectors.contains(&name) => dirs64 * tiled(k),
             _ => dirs64 * tiled(hidden),
@@ -155,3 +170,5 @@ pub(super) const H_PREV: Binding = Binding::new(6, "h_prev", Access::Read);
 pub(super) const H: Binding = Binding::new(6, "h_state", Access::ReadWrite);
 /// h after the step.
 pub(super) const H_NEXT: Binding = Binding::new(7, "h_next", Access::ReadWrite);
+/// Where workgroups write to each other.
+pub(super) const MAIL: Binding = Binding::new(11, "mail", Access::ReadWrite);

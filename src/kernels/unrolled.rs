@@ -156,6 +156,7 @@ fn write(text: &mut String, products: &[Product], hidden: u32, shape: Shape) -> 
     let Shape { tiles, split, parts, .. } = shape;
     for (name, value) in [
         ("TILES", tiles),
+        ("OWN", shape.units),
         ("SPLIT", split),
         ("PARTS", parts),
         ("STRIDE", shape.stride(hidden)),
@@ -164,7 +165,7 @@ fn write(text: &mut String, products: &[Product], hidden: u32, shape: Shape) -> 
         writeln!(text, "const {name}: u32 = {value}u;")?;
     }
     if split > 1 {
-        let places = shape.shares(hidden, most_gates(products));
+        let places = shape.shares(most_gates(products));
         writeln!(text, "\n// Sums of blocks on their way to the owner of the unit.")?;
         writeln!(text, "var<workgroup> shares: array<Rows, {places}>;")?;
     }
@@ -218,19 +219,16 @@ fn write_hold(text: &mut String, products: &[Product], hidden: u32, shape: Shape
 
 fn write_product(text: &mut String, product: &Product, hidden: u32, shape: Shape) -> std::fmt::Result {
     let Product { name, vector, gates } = product;
-    let Shape { tiles, split, parts, keep } = shape;
+    let Shape { tiles, split, parts, keep, .. } = shape;
     let held = keep != Keep::Streamed;
     let depth = shape.depth(hidden);
     let count = gates.len();
-    let lanes = tiles * hidden;
+    let lanes = tiles * shape.units;
     writeln!(text, "\nfn {name}(dir: u32, at: Place) -> array<Rows, {count}> {{")?;
     writeln!(text, "    let start = at.{vector} + at.split * {}u;", parts * BLOCK)?;
     writeln!(text, "    var v = Rows(0.0);")?;
     for gate in gates.clone() {
         writeln!(text, "    var sum{gate} = Rows(0.0);\n    var part{gate} = Rows(0.0);")?;
-    }
-    if split > 1 {
-        writeln!(text, "    let lane = at.member * HIDDEN + at.unit;")?;
     }
     // Held weights have names of their own, so blocks are written one by one; streamed ones are walked through.
     let blocks = if held { parts } else { 1 };
@@ -256,7 +254,7 @@ fn write_product(text: &mut String, product: &Product, hidden: u32, shape: Shape
         writeln!(text, "    }} else {{")?;
         for (index, gate) in gates.clone().enumerate() {
             let place = format!("(((at.split - 1u) * {parts}u + {block}) * {count}u + {index}u) * {lanes}u");
-            writeln!(text, "        shares[{place} + lane] = part{gate};")?;
+            writeln!(text, "        shares[{place} + at.place] = part{gate};")?;
         }
         writeln!(text, "    }}")?;
     }
@@ -267,7 +265,10 @@ fn write_product(text: &mut String, product: &Product, hidden: u32, shape: Shape
         writeln!(text, "    workgroupBarrier();\n    if (at.split == 0u) {{")?;
         writeln!(text, "        for (var s = 0u; s < {}u; s++) {{", (split - 1) * parts)?;
         for (index, gate) in gates.clone().enumerate() {
-            writeln!(text, "            sum{gate} += shares[(s * {count}u + {index}u) * {lanes}u + lane];")?;
+            writeln!(
+                text,
+                "            sum{gate} += shares[(s * {count}u + {index}u) * {lanes}u + at.place];"
+            )?;
         }
         writeln!(text, "        }}\n    }}")?;
     }

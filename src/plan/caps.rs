@@ -2,6 +2,7 @@
 
 use super::Speed;
 use crate::error::{Error, Result};
+use crate::kernels::grouped::Fault;
 
 /// The limits of a device that a plan depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,8 +23,21 @@ pub struct Caps {
     pub max_workgroup_bytes: u32,
     /// Loop iterations of one thread, where the driver cuts it off silently beyond some number.
     pub max_iterations: Option<u64>,
+    /// What workgroups may do together, where that is known to work.
+    pub exchange: Option<Exchange>,
     /// What the parts of a kernel take.
     pub speed: Speed,
+}
+
+/// What is known of workgroups that exchange values within a dispatch, which no API promises to work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exchange {
+    /// Workgroups that run side by side for certain.
+    pub workgroups: u32,
+    /// Steps of one dispatch at the most.
+    pub steps: usize,
+    /// What is broken on purpose.
+    pub fault: Fault,
 }
 
 impl Caps {
@@ -42,6 +56,7 @@ impl Caps {
             max_threads: 256,
             max_workgroup_bytes: 16_384,
             max_iterations: None,
+            exchange: None,
             speed: Speed::DISCRETE,
         }
     }

@@ -18,6 +18,8 @@ struct Work {
     barrier: u64,
     /// Sums of one thread that wait for each other.
     chain: u64,
+    /// Times that it waits for other workgroups.
+    exchange: u64,
 }
 
 impl Work {
@@ -39,7 +41,8 @@ impl Work {
         ];
         let busy =
             busy.iter().fold(0u64, |sum, (count, time)| sum.saturating_add(count.saturating_mul(*time)));
-        busy.max(self.chain.saturating_mul(speed.chain))
+        let alone = busy.max(self.chain.saturating_mul(speed.chain));
+        alone.saturating_add(self.exchange.saturating_mul(speed.exchange))
     }
 }
 
@@ -103,6 +106,14 @@ fn work(kernel: Kernel) -> (Work, Work) {
         Kernel::Resident { cell, hidden, rows, shape, .. } => {
             resident_work(threads, cell.gates(), u64::from(cell.product_count()), hidden, rows, shape)
         }
+        Kernel::Grouped { cell, hidden, rows, shape, .. } => {
+            let products = u64::from(cell.product_count());
+            let (once, mut each) = resident_work(threads, cell.gates(), products, hidden, rows, shape);
+            // Each workgroup looks at the numbers of all others, twice or so.
+            each.load += 2 * products * u64::from(hidden * rows.count());
+            each.exchange = products;
+            (once, each)
+        }
     }
 }
 
@@ -117,7 +128,7 @@ fn resident_work(
     let (gates, count) = (u64::from(gates), u64::from(rows.count()));
     let depth = u64::from(shape.depth(hidden));
     let weights = threads * depth * gates;
-    let owners = u64::from(shape.tiles * hidden);
+    let owners = u64::from(shape.tiles * shape.units);
     let handed = u64::from((shape.split - 1) * shape.parts);
     let is_streamed = shape.keep == resident::Keep::Streamed;
     let once = Work { load: if is_streamed { 0 } else { weights }, ..Work::default() };

@@ -8,7 +8,8 @@ mod recipe;
 mod speed;
 mod strategy;
 
-pub use caps::Caps;
+pub use crate::kernels::grouped::Fault;
+pub use caps::{Caps, Exchange};
 pub(crate) use planner::output_columns;
 pub use planner::{Candidate, Only, Request, alternatives, plan};
 pub use recipe::{LayerRecipe, Plan, Recurrence};

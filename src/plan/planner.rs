@@ -16,6 +16,11 @@ use crate::model::{Layer, Model, Readout, ReadoutSteps};
 const TILED_FROM_ROWS: usize = 32;
 /// Bytes of the projected input that are held at a time.
 const PROJECTION_BUDGET: u64 = 64 << 20;
+/// Bytes of the letters of one chunk of a grouped kernel, which are read soon after they were written: what most caches hold.
+const MAIL_BUDGET: u64 = 4 << 20;
+/// How often a thread of a grouped kernel looks in vain, in a whole chunk, before it gives up: at a microsecond each, well
+/// under the time after which an operating system resets a device.
+const PATIENCE: u32 = 1 << 16;
 /// Steps of one chunk at the most: entries of the step index table.
 pub(crate) const MAX_CHUNK: usize = 4096;
 
@@ -218,15 +223,26 @@ fn layer_candidates(
     let by_grid = projection.most_rows(caps.max_workgroups) as usize / padded;
     let chunk = (by_memory as usize).min(by_grid).clamp(1, MAX_CHUNK).min(dims.steps);
 
-    let mut candidates = Vec::new();
+    let mut candidates: Vec<Candidate> = Vec::new();
     for strategy in Strategy::ALL {
+        let instead = cheapest_steps(&candidates);
         let variants = strategy::variants(strategy, layer, dims, rows, request, caps)?;
         match variants {
             Err(reason) => {
                 candidates.push(Candidate { rows, strategy, variant: 0, outcome: Err(reason) });
             }
             Ok(variants) => candidates.extend(variants.into_iter().enumerate().map(|(variant, kernels)| {
-                let recipe = recipe(projection, kernels, chunk, caps);
+                let recipe = match (&kernels[..], caps.exchange) {
+                    ([kernel @ Kernel::Grouped { .. }], Some(exchange)) => {
+                        let letters = padded.saturating_mul(layer.direction().count() * layer.hidden());
+                        let most = exchange
+                            .steps
+                            .min(chunk)
+                            .min((MAIL_BUDGET / (8 * letters as u64).max(1)) as usize);
+                        grouped_recipe(projection, *kernel, instead.clone(), most.max(1), caps)
+                    }
+                    _ => recipe(projection, kernels, chunk, caps),
+                };
                 let cost = recipe_cost(&recipe, layer, dims, padded, caps);
                 Candidate { rows, strategy, variant, outcome: Ok((recipe, cost)) }
             })),
@@ -246,6 +262,30 @@ fn recipe(projection: Kernel, kernels: Vec<Kernel>, chunk: usize, caps: &Caps) -
     }
 }
 
+/// The kernels of the cheapest of the candidates so far that go step by step.
+fn cheapest_steps(candidates: &[Candidate]) -> Vec<Kernel> {
+    let steps = candidates.iter().filter_map(|candidate| match &candidate.outcome {
+        Ok((LayerRecipe { recurrence: Recurrence::Step(kernels), .. }, cost)) => Some((kernels, cost)),
+        _ => None,
+    });
+    steps.min_by_key(|(_, cost)| *cost).map(|(kernels, _)| kernels.clone()).unwrap_or_default()
+}
+
+/// `kernel` over at most `steps` at a time; `instead`, where it fails.
+fn grouped_recipe(
+    projection: Kernel,
+    kernel: Kernel,
+    instead: Vec<Kernel>,
+    steps: usize,
+    caps: &Caps,
+) -> LayerRecipe {
+    // Where a driver bounds a thread, half of it for the steps.
+    let by_driver = caps.max_iterations.map_or(u64::MAX, |most| kernel.most_steps(most / 2));
+    let chunk = steps.min(usize::try_from(by_driver).unwrap_or(usize::MAX));
+    let patience = caps.max_iterations.map_or(PATIENCE, |most| (most / 2) as u32);
+    LayerRecipe { projection, recurrence: Recurrence::Grouped { kernel, patience, instead }, chunk }
+}
+
 fn recipe_cost(recipe: &LayerRecipe, layer: &Layer, dims: Dims, padded: usize, caps: &Caps) -> Cost {
     let narrow = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
     let (dirs, batch) = (narrow(layer.direction().count()), narrow(dims.batch));
@@ -253,7 +293,9 @@ fn recipe_cost(recipe: &LayerRecipe, layer: &Layer, dims: Dims, padded: usize, c
     let chunks = dims.steps.div_ceil(recipe.chunk) as u64;
     let projection = of(recipe.projection, narrow(recipe.chunk.saturating_mul(padded)), 1);
     let each = match &recipe.recurrence {
-        Recurrence::Resident(kernel) => of(*kernel, batch, recipe.chunk as u64),
+        Recurrence::Resident(kernel) | Recurrence::Grouped { kernel, .. } => {
+            of(*kernel, batch, recipe.chunk as u64)
+        }
         Recurrence::Step(kernels) => {
             let step = kernels.iter().fold(0u64, |sum, &kernel| sum.saturating_add(of(kernel, batch, 1)));
             step.saturating_mul(recipe.chunk as u64)

@@ -25,12 +25,21 @@ pub enum Recurrence {
     Step(Vec<Kernel>),
     /// All steps of a chunk in one dispatch.
     Resident(Kernel),
+    /// All steps of a chunk in one dispatch, by workgroups that work together.
+    Grouped {
+        /// What they run.
+        kernel: Kernel,
+        /// How often a thread looks for what is not there yet, in a whole chunk.
+        patience: u32,
+        /// What a chunk that fails is taken again by, step by step.
+        instead: Vec<Kernel>,
+    },
 }
 
 impl fmt::Display for Recurrence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Resident(kernel) => write!(f, "{kernel}"),
+            Self::Resident(kernel) | Self::Grouped { kernel, .. } => write!(f, "{kernel}"),
             Self::Step(kernels) => {
                 for (part, kernel) in kernels.iter().enumerate() {
                     write!(f, "{}{kernel}", if part > 0 { " + " } else { "" })?;
@@ -70,6 +79,17 @@ impl Plan {
     pub fn has_steps(&self) -> bool {
         self.layers.iter().any(|layer| matches!(layer.recurrence, Recurrence::Step(_)))
     }
+
+    /// The same plan, chunk by chunk, with every layer that workgroups compute together taken step by step.
+    pub fn without_exchange(&self) -> Self {
+        let mut plan = self.clone();
+        for layer in &mut plan.layers {
+            if let Recurrence::Grouped { instead, .. } = &mut layer.recurrence {
+                layer.recurrence = Recurrence::Step(std::mem::take(instead));
+            }
+        }
+        plan
+    }
 }
 
 impl fmt::Display for Plan {
@@ -82,7 +102,7 @@ impl fmt::Display for Plan {
             write!(f, "layer {index}: {}, then ", layer.projection)?;
             match &layer.recurrence {
                 recurrence @ Recurrence::Step(_) => write!(f, "{steps} × {recurrence}")?,
-                recurrence @ Recurrence::Resident(_) => write!(f, "{recurrence} for {steps} steps")?,
+                recurrence => write!(f, "{recurrence} for {steps} steps")?,
             }
             if layer.chunk < self.form.dims.steps {
                 write!(f, " in chunks of {} steps", layer.chunk)?;

@@ -30,6 +30,8 @@ pub struct Speed {
     pub chain: u64,
     /// 32-bit numbers that a workgroup can keep in registers.
     pub registers: u64,
+    /// The way of a number from one workgroup to another within a dispatch.
+    pub exchange: u64,
 }
 
 impl Speed {
@@ -45,6 +47,7 @@ impl Speed {
         share: 5_000,
         chain: 2_500_000,
         registers: 48 * 1024,
+        exchange: 800_000_000,
     };
 
     /// A GPU that shares its memory with the processor, from data sheets; not measured.
@@ -95,7 +98,7 @@ impl Speed {
     }
 
     /// The name of each number, and the number.
-    pub fn fields(&self) -> [(&'static str, u64); 10] {
+    pub fn fields(&self) -> [(&'static str, u64); 11] {
         [
             ("cores", self.cores),
             ("dispatch", self.dispatch),
@@ -107,6 +110,7 @@ impl Speed {
             ("share", self.share),
             ("chain", self.chain),
             ("registers", self.registers),
+            ("exchange", self.exchange),
         ]
     }
 
@@ -123,6 +127,7 @@ impl Speed {
             "share" => &mut self.share,
             "chain" => &mut self.chain,
             "registers" => &mut self.registers,
+            "exchange" => &mut self.exchange,
             _ => return None,
         })
     }

@@ -21,11 +21,13 @@ pub enum Strategy {
     Resident,
     /// As `Resident`, with the weights read in every step.
     Streamed,
+    /// As `Resident`, with the units dealt to several workgroups, which exchange h after every step.
+    Grouped,
 }
 
 impl Strategy {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Step, Self::Resident, Self::Streamed];
+    pub const ALL: [Self; 4] = [Self::Step, Self::Resident, Self::Streamed, Self::Grouped];
 }
 
 impl fmt::Display for Strategy {
@@ -34,6 +36,7 @@ impl fmt::Display for Strategy {
             Self::Step => "step",
             Self::Resident => "resident",
             Self::Streamed => "streamed",
+            Self::Grouped => "grouped",
         })
     }
 }
@@ -45,7 +48,7 @@ impl FromStr for Strategy {
         Self::ALL
             .into_iter()
             .find(|strategy| strategy.to_string() == name)
-            .ok_or_else(|| format!("{name} is no strategy: step, resident, streamed"))
+            .ok_or_else(|| format!("{name} is no strategy: step, resident, streamed, grouped"))
     }
 }
 
@@ -53,6 +56,9 @@ impl FromStr for Strategy {
 const WIDTH: u32 = 64;
 /// Threads that a resident workgroup of small H is filled up to, by tiles of rows.
 const FILL: u32 = 64;
+/// Threads that a workgroup of a grouped kernel has at the most: with as many weights as each may hold, what a core of
+/// most GPUs has registers for.
+const GROUP_THREADS: u32 = 256;
 /// Weights, or sums, of a thread at the most: beyond, some compilers spill them.
 const MOST_HELD: u32 = 192;
 /// Units and tiles of rows that a thread of a step may have.
@@ -82,10 +88,13 @@ pub(super) fn variants(
     }
     let cell = whole_cell(layer);
     let functions = Functions::of(layer);
+    if strategy == Strategy::Grouped {
+        return Ok(grouped(layer, hidden, dims, rows, precision, caps));
+    }
     let mut found = Vec::new();
     let mut reason = String::new();
     for shape in shapes(strategy, cell, hidden, precision, caps) {
-        let full = (FILL / shape.threads(hidden).max(1)).clamp(1, tiles);
+        let full = (FILL / shape.threads().max(1)).clamp(1, tiles);
         let shape = resident::Shape { tiles: full, ..shape };
         let kernel = Kernel::Resident { cell, functions, hidden, precision, rows, shape };
         match refusal(kernel, cell.gates(), hidden, shape, precision, caps) {
@@ -139,7 +148,62 @@ fn shapes(
     }
 }
 
-/// Why `caps` do not allow a resident kernel.
+/// The kernels of several workgroups that have a tile's units between them: with as many threads to a workgroup as there
+/// may be, and with half and a quarter of them.
+fn grouped(
+    layer: &Layer,
+    hidden: u32,
+    dims: Dims,
+    rows: Rows,
+    precision: Precision,
+    caps: &Caps,
+) -> std::result::Result<Vec<Vec<Kernel>>, String> {
+    let Some(exchange) = caps.exchange else {
+        return Err("workgroups may exchange values only where the device has passed its self-test".into());
+    };
+    if dims.steps == 1 {
+        return Err("a single step has nothing to hand on".into());
+    }
+    let (cell, functions) = (whole_cell(layer), Functions::of(layer));
+    let dirs = layer.direction().count();
+    let depth = MOST_HELD / cell.gates();
+    let mut shapes = vec![(depth, Keep::Held)];
+    if precision.weights.is_half() {
+        shapes.insert(0, (2 * depth, Keep::Packed));
+    }
+    let mut found = Vec::new();
+    let mut reason = "one workgroup has room for every unit".to_owned();
+    for (depth, keep) in shapes {
+        let whole = resident::Shape::new(hidden, depth, keep);
+        // Two units may share a word of y, so they are in one workgroup.
+        let most = (GROUP_THREADS.min(caps.max_threads) / whole.split / 2 * 2).max(2);
+        for units in [most, most / 2, most / 4].into_iter().filter(|units| *units > 0 && units % 2 == 0) {
+            if units >= hidden {
+                continue;
+            }
+            let shape = resident::Shape { units, ..whole };
+            let kernel =
+                Kernel::Grouped { cell, functions, hidden, precision, rows, shape, fault: exchange.fault };
+            let batch = u32::try_from(dims.batch).unwrap_or(u32::MAX);
+            let grid = kernel.grid(batch, dirs as u32).map(u64::from);
+            let all = grid[0].saturating_mul(grid[1]).saturating_mul(grid[2]);
+            let refused = refusal(kernel, cell.gates(), hidden, shape, precision, caps).or_else(|| {
+                (all > u64::from(exchange.workgroups)).then(|| {
+                    let side_by_side = exchange.workgroups;
+                    format!("needs {all} workgroups side by side, the device is known to run {side_by_side}")
+                })
+            });
+            match refused {
+                None => found.push(vec![kernel]),
+                Some(why) => reason = why,
+            }
+        }
+    }
+    found.dedup();
+    if found.is_empty() { Err(reason) } else { Ok(found) }
+}
+
+/// Why `caps` do not allow a kernel of many steps.
 fn refusal(
     kernel: Kernel,
     gates: u32,
@@ -155,7 +219,9 @@ fn refusal(
     let registers = shape.keep.registers(weights);
     let depth = precision.weights.words(hidden.next_multiple_of(4) as usize) as u64;
     let bytes = u64::from(gates) * u64::from(hidden) * depth * 4;
+    let buffers = kernel.bindings().iter().filter(|binding| binding.access.is_storage()).count();
     beyond(bytes, caps.max_array_bytes(), "bytes of w_hh in one binding")
+        .or_else(|| beyond(buffers as u64, u64::from(caps.max_storage_buffers), "storage buffers"))
         .or_else(|| {
             beyond(u64::from(kernel.threads()), u64::from(caps.max_threads), "threads in a workgroup")
         })

@@ -57,6 +57,8 @@ pub fn ceiling(size: u32, repeats: usize) -> Program {
         ops: vec![Op::Once(dispatch); repeats],
         states: Vec::new(),
         x: 0,
+        mail: None,
+        proofs: Vec::new(),
         order: 4,
         y: 3,
         out: None,

@@ -17,7 +17,7 @@ pub fn check(program: &Program, caps: &Caps) -> Result<()> {
     }
     for op in &program.ops {
         match op {
-            Op::Once(dispatch) => check_dispatch(program, dispatch, caps)?,
+            Op::Once(dispatch) | Op::Exchange { dispatch, .. } => check_dispatch(program, dispatch, caps)?,
             Op::Steps { phases, .. } => {
                 for dispatch in phases.iter().flatten() {
                     check_dispatch(program, dispatch, caps)?;

@@ -5,8 +5,8 @@ use crate::dims::{Dims, product};
 use crate::error::{Error, Result};
 use crate::io::{Fill, Layout, Strides};
 use crate::kernels::{Kernel, Params, StepCell, matmul, step};
-use crate::model::{Cell, Constant, Layer, Model, ReadoutSteps, Reset, has_enclosed_bias};
-use crate::plan::{Plan, Recurrence};
+use crate::model::{Cell, Constant, Layer, Model, Reset, has_enclosed_bias};
+use crate::plan::{LayerRecipe, Plan, Recurrence};
 
 /// Lowers `plan`, which was made for `model`.
 ///
@@ -23,16 +23,16 @@ pub fn lower(model: &Model, plan: &Plan) -> Result<Program> {
 
 /// A sequence array in any order, as strides in numbers.
 #[derive(Clone, Copy)]
-struct Sequence {
-    buffer: BufferId,
-    step: u32,
-    row: u32,
+pub(super) struct Sequence {
+    pub(super) buffer: BufferId,
+    pub(super) step: u32,
+    pub(super) row: u32,
     dir: u32,
 }
 
 /// Which of the two orders in [`super::Order`] a matmul takes.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Places {
+pub(super) enum Places {
     /// Falling length, as the step kernels have it.
     Sorted,
     /// The caller's.
@@ -40,26 +40,32 @@ enum Places {
 }
 
 /// The slices of a matrix, each with its buffer.
-type Slices = Vec<(Slice, BufferId)>;
+pub(super) type Slices = Vec<(Slice, BufferId)>;
 
 /// Some steps of a layer, and where it writes.
 #[derive(Clone, Copy)]
-struct Chunk {
-    first: usize,
+pub(super) struct Chunk {
+    /// Its first operation, of its projection.
+    pub(super) op: usize,
+    pub(super) first: usize,
     count: usize,
     output: Sequence,
+    /// Of a grouped kernel: the word of its proof, its workgroups, the word of its letters, its patience.
+    pub(super) proof: [u32; 4],
 }
 
-struct Lowering<'a> {
-    model: &'a Model,
-    plan: &'a Plan,
-    program: Program,
+pub(super) struct Lowering<'a> {
+    pub(super) model: &'a Model,
+    pub(super) plan: &'a Plan,
+    pub(super) program: Program,
     /// The input of the next layer.
-    sequence: Sequence,
+    pub(super) sequence: Sequence,
     /// One chunk's scratch: xw, shared by all layers.
     xw: BufferId,
     /// Scratch of a step by its name in the shaders, shared by all layers.
     scratch: Vec<(&'static str, BufferId)>,
+    /// The word of mail that letters begin with.
+    pub(super) letters_from: usize,
 }
 
 impl<'a> Lowering<'a> {
@@ -75,13 +81,15 @@ impl<'a> Lowering<'a> {
             ops: Vec::new(),
             states: Vec::new(),
             x: 0,
+            mail: None,
+            proofs: Vec::new(),
             order: 0,
             y: 0,
             out: None,
             readout: model.readout().map(|readout| readout.steps()),
         };
         let sequence = Sequence { buffer: 0, step: 0, row: 0, dir: 0 };
-        let mut this = Self { model, plan, program, sequence, xw: 0, scratch: Vec::new() };
+        let mut this = Self { model, plan, program, sequence, xw: 0, scratch: Vec::new(), letters_from: 0 };
         this.sequence = this.sequence("x", Role::Input, plan.form.x, [1, plan.form.features(model)])?;
         this.program.x = this.sequence.buffer;
         let y = this.sequence("y", Role::Output, plan.form.y, [this.dirs(), model.state()])?;
@@ -103,11 +111,12 @@ impl<'a> Lowering<'a> {
             let buffer = this.buffer(name, Role::Scratch, &units)?;
             this.scratch.push((name, buffer));
         }
+        this.mail()?;
         Ok(this)
     }
 
     /// D of every layer.
-    fn dirs(&self) -> usize {
+    pub(super) fn dirs(&self) -> usize {
         self.program.dirs
     }
 
@@ -122,11 +131,11 @@ impl<'a> Lowering<'a> {
     }
 
     /// `[D, ⌈B/R⌉, features, R]`.
-    fn tiled(&self, features: usize) -> [usize; 4] {
+    pub(super) fn tiled(&self, features: usize) -> [usize; 4] {
         [self.dirs(), self.plan.tiles(), features, self.plan.rows.count() as usize]
     }
 
-    fn buffer(&mut self, name: &str, role: Role, shape: &[usize]) -> Result<BufferId> {
+    pub(super) fn buffer(&mut self, name: &str, role: Role, shape: &[usize]) -> Result<BufferId> {
         let words = product(name, shape)?;
         index32(name, words)?;
         self.program.buffers.push(Buffer { name: name.into(), role, words });
@@ -158,7 +167,7 @@ impl<'a> Lowering<'a> {
     }
 
     /// The slices of a matrix: one, unless it exceeds what a binding holds.
-    fn matrix(&mut self, constant: Constant) -> Result<Slices> {
+    pub(super) fn matrix(&mut self, constant: Constant) -> Result<Slices> {
         let Some(matrix) = Matrix::of(self.model, constant, self.plan.precision) else {
             return Ok(Vec::new());
         };
@@ -171,7 +180,7 @@ impl<'a> Lowering<'a> {
             .collect()
     }
 
-    fn constant(&mut self, constant: Constant, shape: &[usize]) -> Result<BufferId> {
+    pub(super) fn constant(&mut self, constant: Constant, shape: &[usize]) -> Result<BufferId> {
         self.constant_from(constant, 0, shape)
     }
 
@@ -218,6 +227,7 @@ impl<'a> Lowering<'a> {
         let steps = self.plan.form.dims.steps;
         for first in (0..steps).step_by(recipe.chunk) {
             let count = recipe.chunk.min(steps - first);
+            let op = self.program.ops.len();
             let params = self.projection(layer, input, first, count)?;
             self.project(
                 recipe.projection,
@@ -227,8 +237,20 @@ impl<'a> Lowering<'a> {
                 self.dirs(),
             )?;
 
-            let chunk = Chunk { first, count, output };
+            let chunk = Chunk { op, first, count, output, proof: [0; 4] };
             match &recipe.recurrence {
+                Recurrence::Grouped { kernel, patience, .. } => {
+                    let phase = first / recipe.chunk % 2;
+                    let mut named = constants.clone();
+                    named.extend([("h_prev", state.h[phase]), ("h_next", state.h[1 - phase])]);
+                    if let Some(c) = state.c {
+                        named.extend([("c_prev", c[phase]), ("c_next", c[1 - phase])]);
+                    }
+                    named.extend([("xw", self.xw), ("y", output.buffer)]);
+                    let exchange =
+                        self.exchange(*kernel, index, chunk, *patience, phase, (&named, &matrices))?;
+                    self.program.ops.push(exchange);
+                }
                 Recurrence::Resident(kernel) => {
                     let mut named = constants.clone();
                     named.extend([("h_state", state.h[0]), ("xw", self.xw), ("y", output.buffer)]);
@@ -273,18 +295,27 @@ impl<'a> Lowering<'a> {
         let shape = self.tiled(layer.state());
         let h = match self.plan.layers[index].recurrence {
             Recurrence::Resident(_) => [self.buffer(&format!("h.{index}"), Role::State, &shape)?; 2],
-            Recurrence::Step(_) => [
+            Recurrence::Step(_) | Recurrence::Grouped { .. } => [
                 self.buffer(&format!("h.{index}.even"), Role::State, &shape)?,
                 self.buffer(&format!("h.{index}.odd"), Role::State, &shape)?,
             ],
         };
+        let LayerRecipe { recurrence, chunk, .. } = &self.plan.layers[index];
+        let is_grouped = matches!(recurrence, Recurrence::Grouped { .. });
         let mut c = None;
-        if cell.has_c() {
+        if cell.has_c() && is_grouped {
+            c = Some([
+                self.buffer(&format!("c.{index}.even"), Role::State, &self.tiled(hidden))?,
+                self.buffer(&format!("c.{index}.odd"), Role::State, &self.tiled(hidden))?,
+            ]);
+        } else if cell.has_c() {
             let buffer = self.buffer(&format!("c.{index}"), Role::State, &self.tiled(hidden))?;
             named.push(("c", buffer));
-            c = Some(buffer);
+            c = Some([buffer; 2]);
         }
-        Ok((StateBuffers { h, c }, named))
+        let steps = self.plan.form.dims.steps;
+        let changes = if is_grouped { steps.div_ceil(*chunk) } else { steps };
+        Ok((StateBuffers { h, c, changes }, named))
     }
 
     /// `w_hr` of layer `index`, nothing where it does not project.
@@ -296,7 +327,7 @@ impl<'a> Lowering<'a> {
     }
 
     /// A dispatch for each slice of the matrix that `kernel` reads.
-    fn step(
+    pub(super) fn step(
         &self,
         kernel: Kernel,
         layer: &Layer,
@@ -317,7 +348,7 @@ impl<'a> Lowering<'a> {
         &self,
         kernel: Kernel,
         layer: &Layer,
-        Chunk { first, count, output }: Chunk,
+        Chunk { first, count, output, proof: [proof, all, slots, patience], .. }: Chunk,
         first_unit: usize,
         named: &[(&str, BufferId)],
     ) -> Result<Dispatch> {
@@ -336,6 +367,10 @@ impl<'a> Lowering<'a> {
             y_dir: output.dir,
             repeats: u32::from(self.plan.form.fill == Fill::Last),
             first_unit: index32("H", first_unit)?,
+            proof,
+            all,
+            slots,
+            patience,
         };
         let dirs = index32("D", self.dirs())?;
         let storage = kernel.bindings().iter().filter(|binding| binding.access.is_storage());
@@ -388,14 +423,14 @@ impl<'a> Lowering<'a> {
     }
 
     /// Where in the array of [`super::Order`] lengths and batch rows lie.
-    fn places(&self, places: Places) -> Result<(u32, u32)> {
+    pub(super) fn places(&self, places: Places) -> Result<(u32, u32)> {
         let padded = self.padded()?;
         let (lengths, rows) = if places == Places::Sorted { (0, 1) } else { (2, 3) };
         Ok((index32("order", lengths * padded)?, index32("order", rows * padded)?))
     }
 
     /// A dispatch for each slice of `w`, or a single one where x has been multiplied by it already.
-    fn project(
+    pub(super) fn project(
         &mut self,
         kernel: Kernel,
         params: matmul::Params,
@@ -424,52 +459,10 @@ impl<'a> Lowering<'a> {
         }
         Ok(())
     }
-
-    fn readout(&mut self) -> Result<()> {
-        let (Some(readout), Some(kernel)) = (self.model.readout(), self.plan.readout) else {
-            return Ok(());
-        };
-        let Dims { batch, steps } = self.plan.form.dims;
-        let outputs = readout.outputs();
-        // A reverse direction's step 0 is each sequence's own last.
-        let (reverse, count, strides) = match readout.steps() {
-            ReadoutSteps::Every => (1, steps, Strides::of(self.plan.form.y, self.plan.form.dims, 1, outputs)),
-            ReadoutSteps::Last => (0, 1, Strides { step: 0, row: outputs, dir: 0 }),
-        };
-        let w = self.matrix(Constant::ReadoutW)?;
-        let bias = self.constant(Constant::ReadoutB, &[outputs])?;
-        let out = self.buffer("out", Role::Output, &[batch, count, outputs])?;
-        let y = self.sequence;
-        let (order, order_rows) = self.places(Places::Own)?;
-        let params = matmul::Params {
-            rows: index32("rows of the readout", product("rows of the readout", &[batch, count])?)?,
-            batch: index32("B", batch)?,
-            padded: index32("B", batch)?,
-            first: 0,
-            times: index32("T", steps)?,
-            reverse,
-            x_step: y.step,
-            x_row: y.row,
-            out_dir: 0,
-            out_step: index32("out", strides.step)?,
-            out_tile: index32("out", strides.row)?,
-            tile: 1,
-            out_column: 1,
-            order,
-            order_rows,
-            skips: 0,
-            first_column: 0,
-            columns: index32("O", outputs)?,
-            unused: [0; 2],
-        };
-        self.project(kernel, params, [y.buffer, bias, out], Some(&w), 1)?;
-        self.program.out = Some(out);
-        Ok(())
-    }
 }
 
 /// A size or stride as the shaders count it.
-fn index32(name: &str, value: usize) -> Result<u32> {
+pub(super) fn index32(name: &str, value: usize) -> Result<u32> {
     u32::try_from(value)
         .map_err(|_| Error::Overflow { name: format!("{name} as a 32-bit index"), factors: vec![value] })
 }

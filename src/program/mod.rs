@@ -4,14 +4,17 @@
 mod ceiling;
 mod check;
 mod constant;
+mod exchange;
 mod lower;
 mod order;
+mod readout;
 mod slice;
 mod tile;
 
 pub use ceiling::ceiling;
 pub use check::check;
 pub use constant::constant_words;
+pub use exchange::Proof;
 pub use lower::lower;
 pub use order::Order;
 pub use slice::{Matrix, Slice};
@@ -39,6 +42,8 @@ pub enum Role {
     Order,
     /// Written before it is read, in every run.
     Scratch,
+    /// Cleared in every run, and then written by workgroups to each other.
+    Mail,
     /// Read by the caller after the run.
     Output,
 }
@@ -79,6 +84,13 @@ pub struct Dispatch {
 pub enum Op {
     /// A single dispatch.
     Once(Dispatch),
+    /// A dispatch whose workgroups exchange values, after mail was cleared from a word on.
+    Exchange {
+        /// The dispatch.
+        dispatch: Dispatch,
+        /// The first word to clear.
+        clear_from: usize,
+    },
     /// `count` steps. Step i dispatches `phases[(first + i) % 2]` in order with step index i: even steps
     /// read the first of each pair of state buffers and write the second, odd ones the other way round.
     Steps {
@@ -95,10 +107,12 @@ pub enum Op {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StateBuffers {
     /// h, double-buffered: before an even step it is in the first, before an odd one in the second. Where whole chunks
-    /// are dispatched, both are the same buffer.
+    /// are dispatched, both are the same buffer, or change places after every chunk that may fail.
     pub h: [BufferId; 2],
-    /// c, in place.
-    pub c: Option<BufferId>,
+    /// c, in place in both, or changing places with such chunks.
+    pub c: Option<[BufferId; 2]>,
+    /// How often they change places in a run.
+    pub changes: usize,
 }
 
 /// A whole run, as data.
@@ -124,6 +138,10 @@ pub struct Program {
     pub states: Vec<StateBuffers>,
     /// x, each step's features padded as [`Precision::activations`] lie.
     pub x: BufferId,
+    /// Where workgroups write to each other: whether one gave up, the proof of each chunk, letters.
+    pub mail: Option<BufferId>,
+    /// The chunks that may fail, in order.
+    pub proofs: Vec<Proof>,
     /// Lengths and batch rows by place.
     pub order: BufferId,
     /// y, each direction's features padded as [`Precision::activations`] lie.
@@ -145,7 +163,7 @@ impl Program {
     pub fn dispatches(&self) -> impl Iterator<Item = &Dispatch> {
         self.ops.iter().flat_map(|op| {
             let (once, steps) = match op {
-                Op::Once(dispatch) => (Some(dispatch), None),
+                Op::Once(dispatch) | Op::Exchange { dispatch, .. } => (Some(dispatch), None),
                 Op::Steps { phases, .. } => (None, Some(phases.iter().flatten())),
             };
             once.into_iter().chain(steps.into_iter().flatten())
@@ -155,7 +173,7 @@ impl Program {
     /// Dispatches of a whole run.
     pub fn dispatch_count(&self) -> u64 {
         let of = |op: &Op| match op {
-            Op::Once(_) => 1,
+            Op::Once(_) | Op::Exchange { .. } => 1,
             // An even and an odd step have the same dispatches, on each other's buffers.
             Op::Steps { count, phases, .. } => u64::from(*count) * phases[0].len() as u64,
         };
@@ -165,7 +183,20 @@ impl Program {
     /// The arrays that hold every layer's h in `phase` (0 or 1), then every layer's c.
     pub fn state_arrays(&self, phase: usize) -> impl Iterator<Item = BufferId> {
         let h = self.states.iter().map(move |state| state.h[phase]);
-        h.chain(self.states.iter().filter_map(|state| state.c))
+        h.chain(self.states.iter().filter_map(move |state| state.c.map(|c| c[phase])))
+    }
+
+    /// The same after a run that began in `phase`.
+    pub fn state_arrays_after(&self, phase: usize) -> impl Iterator<Item = BufferId> {
+        let after = move |state: &StateBuffers| (phase + state.changes) % 2;
+        let h = self.states.iter().map(move |state| state.h[after(state)]);
+        h.chain(self.states.iter().filter_map(move |state| state.c.map(|c| c[after(state)])))
+    }
+
+    /// The arrays of states that a run which begins in `phase` writes before it reads them.
+    pub fn states_unread(&self, phase: usize) -> impl Iterator<Item = BufferId> {
+        let both = self.states.iter().flat_map(|state| [Some(state.h), state.c]).flatten();
+        both.filter(|both| both[0] != both[1]).map(move |both| both[1 - phase])
     }
 
     /// The arrays a caller reads after every run: y, then the readout.
@@ -176,7 +207,7 @@ impl Program {
     /// Bytes of everything that a caller may read after a run.
     pub fn read_back_bytes(&self) -> u64 {
         let arrays = self.output_arrays().chain(self.state_arrays(0));
-        arrays.map(|id| self.buffers[id].bytes()).sum()
+        arrays.map(|id| self.buffers[id].bytes()).sum::<u64>() + self.proof_words() as u64 * 4
     }
 
     /// Bytes of all buffers that the program needs beside the model's constants.

@@ -1,6 +1,7 @@
 //! Every kernel in every variant, and what its arrays hold.
 
 use wgru::dtype::{Precision, Storage};
+use wgru::kernels::grouped::Fault;
 use wgru::kernels::matmul::Sizes;
 use wgru::kernels::resident::Keep;
 use wgru::kernels::{Functions, Kernel, Rows, StepCell, WholeCell, resident, step};
@@ -46,6 +47,16 @@ pub fn kernels() -> Vec<Kernel> {
                         }
                         let shape = resident::Shape { tiles, ..resident::Shape::new(hidden, depth, keep) };
                         all.push(Kernel::Resident { cell, functions, hidden, precision, rows, shape });
+                    }
+                }
+                for (hidden, units, depth) in [(9, 4, 32), (70, 64, 64), (256, 64, 64)] {
+                    for keep in [Keep::Held, Keep::Packed] {
+                        if keep == Keep::Packed && !precision.weights.is_half() {
+                            continue;
+                        }
+                        let shape = resident::Shape { units, ..resident::Shape::new(hidden, depth, keep) };
+                        let fault = Fault::None;
+                        all.push(Kernel::Grouped { cell, functions, hidden, precision, rows, shape, fault });
                     }
                 }
             }
@@ -122,7 +133,8 @@ pub fn rows_of(kernel: Kernel) -> u32 {
         Kernel::MatmulRows { rows, .. }
         | Kernel::TakeProjected { rows, .. }
         | Kernel::Step { rows, .. }
-        | Kernel::Resident { rows, .. } => rows.count(),
+        | Kernel::Resident { rows, .. }
+        | Kernel::Grouped { rows, .. } => rows.count(),
     }
 }
 
@@ -133,14 +145,16 @@ pub fn packed(kernel: Kernel) -> Vec<&'static str> {
         Kernel::MatmulTiled { precision, .. }
         | Kernel::MatmulRows { precision, .. }
         | Kernel::Step { precision, .. }
-        | Kernel::Resident { precision, .. } => precision,
+        | Kernel::Resident { precision, .. }
+        | Kernel::Grouped { precision, .. } => precision,
     };
     let mut names = Vec::new();
     if precision.weights != Storage::F32 {
         names.push("w");
     }
     if precision.activations != Storage::F32 {
-        let recurrent = matches!(kernel, Kernel::Step { .. } | Kernel::Resident { .. });
+        let recurrent =
+            matches!(kernel, Kernel::Step { .. } | Kernel::Resident { .. } | Kernel::Grouped { .. });
         names.push(if recurrent { "y" } else { "x" });
     }
     names

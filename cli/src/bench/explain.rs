@@ -8,6 +8,7 @@ use wgru::{Device, Dims, Engine, Model, Options};
 
 use super::case::Case;
 use crate::args::ExplainArgs;
+use crate::devices::test_exchange;
 use crate::failure::{Outcome, error};
 use crate::number::{three, together};
 use crate::onnx;
@@ -22,6 +23,7 @@ pub fn explain(args: &ExplainArgs) -> Outcome {
         options = options.speed(read_speed(path)?);
     }
     let device = Device::select(&args.device)?;
+    test_exchange(&device, args.exchange)?;
     let engine = device.load_with(&model, options)?;
     let Dims { batch, steps } = dims;
     let head = format!("{}: {model}, {batch} sequences of {steps} steps\n", device.info());

@@ -6,6 +6,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use wgru::dtype::Storage;
+use wgru::engine::Exchange;
 use wgru::plan::{Speed, Strategy};
 use wgru::{Cell, Device, DeviceInfo, DeviceOptions, Dims, Engine, Model, Options, Output, PyTorch, export};
 
@@ -93,6 +94,10 @@ impl Bench {
         let mut options = case.options();
         options.only.strategy = self.strategy;
         options.speed = self.speed;
+        // Also on the device that is opened anew, whose plans are to be the same.
+        if let Some(exchange) = self.device.exchange() {
+            options.exchange = Exchange::Forced(exchange);
+        }
         options
     }
 }
@@ -193,7 +198,13 @@ impl<'a> Measuring<'a> {
             return self.step(&engine);
         }
         self.sequence(&engine)?;
-        self.end_to_end(&engine)
+        self.end_to_end(&engine)?;
+        match engine.resumes().count {
+            0 => Ok(()),
+            count => {
+                Err(format!("{count} runs whose workgroups did not come through were finished step by step"))
+            }
+        }
     }
 
     fn keep(&mut self, timed: Timed, timing: Timing, (flops, bytes): (f64, u64), times: Vec<f64>) {

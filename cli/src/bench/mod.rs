@@ -22,6 +22,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use wgru::{Device, DeviceInfo};
 
 use crate::args::BenchArgs;
+use crate::devices::test_exchange;
 use crate::failure::{Failure, Outcome, error};
 use crate::number::three;
 use crate::print::print;
@@ -193,6 +194,9 @@ fn devices(args: &BenchArgs) -> Outcome<Vec<Bench>> {
         .into_iter()
         .map(|selector| {
             let device = Device::select_with(&selector, &opened)?;
+            if matches!(device.info(), DeviceInfo::Gpu(_)) {
+                test_exchange(&device, args.exchange)?;
+            }
             if device.info() == DeviceInfo::Reference {
                 return Err(error(
                     "--device reference",

@@ -12,6 +12,7 @@ use super::explain::seconds;
 use super::verify::{Inputs, verify};
 use crate::args::TuneArgs;
 use crate::arrays::write;
+use crate::devices::test_exchange;
 use crate::failure::{Failure, Outcome, error};
 use crate::number::three;
 use crate::print::print;
@@ -63,9 +64,11 @@ pub fn tune(args: &TuneArgs) -> Outcome {
         write::check_target(path)?;
     }
     let device = Device::select(&args.device)?;
-    let DeviceInfo::Gpu(info) = device.info() else {
+    let DeviceInfo::Gpu(mut info) = device.info() else {
         return Err(error(format!("--device {}", args.device), "only a GPU has strategies to choose from"));
     };
+    test_exchange(&device, args.exchange)?;
+    info.caps.exchange = device.exchange();
     let cases = if args.case.is_empty() { CASES.map(str::to_owned).to_vec() } else { args.case.clone() };
     let bar = ProgressBar::new(cases.len() as u64);
     let mut subjects = Vec::new();
@@ -196,8 +199,13 @@ fn badness(subjects: &[Subject], caps: &Caps) -> f64 {
     errors / count + 10.0 * regrets / subjects.len() as f64
 }
 
-/// The numbers that are fitted.
-const FITTED: [&str; 8] = ["dispatch", "step", "barrier", "fma", "fma4", "load", "share", "chain"];
+/// The numbers that are fitted; the last only where workgroups exchange values, else nothing depends on it.
+const FITTED: [&str; 9] =
+    ["dispatch", "step", "barrier", "fma", "fma4", "load", "share", "chain", "exchange"];
+
+fn fitted(caps: &Caps) -> &'static [&'static str] {
+    if caps.exchange.is_some() { &FITTED } else { &FITTED[..FITTED.len() - 1] }
+}
 
 /// The best of several descents: from the device's numbers so far, and from others drawn around them.
 fn fit(subjects: &[Subject], caps: &Caps) -> Speed {
@@ -205,7 +213,7 @@ fn fit(subjects: &[Subject], caps: &Caps) -> Speed {
     let mut rng = fastrand::Rng::with_seed(1);
     let descents = (0..DESCENTS).map(|index| {
         let mut start = caps.clone();
-        for name in FITTED.into_iter().filter(|_| index > 0) {
+        for name in fitted(caps).iter().filter(|_| index > 0) {
             if let Some(field) = start.speed.field_mut(name) {
                 // Up to thirty times as long, or as short; and from 0 there is no way up.
                 *field = (*field.max(&mut 1000) as f64 * 30f64.powf(2.0 * rng.f64() - 1.0)) as u64;
@@ -223,7 +231,7 @@ fn descend(subjects: &[Subject], mut caps: Caps) -> (Speed, f64) {
     for factor in [4.0, 2.0, 1.4, 1.2, 1.1, 1.05, 1.4, 1.1, 1.03] {
         loop {
             let before = least;
-            for name in FITTED {
+            for name in fitted(&caps) {
                 for factor in [factor, 1.0 / factor] {
                     let mut other = caps.clone();
                     let Some(field) = other.speed.field_mut(name) else { continue };

@@ -1,0 +1,129 @@
+// The frame of a whole chunk of steps in one dispatch, where several workgroups have the units of a tile of batch rows
+// between them. Workgroup (x, y, z) = OWN units × ROWS batch rows × direction; a thread has one unit, all gates, and of k
+// a share of PARTS blocks: SPLIT threads have a unit together. After every step each workgroup has h of all units again, by
+// mail.wgsl. States go from one array to another, so that a chunk can be taken again from its beginning. Text of the
+// products, with the numbers OWN, SPLIT, PARTS, STRIDE and VECTORS, is written out by `kernels::unrolled`.
+
+@group(0) @binding(6) var<storage, read> h_prev: array<Rows>;         // [D, ⌈B/ROWS⌉, H]
+@group(0) @binding(7) var<storage, read_write> h_next: array<Rows>;   // [D, ⌈B/ROWS⌉, H]
+
+// h of all units before the step, and after it: even and odd steps change places. After both, r ⊙ h of a GRU that
+// resets before. Past the last unit, where a share of k ends, they are 0.
+var<workgroup> vector: array<Rows, VECTORS * STRIDE>;
+
+// Where a thread is.
+struct Place {
+    lane: u32,
+    first: u32,      // of the workgroup's units
+    count: u32,      // of the workgroup's units
+    place: u32,      // unit within the workgroup
+    split: u32,      // share of k
+    unit: u32,
+    owns: bool,      // whether the unit is there, and this its first share
+    front: u32,      // index into vector of h before the step
+    reset: u32,      // index into vector of r ⊙ h
+}
+
+// Hands a value of every unit on to all workgroups of the tile, as the vector that begins at `to`.
+fn hand_on(at: Place, to: u32, value: Rows) {
+    if (at.owns) {
+        vector[to + at.unit] = value;
+        write_letters(at, value);
+    }
+    read_letters(at, to);
+    exchange += 1u;
+    slot += HIDDEN * ROWS;
+    workgroupBarrier();
+}
+
+@compute @workgroup_size(WIDTH)
+fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3<u32>) {
+    var at: Place;
+    at.lane = lane;
+    at.first = group.x * OWN;
+    at.count = min(OWN, HIDDEN - at.first);
+    at.place = lane % OWN;
+    at.split = lane / OWN;
+    at.unit = at.first + min(at.place, at.count - 1u);
+    at.owns = at.split == 0u && at.place < at.count;
+    at.reset = 2u * STRIDE;
+    let tile = group.y;
+    let dir = group.z;
+    let state = state_of(dir, tile);
+    slot = params.slots + state * ROWS * params.steps * (VECTORS - 1u);
+    patience = params.patience;
+
+    // Mesa's software driver leaves there what the workgroup before left.
+    if (lane == 0u) {
+        atomicStore(&silent, 0u);
+        atomicStore(&through, 0u);
+    }
+    workgroupBarrier();
+    if (lane == 0u) {
+        let is_proven = params.proof == 1u || atomicLoad(&mail[params.proof - 1u]) == params.all;
+        if (!is_proven || atomicLoad(&mail[0]) != 0u) {
+            give_up();
+        }
+    }
+    hold(dir, at);
+    for (var i = lane; i < VECTORS * STRIDE; i += WIDTH) {
+        if (i < HIDDEN) {
+            vector[i] = h_prev[state + i];
+        } else {
+            vector[i] = Rows(0.0);
+        }
+    }
+    var h = h_prev[state + at.unit];
+    if (at.split == 0u) {
+        enter(dir, tile, at.unit);
+    }
+    workgroupBarrier();
+    if (is_silent(at)) {
+        patience = 0u;
+    }
+
+    let longest = count(lengths_of(tile), 0u);
+    let steps = min(params.steps, max(longest, params.first) - params.first);
+    var back = STRIDE;
+    for (var t = 0u; t < steps; t++) {
+        now = t;
+        var input: array<Rows, COLUMNS>;
+        if (at.split == 0u) {
+            input = projected(dir, tile, at.unit);
+        }
+        let sum = recurrent_sums(dir, at, h, input);
+        if (at.split == 0u) {
+            h = select(h, advance(dir, tile, at.unit, h, input, sum), running(tile));
+        }
+        if (t + 1u < steps) {
+            hand_on(at, back, h);
+        } else {
+            if (at.owns) {
+                vector[back + at.unit] = h;
+            }
+            workgroupBarrier();
+        }
+        // A unit's neighbour is of this workgroup, where it matters.
+        if (at.owns && !is_silent(at)) {
+            store_y(dir, tile, at.unit, h, vector[back + min(at.unit + 1u, HIDDEN - 1u)]);
+        }
+        let front = at.front;
+        at.front = back;
+        back = front;
+    }
+    if (at.owns && !is_silent(at)) {
+        h_next[state + at.unit] = h;
+        leave(dir, tile, at.unit);
+        let neighbour = vector[at.front + min(at.unit + 1u, HIDDEN - 1u)];
+        for (var t = steps; t < params.steps; t++) {
+            now = t;
+            store_y(dir, tile, at.unit, h, neighbour);
+        }
+    }
+
+    atomicAdd(&through, 1u);
+    workgroupBarrier();
+    if (lane == 0u && atomicLoad(&through) == WIDTH && !is_silent(at)) {
+        atomicAdd(&mail[params.proof], 1u);
+    }
+}

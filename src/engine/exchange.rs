@@ -1,0 +1,67 @@
+//! Whether the workgroups of one dispatch may work together on a device, and what came of it.
+
+use std::sync::Mutex;
+
+use crate::gpu::{Context, lock};
+use crate::plan::{self, Fault};
+use crate::program::Proof;
+
+/// Whether the planner may let several workgroups of one dispatch exchange values after every step.
+///
+/// No API promises that workgroups run side by side, so it is done only where a device has shown it. A run that fails all the
+/// same is noticed, and is finished step by step with the same bits: see [`crate::Engine::resumes`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Exchange {
+    /// Where the device has passed [`crate::Device::self_test`] in this process, and no run on it has failed since.
+    #[default]
+    Tested,
+    /// Nowhere.
+    Never,
+    /// As if the device had passed with this result, for tests of the way out. A run may take long, and then be
+    /// finished step by step.
+    Forced(plan::Exchange),
+}
+
+/// Runs that workgroups began together and that were finished step by step.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Resumes {
+    /// How many.
+    pub count: u64,
+    /// Where the last of them was taken up again.
+    pub last: Option<Resume>,
+}
+
+/// The beginning of the first chunk that was not proven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resume {
+    /// The layer.
+    pub layer: usize,
+    /// The step.
+    pub step: usize,
+}
+
+/// Steps of one dispatch whose workgroups work together: at twenty microseconds each, well under the tenth of a second that
+/// operating systems bear.
+const STEPS: usize = 1024;
+
+/// What a device has shown in its self-test.
+pub(super) fn tested(context: &Context) -> Option<plan::Exchange> {
+    context.trusted().map(|workgroups| plan::Exchange { workgroups, steps: STEPS, fault: Fault::None })
+}
+
+/// Counts the runs that were resumed.
+#[derive(Debug, Default)]
+pub(super) struct Counter(Mutex<Resumes>);
+
+impl Counter {
+    pub(super) fn add(&self, at: &Proof) {
+        let mut resumes = lock(&self.0);
+        resumes.count += 1;
+        resumes.last = Some(Resume { layer: at.layer, step: at.first });
+    }
+
+    pub(super) fn get(&self) -> Resumes {
+        *lock(&self.0)
+    }
+}

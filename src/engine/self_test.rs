@@ -1,0 +1,213 @@
+//! Finding out whether the workgroups of one dispatch run side by side on a device, and how many.
+
+use super::device::{Device, Kind};
+use super::exchange::{Exchange, tested};
+use super::run::{Engine, Options};
+use crate::dims::Dims;
+use crate::error::{Error, Result};
+use crate::gpu::{AdapterInfo, Context};
+use crate::io::{Batch, Output};
+use crate::kernels::Rows;
+use crate::model::{Cell, Direction, Layer, Model, Weights};
+use crate::plan::{self, Fault, Only, Strategy};
+
+/// PCI numbers of the vendors on whose devices workgroups have been seen to progress beside each other.
+const VENDORS: [(u32, &str); 3] = [(0x10de, "NVIDIA"), (0x1002, "AMD"), (0x8086, "Intel")];
+/// H of the layer that is tested: its kernel takes as many registers as any.
+const HIDDEN: usize = 256;
+const STEPS: usize = 500;
+/// Workgroups that are tried at the most; few layers have more.
+const MOST: u32 = 512;
+/// How late letters are, in looks at memory, so that workgroups wait for each other in every order.
+const LATE: u32 = 64;
+
+/// What a device showed of the exchange between workgroups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SelfTest {
+    /// Workgroups that came through together, each with as many threads and registers as any kernel takes; 0 where not even
+    /// the fewest did.
+    pub workgroups: u32,
+    /// Steps that workgroups took together, each with an exchange of all numbers with all, none of them wrong.
+    pub steps: u64,
+    /// Runs that were meant to fail, and were finished step by step with the right result.
+    pub rescued: u32,
+}
+
+impl Device {
+    /// Finds out whether workgroups of one dispatch run side by side on this device, and how many: with the kernel that
+    /// will rely on it, letters that are late at random, every result held against that of single steps bit by bit, and runs
+    /// with a workgroup that falls silent. Engines on this device, made before or after, may then use what was found.
+    ///
+    /// It takes seconds. What it finds is kept for this process, until a run fails all the same.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where it is known not to work, so that nothing is tried: on the CPU, on software drivers, in browsers, on
+    /// other APIs than Vulkan and DX12, and on other vendors' devices than AMD's, Intel's and NVIDIA's. [`Error::Device`]
+    /// where the device fails, or gives another result than by single steps.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn self_test(&self) -> Result<SelfTest> {
+        pollster::block_on(self.self_test_async())
+    }
+
+    /// [`Device::self_test`], without blocking.
+    ///
+    /// # Errors
+    /// As [`Device::self_test`].
+    pub async fn self_test_async(&self) -> Result<SelfTest> {
+        let context = self.context()?;
+        if let Some(reason) = forbidden(context.info()) {
+            let what = format!("an exchange between workgroups on {}: {reason}", context.info().caps.device);
+            return Err(Error::Unsupported { what });
+        }
+        context.trust(0);
+        let found = self.try_exchange_async().await?;
+        context.trust(found.workgroups);
+        Ok(found)
+    }
+
+    /// The test itself, on any GPU, of which the device remembers nothing: for tests of the test.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] on the CPU path and the reference; else as [`Device::self_test`].
+    #[doc(hidden)]
+    pub async fn try_exchange_async(&self) -> Result<SelfTest> {
+        let context = self.context()?;
+        let model = model()?;
+        let mut found = SelfTest { workgroups: 0, steps: 0, rescued: 0 };
+        let test = Test { device: self, context, model: &model };
+        let of_tile = test.groups().await?;
+        let mut tiles = 1;
+        while tiles * of_tile <= MOST {
+            let expected = test.run(tiles, Options::default().strategy(Strategy::Step)).await?.0;
+            let (output, resumed) = test.grouped(tiles, Fault::Late { looks: LATE }).await?;
+            test.same(&expected, &output)?;
+            if resumed > 0 {
+                break;
+            }
+            found.workgroups = tiles * of_tile;
+            found.steps += STEPS as u64;
+            // Finer than by twice as many, since most devices have no power of two of cores.
+            tiles += (tiles / 2).max(1);
+        }
+        // A workgroup that is silent from the start, or half-way.
+        for step in [0, STEPS as u32 / 2] {
+            let expected = test.run(1, Options::default().strategy(Strategy::Step)).await?.0;
+            let (output, resumed) = test.grouped(1, Fault::Dies { group: 1, chunk: 0, step }).await?;
+            test.same(&expected, &output)?;
+            if resumed == 0 {
+                return Err(test.error("a run whose workgroup fell silent passed for one that came through"));
+            }
+            found.rescued += resumed;
+        }
+        Ok(found)
+    }
+
+    /// What this device has shown in [`Device::self_test`]; `None` where it has not, or failed since.
+    pub fn exchange(&self) -> Option<plan::Exchange> {
+        self.context().ok().and_then(tested)
+    }
+
+    fn context(&self) -> Result<&Context> {
+        match &self.0 {
+            Kind::Gpu(context) => Ok(context),
+            Kind::Cpu | Kind::Reference => {
+                Err(Error::Unsupported { what: format!("an exchange between workgroups on {}", self.info()) })
+            }
+        }
+    }
+}
+
+/// Why the exchange is not even tried.
+fn forbidden(info: &AdapterInfo) -> Option<String> {
+    if info.software {
+        return Some("a software driver runs workgroups one after the other".into());
+    }
+    if !["vulkan", "dx12"].contains(&info.backend) {
+        return Some(format!("{} does not let workgroups wait for each other", info.backend));
+    }
+    if !VENDORS.iter().any(|(number, _)| *number == info.vendor) {
+        let known = VENDORS.map(|(_, name)| name).join(", ");
+        return Some(format!("vendor {:#06x} is none of {known}", info.vendor));
+    }
+    None
+}
+
+/// Runs of one model on one device.
+struct Test<'a> {
+    device: &'a Device,
+    context: &'a Context,
+    model: &'a Model,
+}
+
+impl Test<'_> {
+    fn error(&self, reason: impl Into<String>) -> Error {
+        Error::Device { device: self.context.info().caps.device.clone(), reason: reason.into() }
+    }
+
+    /// A grouped run of so many batch rows, and how often it was resumed.
+    async fn grouped(&self, rows: u32, fault: Fault) -> Result<(Output, u32)> {
+        self.run(rows, forced(fault)).await
+    }
+
+    async fn run(&self, rows: u32, mut options: Options) -> Result<(Output, u32)> {
+        options.only.rows = Some(Rows::One);
+        let engine = self.device.load_with_async(self.model, options).await?;
+        let rows = rows as usize;
+        let x = numbers(rows * STEPS, 1.0);
+        let output = engine.run_async(&Batch::new(&x, [rows, STEPS, 1])?).await?;
+        Ok((output, engine.resumes().count as u32))
+    }
+
+    /// Workgroups of a tile.
+    async fn groups(&self) -> Result<u32> {
+        let engine: Engine = self.device.load_with_async(self.model, forced(Fault::None)).await?;
+        let plan = engine.plan(Dims::new(1, STEPS)?)?;
+        let kernel = plan.as_ref().and_then(|plan| match plan.layers[0].recurrence {
+            plan::Recurrence::Grouped { kernel, .. } => Some(kernel),
+            _ => None,
+        });
+        match kernel {
+            Some(kernel) => Ok(kernel.grid(1, 1)[0]),
+            None => Err(self.error("has too small workgroups for an exchange to be worth while")),
+        }
+    }
+
+    fn same(&self, expected: &Output, output: &Output) -> Result<()> {
+        let pairs = || expected.y.iter().zip(&output.y);
+        match pairs().position(|(a, b)| a.to_bits() != b.to_bits()) {
+            None => Ok(()),
+            Some(at) => Err(self.error(format!(
+                "self-test of the exchange between workgroups: number {at} of y is {}, by single steps {}",
+                output.y[at], expected.y[at]
+            ))),
+        }
+    }
+}
+
+fn forced(fault: Fault) -> Options {
+    let exchange = Exchange::Forced(plan::Exchange { workgroups: u32::MAX, steps: STEPS, fault });
+    let mut options = Options::default().exchange(exchange).strategy(Strategy::Grouped);
+    options.only = Only { variant: Some(0), ..options.only };
+    options
+}
+
+fn model() -> Result<Model> {
+    let scale = 1.0 / (HIDDEN as f32).sqrt();
+    let weights = Weights {
+        w_ih: numbers(3 * HIDDEN, 1.0),
+        w_hh: numbers(3 * HIDDEN * HIDDEN, scale),
+        ..Weights::default()
+    };
+    let layer = Layer::new(Cell::GRU, Direction::Forward, 1, HIDDEN, vec![weights])?;
+    Model::new(vec![layer])
+}
+
+/// Numbers in −scale .. scale, always the same: of a linear congruence, whose high bits are what is used.
+fn numbers(count: usize, scale: f32) -> Vec<f32> {
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut next = || {
+        state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        ((state >> 40) as f32 / (1u64 << 23) as f32 - 1.0) * scale
+    };
+    (0..count).map(|_| next()).collect()
+}

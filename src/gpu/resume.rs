@@ -1,0 +1,79 @@
+//! Taking a run up again where the exchange between workgroups failed.
+
+use std::sync::Arc;
+
+use super::context::Context;
+use super::execute::Fetch;
+use super::readback::Submitted;
+use super::workspace::Workspace;
+use crate::error::{Error, Result};
+use crate::io::Batch;
+use crate::program::Proof;
+use crate::progress::Progress;
+
+impl Workspace {
+    /// Runs what is left of `failed`, from the chunk `at` on. Both have the same operations, but that this one takes step by
+    /// step what was unproven there.
+    ///
+    /// What the earlier operations made is copied on the device: the sequences, the states of the layers below as they
+    /// were at the end, those of the chunk's own as they were at its beginning. The states of the layers above, which may have run
+    /// on nonsense, are written anew.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where the device is lost or refuses the work.
+    pub async fn resume(
+        &mut self,
+        context: &Context,
+        failed: &Self,
+        at: &Proof,
+        batch: &Batch<'_>,
+        progress: &Arc<Progress>,
+    ) -> Result<Submitted> {
+        self.write_inputs(context, batch.lengths_of(), 0, batch.states()).await?;
+        self.pack_x(batch.x());
+        let copies = self.copies(failed, at)?;
+        context.check_fault()?;
+        let submit = || {
+            self.write_x(context, batch.x());
+            self.poison(context, 0);
+            progress.begin(self.program.dispatch_count());
+            let mut encoder = self.encoder(context);
+            for (from, to) in copies {
+                let bytes = failed.buffers[from].size();
+                encoder.copy_buffer_to_buffer(&failed.buffers[from], 0, &self.buffers[to], 0, bytes);
+            }
+            let encoder = self.record(context, encoder, None, 0, at.op, progress);
+            self.finish(context, encoder, 0, Fetch::All)
+        };
+        let submitted = context.checked("resumed run", submit).await?;
+        context.check_fault()?;
+        Ok(submitted)
+    }
+
+    /// Which buffers of `failed` go into which of this workspace.
+    fn copies(&self, failed: &Self, at: &Proof) -> Result<Vec<(usize, usize)>> {
+        let mut copies = Vec::new();
+        for (to, buffer) in self.program.buffers.iter().enumerate() {
+            if to == self.program.y || buffer.name.starts_with("y.between") {
+                let from = failed.program.buffers.iter().position(|other| other.name == buffer.name);
+                let from = from.ok_or_else(|| Error::Mismatch {
+                    name: buffer.name.clone(),
+                    reason: "not in the run that is resumed".into(),
+                })?;
+                copies.push((from, to));
+            }
+        }
+        let layers = failed.program.states.iter().zip(&self.program.states).enumerate();
+        for (layer, (from, to)) in layers.take(at.layer + 1) {
+            let (before, now) = match layer == at.layer {
+                true => (at.phase, at.first % 2),
+                false => (from.changes % 2, to.changes % 2),
+            };
+            copies.push((from.h[before], to.h[now]));
+            if let (Some(from), Some(to)) = (from.c, to.c) {
+                copies.push((from[before], to[now]));
+            }
+        }
+        Ok(copies)
+    }
+}

@@ -1,0 +1,53 @@
+//! The readout, after the last layer.
+
+use super::Role;
+use super::lower::{Lowering, Places, index32};
+use crate::dims::{Dims, product};
+use crate::error::Result;
+use crate::io::Strides;
+use crate::kernels::matmul;
+use crate::model::{Constant, ReadoutSteps};
+
+impl Lowering<'_> {
+    pub(super) fn readout(&mut self) -> Result<()> {
+        let (Some(readout), Some(kernel)) = (self.model.readout(), self.plan.readout) else {
+            return Ok(());
+        };
+        let Dims { batch, steps } = self.plan.form.dims;
+        let outputs = readout.outputs();
+        // A reverse direction's step 0 is each sequence's own last.
+        let (reverse, count, strides) = match readout.steps() {
+            ReadoutSteps::Every => (1, steps, Strides::of(self.plan.form.y, self.plan.form.dims, 1, outputs)),
+            ReadoutSteps::Last => (0, 1, Strides { step: 0, row: outputs, dir: 0 }),
+        };
+        let w = self.matrix(Constant::ReadoutW)?;
+        let bias = self.constant(Constant::ReadoutB, &[outputs])?;
+        let out = self.buffer("out", Role::Output, &[batch, count, outputs])?;
+        let y = self.sequence;
+        let (order, order_rows) = self.places(Places::Own)?;
+        let params = matmul::Params {
+            rows: index32("rows of the readout", product("rows of the readout", &[batch, count])?)?,
+            batch: index32("B", batch)?,
+            padded: index32("B", batch)?,
+            first: 0,
+            times: index32("T", steps)?,
+            reverse,
+            x_step: y.step,
+            x_row: y.row,
+            out_dir: 0,
+            out_step: index32("out", strides.step)?,
+            out_tile: index32("out", strides.row)?,
+            tile: 1,
+            out_column: 1,
+            order,
+            order_rows,
+            skips: 0,
+            first_column: 0,
+            columns: index32("O", outputs)?,
+            unused: [0; 2],
+        };
+        self.project(kernel, params, [y.buffer, bias, out], Some(&w), 1)?;
+        self.program.out = Some(out);
+        Ok(())
+    }
+}

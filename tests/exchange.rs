@@ -1,0 +1,153 @@
+//! Kernels whose workgroups work together, with the gate forced open: packing and addressing with one step to a
+//! dispatch, where nobody has to wait; and the way out, which software drivers take for real, since they run
+//! workgroups mostly one after the other.
+
+mod common;
+
+use common::{Draw, Inputs, adapters, assert_close_in, bits, cells};
+use wgru::engine::{Exchange, Resume, Resumes};
+use wgru::model::Reset;
+use wgru::plan::{Candidate, Fault, Only, Strategy};
+use wgru::{Batch, Cell, Device, Direction, Engine, Model, Options, Output, Storage};
+
+fn forced(steps: usize, fault: Fault) -> Exchange {
+    Exchange::Forced(wgru::plan::Exchange { workgroups: 1 << 16, steps, fault })
+}
+
+fn options(strategy: Strategy, variant: usize, exchange: Exchange) -> Options {
+    let mut options = Options::default().poison(true).exchange(exchange);
+    options.only = Only { strategy: Some(strategy), variant: Some(variant), ..Only::default() };
+    options
+}
+
+fn all_bits(output: &Output) -> (Vec<u32>, Vec<u32>, Option<Vec<u32>>) {
+    (bits(&output.y), bits(&output.h_n), output.c_n.as_deref().map(bits))
+}
+
+/// The model on `device` step by step.
+fn stepwise(device: &Device, model: &Model, batch: &Batch<'_>, storage: [Storage; 2]) -> Output {
+    let options = options(Strategy::Step, 0, Exchange::Never).weights(storage[0]).activations(storage[1]);
+    device.load_with(model, options).unwrap().run(batch).unwrap()
+}
+
+/// `model` with activations, clips and peepholes drawn; a projection has no kernel of this kind.
+fn unprojected(draw: &mut Draw, model: Model) -> Model {
+    loop {
+        let dressed = draw.with_options(model.clone());
+        if dressed.layers().iter().all(|layer| layer.projection().is_none()) {
+            return dressed;
+        }
+    }
+}
+
+fn grouped(engine: &Engine, batch: &Batch<'_>) -> Output {
+    let plan = engine.explain(batch.form()).unwrap();
+    assert!(plan.contains("workgroups"), "{plan}");
+    engine.run(batch).unwrap()
+}
+
+#[test]
+fn one_step_to_a_dispatch_gives_the_bits_of_steps() {
+    let mut draw = Draw::new();
+    let mut alone = 0;
+    for device in adapters() {
+        for (index, cell) in cells().into_iter().enumerate() {
+            // Units that fill the last workgroup and that do not; a last block of two k.
+            let hidden = [draw.size(65..=70), 96, 98][index % 3];
+            let layers = 1 + index % 2;
+            let direction = draw.direction();
+            let model = draw.model_of(cell, direction, 3, hidden, layers);
+            let model = unprojected(&mut draw, model);
+            let storage = [Storage::F32, Storage::F16, Storage::Bf16][index % 3];
+            let activations = if draw.chance() { storage } else { Storage::F32 };
+            let (batch, steps) = (draw.size(1..=9), draw.size(2..=5));
+            let inputs = Inputs::draw(&mut draw, &model, batch, steps).ragged(&mut draw);
+            let truth = stepwise(&device, &model, &inputs.batch(), [storage, activations]);
+            let mut options = Options::default().poison(true).exchange(forced(1, Fault::None));
+            options = options.weights(storage).activations(activations);
+            let all = device.load_with(&model, options).unwrap().alternatives(inputs.batch().form()).unwrap();
+            let candidates = all[0].iter().filter(|candidate| candidate.outcome.is_ok());
+            let mut candidates: Vec<&Candidate> =
+                candidates.filter(|candidate| candidate.strategy == Strategy::Grouped).collect();
+            // Two of them, since software drivers take seconds to compile one.
+            while candidates.len() > 2 {
+                candidates.swap_remove(draw.size(0..=candidates.len() - 1));
+            }
+            for candidate in candidates {
+                options.only = Only {
+                    strategy: Some(Strategy::Grouped),
+                    rows: Some(candidate.rows),
+                    variant: Some(candidate.variant),
+                };
+                let engine = device.load_with(&model, options).unwrap();
+                let output = grouped(&engine, &inputs.batch());
+                let plan = engine.explain(inputs.batch().form()).unwrap();
+                let context = format!("{}, {model}, {storage}: {plan}, seed {}", device.info(), draw.seed);
+                assert_close_in(options.precision, &model, &inputs.batch(), &output, &context);
+                assert!(all_bits(&output) == all_bits(&truth), "{context}");
+                // r ⊙ h has to be handed on within the step.
+                if !matches!(cell, Cell::Gru { reset: Reset::Before, .. }) {
+                    assert_eq!(engine.resumes().count, 0, "{context}");
+                    alone += 1;
+                }
+            }
+        }
+    }
+    assert!(alone > 0);
+}
+
+/// One step to a dispatch, so that chunks come through until the one that is broken.
+#[test]
+fn a_run_is_taken_up_again_at_the_chunk_that_failed() {
+    let mut draw = Draw::new();
+    let (layers, steps) = (2, 3);
+    for device in adapters() {
+        for cell in [Cell::GRU, Cell::LSTM, Cell::Rnn] {
+            let direction = draw.direction();
+            let model = draw.model_of(cell, direction, 3, 96, layers);
+            let inputs = Inputs::draw(&mut draw, &model, 5, steps).ragged(&mut draw);
+            let truth = stepwise(&device, &model, &inputs.batch(), [Storage::F32; 2]);
+            for chunk in 0..layers * steps {
+                let fault = Fault::Dies { group: draw.size(0..=1) as u32, chunk: chunk as u32, step: 0 };
+                let engine =
+                    device.load_with(&model, options(Strategy::Grouped, 0, forced(1, fault))).unwrap();
+                let context = format!("{}, {model}, {fault:?}, seed {}", device.info(), draw.seed);
+                let output = grouped(&engine, &inputs.batch());
+                assert!(all_bits(&output) == all_bits(&truth), "{context}");
+                let at = Resume { layer: chunk / steps, step: chunk % steps };
+                assert_eq!(engine.resumes(), Resumes { count: 1, last: Some(at) }, "{context}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_run_whose_workgroups_fail_is_finished_with_the_same_bits() {
+    let mut draw = Draw::new();
+    for device in adapters() {
+        for cell in [Cell::GRU, Cell::ORIGINAL_GRU, Cell::LSTM, Cell::Rnn] {
+            let model = draw.model_of(cell, Direction::Bidirectional, 3, 96, 3);
+            let inputs = Inputs::draw(&mut draw, &model, 5, 17).ragged(&mut draw);
+            let truth = stepwise(&device, &model, &inputs.batch(), [Storage::F32; 2]);
+            for fault in [
+                Fault::None,
+                // One that never writes, one that ends half-way, one that is late.
+                Fault::Dies { group: 0, chunk: 0, step: 0 },
+                Fault::Dies { group: 1, chunk: 0, step: 3 },
+                Fault::Late { looks: 50 },
+            ] {
+                let engine =
+                    device.load_with(&model, options(Strategy::Grouped, 0, forced(7, fault))).unwrap();
+                let context = format!("{}, {model}, {fault:?}, seed {}", device.info(), draw.seed);
+                for run in 1..=2 {
+                    let output = grouped(&engine, &inputs.batch());
+                    assert!(all_bits(&output) == all_bits(&truth), "{context}, run {run}");
+                    if let Fault::Dies { .. } = fault {
+                        let last = Some(Resume { layer: 0, step: 0 });
+                        assert_eq!(engine.resumes(), Resumes { count: run, last }, "{context}");
+                    }
+                }
+            }
+        }
+    }
+}
