@@ -8,7 +8,9 @@ use common::{Draw, Inputs, adapters, assert_close_in, bits, cells};
 use wgru::engine::{Exchange, Resume, Resumes};
 use wgru::model::Reset;
 use wgru::plan::{Candidate, Fault, Only, Strategy};
-use wgru::{Batch, Cell, Device, Direction, Engine, Model, Options, Output, Storage};
+use wgru::{
+    Batch, Cell, Device, DeviceInfo, Dims, Direction, Engine, Error, Model, Options, Output, Storage,
+};
 
 fn forced(steps: usize, fault: Fault) -> Exchange {
     Exchange::Forced(wgru::plan::Exchange { workgroups: 1 << 16, steps, fault })
@@ -149,5 +151,68 @@ fn a_run_whose_workgroups_fail_is_finished_with_the_same_bits() {
                 }
             }
         }
+    }
+}
+
+/// No device here may be trusted, so nothing is tried unless it is forced; the test itself can be run all the same.
+#[test]
+fn without_a_self_test_nothing_is_exchanged() {
+    let mut draw = Draw::new();
+    let model = draw.model(Cell::GRU, 3, 256, 1);
+    for device in adapters() {
+        let DeviceInfo::Gpu(info) = device.info() else { panic!("{} is no GPU", device.info()) };
+        if !info.software {
+            continue;
+        }
+        let error = device.self_test().unwrap_err();
+        assert!(matches!(&error, Error::Unsupported { what } if what.contains("software")), "{error}");
+        assert_eq!(device.exchange(), None);
+        let engine = device.load_with(&model, Options::default().strategy(Strategy::Grouped)).unwrap();
+        let all = engine.alternatives(Dims::new(4, 10).unwrap()).unwrap();
+        let mut grouped = all[0].iter().filter(|candidate| candidate.strategy == Strategy::Grouped);
+        assert!(
+            grouped.all(|candidate| {
+                matches!(&candidate.outcome, Err(reason) if reason.contains("self-test"))
+            })
+        );
+
+        // Both runs with a workgroup that falls silent are noticed and finished, or it is an error.
+        let found = pollster::block_on(device.try_exchange_async()).unwrap();
+        assert_eq!(found.rescued, 2, "{found:?}");
+        assert_eq!(device.exchange(), None);
+    }
+    assert!(matches!(Device::cpu().self_test(), Err(Error::Unsupported { .. })));
+}
+
+/// Many runs with faults of all kinds in turn; `WGRU_SOAK` says how many.
+#[test]
+fn a_soak_of_runs_that_fail_and_of_runs_that_do_not() {
+    let runs = std::env::var("WGRU_SOAK").map_or(40, |runs| runs.parse().expect("WGRU_SOAK"));
+    let mut draw = Draw::new();
+    for device in adapters() {
+        let model = draw.model(Cell::LSTM, 3, 50, 2);
+        let exchanges = [
+            forced(1, Fault::None),
+            forced(1, Fault::Dies { group: 0, chunk: 3, step: 0 }),
+            forced(1, Fault::Dies { group: 1, chunk: 5, step: 0 }),
+            forced(3, Fault::None),
+            forced(4, Fault::Dies { group: 1, chunk: 0, step: 2 }),
+            forced(4, Fault::Late { looks: 20 }),
+        ];
+        let engines = exchanges
+            .map(|exchange| device.load_with(&model, options(Strategy::Grouped, 0, exchange)).unwrap());
+        for run in 0..runs {
+            let (batch, steps) = (draw.size(1..=3), draw.size(4..=8));
+            let inputs = Inputs::draw(&mut draw, &model, batch, steps).ragged(&mut draw);
+            let truth = stepwise(&device, &model, &inputs.batch(), [Storage::F32; 2]);
+            let engine = &engines[run % engines.len()];
+            let output = grouped(engine, &inputs.batch());
+            let context = format!("{}, run {run}, seed {}", device.info(), draw.seed);
+            assert!(all_bits(&output) == all_bits(&truth), "{context}");
+        }
+        let resumed = engines.each_ref().map(|engine| engine.resumes().count);
+        println!("{}: {runs} runs, of each fault resumed: {resumed:?}", device.info());
+        assert_eq!(resumed[0], 0, "{}", device.info());
+        assert_eq!(resumed[1], (runs as u64 + 4) / 6, "{}", device.info());
     }
 }

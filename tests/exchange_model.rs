@@ -1,0 +1,142 @@
+//! The exchange of `shaders/shared/mail.wgsl`, walked through in every order that relaxed atomics allow: two workgroups
+//! of a thread each, two chunks of two exchanges, letters written once, a bounded number of looks, the abort word, the proof, and
+//! a host that takes an unproven chunk again from its beginning.
+
+use loom::model::Builder;
+use loom::sync::Arc;
+use loom::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use loom::thread;
+
+const GROUPS: usize = 2;
+const STEPS: usize = 3;
+const CHUNKS: usize = 2;
+/// Looks in a whole chunk.
+const PATIENCE: u32 = 3;
+
+/// What a workgroup does wrong.
+#[derive(Clone, Copy, PartialEq)]
+enum Fault {
+    None,
+    /// The second writes nothing more from this step of this chunk on.
+    Dies {
+        chunk: usize,
+        step: usize,
+    },
+}
+
+struct Mail {
+    abort: AtomicU32,
+    proofs: [AtomicU32; CHUNKS],
+    letters: [[AtomicU32; GROUPS]; STEPS],
+}
+
+/// h of both after a step: each depends on both before.
+fn step(h: [u32; GROUPS], own: usize) -> u32 {
+    3 * h[own] + 5 * h[1 - own] + own as u32
+}
+
+fn after(mut h: [u32; GROUPS], steps: usize) -> [u32; GROUPS] {
+    for _ in 0..steps {
+        h = [step(h, 0), step(h, 1)];
+    }
+    h
+}
+
+/// A workgroup in one chunk; its own h afterwards, if it came through.
+fn workgroup(mail: &Mail, own: usize, chunk: usize, start: [u32; GROUPS], fault: Fault) -> Option<u32> {
+    let mut patience = PATIENCE;
+    let unproven = chunk > 0 && mail.proofs[chunk - 1].load(Relaxed) != GROUPS as u32;
+    if unproven || mail.abort.load(Relaxed) != 0 {
+        mail.abort.store(1, Relaxed);
+        return None;
+    }
+    let mut h = start;
+    for t in 0..STEPS {
+        let mut next = h;
+        next[own] = step(h, own);
+        if own == 1 && fault == (Fault::Dies { chunk, step: t }) {
+            return None;
+        }
+        if t + 1 < STEPS {
+            mail.letters[t][own].store(!next[own], Relaxed);
+            let mut found = mail.letters[t][1 - own].load(Relaxed);
+            while found == 0 && patience > 0 {
+                patience -= 1;
+                if mail.abort.load(Relaxed) != 0 {
+                    patience = 0;
+                }
+                thread::yield_now();
+                found = mail.letters[t][1 - own].load(Relaxed);
+            }
+            if found == 0 {
+                mail.abort.store(1, Relaxed);
+                return None;
+            }
+            next[1 - own] = !found;
+            // What is read is never an old letter, nor another step's.
+            assert_eq!(next, after(start, t + 1));
+        }
+        h = next;
+    }
+    mail.proofs[chunk].fetch_add(1, Relaxed);
+    Some(h[own])
+}
+
+/// All chunks, one dispatch after the other, and the host's part. Returns the first that was unproven.
+fn run(fault: Fault) -> Option<usize> {
+    let cell = |_| AtomicU32::new(0);
+    let mail = Arc::new(Mail {
+        abort: AtomicU32::new(0),
+        proofs: std::array::from_fn(cell),
+        letters: std::array::from_fn(|_| std::array::from_fn(cell)),
+    });
+    let initial = [7, 11];
+    // From one array to another, so that what a chunk began with is there when it fails.
+    let mut states = [Some(initial); CHUNKS + 1];
+    for chunk in 0..CHUNKS {
+        for letter in mail.letters.iter().flatten() {
+            letter.store(0, Relaxed);
+        }
+        let start = states[chunk].unwrap_or([0; GROUPS]);
+        let other = {
+            let mail = mail.clone();
+            thread::spawn(move || workgroup(&mail, 1, chunk, start, fault))
+        };
+        let first = workgroup(&mail, 0, chunk, start, fault);
+        // What is left in an array that not all have written is nonsense.
+        states[chunk + 1] = first.zip(other.join().unwrap()).map(|(a, b)| [a, b]);
+    }
+    let proven = |chunk: usize| mail.proofs[chunk].load(Relaxed) == GROUPS as u32;
+    let failed = (0..CHUNKS).find(|&chunk| !proven(chunk));
+    let end = match failed {
+        None => states[CHUNKS],
+        Some(chunk) => states[chunk].map(|start| after(start, (CHUNKS - chunk) * STEPS)),
+    };
+    assert_eq!(end, Some(after(initial, CHUNKS * STEPS)));
+    failed
+}
+
+fn in_every_order(check: impl Fn() + Sync + Send + 'static) {
+    let mut builder = Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(check);
+}
+
+#[test]
+fn whatever_comes_through_is_right_and_whatever_does_not_is_taken_again() {
+    in_every_order(|| {
+        run(Fault::None);
+    });
+}
+
+#[test]
+fn a_workgroup_that_dies_is_never_taken_for_one_that_came_through() {
+    for chunk in 0..CHUNKS {
+        for step in 0..STEPS {
+            in_every_order(move || {
+                let failed = run(Fault::Dies { chunk, step });
+                assert!(failed.is_some_and(|failed| failed <= chunk), "{failed:?}");
+            });
+        }
+    }
+}
