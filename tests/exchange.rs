@@ -80,6 +80,7 @@ fn one_step_to_a_dispatch_gives_the_bits_of_steps() {
                     strategy: Some(Strategy::Grouped),
                     rows: Some(candidate.rows),
                     variant: Some(candidate.variant),
+                    ..Only::default()
                 };
                 let engine = device.load_with(&model, options).unwrap();
                 let output = grouped(&engine, &inputs.batch());

@@ -403,7 +403,7 @@ fn devices_that_are_not_there() {
 
 /// A plan and its program against `caps`; the plan is always of one kind, so that numbers are known.
 fn planned(model: &Model, batch: usize, steps: usize, caps: &Caps) -> wgru::Result<()> {
-    let only = Only { strategy: Some(Strategy::Step), rows: Some(Rows::Four), variant: None };
+    let only = Only { strategy: Some(Strategy::Step), rows: Some(Rows::Four), ..Only::default() };
     let request = Request { only, ..Request::default() };
     let plan = plan(model, Dims::new(batch, steps)?, request, caps)?;
     check(&lower(model, &plan)?, caps)

@@ -5,8 +5,10 @@
 It builds nothing and fetches nothing: a built wgru, and a Python with torch, NumPy and safetensors are all it needs. In OUT
 it leaves, line by line as it goes:
 
-    machine.json    the device as both see it, versions
-    probes.csv      what a step, a weight in a register and a weight in the cache take; `kernels` says what ran
+    machine.json    the device as both see it, with the matrices that its subgroups can multiply, versions
+    exchange.txt    how many workgroups run side by side, by wgru's self-test, or why none do
+    probes.csv      what a step, a weight in a register, a weight in the cache and an exchange between workgroups take;
+                    `kernels` says what ran
     speeds.txt      the planner's numbers, as `wgru tune` fits them, with tune.csv, what it measured; last, if there is time
     records.jsonl   every figure, with the fields of cli/src/bench/record.rs
     table.csv       the cases beside each other, and whether the aim is met
@@ -64,11 +66,19 @@ PROBES = [
         for hidden in [21, 32, 43, 64]
     ],
     *[
+        (f"a step with an exchange, H {hidden}", f"gru-b1-t2000-i1-h{hidden}", "grouped", 2000, "s")
+        for hidden in [128, 256, 512, 1024]
+    ],
+    ("a step with an exchange, 16 tiles at once", "gru-b16-t1000-i1-h256", "grouped", 1000, "s"),
+    *[
         ("weights read by all workgroups", f"gru-b{batch}-t100-i1-h{hidden}", "streamed",
          math.ceil(batch / TILE) * 100 * 3 * hidden * hidden * 4, "bytes")
         for batch, hidden in [(528, 128), (528, 256)]
     ],
 ]
+
+# By which word a strategy is known in a record.
+IS_OF = {"step": "step_", "resident": "resident_", "streamed": "streamed", "grouped": "grouped_"}
 
 
 def arguments():
@@ -122,7 +132,9 @@ class Proof:
     def bench(self, case, *more):
         with tempfile.TemporaryDirectory() as folder:
             file = pathlib.Path(folder) / "one.jsonl"
-            self.wgru("bench", "--quick", "--device", self.args.device, "--case", case, "--json", file, *more)
+            # Compiled kernels are kept, since every process tests the exchange anew.
+            kept = ["--exchange", "--pipeline-cache", self.args.out / "kept"]
+            self.wgru("bench", "--quick", "--device", self.args.device, "--case", case, "--json", file, *kept, *more)
             return self.keep(file.read_text() if file.exists() else "")
 
     def pytorch(self, folder, tf32=False):
@@ -145,13 +157,20 @@ class Proof:
         about["date"] = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d")
         (self.args.out / "machine.json").write_text(json.dumps(about, indent=1) + "\n")
 
+    def exchange(self):
+        words = ["explain", "gru-b1-t1000-i256-h256", "--exchange", "--device", self.args.device]
+        done = subprocess.run([str(self.args.wgru), *words], capture_output=True, text=True, timeout=120)
+        (self.args.out / "exchange.txt").write_text(done.stderr + done.stdout)
+        self.say((done.stderr.strip() or done.stdout.strip() or "no word").splitlines()[0])
+
     def probes(self):
         with (self.args.out / "probes.csv").open("w") as file:
             table = csv.writer(file)
             table.writerow(["what", "case", "kernels", "clock", "run_s", "value", "unit"])
             for what, case, strategy, count, unit in PROBES:
                 for one in self.bench(case, "--strategy", strategy):
-                    if one["timed"] == "sequence":
+                    # Where a strategy is not to be had the planner takes another, which says nothing here.
+                    if one["timed"] == "sequence" and IS_OF[strategy] in one["strategy"]:
                         of_run = one["median_s"]
                         value = of_run / count if unit == "s" else count / of_run
                         table.writerow([what, case, one["strategy"], one["timing"], of_run, value, "s" if unit == "s" else "B/s"])
@@ -160,7 +179,7 @@ class Proof:
 
     def tune(self):
         out = self.args.out
-        words = self.wgru("tune", "--device", self.args.device, "--output", out / "speeds.txt", "--csv", out / "tune.csv")
+        words = self.wgru("tune", "--exchange", "--device", self.args.device, "--output", out / "speeds.txt", "--csv", out / "tune.csv")
         self.say((words or "no table of speeds").strip().splitlines()[-1])
 
     def case(self, name, table):
@@ -197,6 +216,7 @@ class Proof:
 
     def run(self):
         self.machine()
+        self.exchange()
         if not self.args.no_tune:
             self.probes()
         names = ["case", "timed", "clock", "wgru_s", "a_step_s", "gflops", "of_best_matmul", "pytorch_s", "pytorch_tf32_s",

@@ -117,6 +117,7 @@ pub fn to_json(device: &DeviceInfo) -> Value {
             "shader_f16": info.shader_f16,
             "timestamps": info.timestamps,
             "subgroup": info.subgroup.map(|(min, max)| [min, max]),
+            "cooperative_matrices": info.cooperative_matrices,
         }),
         other => json!({ "device": other.to_string(), "backend": other.to_string(), "software": true }),
     }

@@ -26,6 +26,9 @@ pub struct AdapterInfo {
     pub timestamps: bool,
     /// Subgroup sizes, smallest and largest, where there are subgroups.
     pub subgroup: Option<(u32, u32)>,
+    /// What matrices subgroups can multiply together, as `M×N×K of the factors, the sums`; nothing of a device that was
+    /// handed over. No kernel makes use of them so far.
+    pub cooperative_matrices: Vec<String>,
 }
 
 impl AdapterInfo {
@@ -66,6 +69,7 @@ impl AdapterInfo {
             subgroup: features
                 .contains(wgpu::Features::SUBGROUP)
                 .then_some((info.subgroup_min_size, info.subgroup_max_size)),
+            cooperative_matrices: Vec::new(),
         }
     }
 }
@@ -83,6 +87,11 @@ fn speed(info: &wgpu::AdapterInfo) -> Speed {
         (None, wgpu::DeviceType::IntegratedGpu) => Speed::INTEGRATED,
         (None, _) => Speed::DISCRETE,
     }
+}
+
+fn matrix_words(matrix: &wgpu::CooperativeMatrixProperties) -> String {
+    let wgpu::CooperativeMatrixProperties { m_size, n_size, k_size, ab_type, cr_type, .. } = matrix;
+    format!("{m_size}×{n_size}×{k_size} of {ab_type:?}, {cr_type:?}")
 }
 
 fn backend_name(backend: wgpu::Backend) -> &'static str {
@@ -117,7 +126,10 @@ pub async fn adapters(backend: Option<&str>) -> Vec<(AdapterInfo, wgpu::Adapter)
         .into_iter()
         .filter(|adapter| adapter.get_downlevel_capabilities().flags.contains(compute))
         .map(|adapter| {
-            (AdapterInfo::new(&adapter.get_info(), &adapter.limits(), adapter.features()), adapter)
+            let mut info = AdapterInfo::new(&adapter.get_info(), &adapter.limits(), adapter.features());
+            info.cooperative_matrices =
+                adapter.cooperative_matrix_properties().iter().map(matrix_words).collect();
+            (info, adapter)
         })
         // A browser has one API and offers it whatever is asked for.
         .filter(|(info, _)| backend.is_none_or(|backend| info.backend == backend))

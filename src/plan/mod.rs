@@ -7,6 +7,7 @@ mod planner;
 mod recipe;
 mod speed;
 mod strategy;
+mod wave;
 
 pub use crate::kernels::grouped::Fault;
 pub use caps::{Caps, Exchange};

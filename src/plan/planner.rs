@@ -4,7 +4,7 @@
 //! of them keep the reduction order, so no choice changes a bit of the result (see `shaders/shared/recurrence.wgsl`).
 
 use super::strategy::{self, Strategy, size, width};
-use super::{Caps, Cost, LayerRecipe, Plan, Recurrence, cost};
+use super::{Caps, Cost, LayerRecipe, Plan, Recurrence, cost, wave};
 use crate::dims::{Dims, product};
 use crate::dtype::Precision;
 use crate::error::{Error, Result};
@@ -50,6 +50,8 @@ pub struct Only {
     pub rows: Option<Rows>,
     /// Which variant of the strategy, as [`alternatives`] lists them.
     pub variant: Option<usize>,
+    /// Steps of a chunk of a wavefront, rounded up to an even number; 0 for none. Of no effect where layers cannot run at once.
+    pub wave: Option<usize>,
 }
 
 impl Only {
@@ -179,7 +181,8 @@ fn pick(
         model.readout().map(|readout| readout_kernel(model, readout, form.dims, request.precision, caps));
     let most_words = usize::try_from(caps.max_array_bytes() / 4).unwrap_or(usize::MAX);
     let (precision, readout) = (request.precision, readout.transpose()?);
-    Ok(Plan { form, precision, rows, layers, readout, most_words, cost })
+    let plan = Plan { form, precision, rows, layers, wave: None, readout, most_words, cost };
+    Ok(wave::improve(plan, model, request.only, caps))
 }
 
 /// K of a matmul over y of a layer: its directions one after the other, all but the last as they are padded.

@@ -61,6 +61,9 @@ pub struct Plan {
     pub rows: Rows,
     /// One recipe per layer.
     pub layers: Vec<LayerRecipe>,
+    /// Where layers run at once: the steps of a chunk, an even number, while a layer walks over which the one above walks over
+    /// the chunk before.
+    pub wave: Option<usize>,
     /// The readout.
     pub readout: Option<Kernel>,
     /// Words that one storage array may have; matrices beyond are cut into slices.
@@ -107,6 +110,9 @@ impl fmt::Display for Plan {
             if layer.chunk < self.form.dims.steps {
                 write!(f, " in chunks of {} steps", layer.chunk)?;
             }
+        }
+        if self.wave.is_some() {
+            f.write_str("; all layers at once, each a chunk behind the one below")?;
         }
         if let Some(kernel) = &self.readout {
             write!(f, "; readout: {kernel}")?;

@@ -1,9 +1,10 @@
 //! From a plan to a program: buffers by name, dispatches with their parameters.
 
+use super::sequence::Sequence;
 use super::{Buffer, BufferId, Dispatch, Matrix, Op, Order, Program, Role, Slice, StateBuffers};
-use crate::dims::{Dims, product};
+use crate::dims::product;
 use crate::error::{Error, Result};
-use crate::io::{Fill, Layout, Strides};
+use crate::io::Fill;
 use crate::kernels::{Kernel, Params, StepCell, matmul, step};
 use crate::model::{Cell, Constant, Layer, Model, Reset, has_enclosed_bias};
 use crate::plan::{LayerRecipe, Plan, Recurrence};
@@ -14,20 +15,12 @@ use crate::plan::{LayerRecipe, Plan, Recurrence};
 /// [`Error::Overflow`] where an array's size or a stride does not fit 32 bits of elements.
 pub fn lower(model: &Model, plan: &Plan) -> Result<Program> {
     let mut lowering = Lowering::new(model, plan)?;
-    for index in 0..model.layers().len() {
-        lowering.layer(index)?;
+    match plan.wave {
+        None => (0..model.layers().len()).try_for_each(|index| lowering.layer(index))?,
+        Some(steps) => lowering.wave(steps)?,
     }
     lowering.readout()?;
     Ok(lowering.program)
-}
-
-/// A sequence array in any order, as strides in numbers.
-#[derive(Clone, Copy)]
-pub(super) struct Sequence {
-    pub(super) buffer: BufferId,
-    pub(super) step: u32,
-    pub(super) row: u32,
-    dir: u32,
 }
 
 /// Which of the two orders in [`super::Order`] a matmul takes.
@@ -48,10 +41,24 @@ pub(super) struct Chunk {
     /// Its first operation, of its projection.
     pub(super) op: usize,
     pub(super) first: usize,
-    count: usize,
-    output: Sequence,
+    pub(super) count: usize,
+    pub(super) output: Sequence,
     /// Of a grouped kernel: the word of its proof, its workgroups, the word of its letters, its patience.
     pub(super) proof: [u32; 4],
+}
+
+/// A layer, and everything that it reads and writes.
+pub(super) struct Stage {
+    index: usize,
+    input: Sequence,
+    pub(super) output: Sequence,
+    w_ih: Option<Slices>,
+    bias: BufferId,
+    /// w_hh and w_hr.
+    matrices: [Slices; 2],
+    state: StateBuffers,
+    /// What its kernels bind, by its name in the shaders; xw first.
+    named: Vec<(&'static str, BufferId)>,
 }
 
 pub(super) struct Lowering<'a> {
@@ -60,9 +67,7 @@ pub(super) struct Lowering<'a> {
     pub(super) program: Program,
     /// The input of the next layer.
     pub(super) sequence: Sequence,
-    /// One chunk's scratch: xw, shared by all layers.
-    xw: BufferId,
-    /// Scratch of a step by its name in the shaders, shared by all layers.
+    /// Scratch of one chunk or step by its name in the shaders, which all layers share unless they run at once.
     scratch: Vec<(&'static str, BufferId)>,
     /// The word of mail that letters begin with.
     pub(super) letters_from: usize,
@@ -89,7 +94,7 @@ impl<'a> Lowering<'a> {
             readout: model.readout().map(|readout| readout.steps()),
         };
         let sequence = Sequence { buffer: 0, step: 0, row: 0, dir: 0 };
-        let mut this = Self { model, plan, program, sequence, xw: 0, scratch: Vec::new(), letters_from: 0 };
+        let mut this = Self { model, plan, program, sequence, scratch: Vec::new(), letters_from: 0 };
         this.sequence = this.sequence("x", Role::Input, plan.form.x, [1, plan.form.features(model)])?;
         this.program.x = this.sequence.buffer;
         let y = this.sequence("y", Role::Output, plan.form.y, [this.dirs(), model.state()])?;
@@ -97,22 +102,32 @@ impl<'a> Lowering<'a> {
 
         this.program.order =
             this.buffer("order", Role::Order, &[Order::arrays(this.program.readout), this.padded()?])?;
-        let units = this.tiled(model.hidden());
-        let xw = [&[this.chunk(), model.cell().gates()], &units[..]].concat();
-        this.xw = this.buffer("xw", Role::Scratch, &xw)?;
-        let scratch: &[&str] = match model.cell() {
-            Cell::Gru { reset: Reset::Before, .. } if plan.has_steps() => &["rh", "z"],
-            Cell::Lstm { .. } if model.layers().iter().any(|layer| layer.projection().is_some()) => {
+        this.mail()?;
+        Ok(this)
+    }
+
+    /// The scratch of layer `index`: one for all, or where layers run at once, one for each.
+    fn scratch(&mut self, index: usize) -> Result<Vec<(&'static str, BufferId)>> {
+        let is_shared = self.plan.wave.is_none();
+        if is_shared && !self.scratch.is_empty() {
+            return Ok(self.scratch.clone());
+        }
+        let units = self.tiled(self.model.hidden());
+        let xw = [&[self.chunk(), self.model.cell().gates()], &units[..]].concat();
+        let names: &[&str] = match self.model.cell() {
+            Cell::Gru { reset: Reset::Before, .. } if self.plan.has_steps() => &["rh", "z"],
+            Cell::Lstm { .. } if self.model.layers().iter().any(|layer| layer.projection().is_some()) => {
                 &["unprojected"]
             }
             _ => &[],
         };
-        for name in scratch {
-            let buffer = this.buffer(name, Role::Scratch, &units)?;
-            this.scratch.push((name, buffer));
+        let label = |name: &str| if is_shared { name.to_owned() } else { format!("{name}.{index}") };
+        let mut scratch = vec![("xw", self.buffer(&label("xw"), Role::Scratch, &xw)?)];
+        for name in names {
+            scratch.push((name, self.buffer(&label(name), Role::Scratch, &units)?));
         }
-        this.mail()?;
-        Ok(this)
+        self.scratch.clone_from(&scratch);
+        Ok(scratch)
     }
 
     /// D of every layer.
@@ -140,30 +155,6 @@ impl<'a> Lowering<'a> {
         index32(name, words)?;
         self.program.buffers.push(Buffer { name: name.into(), role, words });
         Ok(self.program.buffers.len() - 1)
-    }
-
-    /// A sequence array of D directions of so many features, in the storage type of activations.
-    fn sequence(
-        &mut self,
-        name: &str,
-        role: Role,
-        layout: Layout,
-        [dirs, features]: [usize; 2],
-    ) -> Result<Sequence> {
-        let Dims { batch, steps } = self.plan.form.dims;
-        let storage = self.plan.precision.activations;
-        let numbers = product(name, &[batch, steps, dirs, storage.padded(features)])?;
-        index32(name, numbers)?;
-        let buffer = self.buffer(name, role, &[storage.words(numbers)])?;
-        self.placed(buffer, layout, [dirs, features])
-    }
-
-    /// `buffer` as a sequence array of D directions of so many features.
-    fn placed(&self, buffer: BufferId, layout: Layout, [dirs, features]: [usize; 2]) -> Result<Sequence> {
-        let padded = self.plan.precision.activations.padded(features);
-        let Strides { step, row, dir } = Strides::of(layout, self.plan.form.dims, dirs, padded);
-        let stride = |value| index32("a stride of a sequence", value);
-        Ok(Sequence { buffer, step: stride(step)?, row: stride(row)?, dir: stride(dir)? })
     }
 
     /// The slices of a matrix: one, unless it exceeds what a binding holds.
@@ -199,91 +190,90 @@ impl<'a> Lowering<'a> {
         self.buffer(&name, Role::Constant(constant, first), shape)
     }
 
-    /// Where layer `index` writes: y for the last, else an array of its own that two layers on takes again.
-    fn layer_output(&mut self, index: usize) -> Result<Sequence> {
-        let features = [self.dirs(), self.model.state()];
-        if index + 1 == self.model.layers().len() {
-            return self.placed(self.program.y, self.plan.form.y, features);
+    /// All chunks of layer `index`, one after the other.
+    fn layer(&mut self, index: usize) -> Result<()> {
+        let stage = self.stage(index)?;
+        let (steps, chunk) = (self.plan.form.dims.steps, self.plan.layers[index].chunk);
+        for first in (0..steps).step_by(chunk) {
+            let count = chunk.min(steps - first);
+            let op = self.program.ops.len();
+            self.project_chunk(&stage, first, count)?;
+            let ops = self.walk(&stage, Chunk { op, first, count, output: stage.output, proof: [0; 4] })?;
+            self.program.ops.extend(ops);
         }
-        let name = format!("y.between.{}", index % 2);
-        match self.program.buffers.iter().position(|buffer| buffer.name == name) {
-            Some(buffer) => self.placed(buffer, Layout::TimeMajor, features),
-            None => self.sequence(&name, Role::Scratch, Layout::TimeMajor, features),
-        }
+        Ok(())
     }
 
-    fn layer(&mut self, index: usize) -> Result<()> {
+    /// Everything that layer `index` reads and writes.
+    pub(super) fn stage(&mut self, index: usize) -> Result<Stage> {
         let layer = &self.model.layers()[index];
-        let recipe = &self.plan.layers[index];
         let columns = layer.cell().gates() * layer.hidden();
         let is_projected = index == 0 && self.plan.form.projected;
         let w_ih = if is_projected { None } else { Some(self.matrix(Constant::WIh(index))?) };
         let bias = self.constant(Constant::Bias(index), &[self.dirs(), columns])?;
-        let (state, constants) = self.layer_buffers(index)?;
+        let mut named = self.scratch(index)?;
+        let state = self.layer_buffers(index, &mut named)?;
         let matrices = [self.matrix(Constant::WHh(index))?, self.projection_matrix(index)?];
         let input = self.sequence;
         let output = self.layer_output(index)?;
-
-        let steps = self.plan.form.dims.steps;
-        for first in (0..steps).step_by(recipe.chunk) {
-            let count = recipe.chunk.min(steps - first);
-            let op = self.program.ops.len();
-            let params = self.projection(layer, input, first, count)?;
-            self.project(
-                recipe.projection,
-                params,
-                [input.buffer, bias, self.xw],
-                w_ih.as_ref(),
-                self.dirs(),
-            )?;
-
-            let chunk = Chunk { op, first, count, output, proof: [0; 4] };
-            match &recipe.recurrence {
-                Recurrence::Grouped { kernel, patience, .. } => {
-                    let phase = first / recipe.chunk % 2;
-                    let mut named = constants.clone();
-                    named.extend([("h_prev", state.h[phase]), ("h_next", state.h[1 - phase])]);
-                    if let Some(c) = state.c {
-                        named.extend([("c_prev", c[phase]), ("c_next", c[1 - phase])]);
-                    }
-                    named.extend([("xw", self.xw), ("y", output.buffer)]);
-                    let exchange =
-                        self.exchange(*kernel, index, chunk, *patience, phase, (&named, &matrices))?;
-                    self.program.ops.push(exchange);
-                }
-                Recurrence::Resident(kernel) => {
-                    let mut named = constants.clone();
-                    named.extend([("h_state", state.h[0]), ("xw", self.xw), ("y", output.buffer)]);
-                    for dispatch in self.step(*kernel, layer, chunk, &named, &matrices)? {
-                        self.program.ops.push(Op::Once(dispatch));
-                    }
-                }
-                Recurrence::Step(kernels) => {
-                    let mut phases = [Vec::new(), Vec::new()];
-                    for (phase, dispatches) in phases.iter_mut().enumerate() {
-                        let mut named = constants.clone();
-                        named.extend([("h_prev", state.h[phase]), ("h_next", state.h[1 - phase])]);
-                        named.extend([("xw", self.xw), ("y", output.buffer)]);
-                        for &kernel in kernels {
-                            dispatches.extend(self.step(kernel, layer, chunk, &named, &matrices)?);
-                        }
-                    }
-                    let count = index32("steps of a chunk", count)?;
-                    self.program.ops.push(Op::Steps { first, count, phases });
-                }
-            }
-        }
+        named.push(("y", output.buffer));
         self.program.states.push(state);
         self.sequence = output;
-        Ok(())
+        Ok(Stage { index, input, output, w_ih, bias, matrices, state, named })
     }
 
-    /// The states of layer `index`, and everything its step binds that does not change from step to step,
+    /// The projection of some steps.
+    pub(super) fn project_chunk(&mut self, stage: &Stage, first: usize, count: usize) -> Result<()> {
+        let (layer, kernel) = (&self.model.layers()[stage.index], self.plan.layers[stage.index].projection);
+        let params = self.projection(layer, stage.input, first, count)?;
+        // Scratch begins with it.
+        let arrays = [stage.input.buffer, stage.bias, stage.named[0].1];
+        self.project(kernel, params, arrays, stage.w_ih.as_ref(), self.dirs())
+    }
+
+    /// The steps of a chunk.
+    pub(super) fn walk(&mut self, stage: &Stage, chunk: Chunk) -> Result<Vec<Op>> {
+        let Stage { index, state, named, matrices, .. } = stage;
+        let layer = &self.model.layers()[*index];
+        let plan = self.plan;
+        let and = |more: &[(&'static str, BufferId)]| [&named[..], more].concat();
+        Ok(match &plan.layers[*index].recurrence {
+            Recurrence::Grouped { kernel, patience, .. } => {
+                let phase = chunk.first / plan.layers[*index].chunk % 2;
+                let mut named = and(&[("h_prev", state.h[phase]), ("h_next", state.h[1 - phase])]);
+                if let Some(c) = state.c {
+                    named.extend([("c_prev", c[phase]), ("c_next", c[1 - phase])]);
+                }
+                vec![self.exchange(*kernel, *index, chunk, *patience, phase, (&named, matrices))?]
+            }
+            Recurrence::Resident(kernel) => {
+                let named = and(&[("h_state", state.h[0])]);
+                let dispatches = self.step(*kernel, layer, chunk, &named, matrices)?;
+                dispatches.into_iter().map(Op::Once).collect()
+            }
+            Recurrence::Step(kernels) => {
+                let mut phases = [Vec::new(), Vec::new()];
+                for (phase, dispatches) in phases.iter_mut().enumerate() {
+                    let named = and(&[("h_prev", state.h[phase]), ("h_next", state.h[1 - phase])]);
+                    for &kernel in kernels {
+                        dispatches.extend(self.step(kernel, layer, chunk, &named, matrices)?);
+                    }
+                }
+                let count = index32("steps of a chunk", chunk.count)?;
+                vec![Op::Steps { first: chunk.first, count, phases }]
+            }
+        })
+    }
+
+    /// The states of layer `index`; joins to `named` everything else its step binds that does not change from step to step,
     /// by the name it has in the shaders.
-    fn layer_buffers(&mut self, index: usize) -> Result<(StateBuffers, Vec<(&'static str, BufferId)>)> {
+    fn layer_buffers(
+        &mut self,
+        index: usize,
+        named: &mut Vec<(&'static str, BufferId)>,
+    ) -> Result<StateBuffers> {
         let layer = &self.model.layers()[index];
         let (cell, hidden) = (layer.cell(), layer.hidden());
-        let mut named = self.scratch.clone();
         named.push(("order", self.program.order));
         if has_enclosed_bias(cell) {
             named.push(("b_hn", self.constant(Constant::BHn(index), &[self.dirs(), hidden])?));
@@ -315,7 +305,7 @@ impl<'a> Lowering<'a> {
         }
         let steps = self.plan.form.dims.steps;
         let changes = if is_grouped { steps.div_ceil(*chunk) } else { steps };
-        Ok((StateBuffers { h, c, changes }, named))
+        Ok(StateBuffers { h, c, changes })
     }
 
     /// `w_hr` of layer `index`, nothing where it does not project.

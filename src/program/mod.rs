@@ -8,8 +8,10 @@ mod exchange;
 mod lower;
 mod order;
 mod readout;
+mod sequence;
 mod slice;
 mod tile;
+mod wave;
 
 pub use ceiling::ceiling;
 pub use check::check;
@@ -94,7 +96,7 @@ pub enum Op {
     /// `count` steps. Step i dispatches `phases[(first + i) % 2]` in order with step index i: even steps
     /// read the first of each pair of state buffers and write the second, odd ones the other way round.
     Steps {
-        /// The time of the first step.
+        /// The time of the first step, of the lowest layer where several walk together.
         first: usize,
         /// The number of steps.
         count: u32,

@@ -1,6 +1,7 @@
 //! `wgru compare`: GRU, LSTM and RNN beside each other, at one H and at one number of parameters. The textbook's
 //! table, measured on the user's own device.
 
+use wgru::plan::Only;
 use wgru::{Cell, Device, DeviceInfo, DeviceOptions};
 
 use super::case::Case;
@@ -31,7 +32,7 @@ pub fn compare(args: &CompareArgs) -> Outcome {
     }
     let info = device.info();
     let (selector, opened) = (args.device.clone(), DeviceOptions::default());
-    let bench = Bench { selector, opened, device, peak: None, strategy: None, speed: None };
+    let bench = Bench { selector, opened, device, peak: None, only: Only::default(), speed: None };
     let wanted = parameters(Cell::GRU, input, hidden);
     let mut rows = vec![(Cell::GRU, hidden)];
     rows.extend([Cell::LSTM, Cell::Rnn].map(|cell| (cell, hidden)));

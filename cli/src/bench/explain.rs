@@ -97,8 +97,21 @@ fn of_plan(engine: &Engine, dims: Dims, plan: &Plan) -> Outcome<String> {
     }
     if plan.layers.len() > 1 {
         text += "\nAll layers have one number of rows side by side, so the layers are chosen together.\n";
+        text += &of_wave(engine, dims, plan)?;
     }
     Ok(text)
+}
+
+/// What running all layers at once was predicted to change.
+fn of_wave(engine: &Engine, dims: Dims, plan: &Plan) -> Outcome<String> {
+    let mut options = engine.options();
+    options.only.wave = Some(0);
+    let in_turn = engine.device().load_with(engine.model(), options)?.plan(dims)?;
+    let Some(in_turn) = in_turn.filter(|_| plan.wave.is_some()) else {
+        return Ok("Layers run one after the other.\n".into());
+    };
+    let times = in_turn.cost.seconds() / plan.cost.seconds();
+    Ok(format!("One layer after the other would take {} times the chosen plan.\n", three(times)))
 }
 
 pub(super) fn seconds(value: f64) -> String {

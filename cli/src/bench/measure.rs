@@ -7,7 +7,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use wgru::dtype::Storage;
 use wgru::engine::Exchange;
-use wgru::plan::{Speed, Strategy};
+use wgru::plan::{Only, Speed};
 use wgru::{Cell, Device, DeviceInfo, DeviceOptions, Dims, Engine, Model, Options, Output, PyTorch, export};
 
 use super::case::{Case, values};
@@ -74,8 +74,8 @@ pub struct Bench {
     pub device: Device,
     /// Its ceilings.
     pub peak: Option<Peak>,
-    /// How it is to compute steps.
-    pub strategy: Option<Strategy>,
+    /// What its planner is to choose from.
+    pub only: Only,
     /// What its planner is to predict with.
     pub speed: Option<Speed>,
 }
@@ -92,7 +92,7 @@ impl Bench {
     /// How engines for `case` are made.
     fn options(&self, case: &Case) -> Options {
         let mut options = case.options();
-        options.only.strategy = self.strategy;
+        options.only = self.only;
         options.speed = self.speed;
         // Also on the device that is opened anew, whose plans are to be the same.
         if let Some(exchange) = self.device.exchange() {
@@ -405,7 +405,7 @@ mod tests {
             opened: DeviceOptions::default(),
             device: Device::cpu(),
             peak: None,
-            strategy: None,
+            only: Only::default(),
             speed: None,
         }
     }

@@ -19,6 +19,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use wgru::plan::Only;
 use wgru::{Device, DeviceInfo};
 
 use crate::args::BenchArgs;
@@ -189,7 +190,8 @@ fn cases(args: &BenchArgs) -> Outcome<Vec<Case>> {
 fn devices(args: &BenchArgs) -> Outcome<Vec<Bench>> {
     let selectors = if args.device.is_empty() { every_device() } else { args.device.clone() };
     let speed = args.speed.as_deref().map(explain::read_speed).transpose()?;
-    let (strategy, opened) = (args.strategy, args.device_options());
+    let only = Only { strategy: args.strategy, wave: args.wave, ..Only::default() };
+    let opened = args.device_options();
     selectors
         .into_iter()
         .map(|selector| {
@@ -204,7 +206,7 @@ fn devices(args: &BenchArgs) -> Outcome<Vec<Bench>> {
                 ));
             }
             let peak = Some(Peak::of(&device)?);
-            Ok(Bench { selector, opened: opened.clone(), device, peak, strategy, speed })
+            Ok(Bench { selector, opened: opened.clone(), device, peak, only, speed })
         })
         .collect()
 }

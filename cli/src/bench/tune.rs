@@ -117,6 +117,7 @@ fn measure(name: &str, device: &Device, caps: &Caps) -> Outcome<Subject> {
             strategy: Some(candidate.strategy),
             rows: Some(candidate.rows),
             variant: Some(candidate.variant),
+            ..Only::default()
         };
         let mut options = case.options();
         options.only = only;

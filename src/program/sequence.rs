@@ -1,0 +1,56 @@
+//! Sequences: x, y, and what lies between layers.
+
+use super::lower::{Lowering, index32};
+use super::{BufferId, Role};
+use crate::dims::{Dims, product};
+use crate::error::Result;
+use crate::io::{Layout, Strides};
+
+/// A sequence array in any order, as strides in numbers.
+#[derive(Clone, Copy)]
+pub(super) struct Sequence {
+    pub(super) buffer: BufferId,
+    pub(super) step: u32,
+    pub(super) row: u32,
+    pub(super) dir: u32,
+}
+
+impl Lowering<'_> {
+    /// A sequence array of D directions of so many features, in the storage type of activations.
+    pub(super) fn sequence(
+        &mut self,
+        name: &str,
+        role: Role,
+        layout: Layout,
+        [dirs, features]: [usize; 2],
+    ) -> Result<Sequence> {
+        let Dims { batch, steps } = self.plan.form.dims;
+        let storage = self.plan.precision.activations;
+        let numbers = product(name, &[batch, steps, dirs, storage.padded(features)])?;
+        index32(name, numbers)?;
+        let buffer = self.buffer(name, role, &[storage.words(numbers)])?;
+        self.placed(buffer, layout, [dirs, features])
+    }
+
+    /// `buffer` as a sequence array of D directions of so many features.
+    fn placed(&self, buffer: BufferId, layout: Layout, [dirs, features]: [usize; 2]) -> Result<Sequence> {
+        let padded = self.plan.precision.activations.padded(features);
+        let Strides { step, row, dir } = Strides::of(layout, self.plan.form.dims, dirs, padded);
+        let stride = |value| index32("a stride of a sequence", value);
+        Ok(Sequence { buffer, step: stride(step)?, row: stride(row)?, dir: stride(dir)? })
+    }
+
+    /// Where layer `index` writes: y for the last, else an array of its own that two layers on takes again, unless they run
+    /// at once.
+    pub(super) fn layer_output(&mut self, index: usize) -> Result<Sequence> {
+        let features = [self.dirs(), self.model.state()];
+        if index + 1 == self.model.layers().len() {
+            return self.placed(self.program.y, self.plan.form.y, features);
+        }
+        let name = format!("y.between.{}", if self.plan.wave.is_some() { index } else { index % 2 });
+        match self.program.buffers.iter().position(|buffer| buffer.name == name) {
+            Some(buffer) => self.placed(buffer, Layout::TimeMajor, features),
+            None => self.sequence(&name, Role::Scratch, Layout::TimeMajor, features),
+        }
+    }
+}

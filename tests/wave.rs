@@ -1,0 +1,80 @@
+//! The layers of a stack at once, each a chunk behind the one below, against one layer after the other: the same bits.
+
+mod common;
+
+use common::{Draw, Inputs, adapters, bits, cells};
+use wgru::plan::{Only, Speed, Strategy};
+use wgru::{Dims, Direction, Model, Options, Output, Storage};
+
+fn options(strategy: Strategy, wave: usize) -> Options {
+    let mut options = Options::default().poison(true);
+    options.only = Only { strategy: Some(strategy), wave: Some(wave), ..Only::default() };
+    options
+}
+
+fn all_bits(output: &Output) -> [Vec<u32>; 4] {
+    let Output { y, h_n, c_n, out } = output;
+    [bits(y), bits(h_n), bits(c_n.as_deref().unwrap_or_default()), bits(out.as_deref().unwrap_or_default())]
+}
+
+#[test]
+fn layers_at_once_give_the_bits_of_layers_in_turn() {
+    let mut draw = Draw::new();
+    let mut waves = 0;
+    for device in adapters() {
+        for (index, cell) in cells().into_iter().enumerate() {
+            let strategy = [Strategy::Step, Strategy::Resident, Strategy::Streamed][index % 3];
+            let storage = [Storage::F32, Storage::F16, Storage::Bf16][index / 2 % 3];
+            let direction = [Direction::Forward, Direction::Reverse][index % 2];
+            let (hidden, layers) = (draw.size(1..=40), draw.size(2..=4));
+            let model = draw.model_of(cell, direction, 3, hidden, layers);
+            // Projections, peepholes, activations, clips.
+            let model = draw.with_options(model);
+            let (batch, steps) = (draw.size(1..=9), draw.size(3..=13));
+            let inputs = Inputs::draw(&mut draw, &model, batch, steps).ragged(&mut draw);
+            let run = |wave: usize| {
+                let options = options(strategy, wave).weights(storage).activations(storage);
+                let engine = device.load_with(&model, options).unwrap();
+                let plan = engine.explain(inputs.batch().form()).unwrap();
+                (engine.run(&inputs.batch()).unwrap(), plan)
+            };
+            let (in_turn, plan) = run(0);
+            assert!(!plan.contains("at once"), "{plan}");
+            for chunk in [1, 3, 6] {
+                let (at_once, plan) = run(chunk);
+                let context = format!("{}, {model}, {storage}: {plan}, seed {}", device.info(), draw.seed);
+                let even = chunk.next_multiple_of(2);
+                assert_eq!(plan.contains("at once"), even < steps, "{context}");
+                assert!(all_bits(&at_once) == all_bits(&in_turn), "{context}");
+                waves += usize::from(even < steps);
+            }
+        }
+    }
+    assert!(waves > 10, "{waves} runs of several layers at once");
+}
+
+#[test]
+fn a_device_that_runs_dispatches_side_by_side_is_planned_for() {
+    let mut draw = Draw::new();
+    let device = adapters().remove(0);
+    let explain = |model: &Model, speed: Speed, [batch, steps]: [usize; 2]| {
+        let engine = device.load_with(model, Options::default().speed(speed)).unwrap();
+        engine.explain(Dims::new(batch, steps).unwrap()).unwrap()
+    };
+    let stack = draw.model(wgru::Cell::GRU, 8, 32, 4);
+    let plan = explain(&stack, Speed::DISCRETE, [1, 1000]);
+    assert!(plan.contains("at once"), "{plan}");
+    // Where they run in turn, or fill the device by themselves, there is nothing to gain.
+    for (speed, dims) in [
+        (Speed { overlap: 1, ..Speed::DISCRETE }, [1, 1000]),
+        (Speed::DISCRETE, [5000, 100]),
+        (Speed::DISCRETE, [1, 1]),
+    ] {
+        let plan = explain(&stack, speed, dims);
+        assert!(!plan.contains("at once"), "{plan}");
+    }
+    // A step of the second layer needs all steps of the first.
+    let both_ways = draw.model_of(wgru::Cell::GRU, Direction::Bidirectional, 8, 32, 4);
+    let plan = explain(&both_ways, Speed::DISCRETE, [1, 1000]);
+    assert!(!plan.contains("at once"), "{plan}");
+}
