@@ -93,7 +93,7 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
         }
         let sum = recurrent_sums(dir, at, h, input);
         if (at.split == 0u) {
-            h = select(h, advance(dir, tile, at.unit, h, input, sum), running(tile));
+            h = select(h, advance(dir, tile, at.unit, h, input, sum), running(dir, tile));
         }
         if (t + 1u < steps) {
             hand_on(at, back, h);

@@ -26,7 +26,7 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     let m = dealt(group.y, (params.rows + ROWS - 1u) / ROWS) * ROWS;
     let dir = group.z;
 
-    if (all_ended(m, ROWS)) {
+    if (all_ended(dir, m, ROWS)) {
         return;
     }
     var sum = Rows(zero());

@@ -51,7 +51,7 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     let dir = group.z;
     let across = lane % 8u;     // columns of the thread: 4 from 4·across on, and 4 that lie 32 further
     let down = lane / 8u;       // rows of the thread, likewise
-    if (all_ended(m0, TILE)) {
+    if (all_ended(dir, m0, TILE)) {
         return;
     }
 

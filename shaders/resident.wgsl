@@ -56,7 +56,8 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
 
     // Of the workgroup's rows the first is the longest.
     let longest = count(lengths_of(first), 0u);
-    let steps = min(params.steps, max(longest, params.first) - params.first);
+    let before = first_of(dir);
+    let steps = min(params.steps, max(longest, before) - before);
     var back = at.front + TILES * STRIDE;
     for (var t = 0u; t < steps; t++) {
         now = t;
@@ -66,7 +67,7 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
         }
         let sum = recurrent_sums(dir, at, h, input);
         if (at.split == 0u) {
-            h = select(h, advance(dir, tile, at.unit, h, input, sum), running(tile));
+            h = select(h, advance(dir, tile, at.unit, h, input, sum), running(dir, tile));
         }
         hand_on(at, back, h);
         if (owns) {

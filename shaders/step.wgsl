@@ -11,7 +11,7 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     let first = dealt(group.y, (params.tiles + TILES - 1u) / TILES) * TILES;
     let dir = group.z;
     var sums: array<Rows, SUMS>;
-    if (!has_ended(first)) {
+    if (!has_ended(dir, first)) {
         sums = recurrent_product(lane, dir, first, own);
     }
     for (var i = 0u; i < TILES; i++) {
@@ -23,10 +23,10 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
             if (is_here) {
                 let state = state_of(dir, tile) + unit;
                 h = h_prev[state];
-                if (!has_ended(tile)) {
+                if (!has_ended(dir, tile)) {
                     enter(dir, tile, unit);
                     let input = projected(dir, tile, unit);
-                    h = select(h, advance(dir, tile, unit, h, input, sums_of(sums, i, u)), running(tile));
+                    h = select(h, advance(dir, tile, unit, h, input, sums_of(sums, i, u)), running(dir, tile));
                     leave(dir, tile, unit);
                 }
                 h_next[state] = h;

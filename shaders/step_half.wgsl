@@ -9,7 +9,7 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     let own = group.x * WIDTH * EACH + lane;
     let first = dealt(group.y, (params.tiles + TILES - 1u) / TILES) * TILES;
     let dir = group.z;
-    if (has_ended(first)) {
+    if (has_ended(dir, first)) {
         return;
     }
     let sums = recurrent_product(lane, dir, first, own);

@@ -9,7 +9,7 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     let m = dealt(group.y, (params.rows + ROWS - 1u) / ROWS) * ROWS;
     let dir = group.z;
 
-    if (n >= N || all_ended(m, ROWS)) {
+    if (n >= N || all_ended(dir, m, ROWS)) {
         return;
     }
     for (var r = 0u; r < ROWS; r++) {

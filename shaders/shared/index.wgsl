@@ -12,8 +12,8 @@ struct StepIndex {
 
 // Whether no row of a tile has a step to take. Barriers depend on it, so it must not read a private variable, which
 // counts as different from thread to thread.
-fn has_ended(tile: u32) -> bool {
-    return params.first + index.t >= count(lengths_of(tile), 0u);
+fn has_ended(dir: u32, tile: u32) -> bool {
+    return first_of(dir) + index.t >= count(lengths_of(tile), 0u);
 }
 
 // Index into the vector of element 0 of a tile.

@@ -30,6 +30,6 @@ fn lstm(dir: u32, tile: u32, input: array<Rows, COLUMNS>, sum: array<Rows, GATES
     let g = candidate(dir, input[2] + sum[2]);
     let c_next = kept(fma(f, c_now, i * g));
     let o = gate(dir, peep(2u, c_next, input[3] + sum[3]));
-    c_now = select(c_now, c_next, running(tile));
+    c_now = select(c_now, c_next, running(dir, tile));
     return o * output(dir, c_next);
 }

@@ -29,8 +29,13 @@ struct MatmulParams {
     skips: u32,        // whether lengths fall from place to place, and rows that have ended need no out
     first_column: u32, // the first of `columns` columns of out that w has
     columns: u32,      // columns of out and of bias
+    // Where layers are projected at once, one for each direction:
+    x_dir: u32,        // elements of x from a layer's to the next one's
+    lag: u32,          // steps that each is behind the one below
+    out_first: u32,    // elements of out before the first
     unused0: u32,
     unused1: u32,
+    unused2: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: MatmulParams;
@@ -50,7 +55,12 @@ fn length_at(b: u32) -> u32 {
     return min(order[params.order + b], params.times);
 }
 
-// The step of row m.
+// Steps before the chunk, in a direction. Before a layer has begun it lies below 0, which is beyond every length.
+fn first_of(dir: u32) -> u32 {
+    return params.first - dir * params.lag;
+}
+
+// The step of row m within the chunk.
 fn step_of(m: u32) -> u32 {
     return m / params.tile % (params.rows / params.padded);
 }
@@ -68,27 +78,27 @@ fn x_at(dir: u32, m: u32) -> u32 {
     if (m >= params.rows || b >= params.batch) {
         return NONE;
     }
-    let step = params.first + t;
+    let step = first_of(dir) + t;
     let length = length_at(b);
     let time = select(step, length - 1u - step, dir >= params.reverse);
     let row = order[params.order_rows + b];
-    return select(NONE, time * params.x_step + row * params.x_row, step < length);
+    return select(NONE, dir * params.x_dir + time * params.x_step + row * params.x_row, step < length);
 }
 
 // Whether every sequence of the rows m .. m + count has ended. Lengths fall from place to place, so of the first tile the
 // first place tells, and of the later ones, which begin with the first step, the first place of the earliest.
-fn all_ended(m: u32, count: u32) -> bool {
+fn all_ended(dir: u32, m: u32, count: u32) -> bool {
     let b = place_of(m) / params.tile * params.tile;
-    let here = params.first + step_of(m) < length_at(b);
+    let here = first_of(dir) + step_of(m) < length_at(b);
     let next = (b + params.tile) * (params.rows / params.padded);
-    let later = next < min(m + count, params.rows) && params.first < length_at(b + params.tile);
+    let later = next < min(m + count, params.rows) && first_of(dir) < length_at(b + params.tile);
     return params.skips != 0u && !here && !later;
 }
 
 // Where column 0 of row m goes in out. Padding of a tile is stored too, rows past the end are not.
 fn out_at(dir: u32, m: u32) -> u32 {
     let b = place_of(m);
-    return dir * params.out_dir + step_of(m) * params.out_step + (b / params.tile) * params.out_tile
+    return params.out_first + dir * params.out_dir + step_of(m) * params.out_step + (b / params.tile) * params.out_tile
         + b % params.tile;
 }
 

@@ -36,6 +36,10 @@ struct StepParams {
     all: u32,        // workgroups
     slots: u32,      // word of mail that the chunk's letters begin with
     patience: u32,   // how often a thread looks for letters that are not there yet
+    lag: u32,        // where layers are walked at once, one for each direction: steps that each is behind the one below
+    unused0: u32,
+    unused1: u32,
+    unused2: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: StepParams;
@@ -67,7 +71,12 @@ fn lengths_of(tile: u32) -> Counts {
     return min(order[tile], Counts(params.times));
 }
 
+// Steps before the chunk, in a direction. Before a layer has begun it lies below 0, which is beyond every length.
+fn first_of(dir: u32) -> u32 {
+    return params.first - dir * params.lag;
+}
+
 // The rows of a tile that have a step to take.
-fn running(tile: u32) -> Mask {
-    return Counts(params.first + now) < lengths_of(tile);
+fn running(dir: u32, tile: u32) -> Mask {
+    return Counts(first_of(dir) + now) < lengths_of(tile);
 }

@@ -8,7 +8,7 @@ const PAIRS: bool = false;     // whether a unit's neighbour matters
 fn store_y(dir: u32, tile: u32, unit: u32, h: Rows, neighbour: Rows) {
     let values = emitted(dir, tile, h);
     for (var r = 0u; r < ROWS; r++) {
-        if (tile * ROWS + r < params.batch) {
+        if (has_y(dir, tile, r)) {
             y[y_at(dir, tile, r) + unit] = row(values, r);
         }
     }

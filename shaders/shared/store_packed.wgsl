@@ -13,7 +13,7 @@ fn store_y(dir: u32, tile: u32, unit: u32, h: Rows, neighbour: Rows) {
     let first = emitted(dir, tile, h);
     let second = select(Rows(0.0), emitted(dir, tile, neighbour), unit + 1u < HIDDEN);
     for (var r = 0u; r < ROWS; r++) {
-        if (tile * ROWS + r < params.batch) {
+        if (has_y(dir, tile, r)) {
             y[(y_at(dir, tile, r) + unit) / 2u] = pack(vec2<f32>(row(first, r), row(second, r)));
         }
     }

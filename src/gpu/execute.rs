@@ -29,13 +29,12 @@ pub enum Fetch {
     All,
 }
 
-/// A dispatch to record.
-struct Next<'a> {
-    bound: &'a Bound,
-    /// The step, where it has one.
-    index: Option<u32>,
-    /// The byte from which mail is cleared before it.
-    clear_from: Option<u64>,
+/// A part of a program to record.
+enum Part<'a> {
+    /// A dispatch, with its step where it has one.
+    Dispatch(&'a Bound, Option<u32>),
+    /// What stands before an operation's dispatch, or is all of it: outside of passes.
+    Between(&'a BoundOp),
 }
 
 impl Workspace {
@@ -244,21 +243,25 @@ impl Workspace {
         progress: &Arc<Progress>,
     ) -> wgpu::CommandEncoder {
         let budget = if context.info().software { SUBMISSION_FLOPS_SOFTWARE } else { SUBMISSION_FLOPS };
-        let mut dispatches = self.dispatches(phase, from_op).peekable();
+        let mut rest = self.parts(phase, from_op).peekable();
         let (mut recorded, mut flops, mut first) = (0, 0, true);
         loop {
-            if let Some((mail, from)) = dispatches.peek().and_then(|next| self.cleared(next)) {
-                encoder.clear_buffer(mail, from, None);
+            while let Some(Part::Between(op)) = rest.next_if(|part| matches!(part, Part::Between(_))) {
+                self.record_between(&mut encoder, op);
+            }
+            if rest.peek().is_none() {
+                let (progress, ended) = (progress.clone(), recorded as u64);
+                encoder.on_submitted_work_done(move || progress.end(ended));
+                return encoder;
             }
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
                 label: Some("wgru.pass"),
                 timestamp_writes: timer.map(|timer| timer.writes(first)),
             });
-            let mut is_empty = true;
+            first = false;
             while recorded < SUBMISSION && flops < budget {
-                // What is cleared before a dispatch is cleared between passes.
-                let next = dispatches.next_if(|next| is_empty || self.cleared(next).is_none());
-                let Some(Next { bound, index, .. }) = next else { break };
+                let next = rest.next_if(|part| matches!(part, Part::Dispatch(..)));
+                let Some(Part::Dispatch(bound, index)) = next else { break };
                 pass.set_pipeline(&bound.pipeline.pipeline);
                 let offset = index.map(|t| t * self.index_stride);
                 pass.set_bind_group(0, &bound.bindings, offset.as_slice());
@@ -266,47 +269,46 @@ impl Workspace {
                 pass.dispatch_workgroups(x, y, z);
                 recorded += 1;
                 flops += bound.flops;
-                is_empty = false;
             }
             drop(pass);
-            first = false;
-            let is_last = dispatches.peek().is_none();
-            if !is_last && recorded < SUBMISSION && flops < budget {
-                continue;
+            if recorded >= SUBMISSION || flops >= budget {
+                let (progress, ended) = (progress.clone(), recorded as u64);
+                encoder.on_submitted_work_done(move || progress.end(ended));
+                context.queue.submit([encoder.finish()]);
+                encoder = self.encoder(context);
+                (recorded, flops) = (0, 0);
             }
-            let (progress, ended) = (progress.clone(), recorded as u64);
-            encoder.on_submitted_work_done(move || progress.end(ended));
-            if is_last {
-                return encoder;
-            }
-            context.queue.submit([encoder.finish()]);
-            encoder = self.encoder(context);
-            (recorded, flops) = (0, 0);
         }
     }
 
-    /// What is cleared before a dispatch, and from which byte on.
-    fn cleared(&self, next: &Next<'_>) -> Option<(&wgpu::Buffer, u64)> {
-        Some((&self.buffers[self.program.mail?], next.clear_from?))
+    /// What stands between passes.
+    fn record_between(&self, encoder: &mut wgpu::CommandEncoder, op: &BoundOp) {
+        match (op, self.program.mail) {
+            (BoundOp::Exchange(_, from), Some(mail)) => {
+                encoder.clear_buffer(&self.buffers[mail], *from, None);
+            }
+            (BoundOp::Copies(copies), _) => self.copy_within(encoder, copies),
+            _ => {}
+        }
     }
 
-    /// Every dispatch of the operations from `from_op` on, in order.
-    fn dispatches(&self, phase: usize, from_op: usize) -> impl Iterator<Item = Next<'_>> {
+    /// Every part of the operations from `from_op` on, in order.
+    fn parts(&self, phase: usize, from_op: usize) -> impl Iterator<Item = Part<'_>> {
         self.ops[from_op..].iter().flat_map(move |op| {
-            let (once, steps) = match op {
-                BoundOp::Once(bound) => (Some(Next { bound, index: None, clear_from: None }), None),
-                BoundOp::Exchange(bound, from) => {
-                    (Some(Next { bound, index: None, clear_from: Some(*from) }), None)
-                }
+            let (between, once, steps) = match op {
+                BoundOp::Once(bound) => (None, Some(bound), None),
+                BoundOp::Exchange(bound, _) => (Some(op), Some(bound), None),
+                BoundOp::Copies(_) => (Some(op), None, None),
                 BoundOp::Steps { first, count, phases } => {
                     let step = move |t: u32| {
                         let bounds = &phases[(first + t as usize + phase) % 2];
-                        bounds.iter().map(move |bound| Next { bound, index: Some(t), clear_from: None })
+                        bounds.iter().map(move |bound| Part::Dispatch(bound, Some(t)))
                     };
-                    (None, Some((0..*count).flat_map(step)))
+                    (None, None, Some((0..*count).flat_map(step)))
                 }
             };
-            once.into_iter().chain(steps.into_iter().flatten())
+            let once = once.map(|bound| Part::Dispatch(bound, None));
+            between.map(Part::Between).into_iter().chain(once).chain(steps.into_iter().flatten())
         })
     }
 

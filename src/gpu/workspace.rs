@@ -11,7 +11,7 @@ use super::readback::Staging;
 use crate::error::{Error, Result};
 use crate::kernels::{Access, Kernel, Params, step};
 use crate::model::Constant;
-use crate::program::{BufferId, Dispatch, Op, Order, Program, Role, check};
+use crate::program::{BufferId, Copy, Dispatch, Op, Order, Program, Role, check};
 
 /// A model's constants on a device, shared by every program of the model.
 #[derive(Debug)]
@@ -29,7 +29,8 @@ impl Constants {
         let upload = || {
             let buffers = constants.iter().map(|((constant, first), data)| {
                 let label = format!("wgru.constant.{constant:?}.{first}");
-                let usage = wgpu::BufferUsages::STORAGE;
+                // They are copied into programs that have those of several layers in one array.
+                let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
                 ((*constant, *first), filled(&context.create, &label, usage, bytemuck::cast_slice(data)))
             });
             Self(buffers.collect())
@@ -73,6 +74,7 @@ pub(super) enum BoundOp {
     Once(Bound),
     /// After mail was cleared from this byte on.
     Exchange(Bound, u64),
+    Copies(Vec<Copy>),
     Steps {
         first: usize,
         count: u32,
@@ -149,7 +151,7 @@ impl Workspace {
                     usage: wgpu::BufferUsages::STORAGE
                         | wgpu::BufferUsages::COPY_DST
                         | match role {
-                            // Sequences between layers are copied where a run is resumed.
+                            // Sequences between layers are copied where a run is resumed, or layers walk at once.
                             Role::State | Role::Output | Role::Mail | Role::Scratch => {
                                 wgpu::BufferUsages::COPY_SRC
                             }
@@ -169,6 +171,7 @@ impl Workspace {
                 Op::Exchange { dispatch, clear_from } => {
                     BoundOp::Exchange(binder.bind(dispatch), *clear_from as u64 * 4)
                 }
+                Op::Copies(copies) => BoundOp::Copies(copies.clone()),
                 Op::Steps { first, count, phases } => BoundOp::Steps {
                     first: *first,
                     count: *count,
@@ -186,7 +189,22 @@ impl Workspace {
         let longest = program.state_arrays(0).map(|id| program.buffers[id].words).max().unwrap_or(0);
         let order = program.new_order();
         let (tiled, words) = (vec![0.0; longest], Vec::new());
-        Self { program, buffers, ops, index_stride, staging, order, tiled, words, poison }
+        let this = Self { program, buffers, ops, index_stride, staging, order, tiled, words, poison };
+        if !this.program.setup.is_empty() {
+            let mut encoder = this.encoder(context);
+            this.copy_within(&mut encoder, &this.program.setup);
+            context.queue.submit([encoder.finish()]);
+        }
+        this
+    }
+
+    /// Records copies from buffer to buffer.
+    pub(super) fn copy_within(&self, encoder: &mut wgpu::CommandEncoder, copies: &[Copy]) {
+        for Copy { from, to, words } in copies {
+            let bytes = |at: usize| at as u64 * 4;
+            let [source, target] = [from.0, to.0].map(|id| &self.buffers[id]);
+            encoder.copy_buffer_to_buffer(source, bytes(from.1), target, bytes(to.1), bytes(*words));
+        }
     }
 
     /// The program.

@@ -69,8 +69,14 @@ pub struct Params {
     pub first_column: u32,
     /// Columns of out and of bias.
     pub columns: u32,
+    /// Where layers are projected at once, one for each direction: elements of x from a layer's to the next one's.
+    pub x_dir: u32,
+    /// Steps that each is behind the one below.
+    pub lag: u32,
+    /// Elements of out before the first.
+    pub out_first: u32,
     /// Fills the struct to a multiple of 16 bytes.
-    pub unused: [u32; 2],
+    pub unused: [u32; 3],
 }
 
 impl Params {
@@ -79,8 +85,12 @@ impl Params {
         let Sizes { k, n } = sizes;
         let to_last = |count: u32, stride: u32| u64::from(count - 1) * u64::from(stride);
         let steps = self.rows / self.padded;
-        let x = to_last(self.times, self.x_step) + to_last(self.batch, self.x_row) + u64::from(k);
-        let out = to_last(dirs, self.out_dir)
+        let x = to_last(dirs, self.x_dir)
+            + to_last(self.times, self.x_step)
+            + to_last(self.batch, self.x_row)
+            + u64::from(k);
+        let out = u64::from(self.out_first)
+            + to_last(dirs, self.out_dir)
             + to_last(steps, self.out_step)
             + to_last(self.padded / self.tile, self.out_tile)
             + to_last(self.columns, self.out_column)

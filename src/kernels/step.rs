@@ -102,6 +102,10 @@ pub struct Params {
     pub slots: u32,
     /// How often a thread looks for letters that are not there yet.
     pub patience: u32,
+    /// Where layers are walked at once, one for each direction: steps that each is behind the one below.
+    pub lag: u32,
+    /// Fills the struct to a multiple of 16 bytes.
+    pub unused: [u32; 3],
 }
 
 /// `StepIndex` of the shaders: one entry of the table that a dynamic offset chooses from.
@@ -136,8 +140,9 @@ impl Params {
             "peepholes" => dirs64 * 3 * hidden,
             "order" => 2 * u64::from(self.tiles) * rows,
             "y" => {
-                let last = (u64::from(self.times).max(u64::from(self.first) + u64::from(self.steps)) - 1)
-                    * u64::from(self.y_step)
+                // Layers that are walked at once store nothing beyond T.
+                let beyond = if self.lag > 0 { 0 } else { u64::from(self.first) + u64::from(self.steps) };
+                let last = (u64::from(self.times).max(beyond) - 1) * u64::from(self.y_step)
                     + u64::from(self.batch - 1) * u64::from(self.y_row)
                     + (dirs64 - 1) * u64::from(self.y_dir);
                 halved(precision.activations.is_half(), last + hidden)

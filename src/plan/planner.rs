@@ -15,7 +15,7 @@ use crate::model::{Layer, Model, Readout, ReadoutSteps};
 /// Rows from which the tiled matmul's 64-row tile is half full, and sharing its loads pays.
 const TILED_FROM_ROWS: usize = 32;
 /// Bytes of the projected input that are held at a time.
-const PROJECTION_BUDGET: u64 = 64 << 20;
+pub(super) const PROJECTION_BUDGET: u64 = 64 << 20;
 /// Bytes of the letters of one chunk of a grouped kernel, which are read soon after they were written: what most caches hold.
 const MAIL_BUDGET: u64 = 4 << 20;
 /// How often a thread of a grouped kernel looks in vain, in a whole chunk, before it gives up: at a microsecond each, well

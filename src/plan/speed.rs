@@ -12,8 +12,6 @@ use crate::error::{Error, Result};
 pub struct Speed {
     /// Workgroups that run at once.
     pub cores: u64,
-    /// Dispatches that run at once where they have no array in common.
-    pub overlap: u64,
     /// A dispatch that waits for the one before.
     pub dispatch: u64,
     /// A step within a dispatch: the input's way from memory, activations.
@@ -40,7 +38,6 @@ impl Speed {
     /// A discrete GPU, from data sheets; not measured.
     pub const DISCRETE: Self = Self {
         cores: 80,
-        overlap: 8,
         dispatch: 3_000_000_000,
         step: 250_000_000,
         barrier: 100_000,
@@ -101,10 +98,9 @@ impl Speed {
     }
 
     /// The name of each number, and the number.
-    pub fn fields(&self) -> [(&'static str, u64); 12] {
+    pub fn fields(&self) -> [(&'static str, u64); 11] {
         [
             ("cores", self.cores),
-            ("overlap", self.overlap),
             ("dispatch", self.dispatch),
             ("step", self.step),
             ("barrier", self.barrier),
@@ -122,7 +118,6 @@ impl Speed {
     pub fn field_mut(&mut self, name: &str) -> Option<&mut u64> {
         Some(match name {
             "cores" => &mut self.cores,
-            "overlap" => &mut self.overlap,
             "dispatch" => &mut self.dispatch,
             "step" => &mut self.step,
             "barrier" => &mut self.barrier,

@@ -1,5 +1,6 @@
-//! Whether the layers of a stack run at once, and in chunks of how many steps: see `program/wave.rs`.
+//! Whether the layers of a stack are walked at once, and in chunks of how many steps: see `program/wave.rs`.
 
+use super::planner::{PROJECTION_BUDGET, output_columns};
 use super::{Caps, Cost, LayerRecipe, Only, Plan, Recurrence, cost};
 use crate::kernels::Kernel;
 use crate::model::Model;
@@ -9,7 +10,7 @@ const CHUNKS: [usize; 10] = [2, 3, 4, 6, 8, 12, 16, 24, 32, 64];
 
 /// `plan`, as a wavefront where that is predicted to take less time, or is asked for.
 pub(super) fn improve(plan: Plan, model: &Model, only: Only, caps: &Caps) -> Plan {
-    if !can_be(&plan, model) || only.wave == Some(0) {
+    if only.wave == Some(0) || !can_be(&plan, model, caps) {
         return plan;
     }
     let steps = plan.form.dims.steps;
@@ -17,78 +18,82 @@ pub(super) fn improve(plan: Plan, model: &Model, only: Only, caps: &Caps) -> Pla
     let most = plan.layers.iter().map(|layer| layer.chunk).min().unwrap_or(1);
     let chunks = match only.wave {
         Some(asked) => vec![asked],
-        None if caps.speed.overlap > 1 => CHUNKS.iter().map(|count| steps.div_ceil(*count)).collect(),
-        None => Vec::new(),
+        None => CHUNKS.iter().map(|count| steps.div_ceil(*count)).collect(),
     };
     let even = chunks.into_iter().map(|chunk| chunk.next_multiple_of(2)).filter(|chunk| *chunk < steps);
-    let waves = even.map(|chunk| chunk.min(most / 2 * 2)).filter(|chunk| *chunk > 0).map(|chunk| {
-        let mut wave = plan.clone();
-        wave.wave = Some(chunk);
-        wave.layers.iter_mut().for_each(|layer| layer.chunk = chunk);
-        wave.cost = of_wave(&wave, chunk, caps);
-        wave
-    });
+    let even = even.map(|chunk| chunk.min(most / 2 * 2)).filter(|chunk| *chunk > 0);
+    let waves =
+        even.filter(|chunk| projected_bytes(&plan, model, *chunk) <= PROJECTION_BUDGET).map(|chunk| {
+            let mut wave = plan.clone();
+            wave.wave = Some(chunk);
+            wave.layers.iter_mut().for_each(|layer| layer.chunk = chunk);
+            wave.cost = of_wave(&wave, chunk, caps);
+            wave
+        });
     match waves.min_by_key(|wave| wave.cost) {
         Some(wave) if only.wave.is_some() || wave.cost < plan.cost => wave,
         _ => plan,
     }
 }
 
-/// Whether a step of each layer needs no later step of the one below. Workgroups that wait for each other have to have the
+/// Whether layers can be walked as if they were directions: a step of each needs no later step of the one below, one
+/// kernel serves all, and their arrays fit a binding together. Workgroups that wait for each other have to have the
 /// device to themselves.
-fn can_be(plan: &Plan, model: &Model) -> bool {
-    let first = &model.layers()[0];
-    let one_way = model.layers().iter().all(|layer| layer.direction() == first.direction());
-    let is_grouped = |layer: &LayerRecipe| matches!(layer.recurrence, Recurrence::Grouped { .. });
-    model.layers().len() > 1
-        && one_way
+fn can_be(plan: &Plan, model: &Model, caps: &Caps) -> bool {
+    let [first, above @ ..] = model.layers() else { return false };
+    let recurrence = &plan.layers[0].recurrence;
+    let is_grouped = matches!(recurrence, Recurrence::Grouped { .. });
+    let projections = plan.layers[1..].iter().map(|layer| layer.projection);
+    let alike = |layer: &LayerRecipe| layer.recurrence == *recurrence;
+    let layers = model.layers().len() as u64;
+    let columns = first.cell().gates() * first.hidden();
+    let (weights, activations) = (plan.precision.weights, plan.precision.activations);
+    let matrix = |k: usize, n: usize| weights.words(k.next_multiple_of(4)).saturating_mul(n) as u64;
+    let rows = plan.form.dims.batch.saturating_mul(plan.form.dims.steps);
+    let largest = [
+        matrix(first.state(), columns),
+        matrix(output_columns(first, plan.precision), columns),
+        matrix(first.hidden(), first.state()),
+        activations.words(rows.saturating_mul(activations.padded(first.state()))) as u64,
+    ];
+    !above.is_empty()
         && first.direction().count() == 1
-        && !plan.layers.iter().any(is_grouped)
+        && above.iter().all(|layer| layer.direction() == first.direction())
+        && !is_grouped
+        && plan.layers.iter().all(alike)
+        && projections.clone().all(|projection| Some(projection) == projections.clone().next())
+        && largest.iter().all(|words| words.saturating_mul(4 * layers) <= caps.max_array_bytes())
 }
 
-/// Slots, in each of which all layers are projected and then walk over a chunk, as if all did in every one.
+/// Bytes of the projected input of all layers.
+fn projected_bytes(plan: &Plan, model: &Model, chunk: usize) -> u64 {
+    let padded = plan.tiles() * plan.rows.count() as usize;
+    let columns = model.cell().gates() * model.hidden();
+    let all = [model.layers().len(), chunk, padded, columns, 4];
+    all.iter().fold(1u64, |bytes, &size| bytes.saturating_mul(size as u64))
+}
+
+/// Slots, in each of which the first layer is projected, then all others, and then all walk over a chunk.
 fn of_wave(plan: &Plan, chunk: usize, caps: &Caps) -> Cost {
     let narrow = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
-    let batch = narrow(plan.form.dims.batch);
+    let (batch, layers) = (narrow(plan.form.dims.batch), narrow(plan.layers.len()));
     let rows = narrow(chunk.saturating_mul(plan.tiles() * plan.rows.count() as usize));
-    let of = |kernel, rows, steps| Dispatch::of(kernel, rows, steps, caps);
-    let projections = plan.layers.iter().map(|layer| of(layer.projection, rows, 1));
-    let walks = plan.layers.iter().map(|layer| match &layer.recurrence {
-        Recurrence::Resident(kernel) | Recurrence::Grouped { kernel, .. } => of(*kernel, batch, chunk as u64),
-        Recurrence::Step(kernels) => {
-            let all = kernels.iter().map(|&kernel| of(kernel, batch, 1));
-            let (time, workgroups) =
-                all.fold((0u64, 0u64), |(t, w), one| (t.saturating_add(one.time), w.max(one.workgroups)));
-            Dispatch { time: time.saturating_mul(chunk as u64), workgroups }
+    let of = |kernel: Kernel, rows: u32, steps: u64, layers: u32| {
+        cost::dispatch(kernel, rows, steps, layers, &caps.speed).femtoseconds
+    };
+    let walk = match &plan.layers[0].recurrence {
+        Recurrence::Resident(kernel) | Recurrence::Grouped { kernel, .. } => {
+            of(*kernel, batch, chunk as u64, layers)
         }
-    });
-    let slot = together(projections, caps).saturating_add(together(walks, caps));
+        Recurrence::Step(kernels) => {
+            let step =
+                kernels.iter().fold(0u64, |sum, &kernel| sum.saturating_add(of(kernel, batch, 1, layers)));
+            step.saturating_mul(chunk as u64)
+        }
+    };
+    let slot = of(plan.layers[0].projection, rows, 1, 1)
+        .saturating_add(of(plan.layers[1].projection, rows, 1, layers - 1))
+        .saturating_add(walk);
     let slots = plan.form.dims.steps.div_ceil(chunk) + plan.layers.len() - 1;
     Cost { femtoseconds: slot.saturating_mul(slots as u64) }
-}
-
-/// What one dispatch, or some that follow each other, takes of a device.
-struct Dispatch {
-    time: u64,
-    workgroups: u64,
-}
-
-impl Dispatch {
-    fn of(kernel: Kernel, rows: u32, steps: u64, caps: &Caps) -> Self {
-        let time = cost::dispatch(kernel, rows, steps, 1, &caps.speed).femtoseconds;
-        let workgroups =
-            kernel.grid(rows, 1).iter().fold(1u64, |all, &count| all.saturating_mul(count.into()));
-        Self { time, workgroups }
-    }
-}
-
-/// Dispatches side by side, as many as the device runs at once; one after the other where they fill it.
-fn together(all: impl Iterator<Item = Dispatch>, caps: &Caps) -> u64 {
-    let (mut longest, mut sum, mut workgroups) = (0u64, 0u64, 0u64);
-    for one in all {
-        longest = longest.max(one.time);
-        sum = sum.saturating_add(one.time);
-        workgroups = workgroups.saturating_add(one.workgroups);
-    }
-    if workgroups > caps.speed.cores { sum } else { longest.max(sum / caps.speed.overlap.max(1)) }
 }

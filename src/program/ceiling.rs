@@ -38,7 +38,10 @@ pub fn ceiling(size: u32, repeats: usize) -> Program {
         skips: 0,
         first_column: 0,
         columns: size,
-        unused: [0; 2],
+        x_dir: 0,
+        lag: 0,
+        out_first: 0,
+        unused: [0; 3],
     };
     let dispatch = Dispatch {
         kernel,
@@ -54,6 +57,7 @@ pub fn ceiling(size: u32, repeats: usize) -> Program {
         dirs: 1,
         rows: Rows::One,
         buffers,
+        setup: Vec::new(),
         ops: vec![Op::Once(dispatch); repeats],
         states: Vec::new(),
         x: 0,

@@ -1,6 +1,6 @@
 //! Holding a program against a device's limits and against itself, before anything is allocated.
 
-use super::{Dispatch, Op, Program};
+use super::{Buffer, Copy, Dispatch, Op, Program};
 use crate::error::{Error, Result};
 use crate::kernels::Access;
 use crate::plan::Caps;
@@ -15,14 +15,27 @@ pub fn check(program: &Program, caps: &Caps) -> Result<()> {
     for buffer in &program.buffers {
         caps.check_array(&format!("{} {:?}", buffer.name, program.form.dims), buffer.bytes())?;
     }
+    program.setup.iter().try_for_each(|copy| check_copy(program, copy))?;
     for op in &program.ops {
         match op {
             Op::Once(dispatch) | Op::Exchange { dispatch, .. } => check_dispatch(program, dispatch, caps)?,
+            Op::Copies(copies) => copies.iter().try_for_each(|copy| check_copy(program, copy))?,
             Op::Steps { phases, .. } => {
                 for dispatch in phases.iter().flatten() {
                     check_dispatch(program, dispatch, caps)?;
                 }
             }
+        }
+    }
+    Ok(())
+}
+
+fn check_copy(program: &Program, copy: &Copy) -> Result<()> {
+    for (id, first) in [copy.from, copy.to] {
+        let Buffer { name, words, .. } = &program.buffers[id];
+        if first + copy.words > *words || copy.from.0 == copy.to.0 {
+            let reason = format!("a copy of {} words from word {first} on, of {words}", copy.words);
+            return Err(Error::Mismatch { name: name.clone(), reason });
         }
     }
     Ok(())

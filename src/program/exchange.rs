@@ -48,7 +48,7 @@ impl Lowering<'_> {
             if let Recurrence::Grouped { kernel: Kernel::Grouped { cell, .. }, .. } = recipe.recurrence {
                 proofs += self.plan.form.dims.steps.div_ceil(recipe.chunk);
                 let exchanges = cell.product_count() as usize;
-                let sizes = [&[recipe.chunk, exchanges], &self.tiled(layer.hidden())[..]].concat();
+                let sizes = [&[recipe.chunk, exchanges], &self.tiled(1, layer.hidden())[..]].concat();
                 letters = letters.max(product("letters", &sizes)?);
             }
         }

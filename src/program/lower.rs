@@ -43,15 +43,17 @@ pub(super) struct Chunk {
     pub(super) first: usize,
     pub(super) count: usize,
     pub(super) output: Sequence,
+    /// Layers that are walked at once, each a chunk behind the one below, as if they were directions.
+    pub(super) layers: usize,
     /// Of a grouped kernel: the word of its proof, its workgroups, the word of its letters, its patience.
     pub(super) proof: [u32; 4],
 }
 
 /// A layer, and everything that it reads and writes.
-pub(super) struct Stage {
+struct Stage {
     index: usize,
     input: Sequence,
-    pub(super) output: Sequence,
+    output: Sequence,
     w_ih: Option<Slices>,
     bias: BufferId,
     /// w_hh and w_hr.
@@ -67,7 +69,7 @@ pub(super) struct Lowering<'a> {
     pub(super) program: Program,
     /// The input of the next layer.
     pub(super) sequence: Sequence,
-    /// Scratch of one chunk or step by its name in the shaders, which all layers share unless they run at once.
+    /// Scratch of one chunk or step by its name in the shaders, which all layers share.
     scratch: Vec<(&'static str, BufferId)>,
     /// The word of mail that letters begin with.
     pub(super) letters_from: usize,
@@ -83,6 +85,7 @@ impl<'a> Lowering<'a> {
             dirs: model.layers()[0].direction().count(),
             rows: plan.rows,
             buffers: Vec::new(),
+            setup: Vec::new(),
             ops: Vec::new(),
             states: Vec::new(),
             x: 0,
@@ -106,13 +109,12 @@ impl<'a> Lowering<'a> {
         Ok(this)
     }
 
-    /// The scratch of layer `index`: one for all, or where layers run at once, one for each.
-    fn scratch(&mut self, index: usize) -> Result<Vec<(&'static str, BufferId)>> {
-        let is_shared = self.plan.wave.is_none();
-        if is_shared && !self.scratch.is_empty() {
+    /// The scratch of `layers` that run at once, made by the first that asks.
+    pub(super) fn scratch(&mut self, layers: usize) -> Result<Vec<(&'static str, BufferId)>> {
+        if !self.scratch.is_empty() {
             return Ok(self.scratch.clone());
         }
-        let units = self.tiled(self.model.hidden());
+        let units = self.tiled(layers, self.model.hidden());
         let xw = [&[self.chunk(), self.model.cell().gates()], &units[..]].concat();
         let names: &[&str] = match self.model.cell() {
             Cell::Gru { reset: Reset::Before, .. } if self.plan.has_steps() => &["rh", "z"],
@@ -121,10 +123,9 @@ impl<'a> Lowering<'a> {
             }
             _ => &[],
         };
-        let label = |name: &str| if is_shared { name.to_owned() } else { format!("{name}.{index}") };
-        let mut scratch = vec![("xw", self.buffer(&label("xw"), Role::Scratch, &xw)?)];
+        let mut scratch = vec![("xw", self.buffer("xw", Role::Scratch, &xw)?)];
         for name in names {
-            scratch.push((name, self.buffer(&label(name), Role::Scratch, &units)?));
+            scratch.push((name, self.buffer(name, Role::Scratch, &units)?));
         }
         self.scratch.clone_from(&scratch);
         Ok(scratch)
@@ -141,13 +142,13 @@ impl<'a> Lowering<'a> {
     }
 
     /// The longest chunk of any layer: steps that xw has room for.
-    fn chunk(&self) -> usize {
+    pub(super) fn chunk(&self) -> usize {
         self.plan.layers.iter().map(|recipe| recipe.chunk).max().unwrap_or(1)
     }
 
-    /// `[D, ⌈B/R⌉, features, R]`.
-    pub(super) fn tiled(&self, features: usize) -> [usize; 4] {
-        [self.dirs(), self.plan.tiles(), features, self.plan.rows.count() as usize]
+    /// `[L·D, ⌈B/R⌉, features, R]` of L layers.
+    pub(super) fn tiled(&self, layers: usize, features: usize) -> [usize; 4] {
+        [layers * self.dirs(), self.plan.tiles(), features, self.plan.rows.count() as usize]
     }
 
     pub(super) fn buffer(&mut self, name: &str, role: Role, shape: &[usize]) -> Result<BufferId> {
@@ -198,20 +199,21 @@ impl<'a> Lowering<'a> {
             let count = chunk.min(steps - first);
             let op = self.program.ops.len();
             self.project_chunk(&stage, first, count)?;
-            let ops = self.walk(&stage, Chunk { op, first, count, output: stage.output, proof: [0; 4] })?;
+            let ops = self
+                .walk(&stage, Chunk { op, first, count, output: stage.output, layers: 1, proof: [0; 4] })?;
             self.program.ops.extend(ops);
         }
         Ok(())
     }
 
     /// Everything that layer `index` reads and writes.
-    pub(super) fn stage(&mut self, index: usize) -> Result<Stage> {
+    fn stage(&mut self, index: usize) -> Result<Stage> {
         let layer = &self.model.layers()[index];
         let columns = layer.cell().gates() * layer.hidden();
         let is_projected = index == 0 && self.plan.form.projected;
         let w_ih = if is_projected { None } else { Some(self.matrix(Constant::WIh(index))?) };
         let bias = self.constant(Constant::Bias(index), &[self.dirs(), columns])?;
-        let mut named = self.scratch(index)?;
+        let mut named = self.scratch(1)?;
         let state = self.layer_buffers(index, &mut named)?;
         let matrices = [self.matrix(Constant::WHh(index))?, self.projection_matrix(index)?];
         let input = self.sequence;
@@ -223,7 +225,7 @@ impl<'a> Lowering<'a> {
     }
 
     /// The projection of some steps.
-    pub(super) fn project_chunk(&mut self, stage: &Stage, first: usize, count: usize) -> Result<()> {
+    fn project_chunk(&mut self, stage: &Stage, first: usize, count: usize) -> Result<()> {
         let (layer, kernel) = (&self.model.layers()[stage.index], self.plan.layers[stage.index].projection);
         let params = self.projection(layer, stage.input, first, count)?;
         // Scratch begins with it.
@@ -232,7 +234,7 @@ impl<'a> Lowering<'a> {
     }
 
     /// The steps of a chunk.
-    pub(super) fn walk(&mut self, stage: &Stage, chunk: Chunk) -> Result<Vec<Op>> {
+    fn walk(&mut self, stage: &Stage, chunk: Chunk) -> Result<Vec<Op>> {
         let Stage { index, state, named, matrices, .. } = stage;
         let layer = &self.model.layers()[*index];
         let plan = self.plan;
@@ -282,7 +284,7 @@ impl<'a> Lowering<'a> {
             let peepholes = self.constant(Constant::Peepholes(index), &[self.dirs(), 3 * hidden])?;
             named.push(("peepholes", peepholes));
         }
-        let shape = self.tiled(layer.state());
+        let shape = self.tiled(1, layer.state());
         let h = match self.plan.layers[index].recurrence {
             Recurrence::Resident(_) => [self.buffer(&format!("h.{index}"), Role::State, &shape)?; 2],
             Recurrence::Step(_) | Recurrence::Grouped { .. } => [
@@ -295,11 +297,11 @@ impl<'a> Lowering<'a> {
         let mut c = None;
         if cell.has_c() && is_grouped {
             c = Some([
-                self.buffer(&format!("c.{index}.even"), Role::State, &self.tiled(hidden))?,
-                self.buffer(&format!("c.{index}.odd"), Role::State, &self.tiled(hidden))?,
+                self.buffer(&format!("c.{index}.even"), Role::State, &self.tiled(1, hidden))?,
+                self.buffer(&format!("c.{index}.odd"), Role::State, &self.tiled(1, hidden))?,
             ]);
         } else if cell.has_c() {
-            let buffer = self.buffer(&format!("c.{index}"), Role::State, &self.tiled(hidden))?;
+            let buffer = self.buffer(&format!("c.{index}"), Role::State, &self.tiled(1, hidden))?;
             named.push(("c", buffer));
             c = Some([buffer; 2]);
         }
@@ -338,7 +340,7 @@ impl<'a> Lowering<'a> {
         &self,
         kernel: Kernel,
         layer: &Layer,
-        Chunk { first, count, output, proof: [proof, all, slots, patience], .. }: Chunk,
+        Chunk { first, count, output, layers, proof: [proof, all, slots, patience], .. }: Chunk,
         first_unit: usize,
         named: &[(&str, BufferId)],
     ) -> Result<Dispatch> {
@@ -350,7 +352,7 @@ impl<'a> Lowering<'a> {
             first: index32("T", first)?,
             steps: index32("T", count)?,
             times: index32("T", self.plan.form.dims.steps)?,
-            reverse: index32("D", layer.direction().reverse_from())?,
+            reverse: index32("D", layers * layer.direction().reverse_from())?,
             xw_dir: index32("xw", product("xw", &xw_dir)?)?,
             y_step: output.step,
             y_row: output.row,
@@ -361,8 +363,10 @@ impl<'a> Lowering<'a> {
             all,
             slots,
             patience,
+            lag: if layers > 1 { index32("steps of a chunk", count)? } else { 0 },
+            unused: [0; 3],
         };
-        let dirs = index32("D", self.dirs())?;
+        let dirs = index32("D", layers * self.dirs())?;
         let storage = kernel.bindings().iter().filter(|binding| binding.access.is_storage());
         let buffers = storage
             .map(|binding| {
@@ -377,7 +381,7 @@ impl<'a> Lowering<'a> {
     }
 
     /// Steps `first .. first + count` of the layer's input, into xw, tiled as the step kernels read it.
-    fn projection(
+    pub(super) fn projection(
         &self,
         layer: &Layer,
         input: Sequence,
@@ -408,7 +412,10 @@ impl<'a> Lowering<'a> {
             skips: 1,
             first_column: 0,
             columns: index32("G·H", columns)?,
-            unused: [0; 2],
+            x_dir: 0,
+            lag: 0,
+            out_first: 0,
+            unused: [0; 3],
         })
     }
 

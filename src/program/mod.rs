@@ -38,6 +38,8 @@ pub enum Role {
     Input,
     /// A constant of the model from some column of each gate on, the same for every program.
     Constant(Constant, usize),
+    /// Filled once, when the program is made ready, by [`Program::setup`].
+    Stacked,
     /// A state that lives from run to run of a session, `[D, ⌈B/R⌉, P or H, R]`.
     State,
     /// Lengths and batch rows by place, see [`Order`]; written by the caller.
@@ -93,16 +95,36 @@ pub enum Op {
         /// The first word to clear.
         clear_from: usize,
     },
+    /// Copies from buffer to buffer.
+    Copies(Vec<Copy>),
     /// `count` steps. Step i dispatches `phases[(first + i) % 2]` in order with step index i: even steps
     /// read the first of each pair of state buffers and write the second, odd ones the other way round.
     Steps {
-        /// The time of the first step, of the lowest layer where several walk together.
+        /// The time of the first step.
         first: usize,
         /// The number of steps.
         count: u32,
         /// The dispatches of an even and of an odd step.
         phases: [Vec<Dispatch>; 2],
     },
+}
+
+/// A copy from one buffer to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Copy {
+    /// From which buffer, and from which word of it on.
+    pub from: (BufferId, usize),
+    /// To where.
+    pub to: (BufferId, usize),
+    /// How many words.
+    pub words: usize,
+}
+
+impl Copy {
+    /// The copy back.
+    pub fn reversed(self) -> Self {
+        Self { from: self.to, to: self.from, ..self }
+    }
 }
 
 /// Where a layer keeps its states.
@@ -134,6 +156,8 @@ pub struct Program {
     pub rows: Rows,
     /// Every buffer.
     pub buffers: Vec<Buffer>,
+    /// Copies out of constants that are made once, before the first run.
+    pub setup: Vec<Copy>,
     /// Every operation, in order.
     pub ops: Vec<Op>,
     /// The states of each layer.
@@ -166,6 +190,7 @@ impl Program {
         self.ops.iter().flat_map(|op| {
             let (once, steps) = match op {
                 Op::Once(dispatch) | Op::Exchange { dispatch, .. } => (Some(dispatch), None),
+                Op::Copies(_) => (None, None),
                 Op::Steps { phases, .. } => (None, Some(phases.iter().flatten())),
             };
             once.into_iter().chain(steps.into_iter().flatten())
@@ -176,6 +201,7 @@ impl Program {
     pub fn dispatch_count(&self) -> u64 {
         let of = |op: &Op| match op {
             Op::Once(_) | Op::Exchange { .. } => 1,
+            Op::Copies(_) => 0,
             // An even and an odd step have the same dispatches, on each other's buffers.
             Op::Steps { count, phases, .. } => u64::from(*count) * phases[0].len() as u64,
         };

@@ -44,7 +44,10 @@ impl Lowering<'_> {
             skips: 0,
             first_column: 0,
             columns: index32("O", outputs)?,
-            unused: [0; 2],
+            x_dir: 0,
+            lag: 0,
+            out_first: 0,
+            unused: [0; 3],
         };
         self.project(kernel, params, [y.buffer, bias, out], Some(&w), 1)?;
         self.program.out = Some(out);

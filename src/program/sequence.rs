@@ -33,21 +33,25 @@ impl Lowering<'_> {
     }
 
     /// `buffer` as a sequence array of D directions of so many features.
-    fn placed(&self, buffer: BufferId, layout: Layout, [dirs, features]: [usize; 2]) -> Result<Sequence> {
+    pub(super) fn placed(
+        &self,
+        buffer: BufferId,
+        layout: Layout,
+        [dirs, features]: [usize; 2],
+    ) -> Result<Sequence> {
         let padded = self.plan.precision.activations.padded(features);
         let Strides { step, row, dir } = Strides::of(layout, self.plan.form.dims, dirs, padded);
         let stride = |value| index32("a stride of a sequence", value);
         Ok(Sequence { buffer, step: stride(step)?, row: stride(row)?, dir: stride(dir)? })
     }
 
-    /// Where layer `index` writes: y for the last, else an array of its own that two layers on takes again, unless they run
-    /// at once.
+    /// Where layer `index` writes: y for the last, else an array of its own that two layers on takes again.
     pub(super) fn layer_output(&mut self, index: usize) -> Result<Sequence> {
         let features = [self.dirs(), self.model.state()];
         if index + 1 == self.model.layers().len() {
             return self.placed(self.program.y, self.plan.form.y, features);
         }
-        let name = format!("y.between.{}", if self.plan.wave.is_some() { index } else { index % 2 });
+        let name = format!("y.between.{}", index % 2);
         match self.program.buffers.iter().position(|buffer| buffer.name == name) {
             Some(buffer) => self.placed(buffer, Layout::TimeMajor, features),
             None => self.sequence(&name, Role::Scratch, Layout::TimeMajor, features),
