@@ -50,19 +50,21 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     let tile = group.y;
     let dir = group.z;
     let state = state_of(dir, tile);
-    slot = params.slots + state * ROWS * params.steps * (VECTORS - 1u);
+    slot = params.letters + state * ROWS * params.steps * (VECTORS - 1u);
     patience = params.patience;
 
-    // Mesa's software driver leaves there what the workgroup before left.
+    // Pipelines leave workgroup memory as they find it.
     if (lane == 0u) {
-        atomicStore(&silent, 0u);
+        atomicStore(&silent, 0xffffffffu);
         atomicStore(&through, 0u);
     }
     workgroupBarrier();
     if (lane == 0u) {
-        let is_proven = params.proof == 1u || atomicLoad(&mail[params.proof - 1u]) == params.all;
-        if (!is_proven || atomicLoad(&mail[0]) != 0u) {
-            give_up();
+        let is_proven = params.before == 0u || atomicLoad(&mail[params.proof - 1u]) == params.before;
+        if (!is_proven) {
+            give_up(0u);
+        } else if (DELAY > 0u) {
+            meet();
         }
     }
     hold(dir, at);

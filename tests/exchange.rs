@@ -6,14 +6,16 @@ mod common;
 
 use common::{Draw, Inputs, adapters, assert_close_in, bits, cells};
 use wgru::engine::{Exchange, Resume, Resumes};
+use wgru::kernels::Rows;
 use wgru::model::Reset;
 use wgru::plan::{Candidate, Fault, Only, Strategy};
 use wgru::{
-    Batch, Cell, Device, DeviceInfo, Dims, Direction, Engine, Error, Model, Options, Output, Storage,
+    Batch, Cell, Device, DeviceInfo, Dims, Direction, Engine, Error, Layer, Model, Options, Output, Storage,
+    Weights,
 };
 
 fn forced(steps: usize, fault: Fault) -> Exchange {
-    Exchange::Forced(wgru::plan::Exchange { workgroups: 1 << 16, steps, fault })
+    Exchange::Forced(wgru::plan::Exchange { workgroups: 1 << 16, workgroup_bytes: 1 << 16, steps, fault })
 }
 
 fn options(strategy: Strategy, variant: usize, exchange: Exchange) -> Options {
@@ -150,6 +152,86 @@ fn a_run_whose_workgroups_fail_is_finished_with_the_same_bits() {
                         assert_eq!(engine.resumes(), Resumes { count: run, last }, "{context}");
                     }
                 }
+            }
+        }
+    }
+}
+
+/// Dispatched again and again with the letters kept, workgroups that run one after the other get an exchange further each
+/// time, so that every letter is read where it was written to.
+#[test]
+fn letters_reach_their_readers() {
+    let mut draw = Draw::new();
+    for device in adapters() {
+        for (cell, hidden) in [(Cell::GRU, 70), (Cell::ORIGINAL_GRU, 66), (Cell::LSTM, 50), (Cell::Rnn, 194)]
+        {
+            for rows in [Rows::One, Rows::Four] {
+                let model = draw.model_of(cell, Direction::Bidirectional, 3, hidden, 2);
+                let inputs = Inputs::draw(&mut draw, &model, if rows == Rows::One { 2 } else { 5 }, 4);
+                let truth = stepwise(&device, &model, &inputs.batch(), [Storage::F32; 2]);
+                let mut options = options(Strategy::Grouped, 0, forced(3, Fault::Again { times: 8 }));
+                options.only.rows = Some(rows);
+                let engine = device.load_with(&model, options).unwrap();
+                let output = grouped(&engine, &inputs.batch());
+                let plan = engine.explain(inputs.batch().form()).unwrap();
+                let context = format!("{}, {model}: {plan}, seed {}", device.info(), draw.seed);
+                assert_eq!(engine.resumes().count, 0, "{context}");
+                assert!(all_bits(&output) == all_bits(&truth), "{context}");
+            }
+        }
+    }
+}
+
+/// A layer that knows no abort, above the one that fails, may have run on nonsense, and over its input.
+#[test]
+fn a_stack_of_several_strategies_is_resumed_as_well() {
+    let mut draw = Draw::new();
+    let hidden = 50;
+    let scale = 1.0 / (hidden as f32).sqrt();
+    let mut layers = Vec::new();
+    for index in 0..4 {
+        let input = if index == 0 { 3 } else { hidden };
+        let weights = Weights {
+            w_ih: draw.values(4 * hidden * input, scale),
+            w_hh: draw.values(4 * hidden * hidden, scale),
+            // Its steps are always dispatched one by one.
+            w_hr: (index == 2).then(|| draw.values(hidden * hidden, scale)),
+            ..Weights::default()
+        };
+        layers.push(Layer::new(Cell::LSTM, Direction::Forward, input, hidden, vec![weights]).unwrap());
+    }
+    let model = Model::new(layers).unwrap();
+    for device in adapters() {
+        let inputs = Inputs::draw(&mut draw, &model, 2, 3);
+        let truth = stepwise(&device, &model, &inputs.batch(), [Storage::F32; 2]);
+        // Of layers 0, 1 and 3, which alone have chunks that may fail.
+        for (chunk, layer) in [(1, 0), (4, 1), (7, 3)] {
+            let fault = Fault::Dies { group: 0, chunk, step: 0 };
+            let engine = device.load_with(&model, options(Strategy::Grouped, 0, forced(1, fault))).unwrap();
+            let context = format!("{}, {model}, {fault:?}, seed {}", device.info(), draw.seed);
+            assert!(all_bits(&grouped(&engine, &inputs.batch())) == all_bits(&truth), "{context}");
+            let at = Resume { layer, step: 1 };
+            assert_eq!(engine.resumes(), Resumes { count: 1, last: Some(at) }, "{context}");
+        }
+    }
+}
+
+#[test]
+fn a_staged_run_that_fails_is_an_error() {
+    let mut draw = Draw::new();
+    let model = draw.model(Cell::GRU, 3, 96, 1);
+    for device in adapters() {
+        let inputs = Inputs::draw(&mut draw, &model, 2, 3);
+        for (fault, comes_through) in
+            [(Fault::None, true), (Fault::Dies { group: 1, chunk: 2, step: 0 }, false)]
+        {
+            let engine = device.load_with(&model, options(Strategy::Grouped, 0, forced(1, fault))).unwrap();
+            let mut staged = engine.stage(&inputs.batch()).unwrap();
+            for _ in 0..2 {
+                let run = staged.run();
+                assert_eq!(run.is_ok(), comes_through, "{}: {run:?}", device.info());
+                let said = run.err().map(|error| error.to_string());
+                assert!(said.is_none_or(|said| said.contains("layer 0 from step 2")), "{}", device.info());
             }
         }
     }

@@ -253,7 +253,7 @@ macro_rules! layout {
 #[test]
 fn parameter_structs_lie_as_the_shader_reads_them() {
     let matmul = layout!(matmul::Params: rows batch padded first times reverse x_step x_row out_dir out_step out_tile tile out_column order order_rows skips first_column columns x_dir lag out_first);
-    let step = layout!(step::Params: batch tiles first steps times reverse xw_dir y_step y_row y_dir repeats first_unit proof all slots patience lag);
+    let step = layout!(step::Params: batch tiles first steps times reverse xw_dir y_step y_row y_dir repeats first_unit proof all letters patience lag before);
     let index = layout!(step::Index: t);
     for kernel in kernels() {
         let (module, _) = validate(&kernel.source()).unwrap_or_else(|error| panic!("{kernel}: {error}"));

@@ -11,14 +11,14 @@
 // is never concluded from the absence of that word: each workgroup whose threads all came through adds itself to
 // the chunk's proof, and a chunk begins only if the proof of the one before is complete.
 
-@group(0) @binding(11) var<storage, read_write> mail: array<atomic<u32>>;  // abort, a proof for each chunk, the letters
+@group(0) @binding(11) var<storage, read_write> mail: array<atomic<u32>>;  // abort, present, a proof for each chunk, the letters
 
 override DEAD_GROUP: u32;      // For tests of the way out: this workgroup of each tile
 override DEAD_CHUNK: u32;      // writes nothing more in this chunk of the run
 override DEAD_FROM: u32;       // from this step of it on;
-override DELAY: u32;           // every letter waits up to as many looks.
+override DELAY: u32;           // every letter waits up to as many looks, and all workgroups wait for all before the first.
 
-var<workgroup> silent: atomic<u32>;   // whether the workgroup has given up
+var<workgroup> silent: atomic<u32>;   // the first exchange that the workgroup has nothing to write in
 var<workgroup> through: atomic<u32>;  // threads that came through
 
 var<private> patience: u32;
@@ -27,13 +27,27 @@ var<private> exchange: u32;
 
 // Whether the workgroup writes nothing more.
 fn is_silent(at: Place) -> bool {
-    let is_dead = at.first / OWN == DEAD_GROUP && params.proof - 1u == DEAD_CHUNK && now >= DEAD_FROM;
-    return is_dead || atomicLoad(&silent) != 0u;
+    let is_dead = at.first / OWN == DEAD_GROUP && params.proof - 2u == DEAD_CHUNK && now >= DEAD_FROM;
+    return is_dead || exchange >= atomicLoad(&silent);
 }
 
-fn give_up() {
-    atomicStore(&silent, 1u);
+// What is missing in this exchange belongs to the next step. The letters of this one are right, and other threads of the
+// workgroup may have theirs still to write.
+fn give_up(from_exchange: u32) {
+    atomicMin(&silent, from_exchange);
     atomicStore(&mail[0], 1u);
+}
+
+// Waits until every workgroup of the dispatch has begun. For one thread of each, in a self-test: who have no letters for each
+// other would else come through although they do not run side by side.
+fn meet() {
+    atomicAdd(&mail[1], 1u);
+    while (atomicLoad(&mail[1]) < params.all * (params.proof - 1u) && patience > 0u) {
+        patience -= 1u;
+    }
+    if (patience == 0u) {
+        give_up(0u);
+    }
 }
 
 fn write_letters(at: Place, value: Rows) {
@@ -41,7 +55,7 @@ fn write_letters(at: Place, value: Rows) {
         return;
     }
     if (DELAY > 0u) {
-        let looks = ((at.first + 1u) * (exchange + 1u) * 2654435761u >> 8u) % max(DELAY, 1u);
+        let looks = (((at.first + 1u) * (exchange + 1u) * 2654435761u) >> 8u) % max(DELAY, 1u);
         for (var i = 0u; i < looks; i++) {
             if (atomicLoad(&mail[0]) != 0u) {
                 break;
@@ -71,7 +85,7 @@ fn read_letters(at: Place, to: u32) {
             found = letters(slot, units);
         }
         if (any(found == vec4<u32>(0u))) {
-            give_up();
+            give_up(exchange + 1u);
         }
         for (var e = 0u; e < AT_ONCE; e++) {
             if (i + e * WIDTH < others) {

@@ -34,12 +34,12 @@ struct StepParams {
     // Of a grouped kernel alone:
     proof: u32,      // word of mail that counts the workgroups which have proven this chunk
     all: u32,        // workgroups
-    slots: u32,      // word of mail that the chunk's letters begin with
+    letters: u32,    // word of mail that the chunk's letters begin with
     patience: u32,   // how often a thread looks for letters that are not there yet
     lag: u32,        // where layers are walked at once, one for each direction: steps that each is behind the one below
+    before: u32,     // of a grouped kernel: workgroups that have to have proven the chunk before, 0 of the first
     unused0: u32,
     unused1: u32,
-    unused2: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: StepParams;

@@ -9,7 +9,7 @@ use crate::program::Proof;
 /// Whether the planner may let several workgroups of one dispatch exchange values after every step.
 ///
 /// No API promises that workgroups run side by side, so it is done only where a device has shown it. A run that fails all the
-/// same is noticed, and is finished step by step with the same bits: see [`crate::Engine::resumes`].
+/// same is noticed, and is finished step by step, with the same result: see [`crate::Engine::resumes`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Exchange {
@@ -47,7 +47,8 @@ const STEPS: usize = 1024;
 
 /// What a device has shown in its self-test.
 pub(super) fn tested(context: &Context) -> Option<plan::Exchange> {
-    context.trusted().map(|workgroups| plan::Exchange { workgroups, steps: STEPS, fault: Fault::None })
+    let (workgroups, workgroup_bytes) = context.trusted()?;
+    Some(plan::Exchange { workgroups, workgroup_bytes, steps: STEPS, fault: Fault::None })
 }
 
 /// Counts the runs that were resumed.

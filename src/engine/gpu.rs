@@ -41,12 +41,28 @@ pub(super) struct GpuEngine {
     exchange: Exchange,
     resumes: Counter,
     constants: Constants,
-    /// Idle workspaces, the one used last at the end. A run takes one out, so that runs may overlap.
-    idle: Mutex<Vec<Workspace>>,
+    /// What idles, the one used last at the end. A run takes one out, so that runs may overlap.
+    idle: Mutex<Vec<Ready>>,
     poison: bool,
     request: Request,
     /// Bytes of the arrays of one run.
     memory: u64,
+}
+
+/// A workspace, and what it was made from.
+#[derive(Debug)]
+struct Ready {
+    workspace: Workspace,
+    plan: Plan,
+    /// What the device was known to do when it was planned.
+    exchange: Option<plan::Exchange>,
+}
+
+impl Ready {
+    /// Whether a run of `form` would be planned like this now.
+    fn is_for(&self, form: Form, exchange: Option<plan::Exchange>) -> bool {
+        self.plan.form == form && self.exchange == exchange
+    }
 }
 
 impl GpuEngine {
@@ -111,7 +127,8 @@ impl GpuEngine {
 
     /// Whether a run of `form` has all it needs.
     pub(super) fn is_ready(&self, form: Form) -> bool {
-        lock(&self.idle).iter().any(|workspace| workspace.program().form == form)
+        let exchange = self.caps().exchange;
+        lock(&self.idle).iter().any(|ready| ready.is_for(form, exchange))
     }
 
     pub(super) fn plan(&self, model: &Model, form: Form) -> Result<Plan> {
@@ -124,21 +141,28 @@ impl GpuEngine {
 
     /// Makes the workspace of `form`, unless an idle one is there.
     pub(super) async fn prepare(&self, model: &Model, form: Form) -> Result<()> {
-        let workspace = self.workspace(model, form).await?;
-        self.give_back(workspace);
+        let ready = self.ready(model, form).await?;
+        self.give_back(ready);
         Ok(())
     }
 
-    async fn workspace(&self, model: &Model, form: Form) -> Result<Workspace> {
+    async fn ready(&self, model: &Model, form: Form) -> Result<Ready> {
         let idle = self.take(form);
         match idle {
-            Some(workspace) => Ok(workspace),
+            Some(ready) => Ok(ready),
             None => self.make(model, form).await,
         }
     }
 
-    async fn make(&self, model: &Model, form: Form) -> Result<Workspace> {
-        let program = lower(model, &self.plan(model, form)?)?;
+    async fn make(&self, model: &Model, form: Form) -> Result<Ready> {
+        let caps = self.caps();
+        let plan = plan::plan(model, form, self.request, &caps)?;
+        let workspace = self.workspace(model, &plan).await?;
+        Ok(Ready { workspace, plan, exchange: caps.exchange })
+    }
+
+    async fn workspace(&self, model: &Model, plan: &Plan) -> Result<Workspace> {
+        let program = lower(model, plan)?;
         let new = Workspace::new(&self.context, program.clone(), &self.constants, self.poison).await;
         match new {
             // What is idle may be what the device lacks memory for.
@@ -157,60 +181,67 @@ impl GpuEngine {
         wait: Wait,
         progress: &Arc<Progress>,
     ) -> Result<()> {
-        let mut workspace = self.workspace(model, batch.form()).await?;
+        let mut ready = self.ready(model, batch.form()).await?;
+        let workspace = &mut ready.workspace;
         workspace.write_inputs(&self.context, batch.lengths_of(), 0, batch.states()).await?;
         workspace.pack_x(batch.x());
         let submitted = workspace.submit(&self.context, batch.x(), 0, Fetch::All, progress).await?;
         let mut unproven = None;
-        let read = |data: &[u32]| unproven = read_all(&workspace, data, output);
+        let read = |data: &[u32]| unproven = read_all(workspace, data, output);
         workspace.read(&self.context, submitted, wait, read).await?;
         let Some(at) = unproven else {
-            self.give_back(workspace);
+            self.give_back(ready);
             return Ok(());
         };
-        let (stepwise, submitted) = self.resume(model, &workspace, &at, batch, progress).await?;
+        let (stepwise, submitted) = self.resume(model, &ready, &at, batch, progress).await?;
         // Steps that are dispatched one by one have nothing to prove.
-        let read = |data: &[u32]| _ = read_all(&stepwise, data, output);
-        stepwise.read(&self.context, submitted, wait, read).await?;
-        self.give_back(workspace);
+        let read = |data: &[u32]| _ = read_all(&stepwise.workspace, data, output);
+        stepwise.workspace.read(&self.context, submitted, wait, read).await?;
+        self.give_back(if self.exchange == Exchange::Tested { stepwise } else { ready });
         Ok(())
     }
 
-    /// Takes up a run step by step from the chunk `at` on, which its workgroups did not prove.
+    /// Takes up a run step by step from the chunk `at` on, which its workgroups did not prove. It takes the memory of a
+    /// second run.
     async fn resume(
         &self,
         model: &Model,
-        failed: &Workspace,
+        failed: &Ready,
         at: &Proof,
         batch: &Batch<'_>,
         progress: &Arc<Progress>,
-    ) -> Result<(Workspace, Submitted)> {
-        let program = lower(model, &self.plan(model, batch.form())?.without_exchange())?;
+    ) -> Result<(Ready, Submitted)> {
         self.resumes.add(at);
-        // What failed once is not tried again before another self-test, but where it is meant to fail.
-        if self.exchange == Exchange::Tested {
-            self.context.trust(0);
-        }
-        let mut workspace = Workspace::new(&self.context, program, &self.constants, self.poison).await?;
-        let submitted = workspace.resume(&self.context, failed, at, batch, progress).await?;
-        Ok((workspace, submitted))
+        self.distrust();
+        let plan = failed.plan.without_exchange();
+        let mut workspace = self.workspace(model, &plan).await?;
+        // Layers above that know no abort have run on nonsense, and may have written over what this one reads.
+        let from = failed.plan.layers_above_can_abort(at.layer).then_some(at);
+        let submitted = workspace.resume(&self.context, &failed.workspace, from, batch, progress).await?;
+        Ok((Ready { workspace, plan, exchange: None }, submitted))
     }
 
-    fn take(&self, form: Form) -> Option<Workspace> {
-        let exchanges = self.caps().exchange.is_some();
+    /// What failed once is not tried again before another self-test, but where it is meant to fail.
+    fn distrust(&self) {
+        if self.exchange == Exchange::Tested {
+            self.context.trust(None);
+        }
+    }
+
+    fn take(&self, form: Form) -> Option<Ready> {
+        let exchange = self.caps().exchange;
         let mut idle = lock(&self.idle);
-        idle.retain(|workspace| exchanges || workspace.program().mail.is_none());
-        let index = idle.iter().position(|workspace| workspace.program().form == form)?;
+        let index = idle.iter().position(|ready| ready.is_for(form, exchange))?;
         Some(idle.remove(index))
     }
 
-    fn give_back(&self, workspace: Workspace) {
+    fn give_back(&self, ready: Ready) {
         let mut idle = lock(&self.idle);
-        let bytes = |idle: &[Workspace]| idle.iter().map(|w| w.program().working_bytes()).sum::<u64>();
+        let bytes = |idle: &[Ready]| idle.iter().map(|r| r.workspace.program().working_bytes()).sum::<u64>();
         while idle.len() >= KEPT || bytes(&idle) > KEPT_BYTES {
             idle.remove(0);
         }
-        idle.push(workspace);
+        idle.push(ready);
     }
 
     /// Frees every idle workspace; whether there was any.
@@ -222,9 +253,10 @@ impl GpuEngine {
     }
 
     pub(super) async fn stage(&self, model: &Model, batch: &Batch<'_>) -> Result<GpuStaged> {
-        let workspace = self.make(model, batch.form()).await?;
+        let Ready { workspace, .. } = self.make(model, batch.form()).await?;
         let staged = StagedWorkspace::new(&self.context, workspace, batch).await?;
-        Ok(GpuStaged { context: self.context.clone(), staged })
+        let distrusts = self.exchange == Exchange::Tested;
+        Ok(GpuStaged { context: self.context.clone(), staged, distrusts })
     }
 
     /// Bytes of the model's constants on the device.
@@ -242,7 +274,7 @@ impl GpuEngine {
         let mut parts = Vec::new();
         for first in (0..streams).step_by(most) {
             let count = most.min(streams - first);
-            let mut workspace = self.make(model, Dims::new(count, 1)?.into()).await?;
+            let Ready { mut workspace, .. } = self.make(model, Dims::new(count, 1)?.into()).await?;
             workspace.write_inputs(&self.context, None, 0, [None, None]).await?;
             parts.push(Part { first, count, workspace, phase: 0 });
         }
@@ -255,25 +287,30 @@ impl GpuEngine {
 pub(super) struct GpuStaged {
     context: Arc<Context>,
     staged: StagedWorkspace,
+    /// Whether a run that fails says something of the device.
+    distrusts: bool,
 }
 
 impl GpuStaged {
     pub(super) async fn run(&self, wait: Wait, progress: &Arc<Progress>) -> Result<RunSeconds> {
-        self.staged.run(&self.context, wait, progress).await
+        let (seconds, unproven) = self.staged.run(&self.context, wait, progress).await?;
+        let Some(Proof { layer, first, .. }) = unproven else { return Ok(seconds) };
+        if self.distrusts {
+            self.context.trust(None);
+        }
+        let reason = format!(
+            "the workgroups of a staged run did not come through together, in layer {layer} from step {first} on; \
+             stage the batch on an engine with Exchange::Never"
+        );
+        Err(Error::Device { device: self.context.caps().device.clone(), reason })
     }
 
     pub(super) async fn read_into(&self, output: &mut Output, wait: Wait) -> Result<()> {
         let submitted = self.staged.fetch(&self.context).await?;
         let workspace = self.staged.workspace();
-        let mut unproven = None;
-        let read = |data: &[u32]| unproven = read_all(workspace, data, output);
-        workspace.read(&self.context, submitted, wait, read).await?;
-        let Some(Proof { layer, first, .. }) = unproven else { return Ok(()) };
-        let reason = format!(
-            "the workgroups of a staged run did not finish together, in layer {layer} from step {first} on; stage \
-             the batch on an engine with Exchange::Never"
-        );
-        Err(Error::Device { device: self.context.caps().device.clone(), reason })
+        // The run has been seen to come through.
+        let read = |data: &[u32]| _ = read_all(workspace, data, output);
+        workspace.read(&self.context, submitted, wait, read).await
     }
 
     /// Bytes of everything but the model's constants.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use super::device::{Device, Kind};
-use super::exchange::{Exchange, Resumes};
+use super::exchange::{Exchange, Resume, Resumes};
 use super::gpu::{GpuEngine, Memory};
 use crate::cpu;
 use crate::dims::Dims;
@@ -34,7 +34,8 @@ pub struct Options {
     /// Whether kernels may sum in an order of their own: see [`Options::reproducible`].
     pub any_order: bool,
     /// Bytes that the arrays of one run may take on a GPU beside the model's weights; 1 GiB where `None`. A batch that
-    /// takes more is run in pieces, with the same result; a session that takes more is refused.
+    /// takes more is run in pieces, with the same result; a session that takes more is refused. A run that is resumed
+    /// ([`Engine::resumes`]) takes as much again.
     pub memory: Option<u64>,
     /// The numbers that the planner predicts with, as `wgru tune` measures them; the device's own where `None`.
     pub speed: Option<Speed>,
@@ -203,7 +204,15 @@ impl Engine {
     /// workgroup did not come through.
     pub fn resumes(&self) -> Resumes {
         match &self.0.backend {
-            Backend::Gpu(engine) => engine.resumes(),
+            Backend::Gpu(engine) => {
+                let mut all = engine.resumes();
+                for (&(layer, _), part) in lock(&self.0.parts).iter() {
+                    let Resumes { count, last } = part.resumes();
+                    all.count += count;
+                    all.last = all.last.or(last.map(|last| Resume { layer, ..last }));
+                }
+                all
+            }
             Backend::Cpu(_) | Backend::Reference => Resumes::default(),
         }
     }

@@ -73,7 +73,7 @@ impl Ceilings {
     /// # Errors
     /// [`crate::Error::Device`].
     pub async fn matmul(&self, wait: Wait) -> Result<Once> {
-        let seconds = self.matmul.run(&self.context, wait, &Arc::<Progress>::default()).await?.device;
+        let seconds = self.matmul.run(&self.context, wait, &Arc::<Progress>::default()).await?.0.device;
         let size = f64::from(self.size);
         Ok(Once { amount: 2.0 * size * size * size * self.repeats as f64, seconds })
     }

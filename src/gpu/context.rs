@@ -5,7 +5,6 @@ use std::collections::hash_map::Entry;
 use std::convert::Infallible;
 use std::future::Future;
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context as TaskContext, Poll, Waker};
 
@@ -30,8 +29,8 @@ pub struct Context {
     modules: Once<String, wgpu::ShaderModule>,
     /// The pipelines on disk, where the caller named a folder and the device can hand them out.
     saved: Option<Saved>,
-    /// Workgroups that the device has shown to run side by side; 0 where it has not.
-    trusted: AtomicU32,
+    /// Workgroups that the device has shown to run side by side, and bytes of workgroup memory that each had.
+    trusted: Mutex<Option<(u32, u32)>>,
     /// What the device reported outside every error scope; only a device of our own fills it.
     fault: Arc<Mutex<Fault>>,
 }
@@ -76,7 +75,7 @@ impl Context {
     fn new(device: wgpu::Device, queue: wgpu::Queue, info: AdapterInfo, fault: Arc<Mutex<Fault>>) -> Self {
         let create = Creator::new(device.clone());
         let (pipelines, modules) = (Once::default(), Once::default());
-        let trusted = AtomicU32::new(0);
+        let trusted = Mutex::default();
         Self { device, queue, create, info, pipelines, modules, saved: None, trusted, fault }
     }
 
@@ -95,17 +94,14 @@ impl Context {
         self.create.created()
     }
 
-    /// Workgroups that the device has shown to run side by side.
-    pub fn trusted(&self) -> Option<u32> {
-        match self.trusted.load(Ordering::Relaxed) {
-            0 => None,
-            workgroups => Some(workgroups),
-        }
+    /// Workgroups that the device has shown to run side by side, and bytes of workgroup memory that each had.
+    pub fn trusted(&self) -> Option<(u32, u32)> {
+        *lock(&self.trusted)
     }
 
-    /// Sets [`Context::trusted`]; 0 for none.
-    pub fn trust(&self, workgroups: u32) {
-        self.trusted.store(workgroups, Ordering::Relaxed);
+    /// Sets [`Context::trusted`].
+    pub fn trust(&self, shown: Option<(u32, u32)>) {
+        *lock(&self.trusted) = shown;
     }
 
     /// The pipelines on disk, where they are kept there.

@@ -167,12 +167,17 @@ impl Workspace {
         if fetch == Fetch::All {
             bytes = self.copy(&mut encoder, &to, bytes, self.program.state_arrays_after(phase));
         }
-        if let Some(mail) = self.program.mail {
-            let proof = self.program.proof_words() as u64 * 4;
-            encoder.copy_buffer_to_buffer(&self.buffers[mail], 0, &to, bytes, proof);
-            bytes += proof;
-        }
+        bytes += self.copy_proofs(&mut encoder, &to, bytes);
         Submitted { index: context.queue.submit([encoder.finish()]), bytes }
+    }
+
+    /// Copies the words that say whether chunks came through to the byte `at` of `to`; how many bytes.
+    pub(super) fn copy_proofs(&self, encoder: &mut wgpu::CommandEncoder, to: &wgpu::Buffer, at: u64) -> u64 {
+        let bytes = self.program.proof_words() as u64 * 4;
+        if let Some(mail) = self.program.mail {
+            encoder.copy_buffer_to_buffer(&self.buffers[mail], 0, to, at, bytes);
+        }
+        bytes
     }
 
     /// Copies what `fetch` names of a run that has begun in `phase`, for [`Workspace::read`].
@@ -284,8 +289,11 @@ impl Workspace {
     /// What stands between passes.
     fn record_between(&self, encoder: &mut wgpu::CommandEncoder, op: &BoundOp) {
         match (op, self.program.mail) {
-            (BoundOp::Exchange(_, from), Some(mail)) => {
-                encoder.clear_buffer(&self.buffers[mail], *from, None);
+            (BoundOp::Exchange(_, clear), Some(mail)) => {
+                for words in clear {
+                    let (from, bytes) = (words.start as u64 * 4, words.len() as u64 * 4);
+                    encoder.clear_buffer(&self.buffers[mail], from, Some(bytes));
+                }
             }
             (BoundOp::Copies(copies), _) => self.copy_within(encoder, copies),
             _ => {}

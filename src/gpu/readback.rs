@@ -37,9 +37,9 @@ pub(super) struct Staging {
 }
 
 impl Staging {
-    /// Bytes for all of `program`'s outputs and final states, and no fewer than a timer needs.
+    /// Bytes for all of `program`'s outputs and final states, and no fewer than a timer and proofs need.
     pub(super) fn bytes(program: &Program) -> u64 {
-        program.read_back_bytes().max(super::timer::BYTES)
+        program.read_back_bytes().max(super::timer::BYTES + program.proof_words() as u64 * 4)
     }
 
     pub(super) fn new(create: &Creator, program: &Program) -> Self {

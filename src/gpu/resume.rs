@@ -12,8 +12,8 @@ use crate::program::Proof;
 use crate::progress::Progress;
 
 impl Workspace {
-    /// Runs what is left of `failed`, from the chunk `at` on. Both have the same operations, but that this one takes step by
-    /// step what was unproven there.
+    /// Runs what is left of `failed`, from the chunk `at` on, or all of it again. Both are of one plan, but that this one takes
+    /// step by step what workgroups took together there.
     ///
     /// What the earlier operations made is copied on the device: the sequences, the states of the layers below as they
     /// were at the end, those of the chunk's own as they were at its beginning. The states of the layers above, which may have run
@@ -25,24 +25,25 @@ impl Workspace {
         &mut self,
         context: &Context,
         failed: &Self,
-        at: &Proof,
+        at: Option<&Proof>,
         batch: &Batch<'_>,
         progress: &Arc<Progress>,
     ) -> Result<Submitted> {
         self.write_inputs(context, batch.lengths_of(), 0, batch.states()).await?;
         self.pack_x(batch.x());
-        let copies = self.copies(failed, at)?;
+        let copies = at.map_or(Ok(Vec::new()), |at| self.copies(failed, at))?;
+        let from_op = at.map_or(0, |at| at.op);
         context.check_fault()?;
         let submit = || {
             self.write_x(context, batch.x());
             self.poison(context, 0);
-            progress.begin(self.program.dispatch_count());
+            progress.begin(self.program.dispatches_from(from_op));
             let mut encoder = self.encoder(context);
             for (from, to) in copies {
                 let bytes = failed.buffers[from].size();
                 encoder.copy_buffer_to_buffer(&failed.buffers[from], 0, &self.buffers[to], 0, bytes);
             }
-            let encoder = self.record(context, encoder, None, 0, at.op, progress);
+            let encoder = self.record(context, encoder, None, 0, from_op, progress);
             self.finish(context, encoder, 0, Fetch::All)
         };
         let submitted = context.checked("resumed run", submit).await?;

@@ -10,7 +10,7 @@ use super::timer::{self, Timer};
 use super::workspace::Workspace;
 use crate::error::Result;
 use crate::io::Batch;
-use crate::program::BufferId;
+use crate::program::{BufferId, Proof};
 use crate::progress::Progress;
 
 /// A workspace with a batch in it.
@@ -91,11 +91,16 @@ impl StagedWorkspace {
         &self.workspace
     }
 
-    /// Runs the batch and waits until it is done.
+    /// Runs the batch and waits until it is done; and the chunk that its workgroups did not prove, where there is one.
     ///
     /// # Errors
     /// [`crate::Error::Device`] where the device is lost or refuses the work.
-    pub async fn run(&self, context: &Context, wait: Wait, progress: &Arc<Progress>) -> Result<RunSeconds> {
+    pub async fn run(
+        &self,
+        context: &Context,
+        wait: Wait,
+        progress: &Arc<Progress>,
+    ) -> Result<(RunSeconds, Option<Proof>)> {
         context.check_fault()?;
         let Self { workspace, initial, timer } = self;
         let submit = || {
@@ -108,7 +113,7 @@ impl StagedWorkspace {
             }
             let mut encoder = workspace.record(context, encoder, timer.as_ref(), 0, 0, progress);
             let staging = &workspace.staging.buffer(&context.create);
-            let bytes = match timer {
+            let mut bytes = match timer {
                 Some(timer) => {
                     timer.fetch(&mut encoder, staging);
                     timer::BYTES
@@ -120,15 +125,20 @@ impl StagedWorkspace {
                     4
                 }
             };
+            bytes += workspace.copy_proofs(&mut encoder, staging, bytes);
             let index = context.queue.submit([encoder.finish()]);
             (Submitted { index, bytes }, start.map(|start| start.elapsed().as_secs_f64()))
         };
         let (submitted, recording) = context.checked("run", submit).await?;
         context.check_fault()?;
-        let mut device = None;
-        let read = |data: &[u32]| device = timer.as_ref().and_then(|timer| timer.seconds(data));
+        let (mut device, mut unproven) = (None, None);
+        let read = |data: &[u32]| {
+            let (times, proofs) = data.split_at(data.len() - workspace.program.proof_words());
+            device = timer.as_ref().and_then(|timer| timer.seconds(times));
+            unproven = workspace.program.unproven(proofs).copied();
+        };
         workspace.read(context, submitted, wait, read).await?;
-        Ok(RunSeconds { device, recording })
+        Ok((RunSeconds { device, recording }, unproven))
     }
 
     /// Copies outputs and final states of the last run for [`Workspace::read`].

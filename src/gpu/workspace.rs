@@ -2,6 +2,7 @@
 //! used for every run of it.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::context::Context;
@@ -72,8 +73,8 @@ pub(super) struct Bound {
 #[derive(Debug)]
 pub(super) enum BoundOp {
     Once(Bound),
-    /// After mail was cleared from this byte on.
-    Exchange(Bound, u64),
+    /// After these words of mail were cleared.
+    Exchange(Bound, Vec<Range<usize>>),
     Copies(Vec<Copy>),
     Steps {
         first: usize,
@@ -168,9 +169,7 @@ impl Workspace {
             .iter()
             .map(|op| match op {
                 Op::Once(dispatch) => BoundOp::Once(binder.bind(dispatch)),
-                Op::Exchange { dispatch, clear_from } => {
-                    BoundOp::Exchange(binder.bind(dispatch), *clear_from as u64 * 4)
-                }
+                Op::Exchange { dispatch, clear } => BoundOp::Exchange(binder.bind(dispatch), clear.clone()),
                 Op::Copies(copies) => BoundOp::Copies(copies.clone()),
                 Op::Steps { first, count, phases } => BoundOp::Steps {
                     first: *first,

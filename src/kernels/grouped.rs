@@ -8,8 +8,8 @@
 use super::resident::Shape;
 use super::{Rows, unrolled::Product};
 
-/// Words of mail before the proofs: whether a thread gave up.
-pub const ABORT_WORDS: usize = 1;
+/// Words of mail before the proofs: whether a thread gave up, and how many workgroups have begun.
+pub const HEAD_WORDS: usize = 2;
 
 /// What is broken on purpose, to see the way out work.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -27,10 +27,16 @@ pub enum Fault {
         /// From which step of the chunk on.
         step: u32,
     },
-    /// Every letter is late, by up to so many looks at memory.
+    /// Every letter is late, by up to so many looks at memory, and no workgroup takes a step before all have begun.
     Late {
         /// How many.
         looks: u32,
+    },
+    /// Nothing, but each chunk is dispatched so many times, and finds the letters of the time before: so they can be tried where
+    /// workgroups run one after the other.
+    Again {
+        /// How many.
+        times: u32,
     },
 }
 
@@ -38,7 +44,7 @@ impl Fault {
     pub(super) fn constants(self) -> [(&'static str, f64); 4] {
         const NEVER: u32 = u32::MAX;
         let [group, chunk, step, delay] = match self {
-            Self::None => [NEVER, NEVER, NEVER, 0],
+            Self::None | Self::Again { .. } => [NEVER, NEVER, NEVER, 0],
             Self::Dies { group, chunk, step } => [group, chunk, step, 0],
             Self::Late { looks } => [NEVER, NEVER, NEVER, looks],
         };
@@ -46,8 +52,8 @@ impl Fault {
         [("DEAD_GROUP", values[0]), ("DEAD_CHUNK", values[1]), ("DEAD_FROM", values[2]), ("DELAY", values[3])]
     }
 
-    fn looks(self) -> u32 {
-        if let Self::Late { looks } = self { looks } else { 0 }
+    fn looks(self) -> u64 {
+        if let Self::Late { looks } = self { looks.into() } else { 0 }
     }
 }
 
@@ -76,6 +82,6 @@ pub(super) fn step_iterations(
     fault: Fault,
 ) -> u64 {
     // A letter of each row; each unit's place, letters and way into the vector; and what a late one waits.
-    let exchange = rows.count() + 4 * hidden.div_ceil(shape.threads()) + 4 + fault.looks();
-    shape.step_iterations(rows, gates, products) + products as u64 * u64::from(exchange)
+    let exchange = u64::from(rows.count() + 9 * hidden.div_ceil(shape.threads())) + fault.looks();
+    shape.step_iterations(rows, gates, products) + products as u64 * exchange
 }

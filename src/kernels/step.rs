@@ -99,13 +99,15 @@ pub struct Params {
     /// Workgroups of the dispatch.
     pub all: u32,
     /// The word of mail that the chunk's letters begin with.
-    pub slots: u32,
+    pub letters: u32,
     /// How often a thread looks for letters that are not there yet.
     pub patience: u32,
     /// Where layers are walked at once, one for each direction: steps that each is behind the one below.
     pub lag: u32,
+    /// Of a grouped kernel: workgroups that have to have proven the chunk before, 0 of the first.
+    pub before: u32,
     /// Fills the struct to a multiple of 16 bytes.
-    pub unused: [u32; 3],
+    pub unused: [u32; 2],
 }
 
 /// `StepIndex` of the shaders: one entry of the table that a dynamic offset chooses from.
@@ -149,7 +151,7 @@ impl Params {
             }
             "mail" => {
                 let letters = u64::from(self.steps) * u64::from(exchanges) * tiled(hidden);
-                u64::from(self.slots) + dirs64 * letters
+                u64::from(self.letters) + dirs64 * letters
             }
             name if vectors.contains(&name) => dirs64 * tiled(k),
             _ => dirs64 * tiled(hidden),

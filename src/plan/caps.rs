@@ -34,6 +34,8 @@ pub struct Caps {
 pub struct Exchange {
     /// Workgroups that run side by side for certain.
     pub workgroups: u32,
+    /// Bytes of workgroup memory that each of them had.
+    pub workgroup_bytes: u32,
     /// Steps of one dispatch at the most.
     pub steps: usize,
     /// What is broken on purpose.

@@ -83,6 +83,12 @@ impl Plan {
         self.layers.iter().any(|layer| matches!(layer.recurrence, Recurrence::Step(_)))
     }
 
+    /// Whether all layers above `layer` do nothing once workgroups that work together have failed.
+    pub fn layers_above_can_abort(&self, layer: usize) -> bool {
+        let above = &self.layers[layer + 1..];
+        above.iter().all(|layer| matches!(layer.recurrence, Recurrence::Grouped { .. }))
+    }
+
     /// The same plan, chunk by chunk, with every layer that workgroups compute together taken step by step.
     pub fn without_exchange(&self) -> Self {
         let mut plan = self.clone();

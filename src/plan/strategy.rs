@@ -97,7 +97,7 @@ pub(super) fn variants(
         let full = (FILL / shape.threads().max(1)).clamp(1, tiles);
         let shape = resident::Shape { tiles: full, ..shape };
         let kernel = Kernel::Resident { cell, functions, hidden, precision, rows, shape };
-        match refusal(kernel, cell.gates(), hidden, shape, precision, caps) {
+        match refusal(kernel, layer, hidden, shape, precision, caps) {
             None => found.push(vec![kernel]),
             Some(why) => reason = why,
         }
@@ -187,7 +187,13 @@ fn grouped(
             let batch = u32::try_from(dims.batch).unwrap_or(u32::MAX);
             let grid = kernel.grid(batch, dirs as u32).map(u64::from);
             let all = grid[0].saturating_mul(grid[1]).saturating_mul(grid[2]);
-            let refused = refusal(kernel, cell.gates(), hidden, shape, precision, caps).or_else(|| {
+            let memory = kernel.workgroup_bytes();
+            let untested = memory > exchange.workgroup_bytes;
+            let untested = untested.then(|| {
+                let tested = exchange.workgroup_bytes;
+                format!("needs {memory} bytes of workgroup memory, the self-test had {tested}")
+            });
+            let refused = refusal(kernel, layer, hidden, shape, precision, caps).or(untested).or_else(|| {
                 (all > u64::from(exchange.workgroups)).then(|| {
                     let side_by_side = exchange.workgroups;
                     format!("needs {all} workgroups side by side, the device is known to run {side_by_side}")
@@ -206,7 +212,7 @@ fn grouped(
 /// Why `caps` do not allow a kernel of many steps.
 fn refusal(
     kernel: Kernel,
-    gates: u32,
+    layer: &Layer,
     hidden: u32,
     shape: resident::Shape,
     precision: Precision,
@@ -215,10 +221,11 @@ fn refusal(
     let beyond = |needed: u64, limit: u64, what: &str| {
         (needed > limit).then(|| format!("needs {needed} {what}, the device has {limit}"))
     };
-    let weights = u64::from(gates) * u64::from(shape.depth(hidden)) * u64::from(kernel.threads());
+    let (gates, dirs) = (layer.cell().gates() as u64, layer.direction().count() as u64);
+    let weights = gates * u64::from(shape.depth(hidden)) * u64::from(kernel.threads());
     let registers = shape.keep.registers(weights);
     let depth = precision.weights.words(hidden.next_multiple_of(4) as usize) as u64;
-    let bytes = u64::from(gates) * u64::from(hidden) * depth * 4;
+    let bytes = dirs * gates * u64::from(hidden) * depth * 4;
     let buffers = kernel.bindings().iter().filter(|binding| binding.access.is_storage()).count();
     beyond(bytes, caps.max_array_bytes(), "bytes of w_hh in one binding")
         .or_else(|| beyond(buffers as u64, u64::from(caps.max_storage_buffers), "storage buffers"))

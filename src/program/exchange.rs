@@ -6,7 +6,7 @@ use super::{BufferId, Dispatch, Op, Program, Role};
 use crate::dims::product;
 use crate::error::{Error, Result};
 use crate::kernels::Kernel;
-use crate::kernels::grouped::ABORT_WORDS;
+use crate::kernels::grouped::{Fault, HEAD_WORDS};
 use crate::plan::Recurrence;
 
 /// Words that the letters begin at a multiple of, so that they lie in lines of their own.
@@ -30,12 +30,12 @@ pub struct Proof {
 impl Program {
     /// Words that say whether the chunks of a run came through, at the head of [`Program::mail`].
     pub fn proof_words(&self) -> usize {
-        if self.proofs.is_empty() { 0 } else { ABORT_WORDS + self.proofs.len() }
+        if self.proofs.is_empty() { 0 } else { HEAD_WORDS + self.proofs.len() }
     }
 
     /// The first chunk that did not, by these words after a run.
     pub fn unproven(&self, words: &[u32]) -> Option<&Proof> {
-        let counts = words.get(ABORT_WORDS..).unwrap_or_default();
+        let counts = words.get(HEAD_WORDS..).unwrap_or_default();
         self.proofs.iter().enumerate().find(|(i, proof)| counts.get(*i) != Some(&proof.all)).map(|(_, p)| p)
     }
 }
@@ -53,8 +53,9 @@ impl Lowering<'_> {
             }
         }
         if proofs > 0 {
-            self.letters_from = (ABORT_WORDS + proofs).next_multiple_of(ALIGNMENT);
-            self.program.mail = Some(self.buffer("mail", Role::Mail, &[self.letters_from + letters])?);
+            self.letters_from = (HEAD_WORDS + proofs).next_multiple_of(ALIGNMENT);
+            self.letters_to = self.letters_from + letters;
+            self.program.mail = Some(self.buffer("mail", Role::Mail, &[self.letters_to])?);
         }
         Ok(())
     }
@@ -68,13 +69,14 @@ impl Lowering<'_> {
         patience: u32,
         phase: usize,
         (named, matrices): (&[(&'static str, BufferId)], &[Slices; 2]),
-    ) -> Result<Op> {
+    ) -> Result<Vec<Op>> {
         let grid = kernel.grid(index32("B", self.plan.form.dims.batch)?, index32("D", self.dirs())?);
         let all = product("workgroups", &grid.map(|count| count as usize))?;
         let all = index32("workgroups", all)?;
-        let word = ABORT_WORDS + self.program.proofs.len();
-        let slots = index32("mail", self.letters_from)?;
-        chunk.proof = [index32("proofs", word)?, all, slots, patience];
+        let word = HEAD_WORDS + self.program.proofs.len();
+        let letters = index32("mail", self.letters_from)?;
+        let before = self.program.proofs.last().map_or(0, |proof| proof.all);
+        chunk.proof = [index32("proofs", word)?, all, letters, patience, before];
         let mail = self.program.mail.map(|mail| ("mail", mail));
         let named: Vec<_> = named.iter().copied().chain(mail).collect();
         let model = self.model;
@@ -83,8 +85,16 @@ impl Lowering<'_> {
             name: kernel.name().into(),
             reason: format!("{} slices of its matrix", all.len()),
         })?;
-        let clear_from = if self.program.proofs.is_empty() { 0 } else { self.letters_from };
+        let from = if self.program.proofs.is_empty() { 0 } else { self.letters_from };
+        let clear = Vec::from([from..self.letters_to]);
         self.program.proofs.push(Proof { op: chunk.op, layer, first: chunk.first, phase, all });
-        Ok(Op::Exchange { dispatch, clear_from })
+        let first = Op::Exchange { dispatch: dispatch.clone(), clear };
+        let again = match kernel {
+            Kernel::Grouped { fault: Fault::Again { times }, .. } => times.saturating_sub(1),
+            _ => 0,
+        };
+        let clear = vec![0..HEAD_WORDS, word..word + 1];
+        let again = std::iter::repeat_n(Op::Exchange { dispatch, clear }, again as usize);
+        Ok([first].into_iter().chain(again).collect())
     }
 }

@@ -45,8 +45,9 @@ pub(super) struct Chunk {
     pub(super) output: Sequence,
     /// Layers that are walked at once, each a chunk behind the one below, as if they were directions.
     pub(super) layers: usize,
-    /// Of a grouped kernel: the word of its proof, its workgroups, the word of its letters, its patience.
-    pub(super) proof: [u32; 4],
+    /// Of a grouped kernel: the word of its proof, its workgroups, the word of its letters, its patience, the workgroups of the
+    /// chunk before.
+    pub(super) proof: [u32; 5],
 }
 
 /// A layer, and everything that it reads and writes.
@@ -73,6 +74,8 @@ pub(super) struct Lowering<'a> {
     scratch: Vec<(&'static str, BufferId)>,
     /// The word of mail that letters begin with.
     pub(super) letters_from: usize,
+    /// The word after the last of them.
+    pub(super) letters_to: usize,
 }
 
 impl<'a> Lowering<'a> {
@@ -97,7 +100,8 @@ impl<'a> Lowering<'a> {
             readout: model.readout().map(|readout| readout.steps()),
         };
         let sequence = Sequence { buffer: 0, step: 0, row: 0, dir: 0 };
-        let mut this = Self { model, plan, program, sequence, scratch: Vec::new(), letters_from: 0 };
+        let mut this =
+            Self { model, plan, program, sequence, scratch: Vec::new(), letters_from: 0, letters_to: 0 };
         this.sequence = this.sequence("x", Role::Input, plan.form.x, [1, plan.form.features(model)])?;
         this.program.x = this.sequence.buffer;
         let y = this.sequence("y", Role::Output, plan.form.y, [this.dirs(), model.state()])?;
@@ -200,7 +204,7 @@ impl<'a> Lowering<'a> {
             let op = self.program.ops.len();
             self.project_chunk(&stage, first, count)?;
             let ops = self
-                .walk(&stage, Chunk { op, first, count, output: stage.output, layers: 1, proof: [0; 4] })?;
+                .walk(&stage, Chunk { op, first, count, output: stage.output, layers: 1, proof: [0; 5] })?;
             self.program.ops.extend(ops);
         }
         Ok(())
@@ -246,7 +250,7 @@ impl<'a> Lowering<'a> {
                 if let Some(c) = state.c {
                     named.extend([("c_prev", c[phase]), ("c_next", c[1 - phase])]);
                 }
-                vec![self.exchange(*kernel, *index, chunk, *patience, phase, (&named, matrices))?]
+                self.exchange(*kernel, *index, chunk, *patience, phase, (&named, matrices))?
             }
             Recurrence::Resident(kernel) => {
                 let named = and(&[("h_state", state.h[0])]);
@@ -340,7 +344,7 @@ impl<'a> Lowering<'a> {
         &self,
         kernel: Kernel,
         layer: &Layer,
-        Chunk { first, count, output, layers, proof: [proof, all, slots, patience], .. }: Chunk,
+        Chunk { first, count, output, layers, proof: [proof, all, letters, patience, before], .. }: Chunk,
         first_unit: usize,
         named: &[(&str, BufferId)],
     ) -> Result<Dispatch> {
@@ -361,10 +365,11 @@ impl<'a> Lowering<'a> {
             first_unit: index32("H", first_unit)?,
             proof,
             all,
-            slots,
+            letters,
             patience,
             lag: if layers > 1 { index32("steps of a chunk", count)? } else { 0 },
-            unused: [0; 3],
+            before,
+            unused: [0; 2],
         };
         let dirs = index32("D", layers * self.dirs())?;
         let storage = kernel.bindings().iter().filter(|binding| binding.access.is_storage());

@@ -22,6 +22,8 @@ pub use order::Order;
 pub use slice::{Matrix, Slice};
 pub use tile::{pack_sequence, tile, unpack_sequence, untile};
 
+use std::ops::Range;
+
 use crate::dims::Dims;
 use crate::dtype::Precision;
 use crate::io::Form;
@@ -88,12 +90,12 @@ pub struct Dispatch {
 pub enum Op {
     /// A single dispatch.
     Once(Dispatch),
-    /// A dispatch whose workgroups exchange values, after mail was cleared from a word on.
+    /// A dispatch whose workgroups exchange values, after words of mail were cleared.
     Exchange {
         /// The dispatch.
         dispatch: Dispatch,
-        /// The first word to clear.
-        clear_from: usize,
+        /// The words to clear.
+        clear: Vec<Range<usize>>,
     },
     /// Copies from buffer to buffer.
     Copies(Vec<Copy>),
@@ -199,13 +201,18 @@ impl Program {
 
     /// Dispatches of a whole run.
     pub fn dispatch_count(&self) -> u64 {
+        self.dispatches_from(0)
+    }
+
+    /// Dispatches of the operations from `op` on.
+    pub fn dispatches_from(&self, op: usize) -> u64 {
         let of = |op: &Op| match op {
             Op::Once(_) | Op::Exchange { .. } => 1,
             Op::Copies(_) => 0,
             // An even and an odd step have the same dispatches, on each other's buffers.
             Op::Steps { count, phases, .. } => u64::from(*count) * phases[0].len() as u64,
         };
-        self.ops.iter().map(of).sum()
+        self.ops[op..].iter().map(of).sum()
     }
 
     /// The arrays that hold every layer's h in `phase` (0 or 1), then every layer's c.

@@ -66,7 +66,7 @@ impl Lowering<'_> {
                 self.project(plan.layers[1].projection, params, arrays, Some(&w_above), layers - 1)?;
             }
             let first = slot * steps;
-            let chunk = Chunk { op: 0, first, count: steps, output: y, layers, proof: [0; 4] };
+            let chunk = Chunk { op: 0, first, count: steps, output: y, layers, proof: [0; 5] };
             let ops = self.walk_all(chunk, &states, &named, &matrices)?;
             self.program.ops.extend(ops);
         }
