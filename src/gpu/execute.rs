@@ -290,7 +290,7 @@ impl Workspace {
     fn record_between(&self, encoder: &mut wgpu::CommandEncoder, op: &BoundOp) {
         match (op, self.program.mail) {
             (BoundOp::Exchange(_, clear), Some(mail)) => {
-                for words in clear {
+                for words in clear.iter().filter(|words| !words.is_empty()) {
                     let (from, bytes) = (words.start as u64 * 4, words.len() as u64 * 4);
                     encoder.clear_buffer(&self.buffers[mail], from, Some(bytes));
                 }

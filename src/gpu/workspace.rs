@@ -74,7 +74,7 @@ pub(super) struct Bound {
 pub(super) enum BoundOp {
     Once(Bound),
     /// After these words of mail were cleared.
-    Exchange(Bound, Vec<Range<usize>>),
+    Exchange(Bound, [Range<usize>; 2]),
     Copies(Vec<Copy>),
     Steps {
         first: usize,

@@ -86,14 +86,14 @@ impl Lowering<'_> {
             reason: format!("{} slices of its matrix", all.len()),
         })?;
         let from = if self.program.proofs.is_empty() { 0 } else { self.letters_from };
-        let clear = Vec::from([from..self.letters_to]);
+        let clear = [from..self.letters_to, 0..0];
         self.program.proofs.push(Proof { op: chunk.op, layer, first: chunk.first, phase, all });
         let first = Op::Exchange { dispatch: dispatch.clone(), clear };
         let again = match kernel {
             Kernel::Grouped { fault: Fault::Again { times }, .. } => times.saturating_sub(1),
             _ => 0,
         };
-        let clear = vec![0..HEAD_WORDS, word..word + 1];
+        let clear = [0..HEAD_WORDS, word..word + 1];
         let again = std::iter::repeat_n(Op::Exchange { dispatch, clear }, again as usize);
         Ok([first].into_iter().chain(again).collect())
     }

@@ -95,7 +95,7 @@ pub enum Op {
         /// The dispatch.
         dispatch: Dispatch,
         /// The words to clear.
-        clear: Vec<Range<usize>>,
+        clear: [Range<usize>; 2],
     },
     /// Copies from buffer to buffer.
     Copies(Vec<Copy>),

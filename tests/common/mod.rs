@@ -3,7 +3,9 @@
 #![allow(dead_code, reason = "each suite uses a part")]
 
 use wgru::dtype::Precision;
+use wgru::engine::Exchange;
 use wgru::model::{Activation, Activations, Forget, Function, Reset, Update};
+use wgru::plan::{self, Fault, Strategy};
 use wgru::reference::{self, Tolerance, compare};
 use wgru::{
     Batch, Cell, Device, Dims, Direction, Fill, Layer, Layout, Model, Options, Output, Readout, ReadoutSteps,
@@ -27,10 +29,15 @@ pub fn devices() -> Vec<Device> {
 /// What engines are made with: the strategy that `WGRU_STRATEGY` names, so that a suite can be run once for each, else
 /// the planner's choice.
 pub fn options() -> Options {
-    match std::env::var("WGRU_STRATEGY") {
-        Ok(name) => Options::default().strategy(name.parse().expect("WGRU_STRATEGY")),
-        Err(_) => Options::default(),
+    let Ok(name) = std::env::var("WGRU_STRATEGY") else { return Options::default() };
+    let options = Options::default().strategy(name.parse().expect("WGRU_STRATEGY"));
+    // With a step to a dispatch workgroups have nothing to wait for, whatever the device.
+    let exchange =
+        plan::Exchange { workgroups: 1 << 16, workgroup_bytes: 1 << 16, steps: 1, fault: Fault::None };
+    if options.only.strategy == Some(Strategy::Grouped) {
+        return options.exchange(Exchange::Forced(exchange));
     }
+    options
 }
 
 /// Every cell in every convention.
