@@ -89,8 +89,9 @@ mod tests {
     /// Of the least of devices that may run every strategy.
     fn caps() -> Caps {
         let exchange =
-            Exchange { workgroups: 1 << 10, workgroup_bytes: 1 << 14, steps: 3, fault: Fault::None };
-        Caps { exchange: Some(exchange), max_storage_buffers: 10, ..Caps::webgpu_minimum() }
+            Exchange { workgroups: 1 << 10, workgroup_bytes: 1 << 15, steps: 3, fault: Fault::None };
+        let (exchange, max_workgroup_bytes) = (Some(exchange), 1 << 15);
+        Caps { exchange, max_workgroup_bytes, max_storage_buffers: 10, ..Caps::webgpu_minimum() }
     }
 
     fn program(cell: Cell, form: impl Into<Form>, strategy: Strategy, caps: &Caps) -> Program {
