@@ -135,7 +135,7 @@ fn cargo_test(arguments: &[String]) -> Result<Outcome, Error> {
 /// Runs the suites that compare with numbers from elsewhere once for each strategy; the tests themselves leave the choice to
 /// the planner.
 fn every_strategy() -> Result<Outcome, Error> {
-    for strategy in ["step", "resident", "streamed"] {
+    for strategy in ["step", "resident", "streamed", "grouped"] {
         println!("strategy {strategy}");
         let mut command = process::cargo();
         command.args(["test", "--quiet", "--test", "cases", "--test", "goldens", "--test", "vectors"]);
