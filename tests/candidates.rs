@@ -34,7 +34,7 @@ fn every_candidate_gives_the_bits_of_the_first() {
                     strategy: Some(candidate.strategy),
                     rows: Some(candidate.rows),
                     variant: Some(candidate.variant),
-                    ..Only::default()
+                    wave: None,
                 };
                 let engine = device.load_with(&model, options).unwrap();
                 let plan = engine.explain(inputs.batch().form()).unwrap();

@@ -227,9 +227,11 @@ fn a_staged_run_that_fails_is_an_error() {
         {
             let engine = device.load_with(&model, options(Strategy::Grouped, 0, forced(1, fault))).unwrap();
             let mut staged = engine.stage(&inputs.batch()).unwrap();
+            let mut output = engine.output(inputs.batch().form()).unwrap();
             for _ in 0..2 {
                 let run = staged.run();
                 assert_eq!(run.is_ok(), comes_through, "{}: {run:?}", device.info());
+                assert_eq!(staged.read_into(&mut output).is_ok(), comes_through, "{}", device.info());
                 let said = run.err().map(|error| error.to_string());
                 assert!(said.is_none_or(|said| said.contains("layer 0 from step 2")), "{}", device.info());
             }

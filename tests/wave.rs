@@ -4,7 +4,7 @@ mod common;
 
 use common::{Draw, Inputs, adapters, bits, cells};
 use wgru::plan::{Only, Speed, Strategy};
-use wgru::{Dims, Direction, Layer, Model, Options, Output, Storage};
+use wgru::{Dims, Direction, Layer, Model, Options, Output, ReadoutSteps, Storage};
 
 fn options(strategy: Strategy, wave: usize) -> Options {
     let mut options = Options::default().poison(true);
@@ -50,20 +50,35 @@ fn layers_at_once_give_the_bits_of_layers_in_turn() {
             let strategy = [Strategy::Step, Strategy::Resident, Strategy::Streamed][index % 3];
             let storage = [Storage::F32, Storage::F16, Storage::Bf16][index / 2 % 3];
             let direction = [Direction::Forward, Direction::Reverse][index % 2];
-            let (hidden, layers) = (draw.size(1..=40), draw.size(2..=4));
+            // Up to several workgroups and two units to a thread.
+            let (hidden, layers) = ([draw.size(1..=40), draw.size(65..=70)][index % 2], draw.size(2..=4));
             let model = draw.model_of(cell, direction, 3, hidden, layers);
             let model = dressed_alike(&mut draw, &model);
+            let model = if draw.chance() { draw.with_readout(model, 3, ReadoutSteps::Every) } else { model };
             let (batch, steps) = (draw.size(1..=9), draw.size(3..=13));
-            let inputs = Inputs::draw(&mut draw, &model, batch, steps).ragged(&mut draw);
+            let mut inputs = Inputs::draw(&mut draw, &model, batch, steps);
+            if draw.chance() {
+                inputs = inputs.ragged(&mut draw);
+            }
+            let inputs = inputs.laid_out(draw.layouts());
             let run = |wave: usize| {
                 let options = options(strategy, wave).weights(storage).activations(storage);
                 let engine = device.load_with(&model, options).unwrap();
                 let plan = engine.explain(inputs.batch().form()).unwrap();
-                (engine.run(&inputs.batch()).unwrap(), plan)
+                let first = engine.run(&inputs.batch()).unwrap();
+                // Nothing of a run is left for the next, nor for one that stays on the device.
+                assert!(all_bits(&engine.run(&inputs.batch()).unwrap()) == all_bits(&first), "{plan}");
+                let mut staged = engine.stage(&inputs.batch()).unwrap();
+                let mut output = engine.output(inputs.batch().form()).unwrap();
+                staged.run().unwrap();
+                staged.run().unwrap();
+                staged.read_into(&mut output).unwrap();
+                assert!(all_bits(&output) == all_bits(&first), "{plan}");
+                (first, plan)
             };
             let (in_turn, plan) = run(0);
             assert!(!plan.contains("at once"), "{plan}");
-            for chunk in [1, 3, 6] {
+            for chunk in [1, 5] {
                 let (at_once, plan) = run(chunk);
                 let context = format!("{}, {model}, {storage}: {plan}, seed {}", device.info(), draw.seed);
                 let even = chunk.next_multiple_of(2);
@@ -96,6 +111,13 @@ fn layers_are_walked_at_once_where_that_is_predicted_to_pay() {
         let plan = explain(&stack, speed, dims);
         assert!(!plan.contains("at once"), "{plan}");
     }
+    // The weights of all layers lie there once more, for which there may be no memory.
+    let tight = Options::default().speed(Speed::DISCRETE).memory(200_000);
+    let plan = device.load_with(&stack, tight).unwrap().explain(Dims::new(1, 100).unwrap()).unwrap();
+    assert!(!plan.contains("at once"), "{plan}");
+    let ample = Options::default().speed(Speed::DISCRETE);
+    let plan = device.load_with(&stack, ample).unwrap().explain(Dims::new(1, 100).unwrap()).unwrap();
+    assert!(plan.contains("at once"), "{plan}");
     // A step of the second layer needs all steps of the first.
     let both_ways = draw.model_of(wgru::Cell::GRU, Direction::Bidirectional, 8, 32, 4);
     let plan = explain(&both_ways, Speed::DISCRETE, [1, 1000]);

@@ -31,7 +31,7 @@ fn is_silent(at: Place) -> bool {
     return is_dead || exchange >= atomicLoad(&silent);
 }
 
-// What is missing in this exchange belongs to the next step. The letters of this one are right, and other threads of the
+// What is missing in this exchange is needed for the next. The letters of this one are right, and other threads of the
 // workgroup may have theirs still to write.
 fn give_up(from_exchange: u32) {
     atomicMin(&silent, from_exchange);

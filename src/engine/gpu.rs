@@ -118,7 +118,12 @@ impl GpuEngine {
 
     /// What a run of `form` takes, where the device bears it.
     fn fits_device(&self, model: &Model, form: Form) -> Result<u64> {
-        let program = lower(model, &self.plan(model, form)?)?;
+        self.bytes(model, &self.plan(model, form)?)
+    }
+
+    /// What a run by `plan` takes, where the device bears it.
+    fn bytes(&self, model: &Model, plan: &Plan) -> Result<u64> {
+        let program = lower(model, plan)?;
         check(&program, &self.caps)?;
         let (read_back, limit) = (program.read_back_bytes(), self.caps.max_buffer_bytes);
         self.caps.check("read-back of all outputs", read_back, limit, "bytes in one buffer")?;
@@ -132,7 +137,18 @@ impl GpuEngine {
     }
 
     pub(super) fn plan(&self, model: &Model, form: Form) -> Result<Plan> {
-        plan::plan(model, form, self.request, &self.caps())
+        self.planned(model, form, &self.caps())
+    }
+
+    /// The plan for `caps`; one layer after the other where all at once take more memory than there is.
+    fn planned(&self, model: &Model, form: Form, caps: &Caps) -> Result<Plan> {
+        let plan = plan::plan(model, form, self.request, caps)?;
+        if plan.wave.is_none() || self.bytes(model, &plan).is_ok_and(|bytes| bytes <= self.memory) {
+            return Ok(plan);
+        }
+        let mut request = self.request;
+        request.only.wave = Some(0);
+        plan::plan(model, form, request, caps)
     }
 
     pub(super) fn alternatives(&self, model: &Model, form: Form) -> Result<Vec<Vec<Candidate>>> {
@@ -156,7 +172,7 @@ impl GpuEngine {
 
     async fn make(&self, model: &Model, form: Form) -> Result<Ready> {
         let caps = self.caps();
-        let plan = plan::plan(model, form, self.request, &caps)?;
+        let plan = self.planned(model, form, &caps)?;
         let workspace = self.workspace(model, &plan).await?;
         Ok(Ready { workspace, plan, exchange: caps.exchange })
     }
@@ -195,9 +211,12 @@ impl GpuEngine {
         };
         let (stepwise, submitted) = self.resume(model, &ready, &at, batch, progress).await?;
         // Steps that are dispatched one by one have nothing to prove.
-        let read = |data: &[u32]| _ = read_all(&stepwise.workspace, data, output);
-        stepwise.workspace.read(&self.context, submitted, wait, read).await?;
-        self.give_back(if self.exchange == Exchange::Tested { stepwise } else { ready });
+        let read = |data: &[u32]| _ = read_all(&stepwise, data, output);
+        stepwise.read(&self.context, submitted, wait, read).await?;
+        // Nobody would plan either of them now, but where it is meant to fail.
+        if self.exchange != Exchange::Tested {
+            self.give_back(ready);
+        }
         Ok(())
     }
 
@@ -210,7 +229,7 @@ impl GpuEngine {
         at: &Proof,
         batch: &Batch<'_>,
         progress: &Arc<Progress>,
-    ) -> Result<(Ready, Submitted)> {
+    ) -> Result<(Workspace, Submitted)> {
         self.resumes.add(at);
         self.distrust();
         let plan = failed.plan.without_exchange();
@@ -218,7 +237,7 @@ impl GpuEngine {
         // Layers above that know no abort have run on nonsense, and may have written over what this one reads.
         let from = failed.plan.layers_above_can_abort(at.layer).then_some(at);
         let submitted = workspace.resume(&self.context, &failed.workspace, from, batch, progress).await?;
-        Ok((Ready { workspace, plan, exchange: None }, submitted))
+        Ok((workspace, submitted))
     }
 
     /// What failed once is not tried again before another self-test, but where it is meant to fail.
@@ -231,6 +250,7 @@ impl GpuEngine {
     fn take(&self, form: Form) -> Option<Ready> {
         let exchange = self.caps().exchange;
         let mut idle = lock(&self.idle);
+        idle.retain(|ready| ready.exchange == exchange);
         let index = idle.iter().position(|ready| ready.is_for(form, exchange))?;
         Some(idle.remove(index))
     }

@@ -109,6 +109,7 @@ impl Staged {
 
     async fn run_waiting(&mut self, wait: Wait) -> Result<Option<f64>> {
         self.recording = None;
+        self.has_run = false;
         let seconds = self.run_backend(wait).await?;
         self.has_run = true;
         self.recording = seconds.recording;
@@ -129,7 +130,7 @@ impl Staged {
     async fn read_waiting(&self, output: &mut Output, wait: Wait) -> Result<()> {
         output.check(&OutputShape::new(self.engine.model(), self.form)?)?;
         if !self.has_run {
-            let reason = "has not been run, so there is nothing to read".into();
+            let reason = "has not been run, or failed, so there is nothing to read".into();
             return Err(Error::Mismatch { name: "a staged batch".into(), reason });
         }
         match &self.backend {

@@ -13,6 +13,6 @@ pub use crate::kernels::grouped::Fault;
 pub use caps::{Caps, Exchange};
 pub(crate) use planner::output_columns;
 pub use planner::{Candidate, Only, Request, alternatives, plan};
-pub use recipe::{LayerRecipe, Plan, Recurrence};
+pub use recipe::{LayerRecipe, Plan, Recurrence, Wave};
 pub use speed::{Cost, Speed};
 pub use strategy::Strategy;

@@ -50,6 +50,15 @@ impl fmt::Display for Recurrence {
     }
 }
 
+/// Layers at once: while a layer walks over a chunk of steps, the one above walks over the chunk before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wave {
+    /// Steps of a chunk, an even number.
+    pub steps: usize,
+    /// What one layer after the other is predicted to take.
+    pub in_turn: Cost,
+}
+
 /// How a model is computed on one size of batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
@@ -61,9 +70,8 @@ pub struct Plan {
     pub rows: Rows,
     /// One recipe per layer.
     pub layers: Vec<LayerRecipe>,
-    /// Where layers run at once: the steps of a chunk, an even number, while a layer walks over which the one above walks over
-    /// the chunk before.
-    pub wave: Option<usize>,
+    /// Where layers run at once, how.
+    pub wave: Option<Wave>,
     /// The readout.
     pub readout: Option<Kernel>,
     /// Words that one storage array may have; matrices beyond are cut into slices.

@@ -1,7 +1,7 @@
 //! Whether the layers of a stack are walked at once, and in chunks of how many steps: see `program/wave.rs`.
 
 use super::planner::{PROJECTION_BUDGET, output_columns};
-use super::{Caps, Cost, LayerRecipe, Only, Plan, Recurrence, cost};
+use super::{Caps, Cost, LayerRecipe, Only, Plan, Recurrence, Wave, cost};
 use crate::kernels::Kernel;
 use crate::model::Model;
 
@@ -20,16 +20,16 @@ pub(super) fn improve(plan: Plan, model: &Model, only: Only, caps: &Caps) -> Pla
         Some(asked) => vec![asked],
         None => CHUNKS.iter().map(|count| steps.div_ceil(*count)).collect(),
     };
-    let even = chunks.into_iter().map(|chunk| chunk.next_multiple_of(2)).filter(|chunk| *chunk < steps);
+    let even = chunks.into_iter().map(|chunk| chunk.saturating_add(chunk % 2)).filter(|chunk| *chunk < steps);
     let even = even.map(|chunk| chunk.min(most / 2 * 2)).filter(|chunk| *chunk > 0);
-    let waves =
-        even.filter(|chunk| projected_bytes(&plan, model, *chunk) <= PROJECTION_BUDGET).map(|chunk| {
-            let mut wave = plan.clone();
-            wave.wave = Some(chunk);
-            wave.layers.iter_mut().for_each(|layer| layer.chunk = chunk);
-            wave.cost = of_wave(&wave, chunk, caps);
-            wave
-        });
+    let budget = PROJECTION_BUDGET.min(caps.max_array_bytes());
+    let waves = even.filter(|chunk| projected_bytes(&plan, model, *chunk) <= budget).map(|chunk| {
+        let mut wave = plan.clone();
+        wave.wave = Some(Wave { steps: chunk, in_turn: plan.cost });
+        wave.layers.iter_mut().for_each(|layer| layer.chunk = chunk);
+        wave.cost = of_wave(&wave, chunk, caps);
+        wave
+    });
     match waves.min_by_key(|wave| wave.cost) {
         Some(wave) if only.wave.is_some() || wave.cost < plan.cost => wave,
         _ => plan,

@@ -95,6 +95,11 @@ mod tests {
     }
 
     fn program(cell: Cell, form: impl Into<Form>, strategy: Strategy, caps: &Caps) -> Program {
+        program_of(cell, form, Only { strategy: Some(strategy), wave: Some(0), ..Only::default() }, caps)
+    }
+
+    fn program_of(cell: Cell, form: impl Into<Form>, only: Only, caps: &Caps) -> Program {
+        let strategy = only.strategy.unwrap();
         // Units for several workgroups, where there are to be several.
         let (input, hidden) = (5, if strategy == Strategy::Grouped { 260 } else { 7 });
         let rows = cell.gates() * hidden;
@@ -104,7 +109,6 @@ mod tests {
             Layer::new(cell, Direction::Forward, input, hidden, vec![weights]).unwrap()
         };
         let model = Model::new(vec![layer(input), layer(hidden), layer(hidden)]).unwrap();
-        let only = Only { strategy: Some(strategy), ..Only::default() };
         let request = Request { only, ..Request::default() };
         let plan = plan(&model, form, request, caps).unwrap();
         let is_grouped = matches!(plan.layers[0].recurrence, Recurrence::Grouped { .. });
@@ -123,6 +127,10 @@ mod tests {
                     for projected in [false, true] {
                         let form = Form { projected, ..form };
                         check(&program(cell, form, strategy, &caps), &caps).unwrap();
+                        let only = Only { strategy: Some(strategy), wave: Some(2), ..Only::default() };
+                        let wave = program_of(cell, form, only, &caps);
+                        assert_eq!(wave.setup.is_empty(), steps < 3 || strategy == Strategy::Grouped);
+                        check(&wave, &caps).unwrap();
                     }
                 }
             }
@@ -135,13 +143,16 @@ mod tests {
         let form = Form::from(Dims::new(3, 5).unwrap());
         let strategies = Strategy::ALL.into_iter();
         for (strategy, projected) in strategies.flat_map(|strategy| [(strategy, false), (strategy, true)]) {
-            let good = program(Cell::LSTM, Form { projected, ..form }, strategy, &caps);
-            assert_eq!(good.buffers.iter().any(|buffer| buffer.name == "w_ih.0"), !projected);
-            for id in 0..good.buffers.len() {
-                let mut bad = good.clone();
-                bad.buffers[id].words -= 1;
-                let error = check(&bad, &caps).expect_err(&good.buffers[id].name);
-                assert!(matches!(error, Error::Mismatch { .. }), "{error}");
+            for wave in [0, 2] {
+                let only = Only { strategy: Some(strategy), wave: Some(wave), ..Only::default() };
+                let good = program_of(Cell::LSTM, Form { projected, ..form }, only, &caps);
+                assert_eq!(good.buffers.iter().any(|buffer| buffer.name == "w_ih.0"), !projected);
+                for id in 0..good.buffers.len() {
+                    let mut bad = good.clone();
+                    bad.buffers[id].words -= 1;
+                    let error = check(&bad, &caps).expect_err(&good.buffers[id].name);
+                    assert!(matches!(error, Error::Mismatch { .. }), "{error}");
+                }
             }
         }
     }

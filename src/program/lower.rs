@@ -17,7 +17,7 @@ pub fn lower(model: &Model, plan: &Plan) -> Result<Program> {
     let mut lowering = Lowering::new(model, plan)?;
     match plan.wave {
         None => (0..model.layers().len()).try_for_each(|index| lowering.layer(index))?,
-        Some(steps) => lowering.wave(steps)?,
+        Some(wave) => lowering.wave(wave.steps)?,
     }
     lowering.readout()?;
     Ok(lowering.program)

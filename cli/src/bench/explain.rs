@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use wgru::plan::{Candidate, Plan, Speed};
+use wgru::plan::{Candidate, LayerRecipe, Plan, Speed};
 use wgru::{Device, Dims, Engine, Model, Options};
 
 use super::case::Case;
@@ -71,14 +71,16 @@ fn of_plan(engine: &Engine, dims: Dims, plan: &Plan) -> Outcome<String> {
         let cost = |candidate: &Candidate| candidate.outcome.as_ref().ok().map(|(_, cost)| cost.seconds());
         let own = candidates.iter().find(|candidate| {
             let recipe = candidate.outcome.as_ref().ok().map(|(recipe, _)| recipe);
-            candidate.rows == plan.rows && recipe == Some(picked)
+            candidate.rows == plan.rows && recipe.is_some_and(|recipe| same(recipe, picked))
         });
         let own = own.and_then(cost);
         let mut table = Table::new(&["strategy", "rows", "kernels", "predicted", ""]);
         for candidate in candidates {
             let verdict = match (&candidate.outcome, own) {
                 (Err(reason), _) => reason.clone(),
-                (Ok((recipe, _)), _) if candidate.rows == plan.rows && recipe == picked => "chosen".into(),
+                (Ok((recipe, _)), _) if candidate.rows == plan.rows && same(recipe, picked) => {
+                    "chosen".into()
+                }
                 (Ok((_, cost)), Some(own)) => format!("{} times the chosen one", three(cost.seconds() / own)),
                 (Ok(_), None) => String::new(),
             };
@@ -97,21 +99,25 @@ fn of_plan(engine: &Engine, dims: Dims, plan: &Plan) -> Outcome<String> {
     }
     if plan.layers.len() > 1 {
         text += "\nAll layers have one number of rows side by side, so the layers are chosen together.\n";
-        text += &of_wave(engine, dims, plan)?;
+        text += &of_wave(plan);
     }
     Ok(text)
 }
 
-/// What running all layers at once was predicted to change.
-fn of_wave(engine: &Engine, dims: Dims, plan: &Plan) -> Outcome<String> {
-    let mut options = engine.options();
-    options.only.wave = Some(0);
-    let in_turn = engine.device().load_with(engine.model(), options)?.plan(dims)?;
-    let Some(in_turn) = in_turn.filter(|_| plan.wave.is_some()) else {
-        return Ok("Layers run one after the other.\n".into());
-    };
-    let times = in_turn.cost.seconds() / plan.cost.seconds();
-    Ok(format!("One layer after the other would take {} times the chosen plan.\n", three(times)))
+/// Whether they have the same kernels; the chunks of a wavefront are its own.
+fn same(one: &LayerRecipe, other: &LayerRecipe) -> bool {
+    one.projection == other.projection && one.recurrence == other.recurrence
+}
+
+/// What walking over all layers at once is predicted to change.
+fn of_wave(plan: &Plan) -> String {
+    match plan.wave {
+        None => "Layers run one after the other.\n".into(),
+        Some(wave) => {
+            let times = wave.in_turn.seconds() / plan.cost.seconds();
+            format!("One layer after the other would take {} times the chosen plan.\n", three(times))
+        }
+    }
 }
 
 pub(super) fn seconds(value: f64) -> String {

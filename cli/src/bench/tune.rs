@@ -117,7 +117,8 @@ fn measure(name: &str, device: &Device, caps: &Caps) -> Outcome<Subject> {
             strategy: Some(candidate.strategy),
             rows: Some(candidate.rows),
             variant: Some(candidate.variant),
-            ..Only::default()
+            // Layer by layer, as it is predicted.
+            wave: Some(0),
         };
         let mut options = case.options();
         options.only = only;
