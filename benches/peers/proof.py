@@ -116,12 +116,12 @@ class Proof:
         self.records.flush()
         return found
 
-    def wgru(self, *words):
-        """Runs wgru's command; its output, or None with a word in the log."""
+    def wgru(self, *words, limit=math.inf):
+        """Runs wgru's command for so many seconds at the most; its output, or None with a word in the log."""
         words = [str(word) for word in [self.args.wgru, *words]]
         left = 60 * self.args.minutes + 30 - (time.monotonic() - self.began)
         try:
-            done = subprocess.run(words, capture_output=True, text=True, timeout=max(left, 10))
+            done = subprocess.run(words, capture_output=True, text=True, timeout=max(min(left, limit), 10))
         except subprocess.TimeoutExpired:
             self.say(f"STOPPED  {' '.join(words[1:])}")
             return None
@@ -130,12 +130,12 @@ class Proof:
             return None
         return done.stdout
 
-    def bench(self, case, *more):
+    def bench(self, case, *more, limit=math.inf):
         with tempfile.TemporaryDirectory() as folder:
             file = pathlib.Path(folder) / "one.jsonl"
             # Compiled kernels are kept, since every process tests the exchange anew.
             kept = ["--exchange", "--pipeline-cache", self.kept.name]
-            self.wgru("bench", "--quick", "--device", self.args.device, "--case", case, "--json", file, *kept, *more)
+            self.wgru("bench", "--quick", "--device", self.args.device, "--case", case, "--json", file, *kept, *more, limit=limit)
             return self.keep(file.read_text() if file.exists() else "")
 
     def pytorch(self, folder, tf32=False):
@@ -177,7 +177,7 @@ class Proof:
                 if strategy == "grouped" and not self.exchanges:
                     self.say(f"LEFT OUT  {what}: workgroups may not exchange values")
                     continue
-                for one in self.bench(case, "--strategy", strategy):
+                for one in self.bench(case, "--strategy", strategy, limit=6 * self.args.minutes):
                     # Where a strategy is not to be had the planner takes another, which says nothing here.
                     if one["timed"] == "sequence" and IS_OF[strategy] in one["strategy"]:
                         of_run = one["median_s"]
