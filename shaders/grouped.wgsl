@@ -84,19 +84,10 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
         patience = 0u;
     }
 
-    let longest = count(lengths_of(tile), 0u);
-    let steps = min(params.steps, max(longest, params.first) - params.first);
+    let steps = steps_of(dir, tile);
     var back = STRIDE;
     for (var t = 0u; t < steps; t++) {
-        now = t;
-        var input: array<Rows, COLUMNS>;
-        if (at.split == 0u) {
-            input = projected(dir, tile, at.unit);
-        }
-        let sum = recurrent_sums(dir, at, h, input);
-        if (at.split == 0u) {
-            h = select(h, advance(dir, tile, at.unit, h, input, sum), running(dir, tile));
-        }
+        h = after_step(dir, tile, at, t, h);
         if (t + 1u < steps) {
             hand_on(at, back, h);
         } else {
@@ -116,11 +107,7 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     if (at.owns && !is_silent(at)) {
         h_next[state + at.unit] = h;
         leave(dir, tile, at.unit);
-        let neighbour = vector[at.front + min(at.unit + 1u, HIDDEN - 1u)];
-        for (var t = steps; t < params.steps; t++) {
-            now = t;
-            store_y(dir, tile, at.unit, h, neighbour);
-        }
+        fill_rest(dir, tile, at, steps, h);
     }
 
     atomicAdd(&through, 1u);

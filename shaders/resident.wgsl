@@ -54,21 +54,11 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     }
     workgroupBarrier();
 
-    // Of the workgroup's rows the first is the longest.
-    let longest = count(lengths_of(first), 0u);
-    let before = first_of(dir);
-    let steps = min(params.steps, max(longest, before) - before);
+    // Of the workgroup's tiles the first is the longest.
+    let steps = steps_of(dir, first);
     var back = at.front + TILES * STRIDE;
     for (var t = 0u; t < steps; t++) {
-        now = t;
-        var input: array<Rows, COLUMNS>;
-        if (at.split == 0u) {
-            input = projected(dir, tile, at.unit);
-        }
-        let sum = recurrent_sums(dir, at, h, input);
-        if (at.split == 0u) {
-            h = select(h, advance(dir, tile, at.unit, h, input, sum), running(dir, tile));
-        }
+        h = after_step(dir, tile, at, t, h);
         hand_on(at, back, h);
         if (owns) {
             store_y(dir, tile, at.unit, h, vector[back + min(at.unit + 1u, HIDDEN - 1u)]);
@@ -80,10 +70,6 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     if (owns) {
         h_state[state] = h;
         leave(dir, tile, at.unit);
-        let neighbour = vector[at.front + min(at.unit + 1u, HIDDEN - 1u)];
-        for (var t = steps; t < params.steps; t++) {
-            now = t;
-            store_y(dir, tile, at.unit, h, neighbour);
-        }
+        fill_rest(dir, tile, at, steps, h);
     }
 }

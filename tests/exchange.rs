@@ -140,6 +140,7 @@ fn a_run_whose_workgroups_fail_is_finished_with_the_same_bits() {
                 Fault::Dies { group: 0, chunk: 0, step: 0 },
                 Fault::Dies { group: 1, chunk: 0, step: 3 },
                 Fault::Late { looks: 50 },
+                Fault::Again { times: 2 },
             ] {
                 let engine =
                     device.load_with(&model, options(Strategy::Grouped, 0, forced(7, fault))).unwrap();

@@ -156,8 +156,8 @@ pub struct BenchArgs {
     /// How GPUs compute steps, wherever they can so: step, resident, streamed or grouped [default: what the planner chooses]
     #[arg(long, value_name = "NAME")]
     pub strategy: Option<Strategy>,
-    /// Steps of the chunks in which the layers of a stack run at once, 0 for one layer after the other [default: what the
-    /// planner chooses]
+    /// Steps of the chunks in which the layers of a stack run at once, wherever they can so, 0 for one layer after the other
+    /// [default: what the planner chooses]
     #[arg(long, value_name = "STEPS")]
     pub wave: Option<usize>,
     /// A table that `wgru tune` has written, for the planner of GPUs to predict with [default: what comes with wgru]

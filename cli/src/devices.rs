@@ -104,6 +104,7 @@ pub fn to_json(device: &DeviceInfo) -> Value {
             "device": device.to_string(),
             "name": info.name,
             "backend": info.backend,
+            "vendor": info.vendor,
             "kind": info.kind,
             "software": info.software,
             "driver": info.driver,

@@ -88,14 +88,18 @@ impl GpuEngine {
         Ok(Self { context, caps, exchange, resumes, constants, idle, poison, request, memory })
     }
 
-    /// What plans are made for now.
-    fn caps(&self) -> Caps {
-        let exchange = match self.exchange {
+    /// What the device is known to do now.
+    fn exchange(&self) -> Option<plan::Exchange> {
+        match self.exchange {
             Exchange::Never => None,
             Exchange::Forced(exchange) => Some(exchange),
             Exchange::Tested => tested(&self.context),
-        };
-        Caps { exchange, ..self.caps.clone() }
+        }
+    }
+
+    /// What plans are made for now.
+    fn caps(&self) -> Caps {
+        Caps { exchange: self.exchange(), ..self.caps.clone() }
     }
 
     pub(super) fn resumes(&self) -> Resumes {
@@ -132,7 +136,7 @@ impl GpuEngine {
 
     /// Whether a run of `form` has all it needs.
     pub(super) fn is_ready(&self, form: Form) -> bool {
-        let exchange = self.caps().exchange;
+        let exchange = self.exchange();
         lock(&self.idle).iter().any(|ready| ready.is_for(form, exchange))
     }
 
@@ -248,7 +252,7 @@ impl GpuEngine {
     }
 
     fn take(&self, form: Form) -> Option<Ready> {
-        let exchange = self.caps().exchange;
+        let exchange = self.exchange();
         let mut idle = lock(&self.idle);
         idle.retain(|ready| ready.exchange == exchange);
         let index = idle.iter().position(|ready| ready.is_for(form, exchange))?;

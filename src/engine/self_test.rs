@@ -96,8 +96,8 @@ impl Device {
             tiles += (tiles / 2).max(1);
         }
         // A workgroup that is silent from the start, or half-way.
+        let expected = test.run(1, Options::default().strategy(Strategy::Step)).await?.0;
         for step in [0, STEPS as u32 / 2] {
-            let expected = test.run(1, Options::default().strategy(Strategy::Step)).await?.0;
             let (output, resumed) = test.grouped(1, Fault::Dies { group: 1, chunk: 0, step }).await?;
             test.same(&expected, &output)?;
             if resumed == 0 {

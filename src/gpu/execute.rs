@@ -1,5 +1,6 @@
 //! Recording and submitting a program, and moving arrays in and out of a workspace.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::context::Context;
@@ -9,7 +10,7 @@ use super::workspace::{Bound, BoundOp, Workspace};
 use crate::dims::Dims;
 use crate::error::Result;
 use crate::io::Form;
-use crate::program::{BufferId, Role, pack_sequence, tile};
+use crate::program::{BufferId, Copy, Role, pack_sequence, tile};
 use crate::progress::Progress;
 
 /// Dispatches of one submission at the most: drivers keep a record of each.
@@ -33,8 +34,10 @@ pub enum Fetch {
 enum Part<'a> {
     /// A dispatch, with its step where it has one.
     Dispatch(&'a Bound, Option<u32>),
-    /// What stands before an operation's dispatch, or is all of it: outside of passes.
-    Between(&'a BoundOp),
+    /// Words of mail to clear, outside of passes.
+    Clear(&'a [Range<usize>; 2]),
+    /// Copies, outside of passes.
+    Copies(&'a [Copy]),
 }
 
 impl Workspace {
@@ -251,13 +254,19 @@ impl Workspace {
         let mut rest = self.parts(phase, from_op).peekable();
         let (mut recorded, mut flops, mut first) = (0, 0, true);
         loop {
-            while let Some(Part::Between(op)) = rest.next_if(|part| matches!(part, Part::Between(_))) {
-                self.record_between(&mut encoder, op);
+            while let Some(part) = rest.next_if(|part| !matches!(part, Part::Dispatch(..))) {
+                self.record_between(&mut encoder, &part);
             }
-            if rest.peek().is_none() {
+            let is_last = rest.peek().is_none();
+            if is_last || recorded >= SUBMISSION || flops >= budget {
                 let (progress, ended) = (progress.clone(), recorded as u64);
                 encoder.on_submitted_work_done(move || progress.end(ended));
-                return encoder;
+                if is_last {
+                    return encoder;
+                }
+                context.queue.submit([encoder.finish()]);
+                encoder = self.encoder(context);
+                (recorded, flops) = (0, 0);
             }
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
                 label: Some("wgru.pass"),
@@ -275,48 +284,43 @@ impl Workspace {
                 recorded += 1;
                 flops += bound.flops;
             }
-            drop(pass);
-            if recorded >= SUBMISSION || flops >= budget {
-                let (progress, ended) = (progress.clone(), recorded as u64);
-                encoder.on_submitted_work_done(move || progress.end(ended));
-                context.queue.submit([encoder.finish()]);
-                encoder = self.encoder(context);
-                (recorded, flops) = (0, 0);
-            }
         }
     }
 
     /// What stands between passes.
-    fn record_between(&self, encoder: &mut wgpu::CommandEncoder, op: &BoundOp) {
-        match (op, self.program.mail) {
-            (BoundOp::Exchange(_, clear), Some(mail)) => {
-                for words in clear.iter().filter(|words| !words.is_empty()) {
+    fn record_between(&self, encoder: &mut wgpu::CommandEncoder, part: &Part<'_>) {
+        match (part, self.program.mail) {
+            (Part::Clear(ranges), Some(mail)) => {
+                for words in ranges.iter().filter(|words| !words.is_empty()) {
                     let (from, bytes) = (words.start as u64 * 4, words.len() as u64 * 4);
                     encoder.clear_buffer(&self.buffers[mail], from, Some(bytes));
                 }
             }
-            (BoundOp::Copies(copies), _) => self.copy_within(encoder, copies),
-            _ => {}
+            (Part::Copies(copies), _) => self.copy_within(encoder, copies),
+            (Part::Clear(_), None) | (Part::Dispatch(..), _) => {}
         }
     }
 
     /// Every part of the operations from `from_op` on, in order.
     fn parts(&self, phase: usize, from_op: usize) -> impl Iterator<Item = Part<'_>> {
         self.ops[from_op..].iter().flat_map(move |op| {
-            let (between, once, steps) = match op {
-                BoundOp::Once(bound) => (None, Some(bound), None),
-                BoundOp::Exchange(bound, _) => (Some(op), Some(bound), None),
-                BoundOp::Copies(_) => (Some(op), None, None),
+            let (mut one, mut rounds, mut steps) = (None, None, None);
+            match op {
+                BoundOp::Once(bound) => one = Some(Part::Dispatch(bound, None)),
+                BoundOp::Copies(copies) => one = Some(Part::Copies(copies)),
+                BoundOp::Exchange(bound, all) => {
+                    let round = move |clear| [Part::Clear(clear), Part::Dispatch(bound, None)];
+                    rounds = Some(all.iter().flat_map(round));
+                }
                 BoundOp::Steps { first, count, phases } => {
                     let step = move |t: u32| {
                         let bounds = &phases[(first + t as usize + phase) % 2];
                         bounds.iter().map(move |bound| Part::Dispatch(bound, Some(t)))
                     };
-                    (None, None, Some((0..*count).flat_map(step)))
+                    steps = Some((0..*count).flat_map(step));
                 }
-            };
-            let once = once.map(|bound| Part::Dispatch(bound, None));
-            between.map(Part::Between).into_iter().chain(once).chain(steps.into_iter().flatten())
+            }
+            one.into_iter().chain(rounds.into_iter().flatten()).chain(steps.into_iter().flatten())
         })
     }
 

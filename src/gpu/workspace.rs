@@ -73,8 +73,8 @@ pub(super) struct Bound {
 #[derive(Debug)]
 pub(super) enum BoundOp {
     Once(Bound),
-    /// After these words of mail were cleared.
-    Exchange(Bound, [Range<usize>; 2]),
+    /// Once for each round, after these words of mail were cleared.
+    Exchange(Bound, Vec<[Range<usize>; 2]>),
     Copies(Vec<Copy>),
     Steps {
         first: usize,
@@ -169,7 +169,7 @@ impl Workspace {
             .iter()
             .map(|op| match op {
                 Op::Once(dispatch) => BoundOp::Once(binder.bind(dispatch)),
-                Op::Exchange { dispatch, clear } => BoundOp::Exchange(binder.bind(dispatch), clear.clone()),
+                Op::Exchange { dispatch, rounds } => BoundOp::Exchange(binder.bind(dispatch), rounds.clone()),
                 Op::Copies(copies) => BoundOp::Copies(copies.clone()),
                 Op::Steps { first, count, phases } => BoundOp::Steps {
                     first: *first,

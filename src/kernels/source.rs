@@ -87,6 +87,7 @@ impl Kernel {
                 files.extend([rows.source(), file!("shared/recurrence.wgsl"), peepholes(cell.peepholes())]);
                 files.extend(functions);
                 files.push(file!("resident.wgsl"));
+                files.push(file!("shared/chunk.wgsl"));
                 if cell.peepholes().is_some() {
                     files.push(file!("shared/c_in_place.wgsl"));
                 }
@@ -95,6 +96,7 @@ impl Kernel {
                 files.extend([rows.source(), file!("shared/recurrence.wgsl"), peepholes(cell.peepholes())]);
                 files.extend(functions);
                 files.extend([rows.letters(), file!("shared/mail.wgsl"), file!("grouped.wgsl")]);
+                files.push(file!("shared/chunk.wgsl"));
                 if cell.peepholes().is_some() {
                     files.push(file!("shared/c_passed_on.wgsl"));
                 }

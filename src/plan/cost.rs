@@ -3,7 +3,7 @@
 //! It counts the numbers that the shaders sum, load and share, however many go with one instruction. A workgroup takes the longer of two: its operations at the rate of a busy core, or one
 //! thread's chain of sums. Workgroups beyond the cores wait for their turn.
 
-use super::{Cost, Speed};
+use super::{Cost, Recurrence, Speed};
 use crate::kernels::{Kernel, Rows, resident};
 
 /// Counts of one workgroup.
@@ -55,6 +55,19 @@ pub(super) fn dispatch(kernel: Kernel, rows: u32, steps: u64, dirs: u32, speed: 
     let a_step = each.time(speed).saturating_add(if steps > 1 { speed.step } else { 0 });
     let workgroup = once.time(speed).saturating_add(a_step.saturating_mul(steps));
     Cost { femtoseconds: speed.dispatch.saturating_add(workgroup.saturating_mul(waves)) }
+}
+
+/// So many steps of `rows` batch rows, in D = `dirs` directions.
+pub(super) fn walk(recurrence: &Recurrence, rows: u32, steps: u64, dirs: u32, speed: &Speed) -> Cost {
+    let of = |kernel: Kernel, steps: u64| dispatch(kernel, rows, steps, dirs, speed).femtoseconds;
+    let femtoseconds = match recurrence {
+        Recurrence::Resident(kernel) | Recurrence::Grouped { kernel, .. } => of(*kernel, steps),
+        Recurrence::Step(kernels) => {
+            let step = kernels.iter().fold(0u64, |sum, &kernel| sum.saturating_add(of(kernel, 1)));
+            step.saturating_mul(steps)
+        }
+    };
+    Cost { femtoseconds }
 }
 
 /// What a workgroup does once, and in each step.
@@ -110,7 +123,7 @@ fn work(kernel: Kernel) -> (Work, Work) {
             let products = u64::from(cell.product_count());
             let (once, mut each) = resident_work(threads, cell.gates(), products, hidden, rows, shape);
             // Each workgroup looks at the numbers of all others, twice or so.
-            each.load += 2 * products * u64::from(hidden * rows.count());
+            each.load += 2 * products * u64::from(hidden) * u64::from(rows.count());
             each.exchange = products;
             (once, each)
         }

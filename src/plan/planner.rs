@@ -228,27 +228,29 @@ fn layer_candidates(
 
     let mut candidates: Vec<Candidate> = Vec::new();
     for strategy in Strategy::ALL {
-        let instead = cheapest_steps(&candidates);
         let variants = strategy::variants(strategy, layer, dims, rows, request, caps)?;
         match variants {
             Err(reason) => {
                 candidates.push(Candidate { rows, strategy, variant: 0, outcome: Err(reason) });
             }
-            Ok(variants) => candidates.extend(variants.into_iter().enumerate().map(|(variant, kernels)| {
-                let recipe = match (&kernels[..], caps.exchange) {
-                    ([kernel @ Kernel::Grouped { .. }], Some(exchange)) => {
-                        let letters = padded.saturating_mul(layer.direction().count() * layer.hidden());
-                        let most = exchange
-                            .steps
-                            .min(chunk)
-                            .min((MAIL_BUDGET / (8 * letters as u64).max(1)) as usize);
-                        grouped_recipe(projection, *kernel, instead.clone(), most.max(1), caps)
-                    }
-                    _ => recipe(projection, kernels, chunk, caps),
-                };
-                let cost = recipe_cost(&recipe, layer, dims, padded, caps);
-                Candidate { rows, strategy, variant, outcome: Ok((recipe, cost)) }
-            })),
+            Ok(variants) => {
+                // Steps come first among the strategies.
+                let instead = cheapest_steps(&candidates);
+                candidates.extend(variants.into_iter().enumerate().map(|(variant, kernels)| {
+                    let recipe = match (&kernels[..], caps.exchange) {
+                        (&[kernel @ Kernel::Grouped { cell, .. }], Some(exchange)) => {
+                            let letters =
+                                cell.product_count() as usize * layer.direction().count() * layer.hidden();
+                            let bytes = padded.saturating_mul(letters * 4) as u64;
+                            let most = exchange.steps.min(chunk).min((MAIL_BUDGET / bytes) as usize);
+                            grouped_recipe(projection, kernel, instead.clone(), most.max(1), caps)
+                        }
+                        _ => recipe(projection, kernels, chunk, caps),
+                    };
+                    let cost = recipe_cost(&recipe, layer, dims, padded, caps);
+                    Candidate { rows, strategy, variant, outcome: Ok((recipe, cost)) }
+                }));
+            }
         }
     }
     Ok(candidates)
@@ -295,15 +297,7 @@ fn recipe_cost(recipe: &LayerRecipe, layer: &Layer, dims: Dims, padded: usize, c
     let of = |kernel, rows, steps| cost::dispatch(kernel, rows, steps, dirs, &caps.speed).femtoseconds;
     let chunks = dims.steps.div_ceil(recipe.chunk) as u64;
     let projection = of(recipe.projection, narrow(recipe.chunk.saturating_mul(padded)), 1);
-    let each = match &recipe.recurrence {
-        Recurrence::Resident(kernel) | Recurrence::Grouped { kernel, .. } => {
-            of(*kernel, batch, recipe.chunk as u64)
-        }
-        Recurrence::Step(kernels) => {
-            let step = kernels.iter().fold(0u64, |sum, &kernel| sum.saturating_add(of(kernel, batch, 1)));
-            step.saturating_mul(recipe.chunk as u64)
-        }
-    };
+    let each = cost::walk(&recipe.recurrence, batch, recipe.chunk as u64, dirs, &caps.speed).femtoseconds;
     Cost { femtoseconds: chunks.saturating_mul(projection.saturating_add(each)) }
 }
 

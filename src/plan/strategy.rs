@@ -139,6 +139,12 @@ fn shapes(
             }
             shapes
         }
+        // As many weights as a thread can hold: the fewer threads, the more units to a workgroup.
+        Strategy::Grouped => {
+            let depth = MOST_HELD / cell.gates();
+            let packed = precision.weights.is_half().then(|| shape(2 * depth, Keep::Packed));
+            packed.into_iter().chain([shape(depth, Keep::Held)]).collect()
+        }
         // As many threads to a unit as there may be, or one.
         _ => {
             let split = (caps.max_threads / hidden.max(1)).max(1);
@@ -166,15 +172,9 @@ fn grouped(
     }
     let (cell, functions) = (whole_cell(layer), Functions::of(layer));
     let dirs = layer.direction().count();
-    let depth = MOST_HELD / cell.gates();
-    let mut shapes = vec![(depth, Keep::Held)];
-    if precision.weights.is_half() {
-        shapes.insert(0, (2 * depth, Keep::Packed));
-    }
     let mut found = Vec::new();
     let mut reason = "one workgroup has room for every unit".to_owned();
-    for (depth, keep) in shapes {
-        let whole = resident::Shape::new(hidden, depth, keep);
+    for whole in shapes(Strategy::Grouped, cell, hidden, precision, caps) {
         // Two units may share a word of y, so they are in one workgroup.
         let most = (GROUP_THREADS.min(caps.max_threads) / whole.split / 2 * 2).max(2);
         for units in [most, most / 2, most / 4].into_iter().filter(|units| *units > 0 && units % 2 == 0) {

@@ -2,7 +2,6 @@
 
 use super::planner::{PROJECTION_BUDGET, output_columns};
 use super::{Caps, Cost, LayerRecipe, Only, Plan, Recurrence, Wave, cost};
-use crate::kernels::Kernel;
 use crate::model::Model;
 
 /// Chunks that are tried.
@@ -78,22 +77,11 @@ fn of_wave(plan: &Plan, chunk: usize, caps: &Caps) -> Cost {
     let narrow = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
     let (batch, layers) = (narrow(plan.form.dims.batch), narrow(plan.layers.len()));
     let rows = narrow(chunk.saturating_mul(plan.tiles() * plan.rows.count() as usize));
-    let of = |kernel: Kernel, rows: u32, steps: u64, layers: u32| {
-        cost::dispatch(kernel, rows, steps, layers, &caps.speed).femtoseconds
+    let projection = |layer: usize, layers: u32| {
+        cost::dispatch(plan.layers[layer].projection, rows, 1, layers, &caps.speed).femtoseconds
     };
-    let walk = match &plan.layers[0].recurrence {
-        Recurrence::Resident(kernel) | Recurrence::Grouped { kernel, .. } => {
-            of(*kernel, batch, chunk as u64, layers)
-        }
-        Recurrence::Step(kernels) => {
-            let step =
-                kernels.iter().fold(0u64, |sum, &kernel| sum.saturating_add(of(kernel, batch, 1, layers)));
-            step.saturating_mul(chunk as u64)
-        }
-    };
-    let slot = of(plan.layers[0].projection, rows, 1, 1)
-        .saturating_add(of(plan.layers[1].projection, rows, 1, layers - 1))
-        .saturating_add(walk);
+    let walk = cost::walk(&plan.layers[0].recurrence, batch, chunk as u64, layers, &caps.speed);
+    let slot = projection(0, 1).saturating_add(projection(1, layers - 1)).saturating_add(walk.femtoseconds);
     let slots = plan.form.dims.steps.div_ceil(chunk) + plan.layers.len() - 1;
     Cost { femtoseconds: slot.saturating_mul(slots as u64) }
 }

@@ -5,8 +5,8 @@ use super::lower::{Chunk, Lowering, Slices, index32};
 use super::{BufferId, Dispatch, Op, Program, Role};
 use crate::dims::product;
 use crate::error::{Error, Result};
-use crate::kernels::Kernel;
 use crate::kernels::grouped::{Fault, HEAD_WORDS};
+use crate::kernels::{Kernel, Params};
 use crate::plan::Recurrence;
 
 /// Words that the letters begin at a multiple of, so that they lie in lines of their own.
@@ -54,8 +54,8 @@ impl Lowering<'_> {
         }
         if proofs > 0 {
             self.letters_from = (HEAD_WORDS + proofs).next_multiple_of(ALIGNMENT);
-            self.letters_to = self.letters_from + letters;
-            self.program.mail = Some(self.buffer("mail", Role::Mail, &[self.letters_to])?);
+            let words = self.letters_from + letters;
+            self.program.mail = Some(self.buffer("mail", Role::Mail, &[words])?);
         }
         Ok(())
     }
@@ -65,36 +65,39 @@ impl Lowering<'_> {
         &mut self,
         kernel: Kernel,
         layer: usize,
-        mut chunk: Chunk,
+        chunk: Chunk,
         patience: u32,
         phase: usize,
         (named, matrices): (&[(&'static str, BufferId)], &[Slices; 2]),
-    ) -> Result<Vec<Op>> {
+    ) -> Result<Op> {
         let grid = kernel.grid(index32("B", self.plan.form.dims.batch)?, index32("D", self.dirs())?);
         let all = product("workgroups", &grid.map(|count| count as usize))?;
         let all = index32("workgroups", all)?;
         let word = HEAD_WORDS + self.program.proofs.len();
-        let letters = index32("mail", self.letters_from)?;
-        let before = self.program.proofs.last().map_or(0, |proof| proof.all);
-        chunk.proof = [index32("proofs", word)?, all, letters, patience, before];
-        let mail = self.program.mail.map(|mail| ("mail", mail));
-        let named: Vec<_> = named.iter().copied().chain(mail).collect();
+        let mail = self.program.mail.ok_or_else(|| Error::Mismatch {
+            name: kernel.name().into(),
+            reason: "no mail in the program".into(),
+        })?;
+        let named = [named, &[("mail", mail)]].concat();
         let model = self.model;
         let dispatches = self.step(kernel, &model.layers()[layer], chunk, &named, matrices)?;
-        let [dispatch] = <[Dispatch; 1]>::try_from(dispatches).map_err(|all| Error::Mismatch {
+        let [mut dispatch] = <[Dispatch; 1]>::try_from(dispatches).map_err(|all| Error::Mismatch {
             name: kernel.name().into(),
             reason: format!("{} slices of its matrix", all.len()),
         })?;
+        if let Params::Step(params) = &mut dispatch.params {
+            params.proof = index32("proofs", word)?;
+            params.all = all;
+            params.letters = index32("mail", self.letters_from)?;
+            params.patience = patience;
+            params.before = self.program.proofs.last().map_or(0, |proof| proof.all);
+        }
         let from = if self.program.proofs.is_empty() { 0 } else { self.letters_from };
-        let clear = [from..self.letters_to, 0..0];
         self.program.proofs.push(Proof { op: chunk.op, layer, first: chunk.first, phase, all });
-        let first = Op::Exchange { dispatch: dispatch.clone(), clear };
-        let again = match kernel {
-            Kernel::Grouped { fault: Fault::Again { times }, .. } => times.saturating_sub(1),
-            _ => 0,
-        };
-        let clear = [0..HEAD_WORDS, word..word + 1];
-        let again = std::iter::repeat_n(Op::Exchange { dispatch, clear }, again as usize);
-        Ok([first].into_iter().chain(again).collect())
+        let mut rounds = vec![[from..self.program.buffers[mail].words, 0..0]];
+        if let Kernel::Grouped { fault: Fault::Again { times }, .. } = kernel {
+            rounds.resize(times.max(1) as usize, [0..HEAD_WORDS, word..word + 1]);
+        }
+        Ok(Op::Exchange { dispatch, rounds })
     }
 }

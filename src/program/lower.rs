@@ -45,9 +45,6 @@ pub(super) struct Chunk {
     pub(super) output: Sequence,
     /// Layers that are walked at once, each a chunk behind the one below, as if they were directions.
     pub(super) layers: usize,
-    /// Of a grouped kernel: the word of its proof, its workgroups, the word of its letters, its patience, the workgroups of the
-    /// chunk before.
-    pub(super) proof: [u32; 5],
 }
 
 /// A layer, and everything that it reads and writes.
@@ -74,8 +71,6 @@ pub(super) struct Lowering<'a> {
     scratch: Vec<(&'static str, BufferId)>,
     /// The word of mail that letters begin with.
     pub(super) letters_from: usize,
-    /// The word after the last of them.
-    pub(super) letters_to: usize,
 }
 
 impl<'a> Lowering<'a> {
@@ -100,8 +95,7 @@ impl<'a> Lowering<'a> {
             readout: model.readout().map(|readout| readout.steps()),
         };
         let sequence = Sequence { buffer: 0, step: 0, row: 0, dir: 0 };
-        let mut this =
-            Self { model, plan, program, sequence, scratch: Vec::new(), letters_from: 0, letters_to: 0 };
+        let mut this = Self { model, plan, program, sequence, scratch: Vec::new(), letters_from: 0 };
         this.sequence = this.sequence("x", Role::Input, plan.form.x, [1, plan.form.features(model)])?;
         this.program.x = this.sequence.buffer;
         let y = this.sequence("y", Role::Output, plan.form.y, [this.dirs(), model.state()])?;
@@ -203,8 +197,7 @@ impl<'a> Lowering<'a> {
             let count = chunk.min(steps - first);
             let op = self.program.ops.len();
             self.project_chunk(&stage, first, count)?;
-            let ops = self
-                .walk(&stage, Chunk { op, first, count, output: stage.output, layers: 1, proof: [0; 5] })?;
+            let ops = self.walk(&stage, Chunk { op, first, count, output: stage.output, layers: 1 })?;
             self.program.ops.extend(ops);
         }
         Ok(())
@@ -242,33 +235,47 @@ impl<'a> Lowering<'a> {
         let Stage { index, state, named, matrices, .. } = stage;
         let layer = &self.model.layers()[*index];
         let plan = self.plan;
-        let and = |more: &[(&'static str, BufferId)]| [&named[..], more].concat();
         Ok(match &plan.layers[*index].recurrence {
             Recurrence::Grouped { kernel, patience, .. } => {
                 let phase = chunk.first / plan.layers[*index].chunk % 2;
-                let mut named = and(&[("h_prev", state.h[phase]), ("h_next", state.h[1 - phase])]);
+                let mut named = named.clone();
+                named.extend([("h_prev", state.h[phase]), ("h_next", state.h[1 - phase])]);
                 if let Some(c) = state.c {
                     named.extend([("c_prev", c[phase]), ("c_next", c[1 - phase])]);
                 }
-                self.exchange(*kernel, *index, chunk, *patience, phase, (&named, matrices))?
+                vec![self.exchange(*kernel, *index, chunk, *patience, phase, (&named, matrices))?]
             }
-            Recurrence::Resident(kernel) => {
-                let named = and(&[("h_state", state.h[0])]);
-                let dispatches = self.step(*kernel, layer, chunk, &named, matrices)?;
-                dispatches.into_iter().map(Op::Once).collect()
+            recurrence => self.dispatches(recurrence, layer, chunk, state.h, (named, matrices))?,
+        })
+    }
+
+    /// The steps of a chunk by kernels that need no other workgroup: h before even and odd steps lies in `h`.
+    pub(super) fn dispatches(
+        &self,
+        recurrence: &Recurrence,
+        layer: &Layer,
+        chunk: Chunk,
+        h: [BufferId; 2],
+        (named, matrices): (&[(&'static str, BufferId)], &[Slices; 2]),
+    ) -> Result<Vec<Op>> {
+        let and = |more: &[(&'static str, BufferId)]| [named, more].concat();
+        match recurrence {
+            Recurrence::Resident(kernel) | Recurrence::Grouped { kernel, .. } => {
+                let dispatches = self.step(*kernel, layer, chunk, &and(&[("h_state", h[0])]), matrices)?;
+                Ok(dispatches.into_iter().map(Op::Once).collect())
             }
             Recurrence::Step(kernels) => {
                 let mut phases = [Vec::new(), Vec::new()];
                 for (phase, dispatches) in phases.iter_mut().enumerate() {
-                    let named = and(&[("h_prev", state.h[phase]), ("h_next", state.h[1 - phase])]);
+                    let named = and(&[("h_prev", h[phase]), ("h_next", h[1 - phase])]);
                     for &kernel in kernels {
                         dispatches.extend(self.step(kernel, layer, chunk, &named, matrices)?);
                     }
                 }
                 let count = index32("steps of a chunk", chunk.count)?;
-                vec![Op::Steps { first: chunk.first, count, phases }]
+                Ok(vec![Op::Steps { first: chunk.first, count, phases }])
             }
-        })
+        }
     }
 
     /// The states of layer `index`; joins to `named` everything else its step binds that does not change from step to step,
@@ -344,7 +351,7 @@ impl<'a> Lowering<'a> {
         &self,
         kernel: Kernel,
         layer: &Layer,
-        Chunk { first, count, output, layers, proof: [proof, all, letters, patience, before], .. }: Chunk,
+        Chunk { first, count, output, layers, .. }: Chunk,
         first_unit: usize,
         named: &[(&str, BufferId)],
     ) -> Result<Dispatch> {
@@ -363,12 +370,13 @@ impl<'a> Lowering<'a> {
             y_dir: output.dir,
             repeats: u32::from(self.plan.form.fill == Fill::Last),
             first_unit: index32("H", first_unit)?,
-            proof,
-            all,
-            letters,
-            patience,
+            // What a grouped kernel takes beside, `exchange` sets.
+            proof: 0,
+            all: 0,
+            letters: 0,
+            patience: 0,
             lag: if layers > 1 { index32("steps of a chunk", count)? } else { 0 },
-            before,
+            before: 0,
             unused: [0; 2],
         };
         let dirs = index32("D", layers * self.dirs())?;

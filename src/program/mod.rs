@@ -90,12 +90,12 @@ pub struct Dispatch {
 pub enum Op {
     /// A single dispatch.
     Once(Dispatch),
-    /// A dispatch whose workgroups exchange values, after words of mail were cleared.
+    /// A dispatch whose workgroups exchange values, once for each round.
     Exchange {
         /// The dispatch.
         dispatch: Dispatch,
-        /// The words to clear.
-        clear: [Range<usize>; 2],
+        /// The words of mail to clear before each.
+        rounds: Vec<[Range<usize>; 2]>,
     },
     /// Copies from buffer to buffer.
     Copies(Vec<Copy>),
@@ -207,7 +207,8 @@ impl Program {
     /// Dispatches of the operations from `op` on.
     pub fn dispatches_from(&self, op: usize) -> u64 {
         let of = |op: &Op| match op {
-            Op::Once(_) | Op::Exchange { .. } => 1,
+            Op::Once(_) => 1,
+            Op::Exchange { rounds, .. } => rounds.len() as u64,
             Op::Copies(_) => 0,
             // An even and an odd step have the same dispatches, on each other's buffers.
             Op::Steps { count, phases, .. } => u64::from(*count) * phases[0].len() as u64,

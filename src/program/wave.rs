@@ -14,7 +14,6 @@ use crate::error::Result;
 use crate::io::Strides;
 use crate::kernels::matmul;
 use crate::model::{Constant, has_enclosed_bias};
-use crate::plan::Recurrence;
 
 /// What a kernel binds, by its name in the shaders.
 type Named = Vec<(&'static str, BufferId)>;
@@ -40,6 +39,7 @@ impl Lowering<'_> {
         let (y, into_y) = self.outputs(layers)?;
         let states = self.states(layers)?;
         named.extend([("y", y.buffer), ("order", self.program.order)]);
+        named.extend(states.c.map(|c| ("c", c)));
         named.extend(self.vectors(layers)?);
         let w_ih = if plan.form.projected { None } else { Some(self.matrix(Constant::WIh(0))?) };
         let bias = self.constant(Constant::Bias(0), &[columns])?;
@@ -66,8 +66,9 @@ impl Lowering<'_> {
                 self.project(plan.layers[1].projection, params, arrays, Some(&w_above), layers - 1)?;
             }
             let first = slot * steps;
-            let chunk = Chunk { op: 0, first, count: steps, output: y, layers, proof: [0; 5] };
-            let ops = self.walk_all(chunk, &states, &named, &matrices)?;
+            let chunk = Chunk { op: self.program.ops.len(), first, count: steps, output: y, layers };
+            let recurrence = &plan.layers[0].recurrence;
+            let ops = self.dispatches(recurrence, layer, chunk, states.h, (&named, &matrices))?;
             self.program.ops.extend(ops);
         }
         let mut back: Vec<Copy> = states.copies.iter().map(|copy| copy.reversed()).collect();
@@ -75,38 +76,6 @@ impl Lowering<'_> {
         self.program.ops.push(Op::Copies(back));
         self.sequence = self.placed(self.program.y, plan.form.y, [1, model.state()])?;
         Ok(())
-    }
-
-    /// A chunk of every layer.
-    fn walk_all(
-        &self,
-        chunk: Chunk,
-        states: &States,
-        named: &[(&'static str, BufferId)],
-        matrices: &[Slices; 2],
-    ) -> Result<Vec<Op>> {
-        let layer = &self.model.layers()[0];
-        let c = states.c.map(|c| ("c", c));
-        let and =
-            |h: &[(&'static str, BufferId)]| -> Named { named.iter().chain(h).copied().chain(c).collect() };
-        Ok(match &self.plan.layers[0].recurrence {
-            Recurrence::Resident(kernel) | Recurrence::Grouped { kernel, .. } => {
-                let named = and(&[("h_state", states.h[0])]);
-                let dispatches = self.step(*kernel, layer, chunk, &named, matrices)?;
-                dispatches.into_iter().map(Op::Once).collect()
-            }
-            Recurrence::Step(kernels) => {
-                let mut phases = [Vec::new(), Vec::new()];
-                for (phase, dispatches) in phases.iter_mut().enumerate() {
-                    let named = and(&[("h_prev", states.h[phase]), ("h_next", states.h[1 - phase])]);
-                    for &kernel in kernels {
-                        dispatches.extend(self.step(kernel, layer, chunk, &named, matrices)?);
-                    }
-                }
-                let count = index32("steps of a chunk", chunk.count)?;
-                vec![Op::Steps { first: chunk.first, count, phases }]
-            }
-        })
     }
 
     /// Every layer's y, in the order that the caller wants the last one's in; and the copy of that.
