@@ -86,6 +86,23 @@ impl Storage {
         }
     }
 
+    /// The 16 bits of a number; of f32, which has no such, the upper ones.
+    pub(crate) fn word(self, value: f32) -> u16 {
+        match self {
+            Self::F32 => (value.to_bits() >> 16) as u16,
+            Self::F16 => half::f16::from_f32(value).to_bits(),
+            Self::Bf16 => half::bf16::from_f32(value).to_bits(),
+        }
+    }
+
+    /// The number that [`Storage::word`] made 16 bits of.
+    pub(crate) fn open(self, word: u16) -> f32 {
+        match self {
+            Self::F32 | Self::Bf16 => f32::from_bits(u32::from(word) << 16),
+            Self::F16 => half::f16::from_bits(word).to_f32(),
+        }
+    }
+
     /// Two numbers in a word, the first in the lower half. Of f32 there is no such word: the first alone.
     pub(crate) fn pack(self, first: f32, second: f32) -> u32 {
         let bits = |value: f32| match self {

@@ -42,9 +42,12 @@ pub mod reference;
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+pub use cpu::InstructionSet;
 pub use dims::Dims;
 pub use dtype::Storage;
-pub use engine::{Device, DeviceInfo, DeviceOptions, Engine, Memory, Options, Session, Staged};
+pub use engine::{
+    CpuInfo, CpuOptions, Device, DeviceInfo, DeviceOptions, Engine, Memory, Options, Session, Staged,
+};
 pub use error::{Error, Result};
 pub use gpu::{AdapterInfo, Created};
 #[cfg(feature = "keras")]

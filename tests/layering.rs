@@ -33,7 +33,7 @@ const OUTSIDE: [(&str, &[&str]); 10] = [
     ("serde_json", &["import/keras/"]),
     ("zip", &["import/keras/container.rs"]),
     ("half", &["dtype.rs"]),
-    ("bytemuck", &["kernels/", "gpu/", "engine/gpu.rs"]),
+    ("bytemuck", &["cpu/panel.rs", "kernels/", "gpu/", "engine/gpu.rs"]),
     ("pollster", &["engine/"]),
     ("naga", &[]),
 ];
@@ -50,7 +50,8 @@ const PANICS: [&str; 9] = [
     "assert_eq!",
     "assert_ne!",
 ];
-const MAY_PANIC: [(&str, &str); 2] = [
+const MAY_PANIC: [(&str, &str); 3] = [
+    ("cpu/shared.rs", r#"assert!(at <= self.len && len <= self.len - at, "a part of a shared array");"#),
     ("engine/run.rs", r#"(Stepper::Cpu(..), _) => unreachable!("a CPU stepper comes from a CPU engine"),"#),
     ("kernels/mod.rs", r#"_ => unreachable!("parameters of one kernel on another"),"#),
 ];
@@ -314,7 +315,19 @@ fn the_engine_passes_wgpu_types_through() {
     assert!(names.is_subset(&allowed), "engine/device.rs names {names:?}");
 }
 
-/// What `Device::created` counts is created in one file; the only unsafe block is in another.
+/// Files with unsafe code: pipelines from disk, and of the CPU path vectors, threads and what these share.
+const UNSAFE: [&str; 8] = [
+    "gpu/saved.rs",
+    "cpu/gates.rs",
+    "cpu/product.rs",
+    "cpu/run.rs",
+    "cpu/shared.rs",
+    "cpu/simd/",
+    "cpu/team.rs",
+    "cpu/walk.rs",
+];
+
+/// What `Device::created` counts is created in one file; unsafe code stands where it is listed, and nowhere else.
 #[test]
 fn objects_are_created_in_one_place() {
     let counted = ["create_shader_module", "create_compute_pipeline", "create_bind_group", "create_buffer"];
@@ -324,7 +337,8 @@ fn objects_are_created_in_one_place() {
         for name in counted {
             assert_eq!(words.contains(name), file == "gpu/create.rs", "{file}: {name}");
         }
-        assert_eq!(words.contains("unsafe"), file == "gpu/saved.rs", "{file}: unsafe");
+        let is_listed = UNSAFE.iter().any(|room| file.starts_with(room));
+        assert!(is_listed || !words.contains("unsafe"), "{file}: unsafe");
     }
 }
 

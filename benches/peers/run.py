@@ -157,7 +157,7 @@ def of_peer(args, name, interpreter):
 
         def of_device(device, threads):
             # wgru draws weights and inputs of its own, of the same sizes, and has its own seconds.
-            words = [program, "bench", "--device", device, *(["--threads", threads] if threads > 1 else [])]
+            words = [program, "bench", "--device", device, *(["--threads", threads] if device == "cpu" else [])]
             return lambda case, _, file: [*words, "--case", case, "--json", file]
 
         pairs = [(one, n) for one in args.device or ["auto", "cpu"] for n in (args.threads if one == "cpu" else [1])]

@@ -166,9 +166,9 @@ pub struct BenchArgs {
     /// Keep compiled kernels in a folder, as `wgru run` does; `prepare` then takes them from there
     #[arg(long, value_name = "DIR")]
     pub pipeline_cache: Option<PathBuf>,
-    /// Threads of the CPU path, which has 1 so far
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub threads: usize,
+    /// Threads of `cpu` where it names none of its own [default: as many as the machine runs at once]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
     /// Where to write records as JSON lines, one by one as they are measured
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,

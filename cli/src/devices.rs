@@ -74,7 +74,10 @@ fn row(device: &DeviceInfo) -> Vec<String> {
                 info.driver.clone(),
             ]);
         }
-        DeviceInfo::Cpu => row.push("f32, one thread".into()),
+        DeviceInfo::Cpu(info) => {
+            let threads = if info.threads == 1 { "thread" } else { "threads" };
+            row.push(format!("f32, {}, {} {threads}", info.instructions, info.threads));
+        }
         DeviceInfo::Reference => row.push("f64, the truth".into()),
         _ => {}
     }
@@ -119,6 +122,13 @@ pub fn to_json(device: &DeviceInfo) -> Value {
             "timestamps": info.timestamps,
             "subgroup": info.subgroup.map(|(min, max)| [min, max]),
             "cooperative_matrices": info.cooperative_matrices,
+        }),
+        DeviceInfo::Cpu(info) => json!({
+            "device": "cpu",
+            "backend": "cpu",
+            "software": true,
+            "instructions": info.instructions.name(),
+            "threads": info.threads,
         }),
         other => json!({ "device": other.to_string(), "backend": other.to_string(), "software": true }),
     }

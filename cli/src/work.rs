@@ -36,7 +36,7 @@ impl Work {
         test_exchange(&device, args.exchange)?;
         let info = device.info();
         let auto = ["", "auto"].contains(&args.device.trim().to_lowercase().as_str());
-        if info == DeviceInfo::Cpu && auto {
+        if matches!(info, DeviceInfo::Cpu(_)) && auto {
             eprintln!("wgru: no GPU found, running on the CPU");
         }
         let form = batch.form();

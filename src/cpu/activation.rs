@@ -1,38 +1,43 @@
-//! The activations, in the form the shaders have them (`shaders/shared/activation.wgsl`): clamped arguments,
+//! The activations, on vectors, in the form the shaders have them (`shaders/shared/activation.wgsl`): clamped arguments,
 //! exact limits.
 
+use super::simd::Simd;
 use crate::model::{Activation, Activations, Function, Layer};
 
 /// The activations of a layer, each on its clipped input.
 pub(super) trait Functions {
     /// f: a GRU's r and z, an LSTM's i, f and o.
-    fn gate(&self, x: f32) -> f32;
+    fn gate<S: Simd>(&self, simd: S, x: S::Vector) -> S::Vector;
     /// g: a GRU's n, an LSTM's g.
-    fn candidate(&self, x: f32) -> f32;
+    fn candidate<S: Simd>(&self, simd: S, x: S::Vector) -> S::Vector;
     /// h: an LSTM's, on c'.
-    fn output(&self, c: f32) -> f32;
+    fn output<S: Simd>(&self, simd: S, c: S::Vector) -> S::Vector;
     /// An RNN's only one.
-    fn rnn(&self, x: f32) -> f32;
+    fn rnn<S: Simd>(&self, simd: S, x: S::Vector) -> S::Vector;
 }
 
 /// What every cell has by definition; code of its own, so that the common case asks nothing per element.
 pub(super) struct Standard;
 
 impl Functions for Standard {
-    fn gate(&self, x: f32) -> f32 {
-        sigmoid(x)
+    #[inline(always)]
+    fn gate<S: Simd>(&self, simd: S, x: S::Vector) -> S::Vector {
+        sigmoid(simd, x)
     }
 
-    fn candidate(&self, x: f32) -> f32 {
-        tanh(x)
+    #[inline(always)]
+    fn candidate<S: Simd>(&self, simd: S, x: S::Vector) -> S::Vector {
+        tanh(simd, x)
     }
 
-    fn output(&self, c: f32) -> f32 {
-        tanh(c)
+    #[inline(always)]
+    fn output<S: Simd>(&self, simd: S, c: S::Vector) -> S::Vector {
+        tanh(simd, c)
     }
 
-    fn rnn(&self, x: f32) -> f32 {
-        tanh(x)
+    #[inline(always)]
+    fn rnn<S: Simd>(&self, simd: S, x: S::Vector) -> S::Vector {
+        tanh(simd, x)
     }
 }
 
@@ -40,7 +45,8 @@ impl Functions for Standard {
 #[derive(Debug)]
 pub(super) struct General {
     activations: Activations,
-    clip: Option<f32>,
+    /// Infinity for none.
+    clip: f32,
 }
 
 impl General {
@@ -48,66 +54,112 @@ impl General {
     pub(super) fn of(layer: &Layer, direction: usize) -> Option<Self> {
         let (activations, clip) = (layer.activations()[direction], layer.clip());
         let standard = activations == Activations::of(layer.cell()) && clip.is_none();
-        (!standard).then_some(Self { activations, clip })
-    }
-
-    fn clipped(&self, x: f32) -> f32 {
-        self.clip.map_or(x, |clip| x.clamp(-clip, clip))
+        (!standard).then_some(Self { activations, clip: clip.unwrap_or(f32::INFINITY) })
     }
 }
 
 impl Functions for General {
-    fn gate(&self, x: f32) -> f32 {
-        apply(self.activations.gate, self.clipped(x))
+    #[inline(always)]
+    fn gate<S: Simd>(&self, simd: S, x: S::Vector) -> S::Vector {
+        apply(simd, self.activations.gate, clamp(simd, x, self.clip))
     }
 
-    fn candidate(&self, x: f32) -> f32 {
-        apply(self.activations.candidate, self.clipped(x))
+    #[inline(always)]
+    fn candidate<S: Simd>(&self, simd: S, x: S::Vector) -> S::Vector {
+        apply(simd, self.activations.candidate, clamp(simd, x, self.clip))
     }
 
-    fn output(&self, c: f32) -> f32 {
-        apply(self.activations.output, c)
+    #[inline(always)]
+    fn output<S: Simd>(&self, simd: S, c: S::Vector) -> S::Vector {
+        apply(simd, self.activations.output, c)
     }
 
-    fn rnn(&self, x: f32) -> f32 {
-        self.gate(x)
+    #[inline(always)]
+    fn rnn<S: Simd>(&self, simd: S, x: S::Vector) -> S::Vector {
+        self.gate(simd, x)
     }
 }
 
-/// `activation` of x.
-fn apply(activation: Activation, x: f32) -> f32 {
-    let (alpha, beta) = (activation.alpha(), activation.beta());
+/// `x` within −bound .. bound; NaN stays NaN.
+#[inline(always)]
+pub(super) fn clamp<S: Simd>(simd: S, x: S::Vector, bound: f32) -> S::Vector {
+    simd.max(simd.splat(-bound), simd.min(simd.splat(bound), x))
+}
+
+/// `activation` of each number: the usual ones as vectors, the others one by one.
+#[inline(always)]
+fn apply<S: Simd>(simd: S, activation: Activation, x: S::Vector) -> S::Vector {
+    let zero = simd.splat(0.0);
+    let line = || simd.add(simd.mul(simd.splat(activation.alpha()), x), simd.splat(activation.beta()));
     match activation.function() {
-        Function::Sigmoid => sigmoid(x),
-        Function::Tanh => tanh(x),
-        Function::Relu => relu(x),
-        Function::Affine => alpha * x + beta,
-        Function::LeakyRelu if x < 0.0 => alpha * x,
-        Function::LeakyRelu => x,
-        Function::ThresholdedRelu if x <= alpha => 0.0,
-        Function::ThresholdedRelu => x,
-        Function::ScaledTanh => alpha * tanh(beta * x),
-        Function::HardSigmoid => (alpha * x + beta).clamp(0.0, 1.0),
-        Function::Elu if x < 0.0 => alpha * x.exp_m1(),
-        Function::Elu => x,
-        Function::Softsign => x / (1.0 + x.abs()),
-        Function::Softplus => x.max(0.0) + (-x.abs()).exp().ln_1p(),
+        Function::Sigmoid => sigmoid(simd, x),
+        Function::Tanh => tanh(simd, x),
+        Function::Relu => simd.max(zero, x),
+        Function::HardSigmoid => simd.max(zero, simd.min(simd.splat(1.0), line())),
+        Function::Affine => line(),
+        Function::ScaledTanh => {
+            let inner = tanh(simd, simd.mul(simd.splat(activation.beta()), x));
+            simd.mul(simd.splat(activation.alpha()), inner)
+        }
+        _ => {
+            let mut numbers = [0.0; MOST_LANES];
+            simd.write(x, &mut numbers);
+            one_by_one(activation, &mut numbers[..S::LANES]);
+            simd.read(&numbers)
+        }
     }
 }
 
-/// 1 / (1 + exp(−x)).
-fn sigmoid(x: f32) -> f32 {
-    // clamp() keeps NaN, as min() would not.
-    if x < -87.0 { 0.0 } else { 1.0 / (1.0 + (-x.clamp(-87.0, 87.0)).exp()) }
+const MOST_LANES: usize = 16;
+
+/// Those that have no vector form.
+#[inline(never)]
+fn one_by_one(activation: Activation, numbers: &mut [f32]) {
+    let alpha = activation.alpha();
+    for x in numbers {
+        *x = match activation.function() {
+            Function::LeakyRelu if *x < 0.0 => alpha * *x,
+            Function::ThresholdedRelu if *x <= alpha => 0.0,
+            Function::Elu if *x < 0.0 => alpha * x.exp_m1(),
+            Function::Softsign => *x / (1.0 + x.abs()),
+            Function::Softplus => x.max(0.0) + (-x.abs()).exp().ln_1p(),
+            _ => *x,
+        };
+    }
 }
 
-/// max(0, x); NaN stays NaN.
-fn relu(x: f32) -> f32 {
-    if x < 0.0 { 0.0 } else { x }
+/// eˣ within −87 .. 87: 2ⁿ eʳ, eʳ as a polynomial of degree 6 fitted on |r| ≤ ln 2 / 2.
+#[inline(always)]
+fn exp<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
+    // ln 2 in two parts, the first of so few bits that its product with n is exact.
+    const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
+    const E: [f32; 5] = [1.381_445_6e-3, 8.368_785_5e-3, 4.166_839_6e-2, 0.166_665_2, 0.499_999_94];
+    // Adding it leaves no bits for a fraction.
+    let whole = simd.splat(12_582_912.0);
+    let n = simd.fma(x, simd.splat(std::f32::consts::LOG2_E), whole);
+    let n = simd.sub(n, whole);
+    let r = simd.fma(n, simd.splat(-LN_2[0]), x);
+    let r = simd.fma(n, simd.splat(-LN_2[1]), r);
+    let mut e = simd.splat(E[0]);
+    for c in &E[1..] {
+        e = simd.fma(e, r, simd.splat(*c));
+    }
+    let e = simd.add(simd.fma(simd.mul(r, r), e, r), simd.splat(1.0));
+    simd.mul(e, simd.exp2_whole(n))
+}
+
+/// 1 / (1 + exp(−x)); absolute error at most 2e-7.
+#[inline(always)]
+fn sigmoid<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
+    let one = simd.splat(1.0);
+    let e = exp(simd, clamp(simd, simd.sub(simd.splat(0.0), x), 87.0));
+    let inner = simd.div(one, simd.add(one, e));
+    simd.if_less(x, simd.splat(-87.0), simd.splat(0.0), inner)
 }
 
 /// tanh as x·p(x²)/q(x²), of degree 13/6; absolute error at most 4e-7.
-fn tanh(x: f32) -> f32 {
+#[inline(always)]
+fn tanh<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
     const P: [f32; 7] = [
         -2.760_768_4e-16,
         2.000_188e-13,
@@ -118,39 +170,97 @@ fn tanh(x: f32) -> f32 {
         4.893_524_6e-3,
     ];
     const Q: [f32; 4] = [1.198_258_4e-6, 1.185_347_1e-4, 2.268_434_7e-3, 4.893_525e-3];
-    if x.abs() > 9.0 {
-        return x.signum();
+    let one = simd.splat(1.0);
+    let a = clamp(simd, x, 7.998_811_7);
+    let s = simd.mul(a, a);
+    let mut p = simd.splat(P[0]);
+    for c in &P[1..] {
+        p = simd.fma(s, p, simd.splat(*c));
     }
-    let a = x.clamp(-7.998_811_7, 7.998_811_7);
-    let s = a * a;
-    let horner = |coefficients: &[f32]| coefficients.iter().fold(0.0, |sum, c| sum * s + c);
-    (a * horner(&P) / horner(&Q)).clamp(-1.0, 1.0)
+    let mut q = simd.splat(Q[0]);
+    for c in &Q[1..] {
+        q = simd.fma(s, q, simd.splat(*c));
+    }
+    let inner = clamp(simd, simd.div(simd.mul(a, p), q), 1.0);
+    let inner = simd.if_less(simd.splat(9.0), x, one, inner);
+    simd.if_less(x, simd.splat(-9.0), simd.splat(-1.0), inner)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::simd::{InstructionSet, Level, Work, at_level};
     use super::*;
+
+    struct Each<'a>(Kind, &'a mut [f32]);
+
+    #[derive(Clone, Copy)]
+    enum Kind {
+        Sigmoid,
+        Tanh,
+        Relu,
+    }
+
+    impl Work for Each<'_> {
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) {
+            for numbers in self.1.chunks_mut(16) {
+                let mut own = [0.0; 16];
+                own[..numbers.len()].copy_from_slice(numbers);
+                for own in own.chunks_exact_mut(S::LANES) {
+                    let x = simd.read(own);
+                    let y = match self.0 {
+                        Kind::Sigmoid => sigmoid(simd, x),
+                        Kind::Tanh => tanh(simd, x),
+                        Kind::Relu => apply(simd, Activation::RELU, x),
+                    };
+                    simd.write(y, own);
+                }
+                numbers.copy_from_slice(&own[..numbers.len()]);
+            }
+        }
+    }
+
+    fn of(set: InstructionSet, kind: Kind, numbers: &[f32]) -> Vec<f32> {
+        let mut numbers = numbers.to_vec();
+        let level = Level::of(set).unwrap();
+        at_level!(level, simd => simd.run(Each(kind, &mut numbers)));
+        numbers
+    }
 
     #[test]
     fn errors_over_the_whole_range() {
-        for i in -200_000..=200_000 {
-            let x = i as f32 * 1e-4;
-            let exact = f64::from(x);
-            let error = (f64::from(tanh(x)) - exact.tanh()).abs();
-            assert!(error <= 4e-7, "tanh({x}) is off by {error:e}");
-            let error = (f64::from(sigmoid(x)) - 1.0 / (1.0 + (-exact).exp())).abs();
-            assert!(error <= 2e-7, "sigmoid({x}) is off by {error:e}");
+        let numbers: Vec<f32> = (-1_000_000..=1_000_000).map(|i| i as f32 * 1e-4).collect();
+        for set in InstructionSet::available() {
+            for (x, y) in numbers.iter().zip(of(set, Kind::Tanh, &numbers)) {
+                let error = (f64::from(y) - f64::from(*x).tanh()).abs();
+                assert!(error <= 4e-7, "{set}: tanh({x}) is off by {error:e}");
+            }
+            for (x, y) in numbers.iter().zip(of(set, Kind::Sigmoid, &numbers)) {
+                let exact = 1.0 / (1.0 + (-f64::from(*x)).exp());
+                let error = (f64::from(y) - exact).abs();
+                assert!(error <= 2e-7, "{set}: sigmoid({x}) is off by {error:e}");
+                // Small ones are right to their last digits, too.
+                let is_close = error <= 1e-6 * exact || *x < -87.0;
+                assert!(is_close, "{set}: sigmoid({x}) is {y:e}, exactly {exact:e}");
+            }
         }
     }
 
     #[test]
-    fn limits_are_exact() {
-        for x in [1e3, 1e20, f32::MAX, f32::INFINITY] {
-            assert_eq!((sigmoid(x), sigmoid(-x)), (1.0, 0.0));
-            assert_eq!((tanh(x), tanh(-x)), (1.0, -1.0));
+    fn limits_are_exact_and_nan_stays() {
+        for set in InstructionSet::available() {
+            let large = [1e3, 1e20, f32::MAX, f32::INFINITY];
+            let small = large.map(|x| -x);
+            assert_eq!(of(set, Kind::Sigmoid, &large), [1.0; 4]);
+            assert_eq!(of(set, Kind::Sigmoid, &small), [0.0; 4]);
+            assert_eq!(of(set, Kind::Tanh, &large), [1.0; 4]);
+            assert_eq!(of(set, Kind::Tanh, &small), [-1.0; 4]);
+            assert_eq!(of(set, Kind::Relu, &[-2.0, 3.0]), [0.0, 3.0]);
+            assert_eq!(of(set, Kind::Sigmoid, &[0.0]), [0.5]);
+            assert_eq!(of(set, Kind::Tanh, &[0.0]), [0.0]);
+            for kind in [Kind::Sigmoid, Kind::Tanh, Kind::Relu] {
+                assert!(of(set, kind, &[f32::NAN])[0].is_nan(), "{set}");
+            }
         }
-        assert_eq!((sigmoid(0.0), tanh(0.0)), (0.5, 0.0));
-        assert_eq!((relu(-2.0), relu(3.0)), (0.0, 3.0));
-        assert!([sigmoid, tanh, relu].iter().all(|activation| activation(f32::NAN).is_nan()));
     }
 }

@@ -1,45 +1,117 @@
-//! The CPU path: f32, one thread, weights transposed so that neighbouring units lie side by side and the
-//! compiler can use the vector units.
+//! The CPU path: f32, vectors of whatever instructions the machine has, and the device's threads.
 //!
-//! A sequence and a session step go through the same code row by row, so they give the same bits.
+//! A product is one chain of sums for each row and unit, k in order, whatever is computed beside it (`product.rs`). So
+//! sequences and session steps, batches of any size and any number of threads give the same bits; and so do instruction
+//! sets that round a · b + c once.
 
 mod activation;
-mod cells;
+#[cfg(not(target_arch = "wasm32"))]
+mod ceiling;
+mod direction;
+mod gates;
+mod panel;
+mod product;
+mod run;
+mod shared;
+mod simd;
+mod split;
+mod team;
+mod walk;
 
-use activation::General;
+use direction::{Direction, rounded};
+use panel::{Lines, Panel};
+pub(crate) use run::Given;
+use run::{Meetings, Run};
+pub use simd::InstructionSet;
+use simd::{Level, at_level};
+use split::Split;
+use team::{Lease, Team, cores};
+use walk::Own;
 
-use crate::dtype::{Precision, Storage};
-use crate::error::Result;
-use crate::io::{Form, Layout, Strides};
-use crate::model::{Constant, Layer, Model, ReadoutSteps, constants, pack};
+use crate::dtype::Precision;
+use crate::error::{Error, Result};
+use crate::io::Form;
+use crate::model::{Constant, Model, ReadoutSteps, pack};
 use crate::progress::Progress;
 
-/// A model's constants, packed for the CPU.
+/// The processor: the instructions that are used, and the threads.
 #[derive(Debug)]
-pub struct Network {
+pub(crate) struct Processor {
+    level: Level,
+    team: Team,
+}
+
+impl Default for Processor {
+    /// All cores, with the fastest instructions that they have.
+    fn default() -> Self {
+        Self { level: Level::best(), team: Team::new(cores()) }
+    }
+}
+
+impl Processor {
+    /// # Errors
+    /// [`Error::Unsupported`] for a set that this machine does not have, [`Error::Zero`] for no thread.
+    pub(crate) fn new(threads: Option<usize>, set: Option<InstructionSet>) -> Result<Self> {
+        let level = match set {
+            None => Level::best(),
+            Some(set) => Level::of(set).ok_or_else(|| {
+                let have: Vec<_> = InstructionSet::available().map(InstructionSet::name).collect();
+                let what = format!("{set} instructions: this machine has {}", have.join(", "));
+                Error::Unsupported { what }
+            })?,
+        };
+        let threads = threads.unwrap_or_else(cores);
+        crate::dims::at_least_one("threads", threads)?;
+        Ok(Self { level, team: Team::new(threads) })
+    }
+
+    /// The instructions in use.
+    pub(crate) fn set(&self) -> InstructionSet {
+        self.level.set()
+    }
+
+    /// The most threads that a run takes.
+    pub(crate) fn threads(&self) -> usize {
+        self.team.size()
+    }
+}
+
+/// A model's constants, packed for a processor.
+#[derive(Debug)]
+pub(crate) struct Network {
+    level: Level,
     /// One per direction of each layer.
-    layers: Vec<Vec<cells::Packed>>,
+    layers: Vec<Vec<Direction>>,
     readout: Option<Dense>,
 }
 
 #[derive(Debug)]
 struct Dense {
-    w: Vec<f32>,
-    b: Vec<f32>,
+    w: Panel,
+    /// `[blocks, lanes]`.
+    b: Lines,
+    outputs: usize,
     steps: ReadoutSteps,
 }
 
 /// Memory that a run needs beside its outputs; grows to what is needed and stays.
 #[derive(Debug, Default)]
-pub struct Scratch {
-    row: cells::RowScratch,
-    /// Sequences between layers, two in turn.
-    between: [Vec<f32>; 2],
+pub(crate) struct Scratch {
+    /// The arrays of the lanes, one after the other.
+    arrays: Lines,
+    /// Of each thread.
+    own: Vec<Own>,
+    /// Batch rows in the order of falling length.
+    rows: Vec<u32>,
+    /// Sequences between layers: two in turn, or all of them where layers run at once.
+    between: Lines,
+    /// How the last run was cut.
+    split: Option<(Form, Split)>,
 }
 
 /// The arrays a run advances and fills.
 #[derive(Debug)]
-pub struct Targets<'a> {
+pub(crate) struct Targets<'a> {
     /// `[L·D, B, P]`, from initial to final.
     pub h: &'a mut [f32],
     /// `[L·D, B, H]`, from initial to final; empty where the cell has none.
@@ -51,152 +123,187 @@ pub struct Targets<'a> {
 }
 
 impl Network {
-    /// Packs `model`. Weights are rounded to their storage type here, and kept in f32.
-    pub fn new(model: &Model, precision: Precision) -> Result<Self> {
+    /// Packs `model`. Weights are rounded to their storage type here.
+    pub(crate) fn new(model: &Model, precision: Precision, processor: &Processor) -> Result<Self> {
+        let level = processor.level;
+        let lanes = level.lanes();
         let readout = match model.readout() {
-            Some(readout) => Some(Dense {
-                w: rounded(model, Constant::ReadoutW, precision.weights)?,
-                b: pack(model, Constant::ReadoutB),
-                steps: readout.steps(),
-            }),
+            Some(readout) => {
+                let outputs = readout.outputs();
+                let w = rounded(model, Constant::ReadoutW, precision.weights)?;
+                let mut b = pack(model, Constant::ReadoutB);
+                b.resize(outputs.next_multiple_of(lanes), 0.0);
+                let w = Panel::new(&w, outputs, outputs, 0..1, lanes, precision.weights);
+                Some(Dense { w, b: Lines::of(&b), outputs, steps: readout.steps() })
+            }
             None => None,
         };
         let layers = model.layers().iter().enumerate();
-        let layers: Result<_> =
-            layers.map(|(index, layer)| directions(model, index, layer, precision)).collect();
-        Ok(Self { layers: layers?, readout })
+        let layers: Result<_> = layers
+            .map(|at| {
+                let of = |index| Direction::new(model, at, index, lanes, precision);
+                (0..at.1.direction().count()).map(of).collect()
+            })
+            .collect();
+        Ok(Self { level, layers: layers?, readout })
     }
 
-    /// Advances the states by T steps, or as many as `lengths` `[B]` says. `x` lies as `form` says.
-    pub fn run(
+    /// Advances the states by T steps, or as many as `lengths` says.
+    pub(crate) fn run(
         &self,
-        x: &[f32],
-        form: Form,
-        lengths: Option<&[u32]>,
+        processor: &Processor,
+        given: Given<'_>,
         scratch: &mut Scratch,
         to: Targets<'_>,
         progress: &Progress,
     ) {
-        let Targets { h, c, y, out } = to;
-        let Scratch { row, between } = scratch;
-        let [mut from, mut next] = std::mem::take(between);
-        let dims = form.dims;
-        let last = self.layers.len() - 1;
-        let directions = self.layers[0].len();
-        let states = self.layers.len() * directions;
-        let (h_len, c_len) = (h.len() / states, c.len() / states);
-        let state = self.layers[0][0].state;
-        let output = directions * state;
-        progress.begin((states * dims.batch) as u64);
-        let first = &self.layers[0][0];
-        let features = if form.projected { directions * first.bias.len() } else { first.input };
-        let mut input = Strides::of(form.x, dims, 1, features);
-        for (index, layer) in self.layers.iter().enumerate() {
-            if index < last {
-                next.resize(dims.steps * dims.batch * output, 0.0);
-            }
-            let layout = if index < last { Layout::BatchMajor } else { form.y };
-            let strides = Strides::of(layout, dims, directions, state);
-            let data = if index == 0 { x } else { &from };
-            let projected = index == 0 && form.projected;
-            let x = cells::Input { data, strides: input, steps: dims.steps, lengths, projected };
-            let y = if index < last { &mut next[..] } else { &mut *y };
-            for packed in layer {
-                let at = index * directions + packed.direction;
-                let h = &mut h[at * h_len..][..h_len];
-                let c = &mut c[at * c_len..][..c_len];
-                packed.run(x, (h, c), row, (y, strides, form.fill), progress);
-            }
-            input = strides;
-            std::mem::swap(&mut from, &mut next);
+        let split = self.split(given.form, processor, scratch);
+        if split.threads() > 1
+            && let Some(lease) = processor.team.lease()
+        {
+            return self.run_cut(split, Some(&lease), given, scratch, to, progress);
         }
-        *between = [from, next];
-        if let Some(readout) = &self.readout {
-            let y = cells::Input { data: y, strides: input, steps: dims.steps, lengths, projected: false };
-            readout.apply(y, output, form, out);
+        // A run that finds the threads busy does without.
+        self.run_cut(Split::alone(self, given.form), None, given, scratch, to, progress);
+    }
+
+    /// [`Network::run`], cut so; without a lease on one thread.
+    fn run_cut(
+        &self,
+        split: Split,
+        lease: Option<&Lease<'_>>,
+        given: Given<'_>,
+        scratch: &mut Scratch,
+        to: Targets<'_>,
+        progress: &Progress,
+    ) {
+        let meetings = Meetings::new(split, self.layers.len());
+        progress.begin(split.threads() as u64);
+        let run = Run::new(self, given, split, scratch, to, &meetings);
+        let work = |index: usize| {
+            at_level!(self.level, simd => run.thread(simd, index));
+            progress.end(1);
+        };
+        match lease {
+            Some(lease) => lease.run(split.threads(), &work),
+            None => work(0),
         }
+    }
+
+    /// How a run of this form is cut; what the last was, where it was of this form.
+    fn split(&self, form: Form, processor: &Processor, scratch: &mut Scratch) -> Split {
+        match scratch.split {
+            Some((of, split)) if of == form => split,
+            _ => {
+                let split = Split::new(self, form, processor.threads());
+                scratch.split = Some((form, split));
+                split
+            }
+        }
+    }
+
+    /// In words, how a run of this form is computed.
+    pub(crate) fn explain(&self, form: Form, processor: &Processor) -> String {
+        let split = Split::new(self, form, processor.threads());
+        format!("f32 in {} vectors, {split}; about {:.3} ms", self.level.set(), split.time(self, form) * 1e-6)
     }
 }
 
-/// The directions of layer `index`.
-fn directions(
-    model: &Model,
-    index: usize,
-    layer: &Layer,
-    precision: Precision,
-) -> Result<Vec<cells::Packed>> {
-    let count = layer.direction().count();
-    let present = constants(model);
-    // One part per direction; empty ones where the layer has no such constant.
-    let parts = |constant: Constant, storage: Storage| -> Result<Vec<Vec<f32>>> {
-        if !present.contains(&constant) {
-            return Ok(vec![Vec::new(); count]);
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dims::Dims;
+    use crate::dtype::Storage;
+    use crate::io::{Batch, Fill, Layout, Output, OutputShape};
+    use crate::model::{Cell, Direction, Forget, Layer, Readout, Reset, Update, Weights};
+
+    fn model(
+        rng: &mut fastrand::Rng,
+        cell: Cell,
+        direction: Direction,
+        hidden: usize,
+        layers: usize,
+    ) -> Model {
+        let mut values = |len: usize| (0..len).map(|_| rng.f32() - 0.5).collect::<Vec<f32>>();
+        let project = cell == Cell::LSTM && hidden > 16;
+        let state = if project { hidden - 3 } else { hidden };
+        let rows = cell.gates() * hidden;
+        let mut stack = Vec::new();
+        for index in 0..layers {
+            let input = if index == 0 { 5 } else { direction.count() * state };
+            let mut set = || Weights {
+                w_ih: values(rows * input),
+                w_hh: values(rows * state),
+                b_ih: Some(values(rows)),
+                b_hh: Some(values(rows)),
+                peepholes: (cell.has_c() && !project).then(|| values(3 * hidden)),
+                w_hr: project.then(|| values(state * hidden)),
+            };
+            let weights = (0..direction.count()).map(|_| set()).collect();
+            stack.push(Layer::new(cell, direction, input, hidden, weights).unwrap());
         }
-        let all = rounded(model, constant, storage)?;
-        Ok(all.chunks_exact(all.len() / count).map(<[f32]>::to_vec).collect())
-    };
-    let mut w_ih = parts(Constant::WIh(index), precision.weights)?;
-    let mut w_hh = parts(Constant::WHh(index), precision.weights)?;
-    let mut w_hr = parts(Constant::WHr(index), precision.weights)?;
-    let mut bias = parts(Constant::Bias(index), Storage::F32)?;
-    let mut b_hn = parts(Constant::BHn(index), Storage::F32)?;
-    let mut peepholes = parts(Constant::Peepholes(index), Storage::F32)?;
-    let packed = (0..count)
-        .map(|direction| cells::Packed {
-            cell: layer.cell(),
-            input: layer.input(),
-            hidden: layer.hidden(),
-            state: layer.state(),
-            reverse: layer.direction().is_reverse(direction),
-            direction,
-            functions: General::of(layer, direction),
-            state_clip: layer.state_clip().unwrap_or(f32::INFINITY),
-            w_ih: std::mem::take(&mut w_ih[direction]),
-            w_hh: std::mem::take(&mut w_hh[direction]),
-            bias: std::mem::take(&mut bias[direction]),
-            b_hn: std::mem::take(&mut b_hn[direction]),
-            peepholes: std::mem::take(&mut peepholes[direction]),
-            w_hr: std::mem::take(&mut w_hr[direction]),
-            activations: precision.activations,
-        })
-        .collect();
-    Ok(packed)
-}
+        let outputs = direction.count() * state;
+        let readout = Readout::new(outputs, 7, ReadoutSteps::Every, values(7 * outputs), None).unwrap();
+        Model::new(stack).unwrap().with_readout(readout).unwrap()
+    }
 
-/// A constant as `storage` keeps it.
-///
-/// # Errors
-/// [`crate::Error::Mismatch`] for a weight beyond the range of f16.
-fn rounded(model: &Model, constant: Constant, storage: Storage) -> Result<Vec<f32>> {
-    let mut values = pack(model, constant);
-    storage.check_range(&format!("{constant:?}"), &values)?;
-    values.iter_mut().for_each(|value| *value = storage.round(*value));
-    Ok(values)
-}
-
-impl Dense {
-    /// `out`: every step in the order of `form`, or `[B, O]` on each sequence's last step, where y is 0 if there
-    /// is none. `features`: D·P.
-    fn apply(&self, y: cells::Input<'_>, features: usize, form: Form, out: &mut [f32]) {
-        let outputs = self.b.len();
-        let (steps, to) = match self.steps {
-            ReadoutSteps::Every => (form.dims.steps, Strides::of(form.y, form.dims, 1, outputs)),
-            ReadoutSteps::Last => (1, Strides { step: 0, row: outputs, dir: 0 }),
+    /// A run cut so, from random states, in an output full of NaN.
+    fn run(network: &Network, model: &Model, split: Split, team: &Team, batch: &Batch<'_>) -> Output {
+        let shape = OutputShape::new(model, batch.form()).unwrap();
+        let mut output = Output::zeros(&shape).unwrap();
+        output.fill(f32::NAN);
+        let to = Targets {
+            h: &mut output.h_n,
+            c: output.c_n.as_deref_mut().unwrap_or_default(),
+            y: &mut output.y,
+            out: output.out.as_deref_mut().unwrap_or_default(),
         };
-        for b in 0..form.dims.batch {
-            for step in 0..steps {
-                let time = match self.steps {
-                    ReadoutSteps::Every => Some(step),
-                    ReadoutSteps::Last => y.length(b).checked_sub(1),
-                };
-                let out = &mut out[b * to.row + step * to.step..][..outputs];
-                out.fill(0.0);
-                if let Some(time) = time {
-                    let y = &y.data[b * y.strides.row + time * y.strides.step..][..features];
-                    cells::accumulate(&self.w, y, out);
+        batch.initial_states(to.h, to.c);
+        let given = Given { x: batch.x(), form: batch.form(), lengths: batch.lengths_of() };
+        let lease = team.lease();
+        network.run_cut(split, lease.as_ref(), given, &mut Scratch::default(), to, &Progress::default());
+        output
+    }
+
+    /// However a run is cut, on however many threads, in whatever chunks: the bits of one thread.
+    #[test]
+    fn bits_do_not_depend_on_the_cut() {
+        let (mut rng, team) = (fastrand::Rng::new(), Team::new(6));
+        let cells = [
+            Cell::GRU,
+            Cell::ORIGINAL_GRU,
+            Cell::Gru { reset: Reset::Before, update: Update::Keeps },
+            Cell::LSTM,
+            Cell::Lstm { forget: Forget::Coupled },
+            Cell::Rnn,
+        ];
+        for (number, cell) in cells.into_iter().enumerate() {
+            for direction in [Direction::Forward, Direction::Bidirectional] {
+                let hidden = rng.usize(10..50);
+                let model = model(&mut rng, cell, direction, hidden, 1 + number % 3);
+                let dims = Dims { batch: rng.usize(1..9), steps: rng.usize(1..12) };
+                let x: Vec<f32> = (0..dims.batch * dims.steps * 5).map(|_| rng.f32() - 0.5).collect();
+                let lengths: Vec<u32> = (0..dims.batch).map(|_| rng.u32(0..=dims.steps as u32)).collect();
+                let mut batch = Batch::new(&x, [dims.batch, dims.steps, 5]).unwrap().fill(Fill::Last);
+                batch = batch.output_layout(Layout::TimeMajor);
+                if rng.bool() {
+                    batch = batch.lengths(&lengths);
                 }
-                for (out, b) in out.iter_mut().zip(&self.b) {
-                    *out += b;
+                let activations = if rng.bool() { Storage::F32 } else { Storage::Bf16 };
+                let precision = Precision { weights: activations, activations };
+                for set in InstructionSet::available() {
+                    let processor = Processor::new(Some(1), Some(set)).unwrap();
+                    let network = Network::new(&model, precision, &processor).unwrap();
+                    let alone = Split::alone(&network, batch.form());
+                    let expected = run(&network, &model, alone, &processor.team, &batch);
+                    assert!(!expected.y.iter().chain(&expected.h_n).any(|value| value.is_nan()));
+                    for cut in Split::all(&network, batch.form(), 6) {
+                        for chunk in [1, 7, cut.chunk] {
+                            let cut = Split { chunk, ..cut };
+                            let output = run(&network, &model, cut, &team, &batch);
+                            assert!(output == expected, "{model}, {dims:?}, {set}, {cut:?}");
+                        }
+                    }
                 }
             }
         }

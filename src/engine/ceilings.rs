@@ -1,55 +1,80 @@
 //! What a device can do at best, for a benchmark to hold its figures against.
 
+use std::sync::Arc;
+
 use super::device::{Device, Kind};
+use crate::cpu::Processor;
 use crate::error::Result;
 use crate::gpu::{GpuCeilings, Wait};
 
-/// The measurements of a GPU's ceilings, made ready; each call is one run, for the caller to time and repeat.
+/// The measurements of a device's ceilings, made ready; each call is one run, for the caller to time and repeat.
 #[derive(Debug)]
-pub struct Ceilings(GpuCeilings);
+pub struct Ceilings(Kept);
+
+#[derive(Debug)]
+enum Kept {
+    Gpu(Box<GpuCeilings>),
+    Cpu { processor: Arc<Processor>, from: Vec<u8>, to: Vec<u8> },
+}
 
 /// One measurement.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct Measured {
-    /// Floating-point operations of a matmul; bytes read and written of a copy.
+    /// Floating-point operations; bytes read and written of a copy.
     pub amount: f64,
     /// Seconds on the device, by timestamps, where there are any.
     pub seconds: Option<f64>,
 }
 
+/// Bytes of a copy on the CPU: more than its caches hold, in most cases.
+const COPY: usize = 64 << 20;
+
 impl Device {
-    /// Makes the ceilings of a GPU ready: a large matmul by the crate's own kernel, and a large copy. None for the
-    /// CPU path and the reference.
+    /// Makes the ceilings of a device ready; none for the reference.
     ///
     /// # Errors
     /// [`crate::Error::TooLarge`] and [`crate::Error::Device`] where the device does not bear them.
     pub fn ceilings(&self) -> Result<Option<Ceilings>> {
-        match &self.0 {
-            Kind::Gpu(context) => {
-                pollster::block_on(GpuCeilings::new(context.clone())).map(|own| Some(Ceilings(own)))
+        Ok(Some(Ceilings(match &self.0 {
+            Kind::Gpu(context) => Kept::Gpu(Box::new(pollster::block_on(GpuCeilings::new(context.clone()))?)),
+            Kind::Cpu(processor) => {
+                Kept::Cpu { processor: processor.clone(), from: vec![1; COPY], to: vec![0; COPY] }
             }
-            Kind::Cpu | Kind::Reference => Ok(None),
-        }
+            Kind::Reference => return Ok(None),
+        })))
     }
 }
 
 impl Ceilings {
-    /// Runs the matmul once and waits for it.
+    /// Computes once at the device's best: on a GPU a large matmul by the crate's own kernel, on the CPU products and sums
+    /// in registers on every thread.
     ///
     /// # Errors
     /// [`crate::Error::Device`] where the device fails.
     pub fn matmul(&mut self) -> Result<Measured> {
-        let once = pollster::block_on(self.0.matmul(Wait::Block))?;
-        Ok(Measured { amount: once.amount, seconds: once.seconds })
+        match &mut self.0 {
+            Kept::Gpu(own) => {
+                let once = pollster::block_on(own.matmul(Wait::Block))?;
+                Ok(Measured { amount: once.amount, seconds: once.seconds })
+            }
+            Kept::Cpu { processor, .. } => Ok(Measured { amount: processor.compute(), seconds: None }),
+        }
     }
 
-    /// Runs the copy once and waits for it.
+    /// Runs a large copy once and waits for it; on the CPU on every thread.
     ///
     /// # Errors
     /// [`crate::Error::Device`] where the device fails.
     pub fn copy(&mut self) -> Result<Measured> {
-        let once = pollster::block_on(self.0.copy(Wait::Block))?;
-        Ok(Measured { amount: once.amount, seconds: once.seconds })
+        match &mut self.0 {
+            Kept::Gpu(own) => {
+                let once = pollster::block_on(own.copy(Wait::Block))?;
+                Ok(Measured { amount: once.amount, seconds: once.seconds })
+            }
+            Kept::Cpu { processor, from, to } => {
+                Ok(Measured { amount: processor.copy(from, to), seconds: None })
+            }
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::select::{Selector, matching, rank};
+use crate::cpu::{InstructionSet, Processor};
 use crate::error::{Error, Result};
 use crate::gpu::{AdapterInfo, Context, Created, adapters};
 use crate::kernels::MOST_STORAGE_BUFFERS;
@@ -15,7 +16,7 @@ pub struct Device(pub(super) Kind);
 #[derive(Debug, Clone)]
 pub(super) enum Kind {
     Gpu(Arc<Context>),
-    Cpu,
+    Cpu(Arc<Processor>),
     Reference,
 }
 
@@ -43,6 +44,41 @@ impl DeviceOptions {
     }
 }
 
+/// How the CPU path computes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CpuOptions {
+    /// The most threads that a run takes, the caller's own among them; as many as the machine runs at once where `None`.
+    /// Results are the same bits whatever it is.
+    pub threads: Option<usize>,
+    /// The instructions; the fastest of the machine where `None`.
+    pub instructions: Option<InstructionSet>,
+}
+
+impl CpuOptions {
+    /// Sets [`CpuOptions::threads`].
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = Some(threads);
+        self
+    }
+
+    /// Sets [`CpuOptions::instructions`].
+    pub fn instructions(mut self, set: InstructionSet) -> Self {
+        self.instructions = Some(set);
+        self
+    }
+}
+
+/// The CPU path of a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CpuInfo {
+    /// The instructions in use.
+    pub instructions: InstructionSet,
+    /// The most threads that a run takes.
+    pub threads: usize,
+}
+
 /// What a device is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -50,7 +86,7 @@ pub enum DeviceInfo {
     /// A GPU adapter, real or software.
     Gpu(Box<AdapterInfo>),
     /// The f32 path on the CPU.
-    Cpu,
+    Cpu(CpuInfo),
     /// The f64 reference.
     Reference,
 }
@@ -59,16 +95,24 @@ impl std::fmt::Display for DeviceInfo {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Gpu(info) => f.write_str(&info.caps.device),
-            Self::Cpu => f.write_str("cpu"),
+            Self::Cpu(_) => f.write_str("cpu"),
             Self::Reference => f.write_str("reference"),
         }
     }
 }
 
 impl Device {
-    /// The CPU path.
+    /// The CPU path: all cores, with the fastest instructions that they have.
     pub fn cpu() -> Self {
-        Self(Kind::Cpu)
+        Self(Kind::Cpu(Arc::default()))
+    }
+
+    /// [`Device::cpu`] with options.
+    ///
+    /// # Errors
+    /// [`Error::Zero`] for no thread, [`Error::Unsupported`] for instructions that this machine does not have.
+    pub fn cpu_with(options: CpuOptions) -> Result<Self> {
+        Ok(Self(Kind::Cpu(Arc::new(Processor::new(options.threads, options.instructions)?))))
     }
 
     /// The f64 reference, slow on purpose.
@@ -128,7 +172,8 @@ impl Device {
         Ok(Self::cpu())
     }
 
-    /// The device that `selector` names: `auto` ([`Device::best`]), `cpu`, `reference`, an API (`vulkan`, `gl`,
+    /// The device that `selector` names: `auto` ([`Device::best`]), `cpu`, with threads and instructions where they
+    /// are named as in `cpu:2` and `cpu:avx2:2`, `reference`, an API (`vulkan`, `gl`,
     /// `metal`, `dx12`), an adapter's name or a part of it, or both as `vulkan:llvmpipe`. Where several bear one
     /// name, `vulkan:#1` is the second of its API as [`Device::list`] has them.
     ///
@@ -163,7 +208,7 @@ impl Device {
     pub async fn select_with_async(selector: &str, options: &DeviceOptions) -> Result<Self> {
         let (backend, name) = match Selector::parse(selector) {
             Selector::Auto => return Self::best_with_async(options).await,
-            Selector::Cpu => return Ok(Self::cpu()),
+            Selector::Cpu(options) => return Self::cpu_with(options),
             Selector::Reference => return Ok(Self::reference()),
             Selector::Adapter { backend, name } => (backend, name),
         };
@@ -212,7 +257,7 @@ impl Device {
     pub async fn list_async() -> Vec<DeviceInfo> {
         let all = adapters(None).await.into_iter();
         all.map(|(info, _)| DeviceInfo::Gpu(Box::new(info)))
-            .chain([DeviceInfo::Cpu, DeviceInfo::Reference])
+            .chain([Self::cpu().info(), DeviceInfo::Reference])
             .collect()
     }
 
@@ -225,7 +270,9 @@ impl Device {
     pub fn info(&self) -> DeviceInfo {
         match &self.0 {
             Kind::Gpu(context) => DeviceInfo::Gpu(Box::new(context.info().clone())),
-            Kind::Cpu => DeviceInfo::Cpu,
+            Kind::Cpu(processor) => {
+                DeviceInfo::Cpu(CpuInfo { instructions: processor.set(), threads: processor.threads() })
+            }
             Kind::Reference => DeviceInfo::Reference,
         }
     }
@@ -235,7 +282,7 @@ impl Device {
     pub fn created(&self) -> Created {
         match &self.0 {
             Kind::Gpu(context) => context.created(),
-            Kind::Cpu | Kind::Reference => Created::default(),
+            Kind::Cpu(_) | Kind::Reference => Created::default(),
         }
     }
 
@@ -244,7 +291,7 @@ impl Device {
     pub fn has_pipeline_cache(&self) -> bool {
         match &self.0 {
             Kind::Gpu(context) => context.saved().is_some(),
-            Kind::Cpu | Kind::Reference => false,
+            Kind::Cpu(_) | Kind::Reference => false,
         }
     }
 
@@ -256,7 +303,7 @@ impl Device {
     pub fn save_pipelines(&self) -> Result<bool> {
         match &self.0 {
             Kind::Gpu(context) => context.saved().map_or(Ok(false), |saved| saved.save()),
-            Kind::Cpu | Kind::Reference => Ok(false),
+            Kind::Cpu(_) | Kind::Reference => Ok(false),
         }
     }
 }

@@ -15,7 +15,7 @@ mod staged;
 
 #[cfg(not(target_arch = "wasm32"))]
 pub use ceilings::{Ceilings, Measured};
-pub use device::{Device, DeviceInfo, DeviceOptions};
+pub use device::{CpuInfo, CpuOptions, Device, DeviceInfo, DeviceOptions};
 pub use exchange::{Exchange, Resume, Resumes};
 pub use gpu::Memory;
 pub use run::{Engine, Options};

@@ -123,6 +123,7 @@ pub(super) enum Backend {
 #[derive(Debug)]
 pub(super) struct CpuEngine {
     network: cpu::Network,
+    processor: Arc<cpu::Processor>,
     idle: Mutex<Vec<cpu::Scratch>>,
 }
 
@@ -169,9 +170,9 @@ impl Engine {
             Kind::Gpu(context) => {
                 Backend::Gpu(Box::new(GpuEngine::new(context.clone(), model, options).await?))
             }
-            Kind::Cpu => {
-                let network = cpu::Network::new(model, options.precision)?;
-                Backend::Cpu(CpuEngine { network, idle: Mutex::default() })
+            Kind::Cpu(processor) => {
+                let network = cpu::Network::new(model, options.precision, processor)?;
+                Backend::Cpu(CpuEngine { network, processor: processor.clone(), idle: Mutex::default() })
             }
             Kind::Reference => Backend::Reference,
         };
@@ -195,7 +196,7 @@ impl Engine {
     }
 
     /// The part of the runs under way that is done, 0 to 1, for a progress bar on another thread: by
-    /// submission on a GPU, by sequence and layer on the CPU, 0 on the reference.
+    /// submission on a GPU, by thread on the CPU, 0 on the reference.
     pub fn progress(&self) -> f64 {
         self.0.progress.fraction()
     }
@@ -258,7 +259,7 @@ impl Engine {
     pub fn explain(&self, form: impl Into<Form>) -> Result<String> {
         Ok(match &self.0.backend {
             Backend::Gpu(engine) => engine.plan(&self.0.model, form.into())?.to_string(),
-            Backend::Cpu(_) => "f32, row by row, one thread".into(),
+            Backend::Cpu(engine) => engine.network.explain(form.into(), &engine.processor),
             Backend::Reference => "f64, from the equations".into(),
         })
     }
@@ -362,8 +363,8 @@ impl Engine {
                     out: output.out.as_deref_mut().unwrap_or_default(),
                 };
                 batch.initial_states(targets.h, targets.c);
-                let (form, lengths) = (batch.form(), batch.lengths_of());
-                engine.network.run(batch.x(), form, lengths, &mut scratch, targets, progress);
+                let given = cpu::Given { x: batch.x(), form: batch.form(), lengths: batch.lengths_of() };
+                engine.network.run(&engine.processor, given, &mut scratch, targets, progress);
                 lock(&engine.idle).push(scratch);
                 Ok(())
             }
@@ -410,10 +411,28 @@ impl Engine {
         streams: usize,
         wait: Wait,
     ) -> Result<()> {
+        if self.step_here(stepper, x, output, streams)? {
+            return Ok(());
+        }
+        match stepper {
+            Stepper::Gpu(session) => session.step_into(x, output, wait, &self.0.progress).await,
+            Stepper::Cpu(..) | Stepper::Reference(_) => Ok(()),
+        }
+    }
+
+    /// One step on this thread, without a future and so without what waiting for one allocates; whether there was one: a
+    /// GPU's is not taken here.
+    pub(super) fn step_here(
+        &self,
+        stepper: &mut Stepper,
+        x: &[f32],
+        output: &mut StepOutput,
+        streams: usize,
+    ) -> Result<bool> {
         let dims = Dims { batch: streams, steps: 1 };
         self.check_range(|storage| storage.check_range("x", x))?;
         match (stepper, &self.0.backend) {
-            (Stepper::Gpu(session), _) => session.step_into(x, output, wait, &self.0.progress).await,
+            (Stepper::Gpu(_), _) => return Ok(false),
             (Stepper::Cpu(state, scratch), Backend::Cpu(engine)) => {
                 let targets = cpu::Targets {
                     h: &mut state.h,
@@ -421,8 +440,8 @@ impl Engine {
                     y: &mut output.y,
                     out: output.out.as_deref_mut().unwrap_or_default(),
                 };
-                engine.network.run(x, dims.into(), None, scratch, targets, &self.0.progress);
-                Ok(())
+                let given = cpu::Given { x, form: dims.into(), lengths: None };
+                engine.network.run(&engine.processor, given, scratch, targets, &self.0.progress);
             }
             (Stepper::Cpu(..), _) => unreachable!("a CPU stepper comes from a CPU engine"),
             (Stepper::Reference(state), _) => {
@@ -431,9 +450,9 @@ impl Engine {
                 if let (Some(to), Some(out)) = (&mut output.out, &out) {
                     narrow(out, to);
                 }
-                Ok(())
             }
         }
+        Ok(true)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Choosing a device by a few words.
 
+use super::device::CpuOptions;
+use crate::cpu::InstructionSet;
 use crate::gpu::AdapterInfo;
 
 /// What a selector asks for.
@@ -8,7 +10,7 @@ pub(super) enum Selector {
     /// The best GPU that is not software, else the CPU.
     Auto,
     /// The CPU path.
-    Cpu,
+    Cpu(CpuOptions),
     /// The f64 reference.
     Reference,
     /// An adapter, by API, by its name or a part of it in lower case, or both.
@@ -37,9 +39,11 @@ impl Selector {
         let text = text.trim().to_lowercase();
         match text.as_str() {
             "" | "auto" => return Self::Auto,
-            "cpu" => return Self::Cpu,
             "reference" => return Self::Reference,
             _ => {}
+        }
+        if let Some(options) = cpu(&text) {
+            return Self::Cpu(options);
         }
         let backend = |word: &str| BACKENDS.into_iter().find(|backend| *backend == word);
         match text.split_once(':') {
@@ -52,6 +56,19 @@ impl Selector {
             },
         }
     }
+}
+
+/// `cpu`, and after colons a number of threads and instructions by their name.
+fn cpu(text: &str) -> Option<CpuOptions> {
+    let mut words = text.split(':').map(str::trim);
+    words.next().filter(|first| *first == "cpu")?;
+    words.try_fold(CpuOptions::default(), |options, word| match word.parse() {
+        Ok(threads) => Some(options.threads(threads)),
+        Err(_) => {
+            let set = InstructionSet::ALL.into_iter().find(|set| set.name() == word)?;
+            Some(options.instructions(set))
+        }
+    })
 }
 
 /// How good an adapter is for `auto` and among several that match: real before software, discrete before
@@ -84,7 +101,12 @@ mod tests {
     fn words() {
         let adapter = |backend, name: &str| Selector::Adapter { backend, name: name.into() };
         assert_eq!(Selector::parse("auto"), Selector::Auto);
-        assert_eq!(Selector::parse("CPU"), Selector::Cpu);
+        let cpu = CpuOptions::default();
+        assert_eq!(Selector::parse("CPU"), Selector::Cpu(cpu));
+        assert_eq!(Selector::parse("cpu:3"), Selector::Cpu(cpu.threads(3)));
+        let avx2 = Selector::Cpu(cpu.threads(2).instructions(InstructionSet::Avx2));
+        assert_eq!(Selector::parse("cpu: AVX2 :2"), avx2);
+        assert_eq!(Selector::parse("cpu:what"), adapter(None, "cpu:what"));
         assert_eq!(Selector::parse("reference"), Selector::Reference);
         assert_eq!(Selector::parse("vulkan"), adapter(Some("vulkan"), ""));
         assert_eq!(Selector::parse("vulkan:llvmpipe"), adapter(Some("vulkan"), "llvmpipe"));

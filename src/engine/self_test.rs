@@ -132,7 +132,7 @@ impl Device {
     fn context(&self) -> Result<&Context> {
         match &self.0 {
             Kind::Gpu(context) => Ok(context),
-            Kind::Cpu | Kind::Reference => {
+            Kind::Cpu(_) | Kind::Reference => {
                 Err(Error::Unsupported { what: format!("an exchange between workgroups on {}", self.info()) })
             }
         }

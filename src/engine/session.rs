@@ -68,13 +68,20 @@ impl Session {
         Ok(output)
     }
 
-    /// [`Session::step`] into `output`, allocating nothing of the size of the data (on the reference it does).
+    /// [`Session::step`] into `output`, allocating nothing of the size of the data (on the reference it does). On the CPU path
+    /// a step after the first allocates nothing at all; and on one thread, which a small step never exceeds and
+    /// [`crate::CpuOptions::threads`] makes sure of, it takes no lock and makes no system call: it may be called from where audio
+    /// is made.
     ///
     /// # Errors
     /// As [`Session::step`], and [`Error::Length`] where `output` does not fit.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn step_into(&mut self, x: &[f32], output: &mut StepOutput) -> Result<()> {
-        pollster::block_on(self.step_waiting(x, output, Wait::Block))
+        self.check(x, output)?;
+        if self.engine.step_here(&mut self.stepper, x, output, self.streams)? {
+            return Ok(());
+        }
+        pollster::block_on(self.engine.step(&mut self.stepper, x, output, self.streams, Wait::Block))
     }
 
     /// [`Session::step`], without blocking.
@@ -92,14 +99,14 @@ impl Session {
     /// # Errors
     /// As [`Session::step_into`].
     pub async fn step_into_async(&mut self, x: &[f32], output: &mut StepOutput) -> Result<()> {
-        self.step_waiting(x, output, Wait::Yield).await
+        self.check(x, output)?;
+        self.engine.step(&mut self.stepper, x, output, self.streams, Wait::Yield).await
     }
 
-    async fn step_waiting(&mut self, x: &[f32], output: &mut StepOutput, wait: Wait) -> Result<()> {
+    fn check(&self, x: &[f32], output: &StepOutput) -> Result<()> {
         let model = self.engine.model();
         check_len("x [B, I]", &[self.streams, model.input()], x.len())?;
-        output.check(model, self.streams)?;
-        self.engine.step(&mut self.stepper, x, output, self.streams, wait).await
+        output.check(model, self.streams)
     }
 
     /// Sets every state to zero.

@@ -119,13 +119,13 @@ impl Workspace {
         let largest = context.caps().max_buffer_bytes;
         context.caps().check("read-back of all outputs", staging_bytes, largest, "bytes in one buffer")?;
         for buffer in &program.buffers {
-            if let Role::Constant(constant, first) = buffer.role {
-                if !constants.0.contains_key(&(constant, first)) {
-                    return Err(Error::Mismatch {
-                        name: buffer.name.clone(),
-                        reason: "not among the constants on the device".into(),
-                    });
-                }
+            if let Role::Constant(constant, first) = buffer.role
+                && !constants.0.contains_key(&(constant, first))
+            {
+                return Err(Error::Mismatch {
+                    name: buffer.name.clone(),
+                    reason: "not among the constants on the device".into(),
+                });
             }
         }
         let kernels = program.dispatches().map(|dispatch| dispatch.kernel);

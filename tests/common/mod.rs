@@ -19,8 +19,12 @@ pub fn adapters() -> Vec<Device> {
     adapters
 }
 
-/// Every adapter, and the CPU path.
+/// Every adapter, and the CPU path; or the one that `WGRU_DEVICE` names, so that a suite can be run once for each of the
+/// CPU's instruction sets.
 pub fn devices() -> Vec<Device> {
+    if let Ok(selector) = std::env::var("WGRU_DEVICE") {
+        return vec![Device::select(&selector).unwrap_or_else(|error| panic!("WGRU_DEVICE: {error}"))];
+    }
     let mut all = adapters();
     all.push(Device::cpu());
     all

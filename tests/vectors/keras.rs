@@ -44,10 +44,10 @@ fn model(case: &Value) -> Model {
         b_ih: bias,
         ..Weights::default()
     };
-    if let (Cell::Lstm { .. }, Some(bias)) = (cell, &mut weights.b_ih) {
-        if flag(case, "unit_forget_bias") != Some(false) {
-            bias[hidden..2 * hidden].fill(1.0);
-        }
+    if let (Cell::Lstm { .. }, Some(bias)) = (cell, &mut weights.b_ih)
+        && flag(case, "unit_forget_bias") != Some(false)
+    {
+        bias[hidden..2 * hidden].fill(1.0);
     }
     if let Some(order) = order {
         weights = weights.from_order(order).expect("whole blocks");

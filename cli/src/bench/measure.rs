@@ -297,6 +297,9 @@ impl<'a> Measuring<'a> {
         let case = &self.subject.case;
         let (device, backend, driver, threads) = match self.bench.device.info() {
             DeviceInfo::Gpu(info) => (info.name, info.backend.to_owned(), info.driver, 0),
+            DeviceInfo::Cpu(info) => {
+                ("cpu".into(), "cpu".into(), info.instructions.to_string(), info.threads)
+            }
             other => (other.to_string(), other.to_string(), String::new(), 1),
         };
         let figures = Figures::of_rounds(&times.rounds);

@@ -68,9 +68,6 @@ fn compare(before: &Path, after: &Path, fail_above: Option<f64>) -> Outcome {
 }
 
 fn run(args: &BenchArgs) -> Outcome {
-    if args.threads != 1 {
-        return Err(error(format!("--threads {}", args.threads), "the CPU path has 1 thread"));
-    }
     let cases = cases(args)?;
     let mut benches = devices(args)?;
     let ceilings = ceilings(&benches);
@@ -188,7 +185,11 @@ fn cases(args: &BenchArgs) -> Outcome<Vec<Case>> {
 
 /// The devices that were asked for, with their ceilings.
 fn devices(args: &BenchArgs) -> Outcome<Vec<Bench>> {
-    let selectors = if args.device.is_empty() { every_device() } else { args.device.clone() };
+    let mut selectors = if args.device.is_empty() { every_device() } else { args.device.clone() };
+    if let Some(threads) = args.threads {
+        let is_cpu = |selector: &&mut String| selector.trim().eq_ignore_ascii_case("cpu");
+        selectors.iter_mut().filter(is_cpu).for_each(|selector| *selector = format!("cpu:{threads}"));
+    }
     let speed = args.speed.as_deref().map(explain::read_speed).transpose()?;
     let only = Only { strategy: args.strategy, wave: args.wave, ..Only::default() };
     let opened = args.device_options();
@@ -205,7 +206,7 @@ fn devices(args: &BenchArgs) -> Outcome<Vec<Bench>> {
                     "is what others are held against, and slow on purpose",
                 ));
             }
-            let peak = Some(Peak::of(&device)?);
+            let peak = Peak::of(&device)?;
             Ok(Bench { selector, opened: opened.clone(), device, peak, only, speed })
         })
         .collect()

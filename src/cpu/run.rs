@@ -1,0 +1,345 @@
+//! One run: who of the threads does what, on which part of the memory.
+
+use std::ops::Range;
+
+use super::direction::Direction;
+use super::gates::Arrays;
+use super::product::{MOST_SUMS, Sums, multiply, tiles};
+use super::shared::Shared;
+use super::simd::Simd;
+use super::split::Split;
+use super::team::Meeting;
+use super::walk::{Lane, Own, Part, Source};
+use super::{Dense, Network, Scratch, Targets};
+use crate::io::{Form, Layout, Strides};
+use crate::model::ReadoutSteps;
+
+/// What a run reads.
+#[derive(Clone, Copy)]
+pub(crate) struct Given<'a> {
+    /// As `form` says.
+    pub(crate) x: &'a [f32],
+    pub(crate) form: Form,
+    /// The steps of each batch row; T where there are none.
+    pub(crate) lengths: Option<&'a [u32]>,
+}
+
+/// A run under way, as its threads share it.
+pub(super) struct Run<'a> {
+    network: &'a Network,
+    given: Given<'a>,
+    split: Split,
+    /// The batch rows: those of a group of threads side by side, each group's in the order of falling length.
+    rows: &'a [u32],
+    h: Shared<'a>,
+    c: Shared<'a>,
+    y: Shared<'a>,
+    out: Shared<'a>,
+    /// The arrays of all lanes, one after the other.
+    arrays: Shared<'a>,
+    sizes: Sizes,
+    /// The sequences between layers, one after the other.
+    between: Shared<'a>,
+    own: Shared<'a, Own>,
+    meetings: &'a Meetings,
+}
+
+/// Numbers in the arrays of a lane.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sizes {
+    h: usize,
+    c: usize,
+    units: usize,
+    z: usize,
+    x: usize,
+}
+
+impl Sizes {
+    fn most(self, other: Self) -> Self {
+        Self {
+            h: self.h.max(other.h),
+            c: self.c.max(other.c),
+            units: self.units.max(other.units),
+            z: self.z.max(other.z),
+            x: self.x.max(other.x),
+        }
+    }
+
+    fn all(self) -> usize {
+        2 * self.h + self.c + self.units + self.z + self.x
+    }
+}
+
+/// Where the threads of a run wait for each other.
+#[derive(Debug, Default)]
+pub(super) struct Meetings {
+    /// Of the threads that share a lane.
+    lanes: Vec<Meeting>,
+    /// How far each layer of each group is.
+    layers: Vec<Meeting>,
+    /// Of the threads of a group.
+    groups: Vec<Meeting>,
+}
+
+impl Meetings {
+    /// A thread alone meets nobody, and nothing is allocated for it.
+    pub(super) fn new(split: Split, layers: usize) -> Self {
+        if split.threads() == 1 {
+            return Self::default();
+        }
+        let of = |count: usize| (0..count).map(|_| Meeting::new()).collect();
+        Self { lanes: of(split.lanes()), layers: of(split.rows * layers), groups: of(split.rows) }
+    }
+}
+
+/// Where a thread alone meets nobody.
+static ALONE: Meeting = Meeting::new();
+
+/// The rows of group `index` of `count`; the first have one more where they are not even.
+fn share(all: usize, index: usize, count: usize) -> Range<usize> {
+    let begin = |index: usize| index * (all / count) + index.min(all % count);
+    begin(index)..begin(index + 1)
+}
+
+impl<'a> Run<'a> {
+    pub(super) fn new(
+        network: &'a Network,
+        given: Given<'a>,
+        split: Split,
+        scratch: &'a mut Scratch,
+        to: Targets<'a>,
+        meetings: &'a Meetings,
+    ) -> Self {
+        let Scratch { arrays, own, rows, between, .. } = scratch;
+        let batch = given.form.dims.batch;
+        deal(rows, batch, given.lengths, split.rows);
+        let places = batch.div_ceil(split.rows);
+        // Each array begins on a cache line.
+        let array = |is_needed: bool, len: usize| if is_needed { len.next_multiple_of(16) } else { 0 };
+        // Layers may differ in what they need: one array serves them all.
+        let mut sizes = Sizes::default();
+        for (index, layer) in network.layers.iter().enumerate() {
+            let one = &layer[0];
+            let units = places * one.padded_units();
+            let rounds = index == 0 && one.activations.is_half() && !given.form.projected;
+            let needs = Sizes {
+                h: array(true, places * one.padded_state()),
+                c: array(one.cell.has_c(), units),
+                units: array(one.candidate.is_some() || one.projection.is_some(), units),
+                z: array(one.candidate.is_some(), units),
+                x: array(rounds, places.max(split.chunk) * one.input),
+            };
+            sizes = sizes.most(needs);
+        }
+        arrays.grow(sizes.all() * split.lanes());
+        let sequences = (network.layers.len() - 1).min(if split.layers > 1 { usize::MAX } else { 2 });
+        between.grow(sequences * network.sequence(given.form));
+        if own.len() < split.threads() {
+            own.resize_with(split.threads(), Own::default);
+        }
+        Self {
+            network,
+            given,
+            split,
+            rows,
+            h: Shared::new(to.h),
+            c: Shared::new(to.c),
+            y: Shared::new(to.y),
+            out: Shared::new(to.out),
+            arrays: Shared::new(arrays.floats_mut()),
+            sizes,
+            between: Shared::new(between.floats_mut()),
+            own: Shared::new(own),
+            meetings,
+        }
+    }
+
+    /// What thread `index` does.
+    pub(super) fn thread<S: Simd>(&self, simd: S, index: usize) {
+        let Self { network, split, .. } = self;
+        let seat = split.seat(index);
+        // SAFETY: each index is one thread's.
+        let [own] = (unsafe { self.own.slice_mut(index, 1) }) else { return };
+        let layers = &network.layers;
+        for layer in (seat.layer..layers.len()).step_by(split.layers) {
+            let directions = layers[layer].iter().skip(seat.direction).step_by(split.directions);
+            for direction in directions {
+                let lane = self.lane(direction, layer, seat.group, seat.lane(*split));
+                let meeting = self.meetings.lanes.get(seat.lane(*split)).unwrap_or(&ALONE);
+                let part = Part { index: seat.units, count: split.units, meeting };
+                direction.walk(simd, &lane, &part, own);
+            }
+            if split.directions > 1 {
+                self.meet(seat.group);
+            }
+        }
+        if let Some(readout) = &network.readout {
+            self.meet(seat.group);
+            let members = split.threads() / split.rows;
+            let rows = self.group(seat.group);
+            let rows = &rows[share(rows.len(), index % members, members)];
+            readout.apply(simd, self, rows, own);
+        }
+    }
+
+    /// Waits for the threads that have the same rows.
+    fn meet(&self, group: usize) {
+        let members = self.split.threads() / self.split.rows;
+        self.meetings.groups.get(group).unwrap_or(&ALONE).wait(members);
+    }
+
+    /// The batch rows of a group.
+    fn group(&self, index: usize) -> &'a [u32] {
+        &self.rows[share(self.rows.len(), index, self.split.rows)]
+    }
+
+    /// Where a direction of a layer finds what it reads and writes.
+    fn lane(&self, direction: &Direction, layer: usize, group: usize, lane: usize) -> Lane<'a> {
+        let Self { network, given, split, sizes, .. } = *self;
+        let Form { dims, fill, projected, .. } = given.form;
+        let (directions, last) = (network.layers[0].len(), network.layers.len() - 1);
+        let projected = projected && layer == 0;
+        let features = if projected { directions * direction.xw_features() } else { direction.input };
+        let inner = |features| Strides::of(Layout::TimeMajor, dims, 1, features);
+        let (x, x_strides) = match layer.checked_sub(1) {
+            None => (Source::Caller(given.x), Strides::of(given.form.x, dims, 1, features)),
+            Some(below) => (Source::Layer(self.sequence(below)), inner(features)),
+        };
+        let (y, y_strides) = if layer == last {
+            (self.y, Strides::of(given.form.y, dims, directions, direction.state))
+        } else {
+            (self.sequence(layer), Strides::of(Layout::TimeMajor, dims, directions, direction.state))
+        };
+        let at = layer * directions + direction.index;
+        let (h, c) = (dims.batch * direction.state, dims.batch * direction.hidden);
+        let progress = |layer: usize| self.meetings.layers.get(group * (last + 1) + layer);
+        let is_wave = split.layers > 1;
+        Lane {
+            rows: self.group(group),
+            lengths: given.lengths,
+            steps: dims.steps,
+            x,
+            projected,
+            x_strides,
+            y,
+            y_strides,
+            fill,
+            h: self.h.part(at * h, h),
+            c: if direction.cell.has_c() { self.c.part(at * c, c) } else { self.c },
+            arrays: self.arrays(sizes, lane),
+            chunk: split.chunk,
+            below: layer.checked_sub(1).filter(|_| is_wave).and_then(progress),
+            above: progress(layer).filter(|_| is_wave && layer < last),
+        }
+    }
+
+    fn arrays(&self, sizes: Sizes, lane: usize) -> Arrays<'a> {
+        let mut at = lane * sizes.all();
+        let mut take = |len: usize| {
+            at += len;
+            self.arrays.part(at - len, len)
+        };
+        Arrays {
+            h: [take(sizes.h), take(sizes.h)],
+            c: take(sizes.c),
+            units: take(sizes.units),
+            z: take(sizes.z),
+            x: take(sizes.x),
+        }
+    }
+
+    /// y of a layer that is not the last.
+    fn sequence(&self, layer: usize) -> Shared<'a> {
+        let len = self.network.sequence(self.given.form);
+        let at = if self.split.layers > 1 { layer } else { layer % 2 };
+        self.between.part(at * len, len)
+    }
+}
+
+/// Batch rows for `groups` of threads, those of a group side by side.
+fn deal(rows: &mut Vec<u32>, batch: usize, lengths: Option<&[u32]>, groups: usize) {
+    rows.clear();
+    rows.extend(0..batch as u32);
+    let Some(lengths) = lengths else { return };
+    // By length, then by number, so that the order says nothing about the method.
+    rows.sort_unstable_by_key(|&row| (std::cmp::Reverse(lengths[row as usize]), row));
+    if groups > 1 {
+        // In turn, so that every group has long ones.
+        let sorted = rows.clone();
+        for group in 0..groups {
+            let own = share(batch, group, groups);
+            let of_group = sorted.iter().skip(group).step_by(groups);
+            rows[own].iter_mut().zip(of_group).for_each(|(to, &row)| *to = row);
+        }
+    }
+}
+
+impl Network {
+    /// Numbers of a sequence between layers.
+    fn sequence(&self, form: Form) -> usize {
+        form.dims.batch * form.dims.steps * self.layers[0].len() * self.layers[0][0].state
+    }
+}
+
+impl Dense {
+    /// The readout of some rows, in the order of the form; of a sequence without a step, of 0.
+    fn apply<S: Simd>(&self, simd: S, run: &Run<'_>, rows: &[u32], own: &mut Own) {
+        let Given { form, lengths, .. } = run.given;
+        let last = &run.network.layers[run.network.layers.len() - 1];
+        let (directions, state) = (last.len(), last[0].state);
+        let from = Strides::of(form.y, form.dims, directions, state);
+        let (steps, to) = match self.steps {
+            ReadoutSteps::Every => (form.dims.steps, Strides::of(form.y, form.dims, 1, self.outputs)),
+            ReadoutSteps::Last => (1, Strides { step: 0, row: self.outputs, dir: 0 }),
+        };
+        let features = directions * state;
+        let nothing = vec![0.0; if lengths.is_some() { features } else { 0 }];
+        let (rows_of_run, width) = (rows.len() * steps, S::LANES);
+        let at = |index: usize| (rows[index / steps] as usize, index % steps);
+        own.sums.grow(MOST_SUMS * S::LANES);
+        let sums = own.sums.floats_mut();
+        tiles(S::IS_WIDE, 1, rows_of_run, 0..self.w.blocks, |tile| {
+            let y = |index: usize| {
+                let (row, step) = at(index);
+                let time = match self.steps {
+                    ReadoutSteps::Every => Some(step),
+                    ReadoutSteps::Last => {
+                        lengths.map_or(form.dims.steps, |lengths| lengths[row] as usize).checked_sub(1)
+                    }
+                };
+                match time {
+                    // SAFETY: y is complete: the group has met.
+                    Some(time) => unsafe { run.y.slice(row * from.row + time * from.step, features) },
+                    None => &nothing,
+                }
+            };
+            let to_sums = Sums { to: &mut *sums, row: tile.blocks * width, block: width };
+            multiply(simd, &self.w, self.b.floats(), tile, y, to_sums);
+            let first = tile.block * width;
+            let count = self.outputs.min((tile.block + tile.blocks) * width) - first;
+            for (index, sums) in (tile.row..).zip(sums.chunks_exact(tile.blocks * width)).take(tile.rows) {
+                let (row, step) = at(index);
+                // SAFETY: of the rows of out, these are this thread's.
+                let out = unsafe { run.out.slice_mut(row * to.row + step * to.step + first, count) };
+                out.copy_from_slice(&sums[..count]);
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_group_gets_long_and_short_rows_in_falling_order() {
+        let mut rows = Vec::new();
+        let lengths = [3, 9, 0, 9, 5, 7, 1];
+        deal(&mut rows, 7, Some(&lengths), 2);
+        assert_eq!(rows, [1, 5, 0, 2, 3, 4, 6]);
+        deal(&mut rows, 7, Some(&lengths), 1);
+        assert_eq!(rows, [1, 3, 5, 4, 0, 6, 2]);
+        deal(&mut rows, 3, None, 2);
+        assert_eq!(rows, [0, 1, 2]);
+    }
+}

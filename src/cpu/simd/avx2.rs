@@ -1,0 +1,116 @@
+//! AVX2 with FMA and F16C.
+
+use std::arch::x86_64::{self as arch, __m256, _CMP_LT_OQ};
+
+use super::{Simd, Work};
+
+/// Exists only where the instructions do.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::cpu) struct Avx2(());
+
+impl Avx2 {
+    pub(super) fn detect() -> Option<Self> {
+        let has = is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("f16c");
+        has.then_some(Self(()))
+    }
+}
+
+#[target_feature(enable = "avx2,fma,f16c")]
+fn within(simd: Avx2, work: impl Work) {
+    work.run(simd);
+}
+
+// SAFETY of every block below: the token exists only where `detect` found the instructions.
+#[allow(clippy::undocumented_unsafe_blocks, reason = "one reason for all, above")]
+impl Simd for Avx2 {
+    type Vector = __m256;
+
+    const LANES: usize = 8;
+    const IS_WIDE: bool = false;
+
+    #[inline]
+    fn run(self, work: impl Work) {
+        unsafe { within(self, work) }
+    }
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> __m256 {
+        unsafe { arch::_mm256_set1_ps(value) }
+    }
+
+    #[inline(always)]
+    unsafe fn load(self, from: *const f32) -> __m256 {
+        unsafe { arch::_mm256_loadu_ps(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_f16(self, from: *const u16) -> __m256 {
+        unsafe { arch::_mm256_cvtph_ps(arch::_mm_loadu_si128(from.cast())) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_bf16(self, from: *const u16) -> __m256 {
+        unsafe {
+            arch::_mm256_castsi256_ps(arch::_mm256_slli_epi32::<16>(arch::_mm256_cvtepu16_epi32(
+                arch::_mm_loadu_si128(from.cast()),
+            )))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, v: __m256, to: *mut f32) {
+        unsafe { arch::_mm256_storeu_ps(to, v) }
+    }
+
+    #[inline(always)]
+    fn add(self, a: __m256, b: __m256) -> __m256 {
+        unsafe { arch::_mm256_add_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn sub(self, a: __m256, b: __m256) -> __m256 {
+        unsafe { arch::_mm256_sub_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn mul(self, a: __m256, b: __m256) -> __m256 {
+        unsafe { arch::_mm256_mul_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn div(self, a: __m256, b: __m256) -> __m256 {
+        unsafe { arch::_mm256_div_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn fma(self, a: __m256, b: __m256, c: __m256) -> __m256 {
+        unsafe { arch::_mm256_fmadd_ps(a, b, c) }
+    }
+
+    #[inline(always)]
+    fn min(self, a: __m256, b: __m256) -> __m256 {
+        unsafe { arch::_mm256_min_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn max(self, a: __m256, b: __m256) -> __m256 {
+        unsafe { arch::_mm256_max_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn if_less(self, a: __m256, b: __m256, yes: __m256, no: __m256) -> __m256 {
+        unsafe { arch::_mm256_blendv_ps(no, yes, arch::_mm256_cmp_ps::<_CMP_LT_OQ>(a, b)) }
+    }
+
+    #[inline(always)]
+    fn exp2_whole(self, n: __m256) -> __m256 {
+        unsafe {
+            arch::_mm256_castsi256_ps(arch::_mm256_slli_epi32::<23>(arch::_mm256_add_epi32(
+                arch::_mm256_cvtps_epi32(n),
+                arch::_mm256_set1_epi32(127),
+            )))
+        }
+    }
+}

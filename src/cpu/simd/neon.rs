@@ -1,0 +1,106 @@
+//! NEON of 64-bit Arm, which every such processor has.
+
+use std::arch::aarch64::{self as arch, float32x4_t};
+
+use super::{Simd, Work};
+use crate::dtype::Storage;
+
+/// Is there on every machine of this architecture.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::cpu) struct Neon(());
+
+impl Neon {
+    pub(super) fn new() -> Self {
+        Self(())
+    }
+}
+
+// SAFETY of every block below: the architecture has the instructions; what pointers point to is the caller's.
+#[allow(clippy::undocumented_unsafe_blocks, unused_unsafe, reason = "one reason for all, above")]
+impl Simd for Neon {
+    type Vector = float32x4_t;
+
+    const LANES: usize = 4;
+    const IS_WIDE: bool = true;
+
+    #[inline]
+    fn run(self, work: impl Work) {
+        work.run(self);
+    }
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> float32x4_t {
+        unsafe { arch::vdupq_n_f32(value) }
+    }
+
+    #[inline(always)]
+    unsafe fn load(self, from: *const f32) -> float32x4_t {
+        unsafe { arch::vld1q_f32(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_f16(self, from: *const u16) -> float32x4_t {
+        // Vectors of f16 are no stable part of the language.
+        let words: [u16; 4] = unsafe { from.cast::<[u16; 4]>().read() };
+        let opened = words.map(|word| Storage::F16.open(word));
+        unsafe { arch::vld1q_f32(opened.as_ptr()) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_bf16(self, from: *const u16) -> float32x4_t {
+        unsafe { arch::vreinterpretq_f32_u32(arch::vshll_n_u16::<16>(arch::vld1_u16(from))) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, v: float32x4_t, to: *mut f32) {
+        unsafe { arch::vst1q_f32(to, v) }
+    }
+
+    #[inline(always)]
+    fn add(self, a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        unsafe { arch::vaddq_f32(a, b) }
+    }
+
+    #[inline(always)]
+    fn sub(self, a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        unsafe { arch::vsubq_f32(a, b) }
+    }
+
+    #[inline(always)]
+    fn mul(self, a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        unsafe { arch::vmulq_f32(a, b) }
+    }
+
+    #[inline(always)]
+    fn div(self, a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        unsafe { arch::vdivq_f32(a, b) }
+    }
+
+    #[inline(always)]
+    fn fma(self, a: float32x4_t, b: float32x4_t, c: float32x4_t) -> float32x4_t {
+        unsafe { arch::vfmaq_f32(c, a, b) }
+    }
+
+    #[inline(always)]
+    fn min(self, a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        unsafe { arch::vbslq_f32(arch::vcltq_f32(a, b), a, b) }
+    }
+
+    #[inline(always)]
+    fn max(self, a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        unsafe { arch::vbslq_f32(arch::vcgtq_f32(a, b), a, b) }
+    }
+
+    #[inline(always)]
+    fn if_less(self, a: float32x4_t, b: float32x4_t, yes: float32x4_t, no: float32x4_t) -> float32x4_t {
+        unsafe { arch::vbslq_f32(arch::vcltq_f32(a, b), yes, no) }
+    }
+
+    #[inline(always)]
+    fn exp2_whole(self, n: float32x4_t) -> float32x4_t {
+        unsafe {
+            let biased = arch::vaddq_s32(arch::vcvtq_s32_f32(n), arch::vdupq_n_s32(127));
+            arch::vreinterpretq_f32_s32(arch::vshlq_n_s32::<23>(biased))
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Plain code, which the compiler makes what it can of.
+
+use super::{Simd, Work};
+use crate::dtype::Storage;
+
+/// Is there everywhere.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::cpu) struct Portable;
+
+type Vector = [f32; 4];
+
+#[inline(always)]
+fn each(of: impl Fn(usize) -> f32) -> Vector {
+    std::array::from_fn(of)
+}
+
+impl Simd for Portable {
+    type Vector = Vector;
+
+    const LANES: usize = 4;
+    const IS_WIDE: bool = false;
+
+    #[inline]
+    fn run(self, work: impl Work) {
+        work.run(self);
+    }
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> Vector {
+        [value; 4]
+    }
+
+    #[inline(always)]
+    unsafe fn load(self, from: *const f32) -> Vector {
+        // SAFETY: the caller's; an array asks for no more alignment than its numbers.
+        unsafe { from.cast::<Vector>().read() }
+    }
+
+    #[inline(always)]
+    unsafe fn load_f16(self, from: *const u16) -> Vector {
+        // SAFETY: the caller's.
+        let words: [u16; 4] = unsafe { from.cast::<[u16; 4]>().read() };
+        words.map(|word| Storage::F16.open(word))
+    }
+
+    #[inline(always)]
+    unsafe fn load_bf16(self, from: *const u16) -> Vector {
+        // SAFETY: the caller's.
+        let words: [u16; 4] = unsafe { from.cast::<[u16; 4]>().read() };
+        words.map(|word| f32::from_bits(u32::from(word) << 16))
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, v: Vector, to: *mut f32) {
+        // SAFETY: the caller's.
+        unsafe { to.cast::<Vector>().write(v) }
+    }
+
+    #[inline(always)]
+    fn add(self, a: Vector, b: Vector) -> Vector {
+        each(|i| a[i] + b[i])
+    }
+
+    #[inline(always)]
+    fn sub(self, a: Vector, b: Vector) -> Vector {
+        each(|i| a[i] - b[i])
+    }
+
+    #[inline(always)]
+    fn mul(self, a: Vector, b: Vector) -> Vector {
+        each(|i| a[i] * b[i])
+    }
+
+    #[inline(always)]
+    fn div(self, a: Vector, b: Vector) -> Vector {
+        each(|i| a[i] / b[i])
+    }
+
+    #[inline(always)]
+    fn fma(self, a: Vector, b: Vector, c: Vector) -> Vector {
+        // mul_add would be a call into a library where the target has no such instruction.
+        each(|i| a[i] * b[i] + c[i])
+    }
+
+    #[inline(always)]
+    fn min(self, a: Vector, b: Vector) -> Vector {
+        each(|i| if a[i] < b[i] { a[i] } else { b[i] })
+    }
+
+    #[inline(always)]
+    fn max(self, a: Vector, b: Vector) -> Vector {
+        each(|i| if a[i] > b[i] { a[i] } else { b[i] })
+    }
+
+    #[inline(always)]
+    fn if_less(self, a: Vector, b: Vector, yes: Vector, no: Vector) -> Vector {
+        each(|i| if a[i] < b[i] { yes[i] } else { no[i] })
+    }
+
+    #[inline(always)]
+    fn exp2_whole(self, n: Vector) -> Vector {
+        each(|i| f32::from_bits(((n[i] as i32).wrapping_add(127) as u32) << 23))
+    }
+}

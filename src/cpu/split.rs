@@ -1,0 +1,210 @@
+//! How a run is dealt to threads, and how long it is expected to take.
+
+use std::fmt;
+
+use super::Network;
+use super::direction::Direction;
+use crate::io::Form;
+
+/// Into how many parts a run is cut in each way. Threads that share rows, a direction and a layer have some units each and
+/// meet after every step; others wait for whole chunks of steps at the most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Split {
+    pub(super) rows: usize,
+    pub(super) directions: usize,
+    /// Layers that are worked on at once, each some steps behind the one below.
+    pub(super) layers: usize,
+    pub(super) units: usize,
+    /// The most rows that are projected at once, but for a single step.
+    pub(super) chunk: usize,
+}
+
+/// A thread's place in a [`Split`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Seat {
+    pub(super) group: usize,
+    pub(super) layer: usize,
+    pub(super) direction: usize,
+    pub(super) units: usize,
+}
+
+impl Seat {
+    /// The lane that it works on, among those of all groups.
+    pub(super) fn lane(self, split: Split) -> usize {
+        (self.group * split.layers + self.layer) * split.directions + self.direction
+    }
+}
+
+/// What parts of the work take, in nanoseconds: measured on one processor (PERFORMANCE.md), for choosing between ways to
+/// cut the work, and between this processor and a GPU.
+struct Times {
+    /// A product and sum of a vector.
+    fma: f64,
+    /// A vector of weights from each cache.
+    first: f64,
+    second: f64,
+    third: f64,
+    /// The gates of a vector of units.
+    gates: f64,
+    /// A step of a lane, whatever there is to do, and a row of it.
+    step: f64,
+    row: f64,
+    /// A meeting of two threads, and the beginning of a run that has several.
+    meeting: f64,
+    start: f64,
+}
+
+const TIMES: Times = Times {
+    fma: 0.17,
+    first: 0.17,
+    second: 0.45,
+    third: 2.0,
+    gates: 25.0,
+    step: 60.0,
+    row: 10.0,
+    meeting: 250.0,
+    start: 15_000.0,
+};
+
+/// Bytes of weights that stay in each cache beside everything else.
+const FIRST: usize = 32 << 10;
+const SECOND: usize = 1 << 20;
+
+/// Bytes of xw that a chunk should have: it stays in the second cache.
+const CHUNK: usize = 256 << 10;
+
+impl Split {
+    /// One thread.
+    pub(super) fn alone(network: &Network, form: Form) -> Self {
+        Self { rows: 1, directions: 1, layers: 1, units: 1, chunk: 0 }.with_chunk(network, form)
+    }
+
+    /// The one that is expected to take the least time on so many threads, of equals the first of [`Split::all`].
+    pub(super) fn new(network: &Network, form: Form, threads: usize) -> Self {
+        let alone = Self::alone(network, form);
+        let least = (alone, alone.time(network, form));
+        let shorter = |least: (Self, f64), split: Self| {
+            let time = split.time(network, form);
+            if time < least.1 { (split, time) } else { least }
+        };
+        Self::all(network, form, threads).fold(least, shorter).0
+    }
+
+    /// Every way to cut a run for so many threads at the most; of the units into one part or as many as there can be.
+    pub(super) fn all(network: &Network, form: Form, threads: usize) -> impl Iterator<Item = Self> {
+        let (layers, directions) = (network.layers.len(), network.layers[0].len());
+        let blocks = network.layers[0][0].w_hh.blocks;
+        // What reads both directions needs both to their end.
+        let most = if directions > 1 { 1 } else { layers };
+        let outer = (1..=directions).flat_map(move |directions| {
+            (1..=most.min(threads / directions)).map(move |layers| (directions, layers))
+        });
+        outer.flat_map(move |(directions, layers)| {
+            let left = threads / (directions * layers);
+            (1..=form.dims.batch.min(left)).flat_map(move |rows| {
+                let most = blocks.min(left / rows);
+                let units = [1, most].into_iter().take(if most > 1 { 2 } else { 1 });
+                units.map(move |units| {
+                    Self { rows, directions, layers, units, chunk: 0 }.with_chunk(network, form)
+                })
+            })
+        })
+    }
+
+    fn with_chunk(mut self, network: &Network, form: Form) -> Self {
+        let direction = &network.layers[0][0];
+        let blocks = direction.w_hh.blocks.div_ceil(self.units);
+        let rows = (CHUNK / 4 / direction.xw_pitch(blocks)).clamp(32, 512);
+        // Layers that follow each other closely have little to wait for at either end.
+        let places = form.dims.batch.div_ceil(self.rows);
+        let closest = if self.layers > 1 { (form.dims.steps / 16).max(8) * places } else { rows };
+        self.chunk = rows.min(closest);
+        self
+    }
+
+    pub(super) fn threads(self) -> usize {
+        self.lanes() * self.units
+    }
+
+    pub(super) fn lanes(self) -> usize {
+        self.rows * self.directions * self.layers
+    }
+
+    pub(super) fn seat(self, index: usize) -> Seat {
+        let (units, rest) = (index % self.units, index / self.units);
+        let (direction, rest) = (rest % self.directions, rest / self.directions);
+        Seat { group: rest / self.layers, layer: rest % self.layers, direction, units }
+    }
+
+    /// The expected time, in nanoseconds.
+    pub(super) fn time(self, network: &Network, form: Form) -> f64 {
+        let places = form.dims.batch.div_ceil(self.rows);
+        let steps = form.dims.steps as f64;
+        let mut all = 0.0;
+        for (at, layer) in network.layers.iter().enumerate() {
+            let direction = &layer[0];
+            let projection = if form.projected && at == 0 { 0.0 } else { self.projection(direction, places) };
+            let step = projection + self.step(direction, places);
+            all += step * steps * layer.len().div_ceil(self.directions) as f64;
+        }
+        // Of layers at once only some stand one after the other, and each begins a chunk behind.
+        let depth = network.layers.len() as f64;
+        let in_turn = network.layers.len().div_ceil(self.layers) as f64;
+        let late = 1.0 + (self.layers - 1) as f64 * self.chunk as f64 / (places as f64 * steps);
+        let start = if self.threads() > 1 { TIMES.start } else { 0.0 };
+        start + all / depth * in_turn * late
+    }
+
+    /// A step's share of the projection of a chunk.
+    fn projection(self, direction: &Direction, places: usize) -> f64 {
+        let panel = &direction.w_ih;
+        let blocks = panel.blocks.div_ceil(self.units);
+        let vectors = (blocks * panel.depth * panel.gates) as f64;
+        // Eight rows at once, so the weights are read an eighth as often.
+        vectors * places as f64 * (TIMES.fma + TIMES.second / 24.0)
+    }
+
+    fn step(self, direction: &Direction, places: usize) -> f64 {
+        let panels = [Some(&direction.w_hh), direction.candidate.as_ref(), direction.projection.as_ref()];
+        let bytes: usize = panels.iter().flatten().map(|panel| panel.bytes()).sum::<usize>() / self.units;
+        let rows = places as f64;
+        let mut time = TIMES.step + TIMES.row * rows;
+        for panel in panels.into_iter().flatten() {
+            let blocks = panel.blocks.div_ceil(self.units);
+            let vectors = (blocks * panel.depth * panel.gates) as f64;
+            let halves = if panel.is_half() { 0.5 } else { 1.0 };
+            let passes = places.div_ceil(8) as f64;
+            let loads = match bytes {
+                bytes if bytes <= FIRST => TIMES.first * passes,
+                bytes if bytes <= SECOND => TIMES.second * halves * passes,
+                _ => TIMES.third * halves + TIMES.second * halves * (passes - 1.0),
+            };
+            time += vectors * (TIMES.fma * rows).max(loads);
+            if self.units > 1 {
+                time += TIMES.meeting;
+            }
+        }
+        let blocks = direction.w_hh.blocks.div_ceil(self.units);
+        time + blocks as f64 * rows * TIMES.gates
+    }
+}
+
+impl fmt::Display for Split {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.threads() == 1 {
+            return write!(f, "one thread");
+        }
+        write!(f, "{} threads:", self.threads())?;
+        let parts = [
+            (self.rows, "rows"),
+            (self.directions, "directions"),
+            (self.layers, "layers"),
+            (self.units, "units"),
+        ];
+        let cut = parts.iter().filter(|(count, _)| *count > 1);
+        for (index, (count, what)) in cut.enumerate() {
+            write!(f, "{} {count} parts of the {what}", if index > 0 { "," } else { "" })?;
+        }
+        Ok(())
+    }
+}
