@@ -75,21 +75,16 @@ impl Gates<'_> {
         }
     }
 
-    /// The rows and blocks of the tile.
-    #[inline(always)]
-    fn count(&self) -> usize {
-        self.tile.rows * self.tile.blocks
-    }
-
-    /// The row and block of this index, whose product has G = `gates`.
+    /// A row and block of the tile, whose product has G = `gates`.
     ///
     /// What a thread may touch of it without harm to another: h that the step reads; c, `units`, `z` and h that it writes,
     /// of these rows and blocks, which are the thread's own.
     #[inline(always)]
-    fn at<S: Simd>(&self, index: usize, gates: usize) -> At<'_> {
+    fn at<S: Simd>(&self, row: usize, block: usize, gates: usize) -> At<'_> {
         let Self { direction, tile, xw, own, sums, .. } = self;
-        let (row, block) = (index / tile.blocks, tile.block + index % tile.blocks);
-        let (place, first) = (tile.row + row, block * S::LANES);
+        let sums = &sums[(row * tile.blocks + block) * gates * S::LANES..][..gates * S::LANES];
+        let (place, block) = (tile.row + row, tile.block + block);
+        let first = block * S::LANES;
         let width = direction.cell.gates() * S::LANES;
         // A projected state has blocks of its own, to which no xw belongs.
         let xw = match self.half {
@@ -101,7 +96,7 @@ impl Gates<'_> {
             unit: place * direction.padded_units() + first,
             state: place * direction.padded_state() + first,
             xw,
-            sums: &sums[index * gates * S::LANES..][..gates * S::LANES],
+            sums,
         }
     }
 
@@ -121,59 +116,72 @@ impl Gates<'_> {
 
     #[inline(always)]
     fn rnn<S: Simd>(&self, simd: S, functions: &impl Functions) {
-        for index in 0..self.count() {
-            let at = self.at::<S>(index, 1);
-            self.set_h(simd, &at, functions.rnn(simd, at.pre(simd, 0)));
+        for row in 0..self.tile.rows {
+            for block in 0..self.tile.blocks {
+                let at = self.at::<S>(row, block, 1);
+                self.set_h(simd, &at, functions.rnn(simd, at.pre(simd, 0)));
+            }
         }
     }
 
     /// h of an LSTM with a projection: the product itself.
     #[inline(always)]
     fn projected<S: Simd>(&self, simd: S) {
-        for index in 0..self.count() {
-            let at = self.at::<S>(index, 1);
-            // SAFETY: see `at`.
-            let h = unsafe { self.arrays.h[1 - self.from].slice_mut(at.state, S::LANES) };
-            simd.write(simd.read(at.sums), h);
+        for row in 0..self.tile.rows {
+            for block in 0..self.tile.blocks {
+                let at = self.at::<S>(row, block, 1);
+                // SAFETY: see `at`.
+                let h = unsafe { self.arrays.h[1 - self.from].slice_mut(at.state, S::LANES) };
+                simd.write(simd.read(at.sums), h);
+            }
         }
     }
 
     #[inline(always)]
     fn gru_after<S: Simd>(&self, simd: S, functions: &impl Functions, update: Update) {
-        for index in 0..self.count() {
-            let at = self.at::<S>(index, 3);
-            let r = functions.gate(simd, at.pre(simd, 0));
-            let z = functions.gate(simd, at.pre(simd, 1));
-            let n = simd.fma(r, simd.read(at.sum::<S>(2)), simd.read(at.xw::<S>(2)));
-            let n = functions.candidate(simd, n);
-            self.set_h(simd, &at, blend(simd, update, z, self.old_h(simd, &at), n));
+        for row in 0..self.tile.rows {
+            for block in 0..self.tile.blocks {
+                let at = self.at::<S>(row, block, 3);
+                let r = functions.gate(simd, at.pre(simd, 0));
+                let z = functions.gate(simd, at.pre(simd, 1));
+                let n = simd.fma(r, simd.read(at.sum::<S>(2)), simd.read(at.xw::<S>(2)));
+                let n = functions.candidate(simd, n);
+                self.set_h(simd, &at, blend(simd, update, z, self.old_h(simd, &at), n));
+            }
         }
     }
 
     #[inline(always)]
     fn gru_before_reset<S: Simd>(&self, simd: S, functions: &impl Functions) {
-        for index in 0..self.count() {
-            let at = self.at::<S>(index, 2);
-            let r = functions.gate(simd, at.pre(simd, 0));
-            let z = functions.gate(simd, at.pre(simd, 1));
-            // SAFETY: see `at`.
-            let (reset_h, own_z) = unsafe {
-                (self.arrays.units.slice_mut(at.unit, S::LANES), self.arrays.z.slice_mut(at.unit, S::LANES))
-            };
-            simd.write(simd.mul(r, self.old_h(simd, &at)), reset_h);
-            simd.write(z, own_z);
+        for row in 0..self.tile.rows {
+            for block in 0..self.tile.blocks {
+                let at = self.at::<S>(row, block, 2);
+                let r = functions.gate(simd, at.pre(simd, 0));
+                let z = functions.gate(simd, at.pre(simd, 1));
+                // SAFETY: see `at`.
+                let (reset_h, own_z) = unsafe {
+                    (
+                        self.arrays.units.slice_mut(at.unit, S::LANES),
+                        self.arrays.z.slice_mut(at.unit, S::LANES),
+                    )
+                };
+                simd.write(simd.mul(r, self.old_h(simd, &at)), reset_h);
+                simd.write(z, own_z);
+            }
         }
     }
 
     #[inline(always)]
     fn gru_before<S: Simd>(&self, simd: S, functions: &impl Functions, update: Update) {
-        for index in 0..self.count() {
-            let at = self.at::<S>(index, 1);
-            let n = simd.add(simd.read(at.xw::<S>(2)), simd.read(at.sums));
-            let n = functions.candidate(simd, n);
-            // SAFETY: see `at`; written in the first half by this thread.
-            let z = simd.read(unsafe { self.arrays.z.slice(at.unit, S::LANES) });
-            self.set_h(simd, &at, blend(simd, update, z, self.old_h(simd, &at), n));
+        for row in 0..self.tile.rows {
+            for block in 0..self.tile.blocks {
+                let at = self.at::<S>(row, block, 1);
+                let n = simd.add(simd.read(at.xw::<S>(2)), simd.read(at.sums));
+                let n = functions.candidate(simd, n);
+                // SAFETY: see `at`; written in the first half by this thread.
+                let z = simd.read(unsafe { self.arrays.z.slice(at.unit, S::LANES) });
+                self.set_h(simd, &at, blend(simd, update, z, self.old_h(simd, &at), n));
+            }
         }
     }
 
@@ -181,31 +189,33 @@ impl Gates<'_> {
     fn lstm<S: Simd>(&self, simd: S, functions: &impl Functions, forget: Forget) {
         let direction = self.direction;
         let peepholes = direction.peepholes.as_ref().map(|p| p.floats());
-        for index in 0..self.count() {
-            let at = self.at::<S>(index, 4);
-            // SAFETY: see `at`.
-            let own_c = unsafe { self.arrays.c.slice_mut(at.unit, S::LANES) };
-            let c = simd.read(own_c);
-            let i = functions.gate(simd, at.peeped(simd, peepholes, 0, 0, c));
-            let f = match forget {
-                Forget::Own => functions.gate(simd, at.peeped(simd, peepholes, 1, 1, c)),
-                Forget::Coupled => simd.sub(simd.splat(1.0), i),
-            };
-            let g = functions.candidate(simd, at.pre(simd, 2));
-            let c = simd.fma(f, c, simd.mul(i, g));
-            let c = clamp(simd, c, direction.state_clip);
-            simd.write(c, own_c);
-            let o = functions.gate(simd, at.peeped(simd, peepholes, 2, 3, c));
-            let h = simd.mul(o, functions.output(simd, c));
-            // SAFETY: see `at`.
-            let to = unsafe {
-                if direction.projection.is_some() {
-                    self.arrays.units.slice_mut(at.unit, S::LANES)
-                } else {
-                    self.arrays.h[1 - self.from].slice_mut(at.state, S::LANES)
-                }
-            };
-            simd.write(h, to);
+        for row in 0..self.tile.rows {
+            for block in 0..self.tile.blocks {
+                let at = self.at::<S>(row, block, 4);
+                // SAFETY: see `at`.
+                let own_c = unsafe { self.arrays.c.slice_mut(at.unit, S::LANES) };
+                let c = simd.read(own_c);
+                let i = functions.gate(simd, at.peeped(simd, peepholes, 0, 0, c));
+                let f = match forget {
+                    Forget::Own => functions.gate(simd, at.peeped(simd, peepholes, 1, 1, c)),
+                    Forget::Coupled => simd.sub(simd.splat(1.0), i),
+                };
+                let g = functions.candidate(simd, at.pre(simd, 2));
+                let c = simd.fma(f, c, simd.mul(i, g));
+                let c = clamp(simd, c, direction.state_clip);
+                simd.write(c, own_c);
+                let o = functions.gate(simd, at.peeped(simd, peepholes, 2, 3, c));
+                let h = simd.mul(o, functions.output(simd, c));
+                // SAFETY: see `at`.
+                let to = unsafe {
+                    if direction.projection.is_some() {
+                        self.arrays.units.slice_mut(at.unit, S::LANES)
+                    } else {
+                        self.arrays.h[1 - self.from].slice_mut(at.state, S::LANES)
+                    }
+                };
+                simd.write(h, to);
+            }
         }
     }
 }

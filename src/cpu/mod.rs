@@ -105,8 +105,8 @@ pub(crate) struct Scratch {
     rows: Vec<u32>,
     /// Sequences between layers: two in turn, or all of them where layers run at once.
     between: Lines,
-    /// How the last run was cut.
-    split: Option<(Form, Split)>,
+    /// How the last run was cut, and would have been without threads that meet after every step.
+    splits: Option<(Form, [Split; 2])>,
 }
 
 /// The arrays a run advances and fills.
@@ -188,23 +188,32 @@ impl Network {
             Some(lease) => lease.run(split.threads(), &work),
             None => work(0),
         }
+        if split.units > 1
+            && let Some(lease) = lease
+        {
+            let (rounds, sleeps) = meetings.tally();
+            lease.met(rounds, sleeps);
+        }
     }
 
-    /// How a run of this form is cut; what the last was, where it was of this form.
+    /// How a run of this form is cut; what it was last time, where that was of this form.
     fn split(&self, form: Form, processor: &Processor, scratch: &mut Scratch) -> Split {
-        match scratch.split {
-            Some((of, split)) if of == form => split,
+        let [any, without] = match scratch.splits {
+            Some((of, splits)) if of == form => splits,
             _ => {
-                let split = Split::new(self, form, processor.threads());
-                scratch.split = Some((form, split));
-                split
+                let all = || Split::all(self, form, processor.threads());
+                let any = Split::best(all(), self, form);
+                let without = Split::best(all().filter(|split| split.units == 1), self, form);
+                scratch.splits = Some((form, [any, without]));
+                [any, without]
             }
-        }
+        };
+        if any.units == 1 || processor.team.may_meet() { any } else { without }
     }
 
     /// In words, how a run of this form is computed.
     pub(crate) fn explain(&self, form: Form, processor: &Processor) -> String {
-        let split = Split::new(self, form, processor.threads());
+        let split = Split::best(Split::all(self, form, processor.threads()), self, form);
         format!("f32 in {} vectors, {split}; about {:.3} ms", self.level.set(), split.time(self, form) * 1e-6)
     }
 }

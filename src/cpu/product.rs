@@ -200,31 +200,61 @@ impl<N: Number, const G: usize, const R: usize, const U: usize> Work for Product
     fn run<S: Simd>(self, simd: S) {
         let Self { panel, pitch, depth, begin, rows, first, count, sums } = self;
         let block = |u: usize| first + u.min(count - 1);
-        let rows = rows.map(|row| row[..depth].as_ptr());
-        let panels: [*const N::Word; U] =
-            from_fn(|u| panel[block(u) * pitch..][..depth * G * S::LANES].as_ptr());
-        let mut acc: [[[S::Vector; G]; R]; U] = from_fn(|u| {
-            let begin = &begin[block(u) * G * S::LANES..];
-            [from_fn(|g| simd.read(&begin[g * S::LANES..])); R]
-        });
+        // Plain loops: iterators over vectors are not inlined into the function that has the instructions.
+        let mut from = [std::ptr::null(); R];
+        for r in 0..R {
+            from[r] = rows[r][..depth].as_ptr();
+        }
+        let mut weights = [std::ptr::null(); U];
+        let mut acc = [[[simd.splat(0.0); G]; R]; U];
+        for u in 0..U {
+            weights[u] = panel[block(u) * pitch..][..depth * G * S::LANES].as_ptr();
+            for g in 0..G {
+                let v = simd.read(&begin[(block(u) * G + g) * S::LANES..]);
+                for r in 0..R {
+                    acc[u][r][g] = v;
+                }
+            }
+        }
         for k in 0..depth {
             // SAFETY: k is less than the depth, to which every row has been cut.
-            let a: [S::Vector; R] = from_fn(|r| simd.splat(unsafe { *rows[r].add(k) }));
-            for u in 0..U {
+            let number = |r: usize| simd.splat(unsafe { *from[r].add(k) });
+            // SAFETY: every panel has been cut to `depth · G` vectors.
+            let weight =
+                |u: usize, g: usize| unsafe { N::load(simd, weights[u].add((k * G + g) * S::LANES)) };
+            if U == 1 {
+                // Many rows: what stays in registers beside the sums are the weights.
+                let mut w = [simd.splat(0.0); G];
                 for g in 0..G {
-                    // SAFETY: every panel has been cut to `depth · G` vectors.
-                    let w = unsafe { N::load(simd, panels[u].add((k * G + g) * S::LANES)) };
-                    for r in 0..R {
-                        acc[u][r][g] = simd.fma(a[r], w, acc[u][r][g]);
+                    w[g] = weight(0, g);
+                }
+                for r in 0..R {
+                    let a = number(r);
+                    for g in 0..G {
+                        acc[0][r][g] = simd.fma(a, w[g], acc[0][r][g]);
+                    }
+                }
+            } else {
+                // Many blocks: the rows.
+                let mut a = [simd.splat(0.0); R];
+                for r in 0..R {
+                    a[r] = number(r);
+                }
+                for u in 0..U {
+                    for g in 0..G {
+                        let w = weight(u, g);
+                        for r in 0..R {
+                            acc[u][r][g] = simd.fma(a[r], w, acc[u][r][g]);
+                        }
                     }
                 }
             }
         }
-        for (u, acc) in acc.iter().enumerate().take(count) {
-            for (r, acc) in acc.iter().enumerate() {
+        for u in 0..count.min(U) {
+            for r in 0..R {
                 let to = &mut sums.to[r * sums.row + u * sums.block..];
-                for (g, &v) in acc.iter().enumerate() {
-                    simd.write(v, &mut to[g * S::LANES..]);
+                for g in 0..G {
+                    simd.write(acc[u][r][g], &mut to[g * S::LANES..]);
                 }
             }
         }

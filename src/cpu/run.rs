@@ -92,6 +92,15 @@ impl Meetings {
     }
 }
 
+impl Meetings {
+    /// Of the threads that share a lane: how often they met, and how often one of them slept.
+    pub(super) fn tally(&self) -> (usize, usize) {
+        self.lanes
+            .iter()
+            .fold((0, 0), |(rounds, sleeps), meeting| (rounds + meeting.rounds(), sleeps + meeting.sleeps()))
+    }
+}
+
 /// Where a thread alone meets nobody.
 static ALONE: Meeting = Meeting::new();
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::Network;
 use super::direction::Direction;
+use super::panel::Panel;
 use crate::io::Form;
 
 /// Into how many parts a run is cut in each way. Threads that share rows, a direction and a layer have some units each and
@@ -56,19 +57,22 @@ struct Times {
 
 const TIMES: Times = Times {
     fma: 0.17,
-    first: 0.17,
+    first: 0.2,
     second: 0.45,
-    third: 2.0,
+    third: 2.2,
     gates: 25.0,
     step: 60.0,
     row: 10.0,
-    meeting: 250.0,
-    start: 15_000.0,
+    meeting: 400.0,
+    start: 10_000.0,
 };
 
 /// Bytes of weights that stay in each cache beside everything else.
-const FIRST: usize = 32 << 10;
+const FIRST: usize = 56 << 10;
 const SECOND: usize = 1 << 20;
+
+/// Rows of a chunk where the weights of its projection lie beyond the second cache.
+const FAR: usize = 256;
 
 /// Bytes of xw that a chunk should have: it stays in the second cache.
 const CHUNK: usize = 256 << 10;
@@ -79,15 +83,15 @@ impl Split {
         Self { rows: 1, directions: 1, layers: 1, units: 1, chunk: 0 }.with_chunk(network, form)
     }
 
-    /// The one that is expected to take the least time on so many threads, of equals the first of [`Split::all`].
-    pub(super) fn new(network: &Network, form: Form, threads: usize) -> Self {
+    /// The one of `all` that is expected to take the least time, of equals the first; one thread where nothing takes less.
+    pub(super) fn best(all: impl Iterator<Item = Self>, network: &Network, form: Form) -> Self {
         let alone = Self::alone(network, form);
         let least = (alone, alone.time(network, form));
         let shorter = |least: (Self, f64), split: Self| {
             let time = split.time(network, form);
             if time < least.1 { (split, time) } else { least }
         };
-        Self::all(network, form, threads).fold(least, shorter).0
+        all.fold(least, shorter).0
     }
 
     /// Every way to cut a run for so many threads at the most; of the units into one part or as many as there can be.
@@ -115,6 +119,8 @@ impl Split {
         let direction = &network.layers[0][0];
         let blocks = direction.w_hh.blocks.div_ceil(self.units);
         let rows = (CHUNK / 4 / direction.xw_pitch(blocks)).clamp(32, 512);
+        // Weights that no near cache holds are worth a longer way for xw.
+        let rows = if direction.w_ih.bytes() > SECOND { rows.max(FAR) } else { rows };
         // Layers that follow each other closely have little to wait for at either end.
         let places = form.dims.batch.div_ceil(self.rows);
         let closest = if self.layers > 1 { (form.dims.steps / 16).max(8) * places } else { rows };
@@ -143,7 +149,8 @@ impl Split {
         let mut all = 0.0;
         for (at, layer) in network.layers.iter().enumerate() {
             let direction = &layer[0];
-            let projection = if form.projected && at == 0 { 0.0 } else { self.projection(direction, places) };
+            let projection =
+                if form.projected && at == 0 { 0.0 } else { self.projection(direction, form, places) };
             let step = projection + self.step(direction, places);
             all += step * steps * layer.len().div_ceil(self.directions) as f64;
         }
@@ -156,12 +163,11 @@ impl Split {
     }
 
     /// A step's share of the projection of a chunk.
-    fn projection(self, direction: &Direction, places: usize) -> f64 {
+    fn projection(self, direction: &Direction, form: Form, places: usize) -> f64 {
         let panel = &direction.w_ih;
-        let blocks = panel.blocks.div_ceil(self.units);
-        let vectors = (blocks * panel.depth * panel.gates) as f64;
-        // Eight rows at once, so the weights are read an eighth as often.
-        vectors * places as f64 * (TIMES.fma + TIMES.second / 24.0)
+        let rows = (self.chunk.max(places)).min(places * form.dims.steps);
+        let share = places as f64 / rows as f64;
+        self.product(panel, rows, panel.bytes() / self.units) * share
     }
 
     fn step(self, direction: &Direction, places: usize) -> f64 {
@@ -170,22 +176,27 @@ impl Split {
         let rows = places as f64;
         let mut time = TIMES.step + TIMES.row * rows;
         for panel in panels.into_iter().flatten() {
-            let blocks = panel.blocks.div_ceil(self.units);
-            let vectors = (blocks * panel.depth * panel.gates) as f64;
-            let halves = if panel.is_half() { 0.5 } else { 1.0 };
-            let passes = places.div_ceil(8) as f64;
-            let loads = match bytes {
-                bytes if bytes <= FIRST => TIMES.first * passes,
-                bytes if bytes <= SECOND => TIMES.second * halves * passes,
-                _ => TIMES.third * halves + TIMES.second * halves * (passes - 1.0),
-            };
-            time += vectors * (TIMES.fma * rows).max(loads);
+            time += self.product(panel, places, bytes);
             if self.units > 1 {
                 time += TIMES.meeting;
             }
         }
         let blocks = direction.w_hh.blocks.div_ceil(self.units);
         time + blocks as f64 * rows * TIMES.gates
+    }
+
+    /// A thread's part of a product of so many rows, whose weights are among `bytes` that are read again and again.
+    fn product(self, panel: &Panel, rows: usize, bytes: usize) -> f64 {
+        let vectors = (panel.blocks.div_ceil(self.units) * panel.depth * panel.gates) as f64;
+        let halves = if panel.is_half() { 0.5 } else { 1.0 };
+        let passes = rows.div_ceil(8) as f64;
+        let loads = match bytes {
+            bytes if bytes <= FIRST => TIMES.first * passes,
+            bytes if bytes <= SECOND => TIMES.second * halves * passes,
+            // Blocks that have come near serve all rows.
+            _ => TIMES.third * halves + TIMES.second * halves * (passes - 1.0),
+        };
+        vectors * (TIMES.fma * rows as f64).max(loads)
     }
 }
 

@@ -3,10 +3,13 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
 
-/// Looks at what is waited for before a thread sleeps: some ten microseconds, longer than a step takes, and short enough
-/// that a machine with other work loses nothing to speak of.
-const SPINS: usize = 4_000;
+/// How long a thread looks before it sleeps: twice what it takes to be woken.
+const PATIENCE: Duration = Duration::from_micros(40);
+
+/// Looks between two at the clock, which takes as long as a few of them.
+const LOOKS: usize = 64;
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // What is guarded is whole at any time: nothing in here panics half-way.
@@ -19,7 +22,21 @@ pub(super) struct Team {
     size: usize,
     /// All but the caller's own, started when they are first needed. Locked by the run that uses them.
     workers: Mutex<Vec<Worker>>,
+    crowd: Crowd,
 }
+
+/// Whether the machine has other work, so that threads of ours that meet after every step wait for each other to be given
+/// a processor. Runs then do without such meetings for a while, twice as long each time it turns out so again.
+#[derive(Debug, Default)]
+struct Crowd {
+    /// Runs to go without.
+    left: AtomicUsize,
+    /// How often in a row it turned out so.
+    times: AtomicUsize,
+}
+
+/// The longest that runs go without meetings: so many.
+const LONGEST_CROWD: usize = 1024;
 
 #[derive(Debug)]
 struct Worker {
@@ -67,7 +84,12 @@ impl Team {
     pub(super) fn new(size: usize) -> Self {
         // There are no threads to be had without an operating system.
         let size = if cfg!(target_arch = "wasm32") { 1 } else { size.max(1) };
-        Self { size, workers: Mutex::default() }
+        Self { size, workers: Mutex::default(), crowd: Crowd::default() }
+    }
+
+    /// Whether a run may let threads meet after every step.
+    pub(super) fn may_meet(&self) -> bool {
+        self.crowd.may_meet()
     }
 
     pub(super) fn size(&self) -> usize {
@@ -80,16 +102,41 @@ impl Team {
         while workers.len() + 1 < self.size {
             workers.push(Worker::start()?);
         }
-        Some(Lease { workers })
+        Some(Lease { workers, crowd: &self.crowd })
     }
 }
 
 /// The threads of a team, for one run.
 pub(super) struct Lease<'a> {
     workers: MutexGuard<'a, Vec<Worker>>,
+    crowd: &'a Crowd,
+}
+
+impl Crowd {
+    fn may_meet(&self) -> bool {
+        let left = self.left.load(Ordering::Relaxed);
+        if left > 0 {
+            self.left.store(left - 1, Ordering::Relaxed);
+        }
+        left == 0
+    }
+
+    fn met(&self, meetings: usize, sleeps: usize) {
+        // The first may sleep until the others have been woken.
+        if sleeps.saturating_sub(1) * 8 <= meetings {
+            return self.times.store(0, Ordering::Relaxed);
+        }
+        let times = self.times.fetch_add(1, Ordering::Relaxed).min(usize::BITS as usize - 2);
+        self.left.store((2usize << times).min(LONGEST_CROWD), Ordering::Relaxed);
+    }
 }
 
 impl Lease<'_> {
+    /// Told by a run whose threads met: how often, and how often one of them had to sleep for it.
+    pub(super) fn met(&self, meetings: usize, sleeps: usize) {
+        self.crowd.met(meetings, sleeps);
+    }
+
     /// Calls `work` with 0 to `count` − 1, each on a thread of its own, 0 on the caller's. `count` is at most the team's size.
     pub(super) fn run(&self, count: usize, work: &(dyn Fn(usize) + Sync)) {
         let others = &self.workers[..count - 1];
@@ -111,14 +158,26 @@ impl Lease<'_> {
 
 /// Until `is_done`, busily for a while, then asleep; who makes it so unparks this thread.
 fn wait(is_done: impl Fn() -> bool) {
-    for _ in 0..SPINS {
-        if is_done() {
-            return;
+    if !comes_soon(&is_done) {
+        while !is_done() {
+            thread::park();
         }
-        std::hint::spin_loop();
     }
-    while !is_done() {
-        thread::park();
+}
+
+/// Looks for a while whether something is so.
+fn comes_soon(is_so: impl Fn() -> bool) -> bool {
+    let mut began = None;
+    loop {
+        for _ in 0..LOOKS {
+            if is_so() {
+                return true;
+            }
+            std::hint::spin_loop();
+        }
+        if began.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
+            return false;
+        }
     }
 }
 
@@ -181,13 +240,15 @@ pub(super) struct Meeting {
     arrived: AtomicUsize,
     round: AtomicUsize,
     sleepers: AtomicUsize,
+    /// How often somebody slept.
+    sleeps: AtomicUsize,
     bed: (Mutex<()>, Condvar),
 }
 
 impl Meeting {
     pub(super) const fn new() -> Self {
-        let [arrived, round, sleepers] = [const { AtomicUsize::new(0) }; 3];
-        Self { arrived, round, sleepers, bed: (Mutex::new(()), Condvar::new()) }
+        let [arrived, round, sleepers, sleeps] = [const { AtomicUsize::new(0) }; 4];
+        Self { arrived, round, sleepers, sleeps, bed: (Mutex::new(()), Condvar::new()) }
     }
 
     /// Returns once `members` threads have called it. What each wrote before is seen by all afterwards.
@@ -209,6 +270,11 @@ impl Meeting {
         self.round.load(Ordering::Acquire)
     }
 
+    /// How often somebody slept.
+    pub(super) fn sleeps(&self) -> usize {
+        self.sleeps.load(Ordering::Relaxed)
+    }
+
     /// Ends a round, for threads that do not wait for each other but for a count: see [`Meeting::until`].
     pub(super) fn advance(&self) {
         self.round.fetch_add(1, Ordering::SeqCst);
@@ -221,12 +287,10 @@ impl Meeting {
 
     /// Returns once the rounds are such that `is_done`.
     pub(super) fn until(&self, is_done: impl Fn(usize) -> bool) {
-        for _ in 0..SPINS {
-            if is_done(self.rounds()) {
-                return;
-            }
-            std::hint::spin_loop();
+        if comes_soon(|| is_done(self.rounds())) {
+            return;
         }
+        self.sleeps.fetch_add(1, Ordering::Relaxed);
         self.sleepers.fetch_add(1, Ordering::SeqCst);
         let mut asleep = lock(&self.bed.0);
         while !is_done(self.round.load(Ordering::SeqCst)) {
@@ -273,6 +337,18 @@ mod tests {
             assert!(calls[..count].iter().all(|&calls| calls == 50), "{calls:?}");
             assert!(calls[count..].iter().all(|&calls| calls == 0), "{calls:?}");
         }
+    }
+
+    #[test]
+    fn a_crowd_is_avoided_for_longer_each_time_and_forgotten() {
+        let crowd = Crowd::default();
+        for runs in [2, 4, 8] {
+            crowd.met(100, 50);
+            assert_eq!((0..20).take_while(|_| !crowd.may_meet()).count(), runs);
+        }
+        crowd.met(100, 2);
+        crowd.met(100, 50);
+        assert_eq!((0..20).take_while(|_| !crowd.may_meet()).count(), 2);
     }
 
     #[test]
