@@ -164,7 +164,8 @@ impl Network {
             return self.run_cut(split, Some(&lease), given, scratch, to, progress);
         }
         // A run that finds the threads busy does without.
-        self.run_cut(Split::alone(self, given.form), None, given, scratch, to, progress);
+        let split = if split.threads() > 1 { Split::alone(self, given.form) } else { split };
+        self.run_cut(split, None, given, scratch, to, progress);
     }
 
     /// [`Network::run`], cut so; without a lease on one thread.

@@ -62,6 +62,16 @@ impl Part<'_> {
     }
 }
 
+/// What of a direction is a part's.
+struct Share {
+    /// Blocks of units, and of what the second product of a step gives.
+    blocks: Range<usize>,
+    second: Range<usize>,
+    units: Range<usize>,
+    /// Of h.
+    features: Range<usize>,
+}
+
 /// Memory of one thread.
 #[derive(Debug, Default)]
 pub(super) struct Own {
@@ -103,8 +113,8 @@ impl Lane<'_> {
 impl Direction {
     /// Walks `part` of the units of a lane's rows over the steps.
     pub(super) fn walk<S: Simd>(&self, simd: S, lane: &Lane<'_>, part: &Part<'_>, own: &mut Own) {
-        let units = part.of(self.w_hh.blocks);
-        self.load(lane, part);
+        let share = self.share(part);
+        self.load(lane, &share);
         part.meet();
         own.sums.grow(MOST_SUMS * S::LANES);
         let longest = lane.rows.first().map_or(0, |&row| lane.length(row));
@@ -125,53 +135,51 @@ impl Direction {
             if let Some(below) = lane.below {
                 below.until(|steps| steps >= step);
             }
-            self.project(simd, lane, part, own);
+            self.project(simd, lane, part, &share, own);
             let mut row = 0;
             for step in begin..step {
                 let active = lane.active(step);
-                let xw = &own.xw.floats()[row * self.xw_pitch(units.len())..];
+                let xw = &own.xw.floats()[row * self.xw_pitch(share.blocks.len())..];
                 let mut halves = Halves {
                     direction: self,
                     lane,
                     active,
                     from,
                     xw,
-                    own: units.clone(),
+                    own: share.blocks.clone(),
                     sums: own.sums.floats_mut(),
                 };
                 halves.first(simd);
-                if let Some((panel, blocks)) = self.second(part) {
+                if let Some(panel) = self.second() {
                     part.meet();
-                    halves.second(simd, panel, blocks);
+                    halves.second(simd, panel, share.second.clone());
                 }
                 from = 1 - from;
                 row += active;
-                self.emit(lane, part, step, from);
+                self.emit(lane, &share, step, from);
                 part.meet();
                 if let (Some(above), 0) = (lane.above, part.index) {
                     above.advance();
                 }
             }
         }
-        self.finish(lane, part);
+        self.finish(lane, &share);
     }
 
-    /// The second product of a step and this part's blocks of it, where there is one.
-    fn second(&self, part: &Part<'_>) -> Option<(&Panel, Range<usize>)> {
-        let panel = self.candidate.as_ref().or(self.projection.as_ref())?;
-        Some((panel, part.of(panel.blocks)))
+    /// The matrix of the second product of a step, where there is one.
+    fn second(&self) -> Option<&Panel> {
+        self.candidate.as_ref().or(self.projection.as_ref())
     }
 
-    /// This part's features of h.
-    fn features(&self, part: &Part<'_>) -> Range<usize> {
-        let blocks = part.of(self.projection.as_ref().map_or(self.w_hh.blocks, |panel| panel.blocks));
-        blocks.start * self.lanes..self.state.min(blocks.end * self.lanes)
-    }
-
-    /// This part's units.
-    fn units(&self, part: &Part<'_>) -> Range<usize> {
+    /// What of this direction is a part's.
+    fn share(&self, part: &Part<'_>) -> Share {
         let blocks = part.of(self.w_hh.blocks);
-        blocks.start * self.lanes..self.hidden.min(blocks.end * self.lanes)
+        let second = self.second().map_or(0..0, |panel| part.of(panel.blocks));
+        let of =
+            |blocks: &Range<usize>, len: usize| blocks.start * self.lanes..len.min(blocks.end * self.lanes);
+        let units = of(&blocks, self.hidden);
+        let features = if self.projection.is_some() { of(&second, self.state) } else { units.clone() };
+        Share { blocks, second, units, features }
     }
 
     fn time(&self, lane: &Lane<'_>, row: u32, step: usize) -> usize {
@@ -179,9 +187,9 @@ impl Direction {
     }
 
     /// Takes the initial states, of this part's units.
-    fn load(&self, lane: &Lane<'_>, part: &Part<'_>) {
+    fn load(&self, lane: &Lane<'_>, share: &Share) {
         let Arrays { h, c, .. } = lane.arrays;
-        let (features, units) = (self.features(part), self.units(part));
+        let Share { features, units, .. } = share;
         for (place, &row) in lane.rows.iter().enumerate() {
             let row = row as usize;
             // SAFETY: this part's features of this lane's rows, of which no other thread has any.
@@ -197,19 +205,19 @@ impl Direction {
     }
 
     /// The biases and `w_ih x` of the rows of a chunk, of this part's units, into its xw.
-    fn project<S: Simd>(&self, simd: S, lane: &Lane<'_>, part: &Part<'_>, own: &mut Own) {
-        let units = part.of(self.w_hh.blocks);
+    fn project<S: Simd>(&self, simd: S, lane: &Lane<'_>, part: &Part<'_>, share: &Share, own: &mut Own) {
+        let units = &share.blocks;
         let Own { offsets, xw, .. } = own;
         let (pitch, width) = (self.xw_pitch(units.len()), self.xw_pitch(1));
         xw.grow(offsets.len() * pitch);
         let xw = xw.floats_mut();
         if lane.projected {
-            return self.take_projected(lane, &units, offsets, xw);
+            return self.take_projected(lane, units, offsets, xw);
         }
         let rounds = self.activations.is_half() && matches!(lane.x, Source::Caller(_));
         if rounds {
-            let share = part.of(offsets.len());
-            for (row, &at) in offsets.iter().enumerate().take(share.end).skip(share.start) {
+            let rows = part.of(offsets.len());
+            for (row, &at) in offsets.iter().enumerate().take(rows.end).skip(rows.start) {
                 // SAFETY: x is the caller's; of the rows, no other thread has these.
                 unsafe {
                     let to = lane.arrays.x.slice_mut(row * self.input, self.input);
@@ -255,14 +263,14 @@ impl Direction {
     }
 
     /// Writes h of `step`, which `from` holds, to y, and to the final states of those that end with it.
-    fn emit(&self, lane: &Lane<'_>, part: &Part<'_>, step: usize, from: usize) {
-        let features = self.features(part);
+    fn emit(&self, lane: &Lane<'_>, share: &Share, step: usize, from: usize) {
+        let features = &share.features;
         for (place, &row) in lane.rows[..lane.active(step)].iter().enumerate() {
             // SAFETY: this part's features of this lane's rows.
             unsafe {
                 let h =
                     lane.arrays.h[from].slice(place * self.padded_state() + features.start, features.len());
-                self.store(h, self.y(lane, row, self.time(lane, row, step), &features));
+                self.store(h, self.y(lane, row, self.time(lane, row, step), features));
                 if step + 1 == lane.length(row) {
                     let at = row as usize * self.state + features.start;
                     lane.h.slice_mut(at, features.len()).copy_from_slice(h);
@@ -272,8 +280,8 @@ impl Direction {
     }
 
     /// The final c, and y past the end of each sequence.
-    fn finish(&self, lane: &Lane<'_>, part: &Part<'_>) {
-        let (features, units) = (self.features(part), self.units(part));
+    fn finish(&self, lane: &Lane<'_>, share: &Share) {
+        let Share { features, units, .. } = share;
         for (place, &row) in lane.rows.iter().enumerate() {
             // SAFETY: this part's units of this lane's rows.
             unsafe {
@@ -286,7 +294,7 @@ impl Direction {
                 let length = lane.length(row);
                 let repeats = lane.fill == Fill::Last && !self.reverse && length > 0;
                 for time in length..lane.steps {
-                    let y = self.y(lane, row, time, &features);
+                    let y = self.y(lane, row, time, features);
                     if repeats {
                         let at = row as usize * self.state + features.start;
                         self.store(lane.h.slice(at, features.len()), y);
