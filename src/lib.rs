@@ -26,8 +26,13 @@ pub mod dtype;
 pub mod engine;
 pub mod error;
 pub mod export;
+#[cfg(feature = "gpu")]
+mod gpu;
+#[cfg(not(feature = "gpu"))]
+#[path = "gpu/absent.rs"]
 mod gpu;
 pub mod import;
+mod info;
 pub mod io;
 pub mod kernels;
 pub mod model;
@@ -36,6 +41,7 @@ pub mod program;
 mod progress;
 mod proto;
 pub mod reference;
+mod sync;
 
 /// The README's example, compiled.
 #[cfg(doctest)]
@@ -49,9 +55,9 @@ pub use engine::{
     CpuInfo, CpuOptions, Device, DeviceInfo, DeviceOptions, Engine, Memory, Options, Session, Staged,
 };
 pub use error::{Error, Result};
-pub use gpu::{AdapterInfo, Created};
 #[cfg(feature = "keras")]
 pub use import::Keras;
 pub use import::{Imported, Onnx, PyTorch};
+pub use info::{AdapterInfo, Created};
 pub use io::{Batch, Fill, Form, Layout, Output, State, StepOutput};
 pub use model::{Cell, Direction, Layer, Model, Readout, ReadoutSteps, Weights};

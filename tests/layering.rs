@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Every room with its floor. A room may name itself and rooms on lower floors.
-const FLOORS: [(&str, u32); 16] = [
+const FLOORS: [(&str, u32); 18] = [
     ("error", 0),
     ("dims", 1),
     ("dtype", 1),
     ("progress", 1),
+    ("sync", 1),
     ("proto", 1),
     ("model", 2),
     ("io", 3),
@@ -20,6 +21,7 @@ const FLOORS: [(&str, u32); 16] = [
     ("reference", 5),
     ("cpu", 5),
     ("program", 6),
+    ("info", 6),
     ("gpu", 7),
     ("engine", 8),
 ];

@@ -48,7 +48,7 @@ impl Processor {
         let parts: Vec<_> = from.chunks(len).zip(to.chunks_mut(len).map(std::sync::Mutex::new)).collect();
         let work = |index: usize| {
             if let Some((from, to)) = parts.get(index) {
-                super::team::lock(to).copy_from_slice(black_box(from));
+                crate::sync::lock(to).copy_from_slice(black_box(from));
             }
         };
         let threads = self.on_all(&work);

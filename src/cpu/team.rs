@@ -1,5 +1,6 @@
 //! Threads that live as long as their device: they wait for work busily for a while, then sleep.
 
+use crate::sync::lock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, Thread};
@@ -10,11 +11,6 @@ const PATIENCE: Duration = Duration::from_micros(40);
 
 /// Looks between two at the clock, which takes as long as a few of them.
 const LOOKS: usize = 64;
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What is guarded is whole at any time: nothing in here panics half-way.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// The threads of a device.
 #[derive(Debug)]
@@ -359,13 +355,13 @@ mod tests {
             assert!(team.lease().is_none());
             for _ in 0..3 {
                 if index == 0 {
-                    thread::sleep(std::time::Duration::from_millis(20));
+                    thread::sleep(Duration::from_millis(20));
                     meeting.advance();
                 }
             }
             meeting.until(|rounds| rounds == 3);
         });
-        thread::sleep(std::time::Duration::from_millis(20));
+        thread::sleep(Duration::from_millis(20));
         team.lease().unwrap().run(2, &|_| meeting.wait(2));
         assert_eq!(meeting.rounds(), 4);
     }

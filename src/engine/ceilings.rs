@@ -5,7 +5,10 @@ use std::sync::Arc;
 use super::device::{Device, Kind};
 use crate::cpu::Processor;
 use crate::error::Result;
-use crate::gpu::{GpuCeilings, Wait};
+#[cfg(feature = "gpu")]
+use crate::gpu::GpuCeilings;
+#[cfg(feature = "gpu")]
+use crate::sync::Wait;
 
 /// The measurements of a device's ceilings, made ready; each call is one run, for the caller to time and repeat.
 #[derive(Debug)]
@@ -13,8 +16,13 @@ pub struct Ceilings(Kept);
 
 #[derive(Debug)]
 enum Kept {
+    #[cfg(feature = "gpu")]
     Gpu(Box<GpuCeilings>),
-    Cpu { processor: Arc<Processor>, from: Vec<u8>, to: Vec<u8> },
+    Cpu {
+        processor: Arc<Processor>,
+        from: Vec<u8>,
+        to: Vec<u8>,
+    },
 }
 
 /// One measurement.
@@ -37,10 +45,13 @@ impl Device {
     /// [`crate::Error::TooLarge`] and [`crate::Error::Device`] where the device does not bear them.
     pub fn ceilings(&self) -> Result<Option<Ceilings>> {
         Ok(Some(Ceilings(match &self.0 {
+            #[cfg(feature = "gpu")]
             Kind::Gpu(context) => Kept::Gpu(Box::new(pollster::block_on(GpuCeilings::new(context.clone()))?)),
             Kind::Cpu(processor) => {
                 Kept::Cpu { processor: processor.clone(), from: vec![1; COPY], to: vec![0; COPY] }
             }
+            #[cfg(not(feature = "gpu"))]
+            Kind::Gpu(context) => match **context {},
             Kind::Reference => return Ok(None),
         })))
     }
@@ -54,6 +65,7 @@ impl Ceilings {
     /// [`crate::Error::Device`] where the device fails.
     pub fn matmul(&mut self) -> Result<Measured> {
         match &mut self.0 {
+            #[cfg(feature = "gpu")]
             Kept::Gpu(own) => {
                 let once = pollster::block_on(own.matmul(Wait::Block))?;
                 Ok(Measured { amount: once.amount, seconds: once.seconds })
@@ -68,6 +80,7 @@ impl Ceilings {
     /// [`crate::Error::Device`] where the device fails.
     pub fn copy(&mut self) -> Result<Measured> {
         match &mut self.0 {
+            #[cfg(feature = "gpu")]
             Kept::Gpu(own) => {
                 let once = pollster::block_on(own.copy(Wait::Block))?;
                 Ok(Measured { amount: once.amount, seconds: once.seconds })

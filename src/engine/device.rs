@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::select::{Selector, matching, rank};
 use crate::cpu::{InstructionSet, Processor};
 use crate::error::{Error, Result};
-use crate::gpu::{AdapterInfo, Context, Created, adapters};
+use crate::gpu::{Adapter, Context, adapters};
+use crate::info::{AdapterInfo, Created};
 use crate::kernels::MOST_STORAGE_BUFFERS;
 
 /// Something that runs models. Cheap to clone; clones share pipelines.
@@ -122,6 +123,7 @@ impl Device {
 
     /// The caller's device and queue. The crate installs no callback on them and changes none of their
     /// settings; errors of the device's own go where the caller sends them.
+    #[cfg(feature = "gpu")]
     pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue) -> Self {
         Self(Kind::Gpu(Arc::new(Context::from_wgpu(device, queue))))
     }
@@ -261,7 +263,7 @@ impl Device {
             .collect()
     }
 
-    async fn open((info, adapter): (AdapterInfo, wgpu::Adapter), options: &DeviceOptions) -> Result<Self> {
+    async fn open((info, adapter): (AdapterInfo, Adapter), options: &DeviceOptions) -> Result<Self> {
         let context = Context::open(info, &adapter, options.pipeline_cache.as_deref()).await?;
         Ok(Self(Kind::Gpu(Arc::new(context))))
     }
@@ -308,7 +310,7 @@ impl Device {
     }
 }
 
-fn best_of(found: Vec<(AdapterInfo, wgpu::Adapter)>) -> Option<(AdapterInfo, wgpu::Adapter)> {
+fn best_of(found: Vec<(AdapterInfo, Adapter)>) -> Option<(AdapterInfo, Adapter)> {
     // max_by_key returns the last of equals; reversed, the first that the system names.
     found.into_iter().rev().max_by_key(|(info, _)| rank(info))
 }

@@ -1,10 +1,17 @@
 //! Whether the workgroups of one dispatch may work together on a device, and what came of it.
 
+#[cfg(feature = "gpu")]
 use std::sync::Mutex;
 
-use crate::gpu::{Context, lock};
-use crate::plan::{self, Fault};
+#[cfg(feature = "gpu")]
+use crate::gpu::Context;
+use crate::plan;
+#[cfg(feature = "gpu")]
+use crate::plan::Fault;
+#[cfg(feature = "gpu")]
 use crate::program::Proof;
+#[cfg(feature = "gpu")]
+use crate::sync::lock;
 
 /// Whether the planner may let several workgroups of one dispatch exchange values after every step.
 ///
@@ -43,18 +50,22 @@ pub struct Resume {
 
 /// Steps of one dispatch whose workgroups work together: at twenty microseconds each, well under the tenth of a second that
 /// operating systems bear.
+#[cfg(feature = "gpu")]
 const STEPS: usize = 1024;
 
 /// What a device has shown in its self-test.
+#[cfg(feature = "gpu")]
 pub(super) fn tested(context: &Context) -> Option<plan::Exchange> {
     let (workgroups, workgroup_bytes) = context.trusted()?;
     Some(plan::Exchange { workgroups, workgroup_bytes, steps: STEPS, fault: Fault::None })
 }
 
 /// Counts the runs that were resumed.
+#[cfg(feature = "gpu")]
 #[derive(Debug, Default)]
 pub(super) struct Counter(Mutex<Resumes>);
 
+#[cfg(feature = "gpu")]
 impl Counter {
     pub(super) fn add(&self, at: &Proof) {
         let mut resumes = lock(&self.0);

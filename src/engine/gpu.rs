@@ -3,16 +3,19 @@
 use std::sync::{Arc, Mutex};
 
 use super::exchange::{Counter, Exchange, Resumes, tested};
+use super::memory::Memory;
 use super::pieces::cut;
 use super::run::Options;
 use crate::dims::Dims;
 use crate::error::{Error, Result};
-use crate::gpu::{Constants, Context, Fetch, RunSeconds, StagedWorkspace, Submitted, Wait, Workspace, lock};
+use crate::gpu::{Constants, Context, Fetch, StagedWorkspace, Submitted, Workspace};
+use crate::info::RunSeconds;
 use crate::io::{Batch, Form, Output, StepOutput};
 use crate::model::{Model, constants};
 use crate::plan::{self, Candidate, Caps, Plan, Request};
 use crate::program::{Matrix, Proof, check, constant_words, lower, unpack_sequence, untile};
 use crate::progress::Progress;
+use crate::sync::{Wait, lock};
 
 /// Workspaces that are kept for the next run of their shape, and their bytes but for the last one used.
 const KEPT: usize = 8;
@@ -20,18 +23,6 @@ const KEPT_BYTES: u64 = 1 << 30;
 
 /// Bytes of the arrays of one run where the caller says nothing: pieces as large as that lose nothing.
 const MEMORY: u64 = 1 << 30;
-
-/// Bytes that a run takes on a device.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Memory {
-    /// The model's weights, which all runs share.
-    pub weights: u64,
-    /// The arrays of the run.
-    pub arrays: u64,
-    /// What is read back passes through.
-    pub read_back: u64,
-}
 
 #[derive(Debug)]
 pub(super) struct GpuEngine {

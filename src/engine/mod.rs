@@ -5,10 +5,13 @@
 mod ceilings;
 mod device;
 mod exchange;
+#[cfg_attr(not(feature = "gpu"), path = "no_gpu.rs")]
 mod gpu;
+mod memory;
 mod pieces;
 mod run;
 mod select;
+#[cfg(feature = "gpu")]
 mod self_test;
 mod session;
 mod staged;
@@ -17,8 +20,9 @@ mod staged;
 pub use ceilings::{Ceilings, Measured};
 pub use device::{CpuInfo, CpuOptions, Device, DeviceInfo, DeviceOptions};
 pub use exchange::{Exchange, Resume, Resumes};
-pub use gpu::Memory;
+pub use memory::Memory;
 pub use run::{Engine, Options};
+#[cfg(feature = "gpu")]
 pub use self_test::SelfTest;
 pub use session::Session;
 pub use staged::Staged;

@@ -7,9 +7,9 @@
 use super::run::{Backend, Engine};
 use crate::dims::Dims;
 use crate::error::{Error, Result};
-use crate::gpu::{Wait, lock};
 use crate::io::{Batch, Fill, Form, Output, OwnedBatch, Strides};
 use crate::model::{Model, Readout, ReadoutSteps};
+use crate::sync::{Wait, lock};
 
 /// How a batch is cut: the most rows and steps of a piece.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,17 +5,18 @@ use std::sync::{Arc, Mutex};
 
 use super::device::{Device, Kind};
 use super::exchange::{Exchange, Resume, Resumes};
-use super::gpu::{GpuEngine, Memory};
+use super::gpu::GpuEngine;
+use super::memory::Memory;
 use crate::cpu;
 use crate::dims::Dims;
 use crate::dtype::{Precision, Storage};
 use crate::error::Result;
-use crate::gpu::{Wait, lock};
 use crate::io::{Batch, Form, Output, OutputShape, State, StepOutput};
 use crate::model::Model;
 use crate::plan::{Candidate, Only, Plan, Speed, Strategy};
 use crate::progress::Progress;
 use crate::reference;
+use crate::sync::{Wait, lock};
 
 /// How an engine is made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use super::device::CpuOptions;
 use crate::cpu::InstructionSet;
-use crate::gpu::AdapterInfo;
+use crate::info::AdapterInfo;
 
 /// What a selector asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]

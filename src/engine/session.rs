@@ -3,8 +3,8 @@
 use super::run::{Engine, Stepper, narrow};
 use crate::dims::check_len;
 use crate::error::{Error, Result};
-use crate::gpu::Wait;
 use crate::io::{State, StepOutput, check_states};
+use crate::sync::Wait;
 
 /// B streams that advance together. What a session gives, step by step, is bit-identical to a sequence run
 /// of the same batch on the same device.

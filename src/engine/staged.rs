@@ -3,8 +3,9 @@
 use super::gpu::GpuStaged;
 use super::run::{Backend, Engine};
 use crate::error::{Error, Result};
-use crate::gpu::{RunSeconds, Wait};
+use crate::info::RunSeconds;
 use crate::io::{Batch, Form, Output, OutputShape, OwnedBatch};
+use crate::sync::Wait;
 
 /// A batch on the device. A run reads and writes there and moves nothing, so its time is that of the computation.
 #[derive(Debug)]

@@ -1,35 +1,8 @@
 //! Finding adapters, and saying what they are.
 
 use crate::error::{Error, Result};
+use crate::info::AdapterInfo;
 use crate::plan::{Caps, Speed};
-
-/// What an adapter is, in words and numbers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AdapterInfo {
-    /// The adapter's own name.
-    pub name: String,
-    /// The API: `vulkan`, `metal`, `dx12`, `gl` or `webgpu`.
-    pub backend: &'static str,
-    /// The driver and its version.
-    pub driver: String,
-    /// `discrete`, `integrated`, `virtual`, `software` or `other`.
-    pub kind: &'static str,
-    /// The vendor's PCI number, 0 where there is none.
-    pub vendor: u32,
-    /// Whether it computes on the CPU.
-    pub software: bool,
-    /// What a plan depends on.
-    pub caps: Caps,
-    /// Whether shaders may use 16-bit floats.
-    pub shader_f16: bool,
-    /// Whether timestamps can be taken on the device.
-    pub timestamps: bool,
-    /// Subgroup sizes, smallest and largest, where there are subgroups.
-    pub subgroup: Option<(u32, u32)>,
-    /// What matrices subgroups can multiply together, as `M×N×K of the factors, the sums`; nothing of a device that was
-    /// handed over. No kernel makes use of them so far.
-    pub cooperative_matrices: Vec<String>,
-}
 
 impl AdapterInfo {
     pub(super) fn new(info: &wgpu::AdapterInfo, limits: &wgpu::Limits, features: wgpu::Features) -> Self {

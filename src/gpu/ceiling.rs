@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use super::context::Context;
-use super::readback::{Submitted, Wait};
+use super::readback::Submitted;
 use super::staged::StagedWorkspace;
 use super::workspace::{Constants, Workspace};
 use crate::error::Result;
 use crate::program::ceiling;
 use crate::progress::Progress;
+use crate::sync::Wait;
 
 /// What one measurement computes or moves, and the seconds it took on the device where that takes timestamps.
 #[derive(Debug, Clone, Copy)]

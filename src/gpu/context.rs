@@ -5,17 +5,19 @@ use std::collections::hash_map::Entry;
 use std::convert::Infallible;
 use std::future::Future;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context as TaskContext, Poll, Waker};
 
-use super::adapter::{AdapterInfo, open};
-use super::create::{Created, Creator};
+use super::adapter::open;
+use super::create::Creator;
 use super::once::Once;
 use super::pipeline::{Pipeline, module};
 use super::saved::Saved;
 use crate::error::{Error, Result};
+use crate::info::{AdapterInfo, Created};
 use crate::kernels::Kernel;
 use crate::plan::Caps;
+use crate::sync::lock;
 
 /// A device, opened by us or handed over by the caller, shared by every engine on it.
 #[derive(Debug)]
@@ -208,10 +210,4 @@ impl Context {
             Ok(())
         }
     }
-}
-
-/// Locks, also where another thread panicked while it held the lock: what is inside stays consistent,
-/// since no critical section leaves anything half done.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -2,23 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// How many wgpu objects the crate has created on a device, those that are gone again included.
-///
-/// A bind group layout and a pipeline layout come with each pipeline, and a query set with each staged batch. What a
-/// submission is recorded in is made anew for it, as wgpu has it, and is not counted; nor is what wgpu creates for
-/// itself.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Created {
-    /// Shader modules: texts that were read. Pipelines of one text share one.
-    pub shader_modules: usize,
-    /// Compute pipelines: kernels that were compiled.
-    pub pipelines: usize,
-    /// Bind groups.
-    pub bind_groups: usize,
-    /// Buffers.
-    pub buffers: usize,
-}
+use crate::info::Created;
 
 /// Creates and counts.
 #[derive(Debug)]

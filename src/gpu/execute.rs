@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::context::Context;
-use super::readback::{Submitted, Wait};
+use super::readback::Submitted;
 use super::timer::Timer;
 use super::workspace::{Bound, BoundOp, Workspace};
 use crate::dims::Dims;
@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::io::Form;
 use crate::program::{BufferId, Copy, Role, pack_sequence, tile};
 use crate::progress::Progress;
+use crate::sync::Wait;
 
 /// Dispatches of one submission at the most: drivers keep a record of each.
 const SUBMISSION: usize = 4096;

@@ -16,13 +16,12 @@ mod staged;
 mod timer;
 mod workspace;
 
-pub use adapter::{AdapterInfo, adapters};
+pub use adapter::adapters;
 #[cfg(not(target_arch = "wasm32"))]
 pub use ceiling::Ceilings as GpuCeilings;
 pub use context::Context;
-pub(crate) use context::lock;
-pub use create::Created;
 pub use execute::Fetch;
-pub use readback::{Submitted, Wait};
-pub use staged::{RunSeconds, StagedWorkspace};
+pub use readback::Submitted;
+pub use staged::StagedWorkspace;
+pub use wgpu::Adapter;
 pub use workspace::{Constants, Workspace};

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex};
 
-use super::context::lock;
+use crate::sync::lock;
 
 /// Who asks first for a key makes its value; a thread that asks meanwhile waits for it, and those with other keys do
 /// not. Nothing here waits for a future, so that no lock is held while one is pending.

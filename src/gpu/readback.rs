@@ -6,25 +6,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context as TaskContext, Poll, Waker};
 
-use super::context::{Context, lock};
+use super::context::Context;
 use super::create::Creator;
 use crate::error::Result;
 use crate::program::Program;
+use crate::sync::{Wait, lock};
 
 /// How long the driver is waited for at a time.
 #[cfg(not(target_arch = "wasm32"))]
 const TURN: std::time::Duration = std::time::Duration::from_millis(100);
-
-/// How a future waits for the device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wait {
-    /// The calling thread sleeps in the driver. Not in a browser.
-    #[cfg(not(target_arch = "wasm32"))]
-    Block,
-    /// The future polls the device whenever it is polled itself and asks to be polled again at once, since
-    /// wgpu has no thread that would wake it. In a browser the event loop wakes it.
-    Yield,
-}
 
 /// A staging buffer with room for every output and one copy of every state.
 #[derive(Debug)]

@@ -21,8 +21,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::context::{Context, lock};
+use super::context::Context;
 use crate::error::{Error, Result};
+use crate::sync::lock;
 
 const MAGIC: [u8; 8] = *b"wgrupipe";
 const VERSION: u32 = 1;

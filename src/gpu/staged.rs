@@ -5,13 +5,15 @@ use std::time::Instant;
 
 use super::context::Context;
 use super::execute::Fetch;
-use super::readback::{Submitted, Wait};
+use super::readback::Submitted;
 use super::timer::{self, Timer};
 use super::workspace::Workspace;
 use crate::error::Result;
+use crate::info::RunSeconds;
 use crate::io::Batch;
 use crate::program::{BufferId, Proof};
 use crate::progress::Progress;
+use crate::sync::Wait;
 
 /// A workspace with a batch in it.
 #[derive(Debug)]
@@ -20,15 +22,6 @@ pub struct StagedWorkspace {
     /// Each array of initial states with its copy.
     initial: Vec<(BufferId, wgpu::Buffer)>,
     timer: Option<Timer>,
-}
-
-/// The seconds of one run, where they could be taken.
-#[derive(Debug, Clone, Copy)]
-pub struct RunSeconds {
-    /// On the device, by timestamps.
-    pub device: Option<f64>,
-    /// On the host: from the start of encoding until the last submission was handed over.
-    pub recording: Option<f64>,
 }
 
 impl StagedWorkspace {

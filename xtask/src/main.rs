@@ -9,7 +9,7 @@ mod packages;
 mod process;
 mod record;
 mod stage;
-mod wasm;
+mod target;
 
 use std::env;
 use std::process::ExitCode;
@@ -26,8 +26,11 @@ commands:
   test   install what the GPU tests need where that is possible, run every
          test, then check that the library builds for WebAssembly
   wasm   check that the library builds for wasm32-unknown-unknown
+  arm    check that the library builds for aarch64-unknown-linux-gnu
   lint   rustfmt, clippy and rustdoc, with warnings as errors
-  ci     test, the suites of numbers from elsewhere once for each strategy, then lint
+  ci     test, arm, the suites of numbers from elsewhere once for each strategy and
+         once for each of the CPU's instruction sets, the CPU path in a build without
+         GPUs, then lint
   record NAME
          run the benches and keep their figures in benches/records/NAME.csv
   help   print this text
@@ -70,13 +73,20 @@ fn parse(arguments: &[String]) -> Result<Request, String> {
         "test" => test_stages(test_arguments(rest)?),
         "ci" => {
             let mut stages = test_stages(test_arguments(rest)?);
+            stages.push(Stage::new("arm check", target::arm));
             stages.push(Stage::new("every strategy", every_strategy));
+            stages.push(Stage::new("every instruction set", every_instruction_set));
+            stages.push(Stage::new("without GPUs", without_gpus));
             stages.extend(lint::stages());
             stages
         }
         "wasm" => {
             refuse_arguments(command, rest)?;
             vec![wasm_stage()]
+        }
+        "arm" => {
+            refuse_arguments(command, rest)?;
+            vec![Stage::new("arm check", target::arm)]
         }
         "lint" => {
             refuse_arguments(command, rest)?;
@@ -121,7 +131,7 @@ fn test_stages(arguments: Vec<String>) -> Vec<Stage> {
 }
 
 fn wasm_stage() -> Stage {
-    Stage::new("wasm check", wasm::check)
+    Stage::new("wasm check", target::wasm)
 }
 
 /// Runs every test. The suite itself fails where there is no adapter.
@@ -141,6 +151,39 @@ fn every_strategy() -> Result<Outcome, Error> {
         command.args(["test", "--quiet", "--test", "cases", "--test", "goldens", "--test", "vectors"]);
         process::run(command.env("WGRU_STRATEGY", strategy))?;
     }
+    Ok(Outcome::Passed)
+}
+
+/// Runs the suites that take any device on the CPU path once for each of its instruction sets; one that this machine does
+/// not have is left out, with a word.
+fn every_instruction_set() -> Result<Outcome, Error> {
+    let suites = ["backends", "cases", "conventions", "goldens", "models", "projected", "vectors"];
+    for set in ["avx512", "avx2", "neon", "portable"] {
+        let is_here = match set {
+            #[cfg(target_arch = "x86_64")]
+            "avx512" => std::arch::is_x86_feature_detected!("avx512f"),
+            #[cfg(target_arch = "x86_64")]
+            "avx2" => std::arch::is_x86_feature_detected!("avx2"),
+            "neon" => cfg!(target_arch = "aarch64"),
+            other => other == "portable",
+        };
+        if !is_here {
+            println!("left out: this machine has no {set}");
+            continue;
+        }
+        println!("instruction set {set}");
+        let mut command = process::cargo();
+        command.args(["test", "--quiet"]).args(suites.iter().flat_map(|suite| ["--test", suite]));
+        process::run(command.env("WGRU_DEVICE", format!("cpu:{set}")))?;
+    }
+    Ok(Outcome::Passed)
+}
+
+/// Builds the library without GPUs, and runs what it has then.
+fn without_gpus() -> Result<Outcome, Error> {
+    let mut command = process::cargo();
+    command.args(["test", "--quiet", "-p", "wgru", "--no-default-features", "--lib"]);
+    process::run(command.args(["--test", "cpu", "--test", "allocation"]))?;
     Ok(Outcome::Passed)
 }
 
@@ -164,8 +207,8 @@ mod tests {
         assert_eq!(stage_count(&["test"]), Some(3));
         assert_eq!(stage_count(&["wasm"]), Some(1));
         assert_eq!(stage_count(&["lint"]), Some(3));
-        assert_eq!(stage_count(&["ci"]), Some(7));
-        assert_eq!(stage_count(&["ci", "--", "--test", "parity"]), Some(7));
+        assert_eq!(stage_count(&["ci"]), Some(10));
+        assert_eq!(stage_count(&["ci", "--", "--test", "parity"]), Some(10));
     }
 
     #[test]

@@ -1,0 +1,13 @@
+//! What a run takes.
+
+/// Bytes that a run takes on a device.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Memory {
+    /// The model's weights, which all runs share.
+    pub weights: u64,
+    /// The arrays of the run.
+    pub arrays: u64,
+    /// What is read back passes through.
+    pub read_back: u64,
+}

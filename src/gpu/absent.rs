@@ -1,0 +1,45 @@
+//! The room `gpu` in a crate built without GPUs: no adapter is found, so there is no context.
+
+use crate::error::Result;
+use crate::info::{AdapterInfo, Created};
+
+/// Of which there is none.
+#[derive(Debug)]
+pub(crate) enum Adapter {}
+
+/// Of which there is none.
+#[derive(Debug)]
+pub(crate) enum Context {}
+
+/// Of which there is none.
+#[derive(Debug)]
+pub(crate) enum Saved {}
+
+/// None.
+pub(crate) async fn adapters(_: Option<&str>) -> Vec<(AdapterInfo, Adapter)> {
+    Vec::new()
+}
+
+impl Context {
+    pub(crate) async fn open(_: AdapterInfo, adapter: &Adapter, _: Option<&std::path::Path>) -> Result<Self> {
+        match *adapter {}
+    }
+
+    pub(crate) fn info(&self) -> &AdapterInfo {
+        match *self {}
+    }
+
+    pub(crate) fn created(&self) -> Created {
+        match *self {}
+    }
+
+    pub(crate) fn saved(&self) -> Option<&Saved> {
+        match *self {}
+    }
+}
+
+impl Saved {
+    pub(crate) fn save(&self) -> Result<bool> {
+        match *self {}
+    }
+}
