@@ -52,7 +52,7 @@ pub use cpu::InstructionSet;
 pub use dims::Dims;
 pub use dtype::Storage;
 pub use engine::{
-    CpuInfo, CpuOptions, Device, DeviceInfo, DeviceOptions, Engine, Memory, Options, Session, Staged,
+    Choice, CpuInfo, CpuOptions, Device, DeviceInfo, DeviceOptions, Engine, Memory, Options, Session, Staged,
 };
 pub use error::{Error, Result};
 #[cfg(feature = "keras")]

@@ -129,3 +129,34 @@ fn what_a_machine_does_not_have_is_refused_by_name() {
     assert_eq!((info.instructions, info.threads), (InstructionSet::Portable, 3));
     assert!(matches!(Device::select("cpu:fastest"), Err(Error::NoDevice { .. })));
 }
+
+/// `auto` takes whichever device is expected to be faster, by the numbers that plans are made with.
+#[cfg(feature = "gpu")]
+#[test]
+fn the_faster_device_is_chosen() {
+    let mut draw = Draw::new();
+    let model = draw.model(cells()[2], 64, 64, 1);
+    let dims = wgru::Dims::new(1, 100).unwrap();
+    // As fast as can be, and a millisecond for everything.
+    let mut fast = wgru::plan::Speed::DISCRETE;
+    let mut slow = fast;
+    for (name, _) in fast.fields() {
+        let (fast, slow) = (fast.field_mut(name).unwrap(), slow.field_mut(name).unwrap());
+        (*fast, *slow) =
+            if name == "cores" || name == "registers" { (1 << 20, 1) } else { (0, 1_000_000_000_000) };
+    }
+    for gpu in common::adapters() {
+        let name = gpu.info().to_string();
+        for (speed, expected) in [(fast, name.as_str()), (slow, "cpu")] {
+            let options = Options::default().speed(speed);
+            let dims = if expected == "cpu" { dims } else { wgru::Dims::new(4096, 100).unwrap() };
+            let choice = wgru::Choice::among([gpu.clone(), Device::cpu()], &model, dims, options).unwrap();
+            assert_eq!(choice.device().info().to_string(), expected, "{choice}");
+            assert!(choice.devices()[0].1 <= choice.devices()[1].1);
+            let words = choice.to_string();
+            assert!(words.starts_with(expected) && words.contains("cpu") && words.contains(&name), "{words}");
+        }
+    }
+    let error = Device::reference().expected(&model, dims, Options::default()).unwrap_err();
+    assert!(matches!(error, Error::Unsupported { .. }));
+}

@@ -49,7 +49,7 @@ pub struct DevicesArgs {
 /// Which device, and whether to verify: what every command that runs a model takes.
 #[derive(Debug, clap::Args)]
 pub struct WorkArgs {
-    /// auto (the best real GPU, else the CPU), cpu, reference, an API (vulkan, gl, metal, dx12), a part of an
+    /// auto (the best real GPU or the CPU, whichever is expected to be faster), cpu, cpu:2 (two threads), reference, an API (vulkan, gl, metal, dx12), a part of an
     /// adapter's name, or both as vulkan:llvmpipe
     #[arg(long, value_name = "SEL", default_value = "auto")]
     pub device: String,

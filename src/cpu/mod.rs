@@ -18,6 +18,8 @@ mod split;
 mod team;
 mod walk;
 
+use std::time::Duration;
+
 use direction::{Direction, rounded};
 use panel::{Lines, Panel};
 pub(crate) use run::Given;
@@ -212,10 +214,17 @@ impl Network {
         if any.units == 1 || processor.team.may_meet() { any } else { without }
     }
 
+    /// The time that a run of this form is expected to take.
+    pub(crate) fn expected(&self, form: Form, processor: &Processor) -> Duration {
+        let split = Split::best(Split::all(self, form, processor.threads()), self, form);
+        Duration::try_from_secs_f64(split.time(self, form) * 1e-9).unwrap_or(Duration::MAX)
+    }
+
     /// In words, how a run of this form is computed.
     pub(crate) fn explain(&self, form: Form, processor: &Processor) -> String {
         let split = Split::best(Split::all(self, form, processor.threads()), self, form);
-        format!("f32 in {} vectors, {split}; about {:.3} ms", self.level.set(), split.time(self, form) * 1e-6)
+        let time = self.expected(form, processor);
+        format!("f32 in {} vectors, {split}; expected to take {time:.2?}", self.level.set())
     }
 }
 

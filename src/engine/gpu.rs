@@ -56,6 +56,23 @@ impl Ready {
     }
 }
 
+/// The plan of a run on a device, with nothing of the model there.
+pub(super) fn planned(context: &Context, model: &Model, form: Form, options: Options) -> Result<Plan> {
+    let Options { precision, only, any_order, speed, exchange, .. } = options;
+    let mut caps = Caps { exchange: allowed(exchange, context), ..context.caps().clone() };
+    caps.speed = speed.unwrap_or(caps.speed);
+    plan::plan(model, form, Request { precision, only, any_order }, &caps)
+}
+
+/// What plans may make use of.
+fn allowed(exchange: Exchange, context: &Context) -> Option<plan::Exchange> {
+    match exchange {
+        Exchange::Never => None,
+        Exchange::Forced(exchange) => Some(exchange),
+        Exchange::Tested => tested(context),
+    }
+}
+
 impl GpuEngine {
     pub(super) async fn new(context: Arc<Context>, model: &Model, options: Options) -> Result<Self> {
         let Options { poison, precision, only, any_order, memory, speed, exchange } = options;
@@ -81,11 +98,7 @@ impl GpuEngine {
 
     /// What the device is known to do now.
     fn exchange(&self) -> Option<plan::Exchange> {
-        match self.exchange {
-            Exchange::Never => None,
-            Exchange::Forced(exchange) => Some(exchange),
-            Exchange::Tested => tested(&self.context),
-        }
+        allowed(self.exchange, &self.context)
     }
 
     /// What plans are made for now.

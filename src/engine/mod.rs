@@ -3,6 +3,7 @@
 
 #[cfg(not(target_arch = "wasm32"))]
 mod ceilings;
+mod choice;
 mod device;
 mod exchange;
 #[cfg_attr(not(feature = "gpu"), path = "no_gpu.rs")]
@@ -18,6 +19,7 @@ mod staged;
 
 #[cfg(not(target_arch = "wasm32"))]
 pub use ceilings::{Ceilings, Measured};
+pub use choice::Choice;
 pub use device::{CpuInfo, CpuOptions, Device, DeviceInfo, DeviceOptions};
 pub use exchange::{Exchange, Resume, Resumes};
 pub use memory::Memory;

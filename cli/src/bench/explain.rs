@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use wgru::plan::{Candidate, LayerRecipe, Plan, Speed};
-use wgru::{Device, Dims, Engine, Model, Options};
+use wgru::{Choice, Device, DeviceInfo, Dims, Engine, Model, Options};
 
 use super::case::Case;
 use crate::args::ExplainArgs;
@@ -22,7 +22,18 @@ pub fn explain(args: &ExplainArgs) -> Outcome {
     if let Some(path) = &args.speed {
         options = options.speed(read_speed(path)?);
     }
-    let device = Device::select(&args.device)?;
+    let mut device = Device::select(&args.device)?;
+    let mut why = String::new();
+    if ["", "auto"].contains(&args.device.trim().to_lowercase().as_str()) {
+        let all = if matches!(device.info(), DeviceInfo::Cpu(_)) {
+            vec![device]
+        } else {
+            vec![device, Device::cpu()]
+        };
+        let choice = Choice::among(all, &model, dims, options)?;
+        device = choice.device().clone();
+        why = format!("auto: {choice}\n");
+    }
     test_exchange(&device, args.exchange)?;
     let engine = device.load_with(&model, options)?;
     let Dims { batch, steps } = dims;
@@ -31,7 +42,7 @@ pub fn explain(args: &ExplainArgs) -> Outcome {
         None => format!("{}\n", engine.explain(dims)?),
         Some(plan) => of_plan(&engine, dims, &plan)?,
     };
-    print(&format!("{head}{body}"))
+    print(&format!("{why}{head}{body}"))
 }
 
 /// What the first argument names: a file with a model, or a case.

@@ -20,10 +20,11 @@ const THREADS: (&str, Cell) = ("threads", |record| match record.threads {
 });
 const RECORDING: (&str, Cell) =
     ("host/step", |record| record.record_s.map_or(String::new(), |seconds| si(seconds, "s")));
-const FIGURES: [(&str, Cell); 8] = [
+const FIGURES: [(&str, Cell); 9] = [
     ("median", |record| si(record.median_s, "s")),
     ("p95", |record| si(record.p95_s, "s")),
     ("p99", |record| if record.timed == Timed::Step { si(record.p99_s, "s") } else { String::new() }),
+    ("p99.9", |record| record.p999_s.map_or(String::new(), |seconds| si(seconds, "s"))),
     ("± ", |record| format!("{:.1} %", record.spread * 100.0)),
     ("GFLOP/s", |record| if record.gflops > 0.0 { three(record.gflops) } else { String::new() }),
     ("of peak", |record| record.peak_share.map_or(String::new(), |share| format!("{:.1} %", share * 100.0))),

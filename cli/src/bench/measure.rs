@@ -272,7 +272,7 @@ impl<'a> Measuring<'a> {
             return Err("a session's first step gives other numbers than a run: not timed".into());
         }
         let step = || session.step_into(&self.subject.x, &mut output);
-        let times = self.effort.repeat(step).map_err(text)?;
+        let times = self.effort.of_a_step().repeat(step).map_err(text)?;
         let work = (self.subject.case.flops(self.subject.steps()), self.host_bytes());
         let times = times.iter().map(|(seconds, ())| *seconds).collect();
         self.keep(Timed::Step, Timing::Wall, work, times);
@@ -322,6 +322,7 @@ impl<'a> Measuring<'a> {
             p05_s: figures.p05,
             p95_s: figures.p95,
             p99_s: figures.p99,
+            p999_s: figures.p999.filter(|_| times.timed == Timed::Step),
             spread: figures.spread,
             runs: figures.runs,
             timing: times.timing,

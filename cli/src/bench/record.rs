@@ -87,6 +87,10 @@ pub struct Record {
     pub p95_s: f64,
     /// The 99th percentile.
     pub p99_s: f64,
+    /// The 99.9th percentile of a step that was timed a thousand times or more; none of anything else, of peers, and where a
+    /// record is of before there was this field.
+    #[serde(default)]
+    pub p999_s: Option<f64>,
     /// Half the width of the median's 95 % confidence interval, or half of how far the medians of rounds lie apart where
     /// that is more, as a share of it.
     pub spread: f64,

@@ -12,6 +12,8 @@ pub struct Effort {
     pub warm_up: Duration,
     /// Runs at the least.
     pub least: usize,
+    /// Runs that are wanted where the time allows them, however soon the median is known: for what happens seldom.
+    pub wanted: usize,
     /// The spread of the median at which to stop.
     pub spread: f64,
     /// Time at the most, once there are `least` runs.
@@ -23,6 +25,7 @@ impl Effort {
     pub const NORMAL: Self = Self {
         warm_up: Duration::from_millis(20),
         least: 2,
+        wanted: 2,
         spread: 0.01,
         longest: Duration::from_millis(150),
     };
@@ -30,9 +33,15 @@ impl Effort {
     pub const QUICK: Self = Self {
         warm_up: Duration::from_millis(6),
         least: 2,
+        wanted: 2,
         spread: 0.05,
         longest: Duration::from_millis(40),
     };
+
+    /// The same, with enough runs in all rounds together for the slowest of a thousand.
+    pub fn of_a_step(self) -> Self {
+        Self { wanted: SELDOM.div_ceil(ROUNDS) * 2, ..self }
+    }
 
     /// Calls `run` until the effort is made; its results after the warm-up.
     ///
@@ -59,7 +68,7 @@ impl Effort {
                 return Ok(all);
             }
             // Sorting costs; the spread is looked at whenever there are a quarter more.
-            if all.len() >= check {
+            if all.len() >= check.max(self.wanted) {
                 check = all.len() + all.len() / 4 + 1;
                 if Figures::of(all.iter().map(|(seconds, _)| *seconds)).spread <= self.spread {
                     return Ok(all);
@@ -68,6 +77,9 @@ impl Effort {
         }
     }
 }
+
+/// Runs from which on the slowest of a thousand says something.
+pub const SELDOM: usize = 1000;
 
 /// What many times amount to.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -80,6 +92,8 @@ pub struct Figures {
     pub p95: f64,
     /// The 99th percentile.
     pub p99: f64,
+    /// The 99.9th percentile, of at least [`SELDOM`].
+    pub p999: Option<f64>,
     /// Half the width of the median's 95 % confidence interval, or half of how far the medians of rounds lie apart where
     /// that is more, as a share of it.
     pub spread: f64,
@@ -119,6 +133,7 @@ impl Figures {
             p05: share(0.05),
             p95: share(0.95),
             p99: share(0.99),
+            p999: (runs >= SELDOM).then(|| share(0.999)),
             spread: width / 2.0 / median.max(f64::MIN_POSITIVE),
             runs,
         }
@@ -137,6 +152,8 @@ mod tests {
         assert_eq!(figures.spread, (62.0 - 41.0) / 2.0 / 51.0);
         assert_eq!(Figures::of([2.0, 1.0].into_iter()).median, 1.5);
         assert_eq!(Figures::of([3.0].into_iter()).p99, 3.0);
+        assert_eq!(figures.p999, None);
+        assert_eq!(Figures::of((1..=2000).map(f64::from)).p999, Some(1999.0));
     }
 
     #[test]

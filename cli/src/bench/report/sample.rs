@@ -42,6 +42,7 @@ pub fn record(case: &str, timed: Timed, median_s: f64) -> Record {
         p05_s: median_s * 0.97,
         p95_s: median_s * 1.06,
         p99_s: median_s * 1.2,
+        p999_s: None,
         spread: 0.005,
         runs: 50,
         timing: Timing::Wall,
@@ -142,6 +143,7 @@ pub fn timed_again(records: &[Record], seed: u64, factor: impl Fn(&Record) -> f6
                 p05_s: times[2],
                 p95_s: times[47],
                 p99_s: times[49],
+                p999_s: None,
                 spread: spread / median,
                 ..record.clone()
             }

@@ -1,0 +1,127 @@
+//! Which device a run is expected to be fastest on.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::device::{Device, DeviceInfo, Kind};
+use super::run::Options;
+use crate::cpu::Network;
+use crate::error::{Error, Result};
+use crate::io::{Form, OutputShape};
+use crate::model::Model;
+
+/// What devices are expected to take for a run, the fastest first. Its words say why it is.
+#[derive(Debug, Clone)]
+pub struct Choice {
+    devices: Vec<(Device, Duration)>,
+    /// What cannot run it, and why.
+    refusals: Vec<(DeviceInfo, Error)>,
+}
+
+/// What a submission to a GPU and the wait for its end take, and the rate of copies from and to it, in bytes a
+/// nanosecond: orders of magnitude of GPUs on PCI Express, not measured.
+#[cfg(feature = "gpu")]
+const SUBMISSION: Duration = Duration::from_micros(80);
+#[cfg(feature = "gpu")]
+const COPY: f64 = 8.0;
+
+impl Choice {
+    /// Orders `devices` by the time that a run of `form`, or of dims alone, is expected to take on them; of equals the first
+    /// comes first.
+    ///
+    /// # Errors
+    /// Of the first device, where none can run it; [`Error::NoDevice`] where there is none.
+    pub fn among(
+        devices: impl IntoIterator<Item = Device>,
+        model: &Model,
+        form: impl Into<Form>,
+        options: Options,
+    ) -> Result<Self> {
+        let form = form.into();
+        let mut choice = Self { devices: Vec::new(), refusals: Vec::new() };
+        for device in devices {
+            match device.expected(model, form, options) {
+                Ok(time) => choice.devices.push((device, time)),
+                Err(error) => choice.refusals.push((device.info(), error)),
+            }
+        }
+        choice.devices.sort_by_key(|(_, time)| *time);
+        if choice.devices.is_empty() {
+            let none = Error::NoDevice { selector: "fastest".into(), found: Vec::new() };
+            return Err(choice.refusals.into_iter().next().map_or(none, |(_, error)| error));
+        }
+        Ok(choice)
+    }
+
+    /// The one that is expected to be fastest.
+    pub fn device(&self) -> &Device {
+        &self.devices[0].0
+    }
+
+    /// Every device that can run it, with the expected time, fastest first.
+    pub fn devices(&self) -> &[(Device, Duration)] {
+        &self.devices
+    }
+}
+
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (device, time)) in self.devices.iter().enumerate() {
+            let info = device.info();
+            match index {
+                0 => write!(f, "{info}, expected to take {time:.2?}")?,
+                _ => write!(f, "; {info} {time:.2?}")?,
+            }
+        }
+        self.refusals.iter().try_for_each(|(info, error)| write!(f, "; not {info}: {error}"))
+    }
+}
+
+impl Device {
+    /// The time that a run of `form`, or of dims alone, is expected to take, from the caller's arrays to the caller's arrays, by
+    /// the models that plans are made with. Where nothing was measured on a device (`wgru tune`) it is an order of
+    /// magnitude.
+    ///
+    /// # Errors
+    /// What forbids the run on this device, [`Error::Unsupported`] on the reference.
+    pub fn expected(&self, model: &Model, form: impl Into<Form>, options: Options) -> Result<Duration> {
+        let form = form.into();
+        OutputShape::new(model, form)?;
+        options.precision.check()?;
+        match &self.0 {
+            #[cfg(feature = "gpu")]
+            Kind::Gpu(context) => {
+                let plan = super::gpu::planned(context, model, form, options)?;
+                let shape = OutputShape::new(model, form)?;
+                let out = shape.out.as_deref().map_or(0, |out| out.iter().product());
+                let numbers = form.dims.batch * form.dims.steps * form.features(model)
+                    + shape.y.iter().product::<usize>()
+                    + out;
+                let copies = Duration::from_secs_f64(numbers as f64 * 4.0 / COPY * 1e-9);
+                let cost = Duration::try_from_secs_f64(plan.cost.seconds()).unwrap_or(Duration::MAX);
+                Ok(cost.saturating_add(SUBMISSION + copies))
+            }
+            #[cfg(not(feature = "gpu"))]
+            Kind::Gpu(context) => match **context {},
+            Kind::Cpu(processor) => {
+                Ok(Network::new(model, options.precision, processor)?.expected(form, processor))
+            }
+            Kind::Reference => Err(Error::Unsupported { what: "a prediction for the reference".into() }),
+        }
+    }
+
+    /// The best GPU of the machine ([`Device::best`]) or the CPU path, whichever is expected to run batches of `form`, or of
+    /// dims alone, faster.
+    ///
+    /// # Errors
+    /// As [`Device::best`] and [`Choice::among`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn best_for(model: &Model, form: impl Into<Form>, options: Options) -> Result<Choice> {
+        let best = Self::best()?;
+        let devices = match best.0 {
+            Kind::Cpu(_) => vec![best],
+            _ => vec![best, Self::cpu()],
+        };
+        Choice::among(devices, model, form, options)
+    }
+}
