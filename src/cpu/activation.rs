@@ -1,7 +1,7 @@
-//! The activations, on vectors, in the form the shaders have them (`shaders/shared/activation.wgsl`): clamped arguments,
-//! exact limits.
+//! The activations, on vectors, after those of the shaders (`shaders/shared/activation.wgsl`): the same rational tanh, clamped
+//! arguments, exact limits; eˣ by a polynomial.
 
-use super::simd::Simd;
+use super::simd::{MOST_LANES, Simd};
 use crate::model::{Activation, Activations, Function, Layer};
 
 /// The activations of a layer, each on its clipped input.
@@ -109,8 +109,6 @@ fn apply<S: Simd>(simd: S, activation: Activation, x: S::Vector) -> S::Vector {
         }
     }
 }
-
-const MOST_LANES: usize = 16;
 
 /// Those that have no vector form.
 #[inline(never)]

@@ -44,7 +44,7 @@ impl Processor {
 
     /// Copies on every thread what no cache holds; the bytes read and written.
     pub(crate) fn copy(&self, from: &[u8], to: &mut [u8]) -> f64 {
-        let len = from.len() / self.threads();
+        let len = (from.len() / self.threads()).max(1);
         let parts: Vec<_> = from.chunks(len).zip(to.chunks_mut(len).map(std::sync::Mutex::new)).collect();
         let work = |index: usize| {
             if let Some((from, to)) = parts.get(index) {
@@ -57,7 +57,7 @@ impl Processor {
 
     /// Does `work` on every thread, or on this one alone where another run has the others; how many did.
     fn on_all(&self, work: &(dyn Fn(usize) + Sync)) -> usize {
-        match self.team.lease() {
+        match self.team.lease(self.threads()) {
             Some(lease) => {
                 lease.run(self.threads(), work);
                 self.threads()

@@ -23,7 +23,7 @@ use std::time::Duration;
 use direction::{Direction, rounded};
 use panel::{Lines, Panel};
 pub(crate) use run::Given;
-use run::{Meetings, Run};
+use run::{Meetings, Run, Sizes};
 pub use simd::InstructionSet;
 use simd::{Level, at_level};
 use split::Split;
@@ -64,6 +64,15 @@ impl Processor {
         };
         let threads = threads.unwrap_or_else(cores);
         crate::dims::at_least_one("threads", threads)?;
+        if threads > team::MOST {
+            return Err(Error::TooLarge {
+                name: "threads of the CPU path".into(),
+                needed: threads as u64,
+                limit: team::MOST as u64,
+                unit: "threads",
+                device: "cpu".into(),
+            });
+        }
         Ok(Self { level, team: Team::new(threads) })
     }
 
@@ -99,16 +108,18 @@ struct Dense {
 /// Memory that a run needs beside its outputs; grows to what is needed and stays.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
-    /// The arrays of the lanes, one after the other.
+    /// The arrays of the tracks, one after the other.
     arrays: Lines,
     /// Of each thread.
     own: Vec<Own>,
     /// Batch rows in the order of falling length.
-    rows: Vec<u32>,
+    rows: Vec<usize>,
+    /// Numbers in the arrays of a track.
+    sizes: Sizes,
     /// Sequences between layers: two in turn, or all of them where layers run at once.
     between: Lines,
     /// How the last run was cut, and would have been without threads that meet after every step.
-    splits: Option<(Form, [Split; 2])>,
+    splits: Option<((Form, usize), [Split; 2])>,
 }
 
 /// The arrays a run advances and fills.
@@ -151,6 +162,9 @@ impl Network {
     }
 
     /// Advances the states by T steps, or as many as `lengths` says.
+    ///
+    /// # Errors
+    /// [`Error::Memory`].
     pub(crate) fn run(
         &self,
         processor: &Processor,
@@ -158,16 +172,16 @@ impl Network {
         scratch: &mut Scratch,
         to: Targets<'_>,
         progress: &Progress,
-    ) {
+    ) -> Result<()> {
         let split = self.split(given.form, processor, scratch);
         if split.threads() > 1
-            && let Some(lease) = processor.team.lease()
+            && let Some(lease) = processor.team.lease(split.threads())
         {
             return self.run_cut(split, Some(&lease), given, scratch, to, progress);
         }
         // A run that finds the threads busy does without.
         let split = if split.threads() > 1 { Split::alone(self, given.form) } else { split };
-        self.run_cut(split, None, given, scratch, to, progress);
+        self.run_cut(split, None, given, scratch, to, progress)
     }
 
     /// [`Network::run`], cut so; without a lease on one thread.
@@ -179,7 +193,8 @@ impl Network {
         scratch: &mut Scratch,
         to: Targets<'_>,
         progress: &Progress,
-    ) {
+    ) -> Result<()> {
+        scratch.make_room(self, given.form, split)?;
         let meetings = Meetings::new(split, self.layers.len());
         progress.begin(split.threads() as u64);
         let run = Run::new(self, given, split, scratch, to, &meetings);
@@ -195,19 +210,41 @@ impl Network {
             && let Some(lease) = lease
         {
             let (rounds, sleeps) = meetings.tally();
-            lease.met(rounds, sleeps);
+            // The first of each may be waited for until the others have been woken.
+            lease.met(rounds, sleeps.saturating_sub(split.tracks() * (split.units - 1)));
         }
+        Ok(())
+    }
+
+    /// Makes ready what runs of this form need: threads and memory.
+    ///
+    /// # Errors
+    /// [`Error::Memory`].
+    pub(crate) fn prepare(&self, form: Form, processor: &Processor, scratch: &mut Scratch) -> Result<()> {
+        let split = self.split(form, processor, scratch);
+        if split.threads() > 1 {
+            // Who has them, or where they cannot be had, is the run's matter.
+            let _ = processor.team.lease(split.threads());
+        }
+        scratch.make_room(self, form, split)
     }
 
     /// How a run of this form is cut; what it was last time, where that was of this form.
     fn split(&self, form: Form, processor: &Processor, scratch: &mut Scratch) -> Split {
+        let threads = processor.threads();
         let [any, without] = match scratch.splits {
-            Some((of, splits)) if of == form => splits,
+            Some((of, splits)) if of == (form, threads) => splits,
             _ => {
-                let all = || Split::all(self, form, processor.threads());
-                let any = Split::best(all(), self, form);
-                let without = Split::best(all().filter(|split| split.units == 1), self, form);
-                scratch.splits = Some((form, [any, without]));
+                let any = Split::best(Split::all(self, form, threads), self, form);
+                let without = match any.units {
+                    1 => any,
+                    _ => Split::best(
+                        Split::all(self, form, threads).filter(|split| split.units == 1),
+                        self,
+                        form,
+                    ),
+                };
+                scratch.splits = Some(((form, threads), [any, without]));
                 [any, without]
             }
         };
@@ -216,15 +253,19 @@ impl Network {
 
     /// The time that a run of this form is expected to take.
     pub(crate) fn expected(&self, form: Form, processor: &Processor) -> Duration {
-        let split = Split::best(Split::all(self, form, processor.threads()), self, form);
-        Duration::try_from_secs_f64(split.time(self, form) * 1e-9).unwrap_or(Duration::MAX)
+        self.best(form, processor).1
     }
 
     /// In words, how a run of this form is computed.
     pub(crate) fn explain(&self, form: Form, processor: &Processor) -> String {
-        let split = Split::best(Split::all(self, form, processor.threads()), self, form);
-        let time = self.expected(form, processor);
+        let (split, time) = self.best(form, processor);
         format!("f32 in {} vectors, {split}; expected to take {time:.2?}", self.level.set())
+    }
+
+    fn best(&self, form: Form, processor: &Processor) -> (Split, Duration) {
+        let split = Split::best(Split::all(self, form, processor.threads()), self, form);
+        let time = Duration::try_from_secs_f64(split.time(self, form) * 1e-9).unwrap_or(Duration::MAX);
+        (split, time)
     }
 }
 
@@ -279,8 +320,9 @@ mod tests {
         };
         batch.initial_states(to.h, to.c);
         let given = Given { x: batch.x(), form: batch.form(), lengths: batch.lengths_of() };
-        let lease = team.lease();
-        network.run_cut(split, lease.as_ref(), given, &mut Scratch::default(), to, &Progress::default());
+        let lease = team.lease(team.size());
+        let scratch = &mut Scratch::default();
+        network.run_cut(split, lease.as_ref(), given, scratch, to, &Progress::default()).unwrap();
         output
     }
 
@@ -317,8 +359,10 @@ mod tests {
                     let expected = run(&network, &model, alone, &processor.team, &batch);
                     assert!(!expected.y.iter().chain(&expected.h_n).any(|value| value.is_nan()));
                     for cut in Split::all(&network, batch.form(), 6) {
-                        for chunk in [1, 7, cut.chunk] {
-                            let cut = Split { chunk, ..cut };
+                        for (chunk, block) in [(1, usize::MAX), (7, 2), (cut.chunk, cut.block)] {
+                            // Layers at once take all rows.
+                            let block = if cut.layers > 1 { usize::MAX } else { block };
+                            let cut = Split { chunk, block, ..cut };
                             let output = run(&network, &model, cut, &team, &batch);
                             assert!(output == expected, "{model}, {dims:?}, {set}, {cut:?}");
                         }

@@ -8,6 +8,7 @@ use std::ops::Range;
 use bytemuck::{Pod, Zeroable};
 
 use crate::dtype::Storage;
+use crate::error::{Error, Result};
 
 /// A cache line. Loads of a whole vector that cross one take twice as long.
 #[derive(Debug, Clone, Copy, Zeroable, Pod)]
@@ -22,18 +23,25 @@ pub(super) struct Lines {
 
 impl Lines {
     pub(super) fn of(values: &[f32]) -> Self {
-        let mut lines = Self::default();
-        lines.grow(values.len());
+        let mut lines = Self { lines: vec![Line::zeroed(); values.len().div_ceil(16)] };
         lines.floats_mut()[..values.len()].copy_from_slice(values);
         lines
     }
 
-    /// Has `len` numbers at least; what there was stays.
-    pub(super) fn grow(&mut self, len: usize) {
+    /// Makes room for `len` numbers; what there was is gone where there was less.
+    ///
+    /// # Errors
+    /// [`Error::Memory`].
+    pub(super) fn make_room(&mut self, len: usize) -> Result<()> {
         let needed = len.div_ceil(16);
         if needed > self.lines.len() {
+            self.lines = Vec::new();
+            let bytes = needed.saturating_mul(size_of::<Line>());
+            let no_memory = |_| Error::Memory { name: "arrays of a run".into(), bytes };
+            self.lines.try_reserve_exact(needed).map_err(no_memory)?;
             self.lines.resize(needed, Line::zeroed());
         }
+        Ok(())
     }
 
     pub(super) fn floats(&self) -> &[f32] {
@@ -91,8 +99,7 @@ impl Panel {
             values[..count].copy_from_slice(&w[from..from + count]);
         }
         let lines = if storage.is_half() {
-            let mut lines = Lines::default();
-            lines.grow(values.len().div_ceil(2));
+            let mut lines = Lines { lines: vec![Line::zeroed(); values.len().div_ceil(32)] };
             let halves: &mut [u16] = bytemuck::cast_slice_mut(&mut lines.lines);
             halves.iter_mut().zip(&values).for_each(|(half, &value)| *half = storage.word(value));
             lines

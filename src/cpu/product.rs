@@ -18,6 +18,8 @@ pub(super) struct Tile {
     /// The first block.
     pub(super) block: usize,
     pub(super) blocks: usize,
+    /// All rows, of which these are a part.
+    of: usize,
 }
 
 /// The most vectors of sums that a tile has.
@@ -43,7 +45,8 @@ pub(super) fn tiles(
             let count = (rows - row) / tall;
             for block in (group..end).step_by(across) {
                 let blocks = across.min(end - block);
-                (0..count).for_each(|i| of(Tile { row: row + i * tall, rows: tall, block, blocks }));
+                (0..count)
+                    .for_each(|i| of(Tile { row: row + i * tall, rows: tall, block, blocks, of: rows }));
             }
             row += count * tall;
         }
@@ -129,15 +132,28 @@ fn of_shape<'a, S: Simd, const G: usize, const R: usize, const U: usize>(
 ) {
     let rows: [&[f32]; R] = from_fn(|r| row(tile.row + r));
     let (pitch, depth, first, count) = (panel.pitch(), panel.depth, tile.block, tile.blocks);
+    // What all rows need next, of which this tile fetches its rows' share.
+    let next = (tile.block + tile.blocks) % panel.blocks * pitch;
+    let ahead = Ahead { from: next + pitch / tile.of * tile.row, each: pitch / tile.of * R / depth.max(1) };
     match panel.stored() {
         Stored::F32(panel) => {
-            simd.run(Product::<F32, G, R, U> { panel, pitch, depth, begin, rows, first, count, sums });
+            simd.run(Product::<F32, G, R, U> { panel, pitch, depth, begin, rows, first, count, ahead, sums });
         }
         Stored::F16(panel) => {
-            simd.run(Product::<F16, G, R, U> { panel, pitch, depth, begin, rows, first, count, sums });
+            simd.run(Product::<F16, G, R, U> { panel, pitch, depth, begin, rows, first, count, ahead, sums });
         }
         Stored::Bf16(panel) => {
-            simd.run(Product::<Bf16, G, R, U> { panel, pitch, depth, begin, rows, first, count, sums });
+            simd.run(Product::<Bf16, G, R, U> {
+                panel,
+                pitch,
+                depth,
+                begin,
+                rows,
+                first,
+                count,
+                ahead,
+                sums,
+            });
         }
     }
 }
@@ -181,6 +197,13 @@ impl Number for Bf16 {
     }
 }
 
+/// The part of a panel that a tile has brought near while it computes: numbers from the first on, so many in each step of k.
+#[derive(Clone, Copy)]
+struct Ahead {
+    from: usize,
+    each: usize,
+}
+
 /// R rows by `count` blocks from `first` on, U of them at once: those beyond `count` repeat the last for nothing.
 struct Product<'a, N: Number, const G: usize, const R: usize, const U: usize> {
     panel: &'a [N::Word],
@@ -191,6 +214,7 @@ struct Product<'a, N: Number, const G: usize, const R: usize, const U: usize> {
     rows: [&'a [f32]; R],
     first: usize,
     count: usize,
+    ahead: Ahead,
     sums: Sums<'a>,
 }
 
@@ -198,7 +222,7 @@ impl<N: Number, const G: usize, const R: usize, const U: usize> Work for Product
     #[inline(always)]
     #[allow(clippy::needless_range_loop, reason = "indices of registers, that nothing else names")]
     fn run<S: Simd>(self, simd: S) {
-        let Self { panel, pitch, depth, begin, rows, first, count, sums } = self;
+        let Self { panel, pitch, depth, begin, rows, first, count, ahead, sums } = self;
         let block = |u: usize| first + u.min(count - 1);
         // Plain loops: iterators over vectors are not inlined into the function that has the instructions.
         let mut from = [std::ptr::null(); R];
@@ -216,6 +240,7 @@ impl<N: Number, const G: usize, const R: usize, const U: usize> Work for Product
                 }
             }
         }
+        let mut next = panel.as_ptr().wrapping_add(ahead.from);
         for k in 0..depth {
             // SAFETY: k is less than the depth, to which every row has been cut.
             let number = |r: usize| simd.splat(unsafe { *from[r].add(k) });
@@ -223,7 +248,9 @@ impl<N: Number, const G: usize, const R: usize, const U: usize> Work for Product
             let weight =
                 |u: usize, g: usize| unsafe { N::load(simd, weights[u].add((k * G + g) * S::LANES)) };
             if U == 1 {
-                // Many rows: what stays in registers beside the sums are the weights.
+                // Many rows: what stays in registers beside the sums are the weights, and there is time to fetch the next.
+                simd.fetch(next.cast());
+                next = next.wrapping_add(ahead.each);
                 let mut w = [simd.splat(0.0); G];
                 for g in 0..G {
                     w[g] = weight(0, g);

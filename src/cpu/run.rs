@@ -4,13 +4,14 @@ use std::ops::Range;
 
 use super::direction::Direction;
 use super::gates::Arrays;
-use super::product::{MOST_SUMS, Sums, multiply, tiles};
+use super::product::{Sums, multiply, tiles};
 use super::shared::Shared;
 use super::simd::Simd;
-use super::split::Split;
+use super::split::{Seat, Split, share};
 use super::team::Meeting;
-use super::walk::{Lane, Own, Part, Source};
+use super::walk::{Own, Part, Source, Track};
 use super::{Dense, Network, Scratch, Targets};
+use crate::error::Result;
 use crate::io::{Form, Layout, Strides};
 use crate::model::ReadoutSteps;
 
@@ -30,12 +31,12 @@ pub(super) struct Run<'a> {
     given: Given<'a>,
     split: Split,
     /// The batch rows: those of a group of threads side by side, each group's in the order of falling length.
-    rows: &'a [u32],
+    rows: &'a [usize],
     h: Shared<'a>,
     c: Shared<'a>,
     y: Shared<'a>,
     out: Shared<'a>,
-    /// The arrays of all lanes, one after the other.
+    /// The arrays of all tracks, one after the other.
     arrays: Shared<'a>,
     sizes: Sizes,
     /// The sequences between layers, one after the other.
@@ -44,9 +45,9 @@ pub(super) struct Run<'a> {
     meetings: &'a Meetings,
 }
 
-/// Numbers in the arrays of a lane.
+/// Numbers in the arrays of a track.
 #[derive(Debug, Clone, Copy, Default)]
-struct Sizes {
+pub(super) struct Sizes {
     h: usize,
     c: usize,
     units: usize,
@@ -73,8 +74,8 @@ impl Sizes {
 /// Where the threads of a run wait for each other.
 #[derive(Debug, Default)]
 pub(super) struct Meetings {
-    /// Of the threads that share a lane.
-    lanes: Vec<Meeting>,
+    /// Of the threads that share a track.
+    tracks: Vec<Meeting>,
     /// How far each layer of each group is.
     layers: Vec<Meeting>,
     /// Of the threads of a group.
@@ -88,14 +89,14 @@ impl Meetings {
             return Self::default();
         }
         let of = |count: usize| (0..count).map(|_| Meeting::new()).collect();
-        Self { lanes: of(split.lanes()), layers: of(split.rows * layers), groups: of(split.rows) }
+        Self { tracks: of(split.tracks()), layers: of(split.rows * layers), groups: of(split.rows) }
     }
 }
 
 impl Meetings {
-    /// Of the threads that share a lane: how often they met, and how often one of them slept.
+    /// Of the threads that share a track: how often they met, and how often one of them slept.
     pub(super) fn tally(&self) -> (usize, usize) {
-        self.lanes
+        self.tracks
             .iter()
             .fold((0, 0), |(rounds, sleeps), meeting| (rounds + meeting.rounds(), sleeps + meeting.sleeps()))
     }
@@ -104,13 +105,47 @@ impl Meetings {
 /// Where a thread alone meets nobody.
 static ALONE: Meeting = Meeting::new();
 
-/// The rows of group `index` of `count`; the first have one more where they are not even.
-fn share(all: usize, index: usize, count: usize) -> Range<usize> {
-    let begin = |index: usize| index * (all / count) + index.min(all % count);
-    begin(index)..begin(index + 1)
+impl Scratch {
+    /// Makes room for a run that is cut so.
+    ///
+    /// # Errors
+    /// [`crate::Error::Memory`].
+    pub(super) fn make_room(&mut self, network: &Network, form: Form, split: Split) -> Result<()> {
+        let places = form.dims.batch.div_ceil(split.rows).min(split.block);
+        // Each array begins on a cache line.
+        let array = |is_needed: bool, len: usize| if is_needed { len.next_multiple_of(16) } else { 0 };
+        // Layers may differ in what they need: one array serves them all.
+        let (mut sizes, mut xw) = (Sizes::default(), 0);
+        let rows = places.max(split.chunk);
+        for (index, layer) in network.layers.iter().enumerate() {
+            let one = &layer[0];
+            let units = places * one.padded_units();
+            let rounds = index == 0 && one.activations.is_half() && !form.projected;
+            let needs = Sizes {
+                h: array(true, places * one.padded_state()),
+                c: array(one.cell.has_c(), units),
+                units: array(one.candidate.is_some() || one.projection.is_some(), units),
+                z: array(one.candidate.is_some(), units),
+                x: array(rounds, rows * one.input),
+            };
+            sizes = sizes.most(needs);
+            xw = xw.max(one.xw_pitch(one.w_hh.blocks.div_ceil(split.units)));
+        }
+        self.sizes = sizes;
+        self.arrays.make_room(sizes.all() * split.tracks())?;
+        let sequences = (network.layers.len() - 1).min(if split.layers > 1 { usize::MAX } else { 2 });
+        self.between.make_room(sequences * network.sequence(form))?;
+        if self.own.len() < split.threads() {
+            self.own.resize_with(split.threads(), Own::default);
+        }
+        // What a chunk of all its steps has, where that is less.
+        let rows = rows.min(places * form.dims.steps);
+        self.own[..split.threads()].iter_mut().try_for_each(|own| own.make_room(rows, rows * xw))
+    }
 }
 
 impl<'a> Run<'a> {
+    /// `scratch` has room for it.
     pub(super) fn new(
         network: &'a Network,
         given: Given<'a>,
@@ -119,33 +154,8 @@ impl<'a> Run<'a> {
         to: Targets<'a>,
         meetings: &'a Meetings,
     ) -> Self {
-        let Scratch { arrays, own, rows, between, .. } = scratch;
-        let batch = given.form.dims.batch;
-        deal(rows, batch, given.lengths, split.rows);
-        let places = batch.div_ceil(split.rows);
-        // Each array begins on a cache line.
-        let array = |is_needed: bool, len: usize| if is_needed { len.next_multiple_of(16) } else { 0 };
-        // Layers may differ in what they need: one array serves them all.
-        let mut sizes = Sizes::default();
-        for (index, layer) in network.layers.iter().enumerate() {
-            let one = &layer[0];
-            let units = places * one.padded_units();
-            let rounds = index == 0 && one.activations.is_half() && !given.form.projected;
-            let needs = Sizes {
-                h: array(true, places * one.padded_state()),
-                c: array(one.cell.has_c(), units),
-                units: array(one.candidate.is_some() || one.projection.is_some(), units),
-                z: array(one.candidate.is_some(), units),
-                x: array(rounds, places.max(split.chunk) * one.input),
-            };
-            sizes = sizes.most(needs);
-        }
-        arrays.grow(sizes.all() * split.lanes());
-        let sequences = (network.layers.len() - 1).min(if split.layers > 1 { usize::MAX } else { 2 });
-        between.grow(sequences * network.sequence(given.form));
-        if own.len() < split.threads() {
-            own.resize_with(split.threads(), Own::default);
-        }
+        let Scratch { arrays, own, rows, between, sizes, .. } = scratch;
+        deal(rows, given.form.dims.batch, given.lengths, split.rows);
         Self {
             network,
             given,
@@ -156,7 +166,7 @@ impl<'a> Run<'a> {
             y: Shared::new(to.y),
             out: Shared::new(to.out),
             arrays: Shared::new(arrays.floats_mut()),
-            sizes,
+            sizes: *sizes,
             between: Shared::new(between.floats_mut()),
             own: Shared::new(own),
             meetings,
@@ -168,26 +178,29 @@ impl<'a> Run<'a> {
         let Self { network, split, .. } = self;
         let seat = split.seat(index);
         // SAFETY: each index is one thread's.
-        let [own] = (unsafe { self.own.slice_mut(index, 1) }) else { return };
+        let own = unsafe { &mut self.own.slice_mut(index, 1)[0] };
         let layers = &network.layers;
-        for layer in (seat.layer..layers.len()).step_by(split.layers) {
-            let directions = layers[layer].iter().skip(seat.direction).step_by(split.directions);
-            for direction in directions {
-                let lane = self.lane(direction, layer, seat.group, seat.lane(*split));
-                let meeting = self.meetings.lanes.get(seat.lane(*split)).unwrap_or(&ALONE);
-                let part = Part { index: seat.units, count: split.units, meeting };
-                direction.walk(simd, &lane, &part, own);
-            }
-            if split.directions > 1 {
-                self.meet(seat.group);
+        // As many rows as stay near walk to the end before the next begin.
+        for rows in self.group(seat.group).chunks(split.block) {
+            for layer in (seat.layer..layers.len()).step_by(split.layers) {
+                let directions = layers[layer].iter().skip(seat.direction).step_by(split.directions);
+                for direction in directions {
+                    let track = self.track(direction, layer, rows, seat);
+                    let meeting = self.meetings.tracks.get(seat.track(*split)).unwrap_or(&ALONE);
+                    let part = Part { index: seat.units, count: split.units, meeting };
+                    direction.walk(simd, &track, &part, own);
+                }
+                if split.directions > 1 {
+                    self.meet(seat.group);
+                }
             }
         }
         if let Some(readout) = &network.readout {
             self.meet(seat.group);
             let members = split.threads() / split.rows;
             let rows = self.group(seat.group);
-            let rows = &rows[share(rows.len(), index % members, members)];
-            readout.apply(simd, self, rows, own);
+            let all = rows.len() * readout.steps(self.given.form);
+            readout.apply(simd, self, rows, share(all, index % members, members), own);
         }
     }
 
@@ -198,12 +211,12 @@ impl<'a> Run<'a> {
     }
 
     /// The batch rows of a group.
-    fn group(&self, index: usize) -> &'a [u32] {
+    fn group(&self, index: usize) -> &'a [usize] {
         &self.rows[share(self.rows.len(), index, self.split.rows)]
     }
 
     /// Where a direction of a layer finds what it reads and writes.
-    fn lane(&self, direction: &Direction, layer: usize, group: usize, lane: usize) -> Lane<'a> {
+    fn track(&self, direction: &Direction, layer: usize, rows: &'a [usize], seat: Seat) -> Track<'a> {
         let Self { network, given, split, sizes, .. } = *self;
         let Form { dims, fill, projected, .. } = given.form;
         let (directions, last) = (network.layers[0].len(), network.layers.len() - 1);
@@ -221,10 +234,10 @@ impl<'a> Run<'a> {
         };
         let at = layer * directions + direction.index;
         let (h, c) = (dims.batch * direction.state, dims.batch * direction.hidden);
-        let progress = |layer: usize| self.meetings.layers.get(group * (last + 1) + layer);
+        let progress = |layer: usize| self.meetings.layers.get(seat.group * (last + 1) + layer);
         let is_wave = split.layers > 1;
-        Lane {
-            rows: self.group(group),
+        Track {
+            rows,
             lengths: given.lengths,
             steps: dims.steps,
             x,
@@ -232,18 +245,18 @@ impl<'a> Run<'a> {
             x_strides,
             y,
             y_strides,
-            fill,
+            fill: (layer == last).then_some(fill),
             h: self.h.part(at * h, h),
             c: if direction.cell.has_c() { self.c.part(at * c, c) } else { self.c },
-            arrays: self.arrays(sizes, lane),
+            arrays: self.arrays(sizes, seat.track(split)),
             chunk: split.chunk,
             below: layer.checked_sub(1).filter(|_| is_wave).and_then(progress),
             above: progress(layer).filter(|_| is_wave && layer < last),
         }
     }
 
-    fn arrays(&self, sizes: Sizes, lane: usize) -> Arrays<'a> {
-        let mut at = lane * sizes.all();
+    fn arrays(&self, sizes: Sizes, track: usize) -> Arrays<'a> {
+        let mut at = track * sizes.all();
         let mut take = |len: usize| {
             at += len;
             self.arrays.part(at - len, len)
@@ -266,12 +279,12 @@ impl<'a> Run<'a> {
 }
 
 /// Batch rows for `groups` of threads, those of a group side by side.
-fn deal(rows: &mut Vec<u32>, batch: usize, lengths: Option<&[u32]>, groups: usize) {
+fn deal(rows: &mut Vec<usize>, batch: usize, lengths: Option<&[u32]>, groups: usize) {
     rows.clear();
-    rows.extend(0..batch as u32);
+    rows.extend(0..batch);
     let Some(lengths) = lengths else { return };
     // By length, then by number, so that the order says nothing about the method.
-    rows.sort_unstable_by_key(|&row| (std::cmp::Reverse(lengths[row as usize]), row));
+    rows.sort_unstable_by_key(|&row| (std::cmp::Reverse(lengths[row]), row));
     if groups > 1 {
         // In turn, so that every group has long ones.
         let sorted = rows.clone();
@@ -285,29 +298,37 @@ fn deal(rows: &mut Vec<u32>, batch: usize, lengths: Option<&[u32]>, groups: usiz
 
 impl Network {
     /// Numbers of a sequence between layers.
-    fn sequence(&self, form: Form) -> usize {
+    pub(super) fn sequence(&self, form: Form) -> usize {
         form.dims.batch * form.dims.steps * self.layers[0].len() * self.layers[0][0].state
     }
 }
 
 impl Dense {
-    /// The readout of some rows, in the order of the form; of a sequence without a step, of 0.
-    fn apply<S: Simd>(&self, simd: S, run: &Run<'_>, rows: &[u32], own: &mut Own) {
+    /// Steps of a sequence that it reads.
+    pub(super) fn steps(&self, form: Form) -> usize {
+        match self.steps {
+            ReadoutSteps::Every => form.dims.steps,
+            ReadoutSteps::Last => 1,
+        }
+    }
+
+    /// The readout of `some` of the steps of these rows, row by row, in the order of the form; of a sequence without a
+    /// step, of 0.
+    fn apply<S: Simd>(&self, simd: S, run: &Run<'_>, rows: &[usize], some: Range<usize>, own: &mut Own) {
         let Given { form, lengths, .. } = run.given;
         let last = &run.network.layers[run.network.layers.len() - 1];
         let (directions, state) = (last.len(), last[0].state);
         let from = Strides::of(form.y, form.dims, directions, state);
-        let (steps, to) = match self.steps {
-            ReadoutSteps::Every => (form.dims.steps, Strides::of(form.y, form.dims, 1, self.outputs)),
-            ReadoutSteps::Last => (1, Strides { step: 0, row: self.outputs, dir: 0 }),
+        let to = match self.steps {
+            ReadoutSteps::Every => Strides::of(form.y, form.dims, 1, self.outputs),
+            ReadoutSteps::Last => Strides { step: 0, row: self.outputs, dir: 0 },
         };
+        let (steps, width) = (self.steps(form), S::LANES);
         let features = directions * state;
         let nothing = vec![0.0; if lengths.is_some() { features } else { 0 }];
-        let (rows_of_run, width) = (rows.len() * steps, S::LANES);
-        let at = |index: usize| (rows[index / steps] as usize, index % steps);
-        own.sums.grow(MOST_SUMS * S::LANES);
+        let at = |index: usize| (rows[(some.start + index) / steps], (some.start + index) % steps);
         let sums = own.sums.floats_mut();
-        tiles(S::IS_WIDE, 1, rows_of_run, 0..self.w.blocks, |tile| {
+        tiles(S::IS_WIDE, 1, some.len(), 0..self.w.blocks, |tile| {
             let y = |index: usize| {
                 let (row, step) = at(index);
                 let time = match self.steps {

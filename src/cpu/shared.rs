@@ -18,8 +18,9 @@ impl<T> Clone for Shared<'_, T> {
 
 impl<T> Copy for Shared<'_, T> {}
 
-// SAFETY: it is a mutable borrow, whose parts go to one thread each by the contract of its methods.
-unsafe impl<T: Send> Send for Shared<'_, T> {}
+// SAFETY: a mutable borrow, of whose parts a thread either has one alone or reads one that nobody writes, by the contract of
+// its methods.
+unsafe impl<T: Send + Sync> Send for Shared<'_, T> {}
 // SAFETY: as above.
 unsafe impl<T: Send + Sync> Sync for Shared<'_, T> {}
 

@@ -1,6 +1,7 @@
 //! How a run is dealt to threads, and how long it is expected to take.
 
 use std::fmt;
+use std::ops::Range;
 
 use super::Network;
 use super::direction::Direction;
@@ -18,6 +19,14 @@ pub(super) struct Split {
     pub(super) units: usize,
     /// The most rows that are projected at once, but for a single step.
     pub(super) chunk: usize,
+    /// The most rows of a group that walk side by side; the next follow when these are at the end.
+    pub(super) block: usize,
+}
+
+/// What part `index` of `count` has of so many things; the first parts have one more where they are not even.
+pub(super) fn share(all: usize, index: usize, count: usize) -> Range<usize> {
+    let begin = |index: usize| index * (all / count) + index.min(all % count);
+    begin(index)..begin(index + 1)
 }
 
 /// A thread's place in a [`Split`].
@@ -30,8 +39,8 @@ pub(super) struct Seat {
 }
 
 impl Seat {
-    /// The lane that it works on, among those of all groups.
-    pub(super) fn lane(self, split: Split) -> usize {
+    /// The track that it works on, among those of all groups.
+    pub(super) fn track(self, split: Split) -> usize {
         (self.group * split.layers + self.layer) * split.directions + self.direction
     }
 }
@@ -47,10 +56,10 @@ struct Times {
     third: f64,
     /// The gates of a vector of units.
     gates: f64,
-    /// A step of a lane, whatever there is to do, and a row of it.
+    /// A step of a track, whatever there is to do, and a row of it.
     step: f64,
     row: f64,
-    /// A meeting of two threads, and the beginning of a run that has several.
+    /// A meeting of two threads, and the beginning of a run that has two.
     meeting: f64,
     start: f64,
 }
@@ -74,19 +83,28 @@ const SECOND: usize = 1 << 20;
 /// Rows of a chunk where the weights of its projection lie beyond the second cache.
 const FAR: usize = 256;
 
+/// Bytes of states and of a step's xw that rows side by side should have: they stay in the second cache.
+const BLOCK: usize = 1 << 20;
+
+/// Bytes of sequences between layers that layers at once may take: all of them, where one after the other takes two.
+const BETWEEN: usize = 256 << 20;
+
 /// Bytes of xw that a chunk should have: it stays in the second cache.
 const CHUNK: usize = 256 << 10;
 
 impl Split {
     /// One thread.
     pub(super) fn alone(network: &Network, form: Form) -> Self {
-        Self { rows: 1, directions: 1, layers: 1, units: 1, chunk: 0 }.with_chunk(network, form)
+        Self { rows: 1, directions: 1, layers: 1, units: 1, chunk: 0, block: 0 }.with_sizes(network, form)
     }
 
     /// The one of `all` that is expected to take the least time, of equals the first; one thread where nothing takes less.
     pub(super) fn best(all: impl Iterator<Item = Self>, network: &Network, form: Form) -> Self {
         let alone = Self::alone(network, form);
         let least = (alone, alone.time(network, form));
+        if least.1 < TIMES.start {
+            return alone;
+        }
         let shorter = |least: (Self, f64), split: Self| {
             let time = split.time(network, form);
             if time < least.1 { (split, time) } else { least }
@@ -94,12 +112,13 @@ impl Split {
         all.fold(least, shorter).0
     }
 
-    /// Every way to cut a run for so many threads at the most; of the units into one part or as many as there can be.
+    /// Every way to cut a run for so many threads at the most; of the units into 1, 2, 4 and so on or as many as there can be.
     pub(super) fn all(network: &Network, form: Form, threads: usize) -> impl Iterator<Item = Self> {
         let (layers, directions) = (network.layers.len(), network.layers[0].len());
         let blocks = network.layers[0][0].w_hh.blocks;
+        let inner = (layers - 1).saturating_mul(network.sequence(form)).saturating_mul(4);
         // What reads both directions needs both to their end.
-        let most = if directions > 1 { 1 } else { layers };
+        let most = if directions > 1 || inner > BETWEEN { 1 } else { layers };
         let outer = (1..=directions).flat_map(move |directions| {
             (1..=most.min(threads / directions)).map(move |layers| (directions, layers))
         });
@@ -107,32 +126,46 @@ impl Split {
             let left = threads / (directions * layers);
             (1..=form.dims.batch.min(left)).flat_map(move |rows| {
                 let most = blocks.min(left / rows);
-                let units = [1, most].into_iter().take(if most > 1 { 2 } else { 1 });
+                let powers = std::iter::successors(Some(1), |units| Some(units * 2));
+                let units = powers.take_while(move |units| *units < most).chain([most]);
                 units.map(move |units| {
-                    Self { rows, directions, layers, units, chunk: 0 }.with_chunk(network, form)
+                    // More parts than these would have no fewer blocks each.
+                    let units = blocks.div_ceil(blocks.div_ceil(units));
+                    let split = Self { rows, directions, layers, units, chunk: 0, block: 0 };
+                    split.with_sizes(network, form)
                 })
             })
         })
     }
 
-    fn with_chunk(mut self, network: &Network, form: Form) -> Self {
-        let direction = &network.layers[0][0];
-        let blocks = direction.w_hh.blocks.div_ceil(self.units);
-        let rows = (CHUNK / 4 / direction.xw_pitch(blocks)).clamp(32, 512);
-        // Weights that no near cache holds are worth a longer way for xw.
-        let rows = if direction.w_ih.bytes() > SECOND { rows.max(FAR) } else { rows };
-        // Layers that follow each other closely have little to wait for at either end.
+    fn with_sizes(mut self, network: &Network, form: Form) -> Self {
         let places = form.dims.batch.div_ceil(self.rows);
-        let closest = if self.layers > 1 { (form.dims.steps / 16).max(8) * places } else { rows };
-        self.chunk = rows.min(closest);
+        let parts = network.layers.iter().map(|layer| {
+            let direction = &layer[0];
+            let blocks = direction.w_hh.blocks.div_ceil(self.units);
+            (direction.w_ih.bytes() / self.units, direction.xw_pitch(blocks), direction.padded_units())
+        });
+        let (mut chunk, mut block) = (usize::MAX, usize::MAX);
+        for (weights, pitch, units) in parts {
+            let rows = (CHUNK / 4 / pitch).clamp(32, 512);
+            // Weights that no near cache holds are worth a longer way for xw.
+            chunk = chunk.min(if weights > SECOND { rows.max(FAR) } else { rows });
+            // Whole tiles, whatever their height.
+            block = block.min((BLOCK / 4 / (pitch + 3 * units)).max(48) / 24 * 24);
+        }
+        self.block = if self.layers > 1 { places } else { block.min(places) };
+        // Layers that follow each other closely have little to wait for at either end.
+        let closest =
+            if self.layers > 1 { (form.dims.steps / 16).max(8).saturating_mul(places) } else { chunk };
+        self.chunk = chunk.min(closest);
         self
     }
 
     pub(super) fn threads(self) -> usize {
-        self.lanes() * self.units
+        self.tracks() * self.units
     }
 
-    pub(super) fn lanes(self) -> usize {
+    pub(super) fn tracks(self) -> usize {
         self.rows * self.directions * self.layers
     }
 
@@ -144,7 +177,9 @@ impl Split {
 
     /// The expected time, in nanoseconds.
     pub(super) fn time(self, network: &Network, form: Form) -> f64 {
-        let places = form.dims.batch.div_ceil(self.rows);
+        let group = form.dims.batch.div_ceil(self.rows);
+        let places = group.min(self.block);
+        let blocks = group as f64 / places as f64;
         let steps = form.dims.steps as f64;
         let mut all = 0.0;
         for (at, layer) in network.layers.iter().enumerate() {
@@ -152,14 +187,20 @@ impl Split {
             let projection =
                 if form.projected && at == 0 { 0.0 } else { self.projection(direction, form, places) };
             let step = projection + self.step(direction, places);
-            all += step * steps * layer.len().div_ceil(self.directions) as f64;
+            all += step * blocks * steps * layer.len().div_ceil(self.directions) as f64;
         }
         // Of layers at once only some stand one after the other, and each begins a chunk behind.
         let depth = network.layers.len() as f64;
         let in_turn = network.layers.len().div_ceil(self.layers) as f64;
         let late = 1.0 + (self.layers - 1) as f64 * self.chunk as f64 / (places as f64 * steps);
-        let start = if self.threads() > 1 { TIMES.start } else { 0.0 };
-        start + all / depth * in_turn * late
+        let readout = network.readout.as_ref().map_or(0.0, |readout| {
+            let rows = group * readout.steps(form);
+            let members = self.threads() / self.rows;
+            Self { units: 1, ..self }.product(&readout.w, rows.div_ceil(members), readout.w.bytes())
+        });
+        // Each thread has to be woken.
+        let start = if self.threads() > 1 { TIMES.start * (1 + self.threads()) as f64 / 3.0 } else { 0.0 };
+        start + all / depth * in_turn * late + readout
     }
 
     /// A step's share of the projection of a chunk.
@@ -178,7 +219,7 @@ impl Split {
         for panel in panels.into_iter().flatten() {
             time += self.product(panel, places, bytes);
             if self.units > 1 {
-                time += TIMES.meeting;
+                time += TIMES.meeting * self.units as f64 / 2.0;
             }
         }
         let blocks = direction.w_hh.blocks.div_ceil(self.units);

@@ -1,10 +1,11 @@
 //! Threads that live as long as their device: they wait for work busily for a while, then sleep.
 
-use crate::sync::lock;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread::{self, Thread};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::thread;
 use std::time::{Duration, Instant};
+
+use crate::sync::lock;
 
 /// How long a thread looks before it sleeps: twice what it takes to be woken.
 const PATIENCE: Duration = Duration::from_micros(40);
@@ -12,31 +13,24 @@ const PATIENCE: Duration = Duration::from_micros(40);
 /// Looks between two at the clock, which takes as long as a few of them.
 const LOOKS: usize = 64;
 
+/// The most threads of a device: more than any machine has, few enough to be started.
+pub(super) const MOST: usize = 1024;
+
 /// The threads of a device.
 #[derive(Debug)]
 pub(super) struct Team {
-    size: usize,
+    /// How many there can be, the caller's own among them: what was asked for, or what the system gives.
+    size: AtomicUsize,
     /// All but the caller's own, started when they are first needed. Locked by the run that uses them.
     workers: Mutex<Vec<Worker>>,
+    /// Whom the workers tell that they are done.
+    ending: Arc<Ending>,
     crowd: Crowd,
 }
 
-/// Whether the machine has other work, so that threads of ours that meet after every step wait for each other to be given
-/// a processor. Runs then do without such meetings for a while, twice as long each time it turns out so again.
-#[derive(Debug, Default)]
-struct Crowd {
-    /// Runs to go without.
-    left: AtomicUsize,
-    /// How often in a row it turned out so.
-    times: AtomicUsize,
-}
-
-/// The longest that runs go without meetings: so many.
-const LONGEST_CROWD: usize = 1024;
-
 #[derive(Debug)]
 struct Worker {
-    slot: std::sync::Arc<Slot>,
+    slot: Arc<Slot>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
@@ -53,25 +47,31 @@ const FULL: usize = 1;
 const STOP: usize = 2;
 
 /// A call of a closure that outlives it: [`Lease::run`] returns only once every one of them has been made.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Job {
     work: *const (dyn Fn(usize) + Sync),
     index: usize,
-    left: *const AtomicUsize,
-    caller: Thread,
 }
 
-// SAFETY: the closure may be called from any thread, and the pointers are valid until `left` is 0.
+// SAFETY: the closure may be called from any thread, and the pointer is valid until the run has ended.
 unsafe impl Send for Job {}
 
-/// Ends the process where a thread panics whose memory others still use.
+/// The end of a run.
+#[derive(Debug)]
+struct Ending {
+    /// Workers that are not done.
+    left: AtomicUsize,
+    /// Its rounds are the runs that have ended.
+    meeting: Meeting,
+}
+
+/// Ends the process where a thread does not come to the end of what others wait for, or where a caller leaves while others
+/// use its memory: a panic in here is a mistake of this crate's, and going on would be worse.
 struct OrAbort;
 
 impl Drop for OrAbort {
     fn drop(&mut self) {
-        if thread::panicking() {
-            std::process::abort();
-        }
+        std::process::abort();
     }
 }
 
@@ -79,8 +79,14 @@ impl Team {
     /// So many threads, the caller's own among them.
     pub(super) fn new(size: usize) -> Self {
         // There are no threads to be had without an operating system.
-        let size = if cfg!(target_arch = "wasm32") { 1 } else { size.max(1) };
-        Self { size, workers: Mutex::default(), crowd: Crowd::default() }
+        let size = if cfg!(target_arch = "wasm32") { 1 } else { size.clamp(1, MOST) };
+        let ending = Ending { left: AtomicUsize::new(0), meeting: Meeting::new() };
+        Self {
+            size: AtomicUsize::new(size),
+            workers: Mutex::default(),
+            ending: Arc::new(ending),
+            crowd: Crowd::default(),
+        }
     }
 
     /// Whether a run may let threads meet after every step.
@@ -89,42 +95,35 @@ impl Team {
     }
 
     pub(super) fn size(&self) -> usize {
-        self.size
+        self.size.load(Ordering::Relaxed)
     }
 
-    /// The threads for one run; none while another run has them.
-    pub(super) fn lease(&self) -> Option<Lease<'_>> {
-        let mut workers = self.workers.try_lock().ok()?;
-        while workers.len() + 1 < self.size {
-            workers.push(Worker::start()?);
+    /// So many threads for one run; none while another run has them, or where the system does not give as many: then the team
+    /// is as small as what it gave.
+    pub(super) fn lease(&self, count: usize) -> Option<Lease<'_>> {
+        let mut workers = match self.workers.try_lock() {
+            Ok(workers) => workers,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        while workers.len() + 1 < count {
+            match Worker::start(&self.ending) {
+                Some(worker) => workers.push(worker),
+                None => {
+                    self.size.store(workers.len() + 1, Ordering::Relaxed);
+                    return None;
+                }
+            }
         }
-        Some(Lease { workers, crowd: &self.crowd })
+        Some(Lease { workers, ending: &self.ending, crowd: &self.crowd })
     }
 }
 
 /// The threads of a team, for one run.
 pub(super) struct Lease<'a> {
     workers: MutexGuard<'a, Vec<Worker>>,
+    ending: &'a Ending,
     crowd: &'a Crowd,
-}
-
-impl Crowd {
-    fn may_meet(&self) -> bool {
-        let left = self.left.load(Ordering::Relaxed);
-        if left > 0 {
-            self.left.store(left - 1, Ordering::Relaxed);
-        }
-        left == 0
-    }
-
-    fn met(&self, meetings: usize, sleeps: usize) {
-        // The first may sleep until the others have been woken.
-        if sleeps.saturating_sub(1) * 8 <= meetings {
-            return self.times.store(0, Ordering::Relaxed);
-        }
-        let times = self.times.fetch_add(1, Ordering::Relaxed).min(usize::BITS as usize - 2);
-        self.left.store((2usize << times).min(LONGEST_CROWD), Ordering::Relaxed);
-    }
 }
 
 impl Lease<'_> {
@@ -133,30 +132,82 @@ impl Lease<'_> {
         self.crowd.met(meetings, sleeps);
     }
 
-    /// Calls `work` with 0 to `count` − 1, each on a thread of its own, 0 on the caller's. `count` is at most the team's size.
+    /// Calls `work` with 0 to `count` − 1, each on a thread of its own, 0 on the caller's. `count` is at most what was leased.
     pub(super) fn run(&self, count: usize, work: &(dyn Fn(usize) + Sync)) {
         let others = &self.workers[..count - 1];
-        let left = AtomicUsize::new(others.len());
         let guard = OrAbort;
+        let ended = self.ending.meeting.rounds();
+        self.ending.left.store(others.len(), Ordering::Relaxed);
         for (index, worker) in others.iter().enumerate() {
             // SAFETY: the same type but for its lifetime, which ends after this call does.
             let work: *const (dyn Fn(usize) + Sync) = unsafe { std::mem::transmute(work) };
-            *lock(&worker.slot.job) =
-                Some(Job { work, index: index + 1, left: &left, caller: thread::current() });
+            *lock(&worker.slot.job) = Some(Job { work, index: index + 1 });
             worker.slot.state.store(FULL, Ordering::Release);
             worker.unpark();
         }
         work(0);
-        wait(|| left.load(Ordering::Acquire) == 0);
-        drop(guard);
+        if !others.is_empty() {
+            self.ending.meeting.until(|rounds| rounds != ended);
+        }
+        std::mem::forget(guard);
     }
 }
 
-/// Until `is_done`, busily for a while, then asleep; who makes it so unparks this thread.
-fn wait(is_done: impl Fn() -> bool) {
-    if !comes_soon(&is_done) {
-        while !is_done() {
-            thread::park();
+impl Worker {
+    /// None where the system gives no thread.
+    fn start(ending: &Arc<Ending>) -> Option<Self> {
+        let slot = Arc::new(Slot::default());
+        let (own, ending) = (slot.clone(), ending.clone());
+        let builder = thread::Builder::new().name("wgru".into());
+        let thread = builder.spawn(move || own.serve(&ending)).ok()?;
+        Some(Self { slot, thread: Some(thread) })
+    }
+
+    fn unpark(&self) {
+        if let Some(thread) = &self.thread {
+            thread.thread().unpark();
+        }
+    }
+}
+
+impl Slot {
+    fn serve(&self, ending: &Ending) {
+        loop {
+            let is_called = || self.state.load(Ordering::Acquire) != EMPTY;
+            if !comes_soon(is_called) {
+                // This thread is the crate's own, and nobody else unparks it.
+                while !is_called() {
+                    thread::park();
+                }
+            }
+            if self.state.load(Ordering::Acquire) == STOP {
+                return;
+            }
+            let job = lock(&self.job).take();
+            self.state.store(EMPTY, Ordering::Relaxed);
+            if let Some(Job { work, index }) = job {
+                let guard = OrAbort;
+                // SAFETY: the caller waits until nobody is left.
+                unsafe { (*work)(index) };
+                std::mem::forget(guard);
+                if ending.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+                    ending.meeting.advance();
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Team {
+    fn drop(&mut self) {
+        let workers = self.workers.get_mut().unwrap_or_else(PoisonError::into_inner);
+        for worker in workers.iter_mut() {
+            worker.slot.state.store(STOP, Ordering::Release);
+            worker.unpark();
+            if let Some(thread) = worker.thread.take() {
+                // It ended with a panic only where the process has.
+                let _ = thread.join();
+            }
         }
     }
 }
@@ -177,74 +228,71 @@ fn comes_soon(is_so: impl Fn() -> bool) -> bool {
     }
 }
 
-impl Worker {
-    /// None where the system gives no thread.
-    fn start() -> Option<Self> {
-        let slot = std::sync::Arc::new(Slot::default());
-        let own = slot.clone();
-        let builder = thread::Builder::new().name("wgru".into());
-        let thread = builder.spawn(move || own.serve()).ok()?;
-        Some(Self { slot, thread: Some(thread) })
+/// Whether the machine has other work, so that threads of ours that meet after every step wait for each other to be given
+/// a processor. Runs then do without such meetings for a while, twice as long each time it turns out so again.
+#[derive(Debug, Default)]
+struct Crowd {
+    /// Runs to go without.
+    left: AtomicUsize,
+    /// How often in a row it turned out so.
+    times: AtomicUsize,
+    /// Meetings, and sleeps in them, that were not judged yet.
+    meetings: AtomicUsize,
+    sleeps: AtomicUsize,
+}
+
+/// The longest that runs go without meetings: so many.
+const LONGEST_CROWD: usize = 1024;
+
+/// Meetings that are judged together.
+const JUDGED: usize = 64;
+
+impl Crowd {
+    fn may_meet(&self) -> bool {
+        let left = self.left.load(Ordering::Relaxed);
+        if left > 0 {
+            self.left.store(left - 1, Ordering::Relaxed);
+        }
+        left == 0
     }
 
-    fn unpark(&self) {
-        if let Some(thread) = &self.thread {
-            thread.thread().unpark();
+    fn met(&self, meetings: usize, sleeps: usize) {
+        let meetings = self.meetings.fetch_add(meetings, Ordering::Relaxed) + meetings;
+        let sleeps = self.sleeps.fetch_add(sleeps, Ordering::Relaxed) + sleeps;
+        if meetings < JUDGED {
+            return;
         }
+        self.meetings.store(0, Ordering::Relaxed);
+        self.sleeps.store(0, Ordering::Relaxed);
+        if sleeps * 8 <= meetings {
+            return self.times.store(0, Ordering::Relaxed);
+        }
+        let times = self.times.fetch_add(1, Ordering::Relaxed).min(usize::BITS as usize - 2);
+        self.left.store((2usize << times).min(LONGEST_CROWD), Ordering::Relaxed);
     }
 }
 
-impl Slot {
-    fn serve(&self) {
-        loop {
-            wait(|| self.state.load(Ordering::Acquire) != EMPTY);
-            if self.state.load(Ordering::Acquire) == STOP {
-                return;
-            }
-            let job = lock(&self.job).take();
-            self.state.store(EMPTY, Ordering::Relaxed);
-            if let Some(Job { work, index, left, caller }) = job {
-                let guard = OrAbort;
-                // SAFETY: the caller waits until `left` is 0.
-                unsafe { (*work)(index) };
-                drop(guard);
-                // SAFETY: as above; it is not touched after the subtraction.
-                unsafe { (*left).fetch_sub(1, Ordering::Release) };
-                caller.unpark();
-            }
-        }
-    }
-}
-
-impl Drop for Team {
-    fn drop(&mut self) {
-        let workers = self.workers.get_mut().unwrap_or_else(PoisonError::into_inner);
-        for worker in workers.iter_mut() {
-            worker.slot.state.store(STOP, Ordering::Release);
-            worker.unpark();
-            if let Some(thread) = worker.thread.take() {
-                // It ended with a panic only where the process has.
-                let _ = thread.join();
-            }
-        }
-    }
-}
-
-/// Where threads wait for each other.
+/// Where threads wait for each other. Each has cache lines of its own.
 #[derive(Debug)]
+#[repr(align(128))]
 pub(super) struct Meeting {
-    arrived: AtomicUsize,
     round: AtomicUsize,
     sleepers: AtomicUsize,
     /// How often somebody slept.
     sleeps: AtomicUsize,
     bed: (Mutex<()>, Condvar),
+    arrived: Apart,
 }
+
+/// A number that is written while others look at what stands before it.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Apart(AtomicUsize);
 
 impl Meeting {
     pub(super) const fn new() -> Self {
         let [arrived, round, sleepers, sleeps] = [const { AtomicUsize::new(0) }; 4];
-        Self { arrived, round, sleepers, sleeps, bed: (Mutex::new(()), Condvar::new()) }
+        Self { round, sleepers, sleeps, bed: (Mutex::new(()), Condvar::new()), arrived: Apart(arrived) }
     }
 
     /// Returns once `members` threads have called it. What each wrote before is seen by all afterwards.
@@ -253,8 +301,8 @@ impl Meeting {
             return;
         }
         let round = self.round.load(Ordering::Acquire);
-        if self.arrived.fetch_add(1, Ordering::AcqRel) + 1 == members {
-            self.arrived.store(0, Ordering::Relaxed);
+        if self.arrived.0.fetch_add(1, Ordering::AcqRel) + 1 == members {
+            self.arrived.0.store(0, Ordering::Relaxed);
             self.advance();
         } else {
             self.until(|now| now != round);
@@ -300,7 +348,7 @@ impl Meeting {
 /// As many threads as the system says run at once.
 pub(super) fn cores() -> usize {
     static CORES: OnceLock<usize> = OnceLock::new();
-    *CORES.get_or_init(|| thread::available_parallelism().map_or(1, |count| count.get()))
+    *CORES.get_or_init(|| thread::available_parallelism().map_or(1, |count| count.get()).min(MOST))
 }
 
 #[cfg(test)]
@@ -315,16 +363,14 @@ mod tests {
             let meeting = Meeting::new();
             let calls: Vec<AtomicUsize> = (0..4).map(|_| AtomicUsize::new(0)).collect();
             let early = AtomicUsize::new(0);
-            team.lease().unwrap().run(count, &|index| {
+            team.lease(count).unwrap().run(count, &|index| {
                 for step in 0..50 {
                     calls[index].fetch_add(1, Ordering::Relaxed);
                     meeting.wait(count);
                     // Nobody is a step behind once all have met, nor two ahead.
                     let others = calls[..count].iter().map(|calls| calls.load(Ordering::Relaxed));
-                    early.fetch_add(
-                        others.filter(|&calls| calls <= step || calls > step + 2).count(),
-                        Ordering::Relaxed,
-                    );
+                    let wrong = others.filter(|&calls| calls <= step || calls > step + 2).count();
+                    early.fetch_add(wrong, Ordering::Relaxed);
                     meeting.wait(count);
                 }
             });
@@ -333,26 +379,39 @@ mod tests {
             assert!(calls[..count].iter().all(|&calls| calls == 50), "{calls:?}");
             assert!(calls[count..].iter().all(|&calls| calls == 0), "{calls:?}");
         }
+        assert_eq!(lock(&team.workers).len(), 3);
+    }
+
+    #[test]
+    fn only_those_that_are_needed_are_started() {
+        let team = Team::new(usize::MAX);
+        assert_eq!(team.size(), MOST);
+        team.lease(2).unwrap().run(2, &|_| {});
+        assert_eq!(lock(&team.workers).len(), 1);
     }
 
     #[test]
     fn a_crowd_is_avoided_for_longer_each_time_and_forgotten() {
         let crowd = Crowd::default();
+        let waits = || (0..20).take_while(|_| !crowd.may_meet()).count();
         for runs in [2, 4, 8] {
             crowd.met(100, 50);
-            assert_eq!((0..20).take_while(|_| !crowd.may_meet()).count(), runs);
+            assert_eq!(waits(), runs);
         }
         crowd.met(100, 2);
-        crowd.met(100, 50);
-        assert_eq!((0..20).take_while(|_| !crowd.may_meet()).count(), 2);
+        // Few meetings say little, several times few something.
+        crowd.met(JUDGED / 2, JUDGED / 2);
+        assert_eq!(waits(), 0);
+        crowd.met(JUDGED / 2, JUDGED / 2);
+        assert_eq!(waits(), 2);
     }
 
     #[test]
     fn sleepers_are_woken_and_a_team_that_is_busy_says_so() {
         let team = Team::new(2);
         let meeting = Meeting::new();
-        team.lease().unwrap().run(2, &|index| {
-            assert!(team.lease().is_none());
+        team.lease(2).unwrap().run(2, &|index| {
+            assert!(team.lease(2).is_none());
             for _ in 0..3 {
                 if index == 0 {
                     thread::sleep(Duration::from_millis(20));
@@ -362,7 +421,24 @@ mod tests {
             meeting.until(|rounds| rounds == 3);
         });
         thread::sleep(Duration::from_millis(20));
-        team.lease().unwrap().run(2, &|_| meeting.wait(2));
+        team.lease(2).unwrap().run(2, &|_| meeting.wait(2));
         assert_eq!(meeting.rounds(), 4);
+    }
+
+    /// What wakes the caller's thread for another's sake is left to it.
+    #[test]
+    fn a_wake_up_for_the_caller_is_not_taken() {
+        let team = Team::new(2);
+        let caller = thread::current();
+        team.lease(2).unwrap().run(2, &|index| {
+            if index == 1 {
+                thread::sleep(Duration::from_millis(20));
+                caller.unpark();
+                thread::sleep(Duration::from_millis(20));
+            }
+        });
+        let began = Instant::now();
+        thread::park_timeout(Duration::from_secs(10));
+        assert!(began.elapsed() < Duration::from_secs(5), "somebody took it");
     }
 }

@@ -7,15 +7,17 @@ use super::gates::{Arrays, Gates, Half};
 use super::panel::{Lines, Panel};
 use super::product::{MOST_SUMS, Sums, multiply, tiles};
 use super::shared::Shared;
-use super::simd::Simd;
+use super::simd::{MOST_LANES, Simd};
+use super::split::share;
 use super::team::Meeting;
 use crate::dtype::Storage;
+use crate::error::{Error, Result};
 use crate::io::{Fill, Strides};
 
-/// Where sequences lie, and which rows of them a lane walks over.
-pub(super) struct Lane<'a> {
+/// Where sequences lie, and which rows of them a track walks over.
+pub(super) struct Track<'a> {
     /// The batch row at each place, in the order of falling length.
-    pub(super) rows: &'a [u32],
+    pub(super) rows: &'a [usize],
     pub(super) lengths: Option<&'a [u32]>,
     pub(super) steps: usize,
     pub(super) x: Source<'a>,
@@ -24,7 +26,8 @@ pub(super) struct Lane<'a> {
     pub(super) x_strides: Strides,
     pub(super) y: Shared<'a>,
     pub(super) y_strides: Strides,
-    pub(super) fill: Fill,
+    /// What stands in y past the end of a sequence; nothing where nobody reads it.
+    pub(super) fill: Option<Fill>,
     /// The layer's states, `[B, P]` and `[B, H]`, from initial to final.
     pub(super) h: Shared<'a>,
     pub(super) c: Shared<'a>,
@@ -54,7 +57,7 @@ pub(super) struct Part<'a> {
 impl Part<'_> {
     /// Its share of so many blocks.
     pub(super) fn of(&self, blocks: usize) -> Range<usize> {
-        blocks * self.index / self.count..blocks * (self.index + 1) / self.count
+        share(blocks, self.index, self.count)
     }
 
     fn meet(&self) {
@@ -72,8 +75,9 @@ struct Share {
     features: Range<usize>,
 }
 
-/// Memory of one thread.
+/// Memory of one thread, which has cache lines of its own.
 #[derive(Debug, Default)]
+#[repr(align(128))]
 pub(super) struct Own {
     /// Where x of each row of a chunk begins.
     offsets: Vec<usize>,
@@ -81,6 +85,21 @@ pub(super) struct Own {
     pub(super) sums: Lines,
     /// See [`Gates::xw`].
     xw: Lines,
+}
+
+impl Own {
+    /// Makes room for chunks of so many rows, with so many numbers of xw.
+    ///
+    /// # Errors
+    /// [`crate::Error::Memory`].
+    pub(super) fn make_room(&mut self, rows: usize, xw: usize) -> Result<()> {
+        let bytes = rows.saturating_mul(size_of::<usize>());
+        let no_memory = |_| Error::Memory { name: "rows of a run".into(), bytes };
+        self.offsets.clear();
+        self.offsets.try_reserve_exact(rows).map_err(no_memory)?;
+        self.sums.make_room(MOST_SUMS * MOST_LANES)?;
+        self.xw.make_room(xw)
+    }
 }
 
 impl Source<'_> {
@@ -96,9 +115,9 @@ impl Source<'_> {
     }
 }
 
-impl Lane<'_> {
-    fn length(&self, row: u32) -> usize {
-        self.lengths.map_or(self.steps, |lengths| lengths[row as usize] as usize)
+impl Track<'_> {
+    fn length(&self, row: usize) -> usize {
+        self.lengths.map_or(self.steps, |lengths| lengths[row] as usize)
     }
 
     /// The places whose sequences have this step: the first so many.
@@ -111,38 +130,37 @@ impl Lane<'_> {
 }
 
 impl Direction {
-    /// Walks `part` of the units of a lane's rows over the steps.
-    pub(super) fn walk<S: Simd>(&self, simd: S, lane: &Lane<'_>, part: &Part<'_>, own: &mut Own) {
+    /// Walks `part` of the units of a track's rows over the steps.
+    pub(super) fn walk<S: Simd>(&self, simd: S, track: &Track<'_>, part: &Part<'_>, own: &mut Own) {
         let share = self.share(part);
-        self.load(lane, &share);
+        self.load(track, &share);
         part.meet();
-        own.sums.grow(MOST_SUMS * S::LANES);
-        let longest = lane.rows.first().map_or(0, |&row| lane.length(row));
+        let longest = track.rows.first().map_or(0, |&row| track.length(row));
         let (mut step, mut from) = (0, 0);
         while step < longest {
             let begin = step;
             own.offsets.clear();
             while step < longest {
-                let active = lane.active(step);
-                if step > begin && own.offsets.len() + active > lane.chunk {
+                let active = track.active(step);
+                if step > begin && own.offsets.len() + active > track.chunk {
                     break;
                 }
-                let strides = lane.x_strides;
-                let at = |&row: &u32| row as usize * strides.row + self.time(lane, row, step) * strides.step;
-                own.offsets.extend(lane.rows[..active].iter().map(at));
+                let strides = track.x_strides;
+                let at = |&row: &usize| row * strides.row + self.time(track, row, step) * strides.step;
+                own.offsets.extend(track.rows[..active].iter().map(at));
                 step += 1;
             }
-            if let Some(below) = lane.below {
+            if let Some(below) = track.below {
                 below.until(|steps| steps >= step);
             }
-            self.project(simd, lane, part, &share, own);
+            self.project(simd, track, part, &share, own);
             let mut row = 0;
             for step in begin..step {
-                let active = lane.active(step);
+                let active = track.active(step);
                 let xw = &own.xw.floats()[row * self.xw_pitch(share.blocks.len())..];
                 let mut halves = Halves {
                     direction: self,
-                    lane,
+                    track,
                     active,
                     from,
                     xw,
@@ -156,14 +174,14 @@ impl Direction {
                 }
                 from = 1 - from;
                 row += active;
-                self.emit(lane, &share, step, from);
+                self.emit(track, &share, step, from);
                 part.meet();
-                if let (Some(above), 0) = (lane.above, part.index) {
+                if let (Some(above), 0) = (track.above, part.index) {
                     above.advance();
                 }
             }
         }
-        self.finish(lane, &share);
+        self.finish(track, &share);
     }
 
     /// The matrix of the second product of a step, where there is one.
@@ -182,46 +200,44 @@ impl Direction {
         Share { blocks, second, units, features }
     }
 
-    fn time(&self, lane: &Lane<'_>, row: u32, step: usize) -> usize {
-        if self.reverse { lane.length(row) - 1 - step } else { step }
+    fn time(&self, track: &Track<'_>, row: usize, step: usize) -> usize {
+        if self.reverse { track.length(row) - 1 - step } else { step }
     }
 
     /// Takes the initial states, of this part's units.
-    fn load(&self, lane: &Lane<'_>, share: &Share) {
-        let Arrays { h, c, .. } = lane.arrays;
+    fn load(&self, track: &Track<'_>, share: &Share) {
+        let Arrays { h, c, .. } = track.arrays;
         let Share { features, units, .. } = share;
-        for (place, &row) in lane.rows.iter().enumerate() {
-            let row = row as usize;
-            // SAFETY: this part's features of this lane's rows, of which no other thread has any.
+        for (place, &row) in track.rows.iter().enumerate() {
+            // SAFETY: this part's features of this track's rows, of which no other thread has any.
             unsafe {
                 h[0].slice_mut(place * self.padded_state() + features.start, features.len())
-                    .copy_from_slice(lane.h.slice(row * self.state + features.start, features.len()));
+                    .copy_from_slice(track.h.slice(row * self.state + features.start, features.len()));
                 if self.cell.has_c() {
                     c.slice_mut(place * self.padded_units() + units.start, units.len())
-                        .copy_from_slice(lane.c.slice(row * self.hidden + units.start, units.len()));
+                        .copy_from_slice(track.c.slice(row * self.hidden + units.start, units.len()));
                 }
             }
         }
     }
 
     /// The biases and `w_ih x` of the rows of a chunk, of this part's units, into its xw.
-    fn project<S: Simd>(&self, simd: S, lane: &Lane<'_>, part: &Part<'_>, share: &Share, own: &mut Own) {
+    fn project<S: Simd>(&self, simd: S, track: &Track<'_>, part: &Part<'_>, share: &Share, own: &mut Own) {
         let units = &share.blocks;
         let Own { offsets, xw, .. } = own;
         let (pitch, width) = (self.xw_pitch(units.len()), self.xw_pitch(1));
-        xw.grow(offsets.len() * pitch);
         let xw = xw.floats_mut();
-        if lane.projected {
-            return self.take_projected(lane, units, offsets, xw);
+        if track.projected {
+            return self.take_projected(track, units, offsets, xw);
         }
-        let rounds = self.activations.is_half() && matches!(lane.x, Source::Caller(_));
+        let rounds = self.activations.is_half() && matches!(track.x, Source::Caller(_));
         if rounds {
             let rows = part.of(offsets.len());
             for (row, &at) in offsets.iter().enumerate().take(rows.end).skip(rows.start) {
                 // SAFETY: x is the caller's; of the rows, no other thread has these.
                 unsafe {
-                    let to = lane.arrays.x.slice_mut(row * self.input, self.input);
-                    let x = lane.x.row(at, self.input);
+                    let to = track.arrays.x.slice_mut(row * self.input, self.input);
+                    let x = track.x.row(at, self.input);
                     to.iter_mut().zip(x).for_each(|(to, &x)| *to = self.activations.round(x));
                 }
             }
@@ -232,9 +248,9 @@ impl Direction {
             // SAFETY: the layer below has got this far, and rows that were rounded have been met for.
             let row = |row: usize| unsafe {
                 if rounds {
-                    lane.arrays.x.slice(row * self.input, self.input)
+                    track.arrays.x.slice(row * self.input, self.input)
                 } else {
-                    lane.x.row(offsets[row], self.input)
+                    track.x.row(offsets[row], self.input)
                 }
             };
             let sums = Sums { to, row: pitch, block: width };
@@ -243,12 +259,12 @@ impl Direction {
     }
 
     /// [`Direction::project`] of an x that is `w_ih x` already, without biases.
-    fn take_projected(&self, lane: &Lane<'_>, units: &Range<usize>, offsets: &[usize], xw: &mut [f32]) {
+    fn take_projected(&self, track: &Track<'_>, units: &Range<usize>, offsets: &[usize], xw: &mut [f32]) {
         let (gates, lanes) = (self.cell.gates(), self.lanes);
         let bias = self.bias.floats();
         for (xw, at) in xw.chunks_exact_mut(self.xw_pitch(units.len()).max(1)).zip(offsets) {
             // SAFETY: x is the caller's.
-            let x = unsafe { lane.x.row(at + self.index * gates * self.hidden, gates * self.hidden) };
+            let x = unsafe { track.x.row(at + self.index * gates * self.hidden, gates * self.hidden) };
             for (at, xw) in xw.chunks_exact_mut(lanes).enumerate() {
                 let (block, gate) = (units.start + at / gates, at % gates);
                 let count = lanes.min(self.hidden - block * lanes);
@@ -263,41 +279,39 @@ impl Direction {
     }
 
     /// Writes h of `step`, which `from` holds, to y, and to the final states of those that end with it.
-    fn emit(&self, lane: &Lane<'_>, share: &Share, step: usize, from: usize) {
+    fn emit(&self, track: &Track<'_>, share: &Share, step: usize, from: usize) {
         let features = &share.features;
-        for (place, &row) in lane.rows[..lane.active(step)].iter().enumerate() {
-            // SAFETY: this part's features of this lane's rows.
+        for (place, &row) in track.rows[..track.active(step)].iter().enumerate() {
+            // SAFETY: this part's features of this track's rows.
             unsafe {
                 let h =
-                    lane.arrays.h[from].slice(place * self.padded_state() + features.start, features.len());
-                self.store(h, self.y(lane, row, self.time(lane, row, step), features));
-                if step + 1 == lane.length(row) {
-                    let at = row as usize * self.state + features.start;
-                    lane.h.slice_mut(at, features.len()).copy_from_slice(h);
+                    track.arrays.h[from].slice(place * self.padded_state() + features.start, features.len());
+                self.store(h, self.y(track, row, self.time(track, row, step), features));
+                if step + 1 == track.length(row) {
+                    let at = row * self.state + features.start;
+                    track.h.slice_mut(at, features.len()).copy_from_slice(h);
                 }
             }
         }
     }
 
     /// The final c, and y past the end of each sequence.
-    fn finish(&self, lane: &Lane<'_>, share: &Share) {
+    fn finish(&self, track: &Track<'_>, share: &Share) {
         let Share { features, units, .. } = share;
-        for (place, &row) in lane.rows.iter().enumerate() {
-            // SAFETY: this part's units of this lane's rows.
+        for (place, &row) in track.rows.iter().enumerate() {
+            // SAFETY: this part's units of this track's rows.
             unsafe {
                 if self.cell.has_c() {
-                    let c = lane.arrays.c.slice(place * self.padded_units() + units.start, units.len());
-                    lane.c
-                        .slice_mut(row as usize * self.hidden + units.start, units.len())
-                        .copy_from_slice(c);
+                    let c = track.arrays.c.slice(place * self.padded_units() + units.start, units.len());
+                    track.c.slice_mut(row * self.hidden + units.start, units.len()).copy_from_slice(c);
                 }
-                let length = lane.length(row);
-                let repeats = lane.fill == Fill::Last && !self.reverse && length > 0;
-                for time in length..lane.steps {
-                    let y = self.y(lane, row, time, features);
+                let length = track.length(row);
+                let repeats = track.fill == Some(Fill::Last) && !self.reverse && length > 0;
+                for time in length..if track.fill.is_some() { track.steps } else { 0 } {
+                    let y = self.y(track, row, time, features);
                     if repeats {
-                        let at = row as usize * self.state + features.start;
-                        self.store(lane.h.slice(at, features.len()), y);
+                        let at = row * self.state + features.start;
+                        self.store(track.h.slice(at, features.len()), y);
                     } else {
                         y.fill(0.0);
                     }
@@ -310,11 +324,17 @@ impl Direction {
     ///
     /// # Safety
     /// Nobody else reads or writes them.
-    unsafe fn y<'a>(&self, lane: &Lane<'a>, row: u32, time: usize, features: &Range<usize>) -> &'a mut [f32] {
-        let Strides { row: rows, step, dir } = lane.y_strides;
-        let at = row as usize * rows + time * step + self.index * dir;
+    unsafe fn y<'a>(
+        &self,
+        track: &Track<'a>,
+        row: usize,
+        time: usize,
+        features: &Range<usize>,
+    ) -> &'a mut [f32] {
+        let Strides { row: rows, step, dir } = track.y_strides;
+        let at = row * rows + time * step + self.index * dir;
         // SAFETY: the caller's.
-        unsafe { lane.y.slice_mut(at + features.start, features.len()) }
+        unsafe { track.y.slice_mut(at + features.start, features.len()) }
     }
 
     /// h as y's storage type keeps it.
@@ -329,7 +349,7 @@ impl Direction {
 /// The products of one step.
 struct Halves<'a> {
     direction: &'a Direction,
-    lane: &'a Lane<'a>,
+    track: &'a Track<'a>,
     active: usize,
     from: usize,
     xw: &'a [f32],
@@ -340,13 +360,13 @@ struct Halves<'a> {
 
 impl Halves<'_> {
     fn first<S: Simd>(&mut self, simd: S) {
-        let h = self.lane.arrays.h[self.from];
+        let h = self.track.arrays.h[self.from];
         let pitch = self.direction.padded_state();
         self.half(simd, Half::First, &self.direction.w_hh, self.own.clone(), (h, pitch));
     }
 
     fn second<S: Simd>(&mut self, simd: S, panel: &Panel, blocks: Range<usize>) {
-        let units = self.lane.arrays.units;
+        let units = self.track.arrays.units;
         self.half(simd, Half::Second, panel, blocks, (units, self.direction.padded_units()));
     }
 
@@ -358,14 +378,14 @@ impl Halves<'_> {
         blocks: Range<usize>,
         (rows, pitch): (Shared<'_>, usize),
     ) {
-        let Self { direction, lane, active, from, xw, own, sums } = self;
+        let Self { direction, track, active, from, xw, own, sums } = self;
         let width = panel.gates * S::LANES;
         tiles(S::IS_WIDE, panel.gates, *active, blocks, |tile| {
             // SAFETY: what this half reads, nobody writes before the next meeting.
             let row = |row: usize| unsafe { rows.slice(row * pitch, panel.depth) };
             let to = Sums { to: sums, row: tile.blocks * width, block: width };
             multiply(simd, panel, direction.begin.floats(), tile, row, to);
-            let (arrays, own) = (&lane.arrays, own.clone());
+            let (arrays, own) = (&track.arrays, own.clone());
             simd.run(Gates { direction, arrays, half, tile, xw, own, from: *from, sums });
         });
     }

@@ -220,7 +220,7 @@ impl Engine {
     }
 
     /// Every way to compute each layer on a run of `form`, or of dims alone, with its predicted time or what forbids it; of
-    /// the CPU path and the reference, which have one way, nothing.
+    /// the CPU path and the reference nothing.
     ///
     /// # Errors
     /// What the planner refuses for this shape.
@@ -258,9 +258,11 @@ impl Engine {
     /// # Errors
     /// What the planner refuses for this shape.
     pub fn explain(&self, form: impl Into<Form>) -> Result<String> {
+        let form = form.into();
+        OutputShape::new(&self.0.model, form)?;
         Ok(match &self.0.backend {
-            Backend::Gpu(engine) => engine.plan(&self.0.model, form.into())?.to_string(),
-            Backend::Cpu(engine) => engine.network.explain(form.into(), &engine.processor),
+            Backend::Gpu(engine) => engine.plan(&self.0.model, form)?.to_string(),
+            Backend::Cpu(engine) => engine.network.explain(form, &engine.processor),
             Backend::Reference => "f64, from the equations".into(),
         })
     }
@@ -284,7 +286,13 @@ impl Engine {
         OutputShape::new(&self.0.model, form)?;
         match &self.0.backend {
             Backend::Gpu(engine) => engine.prepare(&self.0.model, form).await,
-            Backend::Cpu(_) | Backend::Reference => Ok(()),
+            Backend::Cpu(engine) => {
+                let mut scratch = lock(&engine.idle).pop().unwrap_or_default();
+                let result = engine.network.prepare(form, &engine.processor, &mut scratch);
+                lock(&engine.idle).push(scratch);
+                result
+            }
+            Backend::Reference => Ok(()),
         }
     }
 
@@ -365,9 +373,9 @@ impl Engine {
                 };
                 batch.initial_states(targets.h, targets.c);
                 let given = cpu::Given { x: batch.x(), form: batch.form(), lengths: batch.lengths_of() };
-                engine.network.run(&engine.processor, given, &mut scratch, targets, progress);
+                let result = engine.network.run(&engine.processor, given, &mut scratch, targets, progress);
                 lock(&engine.idle).push(scratch);
-                Ok(())
+                result
             }
             Backend::Reference => {
                 let truth = reference::run(model, batch)?;
@@ -398,7 +406,7 @@ impl Engine {
         OutputShape::new(model, Dims::new(streams, 1)?)?;
         Ok(match backend {
             Backend::Gpu(engine) => Stepper::Gpu(Box::new(engine.session(model, streams).await?)),
-            Backend::Cpu(_) => Stepper::Cpu(State::zeros(model, streams)?, cpu::Scratch::default()),
+            Backend::Cpu(_) => Stepper::Cpu(State::zeros(model, streams)?, Box::default()),
             Backend::Reference => Stepper::Reference(State::zeros(model, streams)?),
         })
     }
@@ -442,7 +450,7 @@ impl Engine {
                     out: output.out.as_deref_mut().unwrap_or_default(),
                 };
                 let given = cpu::Given { x, form: dims.into(), lengths: None };
-                engine.network.run(&engine.processor, given, scratch, targets, &self.0.progress);
+                engine.network.run(&engine.processor, given, scratch, targets, &self.0.progress)?;
             }
             (Stepper::Cpu(..), _) => unreachable!("a CPU stepper comes from a CPU engine"),
             (Stepper::Reference(state), _) => {
@@ -461,7 +469,7 @@ impl Engine {
 #[derive(Debug)]
 pub(super) enum Stepper {
     Gpu(Box<super::gpu::GpuSession>),
-    Cpu(State, cpu::Scratch),
+    Cpu(State, Box<cpu::Scratch>),
     Reference(State<f64>),
 }
 

@@ -69,9 +69,8 @@ impl Session {
     }
 
     /// [`Session::step`] into `output`, allocating nothing of the size of the data (on the reference it does). On the CPU path
-    /// a step after the first allocates nothing at all; and on one thread, which a small step never exceeds and
-    /// [`crate::CpuOptions::threads`] makes sure of, it takes no lock and makes no system call: it may be called from where audio
-    /// is made.
+    /// with one thread ([`crate::CpuOptions::threads`]) a step after the first allocates nothing at all, takes no lock and makes
+    /// no system call: it may be called from where audio is made.
     ///
     /// # Errors
     /// As [`Session::step`], and [`Error::Length`] where `output` does not fit.

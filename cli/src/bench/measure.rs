@@ -78,6 +78,8 @@ pub struct Bench {
     pub only: Only,
     /// What its planner is to predict with.
     pub speed: Option<Speed>,
+    /// Whether kernels may sum in any order.
+    pub any_order: bool,
 }
 
 impl Bench {
@@ -94,6 +96,7 @@ impl Bench {
         let mut options = case.options();
         options.only = self.only;
         options.speed = self.speed;
+        options.any_order = self.any_order;
         // Also on the device that is opened anew, whose plans are to be the same.
         if let Some(exchange) = self.device.exchange() {
             options.exchange = Exchange::Forced(exchange);
@@ -411,6 +414,7 @@ mod tests {
             peak: None,
             only: Only::default(),
             speed: None,
+            any_order: false,
         }
     }
 

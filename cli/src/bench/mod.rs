@@ -207,7 +207,8 @@ fn devices(args: &BenchArgs) -> Outcome<Vec<Bench>> {
                 ));
             }
             let peak = Peak::of(&device)?;
-            Ok(Bench { selector, opened: opened.clone(), device, peak, only, speed })
+            let any_order = args.any_order;
+            Ok(Bench { selector, opened: opened.clone(), device, peak, only, speed, any_order })
         })
         .collect()
 }

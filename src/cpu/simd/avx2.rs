@@ -1,6 +1,6 @@
 //! AVX2 with FMA and F16C.
 
-use std::arch::x86_64::{self as arch, __m256, _CMP_LT_OQ};
+use std::arch::x86_64::{self as arch, __m256, _CMP_LT_OQ, _MM_HINT_T1};
 
 use super::{Simd, Work};
 
@@ -112,5 +112,11 @@ impl Simd for Avx2 {
                 arch::_mm256_set1_epi32(127),
             )))
         }
+    }
+
+    #[inline(always)]
+    fn fetch(self, at: *const u8) {
+        // It reads nothing, so the address may be any.
+        unsafe { arch::_mm_prefetch::<_MM_HINT_T1>(at.cast()) }
     }
 }

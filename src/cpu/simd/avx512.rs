@@ -1,6 +1,6 @@
 //! AVX-512 (F).
 
-use std::arch::x86_64::{self as arch, __m512, _CMP_LT_OQ};
+use std::arch::x86_64::{self as arch, __m512, _CMP_LT_OQ, _MM_HINT_T1};
 
 use super::{Simd, Work};
 
@@ -108,5 +108,11 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn exp2_whole(self, n: __m512) -> __m512 {
         unsafe { arch::_mm512_scalef_ps(arch::_mm512_set1_ps(1.0), n) }
+    }
+
+    #[inline(always)]
+    fn fetch(self, at: *const u8) {
+        // It reads nothing, so the address may be any.
+        unsafe { arch::_mm_prefetch::<_MM_HINT_T1>(at.cast()) }
     }
 }

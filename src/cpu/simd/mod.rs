@@ -143,6 +143,9 @@ impl Level {
     }
 }
 
+/// The most numbers that a vector of any set has.
+pub(super) const MOST_LANES: usize = 16;
+
 /// Something to do in an instruction set. `run` and all that it calls have to be `#[inline(always)]`.
 pub(super) trait Work {
     fn run<S: Simd>(self, simd: S);
@@ -189,6 +192,10 @@ pub(super) trait Simd: Copy + Send + Sync + 'static {
     fn if_less(self, a: Self::Vector, b: Self::Vector, yes: Self::Vector, no: Self::Vector) -> Self::Vector;
     /// 2ⁿ of whole numbers from −126 to 127; anything of others.
     fn exp2_whole(self, n: Self::Vector) -> Self::Vector;
+
+    /// Has what stands there brought into the second cache, where there is a way to ask for it.
+    #[inline(always)]
+    fn fetch(self, _: *const u8) {}
 
     /// The first numbers of `from`.
     #[inline(always)]

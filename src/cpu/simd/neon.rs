@@ -42,7 +42,7 @@ impl Simd for Neon {
     unsafe fn load_f16(self, from: *const u16) -> float32x4_t {
         // Vectors of f16 are no stable part of the language.
         let words: [u16; 4] = unsafe { from.cast::<[u16; 4]>().read() };
-        let opened = words.map(|word| Storage::F16.open(word));
+        let opened = words.map(Storage::open_f16);
         unsafe { arch::vld1q_f32(opened.as_ptr()) }
     }
 

@@ -40,7 +40,7 @@ impl Simd for Portable {
     unsafe fn load_f16(self, from: *const u16) -> Vector {
         // SAFETY: the caller's.
         let words: [u16; 4] = unsafe { from.cast::<[u16; 4]>().read() };
-        words.map(|word| Storage::F16.open(word))
+        words.map(Storage::open_f16)
     }
 
     #[inline(always)]

@@ -41,7 +41,7 @@ impl Simd for Simd128 {
     unsafe fn load_f16(self, from: *const u16) -> v128 {
         // SAFETY: the caller's.
         let words: [u16; 4] = unsafe { from.cast::<[u16; 4]>().read() };
-        let [a, b, c, d] = words.map(|word| Storage::F16.open(word));
+        let [a, b, c, d] = words.map(Storage::open_f16);
         arch::f32x4(a, b, c, d)
     }
 
