@@ -20,6 +20,8 @@ pub(super) struct Tile {
     pub(super) blocks: usize,
     /// All rows, of which these are a part.
     of: usize,
+    /// The block that comes after these, if it is one.
+    next: usize,
 }
 
 /// The most vectors of sums that a tile has.
@@ -28,6 +30,26 @@ pub(super) const MOST_SUMS: usize = 24;
 /// Blocks whose weights are used by all rows before those of the next: the largest share of a matrix that has to stay near.
 const GROUP: usize = 4;
 
+/// The order in which a product takes its blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    Up,
+    Down,
+}
+
+impl Order {
+    /// That of a step which reads `h[from]`: one upwards, the next downwards. What a step used last, and so is still near, the
+    /// next uses first.
+    pub(super) fn of_step(from: usize) -> Self {
+        if from == 0 { Self::Up } else { Self::Down }
+    }
+
+    fn ordered(self, range: Range<usize>, step: usize) -> impl Iterator<Item = usize> {
+        let (count, start) = (range.len().div_ceil(step), range.start);
+        (0..count).map(move |i| start + step * if self == Self::Up { i } else { count - 1 - i })
+    }
+}
+
 /// Calls `of` with the tiles of so many rows and these blocks. `is_wide` as [`Simd::IS_WIDE`].
 #[inline(always)]
 pub(super) fn tiles(
@@ -35,18 +57,21 @@ pub(super) fn tiles(
     gates: usize,
     rows: usize,
     blocks: Range<usize>,
+    order: Order,
     mut of: impl FnMut(Tile),
 ) {
-    for group in blocks.clone().step_by(GROUP) {
+    for group in order.ordered(blocks.clone(), GROUP) {
         let end = blocks.end.min(group + GROUP);
         let mut row = 0;
         while row < rows {
             let (tall, across) = shape(is_wide, gates, rows - row);
             let count = (rows - row) / tall;
-            for block in (group..end).step_by(across) {
+            for block in order.ordered(group..end, across) {
                 let blocks = across.min(end - block);
-                (0..count)
-                    .for_each(|i| of(Tile { row: row + i * tall, rows: tall, block, blocks, of: rows }));
+                let next = if order == Order::Up { block + blocks } else { block.saturating_sub(1) };
+                (0..count).for_each(|i| {
+                    of(Tile { row: row + i * tall, rows: tall, block, blocks, of: rows, next });
+                });
             }
             row += count * tall;
         }
@@ -133,7 +158,7 @@ fn of_shape<'a, S: Simd, const G: usize, const R: usize, const U: usize>(
     let rows: [&[f32]; R] = from_fn(|r| row(tile.row + r));
     let (pitch, depth, first, count) = (panel.pitch(), panel.depth, tile.block, tile.blocks);
     // What all rows need next, of which this tile fetches its rows' share.
-    let next = (tile.block + tile.blocks) % panel.blocks * pitch;
+    let next = tile.next.min(panel.blocks - 1) * pitch;
     let ahead = Ahead { from: next + pitch / tile.of * tile.row, each: pitch / tile.of * R / depth.max(1) };
     match panel.stored() {
         Stored::F32(panel) => {
@@ -296,9 +321,12 @@ mod tests {
     fn tiles_cover_every_row_and_block_once_within_the_registers() {
         for is_wide in [false, true] {
             for gates in 1..=4 {
-                for (rows, blocks) in [(1, 0..1), (1, 2..9), (2, 0..4), (23, 0..5), (64, 1..3)] {
+                let sizes = [(1, 0..1), (1, 2..9), (2, 0..4), (23, 0..5), (64, 1..3)];
+                for (order, (rows, blocks)) in
+                    sizes.into_iter().flat_map(|of| [(Order::Up, of.clone()), (Order::Down, of)])
+                {
                     let mut seen = vec![0; rows * blocks.end];
-                    tiles(is_wide, gates, rows, blocks.clone(), |tile| {
+                    tiles(is_wide, gates, rows, blocks.clone(), order, |tile| {
                         let sums = tile.rows * tile.blocks * gates;
                         assert!(sums <= if is_wide { 24 } else { 12 }, "{tile:?}");
                         for row in tile.row..tile.row + tile.rows {

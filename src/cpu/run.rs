@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::direction::Direction;
 use super::gates::Arrays;
-use super::product::{Sums, multiply, tiles};
+use super::product::{Order, Sums, multiply, tiles};
 use super::shared::Shared;
 use super::simd::Simd;
 use super::split::{Seat, Split, share};
@@ -328,7 +328,7 @@ impl Dense {
         let nothing = vec![0.0; if lengths.is_some() { features } else { 0 }];
         let at = |index: usize| (rows[(some.start + index) / steps], (some.start + index) % steps);
         let sums = own.sums.floats_mut();
-        tiles(S::IS_WIDE, 1, some.len(), 0..self.w.blocks, |tile| {
+        tiles(S::IS_WIDE, 1, some.len(), 0..self.w.blocks, Order::Up, |tile| {
             let y = |index: usize| {
                 let (row, step) = at(index);
                 let time = match self.steps {

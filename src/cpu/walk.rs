@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::direction::Direction;
 use super::gates::{Arrays, Gates, Half};
 use super::panel::{Lines, Panel};
-use super::product::{MOST_SUMS, Sums, multiply, tiles};
+use super::product::{MOST_SUMS, Order, Sums, multiply, tiles};
 use super::shared::Shared;
 use super::simd::{MOST_LANES, Simd};
 use super::split::share;
@@ -243,7 +243,7 @@ impl Direction {
             }
             part.meet();
         }
-        tiles(S::IS_WIDE, self.w_ih.gates, offsets.len(), units.clone(), |tile| {
+        tiles(S::IS_WIDE, self.w_ih.gates, offsets.len(), units.clone(), Order::Up, |tile| {
             let to = &mut xw[(tile.row * units.len() + tile.block - units.start) * width..];
             // SAFETY: the layer below has got this far, and rows that were rounded have been met for.
             let row = |row: usize| unsafe {
@@ -380,7 +380,7 @@ impl Halves<'_> {
     ) {
         let Self { direction, track, active, from, xw, own, sums } = self;
         let width = panel.gates * S::LANES;
-        tiles(S::IS_WIDE, panel.gates, *active, blocks, |tile| {
+        tiles(S::IS_WIDE, panel.gates, *active, blocks, Order::of_step(*from), |tile| {
             // SAFETY: what this half reads, nobody writes before the next meeting.
             let row = |row: usize| unsafe { rows.slice(row * pitch, panel.depth) };
             let to = Sums { to: sums, row: tile.blocks * width, block: width };
