@@ -53,7 +53,7 @@ const PANICS: [&str; 9] = [
     "assert_ne!",
 ];
 const MAY_PANIC: [(&str, &str); 3] = [
-    ("cpu/shared.rs", r#"assert!(at <= self.len && len <= self.len - at, "a part of a shared array");"#),
+    ("cpu/shared.rs", r#"assert!(at <= self.len && len <= self.len - at, "{at} + {len} of {}", self.len);"#),
     ("engine/run.rs", r#"(Stepper::Cpu(..), _) => unreachable!("a CPU stepper comes from a CPU engine"),"#),
     ("kernels/mod.rs", r#"_ => unreachable!("parameters of one kernel on another"),"#),
 ];

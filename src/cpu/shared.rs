@@ -32,7 +32,7 @@ impl<'a, T> Shared<'a, T> {
     /// Elements `at .. at + len` as an array of their own.
     #[inline(always)]
     pub(super) fn part(self, at: usize, len: usize) -> Self {
-        assert!(at <= self.len && len <= self.len - at, "a part of a shared array");
+        assert!(at <= self.len && len <= self.len - at, "{at} + {len} of {}", self.len);
         // SAFETY: within the array.
         Self { start: unsafe { self.start.add(at) }, len, ..self }
     }

@@ -193,8 +193,9 @@ impl Direction {
     fn share(&self, part: &Part<'_>) -> Share {
         let blocks = part.of(self.w_hh.blocks);
         let second = self.second().map_or(0..0, |panel| part.of(panel.blocks));
-        let of =
-            |blocks: &Range<usize>, len: usize| blocks.start * self.lanes..len.min(blocks.end * self.lanes);
+        let of = |blocks: &Range<usize>, len: usize| {
+            len.min(blocks.start * self.lanes)..len.min(blocks.end * self.lanes)
+        };
         let units = of(&blocks, self.hidden);
         let features = if self.projection.is_some() { of(&second, self.state) } else { units.clone() };
         Share { blocks, second, units, features }
