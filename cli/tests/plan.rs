@@ -30,7 +30,7 @@ fn a_model_is_explained_for_a_shape() {
         "{text}"
     );
     let text = stdout(&wgru_in(root(), &["explain", "gru-b1-t5-i2-h3", "--device", "cpu"]));
-    assert!(text.contains("row by row"), "{text}");
+    assert!(text.contains("one thread; expected to take"), "{text}");
 }
 
 #[test]
