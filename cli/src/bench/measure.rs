@@ -366,7 +366,8 @@ impl<'a> Measuring<'a> {
 /// A run whose arrays were filled with NaN before, held against the reference.
 fn verified(subject: &Subject, bench: &Bench, engine: &Engine) -> Result<Verified, String> {
     let Subject { case, model, .. } = subject;
-    let (options, inputs) = (case.options(), subject.inputs());
+    let inputs = subject.inputs();
+    let options = case.options().reproducible(!bench.any_order);
     let text = |error: wgru::Error| error.to_string();
     let batch = inputs.batch().map_err(text)?;
     let poisoned = bench.device.load_with(model, options.poison(true)).map_err(text)?;
