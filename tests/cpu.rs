@@ -157,6 +157,10 @@ fn the_faster_device_is_chosen() {
             assert!(words.starts_with(expected) && words.contains("cpu") && words.contains(&name), "{words}");
         }
     }
+    // On a machine without a real GPU there is nothing to weigh.
+    let best = Device::best_for(&model, dims, Options::default()).unwrap();
+    let others = usize::from(matches!(Device::best().unwrap().info(), DeviceInfo::Gpu(_)));
+    assert_eq!(best.devices().len(), 1 + others, "{best}");
     let error = Device::reference().expected(&model, dims, Options::default()).unwrap_err();
     assert!(matches!(error, Error::Unsupported { .. }));
 }

@@ -1,7 +1,7 @@
 //! `wgru devices`: every adapter and the CPU paths.
 
 use serde_json::{Value, json};
-use wgru::{Device, DeviceInfo};
+use wgru::{Choice, Device, DeviceInfo, DeviceOptions, Form, Model, Options};
 
 use crate::args::DevicesArgs;
 use crate::failure::Outcome;
@@ -98,6 +98,25 @@ fn size(bytes: u64) -> String {
     } else {
         format!("{value:.1} {}", units[unit])
     }
+}
+
+/// The device that `selector` names, tested where `exchange` asks for it; where it leaves the choice, the one that is
+/// expected to run a batch of `form` fastest, and why.
+pub fn choose(
+    selector: &str,
+    opened: &DeviceOptions,
+    exchange: bool,
+    model: &Model,
+    form: Form,
+    options: Options,
+) -> Outcome<(Device, Option<Choice>)> {
+    let device = Device::select_with(selector, opened)?;
+    test_exchange(&device, exchange)?;
+    if !["", "auto"].contains(&selector.trim().to_lowercase().as_str()) {
+        return Ok((device, None));
+    }
+    let choice = Choice::or_cpu(device, model, form, options)?;
+    Ok((choice.device().clone(), Some(choice)))
 }
 
 /// A device as JSON: what the table shows, in plain numbers.

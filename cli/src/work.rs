@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use wgru::reference::{self, Comparison, Tolerance, compare};
-use wgru::{Batch, Choice, Device, DeviceInfo, Engine, Model, Output};
+use wgru::{Batch, Device, DeviceInfo, Engine, Model, Output};
 
 use crate::args::WorkArgs;
-use crate::devices::{test_exchange, to_json};
+use crate::devices::{choose, to_json};
 use crate::failure::{Failure, Outcome};
 use crate::number::three;
 
@@ -32,21 +32,15 @@ impl Work {
     /// Runs `batch` through `model` on the device that `args` names.
     pub fn run(args: &WorkArgs, model: &Model, batch: &Batch<'_>) -> Outcome<Self> {
         batch.check(model)?;
-        let mut device = Device::select_with(&args.device, &args.device_options())?;
-        let auto = ["", "auto"].contains(&args.device.trim().to_lowercase().as_str());
-        match device.info() {
-            DeviceInfo::Cpu(_) if auto => eprintln!("wgru: no GPU found, running on the CPU"),
-            DeviceInfo::Gpu(_) if auto => {
-                // For a small model or a single stream a processor may be the faster device.
-                let choice = Choice::among([device, Device::cpu()], model, batch.form(), args.options())?;
-                eprintln!("wgru: {choice}");
-                device = choice.device().clone();
-            }
-            _ => {}
-        }
-        test_exchange(&device, args.exchange)?;
-        let info = device.info();
+        let (opened, options) = (args.device_options(), args.options());
         let form = batch.form();
+        let (device, choice) = choose(&args.device, &opened, args.exchange, model, form, options)?;
+        match &choice {
+            Some(choice) if choice.devices().len() > 1 => eprintln!("wgru: {choice}"),
+            Some(_) => eprintln!("wgru: no GPU found, running on the CPU"),
+            None => {}
+        }
+        let info = device.info();
         let dims = form.dims;
         let start = Instant::now();
         let engine = device.load_with(model, args.options())?;

@@ -18,7 +18,7 @@ mod split;
 mod team;
 mod walk;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use direction::{Direction, rounded};
 use panel::{Lines, Panel};
@@ -202,16 +202,21 @@ impl Network {
             at_level!(self.level, simd => run.thread(simd, index));
             progress.end(1);
         };
-        match lease {
-            Some(lease) => lease.run(split.threads(), &work),
-            None => work(0),
-        }
-        if split.units > 1
-            && let Some(lease) = lease
-        {
+        let Some(lease) = lease else {
+            work(0);
+            return Ok(());
+        };
+        let began = Instant::now();
+        lease.run(split.threads(), &work);
+        if split.units > 1 {
             let (rounds, sleeps) = meetings.tally();
-            // The first of each may be waited for until the others have been woken.
-            lease.met(rounds, sleeps.saturating_sub(split.tracks() * (split.units - 1)));
+            // The first of each may be waited for until the others have been woken; and where the run was faster than one
+            // without meetings, those who slept did so for uneven parts, not for a crowd.
+            let excused = match scratch.splits {
+                Some((_, [_, without])) if began.elapsed() < without.expected(self, given.form) => sleeps,
+                _ => split.tracks() * (split.units - 1),
+            };
+            lease.met(rounds, sleeps.saturating_sub(excused));
         }
         Ok(())
     }
@@ -264,8 +269,7 @@ impl Network {
 
     fn best(&self, form: Form, processor: &Processor) -> (Split, Duration) {
         let split = Split::best(Split::all(self, form, processor.threads()), self, form);
-        let time = Duration::try_from_secs_f64(split.time(self, form) * 1e-9).unwrap_or(Duration::MAX);
-        (split, time)
+        (split, split.expected(self, form))
     }
 }
 

@@ -91,9 +91,7 @@ impl Meetings {
         let of = |count: usize| (0..count).map(|_| Meeting::new()).collect();
         Self { tracks: of(split.tracks()), layers: of(split.rows * layers), groups: of(split.rows) }
     }
-}
 
-impl Meetings {
     /// Of the threads that share a track: how often they met, and how often one of them slept.
     pub(super) fn tally(&self) -> (usize, usize) {
         self.tracks

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::time::Duration;
 
 use super::Network;
 use super::direction::Direction;
@@ -175,8 +176,13 @@ impl Split {
         Seat { group: rest / self.layers, layer: rest % self.layers, direction, units }
     }
 
+    /// The expected time.
+    pub(super) fn expected(self, network: &Network, form: Form) -> Duration {
+        Duration::try_from_secs_f64(self.time(network, form) * 1e-9).unwrap_or(Duration::MAX)
+    }
+
     /// The expected time, in nanoseconds.
-    pub(super) fn time(self, network: &Network, form: Form) -> f64 {
+    fn time(self, network: &Network, form: Form) -> f64 {
         let group = form.dims.batch.div_ceil(self.rows);
         let places = group.min(self.block);
         let blocks = group as f64 / places as f64;

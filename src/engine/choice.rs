@@ -53,6 +53,15 @@ impl Choice {
         Ok(choice)
     }
 
+    /// `device` or, where it is a GPU, the CPU path with all cores.
+    ///
+    /// # Errors
+    /// As [`Choice::among`].
+    pub fn or_cpu(device: Device, model: &Model, form: impl Into<Form>, options: Options) -> Result<Self> {
+        let cpu = matches!(device.0, Kind::Gpu(_)).then(Device::cpu);
+        Self::among([device].into_iter().chain(cpu), model, form, options)
+    }
+
     /// The one that is expected to be fastest.
     pub fn device(&self) -> &Device {
         &self.devices[0].0
@@ -117,11 +126,6 @@ impl Device {
     /// As [`Device::best`] and [`Choice::among`].
     #[cfg(not(target_arch = "wasm32"))]
     pub fn best_for(model: &Model, form: impl Into<Form>, options: Options) -> Result<Choice> {
-        let best = Self::best()?;
-        let devices = match best.0 {
-            Kind::Cpu(_) => vec![best],
-            _ => vec![best, Self::cpu()],
-        };
-        Choice::among(devices, model, form, options)
+        Choice::or_cpu(Self::best()?, model, form, options)
     }
 }

@@ -420,12 +420,12 @@ impl Engine {
         streams: usize,
         wait: Wait,
     ) -> Result<()> {
-        if self.step_here(stepper, x, output, streams)? {
-            return Ok(());
-        }
         match stepper {
-            Stepper::Gpu(session) => session.step_into(x, output, wait, &self.0.progress).await,
-            Stepper::Cpu(..) | Stepper::Reference(_) => Ok(()),
+            Stepper::Gpu(session) => {
+                self.check_range(|storage| storage.check_range("x", x))?;
+                session.step_into(x, output, wait, &self.0.progress).await
+            }
+            Stepper::Cpu(..) | Stepper::Reference(_) => self.step_here(stepper, x, output, streams).map(drop),
         }
     }
 
@@ -439,6 +439,9 @@ impl Engine {
         streams: usize,
     ) -> Result<bool> {
         let dims = Dims { batch: streams, steps: 1 };
+        if matches!(stepper, Stepper::Gpu(_)) {
+            return Ok(false);
+        }
         self.check_range(|storage| storage.check_range("x", x))?;
         match (stepper, &self.0.backend) {
             (Stepper::Gpu(_), _) => return Ok(false),

@@ -4,11 +4,11 @@
 use std::path::Path;
 
 use wgru::plan::{Candidate, LayerRecipe, Plan, Speed};
-use wgru::{Choice, Device, DeviceInfo, Dims, Engine, Model, Options};
+use wgru::{DeviceOptions, Dims, Engine, Model, Options};
 
 use super::case::Case;
 use crate::args::ExplainArgs;
-use crate::devices::test_exchange;
+use crate::devices::choose;
 use crate::failure::{Outcome, error};
 use crate::number::{three, together};
 use crate::onnx;
@@ -22,19 +22,9 @@ pub fn explain(args: &ExplainArgs) -> Outcome {
     if let Some(path) = &args.speed {
         options = options.speed(read_speed(path)?);
     }
-    let mut device = Device::select(&args.device)?;
-    let mut why = String::new();
-    if ["", "auto"].contains(&args.device.trim().to_lowercase().as_str()) {
-        let all = if matches!(device.info(), DeviceInfo::Cpu(_)) {
-            vec![device]
-        } else {
-            vec![device, Device::cpu()]
-        };
-        let choice = Choice::among(all, &model, dims, options)?;
-        device = choice.device().clone();
-        why = format!("auto: {choice}\n");
-    }
-    test_exchange(&device, args.exchange)?;
+    let opened = DeviceOptions::default();
+    let (device, choice) = choose(&args.device, &opened, args.exchange, &model, dims.into(), options)?;
+    let why = choice.map_or_else(String::new, |choice| format!("auto: {choice}\n"));
     let engine = device.load_with(&model, options)?;
     let Dims { batch, steps } = dims;
     let head = format!("{}: {model}, {batch} sequences of {steps} steps\n", device.info());
