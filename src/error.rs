@@ -112,6 +112,13 @@ pub enum Error {
         /// The devices that were found.
         found: Vec<String>,
     },
+    /// A stream of a pool cannot do what is asked of it.
+    Stream {
+        /// Its number.
+        stream: u64,
+        /// Why not.
+        reason: String,
+    },
     /// The device failed: lost, out of memory, or its driver reported an error.
     Device {
         /// The device.
@@ -163,6 +170,7 @@ impl fmt::Display for Error {
             Self::NoDevice { selector, found } => {
                 write!(f, "no device matches \"{selector}\"; found: {}", found.join(", "))
             }
+            Self::Stream { stream, reason } => write!(f, "stream {stream}: {reason}"),
             Self::Device { device, reason } => write!(f, "{device}: {reason}"),
         }
     }

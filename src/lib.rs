@@ -26,6 +26,7 @@ pub mod dtype;
 pub mod engine;
 pub mod error;
 pub mod export;
+mod file;
 #[cfg(feature = "gpu")]
 mod gpu;
 #[cfg(not(feature = "gpu"))]
@@ -52,7 +53,8 @@ pub use cpu::InstructionSet;
 pub use dims::Dims;
 pub use dtype::Storage;
 pub use engine::{
-    Choice, CpuInfo, CpuOptions, Device, DeviceInfo, DeviceOptions, Engine, Memory, Options, Session, Staged,
+    Choice, CpuInfo, CpuOptions, Device, DeviceInfo, DeviceOptions, Engine, Memory, Options, Pool,
+    PoolOptions, Session, Snapshot, Staged, StreamId, TickOutput,
 };
 pub use error::{Error, Result};
 #[cfg(feature = "keras")]

@@ -14,7 +14,7 @@ use naga::valid::{Capabilities, GlobalUse, ModuleInfo, ValidationFlags, Validato
 use naga::{AddressSpace, Module, Scalar, ShaderStage, StorageAccess, TypeInner};
 use variants::{functions, kernels, packed, rows_of};
 use wgru::dtype::Precision;
-use wgru::kernels::{Access, Kernel, MOST_STORAGE_BUFFERS, Rows, StepCell, matmul, step};
+use wgru::kernels::{Access, Kernel, MOST_STORAGE_BUFFERS, Rows, StepCell, matmul, step, streams};
 use wgru::model::Activation;
 
 /// Parses and validates with no capability beyond core WebGPU, which has unpack2x16float.
@@ -184,7 +184,7 @@ fn storage_arrays_hold_words_or_rows_of_them() {
                 panic!("{kernel}: {:?} is not an array", variable.name);
             };
             let name = variable.name.as_deref().unwrap_or_default();
-            let words = name == "order" || packed(kernel).contains(&name);
+            let words = ["order", "slots"].contains(&name) || packed(kernel).contains(&name);
             let word = if words { Scalar::U32 } else { Scalar::F32 };
             let f32s = match module.types[base].inner {
                 TypeInner::Scalar(scalar) if scalar == word => 1,
@@ -255,6 +255,19 @@ fn parameter_structs_lie_as_the_shader_reads_them() {
     let matmul = layout!(matmul::Params: rows batch padded first times reverse x_step x_row out_dir out_step out_tile tile out_column order order_rows skips first_column columns x_dir lag out_first);
     let step = layout!(step::Params: batch tiles first steps times reverse xw_dir y_step y_row y_dir repeats first_unit proof all letters patience lag before);
     let index = layout!(step::Index: t);
+    let mut streams = layout!(streams::Params: batch order_rows first capacity stride);
+    // Of each array one after the other, where Rust has arrays of them.
+    for (at, name) in ["features", "offset"].into_iter().enumerate() {
+        for array in 0..streams::ARRAYS {
+            streams.0[5 + at * streams::ARRAYS + array].0 = format!("{name}{array}");
+        }
+    }
+    streams
+        .0
+        .iter_mut()
+        .skip(5 + 2 * streams::ARRAYS)
+        .enumerate()
+        .for_each(|(at, field)| field.0 = format!("unused{at}"));
     for kernel in kernels() {
         let (module, _) = validate(&kernel.source()).unwrap_or_else(|error| panic!("{kernel}: {error}"));
         match kernel {
@@ -267,6 +280,9 @@ fn parameter_structs_lie_as_the_shader_reads_them() {
             }
             Kernel::MatmulTiled { .. } | Kernel::MatmulRows { .. } | Kernel::TakeProjected { .. } => {
                 assert_eq!(members(&module, "MatmulParams"), matmul, "{kernel}");
+            }
+            Kernel::Streams { .. } => {
+                assert_eq!(members(&module, "StreamParams"), streams, "{kernel}");
             }
         }
     }

@@ -4,11 +4,13 @@ use std::fmt;
 use std::time::Duration;
 
 use super::device::{Device, DeviceInfo, Kind};
-use super::run::Options;
+use super::run::{Backend, Engine, Options};
 use crate::cpu::Network;
 use crate::error::{Error, Result};
 use crate::io::{Form, OutputShape};
 use crate::model::Model;
+#[cfg(feature = "gpu")]
+use crate::plan::Plan;
 
 /// What devices are expected to take for a run, the fastest first. Its words say why it is.
 #[derive(Debug, Clone)]
@@ -86,6 +88,38 @@ impl fmt::Display for Choice {
     }
 }
 
+/// The time of a plan, with the way to the device and back.
+#[cfg(feature = "gpu")]
+fn with_copies(plan: &Plan, model: &Model) -> Result<Duration> {
+    let form = plan.form;
+    let shape = OutputShape::new(model, form)?;
+    let out = shape.out.as_deref().map_or(0, |out| out.iter().product());
+    let numbers =
+        form.dims.batch * form.dims.steps * form.features(model) + shape.y.iter().product::<usize>() + out;
+    let copies = Duration::from_secs_f64(numbers as f64 * 4.0 / COPY * 1e-9);
+    let cost = Duration::try_from_secs_f64(plan.cost.seconds()).unwrap_or(Duration::MAX);
+    Ok(cost.saturating_add(SUBMISSION + copies))
+}
+
+impl Engine {
+    /// The time that a run of `form`, or of dims alone, is expected to take, as [`Device::expected`] has it.
+    ///
+    /// # Errors
+    /// As [`Device::expected`].
+    pub fn expected(&self, form: impl Into<Form>) -> Result<Duration> {
+        let form = form.into();
+        OutputShape::new(self.model(), form)?;
+        match &self.0.backend {
+            #[cfg(feature = "gpu")]
+            Backend::Gpu(gpu) => with_copies(&gpu.plan(self.model(), form)?, self.model()),
+            #[cfg(not(feature = "gpu"))]
+            Backend::Gpu(gpu) => match **gpu {},
+            Backend::Cpu(engine) => Ok(engine.network.expected(form, &engine.processor)),
+            Backend::Reference => self.device().expected(self.model(), form, self.options()),
+        }
+    }
+}
+
 impl Device {
     /// The time that a run of `form`, or of dims alone, is expected to take, from the caller's arrays to the caller's arrays, by
     /// the models that plans are made with. Where nothing was measured on a device (`wgru tune`) it is an order of
@@ -99,17 +133,7 @@ impl Device {
         options.precision.check()?;
         match &self.0 {
             #[cfg(feature = "gpu")]
-            Kind::Gpu(context) => {
-                let plan = super::gpu::planned(context, model, form, options)?;
-                let shape = OutputShape::new(model, form)?;
-                let out = shape.out.as_deref().map_or(0, |out| out.iter().product());
-                let numbers = form.dims.batch * form.dims.steps * form.features(model)
-                    + shape.y.iter().product::<usize>()
-                    + out;
-                let copies = Duration::from_secs_f64(numbers as f64 * 4.0 / COPY * 1e-9);
-                let cost = Duration::try_from_secs_f64(plan.cost.seconds()).unwrap_or(Duration::MAX);
-                Ok(cost.saturating_add(SUBMISSION + copies))
-            }
+            Kind::Gpu(context) => with_copies(&super::gpu::planned(context, model, form, options)?, model),
             #[cfg(not(feature = "gpu"))]
             Kind::Gpu(context) => match **context {},
             Kind::Cpu(processor) => {

@@ -26,18 +26,18 @@ const MEMORY: u64 = 1 << 30;
 
 #[derive(Debug)]
 pub(super) struct GpuEngine {
-    context: Arc<Context>,
+    pub(super) context: Arc<Context>,
     /// What plans are made for: the device's, with the speeds that were asked for, but for the exchange.
-    caps: Caps,
+    pub(super) caps: Caps,
     exchange: Exchange,
     resumes: Counter,
-    constants: Constants,
+    pub(super) constants: Constants,
     /// What idles, the one used last at the end. A run takes one out, so that runs may overlap.
     idle: Mutex<Vec<Ready>>,
-    poison: bool,
-    request: Request,
+    pub(super) poison: bool,
+    pub(super) request: Request,
     /// Bytes of the arrays of one run.
-    memory: u64,
+    pub(super) memory: u64,
 }
 
 /// A workspace, and what it was made from.

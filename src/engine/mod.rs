@@ -1,5 +1,5 @@
 //! What a user holds: a [`Device`], an [`Engine`] (a model made ready on it), an output of a sequence run,
-//! a [`Session`] that steps, and a [`Staged`] batch that stays on the device.
+//! a [`Session`] that steps, a [`Pool`] of streams that come and go, and a [`Staged`] batch that stays on the device.
 
 #[cfg(not(target_arch = "wasm32"))]
 mod ceilings;
@@ -10,6 +10,7 @@ mod exchange;
 mod gpu;
 mod memory;
 mod pieces;
+pub mod pool;
 mod run;
 mod select;
 #[cfg(feature = "gpu")]
@@ -23,6 +24,7 @@ pub use choice::Choice;
 pub use device::{CpuInfo, CpuOptions, Device, DeviceInfo, DeviceOptions};
 pub use exchange::{Exchange, Resume, Resumes};
 pub use memory::Memory;
+pub use pool::{Pool, PoolOptions, Snapshot, StreamId, TickOutput};
 pub use run::{Engine, Options};
 #[cfg(feature = "gpu")]
 pub use self_test::SelfTest;

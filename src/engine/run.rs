@@ -8,10 +8,9 @@ use super::exchange::{Exchange, Resume, Resumes};
 use super::gpu::GpuEngine;
 use super::memory::Memory;
 use crate::cpu;
-use crate::dims::Dims;
 use crate::dtype::{Precision, Storage};
 use crate::error::Result;
-use crate::io::{Batch, Form, Output, OutputShape, State, StepOutput};
+use crate::io::{Batch, Form, Output, OutputShape};
 use crate::model::Model;
 use crate::plan::{Candidate, Only, Plan, Speed, Strategy};
 use crate::progress::Progress;
@@ -123,8 +122,8 @@ pub(super) enum Backend {
 /// A packed network and scratch memory that runs take in turn.
 #[derive(Debug)]
 pub(super) struct CpuEngine {
-    network: cpu::Network,
-    processor: Arc<cpu::Processor>,
+    pub(super) network: cpu::Network,
+    pub(super) processor: Arc<cpu::Processor>,
     idle: Mutex<Vec<cpu::Scratch>>,
 }
 
@@ -399,81 +398,6 @@ impl Engine {
             Backend::Gpu(_) | Backend::Cpu(_) => check(self.0.options.precision.activations),
         }
     }
-
-    pub(super) async fn stepper(&self, streams: usize) -> Result<Stepper> {
-        let Inner { model, backend, .. } = &*self.0;
-        model.check_streamable()?;
-        OutputShape::new(model, Dims::new(streams, 1)?)?;
-        Ok(match backend {
-            Backend::Gpu(engine) => Stepper::Gpu(Box::new(engine.session(model, streams).await?)),
-            Backend::Cpu(_) => Stepper::Cpu(State::zeros(model, streams)?, Box::default()),
-            Backend::Reference => Stepper::Reference(State::zeros(model, streams)?),
-        })
-    }
-
-    /// One step of `stepper`, which [`Engine::stepper`] of this engine made.
-    pub(super) async fn step(
-        &self,
-        stepper: &mut Stepper,
-        x: &[f32],
-        output: &mut StepOutput,
-        streams: usize,
-        wait: Wait,
-    ) -> Result<()> {
-        match stepper {
-            Stepper::Gpu(session) => {
-                self.check_range(|storage| storage.check_range("x", x))?;
-                session.step_into(x, output, wait, &self.0.progress).await
-            }
-            Stepper::Cpu(..) | Stepper::Reference(_) => self.step_here(stepper, x, output, streams).map(drop),
-        }
-    }
-
-    /// One step on this thread, without a future and so without what waiting for one allocates; whether there was one: a
-    /// GPU's is not taken here.
-    pub(super) fn step_here(
-        &self,
-        stepper: &mut Stepper,
-        x: &[f32],
-        output: &mut StepOutput,
-        streams: usize,
-    ) -> Result<bool> {
-        let dims = Dims { batch: streams, steps: 1 };
-        if matches!(stepper, Stepper::Gpu(_)) {
-            return Ok(false);
-        }
-        self.check_range(|storage| storage.check_range("x", x))?;
-        match (stepper, &self.0.backend) {
-            (Stepper::Gpu(_), _) => return Ok(false),
-            (Stepper::Cpu(state, scratch), Backend::Cpu(engine)) => {
-                let targets = cpu::Targets {
-                    h: &mut state.h,
-                    c: state.c.as_deref_mut().unwrap_or_default(),
-                    y: &mut output.y,
-                    out: output.out.as_deref_mut().unwrap_or_default(),
-                };
-                let given = cpu::Given { x, form: dims.into(), lengths: None };
-                engine.network.run(&engine.processor, given, scratch, targets, &self.0.progress)?;
-            }
-            (Stepper::Cpu(..), _) => unreachable!("a CPU stepper comes from a CPU engine"),
-            (Stepper::Reference(state), _) => {
-                let (y, out) = reference::advance(&self.0.model, x, dims.into(), None, state);
-                narrow(&y, &mut output.y);
-                if let (Some(to), Some(out)) = (&mut output.out, &out) {
-                    narrow(out, to);
-                }
-            }
-        }
-        Ok(true)
-    }
-}
-
-/// The backend of a session.
-#[derive(Debug)]
-pub(super) enum Stepper {
-    Gpu(Box<super::gpu::GpuSession>),
-    Cpu(State, Box<cpu::Scratch>),
-    Reference(State<f64>),
 }
 
 /// Rounds to f32.

@@ -1,9 +1,11 @@
 //! A session: B streams, one step at a time, their states on the device.
 
-use super::run::{Engine, Stepper, narrow};
-use crate::dims::check_len;
+use super::run::{Backend, Engine, Inner, narrow};
+use crate::cpu;
+use crate::dims::{Dims, check_len};
 use crate::error::{Error, Result};
-use crate::io::{State, StepOutput, check_states};
+use crate::io::{OutputShape, State, StepOutput, check_states};
+use crate::reference;
 use crate::sync::Wait;
 
 /// B streams that advance together. What a session gives, step by step, is bit-identical to a sequence run
@@ -176,4 +178,101 @@ impl Session {
         }
         Ok(state)
     }
+}
+
+impl Engine {
+    async fn stepper(&self, streams: usize) -> Result<Stepper> {
+        let Inner { model, backend, .. } = &*self.0;
+        model.check_streamable()?;
+        OutputShape::new(model, Dims::new(streams, 1)?)?;
+        Ok(match backend {
+            Backend::Gpu(engine) => Stepper::Gpu(Box::new(engine.session(model, streams).await?)),
+            Backend::Cpu(_) => Stepper::Cpu(State::zeros(model, streams)?, Box::default()),
+            Backend::Reference => Stepper::Reference(State::zeros(model, streams)?),
+        })
+    }
+
+    /// One step of `stepper`, which [`Engine::stepper`] of this engine made.
+    async fn step(
+        &self,
+        stepper: &mut Stepper,
+        x: &[f32],
+        output: &mut StepOutput,
+        streams: usize,
+        wait: Wait,
+    ) -> Result<()> {
+        match stepper {
+            Stepper::Gpu(session) => {
+                self.check_range(|storage| storage.check_range("x", x))?;
+                session.step_into(x, output, wait, &self.0.progress).await
+            }
+            Stepper::Cpu(..) | Stepper::Reference(_) => self.step_here(stepper, x, output, streams).map(drop),
+        }
+    }
+
+    /// One step on this thread, without a future and so without what waiting for one allocates; whether there was one: a
+    /// GPU's is not taken here.
+    fn step_here(
+        &self,
+        stepper: &mut Stepper,
+        x: &[f32],
+        output: &mut StepOutput,
+        streams: usize,
+    ) -> Result<bool> {
+        let dims = Dims { batch: streams, steps: 1 };
+        if matches!(stepper, Stepper::Gpu(_)) {
+            return Ok(false);
+        }
+        self.check_range(|storage| storage.check_range("x", x))?;
+        match stepper {
+            Stepper::Gpu(_) => return Ok(false),
+            Stepper::Cpu(state, scratch) => {
+                let targets = cpu::Targets {
+                    h: &mut state.h,
+                    c: state.c.as_deref_mut().unwrap_or_default(),
+                    y: &mut output.y,
+                    out: output.out.as_deref_mut().unwrap_or_default(),
+                };
+                self.advance(cpu::Given { x, form: dims.into(), lengths: None }, scratch, targets)?;
+            }
+            Stepper::Reference(state) => {
+                let (y, out) = reference::advance(&self.0.model, x, dims.into(), None, state);
+                narrow(&y, &mut output.y);
+                if let (Some(to), Some(out)) = (&mut output.out, &out) {
+                    narrow(out, to);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Advances states on the CPU path.
+    ///
+    /// # Errors
+    /// [`crate::Error::Memory`].
+    pub(super) fn advance(
+        &self,
+        given: cpu::Given<'_>,
+        scratch: &mut cpu::Scratch,
+        to: cpu::Targets<'_>,
+    ) -> Result<()> {
+        match &self.0.backend {
+            Backend::Cpu(engine) => {
+                engine.network.run(&engine.processor, given, scratch, to, &self.0.progress)
+            }
+            // States that lie on the host are of engines on the CPU path.
+            Backend::Gpu(_) | Backend::Reference => Err(Error::Mismatch {
+                name: "states on the host".into(),
+                reason: format!("{} keeps its own", self.0.device.info()),
+            }),
+        }
+    }
+}
+
+/// The backend of a session.
+#[derive(Debug)]
+enum Stepper {
+    Gpu(Box<super::gpu::GpuSession>),
+    Cpu(State, Box<cpu::Scratch>),
+    Reference(State<f64>),
 }

@@ -13,6 +13,7 @@ mod readback;
 mod resume;
 mod saved;
 mod staged;
+mod streams;
 mod timer;
 mod workspace;
 
@@ -23,5 +24,6 @@ pub use context::Context;
 pub use execute::Fetch;
 pub use readback::Submitted;
 pub use staged::StagedWorkspace;
+pub use streams::{Freight, Load, StreamProgram, StreamStates, UnderWay};
 pub use wgpu::Adapter;
 pub use workspace::{Constants, Workspace};

@@ -29,7 +29,9 @@ pub(super) struct Staging {
 impl Staging {
     /// Bytes for all of `program`'s outputs and final states, and no fewer than a timer and proofs need.
     pub(super) fn bytes(program: &Program) -> u64 {
-        program.read_back_bytes().max(super::timer::BYTES + program.proof_words() as u64 * 4)
+        // Streams have staging buffers of their own.
+        let read_back = if program.streams.is_some() { 0 } else { program.read_back_bytes() };
+        read_back.max(super::timer::BYTES + program.proof_words() as u64 * 4)
     }
 
     pub(super) fn new(create: &Creator, program: &Program) -> Self {
@@ -65,18 +67,10 @@ impl Staging {
         wait: Wait,
         read: impl FnOnce(&[u32]),
     ) -> Result<()> {
-        let mapping = Mapping::default();
-        let state = mapping.0.clone();
         let buffer = lock(&self.buffer).clone();
         let slice = buffer.slice(..submitted.bytes);
         let mut unmap = Unmap { buffer: &buffer, abandoned: Some(&self.abandoned) };
-        slice.map_async(wgpu::MapMode::Read, move |result| {
-            let mut state = lock(&state);
-            state.result = Some(result.map_err(|error| error.to_string()));
-            if let Some(waker) = state.waker.take() {
-                waker.wake();
-            }
-        });
+        let mapping = map(&slice, wgpu::MapMode::Read);
         let result = Mapped { context, mapping, submission: submitted.index, wait }.await;
         if result.is_ok() {
             unmap.abandoned = None;
@@ -114,22 +108,37 @@ impl Drop for Unmap<'_> {
     }
 }
 
-#[derive(Default)]
+/// Asks for a mapping of `slice`.
+pub(super) fn map(slice: &wgpu::BufferSlice<'_>, mode: wgpu::MapMode) -> Mapping {
+    let mapping = Mapping::default();
+    let state = mapping.0.clone();
+    slice.map_async(mode, move |result| {
+        let mut state = lock(&state);
+        state.result = Some(result.map_err(|error| error.to_string()));
+        if let Some(waker) = state.waker.take() {
+            waker.wake();
+        }
+    });
+    mapping
+}
+
+#[derive(Debug, Default)]
 struct MappingState {
     result: Option<Result<(), String>>,
     waker: Option<Waker>,
 }
 
-#[derive(Clone, Default)]
-struct Mapping(Arc<Mutex<MappingState>>);
+/// What came of asking for a mapping.
+#[derive(Debug, Default)]
+pub(super) struct Mapping(Arc<Mutex<MappingState>>);
 
 /// Ready once the mapping is.
-struct Mapped<'a> {
-    context: &'a Context,
-    mapping: Mapping,
+pub(super) struct Mapped<'a> {
+    pub(super) context: &'a Context,
+    pub(super) mapping: Mapping,
     #[cfg_attr(target_arch = "wasm32", allow(dead_code, reason = "a browser's event loop waits, not we"))]
-    submission: wgpu::SubmissionIndex,
-    wait: Wait,
+    pub(super) submission: wgpu::SubmissionIndex,
+    pub(super) wait: Wait,
 }
 
 impl Future for Mapped<'_> {

@@ -15,14 +15,13 @@
 //! the next save replaces it. wgpu then holds the data against the driver once more.
 
 use std::fs;
-use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::context::Context;
 use crate::error::{Error, Result};
+use crate::file;
 use crate::sync::lock;
 
 const MAGIC: [u8; 8] = *b"wgrupipe";
@@ -90,7 +89,7 @@ impl Saved {
         if *kept == Some(sum) {
             return Ok(false);
         }
-        if let Err(reason) = replace(&self.path, &pack(&self.key, &data)) {
+        if let Err(reason) = file::replace(&self.path, &pack(&self.key, &data)) {
             self.mark();
             return Err(Error::Io { path: self.path.display().to_string(), reason: reason.to_string() });
         }
@@ -121,20 +120,6 @@ async fn create(context: &Context, data: Option<&[u8]>) -> Result<wgpu::Pipeline
 fn read(path: &Path) -> Option<Vec<u8>> {
     let length = fs::metadata(path).ok().filter(fs::Metadata::is_file)?.len();
     if length > LONGEST { None } else { fs::read(path).ok() }
-}
-
-/// Puts `bytes` at `path`, whole or not at all.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    // Several may save at once, also of several processes.
-    let beside = path.with_extension(format!("{:016x}.tmp", RandomState::new().build_hasher().finish()));
-    let written = fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, path));
-    written.inspect_err(|_| {
-        // It may not be there; what failed is reported either way.
-        let _ = fs::remove_file(&beside);
-    })
 }
 
 /// A file of `data`.
@@ -218,15 +203,15 @@ mod tests {
         let base = std::env::temp_dir().join(format!("wgru-saved-{}", std::process::id()));
         let path = base.join("deep/adapter.wgru");
         for data in [&b"first"[..], b"second"] {
-            replace(&path, data).expect("a folder that can be written");
+            file::replace(&path, data).expect("a folder that can be written");
             assert_eq!(read(&path).as_deref(), Some(data));
         }
         let names = fs::read_dir(base.join("deep")).expect("it was made").count();
         assert_eq!(names, 1);
         // A folder in the file's place, and a file in the folder's.
         assert_eq!(read(&base), None);
-        assert!(replace(&base.join("deep"), b"x").is_err());
-        assert!(replace(&path.join("below"), b"x").is_err());
+        assert!(file::replace(&base.join("deep"), b"x").is_err());
+        assert!(file::replace(&path.join("below"), b"x").is_err());
         fs::remove_dir_all(&base).expect("it was made");
     }
 }

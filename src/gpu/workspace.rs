@@ -9,6 +9,7 @@ use super::context::Context;
 use super::create::Creator;
 use super::pipeline::Pipeline;
 use super::readback::Staging;
+use super::streams::StreamStates;
 use crate::error::{Error, Result};
 use crate::kernels::{Access, Kernel, Params, step};
 use crate::model::Constant;
@@ -114,6 +115,20 @@ impl Workspace {
         constants: &Constants,
         poison: bool,
     ) -> Result<Self> {
+        Self::with_streams(context, program, constants, None, poison).await
+    }
+
+    /// [`Workspace::new`] for a program whose rows' states lie in `streams`, where it is one.
+    ///
+    /// # Errors
+    /// As [`Workspace::new`]; [`Error::Mismatch`] where it needs other slots.
+    pub async fn with_streams(
+        context: &Context,
+        program: Program,
+        constants: &Constants,
+        streams: Option<&StreamStates>,
+        poison: bool,
+    ) -> Result<Self> {
         check(&program, context.caps())?;
         let staging_bytes = Staging::bytes(&program);
         let largest = context.caps().max_buffer_bytes;
@@ -127,26 +142,33 @@ impl Workspace {
                     reason: "not among the constants on the device".into(),
                 });
             }
+            let held = streams.map_or(0, StreamStates::bytes);
+            if buffer.role == Role::Streams && held < buffer.bytes() {
+                let reason = format!("{held} bytes are held, the program needs {}", buffer.bytes());
+                return Err(Error::Mismatch { name: buffer.name.clone(), reason });
+            }
         }
         let kernels = program.dispatches().map(|dispatch| dispatch.kernel);
         let pipelines = context.compile(kernels).await?;
-        let create = || Self::create(context, program, constants, &pipelines, poison);
+        let streams = streams.map(|streams| &streams.buffer);
+        let create = || Self::create(context, program, (constants, streams), &pipelines, poison);
         context.checked("buffers", create).await
     }
 
     fn create(
         context: &Context,
         program: Program,
-        constants: &Constants,
+        (constants, streams): (&Constants, Option<&wgpu::Buffer>),
         pipelines: &HashMap<Kernel, Arc<Pipeline>>,
         poison: bool,
     ) -> Self {
         let buffers: Vec<wgpu::Buffer> = program
             .buffers
             .iter()
-            .map(|buffer| match buffer.role {
-                Role::Constant(constant, first) => constants.0[&(constant, first)].clone(),
-                role => context.create.buffer(&wgpu::BufferDescriptor {
+            .map(|buffer| match (buffer.role, streams) {
+                (Role::Constant(constant, first), _) => constants.0[&(constant, first)].clone(),
+                (Role::Streams, Some(streams)) => streams.clone(),
+                (role, _) => context.create.buffer(&wgpu::BufferDescriptor {
                     label: Some(&format!("wgru.buffer.{}", buffer.name)),
                     size: buffer.bytes(),
                     usage: wgpu::BufferUsages::STORAGE

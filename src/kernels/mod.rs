@@ -11,14 +11,17 @@ mod lstm;
 pub mod matmul;
 mod matmul_rows;
 mod matmul_tiled;
+mod params;
 pub mod resident;
 mod rnn;
 mod source;
 pub mod step;
+pub mod streams;
 mod take_projected;
 mod unrolled;
 
 pub use cell::{Functions, StepCell, WholeCell};
+pub use params::Params;
 
 use std::fmt;
 
@@ -166,6 +169,17 @@ pub enum Kernel {
         /// What is broken on purpose.
         fault: grouped::Fault,
     },
+    /// States of streams, from their slots to a batch or back.
+    Streams {
+        /// Which way.
+        way: streams::Way,
+        /// Rows a thread carries.
+        rows: Rows,
+        /// Units of the array that has the most.
+        features: u32,
+        /// Threads of a workgroup.
+        width: u32,
+    },
 }
 
 impl Kernel {
@@ -177,6 +191,7 @@ impl Kernel {
             Self::Step { cell, .. } => cell.shader(),
             Self::Resident { cell, .. } => cell.shader(),
             Self::Grouped { cell, .. } => cell.grouped_shader(),
+            Self::Streams { way, .. } => way.shader(),
         }
     }
 
@@ -204,6 +219,7 @@ impl Kernel {
                 constants
             }
             Self::TakeProjected { n, width, .. } => vec![("N", f64::from(n)), ("WIDTH", f64::from(width))],
+            Self::Streams { width, .. } => vec![("WIDTH", f64::from(width))],
             Self::Step { cell, functions, sizes, .. } => {
                 let mut constants = recurrent(sizes, cell.gates());
                 constants.extend(cell.constant());
@@ -231,7 +247,10 @@ impl Kernel {
             Self::MatmulTiled { sizes, .. } | Self::MatmulRows { sizes, .. } => sizes.n = count,
             Self::Step { sizes, .. } => sizes.units = count,
             // They have every unit, or no matrix.
-            Self::Resident { .. } | Self::Grouped { .. } | Self::TakeProjected { .. } => {}
+            Self::Resident { .. }
+            | Self::Grouped { .. }
+            | Self::TakeProjected { .. }
+            | Self::Streams { .. } => {}
         }
         self
     }
@@ -242,9 +261,10 @@ impl Kernel {
             Self::Step { cell, .. } => cell.bindings(),
             Self::Resident { cell, .. } => cell.bindings(),
             Self::Grouped { cell, .. } => cell.grouped_bindings(),
-            Self::MatmulTiled { .. } | Self::MatmulRows { .. } | Self::TakeProjected { .. } => {
-                self.shader().bindings
-            }
+            Self::MatmulTiled { .. }
+            | Self::MatmulRows { .. }
+            | Self::TakeProjected { .. }
+            | Self::Streams { .. } => self.shader().bindings,
         }
     }
 
@@ -252,13 +272,16 @@ impl Kernel {
     pub fn threads(self) -> u32 {
         match self {
             Self::MatmulTiled { .. } => matmul_tiled::THREADS,
-            Self::MatmulRows { width, .. } | Self::TakeProjected { width, .. } => width,
+            Self::MatmulRows { width, .. }
+            | Self::TakeProjected { width, .. }
+            | Self::Streams { width, .. } => width,
             Self::Step { shape, .. } => shape.width,
             Self::Resident { shape, .. } | Self::Grouped { shape, .. } => shape.threads(),
         }
     }
 
-    /// Workgroups of a dispatch over `rows` rows (rows of x for a matmul, else batch rows) and D = `dirs`.
+    /// Workgroups of a dispatch over `rows` rows (rows of x for a matmul, else batch rows) and D = `dirs` (of streams, so
+    /// many arrays).
     pub fn grid(self, rows: u32, dirs: u32) -> [u32; 3] {
         let [x, y] = match self {
             Self::MatmulTiled { sizes, .. } => matmul_tiled::grid(rows, sizes.n),
@@ -276,6 +299,9 @@ impl Kernel {
             Self::Grouped { hidden, rows: tile, shape, .. } => {
                 [grouped::groups(hidden, shape), rows.div_ceil(tile.count())]
             }
+            Self::Streams { rows: tile, features, width, .. } => {
+                [features.div_ceil(width), rows.div_ceil(tile.count())]
+            }
         };
         [x, y, dirs]
     }
@@ -287,7 +313,7 @@ impl Kernel {
             Self::MatmulRows { rows, .. } | Self::TakeProjected { rows, .. } => rows.count(),
             Self::Step { rows, shape, .. } => rows.count() * shape.tiles,
             Self::Resident { rows, shape, .. } => rows.count() * shape.tiles,
-            Self::Grouped { rows, .. } => rows.count(),
+            Self::Grouped { rows, .. } | Self::Streams { rows, .. } => rows.count(),
         };
         limit.saturating_mul(tile)
     }
@@ -299,11 +325,12 @@ impl Kernel {
             Self::MatmulTiled { sizes, .. } => matmul_tiled::iterations(sizes.k),
             Self::MatmulRows { sizes, width, rows, .. } => matmul_rows::iterations(sizes.k, rows, width),
             Self::TakeProjected { rows, .. } => take_projected::iterations(rows),
+            Self::Streams { rows, .. } => u64::from(rows.count()),
             Self::Step { cell, sizes, rows, shape, .. } => shape.iterations(sizes.k, rows, cell.gates()),
             Self::Resident { .. } | Self::Grouped { .. } => {
                 let (steps, patience) = match params {
                     Params::Step(params) => (params.steps, params.patience),
-                    Params::Matmul(_) => (0, 0),
+                    Params::Matmul(_) | Params::Streams(_) => (0, 0),
                 };
                 let (once, each) = self.chunk_iterations();
                 once + u64::from(steps) * each + u64::from(patience)
@@ -338,7 +365,7 @@ impl Kernel {
         match self {
             Self::MatmulTiled { .. } => matmul_tiled::WORKGROUP_BYTES,
             Self::MatmulRows { rows, .. } => SPAN * rows.count() * 4,
-            Self::TakeProjected { .. } => 0,
+            Self::TakeProjected { .. } | Self::Streams { .. } => 0,
             Self::Step { rows, shape, .. } => SPAN * rows.count() * shape.tiles * 4,
             Self::Resident { cell, hidden, rows, shape, .. } => {
                 shape.workgroup_bytes(hidden, rows, cell.products())
@@ -355,7 +382,9 @@ impl fmt::Display for Kernel {
         write!(f, "{}", self.name())?;
         match self {
             Self::MatmulTiled { .. } => Ok(()),
-            Self::MatmulRows { rows, width, .. } | Self::TakeProjected { rows, width, .. } => {
+            Self::MatmulRows { rows, width, .. }
+            | Self::TakeProjected { rows, width, .. }
+            | Self::Streams { rows, width, .. } => {
                 write!(f, " ({} row{} × {width} threads)", rows.count(), plural(rows.count()))
             }
             Self::Step { rows, shape, .. } => {
@@ -400,74 +429,3 @@ pub const BLOCK: u32 = 32;
 
 /// k that pass through workgroup memory at a time, in kernels that read a vector from a buffer.
 const SPAN: u32 = 64;
-
-/// The parameters of one dispatch, as they lie in its uniform buffer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Params {
-    /// Of a matmul, or of what stands in for one.
-    Matmul(matmul::Params),
-    /// Of a step.
-    Step(step::Params),
-}
-
-impl Params {
-    /// The bytes of the uniform buffer.
-    pub fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Matmul(params) => bytemuck::bytes_of(params),
-            Self::Step(params) => bytemuck::bytes_of(params),
-        }
-    }
-
-    /// Floating-point operations of a dispatch of `kernel` over D = `dirs`, its activations left out.
-    pub fn flops(&self, kernel: Kernel, dirs: u32) -> u64 {
-        let of_one = match (self, kernel) {
-            (Self::Matmul(params), Kernel::MatmulTiled { sizes, .. } | Kernel::MatmulRows { sizes, .. }) => {
-                2 * u64::from(params.rows) * u64::from(sizes.k) * u64::from(sizes.n)
-            }
-            (Self::Matmul(params), Kernel::TakeProjected { n, .. }) => u64::from(params.rows) * u64::from(n),
-            (Self::Step(params), Kernel::Step { cell, sizes, .. }) => {
-                let products = u64::from(cell.products()) * u64::from(sizes.units) * u64::from(sizes.k);
-                2 * u64::from(params.batch) * products
-            }
-            (
-                Self::Step(params),
-                Kernel::Resident { cell, hidden, .. } | Kernel::Grouped { cell, hidden, .. },
-            ) => {
-                let products = u64::from(cell.gates()) * u64::from(hidden) * u64::from(hidden);
-                2 * u64::from(params.batch) * u64::from(params.steps) * products
-            }
-            _ => unreachable!("parameters of one kernel on another"),
-        };
-        of_one * u64::from(dirs)
-    }
-
-    /// The words that each storage binding of `kernel` must have, in binding order, for D = `dirs`.
-    pub fn extents(&self, kernel: Kernel, dirs: u32) -> Vec<u64> {
-        match (self, kernel) {
-            (
-                Self::Matmul(params),
-                Kernel::MatmulTiled { sizes, precision } | Kernel::MatmulRows { sizes, precision, .. },
-            ) => params.extents(sizes, precision, dirs).to_vec(),
-            (Self::Matmul(params), Kernel::TakeProjected { n, activations, .. }) => {
-                take_projected::extents(params, n, activations, dirs).to_vec()
-            }
-            (Self::Step(params), Kernel::Step { cell, sizes, precision, rows, .. }) => {
-                let (bindings, vectors, gates) = (kernel.bindings(), cell.vectors(), cell.gates());
-                let arrays = step::Arrays { bindings, exchanges: 0, vectors, gates, sizes };
-                params.extents(arrays, precision, rows, dirs)
-            }
-            (
-                Self::Step(params),
-                Kernel::Resident { cell, hidden, precision, rows, .. }
-                | Kernel::Grouped { cell, hidden, precision, rows, .. },
-            ) => {
-                let (bindings, vectors, gates) = (kernel.bindings(), &[][..], cell.gates());
-                let (sizes, exchanges) = (step::Sizes::all(hidden, hidden), cell.product_count());
-                let arrays = step::Arrays { bindings, exchanges, vectors, gates, sizes };
-                params.extents(arrays, precision, rows, dirs)
-            }
-            _ => unreachable!("parameters of one kernel on another"),
-        }
-    }
-}

@@ -31,6 +31,7 @@ impl Kernel {
     fn precision(self) -> Precision {
         match self {
             Self::TakeProjected { activations, .. } => Precision { activations, ..Precision::default() },
+            Self::Streams { .. } => Precision::default(),
             Self::MatmulTiled { precision, .. }
             | Self::MatmulRows { precision, .. }
             | Self::Step { precision, .. }
@@ -51,7 +52,10 @@ impl Kernel {
             Self::Resident { cell, hidden, shape, .. } | Self::Grouped { cell, hidden, shape, .. } => {
                 files.push(Cow::Owned(unrolled::text(cell.products(), hidden, shape)));
             }
-            Self::MatmulTiled { .. } | Self::MatmulRows { .. } | Self::TakeProjected { .. } => {}
+            Self::MatmulTiled { .. }
+            | Self::MatmulRows { .. }
+            | Self::TakeProjected { .. }
+            | Self::Streams { .. } => {}
         }
         files.concat()
     }
@@ -65,8 +69,12 @@ impl Kernel {
         };
         let functions =
             [file!("shared/projected.wgsl"), file!("shared/activation.wgsl"), file!("shared/functions.wgsl")];
+        if let Self::Streams { rows, .. } = self {
+            return vec![rows.source()];
+        }
         let mut files = vec![file!("shared/dealt.wgsl")];
         match self {
+            Self::Streams { .. } => {}
             Self::MatmulTiled { .. } => {}
             Self::MatmulRows { rows, .. } | Self::TakeProjected { rows, .. } => files.push(rows.source()),
             Self::Step { cell, rows, .. } => {
@@ -107,6 +115,9 @@ impl Kernel {
 
     /// The files that say how arrays lie.
     fn storage(self) -> Vec<&'static str> {
+        if let Self::Streams { .. } = self {
+            return Vec::new();
+        }
         let Precision { weights, activations } = self.precision();
         let mut files = Vec::new();
         files.push(match self.precision().half() {
@@ -129,6 +140,7 @@ impl Kernel {
             }
             Self::Step { cell, .. } => !cell.is_half(),
             Self::Resident { .. } | Self::Grouped { .. } => true,
+            Self::Streams { .. } => false,
         };
         if stores {
             files.push(file!("shared/store.wgsl"));

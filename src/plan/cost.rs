@@ -104,6 +104,11 @@ fn work(kernel: Kernel) -> (Work, Work) {
                 Work { fma: numbers, load: 3 * numbers + 3 * u64::from(rows.count()), ..Work::default() };
             (Work::default(), each)
         }
+        Kernel::Streams { rows, .. } => {
+            // Of each number its way there and back; where it lies, of each row.
+            let numbers = threads * u64::from(rows.count());
+            (Work::default(), Work { load: 4 * numbers, ..Work::default() })
+        }
         Kernel::Step { cell, sizes, rows, shape, .. } => {
             let (k, gates) = (u64::from(sizes.k), u64::from(cell.products()));
             let (units, count) = (u64::from(shape.units), u64::from(rows.count() * shape.tiles));

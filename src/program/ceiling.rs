@@ -67,6 +67,7 @@ pub fn ceiling(size: u32, repeats: usize) -> Program {
         y: 3,
         out: None,
         readout: None,
+        streams: None,
     }
 }
 

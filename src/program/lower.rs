@@ -14,13 +14,17 @@ use crate::plan::{LayerRecipe, Plan, Recurrence};
 /// # Errors
 /// [`Error::Overflow`] where an array's size or a stride does not fit 32 bits of elements.
 pub fn lower(model: &Model, plan: &Plan) -> Result<Program> {
+    Ok(lowered(model, plan)?.program)
+}
+
+pub(super) fn lowered<'a>(model: &'a Model, plan: &'a Plan) -> Result<Lowering<'a>> {
     let mut lowering = Lowering::new(model, plan)?;
     match plan.wave {
         None => (0..model.layers().len()).try_for_each(|index| lowering.layer(index))?,
         Some(wave) => lowering.wave(wave.steps)?,
     }
     lowering.readout()?;
-    Ok(lowering.program)
+    Ok(lowering)
 }
 
 /// Which of the two orders in [`super::Order`] a matmul takes.
@@ -93,6 +97,7 @@ impl<'a> Lowering<'a> {
             y: 0,
             out: None,
             readout: model.readout().map(|readout| readout.steps()),
+            streams: None,
         };
         let sequence = Sequence { buffer: 0, step: 0, row: 0, dir: 0 };
         let mut this = Self { model, plan, program, sequence, scratch: Vec::new(), letters_from: 0 };

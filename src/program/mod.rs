@@ -10,6 +10,7 @@ mod order;
 mod readout;
 mod sequence;
 mod slice;
+mod streams;
 mod tile;
 mod wave;
 
@@ -20,6 +21,7 @@ pub use exchange::Proof;
 pub use lower::lower;
 pub use order::Order;
 pub use slice::{Matrix, Slice};
+pub use streams::{NO_SLOT, Slots, StreamBuffers, lower_streams, slot_words};
 pub use tile::{pack_sequence, tile, unpack_sequence, untile};
 
 use std::ops::Range;
@@ -46,6 +48,10 @@ pub enum Role {
     State,
     /// Lengths and batch rows by place, see [`Order`]; written by the caller.
     Order,
+    /// Where the states of each row's stream lie, see [`Slots`]; written by the caller.
+    Slots,
+    /// The states of streams in their slots, `[capacity, stride]`, the same for every program of a pool.
+    Streams,
     /// Written before it is read, in every run.
     Scratch,
     /// Cleared in every run, and then written by workgroups to each other.
@@ -178,6 +184,8 @@ pub struct Program {
     pub out: Option<BufferId>,
     /// The steps of the readout.
     pub readout: Option<ReadoutSteps>,
+    /// Where states come from and go to, of a program for streams.
+    pub streams: Option<StreamBuffers>,
 }
 
 impl Program {
@@ -246,9 +254,9 @@ impl Program {
         arrays.map(|id| self.buffers[id].bytes()).sum::<u64>() + self.proof_words() as u64 * 4
     }
 
-    /// Bytes of all buffers that the program needs beside the model's constants.
+    /// Bytes of all buffers that the program needs beside the model's constants and the slots of streams.
     pub fn working_bytes(&self) -> u64 {
-        let constant = |buffer: &&Buffer| matches!(buffer.role, Role::Constant(..));
-        self.buffers.iter().filter(|b| !constant(b)).map(Buffer::bytes).sum()
+        let shared = |buffer: &&Buffer| matches!(buffer.role, Role::Constant(..) | Role::Streams);
+        self.buffers.iter().filter(|b| !shared(b)).map(Buffer::bytes).sum()
     }
 }

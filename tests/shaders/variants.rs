@@ -4,6 +4,7 @@ use wgru::dtype::{Precision, Storage};
 use wgru::kernels::grouped::Fault;
 use wgru::kernels::matmul::Sizes;
 use wgru::kernels::resident::Keep;
+use wgru::kernels::streams::Way;
 use wgru::kernels::{Functions, Kernel, Rows, StepCell, WholeCell, resident, step};
 use wgru::model::{Activation, Activations, Function};
 use wgru::{Cell, Direction, Layer, Weights};
@@ -11,6 +12,15 @@ use wgru::{Cell, Direction, Layer, Weights};
 /// Every kernel in every variant: each source, and sizes at and beside the edges of tiles and blocks.
 pub fn kernels() -> Vec<Kernel> {
     let mut all = Vec::new();
+    for (way, rows) in [Way::Take, Way::Put].into_iter().flat_map(|way| [(way, Rows::One), (way, Rows::Four)])
+    {
+        all.extend([(1, 1), (70, 64)].map(|(features, width)| Kernel::Streams {
+            way,
+            rows,
+            features,
+            width,
+        }));
+    }
     for precision in precisions() {
         for (k, n) in [(1, 1), (3, 5), (65, 129), (300, 2100)] {
             let sizes = Sizes { k, n };
@@ -134,7 +144,8 @@ pub fn rows_of(kernel: Kernel) -> u32 {
         | Kernel::TakeProjected { rows, .. }
         | Kernel::Step { rows, .. }
         | Kernel::Resident { rows, .. }
-        | Kernel::Grouped { rows, .. } => rows.count(),
+        | Kernel::Grouped { rows, .. }
+        | Kernel::Streams { rows, .. } => rows.count(),
     }
 }
 
@@ -142,6 +153,7 @@ pub fn rows_of(kernel: Kernel) -> u32 {
 pub fn packed(kernel: Kernel) -> Vec<&'static str> {
     let precision = match kernel {
         Kernel::TakeProjected { activations, .. } => Precision { activations, ..Precision::default() },
+        Kernel::Streams { .. } => Precision::default(),
         Kernel::MatmulTiled { precision, .. }
         | Kernel::MatmulRows { precision, .. }
         | Kernel::Step { precision, .. }

@@ -1,0 +1,51 @@
+// Moves states between the slots of streams and the tiles of a batch: thread = unit × ROWS rows, workgroup (x, y, z) =
+// units × tile of rows × array. Up to four arrays go with one dispatch.
+
+// Held against `kernels::streams::Params`.
+struct StreamParams {
+    batch: u32,      // B
+    order_rows: u32, // where in `order` the batch rows lie
+    first: u32,      // where in `slots` the slot of batch row 0 lies
+    capacity: u32,   // slots that there are
+    stride: u32,     // numbers of a slot
+    features0: u32,  // units of each array, 0 where there is none
+    features1: u32,
+    features2: u32,
+    features3: u32,
+    offset0: u32,    // where in a slot each array's units lie
+    offset1: u32,
+    offset2: u32,
+    offset3: u32,
+    unused0: u32,
+    unused1: u32,
+    unused2: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: StreamParams;
+@group(0) @binding(1) var<storage, read> order: array<u32>;   // lengths and batch rows by place
+@group(0) @binding(2) var<storage, read> slots: array<u32>;   // [2, B]: where each row's states are taken from and put
+
+override WIDTH: u32;   // threads of a workgroup, one unit each
+
+const NONE: u32 = 0xffffffffu;
+
+// Where unit 0 of an array of the row at place b lies in `streams`; NONE for padding and for rows without a slot.
+fn slot_at(b: u32, offset: u32) -> u32 {
+    if (b >= params.batch) {
+        return NONE;
+    }
+    let slot = slots[params.first + order[params.order_rows + b]];
+    return select(NONE, slot * params.stride + offset, slot < params.capacity);
+}
+
+fn features_of(index: u32) -> u32 {
+    let first = select(params.features1, params.features0, index == 0u);
+    let second = select(params.features3, params.features2, index == 2u);
+    return select(second, first, index < 2u);
+}
+
+fn offset_of(index: u32) -> u32 {
+    let first = select(params.offset1, params.offset0, index == 0u);
+    let second = select(params.offset3, params.offset2, index == 2u);
+    return select(second, first, index < 2u);
+}

@@ -1,0 +1,282 @@
+//! A pool on a GPU: states in slots, and programs for batches of powers of two that take them from there.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::backend::Rows;
+use super::tick::{Flight, Group};
+use crate::dims::{Dims, product};
+use crate::dtype::Precision;
+use crate::engine::gpu::GpuEngine;
+use crate::engine::pieces::cut;
+use crate::engine::run::{Backend, Engine};
+use crate::error::{Error, Result};
+use crate::gpu::{Context, Freight, Load, StreamProgram, StreamStates, UnderWay};
+use crate::model::Model;
+use crate::plan::{self, Caps};
+use crate::program::{lower_streams, slot_words, unpack_sequence};
+use crate::sync::Wait;
+
+/// Programs that are kept, and the bytes of their arrays but for the ones in use.
+const KEPT: usize = 64;
+const KEPT_BYTES: u64 = 1 << 30;
+
+/// A tick that was submitted.
+pub(super) type Ticket = UnderWay;
+
+#[derive(Debug)]
+pub(super) struct GpuPool {
+    context: Arc<Context>,
+    states: StreamStates,
+    /// The one used last at the end.
+    programs: Vec<StreamProgram>,
+    /// Rows of a batch of 1, 2, 4 … steps at the most.
+    most_rows: Vec<usize>,
+    /// Staging buffers that idle.
+    freights: Vec<Freight>,
+    precision: Precision,
+    /// P and O.
+    widths: [usize; 2],
+    broken: bool,
+}
+
+/// The engine's GPU side.
+fn gpu(engine: &Engine) -> Result<&GpuEngine> {
+    match &engine.0.backend {
+        Backend::Gpu(gpu) => Ok(gpu),
+        Backend::Cpu(_) | Backend::Reference => {
+            Err(Error::Mismatch { name: "a pool on a GPU".into(), reason: "its engine is on none".into() })
+        }
+    }
+}
+
+impl GpuEngine {
+    /// # Errors
+    /// [`Error::TooLarge`] where the states of so many streams exceed the device or the memory that a run may take.
+    fn check_streams(&self, model: &Model, streams: usize) -> Result<()> {
+        let what = format!("states of {streams} streams");
+        let bytes = product(&what, &[streams, slot_words(model), 4])? as u64;
+        self.caps.check_array(&what, bytes)?;
+        self.caps.check(&what, bytes, self.memory, "bytes of memory")
+    }
+
+    /// A program for streams whose states lie in `states`, layer by layer and within one device's core each.
+    async fn streams(&self, model: &Model, dims: Dims, states: &StreamStates) -> Result<StreamProgram> {
+        let mut request = self.request;
+        request.only.wave = Some(0);
+        let caps = Caps { exchange: None, ..self.caps.clone() };
+        let program = lower_streams(model, &plan::plan(model, dims, request, &caps)?, states.capacity())?;
+        StreamProgram::new(&self.context, program, &self.constants, states, self.poison).await
+    }
+}
+
+impl GpuPool {
+    pub(super) async fn new(engine: &Engine, capacity: usize, frames: usize) -> Result<Self> {
+        let (gpu, model) = (gpu(engine)?, engine.model());
+        let context = gpu.context.clone();
+        gpu.check_streams(model, capacity)?;
+        let states = StreamStates::new(&context, capacity, slot_words(model)).await?;
+        let rows = |steps: usize| {
+            let dims = Dims::new(capacity.next_power_of_two(), steps)?;
+            Ok(cut(dims, |dims| gpu.fits(model, dims.into()))?.map_or(usize::MAX, |cut| cut.rows))
+        };
+        let steps = (0..).map(|power| 1 << power).take_while(|steps| *steps < 2 * frames);
+        let most_rows = steps.map(|steps: usize| rows(steps.min(frames))).collect::<Result<_>>()?;
+        let widths = [model.output(), model.readout().map_or(0, |readout| readout.outputs())];
+        Ok(Self {
+            context,
+            states,
+            programs: Vec::new(),
+            most_rows,
+            freights: Vec::new(),
+            precision: engine.options().precision,
+            widths,
+            broken: false,
+        })
+    }
+
+    /// Rows of a batch of so many steps at the most.
+    pub(super) fn most_rows(&self, steps: usize) -> usize {
+        let power = steps.next_power_of_two().ilog2() as usize;
+        self.most_rows.get(power).copied().unwrap_or(1)
+    }
+
+    pub(super) async fn grow(&mut self, engine: &Engine, capacity: usize) -> Result<()> {
+        gpu(engine)?.check_streams(engine.model(), capacity)?;
+        self.states = self.states.grown(&self.context, capacity).await?;
+        // They bind the states as they were.
+        self.programs.clear();
+        Ok(())
+    }
+
+    pub(super) fn write(&mut self, slot: usize, states: &[f32]) {
+        self.states.write(&self.context, slot, states);
+    }
+
+    pub(super) async fn read(
+        &mut self,
+        slots: Range<usize>,
+        wait: Wait,
+        read: impl FnOnce(&[f32]),
+    ) -> Result<()> {
+        let bytes = (slots.len() * self.states.stride() * 4) as u64;
+        let idle = self.freights.iter().position(|freight| freight.brings(bytes));
+        let freight = match idle {
+            Some(index) => self.freights.swap_remove(index),
+            None => Freight::new(&self.context, 0, bytes.next_power_of_two()).await?,
+        };
+        let freight = self.states.read(&self.context, slots, freight, wait, read).await?;
+        self.keep(freight);
+        Ok(())
+    }
+
+    /// Keeps staging buffers for the next tick: as many as may be in use at once, and one to read states by.
+    fn keep(&mut self, freight: Freight) {
+        const MOST: usize = 3;
+        if self.freights.len() == MOST {
+            let bytes = |index: &usize| self.freights[*index].bytes();
+            let least = (0..self.freights.len()).min_by_key(bytes).unwrap_or(0);
+            self.freights.swap_remove(least);
+        }
+        self.freights.push(freight);
+    }
+
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        let programs = self.programs.iter().map(|program| program.program().working_bytes());
+        let freights = self.freights.iter().map(Freight::bytes);
+        self.states.bytes() + programs.chain(freights).sum::<u64>()
+    }
+
+    /// Every program of up to so many rows and steps.
+    pub(super) async fn prepare(&mut self, engine: &Engine, streams: usize, frames: usize) -> Result<()> {
+        let powers = |most: usize| (0..).map(|power| 1usize << power).take_while(move |all| *all < 2 * most);
+        for steps in powers(frames).map(|steps| steps.min(frames)) {
+            let most = self.most_rows(steps);
+            for rows in powers(streams.min(most)) {
+                self.program(engine, Dims { batch: rows.min(most), steps }).await?;
+            }
+        }
+        // Staging buffers for a tick of all of them, one for each that may be under way.
+        let most = self.most_rows(frames);
+        let batch = streams.min(most).next_power_of_two().min(most);
+        let model = engine.model();
+        let rows = streams.next_multiple_of(batch);
+        let bytes = |features: usize, more: usize| (rows * (frames * (features + 2) + more) * 4) as u64;
+        let [p, o] = self.widths;
+        // Beside x go lengths, places and slots, six words of a row with some for padding.
+        let [up, down] = [bytes(model.input(), 16), bytes(p + o, 0)].map(u64::next_power_of_two);
+        for _ in 0..super::UNDER_WAY {
+            let freight = Freight::new(&self.context, up, down).await?;
+            self.keep(freight);
+        }
+        Ok(())
+    }
+
+    /// The place of the program for batches of `dims`, which is made where it is not there.
+    async fn program(&mut self, engine: &Engine, dims: Dims) -> Result<usize> {
+        let found = self.programs.iter().position(|program| program.program().form.dims == dims);
+        let program = match found {
+            Some(index) => self.programs.remove(index),
+            None => gpu(engine)?.streams(engine.model(), dims, &self.states).await?,
+        };
+        self.programs.push(program);
+        Ok(self.programs.len() - 1)
+    }
+
+    /// Lets go of the programs that were used the longest time ago, where there are many, but not of the last `used`.
+    fn evict(&mut self, used: usize) {
+        let bytes =
+            |programs: &[StreamProgram]| programs.iter().map(|p| p.program().working_bytes()).sum::<u64>();
+        while self.programs.len() > used && (self.programs.len() > KEPT || bytes(&self.programs) > KEPT_BYTES)
+        {
+            self.programs.remove(0);
+        }
+    }
+
+    pub(super) async fn begin(
+        &mut self,
+        engine: &Engine,
+        groups: &[Group],
+        rows: Rows<'_>,
+        x: &[f32],
+        flight: &mut Flight,
+    ) -> Result<()> {
+        let input = engine.model().input();
+        let dims = |group: &Group| Dims {
+            batch: group.rows.len().next_power_of_two().min(self.most_rows(group.steps)),
+            steps: group.steps,
+        };
+        let dims: Vec<Dims> = groups.iter().map(dims).collect();
+        for &dims in &dims {
+            self.program(engine, dims).await?;
+        }
+        self.evict(groups.len());
+        let (mut loads, mut at) = (Vec::with_capacity(groups.len()), 0);
+        for (group, dims) in groups.iter().zip(dims) {
+            let numbers = group.rows.len() * group.steps * input;
+            let program = self.programs.iter().position(|program| program.program().form.dims == dims);
+            loads.push(Load {
+                program: program.unwrap_or_default(),
+                rows: group.rows.len(),
+                x: &x[at..at + numbers],
+            });
+            at += numbers;
+        }
+        let idle = self.freights.iter().position(|freight| freight.has_room_for(&self.programs, &loads));
+        let freight = match idle {
+            Some(index) => self.freights.swap_remove(index),
+            None => Freight::for_loads(&self.context, &self.programs, &loads).await?,
+        };
+        let fill = |load: usize, program: &mut StreamProgram| {
+            program.slots.set(rows.slots(&groups[load]));
+            let frames = rows.frames(&groups[load]).chain(std::iter::repeat(0));
+            program.lengths.iter_mut().zip(frames).for_each(|(to, frames)| *to = frames);
+        };
+        let progress = &engine.0.progress;
+        let submitted = freight.submit(&self.context, &mut self.programs, &loads, fill, progress).await;
+        self.broken |= submitted.is_err();
+        flight.ticket = Some(submitted?);
+        Ok(())
+    }
+
+    pub(super) async fn finish(&mut self, flight: &mut Flight, wait: Wait) -> Result<()> {
+        let Flight { ticket, y, out, parts, .. } = flight;
+        let Some(ticket) = ticket.take() else { return Ok(()) };
+        let (storage, [features, outputs]) = (self.precision.activations, self.widths);
+        let read = |mut words: &[u32]| {
+            let mut take = |count: usize| {
+                let (head, tail) = words.split_at(count);
+                words = tail;
+                head
+            };
+            let mut at = 0;
+            for &[rows, steps] in parts.iter() {
+                let frames = rows * steps;
+                let y = &mut y[at * features..][..frames * features];
+                let own = take(frames * storage.words(storage.padded(features)));
+                if storage.is_half() {
+                    unpack_sequence(storage, features, own, y);
+                } else {
+                    y.copy_from_slice(bytemuck::cast_slice(own));
+                }
+                let out = &mut out[at * outputs..][..frames * outputs];
+                out.copy_from_slice(bytemuck::cast_slice(take(frames * outputs)));
+                at += frames;
+            }
+        };
+        match ticket.finish(&self.context, wait, read).await {
+            Ok(freight) => {
+                self.keep(freight);
+                Ok(())
+            }
+            Err(error) => {
+                self.broken = true;
+                Err(error)
+            }
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! How a pool is made.
+
+use std::path::PathBuf;
+
+/// What becomes of a stream that is given NaN or an infinity. Either way the push is an error that names the stream, the
+/// frame and the feature, nothing of it is queued, and no other stream is touched.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum NonFinite {
+    /// The stream goes on as if there had been no such push.
+    #[default]
+    Refuse,
+    /// The stream takes no more frames until [`super::Pool::reset`] or [`super::Pool::load`], since a gap in its frames would
+    /// give wrong numbers from there on. What it was given before is still computed.
+    Isolate,
+}
+
+/// How a pool is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PoolOptions {
+    /// Streams that there is room for from the start.
+    pub capacity: usize,
+    /// Streams that may be open at once. Where it is more than the capacity, the pool doubles when it is full.
+    pub most: usize,
+    /// Frames that one tick takes of a stream at the most; what is beyond waits for the next tick.
+    pub frames: usize,
+    /// What becomes of a stream that is given NaN or an infinity.
+    pub non_finite: NonFinite,
+    /// Where and how often states are written to disk; never by default.
+    pub snapshots: Option<Snapshots>,
+}
+
+/// Snapshots that a pool writes by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Snapshots {
+    /// The file, which is replaced as a whole.
+    pub path: PathBuf,
+    /// Ticks from one to the next.
+    pub ticks: u64,
+}
+
+impl PoolOptions {
+    const FRAMES: usize = 16;
+
+    /// Room for so many streams and no more.
+    pub fn fixed(capacity: usize) -> Self {
+        Self {
+            capacity,
+            most: capacity,
+            frames: Self::FRAMES,
+            non_finite: NonFinite::default(),
+            snapshots: None,
+        }
+    }
+
+    /// Room for so many streams, which doubles whenever the pool is full, until the device refuses.
+    pub fn growing(capacity: usize) -> Self {
+        Self { most: u32::MAX as usize, ..Self::fixed(capacity) }
+    }
+
+    /// Sets [`PoolOptions::frames`]; 16 by default.
+    pub fn frames(mut self, frames: usize) -> Self {
+        self.frames = frames;
+        self
+    }
+
+    /// Sets [`PoolOptions::non_finite`].
+    pub fn non_finite(mut self, non_finite: NonFinite) -> Self {
+        self.non_finite = non_finite;
+        self
+    }
+
+    /// Writes the states of all streams to the file `path` before every so many ticks ([`super::Pool::save_all`],
+    /// [`super::Snapshot::write`]). A tick that waits for it takes so much longer.
+    pub fn snapshots(mut self, path: impl Into<PathBuf>, ticks: u64) -> Self {
+        self.snapshots = Some(Snapshots { path: path.into(), ticks: ticks.max(1) });
+        self
+    }
+}

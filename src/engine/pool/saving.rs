@@ -1,0 +1,168 @@
+//! Saving states, and taking streams up again from what was saved: on another device, or in another process.
+
+use super::backend::Backend;
+use super::snapshot::Snapshot;
+use super::table::StreamId;
+use super::{Pool, PoolOptions};
+use crate::engine::run::Engine;
+use crate::error::{Error, Result};
+use crate::io::State;
+use crate::sync::Wait;
+
+/// Frames whose effect on a stream's states is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lost {
+    /// The stream.
+    pub stream: StreamId,
+    /// Frames that ticks had taken since the states were saved.
+    pub frames: u64,
+}
+
+impl Engine {
+    /// A pool of the streams of `snapshot`, which keep their numbers. Its capacity is at least what they need.
+    ///
+    /// # Errors
+    /// As [`Engine::pool`]; [`Error::Mismatch`] where the snapshot is of another model; [`Error::TooLarge`] where the
+    /// options do not allow as many streams.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn pool_from(&self, snapshot: &Snapshot, options: PoolOptions) -> Result<Pool> {
+        pollster::block_on(self.pool_from_async(snapshot, options))
+    }
+
+    /// [`Engine::pool_from`], without blocking.
+    ///
+    /// # Errors
+    /// As [`Engine::pool_from`].
+    pub async fn pool_from_async(&self, snapshot: &Snapshot, mut options: PoolOptions) -> Result<Pool> {
+        snapshot.check(self.model())?;
+        let slots = snapshot.slots();
+        if slots > options.most {
+            return Err(Error::TooLarge {
+                name: "streams of the snapshot".into(),
+                needed: slots as u64,
+                limit: options.most as u64,
+                unit: "streams",
+                device: "the pool".into(),
+            });
+        }
+        options.capacity = options.capacity.max(slots);
+        let mut pool = self.pool_async(options).await?;
+        for (stream, frames, state) in snapshot.entries() {
+            pool.table.open_again(stream, frames, state)?;
+            pool.backend.write(stream.slot(), state);
+        }
+        Ok(pool)
+    }
+}
+
+impl Pool {
+    /// A stream's states after every tick that was begun, h `[L, P]` and c `[L, H]`. The pool keeps a copy for
+    /// [`Pool::rebuild`].
+    ///
+    /// # Errors
+    /// [`Error::Stream`] for a stream that is not open, [`Error::Device`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn save(&mut self, stream: StreamId) -> Result<State> {
+        pollster::block_on(self.save_waiting(stream, Wait::Block))
+    }
+
+    /// [`Pool::save`], without blocking.
+    ///
+    /// # Errors
+    /// As [`Pool::save`].
+    pub async fn save_async(&mut self, stream: StreamId) -> Result<State> {
+        self.save_waiting(stream, Wait::Yield).await
+    }
+
+    async fn save_waiting(&mut self, stream: StreamId, wait: Wait) -> Result<State> {
+        self.check_failed()?;
+        let slot = stream.slot();
+        if self.table.get(stream)?.unsaved() > 0 {
+            self.save_slots(slot..slot + 1, wait).await?;
+        }
+        Ok(self.table.saved_state(slot))
+    }
+
+    async fn save_slots(&mut self, slots: std::ops::Range<usize>, wait: Wait) -> Result<()> {
+        let Self { table, backend, .. } = self;
+        backend.read(slots.clone(), wait, |states| table.save(slots.start, states)).await
+    }
+
+    /// The states of all streams after every tick that was begun, read at once. The pool keeps a copy for
+    /// [`Pool::rebuild`].
+    ///
+    /// # Errors
+    /// [`Error::Device`], [`Error::Memory`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn save_all(&mut self) -> Result<Snapshot> {
+        pollster::block_on(self.save_all_waiting(Wait::Block))
+    }
+
+    /// [`Pool::save_all`], without blocking.
+    ///
+    /// # Errors
+    /// As [`Pool::save_all`].
+    pub async fn save_all_async(&mut self) -> Result<Snapshot> {
+        self.save_all_waiting(Wait::Yield).await
+    }
+
+    async fn save_all_waiting(&mut self, wait: Wait) -> Result<Snapshot> {
+        self.check_failed()?;
+        if let Some(slots) = self.table.unsaved_slots() {
+            self.save_slots(slots, wait).await?;
+        }
+        Snapshot::of(self.engine.model(), &self.table)
+    }
+
+    /// Writes a snapshot where one is due.
+    pub(super) async fn snapshot_if_due(&mut self, wait: Wait) -> Result<()> {
+        let Some(snapshots) = self.options.snapshots.clone() else { return Ok(()) };
+        if self.ticks < snapshots.ticks {
+            return Ok(());
+        }
+        self.save_all_waiting(wait).await?.write(&snapshots.path)?;
+        self.ticks = 0;
+        Ok(())
+    }
+
+    /// Takes all streams up on `engine`, of the same device or another, with the states that were saved last
+    /// ([`Pool::save`], [`Pool::save_all`], [`Pool::load`], or zero from [`Pool::open`] and [`Pool::reset`]). Streams keep
+    /// their names, and frames that no tick has taken stay in line. What was lost of each stream that had moved since.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] where the engine's model has states or inputs of other sizes; what [`Engine::pool`] says of the
+    /// device. Then the pool is as it was.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn rebuild(&mut self, engine: &Engine) -> Result<Vec<Lost>> {
+        pollster::block_on(self.rebuild_async(engine))
+    }
+
+    /// [`Pool::rebuild`], without blocking.
+    ///
+    /// # Errors
+    /// As [`Pool::rebuild`].
+    pub async fn rebuild_async(&mut self, engine: &Engine) -> Result<Vec<Lost>> {
+        let (old, new) = (self.engine.model(), engine.model());
+        if !super::snapshot::is_like(old, new) {
+            let reason = format!("its model is {new}, the streams are of {old}");
+            return Err(Error::Mismatch { name: "the engine".into(), reason });
+        }
+        let engine = engine.for_streams().await?;
+        let mut backend = Backend::new(&engine, self.table.capacity(), self.options.frames).await?;
+        let lost: Vec<Lost> = self
+            .table
+            .saved_streams()
+            .filter(|(_, entry, _)| entry.unsaved() > 0)
+            .map(|(stream, entry, _)| Lost { stream, frames: entry.unsaved() })
+            .collect();
+        for (stream, _, state) in self.table.saved_streams() {
+            if let Some(state) = state {
+                backend.write(stream.slot(), state);
+            }
+        }
+        self.table.rewind();
+        self.flights.clear();
+        (self.engine, self.backend, self.failed) = (engine, backend, None);
+        Ok(lost)
+    }
+}

@@ -1,0 +1,400 @@
+//! The host's side of the streams: who has which slot, the frames that wait, and the states that were saved last.
+
+use std::cmp::Reverse;
+use std::fmt;
+
+use super::tick::Group;
+use crate::dims::product;
+use crate::dtype::Storage;
+use crate::error::{Error, Result};
+use crate::io::State;
+use crate::model::Model;
+use crate::program::slot_words;
+
+/// A stream of one pool. It means nothing to another pool, but to one that was made from its snapshot, and nothing any more
+/// once the stream is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StreamId {
+    number: u64,
+    slot: u32,
+}
+
+impl StreamId {
+    pub(super) fn new(number: u64, slot: u32) -> Self {
+        Self { number, slot }
+    }
+
+    /// The number of the stream, which no other of its pool has or had.
+    pub fn number(self) -> u64 {
+        self.number
+    }
+
+    pub(super) fn slot(self) -> usize {
+        self.slot as usize
+    }
+}
+
+/// Its number.
+impl fmt::Display for StreamId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.number.fmt(f)
+    }
+}
+
+/// A slot.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Entry {
+    /// The number of the stream that has it; 0 while it is free.
+    number: u64,
+    /// Frames that wait, `[n, I]`.
+    queue: Vec<f32>,
+    /// How many there are.
+    pending: usize,
+    /// Whether the states are zero, whatever stands on the device.
+    zero: bool,
+    /// Frames that ticks have taken.
+    frames: u64,
+    /// Frames that ticks have taken since the states were saved.
+    unsaved: u64,
+    /// Whether what was saved is zero.
+    saved_zero: bool,
+    /// Why it takes no frames.
+    isolated: Option<String>,
+}
+
+impl Entry {
+    pub(super) fn pending(&self) -> usize {
+        self.pending
+    }
+
+    pub(super) fn frames(&self) -> u64 {
+        self.frames
+    }
+
+    pub(super) fn unsaved(&self) -> u64 {
+        self.unsaved
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.number > 0
+    }
+}
+
+/// What became of a push that is in order but for its numbers.
+pub(super) enum Added {
+    Queued,
+    NotFinite(Error),
+}
+
+#[derive(Debug)]
+pub(super) struct Table {
+    entries: Vec<Entry>,
+    /// Free slots, the next to be taken at the end.
+    free: Vec<u32>,
+    /// Slots that have frames.
+    ready: Vec<u32>,
+    /// The states of each slot as they were last known here, `[capacity, stride]`.
+    saved: Vec<f32>,
+    stride: usize,
+    /// Numbers of h in a slot, `[L, P]`; those of c follow.
+    h: usize,
+    /// The number of the next stream.
+    next: u64,
+}
+
+fn no_memory(name: &str, bytes: usize) -> Error {
+    Error::Memory { name: name.into(), bytes }
+}
+
+impl Table {
+    pub(super) fn new(model: &Model, capacity: usize) -> Result<Self> {
+        let (stride, h) = (slot_words(model), model.layers().len() * model.state());
+        let (entries, free, ready, saved) = Default::default();
+        let mut table = Self { entries, free, ready, saved, stride, h, next: 1 };
+        table.reserve(capacity)?;
+        table.grow(capacity);
+        Ok(table)
+    }
+
+    /// Sees to it that [`Table::grow`] finds memory.
+    pub(super) fn reserve(&mut self, capacity: usize) -> Result<()> {
+        let numbers = product("states of streams", &[capacity, self.stride])?;
+        let more = |len: usize, all: usize| all.saturating_sub(len);
+        let streams = more(self.entries.len(), capacity);
+        let entries = self.entries.try_reserve_exact(streams);
+        entries.map_err(|_| no_memory("streams", capacity * size_of::<Entry>()))?;
+        for list in [&mut self.free, &mut self.ready] {
+            let missing = more(list.len(), capacity);
+            list.try_reserve_exact(missing).map_err(|_| no_memory("streams", capacity * 4))?;
+        }
+        let missing = more(self.saved.len(), numbers);
+        self.saved.try_reserve_exact(missing).map_err(|_| no_memory("states of streams", numbers * 4))
+    }
+
+    pub(super) fn grow(&mut self, capacity: usize) {
+        let before = self.entries.len();
+        self.entries.resize(capacity.max(before), Entry::default());
+        self.saved.resize(self.entries.len() * self.stride, 0.0);
+        // The lowest slots are taken first.
+        self.free.extend((before..self.entries.len()).rev().map(|slot| slot as u32));
+        self.free.sort_unstable_by_key(|&slot| Reverse(slot));
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len() - self.free.len()
+    }
+
+    pub(super) fn capacity(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(super) fn stride(&self) -> usize {
+        self.stride
+    }
+
+    pub(super) fn open_streams(&self) -> impl Iterator<Item = StreamId> + '_ {
+        let open = self.entries.iter().enumerate().filter(|(_, entry)| entry.is_open());
+        open.map(|(slot, entry)| StreamId::new(entry.number, slot as u32))
+    }
+
+    pub(super) fn open(&mut self, most: usize) -> Result<StreamId> {
+        let Some(slot) = self.free.pop() else {
+            return Err(Error::TooLarge {
+                name: "streams of the pool".into(),
+                needed: self.len() as u64 + 1,
+                limit: most as u64,
+                unit: "streams",
+                device: "the pool".into(),
+            });
+        };
+        let stream = StreamId::new(self.next, slot);
+        self.next += 1;
+        let entry = &mut self.entries[slot as usize];
+        let mut queue = std::mem::take(&mut entry.queue);
+        queue.clear();
+        *entry = Entry { number: stream.number, queue, zero: true, saved_zero: true, ..Entry::default() };
+        Ok(stream)
+    }
+
+    /// Opens the stream of a snapshot in the slot that it had; `state` is as it lies in a slot.
+    pub(super) fn open_again(&mut self, stream: StreamId, frames: u64, state: &[f32]) -> Result<()> {
+        let slot = stream.slot();
+        let taken = Error::Format {
+            name: format!("snapshot, stream {stream}"),
+            reason: format!("its slot {slot} is taken, or there is none such"),
+        };
+        let at = self.free.iter().position(|&free| free as usize == slot).ok_or(taken)?;
+        self.free.remove(at);
+        let entry = &mut self.entries[slot];
+        *entry = Entry { number: stream.number, frames, ..Entry::default() };
+        self.saved[slot * self.stride..][..self.stride].copy_from_slice(state);
+        self.next = self.next.max(stream.number + 1);
+        Ok(())
+    }
+
+    pub(super) fn get(&self, stream: StreamId) -> Result<&Entry> {
+        let entry = self.entries.get(stream.slot()).filter(|entry| entry.number == stream.number);
+        entry.ok_or_else(|| not_open(stream))
+    }
+
+    fn get_mut(&mut self, stream: StreamId) -> Result<&mut Entry> {
+        let entry = self.entries.get_mut(stream.slot()).filter(|entry| entry.number == stream.number);
+        entry.ok_or_else(|| not_open(stream))
+    }
+
+    pub(super) fn push(
+        &mut self,
+        stream: StreamId,
+        frames: &[f32],
+        input: usize,
+        storage: Storage,
+    ) -> Result<Added> {
+        let entry = self.get_mut(stream)?;
+        let error = |reason: String| Err(Error::Stream { stream: stream.number, reason });
+        if let Some(reason) = &entry.isolated {
+            return error(format!(
+                "isolated, a reset or a load takes it in again; what was pushed: {reason}"
+            ));
+        }
+        if !frames.len().is_multiple_of(input) {
+            return error(format!(
+                "frames [n, I] with I = {input}: got {} numbers, no whole frames",
+                frames.len()
+            ));
+        }
+        let bad = frames.iter().position(|value| !value.is_finite());
+        if let Some(at) = bad {
+            let (frame, feature, value) = (at / input, at % input, frames[at]);
+            let reason = format!("feature {feature} of frame {frame} is {value}, must be finite");
+            return Ok(Added::NotFinite(Error::Stream { stream: stream.number, reason }));
+        }
+        if let Err(reason) = storage.check_range("frames", frames) {
+            return error(reason.to_string());
+        }
+        let bytes = frames.len() * 4;
+        entry
+            .queue
+            .try_reserve(frames.len())
+            .map_err(|_| no_memory(&format!("frames of stream {stream}"), bytes))?;
+        entry.queue.extend_from_slice(frames);
+        let had = entry.pending;
+        entry.pending += frames.len() / input;
+        if had == 0 && entry.pending > 0 {
+            self.ready.push(stream.slot);
+        }
+        Ok(Added::Queued)
+    }
+
+    pub(super) fn isolate(&mut self, stream: StreamId, reason: String) -> Result<()> {
+        self.get_mut(stream)?.isolated = Some(reason);
+        Ok(())
+    }
+
+    /// Empties a queue; how many frames there were.
+    fn drop_frames(&mut self, stream: StreamId) -> Result<usize> {
+        let entry = self.get_mut(stream)?;
+        entry.queue.clear();
+        let dropped = std::mem::take(&mut entry.pending);
+        if dropped > 0 {
+            self.ready.retain(|&slot| slot != stream.slot);
+        }
+        Ok(dropped)
+    }
+
+    pub(super) fn reset(&mut self, stream: StreamId) -> Result<usize> {
+        let dropped = self.drop_frames(stream)?;
+        let entry = self.get_mut(stream)?;
+        (entry.zero, entry.saved_zero, entry.unsaved, entry.isolated) = (true, true, 0, None);
+        Ok(dropped)
+    }
+
+    /// Takes `state`, which fits, as saved.
+    pub(super) fn load(&mut self, stream: StreamId, state: &State) -> Result<usize> {
+        let dropped = self.drop_frames(stream)?;
+        let (h, stride) = (self.h, self.stride);
+        let entry = self.get_mut(stream)?;
+        (entry.zero, entry.saved_zero, entry.unsaved, entry.isolated) = (false, false, 0, None);
+        let (own_h, own_c) = self.saved[stream.slot() * stride..][..stride].split_at_mut(h);
+        own_h.copy_from_slice(&state.h);
+        own_c.copy_from_slice(state.c.as_deref().unwrap_or_default());
+        Ok(dropped)
+    }
+
+    pub(super) fn close(&mut self, stream: StreamId) -> Result<usize> {
+        let dropped = self.drop_frames(stream)?;
+        self.get_mut(stream)?.number = 0;
+        self.free.push(stream.slot);
+        Ok(dropped)
+    }
+
+    /// The states that were saved last of a slot, as they lie in it.
+    pub(super) fn saved(&self, slot: usize) -> &[f32] {
+        &self.saved[slot * self.stride..][..self.stride]
+    }
+
+    /// Takes note of the states that the slots from `first` on have now; of those that are open and have moved.
+    pub(super) fn save(&mut self, first: usize, states: &[f32]) {
+        for (slot, state) in (first..).zip(states.chunks_exact(self.stride)) {
+            let entry = &mut self.entries[slot];
+            if entry.is_open() && entry.unsaved > 0 {
+                self.saved[slot * self.stride..][..self.stride].copy_from_slice(state);
+                (entry.unsaved, entry.saved_zero) = (0, false);
+            }
+        }
+    }
+
+    /// The states that were saved last, h `[L, P]` and c `[L, H]`.
+    pub(super) fn saved_state(&self, slot: usize) -> State {
+        let zeros = vec![0.0; self.stride];
+        let all = if self.entries[slot].saved_zero { &zeros[..] } else { self.saved(slot) };
+        let (h, c) = all.split_at(self.h);
+        State { h: h.to_vec(), c: (!c.is_empty()).then(|| c.to_vec()) }
+    }
+
+    /// Every stream as it was saved last, for a snapshot or another device: its slot's states.
+    pub(super) fn saved_streams(&self) -> impl Iterator<Item = (StreamId, &Entry, Option<&[f32]>)> {
+        let open = self.entries.iter().enumerate().filter(|(_, entry)| entry.is_open());
+        open.map(|(slot, entry)| {
+            let state = (!entry.saved_zero).then(|| self.saved(slot));
+            (StreamId::new(entry.number, slot as u32), entry, state)
+        })
+    }
+
+    /// Takes every stream back to what was saved of it.
+    pub(super) fn rewind(&mut self) {
+        for entry in self.entries.iter_mut().filter(|entry| entry.is_open()) {
+            entry.frames -= entry.unsaved;
+            (entry.unsaved, entry.zero) = (0, entry.saved_zero);
+        }
+    }
+
+    /// The slots of every stream that has moved since it was saved, from the first to the last.
+    pub(super) fn unsaved_slots(&self) -> Option<std::ops::Range<usize>> {
+        let moved = |entry: &Entry| entry.is_open() && entry.unsaved > 0;
+        let first = self.entries.iter().position(moved)?;
+        let last = self.entries.iter().rposition(moved)?;
+        Some(first..last + 1)
+    }
+
+    /// Slots that have frames; after [`Table::sort_ready`] those first that have the most.
+    pub(super) fn ready(&self) -> &[u32] {
+        &self.ready
+    }
+
+    pub(super) fn sort_ready(&mut self, most: usize) {
+        let entries = &self.entries;
+        self.ready.sort_unstable_by_key(|&slot| (Reverse(entries[slot as usize].pending.min(most)), slot));
+    }
+
+    /// Frames of a slot that a tick of at most so many takes.
+    pub(super) fn frames_of(&self, slot: u32, most: usize) -> usize {
+        self.entries[slot as usize].pending.min(most)
+    }
+
+    pub(super) fn stream_of(&self, slot: u32) -> StreamId {
+        StreamId::new(self.entries[slot as usize].number, slot)
+    }
+
+    /// Whether the states of a slot are zero, whatever stands in it.
+    pub(super) fn is_zero(&self, slot: u32) -> bool {
+        self.entries[slot as usize].zero
+    }
+
+    /// The frames that a tick takes, `[rows, T, I]` of each group; past a row's own nothing that means anything.
+    pub(super) fn gather(&self, groups: &[Group], most: usize, input: usize, x: &mut Vec<f32>) -> Result<()> {
+        let frames = groups.iter().map(|group| group.rows.len() * group.steps).sum::<usize>();
+        let numbers = product("x of a tick", &[frames, input])?;
+        let missing = numbers.saturating_sub(x.len());
+        x.try_reserve(missing).map_err(|_| no_memory("x of a tick", numbers * 4))?;
+        x.resize(numbers, 0.0);
+        let mut at = 0;
+        for group in groups {
+            for &slot in &self.ready[group.rows.clone()] {
+                let own = self.frames_of(slot, most) * input;
+                x[at..at + own].copy_from_slice(&self.entries[slot as usize].queue[..own]);
+                at += group.steps * input;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the frames of a tick that has begun out of the queues.
+    pub(super) fn take(&mut self, most: usize) {
+        let entries = &mut self.entries;
+        self.ready.retain(|&slot| {
+            let entry = &mut entries[slot as usize];
+            let taken = entry.pending.min(most);
+            let input = entry.queue.len() / entry.pending;
+            entry.queue.drain(..taken * input);
+            entry.pending -= taken;
+            entry.frames += taken as u64;
+            entry.unsaved += taken as u64;
+            entry.zero = false;
+            entry.pending > 0
+        });
+    }
+}
+
+fn not_open(stream: StreamId) -> Error {
+    Error::Stream { stream: stream.number, reason: "not open: closed before, or of another pool".into() }
+}

@@ -1,0 +1,371 @@
+//! Ticks of streams: slots of states that live on the device, and the staging buffers in which frames go up and outputs
+//! come down.
+//!
+//! Everything of a tick is one submission (unless it exceeds what one should hold): copies out of the upload buffer, the
+//! programs, copies into the download buffer. A [`Freight`] is one of each; with two of them a tick's way back overlaps the
+//! work of the next. The upload buffer is mapped whenever it idles, so that frames are written right into it.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::context::Context;
+use super::readback::{Mapped, Mapping, map};
+use super::workspace::{Constants, Workspace};
+use crate::error::Result;
+use crate::program::{BufferId, Program, Slots, pack_sequence};
+use crate::progress::Progress;
+use crate::sync::Wait;
+
+/// The states of streams, `[capacity, stride]`.
+#[derive(Debug)]
+pub struct StreamStates {
+    pub(super) buffer: wgpu::Buffer,
+    capacity: usize,
+    stride: usize,
+}
+
+impl StreamStates {
+    /// For `capacity` streams of `stride` numbers each; what is in them is not said.
+    ///
+    /// # Errors
+    /// [`crate::Error::TooLarge`] where they exceed a binding, [`crate::Error::Device`] where memory runs out.
+    pub async fn new(context: &Context, capacity: usize, stride: usize) -> Result<Self> {
+        let bytes = (capacity * stride * 4) as u64;
+        context.caps().check_array(&format!("states of {capacity} streams"), bytes)?;
+        let create = || {
+            context.create.buffer(&wgpu::BufferDescriptor {
+                label: Some("wgru.buffer.streams"),
+                size: bytes,
+                usage: wgpu::BufferUsages::STORAGE
+                    | wgpu::BufferUsages::COPY_DST
+                    | wgpu::BufferUsages::COPY_SRC,
+                mapped_at_creation: false,
+            })
+        };
+        let buffer = context.checked("states of streams", create).await?;
+        Ok(Self { buffer, capacity, stride })
+    }
+
+    /// The same states with room for more streams.
+    ///
+    /// # Errors
+    /// As [`StreamStates::new`].
+    pub async fn grown(&self, context: &Context, capacity: usize) -> Result<Self> {
+        let new = Self::new(context, capacity, self.stride).await?;
+        let copy = || {
+            let mut encoder = encoder(context);
+            encoder.copy_buffer_to_buffer(&self.buffer, 0, &new.buffer, 0, self.bytes());
+            context.queue.submit([encoder.finish()]);
+        };
+        context.checked("states of streams", copy).await?;
+        Ok(new)
+    }
+
+    /// Streams that there is room for.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Numbers of a stream.
+    pub fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// Bytes of all of them.
+    pub fn bytes(&self) -> u64 {
+        self.buffer.size()
+    }
+
+    /// Writes the states of a stream; what is submitted from now on sees them.
+    pub fn write(&self, context: &Context, slot: usize, numbers: &[f32]) {
+        let at = (slot * self.stride * 4) as u64;
+        context.queue.write_buffer(&self.buffer, at, bytemuck::cast_slice(numbers));
+    }
+
+    /// Reads the states of neighbouring slots, as everything that was submitted leaves them, by way of `freight`.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`].
+    pub async fn read(
+        &self,
+        context: &Context,
+        slots: Range<usize>,
+        freight: Freight,
+        wait: Wait,
+        read: impl FnOnce(&[f32]),
+    ) -> Result<Freight> {
+        context.check_fault()?;
+        let bytes = |slots: usize| (slots * self.stride * 4) as u64;
+        let copy = || {
+            let mut encoder = encoder(context);
+            let (from, len) = (bytes(slots.start), bytes(slots.len()));
+            encoder.copy_buffer_to_buffer(&self.buffer, from, &freight.download, 0, len);
+            context.queue.submit([encoder.finish()])
+        };
+        let submission = context.checked("states of streams", copy).await?;
+        let down = map(&freight.download.slice(..bytes(slots.len())), wgpu::MapMode::Read);
+        let bytes = bytes(slots.len());
+        let under_way = UnderWay { freight, submission, mappings: [Some(down), None], bytes };
+        under_way.finish(context, wait, |words| read(bytemuck::cast_slice(words))).await
+    }
+}
+
+/// A program for streams, and what of it changes from tick to tick.
+#[derive(Debug)]
+pub struct StreamProgram {
+    workspace: Workspace,
+    /// Where the rows' states lie.
+    pub slots: Slots,
+    /// Frames of each row, 0 of those that have none.
+    pub lengths: Vec<u32>,
+}
+
+/// Rows that a program advances in a tick, those with the most frames first.
+#[derive(Debug, Clone, Copy)]
+pub struct Load<'a> {
+    /// Which program.
+    pub program: usize,
+    /// How many rows.
+    pub rows: usize,
+    /// `[rows, T, I]`, T being the program's.
+    pub x: &'a [f32],
+}
+
+impl StreamProgram {
+    /// Makes `program`, whose rows' states lie in `states`, ready.
+    ///
+    /// # Errors
+    /// As [`Workspace::new`].
+    pub async fn new(
+        context: &Context,
+        program: Program,
+        constants: &Constants,
+        states: &StreamStates,
+        poison: bool,
+    ) -> Result<Self> {
+        let batch = program.form.dims.batch;
+        let workspace = Workspace::with_streams(context, program, constants, Some(states), poison).await?;
+        Ok(Self { workspace, slots: Slots::new(batch), lengths: vec![0; batch] })
+    }
+
+    /// What it runs.
+    pub fn program(&self) -> &Program {
+        &self.workspace.program
+    }
+
+    /// Bytes of so many rows of a batch-major array.
+    fn row_bytes(&self, id: BufferId, rows: usize) -> u64 {
+        let program = self.program();
+        (program.buffers[id].words / program.form.dims.batch * rows) as u64 * 4
+    }
+
+    /// Bytes that go up for so many rows.
+    fn up(&self, rows: usize) -> u64 {
+        let program = self.program();
+        let whole = [Some(program.order), program.streams.map(|streams| streams.slots)];
+        let whole: u64 = whole.into_iter().flatten().map(|id| program.buffers[id].bytes()).sum();
+        whole + self.row_bytes(program.x, rows)
+    }
+
+    /// Bytes that come down of so many rows.
+    fn down(&self, rows: usize) -> u64 {
+        self.program().output_arrays().map(|id| self.row_bytes(id, rows)).sum()
+    }
+
+    /// Hands each array that goes up to `write`, with the buffer it is for.
+    fn write(&mut self, Load { rows, x, .. }: Load<'_>, mut write: impl FnMut(BufferId, &[u32])) {
+        let Self { workspace, slots, lengths } = self;
+        let Workspace { program, order, words, .. } = workspace;
+        let steps = program.form.dims.steps;
+        order.set(Some(lengths), steps as u32);
+        write(program.order, order.words());
+        if let Some(streams) = program.streams {
+            write(streams.slots, slots.words());
+        }
+        let storage = program.precision.activations;
+        if storage.is_half() {
+            pack_sequence(storage, x.len() / (rows * steps), x, words);
+            write(program.x, words);
+        } else {
+            write(program.x, bytemuck::cast_slice(x));
+        }
+    }
+}
+
+/// Bytes of a tick that go up, and that come down.
+fn bytes(programs: &[StreamProgram], loads: &[Load<'_>]) -> [u64; 2] {
+    let of = |load: &Load<'_>| (&programs[load.program], load.rows);
+    [
+        loads.iter().map(of).map(|(program, rows)| program.up(rows)).sum(),
+        loads.iter().map(of).map(|(program, rows)| program.down(rows)).sum(),
+    ]
+}
+
+/// Staging buffers of one tick.
+#[derive(Debug)]
+pub struct Freight {
+    /// Mapped while it idles.
+    upload: wgpu::Buffer,
+    download: wgpu::Buffer,
+}
+
+impl Freight {
+    /// With room for a tick; powers of two, so that ticks that differ little share one.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] where memory runs out.
+    pub async fn for_loads(
+        context: &Context,
+        programs: &[StreamProgram],
+        loads: &[Load<'_>],
+    ) -> Result<Self> {
+        let [up, down] = bytes(programs, loads).map(u64::next_power_of_two);
+        Self::new(context, up, down).await
+    }
+
+    /// With room for so many bytes each way.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] where memory runs out.
+    pub async fn new(context: &Context, up: u64, down: u64) -> Result<Self> {
+        let make = |label: &str, bytes: u64, usage: wgpu::BufferUsages, mapped_at_creation: bool| {
+            let size = bytes.max(4).next_multiple_of(8);
+            context.create.buffer(&wgpu::BufferDescriptor {
+                label: Some(label),
+                size,
+                usage,
+                mapped_at_creation,
+            })
+        };
+        let create = || {
+            let (write, read) = (wgpu::BufferUsages::MAP_WRITE, wgpu::BufferUsages::MAP_READ);
+            Self {
+                upload: make("wgru.buffer.upload", up, write | wgpu::BufferUsages::COPY_SRC, true),
+                download: make("wgru.buffer.download", down, read | wgpu::BufferUsages::COPY_DST, false),
+            }
+        };
+        context.checked("staging of a tick", create).await
+    }
+
+    /// Whether it has room for a tick.
+    pub fn has_room_for(&self, programs: &[StreamProgram], loads: &[Load<'_>]) -> bool {
+        let [up, down] = bytes(programs, loads);
+        self.upload.size() >= up && self.download.size() >= down
+    }
+
+    /// Whether so many bytes can come down.
+    pub fn brings(&self, bytes: u64) -> bool {
+        self.download.size() >= bytes
+    }
+
+    /// Bytes of both.
+    pub fn bytes(&self) -> u64 {
+        self.upload.size() + self.download.size()
+    }
+
+    /// Submits a tick, for which there is room. `fill` says of each load, by its number, where its program's rows have
+    /// their states and how many frames they have.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] where the device is lost or refuses the work.
+    pub async fn submit(
+        self,
+        context: &Context,
+        programs: &mut [StreamProgram],
+        loads: &[Load<'_>],
+        fill: impl FnMut(usize, &mut StreamProgram),
+        progress: &Arc<Progress>,
+    ) -> Result<UnderWay> {
+        context.check_fault()?;
+        let [_, bytes] = bytes(programs, loads);
+        let submit = || self.submit_unchecked(context, programs, loads, fill, progress);
+        let submission = context.checked("tick", submit).await?;
+        context.check_fault()?;
+        let down = map(&self.download.slice(..bytes), wgpu::MapMode::Read);
+        let up = map(&self.upload.slice(..), wgpu::MapMode::Write);
+        Ok(UnderWay { freight: self, submission, mappings: [Some(down), Some(up)], bytes })
+    }
+
+    fn submit_unchecked(
+        &self,
+        context: &Context,
+        programs: &mut [StreamProgram],
+        loads: &[Load<'_>],
+        mut fill: impl FnMut(usize, &mut StreamProgram),
+        progress: &Arc<Progress>,
+    ) -> wgpu::SubmissionIndex {
+        // All of it before anything is recorded, since recording may submit, and a mapped buffer cannot be.
+        let mut copies: Vec<(usize, BufferId, Range<usize>)> = Vec::new();
+        let mut at = 0;
+        // A device that could not map the buffer was lost, which is reported.
+        if let Ok(mut view) = self.upload.get_mapped_range_mut(..) {
+            for (index, &load) in loads.iter().enumerate() {
+                let program = &mut programs[load.program];
+                fill(index, program);
+                program.write(load, |id, words| {
+                    let bytes: &[u8] = bytemuck::cast_slice(words);
+                    view.slice(at..at + bytes.len()).copy_from_slice(bytes);
+                    copies.push((index, id, at..at + bytes.len()));
+                    at += bytes.len();
+                });
+            }
+        }
+        self.upload.unmap();
+        let mut encoder = encoder(context);
+        let (mut copies, mut to) = (copies.into_iter().peekable(), 0);
+        for (index, load) in loads.iter().enumerate() {
+            let program = &programs[load.program];
+            let workspace = &program.workspace;
+            workspace.poison(context, 0);
+            progress.begin(program.program().dispatch_count());
+            while let Some((_, id, from)) = copies.next_if(|(load, ..)| *load == index) {
+                let (target, bytes) = (&workspace.buffers[id], from.len() as u64);
+                encoder.copy_buffer_to_buffer(&self.upload, from.start as u64, target, 0, bytes);
+            }
+            encoder = workspace.record(context, encoder, None, 0, 0, progress);
+            for id in program.program().output_arrays() {
+                let bytes = program.row_bytes(id, load.rows);
+                encoder.copy_buffer_to_buffer(&workspace.buffers[id], 0, &self.download, to, bytes);
+                to += bytes;
+            }
+        }
+        context.queue.submit([encoder.finish()])
+    }
+}
+
+/// A tick that was submitted.
+#[derive(Debug)]
+pub struct UnderWay {
+    freight: Freight,
+    submission: wgpu::SubmissionIndex,
+    /// Of the download, and of the upload for the next tick where it was used.
+    mappings: [Option<Mapping>; 2],
+    bytes: u64,
+}
+
+impl UnderWay {
+    /// Waits for the outputs and hands them to `read`: of each part y of its rows, then their readout.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] where the device was lost or reported an error. Then the staging buffers are gone too.
+    pub async fn finish(self, context: &Context, wait: Wait, read: impl FnOnce(&[u32])) -> Result<Freight> {
+        let Self { freight, submission, mappings, bytes } = self;
+        let failed = |reason: String| context.error(format!("read-back: {reason}"));
+        for mapping in mappings.into_iter().flatten() {
+            let result = Mapped { context, mapping, submission: submission.clone(), wait }.await;
+            context.check_fault()?;
+            result.map_err(failed)?;
+        }
+        let slice = freight.download.slice(..bytes);
+        let view = slice.get_mapped_range().map_err(|error| failed(error.to_string()))?;
+        read(bytemuck::cast_slice(&view));
+        drop(view);
+        freight.download.unmap();
+        Ok(freight)
+    }
+}
+
+fn encoder(context: &Context) -> wgpu::CommandEncoder {
+    let label = Some("wgru.encoder.streams");
+    context.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label })
+}

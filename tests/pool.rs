@@ -1,0 +1,451 @@
+//! Pools: whatever else is there, whenever a stream joined and however its frames were cut, it has the bits of its own
+//! sequence run.
+
+mod common;
+#[path = "pool/life.rs"]
+mod life;
+
+use common::{Draw, bits, cells, devices, options};
+use life::{Life, assert_lives, other_model};
+use wgru::dtype::Storage;
+use wgru::engine::pool::NonFinite;
+use wgru::{
+    Cell, Device, Direction, Engine, Error, Model, Options, PoolOptions, ReadoutSteps, Snapshot, State,
+};
+
+/// Streams that come and go at random.
+#[test]
+fn a_stream_has_the_bits_of_its_own_sequence_run() {
+    let mut draw = Draw::new();
+    for device in devices() {
+        for (index, cell) in cells().into_iter().enumerate() {
+            let (input, hidden) = (draw.size(1..=9), draw.size(1..=70));
+            let model = draw.model(cell, input, hidden, 1 + index % 5);
+            let model = draw.with_options(model);
+            let steps = [ReadoutSteps::Every, ReadoutSteps::Last][index % 2];
+            let model = if draw.chance() { draw.with_readout(model, 3, steps) } else { model };
+            let engine = device.load_with(&model, options()).unwrap();
+            live(&mut draw, &engine, 12, 40);
+        }
+    }
+}
+
+/// A pool in which at most so many streams live for so many ticks.
+fn live(draw: &mut Draw, engine: &Engine, most: usize, ticks: usize) {
+    let context = format!("{}, {}, seed {}", engine.device().info(), engine.model(), draw.seed);
+    let mut pool = engine.pool(PoolOptions::growing(2).frames(5)).unwrap();
+    let mut lives: Vec<Life> = Vec::new();
+    let mut done: Vec<Life> = Vec::new();
+    for _ in 0..ticks {
+        if lives.len() < most && draw.chance() {
+            let given = draw.chance().then(|| life::state(draw, engine.model()));
+            let stream = match &given {
+                Some(state) => pool.open_with(state).unwrap(),
+                None => pool.open().unwrap(),
+            };
+            lives.push(Life::new(stream, given));
+        }
+        for life in &mut lives {
+            match draw.size(0..=9) {
+                0..=4 => life.push(draw, &mut pool, 1),
+                5 => {
+                    let frames = draw.size(0..=7);
+                    life.push(draw, &mut pool, frames);
+                }
+                6 if draw.chance() => {
+                    pool.reset(life.stream).unwrap();
+                    done.push(life.begin_again(None));
+                }
+                7 if draw.chance() => {
+                    let state = life::state(draw, engine.model());
+                    pool.load(life.stream, &state).unwrap();
+                    done.push(life.begin_again(Some(state)));
+                }
+                _ => {}
+            }
+        }
+        if !lives.is_empty() && draw.size(0..=9) == 0 {
+            let life = lives.swap_remove(draw.size(0..=lives.len() - 1));
+            pool.close(life.stream).unwrap();
+            done.push(life);
+        }
+        let output = pool.tick().unwrap();
+        life::take(&mut lives, &output);
+        if !lives.is_empty() && draw.chance() {
+            let index = draw.size(0..=lives.len() - 1);
+            lives[index].saved = Some(pool.save(lives[index].stream).unwrap());
+            lives[index].saved_at = lives[index].outputs();
+        }
+    }
+    while pool.ready() > 0 {
+        life::take(&mut lives, &pool.tick().unwrap());
+    }
+    done.extend(lives);
+    assert!(
+        done.iter().map(Life::outputs).sum::<usize>() > ticks / 2,
+        "{context}: hardly anything was computed"
+    );
+    assert_lives(engine, &done, &context);
+}
+
+#[test]
+fn sixteen_bit_weights_and_activations() {
+    let mut draw = Draw::new();
+    for device in devices() {
+        for storage in [Storage::F16, Storage::Bf16] {
+            let model = draw.model(Cell::LSTM, 5, 33, 2);
+            let model = draw.with_readout(model, 2, ReadoutSteps::Every);
+            let options = options().weights(storage).activations(storage);
+            live(&mut draw, &device.load_with(&model, options).unwrap(), 9, 20);
+        }
+    }
+}
+
+#[test]
+fn arrays_full_of_nan_are_written_before_they_are_read() {
+    let mut draw = Draw::new();
+    for device in devices() {
+        for cell in [Cell::GRU, Cell::LSTM, Cell::ORIGINAL_GRU] {
+            let model = draw.model(cell, 4, 18, 2);
+            live(&mut draw, &device.load_with(&model, options().poison(true)).unwrap(), 9, 20);
+        }
+    }
+}
+
+/// More streams than one batch may have, by a limit on memory: several batches to a tick, of one program.
+#[test]
+fn more_streams_than_a_batch_bears() {
+    let mut draw = Draw::new();
+    for device in devices() {
+        let model = draw.model(Cell::GRU, 3, 16, 1);
+        let engine = device.load_with(&model, options().memory(40_000)).unwrap();
+        let mut pool = engine.pool(PoolOptions::fixed(300).frames(2)).unwrap();
+        let mut lives: Vec<Life> = (0..300).map(|_| Life::new(pool.open().unwrap(), None)).collect();
+        for _ in 0..3 {
+            lives.iter_mut().for_each(|life| life.push(&mut draw, &mut pool, 1));
+            life::take(&mut lives, &pool.tick().unwrap());
+        }
+        assert_lives(&engine, &lives, &format!("{}, seed {}", device.info(), draw.seed));
+    }
+}
+
+#[test]
+fn two_ticks_under_way() {
+    let mut draw = Draw::new();
+    for device in devices() {
+        let model = draw.model(Cell::GRU, 6, 40, 2);
+        let engine = device.load_with(&model, options()).unwrap();
+        let mut pool = engine.pool(PoolOptions::fixed(7)).unwrap();
+        let mut lives: Vec<Life> = (0..7).map(|_| Life::new(pool.open().unwrap(), None)).collect();
+        let mut output = Default::default();
+        assert!(!pool.begin().unwrap(), "a tick of nothing");
+        for round in 0..8 {
+            for life in &mut lives {
+                if round == 0 || draw.chance() {
+                    life.push(&mut draw, &mut pool, 2);
+                }
+            }
+            pool.begin().unwrap();
+            if pool.under_way() == 2 {
+                assert!(matches!(pool.begin(), Err(Error::Mismatch { .. })), "three are under way");
+                pool.finish_into(&mut output).unwrap();
+                life::take(&mut lives, &output);
+            }
+        }
+        assert!(matches!(pool.tick(), Err(Error::Mismatch { .. })), "one is under way");
+        while pool.under_way() > 0 {
+            pool.finish_into(&mut output).unwrap();
+            life::take(&mut lives, &output);
+        }
+        assert!(matches!(pool.finish_into(&mut output), Err(Error::Mismatch { .. })), "none is under way");
+        assert_lives(&engine, &lives, &format!("{}, seed {}", device.info(), draw.seed));
+    }
+}
+
+/// In steady state a tick creates nothing on the device; nor does one whose number of streams differs, once prepared.
+#[test]
+fn a_tick_creates_nothing() {
+    let mut draw = Draw::new();
+    for device in devices() {
+        let model = draw.model(Cell::LSTM, 4, 20, 2);
+        let engine = device.load_with(&model, options()).unwrap();
+        let mut pool = engine.pool(PoolOptions::fixed(20).frames(3)).unwrap();
+        let streams: Vec<_> = (0..20).map(|_| pool.open().unwrap()).collect();
+        pool.prepare(20, 3).unwrap();
+        let (created, bytes) = (device.created(), pool.bytes());
+        for _ in 0..30 {
+            for &stream in &streams {
+                if draw.chance() {
+                    let count = draw.size(1..=3);
+                    pool.push(stream, &draw.values(count * 4, 1.0)).unwrap();
+                }
+            }
+            pool.begin().unwrap();
+            let mut output = Default::default();
+            if pool.under_way() == 2 {
+                pool.finish_into(&mut output).unwrap();
+            }
+        }
+        assert_eq!(device.created(), created, "{}, seed {}", device.info(), draw.seed);
+        if !matches!(device.info(), wgru::DeviceInfo::Cpu(_)) {
+            assert!(bytes > 0 && pool.bytes() <= bytes, "{}: {bytes}, then {}", device.info(), pool.bytes());
+        }
+    }
+}
+
+/// The states of a stream that saw some frames, on every device.
+#[test]
+fn saved_states_move_between_devices() {
+    let mut draw = Draw::new();
+    let model = draw.model(Cell::LSTM, 5, 24, 2);
+    let devices: Vec<Engine> = devices().iter().map(|device| device.load(&model).unwrap()).collect();
+    let frames = draw.values(6 * 5, 1.0);
+    for from in &devices {
+        let mut pool = from.pool(PoolOptions::fixed(3)).unwrap();
+        let stream = pool.open().unwrap();
+        pool.push(stream, &frames[..15]).unwrap();
+        pool.tick().unwrap();
+        let snapshot = pool.save_all().unwrap();
+        let state = pool.save(stream).unwrap();
+        for to in &devices {
+            let context = format!("{} to {}, seed {}", from.device().info(), to.device().info(), draw.seed);
+            // By hand, and by a snapshot.
+            let mut other = to.pool(PoolOptions::fixed(1)).unwrap();
+            let new = other.open_with(&state).unwrap();
+            assert_eq!(other.save(new).unwrap(), state, "{context}");
+            other.push(new, &frames[15..]).unwrap();
+            let by_hand = other.tick().unwrap().of(new).unwrap().y.to_vec();
+            let mut other = to.pool_from(&snapshot, PoolOptions::fixed(1)).unwrap();
+            assert_eq!(other.frames(stream).unwrap(), 3, "{context}");
+            other.push(stream, &frames[15..]).unwrap();
+            let by_snapshot = other.tick().unwrap().of(stream).unwrap().y.to_vec();
+            assert_eq!(bits(&by_hand), bits(&by_snapshot), "{context}");
+            if from.device().info() == to.device().info() {
+                let mut life = Life::new(stream, None);
+                life.frames = frames.clone();
+                life.y = [vec![f32::NAN; 3 * 24], by_hand].concat();
+                life.unknown = 3;
+                assert_lives(to, &[life], &context);
+            }
+        }
+    }
+}
+
+#[test]
+fn snapshots_on_disk() {
+    let mut draw = Draw::new();
+    let folder = std::env::temp_dir().join(format!("wgru-pool-{}", draw.seed));
+    let path = folder.join("deep/states.safetensors");
+    let model = draw.model(Cell::LSTM, 3, 8, 2);
+    let engine = Device::cpu().load(&model).unwrap();
+    let mut pool = engine.pool(PoolOptions::growing(1).snapshots(&path, 2)).unwrap();
+    let streams: Vec<_> = (0..5).map(|_| pool.open().unwrap()).collect();
+    pool.close(streams[1]).unwrap();
+    for round in 0..3 {
+        pool.push(streams[4], &draw.values(3, 1.0)).unwrap();
+        assert_eq!(path.exists(), round > 2, "before tick {round}");
+        pool.tick().unwrap();
+    }
+    // Before the third tick two had been begun.
+    let snapshot = Snapshot::read(&path).unwrap();
+    let frames: Vec<u64> = snapshot.streams().map(|(_, frames, _)| frames).collect();
+    assert_eq!(frames, [0, 0, 0, 2]);
+    let all = pool.save_all().unwrap();
+    all.write(&path).unwrap();
+    assert_eq!(Snapshot::read(&path).unwrap(), all);
+    assert_eq!(std::fs::read_dir(folder.join("deep")).unwrap().count(), 1, "something is left beside it");
+    let mut again = engine.pool_from(&all, PoolOptions::growing(1)).unwrap();
+    assert_eq!(again.len(), 4);
+    assert_eq!(again.save(streams[4]).unwrap(), pool.save(streams[4]).unwrap());
+    assert!(matches!(again.save(streams[1]), Err(Error::Stream { .. })), "it was closed");
+    // A new stream takes the free slot and a number of its own.
+    let new = again.open().unwrap();
+    assert!(streams.iter().all(|old| old.number() < new.number()), "{new}");
+
+    let bytes = std::fs::read(&path).unwrap();
+    for len in [0, 7, 20, bytes.len() / 2, bytes.len() - 1] {
+        std::fs::write(&path, &bytes[..len]).unwrap();
+        let error = Snapshot::read(&path).unwrap_err();
+        assert!(matches!(error, Error::Format { .. }), "{len}: {error}");
+    }
+    for at in 0..bytes.len().min(600) {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 1 << (at % 8);
+        std::fs::write(&path, &damaged).unwrap();
+        // Whatever comes of it, no panic.
+        let _ =
+            Snapshot::read(&path).map(|snapshot| engine.pool_from(&snapshot, PoolOptions::fixed(9)).is_ok());
+    }
+    let missing = Snapshot::read(folder.join("none")).unwrap_err();
+    assert!(matches!(&missing, Error::Io { path, .. } if path.ends_with("none")), "{missing}");
+    let gru = Device::cpu().load(&draw.model(Cell::GRU, 3, 8, 2)).unwrap();
+    let error = gru.pool_from(&all, PoolOptions::growing(1)).unwrap_err();
+    assert!(error.to_string().contains("c [2, 8]"), "{error}");
+    let error = engine.pool_from(&all, PoolOptions::fixed(2)).unwrap_err();
+    assert!(matches!(error, Error::TooLarge { needed: 5, limit: 2, .. }), "{error}");
+
+    // Where a snapshot cannot be written, no frame is lost.
+    let blocked = path.join("below/states");
+    let mut pool = engine.pool(PoolOptions::fixed(1).snapshots(&blocked, 1)).unwrap();
+    let stream = pool.open().unwrap();
+    pool.push(stream, &draw.values(3, 1.0)).unwrap();
+    pool.tick().unwrap();
+    pool.push(stream, &draw.values(3, 1.0)).unwrap();
+    let error = pool.tick().unwrap_err();
+    assert!(matches!(error, Error::Io { .. }), "{error}");
+    assert_eq!((pool.pending(stream).unwrap(), pool.frames(stream).unwrap()), (1, 1));
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn what_is_wrong_is_an_error_that_names_the_stream() {
+    let mut draw = Draw::new();
+    for device in devices() {
+        let model = draw.model(Cell::GRU, 3, 6, 1);
+        let engine = device.load_with(&model, options()).unwrap();
+        let mut pool = engine.pool(PoolOptions::fixed(2)).unwrap();
+        let (a, b) = (pool.open().unwrap(), pool.open().unwrap());
+        let error = pool.open().unwrap_err();
+        assert!(matches!(error, Error::TooLarge { needed: 3, limit: 2, unit: "streams", .. }), "{error}");
+
+        let named = |error: Error, stream: wgru::StreamId, part: &str| {
+            assert!(matches!(error, Error::Stream { stream: s, .. } if s == stream.number()), "{error}");
+            assert!(error.to_string().contains(part), "{error}");
+        };
+        named(pool.push(a, &[1.0; 4]).unwrap_err(), a, "I = 3: got 4 numbers");
+        let bad = [0.0, 0.0, 0.0, 0.0, f32::NAN, 0.0];
+        named(pool.push(a, &bad).unwrap_err(), a, "feature 1 of frame 1 is NaN");
+        assert_eq!((pool.pending(a).unwrap(), pool.ready()), (0, 0));
+        // It goes on, and nobody else has noticed.
+        pool.push(a, &[0.5; 3]).unwrap();
+        pool.push(b, &[0.5; 6]).unwrap();
+        let output = pool.tick().unwrap();
+        assert_eq!(output.iter().map(|frames| frames.frames).collect::<Vec<_>>(), [2, 1]);
+        assert_eq!(output.of(a).unwrap().y, &output.of(b).unwrap().y[..6]);
+
+        pool.push(a, &[0.5; 9]).unwrap();
+        assert_eq!(pool.close(a).unwrap(), 3, "frames that no tick took");
+        for error in [
+            pool.close(a).unwrap_err(),
+            pool.push(a, &[0.5; 3]).unwrap_err(),
+            pool.reset(a).map(drop).unwrap_err(),
+            pool.load(a, &State { h: vec![0.0; 6], c: None }).map(drop).unwrap_err(),
+            pool.save(a).map(drop).unwrap_err(),
+            pool.pending(a).map(drop).unwrap_err(),
+        ] {
+            named(error, a, "not open");
+        }
+        assert!(pool.tick().unwrap().is_empty());
+        let c = pool.open().unwrap();
+        named(pool.close(a).unwrap_err(), a, "not open");
+        assert!(matches!(pool.load(c, &State { h: vec![0.0; 5], c: None }), Err(Error::Length { .. })));
+        let with_c = State { h: vec![0.0; 6], c: Some(vec![0.0; 6]) };
+        assert!(matches!(pool.load(c, &with_c), Err(Error::Unsupported { .. })));
+        let infinite = State { h: vec![f32::INFINITY; 6], c: None };
+        assert!(matches!(pool.load(c, &infinite), Err(Error::NotFinite { .. })));
+        assert_eq!(pool.len(), 2);
+    }
+}
+
+#[test]
+fn a_stream_may_be_isolated() {
+    let mut draw = Draw::new();
+    for device in devices() {
+        let model = draw.model(Cell::GRU, 2, 6, 1);
+        let engine = device.load_with(&model, options()).unwrap();
+        let options = PoolOptions::fixed(2).non_finite(NonFinite::Isolate);
+        let mut pool = engine.pool(options).unwrap();
+        let (a, b) = (pool.open().unwrap(), pool.open().unwrap());
+        pool.push(a, &[0.25; 2]).unwrap();
+        pool.push(a, &[f32::INFINITY, 0.0]).unwrap_err();
+        let error = pool.push(a, &[0.5; 2]).unwrap_err().to_string();
+        assert!(error.contains("isolated") && error.contains("feature 0 of frame 0 is inf"), "{error}");
+        pool.push(b, &[0.25; 2]).unwrap();
+        let output = pool.tick().unwrap();
+        assert_eq!(output.of(a).unwrap().y, output.of(b).unwrap().y, "what came before is computed");
+        assert_eq!(pool.reset(a).unwrap(), 0);
+        pool.push(a, &[0.25; 2]).unwrap();
+        assert_eq!(pool.tick().unwrap().of(a).unwrap().y, output.of(b).unwrap().y);
+    }
+}
+
+#[test]
+fn what_no_pool_can_be_is_refused() {
+    let mut draw = Draw::new();
+    for device in devices() {
+        for direction in [Direction::Reverse, Direction::Bidirectional] {
+            let model = draw.model_of(Cell::GRU, direction, 2, 6, 1);
+            let error = device.load(&model).unwrap().pool(PoolOptions::fixed(2)).unwrap_err();
+            assert!(error.to_string().contains("a stream has no end"), "{error}");
+        }
+        let engine = device.load(&draw.model(Cell::GRU, 2, 6, 1)).unwrap();
+        assert!(matches!(engine.pool(PoolOptions::fixed(0)), Err(Error::Zero { .. })));
+        assert!(matches!(engine.pool(PoolOptions::fixed(1).frames(0)), Err(Error::Zero { .. })));
+        let error = engine.pool(PoolOptions::fixed(usize::MAX / 8)).unwrap_err();
+        let is_size = matches!(error, Error::TooLarge { .. } | Error::Overflow { .. } | Error::Memory { .. });
+        assert!(is_size, "{error}");
+    }
+    let model: Model = draw.model(Cell::GRU, 2, 6, 1);
+    let reference = Device::reference().load(&model).unwrap().pool(PoolOptions::fixed(1)).unwrap_err();
+    assert!(matches!(reference, Error::Unsupported { .. }), "{reference}");
+    // A pool that grows is stopped by the memory that it may take, with what it has intact.
+    for device in devices().into_iter().filter(|device| !matches!(device.info(), wgru::DeviceInfo::Cpu(_))) {
+        let engine = device.load_with(&model, Options::default().memory(4_000)).unwrap();
+        let mut pool = engine.pool(PoolOptions::growing(16)).unwrap();
+        let mut open = 0;
+        let error = loop {
+            match pool.open() {
+                Ok(_) => open += 1,
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(error, Error::TooLarge { .. }), "{error}");
+        assert_eq!((pool.len(), pool.capacity(), open), (128, 128, 128));
+    }
+}
+
+/// Whatever has moved since it was saved is told of, and everything else goes on.
+#[test]
+fn a_pool_is_built_again_on_another_device() {
+    let mut draw = Draw::new();
+    let devices = devices();
+    for (index, device) in devices.iter().enumerate() {
+        let other = &devices[(index + 1) % devices.len()];
+        let model = draw.model(Cell::LSTM, 3, 10, 2);
+        let [engine, new] = [device, other].map(|device| device.load(&model).unwrap());
+        let mut pool = engine.pool(PoolOptions::fixed(4)).unwrap();
+        let streams: Vec<_> = (0..4).map(|_| pool.open().unwrap()).collect();
+        let frames = draw.values(3 * 4, 1.0);
+        streams[..3].iter().for_each(|&stream| pool.push(stream, &frames[..6]).unwrap());
+        pool.tick().unwrap();
+        pool.save(streams[0]).unwrap();
+        let saved = pool.save(streams[1]).unwrap();
+        pool.push(streams[1], &frames[6..9]).unwrap();
+        pool.tick().unwrap();
+        pool.push(streams[0], &frames[6..9]).unwrap();
+
+        let error = pool.rebuild(&device.load(&other_model(&mut draw)).unwrap()).unwrap_err();
+        assert!(matches!(error, Error::Mismatch { .. }), "{error}");
+        let lost = pool.rebuild(&new).unwrap();
+        let lost: Vec<_> = lost.iter().map(|lost| (lost.stream, lost.frames)).collect();
+        let context = format!("{} to {}, seed {}", device.info(), other.info(), draw.seed);
+        assert_eq!(lost, [(streams[1], 1), (streams[2], 2)], "{context}");
+        assert_eq!(pool.save(streams[1]).unwrap(), saved, "{context}");
+        assert_eq!(pool.frames(streams[1]).unwrap(), 2, "{context}");
+        let output = pool.tick().unwrap();
+        assert_eq!(output.iter().map(|frames| frames.stream).collect::<Vec<_>>(), [streams[0]], "{context}");
+    }
+}
+
+/// A tick is expected to take longer the more there is to do.
+#[test]
+fn the_cost_of_a_tick_is_known_beforehand() {
+    let mut draw = Draw::new();
+    for device in devices() {
+        let engine = device.load(&draw.model(Cell::GRU, 64, 64, 1)).unwrap();
+        let pool = engine.pool(PoolOptions::fixed(1)).unwrap();
+        let [one, many] = [1, 4096].map(|streams| pool.expected(streams, 1).unwrap());
+        assert!(one.as_nanos() > 0 && one < many, "{}: {one:?}, {many:?}", device.info());
+        assert!(matches!(pool.expected(0, 1), Err(Error::Zero { .. })));
+    }
+}
