@@ -1,4 +1,4 @@
-//! What a session step on the CPU path allocates: nothing. A suite of its own, for it counts every allocation of the process.
+//! What a session step and a pool's tick on the CPU path allocate: nothing. A suite of its own, for it counts every allocation of the process.
 
 mod common;
 
@@ -6,7 +6,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::{Draw, cells};
-use wgru::{CpuOptions, Device, InstructionSet, ReadoutSteps};
+use wgru::{CpuOptions, Device, InstructionSet, PoolOptions, ReadoutSteps, TickOutput};
 
 struct Counting;
 
@@ -37,8 +37,41 @@ static ALLOCATOR: Counting = Counting;
 
 /// The only test of this suite: another at the same time would be counted too.
 #[test]
-fn a_session_step_on_the_cpu_allocates_nothing() {
+fn a_session_step_and_a_tick_on_the_cpu_allocate_nothing() {
     let mut draw = Draw::new();
+    session_steps(&mut draw);
+    ticks(&mut draw);
+}
+
+/// Streams whose frames come now one by one, now several at once, and that are saved, reset and closed meanwhile.
+fn ticks(draw: &mut Draw) {
+    let device = Device::cpu_with(CpuOptions::default().threads(1)).unwrap();
+    for cell in cells() {
+        let model = draw.model(cell, 10, 23, 2);
+        let model = draw.with_readout(model, 3, ReadoutSteps::Every);
+        let mut pool = device.load(&model).unwrap().pool(PoolOptions::fixed(9)).unwrap();
+        let mut streams: Vec<_> = (0..9).map(|_| pool.open().unwrap()).collect();
+        let (x, mut output) = (draw.values(3 * 10, 1.0), TickOutput::default());
+        let mut count = 0;
+        for round in 0..12 {
+            let before = ALLOCATIONS.load(Ordering::Relaxed);
+            for (index, &stream) in streams.iter().enumerate() {
+                let frames = if round % 2 == 0 { 1 } else { index % 4 };
+                pool.push(stream, &x[..frames * 10]).unwrap();
+            }
+            pool.tick_into(&mut output).unwrap();
+            pool.reset(streams[round % 9]).unwrap();
+            pool.close(streams[8]).unwrap();
+            streams[8] = pool.open().unwrap();
+            if round > 3 {
+                count += ALLOCATIONS.load(Ordering::Relaxed) - before;
+            }
+        }
+        assert_eq!((output.len(), count), (6, 0), "{model}, seed {}", draw.seed);
+    }
+}
+
+fn session_steps(draw: &mut Draw) {
     for set in InstructionSet::available() {
         let device = Device::cpu_with(CpuOptions::default().threads(1).instructions(set)).unwrap();
         for cell in cells() {

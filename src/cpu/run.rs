@@ -323,7 +323,9 @@ impl Dense {
         };
         let (steps, width) = (self.steps(form), S::LANES);
         let features = directions * state;
-        let nothing = vec![0.0; if lengths.is_some() { features } else { 0 }];
+        // Of every step also those past a sequence's end are read.
+        let may_be_none = lengths.is_some() && self.steps == ReadoutSteps::Last;
+        let nothing = vec![0.0; if may_be_none { features } else { 0 }];
         let at = |index: usize| (rows[(some.start + index) / steps], (some.start + index) % steps);
         let sums = own.sums.floats_mut();
         tiles(S::IS_WIDE, 1, some.len(), 0..self.w.blocks, Order::Up, |tile| {

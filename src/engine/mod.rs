@@ -17,6 +17,8 @@ mod select;
 mod self_test;
 mod session;
 mod staged;
+#[cfg(not(target_arch = "wasm32"))]
+mod wait;
 
 #[cfg(not(target_arch = "wasm32"))]
 pub use ceilings::{Ceilings, Measured};

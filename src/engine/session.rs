@@ -1,6 +1,8 @@
 //! A session: B streams, one step at a time, their states on the device.
 
 use super::run::{Backend, Engine, Inner, narrow};
+#[cfg(not(target_arch = "wasm32"))]
+use super::wait::block_on;
 use crate::cpu;
 use crate::dims::{Dims, check_len};
 use crate::error::{Error, Result};
@@ -26,7 +28,7 @@ impl Engine {
     /// of a GPU are dealt to several dispatches.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn session(&self, streams: usize) -> Result<Session> {
-        pollster::block_on(self.session_async(streams))
+        block_on(self.session_async(streams))
     }
 
     /// [`Engine::session`], without blocking.
@@ -79,10 +81,7 @@ impl Session {
     #[cfg(not(target_arch = "wasm32"))]
     pub fn step_into(&mut self, x: &[f32], output: &mut StepOutput) -> Result<()> {
         self.check(x, output)?;
-        if self.engine.step_here(&mut self.stepper, x, output, self.streams)? {
-            return Ok(());
-        }
-        pollster::block_on(self.engine.step(&mut self.stepper, x, output, self.streams, Wait::Block))
+        block_on(self.engine.step(&mut self.stepper, x, output, self.streams, Wait::Block))
     }
 
     /// [`Session::step`], without blocking.
@@ -150,7 +149,7 @@ impl Session {
     /// [`Error::Device`] where the device fails.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn state(&mut self) -> Result<State> {
-        pollster::block_on(self.state_waiting(Wait::Block))
+        block_on(self.state_waiting(Wait::Block))
     }
 
     /// [`Session::state`], without blocking.
@@ -201,31 +200,10 @@ impl Engine {
         streams: usize,
         wait: Wait,
     ) -> Result<()> {
-        match stepper {
-            Stepper::Gpu(session) => {
-                self.check_range(|storage| storage.check_range("x", x))?;
-                session.step_into(x, output, wait, &self.0.progress).await
-            }
-            Stepper::Cpu(..) | Stepper::Reference(_) => self.step_here(stepper, x, output, streams).map(drop),
-        }
-    }
-
-    /// One step on this thread, without a future and so without what waiting for one allocates; whether there was one: a
-    /// GPU's is not taken here.
-    fn step_here(
-        &self,
-        stepper: &mut Stepper,
-        x: &[f32],
-        output: &mut StepOutput,
-        streams: usize,
-    ) -> Result<bool> {
         let dims = Dims { batch: streams, steps: 1 };
-        if matches!(stepper, Stepper::Gpu(_)) {
-            return Ok(false);
-        }
         self.check_range(|storage| storage.check_range("x", x))?;
         match stepper {
-            Stepper::Gpu(_) => return Ok(false),
+            Stepper::Gpu(session) => session.step_into(x, output, wait, &self.0.progress).await?,
             Stepper::Cpu(state, scratch) => {
                 let targets = cpu::Targets {
                     h: &mut state.h,
@@ -243,7 +221,7 @@ impl Engine {
                 }
             }
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Advances states on the CPU path.

@@ -1,5 +1,7 @@
 //! What a stream was given and what came of it, to be held against a sequence run.
 
+#![allow(dead_code, reason = "each suite uses a part")]
+
 use wgru::{Batch, Cell, Engine, Model, Pool, State, StreamId, TickOutput};
 
 use crate::common::{Draw, bits};

@@ -32,6 +32,8 @@ use self::backend::{Backend, Rows};
 use self::table::{Added, Table};
 use self::tick::{Flight, Group, groups};
 use super::run::Engine;
+#[cfg(not(target_arch = "wasm32"))]
+use super::wait::block_on;
 use crate::dims::{Dims, at_least_one};
 use crate::error::{Error, Result};
 use crate::io::{State, check_states};
@@ -69,7 +71,7 @@ impl Engine {
     /// or [`crate::Options::memory`].
     #[cfg(not(target_arch = "wasm32"))]
     pub fn pool(&self, options: PoolOptions) -> Result<Pool> {
-        pollster::block_on(self.pool_async(options))
+        block_on(self.pool_async(options))
     }
 
     /// [`Engine::pool`], without blocking.
@@ -159,7 +161,7 @@ impl Pool {
     /// [`Error::Memory`]; [`Error::Device`].
     #[cfg(not(target_arch = "wasm32"))]
     pub fn open(&mut self) -> Result<StreamId> {
-        pollster::block_on(self.open_async())
+        block_on(self.open_async())
     }
 
     /// [`Pool::open`], without blocking.
@@ -181,7 +183,7 @@ impl Pool {
     /// As [`Pool::open`], and what [`Pool::load`] says of states.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn open_with(&mut self, state: &State) -> Result<StreamId> {
-        pollster::block_on(self.open_with_async(state))
+        block_on(self.open_with_async(state))
     }
 
     /// [`Pool::open_with`], without blocking.
@@ -293,7 +295,7 @@ impl Pool {
     /// As [`Pool::tick`].
     #[cfg(not(target_arch = "wasm32"))]
     pub fn tick_into(&mut self, output: &mut TickOutput) -> Result<()> {
-        pollster::block_on(self.tick_waiting(output, Wait::Block))
+        block_on(self.tick_waiting(output, Wait::Block))
     }
 
     /// [`Pool::tick`], without blocking.
@@ -335,7 +337,7 @@ impl Pool {
     /// frame is lost: the next tick takes them.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn begin(&mut self) -> Result<bool> {
-        pollster::block_on(self.begin_waiting(Wait::Block))
+        block_on(self.begin_waiting(Wait::Block))
     }
 
     /// [`Pool::begin`], without blocking.
@@ -385,7 +387,7 @@ impl Pool {
     /// [`Error::Mismatch`] where none was begun; [`Error::Device`] where the device fails.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn finish_into(&mut self, output: &mut TickOutput) -> Result<()> {
-        pollster::block_on(self.finish_waiting(output, Wait::Block))
+        block_on(self.finish_waiting(output, Wait::Block))
     }
 
     /// [`Pool::finish_into`], without blocking.
@@ -417,7 +419,7 @@ impl Pool {
     /// As [`Pool::begin`].
     #[cfg(not(target_arch = "wasm32"))]
     pub fn prepare(&mut self, streams: usize, frames: usize) -> Result<()> {
-        pollster::block_on(self.prepare_async(streams, frames))
+        block_on(self.prepare_async(streams, frames))
     }
 
     /// [`Pool::prepare`], without blocking.

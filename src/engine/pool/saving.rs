@@ -5,6 +5,8 @@ use super::snapshot::Snapshot;
 use super::table::StreamId;
 use super::{Pool, PoolOptions};
 use crate::engine::run::Engine;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::engine::wait::block_on;
 use crate::error::{Error, Result};
 use crate::io::State;
 use crate::sync::Wait;
@@ -26,7 +28,7 @@ impl Engine {
     /// options do not allow as many streams.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn pool_from(&self, snapshot: &Snapshot, options: PoolOptions) -> Result<Pool> {
-        pollster::block_on(self.pool_from_async(snapshot, options))
+        block_on(self.pool_from_async(snapshot, options))
     }
 
     /// [`Engine::pool_from`], without blocking.
@@ -63,7 +65,7 @@ impl Pool {
     /// [`Error::Stream`] for a stream that is not open, [`Error::Device`].
     #[cfg(not(target_arch = "wasm32"))]
     pub fn save(&mut self, stream: StreamId) -> Result<State> {
-        pollster::block_on(self.save_waiting(stream, Wait::Block))
+        block_on(self.save_waiting(stream, Wait::Block))
     }
 
     /// [`Pool::save`], without blocking.
@@ -95,7 +97,7 @@ impl Pool {
     /// [`Error::Device`], [`Error::Memory`].
     #[cfg(not(target_arch = "wasm32"))]
     pub fn save_all(&mut self) -> Result<Snapshot> {
-        pollster::block_on(self.save_all_waiting(Wait::Block))
+        block_on(self.save_all_waiting(Wait::Block))
     }
 
     /// [`Pool::save_all`], without blocking.
@@ -134,7 +136,7 @@ impl Pool {
     /// device. Then the pool is as it was.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn rebuild(&mut self, engine: &Engine) -> Result<Vec<Lost>> {
-        pollster::block_on(self.rebuild_async(engine))
+        block_on(self.rebuild_async(engine))
     }
 
     /// [`Pool::rebuild`], without blocking.
