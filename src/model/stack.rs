@@ -76,7 +76,8 @@ impl Model {
         if direction == Direction::Forward {
             return Ok(());
         }
-        let what = format!("a session of {direction} layers: a stream has no end for them to begin at");
+        let what =
+            format!("a session or a pool of {direction} layers: a stream has no end for them to begin at");
         Err(Error::Unsupported { what })
     }
 

@@ -131,13 +131,14 @@ impl Snapshot {
         if self.cells > 0 {
             all.push(("c", Dtype::F32, vec![count, self.layers, self.cells], part(split, self.stride())));
         }
-        let numbers: [(&str, fn(&(StreamId, u64)) -> u64); 3] = [
-            ("streams", |(stream, _)| stream.number()),
-            ("slots", |(stream, _)| stream.slot() as u64),
-            ("frames", |(_, frames)| *frames),
-        ];
-        for (name, of) in numbers {
-            let bytes = self.streams.iter().flat_map(|stream| of(stream).to_le_bytes()).collect();
+        let numbers = |of: &dyn Fn(StreamId, u64) -> u64| -> Vec<u8> {
+            self.streams.iter().flat_map(|&(stream, frames)| of(stream, frames).to_le_bytes()).collect()
+        };
+        for (name, bytes) in [
+            ("streams", numbers(&|stream, _| stream.number())),
+            ("slots", numbers(&|stream, _| stream.slot() as u64)),
+            ("frames", numbers(&|_, frames| frames)),
+        ] {
             all.push((name, Dtype::U64, vec![count], bytes));
         }
         let io = |reason: String| Error::Io { path: path.display().to_string(), reason };
