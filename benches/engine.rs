@@ -1,4 +1,4 @@
-//! The sequence run and the session step, from host memory to host memory, on every adapter and the CPU path.
+//! The sequence run, the session step and a pool's tick, from host memory to host memory, on every adapter and the CPU path.
 //!
 //! Every case is verified against the f64 reference before it is timed. Ids read `device/timed/case`; `cargo
 //! xtask record NAME` runs this and keeps the figures as a CSV in `benches/records/`.
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use wgru::reference::{self, Tolerance, compare};
-use wgru::{Batch, Cell, Device, DeviceInfo, Direction, Layer, Model, Weights};
+use wgru::{Batch, Cell, Device, DeviceInfo, Direction, Layer, Model, PoolOptions, TickOutput, Weights};
 
 /// Cell, B, T, I, H.
 const SEQUENCES: [(&str, Cell, [usize; 4]); 5] = [
@@ -19,6 +19,9 @@ const SEQUENCES: [(&str, Cell, [usize; 4]); 5] = [
 ];
 /// Streams, I, H.
 const STEPS: [[usize; 3]; 3] = [[1, 64, 64], [64, 64, 64], [1, 256, 256]];
+/// Streams of a pool, those of them that have a frame, I, H. The first three do what the steps do.
+const TICKS: [[usize; 4]; 5] =
+    [[1, 1, 64, 64], [64, 64, 64, 64], [1, 1, 256, 256], [2000, 64, 64, 64], [2000, 1, 64, 64]];
 
 fn devices() -> Vec<Device> {
     let mut devices = Device::all_adapters().expect("every adapter opens");
@@ -105,12 +108,47 @@ fn step(criterion: &mut Criterion) {
     }
 }
 
+/// A frame for some streams of a pool, and the tick that takes them.
+fn tick(criterion: &mut Criterion) {
+    let mut rng = fastrand::Rng::with_seed(2);
+    for device in devices() {
+        let mut group = criterion.benchmark_group(format!("{}/tick", device.info()));
+        for [streams, active, input, hidden] in TICKS {
+            let model = model(&mut rng, Cell::GRU, input, hidden);
+            let x = values(&mut rng, active * input, 1.0);
+            let engine = device.load(&model).expect("the model fits");
+            let mut pool = engine.pool(PoolOptions::fixed(streams)).expect("the pool fits");
+            let ids: Vec<_> = (0..streams).map(|_| pool.open().expect("there is room")).collect();
+            let mut output = TickOutput::default();
+            let mut tick = |output: &mut TickOutput| {
+                for (frame, &stream) in x.chunks_exact(input).zip(&ids) {
+                    pool.push(stream, frame).expect("the stream is open");
+                }
+                pool.tick_into(output).expect("the tick runs");
+            };
+            tick(&mut output);
+            let case = format!("gru-b{active}-of-{streams}-i{input}-h{hidden}");
+            let first = Batch::new(&x, [active, 1, input]).expect("x fits");
+            let run = engine.run(&first).expect("the batch runs");
+            let y: Vec<f32> =
+                ids[..active].iter().flat_map(|&id| output.of(id).expect("a frame").y.to_vec()).collect();
+            assert_eq!(run.y, y, "{case}: a pool gives the bits of a run");
+            verified(&model, &first, &run, &case);
+            group.throughput(Throughput::Elements(active as u64));
+            group.bench_function(BenchmarkId::from_parameter(case), |bencher| {
+                bencher.iter(|| tick(&mut output));
+            });
+        }
+        group.finish();
+    }
+}
+
 criterion_group! {
     name = benches;
     config = Criterion::default()
         .sample_size(20)
         .warm_up_time(Duration::from_millis(500))
         .measurement_time(Duration::from_secs(2));
-    targets = drivers, sequence, step
+    targets = drivers, sequence, step, tick
 }
 criterion_main!(benches);

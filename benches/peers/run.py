@@ -1,6 +1,6 @@
 """Times wgru and its peers on the same cases, one process each, in turns, and writes one report.
 
-    python3 benches/peers/run.py [--suite quick|default] [--case CASE]… [--only NAME,…] [--threads 1,2] [--out DIR]
+    python3 benches/peers/run.py [--suite quick|default|cpu|real] [--case CASE]… [--only NAME,…] [--threads 1,2] [--out DIR]
 
 needs Python 3.10 or newer and cargo; the rest it installs into benches/peers/.venv and builds in benches/peers/rust.
 In DIR it leaves rounds.jsonl (every record of every process), records.jsonl (one for each thing timed: that of the
@@ -39,6 +39,41 @@ SUITES = {
         "gru-b1-t1-i64-h64",
         "gru-b64-t1-i64-h64",
         "gru-b1-t1-i256-h256",
+    ],
+    # Sizes from one stream of a few units to what is bound by arithmetic, and steps.
+    "cpu": [
+        "gru-b1-t100-i64-h64",
+        "gru-b1-t1000-i256-h256",
+        "gru-b16-t100-i256-h256",
+        "gru-b64-t100-i256-h256",
+        "gru-b64-t50-i512-h512",
+        "gru-b256-t100-i128-h128",
+        "gru-b1-t375-i1024-h1024",
+        "gru-b32-t187-i1536-h1536",
+        "gru-b1-t1-i64-h64",
+        "gru-b1-t1-i256-h256",
+        "gru-b1-t1-i1024-h1024",
+    ],
+    # The sizes of recurrent layers of published models: GTCRN, RNNoise, keyword spotting, traffic flow, grapheme to
+    # phoneme, RTNeural's; Silero, a Thai segmenter, actuators, an amplifier.
+    "real": [
+        "gru-b1-t1500-i8-h16",
+        "gru-b33-t1500-i8-h8",
+        "gru-b512-t33-i8-h4-bi",
+        "gru-b1-t1100-i24-h24-before",
+        "gru-b32-t25-i10-h154-before",
+        "gru-b512-t12-i1-h64-before",
+        "gru-b512-t12-i64-h64-before",
+        "gru-b256-t16-i256-h256",
+        "gru-b1-t100-i8-h8",
+        "lstm-b1-t1875-i128-h128",
+        "lstm-b32-t49-i10-h118",
+        "lstm-b8-t300-i40-h27-bi",
+        "lstm-b512-t12-i1-h64",
+        "lstm-b384-t200-i2-h8",
+        "lstm-b384-t200-i8-h8",
+        "lstm-b1-t100-i8-h8",
+        "lstm-b1-t96000-i1-h3",
     ],
 }
 # The name for --only; the engine of its records; whether it is timed for each number of threads.
