@@ -119,7 +119,7 @@ fn more_streams_than_a_batch_bears() {
     for device in devices() {
         let model = draw.model(Cell::GRU, 3, 16, 1);
         let engine = device.load_with(&model, options().memory(40_000)).unwrap();
-        let mut pool = engine.pool(PoolOptions::fixed(300).frames(2)).unwrap();
+        let mut pool = engine.pool(PoolOptions::growing(draw.size(1..=300)).frames(2)).unwrap();
         let mut lives: Vec<Life> = (0..300).map(|_| Life::new(pool.open().unwrap(), None)).collect();
         for _ in 0..3 {
             lives.iter_mut().for_each(|life| life.push(&mut draw, &mut pool, 1));

@@ -110,7 +110,7 @@ fn come_and_go(
         match pool.open() {
             Ok(stream) => {
                 counts.opened += 1;
-                members.push(Member::new(stream, counts.opened % SAMPLED == 0));
+                members.push(Member::new(stream, counts.opened.is_multiple_of(SAMPLED)));
             }
             Err(error) => {
                 assert!(matches!(error, Error::TooLarge { .. }), "{context}: {error}");

@@ -47,9 +47,9 @@ impl Backend {
         }
     }
 
-    pub(super) async fn grow(&mut self, engine: &Engine, capacity: usize) -> Result<()> {
+    pub(super) async fn grow(&mut self, engine: &Engine, capacity: usize, frames: usize) -> Result<()> {
         match self {
-            Self::Gpu(pool) => pool.grow(engine, capacity).await,
+            Self::Gpu(pool) => pool.grow(engine, capacity, frames).await,
             Self::Cpu(pool) => pool.grow(capacity),
         }
     }

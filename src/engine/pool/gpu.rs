@@ -50,6 +50,17 @@ fn gpu(engine: &Engine) -> Result<&GpuEngine> {
     }
 }
 
+/// Rows of a batch of 1, 2, 4 … steps up to `frames`, at the most, among so many streams.
+fn most_rows(gpu: &GpuEngine, model: &Model, capacity: usize, frames: usize) -> Result<Vec<usize>> {
+    let rows = |steps: usize| {
+        let dims = Dims::new(capacity.next_power_of_two(), steps)?;
+        let cut = cut(dims, |dims| gpu.fits(model, dims.into()))?;
+        Ok(cut.map_or(dims.batch, |cut| cut.rows))
+    };
+    let steps = (0..).map(|power| 1usize << power).take_while(|steps| *steps < 2 * frames);
+    steps.map(|steps| rows(steps.min(frames))).collect()
+}
+
 impl GpuEngine {
     /// # Errors
     /// [`Error::TooLarge`] where the states of so many streams exceed the device or the memory that a run may take.
@@ -76,12 +87,7 @@ impl GpuPool {
         let context = gpu.context.clone();
         gpu.check_streams(model, capacity)?;
         let states = StreamStates::new(&context, capacity, slot_words(model)).await?;
-        let rows = |steps: usize| {
-            let dims = Dims::new(capacity.next_power_of_two(), steps)?;
-            Ok(cut(dims, |dims| gpu.fits(model, dims.into()))?.map_or(usize::MAX, |cut| cut.rows))
-        };
-        let steps = (0..).map(|power| 1 << power).take_while(|steps| *steps < 2 * frames);
-        let most_rows = steps.map(|steps: usize| rows(steps.min(frames))).collect::<Result<_>>()?;
+        let most_rows = most_rows(gpu, model, capacity, frames)?;
         let widths = [model.output(), model.readout().map_or(0, |readout| readout.outputs())];
         Ok(Self {
             context,
@@ -101,9 +107,12 @@ impl GpuPool {
         self.most_rows.get(power).copied().unwrap_or(1)
     }
 
-    pub(super) async fn grow(&mut self, engine: &Engine, capacity: usize) -> Result<()> {
-        gpu(engine)?.check_streams(engine.model(), capacity)?;
+    pub(super) async fn grow(&mut self, engine: &Engine, capacity: usize, frames: usize) -> Result<()> {
+        let gpu = gpu(engine)?;
+        gpu.check_streams(engine.model(), capacity)?;
+        let most_rows = most_rows(gpu, engine.model(), capacity, frames)?;
         self.states = self.states.grown(&self.context, capacity).await?;
+        self.most_rows = most_rows;
         // They bind the states as they were.
         self.programs.clear();
         Ok(())

@@ -201,7 +201,7 @@ impl Pool {
     async fn grow(&mut self, capacity: usize) -> Result<()> {
         // The host's side first: it may say no without anything having changed.
         self.table.reserve(capacity)?;
-        self.backend.grow(&self.engine, capacity).await?;
+        self.backend.grow(&self.engine, capacity, self.options.frames).await?;
         self.table.grow(capacity);
         Ok(())
     }

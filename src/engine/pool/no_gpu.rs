@@ -29,7 +29,7 @@ impl GpuPool {
         match *self {}
     }
 
-    pub(super) async fn grow(&mut self, _: &Engine, _: usize) -> Result<()> {
+    pub(super) async fn grow(&mut self, _: &Engine, _: usize, _: usize) -> Result<()> {
         match *self {}
     }
 
