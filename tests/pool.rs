@@ -25,7 +25,7 @@ fn a_stream_has_the_bits_of_its_own_sequence_run() {
             let steps = [ReadoutSteps::Every, ReadoutSteps::Last][index % 2];
             let model = if draw.chance() { draw.with_readout(model, 3, steps) } else { model };
             let engine = device.load_with(&model, options()).unwrap();
-            live(&mut draw, &engine, 12, 40);
+            live(&mut draw, &engine, 9, 25);
         }
     }
 }

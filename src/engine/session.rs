@@ -6,7 +6,7 @@ use super::wait::block_on;
 use crate::cpu;
 use crate::dims::{Dims, check_len};
 use crate::error::{Error, Result};
-use crate::io::{OutputShape, State, StepOutput, check_states};
+use crate::io::{OutputShape, State, StepOutput};
 use crate::reference;
 use crate::sync::Wait;
 
@@ -124,14 +124,7 @@ impl Session {
     /// [`Error::Length`] where a state does not fit, [`Error::Unsupported`] for a c where the
     /// cell has none, [`Error::Mismatch`] for an LSTM without c.
     pub fn set_state(&mut self, state: &State) -> Result<()> {
-        let model = self.engine.model();
-        check_states(model, self.streams, [("h", Some(&state.h[..])), ("c", state.c.as_deref())])?;
-        if model.cell().has_c() && state.c.is_none() {
-            return Err(Error::Mismatch {
-                name: "c".into(),
-                reason: format!("the state of {} needs one", model.cell()),
-            });
-        }
+        state.check(self.engine.model(), self.streams)?;
         match &mut self.stepper {
             Stepper::Gpu(session) => session.write_states(Some(&state.h), state.c.as_deref()),
             Stepper::Cpu(own, _) => own.clone_from(state),

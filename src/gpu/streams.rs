@@ -144,7 +144,8 @@ impl StreamProgram {
         poison: bool,
     ) -> Result<Self> {
         let batch = program.form.dims.batch;
-        let workspace = Workspace::with_streams(context, program, constants, Some(states), poison).await?;
+        let workspace =
+            Workspace::with_streams(context, program, constants, Some(&states.buffer), poison).await?;
         Ok(Self { workspace, slots: Slots::new(batch), lengths: vec![0; batch] })
     }
 

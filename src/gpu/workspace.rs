@@ -9,7 +9,6 @@ use super::context::Context;
 use super::create::Creator;
 use super::pipeline::Pipeline;
 use super::readback::Staging;
-use super::streams::StreamStates;
 use crate::error::{Error, Result};
 use crate::kernels::{Access, Kernel, Params, step};
 use crate::model::Constant;
@@ -126,7 +125,7 @@ impl Workspace {
         context: &Context,
         program: Program,
         constants: &Constants,
-        streams: Option<&StreamStates>,
+        streams: Option<&wgpu::Buffer>,
         poison: bool,
     ) -> Result<Self> {
         check(&program, context.caps())?;
@@ -142,7 +141,7 @@ impl Workspace {
                     reason: "not among the constants on the device".into(),
                 });
             }
-            let held = streams.map_or(0, StreamStates::bytes);
+            let held = streams.map_or(0, wgpu::Buffer::size);
             if buffer.role == Role::Streams && held < buffer.bytes() {
                 let reason = format!("{held} bytes are held, the program needs {}", buffer.bytes());
                 return Err(Error::Mismatch { name: buffer.name.clone(), reason });
@@ -150,7 +149,6 @@ impl Workspace {
         }
         let kernels = program.dispatches().map(|dispatch| dispatch.kernel);
         let pipelines = context.compile(kernels).await?;
-        let streams = streams.map(|streams| &streams.buffer);
         let create = || Self::create(context, program, (constants, streams), &pipelines, poison);
         context.checked("buffers", create).await
     }

@@ -43,6 +43,22 @@ impl<T: Copy + Default> State<T> {
     }
 }
 
+impl State {
+    /// Holds states that are to stand in place of others against `model`.
+    ///
+    /// # Errors
+    /// [`Error::Length`] where one does not fit, [`Error::Unsupported`] for a c where the cell has none,
+    /// [`Error::Mismatch`] for an LSTM without c.
+    pub(crate) fn check(&self, model: &Model, batch: usize) -> Result<()> {
+        check_states(model, batch, [("h", Some(&self.h[..])), ("c", self.c.as_deref())])?;
+        if model.cell().has_c() && self.c.is_none() {
+            let reason = format!("the state of {} needs one", model.cell());
+            return Err(Error::Mismatch { name: "c".into(), reason });
+        }
+        Ok(())
+    }
+}
+
 /// # Errors
 /// As [`crate::Batch::check`], for states alone.
 pub(crate) fn check_states(

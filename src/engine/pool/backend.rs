@@ -1,9 +1,9 @@
 //! Where the states of a pool live and its ticks are computed.
 
+use super::batches::{Batches, Group};
 use super::cpu::CpuPool;
 use super::gpu::GpuPool;
-use super::table::Table;
-use super::tick::{Flight, Group};
+use super::table::Rows;
 use crate::engine::run::{Backend as EngineBackend, Engine};
 use crate::error::{Error, Result};
 use crate::sync::Wait;
@@ -14,27 +14,8 @@ pub(super) enum Backend {
     Cpu(Box<CpuPool>),
 }
 
-/// The rows of a tick: the slots that are ready, in their order.
-#[derive(Clone, Copy)]
-pub(super) struct Rows<'a> {
-    pub(super) table: &'a Table,
-    /// Frames of a row at the most.
-    pub(super) most: usize,
-}
-
-impl Rows<'_> {
-    /// The slots of a group, and whether the states in each are zero.
-    pub(super) fn slots(&self, group: &Group) -> impl Iterator<Item = (u32, bool)> {
-        self.table.ready()[group.rows.clone()].iter().map(|&slot| (slot, self.table.is_zero(slot)))
-    }
-
-    /// Frames of each row of a group.
-    pub(super) fn frames(&self, group: &Group) -> impl Iterator<Item = u32> {
-        self.table.ready()[group.rows.clone()]
-            .iter()
-            .map(|&slot| self.table.frames_of(slot, self.most) as u32)
-    }
-}
+/// A tick that was begun: on a GPU what was submitted.
+pub(super) type Ticket = Option<super::gpu::Ticket>;
 
 impl Backend {
     pub(super) async fn new(engine: &Engine, capacity: usize, frames: usize) -> Result<Self> {
@@ -85,24 +66,32 @@ impl Backend {
         }
     }
 
+    /// Advances the rows of every group; on the CPU path their outputs are in `to` then, y and the readout.
     pub(super) async fn begin(
         &mut self,
         engine: &Engine,
         groups: &[Group],
         rows: Rows<'_>,
         x: &[f32],
-        flight: &mut Flight,
-    ) -> Result<()> {
+        to: [&mut [f32]; 2],
+    ) -> Result<Ticket> {
         match self {
-            Self::Gpu(pool) => pool.begin(engine, groups, rows, x, flight).await,
-            Self::Cpu(pool) => pool.begin(engine, groups, rows, x, flight),
+            Self::Gpu(pool) => pool.begin(engine, groups, rows, x).await.map(Some),
+            Self::Cpu(pool) => pool.begin(engine, groups, rows, x, to).map(|()| None),
         }
     }
 
-    pub(super) async fn finish(&mut self, flight: &mut Flight, wait: Wait) -> Result<()> {
-        match self {
-            Self::Gpu(pool) => pool.finish(flight, wait).await,
-            Self::Cpu(_) => Ok(()),
+    /// Brings the outputs of a tick, of whose groups `parts` has rows and steps.
+    pub(super) async fn finish(
+        &mut self,
+        ticket: Ticket,
+        parts: &[[usize; 2]],
+        to: [&mut [f32]; 2],
+        wait: Wait,
+    ) -> Result<()> {
+        match (self, ticket) {
+            (Self::Gpu(pool), Some(ticket)) => pool.finish(ticket, parts, to, wait).await,
+            _ => Ok(()),
         }
     }
 
@@ -118,6 +107,22 @@ impl Backend {
         match self {
             Self::Gpu(pool) => pool.bytes(),
             Self::Cpu(_) => 0,
+        }
+    }
+}
+
+impl Batches for Backend {
+    fn steps(&self, frames: usize, most: usize) -> usize {
+        match self {
+            Self::Gpu(_) => frames.next_power_of_two().min(most),
+            Self::Cpu(_) => frames,
+        }
+    }
+
+    fn most_rows(&self, steps: usize) -> usize {
+        match self {
+            Self::Gpu(pool) => pool.most_rows(steps),
+            Self::Cpu(_) => usize::MAX,
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::backend::Rows;
-use super::tick::{Flight, Group};
+use super::batches::Group;
+use super::table::Rows;
 use crate::cpu;
 use crate::dims::{Dims, product};
 use crate::engine::run::Engine;
@@ -45,14 +45,14 @@ impl CpuPool {
         self.broken
     }
 
-    /// Advances the rows of every group; the outputs stand in `flight` then.
+    /// Advances the rows of every group; their outputs are y and the readout.
     pub(super) fn begin(
         &mut self,
         engine: &Engine,
         groups: &[Group],
         rows: Rows<'_>,
         x: &[f32],
-        flight: &mut Flight,
+        [y, out]: [&mut [f32]; 2],
     ) -> Result<()> {
         let input = engine.model().input();
         let (features, outputs) =
@@ -60,8 +60,8 @@ impl CpuPool {
         let mut at = 0;
         for (index, group) in groups.iter().enumerate() {
             let frames = group.rows.len() * group.steps;
-            let y = &mut flight.y[at * features..][..frames * features];
-            let out = &mut flight.out[at * outputs..][..frames * outputs];
+            let y = &mut y[at * features..][..frames * features];
+            let out = &mut out[at * outputs..][..frames * outputs];
             let advanced = self.advance(engine, group, rows, &x[at * input..][..frames * input], y, out);
             // An error of the first group has moved no state.
             self.broken |= advanced.is_err() && index > 0;

@@ -3,8 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::backend::Rows;
-use super::tick::{Flight, Group};
+use super::batches::Group;
+use super::table::Rows;
 use crate::dims::{Dims, product};
 use crate::dtype::Precision;
 use crate::engine::gpu::GpuEngine;
@@ -212,8 +212,7 @@ impl GpuPool {
         groups: &[Group],
         rows: Rows<'_>,
         x: &[f32],
-        flight: &mut Flight,
-    ) -> Result<()> {
+    ) -> Result<Ticket> {
         let input = engine.model().input();
         let dims = |group: &Group| Dims {
             batch: group.rows.len().next_power_of_two().min(self.most_rows(group.steps)),
@@ -248,13 +247,16 @@ impl GpuPool {
         let progress = &engine.0.progress;
         let submitted = freight.submit(&self.context, &mut self.programs, &loads, fill, progress).await;
         self.broken |= submitted.is_err();
-        flight.ticket = Some(submitted?);
-        Ok(())
+        submitted
     }
 
-    pub(super) async fn finish(&mut self, flight: &mut Flight, wait: Wait) -> Result<()> {
-        let Flight { ticket, y, out, parts, .. } = flight;
-        let Some(ticket) = ticket.take() else { return Ok(()) };
+    pub(super) async fn finish(
+        &mut self,
+        ticket: Ticket,
+        parts: &[[usize; 2]],
+        [y, out]: [&mut [f32]; 2],
+        wait: Wait,
+    ) -> Result<()> {
         let (storage, [features, outputs]) = (self.precision.activations, self.widths);
         let read = |mut words: &[u32]| {
             let mut take = |count: usize| {

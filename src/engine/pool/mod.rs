@@ -10,6 +10,7 @@
 //! of the last step has it of every frame, as a session has.
 
 mod backend;
+mod batches;
 mod cpu;
 #[cfg_attr(not(feature = "gpu"), path = "no_gpu.rs")]
 mod gpu;
@@ -28,15 +29,16 @@ pub use tick::{Frames, TickOutput};
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use self::backend::{Backend, Rows};
-use self::table::{Added, Table};
-use self::tick::{Flight, Group, groups};
+use self::backend::Backend;
+use self::batches::{Group, groups};
+use self::table::{Added, Rows, Table};
+use self::tick::{Flight, gather};
 use super::run::Engine;
 #[cfg(not(target_arch = "wasm32"))]
 use super::wait::block_on;
 use crate::dims::{Dims, at_least_one};
 use crate::error::{Error, Result};
-use crate::io::{State, check_states};
+use crate::io::State;
 use crate::model::{Model, Readout, ReadoutSteps};
 use crate::sync::Wait;
 
@@ -374,11 +376,12 @@ impl Pool {
     /// Hands the frames of the streams that are ready to the device.
     async fn submit(&mut self, flight: &mut Flight) -> Result<()> {
         let Self { engine, table, backend, x, groups: all, options, .. } = self;
-        let (model, most) = (engine.model(), options.frames);
-        groups(table.ready().iter().map(|&slot| table.frames_of(slot, most)), backend, most, all);
-        flight.lay_out(all, table, model, most)?;
-        table.gather(all, most, model.input(), x)?;
-        backend.begin(engine, all, Rows { table, most }, x, flight).await
+        let (model, rows) = (engine.model(), Rows { table, most: options.frames });
+        groups(rows.all_frames(), backend, options.frames, all);
+        flight.lay_out(all, rows, model)?;
+        gather(all, rows, model.input(), x)?;
+        flight.ticket = backend.begin(engine, all, rows, x, flight.arrays()).await?;
+        Ok(())
     }
 
     /// Waits for the oldest tick that was begun and brings its outputs.
@@ -404,7 +407,9 @@ impl Pool {
         let Some(mut flight) = self.flights.pop_front() else {
             return Err(Error::Mismatch { name: "ticks".into(), reason: "none is under way".into() });
         };
-        if let Err(error) = self.backend.finish(&mut flight, wait).await {
+        let ticket = flight.ticket.take();
+        let Flight { parts, y, out, .. } = &mut flight;
+        if let Err(error) = self.backend.finish(ticket, parts, [y, out], wait).await {
             return Err(self.failed_with(error));
         }
         flight.hand_over(output);
@@ -472,11 +477,7 @@ impl Pool {
 /// # Errors
 /// As [`Pool::load`].
 fn check_state(model: &Model, state: &State) -> Result<()> {
-    check_states(model, 1, [("h", Some(&state.h[..])), ("c", state.c.as_deref())])?;
-    if model.cell().has_c() && state.c.is_none() {
-        let reason = format!("the state of {} needs one", model.cell());
-        return Err(Error::Mismatch { name: "c".into(), reason });
-    }
+    state.check(model, 1)?;
     for (name, values) in [("h", Some(&state.h)), ("c", state.c.as_ref())] {
         let bad = values.into_iter().flatten().enumerate().find(|(_, value)| !value.is_finite());
         if let Some((index, &value)) = bad {

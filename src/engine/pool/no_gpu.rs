@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::backend::Rows;
-use super::tick::{Flight, Group};
+use super::batches::Group;
+use super::table::Rows;
 use crate::engine::run::{Backend, Engine};
 use crate::error::{Error, Result};
 use crate::sync::Wait;
@@ -53,18 +53,17 @@ impl GpuPool {
         match *self {}
     }
 
-    pub(super) async fn begin(
-        &mut self,
-        _: &Engine,
-        _: &[Group],
-        _: Rows<'_>,
-        _: &[f32],
-        _: &mut Flight,
-    ) -> Result<()> {
+    pub(super) async fn begin(&mut self, _: &Engine, _: &[Group], _: Rows<'_>, _: &[f32]) -> Result<Ticket> {
         match *self {}
     }
 
-    pub(super) async fn finish(&mut self, _: &mut Flight, _: Wait) -> Result<()> {
+    pub(super) async fn finish(
+        &mut self,
+        _: Ticket,
+        _: &[[usize; 2]],
+        _: [&mut [f32]; 2],
+        _: Wait,
+    ) -> Result<()> {
         match *self {}
     }
 }

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::fmt;
 
-use super::tick::Group;
+use super::batches::Group;
 use crate::dims::product;
 use crate::dtype::Storage;
 use crate::error::{Error, Result};
@@ -102,7 +102,7 @@ pub(super) struct Table {
     next: u64,
 }
 
-fn no_memory(name: &str, bytes: usize) -> Error {
+pub(super) fn no_memory(name: &str, bytes: usize) -> Error {
     Error::Memory { name: name.into(), bytes }
 }
 
@@ -346,38 +346,6 @@ impl Table {
         self.ready.sort_unstable_by_key(|&slot| (Reverse(entries[slot as usize].pending.min(most)), slot));
     }
 
-    /// Frames of a slot that a tick of at most so many takes.
-    pub(super) fn frames_of(&self, slot: u32, most: usize) -> usize {
-        self.entries[slot as usize].pending.min(most)
-    }
-
-    pub(super) fn stream_of(&self, slot: u32) -> StreamId {
-        StreamId::new(self.entries[slot as usize].number, slot)
-    }
-
-    /// Whether the states of a slot are zero, whatever stands in it.
-    pub(super) fn is_zero(&self, slot: u32) -> bool {
-        self.entries[slot as usize].zero
-    }
-
-    /// The frames that a tick takes, `[rows, T, I]` of each group; past a row's own nothing that means anything.
-    pub(super) fn gather(&self, groups: &[Group], most: usize, input: usize, x: &mut Vec<f32>) -> Result<()> {
-        let frames = groups.iter().map(|group| group.rows.len() * group.steps).sum::<usize>();
-        let numbers = product("x of a tick", &[frames, input])?;
-        let missing = numbers.saturating_sub(x.len());
-        x.try_reserve(missing).map_err(|_| no_memory("x of a tick", numbers * 4))?;
-        x.resize(numbers, 0.0);
-        let mut at = 0;
-        for group in groups {
-            for &slot in &self.ready[group.rows.clone()] {
-                let own = self.frames_of(slot, most) * input;
-                x[at..at + own].copy_from_slice(&self.entries[slot as usize].queue[..own]);
-                at += group.steps * input;
-            }
-        }
-        Ok(())
-    }
-
     /// Takes the frames of a tick that has begun out of the queues.
     pub(super) fn take(&mut self, most: usize) {
         let entries = &mut self.entries;
@@ -392,6 +360,47 @@ impl Table {
             entry.zero = false;
             entry.pending > 0
         });
+    }
+}
+
+/// The rows of a tick: the slots that are ready, in their order.
+#[derive(Clone, Copy)]
+pub(super) struct Rows<'a> {
+    pub(super) table: &'a Table,
+    /// Frames of a row at the most.
+    pub(super) most: usize,
+}
+
+impl<'a> Rows<'a> {
+    fn entries(self, group: &Group) -> impl Iterator<Item = (u32, &'a Entry)> {
+        self.table.ready[group.rows.clone()]
+            .iter()
+            .map(move |&slot| (slot, &self.table.entries[slot as usize]))
+    }
+
+    /// Frames of every row.
+    pub(super) fn all_frames(self) -> impl Iterator<Item = usize> {
+        self.table.ready.iter().map(move |&slot| self.table.entries[slot as usize].pending.min(self.most))
+    }
+
+    /// Frames of each row of a group.
+    pub(super) fn frames(self, group: &Group) -> impl Iterator<Item = u32> {
+        self.entries(group).map(move |(_, entry)| entry.pending.min(self.most) as u32)
+    }
+
+    /// The slots of a group, and whether the states in each are zero, whatever stands there.
+    pub(super) fn slots(self, group: &Group) -> impl Iterator<Item = (u32, bool)> {
+        self.entries(group).map(|(slot, entry)| (slot, entry.zero))
+    }
+
+    /// The streams of a group.
+    pub(super) fn streams(self, group: &Group) -> impl Iterator<Item = StreamId> {
+        self.entries(group).map(|(slot, entry)| StreamId::new(entry.number, slot))
+    }
+
+    /// The frames of each row of a group, `[n, I]`.
+    pub(super) fn queues(self, group: &Group, input: usize) -> impl Iterator<Item = &'a [f32]> {
+        self.entries(group).map(move |(_, entry)| &entry.queue[..entry.pending.min(self.most) * input])
     }
 }
 

@@ -1,54 +1,11 @@
-//! One tick: which rows go together, and what comes of them.
+//! One tick: what goes to the device, and what comes of it.
 
-use std::ops::Range;
-
-use super::backend::Backend;
-use super::table::{StreamId, Table};
+use super::backend::Ticket;
+use super::batches::Group;
+use super::table::{Rows, StreamId, no_memory};
 use crate::dims::product;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::Model;
-
-/// Frames of padding that are not worth a dispatch more.
-const SLACK: usize = 64;
-
-/// Rows that are computed as one batch, of T = `steps`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Group {
-    pub(super) rows: Range<usize>,
-    pub(super) steps: usize,
-}
-
-/// How many rows a batch may have, and of how many steps it is.
-pub(super) trait Batches {
-    /// T of a batch whose longest row has so many frames, at most `most`.
-    fn steps(&self, frames: usize, most: usize) -> usize;
-
-    /// Rows of a batch of so many steps at the most.
-    fn most_rows(&self, steps: usize) -> usize;
-}
-
-/// Groups rows, whose frames fall, so that no more than half of a batch is padding, but for a little.
-pub(super) fn groups(
-    frames: impl Iterator<Item = usize>,
-    batches: &impl Batches,
-    most: usize,
-    groups: &mut Vec<Group>,
-) {
-    groups.clear();
-    let mut real = 0;
-    for (row, frames) in frames.enumerate() {
-        if let Some(group) = groups.last_mut() {
-            let rows = group.rows.len() + 1;
-            if rows <= batches.most_rows(group.steps) && rows * group.steps <= 2 * (real + frames) + SLACK {
-                group.rows.end = row + 1;
-                real += frames;
-                continue;
-            }
-        }
-        groups.push(Group { rows: row..row + 1, steps: batches.steps(frames, most) });
-        real = frames;
-    }
-}
 
 /// A stream's place in the outputs of a tick.
 #[derive(Debug, Clone, Copy)]
@@ -71,30 +28,23 @@ pub(super) struct Flight {
     pub(super) out: Vec<f32>,
     /// The groups' rows and steps.
     pub(super) parts: Vec<[usize; 2]>,
-    /// What the device knows it by.
-    pub(super) ticket: Option<super::gpu::Ticket>,
+    /// What the backend knows it by.
+    pub(super) ticket: Ticket,
 }
 
 impl Flight {
     /// Says where the outputs of each row will stand, and makes room for them.
-    pub(super) fn lay_out(
-        &mut self,
-        groups: &[Group],
-        table: &Table,
-        model: &Model,
-        most: usize,
-    ) -> Result<()> {
+    pub(super) fn lay_out(&mut self, groups: &[Group], rows: Rows<'_>, model: &Model) -> Result<()> {
         self.rows.clear();
         self.parts.clear();
         let mut all = 0;
-        for Group { rows, steps } in groups {
-            self.rows.extend(table.ready()[rows.clone()].iter().enumerate().map(|(row, &slot)| Row {
-                stream: table.stream_of(slot),
-                frames: table.frames_of(slot, most),
-                at: all + row * steps,
-            }));
-            self.parts.push([rows.len(), *steps]);
-            all += rows.len() * steps;
+        for group in groups {
+            let Group { rows: range, steps } = group;
+            let frames = rows.frames(group).map(|frames| frames as usize);
+            let of_row = |(row, (stream, frames))| Row { stream, frames, at: all + row * steps };
+            self.rows.extend(rows.streams(group).zip(frames).enumerate().map(of_row));
+            self.parts.push([range.len(), *steps]);
+            all += range.len() * steps;
         }
         self.features = model.output();
         self.outputs = model.readout().map_or(0, |readout| readout.outputs());
@@ -102,13 +52,15 @@ impl Flight {
             [("y of a tick", &mut self.y, self.features), ("out of a tick", &mut self.out, self.outputs)]
         {
             let numbers = product(name, &[all, width])?;
-            let missing = numbers.saturating_sub(array.len());
-            array
-                .try_reserve(missing)
-                .map_err(|_| Error::Memory { name: name.into(), bytes: numbers * 4 })?;
-            array.resize(numbers, 0.0);
+            make_room(name, array, numbers)?;
+            array.truncate(numbers);
         }
         Ok(())
+    }
+
+    /// The arrays that outputs go to.
+    pub(super) fn arrays(&mut self) -> [&mut [f32]; 2] {
+        [&mut self.y, &mut self.out]
     }
 
     /// Changes arrays with `output`.
@@ -175,52 +127,26 @@ impl TickOutput {
     }
 }
 
-impl Batches for Backend {
-    fn steps(&self, frames: usize, most: usize) -> usize {
-        match self {
-            Self::Gpu(_) => frames.next_power_of_two().min(most),
-            Self::Cpu(_) => frames,
+/// The frames that a tick takes, `[rows, T, I]` of each group; past a row's own nothing that means anything.
+pub(super) fn gather(groups: &[Group], rows: Rows<'_>, input: usize, x: &mut Vec<f32>) -> Result<()> {
+    let frames = groups.iter().map(|group| group.rows.len() * group.steps).sum::<usize>();
+    let numbers = product("x of a tick", &[frames, input])?;
+    make_room("x of a tick", x, numbers)?;
+    x.truncate(numbers);
+    let mut at = 0;
+    for group in groups {
+        for own in rows.queues(group, input) {
+            x[at..at + own.len()].copy_from_slice(own);
+            at += group.steps * input;
         }
     }
-
-    fn most_rows(&self, steps: usize) -> usize {
-        match self {
-            Self::Gpu(pool) => pool.most_rows(steps),
-            Self::Cpu(_) => usize::MAX,
-        }
-    }
+    Ok(())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Batches of powers of two, of ten rows at the most.
-    struct Tens;
-
-    impl Batches for Tens {
-        fn steps(&self, frames: usize, most: usize) -> usize {
-            frames.next_power_of_two().min(most)
-        }
-
-        fn most_rows(&self, _: usize) -> usize {
-            10
-        }
-    }
-
-    #[test]
-    fn rows_of_like_length_go_together() {
-        let mut all = Vec::new();
-        let of = |frames: &[usize], all: &mut Vec<Group>| groups(frames.iter().copied(), &Tens, 100, all);
-        of(&[], &mut all);
-        assert!(all.is_empty());
-        of(&[1; 25], &mut all);
-        let ones = |rows: Range<usize>| Group { rows, steps: 1 };
-        assert_eq!(all, [ones(0..10), ones(10..20), ones(20..25)]);
-        // A long row does not make its length of all of them.
-        of(&[100, 1, 1, 1], &mut all);
-        assert_eq!(all, [Group { rows: 0..2, steps: 100 }, Group { rows: 2..4, steps: 1 }]);
-        of(&[3, 2, 2, 1], &mut all);
-        assert_eq!(all, [Group { rows: 0..4, steps: 4 }]);
-    }
+/// Makes `array` so long at least.
+fn make_room(name: &str, array: &mut Vec<f32>, numbers: usize) -> Result<()> {
+    let missing = numbers.saturating_sub(array.len());
+    array.try_reserve(missing).map_err(|_| no_memory(name, numbers * 4))?;
+    array.resize(numbers.max(array.len()), 0.0);
+    Ok(())
 }

@@ -1,0 +1,79 @@
+//! Which rows of a tick go together in one batch.
+
+use std::ops::Range;
+
+/// Frames of padding that are not worth a dispatch more.
+const SLACK: usize = 64;
+
+/// Rows that are computed as one batch, of T = `steps`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Group {
+    pub(super) rows: Range<usize>,
+    pub(super) steps: usize,
+}
+
+/// How many rows a batch may have, and of how many steps it is.
+pub(super) trait Batches {
+    /// T of a batch whose longest row has so many frames, at most `most`.
+    fn steps(&self, frames: usize, most: usize) -> usize;
+
+    /// Rows of a batch of so many steps at the most.
+    fn most_rows(&self, steps: usize) -> usize;
+}
+
+/// Groups rows, whose frames fall, so that no more than half of a batch is padding, but for a little.
+pub(super) fn groups(
+    frames: impl Iterator<Item = usize>,
+    batches: &impl Batches,
+    most: usize,
+    groups: &mut Vec<Group>,
+) {
+    groups.clear();
+    let mut real = 0;
+    for (row, frames) in frames.enumerate() {
+        if let Some(group) = groups.last_mut() {
+            let rows = group.rows.len() + 1;
+            if rows <= batches.most_rows(group.steps) && rows * group.steps <= 2 * (real + frames) + SLACK {
+                group.rows.end = row + 1;
+                real += frames;
+                continue;
+            }
+        }
+        groups.push(Group { rows: row..row + 1, steps: batches.steps(frames, most) });
+        real = frames;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Batches of powers of two, of ten rows at the most.
+    struct Tens;
+
+    impl Batches for Tens {
+        fn steps(&self, frames: usize, most: usize) -> usize {
+            frames.next_power_of_two().min(most)
+        }
+
+        fn most_rows(&self, _: usize) -> usize {
+            10
+        }
+    }
+
+    #[test]
+    fn rows_of_like_length_go_together() {
+        let mut all = Vec::new();
+        let of = |frames: &[usize], all: &mut Vec<Group>| groups(frames.iter().copied(), &Tens, 100, all);
+        of(&[], &mut all);
+        assert!(all.is_empty());
+        of(&[1; 25], &mut all);
+        let ones = |rows: Range<usize>| Group { rows, steps: 1 };
+        assert_eq!(all, [ones(0..10), ones(10..20), ones(20..25)]);
+        // A long row does not make its length of all of them.
+        of(&[100, 1, 1, 1], &mut all);
+        assert_eq!(all, [Group { rows: 0..2, steps: 100 }, Group { rows: 2..4, steps: 1 }]);
+        of(&[3, 2, 2, 1], &mut all);
+        assert_eq!(all, [Group { rows: 0..4, steps: 4 }]);
+    }
+}
