@@ -1,10 +1,10 @@
 //! The planner.
 //!
-//! For each layer it lists the strategies, works out what each would take by the cost model, and takes the cheapest. All
-//! of them keep the reduction order, so no choice changes a bit of the result (see `shaders/shared/recurrence.wgsl`).
+//! For each layer it lists the strategies, works out what each would take by the cost model, corrected by what was
+//! measured nearby, and takes the cheapest. All of them keep the reduction order, so no choice changes a bit of the result (see `shaders/shared/recurrence.wgsl`).
 
 use super::strategy::{self, Strategy, size, width};
-use super::{Caps, Cost, LayerRecipe, Plan, Recurrence, cost, wave};
+use super::{Candidate, Caps, Cost, LayerRecipe, Plan, Recurrence, Request, Shape, Way, cost, wave};
 use crate::dims::{Dims, product};
 use crate::dtype::Precision;
 use crate::error::{Error, Result};
@@ -23,57 +23,6 @@ const MAIL_BUDGET: u64 = 4 << 20;
 const PATIENCE: u32 = 1 << 16;
 /// Steps of one chunk at the most: entries of the step index table.
 pub(crate) const MAX_CHUNK: usize = 4096;
-
-/// What is asked of the planner beside sizes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Request {
-    /// How weights and activations are stored.
-    pub precision: Precision,
-    /// What to choose from.
-    pub only: Only,
-    /// Whether kernels may sum in an order of their own, so that a session, or another plan, may give other bits.
-    pub any_order: bool,
-}
-
-impl From<Precision> for Request {
-    fn from(precision: Precision) -> Self {
-        Self { precision, ..Self::default() }
-    }
-}
-
-/// What to choose from, in every layer that has such a candidate; everything, where all are `None`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Only {
-    /// The strategy.
-    pub strategy: Option<Strategy>,
-    /// Batch rows side by side, where the batch has more than one.
-    pub rows: Option<Rows>,
-    /// Which variant of the strategy, as [`alternatives`] lists them.
-    pub variant: Option<usize>,
-    /// Steps of a chunk of a wavefront, rounded up to an even number; 0 for none. Of no effect where layers cannot run at once.
-    pub wave: Option<usize>,
-}
-
-impl Only {
-    /// Whether a candidate's strategy and variant are allowed.
-    pub fn has(self, candidate: &Candidate) -> bool {
-        self.strategy.is_none_or(|strategy| strategy == candidate.strategy)
-            && self.variant.is_none_or(|variant| variant == candidate.variant)
-    }
-}
-
-/// A way to compute a layer, and what the model says it takes, or why it cannot be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Candidate {
-    /// Batch rows side by side.
-    pub rows: Rows,
-    /// The strategy.
-    pub strategy: Strategy,
-    /// Which variant of it: tiles of rows of a thread, or how k is dealt to threads.
-    pub variant: usize,
-    /// The recipe with its predicted cost, or what forbids the strategy.
-    pub outcome: std::result::Result<(LayerRecipe, Cost), String>,
-}
 
 /// Chooses kernels for `model` on a batch of `form`, or of dims alone, within `caps`.
 ///
@@ -167,22 +116,23 @@ fn pick(
     caps: &Caps,
 ) -> Result<Plan> {
     let mut layers = Vec::new();
-    let mut cost = Cost { femtoseconds: 0 };
+    let (mut cost, mut modelled) = (Cost::ZERO, Cost::ZERO);
     for candidates in candidates {
         let asked = |c: &Candidate| request.only.has(c) && c.outcome.is_ok();
         let any = candidates.iter().any(asked);
-        let allowed = candidates.iter().filter(|c| !any || asked(c)).filter_map(|c| c.outcome.as_ref().ok());
-        let least = allowed.min_by_key(|(_, cost)| *cost);
-        let (recipe, own) = least.ok_or_else(|| none("way to compute a layer"))?;
+        let allowed = candidates.iter().filter(|c| !any || asked(c));
+        let known = allowed.filter_map(|c| Some((c.outcome.as_ref().ok()?, c.modelled()?)));
+        let least = known.min_by_key(|((_, cost), _)| *cost);
+        let ((recipe, own), by_model) = least.ok_or_else(|| none("way to compute a layer"))?;
         layers.push(recipe.clone());
-        cost.femtoseconds = cost.femtoseconds.saturating_add(own.femtoseconds);
+        (cost, modelled) = (cost.plus(*own), modelled.plus(by_model));
     }
     let readout =
         model.readout().map(|readout| readout_kernel(model, readout, form.dims, request.precision, caps));
     let most_words = usize::try_from(caps.max_array_bytes() / 4).unwrap_or(usize::MAX);
     let (precision, readout) = (request.precision, readout.transpose()?);
     let plan = Plan { form, precision, rows, layers, wave: None, readout, most_words, cost };
-    Ok(wave::improve(plan, model, request.only, caps))
+    Ok(wave::improve(plan, modelled, model, request.only, caps))
 }
 
 /// K of a matmul over y of a layer: its directions one after the other, all but the last as they are padded.
@@ -226,12 +176,16 @@ fn layer_candidates(
     let by_grid = projection.most_rows(caps.max_workgroups) as usize / padded;
     let chunk = (by_memory as usize).min(by_grid).clamp(1, MAX_CHUNK).min(dims.steps);
 
+    // Of an x that is projected already, what was measured has a part too many.
+    let is_whole = index > 0 || !form.projected;
+    let shape = Shape::new(layer, k, dims, precision).filter(|_| is_whole);
     let mut candidates: Vec<Candidate> = Vec::new();
     for strategy in Strategy::ALL {
         let variants = strategy::variants(strategy, layer, dims, rows, request, caps)?;
         match variants {
             Err(reason) => {
-                candidates.push(Candidate { rows, strategy, variant: 0, outcome: Err(reason) });
+                let (outcome, correction) = (Err(reason), None);
+                candidates.push(Candidate { rows, strategy, variant: 0, outcome, shape, correction });
             }
             Ok(variants) => {
                 // Steps come first among the strategies.
@@ -247,8 +201,15 @@ fn layer_candidates(
                         }
                         _ => recipe(projection, kernels, chunk, caps),
                     };
-                    let cost = recipe_cost(&recipe, layer, dims, padded, caps);
-                    Candidate { rows, strategy, variant, outcome: Ok((recipe, cost)) }
+                    let modelled = recipe_cost(&recipe, layer, dims, padded, caps);
+                    let way = Way::of(&recipe.recurrence);
+                    let corrected = match (&shape, &way) {
+                        (Some(shape), Some(way)) => caps.measured.correct(shape, way, modelled),
+                        _ => None,
+                    };
+                    let cost = corrected.map_or(modelled, |(cost, _)| cost);
+                    let correction = corrected.map(|(_, correction)| correction);
+                    Candidate { rows, strategy, variant, outcome: Ok((recipe, cost)), shape, correction }
                 }));
             }
         }
@@ -338,7 +299,7 @@ fn matmul_kernel(sizes: matmul::Sizes, rows: usize, tile: Rows, precision: Preci
 mod tests {
     use super::*;
     use crate::model::{Cell, Direction, Weights};
-    use crate::plan::Speed;
+    use crate::plan::{Only, Speed};
 
     fn gru(input: usize, hidden: usize, cell: Cell) -> Model {
         let rows = cell.gates() * hidden;
