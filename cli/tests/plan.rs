@@ -73,13 +73,25 @@ fn a_table_is_measured_written_and_read() {
     let text = by("gru-b3-t5-i3-h40");
     assert!(text.contains("the model") && !text.contains("measured"), "{text}");
 
-    // The same from the record, with the numbers that the device had.
-    let output = folder.wgru(&["tune", "--device", "vulkan", "--from", "t.csv", "--output", "from.txt"]);
+    // The same from the record and another case beside it, with the numbers that the device had.
+    let again = [
+        "tune",
+        "--device",
+        "vulkan",
+        "--from",
+        "t.csv",
+        "--output",
+        "from.txt",
+        "--case",
+        "rnn-b1-t1-i1-h1",
+    ];
+    let output = folder.wgru(&again);
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(stdout(&output).contains("by the model alone"), "{}", stdout(&output));
     let from = fs::read_to_string(folder.path().join("from.txt")).expect("the table");
     assert!(from.contains("# numbers as they were, `measured` from t.csv\n"), "{from}");
     assert_eq!(samples(&from), samples(&table), "{from}");
+    assert!(from.contains("\nmeasured rnn-b1-t1-i1-h1 "), "{from}");
 
     // A dispatch that is dearer than anything makes one dispatch for all steps the choice, a cheap one may not.
     let dear: String = table

@@ -282,6 +282,29 @@ mod tests {
         assert_eq!((&twice.layers, twice.cost), (&alone.layers, alone.cost.times(2, 1)));
     }
 
+    /// What was measured may tell for another kernel in the first layer than above it. Layers still run at once.
+    #[test]
+    fn layers_at_once_have_one_kernel_whatever_is_cheapest_for_each() {
+        let (stack, dims) = (gru(32, 4), Dims::new(1, 1000).unwrap());
+        let plain = Caps::webgpu_minimum();
+        let best = planned(&stack, [1, 1000], &plain).layers[0].recurrence.clone();
+        let all = candidates(&stack, [1, 1000], &plain);
+        let is_best = |index: usize| all[index].outcome.as_ref().is_ok_and(|(own, _)| own.recurrence == best);
+        // What the model would take is dear for the layers above; the first, of an x that is projected already, keeps it.
+        let caps = measured(&gru(32, 1), [1, 1000], |index| Some(if is_best(index) { 1.5 } else { 1.0 }));
+        let form = crate::io::Form { projected: true, ..dims.into() };
+        let of = |wave: Option<usize>| {
+            let only = crate::plan::Only { wave, ..crate::plan::Only::default() };
+            let request = crate::plan::Request { only, ..crate::plan::Request::default() };
+            plan(&stack, form, request, &caps).unwrap()
+        };
+        let in_turn = of(Some(0)).layers;
+        assert_ne!(in_turn[0].recurrence, in_turn[1].recurrence);
+        for plan in [of(None), of(Some(100))] {
+            assert!(plan.wave.is_some(), "{plan}");
+        }
+    }
+
     #[test]
     fn what_samples_are_not_taken_of_is_left_to_the_model() {
         let (model, dims) = (gru(64, 1), [16, 50]);

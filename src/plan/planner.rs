@@ -4,7 +4,7 @@
 //! measured nearby, and takes the cheapest. All of them keep the reduction order, so no choice changes a bit of the result (see `shaders/shared/recurrence.wgsl`).
 
 use super::strategy::{self, Strategy, size, width};
-use super::{Candidate, Caps, Cost, LayerRecipe, Plan, Recurrence, Request, Shape, Way, cost, wave};
+use super::{Candidate, Caps, Cost, LayerRecipe, Only, Plan, Recurrence, Request, Shape, Way, cost, wave};
 use crate::dims::{Dims, product};
 use crate::dtype::Precision;
 use crate::error::{Error, Result};
@@ -106,7 +106,8 @@ fn candidates(
     layers.map(|(index, layer)| layer_candidates(index, layer, form, rows, request, caps)).collect()
 }
 
-/// Of each layer the cheapest candidate, among those of the strategy that is asked for where there are any.
+/// Of each layer the cheapest candidate, among those of the strategy that is asked for where there are any; or of all layers
+/// one, where they can only then be walked at once, and that takes less time or is asked for.
 fn pick(
     model: &Model,
     form: Form,
@@ -115,24 +116,52 @@ fn pick(
     candidates: Vec<Vec<Candidate>>,
     caps: &Caps,
 ) -> Result<Plan> {
-    let mut layers = Vec::new();
-    let (mut cost, mut modelled) = (Cost::ZERO, Cost::ZERO);
-    for candidates in candidates {
-        let asked = |c: &Candidate| request.only.has(c) && c.outcome.is_ok();
-        let any = candidates.iter().any(asked);
-        let allowed = candidates.iter().filter(|c| !any || asked(c));
-        let known = allowed.filter_map(|c| Some((c.outcome.as_ref().ok()?, c.modelled()?)));
-        let least = known.min_by_key(|((_, cost), _)| *cost);
-        let ((recipe, own), by_model) = least.ok_or_else(|| none("way to compute a layer"))?;
-        layers.push(recipe.clone());
-        (cost, modelled) = (cost.plus(*own), modelled.plus(by_model));
-    }
+    let allowed: Vec<Vec<Choice<'_>>> = candidates.iter().map(|layer| allowed(layer, request.only)).collect();
     let readout =
         model.readout().map(|readout| readout_kernel(model, readout, form.dims, request.precision, caps));
     let most_words = usize::try_from(caps.max_array_bytes() / 4).unwrap_or(usize::MAX);
     let (precision, readout) = (request.precision, readout.transpose()?);
-    let plan = Plan { form, precision, rows, layers, wave: None, readout, most_words, cost };
-    Ok(wave::improve(plan, modelled, model, request.only, caps))
+    let of = |choices: Vec<&Choice<'_>>| {
+        let layers = choices.iter().map(|choice| choice.recipe.clone()).collect();
+        let cost = choices.iter().fold(Cost::ZERO, |sum, choice| sum.plus(choice.cost));
+        let modelled = choices.iter().fold(Cost::ZERO, |sum, choice| sum.plus(choice.modelled));
+        let plan = Plan { form, precision, rows, layers, wave: None, readout, most_words, cost };
+        wave::improve(plan, modelled, model, request.only, caps)
+    };
+    let cheapest = allowed.iter().map(|layer| layer.iter().min_by_key(|choice| choice.cost));
+    let cheapest: Option<Vec<_>> = cheapest.collect();
+    let plan = of(cheapest.ok_or_else(|| none("way to compute a layer"))?);
+    let alike = alike(&allowed).filter(|_| plan.wave.is_none()).map(of);
+    let is_better =
+        |alike: &Plan| alike.wave.is_some() && (request.only.wave.is_some() || alike.cost < plan.cost);
+    Ok(alike.filter(is_better).unwrap_or(plan))
+}
+
+/// A candidate that can be had.
+struct Choice<'a> {
+    recipe: &'a LayerRecipe,
+    cost: Cost,
+    modelled: Cost,
+}
+
+/// Those of a layer that can be had, of what is asked for where there is any.
+fn allowed(candidates: &[Candidate], only: Only) -> Vec<Choice<'_>> {
+    let asked = |c: &Candidate| only.has(c) && c.outcome.is_ok();
+    let any = candidates.iter().any(asked);
+    let allowed = candidates.iter().filter(|c| !any || asked(c)).filter_map(|c| {
+        let (recipe, cost) = c.outcome.as_ref().ok()?;
+        Some(Choice { recipe, cost: *cost, modelled: c.modelled()? })
+    });
+    allowed.collect()
+}
+
+/// Of all layers the same recurrence, the cheapest of those that all of them have.
+fn alike<'a, 'b>(layers: &'b [Vec<Choice<'a>>]) -> Option<Vec<&'b Choice<'a>>> {
+    let all = layers.first()?.iter().filter_map(|first| {
+        let like = |choice: &&Choice<'_>| choice.recipe.recurrence == first.recipe.recurrence;
+        layers.iter().map(|layer| layer.iter().find(like)).collect::<Option<Vec<_>>>()
+    });
+    all.min_by_key(|choices| choices.iter().fold(Cost::ZERO, |sum, choice| sum.plus(choice.cost)))
 }
 
 /// K of a matmul over y of a layer: its directions one after the other, all but the last as they are padded.
@@ -299,7 +328,7 @@ fn matmul_kernel(sizes: matmul::Sizes, rows: usize, tile: Rows, precision: Preci
 mod tests {
     use super::*;
     use crate::model::{Cell, Direction, Weights};
-    use crate::plan::{Only, Speed};
+    use crate::plan::Speed;
 
     fn gru(input: usize, hidden: usize, cell: Cell) -> Model {
         let rows = cell.gates() * hidden;

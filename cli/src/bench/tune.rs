@@ -59,11 +59,17 @@ pub fn tune(args: &TuneArgs) -> Outcome {
     info.caps.exchange = device.exchange();
     let before = info.caps.clone();
     let (subjects, speed) = if args.from.is_empty() {
-        let subjects = measure_all(&args.case, &device, &before)?;
+        let cases = if args.case.is_empty() { CASES.map(str::to_owned).to_vec() } else { args.case.clone() };
+        let subjects = measure_all(&cases, &device, &before)?;
         let speed = fit(&subjects, &before.clone().with_table(before.speed.into()));
         (subjects, speed)
     } else {
-        (read(&args.from, &before)?, before.speed)
+        let mut subjects = read(&args.from, &before)?;
+        let measured = measure_all(&args.case, &device, &before)?;
+        // What is measured now counts for more than a record of the same case.
+        subjects.retain(|subject| measured.iter().all(|now| now.case != subject.case));
+        subjects.extend(measured);
+        (subjects, before.speed)
     };
     let of_model = before.clone().with_table(speed.into());
     let table = PlanTable { speed, measured: measured(&subjects, &of_model)? };
@@ -95,11 +101,10 @@ pub fn tune(args: &TuneArgs) -> Outcome {
     print(&format!("{table}\n{summary}"))
 }
 
-fn measure_all(asked: &[String], device: &Device, caps: &Caps) -> Outcome<Vec<Subject>> {
-    let cases = if asked.is_empty() { CASES.map(str::to_owned).to_vec() } else { asked.to_vec() };
+fn measure_all(cases: &[String], device: &Device, caps: &Caps) -> Outcome<Vec<Subject>> {
     let bar = ProgressBar::new(cases.len() as u64);
     let mut subjects = Vec::new();
-    for name in &cases {
+    for name in cases {
         bar.set_message(name.clone());
         subjects.push(measure(name, device, caps)?);
         bar.inc(1);
