@@ -93,7 +93,7 @@ fn kernels(criterion: &mut Criterion) {
             let x = values(&mut fastrand::Rng::with_seed(2), batch * steps * input, 1.0);
             let inputs = Batch::new(&x, [batch, steps, input]).expect("x fits");
             let options = wgru::Options::default().weights(storage).strategy(strategy);
-            let engine = device.load_with(&model, options).expect("it fits");
+            let engine = device.load_with(&model, options.clone()).expect("it fits");
             let truth = reference::run(&model, &inputs).expect("the reference runs");
             let output = engine.run(&inputs).expect("the batch runs");
             for comparison in compare(&truth, &output, Tolerance::stored(&model, &inputs, options.precision))

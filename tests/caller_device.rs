@@ -85,7 +85,7 @@ fn a_shape_compiles_its_pipelines_once() {
         let model = draw.model(Cell::ORIGINAL_GRU, 4, 11, 2);
         // What is counted below is of this strategy, whatever the planner would choose.
         let options = Options::default().strategy(Strategy::Step);
-        let engine = device.load_with(&model, options).unwrap();
+        let engine = device.load_with(&model, options.clone()).unwrap();
         let inputs = Inputs::draw(&mut draw, &model, 3, 5);
         assert_eq!(device.created().pipelines, 0, "{info}: compiled before anything ran");
         engine.run(&inputs.batch()).unwrap();

@@ -25,18 +25,18 @@ fn every_candidate_gives_the_bits_of_the_first() {
             if draw.chance() {
                 options = options.activations(storage);
             }
-            let engine = device.load_with(&model, options).unwrap();
+            let engine = device.load_with(&model, options.clone()).unwrap();
             let all = engine.alternatives(inputs.batch().form()).unwrap();
             let mut first = None;
             for candidate in all.iter().flatten().filter(|candidate| candidate.outcome.is_ok()) {
-                let mut options = options;
+                let mut options = options.clone();
                 options.only = Only {
                     strategy: Some(candidate.strategy),
                     rows: Some(candidate.rows),
                     variant: Some(candidate.variant),
                     wave: None,
                 };
-                let engine = device.load_with(&model, options).unwrap();
+                let engine = device.load_with(&model, options.clone()).unwrap();
                 let plan = engine.explain(inputs.batch().form()).unwrap();
                 let context = format!("{}, {model}, {storage}: {plan}, seed {}", device.info(), draw.seed);
                 packed += usize::from(plan.contains("weights packed"));

@@ -269,13 +269,13 @@ fn what_sixteen_bits_cannot_hold_is_refused() {
     let large = Model::new(vec![large]).unwrap();
     let f16 = options().weights(Storage::F16);
     for device in devices() {
-        let error = device.load_with(&large, f16).unwrap_err();
+        let error = device.load_with(&large, f16.clone()).unwrap_err();
         assert!(error.to_string().contains("70000"), "{error}");
         device.load_with(&large, options().weights(Storage::Bf16)).unwrap();
-        let error = device.load_with(&model, f16.activations(Storage::Bf16)).unwrap_err();
+        let error = device.load_with(&model, f16.clone().activations(Storage::Bf16)).unwrap_err();
         assert!(matches!(&error, Error::Unsupported { what } if what.contains("bf16")), "{error}");
 
-        let engine = device.load_with(&model, f16.activations(Storage::F16)).unwrap();
+        let engine = device.load_with(&model, f16.clone().activations(Storage::F16)).unwrap();
         let x = [0.5, 1e5];
         let error = engine.run(&Batch::new(&x, [1, 2, 1]).unwrap()).unwrap_err();
         assert!(error.to_string().contains("x: 100000 is beyond the range of f16"), "{error}");

@@ -66,7 +66,8 @@ fn half_precision_in_every_set_matches_the_reference() {
             let precision = Precision { weights: storage, activations: storage };
             for set in InstructionSet::available() {
                 let context = format!("{set}, {storage}, {model}, seed {}", draw.seed);
-                let output = cpu(set, 2).load_with(&model, options).unwrap().run(&inputs.batch()).unwrap();
+                let output =
+                    cpu(set, 2).load_with(&model, options.clone()).unwrap().run(&inputs.batch()).unwrap();
                 assert_close_in(precision, &model, &inputs.batch(), &output, &context);
             }
         }

@@ -69,7 +69,11 @@ fn one_step_to_a_dispatch_gives_the_bits_of_steps() {
             let truth = stepwise(&device, &model, &inputs.batch(), [storage, activations]);
             let mut options = Options::default().poison(true).exchange(forced(1, Fault::None));
             options = options.weights(storage).activations(activations);
-            let all = device.load_with(&model, options).unwrap().alternatives(inputs.batch().form()).unwrap();
+            let all = device
+                .load_with(&model, options.clone())
+                .unwrap()
+                .alternatives(inputs.batch().form())
+                .unwrap();
             let candidates = all[0].iter().filter(|candidate| candidate.outcome.is_ok());
             let mut candidates: Vec<&Candidate> =
                 candidates.filter(|candidate| candidate.strategy == Strategy::Grouped).collect();
@@ -84,7 +88,7 @@ fn one_step_to_a_dispatch_gives_the_bits_of_steps() {
                     variant: Some(candidate.variant),
                     ..Only::default()
                 };
-                let engine = device.load_with(&model, options).unwrap();
+                let engine = device.load_with(&model, options.clone()).unwrap();
                 let output = grouped(&engine, &inputs.batch());
                 let plan = engine.explain(inputs.batch().form()).unwrap();
                 let context = format!("{}, {model}, {storage}: {plan}, seed {}", device.info(), draw.seed);

@@ -141,7 +141,7 @@ fn matrices_beyond_a_binding_are_cut_into_slices() {
                 let model = draw.with_readout(model, 130, ReadoutSteps::Every);
                 let inputs = Inputs::draw(&mut draw, &model, 5, 4);
                 let options = options().poison(true).weights(storage).activations(storage);
-                let engine = device.load_with(&model, options).unwrap();
+                let engine = device.load_with(&model, options.clone()).unwrap();
                 let output = engine.run(&inputs.batch()).unwrap();
                 let plan = engine.plan(Dims::new(1, 4).unwrap()).unwrap().unwrap();
                 let context = format!("{}, {model}, {storage}, seed {}", device.info(), draw.seed);

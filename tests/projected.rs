@@ -89,7 +89,7 @@ fn every_cell_and_direction_matches_the_reference() {
                     let xw = project(&model, &inputs);
                     let batch = batch(&inputs, &xw);
                     let options = options().poison(true).weights(storage).activations(storage);
-                    let engine = device.load_with(&model, options).unwrap();
+                    let engine = device.load_with(&model, options.clone()).unwrap();
                     let (info, form, lengths) = (device.info(), batch.form(), &inputs.lengths);
                     let context = format!("{info}, {model}, {form:?}, {lengths:?}, seed {}", draw.seed);
                     let output = engine.run(&batch).unwrap_or_else(|error| panic!("{context}: {error}"));

@@ -267,6 +267,10 @@ pub struct TuneArgs {
     /// A case to measure, as `wgru bench` takes it; may be given several times [default: 18 of all sizes]
     #[arg(long, value_name = "CASE")]
     pub case: Vec<String>,
+    /// Take the times from what `--csv` has written, of several files the least of each candidate, and keep the device's numbers;
+    /// measure no more than the cases that are named
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub from: Vec<PathBuf>,
     /// Where to write what was measured and predicted
     #[arg(long, value_name = "FILE")]
     pub csv: Option<PathBuf>,

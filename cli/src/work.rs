@@ -150,7 +150,7 @@ impl fmt::Display for Work {
 fn verify(engine: &Engine, batch: &Batch<'_>, output: &Output) -> Result<Vec<Comparison>, wgru::Error> {
     let (model, options) = (engine.model(), engine.options());
     let truth = with_bar("the f64 reference", || 0.0, || reference::run(model, batch))?;
-    let poisoned = engine.device().load_with(model, options.poison(true))?.run(batch)?;
+    let poisoned = engine.device().load_with(model, options.clone().poison(true))?.run(batch)?;
     let tolerance = Tolerance::stored(model, batch, options.precision);
     let pairs = compare(&truth, output, tolerance).into_iter().zip(compare(&truth, &poisoned, tolerance));
     Ok(pairs.map(|(a, b)| if a.error > b.error { a } else { b }).collect())

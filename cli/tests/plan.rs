@@ -62,6 +62,37 @@ fn a_table_is_measured_written_and_read() {
     let csv = fs::read_to_string(folder.path().join("t.csv")).expect("the figures");
     assert!(csv.lines().count() > 4 && csv.contains("true,"), "{csv}");
 
+    // Of every candidate there is a sample, by which it is predicted, and its like nearby.
+    let samples =
+        |table: &str| table.lines().filter(|line| line.starts_with("measured gru-b3-t5-i3-h4 ")).count();
+    assert_eq!(samples(&table), csv.lines().count() - 1, "{table}");
+    let by = |case: &str| stdout(&folder.wgru(&["explain", case, "--device", "vulkan", "--speed", "t.txt"]));
+    let text = by("gru-b3-t5-i3-h4");
+    assert!(text.contains(" measured ") && !text.contains("nearby") && !text.contains("the model"), "{text}");
+    assert!(by("gru-b4-t5-i3-h5").contains(" measured nearby: gru-b3-t5-i3-h4"));
+    let text = by("gru-b3-t5-i3-h40");
+    assert!(text.contains("the model") && !text.contains("measured"), "{text}");
+
+    // The same from the record and another case beside it, with the numbers that the device had.
+    let again = [
+        "tune",
+        "--device",
+        "vulkan",
+        "--from",
+        "t.csv",
+        "--output",
+        "from.txt",
+        "--case",
+        "rnn-b1-t1-i1-h1",
+    ];
+    let output = folder.wgru(&again);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stdout(&output).contains("by the model alone"), "{}", stdout(&output));
+    let from = fs::read_to_string(folder.path().join("from.txt")).expect("the table");
+    assert!(from.contains("# numbers as they were, `measured` from t.csv\n"), "{from}");
+    assert_eq!(samples(&from), samples(&table), "{from}");
+    assert!(from.contains("\nmeasured rnn-b1-t1-i1-h1 "), "{from}");
+
     // A dispatch that is dearer than anything makes one dispatch for all steps the choice, a cheap one may not.
     let dear: String = table
         .lines()
@@ -72,6 +103,11 @@ fn a_table_is_measured_written_and_read() {
     let case = "gru-b1-t50-i256-h256";
     let text = stdout(&folder.wgru(&["explain", case, "--device", "vulkan", "--speed", "dear.txt"]));
     assert!(text.lines().nth(1).is_some_and(|plan| plan.contains("resident_gru_after")), "{text}");
+    folder.write("odd.txt", format!("{table}measured gru-b1 step-r1-t1-u1 9\n"));
+    let output = folder.wgru(&["explain", case, "--device", "vulkan", "--speed", "odd.txt"]);
+    assert_eq!(output.status.code(), Some(2), "{}", stdout(&output));
+    let named = "`measured gru-b1 step-r1-t1-u1 9`: gru-b1 is no shape";
+    assert!(stderr(&output).contains(named), "{}", stderr(&output));
     folder.write("bad.txt", "cores 2\n");
     let output = folder.wgru(&["explain", case, "--device", "vulkan", "--speed", "bad.txt"]);
     assert_eq!(output.status.code(), Some(2), "{}", stdout(&output));
@@ -102,6 +138,12 @@ fn a_strategy_can_be_asked_for() {
 fn what_cannot_be_planned_is_named() {
     let folder = Folder::new("plan-refusals");
     folder.write("model.onnx", "");
+    let line = "case,candidate,measured_s\n";
+    folder.write("none.csv", line);
+    folder.write("other.csv", format!("{line}gru-b1-t1-i1-h1,another,1\n"));
+    folder.write("never.csv", format!("{line}gru-b1-t1-i1-h1,another,-1\n"));
+    folder.write("broken.csv", format!("{line}gru-b1-t1-i1-h1\n"));
+    folder.write("odd.csv", format!("{line}gru-b1-h1,another,1\n"));
     for (args, named) in [
         (&["explain", "gru-b0", "--device", "cpu"][..], "gru-b0"),
         (&["explain", "gru-b1-t1-i1-h1", "--batch", "2"], "--batch"),
@@ -110,6 +152,12 @@ fn what_cannot_be_planned_is_named() {
         (&["tune", "--device", "cpu", "--output", "t.txt"], "--device cpu"),
         (&["tune", "--device", "vulkan", "--output", "no/t.txt"], "no/t.txt"),
         (&["tune", "--device", "vulkan", "--output", "t.txt", "--case", "gru"], "gru"),
+        (&["tune", "--device", "vulkan", "--output", "t.txt", "--from", "no.csv"], "no.csv"),
+        (&["tune", "--device", "vulkan", "--output", "t.txt", "--from", "none.csv"], "nothing was measured"),
+        (&["tune", "--device", "vulkan", "--output", "t.txt", "--from", "other.csv"], "other.csv: line 2"),
+        (&["tune", "--device", "vulkan", "--output", "t.txt", "--from", "never.csv"], "-1 is no time"),
+        (&["tune", "--device", "vulkan", "--output", "t.txt", "--from", "broken.csv"], "broken.csv: line 2"),
+        (&["tune", "--device", "vulkan", "--output", "t.txt", "--from", "odd.csv"], "odd.csv: line 2"),
         (&["bench", "--strategy", "fast"], "fast"),
     ] {
         let output = folder.wgru(args);

@@ -42,7 +42,7 @@ impl Choice {
         let form = form.into();
         let mut choice = Self { devices: Vec::new(), refusals: Vec::new() };
         for device in devices {
-            match device.expected(model, form, options) {
+            match device.expected(model, form, options.clone()) {
                 Ok(time) => choice.devices.push((device, time)),
                 Err(error) => choice.refusals.push((device.info(), error)),
             }

@@ -12,7 +12,7 @@ use crate::gpu::{Constants, Context, Fetch, StagedWorkspace, Submitted, Workspac
 use crate::info::RunSeconds;
 use crate::io::{Batch, Form, Output, StepOutput};
 use crate::model::{Model, constants};
-use crate::plan::{self, Candidate, Caps, Plan, Request};
+use crate::plan::{self, Candidate, Caps, Plan, Request, Table};
 use crate::program::{Matrix, Proof, check, constant_words, lower, unpack_sequence, untile};
 use crate::progress::Progress;
 use crate::sync::{Wait, lock};
@@ -27,7 +27,7 @@ const MEMORY: u64 = 1 << 30;
 #[derive(Debug)]
 pub(super) struct GpuEngine {
     pub(super) context: Arc<Context>,
-    /// What plans are made for: the device's, with the speeds that were asked for, but for the exchange.
+    /// What plans are made for: the device's, with the table that was asked for, but for the exchange.
     pub(super) caps: Caps,
     exchange: Exchange,
     resumes: Counter,
@@ -59,9 +59,17 @@ impl Ready {
 /// The plan of a run on a device, with nothing of the model there.
 pub(super) fn planned(context: &Context, model: &Model, form: Form, options: Options) -> Result<Plan> {
     let Options { precision, only, any_order, speed, exchange, .. } = options;
-    let mut caps = Caps { exchange: allowed(exchange, context), ..context.caps().clone() };
-    caps.speed = speed.unwrap_or(caps.speed);
+    let caps = Caps { exchange: allowed(exchange, context), ..known(speed, context) };
     plan::plan(model, form, Request { precision, only, any_order }, &caps)
+}
+
+/// What is known of the device, by the table that was asked for.
+fn known(table: Option<Table>, context: &Context) -> Caps {
+    let caps = context.caps().clone();
+    match table {
+        Some(table) => caps.with_table(table),
+        None => caps,
+    }
 }
 
 /// What plans may make use of.
@@ -89,8 +97,7 @@ impl GpuEngine {
             }
         }
         let constants = Constants::upload(&context, words).await?;
-        let mut caps = context.caps().clone();
-        caps.speed = speed.unwrap_or(caps.speed);
+        let caps = known(speed, &context);
         let (request, memory) = (Request { precision, only, any_order }, memory.unwrap_or(MEMORY));
         let (resumes, idle) = (Counter::default(), Mutex::default());
         Ok(Self { context, caps, exchange, resumes, constants, idle, poison, request, memory })

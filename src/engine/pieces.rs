@@ -67,7 +67,7 @@ impl Engine {
             return Ok(engine);
         }
         let model = Model::new(vec![self.0.model.layers()[layer].one_direction(dir)])?;
-        let new = self.0.device.load_with_async(&model, self.0.options);
+        let new = self.0.device.load_with_async(&model, self.0.options.clone());
         let new = Box::pin(new).await?;
         Ok(lock(&self.0.parts).entry((layer, dir)).or_insert(new).clone())
     }

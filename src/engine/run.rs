@@ -12,13 +12,13 @@ use crate::dtype::{Precision, Storage};
 use crate::error::Result;
 use crate::io::{Batch, Form, Output, OutputShape};
 use crate::model::Model;
-use crate::plan::{Candidate, Only, Plan, Speed, Strategy};
+use crate::plan::{Candidate, Only, Plan, Strategy, Table};
 use crate::progress::Progress;
 use crate::reference;
 use crate::sync::{Wait, lock};
 
 /// How an engine is made.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Options {
     /// Fills every array that a run must write, on the device and in the caller's output, with NaN before the
@@ -37,8 +37,8 @@ pub struct Options {
     /// takes more is run in pieces, with the same result; a session that takes more is refused. A run that is resumed
     /// ([`Engine::resumes`]) takes as much again.
     pub memory: Option<u64>,
-    /// The numbers that the planner predicts with, as `wgru tune` measures them; the device's own where `None`.
-    pub speed: Option<Speed>,
+    /// What the planner predicts with, as `wgru tune` measures it; the device's own where `None`.
+    pub speed: Option<Table>,
     /// Whether the workgroups of one dispatch may exchange values.
     pub exchange: Exchange,
 }
@@ -64,9 +64,9 @@ impl Options {
         self
     }
 
-    /// Sets [`Options::speed`].
-    pub fn speed(mut self, speed: Speed) -> Self {
-        self.speed = Some(speed);
+    /// Sets [`Options::speed`]: a table, or numbers alone ([`Speed`](crate::plan::Speed)).
+    pub fn speed(mut self, speed: impl Into<Table>) -> Self {
+        self.speed = Some(speed.into());
         self
     }
 
@@ -168,7 +168,7 @@ impl Engine {
         options.precision.check()?;
         let backend = match &device.0 {
             Kind::Gpu(context) => {
-                Backend::Gpu(Box::new(GpuEngine::new(context.clone(), model, options).await?))
+                Backend::Gpu(Box::new(GpuEngine::new(context.clone(), model, options.clone()).await?))
             }
             Kind::Cpu(processor) => {
                 let network = cpu::Network::new(model, options.precision, processor)?;
@@ -187,7 +187,7 @@ impl Engine {
 
     /// How the engine was made.
     pub fn options(&self) -> Options {
-        self.0.options
+        self.0.options.clone()
     }
 
     /// The device.

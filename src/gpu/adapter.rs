@@ -2,13 +2,14 @@
 
 use crate::error::{Error, Result};
 use crate::info::AdapterInfo;
-use crate::plan::{Caps, Speed};
+use crate::plan::{Caps, Speed, Table};
 
 impl AdapterInfo {
     pub(super) fn new(info: &wgpu::AdapterInfo, limits: &wgpu::Limits, features: wgpu::Features) -> Self {
         let backend = backend_name(info.backend);
         let software = info.device_type == wgpu::DeviceType::Cpu;
         let device = format!("{backend}: {}", info.name);
+        let Table { speed, measured } = table(info);
         let driver = [info.driver.as_str(), info.driver_info.as_str()];
         Self {
             name: info.name.clone(),
@@ -35,7 +36,8 @@ impl AdapterInfo {
                 max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
                 max_iterations: software.then_some(Caps::SOFTWARE_ITERATIONS),
                 exchange: None,
-                speed: speed(info),
+                speed,
+                measured,
             },
             shader_f16: features.contains(wgpu::Features::SHADER_F16),
             timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
@@ -48,17 +50,20 @@ impl AdapterInfo {
 }
 
 /// What was measured on such a device, or is assumed of one of its kind.
-fn speed(info: &wgpu::AdapterInfo) -> Speed {
-    match (Speed::measured(&info.name), info.device_type) {
+fn table(info: &wgpu::AdapterInfo) -> Table {
+    match (Table::of_adapter(&info.name), info.device_type) {
         (table, wgpu::DeviceType::Cpu) => {
-            // A software driver is as fast as its processors, whatever it calls itself.
-            let table = table.or_else(|| Speed::measured("llvmpipe")).unwrap_or(Speed::INTEGRATED);
+            // A software driver is as fast as its processors, whatever it calls itself; how its kernels differ from what
+            // the model says is its own.
+            let llvmpipe = || Table::of_adapter("llvmpipe").map(|table| table.speed);
+            let unknown = || Table::from(llvmpipe().unwrap_or(Speed::INTEGRATED));
+            let Table { speed, measured } = table.unwrap_or_else(unknown);
             let cores = std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
-            Speed { cores, ..table }
+            Table { speed: Speed { cores, ..speed }, measured }
         }
         (Some(table), _) => table,
-        (None, wgpu::DeviceType::IntegratedGpu) => Speed::INTEGRATED,
-        (None, _) => Speed::DISCRETE,
+        (None, wgpu::DeviceType::IntegratedGpu) => Speed::INTEGRATED.into(),
+        (None, _) => Speed::DISCRETE.into(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a device allows, as plain numbers.
 
-use super::Speed;
+use super::{Measured, Speed, Table};
 use crate::error::{Error, Result};
 use crate::kernels::grouped::Fault;
 
@@ -27,6 +27,8 @@ pub struct Caps {
     pub exchange: Option<Exchange>,
     /// What the parts of a kernel take.
     pub speed: Speed,
+    /// What of that was measured of whole kernels.
+    pub measured: Measured,
 }
 
 /// What is known of workgroups that exchange values within a dispatch, which no API promises to work.
@@ -60,7 +62,14 @@ impl Caps {
             max_iterations: None,
             exchange: None,
             speed: Speed::DISCRETE,
+            measured: Measured::default(),
         }
+    }
+
+    /// With what `table` says in place of what the caps said of times.
+    pub fn with_table(self, table: Table) -> Self {
+        let Table { speed, measured } = table;
+        Self { speed, measured, ..self }
     }
 
     /// Bytes that one storage array may have: a binding, a buffer, and 32-bit element indices all bound it.

@@ -3,16 +3,24 @@
 
 mod caps;
 mod cost;
+mod kind;
+mod measured;
 mod planner;
 mod recipe;
+mod request;
 mod speed;
 mod strategy;
+mod table;
 mod wave;
 
 pub use crate::kernels::grouped::Fault;
 pub use caps::{Caps, Exchange};
+pub use kind::{Shape, Way};
+pub use measured::{Basis, Correction, Measured, Sample};
 pub(crate) use planner::output_columns;
-pub use planner::{Candidate, Only, Request, alternatives, plan};
+pub use planner::{alternatives, plan};
 pub use recipe::{LayerRecipe, Plan, Recurrence, Wave};
+pub use request::{Candidate, Only, Request};
 pub use speed::{Cost, Speed};
 pub use strategy::Strategy;
+pub use table::Table;

@@ -1,10 +1,10 @@
 //! The planner.
 //!
-//! For each layer it lists the strategies, works out what each would take by the cost model, and takes the cheapest. All
-//! of them keep the reduction order, so no choice changes a bit of the result (see `shaders/shared/recurrence.wgsl`).
+//! For each layer it lists the strategies, works out what each would take by the cost model, corrected by what was
+//! measured nearby, and takes the cheapest. All of them keep the reduction order, so no choice changes a bit of the result (see `shaders/shared/recurrence.wgsl`).
 
 use super::strategy::{self, Strategy, size, width};
-use super::{Caps, Cost, LayerRecipe, Plan, Recurrence, cost, wave};
+use super::{Candidate, Caps, Cost, LayerRecipe, Only, Plan, Recurrence, Request, Shape, Way, cost, wave};
 use crate::dims::{Dims, product};
 use crate::dtype::Precision;
 use crate::error::{Error, Result};
@@ -23,57 +23,6 @@ const MAIL_BUDGET: u64 = 4 << 20;
 const PATIENCE: u32 = 1 << 16;
 /// Steps of one chunk at the most: entries of the step index table.
 pub(crate) const MAX_CHUNK: usize = 4096;
-
-/// What is asked of the planner beside sizes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Request {
-    /// How weights and activations are stored.
-    pub precision: Precision,
-    /// What to choose from.
-    pub only: Only,
-    /// Whether kernels may sum in an order of their own, so that a session, or another plan, may give other bits.
-    pub any_order: bool,
-}
-
-impl From<Precision> for Request {
-    fn from(precision: Precision) -> Self {
-        Self { precision, ..Self::default() }
-    }
-}
-
-/// What to choose from, in every layer that has such a candidate; everything, where all are `None`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Only {
-    /// The strategy.
-    pub strategy: Option<Strategy>,
-    /// Batch rows side by side, where the batch has more than one.
-    pub rows: Option<Rows>,
-    /// Which variant of the strategy, as [`alternatives`] lists them.
-    pub variant: Option<usize>,
-    /// Steps of a chunk of a wavefront, rounded up to an even number; 0 for none. Of no effect where layers cannot run at once.
-    pub wave: Option<usize>,
-}
-
-impl Only {
-    /// Whether a candidate's strategy and variant are allowed.
-    pub fn has(self, candidate: &Candidate) -> bool {
-        self.strategy.is_none_or(|strategy| strategy == candidate.strategy)
-            && self.variant.is_none_or(|variant| variant == candidate.variant)
-    }
-}
-
-/// A way to compute a layer, and what the model says it takes, or why it cannot be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Candidate {
-    /// Batch rows side by side.
-    pub rows: Rows,
-    /// The strategy.
-    pub strategy: Strategy,
-    /// Which variant of it: tiles of rows of a thread, or how k is dealt to threads.
-    pub variant: usize,
-    /// The recipe with its predicted cost, or what forbids the strategy.
-    pub outcome: std::result::Result<(LayerRecipe, Cost), String>,
-}
 
 /// Chooses kernels for `model` on a batch of `form`, or of dims alone, within `caps`.
 ///
@@ -157,7 +106,8 @@ fn candidates(
     layers.map(|(index, layer)| layer_candidates(index, layer, form, rows, request, caps)).collect()
 }
 
-/// Of each layer the cheapest candidate, among those of the strategy that is asked for where there are any.
+/// Of each layer the cheapest candidate, among those of the strategy that is asked for where there are any; or of all layers
+/// one, where they can only then be walked at once, and that takes less time or is asked for.
 fn pick(
     model: &Model,
     form: Form,
@@ -166,23 +116,52 @@ fn pick(
     candidates: Vec<Vec<Candidate>>,
     caps: &Caps,
 ) -> Result<Plan> {
-    let mut layers = Vec::new();
-    let mut cost = Cost { femtoseconds: 0 };
-    for candidates in candidates {
-        let asked = |c: &Candidate| request.only.has(c) && c.outcome.is_ok();
-        let any = candidates.iter().any(asked);
-        let allowed = candidates.iter().filter(|c| !any || asked(c)).filter_map(|c| c.outcome.as_ref().ok());
-        let least = allowed.min_by_key(|(_, cost)| *cost);
-        let (recipe, own) = least.ok_or_else(|| none("way to compute a layer"))?;
-        layers.push(recipe.clone());
-        cost.femtoseconds = cost.femtoseconds.saturating_add(own.femtoseconds);
-    }
+    let allowed: Vec<Vec<Choice<'_>>> = candidates.iter().map(|layer| allowed(layer, request.only)).collect();
     let readout =
         model.readout().map(|readout| readout_kernel(model, readout, form.dims, request.precision, caps));
     let most_words = usize::try_from(caps.max_array_bytes() / 4).unwrap_or(usize::MAX);
     let (precision, readout) = (request.precision, readout.transpose()?);
-    let plan = Plan { form, precision, rows, layers, wave: None, readout, most_words, cost };
-    Ok(wave::improve(plan, model, request.only, caps))
+    let of = |choices: Vec<&Choice<'_>>| {
+        let layers = choices.iter().map(|choice| choice.recipe.clone()).collect();
+        let cost = choices.iter().fold(Cost::ZERO, |sum, choice| sum.plus(choice.cost));
+        let modelled = choices.iter().fold(Cost::ZERO, |sum, choice| sum.plus(choice.modelled));
+        let plan = Plan { form, precision, rows, layers, wave: None, readout, most_words, cost };
+        wave::improve(plan, modelled, model, request.only, caps)
+    };
+    let cheapest = allowed.iter().map(|layer| layer.iter().min_by_key(|choice| choice.cost));
+    let cheapest: Option<Vec<_>> = cheapest.collect();
+    let plan = of(cheapest.ok_or_else(|| none("way to compute a layer"))?);
+    let alike = alike(&allowed).filter(|_| plan.wave.is_none()).map(of);
+    let is_better =
+        |alike: &Plan| alike.wave.is_some() && (request.only.wave.is_some() || alike.cost < plan.cost);
+    Ok(alike.filter(is_better).unwrap_or(plan))
+}
+
+/// A candidate that can be had.
+struct Choice<'a> {
+    recipe: &'a LayerRecipe,
+    cost: Cost,
+    modelled: Cost,
+}
+
+/// Those of a layer that can be had, of what is asked for where there is any.
+fn allowed(candidates: &[Candidate], only: Only) -> Vec<Choice<'_>> {
+    let asked = |c: &Candidate| only.has(c) && c.outcome.is_ok();
+    let any = candidates.iter().any(asked);
+    let allowed = candidates.iter().filter(|c| !any || asked(c)).filter_map(|c| {
+        let (recipe, cost) = c.outcome.as_ref().ok()?;
+        Some(Choice { recipe, cost: *cost, modelled: c.modelled()? })
+    });
+    allowed.collect()
+}
+
+/// Of all layers the same recurrence, the cheapest of those that all of them have.
+fn alike<'a, 'b>(layers: &'b [Vec<Choice<'a>>]) -> Option<Vec<&'b Choice<'a>>> {
+    let all = layers.first()?.iter().filter_map(|first| {
+        let like = |choice: &&Choice<'_>| choice.recipe.recurrence == first.recipe.recurrence;
+        layers.iter().map(|layer| layer.iter().find(like)).collect::<Option<Vec<_>>>()
+    });
+    all.min_by_key(|choices| choices.iter().fold(Cost::ZERO, |sum, choice| sum.plus(choice.cost)))
 }
 
 /// K of a matmul over y of a layer: its directions one after the other, all but the last as they are padded.
@@ -226,12 +205,16 @@ fn layer_candidates(
     let by_grid = projection.most_rows(caps.max_workgroups) as usize / padded;
     let chunk = (by_memory as usize).min(by_grid).clamp(1, MAX_CHUNK).min(dims.steps);
 
+    // Of an x that is projected already, what was measured has a part too many.
+    let is_whole = index > 0 || !form.projected;
+    let shape = Shape::new(layer, k, dims, precision).filter(|_| is_whole);
     let mut candidates: Vec<Candidate> = Vec::new();
     for strategy in Strategy::ALL {
         let variants = strategy::variants(strategy, layer, dims, rows, request, caps)?;
         match variants {
             Err(reason) => {
-                candidates.push(Candidate { rows, strategy, variant: 0, outcome: Err(reason) });
+                let (outcome, correction) = (Err(reason), None);
+                candidates.push(Candidate { rows, strategy, variant: 0, outcome, shape, correction });
             }
             Ok(variants) => {
                 // Steps come first among the strategies.
@@ -247,8 +230,15 @@ fn layer_candidates(
                         }
                         _ => recipe(projection, kernels, chunk, caps),
                     };
-                    let cost = recipe_cost(&recipe, layer, dims, padded, caps);
-                    Candidate { rows, strategy, variant, outcome: Ok((recipe, cost)) }
+                    let modelled = recipe_cost(&recipe, layer, dims, padded, caps);
+                    let way = Way::of(&recipe.recurrence);
+                    let corrected = match (&shape, &way) {
+                        (Some(shape), Some(way)) => caps.measured.correct(shape, way, modelled),
+                        _ => None,
+                    };
+                    let cost = corrected.map_or(modelled, |(cost, _)| cost);
+                    let correction = corrected.map(|(_, correction)| correction);
+                    Candidate { rows, strategy, variant, outcome: Ok((recipe, cost)), shape, correction }
                 }));
             }
         }

@@ -54,17 +54,7 @@ impl Speed {
     pub const INTEGRATED: Self =
         Self { cores: 16, dispatch: 8_000_000_000, load: 80_000, registers: 24 * 1024, ..Self::DISCRETE };
 
-    /// The table that comes with the crate for an adapter of this name, if there is one.
-    pub fn measured(adapter: &str) -> Option<Self> {
-        const TABLES: [(&str, &str); 2] = [
-            ("llvmpipe", include_str!("speeds/llvmpipe.txt")),
-            ("swiftshader", include_str!("speeds/swiftshader.txt")),
-        ];
-        let table = TABLES.iter().find(|(name, _)| adapter.to_lowercase().contains(name));
-        table.and_then(|(_, text)| Self::parse(text).ok())
-    }
-
-    /// Reads a table: lines of a name and a number, and comments that begin with `#`.
+    /// Reads numbers: lines of a name and a number, and comments that begin with `#`.
     ///
     /// # Errors
     /// [`Error::Mismatch`] for a line that is none, a name that there is not or that is there twice or missing, and 0
@@ -148,6 +138,20 @@ pub struct Cost {
 }
 
 impl Cost {
+    /// None.
+    pub const ZERO: Self = Self { femtoseconds: 0 };
+
+    /// Both, one after the other.
+    pub fn plus(self, other: Self) -> Self {
+        Self { femtoseconds: self.femtoseconds.saturating_add(other.femtoseconds) }
+    }
+
+    /// So many times as much, as a fraction.
+    pub(super) fn times(self, numerator: u128, denominator: u128) -> Self {
+        let femtoseconds = u128::from(self.femtoseconds).saturating_mul(numerator) / denominator.max(1);
+        Self { femtoseconds: u64::try_from(femtoseconds).unwrap_or(u64::MAX) }
+    }
+
     /// In seconds.
     pub fn seconds(self) -> f64 {
         self.femtoseconds as f64 * 1e-15
@@ -172,9 +176,6 @@ mod tests {
     fn tables_there_and_back() {
         let speed = Speed { cores: 3, chain: 0, ..Speed::INTEGRATED };
         assert_eq!(Speed::parse(&format!("# a device\n\n{speed}")).unwrap(), speed);
-        assert!(Speed::measured("llvmpipe (LLVM 15.0.6, 256 bits)").is_some());
-        assert!(Speed::measured("SwiftShader Device (Subzero)").is_some());
-        assert!(Speed::measured("another").is_none());
     }
 
     #[test]

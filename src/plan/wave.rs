@@ -7,8 +7,9 @@ use crate::model::Model;
 /// Chunks that are tried.
 const CHUNKS: [usize; 10] = [2, 3, 4, 6, 8, 12, 16, 24, 32, 64];
 
-/// `plan`, as a wavefront where that is predicted to take less time, or is asked for.
-pub(super) fn improve(plan: Plan, model: &Model, only: Only, caps: &Caps) -> Plan {
+/// `plan`, as a wavefront where that is predicted to take less time, or is asked for. What the model says of one is corrected
+/// as it is of the layers in turn, for which it says `modelled`: the kernels are the same.
+pub(super) fn improve(plan: Plan, modelled: Cost, model: &Model, only: Only, caps: &Caps) -> Plan {
     if only.wave == Some(0) || !can_be(&plan, model, caps) {
         return plan;
     }
@@ -26,7 +27,8 @@ pub(super) fn improve(plan: Plan, model: &Model, only: Only, caps: &Caps) -> Pla
         let mut wave = plan.clone();
         wave.wave = Some(Wave { steps: chunk, in_turn: plan.cost });
         wave.layers.iter_mut().for_each(|layer| layer.chunk = chunk);
-        wave.cost = of_wave(&wave, chunk, caps);
+        let (numerator, denominator) = (plan.cost.femtoseconds, modelled.femtoseconds);
+        wave.cost = of_wave(&wave, chunk, caps).times(numerator.into(), denominator.into());
         wave
     });
     match waves.min_by_key(|wave| wave.cost) {

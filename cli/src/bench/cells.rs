@@ -33,7 +33,7 @@ pub fn compare(args: &CompareArgs) -> Outcome {
     let info = device.info();
     let (selector, opened) = (args.device.clone(), DeviceOptions::default());
     let (only, any_order) = (Only::default(), false);
-    let bench = Bench { selector, opened, device, peak: None, only, speed: None, any_order };
+    let bench = Bench { selector, opened, device, peak: None, only, table: None, any_order };
     let wanted = parameters(Cell::GRU, input, hidden);
     let mut rows = vec![(Cell::GRU, hidden)];
     rows.extend([Cell::LSTM, Cell::Rnn].map(|cell| (cell, hidden)));

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use wgru::plan::{Candidate, LayerRecipe, Plan, Speed};
+use wgru::plan::{Candidate, LayerRecipe, Plan, Table as PlanTable};
 use wgru::{DeviceOptions, Dims, Engine, Model, Options};
 
 use super::case::Case;
@@ -20,10 +20,11 @@ use crate::table::Table;
 pub fn explain(args: &ExplainArgs) -> Outcome {
     let (model, dims, mut options) = subject(args)?;
     if let Some(path) = &args.speed {
-        options = options.speed(read_speed(path)?);
+        options = options.speed(read_table(path)?);
     }
     let opened = DeviceOptions::default();
-    let (device, choice) = choose(&args.device, &opened, args.exchange, &model, dims.into(), options)?;
+    let (device, choice) =
+        choose(&args.device, &opened, args.exchange, &model, dims.into(), options.clone())?;
     let why = choice.map_or_else(String::new, |choice| format!("auto: {choice}\n"));
     let engine = device.load_with(&model, options)?;
     let Dims { batch, steps } = dims;
@@ -61,9 +62,9 @@ fn subject(args: &ExplainArgs) -> Outcome<(Model, Dims, Options)> {
 }
 
 /// Reads a table that `wgru tune` has written.
-pub fn read_speed(path: &Path) -> Outcome<Speed> {
+pub fn read_table(path: &Path) -> Outcome<PlanTable> {
     let text = std::fs::read_to_string(path).map_err(|reason| error(path.display(), reason))?;
-    Speed::parse(&text).map_err(|reason| error(path.display(), reason))
+    PlanTable::parse(&text).map_err(|reason| error(path.display(), reason))
 }
 
 fn of_plan(engine: &Engine, dims: Dims, plan: &Plan) -> Outcome<String> {
@@ -75,7 +76,7 @@ fn of_plan(engine: &Engine, dims: Dims, plan: &Plan) -> Outcome<String> {
             candidate.rows == plan.rows && recipe.is_some_and(|recipe| same(recipe, picked))
         });
         let own = own.and_then(cost);
-        let mut table = Table::new(&["strategy", "rows", "kernels", "predicted", ""]);
+        let mut table = Table::new(&["strategy", "rows", "kernels", "predicted", "by", ""]);
         for candidate in candidates {
             let verdict = match (&candidate.outcome, own) {
                 (Err(reason), _) => reason.clone(),
@@ -93,6 +94,7 @@ fn of_plan(engine: &Engine, dims: Dims, plan: &Plan) -> Outcome<String> {
                     .as_ref()
                     .map_or_else(|_| "-".into(), |(recipe, _)| recipe.recurrence.to_string()),
                 cost(candidate).map_or_else(|| "-".into(), seconds),
+                candidate.outcome.as_ref().map_or_else(|_| "-".into(), |_| basis(candidate)),
                 verdict,
             ]);
         }
@@ -103,6 +105,11 @@ fn of_plan(engine: &Engine, dims: Dims, plan: &Plan) -> Outcome<String> {
         text += &of_wave(plan);
     }
     Ok(text)
+}
+
+/// What the predicted time follows from.
+fn basis(candidate: &Candidate) -> String {
+    candidate.correction.map_or_else(|| "the model".into(), |correction| correction.basis.to_string())
 }
 
 /// Whether they have the same kernels; the chunks of a wavefront are its own.

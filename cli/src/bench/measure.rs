@@ -7,7 +7,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use wgru::dtype::Storage;
 use wgru::engine::Exchange;
-use wgru::plan::{Only, Speed};
+use wgru::plan::{Only, Table};
 use wgru::{Cell, Device, DeviceInfo, DeviceOptions, Dims, Engine, Model, Options, Output, PyTorch, export};
 
 use super::case::{Case, values};
@@ -77,7 +77,7 @@ pub struct Bench {
     /// What its planner is to choose from.
     pub only: Only,
     /// What its planner is to predict with.
-    pub speed: Option<Speed>,
+    pub table: Option<Table>,
     /// Whether kernels may sum in any order.
     pub any_order: bool,
 }
@@ -95,7 +95,7 @@ impl Bench {
     fn options(&self, case: &Case) -> Options {
         let mut options = case.options();
         options.only = self.only;
-        options.speed = self.speed;
+        options.speed = self.table.clone();
         options.any_order = self.any_order;
         // Also on the device that is opened anew, whose plans are to be the same.
         if let Some(exchange) = self.device.exchange() {
@@ -370,7 +370,7 @@ fn verified(subject: &Subject, bench: &Bench, engine: &Engine) -> Result<Verifie
     let options = case.options().reproducible(!bench.any_order);
     let text = |error: wgru::Error| error.to_string();
     let batch = inputs.batch().map_err(text)?;
-    let poisoned = bench.device.load_with(model, options.poison(true)).map_err(text)?;
+    let poisoned = bench.device.load_with(model, options.clone().poison(true)).map_err(text)?;
     let output = poisoned.run(&batch).map_err(text)?;
     let worst = verify(model, inputs, &output, options, case.flops(1))?;
     if !worst.passes() {
@@ -414,7 +414,7 @@ mod tests {
             device: Device::cpu(),
             peak: None,
             only: Only::default(),
-            speed: None,
+            table: None,
             any_order: false,
         }
     }

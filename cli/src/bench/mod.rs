@@ -4,6 +4,7 @@ mod case;
 pub mod cells;
 mod compare;
 pub mod explain;
+mod fit;
 mod listing;
 mod measure;
 mod peak;
@@ -190,7 +191,7 @@ fn devices(args: &BenchArgs) -> Outcome<Vec<Bench>> {
         let is_cpu = |selector: &&mut String| selector.trim().eq_ignore_ascii_case("cpu");
         selectors.iter_mut().filter(is_cpu).for_each(|selector| *selector = format!("cpu:{threads}"));
     }
-    let speed = args.speed.as_deref().map(explain::read_speed).transpose()?;
+    let table = args.speed.as_deref().map(explain::read_table).transpose()?;
     let only = Only { strategy: args.strategy, wave: args.wave, ..Only::default() };
     let opened = args.device_options();
     selectors
@@ -208,7 +209,15 @@ fn devices(args: &BenchArgs) -> Outcome<Vec<Bench>> {
             }
             let peak = Peak::of(&device)?;
             let any_order = args.any_order;
-            Ok(Bench { selector, opened: opened.clone(), device, peak, only, speed, any_order })
+            Ok(Bench {
+                selector,
+                opened: opened.clone(),
+                device,
+                peak,
+                only,
+                table: table.clone(),
+                any_order,
+            })
         })
         .collect()
 }

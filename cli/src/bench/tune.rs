@@ -1,20 +1,23 @@
-//! `wgru tune`: measures what the planner can choose between on a device, and fits the numbers that it predicts with.
+//! `wgru tune`: measures what the planner can choose between on a device, or reads what was measured, and writes the table
+//! that it predicts with.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
-use wgru::plan::{Candidate, Caps, Only, Speed};
-use wgru::{Batch, Device, DeviceInfo, Dims, Model};
+use wgru::plan::{Candidate, Caps, Only, Table as PlanTable};
+use wgru::{Batch, Device, DeviceInfo, Dims};
 
 use super::case::{Case, values};
 use super::explain::seconds;
+use super::fit::{Quality, Sample, Subject, fit, measured};
 use super::verify::{Inputs, verify};
 use crate::args::TuneArgs;
 use crate::arrays::write;
 use crate::devices::test_exchange;
 use crate::failure::{Failure, Outcome, error};
-use crate::number::three;
 use crate::print::print;
 use crate::table::Table;
 
@@ -42,21 +45,6 @@ const CASES: [&str; 18] = [
 /// Time for one candidate, once it ran three times.
 const LONGEST: Duration = Duration::from_millis(150);
 
-/// One measured candidate.
-struct Sample {
-    only: Only,
-    kernels: String,
-    seconds: f64,
-}
-
-/// A case with its candidates.
-struct Subject {
-    case: Case,
-    model: Model,
-    dims: Dims,
-    samples: Vec<Sample>,
-}
-
 /// Measures, fits, prints, writes.
 pub fn tune(args: &TuneArgs) -> Outcome {
     write::check_target(&args.output)?;
@@ -69,35 +57,135 @@ pub fn tune(args: &TuneArgs) -> Outcome {
     };
     test_exchange(&device, args.exchange)?;
     info.caps.exchange = device.exchange();
-    let cases = if args.case.is_empty() { CASES.map(str::to_owned).to_vec() } else { args.case.clone() };
-    let bar = ProgressBar::new(cases.len() as u64);
-    let mut subjects = Vec::new();
-    for name in &cases {
-        bar.set_message(name.clone());
-        subjects.push(measure(name, &device, &info.caps)?);
-        bar.inc(1);
-    }
-    bar.finish_and_clear();
+    let before = info.caps.clone();
+    let (subjects, speed) = if args.from.is_empty() {
+        let cases = if args.case.is_empty() { CASES.map(str::to_owned).to_vec() } else { args.case.clone() };
+        let subjects = measure_all(&cases, &device, &before)?;
+        let speed = fit(&subjects, &before.clone().with_table(before.speed.into()));
+        (subjects, speed)
+    } else {
+        let mut subjects = read(&args.from, &before)?;
+        let measured = measure_all(&args.case, &device, &before)?;
+        // What is measured now counts for more than a record of the same case.
+        subjects.retain(|subject| measured.iter().all(|now| now.case != subject.case));
+        subjects.extend(measured);
+        (subjects, before.speed)
+    };
+    let of_model = before.clone().with_table(speed.into());
+    let table = PlanTable { speed, measured: measured(&subjects, &of_model)? };
+    let caps = of_model.with_table(table.clone());
 
-    let before = info.caps.speed;
-    let speed = fit(&subjects, &info.caps);
-    let caps = Caps { speed, ..info.caps.clone() };
-    let head = format!(
-        "# Times in femtoseconds; `wgru tune` on {} ({})\n# commit {}, {}\n# {}\n",
-        info.caps.device,
+    let count: usize = subjects.iter().map(|subject| subject.samples.len()).sum();
+    let mut head = format!(
+        "# Times in femtoseconds; `wgru tune` on {} ({})\n# commit {}, {}\n",
+        caps.device,
         info.driver,
         env!("WGRU_COMMIT"),
         super::today(),
-        quality(&subjects, &caps)?
     );
-    write::replace(&args.output, format!("{head}{speed}").as_bytes())?;
-    let old = quality(&subjects, &Caps { speed: before, ..info.caps.clone() })?;
+    if !args.from.is_empty() {
+        let names: Vec<String> = args.from.iter().map(|path| path.display().to_string()).collect();
+        head += &format!("# numbers as they were, `measured` from {}\n", names.join(", "));
+    }
+    head += &format!("# {count} candidates; thousandths of the predicted time after `measured`\n");
+    let mut summary = format!("before: {}\n", Quality::new(&subjects, |_| Ok(before.clone()))?);
+    for (how, quality) in Quality::of_table(&subjects, &caps)? {
+        head += &format!("# {how}: {quality}\n");
+        summary += &format!("{how}: {quality}\n");
+    }
+    write::replace(&args.output, format!("{head}{table}").as_bytes())?;
     let (table, csv) = tables(&subjects, &caps)?;
     if let Some(path) = &args.csv {
         write::replace(path, csv.as_bytes())?;
     }
-    let new = quality(&subjects, &caps)?;
-    print(&format!("{table}\nbefore: {old}\nnow:    {new}\n"))
+    print(&format!("{table}\n{summary}"))
+}
+
+fn measure_all(cases: &[String], device: &Device, caps: &Caps) -> Outcome<Vec<Subject>> {
+    let bar = ProgressBar::new(cases.len() as u64);
+    let mut subjects = Vec::new();
+    for name in cases {
+        bar.set_message(name.clone());
+        subjects.push(measure(name, device, caps)?);
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    Ok(subjects)
+}
+
+/// A line of what [`tables`] writes.
+#[derive(serde::Deserialize)]
+struct Line {
+    case: String,
+    candidate: String,
+    measured_s: f64,
+}
+
+/// The lines of a file, each with its place.
+fn lines(path: &Path) -> Outcome<Vec<(String, Line)>> {
+    let mut reader = csv::Reader::from_path(path).map_err(|reason| error(path.display(), reason))?;
+    let lines = reader.deserialize().enumerate().map(|(index, line)| {
+        // The first line has the names.
+        let at = format!("{}: line {}", path.display(), index + 2);
+        let line: Line = line.map_err(|reason| error(&at, reason))?;
+        if line.measured_s.is_finite() && line.measured_s > 0.0 {
+            return Ok((at, line));
+        }
+        Err(error(&at, format!("{} is no time", line.measured_s)))
+    });
+    lines.collect()
+}
+
+/// What was measured before, of several files the least time of each candidate: other work on the machine only ever adds.
+fn read(files: &[PathBuf], caps: &Caps) -> Outcome<Vec<Subject>> {
+    let mut subjects: Vec<Subject> = Vec::new();
+    // Which of them is of a case, and which candidate has its kernels.
+    let mut known: HashMap<String, (usize, HashMap<String, Only>)> = HashMap::new();
+    let all: Vec<Vec<(String, Line)>> = files.iter().map(|path| lines(path)).collect::<Outcome<_>>()?;
+    for (at, Line { case, candidate, measured_s }) in all.into_iter().flatten() {
+        if !known.contains_key(&case) {
+            let (subject, candidates) = of_case(&case, caps).map_err(|reason| error(&at, reason))?;
+            known.insert(case.clone(), (subjects.len(), candidates));
+            subjects.push(subject);
+        }
+        let own = known.get(&case).and_then(|(index, own)| Some((*index, *own.get(&candidate)?)));
+        let Some((index, only)) = own else {
+            return Err(error(&at, format!("{case} has no such candidate on this device: {candidate}")));
+        };
+        let samples = &mut subjects[index].samples;
+        match samples.iter_mut().find(|sample| sample.only == only) {
+            Some(sample) => sample.seconds = sample.seconds.min(measured_s),
+            None => samples.push(Sample { only, kernels: candidate, seconds: measured_s }),
+        }
+    }
+    if subjects.is_empty() { Err(error("--from", "nothing was measured there")) } else { Ok(subjects) }
+}
+
+/// A case without its samples, and its candidates by their kernels.
+fn of_case(name: &str, caps: &Caps) -> Result<(Subject, HashMap<String, Only>), String> {
+    let case: Case = name.parse()?;
+    let text = |reason: wgru::Error| reason.to_string();
+    let model = case.model(&mut fastrand::Rng::with_seed(1)).map_err(text)?;
+    let dims = Dims::new(case.batch, case.steps).map_err(text)?;
+    let subject = Subject { case, model, dims, samples: Vec::new() };
+    let layers = subject.candidates(caps).map_err(text)?;
+    let own = layers.first().into_iter().flatten().filter_map(|candidate| {
+        let (recipe, _) = candidate.outcome.as_ref().ok()?;
+        Some((recipe.recurrence.to_string(), only(candidate)))
+    });
+    let own = own.collect();
+    Ok((subject, own))
+}
+
+/// A candidate alone.
+fn only(candidate: &Candidate) -> Only {
+    Only {
+        strategy: Some(candidate.strategy),
+        rows: Some(candidate.rows),
+        variant: Some(candidate.variant),
+        // Layer by layer, as it is predicted.
+        wave: Some(0),
+    }
 }
 
 /// Every candidate of a case, verified and timed.
@@ -113,13 +201,7 @@ fn measure(name: &str, device: &Device, caps: &Caps) -> Outcome<Subject> {
     let all = wgru::plan::alternatives(&model, dims, case.options().precision, caps)?;
     for candidate in all.into_iter().next().unwrap_or_default() {
         let Ok((recipe, _)) = &candidate.outcome else { continue };
-        let only = Only {
-            strategy: Some(candidate.strategy),
-            rows: Some(candidate.rows),
-            variant: Some(candidate.variant),
-            // Layer by layer, as it is predicted.
-            wave: Some(0),
-        };
+        let only = only(&candidate);
         let mut options = case.options();
         options.only = only;
         let engine = device.load_with(&model, options)?;
@@ -156,123 +238,6 @@ fn measure(name: &str, device: &Device, caps: &Caps) -> Outcome<Subject> {
         samples.push(Sample { only, kernels: recipe.recurrence.to_string(), seconds });
     }
     Ok(Subject { case, model, dims, samples })
-}
-
-impl Subject {
-    /// The prediction for each sample.
-    fn predictions(&self, caps: &Caps) -> wgru::Result<Vec<f64>> {
-        let precision = self.case.options().precision;
-        let all = wgru::plan::alternatives(&self.model, self.dims, precision, caps)?;
-        let of = |sample: &Sample| {
-            let is = |c: &&Candidate| sample.only.rows == Some(c.rows) && sample.only.has(c);
-            let cost = |c: &Candidate| c.outcome.as_ref().ok().map(|(_, cost)| cost.seconds());
-            let of_layer =
-                |layer: &Vec<Candidate>| layer.iter().find(is).and_then(cost).unwrap_or(f64::INFINITY);
-            all.iter().map(of_layer).sum()
-        };
-        Ok(self.samples.iter().map(of).collect())
-    }
-
-    /// The sample with the least of `values`.
-    fn least(values: &[f64]) -> usize {
-        let least = values.iter().enumerate().min_by(|(_, a), (_, b)| a.total_cmp(b));
-        least.map_or(0, |(index, _)| index)
-    }
-
-    /// How many times slower the sample that is predicted to be fastest is than the fastest.
-    fn regret(&self, predictions: &[f64]) -> f64 {
-        let measured: Vec<f64> = self.samples.iter().map(|sample| sample.seconds).collect();
-        measured[Self::least(predictions)] / measured[Self::least(&measured)]
-    }
-}
-
-/// What the fit makes small: the mean square of the predictions' logarithmic errors, and what wrong choices cost, which
-/// matters more.
-fn badness(subjects: &[Subject], caps: &Caps) -> f64 {
-    let (mut errors, mut count, mut regrets) = (0.0, 0.0, 0.0);
-    for subject in subjects {
-        let Ok(predictions) = subject.predictions(caps) else { return f64::INFINITY };
-        for (sample, predicted) in subject.samples.iter().zip(&predictions) {
-            errors += (predicted / sample.seconds).ln().powi(2);
-            count += 1.0;
-        }
-        regrets += subject.regret(&predictions).ln();
-    }
-    errors / count + 10.0 * regrets / subjects.len() as f64
-}
-
-/// The numbers that are fitted; the last only where workgroups exchange values, else nothing depends on it.
-const FITTED: [&str; 9] =
-    ["dispatch", "step", "barrier", "fma", "fma4", "load", "share", "chain", "exchange"];
-
-fn fitted(caps: &Caps) -> &'static [&'static str] {
-    if caps.exchange.is_some() { &FITTED } else { &FITTED[..FITTED.len() - 1] }
-}
-
-/// The best of several descents: from the device's numbers so far, and from others drawn around them.
-fn fit(subjects: &[Subject], caps: &Caps) -> Speed {
-    const DESCENTS: usize = 24;
-    let mut rng = fastrand::Rng::with_seed(1);
-    let descents = (0..DESCENTS).map(|index| {
-        let mut start = caps.clone();
-        for name in fitted(caps).iter().filter(|_| index > 0) {
-            if let Some(field) = start.speed.field_mut(name) {
-                // Up to thirty times as long, or as short; and from 0 there is no way up.
-                *field = (*field.max(&mut 1000) as f64 * 30f64.powf(2.0 * rng.f64() - 1.0)) as u64;
-            }
-        }
-        descend(subjects, start)
-    });
-    let best = descents.min_by(|(_, a), (_, b)| a.total_cmp(b));
-    best.map_or(caps.speed, |(speed, _)| speed)
-}
-
-/// Changes one number at a time, by less and less, as long as that is better.
-fn descend(subjects: &[Subject], mut caps: Caps) -> (Speed, f64) {
-    let mut least = badness(subjects, &caps);
-    for factor in [4.0, 2.0, 1.4, 1.2, 1.1, 1.05, 1.4, 1.1, 1.03] {
-        loop {
-            let before = least;
-            for name in fitted(&caps) {
-                for factor in [factor, 1.0 / factor] {
-                    let mut other = caps.clone();
-                    let Some(field) = other.speed.field_mut(name) else { continue };
-                    *field = (*field as f64 * factor) as u64;
-                    let badness = badness(subjects, &other);
-                    if badness < least {
-                        (caps, least) = (other, badness);
-                    }
-                }
-            }
-            if least >= before * 0.999 {
-                break;
-            }
-        }
-    }
-    (caps.speed, least)
-}
-
-/// In words, how good the predictions are and the choices that follow from them.
-fn quality(subjects: &[Subject], caps: &Caps) -> Outcome<String> {
-    let (mut squares, mut count, mut worst, mut within) = (0.0, 0, 1.0f64, 0);
-    for subject in subjects {
-        let predictions = subject.predictions(caps)?;
-        for (sample, predicted) in subject.samples.iter().zip(&predictions) {
-            squares += (predicted / sample.seconds).ln().powi(2);
-            count += 1;
-        }
-        let regret = subject.regret(&predictions);
-        worst = worst.max(regret);
-        within += usize::from(regret <= 1.1);
-    }
-    let off = (squares / f64::from(count)).sqrt().exp();
-    Ok(format!(
-        "{count} candidates of {} cases: predicted within a factor of {} (root mean square); the choice is within 10 % of \
-         the best in {within}, at worst {} times it",
-        subjects.len(),
-        three(off),
-        three(worst)
-    ))
 }
 
 /// Every sample, for reading and as CSV.

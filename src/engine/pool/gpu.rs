@@ -95,7 +95,7 @@ impl GpuPool {
             programs: Vec::new(),
             most_rows,
             freights: Vec::new(),
-            precision: engine.options().precision,
+            precision: engine.0.options.precision,
             widths,
             broken: false,
         })

@@ -216,7 +216,7 @@ impl Pool {
     /// and for a stream that was isolated for them before. Nothing is queued then, and no other stream is touched.
     /// [`Error::Memory`].
     pub fn push(&mut self, stream: StreamId, frames: &[f32]) -> Result<()> {
-        let storage = self.engine.options().precision.activations;
+        let storage = self.engine.0.options.precision.activations;
         let input = self.model().input();
         match self.table.push(stream, frames, input, storage)? {
             Added::Queued => Ok(()),

@@ -1,0 +1,225 @@
+//! Of measured candidates: the numbers that predict them best, the samples that correct these, and how good the choices are
+//! that follow.
+
+use std::fmt;
+
+use wgru::plan::{Candidate, Caps, Measured, Only, Speed};
+use wgru::{Dims, Model};
+
+use super::case::Case;
+use crate::failure::Outcome;
+use crate::number::three;
+
+/// One measured candidate.
+pub struct Sample {
+    /// The candidate.
+    pub only: Only,
+    /// Its kernels, in words.
+    pub kernels: String,
+    /// What a run took.
+    pub seconds: f64,
+}
+
+/// A case with its candidates.
+pub struct Subject {
+    /// The case.
+    pub case: Case,
+    /// Its model.
+    pub model: Model,
+    /// Its batch.
+    pub dims: Dims,
+    /// Its candidates.
+    pub samples: Vec<Sample>,
+}
+
+impl Sample {
+    fn is_of(&self, candidate: &Candidate) -> bool {
+        self.only.rows == Some(candidate.rows) && self.only.has(candidate)
+    }
+}
+
+impl Subject {
+    /// What the planner can choose between in each layer.
+    ///
+    /// # Errors
+    /// What the planner refuses.
+    pub fn candidates(&self, caps: &Caps) -> wgru::Result<Vec<Vec<Candidate>>> {
+        wgru::plan::alternatives(&self.model, self.dims, self.case.options().precision, caps)
+    }
+
+    /// The prediction for each sample.
+    ///
+    /// # Errors
+    /// What the planner refuses.
+    pub fn predictions(&self, caps: &Caps) -> wgru::Result<Vec<f64>> {
+        let all = self.candidates(caps)?;
+        let of = |sample: &Sample| {
+            let is = |c: &&Candidate| sample.is_of(c);
+            let cost = |c: &Candidate| c.outcome.as_ref().ok().map(|(_, cost)| cost.seconds());
+            let of_layer =
+                |layer: &Vec<Candidate>| layer.iter().find(is).and_then(cost).unwrap_or(f64::INFINITY);
+            all.iter().map(of_layer).sum()
+        };
+        Ok(self.samples.iter().map(of).collect())
+    }
+
+    /// The sample with the least of `values`.
+    pub fn least(values: &[f64]) -> usize {
+        let least = values.iter().enumerate().min_by(|(_, a), (_, b)| a.total_cmp(b));
+        least.map_or(0, |(index, _)| index)
+    }
+
+    /// How many times slower the sample that is predicted to be fastest is than the fastest.
+    fn regret(&self, predictions: &[f64]) -> f64 {
+        let measured: Vec<f64> = self.samples.iter().map(|sample| sample.seconds).collect();
+        measured[Self::least(predictions)] / measured[Self::least(&measured)]
+    }
+}
+
+/// What the fit makes small: the mean square of the predictions' logarithmic errors, and what wrong choices cost, which
+/// matters more.
+fn badness(subjects: &[Subject], caps: &Caps) -> f64 {
+    let (mut errors, mut count, mut regrets) = (0.0, 0.0, 0.0);
+    for subject in subjects {
+        let Ok(predictions) = subject.predictions(caps) else { return f64::INFINITY };
+        for (sample, predicted) in subject.samples.iter().zip(&predictions) {
+            errors += (predicted / sample.seconds).ln().powi(2);
+            count += 1.0;
+        }
+        regrets += subject.regret(&predictions).ln();
+    }
+    errors / count + 10.0 * regrets / subjects.len() as f64
+}
+
+/// The numbers that are fitted; the last only where workgroups exchange values, else nothing depends on it.
+const FITTED: [&str; 9] =
+    ["dispatch", "step", "barrier", "fma", "fma4", "load", "share", "chain", "exchange"];
+
+fn fitted(caps: &Caps) -> &'static [&'static str] {
+    if caps.exchange.is_some() { &FITTED } else { &FITTED[..FITTED.len() - 1] }
+}
+
+/// The best of several descents: from the device's numbers so far, and from others drawn around them.
+pub fn fit(subjects: &[Subject], caps: &Caps) -> Speed {
+    const DESCENTS: usize = 24;
+    let mut rng = fastrand::Rng::with_seed(1);
+    let descents = (0..DESCENTS).map(|index| {
+        let mut start = caps.clone();
+        for name in fitted(caps).iter().filter(|_| index > 0) {
+            if let Some(field) = start.speed.field_mut(name) {
+                // Up to thirty times as long, or as short; and from 0 there is no way up.
+                *field = (*field.max(&mut 1000) as f64 * 30f64.powf(2.0 * rng.f64() - 1.0)) as u64;
+            }
+        }
+        descend(subjects, start)
+    });
+    let best = descents.min_by(|(_, a), (_, b)| a.total_cmp(b));
+    best.map_or(caps.speed, |(speed, _)| speed)
+}
+
+/// Changes one number at a time, by less and less, as long as that is better.
+fn descend(subjects: &[Subject], mut caps: Caps) -> (Speed, f64) {
+    let mut least = badness(subjects, &caps);
+    for factor in [4.0, 2.0, 1.4, 1.2, 1.1, 1.05, 1.4, 1.1, 1.03] {
+        loop {
+            let before = least;
+            for name in fitted(&caps) {
+                for factor in [factor, 1.0 / factor] {
+                    let mut other = caps.clone();
+                    let Some(field) = other.speed.field_mut(name) else { continue };
+                    *field = (*field as f64 * factor) as u64;
+                    let badness = badness(subjects, &other);
+                    if badness < least {
+                        (caps, least) = (other, badness);
+                    }
+                }
+            }
+            if least >= before * 0.999 {
+                break;
+            }
+        }
+    }
+    (caps.speed, least)
+}
+
+/// What was measured, as the planner takes it. Of a stack nothing is known of its layers.
+///
+/// # Errors
+/// What the planner refuses.
+pub fn measured<'a>(subjects: impl IntoIterator<Item = &'a Subject>, caps: &Caps) -> Outcome<Measured> {
+    let caps = caps.clone().with_table(caps.speed.into());
+    let mut samples = Vec::new();
+    for subject in subjects {
+        if let [layer] = &subject.candidates(&caps)?[..] {
+            let own = |sample: &Sample| {
+                let candidate = layer.iter().find(|candidate| sample.is_of(candidate))?;
+                wgru::plan::Sample::new(candidate, sample.seconds)
+            };
+            samples.extend(subject.samples.iter().filter_map(own));
+        }
+    }
+    Ok(samples.into_iter().collect())
+}
+
+/// How good predictions are and the choices that follow from them.
+pub struct Quality {
+    cases: usize,
+    /// Cases whose choice takes at most a tenth longer than the best.
+    within: usize,
+    /// How many times longer the worst choice takes.
+    worst: f64,
+    /// By what factor predictions are off, root mean square.
+    off: f64,
+}
+
+impl Quality {
+    /// With the caps that `of` gives for each case.
+    ///
+    /// # Errors
+    /// What the planner refuses.
+    pub fn new(subjects: &[Subject], of: impl Fn(usize) -> Outcome<Caps>) -> Outcome<Self> {
+        let (mut squares, mut count, mut worst, mut within) = (0.0, 0, 1.0f64, 0);
+        for (index, subject) in subjects.iter().enumerate() {
+            let predictions = subject.predictions(&of(index)?)?;
+            for (sample, predicted) in subject.samples.iter().zip(&predictions) {
+                squares += (predicted / sample.seconds).ln().powi(2);
+                count += 1;
+            }
+            let regret = subject.regret(&predictions);
+            worst = worst.max(regret);
+            within += usize::from(regret <= 1.1);
+        }
+        let off = (squares / f64::from(count)).sqrt().exp();
+        Ok(Self { cases: subjects.len(), within, worst, off })
+    }
+
+    /// With all of `caps`; with a case's own measurements left out of what is measured; by the model alone.
+    ///
+    /// # Errors
+    /// What the planner refuses.
+    pub fn of_table(subjects: &[Subject], caps: &Caps) -> Outcome<[(&'static str, Self); 3]> {
+        let others = |left_out: usize| {
+            let rest = subjects.iter().enumerate().filter(|(index, _)| *index != left_out);
+            let measured = measured(rest.map(|(_, subject)| subject), caps)?;
+            Ok(Caps { measured, ..caps.clone() })
+        };
+        let model = caps.clone().with_table(caps.speed.into());
+        Ok([
+            ("with this table", Self::new(subjects, |_| Ok(caps.clone()))?),
+            ("each case by what was measured of the others", Self::new(subjects, others)?),
+            ("by the model alone", Self::new(subjects, |_| Ok(model.clone()))?),
+        ])
+    }
+}
+
+impl fmt::Display for Quality {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { cases, within, worst, off } = self;
+        let (worst, off) = (three(*worst), three(*off));
+        write!(
+            f,
+            "the choice is within 10 % of the best in {within} of {cases} cases, at worst {worst} times it; predicted \
+             within a factor of {off} (root mean square)"
+        )
+    }
+}

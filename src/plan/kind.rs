@@ -1,0 +1,306 @@
+//! What a measurement is of: a shape and a kind of kernel, their texts, and how far they are from others.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::{Recurrence, Strategy};
+use crate::dims::Dims;
+use crate::dtype::{Precision, Storage};
+use crate::kernels::{Kernel, Rows, grouped, resident};
+use crate::model::{Cell, Forget, Layer, Reset};
+
+/// A doubling, in distances.
+pub(super) const OCTAVE: u64 = 256;
+/// How far a kernel is from another of its strategy and rows.
+const SIBLING: u64 = OCTAVE / 2;
+/// How far it is from all others.
+const OTHER: u64 = OCTAVE;
+
+/// A kind of layer, of which all kernels do the same work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Family {
+    GruAfter,
+    GruBefore,
+    Lstm,
+    Rnn,
+}
+
+/// A layer and a batch. Its text is as `wgru bench` names cases: `gru-b16-t50-i64-h64`, then `-bi` for both directions,
+/// `-before` for a GRU that resets before the product, `-f16` or `-bf16` for weights and activations, `-f16-f32` for the one
+/// and the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Shape {
+    family: Family,
+    /// D
+    dirs: usize,
+    /// B
+    batch: usize,
+    /// T
+    steps: usize,
+    /// I, as the projection has it.
+    input: usize,
+    /// H
+    hidden: usize,
+    precision: Precision,
+}
+
+impl Shape {
+    /// That of `layer` with so many columns to project, if it is of a kind that samples are taken of: LSTMs with a projection
+    /// or a coupled gate are not, for their kernels do other work.
+    pub(super) fn new(layer: &Layer, input: usize, dims: Dims, precision: Precision) -> Option<Self> {
+        let family = match layer.cell() {
+            Cell::Gru { reset: Reset::After, .. } => Family::GruAfter,
+            Cell::Gru { reset: Reset::Before, .. } => Family::GruBefore,
+            Cell::Lstm { forget: Forget::Coupled } => return None,
+            Cell::Lstm { .. } => Family::Lstm,
+            Cell::Rnn => Family::Rnn,
+        };
+        let (dirs, hidden) = (layer.direction().count(), layer.hidden());
+        let Dims { batch, steps } = dims;
+        let shape = Self { family, dirs, batch, steps, input, hidden, precision };
+        layer.projection().is_none().then_some(shape)
+    }
+
+    /// In octaves: H changes most of what a kernel is like, B its tiles, I and T how its parts weigh against each other. Nothing,
+    /// where the one says nothing about the other.
+    pub(super) fn distance(&self, other: &Self) -> Option<u64> {
+        let of = |one: usize, other: usize| octaves(one).abs_diff(octaves(other));
+        let near = 4 * of(self.hidden, other.hidden)
+            + 4 * of(self.dirs, other.dirs)
+            + 2 * of(self.batch, other.batch)
+            + of(self.input, other.input)
+            + of(self.steps, other.steps);
+        (self.family == other.family && self.precision == other.precision).then_some(near / 4)
+    }
+}
+
+/// log₂ of a size, straight between powers of two.
+fn octaves(size: usize) -> u64 {
+    let size = size.max(1) as u128;
+    let whole = size.ilog2();
+    u64::from(whole) * OCTAVE + ((size * u128::from(OCTAVE)) >> whole) as u64 - OCTAVE
+}
+
+/// A kind of kernel: what tells a candidate from the others, whatever their number and order. Its text is the strategy, then
+/// `-r` rows side by side and, of a step, `-t` tiles of them and `-u` units of a thread; of the others `-s` threads of a
+/// unit, of a grouped one `-g` workgroups; `-packed` for two weights to a register.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Way {
+    strategy: Strategy,
+    rows: u32,
+    /// 1 where the strategy has no such, here and below.
+    tiles: u32,
+    units: u32,
+    split: u32,
+    groups: u32,
+    packed: bool,
+}
+
+impl Way {
+    fn plain(strategy: Strategy, rows: u32) -> Self {
+        Self { strategy, rows, tiles: 1, units: 1, split: 1, groups: 1, packed: false }
+    }
+
+    /// That of a recurrence.
+    pub(super) fn of(recurrence: &Recurrence) -> Option<Self> {
+        let whole = |strategy, rows: Rows, shape: resident::Shape| {
+            let packed = shape.keep == resident::Keep::Packed;
+            Self { split: shape.split, packed, ..Self::plain(strategy, rows.count()) }
+        };
+        match recurrence {
+            Recurrence::Step(kernels) => match kernels.first() {
+                Some(&Kernel::Step { rows, shape, .. }) => {
+                    let plain = Self::plain(Strategy::Step, rows.count());
+                    Some(Self { tiles: shape.tiles, units: shape.units, ..plain })
+                }
+                _ => None,
+            },
+            &Recurrence::Resident(Kernel::Resident { rows, shape, .. }) => {
+                let streamed = shape.keep == resident::Keep::Streamed;
+                let strategy = if streamed { Strategy::Streamed } else { Strategy::Resident };
+                Some(whole(strategy, rows, shape))
+            }
+            &Recurrence::Grouped { kernel: Kernel::Grouped { hidden, rows, shape, .. }, .. } => {
+                let groups = grouped::groups(hidden, shape);
+                Some(Self { groups, ..whole(Strategy::Grouped, rows, shape) })
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn distance(&self, other: &Self) -> u64 {
+        match self {
+            _ if self == other => 0,
+            _ if (self.strategy, self.rows) == (other.strategy, other.rows) => SIBLING,
+            _ => OTHER,
+        }
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, before) = match self.family {
+            Family::GruAfter => ("gru", ""),
+            Family::GruBefore => ("gru", "-before"),
+            Family::Lstm => ("lstm", ""),
+            Family::Rnn => ("rnn", ""),
+        };
+        let Self { dirs, batch, steps, input, hidden, .. } = self;
+        let both = if *dirs > 1 { "-bi" } else { "" };
+        write!(f, "{name}-b{batch}-t{steps}-i{input}-h{hidden}{both}{before}")?;
+        let Precision { weights, activations } = self.precision;
+        match (weights, activations) {
+            (Storage::F32, Storage::F32) => Ok(()),
+            (weights, activations) if weights == activations => write!(f, "-{weights}"),
+            (weights, activations) => write!(f, "-{weights}-{activations}"),
+        }
+    }
+}
+
+impl FromStr for Shape {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let unknown = || format!("{text} is no shape as gru-b16-t50-i64-h64");
+        let mut words = text.split('-');
+        let family = match words.next() {
+            Some("gru") => Family::GruAfter,
+            Some("lstm") => Family::Lstm,
+            Some("rnn") => Family::Rnn,
+            _ => return Err(unknown()),
+        };
+        let precision = Precision::default();
+        let mut shape = Self { family, dirs: 1, batch: 0, steps: 0, input: 0, hidden: 0, precision };
+        let mut stored = 0;
+        for word in words {
+            let storage = [Storage::F32, Storage::F16, Storage::Bf16];
+            match storage.into_iter().find(|storage| storage.to_string() == word) {
+                Some(storage) if stored == 0 => {
+                    (stored, shape.precision) = (1, Precision { weights: storage, activations: storage });
+                }
+                Some(storage) => shape.precision.activations = storage,
+                None if word == "bi" => shape.dirs = 2,
+                None if word == "before" => shape.family = Family::GruBefore,
+                None => {
+                    let place = match word.chars().next() {
+                        Some('b') => &mut shape.batch,
+                        Some('t') => &mut shape.steps,
+                        Some('i') => &mut shape.input,
+                        Some('h') => &mut shape.hidden,
+                        _ => return Err(unknown()),
+                    };
+                    *place = word[1..].parse().map_err(|_| unknown())?;
+                }
+            }
+        }
+        let sizes = [shape.batch, shape.steps, shape.input, shape.hidden];
+        // One text for each shape.
+        if sizes.contains(&0) || shape.to_string() != text { Err(unknown()) } else { Ok(shape) }
+    }
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { strategy, rows, tiles, units, split, groups, packed } = self;
+        write!(f, "{strategy}-r{rows}")?;
+        match strategy {
+            Strategy::Step => write!(f, "-t{tiles}-u{units}")?,
+            Strategy::Resident | Strategy::Streamed => write!(f, "-s{split}")?,
+            Strategy::Grouped => write!(f, "-s{split}-g{groups}")?,
+        }
+        f.write_str(if *packed { "-packed" } else { "" })
+    }
+}
+
+impl FromStr for Way {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let unknown = || format!("{text} is no candidate as step-r4-t2-u1 or resident-r4-s1");
+        let mut words = text.split('-');
+        let strategy = words.next().and_then(|word| word.parse().ok()).ok_or_else(unknown)?;
+        let mut way = Self::plain(strategy, 1);
+        for word in words {
+            let place = match word.chars().next() {
+                Some('r') => &mut way.rows,
+                Some('t') => &mut way.tiles,
+                Some('u') => &mut way.units,
+                Some('s') => &mut way.split,
+                Some('g') => &mut way.groups,
+                _ if word == "packed" => {
+                    way.packed = true;
+                    continue;
+                }
+                _ => return Err(unknown()),
+            };
+            *place = word[1..].parse().map_err(|_| unknown())?;
+        }
+        // One text for each candidate, without what its strategy has not.
+        if way.to_string() == text { Ok(way) } else { Err(unknown()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_there_and_back() {
+        for text in [
+            "gru-b16-t50-i64-h64",
+            "gru-b16-t50-i64-h64-bi-before-bf16",
+            "lstm-b1-t1000-i1-h3-f16-f32",
+            "rnn-b1-t1-i1-h1-f32-f16",
+        ] {
+            assert_eq!(text.parse::<Shape>().unwrap().to_string(), text);
+        }
+        for text in ["step-r4-t2-u1", "resident-r1-s2-packed", "streamed-r4-s1", "grouped-r1-s2-g8"] {
+            assert_eq!(text.parse::<Way>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn other_texts_are_refused() {
+        for text in [
+            "",
+            "gru",
+            "conv-b1-t1-i1-h1",
+            "gru-b1-t1-i1",
+            "gru-b0-t1-i1-h1",
+            "gru-t1-b1-i1-h1",
+            "gru-b1-t1-i1-h1-x",
+            "gru-b1-t1-i1-h1-f32",
+            "gru-b1-t1-i1-h1-é",
+            "lstm-b1-t1-i1-h1-before",
+            "gru-b01-t1-i1-h1",
+            "gru-b1-t1-i1-h-1",
+        ] {
+            assert!(text.parse::<Shape>().is_err(), "{text}");
+        }
+        for text in ["", "fast-r1", "step-r4-t2", "step-r4-t2-u1-s1", "resident-r1-s", "streamed-r1-s1-é"] {
+            assert!(text.parse::<Way>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn doublings_are_whole_and_sizes_between_them_in_order() {
+        let all: Vec<u64> = (1..=1024).map(octaves).collect();
+        assert!(all.is_sorted());
+        assert_eq!([1, 2, 3, 64, 1024].map(octaves), [0, OCTAVE, OCTAVE * 3 / 2, 6 * OCTAVE, 10 * OCTAVE]);
+        assert!(octaves(usize::MAX) <= 64 * OCTAVE);
+    }
+
+    #[test]
+    fn layers_of_other_kinds_say_nothing_of_each_other() {
+        let of = |one: &str, other: &str| one.parse::<Shape>().unwrap().distance(&other.parse().unwrap());
+        let all = ["gru-b1-t1-i1-h64", "gru-b1-t1-i1-h64-before", "rnn-b1-t1-i1-h64", "gru-b1-t1-i1-h64-f16"];
+        for one in all {
+            for other in all {
+                assert_eq!(of(one, other), (one == other).then_some(0));
+            }
+        }
+        assert_eq!(of("gru-b1-t1-i1-h64", "gru-b1-t1-i1-h128"), Some(OCTAVE));
+        assert_eq!(of("gru-b1-t1-i1-h64", "gru-b4-t1-i1-h64"), Some(OCTAVE));
+        assert_eq!(of("gru-b1-t16-i1-h64", "gru-b1-t1-i1-h64-bi"), Some(2 * OCTAVE));
+    }
+}

@@ -1,0 +1,118 @@
+//! What a planner of GPUs goes by: the numbers of the cost model, and what was measured.
+
+use std::fmt;
+
+use super::{Measured, Sample, Speed};
+use crate::error::{Error, Result};
+
+/// What `wgru tune` finds out of a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table {
+    /// The numbers of the cost model.
+    pub speed: Speed,
+    /// By what its predictions are corrected.
+    pub measured: Measured,
+}
+
+impl From<Speed> for Table {
+    /// The model alone.
+    fn from(speed: Speed) -> Self {
+        Self { speed, measured: Measured::default() }
+    }
+}
+
+/// What a line begins with that holds a sample.
+const SAMPLE: &str = "measured";
+
+impl Table {
+    /// The table that comes with the crate for an adapter of this name, if there is one.
+    pub fn of_adapter(name: &str) -> Option<Self> {
+        const TABLES: [(&str, &str); 2] = [
+            ("llvmpipe", include_str!("speeds/llvmpipe.txt")),
+            ("swiftshader", include_str!("speeds/swiftshader.txt")),
+        ];
+        let table = TABLES.iter().find(|(adapter, _)| name.to_lowercase().contains(adapter));
+        table.and_then(|(_, text)| Self::parse(text).ok())
+    }
+
+    /// Reads a table: lines of a name and a number, as [`Speed::parse`] reads them, lines of `measured` and a
+    /// [`Sample`], of which there need be none, and comments that begin with `#`.
+    ///
+    /// # Errors
+    /// As [`Speed::parse`]; [`Error::Mismatch`] for a sample that is none or that is there twice.
+    pub fn parse(text: &str) -> Result<Self> {
+        let is_sample = |line: &&str| line.split_whitespace().next() == Some(SAMPLE);
+        let (samples, numbers): (Vec<&str>, Vec<&str>) = text.lines().map(str::trim).partition(is_sample);
+        let speed = Speed::parse(&numbers.join("\n"))?;
+        let mismatch = |line: &str, reason: String| Error::Mismatch {
+            name: "table of speeds".into(),
+            reason: format!("`{line}`: {reason}"),
+        };
+        let mut known: Vec<Sample> = Vec::new();
+        for line in samples {
+            let sample: Sample =
+                line[SAMPLE.len()..].parse().map_err(|reason: String| mismatch(line, reason))?;
+            if known.iter().any(|other| other.is_of(&sample)) {
+                return Err(mismatch(line, "a candidate that was there before".into()));
+            }
+            known.push(sample);
+        }
+        Ok(Self { speed, measured: known.into_iter().collect() })
+    }
+}
+
+impl fmt::Display for Table {
+    /// As [`Table::parse`] reads it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.speed)?;
+        self.measured.samples().iter().try_for_each(|sample| writeln!(f, "{SAMPLE} {sample}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAMPLES: &str = "measured gru-b16-t50-i64-h64 step-r4-t2-u1 1034\n\
+        measured gru-b16-t50-i64-h64 resident-r1-s1 7\n";
+
+    #[test]
+    fn tables_there_and_back() {
+        let numbers = Speed::DISCRETE.to_string();
+        assert_eq!(Table::parse(&numbers).unwrap(), Table::from(Speed::DISCRETE));
+        let text = format!("{numbers}{SAMPLES}");
+        let table = Table::parse(&text).unwrap();
+        assert_eq!((table.to_string(), table.measured.samples().len()), (text, 2));
+        let mixed = Table::parse(&format!("# a device\n\n  {SAMPLES}\n{numbers}")).unwrap();
+        assert_eq!(mixed, table);
+    }
+
+    #[test]
+    fn tables_come_with_the_crate() {
+        for name in ["llvmpipe (LLVM 15.0.6, 256 bits)", "SwiftShader Device (Subzero)"] {
+            let table = Table::of_adapter(name).unwrap();
+            assert!(table.measured.samples().len() > 150, "{name}");
+        }
+        assert_eq!(Table::of_adapter("another"), None);
+    }
+
+    #[test]
+    fn lines_that_are_none_are_refused_with_the_reason() {
+        let numbers = Speed::DISCRETE.to_string();
+        for (line, reason) in [
+            ("measured", "thousandths"),
+            ("measured gru-b1-t1-i1-h1 streamed-r1-s1", "thousandths"),
+            ("measured gru-b1-t1-i1-h1 streamed-r1-s1 9 9", "thousandths"),
+            ("measured gru-b1-t1-i1-h1 streamed-r1-s1 0", "from 1 to"),
+            ("measured gru-b1-t1-i1-h1 streamed-r1-s1 1.5", "from 1 to"),
+            ("measured gru-b1-t1-i1-h1 streamed-r1-s1 1000001", "from 1 to"),
+            ("measured gru-b1-h1 streamed-r1-s1 9", "gru-b1-h1 is no shape"),
+            ("measured gru-b1-t1-i1-h1 fast 9", "fast is no candidate"),
+            ("measured gru-b16-t50-i64-h64 resident-r1-s1 8", "before"),
+            ("measuredgru-b1-t1-i1-h1 streamed-r1-s1 9", "no such name"),
+        ] {
+            let error = Table::parse(&format!("{numbers}{SAMPLES}{line}\n")).unwrap_err().to_string();
+            assert!(error.contains(&format!("`{line}`")) && error.contains(reason), "{error}");
+        }
+    }
+}
