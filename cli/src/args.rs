@@ -147,7 +147,7 @@ pub struct BenchArgs {
     /// step (-t1) it times a session; may be given several times
     #[arg(long, value_name = "CASE")]
     pub case: Vec<String>,
-    /// quick, default, deepbench, real, stream or scaling
+    /// quick, default, deepbench, real, steps or scaling
     #[arg(long, value_name = "NAME")]
     pub suite: Option<String>,
     /// Fewer repetitions, and the suite quick where none is named
