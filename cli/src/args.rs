@@ -147,9 +147,19 @@ pub struct BenchArgs {
     /// step (-t1) it times a session; may be given several times
     #[arg(long, value_name = "CASE")]
     pub case: Vec<String>,
-    /// quick, default, deepbench, real, steps or scaling
+    /// quick, default, deepbench, real, steps or scaling; or stream, a load of pools in real time, of which a --case gives the sizes
+    /// (-b the streams)
     #[arg(long, value_name = "NAME")]
     pub suite: Option<String>,
+    /// Of the suite stream: streams that are open at once [default: 1000, with --quick 64, or those of the case]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub streams: Option<u32>,
+    /// Of the suite stream: frames a second that each stream gets [default: 100]
+    #[arg(long, value_name = "HZ", value_parser = positive)]
+    pub rate: Option<f64>,
+    /// Of the suite stream: how long the load goes on [default: 60, with --quick 2]
+    #[arg(long, value_name = "S", value_parser = positive)]
+    pub seconds: Option<f64>,
     /// Fewer repetitions, and the suite quick where none is named
     #[arg(long)]
     pub quick: bool,
@@ -182,14 +192,14 @@ pub struct BenchArgs {
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
     /// Take the records of files, measure nothing; for --html and --csv
-    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["device", "case", "suite", "quick", "strategy", "wave", "any_order", "exchange", "speed", "pipeline_cache", "threads", "json"])]
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["device", "case", "suite", "streams", "rate", "seconds", "quick", "strategy", "wave", "any_order", "exchange", "speed", "pipeline_cache", "threads", "json"])]
     pub from: Vec<PathBuf>,
     /// Compare two files of records, measure nothing
-    #[arg(long, value_names = ["BEFORE", "AFTER"], num_args = 2, conflicts_with_all = ["device", "case", "suite", "quick", "strategy", "wave", "any_order", "exchange", "speed", "pipeline_cache", "threads", "json", "csv", "html", "from"])]
+    #[arg(long, value_names = ["BEFORE", "AFTER"], num_args = 2, conflicts_with_all = ["device", "case", "suite", "streams", "rate", "seconds", "quick", "strategy", "wave", "any_order", "exchange", "speed", "pipeline_cache", "threads", "json", "csv", "html", "from"])]
     pub compare: Vec<PathBuf>,
     /// With --compare: exit status 1 where anything is slower by more than this, beyond the noise
     // clap asks for nothing that conflicts with what is there, so that the conflicts have to be said here as well.
-    #[arg(long, value_name = "PERCENT", value_parser = percent, requires = "compare", conflicts_with_all = ["device", "case", "suite", "quick", "strategy", "wave", "any_order", "exchange", "speed", "pipeline_cache", "threads", "json", "csv", "html", "from"])]
+    #[arg(long, value_name = "PERCENT", value_parser = percent, requires = "compare", conflicts_with_all = ["device", "case", "suite", "streams", "rate", "seconds", "quick", "strategy", "wave", "any_order", "exchange", "speed", "pipeline_cache", "threads", "json", "csv", "html", "from"])]
     pub fail_above: Option<f64>,
 }
 
@@ -198,6 +208,13 @@ impl BenchArgs {
     pub fn device_options(&self) -> DeviceOptions {
         device_options(self.pipeline_cache.as_ref())
     }
+}
+
+/// Above 0, and of a size that a machine can bear.
+fn positive(text: &str) -> Result<f64, String> {
+    const RANGE: std::ops::RangeInclusive<f64> = 1e-3..=1e6;
+    let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if RANGE.contains(&number) { Ok(number) } else { Err("must be from 0.001 to 1000000".into()) }
 }
 
 /// 0 or more.
