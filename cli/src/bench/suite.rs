@@ -159,5 +159,7 @@ mod tests {
             }
         }
         assert!(cases("other").is_none());
+        let steps = cases("steps").unwrap();
+        assert!(steps.len() == 14 && steps.iter().all(|case| case.steps == 1));
     }
 }

@@ -1,9 +1,9 @@
 //! The load itself: at each turn every stream gets its frame, and a tick computes what there is.
 //!
-//! Ticks are taken one by one ([`Pool::tick_into`]). Two under way, so that the way back of one overlaps the work of the next,
-//! would need the next to begin before the outputs of the first are there; but its frames fall due when the deadline
-//! of the first is over. Only a load that is late already could have two, and there a tick of several turns, whose weights are
-//! read once, brings more than two ticks side by side.
+//! Ticks are taken one by one ([`Pool::tick_into`]). Two under way, so that the way back of one overlaps the work of the
+//! next, would need the next to begin before the outputs of the first are there; but its frames fall due when the deadline
+//! of the first is over. So only a load that is late already could have two, and there a frame waits for two ticks: on
+//! llvmpipe with 192 streams of H = 64, which it cannot keep up with, the median rose from 0.16 s to 0.21 and 0.29 s.
 
 use std::time::Instant;
 
