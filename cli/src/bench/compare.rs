@@ -334,10 +334,10 @@ mod tests {
     fn loads_are_told_apart_and_their_ends_are_named() {
         let before = load("gru-b1000", 1e-3);
         let faster = Record { rate_hz: Some(200.0), ..before.clone() };
-        let text = compare(&[before.clone()], &[faster]).to_string();
+        let text = compare(from_ref(&before), &[faster]).to_string();
         assert!(text.contains("only before: H200 (vulkan), tick gru-b1000 at 100 Hz, wall clock"), "{text}");
         assert!(text.contains("only after: H200 (vulkan), tick gru-b1000 at 200 Hz, wall clock"), "{text}");
-        let text = compare(&[before.clone()], &[before.clone()]).to_string();
+        let text = compare(from_ref(&before), from_ref(&before)).to_string();
         assert!(!text.contains("missed") && !text.contains("most streams"), "{text}");
         let (missed, most_streams) = (Some(60_000), Some(700));
         let after = Record { missed, most_streams, overloaded: Some(true), ..before.clone() };

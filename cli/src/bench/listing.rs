@@ -135,7 +135,7 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         for words in ["rate", "ticks/s", "missed", "most streams"] {
             assert!(lines[0].contains(words), "{text}");
-            assert!(!listing(&[step.clone()]).contains(words));
+            assert!(!listing(std::slice::from_ref(&step)).contains(words));
         }
         for words in ["100 Hz", "6000 (0.10 %)", "1400", "1.20\u{a0}ms"] {
             assert!(lines[2].contains(words), "{words}: {text}");

@@ -88,7 +88,7 @@ fn a_load_says_how_it_went() {
     let words =
         ["Latency of a tick on H200", "1400 at 100 Hz", "100\u{a0}k frames/s", "0.100\u{a0}%, overloaded"];
     for words in words {
-        assert!(page.contains(&words), "{words}");
+        assert!(page.contains(words), "{words}");
     }
 }
 
