@@ -1,12 +1,15 @@
 //! The command line.
 
+mod bench;
+
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
 use wgru::model::{Activation, Reset, Update};
-use wgru::plan::Strategy;
 use wgru::{Cell, DeviceOptions, Options, ReadoutSteps, Storage};
+
+pub use bench::BenchArgs;
 
 /// Recurrent networks (GRU, LSTM, RNN) on every GPU of the machine, and on the CPU
 #[derive(Debug, Parser)]
@@ -131,80 +134,6 @@ pub struct RunArgs {
     /// CSV: steps from a window to the next
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub stride: usize,
-}
-
-/// `wgru bench`.
-#[derive(Debug, clap::Args)]
-pub struct BenchArgs {
-    /// A device, as `wgru run` takes it; may be given several times [default: every adapter and the CPU]
-    #[arg(long, value_name = "SEL")]
-    pub device: Vec<String>,
-    /// Test first whether the workgroups of one dispatch may exchange values on the device; where they may, plans may make use
-    /// of it
-    #[arg(long)]
-    pub exchange: bool,
-    /// A case such as gru-b16-t100-i256-h256[-l2][-bi][-before][-ragged][-f16|-bf16], also lstm-… and rnn-…; of one
-    /// step (-t1) it times a session; may be given several times
-    #[arg(long, value_name = "CASE")]
-    pub case: Vec<String>,
-    /// quick, default, deepbench, real, stream or scaling
-    #[arg(long, value_name = "NAME")]
-    pub suite: Option<String>,
-    /// Fewer repetitions, and the suite quick where none is named
-    #[arg(long)]
-    pub quick: bool,
-    /// How GPUs compute steps, wherever they can so: step, resident, streamed or grouped [default: what the planner chooses]
-    #[arg(long, value_name = "NAME")]
-    pub strategy: Option<Strategy>,
-    /// Steps of the chunks in which the layers of a stack run at once, wherever they can so, 0 for one layer after the other
-    /// [default: what the planner chooses]
-    #[arg(long, value_name = "STEPS")]
-    pub wave: Option<usize>,
-    /// Let GPUs sum in any order: a sequence may then give other bits than its steps do
-    #[arg(long)]
-    pub any_order: bool,
-    /// A table that `wgru tune` has written, for the planner of GPUs to predict with [default: what comes with wgru]
-    #[arg(long, value_name = "FILE")]
-    pub speed: Option<PathBuf>,
-    /// Keep compiled kernels in a folder, as `wgru run` does; `prepare` then takes them from there
-    #[arg(long, value_name = "DIR")]
-    pub pipeline_cache: Option<PathBuf>,
-    /// Threads of `cpu` where it names none of its own [default: as many as the machine runs at once]
-    #[arg(long, value_name = "N")]
-    pub threads: Option<usize>,
-    /// Where to write records as JSON lines, one by one as they are measured
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
-    /// Where to write records as CSV, likewise
-    #[arg(long, value_name = "FILE")]
-    pub csv: Option<PathBuf>,
-    /// Where to write a report, anew after every case
-    #[arg(long, value_name = "FILE")]
-    pub html: Option<PathBuf>,
-    /// Take the records of files, measure nothing; for --html and --csv
-    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["device", "case", "suite", "quick", "strategy", "wave", "any_order", "exchange", "speed", "pipeline_cache", "threads", "json"])]
-    pub from: Vec<PathBuf>,
-    /// Compare two files of records, measure nothing
-    #[arg(long, value_names = ["BEFORE", "AFTER"], num_args = 2, conflicts_with_all = ["device", "case", "suite", "quick", "strategy", "wave", "any_order", "exchange", "speed", "pipeline_cache", "threads", "json", "csv", "html", "from"])]
-    pub compare: Vec<PathBuf>,
-    /// With --compare: exit status 1 where anything is slower by more than this, beyond the noise
-    // clap asks for nothing that conflicts with what is there, so that the conflicts have to be said here as well.
-    #[arg(long, value_name = "PERCENT", value_parser = percent, requires = "compare", conflicts_with_all = ["device", "case", "suite", "quick", "strategy", "wave", "any_order", "exchange", "speed", "pipeline_cache", "threads", "json", "csv", "html", "from"])]
-    pub fail_above: Option<f64>,
-}
-
-impl BenchArgs {
-    /// How devices are opened.
-    pub fn device_options(&self) -> DeviceOptions {
-        device_options(self.pipeline_cache.as_ref())
-    }
-}
-
-/// 0 or more.
-fn percent(text: &str) -> Result<f64, String> {
-    let percent: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    // Nothing is above what is no number, so that it would let everything pass.
-    if percent.is_finite() && percent >= 0.0 { Ok(percent) } else { Err("must be 0 or more".into()) }
 }
 
 /// `wgru compare`.

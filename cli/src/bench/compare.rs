@@ -158,12 +158,31 @@ fn changes(compared: &[Compared]) -> Vec<String> {
         if before.strategy != after.strategy {
             notes.push(format!("other kernels: {}: {} -> {}", name(before), before.strategy, after.strategy));
         }
+        notes.extend(load_changes(before, after));
     }
     notes
 }
 
+/// What differs in how a load went, of which latencies alone do not tell.
+fn load_changes(before: &Record, after: &Record) -> Vec<String> {
+    let mut notes = Vec::new();
+    let mut note = |what: &str, [old, new]: [String; 2]| {
+        if old != new {
+            notes.push(format!("{what}: {}: {old} -> {new}", name(before)));
+        }
+    };
+    let both = [before, after];
+    let overloaded = |record: &Record| if record.overloaded == Some(true) { "yes" } else { "no" };
+    note("overloaded", both.map(|record| overloaded(record).to_owned()));
+    note("missed deadlines", both.map(|record| record.missed_share().map_or("none known".into(), percent)));
+    let most = |record: &Record| record.most_streams.map_or("not found".into(), |most| most.to_string());
+    note("most streams", both.map(most));
+    notes
+}
+
 fn name(record: &Record) -> String {
-    format!("{}, {} {}, {} clock", place(record), record.timed, record.case, record.timing)
+    let rate = record.rate_hz.map_or(String::new(), |rate| format!(" at {rate} Hz"));
+    format!("{}, {} {}{rate}, {} clock", place(record), record.timed, record.case, record.timing)
 }
 
 fn place(record: &Record) -> String {
@@ -190,7 +209,8 @@ impl fmt::Display for Comparison {
                 place.clone(),
                 c.before.timed.to_string(),
                 c.before.timing.to_string(),
-                c.before.case.clone(),
+                c.before.case.clone()
+                    + &c.before.rate_hz.map_or(String::new(), |rate| format!(" at {rate} Hz")),
                 si(c.before.median_s, "s"),
                 si(c.after.median_s, "s"),
                 format!("{:.3}", c.ratio),
@@ -234,7 +254,7 @@ impl fmt::Display for Compared {
 #[cfg(test)]
 mod tests {
     use super::super::record::Timed;
-    use super::super::report::sample::{machine, record, timed_again};
+    use super::super::report::sample::{load, machine, record, timed_again};
     use super::*;
     use std::slice::from_ref;
 
@@ -308,6 +328,29 @@ mod tests {
             text.contains("no positive time: ") && text.contains("nothing stands in both files"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn loads_are_told_apart_and_their_ends_are_named() {
+        let before = load("gru-b1000", 1e-3);
+        let faster = Record { rate_hz: Some(200.0), ..before.clone() };
+        let text = compare(from_ref(&before), &[faster]).to_string();
+        assert!(text.contains("only before: H200 (vulkan), tick gru-b1000 at 100 Hz, wall clock"), "{text}");
+        assert!(text.contains("only after: H200 (vulkan), tick gru-b1000 at 200 Hz, wall clock"), "{text}");
+        let text = compare(from_ref(&before), from_ref(&before)).to_string();
+        assert!(!text.contains("missed") && !text.contains("most streams"), "{text}");
+        let (missed, most_streams) = (Some(60_000), Some(700));
+        let after = Record { missed, most_streams, overloaded: Some(true), ..before.clone() };
+        let text = compare(&[before], &[after]).to_string();
+        for words in [
+            "overloaded: H200",
+            "no -> yes",
+            "missed deadlines: H200",
+            "0.100\u{a0}% -> 1.00\u{a0}%",
+            "1400 -> 700",
+        ] {
+            assert!(text.contains(words), "{words}: {text}");
+        }
     }
 
     #[test]

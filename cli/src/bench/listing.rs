@@ -23,7 +23,10 @@ const RECORDING: (&str, Cell) =
 const FIGURES: [(&str, Cell); 9] = [
     ("median", |record| si(record.median_s, "s")),
     ("p95", |record| si(record.p95_s, "s")),
-    ("p99", |record| if record.timed == Timed::Step { si(record.p99_s, "s") } else { String::new() }),
+    ("p99", |record| match record.timed {
+        Timed::Step | Timed::Tick => si(record.p99_s, "s"),
+        Timed::Prepare | Timed::Sequence | Timed::EndToEnd => String::new(),
+    }),
     ("p99.9", |record| record.p999_s.map_or(String::new(), |seconds| si(seconds, "s"))),
     ("± ", |record| format!("{:.1} %", record.spread * 100.0)),
     ("GFLOP/s", |record| if record.gflops > 0.0 { three(record.gflops) } else { String::new() }),
@@ -32,9 +35,34 @@ const FIGURES: [(&str, Cell); 9] = [
     ("allowed", |record| format!("{:.1e}", record.tolerance)),
 ];
 
+/// What only loads have.
+const LOAD: [(&str, Cell); 6] = [
+    ("rate", |record| words(record.rate_hz, |rate| format!("{rate} Hz"))),
+    ("ticks/s", |record| words(ticks_a_second(record), three)),
+    ("missed", |record| {
+        words(record.missed.zip(record.missed_share()), |(missed, share)| {
+            format!("{missed} ({:.2} %)", share * 100.0)
+        })
+    }),
+    ("most streams", |record| words(record.most_streams, |streams| streams.to_string())),
+    ("memory", |record| words(record.rate_hz, |_| si(record.bytes as f64, "B"))),
+    ("", |record| match (record.overloaded, record.seconds) {
+        (Some(true), Some(seconds)) => format!("overloaded after {}", si(seconds, "s")),
+        _ => String::new(),
+    }),
+];
+
+fn words<T>(value: Option<T>, words: impl Fn(T) -> String) -> String {
+    value.map_or(String::new(), words)
+}
+
+fn ticks_a_second(record: &Record) -> Option<f64> {
+    record.rate_hz.and_then(|_| record.a_second(record.runs as f64))
+}
+
 /// A row for every record. Where there are several engines a column names them, and what they were timed at in the
-/// same way stands together; so does a column for threads where CPU engines had different numbers of them, and one for
-/// what recording a step costs the host where that was taken.
+/// same way stands together; so does a column for threads where CPU engines had different numbers of them, one for
+/// what recording a step costs the host where that was taken, and those of loads where there are any.
 pub fn listing(records: &[Record]) -> String {
     let mut rows: Vec<&Record> = records.iter().collect();
     let mut columns = CASE.to_vec();
@@ -50,6 +78,9 @@ pub fn listing(records: &[Record]) -> String {
     columns.extend(FIGURES);
     if records.iter().any(|record| record.record_s.is_some()) {
         columns.push(RECORDING);
+    }
+    if records.iter().any(|record| record.rate_hz.is_some()) {
+        columns.extend(LOAD);
     }
     let head: Vec<&str> = columns.iter().map(|column| column.0).collect();
     let mut table = Table::new(&head);
@@ -73,7 +104,7 @@ fn differ<T: PartialEq>(mut values: impl Iterator<Item = T>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::report::sample::record;
+    use super::super::report::sample::{load, record};
     use super::*;
 
     fn heads(records: &[Record]) -> Vec<String> {
@@ -94,6 +125,25 @@ mod tests {
         for word in ["engine", "threads", "host/step"] {
             assert!(heads(&all).iter().any(|head| head == word), "{word}");
         }
+    }
+
+    #[test]
+    fn loads_have_columns_of_their_own() {
+        let step = record("gru-b1", Timed::Step, 1e-3);
+        let lost = Record { overloaded: Some(true), seconds: Some(1.5), ..load("gru-b9", 2e-3) };
+        let text = listing(&[step.clone(), load("gru-b1000", 1e-3), lost]);
+        let lines: Vec<&str> = text.lines().collect();
+        for words in ["rate", "ticks/s", "missed", "most streams"] {
+            assert!(lines[0].contains(words), "{text}");
+            assert!(!listing(std::slice::from_ref(&step)).contains(words));
+        }
+        for words in ["100 Hz", "6000 (0.10 %)", "1400", "1.20\u{a0}ms"] {
+            assert!(lines[2].contains(words), "{words}: {text}");
+        }
+        assert!(
+            lines[3].ends_with("overloaded after 1.50\u{a0}s") && !lines[2].contains("overloaded"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -91,8 +91,19 @@ impl Bench {
         Device::select_with(&self.selector, &self.opened)
     }
 
+    /// Its name, backend, driver and threads, as records have them.
+    pub fn place(&self) -> (String, String, String, usize) {
+        match self.device.info() {
+            DeviceInfo::Gpu(info) => (info.name, info.backend.to_owned(), info.driver, 0),
+            DeviceInfo::Cpu(info) => {
+                ("cpu".into(), "cpu".into(), info.instructions.to_string(), info.threads)
+            }
+            other => (other.to_string(), other.to_string(), String::new(), 1),
+        }
+    }
+
     /// How engines for `case` are made.
-    fn options(&self, case: &Case) -> Options {
+    pub fn options(&self, case: &Case) -> Options {
         let mut options = case.options();
         options.only = self.only;
         options.speed = self.table.clone();
@@ -298,13 +309,7 @@ impl<'a> Measuring<'a> {
 
     fn record(&self, times: &Times, stamp: &Stamp) -> Record {
         let case = &self.subject.case;
-        let (device, backend, driver, threads) = match self.bench.device.info() {
-            DeviceInfo::Gpu(info) => (info.name, info.backend.to_owned(), info.driver, 0),
-            DeviceInfo::Cpu(info) => {
-                ("cpu".into(), "cpu".into(), info.instructions.to_string(), info.threads)
-            }
-            other => (other.to_string(), other.to_string(), String::new(), 1),
-        };
+        let (device, backend, driver, threads) = self.bench.place();
         let figures = Figures::of_rounds(&times.rounds);
         let gflops = times.flops / figures.median.max(f64::MIN_POSITIVE) * 1e-9;
         let peak = self.bench.peak.as_ref();
@@ -337,6 +342,12 @@ impl<'a> Measuring<'a> {
             bytes: times.bytes,
             batch: case.batch,
             steps: case.steps,
+            rate_hz: None,
+            seconds: None,
+            frames: None,
+            missed: None,
+            overloaded: None,
+            most_streams: None,
             commit: stamp.commit.clone(),
             date: stamp.date.clone(),
         }
@@ -351,9 +362,7 @@ impl<'a> Measuring<'a> {
     }
 
     fn weight_bytes(&self) -> u64 {
-        let per = if self.subject.case.storage == Storage::F32 { 4 } else { 2 };
-        let sets = self.subject.model.layers().iter().flat_map(|layer| layer.weights());
-        sets.map(|set| (set.w_ih.len() + set.w_hh.len()) as u64 * per).sum()
+        weight_bytes(&self.subject.model, self.subject.case.storage)
     }
 
     /// Weights, x and y: what has to be moved at the least.
@@ -361,6 +370,13 @@ impl<'a> Measuring<'a> {
         let Case { batch, steps, input, .. } = self.subject.case;
         self.weight_bytes() + 4 * (batch * steps * (input + self.subject.model.output())) as u64
     }
+}
+
+/// What the matrices take.
+pub fn weight_bytes(model: &Model, storage: Storage) -> u64 {
+    let per = if storage == Storage::F32 { 4 } else { 2 };
+    let sets = model.layers().iter().flat_map(|layer| layer.weights());
+    sets.map(|set| (set.w_ih.len() + set.w_hh.len()) as u64 * per).sum()
 }
 
 /// A run whose arrays were filled with NaN before, held against the reference.

@@ -11,6 +11,7 @@ mod peak;
 mod record;
 mod report;
 mod sink;
+mod stream;
 mod suite;
 mod timing;
 pub mod tune;
@@ -41,6 +42,7 @@ use timing::{Effort, ROUNDS};
 pub fn bench(args: &BenchArgs) -> Outcome {
     match (&args.compare[..], &args.from[..]) {
         ([before, after], _) => compare(before, after, args.fail_above),
+        (_, []) if args.suite.as_deref() == Some(stream::NAME) => stream::run(args),
         (_, []) => run(args),
         (_, files) => {
             let records: Vec<Vec<Record>> =
@@ -69,6 +71,7 @@ fn compare(before: &Path, after: &Path, fail_above: Option<f64>) -> Outcome {
 }
 
 fn run(args: &BenchArgs) -> Outcome {
+    stream::check_absent(args)?;
     let cases = cases(args)?;
     let mut benches = devices(args)?;
     let ceilings = ceilings(&benches);
@@ -176,8 +179,8 @@ fn cases(args: &BenchArgs) -> Outcome<Vec<Case>> {
     match suite::cases(suite) {
         Some(cases) => all.extend(cases),
         None => {
-            let known: Vec<String> =
-                suite::NAMES.iter().map(|(name, purpose)| format!("{name} ({purpose})")).collect();
+            let all = suite::NAMES.iter().chain([&stream::PURPOSE]);
+            let known: Vec<String> = all.map(|(name, purpose)| format!("{name} ({purpose})")).collect();
             return Err(error(format!("--suite {suite}"), format!("not known; {}", known.join(", "))));
         }
     }

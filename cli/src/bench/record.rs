@@ -23,6 +23,8 @@ pub enum Timed {
     EndToEnd,
     /// A session's step, read-back included.
     Step,
+    /// A pool's tick under a load in real time: from when its oldest frame fell due until its outputs are in host memory.
+    Tick,
 }
 
 impl fmt::Display for Timed {
@@ -32,6 +34,7 @@ impl fmt::Display for Timed {
             Self::Sequence => "sequence",
             Self::EndToEnd => "end-to-end",
             Self::Step => "step",
+            Self::Tick => "tick",
         })
     }
 }
@@ -87,8 +90,8 @@ pub struct Record {
     pub p95_s: f64,
     /// The 99th percentile.
     pub p99_s: f64,
-    /// The 99.9th percentile of a step that was timed a thousand times or more; none of anything else, of peers, and where a
-    /// record is of before there was this field.
+    /// The 99.9th percentile of a step or a tick that was timed a thousand times or more; none of anything else, of peers,
+    /// and where a record is of before there was this field.
     #[serde(default)]
     pub p999_s: Option<f64>,
     /// Half the width of the median's 95 % confidence interval, or half of how far the medians of rounds lie apart where
@@ -112,10 +115,28 @@ pub struct Record {
     pub peak_gbs: Option<f64>,
     /// Bytes on the device: weights, states, sequences, scratch.
     pub bytes: u64,
-    /// Sequences a run; streams of a step.
+    /// Sequences a run; streams of a step or a tick.
     pub batch: usize,
     /// Steps a run.
     pub steps: usize,
+    /// Of a tick, as all up to `most_streams`: frames a second that fall due of each stream.
+    #[serde(default)]
+    pub rate_hz: Option<f64>,
+    /// How long the load went on.
+    #[serde(default)]
+    pub seconds: Option<f64>,
+    /// Frames of all streams that were computed.
+    #[serde(default)]
+    pub frames: Option<u64>,
+    /// Those of them whose output came later than one period after they fell due.
+    #[serde(default)]
+    pub missed: Option<u64>,
+    /// Whether the load was ended early, because more and more frames waited.
+    #[serde(default)]
+    pub overloaded: Option<bool>,
+    /// The most streams that were found to keep the rate; none where nothing was found in the time for it.
+    #[serde(default)]
+    pub most_streams: Option<usize>,
     /// The commit of the program.
     pub commit: String,
     /// The day, UTC.
@@ -124,9 +145,19 @@ pub struct Record {
 
 impl Record {
     /// What must agree for two records to be of the same thing.
-    pub fn key(&self) -> (&str, Timed, &str, &str, &str, Timing, usize) {
-        let Self { engine, timed, case, device, backend, timing, threads, .. } = self;
-        (engine, *timed, case, device, backend, *timing, *threads)
+    pub fn key(&self) -> (&str, Timed, &str, &str, &str, Timing, usize, Option<u64>) {
+        let Self { engine, timed, case, device, backend, timing, threads, rate_hz, .. } = self;
+        (engine, *timed, case, device, backend, *timing, *threads, rate_hz.map(f64::to_bits))
+    }
+
+    /// Of a load: the share of the frames that missed their deadline.
+    pub fn missed_share(&self) -> Option<f64> {
+        Some(self.missed? as f64 / self.frames.filter(|&frames| frames > 0)? as f64)
+    }
+
+    /// Of a load: how many of `number` there were in a second.
+    pub fn a_second(&self, number: f64) -> Option<f64> {
+        Some(number / self.seconds.filter(|&seconds| seconds > 0.0)?)
     }
 }
 
@@ -148,7 +179,7 @@ pub fn read(path: &Path) -> Outcome<Vec<Record>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::report::sample::record;
+    use super::super::report::sample::{load, record};
     use super::*;
 
     /// A line of before there was `record_s` is read as one without it; a line of now keeps it.
@@ -161,6 +192,26 @@ mod tests {
         assert!(old.as_object_mut().unwrap().remove("record_s").is_some());
         let expected = Record { record_s: None, ..new };
         assert_eq!(serde_json::from_value::<Record>(old).unwrap(), expected);
+    }
+
+    /// What only loads have may be missing, and is kept where it is there.
+    #[test]
+    fn a_record_without_a_load_is_read() {
+        let new = load("gru-b1000", 1e-3);
+        let line = serde_json::to_value(&new).unwrap();
+        assert_eq!(serde_json::from_value::<Record>(line.clone()).unwrap(), new);
+        let mut old = line;
+        for name in ["rate_hz", "seconds", "frames", "missed", "overloaded", "most_streams"] {
+            assert!(
+                old.as_object_mut().unwrap().remove(name).is_some_and(|value| !value.is_null()),
+                "{name}"
+            );
+        }
+        let old: Record = serde_json::from_value(old).unwrap();
+        assert_eq!(old, record("gru-b1000", Timed::Tick, 1e-3));
+        assert_ne!(old.key(), new.key());
+        assert_eq!((old.missed_share(), new.missed_share()), (None, Some(0.001)));
+        assert_eq!(new.a_second(30.0), Some(0.5));
     }
 
     /// A report of records that were read is the report of those that were measured, so not even a last digit may change.

@@ -13,7 +13,7 @@ pub const NAMES: [(&str, &str); 6] = [
     ("default", "sizes that users have, within two minutes on a laptop"),
     ("deepbench", "the recurrent layers of Baidu's DeepBench, forward"),
     ("real", "layers of published models"),
-    ("stream", "one step at a time, 1 to 4,096 streams"),
+    ("steps", "one step at a time, 1 to 4,096 streams"),
     ("scaling", "over batch, hidden units, steps and layers, and with padding"),
 ];
 
@@ -24,7 +24,7 @@ pub fn cases(name: &str) -> Option<Vec<Case>> {
         "default" => default(),
         "deepbench" => deepbench(),
         "real" => real(),
-        "stream" => stream(),
+        "steps" => steps(),
         "scaling" => scaling(),
         _ => return None,
     })
@@ -125,7 +125,7 @@ fn real() -> Vec<Case> {
     ]
 }
 
-fn stream() -> Vec<Case> {
+fn steps() -> Vec<Case> {
     let mut all = Vec::new();
     for hidden in [64, 256] {
         all.extend((0..=6).map(|power| Case::new(Cell::GRU, [1 << (2 * power), 1, hidden, hidden])));
@@ -159,5 +159,7 @@ mod tests {
             }
         }
         assert!(cases("other").is_none());
+        let steps = cases("steps").unwrap();
+        assert!(steps.len() == 14 && steps.iter().all(|case| case.steps == 1));
     }
 }

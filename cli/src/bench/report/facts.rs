@@ -5,10 +5,15 @@ use super::escape;
 use super::lanes::{positive, unique};
 use crate::number::si;
 
-const TIMED: [(Timed, &str); 4] = [
+const TIMED: [(Timed, &str); 5] = [
     (Timed::Sequence, "a batch of sequences that is on the device; results stay there"),
     (Timed::EndToEnd, "the same from host memory to host memory"),
     (Timed::Step, "one step of a session, results read back"),
+    (
+        Timed::Tick,
+        "one tick of a pool whose streams' frames fall due in real time: from when its oldest frame fell due until its \
+         outputs are in host memory",
+    ),
     (
         Timed::Prepare,
         "from the bytes of a weights file to the first run: import, packing, upload, plan, pipelines",

@@ -104,6 +104,11 @@ fn section(device: &Device<'_>, cases: &Cases<'_>) -> Result<String, String> {
     let mut figures = throughput(device, cases)?;
     for (timed, title, note) in [
         (Timed::Step, "Latency of a step", "A session's step, results read back."),
+        (
+            Timed::Tick,
+            "Latency of a tick",
+            "A pool's tick in real time, from when its oldest frame fell due.",
+        ),
         (Timed::EndToEnd, "End to end", "From host memory to host memory."),
         (Timed::Prepare, "Preparation", "From the bytes of a weights file to the first run."),
     ] {
@@ -178,12 +183,13 @@ fn latency(
             Mark { tag, colour, shape: Shape::Whisker(times), number: together(&times, "s") },
         ))
     };
+    let by_streams = matches!(timed, Timed::Step | Timed::Tick);
     let mut groups: Vec<(usize, Group)> = Vec::new();
     for case in &cases.0 {
         let found: Vec<(usize, Mark)> = device.lanes.iter().filter_map(|lane| whisker(lane, case)).collect();
         let Some(&(streams, _)) = found.first() else { continue };
         let mut words = head(case, cases);
-        if timed == Timed::Step {
+        if by_streams {
             words += &format!(" · {}", count(streams, "stream"));
         }
         let marks = found.into_iter().map(|(_, mark)| mark).collect();
@@ -192,7 +198,7 @@ fn latency(
     if groups.is_empty() {
         return Ok(String::new());
     }
-    if timed == Timed::Step {
+    if by_streams {
         groups.sort_by_key(|&(streams, _)| streams);
     }
     let groups: Vec<Group> = groups.into_iter().map(|(_, group)| group).collect();

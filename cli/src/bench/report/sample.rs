@@ -54,8 +54,27 @@ pub fn record(case: &str, timed: Timed, median_s: f64) -> Record {
         bytes: 4_000_000,
         batch: 16,
         steps: 100,
+        rate_hz: None,
+        seconds: None,
+        frames: None,
+        missed: None,
+        overloaded: None,
+        most_streams: None,
         commit: "0123abc".into(),
         date: "2026-11-20".into(),
+    }
+}
+
+/// A record of a load of a thousand streams at 100 frames a second, a minute long.
+pub fn load(case: &str, median_s: f64) -> Record {
+    Record {
+        rate_hz: Some(100.0),
+        seconds: Some(60.0),
+        frames: Some(6_000_000),
+        missed: Some(6_000),
+        overloaded: Some(false),
+        most_streams: Some(1_400),
+        ..record(case, Timed::Tick, median_s)
     }
 }
 

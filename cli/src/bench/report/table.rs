@@ -6,7 +6,7 @@ use super::lanes::{Cases, positive};
 use crate::number::{count, percent, si, three};
 
 /// Names of the columns; those of numbers stand to the right.
-const HEAD: [(&str, bool); 20] = [
+const HEAD: [(&str, bool); 22] = [
     ("#", true),
     ("Case", false),
     ("Timed", false),
@@ -23,6 +23,8 @@ const HEAD: [(&str, bool); 20] = [
     ("FLOP/s", true),
     ("Of peak", true),
     ("Rate", true),
+    ("Missed", true),
+    ("Most streams", true),
     ("Memory", true),
     ("Error / allowed", true),
     ("Storage", false),
@@ -49,7 +51,7 @@ pub fn table(records: &[Record], cases: &Cases<'_>) -> String {
     )
 }
 
-fn cells(record: &Record, cases: &Cases<'_>) -> [String; 20] {
+fn cells(record: &Record, cases: &Cases<'_>) -> [String; 22] {
     let backend = match record.threads {
         0 => record.backend.clone(),
         threads => format!("{}, {}", record.backend, count(threads, "thread")),
@@ -72,6 +74,8 @@ fn cells(record: &Record, cases: &Cases<'_>) -> [String; 20] {
         or_none(record.gflops, si(record.gflops * 1e9, "")),
         record.peak_share.map_or_else(|| "–".to_owned(), percent),
         or_none(record.median_s, rate(record)),
+        record.missed_share().map_or_else(|| "–".to_owned(), |share| missed(record, share)),
+        most_streams(record),
         si(record.bytes as f64, "B"),
         format!("{:.1e} / {:.1e}", record.max_error, record.tolerance),
         record.dtype.clone(),
@@ -79,10 +83,27 @@ fn cells(record: &Record, cases: &Cases<'_>) -> [String; 20] {
     ]
 }
 
-/// Sequences a second, or steps of one stream; a preparation has no rate.
+/// The share of the frames that missed their deadline, and whether the load was ended for it.
+fn missed(record: &Record, share: f64) -> String {
+    let end = if record.overloaded == Some(true) { ", overloaded" } else { "" };
+    format!("{}{end}", percent(share))
+}
+
+fn most_streams(record: &Record) -> String {
+    match (record.most_streams, record.rate_hz) {
+        (Some(most), Some(rate)) => format!("{most} at {rate} Hz"),
+        _ => "–".to_owned(),
+    }
+}
+
+/// Sequences a second, steps of one stream, or frames of a load; a preparation has no rate.
 fn rate(record: &Record) -> String {
     match record.timed {
         Timed::Prepare => "–".to_owned(),
+        Timed::Tick => match record.a_second(record.frames.unwrap_or_default() as f64) {
+            Some(frames) => format!("{} frames/s", three_si(frames)),
+            None => "–".to_owned(),
+        },
         Timed::Step => format!("{} steps/s", three_si(record.batch as f64 / record.median_s)),
         Timed::Sequence | Timed::EndToEnd => {
             format!("{} seq/s", three_si(record.batch as f64 / record.median_s))

@@ -1,7 +1,7 @@
 //! The report holds what it was given, stands alone, and takes whatever a file may hold.
 
 use super::super::record::{Record, Timed};
-use super::sample::{SEQUENCES, machine, record};
+use super::sample::{SEQUENCES, load, machine, record};
 use super::{html, lanes};
 
 #[test]
@@ -73,12 +73,23 @@ fn every_colour_of_a_chart_follows_the_theme() {
 
 #[test]
 fn one_record_or_one_kind_is_enough() {
-    for timed in [Timed::Prepare, Timed::Sequence, Timed::EndToEnd, Timed::Step] {
+    for timed in [Timed::Prepare, Timed::Sequence, Timed::EndToEnd, Timed::Step, Timed::Tick] {
         let page = html(&[record("gru-b1-t1-i2-h3", timed, 1e-3)]).unwrap();
         assert!(page.contains("<h2>H200</h2>") && page.contains("<svg "), "{timed}");
         assert!(!page.contains("Side by side"));
     }
     assert!(html(&[]).is_err());
+}
+
+#[test]
+fn a_load_says_how_it_went() {
+    let lost = Record { overloaded: Some(true), seconds: Some(0.0), ..load("gru-b2000-t1-i2-h3", 2e-3) };
+    let page = html(&[load("gru-b1000-t1-i2-h3", 1e-3), lost]).unwrap();
+    let words =
+        ["Latency of a tick on H200", "1400 at 100 Hz", "100\u{a0}k frames/s", "0.100\u{a0}%, overloaded"];
+    for words in words {
+        assert!(page.contains(words), "{words}");
+    }
 }
 
 #[test]

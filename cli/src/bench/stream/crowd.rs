@@ -1,0 +1,295 @@
+//! The streams of a load: they come and go at random, and some are kept to be verified.
+//!
+//! A stream's frames are windows of one bank of random numbers, at places that its number and the frame's give. So a frame
+//! costs a copy and no drawing, and those of a kept stream can be had again when all is over.
+
+use wgru::engine::{Pool, StreamId, TickOutput};
+
+use crate::bench::case::values;
+use crate::failure::{Failure, Outcome, error};
+
+/// Seconds that a stream lives on average.
+const LIFE: f64 = 5.0;
+/// The chance that a free seat is taken at a turn.
+const JOINING: f64 = 0.5;
+/// Streams that are kept of those that are there from the start, and of those that come later.
+const KEPT: [usize; 2] = [4, 4];
+/// Numbers of the bank, beside a frame's.
+const BANK: usize = 1 << 16;
+
+/// A stream that is open.
+struct Seat {
+    stream: StreamId,
+    /// Counts all streams of the load.
+    number: u64,
+    /// Frames that it was given.
+    frames: u64,
+    /// The turn from which on it is closed.
+    leaves: u64,
+    /// Its place among the kept.
+    kept: Option<usize>,
+}
+
+/// A stream whose outputs are kept.
+pub struct Kept {
+    stream: StreamId,
+    /// Its number in the load.
+    pub number: u64,
+    /// Frames that it was given.
+    pub frames: u64,
+    /// `[frames, P]`.
+    pub y: Vec<f32>,
+}
+
+/// The streams of a load.
+pub struct Crowd {
+    seats: Vec<Seat>,
+    /// Streams that there are to be, and never more.
+    most: usize,
+    /// Streams that there were.
+    streams: u64,
+    turns: u64,
+    /// Turns that a stream lives on average.
+    life: f64,
+    /// Turns from which on the next stream to join is kept, the last first.
+    keep: Vec<u64>,
+    kept: Vec<Kept>,
+    frames: Frames,
+    rng: fastrand::Rng,
+}
+
+/// Where frames come from.
+pub struct Frames {
+    bank: Vec<f32>,
+    input: usize,
+}
+
+impl Frames {
+    fn new(rng: &mut fastrand::Rng, input: usize) -> Self {
+        Self { bank: values(rng, BANK + input, 1.0), input }
+    }
+
+    /// A frame of a stream, `[I]`.
+    pub fn frame(&self, stream: u64, frame: u64) -> &[f32] {
+        // splitmix64, so that neighbours lie anywhere.
+        let mut at = stream
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            .wrapping_add(frame)
+            .wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        at = (at ^ (at >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        let at = (at >> 32) as usize % BANK;
+        &self.bank[at..][..self.input]
+    }
+}
+
+impl Crowd {
+    /// Opens `most` streams in `pool`, which has none yet. Some are kept where `keeps`: of those one stays to the end, and one leaves.
+    ///
+    /// # Errors
+    /// What the pool says; no memory.
+    pub fn open(pool: &mut Pool, most: usize, turns: u64, rate: f64, keeps: bool) -> Outcome<Self> {
+        let mut rng = fastrand::Rng::with_seed(most as u64);
+        let mut seats = Vec::new();
+        seats.try_reserve_exact(most).map_err(|reason| error(format!("{most} streams"), reason))?;
+        let frames = Frames::new(&mut rng, pool.engine().model().input());
+        let (keep, kept) = (Vec::new(), Vec::new());
+        let mut crowd = Self { seats, most, streams: 0, turns, life: LIFE * rate, keep, kept, frames, rng };
+        for _ in 0..most {
+            crowd.join(pool, 0)?;
+        }
+        if keeps {
+            crowd.choose(pool.engine().model().output())?;
+        }
+        Ok(crowd)
+    }
+
+    /// Chooses whom to keep.
+    fn choose(&mut self, width: usize) -> Outcome {
+        let [early, late] = KEPT.map(|count| count.min(self.seats.len()));
+        let mut seats: Vec<usize> = (0..self.seats.len()).collect();
+        self.rng.shuffle(&mut seats);
+        seats.truncate(early);
+        for &seat in &seats {
+            self.keep_seat(seat);
+        }
+        self.seats[seats[0]].leaves = u64::MAX;
+        // What it grows to is known, and making room in the middle of a load would take time then.
+        let all = usize::try_from(self.turns).ok().and_then(|turns| turns.checked_mul(width));
+        let room = all.and_then(|all| self.kept[0].y.try_reserve_exact(all).ok());
+        room.ok_or_else(|| {
+            error("outputs that are kept", format!("no memory for those of {} turns", self.turns))
+        })?;
+        let Some(&leaver) = seats.get(1) else { return Ok(()) };
+        // It makes room for one that joins, which is kept as well; others are found at random times.
+        let leaves = self.turns / 4 + self.rng.u64(0..=self.turns / 4);
+        self.seats[leaver].leaves = leaves.max(1);
+        let times = (1..late).map(|_| self.rng.u64(0..=self.turns / 4 * 3));
+        self.keep = times.collect();
+        self.keep.push(leaves);
+        self.keep.sort_unstable_by_key(|&turn| std::cmp::Reverse(turn));
+        Ok(())
+    }
+
+    fn keep_seat(&mut self, seat: usize) {
+        let seat = &mut self.seats[seat];
+        seat.kept = Some(self.kept.len());
+        self.kept.push(Kept { stream: seat.stream, number: seat.number, frames: 0, y: Vec::new() });
+    }
+
+    fn join(&mut self, pool: &mut Pool, turn: u64) -> Outcome {
+        let stream = pool.open()?;
+        // Whoever may leave at any turn with the same chance lives for a time that is distributed exponentially.
+        let life = -(1.0 - self.rng.f64()).ln() * self.life;
+        let leaves = turn.saturating_add((life as u64).max(1));
+        self.seats.push(Seat { stream, number: self.streams, frames: 0, leaves, kept: None });
+        self.streams += 1;
+        Ok(())
+    }
+
+    /// Streams that are open.
+    pub fn len(&self) -> usize {
+        self.seats.len()
+    }
+
+    /// Streams that there were, those that are open among them.
+    pub fn streams(&self) -> u64 {
+        self.streams
+    }
+
+    /// Closes streams whose time has come, and opens others in their place, now or at a later turn.
+    ///
+    /// # Errors
+    /// What the pool says; frames that it had not computed.
+    pub fn change(&mut self, pool: &mut Pool, turn: u64) -> Outcome {
+        let free = self.most - self.seats.len();
+        for seat in (0..self.seats.len()).rev() {
+            if self.seats[seat].leaves <= turn {
+                let left = self.seats.swap_remove(seat);
+                let dropped = pool.close(left.stream)?;
+                if dropped > 0 {
+                    let reason = format!("stream {} had {dropped} frames left after a tick", left.stream);
+                    return Err(Failure::Verification(reason));
+                }
+            }
+        }
+        // Of the seats that were free before: so that there is a turn without a stream, and slots are taken in another order.
+        for _ in 0..free {
+            if self.rng.f64() < JOINING {
+                self.join(pool, turn)?;
+                if self.keep.last().is_some_and(|&from| from <= turn) {
+                    self.keep.pop();
+                    self.keep_seat(self.seats.len() - 1);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives every stream so many frames.
+    ///
+    /// # Errors
+    /// What the pool says.
+    pub fn push(&mut self, pool: &mut Pool, turns: u64) -> Outcome {
+        for seat in &mut self.seats {
+            for _ in 0..turns {
+                pool.push(seat.stream, self.frames.frame(seat.number, seat.frames))?;
+                seat.frames += 1;
+            }
+            if let Some(kept) = seat.kept {
+                self.kept[kept].frames = seat.frames;
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps what a tick brought, which were to be so many frames of each stream.
+    ///
+    /// # Errors
+    /// Other frames.
+    pub fn take(&mut self, output: &TickOutput, turns: u64) -> Outcome {
+        let mut frames = 0;
+        for row in output.iter() {
+            frames += row.frames as u64;
+            if let Some(kept) = self.kept.iter_mut().find(|kept| kept.stream == row.stream) {
+                kept.y.extend_from_slice(row.y);
+            }
+        }
+        let expected = turns * self.seats.len() as u64;
+        if (output.len(), frames) != (self.seats.len(), expected) {
+            let (came, streams) = (output.len(), self.seats.len());
+            return Err(Failure::Verification(format!(
+                "a tick brought {frames} frames of {came} streams, {expected} of {streams} were due"
+            )));
+        }
+        Ok(())
+    }
+
+    /// The streams that were kept, and where their frames came from.
+    pub fn into_kept(self) -> (Vec<Kept>, Frames) {
+        (self.kept, self.frames)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::case::Case;
+    use wgru::engine::PoolOptions;
+
+    fn pool(streams: usize) -> Pool {
+        let case: Case = "gru-b1-t1-i3-h4".parse().unwrap();
+        let model = case.model(&mut fastrand::Rng::with_seed(1)).unwrap();
+        wgru::Device::cpu().load(&model).unwrap().pool(PoolOptions::fixed(streams)).unwrap()
+    }
+
+    #[test]
+    fn streams_come_and_go_and_some_are_kept() {
+        let (turns, most) = (400, 30);
+        let mut pool = pool(most);
+        let mut crowd = Crowd::open(&mut pool, most, turns, 20.0, true).unwrap();
+        let mut output = TickOutput::default();
+        let (mut frames, mut least) = (0, most);
+        for turn in 0..turns {
+            crowd.change(&mut pool, turn).unwrap();
+            crowd.push(&mut pool, 1).unwrap();
+            pool.tick_into(&mut output).unwrap();
+            crowd.take(&output, 1).unwrap();
+            assert!(crowd.len() <= most && crowd.len() == pool.len());
+            (frames, least) = (frames + crowd.len(), least.min(crowd.len()));
+        }
+        // Each lives 100 turns of 400.
+        let streams = crowd.streams() as usize;
+        assert!((3 * most..7 * most).contains(&streams), "{streams}");
+        assert!(least > most / 2 && frames > most * turns as usize * 9 / 10, "{least} {frames}");
+        let (kept, _) = crowd.into_kept();
+        assert_eq!(kept.len(), 8);
+        assert_eq!(kept.iter().filter(|kept| kept.frames == turns).count(), 1, "one stays");
+        assert!(kept.iter().filter(|kept| kept.number >= most as u64).count() == 4, "four join late");
+        assert!((1..turns - 1).contains(&kept[1].frames), "one leaves");
+        assert!(kept.iter().all(|kept| kept.y.len() as u64 == kept.frames * 4));
+    }
+
+    #[test]
+    fn a_frame_that_is_missing_is_found() {
+        let mut pool = pool(3);
+        let mut crowd = Crowd::open(&mut pool, 3, 10, 1.0, false).unwrap();
+        crowd.push(&mut pool, 2).unwrap();
+        let output = pool.tick().unwrap();
+        crowd.take(&output, 2).unwrap();
+        let failure = crowd.take(&output, 1).unwrap_err();
+        assert!(
+            matches!(failure, Failure::Verification(text) if text.contains("6 frames of 3 streams, 3 of 3"))
+        );
+    }
+
+    #[test]
+    fn frames_differ_and_come_again() {
+        let frames = Frames::new(&mut fastrand::Rng::with_seed(1), 5);
+        assert_eq!(frames.frame(3, 4), frames.frame(3, 4));
+        let places: std::collections::HashSet<_> = (0..100)
+            .flat_map(|s| (0..100).map(move |f| (s, f)))
+            .map(|(s, f)| frames.frame(s, f).as_ptr())
+            .collect();
+        assert!(places.len() > 8_000, "{}", places.len());
+    }
+}
