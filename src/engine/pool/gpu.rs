@@ -167,6 +167,7 @@ impl GpuPool {
             let most = self.most_rows(steps);
             for rows in powers(streams.min(most)) {
                 self.program(engine, Dims { batch: rows.min(most), steps }).await?;
+                self.evict(1);
             }
         }
         // Staging buffers for a tick of all of them, one for each that may be under way.

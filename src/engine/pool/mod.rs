@@ -418,7 +418,8 @@ impl Pool {
     }
 
     /// Makes ready what ticks of up to `frames` frames of each of up to `streams` streams need, so that none of them
-    /// compiles or allocates. Ticks are made for numbers of rows and frames that are powers of two.
+    /// compiles or allocates. Ticks are made for numbers of rows and frames that are powers of two; on a GPU as many are kept as
+    /// take 1 GiB together, those of the most frames and rows where there are more.
     ///
     /// # Errors
     /// As [`Pool::begin`].
