@@ -61,18 +61,21 @@ fn listen(model: &Model, device: &Device, rate: u32, frames: &Receiver<Frame>) -
     while let Ok(frame) = frames.recv() {
         bands.energies(&frame.samples, &mut features);
         pool.push(stream, &features)?;
-        // More may have come meanwhile: a tick takes all of it.
+        // More may have come meanwhile: a tick takes it too.
         while let Ok(frame) = frames.try_recv() {
             bands.energies(&frame.samples, &mut features);
             pool.push(stream, &features)?;
         }
-        pool.tick_into(&mut output)?;
+        let mut last = 0.0;
+        while pool.ready() > 0 {
+            pool.tick_into(&mut output)?;
+            let given = output.of(stream).ok_or("a frame was pushed and nothing came")?;
+            last = match given.out {
+                Some(out) => out[out.len() - 1],
+                None => given.y.iter().map(|y| y.abs()).sum::<f32>() / given.y.len() as f32,
+            };
+        }
         late.push(frame.came.elapsed());
-        let given = output.of(stream).ok_or("a frame was pushed and nothing came")?;
-        let last = match given.out {
-            Some(out) => out[out.len() - 1],
-            None => given.y.iter().map(|y| y.abs()).sum::<f32>() / given.y.len() as f32,
-        };
         energy += frame.samples.iter().map(|s| s * s).sum::<f32>() / frame.samples.len() as f32;
         (shown, count) = (shown + last, count + 1);
         if count == RATE {

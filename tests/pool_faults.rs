@@ -10,6 +10,11 @@ use wgru::{Cell, Device, Engine, Error, Pool, PoolOptions, StreamId, TickOutput}
 
 /// Every adapter with a device of the test's own, which the test can destroy.
 fn own_devices() -> Vec<(wgpu::Device, Device)> {
+    devices_of(|_| {})
+}
+
+/// The same with other limits.
+fn devices_of(limit: impl Fn(&mut wgpu::Limits)) -> Vec<(wgpu::Device, Device)> {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     descriptor.backends = wgpu::Backends::all();
     let instance = wgpu::Instance::new(descriptor);
@@ -19,8 +24,9 @@ fn own_devices() -> Vec<(wgpu::Device, Device)> {
     });
     assert!(!adapters.is_empty(), "no GPU adapter found; `cargo xtask test` installs software drivers");
     let open = |adapter: &wgpu::Adapter| {
-        let descriptor =
-            wgpu::DeviceDescriptor { required_limits: adapter.limits(), ..wgpu::DeviceDescriptor::default() };
+        let mut required_limits = adapter.limits();
+        limit(&mut required_limits);
+        let descriptor = wgpu::DeviceDescriptor { required_limits, ..wgpu::DeviceDescriptor::default() };
         let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).unwrap();
         (device.clone(), Device::from_wgpu(device, queue))
     };
@@ -136,5 +142,64 @@ fn a_pool_goes_on_on_a_new_device() {
         let (pool, lives) = begun(&mut draw, &own.load(&model).unwrap());
         device.destroy();
         goes_on(&mut draw, pool, &lives, &new.load(&model).unwrap(), &context);
+    }
+}
+
+/// What was begun before a save is there, though the device has gone since: the saved states have its effect already.
+#[test]
+fn outputs_of_ticks_before_a_save_are_not_lost() {
+    let mut draw = Draw::new();
+    for (device, own) in own_devices() {
+        let context = format!("{}, seed {}", own.info(), draw.seed);
+        let model = draw.model(Cell::GRU, 4, 12, 1);
+        let engine = own.load(&model).unwrap();
+        let (mut pool, mut lives) = begun(&mut draw, &engine);
+        lives.iter_mut().for_each(|life| life.push(&mut draw, &mut pool, 1));
+        assert!(pool.begin().unwrap());
+        pool.save_all().unwrap();
+        device.destroy();
+        // Another is begun, or tried, on a device that is no more.
+        lives[0].push(&mut draw, &mut pool, 1);
+        let begun = pool.begin();
+        let lost = pool.rebuild(&Device::cpu().load(&model).unwrap()).unwrap();
+        assert_eq!(lost.len(), usize::from(begun.is_ok()), "{context}: {lost:?}");
+        assert_eq!(pool.under_way(), 1, "{context}");
+        let mut output = TickOutput::default();
+        pool.finish_into(&mut output).unwrap();
+        life::take(&mut lives, &output);
+        let (_, fresh) = own_devices().into_iter().find(|(_, device)| device.info() == own.info()).unwrap();
+        for life in &mut lives {
+            assert_eq!(life.y.len(), 4 * 12, "{context}: stream {}", life.stream);
+            life.saved = None;
+        }
+        life::assert_lives(&fresh.load(&model).unwrap(), &lives, &context);
+    }
+}
+
+/// More frames than one buffer of the device holds: a tick takes what it bears, the next the rest.
+#[test]
+fn a_backlog_beyond_the_devices_buffers_waits() {
+    let mut draw = Draw::new();
+    for (_, own) in devices_of(|limits| {
+        limits.max_buffer_size = 1 << 17;
+        limits.max_storage_buffer_binding_size = 1 << 17;
+        limits.max_uniform_buffer_binding_size = limits.max_uniform_buffer_binding_size.min(1 << 16);
+    }) {
+        let context = format!("{}, seed {}", own.info(), draw.seed);
+        let model = draw.model(Cell::GRU, 8, 16, 1);
+        let engine = own.load(&model).unwrap();
+        let mut pool = engine.pool(PoolOptions::fixed(300)).unwrap();
+        let mut lives: Vec<Life> = (0..300).map(|_| Life::new(pool.open().unwrap(), None)).collect();
+        for (index, life) in lives.iter_mut().enumerate() {
+            life.push(&mut draw, &mut pool, if index % 50 == 0 { 40 } else { 12 });
+        }
+        let mut ticks = 0;
+        while pool.ready() > 0 {
+            life::take(&mut lives, &pool.tick().unwrap());
+            ticks += 1;
+        }
+        assert!(ticks > 3, "{context}: {ticks} ticks");
+        life::assert_lives(&engine, &lives, &context);
+        assert!(lives.iter().all(|life| life.y.len() == life.frames.len() * 2), "{context}");
     }
 }

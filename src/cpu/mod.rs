@@ -40,13 +40,15 @@ use crate::progress::Progress;
 #[derive(Debug)]
 pub(crate) struct Processor {
     level: Level,
+    /// Whether the caller has named the instructions.
+    is_named: bool,
     team: Team,
 }
 
 impl Default for Processor {
     /// All cores, with the fastest instructions that they have.
     fn default() -> Self {
-        Self { level: Level::best(), team: Team::new(cores()) }
+        Self { level: Level::best(), is_named: false, team: Team::new(cores()) }
     }
 }
 
@@ -73,10 +75,10 @@ impl Processor {
                 device: "cpu".into(),
             });
         }
-        Ok(Self { level, team: Team::new(threads) })
+        Ok(Self { level, is_named: set.is_some(), team: Team::new(threads) })
     }
 
-    /// The instructions in use.
+    /// The instructions in use, but of layers so narrow that shorter vectors are faster.
     pub(crate) fn set(&self) -> InstructionSet {
         self.level.set()
     }
@@ -138,7 +140,10 @@ pub(crate) struct Targets<'a> {
 impl Network {
     /// Packs `model`. Weights are rounded to their storage type here.
     pub(crate) fn new(model: &Model, precision: Precision, processor: &Processor) -> Result<Self> {
-        let level = processor.level;
+        let level = match processor.is_named {
+            true => processor.level,
+            false => processor.level.for_units(model.hidden().max(model.state())),
+        };
         let lanes = level.lanes();
         let readout = match model.readout() {
             Some(readout) => {

@@ -55,6 +55,8 @@ struct Times {
     first: f64,
     second: f64,
     third: f64,
+    /// The part of the third that each further thread adds to it, which reads from there too.
+    crowd: f64,
     /// The gates of a vector of units.
     gates: f64,
     /// A step of a track, whatever there is to do, and a row of it.
@@ -70,6 +72,7 @@ const TIMES: Times = Times {
     first: 0.2,
     second: 0.45,
     third: 2.2,
+    crowd: 0.25,
     gates: 25.0,
     step: 60.0,
     row: 10.0,
@@ -241,7 +244,10 @@ impl Split {
             bytes if bytes <= FIRST => TIMES.first * passes,
             bytes if bytes <= SECOND => TIMES.second * halves * passes,
             // Blocks that have come near serve all rows.
-            _ => TIMES.third * halves + TIMES.second * halves * (passes - 1.0),
+            _ => {
+                let crowd = 1.0 + TIMES.crowd * (self.threads() - 1) as f64;
+                TIMES.third * crowd * halves + TIMES.second * halves * (passes - 1.0)
+            }
         };
         vectors * (TIMES.fma * rows as f64).max(loads)
     }

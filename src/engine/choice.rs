@@ -90,7 +90,7 @@ impl fmt::Display for Choice {
 
 /// The time of a plan, with the way to the device and back.
 #[cfg(feature = "gpu")]
-fn with_copies(plan: &Plan, model: &Model) -> Result<Duration> {
+pub(super) fn with_copies(plan: &Plan, model: &Model) -> Result<Duration> {
     let form = plan.form;
     let shape = OutputShape::new(model, form)?;
     let out = shape.out.as_deref().map_or(0, |out| out.iter().product());

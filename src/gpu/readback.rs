@@ -129,7 +129,7 @@ struct MappingState {
 }
 
 /// What came of asking for a mapping.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Mapping(Arc<Mutex<MappingState>>);
 
 /// Ready once the mapping is.

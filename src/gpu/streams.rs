@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::context::Context;
 use super::readback::{Mapped, Mapping, map};
 use super::workspace::{Constants, Workspace};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::program::{BufferId, Program, Slots, pack_sequence};
 use crate::progress::Progress;
 use crate::sync::Wait;
@@ -76,6 +76,15 @@ impl StreamStates {
         self.buffer.size()
     }
 
+    /// Writes the states of all slots from the first on; what is submitted from now on sees them.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] where the device refuses them.
+    pub async fn write_all(&self, context: &Context, numbers: &[f32]) -> Result<()> {
+        let write = || self.write(context, 0, numbers);
+        context.checked("states of streams", write).await
+    }
+
     /// Writes the states of a stream; what is submitted from now on sees them.
     pub fn write(&self, context: &Context, slot: usize, numbers: &[f32]) {
         let at = (slot * self.stride * 4) as u64;
@@ -105,8 +114,9 @@ impl StreamStates {
         let submission = context.checked("states of streams", copy).await?;
         let down = map(&freight.download.slice(..bytes(slots.len())), wgpu::MapMode::Read);
         let bytes = bytes(slots.len());
-        let under_way = UnderWay { freight, submission, mappings: [Some(down), None], bytes };
-        under_way.finish(context, wait, |words| read(bytemuck::cast_slice(words))).await
+        let mut under_way = UnderWay { freight, submission, mappings: [Some(down), None], bytes };
+        under_way.wait(context, wait).await?;
+        under_way.read(context, |words| read(bytemuck::cast_slice(words)))
     }
 }
 
@@ -220,17 +230,18 @@ impl Freight {
         programs: &[StreamProgram],
         loads: &[Load<'_>],
     ) -> Result<Self> {
-        let [up, down] = bytes(programs, loads).map(u64::next_power_of_two);
+        let [up, down] = bytes(programs, loads);
         Self::new(context, up, down).await
     }
 
-    /// With room for so many bytes each way.
+    /// With room for so many bytes each way, and for up to twice as many where the device has buffers of that size.
     ///
     /// # Errors
     /// [`crate::Error::Device`] where memory runs out.
     pub async fn new(context: &Context, up: u64, down: u64) -> Result<Self> {
         let make = |label: &str, bytes: u64, usage: wgpu::BufferUsages, mapped_at_creation: bool| {
-            let size = bytes.max(4).next_multiple_of(8);
+            let most = context.caps().max_buffer_bytes.max(bytes);
+            let size = bytes.next_power_of_two().min(most).next_multiple_of(8).max(8);
             context.create.buffer(&wgpu::BufferDescriptor {
                 label: Some(label),
                 size,
@@ -312,12 +323,16 @@ impl Freight {
             }
         }
         self.upload.unmap();
+        // Before anything is recorded, since what is written to a queue comes before all of a submission.
+        let used = |program: usize| loads.iter().any(|load| load.program == program);
+        for (_, program) in programs.iter().enumerate().filter(|(index, _)| used(*index)) {
+            program.workspace.poison(context, 0);
+        }
         let mut encoder = encoder(context);
         let (mut copies, mut to) = (copies.into_iter().peekable(), 0);
         for (index, load) in loads.iter().enumerate() {
             let program = &programs[load.program];
             let workspace = &program.workspace;
-            workspace.poison(context, 0);
             progress.begin(program.program().dispatch_count());
             while let Some((_, id, from)) = copies.next_if(|(load, ..)| *load == index) {
                 let (target, bytes) = (&workspace.buffers[id], from.len() as u64);
@@ -345,25 +360,40 @@ pub struct UnderWay {
 }
 
 impl UnderWay {
-    /// Waits for the outputs and hands them to `read`: of each part y of its rows, then their readout.
+    /// Waits until [`UnderWay::read`] has something to read. A future that is dropped has done no harm: it can be waited
+    /// again.
     ///
     /// # Errors
-    /// [`crate::Error::Device`] where the device was lost or reported an error. Then the staging buffers are gone too.
-    pub async fn finish(self, context: &Context, wait: Wait, read: impl FnOnce(&[u32])) -> Result<Freight> {
-        let Self { freight, submission, mappings, bytes } = self;
-        let failed = |reason: String| context.error(format!("read-back: {reason}"));
-        for mapping in mappings.into_iter().flatten() {
+    /// [`crate::Error::Device`] where the device was lost or reported an error.
+    pub async fn wait(&mut self, context: &Context, wait: Wait) -> Result<()> {
+        let Self { submission, mappings, .. } = self;
+        for slot in mappings {
+            let Some(mapping) = slot.clone() else { continue };
             let result = Mapped { context, mapping, submission: submission.clone(), wait }.await;
+            *slot = None;
             context.check_fault()?;
-            result.map_err(failed)?;
+            result.map_err(|reason| failed(context, &reason))?;
         }
+        Ok(())
+    }
+
+    /// Hands the outputs to `read`: of each load y of its rows, then their readout.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] where they cannot be read. Then the staging buffers are gone too.
+    pub fn read(self, context: &Context, read: impl FnOnce(&[u32])) -> Result<Freight> {
+        let Self { freight, bytes, .. } = self;
         let slice = freight.download.slice(..bytes);
-        let view = slice.get_mapped_range().map_err(|error| failed(error.to_string()))?;
+        let view = slice.get_mapped_range().map_err(|error| failed(context, &error.to_string()))?;
         read(bytemuck::cast_slice(&view));
         drop(view);
         freight.download.unmap();
         Ok(freight)
     }
+}
+
+fn failed(context: &Context, reason: &str) -> Error {
+    context.error(format!("read-back: {reason}"))
 }
 
 fn encoder(context: &Context) -> wgpu::CommandEncoder {

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each suite uses a part")]
 
+use std::collections::{HashMap, VecDeque};
+
 use wgru::{Batch, Cell, Engine, Model, Pool, State, StreamId, TickOutput};
 
 use crate::common::{Draw, bits};
@@ -43,6 +45,79 @@ impl Life {
     /// Ends this life and begins another. Frames without outputs were dropped.
     pub fn begin_again(&mut self, given: Option<State>) -> Life {
         std::mem::replace(self, Life::new(self.stream, given))
+    }
+}
+
+/// A pool with everything that ever lived in it.
+pub struct Crowd {
+    pub pool: Pool,
+    pub lives: Vec<Life>,
+    /// Which of them live now.
+    pub living: Vec<usize>,
+    /// Of each tick under way, whose frames it has.
+    begun: VecDeque<HashMap<StreamId, usize>>,
+    output: TickOutput,
+}
+
+impl Crowd {
+    pub fn new(pool: Pool) -> Self {
+        let (lives, living, begun, output) = Default::default();
+        Self { pool, lives, living, begun, output }
+    }
+
+    pub fn open(&mut self, given: Option<State>) {
+        let stream = match &given {
+            Some(state) => self.pool.open_with(state).unwrap(),
+            None => self.pool.open().unwrap(),
+        };
+        self.living.push(self.lives.len());
+        self.lives.push(Life::new(stream, given));
+    }
+
+    pub fn push(&mut self, draw: &mut Draw, at: usize, count: usize) {
+        self.lives[self.living[at]].push(draw, &mut self.pool, count);
+    }
+
+    /// Resets the stream, or loads a state into it.
+    pub fn begin_again(&mut self, at: usize, given: Option<State>) {
+        let stream = self.lives[self.living[at]].stream;
+        match &given {
+            Some(state) => self.pool.load(stream, state).unwrap(),
+            None => self.pool.reset(stream).unwrap(),
+        };
+        self.living[at] = self.lives.len();
+        self.lives.push(Life::new(stream, given));
+    }
+
+    /// The state after every frame that a tick has taken, whether or not its outputs are there.
+    pub fn save(&mut self, at: usize) {
+        let life = &mut self.lives[self.living[at]];
+        let model = self.pool.engine().model().clone();
+        let taken = life.frames.len() / model.input() - self.pool.pending(life.stream).unwrap();
+        life.saved = Some(self.pool.save(life.stream).unwrap());
+        life.saved_at = taken * model.output();
+    }
+
+    pub fn close(&mut self, at: usize) {
+        let life = self.living.swap_remove(at);
+        self.pool.close(self.lives[life].stream).unwrap();
+    }
+
+    pub fn begin(&mut self) {
+        if self.pool.begin().unwrap() {
+            let of = |&life: &usize| (self.lives[life].stream, life);
+            self.begun.push_back(self.living.iter().map(of).collect());
+        }
+    }
+
+    pub fn finish(&mut self) {
+        self.pool.finish_into(&mut self.output).unwrap();
+        let whose = self.begun.pop_front().expect("a tick was begun");
+        for frames in self.output.iter() {
+            let life = &mut self.lives[whose[&frames.stream]];
+            life.y.extend_from_slice(frames.y);
+            life.out.extend_from_slice(frames.out.unwrap_or_default());
+        }
     }
 }
 

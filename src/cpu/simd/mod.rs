@@ -134,6 +134,19 @@ impl Level {
         }
     }
 
+    /// The same, or, where layers of so many units would leave half of every vector empty, vectors of half the length, which
+    /// the same processors compute faster. Both round alike, so that no bit changes.
+    pub(super) fn for_units(self, units: usize) -> Self {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(_) if units <= 8 => Self::of(InstructionSet::Avx2).unwrap_or(self),
+            level => {
+                let _ = units;
+                level
+            }
+        }
+    }
+
     /// Numbers in a vector.
     pub(super) fn lanes(self) -> usize {
         fn of<S: Simd>(_: S) -> usize {

@@ -1,9 +1,12 @@
 //! Where the states of a pool live and its ticks are computed.
 
+use std::time::Duration;
+
 use super::batches::{Batches, Group};
 use super::cpu::CpuPool;
 use super::gpu::GpuPool;
 use super::table::Rows;
+use crate::dims::Dims;
 use crate::engine::run::{Backend as EngineBackend, Engine};
 use crate::error::{Error, Result};
 use crate::sync::Wait;
@@ -28,10 +31,45 @@ impl Backend {
         }
     }
 
-    pub(super) async fn grow(&mut self, engine: &Engine, capacity: usize, frames: usize) -> Result<()> {
+    /// Frames that a tick can take of a stream.
+    pub(super) fn frames(&self, asked: usize) -> usize {
         match self {
-            Self::Gpu(pool) => pool.grow(engine, capacity, frames).await,
+            Self::Gpu(pool) => pool.frames(),
+            Self::Cpu(_) => asked,
+        }
+    }
+
+    /// How many of the groups, which begin with the first, one tick bears; one at least.
+    pub(super) fn bears(&self, groups: &[Group]) -> usize {
+        match self {
+            Self::Gpu(pool) => pool.bears(groups),
+            Self::Cpu(_) => groups.len(),
+        }
+    }
+
+    /// The time that a tick of so many rows of so many steps is expected to take.
+    pub(super) fn expected(&self, engine: &Engine, streams: usize, frames: usize) -> Result<Duration> {
+        match self {
+            Self::Gpu(pool) => pool.expected(engine, streams, frames),
+            Self::Cpu(_) => engine.expected(Dims::new(streams, frames)?),
+        }
+    }
+
+    pub(super) async fn grow(&mut self, engine: &Engine, capacity: usize) -> Result<()> {
+        match self {
+            Self::Gpu(pool) => pool.grow(engine, capacity).await,
             Self::Cpu(pool) => pool.grow(capacity),
+        }
+    }
+
+    /// Replaces the states in all slots from the first on.
+    pub(super) async fn write_all(&mut self, states: &[f32]) -> Result<()> {
+        match self {
+            Self::Gpu(pool) => pool.write_all(states).await,
+            Self::Cpu(pool) => {
+                pool.write_all(states);
+                Ok(())
+            }
         }
     }
 
@@ -62,7 +100,7 @@ impl Backend {
     pub(super) async fn prepare(&mut self, engine: &Engine, streams: usize, frames: usize) -> Result<()> {
         match self {
             Self::Gpu(pool) => pool.prepare(engine, streams, frames).await,
-            Self::Cpu(_) => engine.prepare_async(crate::dims::Dims::new(streams, frames)?).await,
+            Self::Cpu(pool) => pool.prepare(engine, Dims::new(streams, frames)?),
         }
     }
 
@@ -81,17 +119,18 @@ impl Backend {
         }
     }
 
-    /// Brings the outputs of a tick, of whose groups `parts` has rows and steps.
+    /// Brings the outputs of a tick, of whose groups `parts` has rows and steps, unless they are there. A future that is dropped
+    /// does no harm: they can be brought again.
     pub(super) async fn finish(
         &mut self,
-        ticket: Ticket,
+        ticket: &mut Ticket,
         parts: &[[usize; 2]],
         to: [&mut [f32]; 2],
         wait: Wait,
     ) -> Result<()> {
-        match (self, ticket) {
-            (Self::Gpu(pool), Some(ticket)) => pool.finish(ticket, parts, to, wait).await,
-            _ => Ok(()),
+        match self {
+            Self::Gpu(pool) => pool.finish(ticket, parts, to, wait).await,
+            Self::Cpu(_) => Ok(()),
         }
     }
 

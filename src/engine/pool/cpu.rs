@@ -3,10 +3,11 @@
 use std::ops::Range;
 
 use super::batches::Group;
+use super::snapshot::widths;
 use super::table::Rows;
 use crate::cpu;
 use crate::dims::{Dims, product};
-use crate::engine::run::Engine;
+use crate::engine::run::{Backend, Engine};
 use crate::error::{Error, Result};
 use crate::program::slot_words;
 
@@ -37,8 +38,24 @@ impl CpuPool {
         make_room("states of streams", &mut self.states, numbers)
     }
 
+    pub(super) fn write_all(&mut self, states: &[f32]) {
+        self.states[..states.len()].copy_from_slice(states);
+    }
+
     pub(super) fn slots_mut(&mut self, slots: Range<usize>) -> &mut [f32] {
         &mut self.states[slots.start * self.stride..slots.end * self.stride]
+    }
+
+    /// Makes ready what ticks of so many rows and steps need.
+    pub(super) fn prepare(&mut self, engine: &Engine, dims: Dims) -> Result<()> {
+        let model = engine.model();
+        let (layers, [p, c]) = (model.layers().len(), widths(model));
+        make_room("h of a tick", &mut self.h, product("h of a tick", &[layers, dims.batch, p])?)?;
+        make_room("c of a tick", &mut self.c, product("c of a tick", &[layers, dims.batch, c])?)?;
+        match &engine.0.backend {
+            Backend::Cpu(engine) => engine.network.prepare(dims.into(), &engine.processor, &mut self.scratch),
+            Backend::Gpu(_) | Backend::Reference => Ok(()),
+        }
     }
 
     pub(super) fn is_broken(&self) -> bool {
@@ -82,8 +99,7 @@ impl CpuPool {
     ) -> Result<()> {
         let model = engine.model();
         let dims = Dims { batch: group.rows.len(), steps: group.steps };
-        let (layers, state) = (model.layers().len(), model.state());
-        let c = if model.cell().has_c() { model.hidden() } else { 0 };
+        let (layers, [state, c]) = (model.layers().len(), widths(model));
         make_room("h of a tick", &mut self.h, layers * dims.batch * state)?;
         make_room("c of a tick", &mut self.c, layers * dims.batch * c)?;
         self.lengths.clear();

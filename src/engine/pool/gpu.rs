@@ -2,18 +2,20 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::batches::Group;
 use super::table::Rows;
 use crate::dims::{Dims, product};
 use crate::dtype::Precision;
+use crate::engine::choice::with_copies;
 use crate::engine::gpu::GpuEngine;
 use crate::engine::pieces::cut;
 use crate::engine::run::{Backend, Engine};
 use crate::error::{Error, Result};
 use crate::gpu::{Context, Freight, Load, StreamProgram, StreamStates, UnderWay};
 use crate::model::Model;
-use crate::plan::{self, Caps};
+use crate::plan::{self, Caps, Plan};
 use crate::program::{lower_streams, slot_words, unpack_sequence};
 use crate::sync::Wait;
 
@@ -32,6 +34,10 @@ pub(super) struct GpuPool {
     programs: Vec<StreamProgram>,
     /// Rows of a batch of 1, 2, 4 … steps at the most.
     most_rows: Vec<usize>,
+    /// Steps of a batch of one row at the most, or as many as were asked for.
+    frames: usize,
+    /// I.
+    input: usize,
     /// Staging buffers that idle.
     freights: Vec<Freight>,
     precision: Precision,
@@ -57,8 +63,12 @@ fn most_rows(gpu: &GpuEngine, model: &Model, capacity: usize, frames: usize) -> 
         let cut = cut(dims, |dims| gpu.fits(model, dims.into()))?;
         Ok(cut.map_or(dims.batch, |cut| cut.rows))
     };
-    let steps = (0..).map(|power| 1usize << power).take_while(|steps| *steps < 2 * frames);
-    steps.map(|steps| rows(steps.min(frames))).collect()
+    powers(frames).map(rows).collect()
+}
+
+/// 1, 2, 4 … up to `most`, which is the last whether or not it is one of them.
+fn powers(most: usize) -> impl DoubleEndedIterator<Item = usize> {
+    (0..=most.next_power_of_two().ilog2()).map(move |power| (1 << power).min(most))
 }
 
 impl GpuEngine {
@@ -71,12 +81,17 @@ impl GpuEngine {
         self.caps.check(&what, bytes, self.memory, "bytes of memory")
     }
 
-    /// A program for streams whose states lie in `states`, layer by layer and within one device's core each.
-    async fn streams(&self, model: &Model, dims: Dims, states: &StreamStates) -> Result<StreamProgram> {
+    /// The plan of a batch of streams: layer by layer, each workgroup by itself.
+    fn streams_plan(&self, model: &Model, dims: Dims) -> Result<Plan> {
         let mut request = self.request;
         request.only.wave = Some(0);
         let caps = Caps { exchange: None, ..self.caps.clone() };
-        let program = lower_streams(model, &plan::plan(model, dims, request, &caps)?, states.capacity())?;
+        plan::plan(model, dims, request, &caps)
+    }
+
+    /// A program for streams whose states lie in `states`.
+    async fn streams(&self, model: &Model, dims: Dims, states: &StreamStates) -> Result<StreamProgram> {
+        let program = lower_streams(model, &self.streams_plan(model, dims)?, states.capacity())?;
         StreamProgram::new(&self.context, program, &self.constants, states, self.poison).await
     }
 }
@@ -87,6 +102,8 @@ impl GpuPool {
         let context = gpu.context.clone();
         gpu.check_streams(model, capacity)?;
         let states = StreamStates::new(&context, capacity, slot_words(model)).await?;
+        let one = Dims::new(1, frames)?;
+        let frames = cut(one, |dims| gpu.fits(model, dims.into()))?.map_or(frames, |cut| cut.steps);
         let most_rows = most_rows(gpu, model, capacity, frames)?;
         let widths = [model.output(), model.readout().map_or(0, |readout| readout.outputs())];
         Ok(Self {
@@ -94,6 +111,8 @@ impl GpuPool {
             states,
             programs: Vec::new(),
             most_rows,
+            frames,
+            input: model.input(),
             freights: Vec::new(),
             precision: engine.0.options.precision,
             widths,
@@ -107,15 +126,19 @@ impl GpuPool {
         self.most_rows.get(power).copied().unwrap_or(1)
     }
 
-    pub(super) async fn grow(&mut self, engine: &Engine, capacity: usize, frames: usize) -> Result<()> {
+    pub(super) async fn grow(&mut self, engine: &Engine, capacity: usize) -> Result<()> {
         let gpu = gpu(engine)?;
         gpu.check_streams(engine.model(), capacity)?;
-        let most_rows = most_rows(gpu, engine.model(), capacity, frames)?;
+        let most_rows = most_rows(gpu, engine.model(), capacity, self.frames)?;
         self.states = self.states.grown(&self.context, capacity).await?;
         self.most_rows = most_rows;
         // They bind the states as they were.
         self.programs.clear();
         Ok(())
+    }
+
+    pub(super) async fn write_all(&mut self, states: &[f32]) -> Result<()> {
+        self.states.write_all(&self.context, states).await
     }
 
     pub(super) fn write(&mut self, slot: usize, states: &[f32]) {
@@ -132,7 +155,7 @@ impl GpuPool {
         let idle = self.freights.iter().position(|freight| freight.brings(bytes));
         let freight = match idle {
             Some(index) => self.freights.swap_remove(index),
-            None => Freight::new(&self.context, 0, bytes.next_power_of_two()).await?,
+            None => Freight::new(&self.context, 0, bytes).await?,
         };
         let freight = self.states.read(&self.context, slots, freight, wait, read).await?;
         self.keep(freight);
@@ -160,30 +183,74 @@ impl GpuPool {
         self.states.bytes() + programs.chain(freights).sum::<u64>()
     }
 
-    /// Every program of up to so many rows and steps.
+    /// Steps of a row at the most.
+    pub(super) fn frames(&self) -> usize {
+        self.frames
+    }
+
+    /// How many of the groups, which begin with the first, go with one pair of staging buffers; one at least.
+    pub(super) fn bears(&self, groups: &[Group]) -> usize {
+        let (most, [p, o]) = (self.context.caps().max_buffer_bytes, self.widths);
+        let mut all = [0u64; 2];
+        let fits = |group: &&Group| {
+            let frames = (group.rows.len() * group.steps) as u64;
+            let rows = group.rows.len().next_power_of_two() as u64;
+            // Beside x go lengths, places and slots, six words of a row with some for padding.
+            let more = [frames * (self.input as u64 + 1) + 16 * rows, frames * (p + o + 1) as u64];
+            all = [all[0] + 4 * more[0], all[1] + 4 * more[1]];
+            all.iter().all(|bytes| *bytes <= most)
+        };
+        groups.iter().take_while(fits).count().max(1)
+    }
+
+    /// The time that a tick of so many rows of so many steps is expected to take.
+    pub(super) fn expected(&self, engine: &Engine, streams: usize, frames: usize) -> Result<Duration> {
+        let (gpu, model) = (gpu(engine)?, engine.model());
+        let steps = frames.next_power_of_two().min(self.frames);
+        let most = self.most_rows(steps);
+        let of = |rows: usize| {
+            let batch = rows.next_power_of_two().min(most);
+            with_copies(&gpu.streams_plan(model, Dims { batch, steps })?, model)
+        };
+        let whole =
+            of(most.min(streams))?.saturating_mul(u32::try_from(streams / most).unwrap_or(u32::MAX).max(1));
+        let ticks = u32::try_from(frames.div_ceil(self.frames)).unwrap_or(u32::MAX);
+        let rest = if streams > most && !streams.is_multiple_of(most) {
+            of(streams % most)?
+        } else {
+            Duration::ZERO
+        };
+        Ok((whole + rest).saturating_mul(ticks))
+    }
+
+    /// Every program of up to so many rows and steps, those of one step last, which are needed most.
     pub(super) async fn prepare(&mut self, engine: &Engine, streams: usize, frames: usize) -> Result<()> {
-        let powers = |most: usize| (0..).map(|power| 1usize << power).take_while(move |all| *all < 2 * most);
-        for steps in powers(frames).map(|steps| steps.min(frames)) {
+        let frames = frames.min(self.frames);
+        for steps in powers(frames).rev() {
             let most = self.most_rows(steps);
-            for rows in powers(streams.min(most)) {
-                self.program(engine, Dims { batch: rows.min(most), steps }).await?;
+            for rows in powers(streams.next_power_of_two().min(most)) {
+                self.program(engine, Dims { batch: rows, steps }).await?;
                 self.evict(1);
             }
         }
         // Staging buffers for a tick of all of them, one for each that may be under way.
-        let most = self.most_rows(frames);
-        let batch = streams.min(most).next_power_of_two().min(most);
-        let model = engine.model();
-        let rows = streams.next_multiple_of(batch);
-        let bytes = |features: usize, more: usize| (rows * (frames * (features + 2) + more) * 4) as u64;
-        let [p, o] = self.widths;
-        // Beside x go lengths, places and slots, six words of a row with some for padding.
-        let [up, down] = [bytes(model.input(), 16), bytes(p + o, 0)].map(u64::next_power_of_two);
+        let groups = self.whole(streams, frames);
+        let (most, [p, o]) = (self.context.caps().max_buffer_bytes, self.widths);
+        let rows = groups[..self.bears(&groups)].iter().map(|group| group.rows.len()).sum::<usize>();
+        let bytes =
+            |features: usize, more: usize| ((rows * (frames * (features + 1) + more) * 4) as u64).min(most);
         for _ in 0..super::UNDER_WAY {
-            let freight = Freight::new(&self.context, up, down).await?;
+            let freight = Freight::new(&self.context, bytes(self.input, 32), bytes(p + o, 0)).await?;
             self.keep(freight);
         }
         Ok(())
+    }
+
+    /// The groups of a tick of so many rows, all of so many steps.
+    fn whole(&self, streams: usize, steps: usize) -> Vec<Group> {
+        let most = self.most_rows(steps);
+        let firsts = (0..streams).step_by(most);
+        firsts.map(|first| Group { rows: first..streams.min(first + most), steps }).collect()
     }
 
     /// The place of the program for batches of `dims`, which is made where it is not there.
@@ -246,18 +313,25 @@ impl GpuPool {
             program.lengths.iter_mut().zip(frames).for_each(|(to, frames)| *to = frames);
         };
         let progress = &engine.0.progress;
-        let submitted = freight.submit(&self.context, &mut self.programs, &loads, fill, progress).await;
-        self.broken |= submitted.is_err();
-        submitted
+        // Also where this future is dropped half way: then nobody knows whether the tick was taken.
+        self.broken = true;
+        let ticket = freight.submit(&self.context, &mut self.programs, &loads, fill, progress).await?;
+        self.broken = false;
+        Ok(ticket)
     }
 
     pub(super) async fn finish(
         &mut self,
-        ticket: Ticket,
+        ticket: &mut Option<Ticket>,
         parts: &[[usize; 2]],
         [y, out]: [&mut [f32]; 2],
         wait: Wait,
     ) -> Result<()> {
+        let Some(under_way) = ticket else { return Ok(()) };
+        let waited = under_way.wait(&self.context, wait).await;
+        self.broken |= waited.is_err();
+        waited?;
+        let Some(under_way) = ticket.take() else { return Ok(()) };
         let (storage, [features, outputs]) = (self.precision.activations, self.widths);
         let read = |mut words: &[u32]| {
             let mut take = |count: usize| {
@@ -280,15 +354,9 @@ impl GpuPool {
                 at += frames;
             }
         };
-        match ticket.finish(&self.context, wait, read).await {
-            Ok(freight) => {
-                self.keep(freight);
-                Ok(())
-            }
-            Err(error) => {
-                self.broken = true;
-                Err(error)
-            }
-        }
+        let freight = under_way.read(&self.context, read);
+        self.broken |= freight.is_err();
+        self.keep(freight?);
+        Ok(())
     }
 }

@@ -8,39 +8,41 @@
 //! frames on the same engine, whatever else is in the pool, whenever the stream joined, and however its frames were cut
 //! into pushes and ticks; unless the engine sums in any order ([`crate::Options::reproducible`]). A model whose readout is
 //! of the last step has it of every frame, as a session has.
+//!
+//! A future of an `_async` form may be dropped: of a tick that was begun the outputs can still be brought by
+//! [`Pool::finish_into`]. Only one that is dropped while it hands a tick to the device leaves the states unknown, and says so.
 
 mod backend;
 mod batches;
 mod cpu;
 #[cfg_attr(not(feature = "gpu"), path = "no_gpu.rs")]
 mod gpu;
+mod id;
 mod options;
+mod run;
 mod saving;
 mod snapshot;
 mod table;
 mod tick;
 
+pub use id::StreamId;
 pub use options::{NonFinite, PoolOptions};
 pub use saving::Lost;
 pub use snapshot::Snapshot;
-pub use table::StreamId;
 pub use tick::{Frames, TickOutput};
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use self::backend::Backend;
-use self::batches::{Group, groups};
-use self::table::{Added, Rows, Table};
-use self::tick::{Flight, gather};
+use self::batches::Group;
+use self::table::{Added, Table};
+use self::tick::Flight;
 use super::run::Engine;
 #[cfg(not(target_arch = "wasm32"))]
 use super::wait::block_on;
-use crate::dims::{Dims, at_least_one};
 use crate::error::{Error, Result};
 use crate::io::State;
 use crate::model::{Model, Readout, ReadoutSteps};
-use crate::sync::Wait;
 
 /// Ticks that may be under way: one that computes, and one whose outputs are on their way back.
 const UNDER_WAY: usize = 2;
@@ -82,10 +84,10 @@ impl Engine {
     /// As [`Engine::pool`].
     pub async fn pool_async(&self, options: PoolOptions) -> Result<Pool> {
         self.model().check_streamable()?;
-        at_least_one("capacity (streams)", options.capacity)?;
-        at_least_one("frames a tick takes of a stream", options.frames)?;
+        let options = options.checked()?;
         let engine = self.for_streams().await?;
         let backend = Backend::new(&engine, options.capacity, options.frames).await?;
+        let options = PoolOptions { frames: backend.frames(options.frames), ..options };
         let table = Table::new(engine.model(), options.capacity)?;
         Ok(Pool {
             engine,
@@ -148,7 +150,12 @@ impl Pool {
 
     /// Streams that have frames, which the next tick takes.
     pub fn ready(&self) -> usize {
-        self.table.ready().len()
+        self.table.ready()
+    }
+
+    /// How the pool was made. [`PoolOptions::frames`] is what the device bears, where that is less than what was asked for.
+    pub fn options(&self) -> &PoolOptions {
+        &self.options
     }
 
     /// Ticks that were begun and not finished.
@@ -182,7 +189,8 @@ impl Pool {
     /// Opens a stream with these states, h `[L, P]` and c `[L, H]`.
     ///
     /// # Errors
-    /// As [`Pool::open`], and what [`Pool::load`] says of states.
+    /// As [`Pool::open`]; [`Error::Length`] where a state does not fit, [`Error::Unsupported`] for a c where the cell has none,
+    /// [`Error::Mismatch`] for an LSTM without c, [`Error::NotFinite`].
     #[cfg(not(target_arch = "wasm32"))]
     pub fn open_with(&mut self, state: &State) -> Result<StreamId> {
         block_on(self.open_with_async(state))
@@ -203,7 +211,7 @@ impl Pool {
     async fn grow(&mut self, capacity: usize) -> Result<()> {
         // The host's side first: it may say no without anything having changed.
         self.table.reserve(capacity)?;
-        self.backend.grow(&self.engine, capacity, self.options.frames).await?;
+        self.backend.grow(&self.engine, capacity).await?;
         self.table.grow(capacity);
         Ok(())
     }
@@ -258,13 +266,12 @@ impl Pool {
     /// isolated; how many frames were dropped. States of a pool on another device will do.
     ///
     /// # Errors
-    /// [`Error::Stream`] for a stream that is not open; [`Error::Length`] where a state does not fit,
-    /// [`Error::Unsupported`] for a c where the cell has none, [`Error::Mismatch`] for an LSTM without c,
-    /// [`Error::NotFinite`].
+    /// [`Error::Stream`] for a stream that is not open, and for states that do not fit the model or are not finite.
     pub fn load(&mut self, stream: StreamId, state: &State) -> Result<usize> {
         self.check_failed()?;
         self.table.get(stream)?;
-        check_state(self.model(), state)?;
+        let fits = check_state(self.model(), state);
+        fits.map_err(|error| Error::Stream { stream: stream.number(), reason: error.to_string() })?;
         let dropped = self.table.load(stream, state)?;
         self.backend.write(stream.slot(), self.table.saved(stream.slot()));
         Ok(dropped)
@@ -278,175 +285,6 @@ impl Pool {
         self.table.close(stream)
     }
 
-    /// Advances every stream that has frames, by all of them but no more than [`PoolOptions::frames`], and returns their
-    /// outputs.
-    ///
-    /// # Errors
-    /// As [`Pool::begin`] and [`Pool::finish_into`]; [`Error::Mismatch`] where a tick is under way.
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn tick(&mut self) -> Result<TickOutput> {
-        let mut output = TickOutput::default();
-        self.tick_into(&mut output)?;
-        Ok(output)
-    }
-
-    /// [`Pool::tick`] into `output`, whose arrays are used again. On the CPU path with one thread a tick like one before
-    /// allocates nothing.
-    ///
-    /// # Errors
-    /// As [`Pool::tick`].
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn tick_into(&mut self, output: &mut TickOutput) -> Result<()> {
-        block_on(self.tick_waiting(output, Wait::Block))
-    }
-
-    /// [`Pool::tick`], without blocking.
-    ///
-    /// # Errors
-    /// As [`Pool::tick`].
-    pub async fn tick_async(&mut self) -> Result<TickOutput> {
-        let mut output = TickOutput::default();
-        self.tick_into_async(&mut output).await?;
-        Ok(output)
-    }
-
-    /// [`Pool::tick_into`], without blocking.
-    ///
-    /// # Errors
-    /// As [`Pool::tick`].
-    pub async fn tick_into_async(&mut self, output: &mut TickOutput) -> Result<()> {
-        self.tick_waiting(output, Wait::Yield).await
-    }
-
-    async fn tick_waiting(&mut self, output: &mut TickOutput, wait: Wait) -> Result<()> {
-        if !self.flights.is_empty() {
-            let reason = format!("{} under way, which have to be finished first", self.flights.len());
-            return Err(Error::Mismatch { name: "ticks".into(), reason });
-        }
-        if self.begin_waiting(wait).await? {
-            return self.finish_waiting(output, wait).await;
-        }
-        output.clear();
-        Ok(())
-    }
-
-    /// Begins a tick and returns while the device is at work; whether there was anything to do. Two ticks may be under way,
-    /// so that the way back of one overlaps the work of the next. On the CPU path the work is done here.
-    ///
-    /// # Errors
-    /// [`Error::Mismatch`] where two are under way already; [`Error::Io`] where a snapshot is due and cannot be written;
-    /// [`Error::Device`] where the device fails, and on every call after it until [`Pool::rebuild`]. Unless a tick had begun, no
-    /// frame is lost: the next tick takes them.
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn begin(&mut self) -> Result<bool> {
-        block_on(self.begin_waiting(Wait::Block))
-    }
-
-    /// [`Pool::begin`], without blocking.
-    ///
-    /// # Errors
-    /// As [`Pool::begin`].
-    pub async fn begin_async(&mut self) -> Result<bool> {
-        self.begin_waiting(Wait::Yield).await
-    }
-
-    async fn begin_waiting(&mut self, wait: Wait) -> Result<bool> {
-        self.check_failed()?;
-        if self.flights.len() == UNDER_WAY {
-            let reason = format!("{UNDER_WAY} are under way, one has to be finished first");
-            return Err(Error::Mismatch { name: "ticks".into(), reason });
-        }
-        self.snapshot_if_due(wait).await?;
-        self.table.sort_ready(self.options.frames);
-        if self.table.ready().is_empty() {
-            return Ok(false);
-        }
-        let mut flight = self.spare.pop().unwrap_or_default();
-        let begun = self.submit(&mut flight).await;
-        if let Err(error) = begun {
-            self.spare.push(flight);
-            return Err(self.failed_with(error));
-        }
-        self.table.take(self.options.frames);
-        self.flights.push_back(flight);
-        self.ticks += 1;
-        Ok(true)
-    }
-
-    /// Hands the frames of the streams that are ready to the device.
-    async fn submit(&mut self, flight: &mut Flight) -> Result<()> {
-        let Self { engine, table, backend, x, groups: all, options, .. } = self;
-        let (model, rows) = (engine.model(), Rows { table, most: options.frames });
-        groups(rows.all_frames(), backend, options.frames, all);
-        flight.lay_out(all, rows, model)?;
-        gather(all, rows, model.input(), x)?;
-        flight.ticket = backend.begin(engine, all, rows, x, flight.arrays()).await?;
-        Ok(())
-    }
-
-    /// Waits for the oldest tick that was begun and brings its outputs.
-    ///
-    /// # Errors
-    /// [`Error::Mismatch`] where none was begun; [`Error::Device`] where the device fails.
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn finish_into(&mut self, output: &mut TickOutput) -> Result<()> {
-        block_on(self.finish_waiting(output, Wait::Block))
-    }
-
-    /// [`Pool::finish_into`], without blocking.
-    ///
-    /// # Errors
-    /// As [`Pool::finish_into`].
-    pub async fn finish_into_async(&mut self, output: &mut TickOutput) -> Result<()> {
-        self.finish_waiting(output, Wait::Yield).await
-    }
-
-    async fn finish_waiting(&mut self, output: &mut TickOutput, wait: Wait) -> Result<()> {
-        output.clear();
-        self.check_failed()?;
-        let Some(mut flight) = self.flights.pop_front() else {
-            return Err(Error::Mismatch { name: "ticks".into(), reason: "none is under way".into() });
-        };
-        let ticket = flight.ticket.take();
-        let Flight { parts, y, out, .. } = &mut flight;
-        if let Err(error) = self.backend.finish(ticket, parts, [y, out], wait).await {
-            return Err(self.failed_with(error));
-        }
-        flight.hand_over(output);
-        self.spare.push(flight);
-        Ok(())
-    }
-
-    /// Makes ready what ticks of up to `frames` frames of each of up to `streams` streams need, so that none of them
-    /// compiles or allocates. Ticks are made for numbers of rows and frames that are powers of two; on a GPU as many are kept as
-    /// take 1 GiB together, those of the most frames and rows where there are more.
-    ///
-    /// # Errors
-    /// As [`Pool::begin`].
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn prepare(&mut self, streams: usize, frames: usize) -> Result<()> {
-        block_on(self.prepare_async(streams, frames))
-    }
-
-    /// [`Pool::prepare`], without blocking.
-    ///
-    /// # Errors
-    /// As [`Pool::begin`].
-    pub async fn prepare_async(&mut self, streams: usize, frames: usize) -> Result<()> {
-        self.check_failed()?;
-        let (streams, frames) = (streams.clamp(1, self.options.most), frames.clamp(1, self.options.frames));
-        self.backend.prepare(&self.engine, streams, frames).await
-    }
-
-    /// The time that a tick of `frames` frames of each of `streams` streams is expected to take, by the models that plans
-    /// are made with; an order of magnitude where nothing was measured on the device.
-    ///
-    /// # Errors
-    /// [`Error::Zero`], and what forbids a batch of this size.
-    pub fn expected(&self, streams: usize, frames: usize) -> Result<Duration> {
-        self.engine.expected(Dims::new(streams, frames)?)
-    }
-
     /// Bytes that the pool has on its device beside the model's weights: states, and what ticks have needed so far. 0 on
     /// the CPU path.
     pub fn bytes(&self) -> u64 {
@@ -454,7 +292,20 @@ impl Pool {
     }
 
     fn check_failed(&self) -> Result<()> {
-        self.failed.clone().map_or(Ok(()), Err)
+        match &self.failed {
+            Some(error) => Err(error.clone()),
+            None if self.backend.is_broken() => Err(self.unknown("its future was dropped half way")),
+            None => Ok(()),
+        }
+    }
+
+    /// What is said where states are not known.
+    fn unknown(&self, reason: &str) -> Error {
+        let reason = format!(
+            "a tick failed ({reason}), so states are not known; Pool::rebuild takes the streams up from those that were \
+             saved last"
+        );
+        Error::Device { device: self.engine.device().info().to_string(), reason }
     }
 
     /// Takes note of an error after which states are not known.
@@ -464,19 +315,16 @@ impl Pool {
                 Error::Device { reason, .. } => reason.clone(),
                 other => other.to_string(),
             };
-            let reason = format!(
-                "a tick failed ({reason}), so states are not known; Pool::rebuild takes the streams up from those \
-                 that were saved last"
-            );
-            self.failed = Some(Error::Device { device: self.engine.device().info().to_string(), reason });
-            self.flights.clear();
+            self.failed = Some(self.unknown(&reason));
+            // Outputs that have come are handed out still.
+            self.flights.retain(|flight| flight.landed);
         }
         error
     }
 }
 
 /// # Errors
-/// As [`Pool::load`].
+/// As [`Pool::open_with`].
 fn check_state(model: &Model, state: &State) -> Result<()> {
     state.check(model, 1)?;
     for (name, values) in [("h", Some(&state.h)), ("c", state.c.as_ref())] {

@@ -1,6 +1,7 @@
 //! A pool on a GPU in a crate built without them: there is none.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use super::batches::Group;
 use super::table::Rows;
@@ -29,7 +30,23 @@ impl GpuPool {
         match *self {}
     }
 
-    pub(super) async fn grow(&mut self, _: &Engine, _: usize, _: usize) -> Result<()> {
+    pub(super) async fn grow(&mut self, _: &Engine, _: usize) -> Result<()> {
+        match *self {}
+    }
+
+    pub(super) fn frames(&self) -> usize {
+        match *self {}
+    }
+
+    pub(super) fn bears(&self, _: &[Group]) -> usize {
+        match *self {}
+    }
+
+    pub(super) fn expected(&self, _: &Engine, _: usize, _: usize) -> Result<Duration> {
+        match *self {}
+    }
+
+    pub(super) async fn write_all(&mut self, _: &[f32]) -> Result<()> {
         match *self {}
     }
 
@@ -59,7 +76,7 @@ impl GpuPool {
 
     pub(super) async fn finish(
         &mut self,
-        _: Ticket,
+        _: &mut Option<Ticket>,
         _: &[[usize; 2]],
         _: [&mut [f32]; 2],
         _: Wait,

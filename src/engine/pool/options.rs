@@ -2,6 +2,14 @@
 
 use std::path::PathBuf;
 
+use crate::dims::at_least_one;
+use crate::error::{Error, Result};
+
+/// Streams of a pool at the most.
+pub(super) const MOST: usize = 1 << 24;
+/// Frames that a tick takes of a stream at the most.
+const FRAMES: usize = 1 << 16;
+
 /// What becomes of a stream that is given NaN or an infinity. Either way the push is an error that names the stream, the
 /// frame and the feature, nothing of it is queued, and no other stream is touched.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -22,7 +30,8 @@ pub struct PoolOptions {
     pub capacity: usize,
     /// Streams that may be open at once. Where it is more than the capacity, the pool doubles when it is full.
     pub most: usize,
-    /// Frames that one tick takes of a stream at the most; what is beyond waits for the next tick.
+    /// Frames that one tick takes of a stream at the most, 65,536 or as many as the device bears where that is less; what is
+    /// beyond waits for the next tick.
     pub frames: usize,
     /// What becomes of a stream that is given NaN or an infinity.
     pub non_finite: NonFinite,
@@ -56,7 +65,26 @@ impl PoolOptions {
 
     /// Room for so many streams, which doubles whenever the pool is full, until the device refuses.
     pub fn growing(capacity: usize) -> Self {
-        Self { most: u32::MAX as usize, ..Self::fixed(capacity) }
+        Self { most: MOST, ..Self::fixed(capacity) }
+    }
+
+    /// # Errors
+    /// [`Error::Zero`] for a capacity or a number of frames of 0, [`Error::TooLarge`] for more than there may be.
+    pub(super) fn checked(mut self) -> Result<Self> {
+        at_least_one("capacity (streams)", self.capacity)?;
+        at_least_one("frames a tick takes of a stream", self.frames)?;
+        if self.capacity > MOST {
+            return Err(Error::TooLarge {
+                name: "capacity".into(),
+                needed: self.capacity as u64,
+                limit: MOST as u64,
+                unit: "streams",
+                device: "a pool".into(),
+            });
+        }
+        self.most = self.most.clamp(self.capacity, MOST);
+        self.frames = self.frames.min(FRAMES);
+        Ok(self)
     }
 
     /// Sets [`PoolOptions::frames`]; 16 by default.

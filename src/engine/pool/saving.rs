@@ -1,8 +1,8 @@
 //! Saving states, and taking streams up again from what was saved: on another device, or in another process.
 
 use super::backend::Backend;
+use super::id::StreamId;
 use super::snapshot::Snapshot;
-use super::table::StreamId;
 use super::{Pool, PoolOptions};
 use crate::engine::run::Engine;
 #[cfg(not(target_arch = "wasm32"))]
@@ -40,19 +40,21 @@ impl Engine {
         let slots = snapshot.slots();
         if slots > options.most {
             return Err(Error::TooLarge {
-                name: "streams of the snapshot".into(),
+                name: "slots of the snapshot's streams".into(),
                 needed: slots as u64,
                 limit: options.most as u64,
-                unit: "streams",
+                unit: "slots",
                 device: "the pool".into(),
             });
         }
         options.capacity = options.capacity.max(slots);
         let mut pool = self.pool_async(options).await?;
-        for (stream, frames, state) in snapshot.entries() {
-            pool.table.open_again(stream, frames, state)?;
-            pool.backend.write(stream.slot(), state);
+        pool.table.number_on(snapshot.numbering());
+        for (stream, seen, state) in snapshot.entries() {
+            pool.table.open_again(stream, seen, state)?;
         }
+        let states = pool.table.saved_states(slots);
+        pool.backend.write_all(&states).await?;
         Ok(pool)
     }
 }
@@ -86,6 +88,8 @@ impl Pool {
     }
 
     async fn save_slots(&mut self, slots: std::ops::Range<usize>, wait: Wait) -> Result<()> {
+        // What is saved has the effect of these ticks: their outputs may not be lost after it.
+        self.land_all(wait).await?;
         let Self { table, backend, .. } = self;
         backend.read(slots.clone(), wait, |states| table.save(slots.start, states)).await
     }
@@ -129,14 +133,17 @@ impl Pool {
 
     /// Takes all streams up on `engine`, of the same device or another, with the states that were saved last
     /// ([`Pool::save`], [`Pool::save_all`], [`Pool::load`], or zero from [`Pool::open`] and [`Pool::reset`]). Streams keep
-    /// their names, and frames that no tick has taken stay in line. What was lost of each stream that had moved since.
+    /// their names, and frames that no tick has taken stay in line. What was lost of each stream that had moved since. Outputs
+    /// of ticks under way come still, by [`Pool::finish_into`], but where the old device fails to give them; those of ticks that
+    /// were begun before the last save are here already.
     ///
     /// # Errors
-    /// [`Error::Mismatch`] where the engine's model has states or inputs of other sizes; what [`Engine::pool`] says of the
+    /// [`Error::Mismatch`] where the engine's model has states or inputs of other sizes; [`Error::Stream`] for frames that wait
+    /// and are beyond the range of what the engine stores activations in; what [`Engine::pool`] says of the
     /// device. Then the pool is as it was.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn rebuild(&mut self, engine: &Engine) -> Result<Vec<Lost>> {
-        block_on(self.rebuild_async(engine))
+        block_on(self.rebuild_waiting(engine, Wait::Block))
     }
 
     /// [`Pool::rebuild`], without blocking.
@@ -144,12 +151,17 @@ impl Pool {
     /// # Errors
     /// As [`Pool::rebuild`].
     pub async fn rebuild_async(&mut self, engine: &Engine) -> Result<Vec<Lost>> {
+        self.rebuild_waiting(engine, Wait::Yield).await
+    }
+
+    async fn rebuild_waiting(&mut self, engine: &Engine, wait: Wait) -> Result<Vec<Lost>> {
         let (old, new) = (self.engine.model(), engine.model());
         if !super::snapshot::is_like(old, new) {
             let reason = format!("its model is {new}, the streams are of {old}");
             return Err(Error::Mismatch { name: "the engine".into(), reason });
         }
         let engine = engine.for_streams().await?;
+        self.table.check_range(engine.0.options.precision.activations)?;
         let mut backend = Backend::new(&engine, self.table.capacity(), self.options.frames).await?;
         let lost: Vec<Lost> = self
             .table
@@ -157,13 +169,16 @@ impl Pool {
             .filter(|(_, entry, _)| entry.unsaved() > 0)
             .map(|(stream, entry, _)| Lost { stream, frames: entry.unsaved() })
             .collect();
-        for (stream, _, state) in self.table.saved_streams() {
-            if let Some(state) = state {
-                backend.write(stream.slot(), state);
-            }
+        if self.failed.is_none() {
+            // Where the old device fails there is nothing to do about it: it is left.
+            let _ = self.land_all(wait).await;
         }
+        let states = self.table.saved_states(self.table.capacity());
+        backend.write_all(&states).await?;
         self.table.rewind();
-        self.flights.clear();
+        // Outputs that have come are handed out still.
+        self.flights.retain(|flight| flight.landed);
+        self.options.frames = backend.frames(self.options.frames);
         (self.engine, self.backend, self.failed) = (engine, backend, None);
         Ok(lost)
     }

@@ -3,11 +3,13 @@
 //! The file is a safetensors file, which many programs can read:
 //!
 //! ```text
-//! h        [N, L, P] f32
-//! c        [N, L, H] f32, of an LSTM
-//! streams  [N] u64         the number of each stream
-//! slots    [N] u64         where it had its states
-//! frames   [N] u64         the frames that it has seen
+//! h         [N, L, P] f32
+//! c         [N, L, H] f32, of an LSTM
+//! streams   [N] u64         the number of each stream
+//! slots     [N] u64         where it had its states
+//! frames    [N] u64         the frames that it has seen
+//! isolated  [N] u64         1 of a stream that takes no more frames, else 0
+//! pool      [2] u64         the number of the next stream, and what tells the pool from others
 //! ```
 
 use std::path::Path;
@@ -15,7 +17,9 @@ use std::path::Path;
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize};
 
-use super::table::{StreamId, Table};
+use super::id::StreamId;
+use super::options::MOST;
+use super::table::{Seen, Table};
 use crate::dims::product;
 use crate::error::{Error, Result};
 use crate::file;
@@ -31,14 +35,16 @@ pub struct Snapshot {
     state: usize,
     /// H of an LSTM, else 0.
     cells: usize,
-    /// Each stream with its frames, and its states in the same order.
-    streams: Vec<(StreamId, u64)>,
+    /// Each stream with what it has seen, and its states in the same order.
+    streams: Vec<(StreamId, Seen)>,
+    /// See [`Table::numbering`].
+    numbering: (u64, u32),
     /// `[N, stride]`, h of every layer and then c of every layer.
     states: Vec<f32>,
 }
 
 /// P, and H of an LSTM, else 0.
-fn widths(model: &Model) -> [usize; 2] {
+pub(super) fn widths(model: &Model) -> [usize; 2] {
     [model.state(), if model.cell().has_c() { model.hidden() } else { 0 }]
 }
 
@@ -56,14 +62,15 @@ impl Snapshot {
         let no_memory = |_| Error::Memory { name: "a snapshot".into(), bytes: numbers * 4 };
         states.try_reserve_exact(numbers).map_err(no_memory)?;
         for (stream, entry, state) in table.saved_streams() {
-            streams.push((stream, entry.frames()));
+            streams.push((stream, entry.seen()));
             match state {
                 Some(state) => states.extend_from_slice(state),
                 None => states.resize(states.len() + stride, 0.0),
             }
         }
         let [state, cells] = widths(model);
-        Ok(Self { layers: model.layers().len(), state, cells, streams, states })
+        let (layers, numbering) = (model.layers().len(), table.numbering());
+        Ok(Self { layers, state, cells, streams, numbering, states })
     }
 
     fn stride(&self) -> usize {
@@ -82,16 +89,21 @@ impl Snapshot {
 
     /// Every stream, with the frames that it has seen and its states, h `[L, P]` and c `[L, H]`.
     pub fn streams(&self) -> impl Iterator<Item = (StreamId, u64, State)> {
-        self.entries().map(|(stream, frames, state)| {
+        self.entries().map(|(stream, seen, state)| {
             let (h, c) = state.split_at(self.layers * self.state);
-            (stream, frames, State { h: h.to_vec(), c: (self.cells > 0).then(|| c.to_vec()) })
+            (stream, seen.frames, State { h: h.to_vec(), c: (self.cells > 0).then(|| c.to_vec()) })
         })
     }
 
-    /// Every stream with its frames and its states as they lie in a slot.
-    pub(super) fn entries(&self) -> impl Iterator<Item = (StreamId, u64, &[f32])> {
+    /// Every stream with what it has seen and its states as they lie in a slot.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (StreamId, Seen, &[f32])> {
         let states = self.states.chunks_exact(self.stride());
-        self.streams.iter().zip(states).map(|(&(stream, frames), state)| (stream, frames, state))
+        self.streams.iter().zip(states).map(|(&(stream, seen), state)| (stream, seen, state))
+    }
+
+    /// How the pool goes on numbering streams.
+    pub(super) fn numbering(&self) -> (u64, u32) {
+        self.numbering
     }
 
     /// Slots that its streams need.
@@ -131,16 +143,20 @@ impl Snapshot {
         if self.cells > 0 {
             all.push(("c", Dtype::F32, vec![count, self.layers, self.cells], part(split, self.stride())));
         }
-        let numbers = |of: &dyn Fn(StreamId, u64) -> u64| -> Vec<u8> {
-            self.streams.iter().flat_map(|&(stream, frames)| of(stream, frames).to_le_bytes()).collect()
+        let numbers = |of: &dyn Fn(StreamId, Seen) -> u64| -> Vec<u8> {
+            self.streams.iter().flat_map(|&(stream, seen)| of(stream, seen).to_le_bytes()).collect()
         };
         for (name, bytes) in [
             ("streams", numbers(&|stream, _| stream.number())),
             ("slots", numbers(&|stream, _| stream.slot() as u64)),
-            ("frames", numbers(&|_, frames| frames)),
+            ("frames", numbers(&|_, seen| seen.frames)),
+            ("isolated", numbers(&|_, seen| seen.isolated.into())),
         ] {
             all.push((name, Dtype::U64, vec![count], bytes));
         }
+        let (next, pool) = self.numbering;
+        let numbering = [next, pool.into()].iter().flat_map(|number| number.to_le_bytes()).collect();
+        all.push(("pool", Dtype::U64, vec![2], numbering));
         let io = |reason: String| Error::Io { path: path.display().to_string(), reason };
         let views = all.iter().map(|(name, dtype, shape, bytes)| {
             TensorView::new(*dtype, shape.clone(), bytes).map(|view| (*name, view))
@@ -153,8 +169,7 @@ impl Snapshot {
     /// Reads what [`Snapshot::write`] wrote.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Format`] for a file that is no snapshot, or a damaged one; [`Error::NotFinite`] for states
-    /// that are NaN or infinite.
+    /// [`Error::Io`]; [`Error::Format`] for a file that is no snapshot, or a damaged one.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let name = path.display().to_string();
@@ -190,9 +205,7 @@ impl Snapshot {
                     f32::from_bits(bytes.iter().rev().fold(0, |all, &byte| all << 8 | u32::from(byte)))
                 })
                 .collect();
-            if let Some(index) = values.iter().position(|value| !value.is_finite()) {
-                return Err(Error::NotFinite { name: name.into(), index, value: values[index] });
-            }
+            // States are as the device had them, also where a model has let them grow beyond all bounds.
             let shape = view.shape();
             Ok(([shape[0], shape[1], shape[2]], values))
         };
@@ -200,20 +213,31 @@ impl Snapshot {
         let has_c = file.names().contains(&"c");
         let ([c_count, c_layers, cells], c) =
             if has_c { floats("c")? } else { ([count, layers, 0], Vec::new()) };
-        let (ids, slots, frames) = (numbers("streams")?, numbers("slots")?, numbers("frames")?);
-        let counts = [c_count, ids.len(), slots.len(), frames.len()];
-        if counts.iter().any(|&other| other != count) || c_layers != layers || layers * state == 0 {
+        let [ids, slots, frames, isolated, pool] =
+            ["streams", "slots", "frames", "isolated", "pool"].map(numbers);
+        let (ids, slots, frames, isolated, pool) = (ids?, slots?, frames?, isolated?, pool?);
+        let counts = [c_count, ids.len(), slots.len(), frames.len(), isolated.len()];
+        let stride = product(name, &[layers, state])?;
+        if counts.iter().any(|&other| other != count) || c_layers != layers || stride == 0 {
             return Err(format(format!(
-                "h is {:?}, the others are of {counts:?} streams",
+                "h is {:?}, the others are of {counts:?} streams and of {c_layers} layers",
                 [count, layers, state]
             )));
         }
-        let mut streams: Vec<(StreamId, u64)> = Vec::new();
-        for ((&number, &slot), &frames) in ids.iter().zip(&slots).zip(&frames) {
-            let slot =
-                u32::try_from(slot).ok().filter(|&slot| slot < u32::MAX && number > 0 && number < u64::MAX);
-            let slot = slot.ok_or_else(|| format(format!("stream {number} in slot {slots:?}")))?;
-            streams.push((StreamId::new(number, slot), frames));
+        let numbering = match pool[..] {
+            [next, pool] if next < 1 << 63 && u32::try_from(pool).is_ok() => (next, pool as u32),
+            _ => return Err(format(format!("pool is {pool:?}"))),
+        };
+        let mut streams: Vec<(StreamId, Seen)> = Vec::new();
+        for (index, (&number, &slot)) in ids.iter().zip(&slots).enumerate() {
+            if number == 0 || number >= numbering.0 || slot >= MOST as u64 {
+                let next = numbering.0;
+                return Err(format(format!(
+                    "stream {number} in slot {slot}, of numbers below {next} and {MOST} slots"
+                )));
+            }
+            let seen = Seen { frames: frames[index], isolated: isolated[index] != 0 };
+            streams.push((StreamId::new(number, slot as u32, numbering.1), seen));
         }
         for (what, mut all) in [("stream", ids), ("slot", slots)] {
             all.sort_unstable();
@@ -222,10 +246,10 @@ impl Snapshot {
             }
         }
         let mut states = Vec::with_capacity(h.len() + c.len());
-        for (index, h) in h.chunks_exact(layers * state).enumerate() {
+        for (index, h) in h.chunks_exact(stride).enumerate() {
             states.extend_from_slice(h);
             states.extend_from_slice(&c[index * layers * cells..][..layers * cells]);
         }
-        Ok(Self { layers, state, cells, streams, states })
+        Ok(Self { layers, state, cells, streams, numbering, states })
     }
 }

@@ -1,45 +1,16 @@
 //! The host's side of the streams: who has which slot, the frames that wait, and the states that were saved last.
 
 use std::cmp::Reverse;
-use std::fmt;
+use std::hash::{BuildHasher, Hasher, RandomState};
 
 use super::batches::Group;
+use super::id::StreamId;
 use crate::dims::product;
 use crate::dtype::Storage;
 use crate::error::{Error, Result};
 use crate::io::State;
 use crate::model::Model;
 use crate::program::slot_words;
-
-/// A stream of one pool. It means nothing to another pool, but to one that was made from its snapshot, and nothing any more
-/// once the stream is closed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct StreamId {
-    number: u64,
-    slot: u32,
-}
-
-impl StreamId {
-    pub(super) fn new(number: u64, slot: u32) -> Self {
-        Self { number, slot }
-    }
-
-    /// The number of the stream, which no other of its pool has or had.
-    pub fn number(self) -> u64 {
-        self.number
-    }
-
-    pub(super) fn slot(self) -> usize {
-        self.slot as usize
-    }
-}
-
-/// Its number.
-impl fmt::Display for StreamId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.number.fmt(f)
-    }
-}
 
 /// A slot.
 #[derive(Debug, Clone, Default)]
@@ -50,6 +21,8 @@ pub(super) struct Entry {
     queue: Vec<f32>,
     /// How many there are.
     pending: usize,
+    /// Whether the slot stands in the list of those that are ready; it may have lost its frames since.
+    listed: bool,
     /// Whether the states are zero, whatever stands on the device.
     zero: bool,
     /// Frames that ticks have taken.
@@ -78,6 +51,10 @@ impl Entry {
     pub(super) fn is_open(&self) -> bool {
         self.number > 0
     }
+
+    pub(super) fn seen(&self) -> Seen {
+        Seen { frames: self.frames, isolated: self.isolated.is_some() }
+    }
 }
 
 /// What became of a push that is in order but for its numbers.
@@ -91,8 +68,10 @@ pub(super) struct Table {
     entries: Vec<Entry>,
     /// Free slots, the next to be taken at the end.
     free: Vec<u32>,
-    /// Slots that have frames.
-    ready: Vec<u32>,
+    /// Slots that have frames, and such as had some.
+    listed: Vec<u32>,
+    /// Those that have.
+    ready: usize,
     /// The states of each slot as they were last known here, `[capacity, stride]`.
     saved: Vec<f32>,
     stride: usize,
@@ -100,6 +79,8 @@ pub(super) struct Table {
     h: usize,
     /// The number of the next stream.
     next: u64,
+    /// What tells this pool's streams from those of others.
+    pool: u32,
 }
 
 pub(super) fn no_memory(name: &str, bytes: usize) -> Error {
@@ -109,8 +90,9 @@ pub(super) fn no_memory(name: &str, bytes: usize) -> Error {
 impl Table {
     pub(super) fn new(model: &Model, capacity: usize) -> Result<Self> {
         let (stride, h) = (slot_words(model), model.layers().len() * model.state());
-        let (entries, free, ready, saved) = Default::default();
-        let mut table = Self { entries, free, ready, saved, stride, h, next: 1 };
+        let (entries, free, listed, saved) = Default::default();
+        let pool = RandomState::new().build_hasher().finish() as u32;
+        let mut table = Self { entries, free, listed, ready: 0, saved, stride, h, next: 1, pool };
         table.reserve(capacity)?;
         table.grow(capacity);
         Ok(table)
@@ -123,7 +105,7 @@ impl Table {
         let streams = more(self.entries.len(), capacity);
         let entries = self.entries.try_reserve_exact(streams);
         entries.map_err(|_| no_memory("streams", capacity * size_of::<Entry>()))?;
-        for list in [&mut self.free, &mut self.ready] {
+        for list in [&mut self.free, &mut self.listed] {
             let missing = more(list.len(), capacity);
             list.try_reserve_exact(missing).map_err(|_| no_memory("streams", capacity * 4))?;
         }
@@ -152,9 +134,23 @@ impl Table {
         self.stride
     }
 
+    fn id(&self, entry: &Entry, slot: u32) -> StreamId {
+        StreamId::new(entry.number, slot, self.pool)
+    }
+
+    /// The number of the next stream, and what tells this pool's streams from those of others.
+    pub(super) fn numbering(&self) -> (u64, u32) {
+        (self.next, self.pool)
+    }
+
+    /// Goes on from [`Table::numbering`] of the pool that a snapshot is of.
+    pub(super) fn number_on(&mut self, (next, pool): (u64, u32)) {
+        (self.next, self.pool) = (next, pool);
+    }
+
     pub(super) fn open_streams(&self) -> impl Iterator<Item = StreamId> + '_ {
         let open = self.entries.iter().enumerate().filter(|(_, entry)| entry.is_open());
-        open.map(|(slot, entry)| StreamId::new(entry.number, slot as u32))
+        open.map(|(slot, entry)| self.id(entry, slot as u32))
     }
 
     pub(super) fn open(&mut self, most: usize) -> Result<StreamId> {
@@ -167,38 +163,42 @@ impl Table {
                 device: "the pool".into(),
             });
         };
-        let stream = StreamId::new(self.next, slot);
+        let stream = StreamId::new(self.next, slot, self.pool);
         self.next += 1;
         let entry = &mut self.entries[slot as usize];
-        let mut queue = std::mem::take(&mut entry.queue);
-        queue.clear();
-        *entry = Entry { number: stream.number, queue, zero: true, saved_zero: true, ..Entry::default() };
+        let (queue, listed) = (std::mem::take(&mut entry.queue), entry.listed);
+        let number = stream.number();
+        *entry = Entry { number, queue, listed, zero: true, saved_zero: true, ..Entry::default() };
         Ok(stream)
     }
 
     /// Opens the stream of a snapshot in the slot that it had; `state` is as it lies in a slot.
-    pub(super) fn open_again(&mut self, stream: StreamId, frames: u64, state: &[f32]) -> Result<()> {
+    pub(super) fn open_again(&mut self, stream: StreamId, seen: Seen, state: &[f32]) -> Result<()> {
         let slot = stream.slot();
         let taken = Error::Format {
             name: format!("snapshot, stream {stream}"),
             reason: format!("its slot {slot} is taken, or there is none such"),
         };
-        let at = self.free.iter().position(|&free| free as usize == slot).ok_or(taken)?;
+        let at = self.free.iter().rposition(|&free| free as usize == slot).ok_or(taken)?;
         self.free.remove(at);
         let entry = &mut self.entries[slot];
-        *entry = Entry { number: stream.number, frames, ..Entry::default() };
+        let isolated = seen.isolated.then(|| "something before the snapshot".into());
+        *entry = Entry { number: stream.number(), frames: seen.frames, isolated, ..Entry::default() };
         self.saved[slot * self.stride..][..self.stride].copy_from_slice(state);
-        self.next = self.next.max(stream.number + 1);
         Ok(())
     }
 
     pub(super) fn get(&self, stream: StreamId) -> Result<&Entry> {
-        let entry = self.entries.get(stream.slot()).filter(|entry| entry.number == stream.number);
+        let is_own = stream.pool() == self.pool;
+        let entry = self.entries.get(stream.slot());
+        let entry = entry.filter(|entry| is_own && entry.number == stream.number());
         entry.ok_or_else(|| not_open(stream))
     }
 
     fn get_mut(&mut self, stream: StreamId) -> Result<&mut Entry> {
-        let entry = self.entries.get_mut(stream.slot()).filter(|entry| entry.number == stream.number);
+        let is_own = stream.pool() == self.pool;
+        let entry = self.entries.get_mut(stream.slot());
+        let entry = entry.filter(|entry| is_own && entry.number == stream.number());
         entry.ok_or_else(|| not_open(stream))
     }
 
@@ -210,7 +210,7 @@ impl Table {
         storage: Storage,
     ) -> Result<Added> {
         let entry = self.get_mut(stream)?;
-        let error = |reason: String| Err(Error::Stream { stream: stream.number, reason });
+        let error = |reason: String| Err(Error::Stream { stream: stream.number(), reason });
         if let Some(reason) = &entry.isolated {
             return error(format!(
                 "isolated, a reset or a load takes it in again; what was pushed: {reason}"
@@ -226,7 +226,7 @@ impl Table {
         if let Some(at) = bad {
             let (frame, feature, value) = (at / input, at % input, frames[at]);
             let reason = format!("feature {feature} of frame {frame} is {value}, must be finite");
-            return Ok(Added::NotFinite(Error::Stream { stream: stream.number, reason }));
+            return Ok(Added::NotFinite(Error::Stream { stream: stream.number(), reason }));
         }
         if let Err(reason) = storage.check_range("frames", frames) {
             return error(reason.to_string());
@@ -240,7 +240,11 @@ impl Table {
         let had = entry.pending;
         entry.pending += frames.len() / input;
         if had == 0 && entry.pending > 0 {
-            self.ready.push(stream.slot);
+            let is_listed = std::mem::replace(&mut entry.listed, true);
+            self.ready += 1;
+            if !is_listed {
+                self.listed.push(stream.slot() as u32);
+            }
         }
         Ok(Added::Queued)
     }
@@ -255,9 +259,7 @@ impl Table {
         let entry = self.get_mut(stream)?;
         entry.queue.clear();
         let dropped = std::mem::take(&mut entry.pending);
-        if dropped > 0 {
-            self.ready.retain(|&slot| slot != stream.slot);
-        }
+        self.ready -= usize::from(dropped > 0);
         Ok(dropped)
     }
 
@@ -283,7 +285,7 @@ impl Table {
     pub(super) fn close(&mut self, stream: StreamId) -> Result<usize> {
         let dropped = self.drop_frames(stream)?;
         self.get_mut(stream)?.number = 0;
-        self.free.push(stream.slot);
+        self.free.push(stream.slot() as u32);
         Ok(dropped)
     }
 
@@ -316,8 +318,19 @@ impl Table {
         let open = self.entries.iter().enumerate().filter(|(_, entry)| entry.is_open());
         open.map(|(slot, entry)| {
             let state = (!entry.saved_zero).then(|| self.saved(slot));
-            (StreamId::new(entry.number, slot as u32), entry, state)
+            (self.id(entry, slot as u32), entry, state)
         })
+    }
+
+    /// What was saved of the first `slots` slots, as it lies there.
+    pub(super) fn saved_states(&self, slots: usize) -> Vec<f32> {
+        let mut states = self.saved[..slots * self.stride].to_vec();
+        for (entry, state) in self.entries.iter().zip(states.chunks_exact_mut(self.stride)) {
+            if entry.saved_zero || !entry.is_open() {
+                state.fill(0.0);
+            }
+        }
+        states
     }
 
     /// Takes every stream back to what was saved of it.
@@ -336,21 +349,26 @@ impl Table {
         Some(first..last + 1)
     }
 
-    /// Slots that have frames; after [`Table::sort_ready`] those first that have the most.
-    pub(super) fn ready(&self) -> &[u32] {
-        &self.ready
+    /// Streams that have frames.
+    pub(super) fn ready(&self) -> usize {
+        self.ready
     }
 
+    /// Puts those that have the most frames first, of which a tick takes no more than so many; forgets those that have none.
     pub(super) fn sort_ready(&mut self, most: usize) {
-        let entries = &self.entries;
-        self.ready.sort_unstable_by_key(|&slot| (Reverse(entries[slot as usize].pending.min(most)), slot));
+        let entries = &mut self.entries;
+        self.listed.retain(|&slot| {
+            let entry = &mut entries[slot as usize];
+            entry.listed = entry.pending > 0;
+            entry.listed
+        });
+        self.listed.sort_unstable_by_key(|&slot| (Reverse(entries[slot as usize].pending.min(most)), slot));
     }
 
-    /// Takes the frames of a tick that has begun out of the queues.
-    pub(super) fn take(&mut self, most: usize) {
-        let entries = &mut self.entries;
-        self.ready.retain(|&slot| {
-            let entry = &mut entries[slot as usize];
+    /// Takes the frames of a tick that has begun, of the first `rows` that are ready, out of the queues.
+    pub(super) fn take(&mut self, rows: usize, most: usize) {
+        for &slot in &self.listed[..rows] {
+            let entry = &mut self.entries[slot as usize];
             let taken = entry.pending.min(most);
             let input = entry.queue.len() / entry.pending;
             entry.queue.drain(..taken * input);
@@ -358,12 +376,32 @@ impl Table {
             entry.frames += taken as u64;
             entry.unsaved += taken as u64;
             entry.zero = false;
-            entry.pending > 0
-        });
+            self.ready -= usize::from(entry.pending == 0);
+        }
+    }
+
+    /// Holds the frames that wait against what another engine stores them in.
+    ///
+    /// # Errors
+    /// [`Error::Stream`].
+    pub(super) fn check_range(&self, storage: Storage) -> Result<()> {
+        self.entries.iter().filter(|entry| entry.is_open()).try_for_each(|entry| {
+            let in_range = storage.check_range("frames", &entry.queue);
+            in_range.map_err(|error| Error::Stream { stream: entry.number, reason: error.to_string() })
+        })
     }
 }
 
-/// The rows of a tick: the slots that are ready, in their order.
+/// What a stream has seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// Frames that ticks have taken.
+    pub(super) frames: u64,
+    /// Whether it takes no more.
+    pub(super) isolated: bool,
+}
+
+/// The rows of a tick: the slots that are ready, as [`Table::sort_ready`] left them.
 #[derive(Clone, Copy)]
 pub(super) struct Rows<'a> {
     pub(super) table: &'a Table,
@@ -373,14 +411,14 @@ pub(super) struct Rows<'a> {
 
 impl<'a> Rows<'a> {
     fn entries(self, group: &Group) -> impl Iterator<Item = (u32, &'a Entry)> {
-        self.table.ready[group.rows.clone()]
+        self.table.listed[group.rows.clone()]
             .iter()
             .map(move |&slot| (slot, &self.table.entries[slot as usize]))
     }
 
     /// Frames of every row.
     pub(super) fn all_frames(self) -> impl Iterator<Item = usize> {
-        self.table.ready.iter().map(move |&slot| self.table.entries[slot as usize].pending.min(self.most))
+        self.table.listed.iter().map(move |&slot| self.table.entries[slot as usize].pending.min(self.most))
     }
 
     /// Frames of each row of a group.
@@ -395,7 +433,7 @@ impl<'a> Rows<'a> {
 
     /// The streams of a group.
     pub(super) fn streams(self, group: &Group) -> impl Iterator<Item = StreamId> {
-        self.entries(group).map(|(slot, entry)| StreamId::new(entry.number, slot))
+        self.entries(group).map(move |(slot, entry)| self.table.id(entry, slot))
     }
 
     /// The frames of each row of a group, `[n, I]`.
@@ -405,5 +443,5 @@ impl<'a> Rows<'a> {
 }
 
 fn not_open(stream: StreamId) -> Error {
-    Error::Stream { stream: stream.number, reason: "not open: closed before, or of another pool".into() }
+    Error::Stream { stream: stream.number(), reason: "not open: closed before, or of another pool".into() }
 }

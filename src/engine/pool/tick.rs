@@ -2,7 +2,8 @@
 
 use super::backend::Ticket;
 use super::batches::Group;
-use super::table::{Rows, StreamId, no_memory};
+use super::id::StreamId;
+use super::table::{Rows, no_memory};
 use crate::dims::product;
 use crate::error::Result;
 use crate::model::Model;
@@ -30,6 +31,8 @@ pub(super) struct Flight {
     pub(super) parts: Vec<[usize; 2]>,
     /// What the backend knows it by.
     pub(super) ticket: Ticket,
+    /// Whether the outputs are here.
+    pub(super) landed: bool,
 }
 
 impl Flight {
@@ -37,6 +40,7 @@ impl Flight {
     pub(super) fn lay_out(&mut self, groups: &[Group], rows: Rows<'_>, model: &Model) -> Result<()> {
         self.rows.clear();
         self.parts.clear();
+        self.landed = false;
         let mut all = 0;
         for group in groups {
             let Group { rows: range, steps } = group;

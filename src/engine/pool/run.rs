@@ -1,0 +1,219 @@
+//! Ticks: the frames that wait go to the device as batches, and their outputs come back.
+
+use std::time::Duration;
+
+use super::backend::Backend;
+use super::batches::groups;
+use super::table::Rows;
+use super::tick::{Flight, TickOutput, gather};
+use super::{Pool, UNDER_WAY};
+use crate::dims::at_least_one;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::engine::wait::block_on;
+use crate::error::{Error, Result};
+use crate::sync::Wait;
+
+/// Brings the outputs of a tick, unless they are there.
+async fn land(backend: &mut Backend, flight: &mut Flight, wait: Wait) -> Result<()> {
+    if !flight.landed {
+        let Flight { ticket, parts, y, out, .. } = flight;
+        backend.finish(ticket, parts, [y, out], wait).await?;
+        flight.landed = true;
+    }
+    Ok(())
+}
+
+impl Pool {
+    /// Advances every stream that has frames, by all of them but no more than [`PoolOptions::frames`], and returns their
+    /// outputs.
+    ///
+    /// # Errors
+    /// As [`Pool::begin`] and [`Pool::finish_into`]; [`Error::Mismatch`] where a tick is under way.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn tick(&mut self) -> Result<TickOutput> {
+        let mut output = TickOutput::default();
+        self.tick_into(&mut output)?;
+        Ok(output)
+    }
+
+    /// [`Pool::tick`] into `output`, whose arrays are used again. On the CPU path with one thread a tick like one before
+    /// allocates nothing.
+    ///
+    /// # Errors
+    /// As [`Pool::tick`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn tick_into(&mut self, output: &mut TickOutput) -> Result<()> {
+        block_on(self.tick_waiting(output, Wait::Block))
+    }
+
+    /// [`Pool::tick`], without blocking.
+    ///
+    /// # Errors
+    /// As [`Pool::tick`].
+    pub async fn tick_async(&mut self) -> Result<TickOutput> {
+        let mut output = TickOutput::default();
+        self.tick_into_async(&mut output).await?;
+        Ok(output)
+    }
+
+    /// [`Pool::tick_into`], without blocking.
+    ///
+    /// # Errors
+    /// As [`Pool::tick`].
+    pub async fn tick_into_async(&mut self, output: &mut TickOutput) -> Result<()> {
+        self.tick_waiting(output, Wait::Yield).await
+    }
+
+    async fn tick_waiting(&mut self, output: &mut TickOutput, wait: Wait) -> Result<()> {
+        output.clear();
+        if !self.flights.is_empty() {
+            let reason = format!("{} under way, which have to be finished first", self.flights.len());
+            return Err(Error::Mismatch { name: "ticks".into(), reason });
+        }
+        if self.begin_waiting(wait).await? {
+            return self.finish_waiting(output, wait).await;
+        }
+        Ok(())
+    }
+
+    /// Begins a tick and returns while the device is at work; whether there was anything to do. A tick takes what its device's
+    /// buffers bear; the rest waits for the next. Two ticks may be under way, so that the way back of one overlaps the work of
+    /// the next. On the CPU path the work is done here.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] where two are under way already; [`Error::Io`] where a snapshot is due and cannot be written;
+    /// [`Error::Device`] where the device fails, and on every call after it until [`Pool::rebuild`]. Unless a tick had begun, no
+    /// frame is lost: the next tick takes them.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn begin(&mut self) -> Result<bool> {
+        block_on(self.begin_waiting(Wait::Block))
+    }
+
+    /// [`Pool::begin`], without blocking.
+    ///
+    /// # Errors
+    /// As [`Pool::begin`].
+    pub async fn begin_async(&mut self) -> Result<bool> {
+        self.begin_waiting(Wait::Yield).await
+    }
+
+    async fn begin_waiting(&mut self, wait: Wait) -> Result<bool> {
+        self.check_failed()?;
+        if self.flights.len() == UNDER_WAY {
+            let reason = format!("{UNDER_WAY} are under way, one has to be finished first");
+            return Err(Error::Mismatch { name: "ticks".into(), reason });
+        }
+        self.snapshot_if_due(wait).await?;
+        self.table.sort_ready(self.options.frames);
+        if self.table.ready() == 0 {
+            return Ok(false);
+        }
+        let mut flight = self.spare.pop().unwrap_or_default();
+        let rows = match self.submit(&mut flight).await {
+            Ok(rows) => rows,
+            Err(error) => {
+                self.spare.push(flight);
+                return Err(self.failed_with(error));
+            }
+        };
+        self.table.take(rows, self.options.frames);
+        self.flights.push_back(flight);
+        self.ticks += 1;
+        Ok(true)
+    }
+
+    /// Hands the frames of the streams that are ready to the device; of how many, those with the most frames first.
+    async fn submit(&mut self, flight: &mut Flight) -> Result<usize> {
+        let Self { engine, table, backend, x, groups: all, options, .. } = self;
+        let (model, rows) = (engine.model(), Rows { table, most: options.frames });
+        groups(rows.all_frames(), backend, options.frames, all);
+        // What is beyond the device's buffers has its turn in the next tick.
+        all.truncate(backend.bears(all));
+        flight.lay_out(all, rows, model)?;
+        gather(all, rows, model.input(), x)?;
+        flight.ticket = backend.begin(engine, all, rows, x, flight.arrays()).await?;
+        flight.landed = flight.ticket.is_none();
+        Ok(all.last().map_or(0, |group| group.rows.end))
+    }
+
+    /// Waits for the oldest tick that was begun and brings its outputs.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] where none was begun; [`Error::Device`] where the device fails.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn finish_into(&mut self, output: &mut TickOutput) -> Result<()> {
+        block_on(self.finish_waiting(output, Wait::Block))
+    }
+
+    /// [`Pool::finish_into`], without blocking.
+    ///
+    /// # Errors
+    /// As [`Pool::finish_into`].
+    pub async fn finish_into_async(&mut self, output: &mut TickOutput) -> Result<()> {
+        self.finish_waiting(output, Wait::Yield).await
+    }
+
+    async fn finish_waiting(&mut self, output: &mut TickOutput, wait: Wait) -> Result<()> {
+        output.clear();
+        let Some(flight) = self.flights.front_mut() else {
+            self.check_failed()?;
+            return Err(Error::Mismatch { name: "ticks".into(), reason: "none is under way".into() });
+        };
+        if let Err(error) = land(&mut self.backend, flight, wait).await {
+            return Err(self.failed_with(error));
+        }
+        if let Some(mut flight) = self.flights.pop_front() {
+            flight.hand_over(output);
+            self.spare.push(flight);
+        }
+        Ok(())
+    }
+
+    /// Brings the outputs of every tick that was begun to the host, where [`Pool::finish_into`] finds them, so that they are
+    /// not lost with a device whose states have been saved.
+    pub(super) async fn land_all(&mut self, wait: Wait) -> Result<()> {
+        for flight in &mut self.flights {
+            if let Err(error) = land(&mut self.backend, flight, wait).await {
+                return Err(self.failed_with(error));
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes room for `streams` streams, and makes ready what ticks of up to `frames` frames of each of them need, so that none
+    /// of these compiles or allocates. On a GPU there is a program for every power of two of rows and of frames; of all of
+    /// them 64 and 1 GiB are kept, those of the fewest frames first.
+    ///
+    /// # Errors
+    /// As [`Pool::begin`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn prepare(&mut self, streams: usize, frames: usize) -> Result<()> {
+        block_on(self.prepare_async(streams, frames))
+    }
+
+    /// [`Pool::prepare`], without blocking.
+    ///
+    /// # Errors
+    /// As [`Pool::begin`].
+    pub async fn prepare_async(&mut self, streams: usize, frames: usize) -> Result<()> {
+        self.check_failed()?;
+        at_least_one("streams of a tick", streams)?;
+        at_least_one("frames of a tick", frames)?;
+        let (streams, frames) = (streams.min(self.options.most), frames.min(self.options.frames));
+        if self.capacity() < streams {
+            self.grow(streams).await?;
+        }
+        self.backend.prepare(&self.engine, streams, frames).await
+    }
+
+    /// The time that a tick of `frames` frames of each of `streams` streams is expected to take, by the models that plans
+    /// are made with; an order of magnitude where nothing was measured on the device.
+    ///
+    /// # Errors
+    /// [`Error::Zero`], and what forbids a batch of this size.
+    pub fn expected(&self, streams: usize, frames: usize) -> Result<Duration> {
+        at_least_one("streams of a tick", streams)?;
+        at_least_one("frames of a tick", frames)?;
+        self.backend.expected(&self.engine, streams, frames)
+    }
+}
