@@ -24,7 +24,7 @@ async fn land(backend: &mut Backend, flight: &mut Flight, wait: Wait) -> Result<
 }
 
 impl Pool {
-    /// Advances every stream that has frames, by all of them but no more than [`PoolOptions::frames`], and returns their
+    /// Advances every stream that has frames, by all of them but no more than [`super::PoolOptions::frames`], and returns their
     /// outputs.
     ///
     /// # Errors
