@@ -1,5 +1,6 @@
 //! What is said of an adapter, a device and a run, in plain data: there also in a crate built without GPUs.
 
+use crate::kernels::matrices::Matrices;
 use crate::plan::Caps;
 
 /// What an adapter is, in words and numbers.
@@ -28,6 +29,9 @@ pub struct AdapterInfo {
     /// What matrices subgroups can multiply together, as `M×N×K of the factors, the sums`; nothing of a device that was
     /// handed over. No kernel makes use of them so far.
     pub cooperative_matrices: Vec<String>,
+    /// Those of them that kernels can be made of, on a device that is opened with
+    /// [`DeviceOptions::matrices`](crate::DeviceOptions::matrices).
+    pub matrices: Option<Matrices>,
 }
 
 /// How many wgpu objects the crate has created on a device, those that are gone again included.

@@ -17,10 +17,22 @@ use wgru::dtype::Precision;
 use wgru::kernels::{Access, Kernel, MOST_STORAGE_BUFFERS, Rows, StepCell, matmul, step, streams};
 use wgru::model::Activation;
 
-/// Parses and validates with no capability beyond core WebGPU, which has unpack2x16float.
+/// Parses and validates with no capability beyond core WebGPU, which has unpack2x16float; and, of what turns them on, with
+/// those of kernels of cooperative matrices.
 fn validate(source: &str) -> Result<(Module, ModuleInfo), String> {
-    let module = naga::front::wgsl::parse_str(source).map_err(|error| error.emit_to_string(source))?;
-    let info = Validator::new(ValidationFlags::all(), Capabilities::SHADER_FLOAT16_IN_FLOAT32)
+    let mut capabilities = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+    if source.starts_with("enable f16;") {
+        capabilities |=
+            Capabilities::SHADER_FLOAT16 | Capabilities::SUBGROUP | Capabilities::COOPERATIVE_MATRIX;
+    }
+    let mut front = naga::front::wgsl::Frontend::new_with_options(naga::front::wgsl::Options {
+        parse_doc_comments: false,
+        capabilities,
+    });
+    let module = front.parse(source).map_err(|error| error.emit_to_string(source))?;
+    let info = Validator::new(ValidationFlags::all(), capabilities)
+        .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
+        .subgroup_operations(naga::valid::SubgroupOperationSet::all())
         .validate(&module)
         .map_err(|error| error.emit_to_string(source))?;
     Ok((module, info))
@@ -60,8 +72,15 @@ fn to_hlsl(module: &Module, info: &ModuleInfo, shader_model: hlsl::ShaderModel) 
     Ok(text.len())
 }
 
+/// Whether a kernel is of cooperative matrices.
+fn has_matrices(module: &Module) -> bool {
+    module.types.iter().any(|(_, ty)| matches!(ty.inner, TypeInner::CooperativeMatrix { .. }))
+}
+
 fn to_msl(module: &Module, info: &ModuleInfo) -> Result<usize, String> {
-    let options = msl::Options { lang_version: (2, 0), ..Default::default() };
+    // That of subgroups and of matrices.
+    let lang_version = if has_matrices(module) { (2, 3) } else { (2, 0) };
+    let options = msl::Options { lang_version, ..Default::default() };
     let pipeline = msl::PipelineOptions {
         entry_point: Some((ShaderStage::Compute, "main".to_owned())),
         ..Default::default()
@@ -94,13 +113,15 @@ fn to_glsl(module: &Module, info: &ModuleInfo) -> Result<usize, String> {
 fn every_kernel_translates_to_every_language() {
     for kernel in kernels() {
         let (module, info) = specialised(kernel);
-        let written = [
-            ("SPIR-V", to_spirv(&module, &info)),
-            ("HLSL 5.1", to_hlsl(&module, &info, hlsl::ShaderModel::V5_1)),
-            ("HLSL 6.0", to_hlsl(&module, &info, hlsl::ShaderModel::V6_0)),
-            ("MSL", to_msl(&module, &info)),
-            ("GLSL ES 3.10", to_glsl(&module, &info)),
-        ];
+        let mut written = vec![("SPIR-V", to_spirv(&module, &info)), ("MSL", to_msl(&module, &info))];
+        // Cooperative matrices are those of Vulkan and Metal.
+        if !has_matrices(&module) {
+            written.extend([
+                ("HLSL 5.1", to_hlsl(&module, &info, hlsl::ShaderModel::V5_1)),
+                ("HLSL 6.0", to_hlsl(&module, &info, hlsl::ShaderModel::V6_0)),
+                ("GLSL ES 3.10", to_glsl(&module, &info)),
+            ]);
+        }
         for (language, length) in written {
             let length = length.unwrap_or_else(|error| panic!("{kernel} as {language}: {error}"));
             assert!(length > 100, "{kernel} as {language}: {length} words or characters");
@@ -186,6 +207,16 @@ fn storage_arrays_hold_words_or_rows_of_them() {
             let name = variable.name.as_deref().unwrap_or_default();
             let words = ["order", "slots"].contains(&name) || packed(kernel).contains(&name);
             let word = if words { Scalar::U32 } else { Scalar::F32 };
+            // Of a kernel that computes with f16 its operands, at other places than y.
+            if has_matrices(&module) && ["w", "x"].contains(&name) {
+                let f16s = match module.types[base].inner {
+                    TypeInner::Scalar(Scalar::F16) => 1,
+                    TypeInner::Vector { size, scalar: Scalar::F16 } => size as u32,
+                    ref other => panic!("{kernel}: {:?} holds {other:?}", variable.name),
+                };
+                assert_eq!((f16s, stride), if name == "w" { (4, 8) } else { (1, 2) }, "{kernel}: {name}");
+                continue;
+            }
             let f32s = match module.types[base].inner {
                 TypeInner::Scalar(scalar) if scalar == word => 1,
                 TypeInner::Atomic(scalar) if name == "mail" && scalar == Scalar::U32 => 1,
@@ -271,14 +302,17 @@ fn parameter_structs_lie_as_the_shader_reads_them() {
     for kernel in kernels() {
         let (module, _) = validate(&kernel.source()).unwrap_or_else(|error| panic!("{kernel}: {error}"));
         match kernel {
-            Kernel::Step { .. } => {
+            Kernel::Step { .. } | Kernel::StepMatrices { .. } => {
                 assert_eq!(members(&module, "StepParams"), step, "{kernel}");
                 assert_eq!(members(&module, "StepIndex"), index, "{kernel}");
             }
             Kernel::Resident { .. } | Kernel::Grouped { .. } => {
                 assert_eq!(members(&module, "StepParams"), step, "{kernel}");
             }
-            Kernel::MatmulTiled { .. } | Kernel::MatmulRows { .. } | Kernel::TakeProjected { .. } => {
+            Kernel::MatmulTiled { .. }
+            | Kernel::MatmulRows { .. }
+            | Kernel::MatmulMatrices { .. }
+            | Kernel::TakeProjected { .. } => {
                 assert_eq!(members(&module, "MatmulParams"), matmul, "{kernel}");
             }
             Kernel::Streams { .. } => {

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Adapter, Context, adapters};
 use crate::info::{AdapterInfo, Created};
 use crate::kernels::MOST_STORAGE_BUFFERS;
+use crate::kernels::matrices::Matrices;
 
 /// Something that runs models. Cheap to clone; clones share pipelines.
 #[derive(Debug, Clone)]
@@ -27,6 +28,8 @@ pub(super) enum Kind {
 pub struct DeviceOptions {
     /// The folder that compiled pipelines are kept in from one process to the next; none by default.
     pub pipeline_cache: Option<PathBuf>,
+    /// Whether kernels may be made of the device's cooperative matrices; off by default.
+    pub matrices: bool,
 }
 
 impl DeviceOptions {
@@ -41,6 +44,20 @@ impl DeviceOptions {
     /// only those write to whose programs may run.
     pub fn pipeline_cache(mut self, folder: impl Into<PathBuf>) -> Self {
         self.pipeline_cache = Some(folder.into());
+        self
+    }
+
+    /// Turns on the device's cooperative matrices (tensor cores, simdgroup matrices), where it has such of f16 with sums in
+    /// f32; elsewhere it has no effect, which [`Device::matrices`] tells.
+    ///
+    /// Plans make use of them where weights and activations are f16 and sums need not be reproducible
+    /// ([`Options::reproducible`](crate::Options::reproducible)): in projections, and in steps of batches that are large enough.
+    /// For its product a step then rounds h to f16; the state itself stays in f32. What the device adds within
+    /// a matrix it adds in an order of its own.
+    ///
+    /// wgpu calls the feature experimental; so it is turned on by nothing else.
+    pub fn matrices(mut self, on: bool) -> Self {
+        self.matrices = on;
         self
     }
 }
@@ -263,7 +280,8 @@ impl Device {
             .collect()
     }
 
-    async fn open((info, adapter): (AdapterInfo, Adapter), options: &DeviceOptions) -> Result<Self> {
+    async fn open((mut info, adapter): (AdapterInfo, Adapter), options: &DeviceOptions) -> Result<Self> {
+        info.caps.matrices = info.matrices.filter(|_| options.matrices);
         let context = Context::open(info, &adapter, options.pipeline_cache.as_deref()).await?;
         Ok(Self(Kind::Gpu(Arc::new(context))))
     }
@@ -285,6 +303,15 @@ impl Device {
         match &self.0 {
             Kind::Gpu(context) => context.created(),
             Kind::Cpu(_) | Kind::Reference => Created::default(),
+        }
+    }
+
+    /// The cooperative matrices that plans on this device may make use of: it has usable ones, and was opened with
+    /// [`DeviceOptions::matrices`]. None on a device of the caller's, which does not say what it has.
+    pub fn matrices(&self) -> Option<Matrices> {
+        match &self.0 {
+            Kind::Gpu(context) => context.caps().matrices,
+            Kind::Cpu(_) | Kind::Reference => None,
         }
     }
 

@@ -52,7 +52,8 @@ impl Options {
 
     /// Whether a GPU gives the same bits for a sequence however it is run: at once, in chunks, step by step in a session,
     /// in another batch, by another plan. That is the default. Without it, large layers that are computed step by step
-    /// may take a few per cent less time.
+    /// may take a few per cent less time, and cooperative matrices may be made use of
+    /// ([`DeviceOptions::matrices`](crate::DeviceOptions::matrices)).
     pub fn reproducible(mut self, reproducible: bool) -> Self {
         self.any_order = !reproducible;
         self

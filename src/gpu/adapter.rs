@@ -2,7 +2,9 @@
 
 use crate::error::{Error, Result};
 use crate::info::AdapterInfo;
+use crate::kernels::matrices::Matrices;
 use crate::plan::{Caps, Speed, Table};
+use wgpu::CooperativeScalarType;
 
 impl AdapterInfo {
     pub(super) fn new(info: &wgpu::AdapterInfo, limits: &wgpu::Limits, features: wgpu::Features) -> Self {
@@ -36,6 +38,7 @@ impl AdapterInfo {
                 max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
                 max_iterations: software.then_some(Caps::SOFTWARE_ITERATIONS),
                 exchange: None,
+                matrices: None,
                 speed,
                 measured,
             },
@@ -45,6 +48,7 @@ impl AdapterInfo {
                 .contains(wgpu::Features::SUBGROUP)
                 .then_some((info.subgroup_min_size, info.subgroup_max_size)),
             cooperative_matrices: Vec::new(),
+            matrices: None,
         }
     }
 }
@@ -70,6 +74,26 @@ fn table(info: &wgpu::AdapterInfo) -> Table {
 fn matrix_words(matrix: &wgpu::CooperativeMatrixProperties) -> String {
     let wgpu::CooperativeMatrixProperties { m_size, n_size, k_size, ab_type, cr_type, .. } = matrix;
     format!("{m_size}×{n_size}×{k_size} of {ab_type:?}, {cr_type:?}")
+}
+
+/// What kernels of cooperative matrices need of a device.
+const MATRICES: wgpu::Features = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX
+    .union(wgpu::Features::SHADER_F16)
+    .union(wgpu::Features::SUBGROUP);
+
+/// The largest of an adapter's matrices that kernels are written for: as high as wide, of f16, with sums in f32.
+fn matrices(
+    info: &AdapterInfo,
+    features: wgpu::Features,
+    properties: &[wgpu::CooperativeMatrixProperties],
+) -> Option<Matrices> {
+    let is_usable = |of: &&wgpu::CooperativeMatrixProperties| {
+        let types = [of.ab_type, of.cr_type] == [CooperativeScalarType::F16, CooperativeScalarType::F32];
+        types && [8, 16].contains(&of.m_size) && of.m_size == of.n_size && of.n_size == of.k_size
+    };
+    let (_, subgroup) = info.subgroup.filter(|(_, most)| *most > 0 && features.contains(MATRICES))?;
+    let side = properties.iter().filter(is_usable).map(|of| of.m_size).max()?;
+    Some(Matrices { side, subgroup })
 }
 
 fn backend_name(backend: wgpu::Backend) -> &'static str {
@@ -105,8 +129,9 @@ pub async fn adapters(backend: Option<&str>) -> Vec<(AdapterInfo, wgpu::Adapter)
         .filter(|adapter| adapter.get_downlevel_capabilities().flags.contains(compute))
         .map(|adapter| {
             let mut info = AdapterInfo::new(&adapter.get_info(), &adapter.limits(), adapter.features());
-            info.cooperative_matrices =
-                adapter.cooperative_matrix_properties().iter().map(matrix_words).collect();
+            let properties = adapter.cooperative_matrix_properties();
+            info.cooperative_matrices = properties.iter().map(matrix_words).collect();
+            info.matrices = matrices(&info, adapter.features(), &properties);
             (info, adapter)
         })
         // A browser has one API and offers it whatever is asked for.
@@ -114,7 +139,8 @@ pub async fn adapters(backend: Option<&str>) -> Vec<(AdapterInfo, wgpu::Adapter)
         .collect()
 }
 
-/// Opens an adapter with all the limits it offers; so that pipelines can be taken out again where `save` and it can.
+/// Opens an adapter with all the limits it offers; so that pipelines can be taken out again where `save` and it can, and
+/// with what the caps say of cooperative matrices.
 ///
 /// # Errors
 /// [`Error::Device`] with the driver's reason.
@@ -125,8 +151,18 @@ pub(super) async fn open(
 ) -> Result<(wgpu::Device, wgpu::Queue)> {
     let mut wanted = wgpu::Features::TIMESTAMP_QUERY;
     wanted.set(wgpu::Features::PIPELINE_CACHE, save);
+    let mut experimental_features = wgpu::ExperimentalFeatures::disabled();
+    if info.caps.matrices.is_some() {
+        wanted |= MATRICES;
+        // SAFETY: the token stands for the risk of bugs in what wgpu has not settled yet. The caller has asked for it, and no other
+        // experimental feature is turned on. What the specification of the feature demands of its user our kernels keep: every
+        // load and store lies within arrays of workgroup memory whose sizes follow from the same constants, in control
+        // flow that is the same for the whole workgroup.
+        experimental_features = unsafe { wgpu::ExperimentalFeatures::enabled() };
+    }
     let descriptor = wgpu::DeviceDescriptor {
         label: Some("wgru.device"),
+        experimental_features,
         required_features: adapter.features() & wanted,
         required_limits: adapter.limits(),
         ..Default::default()

@@ -6,7 +6,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{Access, Binding};
+use super::{Access, Binding, Kernel};
 use crate::dtype::Precision;
 
 /// K and N of `w`: the sizes a matmul pipeline is specialised for.
@@ -18,9 +18,13 @@ pub struct Sizes {
     pub n: u32,
 }
 
-/// Loop iterations of a thread of the tiled matmul over K = `k`.
-pub fn tiled_iterations(k: u32) -> u64 {
-    super::matmul_tiled::iterations(k)
+/// Loop iterations of a thread of a matmul by tiles, which depend on nothing but its sizes; none of another kernel.
+pub fn iterations(kernel: Kernel) -> u64 {
+    match kernel {
+        Kernel::MatmulTiled { sizes, .. } => super::matmul_tiled::iterations(sizes.k),
+        Kernel::MatmulMatrices { sizes, matrices } => matrices.iterations(sizes.k),
+        _ => 0,
+    }
 }
 
 impl Sizes {

@@ -11,6 +11,7 @@ mod lstm;
 pub mod matmul;
 mod matmul_rows;
 mod matmul_tiled;
+pub mod matrices;
 mod params;
 pub mod resident;
 mod rnn;
@@ -111,6 +112,13 @@ pub enum Kernel {
         /// Threads of a workgroup.
         width: u32,
     },
+    /// `out = w x + bias` for many rows, by cooperative matrices.
+    MatmulMatrices {
+        /// K and N.
+        sizes: matmul::Sizes,
+        /// The device's.
+        matrices: matrices::Matrices,
+    },
     /// `out = x + bias`, of an x that is `w x` already.
     TakeProjected {
         /// N, columns of a direction.
@@ -136,6 +144,17 @@ pub enum Kernel {
         rows: Rows,
         /// How it is cut up.
         shape: step::Shape,
+    },
+    /// The same by cooperative matrices.
+    StepMatrices {
+        /// Which.
+        cell: StepCell,
+        /// Its activations and clips.
+        functions: Functions,
+        /// What its product is over.
+        sizes: step::Sizes,
+        /// How it is cut up.
+        shape: matrices::Shape,
     },
     /// All steps of a chunk.
     Resident {
@@ -188,7 +207,8 @@ impl Kernel {
             Self::MatmulTiled { .. } => &matmul_tiled::SHADER,
             Self::MatmulRows { .. } => &matmul_rows::SHADER,
             Self::TakeProjected { .. } => &take_projected::SHADER,
-            Self::Step { cell, .. } => cell.shader(),
+            Self::MatmulMatrices { .. } => &matrices::MATMUL,
+            Self::Step { cell, .. } | Self::StepMatrices { cell, .. } => cell.shader(),
             Self::Resident { cell, .. } => cell.shader(),
             Self::Grouped { cell, .. } => cell.grouped_shader(),
             Self::Streams { way, .. } => way.shader(),
@@ -218,9 +238,15 @@ impl Kernel {
                 constants.push(("WIDTH", f64::from(width)));
                 constants
             }
+            Self::MatmulMatrices { sizes, .. } => {
+                let mut constants = sizes.constants().to_vec();
+                constants.push(("WIDTH", f64::from(self.threads())));
+                constants
+            }
             Self::TakeProjected { n, width, .. } => vec![("N", f64::from(n)), ("WIDTH", f64::from(width))],
             Self::Streams { width, .. } => vec![("WIDTH", f64::from(width))],
-            Self::Step { cell, functions, sizes, .. } => {
+            Self::Step { cell, functions, sizes, .. }
+            | Self::StepMatrices { cell, functions, sizes, .. } => {
                 let mut constants = recurrent(sizes, cell.gates());
                 constants.extend(cell.constant());
                 if cell.has_functions() {
@@ -244,8 +270,10 @@ impl Kernel {
     /// The same for a slice of its matrix, of so many columns of each gate.
     pub fn of_columns(mut self, count: u32) -> Self {
         match &mut self {
-            Self::MatmulTiled { sizes, .. } | Self::MatmulRows { sizes, .. } => sizes.n = count,
-            Self::Step { sizes, .. } => sizes.units = count,
+            Self::MatmulTiled { sizes, .. }
+            | Self::MatmulRows { sizes, .. }
+            | Self::MatmulMatrices { sizes, .. } => sizes.n = count,
+            Self::Step { sizes, .. } | Self::StepMatrices { sizes, .. } => sizes.units = count,
             // They have every unit, or no matrix.
             Self::Resident { .. }
             | Self::Grouped { .. }
@@ -258,11 +286,12 @@ impl Kernel {
     /// The bindings of group 0, in order.
     pub fn bindings(self) -> &'static [Binding] {
         match self {
-            Self::Step { cell, .. } => cell.bindings(),
+            Self::Step { cell, .. } | Self::StepMatrices { cell, .. } => cell.bindings(),
             Self::Resident { cell, .. } => cell.bindings(),
             Self::Grouped { cell, .. } => cell.grouped_bindings(),
             Self::MatmulTiled { .. }
             | Self::MatmulRows { .. }
+            | Self::MatmulMatrices { .. }
             | Self::TakeProjected { .. }
             | Self::Streams { .. } => self.shader().bindings,
         }
@@ -275,7 +304,9 @@ impl Kernel {
             Self::MatmulRows { width, .. }
             | Self::TakeProjected { width, .. }
             | Self::Streams { width, .. } => width,
+            Self::MatmulMatrices { matrices, .. } => matrices.threads(),
             Self::Step { shape, .. } => shape.width,
+            Self::StepMatrices { shape, .. } => shape.matrices.threads(),
             Self::Resident { shape, .. } | Self::Grouped { shape, .. } => shape.threads(),
         }
     }
@@ -288,7 +319,12 @@ impl Kernel {
             Self::MatmulRows { sizes, rows: tile, width, .. } => {
                 matmul_rows::grid(rows, sizes.n, tile, width)
             }
+            Self::MatmulMatrices { sizes, matrices } => matrices.grid(rows, sizes.n),
             Self::TakeProjected { n, rows: tile, width, .. } => take_projected::grid(rows, n, tile, width),
+            Self::StepMatrices { sizes, shape, .. } => {
+                let tiles = rows.div_ceil(matrices::ROWS.count());
+                [sizes.units.div_ceil(shape.units()), tiles.div_ceil(shape.tiles())]
+            }
             Self::Step { sizes, rows: tile, shape, .. } => {
                 let units = shape.width * shape.units;
                 [sizes.units.div_ceil(units), rows.div_ceil(tile.count()).div_ceil(shape.tiles)]
@@ -311,6 +347,8 @@ impl Kernel {
         let tile = match self {
             Self::MatmulTiled { .. } => matmul_tiled::TILE,
             Self::MatmulRows { rows, .. } | Self::TakeProjected { rows, .. } => rows.count(),
+            Self::MatmulMatrices { matrices, .. } => matrices.tile(),
+            Self::StepMatrices { shape, .. } => matrices::ROWS.count() * shape.tiles(),
             Self::Step { rows, shape, .. } => rows.count() * shape.tiles,
             Self::Resident { rows, shape, .. } => rows.count() * shape.tiles,
             Self::Grouped { rows, .. } | Self::Streams { rows, .. } => rows.count(),
@@ -326,7 +364,9 @@ impl Kernel {
             Self::MatmulRows { sizes, width, rows, .. } => matmul_rows::iterations(sizes.k, rows, width),
             Self::TakeProjected { rows, .. } => take_projected::iterations(rows),
             Self::Streams { rows, .. } => u64::from(rows.count()),
+            Self::MatmulMatrices { sizes, matrices } => matrices.iterations(sizes.k),
             Self::Step { cell, sizes, rows, shape, .. } => shape.iterations(sizes.k, rows, cell.gates()),
+            Self::StepMatrices { cell, sizes, shape, .. } => shape.iterations(sizes.k, cell.products()),
             Self::Resident { .. } | Self::Grouped { .. } => {
                 let (steps, patience) = match params {
                     Params::Step(params) => (params.steps, params.patience),
@@ -366,7 +406,9 @@ impl Kernel {
             Self::MatmulTiled { .. } => matmul_tiled::WORKGROUP_BYTES,
             Self::MatmulRows { rows, .. } => SPAN * rows.count() * 4,
             Self::TakeProjected { .. } | Self::Streams { .. } => 0,
+            Self::MatmulMatrices { matrices, .. } => matrices.workgroup_bytes(),
             Self::Step { rows, shape, .. } => SPAN * rows.count() * shape.tiles * 4,
+            Self::StepMatrices { cell, shape, .. } => shape.workgroup_bytes(cell.products()),
             Self::Resident { cell, hidden, rows, shape, .. } => {
                 shape.workgroup_bytes(hidden, rows, cell.products())
             }
@@ -386,6 +428,12 @@ impl fmt::Display for Kernel {
             | Self::TakeProjected { rows, width, .. }
             | Self::Streams { rows, width, .. } => {
                 write!(f, " ({} row{} × {width} threads)", rows.count(), plural(rows.count()))
+            }
+            Self::MatmulMatrices { matrices: of, .. } => write!(f, " ({0} × {0})", of.side),
+            Self::StepMatrices { shape, .. } => {
+                let side = shape.matrices.side;
+                let rows = in_tiles(shape.tiles(), matrices::ROWS);
+                write!(f, " ({rows} × {} units, matrices of {side} × {side})", shape.units())
             }
             Self::Step { rows, shape, .. } => {
                 let units =

@@ -1,6 +1,6 @@
 //! The parameters of a dispatch, and what follows from them: its operations, and how far it reaches.
 
-use super::{Kernel, matmul, step, streams, take_projected};
+use super::{Kernel, matmul, matrices, step, streams, take_projected};
 
 /// The parameters of one dispatch, as they lie in its uniform buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -26,11 +26,19 @@ impl Params {
     /// Floating-point operations of a dispatch of `kernel` over D = `dirs`, its activations left out.
     pub fn flops(&self, kernel: Kernel, dirs: u32) -> u64 {
         let of_one = match (self, kernel) {
-            (Self::Matmul(params), Kernel::MatmulTiled { sizes, .. } | Kernel::MatmulRows { sizes, .. }) => {
+            (
+                Self::Matmul(params),
+                Kernel::MatmulTiled { sizes, .. }
+                | Kernel::MatmulRows { sizes, .. }
+                | Kernel::MatmulMatrices { sizes, .. },
+            ) => {
                 2 * u64::from(params.rows) * u64::from(sizes.k) * u64::from(sizes.n)
             }
             (Self::Matmul(params), Kernel::TakeProjected { n, .. }) => u64::from(params.rows) * u64::from(n),
-            (Self::Step(params), Kernel::Step { cell, sizes, .. }) => {
+            (
+                Self::Step(params),
+                Kernel::Step { cell, sizes, .. } | Kernel::StepMatrices { cell, sizes, .. },
+            ) => {
                 let products = u64::from(cell.products()) * u64::from(sizes.units) * u64::from(sizes.k);
                 2 * u64::from(params.batch) * products
             }
@@ -54,10 +62,20 @@ impl Params {
                 Self::Matmul(params),
                 Kernel::MatmulTiled { sizes, precision } | Kernel::MatmulRows { sizes, precision, .. },
             ) => params.extents(sizes, precision, dirs).to_vec(),
+            (Self::Matmul(params), Kernel::MatmulMatrices { sizes, .. }) => {
+                params.extents(sizes, matrices::PRECISION, dirs).to_vec()
+            }
             (Self::Matmul(params), Kernel::TakeProjected { n, activations, .. }) => {
                 take_projected::extents(params, n, activations, dirs).to_vec()
             }
-            (Self::Step(params), Kernel::Step { cell, sizes, precision, rows, .. }) => {
+            (
+                Self::Step(params),
+                Kernel::Step { cell, sizes, .. } | Kernel::StepMatrices { cell, sizes, .. },
+            ) => {
+                let (precision, rows) = match kernel {
+                    Kernel::Step { precision, rows, .. } => (precision, rows),
+                    _ => (matrices::PRECISION, matrices::ROWS),
+                };
                 let (bindings, vectors, gates) = (kernel.bindings(), cell.vectors(), cell.gates());
                 let arrays = step::Arrays { bindings, exchanges: 0, vectors, gates, sizes };
                 params.extents(arrays, precision, rows, dirs)

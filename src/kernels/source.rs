@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::{Kernel, Rows, unrolled};
+use super::{Kernel, Rows, matrices, unrolled};
+use super::matrices::Matrices;
 use crate::dtype::{Precision, Storage};
 
 macro_rules! file {
@@ -32,11 +33,21 @@ impl Kernel {
         match self {
             Self::TakeProjected { activations, .. } => Precision { activations, ..Precision::default() },
             Self::Streams { .. } => Precision::default(),
+            Self::MatmulMatrices { .. } | Self::StepMatrices { .. } => matrices::PRECISION,
             Self::MatmulTiled { precision, .. }
             | Self::MatmulRows { precision, .. }
             | Self::Step { precision, .. }
             | Self::Resident { precision, .. }
             | Self::Grouped { precision, .. } => precision,
+        }
+    }
+
+    /// Those that its products are of.
+    fn matrices(self) -> Option<Matrices> {
+        match self {
+            Self::MatmulMatrices { matrices, .. } => Some(matrices),
+            Self::StepMatrices { shape, .. } => Some(shape.matrices),
+            _ => None,
         }
     }
 
@@ -49,11 +60,15 @@ impl Kernel {
             Self::Step { cell, shape, .. } => {
                 files.push(Cow::Owned(unrolled::step_product(cell.products(), shape)));
             }
+            Self::StepMatrices { cell, shape, .. } => {
+                files.push(Cow::Owned(shape.product(cell.products())));
+            }
             Self::Resident { cell, hidden, shape, .. } | Self::Grouped { cell, hidden, shape, .. } => {
                 files.push(Cow::Owned(unrolled::text(cell.products(), hidden, shape)));
             }
             Self::MatmulTiled { .. }
             | Self::MatmulRows { .. }
+            | Self::MatmulMatrices { .. }
             | Self::TakeProjected { .. }
             | Self::Streams { .. } => {}
         }
@@ -72,14 +87,25 @@ impl Kernel {
         if let Self::Streams { rows, .. } = self {
             return vec![rows.source()];
         }
-        let mut files = vec![file!("shared/dealt.wgsl")];
+        // What turns extensions on stands before everything else.
+        let mut files = Vec::from_iter(self.matrices().map(Matrices::source));
+        files.push(file!("shared/dealt.wgsl"));
         match self {
             Self::Streams { .. } => {}
-            Self::MatmulTiled { .. } => {}
+            Self::MatmulTiled { .. } | Self::MatmulMatrices { .. } => {}
             Self::MatmulRows { rows, .. } | Self::TakeProjected { rows, .. } => files.push(rows.source()),
-            Self::Step { cell, rows, .. } => {
+            Self::Step { cell, .. } | Self::StepMatrices { cell, .. } => {
+                let (rows, product, frames) = match self {
+                    Self::Step { rows, .. } => {
+                        (rows, file!("shared/product.wgsl"), [file!("step.wgsl"), file!("step_half.wgsl")])
+                    }
+                    _ => {
+                        let frames = [file!("step_matrices.wgsl"), file!("step_half_matrices.wgsl")];
+                        (matrices::ROWS, file!("shared/product_matrices.wgsl"), frames)
+                    }
+                };
                 files.extend([rows.source(), file!("shared/recurrence.wgsl"), file!("shared/index.wgsl")]);
-                files.extend([file!("shared/product.wgsl"), peepholes(cell.peepholes())]);
+                files.extend([product, peepholes(cell.peepholes())]);
                 if cell.has_functions() {
                     files.extend(functions);
                 }
@@ -89,7 +115,7 @@ impl Kernel {
                 if cell.peepholes().is_some() {
                     files.push(file!("shared/c_in_place.wgsl"));
                 }
-                files.push(if cell.is_half() { file!("step_half.wgsl") } else { file!("step.wgsl") });
+                files.push(frames[usize::from(cell.is_half())]);
             }
             Self::Resident { cell, rows, .. } => {
                 files.extend([rows.source(), file!("shared/recurrence.wgsl"), peepholes(cell.peepholes())]);
@@ -127,6 +153,7 @@ impl Kernel {
         });
         files.push(match (self, weights.is_half()) {
             (Self::TakeProjected { .. }, _) => "",
+            (Self::MatmulMatrices { .. } | Self::StepMatrices { .. }, _) => file!("shared/weights_f16.wgsl"),
             (_, false) => file!("shared/weights_f32.wgsl"),
             (_, true) => file!("shared/weights_packed.wgsl"),
         });
@@ -138,7 +165,11 @@ impl Kernel {
                 });
                 false
             }
-            Self::Step { cell, .. } => !cell.is_half(),
+            Self::MatmulMatrices { .. } => {
+                files.push(file!("shared/x_f16.wgsl"));
+                false
+            }
+            Self::Step { cell, .. } | Self::StepMatrices { cell, .. } => !cell.is_half(),
             Self::Resident { .. } | Self::Grouped { .. } => true,
             Self::Streams { .. } => false,
         };

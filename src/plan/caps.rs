@@ -3,6 +3,7 @@
 use super::{Measured, Speed, Table};
 use crate::error::{Error, Result};
 use crate::kernels::grouped::Fault;
+use crate::kernels::matrices::Matrices;
 
 /// The limits of a device that a plan depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub struct Caps {
     pub max_iterations: Option<u64>,
     /// What workgroups may do together, where that is known to work.
     pub exchange: Option<Exchange>,
+    /// The cooperative matrices that kernels may be made of.
+    pub matrices: Option<Matrices>,
     /// What the parts of a kernel take.
     pub speed: Speed,
     /// What of that was measured of whole kernels.
@@ -61,6 +64,7 @@ impl Caps {
             max_workgroup_bytes: 16_384,
             max_iterations: None,
             exchange: None,
+            matrices: None,
             speed: Speed::DISCRETE,
             measured: Measured::default(),
         }

@@ -12,6 +12,8 @@ struct Work {
     fma: u64,
     /// Those of four rows side by side.
     fma4: u64,
+    /// Those of cooperative matrices.
+    matrix: u64,
     load: u64,
     share: u64,
     /// Barriers, times the threads that meet in each.
@@ -35,6 +37,7 @@ impl Work {
         let busy = [
             (self.fma, speed.fma),
             (self.fma4, speed.fma4),
+            (self.matrix, speed.matrix),
             (self.load, speed.load),
             (self.share, speed.share),
             (self.barrier, speed.barrier),
@@ -94,6 +97,36 @@ fn work(kernel: Kernel) -> (Work, Work) {
                 barrier: 2 * threads * k.div_ceil(64),
                 chain: k,
                 ..Work::sums(rows, threads * k * count)
+            };
+            (Work::default(), each)
+        }
+        Kernel::MatmulMatrices { sizes, matrices } => {
+            let (k, side) = (u64::from(sizes.k), u64::from(matrices.side));
+            let (tile, subgroups) = (4 * side, 4);
+            let each = Work {
+                matrix: tile * tile * k,
+                load: 2 * tile * k + tile * tile,
+                // Into workgroup memory, and out of it four matrices high or wide to a subgroup.
+                share: 2 * tile * k + subgroups * 4 * side * k + 2 * tile * tile,
+                barrier: 2 * threads * k.div_ceil(32),
+                chain: k.div_ceil(side),
+                ..Work::default()
+            };
+            (Work::default(), each)
+        }
+        Kernel::StepMatrices { cell, sizes, shape, .. } => {
+            let (k, gates, side) =
+                (u64::from(sizes.k), u64::from(cell.products()), u64::from(shape.matrices.side));
+            let stack = u64::from(shape.stack);
+            let (rows, units, subgroups) = (2 * side * stack, 2 * side, 4);
+            let columns = gates * units;
+            let each = Work {
+                matrix: rows * columns * k,
+                load: (rows + columns) * k + units * rows * (gates + 3),
+                share: (rows + columns) * k + subgroups * (stack + gates) * side * k + 2 * rows * columns,
+                barrier: 2 * threads * k.div_ceil(32),
+                chain: k.div_ceil(side),
+                ..Work::default()
             };
             (Work::default(), each)
         }

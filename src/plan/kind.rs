@@ -6,7 +6,7 @@ use std::str::FromStr;
 use super::{Recurrence, Strategy};
 use crate::dims::Dims;
 use crate::dtype::{Precision, Storage};
-use crate::kernels::{Kernel, Rows, grouped, resident};
+use crate::kernels::{Kernel, Rows, grouped, matrices, resident};
 use crate::model::{Cell, Forget, Layer, Reset};
 
 /// A doubling, in distances.
@@ -83,7 +83,8 @@ fn octaves(size: usize) -> u64 {
 
 /// A kind of kernel: what tells a candidate from the others, whatever their number and order. Its text is the strategy, then
 /// `-r` rows side by side and, of a step, `-t` tiles of them and `-u` units of a thread; of the others `-s` threads of a
-/// unit, of a grouped one `-g` workgroups; `-packed` for two weights to a register.
+/// unit, of a grouped one `-g` workgroups; `-packed` for two weights to a register; of a step by cooperative matrices `-m` their rows
+/// in place of units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Way {
     strategy: Strategy,
@@ -94,11 +95,13 @@ pub struct Way {
     split: u32,
     groups: u32,
     packed: bool,
+    /// Rows of the cooperative matrices of a step, 0 where it has none.
+    side: u32,
 }
 
 impl Way {
     fn plain(strategy: Strategy, rows: u32) -> Self {
-        Self { strategy, rows, tiles: 1, units: 1, split: 1, groups: 1, packed: false }
+        Self { strategy, rows, tiles: 1, units: 1, split: 1, groups: 1, packed: false, side: 0 }
     }
 
     /// That of a recurrence.
@@ -109,6 +112,10 @@ impl Way {
         };
         match recurrence {
             Recurrence::Step(kernels) => match kernels.first() {
+                Some(&Kernel::StepMatrices { shape, .. }) => {
+                    let plain = Self::plain(Strategy::Step, matrices::ROWS.count());
+                    Some(Self { tiles: shape.tiles(), side: shape.matrices.side, ..plain })
+                }
                 Some(&Kernel::Step { rows, shape, .. }) => {
                     let plain = Self::plain(Strategy::Step, rows.count());
                     Some(Self { tiles: shape.tiles, units: shape.units, ..plain })
@@ -201,9 +208,10 @@ impl FromStr for Shape {
 
 impl fmt::Display for Way {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { strategy, rows, tiles, units, split, groups, packed } = self;
+        let Self { strategy, rows, tiles, units, split, groups, packed, side } = self;
         write!(f, "{strategy}-r{rows}")?;
         match strategy {
+            Strategy::Step if *side > 0 => write!(f, "-t{tiles}-m{side}")?,
             Strategy::Step => write!(f, "-t{tiles}-u{units}")?,
             Strategy::Resident | Strategy::Streamed => write!(f, "-s{split}")?,
             Strategy::Grouped => write!(f, "-s{split}-g{groups}")?,
@@ -227,6 +235,7 @@ impl FromStr for Way {
                 Some('u') => &mut way.units,
                 Some('s') => &mut way.split,
                 Some('g') => &mut way.groups,
+                Some('m') => &mut way.side,
                 _ if word == "packed" => {
                     way.packed = true;
                     continue;
@@ -254,7 +263,7 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Shape>().unwrap().to_string(), text);
         }
-        for text in ["step-r4-t2-u1", "resident-r1-s2-packed", "streamed-r4-s1", "grouped-r1-s2-g8"] {
+        for text in ["step-r4-t2-u1", "step-r4-t8-m16", "resident-r1-s2-packed", "streamed-r4-s1", "grouped-r1-s2-g8"] {
             assert_eq!(text.parse::<Way>().unwrap().to_string(), text);
         }
     }
@@ -277,7 +286,7 @@ mod tests {
         ] {
             assert!(text.parse::<Shape>().is_err(), "{text}");
         }
-        for text in ["", "fast-r1", "step-r4-t2", "step-r4-t2-u1-s1", "resident-r1-s", "streamed-r1-s1-é"] {
+        for text in ["", "fast-r1", "step-r4-t2", "step-r4-t2-u1-s1", "step-r4-t2-u1-m8", "step-r4-t2-m0", "resident-r1-s", "streamed-r1-s1-é"] {
             assert!(text.parse::<Way>().is_err(), "{text}");
         }
     }

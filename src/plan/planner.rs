@@ -118,7 +118,7 @@ fn pick(
 ) -> Result<Plan> {
     let allowed: Vec<Vec<Choice<'_>>> = candidates.iter().map(|layer| allowed(layer, request.only)).collect();
     let readout =
-        model.readout().map(|readout| readout_kernel(model, readout, form.dims, request.precision, caps));
+        model.readout().map(|readout| readout_kernel(model, readout, form.dims, request, caps));
     let most_words = usize::try_from(caps.max_array_bytes() / 4).unwrap_or(usize::MAX);
     let (precision, readout) = (request.precision, readout.transpose()?);
     let of = |choices: Vec<&Choice<'_>>| {
@@ -199,7 +199,7 @@ fn layer_candidates(
         Kernel::TakeProjected { n, activations, rows, width: width(n, caps) }
     } else {
         let sizes = matmul::Sizes { k: size("I", k)?, n };
-        matmul_kernel(sizes, padded.saturating_mul(dims.steps), rows, precision, caps)
+        matmul_kernel(sizes, padded.saturating_mul(dims.steps), rows, request, caps)
     };
     let by_memory = PROJECTION_BUDGET.min(caps.max_array_bytes()) / step_bytes;
     let by_grid = projection.most_rows(caps.max_workgroups) as usize / padded;
@@ -295,10 +295,10 @@ fn readout_kernel(
     model: &Model,
     readout: &Readout,
     dims: Dims,
-    precision: Precision,
+    request: Request,
     caps: &Caps,
 ) -> Result<Kernel> {
-    let k = output_columns(&model.layers()[0], precision);
+    let k = output_columns(&model.layers()[0], request.precision);
     let sizes = matmul::Sizes { k: size("D·P", k)?, n: size("O", readout.outputs())? };
     let steps = match readout.steps() {
         ReadoutSteps::Every => dims.steps,
@@ -306,22 +306,23 @@ fn readout_kernel(
     };
     let rows = product("rows of the readout, B·T", &[dims.batch, steps])?;
     let tile = if dims.batch == 1 { Rows::One } else { Rows::Four };
-    let kernel = matmul_kernel(sizes, rows, tile, precision, caps);
+    let kernel = matmul_kernel(sizes, rows, tile, request, caps);
     let most = u64::from(kernel.most_rows(caps.max_workgroups));
     caps.check("rows of the readout, B·T", rows as u64, most, "rows")?;
     Ok(kernel)
 }
 
-fn matmul_kernel(sizes: matmul::Sizes, rows: usize, tile: Rows, precision: Precision, caps: &Caps) -> Kernel {
-    let tiled = Kernel::MatmulTiled { sizes, precision };
-    let fits = tiled.threads() <= caps.max_threads
-        && tiled.workgroup_bytes() <= caps.max_workgroup_bytes
-        && caps.max_iterations.is_none_or(|most| matmul::tiled_iterations(sizes.k) <= most);
-    if fits && rows >= TILED_FROM_ROWS {
-        tiled
-    } else {
-        Kernel::MatmulRows { sizes, precision, rows: tile, width: width(sizes.n, caps) }
-    }
+fn matmul_kernel(sizes: matmul::Sizes, rows: usize, tile: Rows, request: Request, caps: &Caps) -> Kernel {
+    let precision = request.precision;
+    let fits = |kernel: &Kernel| {
+        kernel.threads() <= caps.max_threads
+            && kernel.workgroup_bytes() <= caps.max_workgroup_bytes
+            && caps.max_iterations.is_none_or(|most| matmul::iterations(*kernel) <= most)
+    };
+    let matrices = request.matrices(caps).map(|matrices| Kernel::MatmulMatrices { sizes, matrices });
+    let tiled = matrices.into_iter().chain([Kernel::MatmulTiled { sizes, precision }]).find(fits);
+    let by_rows = || Kernel::MatmulRows { sizes, precision, rows: tile, width: width(sizes.n, caps) };
+    tiled.filter(|_| rows >= TILED_FROM_ROWS).unwrap_or_else(by_rows)
 }
 
 #[cfg(test)]

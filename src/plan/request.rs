@@ -1,8 +1,9 @@
 //! What the planner is asked, and what it chooses between.
 
-use super::{Correction, Cost, LayerRecipe, Shape, Strategy};
+use super::{Caps, Correction, Cost, LayerRecipe, Shape, Strategy};
 use crate::dtype::Precision;
 use crate::kernels::Rows;
+use crate::kernels::matrices::{self, Matrices};
 
 /// What is asked of the planner beside sizes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -13,6 +14,13 @@ pub struct Request {
     pub only: Only,
     /// Whether kernels may sum in an order of their own, so that a session, or another plan, may give other bits.
     pub any_order: bool,
+}
+
+impl Request {
+    /// The cooperative matrices that may be made use of: what is computed of f16 with them adds in an order of its own.
+    pub(super) fn matrices(&self, caps: &Caps) -> Option<Matrices> {
+        caps.matrices.filter(|_| self.any_order && self.precision == matrices::PRECISION)
+    }
 }
 
 impl From<Precision> for Request {

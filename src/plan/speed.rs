@@ -22,6 +22,8 @@ pub struct Speed {
     pub fma: u64,
     /// A product and sum where a thread has four rows side by side.
     pub fma4: u64,
+    /// A product and sum of cooperative matrices.
+    pub matrix: u64,
     /// A load from a buffer.
     pub load: u64,
     /// A load from workgroup memory.
@@ -43,6 +45,7 @@ impl Speed {
         barrier: 100_000,
         fma: 5_000,
         fma4: 5_000,
+        matrix: 2_000,
         load: 40_000,
         share: 5_000,
         chain: 2_500_000,
@@ -88,7 +91,7 @@ impl Speed {
     }
 
     /// The name of each number, and the number.
-    pub fn fields(&self) -> [(&'static str, u64); 11] {
+    pub fn fields(&self) -> [(&'static str, u64); 12] {
         [
             ("cores", self.cores),
             ("dispatch", self.dispatch),
@@ -96,6 +99,7 @@ impl Speed {
             ("barrier", self.barrier),
             ("fma", self.fma),
             ("fma4", self.fma4),
+            ("matrix", self.matrix),
             ("load", self.load),
             ("share", self.share),
             ("chain", self.chain),
@@ -113,6 +117,7 @@ impl Speed {
             "barrier" => &mut self.barrier,
             "fma" => &mut self.fma,
             "fma4" => &mut self.fma4,
+            "matrix" => &mut self.matrix,
             "load" => &mut self.load,
             "share" => &mut self.share,
             "chain" => &mut self.chain,

@@ -9,7 +9,7 @@ use crate::dtype::Precision;
 use crate::error::{Error, Result};
 use crate::kernels::resident::Keep;
 use crate::kernels::step::{self, Sizes};
-use crate::kernels::{Functions, Kernel, Rows, StepCell, WholeCell, resident};
+use crate::kernels::{Functions, Kernel, Rows, StepCell, WholeCell, matrices, resident};
 use crate::model::{Cell, Forget, Layer, Reset, Update};
 
 /// A way to compute the steps of a layer.
@@ -81,7 +81,8 @@ pub(super) fn variants(
         let state = size("P", layer.state())?;
         let blocks = blocks(layer.cell(), hidden.max(state), tiles, rows, request, caps).into_iter();
         let kernels = blocks.map(|block| steps(layer, [hidden, state], block, rows, request, caps));
-        return Ok(Ok(kernels.collect()));
+        let matrices = matrix_steps(layer, [hidden, state], tiles, rows, request, caps);
+        return Ok(Ok(kernels.chain(matrices).collect()));
     }
     if layer.projection().is_some() {
         return Ok(Err("a projection needs h of every unit twice a step".into()));
@@ -261,6 +262,37 @@ fn steps(
         Kernel::Step { cell, functions, sizes, precision, rows, shape }
     };
     step_cells(layer).into_iter().map(kernel).collect()
+}
+
+/// The same by cooperative matrices, where there are: with one and with two, one above the other, for each gate of a subgroup.
+fn matrix_steps(
+    layer: &Layer,
+    [hidden, state]: [u32; 2],
+    tiles: u32,
+    rows: Rows,
+    request: Request,
+    caps: &Caps,
+) -> Vec<Vec<Kernel>> {
+    let Some(matrices) = request.matrices(caps).filter(|_| rows == matrices::ROWS) else { return Vec::new() };
+    let functions = Functions::of(layer);
+    let of = |stack: u32| {
+        let shape = matrices::Shape { matrices, stack };
+        let kernel = |cell| {
+            let sizes = match cell {
+                StepCell::Project => Sizes::all(hidden, state),
+                _ => Sizes::all(state, hidden),
+            };
+            Kernel::StepMatrices { cell, functions, sizes, shape }
+        };
+        step_cells(layer).into_iter().map(kernel).collect::<Vec<_>>()
+    };
+    let fits = |kernels: &Vec<Kernel>| {
+        kernels.iter().all(|kernel| {
+            kernel.threads() <= caps.max_threads && kernel.workgroup_bytes() <= caps.max_workgroup_bytes
+        })
+    };
+    let is_there = |stack: &u32| *stack == 1 || tiles > matrices::Shape { matrices, stack: stack / 2 }.tiles();
+    [1, 2].into_iter().filter(is_there).map(of).filter(fits).collect()
 }
 
 /// The parts of one step.

@@ -343,7 +343,11 @@ impl<'a> Lowering<'a> {
         named: &[(&str, BufferId)],
         [w_hh, w_hr]: &[Slices; 2],
     ) -> Result<Vec<Dispatch>> {
-        let slices = if matches!(kernel, Kernel::Step { cell: StepCell::Project, .. }) { w_hr } else { w_hh };
+        let slices = match kernel {
+            Kernel::Step { cell: StepCell::Project, .. }
+            | Kernel::StepMatrices { cell: StepCell::Project, .. } => w_hr,
+            _ => w_hh,
+        };
         let of_slice = |&(slice, w): &(Slice, BufferId)| {
             let kernel = kernel.of_columns(index32("units of a slice", slice.count)?);
             let named = [named, &[("w", w)]].concat();

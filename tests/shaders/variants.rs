@@ -3,6 +3,7 @@
 use wgru::dtype::{Precision, Storage};
 use wgru::kernels::grouped::Fault;
 use wgru::kernels::matmul::Sizes;
+use wgru::kernels::matrices::{self, Matrices};
 use wgru::kernels::resident::Keep;
 use wgru::kernels::streams::Way;
 use wgru::kernels::{Functions, Kernel, Rows, StepCell, WholeCell, resident, step};
@@ -69,6 +70,19 @@ pub fn kernels() -> Vec<Kernel> {
                         all.push(Kernel::Grouped { cell, functions, hidden, precision, rows, shape, fault });
                     }
                 }
+            }
+        }
+    }
+    let usual = functions(Activation::SIGMOID, Activation::TANH, None);
+    for (side, subgroup) in [(8, 8), (16, 32), (16, 64)] {
+        let matrices = Matrices { side, subgroup };
+        let sizes = [(1, 1), (3, 5), (65, 129), (300, 2100)].map(|(k, n)| Sizes { k, n });
+        all.extend(sizes.map(|sizes| Kernel::MatmulMatrices { sizes, matrices }));
+        for cell in step_cells() {
+            for ((k, hidden), stack) in [((1, 1), 1), ((7, 7), 2), ((64, 64), 1), ((9, 700), 2)] {
+                let (functions, sizes) = (usual, step::Sizes::all(k, hidden));
+                let shape = matrices::Shape { matrices, stack };
+                all.push(Kernel::StepMatrices { cell, functions, sizes, shape });
             }
         }
     }
@@ -139,7 +153,8 @@ fn step_cells() -> Vec<StepCell> {
 
 pub fn rows_of(kernel: Kernel) -> u32 {
     match kernel {
-        Kernel::MatmulTiled { .. } => 1,
+        Kernel::MatmulTiled { .. } | Kernel::MatmulMatrices { .. } => 1,
+        Kernel::StepMatrices { .. } => matrices::ROWS.count(),
         Kernel::MatmulRows { rows, .. }
         | Kernel::TakeProjected { rows, .. }
         | Kernel::Step { rows, .. }
@@ -154,6 +169,7 @@ pub fn packed(kernel: Kernel) -> Vec<&'static str> {
     let precision = match kernel {
         Kernel::TakeProjected { activations, .. } => Precision { activations, ..Precision::default() },
         Kernel::Streams { .. } => Precision::default(),
+        Kernel::MatmulMatrices { .. } | Kernel::StepMatrices { .. } => matrices::PRECISION,
         Kernel::MatmulTiled { precision, .. }
         | Kernel::MatmulRows { precision, .. }
         | Kernel::Step { precision, .. }
@@ -166,7 +182,13 @@ pub fn packed(kernel: Kernel) -> Vec<&'static str> {
     }
     if precision.activations != Storage::F32 {
         let recurrent =
-            matches!(kernel, Kernel::Step { .. } | Kernel::Resident { .. } | Kernel::Grouped { .. });
+            matches!(
+                kernel,
+                Kernel::Step { .. }
+                    | Kernel::StepMatrices { .. }
+                    | Kernel::Resident { .. }
+                    | Kernel::Grouped { .. }
+            );
         names.push(if recurrent { "y" } else { "x" });
     }
     names

@@ -1,0 +1,19 @@
+enable f16;
+enable wgpu_cooperative_matrix;
+
+// Matrices that the threads of a subgroup have between them, 8 × 8.
+alias MatrixA = coop_mat8x8<f16, A>;
+alias MatrixB = coop_mat8x8<f16, B>;
+alias MatrixC = coop_mat8x8<f32, C>;
+const SIDE: u32 = 8u;
+
+// What thread 0 says of a condition that is the same for all, in a form in which naga believes it: matrices must not depend on
+// another.
+var<workgroup> flag: u32;
+
+fn known(lane: u32, condition: bool) -> u32 {
+    if (lane == 0u) {
+        flag = select(0u, 1u, condition);
+    }
+    return workgroupUniformLoad(&flag);
+}

@@ -1,0 +1,30 @@
+// The frame of the first half of a step that takes two dispatches, its product by cooperative matrices. Threads and workgroups
+// as in step_matrices.wgsl; a tile that has ended has nothing to begin. A cell declares begin(): what the second half needs of
+// one unit.
+
+@group(0) @binding(6) var<storage, read> h_prev: array<Rows>;         // [D, ⌈B/ROWS⌉, P]
+
+@compute @workgroup_size(WIDTH)
+fn main(
+    @builtin(local_invocation_index) lane: u32,
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(subgroup_id) subgroup: u32,
+) {
+    now = index.t;
+    let own = group.x * WIDE;
+    let first = dealt(group.y, (params.tiles + TILES - 1u) / TILES) * TILES;
+    let dir = group.z;
+    if (known(lane, has_ended(dir, first)) != 0u) {
+        return;
+    }
+    multiply_all(lane, subgroup, dir, first, own);
+    for (var i = lane; i < WIDE * TILES; i += WIDTH) {
+        let u = i % WIDE;
+        let of_tile = i / WIDE;
+        let tile = first + of_tile;
+        if (own + u < UNITS && tile < params.tiles) {
+            let unit = params.first_unit + own + u;
+            begin(dir, tile, unit, projected(dir, tile, unit), sums_of(of_tile, u));
+        }
+    }
+}
