@@ -63,6 +63,10 @@ pub struct WorkArgs {
     /// of it
     #[arg(long)]
     pub exchange: bool,
+    /// Compute with the GPU's cooperative matrices, where it has such and weights and activations are f16; sums may then be in
+    /// any order
+    #[arg(long)]
+    pub matrices: bool,
     /// Compare with the f64 reference; exit status 1 where the error is beyond the derived tolerance
     #[arg(long)]
     pub verify: bool,
@@ -80,17 +84,18 @@ pub struct WorkArgs {
 impl WorkArgs {
     /// How the device is opened.
     pub fn device_options(&self) -> DeviceOptions {
-        device_options(self.pipeline_cache.as_ref())
+        device_options(self.pipeline_cache.as_ref(), self.matrices)
     }
 
     /// What is asked of an engine.
     pub fn options(&self) -> Options {
-        Options::default().weights(self.weights.into()).activations(self.activations.into())
+        let options = Options::default().reproducible(!self.matrices);
+        options.weights(self.weights.into()).activations(self.activations.into())
     }
 }
 
-fn device_options(pipeline_cache: Option<&PathBuf>) -> DeviceOptions {
-    let options = DeviceOptions::default();
+fn device_options(pipeline_cache: Option<&PathBuf>, matrices: bool) -> DeviceOptions {
+    let options = DeviceOptions::default().matrices(matrices);
     match pipeline_cache {
         Some(folder) => options.pipeline_cache(folder),
         None => options,
@@ -166,6 +171,9 @@ pub struct ExplainArgs {
     /// of it
     #[arg(long)]
     pub exchange: bool,
+    /// With the GPU's cooperative matrices, where it has such and the case is in f16; sums may then be in any order
+    #[arg(long)]
+    pub matrices: bool,
     /// Sequences, of a model [default: 1]
     #[arg(long, value_name = "B")]
     pub batch: Option<usize>,

@@ -56,6 +56,15 @@ pub fn test_exchange(device: &Device, asked: bool) -> Outcome {
     Ok(())
 }
 
+/// Says, where cooperative matrices were asked for, which there are, or that plans do without.
+pub fn say_matrices(device: &Device, asked: bool) {
+    match device.matrices() {
+        _ if !asked => {}
+        Some(of) => eprintln!("wgru: {}: matrices of {1} × {1}", device.info(), of.side),
+        None => eprintln!("wgru: {}: no cooperative matrices of f16 with sums in f32", device.info()),
+    }
+}
+
 fn row(device: &DeviceInfo) -> Vec<String> {
     let mut row = vec![device.to_string()];
     match device {

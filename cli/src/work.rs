@@ -11,7 +11,7 @@ use wgru::reference::{self, Comparison, Tolerance, compare};
 use wgru::{Batch, Device, DeviceInfo, Engine, Model, Output};
 
 use crate::args::WorkArgs;
-use crate::devices::{choose, to_json};
+use crate::devices::{choose, say_matrices, to_json};
 use crate::failure::{Failure, Outcome};
 use crate::number::three;
 
@@ -40,6 +40,7 @@ impl Work {
             Some(_) => eprintln!("wgru: no GPU found, running on the CPU"),
             None => {}
         }
+        say_matrices(&device, args.matrices);
         let info = device.info();
         let dims = form.dims;
         let start = Instant::now();

@@ -18,7 +18,7 @@ pub struct Sizes {
     pub n: u32,
 }
 
-/// Loop iterations of a thread of a matmul by tiles, which depend on nothing but its sizes; none of another kernel.
+/// Loop iterations of a thread of a matmul by tiles or matrices, which depend on nothing but its sizes; none of another kernel.
 pub fn iterations(kernel: Kernel) -> u64 {
     match kernel {
         Kernel::MatmulTiled { sizes, .. } => super::matmul_tiled::iterations(sizes.k),

@@ -245,8 +245,7 @@ impl Kernel {
             }
             Self::TakeProjected { n, width, .. } => vec![("N", f64::from(n)), ("WIDTH", f64::from(width))],
             Self::Streams { width, .. } => vec![("WIDTH", f64::from(width))],
-            Self::Step { cell, functions, sizes, .. }
-            | Self::StepMatrices { cell, functions, sizes, .. } => {
+            Self::Step { cell, functions, sizes, .. } | Self::StepMatrices { cell, functions, sizes, .. } => {
                 let mut constants = recurrent(sizes, cell.gates());
                 constants.extend(cell.constant());
                 if cell.has_functions() {

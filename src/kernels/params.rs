@@ -31,9 +31,7 @@ impl Params {
                 Kernel::MatmulTiled { sizes, .. }
                 | Kernel::MatmulRows { sizes, .. }
                 | Kernel::MatmulMatrices { sizes, .. },
-            ) => {
-                2 * u64::from(params.rows) * u64::from(sizes.k) * u64::from(sizes.n)
-            }
+            ) => 2 * u64::from(params.rows) * u64::from(sizes.k) * u64::from(sizes.n),
             (Self::Matmul(params), Kernel::TakeProjected { n, .. }) => u64::from(params.rows) * u64::from(n),
             (
                 Self::Step(params),

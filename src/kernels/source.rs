@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::{Kernel, Rows, matrices, unrolled};
 use super::matrices::Matrices;
+use super::{Kernel, Rows, matrices, unrolled};
 use crate::dtype::{Precision, Storage};
 
 macro_rules! file {

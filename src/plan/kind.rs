@@ -263,7 +263,9 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Shape>().unwrap().to_string(), text);
         }
-        for text in ["step-r4-t2-u1", "step-r4-t8-m16", "resident-r1-s2-packed", "streamed-r4-s1", "grouped-r1-s2-g8"] {
+        for text in
+            ["step-r4-t2-u1", "step-r4-t8-m16", "resident-r1-s2-packed", "streamed-r4-s1", "grouped-r1-s2-g8"]
+        {
             assert_eq!(text.parse::<Way>().unwrap().to_string(), text);
         }
     }
@@ -286,7 +288,16 @@ mod tests {
         ] {
             assert!(text.parse::<Shape>().is_err(), "{text}");
         }
-        for text in ["", "fast-r1", "step-r4-t2", "step-r4-t2-u1-s1", "step-r4-t2-u1-m8", "step-r4-t2-m0", "resident-r1-s", "streamed-r1-s1-é"] {
+        for text in [
+            "",
+            "fast-r1",
+            "step-r4-t2",
+            "step-r4-t2-u1-s1",
+            "step-r4-t2-u1-m8",
+            "step-r4-t2-m0",
+            "resident-r1-s",
+            "streamed-r1-s1-é",
+        ] {
             assert!(text.parse::<Way>().is_err(), "{text}");
         }
     }

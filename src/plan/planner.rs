@@ -117,8 +117,7 @@ fn pick(
     caps: &Caps,
 ) -> Result<Plan> {
     let allowed: Vec<Vec<Choice<'_>>> = candidates.iter().map(|layer| allowed(layer, request.only)).collect();
-    let readout =
-        model.readout().map(|readout| readout_kernel(model, readout, form.dims, request, caps));
+    let readout = model.readout().map(|readout| readout_kernel(model, readout, form.dims, request, caps));
     let most_words = usize::try_from(caps.max_array_bytes() / 4).unwrap_or(usize::MAX);
     let (precision, readout) = (request.precision, readout.transpose()?);
     let of = |choices: Vec<&Choice<'_>>| {
@@ -320,7 +319,9 @@ fn matmul_kernel(sizes: matmul::Sizes, rows: usize, tile: Rows, request: Request
             && caps.max_iterations.is_none_or(|most| matmul::iterations(*kernel) <= most)
     };
     let matrices = request.matrices(caps).map(|matrices| Kernel::MatmulMatrices { sizes, matrices });
-    let tiled = matrices.into_iter().chain([Kernel::MatmulTiled { sizes, precision }]).find(fits);
+    let narrow = u32::try_from(rows).unwrap_or(u32::MAX);
+    let tiled = [Kernel::MatmulTiled { sizes, precision }].into_iter().chain(matrices).filter(fits);
+    let tiled = tiled.min_by_key(|kernel| cost::dispatch(*kernel, narrow, 1, 1, &caps.speed));
     let by_rows = || Kernel::MatmulRows { sizes, precision, rows: tile, width: width(sizes.n, caps) };
     tiled.filter(|_| rows >= TILED_FROM_ROWS).unwrap_or_else(by_rows)
 }

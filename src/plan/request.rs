@@ -17,7 +17,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// The cooperative matrices that may be made use of: what is computed of f16 with them adds in an order of its own.
+    /// The cooperative matrices that may be made use of: their numbers are f16, and they add in an order of their own.
     pub(super) fn matrices(&self, caps: &Caps) -> Option<Matrices> {
         caps.matrices.filter(|_| self.any_order && self.precision == matrices::PRECISION)
     }

@@ -291,7 +291,8 @@ fn matrix_steps(
             kernel.threads() <= caps.max_threads && kernel.workgroup_bytes() <= caps.max_workgroup_bytes
         })
     };
-    let is_there = |stack: &u32| *stack == 1 || tiles > matrices::Shape { matrices, stack: stack / 2 }.tiles();
+    let is_there =
+        |stack: &u32| *stack == 1 || tiles > matrices::Shape { matrices, stack: stack / 2 }.tiles();
     [1, 2].into_iter().filter(is_there).map(of).filter(fits).collect()
 }
 

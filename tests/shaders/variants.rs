@@ -181,14 +181,13 @@ pub fn packed(kernel: Kernel) -> Vec<&'static str> {
         names.push("w");
     }
     if precision.activations != Storage::F32 {
-        let recurrent =
-            matches!(
-                kernel,
-                Kernel::Step { .. }
-                    | Kernel::StepMatrices { .. }
-                    | Kernel::Resident { .. }
-                    | Kernel::Grouped { .. }
-            );
+        let recurrent = matches!(
+            kernel,
+            Kernel::Step { .. }
+                | Kernel::StepMatrices { .. }
+                | Kernel::Resident { .. }
+                | Kernel::Grouped { .. }
+        );
         names.push(if recurrent { "y" } else { "x" });
     }
     names

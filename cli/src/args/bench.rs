@@ -47,6 +47,9 @@ pub struct BenchArgs {
     /// Let GPUs sum in any order: a sequence may then give other bits than its steps do
     #[arg(long)]
     pub any_order: bool,
+    /// Let GPUs compute cases in f16 with cooperative matrices, where they have such
+    #[arg(long, requires = "any_order")]
+    pub matrices: bool,
     /// A table that `wgru tune` has written, for the planner of GPUs to predict with [default: what comes with wgru]
     #[arg(long, value_name = "FILE")]
     pub speed: Option<PathBuf>,
@@ -66,21 +69,21 @@ pub struct BenchArgs {
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
     /// Take the records of files, measure nothing; for --html and --csv
-    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["device", "case", "suite", "streams", "rate", "seconds", "quick", "strategy", "wave", "any_order", "exchange", "speed", "pipeline_cache", "threads", "json"])]
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["device", "case", "suite", "streams", "rate", "seconds", "quick", "strategy", "wave", "any_order", "matrices", "exchange", "speed", "pipeline_cache", "threads", "json"])]
     pub from: Vec<PathBuf>,
     /// Compare two files of records, measure nothing
-    #[arg(long, value_names = ["BEFORE", "AFTER"], num_args = 2, conflicts_with_all = ["device", "case", "suite", "streams", "rate", "seconds", "quick", "strategy", "wave", "any_order", "exchange", "speed", "pipeline_cache", "threads", "json", "csv", "html", "from"])]
+    #[arg(long, value_names = ["BEFORE", "AFTER"], num_args = 2, conflicts_with_all = ["device", "case", "suite", "streams", "rate", "seconds", "quick", "strategy", "wave", "any_order", "matrices", "exchange", "speed", "pipeline_cache", "threads", "json", "csv", "html", "from"])]
     pub compare: Vec<PathBuf>,
     /// With --compare: exit status 1 where anything is slower by more than this, beyond the noise
     // clap asks for nothing that conflicts with what is there, so that the conflicts have to be said here as well.
-    #[arg(long, value_name = "PERCENT", value_parser = percent, requires = "compare", conflicts_with_all = ["device", "case", "suite", "streams", "rate", "seconds", "quick", "strategy", "wave", "any_order", "exchange", "speed", "pipeline_cache", "threads", "json", "csv", "html", "from"])]
+    #[arg(long, value_name = "PERCENT", value_parser = percent, requires = "compare", conflicts_with_all = ["device", "case", "suite", "streams", "rate", "seconds", "quick", "strategy", "wave", "any_order", "matrices", "exchange", "speed", "pipeline_cache", "threads", "json", "csv", "html", "from"])]
     pub fail_above: Option<f64>,
 }
 
 impl BenchArgs {
     /// How devices are opened.
     pub fn device_options(&self) -> DeviceOptions {
-        device_options(self.pipeline_cache.as_ref())
+        device_options(self.pipeline_cache.as_ref(), self.matrices)
     }
 }
 

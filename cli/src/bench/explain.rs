@@ -8,7 +8,7 @@ use wgru::{DeviceOptions, Dims, Engine, Model, Options};
 
 use super::case::Case;
 use crate::args::ExplainArgs;
-use crate::devices::choose;
+use crate::devices::{choose, say_matrices};
 use crate::failure::{Outcome, error};
 use crate::number::{three, together};
 use crate::onnx;
@@ -18,13 +18,15 @@ use crate::table::Table;
 
 /// Plans and prints; nothing is run.
 pub fn explain(args: &ExplainArgs) -> Outcome {
-    let (model, dims, mut options) = subject(args)?;
+    let (model, dims, options) = subject(args)?;
+    let mut options = options.reproducible(!args.matrices);
     if let Some(path) = &args.speed {
         options = options.speed(read_table(path)?);
     }
-    let opened = DeviceOptions::default();
+    let opened = DeviceOptions::default().matrices(args.matrices);
     let (device, choice) =
         choose(&args.device, &opened, args.exchange, &model, dims.into(), options.clone())?;
+    say_matrices(&device, args.matrices);
     let why = choice.map_or_else(String::new, |choice| format!("auto: {choice}\n"));
     let engine = device.load_with(&model, options)?;
     let Dims { batch, steps } = dims;

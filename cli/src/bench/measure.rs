@@ -383,7 +383,7 @@ pub fn weight_bytes(model: &Model, storage: Storage) -> u64 {
 fn verified(subject: &Subject, bench: &Bench, engine: &Engine) -> Result<Verified, String> {
     let Subject { case, model, .. } = subject;
     let inputs = subject.inputs();
-    let options = case.options().reproducible(!bench.any_order);
+    let options = bench.options(case);
     let text = |error: wgru::Error| error.to_string();
     let batch = inputs.batch().map_err(text)?;
     let poisoned = bench.device.load_with(model, options.clone().poison(true)).map_err(text)?;

@@ -25,7 +25,7 @@ use wgru::plan::Only;
 use wgru::{Device, DeviceInfo};
 
 use crate::args::BenchArgs;
-use crate::devices::test_exchange;
+use crate::devices::{say_matrices, test_exchange};
 use crate::failure::{Failure, Outcome, error};
 use crate::number::three;
 use crate::print::print;
@@ -203,6 +203,7 @@ fn devices(args: &BenchArgs) -> Outcome<Vec<Bench>> {
             let device = Device::select_with(&selector, &opened)?;
             if matches!(device.info(), DeviceInfo::Gpu(_)) {
                 test_exchange(&device, args.exchange)?;
+                say_matrices(&device, args.matrices);
             }
             if device.info() == DeviceInfo::Reference {
                 return Err(error(
