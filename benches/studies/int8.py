@@ -64,6 +64,7 @@ STORAGES = {
     "bf16": (bf16, same, bf16, same),
     "f16, x and h too": (f16, f16, f16, f16),
     "bf16, x and h too": (bf16, bf16, bf16, bf16),
+    "bf16, w_hh and h only": (same, same, bf16, bf16),
     "int8": (int8, same, int8, same),
     "int8, x and h too": (int8, int8, int8, int8),
     "int8, w_hh and h only": (same, same, int8, int8),
