@@ -5,6 +5,7 @@
 
 mod debian;
 mod lint;
+mod matrices;
 mod packages;
 mod process;
 mod record;
@@ -27,10 +28,13 @@ commands:
          test, then check that the library builds for WebAssembly
   wasm   check that the library builds for wasm32-unknown-unknown
   arm    check that the library builds for aarch64-unknown-linux-gnu
+  matrices
+         unpack a driver that has cooperative matrices under target/ (root, Debian), and
+         run their suite on it
   lint   rustfmt, clippy and rustdoc, with warnings as errors
   ci     test, arm, the suites of numbers from elsewhere once for each strategy and
          once for each of the CPU's instruction sets, the CPU path in a build without
-         GPUs, then lint
+         GPUs, matrices, then lint
   record NAME
          run the benches and keep their figures in benches/records/NAME.csv
   help   print this text
@@ -77,6 +81,7 @@ fn parse(arguments: &[String]) -> Result<Request, String> {
             stages.push(Stage::new("every strategy", every_strategy));
             stages.push(Stage::new("every instruction set", every_instruction_set));
             stages.push(Stage::new("without GPUs", without_gpus));
+            stages.push(Stage::new("matrices", matrices::run));
             stages.extend(lint::stages());
             stages
         }
@@ -87,6 +92,10 @@ fn parse(arguments: &[String]) -> Result<Request, String> {
         "arm" => {
             refuse_arguments(command, rest)?;
             vec![Stage::new("arm check", target::arm)]
+        }
+        "matrices" => {
+            refuse_arguments(command, rest)?;
+            vec![Stage::new("matrices", matrices::run)]
         }
         "lint" => {
             refuse_arguments(command, rest)?;
@@ -206,9 +215,10 @@ mod tests {
     fn commands_map_to_their_stages() {
         assert_eq!(stage_count(&["test"]), Some(3));
         assert_eq!(stage_count(&["wasm"]), Some(1));
+        assert_eq!(stage_count(&["matrices"]), Some(1));
         assert_eq!(stage_count(&["lint"]), Some(3));
-        assert_eq!(stage_count(&["ci"]), Some(10));
-        assert_eq!(stage_count(&["ci", "--", "--test", "parity"]), Some(10));
+        assert_eq!(stage_count(&["ci"]), Some(11));
+        assert_eq!(stage_count(&["ci", "--", "--test", "parity"]), Some(11));
     }
 
     #[test]
@@ -220,9 +230,15 @@ mod tests {
 
     #[test]
     fn bad_command_lines_are_refused() {
-        for words in
-            [&[][..], &["tests"], &["test", "parity"], &["lint", "--", "x"], &["wasm", "x"], &["record"]]
-        {
+        for words in [
+            &[][..],
+            &["tests"],
+            &["test", "parity"],
+            &["lint", "--", "x"],
+            &["wasm", "x"],
+            &["matrices", "x"],
+            &["record"],
+        ] {
             assert!(parse(&strings(words)).is_err(), "{words:?}");
         }
     }
