@@ -27,7 +27,7 @@ pub struct AdapterInfo {
     /// Subgroup sizes, smallest and largest, where there are subgroups.
     pub subgroup: Option<(u32, u32)>,
     /// What matrices subgroups can multiply together, as `M×N×K of the factors, the sums`; nothing of a device that was
-    /// handed over. No kernel makes use of them so far.
+    /// handed over.
     pub cooperative_matrices: Vec<String>,
     /// Those of them that kernels can be made of, on a device that is opened with
     /// [`DeviceOptions::matrices`](crate::DeviceOptions::matrices).

@@ -5,9 +5,13 @@ mod common;
 
 use common::{Draw, Inputs, adapters, assert_close_in, bits, cells};
 use wgru::dtype::Precision;
-use wgru::model::{Activation, Activations};
-use wgru::plan::{Only, Speed, Strategy};
-use wgru::{Device, DeviceInfo, DeviceOptions, Direction, Layer, Model, Options, Storage, Weights};
+use wgru::kernels::matrices::Matrices;
+use wgru::model::{Activation, Activations, Function};
+use wgru::plan::{self, Caps, Only, Request, Speed};
+use wgru::{
+    Batch, Cell, Device, DeviceInfo, DeviceOptions, Dims, Direction, Form, Layer, Model, Options, Readout,
+    ReadoutSteps, Storage, Weights,
+};
 
 /// Every adapter that has such matrices, opened with them. `WGRU_MATRICES` demands that there is one, where a driver of them was
 /// installed; elsewhere there need be none.
@@ -41,9 +45,9 @@ fn options() -> Options {
 const PRECISION: Precision = Precision { weights: Storage::F16, activations: Storage::F16 };
 
 /// `options` with each of the candidates that step by matrices.
-fn with_matrices(device: &Device, model: &Model, inputs: &Inputs, options: &Options) -> Vec<Options> {
+fn with_matrices(device: &Device, model: &Model, form: Form, options: &Options) -> Vec<Options> {
     let engine = device.load_with(model, options.clone()).unwrap();
-    let all = engine.alternatives(inputs.batch().form()).unwrap();
+    let all = engine.alternatives(form).unwrap();
     let of = |candidate: &wgru::plan::Candidate| {
         let (recipe, _) = candidate.outcome.as_ref().ok()?;
         recipe.recurrence.to_string().contains("matrices").then_some(Only {
@@ -76,7 +80,7 @@ fn every_cell_holds_against_the_reference() {
                 let model = if draw.chance() { draw.with_options(model) } else { model };
                 let (batch, steps) = (draw.size(2..=150), draw.size(1..=9));
                 let inputs = Inputs::draw(&mut draw, &model, batch, steps).ragged(&mut draw);
-                let all = with_matrices(&device, &model, &inputs, &options());
+                let all = with_matrices(&device, &model, inputs.batch().form(), &options());
                 let context = format!("{}, {model}, B = {batch}, seed {}", device.info(), draw.seed);
                 assert!(!all.is_empty(), "{context}: no candidate by matrices");
                 for options in all {
@@ -94,6 +98,30 @@ fn every_cell_holds_against_the_reference() {
     }
 }
 
+/// Whole numbers, −1 to 1.
+fn whole(draw: &mut Draw, len: usize) -> Vec<f32> {
+    (0..len).map(|_| draw.size(0..=2) as f32 - 1.0).collect()
+}
+
+/// RNNs without activations, of whole numbers alone. What is beyond 64 is cut off, so that nothing grows too large for an f16.
+fn whole_model(draw: &mut Draw, direction: Direction, input: usize, hidden: usize, layers: usize) -> Model {
+    let identity = Activation::new(Function::Affine, 1.0, 0.0).unwrap();
+    let all = Activations { gate: identity, candidate: identity, output: identity };
+    let stack = (0..layers).map(|index| {
+        let input = if index == 0 { input } else { direction.count() * hidden };
+        let weights = (0..direction.count()).map(|_| Weights {
+            w_ih: whole(draw, hidden * input),
+            w_hh: whole(draw, hidden * hidden),
+            b_ih: Some(whole(draw, hidden)),
+            ..Weights::default()
+        });
+        let layer = Layer::new(Cell::Rnn, direction, input, hidden, weights.collect()).unwrap();
+        let layer = layer.with_activations(vec![all; direction.count()]).unwrap();
+        layer.with_state_clip(64.0).unwrap()
+    });
+    Model::new(stack.collect()).unwrap()
+}
+
 /// Where every product and sum is a whole number that f16 and f32 can hold, the order of sums does not matter, and h loses nothing:
 /// so matrices give the very bits of the other kernels, and a wrong element is seen, however small.
 #[test]
@@ -101,39 +129,15 @@ fn whole_numbers_come_out_exact() {
     let mut draw = Draw::new();
     for device in devices() {
         for (input, hidden, batch) in [(3, 5, 9), (40, 33, 70), (17, 64, 130), (64, 70, 33)] {
-            let whole = |draw: &mut Draw, len: usize| -> Vec<f32> {
-                (0..len).map(|_| draw.size(0..=2) as f32 - 1.0).collect()
-            };
-            let weights = (0..2).map(|_| Weights {
-                w_ih: whole(&mut draw, hidden * input),
-                w_hh: whole(&mut draw, hidden * hidden),
-                b_ih: Some(whole(&mut draw, hidden)),
-                ..Weights::default()
-            });
-            let cell = wgru::Cell::Rnn;
-            let layer = Layer::new(cell, Direction::Bidirectional, input, hidden, weights.collect()).unwrap();
-            let identity = Activation::new(wgru::model::Function::Affine, 1.0, 0.0).unwrap();
-            let all = Activations { gate: identity, candidate: identity, output: identity };
-            let layer = layer.with_activations(vec![all; 2]).unwrap();
-            // What is beyond is cut off, so that nothing grows too large for an f16.
-            let layer = layer.with_state_clip(64.0).unwrap();
-            let model = Model::new(vec![layer]).unwrap();
+            let model = whole_model(&mut draw, Direction::Bidirectional, input, hidden, 1);
             let x = whole(&mut draw, batch * 6 * input);
-            let batch = wgru::Batch::new(&x, [batch, 6, input]).unwrap();
+            let batch = Batch::new(&x, [batch, 6, input]).unwrap();
             let plain = device.load_with(&model, options().reproducible(true)).unwrap();
             let plan = plain.explain(batch.form()).unwrap();
             assert!(!plan.contains("matrices"), "{plan}");
             let expected = plain.run(&batch).unwrap();
             assert!(expected.y.iter().any(|y| *y != 0.0 && y.abs() < 64.0), "{model}");
-            let engine = device.load_with(&model, options().strategy(Strategy::Step)).unwrap();
-            for candidate in engine.alternatives(batch.form()).unwrap().iter().flatten() {
-                let Ok((recipe, _)) = &candidate.outcome else { continue };
-                if !recipe.recurrence.to_string().contains("matrices") {
-                    continue;
-                }
-                let mut options = options().strategy(Strategy::Step);
-                options.only.rows = Some(candidate.rows);
-                options.only.variant = Some(candidate.variant);
+            for options in with_matrices(&device, &model, batch.form(), &options()) {
                 let engine = device.load_with(&model, options).unwrap();
                 let context = format!("{}: {}", device.info(), engine.explain(batch.form()).unwrap());
                 assert!(context.contains("matmul_matrices"), "{context}");
@@ -146,11 +150,57 @@ fn whole_numbers_come_out_exact() {
     }
 }
 
+/// The same of a stack with a readout: one layer after the other, all at once, and step by step in a session.
+#[test]
+fn stacks_waves_sessions_and_readouts_come_out_exact() {
+    let mut draw = Draw::new();
+    let (input, hidden, rows, steps, outputs) = (9, 21, 40, 7, 5);
+    for device in devices() {
+        let model = whole_model(&mut draw, Direction::Forward, input, hidden, 3);
+        let w = whole(&mut draw, outputs * hidden);
+        let readout = Readout::new(hidden, outputs, ReadoutSteps::Every, w, None).unwrap();
+        let model = model.with_readout(readout).unwrap();
+        let x = whole(&mut draw, rows * steps * input);
+        let batch = Batch::new(&x, [rows, steps, input]).unwrap();
+        let plain = device.load_with(&model, options().reproducible(true)).unwrap();
+        let expected = plain.run(&batch).unwrap();
+        let mut options = with_matrices(&device, &model, batch.form(), &options()).remove(0);
+        for wave in [0, 2, 4] {
+            options.only.wave = Some(wave);
+            let engine = device.load_with(&model, options.clone()).unwrap();
+            let context = format!("{}: {}", device.info(), engine.explain(batch.form()).unwrap());
+            assert!(context.contains("units, matrices of"), "{context}");
+            assert!(context.contains("readout: matmul_matrices"), "{context}");
+            assert_eq!(context.contains("all layers at once"), wave > 0, "{context}");
+            let output = engine.run(&batch).unwrap();
+            let context = format!("{context}, seed {}", draw.seed);
+            assert!(bits(&output.y) == bits(&expected.y), "{context}");
+            assert!(bits(&output.h_n) == bits(&expected.h_n), "{context}");
+            assert_eq!(output.out, expected.out, "{context}");
+        }
+        let engine = device.load_with(&model, options).unwrap();
+        let one = Batch::new(&x[..rows * input], [rows, 1, input]).unwrap();
+        let plan = engine.explain(one.form()).unwrap();
+        assert!(plan.contains("units, matrices of"), "{plan}");
+        let mut session = engine.session(rows).unwrap();
+        let of_step = |all: &[f32], features: usize, t: usize| -> Vec<f32> {
+            let rows = all.chunks_exact(steps * features);
+            rows.flat_map(|row| row[t * features..(t + 1) * features].to_vec()).collect()
+        };
+        for t in 0..steps {
+            let output = session.step(&of_step(&x, input, t)).unwrap();
+            assert_eq!(output.y, of_step(&expected.y, hidden, t), "step {t}, seed {}", draw.seed);
+            let out = expected.out.as_deref().map(|out| of_step(out, outputs, t));
+            assert_eq!(output.out, out, "step {t}, seed {}", draw.seed);
+        }
+    }
+}
+
 /// Matrices take what every run takes: sums in the order of all kernels unless it is given up, and f16 all over.
 #[test]
 fn nothing_but_f16_in_any_order_meets_matrices() {
     let mut draw = Draw::new();
-    let model = draw.model(wgru::Cell::GRU, 20, 40, 1);
+    let model = draw.model(Cell::GRU, 20, 40, 1);
     let inputs = Inputs::draw(&mut draw, &model, 80, 4);
     for device in devices() {
         for (options, expected) in [
@@ -166,4 +216,43 @@ fn nothing_but_f16_in_any_order_meets_matrices() {
             assert_eq!(plan.contains("matmul_matrices"), expected, "{plan}");
         }
     }
+}
+
+/// What a plan has of matrices, without a device: projections, steps, both or neither.
+fn planned(model: &Model, [batch, steps]: [usize; 2], request: Request, caps: &Caps) -> [bool; 2] {
+    let plan = plan::plan(model, Dims::new(batch, steps).unwrap(), request, caps).unwrap().to_string();
+    [plan.contains("matmul_matrices"), plan.contains("units, matrices of")]
+}
+
+#[test]
+fn plans_make_use_of_matrices_where_a_device_has_room_for_them() {
+    let mut draw = Draw::new();
+    let model = draw.model(Cell::LSTM, 64, 700, 1);
+    let speed = Speed { matrix: 1, ..Speed::DISCRETE };
+    let matrices = Some(Matrices { side: 16, subgroup: 32 });
+    let caps = Caps { max_workgroup_bytes: 48 << 10, speed, matrices, ..Caps::webgpu_minimum() };
+    let request = Request { precision: PRECISION, any_order: true, ..Request::default() };
+    let of = |sizes: [usize; 2], request: Request, caps: &Caps| planned(&model, sizes, request, caps);
+    assert_eq!(of([64, 5], request, &caps), [true, true]);
+    // One row alone fills no matrix of a step.
+    assert_eq!(of([1, 50], request, &caps), [true, false]);
+    assert_eq!(of([1, 1], request, &caps), [false, false]);
+    assert_eq!(of([64, 5], Request { any_order: false, ..request }, &caps), [false, false]);
+    assert_eq!(of([64, 5], Request { precision: Precision::default(), ..request }, &caps), [false, false]);
+    for small in [
+        Caps { matrices: None, ..caps.clone() },
+        Caps { max_threads: 64, ..caps.clone() },
+        Caps { max_workgroup_bytes: 16 << 10, ..caps.clone() },
+        Caps { speed: Speed { matrix: 1 << 40, ..speed }, ..caps.clone() },
+    ] {
+        assert_eq!(of([64, 5], request, &small), [false, false], "{small:?}");
+    }
+    // A step of two matrices for each gate takes more memory than one of one, which takes more than the matmul.
+    let some = Caps { max_workgroup_bytes: 30_000, ..caps.clone() };
+    assert_eq!(of([64, 5], request, &some), [true, true]);
+    let less = Caps { max_workgroup_bytes: 28_000, ..caps.clone() };
+    assert_eq!(of([64, 5], request, &less), [true, false]);
+    // A driver that cuts loops off: 700 k of a step are more than 64 of the projection.
+    let cut = Caps { max_iterations: Some(400), ..caps };
+    assert_eq!(of([64, 5], request, &cut)[1], false);
 }

@@ -1,10 +1,12 @@
 //! `wgru devices`: every adapter and the CPU paths.
 
 use serde_json::{Value, json};
+use wgru::dtype::Precision;
+use wgru::kernels::matrices;
 use wgru::{Choice, Device, DeviceInfo, DeviceOptions, Form, Model, Options};
 
 use crate::args::DevicesArgs;
-use crate::failure::Outcome;
+use crate::failure::{Outcome, error};
 use crate::print::print;
 use crate::table::Table;
 
@@ -52,6 +54,16 @@ pub fn test_exchange(device: &Device, asked: bool) -> Outcome {
         ),
         Err(reason @ wgru::Error::Unsupported { .. }) => eprintln!("wgru: {reason}"),
         Err(error) => return Err(error.into()),
+    }
+    Ok(())
+}
+
+/// Refuses cooperative matrices for what they would have no effect on.
+pub fn check_matrices(asked: bool, what: impl std::fmt::Display, precision: Precision) -> Outcome {
+    if asked && precision != matrices::PRECISION {
+        let Precision { weights, activations } = precision;
+        let reason = format!("are for weights and activations in f16, not {weights} and {activations}");
+        return Err(error(format!("--matrices with {what}"), reason));
     }
     Ok(())
 }

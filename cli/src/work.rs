@@ -11,7 +11,7 @@ use wgru::reference::{self, Comparison, Tolerance, compare};
 use wgru::{Batch, Device, DeviceInfo, Engine, Model, Output};
 
 use crate::args::WorkArgs;
-use crate::devices::{choose, say_matrices, to_json};
+use crate::devices::{check_matrices, choose, say_matrices, to_json};
 use crate::failure::{Failure, Outcome};
 use crate::number::three;
 
@@ -32,6 +32,7 @@ impl Work {
     /// Runs `batch` through `model` on the device that `args` names.
     pub fn run(args: &WorkArgs, model: &Model, batch: &Batch<'_>) -> Outcome<Self> {
         batch.check(model)?;
+        check_matrices(args.matrices, "this run", args.options().precision)?;
         let (opened, options) = (args.device_options(), args.options());
         let form = batch.form();
         let (device, choice) = choose(&args.device, &opened, args.exchange, model, form, options)?;

@@ -215,3 +215,16 @@ fn a_forecast_from_what_is_no_forecaster() {
     refused(&folder, &run, &["m.safetensors", "not a forecaster"]);
     refused(&folder, &["forecast", "m.safetensors", "--plot", "p.png"], &["p.png", ".svg"]);
 }
+
+#[test]
+fn matrices_of_what_has_none() {
+    let folder = folder("matrices");
+    let run = |more: &[&'static str]| [&RUN[..], &["--matrices"], more].concat();
+    let words = ["--matrices", "weights and activations in f16"];
+    refused(&folder, &run(&[]), &words);
+    refused(&folder, &run(&["--weights", "f16"]), &words);
+    refused(&folder, &run(&["--weights", "bf16", "--activations", "bf16"]), &words);
+    refused(&folder, &["explain", "gru-b1-t9-i2-h2", "--device", "cpu", "--matrices"], &words);
+    let bench = ["bench", "--device", "cpu", "--case", "gru-b1-t9-i2-h2", "--any-order", "--matrices"];
+    refused(&folder, &bench, &["--matrices with gru-b1-t9-i2-h2", "f16"]);
+}

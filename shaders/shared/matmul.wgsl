@@ -7,7 +7,7 @@
 // from each sequence's own end, so that out is in the order the recurrence walks. Strides place x and out, so
 // batch-major and time-major arrays and the tiled array of the step kernels are read and written as they are.
 //
-// Every sum is over k in order, by fma from 0, then the bias, in every kernel.
+// Every sum is over k in order, by fma from 0, then the bias, in every kernel but that of cooperative matrices.
 
 // Held against `kernels::matmul::Params`.
 struct MatmulParams {

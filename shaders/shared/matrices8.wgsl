@@ -9,11 +9,12 @@ const SIDE: u32 = 8u;
 
 // What thread 0 says of a condition that is the same for all, in a form in which naga believes it: matrices must not depend on
 // another.
-var<workgroup> flag: u32;
+// Four, so that what a driver lays out after it stays aligned for loads of whole rows.
+var<workgroup> flag: vec4<u32>;
 
 fn known(lane: u32, condition: bool) -> u32 {
     if (lane == 0u) {
-        flag = select(0u, 1u, condition);
+        flag = vec4<u32>(select(0u, 1u, condition));
     }
-    return workgroupUniformLoad(&flag);
+    return workgroupUniformLoad(&flag).x;
 }

@@ -7,7 +7,7 @@
 // Both directions of a layer run in one dispatch, as the z of the workgroup. A reverse one begins at each
 // sequence's own last step; nothing is copied for it.
 //
-// The order of every recurrent sum, whatever the kernel and the tile: k in blocks of BLOCK, each block
+// The order of every recurrent sum, whatever the kernel (but for those of cooperative matrices) and the tile: k in blocks of BLOCK, each block
 // summed in order by fma from 0, the blocks added in order to 0. So a session and a sequence run give the same
 // bits.
 //

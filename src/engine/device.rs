@@ -52,10 +52,11 @@ impl DeviceOptions {
     ///
     /// Plans make use of them where weights and activations are f16 and sums need not be reproducible
     /// ([`Options::reproducible`](crate::Options::reproducible)): in projections, and in steps of batches that are large enough.
-    /// For its product a step then rounds h to f16; the state itself stays in f32. What the device adds within
-    /// a matrix it adds in an order of its own.
+    /// What a step multiplies (h, of some cells r ⊙ h or what is to be projected) is then rounded to f16, and cut off beyond ±65,504; the state
+    /// itself stays in f32. What the device adds within a matrix it adds in an order of its own.
     ///
-    /// wgpu calls the feature experimental; so it is turned on by nothing else.
+    /// wgpu calls the feature experimental; so it is turned on by nothing else, and the device is held to exact numbers first:
+    /// opening one that gets them wrong is [`Error::Device`].
     pub fn matrices(mut self, on: bool) -> Self {
         self.matrices = on;
         self
@@ -283,7 +284,12 @@ impl Device {
     async fn open((mut info, adapter): (AdapterInfo, Adapter), options: &DeviceOptions) -> Result<Self> {
         info.caps.matrices = info.matrices.filter(|_| options.matrices);
         let context = Context::open(info, &adapter, options.pipeline_cache.as_deref()).await?;
-        Ok(Self(Kind::Gpu(Arc::new(context))))
+        let device = Self(Kind::Gpu(Arc::new(context)));
+        #[cfg(feature = "gpu")]
+        if device.matrices().is_some() {
+            device.check_matrices().await?;
+        }
+        Ok(device)
     }
 
     /// What this device is.
@@ -310,7 +316,7 @@ impl Device {
     /// [`DeviceOptions::matrices`]. None on a device of the caller's, which does not say what it has.
     pub fn matrices(&self) -> Option<Matrices> {
         match &self.0 {
-            Kind::Gpu(context) => context.caps().matrices,
+            Kind::Gpu(context) => context.info().caps.matrices,
             Kind::Cpu(_) | Kind::Reference => None,
         }
     }

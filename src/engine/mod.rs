@@ -3,6 +3,8 @@
 
 #[cfg(not(target_arch = "wasm32"))]
 mod ceilings;
+#[cfg(feature = "gpu")]
+mod check_matrices;
 mod choice;
 mod device;
 mod exchange;

@@ -155,9 +155,9 @@ pub(super) async fn open(
     if info.caps.matrices.is_some() {
         wanted |= MATRICES;
         // SAFETY: the token stands for the risk of bugs in what wgpu has not settled yet. The caller has asked for it, and no other
-        // experimental feature is turned on. What the specification of the feature demands of its user our kernels keep: every
-        // load and store lies within arrays of workgroup memory whose sizes follow from the same constants, in control
-        // flow that is the same for the whole workgroup.
+        // experimental feature is turned on. Every load and store of a matrix in our kernels lies within arrays of workgroup
+        // memory whose sizes follow from the same constants, in control flow that is the same for the whole workgroup. That what
+        // wgpu makes of them does the same on the device at hand is not taken on trust: the engine holds it to exact numbers.
         experimental_features = unsafe { wgpu::ExperimentalFeatures::enabled() };
     }
     let descriptor = wgpu::DeviceDescriptor {

@@ -32,6 +32,9 @@ const DEPTH: u32 = 32;
 /// f16 from a row or column of an operand to the next.
 const PITCH: u32 = DEPTH + 8;
 
+/// Bytes of what stands before the operands in workgroup memory: as many as a matrix's row is aligned to.
+const FLAG: u32 = 16;
+
 /// How the kernels' arrays are stored.
 pub const PRECISION: Precision = Precision { weights: Storage::F16, activations: Storage::F16 };
 
@@ -66,7 +69,7 @@ impl Matrices {
     /// Bytes of workgroup memory of the matmul: a flag, where rows begin, two operands, the sums.
     pub(super) fn workgroup_bytes(self) -> u32 {
         let tile = self.tile();
-        4 + 4 * tile + 2 * (2 * tile * PITCH) + 4 * tile * tile
+        FLAG + 4 * tile + 2 * (2 * tile * PITCH) + 4 * tile * tile
     }
 
     /// Loop iterations of a thread of the matmul: in each pass itself, its shares of both operands, its products; at the end
@@ -106,7 +109,7 @@ impl Shape {
     /// Bytes of workgroup memory: a flag, both operands, the sums.
     pub(super) fn workgroup_bytes(self, gates: u32) -> u32 {
         let columns = gates * self.units();
-        4 + 2 * PITCH * (self.rows() + columns) + 4 * self.rows() * columns
+        FLAG + 2 * PITCH * (self.rows() + columns) + 4 * self.rows() * columns
     }
 
     /// Loop iterations of a thread.

@@ -364,8 +364,7 @@ impl Kernel {
             Self::TakeProjected { rows, .. } => take_projected::iterations(rows),
             Self::Streams { rows, .. } => u64::from(rows.count()),
             Self::MatmulMatrices { sizes, matrices } => matrices.iterations(sizes.k),
-            Self::Step { cell, sizes, rows, shape, .. } => shape.iterations(sizes.k, rows, cell.gates()),
-            Self::StepMatrices { cell, sizes, shape, .. } => shape.iterations(sizes.k, cell.products()),
+            Self::Step { .. } | Self::StepMatrices { .. } => step::iterations(self),
             Self::Resident { .. } | Self::Grouped { .. } => {
                 let (steps, patience) = match params {
                     Params::Step(params) => (params.steps, params.patience),
@@ -471,7 +470,7 @@ fn plural(count: u32) -> &'static str {
 /// Storage buffers of the kernel that binds the most, but for those that only some devices can run.
 pub const MOST_STORAGE_BUFFERS: u32 = 8;
 
-/// k of one block of the reduction order, in every recurrent kernel.
+/// k of one block of the reduction order, in every recurrent kernel but those of cooperative matrices.
 pub const BLOCK: u32 = 32;
 
 /// k that pass through workgroup memory at a time, in kernels that read a vector from a buffer.

@@ -138,7 +138,7 @@ impl Way {
     pub(super) fn distance(&self, other: &Self) -> u64 {
         match self {
             _ if self == other => 0,
-            _ if (self.strategy, self.rows) == (other.strategy, other.rows) => SIBLING,
+            _ if (self.strategy, self.rows, self.side) == (other.strategy, other.rows, other.side) => SIBLING,
             _ => OTHER,
         }
     }

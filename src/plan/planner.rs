@@ -1,7 +1,8 @@
 //! The planner.
 //!
 //! For each layer it lists the strategies, works out what each would take by the cost model, corrected by what was
-//! measured nearby, and takes the cheapest. All of them keep the reduction order, so no choice changes a bit of the result (see `shaders/shared/recurrence.wgsl`).
+//! measured nearby, and takes the cheapest. Unless sums may be in any order, all of them keep the reduction order, so no choice
+//! changes a bit of the result (see `shaders/shared/recurrence.wgsl`).
 
 use super::strategy::{self, Strategy, size, width};
 use super::{Candidate, Caps, Cost, LayerRecipe, Only, Plan, Recurrence, Request, Shape, Way, cost, wave};
@@ -204,8 +205,9 @@ fn layer_candidates(
     let by_grid = projection.most_rows(caps.max_workgroups) as usize / padded;
     let chunk = (by_memory as usize).min(by_grid).clamp(1, MAX_CHUNK).min(dims.steps);
 
-    // Of an x that is projected already, what was measured has a part too many.
-    let is_whole = index > 0 || !form.projected;
+    // Of an x that is projected already, what was measured has a part too many; by matrices it is another.
+    let is_usual = !matches!(projection, Kernel::MatmulMatrices { .. });
+    let is_whole = is_usual && (index > 0 || !form.projected);
     let shape = Shape::new(layer, k, dims, precision).filter(|_| is_whole);
     let mut candidates: Vec<Candidate> = Vec::new();
     for strategy in Strategy::ALL {
@@ -318,8 +320,10 @@ fn matmul_kernel(sizes: matmul::Sizes, rows: usize, tile: Rows, request: Request
             && kernel.workgroup_bytes() <= caps.max_workgroup_bytes
             && caps.max_iterations.is_none_or(|most| matmul::iterations(*kernel) <= most)
     };
-    let matrices = request.matrices(caps).map(|matrices| Kernel::MatmulMatrices { sizes, matrices });
     let narrow = u32::try_from(rows).unwrap_or(u32::MAX);
+    let matrices = request.matrices(caps).map(|matrices| Kernel::MatmulMatrices { sizes, matrices });
+    // A workgroup of theirs may have fewer rows, so that a grid reaches less far.
+    let matrices = matrices.filter(|kernel| narrow <= kernel.most_rows(caps.max_workgroups));
     let tiled = [Kernel::MatmulTiled { sizes, precision }].into_iter().chain(matrices).filter(fits);
     let tiled = tiled.min_by_key(|kernel| cost::dispatch(*kernel, narrow, 1, 1, &caps.speed));
     let by_rows = || Kernel::MatmulRows { sizes, precision, rows: tile, width: width(sizes.n, caps) };

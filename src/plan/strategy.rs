@@ -288,7 +288,9 @@ fn matrix_steps(
     };
     let fits = |kernels: &Vec<Kernel>| {
         kernels.iter().all(|kernel| {
-            kernel.threads() <= caps.max_threads && kernel.workgroup_bytes() <= caps.max_workgroup_bytes
+            kernel.threads() <= caps.max_threads
+                && kernel.workgroup_bytes() <= caps.max_workgroup_bytes
+                && caps.max_iterations.is_none_or(|most| step::iterations(*kernel) <= most)
         })
     };
     let is_there =

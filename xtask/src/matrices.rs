@@ -40,7 +40,8 @@ pub fn run() -> Result<Outcome, Error> {
 }
 
 fn unpack(root: &Path) -> Result<(), Error> {
-    if root.join(DRIVER).is_file() && root.join(LOADER).is_file() {
+    let done = root.join("unpacked");
+    if done.is_file() {
         return Ok(());
     }
     let other = |reason: &str| Err(Error::Other(reason.to_owned()));
@@ -62,5 +63,6 @@ fn unpack(root: &Path) -> Result<(), Error> {
     }
     let mut debootstrap = process::in_workspace("debootstrap");
     debootstrap.args(["--variant=minbase", &format!("--include={PACKAGES}"), SUITE]).arg(root);
-    process::run_within(&mut debootstrap, LIMIT)
+    process::run_within(&mut debootstrap, LIMIT)?;
+    std::fs::write(&done, SUITE).map_err(|error| Error::Other(format!("{}: {error}", done.display())))
 }

@@ -8,7 +8,7 @@ use wgru::{DeviceOptions, Dims, Engine, Model, Options};
 
 use super::case::Case;
 use crate::args::ExplainArgs;
-use crate::devices::{choose, say_matrices};
+use crate::devices::{check_matrices, choose, say_matrices};
 use crate::failure::{Outcome, error};
 use crate::number::{three, together};
 use crate::onnx;
@@ -19,6 +19,7 @@ use crate::table::Table;
 /// Plans and prints; nothing is run.
 pub fn explain(args: &ExplainArgs) -> Outcome {
     let (model, dims, options) = subject(args)?;
+    check_matrices(args.matrices, &args.what, options.precision)?;
     let mut options = options.reproducible(!args.matrices);
     if let Some(path) = &args.speed {
         options = options.speed(read_table(path)?);

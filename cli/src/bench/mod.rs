@@ -25,7 +25,7 @@ use wgru::plan::Only;
 use wgru::{Device, DeviceInfo};
 
 use crate::args::BenchArgs;
-use crate::devices::{say_matrices, test_exchange};
+use crate::devices::{check_matrices, say_matrices, test_exchange};
 use crate::failure::{Failure, Outcome, error};
 use crate::number::three;
 use crate::print::print;
@@ -73,6 +73,9 @@ fn compare(before: &Path, after: &Path, fail_above: Option<f64>) -> Outcome {
 fn run(args: &BenchArgs) -> Outcome {
     stream::check_absent(args)?;
     let cases = cases(args)?;
+    for case in &cases {
+        check_matrices(args.matrices, case, case.options().precision)?;
+    }
     let mut benches = devices(args)?;
     let ceilings = ceilings(&benches);
     let mut sink = Sink::open(args)?;
