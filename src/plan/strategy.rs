@@ -9,7 +9,7 @@ use crate::dtype::Precision;
 use crate::error::{Error, Result};
 use crate::kernels::resident::Keep;
 use crate::kernels::step::{self, Sizes};
-use crate::kernels::{Functions, Kernel, Rows, StepCell, WholeCell, resident};
+use crate::kernels::{BLOCK, Functions, Kernel, Rows, StepCell, WholeCell, resident};
 use crate::model::{Cell, Forget, Layer, Reset, Update};
 
 /// A way to compute the steps of a layer.
@@ -93,13 +93,29 @@ pub(super) fn variants(
     }
     let mut found = Vec::new();
     let mut reason = String::new();
-    for shape in shapes(strategy, cell, hidden, precision, caps) {
+    let mut allowed = |shape: resident::Shape| {
         let full = (FILL / shape.threads().max(1)).clamp(1, tiles);
         let shape = resident::Shape { tiles: full, ..shape };
         let kernel = Kernel::Resident { cell, functions, hidden, precision, rows, shape };
-        match refusal(kernel, layer, hidden, shape, precision, caps) {
+        let refused = refusal(kernel, layer, hidden, shape, precision, caps);
+        let is_allowed = refused.is_none();
+        match refused {
             None => found.push(vec![kernel]),
             Some(why) => reason = why,
+        }
+        is_allowed
+    };
+    let mut has_any = false;
+    for shape in shapes(strategy, cell, hidden, precision, caps) {
+        has_any |= allowed(shape);
+    }
+    // Where a workgroup can keep all weights, loading some of them has nothing to offer.
+    if strategy == Strategy::Resident && !has_any {
+        let mut parts = parts(cell, hidden, precision, caps);
+        // The most weights that can be kept, by the fewest threads and by the most.
+        if let Some(&(most, first)) = parts.iter().find(|(_, shape)| allowed(*shape)) {
+            parts.retain(|(held, shape)| *held == most && shape.split > first.split);
+            parts.iter().rev().find(|(_, shape)| allowed(*shape));
         }
     }
     found.dedup();
@@ -152,6 +168,34 @@ fn shapes(
             vec![shape(depth, Keep::Streamed), shape(hidden, Keep::Streamed)]
         }
     }
+}
+
+/// Ways to deal k to threads that keep the weights of some blocks and load the others in every step, each with the blocks of a
+/// unit that are kept: from most to least, of as many by the fewest threads first.
+fn parts(
+    cell: WholeCell,
+    hidden: u32,
+    precision: Precision,
+    caps: &Caps,
+) -> Vec<(u32, resident::Shape)> {
+    let blocks = hidden.div_ceil(BLOCK);
+    let keep = if precision.weights.is_half() { Keep::Packed } else { Keep::Held };
+    let of_block = keep.registers(u64::from(cell.gates() * BLOCK));
+    let mut all: Vec<(u32, resident::Shape)> = Vec::new();
+    for split in 1..=(caps.max_threads / hidden.max(1)).min(blocks) {
+        let shape = resident::Shape::new(hidden, blocks.div_ceil(split) * BLOCK, keep);
+        let by_workgroup = caps.speed.registers / (of_block * u64::from(shape.threads())).max(1);
+        let most = by_workgroup.min(u64::from(MOST_HELD) / of_block);
+        let held = u32::try_from(most).unwrap_or(u32::MAX).min(shape.parts - 1);
+        // The last threads of a unit may have fewer blocks than the others.
+        let of_unit = (0..shape.split).map(|s| held.min(blocks.saturating_sub(s * shape.parts))).sum();
+        if held > 0 && all.iter().all(|(_, known)| known.split != shape.split) {
+            all.push((of_unit, shape.of_held(held)));
+        }
+    }
+    // Stable, so that few threads stay before many.
+    all.sort_by_key(|(held, _)| std::cmp::Reverse(*held));
+    all
 }
 
 /// The kernels of several workgroups that have a tile's units between them: with as many threads to a workgroup as there
@@ -222,7 +266,7 @@ fn refusal(
         (needed > limit).then(|| format!("needs {needed} {what}, the device has {limit}"))
     };
     let (gates, dirs) = (layer.cell().gates() as u64, layer.direction().count() as u64);
-    let weights = gates * u64::from(shape.depth(hidden)) * u64::from(kernel.threads());
+    let weights = gates * u64::from(shape.held_depth(hidden)) * u64::from(kernel.threads());
     let registers = shape.keep.registers(weights);
     let depth = precision.weights.words(hidden.next_multiple_of(4) as usize) as u64;
     let bytes = dirs * gates * u64::from(hidden) * depth * 4;
