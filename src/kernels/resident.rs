@@ -117,3 +117,24 @@ impl Shape {
         u64::from(1 + gates + rows.count() + products as u32 * (self.split - 1) * self.parts + streamed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_is_counted_as_what_is_held_and_what_is_walked_through() {
+        let whole = Shape::new(166, 96, Keep::Held);
+        assert_eq!((whole.split, whole.parts, whole.held(), whole.held_depth(166)), (2, 3, 3, 96));
+        let part = whole.of_held(2);
+        assert_eq!((part.rest, part.held(), part.held_depth(166)), (1, 2, 64));
+        // Eight turns of four k and the block's own, for each block that is loaded and each product.
+        assert_eq!(part.step_iterations(Rows::One, 3, 2) - whole.step_iterations(Rows::One, 3, 2), 2 * 9);
+        let streamed = Shape { keep: Keep::Streamed, ..whole };
+        assert_eq!((streamed.held(), streamed.held_depth(166)), (0, 0));
+        assert_eq!(streamed.step_iterations(Rows::One, 3, 1) - whole.step_iterations(Rows::One, 3, 1), 27);
+        // Of a thread that has a unit alone, the last block is as short as it is.
+        let alone = Shape::new(70, 96, Keep::Packed);
+        assert_eq!((alone.parts, alone.held_depth(70), alone.of_held(2).held_depth(70)), (3, 70, 64));
+    }
+}

@@ -263,7 +263,14 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Shape>().unwrap().to_string(), text);
         }
-        for text in ["step-r4-t2-u1", "resident-r1-s2-packed", "streamed-r4-s1", "grouped-r1-s2-g8", "resident-r1-s1-k2", "grouped-r4-s2-g8-packed-k1"] {
+        for text in [
+            "step-r4-t2-u1",
+            "resident-r1-s2-packed",
+            "streamed-r4-s1",
+            "grouped-r1-s2-g8",
+            "resident-r1-s1-k2",
+            "grouped-r4-s2-g8-packed-k1",
+        ] {
             assert_eq!(text.parse::<Way>().unwrap().to_string(), text);
         }
     }
@@ -286,7 +293,19 @@ mod tests {
         ] {
             assert!(text.parse::<Shape>().is_err(), "{text}");
         }
-        for text in ["", "fast-r1", "step-r4-t2", "step-r4-t2-u1-s1", "resident-r1-s", "streamed-r1-s1-é", "step-r1-t1-u1-k2", "streamed-r1-s1-k2", "resident-r1-s1-k0", "resident-r1-k2-s1", "resident-r1-s1-k2-packed"] {
+        for text in [
+            "",
+            "fast-r1",
+            "step-r4-t2",
+            "step-r4-t2-u1-s1",
+            "resident-r1-s",
+            "streamed-r1-s1-é",
+            "step-r1-t1-u1-k2",
+            "streamed-r1-s1-k2",
+            "resident-r1-s1-k0",
+            "resident-r1-k2-s1",
+            "resident-r1-s1-k2-packed",
+        ] {
             assert!(text.parse::<Way>().is_err(), "{text}");
         }
     }

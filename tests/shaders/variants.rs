@@ -59,6 +59,18 @@ pub fn kernels() -> Vec<Kernel> {
                         all.push(Kernel::Resident { cell, functions, hidden, precision, rows, shape });
                     }
                 }
+                // Those that keep some blocks: one of two of a thread, two of three with a last of six k, of one thread and of
+                // several.
+                for (tiles, hidden, depth, held) in [(1, 70, 96, 2), (2, 70, 64, 1), (1, 166, 96, 2)] {
+                    let keeps = [Keep::Held, Keep::Packed].into_iter();
+                    for keep in keeps.filter(|keep| *keep == Keep::Held || precision.weights.is_half()) {
+                        let shape = resident::Shape::new(hidden, depth, keep).of_held(held);
+                        let shape = resident::Shape { tiles, ..shape };
+                        all.push(Kernel::Resident { cell, functions, hidden, precision, rows, shape });
+                        let (shape, fault) = (resident::Shape { tiles: 1, units: 16, ..shape }, Fault::None);
+                        all.push(Kernel::Grouped { cell, functions, hidden, precision, rows, shape, fault });
+                    }
+                }
                 for (hidden, units, depth) in [(9, 4, 32), (70, 64, 64), (256, 64, 64)] {
                     for keep in [Keep::Held, Keep::Packed] {
                         if keep == Keep::Packed && !precision.weights.is_half() {
