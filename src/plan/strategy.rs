@@ -17,7 +17,8 @@ use crate::model::{Cell, Forget, Layer, Reset, Update};
 pub enum Strategy {
     /// Each step is a dispatch, or two.
     Step,
-    /// All steps of a chunk are a dispatch; a workgroup has every unit and keeps the weights in registers.
+    /// All steps of a chunk are a dispatch; a workgroup has every unit and keeps the weights in registers, or those of
+    /// some blocks of k where all are too many.
     Resident,
     /// As `Resident`, with the weights read in every step.
     Streamed,
