@@ -81,9 +81,10 @@ fn what_holds_a_part_of_the_weights_gives_the_bits_of_the_others() {
         // Kernels of one thread to a unit, of several, and of packed weights; single rows, and four of them.
         let (mut one, mut several, mut packed, mut rows) = (0, 0, 0, [0, 0]);
         for (index, cell) in cells().into_iter().enumerate() {
-            let storage = [Storage::F16, Storage::F32, Storage::Bf16][(index + index / 3) % 3];
-            // Last blocks of few k, and whole ones; a last thread with fewer blocks than the others.
-            let hidden = [draw.size(65..=68), draw.size(94..=101), 128][draw.size(0..=2)];
+            // In turn, so that the LSTM has four blocks in f32, of which a thread alone could hold but one.
+            let storage = [Storage::F32, [Storage::F16, Storage::Bf16][index / 2 % 2]][index % 2];
+            // Last blocks of few k, and whole ones.
+            let hidden = [draw.size(65..=68), draw.size(97..=101), 128][index % 3];
             let direction = draw.direction();
             let model = draw.model_of(cell, direction, 3, hidden, 1);
             let (batch, steps) = (draw.size(2..=9), draw.size(2..=6));
