@@ -59,14 +59,13 @@ pub fn kernels() -> Vec<Kernel> {
                         all.push(Kernel::Resident { cell, functions, hidden, precision, rows, shape });
                     }
                 }
-                // Those that keep some blocks: one of two of a thread, two of three with a last of six k, of one thread and of
-                // several.
-                for (tiles, hidden, depth, held) in [(1, 70, 96, 2), (2, 70, 64, 1), (1, 166, 96, 2)] {
-                    let keeps = [Keep::Held, Keep::Packed].into_iter();
-                    for keep in keeps.filter(|keep| *keep == Keep::Held || precision.weights.is_half()) {
-                        let shape = resident::Shape::new(hidden, depth, keep).of_held(held);
-                        let shape = resident::Shape { tiles, ..shape };
-                        all.push(Kernel::Resident { cell, functions, hidden, precision, rows, shape });
+                // Those that keep some blocks, by one thread and by several, and of several workgroups.
+                for (tiles, hidden, depth) in [(1, 70, 96), (2, 70, 64)] {
+                    let keep = if precision.weights.is_half() { Keep::Packed } else { Keep::Held };
+                    let shape = resident::Shape::new(hidden, depth, keep).of_held(1);
+                    let shape = resident::Shape { tiles, ..shape };
+                    all.push(Kernel::Resident { cell, functions, hidden, precision, rows, shape });
+                    if tiles > 1 {
                         let (shape, fault) = (resident::Shape { tiles: 1, units: 16, ..shape }, Fault::None);
                         all.push(Kernel::Grouped { cell, functions, hidden, precision, rows, shape, fault });
                     }
