@@ -1,5 +1,5 @@
 // The frame of a whole chunk of steps in one dispatch, where one workgroup has every unit of its batch rows and holds
-// the weights in registers. Workgroup (x, z) = TILES tiles of ROWS batch rows × direction; a thread has one unit and
+// the weights in registers, or some of them, or none and loads the rest in every step. Workgroup (x, z) = TILES tiles of ROWS batch rows × direction; a thread has one unit and
 // tile, all gates, and of k a share of PARTS blocks: SPLIT threads have a unit together. Text of the products, with
 // the numbers TILES, SPLIT, PARTS, STRIDE and VECTORS, is written out by `kernels::unrolled`.
 

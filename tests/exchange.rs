@@ -105,6 +105,46 @@ fn one_step_to_a_dispatch_gives_the_bits_of_steps() {
     assert!(alone > 0);
 }
 
+/// Where a device runs too few workgroups side by side to keep all weights.
+#[test]
+fn workgroups_that_hold_a_part_of_the_weights_give_the_bits_of_steps() {
+    let mut draw = Draw::new();
+    for device in adapters() {
+        let mut found = 0;
+        for (index, cell) in [Cell::GRU, Cell::ORIGINAL_GRU, Cell::LSTM].into_iter().enumerate() {
+            let hidden = draw.size(280..=290);
+            let direction = draw.direction();
+            let model = draw.model_of(cell, direction, 3, hidden, 1);
+            let model = unprojected(&mut draw, model);
+            let storage = [Storage::F32, Storage::F16, Storage::F32][index];
+            let inputs = Inputs::draw(&mut draw, &model, [1, 5][index % 2], 3).ragged(&mut draw);
+            let truth = stepwise(&device, &model, &inputs.batch(), [storage, Storage::F32]);
+            // Fewer and fewer, until there is such a kernel.
+            for workgroups in (1..=64).rev() {
+                let exchange = Exchange::Forced(wgru::plan::Exchange {
+                    workgroups,
+                    workgroup_bytes: 1 << 16,
+                    steps: 1,
+                    fault: Fault::None,
+                });
+                let options = options(Strategy::Grouped, 0, exchange).weights(storage);
+                let engine = device.load_with(&model, options.clone()).unwrap();
+                let plan = engine.explain(inputs.batch().form()).unwrap();
+                if !plan.contains("blocks held") || !plan.contains("workgroups") {
+                    continue;
+                }
+                let output = engine.run(&inputs.batch()).unwrap();
+                let context = format!("{}, {model}, {storage}: {plan}, seed {}", device.info(), draw.seed);
+                assert_close_in(options.precision, &model, &inputs.batch(), &output, &context);
+                assert!(all_bits(&output) == all_bits(&truth), "{context}");
+                found += 1;
+                break;
+            }
+        }
+        assert!(found > 1, "{}: {found}, seed {}", device.info(), draw.seed);
+    }
+}
+
 /// One step to a dispatch, so that chunks come through until the one that is broken.
 #[test]
 fn a_run_is_taken_up_again_at_the_chunk_that_failed() {

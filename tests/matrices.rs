@@ -48,7 +48,7 @@ const PRECISION: Precision = Precision { weights: Storage::F16, activations: Sto
 fn with_matrices(device: &Device, model: &Model, form: Form, options: &Options) -> Vec<Options> {
     let engine = device.load_with(model, options.clone()).unwrap();
     let all = engine.alternatives(form).unwrap();
-    let of = |candidate: &wgru::plan::Candidate| {
+    let of = |candidate: &plan::Candidate| {
         let (recipe, _) = candidate.outcome.as_ref().ok()?;
         recipe.recurrence.to_string().contains("matrices").then_some(Only {
             strategy: Some(candidate.strategy),

@@ -451,7 +451,11 @@ impl fmt::Display for Kernel {
                 if let Self::Grouped { hidden, .. } = self {
                     write!(f, " × {} workgroups", grouped::groups(*hidden, *shape))?;
                 }
-                write!(f, "{held})")
+                write!(f, "{held}")?;
+                if shape.rest > 0 {
+                    write!(f, ", {} of {} blocks held", shape.held(), shape.parts)?;
+                }
+                f.write_str(")")
             }
         }
     }

@@ -1,5 +1,5 @@
 //! `resident.wgsl`: a whole chunk of steps in one dispatch, with the weights in registers, or streamed from memory in
-//! every step.
+//! every step, or those of the first blocks of k in registers and the rest streamed.
 //!
 //! One workgroup has every unit of some batch rows, so nothing but y leaves it from step to step. A thread has
 //! `gates · k` weights; where a unit has more than a thread should hold, SPLIT threads share its k by whole blocks of the
@@ -20,8 +20,10 @@ pub struct Shape {
     pub split: u32,
     /// Blocks of k of a thread.
     pub parts: u32,
-    /// Where a thread has its weights.
+    /// Where a thread has its weights, but for those of its last `rest` blocks.
     pub keep: Keep,
+    /// Blocks of k, the last of its parts, whose weights a thread loads in every step though it keeps others.
+    pub rest: u32,
 }
 
 /// Where a thread of a resident kernel has its weights.
@@ -51,7 +53,22 @@ impl Shape {
     pub fn new(hidden: u32, depth: u32, keep: Keep) -> Self {
         let blocks = hidden.div_ceil(BLOCK);
         let split = if hidden <= depth { 1 } else { blocks.div_ceil((depth / BLOCK).max(1)) };
-        Self { units: hidden, tiles: 1, split, parts: blocks.div_ceil(split), keep }
+        Self { units: hidden, tiles: 1, split, parts: blocks.div_ceil(split), keep, rest: 0 }
+    }
+
+    /// The same, of which a thread keeps the weights of its first `held` blocks and loads the others in every step.
+    pub fn of_held(self, held: u32) -> Self {
+        Self { rest: self.parts.saturating_sub(held), ..self }
+    }
+
+    /// Blocks of k, the first of its parts, whose weights a thread keeps.
+    pub fn held(self) -> u32 {
+        if self.keep == Keep::Streamed { 0 } else { self.parts.saturating_sub(self.rest) }
+    }
+
+    /// k whose weights a thread keeps.
+    pub fn held_depth(self, hidden: u32) -> u32 {
+        self.depth(hidden).min(self.held() * BLOCK)
     }
 
     /// Threads of a workgroup.
@@ -95,8 +112,29 @@ impl Shape {
     /// Loop iterations of a thread in one step of a cell with `gates` gates. What a driver may unroll is counted as if
     /// it did not.
     pub(super) fn step_iterations(self, rows: Rows, gates: u32, products: usize) -> u64 {
-        let is_streamed = self.keep == Keep::Streamed;
-        let streamed = if is_streamed { products as u32 * self.parts * (1 + BLOCK / 4) } else { 0 };
+        // A thread walks through the blocks that it loads, four k at a time; the others are written out.
+        let streamed = products as u32 * (self.parts - self.held()) * (1 + BLOCK / 4);
         u64::from(1 + gates + rows.count() + products as u32 * (self.split - 1) * self.parts + streamed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_is_counted_as_what_is_held_and_what_is_walked_through() {
+        let whole = Shape::new(166, 96, Keep::Held);
+        assert_eq!((whole.split, whole.parts, whole.held(), whole.held_depth(166)), (2, 3, 3, 96));
+        let part = whole.of_held(2);
+        assert_eq!((part.rest, part.held(), part.held_depth(166)), (1, 2, 64));
+        // Eight turns of four k and the block's own, for each block that is loaded and each product.
+        assert_eq!(part.step_iterations(Rows::One, 3, 2) - whole.step_iterations(Rows::One, 3, 2), 2 * 9);
+        let streamed = Shape { keep: Keep::Streamed, ..whole };
+        assert_eq!((streamed.held(), streamed.held_depth(166)), (0, 0));
+        assert_eq!(streamed.step_iterations(Rows::One, 3, 1) - whole.step_iterations(Rows::One, 3, 1), 27);
+        // Of a thread that has a unit alone, the last block is as short as it is.
+        let alone = Shape::new(70, 96, Keep::Packed);
+        assert_eq!((alone.parts, alone.held_depth(70), alone.of_held(2).held_depth(70)), (3, 70, 64));
     }
 }

@@ -169,9 +169,9 @@ fn write(text: &mut String, products: &[Product], hidden: u32, shape: Shape) -> 
         writeln!(text, "\n// Sums of blocks on their way to the owner of the unit.")?;
         writeln!(text, "var<workgroup> shares: array<Rows, {places}>;")?;
     }
-    match shape.keep {
-        Keep::Streamed => writeln!(text, "\nfn hold(dir: u32, at: Place) {{}}")?,
-        Keep::Held | Keep::Packed => write_hold(text, products, hidden, shape)?,
+    match shape.held() {
+        0 => writeln!(text, "\nfn hold(dir: u32, at: Place) {{}}")?,
+        _ => write_hold(text, products, hidden, shape)?,
     }
     for product in products {
         write_product(text, product, hidden, shape)?;
@@ -189,7 +189,7 @@ fn write(text: &mut String, products: &[Product], hidden: u32, shape: Shape) -> 
 
 /// The variables of the weights that stay in registers, and what loads them: w{gate}_{k} of one k each, or of two.
 fn write_hold(text: &mut String, products: &[Product], hidden: u32, shape: Shape) -> std::fmt::Result {
-    let depth = shape.depth(hidden);
+    let depth = shape.held_depth(hidden);
     let gates = || products.iter().flat_map(|product| product.gates.clone());
     // What a quad is loaded as, how many of its parts are there, and of how many k each is.
     let (kind, load, count, of_k) = match shape.keep {
@@ -220,8 +220,7 @@ fn write_hold(text: &mut String, products: &[Product], hidden: u32, shape: Shape
 fn write_product(text: &mut String, product: &Product, hidden: u32, shape: Shape) -> std::fmt::Result {
     let Product { name, vector, gates } = product;
     let Shape { tiles, split, parts, keep, .. } = shape;
-    let held = keep != Keep::Streamed;
-    let depth = shape.depth(hidden);
+    let (held, depth) = (shape.held(), shape.held_depth(hidden));
     let count = gates.len();
     let lanes = tiles * shape.units;
     writeln!(text, "\nfn {name}(dir: u32, at: Place) -> array<Rows, {count}> {{")?;
@@ -231,34 +230,14 @@ fn write_product(text: &mut String, product: &Product, hidden: u32, shape: Shape
         writeln!(text, "    var sum{gate} = Rows(0.0);\n    var part{gate} = Rows(0.0);")?;
     }
     // Held weights have names of their own, so blocks are written one by one; streamed ones are walked through.
-    let blocks = if held { parts } else { 1 };
-    if !held {
-        writeln!(text, "    for (var block = 0u; block < {parts}u; block++) {{")?;
+    for block in 0..held {
+        write_held(text, product, block, depth, keep)?;
+        write_added(text, product, &format!("{block}u"), shape)?;
     }
-    for block in 0..blocks {
-        if held {
-            write_held(text, product, block, depth, keep)?;
-        } else {
-            write_streamed(text, product, parts)?;
-        }
-        let block = if held { format!("{block}u") } else { "block".to_owned() };
-        let add = |text: &mut String, indent: &str| -> std::fmt::Result {
-            gates.clone().try_for_each(|gate| writeln!(text, "{indent}sum{gate} += part{gate};"))
-        };
-        if split == 1 {
-            add(text, "    ")?;
-            continue;
-        }
-        writeln!(text, "    if (at.split == 0u) {{")?;
-        add(text, "        ")?;
-        writeln!(text, "    }} else {{")?;
-        for (index, gate) in gates.clone().enumerate() {
-            let place = format!("(((at.split - 1u) * {parts}u + {block}) * {count}u + {index}u) * {lanes}u");
-            writeln!(text, "        shares[{place} + at.place] = part{gate};")?;
-        }
-        writeln!(text, "    }}")?;
-    }
-    if !held {
+    if held < parts {
+        writeln!(text, "    for (var block = {held}u; block < {parts}u; block++) {{")?;
+        write_streamed(text, product, parts)?;
+        write_added(text, product, "block", shape)?;
         writeln!(text, "    }}")?;
     }
     if split > 1 {
@@ -274,6 +253,27 @@ fn write_product(text: &mut String, product: &Product, hidden: u32, shape: Shape
     }
     let sums: Vec<String> = gates.clone().map(|gate| format!("sum{gate}")).collect();
     writeln!(text, "    return array<Rows, {count}>({});\n}}", sums.join(", "))
+}
+
+/// The parts of `block` into the sums, or on their way to the owner of the unit.
+fn write_added(text: &mut String, product: &Product, block: &str, shape: Shape) -> std::fmt::Result {
+    let Shape { tiles, split, parts, units, .. } = shape;
+    let gates = || product.gates.clone();
+    let (count, lanes) = (product.gates.len(), tiles * units);
+    let add = |text: &mut String, indent: &str| -> std::fmt::Result {
+        gates().try_for_each(|gate| writeln!(text, "{indent}sum{gate} += part{gate};"))
+    };
+    if split == 1 {
+        return add(text, "    ");
+    }
+    writeln!(text, "    if (at.split == 0u) {{")?;
+    add(text, "        ")?;
+    writeln!(text, "    }} else {{")?;
+    for (index, gate) in gates().enumerate() {
+        let place = format!("(((at.split - 1u) * {parts}u + {block}) * {count}u + {index}u) * {lanes}u");
+        writeln!(text, "        shares[{place} + at.place] = part{gate};")?;
+    }
+    writeln!(text, "    }}")
 }
 
 /// The parts of one block, its weights in registers.

@@ -181,13 +181,13 @@ fn resident_work(
     let weights = threads * depth * gates;
     let owners = u64::from(shape.tiles * shape.units);
     let handed = u64::from((shape.split - 1) * shape.parts);
-    let is_streamed = shape.keep == resident::Keep::Streamed;
-    let once = Work { load: if is_streamed { 0 } else { weights }, ..Work::default() };
+    let held = threads * u64::from(shape.held_depth(hidden)) * gates;
+    let once = Work { load: held, ..Work::default() };
     let barriers = products * if shape.split > 1 { 2 } else { 1 };
     // Two weights are opened by an operation or two.
-    let opened = if shape.keep == resident::Keep::Packed { weights } else { 0 };
+    let opened = if shape.keep == resident::Keep::Packed { held } else { 0 };
     let each = Work {
-        load: owners * count * (gates + 1) + if is_streamed { weights } else { 0 },
+        load: owners * count * (gates + 1) + (weights - held),
         share: threads * depth * products * count + owners * handed * gates * count,
         barrier: threads * barriers,
         chain: depth * products,

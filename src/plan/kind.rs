@@ -83,8 +83,8 @@ fn octaves(size: usize) -> u64 {
 
 /// A kind of kernel: what tells a candidate from the others, whatever their number and order. Its text is the strategy, then
 /// `-r` rows side by side and, of a step, `-t` tiles of them and `-u` units of a thread; of the others `-s` threads of a
-/// unit, of a grouped one `-g` workgroups; `-packed` for two weights to a register; of a step by cooperative matrices `-m` their rows
-/// in place of units.
+/// unit, of a grouped one `-g` workgroups; `-packed` for two weights to a register; `-k` blocks of a thread's share of k that it keeps,
+/// where it loads the rest in every step; of a step by cooperative matrices `-m` their rows in place of units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Way {
     strategy: Strategy,
@@ -97,18 +97,21 @@ pub struct Way {
     packed: bool,
     /// Rows of the cooperative matrices of a step, 0 where it has none.
     side: u32,
+    /// 0 where it keeps all, or none.
+    held: u32,
 }
 
 impl Way {
     fn plain(strategy: Strategy, rows: u32) -> Self {
-        Self { strategy, rows, tiles: 1, units: 1, split: 1, groups: 1, packed: false, side: 0 }
+        Self { strategy, rows, tiles: 1, units: 1, split: 1, groups: 1, packed: false, side: 0, held: 0 }
     }
 
     /// That of a recurrence.
     pub(super) fn of(recurrence: &Recurrence) -> Option<Self> {
         let whole = |strategy, rows: Rows, shape: resident::Shape| {
             let packed = shape.keep == resident::Keep::Packed;
-            Self { split: shape.split, packed, ..Self::plain(strategy, rows.count()) }
+            let held = if shape.rest > 0 { shape.held() } else { 0 };
+            Self { split: shape.split, packed, held, ..Self::plain(strategy, rows.count()) }
         };
         match recurrence {
             Recurrence::Step(kernels) => match kernels.first() {
@@ -208,7 +211,7 @@ impl FromStr for Shape {
 
 impl fmt::Display for Way {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { strategy, rows, tiles, units, split, groups, packed, side } = self;
+        let Self { strategy, rows, tiles, units, split, groups, packed, side, held } = self;
         write!(f, "{strategy}-r{rows}")?;
         match strategy {
             Strategy::Step if *side > 0 => write!(f, "-t{tiles}-m{side}")?,
@@ -216,7 +219,11 @@ impl fmt::Display for Way {
             Strategy::Resident | Strategy::Streamed => write!(f, "-s{split}")?,
             Strategy::Grouped => write!(f, "-s{split}-g{groups}")?,
         }
-        f.write_str(if *packed { "-packed" } else { "" })
+        f.write_str(if *packed { "-packed" } else { "" })?;
+        match strategy {
+            Strategy::Resident | Strategy::Grouped if *held > 0 => write!(f, "-k{held}"),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -236,6 +243,7 @@ impl FromStr for Way {
                 Some('s') => &mut way.split,
                 Some('g') => &mut way.groups,
                 Some('m') => &mut way.side,
+                Some('k') => &mut way.held,
                 _ if word == "packed" => {
                     way.packed = true;
                     continue;
@@ -263,9 +271,15 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Shape>().unwrap().to_string(), text);
         }
-        for text in
-            ["step-r4-t2-u1", "step-r4-t8-m16", "resident-r1-s2-packed", "streamed-r4-s1", "grouped-r1-s2-g8"]
-        {
+        for text in [
+            "step-r4-t2-u1",
+            "step-r4-t8-m16",
+            "resident-r1-s2-packed",
+            "streamed-r4-s1",
+            "grouped-r1-s2-g8",
+            "resident-r1-s1-k2",
+            "grouped-r4-s2-g8-packed-k1",
+        ] {
             assert_eq!(text.parse::<Way>().unwrap().to_string(), text);
         }
     }
@@ -297,6 +311,11 @@ mod tests {
             "step-r4-t2-m0",
             "resident-r1-s",
             "streamed-r1-s1-é",
+            "step-r1-t1-u1-k2",
+            "streamed-r1-s1-k2",
+            "resident-r1-s1-k0",
+            "resident-r1-k2-s1",
+            "resident-r1-s1-k2-packed",
         ] {
             assert!(text.parse::<Way>().is_err(), "{text}");
         }

@@ -333,8 +333,9 @@ fn matmul_kernel(sizes: matmul::Sizes, rows: usize, tile: Rows, request: Request
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dtype::Storage;
     use crate::model::{Cell, Direction, Weights};
-    use crate::plan::Speed;
+    use crate::plan::{Exchange, Speed};
 
     fn gru(input: usize, hidden: usize, cell: Cell) -> Model {
         let rows = cell.gates() * hidden;
@@ -407,6 +408,57 @@ mod tests {
         assert!(planned(&gru(8, 2048, Cell::GRU), [4, 1000], None, &caps).has_steps());
     }
 
+    /// The kernels of `strategy` for a GRU.
+    fn kernels(
+        strategy: Strategy,
+        hidden: usize,
+        batch: usize,
+        weights: Storage,
+        caps: &Caps,
+    ) -> Vec<String> {
+        let (dims, precision) =
+            (Dims::new(batch, 100).unwrap(), Precision { weights, ..Precision::default() });
+        let all = alternatives(&gru(8, hidden, Cell::GRU), dims, precision, caps).unwrap();
+        let all = all[0].iter().filter(|candidate| candidate.strategy == strategy);
+        all.filter_map(|candidate| Some(candidate.outcome.as_ref().ok()?.0.recurrence.to_string())).collect()
+    }
+
+    #[test]
+    fn a_part_of_the_weights_is_held_where_all_are_too_many() {
+        let caps = Caps { max_threads: 1024, max_workgroup_bytes: 48 << 10, ..Caps::webgpu_minimum() };
+        let of = |hidden, batch, weights| kernels(Strategy::Resident, hidden, batch, weights, &caps);
+        let has_part = |kernels: Vec<String>| kernels.iter().any(|kernel| kernel.contains("blocks held"));
+        assert!(!has_part(of(128, 4, Storage::F32)) && !has_part(of(160, 4, Storage::F16)));
+        // 49,152 registers for 76,800 weights: one kernel for each tile of rows, the one that keeps the most.
+        let expected = ["1 row", "4 rows"]
+            .map(|rows| format!("resident_gru_after ({rows} × 160 units × 3 threads, 1 of 2 blocks held)"));
+        assert_eq!(of(160, 4, Storage::F32), expected);
+        let expected = "resident_gru_after (1 row × 256 units, weights packed, 4 of 8 blocks held)";
+        assert_eq!(of(256, 1, Storage::Bf16), [expected]);
+        // Where it is less than a third, it is not worth a thought.
+        assert_eq!(of(192, 1, Storage::F32), ["resident_gru_after (1 row × 192 units, 2 of 6 blocks held)"]);
+        assert_eq!(of(224, 4, Storage::F32), [""; 0]);
+        let plan = planned(&gru(8, 160, Cell::GRU), [1, 100], None, &caps);
+        assert!(plan.to_string().contains("blocks held"), "{plan}");
+    }
+
+    #[test]
+    fn workgroups_together_hold_a_part_where_all_is_too_much_for_them() {
+        let fault = crate::kernels::grouped::Fault::None;
+        let exchange = Exchange { workgroups: 132, workgroup_bytes: 48 << 10, steps: 1000, fault };
+        let caps = Caps { max_workgroup_bytes: 48 << 10, exchange: Some(exchange), ..Caps::webgpu_minimum() };
+        let of = |hidden| kernels(Strategy::Grouped, hidden, 1, Storage::F32, &caps);
+        let whole = [(16, 64), (8, 128)].map(|(units, groups)| {
+            format!("grouped_gru_after (1 row × {units} units × 16 threads × {groups} workgroups)")
+        });
+        assert_eq!(of(1024), whole);
+        let expected =
+            "grouped_gru_after (1 row × 16 units × 16 threads × 128 workgroups, 2 of 4 blocks held)";
+        assert_eq!(of(2048), [expected]);
+        let plan = planned(&gru(8, 2048, Cell::GRU), [1, 100], None, &caps);
+        assert!(plan.to_string().contains(expected), "{plan}");
+    }
+
     #[test]
     fn reset_before_takes_two_dispatches() {
         let model = gru(3, 3, Cell::ORIGINAL_GRU);
@@ -419,8 +471,11 @@ mod tests {
     #[test]
     fn a_thread_stays_within_the_iterations_of_its_driver() {
         let caps = Caps { max_iterations: Some(Caps::SOFTWARE_ITERATIONS), ..Caps::webgpu_minimum() };
-        for strategy in [Strategy::Resident, Strategy::Streamed] {
-            let plan = planned(&gru(1, 64, Cell::GRU), [1, 100_000], Some(strategy), &caps);
+        // Of 192 units some of the weights are loaded in every step.
+        for (strategy, hidden) in
+            [(Strategy::Resident, 64), (Strategy::Resident, 192), (Strategy::Streamed, 64)]
+        {
+            let plan = planned(&gru(1, hidden, Cell::GRU), [1, 100_000], Some(strategy), &caps);
             let Recurrence::Resident(kernel) = plan.layers[0].recurrence else { panic!("{plan}") };
             assert!(kernel.most_steps(Caps::SOFTWARE_ITERATIONS) >= plan.layers[0].chunk as u64, "{plan}");
         }

@@ -9,7 +9,7 @@ use crate::dtype::Precision;
 use crate::error::{Error, Result};
 use crate::kernels::resident::Keep;
 use crate::kernels::step::{self, Sizes};
-use crate::kernels::{Functions, Kernel, Rows, StepCell, WholeCell, matrices, resident};
+use crate::kernels::{BLOCK, Functions, Kernel, Rows, StepCell, WholeCell, matrices, resident};
 use crate::model::{Cell, Forget, Layer, Reset, Update};
 
 /// A way to compute the steps of a layer.
@@ -17,7 +17,8 @@ use crate::model::{Cell, Forget, Layer, Reset, Update};
 pub enum Strategy {
     /// Each step is a dispatch, or two.
     Step,
-    /// All steps of a chunk are a dispatch; a workgroup has every unit and keeps the weights in registers.
+    /// All steps of a chunk are a dispatch; a workgroup has every unit and keeps the weights in registers, or those of
+    /// some blocks of k where all are too many.
     Resident,
     /// As `Resident`, with the weights read in every step.
     Streamed,
@@ -61,6 +62,9 @@ const FILL: u32 = 64;
 const GROUP_THREADS: u32 = 256;
 /// Weights, or sums, of a thread at the most: beyond, some compilers spill them.
 const MOST_HELD: u32 = 192;
+/// The least part of a unit's blocks that is worth keeping where the rest is loaded in every step, one in so many: with a quarter
+/// of them it was nowhere the fastest.
+const PART: u64 = 3;
 /// Units and tiles of rows that a thread of a step may have.
 const BLOCKS: [[u32; 2]; 6] = [[1, 1], [1, 2], [1, 4], [2, 1], [2, 2], [2, 4]];
 
@@ -94,14 +98,26 @@ pub(super) fn variants(
     }
     let mut found = Vec::new();
     let mut reason = String::new();
-    for shape in shapes(strategy, cell, hidden, precision, caps) {
+    let mut allowed = |shape: resident::Shape| {
         let full = (FILL / shape.threads().max(1)).clamp(1, tiles);
         let shape = resident::Shape { tiles: full, ..shape };
         let kernel = Kernel::Resident { cell, functions, hidden, precision, rows, shape };
-        match refusal(kernel, layer, hidden, shape, precision, caps) {
+        let refused = refusal(kernel, layer, hidden, shape, precision, caps);
+        let is_allowed = refused.is_none();
+        match refused {
             None => found.push(vec![kernel]),
             Some(why) => reason = why,
         }
+        is_allowed
+    };
+    let mut has_any = false;
+    for shape in shapes(strategy, cell, hidden, precision, caps) {
+        has_any |= allowed(shape);
+    }
+    // Where a workgroup can keep all weights, loading some of them has nothing to offer.
+    if strategy == Strategy::Resident && !has_any {
+        let threads = |shape: resident::Shape| shape.threads();
+        parts(cell, hidden, precision, caps, threads).into_iter().find(|shape| allowed(*shape));
     }
     found.dedup();
     Ok(if found.is_empty() { Err(reason) } else { Ok(found) })
@@ -155,8 +171,38 @@ fn shapes(
     }
 }
 
+/// Ways to deal k to threads, with a workgroup of so many `threads`, that keep the weights of some blocks and load the others in
+/// every step: from most blocks to least, of as many with the fewest threads first.
+fn parts(
+    cell: WholeCell,
+    hidden: u32,
+    precision: Precision,
+    caps: &Caps,
+    threads: impl Fn(resident::Shape) -> u32,
+) -> Vec<resident::Shape> {
+    let blocks = hidden.div_ceil(BLOCK);
+    let keep = if precision.weights.is_half() { Keep::Packed } else { Keep::Held };
+    let of_block = keep.registers(u64::from(cell.gates() * BLOCK));
+    let mut all: Vec<(u32, resident::Shape)> = Vec::new();
+    for split in 1..=blocks.min(caps.max_threads) {
+        let shape = resident::Shape::new(hidden, blocks.div_ceil(split) * BLOCK, keep);
+        let of_workgroup = of_block.saturating_mul(u64::from(threads(shape))).max(1);
+        let most = (caps.speed.registers / of_workgroup).min(u64::from(MOST_HELD) / of_block);
+        let held = u32::try_from(most).unwrap_or(u32::MAX).min(shape.parts - 1);
+        // The last threads of a unit may have fewer blocks than the others.
+        let of_unit = (0..shape.split).map(|s| held.min(blocks.saturating_sub(s * shape.parts))).sum();
+        let is_new = all.iter().all(|(_, known)| known.split != shape.split);
+        if is_new && u64::from(of_unit) * PART >= u64::from(blocks) {
+            all.push((of_unit, shape.of_held(held)));
+        }
+    }
+    // Stable, so that few threads stay before many.
+    all.sort_by_key(|(held, _)| std::cmp::Reverse(*held));
+    all.into_iter().map(|(_, shape)| shape).collect()
+}
+
 /// The kernels of several workgroups that have a tile's units between them: with as many threads to a workgroup as there
-/// may be, and with half and a quarter of them.
+/// may be, and with half and a quarter of them; or where they cannot keep all weights, the one that keeps the most.
 fn grouped(
     layer: &Layer,
     hidden: u32,
@@ -175,36 +221,47 @@ fn grouped(
     let dirs = layer.direction().count();
     let mut found = Vec::new();
     let mut reason = "one workgroup has room for every unit".to_owned();
-    for whole in shapes(Strategy::Grouped, cell, hidden, precision, caps) {
-        // Two units may share a word of y, so they are in one workgroup.
-        let most = (GROUP_THREADS.min(caps.max_threads) / whole.split / 2 * 2).max(2);
-        for units in [most, most / 2, most / 4].into_iter().filter(|units| *units > 0 && units % 2 == 0) {
-            if units >= hidden {
-                continue;
-            }
-            let shape = resident::Shape { units, ..whole };
-            let kernel =
-                Kernel::Grouped { cell, functions, hidden, precision, rows, shape, fault: exchange.fault };
-            let batch = u32::try_from(dims.batch).unwrap_or(u32::MAX);
-            let grid = kernel.grid(batch, dirs as u32).map(u64::from);
-            let all = grid[0].saturating_mul(grid[1]).saturating_mul(grid[2]);
-            let memory = kernel.workgroup_bytes();
-            let untested = memory > exchange.workgroup_bytes;
-            let untested = untested.then(|| {
-                let tested = exchange.workgroup_bytes;
-                format!("needs {memory} bytes of workgroup memory, the self-test had {tested}")
-            });
-            let refused = refusal(kernel, layer, hidden, shape, precision, caps).or(untested).or_else(|| {
-                (all > u64::from(exchange.workgroups)).then(|| {
-                    let side_by_side = exchange.workgroups;
-                    format!("needs {all} workgroups side by side, the device is known to run {side_by_side}")
-                })
-            });
-            match refused {
-                None => found.push(vec![kernel]),
-                Some(why) => reason = why,
-            }
+    // Two units may share a word of y, so they are in one workgroup.
+    let most = |whole: resident::Shape| (GROUP_THREADS.min(caps.max_threads) / whole.split / 2 * 2).max(2);
+    let sizes = |whole: resident::Shape| {
+        let units = [1, 2, 4].map(|part| most(whole) / part).into_iter();
+        let units = units.filter(|units| *units > 0 && units % 2 == 0 && *units < hidden);
+        units.map(move |units| resident::Shape { units, ..whole })
+    };
+    let mut allowed = |shape: resident::Shape| {
+        let kernel =
+            Kernel::Grouped { cell, functions, hidden, precision, rows, shape, fault: exchange.fault };
+        let batch = u32::try_from(dims.batch).unwrap_or(u32::MAX);
+        let grid = kernel.grid(batch, dirs as u32).map(u64::from);
+        let all = grid[0].saturating_mul(grid[1]).saturating_mul(grid[2]);
+        let memory = kernel.workgroup_bytes();
+        let untested = memory > exchange.workgroup_bytes;
+        let untested = untested.then(|| {
+            let tested = exchange.workgroup_bytes;
+            format!("needs {memory} bytes of workgroup memory, the self-test had {tested}")
+        });
+        let refused = refusal(kernel, layer, hidden, shape, precision, caps).or(untested).or_else(|| {
+            (all > u64::from(exchange.workgroups)).then(|| {
+                let side_by_side = exchange.workgroups;
+                format!("needs {all} workgroups side by side, the device is known to run {side_by_side}")
+            })
+        });
+        let is_allowed = refused.is_none();
+        match refused {
+            None => found.push(vec![kernel]),
+            Some(why) => reason = why,
         }
+        is_allowed
+    };
+    let mut has_any = false;
+    for shape in shapes(Strategy::Grouped, cell, hidden, precision, caps).into_iter().flat_map(sizes) {
+        has_any |= allowed(shape);
+    }
+    // As where one workgroup has every unit: only where all weights are too many for what the device runs side by side.
+    if !has_any {
+        let threads = |whole: resident::Shape| most(whole).saturating_mul(whole.split);
+        let parts = parts(cell, hidden, precision, caps, threads).into_iter();
+        parts.flat_map(sizes).find(|shape| allowed(*shape));
     }
     found.dedup();
     if found.is_empty() { Err(reason) } else { Ok(found) }
@@ -223,7 +280,7 @@ fn refusal(
         (needed > limit).then(|| format!("needs {needed} {what}, the device has {limit}"))
     };
     let (gates, dirs) = (layer.cell().gates() as u64, layer.direction().count() as u64);
-    let weights = gates * u64::from(shape.depth(hidden)) * u64::from(kernel.threads());
+    let weights = gates * u64::from(shape.held_depth(hidden)) * u64::from(kernel.threads());
     let registers = shape.keep.registers(weights);
     let depth = precision.weights.words(hidden.next_multiple_of(4) as usize) as u64;
     let bytes = dirs * gates * u64::from(hidden) * depth * 4;

@@ -60,6 +60,17 @@ pub fn kernels() -> Vec<Kernel> {
                         all.push(Kernel::Resident { cell, functions, hidden, precision, rows, shape });
                     }
                 }
+                // Those that keep some blocks, by one thread and by several, and of several workgroups.
+                for (tiles, hidden, depth) in [(1, 70, 96), (2, 70, 64)] {
+                    let keep = if precision.weights.is_half() { Keep::Packed } else { Keep::Held };
+                    let shape = resident::Shape::new(hidden, depth, keep).of_held(1);
+                    let shape = resident::Shape { tiles, ..shape };
+                    all.push(Kernel::Resident { cell, functions, hidden, precision, rows, shape });
+                    if tiles > 1 {
+                        let (shape, fault) = (resident::Shape { tiles: 1, units: 16, ..shape }, Fault::None);
+                        all.push(Kernel::Grouped { cell, functions, hidden, precision, rows, shape, fault });
+                    }
+                }
                 for (hidden, units, depth) in [(9, 4, 32), (70, 64, 64), (256, 64, 64)] {
                     for keep in [Keep::Held, Keep::Packed] {
                         if keep == Keep::Packed && !precision.weights.is_half() {
