@@ -9,7 +9,7 @@ use crate::dims::{Dims, product};
 use crate::dtype::Precision;
 use crate::error::{Error, Result};
 use crate::io::Form;
-use crate::kernels::{Kernel, Rows, matmul};
+use crate::kernels::{Kernel, Rows, WholeCell, matmul};
 use crate::model::{Layer, Model, Readout, ReadoutSteps};
 
 /// Rows from which the tiled matmul's 64-row tile is half full, and sharing its loads pays.
@@ -17,7 +17,7 @@ const TILED_FROM_ROWS: usize = 32;
 /// Bytes of the projected input that are held at a time.
 pub(super) const PROJECTION_BUDGET: u64 = 64 << 20;
 /// Bytes of the letters of one chunk of a grouped kernel, which are read soon after they were written: what most caches hold.
-const MAIL_BUDGET: u64 = 4 << 20;
+pub(super) const MAIL_BUDGET: u64 = 4 << 20;
 /// How often a thread of a grouped kernel looks in vain, in a whole chunk, before it gives up: at a microsecond each, well
 /// under the time after which an operating system resets a device.
 const PATIENCE: u32 = 1 << 16;
@@ -35,10 +35,12 @@ pub fn plan(model: &Model, form: impl Into<Form>, request: impl Into<Request>, c
     let asked = rows.iter().copied().filter(|rows| Some(*rows) == request.only.rows).collect::<Vec<_>>();
     let mut best: Option<Plan> = None;
     let mut refusal = none("tile of rows");
+    // A wavefront that is asked for may need the one or the other.
+    let rank = |plan: &Plan| (request.only.wave.is_some() && plan.wave.is_none(), plan.cost);
     for rows in if asked.is_empty() { rows } else { asked } {
         // What exceeds the device by single rows may fit by fours.
         match of_rows(model, form, request, rows, caps) {
-            Ok(plan) if best.as_ref().is_none_or(|best| plan.cost < best.cost) => best = Some(plan),
+            Ok(plan) if best.as_ref().is_none_or(|best| rank(&plan) < rank(best)) => best = Some(plan),
             Ok(_) => {}
             Err(error) => refusal = error,
         }
@@ -125,16 +127,19 @@ fn pick(
         let layers = choices.iter().map(|choice| choice.recipe.clone()).collect();
         let cost = choices.iter().fold(Cost::ZERO, |sum, choice| sum.plus(choice.cost));
         let modelled = choices.iter().fold(Cost::ZERO, |sum, choice| sum.plus(choice.modelled));
-        let plan = Plan { form, precision, rows, layers, wave: None, readout, most_words, cost };
+        let (wave, in_turn) = (None, None);
+        let plan = Plan { form, precision, rows, layers, wave, in_turn, readout, most_words, cost };
         wave::improve(plan, modelled, model, request.only, caps)
     };
     let cheapest = allowed.iter().map(|layer| layer.iter().min_by_key(|choice| choice.cost));
     let cheapest: Option<Vec<_>> = cheapest.collect();
     let plan = of(cheapest.ok_or_else(|| none("way to compute a layer"))?);
-    let alike = alike(&allowed).filter(|_| plan.wave.is_none()).map(of);
-    let is_better =
-        |alike: &Plan| alike.wave.is_some() && (request.only.wave.is_some() || alike.cost < plan.cost);
-    Ok(alike.filter(is_better).unwrap_or(plan))
+    if plan.wave.is_some() || request.only.wave == Some(0) {
+        return Ok(plan);
+    }
+    let waves = alike(&allowed).into_iter().map(of).filter(|alike| alike.wave.is_some());
+    let is_better = |wave: &Plan| request.only.wave.is_some() || wave.cost < plan.cost;
+    Ok(waves.min_by_key(|wave| wave.cost).filter(is_better).unwrap_or(plan))
 }
 
 /// A candidate that can be had.
@@ -155,13 +160,15 @@ fn allowed(candidates: &[Candidate], only: Only) -> Vec<Choice<'_>> {
     allowed.collect()
 }
 
-/// Of all layers the same recurrence, the cheapest of those that all of them have.
-fn alike<'a, 'b>(layers: &'b [Vec<Choice<'a>>]) -> Option<Vec<&'b Choice<'a>>> {
-    let all = layers.first()?.iter().filter_map(|first| {
-        let like = |choice: &&Choice<'_>| choice.recipe.recurrence == first.recipe.recurrence;
+/// Of all layers the same recurrence, each of those that all of them have: the cheapest may have too many workgroups to
+/// run for all layers at once.
+fn alike<'a, 'b>(layers: &'b [Vec<Choice<'a>>]) -> Vec<Vec<&'b Choice<'a>>> {
+    let [first, ..] = layers else { return Vec::new() };
+    let all = first.iter().filter_map(|first| {
+        let like = |choice: &&Choice<'_>| choice.recipe.recurrence.is_like(&first.recipe.recurrence);
         layers.iter().map(|layer| layer.iter().find(like)).collect::<Option<Vec<_>>>()
     });
-    all.min_by_key(|choices| choices.iter().fold(Cost::ZERO, |sum, choice| sum.plus(choice.cost)))
+    all.collect()
 }
 
 /// K of a matmul over y of a layer: its directions one after the other, all but the last as they are padded.
@@ -222,10 +229,8 @@ fn layer_candidates(
                 candidates.extend(variants.into_iter().enumerate().map(|(variant, kernels)| {
                     let recipe = match (&kernels[..], caps.exchange) {
                         (&[kernel @ Kernel::Grouped { cell, .. }], Some(exchange)) => {
-                            let letters =
-                                cell.product_count() as usize * layer.direction().count() * layer.hidden();
-                            let bytes = padded.saturating_mul(letters * 4) as u64;
-                            let most = exchange.steps.min(chunk).min((MAIL_BUDGET / bytes) as usize);
+                            let by_mail = MAIL_BUDGET / letter_bytes(cell, layer, padded);
+                            let most = exchange.steps.min(chunk).min(by_mail as usize);
                             grouped_recipe(projection, kernel, instead.clone(), most.max(1), caps)
                         }
                         _ => recipe(projection, kernels, chunk, caps),
@@ -244,6 +249,12 @@ fn layer_candidates(
         }
     }
     Ok(candidates)
+}
+
+/// Bytes of the letters of one step of a layer, of so many rows.
+pub(super) fn letter_bytes(cell: WholeCell, layer: &Layer, padded: usize) -> u64 {
+    let letters = [cell.product_count() as usize, layer.direction().count(), layer.hidden(), padded, 4];
+    letters.iter().fold(1u64, |bytes, &size| bytes.saturating_mul(size as u64))
 }
 
 fn recipe(projection: Kernel, kernels: Vec<Kernel>, chunk: usize, caps: &Caps) -> LayerRecipe {
