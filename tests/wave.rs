@@ -142,9 +142,8 @@ fn workgroups_that_exchange_values_in_all_layers_give_the_bits_of_layers_in_turn
             let truth = load(options(Strategy::Step, 0)).run(&inputs.batch()).unwrap();
             let in_turn = load(grouped(0, 1, Fault::None)).run(&inputs.batch()).unwrap();
             assert!(all_bits(&in_turn) == all_bits(&truth), "{}, {model}, seed {}", device.info(), draw.seed);
-            for (chunk, fault) in
-                [(1, Fault::None), (2, Fault::Again { times: 4 }), (3, Fault::Again { times: 8 })]
-            {
+            let again = Fault::Again { times: 6 };
+            for (chunk, fault) in [(1, Fault::None), (2, again), (3, again)] {
                 let engine = load(grouped(chunk, chunk, fault));
                 let (first, plan) = at_once(&engine, &inputs);
                 let context = format!("{}, {model}, {storage}: {plan}, seed {}", device.info(), draw.seed);
@@ -173,19 +172,24 @@ fn taken_up(slot: usize, steps: usize, chunk: usize) -> Resume {
 fn a_run_of_all_layers_at_once_is_taken_up_again_at_the_dispatch_that_failed() {
     let mut draw = Draw::new();
     for device in adapters() {
-        for (cell, layers) in [(Cell::GRU, 2), (Cell::LSTM, 3), (Cell::Rnn, 4), (Cell::ORIGINAL_GRU, 2)] {
-            let model = draw.model(cell, 3, 96, layers);
+        for (cell, hidden, layers) in
+            [(Cell::GRU, 66, 2), (Cell::LSTM, 50, 3), (Cell::Rnn, 70, 4), (Cell::ORIGINAL_GRU, 66, 2)]
+        {
+            let model = draw.model(cell, 3, hidden, layers);
             let model = unprojected_alike(&mut draw, &model);
             // Chunks of one step and of three; the last is shorter.
-            for (chunk, steps) in [(1, 3), (3, 7)] {
-                let inputs = Inputs::draw(&mut draw, &model, 5, steps).ragged(&mut draw);
+            for (chunk, steps, batch) in [(1, 3, 5), (3, 7, 2)] {
+                let inputs = Inputs::draw(&mut draw, &model, batch, steps).ragged(&mut draw);
                 let truth = device.load_with(&model, options(Strategy::Step, 0)).unwrap();
                 let truth = truth.run(&inputs.batch()).unwrap();
                 for slot in 0..steps.div_ceil(chunk) + layers - 1 {
-                    let fault = Fault::AgainUntil { times: 8, chunk: slot as u32 };
+                    // Once more than there are exchanges in the longer chunk; drivers take seconds to compile each.
+                    let times = if cell == Cell::ORIGINAL_GRU { 6 } else { 3 };
+                    let fault = Fault::AgainUntil { times, chunk: slot as u32 };
                     let engine = device.load_with(&model, grouped(chunk, chunk, fault)).unwrap();
                     let context = format!("{}, {model}, {fault:?}, seed {}", device.info(), draw.seed);
-                    for count in 1..=2 {
+                    // Nothing of a run is left for the next.
+                    for count in 1..=if chunk == 1 { 2 } else { 1 } {
                         let (output, plan) = at_once(&engine, &inputs);
                         assert!(all_bits(&output) == all_bits(&truth), "{plan}, {context}");
                         let last = Some(taken_up(slot, steps, chunk));
