@@ -178,12 +178,22 @@ fn a_run_of_all_layers_at_once_is_taken_up_again_at_the_dispatch_that_failed() {
             let model = draw.model(cell, 3, hidden, layers);
             let model = unprojected_alike(&mut draw, &model);
             // Chunks of one step and of three; the last is shorter.
+            // Drivers take seconds to compile the kernel of each fault, so of some cells one dispatch fails.
+            let slots = 0..3 + layers - 1;
+            let slots = match cell {
+                Cell::GRU | Cell::LSTM => slots,
+                _ => {
+                    let slot = draw.size(slots.start..=slots.end - 1);
+                    slot..slot + 1
+                }
+            };
             for (chunk, steps, batch) in [(1, 3, 5), (3, 7, 2)] {
+                assert_eq!(steps.div_ceil(chunk), 3);
                 let inputs = Inputs::draw(&mut draw, &model, batch, steps).ragged(&mut draw);
                 let truth = device.load_with(&model, options(Strategy::Step, 0)).unwrap();
                 let truth = truth.run(&inputs.batch()).unwrap();
-                for slot in 0..steps.div_ceil(chunk) + layers - 1 {
-                    // Once more than there are exchanges in the longer chunk; drivers take seconds to compile each.
+                for slot in slots.clone() {
+                    // Once more than there are exchanges in the longer chunk.
                     let times = if cell == Cell::ORIGINAL_GRU { 6 } else { 3 };
                     let fault = Fault::AgainUntil { times, chunk: slot as u32 };
                     let engine = device.load_with(&model, grouped(chunk, chunk, fault)).unwrap();
