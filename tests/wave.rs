@@ -188,7 +188,7 @@ fn a_run_of_all_layers_at_once_is_taken_up_again_at_the_dispatch_that_failed() {
                 }
             };
             for (chunk, steps, batch) in [(1, 3, 5), (3, 7, 2)] {
-                assert_eq!(steps.div_ceil(chunk), 3);
+                assert_eq!(usize::div_ceil(steps, chunk), 3);
                 let inputs = Inputs::draw(&mut draw, &model, batch, steps).ragged(&mut draw);
                 let truth = device.load_with(&model, options(Strategy::Step, 0)).unwrap();
                 let truth = truth.run(&inputs.batch()).unwrap();
