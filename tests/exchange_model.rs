@@ -1,6 +1,7 @@
 //! The exchange of `shaders/shared/mail.wgsl`, walked through in every order that relaxed atomics and three preemptions allow: two workgroups
 //! of a thread each, two chunks of two exchanges, letters written once, a bounded number of looks, the abort word, the proof, and
-//! a host that takes an unproven chunk again from its beginning.
+//! a host that takes an unproven chunk again from its beginning. Then the same of two layers at once, the second a chunk behind
+//! the first, with two preemptions.
 
 use loom::model::Builder;
 use loom::sync::Arc;
@@ -117,9 +118,88 @@ fn run(fault: Fault) -> Option<usize> {
     failed
 }
 
-fn in_every_order(check: impl Fn() + Sync + Send + 'static) {
+/// Slots of two layers at once: layer 1, of one workgroup, reads what the first one's made of the chunk before.
+const SLOTS: usize = CHUNKS + 1;
+
+/// h of layer 0, both units, and of layer 1.
+type All = ([u32; GROUPS], u32);
+
+/// Layer 1 after a chunk, from what layer 0 was after it.
+fn above(h: u32, below: [u32; GROUPS]) -> u32 {
+    7 * h + below[0] + 2 * below[1]
+}
+
+/// All layers after a slot, from what they were before it and what layer 0 was before the slot before, by steps.
+fn after_slot((below, h): All, slot: usize) -> All {
+    let h = if slot > 0 { above(h, below) } else { h };
+    (if slot < CHUNKS { after(below, STEPS) } else { below }, h)
+}
+
+/// All slots, one dispatch after the other, each proven by the workgroups of both layers; and the host's part. Returns the first
+/// that was unproven.
+fn run_at_once(fault: Fault) -> Option<usize> {
+    let cell = |_| AtomicU32::new(0);
+    let letters = || Mail {
+        abort: AtomicU32::new(0),
+        proofs: std::array::from_fn(cell),
+        letters: std::array::from_fn(|_| std::array::from_fn(cell)),
+    };
+    let (mail, proofs): (_, Arc<[AtomicU32; SLOTS]>) =
+        (Arc::new(letters()), Arc::new(std::array::from_fn(cell)));
+    let all = GROUPS as u32 + 1;
+    let initial: All = ([7, 11], 13);
+    // From one array to another; what a slot that did not come through leaves in the other is nonsense.
+    let mut states = [Some(initial); SLOTS + 1];
+    for slot in 0..SLOTS {
+        for letter in mail.letters.iter().flatten() {
+            letter.store(0, Relaxed);
+        }
+        let begins = slot == 0 || proofs[slot - 1].load(Relaxed) == all;
+        let (below, h) = states[slot].unwrap_or(([0; GROUPS], 0));
+        let walk = |own: usize| {
+            let (mail, proofs) = (mail.clone(), proofs.clone());
+            move || {
+                // Layer 0 has no steps in the last slot: its states go through.
+                let done = match slot < CHUNKS {
+                    _ if !begins => None,
+                    true => workgroup(&mail, own, slot, below, fault),
+                    false => Some(below[own]),
+                };
+                done.inspect(|_| _ = proofs[slot].fetch_add(1, Relaxed))
+            }
+        };
+        let second = {
+            let proofs = proofs.clone();
+            move || {
+                let done = begins.then(|| if slot > 0 { above(h, below) } else { h });
+                done.inspect(|_| _ = proofs[slot].fetch_add(1, Relaxed))
+            }
+        };
+        let (first, other, second) = match slot {
+            0 => {
+                let other = thread::spawn(walk(1));
+                (walk(0)(), other.join().unwrap(), second())
+            }
+            // Layers beside each other.
+            1 => {
+                let (other, second) = (thread::spawn(walk(1)), thread::spawn(second));
+                (walk(0)(), other.join().unwrap(), second.join().unwrap())
+            }
+            _ => (walk(0)(), walk(1)(), second()),
+        };
+        states[slot + 1] = first.zip(other).zip(second).map(|((a, b), h)| ([a, b], h));
+    }
+    let failed = (0..SLOTS).find(|&slot| proofs[slot].load(Relaxed) != all);
+    let from = failed.unwrap_or(SLOTS);
+    let end = states[from].map(|start| (from..SLOTS).fold(start, after_slot));
+    assert_eq!(end, Some((0..SLOTS).fold(initial, after_slot)));
+    failed
+}
+
+/// Every order that so many preemptions allow.
+fn in_every_order(preemptions: usize, check: impl Fn() + Sync + Send + 'static) {
     let mut builder = Builder::new();
-    builder.preemption_bound = Some(3);
+    builder.preemption_bound = Some(preemptions);
     builder.check(check);
 }
 
@@ -127,7 +207,7 @@ fn in_every_order(check: impl Fn() + Sync + Send + 'static) {
 fn whatever_comes_through_is_right_and_whatever_does_not_is_taken_again() {
     let outcomes = std::sync::Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
     let counts = outcomes.clone();
-    in_every_order(move || {
+    in_every_order(3, move || {
         counts[usize::from(run(Fault::None).is_some())].fetch_add(1, Relaxed);
     });
     // Some orders let all come through, and some let none.
@@ -139,10 +219,27 @@ fn whatever_comes_through_is_right_and_whatever_does_not_is_taken_again() {
 fn a_workgroup_that_dies_is_never_taken_for_one_that_came_through() {
     for chunk in 0..CHUNKS {
         for step in 0..STEPS {
-            in_every_order(move || {
+            in_every_order(3, move || {
                 let failed = run(Fault::Dies { chunk, step });
                 assert!(failed.is_some_and(|failed| failed <= chunk), "{failed:?}");
             });
         }
+    }
+}
+
+#[test]
+fn layers_at_once_are_proven_together_and_taken_again_together() {
+    let outcomes = std::sync::Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
+    let counts = outcomes.clone();
+    in_every_order(2, move || {
+        counts[usize::from(run_at_once(Fault::None).is_some())].fetch_add(1, Relaxed);
+    });
+    let [through, failed] = outcomes.each_ref().map(|count| count.load(Relaxed));
+    assert!(through > 0 && failed > 0, "{through} came through, {failed} failed");
+    for chunk in 0..CHUNKS {
+        in_every_order(2, move || {
+            let failed = run_at_once(Fault::Dies { chunk, step: 1 });
+            assert!(failed.is_some_and(|failed| failed <= chunk), "{failed:?}");
+        });
     }
 }

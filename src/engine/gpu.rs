@@ -163,7 +163,8 @@ impl GpuEngine {
         }
         let mut request = self.request;
         request.only.wave = Some(0);
-        plan::plan(model, form, request, caps)
+        let in_turn = Some("together they need more memory than a run may take".into());
+        Ok(Plan { in_turn, ..plan::plan(model, form, request, caps)? })
     }
 
     pub(super) fn alternatives(&self, model: &Model, form: Form) -> Result<Vec<Vec<Candidate>>> {

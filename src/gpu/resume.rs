@@ -17,7 +17,8 @@ impl Workspace {
     ///
     /// What the earlier operations made is copied on the device: the sequences, the states of the layers below as they
     /// were at the end, those of the chunk's own as they were at its beginning. The states of the layers above, which may have run
-    /// on nonsense, are written anew.
+    /// on nonsense, are written anew. Of layers that run at once all states are as they were at the beginning of the dispatch
+    /// that was not proven.
     ///
     /// # Errors
     /// [`Error::Device`] where the device is lost or refuses the work.
@@ -53,6 +54,15 @@ impl Workspace {
 
     /// Which buffers of `failed` go into which of this workspace.
     fn copies(&self, failed: &Self, at: &Proof) -> Result<Vec<(usize, usize)>> {
+        if let (Some(from), Some(to)) = (failed.program.together, self.program.together) {
+            // Steps of the first layer before, the ended layers' lag among them.
+            let steps = at.first + at.layer * to.lag;
+            let mut copies = vec![(from.y, to.y), (from.states.h[at.phase], to.states.h[steps % 2])];
+            if let (Some(from), Some(to)) = (from.states.c, to.states.c) {
+                copies.push((from[at.phase], to[steps % 2]));
+            }
+            return Ok(copies);
+        }
         let mut copies = Vec::new();
         for (to, buffer) in self.program.buffers.iter().enumerate() {
             if to == self.program.y || buffer.name.starts_with("y.between") {

@@ -22,7 +22,7 @@ pub enum Fault {
     Dies {
         /// Which, in the order of its units.
         group: u32,
-        /// In which chunk of the run, layer by layer.
+        /// In which chunk of the run, layer by layer; of layers at once, in which of their dispatches.
         chunk: u32,
         /// From which step of the chunk on.
         step: u32,
@@ -38,6 +38,13 @@ pub enum Fault {
         /// How many.
         times: u32,
     },
+    /// Both: each chunk is dispatched so many times, until one in which a workgroup of each tile writes nothing.
+    AgainUntil {
+        /// How many.
+        times: u32,
+        /// Which chunk, as of [`Fault::Dies`].
+        chunk: u32,
+    },
 }
 
 impl Fault {
@@ -46,10 +53,20 @@ impl Fault {
         let [group, chunk, step, delay] = match self {
             Self::None | Self::Again { .. } => [NEVER, NEVER, NEVER, 0],
             Self::Dies { group, chunk, step } => [group, chunk, step, 0],
+            Self::AgainUntil { chunk, .. } => [0, chunk, 0, 0],
             Self::Late { looks } => [NEVER, NEVER, NEVER, looks],
         };
         let values = [group, chunk, step, delay].map(f64::from);
         [("DEAD_GROUP", values[0]), ("DEAD_CHUNK", values[1]), ("DEAD_FROM", values[2]), ("DELAY", values[3])]
+    }
+
+    /// How often each chunk is dispatched.
+    pub(crate) fn times(self) -> usize {
+        if let Self::Again { times } | Self::AgainUntil { times, .. } = self {
+            times.max(1) as usize
+        } else {
+            1
+        }
     }
 
     fn looks(self) -> u64 {

@@ -4,6 +4,7 @@
 mod caps;
 mod cost;
 mod kind;
+mod matmul;
 mod measured;
 mod planner;
 mod recipe;
@@ -16,8 +17,8 @@ mod wave;
 pub use crate::kernels::grouped::Fault;
 pub use caps::{Caps, Exchange};
 pub use kind::{Shape, Way};
+pub(crate) use matmul::output_columns;
 pub use measured::{Basis, Correction, Measured, Sample};
-pub(crate) use planner::output_columns;
 pub use planner::{alternatives, plan};
 pub use recipe::{LayerRecipe, Plan, Recurrence, Wave};
 pub use request::{Candidate, Only, Request};

@@ -4,21 +4,19 @@
 //! measured nearby, and takes the cheapest. Unless sums may be in any order, all of them keep the reduction order, so no choice
 //! changes a bit of the result (see `shaders/shared/recurrence.wgsl`).
 
+use super::matmul::{matmul_kernel, output_columns, readout_kernel};
 use super::strategy::{self, Strategy, size, width};
 use super::{Candidate, Caps, Cost, LayerRecipe, Only, Plan, Recurrence, Request, Shape, Way, cost, wave};
 use crate::dims::{Dims, product};
-use crate::dtype::Precision;
 use crate::error::{Error, Result};
 use crate::io::Form;
-use crate::kernels::{Kernel, Rows, matmul};
-use crate::model::{Layer, Model, Readout, ReadoutSteps};
+use crate::kernels::{Kernel, Rows, WholeCell, matmul};
+use crate::model::{Layer, Model};
 
-/// Rows from which the tiled matmul's 64-row tile is half full, and sharing its loads pays.
-const TILED_FROM_ROWS: usize = 32;
 /// Bytes of the projected input that are held at a time.
 pub(super) const PROJECTION_BUDGET: u64 = 64 << 20;
 /// Bytes of the letters of one chunk of a grouped kernel, which are read soon after they were written: what most caches hold.
-const MAIL_BUDGET: u64 = 4 << 20;
+pub(super) const MAIL_BUDGET: u64 = 4 << 20;
 /// How often a thread of a grouped kernel looks in vain, in a whole chunk, before it gives up: at a microsecond each, well
 /// under the time after which an operating system resets a device.
 const PATIENCE: u32 = 1 << 16;
@@ -36,10 +34,12 @@ pub fn plan(model: &Model, form: impl Into<Form>, request: impl Into<Request>, c
     let asked = rows.iter().copied().filter(|rows| Some(*rows) == request.only.rows).collect::<Vec<_>>();
     let mut best: Option<Plan> = None;
     let mut refusal = none("tile of rows");
+    // A wavefront that is asked for may need the one or the other.
+    let rank = |plan: &Plan| (request.only.wave.is_some() && plan.wave.is_none(), plan.cost);
     for rows in if asked.is_empty() { rows } else { asked } {
         // What exceeds the device by single rows may fit by fours.
         match of_rows(model, form, request, rows, caps) {
-            Ok(plan) if best.as_ref().is_none_or(|best| plan.cost < best.cost) => best = Some(plan),
+            Ok(plan) if best.as_ref().is_none_or(|best| rank(&plan) < rank(best)) => best = Some(plan),
             Ok(_) => {}
             Err(error) => refusal = error,
         }
@@ -125,16 +125,19 @@ fn pick(
         let layers = choices.iter().map(|choice| choice.recipe.clone()).collect();
         let cost = choices.iter().fold(Cost::ZERO, |sum, choice| sum.plus(choice.cost));
         let modelled = choices.iter().fold(Cost::ZERO, |sum, choice| sum.plus(choice.modelled));
-        let plan = Plan { form, precision, rows, layers, wave: None, readout, most_words, cost };
+        let (wave, in_turn) = (None, None);
+        let plan = Plan { form, precision, rows, layers, wave, in_turn, readout, most_words, cost };
         wave::improve(plan, modelled, model, request.only, caps)
     };
     let cheapest = allowed.iter().map(|layer| layer.iter().min_by_key(|choice| choice.cost));
     let cheapest: Option<Vec<_>> = cheapest.collect();
     let plan = of(cheapest.ok_or_else(|| none("way to compute a layer"))?);
-    let alike = alike(&allowed).filter(|_| plan.wave.is_none()).map(of);
-    let is_better =
-        |alike: &Plan| alike.wave.is_some() && (request.only.wave.is_some() || alike.cost < plan.cost);
-    Ok(alike.filter(is_better).unwrap_or(plan))
+    if plan.wave.is_some() || request.only.wave == Some(0) {
+        return Ok(plan);
+    }
+    let waves = alike(&allowed).into_iter().map(of).filter(|alike| alike.wave.is_some());
+    let is_better = |wave: &Plan| request.only.wave.is_some() || wave.cost < plan.cost;
+    Ok(waves.min_by_key(|wave| wave.cost).filter(is_better).unwrap_or(plan))
 }
 
 /// A candidate that can be had.
@@ -155,19 +158,15 @@ fn allowed(candidates: &[Candidate], only: Only) -> Vec<Choice<'_>> {
     allowed.collect()
 }
 
-/// Of all layers the same recurrence, the cheapest of those that all of them have.
-fn alike<'a, 'b>(layers: &'b [Vec<Choice<'a>>]) -> Option<Vec<&'b Choice<'a>>> {
-    let all = layers.first()?.iter().filter_map(|first| {
-        let like = |choice: &&Choice<'_>| choice.recipe.recurrence == first.recipe.recurrence;
+/// Of all layers the same recurrence, each of those that all of them have: the cheapest may have too many workgroups to
+/// run for all layers at once.
+fn alike<'a, 'b>(layers: &'b [Vec<Choice<'a>>]) -> Vec<Vec<&'b Choice<'a>>> {
+    let [first, ..] = layers else { return Vec::new() };
+    let all = first.iter().filter_map(|first| {
+        let like = |choice: &&Choice<'_>| choice.recipe.recurrence.is_like(&first.recipe.recurrence);
         layers.iter().map(|layer| layer.iter().find(like)).collect::<Option<Vec<_>>>()
     });
-    all.min_by_key(|choices| choices.iter().fold(Cost::ZERO, |sum, choice| sum.plus(choice.cost)))
-}
-
-/// K of a matmul over y of a layer: its directions one after the other, all but the last as they are padded.
-pub(crate) fn output_columns(layer: &Layer, precision: Precision) -> usize {
-    let state = layer.state();
-    (layer.direction().count() - 1) * precision.activations.padded(state) + state
+    all.collect()
 }
 
 fn layer_candidates(
@@ -223,10 +222,8 @@ fn layer_candidates(
                 candidates.extend(variants.into_iter().enumerate().map(|(variant, kernels)| {
                     let recipe = match (&kernels[..], caps.exchange) {
                         (&[kernel @ Kernel::Grouped { cell, .. }], Some(exchange)) => {
-                            let letters =
-                                cell.product_count() as usize * layer.direction().count() * layer.hidden();
-                            let bytes = padded.saturating_mul(letters * 4) as u64;
-                            let most = exchange.steps.min(chunk).min((MAIL_BUDGET / bytes) as usize);
+                            let by_mail = MAIL_BUDGET / letter_bytes(cell, layer, padded);
+                            let most = exchange.steps.min(chunk).min(by_mail as usize);
                             grouped_recipe(projection, kernel, instead.clone(), most.max(1), caps)
                         }
                         _ => recipe(projection, kernels, chunk, caps),
@@ -245,6 +242,12 @@ fn layer_candidates(
         }
     }
     Ok(candidates)
+}
+
+/// Bytes of the letters of one step of a layer, of so many rows.
+pub(super) fn letter_bytes(cell: WholeCell, layer: &Layer, padded: usize) -> u64 {
+    let letters = [cell.product_count() as usize, layer.direction().count(), layer.hidden(), padded, 4];
+    letters.iter().fold(1u64, |bytes, &size| bytes.saturating_mul(size as u64))
 }
 
 fn recipe(projection: Kernel, kernels: Vec<Kernel>, chunk: usize, caps: &Caps) -> LayerRecipe {
@@ -292,47 +295,10 @@ fn recipe_cost(recipe: &LayerRecipe, layer: &Layer, dims: Dims, padded: usize, c
     Cost { femtoseconds: chunks.saturating_mul(projection.saturating_add(each)) }
 }
 
-fn readout_kernel(
-    model: &Model,
-    readout: &Readout,
-    dims: Dims,
-    request: Request,
-    caps: &Caps,
-) -> Result<Kernel> {
-    let k = output_columns(&model.layers()[0], request.precision);
-    let sizes = matmul::Sizes { k: size("D·P", k)?, n: size("O", readout.outputs())? };
-    let steps = match readout.steps() {
-        ReadoutSteps::Every => dims.steps,
-        ReadoutSteps::Last => 1,
-    };
-    let rows = product("rows of the readout, B·T", &[dims.batch, steps])?;
-    let tile = if dims.batch == 1 { Rows::One } else { Rows::Four };
-    let kernel = matmul_kernel(sizes, rows, tile, request, caps);
-    let most = u64::from(kernel.most_rows(caps.max_workgroups));
-    caps.check("rows of the readout, B·T", rows as u64, most, "rows")?;
-    Ok(kernel)
-}
-
-fn matmul_kernel(sizes: matmul::Sizes, rows: usize, tile: Rows, request: Request, caps: &Caps) -> Kernel {
-    let precision = request.precision;
-    let fits = |kernel: &Kernel| {
-        kernel.threads() <= caps.max_threads
-            && kernel.workgroup_bytes() <= caps.max_workgroup_bytes
-            && caps.max_iterations.is_none_or(|most| matmul::iterations(*kernel) <= most)
-    };
-    let narrow = u32::try_from(rows).unwrap_or(u32::MAX);
-    let matrices = request.matrices(caps).map(|matrices| Kernel::MatmulMatrices { sizes, matrices });
-    // A workgroup of theirs may have fewer rows, so that a grid reaches less far.
-    let matrices = matrices.filter(|kernel| narrow <= kernel.most_rows(caps.max_workgroups));
-    let tiled = [Kernel::MatmulTiled { sizes, precision }].into_iter().chain(matrices).filter(fits);
-    let tiled = tiled.min_by_key(|kernel| cost::dispatch(*kernel, narrow, 1, 1, &caps.speed));
-    let by_rows = || Kernel::MatmulRows { sizes, precision, rows: tile, width: width(sizes.n, caps) };
-    tiled.filter(|_| rows >= TILED_FROM_ROWS).unwrap_or_else(by_rows)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dtype::Precision;
     use crate::dtype::Storage;
     use crate::model::{Cell, Direction, Weights};
     use crate::plan::{Exchange, Speed};

@@ -36,6 +36,16 @@ pub enum Recurrence {
     },
 }
 
+impl Recurrence {
+    /// Whether the same kernels walk over the steps, whatever takes their place where they fail.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Grouped { kernel, .. }, Self::Grouped { kernel: other, .. }) => kernel == other,
+            _ => self == other,
+        }
+    }
+}
+
 impl fmt::Display for Recurrence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -53,7 +63,7 @@ impl fmt::Display for Recurrence {
 /// Layers at once: while a layer walks over a chunk of steps, the one above walks over the chunk before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wave {
-    /// Steps of a chunk, an even number.
+    /// Steps of a chunk.
     pub steps: usize,
     /// What one layer after the other is predicted to take.
     pub in_turn: Cost,
@@ -72,6 +82,8 @@ pub struct Plan {
     pub layers: Vec<LayerRecipe>,
     /// Where layers run at once, how.
     pub wave: Option<Wave>,
+    /// Why they do not, where there are several.
+    pub in_turn: Option<String>,
     /// The readout.
     pub readout: Option<Kernel>,
     /// Words that one storage array may have; matrices beyond are cut into slices.

@@ -38,7 +38,8 @@ pub struct Only {
     pub rows: Option<Rows>,
     /// Which variant of the strategy, as [`alternatives`](super::alternatives) lists them.
     pub variant: Option<usize>,
-    /// Steps of a chunk of a wavefront, rounded up to an even number; 0 for none. Of no effect where layers cannot run at once.
+    /// Steps of a chunk of a wavefront, fewer where the device or the memory bear no more; 0 for none. Of no effect where
+    /// layers cannot run at once.
     pub wave: Option<usize>,
 }
 

@@ -1,51 +1,93 @@
 //! Whether the layers of a stack are walked at once, and in chunks of how many steps: see `program/wave.rs`.
 
-use super::planner::{PROJECTION_BUDGET, output_columns};
+use super::matmul::output_columns;
+use super::planner::{MAIL_BUDGET, PROJECTION_BUDGET, letter_bytes};
 use super::{Caps, Cost, LayerRecipe, Only, Plan, Recurrence, Wave, cost};
+use crate::kernels::Kernel;
 use crate::model::Model;
 
 /// Chunks that are tried.
 const CHUNKS: [usize; 10] = [2, 3, 4, 6, 8, 12, 16, 24, 32, 64];
 
-/// `plan`, as a wavefront where that is predicted to take less time, or is asked for. What the model says of one is corrected
-/// as it is of the layers in turn, for which it says `modelled`: the kernels are the same.
+/// `plan`, as a wavefront where that is predicted to take less time, or is asked for; else with the reason why not. What the
+/// model says of one is corrected as it is of the layers in turn, for which it says `modelled`: the kernels are the same.
 pub(super) fn improve(plan: Plan, modelled: Cost, model: &Model, only: Only, caps: &Caps) -> Plan {
-    if only.wave == Some(0) || !can_be(&plan, model, caps) {
+    if model.layers().len() < 2 {
         return plan;
     }
+    match cheapest(&plan, modelled, model, only, caps) {
+        Ok(wave) if only.wave.is_some() || wave.cost < plan.cost => wave,
+        Ok(wave) => {
+            let times = wave.cost.seconds() / plan.cost.seconds();
+            Plan { in_turn: Some(format!("all at once they would take {times:.2} times as long")), ..plan }
+        }
+        Err(reason) => Plan { in_turn: Some(reason), ..plan },
+    }
+}
+
+/// The cheapest wavefront of `plan`'s kernels, or why there is none.
+fn cheapest(plan: &Plan, modelled: Cost, model: &Model, only: Only, caps: &Caps) -> Result<Plan, String> {
+    if only.wave == Some(0) {
+        return Err("they were asked not to run at once".into());
+    }
+    if let Some(reason) = refusal(plan, model, caps) {
+        return Err(reason);
+    }
     let steps = plan.form.dims.steps;
-    // What memory and the driver bear.
-    let most = plan.layers.iter().map(|layer| layer.chunk).min().unwrap_or(1);
+    let most = most_steps(plan, model);
     let chunks = match only.wave {
         Some(asked) => vec![asked],
         None => CHUNKS.iter().map(|count| steps.div_ceil(*count)).collect(),
     };
-    let even = chunks.into_iter().map(|chunk| chunk.saturating_add(chunk % 2)).filter(|chunk| *chunk < steps);
-    let even = even.map(|chunk| chunk.min(most / 2 * 2)).filter(|chunk| *chunk > 0);
+    let fewer = chunks.into_iter().filter(|chunk| *chunk < steps).map(|chunk| chunk.min(most));
     let budget = PROJECTION_BUDGET.min(caps.max_array_bytes());
-    let waves = even.filter(|chunk| projected_bytes(&plan, model, *chunk) <= budget).map(|chunk| {
+    let waves = fewer.filter(|chunk| projected_bytes(plan, model, *chunk) <= budget).map(|chunk| {
         let mut wave = plan.clone();
         wave.wave = Some(Wave { steps: chunk, in_turn: plan.cost });
-        wave.layers.iter_mut().for_each(|layer| layer.chunk = chunk);
+        let recurrence = plan.layers[0].recurrence.clone();
+        wave.layers.iter_mut().for_each(|layer| {
+            // What takes the place of workgroups that fail has to be one for all layers too.
+            *layer = LayerRecipe { chunk, recurrence: recurrence.clone(), ..layer.clone() };
+        });
         let (numerator, denominator) = (plan.cost.femtoseconds, modelled.femtoseconds);
         wave.cost = of_wave(&wave, chunk, caps).times(numerator.into(), denominator.into());
         wave
     });
-    match waves.min_by_key(|wave| wave.cost) {
-        Some(wave) if only.wave.is_some() || wave.cost < plan.cost => wave,
-        _ => plan,
-    }
+    let none = || format!("no chunk of fewer steps than {steps} fits, projected for all layers");
+    waves.min_by_key(|wave| wave.cost).ok_or_else(none)
 }
 
-/// Whether layers can be walked as if they were directions: a step of each needs no later step of the one below, one
-/// kernel serves all, and their arrays fit a binding together. Workgroups that wait for each other have to have the
-/// device to themselves.
-fn can_be(plan: &Plan, model: &Model, caps: &Caps) -> bool {
-    let [first, above @ ..] = model.layers() else { return false };
+/// Steps of a chunk that memory and the driver bear, and of workgroups that write to each other the mail.
+fn most_steps(plan: &Plan, model: &Model) -> usize {
+    let most = plan.layers.iter().map(|layer| layer.chunk).min().unwrap_or(1);
+    let Recurrence::Grouped { kernel: Kernel::Grouped { cell, .. }, .. } = plan.layers[0].recurrence else {
+        return most;
+    };
+    let padded = plan.tiles() * plan.rows.count() as usize;
+    let letters = model
+        .layers()
+        .iter()
+        .fold(0u64, |bytes, layer| bytes.saturating_add(letter_bytes(cell, layer, padded)));
+    most.min((MAIL_BUDGET / letters.max(1)) as usize).max(1)
+}
+
+/// Why layers cannot be walked as if they were directions: a step of one would need a later step of the one below, no
+/// one kernel serves all, or their arrays do not fit a binding together, nor their workgroups the device, where those wait
+/// for each other.
+fn refusal(plan: &Plan, model: &Model, caps: &Caps) -> Option<String> {
+    let [first, above @ ..] = model.layers() else { return Some("there is none".into()) };
+    if first.direction().count() > 1 || above.iter().any(|layer| layer.direction() != first.direction()) {
+        return Some("they are not all of one direction".into());
+    }
     let recurrence = &plan.layers[0].recurrence;
-    let is_grouped = matches!(recurrence, Recurrence::Grouped { .. });
-    let projections = plan.layers[1..].iter().map(|layer| layer.projection);
-    let alike = |layer: &LayerRecipe| layer.recurrence == *recurrence;
+    if !plan.layers.iter().all(|layer| layer.recurrence.is_like(recurrence)) {
+        return Some("no one kernel walks over all of them".into());
+    }
+    let mut projections = plan.layers[1..].iter().map(|layer| layer.projection);
+    let above_first = projections.next();
+    if projections.any(|projection| Some(projection) != above_first) {
+        return Some("no one kernel projects all but the first".into());
+    }
     let layers = model.layers().len() as u64;
     let columns = first.cell().gates() * first.hidden();
     let (weights, activations) = (plan.precision.weights, plan.precision.activations);
@@ -57,13 +99,22 @@ fn can_be(plan: &Plan, model: &Model, caps: &Caps) -> bool {
         matrix(first.hidden(), first.state()),
         activations.words(rows.saturating_mul(activations.padded(first.state()))) as u64,
     ];
-    !above.is_empty()
-        && first.direction().count() == 1
-        && above.iter().all(|layer| layer.direction() == first.direction())
-        && !is_grouped
-        && plan.layers.iter().all(alike)
-        && projections.clone().all(|projection| Some(projection) == projections.clone().next())
-        && largest.iter().all(|words| words.saturating_mul(4 * layers) <= caps.max_array_bytes())
+    let bytes = largest.iter().max().map_or(0, |words| words.saturating_mul(4 * layers));
+    let most = caps.max_array_bytes();
+    if bytes > most {
+        return Some(format!("together they need {bytes} bytes in one binding, the device has {most}"));
+    }
+    let &Recurrence::Grouped { kernel, .. } = recurrence else { return None };
+    let grid = kernel.grid(narrow(plan.form.dims.batch), narrow(plan.layers.len())).map(u64::from);
+    let all = grid.iter().fold(1u64, |all, count| all.saturating_mul(*count));
+    let known = caps.exchange.map_or(0, |exchange| u64::from(exchange.workgroups));
+    (all > known).then(|| {
+        format!("together they need {all} workgroups side by side, the device is known to run {known}")
+    })
+}
+
+fn narrow(value: usize) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX)
 }
 
 /// Bytes of the projected input of all layers.
@@ -76,7 +127,6 @@ fn projected_bytes(plan: &Plan, model: &Model, chunk: usize) -> u64 {
 
 /// Slots, in each of which the first layer is projected, then all others, and then all walk over a chunk.
 fn of_wave(plan: &Plan, chunk: usize, caps: &Caps) -> Cost {
-    let narrow = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
     let (batch, layers) = (narrow(plan.form.dims.batch), narrow(plan.layers.len()));
     let rows = narrow(chunk.saturating_mul(plan.tiles() * plan.rows.count() as usize));
     let projection = |layer: usize, layers: u32| {

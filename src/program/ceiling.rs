@@ -63,6 +63,7 @@ pub fn ceiling(size: u32, repeats: usize) -> Program {
         x: 0,
         mail: None,
         proofs: Vec::new(),
+        together: None,
         order: 4,
         y: 3,
         out: None,

@@ -129,7 +129,7 @@ mod tests {
                         check(&program(cell, form, strategy, &caps), &caps).unwrap();
                         let only = Only { strategy: Some(strategy), wave: Some(2), ..Only::default() };
                         let wave = program_of(cell, form, only, &caps);
-                        assert_eq!(wave.setup.is_empty(), steps < 3 || strategy == Strategy::Grouped);
+                        assert_eq!(wave.setup.is_empty(), steps < 3);
                         check(&wave, &caps).unwrap();
                     }
                 }

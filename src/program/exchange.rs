@@ -2,10 +2,10 @@
 //! came through.
 
 use super::lower::{Chunk, Lowering, Slices, index32};
-use super::{BufferId, Dispatch, Op, Program, Role};
+use super::{BufferId, Dispatch, Op, Program, Role, StateBuffers};
 use crate::dims::product;
 use crate::error::{Error, Result};
-use crate::kernels::grouped::{Fault, HEAD_WORDS};
+use crate::kernels::grouped::HEAD_WORDS;
 use crate::kernels::{Kernel, Params};
 use crate::plan::Recurrence;
 
@@ -17,11 +17,11 @@ const ALIGNMENT: usize = 64;
 pub struct Proof {
     /// Its first operation in [`Program::ops`], of its projection.
     pub op: usize,
-    /// Its layer.
+    /// Its layer; of layers at once the lowest that has steps to take.
     pub layer: usize,
-    /// Its first step.
+    /// The first step of that layer.
     pub first: usize,
-    /// Which of the layer's states it begins with.
+    /// Which of the layer's states it begins with, or of all layers' together.
     pub phase: usize,
     /// Workgroups that prove it.
     pub all: u32,
@@ -44,11 +44,14 @@ impl Lowering<'_> {
     /// Everything that workgroups write to each other: all chunks' proofs, and one chunk's letters.
     pub(super) fn mail(&mut self) -> Result<()> {
         let (mut proofs, mut letters) = (0, 0);
-        for (recipe, layer) in self.plan.layers.iter().zip(self.model.layers()) {
+        // Layers at once have their chunks in the same dispatches.
+        let layers = self.model.layers().len();
+        let (stages, at_once) = if self.plan.wave.is_some() { (1, layers) } else { (layers, 1) };
+        for (recipe, layer) in self.plan.layers.iter().zip(self.model.layers()).take(stages) {
             if let Recurrence::Grouped { kernel: Kernel::Grouped { cell, .. }, .. } = recipe.recurrence {
-                proofs += self.plan.form.dims.steps.div_ceil(recipe.chunk);
+                proofs += self.plan.form.dims.steps.div_ceil(recipe.chunk) + at_once - 1;
                 let exchanges = cell.product_count() as usize;
-                let sizes = [&[recipe.chunk, exchanges], &self.tiled(1, layer.hidden())[..]].concat();
+                let sizes = [&[recipe.chunk, exchanges], &self.tiled(at_once, layer.hidden())[..]].concat();
                 letters = letters.max(product("letters", &sizes)?);
             }
         }
@@ -60,17 +63,25 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    /// A chunk that may fail.
+    /// A chunk that may fail, of layer `index`, or of as many layers as it has from there on: their states change places with
+    /// each.
     pub(super) fn exchange(
         &mut self,
         kernel: Kernel,
-        layer: usize,
+        index: usize,
         chunk: Chunk,
         patience: u32,
-        phase: usize,
+        state: StateBuffers,
         (named, matrices): (&[(&'static str, BufferId)], &[Slices; 2]),
     ) -> Result<Op> {
-        let grid = kernel.grid(index32("B", self.plan.form.dims.batch)?, index32("D", self.dirs())?);
+        let (steps, lag) = (self.plan.form.dims.steps, self.plan.layers[index].chunk);
+        let slot = chunk.first / lag;
+        let phase = slot % 2;
+        // Of layers at once, how many have taken all their steps.
+        let ended = (slot + 1).saturating_sub(steps.div_ceil(lag));
+        let (layer, first) = (index + ended, chunk.first - ended * lag);
+        let dirs = index32("D", chunk.layers * self.dirs())?;
+        let grid = kernel.grid(index32("B", self.plan.form.dims.batch)?, dirs);
         let all = product("workgroups", &grid.map(|count| count as usize))?;
         let all = index32("workgroups", all)?;
         let word = HEAD_WORDS + self.program.proofs.len();
@@ -78,9 +89,13 @@ impl Lowering<'_> {
             name: kernel.name().into(),
             reason: "no mail in the program".into(),
         })?;
-        let named = [named, &[("mail", mail)]].concat();
+        let h = [("h_prev", state.h[phase]), ("h_next", state.h[1 - phase]), ("mail", mail)];
+        let mut named = [named, &h].concat();
+        if let Some(c) = state.c {
+            named.extend([("c_prev", c[phase]), ("c_next", c[1 - phase])]);
+        }
         let model = self.model;
-        let dispatches = self.step(kernel, &model.layers()[layer], chunk, &named, matrices)?;
+        let dispatches = self.step(kernel, &model.layers()[index], chunk, &named, matrices)?;
         let [mut dispatch] = <[Dispatch; 1]>::try_from(dispatches).map_err(|all| Error::Mismatch {
             name: kernel.name().into(),
             reason: format!("{} slices of its matrix", all.len()),
@@ -93,10 +108,10 @@ impl Lowering<'_> {
             params.before = self.program.proofs.last().map_or(0, |proof| proof.all);
         }
         let from = if self.program.proofs.is_empty() { 0 } else { self.letters_from };
-        self.program.proofs.push(Proof { op: chunk.op, layer, first: chunk.first, phase, all });
+        self.program.proofs.push(Proof { op: chunk.op, layer, first, phase, all });
         let mut rounds = vec![[from..self.program.buffers[mail].words, 0..0]];
-        if let Kernel::Grouped { fault: Fault::Again { times }, .. } = kernel {
-            rounds.resize(times.max(1) as usize, [0..HEAD_WORDS, word..word + 1]);
+        if let Kernel::Grouped { fault, .. } = kernel {
+            rounds.resize(fault.times(), [0..HEAD_WORDS, word..word + 1]);
         }
         Ok(Op::Exchange { dispatch, rounds })
     }

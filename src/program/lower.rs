@@ -93,6 +93,7 @@ impl<'a> Lowering<'a> {
             x: 0,
             mail: None,
             proofs: Vec::new(),
+            together: None,
             order: 0,
             y: 0,
             out: None,
@@ -202,7 +203,8 @@ impl<'a> Lowering<'a> {
             let count = chunk.min(steps - first);
             let op = self.program.ops.len();
             self.project_chunk(&stage, first, count)?;
-            let ops = self.walk(&stage, Chunk { op, first, count, output: stage.output, layers: 1 })?;
+            let chunk = Chunk { op, first, count, output: stage.output, layers: 1 };
+            let ops = self.walk(stage.index, chunk, stage.state, (&stage.named, &stage.matrices))?;
             self.program.ops.extend(ops);
         }
         Ok(())
@@ -235,27 +237,25 @@ impl<'a> Lowering<'a> {
         self.project(kernel, params, arrays, stage.w_ih.as_ref(), self.dirs())
     }
 
-    /// The steps of a chunk.
-    fn walk(&mut self, stage: &Stage, chunk: Chunk) -> Result<Vec<Op>> {
-        let Stage { index, state, named, matrices, .. } = stage;
-        let layer = &self.model.layers()[*index];
-        let plan = self.plan;
-        Ok(match &plan.layers[*index].recurrence {
+    /// The steps of a chunk, of layer `index` or from it on.
+    pub(super) fn walk(
+        &mut self,
+        index: usize,
+        chunk: Chunk,
+        state: StateBuffers,
+        named: (&[(&'static str, BufferId)], &[Slices; 2]),
+    ) -> Result<Vec<Op>> {
+        let (model, plan) = (self.model, self.plan);
+        match &plan.layers[index].recurrence {
             Recurrence::Grouped { kernel, patience, .. } => {
-                let phase = chunk.first / plan.layers[*index].chunk % 2;
-                let mut named = named.clone();
-                named.extend([("h_prev", state.h[phase]), ("h_next", state.h[1 - phase])]);
-                if let Some(c) = state.c {
-                    named.extend([("c_prev", c[phase]), ("c_next", c[1 - phase])]);
-                }
-                vec![self.exchange(*kernel, *index, chunk, *patience, phase, (&named, matrices))?]
+                Ok(vec![self.exchange(*kernel, index, chunk, *patience, state, named)?])
             }
-            recurrence => self.dispatches(recurrence, layer, chunk, state.h, (named, matrices))?,
-        })
+            recurrence => self.dispatches(recurrence, &model.layers()[index], chunk, state.h, named),
+        }
     }
 
     /// The steps of a chunk by kernels that need no other workgroup: h before even and odd steps lies in `h`.
-    pub(super) fn dispatches(
+    fn dispatches(
         &self,
         recurrence: &Recurrence,
         layer: &Layer,

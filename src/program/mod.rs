@@ -147,6 +147,17 @@ pub struct StateBuffers {
     pub changes: usize,
 }
 
+/// What layers that run at once have in one array of each kind, one layer after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Together {
+    /// Every layer's y.
+    pub y: BufferId,
+    /// Their states.
+    pub states: StateBuffers,
+    /// Steps that each is behind the one below.
+    pub lag: usize,
+}
+
 /// A whole run, as data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Program {
@@ -170,6 +181,8 @@ pub struct Program {
     pub ops: Vec<Op>,
     /// The states of each layer.
     pub states: Vec<StateBuffers>,
+    /// Where layers run at once, what they have together.
+    pub together: Option<Together>,
     /// x, each step's features padded as [`Precision::activations`] lie.
     pub x: BufferId,
     /// Where workgroups write to each other: whether one gave up, the proof of each chunk, letters.

@@ -8,27 +8,19 @@ use std::ops::Range;
 
 use super::lower::{Chunk, Lowering, Slices, index32};
 use super::sequence::Sequence;
-use super::{BufferId, Copy, Op, Role, Slice, StateBuffers};
+use super::{BufferId, Copy, Op, Role, Slice, StateBuffers, Together};
 use crate::dims::{Dims, product};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::io::Strides;
 use crate::kernels::matmul;
 use crate::model::{Constant, has_enclosed_bias};
+use crate::plan::Recurrence;
 
 /// What a kernel binds, by its name in the shaders.
 type Named = Vec<(&'static str, BufferId)>;
 
-/// The states of all layers.
-struct States {
-    /// Before an even step in the first, before an odd one in the second; one buffer twice where chunks are dispatched.
-    h: [BufferId; 2],
-    c: Option<BufferId>,
-    /// From each layer's own buffers.
-    copies: Vec<Copy>,
-}
-
 impl Lowering<'_> {
-    /// All layers, in chunks of `steps`, an even number, so that h is after each where it was before.
+    /// All layers, in chunks of `steps`.
     pub(super) fn wave(&mut self, steps: usize) -> Result<()> {
         let (model, plan) = (self.model, self.plan);
         let (layers, layer) = (model.layers().len(), &model.layers()[0]);
@@ -37,9 +29,13 @@ impl Lowering<'_> {
         let xw = named[0].1;
         let x = self.sequence;
         let (y, into_y) = self.outputs(layers)?;
-        let states = self.states(layers)?;
+        let slots = plan.form.dims.steps.div_ceil(steps) + layers - 1;
+        let states = self.together(layers, steps, slots)?;
+        self.program.together = Some(Together { y: y.buffer, states, lag: steps });
+        let moves = self.own_states(layers, states)?;
         named.extend([("y", y.buffer), ("order", self.program.order)]);
-        named.extend(states.c.map(|c| ("c", c)));
+        // Where workgroups exchange values it changes places.
+        named.extend(states.c.filter(|c| c[0] == c[1]).map(|c| ("c", c[0])));
         named.extend(self.vectors(layers)?);
         let w_ih = if plan.form.projected { None } else { Some(self.matrix(Constant::WIh(0))?) };
         let bias = self.constant(Constant::Bias(0), &[columns])?;
@@ -52,10 +48,10 @@ impl Lowering<'_> {
         };
         let matrices = [w_hh, w_hr];
 
-        self.program.ops.push(Op::Copies(states.copies.clone()));
-        let chunks = plan.form.dims.steps.div_ceil(steps);
-        for slot in 0..chunks + layers - 1 {
-            if slot < chunks {
+        self.program.ops.push(Op::Copies(moves.iter().map(|(into, _)| *into).collect()));
+        for slot in 0..slots {
+            let op = self.program.ops.len();
+            if slot + layers <= slots {
                 let params = self.projection(layer, x, slot * steps, steps)?;
                 let arrays = [x.buffer, bias, xw];
                 self.project(plan.layers[0].projection, params, arrays, w_ih.as_ref(), 1)?;
@@ -65,13 +61,11 @@ impl Lowering<'_> {
                 let arrays = [y.buffer, bias_above, xw];
                 self.project(plan.layers[1].projection, params, arrays, Some(&w_above), layers - 1)?;
             }
-            let first = slot * steps;
-            let chunk = Chunk { op: self.program.ops.len(), first, count: steps, output: y, layers };
-            let recurrence = &plan.layers[0].recurrence;
-            let ops = self.dispatches(recurrence, layer, chunk, states.h, (&named, &matrices))?;
+            let chunk = Chunk { op, first: slot * steps, count: steps, output: y, layers };
+            let ops = self.walk(0, chunk, states, (&named, &matrices))?;
             self.program.ops.extend(ops);
         }
-        let mut back: Vec<Copy> = states.copies.iter().map(|copy| copy.reversed()).collect();
+        let mut back: Vec<Copy> = moves.iter().map(|(_, back)| *back).collect();
         back.push(into_y);
         self.program.ops.push(Op::Copies(back));
         self.sequence = self.placed(self.program.y, plan.form.y, [1, model.state()])?;
@@ -94,32 +88,49 @@ impl Lowering<'_> {
         Ok((all, copy))
     }
 
-    /// The states of all layers in one array of each kind, beside each layer's own.
-    fn states(&mut self, layers: usize) -> Result<States> {
+    /// The states of all layers in one array of each kind, or two where they change places.
+    fn together(&mut self, layers: usize, steps: usize, slots: usize) -> Result<StateBuffers> {
         let (state, hidden) = (self.model.state(), self.model.hidden());
-        let is_stepped = self.plan.has_steps();
-        let even = self.buffer("h.all.even", Role::Scratch, &self.tiled(layers, state))?;
-        let odd = match is_stepped {
-            true => self.buffer("h.all.odd", Role::Scratch, &self.tiled(layers, state))?,
-            false => even,
+        let (changes, c_changes) = match self.plan.layers[0].recurrence {
+            Recurrence::Step(_) => (slots * steps, false),
+            Recurrence::Resident(_) => (0, false),
+            Recurrence::Grouped { .. } => (slots, true),
         };
-        let c = match self.model.cell().has_c() {
-            true => Some(self.buffer("c.all", Role::Scratch, &self.tiled(layers, hidden))?),
-            false => None,
+        let has_c = self.model.cell().has_c();
+        let mut arrays = |name: &str, features: usize, is_double: bool| {
+            let shape = self.tiled(layers, features);
+            let even = self.buffer(&format!("{name}.all.even"), Role::Scratch, &shape)?;
+            let odd = match is_double {
+                true => self.buffer(&format!("{name}.all.odd"), Role::Scratch, &shape)?,
+                false => even,
+            };
+            Ok::<_, Error>([even, odd])
         };
-        let mut copies = Vec::new();
-        let mut own = |this: &mut Self, name: String, all: BufferId, layer: usize, features: usize| {
-            let buffer = this.buffer(&name, Role::State, &this.tiled(1, features))?;
-            let words = this.program.buffers[buffer].words;
-            copies.push(Copy { from: (buffer, 0), to: (all, layer * words), words });
-            Ok::<_, crate::error::Error>(buffer)
+        let h = arrays("h", state, changes > 0)?;
+        let c = has_c.then(|| arrays("c", hidden, c_changes)).transpose()?;
+        Ok(StateBuffers { h, c, changes })
+    }
+
+    /// Each layer's own states, as a caller has them; and copies of them to `all` before the first chunk, and back after the
+    /// last.
+    fn own_states(&mut self, layers: usize, all: StateBuffers) -> Result<Vec<(Copy, Copy)>> {
+        let (state, hidden) = (self.model.state(), self.model.hidden());
+        let mut moves = Vec::new();
+        let mut own = |name: String, all: [BufferId; 2], changes: usize, layer: usize, features: usize| {
+            let buffer = self.buffer(&name, Role::State, &self.tiled(1, features))?;
+            let words = self.program.buffers[buffer].words;
+            let of = |all: BufferId| Copy { from: (buffer, 0), to: (all, layer * words), words };
+            moves.push((of(all[0]), of(all[changes % 2]).reversed()));
+            Ok::<_, Error>(buffer)
         };
+        let mut states = Vec::new();
         for layer in 0..layers {
-            let h = own(self, format!("h.{layer}"), even, layer, state)?;
-            let c = c.map(|c| own(self, format!("c.{layer}"), c, layer, hidden)).transpose()?;
-            self.program.states.push(StateBuffers { h: [h; 2], c: c.map(|c| [c; 2]), changes: 0 });
+            let h = own(format!("h.{layer}"), all.h, all.changes, layer, state)?;
+            let c = all.c.map(|c| own(format!("c.{layer}"), c, all.changes, layer, hidden)).transpose()?;
+            states.push(StateBuffers { h: [h; 2], c: c.map(|c| [c; 2]), changes: 0 });
         }
-        Ok(States { h: [even, odd], c, copies })
+        self.program.states = states;
+        Ok(moves)
     }
 
     /// What kernels bind of all layers beside matrices.

@@ -123,7 +123,10 @@ fn same(one: &LayerRecipe, other: &LayerRecipe) -> bool {
 /// What walking over all layers at once is predicted to change.
 fn of_wave(plan: &Plan) -> String {
     match plan.wave {
-        None => "Layers run one after the other.\n".into(),
+        None => match &plan.in_turn {
+            Some(reason) => format!("Layers run one after the other: {reason}.\n"),
+            None => "Layers run one after the other.\n".into(),
+        },
         Some(wave) => {
             let times = wave.in_turn.seconds() / plan.cost.seconds();
             format!("One layer after the other would take {} times the chosen plan.\n", three(times))

@@ -1,0 +1,67 @@
+//! Which kernel multiplies many rows by a matrix: for the projection of a layer, and for a readout.
+
+use super::strategy::{size, width};
+use super::{Caps, Request, cost};
+use crate::dims::{Dims, product};
+use crate::dtype::Precision;
+use crate::error::Result;
+use crate::kernels::{Kernel, Rows, matmul};
+use crate::model::{Layer, Model, Readout, ReadoutSteps};
+
+/// Rows from which the tiled matmul's 64-row tile is half full, and sharing its loads pays.
+const TILED_FROM_ROWS: usize = 32;
+
+/// K of a matmul over y of a layer: its directions one after the other, all but the last as they are padded.
+pub(crate) fn output_columns(layer: &Layer, precision: Precision) -> usize {
+    let state = layer.state();
+    (layer.direction().count() - 1) * precision.activations.padded(state) + state
+}
+
+/// The kernel of `readout`.
+///
+/// # Errors
+/// [`crate::Error::TooLarge`] for more rows than a dispatch has.
+pub(super) fn readout_kernel(
+    model: &Model,
+    readout: &Readout,
+    dims: Dims,
+    request: Request,
+    caps: &Caps,
+) -> Result<Kernel> {
+    let k = output_columns(&model.layers()[0], request.precision);
+    let sizes = matmul::Sizes { k: size("D·P", k)?, n: size("O", readout.outputs())? };
+    let steps = match readout.steps() {
+        ReadoutSteps::Every => dims.steps,
+        ReadoutSteps::Last => 1,
+    };
+    let rows = product("rows of the readout, B·T", &[dims.batch, steps])?;
+    let tile = if dims.batch == 1 { Rows::One } else { Rows::Four };
+    let kernel = matmul_kernel(sizes, rows, tile, request, caps);
+    let most = u64::from(kernel.most_rows(caps.max_workgroups));
+    caps.check("rows of the readout, B·T", rows as u64, most, "rows")?;
+    Ok(kernel)
+}
+
+/// The kernel of a product of `rows` rows, which the recurrence reads by tiles of `tile`.
+pub(super) fn matmul_kernel(
+    sizes: matmul::Sizes,
+    rows: usize,
+    tile: Rows,
+    request: Request,
+    caps: &Caps,
+) -> Kernel {
+    let precision = request.precision;
+    let fits = |kernel: &Kernel| {
+        kernel.threads() <= caps.max_threads
+            && kernel.workgroup_bytes() <= caps.max_workgroup_bytes
+            && caps.max_iterations.is_none_or(|most| matmul::iterations(*kernel) <= most)
+    };
+    let narrow = u32::try_from(rows).unwrap_or(u32::MAX);
+    let matrices = request.matrices(caps).map(|matrices| Kernel::MatmulMatrices { sizes, matrices });
+    // A workgroup of theirs may have fewer rows, so that a grid reaches less far.
+    let matrices = matrices.filter(|kernel| narrow <= kernel.most_rows(caps.max_workgroups));
+    let tiled = [Kernel::MatmulTiled { sizes, precision }].into_iter().chain(matrices).filter(fits);
+    let tiled = tiled.min_by_key(|kernel| cost::dispatch(*kernel, narrow, 1, 1, &caps.speed));
+    let by_rows = || Kernel::MatmulRows { sizes, precision, rows: tile, width: width(sizes.n, caps) };
+    tiled.filter(|_| rows >= TILED_FROM_ROWS).unwrap_or_else(by_rows)
+}
