@@ -6,7 +6,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{Access, Binding, Kernel};
+use super::{Access, Binding};
 use crate::dtype::Precision;
 
 /// K and N of `w`: the sizes a matmul pipeline is specialised for.
@@ -16,15 +16,6 @@ pub struct Sizes {
     pub k: u32,
     /// N, columns of w: all that are written, or those of a slice.
     pub n: u32,
-}
-
-/// Loop iterations of a thread of a matmul by tiles or matrices, which depend on nothing but its sizes; none of another kernel.
-pub fn iterations(kernel: Kernel) -> u64 {
-    match kernel {
-        Kernel::MatmulTiled { sizes, .. } => super::matmul_tiled::iterations(sizes.k),
-        Kernel::MatmulMatrices { sizes, matrices } => matrices.iterations(sizes.k),
-        _ => 0,
-    }
 }
 
 impl Sizes {

@@ -357,23 +357,29 @@ impl Kernel {
 
     /// Loop iterations of one thread, over all its loops, in a dispatch with `params`.
     pub fn iterations(self, params: &Params) -> u64 {
+        self.iterations_of_sizes().unwrap_or_else(|| {
+            let (steps, patience) = match params {
+                Params::Step(params) => (params.steps, params.patience),
+                Params::Matmul(_) | Params::Streams(_) => (0, 0),
+            };
+            let (once, each) = self.chunk_iterations();
+            once + u64::from(steps) * each + u64::from(patience)
+        })
+    }
+
+    /// The same where it follows from the kernel's sizes alone: of all but those of many steps.
+    pub fn iterations_of_sizes(self) -> Option<u64> {
         // What a driver may unroll is counted as if it did not.
-        match self {
+        Some(match self {
             Self::MatmulTiled { sizes, .. } => matmul_tiled::iterations(sizes.k),
             Self::MatmulRows { sizes, width, rows, .. } => matmul_rows::iterations(sizes.k, rows, width),
+            Self::MatmulMatrices { sizes, matrices } => matrices.iterations(sizes.k),
             Self::TakeProjected { rows, .. } => take_projected::iterations(rows),
             Self::Streams { rows, .. } => u64::from(rows.count()),
-            Self::MatmulMatrices { sizes, matrices } => matrices.iterations(sizes.k),
-            Self::Step { .. } | Self::StepMatrices { .. } => step::iterations(self),
-            Self::Resident { .. } | Self::Grouped { .. } => {
-                let (steps, patience) = match params {
-                    Params::Step(params) => (params.steps, params.patience),
-                    Params::Matmul(_) | Params::Streams(_) => (0, 0),
-                };
-                let (once, each) = self.chunk_iterations();
-                once + u64::from(steps) * each + u64::from(patience)
-            }
-        }
+            Self::Step { cell, sizes, rows, shape, .. } => shape.iterations(sizes.k, rows, cell.gates()),
+            Self::StepMatrices { cell, sizes, shape, .. } => shape.iterations(sizes.k, cell.products()),
+            Self::Resident { .. } | Self::Grouped { .. } => return None,
+        })
     }
 
     /// Loop iterations of a thread of a kernel of many steps: once, and in each step.

@@ -6,7 +6,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{Access, Binding, Kernel, Rows, SPAN};
+use super::{Access, Binding, Rows, SPAN};
 use crate::dtype::Precision;
 
 /// What a step's product is over: the sizes its pipeline is specialised for.
@@ -43,15 +43,6 @@ impl Shape {
         // Once, each unit's columns; at the end, of each tile and unit: its input, its sums, its rows.
         let end = tiles * (1 + units * (1 + 2 * gates + rows.count()));
         u64::from(k.div_ceil(SPAN)) * u64::from(span) + u64::from(units + end)
-    }
-}
-
-/// Loop iterations of a thread of a step kernel, which depend on nothing but its sizes; none of another kernel.
-pub fn iterations(kernel: Kernel) -> u64 {
-    match kernel {
-        Kernel::Step { cell, sizes, rows, shape, .. } => shape.iterations(sizes.k, rows, cell.gates()),
-        Kernel::StepMatrices { cell, sizes, shape, .. } => shape.iterations(sizes.k, cell.products()),
-        _ => 0,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{Measured, Speed, Table};
 use crate::error::{Error, Result};
+use crate::kernels::Kernel;
 use crate::kernels::grouped::Fault;
 use crate::kernels::matrices::Matrices;
 
@@ -74,6 +75,14 @@ impl Caps {
     pub fn with_table(self, table: Table) -> Self {
         let Table { speed, measured } = table;
         Self { speed, measured, ..self }
+    }
+
+    /// Whether a workgroup of `kernel` fits: its threads, its memory, and its loops where a driver bounds them.
+    pub(super) fn bears(&self, kernel: Kernel) -> bool {
+        let by_driver = self.max_iterations.zip(kernel.iterations_of_sizes());
+        kernel.threads() <= self.max_threads
+            && kernel.workgroup_bytes() <= self.max_workgroup_bytes
+            && by_driver.is_none_or(|(most, needed)| needed <= most)
     }
 
     /// Bytes that one storage array may have: a binding, a buffer, and 32-bit element indices all bound it.

@@ -51,16 +51,12 @@ pub(super) fn matmul_kernel(
     caps: &Caps,
 ) -> Kernel {
     let precision = request.precision;
-    let fits = |kernel: &Kernel| {
-        kernel.threads() <= caps.max_threads
-            && kernel.workgroup_bytes() <= caps.max_workgroup_bytes
-            && caps.max_iterations.is_none_or(|most| matmul::iterations(*kernel) <= most)
-    };
     let narrow = u32::try_from(rows).unwrap_or(u32::MAX);
     let matrices = request.matrices(caps).map(|matrices| Kernel::MatmulMatrices { sizes, matrices });
     // A workgroup of theirs may have fewer rows, so that a grid reaches less far.
     let matrices = matrices.filter(|kernel| narrow <= kernel.most_rows(caps.max_workgroups));
-    let tiled = [Kernel::MatmulTiled { sizes, precision }].into_iter().chain(matrices).filter(fits);
+    let tiled = [Kernel::MatmulTiled { sizes, precision }].into_iter().chain(matrices);
+    let tiled = tiled.filter(|kernel| caps.bears(*kernel));
     let tiled = tiled.min_by_key(|kernel| cost::dispatch(*kernel, narrow, 1, 1, &caps.speed));
     let by_rows = || Kernel::MatmulRows { sizes, precision, rows: tile, width: width(sizes.n, caps) };
     tiled.filter(|_| rows >= TILED_FROM_ROWS).unwrap_or_else(by_rows)

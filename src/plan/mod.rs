@@ -1,6 +1,7 @@
 //! Choosing kernels: a pure function of model, sizes and device capabilities. Nothing here speaks wgpu, so a
 //! plan can be made, printed and tested for a device that is not there.
 
+mod budget;
 mod caps;
 mod cost;
 mod kind;

@@ -4,24 +4,19 @@
 //! measured nearby, and takes the cheapest. Unless sums may be in any order, all of them keep the reduction order, so no choice
 //! changes a bit of the result (see `shaders/shared/recurrence.wgsl`).
 
+use super::budget::{MAIL_BUDGET, MAX_CHUNK, PROJECTION_BUDGET, letter_bytes};
 use super::matmul::{matmul_kernel, output_columns, readout_kernel};
 use super::strategy::{self, Strategy, size, width};
 use super::{Candidate, Caps, Cost, LayerRecipe, Only, Plan, Recurrence, Request, Shape, Way, cost, wave};
 use crate::dims::{Dims, product};
 use crate::error::{Error, Result};
 use crate::io::Form;
-use crate::kernels::{Kernel, Rows, WholeCell, matmul};
+use crate::kernels::{Kernel, Rows, matmul};
 use crate::model::{Layer, Model};
 
-/// Bytes of the projected input that are held at a time.
-pub(super) const PROJECTION_BUDGET: u64 = 64 << 20;
-/// Bytes of the letters of one chunk of a grouped kernel, which are read soon after they were written: what most caches hold.
-pub(super) const MAIL_BUDGET: u64 = 4 << 20;
 /// How often a thread of a grouped kernel looks in vain, in a whole chunk, before it gives up: at a microsecond each, well
 /// under the time after which an operating system resets a device.
 const PATIENCE: u32 = 1 << 16;
-/// Steps of one chunk at the most: entries of the step index table.
-pub(crate) const MAX_CHUNK: usize = 4096;
 
 /// Chooses kernels for `model` on a batch of `form`, or of dims alone, within `caps`.
 ///
@@ -242,12 +237,6 @@ fn layer_candidates(
         }
     }
     Ok(candidates)
-}
-
-/// Bytes of the letters of one step of a layer, of so many rows.
-pub(super) fn letter_bytes(cell: WholeCell, layer: &Layer, padded: usize) -> u64 {
-    let letters = [cell.product_count() as usize, layer.direction().count(), layer.hidden(), padded, 4];
-    letters.iter().fold(1u64, |bytes, &size| bytes.saturating_mul(size as u64))
 }
 
 fn recipe(projection: Kernel, kernels: Vec<Kernel>, chunk: usize, caps: &Caps) -> LayerRecipe {

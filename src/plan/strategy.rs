@@ -343,13 +343,7 @@ fn matrix_steps(
         };
         step_cells(layer).into_iter().map(kernel).collect::<Vec<_>>()
     };
-    let fits = |kernels: &Vec<Kernel>| {
-        kernels.iter().all(|kernel| {
-            kernel.threads() <= caps.max_threads
-                && kernel.workgroup_bytes() <= caps.max_workgroup_bytes
-                && caps.max_iterations.is_none_or(|most| step::iterations(*kernel) <= most)
-        })
-    };
+    let fits = |kernels: &Vec<Kernel>| kernels.iter().all(|kernel| caps.bears(*kernel));
     let is_there =
         |stack: &u32| *stack == 1 || tiles > matrices::Shape { matrices, stack: stack / 2 }.tiles();
     [1, 2].into_iter().filter(is_there).map(of).filter(fits).collect()
