@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Draw, Inputs, adapters, assert_close_in, bits, cells};
+use common::{Draw, Inputs, assert_close_in, bits, cells};
 use wgru::dtype::Precision;
 use wgru::kernels::matrices::Matrices;
 use wgru::model::{Activation, Activations, Function};
@@ -17,13 +17,13 @@ use wgru::{
 /// installed; elsewhere there need be none.
 fn devices() -> Vec<Device> {
     let mut found = Vec::new();
-    for adapter in adapters() {
-        let DeviceInfo::Gpu(info) = adapter.info() else { continue };
-        assert_eq!(adapter.matrices(), None, "{}: opened without matrices", adapter.info());
+    for info in Device::list() {
+        let DeviceInfo::Gpu(info) = info else { continue };
         if info.matrices.is_none() {
             continue;
         }
         let selector = format!("{}:{}", info.backend, info.name);
+        assert_eq!(Device::select(&selector).unwrap().matrices(), None, "{selector}: opened without");
         let device = Device::select_with(&selector, &DeviceOptions::default().matrices(true)).unwrap();
         assert_eq!(device.matrices(), info.matrices, "{selector}");
         found.push(device);

@@ -188,7 +188,7 @@ class Proof:
 
     def tune(self):
         out = self.args.out
-        words = self.wgru("tune", "--exchange", "--device", self.args.device, "--output", out / "speeds.txt", "--csv", out / "tune.csv")
+        words = self.wgru("tune", "--exchange", "--matrices", "--device", self.args.device, "--output", out / "speeds.txt", "--csv", out / "tune.csv")
         self.say((words or "no table of speeds").strip().splitlines()[-1])
 
     def case(self, name, table):

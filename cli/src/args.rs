@@ -198,6 +198,9 @@ pub struct TuneArgs {
     /// of it
     #[arg(long)]
     pub exchange: bool,
+    /// Measure, too, what products of cooperative matrices take, where the device has such
+    #[arg(long)]
+    pub matrices: bool,
     /// Where to write the table
     #[arg(long, value_name = "FILE")]
     pub output: PathBuf,

@@ -14,7 +14,7 @@ use super::case::{Case, values};
 use super::peak::Peak;
 use super::record::{Record, Timed, Timing};
 use super::timing::{Effort, Figures, ROUNDS};
-use super::verify::{Inputs, verify};
+use super::verify::{Inputs, require};
 
 /// A case with everything that is the same on every device.
 pub struct Subject {
@@ -388,11 +388,8 @@ fn verified(subject: &Subject, bench: &Bench, engine: &Engine) -> Result<Verifie
     let batch = inputs.batch().map_err(text)?;
     let poisoned = bench.device.load_with(model, options.clone().poison(true)).map_err(text)?;
     let output = poisoned.run(&batch).map_err(text)?;
-    let worst = verify(model, inputs, &output, options, case.flops(1))?;
-    if !worst.passes() {
-        let (array, error, tolerance) = (worst.array, worst.error, worst.tolerance);
-        return Err(format!("{array} is off by {error:.2e}, allowed {tolerance:.2e}: not timed"));
-    }
+    let worst = require(model, inputs, &output, options, case.flops(1));
+    let worst = worst.map_err(|reason| format!("{reason}: not timed"))?;
     let all = of_output(&output);
     // What is timed has to give the same.
     if of_output(&engine.run(&batch).map_err(text)?) != all {

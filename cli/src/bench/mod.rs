@@ -6,6 +6,7 @@ mod compare;
 pub mod explain;
 mod fit;
 mod listing;
+mod matrix;
 mod measure;
 mod peak;
 mod record;

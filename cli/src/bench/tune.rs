@@ -8,15 +8,16 @@ use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
 use wgru::plan::{Candidate, Caps, Only, Table as PlanTable};
-use wgru::{Batch, Device, DeviceInfo, Dims};
+use wgru::{Batch, Device, DeviceInfo, DeviceOptions, Dims};
 
 use super::case::{Case, values};
 use super::explain::seconds;
 use super::fit::{Quality, Sample, Subject, fit, measured};
-use super::verify::{Inputs, verify};
+use super::matrix;
+use super::verify::{Inputs, require};
 use crate::args::TuneArgs;
 use crate::arrays::write;
-use crate::devices::test_exchange;
+use crate::devices::{say_matrices, test_exchange};
 use crate::failure::{Failure, Outcome, error};
 use crate::print::print;
 use crate::table::Table;
@@ -51,14 +52,16 @@ pub fn tune(args: &TuneArgs) -> Outcome {
     if let Some(path) = &args.csv {
         write::check_target(path)?;
     }
-    let device = Device::select(&args.device)?;
+    let opened = DeviceOptions::default().matrices(args.matrices);
+    let device = Device::select_with(&args.device, &opened)?;
     let DeviceInfo::Gpu(mut info) = device.info() else {
         return Err(error(format!("--device {}", args.device), "only a GPU has strategies to choose from"));
     };
     test_exchange(&device, args.exchange)?;
+    say_matrices(&device, args.matrices);
     info.caps.exchange = device.exchange();
     let before = info.caps.clone();
-    let (subjects, speed) = if args.from.is_empty() {
+    let (subjects, mut speed) = if args.from.is_empty() {
         let cases = if args.case.is_empty() { CASES.map(str::to_owned).to_vec() } else { args.case.clone() };
         let subjects = measure_all(&cases, &device, &before)?;
         let speed = fit(&subjects, &before.clone().with_table(before.speed.into()));
@@ -71,6 +74,9 @@ pub fn tune(args: &TuneArgs) -> Outcome {
         subjects.extend(measured);
         (subjects, before.speed)
     };
+    if device.matrices().is_some() {
+        speed = matrix::fit(&device, &before.clone().with_table(speed.into()))?;
+    }
     let of_model = before.clone().with_table(speed.into());
     let table = PlanTable { speed, measured: measured(&subjects, &of_model)? };
     let caps = of_model.with_table(table.clone());
@@ -214,7 +220,7 @@ fn measure(name: &str, device: &Device, caps: &Caps) -> Outcome<Subject> {
             None => {
                 let inputs = Inputs { x: &x, shape: [case.batch, case.steps, case.input], lengths: None };
                 let flops = case.flops((case.batch * case.steps) as u64);
-                verify(&model, inputs, &output, case.options(), flops)
+                require(&model, inputs, &output, case.options(), flops)
                     .map_err(|reason| Failure::Verification(format!("{name}: {reason}")))?;
                 first = Some(output.y.clone());
             }

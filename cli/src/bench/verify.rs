@@ -32,6 +32,25 @@ impl<'a> Inputs<'a> {
     }
 }
 
+/// [`verify`], with an error beyond the tolerance as an error too.
+///
+/// # Errors
+/// As of [`verify`]; what is off, by how much and what is allowed.
+pub fn require(
+    model: &Model,
+    inputs: Inputs<'_>,
+    output: &Output,
+    options: Options,
+    flops: f64,
+) -> Result<Comparison, String> {
+    let worst = verify(model, inputs, output, options, flops)?;
+    if worst.passes() {
+        return Ok(worst);
+    }
+    let Comparison { array, error, tolerance } = worst;
+    Err(format!("{array} is off by {error:.2e}, allowed {tolerance:.2e}"))
+}
+
 /// The comparison nearest to its tolerance. `flops`: operations of one step of one sequence.
 ///
 /// # Errors

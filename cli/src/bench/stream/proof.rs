@@ -6,7 +6,7 @@ use wgru::{Batch, Engine, Model};
 
 use super::crowd::{Frames, Kept};
 use crate::bench::case::Case;
-use crate::bench::verify::{Inputs, verify};
+use crate::bench::verify::{Inputs, require};
 use crate::failure::{Failure, Outcome};
 
 /// Frames that are held against the reference.
@@ -28,12 +28,7 @@ pub fn prove(engine: &Engine, case: &Case, kept: &[Kept], frames: &Frames) -> Ou
     let first = stream.frames.min(FIRST);
     let (x, output) = same(engine, stream, frames, first)?;
     let inputs = Inputs { x: &x, shape: [1, first as usize, model.input()], lengths: None };
-    let worst = verify(model, inputs, &output, case.options(), case.flops(1)).map_err(Failure::Error)?;
-    if !worst.passes() {
-        let Comparison { array, error, tolerance } = worst;
-        return Err(wrong(format!("{array} is off by {error:.2e}, allowed {tolerance:.2e}")));
-    }
-    Ok(worst)
+    require(model, inputs, &output, case.options(), case.flops(1)).map_err(wrong)
 }
 
 /// Runs a stream's first `count` frames alone, and holds what the pool gave of them against it.
