@@ -158,13 +158,17 @@ impl GpuEngine {
     /// The plan for `caps`; one layer after the other where all at once take more memory than there is.
     fn planned(&self, model: &Model, form: Form, caps: &Caps) -> Result<Plan> {
         let plan = plan::plan(model, form, self.request, caps)?;
-        if plan.wave.is_none() || self.bytes(model, &plan).is_ok_and(|bytes| bytes <= self.memory) {
+        if plan.wave.is_none() {
             return Ok(plan);
         }
+        let in_turn = match self.bytes(model, &plan) {
+            Ok(bytes) if bytes <= self.memory => return Ok(plan),
+            Ok(bytes) => format!("together they need {bytes} bytes, a run may take {}", self.memory),
+            Err(error) => error.to_string(),
+        };
         let mut request = self.request;
         request.only.wave = Some(0);
-        let in_turn = Some("together they need more memory than a run may take".into());
-        Ok(Plan { in_turn, ..plan::plan(model, form, request, caps)? })
+        Ok(Plan { in_turn: Some(in_turn), ..plan::plan(model, form, request, caps)? })
     }
 
     pub(super) fn alternatives(&self, model: &Model, form: Form) -> Result<Vec<Vec<Candidate>>> {

@@ -127,11 +127,13 @@ fn pick(
     let cheapest = allowed.iter().map(|layer| layer.iter().min_by_key(|choice| choice.cost));
     let cheapest: Option<Vec<_>> = cheapest.collect();
     let plan = of(cheapest.ok_or_else(|| none("way to compute a layer"))?);
-    if plan.wave.is_some() || request.only.wave == Some(0) {
+    if request.only.wave == Some(0) {
         return Ok(plan);
     }
+    // What is cheapest layer by layer need not be so at once.
     let waves = alike(&allowed).into_iter().map(of).filter(|alike| alike.wave.is_some());
-    let is_better = |wave: &Plan| request.only.wave.is_some() || wave.cost < plan.cost;
+    let is_better =
+        |wave: &Plan| wave.cost < plan.cost || (request.only.wave.is_some() && plan.wave.is_none());
     Ok(waves.min_by_key(|wave| wave.cost).filter(is_better).unwrap_or(plan))
 }
 

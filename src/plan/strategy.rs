@@ -222,7 +222,10 @@ fn grouped(
     let mut found = Vec::new();
     let mut reason = "one workgroup has room for every unit".to_owned();
     // Two units may share a word of y, so they are in one workgroup.
-    let most = |whole: resident::Shape| (GROUP_THREADS.min(caps.max_threads) / whole.split / 2 * 2).max(2);
+    // Nor more threads than the self-test had side by side, whose kernel has as many weights a thread as any.
+    let by_registers = u32::try_from(caps.speed.registers / u64::from(MOST_HELD)).unwrap_or(u32::MAX);
+    let threads = GROUP_THREADS.min(caps.max_threads).min(by_registers);
+    let most = |whole: resident::Shape| (threads / whole.split / 2 * 2).max(2);
     let sizes = |whole: resident::Shape| {
         let units = [1, 2, 4].map(|part| most(whole) / part).into_iter();
         let units = units.filter(|units| *units > 0 && units % 2 == 0 && *units < hidden);

@@ -34,14 +34,18 @@ fn cheapest(plan: &Plan, modelled: Cost, model: &Model, only: Only, caps: &Caps)
         return Err(reason);
     }
     let steps = plan.form.dims.steps;
-    let most = most_steps(plan, model);
+    if steps == 1 {
+        return Err("a single step has no chunks".into());
+    }
+    let budget = PROJECTION_BUDGET.min(caps.max_array_bytes());
+    let by_memory = budget / projected_bytes(plan, model, 1).max(1);
+    let most = most_steps(plan, model).min(usize::try_from(by_memory).unwrap_or(usize::MAX));
     let chunks = match only.wave {
         Some(asked) => vec![asked],
         None => CHUNKS.iter().map(|count| steps.div_ceil(*count)).collect(),
     };
-    let fewer = chunks.into_iter().filter(|chunk| *chunk < steps).map(|chunk| chunk.min(most));
-    let budget = PROJECTION_BUDGET.min(caps.max_array_bytes());
-    let waves = fewer.filter(|chunk| projected_bytes(plan, model, *chunk) <= budget).map(|chunk| {
+    let fewer = chunks.into_iter().map(|chunk| chunk.min(most)).filter(|chunk| (1..steps).contains(chunk));
+    let waves = fewer.map(|chunk| {
         let mut wave = plan.clone();
         wave.wave = Some(Wave { steps: chunk, in_turn: plan.cost });
         let recurrence = plan.layers[0].recurrence.clone();
@@ -53,7 +57,10 @@ fn cheapest(plan: &Plan, modelled: Cost, model: &Model, only: Only, caps: &Caps)
         wave.cost = of_wave(&wave, chunk, caps).times(numerator.into(), denominator.into());
         wave
     });
-    let none = || format!("no chunk of fewer steps than {steps} fits, projected for all layers");
+    let none = || match most {
+        0 => format!("one step projected for all of them takes more than {budget} bytes"),
+        _ => format!("layers at once need chunks of fewer steps than {steps}"),
+    };
     waves.min_by_key(|wave| wave.cost).ok_or_else(none)
 }
 
