@@ -221,8 +221,8 @@ fn grouped(
     let dirs = layer.direction().count();
     let mut found = Vec::new();
     let mut reason = "one workgroup has room for every unit".to_owned();
-    // Two units may share a word of y, so they are in one workgroup.
-    // Nor more threads than the self-test had side by side, whose kernel has as many weights a thread as any.
+    // Two units may share a word of y, so they are in one workgroup. It has no more threads than those of the self-test, whose
+    // kernel has as many weights a thread as any.
     let by_registers = u32::try_from(caps.speed.registers / u64::from(MOST_HELD)).unwrap_or(u32::MAX);
     let threads = GROUP_THREADS.min(caps.max_threads).min(by_registers);
     let most = |whole: resident::Shape| (threads / whole.split / 2 * 2).max(2);
