@@ -9,7 +9,7 @@ use crate::dtype::Storage;
 use crate::error::{Error, Result};
 use crate::io::Batch;
 use crate::model::{Activation, Activations, Cell, Direction, Function, Layer, Model, Weights};
-use crate::plan::{Speed, Strategy};
+use crate::plan::{Candidate, Only, Speed, Strategy};
 use crate::reference;
 
 /// B, T, I and H: more than a workgroup has, and no multiple of its tiles.
@@ -29,16 +29,35 @@ impl Device {
         let speed = Speed { matrix: 1, ..Speed::DISCRETE };
         let options = Options::default().reproducible(false).strategy(Strategy::Step).speed(speed);
         let options = options.weights(Storage::F16).activations(Storage::F16).poison(true);
-        let engine = self.load_with_async(&model, options).await?;
-        let (got, truth) = (engine.run_async(&batch).await?, reference::run(&model, &batch)?);
-        let wrong = got.y.iter().zip(&truth.y).filter(|(got, truth)| f64::from(**got) != **truth).count();
-        if wrong == 0 {
-            return Ok(());
+        let truth = reference::run(&model, &batch)?;
+        let engine = self.load_with_async(&model, options.clone()).await?;
+        // Each for certain: what the planner would take says nothing of what it takes at other sizes.
+        for only in engine.alternatives(batch.form())?.iter().flatten().filter_map(by_matrices) {
+            let mut options = options.clone();
+            options.only = only;
+            let engine = self.load_with_async(&model, options).await?;
+            let got = engine.run_async(&batch).await?;
+            let wrong = got.y.iter().zip(&truth.y).filter(|(got, truth)| f64::from(**got) != **truth).count();
+            if wrong > 0 {
+                let (all, plan) = (truth.y.len(), engine.explain(batch.form())?);
+                let reason =
+                    format!("its cooperative matrices give {wrong} wrong numbers of {all}, with {plan}");
+                return Err(Error::Device { device: self.info().to_string(), reason });
+            }
         }
-        let (all, plan) = (truth.y.len(), engine.explain(batch.form())?);
-        let reason = format!("its cooperative matrices give {wrong} wrong numbers of {all}, with {plan}");
-        Err(Error::Device { device: self.info().to_string(), reason })
+        Ok(())
     }
+}
+
+/// What has the planner take this candidate, if its products are by matrices.
+fn by_matrices(candidate: &Candidate) -> Option<Only> {
+    let (recipe, _) = candidate.outcome.as_ref().ok()?;
+    recipe.recurrence.is_by_matrices().then_some(Only {
+        strategy: Some(candidate.strategy),
+        rows: Some(candidate.rows),
+        variant: Some(candidate.variant),
+        wave: None,
+    })
 }
 
 /// A layer without activations, whose weights are −1, 0 and 1.
@@ -71,6 +90,10 @@ impl Numbers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dims::Dims;
+    use crate::kernels::Kernel;
+    use crate::kernels::matrices::{Matrices, PRECISION};
+    use crate::plan::{Caps, Request, alternatives};
 
     /// The check sees something: its numbers differ, and few of them are cut off.
     #[test]
@@ -83,5 +106,25 @@ mod tests {
         assert!(truth.y.iter().all(|y| y.fract() == 0.0 && y.abs() <= f64::from(MOST)));
         let within = truth.y.iter().filter(|y| **y != 0.0 && y.abs() < f64::from(MOST)).count();
         assert!(2 * within > truth.y.len(), "{within} of {}", truth.y.len());
+    }
+
+    /// Both kernels are run: a candidate by matrices is there, on a projection by matrices.
+    #[test]
+    fn what_is_run_is_by_matrices() {
+        let [batch, steps, ..] = SIZES;
+        let model = model(&mut Numbers(1)).unwrap();
+        let speed = Speed { matrix: 1, ..Speed::DISCRETE };
+        for (side, subgroup) in [(8, 8), (16, 32), (16, 64)] {
+            let matrices = Some(Matrices { side, subgroup });
+            let caps = Caps { max_workgroup_bytes: 32 << 10, matrices, speed, ..Caps::webgpu_minimum() };
+            let request = Request { precision: PRECISION, any_order: true, ..Request::default() };
+            let all = alternatives(&model, Dims::new(batch, steps).unwrap(), request, &caps).unwrap();
+            let run: Vec<&Candidate> = all.iter().flatten().filter(|c| by_matrices(c).is_some()).collect();
+            assert!(!run.is_empty(), "{caps:?}");
+            for candidate in run {
+                let projection = candidate.outcome.as_ref().unwrap().0.projection;
+                assert!(matches!(projection, Kernel::MatmulMatrices { .. }), "{projection}");
+            }
+        }
     }
 }

@@ -88,7 +88,8 @@ impl Kernel {
             return vec![rows.source()];
         }
         // What turns extensions on stands before everything else.
-        let mut files = Vec::from_iter(self.matrices().map(Matrices::source));
+        let matrices = self.matrices().map(|matrices| [matrices.source(), file!("shared/known.wgsl")]);
+        let mut files = Vec::from_iter(matrices.into_iter().flatten());
         files.push(file!("shared/dealt.wgsl"));
         match self {
             Self::Streams { .. } => {}

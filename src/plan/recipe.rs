@@ -37,6 +37,12 @@ pub enum Recurrence {
 }
 
 impl Recurrence {
+    /// Whether every product is one of cooperative matrices.
+    pub fn is_by_matrices(&self) -> bool {
+        let is = |kernel: &Kernel| matches!(kernel, Kernel::StepMatrices { .. });
+        matches!(self, Self::Step(kernels) if kernels.iter().all(is))
+    }
+
     /// Whether the same kernels walk over the steps, whatever takes their place where they fail.
     pub(super) fn is_like(&self, other: &Self) -> bool {
         match (self, other) {

@@ -1,13 +1,11 @@
 //! The number `matrix` of a table, what a product of cooperative matrices takes: fitted by itself, once the others are known, to
 //! steps that are computed by them.
 
-use std::time::{Duration, Instant};
-
-use wgru::kernels::Kernel;
-use wgru::plan::{Candidate, Caps, Only, Recurrence, Request, Speed, Strategy};
+use wgru::plan::{Candidate, Caps, Only, Request, Speed, Strategy};
 use wgru::{Batch, Device, Dims, Model, Options};
 
 use super::case::{Case, values};
+use super::tune::least_disturbed;
 use super::verify::{Inputs, require};
 use crate::failure::{Failure, Outcome, error};
 
@@ -18,9 +16,6 @@ const CASES: [&str; 4] = [
     "lstm-b32-t10-i8-h384-f16",
     "rnn-b512-t10-i8-h256-f16",
 ];
-/// Time for one candidate, once it ran three times.
-const LONGEST: Duration = Duration::from_millis(150);
-
 /// A way to step by matrices, and what it took.
 struct Sample {
     model: Model,
@@ -72,24 +67,15 @@ fn measure(name: &str, device: &Device, caps: &Caps) -> Outcome<Vec<Sample>> {
         let flops = case.flops((case.batch * case.steps) as u64);
         require(&model, inputs, &output, options, flops)
             .map_err(|reason| Failure::Verification(format!("{name}: {reason}")))?;
-        let (start, mut times) = (Instant::now(), Vec::new());
-        while times.len() < 3 || (start.elapsed() < LONGEST && times.len() < 50) {
-            let begin = Instant::now();
-            staged.run()?;
-            times.push(begin.elapsed().as_secs_f64());
-        }
-        times.sort_by(f64::total_cmp);
+        let seconds = least_disturbed(&mut staged)?;
         let request = Request { only, ..asked };
-        // The least disturbed: other work on the machine only ever adds.
-        samples.push(Sample { model: model.clone(), dims, request, seconds: times[times.len() / 4] });
+        samples.push(Sample { model: model.clone(), dims, request, seconds });
     }
     Ok(samples)
 }
 
 fn is_by_matrices(candidate: &Candidate) -> bool {
-    let by_matrices = |kernel: &Kernel| matches!(kernel, Kernel::StepMatrices { .. });
-    let Ok((recipe, _)) = &candidate.outcome else { return false };
-    matches!(&recipe.recurrence, Recurrence::Step(kernels) if kernels.iter().all(by_matrices))
+    candidate.outcome.as_ref().is_ok_and(|(recipe, _)| recipe.recurrence.is_by_matrices())
 }
 
 /// The sum of the squares of the predictions' logarithmic errors.

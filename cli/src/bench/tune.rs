@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
 use wgru::plan::{Candidate, Caps, Only, Table as PlanTable};
-use wgru::{Batch, Device, DeviceInfo, DeviceOptions, Dims};
+use wgru::{Batch, Device, DeviceInfo, DeviceOptions, Dims, Staged};
 
 use super::case::{Case, values};
 use super::explain::seconds;
@@ -232,18 +232,22 @@ fn measure(name: &str, device: &Device, caps: &Caps) -> Outcome<Subject> {
                 }
             }
         }
-        let (start, mut times) = (Instant::now(), Vec::new());
-        while times.len() < 3 || (start.elapsed() < LONGEST && times.len() < 50) {
-            let begin = Instant::now();
-            staged.run()?;
-            times.push(begin.elapsed().as_secs_f64());
-        }
-        times.sort_by(f64::total_cmp);
-        // The least disturbed: other work on the machine only ever adds.
-        let seconds = times[times.len() / 4];
+        let seconds = least_disturbed(&mut staged)?;
         samples.push(Sample { only, kernels: recipe.recurrence.to_string(), seconds });
     }
     Ok(Subject { case, model, dims, samples })
+}
+
+/// What a run takes: of several the one at the lower quarter, since other work on the machine only ever adds.
+pub(super) fn least_disturbed(staged: &mut Staged) -> Outcome<f64> {
+    let (start, mut times) = (Instant::now(), Vec::new());
+    while times.len() < 3 || (start.elapsed() < LONGEST && times.len() < 50) {
+        let begin = Instant::now();
+        staged.run()?;
+        times.push(begin.elapsed().as_secs_f64());
+    }
+    times.sort_by(f64::total_cmp);
+    Ok(times[times.len() / 4])
 }
 
 /// Every sample, for reading and as CSV.

@@ -55,7 +55,7 @@ pub fn require(
 ///
 /// # Errors
 /// Why a sample cannot be made.
-pub fn verify(
+fn verify(
     model: &Model,
     inputs: Inputs<'_>,
     output: &Output,
