@@ -45,6 +45,32 @@ impl fmt::Display for Direction {
     }
 }
 
+/// How the outputs of a bidirectional layer's two directions become one, the `merge_mode` of Keras' `Bidirectional`.
+/// States stay apart whatever it says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Merge {
+    /// Side by side, `[forward, reverse]`: D·P features.
+    #[default]
+    Concat,
+    /// `forward + reverse`: P features.
+    Sum,
+    /// `forward ⊙ reverse`: P features.
+    Mul,
+    /// `(forward + reverse) / 2`: P features.
+    Average,
+}
+
+impl fmt::Display for Merge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Concat => "concat",
+            Self::Sum => "sum",
+            Self::Mul => "mul",
+            Self::Average => "ave",
+        })
+    }
+}
+
 /// The weights of one direction of one layer, in the crate's layout (see [`crate::model`]).
 ///
 /// A GRU of one bias has it in `b_ih`; c_n, the part of `b_hh` that stays inside the reset product when reset is
@@ -71,6 +97,7 @@ pub struct Weights {
 pub struct Layer {
     cell: Cell,
     direction: Direction,
+    merge: Merge,
     input: usize,
     hidden: usize,
     state: usize,
@@ -108,7 +135,18 @@ impl Layer {
             set.check(cell, input, hidden, state)?;
         }
         let activations = vec![Activations::of(cell); direction.count()];
-        Ok(Self { cell, direction, input, hidden, state, weights, activations, clip: None, state_clip: None })
+        Ok(Self {
+            cell,
+            direction,
+            merge: Merge::Concat,
+            input,
+            hidden,
+            state,
+            weights,
+            activations,
+            clip: None,
+            state_clip: None,
+        })
     }
 
     /// Replaces the activations, one set per direction, forward first.
@@ -147,6 +185,21 @@ impl Layer {
         Ok(self)
     }
 
+    /// Sets how the outputs of both directions become one.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] for anything but [`Merge::Concat`] on a layer of one direction.
+    pub fn with_merge(mut self, merge: Merge) -> Result<Self> {
+        if merge != Merge::Concat && self.direction != Direction::Bidirectional {
+            return Err(Error::Mismatch {
+                name: format!("merge mode {merge}"),
+                reason: format!("needs a bidirectional layer, this one is {}", self.direction),
+            });
+        }
+        self.merge = merge;
+        Ok(self)
+    }
+
     /// The GRU as Cho et al. (2014) define it. Each gate acts on `[h, x]`, there is no bias, reset is
     /// before the product and `h' = (1 − z) ⊙ h + z ⊙ n`.
     ///
@@ -178,6 +231,7 @@ impl Layer {
         let reverse = self.direction.is_reverse(index);
         Self {
             direction: if reverse { Direction::Reverse } else { Direction::Forward },
+            merge: Merge::Concat,
             weights: vec![self.weights[index].clone()],
             activations: vec![self.activations[index]],
             ..*self
@@ -192,6 +246,11 @@ impl Layer {
     /// The direction.
     pub fn direction(&self) -> Direction {
         self.direction
+    }
+
+    /// How the outputs of both directions become one.
+    pub fn merge(&self) -> Merge {
+        self.merge
     }
 
     /// I, features of one step of input.
@@ -219,9 +278,12 @@ impl Layer {
         self.weights.iter().any(|weights| weights.peepholes.is_some())
     }
 
-    /// D·P, features of one step of output.
+    /// Features of one step of output: D·P, or P where the outputs of both directions are merged into one.
     pub fn output(&self) -> usize {
-        self.direction.count() * self.state
+        match self.merge {
+            Merge::Concat => self.direction.count() * self.state,
+            Merge::Sum | Merge::Mul | Merge::Average => self.state,
+        }
     }
 
     /// One set per direction, forward first.

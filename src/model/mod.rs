@@ -23,7 +23,7 @@ mod stack;
 
 pub use activation::{Activation, Activations, Function};
 pub use cell::{Cell, Forget, Reset, Update};
-pub use layer::{Direction, Layer, Weights};
+pub use layer::{Direction, Layer, Merge, Weights};
 pub use order::GateOrder;
 pub(crate) use pack::has_enclosed_bias;
 pub use pack::{Constant, constants, pack};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Activations, Cell, Direction, Layer, Readout, ReadoutSteps};
+use super::{Activations, Cell, Direction, Layer, Merge, Readout, ReadoutSteps};
 use crate::error::{Error, Result};
 
 /// Recurrent layers, the first on the input, each other on the one before it; then an optional readout.
@@ -13,11 +13,11 @@ pub struct Model {
 }
 
 impl Model {
-    /// A stack of layers. All have the same cell, direction, H and P, since their states share one array
-    /// `[L·D, B, P]`.
+    /// A stack of layers. All have the same cell, number of directions, H and P, since their states share one array
+    /// `[L·D, B, P]`; forward and reverse layers may stand on each other.
     ///
     /// # Errors
-    /// No layer; a layer whose input is not the output of the one before; mixed cells, directions, H or P.
+    /// No layer; a layer whose input is not the output of the one before; mixed cells, D, H or P.
     pub fn new(layers: Vec<Layer>) -> Result<Self> {
         let Some(first) = layers.first() else {
             return Err(Error::Zero { name: "L (layers)".into() });
@@ -33,9 +33,9 @@ impl Model {
             if layer.cell() != first.cell() {
                 return mismatch("cell", first.cell().to_string(), layer.cell().to_string());
             }
-            if layer.direction() != first.direction() {
+            if layer.direction().count() != first.direction().count() {
                 let (want, got) = (first.direction(), layer.direction());
-                return mismatch("direction", want.to_string(), got.to_string());
+                return mismatch("D, the number of directions,", want.to_string(), got.to_string());
             }
             for (what, want, got) in
                 [("H", first.hidden(), layer.hidden()), ("P", first.state(), layer.state())]
@@ -72,10 +72,10 @@ impl Model {
     /// # Errors
     /// [`Error::Unsupported`] for layers that are not forward: they begin at the end, and a stream has none.
     pub(crate) fn check_streamable(&self) -> Result<()> {
-        let direction = self.layers[0].direction();
-        if direction == Direction::Forward {
+        let Some(direction) = self.layers.iter().map(Layer::direction).find(|d| *d != Direction::Forward)
+        else {
             return Ok(());
-        }
+        };
         let what =
             format!("a session or a pool of {direction} layers: a stream has no end for them to begin at");
         Err(Error::Unsupported { what })
@@ -117,9 +117,9 @@ impl Model {
         self.layers[0].state()
     }
 
-    /// D·P, features of one step of `y`.
+    /// Features of one step of `y`, of the last layer: D·P, or P where it merges its directions.
     pub fn output(&self) -> usize {
-        self.layers[0].output()
+        self.layers[self.layers.len() - 1].output()
     }
 
     /// L·D, the number of states.
@@ -129,6 +129,19 @@ impl Model {
 }
 
 impl Model {
+    /// The direction of all layers, or that of each where they differ, from the input on; with the merge modes.
+    fn directions(&self) -> String {
+        let name = |layer: &Layer| match layer.merge() {
+            Merge::Concat => layer.direction().to_string(),
+            merge => format!("{} ({merge})", layer.direction()),
+        };
+        let mut names: Vec<String> = self.layers.iter().map(name).collect();
+        if names.iter().all(|name| *name == names[0]) {
+            names.truncate(1);
+        }
+        names.join("/")
+    }
+
     /// What the layers have beside the cell's own definition. Of layers that differ, the first that has any.
     fn fmt_options(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let own = Activations::of(self.cell());
@@ -165,7 +178,7 @@ impl fmt::Display for Model {
             self.input(),
             self.hidden(),
             self.layers.len(),
-            self.layers[0].direction(),
+            self.directions(),
             if self.layers.len() == 1 { "" } else { "s" },
         )?;
         self.fmt_options(f)?;

@@ -10,7 +10,7 @@ pub use tolerance::{Comparison, Tolerance, compare};
 use crate::dims::Dims;
 use crate::error::Result;
 use crate::io::{Batch, Fill, Form, Layout, Output, OutputShape, State};
-use crate::model::{Layer, Model, Readout, ReadoutSteps};
+use crate::model::{Layer, Merge, Model, Readout, ReadoutSteps};
 
 /// Runs `batch` through `model` in f64.
 ///
@@ -44,14 +44,15 @@ pub(crate) fn advance(
     let mut index = 0;
     for (place, layer) in model.layers().iter().enumerate() {
         let projected = place == 0 && form.projected;
-        let mut outputs = vec![0.0; dims.batch * dims.steps * layer.output()];
+        let apart = layer.direction().count() * layer.state();
+        let mut outputs = vec![0.0; dims.batch * dims.steps * apart];
         for direction in 0..layer.direction().count() {
             let (h, c) = state.layer_mut(index, model.states());
             let x = Input { data: &y, steps: dims.steps, lengths: &lengths, projected };
             run_direction(layer, direction, x, (h, c), (&mut outputs, form.fill));
             index += 1;
         }
-        y = outputs;
+        y = merged(layer, outputs);
     }
     let out = model.readout().map(|readout| {
         let out = apply(readout, &y, dims.steps, &lengths);
@@ -62,6 +63,20 @@ pub(crate) fn advance(
     });
     let axes = [model.output() / model.state(), model.state()];
     (moved(&y, dims, axes, Layout::BatchMajor, form.y), out)
+}
+
+/// `[B, T, D·P]` as the layer gives it, its directions merged.
+fn merged(layer: &Layer, y: Vec<f64>) -> Vec<f64> {
+    let merge: fn(f64, f64) -> f64 = match layer.merge() {
+        Merge::Concat => return y,
+        Merge::Sum => |forward, reverse| forward + reverse,
+        Merge::Mul => |forward, reverse| forward * reverse,
+        Merge::Average => |forward, reverse| (forward + reverse) / 2.0,
+    };
+    let state = layer.state();
+    let of_step =
+        |both: &[f64]| -> Vec<f64> { (0..state).map(|at| merge(both[at], both[state + at])).collect() };
+    y.chunks_exact(2 * state).flat_map(of_step).collect()
 }
 
 /// A sequence array of `[dirs, features]` a step in another order.
@@ -104,7 +119,7 @@ fn run_direction(
     (y, fill): (&mut [f64], Fill),
 ) {
     let Input { data, steps, lengths, projected } = x;
-    let (state, output) = (layer.state(), layer.output());
+    let (state, output) = (layer.state(), layer.direction().count() * layer.state());
     let columns = layer.cell().gates() * layer.hidden();
     // Features of a step, and which of them are this direction's.
     let (features, own) = match projected {
