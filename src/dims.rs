@@ -45,6 +45,20 @@ pub(crate) fn at_least_one(name: &str, size: usize) -> Result<()> {
     if size == 0 { Err(Error::Zero { name: name.into() }) } else { Ok(()) }
 }
 
+/// Looks for numbers that are none; the slice fills `shape`.
+///
+/// # Errors
+/// [`Error::NotFinite`] at the first NaN or infinity.
+pub(crate) fn check_finite(name: &str, shape: &[usize], values: &[f32]) -> Result<()> {
+    match values.iter().position(|value| !value.is_finite()) {
+        Some(index) => {
+            let (shape, value) = (shape.to_vec(), values[index]);
+            Err(Error::NotFinite { name: name.into(), index, shape, value })
+        }
+        None => Ok(()),
+    }
+}
+
 /// Holds a slice's length against the shape it is to fill.
 ///
 /// # Errors

@@ -60,8 +60,10 @@ pub enum Error {
     NotFinite {
         /// The tensor.
         name: String,
-        /// The element's flat index.
+        /// The element's flat index in row-major order.
         index: usize,
+        /// The tensor's shape.
+        shape: Vec<usize>,
         /// Its value.
         value: f32,
     },
@@ -109,7 +111,7 @@ pub enum Error {
     NoDevice {
         /// The selector.
         selector: String,
-        /// The devices that were found.
+        /// The adapters that were found.
         found: Vec<String>,
     },
     /// A stream of a pool cannot do what is asked of it.
@@ -148,8 +150,8 @@ impl fmt::Display for Error {
                 write!(f, "{name}: needs {needed} {unit}, {device} allows {limit}")
             }
             Self::Memory { name, bytes } => write!(f, "{name}: no memory for {bytes} bytes"),
-            Self::NotFinite { name, index, value } => {
-                write!(f, "{name}: element {index} is {value}, must be finite")
+            Self::NotFinite { name, index, shape, value } => {
+                write!(f, "{name}: element {} is {value}, must be finite", Place(*index, shape))
             }
             Self::MissingTensor { name, source } => {
                 write!(f, "{name}: no such tensor in {source}")
@@ -164,11 +166,9 @@ impl fmt::Display for Error {
             Self::Io { path, reason } => write!(f, "{path}: {reason}"),
             Self::Mismatch { name, reason } => write!(f, "{name}: {reason}"),
             Self::Unsupported { what } => write!(f, "not supported: {what}"),
-            Self::NoDevice { selector, found } if found.is_empty() => {
-                write!(f, "no device matches \"{selector}\": no adapter was found")
-            }
             Self::NoDevice { selector, found } => {
-                write!(f, "no device matches \"{selector}\"; found: {}", found.join(", "))
+                let adapters = if found.is_empty() { "no adapter".into() } else { found.join(", ") };
+                write!(f, "no device matches \"{selector}\"; found: auto, cpu, reference, {adapters}")
             }
             Self::Stream { stream, reason } => write!(f, "stream {stream}: {reason}"),
             Self::Device { device, reason } => write!(f, "{device}: {reason}"),
@@ -177,3 +177,27 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// An element by its flat index, in words: `[2, 0, 1] of [3, 4, 5]`, of a vector `7`.
+struct Place<'a>(usize, &'a [usize]);
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(index, shape) = *self;
+        if shape.len() < 2 || shape.contains(&0) {
+            return write!(f, "{index}");
+        }
+        let mut rest = index;
+        let mut place: Vec<usize> = shape
+            .iter()
+            .rev()
+            .map(|size| {
+                let at = rest % size;
+                rest /= size;
+                at
+            })
+            .collect();
+        place.reverse();
+        write!(f, "{place:?} of {shape:?}")
+    }
+}

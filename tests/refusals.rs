@@ -116,7 +116,7 @@ fn layers_of_wrong_sizes_or_numbers() {
         assert_eq!(with(&|w| w.b_hh = Some(vec![0.0; rows + 1])), length("b_hh", &[rows], rows + 1));
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             let place = |error: Error, name: &str, at: usize| {
-                let Error::NotFinite { name: named, index, value } = &error else { panic!("{error}") };
+                let Error::NotFinite { name: named, index, value, .. } = &error else { panic!("{error}") };
                 assert_eq!((named.as_str(), *index, value.to_bits()), (name, at, bad.to_bits()));
             };
             place(with(&|w| w.w_ih[1] = bad), "w_ih", 1);
@@ -244,6 +244,40 @@ fn batches_that_do_not_fit_the_model() {
             engine.run(&good).unwrap_or_else(|error| panic!("{info}, after the refusals: {error}"));
         }
     }
+}
+
+/// What padding holds is not read, so it may be anything; elsewhere the place is named by row, step and feature.
+#[test]
+fn numbers_that_are_none_are_named_by_their_place() {
+    let model = model(Cell::LSTM, 2, 3);
+    let shape = [4usize, 5, 2];
+    for (b, t, f) in [(0, 0, 0), (2, 1, 1), (3, 4, 1)] {
+        for time_major in [false, true] {
+            let mut x = vec![0.0; 40];
+            x[if time_major { (t * 4 + b) * 2 + f } else { (b * 5 + t) * 2 + f }] = f32::NAN;
+            let batch = match time_major {
+                true => Batch::time_major(&x, [5, 4, 2]).unwrap(),
+                false => Batch::new(&x, shape).unwrap(),
+            };
+            let error = batch.check_finite(&model).unwrap_err();
+            let words = format!(
+                "x [row, step, feature]: element [{b}, {t}, {f}] of [4, 5, 2] is NaN, must be finite"
+            );
+            assert_eq!(error.to_string(), words);
+            let (shorter, as_long) = (vec![t as u32; 4], vec![t as u32 + 1; 4]);
+            batch.lengths(&shorter).check_finite(&model).unwrap();
+            assert_eq!(batch.lengths(&as_long).check_finite(&model).unwrap_err().to_string(), words);
+        }
+    }
+    let x = vec![0.0; 40];
+    let batch = Batch::new(&x, shape).unwrap();
+    let states = [0.0; 7].into_iter().chain([f32::INFINITY]).chain([0.0; 4]).collect::<Vec<f32>>();
+    for (name, batch) in [("h0", batch.h0(&states)), ("c0", batch.c0(&states))] {
+        let words = format!("{name}: element [0, 2, 1] of [1, 4, 3] is inf, must be finite");
+        assert_eq!(batch.check_finite(&model).unwrap_err().to_string(), words);
+    }
+    let error = refused(batch.lengths(&[6; 4]).check_finite(&model), "lengths");
+    assert!(matches!(error, Error::Mismatch { .. }), "{error}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype as FileDtype, TensorView};
 
+use crate::dims::check_finite;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 
@@ -108,9 +109,7 @@ impl<'a> Tensors<'a> {
             }
         };
         let data = dtype.decode(view.data());
-        if let Some(index) = data.iter().position(|v| !v.is_finite()) {
-            return Err(Error::NotFinite { name: name.into(), index, value: data[index] });
-        }
+        check_finite(name, view.shape(), &data)?;
         Ok(Tensor { name: name.into(), shape: view.shape().to_vec(), data })
     }
 }

@@ -1,7 +1,7 @@
 //! What goes into a run.
 
 use super::{Fill, Form, Layout, Strides, check_states};
-use crate::dims::{Dims, check_len};
+use crate::dims::{Dims, check_finite, check_len};
 use crate::dtype::Storage;
 use crate::error::{Error, Result};
 use crate::model::Model;
@@ -152,6 +152,33 @@ impl<'a> Batch<'a> {
             Some(_) => self.real_steps().try_for_each(|step| storage.check_range(name, step)),
             None => storage.check_range(name, self.x),
         }
+    }
+
+    /// Looks for NaN and infinity in the initial states and in x, but for what padding holds, which is not read. A run computes
+    /// with them as they are; this is for callers who take them for a fault of their data.
+    ///
+    /// # Errors
+    /// As [`Batch::check`], and [`Error::NotFinite`] at the first: of x by row, step and feature.
+    pub fn check_finite(&self, model: &Model) -> Result<()> {
+        self.check(model)?;
+        let Self { form, features, .. } = *self;
+        let Dims { batch, steps } = form.dims;
+        let strides = Strides::of(form.x, form.dims, 1, features);
+        for b in 0..batch {
+            let length = self.lengths.map_or(steps, |lengths| lengths[b] as usize);
+            for t in 0..length {
+                let step = &self.x[b * strides.row + t * strides.step..][..features];
+                if let Some(at) = step.iter().position(|value| !value.is_finite()) {
+                    let name = format!("{} [row, step, feature]", form.x_name());
+                    let (index, shape) = ((b * steps + t) * features + at, vec![batch, steps, features]);
+                    return Err(Error::NotFinite { name, index, shape, value: step[at] });
+                }
+            }
+        }
+        for (name, values, features) in [("h0", self.h0, model.state()), ("c0", self.c0, model.hidden())] {
+            check_finite(name, &[model.states(), batch, features], values.unwrap_or_default())?;
+        }
+        Ok(())
     }
 
     /// Writes the initial states, `[L·D, B, P]` and `[L·D, B, H]`, zeros where the batch names none.

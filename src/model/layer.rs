@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use super::check_finite;
 use super::{Activations, Cell, Reset, Update};
-use crate::dims::{at_least_one, check_len, product};
+use crate::dims::{at_least_one, check_finite, check_len, product};
 use crate::error::{Error, Result};
 
 /// The order in which a layer walks over the steps.
@@ -340,7 +339,9 @@ impl Weights {
         }
         let rows = product("G·H", &[cell.gates(), hidden])?;
         let check = |name: &str, values: Option<&Vec<f32>>, shape: &[usize]| match values {
-            Some(values) => check_len(name, shape, values.len()).and_then(|()| check_finite(name, values)),
+            Some(values) => {
+                check_len(name, shape, values.len()).and_then(|()| check_finite(name, shape, values))
+            }
             None => Ok(()),
         };
         check("w_ih", Some(&self.w_ih), &[rows, input])?;

@@ -29,14 +29,3 @@ pub(crate) use pack::has_enclosed_bias;
 pub use pack::{Constant, constants, pack};
 pub use readout::{Readout, ReadoutSteps};
 pub use stack::Model;
-
-use crate::error::{Error, Result};
-
-/// # Errors
-/// [`Error::NotFinite`] at the first NaN or infinity.
-fn check_finite(name: &str, values: &[f32]) -> Result<()> {
-    match values.iter().position(|v| !v.is_finite()) {
-        Some(index) => Err(Error::NotFinite { name: name.into(), index, value: values[index] }),
-        None => Ok(()),
-    }
-}

@@ -1,7 +1,6 @@
 //! The dense layer after the recurrent stack: `out = W y + b` (Goodfellow et al. 2016, section 6.1).
 
-use super::check_finite;
-use crate::dims::{at_least_one, check_len};
+use crate::dims::{at_least_one, check_finite, check_len};
 use crate::error::Result;
 
 /// Which steps the readout is applied to.
@@ -38,10 +37,10 @@ impl Readout {
         at_least_one("readout input features", input)?;
         at_least_one("O (readout outputs)", outputs)?;
         check_len("readout weight", &[outputs, input], w.len())?;
-        check_finite("readout weight", &w)?;
+        check_finite("readout weight", &[outputs, input], &w)?;
         if let Some(b) = &b {
             check_len("readout bias", &[outputs], b.len())?;
-            check_finite("readout bias", b)?;
+            check_finite("readout bias", &[outputs], b)?;
         }
         Ok(Self { input, outputs, steps, w, b })
     }

@@ -48,7 +48,7 @@ fn weights_that_are_not_finite_are_named_with_their_place() {
         let mut data: Vec<f32> = (0..18).map(value).collect();
         data[index] = bad;
         let error = File::stack(3, 1).data("weight_ih_l0", &[9, 2], &data).refused();
-        let Error::NotFinite { name, index: at, value } = &error else { panic!("{error}") };
+        let Error::NotFinite { name, index: at, value, .. } = &error else { panic!("{error}") };
         assert_eq!((name.as_str(), *at, value.to_bits()), ("weight_ih_l0", index, bad.to_bits()));
     }
     // Finite as f64, infinite as f32.

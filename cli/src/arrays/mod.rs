@@ -89,7 +89,8 @@ impl Arrays {
         for (name, array) in &arrays {
             if let Some(index) = array.data.iter().position(|value| !value.is_finite()) {
                 let value = array.data[index];
-                return Err(wgru::Error::NotFinite { name: name.clone(), index, value }.into());
+                let (name, shape) = (name.clone(), array.shape.clone());
+                return Err(wgru::Error::NotFinite { name, index, shape, value }.into());
             }
         }
         Ok(Self { source, arrays })

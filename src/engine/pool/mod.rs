@@ -40,6 +40,7 @@ use self::tick::Flight;
 use super::run::Engine;
 #[cfg(not(target_arch = "wasm32"))]
 use super::wait::block_on;
+use crate::dims::check_finite;
 use crate::error::{Error, Result};
 use crate::io::State;
 use crate::model::{Model, Readout, ReadoutSteps};
@@ -327,11 +328,9 @@ impl Pool {
 /// As [`Pool::open_with`].
 fn check_state(model: &Model, state: &State) -> Result<()> {
     state.check(model, 1)?;
-    for (name, values) in [("h", Some(&state.h)), ("c", state.c.as_ref())] {
-        let bad = values.into_iter().flatten().enumerate().find(|(_, value)| !value.is_finite());
-        if let Some((index, &value)) = bad {
-            return Err(Error::NotFinite { name: name.into(), index, value });
-        }
+    check_finite("h", &[model.states(), 1, model.state()], &state.h)?;
+    match &state.c {
+        Some(c) => check_finite("c", &[model.states(), 1, model.hidden()], c),
+        None => Ok(()),
     }
-    Ok(())
 }

@@ -8,6 +8,7 @@ use hdf5_reader::group::Group;
 use hdf5_reader::messages::datatype::Datatype;
 use hdf5_reader::{Hdf5File, OpenOptions};
 
+use crate::dims::check_finite;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::import::Tensor;
@@ -173,10 +174,9 @@ impl Store {
         })?;
         let bytes = array.read_native_bytes().map_err(unreadable)?;
         let data = dtype.decode(&to_little_endian(bytes, dtype));
-        if let Some(index) = data.iter().position(|v| !v.is_finite()) {
-            return Err(Error::NotFinite { name: path.into(), index, value: data[index] });
-        }
-        Ok(Tensor { name: path.into(), shape: self.shape(path)?, data })
+        let shape = self.shape(path)?;
+        check_finite(path, &shape, &data)?;
+        Ok(Tensor { name: path.into(), shape, data })
     }
 }
 

@@ -10,7 +10,7 @@ use super::fold::{Folder, Stop};
 use super::graph::Found;
 use super::node::{Attributes, Op};
 use super::tensor::{Data, Value};
-use crate::dims::product;
+use crate::dims::{check_finite, product};
 use crate::error::{Error, Result};
 use crate::import::Tensor;
 use crate::model::{Cell, Layer, Weights};
@@ -60,9 +60,7 @@ pub(super) fn tensor(name: String, value: Value) -> Result<Tensor> {
     let Data::Floats(data) = value.data else {
         return Err(Error::Unsupported { what: format!("{name} of integers") });
     };
-    if let Some(index) = data.iter().position(|v| !v.is_finite()) {
-        return Err(Error::NotFinite { name, index, value: data[index] });
-    }
+    check_finite(&name, &value.shape, &data)?;
     Ok(Tensor { name, shape: value.shape, data })
 }
 
