@@ -1,5 +1,6 @@
 //! The one error type of the crate. Every variant names the thing and carries the numbers.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// What can go wrong, with the name of the thing and the numbers.
@@ -36,17 +37,17 @@ pub enum Error {
         /// Its factors.
         factors: Vec<usize>,
     },
-    /// Something is larger than the device allows.
+    /// Something is larger than a device or a limit allows.
     TooLarge {
         /// What is too large.
         name: String,
         /// What was asked for.
         needed: u64,
-        /// What the device allows.
+        /// What is allowed.
         limit: u64,
         /// The unit of both numbers.
         unit: &'static str,
-        /// The device that sets the limit.
+        /// The device or the option that sets the limit.
         device: String,
     },
     /// The host's memory does not hold an array.
@@ -73,6 +74,8 @@ pub enum Error {
         name: String,
         /// The file or source.
         source: String,
+        /// The tensors that are there, the likeliest first; none where they would not help.
+        found: Vec<String>,
     },
     /// The source holds several recurrent stacks, or none, under the asked prefix.
     Ambiguous {
@@ -133,45 +136,87 @@ pub enum Error {
 /// Shorthand for results of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// The longest message in bytes; of a longer one the middle is left out.
+const LONGEST: usize = 2000;
+/// How many names a message lists.
+const NAMES: usize = 20;
+/// The longest name in a list, in characters.
+const NAME: usize = 72;
+
+/// Names for a message: `a, b, c`, at most 20 and then how many more there are. Of a name of more than 72 characters
+/// the middle is left out.
+pub fn listed<S: AsRef<str>>(names: &[S]) -> String {
+    let shown: Vec<_> = names.iter().take(NAMES).map(|name| shortened(name.as_ref(), NAME)).collect();
+    match names.len().saturating_sub(NAMES) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+/// `text` with its middle left out where it has more than `most` characters.
+fn shortened(text: &str, most: usize) -> Cow<'_, str> {
+    let count = text.chars().count();
+    if count <= most {
+        return text.into();
+    }
+    let at = |index: usize| text.char_indices().nth(index).map_or(text.len(), |(at, _)| at);
+    let tail = (most - 1) / 3;
+    format!("{}…{}", &text[..at(most - 1 - tail)], &text[at(count - tail)..]).into()
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.message();
+        if text.len() <= LONGEST {
+            return f.write_str(&text);
+        }
+        // In characters, so that the bytes of the longest encoding fit too.
+        f.write_str(&shortened(&text, if text.is_ascii() { LONGEST } else { LONGEST / 4 }))
+    }
+}
+
+impl Error {
+    fn message(&self) -> String {
         match self {
             Self::Shape { name, expected, got } => {
-                write!(f, "{name}: expected {expected:?}, got {got:?}")
+                format!("{name}: expected {expected:?}, got {got:?}")
             }
             Self::Length { name, shape, got } => {
-                write!(f, "{name}: expected {shape:?} elements in shape, got {got} elements")
+                format!("{name}: expected {shape:?} elements in shape, got {got} elements")
             }
-            Self::Zero { name } => write!(f, "{name}: must be at least 1, got 0"),
+            Self::Zero { name } => format!("{name}: must be at least 1, got 0"),
             Self::Overflow { name, factors } => {
-                write!(f, "{name}: the product of {factors:?} overflows")
+                format!("{name}: the product of {factors:?} overflows")
             }
             Self::TooLarge { name, needed, limit, unit, device } => {
-                write!(f, "{name}: needs {needed} {unit}, {device} allows {limit}")
+                format!("{name}: needs {needed} {unit}, {device} allows {limit}")
             }
-            Self::Memory { name, bytes } => write!(f, "{name}: no memory for {bytes} bytes"),
+            Self::Memory { name, bytes } => format!("{name}: no memory for {bytes} bytes"),
             Self::NotFinite { name, index, shape, value } => {
-                write!(f, "{name}: element {} is {value}, must be finite", Place(*index, shape))
+                format!("{name}: element {} is {value}, must be finite", Place(*index, shape))
             }
-            Self::MissingTensor { name, source } => {
-                write!(f, "{name}: no such tensor in {source}")
+            Self::MissingTensor { name, source, found } if found.is_empty() => {
+                format!("{name}: no such tensor in {source}")
+            }
+            Self::MissingTensor { name, source, found } => {
+                format!("{name}: no such tensor in {source}, which has {}", listed(found))
             }
             Self::Ambiguous { what, found } if found.is_empty() => {
-                write!(f, "{what}: none found")
+                format!("{what}: none found")
             }
             Self::Ambiguous { what, found } => {
-                write!(f, "{what}: found {}: {}", found.len(), found.join(", "))
+                format!("{what}: found {}: {}", found.len(), listed(found))
             }
-            Self::Format { name, reason } => write!(f, "{name}: {reason}"),
-            Self::Io { path, reason } => write!(f, "{path}: {reason}"),
-            Self::Mismatch { name, reason } => write!(f, "{name}: {reason}"),
-            Self::Unsupported { what } => write!(f, "not supported: {what}"),
+            Self::Format { name, reason } => format!("{name}: {reason}"),
+            Self::Io { path, reason } => format!("{path}: {reason}"),
+            Self::Mismatch { name, reason } => format!("{name}: {reason}"),
+            Self::Unsupported { what } => format!("not supported: {what}"),
             Self::NoDevice { selector, found } => {
-                let adapters = if found.is_empty() { "no adapter".into() } else { found.join(", ") };
-                write!(f, "no device matches \"{selector}\"; found: auto, cpu, reference, {adapters}")
+                let adapters = if found.is_empty() { "no adapter".into() } else { listed(found) };
+                format!("no device matches \"{selector}\"; found: auto, cpu, reference, {adapters}")
             }
-            Self::Stream { stream, reason } => write!(f, "stream {stream}: {reason}"),
-            Self::Device { device, reason } => write!(f, "{device}: {reason}"),
+            Self::Stream { stream, reason } => format!("stream {stream}: {reason}"),
+            Self::Device { device, reason } => format!("{device}: {reason}"),
         }
     }
 }
@@ -199,5 +244,44 @@ impl fmt::Display for Place<'_> {
             .collect();
         place.reverse();
         write!(f, "{place:?} of {shape:?}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_shows_twenty_names_and_then_a_count() {
+        let names = |count: usize| (0..count).map(|i| format!("n{i}")).collect::<Vec<_>>();
+        assert_eq!(listed(&names(0)), "");
+        assert_eq!(listed(&["a", "b"]), "a, b");
+        assert!(listed(&names(20)).ends_with("n18, n19"));
+        assert!(listed(&names(21)).ends_with("n18, n19 and 1 more"));
+        assert!(listed(&names(100_000)).ends_with("n19 and 99980 more"));
+        let long = format!("begin{}end", "ü".repeat(1000));
+        let shown = listed(&[long]);
+        assert!(shown.starts_with("beginü") && shown.ends_with("üend"), "{shown}");
+        assert_eq!(shown.chars().count(), NAME);
+    }
+
+    #[test]
+    fn no_message_is_longer_than_two_kilobytes() {
+        for c in ["x", "ü", "💧"] {
+            let long = c.repeat(5000);
+            let found = vec![long.clone(); 100];
+            let errors = [
+                Error::MissingTensor { name: long.clone(), source: "m".into(), found: found.clone() },
+                Error::Ambiguous { what: "stacks".into(), found },
+                Error::Unsupported { what: format!("{long}; try this") },
+            ];
+            for error in errors {
+                let text = error.to_string();
+                assert!(text.len() <= 2048, "{} bytes", text.len());
+                assert!(text.contains(c) && text.contains('…'), "{text}");
+            }
+            let text = Error::Unsupported { what: format!("{long}; try this") }.to_string();
+            assert!(text.starts_with("not supported: ") && text.ends_with("; try this"), "{text}");
+        }
     }
 }

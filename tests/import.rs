@@ -13,7 +13,7 @@ mod values;
 use wgru::model::{Activation, Activations};
 use wgru::{Batch, Cell, Device, Direction, Error, Imported, Model, PyTorch, ReadoutSteps};
 
-use file::{File, missing, shape, value};
+use file::{File, assert_missing, shape, value};
 
 #[test]
 fn cells_are_told_by_their_rows() {
@@ -77,7 +77,7 @@ fn the_prefix_is_found_or_given_with_and_without_its_dot() {
     ];
     for (prefix, name) in named {
         let error = file.refused_with(&PyTorch::new().prefix(prefix));
-        assert_eq!(error, missing(&format!("{name}weight_ih_l0")));
+        assert_missing(&error, &format!("{name}weight_ih_l0"));
     }
 }
 
@@ -113,10 +113,10 @@ fn a_file_without_a_stack_says_so() {
 #[test]
 fn a_missing_tensor_is_named() {
     let file = File::stack(3, 2);
-    assert_eq!(file.without("weight_hh_l0").refused(), missing("weight_hh_l0"));
-    assert_eq!(file.without("weight_hh_l1").refused(), missing("weight_hh_l1"));
+    assert_missing(&file.without("weight_hh_l0").refused(), "weight_hh_l0");
+    assert_missing(&file.without("weight_hh_l1").refused(), "weight_hh_l1");
     for bias in ["bias_ih_l0", "bias_hh_l0", "bias_ih_l1", "bias_hh_l1"] {
-        assert_eq!(file.without(bias).refused(), missing(bias));
+        assert_missing(&file.without(bias).refused(), bias);
     }
 }
 
@@ -185,7 +185,7 @@ fn a_readout_is_read_by_its_name() {
     assert_eq!(without.model.readout(), None);
     assert_eq!(without.report.left_over, ["head.bias", "head.weight", "plain.weight"]);
 
-    assert_eq!(file.refused_with(&how("tail")), missing("tail.weight"));
+    assert_missing(&file.refused_with(&how("tail")), "tail.weight");
     let error = file.clone().f32("head.weight", &[5, 4]).refused_with(&how("head"));
     assert_eq!(error, shape("head.weight", &[5, 3], &[5, 4]));
     let error = file.clone().f32("head.bias", &[4]).refused_with(&how("head"));
@@ -229,7 +229,7 @@ fn bidirectional_stacks_are_imported_and_run() {
     );
 
     // Parts of a reverse direction are parts of the stack.
-    assert_eq!(file.without("weight_hh_l1_reverse").refused(), missing("weight_hh_l1_reverse"));
+    assert_missing(&file.without("weight_hh_l1_reverse").refused(), "weight_hh_l1_reverse");
     let error = file.without("weight_ih_l1_reverse").refused();
     assert!(matches!(&error, Error::Mismatch { .. } | Error::Format { .. }), "{error}");
     let error = File::stack(3, 1).f32("bias_hh_l0_reverse", &[9]).refused();

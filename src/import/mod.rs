@@ -3,12 +3,14 @@
 
 #[cfg(feature = "keras")]
 mod keras;
+mod limits;
 mod onnx;
 mod pytorch;
 mod tensors;
 
 #[cfg(feature = "keras")]
 pub use keras::Keras;
+pub use limits::Limits;
 pub use onnx::{Onnx, OnnxImported, OnnxInput, OnnxNode};
 pub use pytorch::PyTorch;
 pub use tensors::{Tensor, read_tensors};

@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 
 use safetensors::SafeTensors;
-use safetensors::tensor::{Dtype as FileDtype, TensorView};
+use safetensors::tensor::Dtype as FileDtype;
 
+use super::Limits;
 use crate::dims::check_finite;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
@@ -13,8 +14,15 @@ use crate::error::{Error, Result};
 /// An open file.
 pub(super) struct Tensors<'a> {
     source: &'a str,
-    file: SafeTensors<'a>,
+    entries: BTreeMap<String, Entry<'a>>,
     pub(super) metadata: BTreeMap<String, String>,
+}
+
+/// One tensor as it is stored, row-major.
+struct Entry<'a> {
+    dtype: FileDtype,
+    shape: Vec<usize>,
+    bytes: &'a [u8],
 }
 
 /// One tensor as f32, row-major.
@@ -32,22 +40,36 @@ pub struct Tensor {
 ///
 /// # Errors
 /// [`Error::Format`] for a file that is not whole and for a storage type that is neither a float nor an integer
-/// of 32 or 64 bits, [`Error::NotFinite`].
+/// of 32 or 64 bits, [`Error::NotFinite`], [`Error::TooLarge`] beyond the default [`Limits`].
 pub fn read_tensors(source: &str, bytes: &[u8]) -> Result<Vec<Tensor>> {
-    let tensors = Tensors::parse(source, bytes)?;
-    tensors.names().iter().map(|name| tensors.read_number(name)).collect()
+    let tensors = Tensors::parse(source, bytes, &Limits::default())?;
+    tensors.names().map(|name| tensors.read_number(name)).collect()
 }
 
 impl<'a> Tensors<'a> {
-    pub(super) fn parse(source: &'a str, bytes: &'a [u8]) -> Result<Self> {
+    /// # Errors
+    /// [`Error::Format`] for a file that is not whole, [`Error::TooLarge`] beyond the limits.
+    pub(super) fn parse(source: &'a str, bytes: &'a [u8], limits: &Limits) -> Result<Self> {
         let format = |error: safetensors::SafeTensorError| Error::Format {
             name: source.into(),
             reason: format!("not a readable safetensors file: {error}"),
         };
-        let (_, header) = SafeTensors::read_metadata(bytes).map_err(format)?;
+        // A length beyond the end of the file is a broken file, not a large header.
+        let length = bytes.first_chunk().map_or(0, |length| u64::from_le_bytes(*length));
+        if length <= bytes.len() as u64 {
+            limits.check_header(source, length)?;
+        }
+        let (length, header) = SafeTensors::read_metadata(bytes).map_err(format)?;
+        let tensors = header.tensors();
+        limits.check_tensors(source, tensors.len() as u64)?;
+        let data = &bytes[size_of::<u64>() + length..];
+        let entry = |(name, info): (String, &safetensors::tensor::TensorInfo)| {
+            let (from, to) = info.data_offsets;
+            (name, Entry { dtype: info.dtype, shape: info.shape.clone(), bytes: &data[from..to] })
+        };
+        let entries = tensors.into_iter().map(entry).collect();
         let metadata = header.metadata().clone().unwrap_or_default().into_iter().collect();
-        let file = SafeTensors::deserialize(bytes).map_err(format)?;
-        Ok(Self { source, file, metadata })
+        Ok(Self { source, entries, metadata })
     }
 
     pub(super) fn source(&self) -> &str {
@@ -55,28 +77,38 @@ impl<'a> Tensors<'a> {
     }
 
     /// Every name, sorted.
-    pub(super) fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> = self.file.names().into_iter().map(str::to_owned).collect();
-        names.sort();
-        names
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.keys().map(String::as_str)
     }
 
     pub(super) fn has(&self, name: &str) -> bool {
-        self.file.tensor(name).is_ok()
+        self.entries.contains_key(name)
     }
 
     /// # Errors
     /// [`Error::MissingTensor`].
-    fn view(&self, name: &str) -> Result<TensorView<'a>> {
-        self.file
-            .tensor(name)
-            .map_err(|_| Error::MissingTensor { name: name.into(), source: self.source.into() })
+    fn entry(&self, name: &str) -> Result<&Entry<'a>> {
+        self.entries.get(name).ok_or_else(|| self.missing(name))
+    }
+
+    /// That there is no such tensor: first those of the same module, then those of the same name in other modules.
+    pub(super) fn missing(&self, name: &str) -> Error {
+        let parts = |name: &'_ str| name.rfind('.').map_or(0, |dot| dot + 1);
+        let (module, leaf) = name.split_at(parts(name));
+        let rank = |other: &String| match other.split_at(parts(other)) {
+            (same, _) if same == module => 0,
+            (_, same) if same == leaf => 1,
+            _ => 2,
+        };
+        let mut found: Vec<String> = self.entries.keys().cloned().collect();
+        found.sort_by_key(rank);
+        Error::MissingTensor { name: name.into(), source: self.source.into(), found }
     }
 
     /// # Errors
     /// [`Error::MissingTensor`].
-    pub(super) fn shape(&self, name: &str) -> Result<Vec<usize>> {
-        Ok(self.view(name)?.shape().to_vec())
+    pub(super) fn shape(&self, name: &str) -> Result<&[usize]> {
+        Ok(&self.entry(name)?.shape)
     }
 
     /// [`Tensors::read`], integers of 32 and 64 bits too.
@@ -84,21 +116,21 @@ impl<'a> Tensors<'a> {
     /// # Errors
     /// As [`Tensors::read`].
     fn read_number(&self, name: &str) -> Result<Tensor> {
-        let view = self.view(name)?;
-        let bytes = view.data();
-        let data = match view.dtype() {
+        let entry = self.entry(name)?;
+        let bytes = entry.bytes;
+        let data = match entry.dtype {
             FileDtype::I32 => integers(bytes, |b| i64::from(i32::from_le_bytes(b))),
             FileDtype::I64 => integers(bytes, i64::from_le_bytes),
             _ => return self.read(name),
         };
-        Ok(Tensor { name: name.into(), shape: view.shape().to_vec(), data })
+        Ok(Tensor { name: name.into(), shape: entry.shape.clone(), data })
     }
 
     /// # Errors
     /// [`Error::MissingTensor`], [`Error::Format`] for a storage type that is no float, [`Error::NotFinite`].
     pub(super) fn read(&self, name: &str) -> Result<Tensor> {
-        let view = self.view(name)?;
-        let dtype = match view.dtype() {
+        let entry = self.entry(name)?;
+        let dtype = match entry.dtype {
             FileDtype::F16 => Dtype::F16,
             FileDtype::BF16 => Dtype::Bf16,
             FileDtype::F32 => Dtype::F32,
@@ -108,9 +140,9 @@ impl<'a> Tensors<'a> {
                 return Err(Error::Format { name: name.into(), reason });
             }
         };
-        let data = dtype.decode(view.data());
-        check_finite(name, view.shape(), &data)?;
-        Ok(Tensor { name: name.into(), shape: view.shape().to_vec(), data })
+        let data = dtype.decode(entry.bytes);
+        check_finite(name, &entry.shape, &data)?;
+        Ok(Tensor { name: name.into(), shape: entry.shape.clone(), data })
     }
 }
 

@@ -95,8 +95,12 @@ impl File {
     }
 }
 
-pub fn missing(name: &str) -> Error {
-    Error::MissingTensor { name: name.into(), source: "test.safetensors".into() }
+/// Holds that an error says that this tensor is missing, and that it lists what is there.
+#[track_caller]
+pub fn assert_missing(error: &Error, missing: &str) {
+    let Error::MissingTensor { name, source, found } = error else { panic!("{error}") };
+    assert_eq!((name.as_str(), source.as_str()), (missing, "test.safetensors"));
+    assert!(!found.is_empty() && error.to_string().contains(&found[0]), "{error}");
 }
 
 pub fn shape(name: &str, expected: &[usize], got: &[usize]) -> Error {

@@ -4,7 +4,7 @@
 use wgru::model::{Activation, Activations, Reset, Update};
 use wgru::{Batch, Cell, Device, Direction, Error, Imported, PyTorch};
 
-use super::file::{File, missing, shape, value};
+use super::file::{File, assert_missing, shape, value};
 
 /// `nn.LSTM(2, 6, 2, proj_size=3, bidirectional=True)`, as PyTorch saves it.
 fn projected() -> File {
@@ -42,7 +42,7 @@ fn a_projection_is_read_and_reported() {
 #[test]
 fn a_projection_that_is_not_whole_is_refused() {
     for name in ["weight_hr_l0", "weight_hr_l0_reverse", "weight_hr_l1", "weight_hr_l1_reverse"] {
-        assert_eq!(projected().without(name).refused(), missing(name));
+        assert_missing(&projected().without(name).refused(), name);
     }
     let error = projected().f32("weight_hr_l1", &[4, 6]).refused();
     assert_eq!(error, shape("weight_hr_l1", &[3, 6], &[4, 6]));
@@ -89,8 +89,8 @@ fn cells_are_one_forward_layer() {
     let model =
         cell("c.", 3).read_with(&PyTorch::new().prefix("c").cell(told)).expect("without its dot").model;
     assert_eq!(model.cell(), told);
-    assert_eq!(cell("c.", 3).without("c.bias_hh").refused(), missing("c.bias_hh"));
-    assert_eq!(cell("c.", 3).without("c.weight_hh").refused(), missing("c.weight_hh"));
+    assert_missing(&cell("c.", 3).without("c.bias_hh").refused(), "c.bias_hh");
+    assert_missing(&cell("c.", 3).without("c.weight_hh").refused(), "c.weight_hh");
     let model = cell("", 3).without("bias_hh").without("bias_ih").read().expect("bias=False").model;
     assert_eq!(model.layers()[0].weights()[0].b_hh, None);
     // A part of it that no Cell has.

@@ -157,7 +157,11 @@ impl Store {
 
     fn array(&self, path: &str) -> Result<hdf5_reader::Dataset> {
         if !self.has_array(path) {
-            return Err(Error::MissingTensor { name: path.into(), source: self.source.clone() });
+            return Err(Error::MissingTensor {
+                name: path.into(),
+                source: self.source.clone(),
+                found: self.arrays().to_vec(),
+            });
         }
         self.file.dataset(path).map_err(|error| self.unreadable(path, &error))
     }

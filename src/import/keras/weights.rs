@@ -75,6 +75,7 @@ fn numbered(file: &File, node: &Node<'_>, folder: &str, recurrent: bool) -> Resu
         return Err(Error::MissingTensor {
             name: format!("{prefix}0 (layer \"{}\")", node.name),
             source: file.store.source().into(),
+            found: file.store.arrays().to_vec(),
         });
     }
     Ok(found)
@@ -97,6 +98,7 @@ fn named(file: &File, base: &str, node: &Node<'_>, directions: usize) -> Result<
         return Err(Error::MissingTensor {
             name: format!("weights of layer \"{}\" (weight_names of {group}: {})", node.name, names.len()),
             source: file.store.source().into(),
+            found: file.store.arrays().to_vec(),
         });
     }
     let mut all = Vec::new();
@@ -203,7 +205,11 @@ pub(super) fn dense(
 }
 
 fn missing(file: &File, part: Part, label: &str) -> Error {
-    Error::MissingTensor { name: format!("{part:?} of {label}"), source: file.store.source().into() }
+    Error::MissingTensor {
+        name: format!("{part:?} of {label}"),
+        source: file.store.source().into(),
+        found: file.store.arrays().to_vec(),
+    }
 }
 
 /// One direction's arrays with what the configuration says of them.

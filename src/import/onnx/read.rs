@@ -63,6 +63,7 @@ pub(super) fn import(
         x: ports.array(0).ok_or_else(|| Error::MissingTensor {
             name: format!("X of {}", attributes.label),
             source: source.into(),
+            found: Vec::new(),
         })?,
         sequence_lens: ports.input(4, lengths),
         initial_h: ports.input(5, initial_h),

@@ -88,8 +88,11 @@ pub(super) fn layer(
             }
         }
     };
-    let missing =
-        |letter: &str| Error::MissingTensor { name: format!("{letter} of {label}"), source: source.into() };
+    let missing = |letter: &str| Error::MissingTensor {
+        name: format!("{letter} of {label}"),
+        source: source.into(),
+        found: Vec::new(),
+    };
     let r = take("R", 2)?.ok_or_else(|| missing("R"))?;
     let w = take("W", 1)?.ok_or_else(|| missing("W"))?;
     let b = take("B", 3)?;

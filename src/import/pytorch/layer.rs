@@ -108,7 +108,7 @@ impl Kind {
 
 fn two_dimensions(tensors: &Tensors<'_>, name: &str) -> Result<[usize; 2]> {
     let shape = tensors.shape(name)?;
-    <[usize; 2]>::try_from(&shape[..]).map_err(|_| Error::Format {
+    <[usize; 2]>::try_from(shape).map_err(|_| Error::Format {
         name: name.into(),
         reason: format!("expected 2 dimensions, got {shape:?}"),
     })

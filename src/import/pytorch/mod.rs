@@ -19,10 +19,11 @@ mod layer;
 mod names;
 mod pickle;
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use super::tensors::Tensors;
-use super::{Imported, Report, load};
+use super::{Imported, Limits, Report, load};
 use crate::error::{Error, Result};
 use crate::model::{Activation, Activations, Cell, Layer, Model, ReadoutSteps};
 use layer::Kind;
@@ -46,6 +47,7 @@ pub struct PyTorch {
     cell: Option<Cell>,
     nonlinearity: Option<Activation>,
     readout: Option<(String, ReadoutSteps)>,
+    limits: Limits,
 }
 
 impl PyTorch {
@@ -80,6 +82,12 @@ impl PyTorch {
         self
     }
 
+    /// How large a file may be; [`Limits::default`] where not given.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
     /// Reads a file.
     ///
     /// # Errors
@@ -98,8 +106,8 @@ impl PyTorch {
     /// # Errors
     /// As [`PyTorch::read`].
     pub fn parse(&self, source: &str, bytes: &[u8]) -> Result<Imported> {
-        let tensors =
-            Tensors::parse(source, bytes).map_err(|error| pickle::instead_of(error, source, bytes))?;
+        let tensors = Tensors::parse(source, bytes, &self.limits)
+            .map_err(|error| pickle::instead_of(error, source, bytes))?;
         let mut report = Report { metadata: tensors.metadata.clone(), ..Report::default() };
         let names = Names::find(&tensors, self.prefix.as_deref())?;
         let kind = Kind::find(&tensors, &names, self.cell, &mut report)?;
@@ -117,8 +125,8 @@ impl PyTorch {
             let readout = layer::readout(&tensors, name, *steps, model.output(), &mut report)?;
             model = model.with_readout(readout)?;
         }
-        report.left_over = tensors.names();
-        report.left_over.retain(|name| !report.used.contains(name));
+        let used: HashSet<&str> = report.used.iter().map(String::as_str).collect();
+        report.left_over = tensors.names().filter(|name| !used.contains(name)).map(str::to_owned).collect();
         refuse_parts_of_the_stack(&names, &report)?;
         Ok(Imported { model, report })
     }

@@ -74,7 +74,7 @@ impl Names {
 
     /// Whether any layer has a `weight_hr`.
     pub(super) fn project(&self, tensors: &Tensors<'_>) -> bool {
-        tensors.names().iter().any(|name| self.is_of("weight_hr", name))
+        tensors.names().any(|name| self.is_of("weight_hr", name))
     }
 
     fn is_of(&self, part: &str, name: &str) -> bool {
@@ -84,7 +84,7 @@ impl Names {
 }
 
 fn anywhere(tensors: &Tensors<'_>) -> Vec<Names> {
-    let of = |name: &String| {
+    let of = |name: &str| {
         let (prefix, form) = match (name.strip_suffix(OF_A_STACK), name.strip_suffix(OF_A_CELL)) {
             (Some(prefix), _) => (prefix, Form::Stack),
             (_, Some(prefix)) => (prefix, Form::Cell),
@@ -92,7 +92,7 @@ fn anywhere(tensors: &Tensors<'_>) -> Vec<Names> {
         };
         Some(Names { prefix: prefix.into(), form })
     };
-    tensors.names().iter().filter_map(of).collect()
+    tensors.names().filter_map(of).collect()
 }
 
 fn under(tensors: &Tensors<'_>, prefix: &str) -> Result<Vec<Names>> {
@@ -107,5 +107,5 @@ fn under(tensors: &Tensors<'_>, prefix: &str) -> Result<Vec<Names>> {
         }
     }
     let prefix = if prefix.is_empty() || prefix.ends_with('.') { prefix } else { &dotted };
-    Err(Error::MissingTensor { name: format!("{prefix}{OF_A_STACK}"), source: tensors.source().into() })
+    Err(tensors.missing(&format!("{prefix}{OF_A_STACK}")))
 }
