@@ -53,7 +53,7 @@ pub use cpu::InstructionSet;
 pub use dims::Dims;
 pub use dtype::Storage;
 pub use engine::{
-    Choice, CpuInfo, CpuOptions, Device, DeviceInfo, DeviceOptions, Engine, Memory, Options, Pool,
+    Choice, CpuInfo, CpuOptions, Device, DeviceInfo, DeviceOptions, Engine, Memory, Options, Pieces, Pool,
     PoolOptions, Session, Snapshot, Staged, StreamId, TickOutput,
 };
 pub use error::{Error, Result};

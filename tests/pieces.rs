@@ -79,6 +79,70 @@ fn pieces_of_a_projected_batch() {
     }
 }
 
+/// What is said and made ready of a batch that is run in pieces is what the pieces need.
+#[test]
+fn a_batch_in_pieces_is_planned_and_prepared_as_what_it_is() {
+    let mut draw = Draw::new();
+    for device in adapters() {
+        for projected in [false, true] {
+            let model = draw.model_of(wgru::Cell::GRU, Direction::Bidirectional, 3, 20, 2);
+            let features = if projected { model.projected_input() } else { 3 };
+            let (batch, steps) = (11, 60);
+            let x = draw.values(batch * steps * features, 1.0);
+            let shape = [batch, steps, features];
+            let whole = if projected { Batch::projected(&x, shape) } else { Batch::new(&x, shape) }.unwrap();
+            let of = |rows, steps| Form { dims: Dims::new(rows, steps).unwrap(), ..whole.form() };
+            let ample = device.load_with(&model, options()).unwrap();
+            assert_eq!(ample.pieces(whole.form()).unwrap(), None);
+            for (fits, by_steps) in [(of(4, 60), false), (of(1, 17), true)] {
+                let context = format!("{}, {model}, {fits:?}, seed {}", device.info(), draw.seed);
+                let memory = ample.memory(fits).unwrap();
+                let allowed = memory.arrays + memory.read_back;
+                let engine = device.load_with(&model, options().memory(allowed)).unwrap();
+                let pieces = engine.pieces(whole.form()).unwrap().unwrap_or_else(|| panic!("{context}"));
+                assert_eq!(pieces.by_steps, by_steps, "{context}: {pieces}");
+                assert!(pieces.rows <= 4 && (pieces.steps < 60) == by_steps, "{context}: {pieces}");
+                assert!(pieces.count > 2, "{context}: {pieces}");
+
+                let own = engine.memory(whole.form()).unwrap();
+                assert!(own.arrays + own.read_back <= allowed, "{context}: {own:?}");
+                assert_eq!(own.weights, memory.weights << u32::from(by_steps), "{context}");
+                let plan = engine.plan(whole.form()).unwrap().unwrap();
+                let dims = plan.form.dims;
+                assert_eq!((dims.batch, dims.steps), (pieces.rows, pieces.steps), "{context}");
+                assert_eq!(plan.layers.len(), if by_steps { 1 } else { 2 }, "{context}");
+                assert_eq!(plan.form.projected, projected, "{context}");
+                let alternatives = engine.alternatives(whole.form()).unwrap();
+                assert_eq!(alternatives.len(), plan.layers.len(), "{context}");
+                let words = engine.explain(whole.form()).unwrap();
+                assert!(words.starts_with(&format!("{pieces}: ")), "{context}: {words}");
+                assert_eq!(words.matches("as a model of its own").count(), if by_steps { 4 } else { 0 });
+                let many = engine.expected(whole.form()).unwrap();
+                assert!(many > engine.expected(fits).unwrap(), "{context}");
+                let device_only = device.expected(&model, whole.form(), engine.options()).unwrap();
+                assert_eq!(many, device_only, "{context}");
+
+                // Once prepared, nothing is compiled; the bits are those of a run at once.
+                engine.prepare(whole.form()).unwrap();
+                let before = device.created();
+                let output = engine.run(&whole).unwrap();
+                assert_eq!(device.created().pipelines, before.pipelines, "{context}");
+                assert_eq!(device.created().shader_modules, before.shader_modules, "{context}");
+                same_bits(&output, &ample.run(&whole).unwrap(), &context);
+
+                // What is staged is there at once, or not at all: it says how much fits.
+                let error = engine.stage(&whole).map(drop).expect_err("staged beyond the memory");
+                let Error::TooLarge { limit, .. } = error else { panic!("{context}: {error}") };
+                assert_eq!(limit, allowed, "{context}: {error}");
+                let text = error.to_string();
+                let rows = if by_steps { "1 × " } else { "3 × 60 fit" };
+                assert!(text.contains(&format!("of which {rows}")), "{context}: {text}");
+                engine.stage(&Batch::new(&x[..3], [1, 1, 3]).unwrap()).unwrap().run().unwrap();
+            }
+        }
+    }
+}
+
 #[test]
 fn no_memory_at_all_is_refused_with_its_numbers() {
     let mut draw = Draw::new();

@@ -4,12 +4,12 @@ use std::fmt;
 use std::time::Duration;
 
 use super::device::{Device, DeviceInfo, Kind};
+use super::gpu::Planner;
 use super::run::{Backend, Engine, Options};
 use crate::cpu::Network;
 use crate::error::{Error, Result};
 use crate::io::{Form, OutputShape};
 use crate::model::Model;
-#[cfg(feature = "gpu")]
 use crate::plan::Plan;
 
 /// What devices are expected to take for a run, the fastest first. Its words say why it is.
@@ -22,9 +22,7 @@ pub struct Choice {
 
 /// What a submission to a GPU and the wait for its end take, and the rate of copies from and to it, in bytes a
 /// nanosecond: orders of magnitude of GPUs on PCI Express, not measured.
-#[cfg(feature = "gpu")]
 const SUBMISSION: Duration = Duration::from_micros(80);
-#[cfg(feature = "gpu")]
 const COPY: f64 = 8.0;
 
 impl Choice {
@@ -89,7 +87,6 @@ impl fmt::Display for Choice {
 }
 
 /// The time of a plan, with the way to the device and back.
-#[cfg(feature = "gpu")]
 pub(super) fn with_copies(plan: &Plan, model: &Model) -> Result<Duration> {
     let form = plan.form;
     let shape = OutputShape::new(model, form)?;
@@ -101,6 +98,16 @@ pub(super) fn with_copies(plan: &Plan, model: &Model) -> Result<Duration> {
     Ok(cost.saturating_add(SUBMISSION + copies))
 }
 
+/// The time of a run of `form`, piece by piece.
+fn in_pieces(planner: &Planner, model: &Model, form: Form) -> Result<Duration> {
+    let mut all = Duration::ZERO;
+    for piece in planner.pieces(model, form)? {
+        let one = with_copies(&planner.plan(&piece.model, piece.form)?, &piece.model)?;
+        all = all.saturating_add(one.saturating_mul(u32::try_from(piece.count).unwrap_or(u32::MAX)));
+    }
+    Ok(all)
+}
+
 impl Engine {
     /// The time that a run of `form`, or of dims alone, is expected to take, as [`Device::expected`] has it.
     ///
@@ -110,10 +117,7 @@ impl Engine {
         let form = form.into();
         OutputShape::new(self.model(), form)?;
         match &self.0.backend {
-            #[cfg(feature = "gpu")]
-            Backend::Gpu(gpu) => with_copies(&gpu.plan(self.model(), form)?, self.model()),
-            #[cfg(not(feature = "gpu"))]
-            Backend::Gpu(gpu) => match **gpu {},
+            Backend::Gpu(gpu) => in_pieces(gpu.planner(), self.model(), form),
             Backend::Cpu(engine) => Ok(engine.network.expected(form, &engine.processor)),
             Backend::Reference => self.device().expected(self.model(), form, self.options()),
         }
@@ -132,10 +136,7 @@ impl Device {
         OutputShape::new(model, form)?;
         options.precision.check()?;
         match &self.0 {
-            #[cfg(feature = "gpu")]
-            Kind::Gpu(context) => with_copies(&super::gpu::planned(context, model, form, options)?, model),
-            #[cfg(not(feature = "gpu"))]
-            Kind::Gpu(context) => match **context {},
+            Kind::Gpu(context) => in_pieces(&Planner::new(context.clone(), options), model, form),
             Kind::Cpu(processor) => {
                 Ok(Network::new(model, options.precision, processor)?.expected(form, processor))
             }

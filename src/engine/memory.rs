@@ -4,7 +4,8 @@
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Memory {
-    /// The model's weights, which all runs share.
+    /// The model's weights, which all runs share; twice as much where a batch is cut by steps, since each direction of each layer
+    /// then has its own.
     pub weights: u64,
     /// The arrays of the run.
     pub arrays: u64,

@@ -13,6 +13,7 @@ mod gpu;
 mod memory;
 mod pieces;
 pub mod pool;
+mod ready;
 mod run;
 mod select;
 #[cfg(feature = "gpu")]
@@ -29,6 +30,7 @@ pub use device::{CpuInfo, CpuOptions, Device, DeviceInfo, DeviceOptions};
 pub use exchange::{Exchange, Resume, Resumes};
 pub use memory::Memory;
 pub use pool::{Pool, PoolOptions, Snapshot, StreamId, TickOutput};
+pub use ready::Pieces;
 pub use run::{Engine, Options};
 #[cfg(feature = "gpu")]
 pub use self_test::SelfTest;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::exchange::Resumes;
 use super::memory::Memory;
+use super::pieces::Piece;
 use super::run::Options;
 use crate::error::Result;
 use crate::gpu::Context;
@@ -17,6 +18,9 @@ use crate::sync::Wait;
 
 #[derive(Debug)]
 pub(super) enum GpuEngine {}
+
+#[derive(Debug)]
+pub(super) enum Planner {}
 
 #[derive(Debug)]
 pub(super) enum GpuSession {}
@@ -33,23 +37,11 @@ impl GpuEngine {
         match *self {}
     }
 
-    pub(super) fn memory(&self, _: &Model, _: Form) -> Result<Memory> {
-        match *self {}
-    }
-
-    pub(super) fn fits(&self, _: &Model, _: Form) -> Result<()> {
+    pub(super) fn planner(&self) -> &Planner {
         match *self {}
     }
 
     pub(super) fn is_ready(&self, _: Form) -> bool {
-        match *self {}
-    }
-
-    pub(super) fn plan(&self, _: &Model, _: Form) -> Result<Plan> {
-        match *self {}
-    }
-
-    pub(super) fn alternatives(&self, _: &Model, _: Form) -> Result<Vec<Vec<Candidate>>> {
         match *self {}
     }
 
@@ -77,6 +69,36 @@ impl GpuEngine {
     }
 
     pub(super) async fn session(&self, _: &Model, _: usize) -> Result<GpuSession> {
+        match *self {}
+    }
+}
+
+impl Planner {
+    pub(super) fn new(context: Arc<Context>, _: Options) -> Self {
+        match *context {}
+    }
+
+    pub(super) fn plan(&self, _: &Model, _: Form) -> Result<Plan> {
+        match *self {}
+    }
+
+    pub(super) fn alternatives(&self, _: &Model, _: Form) -> Result<Vec<Vec<Candidate>>> {
+        match *self {}
+    }
+
+    pub(super) fn fits(&self, _: &Model, _: Form) -> Result<()> {
+        match *self {}
+    }
+
+    pub(super) fn fits_staged(&self, _: &Model, _: Form) -> Result<()> {
+        match *self {}
+    }
+
+    pub(super) fn pieces<'a>(&self, _: &'a Model, _: Form) -> Result<Vec<Piece<'a>>> {
+        match *self {}
+    }
+
+    pub(super) fn memory(&self, _: &Model, _: Form) -> Result<Memory> {
         match *self {}
     }
 }

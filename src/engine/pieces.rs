@@ -4,6 +4,8 @@
 //! each layer is walked by itself, a reverse one from the end, its states carried from piece to piece; a readout is then
 //! computed here. Every recurrent sum is the one of a run at once, and so are its bits.
 
+use std::borrow::Cow;
+
 use super::run::{Backend, Engine};
 use crate::dims::Dims;
 use crate::error::{Error, Result};
@@ -40,6 +42,65 @@ pub(super) fn cut(dims: Dims, fits: impl Fn(Dims) -> Result<()>) -> Result<Optio
     Ok((cut != Cut { rows: dims.batch, steps: dims.steps }).then_some(cut))
 }
 
+/// Pieces of one shape of a run.
+#[derive(Debug)]
+pub(super) struct Piece<'a> {
+    /// The layer and the direction, where a row is cut by steps.
+    pub(super) part: Option<(usize, usize)>,
+    /// The whole model, or that direction of that layer.
+    pub(super) model: Cow<'a, Model>,
+    pub(super) form: Form,
+    /// How many pieces have this shape, where every sequence has all steps.
+    pub(super) count: usize,
+}
+
+/// The pieces of a run of `form` by what `fits`, largest first within a part: one of the whole form where that fits.
+///
+/// # Errors
+/// As [`cut`].
+pub(super) fn pieces(
+    model: &Model,
+    form: Form,
+    fits: impl Fn(&Model, Form) -> Result<()>,
+) -> Result<Vec<Piece<'_>>> {
+    let Dims { batch, steps } = form.dims;
+    let found = cut(form.dims, |dims| fits(model, Form { dims, ..form }))?;
+    let most = found.map_or(batch, |cut| cut.rows);
+    if found.is_none_or(|cut| cut.steps == steps) {
+        let of = |(batch, count)| {
+            let form = Form { dims: Dims { batch, steps }, ..form };
+            Piece { part: None, model: Cow::Borrowed(model), form, count }
+        };
+        return Ok(sizes(batch, most).map(of).collect());
+    }
+    let mut all = Vec::new();
+    for (layer, own) in model.layers().iter().enumerate() {
+        for dir in 0..own.direction().count() {
+            let part = Model::new(vec![own.one_direction(dir)])?;
+            let form = form_of_row(steps, form.projected && layer == 0);
+            let of = |steps| Form { dims: Dims { batch: 1, steps }, ..form };
+            let most = cut(form.dims, |dims| fits(&part, of(dims.steps)))?.map_or(steps, |cut| cut.steps);
+            all.extend(sizes(steps, most).map(|(steps, count)| Piece {
+                part: Some((layer, dir)),
+                model: Cow::Owned(part.clone()),
+                form: of(steps),
+                count: count * batch,
+            }));
+        }
+    }
+    Ok(all)
+}
+
+/// The sizes of pieces of `most` that `all` is cut into, and how many of each.
+fn sizes(all: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
+    [(most, all / most), (all % most, 1)].into_iter().filter(|(size, count)| size * count > 0)
+}
+
+/// The form of steps of one direction of a layer of a row.
+fn form_of_row(steps: usize, projected: bool) -> Form {
+    Form { projected, ..Dims { batch: 1, steps }.into() }
+}
+
 impl Engine {
     /// Runs a batch on a GPU, in pieces where it has to be.
     pub(super) async fn run_on_gpu(&self, batch: &Batch<'_>, output: &mut Output, wait: Wait) -> Result<()> {
@@ -54,14 +115,14 @@ impl Engine {
     pub(super) fn cut(&self, form: Form) -> Result<Option<Cut>> {
         match &self.0.backend {
             Backend::Gpu(engine) if !engine.is_ready(form) => {
-                cut(form.dims, |dims| engine.fits(&self.0.model, Form { dims, ..form }))
+                cut(form.dims, |dims| engine.planner().fits(&self.0.model, Form { dims, ..form }))
             }
             _ => Ok(None),
         }
     }
 
     /// An engine for one direction of one layer. Its weights are on the device once more.
-    async fn part(&self, layer: usize, dir: usize) -> Result<Engine> {
+    pub(super) async fn part(&self, layer: usize, dir: usize) -> Result<Engine> {
         let known = lock(&self.0.parts).get(&(layer, dir)).cloned();
         if let Some(engine) = known {
             return Ok(engine);
@@ -225,9 +286,8 @@ impl Walk {
         mut keep: impl FnMut(usize, &[f32]),
     ) -> Result<()> {
         let input = x.len() / steps;
-        let whole = Dims { batch: 1, steps: self.length.max(1) };
-        let form = Form { projected: self.projected, ..whole.into() };
-        let most = self.engine.cut(form)?.map_or(whole.steps, |cut| cut.steps);
+        let form = form_of_row(self.length.max(1), self.projected);
+        let most = self.engine.cut(form)?.map_or(form.dims.steps, |cut| cut.steps);
         let mut firsts: Vec<usize> = (0..self.length).step_by(most).collect();
         if self.reverse {
             firsts.reverse();
@@ -293,6 +353,14 @@ mod tests {
         assert_eq!(cut(11, 10, 11, 60), Some(Cut { rows: 6, steps: 10 }));
         assert_eq!(cut(3, 100, 3, 30), Some(Cut { rows: 1, steps: 25 }));
         assert_eq!(cut(1, 7, 1, 1), Some(Cut { rows: 1, steps: 1 }));
+    }
+
+    #[test]
+    fn sizes_add_up() {
+        let of = |all, most| sizes(all, most).collect::<Vec<_>>();
+        assert_eq!(of(10, 10), [(10, 1)]);
+        assert_eq!(of(11, 4), [(4, 2), (3, 1)]);
+        assert_eq!(of(12, 4), [(4, 3)]);
     }
 
     #[test]

@@ -6,13 +6,12 @@ use std::sync::{Arc, Mutex};
 use super::device::{Device, Kind};
 use super::exchange::{Exchange, Resume, Resumes};
 use super::gpu::GpuEngine;
-use super::memory::Memory;
 use crate::cpu;
 use crate::dtype::{Precision, Storage};
 use crate::error::Result;
 use crate::io::{Batch, Form, Output, OutputShape};
 use crate::model::Model;
-use crate::plan::{Candidate, Only, Plan, Strategy, Table};
+use crate::plan::{Only, Strategy, Table};
 use crate::progress::Progress;
 use crate::reference;
 use crate::sync::{Wait, lock};
@@ -34,8 +33,8 @@ pub struct Options {
     /// Whether kernels may sum in an order of their own: see [`Options::reproducible`].
     pub any_order: bool,
     /// Bytes that the arrays of one run may take on a GPU beside the model's weights; 1 GiB where `None`. A batch that
-    /// takes more is run in pieces, with the same result; a session that takes more is refused. A run that is resumed
-    /// ([`Engine::resumes`]) takes as much again.
+    /// takes more is run in pieces ([`Engine::pieces`]), with the same result; a session that takes more is refused, and, where
+    /// it is not `None`, a staged batch that does. A run that is resumed ([`Engine::resumes`]) takes as much again.
     pub memory: Option<u64>,
     /// What the planner predicts with, as `wgru tune` measures it; the device's own where `None`.
     pub speed: Option<Table>,
@@ -125,7 +124,7 @@ pub(super) enum Backend {
 pub(super) struct CpuEngine {
     pub(super) network: cpu::Network,
     pub(super) processor: Arc<cpu::Processor>,
-    idle: Mutex<Vec<cpu::Scratch>>,
+    pub(super) idle: Mutex<Vec<cpu::Scratch>>,
 }
 
 impl Device {
@@ -216,83 +215,6 @@ impl Engine {
                 all
             }
             Backend::Cpu(_) | Backend::Reference => Resumes::default(),
-        }
-    }
-
-    /// Every way to compute each layer on a run of `form`, or of dims alone, with its predicted time or what forbids it; of
-    /// the CPU path and the reference nothing.
-    ///
-    /// # Errors
-    /// What the planner refuses for this shape.
-    pub fn alternatives(&self, form: impl Into<Form>) -> Result<Vec<Vec<Candidate>>> {
-        match &self.0.backend {
-            Backend::Gpu(engine) => engine.alternatives(&self.0.model, form.into()),
-            Backend::Cpu(_) | Backend::Reference => Ok(Vec::new()),
-        }
-    }
-
-    /// The plan of a run of `form`, or of dims alone; `None` of the CPU path and the reference.
-    ///
-    /// # Errors
-    /// What the planner refuses for this shape.
-    pub fn plan(&self, form: impl Into<Form>) -> Result<Option<Plan>> {
-        match &self.0.backend {
-            Backend::Gpu(engine) => engine.plan(&self.0.model, form.into()).map(Some),
-            Backend::Cpu(_) | Backend::Reference => Ok(None),
-        }
-    }
-
-    /// What a run of `form`, or of dims alone, takes on a GPU if it is not cut; 0 on the CPU path and the reference.
-    ///
-    /// # Errors
-    /// [`crate::Error::TooLarge`] where it can only be run in pieces for another reason than memory.
-    pub fn memory(&self, form: impl Into<Form>) -> Result<Memory> {
-        match &self.0.backend {
-            Backend::Gpu(engine) => engine.memory(&self.0.model, form.into()),
-            Backend::Cpu(_) | Backend::Reference => Ok(Memory::default()),
-        }
-    }
-
-    /// In words, which kernels a run of `form`, or of dims alone, uses.
-    ///
-    /// # Errors
-    /// What the planner refuses for this shape.
-    pub fn explain(&self, form: impl Into<Form>) -> Result<String> {
-        let form = form.into();
-        OutputShape::new(&self.0.model, form)?;
-        Ok(match &self.0.backend {
-            Backend::Gpu(engine) => engine.plan(&self.0.model, form)?.to_string(),
-            Backend::Cpu(engine) => engine.network.explain(form, &engine.processor),
-            Backend::Reference => "f64, from the equations".into(),
-        })
-    }
-
-    /// Makes everything that runs of `form`, or of dims alone, need, so that the first of them takes no longer than
-    /// the next.
-    ///
-    /// # Errors
-    /// As [`Engine::run`] for a batch of this shape.
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn prepare(&self, form: impl Into<Form>) -> Result<()> {
-        pollster::block_on(self.prepare_async(form))
-    }
-
-    /// [`Engine::prepare`], without blocking.
-    ///
-    /// # Errors
-    /// As [`Engine::prepare`].
-    pub async fn prepare_async(&self, form: impl Into<Form>) -> Result<()> {
-        let form = form.into();
-        OutputShape::new(&self.0.model, form)?;
-        match &self.0.backend {
-            Backend::Gpu(engine) => engine.prepare(&self.0.model, form).await,
-            Backend::Cpu(engine) => {
-                let mut scratch = lock(&engine.idle).pop().unwrap_or_default();
-                let result = engine.network.prepare(form, &engine.processor, &mut scratch);
-                lock(&engine.idle).push(scratch);
-                result
-            }
-            Backend::Reference => Ok(()),
         }
     }
 

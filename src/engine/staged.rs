@@ -1,7 +1,9 @@
 //! A batch that has been moved to the device, to be run there as often as one likes.
 
 use super::gpu::GpuStaged;
+use super::pieces::{Cut, cut};
 use super::run::{Backend, Engine};
+use crate::dims::Dims;
 use crate::error::{Error, Result};
 use crate::info::RunSeconds;
 use crate::io::{Batch, Form, Output, OutputShape, OwnedBatch};
@@ -25,10 +27,12 @@ enum StagedBackend {
 }
 
 impl Engine {
-    /// Moves `batch` to the device. On the CPU path and the reference it is copied.
+    /// Moves `batch` to the device. On the CPU path and the reference it is copied. A batch that a run would cut into pieces for
+    /// the device's limits, or for an [`Options::memory`](crate::Options::memory) that is not `None`, is refused: what is staged
+    /// is there as a whole.
     ///
     /// # Errors
-    /// As [`Engine::run`].
+    /// As [`Engine::run`]; [`Error::TooLarge`] for such a batch, which says how many rows and steps fit.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn stage(&self, batch: &Batch<'_>) -> Result<Staged> {
         pollster::block_on(self.stage_async(batch))
@@ -39,7 +43,9 @@ impl Engine {
     /// # Errors
     /// As [`Engine::run`].
     pub async fn stage_async(&self, batch: &Batch<'_>) -> Result<Staged> {
-        let output = self.output_of(batch)?;
+        batch.check(self.model())?;
+        self.check_staged(batch.form())?;
+        let output = self.output(batch.form())?;
         self.check_range(|storage| batch.check_range(storage))?;
         let backend = match &self.0.backend {
             Backend::Gpu(engine) => StagedBackend::Gpu(Box::new(engine.stage(&self.0.model, batch).await?)),
@@ -48,6 +54,21 @@ impl Engine {
             }
         };
         Ok(Staged { engine: self.clone(), form: batch.form(), backend, has_run: false, recording: None })
+    }
+
+    /// # Errors
+    /// [`Error::TooLarge`] where a batch of `form` does not fit a GPU as it is.
+    fn check_staged(&self, form: Form) -> Result<()> {
+        let Backend::Gpu(engine) = &self.0.backend else { return Ok(()) };
+        let fits = |dims: Dims| engine.planner().fits_staged(self.model(), Form { dims, ..form });
+        let Some(Cut { rows, steps }) = cut(form.dims, fits)? else { return Ok(()) };
+        match fits(form.dims) {
+            Err(Error::TooLarge { name, needed, limit, unit, device }) => {
+                let name = format!("{name}, all at once in a staged batch, of which {rows} × {steps} fit");
+                Err(Error::TooLarge { name, needed, limit, unit, device })
+            }
+            verdict => verdict,
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use super::table::Rows;
 use crate::dims::{Dims, product};
 use crate::dtype::Precision;
 use crate::engine::choice::with_copies;
-use crate::engine::gpu::GpuEngine;
+use crate::engine::gpu::{GpuEngine, Planner};
 use crate::engine::pieces::cut;
 use crate::engine::run::{Backend, Engine};
 use crate::error::{Error, Result};
@@ -60,7 +60,7 @@ fn gpu(engine: &Engine) -> Result<&GpuEngine> {
 fn most_rows(gpu: &GpuEngine, model: &Model, capacity: usize, frames: usize) -> Result<Vec<usize>> {
     let rows = |steps: usize| {
         let dims = Dims::new(capacity.next_power_of_two(), steps)?;
-        let cut = cut(dims, |dims| gpu.fits(model, dims.into()))?;
+        let cut = cut(dims, |dims| gpu.planner().fits(model, dims.into()))?;
         Ok(cut.map_or(dims.batch, |cut| cut.rows))
     };
     powers(frames).map(rows).collect()
@@ -77,15 +77,17 @@ impl GpuEngine {
     fn check_streams(&self, model: &Model, streams: usize) -> Result<()> {
         let what = format!("states of {streams} streams");
         let bytes = product(&what, &[streams, slot_words(model), 4])? as u64;
-        self.caps.check_array(&what, bytes)?;
-        self.caps.check(&what, bytes, self.memory, "bytes of memory")
+        let Planner { caps, memory, .. } = self.planner();
+        caps.check_array(&what, bytes)?;
+        caps.check(&what, bytes, *memory, "bytes of memory")
     }
 
     /// The plan of a batch of streams: layer by layer, each workgroup by itself.
     fn streams_plan(&self, model: &Model, dims: Dims) -> Result<Plan> {
-        let mut request = self.request;
+        let Planner { request, caps, .. } = self.planner();
+        let mut request = *request;
         request.only.wave = Some(0);
-        let caps = Caps { exchange: None, ..self.caps.clone() };
+        let caps = Caps { exchange: None, ..caps.clone() };
         plan::plan(model, dims, request, &caps)
     }
 
@@ -103,7 +105,7 @@ impl GpuPool {
         gpu.check_streams(model, capacity)?;
         let states = StreamStates::new(&context, capacity, slot_words(model)).await?;
         let one = Dims::new(1, frames)?;
-        let frames = cut(one, |dims| gpu.fits(model, dims.into()))?.map_or(frames, |cut| cut.steps);
+        let frames = cut(one, |dims| gpu.planner().fits(model, dims.into()))?.map_or(frames, |cut| cut.steps);
         let most_rows = most_rows(gpu, model, capacity, frames)?;
         let widths = [model.output(), model.readout().map_or(0, |readout| readout.outputs())];
         Ok(Self {

@@ -1,0 +1,133 @@
+//! A session on a GPU.
+
+use std::sync::Arc;
+
+use super::read::{read_outputs, read_states};
+use super::{GpuEngine, Planner, Ready};
+use crate::dims::Dims;
+use crate::engine::pieces::cut;
+use crate::error::Result;
+use crate::gpu::{Context, Fetch, Workspace};
+use crate::io::StepOutput;
+use crate::model::Model;
+use crate::progress::Progress;
+use crate::sync::Wait;
+
+impl GpuEngine {
+    /// A session of `streams` streams, in parts of as many as the device bears.
+    pub(in crate::engine) async fn session(&self, model: &Model, streams: usize) -> Result<GpuSession> {
+        let dims = Dims::new(streams, 1)?;
+        let fits = |dims: Dims| self.planner.fits_device(model, dims.into());
+        let most = cut(dims, |dims| fits(dims).map(drop))?.map_or(streams, |cut| cut.rows);
+        let bytes = fits(Dims { batch: most, steps: 1 })?.saturating_mul(streams.div_ceil(most) as u64);
+        let Planner { caps, memory, .. } = &self.planner;
+        caps.check(&format!("a session of {streams} streams"), bytes, *memory, "bytes of memory")?;
+        let mut parts = Vec::new();
+        for first in (0..streams).step_by(most) {
+            let count = most.min(streams - first);
+            let Ready { mut workspace, .. } = self.make(model, Dims::new(count, 1)?.into()).await?;
+            workspace.write_inputs(&self.context, None, 0, [None, None]).await?;
+            parts.push(Part { first, count, workspace, phase: 0 });
+        }
+        Ok(GpuSession { context: self.context.clone(), streams, parts })
+    }
+}
+
+/// Workspaces for one step whose states live on: one, or where so many streams exceed the device, one for each part of
+/// them.
+#[derive(Debug)]
+pub(in crate::engine) struct GpuSession {
+    context: Arc<Context>,
+    streams: usize,
+    parts: Vec<Part>,
+}
+
+/// Some streams of a session.
+#[derive(Debug)]
+struct Part {
+    /// The first of them.
+    first: usize,
+    count: usize,
+    workspace: Workspace,
+    /// Which of each pair of h buffers holds the state.
+    phase: usize,
+}
+
+impl Part {
+    /// Its rows of `all`, which has as many numbers of each stream.
+    fn of<'a>(&self, all: &'a [f32], streams: usize) -> &'a [f32] {
+        let features = all.len() / streams;
+        &all[self.first * features..][..self.count * features]
+    }
+
+    fn of_mut<'a>(&self, all: &'a mut [f32], streams: usize) -> &'a mut [f32] {
+        let features = all.len() / streams;
+        &mut all[self.first * features..][..self.count * features]
+    }
+}
+
+impl GpuSession {
+    pub(in crate::engine) async fn step_into(
+        &mut self,
+        x: &[f32],
+        output: &mut StepOutput,
+        wait: Wait,
+        progress: &Arc<Progress>,
+    ) -> Result<()> {
+        let streams = self.streams;
+        let mut submitted = Vec::with_capacity(self.parts.len());
+        for part in &mut self.parts {
+            let x = part.of(x, streams);
+            part.workspace.pack_x(x);
+            let submit = part.workspace.submit(&self.context, x, part.phase, Fetch::Outputs, progress);
+            submitted.push(submit.await?);
+            part.phase = 1 - part.phase;
+        }
+        for (part, submitted) in self.parts.iter().zip(submitted) {
+            let read = |mut data: &[u32]| {
+                let out = output.out.as_deref_mut().map(|out| part.of_mut(out, streams));
+                read_outputs(&part.workspace, &mut data, part.of_mut(&mut output.y, streams), out);
+            };
+            part.workspace.read(&self.context, submitted, wait, read).await?;
+        }
+        Ok(())
+    }
+
+    /// Replaces the states, by zeros where `None`.
+    pub(in crate::engine) fn write_states(&mut self, h: Option<&[f32]>, c: Option<&[f32]>) {
+        for part in &mut self.parts {
+            let program = part.workspace.program();
+            let of_part = |all: &[f32], features: usize| -> Vec<f32> {
+                let layers = all.chunks_exact(self.streams * features);
+                layers.flat_map(|all| part.of(all, self.streams)).copied().collect()
+            };
+            let h = h.map(|h| of_part(h, program.state));
+            let c = c.map(|c| of_part(c, program.hidden));
+            part.workspace.write_states(&self.context, part.phase, h.as_deref(), c.as_deref());
+        }
+    }
+
+    /// h: `[L·D, B, P]`; c: `[L·D, B, H]`, nothing where the cell has none.
+    pub(in crate::engine) async fn read_states(
+        &self,
+        h: &mut [f32],
+        c: &mut [f32],
+        wait: Wait,
+    ) -> Result<()> {
+        for part in &self.parts {
+            let share = |all: &[f32]| vec![0.0; all.len() / self.streams * part.count];
+            let (mut own_h, mut own_c) = (share(h), share(c));
+            let submitted = part.workspace.fetch_states(&self.context, part.phase).await?;
+            let read = |data: &[u32]| read_states(&part.workspace, data, &mut own_h, &mut own_c);
+            part.workspace.read(&self.context, submitted, wait, read).await?;
+            let program = part.workspace.program();
+            for (all, own, features) in [(&mut *h, own_h, program.state), (&mut *c, own_c, program.hidden)] {
+                let layers = all.chunks_exact_mut(self.streams * features);
+                for (all, own) in layers.zip(own.chunks_exact(part.count * features)) {
+                    part.of_mut(all, self.streams).copy_from_slice(own);
+                }
+            }
+        }
+        Ok(())
+    }
+}
