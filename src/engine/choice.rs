@@ -136,7 +136,10 @@ impl Device {
         OutputShape::new(model, form)?;
         options.precision.check()?;
         match &self.0 {
+            #[cfg(feature = "gpu")]
             Kind::Gpu(context) => in_pieces(&Planner::new(context.clone(), options), model, form),
+            #[cfg(not(feature = "gpu"))]
+            Kind::Gpu(context) => match **context {},
             Kind::Cpu(processor) => {
                 Ok(Network::new(model, options.precision, processor)?.expected(form, processor))
             }

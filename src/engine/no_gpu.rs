@@ -74,10 +74,6 @@ impl GpuEngine {
 }
 
 impl Planner {
-    pub(super) fn new(context: Arc<Context>, _: Options) -> Self {
-        match *context {}
-    }
-
     pub(super) fn plan(&self, _: &Model, _: Form) -> Result<Plan> {
         match *self {}
     }

@@ -58,6 +58,7 @@ pub(super) struct Piece<'a> {
 ///
 /// # Errors
 /// As [`cut`].
+#[cfg_attr(not(feature = "gpu"), allow(dead_code, reason = "nothing is cut on the CPU path"))]
 pub(super) fn pieces(
     model: &Model,
     form: Form,
@@ -92,6 +93,7 @@ pub(super) fn pieces(
 }
 
 /// The sizes of pieces of `most` that `all` is cut into, and how many of each.
+#[cfg_attr(not(feature = "gpu"), allow(dead_code, reason = "nothing is cut on the CPU path"))]
 fn sizes(all: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
     [(most, all / most), (all % most, 1)].into_iter().filter(|(size, count)| size * count > 0)
 }
