@@ -62,4 +62,4 @@ pub use import::Keras;
 pub use import::{Imported, Onnx, PyTorch};
 pub use info::{AdapterInfo, Created};
 pub use io::{Batch, Fill, Form, Layout, Output, State, StepOutput};
-pub use model::{Cell, Direction, Layer, Model, Readout, ReadoutSteps, Weights};
+pub use model::{Cell, Direction, Layer, Merge, Model, Readout, ReadoutSteps, Weights};

@@ -28,8 +28,7 @@ fn every_cell_and_shape_matches_the_reference() {
         for cell in cells() {
             for [batch, steps, input, hidden] in SHAPES {
                 let layers = draw.size(1..=3);
-                let direction = draw.direction();
-                let mut model = draw.model_of(cell, direction, input, hidden, layers);
+                let mut model = draw.any_model(cell, input, hidden, layers);
                 if draw.chance() {
                     let steps = if draw.chance() { ReadoutSteps::Every } else { ReadoutSteps::Last };
                     let outputs = draw.size(1..=70);
@@ -55,8 +54,7 @@ fn random_sizes_match_the_reference() {
             for _ in 0..3 {
                 let [batch, steps] = [draw.size(1..=40), draw.size(1..=20)];
                 let [input, hidden, layers] = [draw.size(1..=150), draw.size(1..=200), draw.size(1..=2)];
-                let direction = draw.direction();
-                let model = draw.model_of(cell, direction, input, hidden, layers);
+                let model = draw.any_model(cell, input, hidden, layers);
                 let inputs = Inputs::draw(&mut draw, &model, batch, steps);
                 let inputs = if draw.chance() { inputs.ragged(&mut draw) } else { inputs };
                 let engine = device.load_with(&model, options().poison(true)).unwrap();

@@ -57,8 +57,7 @@ fn every_candidate_gives_the_bits_of_the_first() {
             // Last blocks of few k, which compilers like to reorder; units beside a workgroup's 64; k dealt to threads.
             let hidden = [draw.size(1..=9), draw.size(33..=36), draw.size(64..=68)][index % 3];
             let storage = [Storage::F16, Storage::F32, Storage::Bf16][(index + index / 3) % 3];
-            let direction = draw.direction();
-            let model = draw.model_of(cell, direction, 3, hidden, 1);
+            let model = draw.any_model(cell, 3, hidden, 1);
             let (batch, steps) = (draw.size(1..=17), draw.size(1..=9));
             let inputs = Inputs::draw(&mut draw, &model, batch, steps).ragged(&mut draw);
             let mut options = Options::default().poison(true).weights(storage);
@@ -85,8 +84,7 @@ fn what_holds_a_part_of_the_weights_gives_the_bits_of_the_others() {
             let storage = [Storage::F32, [Storage::F16, Storage::Bf16][index / 2 % 2]][index % 2];
             // Last blocks of few k, and whole ones.
             let hidden = [draw.size(65..=68), draw.size(97..=101), 128][index % 3];
-            let direction = draw.direction();
-            let model = draw.model_of(cell, direction, 3, hidden, 1);
+            let model = draw.any_model(cell, 3, hidden, 1);
             let (batch, steps) = (draw.size(2..=9), draw.size(2..=6));
             let inputs = Inputs::draw(&mut draw, &model, batch, steps).ragged(&mut draw);
             let mut options = Options::default().poison(true).weights(storage);

@@ -22,9 +22,8 @@ fn every_option_matches_the_reference() {
     for device in devices() {
         for cell in cells() {
             for [batch, steps] in [[1, 5], [9, 4]] {
-                let direction = draw.direction();
                 let (input, hidden, layers) = (draw.size(1..=9), draw.size(1..=80), draw.size(1..=2));
-                let model = draw.model_of(cell, direction, input, hidden, layers);
+                let model = draw.any_model(cell, input, hidden, layers);
                 let model = draw.with_options(model);
                 let inputs = Inputs::draw(&mut draw, &model, batch, steps);
                 let inputs = if draw.chance() { inputs.ragged(&mut draw) } else { inputs };
@@ -191,8 +190,7 @@ fn weights_that_fit_sixteen_bits_change_no_bit() {
         for storage in [Storage::F16, Storage::Bf16] {
             for cell in [Cell::GRU, Cell::ORIGINAL_GRU, Cell::LSTM, Cell::Rnn] {
                 let (input, hidden) = (draw.size(1..=70), draw.size(1..=80));
-                let direction = draw.direction();
-                let model = draw.model_of(cell, direction, input, hidden, 2);
+                let model = draw.any_model(cell, input, hidden, 2);
                 let model = rounded(&draw.with_options(model), storage);
                 let batch = [1, 2, 40][draw.size(0..=2)];
                 let inputs = Inputs::draw(&mut draw, &model, batch, 3);
@@ -218,8 +216,7 @@ fn sixteen_bits_match_the_reference_within_their_roundoff() {
             for (weights, activations) in [(storage, storage), (Storage::F32, storage)] {
                 for cell in [Cell::GRU, Cell::ORIGINAL_GRU, Cell::LSTM] {
                     let (input, hidden) = (draw.size(1..=9), draw.size(1..=70));
-                    let direction = draw.direction();
-                    let model = draw.model_of(cell, direction, input, hidden, 2);
+                    let model = draw.any_model(cell, input, hidden, 2);
                     let model = draw.with_readout(model, 3, ReadoutSteps::Every);
                     let (batch, steps) = ([1, 5, 17][draw.size(0..=2)], 6);
                     let inputs = Inputs::draw(&mut draw, &model, batch, steps);
@@ -299,6 +296,7 @@ fn rounded(model: &Model, storage: Storage) -> Model {
         let (cell, direction) = (layer.cell(), layer.direction());
         let new = Layer::new(cell, direction, layer.input(), layer.hidden(), weights.collect()).unwrap();
         let new = new.with_activations(layer.activations().to_vec()).unwrap();
+        let new = new.with_merge(layer.merge()).unwrap();
         let new = layer.clip().map_or(Ok(new.clone()), |clip| new.with_clip(clip)).unwrap();
         layer.state_clip().map_or(Ok(new.clone()), |clip| new.with_state_clip(clip)).unwrap()
     });

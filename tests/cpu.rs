@@ -25,8 +25,7 @@ fn every_set_on_any_number_of_threads_gives_the_bits_of_one() {
         for [batch, steps, input, hidden, layers] in
             [[1, 60, 200, 211, 2], [3, 40, 64, 300, 1], [19, 12, 70, 133, 3], [2, 30, 9, 257, 1]]
         {
-            let direction = draw.direction();
-            let model = draw.model_of(cell, direction, input, hidden, layers);
+            let model = draw.any_model(cell, input, hidden, layers);
             let model = if draw.chance() { draw.with_options(model) } else { model };
             let model = draw.with_readout(model, 5, ReadoutSteps::Every);
             let inputs = Inputs::draw(&mut draw, &model, batch, steps);

@@ -60,8 +60,7 @@ fn one_step_to_a_dispatch_gives_the_bits_of_steps() {
             // Units that fill the last workgroup and that do not; a last block of two k.
             let hidden = [draw.size(65..=70), 96, 98][index % 3];
             let layers = 1 + index % 2;
-            let direction = draw.direction();
-            let model = draw.model_of(cell, direction, 3, hidden, layers);
+            let model = draw.any_model(cell, 3, hidden, layers);
             let model = unprojected(&mut draw, model);
             let storage = [Storage::F32, Storage::F16, Storage::Bf16][index % 3];
             let activations = if draw.chance() { storage } else { Storage::F32 };
@@ -156,8 +155,7 @@ fn a_run_is_taken_up_again_at_the_chunk_that_failed() {
     let (layers, steps) = (2, 3);
     for device in adapters() {
         for cell in [Cell::GRU, Cell::LSTM, Cell::Rnn] {
-            let direction = draw.direction();
-            let model = draw.model_of(cell, direction, 3, 96, layers);
+            let model = draw.any_model(cell, 3, 96, layers);
             let inputs = Inputs::draw(&mut draw, &model, 5, steps).ragged(&mut draw);
             let truth = stepwise(&device, &model, &inputs.batch(), [Storage::F32; 2]);
             for chunk in 0..layers * steps {

@@ -16,8 +16,7 @@ fn the_second_run_of_a_shape_creates_nothing() {
     let mut draw = Draw::new();
     for device in adapters() {
         for cell in cells() {
-            let direction = draw.direction();
-            let model = draw.model_of(cell, direction, 5, 12, 2);
+            let model = draw.any_model(cell, 5, 12, 2);
             let model = draw.with_readout(model, 3, ReadoutSteps::Last);
             let context = format!("{}, {model}, seed {}", device.info(), draw.seed);
             let engine = device.load_with(&model, options()).unwrap();

@@ -14,15 +14,15 @@ fn same_bits(a: &Output, b: &Output, context: &str) {
     assert_eq!(a.c_n.as_deref().map(bits), b.c_n.as_deref().map(bits), "{context}: c_n");
 }
 
-/// Every cell, direction, layout and rule for padding, cut by rows and by steps.
+/// Every cell, stack, layout, rule for padding and storage type, cut by rows and by steps.
 #[test]
 fn pieces_give_the_bits_of_a_run_at_once() {
     let mut draw = Draw::new();
     for device in adapters() {
         for cell in cells() {
-            for direction in [Direction::Forward, Direction::Reverse, Direction::Bidirectional] {
-                let layers = draw.size(1..=2);
-                let mut model = draw.model_of(cell, direction, 3, 5, layers);
+            for storage in [Storage::F32, Storage::F16, Storage::Bf16] {
+                let layers = draw.size(1..=3);
+                let mut model = draw.any_model(cell, 3, 5, layers);
                 if draw.chance() {
                     let steps = if draw.chance() { ReadoutSteps::Every } else { ReadoutSteps::Last };
                     model = draw.with_readout(model, 4, steps);
@@ -33,16 +33,17 @@ fn pieces_give_the_bits_of_a_run_at_once() {
                 let fill = if draw.chance() { Fill::Last } else { Fill::Zero };
                 let layout = if draw.chance() { Layout::TimeMajor } else { Layout::BatchMajor };
                 let whole = inputs.batch().fill(fill).output_layout(layout);
-                let engine = device.load_with(&model, options().poison(true)).unwrap();
+                let options = options().poison(true).activations(storage);
+                let engine = device.load_with(&model, options.clone()).unwrap();
                 let at_once = engine.run(&whole).unwrap();
                 let memory = engine.memory(whole.form()).unwrap();
                 let all = memory.arrays + memory.read_back;
                 let least = engine.memory(Form { dims: Dims::new(1, 1).unwrap(), ..whole.form() }).unwrap();
                 for part in [2, 7, 40] {
                     let allowed = (all / part).max(least.arrays + least.read_back);
-                    let small = device.load_with(&model, options().poison(true).memory(allowed)).unwrap();
+                    let small = device.load_with(&model, options.clone().memory(allowed)).unwrap();
                     let context = format!(
-                        "{}, {model}, {:?}, {:?}, 1/{part} of {memory:?}, seed {}",
+                        "{}, {model}, {storage}, {:?}, {:?}, 1/{part} of {memory:?}, seed {}",
                         device.info(),
                         whole.form(),
                         inputs.lengths,
@@ -50,7 +51,7 @@ fn pieces_give_the_bits_of_a_run_at_once() {
                     );
                     let output = small.run(&whole).unwrap_or_else(|error| panic!("{context}: {error}"));
                     same_bits(&output, &at_once, &context);
-                    assert_close(&model, &whole, &output, &context);
+                    assert_close_in(options.precision, &model, &whole, &output, &context);
                 }
             }
         }
@@ -199,9 +200,8 @@ fn matrices_beyond_a_binding_are_cut_into_slices() {
             let halves =
                 if cell == wgru::Cell::GRU { &[Storage::F32, Storage::F16][..] } else { &[Storage::F32] };
             for &storage in halves {
-                let direction = draw.direction();
                 // w_hh: 200 · G · 200 numbers, of which 64 KiB hold 16,384 or 32,768.
-                let model = draw.model_of(cell, direction, 150, 200, 2);
+                let model = draw.any_model(cell, 150, 200, 2);
                 let model = draw.with_readout(model, 130, ReadoutSteps::Every);
                 let inputs = Inputs::draw(&mut draw, &model, 5, 4);
                 let options = options().poison(true).weights(storage).activations(storage);

@@ -11,8 +11,6 @@ use wgru::{
     ReadoutSteps, Storage, Weights,
 };
 
-const DIRECTIONS: [Direction; 3] = [Direction::Forward, Direction::Reverse, Direction::Bidirectional];
-
 /// w_ih x of the first layer, summed in f64, in the layout of x; NaN where x is.
 fn project(model: &Model, inputs: &Inputs) -> Vec<f32> {
     let first = &model.layers()[0];
@@ -72,14 +70,14 @@ fn assert_same(got: &Output, want: &Output, context: &str) {
 }
 
 #[test]
-fn every_cell_and_direction_matches_the_reference() {
+fn every_cell_and_stack_matches_the_reference() {
     let mut draw = Draw::new();
     for device in devices() {
         for cell in cells() {
-            for direction in DIRECTIONS {
-                for storage in [Storage::F32, Storage::F16] {
-                    let [input, hidden, layers] = [draw.size(1..=9), draw.size(1..=40), draw.size(1..=3)];
-                    let mut model = draw.model_of(cell, direction, input, hidden, layers);
+            for storage in [Storage::F32, Storage::F16, Storage::Bf16] {
+                for layers in 1..=2 {
+                    let [input, hidden] = [draw.size(1..=9), draw.size(1..=40)];
+                    let mut model = draw.any_model(cell, input, hidden, layers);
                     if draw.chance() {
                         model = draw.with_options(model);
                     }
@@ -153,7 +151,8 @@ fn in_quarters(draw: &mut Draw, model: &Model) -> Model {
     };
     let weights = first.weights().iter().map(dress).collect();
     let (cell, direction) = (first.cell(), first.direction());
-    layers[0] = Layer::new(cell, direction, first.input(), first.hidden(), weights).unwrap();
+    let new = Layer::new(cell, direction, first.input(), first.hidden(), weights).unwrap();
+    layers[0] = new.with_merge(first.merge()).unwrap();
     Model::new(layers).unwrap()
 }
 
@@ -169,9 +168,9 @@ fn exact_products_give_the_bits_of_a_run_that_computes_them() {
     for device in devices().into_iter().chain([Device::reference()]) {
         for cell in cells() {
             for storage in [Storage::F32, Storage::F16, Storage::Bf16] {
-                let (direction, layers) = (draw.direction(), draw.size(1..=3));
+                let layers = draw.size(1..=3);
                 let [input, hidden] = [draw.size(1..=9), draw.size(1..=20)];
-                let model = draw.model_of(cell, direction, input, hidden, layers);
+                let model = draw.any_model(cell, input, hidden, layers);
                 let model = in_quarters(&mut draw, &model);
                 let model = with_readout(&mut draw, model);
                 let [rows, steps] = [draw.size(1..=9), draw.size(1..=6)];
@@ -196,9 +195,9 @@ fn exact_products_give_the_bits_of_a_run_that_computes_them() {
 fn the_reference_takes_products_as_it_computes_them() {
     let mut draw = Draw::new();
     for cell in cells() {
-        for direction in DIRECTIONS {
-            let (layers, [rows, steps]) = (draw.size(1..=3), [draw.size(1..=5), draw.size(1..=9)]);
-            let model = draw.model_of(cell, direction, 7, 13, layers);
+        for layers in 1..=3 {
+            let [rows, steps] = [draw.size(1..=5), draw.size(1..=9)];
+            let model = draw.any_model(cell, 7, 13, layers);
             let model = draw.with_options(model);
             let model = with_readout(&mut draw, model);
             let inputs = drawn_inputs(&mut draw, &model, rows, steps);

@@ -10,7 +10,8 @@ use wgru::model::{Forget, Reset, Update};
 use wgru::plan::{Caps, Only, Request, Strategy, plan};
 use wgru::program::{check, lower};
 use wgru::{
-    Batch, Cell, Device, Dims, Direction, Error, Layer, Model, Output, Readout, ReadoutSteps, State, Weights,
+    Batch, Cell, Device, Dims, Direction, Error, Layer, Merge, Model, Output, Readout, ReadoutSteps, State,
+    Weights,
 };
 
 fn length(name: &str, shape: &[usize], got: usize) -> Error {
@@ -162,8 +163,20 @@ fn stacks_that_contradict_themselves() {
     let error = refused(Model::new(vec![gru(2, 3), gru(3, 3), gru(3, 4)]), "H of layer 2");
     assert!(error.to_string().contains("expected 3") && error.to_string().contains("got 4"), "{error}");
     refused(Model::new(vec![gru(2, 3), gru(2, 3)]), "input of layer 1: expected 3");
-    let reverse = Layer::new(Cell::GRU, Direction::Reverse, 3, 3, vec![weights(Cell::GRU, 3, 3)]);
-    refused(Model::new(vec![gru(2, 3), reverse.unwrap()]), "direction of layer 1");
+    let both =
+        Layer::new(Cell::GRU, Direction::Bidirectional, 3, 3, vec![weights(Cell::GRU, 3, 3); 2]).unwrap();
+    let error = refused(Model::new(vec![gru(2, 3), both.clone()]), "D, the number of directions, of layer 1");
+    assert!(error.to_string().contains("bidirectional"), "{error}");
+    // Both directions made one are P features.
+    let merged = both.with_merge(Merge::Sum).unwrap();
+    assert_eq!(merged.output(), 3);
+    refused(Model::new(vec![merged.clone(), gru(3, 3)]), "D, the number of directions, of layer 1");
+    Model::new(vec![merged.clone(), merged]).unwrap();
+    for merge in [Merge::Sum, Merge::Mul, Merge::Average] {
+        let error = refused(gru(2, 3).with_merge(merge), &merge.to_string());
+        assert!(matches!(&error, Error::Mismatch { reason, .. } if reason.contains("forward")), "{error}");
+    }
+    gru(2, 3).with_merge(Merge::Concat).unwrap();
 }
 
 #[test]

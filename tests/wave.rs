@@ -6,7 +6,9 @@ use common::{Draw, Inputs, adapters, bits, cells};
 use wgru::engine::{Exchange, Resume, Resumes};
 use wgru::kernels::Rows;
 use wgru::plan::{Fault, Only, Speed, Strategy};
-use wgru::{Cell, Device, Dims, Direction, Engine, Layer, Model, Options, Output, ReadoutSteps, Storage};
+use wgru::{
+    Cell, Device, Dims, Direction, Engine, Layer, Merge, Model, Options, Output, ReadoutSteps, Storage,
+};
 
 fn options(strategy: Strategy, wave: usize) -> Options {
     let mut options = Options::default().poison(true);
@@ -330,6 +332,13 @@ fn layers_are_walked_at_once_where_that_is_predicted_to_pay() {
     assert!(plan.contains("at once"), "{plan}");
     // A step of the second layer needs all steps of the first.
     let both_ways = draw.model_of(Cell::GRU, Direction::Bidirectional, 8, 32, 4);
-    let plan = explain(&both_ways, Speed::DISCRETE, [1, 1000]);
-    assert!(!plan.contains("at once"), "{plan}");
+    let kinds = [Direction::Reverse, Direction::Forward, Direction::Reverse].map(|way| (way, Merge::Concat));
+    let in_turns = draw.stack(Cell::GRU, &kinds, 8, 32);
+    for model in [both_ways, in_turns] {
+        let options = Options::default().speed(Speed::DISCRETE);
+        let engine = device.load_with(&model, options).unwrap();
+        let plan = engine.plan(Dims::new(1, 1000).unwrap()).unwrap().unwrap();
+        assert!(plan.wave.is_none(), "{plan}");
+        assert_eq!(plan.in_turn.as_deref(), Some("they are not all of one direction"), "{plan}");
+    }
 }

@@ -121,8 +121,10 @@ impl Split {
         let (layers, directions) = (network.layers.len(), network.layers[0].len());
         let blocks = network.layers[0][0].w_hh.blocks;
         let inner = (layers - 1).saturating_mul(network.sequence(form)).saturating_mul(4);
-        // What reads both directions needs both to their end.
-        let most = if directions > 1 || inner > BETWEEN { 1 } else { layers };
+        // What reads both directions needs both to their end, and what walks the other way the last step first.
+        let reverse = network.layers[0][0].reverse;
+        let is_one_way = directions == 1 && network.layers.iter().all(|layer| layer[0].reverse == reverse);
+        let most = if !is_one_way || inner > BETWEEN { 1 } else { layers };
         let outer = (1..=directions).flat_map(move |directions| {
             (1..=most.min(threads / directions)).map(move |layers| (directions, layers))
         });

@@ -8,8 +8,8 @@ use wgru::model::{Activation, Activations, Forget, Function, Reset, Update};
 use wgru::plan::{self, Fault, Strategy};
 use wgru::reference::{self, Tolerance, compare};
 use wgru::{
-    Batch, Cell, Device, Dims, Direction, Fill, Layer, Layout, Model, Options, Output, Readout, ReadoutSteps,
-    Weights,
+    Batch, Cell, Device, Dims, Direction, Fill, Layer, Layout, Merge, Model, Options, Output, Readout,
+    ReadoutSteps, Weights,
 };
 
 /// Every adapter of the machine. Fails where there is none, for a suite that runs on nothing proves nothing.
@@ -58,6 +58,9 @@ pub fn cells() -> Vec<Cell> {
     cells
 }
 
+/// A layer's direction, and how it merges both.
+pub type Kind = (Direction, Merge);
+
 /// Numbers drawn afresh each time; `WGRU_SEED` repeats a run, whose seed is in every failure's message.
 pub struct Draw {
     rng: fastrand::Rng,
@@ -89,12 +92,22 @@ impl Draw {
         self.model_of(cell, Direction::Forward, input, hidden, layers)
     }
 
-    /// Any of the three directions.
-    pub fn direction(&mut self) -> Direction {
-        [Direction::Forward, Direction::Reverse, Direction::Bidirectional][self.size(0..=2)]
+    /// How both directions of a layer become one, or that they do not.
+    pub fn merge(&mut self) -> Merge {
+        [Merge::Concat, Merge::Sum, Merge::Mul, Merge::Average][self.size(0..=3)]
     }
 
-    /// A stack with weights of the scale that PyTorch initialises with, 1/√H.
+    /// Layers of one number of directions, whatever each is.
+    pub fn kinds(&mut self, layers: usize) -> Vec<Kind> {
+        let both = self.chance();
+        let kind = |_| match both {
+            true => (Direction::Bidirectional, Merge::Concat),
+            false => ([Direction::Forward, Direction::Reverse][self.size(0..=1)], Merge::Concat),
+        };
+        (0..layers).map(kind).collect()
+    }
+
+    /// A stack of layers of one direction, side by side where it is both.
     pub fn model_of(
         &mut self,
         cell: Cell,
@@ -103,12 +116,22 @@ impl Draw {
         hidden: usize,
         layers: usize,
     ) -> Model {
+        self.stack(cell, &vec![(direction, Merge::Concat); layers], input, hidden)
+    }
+
+    /// A stack of whatever layers can stand on each other.
+    pub fn any_model(&mut self, cell: Cell, input: usize, hidden: usize, layers: usize) -> Model {
+        let kinds = self.kinds(layers);
+        self.stack(cell, &kinds, input, hidden)
+    }
+
+    /// A stack with weights of the scale that PyTorch initialises with, 1/√H.
+    pub fn stack(&mut self, cell: Cell, kinds: &[Kind], mut input: usize, hidden: usize) -> Model {
         let rows = cell.gates() * hidden;
         let scale = 1.0 / (hidden as f32).sqrt();
         let biased = self.chance();
         let mut stack = Vec::new();
-        for index in 0..layers {
-            let input = if index == 0 { input } else { direction.count() * hidden };
+        for &(direction, merge) in kinds {
             let weights = (0..direction.count())
                 .map(|_| Weights {
                     w_ih: self.values(rows * input, scale),
@@ -118,8 +141,10 @@ impl Draw {
                     ..Weights::default()
                 })
                 .collect();
-            let layer = Layer::new(cell, direction, input, hidden, weights);
-            stack.push(layer.expect("sizes fit"));
+            let layer = Layer::new(cell, direction, input, hidden, weights).expect("sizes fit");
+            let layer = layer.with_merge(merge).expect("of both directions, where it is one");
+            input = layer.output();
+            stack.push(layer);
         }
         Model::new(stack).expect("layers fit")
     }
@@ -144,8 +169,9 @@ impl Draw {
             };
             let weights = layer.weights().iter().map(dress).collect();
             let new = Layer::new(cell, direction, input, hidden, weights).expect("sizes fit");
+            let new = new.with_merge(layer.merge()).expect("as it was");
+            input = new.output();
             layers.push(self.with_functions(new));
-            input = direction.count() * state;
         }
         Model::new(layers).expect("layers fit")
     }

@@ -64,7 +64,8 @@ fn verify(
 ) -> Result<Comparison, String> {
     let [batch, steps, features] = inputs.shape;
     let rows = sample(batch, (BUDGET / flops / steps as f64) as usize);
-    let forward = model.layers()[0].direction() == Direction::Forward && model.readout().is_none();
+    let forward = model.layers().iter().all(|layer| layer.direction() == Direction::Forward);
+    let forward = forward && model.readout().is_none();
     let most = ((BUDGET / flops) as usize).clamp(1, steps);
     let kept = if rows.len() == 1 && forward && most < steps { most } else { steps };
 
