@@ -109,7 +109,8 @@ pub struct RunArgs {
     /// (.h5, .weights.h5, .keras)
     pub model: PathBuf,
     /// The sequences: .npz or .safetensors with x [B, T, I], optional h0 [L·D, B, P] and c0 [L·D, B, H]; .npy with x; or
-    /// .csv with a header and one column per feature. For .onnx, .npz or .safetensors with the node's own arrays
+    /// .csv with a header and one column per feature; .npy.gz and .csv.gz. Numbers of other types are converted to f32. For
+    /// .onnx, .npz or .safetensors with the node's own arrays
     #[arg(long, value_name = "IN")]
     pub input: PathBuf,
     /// Where to write y, h_n, c_n and out: .npz or .safetensors
@@ -130,7 +131,11 @@ pub struct RunArgs {
     /// What y holds past the end of a sequence [default: zero]
     #[arg(long, value_name = "RULE")]
     pub fill: Option<FillArg>,
-    /// CSV: the columns that are the features, in order [default: all]
+    /// CSV: whether the first line has the names of the columns; without names they are called 1, 2, … [default: yes, and numbers
+    /// there are refused]
+    #[arg(long, value_name = "YES|NO")]
+    pub header: Option<HeaderArg>,
+    /// CSV: the columns that are the features, in order; what others hold does not matter [default: all]
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     pub columns: Vec<String>,
     /// CSV: steps of a window [default: the model's own, else the whole file]
@@ -301,6 +306,15 @@ pub enum CellArg {
     Rnn,
     /// Plain RNN with relu
     RnnRelu,
+}
+
+/// Whether there is a header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum HeaderArg {
+    /// The first line has the names of the columns
+    Yes,
+    /// The first line is the first step
+    No,
 }
 
 /// The order of the axes.

@@ -3,7 +3,7 @@
 use wgru::import::{Imported, OnnxInput};
 
 use crate::args::ExportArgs;
-use crate::arrays::write;
+use crate::arrays::{ending, write};
 use crate::failure::{Outcome, error};
 use crate::print::print;
 use crate::run::{describe, read_model};
@@ -12,18 +12,21 @@ use crate::{onnx, run};
 /// Reads, writes, reports.
 pub fn export(args: &ExportArgs) -> Outcome {
     let output = args.output.display();
-    let to_onnx = match args.output.extension().and_then(|extension| extension.to_str()) {
-        Some("onnx") => true,
-        Some("safetensors") => false,
+    let to_onnx = match ending(&args.output).as_str() {
+        "onnx" => true,
+        "safetensors" => false,
         _ => return Err(error(output, "expected a path ending in .safetensors or .onnx")),
     };
     write::check_folder(&args.output)?;
+    let config = args.model_args.config.as_deref();
+    let read = [Some(args.model.as_path()), config];
+    write::check_apart(&args.output, read.into_iter().flatten())?;
     for (option, given) in [("--with-lengths", args.with_lengths), ("--with-states", args.with_states)] {
         if given && !to_onnx {
             return Err(error(option, "is for an .onnx output"));
         }
     }
-    let imported = read(args)?;
+    let imported = read_any(args)?;
     let bytes = if to_onnx {
         let mut how = wgru::export::Onnx::new();
         if args.with_lengths {
@@ -41,7 +44,7 @@ pub fn export(args: &ExportArgs) -> Outcome {
 }
 
 /// The model, whatever file it stands in.
-fn read(args: &ExportArgs) -> Outcome<Imported> {
+fn read_any(args: &ExportArgs) -> Outcome<Imported> {
     if !run::is_onnx(&args.model) {
         if args.node.is_some() {
             return Err(error("--node", "is for .onnx models"));

@@ -12,8 +12,8 @@ use std::str::FromStr;
 use serde_json::{Value, json};
 use wgru::{Batch, Model, ReadoutSteps};
 
-use crate::args::{ForecastArgs, ModelArgs};
-use crate::arrays::{csv::Series, write};
+use crate::args::{ForecastArgs, HeaderArg, ModelArgs};
+use crate::arrays::{csv::Series, ending, write};
 use crate::failure::{Outcome, error};
 use crate::plot;
 use crate::print::print;
@@ -73,7 +73,8 @@ pub fn forecast(args: &ForecastArgs) -> Outcome {
     let name = args.model.display().to_string();
     let task = Task::of(&imported.report.metadata, &name)?;
     check_model(&imported.model, &task).map_err(|reason| error(&name, reason))?;
-    let series = Series::read(&args.data)?;
+    let wanted = ["year", "month", &task.column].map(str::to_owned);
+    let series = Series::read(&args.data, Some(HeaderArg::Yes), &wanted)?;
     let c = series.column(&task.column)?;
     let months = months(&series)?;
     if task.window.checked_add(task.horizon).is_none_or(|needed| c.len() < needed) {
@@ -165,10 +166,11 @@ fn check_model(model: &Model, task: &Task) -> Result<(), String> {
 }
 
 fn check_plot(args: &ForecastArgs) -> Outcome {
-    if args.plot.extension().is_none_or(|extension| extension != "svg") {
+    if ending(&args.plot) != "svg" {
         return Err(error(args.plot.display(), "expected a path ending in .svg"));
     }
-    write::check_folder(&args.plot)
+    write::check_folder(&args.plot)?;
+    write::check_apart(&args.plot, [args.model.as_path(), &args.data])
 }
 
 /// Year and month of every row, which must follow one another.

@@ -17,6 +17,7 @@ use crate::work::Work;
 pub fn run(args: &RunArgs) -> Outcome {
     refuse(&[
         ("--columns", !args.columns.is_empty()),
+        ("--header", args.header.is_some()),
         ("--window", args.window.is_some()),
         ("--stride", args.stride != 1),
         ("--layout", args.layout.is_some()),

@@ -2,13 +2,15 @@
 
 use std::path::Path;
 
+use wgru::error::listed;
 use wgru::import::Imported;
 use wgru::io::OutputShape;
 use wgru::{Batch, Fill, Model, PyTorch, ReadoutSteps};
 
 use crate::args::{FillArg, LayoutArg, ModelArgs, RunArgs};
-use crate::arrays::{Array, Arrays, csv, write};
+use crate::arrays::{Array, Arrays, csv, ending, write};
 use crate::failure::{Failure, Outcome, error};
+use crate::number::count;
 use crate::print::print;
 use crate::work::Work;
 use crate::{keras, onnx};
@@ -16,7 +18,9 @@ use crate::{keras, onnx};
 /// Reads, runs, reports, writes.
 pub fn run(args: &RunArgs) -> Outcome {
     if let Some(output) = &args.output {
-        write::check(output)?;
+        let config = args.model_args.config.as_deref();
+        let read = [Some(args.model.as_path()), Some(&args.input), config];
+        write::check(output, read.into_iter().flatten())?;
     }
     if is_onnx(&args.model) {
         return onnx::run(args);
@@ -70,16 +74,16 @@ pub fn run(args: &RunArgs) -> Outcome {
 
 /// Whether a model is an ONNX file, by its name.
 pub fn is_onnx(model: &Path) -> bool {
-    model.extension().is_some_and(|extension| extension == "onnx")
+    ending(model) == "onnx"
 }
 
 /// Reads a model as the options, and where they are silent the file's own metadata, say.
 pub fn read_model(path: &Path, args: &ModelArgs) -> Outcome<Imported> {
     let name = path.display();
-    match path.extension().and_then(|extension| extension.to_str()) {
+    match ending(path).as_str() {
         // Files of torch.save are refused by the importer, which says how to convert them.
-        Some("safetensors" | "pt" | "pth" | "bin" | "ckpt") => {}
-        Some("h5" | "hdf5" | "keras") => return keras::read(path, args),
+        "safetensors" | "pt" | "pth" | "bin" | "ckpt" => {}
+        "h5" | "hdf5" | "keras" => return keras::read(path, args),
         _ => {
             let reason = "not a model file that can be read; expected .safetensors, .onnx, .h5 or .keras";
             return Err(error(name, reason));
@@ -121,10 +125,9 @@ pub fn read_model(path: &Path, args: &ModelArgs) -> Outcome<Imported> {
 }
 
 fn read_inputs(args: &RunArgs, imported: &Imported) -> Outcome<Arrays> {
-    let is_csv = args.input.extension().is_some_and(|extension| extension == "csv");
-    if !is_csv {
-        if !args.columns.is_empty() || args.window.is_some() || args.stride != 1 {
-            return Err(error("--columns, --window, --stride", "are for .csv input"));
+    if !csv::is_csv(&args.input) {
+        if !args.columns.is_empty() || args.window.is_some() || args.stride != 1 || args.header.is_some() {
+            return Err(error("--columns, --window, --stride, --header", "are for .csv input"));
         }
         return Arrays::read(&args.input, &["x", "h0", "c0", "lengths"]);
     }
@@ -134,18 +137,19 @@ fn read_inputs(args: &RunArgs, imported: &Imported) -> Outcome<Arrays> {
         Some(window) => Some(window),
         None => own.transpose()?,
     };
-    let series = csv::Series::read(&args.input)?;
-    let names = if args.columns.is_empty() { series.names.clone() } else { args.columns.clone() };
-    if names.len() != imported.model.input() {
+    let series = csv::Series::read(&args.input, args.header, &args.columns)?;
+    let (features, names) = (imported.model.input(), &series.names);
+    if names.len() != features {
         let reason = format!(
-            "the model reads {} features, got {} columns ({}); choose with --columns",
-            imported.model.input(),
-            names.len(),
-            names.join(", ")
+            "the model reads {}, got {} ({}){}",
+            count(features, "feature"),
+            count(names.len(), "column"),
+            listed(names),
+            if names.len() == 1 { csv::SEPARATED } else { "; choose with --columns" }
         );
         return Err(error(args.input.display(), reason));
     }
-    Ok(Arrays::from_x(args.input.display().to_string(), series.windows(&names, window, args.stride)?))
+    Ok(Arrays::from_x(args.input.display().to_string(), series.windows(window, args.stride)?))
 }
 
 /// What was read, what of the file was not, and why so.
@@ -153,7 +157,7 @@ pub fn describe(path: &Path, imported: &Imported) -> String {
     let report = &imported.report;
     let left_over = match &report.left_over[..] {
         [] => String::new(),
-        names => format!("; not used: {}", names.join(", ")),
+        names => format!("; not used: {}", listed(names)),
     };
     format!("{}: {}{left_over} ({})", path.display(), imported.model, report.decisions.join("; "))
 }

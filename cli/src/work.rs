@@ -31,7 +31,7 @@ pub struct Work {
 impl Work {
     /// Runs `batch` through `model` on the device that `args` names.
     pub fn run(args: &WorkArgs, model: &Model, batch: &Batch<'_>) -> Outcome<Self> {
-        batch.check(model)?;
+        batch.check_finite(model)?;
         check_matrices(args.matrices, "this run", args.options().precision)?;
         let (opened, options) = (args.device_options(), args.options());
         let form = batch.form();

@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::fs;
+
 use common::{Folder, model, npy, npz, safetensors, stderr, values};
 
 /// Runs in a folder with a good GRU (I = 2, H = 4) and good inputs, and expects exit status 2, one line on
@@ -82,6 +84,38 @@ fn options_that_do_not_fit_the_model() {
     refused(&folder, &with(&["--output", "none/y.npz"]), &["none/y.npz", "not there"]);
 }
 
+/// What is read is never overwritten, whatever name it goes by.
+#[test]
+fn outputs_that_are_inputs() {
+    let folder = folder("overwriting");
+    let x = npy(&[1, 3, 2], &values(9, 6));
+    folder.write("x.npz", npz(&[("x", x)]));
+    let at = |name: &str| folder.path().join(name);
+    fs::hard_link(at("x.npz"), at("hard.npz")).unwrap();
+    fs::hard_link(at("m.safetensors"), at("other.safetensors")).unwrap();
+    let mut outputs = vec!["x.npz", "./x.npz", "hard.npz", "m.safetensors", "other.safetensors"];
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink("x.npz", at("soft.npz")).unwrap();
+        std::os::unix::fs::symlink("m.safetensors", at("soft.safetensors")).unwrap();
+        outputs.extend(["soft.npz", "soft.safetensors"]);
+    }
+    let before = [fs::read(at("x.npz")).unwrap(), fs::read(at("m.safetensors")).unwrap()];
+    for output in outputs {
+        let run = ["run", "m.safetensors", "--input", "x.npz", "--device", "cpu", "--output", output];
+        refused(&folder, &run, &[output, "is the same file as"]);
+        if output.ends_with("safetensors") {
+            refused(&folder, &["export", "m.safetensors", output], &[output, "is the same file as"]);
+        }
+    }
+    assert_eq!(before, [fs::read(at("x.npz")).unwrap(), fs::read(at("m.safetensors")).unwrap()]);
+    let bench =
+        ["bench", "--case", "gru-b1-t9-i2-h2", "--device", "cpu", "--csv", "r.csv", "--html", "r.csv"];
+    refused(&folder, &bench, &["r.csv", "is the same file as"]);
+    let tune = ["tune", "--output", "t.txt", "--csv", "t.txt"];
+    refused(&folder, &tune, &["t.txt", "is the same file as"]);
+}
+
 #[test]
 fn exports_that_cannot_be() {
     let folder = folder("exports");
@@ -155,20 +189,30 @@ fn arrays_that_do_not_fit() {
     folder.write("two.npz", npz(&[x(), ("lengths", npy(&[2], &[3.0, 1.0]))]));
     refused(&folder, &run("two.npz"), &["lengths: expected [1], got [2]"]);
     folder.write("none.npz", npz(&[("h0", npy(&[1, 1, 4], &values(1, 4)))]));
-    refused(&folder, &run("none.npz"), &["no array \"x\""]);
+    refused(&folder, &run("none.npz"), &["no array \"x\"; the file has h0"]);
+    folder.write("state-nan.npz", npz(&[x(), ("h0", npy(&[1, 1, 4], &[0.0, 0.0, f32::NAN, 0.0]))]));
+    refused(&folder, &run("state-nan.npz"), &["h0: element [0, 0, 2] of [1, 1, 4] is NaN"]);
 
     let good = npy(&[1, 3, 2], &values(9, 6));
     folder.write("short.npy", &good[..good.len() - 3]);
-    refused(&folder, &run("short.npy"), &["short.npy", "ends before its last element"]);
-    let mut integers = good.clone();
-    let at = integers.windows(3).position(|bytes| bytes == b"<f4").expect("the type stands in the header");
-    integers[at + 1] = b'u';
-    folder.write("integers.npy", integers);
-    refused(&folder, &run("integers.npy"), &["<u4", "expected float32"]);
+    refused(
+        &folder,
+        &run("short.npy"),
+        &["short.npy", "[1, 3, 2] of float32 takes 24 bytes, the file has 21"],
+    );
+    for (descriptor, words) in
+        [("<c8", "complex numbers <c8"), ("|O8", "Python objects |O8"), ("<U1", "text <U1")]
+    {
+        let mut other = good.clone();
+        let at = other.windows(3).position(|bytes| bytes == b"<f4").expect("the type stands in the header");
+        other[at..at + 3].copy_from_slice(descriptor.as_bytes());
+        folder.write("other.npy", other);
+        refused(&folder, &run("other.npy"), &["other.npy", words, "expected floats of 16, 32 or 64 bits"]);
+    }
     folder.write("junk.npz", "this is no archive");
     refused(&folder, &run("junk.npz"), &["junk.npz", "not a readable .npz"]);
     folder.write("x.txt", "1 2 3");
-    refused(&folder, &run("x.txt"), &["x.txt", "expected .npz, .npy, .safetensors or .csv"]);
+    refused(&folder, &run("x.txt"), &["x.txt", "ending .txt", "expected .npz, .npy, .npy.gz"]);
     refused(&folder, &run("absent.npy"), &["absent.npy", "No such file"]);
 
     // Headers that claim more than any memory holds, over six numbers: one product overflows, one does not.
@@ -180,7 +224,7 @@ fn arrays_that_do_not_fit() {
         huge.extend(text.bytes());
         huge.extend([0; 24]);
         folder.write("huge.npy", huge);
-        refused(&folder, &run("huge.npy"), &["huge.npy", "does not fit its 24 bytes"]);
+        refused(&folder, &run("huge.npy"), &["huge.npy", "of float32 takes", "the file has 24"]);
     }
 }
 
@@ -200,9 +244,18 @@ fn csv_that_is_no_table_of_numbers() {
     refused(&folder, &run, &["in.csv"]);
     folder.write("in.csv", "a,b,c\n1,2,3\n");
     refused(&folder, &run, &["2 features", "3 columns", "--columns"]);
+    folder.write("in.csv", "1,2\n3,4\n");
+    refused(&folder, &run, &["in.csv", "header", "(1, 2)", "--header no"]);
+    folder.write("in.csv", "a,a\n3,4\n");
+    refused(&folder, &run, &["in.csv", "columns 1 and 2", "\"a\""]);
+    folder.write("in.csv", "a|b\n3|4\n");
+    refused(&folder, &run, &["in.csv", "\"3|4\" is not a finite number", "commas, semicolons or tabs"]);
+    folder.write("in.csv.gz", "a,b\n1,2\n");
+    refused(&folder, &["run", "m.safetensors", "--input", "in.csv.gz"], &["in.csv.gz", "unpacked"]);
+    folder.write("in.csv", "a,b,c\n1,2,3\n");
     let with = |options: &[&'static str]| [&run[..], options].concat();
     refused(&folder, &with(&["--columns", "a,z"]), &["no column \"z\""]);
-    refused(&folder, &with(&["--columns", "a,b", "--window", "2"]), &["a window of 2 steps from 1 rows"]);
+    refused(&folder, &with(&["--columns", "a,b", "--window", "2"]), &["a window of 2 steps from 1 row"]);
     refused(&folder, &with(&["--columns", "a,b", "--window", "0"]), &["a window of 0 steps"]);
     refused(&folder, &with(&["--columns", "a,b", "--stride", "0"]), &["--stride"]);
 }

@@ -1,11 +1,25 @@
 //! CSV: a header, one column per feature, one row per step.
 
+use std::io::Read;
 use std::path::Path;
 
-use super::Array;
-use crate::failure::{Outcome, error};
+use csv::{ReaderBuilder, StringRecord};
+use flate2::read::MultiGzDecoder;
+use wgru::error::listed;
 
-/// The columns of a file.
+use super::{Array, ending};
+use crate::args::HeaderArg;
+use crate::failure::{Outcome, error};
+use crate::number::count;
+
+/// The most bytes of a file that is unpacked: a compressed file can hold anything.
+const UNPACKED: u64 = 4 << 30;
+/// What stands between fields. The first of them that the first two lines agree on is taken.
+const SEPARATORS: [u8; 3] = [b',', b';', b'\t'];
+/// What a file of one column may be about.
+pub const SEPARATED: &str = "; columns are separated by commas, semicolons or tabs";
+
+/// Columns of a file.
 #[derive(Debug)]
 pub struct Series {
     source: String,
@@ -15,74 +29,245 @@ pub struct Series {
     columns: Vec<Vec<f64>>,
 }
 
+/// Whether a path is that of a CSV file, by its name.
+pub fn is_csv(path: &Path) -> bool {
+    ["csv", "csv.gz"].contains(&ending(path).as_str())
+}
+
 impl Series {
-    /// Reads every column as numbers.
+    /// Reads the columns `wanted` as numbers, all where none is named; what the others hold does not matter. Where `header`
+    /// does not say whether the first line has names, one without a number has. Columns without names are called 1, 2, ….
     ///
     /// # Errors
-    /// A field that is no finite number, with its line and column; a row of another length; no rows.
-    pub fn read(path: &Path) -> Outcome<Self> {
+    /// Numbers in the first line that nothing was said of; a column that is not there, or that shares its name with another;
+    /// a field that is no finite number, with its line and column; a row of another length; no rows.
+    pub fn read(path: &Path, header: Option<HeaderArg>, wanted: &[String]) -> Outcome<Self> {
         let source = path.display().to_string();
-        let mut reader = csv::Reader::from_path(path).map_err(|reason| error(&source, reason))?;
-        let header = reader.headers().map_err(|reason| error(&source, reason))?;
-        let names: Vec<String> = header.iter().map(|name| name.trim().to_owned()).collect();
+        Self::parse(&source, &bytes(path, &source)?, header, wanted).map_err(|reason| error(&source, reason))
+    }
+
+    fn parse(
+        source: &str,
+        bytes: &[u8],
+        header: Option<HeaderArg>,
+        wanted: &[String],
+    ) -> Result<Self, String> {
+        let mut reader = reader(separator(bytes)).from_reader(bytes);
+        let mut records = reader.records();
+        let unreadable = |reason: csv::Error| match reason.kind() {
+            csv::ErrorKind::Utf8 { pos, .. } => {
+                let line = pos.as_ref().map_or(0, csv::Position::line);
+                format!("line {line} is not UTF-8 text; expected a CSV file, in UTF-8")
+            }
+            _ => reason.to_string(),
+        };
+        let first = records.next().transpose().map_err(unreadable)?.ok_or("an empty file")?;
+        let has_names = has_names(&first, header)?;
+        let name =
+            |index: usize, name: &str| if has_names { name.trim().into() } else { (index + 1).to_string() };
+        let all: Vec<String> = first.iter().enumerate().map(|(index, field)| name(index, field)).collect();
+        let names = if wanted.is_empty() { all.clone() } else { wanted.to_vec() };
+        let places: Vec<usize> = names.iter().map(|name| place(&all, name)).collect::<Result<_, _>>()?;
+        let hint = match (all.len(), wanted) {
+            (1, _) => SEPARATED,
+            (_, []) => "; choose other columns with --columns",
+            _ => "",
+        };
         let mut columns = vec![Vec::new(); names.len()];
-        for record in reader.records() {
-            let record = record.map_err(|reason| error(&source, reason))?;
-            let line = record.position().map_or(0, |position| position.line());
-            for ((field, column), name) in record.iter().zip(&mut columns).zip(&names) {
-                match field.trim().parse::<f64>() {
-                    Ok(value) if value.is_finite() => column.push(value),
-                    _ => {
-                        let reason =
-                            format!("line {line}, column {name}: \"{field}\" is not a finite number");
-                        return Err(error(&source, reason));
-                    }
-                }
+        let data = (!has_names).then(|| Ok(first.clone())).into_iter().chain(records);
+        for record in data {
+            let record = record.map_err(unreadable)?;
+            let line = record.position().map_or(0, csv::Position::line);
+            if record.len() != all.len() {
+                let (own, first) = (count(record.len(), "field"), all.len());
+                return Err(format!("line {line} has {own}, the first line {first}"));
+            }
+            for ((&place, column), name) in places.iter().zip(&mut columns).zip(&names) {
+                let wrong = |why| format!("line {line}, column {name}: {why}{hint}");
+                column.push(number(&record[place]).map_err(wrong)?);
             }
         }
         if columns.first().is_none_or(Vec::is_empty) {
-            return Err(error(&source, "no rows below the header"));
+            return Err("no rows below the header".into());
         }
-        Ok(Self { source, names, columns })
+        Ok(Self { source: source.into(), names, columns })
     }
 
-    /// One column.
+    /// One column of those that were read.
     ///
     /// # Errors
-    /// A name that is not in the header.
+    /// Another name.
     pub fn column(&self, name: &str) -> Outcome<&[f64]> {
-        match self.names.iter().position(|other| other == name) {
-            Some(index) => Ok(&self.columns[index]),
-            None => {
-                let reason = format!("no column \"{name}\"; the header has {}", self.names.join(", "));
-                Err(error(&self.source, reason))
-            }
-        }
+        let index = place(&self.names, name).map_err(|reason| error(&self.source, reason))?;
+        Ok(&self.columns[index])
     }
 
     /// Windows of `window` rows (all rows where `None`), one every `stride` rows: `[B, T, I]`.
     ///
     /// # Errors
     /// A window of 0 or longer than the file, a stride of 0.
-    pub fn windows(&self, names: &[String], window: Option<usize>, stride: usize) -> Outcome<Array> {
-        let columns: Vec<&[f64]> = names.iter().map(|name| self.column(name)).collect::<Outcome<_>>()?;
+    pub fn windows(&self, window: Option<usize>, stride: usize) -> Outcome<Array> {
         let rows = self.columns[0].len();
         let window = window.unwrap_or(rows);
         if window == 0 || window > rows {
-            return Err(error(&self.source, format!("a window of {window} steps from {rows} rows")));
+            let (steps, rows) = (count(window, "step"), count(rows, "row"));
+            return Err(error(&self.source, format!("a window of {steps} from {rows}; see --window")));
         }
         if stride == 0 {
             return Err(error("--stride", "must be at least 1, got 0"));
         }
         let starts = (0..=rows - window).step_by(stride);
-        let shape = vec![starts.clone().count(), window, columns.len()];
+        let shape = vec![starts.clone().count(), window, self.columns.len()];
         let elements = shape.iter().try_fold(1usize, |all, &size| all.checked_mul(size));
         let mut data = Vec::new();
         if elements.is_none_or(|elements| data.try_reserve_exact(elements).is_err()) {
             return Err(error(&self.source, format!("no memory for windows of {shape:?}; see --stride")));
         }
         let values = starts.flat_map(|start| start..start + window);
-        data.extend(values.flat_map(|row| columns.iter().map(move |column| column[row] as f32)));
+        data.extend(values.flat_map(|row| self.columns.iter().map(move |column| column[row] as f32)));
         Ok(Array { shape, data })
+    }
+}
+
+/// A file's bytes, unpacked where its ending says that they are compressed.
+fn bytes(path: &Path, source: &str) -> Outcome<Vec<u8>> {
+    let bytes = std::fs::read(path).map_err(|reason| error(source, reason))?;
+    if !ending(path).ends_with("gz") {
+        return Ok(bytes);
+    }
+    let mut all = Vec::new();
+    let unpacked = MultiGzDecoder::new(&bytes[..]).take(UNPACKED + 1).read_to_end(&mut all);
+    unpacked.map_err(|reason| error(source, format!("cannot be unpacked: {reason}")))?;
+    if all.len() as u64 > UNPACKED {
+        return Err(error(source, format!("unpacks to more than {UNPACKED} bytes")));
+    }
+    Ok(all)
+}
+
+fn reader(separator: u8) -> ReaderBuilder {
+    let mut builder = ReaderBuilder::new();
+    builder.has_headers(false).flexible(true).delimiter(separator);
+    builder
+}
+
+/// What separates the fields of the first two lines into the same number, more than one; a comma where nothing does.
+fn separator(bytes: &[u8]) -> u8 {
+    let agree = |separator: &u8| {
+        let mut reader = reader(*separator).from_reader(bytes);
+        let mut counts = reader.records().take(2).map(|record| record.map_or(0, |record| record.len()));
+        let first = counts.next().unwrap_or(0);
+        first > 1 && counts.next().is_none_or(|second| second == first)
+    };
+    SEPARATORS.into_iter().find(agree).unwrap_or(b',')
+}
+
+/// # Errors
+/// Numbers where nothing was said of a header: they may be names as well as the first step.
+fn has_names(first: &StringRecord, header: Option<HeaderArg>) -> Result<bool, String> {
+    if let Some(header) = header {
+        return Ok(header == HeaderArg::Yes);
+    }
+    let numbers: Vec<&str> = first.iter().map(str::trim).filter(|field| number(field).is_ok()).collect();
+    if numbers.is_empty() {
+        return Ok(true);
+    }
+    let reason = "the first line is taken as a header, the names of the columns, but has numbers";
+    let options = "--header no takes it as the first step, --header yes as names";
+    Err(format!("{reason} ({}): {options}", listed(&numbers)))
+}
+
+/// The place of the one column of a name.
+fn place(all: &[String], name: &str) -> Result<usize, String> {
+    let places: Vec<usize> = (0..all.len()).filter(|&place| all[place] == name).collect();
+    match places[..] {
+        [place] => Ok(place),
+        [] => Err(format!("no column \"{name}\"; there are {}", listed(all))),
+        [one, other, ..] => {
+            let places = format!("columns {} and {}", one + 1, other + 1);
+            Err(format!("{places} have one name, \"{name}\"; rename one, or choose others with --columns"))
+        }
+    }
+}
+
+fn number(field: &str) -> Result<f64, String> {
+    let field = field.trim();
+    match field.parse::<f64>() {
+        Ok(value) if (value as f32).is_finite() => Ok(value),
+        Ok(value) if value.is_finite() => Err(format!("{field} is beyond the range of float32")),
+        _ if field.replacen(',', ".", 1).parse::<f64>().is_ok() => {
+            Err(format!("\"{field}\" has a decimal comma, expected a point"))
+        }
+        _ => Err(format!("\"{field}\" is not a finite number")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str, header: Option<HeaderArg>, wanted: &[&str]) -> Result<Series, String> {
+        let wanted: Vec<String> = wanted.iter().map(|&name| name.into()).collect();
+        Series::parse("in.csv", text.as_bytes(), header, &wanted)
+    }
+
+    #[test]
+    fn separators_are_found() {
+        for separator in [",", ";", "\t"] {
+            for text in ["a,b\n1,2\n3,4\n", "\u{feff}a,b\r\n1,2\r\n\r\n3, 4 ", "\"a\",\"b\"\n\"1\",2\n3,4\n"]
+            {
+                let series = parse(&text.replace(',', separator), None, &[]).unwrap();
+                assert_eq!(
+                    (series.names, series.columns),
+                    (vec!["a".into(), "b".into()], vec![vec![1.0, 3.0], vec![2.0, 4.0]])
+                );
+            }
+        }
+        // A separator within a name is none.
+        let series = parse("\"a;x\",\"b;y\"\n1,2\n", None, &["b;y"]).unwrap();
+        assert_eq!(series.columns, [[2.0]]);
+        let series = parse("level (m, NAP);flow\n1;2\n", None, &[]).unwrap();
+        assert_eq!(series.names, ["level (m, NAP)", "flow"]);
+        assert!(parse("a;b\n1,5;2\n", None, &[]).unwrap_err().contains("\"1,5\" has a decimal comma"));
+    }
+
+    #[test]
+    fn only_the_wanted_columns_are_numbers() {
+        let text = "date,a,x,x,b\n2020-01-01,1,?,,2\n2020-01-02,3,,!,4\n";
+        let series = parse(text, None, &["b", "a"]).unwrap();
+        assert_eq!(series.columns, [[2.0, 4.0], [1.0, 3.0]]);
+        assert!(parse(text, None, &["a", "x"]).unwrap_err().contains("columns 3 and 4 have one name, \"x\""));
+        assert!(parse(text, None, &[]).unwrap_err().contains("\"x\""));
+        assert!(
+            parse(text, None, &["c"]).unwrap_err().contains("no column \"c\"; there are date, a, x, x, b")
+        );
+    }
+
+    #[test]
+    fn numbers_in_the_first_line_are_asked_about() {
+        for text in ["1,2\n3,4\n", "t,2\n0,4\n", ",0,1\n0,1,2\n", "2020-01-01,1.5\n2020-01-02,2.5\n"] {
+            let error = parse(text, None, &[]).unwrap_err();
+            assert!(error.contains("header") && error.contains("--header no"), "{error}");
+        }
+        assert_eq!(parse("1,2\n3,4\n", Some(HeaderArg::No), &[]).unwrap().columns, [[1.0, 3.0], [2.0, 4.0]]);
+        assert_eq!(parse("1,2\n3,4\n", Some(HeaderArg::No), &["2"]).unwrap().columns, [[2.0, 4.0]]);
+        assert_eq!(parse("1,2\n3,4\n", Some(HeaderArg::Yes), &["2"]).unwrap().columns, [[4.0]]);
+    }
+
+    #[test]
+    fn rows_that_are_none_are_named_by_their_line() {
+        for (text, reason) in [
+            ("a,b\n1,2\n3\n", "line 3 has 1 field, the first line 2"),
+            ("a,b\n1,2\n3,4,5\n", "line 3 has 3 fields"),
+            ("a,b\n1,2\n3,\n", "line 3, column b: \"\" is not a finite number"),
+            ("a,b\n1,inf\n", "line 2, column b"),
+            ("a,b\n1,1e39\n", "1e39 is beyond the range of float32"),
+            ("a,b\n", "no rows"),
+            ("", "an empty file"),
+            ("a\tb\n", "no rows"),
+        ] {
+            let error = parse(text, None, &[]).unwrap_err();
+            assert!(error.contains(reason), "{text:?}: {error}");
+        }
+        assert!(Series::parse("in.csv", b"a,b\n1,\xff\n", None, &[]).unwrap_err().contains("UTF-8"));
     }
 }

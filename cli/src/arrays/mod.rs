@@ -1,14 +1,20 @@
 //! Arrays in files: NumPy, safetensors and CSV in, NumPy and safetensors out.
 
 pub mod csv;
+mod number;
 mod numpy;
+mod tensors;
 pub mod write;
 
 use std::path::Path;
 
-use wgru::import::{Tensor, read_tensors};
+use flate2::read::MultiGzDecoder;
+use wgru::dtype::Dtype;
+use wgru::error::listed;
 
 use crate::failure::{Outcome, error};
+use crate::number::count;
+use number::Stored;
 
 /// A row-major array.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,46 +56,92 @@ impl Array {
     }
 }
 
+/// An array of a file.
+#[derive(Debug)]
+struct Found {
+    name: String,
+    array: Array,
+    /// How the file has it.
+    stored: Stored,
+    /// What its conversion to f32 lost, as [`number::Numbers`] counts it.
+    inexact: usize,
+    beyond: usize,
+}
+
+impl Found {
+    /// What a caller should know of its conversion to f32.
+    fn note(&self) -> Option<String> {
+        let Self { name, array, stored, inexact, beyond } = self;
+        // Lengths, which have one dimension, are no floats anyway.
+        if *stored == Stored::Float(Dtype::F32) || array.shape.len() < 2 {
+            return None;
+        }
+        let how = if *inexact > 0 || *stored == Stored::Float(Dtype::F64) { "rounded" } else { "converted" };
+        let lost = match beyond {
+            0 => String::new(),
+            _ => format!("; {} beyond its range, now infinite", count(*beyond, "number")),
+        };
+        Some(format!("{name}: {stored} {how} to float32{lost}"))
+    }
+}
+
 /// The arrays of one file, by name.
 #[derive(Debug)]
 pub struct Arrays {
     source: String,
-    arrays: Vec<(String, Array)>,
+    arrays: Vec<Found>,
+}
+
+/// The ending of a file's name in lower case, with what is compressed: `npy`, `csv.gz`; empty where there is none.
+pub fn ending(path: &Path) -> String {
+    let of = |path: &Path| path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+    let own = of(path).unwrap_or_default();
+    match path.file_stem().map(Path::new).and_then(of) {
+        Some(inner) if own == "gz" => format!("{inner}.gz"),
+        _ => own,
+    }
 }
 
 impl Arrays {
-    /// Reads a file by its ending. Every array must bear one of `names`: nothing is silently ignored.
+    /// Reads a file by its ending. Every array must bear one of `names`, of which the first is that of x: nothing is silently
+    /// ignored. What is converted to f32 is said.
     ///
     /// # Errors
-    /// What cannot be read, an array of another name, a value that is not finite, each with its name.
+    /// What cannot be read, an array of another name, a value that is not finite but in x, where padding may hold
+    /// anything, each with its name.
     pub fn read(path: &Path, names: &[&str]) -> Outcome<Self> {
         let source = path.display().to_string();
         let bytes = std::fs::read(path).map_err(|reason| error(&source, reason))?;
-        let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or("");
         let known = |name: &str| {
             if names.contains(&name) {
                 return Ok(());
             }
             Err(format!("array \"{name}\" is none that is used: expected {}", names.join(", ")))
         };
-        let arrays = match extension {
-            "npy" => numpy::read_npy(&bytes).map(|array| vec![("x".into(), array)]),
+        let alone = |bytes: &[u8]| numpy::read_npy(names[0], bytes).map(|array| vec![array]);
+        let arrays = match ending(path).as_str() {
+            "npy" => alone(&bytes),
+            "npy.gz" => numpy::unpack(MultiGzDecoder::new(&bytes[..])).and_then(|bytes| alone(&bytes)),
             "npz" => numpy::read_npz(&bytes, known),
-            "safetensors" => {
-                let tensors = read_tensors(&source, &bytes)?;
-                let array = |tensor: Tensor| {
-                    known(&tensor.name)?;
-                    Ok((tensor.name, Array { shape: tensor.shape, data: tensor.data }))
-                };
-                tensors.into_iter().map(array).collect()
+            "safetensors" => tensors::read(&bytes, known),
+            other => {
+                let expected = "expected .npz, .npy, .npy.gz, .safetensors, .csv or .csv.gz";
+                Err(if other.is_empty() { expected.into() } else { format!("ending .{other}: {expected}") })
             }
-            other => Err(format!("ending \"{other}\": expected .npz, .npy, .safetensors or .csv")),
         };
         let arrays = arrays.map_err(|reason| error(&source, reason))?;
-        for (name, array) in &arrays {
-            if let Some(index) = array.data.iter().position(|value| !value.is_finite()) {
-                let value = array.data[index];
-                let (name, shape) = (name.clone(), array.shape.clone());
+        for (index, found) in arrays.iter().enumerate() {
+            let Found { name, array, .. } = found;
+            if arrays[..index].iter().any(|other| other.name == *name) {
+                return Err(error(&source, format!("array \"{name}\" is there twice")));
+            }
+            if let Some(note) = found.note() {
+                eprintln!("wgru: {note}");
+            }
+            if *name != names[0]
+                && let Some(index) = array.data.iter().position(|value| !value.is_finite())
+            {
+                let (name, shape, value) = (name.clone(), array.shape.clone(), array.data[index]);
                 return Err(wgru::Error::NotFinite { name, index, shape, value }.into());
             }
         }
@@ -98,18 +150,22 @@ impl Arrays {
 
     /// One array, as `x`.
     pub fn from_x(source: String, x: Array) -> Self {
-        Self { source, arrays: vec![("x".into(), x)] }
+        let stored = Stored::Float(Dtype::F32);
+        Self { source, arrays: vec![Found { name: "x".into(), array: x, stored, inexact: 0, beyond: 0 }] }
     }
 
     /// An array that may be absent.
     pub fn get(&self, name: &str) -> Option<&Array> {
-        self.arrays.iter().find(|(other, _)| other == name).map(|(_, array)| array)
+        self.arrays.iter().find(|found| found.name == name).map(|found| &found.array)
     }
 
     /// # Errors
     /// An array that is not there.
     pub fn need(&self, name: &str) -> Outcome<&Array> {
-        self.get(name).ok_or_else(|| error(&self.source, format!("no array \"{name}\"")))
+        let names: Vec<&str> = self.arrays.iter().map(|found| &found.name[..]).collect();
+        let others = if names.is_empty() { "none".into() } else { listed(&names) };
+        self.get(name)
+            .ok_or_else(|| error(&self.source, format!("no array \"{name}\"; the file has {others}")))
     }
 
     /// Lengths of sequences, `[B]`, that may be absent.
@@ -118,6 +174,10 @@ impl Arrays {
     /// Another shape, a value that is no whole number from 0 to 2³² − 1.
     pub fn lengths(&self, name: &str, batch: usize) -> Outcome<Option<Vec<u32>>> {
         let Some(values) = self.state(name, &[batch])? else { return Ok(None) };
+        let inexact = self.arrays.iter().any(|found| found.name == name && found.inexact > 0);
+        if inexact {
+            return Err(error(name, "holds numbers beyond 16777216, which no sequence has steps"));
+        }
         let whole = |(index, &value): (usize, &f32)| {
             if value.fract() == 0.0 && (0.0..4_294_967_296.0).contains(&value) {
                 return Ok(value as u32);

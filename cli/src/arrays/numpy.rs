@@ -2,25 +2,22 @@
 
 use std::io::{Cursor, Read};
 
-use ndarray::ArrayD;
 use ndarray_npy::npy::header::Header;
-use ndarray_npy::{ReadNpyError, ReadNpyExt, ReadableElement, WriteNpyError, WriteNpyExt};
+use ndarray_npy::{WriteNpyError, WriteNpyExt};
+use wgru::dtype::Dtype;
 use zip::ZipArchive;
 
-use super::Array;
+use super::number::{Numbers, Stored};
+use super::{Array, Found};
 
 /// Bytes of a member that are unpacked to find its header.
 const HEADER_BYTES: u64 = 1 << 20;
 
-/// Every array of an `.npz`. A member is unpacked once `known` has let its name pass, and no further than its
-/// header claims: a compressed file can hold anything.
+/// Every array of an `.npz`. A member is unpacked once `known` has let its name pass.
 ///
 /// # Errors
 /// What cannot be read, and why.
-pub fn read_npz(
-    bytes: &[u8],
-    known: impl Fn(&str) -> Result<(), String>,
-) -> Result<Vec<(String, Array)>, String> {
+pub fn read_npz(bytes: &[u8], known: impl Fn(&str) -> Result<(), String>) -> Result<Vec<Found>, String> {
     let broken = |error: zip::result::ZipError| format!("not a readable .npz: {error}");
     let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(broken)?;
     let mut arrays = Vec::new();
@@ -28,20 +25,28 @@ pub fn read_npz(
         let mut member = archive.by_index(index).map_err(broken)?;
         let name = member.name().trim_end_matches(".npy").to_owned();
         known(&name)?;
-        let array = unpack(&mut member).and_then(|data| read_npy(&data));
-        arrays.push((name.clone(), array.map_err(|reason| format!("array \"{name}\": {reason}"))?));
+        let found = unpack(&mut member).and_then(|data| read_npy(&name, &data));
+        arrays.push(found.map_err(|reason| format!("array \"{name}\": {reason}"))?);
     }
     Ok(arrays)
 }
 
-fn unpack(member: &mut impl Read) -> Result<Vec<u8>, String> {
+/// The bytes of a compressed `.npy`, no further than its header claims: a compressed file can hold anything.
+///
+/// # Errors
+/// What cannot be unpacked.
+pub fn unpack(mut compressed: impl Read) -> Result<Vec<u8>, String> {
     let mut data = Vec::new();
-    member.by_ref().take(HEADER_BYTES).read_to_end(&mut data).map_err(|error| error.to_string())?;
+    let mut take = |most: u64, data: &mut Vec<u8>| {
+        let part = compressed.by_ref().take(most).read_to_end(data);
+        part.map_err(|error| format!("cannot be unpacked: {error}"))
+    };
+    take(HEADER_BYTES, &mut data)?;
     let (header, rest) = header(&data)?;
     // 8 bytes is the widest element that is read; one byte more, so that what is too much is seen.
     let claimed = elements(&header).and_then(|elements| elements.checked_mul(8)).unwrap_or(0) as u64;
     let more = (claimed + 1).saturating_sub(rest.len() as u64);
-    member.take(more).read_to_end(&mut data).map_err(|error| error.to_string())?;
+    take(more, &mut data)?;
     Ok(data)
 }
 
@@ -59,44 +64,70 @@ fn elements(header: &Header) -> Option<usize> {
     header.shape.iter().try_fold(1usize, |all, &size| all.checked_mul(size))
 }
 
-/// One `.npy` of 32- or 64-bit floats, or integers as lengths are, in either memory order.
+/// One `.npy` of numbers, in either order of bytes and of memory.
 ///
 /// # Errors
 /// What cannot be read, and why.
-pub fn read_npy(bytes: &[u8]) -> Result<Array, String> {
-    check_size(bytes)?;
-    type Reader = fn(&[u8]) -> Result<Array, ReadNpyError>;
-    let readers: [Reader; 4] = [
-        |bytes| read::<f32>(bytes, |value| value),
-        |bytes| read::<f64>(bytes, |value| value as f32),
-        |bytes| read::<i32>(bytes, |value| value as f32),
-        |bytes| read::<i64>(bytes, |value| value as f32),
-    ];
-    for reader in readers {
-        match reader(bytes) {
-            Err(ReadNpyError::WrongDescriptor(_)) => {}
-            Err(ReadNpyError::MissingData) => return Err("ends before its last element".into()),
-            Err(error) => return Err(format!("not a readable .npy: {error}")),
-            Ok(array) => return Ok(array),
-        }
-    }
-    let (header, _) = header(bytes)?;
-    Err(format!("stored as {}, expected float32, float64, int32 or int64", header.type_descriptor))
-}
-
-/// The reader allocates what the header claims, so the claim is held against the bytes that are there first.
-fn check_size(bytes: &[u8]) -> Result<(), String> {
+pub fn read_npy(name: &str, bytes: &[u8]) -> Result<Found, String> {
     let (header, data) = header(bytes)?;
-    match elements(&header) {
-        Some(elements) if elements <= data.len() => Ok(()),
-        _ => Err(format!("shape {:?} does not fit its {} bytes", header.shape, data.len())),
+    let descriptor = header.type_descriptor.to_string();
+    let descriptor = descriptor.trim_matches('\'');
+    let stored = stored(descriptor).ok_or_else(|| {
+        let kind = kind(descriptor);
+        format!("stored as {kind}{descriptor}, expected floats of 16, 32 or 64 bits, integers or bool")
+    })?;
+    let needed = elements(&header).and_then(|elements| elements.checked_mul(stored.size()));
+    if needed != Some(data.len()) {
+        let needed = needed.map_or("more memory than there is".into(), |needed| format!("{needed} bytes"));
+        return Err(format!("{:?} of {stored} takes {needed}, the file has {}", header.shape, data.len()));
     }
+    let numbers = if descriptor.starts_with('>') {
+        let turned: Vec<u8> =
+            data.chunks_exact(stored.size()).flat_map(|one| one.iter().rev()).copied().collect();
+        stored.read(&turned)
+    } else {
+        stored.read(data)
+    };
+    let Numbers { data, inexact, beyond } = numbers;
+    let array = if header.layout.is_fortran() {
+        // The first index runs fastest: row-major, of the shape backwards.
+        let order: Vec<usize> = (0..header.shape.len()).rev().collect();
+        Array { shape: header.shape.into_iter().rev().collect(), data }.permuted(&order)?
+    } else {
+        Array { shape: header.shape, data }
+    };
+    Ok(Found { name: name.into(), array, stored, inexact, beyond })
 }
 
-fn read<T: ReadableElement + Copy>(bytes: &[u8], to_f32: impl Fn(T) -> f32) -> Result<Array, ReadNpyError> {
-    let array = ArrayD::<T>::read_npy(bytes)?;
-    // iter() walks in row-major order whatever the order in memory.
-    Ok(Array { shape: array.shape().to_vec(), data: array.iter().map(|&value| to_f32(value)).collect() })
+/// An element's type from its descriptor, such as `<f4`.
+fn stored(descriptor: &str) -> Option<Stored> {
+    let mut rest = descriptor.chars();
+    rest.next().filter(|order| "<>|".contains(*order))?;
+    Some(match rest.as_str() {
+        "f2" => Stored::Float(Dtype::F16),
+        "f4" => Stored::Float(Dtype::F32),
+        "f8" => Stored::Float(Dtype::F64),
+        // NumPy has no bfloat16: arrays of ml_dtypes are stored as bytes without a type.
+        "V2" => Stored::Float(Dtype::Bf16),
+        "b1" => Stored::Bool,
+        "i1" | "i2" | "i4" | "i8" | "u1" | "u2" | "u4" | "u8" => {
+            let signed = rest.next() == Some('i');
+            Stored::Int { bytes: rest.as_str().parse().ok()?, signed }
+        }
+        _ => return None,
+    })
+}
+
+/// What no number of ours is, in words.
+fn kind(descriptor: &str) -> &'static str {
+    match descriptor.trim_start_matches(['<', '>', '|']).chars().next() {
+        Some('c') => "complex numbers ",
+        Some('O') => "Python objects ",
+        Some('U' | 'S') => "text ",
+        Some('M' | 'm') => "dates or times ",
+        Some('[') => "records ",
+        _ => "",
+    }
 }
 
 /// A `.npy` of 32-bit floats.

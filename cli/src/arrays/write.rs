@@ -9,19 +9,37 @@ use safetensors::tensor::TensorView;
 use zip::CompressionMethod;
 use zip::write::{SimpleFileOptions, ZipWriter};
 
-use super::{Array, numpy};
+use super::{Array, ending, numpy};
 use crate::failure::{Outcome, error};
 
-/// Whether `path` can be written to, before the work that fills it.
+/// Whether arrays can be written to `path`, before the work that fills it.
 ///
 /// # Errors
-/// An ending that is not known, a folder that is not there.
-pub fn check(path: &Path) -> Outcome {
-    match path.extension().and_then(|extension| extension.to_str()) {
-        Some("npz" | "safetensors") => {}
-        _ => return Err(error(path.display(), "expected a path ending in .npz or .safetensors")),
+/// An ending that is not known, a folder that is not there, one of the files that are read.
+pub fn check<'a>(path: &Path, read: impl IntoIterator<Item = &'a Path>) -> Outcome {
+    if !["npz", "safetensors"].contains(&&ending(path)[..]) {
+        return Err(error(path.display(), "expected a path ending in .npz or .safetensors"));
     }
-    check_folder(path)
+    check_folder(path)?;
+    check_apart(path, read)
+}
+
+/// # Errors
+/// A path that is one of `others`, which are read or written too, be it by a link.
+pub fn check_apart<'a>(path: &Path, others: impl IntoIterator<Item = &'a Path>) -> Outcome {
+    // What cannot be looked at is no file that could be overwritten. A device, such as a terminal, may serve several.
+    let is_same = |other: &&Path| {
+        let is_one = same_file::is_same_file(path, other).unwrap_or(path == *other);
+        is_one && (path.is_file() || !path.exists())
+    };
+    match others.into_iter().find(is_same) {
+        Some(other) => {
+            let reason =
+                format!("is the same file as {}, and would overwrite it; name another", other.display());
+            Err(error(format!("output {}", path.display()), reason))
+        }
+        None => Ok(()),
+    }
 }
 
 /// # Errors
@@ -55,7 +73,7 @@ pub fn check_target(path: &Path) -> Outcome {
 /// # Errors
 /// What the system refuses.
 pub fn write(path: &Path, arrays: &[(&str, Array)]) -> Outcome {
-    let bytes = if path.extension().is_some_and(|extension| extension == "npz") {
+    let bytes = if ending(path) == "npz" {
         npz(arrays).map_err(|reason| error(path.display(), reason))?
     } else {
         tensors(arrays).map_err(|reason| error(path.display(), reason))?

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::record::Record;
 use super::report;
@@ -25,8 +25,10 @@ impl<'a> Sink<'a> {
     /// A file that cannot be written.
     pub fn open(args: &'a BenchArgs) -> Outcome<Self> {
         let files = [&args.json, &args.csv, &args.html].map(Option::as_deref);
-        for path in files.into_iter().flatten() {
+        for (index, path) in files.iter().enumerate().filter_map(|(index, path)| Some((index, (*path)?))) {
             write::check_target(path)?;
+            let read = args.from.iter().chain(&args.speed).map(PathBuf::as_path);
+            write::check_apart(path, read.chain(files[..index].iter().flatten().copied()))?;
         }
         let create = |path: &'a Path| match File::create(path) {
             Ok(file) => Ok((path, file)),

@@ -48,9 +48,12 @@ const LONGEST: Duration = Duration::from_millis(150);
 
 /// Measures, fits, prints, writes.
 pub fn tune(args: &TuneArgs) -> Outcome {
+    let records = || args.from.iter().map(PathBuf::as_path);
     write::check_target(&args.output)?;
+    write::check_apart(&args.output, records())?;
     if let Some(path) = &args.csv {
         write::check_target(path)?;
+        write::check_apart(path, records().chain([args.output.as_path()]))?;
     }
     let opened = DeviceOptions::default().matrices(args.matrices);
     let device = Device::select_with(&args.device, &opened)?;
