@@ -6,7 +6,7 @@ use super::activation::General;
 use super::panel::{Lines, Panel};
 use crate::dtype::{Precision, Storage};
 use crate::error::Result;
-use crate::model::{Cell, Constant, Layer, Model, Reset, constants, has_enclosed_bias, pack};
+use crate::model::{Cell, Constant, Layer, Merge, Model, Reset, constants, has_enclosed_bias, pack};
 
 /// A direction's constants.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub(super) struct Direction {
     pub(super) reverse: bool,
     /// Its place among the layer's directions.
     pub(super) index: usize,
+    /// What becomes of the layer's directions.
+    pub(super) merge: Merge,
     /// The activations and their clip, where they are not the cell's own.
     pub(super) functions: Option<General>,
     /// What the new state is clamped to; infinity for not at all.
@@ -89,6 +91,7 @@ impl Direction {
             lanes,
             reverse: layer.direction().is_reverse(index),
             index,
+            merge: layer.merge(),
             functions: General::of(layer, index),
             state_clip: layer.state_clip().unwrap_or(f32::INFINITY),
             w_ih: of_units(&needed(Constant::WIh(at), weights)?, 0..gates),

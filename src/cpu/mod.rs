@@ -284,22 +284,24 @@ mod tests {
     use crate::dims::Dims;
     use crate::dtype::Storage;
     use crate::io::{Batch, Fill, Layout, Output, OutputShape};
-    use crate::model::{Cell, Direction, Forget, Layer, Readout, Reset, Update, Weights};
+    use crate::model::{Cell, Direction, Forget, Layer, Merge, Readout, Reset, Update, Weights};
 
-    fn model(
-        rng: &mut fastrand::Rng,
-        cell: Cell,
-        direction: Direction,
-        hidden: usize,
-        layers: usize,
-    ) -> Model {
+    /// Of one direction each, or of both, which are made one or not.
+    fn model(rng: &mut fastrand::Rng, cell: Cell, dirs: usize, hidden: usize, layers: usize) -> Model {
+        let one = [Direction::Forward, Direction::Reverse];
+        let merges = [Merge::Concat, Merge::Sum, Merge::Mul, Merge::Average];
+        let kinds: Vec<_> = (0..layers)
+            .map(|_| match dirs {
+                1 => (one[rng.usize(0..2)], Merge::Concat),
+                _ => (Direction::Bidirectional, merges[rng.usize(0..4)]),
+            })
+            .collect();
         let mut values = |len: usize| (0..len).map(|_| rng.f32() - 0.5).collect::<Vec<f32>>();
         let project = cell == Cell::LSTM && hidden > 16;
         let state = if project { hidden - 3 } else { hidden };
         let rows = cell.gates() * hidden;
-        let mut stack = Vec::new();
-        for index in 0..layers {
-            let input = if index == 0 { 5 } else { direction.count() * state };
+        let (mut stack, mut input) = (Vec::new(), 5);
+        for (direction, merge) in kinds {
             let mut set = || Weights {
                 w_ih: values(rows * input),
                 w_hh: values(rows * state),
@@ -309,9 +311,11 @@ mod tests {
                 w_hr: project.then(|| values(state * hidden)),
             };
             let weights = (0..direction.count()).map(|_| set()).collect();
-            stack.push(Layer::new(cell, direction, input, hidden, weights).unwrap());
+            let layer = Layer::new(cell, direction, input, hidden, weights).unwrap();
+            stack.push(layer.with_merge(merge).unwrap());
+            input = stack[stack.len() - 1].output();
         }
-        let outputs = direction.count() * state;
+        let outputs = input;
         let readout = Readout::new(outputs, 7, ReadoutSteps::Every, values(7 * outputs), None).unwrap();
         Model::new(stack).unwrap().with_readout(readout).unwrap()
     }
@@ -348,9 +352,9 @@ mod tests {
             Cell::Rnn,
         ];
         for (number, cell) in cells.into_iter().enumerate() {
-            for direction in [Direction::Forward, Direction::Bidirectional] {
+            for dirs in [1, 2] {
                 let hidden = rng.usize(10..50);
-                let model = model(&mut rng, cell, direction, hidden, 1 + number % 3);
+                let model = model(&mut rng, cell, dirs, hidden, 1 + number % 3);
                 let dims = Dims { batch: rng.usize(1..9), steps: rng.usize(1..12) };
                 let x: Vec<f32> = (0..dims.batch * dims.steps * 5).map(|_| rng.f32() - 0.5).collect();
                 let lengths: Vec<u32> = (0..dims.batch).map(|_| rng.u32(0..=dims.steps as u32)).collect();

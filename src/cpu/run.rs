@@ -13,7 +13,7 @@ use super::walk::{Own, Part, Source, Track};
 use super::{Dense, Network, Scratch, Targets};
 use crate::error::Result;
 use crate::io::{Form, Layout, Strides};
-use crate::model::ReadoutSteps;
+use crate::model::{Merge, ReadoutSteps};
 
 /// What a run reads.
 #[derive(Clone, Copy)]
@@ -131,7 +131,9 @@ impl Scratch {
         }
         self.sizes = sizes;
         self.arrays.make_room(sizes.all() * split.tracks())?;
-        let sequences = (network.layers.len() - 1).min(if split.layers > 1 { usize::MAX } else { 2 });
+        let last = network.layers.len() - 1;
+        let sequences = last + usize::from(network.merges(last));
+        let sequences = sequences.min(if split.layers > 1 { usize::MAX } else { 2 });
         self.between.make_room(sequences * network.sequence(form))?;
         if self.own.len() < split.threads() {
             self.own.resize_with(split.threads(), Own::default);
@@ -177,7 +179,7 @@ impl<'a> Run<'a> {
         let seat = split.seat(index);
         // SAFETY: each index is one thread's.
         let own = unsafe { &mut self.own.slice_mut(index, 1)[0] };
-        let layers = &network.layers;
+        let (layers, members) = (&network.layers, split.threads() / split.rows);
         // As many rows as stay near walk to the end before the next begin.
         for rows in self.group(seat.group).chunks(split.block) {
             for layer in (seat.layer..layers.len()).step_by(split.layers) {
@@ -188,17 +190,55 @@ impl<'a> Run<'a> {
                     let part = Part { index: seat.units, count: split.units, meeting };
                     direction.walk(simd, &track, &part, own);
                 }
-                if split.directions > 1 {
+                let merges = network.merges(layer);
+                if split.directions > 1 || merges {
+                    self.meet(seat.group);
+                }
+                if merges {
+                    let steps = rows.len() * self.given.form.dims.steps;
+                    self.merge(layer, rows, share(steps, index % members, members));
                     self.meet(seat.group);
                 }
             }
         }
         if let Some(readout) = &network.readout {
             self.meet(seat.group);
-            let members = split.threads() / split.rows;
             let rows = self.group(seat.group);
             let all = rows.len() * readout.steps(self.given.form);
             readout.apply(simd, self, rows, share(all, index % members, members), own);
+        }
+    }
+
+    /// Makes one of both directions of a layer, of `some` of the steps of these rows: where the forward one is, or, of the last
+    /// layer, in y.
+    fn merge(&self, layer: usize, rows: &[usize], some: Range<usize>) {
+        let (Given { form, lengths, .. }, one) = (self.given, &self.network.layers[layer][0]);
+        let (steps, state) = (form.dims.steps, one.state);
+        let is_last = layer + 1 == self.network.layers.len();
+        let (both, strides) = (self.sequence(layer), self.network.inner(form));
+        let y_strides = Strides::of(form.y, form.dims, 1, state);
+        for index in some {
+            let (row, time) = (rows[index / steps], index % steps);
+            // What stands past a sequence's end is read of the last layer alone.
+            if !is_last && lengths.is_some_and(|lengths| time >= lengths[row] as usize) {
+                continue;
+            }
+            let at = row * strides.row + time * strides.step;
+            // SAFETY: the group has met, so both directions are there; of the steps, these are this thread's.
+            let (to, reverse) = unsafe {
+                let to = if is_last {
+                    let y = self.y.slice_mut(row * y_strides.row + time * y_strides.step, state);
+                    y.copy_from_slice(both.slice(at, state));
+                    y
+                } else {
+                    both.slice_mut(at, state)
+                };
+                (to, both.slice(at + strides.dir, state))
+            };
+            to.iter_mut().zip(reverse).for_each(|(to, reverse)| *to = one.merge.of(*to, *reverse));
+            if one.activations.is_half() {
+                to.iter_mut().for_each(|to| *to = one.activations.saturated(*to));
+            }
         }
     }
 
@@ -220,15 +260,15 @@ impl<'a> Run<'a> {
         let (directions, last) = (network.layers[0].len(), network.layers.len() - 1);
         let projected = projected && layer == 0;
         let features = if projected { directions * direction.xw_features() } else { direction.input };
-        let inner = |features| Strides::of(Layout::TimeMajor, dims, 1, features);
+        let inner = network.inner(given.form);
         let (x, x_strides) = match layer.checked_sub(1) {
             None => (Source::Caller(given.x), Strides::of(given.form.x, dims, 1, features)),
-            Some(below) => (Source::Layer(self.sequence(below)), inner(features)),
+            Some(below) => (Source::Layer(self.sequence(below)), inner),
         };
-        let (y, y_strides) = if layer == last {
+        let (y, y_strides) = if layer == last && !network.merges(layer) {
             (self.y, Strides::of(given.form.y, dims, directions, direction.state))
         } else {
-            (self.sequence(layer), Strides::of(Layout::TimeMajor, dims, directions, direction.state))
+            (self.sequence(layer), inner)
         };
         let at = layer * directions + direction.index;
         let (h, c) = (dims.batch * direction.state, dims.batch * direction.hidden);
@@ -268,7 +308,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// y of a layer that is not the last.
+    /// y of a layer that is not the last, or whose directions are not made one yet.
     fn sequence(&self, layer: usize) -> Shared<'a> {
         let len = self.network.sequence(self.given.form);
         let at = if self.split.layers > 1 { layer } else { layer % 2 };
@@ -295,6 +335,16 @@ fn deal(rows: &mut Vec<usize>, batch: usize, lengths: Option<&[u32]>, groups: us
 }
 
 impl Network {
+    /// Whether a layer makes one of its directions.
+    pub(super) fn merges(&self, layer: usize) -> bool {
+        self.layers[layer][0].merge != Merge::Concat
+    }
+
+    /// How a sequence between layers lies: `[T, B, D, P]`, of which a layer that merges its directions leaves the first.
+    fn inner(&self, form: Form) -> Strides {
+        Strides::of(Layout::TimeMajor, form.dims, self.layers[0].len(), self.layers[0][0].state)
+    }
+
     /// Numbers of a sequence between layers.
     pub(super) fn sequence(&self, form: Form) -> usize {
         form.dims.batch * form.dims.steps * self.layers[0].len() * self.layers[0][0].state
@@ -314,8 +364,9 @@ impl Dense {
     /// step, of 0.
     fn apply<S: Simd>(&self, simd: S, run: &Run<'_>, rows: &[usize], some: Range<usize>, own: &mut Own) {
         let Given { form, lengths, .. } = run.given;
-        let last = &run.network.layers[run.network.layers.len() - 1];
-        let (directions, state) = (last.len(), last[0].state);
+        let last = run.network.layers.len() - 1;
+        let state = run.network.layers[last][0].state;
+        let directions = if run.network.merges(last) { 1 } else { run.network.layers[last].len() };
         let from = Strides::of(form.y, form.dims, directions, state);
         let to = match self.steps {
             ReadoutSteps::Every => Strides::of(form.y, form.dims, 1, self.outputs),

@@ -13,7 +13,7 @@ pub enum Direction {
     Forward,
     /// From the last step to the first; the output stays aligned with the input's time.
     Reverse,
-    /// Both, their outputs side by side: `[forward, reverse]`.
+    /// Both, their outputs side by side, `[forward, reverse]`, or made one ([`Merge`]).
     Bidirectional,
 }
 
@@ -57,6 +57,19 @@ pub enum Merge {
     Mul,
     /// `(forward + reverse) / 2`: P features.
     Average,
+}
+
+impl Merge {
+    /// What the layer gives of both directions' outputs; of those that stay side by side, the forward one.
+    #[inline(always)]
+    pub(crate) fn of(self, forward: f32, reverse: f32) -> f32 {
+        match self {
+            Self::Concat => forward,
+            Self::Sum => forward + reverse,
+            Self::Mul => forward * reverse,
+            Self::Average => (forward + reverse) * 0.5,
+        }
+    }
 }
 
 impl fmt::Display for Merge {
@@ -279,9 +292,14 @@ impl Layer {
 
     /// Features of one step of output: D·P, or P where the outputs of both directions are merged into one.
     pub fn output(&self) -> usize {
+        self.output_dirs() * self.state
+    }
+
+    /// Directions that lie side by side in the output: D, or 1 where they are merged.
+    pub(crate) fn output_dirs(&self) -> usize {
         match self.merge {
-            Merge::Concat => self.direction.count() * self.state,
-            Merge::Sum | Merge::Mul | Merge::Average => self.state,
+            Merge::Concat => self.direction.count(),
+            Merge::Sum | Merge::Mul | Merge::Average => 1,
         }
     }
 

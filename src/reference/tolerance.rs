@@ -11,6 +11,9 @@
 //! so does an activation, by u_a·S and in y by u_a, twice that where a driver truncates. A projection is a product of
 //! its own, of H terms, and bounds |h| by the sum of magnitudes of its rows instead of 1.
 //!
+//! Where a layer makes one of both directions, their errors meet: a sum is off by both, a product by each times the largest
+//! magnitude of the other; and what is made is rounded once more.
+//!
 //! Of a batch that is projected already the products of the first layer's x are one each, x itself.
 //!
 //! ```text
@@ -20,7 +23,7 @@
 
 use crate::dtype::Precision;
 use crate::io::{Batch, Output};
-use crate::model::{Layer, Model, Weights};
+use crate::model::{Layer, Merge, Model, Weights};
 
 /// Unit roundoff of f32.
 const EPS: f64 = (f32::EPSILON / 2.0) as f64;
@@ -63,6 +66,14 @@ impl Tolerance {
             }
             all += of_layer + activations;
             largest_x = largest_state(layer);
+            let (gain, largest_y) = match layer.merge() {
+                Merge::Concat => continue,
+                Merge::Sum => (2.0, 2.0 * largest_x),
+                Merge::Mul => (2.0 * largest_x, largest_x * largest_x),
+                Merge::Average => (1.0, largest_x),
+            };
+            all = gain * all + largest_y * (activations + EPS);
+            largest_x = largest_y;
         }
         if let Some(readout) = model.readout() {
             let rows = readout.w().chunks_exact(readout.input()).map(magnitude);
