@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use wgru::reference::{self, Comparison, Tolerance, compare};
-use wgru::{Batch, Device, DeviceInfo, Engine, Model, Output};
+use wgru::{Batch, Device, DeviceInfo, Dims, Engine, Layout, Model, Output, Pieces};
 
 use crate::args::WorkArgs;
 use crate::devices::{check_matrices, choose, say_matrices, to_json};
 use crate::failure::{Failure, Outcome};
-use crate::number::three;
+use crate::number::{count, three};
 
 /// A run that is done.
 pub struct Work {
@@ -21,8 +21,7 @@ pub struct Work {
     pub output: Output,
     device: DeviceInfo,
     kernels: String,
-    sequences: usize,
-    steps: usize,
+    dims: Dims,
     prepare: Duration,
     run: Duration,
     verification: Option<Vec<Comparison>>,
@@ -46,30 +45,21 @@ impl Work {
         let dims = form.dims;
         let start = Instant::now();
         let engine = device.load_with(model, args.options())?;
-        engine.prepare(form)?;
+        let mut output = engine.output(form)?;
+        with_bar("preparing", || 0.0, || prepare(&engine, batch, &mut output))?;
         let prepare = start.elapsed();
 
-        let mut output = engine.output(form)?;
-        let name = format!("{} sequences of {} steps on {info}", dims.batch, dims.steps);
+        let name = format!("{} on {info}", size(dims));
         let start = Instant::now();
         with_bar(&name, || engine.progress(), || engine.run_into(batch, &mut output))?;
         let run = start.elapsed();
         save_pipelines(args, &device);
         let verification = if args.verify { Some(verify(&engine, batch, &output)?) } else { None };
-        Ok(Self {
-            output,
-            device: info,
-            kernels: engine.explain(form)?,
-            sequences: dims.batch,
-            steps: dims.steps,
-            prepare,
-            run,
-            verification,
-        })
+        Ok(Self { output, device: info, kernels: engine.explain(form)?, dims, prepare, run, verification })
     }
 
     fn per_second(&self) -> f64 {
-        self.sequences as f64 / self.run.as_secs_f64().max(1e-9)
+        self.dims.batch as f64 / self.run.as_secs_f64().max(1e-9)
     }
 
     /// The same as JSON.
@@ -91,8 +81,8 @@ impl Work {
         json!({
             "device": to_json(&self.device),
             "kernels": self.kernels,
-            "sequences": self.sequences,
-            "steps": self.steps,
+            "sequences": self.dims.batch,
+            "steps": self.dims.steps,
             "prepare_s": self.prepare.as_secs_f64(),
             "run_s": self.run.as_secs_f64(),
             "sequences_per_s": self.per_second(),
@@ -113,6 +103,33 @@ impl Work {
     }
 }
 
+/// `3 sequences of 1 step`.
+pub fn size(dims: Dims) -> String {
+    format!("{} of {}", count(dims.batch, "sequence"), count(dims.steps, "step"))
+}
+
+/// Makes and compiles all that a run of `batch` needs. Some drivers compile a kernel when it first runs, so every kernel runs
+/// once, on sequences of no step, for which it computes nothing; of a batch in pieces those of one piece of rows.
+fn prepare(engine: &Engine, batch: &Batch<'_>, output: &mut Output) -> Result<(), wgru::Error> {
+    let form = batch.form();
+    engine.prepare(form)?;
+    match engine.pieces(form)? {
+        None => engine.run_into(&batch.lengths(&vec![0; form.dims.batch]), output),
+        Some(pieces) if pieces.by_steps => Ok(()),
+        Some(Pieces { rows, steps, .. }) => {
+            let features = batch.x().len() / (form.dims.batch * form.dims.steps);
+            // What stands there does not matter, and it is not read.
+            let x = &batch.x()[..rows * steps * features];
+            let piece = match form.x {
+                Layout::BatchMajor => Batch::new(x, [rows, steps, features])?,
+                _ => Batch::time_major(x, [steps, rows, features])?,
+            };
+            let piece = piece.output_layout(form.y).fill(form.fill);
+            engine.run(&piece.lengths(&vec![0; rows])).map(drop)
+        }
+    }
+}
+
 /// Keeps what was compiled where that was asked for. The run is done either way, so that a failure is said and no more.
 fn save_pipelines(args: &WorkArgs, device: &Device) {
     let Some(folder) = &args.pipeline_cache else { return };
@@ -129,10 +146,9 @@ impl fmt::Display for Work {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{}: {} sequences of {} steps in {:.1?} ({} sequences/s, prepared in {:.1?}); {}",
+            "{}: {} in {:.1?} ({} sequences/s), prepared and compiled before in {:.1?}; {}",
             self.device,
-            self.sequences,
-            self.steps,
+            size(self.dims),
             self.run,
             three(self.per_second()),
             self.prepare,

@@ -4,7 +4,7 @@ mod common;
 
 use std::fs;
 
-use common::{Folder, model, npy, npz, root, safetensors, stderr, stdout, values, wgru_in};
+use common::{Folder, model, npy, npz, root, safetensors, stderr, stdout, values, wgru_in, wgru_uncached};
 use ndarray_npy::ReadNpyExt;
 use serde_json::Value;
 
@@ -39,6 +39,21 @@ fn a_normal_run_prints_nothing_on_stderr() {
             assert!(output.status.success(), "{device}: {}", stderr(&output));
             assert_eq!(stderr(&output), "", "{device}");
         }
+    }
+}
+
+/// Drivers compile when a kernel is made or when it first runs; neither is a part of the run's time.
+#[test]
+fn the_time_of_a_run_has_no_compilation_in_it() {
+    let folder = Folder::new("times");
+    folder.write("m.safetensors", model(4, 24, 40)).write("x.npy", npy(&[2, 3, 24], &values(9, 144)));
+    for device in selectors().into_iter().filter(|name| name.contains(':')) {
+        let run = ["run", "m.safetensors", "--input", "x.npy", "--json", "--device", &device];
+        let output = wgru_uncached(folder.path(), &run);
+        assert!(output.status.success(), "{device}: {}", stderr(&output));
+        let json: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let [prepare, run] = ["prepare_s", "run_s"].map(|name| json[name].as_f64().expect("seconds"));
+        assert!(run < prepare / 4.0, "{device}: prepared in {prepare} s, run in {run} s");
     }
 }
 

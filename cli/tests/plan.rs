@@ -30,7 +30,26 @@ fn a_model_is_explained_for_a_shape() {
         "{text}"
     );
     let text = stdout(&wgru_in(root(), &["explain", "gru-b1-t5-i2-h3", "--device", "cpu"]));
-    assert!(text.contains("one thread; expected to take"), "{text}");
+    assert!(text.contains("one thread\npredicted ") && text.contains("1 sequence of 5 steps"), "{text}");
+}
+
+#[test]
+fn a_batch_that_is_run_in_pieces_is_explained_as_that() {
+    let explain = |shape: &[&str]| {
+        let model = ["explain", "models/co2_gru.safetensors", "--device", "vulkan"];
+        let output = wgru_in(root(), &[&model[..], shape].concat());
+        assert!(output.status.success(), "{shape:?}: {}", stderr(&output));
+        stdout(&output)
+    };
+    let text = explain(&["--batch", "50000000", "--steps", "3"]);
+    for words in
+        ["50000000 sequences of 3 steps", "run in ", " rows, predicted ", "of the first piece", "chosen"]
+    {
+        assert!(text.contains(words), "\"{words}\" in {text}");
+    }
+    let text = explain(&["--steps", "500000000"]);
+    assert!(text.contains("each of one direction of a layer and one row, predicted"), "{text}");
+    assert!(!explain(&["--batch", "3"]).contains("piece"));
 }
 
 #[test]

@@ -268,8 +268,8 @@ impl Network {
 
     /// In words, how a run of this form is computed.
     pub(crate) fn explain(&self, form: Form, processor: &Processor) -> String {
-        let (split, time) = self.best(form, processor);
-        format!("f32 in {} vectors, {split}; expected to take {time:.2?}", self.level.set())
+        let (split, _) = self.best(form, processor);
+        format!("f32 in {} vectors, {split}", self.level.set())
     }
 
     fn best(&self, form: Form, processor: &Processor) -> (Split, Duration) {

@@ -10,12 +10,15 @@ use crate::cpu::Network;
 use crate::error::{Error, Result};
 use crate::io::{Form, OutputShape};
 use crate::model::Model;
-use crate::plan::Plan;
+use crate::plan::{Plan, Table};
 
-/// What devices are expected to take for a run, the fastest first. Its words say why it is.
+/// What devices are expected to take for a run, the fastest first. Its words say why it is, with the times of devices that there
+/// is a table of.
 #[derive(Debug, Clone)]
 pub struct Choice {
     devices: Vec<(Device, Duration)>,
+    /// Whether a table of speeds was given.
+    has_table: bool,
     /// What cannot run it, and why.
     refusals: Vec<(DeviceInfo, Error)>,
 }
@@ -38,7 +41,8 @@ impl Choice {
         options: Options,
     ) -> Result<Self> {
         let form = form.into();
-        let mut choice = Self { devices: Vec::new(), refusals: Vec::new() };
+        let has_table = options.speed.is_some();
+        let mut choice = Self { devices: Vec::new(), has_table, refusals: Vec::new() };
         for device in devices {
             match device.expected(model, form, options.clone()) {
                 Ok(time) => choice.devices.push((device, time)),
@@ -77,9 +81,16 @@ impl fmt::Display for Choice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, (device, time)) in self.devices.iter().enumerate() {
             let info = device.info();
+            write!(f, "{}{info}", if index > 0 { "; " } else { "" })?;
+            // What no table corrects is good for an order, not for a promise.
+            let is_measured = match &info {
+                DeviceInfo::Gpu(gpu) => self.has_table || Table::of_adapter(&gpu.name).is_some(),
+                _ => false,
+            };
             match index {
-                0 => write!(f, "{info}, expected to take {time:.2?}")?,
-                _ => write!(f, "; {info} {time:.2?}")?,
+                _ if is_measured => write!(f, ", expected to take {time:.2?}")?,
+                0 if self.devices.len() > 1 => write!(f, ", expected to be the fastest")?,
+                _ => {}
             }
         }
         self.refusals.iter().try_for_each(|(info, error)| write!(f, "; not {info}: {error}"))

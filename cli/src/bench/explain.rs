@@ -15,6 +15,7 @@ use crate::onnx;
 use crate::print::print;
 use crate::run::{is_onnx, read_model};
 use crate::table::Table;
+use crate::work::size;
 
 /// Plans and prints; nothing is run.
 pub fn explain(args: &ExplainArgs) -> Outcome {
@@ -30,11 +31,10 @@ pub fn explain(args: &ExplainArgs) -> Outcome {
     say_matrices(&device, args.matrices);
     let why = choice.map_or_else(String::new, |choice| format!("auto: {choice}\n"));
     let engine = device.load_with(&model, options)?;
-    let Dims { batch, steps } = dims;
-    let head = format!("{}: {model}, {batch} sequences of {steps} steps\n", device.info());
+    let head = format!("{}: {model}, {}\n", device.info(), size(dims));
     let body = match engine.plan(dims)? {
-        None => format!("{}\n", engine.explain(dims)?),
-        Some(plan) => of_plan(&engine, dims, &plan)?,
+        None => of_host(&engine, dims)?,
+        Some(plan) => of_pieces(&engine, dims)? + &of_plan(&engine, dims, &plan)?,
     };
     print(&format!("{why}{head}{body}"))
 }
@@ -68,6 +68,23 @@ fn subject(args: &ExplainArgs) -> Outcome<(Model, Dims, Options)> {
 pub fn read_table(path: &Path) -> Outcome<PlanTable> {
     let text = std::fs::read_to_string(path).map_err(|reason| error(path.display(), reason))?;
     PlanTable::parse(&text).map_err(|reason| error(path.display(), reason))
+}
+
+/// The CPU path and the reference, for which nothing is chosen.
+fn of_host(engine: &Engine, dims: Dims) -> Outcome<String> {
+    // Nothing is predicted of the reference.
+    let time = engine.expected(dims).map_or_else(
+        |_| String::new(),
+        |time| format!("predicted {}, an order of magnitude\n", seconds(time.as_secs_f64())),
+    );
+    Ok(format!("{}\n{time}", engine.explain(dims)?))
+}
+
+/// How a batch is cut that does not fit the device at once.
+fn of_pieces(engine: &Engine, dims: Dims) -> Outcome<String> {
+    let Some(pieces) = engine.pieces(dims)? else { return Ok(String::new()) };
+    let all = seconds(engine.expected(dims)?.as_secs_f64());
+    Ok(format!("run {pieces}, predicted {all} with the way to the device and back; of the first piece:\n"))
 }
 
 fn of_plan(engine: &Engine, dims: Dims, plan: &Plan) -> Outcome<String> {

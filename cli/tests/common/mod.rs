@@ -25,6 +25,16 @@ pub fn wgru_in(folder: &Path, args: &[&str]) -> Output {
         .expect("the command starts")
 }
 
+/// [`wgru_in`] with Mesa's cache of compiled kernels turned off.
+pub fn wgru_uncached(folder: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_wgru"))
+        .args(args)
+        .current_dir(folder)
+        .env("MESA_SHADER_CACHE_DISABLE", "true")
+        .output()
+        .expect("the command starts")
+}
+
 pub fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
