@@ -1,11 +1,21 @@
 //! What threads need everywhere.
 
+use std::any::Any;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Locks, also where another thread panicked while it held the lock: what is inside stays consistent,
 /// since no critical section leaves anything half done.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Characters of a panic's message that are kept.
+const LONGEST_WORDS: usize = 500;
+
+/// What a panic said.
+pub(crate) fn panic_words(panic: &(dyn Any + Send)) -> String {
+    let words = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
+    words.unwrap_or("it gave no words").trim().chars().take(LONGEST_WORDS).collect()
 }
 
 /// How a future waits for a device.
@@ -17,4 +27,17 @@ pub(crate) enum Wait {
     /// The future polls the device whenever it is polled itself and asks to be polled again at once, since
     /// wgpu has no thread that would wake it. In a browser the event loop wakes it.
     Yield,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_panic_says_is_cut_off() {
+        assert_eq!(panic_words(&"a"), "a");
+        assert_eq!(panic_words(&String::from("b\n")), "b");
+        assert_eq!(panic_words(&7), "it gave no words");
+        assert_eq!(panic_words(&"ü".repeat(1000)), "ü".repeat(LONGEST_WORDS));
+    }
 }

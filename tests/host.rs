@@ -4,12 +4,15 @@
 mod common;
 
 use std::fs;
+use std::future::Future;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Barrier;
+use std::task::{Context, Poll, Waker};
 use std::thread;
 
 use common::{Draw, Inputs, adapters, bits, cells, options};
-use wgru::{Cell, Created, Device, DeviceInfo, DeviceOptions, Direction, Model, ReadoutSteps};
+use wgru::{Cell, Created, Device, DeviceInfo, DeviceOptions, Dims, Direction, Model, ReadoutSteps};
 
 #[test]
 fn the_second_run_of_a_shape_creates_nothing() {
@@ -144,6 +147,85 @@ fn threads_that_ask_at_once_compile_once() {
         assert_eq!(all.pipelines, one.pipelines, "{}", shared.info());
         assert_eq!(all.shader_modules, one.shader_modules, "{}", shared.info());
         assert_eq!(all.buffers, one.buffers * THREADS, "each engine has its own: {}", shared.info());
+    }
+}
+
+/// Polls `run` to its end; the progress of its engine before each poll.
+fn watched<T>(engine: &wgru::Engine, run: impl Future<Output = T>) -> (T, Vec<f64>) {
+    let (mut run, mut seen) = (pin!(run), Vec::new());
+    loop {
+        if let Poll::Ready(result) = run.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            return (result, seen);
+        }
+        seen.push(engine.progress());
+    }
+}
+
+/// It is that of the runs under way: each begins at 0, and one that failed or was given up leaves nothing behind.
+#[test]
+fn progress_is_that_of_the_runs_under_way() {
+    let (mut draw, mut polled) = (Draw::new(), 0);
+    for device in adapters() {
+        let context = format!("{}, seed {}", device.info(), draw.seed);
+        let model = draw.model(Cell::GRU, 32, 64, 1);
+        let inputs = Inputs::draw(&mut draw, &model, 16, 600);
+        let whole = device.load_with(&model, options()).unwrap();
+        let memory = whole.memory(Dims::new(3, 600).unwrap()).unwrap();
+        let pieces = device.load_with(&model, options().memory(memory.arrays + memory.read_back)).unwrap();
+        let count = pieces.pieces(inputs.batch().form()).unwrap().expect("of the memory of 3 rows").count;
+        for engine in [whole, pieces] {
+            assert_eq!(engine.progress(), 0.0, "{context}");
+            for round in 0..3 {
+                let batch = inputs.batch();
+                // Given up under way.
+                {
+                    let mut given_up = pin!(engine.run_async(&batch));
+                    let _ = given_up.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+                }
+                assert_eq!(engine.progress(), 0.0, "{context}, round {round}, after one that was given up");
+                let (result, seen) = watched(&engine, engine.run_async(&batch));
+                result.unwrap();
+                // A driver may be done when a run has been submitted.
+                polled += seen.len();
+                assert!(seen.first().is_none_or(|part| *part == 0.0), "{context}, round {round}: {seen:?}");
+                assert!(seen.iter().all(|part| (0.0..=1.0).contains(part)), "{context}: {seen:?}");
+                assert!(seen.is_sorted(), "{context}, round {round}: {seen:?}");
+                if !seen.is_empty() && engine.pieces(batch.form()).unwrap().is_some() {
+                    // Each piece is seen to end.
+                    let mut steps = seen.clone();
+                    steps.dedup();
+                    assert!(steps.len() >= count, "{context}: {steps:?} of {count} pieces");
+                }
+                assert_eq!(engine.progress(), 0.0, "{context}, round {round}: nothing is under way");
+                engine.run(&batch).unwrap();
+                let wrong = Inputs { h0: Some(vec![0.0; 3]), ..inputs.clone() };
+                engine.run(&wrong.batch()).unwrap_err();
+                assert_eq!(engine.progress(), 0.0, "{context}, round {round}");
+            }
+        }
+    }
+    assert!(polled > 10, "only {polled} looks at a run under way");
+}
+
+/// Of several runs at once it is that of their work together.
+#[test]
+fn progress_of_runs_at_once() {
+    let mut draw = Draw::new();
+    for device in adapters() {
+        let model = draw.model(Cell::GRU, 8, 16, 1);
+        let inputs = Inputs::draw(&mut draw, &model, 4, 200);
+        let engine = device.load_with(&model, options()).unwrap();
+        engine.run(&inputs.batch()).unwrap();
+        thread::scope(|scope| {
+            let runs = [(); 2]
+                .map(|()| scope.spawn(|| (0..5).for_each(|_| drop(engine.run(&inputs.batch()).unwrap()))));
+            while !runs.iter().all(|run| run.is_finished()) {
+                let part = engine.progress();
+                assert!((0.0..=1.0).contains(&part), "{part}");
+                thread::yield_now();
+            }
+        });
+        assert_eq!(engine.progress(), 0.0, "{}", device.info());
     }
 }
 

@@ -58,8 +58,9 @@ impl Processor {
     /// Does `work` on every thread, or on this one alone where another run has the others; how many did.
     fn on_all(&self, work: &(dyn Fn(usize) + Sync)) -> usize {
         match self.team.lease(self.threads()) {
-            Some(lease) => {
-                lease.run(self.threads(), work);
+            Some(mut lease) => {
+                // Nothing in it panics.
+                let _ = lease.run(self.threads(), work, &|| {});
                 self.threads()
             }
             None => {

@@ -5,10 +5,12 @@
 //! sets that round a · b + c once.
 
 mod activation;
+mod caught;
 #[cfg(not(target_arch = "wasm32"))]
 mod ceiling;
 mod direction;
 mod gates;
+mod meeting;
 mod panel;
 mod product;
 mod run;
@@ -20,6 +22,7 @@ mod walk;
 
 use std::time::{Duration, Instant};
 
+use caught::{Panicked, caught};
 use direction::{Direction, rounded};
 use panel::{Lines, Panel};
 pub(crate) use run::Given;
@@ -34,7 +37,7 @@ use crate::dtype::Precision;
 use crate::error::{Error, Result};
 use crate::io::Form;
 use crate::model::{Constant, Model, ReadoutSteps, pack};
-use crate::progress::Progress;
+use crate::progress::{Progress, Tally};
 
 /// The processor: the instructions that are used, and the threads.
 #[derive(Debug)]
@@ -124,6 +127,15 @@ pub(crate) struct Scratch {
     splits: Option<((Form, usize), [Split; 2])>,
 }
 
+#[cfg(test)]
+impl Scratch {
+    /// Has a thread of the next run panic after so many steps.
+    pub(crate) fn plant(&mut self, thread: usize, steps: usize) {
+        self.own.resize_with(self.own.len().max(thread + 1), Own::default);
+        self.own[thread].fault = Some(steps);
+    }
+}
+
 /// The arrays a run advances and fills.
 #[derive(Debug)]
 pub(crate) struct Targets<'a> {
@@ -135,6 +147,16 @@ pub(crate) struct Targets<'a> {
     pub y: &'a mut [f32],
     /// `[B, O]`, or every step in the order that the form says; empty where there is no readout.
     pub out: &'a mut [f32],
+}
+
+/// The error of a run of which a thread has panicked.
+fn failed(Panicked(words): Panicked) -> Error {
+    let words = words.unwrap_or_default();
+    let reason = format!(
+        "a thread of the run panicked, which is a fault of this crate and not of the input; the outputs of this run are \
+         of no use, the engine still is: {words}"
+    );
+    Error::Device { device: "cpu".into(), reason }
 }
 
 impl Network {
@@ -169,7 +191,7 @@ impl Network {
     /// Advances the states by T steps, or as many as `lengths` says.
     ///
     /// # Errors
-    /// [`Error::Memory`].
+    /// [`Error::Memory`]; [`Error::Device`] where a thread panicked, which leaves numbers of no meaning in `to`.
     pub(crate) fn run(
         &self,
         processor: &Processor,
@@ -180,9 +202,9 @@ impl Network {
     ) -> Result<()> {
         let split = self.split(given.form, processor, scratch);
         if split.threads() > 1
-            && let Some(lease) = processor.team.lease(split.threads())
+            && let Some(mut lease) = processor.team.lease(split.threads())
         {
-            return self.run_cut(split, Some(&lease), given, scratch, to, progress);
+            return self.run_cut(split, Some(&mut lease), given, scratch, to, progress);
         }
         // A run that finds the threads busy does without.
         let split = if split.threads() > 1 { Split::alone(self, given.form) } else { split };
@@ -193,7 +215,7 @@ impl Network {
     fn run_cut(
         &self,
         split: Split,
-        lease: Option<&Lease<'_>>,
+        lease: Option<&mut Lease<'_>>,
         given: Given<'_>,
         scratch: &mut Scratch,
         to: Targets<'_>,
@@ -201,18 +223,18 @@ impl Network {
     ) -> Result<()> {
         scratch.make_room(self, given.form, split)?;
         let meetings = Meetings::new(split, self.layers.len());
-        progress.begin(split.threads() as u64);
+        let tally = Tally::new(progress, 1);
+        tally.begin(split.threads() as u64);
         let run = Run::new(self, given, split, scratch, to, &meetings);
         let work = |index: usize| {
             at_level!(self.level, simd => run.thread(simd, index));
-            progress.end(1);
+            tally.end(1);
         };
         let Some(lease) = lease else {
-            work(0);
-            return Ok(());
+            return caught(|| work(0)).map_err(failed);
         };
         let began = Instant::now();
-        lease.run(split.threads(), &work);
+        lease.run(split.threads(), &work, &|| meetings.free()).map_err(failed)?;
         if split.units > 1 {
             let (rounds, sleeps) = meetings.tally();
             // The first of each may be waited for until the others have been woken; and where the run was faster than one
@@ -322,6 +344,17 @@ mod tests {
 
     /// A run cut so, from random states, in an output full of NaN.
     fn run(network: &Network, model: &Model, split: Split, team: &Team, batch: &Batch<'_>) -> Output {
+        run_in(&mut Scratch::default(), network, model, split, team, batch).unwrap()
+    }
+
+    fn run_in(
+        scratch: &mut Scratch,
+        network: &Network,
+        model: &Model,
+        split: Split,
+        team: &Team,
+        batch: &Batch<'_>,
+    ) -> Result<Output> {
         let shape = OutputShape::new(model, batch.form()).unwrap();
         let mut output = Output::zeros(&shape).unwrap();
         output.fill(f32::NAN);
@@ -333,10 +366,47 @@ mod tests {
         };
         batch.initial_states(to.h, to.c);
         let given = Given { x: batch.x(), form: batch.form(), lengths: batch.lengths_of() };
-        let lease = team.lease(team.size());
-        let scratch = &mut Scratch::default();
-        network.run_cut(split, lease.as_ref(), given, scratch, to, &Progress::default()).unwrap();
-        output
+        let mut lease = (split.threads() > 1).then(|| team.lease(team.size())).flatten();
+        let progress = Progress::default();
+        let ended = network.run_cut(split, lease.as_mut(), given, scratch, to, &progress);
+        assert_eq!(progress.fraction(), 0.0, "nothing is under way");
+        ended.map(|()| output)
+    }
+
+    /// Whichever thread panics, however the run is cut: an error, once all have ended. The same threads and the same memory
+    /// then give the right bits.
+    #[test]
+    fn a_panic_in_any_thread_is_an_error_of_its_run() {
+        let (mut rng, team) = (fastrand::Rng::new(), Team::new(6));
+        for (cell, direction) in [
+            (Cell::GRU, Direction::Bidirectional),
+            (Cell::ORIGINAL_GRU, Direction::Forward),
+            (Cell::LSTM, Direction::Forward),
+        ] {
+            let model = model(&mut rng, cell, direction, 40, 3);
+            let x: Vec<f32> = (0..4 * 9 * 5).map(|_| rng.f32() - 0.5).collect();
+            let batch = Batch::new(&x, [4, 9, 5]).unwrap();
+            let processor = Processor::new(Some(1), None).unwrap();
+            let network = Network::new(&model, Precision::default(), &processor).unwrap();
+            let alone = Split::alone(&network, batch.form());
+            let expected = run(&network, &model, alone, &processor.team, &batch);
+            let (mut most, scratch) = ([1; 4], &mut Scratch::default());
+            for cut in Split::all(&network, batch.form(), 6) {
+                let (thread, steps) = (rng.usize(0..cut.threads()), rng.usize(0..9));
+                scratch.plant(thread, steps);
+                let team = if cut.threads() > 1 { &team } else { &processor.team };
+                let mut run = || run_in(scratch, &network, &model, cut, team, &batch);
+                let context = format!("{model}, {cut:?}, thread {thread} after {steps} steps");
+                let error = run().expect_err(&context);
+                assert!(matches!(error, Error::Device { .. }), "{context}: {error}");
+                assert!(error.to_string().contains("a planted fault"), "{context}: {error}");
+                assert!(run().expect(&context) == expected, "{context}");
+                let parts = [cut.rows, cut.directions, cut.layers, cut.units];
+                most.iter_mut().zip(parts).for_each(|(most, parts)| *most = parts.max(*most));
+            }
+            let [rows, directions, layers, units] = most;
+            assert!(rows > 1 && units > 1 && directions.max(layers) > 1, "{most:?}");
+        }
     }
 
     /// However a run is cut, on however many threads, in whatever chunks: the bits of one thread.

@@ -4,11 +4,11 @@ use std::ops::Range;
 
 use super::direction::Direction;
 use super::gates::Arrays;
+use super::meeting::Meeting;
 use super::product::{Order, Sums, multiply, tiles};
 use super::shared::Shared;
 use super::simd::Simd;
 use super::split::{Seat, Split, share};
-use super::team::Meeting;
 use super::walk::{Own, Part, Source, Track};
 use super::{Dense, Network, Scratch, Targets};
 use crate::error::Result;
@@ -90,6 +90,11 @@ impl Meetings {
         }
         let of = |count: usize| (0..count).map(|_| Meeting::new()).collect();
         Self { tracks: of(split.tracks()), layers: of(split.rows * layers), groups: of(split.rows) }
+    }
+
+    /// Frees every thread that waits in any of them, or will.
+    pub(super) fn free(&self) {
+        [&self.tracks, &self.layers, &self.groups].into_iter().flatten().for_each(Meeting::free);
     }
 
     /// Of the threads that share a track: how often they met, and how often one of them slept.

@@ -1,17 +1,12 @@
 //! Threads that live as long as their device: they wait for work busily for a while, then sleep.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::thread;
-use std::time::{Duration, Instant};
 
+use super::caught::{Panicked, caught};
+use super::meeting::{Meeting, comes_soon};
 use crate::sync::lock;
-
-/// How long a thread looks before it sleeps: twice what it takes to be woken.
-const PATIENCE: Duration = Duration::from_micros(40);
-
-/// Looks between two at the clock, which takes as long as a few of them.
-const LOOKS: usize = 64;
 
 /// The most threads of a device: more than any machine has, few enough to be started.
 pub(super) const MOST: usize = 1024;
@@ -66,7 +61,7 @@ struct Ending {
 }
 
 /// Ends the process where a thread does not come to the end of what others wait for, or where a caller leaves while others
-/// use its memory: a panic in here is a mistake of this crate's, and going on would be worse.
+/// use its memory. Panics of the work are caught before they come here.
 struct OrAbort;
 
 impl Drop for OrAbort {
@@ -133,7 +128,33 @@ impl Lease<'_> {
     }
 
     /// Calls `work` with 0 to `count` − 1, each on a thread of its own, 0 on the caller's. `count` is at most what was leased.
-    pub(super) fn run(&self, count: usize, work: &(dyn Fn(usize) + Sync)) {
+    /// Exclusive, since a second run at the same time would take the place of the jobs of the first.
+    ///
+    /// # Errors
+    /// [`Panicked`] once every call has ended, where one of them did so with a panic; `free` is called at once then, to free those
+    /// that wait for it.
+    pub(super) fn run(
+        &mut self,
+        count: usize,
+        work: &(dyn Fn(usize) + Sync),
+        free: &(dyn Fn() + Sync),
+    ) -> Result<(), Panicked> {
+        let first = Mutex::new(Ok(()));
+        let job = |index: usize| {
+            if let Err(panicked) = caught(|| work(index)) {
+                free();
+                let mut first = lock(&first);
+                if matches!(*first, Ok(()) | Err(Panicked(None))) {
+                    *first = Err(panicked);
+                }
+            }
+        };
+        self.run_caught(count, &job);
+        first.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// [`Lease::run`] of work that does not panic.
+    fn run_caught(&mut self, count: usize, work: &(dyn Fn(usize) + Sync)) {
         let others = &self.workers[..count - 1];
         let guard = OrAbort;
         let ended = self.ending.meeting.rounds();
@@ -212,22 +233,6 @@ impl Drop for Team {
     }
 }
 
-/// Looks for a while whether something is so.
-fn comes_soon(is_so: impl Fn() -> bool) -> bool {
-    let mut began = None;
-    loop {
-        for _ in 0..LOOKS {
-            if is_so() {
-                return true;
-            }
-            std::hint::spin_loop();
-        }
-        if began.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
-            return false;
-        }
-    }
-}
-
 /// Whether the machine has other work, so that threads of ours that meet after every step wait for each other to be given
 /// a processor. Runs then do without such meetings for a while, twice as long each time it turns out so again.
 #[derive(Debug, Default)]
@@ -272,79 +277,6 @@ impl Crowd {
     }
 }
 
-/// Where threads wait for each other. Each has cache lines of its own.
-#[derive(Debug)]
-#[repr(align(128))]
-pub(super) struct Meeting {
-    round: AtomicUsize,
-    sleepers: AtomicUsize,
-    /// How often somebody slept.
-    sleeps: AtomicUsize,
-    bed: (Mutex<()>, Condvar),
-    arrived: Apart,
-}
-
-/// A number that is written while others look at what stands before it.
-#[derive(Debug)]
-#[repr(align(128))]
-struct Apart(AtomicUsize);
-
-impl Meeting {
-    pub(super) const fn new() -> Self {
-        let [arrived, round, sleepers, sleeps] = [const { AtomicUsize::new(0) }; 4];
-        Self { round, sleepers, sleeps, bed: (Mutex::new(()), Condvar::new()), arrived: Apart(arrived) }
-    }
-
-    /// Returns once `members` threads have called it. What each wrote before is seen by all afterwards.
-    pub(super) fn wait(&self, members: usize) {
-        if members <= 1 {
-            return;
-        }
-        let round = self.round.load(Ordering::Acquire);
-        if self.arrived.0.fetch_add(1, Ordering::AcqRel) + 1 == members {
-            self.arrived.0.store(0, Ordering::Relaxed);
-            self.advance();
-        } else {
-            self.until(|now| now != round);
-        }
-    }
-
-    /// The rounds that are over.
-    pub(super) fn rounds(&self) -> usize {
-        self.round.load(Ordering::Acquire)
-    }
-
-    /// How often somebody slept.
-    pub(super) fn sleeps(&self) -> usize {
-        self.sleeps.load(Ordering::Relaxed)
-    }
-
-    /// Ends a round, for threads that do not wait for each other but for a count: see [`Meeting::until`].
-    pub(super) fn advance(&self) {
-        self.round.fetch_add(1, Ordering::SeqCst);
-        if self.sleepers.load(Ordering::SeqCst) > 0 {
-            // Who sleeps has looked at the round under this lock.
-            drop(lock(&self.bed.0));
-            self.bed.1.notify_all();
-        }
-    }
-
-    /// Returns once the rounds are such that `is_done`.
-    pub(super) fn until(&self, is_done: impl Fn(usize) -> bool) {
-        if comes_soon(|| is_done(self.rounds())) {
-            return;
-        }
-        self.sleeps.fetch_add(1, Ordering::Relaxed);
-        self.sleepers.fetch_add(1, Ordering::SeqCst);
-        let mut asleep = lock(&self.bed.0);
-        while !is_done(self.round.load(Ordering::SeqCst)) {
-            asleep = self.bed.1.wait(asleep).unwrap_or_else(PoisonError::into_inner);
-        }
-        drop(asleep);
-        self.sleepers.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
 /// As many threads as the system says run at once.
 pub(super) fn cores() -> usize {
     static CORES: OnceLock<usize> = OnceLock::new();
@@ -353,6 +285,8 @@ pub(super) fn cores() -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::*;
 
     #[test]
@@ -363,7 +297,7 @@ mod tests {
             let meeting = Meeting::new();
             let calls: Vec<AtomicUsize> = (0..4).map(|_| AtomicUsize::new(0)).collect();
             let early = AtomicUsize::new(0);
-            team.lease(count).unwrap().run(count, &|index| {
+            let work = |index: usize| {
                 for step in 0..50 {
                     calls[index].fetch_add(1, Ordering::Relaxed);
                     meeting.wait(count);
@@ -373,7 +307,8 @@ mod tests {
                     early.fetch_add(wrong, Ordering::Relaxed);
                     meeting.wait(count);
                 }
-            });
+            };
+            team.lease(count).unwrap().run(count, &work, &|| {}).unwrap();
             assert_eq!(early.load(Ordering::Relaxed), 0);
             let calls: Vec<usize> = calls.iter().map(|calls| calls.load(Ordering::Relaxed)).collect();
             assert!(calls[..count].iter().all(|&calls| calls == 50), "{calls:?}");
@@ -386,7 +321,7 @@ mod tests {
     fn only_those_that_are_needed_are_started() {
         let team = Team::new(usize::MAX);
         assert_eq!(team.size(), MOST);
-        team.lease(2).unwrap().run(2, &|_| {});
+        team.lease(2).unwrap().run(2, &|_| {}, &|| {}).unwrap();
         assert_eq!(lock(&team.workers).len(), 1);
     }
 
@@ -410,7 +345,7 @@ mod tests {
     fn sleepers_are_woken_and_a_team_that_is_busy_says_so() {
         let team = Team::new(2);
         let meeting = Meeting::new();
-        team.lease(2).unwrap().run(2, &|index| {
+        let work = |index: usize| {
             assert!(team.lease(2).is_none());
             for _ in 0..3 {
                 if index == 0 {
@@ -419,10 +354,40 @@ mod tests {
                 }
             }
             meeting.until(|rounds| rounds == 3);
-        });
+        };
+        team.lease(2).unwrap().run(2, &work, &|| {}).unwrap();
         thread::sleep(Duration::from_millis(20));
-        team.lease(2).unwrap().run(2, &|_| meeting.wait(2));
+        team.lease(2).unwrap().run(2, &|_| meeting.wait(2), &|| {}).unwrap();
         assert_eq!(meeting.rounds(), 4);
+    }
+
+    /// Whoever panics, those that wait for it busily or asleep, by rounds or by a count, end too, and the team is as before.
+    #[test]
+    fn a_panic_frees_those_that_wait() {
+        let team = Team::new(3);
+        for (panicking, late) in (0..3).flat_map(|index| [(index, false), (index, true)]) {
+            let (meeting, count, passed) = (Meeting::new(), Meeting::new(), AtomicUsize::new(0));
+            let work = |index: usize| {
+                meeting.wait(3);
+                if index == panicking {
+                    thread::sleep(Duration::from_millis(if late { 30 } else { 0 }));
+                    panic!("planted in thread {index}");
+                }
+                if index == (panicking + 1) % 3 {
+                    meeting.wait(3);
+                } else {
+                    count.until(|rounds| rounds == 5);
+                }
+                passed.fetch_add(1, Ordering::Relaxed);
+            };
+            let free = || [&meeting, &count].into_iter().for_each(Meeting::free);
+            let ended = team.lease(3).unwrap().run(3, &work, &free);
+            assert_eq!(ended, Err(Panicked(Some(format!("planted in thread {panicking}")))));
+            assert_eq!(passed.into_inner(), 0);
+            let again = Meeting::new();
+            team.lease(3).unwrap().run(3, &|_| again.wait(3), &|| {}).unwrap();
+        }
+        assert_eq!(lock(&team.workers).len(), 2, "no thread was lost");
     }
 
     /// What wakes the caller's thread for another's sake is left to it.
@@ -430,13 +395,14 @@ mod tests {
     fn a_wake_up_for_the_caller_is_not_taken() {
         let team = Team::new(2);
         let caller = thread::current();
-        team.lease(2).unwrap().run(2, &|index| {
+        let work = |index: usize| {
             if index == 1 {
                 thread::sleep(Duration::from_millis(20));
                 caller.unpark();
                 thread::sleep(Duration::from_millis(20));
             }
-        });
+        };
+        team.lease(2).unwrap().run(2, &work, &|| {}).unwrap();
         let began = Instant::now();
         thread::park_timeout(Duration::from_secs(10));
         assert!(began.elapsed() < Duration::from_secs(5), "somebody took it");

@@ -4,12 +4,12 @@ use std::ops::Range;
 
 use super::direction::Direction;
 use super::gates::{Arrays, Gates, Half};
+use super::meeting::Meeting;
 use super::panel::{Lines, Panel};
 use super::product::{MOST_SUMS, Order, Sums, multiply, tiles};
 use super::shared::Shared;
 use super::simd::{MOST_LANES, Simd};
 use super::split::share;
-use super::team::Meeting;
 use crate::dtype::Storage;
 use crate::error::{Error, Result};
 use crate::io::{Fill, Strides};
@@ -85,6 +85,20 @@ pub(super) struct Own {
     pub(super) sums: Lines,
     /// See [`Gates::xw`].
     xw: Lines,
+    /// Steps that the thread takes before it panics, planted by a test.
+    #[cfg(test)]
+    pub(super) fault: Option<usize>,
+}
+
+#[cfg(test)]
+impl Own {
+    /// Panics where that was planted, once.
+    fn fail_if_due(&mut self) {
+        self.fault = match self.fault.take() {
+            Some(0) => panic!("a planted fault"),
+            left => left.map(|left| left - 1),
+        };
+    }
 }
 
 impl Own {
@@ -156,6 +170,8 @@ impl Direction {
             self.project(simd, track, part, &share, own);
             let mut row = 0;
             for step in begin..step {
+                #[cfg(test)]
+                own.fail_if_due();
                 let active = track.active(step);
                 let xw = &own.xw.floats()[row * self.xw_pitch(share.blocks.len())..];
                 let mut halves = Halves {

@@ -140,7 +140,8 @@ impl Device {
     }
 
     /// The caller's device and queue. The crate installs no callback on them and changes none of their
-    /// settings; errors of the device's own go where the caller sends them.
+    /// settings; errors of the device's own go where the caller sends them. That the device is lost, each call finds out for itself
+    /// ([`Device::is_lost`]).
     #[cfg(feature = "gpu")]
     pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue) -> Self {
         Self(Kind::Gpu(Arc::new(Context::from_wgpu(device, queue))))
@@ -300,6 +301,29 @@ impl Device {
                 DeviceInfo::Cpu(CpuInfo { instructions: processor.set(), threads: processor.threads() })
             }
             Kind::Reference => DeviceInfo::Reference,
+        }
+    }
+
+    /// Whether this device is lost: it was destroyed or taken away, or its driver gave up. It stays so, and every call that needs
+    /// the device is [`Error::Device`] and says so, whoever owns it; a new device, with the model loaded on it again, goes on.
+    /// Never on the CPU path and the reference.
+    ///
+    /// wgpu panics where it finds a device lost while it polls it. Natively that is caught, unless the program is built to end
+    /// with a panic; its message still goes to the panic hook. In a browser a device of the caller's is not asked: there this tells
+    /// of devices of our own alone.
+    pub fn is_lost(&self) -> bool {
+        match &self.0 {
+            Kind::Gpu(context) => context.is_lost(),
+            Kind::Cpu(_) | Kind::Reference => false,
+        }
+    }
+
+    /// Has a GPU be lost, for tests of what comes then.
+    #[doc(hidden)]
+    pub fn destroy(&self) {
+        match &self.0 {
+            Kind::Gpu(context) => context.destroy(),
+            Kind::Cpu(_) | Kind::Reference => {}
         }
     }
 

@@ -19,7 +19,7 @@ use crate::io::{Batch, Form, Output};
 use crate::model::{Model, constants};
 use crate::plan::{self, Plan};
 use crate::program::{Matrix, Proof, constant_words, lower};
-use crate::progress::Progress;
+use crate::progress::SharedTally;
 use crate::sync::{Wait, lock};
 
 /// Workspaces that are kept for the next run of their shape, and their bytes but for the last one used.
@@ -129,7 +129,7 @@ impl GpuEngine {
         batch: &Batch<'_>,
         output: &mut Output,
         wait: Wait,
-        progress: &Arc<Progress>,
+        progress: &SharedTally,
     ) -> Result<()> {
         let mut ready = self.ready(model, batch.form()).await?;
         let workspace = &mut ready.workspace;
@@ -162,7 +162,7 @@ impl GpuEngine {
         failed: &Ready,
         at: &Proof,
         batch: &Batch<'_>,
-        progress: &Arc<Progress>,
+        progress: &SharedTally,
     ) -> Result<(Workspace, Submitted)> {
         self.resumes.add(at);
         self.distrust();
@@ -229,7 +229,7 @@ pub(super) struct GpuStaged {
 }
 
 impl GpuStaged {
-    pub(super) async fn run(&self, wait: Wait, progress: &Arc<Progress>) -> Result<RunSeconds> {
+    pub(super) async fn run(&self, wait: Wait, progress: &SharedTally) -> Result<RunSeconds> {
         let (seconds, unproven) = self.staged.run(&self.context, wait, progress).await?;
         let Some(Proof { layer, first, .. }) = unproven else { return Ok(seconds) };
         if self.distrusts {

@@ -13,7 +13,7 @@ use crate::info::RunSeconds;
 use crate::io::{Batch, Form, Output, StepOutput};
 use crate::model::Model;
 use crate::plan::{Candidate, Plan};
-use crate::progress::Progress;
+use crate::progress::{Progress, SharedTally};
 use crate::sync::Wait;
 
 #[derive(Debug)]
@@ -55,7 +55,7 @@ impl GpuEngine {
         _: &Batch<'_>,
         _: &mut Output,
         _: Wait,
-        _: &Arc<Progress>,
+        _: &SharedTally,
     ) -> Result<()> {
         match *self {}
     }
@@ -100,7 +100,7 @@ impl Planner {
 }
 
 impl GpuStaged {
-    pub(super) async fn run(&self, _: Wait, _: &Arc<Progress>) -> Result<RunSeconds> {
+    pub(super) async fn run(&self, _: Wait, _: &SharedTally) -> Result<RunSeconds> {
         match *self {}
     }
 
@@ -124,7 +124,7 @@ impl GpuSession {
         match *self {}
     }
 
-    pub(super) fn write_states(&mut self, _: Option<&[f32]>, _: Option<&[f32]>) {
+    pub(super) fn write_states(&mut self, _: Option<&[f32]>, _: Option<&[f32]>) -> Result<()> {
         match *self {}
     }
 

@@ -11,6 +11,7 @@ use crate::dims::Dims;
 use crate::error::{Error, Result};
 use crate::io::{Batch, Fill, Form, Output, OwnedBatch, Strides};
 use crate::model::{Model, Readout, ReadoutSteps};
+use crate::progress::SharedTally;
 use crate::sync::{Wait, lock};
 
 /// How a batch is cut: the most rows and steps of a piece.
@@ -103,13 +104,22 @@ fn form_of_row(steps: usize, projected: bool) -> Form {
     Form { projected, ..Dims { batch: 1, steps }.into() }
 }
 
+/// How a run waits, and what is told of its progress.
+#[derive(Clone, Copy)]
+struct Way<'a> {
+    wait: Wait,
+    tally: &'a SharedTally,
+}
+
 impl Engine {
     /// Runs a batch on a GPU, in pieces where it has to be.
     pub(super) async fn run_on_gpu(&self, batch: &Batch<'_>, output: &mut Output, wait: Wait) -> Result<()> {
-        match self.cut(batch.form())? {
-            None => self.run_piece(batch, output, wait).await,
-            Some(cut) if cut.rows < batch.dims().batch => self.run_rows(batch, cut, output, wait).await,
-            Some(_) => self.run_row(batch, output, wait).await,
+        let (cut, rows) = (self.cut(batch.form())?, batch.dims().batch);
+        let way = Way { wait, tally: &self.tally(cut.map_or(1, |cut| rows.div_ceil(cut.rows))) };
+        match cut {
+            None => self.run_piece(batch, output, way).await,
+            Some(cut) if cut.rows < rows => self.run_rows(batch, cut, output, way).await,
+            Some(_) => self.run_row(batch, output, 0, way).await,
         }
     }
 
@@ -135,11 +145,9 @@ impl Engine {
         Ok(lock(&self.0.parts).entry((layer, dir)).or_insert(new).clone())
     }
 
-    async fn run_piece(&self, batch: &Batch<'_>, output: &mut Output, wait: Wait) -> Result<()> {
+    async fn run_piece(&self, batch: &Batch<'_>, output: &mut Output, way: Way<'_>) -> Result<()> {
         match &self.0.backend {
-            Backend::Gpu(engine) => {
-                engine.run_into(&self.0.model, batch, output, wait, &self.0.progress).await
-            }
+            Backend::Gpu(engine) => engine.run_into(&self.0.model, batch, output, way.wait, way.tally).await,
             // Nothing is cut there, so nothing comes here; but an output that nobody wrote is never handed out.
             Backend::Cpu(_) | Backend::Reference => Err(Error::Mismatch {
                 name: "a run in pieces".into(),
@@ -149,7 +157,7 @@ impl Engine {
     }
 
     /// So many rows at a time.
-    async fn run_rows(&self, batch: &Batch<'_>, cut: Cut, output: &mut Output, wait: Wait) -> Result<()> {
+    async fn run_rows(&self, batch: &Batch<'_>, cut: Cut, output: &mut Output, way: Way<'_>) -> Result<()> {
         let Dims { batch: rows, steps } = batch.dims();
         let mut part: Option<Output> = None;
         for first in (0..rows).step_by(cut.rows) {
@@ -161,9 +169,9 @@ impl Engine {
                 None => self.output(form)?,
             };
             if cut.steps < steps {
-                self.run_row(&piece.borrow(), &mut own, wait).await?;
+                self.run_row(&piece.borrow(), &mut own, rows - first - 1, way).await?;
             } else {
-                self.run_piece(&piece.borrow(), &mut own, wait).await?;
+                self.run_piece(&piece.borrow(), &mut own, way).await?;
             }
             self.place_rows(&own, form, first, output, batch.form());
             part = Some(own);
@@ -209,8 +217,14 @@ impl Engine {
         }
     }
 
-    /// A single row, so many steps at a time: layer by layer, direction by direction.
-    async fn run_row(&self, batch: &Batch<'_>, output: &mut Output, wait: Wait) -> Result<()> {
+    /// A single row, so many steps at a time: layer by layer, direction by direction; `later` rows come after it.
+    async fn run_row(
+        &self,
+        batch: &Batch<'_>,
+        output: &mut Output,
+        later: usize,
+        way: Way<'_>,
+    ) -> Result<()> {
         let model = &self.0.model;
         let Form { dims: Dims { steps, .. }, fill, .. } = batch.form();
         let length = batch.lengths_of().map_or(steps, |lengths| lengths[0] as usize);
@@ -229,6 +243,7 @@ impl Engine {
                     length,
                     repeats: fill == Fill::Last,
                     projected: index == 0 && batch.form().projected,
+                    left: model.states() * (later + 1) - at,
                 };
                 let h = &mut h_n[at * state..][..state];
                 let c = c_n.chunks_exact_mut(model.hidden()).nth(at).unwrap_or_default();
@@ -238,7 +253,7 @@ impl Engine {
                     _ => &below[..],
                 };
                 let place = |t: usize| t * dirs * state + dir * state;
-                walk.run(x, steps, (h, c), wait, |t, from| y[place(t)..][..state].copy_from_slice(from))
+                walk.run(x, steps, (h, c), way, |t, from| y[place(t)..][..state].copy_from_slice(from))
                     .await?;
             }
             if index + 1 < model.layers().len() {
@@ -269,6 +284,8 @@ struct Walk {
     repeats: bool,
     /// Whether x is `w_ih x` already.
     projected: bool,
+    /// This and the walks that come after it.
+    left: usize,
 }
 
 /// Of D parts of each step the one of `dir`, where x has a single row of a projected layer.
@@ -284,7 +301,7 @@ impl Walk {
         x: &[f32],
         steps: usize,
         (h, c): (&mut [f32], &mut [f32]),
-        wait: Wait,
+        way: Way<'_>,
         mut keep: impl FnMut(usize, &[f32]),
     ) -> Result<()> {
         let input = x.len() / steps;
@@ -294,6 +311,7 @@ impl Walk {
         if self.reverse {
             firsts.reverse();
         }
+        way.tally.expect(firsts.len() * self.left);
         for first in firsts {
             let count = most.min(self.length - first);
             let (x, shape) = (&x[first * input..][..count * input], [1, count, input]);
@@ -303,7 +321,7 @@ impl Walk {
                 batch = batch.c0(c);
             }
             let mut own = self.engine.output(batch.form())?;
-            self.engine.run_piece(&batch, &mut own, wait).await?;
+            self.engine.run_piece(&batch, &mut own, way).await?;
             h.copy_from_slice(&own.h_n);
             c.copy_from_slice(own.c_n.as_deref().unwrap_or_default());
             own.y.chunks_exact(h.len()).enumerate().for_each(|(step, y)| keep(first + step, y));

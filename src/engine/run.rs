@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::io::{Batch, Form, Output, OutputShape};
 use crate::model::Model;
 use crate::plan::{Only, Strategy, Table};
-use crate::progress::Progress;
+use crate::progress::{Progress, SharedTally, Tally};
 use crate::reference;
 use crate::sync::{Wait, lock};
 
@@ -196,9 +196,16 @@ impl Engine {
     }
 
     /// The part of the runs under way that is done, 0 to 1, for a progress bar on another thread: by
-    /// submission on a GPU, by thread on the CPU, 0 on the reference.
+    /// submission on a GPU, by thread on the CPU, 0 on the reference. Of several runs, steps of sessions and ticks of pools it is
+    /// that of their work together, so it falls where one begins, or one that was further than the others ends. It is 0 where
+    /// none is under way. A run that fails, or whose future is dropped, is not under way any more.
     pub fn progress(&self) -> f64 {
         self.0.progress.fraction()
+    }
+
+    /// For a run in so many pieces that begins now.
+    pub(super) fn tally(&self, pieces: usize) -> SharedTally {
+        Arc::new(Tally::new(self.0.progress.clone(), pieces))
     }
 
     /// The runs of this engine that workgroups began together and that were finished step by step, since some
@@ -327,5 +334,47 @@ impl Engine {
 pub(super) fn narrow(from: &[f64], to: &mut [f32]) {
     for (to, from) in to.iter_mut().zip(from) {
         *to = *from as f32;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::device::CpuOptions;
+    use crate::model::{Cell, Direction, Layer, Weights};
+
+    /// A panic on the CPU path is an error of its run, on one thread and on several; the engine goes on.
+    #[test]
+    fn an_engine_goes_on_after_a_panic() {
+        let mut rng = fastrand::Rng::new();
+        let mut values = |len: usize| (0..len).map(|_| rng.f32() - 0.5).collect::<Vec<f32>>();
+        let (steps, input, hidden) = (200, 64, 256);
+        let weights = Weights {
+            w_ih: values(3 * hidden * input),
+            w_hh: values(3 * hidden * hidden),
+            ..Weights::default()
+        };
+        let layer = Layer::new(Cell::GRU, Direction::Forward, input, hidden, vec![weights]).unwrap();
+        let (model, x) = (Model::new(vec![layer]).unwrap(), values(4 * steps * input));
+        let batch = Batch::new(&x, [4, steps, input]).unwrap();
+        for threads in [1, 3] {
+            let device = Device::cpu_with(CpuOptions::default().threads(threads)).unwrap();
+            let engine = device.load(&model).unwrap();
+            let expected = engine.run(&batch).unwrap();
+            let Backend::Cpu(cpu) = &engine.0.backend else { unreachable!("a CPU") };
+            let mut failed = 0;
+            for thread in 0..threads {
+                lock(&cpu.idle).last_mut().expect("of the run before").plant(thread, 7);
+                // A run need not take as many threads as there are.
+                if let Err(error) = engine.run(&batch) {
+                    let error = error.to_string();
+                    assert!(error.contains("a planted fault") && error.contains("cpu"), "{error}");
+                    failed += 1;
+                }
+                assert_eq!(engine.progress(), 0.0);
+                assert!(engine.run(&batch).unwrap() == expected, "thread {thread} of {threads}");
+            }
+            assert!(failed >= threads.min(2), "{failed} of {threads} threads failed");
+        }
     }
 }

@@ -109,10 +109,10 @@ impl Session {
         output.check(model, self.streams)
     }
 
-    /// Sets every state to zero.
+    /// Sets every state to zero. On a device that is lost it does nothing; the next step says so.
     pub fn reset(&mut self) {
         match &mut self.stepper {
-            Stepper::Gpu(session) => session.write_states(None, None),
+            Stepper::Gpu(session) => _ = session.write_states(None, None),
             Stepper::Cpu(own, _) => own.fill(0.0),
             Stepper::Reference(own) => own.fill(0.0),
         }
@@ -122,11 +122,11 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::Length`] where a state does not fit, [`Error::Unsupported`] for a c where the
-    /// cell has none, [`Error::Mismatch`] for an LSTM without c.
+    /// cell has none, [`Error::Mismatch`] for an LSTM without c, [`Error::Device`] where the device is lost.
     pub fn set_state(&mut self, state: &State) -> Result<()> {
         state.check(self.engine.model(), self.streams)?;
         match &mut self.stepper {
-            Stepper::Gpu(session) => session.write_states(Some(&state.h), state.c.as_deref()),
+            Stepper::Gpu(session) => session.write_states(Some(&state.h), state.c.as_deref())?,
             Stepper::Cpu(own, _) => own.clone_from(state),
             Stepper::Reference(own) => {
                 let widen = |values: &[f32]| values.iter().map(|&v| f64::from(v)).collect();

@@ -140,7 +140,7 @@ impl Staged {
 
     async fn run_backend(&mut self, wait: Wait) -> Result<RunSeconds> {
         match &mut self.backend {
-            StagedBackend::Gpu(staged) => staged.run(wait, &self.engine.0.progress).await,
+            StagedBackend::Gpu(staged) => staged.run(wait, &self.engine.tally(1)).await,
             StagedBackend::Host(host) => {
                 let (batch, output) = &mut **host;
                 self.engine.run_waiting(&batch.borrow(), output, wait).await?;

@@ -33,6 +33,14 @@ impl Context {
         match *self {}
     }
 
+    pub(crate) fn is_lost(&self) -> bool {
+        match *self {}
+    }
+
+    pub(crate) fn destroy(&self) {
+        match *self {}
+    }
+
     pub(crate) fn saved(&self) -> Option<&Saved> {
         match *self {}
     }

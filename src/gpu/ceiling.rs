@@ -8,7 +8,7 @@ use super::staged::StagedWorkspace;
 use super::workspace::{Constants, Workspace};
 use crate::error::Result;
 use crate::program::ceiling;
-use crate::progress::Progress;
+use crate::progress::Tally;
 use crate::sync::Wait;
 
 /// What one measurement computes or moves, and the seconds it took on the device where that takes timestamps.
@@ -74,7 +74,8 @@ impl Ceilings {
     /// # Errors
     /// [`crate::Error::Device`].
     pub async fn matmul(&self, wait: Wait) -> Result<Once> {
-        let seconds = self.matmul.run(&self.context, wait, &Arc::<Progress>::default()).await?.0.device;
+        let tally = Arc::new(Tally::new(Arc::default(), 1));
+        let seconds = self.matmul.run(&self.context, wait, &tally).await?.0.device;
         let size = f64::from(self.size);
         Ok(Once { amount: 2.0 * size * size * size * self.repeats as f64, seconds })
     }

@@ -4,20 +4,22 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::convert::Infallible;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context as TaskContext, Poll, Waker};
 
 use super::adapter::open;
 use super::create::Creator;
 use super::once::Once;
 use super::pipeline::{Pipeline, module};
+use super::probe::Probe;
 use super::saved::Saved;
 use crate::error::{Error, Result};
 use crate::info::{AdapterInfo, Created};
 use crate::kernels::Kernel;
 use crate::plan::Caps;
-use crate::sync::lock;
+use crate::sync::{lock, panic_words};
 
 /// A device, opened by us or handed over by the caller, shared by every engine on it.
 #[derive(Debug)]
@@ -33,8 +35,10 @@ pub struct Context {
     saved: Option<Saved>,
     /// Workgroups that the device has shown to run side by side, and bytes of workgroup memory that each had.
     trusted: Mutex<Option<(u32, u32)>>,
-    /// What the device reported outside every error scope; only a device of our own fills it.
+    /// What the device reported outside every error scope, which only a device of our own does; and its loss.
     fault: Arc<Mutex<Fault>>,
+    /// Made when the device is first asked whether it is lost.
+    probe: OnceLock<Probe>,
 }
 
 #[derive(Debug, Default)]
@@ -43,6 +47,17 @@ struct Fault {
     error: Option<String>,
     /// The loss of the device, for every call from then on.
     lost: Option<String>,
+}
+
+/// Why a device is lost that does not say so itself.
+const DESTROYED: &str = "it was destroyed, reset or taken away";
+
+impl Fault {
+    /// Notes the loss of the device, unless it is known.
+    fn lose(&mut self, why: &str) {
+        let advice = "open a device again and load the model on it";
+        self.lost.get_or_insert_with(|| format!("the device is lost ({}): {advice}", why.trim()));
+    }
 }
 
 impl Context {
@@ -59,7 +74,11 @@ impl Context {
         }));
         let slot = fault.clone();
         device.set_device_lost_callback(move |reason, message| {
-            lock(&slot).lost.get_or_insert(format!("device lost ({reason:?}): {message}"));
+            let why = match reason {
+                wgpu::DeviceLostReason::Destroyed => DESTROYED.into(),
+                wgpu::DeviceLostReason::Unknown => message,
+            };
+            lock(&slot).lose(&why);
         });
         let mut context = Self::new(device, queue, info, fault);
         if let Some(folder) = saved {
@@ -78,7 +97,8 @@ impl Context {
         let create = Creator::new(device.clone());
         let (pipelines, modules) = (Once::default(), Once::default());
         let trusted = Mutex::default();
-        Self { device, queue, create, info, pipelines, modules, saved: None, trusted, fault }
+        let probe = OnceLock::new();
+        Self { device, queue, create, info, pipelines, modules, saved: None, trusted, fault, probe }
     }
 
     /// What the device is.
@@ -113,12 +133,71 @@ impl Context {
 
     /// # Errors
     /// [`Error::Device`] where the device is lost, or has reported an error since the last call.
-    pub(super) fn check_fault(&self) -> Result<()> {
-        let mut fault = lock(&self.fault);
-        match fault.lost.clone().or_else(|| fault.error.take()) {
-            Some(reason) => Err(self.error(reason)),
-            None => Ok(()),
+    pub fn check_fault(&self) -> Result<()> {
+        self.check_lost()?;
+        lock(&self.fault).error.take().map_or(Ok(()), |reason| Err(self.error(reason)))
+    }
+
+    /// # Errors
+    /// [`Error::Device`] where the device is lost, however that became known.
+    fn check_lost(&self) -> Result<()> {
+        if !self.is_lost() {
+            return Ok(());
         }
+        // Whoever finds it lost says why.
+        let reason = lock(&self.fault).lost.clone();
+        Err(self.error(reason.unwrap_or_default()))
+    }
+
+    /// What follows from `reason`: that the device is lost, where it is, which may have become so at any time.
+    pub(super) fn failed(&self, reason: &str) -> Error {
+        self.check_lost().err().unwrap_or_else(|| self.error(reason))
+    }
+
+    /// Whether the device is lost. In a browser a caller's device is not asked: only calls that need its answer fail there.
+    pub fn is_lost(&self) -> bool {
+        if lock(&self.fault).lost.is_some() {
+            return true;
+        }
+        let probe = || self.probe.get_or_init(|| Probe::new(&self.device, &self.create));
+        let is_lost = cfg!(not(target_arch = "wasm32")) && probe().is_lost(&self.device);
+        if is_lost {
+            lock(&self.fault).lose(DESTROYED);
+        }
+        is_lost
+    }
+
+    /// Makes the device a lost one, for tests.
+    pub fn destroy(&self) {
+        self.device.destroy();
+    }
+
+    /// Polls the device; `Ok(false)` where the time for it was over.
+    ///
+    /// # Errors
+    /// With the reason, also where the device is lost. wgpu panics where it finds that while it polls, which ends here: unless
+    /// panics end the process, as they do in a browser.
+    pub(super) fn poll(&self, how: wgpu::PollType) -> Result<bool, String> {
+        match self.noting_loss(|| self.device.poll(how))? {
+            Ok(_) => Ok(true),
+            Err(wgpu::PollError::Timeout) => Ok(false),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// Does `work`, in which wgpu panics only where the device is lost.
+    fn noting_loss<T>(&self, work: impl FnOnce() -> T) -> Result<T, String> {
+        catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
+            let words = panic_words(&*panic);
+            lock(&self.fault).lose(&words);
+            words
+        })
+    }
+
+    /// Does `work`, of whose refusals nobody needs to know: what is let go of may be gone already, with its device.
+    pub(super) fn quietly<T>(&self, work: impl FnOnce() -> T) -> T {
+        let _scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        work()
     }
 
     pub(super) fn error(&self, reason: impl Into<String>) -> Error {
@@ -202,12 +281,59 @@ impl Context {
     ) -> impl Future<Output = Result<()>> {
         let scopes = [internal.pop(), validation.pop(), memory.pop()];
         async move {
+            let mut said = Ok(());
             for scope in scopes {
-                if let Some(error) = scope.await {
-                    return Err(self.error(format!("{name}: {error}")));
+                if let (Some(error), Ok(())) = (scope.await, &said) {
+                    said = Err(self.error(format!("{name}: {error}")));
                 }
             }
-            Ok(())
+            // Of a lost device nothing is said here, or what follows from it.
+            self.check_lost()?;
+            said
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::adapters;
+
+    /// A panic of wgpu's under a poll ends there, and the device counts as lost from then on.
+    #[test]
+    fn a_panic_under_a_poll_is_a_lost_device() {
+        let found = pollster::block_on(adapters(None));
+        assert!(!found.is_empty(), "no GPU adapter found; `cargo xtask test` installs software drivers");
+        for (info, adapter) in found {
+            let context = pollster::block_on(Context::open(info, &adapter, None)).unwrap();
+            assert_eq!(context.poll(wgpu::PollType::Poll), Ok(true));
+            context.check_fault().unwrap();
+            let failed = context.noting_loss(|| panic!("Error in Device::poll: Parent device is lost"));
+            assert_eq!(failed, Err::<(), _>("Error in Device::poll: Parent device is lost".into()));
+            for _ in 0..2 {
+                assert!(context.is_lost());
+                let error = context.check_fault().unwrap_err().to_string();
+                assert!(error.contains("the device is lost (Error in Device::poll"), "{error}");
+                let error = pollster::block_on(context.checked("work", || ())).unwrap_err().to_string();
+                assert!(error.contains("the device is lost"), "{error}");
+            }
+        }
+    }
+
+    /// Asked from several threads while another polls, a device that is there says so.
+    #[test]
+    fn a_device_that_is_there_is_never_taken_for_a_lost_one() {
+        for (info, adapter) in pollster::block_on(adapters(None)) {
+            let context = pollster::block_on(Context::open(info, &adapter, None)).unwrap();
+            std::thread::scope(|scope| {
+                scope.spawn(|| (0..2000).for_each(|_| _ = context.poll(wgpu::PollType::Poll)));
+                for _ in 0..3 {
+                    scope.spawn(|| (0..2000).for_each(|_| assert!(!context.is_lost())));
+                }
+            });
+            context.check_fault().unwrap();
+            context.destroy();
+            assert!(context.is_lost());
         }
     }
 }

@@ -54,6 +54,16 @@ impl Creator {
         self.device.create_buffer(descriptor)
     }
 
+    /// A few bytes, mapped, that no run uses: not counted.
+    pub(super) fn probe(&self) -> wgpu::Buffer {
+        self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("wgru.buffer.probe"),
+            size: 8,
+            usage: wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC,
+            mapped_at_creation: true,
+        })
+    }
+
     pub(super) fn query_set(&self, descriptor: &wgpu::QuerySetDescriptor<'_>) -> wgpu::QuerySet {
         self.device.create_query_set(descriptor)
     }

@@ -11,7 +11,7 @@ use crate::dims::Dims;
 use crate::error::Result;
 use crate::io::Form;
 use crate::program::{BufferId, Copy, Role, pack_sequence, tile};
-use crate::progress::Progress;
+use crate::progress::SharedTally;
 use crate::sync::Wait;
 
 /// Dispatches of one submission at the most: drivers keep a record of each.
@@ -132,7 +132,7 @@ impl Workspace {
         x: &[f32],
         phase: usize,
         fetch: Fetch,
-        progress: &Arc<Progress>,
+        progress: &SharedTally,
     ) -> Result<Submitted> {
         context.check_fault()?;
         let submit = || {
@@ -149,7 +149,7 @@ impl Workspace {
         context: &Context,
         phase: usize,
         fetch: Fetch,
-        progress: &Arc<Progress>,
+        progress: &SharedTally,
     ) -> Submitted {
         self.poison(context, phase);
         progress.begin(self.program.dispatch_count());
@@ -249,7 +249,7 @@ impl Workspace {
         timer: Option<&Timer>,
         phase: usize,
         from_op: usize,
-        progress: &Arc<Progress>,
+        progress: &SharedTally,
     ) -> wgpu::CommandEncoder {
         let budget = if context.info().software { SUBMISSION_FLOPS_SOFTWARE } else { SUBMISSION_FLOPS };
         let mut rest = self.parts(phase, from_op).peekable();
@@ -260,8 +260,13 @@ impl Workspace {
             }
             let is_last = rest.peek().is_none();
             if is_last || recorded >= SUBMISSION || flops >= budget {
-                let (progress, ended) = (progress.clone(), recorded as u64);
-                encoder.on_submitted_work_done(move || progress.end(ended));
+                // A run that has ended, or was given up, is not told.
+                let (progress, ended) = (Arc::downgrade(progress), recorded as u64);
+                encoder.on_submitted_work_done(move || {
+                    if let Some(progress) = progress.upgrade() {
+                        progress.end(ended);
+                    }
+                });
                 if is_last {
                     return encoder;
                 }

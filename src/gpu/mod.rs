@@ -9,6 +9,7 @@ mod create;
 mod execute;
 mod once;
 mod pipeline;
+mod probe;
 mod readback;
 mod resume;
 mod saved;

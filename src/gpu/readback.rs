@@ -69,7 +69,7 @@ impl Staging {
     ) -> Result<()> {
         let buffer = lock(&self.buffer).clone();
         let slice = buffer.slice(..submitted.bytes);
-        let mut unmap = Unmap { buffer: &buffer, abandoned: Some(&self.abandoned) };
+        let mut unmap = Unmap { context, buffer: &buffer, abandoned: Some(&self.abandoned) };
         let mapping = map(&slice, wgpu::MapMode::Read);
         let result = Mapped { context, mapping, submission: submitted.index, wait }.await;
         if result.is_ok() {
@@ -77,7 +77,7 @@ impl Staging {
             self.abandoned.store(false, Ordering::Relaxed);
         }
         context.check_fault()?;
-        let failed = |reason: String| context.error(format!("read-back: {reason}"));
+        let failed = |reason: String| context.failed(&format!("read-back: {reason}"));
         result.map_err(failed)?;
         let view = slice.get_mapped_range().map_err(|error| failed(error.to_string()))?;
         read(bytemuck::cast_slice(&view));
@@ -94,6 +94,7 @@ pub struct Submitted {
 
 /// Unmaps a buffer when it goes out of scope. A mapping that is still pending is called off, and told of.
 struct Unmap<'a> {
+    context: &'a Context,
     buffer: &'a wgpu::Buffer,
     /// Set unless the mapping is there.
     abandoned: Option<&'a AtomicBool>,
@@ -101,7 +102,7 @@ struct Unmap<'a> {
 
 impl Drop for Unmap<'_> {
     fn drop(&mut self) {
-        self.buffer.unmap();
+        self.context.quietly(|| self.buffer.unmap());
         if let Some(abandoned) = self.abandoned {
             abandoned.store(true, Ordering::Relaxed);
         }
@@ -157,16 +158,14 @@ impl Future for Mapped<'_> {
                 Wait::Yield => wgpu::PollType::Poll,
             };
             // In a browser this does nothing, and the event loop calls the waker.
-            let polled = self.context.device.poll(poll);
+            let polled = self.context.poll(poll);
             if let Some(result) = lock(&self.mapping.0).result.take() {
                 return Poll::Ready(result);
             }
             match (polled, self.wait) {
-                (Err(wgpu::PollError::Timeout), _) => {}
-                (Err(error), _) => return Poll::Ready(Err(error.to_string())),
-                (Ok(_), Wait::Yield) => break,
-                #[cfg(not(target_arch = "wasm32"))]
-                (Ok(_), Wait::Block) => {}
+                (Err(reason), _) => return Poll::Ready(Err(reason)),
+                (Ok(true), Wait::Yield) => break,
+                (Ok(_), _) => {}
             }
         }
         if cfg!(not(target_arch = "wasm32")) {

@@ -1,7 +1,5 @@
 //! Taking a run up again where the exchange between workgroups failed.
 
-use std::sync::Arc;
-
 use super::context::Context;
 use super::execute::Fetch;
 use super::readback::Submitted;
@@ -9,7 +7,7 @@ use super::workspace::Workspace;
 use crate::error::{Error, Result};
 use crate::io::Batch;
 use crate::program::Proof;
-use crate::progress::Progress;
+use crate::progress::SharedTally;
 
 impl Workspace {
     /// Runs what is left of `failed`, from the chunk `at` on, or all of it again. Both are of one plan, but that this one takes
@@ -28,7 +26,7 @@ impl Workspace {
         failed: &Self,
         at: Option<&Proof>,
         batch: &Batch<'_>,
-        progress: &Arc<Progress>,
+        progress: &SharedTally,
     ) -> Result<Submitted> {
         self.write_inputs(context, batch.lengths_of(), 0, batch.states()).await?;
         self.pack_x(batch.x());

@@ -1,6 +1,5 @@
 //! A batch that stays on the device: run from its initial states as often as one likes, with nothing moved.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use super::context::Context;
@@ -12,7 +11,7 @@ use crate::error::Result;
 use crate::info::RunSeconds;
 use crate::io::Batch;
 use crate::program::{BufferId, Proof};
-use crate::progress::Progress;
+use crate::progress::SharedTally;
 use crate::sync::Wait;
 
 /// A workspace with a batch in it.
@@ -92,7 +91,7 @@ impl StagedWorkspace {
         &self,
         context: &Context,
         wait: Wait,
-        progress: &Arc<Progress>,
+        progress: &SharedTally,
     ) -> Result<(RunSeconds, Option<Proof>)> {
         context.check_fault()?;
         let Self { workspace, initial, timer } = self;

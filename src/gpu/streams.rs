@@ -13,7 +13,7 @@ use super::readback::{Mapped, Mapping, map};
 use super::workspace::{Constants, Workspace};
 use crate::error::{Error, Result};
 use crate::program::{BufferId, Program, Slots, pack_sequence};
-use crate::progress::Progress;
+use crate::progress::{Progress, SharedTally, Tally};
 use crate::sync::Wait;
 
 /// The states of streams, `[capacity, stride]`.
@@ -88,7 +88,7 @@ impl StreamStates {
     /// Writes the states of a stream; what is submitted from now on sees them.
     pub fn write(&self, context: &Context, slot: usize, numbers: &[f32]) {
         let at = (slot * self.stride * 4) as u64;
-        context.queue.write_buffer(&self.buffer, at, bytemuck::cast_slice(numbers));
+        context.quietly(|| context.queue.write_buffer(&self.buffer, at, bytemuck::cast_slice(numbers)));
     }
 
     /// Reads the states of neighbouring slots, as everything that was submitted leaves them, by way of `freight`.
@@ -114,7 +114,8 @@ impl StreamStates {
         let submission = context.checked("states of streams", copy).await?;
         let down = map(&freight.download.slice(..bytes(slots.len())), wgpu::MapMode::Read);
         let bytes = bytes(slots.len());
-        let mut under_way = UnderWay { freight, submission, mappings: [Some(down), None], bytes };
+        let mut under_way =
+            UnderWay { freight, submission, mappings: [Some(down), None], bytes, _tally: None };
         under_way.wait(context, wait).await?;
         under_way.read(context, |words| read(bytemuck::cast_slice(words)))
     }
@@ -290,12 +291,14 @@ impl Freight {
     ) -> Result<UnderWay> {
         context.check_fault()?;
         let [_, bytes] = bytes(programs, loads);
-        let submit = || self.submit_unchecked(context, programs, loads, fill, progress);
+        let tally = Arc::new(Tally::new(progress.clone(), loads.len()));
+        let submit = || self.submit_unchecked(context, programs, loads, fill, &tally);
         let submission = context.checked("tick", submit).await?;
         context.check_fault()?;
         let down = map(&self.download.slice(..bytes), wgpu::MapMode::Read);
         let up = map(&self.upload.slice(..), wgpu::MapMode::Write);
-        Ok(UnderWay { freight: self, submission, mappings: [Some(down), Some(up)], bytes })
+        let (mappings, tally) = ([Some(down), Some(up)], Some(tally));
+        Ok(UnderWay { freight: self, submission, mappings, bytes, _tally: tally })
     }
 
     fn submit_unchecked(
@@ -304,7 +307,7 @@ impl Freight {
         programs: &mut [StreamProgram],
         loads: &[Load<'_>],
         mut fill: impl FnMut(usize, &mut StreamProgram),
-        progress: &Arc<Progress>,
+        progress: &SharedTally,
     ) -> wgpu::SubmissionIndex {
         // All of it before anything is recorded, since recording may submit, and a mapped buffer cannot be.
         let mut copies: Vec<(usize, BufferId, Range<usize>)> = Vec::new();
@@ -357,6 +360,8 @@ pub struct UnderWay {
     /// Of the download, and of the upload for the next tick where it was used.
     mappings: [Option<Mapping>; 2],
     bytes: u64,
+    /// What the engine is told of its progress; it counts until this goes.
+    _tally: Option<SharedTally>,
 }
 
 impl UnderWay {
@@ -383,17 +388,18 @@ impl UnderWay {
     /// [`crate::Error::Device`] where they cannot be read. Then the staging buffers are gone too.
     pub fn read(self, context: &Context, read: impl FnOnce(&[u32])) -> Result<Freight> {
         let Self { freight, bytes, .. } = self;
+        context.check_fault()?;
         let slice = freight.download.slice(..bytes);
         let view = slice.get_mapped_range().map_err(|error| failed(context, &error.to_string()))?;
         read(bytemuck::cast_slice(&view));
         drop(view);
-        freight.download.unmap();
+        context.quietly(|| freight.download.unmap());
         Ok(freight)
     }
 }
 
 fn failed(context: &Context, reason: &str) -> Error {
-    context.error(format!("read-back: {reason}"))
+    context.failed(&format!("read-back: {reason}"))
 }
 
 fn encoder(context: &Context) -> wgpu::CommandEncoder {

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::gpu::{Context, Fetch, Workspace};
 use crate::io::StepOutput;
 use crate::model::Model;
-use crate::progress::Progress;
+use crate::progress::{Progress, Tally};
 use crate::sync::Wait;
 
 impl GpuEngine {
@@ -75,11 +75,12 @@ impl GpuSession {
         progress: &Arc<Progress>,
     ) -> Result<()> {
         let streams = self.streams;
+        let tally = Arc::new(Tally::new(progress.clone(), self.parts.len()));
         let mut submitted = Vec::with_capacity(self.parts.len());
         for part in &mut self.parts {
             let x = part.of(x, streams);
             part.workspace.pack_x(x);
-            let submit = part.workspace.submit(&self.context, x, part.phase, Fetch::Outputs, progress);
+            let submit = part.workspace.submit(&self.context, x, part.phase, Fetch::Outputs, &tally);
             submitted.push(submit.await?);
             part.phase = 1 - part.phase;
         }
@@ -94,7 +95,11 @@ impl GpuSession {
     }
 
     /// Replaces the states, by zeros where `None`.
-    pub(in crate::engine) fn write_states(&mut self, h: Option<&[f32]>, c: Option<&[f32]>) {
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] where the device is lost.
+    pub(in crate::engine) fn write_states(&mut self, h: Option<&[f32]>, c: Option<&[f32]>) -> Result<()> {
+        self.context.check_fault()?;
         for part in &mut self.parts {
             let program = part.workspace.program();
             let of_part = |all: &[f32], features: usize| -> Vec<f32> {
@@ -105,6 +110,7 @@ impl GpuSession {
             let c = c.map(|c| of_part(c, program.hidden));
             part.workspace.write_states(&self.context, part.phase, h.as_deref(), c.as_deref());
         }
+        Ok(())
     }
 
     /// h: `[L·D, B, P]`; c: `[L·D, B, H]`, nothing where the cell has none.

@@ -1,0 +1,29 @@
+//! Work whose panics end as errors.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::sync::panic_words;
+
+/// A panic of the work, with its words; none where a thread left because another had panicked.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Panicked(pub(super) Option<String>);
+
+/// What a thread panics with that waits for one that has panicked.
+pub(super) struct Freed;
+
+impl Panicked {
+    fn of(panic: &(dyn Any + Send)) -> Self {
+        Self((!panic.is::<Freed>()).then(|| panic_words(panic)))
+    }
+}
+
+/// Does `work`. A panic of it ends here, unless panics end the process.
+pub(super) fn caught(work: impl FnOnce()) -> Result<(), Panicked> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
+        let panicked = Panicked::of(&*panic);
+        // What it holds may panic when it goes.
+        std::mem::forget(panic);
+        panicked
+    })
+}
