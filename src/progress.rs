@@ -45,7 +45,7 @@ impl<P: Deref<Target = Progress>> Tally<P> {
     }
 
     /// Says how many pieces there are to begin.
-    pub(crate) fn expect(&self, pieces: usize) {
+    pub(crate) fn set_pieces(&self, pieces: usize) {
         self.pieces.store(pieces as u64, Ordering::Relaxed);
     }
 

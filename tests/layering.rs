@@ -36,7 +36,7 @@ const OUTSIDE: [(&str, &[&str]); 10] = [
     ("serde_json", &["import/keras/"]),
     ("zip", &["import/keras/container.rs"]),
     ("half", &["dtype.rs"]),
-    ("bytemuck", &["cpu/panel.rs", "kernels/", "gpu/", "engine/gpu.rs", "engine/pool/gpu.rs"]),
+    ("bytemuck", &["cpu/panel.rs", "kernels/", "gpu/", "engine/gpu/read.rs", "engine/pool/gpu.rs"]),
     ("pollster", &["engine/"]),
     ("naga", &[]),
 ];

@@ -311,7 +311,7 @@ impl Walk {
         if self.reverse {
             firsts.reverse();
         }
-        way.tally.expect(firsts.len() * self.left);
+        way.tally.set_pieces(firsts.len() * self.left);
         for first in firsts {
             let count = most.min(self.length - first);
             let (x, shape) = (&x[first * input..][..count * input], [1, count, input]);
