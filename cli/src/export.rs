@@ -7,7 +7,7 @@ use crate::arrays::{ending, write};
 use crate::failure::{Outcome, error};
 use crate::print::print;
 use crate::run::{describe, read_model};
-use crate::{onnx, run};
+use crate::{keras, onnx, run};
 
 /// Reads, writes, reports.
 pub fn export(args: &ExportArgs) -> Outcome {
@@ -49,7 +49,16 @@ fn read_any(args: &ExportArgs) -> Outcome<Imported> {
         if args.node.is_some() {
             return Err(error("--node", "is for .onnx models"));
         }
-        return read_model(&args.model, &args.model_args);
+        let imported = read_model(&args.model, &args.model_args)?;
+        // An export that takes initial states leaves them to its caller.
+        keras::check_states(&imported, |_| args.with_states).map_err(|_| {
+            let state = imported.report.initial_states.join("; ");
+            error(
+                args.model.display(),
+                format!("{state}: export to .onnx with --with-states, which takes it as an input"),
+            )
+        })?;
+        return Ok(imported);
     }
     let node = onnx::import(&args.model, args.node.as_deref(), &args.model_args)?;
     // What the file fixes at run time is no part of the model, and would be lost.

@@ -13,7 +13,8 @@ pub fn read(path: &Path, args: &ModelArgs) -> Outcome<Imported> {
     if let Some(option) = args.of_pytorch() {
         return Err(error(option, "has no meaning for a Keras model"));
     }
-    let mut keras = Keras::new().layers(&args.layer);
+    // Commands that run or write the model hold it to `check_states`.
+    let mut keras = Keras::new().layers(&args.layer).states_given();
     if let Some(config) = &args.config {
         keras = keras.config(std::fs::read_to_string(config).map_err(|e| error(config.display(), e))?);
     }
@@ -29,4 +30,18 @@ pub fn read(path: &Path, args: &ModelArgs) -> Outcome<Imported> {
         (None, false) => keras,
     };
     Ok(keras.read(path)?)
+}
+
+/// Holds that a layer whose initial state the file's graph computes is given it: `has` says which arrays there are.
+pub fn check_states(imported: &Imported, has: impl Fn(&str) -> bool) -> Outcome {
+    let Some(state) = imported.report.initial_states.first() else { return Ok(()) };
+    let needed: &[&str] = if imported.model.cell().has_c() { &["h0", "c0"] } else { &["h0"] };
+    match needed.iter().find(|name| !has(name)) {
+        Some(name) => {
+            let reason =
+                format!("{state}: a run without it would begin at 0; IN needs {}", needed.join(" and "));
+            Err(error(name, reason))
+        }
+        None => Ok(()),
+    }
 }

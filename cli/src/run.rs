@@ -31,6 +31,7 @@ pub fn run(args: &RunArgs) -> Outcome {
     let imported = read_model(&args.model, &args.model_args)?;
     let model = &imported.model;
     let inputs = read_inputs(args, &imported)?;
+    keras::check_states(&imported, |name| inputs.get(name).is_some())?;
     let x = inputs.need("x")?;
     let &[first, second, features] = &x.shape[..] else {
         return Err(error("x", format!("expected 3 dimensions [B, T, I], got {:?}", x.shape)));

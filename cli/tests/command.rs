@@ -357,3 +357,37 @@ fn keras_layers_run_by_their_names() {
     let text = run(&golden("keras1.h5"), &["--layer", "gru_1", "--keras-version", "3"]);
     assert!(text.contains("as told"), "{text}");
 }
+
+/// What else the file's graph gives a layer of Keras: a state is fed or missed by name, a mask is told.
+#[test]
+fn states_and_masks_of_keras_graphs_are_not_passed_over() {
+    let model = root().join("tests/goldens/keras/graphs.keras").display().to_string();
+    let folder = Folder::new("keras-graphs");
+    let (x, h0) = (npy(&[2, 5, 3], &values(3, 30)), npy(&[1, 2, 4], &values(4, 8)));
+    folder.write("x.npy", &x).write("fed.npz", npz(&[("x", x.clone()), ("h0", h0)]));
+    let command = |args: &[&str]| {
+        let output = folder.wgru(args);
+        (output.status.code(), stdout(&output) + &stderr(&output))
+    };
+    let run = |layer: &str, input: &str| {
+        command(&["run", &model, "--input", input, "--device", "cpu", "--layer", layer])
+    };
+    let (status, text) = run("from_input", "x.npy");
+    assert_eq!(status, Some(2), "{text}");
+    assert!(
+        ["h0", "initial_state", "from_input", "the input \"ctx\""].iter().all(|word| text.contains(word)),
+        "{text}"
+    );
+    let (status, text) = run("from_input", "fed.npz");
+    assert!(status == Some(0) && text.contains("ctx"), "{text}");
+    // An LSTM needs its c too.
+    let (status, text) = run("writer", "fed.npz");
+    assert!(status == Some(2) && text.contains("c0") && text.contains("reader"), "{text}");
+    let (status, text) = run("masked", "x.npy");
+    assert!(status == Some(0) && text.contains("mask") && text.contains("lengths"), "{text}");
+    let export = |more: &[&str]| command(&[&["export", &model, "--layer", "from_input"], more].concat());
+    let (status, text) = export(&["out.safetensors"]);
+    assert!(status == Some(2) && text.contains("ctx") && text.contains("--with-states"), "{text}");
+    let (status, text) = export(&["out.onnx", "--with-states"]);
+    assert_eq!(status, Some(0), "{text}");
+}

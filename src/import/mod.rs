@@ -45,6 +45,9 @@ pub struct Report {
     pub left_over: Vec<String>,
     /// What was decided, and from what: `cell GRU: weight_hh_l0 has 3·64 rows`.
     pub decisions: Vec<String>,
+    /// Initial states that something else in the file computes and that every batch has to be given therefore, with
+    /// where they come from; of a Keras file alone, and only after `Keras::states_given`.
+    pub initial_states: Vec<String>,
     /// The file's own metadata.
     pub metadata: BTreeMap<String, String>,
 }

@@ -95,14 +95,16 @@ fn a_zip_that_lacks_a_part_or_unfolds_without_end_is_refused() {
     let config = stack_config().to_string();
     let facts = br#"{"keras_version": "3.0.0"}"#;
     let large = vec![0; 64 << 20];
+    let limits = wgru::import::Limits { header: 1 << 20, ..Default::default() };
     for (entries, words) in [
         (vec![], "readable"),
         (vec![("config.json", config.as_bytes())], "metadata.json"),
         (vec![("config.json", config.as_bytes()), ("metadata.json", facts)], "model.weights.h5"),
         (vec![("config.json", b"[[".as_slice())], "config.json"),
-        (vec![("config.json", &large)], "unfolds to more than"),
+        (vec![("config.json", &large)], "Limits::header allows 1048576"),
     ] {
-        let error = Keras::new().parse("odd.keras", &zip(&entries)).expect_err("not whole").to_string();
+        let how = Keras::new().limits(limits);
+        let error = how.parse("odd.keras", &zip(&entries)).expect_err("not whole").to_string();
         assert!(error.contains(words), "{words}: {error}");
     }
 }

@@ -53,7 +53,10 @@ pub(super) fn activation(label: &str, key: &str, value: &Value, version: Option<
 
 /// An activation that is a layer: LeakyReLU with its slope, `alpha` before Keras 3.
 fn of_layer(value: &Value) -> Result<Option<Activation>> {
-    let Some(("LeakyReLU", config)) = class_and_config(value) else { return Ok(None) };
+    let Some((class, config)) = class_and_config(value) else { return Ok(None) };
+    if class != "LeakyReLU" {
+        return Ok(None);
+    }
     let slope = config.get("negative_slope").or_else(|| config.get("alpha")).and_then(Value::as_f64);
     slope.map(|slope| Activation::new(Function::LeakyRelu, slope as f32, 0.0)).transpose()
 }

@@ -15,8 +15,9 @@ use std::io::{Cursor, Read};
 use serde_json::Value;
 use zip::ZipArchive;
 
-use super::store::{Store, budget};
+use super::store::Store;
 use crate::error::{Error, Result};
+use crate::import::Limits;
 
 const ZIP: &[u8] = b"PK\x03\x04";
 const LEGACY: &str = "model_weights";
@@ -43,9 +44,13 @@ pub(super) struct File {
 }
 
 /// # Errors
-/// [`Error::Format`] for a file that is not whole or lacks a part.
-pub(super) fn open(source: &str, bytes: &[u8]) -> Result<File> {
-    if bytes.starts_with(ZIP) { open_zip(source, bytes) } else { open_hdf5(source, bytes.to_vec()) }
+/// [`Error::Format`] for a file that is not whole or lacks a part, [`Error::TooLarge`] for one beyond a limit.
+pub(super) fn open(source: &str, bytes: &[u8], limits: Limits) -> Result<File> {
+    if bytes.starts_with(ZIP) {
+        open_zip(source, bytes, limits)
+    } else {
+        open_hdf5(source, bytes.to_vec(), limits, 0)
+    }
 }
 
 impl File {
@@ -63,10 +68,11 @@ impl File {
     }
 }
 
-fn open_hdf5(source: &str, bytes: Vec<u8>) -> Result<File> {
-    let store = Store::parse(source, bytes)?;
+fn open_hdf5(source: &str, bytes: Vec<u8>, limits: Limits, unfolded: u64) -> Result<File> {
+    let store = Store::parse(source, bytes, limits, unfolded)?;
     let base = if store.has_group(LEGACY) { LEGACY } else { "" };
-    let layout = match !store.list(base, "layer_names")?.is_empty() {
+    let (root, own) = (store.attributes("")?, store.attributes(base)?);
+    let layout = match !own.list("layer_names").is_empty() {
         true => Layout::Named(base.into()),
         false if store.has_group("layers") => Layout::Numbered,
         false => {
@@ -74,49 +80,46 @@ fn open_hdf5(source: &str, bytes: Vec<u8>) -> Result<File> {
             return Err(Error::Format { name: source.into(), reason: reason.into() });
         }
     };
-    let mut metadata = BTreeMap::new();
-    for fact in FACTS {
-        let own = store.text("", fact)?;
-        let text = if own.is_some() { own } else { store.text(base, fact)? };
-        metadata.extend(text.map(|text| (fact.to_owned(), text)));
-    }
-    let config = match store.text("", "model_config")? {
-        Some(text) => Some(json(&format!("model_config of {source}"), text.as_bytes())?),
+    let text = |fact: &str| root.text(fact).or_else(|| own.text(fact));
+    let metadata = FACTS.iter().filter_map(|fact| Some(((*fact).to_owned(), text(fact)?))).collect();
+    let config = match root.text("model_config") {
+        Some(text) => Some(json(&format!("model_config of {source}"), text.as_bytes(), limits)?),
         None => None,
     };
     Ok(File { store, layout, whole: config.is_some(), config, metadata })
 }
 
-fn open_zip(source: &str, bytes: &[u8]) -> Result<File> {
+fn open_zip(source: &str, bytes: &[u8], limits: Limits) -> Result<File> {
     let unreadable = |part: &str, reason: &dyn std::fmt::Display| Error::Format {
         name: if part.is_empty() { source.into() } else { format!("{part} of {source}") },
         reason: format!("not readable: {reason}"),
     };
     let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|error| unreadable("", &error))?;
-    let limit = budget(bytes.len());
-    let mut part = |name: &str| -> Result<Vec<u8>> {
+    let mut unfolded = 0;
+    let mut part = |name: &str, most: u64| -> Result<Vec<u8>> {
         let entry = archive.by_name(name).map_err(|error| unreadable(name, &error))?;
         let mut content = Vec::new();
         // One byte over the limit shows that there is more.
-        let mut entry = entry.take(limit as u64 + 1);
+        let mut entry = entry.take(most.min(limits.decompressed.saturating_sub(unfolded)).saturating_add(1));
         entry.read_to_end(&mut content).map_err(|error| unreadable(name, &error))?;
-        if content.len() > limit {
-            return Err(unreadable(name, &format!("it unfolds to more than {limit} bytes")));
-        }
+        unfolded += content.len() as u64;
+        limits.check_decompressed(&format!("{name} of {source}"), unfolded)?;
         Ok(content)
     };
-    let config = json(&format!("config.json of {source}"), &part("config.json")?)?;
-    let facts = json(&format!("metadata.json of {source}"), &part("metadata.json")?)?;
+    // `json` holds both to the limit of headers.
+    let config = json(&format!("config.json of {source}"), &part("config.json", limits.header)?, limits)?;
+    let facts = json(&format!("metadata.json of {source}"), &part("metadata.json", limits.header)?, limits)?;
+    let weights = part("model.weights.h5", u64::MAX)?;
     let text = |fact: &str| Some((fact.to_owned(), facts.get(fact)?.as_str()?.to_owned()));
     let metadata = FACTS.into_iter().filter_map(text).collect();
-    let weights = part("model.weights.h5")?;
-    let file = open_hdf5(&format!("model.weights.h5 of {source}"), weights)?;
+    let file = open_hdf5(&format!("model.weights.h5 of {source}"), weights, limits, unfolded)?;
     Ok(File { config: Some(config), whole: true, metadata, ..file })
 }
 
 /// # Errors
-/// [`Error::Format`] for what is no JSON.
-pub(super) fn json(name: &str, text: &[u8]) -> Result<Value> {
+/// [`Error::Format`] for what is no JSON, [`Error::TooLarge`] for a text beyond the limit of headers.
+pub(super) fn json(name: &str, text: &[u8], limits: Limits) -> Result<Value> {
+    limits.check_header(name, text.len() as u64)?;
     serde_json::from_slice(text)
         .map_err(|error| Error::Format { name: name.into(), reason: format!("not readable JSON: {error}") })
 }

@@ -4,30 +4,40 @@
 //! container   what a file consists of: a zip, HDF5, JSON
 //! store       arrays and attributes of an HDF5 file
 //! graph       the layers of a configuration, and what each stands on
+//! calls       what a layer is called on
+//! reaches     masks and initial states that come to a layer
+//! choose      the layers that are asked for
 //! spec        the configuration of a recurrent layer: its cell
 //! activation  functions by name
 //! weights     Keras' layout to the crate's
+//! flat        whose weights are where in the list of a model inside the model
 //! ```
 //!
 //! Sources: the code of Keras 1.2, 2.2 and 3, and of TensorFlow's `keras/saving/hdf5_format.py`.
 
 mod activation;
+mod calls;
+mod choose;
 mod container;
+mod flat;
 mod graph;
+mod reaches;
 mod spec;
 mod store;
 mod weights;
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use serde_json::Value;
 
 use self::container::File;
-use self::graph::{Graph, Node};
+use self::graph::Graph;
 use self::spec::Recurrent;
-use super::{Imported, Report, load};
+use self::weights::Finder;
+use super::{Imported, Limits, Report, load};
 use crate::error::{Error, Result};
-use crate::model::{Direction, Model, Readout, ReadoutSteps};
+use crate::model::{Direction, Layer, Merge, Model, Readout, ReadoutSteps};
 
 /// The optimizer's own arrays, which belong to training.
 const OPTIMIZER: [&str; 2] = ["optimizer_weights/", "optimizer/"];
@@ -37,10 +47,16 @@ const OPTIMIZER: [&str; 2] = ["optimizer_weights/", "optimizer/"];
 ///
 /// What differs between Keras and the crate, beside the layout of weights:
 ///
-/// * `go_backwards` leaves y reversed in Keras; here y is aligned with the time of x.
-/// * A layer without `return_sequences` gives the last output alone: that is `h_n` here, and y has every step.
-/// * Under a mask Keras repeats the last output, which is [`crate::io::Fill::Last`]; here 0 is the default. `h_n`
-///   is the same.
+/// * `go_backwards` leaves y reversed in Keras; here y is aligned with the time of x. In a stack the layer above one
+///   that hands its y on reversed walks the other way round.
+/// * A layer without `return_sequences` gives the last output alone: that is `h_n` here, and y has every step. A
+///   Bidirectional merges the last outputs of both directions; `h_n` has them apart.
+/// * A mask that reaches the layer (Masking, `Embedding(mask_zero=True)`) is not applied: the report says so, a batch
+///   needs lengths. Under a mask Keras repeats the last output, which is [`crate::io::Fill::Last`], or gives 0, as a
+///   Bidirectional that returns sequences does; here 0 is the default. `h_n` is the same.
+/// * An `initial_state` that is another layer's or an input of the model is refused, unless every batch is given it:
+///   [`Keras::states_given`].
+/// * A class that another package registered is none of Keras' own, though it be called `GRU`.
 /// * A GRU without `reset_after` in its configuration, as old files have it, has reset before.
 /// * Hard sigmoid is 0.2 x + 0.5 in Keras 1 and 2 and x/6 + 0.5 in Keras 3: the file's version decides.
 /// * Dropout is for training and has no part in inference; weights are computed with in f32, whatever the dtype.
@@ -59,6 +75,8 @@ pub struct Keras {
     readout: Option<AskedReadout>,
     config: Option<String>,
     version: Option<u32>,
+    states_given: bool,
+    limits: Limits,
 }
 
 /// A Dense that is asked for.
@@ -88,7 +106,21 @@ impl Keras {
         self
     }
 
-    /// The name of a Dense after the last layer, and the steps it is applied to. Its activation must be linear;
+    /// Says that every batch is given the initial states that the file's graph computes: `h0`, and `c0` of an LSTM.
+    /// [`Report::initial_states`] then says which layers need them and where they come from in Keras. Without this a
+    /// layer with such an `initial_state` is refused, since a run would begin at 0.
+    pub fn states_given(mut self) -> Self {
+        self.states_given = true;
+        self
+    }
+
+    /// How much of a file is taken on.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// The name of a Dense, or of a TimeDistributed of one, after the last layer, and the steps it is applied to. Its activation must be linear;
     /// see [`Keras::readout_without_activation`] for others.
     pub fn readout(mut self, name: impl Into<String>, steps: ReadoutSteps) -> Self {
         self.readout = Some(AskedReadout { name: name.into(), steps, activation_left: false });
@@ -132,9 +164,9 @@ impl Keras {
     /// # Errors
     /// As [`Keras::read`].
     pub fn parse(&self, source: &str, bytes: &[u8]) -> Result<Imported> {
-        let mut file = container::open(source, bytes)?;
+        let mut file = container::open(source, bytes, self.limits)?;
         if let Some(json) = &self.config {
-            file.config = Some(container::json("the given configuration", json.as_bytes())?);
+            file.config = Some(container::json("the given configuration", json.as_bytes(), self.limits)?);
             file.whole = false;
         }
         let Some(config) = &file.config else {
@@ -144,16 +176,44 @@ impl Keras {
             });
         };
         let graph = Graph::read(source, config)?;
+        self.limits.check_tensors(source, graph.nodes.len() as u64)?;
         let mut report = Report { metadata: file.metadata.clone(), ..Report::default() };
         let version = self.version(&file, config, &mut report.decisions);
-        let nodes = self.choose(source, &file, &graph)?;
-        let model = stack(&file, &graph, &nodes, version, &mut report)?;
-        let model = self.with_readout(model, &file, &graph, nodes.last().copied(), &mut report)?;
-        report.left_over = file.store.arrays().to_vec();
-        report.left_over.retain(|path| {
-            !report.used.contains(path) && !OPTIMIZER.iter().any(|group| path.starts_with(group))
-        });
+        let places = choose::layers(&self.layers, source, &file, &graph)?;
+        let readout = match &self.readout {
+            Some(asked) => Some((asked, choose::readout(&asked.name, source, &graph)?)),
+            None => None,
+        };
+        let all: Vec<usize> = places.iter().copied().chain(readout.map(|(_, place)| place)).collect();
+        let finder = Finder::new(&file, &graph, &all)?;
+        self.initial_states(&graph, &places, &mut report)?;
+        let mut model = stack(&finder, &graph, &places, version, &mut report)?;
+        if let (Some((asked, place)), Some(last)) = (readout, places.last()) {
+            model = with_readout(model, &finder, &graph, asked, [place, *last], &mut report)?;
+        }
+        let used: HashSet<&String> = report.used.iter().collect();
+        let optimizer = |path: &str| OPTIMIZER.iter().any(|group| path.starts_with(group));
+        let left_over = file.store.arrays().iter().filter(|path| !used.contains(path) && !optimizer(path));
+        report.left_over = left_over.cloned().collect();
         Ok(Imported { model, report })
+    }
+
+    /// Notes the initial states that the graph computes.
+    fn initial_states(&self, graph: &Graph<'_>, places: &[usize], report: &mut Report) -> Result<()> {
+        for place in places {
+            let Some(origin) = graph.initial_state_of(*place) else { continue };
+            let state = format!("initial_state of {} from {origin}", graph.nodes[*place].label());
+            if !self.states_given {
+                let what = format!(
+                    "{state}: a run would begin at 0; give every batch h0 (and c0 of an LSTM) and say so by \
+                     Keras::states_given"
+                );
+                return Err(Error::Unsupported { what });
+            }
+            report.decisions.push(format!("{state}: the caller gives it"));
+            report.initial_states.push(state);
+        }
+        Ok(())
     }
 
     /// The major version as told, as the file has it or as a configuration of Keras 2 has it.
@@ -170,136 +230,117 @@ impl Keras {
         decisions.push(format!("Keras {major}: {from}"));
         Some(major)
     }
-
-    /// The layers that are asked for, or the only recurrent one.
-    fn choose<'g, 'a>(&self, source: &str, file: &File, graph: &'g Graph<'a>) -> Result<Vec<&'g Node<'a>>> {
-        let recurrent: Vec<&Node<'a>> = graph.nodes.iter().filter(|node| node.is_recurrent()).collect();
-        let listed = |what: String| Error::Ambiguous {
-            what,
-            found: recurrent.iter().map(|node| describe(file, node)).collect(),
-        };
-        if self.layers.is_empty() {
-            return match recurrent[..] {
-                [only] => Ok(vec![only]),
-                _ => Err(listed(format!("recurrent layers in {source}, name one or those of a stack"))),
-            };
-        }
-        let find = |name: &String| {
-            let mut found = recurrent.iter().filter(|node| node.name == *name);
-            match (found.next(), found.next()) {
-                (Some(node), None) => Ok(*node),
-                _ => Err(listed(format!("one recurrent layer \"{name}\" in {source}"))),
-            }
-        };
-        self.layers.iter().map(find).collect()
-    }
-
-    fn with_readout(
-        &self,
-        model: Model,
-        file: &File,
-        graph: &Graph<'_>,
-        last: Option<&Node<'_>>,
-        report: &mut Report,
-    ) -> Result<Model> {
-        let (Some(asked), Some(last)) = (&self.readout, last) else { return Ok(model) };
-        let AskedReadout { name, steps, activation_left } = asked;
-        let Some(node) = graph.node(name).filter(|node| node.class == "Dense") else {
-            let dense = graph.nodes.iter().filter(|node| node.class == "Dense");
-            return Err(Error::Ambiguous {
-                what: format!("a Dense layer \"{name}\" in {}", file.store.source()),
-                found: dense.map(|node| node.name.clone()).collect(),
-            });
-        };
-        graph.check_stands_on(node, last)?;
-        let sequences = last_gives_sequences(last);
-        let direction = model.layers()[0].direction();
-        // Without return_sequences Keras' Dense reads the state that the backward pass ends with, at the first
-        // step; with them, go_backwards puts that last.
-        let reads_other_steps = match direction {
-            Direction::Forward => false,
-            Direction::Reverse => !sequences || *steps == ReadoutSteps::Last,
-            Direction::Bidirectional => !sequences,
-        };
-        if reads_other_steps {
-            let what = format!("readout \"{name}\" of the final state of a {direction} layer");
-            return Err(Error::Unsupported { what });
-        }
-        let dense = spec::Dense::read(node)?;
-        match dense.activation {
-            Some(activation) if *activation_left => {
-                report.decisions.push(format!("activation {activation} of \"{name}\" is left to the caller"));
-            }
-            Some(activation) => {
-                let what = format!("activation {activation} of Dense layer \"{name}\": a readout is linear");
-                return Err(Error::Unsupported { what });
-            }
-            None => {}
-        }
-        let shape = [model.output(), dense.units];
-        let (w, b) = weights::dense(file, node, shape, dense.bias, &mut report.used)?;
-        model.with_readout(Readout::new(shape[0], shape[1], *steps, w, b)?)
-    }
 }
 
-fn last_gives_sequences(node: &Node<'_>) -> bool {
-    let config = node.wrapped("layer").map_or(node.config, |(_, config)| config);
-    config.get("return_sequences") == Some(&Value::Bool(true))
+/// Adds the Dense at `place`, which must stand on the layer at `last`.
+fn with_readout(
+    model: Model,
+    finder: &Finder<'_, '_>,
+    graph: &Graph<'_>,
+    asked: &AskedReadout,
+    [place, last]: [usize; 2],
+    report: &mut Report,
+) -> Result<Model> {
+    let AskedReadout { name, steps, activation_left } = asked;
+    graph.check_stands_on(place, last)?;
+    let sequences = graph.nodes[last].gives_sequences();
+    let direction = model.layers().last().map_or(Direction::Forward, Layer::direction);
+    // Without return_sequences Keras' Dense reads the state that the backward pass ends with, at the first step;
+    // with them, a y that is reversed has that last.
+    let reads_other_steps = match direction {
+        Direction::Forward => false,
+        Direction::Reverse => !sequences || *steps == ReadoutSteps::Last,
+        Direction::Bidirectional => !sequences,
+    };
+    if reads_other_steps {
+        let what = format!("readout \"{name}\" of the final state of a {direction} layer");
+        return Err(Error::Unsupported { what });
+    }
+    let node = &graph.nodes[place];
+    let dense = spec::Dense::read(node)?;
+    match dense.activation {
+        Some(activation) if *activation_left => {
+            report.decisions.push(format!("activation {activation} of \"{name}\" is left to the caller"));
+        }
+        Some(activation) => {
+            let what = format!("activation {activation} of {}: a readout is linear", node.label());
+            return Err(Error::Unsupported { what });
+        }
+        None => {}
+    }
+    let shape = [model.output(), dense.units];
+    let (w, b) = weights::dense(finder, place, shape, dense.bias, &mut report.used)?;
+    model.with_readout(Readout::new(shape[0], shape[1], *steps, w, b)?)
 }
 
 /// The chosen layers as one stack.
+///
+/// Keras' `go_backwards` hands y on in the order in which the layer walked. So a layer on a reversed y walks the other
+/// way round in time: forward on reversed is reverse, and its y is reversed; backwards on reversed is forward.
 fn stack(
-    file: &File,
+    finder: &Finder<'_, '_>,
     graph: &Graph<'_>,
-    nodes: &[&Node<'_>],
+    places: &[usize],
     version: Option<u32>,
     report: &mut Report,
 ) -> Result<Model> {
-    for pair in nodes.windows(2) {
+    for pair in places.windows(2) {
         graph.check_stands_on(pair[1], pair[0])?;
     }
     let mut layers = Vec::new();
-    for (index, node) in nodes.iter().enumerate() {
-        let recurrent = Recurrent::read(node, version, &mut report.decisions)?;
-        let layer = weights::layer(file, node, &recurrent, &mut report.used)?;
+    let mut reversed = false;
+    let mut any_reversed_below = false;
+    for (index, place) in places.iter().enumerate() {
+        let recurrent = Recurrent::read(&graph.nodes[*place], version, &mut report.decisions)?;
         let label = &recurrent.label;
-        if layer.direction() == Direction::Reverse {
-            if nodes.len() > 1 {
-                let what = format!("go_backwards of {label} in a stack: Keras hands its y on reversed");
-                return Err(Error::Unsupported { what });
+        let first = recurrent.first();
+        any_reversed_below |= reversed;
+        let direction = match recurrent.directions.len() {
+            1 => {
+                reversed ^= first.backwards;
+                if reversed { Direction::Reverse } else { Direction::Forward }
             }
-            report
-                .decisions
-                .push(format!("go_backwards: y of {label} is aligned with x, Keras' is reversed"));
-        }
-        let sequences = recurrent.first().sequences;
-        if !sequences && index + 1 < nodes.len() {
-            let reason = "gives no sequences, so no recurrent layer can stand on it".into();
-            return Err(Error::Mismatch { name: label.clone(), reason });
-        }
-        if index + 1 == nodes.len() {
-            let gives = if sequences { "y" } else { "the last output alone: h_n here" };
+            _ => Direction::Bidirectional,
+        };
+        let layer = weights::layer(finder, *place, &recurrent, direction, &mut report.used)?;
+        let sequences = first.sequences;
+        if index + 1 < places.len() {
+            if !sequences {
+                let reason = "gives no sequences, so no recurrent layer can stand on it".into();
+                return Err(Error::Mismatch { name: label.clone(), reason });
+            }
+        } else {
+            if reversed {
+                report
+                    .decisions
+                    .push(format!("go_backwards: y of {label} is aligned with x, Keras' is reversed"));
+            }
+            let gives = match (sequences, layer.merge()) {
+                (true, _) => "y".to_owned(),
+                (false, Merge::Concat) => "the last output alone: h_n here".to_owned(),
+                (false, merge) => {
+                    format!("the last output alone, {merge} of both directions' h_n here")
+                }
+            };
             report.decisions.push(format!("return_sequences = {sequences}: Keras gives {gives}"));
         }
         layers.push(layer);
     }
+    let ends = [places.first(), places.last()];
+    let mask = ends.into_iter().flatten().find_map(|place| graph.mask_of(*place));
+    if let (Some(mask), Some(last)) = (mask, places.last()) {
+        if any_reversed_below {
+            let what = format!(
+                "the mask of {mask} on a stack with go_backwards: Keras does not turn it round with y"
+            );
+            return Err(Error::Unsupported { what });
+        }
+        let last = &graph.nodes[*last];
+        let rule = reaches::fill_rule(last, version);
+        report.decisions.push(format!(
+            "the mask of {mask} reaches {}: give lengths (steps masked before a sequence's end are not served); {rule}",
+            last.label()
+        ));
+    }
     Model::new(layers)
-}
-
-/// `gru_1: GRU forward [1→64]`; sizes as far as they can be read.
-fn describe(file: &File, node: &Node<'_>) -> String {
-    let (class, config, bidirectional) = match node.wrapped("layer") {
-        Some((class, config)) => (class, config, true),
-        None => (node.class, node.config, false),
-    };
-    let direction = match (bidirectional, config.get("go_backwards")) {
-        (true, _) => "bidirectional",
-        (false, Some(Value::Bool(true))) => "reverse",
-        _ => "forward",
-    };
-    let units = config.get("units").or_else(|| config.get("output_dim")).and_then(Value::as_u64);
-    let units = units.map_or("?".to_owned(), |units| units.to_string());
-    let input = weights::kernel_shape(file, node, if bidirectional { 2 } else { 1 });
-    let input = input.and_then(|shape| shape.first().copied()).map_or("?".to_owned(), |i| i.to_string());
-    format!("{}: {class} {direction} [{input}→{units}]", node.name)
 }

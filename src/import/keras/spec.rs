@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use super::activation::activation;
 use super::graph::{Node, class_and_config};
 use crate::error::{Error, Result};
-use crate::model::{Activation, Activations, Cell, Reset, Update};
+use crate::model::{Activation, Activations, Cell, Merge, Reset, Update};
 
 /// Keys that this file and its neighbours read.
 const HONOURED: [&str; 14] = [
@@ -103,6 +103,7 @@ pub(super) struct Spec {
 pub(super) struct Recurrent {
     pub(super) label: String,
     pub(super) directions: Vec<Spec>,
+    pub(super) merge: Merge,
 }
 
 impl Recurrent {
@@ -110,23 +111,34 @@ impl Recurrent {
     /// [`Error::Format`] for a key that is missing or of another type; [`Error::Unsupported`] for a class, a
     /// function, a way to merge or a key that is not honoured; [`Error::Mismatch`] as [`activation`].
     pub(super) fn read(node: &Node<'_>, version: Option<u32>, decisions: &mut Vec<String>) -> Result<Self> {
-        let label = format!("{} layer \"{}\"", node.class, node.name);
+        let label = node.label();
         if node.class != "Bidirectional" {
-            let spec = Keys::new(&label, node.class, node.config)?.spec(version, decisions)?;
-            return Ok(Self { label, directions: vec![spec] });
+            let spec = Keys::new(&label, &node.class, node.config)?.spec(version, decisions)?;
+            return Ok(Self { label, directions: vec![spec], merge: Merge::Concat });
         }
         refuse_other_keys(&label, node.config, &["merge_mode", "layer", "backward_layer"])?;
-        match node.config.get("merge_mode").and_then(Value::as_str) {
-            Some("concat") => {}
-            other => {
-                let what = format!("merge_mode {} of {label}: concat is", other.unwrap_or("none"));
+        let merge = match node.config.get("merge_mode") {
+            Some(Value::String(mode)) => match mode.as_str() {
+                "concat" => Merge::Concat,
+                "sum" => Merge::Sum,
+                "mul" => Merge::Mul,
+                "ave" => Merge::Average,
+                other => return Err(Error::Unsupported { what: format!("merge_mode {other} of {label}") }),
+            },
+            None | Some(Value::Null) => {
+                let what = format!(
+                    "merge_mode None of {label}, which gives two outputs: concat, sum, mul and ave are supported"
+                );
                 return Err(Error::Unsupported { what });
             }
-        }
+            Some(other) => {
+                return Err(Error::Unsupported { what: format!("merge_mode {other} of {label}") });
+            }
+        };
         let part = |key: &str, decisions: &mut Vec<String>| -> Result<Option<Spec>> {
             let Some((class, config)) = node.wrapped(key) else { return Ok(None) };
             let label = format!("{class} {key} of {label}");
-            Keys::new(&label, class, config)?.spec(version, decisions).map(Some)
+            Keys::new(&label, &class, config)?.spec(version, decisions).map(Some)
         };
         let forward = part("layer", decisions)?.ok_or_else(|| missing(&label, "layer"))?;
         let backward = match part("backward_layer", &mut Vec::new())? {
@@ -145,7 +157,7 @@ impl Recurrent {
             );
             return Err(Error::Mismatch { name: label, reason });
         }
-        Ok(Self { label, directions: vec![forward, backward] })
+        Ok(Self { label, directions: vec![forward, backward], merge })
     }
 
     /// The first direction, of which there always is one.
@@ -200,7 +212,7 @@ impl<'a> Keys<'a> {
             return Ok(Self { label, class, layer, cell: layer });
         }
         let cell = layer.get("cell").and_then(class_and_config).ok_or_else(|| missing(label, "cell"))?;
-        let class = match cell.0 {
+        let class = match &*cell.0 {
             "GRUCell" => "GRU",
             "LSTMCell" => "LSTM",
             "SimpleRNNCell" => "SimpleRNN",
@@ -313,15 +325,29 @@ pub(super) struct Dense<'a> {
 }
 
 impl<'a> Dense<'a> {
+    /// Whether a layer is a Dense, or a TimeDistributed of one, which is the same on every step.
+    pub(super) fn is(node: &Node<'_>) -> bool {
+        node.class == "Dense"
+            || node.class == "TimeDistributed"
+                && node.wrapped("layer").is_some_and(|(class, _)| class == "Dense")
+    }
+
     /// # Errors
     /// [`Error::Unsupported`] for a key that is not honoured, [`Error::Format`].
     pub(super) fn read(node: &Node<'a>) -> Result<Self> {
-        let label = format!("Dense layer \"{}\"", node.name);
+        let label = node.label();
+        let config = match node.config.get("layer").and_then(class_and_config) {
+            Some((_, wrapped)) => {
+                refuse_other_keys(&label, node.config, &["layer"])?;
+                wrapped
+            }
+            None => node.config,
+        };
         // Keras 1 says `bias`.
-        refuse_other_keys(&label, node.config, &["bias"])?;
-        let keys = Keys { label: &label, class: "Dense", layer: node.config, cell: node.config };
-        let bias = keys.flag(node.config, "use_bias")?.or(keys.flag(node.config, "bias")?);
-        let activation = node.config.get("activation").filter(|value| !value.is_null() && *value != "linear");
+        refuse_other_keys(&label, config, &["bias"])?;
+        let keys = Keys { label: &label, class: "Dense", layer: config, cell: config };
+        let bias = keys.flag(config, "use_bias")?.or(keys.flag(config, "bias")?);
+        let activation = config.get("activation").filter(|value| !value.is_null() && *value != "linear");
         Ok(Self { units: keys.units()?, bias: bias.unwrap_or(true), activation })
     }
 }

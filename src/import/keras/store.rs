@@ -1,49 +1,56 @@
 //! The arrays and attributes of an HDF5 file by their paths.
 //!
 //! The container is read by the `hdf5-reader` crate, from memory and without following links into other files.
-//! It checks offsets against the file's length and guards against cycles; what the file may make it allocate is
-//! bounded here, and so is the number of objects that are visited.
+//! It checks offsets against the file's length and guards against cycles; what the file may make it allocate and
+//! the number of objects that are visited are held to the importer's limits.
+
+use std::cell::Cell;
+use std::collections::HashMap;
 
 use hdf5_reader::group::Group;
 use hdf5_reader::messages::datatype::Datatype;
-use hdf5_reader::{Hdf5File, OpenOptions};
+use hdf5_reader::{Attribute, Hdf5File, OpenOptions};
 
 use crate::dims::check_finite;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
-use crate::import::Tensor;
+use crate::import::{Limits, Tensor};
 
-/// The most groups and arrays of a file. A large model has thousands.
-const MOST_OBJECTS: usize = 1 << 16;
 /// The deepest nesting of groups: models inside models.
-const DEEPEST: usize = 32;
-/// What a file may hold more than its bytes, compressed. Weights compress by less than two.
-const EXPANSION: usize = 16;
-const SPARE: usize = 1 << 20;
+const DEEPEST: usize = 64;
+/// The longest header of one object: what a list of 60,000 names needs, and more.
+const HEADER: usize = 16 << 20;
+/// Groups for each array that is allowed: `lstm`, `lstm/cell`, `lstm/cell/vars` and `lstm/vars` have three arrays.
+const GROUPS: u64 = 4;
 
 /// An open file.
 pub(super) struct Store {
     source: String,
     file: Hdf5File,
+    limits: Limits,
+    /// Bytes of the file.
+    len: u64,
+    /// Bytes that were unfolded before, and those of arrays that were read.
+    unfolded: u64,
+    read: Cell<u64>,
     /// The path of every array, sorted.
     arrays: Vec<String>,
     groups: Vec<String>,
 }
 
-/// The most that a file of `len` bytes may unfold to.
-pub(super) fn budget(len: usize) -> usize {
-    len.saturating_mul(EXPANSION).saturating_add(SPARE)
-}
-
 impl Store {
+    /// `unfolded` bytes were counted before: those of the archive that the file came in.
+    ///
     /// # Errors
-    /// [`Error::Format`] for a file that is not whole or too deep.
-    pub(super) fn parse(source: &str, bytes: Vec<u8>) -> Result<Self> {
-        let budget = budget(bytes.len());
+    /// [`Error::Format`] for a file that is not whole or too deep, [`Error::TooLarge`] for one beyond a limit.
+    pub(super) fn parse(source: &str, bytes: Vec<u8>, limits: Limits, unfolded: u64) -> Result<Self> {
+        let len = bytes.len() as u64;
+        let most = len.saturating_add(limits.decompressed.saturating_sub(unfolded));
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
         let options = OpenOptions::default()
-            .with_max_read_bytes(budget)
-            .with_max_chunk_bytes(budget)
-            .with_max_object_header_bytes(budget.min(SPARE))
+            .with_max_read_bytes(most)
+            .with_max_chunk_bytes(most)
+            .with_max_object_header_bytes(most.min(HEADER))
             .with_chunk_cache_bytes(0);
         let format = |error: hdf5_reader::error::Error| Error::Format {
             name: source.into(),
@@ -51,7 +58,9 @@ impl Store {
         };
         let file = Hdf5File::from_vec_with_options(bytes, options).map_err(format)?;
         let root = file.root_group().map_err(format)?;
-        let mut store = Self { source: source.into(), file, arrays: Vec::new(), groups: Vec::new() };
+        let (arrays, groups) = (Vec::new(), Vec::new());
+        let source = source.into();
+        let mut store = Self { source, file, limits, len, unfolded, read: Cell::new(0), arrays, groups };
         store.visit(&root, "", 0)?;
         store.arrays.sort();
         store.groups.sort();
@@ -59,14 +68,14 @@ impl Store {
     }
 
     fn visit(&mut self, group: &Group, path: &str, depth: usize) -> Result<()> {
-        let too_much = |what: &str| Error::Format { name: self.source.clone(), reason: what.into() };
         if depth > DEEPEST {
-            return Err(too_much(&format!("groups are nested deeper than {DEEPEST}")));
+            let reason = format!("groups are nested deeper than {DEEPEST}");
+            return Err(Error::Format { name: self.source.clone(), reason });
         }
         let (groups, arrays) = group.members().map_err(|error| self.unreadable(path, &error))?;
-        if self.arrays.len() + self.groups.len() + groups.len() + arrays.len() > MOST_OBJECTS {
-            return Err(too_much(&format!("more than {MOST_OBJECTS} groups and arrays")));
-        }
+        let count = |known: &Vec<String>, more: usize| (known.len() + more) as u64;
+        self.limits.check_tensors(&self.source, count(&self.arrays, arrays.len()))?;
+        self.limits.check_tensors(&self.source, count(&self.groups, groups.len()) / GROUPS)?;
         self.arrays.extend(arrays.iter().map(|array| join(path, array.name())));
         for inner in groups {
             let path = join(path, inner.name());
@@ -81,13 +90,16 @@ impl Store {
         Error::Format { name, reason: format!("not readable: {error}") }
     }
 
-    pub(super) fn source(&self) -> &str {
-        &self.source
-    }
-
     /// The path of every array, sorted.
     pub(super) fn arrays(&self) -> &[String] {
         &self.arrays
+    }
+
+    /// The arrays whose paths begin with `prefix`.
+    pub(super) fn arrays_below(&self, prefix: &str) -> &[String] {
+        let from = self.arrays.partition_point(|path| path.as_str() < prefix);
+        let count = self.arrays[from..].iter().take_while(|path| path.starts_with(prefix)).count();
+        &self.arrays[from..from + count]
     }
 
     pub(super) fn has_array(&self, path: &str) -> bool {
@@ -98,14 +110,13 @@ impl Store {
         path.is_empty() || self.groups.binary_search_by(|other| other.as_str().cmp(path)).is_ok()
     }
 
-    /// An attribute of texts on a group, the root being the empty path; none where the group has none of this
-    /// name, or one of another type, as an empty list is.
+    /// The attributes of a group, the root being the empty path; none where there is no such group.
     ///
     /// # Errors
     /// [`Error::Format`] for a group that cannot be read.
-    pub(super) fn texts(&self, path: &str, name: &str) -> Result<Option<Vec<String>>> {
+    pub(super) fn attributes(&self, path: &str) -> Result<Attributes> {
         if !self.has_group(path) {
-            return Ok(None);
+            return Ok(Attributes(HashMap::new()));
         }
         let group = match path {
             "" => self.file.root_group(),
@@ -113,33 +124,7 @@ impl Store {
         };
         let attributes = group.and_then(|group| group.attributes());
         let attributes = attributes.map_err(|error| self.unreadable(path, &error))?;
-        let attribute = attributes.iter().find(|attribute| attribute.name == name);
-        Ok(attribute.and_then(|attribute| attribute.read_strings().ok()))
-    }
-
-    /// A list of texts, which Keras cuts into `name0`, `name1`, … where it is too long for one attribute; empty
-    /// where there is none.
-    ///
-    /// # Errors
-    /// As [`Store::texts`].
-    pub(super) fn list(&self, path: &str, name: &str) -> Result<Vec<String>> {
-        if let Some(all) = self.texts(path, name)? {
-            return Ok(all);
-        }
-        let mut all = Vec::new();
-        for index in 0..MOST_OBJECTS {
-            let Some(part) = self.texts(path, &format!("{name}{index}"))? else { break };
-            all.extend(part);
-        }
-        Ok(all)
-    }
-
-    /// An attribute of one text.
-    ///
-    /// # Errors
-    /// As [`Store::texts`].
-    pub(super) fn text(&self, path: &str, name: &str) -> Result<Option<String>> {
-        Ok(self.texts(path, name)?.and_then(|texts| texts.into_iter().next()))
+        Ok(Attributes(attributes.into_iter().map(|attribute| (attribute.name.clone(), attribute)).collect()))
     }
 
     /// # Errors
@@ -157,30 +142,64 @@ impl Store {
 
     fn array(&self, path: &str) -> Result<hdf5_reader::Dataset> {
         if !self.has_array(path) {
-            return Err(Error::MissingTensor {
-                name: path.into(),
-                source: self.source.clone(),
-                found: self.arrays().to_vec(),
-            });
+            return Err(self.missing(path.into()));
         }
         self.file.dataset(path).map_err(|error| self.unreadable(path, &error))
     }
 
+    /// That something is not in the file, with what is.
+    pub(super) fn missing(&self, name: String) -> Error {
+        Error::MissingTensor { name, source: self.source.clone(), found: self.arrays.clone() }
+    }
+
+    /// An array whose shape is known before it is read.
+    ///
     /// # Errors
-    /// [`Error::MissingTensor`], [`Error::Format`] for an array that is no floats, [`Error::NotFinite`].
-    pub(super) fn read(&self, path: &str) -> Result<Tensor> {
+    /// [`Error::MissingTensor`], [`Error::Shape`], [`Error::Format`] for an array that is no floats,
+    /// [`Error::NotFinite`], [`Error::TooLarge`] for one that unfolds to more than the limit.
+    pub(super) fn read(&self, path: &str, expected: &[usize]) -> Result<Tensor> {
         let unreadable = |error| self.unreadable(path, &error);
         let array = self.array(path)?;
+        let shape = self.shape(path)?;
+        if shape != expected {
+            return Err(Error::Shape { name: path.into(), expected: expected.to_vec(), got: shape });
+        }
         let raw = array.raw_datatype().map_err(unreadable)?;
-        let dtype = float_of(array.dtype(), &raw).ok_or_else(|| Error::Format {
+        let dtype = float_of(&array, &raw).ok_or_else(|| Error::Format {
             name: path.into(),
-            reason: format!("stored as {:?}, expected floats of 16, 32 or 64 bits", array.dtype()),
+            reason: format!("stored as {}, expected floats of 16, 32 or 64 bits", words(array.dtype())),
         })?;
+        let bytes = array.raw_byte_len().map_err(unreadable)?;
+        self.read.set(self.read.get().saturating_add(bytes as u64));
+        // What is more than the file's own bytes was compressed, or is not there but for a fill value.
+        let unfolded = self.unfolded.saturating_add(self.read.get().saturating_sub(self.len));
+        self.limits.check_decompressed(&self.source, unfolded)?;
         let bytes = array.read_native_bytes().map_err(unreadable)?;
         let data = dtype.decode(&to_little_endian(bytes, dtype));
-        let shape = self.shape(path)?;
         check_finite(path, &shape, &data)?;
         Ok(Tensor { name: path.into(), shape, data })
+    }
+}
+
+/// The attributes of a group by their names.
+pub(super) struct Attributes(HashMap<String, Attribute>);
+
+impl Attributes {
+    /// Texts; none where there are none of this name, or another type, as an empty list has.
+    pub(super) fn texts(&self, name: &str) -> Option<Vec<String>> {
+        self.0.get(name).and_then(|attribute| attribute.read_strings().ok())
+    }
+
+    /// A list of texts, which Keras cuts into `name0`, `name1`, … where it is too long for one attribute; empty
+    /// where there is none.
+    pub(super) fn list(&self, name: &str) -> Vec<String> {
+        let parts = || (0..).map_while(|index| self.texts(&format!("{name}{index}")));
+        self.texts(name).unwrap_or_else(|| parts().flatten().collect())
+    }
+
+    /// One text.
+    pub(super) fn text(&self, name: &str) -> Option<String> {
+        self.texts(name)?.into_iter().next()
     }
 }
 
@@ -188,16 +207,49 @@ fn join(path: &str, name: &str) -> String {
     if path.is_empty() { name.into() } else { format!("{path}/{name}") }
 }
 
-/// Which float a datatype is. Two bytes alone do not tell f16 from bf16, so the widths of exponent and mantissa
-/// decide: bytes 13 and 15 of the datatype message (HDF5 file format specification, IV.A.2.d, class 1).
-fn float_of(datatype: &Datatype, raw: &[u8]) -> Option<Dtype> {
-    let Datatype::FloatingPoint { .. } = datatype else { return None };
-    match (raw.get(13)?, raw.get(15)?) {
-        (5, 10) => Some(Dtype::F16),
-        (8, 7) => Some(Dtype::Bf16),
-        (8, 23) => Some(Dtype::F32),
-        (11, 52) => Some(Dtype::F64),
+/// Which float an array is of. Two bytes alone do not tell f16 from bf16, so the widths of exponent and mantissa
+/// decide: bytes 13 and 15 of the datatype message (HDF5 file format specification, IV.A.2.d, class 1). Keras
+/// writes bfloat16 as two bytes that mean nothing to HDF5, and says what they are in an attribute.
+fn float_of(array: &hdf5_reader::Dataset, raw: &[u8]) -> Option<Dtype> {
+    match array.dtype() {
+        Datatype::FloatingPoint { .. } => match (raw.get(13)?, raw.get(15)?) {
+            (5, 10) => Some(Dtype::F16),
+            (8, 7) => Some(Dtype::Bf16),
+            (8, 23) => Some(Dtype::F32),
+            (11, 52) => Some(Dtype::F64),
+            _ => None,
+        },
+        Datatype::Opaque { size: 2, .. } => {
+            let told = array.attribute("dtype").ok()?.read_strings().ok()?;
+            (told == ["bfloat16"]).then_some(Dtype::Bf16)
+        }
         _ => None,
+    }
+}
+
+/// A datatype in words.
+fn words(datatype: &Datatype) -> String {
+    match datatype {
+        Datatype::FixedPoint { size, signed, .. } => {
+            format!(
+                "{} of {} bits",
+                if *signed { "integers" } else { "unsigned integers" },
+                8 * u32::from(*size)
+            )
+        }
+        Datatype::FloatingPoint { size, .. } => {
+            format!("floats of an unknown kind of {} bits", 8 * u32::from(*size))
+        }
+        Datatype::String { .. } | Datatype::VarLen { .. } => "texts or lists".into(),
+        Datatype::Opaque { size: 2, .. } => {
+            "2 bytes without a meaning (bfloat16 in .h5, which Keras does not read either: save as .keras)"
+                .into()
+        }
+        Datatype::Opaque { size, .. } => format!("{size} bytes without a meaning"),
+        Datatype::Enum { .. } => "an enumeration or booleans".into(),
+        Datatype::Compound { .. } | Datatype::Array { .. } => "records".into(),
+        Datatype::Reference { .. } => "references".into(),
+        Datatype::Bitfield { .. } => "bits".into(),
     }
 }
 

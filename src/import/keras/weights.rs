@@ -12,8 +12,12 @@
 //! Both matrices are transposed on the way. Source: `keras/layers/recurrent.py` of Keras 1 and 2,
 //! `_convert_rnn_weights` of Keras 2's `keras/engine/saving.py`, `keras/src/layers/rnn/` of Keras 3.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use super::container::{File, Layout};
-use super::graph::Node;
+use super::flat;
+use super::graph::{Graph, Node};
 use super::spec::{Recurrent, Spec};
 use crate::dims::product;
 use crate::error::{Error, Result};
@@ -28,25 +32,107 @@ enum Part {
     Bias,
 }
 
+impl Part {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Kernel => "kernel",
+            Self::Recurrent => "recurrent kernel",
+            Self::Bias => "bias",
+        }
+    }
+}
+
 /// One direction's arrays, or a dense layer's: the part, the gate where each has an array of its own, the path.
 type Arrays = Vec<(Part, Option<char>, String)>;
 
-/// The arrays of a layer, one set per direction.
-///
-/// # Errors
-/// [`Error::MissingTensor`], [`Error::Unsupported`] for an array of the layer that no part is known for.
-fn arrays(file: &File, node: &Node<'_>, directions: usize) -> Result<Vec<Arrays>> {
-    match &file.layout {
-        Layout::Named(base) => named(file, base, node, directions),
-        Layout::Numbered => {
-            let recurrent = node.is_recurrent();
-            let folders = match (recurrent, directions) {
-                (false, _) => vec!["vars"],
-                (true, 1) => vec!["cell/vars"],
-                (true, _) => vec!["forward_layer/cell/vars", "backward_layer/cell/vars"],
+/// Where a file keeps the arrays of some layers.
+pub(super) struct Finder<'f, 'a> {
+    file: &'f File,
+    graph: &'f Graph<'a>,
+    /// Of models inside the model in `.h5`: the names in their lists, by the layers' places.
+    flat: HashMap<usize, Vec<String>>,
+}
+
+impl<'f, 'a> Finder<'f, 'a> {
+    /// For the layers at `places`.
+    ///
+    /// # Errors
+    /// [`Error::Format`] for a list of a model inside the model that does not say whose weights are in it.
+    pub(super) fn new(file: &'f File, graph: &'f Graph<'a>, places: &[usize]) -> Result<Self> {
+        let mut finder = Self { file, graph, flat: HashMap::new() };
+        let Layout::Named(base) = &file.layout else { return Ok(finder) };
+        let mut ranges = HashMap::new();
+        for place in places {
+            let Some(model) = graph.nodes[*place].outermost else { continue };
+            let (names, ranges) = match ranges.entry(model) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(unknown) => {
+                    let group = below(base, &graph.nodes[model].name);
+                    let names = file.store.attributes(&group)?.list("weight_names");
+                    let ranges = flat::ranges(graph, model, &names)?;
+                    unknown.insert((names, ranges))
+                }
             };
-            folders.into_iter().map(|folder| numbered(file, node, folder, recurrent)).collect()
+            let range = ranges.get(place).cloned().unwrap_or_default();
+            finder.flat.insert(*place, names[range].to_vec());
         }
+        Ok(finder)
+    }
+
+    fn node(&self, place: usize) -> &'f Node<'a> {
+        &self.graph.nodes[place]
+    }
+
+    /// The arrays of a layer, one set per direction.
+    ///
+    /// # Errors
+    /// [`Error::MissingTensor`], [`Error::Unsupported`] for an array of the layer that no part is known for.
+    fn arrays(&self, place: usize, directions: usize) -> Result<Vec<Arrays>> {
+        let node = self.node(place);
+        match &self.file.layout {
+            Layout::Named(base) => self.named(base, place, directions),
+            Layout::Numbered => {
+                let recurrent = node.is_recurrent();
+                let folders = match (recurrent, directions) {
+                    (false, _) if node.class == "TimeDistributed" => vec!["layer/vars"],
+                    (false, _) => vec!["vars"],
+                    (true, 1) => vec!["cell/vars"],
+                    (true, _) => vec!["forward_layer/cell/vars", "backward_layer/cell/vars"],
+                };
+                folders.into_iter().map(|folder| numbered(self.file, node, folder, recurrent)).collect()
+            }
+        }
+    }
+
+    /// Arrays by their names, in the group of the layer, or of the outermost model that holds it.
+    fn named(&self, base: &str, place: usize, directions: usize) -> Result<Vec<Arrays>> {
+        let (file, node) = (self.file, self.node(place));
+        let group = below(base, &self.node(node.outermost.unwrap_or(place)).name);
+        let names = match self.flat.get(&place) {
+            Some(names) => names.clone(),
+            None => file.store.attributes(&group)?.list("weight_names"),
+        };
+        if names.is_empty() || names.len() % directions != 0 {
+            let name = format!("weights of {} (weight_names of {group}: {})", node.label(), names.len());
+            return Err(file.store.missing(name));
+        }
+        let mut all = Vec::new();
+        // The arrays of the forward direction come first.
+        for names in names.chunks_exact(names.len() / directions) {
+            let of = |name: &String| {
+                let (part, gate) = part_of(name).ok_or_else(|| unknown(name, node))?;
+                Ok((part, gate, format!("{group}/{name}")))
+            };
+            all.push(names.iter().map(of).collect::<Result<_>>()?);
+        }
+        Ok(all)
+    }
+
+    /// I and G·H of a layer, read off the first of its kernels; for lists of what a file holds.
+    pub(super) fn kernel_shape(&self, place: usize, directions: usize) -> Option<Vec<usize>> {
+        let arrays = self.arrays(place, directions).ok()?;
+        let (_, _, path) = arrays.first()?.iter().find(|(part, ..)| *part == Part::Kernel)?;
+        self.file.store.shape(path).ok()
     }
 }
 
@@ -54,11 +140,14 @@ fn arrays(file: &File, node: &Node<'_>, directions: usize) -> Result<Vec<Arrays>
 fn numbered(file: &File, node: &Node<'_>, folder: &str, recurrent: bool) -> Result<Arrays> {
     let folder = format!("{}/{folder}", node.numbered);
     // Later versions of Keras 3 write the layer's name beside the weights.
-    let own = node.name.rsplit('/').next();
-    let told = file.store.text(&format!("{}/vars", node.numbered), "name")?;
-    if file.whole && told.is_some() && told.as_deref() != own {
-        let reason = format!("holds the weights of {told:?}, the configuration has \"{}\" there", node.name);
-        return Err(Error::Format { name: node.numbered.clone(), reason });
+    let told = file.store.attributes(&format!("{}/vars", node.numbered))?.text("name");
+    match (told, node.own_name) {
+        (Some(told), Some(own)) if file.whole && told != own => {
+            let reason =
+                format!("holds the weights of \"{told}\", the configuration has \"{}\" there", node.name);
+            return Err(Error::Format { name: node.numbered.clone(), reason });
+        }
+        _ => {}
     }
     let parts = match recurrent {
         true => &[Part::Kernel, Part::Recurrent, Part::Bias][..],
@@ -66,51 +155,15 @@ fn numbered(file: &File, node: &Node<'_>, folder: &str, recurrent: bool) -> Resu
     };
     let prefix = format!("{folder}/");
     let mut found = Arrays::new();
-    for path in file.store.arrays().iter().filter(|path| path.starts_with(&prefix)) {
+    for path in file.store.arrays_below(&prefix) {
         let place = path[prefix.len()..].parse::<usize>().ok();
         let part = place.and_then(|place| parts.get(place)).ok_or_else(|| unknown(path, node))?;
         found.push((*part, None, path.clone()));
     }
     if found.is_empty() {
-        return Err(Error::MissingTensor {
-            name: format!("{prefix}0 (layer \"{}\")", node.name),
-            source: file.store.source().into(),
-            found: file.store.arrays().to_vec(),
-        });
+        return Err(file.store.missing(format!("{prefix}0 ({})", node.label())));
     }
     Ok(found)
-}
-
-/// Arrays by their names, in the group of the layer, or of the outermost model that holds it.
-fn named(file: &File, base: &str, node: &Node<'_>, directions: usize) -> Result<Vec<Arrays>> {
-    let (outer, inner) = match node.name.split_once('/') {
-        Some((outer, _)) if !file.store.has_group(&below(base, &node.name)) => {
-            (outer, node.name.rsplit('/').next())
-        }
-        _ => (node.name.as_str(), None),
-    };
-    let group = below(base, outer);
-    let mut names = file.store.list(&group, "weight_names")?;
-    if let Some(inner) = inner {
-        names.retain(|name| name.split('/').any(|part| part == inner));
-    }
-    if names.is_empty() || names.len() % directions != 0 {
-        return Err(Error::MissingTensor {
-            name: format!("weights of layer \"{}\" (weight_names of {group}: {})", node.name, names.len()),
-            source: file.store.source().into(),
-            found: file.store.arrays().to_vec(),
-        });
-    }
-    let mut all = Vec::new();
-    // The arrays of the forward direction come first.
-    for names in names.chunks_exact(names.len() / directions) {
-        let of = |name: &String| {
-            let (part, gate) = part_of(name).ok_or_else(|| unknown(name, node))?;
-            Ok((part, gate, format!("{group}/{name}")))
-        };
-        all.push(names.iter().map(of).collect::<Result<_>>()?);
-    }
-    Ok(all)
 }
 
 fn below(base: &str, name: &str) -> String {
@@ -118,7 +171,7 @@ fn below(base: &str, name: &str) -> String {
 }
 
 fn unknown(path: &str, node: &Node<'_>) -> Error {
-    Error::Unsupported { what: format!("array {path} of {} layer \"{}\"", node.class, node.name) }
+    Error::Unsupported { what: format!("array {path} of {}", node.label()) }
 }
 
 /// What `gru_1/kernel:0` or `gru_1_W_z` is.
@@ -145,40 +198,30 @@ fn part_of(name: &str) -> Option<(Part, Option<char>)> {
     }
 }
 
-/// I and G·H of a layer, read off the first of its kernels; for lists of what a file holds.
-pub(super) fn kernel_shape(file: &File, node: &Node<'_>, directions: usize) -> Option<Vec<usize>> {
-    let arrays = arrays(file, node, directions).ok()?;
-    let (_, _, path) = arrays.first()?.iter().find(|(part, ..)| *part == Part::Kernel)?;
-    file.store.shape(path).ok()
-}
-
-/// One recurrent layer.
+/// One recurrent layer, walking in `direction`.
 ///
 /// # Errors
 /// [`Error::MissingTensor`], [`Error::Shape`], [`Error::NotFinite`], [`Error::Format`] with the array's path;
 /// [`Error::Unsupported`] for an array that is not known.
 pub(super) fn layer(
-    file: &File,
-    node: &Node<'_>,
+    finder: &Finder<'_, '_>,
+    place: usize,
     recurrent: &Recurrent,
+    direction: Direction,
     used: &mut Vec<String>,
 ) -> Result<Layer> {
-    let direction = match &recurrent.directions[..] {
-        [one] if one.backwards => Direction::Reverse,
-        [_] => Direction::Forward,
-        _ => Direction::Bidirectional,
-    };
-    let sets = arrays(file, node, direction.count())?;
+    let sets = finder.arrays(place, direction.count())?;
     let first = recurrent.first();
     let mut input = None;
     let mut weights = Vec::new();
     for (spec, arrays) in recurrent.directions.iter().zip(&sets) {
-        let reader = Reader { file, spec, label: &recurrent.label, arrays };
+        let reader = Reader { file: finder.file, spec, label: &recurrent.label, arrays };
         weights.push(reader.weights(&mut input)?);
         used.extend(arrays.iter().map(|(_, _, path)| path.clone()));
     }
     let activations = recurrent.directions.iter().map(|spec| spec.activations).collect();
-    Layer::new(first.cell, direction, input.unwrap_or(0), first.units, weights)?.with_activations(activations)
+    let layer = Layer::new(first.cell, direction, input.unwrap_or(0), first.units, weights)?;
+    layer.with_activations(activations)?.with_merge(recurrent.merge)
 }
 
 /// The kernel `[I, O]` and the bias `[O]` of a dense layer, the kernel transposed.
@@ -186,17 +229,18 @@ pub(super) fn layer(
 /// # Errors
 /// As [`layer`].
 pub(super) fn dense(
-    file: &File,
-    node: &Node<'_>,
+    finder: &Finder<'_, '_>,
+    place: usize,
     [input, outputs]: [usize; 2],
     biased: bool,
     used: &mut Vec<String>,
 ) -> Result<(Vec<f32>, Option<Vec<f32>>)> {
-    let arrays = arrays(file, node, 1)?.pop().unwrap_or_default();
+    let arrays = finder.arrays(place, 1)?.pop().unwrap_or_default();
+    let (file, node) = (finder.file, finder.node(place));
     let of = |part: Part, shape: &[usize]| -> Result<Tensor> {
         let path = arrays.iter().find(|(other, ..)| *other == part).map(|(_, _, path)| path);
-        let path = path.ok_or_else(|| missing(file, part, &format!("layer \"{}\"", node.name)))?;
-        file.store.read(path)?.with_shape(shape)
+        let path = path.ok_or_else(|| missing(file, part, &node.label()))?;
+        file.store.read(path, shape)
     };
     let kernel = of(Part::Kernel, &[input, outputs])?;
     let bias = if biased { Some(of(Part::Bias, &[outputs])?.data) } else { None };
@@ -205,11 +249,7 @@ pub(super) fn dense(
 }
 
 fn missing(file: &File, part: Part, label: &str) -> Error {
-    Error::MissingTensor {
-        name: format!("{part:?} of {label}"),
-        source: file.store.source().into(),
-        found: file.store.arrays().to_vec(),
-    }
+    file.store.missing(format!("{} of {label}", part.words()))
 }
 
 /// One direction's arrays with what the configuration says of them.
@@ -227,11 +267,11 @@ impl Reader<'_> {
         let kernels = self.part(Part::Kernel)?;
         let rows = match input {
             Some(rows) => *rows,
-            None => kernels[0].shape.first().copied().unwrap_or(0),
+            None => self.file.store.shape(kernels[0])?.first().copied().unwrap_or(0),
         };
         *input = Some(rows);
-        let w_ih = self.matrix(kernels, rows)?;
-        let w_hh = self.matrix(self.part(Part::Recurrent)?, units)?;
+        let w_ih = self.matrix(&kernels, rows)?;
+        let w_hh = self.matrix(&self.part(Part::Recurrent)?, units)?;
         let [b_ih, b_hh] = match bias {
             true => self.biases()?,
             false if self.arrays.iter().any(|(part, ..)| *part == Part::Bias) => {
@@ -248,8 +288,8 @@ impl Reader<'_> {
         }
     }
 
-    /// The arrays of one part: a joint one, or one for each gate in Keras' order.
-    fn part(&self, part: Part) -> Result<Vec<Tensor>> {
+    /// The paths of one part: a joint array, or one for each gate in Keras' order.
+    fn part(&self, part: Part) -> Result<Vec<&str>> {
         let gates: &[char] = match self.spec.cell {
             Cell::Gru { .. } => &['z', 'r', 'h'],
             Cell::Lstm { .. } => &['i', 'f', 'c', 'o'],
@@ -262,10 +302,10 @@ impl Reader<'_> {
             let found = own.iter().find(|(_, gate, _)| *gate == wanted);
             let label = wanted.map_or(self.label.to_owned(), |gate| format!("gate {gate} of {}", self.label));
             let (_, _, path) = found.ok_or_else(|| missing(self.file, part, &label))?;
-            self.file.store.read(path)
+            Ok(path.as_str())
         };
         if own.len() > wanted {
-            let reason = format!("has {} arrays as its {part:?}, expected {wanted}", own.len());
+            let reason = format!("has {} arrays as its {}, expected {wanted}", own.len(), part.words());
             return Err(Error::Format { name: self.label.into(), reason });
         }
         match joint {
@@ -275,12 +315,12 @@ impl Reader<'_> {
     }
 
     /// `[rows, G·H]`, or G of `[rows, H]`, to `[G·H, rows]`.
-    fn matrix(&self, tensors: Vec<Tensor>, rows: usize) -> Result<Vec<f32>> {
+    fn matrix(&self, paths: &[&str], rows: usize) -> Result<Vec<f32>> {
         let Spec { cell, units, cudnn, .. } = *self.spec;
-        let columns = product("G·H", &[cell.gates(), units])? / tensors.len();
+        let columns = product("G·H", &[cell.gates(), units])? / paths.len();
         let mut all = Vec::new();
-        for tensor in tensors {
-            let data = tensor.with_shape(&[rows, columns])?.data;
+        for path in paths {
+            let data = self.file.store.read(path, &[rows, columns])?.data;
             let by_rows = transpose(&data, columns);
             if !cudnn {
                 all.extend(by_rows);
@@ -298,16 +338,16 @@ impl Reader<'_> {
     fn biases(&self) -> Result<[Option<Vec<f32>>; 2]> {
         let Spec { cell, units, cudnn, .. } = *self.spec;
         let rows = product("G·H", &[cell.gates(), units])?;
-        let tensors = self.part(Part::Bias)?;
+        let paths = self.part(Part::Bias)?;
         let two = cudnn || cell == Cell::GRU;
         let shape = match (cudnn, two) {
             (true, _) => vec![product("2·G·H", &[2, rows])?],
             (false, true) => vec![2, rows],
-            (false, false) => vec![rows / tensors.len()],
+            (false, false) => vec![rows / paths.len()],
         };
         let mut all = Vec::new();
-        for tensor in tensors {
-            all.extend(tensor.with_shape(&shape)?.data);
+        for path in paths {
+            all.extend(self.file.store.read(path, &shape)?.data);
         }
         let b_hh = two.then(|| all.split_off(rows));
         Ok([Some(all), b_hh])

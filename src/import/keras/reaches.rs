@@ -1,0 +1,112 @@
+//! What reaches a layer beside x: a mask, an initial state.
+//!
+//! ```text
+//! Masking, Embedding(mask_zero)   give a mask
+//! most layers                     hand on the mask of what they are called on
+//! Conv…, …Pooling…, Reshape, …    do not; nor does a recurrent layer that gives its last output alone
+//! ```
+//!
+//! A functional model of Keras 3 notes the mask that a layer was given. What Keras does at masked steps of y:
+//!
+//! ```text
+//! one direction                   the output before it again
+//! zero_output_for_mask            0
+//! Bidirectional with sequences    0, in Keras 3 and in TensorFlow's Keras, which says so by zero_output_for_mask
+//! Bidirectional of Keras 1 and 2  of each direction the output before it in its own order, so 0 of the backward one
+//! ```
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+
+use super::calls::{Mask, Source};
+use super::graph::{Graph, Node};
+use crate::error::listed;
+
+/// Layers of Keras that hand no mask on, beside those whose names say what they do.
+const DROPS: [&str; 6] = ["Reshape", "Permute", "Flatten", "RepeatVector", "EinsumDense", "RMSNormalization"];
+const DROPS_WITH: [&str; 5] = ["Conv", "Pooling", "ZeroPadding", "Cropping", "UpSampling"];
+
+impl<'a> Graph<'a> {
+    /// What gives the mask that reaches a layer, if one does: `Masking layer "masking"`.
+    pub(super) fn mask_of(&self, node: usize) -> Option<String> {
+        let mut given = None;
+        let mut open = vec![node];
+        let mut seen = HashSet::new();
+        while let Some(at) = open.pop() {
+            if !seen.insert(at) {
+                continue;
+            }
+            for feed in self.feeds(at) {
+                match &feed.call.mask {
+                    Mask::Of(source) => given = given.or_else(|| Some(self.origin(source))),
+                    // Inside a model the mask that the model is given counts.
+                    Mask::Absent if feed.outermost => continue,
+                    Mask::Absent | Mask::Unsaid => {}
+                }
+                for (below, _) in feed.x().iter().filter_map(|source| self.giver(source)) {
+                    let node = &self.nodes[below];
+                    if gives_mask(node) {
+                        return Some(node.label());
+                    }
+                    if !drops_mask(node) {
+                        open.push(below);
+                    }
+                }
+            }
+        }
+        given
+    }
+
+    /// Where the initial state of a layer comes from, unless it is 0: `LSTM layer "reader"`.
+    pub(super) fn initial_state_of(&self, node: usize) -> Option<String> {
+        let mut found: Vec<String> = Vec::new();
+        for call in &self.nodes[node].calls {
+            let constant = call.constant_state.then(|| "an array in the configuration".to_owned());
+            for origin in call.states.iter().map(|source| self.origin(source)).chain(constant) {
+                if !found.contains(&origin) {
+                    found.push(origin);
+                }
+            }
+        }
+        (!found.is_empty()).then(|| listed(&found))
+    }
+
+    fn origin(&self, source: &Source<'a>) -> String {
+        let Some((giver, _)) = self.giver(source) else { return format!("\"{}\"", source.name) };
+        let node = &self.nodes[giver];
+        if node.class != "InputLayer" {
+            return node.label();
+        }
+        match &self.inputs(giver)[..] {
+            // An input of a model inside the model: what that is called on.
+            [outer] if node.model.is_some() => self.origin(outer),
+            _ => format!("the input \"{}\"", node.name),
+        }
+    }
+}
+
+fn gives_mask(node: &Node<'_>) -> bool {
+    node.class == "Masking"
+        || node.class == "Embedding" && node.config.get("mask_zero") == Some(&Value::Bool(true))
+}
+
+fn drops_mask(node: &Node<'_>) -> bool {
+    DROPS.contains(&&*node.class)
+        || !node.class.contains('>') && DROPS_WITH.iter().any(|part| node.class.contains(part))
+        || node.is_recurrent() && !node.gives_sequences()
+}
+
+/// What Keras puts at masked steps of a layer's y, and how to have it here.
+pub(super) fn fill_rule(node: &Node<'_>, version: Option<u32>) -> &'static str {
+    let config = node.wrapped("layer").map_or(node.config, |(_, config)| config);
+    let zero = config.get("zero_output_for_mask") == Some(&Value::Bool(true));
+    match (node.class == "Bidirectional", node.gives_sequences()) {
+        (_, false) => "its last output is that of each sequence's own last step, as h_n",
+        _ if zero => "past each sequence's end Keras gives 0 (Fill::Zero, the default)",
+        (true, true) if version.is_none_or(|version| version >= 3) => {
+            "past each sequence's end Keras gives 0 (Fill::Zero, the default)"
+        }
+        (_, true) => "past each sequence's end Keras repeats the last output (Fill::Last, --fill last)",
+    }
+}

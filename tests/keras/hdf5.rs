@@ -1,0 +1,155 @@
+//! A writer of small HDF5 files, so that a test can lay one out as it likes: groups, texts as attributes, arrays of f32.
+//!
+//! Superblock 0, object headers of version 1, links and attributes inside them, contiguous arrays: nothing of that
+//! needs a checksum or an index (HDF5 file format specification, version 3).
+
+use std::collections::BTreeMap;
+
+const UNDEFINED: u64 = u64::MAX;
+const SUPERBLOCK: u64 = 96;
+
+/// A group: attributes, groups and arrays by name.
+#[derive(Default)]
+pub struct Group {
+    texts: BTreeMap<String, Text>,
+    groups: BTreeMap<String, Group>,
+    arrays: BTreeMap<String, (Vec<u64>, Vec<f32>)>,
+}
+
+enum Text {
+    One(String),
+    List(Vec<String>),
+}
+
+impl Group {
+    /// The group at `path`, made where there is none.
+    pub fn at(&mut self, path: &str) -> &mut Self {
+        path.split('/')
+            .filter(|part| !part.is_empty())
+            .fold(self, |at, part| at.groups.entry(part.into()).or_default())
+    }
+
+    pub fn text(&mut self, name: &str, text: &str) -> &mut Self {
+        self.texts.insert(name.into(), Text::One(text.into()));
+        self
+    }
+
+    /// Texts, in several attributes where one does not hold them, as Keras does it.
+    pub fn list(&mut self, name: &str, texts: &[String]) -> &mut Self {
+        let width = texts.iter().map(String::len).max().unwrap_or(0).max(1);
+        let most = 60_000 / width;
+        if texts.len() <= most {
+            self.texts.insert(name.into(), Text::List(texts.to_vec()));
+        }
+        for (index, part) in texts.chunks(most).enumerate().filter(|_| texts.len() > most) {
+            self.texts.insert(format!("{name}{index}"), Text::List(part.to_vec()));
+        }
+        self
+    }
+
+    /// An array, of which only the last part of `path` is its own name.
+    pub fn array(&mut self, path: &str, shape: &[usize], data: &[f32]) -> &mut Self {
+        assert_eq!(shape.iter().product::<usize>(), data.len(), "{path}");
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let shape = shape.iter().map(|size| *size as u64).collect();
+        self.at(folder).arrays.insert(name.into(), (shape, data.to_vec()));
+        self
+    }
+
+    /// The whole file, this being the root.
+    pub fn file(&self) -> Vec<u8> {
+        let mut file = vec![0; SUPERBLOCK as usize];
+        let root = self.write(&mut file);
+        let end = file.len() as u64;
+        let mut head = b"\x89HDF\r\n\x1a\n".to_vec();
+        // Versions, sizes of offsets and lengths, the nodes' sizes of groups of the old kind.
+        head.extend([0, 0, 0, 0, 0, 8, 8, 0, 4, 0, 16, 0, 0, 0, 0, 0]);
+        for number in [0, UNDEFINED, end, UNDEFINED, 0, root, 0, 0, 0] {
+            head.extend(number.to_le_bytes());
+        }
+        file[..head.len()].copy_from_slice(&head);
+        file
+    }
+
+    /// Appends the group with all that is in it; where its header is.
+    fn write(&self, file: &mut Vec<u8>) -> u64 {
+        let mut messages = vec![(2, [vec![0, 0], UNDEFINED.to_le_bytes().repeat(2)].concat())];
+        messages.extend(self.texts.iter().map(|(name, text)| (12, attribute(name, text))));
+        for (name, group) in &self.groups {
+            messages.push((6, link(name, group.write(file))));
+        }
+        for (name, (shape, data)) in &self.arrays {
+            let at = file.len() as u64;
+            file.extend(data.iter().flat_map(|v| v.to_le_bytes()));
+            let bytes = 4 * data.len() as u64;
+            let layout = [vec![3, 1], at.to_le_bytes().to_vec(), bytes.to_le_bytes().to_vec()].concat();
+            let header = header(file, &[(1, space(shape)), (3, f32_type()), (8, layout)]);
+            messages.push((6, link(name, header)));
+        }
+        header(file, &messages)
+    }
+}
+
+fn padded(mut bytes: Vec<u8>) -> Vec<u8> {
+    bytes.resize(bytes.len().next_multiple_of(8), 0);
+    bytes
+}
+
+/// Appends an object header of messages, each of a kind.
+fn header(file: &mut Vec<u8>, messages: &[(u16, Vec<u8>)]) -> u64 {
+    file.resize(file.len().next_multiple_of(8), 0);
+    let at = file.len() as u64;
+    let mut body = Vec::new();
+    for (kind, message) in messages {
+        let message = padded(message.clone());
+        body.extend(kind.to_le_bytes());
+        body.extend(u16::try_from(message.len()).expect("a short message").to_le_bytes());
+        body.extend([0; 4]);
+        body.extend(message);
+    }
+    file.extend([1, 0]);
+    file.extend(u16::try_from(messages.len()).expect("few messages").to_le_bytes());
+    file.extend(1u32.to_le_bytes());
+    file.extend(u32::try_from(body.len()).expect("a small header").to_le_bytes());
+    file.extend([0; 4]);
+    file.extend(body);
+    at
+}
+
+fn link(name: &str, address: u64) -> Vec<u8> {
+    let len = u8::try_from(name.len()).expect("a short name");
+    [vec![1, 0, len], name.as_bytes().to_vec(), address.to_le_bytes().to_vec()].concat()
+}
+
+fn space(shape: &[u64]) -> Vec<u8> {
+    let mut bytes = vec![1, shape.len() as u8, 0, 0, 0, 0, 0, 0];
+    bytes.extend(shape.iter().flat_map(|size| size.to_le_bytes()));
+    bytes
+}
+
+/// Little-endian, sign in bit 31, exponent of 8 bits from bit 23 on with bias 127.
+fn f32_type() -> Vec<u8> {
+    vec![0x11, 0x20, 31, 0, 4, 0, 0, 0, 0, 0, 32, 0, 23, 8, 0, 23, 127, 0, 0, 0]
+}
+
+fn attribute(name: &str, text: &Text) -> Vec<u8> {
+    let (shape, texts) = match text {
+        Text::One(text) => (vec![], std::slice::from_ref(text)),
+        Text::List(texts) => (vec![texts.len() as u64], &texts[..]),
+    };
+    let width = texts.iter().map(String::len).max().unwrap_or(0).max(1);
+    let width_bytes = u32::try_from(width).expect("a short text").to_le_bytes();
+    let kind = [&[0x13, 1, 0, 0][..], &width_bytes].concat();
+    let space = space(&shape);
+    let name = [name.as_bytes(), &[0]].concat();
+    let mut bytes = vec![1, 0];
+    for len in [name.len(), kind.len(), space.len()] {
+        bytes.extend((len as u16).to_le_bytes());
+    }
+    bytes.extend([padded(name), padded(kind), padded(space)].concat());
+    for text in texts {
+        bytes.extend(text.as_bytes());
+        bytes.extend(std::iter::repeat_n(0, width - text.len()));
+    }
+    bytes
+}
