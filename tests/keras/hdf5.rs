@@ -14,6 +14,8 @@ pub struct Group {
     texts: BTreeMap<String, Text>,
     groups: BTreeMap<String, Group>,
     arrays: BTreeMap<String, (Vec<u64>, Vec<f32>)>,
+    /// Whether each group inside has a second name.
+    twice: bool,
 }
 
 enum Text {
@@ -27,6 +29,15 @@ impl Group {
         path.split('/')
             .filter(|part| !part.is_empty())
             .fold(self, |at, part| at.groups.entry(part.into()).or_default())
+    }
+
+    /// Groups inside each other, each of which its parent has under a second name too.
+    pub fn doubled(&mut self, path: &str) {
+        let mut at = self;
+        for part in path.split('/').filter(|part| !part.is_empty()) {
+            at.twice = true;
+            at = at.groups.entry(part.into()).or_default();
+        }
     }
 
     pub fn text(&mut self, name: &str, text: &str) -> &mut Self {
@@ -76,7 +87,11 @@ impl Group {
         let mut messages = vec![(2, [vec![0, 0], UNDEFINED.to_le_bytes().repeat(2)].concat())];
         messages.extend(self.texts.iter().map(|(name, text)| (12, attribute(name, text))));
         for (name, group) in &self.groups {
-            messages.push((6, link(name, group.write(file))));
+            let at = group.write(file);
+            messages.push((6, link(name, at)));
+            if self.twice {
+                messages.push((6, link(&format!("{name}_again"), at)));
+            }
         }
         for (name, (shape, data)) in &self.arrays {
             let at = file.len() as u64;

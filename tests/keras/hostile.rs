@@ -3,15 +3,20 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use wgru::{Error, Keras, ReadoutSteps};
 
-use super::{bytes, stack_config};
+use super::{bytes, hdf5, stack_config};
 
 /// Far more than any small file may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 fn stack() -> Keras {
     Keras::new().layers(["first", "second"]).readout("head", ReadoutSteps::Last)
+}
+
+fn back() -> Keras {
+    Keras::new().layers(["back", "on_back"]).readout("head", ReadoutSteps::Every)
 }
 
 /// Every kind of file, with a way to read all that is in it.
@@ -22,6 +27,9 @@ fn kinds() -> Vec<(&'static str, Keras, Vec<u8>)> {
         ("branches.keras", Keras::new().layer("inner/deep"), bytes("branches.keras")),
         ("branches.h5", Keras::new().layer("bidirectional_lstm"), bytes("branches.h5")),
         ("keras1.h5", Keras::new().layer("lstm_1"), bytes("keras1.h5")),
+        ("graphs.keras", back(), bytes("graphs.keras")),
+        ("nested.h5", Keras::new().layer("inner/gru_1"), bytes("nested.h5")),
+        ("bfloat16.keras", Keras::new(), bytes("bfloat16.keras")),
     ]
 }
 
@@ -156,4 +164,99 @@ fn layers_that_stand_on_each_other_are_refused() {
     let how = stack().config(config.to_string());
     let error = how.parse("odd", &bytes("stack.weights.h5")).expect_err("it goes round").to_string();
     assert!(error.contains("does not stand on"), "{error}");
+}
+
+/// The configuration in a `.keras`.
+fn config_of(name: &str) -> Value {
+    let mut whole = zip::ZipArchive::new(std::io::Cursor::new(bytes(name))).expect("a zip");
+    serde_json::from_reader(whole.by_name("config.json").expect("a configuration")).expect("JSON")
+}
+
+/// The places of all values within one.
+fn places(value: &Value, at: &str, found: &mut Vec<String>) {
+    found.push(at.to_owned());
+    match value {
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(index, item)| places(item, &format!("{at}/{index}"), found));
+        }
+        Value::Object(fields) => {
+            fields.iter().for_each(|(key, field)| {
+                places(field, &format!("{at}/{}", key.replace('~', "~0").replace('/', "~1")), found);
+            });
+        }
+        _ => {}
+    }
+}
+
+/// Graphs whose parts stand in each other's place, so that layers stand on themselves, on others' outputs, on nothing.
+#[test]
+fn mixed_up_graphs_give_a_model_or_an_error() {
+    let mut rng = fastrand::Rng::with_seed(20_261_129);
+    for (name, config, layers) in [
+        ("graphs.keras", config_of("graphs.keras"), ["back", "writer", "on_masked", "head"]),
+        ("branches.keras", config_of("branches.keras"), ["gru_after", "inner/deep", "lstm", "inner"]),
+    ] {
+        let (file, mut all) = (bytes(name), Vec::new());
+        places(&config, "", &mut all);
+        // What layers stand on, and what a model takes and gives, more often than the rest.
+        let joints: Vec<&String> =
+            all.iter().filter(|at| at.contains("inbound_nodes") || at.contains("put_layers")).collect();
+        let (mut read, mut refused) = (0, 0);
+        for _ in 0..150 {
+            let mut mixed = config.clone();
+            for _ in 0..rng.usize(1..=8) {
+                let mut any = || match rng.bool() {
+                    true => joints[rng.usize(..joints.len())],
+                    false => &all[rng.usize(..all.len())],
+                };
+                let (to, from) = (any(), any());
+                let value = config.pointer(from).expect("a place").clone();
+                if let Some(place) = mixed.pointer_mut(to) {
+                    *place = value;
+                }
+            }
+            let layer = layers[rng.usize(..layers.len())];
+            let how =
+                Keras::new().layer(layer).readout("head", ReadoutSteps::Every).config(mixed.to_string());
+            for how in
+                [Keras::new().layers(["back", "on_back"]).config(mixed.to_string()), how.states_given()]
+            {
+                match parse(&how, name, &file) {
+                    Ok(()) => read += 1,
+                    Err(_) => refused += 1,
+                }
+            }
+        }
+        assert!(refused > 20 && read + refused == 300, "{name}: {read} read, {refused} refused");
+    }
+}
+
+/// A model inside the model that is called on itself and gives its own input.
+#[test]
+fn a_model_that_stands_on_itself_ends() {
+    let input = serde_json::json!({"class_name": "InputLayer", "config": {"name": "x"}, "name": "x", "inbound_nodes": []});
+    let on = |name: &str| serde_json::json!([[[name, 0, 0, {}], [name, 0, 0, {}]]]);
+    let inner =
+        serde_json::json!({"layers": [input], "input_layers": [["x", 0, 0]], "output_layers": [["x", 0, 0]]});
+    let mut config = stack_config();
+    let mut first = config["config"]["layers"][1].clone();
+    first["inbound_nodes"] = on("inner");
+    let model = serde_json::json!({"class_name": "Functional", "config": inner, "name": "inner", "inbound_nodes": on("inner")});
+    config["config"]["layers"] = serde_json::json!([model, first]);
+    let how = Keras::new().layer("first").config(config.to_string());
+    let error =
+        how.parse("odd", &bytes("stack.weights.h5")).expect_err("its state comes from itself").to_string();
+    assert!(error.contains("initial_state"), "{error}");
+}
+
+/// Each group has the next one twice, so that there are 2³⁰ paths through some forty groups.
+#[test]
+fn groups_that_are_in_a_file_more_than_once_do_not_multiply() {
+    let mut root = hdf5::Group::default();
+    root.text("keras_version", "2.4.0").list("layer_names", &["a".into()]);
+    root.doubled(&"a/".repeat(30));
+    let start = Instant::now();
+    let error = Keras::new().config("[]").parse("odd", &root.file()).expect_err("twice").to_string();
+    assert!(error.contains("more than once"), "{error}");
+    assert!(start.elapsed() < PATIENCE);
 }

@@ -20,7 +20,7 @@ use super::calls::{Call, Source, ports};
 use crate::error::{Error, Result, listed};
 
 /// The deepest nesting of models.
-const DEEPEST: usize = 16;
+pub(super) const DEEPEST: usize = 16;
 
 /// Layers that hand on their input unchanged when nothing is trained.
 const PASSES: [&str; 7] = [

@@ -20,7 +20,7 @@ use std::collections::HashSet;
 use serde_json::Value;
 
 use super::calls::{Mask, Source};
-use super::graph::{Graph, Node};
+use super::graph::{DEEPEST, Graph, Node};
 use crate::error::listed;
 
 /// Layers of Keras that hand no mask on, beside those whose names say what they do.
@@ -73,16 +73,20 @@ impl<'a> Graph<'a> {
     }
 
     fn origin(&self, source: &Source<'a>) -> String {
-        let Some((giver, _)) = self.giver(source) else { return format!("\"{}\"", source.name) };
-        let node = &self.nodes[giver];
-        if node.class != "InputLayer" {
-            return node.label();
+        let mut at = *source;
+        for _ in 0..=DEEPEST {
+            let Some((giver, _)) = self.giver(&at) else { break };
+            let node = &self.nodes[giver];
+            if node.class != "InputLayer" {
+                return node.label();
+            }
+            match &self.inputs(giver)[..] {
+                // An input of a model inside the model: what that is called on.
+                [outer] if node.model.is_some() => at = *outer,
+                _ => return format!("the input \"{}\"", node.name),
+            }
         }
-        match &self.inputs(giver)[..] {
-            // An input of a model inside the model: what that is called on.
-            [outer] if node.model.is_some() => self.origin(outer),
-            _ => format!("the input \"{}\"", node.name),
-        }
+        format!("\"{}\"", at.name)
     }
 }
 

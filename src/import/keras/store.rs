@@ -5,7 +5,7 @@
 //! the number of objects that are visited are held to the importer's limits.
 
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use hdf5_reader::group::Group;
 use hdf5_reader::messages::datatype::Datatype;
@@ -61,16 +61,20 @@ impl Store {
         let (arrays, groups) = (Vec::new(), Vec::new());
         let source = source.into();
         let mut store = Self { source, file, limits, len, unfolded, read: Cell::new(0), arrays, groups };
-        store.visit(&root, "", 0)?;
+        store.visit(&root, "", 0, &mut HashSet::new())?;
         store.arrays.sort();
         store.groups.sort();
         Ok(store)
     }
 
-    fn visit(&mut self, group: &Group, path: &str, depth: usize) -> Result<()> {
+    /// `seen` are the addresses of groups: one that is in the file under several paths would be visited by each.
+    fn visit(&mut self, group: &Group, path: &str, depth: usize, seen: &mut HashSet<u64>) -> Result<()> {
+        let format = |reason: String| Err(Error::Format { name: self.source.clone(), reason });
         if depth > DEEPEST {
-            let reason = format!("groups are nested deeper than {DEEPEST}");
-            return Err(Error::Format { name: self.source.clone(), reason });
+            return format(format!("groups are nested deeper than {DEEPEST}"));
+        }
+        if !seen.insert(group.address()) {
+            return format(format!("the group {path} is in the file more than once"));
         }
         let (groups, arrays) = group.members().map_err(|error| self.unreadable(path, &error))?;
         let count = |known: &Vec<String>, more: usize| (known.len() + more) as u64;
@@ -80,7 +84,7 @@ impl Store {
         for inner in groups {
             let path = join(path, inner.name());
             self.groups.push(path.clone());
-            self.visit(&inner, &path, depth + 1)?;
+            self.visit(&inner, &path, depth + 1, seen)?;
         }
         Ok(())
     }
