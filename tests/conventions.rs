@@ -5,10 +5,11 @@ mod common;
 
 use common::{Draw, Inputs, assert_close, assert_close_in, bits, cells, devices, options};
 use wgru::dtype::Precision;
+use wgru::model::{Activation, Activations};
 use wgru::plan::Strategy;
 use wgru::{
-    Batch, Cell, Device, Dims, Direction, Error, Fill, Layer, Layout, Model, Options, ReadoutSteps, Storage,
-    Weights,
+    Batch, Cell, Device, DeviceInfo, Dims, Direction, Error, Fill, Layer, Layout, Merge, Model, Options,
+    ReadoutSteps, Storage, Weights,
 };
 
 fn poisoned() -> Options {
@@ -102,13 +103,17 @@ fn sessions_of_projected_layers_give_the_bits_of_a_sequence() {
 fn layouts_move_numbers_and_change_none() {
     let mut draw = Draw::new();
     for device in devices() {
-        for (cell, direction) in [
-            (Cell::GRU, Direction::Bidirectional),
-            (Cell::LSTM, Direction::Forward),
-            (Cell::ORIGINAL_GRU, Direction::Reverse),
+        for (cell, [below, last]) in [
+            (
+                Cell::GRU,
+                [(Direction::Bidirectional, draw.merge()), (Direction::Bidirectional, Merge::Concat)],
+            ),
+            (Cell::GRU, [(Direction::Bidirectional, draw.merge()), (Direction::Bidirectional, Merge::Mul)]),
+            (Cell::LSTM, [(Direction::Reverse, Merge::Concat), (Direction::Forward, Merge::Concat)]),
+            (Cell::ORIGINAL_GRU, [(Direction::Reverse, Merge::Concat); 2]),
         ] {
-            let model = draw.model_of(cell, direction, 3, 5, 2);
-            let dirs = direction.count();
+            let model = draw.stack(cell, &[below, last], 3, 5);
+            let dirs = model.output() / 5;
             let model = if dirs == 1 { draw.with_readout(model, 2, ReadoutSteps::Every) } else { model };
             let (batch, steps) = (6, 7);
             let inputs = Inputs::draw(&mut draw, &model, batch, steps).ragged(&mut draw);
@@ -179,6 +184,68 @@ fn padding_repeats_the_last_output_where_it_is_asked_to() {
                 }
             }
         }
+    }
+}
+
+/// y of a layer that makes one of both directions is made of the numbers that they have side by side, whatever stands past a
+/// sequence's end, and rounded once more where it is stored in 16 bits; and its final states are theirs.
+#[test]
+fn what_is_made_of_both_directions_is_made_of_their_bits() {
+    let mut draw = Draw::new();
+    for device in devices() {
+        for (index, storage) in [Storage::F32, Storage::F16, Storage::Bf16].into_iter().enumerate() {
+            let cell = [Cell::GRU, Cell::LSTM, Cell::Rnn][index];
+            let hidden = [draw.size(1..=9), 5, 70][index];
+            let apart = draw.model_of(cell, Direction::Bidirectional, 3, hidden, 1);
+            let mut inputs = Inputs::draw(&mut draw, &apart, 6, 5).ragged(&mut draw);
+            inputs.lengths.as_mut().unwrap()[..2].copy_from_slice(&[5, 0]);
+            inputs.fill = [Fill::Last, Fill::Zero, Fill::Last][index];
+            let inputs = inputs.laid_out(draw.layouts());
+            let run = |model: &Model| {
+                let engine = device.load_with(model, poisoned().activations(storage)).unwrap();
+                let plan = engine.explain(inputs.batch().form()).unwrap();
+                (engine.run(&inputs.batch()).unwrap(), plan)
+            };
+            let (both, plan) = run(&apart);
+            assert!(!plan.contains("merge"), "{plan}");
+            for merge in [Merge::Sum, Merge::Mul, Merge::Average] {
+                let model = Model::new(vec![apart.layers()[0].clone().with_merge(merge).unwrap()]).unwrap();
+                let (one, plan) = run(&model);
+                let context = format!("{}, {model}, {storage}: {plan}, seed {}", device.info(), draw.seed);
+                assert!(context.contains(&format!("bidirectional ({merge})")), "{context}");
+                if matches!(device.info(), DeviceInfo::Gpu(_)) {
+                    assert!(plan.contains(&format!("then merge ({merge}, ")), "{context}");
+                }
+                let expected = both.y.chunks_exact(2 * hidden).flat_map(|y| {
+                    let (forward, reverse) = y.split_at(hidden);
+                    let of = move |(f, r): (&f32, &f32)| match merge {
+                        Merge::Mul => f * r,
+                        Merge::Average => (f + r) / 2.0,
+                        _ => f + r,
+                    };
+                    forward.iter().zip(reverse).map(of)
+                });
+                let expected: Vec<f32> = expected.map(|value| storage.round(value)).collect();
+                assert_eq!(bits(&one.y), bits(&expected), "{context}");
+                assert_eq!((bits(&one.h_n), &one.c_n), (bits(&both.h_n), &both.c_n), "{context}");
+            }
+        }
+    }
+}
+
+/// More than the layers' sums fit f16: what is made of both is the largest number of f16, as y is, and never an infinity.
+#[test]
+fn what_is_made_of_both_directions_stays_within_f16() {
+    let relu = Activations { gate: Activation::RELU, ..Activations::of(Cell::Rnn) };
+    for device in devices() {
+        let weights = Weights { w_ih: vec![40_960.0; 3], w_hh: vec![0.0; 9], ..Weights::default() };
+        let layer = Layer::new(Cell::Rnn, Direction::Bidirectional, 1, 3, vec![weights; 2]).unwrap();
+        let layer = layer.with_activations(vec![relu; 2]).unwrap().with_merge(Merge::Sum).unwrap();
+        let model = Model::new(vec![layer]).unwrap();
+        let engine = device.load_with(&model, poisoned().activations(Storage::F16)).unwrap();
+        let output = engine.run(&Batch::new(&[1.0, 0.5], [1, 2, 1]).unwrap()).unwrap();
+        let context = device.info().to_string();
+        assert_eq!(output.y, [65_504.0, 65_504.0, 65_504.0, 40_960.0, 40_960.0, 40_960.0], "{context}");
     }
 }
 

@@ -4,7 +4,9 @@ use wgru::export;
 use wgru::import::OnnxInput;
 use wgru::model::{Activation, Activations, Forget, Function, Reset, Update};
 use wgru::reference;
-use wgru::{Batch, Cell, Direction, Error, Layer, Model, Onnx, PyTorch, Readout, ReadoutSteps, Weights};
+use wgru::{
+    Batch, Cell, Direction, Error, Layer, Merge, Model, Onnx, PyTorch, Readout, ReadoutSteps, Weights,
+};
 
 const TAKES: Cell = Cell::Gru { reset: Reset::After, update: Update::Takes };
 const BEFORE: Cell = Cell::Gru { reset: Reset::Before, update: Update::Keeps };
@@ -321,6 +323,13 @@ fn what_pytorch_does_not_have_is_refused_by_name() {
         (one(layer(Cell::Rnn).with_activations(vec![soft])), ["nn.RNN has no activations", "Softsign"]),
     ] {
         refused(export::pytorch(&model), &words);
+    }
+    for merge in [Merge::Sum, Merge::Mul, Merge::Average] {
+        let both = Kind::new(Cell::GRU, Direction::Bidirectional).stack().remove(0);
+        let model = one(both.with_merge(merge));
+        let mode = format!("merge mode {merge}");
+        refused(export::pytorch(&model), &["layer 0", "nn.GRU has no directions that are made one", &mode]);
+        refused(export::onnx(&model), &["layer 0", "GRU has no directions that are made one", &mode]);
     }
     // A relu in one direction alone.
     let relu = Activations { gate: Activation::RELU, ..Activations::of(Cell::Rnn) };

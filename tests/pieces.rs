@@ -5,7 +5,8 @@ mod common;
 
 use common::{Draw, Inputs, adapters, assert_close, assert_close_in, bits, cells, options};
 use wgru::{
-    Batch, Device, DeviceInfo, Dims, Direction, Error, Fill, Form, Layout, Output, ReadoutSteps, Storage,
+    Batch, Device, DeviceInfo, Dims, Direction, Error, Fill, Form, Layout, Merge, Output, ReadoutSteps,
+    Storage,
 };
 
 fn same_bits(a: &Output, b: &Output, context: &str) {
@@ -63,8 +64,12 @@ fn pieces_give_the_bits_of_a_run_at_once() {
 fn pieces_of_a_projected_batch() {
     let mut draw = Draw::new();
     for device in adapters() {
-        for direction in [Direction::Forward, Direction::Bidirectional] {
-            let model = draw.model_of(wgru::Cell::GRU, direction, 3, 5, 2);
+        let kinds = [
+            [(Direction::Reverse, Merge::Concat), (Direction::Forward, Merge::Concat)],
+            [(Direction::Bidirectional, draw.merge()), (Direction::Bidirectional, draw.merge())],
+        ];
+        for kinds in kinds {
+            let model = draw.stack(wgru::Cell::GRU, &kinds, 3, 5);
             let features = model.projected_input();
             let (batch, steps) = (3, 30);
             let xw = draw.values(batch * steps * features, 1.0);

@@ -14,7 +14,7 @@ use naga::valid::{Capabilities, GlobalUse, ModuleInfo, ValidationFlags, Validato
 use naga::{AddressSpace, Module, Scalar, ShaderStage, StorageAccess, TypeInner};
 use variants::{functions, kernels, packed, rows_of};
 use wgru::dtype::Precision;
-use wgru::kernels::{Access, Kernel, MOST_STORAGE_BUFFERS, Rows, StepCell, matmul, step, streams};
+use wgru::kernels::{Access, Kernel, MOST_STORAGE_BUFFERS, Rows, StepCell, matmul, merge, step, streams};
 use wgru::model::Activation;
 
 /// Parses and validates with no capability beyond core WebGPU, which has unpack2x16float; and, of what turns them on, with
@@ -286,6 +286,7 @@ fn parameter_structs_lie_as_the_shader_reads_them() {
     let matmul = layout!(matmul::Params: rows batch padded first times reverse x_step x_row out_dir out_step out_tile tile out_column order order_rows skips first_column columns x_dir lag out_first);
     let step = layout!(step::Params: batch tiles first steps times reverse xw_dir y_step y_row y_dir repeats first_unit proof all letters patience lag before);
     let index = layout!(step::Index: t);
+    let merge = layout!(merge::Params: words);
     let mut streams = layout!(streams::Params: batch order_rows first capacity stride);
     // Of each array one after the other, where Rust has arrays of them.
     for (at, name) in ["features", "offset"].into_iter().enumerate() {
@@ -314,6 +315,9 @@ fn parameter_structs_lie_as_the_shader_reads_them() {
             | Kernel::MatmulMatrices { .. }
             | Kernel::TakeProjected { .. } => {
                 assert_eq!(members(&module, "MatmulParams"), matmul, "{kernel}");
+            }
+            Kernel::Merge { .. } => {
+                assert_eq!(members(&module, "MergeParams"), merge, "{kernel}");
             }
             Kernel::Streams { .. } => {
                 assert_eq!(members(&module, "StreamParams"), streams, "{kernel}");

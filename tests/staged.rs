@@ -4,14 +4,15 @@
 mod common;
 
 use common::{Draw, Inputs, bits, devices, options};
-use wgru::{Cell, Device, DeviceInfo, Dims, Direction, Error, ReadoutSteps, Storage};
+use wgru::{Cell, Device, DeviceInfo, Dims, Direction, Error, Merge, ReadoutSteps, Storage};
 
 #[test]
 fn a_staged_batch_gives_the_bits_of_a_run_every_time() {
     let mut draw = Draw::new();
     for device in devices().into_iter().chain([Device::reference()]) {
         for (cell, storage) in [(Cell::LSTM, Storage::F32), (Cell::GRU, Storage::F16)] {
-            let model = draw.model_of(cell, Direction::Bidirectional, 3, 7, 2);
+            let kinds = [(Direction::Bidirectional, draw.merge()), (Direction::Bidirectional, Merge::Sum)];
+            let model = draw.stack(cell, &kinds, 3, 7);
             let model = draw.with_readout(model, 2, ReadoutSteps::Last);
             let options = options().poison(true).weights(storage).activations(storage);
             let engine = device.load_with(&model, options).unwrap();

@@ -1,16 +1,17 @@
 //! A batch that does not fit the device at once, run in pieces.
 //!
 //! Rows know nothing of each other, so a batch is cut by rows first. Where a single row is too long, each direction of
-//! each layer is walked by itself, a reverse one from the end, its states carried from piece to piece; a readout is then
-//! computed here. Every recurrent sum is the one of a run at once, and so are its bits.
+//! each layer is walked by itself, a reverse one from the end, its states carried from piece to piece; both directions are made
+//! one, and a readout is computed, here. Every recurrent sum is the one of a run at once, and so are its bits.
 
 use std::borrow::Cow;
 
 use super::run::{Backend, Engine};
 use crate::dims::Dims;
+use crate::dtype::Storage;
 use crate::error::{Error, Result};
 use crate::io::{Batch, Fill, Form, Output, OwnedBatch, Strides};
-use crate::model::{Model, Readout, ReadoutSteps};
+use crate::model::{Layer, Merge, Model, Readout, ReadoutSteps};
 use crate::progress::SharedTally;
 use crate::sync::{Wait, lock};
 
@@ -231,15 +232,16 @@ impl Engine {
         let Output { y, h_n, c_n, out } = output;
         let c_n = c_n.as_deref_mut().unwrap_or_default();
         batch.initial_states(h_n, c_n);
-        let (dirs, state) = (model.output() / model.state(), model.state());
-        let mut below: Vec<f32> = Vec::new();
-        for index in 0..model.layers().len() {
-            y.fill(0.0);
+        let (dirs, state) = (model.layers()[0].direction().count(), model.state());
+        let (mut below, mut own): (Vec<f32>, Vec<f32>) = (Vec::new(), Vec::new());
+        for (index, layer) in model.layers().iter().enumerate() {
+            own.clear();
+            own.resize(steps * dirs * state, 0.0);
             for dir in 0..dirs {
                 let at = index * dirs + dir;
                 let walk = Walk {
                     engine: self.part(index, dir).await?,
-                    reverse: model.layers()[index].direction().is_reverse(dir),
+                    reverse: layer.direction().is_reverse(dir),
                     length,
                     repeats: fill == Fill::Last,
                     projected: index == 0 && batch.form().projected,
@@ -256,11 +258,10 @@ impl Engine {
                 walk.run(x, steps, (h, c), way, |t, from| y[place(t)..][..state].copy_from_slice(from))
                     .await?;
             }
-            if index + 1 < model.layers().len() {
-                below.clear();
-                below.extend_from_slice(y);
-            }
+            merge(layer, &mut own, self.0.options.precision.activations);
+            std::mem::swap(&mut below, &mut own);
         }
+        y.copy_from_slice(&below);
         if let (Some(out), Some(readout)) = (out, model.readout()) {
             match readout.steps() {
                 ReadoutSteps::Every => apply(readout, y, out),
@@ -332,6 +333,20 @@ impl Walk {
         }
         Ok(())
     }
+}
+
+/// `[T, 2, P]` as `layer` gives it: where it makes one of both directions `[T, P]`, as the device stores it.
+fn merge(layer: &Layer, y: &mut Vec<f32>, storage: Storage) {
+    if layer.merge() == Merge::Concat {
+        return;
+    }
+    let state = layer.state();
+    for at in 0..y.len() / 2 {
+        let (step, unit) = (at / state, at % state);
+        let [forward, reverse] = [0, state].map(|dir| y[2 * step * state + dir + unit]);
+        y[at] = storage.saturated(layer.merge().of(forward, reverse));
+    }
+    y.truncate(y.len() / 2);
 }
 
 /// `out = W y + b` for each step of y, summed as the kernels sum it.

@@ -13,14 +13,16 @@
 
 use super::{converted, is_biased};
 use crate::error::{Error, Result};
-use crate::model::{Activation, Activations, Cell, Direction, Forget, Layer, Model, ReadoutSteps, Reset};
+use crate::model::{
+    Activation, Activations, Cell, Direction, Forget, Layer, Merge, Model, ReadoutSteps, Reset,
+};
 
 /// A safetensors file with the names of `nn.GRU`, `nn.LSTM` or `nn.RNN`, all in f32. [`crate::PyTorch`] reads the
 /// same numbers from it, to the bit, but for what [`crate::export`] says of z and of absent biases.
 ///
 /// # Errors
 /// [`Error::Unsupported`] for what these classes do not have, by name: a GRU's reset before the product, reverse
-/// layers without forward ones, peepholes, coupled gates, clips, and activations other than the cell's own and an
+/// layers without forward ones, directions that are made one, peepholes, coupled gates, clips, and activations other than the cell's own and an
 /// RNN's relu.
 pub fn pytorch(model: &Model) -> Result<Vec<u8>> {
     let class = class_of(model.cell());
@@ -87,6 +89,9 @@ fn beyond(layer: &Layer) -> Option<String> {
     }
     if layer.direction() == Direction::Reverse {
         return Some("reverse direction without a forward one".into());
+    }
+    if layer.merge() != Merge::Concat {
+        return Some(format!("directions that are made one (merge mode {})", layer.merge()));
     }
     if layer.has_peepholes() {
         return Some("peepholes".into());

@@ -63,7 +63,7 @@ impl Workspace {
         }
         let mut copies = Vec::new();
         for (to, buffer) in self.program.buffers.iter().enumerate() {
-            if to == self.program.y || buffer.name.starts_with("y.between") {
+            if to == self.program.y || buffer.name.starts_with("y.") {
                 let from = failed.program.buffers.iter().position(|other| other.name == buffer.name);
                 let from = from.ok_or_else(|| Error::Mismatch {
                     name: buffer.name.clone(),

@@ -12,6 +12,7 @@ pub mod matmul;
 mod matmul_rows;
 mod matmul_tiled;
 pub mod matrices;
+pub mod merge;
 mod params;
 pub mod resident;
 mod rnn;
@@ -19,14 +20,14 @@ mod source;
 pub mod step;
 pub mod streams;
 mod take_projected;
+mod text;
 mod unrolled;
 
 pub use cell::{Functions, StepCell, WholeCell};
 pub use params::Params;
 
-use std::fmt;
-
 use crate::dtype::{Precision, Storage};
+use crate::model::Merge;
 
 /// The tile of batch rows a thread of a row-tiled kernel carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -188,6 +189,15 @@ pub enum Kernel {
         /// What is broken on purpose.
         fault: grouped::Fault,
     },
+    /// One sequence of a layer's two directions.
+    Merge {
+        /// How.
+        merge: Merge,
+        /// How they and it are stored.
+        activations: Storage,
+        /// Threads of a workgroup.
+        width: u32,
+    },
     /// States of streams, from their slots to a batch or back.
     Streams {
         /// Which way.
@@ -211,6 +221,7 @@ impl Kernel {
             Self::Step { cell, .. } | Self::StepMatrices { cell, .. } => cell.shader(),
             Self::Resident { cell, .. } => cell.shader(),
             Self::Grouped { cell, .. } => cell.grouped_shader(),
+            Self::Merge { .. } => &merge::SHADER,
             Self::Streams { way, .. } => way.shader(),
         }
     }
@@ -244,6 +255,7 @@ impl Kernel {
                 constants
             }
             Self::TakeProjected { n, width, .. } => vec![("N", f64::from(n)), ("WIDTH", f64::from(width))],
+            Self::Merge { merge, width, .. } => merge::constants(merge, width).to_vec(),
             Self::Streams { width, .. } => vec![("WIDTH", f64::from(width))],
             Self::Step { cell, functions, sizes, .. } | Self::StepMatrices { cell, functions, sizes, .. } => {
                 let mut constants = recurrent(sizes, cell.gates());
@@ -277,6 +289,7 @@ impl Kernel {
             Self::Resident { .. }
             | Self::Grouped { .. }
             | Self::TakeProjected { .. }
+            | Self::Merge { .. }
             | Self::Streams { .. } => {}
         }
         self
@@ -292,6 +305,7 @@ impl Kernel {
             | Self::MatmulRows { .. }
             | Self::MatmulMatrices { .. }
             | Self::TakeProjected { .. }
+            | Self::Merge { .. }
             | Self::Streams { .. } => self.shader().bindings,
         }
     }
@@ -302,6 +316,7 @@ impl Kernel {
             Self::MatmulTiled { .. } => matmul_tiled::THREADS,
             Self::MatmulRows { width, .. }
             | Self::TakeProjected { width, .. }
+            | Self::Merge { width, .. }
             | Self::Streams { width, .. } => width,
             Self::MatmulMatrices { matrices, .. } => matrices.threads(),
             Self::Step { shape, .. } => shape.width,
@@ -310,7 +325,7 @@ impl Kernel {
         }
     }
 
-    /// Workgroups of a dispatch over `rows` rows (rows of x for a matmul, else batch rows) and D = `dirs` (of streams, so
+    /// Workgroups of a dispatch over `rows` rows (rows of x for a matmul, words of y for a merge, else batch rows) and D = `dirs` (of streams, so
     /// many arrays).
     pub fn grid(self, rows: u32, dirs: u32) -> [u32; 3] {
         let [x, y] = match self {
@@ -334,6 +349,7 @@ impl Kernel {
             Self::Grouped { hidden, rows: tile, shape, .. } => {
                 [grouped::groups(hidden, shape), rows.div_ceil(tile.count())]
             }
+            Self::Merge { width, .. } => merge::grid(rows, width),
             Self::Streams { rows: tile, features, width, .. } => {
                 [features.div_ceil(width), rows.div_ceil(tile.count())]
             }
@@ -344,6 +360,7 @@ impl Kernel {
     /// The largest number of rows whose grid stays within `limit` workgroups a dimension.
     pub fn most_rows(self, limit: u32) -> u32 {
         let tile = match self {
+            Self::Merge { width, .. } => return merge::most_words(limit, width),
             Self::MatmulTiled { .. } => matmul_tiled::TILE,
             Self::MatmulRows { rows, .. } | Self::TakeProjected { rows, .. } => rows.count(),
             Self::MatmulMatrices { matrices, .. } => matrices.tile(),
@@ -360,7 +377,7 @@ impl Kernel {
         self.iterations_of_sizes().unwrap_or_else(|| {
             let (steps, patience) = match params {
                 Params::Step(params) => (params.steps, params.patience),
-                Params::Matmul(_) | Params::Streams(_) => (0, 0),
+                Params::Matmul(_) | Params::Merge(_) | Params::Streams(_) => (0, 0),
             };
             let (once, each) = self.chunk_iterations();
             once + u64::from(steps) * each + u64::from(patience)
@@ -375,6 +392,7 @@ impl Kernel {
             Self::MatmulRows { sizes, width, rows, .. } => matmul_rows::iterations(sizes.k, rows, width),
             Self::MatmulMatrices { sizes, matrices } => matrices.iterations(sizes.k),
             Self::TakeProjected { rows, .. } => take_projected::iterations(rows),
+            Self::Merge { .. } => 0,
             Self::Streams { rows, .. } => u64::from(rows.count()),
             Self::Step { cell, sizes, rows, shape, .. } => shape.iterations(sizes.k, rows, cell.gates()),
             Self::StepMatrices { cell, sizes, shape, .. } => shape.iterations(sizes.k, cell.products()),
@@ -409,7 +427,7 @@ impl Kernel {
         match self {
             Self::MatmulTiled { .. } => matmul_tiled::WORKGROUP_BYTES,
             Self::MatmulRows { rows, .. } => SPAN * rows.count() * 4,
-            Self::TakeProjected { .. } | Self::Streams { .. } => 0,
+            Self::TakeProjected { .. } | Self::Merge { .. } | Self::Streams { .. } => 0,
             Self::MatmulMatrices { matrices, .. } => matrices.workgroup_bytes(),
             Self::Step { rows, shape, .. } => SPAN * rows.count() * shape.tiles * 4,
             Self::StepMatrices { cell, shape, .. } => shape.workgroup_bytes(cell.products()),
@@ -421,60 +439,6 @@ impl Kernel {
             }
         }
     }
-}
-
-impl fmt::Display for Kernel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.name())?;
-        match self {
-            Self::MatmulTiled { .. } => Ok(()),
-            Self::MatmulRows { rows, width, .. }
-            | Self::TakeProjected { rows, width, .. }
-            | Self::Streams { rows, width, .. } => {
-                write!(f, " ({} row{} × {width} threads)", rows.count(), plural(rows.count()))
-            }
-            Self::MatmulMatrices { matrices: of, .. } => write!(f, " ({0} × {0})", of.side),
-            Self::StepMatrices { shape, .. } => {
-                let side = shape.matrices.side;
-                let rows = in_tiles(shape.tiles(), matrices::ROWS);
-                write!(f, " ({rows} × {} units, matrices of {side} × {side})", shape.units())
-            }
-            Self::Step { rows, shape, .. } => {
-                let units =
-                    if shape.units == 1 { String::new() } else { format!(" of {} units", shape.units) };
-                write!(f, " ({} × {} threads{units})", in_tiles(shape.tiles, *rows), shape.width)
-            }
-            Self::Resident { rows, shape, .. } | Self::Grouped { rows, shape, .. } => {
-                let held = match shape.keep {
-                    resident::Keep::Held => "",
-                    resident::Keep::Packed => ", weights packed",
-                    resident::Keep::Streamed => ", weights streamed",
-                };
-                write!(f, " ({} × {} units", in_tiles(shape.tiles, *rows), shape.units)?;
-                if shape.split > 1 {
-                    write!(f, " × {} threads", shape.split)?;
-                }
-                if let Self::Grouped { hidden, .. } = self {
-                    write!(f, " × {} workgroups", grouped::groups(*hidden, *shape))?;
-                }
-                write!(f, "{held}")?;
-                if shape.rest > 0 {
-                    write!(f, ", {} of {} blocks held", shape.held(), shape.parts)?;
-                }
-                f.write_str(")")
-            }
-        }
-    }
-}
-
-/// Rows, and tiles of them where there are several.
-fn in_tiles(tiles: u32, rows: Rows) -> String {
-    let rows = format!("{} row{}", rows.count(), plural(rows.count()));
-    if tiles == 1 { rows } else { format!("{tiles} × {rows}") }
-}
-
-fn plural(count: u32) -> &'static str {
-    if count == 1 { "" } else { "s" }
 }
 
 /// Storage buffers of the kernel that binds the most, but for those that only some devices can run.

@@ -1,6 +1,6 @@
 //! The parameters of a dispatch, and what follows from them: its operations, and how far it reaches.
 
-use super::{Kernel, matmul, matrices, step, streams, take_projected};
+use super::{Kernel, matmul, matrices, merge, step, streams, take_projected};
 
 /// The parameters of one dispatch, as they lie in its uniform buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -9,6 +9,8 @@ pub enum Params {
     Matmul(matmul::Params),
     /// Of a step.
     Step(step::Params),
+    /// Of a layer's two directions.
+    Merge(merge::Params),
     /// Of the states of streams.
     Streams(streams::Params),
 }
@@ -19,6 +21,7 @@ impl Params {
         match self {
             Self::Matmul(params) => bytemuck::bytes_of(params),
             Self::Step(params) => bytemuck::bytes_of(params),
+            Self::Merge(params) => bytemuck::bytes_of(params),
             Self::Streams(params) => bytemuck::bytes_of(params),
         }
     }
@@ -47,6 +50,7 @@ impl Params {
                 let products = u64::from(cell.gates()) * u64::from(hidden) * u64::from(hidden);
                 2 * u64::from(params.batch) * u64::from(params.steps) * products
             }
+            (Self::Merge(params), Kernel::Merge { .. }) => u64::from(params.words),
             (Self::Streams(_), Kernel::Streams { .. }) => 0,
             _ => unreachable!("parameters of one kernel on another"),
         };
@@ -88,6 +92,7 @@ impl Params {
                 let arrays = step::Arrays { bindings, exchanges, vectors, gates, sizes };
                 params.extents(arrays, precision, rows, dirs)
             }
+            (Self::Merge(params), Kernel::Merge { .. }) => params.extents().to_vec(),
             (Self::Streams(params), Kernel::Streams { rows, .. }) => params.extents(rows).to_vec(),
             _ => unreachable!("parameters of one kernel on another"),
         }

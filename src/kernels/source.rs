@@ -31,7 +31,9 @@ impl Rows {
 impl Kernel {
     fn precision(self) -> Precision {
         match self {
-            Self::TakeProjected { activations, .. } => Precision { activations, ..Precision::default() },
+            Self::TakeProjected { activations, .. } | Self::Merge { activations, .. } => {
+                Precision { activations, ..Precision::default() }
+            }
             Self::Streams { .. } => Precision::default(),
             Self::MatmulMatrices { .. } | Self::StepMatrices { .. } => matrices::PRECISION,
             Self::MatmulTiled { precision, .. }
@@ -70,6 +72,7 @@ impl Kernel {
             | Self::MatmulRows { .. }
             | Self::MatmulMatrices { .. }
             | Self::TakeProjected { .. }
+            | Self::Merge { .. }
             | Self::Streams { .. } => {}
         }
         files.concat()
@@ -87,12 +90,15 @@ impl Kernel {
         if let Self::Streams { rows, .. } = self {
             return vec![rows.source()];
         }
+        if let Self::Merge { .. } = self {
+            return Vec::new();
+        }
         // What turns extensions on stands before everything else.
         let matrices = self.matrices().map(|matrices| [matrices.source(), file!("shared/known.wgsl")]);
         let mut files = Vec::from_iter(matrices.into_iter().flatten());
         files.push(file!("shared/dealt.wgsl"));
         match self {
-            Self::Streams { .. } => {}
+            Self::Merge { .. } | Self::Streams { .. } => {}
             Self::MatmulTiled { .. } | Self::MatmulMatrices { .. } => {}
             Self::MatmulRows { rows, .. } | Self::TakeProjected { rows, .. } => files.push(rows.source()),
             Self::Step { cell, .. } | Self::StepMatrices { cell, .. } => {
@@ -146,6 +152,14 @@ impl Kernel {
             return Vec::new();
         }
         let Precision { weights, activations } = self.precision();
+        if let Self::Merge { .. } = self {
+            let packed = |half| vec![half, file!("shared/merge_packed.wgsl")];
+            return match activations {
+                Storage::F32 => vec![file!("shared/merge_f32.wgsl")],
+                Storage::F16 => packed(file!("shared/half_f16_nearest.wgsl")),
+                Storage::Bf16 => packed(file!("shared/half_bf16.wgsl")),
+            };
+        }
         let mut files = Vec::new();
         files.push(match self.precision().half() {
             Some(Storage::Bf16) => file!("shared/half_bf16.wgsl"),
@@ -172,7 +186,7 @@ impl Kernel {
             }
             Self::Step { cell, .. } | Self::StepMatrices { cell, .. } => !cell.is_half(),
             Self::Resident { .. } | Self::Grouped { .. } => true,
-            Self::Streams { .. } => false,
+            Self::Merge { .. } | Self::Streams { .. } => false,
         };
         if stores {
             files.push(file!("shared/store.wgsl"));

@@ -137,6 +137,10 @@ fn work(kernel: Kernel) -> (Work, Work) {
                 Work { fma: numbers, load: 3 * numbers + 3 * u64::from(rows.count()), ..Work::default() };
             (Work::default(), each)
         }
+        Kernel::Merge { .. } => {
+            // Of each word both directions, and its way out.
+            (Work::default(), Work { fma: threads, load: 3 * threads, ..Work::default() })
+        }
         Kernel::Streams { rows, .. } => {
             // Of each number its way there and back; where it lies, of each row.
             let numbers = threads * u64::from(rows.count());

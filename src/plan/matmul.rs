@@ -1,4 +1,5 @@
-//! Which kernel multiplies many rows by a matrix: for the projection of a layer, and for a readout.
+//! Which kernel multiplies many rows by a matrix: for the projection of a layer, and for a readout. And which makes one of a
+//! layer's directions.
 
 use super::strategy::{size, width};
 use super::{Caps, Request, cost};
@@ -6,15 +7,16 @@ use crate::dims::{Dims, product};
 use crate::dtype::Precision;
 use crate::error::Result;
 use crate::kernels::{Kernel, Rows, matmul};
-use crate::model::{Layer, Model, Readout, ReadoutSteps};
+use crate::model::{Layer, Merge, Model, Readout, ReadoutSteps};
 
 /// Rows from which the tiled matmul's 64-row tile is half full, and sharing its loads pays.
 const TILED_FROM_ROWS: usize = 32;
 
-/// K of a matmul over y of a layer: its directions one after the other, all but the last as they are padded.
+/// K of a matmul over y of a layer: its directions one after the other, all but the last as they are padded, or the one that
+/// became of them.
 pub(crate) fn output_columns(layer: &Layer, precision: Precision) -> usize {
     let state = layer.state();
-    (layer.direction().count() - 1) * precision.activations.padded(state) + state
+    (layer.output_dirs() - 1) * precision.activations.padded(state) + state
 }
 
 /// The kernel of `readout`.
@@ -28,7 +30,7 @@ pub(super) fn readout_kernel(
     request: Request,
     caps: &Caps,
 ) -> Result<Kernel> {
-    let k = output_columns(&model.layers()[0], request.precision);
+    let k = output_columns(&model.layers()[model.layers().len() - 1], request.precision);
     let sizes = matmul::Sizes { k: size("D·P", k)?, n: size("O", readout.outputs())? };
     let steps = match readout.steps() {
         ReadoutSteps::Every => dims.steps,
@@ -60,4 +62,26 @@ pub(super) fn matmul_kernel(
     let tiled = tiled.min_by_key(|kernel| cost::dispatch(*kernel, narrow, 1, 1, &caps.speed));
     let by_rows = || Kernel::MatmulRows { sizes, precision, rows: tile, width: width(sizes.n, caps) };
     tiled.filter(|_| rows >= TILED_FROM_ROWS).unwrap_or_else(by_rows)
+}
+
+/// The kernel that makes one of the directions of `layer`, and the words of what it makes; nothing where they stay apart.
+///
+/// # Errors
+/// [`crate::Error::TooLarge`] and [`crate::Error::Overflow`] for more words than a dispatch has.
+pub(super) fn merge_kernel(
+    layer: &Layer,
+    dims: Dims,
+    precision: Precision,
+    caps: &Caps,
+) -> Result<Option<(Kernel, u32)>> {
+    let (merge, activations) = (layer.merge(), precision.activations);
+    if merge == Merge::Concat {
+        return Ok(None);
+    }
+    let numbers = product("y, B·T·P", &[dims.batch, dims.steps, activations.padded(layer.state())])?;
+    let words = size("words of y", activations.words(numbers))?;
+    let kernel = Kernel::Merge { merge, activations, width: width(words, caps) };
+    let most = u64::from(kernel.most_rows(caps.max_workgroups));
+    caps.check("y, B·T·P", u64::from(words), most, "words")?;
+    Ok(Some((kernel, words)))
 }

@@ -5,7 +5,7 @@
 //! changes a bit of the result (see `shaders/shared/recurrence.wgsl`).
 
 use super::budget::{MAIL_BUDGET, MAX_CHUNK, PROJECTION_BUDGET, letter_bytes};
-use super::matmul::{matmul_kernel, output_columns, readout_kernel};
+use super::matmul::{matmul_kernel, merge_kernel, output_columns, readout_kernel};
 use super::strategy::{self, Strategy, size, width};
 use super::{Candidate, Caps, Cost, LayerRecipe, Only, Plan, Recurrence, Request, Shape, Way, cost, wave};
 use crate::dims::{Dims, product};
@@ -94,12 +94,14 @@ fn candidates(
     let dims = Dims::new(form.dims.batch, form.dims.steps)?;
     request.precision.check()?;
     caps.check("a kernel", 1, u64::from(caps.max_threads), "threads in a workgroup")?;
-    for (name, features) in [(form.x_shape(), form.features(model)), ("y [B, T, D·P]", model.output())] {
+    // Directions lie side by side or one after the other, whatever becomes of them.
+    let output = model.layers()[0].direction().count() * model.state();
+    for (name, features) in [(form.x_shape(), form.features(model)), ("y [B, T, D·P]", output)] {
         let numbers = product(name, &[dims.batch, dims.steps, features])?;
         caps.check_array(name, request.precision.activations.words(numbers) as u64 * 4)?;
     }
-    let layers = model.layers().iter().enumerate();
-    layers.map(|(index, layer)| layer_candidates(index, layer, form, rows, request, caps)).collect()
+    let layers = 0..model.layers().len();
+    layers.map(|index| layer_candidates(model, index, form, rows, request, caps)).collect()
 }
 
 /// Of each layer the cheapest candidate, among those of the strategy that is asked for where there are any; or of all layers
@@ -167,14 +169,14 @@ fn alike<'a, 'b>(layers: &'b [Vec<Choice<'a>>]) -> Vec<Vec<&'b Choice<'a>>> {
 }
 
 fn layer_candidates(
+    model: &Model,
     index: usize,
-    layer: &Layer,
     form: Form,
     rows: Rows,
     request: Request,
     caps: &Caps,
 ) -> Result<Vec<Candidate>> {
-    let (dims, precision) = (form.dims, request.precision);
+    let (layer, dims, precision) = (&model.layers()[index], form.dims, request.precision);
     let state = size("P", layer.state())?;
     if precision.activations.is_half() && state > 1 {
         caps.check("y of 16-bit numbers", 2, u64::from(caps.max_threads), "threads in a workgroup")?;
@@ -187,8 +189,8 @@ fn layer_candidates(
     let step_bytes = product("B·D·G·H", &[padded, layer.direction().count(), columns, 4])? as u64;
     caps.check_array("one step of the projected input, B·D·G·H", step_bytes)?;
 
-    // All layers have one P, so what this one reads has as many columns as what it writes.
-    let k = if index == 0 { layer.input() } else { output_columns(layer, precision) };
+    let below = index.checked_sub(1).map(|below| output_columns(&model.layers()[below], precision));
+    let k = below.unwrap_or(layer.input());
     let n = size("G·H", columns)?;
     let projection = if index == 0 && form.projected {
         let activations = precision.activations;
@@ -201,6 +203,9 @@ fn layer_candidates(
     let by_grid = projection.most_rows(caps.max_workgroups) as usize / padded;
     let chunk = (by_memory as usize).min(by_grid).clamp(1, MAX_CHUNK).min(dims.steps);
 
+    let merge = merge_kernel(layer, dims, precision, caps)?;
+    let of_merge =
+        merge.map_or(Cost::ZERO, |(kernel, words)| cost::dispatch(kernel, words, 1, 1, &caps.speed));
     // Of an x that is projected already, what was measured has a part too many; by matrices it is another.
     let is_usual = !matches!(projection, Kernel::MatmulMatrices { .. });
     let is_whole = is_usual && (index > 0 || !form.projected);
@@ -225,7 +230,8 @@ fn layer_candidates(
                         }
                         _ => recipe(projection, kernels, chunk, caps),
                     };
-                    let modelled = recipe_cost(&recipe, layer, dims, padded, caps);
+                    let recipe = LayerRecipe { merge: merge.map(|(kernel, _)| kernel), ..recipe };
+                    let modelled = recipe_cost(&recipe, layer, dims, padded, caps).plus(of_merge);
                     let way = Way::of(&recipe.recurrence);
                     let corrected = match (&shape, &way) {
                         (Some(shape), Some(way)) => caps.measured.correct(shape, way, modelled),
@@ -246,9 +252,9 @@ fn recipe(projection: Kernel, kernels: Vec<Kernel>, chunk: usize, caps: &Caps) -
         [kernel @ Kernel::Resident { .. }] => {
             let most = caps.max_iterations.map_or(u64::MAX, |most| kernel.most_steps(most));
             let chunk = chunk.min(usize::try_from(most).unwrap_or(usize::MAX));
-            LayerRecipe { projection, recurrence: Recurrence::Resident(kernel), chunk }
+            LayerRecipe { projection, recurrence: Recurrence::Resident(kernel), chunk, merge: None }
         }
-        _ => LayerRecipe { projection, recurrence: Recurrence::Step(kernels), chunk },
+        _ => LayerRecipe { projection, recurrence: Recurrence::Step(kernels), chunk, merge: None },
     }
 }
 
@@ -273,7 +279,8 @@ fn grouped_recipe(
     let by_driver = caps.max_iterations.map_or(u64::MAX, |most| kernel.most_steps(most / 2));
     let chunk = steps.min(usize::try_from(by_driver).unwrap_or(usize::MAX));
     let patience = caps.max_iterations.map_or(PATIENCE, |most| (most / 2) as u32);
-    LayerRecipe { projection, recurrence: Recurrence::Grouped { kernel, patience, instead }, chunk }
+    let recurrence = Recurrence::Grouped { kernel, patience, instead };
+    LayerRecipe { projection, recurrence, chunk, merge: None }
 }
 
 fn recipe_cost(recipe: &LayerRecipe, layer: &Layer, dims: Dims, padded: usize, caps: &Caps) -> Cost {

@@ -16,6 +16,8 @@ pub struct LayerRecipe {
     pub recurrence: Recurrence,
     /// Steps that are projected at a time; bounds the memory of the projection.
     pub chunk: usize,
+    /// What makes one of both directions, once all steps are there; nothing where they stay apart.
+    pub merge: Option<Kernel>,
 }
 
 /// How the steps of a layer are dispatched.
@@ -109,10 +111,12 @@ impl Plan {
         self.layers.iter().any(|layer| matches!(layer.recurrence, Recurrence::Step(_)))
     }
 
-    /// Whether all layers above `layer` do nothing once workgroups that work together have failed.
+    /// Whether all layers above `layer` do nothing once workgroups that work together have failed: a merge knows no abort.
     pub fn layers_above_can_abort(&self, layer: usize) -> bool {
-        let above = &self.layers[layer + 1..];
-        above.iter().all(|layer| matches!(layer.recurrence, Recurrence::Grouped { .. }))
+        let can_abort = |layer: &LayerRecipe| {
+            layer.merge.is_none() && matches!(layer.recurrence, Recurrence::Grouped { .. })
+        };
+        self.layers[layer + 1..].iter().all(can_abort)
     }
 
     /// The same plan, chunk by chunk, with every layer that workgroups compute together taken step by step.
@@ -141,6 +145,9 @@ impl fmt::Display for Plan {
             }
             if layer.chunk < self.form.dims.steps {
                 write!(f, " in chunks of {} steps", layer.chunk)?;
+            }
+            if let Some(kernel) = &layer.merge {
+                write!(f, ", then {kernel}")?;
             }
         }
         if self.wave.is_some() {

@@ -80,9 +80,10 @@ fn check_dispatch(program: &Program, dispatch: &Dispatch, caps: &Caps) -> Result
 mod tests {
     use super::*;
     use crate::dims::Dims;
+    use crate::dtype::{Precision, Storage};
     use crate::io::Form;
-    use crate::kernels::Params;
-    use crate::model::{Cell, Direction, Layer, Model, Weights};
+    use crate::kernels::{Kernel, Params};
+    use crate::model::{Cell, Direction, Layer, Merge, Model, Weights};
     use crate::plan::{Exchange, Fault, Only, Recurrence, Request, Strategy, plan};
     use crate::program::lower;
 
@@ -153,6 +154,35 @@ mod tests {
                     let error = check(&bad, &caps).expect_err(&good.buffers[id].name);
                     assert!(matches!(error, Error::Mismatch { .. }), "{error}");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn a_word_less_of_what_is_merged_is_found() {
+        let caps = caps();
+        let layer = |input: usize, merge: Merge| {
+            let weights = Weights { w_ih: vec![0.5; 7 * input], w_hh: vec![0.5; 49], ..Weights::default() };
+            let layer = Layer::new(Cell::Rnn, Direction::Bidirectional, input, 7, vec![weights; 2]).unwrap();
+            layer.with_merge(merge).unwrap()
+        };
+        let stack = vec![layer(5, Merge::Sum), layer(7, Merge::Concat), layer(14, Merge::Mul)];
+        let model = Model::new(stack).unwrap();
+        for storage in [Storage::F32, Storage::F16] {
+            let precision = Precision { weights: storage, activations: storage };
+            let plan = plan(&model, Dims::new(3, 5).unwrap(), precision, &caps).unwrap();
+            let good = lower(&model, &plan).unwrap();
+            check(&good, &caps).unwrap();
+            let merges = |program: &Program| {
+                let merge = |dispatch: &&Dispatch| matches!(dispatch.kernel, Kernel::Merge { .. });
+                program.dispatches().filter(merge).count()
+            };
+            assert_eq!(merges(&good), 2, "{plan}");
+            for id in 0..good.buffers.len() {
+                let mut bad = good.clone();
+                bad.buffers[id].words -= 1;
+                let error = check(&bad, &caps).expect_err(&good.buffers[id].name);
+                assert!(matches!(error, Error::Mismatch { .. }), "{error}");
             }
         }
     }

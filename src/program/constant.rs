@@ -13,28 +13,28 @@ use crate::model::{Constant, Layer, Model, pack};
 /// [`crate::Error::Mismatch`] for a weight beyond the range of f16.
 pub fn constant_words(model: &Model, constant: Constant, precision: Precision) -> Result<Vec<u32>> {
     let values = pack(model, constant);
-    let first = &model.layers()[0];
+    let layers = model.layers();
+    let (first, last) = (&layers[0], layers.len() - 1);
     let dirs = first.direction().count();
-    let (sets, k) = match constant {
-        Constant::WIh(0) => (dirs, first.input()),
-        Constant::WIh(_) => (dirs, first.output()),
-        Constant::WHh(_) => (dirs, first.state()),
-        Constant::WHr(_) => (dirs, first.hidden()),
-        Constant::ReadoutW => (1, first.output()),
+    // With the layer whose y the matrix reads, where it does.
+    let (sets, k, read) = match constant {
+        Constant::WIh(0) => (dirs, first.input(), None),
+        Constant::WIh(layer) => (dirs, layers[layer - 1].output(), Some(&layers[layer - 1])),
+        Constant::WHh(_) => (dirs, first.state(), None),
+        Constant::WHr(_) => (dirs, first.hidden(), None),
+        Constant::ReadoutW => (1, layers[last].output(), Some(&layers[last])),
         Constant::Bias(_) | Constant::BHn(_) | Constant::Peepholes(_) | Constant::ReadoutB => {
             return Ok(values.into_iter().map(f32::to_bits).collect());
         }
     };
     precision.weights.check_range(&format!("{constant:?}"), &values)?;
     let n = values.len() / (sets * k);
-    let reads_y = matches!(constant, Constant::WIh(1..) | Constant::ReadoutW);
     let mut words = Vec::new();
     for matrix in values.chunks_exact(k * n) {
-        if reads_y {
-            words.extend(matrix_words(&spread(matrix, n, first, precision), n, precision.weights));
-        } else {
-            words.extend(matrix_words(matrix, n, precision.weights));
-        }
+        words.extend(match read {
+            Some(read) => matrix_words(&spread(matrix, n, read, precision), n, precision.weights),
+            None => matrix_words(matrix, n, precision.weights),
+        });
     }
     Ok(words)
 }

@@ -55,6 +55,8 @@ pub(super) struct Chunk {
 struct Stage {
     index: usize,
     input: Sequence,
+    /// Where its directions write, and the layer.
+    written: Sequence,
     output: Sequence,
     w_ih: Option<Slices>,
     bias: BufferId,
@@ -104,7 +106,8 @@ impl<'a> Lowering<'a> {
         let mut this = Self { model, plan, program, sequence, scratch: Vec::new(), letters_from: 0 };
         this.sequence = this.sequence("x", Role::Input, plan.form.x, [1, plan.form.features(model)])?;
         this.program.x = this.sequence.buffer;
-        let y = this.sequence("y", Role::Output, plan.form.y, [this.dirs(), model.state()])?;
+        let features = [model.output() / model.state(), model.state()];
+        let y = this.sequence("y", Role::Output, plan.form.y, features)?;
         this.program.y = y.buffer;
 
         this.program.order =
@@ -203,11 +206,11 @@ impl<'a> Lowering<'a> {
             let count = chunk.min(steps - first);
             let op = self.program.ops.len();
             self.project_chunk(&stage, first, count)?;
-            let chunk = Chunk { op, first, count, output: stage.output, layers: 1 };
+            let chunk = Chunk { op, first, count, output: stage.written, layers: 1 };
             let ops = self.walk(stage.index, chunk, stage.state, (&stage.named, &stage.matrices))?;
             self.program.ops.extend(ops);
         }
-        Ok(())
+        self.merge(index, stage.written, stage.output)
     }
 
     /// Everything that layer `index` reads and writes.
@@ -222,10 +225,11 @@ impl<'a> Lowering<'a> {
         let matrices = [self.matrix(Constant::WHh(index))?, self.projection_matrix(index)?];
         let input = self.sequence;
         let output = self.layer_output(index)?;
-        named.push(("y", output.buffer));
+        let written = self.written(index, output)?;
+        named.push(("y", written.buffer));
         self.program.states.push(state);
         self.sequence = output;
-        Ok(Stage { index, input, output, w_ih, bias, matrices, state, named })
+        Ok(Stage { index, input, written, output, w_ih, bias, matrices, state, named })
     }
 
     /// The projection of some steps.

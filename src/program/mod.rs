@@ -6,6 +6,7 @@ mod check;
 mod constant;
 mod exchange;
 mod lower;
+mod merge;
 mod order;
 mod readout;
 mod sequence;

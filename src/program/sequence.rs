@@ -5,6 +5,7 @@ use super::{BufferId, Role};
 use crate::dims::{Dims, product};
 use crate::error::Result;
 use crate::io::{Layout, Strides};
+use crate::model::Layer;
 
 /// A sequence array in any order, as strides in numbers.
 #[derive(Clone, Copy)]
@@ -47,14 +48,21 @@ impl Lowering<'_> {
 
     /// Where layer `index` writes: y for the last, else an array of its own that two layers on takes again.
     pub(super) fn layer_output(&mut self, index: usize) -> Result<Sequence> {
-        let features = [self.dirs(), self.model.state()];
-        if index + 1 == self.model.layers().len() {
+        let (layers, state) = (self.model.layers(), self.model.state());
+        let features = [layers[index].output_dirs(), state];
+        if index + 1 == layers.len() {
             return self.placed(self.program.y, self.plan.form.y, features);
         }
         let name = format!("y.between.{}", index % 2);
-        match self.program.buffers.iter().position(|buffer| buffer.name == name) {
-            Some(buffer) => self.placed(buffer, Layout::TimeMajor, features),
-            None => self.sequence(&name, Role::Scratch, Layout::TimeMajor, features),
-        }
+        let buffer = match self.program.buffers.iter().position(|buffer| buffer.name == name) {
+            Some(buffer) => buffer,
+            None => {
+                // Large enough for every layer that writes there.
+                let sharing = layers[..layers.len() - 1].iter().skip(index % 2).step_by(2);
+                let most = sharing.map(Layer::output_dirs).max().unwrap_or(1);
+                self.sequence(&name, Role::Scratch, Layout::TimeMajor, [most, state])?.buffer
+            }
+        };
+        self.placed(buffer, Layout::TimeMajor, features)
     }
 }

@@ -35,13 +35,13 @@ impl Matrix {
     /// The matrix of a constant, `None` of one that is none. A matrix of a matmul has one gate of all its columns.
     pub fn of(model: &Model, constant: Constant, precision: Precision) -> Option<Self> {
         let columns = |layer: usize| model.layers()[layer].cell().gates() * model.layers()[layer].hidden();
-        let first = &model.layers()[0];
+        let (first, last) = (&model.layers()[0], model.layers().len() - 1);
         let dirs = first.direction().count();
         let quads = |k: usize| k.div_ceil(QUAD);
-        let below = crate::plan::output_columns(first, precision);
+        let of_y = |layer: usize| quads(crate::plan::output_columns(&model.layers()[layer], precision));
         let (rows, gates, units) = match constant {
             Constant::WIh(0) => (dirs * quads(first.input()), 1, columns(0)),
-            Constant::WIh(layer) => (dirs * quads(below), 1, columns(layer)),
+            Constant::WIh(layer) => (dirs * of_y(layer - 1), 1, columns(layer)),
             Constant::WHh(layer) => {
                 let layer = &model.layers()[layer];
                 (dirs * quads(layer.state()), layer.cell().gates(), layer.hidden())
@@ -50,7 +50,7 @@ impl Matrix {
                 let layer = &model.layers()[layer];
                 (dirs * quads(layer.hidden()), 1, layer.state())
             }
-            Constant::ReadoutW => (quads(below), 1, model.readout().map_or(0, |r| r.outputs())),
+            Constant::ReadoutW => (of_y(last), 1, model.readout().map_or(0, |r| r.outputs())),
             Constant::Bias(_) | Constant::BHn(_) | Constant::Peepholes(_) | Constant::ReadoutB => {
                 return None;
             }

@@ -101,7 +101,7 @@ impl Draw {
     pub fn kinds(&mut self, layers: usize) -> Vec<Kind> {
         let both = self.chance();
         let kind = |_| match both {
-            true => (Direction::Bidirectional, Merge::Concat),
+            true => (Direction::Bidirectional, self.merge()),
             false => ([Direction::Forward, Direction::Reverse][self.size(0..=1)], Merge::Concat),
         };
         (0..layers).map(kind).collect()

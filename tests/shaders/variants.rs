@@ -8,7 +8,7 @@ use wgru::kernels::resident::Keep;
 use wgru::kernels::streams::Way;
 use wgru::kernels::{Functions, Kernel, Rows, StepCell, WholeCell, resident, step};
 use wgru::model::{Activation, Activations, Function};
-use wgru::{Cell, Direction, Layer, Weights};
+use wgru::{Cell, Direction, Layer, Merge, Weights};
 
 /// Every kernel in every variant: each source, and sizes at and beside the edges of tiles and blocks.
 pub fn kernels() -> Vec<Kernel> {
@@ -21,6 +21,11 @@ pub fn kernels() -> Vec<Kernel> {
             features,
             width,
         }));
+    }
+    for merge in [Merge::Sum, Merge::Mul, Merge::Average] {
+        for activations in [Storage::F32, Storage::F16, Storage::Bf16] {
+            all.extend([1, 64].map(|width| Kernel::Merge { merge, activations, width }));
+        }
     }
     for precision in precisions() {
         for (k, n) in [(1, 1), (3, 5), (65, 129), (300, 2100)] {
@@ -164,7 +169,7 @@ fn step_cells() -> Vec<StepCell> {
 
 pub fn rows_of(kernel: Kernel) -> u32 {
     match kernel {
-        Kernel::MatmulTiled { .. } | Kernel::MatmulMatrices { .. } => 1,
+        Kernel::MatmulTiled { .. } | Kernel::MatmulMatrices { .. } | Kernel::Merge { .. } => 1,
         Kernel::StepMatrices { .. } => matrices::ROWS.count(),
         Kernel::MatmulRows { rows, .. }
         | Kernel::TakeProjected { rows, .. }
@@ -178,6 +183,8 @@ pub fn rows_of(kernel: Kernel) -> u32 {
 /// The arrays that hold two 16-bit numbers in a word.
 pub fn packed(kernel: Kernel) -> Vec<&'static str> {
     let precision = match kernel {
+        Kernel::Merge { activations: Storage::F32, .. } => return Vec::new(),
+        Kernel::Merge { .. } => return vec!["both", "out"],
         Kernel::TakeProjected { activations, .. } => Precision { activations, ..Precision::default() },
         Kernel::Streams { .. } => Precision::default(),
         Kernel::MatmulMatrices { .. } | Kernel::StepMatrices { .. } => matrices::PRECISION,

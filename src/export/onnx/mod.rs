@@ -67,8 +67,8 @@ impl Onnx {
     /// what [`crate::export`] says of z and of absent biases; peepholes of one direction alone are zeros in the other.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] for what the operators do not have, by name: a projection, a clip of the state, a
-    /// readout of the last step together with lengths, and a z that takes the candidate through another activation
+    /// [`Error::Unsupported`] for what the operators do not have, by name: a projection, a clip of the state,
+    /// directions that are made one, a readout of the last step together with lengths, and a z that takes the candidate through another activation
     /// than a sigmoid, or a line or hard sigmoid through ½. [`Error::TooLarge`] beyond protobuf's 2 GiB.
     pub fn write(self, model: &Model) -> Result<Vec<u8>> {
         let file = graph::model(self, model)?;

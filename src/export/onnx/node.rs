@@ -8,7 +8,7 @@
 
 use crate::error::{Error, Result};
 use crate::export::{converted, is_biased};
-use crate::model::{Activation, Activations, Cell, Forget, GateOrder, Layer, Reset, Weights};
+use crate::model::{Activation, Activations, Cell, Forget, GateOrder, Layer, Merge, Reset, Weights};
 use crate::proto::{AttributeProto, NodeProto, TensorProto, dtype, kind};
 
 /// What ONNX calls the cell, and how it orders the gates.
@@ -53,13 +53,16 @@ fn tensor(name: &str, data_type: i32, shape: &[usize], bytes: Vec<u8>) -> Result
 /// The node of layer `index` without its X and states, and the constants it reads.
 ///
 /// # Errors
-/// [`Error::Unsupported`] for a projection, a clip of the state and what [`converted`] refuses.
+/// [`Error::Unsupported`] for a projection, a clip of the state, directions that are made one and what [`converted`] refuses.
 pub(super) fn node(layer: &Layer, index: usize) -> Result<(NodeProto, Vec<TensorProto>)> {
     let (op, order) = operator(layer.cell());
-    let refused = match (layer.projection(), layer.state_clip()) {
-        (Some(state), _) => Some(format!("projection (to {state})")),
-        (None, Some(clip)) => Some(format!("state clip {clip}")),
-        (None, None) => None,
+    let refused = match (layer.projection(), layer.state_clip(), layer.merge()) {
+        (Some(state), ..) => Some(format!("projection (to {state})")),
+        (None, Some(clip), _) => Some(format!("state clip {clip}")),
+        (None, None, Merge::Sum | Merge::Mul | Merge::Average) => {
+            Some(format!("directions that are made one (merge mode {})", layer.merge()))
+        }
+        (None, None, Merge::Concat) => None,
     };
     if let Some(what) = refused {
         return Err(Error::Unsupported { what: format!("layer {index}: ONNX's {op} has no {what}") });

@@ -1,0 +1,42 @@
+//! Layers that make one of their directions: each direction writes a sequence of its own, and when all steps are there one
+//! dispatch makes the layer's y of both.
+
+use super::lower::{Lowering, index32};
+use super::sequence::Sequence;
+use super::{Dispatch, Op, Role};
+use crate::dims::{Dims, product};
+use crate::error::Result;
+use crate::kernels::{Params, merge};
+
+impl Lowering<'_> {
+    /// Where the directions of layer `index` write: where the layer does, unless it makes one of them. Then they lie one after
+    /// the other, each in the order of the layer's `output`, in an array that all such layers share.
+    pub(super) fn written(&mut self, index: usize, output: Sequence) -> Result<Sequence> {
+        if self.plan.layers[index].merge.is_none() {
+            return Ok(output);
+        }
+        let Dims { batch, steps } = self.plan.form.dims;
+        let storage = self.plan.precision.activations;
+        let sizes = [batch, steps, storage.padded(self.model.state())];
+        let numbers = product("y of a direction", &sizes)?;
+        index32("y of both directions", product("y of both directions", &[2, numbers])?)?;
+        let buffer = match self.program.buffers.iter().position(|buffer| buffer.name == "y.apart") {
+            Some(buffer) => buffer,
+            None => self.buffer("y.apart", Role::Scratch, &[2, storage.words(numbers)])?,
+        };
+        Ok(Sequence { buffer, dir: index32("y of a direction", numbers)?, ..output })
+    }
+
+    /// Makes `output` of what the directions of layer `index` have written.
+    pub(super) fn merge(&mut self, index: usize, written: Sequence, output: Sequence) -> Result<()> {
+        let Some(kernel) = self.plan.layers[index].merge else { return Ok(()) };
+        let words = index32("words of y", self.program.buffers[written.buffer].words / 2)?;
+        self.program.ops.push(Op::Once(Dispatch {
+            kernel,
+            params: Params::Merge(merge::Params { words, unused: [0; 3] }),
+            buffers: vec![written.buffer, output.buffer],
+            grid: kernel.grid(words, 1),
+        }));
+        Ok(())
+    }
+}
