@@ -11,8 +11,8 @@ use wgru::kernels::Rows;
 use wgru::model::Reset;
 use wgru::plan::{Candidate, Fault, Only, Strategy};
 use wgru::{
-    Batch, Cell, Device, DeviceInfo, Dims, Direction, Engine, Error, Layer, Model, Options, Output, Storage,
-    Weights,
+    Batch, Cell, Device, DeviceInfo, Dims, Direction, Engine, Error, Layer, Merge, Model, Options, Output,
+    Storage, Weights,
 };
 
 fn forced(steps: usize, fault: Fault) -> Exchange {

@@ -47,7 +47,8 @@ pub enum Fill {
     Zero,
     /// The output before, in the order in which a direction walks: a forward one repeats the last real output, a
     /// reverse one, which comes by the padding before anything real, has 0. The rule of masks in Keras, but for
-    /// its Bidirectional that returns sequences, which has 0. A sequence of no step has 0.
+    /// its Bidirectional that returns sequences, which has 0. A sequence of no step has 0. A layer that makes one of both
+    /// directions makes it of these numbers.
     Last,
 }
 

@@ -12,7 +12,8 @@ const C_N: &str = "c_n [L·D, B, H]";
 /// The shapes of a run's outputs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutputShape {
-    /// `[B, T, D·P]`, `[T, B, D·P]` or `[T, D, B, P]`.
+    /// `[B, T, D·P]`, `[T, B, D·P]` or `[T, D, B, P]`; D is 1 where the last layer makes one of both directions
+    /// ([`crate::Merge`]).
     pub y: Vec<usize>,
     /// `[L·D, B, P]`.
     pub h: [usize; 3],
@@ -67,7 +68,7 @@ impl OutputShape {
 /// What a run returns, row-major. `T` is f32 for every engine and f64 for the reference.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Output<T = f32> {
-    /// The last layer's h at every step, `[B, T, D·P]` or as [`Form::y`] says.
+    /// The last layer's h at every step, `[B, T, D·P]` or as [`Form::y`] says; `[B, T, P]` where it makes one of both directions.
     pub y: Vec<T>,
     /// Every layer's final h, `[L·D, B, P]`.
     pub h_n: Vec<T>,

@@ -18,7 +18,7 @@ pub enum Constant {
     Peepholes(usize),
     /// `w_hr` of an LSTM layer with a projection, transposed: `[D, H, P]`.
     WHr(usize),
-    /// The readout's weight, transposed: `[D·P, O]`.
+    /// The readout's weight, transposed: `[D·P, O]`, or `[P, O]` where the last layer makes one of both directions.
     ReadoutW,
     /// The readout's bias, `[O]`.
     ReadoutB,

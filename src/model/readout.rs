@@ -23,7 +23,7 @@ pub struct Readout {
 }
 
 impl Readout {
-    /// `w`: `[O, D·P]`, row-major; `b`: `[O]`. `input` is D·P of the last layer.
+    /// `w`: `[O, D·P]`, row-major; `b`: `[O]`. `input` is D·P of the last layer, or P where it makes one of both directions.
     ///
     /// # Errors
     /// A size of 0, a slice of the wrong length, a value that is not finite.
@@ -45,7 +45,7 @@ impl Readout {
         Ok(Self { input, outputs, steps, w, b })
     }
 
-    /// D·P, the features it reads.
+    /// The features it reads: D·P, or P where the last layer makes one of both directions.
     pub fn input(&self) -> usize {
         self.input
     }

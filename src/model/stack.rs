@@ -54,7 +54,7 @@ impl Model {
     /// Adds a readout after the last layer.
     ///
     /// # Errors
-    /// [`Error::Mismatch`] where its input is not the last layer's D·P.
+    /// [`Error::Mismatch`] where its input is not the last layer's output ([`Layer::output`]).
     pub fn with_readout(mut self, readout: Readout) -> Result<Self> {
         let output = self.output();
         if readout.input() != output {
