@@ -1,26 +1,435 @@
-//! Files that are there whole or not at all.
+//! Files that are there whole or not at all, and files that are to be of this user's own making.
+//!
+//! [`replace`] writes into a file beside the target, brings it to the disk and renames it. That file is called `.wgru-`, 16
+//! hexadecimal digits and `.tmp`, and is locked for as long as it is written. The system takes the lock away with the process
+//! that has it, so a file of such a name without a lock was left by a process that has died; the next write into the folder
+//! removes it. On a file system without locks it is removed when it is a day old.
 
+use std::ffi::OsStr;
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::path::Path;
-use std::{fs, io};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-/// Puts `bytes` at `path`: beside it first, in the same folder, which is made where it is not there.
-pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        fs::create_dir_all(folder)?;
+/// What stands before and after the digits of a file that is being written.
+const BESIDE: [&str; 2] = [".wgru-", ".tmp"];
+const DIGITS: usize = 16;
+/// How long nobody has written a file that was left, where the file system does not say whether somebody does.
+const LEFT: Duration = Duration::from_secs(24 * 60 * 60);
+/// New names that are tried where others take files away that are being made.
+const TRIES: usize = 100;
+
+/// Who may read and write what is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    /// Whom the process lets by default.
+    Default,
+    /// On unix this user alone.
+    Private,
+}
+
+/// Puts `bytes` at `path`, whole or not at all, in a folder that is there. When it returns, both the file and its name are on
+/// the disk (the name on unix). A link stays one, and what it points to is replaced; what is no file, such as a pipe, is
+/// written to. Files that processes have left in the folder when they died in here are removed.
+///
+/// # Errors
+/// What the system refuses.
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    // Renaming over a device such as /dev/null would take it from everybody.
+    if path.exists() && !path.is_file() {
+        return fs::write(path, bytes);
     }
-    // Several may save at once, also of several processes.
-    let beside = path.with_extension(format!("{:016x}.tmp", RandomState::new().build_hasher().finish()));
-    let written = write(&beside, bytes).and_then(|()| fs::rename(&beside, path));
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    put(&target, bytes, Access::Default)
+}
+
+/// [`replace`] in a folder that is made where it is not there.
+pub(crate) fn replace_below(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    make_folder(folder_of(path), Access::Default)?;
+    replace(path, bytes)
+}
+
+/// [`replace_below`] for this user alone; a link is replaced itself.
+pub(crate) fn replace_own(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    make_folder(folder_of(path), Access::Private)?;
+    put(path, bytes, Access::Private)
+}
+
+fn put(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
+    let folder = folder_of(path);
+    remove_left(folder);
+    let (beside, mut file) = make_beside(folder, access)?;
+    let written =
+        file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&beside, path));
     written.inspect_err(|_| {
         // It may not be there; what failed is reported either way.
         let _ = fs::remove_file(&beside);
-    })
+    })?;
+    sync(folder)
 }
 
-/// Writes a file through to the disk, so that a name never comes to stand for what is not there yet.
-fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = fs::File::create(path)?;
-    io::Write::write_all(&mut file, bytes)?;
-    file.sync_all()
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Makes a folder and those above it.
+fn make_folder(folder: &Path, access: Access) -> io::Result<()> {
+    let above = folder_of(folder);
+    if folder.is_dir() || above == folder {
+        return Ok(());
+    }
+    make_folder(above, access)?;
+    #[cfg_attr(not(unix), allow(unused_mut, reason = "modes are of unix"))]
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    if access == Access::Private {
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    }
+    match builder.create(folder) {
+        // Somebody else was quicker.
+        Err(_) if folder.is_dir() => Ok(()),
+        made => made.and_then(|()| sync(above)),
+    }
+}
+
+/// Brings the names in a folder to the disk.
+fn sync(folder: &Path) -> io::Result<()> {
+    if cfg!(not(unix)) {
+        return Ok(());
+    }
+    match File::open(folder).and_then(|folder| folder.sync_all()) {
+        // A folder that may be written and not read, and a file system that does this for files alone.
+        Err(error) if is_of_kind(&error) => Ok(()),
+        synced => synced,
+    }
+}
+
+fn is_of_kind(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
+    matches!(error.kind(), InvalidInput | PermissionDenied | Unsupported)
+}
+
+/// A new file in `folder` with a name that is told from all others, locked.
+fn make_beside(folder: &Path, access: Access) -> io::Result<(PathBuf, File)> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    if access == Access::Private {
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    }
+    let [before, after] = BESIDE;
+    for _ in 0..TRIES {
+        let number = RandomState::new().build_hasher().finish();
+        let path = folder.join(format!("{before}{number:0DIGITS$x}{after}"));
+        let file = options.open(&path)?;
+        match file.try_lock() {
+            // Before there was a lock another process may have taken it for one that was left.
+            Err(TryLockError::WouldBlock) => {}
+            Ok(()) if !path.exists() => {}
+            Ok(()) | Err(TryLockError::Error(_)) => return Ok((path, file)),
+        }
+    }
+    Err(io::Error::other("others remove every file that is made in its folder"))
+}
+
+/// Removes what processes that have died were writing in `folder`. Nothing depends on it: what cannot be removed now is left
+/// to the next write.
+fn remove_left(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+        if is_file && is_name_of_beside(&entry.file_name()) {
+            let _ = remove_if_left(&entry.path());
+        }
+    }
+}
+
+fn is_name_of_beside(name: &OsStr) -> bool {
+    let [before, after] = BESIDE;
+    let digits = name.to_str().and_then(|name| name.strip_prefix(before)?.strip_suffix(after));
+    let is_digit = |digit: u8| matches!(digit, b'0'..=b'9' | b'a'..=b'f');
+    digits.is_some_and(|digits| digits.len() == DIGITS && digits.bytes().all(is_digit))
+}
+
+fn remove_if_left(path: &Path) -> io::Result<()> {
+    let file = OpenOptions::new().write(true).open(path)?;
+    let is_left = match file.try_lock() {
+        Ok(()) => true,
+        Err(TryLockError::WouldBlock) => false,
+        Err(TryLockError::Error(_)) => {
+            file.metadata()?.modified()?.elapsed().is_ok_and(|elapsed| elapsed > LEFT)
+        }
+    };
+    // With the lock, so that who has made the file meanwhile sees that it is gone.
+    if is_left { fs::remove_file(path) } else { Ok(()) }
+}
+
+/// Holds a folder against what [`check_own`] asks, where it is there; whether it is.
+///
+/// # Errors
+/// What is wrong with it, and what the system refuses.
+pub(crate) fn check_own_folder(folder: &Path) -> io::Result<bool> {
+    match fs::metadata(folder) {
+        Ok(found) if !found.is_dir() => Err(io::Error::other("is no folder")),
+        Ok(found) => check_own(&found, folder).map(|()| true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Reads a file of no more than `most` bytes that [`check_own`] lets pass, and that is no link, in a folder that was checked.
+///
+/// # Errors
+/// What is wrong with it, and what the system refuses.
+pub(crate) fn read_own(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    // The folder is this user's alone, so what is no link now is none in the next line.
+    if !fs::symlink_metadata(path)?.is_file() {
+        return Err(io::Error::other("is no file"));
+    }
+    let mut file = File::open(path)?;
+    let found = file.metadata()?;
+    check_own(&found, folder_of(path))?;
+    if found.len() > most {
+        return Err(io::Error::other(format!("has {} bytes, more than {most}", found.len())));
+    }
+    let mut bytes = Vec::new();
+    io::Read::read_to_end(&mut io::Read::take(&mut file, most), &mut bytes)?;
+    Ok(bytes)
+}
+
+/// Whether nobody but this user and root can have written what was found: on unix its owner is one of these, and neither its
+/// group nor others may write to it. Elsewhere that cannot be told, and everything passes.
+#[cfg(unix)]
+fn check_own(found: &fs::Metadata, folder: &Path) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    judge(found.uid(), found.mode(), || own_user(folder))
+        .map_err(|reason| io::Error::new(io::ErrorKind::PermissionDenied, reason))
+}
+
+#[cfg(not(unix))]
+fn check_own(_: &fs::Metadata, _: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// The user that files are made as in `folder`: a process that may not link to libc has no other way to learn who it is.
+#[cfg(unix)]
+fn own_user(folder: &Path) -> io::Result<u32> {
+    let (path, file) = make_beside(folder, Access::Private)?;
+    let found = file.metadata();
+    fs::remove_file(path)?;
+    Ok(std::os::unix::fs::MetadataExt::uid(&found?))
+}
+
+#[cfg(unix)]
+fn judge(owner: u32, mode: u32, own: impl FnOnce() -> io::Result<u32>) -> Result<(), String> {
+    if mode & 0o022 != 0 {
+        let mode = mode & 0o7777;
+        return Err(format!(
+            "its mode {mode:o} lets its group or others write to it: `chmod go-w` takes that away"
+        ));
+    }
+    if owner == 0 {
+        return Ok(());
+    }
+    match own() {
+        Ok(own) if own == owner => Ok(()),
+        Ok(own) => Err(format!(
+            "it belongs to user {owner}, and this process is user {own}: `chown {own}` changes that"
+        )),
+        Err(error) => Err(format!(
+            "it belongs to user {owner}, and whether this process is that user cannot be told, for no file can be made \
+             in its folder: {error}"
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A folder that is gone when the test ends.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("wgru-file-{name}-{}", std::process::id()));
+            let _ = fs::remove_dir_all(&path);
+            Self(path)
+        }
+
+        fn names(&self) -> Vec<String> {
+            let entries = fs::read_dir(&self.0).unwrap();
+            let mut names: Vec<String> =
+                entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+            names.sort();
+            names
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn a_file_is_replaced_as_a_whole_and_nothing_is_left_beside_it() {
+        let folder = Folder::new("replaced");
+        let path = folder.0.join("deep/down/states");
+        for data in [&b"first"[..], b"second"] {
+            replace_below(&path, data).unwrap();
+            assert_eq!(fs::read(&path).unwrap(), data);
+        }
+        assert_eq!(fs::read_dir(folder_of(&path)).unwrap().count(), 1);
+        // A folder in the file's place, and a file in the folder's.
+        assert!(replace(&folder.0, b"x").is_err());
+        assert!(replace_below(&path.join("below"), b"x").is_err());
+        assert!(replace(&folder.0.join("none/states"), b"x").is_err(), "it makes no folder");
+        assert_eq!(folder.names(), ["deep"]);
+        assert_eq!(fs::read(&path).unwrap(), b"second");
+    }
+
+    #[test]
+    fn what_was_left_is_removed_and_what_is_being_written_is_not() {
+        let folder = Folder::new("left");
+        fs::create_dir(&folder.0).unwrap();
+        let others = [
+            ".wgru-.tmp",
+            ".wgru-0123456789abcde.tmp",
+            ".wgru-0123456789abcdefa.tmp",
+            ".wgru-0123456789abcdeF.tmp",
+            ".wgru-0123456789abcdef.tmp~",
+            "wgru-0123456789abcdef.tmp",
+            "states.tmp",
+        ];
+        for name in others {
+            fs::write(folder.0.join(name), b"of somebody else").unwrap();
+        }
+        fs::create_dir(folder.0.join(".wgru-00000000000000ff.tmp")).unwrap();
+        let left = folder.0.join(".wgru-0123456789abcdef.tmp");
+        fs::write(&left, b"half a fi").unwrap();
+        let (live, file) = make_beside(&folder.0, Access::Default).unwrap();
+        replace(&folder.0.join("states"), b"all").unwrap();
+        assert!(!left.exists() && live.exists());
+        // The lock goes with who has it.
+        drop(file);
+        replace(&folder.0.join("other"), b"all").unwrap();
+        let mut expected: Vec<&str> = others.to_vec();
+        expected.extend([".wgru-00000000000000ff.tmp", "states", "other"]);
+        expected.sort_unstable();
+        assert_eq!(folder.names(), expected);
+    }
+
+    /// Many write into one folder at once: each file is there whole, nobody takes another's away, nothing is left.
+    #[test]
+    fn many_may_write_at_once() {
+        let folder = Folder::new("many");
+        std::thread::scope(|scope| {
+            for thread in 0..8u8 {
+                let path = folder.0.join(format!("states-{}", thread % 3));
+                scope.spawn(move || (0..30).for_each(|_| replace_below(&path, &[thread; 5000]).unwrap()));
+            }
+        });
+        assert_eq!(folder.names(), ["states-0", "states-1", "states-2"]);
+        for name in folder.names() {
+            let bytes = fs::read(folder.0.join(name)).unwrap();
+            assert!(bytes.len() == 5000 && bytes.iter().all(|byte| *byte == bytes[0]));
+        }
+    }
+
+    const WRITES: &str = "WGRU_TEST_WRITES_TO";
+
+    /// What [`a_process_that_dies_leaves_nothing_for_good`] starts and kills; by itself it does nothing.
+    #[test]
+    fn writes_until_it_is_killed() {
+        let Some(path) = std::env::var_os(WRITES) else { return };
+        loop {
+            replace_below(Path::new(&path), &vec![7; 1 << 22]).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_process_that_dies_leaves_nothing_for_good() {
+        let folder = Folder::new("dies");
+        let path = folder.0.join("states");
+        let is_left = || folder.0.is_dir() && folder.names().iter().any(|name| name.ends_with(".tmp"));
+        let mut left = 0;
+        for _ in 0..20 {
+            let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "file::tests::writes_until_it_is_killed"])
+                .env(WRITES, &path)
+                .stdout(std::process::Stdio::null())
+                .spawn()
+                .unwrap();
+            while !is_left() {
+                assert!(child.try_wait().unwrap().is_none(), "the writer ended by itself");
+            }
+            child.kill().unwrap();
+            child.wait().unwrap();
+            // It may have come to the end of that file just then.
+            left += usize::from(is_left());
+            replace(&path, b"a restart").unwrap();
+            assert_eq!(folder.names(), ["states"]);
+        }
+        assert!(left > 0, "no process was killed while it wrote");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_stay_and_private_is_private() {
+        use std::os::unix::fs::{MetadataExt, symlink};
+        let folder = Folder::new("links");
+        fs::create_dir(&folder.0).unwrap();
+        let [target, link] = ["target", "link"].map(|name| folder.0.join(name));
+        fs::write(&target, b"old").unwrap();
+        symlink(&target, &link).unwrap();
+        replace(&link, b"new").unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read(&target).unwrap(), b"new");
+        assert!(read_own(&link, 9).unwrap_err().to_string().contains("no file"));
+
+        let own = folder.0.join("own");
+        replace_own(&own.join("kernels"), b"code").unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
+        assert_eq!((mode(&own), mode(&own.join("kernels"))), (0o700, 0o600));
+        assert!(check_own_folder(&own).unwrap() && !check_own_folder(&own.join("none")).unwrap());
+        assert_eq!(read_own(&own.join("kernels"), 4).unwrap(), b"code");
+        assert!(read_own(&own.join("kernels"), 3).is_err(), "longer than it may be");
+        for (path, mode) in
+            [(&own, 0o720), (&own, 0o702), (&own.join("kernels"), 0o620), (&own.join("kernels"), 0o602)]
+        {
+            let before = fs::metadata(path).unwrap().permissions();
+            fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+            let checked = check_own_folder(&own).and_then(|_| read_own(&own.join("kernels"), 4));
+            let error = checked.unwrap_err().to_string();
+            assert!(error.contains(&format!("{mode:o}")) && error.contains("chmod go-w"), "{error}");
+            fs::set_permissions(path, before).unwrap();
+        }
+        assert!(read_own(&own.join("kernels"), 4).is_ok());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_stranger_is_told_from_oneself_and_root() {
+        let of = |owner, mode, own: io::Result<u32>| judge(owner, mode, || own);
+        let unknown = || Err(io::Error::other("read-only"));
+        assert_eq!(of(0, 0o40755, unknown()), Ok(()), "root's, and nobody is asked");
+        assert_eq!(of(1000, 0o100644, Ok(1000)), Ok(()));
+        for (owner, mode, own, part) in [
+            (1001, 0o40700, Ok(1000), "user 1001, and this process is user 1000"),
+            (1001, 0o40700, Ok(0), "user 1001, and this process is user 0"),
+            (1000, 0o40755, unknown(), "read-only"),
+            (0, 0o41777, unknown(), "mode 1777"),
+            (1000, 0o40775, Ok(1000), "mode 775"),
+        ] {
+            let reason = of(owner, mode, own).unwrap_err();
+            assert!(reason.contains(part), "{reason}");
+        }
+        let folder = Folder::new("own");
+        fs::create_dir(&folder.0).unwrap();
+        let own = std::os::unix::fs::MetadataExt::uid(&fs::metadata(&folder.0).unwrap());
+        assert_eq!(own_user(&folder.0).unwrap(), own);
+        assert!(folder.names().is_empty());
+    }
 }

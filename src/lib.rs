@@ -26,7 +26,7 @@ pub mod dtype;
 pub mod engine;
 pub mod error;
 pub mod export;
-mod file;
+pub mod file;
 #[cfg(feature = "gpu")]
 mod gpu;
 #[cfg(not(feature = "gpu"))]

@@ -386,11 +386,72 @@ fn a_bad_file_is_as_none() {
             assert_eq!(fs::read(&path).unwrap()[..8], good[..8], "{selector}, file {index}");
             folder.file();
         }
+        // Of another version, and of another user's making or open to it: as none, whatever it holds.
+        let mut later = good.clone();
+        later[8] += 1;
+        fs::write(&path, &later).unwrap();
+        assert!(save().1, "{selector}: a later version was taken");
         // A folder that cannot be one: an error where one asks for the save, and nowhere else.
         let below = DeviceOptions::default().pipeline_cache(path.join("below"));
         let device = Device::select_with(&selector, &below).unwrap();
         device.load_with(&model, options()).unwrap().run(&inputs.batch()).unwrap();
         let error = device.save_pipelines().unwrap_err().to_string();
         assert!(error.contains("below"), "{error}");
+    }
+}
+
+/// What others can write is not handed to a driver: not read, not written, and the save says what to do.
+#[cfg(unix)]
+#[test]
+fn pipelines_that_others_can_write_are_not_used() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+    let (model, inputs) = model_and_inputs();
+    for selector in with_a_pipeline_cache() {
+        let folder = Folder::new("others");
+        let save = || {
+            let device = Device::select_with(&selector, &folder.options()).unwrap();
+            device.load_with(&model, options()).unwrap().run(&inputs.batch()).unwrap();
+            device.save_pipelines()
+        };
+        let set = |path: &PathBuf, mode| fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+        assert!(save().unwrap());
+        let path = folder.file();
+        let mode = |path: &PathBuf| fs::metadata(path).unwrap().mode() & 0o777;
+        assert_eq!((mode(&folder.0), mode(&path)), (0o700, 0o600), "{selector}");
+        // A file that was read is not written again.
+        assert!(!save().unwrap(), "{selector}");
+        for wide in [0o620, 0o606] {
+            set(&path, wide);
+            assert!(save().unwrap(), "{selector}: a file of mode {wide:o} was read");
+            assert_eq!(mode(&path), 0o600, "{selector}");
+        }
+        fs::rename(&path, folder.0.join("elsewhere")).unwrap();
+        symlink(folder.0.join("elsewhere"), &path).unwrap();
+        assert!(save().unwrap(), "{selector}: a link was read");
+        assert!(fs::symlink_metadata(&path).unwrap().is_file(), "{selector}");
+        fs::remove_file(folder.0.join("elsewhere")).unwrap();
+        let written = fs::metadata(&path).unwrap().modified().unwrap();
+        let refused = |part: &str| {
+            let error = save().unwrap_err().to_string();
+            assert!(error.contains(part) && error.contains(folder.0.to_str().unwrap()), "{error}");
+            assert_eq!(fs::metadata(&path).unwrap().modified().unwrap(), written, "{selector}: {part}");
+            folder.file();
+        };
+        for wide in [0o770, 0o702, 0o1777] {
+            set(&folder.0, wide);
+            refused("chmod go-w");
+        }
+        set(&folder.0, 0o700);
+        // Only root can give a file away.
+        if chown(&folder.0, Some(12_345), None).is_ok() {
+            refused("belongs to user 12345, and this process is user 0");
+            chown(&folder.0, Some(0), None).unwrap();
+            chown(&path, Some(12_345), None).unwrap();
+            assert!(save().unwrap(), "{selector}: a stranger's file was read");
+            assert_eq!(fs::metadata(&path).unwrap().uid(), 0, "{selector}");
+        } else {
+            println!("SKIPPED: only root can give a folder to another user");
+        }
+        assert!(!save().unwrap(), "{selector}");
     }
 }

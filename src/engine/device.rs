@@ -37,11 +37,16 @@ impl DeviceOptions {
     /// Vulkan. Elsewhere it has no effect, which [`Device::has_pipeline_cache`] tells.
     ///
     /// The file is read when a device is opened, and written by [`Device::save_pipelines`] or else when the last clone of
-    /// the device and the last engine on it are gone. Where several write one, the last has it. A file that is damaged,
-    /// or of another adapter or driver, is as if it were not there, and is replaced.
+    /// the device and the last engine on it are gone, on the thread that does so, also where that polls a future. Where
+    /// several write one, the last has it. A file that is damaged, or of another adapter, driver or version of the layout,
+    /// is ignored and replaced.
     ///
-    /// What the file holds becomes code on the device. Its checksum finds damage, not malice: name a folder that
-    /// only those write to whose programs may run.
+    /// What the file holds becomes code on the device, and its checksum finds damage, not malice. So on unix folder and
+    /// file must belong to the user that the process runs as, or to root, and neither their group nor others may write to
+    /// them; a folder that is a link is that which it points to, a file must be none. Of another folder nothing is read,
+    /// nothing is written to it, and [`Device::save_pipelines`] gives the reason; such a file is ignored and replaced. What is
+    /// made here has the modes 0700 and 0600. Elsewhere, as on Windows, nothing is checked: name a folder that only those
+    /// write to whose programs may run.
     pub fn pipeline_cache(mut self, folder: impl Into<PathBuf>) -> Self {
         self.pipeline_cache = Some(folder.into());
         self
@@ -346,7 +351,7 @@ impl Device {
     }
 
     /// Whether this device keeps its pipelines on disk: a folder was named ([`DeviceOptions::pipeline_cache`]), and wgpu
-    /// can take pipelines out of the device.
+    /// can take pipelines out of the device. Whether the folder can be used, [`Device::save_pipelines`] tells.
     pub fn has_pipeline_cache(&self) -> bool {
         match &self.0 {
             Kind::Gpu(context) => context.saved().is_some(),
@@ -358,7 +363,8 @@ impl Device {
     /// there was. [`DeviceOptions::pipeline_cache`] says what happens without this call.
     ///
     /// # Errors
-    /// [`Error::Io`] where the folder or the file cannot be written.
+    /// [`Error::Io`] where the folder or the file cannot be written, and where the folder may be written by others
+    /// ([`DeviceOptions::pipeline_cache`]), which nothing was read from either.
     pub fn save_pipelines(&self) -> Result<bool> {
         match &self.0 {
             Kind::Gpu(context) => context.saved().map_or(Ok(false), |saved| saved.save()),

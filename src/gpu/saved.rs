@@ -11,10 +11,13 @@
 //! | 8 | the length of the data |
 //! | 8 | a checksum of key and data |
 //!
-//! The key names adapter and driver. A file that is not of this very layout, key and sum is as if it were not there, and
-//! the next save replaces it. wgpu then holds the data against the driver once more.
+//! The key names adapter and driver. A file of another version, key or sum is ignored, and the next save replaces it. wgpu then
+//! holds the data against the driver once more.
+//!
+//! A driver runs what the file holds, and neither the checksum nor the driver finds malice. So a file is read and written only
+//! where nobody but this user and root can have written it: [`file::check_own_folder`] and [`file::read_own`] say how that is
+//! told. What is made here is for this user alone, with modes 0700 and 0600.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,6 +37,7 @@ const LONGEST: u64 = 256 << 20;
 #[derive(Debug)]
 pub struct Saved {
     cache: wgpu::PipelineCache,
+    folder: PathBuf,
     path: PathBuf,
     key: String,
     /// Whether pipelines were asked for since the last save.
@@ -51,17 +55,20 @@ impl Saved {
         let info = context.device.adapter_info();
         let name = wgpu::util::pipeline_cache_key(&info)?;
         let key = format!("{name} {} {} {}", info.name, info.driver, info.driver_info);
-        let path = folder.join(format!("{name}.wgru"));
-        let (asked, file) = (AtomicBool::new(false), read(&path));
+        let (folder, path) = (folder.to_owned(), folder.join(format!("{name}.wgru")));
+        // Of a folder that cannot be used the next save tells the reason.
+        let is_own = file::check_own_folder(&folder).unwrap_or(false);
+        let file = is_own.then(|| file::read_own(&path, LONGEST).ok()).flatten();
+        let asked = AtomicBool::new(false);
         if let Some(data) = file.as_deref().and_then(|file| unpack(&key, file)) {
             // What wgpu or the driver do not take after all is left out like any other file.
             if let Ok(cache) = create(context, Some(data)).await {
                 let kept = Mutex::new(Some(checksum(&key, data)));
-                return Some(Self { cache, path, key, asked, kept });
+                return Some(Self { cache, folder, path, key, asked, kept });
             }
         }
         let cache = create(context, None).await.ok()?;
-        Some(Self { cache, path, key, asked, kept: Mutex::default() })
+        Some(Self { cache, folder, path, key, asked, kept: Mutex::default() })
     }
 
     pub(super) fn cache(&self) -> &wgpu::PipelineCache {
@@ -76,10 +83,16 @@ impl Saved {
     /// Writes the file where there is something new; whether there was.
     ///
     /// # Errors
-    /// [`Error::Io`] where the folder or the file cannot be written.
+    /// [`Error::Io`] where the folder or the file cannot be written, and where others may write to the folder.
     pub fn save(&self) -> Result<bool> {
+        let failed =
+            |path: &Path, reason: String| Err(Error::Io { path: path.display().to_string(), reason });
         // Held throughout: one save at a time.
         let mut kept = lock(&self.kept);
+        if let Err(error) = file::check_own_folder(&self.folder) {
+            let reason = format!("no compiled kernels are read from this folder or kept in it: {error}");
+            return failed(&self.folder, reason);
+        }
         if !self.asked.swap(false, Ordering::Relaxed) {
             return Ok(false);
         }
@@ -89,9 +102,9 @@ impl Saved {
         if *kept == Some(sum) {
             return Ok(false);
         }
-        if let Err(reason) = file::replace(&self.path, &pack(&self.key, &data)) {
+        if let Err(reason) = file::replace_own(&self.path, &pack(&self.key, &data)) {
             self.mark();
-            return Err(Error::Io { path: self.path.display().to_string(), reason: reason.to_string() });
+            return failed(&self.path, reason.to_string());
         }
         *kept = Some(sum);
         Ok(true)
@@ -110,16 +123,11 @@ async fn create(context: &Context, data: Option<&[u8]>) -> Result<wgpu::Pipeline
     let descriptor = wgpu::PipelineCacheDescriptor { label, data, fallback: true };
     // SAFETY: data, where there is any, must have come from `PipelineCache::get_data`. It stood in a file whose head,
     // lengths, key (of this adapter and driver) and checksum are those that `pack` gives, and `pack` is called on the
-    // result of `get_data` alone; that nobody else writes such files is what the caller, who names the folder, vouches
-    // for (`DeviceOptions::pipeline_cache`).
+    // result of `get_data` alone. On unix nobody but this user and root can have written the file: `open` has checked owner
+    // and mode of the folder and, once it was opened, of the file. Elsewhere the caller, who names the folder, vouches for it
+    // (`DeviceOptions::pipeline_cache`).
     let create = || unsafe { context.device.create_pipeline_cache(&descriptor) };
     context.checked("pipeline cache", create).await
-}
-
-/// A file's bytes, where it is there and can be a good one.
-fn read(path: &Path) -> Option<Vec<u8>> {
-    let length = fs::metadata(path).ok().filter(fs::Metadata::is_file)?.len();
-    if length > LONGEST { None } else { fs::read(path).ok() }
 }
 
 /// A file of `data`.
@@ -198,20 +206,13 @@ mod tests {
         assert_eq!(unpack(KEY, &later), None);
     }
 
+    /// A file that was written by version 1. Another layout takes another version, and this one is read or refused by it.
     #[test]
-    fn a_file_is_replaced_as_a_whole_and_nothing_is_left_beside_it() {
-        let base = std::env::temp_dir().join(format!("wgru-saved-{}", std::process::id()));
-        let path = base.join("deep/adapter.wgru");
-        for data in [&b"first"[..], b"second"] {
-            file::replace(&path, data).expect("a folder that can be written");
-            assert_eq!(read(&path).as_deref(), Some(data));
-        }
-        let names = fs::read_dir(base.join("deep")).expect("it was made").count();
-        assert_eq!(names, 1);
-        // A folder in the file's place, and a file in the folder's.
-        assert_eq!(read(&base), None);
-        assert!(file::replace(&base.join("deep"), b"x").is_err());
-        assert!(file::replace(&path.join("below"), b"x").is_err());
-        fs::remove_dir_all(&base).expect("it was made");
+    fn a_file_of_each_version_is_read_or_refused() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/pool/files/pipelines-1.wgru");
+        let file = std::fs::read(path).expect("it comes with the sources");
+        assert_eq!(file[8..12], [1, 0, 0, 0]);
+        assert_eq!(unpack(KEY, &file), Some(&b"what the driver gave"[..]));
+        assert_eq!(unpack("adapter driver 2.0", &file), None);
     }
 }

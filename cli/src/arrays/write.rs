@@ -86,19 +86,7 @@ pub fn write(path: &Path, arrays: &[(&str, Array)]) -> Outcome {
 /// # Errors
 /// What the system refuses.
 pub fn replace(path: &Path, bytes: &[u8]) -> Outcome {
-    // Renaming over a device such as /dev/null would take it from everybody.
-    if path.exists() && !path.is_file() {
-        return fs::write(path, bytes).map_err(|reason| error(path.display(), reason));
-    }
-    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let mut beside = target.as_os_str().to_owned();
-    beside.push(format!(".{}.tmp", std::process::id()));
-    let result = fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, &target));
-    result.map_err(|reason| {
-        // Nothing may be there to remove; what failed is reported either way.
-        let _ = fs::remove_file(&beside);
-        error(path.display(), reason)
-    })
+    wgru::file::replace(path, bytes).map_err(|reason| error(path.display(), reason))
 }
 
 fn npz(arrays: &[(&str, Array)]) -> Result<Vec<u8>, String> {
