@@ -23,6 +23,9 @@ impl From<Speed> for Table {
 
 /// What a line begins with that holds a sample.
 const SAMPLE: &str = "measured";
+/// What the line begins with that says what the numbers of a table mean, and the version that is written. Tables without such
+/// a line are of version 1.
+const VERSION: (&str, u32) = ("version", 1);
 
 impl Table {
     /// The table that comes with the crate for an adapter of this name, if there is one.
@@ -35,19 +38,29 @@ impl Table {
         table.and_then(|(_, text)| Self::parse(text).ok())
     }
 
-    /// Reads a table: lines of a name and a number, as [`Speed::parse`] reads them, lines of `measured` and a
-    /// [`Sample`], of which there need be none, and comments that begin with `#`.
+    /// Reads a table: a line `version 1`, which may be missing, lines of a name and a number, as [`Speed::parse`] reads them,
+    /// lines of `measured` and a [`Sample`], of which there need be none, and comments that begin with `#`.
     ///
     /// # Errors
-    /// As [`Speed::parse`]; [`Error::Mismatch`] for a sample that is none or that is there twice.
+    /// As [`Speed::parse`]; [`Error::Mismatch`] for another version, and for a sample that is none or that is there twice.
     pub fn parse(text: &str) -> Result<Self> {
-        let is_sample = |line: &&str| line.split_whitespace().next() == Some(SAMPLE);
-        let (samples, numbers): (Vec<&str>, Vec<&str>) = text.lines().map(str::trim).partition(is_sample);
-        let speed = Speed::parse(&numbers.join("\n"))?;
+        let begins = |line: &str, word: &str| line.split_whitespace().next() == Some(word);
         let mismatch = |line: &str, reason: String| Error::Mismatch {
             name: "table of speeds".into(),
             reason: format!("`{line}`: {reason}"),
         };
+        let (version, written) = VERSION;
+        let (versions, lines): (Vec<&str>, Vec<&str>) =
+            text.lines().map(str::trim).partition(|line| begins(line, version));
+        if let Some(line) = versions.iter().find(|line| line[version.len()..].trim() != written.to_string()) {
+            return Err(mismatch(
+                line,
+                format!("this program reads version {written}: make the table again with it"),
+            ));
+        }
+        let (samples, numbers): (Vec<&str>, Vec<&str>) =
+            lines.into_iter().partition(|line| begins(line, SAMPLE));
+        let speed = Speed::parse(&numbers.join("\n"))?;
         let mut known: Vec<Sample> = Vec::new();
         for line in samples {
             let sample: Sample =
@@ -64,7 +77,8 @@ impl Table {
 impl fmt::Display for Table {
     /// As [`Table::parse`] reads it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.speed)?;
+        let (version, written) = VERSION;
+        write!(f, "{version} {written}\n{}", self.speed)?;
         self.measured.samples().iter().try_for_each(|sample| writeln!(f, "{SAMPLE} {sample}"))
     }
 }
@@ -80,7 +94,7 @@ mod tests {
     fn tables_there_and_back() {
         let numbers = Speed::DISCRETE.to_string();
         assert_eq!(Table::parse(&numbers).unwrap(), Table::from(Speed::DISCRETE));
-        let text = format!("{numbers}{SAMPLES}");
+        let text = format!("version 1\n{numbers}{SAMPLES}");
         let table = Table::parse(&text).unwrap();
         assert_eq!((table.to_string(), table.measured.samples().len()), (text, 2));
         let mixed = Table::parse(&format!("# a device\n\n  {SAMPLES}\n{numbers}")).unwrap();
@@ -109,6 +123,8 @@ mod tests {
             ("measured gru-b1-h1 streamed-r1-s1 9", "gru-b1-h1 is no shape"),
             ("measured gru-b1-t1-i1-h1 fast 9", "fast is no candidate"),
             ("measured gru-b16-t50-i64-h64 resident-r1-s1 8", "before"),
+            ("version 2", "reads version 1"),
+            ("version", "reads version 1"),
             ("measuredgru-b1-t1-i1-h1 streamed-r1-s1 9", "no such name"),
         ] {
             let error = Table::parse(&format!("{numbers}{SAMPLES}{line}\n")).unwrap_err().to_string();
