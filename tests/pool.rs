@@ -6,12 +6,14 @@ mod common;
 mod life;
 #[path = "pool/saving.rs"]
 mod saving;
+#[path = "pool/snapshots.rs"]
+mod snapshots;
 
 use std::future::Future;
 use std::task::{Context, Poll, Waker};
 
 use common::{Draw, cells, devices, options};
-use life::{Crowd, Life, assert_lives, other_model};
+use life::{Crowd, Life, assert_lives, other_model, take};
 use wgru::dtype::Storage;
 use wgru::engine::pool::NonFinite;
 use wgru::{
@@ -114,7 +116,7 @@ fn more_streams_than_a_batch_bears() {
         let mut lives: Vec<Life> = (0..300).map(|_| Life::new(pool.open().unwrap(), None)).collect();
         for _ in 0..3 {
             lives.iter_mut().for_each(|life| life.push(&mut draw, &mut pool, 1));
-            life::take(&mut lives, &pool.tick().unwrap());
+            take(&mut lives, &pool.tick().unwrap());
         }
         assert_lives(&engine, &lives, &format!("{}, seed {}", device.info(), draw.seed));
     }
@@ -140,13 +142,13 @@ fn two_ticks_under_way() {
             if pool.under_way() == 2 {
                 assert!(matches!(pool.begin(), Err(Error::Mismatch { .. })), "three are under way");
                 pool.finish_into(&mut output).unwrap();
-                life::take(&mut lives, &output);
+                take(&mut lives, &output);
             }
         }
         assert!(matches!(pool.tick(), Err(Error::Mismatch { .. })), "one is under way");
         while pool.under_way() > 0 {
             pool.finish_into(&mut output).unwrap();
-            life::take(&mut lives, &output);
+            take(&mut lives, &output);
         }
         assert!(matches!(pool.finish_into(&mut output), Err(Error::Mismatch { .. })), "none is under way");
         assert_lives(&engine, &lives, &format!("{}, seed {}", device.info(), draw.seed));
@@ -228,7 +230,7 @@ fn what_is_wrong_is_an_error_that_names_the_stream() {
         for (state, part) in [
             (State { h: vec![0.0; 5], c: None }, "got 5 elements"),
             (with_c, "has no cell state"),
-            (infinite, "element 0 is inf"),
+            (infinite, "is inf"),
         ] {
             named(pool.load(c, &state).map(drop).unwrap_err(), c, part);
             assert!(pool.open_with(&state).is_err(), "{part}");
@@ -238,6 +240,50 @@ fn what_is_wrong_is_an_error_that_names_the_stream() {
         let foreign = other.open().unwrap();
         named(pool.push(foreign, &[0.5; 3]).unwrap_err(), foreign, "not open");
         assert_eq!(pool.len(), 2);
+    }
+}
+
+/// What does not fit into a stream's queue is refused as a whole, and the stream goes on.
+#[test]
+fn a_queue_has_a_limit() {
+    let mut draw = Draw::new();
+    for device in devices() {
+        let context = format!("{}, seed {}", device.info(), draw.seed);
+        let model = draw.model(Cell::GRU, 2, 6, 1);
+        let engine = device.load(&model).unwrap();
+        let mut pool = engine.pool(PoolOptions::fixed(2).frames(3).queue(7)).unwrap();
+        let mut lives: Vec<Life> = (0..2).map(|_| Life::new(pool.open().unwrap(), None)).collect();
+        lives[0].push(&mut draw, &mut pool, 5);
+        let named = lives[0].stream;
+        let refused = |pool: &mut wgru::Pool, count: usize, part: &str| {
+            let error = pool.push(named, &vec![0.5; count * 2]).unwrap_err();
+            let is_named = matches!(error, Error::Stream { stream, .. } if stream == named.number());
+            let error = error.to_string();
+            assert!(is_named && error.contains(part) && error.contains("PoolOptions::queue"), "{error}");
+        };
+        refused(&mut pool, 3, "3 frames are more than its queue takes: 5 of at most 7 wait there");
+        refused(&mut pool, usize::from(u16::MAX), "65535 frames are more");
+        assert_eq!(pool.pending(lives[0].stream).unwrap(), 5, "{context}");
+        lives[0].push(&mut draw, &mut pool, 2);
+        refused(&mut pool, 1, "1 frame is more than its queue takes: 7 of at most 7");
+        pool.push(lives[0].stream, &[]).unwrap();
+        // Another stream has a queue of its own, and a tick makes room.
+        lives[1].push(&mut draw, &mut pool, 7);
+        take(&mut lives, &pool.tick().unwrap());
+        lives[0].push(&mut draw, &mut pool, 3);
+        while pool.ready() > 0 {
+            take(&mut lives, &pool.tick().unwrap());
+        }
+        assert_eq!(lives[0].outputs(), 10 * 6, "{context}");
+        assert_lives(&engine, &lives, &context);
+        // 1,024 unless the caller says otherwise.
+        let mut pool = engine.pool(PoolOptions::fixed(1)).unwrap();
+        let stream = pool.open().unwrap();
+        pool.push(stream, &[0.5; 2 * 1024]).unwrap();
+        assert!(pool.push(stream, &[0.5; 2]).is_err(), "{context}");
+        let mut pool = engine.pool(PoolOptions::fixed(1).queue(usize::MAX)).unwrap();
+        let stream = pool.open().unwrap();
+        (0..9).for_each(|_| pool.push(stream, &[0.5; 2 * 1024]).unwrap());
     }
 }
 
@@ -275,6 +321,7 @@ fn what_no_pool_can_be_is_refused() {
         let engine = device.load(&draw.model(Cell::GRU, 2, 6, 1)).unwrap();
         assert!(matches!(engine.pool(PoolOptions::fixed(0)), Err(Error::Zero { .. })));
         assert!(matches!(engine.pool(PoolOptions::fixed(1).frames(0)), Err(Error::Zero { .. })));
+        assert!(matches!(engine.pool(PoolOptions::fixed(1).queue(0)), Err(Error::Zero { .. })));
         // As many frames as the device bears, where nobody says how many.
         let unbounded = engine.pool(PoolOptions::fixed(1).frames(usize::MAX)).unwrap();
         assert!((1..=1 << 16).contains(&unbounded.options().frames), "{:?}", unbounded.options());
@@ -374,8 +421,24 @@ fn futures_may_be_dropped() {
                 done = (0..1000).find_map(|_| poll_once(pool.finish_into_async(&mut output)));
             }
             done.unwrap_or_else(|| pool.finish_into(&mut output)).unwrap();
-            life::take(&mut lives, &output);
+            take(&mut lives, &output);
         }
+        // Who knows of nothing but ticks, and drops them again and again, gets every output all the same.
+        let mut drops = 0;
+        for _ in 0..4 {
+            lives.iter_mut().for_each(|life| life.push(&mut draw, &mut pool, 2));
+            while pool.ready() > 0 || pool.under_way() > 0 {
+                match poll_once(pool.tick_into_async(&mut output)) {
+                    None => drops += 1,
+                    Some(done) => {
+                        done.unwrap();
+                        take(&mut lives, &output);
+                    }
+                }
+            }
+        }
+        println!("{}: {drops} ticks dropped", device.info());
+        assert!(lives.iter().all(|life| life.outputs() == 17 * 40), "seed {}", draw.seed);
         let saved = std::iter::repeat_with(|| poll_once(pool.save_async(lives[0].stream))).flatten().next();
         lives[0].saved = Some(saved.unwrap().unwrap());
         lives[0].saved_at = lives[0].outputs();

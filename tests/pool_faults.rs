@@ -33,6 +33,15 @@ fn devices_of(limit: impl Fn(&mut wgpu::Limits)) -> Vec<(wgpu::Device, Device)> 
     adapters.iter().map(open).collect()
 }
 
+/// The same with small buffers.
+fn small_devices() -> Vec<(wgpu::Device, Device)> {
+    devices_of(|limits| {
+        limits.max_buffer_size = 1 << 17;
+        limits.max_storage_buffer_binding_size = 1 << 17;
+        limits.max_uniform_buffer_binding_size = limits.max_uniform_buffer_binding_size.min(1 << 16);
+    })
+}
+
 const STREAMS: usize = 6;
 
 /// A pool of some streams that have all seen a few frames, of which half were saved after the first.
@@ -180,11 +189,7 @@ fn outputs_of_ticks_before_a_save_are_not_lost() {
 #[test]
 fn a_backlog_beyond_the_devices_buffers_waits() {
     let mut draw = Draw::new();
-    for (_, own) in devices_of(|limits| {
-        limits.max_buffer_size = 1 << 17;
-        limits.max_storage_buffer_binding_size = 1 << 17;
-        limits.max_uniform_buffer_binding_size = limits.max_uniform_buffer_binding_size.min(1 << 16);
-    }) {
+    for (_, own) in small_devices() {
         let context = format!("{}, seed {}", own.info(), draw.seed);
         let model = draw.model(Cell::GRU, 8, 16, 1);
         let engine = own.load(&model).unwrap();
@@ -201,5 +206,37 @@ fn a_backlog_beyond_the_devices_buffers_waits() {
         assert!(ticks > 3, "{context}: {ticks} ticks");
         life::assert_lives(&engine, &lives, &context);
         assert!(lives.iter().all(|life| life.y.len() == life.frames.len() * 2), "{context}");
+    }
+}
+
+/// Where a tick bears only a part of the streams, those that it passed over have their turn, however few frames they have.
+#[test]
+fn nobody_waits_for_ever() {
+    let mut draw = Draw::new();
+    for (_, own) in small_devices() {
+        let context = format!("{}, seed {}", own.info(), draw.seed);
+        let model = draw.model(Cell::GRU, 8, 16, 1);
+        let engine = own.load(&model).unwrap();
+        let mut pool = engine.pool(PoolOptions::fixed(300).frames(8)).unwrap();
+        let mut lives: Vec<Life> = (0..300).map(|_| Life::new(pool.open().unwrap(), None)).collect();
+        let (mut waited, mut longest, mut partial) = (vec![0; 300], 0, 0);
+        for _ in 0..40 {
+            for (index, life) in lives.iter_mut().enumerate() {
+                // All but a few have as many frames as a tick takes, whatever happens.
+                let wanted = if index % 60 == 7 { 1 } else { 8 };
+                let pending = pool.pending(life.stream).unwrap();
+                life.push(&mut draw, &mut pool, wanted - pending.min(wanted));
+            }
+            let output = pool.tick().unwrap();
+            partial += usize::from(output.len() < 300);
+            for (life, waited) in lives.iter().zip(&mut waited) {
+                *waited = if output.of(life.stream).is_some() { 0 } else { *waited + 1 };
+                longest = longest.max(*waited);
+            }
+            life::take(&mut lives, &output);
+        }
+        assert_eq!(partial, 40, "{context}: a tick took all, so nothing was shown");
+        assert!(longest <= 10, "{context}: {longest} ticks");
+        life::assert_lives(&engine, &lives, &context);
     }
 }

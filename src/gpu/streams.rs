@@ -66,11 +66,6 @@ impl StreamStates {
         self.capacity
     }
 
-    /// Numbers of a stream.
-    pub fn stride(&self) -> usize {
-        self.stride
-    }
-
     /// Bytes of all of them.
     pub fn bytes(&self) -> u64 {
         self.buffer.size()
@@ -91,33 +86,47 @@ impl StreamStates {
         context.quietly(|| context.queue.write_buffer(&self.buffer, at, bytemuck::cast_slice(numbers)));
     }
 
-    /// Reads the states of neighbouring slots, as everything that was submitted leaves them, by way of `freight`.
+    /// Bytes of the states of runs of neighbouring slots.
+    pub fn bytes_of(&self, slots: &[Range<usize>]) -> u64 {
+        slots.iter().map(|slots| (slots.len() * self.stride * 4) as u64).sum()
+    }
+
+    /// Reads the states of each run of neighbouring slots, as everything that was submitted leaves them, by way of `freight`.
     ///
     /// # Errors
     /// [`crate::Error::Device`].
     pub async fn read(
         &self,
         context: &Context,
-        slots: Range<usize>,
+        slots: &[Range<usize>],
         freight: Freight,
         wait: Wait,
-        read: impl FnOnce(&[f32]),
+        mut read: impl FnMut(Range<usize>, &[f32]),
     ) -> Result<Freight> {
         context.check_fault()?;
-        let bytes = |slots: usize| (slots * self.stride * 4) as u64;
+        let bytes = self.bytes_of(slots);
         let copy = || {
-            let mut encoder = encoder(context);
-            let (from, len) = (bytes(slots.start), bytes(slots.len()));
-            encoder.copy_buffer_to_buffer(&self.buffer, from, &freight.download, 0, len);
-            context.queue.submit([encoder.finish()])
+            let (mut encoder, mut to) = (encoder(context), 0);
+            for run in slots {
+                let [from, len] = [run.start, run.len()].map(|slots| (slots * self.stride * 4) as u64);
+                encoder.copy_buffer_to_buffer(&self.buffer, from, &freight.download, to, len);
+                to += len;
+            }
+            let submission = context.queue.submit([encoder.finish()]);
+            (submission, map(&freight.download.slice(..bytes), wgpu::MapMode::Read))
         };
-        let submission = context.checked("states of streams", copy).await?;
-        let down = map(&freight.download.slice(..bytes(slots.len())), wgpu::MapMode::Read);
-        let bytes = bytes(slots.len());
+        let (submission, down) = context.checked("states of streams", copy).await?;
         let mut under_way =
             UnderWay { freight, submission, mappings: [Some(down), None], bytes, _tally: None };
         under_way.wait(context, wait).await?;
-        under_way.read(context, |words| read(bytemuck::cast_slice(words)))
+        under_way.read(context, |words| {
+            let mut states: &[f32] = bytemuck::cast_slice(words);
+            for run in slots {
+                let (own, rest) = states.split_at(run.len() * self.stride);
+                read(run.clone(), own);
+                states = rest;
+            }
+        })
     }
 }
 
@@ -292,13 +301,14 @@ impl Freight {
         context.check_fault()?;
         let [_, bytes] = bytes(programs, loads);
         let tally = Arc::new(Tally::new(progress.clone(), loads.len()));
-        let submit = || self.submit_unchecked(context, programs, loads, fill, &tally);
-        let submission = context.checked("tick", submit).await?;
+        let submit = || {
+            let submission = self.submit_unchecked(context, programs, loads, fill, &tally);
+            let down = map(&self.download.slice(..bytes), wgpu::MapMode::Read);
+            (submission, [Some(down), Some(map(&self.upload.slice(..), wgpu::MapMode::Write))])
+        };
+        let (submission, mappings) = context.checked("tick", submit).await?;
         context.check_fault()?;
-        let down = map(&self.download.slice(..bytes), wgpu::MapMode::Read);
-        let up = map(&self.upload.slice(..), wgpu::MapMode::Write);
-        let (mappings, tally) = ([Some(down), Some(up)], Some(tally));
-        Ok(UnderWay { freight: self, submission, mappings, bytes, _tally: tally })
+        Ok(UnderWay { freight: self, submission, mappings, bytes, _tally: Some(tally) })
     }
 
     fn submit_unchecked(

@@ -4,7 +4,7 @@ use wgru::engine::pool::NonFinite;
 use wgru::{Cell, Device, Direction, Engine, Error, Model, PoolOptions, Snapshot};
 
 use crate::common::{Draw, bits, devices};
-use crate::life::{Life, assert_lives};
+use crate::life::{Life, assert_lives, take};
 
 /// The states of a stream that saw some frames, on every device.
 #[test]
@@ -95,7 +95,7 @@ fn snapshots_on_disk() {
     let error = gru.pool_from(&all, PoolOptions::growing(1)).unwrap_err();
     assert!(error.to_string().contains("c [2, 8]"), "{error}");
     let error = engine.pool_from(&all, PoolOptions::fixed(2)).unwrap_err();
-    assert!(matches!(error, Error::TooLarge { needed: 5, limit: 2, unit: "slots", .. }), "{error}");
+    assert!(matches!(error, Error::TooLarge { needed: 4, limit: 2, unit: "streams", .. }), "{error}");
     // The last stream is closed: its number is not given again, nor is what was isolated taken in again.
     let mut pool = engine.pool(PoolOptions::fixed(2).non_finite(NonFinite::Isolate)).unwrap();
     let (kept, gone) = (pool.open().unwrap(), pool.open().unwrap());
@@ -104,18 +104,67 @@ fn snapshots_on_disk() {
     let mut again = engine.pool_from(&pool.save_all().unwrap(), PoolOptions::fixed(2)).unwrap();
     assert_ne!(again.open().unwrap(), gone);
     assert!(again.push(kept, &[0.5; 3]).unwrap_err().to_string().contains("isolated"));
-
-    // Where a snapshot cannot be written, no frame is lost.
-    let blocked = path.join("below/states");
-    let mut pool = engine.pool(PoolOptions::fixed(1).snapshots(&blocked, 1)).unwrap();
-    let stream = pool.open().unwrap();
-    pool.push(stream, &draw.values(3, 1.0)).unwrap();
-    pool.tick().unwrap();
-    pool.push(stream, &draw.values(3, 1.0)).unwrap();
-    let error = pool.tick().unwrap_err();
-    assert!(matches!(error, Error::Io { .. }), "{error}");
-    assert_eq!((pool.pending(stream).unwrap(), pool.frames(stream).unwrap()), (1, 1));
     std::fs::remove_dir_all(&folder).unwrap();
+}
+
+/// A snapshot that cannot be written is told with the outputs, and the next is tried when it is due; frames go on.
+#[test]
+fn a_pool_whose_snapshots_cannot_be_written_goes_on() {
+    let mut draw = Draw::new();
+    let folder = std::env::temp_dir().join(format!("wgru-blocked-{}", draw.seed));
+    let blocked = folder.join("file/states");
+    for device in devices() {
+        let context = format!("{}, seed {}", device.info(), draw.seed);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("file"), b"in the folder's place").unwrap();
+        let engine = device.load(&draw.model(Cell::GRU, 3, 8, 1)).unwrap();
+        let mut pool = engine.pool(PoolOptions::fixed(1).snapshots(&blocked, 2)).unwrap();
+        let mut lives = [Life::new(pool.open().unwrap(), None)];
+        let mut failed = Vec::new();
+        for tick in 1..=6 {
+            lives[0].push(&mut draw, &mut pool, 1);
+            let output = pool.tick().unwrap();
+            assert_eq!((output.len(), pool.snapshots_written()), (1, 0), "{context}");
+            take(&mut lives, &output);
+            if let Some(error) = output.snapshot_error() {
+                assert!(matches!(error, Error::Io { path, .. } if path.ends_with("states")), "{error}");
+                failed.push(tick);
+                // Said once.
+                assert!(pool.tick().unwrap().snapshot_error().is_none(), "{context}");
+            }
+        }
+        assert_eq!((&failed[..], pool.snapshots_failed()), (&[3, 5][..], 2), "{context}");
+        // By begin and finish, and by a tick that has nothing to do: with the next outputs that there are.
+        let mut output = wgru::TickOutput::default();
+        lives[0].push(&mut draw, &mut pool, 1);
+        assert!(pool.begin().unwrap());
+        pool.finish_into(&mut output).unwrap();
+        assert!(output.snapshot_error().is_some(), "{context}");
+        take(&mut lives, &output);
+        for _ in 0..2 {
+            assert!(output.snapshot_error().is_some(), "{context}");
+            lives[0].push(&mut draw, &mut pool, 1);
+            pool.tick_into(&mut output).unwrap();
+            take(&mut lives, &output);
+            if output.snapshot_error().is_none() {
+                pool.tick_into(&mut output).unwrap();
+            }
+        }
+        assert_eq!(pool.snapshots_failed(), 4, "{context}");
+        // Once the path is free they are written again.
+        std::fs::remove_file(folder.join("file")).unwrap();
+        for _ in 0..2 {
+            lives[0].push(&mut draw, &mut pool, 1);
+            let output = pool.tick().unwrap();
+            assert!(output.snapshot_error().is_none(), "{context}");
+            take(&mut lives, &output);
+        }
+        assert_eq!((pool.snapshots_written(), pool.snapshots_failed()), (1, 4), "{context}");
+        assert!(!Snapshot::read(&blocked).unwrap().is_empty(), "{context}");
+        assert_lives(&engine, &lives, &context);
+        assert_eq!(lives[0].outputs(), 11 * 8, "{context}");
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 }
 
 /// A state that grew beyond all bounds is saved and taken up again as it is, and does not stand in the way of others.

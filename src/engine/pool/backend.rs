@@ -1,5 +1,6 @@
 //! Where the states of a pool live and its ticks are computed.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use super::batches::{Batches, Group};
@@ -81,17 +82,17 @@ impl Backend {
         }
     }
 
-    /// Hands the states of neighbouring slots, as every tick that was begun leaves them, to `read`.
+    /// Hands the states of each run of neighbouring slots, as every tick that was begun leaves them, to `read`.
     pub(super) async fn read(
         &mut self,
-        slots: std::ops::Range<usize>,
+        slots: &[Range<usize>],
         wait: Wait,
-        read: impl FnOnce(&[f32]),
+        mut read: impl FnMut(Range<usize>, &[f32]),
     ) -> Result<()> {
         match self {
             Self::Gpu(pool) => pool.read(slots, wait, read).await,
             Self::Cpu(pool) => {
-                read(pool.slots_mut(slots));
+                slots.iter().for_each(|slots| read(slots.clone(), pool.slots_mut(slots.clone())));
                 Ok(())
             }
         }
@@ -104,7 +105,8 @@ impl Backend {
         }
     }
 
-    /// Advances the rows of every group; on the CPU path their outputs are in `to` then, y and the readout.
+    /// Advances the rows of every group, or of the first so many, which is returned too; on the CPU path their outputs are in
+    /// `to` then, y and the readout. After an error no row has moved, unless [`Backend::is_broken`].
     pub(super) async fn begin(
         &mut self,
         engine: &Engine,
@@ -112,10 +114,10 @@ impl Backend {
         rows: Rows<'_>,
         x: &[f32],
         to: [&mut [f32]; 2],
-    ) -> Result<Ticket> {
+    ) -> Result<(Ticket, usize)> {
         match self {
-            Self::Gpu(pool) => pool.begin(engine, groups, rows, x).await.map(Some),
-            Self::Cpu(pool) => pool.begin(engine, groups, rows, x, to).map(|()| None),
+            Self::Gpu(pool) => Ok((Some(pool.begin(engine, groups, rows, x).await?), groups.len())),
+            Self::Cpu(pool) => Ok((None, pool.begin(engine, groups, rows, x, to)?)),
         }
     }
 
@@ -134,7 +136,7 @@ impl Backend {
         }
     }
 
-    /// Whether an error has left the states unknown.
+    /// Whether an error, a panic or a future that was dropped has left the states unknown.
     pub(super) fn is_broken(&self) -> bool {
         match self {
             Self::Gpu(pool) => pool.is_broken(),

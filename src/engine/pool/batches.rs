@@ -21,7 +21,8 @@ pub(super) trait Batches {
     fn most_rows(&self, steps: usize) -> usize;
 }
 
-/// Groups rows, whose frames fall, so that no more than half of a batch is padding, but for a little.
+/// Groups rows, one after the other, so that no more than half of a batch is padding, but for a little. A row with more frames
+/// than the first of a batch begins another; where frames fall there is none.
 pub(super) fn groups(
     frames: impl Iterator<Item = usize>,
     batches: &impl Batches,
@@ -33,7 +34,8 @@ pub(super) fn groups(
     for (row, frames) in frames.enumerate() {
         if let Some(group) = groups.last_mut() {
             let rows = group.rows.len() + 1;
-            if rows <= batches.most_rows(group.steps) && rows * group.steps <= 2 * (real + frames) + SLACK {
+            let fits = frames <= group.steps && rows <= batches.most_rows(group.steps);
+            if fits && rows * group.steps <= 2 * (real + frames) + SLACK {
                 group.rows.end = row + 1;
                 real += frames;
                 continue;
@@ -75,5 +77,8 @@ mod tests {
         assert_eq!(all, [Group { rows: 0..2, steps: 100 }, Group { rows: 2..4, steps: 1 }]);
         of(&[3, 2, 2, 1], &mut all);
         assert_eq!(all, [Group { rows: 0..4, steps: 4 }]);
+        // Those that have waited come first, however few frames they have.
+        of(&[1, 1, 4, 3], &mut all);
+        assert_eq!(all, [ones(0..2), Group { rows: 2..4, steps: 4 }]);
     }
 }

@@ -62,7 +62,8 @@ impl CpuPool {
         self.broken
     }
 
-    /// Advances the rows of every group; their outputs are y and the readout.
+    /// Advances the rows of every group, or of those before the first that fails; of how many groups. Their outputs are y and
+    /// the readout.
     pub(super) fn begin(
         &mut self,
         engine: &Engine,
@@ -70,7 +71,7 @@ impl CpuPool {
         rows: Rows<'_>,
         x: &[f32],
         [y, out]: [&mut [f32]; 2],
-    ) -> Result<()> {
+    ) -> Result<usize> {
         let input = engine.model().input();
         let (features, outputs) =
             (engine.model().output(), engine.model().readout().map_or(0, |readout| readout.outputs()));
@@ -79,13 +80,18 @@ impl CpuPool {
             let frames = group.rows.len() * group.steps;
             let y = &mut y[at * features..][..frames * features];
             let out = &mut out[at * outputs..][..frames * outputs];
+            // A panic here leaves groups that have moved, and frames that nobody has taken out of the queues.
+            self.broken = index > 0;
             let advanced = self.advance(engine, group, rows, &x[at * input..][..frames * input], y, out);
-            // An error of the first group has moved no state.
-            self.broken |= advanced.is_err() && index > 0;
-            advanced?;
-            at += frames;
+            self.broken = false;
+            match advanced {
+                Ok(()) => at += frames,
+                // It has moved no state; those before it have, and are a tick of their own.
+                Err(_) if index > 0 => return Ok(index),
+                Err(error) => return Err(error),
+            }
         }
-        Ok(())
+        Ok(groups.len())
     }
 
     fn advance(

@@ -149,11 +149,11 @@ impl GpuPool {
 
     pub(super) async fn read(
         &mut self,
-        slots: Range<usize>,
+        slots: &[Range<usize>],
         wait: Wait,
-        read: impl FnOnce(&[f32]),
+        read: impl FnMut(Range<usize>, &[f32]),
     ) -> Result<()> {
-        let bytes = (slots.len() * self.states.stride() * 4) as u64;
+        let bytes = self.states.bytes_of(slots);
         let idle = self.freights.iter().position(|freight| freight.brings(bytes));
         let freight = match idle {
             Some(index) => self.freights.swap_remove(index),
@@ -266,6 +266,14 @@ impl GpuPool {
         Ok(self.programs.len() - 1)
     }
 
+    /// Sees to it that there is a program for every batch.
+    async fn programs_of(&mut self, engine: &Engine, all: &[Dims]) -> Result<()> {
+        for &dims in all {
+            self.program(engine, dims).await?;
+        }
+        Ok(())
+    }
+
     /// Lets go of the programs that were used the longest time ago, where there are many, but not of the last `used`.
     fn evict(&mut self, used: usize) {
         let bytes =
@@ -289,8 +297,16 @@ impl GpuPool {
             steps: group.steps,
         };
         let dims: Vec<Dims> = groups.iter().map(dims).collect();
-        for &dims in &dims {
-            self.program(engine, dims).await?;
+        if let Err(error) = self.programs_of(engine, &dims).await {
+            // The states are gone with the device.
+            self.broken = self.context.is_lost();
+            if self.broken || !matches!(error, Error::Device { .. }) {
+                return Err(error);
+            }
+            // What is kept for other ticks may be what the device lacks memory for.
+            self.programs.clear();
+            self.freights.clear();
+            self.programs_of(engine, &dims).await?;
         }
         self.evict(groups.len());
         let (mut loads, mut at) = (Vec::with_capacity(groups.len()), 0);

@@ -1,14 +1,21 @@
 //! The name of a stream.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 /// A stream of one pool. It means nothing to another pool, but to one that was made from its snapshot, and nothing any more
 /// once the stream is closed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+///
+/// A stream is its number and the pool that opened it. Where its states lie is the pool's matter: the id holds a slot where the
+/// pool looks first, and ids that differ in nothing else are equal. A pool that is made from a snapshot has its streams in
+/// other slots, and finds them by number.
+#[derive(Debug, Clone, Copy)]
 pub struct StreamId {
     number: u64,
+    /// Where to look first.
     slot: u32,
-    /// Drawn by the pool, so that no two pools take each other's streams for their own.
+    /// Drawn by the pool that opened it, so that no two pools take each other's streams for their own.
     pool: u32,
 }
 
@@ -17,7 +24,8 @@ impl StreamId {
         Self { number, slot, pool }
     }
 
-    /// The number of the stream, which no other of its pool has or had.
+    /// The number of the stream, which no other of its pool has or had. A pool that is made from a snapshot goes on numbering
+    /// from where the snapshot was taken.
     pub fn number(self) -> u64 {
         self.number
     }
@@ -28,6 +36,38 @@ impl StreamId {
 
     pub(super) fn pool(self) -> u32 {
         self.pool
+    }
+
+    /// All that makes a stream this one.
+    fn key(self) -> (u64, u32) {
+        (self.number, self.pool)
+    }
+}
+
+impl PartialEq for StreamId {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for StreamId {}
+
+impl Hash for StreamId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key().hash(state);
+    }
+}
+
+impl PartialOrd for StreamId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// By number.
+impl Ord for StreamId {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.key().cmp(&other.key())
     }
 }
 

@@ -9,12 +9,17 @@
 //! into pushes and ticks; unless the engine sums in any order ([`crate::Options::reproducible`]). A model whose readout is
 //! of the last step has it of every frame, as a session has.
 //!
-//! A future of an `_async` form may be dropped: of a tick that was begun the outputs can still be brought by
+//! A future of an `_async` form may be dropped: of a tick that was begun the outputs come with the next [`Pool::tick`], or by
 //! [`Pool::finish_into`]. Only one that is dropped while it hands a tick to the device leaves the states unknown, and says so.
+//!
+//! *Nothing stands still for good.* A tick that lacks memory takes fewer streams, and those that ticks have passed over have
+//! their turn first. What cannot be written to disk is told, and the pool goes on. After a failure of the device every call
+//! names [`Pool::rebuild`], which goes on from the states that were saved last.
 
 mod backend;
 mod batches;
 mod cpu;
+mod entry;
 #[cfg_attr(not(feature = "gpu"), path = "no_gpu.rs")]
 mod gpu;
 mod id;
@@ -61,8 +66,13 @@ pub struct Pool {
     /// Ticks that were begun, the oldest first, and what is kept for the next.
     flights: VecDeque<Flight>,
     spare: Vec<Flight>,
-    /// Ticks that were begun since the last snapshot.
+    /// Ticks that were begun since a snapshot was last due.
     ticks: u64,
+    /// Snapshots that were due and were written, and that could not be.
+    written: u64,
+    unwritten: u64,
+    /// Why the last could not be, until it is handed out with a tick's outputs.
+    snapshot_error: Option<Error>,
     /// Why states are not known any more.
     failed: Option<Error>,
 }
@@ -100,6 +110,9 @@ impl Engine {
             flights: VecDeque::with_capacity(UNDER_WAY),
             spare: Vec::new(),
             ticks: 0,
+            written: 0,
+            unwritten: 0,
+            snapshot_error: None,
             failed: None,
         })
     }
@@ -221,13 +234,14 @@ impl Pool {
     ///
     /// # Errors
     /// [`Error::Stream`] for a stream that is not open; for frames that are not whole ones, or beyond the range of what the
-    /// engine stores activations in; for NaN and infinities, [`PoolOptions::non_finite`] saying what becomes of the stream;
-    /// and for a stream that was isolated for them before. Nothing is queued then, and no other stream is touched.
+    /// engine stores activations in; for more than [`PoolOptions::queue`] allows to wait; for NaN and infinities,
+    /// [`PoolOptions::non_finite`] saying what becomes of the stream; and for a stream that was isolated for them before. Nothing
+    /// of the push is queued then, and no other stream is touched.
     /// [`Error::Memory`].
     pub fn push(&mut self, stream: StreamId, frames: &[f32]) -> Result<()> {
         let storage = self.engine.0.options.precision.activations;
         let input = self.model().input();
-        match self.table.push(stream, frames, input, storage)? {
+        match self.table.push(stream, frames, input, self.options.queue, storage)? {
             Added::Queued => Ok(()),
             Added::NotFinite(error) => {
                 if self.options.non_finite == NonFinite::Isolate {
@@ -243,7 +257,7 @@ impl Pool {
     /// # Errors
     /// [`Error::Stream`] for a stream that is not open.
     pub fn pending(&self, stream: StreamId) -> Result<usize> {
-        Ok(self.table.get(stream)?.pending())
+        Ok(self.table.get(stream)?.pending)
     }
 
     /// Frames of a stream that ticks have taken since it was opened; the number lives on in snapshots.
@@ -251,7 +265,7 @@ impl Pool {
     /// # Errors
     /// [`Error::Stream`] for a stream that is not open.
     pub fn frames(&self, stream: StreamId) -> Result<u64> {
-        Ok(self.table.get(stream)?.frames())
+        Ok(self.table.get(stream)?.frames)
     }
 
     /// Sets a stream's states to zero, drops the frames that wait, and takes it in again where it was isolated; how many
@@ -270,11 +284,11 @@ impl Pool {
     /// [`Error::Stream`] for a stream that is not open, and for states that do not fit the model or are not finite.
     pub fn load(&mut self, stream: StreamId, state: &State) -> Result<usize> {
         self.check_failed()?;
-        self.table.get(stream)?;
+        let slot = self.table.slot(stream)?;
         let fits = check_state(self.model(), state);
         fits.map_err(|error| Error::Stream { stream: stream.number(), reason: error.to_string() })?;
         let dropped = self.table.load(stream, state)?;
-        self.backend.write(stream.slot(), self.table.saved(stream.slot()));
+        self.backend.write(slot, self.table.saved(slot));
         Ok(dropped)
     }
 
@@ -295,7 +309,7 @@ impl Pool {
     fn check_failed(&self) -> Result<()> {
         match &self.failed {
             Some(error) => Err(error.clone()),
-            None if self.backend.is_broken() => Err(self.unknown("its future was dropped half way")),
+            None if self.backend.is_broken() => Err(self.unknown("it was dropped or panicked half way")),
             None => Ok(()),
         }
     }

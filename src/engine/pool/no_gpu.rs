@@ -54,7 +54,12 @@ impl GpuPool {
         match *self {}
     }
 
-    pub(super) async fn read(&mut self, _: Range<usize>, _: Wait, _: impl FnOnce(&[f32])) -> Result<()> {
+    pub(super) async fn read(
+        &mut self,
+        _: &[Range<usize>],
+        _: Wait,
+        _: impl FnMut(Range<usize>, &[f32]),
+    ) -> Result<()> {
         match *self {}
     }
 

@@ -9,6 +9,8 @@ use crate::error::{Error, Result};
 pub(super) const MOST: usize = 1 << 24;
 /// Frames that a tick takes of a stream at the most.
 const FRAMES: usize = 1 << 16;
+/// Frames of a stream that may wait, unless the caller says otherwise.
+const QUEUE: usize = 1024;
 
 /// What becomes of a stream that is given NaN or an infinity. Either way the push is an error that names the stream, the
 /// frame and the feature, nothing of it is queued, and no other stream is touched.
@@ -33,6 +35,9 @@ pub struct PoolOptions {
     /// Frames that one tick takes of a stream at the most, 65,536 or as many as the device bears where that is less; what is
     /// beyond waits for the next tick.
     pub frames: usize,
+    /// Frames of a stream that may wait, 1,024 by default; a push beyond it is an error, so that a stream whose ticks do not
+    /// keep up takes no more and more memory.
+    pub queue: usize,
     /// What becomes of a stream that is given NaN or an infinity.
     pub non_finite: NonFinite,
     /// Where and how often states are written to disk; never by default.
@@ -58,6 +63,7 @@ impl PoolOptions {
             capacity,
             most: capacity,
             frames: Self::FRAMES,
+            queue: QUEUE,
             non_finite: NonFinite::default(),
             snapshots: None,
         }
@@ -69,10 +75,11 @@ impl PoolOptions {
     }
 
     /// # Errors
-    /// [`Error::Zero`] for a capacity or a number of frames of 0, [`Error::TooLarge`] for more than there may be.
+    /// [`Error::Zero`] for a capacity or a number of frames or a queue of 0, [`Error::TooLarge`] for more than there may be.
     pub(super) fn checked(mut self) -> Result<Self> {
         at_least_one("capacity (streams)", self.capacity)?;
         at_least_one("frames a tick takes of a stream", self.frames)?;
+        at_least_one("frames of a stream that may wait", self.queue)?;
         if self.capacity > MOST {
             return Err(Error::TooLarge {
                 name: "capacity".into(),
@@ -93,14 +100,27 @@ impl PoolOptions {
         self
     }
 
+    /// Sets [`PoolOptions::queue`]; `usize::MAX` for no limit.
+    pub fn queue(mut self, frames: usize) -> Self {
+        self.queue = frames;
+        self
+    }
+
     /// Sets [`PoolOptions::non_finite`].
     pub fn non_finite(mut self, non_finite: NonFinite) -> Self {
         self.non_finite = non_finite;
         self
     }
 
-    /// Writes the states of all streams to the file `path` before every so many ticks ([`super::Pool::save_all`],
-    /// [`super::Snapshot::write`]). A tick that waits for it takes so much longer.
+    /// Writes the states of all streams to the file `path` before the first tick that follows `ticks` others, and so on
+    /// ([`super::Pool::save_all`], [`super::Snapshot::write`]).
+    ///
+    /// The file is written on the thread that begins the tick, which waits for the disk, also where it polls
+    /// [`super::Pool::tick_async`] or [`super::Pool::begin_async`]. An executor that may not wait takes
+    /// [`super::Pool::save_all_async`] instead, and writes the snapshot on a thread of its own.
+    ///
+    /// A snapshot that cannot be written does not keep the pool from ticking: the reason is
+    /// [`super::TickOutput::snapshot_error`], [`super::Pool::snapshots_failed`] counts, and the next is tried after `ticks` more.
     pub fn snapshots(mut self, path: impl Into<PathBuf>, ticks: u64) -> Self {
         self.snapshots = Some(Snapshots { path: path.into(), ticks: ticks.max(1) });
         self

@@ -25,10 +25,11 @@ async fn land(backend: &mut Backend, flight: &mut Flight, wait: Wait) -> Result<
 
 impl Pool {
     /// Advances every stream that has frames, by all of them but no more than [`super::PoolOptions::frames`], and returns their
-    /// outputs.
+    /// outputs. Where the future of an earlier [`Pool::tick_async`] was dropped after its tick had begun, this call begins
+    /// none, but finishes that one and returns its outputs.
     ///
     /// # Errors
-    /// As [`Pool::begin`] and [`Pool::finish_into`]; [`Error::Mismatch`] where a tick is under way.
+    /// As [`Pool::begin`] and [`Pool::finish_into`]; [`Error::Mismatch`] where a tick of [`Pool::begin`] is under way.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn tick(&mut self) -> Result<TickOutput> {
         let mut output = TickOutput::default();
@@ -46,7 +47,8 @@ impl Pool {
         block_on(self.tick_waiting(output, Wait::Block))
     }
 
-    /// [`Pool::tick`], without blocking.
+    /// [`Pool::tick`], without blocking; but where a snapshot is due, its file is written by the polling thread
+    /// ([`super::PoolOptions::snapshots`]).
     ///
     /// # Errors
     /// As [`Pool::tick`].
@@ -56,7 +58,7 @@ impl Pool {
         Ok(output)
     }
 
-    /// [`Pool::tick_into`], without blocking.
+    /// [`Pool::tick_into`], without blocking, as [`Pool::tick_async`].
     ///
     /// # Errors
     /// As [`Pool::tick`].
@@ -66,14 +68,24 @@ impl Pool {
 
     async fn tick_waiting(&mut self, output: &mut TickOutput, wait: Wait) -> Result<()> {
         output.clear();
-        if !self.flights.is_empty() {
-            let reason = format!("{} under way, which have to be finished first", self.flights.len());
-            return Err(Error::Mismatch { name: "ticks".into(), reason });
+        match self.flights.front() {
+            None => {}
+            Some(flight) if flight.of_tick && self.flights.len() == 1 => {
+                return self.finish_waiting(output, wait).await;
+            }
+            Some(_) => {
+                let reason = format!("{} under way: call Pool::finish_into first", self.flights.len());
+                return Err(Error::Mismatch { name: "ticks".into(), reason });
+            }
         }
-        if self.begin_waiting(wait).await? {
-            return self.finish_waiting(output, wait).await;
+        if !self.begin_waiting(wait).await? {
+            output.snapshot_error = self.snapshot_error.take();
+            return Ok(());
         }
-        Ok(())
+        if let Some(flight) = self.flights.back_mut() {
+            flight.of_tick = true;
+        }
+        self.finish_waiting(output, wait).await
     }
 
     /// Begins a tick and returns while the device is at work; whether there was anything to do. A tick takes what its device's
@@ -81,15 +93,16 @@ impl Pool {
     /// the next. On the CPU path the work is done here.
     ///
     /// # Errors
-    /// [`Error::Mismatch`] where two are under way already; [`Error::Io`] where a snapshot is due and cannot be written;
-    /// [`Error::Device`] where the device fails, and on every call after it until [`Pool::rebuild`]. Unless a tick had begun, no
-    /// frame is lost: the next tick takes them.
+    /// [`Error::Mismatch`] where two are under way already; [`Error::Device`] where the device fails, and on every call after it
+    /// until [`Pool::rebuild`]; [`Error::Memory`] where not even one stream's frames find memory. Unless a tick had begun,
+    /// no frame is lost: the next tick takes them.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn begin(&mut self) -> Result<bool> {
         block_on(self.begin_waiting(Wait::Block))
     }
 
-    /// [`Pool::begin`], without blocking.
+    /// [`Pool::begin`], without blocking; but where a snapshot is due, its file is written by the polling thread
+    /// ([`super::PoolOptions::snapshots`]).
     ///
     /// # Errors
     /// As [`Pool::begin`].
@@ -100,10 +113,11 @@ impl Pool {
     async fn begin_waiting(&mut self, wait: Wait) -> Result<bool> {
         self.check_failed()?;
         if self.flights.len() == UNDER_WAY {
-            let reason = format!("{UNDER_WAY} are under way, one has to be finished first");
+            let reason = format!("{UNDER_WAY} are under way: call Pool::finish_into first");
             return Err(Error::Mismatch { name: "ticks".into(), reason });
         }
-        self.snapshot_if_due(wait).await?;
+        self.snapshot_if_due(wait).await;
+        self.check_failed()?;
         self.table.sort_ready(self.options.frames);
         if self.table.ready() == 0 {
             return Ok(false);
@@ -122,18 +136,38 @@ impl Pool {
         Ok(true)
     }
 
-    /// Hands the frames of the streams that are ready to the device; of how many, those with the most frames first.
+    /// Hands the frames of the streams that are ready to the device; of how many, in the order of [`super::table::Table::sort_ready`].
     async fn submit(&mut self, flight: &mut Flight) -> Result<usize> {
+        let mut most = usize::MAX;
+        loop {
+            let error = match self.submit_rows(flight, most).await {
+                Ok(rows) => return Ok(rows),
+                Err(error) => error,
+            };
+            // Nothing has moved. Where the memory for all of them is not there it may be for half; the others wait.
+            let rows = self.groups.last().map_or(0, |group| group.rows.end);
+            let is_memory = matches!(error, Error::Memory { .. } | Error::Device { .. });
+            if rows < 2 || !is_memory || self.backend.is_broken() {
+                return Err(error);
+            }
+            most = rows / 2;
+        }
+    }
+
+    /// [`Pool::submit`] of no more than the first `most` streams.
+    async fn submit_rows(&mut self, flight: &mut Flight, most: usize) -> Result<usize> {
         let Self { engine, table, backend, x, groups: all, options, .. } = self;
         let (model, rows) = (engine.model(), Rows { table, most: options.frames });
-        groups(rows.all_frames(), backend, options.frames, all);
+        groups(rows.all_frames().take(most), backend, options.frames, all);
         // What is beyond the device's buffers has its turn in the next tick.
         all.truncate(backend.bears(all));
         flight.lay_out(all, rows, model)?;
         gather(all, rows, model.input(), x)?;
-        flight.ticket = backend.begin(engine, all, rows, x, flight.arrays()).await?;
-        flight.landed = flight.ticket.is_none();
-        Ok(all.last().map_or(0, |group| group.rows.end))
+        let (ticket, begun) = backend.begin(engine, all, rows, x, flight.arrays()).await?;
+        let taken = all[..begun].last().map_or(0, |group| group.rows.end);
+        flight.truncate(taken);
+        (flight.landed, flight.ticket) = (ticket.is_none(), ticket);
+        Ok(taken)
     }
 
     /// Waits for the oldest tick that was begun and brings its outputs.
@@ -164,6 +198,7 @@ impl Pool {
         }
         if let Some(mut flight) = self.flights.pop_front() {
             flight.hand_over(output);
+            output.snapshot_error = self.snapshot_error.take();
             self.spare.push(flight);
         }
         Ok(())

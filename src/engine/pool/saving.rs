@@ -1,5 +1,7 @@
 //! Saving states, and taking streams up again from what was saved: on another device, or in another process.
 
+use std::ops::Range;
+
 use super::backend::Backend;
 use super::id::StreamId;
 use super::snapshot::Snapshot;
@@ -21,7 +23,11 @@ pub struct Lost {
 }
 
 impl Engine {
-    /// A pool of the streams of `snapshot`, which keep their numbers. Its capacity is at least what they need.
+    /// A pool of the streams of `snapshot`. Each goes on by the id that it had, in the pool that the snapshot is of as well as in
+    /// the snapshot, and by the number; [`Pool::streams`] has them all. They lie next to each other, wherever they lay
+    /// before, so the pool takes memory for as many streams as there are, or [`PoolOptions::capacity`] where that is more.
+    ///
+    /// Streams that are opened later are numbered from where the snapshot was taken.
     ///
     /// # Errors
     /// As [`Engine::pool`]; [`Error::Mismatch`] where the snapshot is of another model; [`Error::TooLarge`] where the
@@ -37,23 +43,22 @@ impl Engine {
     /// As [`Engine::pool_from`].
     pub async fn pool_from_async(&self, snapshot: &Snapshot, mut options: PoolOptions) -> Result<Pool> {
         snapshot.check(self.model())?;
-        let slots = snapshot.slots();
-        if slots > options.most {
+        let count = snapshot.len();
+        if count > options.most {
             return Err(Error::TooLarge {
-                name: "slots of the snapshot's streams".into(),
-                needed: slots as u64,
+                name: "the snapshot's streams".into(),
+                needed: count as u64,
                 limit: options.most as u64,
-                unit: "slots",
+                unit: "streams",
                 device: "the pool".into(),
             });
         }
-        options.capacity = options.capacity.max(slots);
+        options.capacity = options.capacity.max(count);
         let mut pool = self.pool_async(options).await?;
-        pool.table.number_on(snapshot.numbering());
-        for (stream, seen, state) in snapshot.entries() {
-            pool.table.open_again(stream, seen, state)?;
-        }
-        let states = pool.table.saved_states(slots);
+        let mut streams: Vec<_> = snapshot.entries().collect();
+        streams.sort_unstable_by_key(|(stream, ..)| stream.number());
+        pool.table.restore(snapshot.next(), streams.into_iter())?;
+        let states = pool.table.saved_states(count);
         pool.backend.write_all(&states).await?;
         Ok(pool)
     }
@@ -80,18 +85,18 @@ impl Pool {
 
     async fn save_waiting(&mut self, stream: StreamId, wait: Wait) -> Result<State> {
         self.check_failed()?;
-        let slot = stream.slot();
-        if self.table.get(stream)?.unsaved() > 0 {
-            self.save_slots(slot..slot + 1, wait).await?;
+        let slot = self.table.slot(stream)?;
+        if self.table.get(stream)?.unsaved > 0 {
+            self.save_slots(std::slice::from_ref(&(slot..slot + 1)), wait).await?;
         }
         Ok(self.table.saved_state(slot))
     }
 
-    async fn save_slots(&mut self, slots: std::ops::Range<usize>, wait: Wait) -> Result<()> {
+    async fn save_slots(&mut self, slots: &[Range<usize>], wait: Wait) -> Result<()> {
         // What is saved has the effect of these ticks: their outputs may not be lost after it.
         self.land_all(wait).await?;
         let Self { table, backend, .. } = self;
-        backend.read(slots.clone(), wait, |states| table.save(slots.start, states)).await
+        backend.read(slots, wait, |slots, states| table.save(slots, states)).await
     }
 
     /// The states of all streams after every tick that was begun, read at once. The pool keeps a copy for
@@ -114,21 +119,39 @@ impl Pool {
 
     async fn save_all_waiting(&mut self, wait: Wait) -> Result<Snapshot> {
         self.check_failed()?;
-        if let Some(slots) = self.table.unsaved_slots() {
-            self.save_slots(slots, wait).await?;
+        let slots = self.table.unsaved_slots();
+        if !slots.is_empty() {
+            self.save_slots(&slots, wait).await?;
         }
         Snapshot::of(self.engine.model(), &self.table)
     }
 
-    /// Writes a snapshot where one is due.
-    pub(super) async fn snapshot_if_due(&mut self, wait: Wait) -> Result<()> {
-        let Some(snapshots) = self.options.snapshots.clone() else { return Ok(()) };
+    /// Snapshots that the pool has written by itself ([`PoolOptions::snapshots`]).
+    pub fn snapshots_written(&self) -> u64 {
+        self.written
+    }
+
+    /// Snapshots that were due and could not be saved or written. [`super::TickOutput::snapshot_error`] says why.
+    pub fn snapshots_failed(&self) -> u64 {
+        self.unwritten
+    }
+
+    /// Writes a snapshot where one is due. A failure is told with the next outputs, and does not keep the pool from ticking: the
+    /// next is due as if this one had been written.
+    pub(super) async fn snapshot_if_due(&mut self, wait: Wait) {
+        let Some(snapshots) = self.options.snapshots.clone() else { return };
         if self.ticks < snapshots.ticks {
-            return Ok(());
+            return;
         }
-        self.save_all_waiting(wait).await?.write(&snapshots.path)?;
+        let saved = self.save_all_waiting(wait).await;
+        match saved.and_then(|snapshot| snapshot.write(&snapshots.path)) {
+            Ok(()) => self.written += 1,
+            Err(error) => {
+                self.unwritten += 1;
+                self.snapshot_error = Some(error);
+            }
+        }
         self.ticks = 0;
-        Ok(())
     }
 
     /// Takes all streams up on `engine`, of the same device or another, with the states that were saved last
@@ -166,8 +189,8 @@ impl Pool {
         let lost: Vec<Lost> = self
             .table
             .saved_streams()
-            .filter(|(_, entry, _)| entry.unsaved() > 0)
-            .map(|(stream, entry, _)| Lost { stream, frames: entry.unsaved() })
+            .filter(|(_, entry, _)| entry.unsaved > 0)
+            .map(|(stream, entry, _)| Lost { stream, frames: entry.unsaved })
             .collect();
         if self.failed.is_none() {
             // Where the old device fails there is nothing to do about it: it is left.

@@ -6,20 +6,25 @@
 //! h         [N, L, P] f32
 //! c         [N, L, H] f32, of an LSTM
 //! streams   [N] u64         the number of each stream
-//! slots     [N] u64         where it had its states
+//! pools     [N] u64         what tells the pool that opened it from others
 //! frames    [N] u64         the frames that it has seen
 //! isolated  [N] u64         1 of a stream that takes no more frames, else 0
-//! pool      [2] u64         the number of the next stream, and what tells the pool from others
+//! next      [1] u64         the number of the next stream
 //! ```
+//!
+//! Its metadata has `wgru.snapshot`, the version of this layout: 2. Files of version 1 have none; instead of `pools` and `next`
+//! they have `pool` `[2]`, the number of the next stream and what tells the one pool from others, and they have `slots`, which
+//! are not read: a pool that is made from a snapshot puts its streams into slots of its own. Later versions are refused.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize};
 
+use super::entry::Seen;
 use super::id::StreamId;
-use super::options::MOST;
-use super::table::{Seen, Table};
+use super::table::{Table, no_memory};
 use crate::dims::product;
 use crate::error::{Error, Result};
 use crate::file;
@@ -37,11 +42,15 @@ pub struct Snapshot {
     cells: usize,
     /// Each stream with what it has seen, and its states in the same order.
     streams: Vec<(StreamId, Seen)>,
-    /// See [`Table::numbering`].
-    numbering: (u64, u32),
+    /// The number of the next stream.
+    next: u64,
     /// `[N, stride]`, h of every layer and then c of every layer.
     states: Vec<f32>,
 }
+
+/// What the metadata has the version by.
+const KEY: &str = "wgru.snapshot";
+const VERSION: u32 = 2;
 
 /// P, and H of an LSTM, else 0.
 pub(super) fn widths(model: &Model) -> [usize; 2] {
@@ -59,8 +68,7 @@ impl Snapshot {
         let (count, stride) = (table.len(), table.stride());
         let numbers = product("states of streams", &[count, stride])?;
         let (mut streams, mut states) = (Vec::new(), Vec::new());
-        let no_memory = |_| Error::Memory { name: "a snapshot".into(), bytes: numbers * 4 };
-        states.try_reserve_exact(numbers).map_err(no_memory)?;
+        states.try_reserve_exact(numbers).map_err(|_| no_memory("a snapshot", numbers * 4))?;
         for (stream, entry, state) in table.saved_streams() {
             streams.push((stream, entry.seen()));
             match state {
@@ -69,8 +77,7 @@ impl Snapshot {
             }
         }
         let [state, cells] = widths(model);
-        let (layers, numbering) = (model.layers().len(), table.numbering());
-        Ok(Self { layers, state, cells, streams, numbering, states })
+        Ok(Self { layers: model.layers().len(), state, cells, streams, next: table.next(), states })
     }
 
     fn stride(&self) -> usize {
@@ -101,14 +108,9 @@ impl Snapshot {
         self.streams.iter().zip(states).map(|(&(stream, seen), state)| (stream, seen, state))
     }
 
-    /// How the pool goes on numbering streams.
-    pub(super) fn numbering(&self) -> (u64, u32) {
-        self.numbering
-    }
-
-    /// Slots that its streams need.
-    pub(super) fn slots(&self) -> usize {
-        self.streams.iter().map(|(stream, _)| stream.slot() + 1).max().unwrap_or(0)
+    /// The number of the next stream.
+    pub(super) fn next(&self) -> u64 {
+        self.next
     }
 
     /// # Errors
@@ -127,49 +129,63 @@ impl Snapshot {
         Err(Error::Mismatch { name: "snapshot".into(), reason })
     }
 
-    /// Writes the snapshot to `path`: beside it first, so that there is the old file or the new one, and no half of one.
+    /// Writes the snapshot to `path` by [`file::replace`], in a folder that is made where it is not there, so that there is the old file or the new one, and no half of one. It is
+    /// done on the calling thread, which waits for the disk.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Io`]; [`Error::Memory`].
     pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
+        let io =
+            |error: std::io::Error| Error::Io { path: path.display().to_string(), reason: error.to_string() };
+        file::replace_below(path, &self.to_bytes()?).map_err(io)
+    }
+
+    /// The file, to be kept elsewhere than on disk.
+    ///
+    /// # Errors
+    /// [`Error::Memory`].
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let (count, split) = (self.len(), self.layers * self.state);
-        let mut all: Vec<(&str, Dtype, Vec<usize>, Vec<u8>)> = Vec::new();
-        let part = |from: usize, to: usize| -> Vec<u8> {
+        let part = |from: usize, to: usize| -> Result<Vec<u8>> {
+            let mut bytes = Vec::new();
+            let len = count * (to - from) * 4;
+            bytes.try_reserve_exact(len).map_err(|_| no_memory("a snapshot", len))?;
             let rows = self.entries().flat_map(|(_, _, state)| &state[from..to]);
-            rows.flat_map(|value| value.to_le_bytes()).collect()
+            rows.for_each(|value| bytes.extend(value.to_le_bytes()));
+            Ok(bytes)
         };
-        all.push(("h", Dtype::F32, vec![count, self.layers, self.state], part(0, split)));
+        let mut all = vec![("h", Dtype::F32, vec![count, self.layers, self.state], part(0, split)?)];
         if self.cells > 0 {
-            all.push(("c", Dtype::F32, vec![count, self.layers, self.cells], part(split, self.stride())));
+            let c = part(split, self.stride())?;
+            all.push(("c", Dtype::F32, vec![count, self.layers, self.cells], c));
         }
         let numbers = |of: &dyn Fn(StreamId, Seen) -> u64| -> Vec<u8> {
             self.streams.iter().flat_map(|&(stream, seen)| of(stream, seen).to_le_bytes()).collect()
         };
         for (name, bytes) in [
             ("streams", numbers(&|stream, _| stream.number())),
-            ("slots", numbers(&|stream, _| stream.slot() as u64)),
+            ("pools", numbers(&|stream, _| stream.pool().into())),
             ("frames", numbers(&|_, seen| seen.frames)),
             ("isolated", numbers(&|_, seen| seen.isolated.into())),
         ] {
             all.push((name, Dtype::U64, vec![count], bytes));
         }
-        let (next, pool) = self.numbering;
-        let numbering = [next, pool.into()].iter().flat_map(|number| number.to_le_bytes()).collect();
-        all.push(("pool", Dtype::U64, vec![2], numbering));
-        let io = |reason: String| Error::Io { path: path.display().to_string(), reason };
+        all.push(("next", Dtype::U64, vec![1], self.next.to_le_bytes().into()));
+        // The shapes are those of the bytes, so there is nothing to be refused.
+        let failed = |reason: String| Error::Format { name: "a snapshot".into(), reason };
         let views = all.iter().map(|(name, dtype, shape, bytes)| {
             TensorView::new(*dtype, shape.clone(), bytes).map(|view| (*name, view))
         });
-        let views = views.collect::<Result<Vec<_>, _>>().map_err(|error| io(error.to_string()))?;
-        let bytes = serialize(views, None).map_err(|error| io(error.to_string()))?;
-        file::replace(path, &bytes).map_err(|error| io(error.to_string()))
+        let views = views.collect::<Result<Vec<_>, _>>().map_err(|error| failed(error.to_string()))?;
+        let metadata = HashMap::from([(KEY.to_owned(), VERSION.to_string())]);
+        serialize(views, Some(metadata)).map_err(|error| failed(error.to_string()))
     }
 
-    /// Reads what [`Snapshot::write`] wrote.
+    /// Reads what [`Snapshot::write`] wrote, of this version or an earlier one.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Format`] for a file that is no snapshot, or a damaged one.
+    /// [`Error::Io`]; [`Error::Format`] for a file that is no snapshot, of a later version, or damaged.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let name = path.display().to_string();
@@ -178,78 +194,136 @@ impl Snapshot {
         Self::parse(&name, &bytes)
     }
 
-    fn parse(name: &str, bytes: &[u8]) -> Result<Self> {
-        let format =
-            |reason: String| Error::Format { name: name.into(), reason: format!("no snapshot: {reason}") };
-        let file = SafeTensors::deserialize(bytes).map_err(|error| format(error.to_string()))?;
-        let tensor = |tensor: &str, dtype: Dtype, axes: usize| {
-            let view = file.tensor(tensor).map_err(|_| format(format!("there is no {tensor}")))?;
-            if view.dtype() != dtype || view.shape().len() != axes {
-                let (dtype, shape) = (view.dtype(), view.shape());
-                return Err(format(format!("{tensor} is {dtype:?} {shape:?}")));
-            }
-            Ok(view)
-        };
-        let numbers = |name: &str| -> Result<Vec<u64>> {
-            let view = tensor(name, Dtype::U64, 1)?;
-            let words = view.data().chunks_exact(8);
-            Ok(words
-                .map(|bytes| bytes.iter().rev().fold(0, |all, &byte| all << 8 | u64::from(byte)))
-                .collect())
-        };
-        let floats = |name: &str| -> Result<([usize; 3], Vec<f32>)> {
-            let view = tensor(name, Dtype::F32, 3)?;
-            let words = view.data().chunks_exact(4);
-            let values: Vec<f32> = words
-                .map(|bytes| {
-                    f32::from_bits(bytes.iter().rev().fold(0, |all, &byte| all << 8 | u32::from(byte)))
-                })
-                .collect();
-            // States are as the device had them, also where a model has let them grow beyond all bounds.
-            let shape = view.shape();
-            Ok(([shape[0], shape[1], shape[2]], values))
-        };
-        let ([count, layers, state], h) = floats("h")?;
-        let has_c = file.names().contains(&"c");
+    /// Reads the bytes of a snapshot, which errors call `name`. It takes memory in proportion to the bytes, whatever these
+    /// claim.
+    ///
+    /// # Errors
+    /// [`Error::Format`] as [`Snapshot::read`]; [`Error::Memory`].
+    pub fn parse(name: &str, bytes: &[u8]) -> Result<Self> {
+        let file = File::new(name, bytes)?;
+        let ([count, layers, state], h) = file.floats("h")?;
         let ([c_count, c_layers, cells], c) =
-            if has_c { floats("c")? } else { ([count, layers, 0], Vec::new()) };
-        let [ids, slots, frames, isolated, pool] =
-            ["streams", "slots", "frames", "isolated", "pool"].map(numbers);
-        let (ids, slots, frames, isolated, pool) = (ids?, slots?, frames?, isolated?, pool?);
-        let counts = [c_count, ids.len(), slots.len(), frames.len(), isolated.len()];
-        let stride = product(name, &[layers, state])?;
-        if counts.iter().any(|&other| other != count) || c_layers != layers || stride == 0 {
-            return Err(format(format!(
+            if file.has("c") { file.floats("c")? } else { ([count, layers, 0], Vec::new()) };
+        let [ids, frames, isolated] = ["streams", "frames", "isolated"].map(|name| file.numbers(name));
+        let (ids, frames, isolated) = (ids?, frames?, isolated?);
+        let (next, pools) = file.numbering(count)?;
+        let counts = [c_count, ids.len(), pools.len(), frames.len(), isolated.len()];
+        let strides = [product(name, &[layers, state])?, product(name, &[layers, cells])?];
+        if counts.iter().any(|&other| other != count) || c_layers != layers || strides[0] == 0 {
+            return Err(file.error(format!(
                 "h is {:?}, the others are of {counts:?} streams and of {c_layers} layers",
                 [count, layers, state]
             )));
         }
-        let numbering = match pool[..] {
-            [next, pool] if next < 1 << 63 && u32::try_from(pool).is_ok() => (next, pool as u32),
-            _ => return Err(format(format!("pool is {pool:?}"))),
-        };
         let mut streams: Vec<(StreamId, Seen)> = Vec::new();
-        for (index, (&number, &slot)) in ids.iter().zip(&slots).enumerate() {
-            if number == 0 || number >= numbering.0 || slot >= MOST as u64 {
-                let next = numbering.0;
-                return Err(format(format!(
-                    "stream {number} in slot {slot}, of numbers below {next} and {MOST} slots"
-                )));
+        for (index, &number) in ids.iter().enumerate() {
+            let (Ok(slot), Ok(pool)) = (u32::try_from(index), u32::try_from(pools[index])) else {
+                return Err(file.error(format!("stream {number} is of pool {}", pools[index])));
+            };
+            if number == 0 || number >= next {
+                return Err(file.error(format!("stream {number}, of numbers from 1 and below {next}")));
+            }
+            if frames[index] >= MOST_FRAMES {
+                return Err(file.error(format!("stream {number} has seen {} frames", frames[index])));
             }
             let seen = Seen { frames: frames[index], isolated: isolated[index] != 0 };
-            streams.push((StreamId::new(number, slot as u32, numbering.1), seen));
+            streams.push((StreamId::new(number, slot, pool), seen));
         }
-        for (what, mut all) in [("stream", ids), ("slot", slots)] {
-            all.sort_unstable();
-            if let Some(pair) = all.windows(2).find(|pair| pair[0] == pair[1]) {
-                return Err(format(format!("{what} {} is there twice", pair[0])));
-            }
+        let mut all = ids;
+        all.sort_unstable();
+        if let Some(pair) = all.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(file.error(format!("stream {} is there twice", pair[0])));
         }
-        let mut states = Vec::with_capacity(h.len() + c.len());
-        for (index, h) in h.chunks_exact(stride).enumerate() {
+        let mut states = Vec::new();
+        let numbers = h.len() + c.len();
+        states.try_reserve_exact(numbers).map_err(|_| no_memory(name, numbers * 4))?;
+        for (index, h) in h.chunks_exact(strides[0]).enumerate() {
             states.extend_from_slice(h);
-            states.extend_from_slice(&c[index * layers * cells..][..layers * cells]);
+            states.extend_from_slice(&c[index * strides[1]..][..strides[1]]);
         }
-        Ok(Self { layers, state, cells, streams, numbering, states })
+        Ok(Self { layers, state, cells, streams, next, states })
     }
+}
+
+/// Frames that a stream may have seen, and numbers that streams may have, stay below: far more than there can be, and no sum of
+/// them with another overflows.
+const MOST_FRAMES: u64 = 1 << 63;
+
+/// A safetensors file that is to be a snapshot.
+struct File<'a> {
+    name: &'a str,
+    tensors: SafeTensors<'a>,
+    version: u32,
+}
+
+impl<'a> File<'a> {
+    fn new(name: &'a str, bytes: &'a [u8]) -> Result<Self> {
+        let failed = |reason: String| refused(name, reason);
+        let (_, head) = SafeTensors::read_metadata(bytes).map_err(|error| failed(error.to_string()))?;
+        let told = head.metadata().as_ref().and_then(|metadata| metadata.get(KEY));
+        let version = match told.map(|text| (text, text.parse())) {
+            None => 1,
+            Some((_, Ok(version))) if (1..=VERSION).contains(&version) => version,
+            Some((text, _)) => {
+                let text: String = text.chars().take(20).collect();
+                return Err(failed(format!(
+                    "it is of version {text}, and this program reads 1 to {VERSION}: read it with a newer one"
+                )));
+            }
+        };
+        let tensors = SafeTensors::deserialize(bytes).map_err(|error| failed(error.to_string()))?;
+        Ok(Self { name, tensors, version })
+    }
+
+    fn error(&self, reason: String) -> Error {
+        refused(self.name, reason)
+    }
+
+    fn has(&self, tensor: &str) -> bool {
+        self.tensors.tensor(tensor).is_ok()
+    }
+
+    fn tensor(&self, tensor: &str, dtype: Dtype, axes: usize) -> Result<TensorView<'a>> {
+        let view = self.tensors.tensor(tensor).map_err(|_| self.error(format!("there is no {tensor}")))?;
+        if view.dtype() != dtype || view.shape().len() != axes {
+            let (found, shape) = (view.dtype(), view.shape().len());
+            return Err(self.error(format!("{tensor} is {found} of {shape} axes, not {dtype} of {axes}")));
+        }
+        Ok(view)
+    }
+
+    fn numbers(&self, tensor: &str) -> Result<Vec<u64>> {
+        let view = self.tensor(tensor, Dtype::U64, 1)?;
+        let words = view.data().chunks_exact(8);
+        Ok(words.map(|bytes| bytes.iter().rev().fold(0, |all, &byte| all << 8 | u64::from(byte))).collect())
+    }
+
+    /// States, as the device had them, also where a model has let them grow beyond all bounds.
+    fn floats(&self, tensor: &str) -> Result<([usize; 3], Vec<f32>)> {
+        let view = self.tensor(tensor, Dtype::F32, 3)?;
+        let words = view.data().chunks_exact(4);
+        let word = |bytes: &[u8]| bytes.iter().rev().fold(0, |all, &byte| all << 8 | u32::from(byte));
+        let shape = view.shape();
+        Ok(([shape[0], shape[1], shape[2]], words.map(|bytes| f32::from_bits(word(bytes))).collect()))
+    }
+
+    /// The number of the next stream, and the pool of each of `count` streams.
+    fn numbering(&self, count: usize) -> Result<(u64, Vec<u64>)> {
+        let (name, all) = if self.version == 1 { ("pool", 2) } else { ("next", 1) };
+        let numbers = self.numbers(name)?;
+        match numbers[..] {
+            [next, ..] if numbers.len() == all && next < MOST_FRAMES => {
+                // In a file of version 1 one pool is that of all streams.
+                let pools = numbers.get(1).map(|&pool| vec![pool; count]);
+                Ok((next, pools.map_or_else(|| self.numbers("pools"), Ok)?))
+            }
+            _ => Err(self.error(format!("{name} is {:?}", &numbers[..numbers.len().min(4)]))),
+        }
+    }
+}
+
+fn refused(name: &str, reason: String) -> Error {
+    // What a file says of itself may be long.
+    let reason: String = reason.chars().take(300).collect();
+    Error::Format { name: name.into(), reason: format!("no snapshot that can be read: {reason}") }
 }

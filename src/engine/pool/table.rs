@@ -2,8 +2,10 @@
 
 use std::cmp::Reverse;
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::ops::Range;
 
 use super::batches::Group;
+use super::entry::{Entry, Seen};
 use super::id::StreamId;
 use crate::dims::product;
 use crate::dtype::Storage;
@@ -11,51 +13,6 @@ use crate::error::{Error, Result};
 use crate::io::State;
 use crate::model::Model;
 use crate::program::slot_words;
-
-/// A slot.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Entry {
-    /// The number of the stream that has it; 0 while it is free.
-    number: u64,
-    /// Frames that wait, `[n, I]`.
-    queue: Vec<f32>,
-    /// How many there are.
-    pending: usize,
-    /// Whether the slot stands in the list of those that are ready; it may have lost its frames since.
-    listed: bool,
-    /// Whether the states are zero, whatever stands on the device.
-    zero: bool,
-    /// Frames that ticks have taken.
-    frames: u64,
-    /// Frames that ticks have taken since the states were saved.
-    unsaved: u64,
-    /// Whether what was saved is zero.
-    saved_zero: bool,
-    /// Why it takes no frames.
-    isolated: Option<String>,
-}
-
-impl Entry {
-    pub(super) fn pending(&self) -> usize {
-        self.pending
-    }
-
-    pub(super) fn frames(&self) -> u64 {
-        self.frames
-    }
-
-    pub(super) fn unsaved(&self) -> u64 {
-        self.unsaved
-    }
-
-    pub(super) fn is_open(&self) -> bool {
-        self.number > 0
-    }
-
-    pub(super) fn seen(&self) -> Seen {
-        Seen { frames: self.frames, isolated: self.isolated.is_some() }
-    }
-}
 
 /// What became of a push that is in order but for its numbers.
 pub(super) enum Added {
@@ -79,9 +36,15 @@ pub(super) struct Table {
     h: usize,
     /// The number of the next stream.
     next: u64,
-    /// What tells this pool's streams from those of others.
+    /// What tells the streams that this pool opens from those of others.
     pool: u32,
+    /// The number of every open stream, and of some that were closed, rising, each with its slot: for ids that do not say
+    /// where their stream lies in this pool. There is room for twice the slots.
+    index: Vec<(u64, u32)>,
 }
+
+/// Slots between two that are read which are not worth a copy of their own.
+const GAP: usize = 3;
 
 pub(super) fn no_memory(name: &str, bytes: usize) -> Error {
     Error::Memory { name: name.into(), bytes }
@@ -90,9 +53,9 @@ pub(super) fn no_memory(name: &str, bytes: usize) -> Error {
 impl Table {
     pub(super) fn new(model: &Model, capacity: usize) -> Result<Self> {
         let (stride, h) = (slot_words(model), model.layers().len() * model.state());
-        let (entries, free, listed, saved) = Default::default();
+        let (entries, free, listed, saved, index) = Default::default();
         let pool = RandomState::new().build_hasher().finish() as u32;
-        let mut table = Self { entries, free, listed, ready: 0, saved, stride, h, next: 1, pool };
+        let mut table = Self { entries, free, listed, ready: 0, saved, stride, h, next: 1, pool, index };
         table.reserve(capacity)?;
         table.grow(capacity);
         Ok(table)
@@ -109,6 +72,8 @@ impl Table {
             let missing = more(list.len(), capacity);
             list.try_reserve_exact(missing).map_err(|_| no_memory("streams", capacity * 4))?;
         }
+        let missing = more(self.index.len(), capacity * 2);
+        self.index.try_reserve_exact(missing).map_err(|_| no_memory("streams", capacity * 32))?;
         let missing = more(self.saved.len(), numbers);
         self.saved.try_reserve_exact(missing).map_err(|_| no_memory("states of streams", numbers * 4))
     }
@@ -134,23 +99,14 @@ impl Table {
         self.stride
     }
 
-    fn id(&self, entry: &Entry, slot: u32) -> StreamId {
-        StreamId::new(entry.number, slot, self.pool)
-    }
-
-    /// The number of the next stream, and what tells this pool's streams from those of others.
-    pub(super) fn numbering(&self) -> (u64, u32) {
-        (self.next, self.pool)
-    }
-
-    /// Goes on from [`Table::numbering`] of the pool that a snapshot is of.
-    pub(super) fn number_on(&mut self, (next, pool): (u64, u32)) {
-        (self.next, self.pool) = (next, pool);
+    /// The number of the next stream.
+    pub(super) fn next(&self) -> u64 {
+        self.next
     }
 
     pub(super) fn open_streams(&self) -> impl Iterator<Item = StreamId> + '_ {
         let open = self.entries.iter().enumerate().filter(|(_, entry)| entry.is_open());
-        open.map(|(slot, entry)| self.id(entry, slot as u32))
+        open.map(|(slot, entry)| entry.id(slot as u32))
     }
 
     pub(super) fn open(&mut self, most: usize) -> Result<StreamId> {
@@ -163,43 +119,68 @@ impl Table {
                 device: "the pool".into(),
             });
         };
-        let stream = StreamId::new(self.next, slot, self.pool);
+        let (number, pool) = (self.next, self.pool);
+        let stream = StreamId::new(number, slot, pool);
         self.next += 1;
+        self.put_into_index(number, slot);
         let entry = &mut self.entries[slot as usize];
         let (queue, listed) = (std::mem::take(&mut entry.queue), entry.listed);
-        let number = stream.number();
-        *entry = Entry { number, queue, listed, zero: true, saved_zero: true, ..Entry::default() };
+        *entry = Entry { number, pool, queue, listed, zero: true, saved_zero: true, ..Entry::default() };
         Ok(stream)
     }
 
-    /// Opens the stream of a snapshot in the slot that it had; `state` is as it lies in a slot.
-    pub(super) fn open_again(&mut self, stream: StreamId, seen: Seen, state: &[f32]) -> Result<()> {
-        let slot = stream.slot();
-        let taken = Error::Format {
-            name: format!("snapshot, stream {stream}"),
-            reason: format!("its slot {slot} is taken, or there is none such"),
-        };
-        let at = self.free.iter().rposition(|&free| free as usize == slot).ok_or(taken)?;
-        self.free.remove(at);
-        let entry = &mut self.entries[slot];
-        let isolated = seen.isolated.then(|| "something before the snapshot".into());
-        *entry = Entry { number: stream.number(), frames: seen.frames, isolated, ..Entry::default() };
-        self.saved[slot * self.stride..][..self.stride].copy_from_slice(state);
+    /// Takes note of a stream that is being opened, with a number above all others.
+    fn put_into_index(&mut self, number: u64, slot: u32) {
+        if self.index.len() == self.index.capacity() {
+            // No more than half are open.
+            let entries = &self.entries;
+            self.index.retain(|&(number, slot)| entries[slot as usize].number == number);
+        }
+        self.index.push((number, slot));
+    }
+
+    /// Opens the streams of a snapshot in the first slots of a table that has none, which goes on numbering from `next`.
+    /// They come with their numbers rising, and their states as these lie in a slot.
+    pub(super) fn restore<'a>(
+        &mut self,
+        next: u64,
+        streams: impl Iterator<Item = (StreamId, Seen, &'a [f32])>,
+    ) -> Result<()> {
+        let capacity = self.capacity();
+        for (stream, seen, state) in streams {
+            self.next = stream.number();
+            let (slot, number, pool) = (self.open(capacity)?.slot(), stream.number(), stream.pool());
+            let isolated = seen.isolated.then(|| "something before the snapshot".into());
+            self.entries[slot] = Entry { number, pool, frames: seen.frames, isolated, ..Entry::default() };
+            self.saved[slot * self.stride..][..self.stride].copy_from_slice(state);
+        }
+        self.next = next;
         Ok(())
     }
 
+    /// Where an open stream's states lie.
+    ///
+    /// # Errors
+    /// [`Error::Stream`] for a stream that is not open.
+    pub(super) fn slot(&self, stream: StreamId) -> Result<usize> {
+        let has_it = |slot: &usize| {
+            let entry = self.entries.get(*slot);
+            entry.is_some_and(|entry| (entry.number, entry.pool) == (stream.number(), stream.pool()))
+        };
+        let in_index = || {
+            let at = self.index.binary_search_by_key(&stream.number(), |(number, _)| *number).ok()?;
+            Some(self.index[at].1 as usize).filter(has_it)
+        };
+        Some(stream.slot()).filter(has_it).or_else(in_index).ok_or_else(|| not_open(stream))
+    }
+
     pub(super) fn get(&self, stream: StreamId) -> Result<&Entry> {
-        let is_own = stream.pool() == self.pool;
-        let entry = self.entries.get(stream.slot());
-        let entry = entry.filter(|entry| is_own && entry.number == stream.number());
-        entry.ok_or_else(|| not_open(stream))
+        Ok(&self.entries[self.slot(stream)?])
     }
 
     fn get_mut(&mut self, stream: StreamId) -> Result<&mut Entry> {
-        let is_own = stream.pool() == self.pool;
-        let entry = self.entries.get_mut(stream.slot());
-        let entry = entry.filter(|entry| is_own && entry.number == stream.number());
-        entry.ok_or_else(|| not_open(stream))
+        let slot = self.slot(stream)?;
+        Ok(&mut self.entries[slot])
     }
 
     pub(super) fn push(
@@ -207,9 +188,11 @@ impl Table {
         stream: StreamId,
         frames: &[f32],
         input: usize,
+        most: usize,
         storage: Storage,
     ) -> Result<Added> {
-        let entry = self.get_mut(stream)?;
+        let slot = self.slot(stream)?;
+        let entry = &mut self.entries[slot];
         let error = |reason: String| Err(Error::Stream { stream: stream.number(), reason });
         if let Some(reason) = &entry.isolated {
             return error(format!(
@@ -220,6 +203,15 @@ impl Table {
             return error(format!(
                 "frames [n, I] with I = {input}: got {} numbers, no whole frames",
                 frames.len()
+            ));
+        }
+        let (count, pending) = (frames.len() / input, entry.pending);
+        if count > most.saturating_sub(pending) {
+            return error(format!(
+                "{count} frame{} more than its queue takes: {pending} of at most {most} wait there \
+                 (PoolOptions::queue). Nothing of the push was kept: tick first, push fewer at once, or make the pool \
+                 with a larger queue",
+                if count == 1 { " is" } else { "s are" }
             ));
         }
         let bad = frames.iter().position(|value| !value.is_finite());
@@ -237,13 +229,12 @@ impl Table {
             .try_reserve(frames.len())
             .map_err(|_| no_memory(&format!("frames of stream {stream}"), bytes))?;
         entry.queue.extend_from_slice(frames);
-        let had = entry.pending;
-        entry.pending += frames.len() / input;
-        if had == 0 && entry.pending > 0 {
+        entry.pending += count;
+        if pending == 0 && count > 0 {
             let is_listed = std::mem::replace(&mut entry.listed, true);
             self.ready += 1;
             if !is_listed {
-                self.listed.push(stream.slot() as u32);
+                self.listed.push(slot as u32);
             }
         }
         Ok(Added::Queued)
@@ -258,6 +249,7 @@ impl Table {
     fn drop_frames(&mut self, stream: StreamId) -> Result<usize> {
         let entry = self.get_mut(stream)?;
         entry.queue.clear();
+        entry.passed = 0;
         let dropped = std::mem::take(&mut entry.pending);
         self.ready -= usize::from(dropped > 0);
         Ok(dropped)
@@ -272,20 +264,20 @@ impl Table {
 
     /// Takes `state`, which fits, as saved.
     pub(super) fn load(&mut self, stream: StreamId, state: &State) -> Result<usize> {
-        let dropped = self.drop_frames(stream)?;
+        let (slot, dropped) = (self.slot(stream)?, self.drop_frames(stream)?);
         let (h, stride) = (self.h, self.stride);
-        let entry = self.get_mut(stream)?;
+        let entry = &mut self.entries[slot];
         (entry.zero, entry.saved_zero, entry.unsaved, entry.isolated) = (false, false, 0, None);
-        let (own_h, own_c) = self.saved[stream.slot() * stride..][..stride].split_at_mut(h);
+        let (own_h, own_c) = self.saved[slot * stride..][..stride].split_at_mut(h);
         own_h.copy_from_slice(&state.h);
         own_c.copy_from_slice(state.c.as_deref().unwrap_or_default());
         Ok(dropped)
     }
 
     pub(super) fn close(&mut self, stream: StreamId) -> Result<usize> {
-        let dropped = self.drop_frames(stream)?;
-        self.get_mut(stream)?.number = 0;
-        self.free.push(stream.slot() as u32);
+        let (slot, dropped) = (self.slot(stream)?, self.drop_frames(stream)?);
+        self.entries[slot].number = 0;
+        self.free.push(slot as u32);
         Ok(dropped)
     }
 
@@ -294,9 +286,9 @@ impl Table {
         &self.saved[slot * self.stride..][..self.stride]
     }
 
-    /// Takes note of the states that the slots from `first` on have now; of those that are open and have moved.
-    pub(super) fn save(&mut self, first: usize, states: &[f32]) {
-        for (slot, state) in (first..).zip(states.chunks_exact(self.stride)) {
+    /// Takes note of the states that neighbouring slots have now; of those that are open and have moved.
+    pub(super) fn save(&mut self, slots: Range<usize>, states: &[f32]) {
+        for (slot, state) in slots.zip(states.chunks_exact(self.stride)) {
             let entry = &mut self.entries[slot];
             if entry.is_open() && entry.unsaved > 0 {
                 self.saved[slot * self.stride..][..self.stride].copy_from_slice(state);
@@ -318,7 +310,7 @@ impl Table {
         let open = self.entries.iter().enumerate().filter(|(_, entry)| entry.is_open());
         open.map(|(slot, entry)| {
             let state = (!entry.saved_zero).then(|| self.saved(slot));
-            (self.id(entry, slot as u32), entry, state)
+            (entry.id(slot as u32), entry, state)
         })
     }
 
@@ -341,12 +333,17 @@ impl Table {
         }
     }
 
-    /// The slots of every stream that has moved since it was saved, from the first to the last.
-    pub(super) fn unsaved_slots(&self) -> Option<std::ops::Range<usize>> {
-        let moved = |entry: &Entry| entry.is_open() && entry.unsaved > 0;
-        let first = self.entries.iter().position(moved)?;
-        let last = self.entries.iter().rposition(moved)?;
-        Some(first..last + 1)
+    /// The slots of every stream that has moved since it was saved, neighbours together, with few others between them.
+    pub(super) fn unsaved_slots(&self) -> Vec<Range<usize>> {
+        let mut runs: Vec<Range<usize>> = Vec::new();
+        let moved = |(_, entry): &(usize, &Entry)| entry.is_open() && entry.unsaved > 0;
+        for (slot, _) in self.entries.iter().enumerate().filter(moved) {
+            match runs.last_mut() {
+                Some(run) if slot - run.end <= GAP => run.end = slot + 1,
+                _ => runs.push(slot..slot + 1),
+            }
+        }
+        runs
     }
 
     /// Streams that have frames.
@@ -354,7 +351,8 @@ impl Table {
         self.ready
     }
 
-    /// Puts those that have the most frames first, of which a tick takes no more than so many; forgets those that have none.
+    /// Puts those first that ticks have passed over most often, so that each has its turn, and of these those that have the
+    /// most frames, of which a tick takes no more than so many; forgets those that have none.
     pub(super) fn sort_ready(&mut self, most: usize) {
         let entries = &mut self.entries;
         self.listed.retain(|&slot| {
@@ -362,7 +360,10 @@ impl Table {
             entry.listed = entry.pending > 0;
             entry.listed
         });
-        self.listed.sort_unstable_by_key(|&slot| (Reverse(entries[slot as usize].pending.min(most)), slot));
+        self.listed.sort_unstable_by_key(|&slot| {
+            let entry = &entries[slot as usize];
+            (Reverse(entry.passed), Reverse(entry.pending.min(most)), slot)
+        });
     }
 
     /// Takes the frames of a tick that has begun, of the first `rows` that are ready, out of the queues.
@@ -373,10 +374,15 @@ impl Table {
             let input = entry.queue.len() / entry.pending;
             entry.queue.drain(..taken * input);
             entry.pending -= taken;
+            entry.passed = 0;
             entry.frames += taken as u64;
             entry.unsaved += taken as u64;
             entry.zero = false;
             self.ready -= usize::from(entry.pending == 0);
+        }
+        for &slot in &self.listed[rows..] {
+            let entry = &mut self.entries[slot as usize];
+            entry.passed = entry.passed.saturating_add(1);
         }
     }
 
@@ -390,15 +396,6 @@ impl Table {
             in_range.map_err(|error| Error::Stream { stream: entry.number, reason: error.to_string() })
         })
     }
-}
-
-/// What a stream has seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Seen {
-    /// Frames that ticks have taken.
-    pub(super) frames: u64,
-    /// Whether it takes no more.
-    pub(super) isolated: bool,
 }
 
 /// The rows of a tick: the slots that are ready, as [`Table::sort_ready`] left them.
@@ -433,7 +430,7 @@ impl<'a> Rows<'a> {
 
     /// The streams of a group.
     pub(super) fn streams(self, group: &Group) -> impl Iterator<Item = StreamId> {
-        self.entries(group).map(move |(slot, entry)| self.table.id(entry, slot))
+        self.entries(group).map(|(slot, entry)| entry.id(slot))
     }
 
     /// The frames of each row of a group, `[n, I]`.

@@ -5,7 +5,7 @@ use super::batches::Group;
 use super::id::StreamId;
 use super::table::{Rows, no_memory};
 use crate::dims::product;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::Model;
 
 /// A stream's place in the outputs of a tick.
@@ -33,6 +33,8 @@ pub(super) struct Flight {
     pub(super) ticket: Ticket,
     /// Whether the outputs are here.
     pub(super) landed: bool,
+    /// Whether [`super::Pool::tick`] began it, which then gives the outputs too.
+    pub(super) of_tick: bool,
 }
 
 impl Flight {
@@ -40,7 +42,7 @@ impl Flight {
     pub(super) fn lay_out(&mut self, groups: &[Group], rows: Rows<'_>, model: &Model) -> Result<()> {
         self.rows.clear();
         self.parts.clear();
-        self.landed = false;
+        (self.landed, self.of_tick) = (false, false);
         let mut all = 0;
         for group in groups {
             let Group { rows: range, steps } = group;
@@ -62,6 +64,11 @@ impl Flight {
         Ok(())
     }
 
+    /// Leaves the first `rows` rows, the others having been left for another tick.
+    pub(super) fn truncate(&mut self, rows: usize) {
+        self.rows.truncate(rows);
+    }
+
     /// The arrays that outputs go to.
     pub(super) fn arrays(&mut self) -> [&mut [f32]; 2] {
         [&mut self.y, &mut self.out]
@@ -79,6 +86,7 @@ impl Flight {
 /// What a tick gives: the outputs of every frame that it took.
 #[derive(Debug, Default)]
 pub struct TickOutput {
+    pub(super) snapshot_error: Option<Error>,
     rows: Vec<Row>,
     features: usize,
     outputs: usize,
@@ -102,6 +110,13 @@ pub struct Frames<'a> {
 impl TickOutput {
     pub(super) fn clear(&mut self) {
         self.rows.clear();
+        self.snapshot_error = None;
+    }
+
+    /// Why a snapshot that was due ([`super::PoolOptions::snapshots`]) could not be saved or written, since the outputs before
+    /// these; the last reason where there were several. The pool goes on, and the next snapshot is tried when it is due.
+    pub fn snapshot_error(&self) -> Option<&Error> {
+        self.snapshot_error.as_ref()
     }
 
     /// Streams that the tick advanced.
