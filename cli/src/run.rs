@@ -160,7 +160,9 @@ pub fn describe(path: &Path, imported: &Imported) -> String {
         [] => String::new(),
         names => format!("; not used: {}", listed(names)),
     };
-    format!("{}: {}{left_over} ({})", path.display(), imported.model, report.decisions.join("; "))
+    let (shown, more) = report.decisions.split_at(report.decisions.len().min(20));
+    let more = if more.is_empty() { String::new() } else { format!("; and {} more", more.len()) };
+    format!("{}: {}{left_over} ({}{more})", path.display(), imported.model, shown.join("; "))
 }
 
 fn outputs(model: &Model, batch: &Batch<'_>, work: &Work) -> Outcome<Vec<(&'static str, Array)>> {

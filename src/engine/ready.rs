@@ -9,7 +9,7 @@ use super::memory::Memory;
 use super::pieces::Piece;
 use super::run::{Backend, Engine};
 use crate::dims::Dims;
-use crate::error::Result;
+use crate::error::{Result, count as counted};
 use crate::io::{Form, OutputShape};
 use crate::plan::{Candidate, Plan};
 use crate::sync::lock;
@@ -43,13 +43,12 @@ impl Pieces {
 impl fmt::Display for Pieces {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { count, rows, steps, by_steps } = self;
-        let number = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
-        write!(f, "in {} of ", number(*count, "piece"))?;
+        write!(f, "in {} of ", counted(*count, "piece"))?;
         match by_steps {
             true => {
-                write!(f, "up to {}, each of one direction of a layer and one row", number(*steps, "step"))
+                write!(f, "up to {}, each of one direction of a layer and one row", counted(*steps, "step"))
             }
-            false => write!(f, "up to {}", number(*rows, "row")),
+            false => write!(f, "up to {}", counted(*rows, "row")),
         }
     }
 }
