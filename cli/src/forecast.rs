@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use wgru::{Batch, Model, ReadoutSteps};
 
 use crate::args::{ForecastArgs, HeaderArg, ModelArgs};
-use crate::arrays::{csv::Series, ending, write};
+use crate::arrays::{check_not_empty, csv::Series, ending, write};
 use crate::failure::{Outcome, error};
 use crate::number::count;
 use crate::plot;
@@ -70,6 +70,7 @@ type Method<'a> = (&'static str, Box<dyn Fn(usize, usize) -> f64 + 'a>);
 /// Reads, forecasts every window, scores the held-out ones, plots.
 pub fn forecast(args: &ForecastArgs) -> Outcome {
     check_plot(args)?;
+    check_not_empty(&args.model)?;
     let imported = read_model(&args.model, &ModelArgs::default())?;
     let name = args.model.display().to_string();
     let task = Task::of(&imported.report.metadata, &name)?;
@@ -174,8 +175,8 @@ fn check_plot(args: &ForecastArgs) -> Outcome {
     if ending(&args.plot) != "svg" {
         return Err(error(args.plot.display(), "expected a path ending in .svg"));
     }
-    write::check_folder(&args.plot)?;
-    write::check_apart(&args.plot, [args.model.as_path(), &args.data])
+    write::check_apart(&args.plot, [args.model.as_path(), &args.data])?;
+    write::check_target(&args.plot)
 }
 
 /// Year and month of every row, which must follow one another.

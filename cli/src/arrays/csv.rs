@@ -69,6 +69,7 @@ impl Series {
         let names = if wanted.is_empty() { all.clone() } else { wanted.to_vec() };
         let places: Vec<usize> = names.iter().map(|name| place(&all, name)).collect::<Result<_, _>>()?;
         let hint = match (all.len(), wanted) {
+            _ if !has_names => "; --header no is for files without a header",
             (1, _) => SEPARATED,
             (_, []) => "; choose other columns with --columns",
             _ => "",
