@@ -7,13 +7,20 @@ use prost::bytes::Bytes;
 /// `TensorProto.DataType`.
 pub(crate) mod dtype {
     pub(crate) const FLOAT: i32 = 1;
+    pub(crate) const UINT8: i32 = 2;
+    pub(crate) const INT8: i32 = 3;
+    pub(crate) const UINT16: i32 = 4;
+    pub(crate) const INT16: i32 = 5;
     pub(crate) const INT32: i32 = 6;
     pub(crate) const INT64: i32 = 7;
+    pub(crate) const BOOL: i32 = 9;
     pub(crate) const FLOAT16: i32 = 10;
     pub(crate) const DOUBLE: i32 = 11;
     pub(crate) const BFLOAT16: i32 = 16;
+    pub(crate) const UINT4: i32 = 21;
+    pub(crate) const INT4: i32 = 22;
 
-    const NAMES: [&str; 17] = [
+    const NAMES: [&str; 23] = [
         "undefined",
         "float",
         "uint8",
@@ -31,6 +38,12 @@ pub(crate) mod dtype {
         "complex64",
         "complex128",
         "bfloat16",
+        "float8e4m3fn",
+        "float8e4m3fnuz",
+        "float8e5m2",
+        "float8e5m2fnuz",
+        "uint4",
+        "int4",
     ];
 
     /// The type's name in ONNX.
@@ -120,8 +133,8 @@ pub(crate) struct GraphProto {
     pub sparse_initializer: Vec<SparseTensorProto>,
 }
 
-/// `ValueInfoProto`. An import takes its name alone: types and shapes of runtime arrays are held against the model
-/// at run time.
+/// `ValueInfoProto`. An import takes its name and its sizes: types of runtime arrays are held against the model at run
+/// time.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct ValueInfoProto {
     #[prost(string, tag = "1")]
@@ -254,6 +267,14 @@ pub(crate) struct TensorProto {
 pub(crate) struct SegmentProto {
     #[prost(int64, tag = "1")]
     pub begin: i64,
+}
+
+impl ValueInfoProto {
+    /// The sizes of an array as far as the file states them, or none where it does not even state how many.
+    pub(crate) fn sizes(&self) -> Option<Vec<Option<i64>>> {
+        let shape = self.r#type.as_ref()?.tensor_type.as_ref()?.shape.as_ref()?;
+        Some(shape.dim.iter().map(|dim| dim.dim_value).collect())
+    }
 }
 
 impl AttributeProto {

@@ -251,11 +251,50 @@ fn a_stack_in_onnx_has_a_node_per_layer() {
                 let imported = Onnx::new().node(*name).parse("x.onnx", &bytes, None).expect("a layer");
                 assert_same(&imported.model, &Model::new(vec![expected.clone()]).expect("one layer"));
                 assert_eq!(imported.sequence_lens, OnnxInput::Array("sequence_lens".into()));
-                assert_eq!(imported.initial_h, OnnxInput::Array("initial_h".into()));
+                let cut = |input| matches!(input, OnnxInput::Computed { by, .. } if by.starts_with("Split node \"split_of_initial_h_0\""));
+                assert!(cut(imported.initial_h), "{name}");
                 assert_eq!(imported.initial_c == OnnxInput::Absent, !cell.has_c());
+            }
+            // All of them by their names; the readout is no part of it.
+            let all = Onnx::new().node(names.join(",")).parse("x.onnx", &bytes, None).expect("a stack");
+            assert_same(&all.model, &kind.as_written());
+            assert!(!all.whole_graph);
+            assert_eq!(all.initial_h, OnnxInput::Array("initial_h".into()));
+            let error = Onnx::new().parse("x.onnx", &bytes, None).expect_err("a readout too");
+            assert!(matches!(error, Error::Ambiguous { found, .. } if found.len() == 3));
+        }
+    }
+}
+
+/// A stack that is all of the graph is read as one, by the names of the graph.
+#[test]
+fn a_stack_in_onnx_and_back_to_the_bit() {
+    for cell in [TAKES, COUPLED, Cell::Rnn] {
+        for direction in DIRECTIONS {
+            for layers in [2, 3, 11] {
+                let kind = Kind { layers, ..Kind::new(cell, direction) };
+                assert_same(&from_onnx(&kind.model()), &kind.as_written());
+                let how = export::Onnx::new().with_lengths().with_states();
+                let bytes = how.write(&kind.model()).expect("it can be written");
+                let imported = Onnx::new().parse("x.onnx", &bytes, None).expect("it can be read");
+                assert_same(&imported.model, &kind.as_written());
+                let array = |name: &str| OnnxInput::Array(name.into());
+                assert!(imported.whole_graph);
+                assert_eq!(imported.sequence_lens, OnnxInput::Array("sequence_lens".into()));
+                assert_eq!(imported.initial_h, array("initial_h"));
+                let c = if cell.has_c() { array("initial_c") } else { OnnxInput::Absent };
+                assert_eq!((imported.initial_c, imported.y_c.is_some()), (c, cell.has_c()));
             }
         }
     }
+    // Directions that alternate.
+    let mut layers = Kind { layers: 4, ..Kind::new(Cell::LSTM, Direction::Forward) }.stack();
+    for layer in layers.iter_mut().step_by(2) {
+        let sets = layer.weights().to_vec();
+        *layer = Layer::new(Cell::LSTM, Direction::Reverse, layer.input(), 3, sets).expect("sizes fit");
+    }
+    let model = Model::new(layers).expect("layers fit");
+    assert_same(&from_onnx(&model), &model);
 }
 
 /// Negated z rows give the same numbers, on the reference in f64.

@@ -7,8 +7,16 @@ mod file;
 mod folding;
 #[path = "onnx/hostile.rs"]
 mod hostile;
+#[path = "onnx/linear.rs"]
+mod linear;
 #[path = "onnx/published.rs"]
 mod published;
+#[path = "onnx/stacks.rs"]
+mod stacks;
+#[path = "onnx/states.rs"]
+mod states;
+#[path = "onnx/weights.rs"]
+mod weights;
 
 use file::{Graph, Layer, Message, Node, claim, floats, ints, ramp};
 use wgru::import::{Onnx, OnnxInput};
@@ -367,6 +375,14 @@ fn several_nodes_are_listed_and_one_is_named() {
     // None at all.
     let error = Graph::default().node(&Node::new("Relu", &["X"], &["Y"])).inputs(&["X"]).refused();
     assert!(matches!(&error, Error::Ambiguous { found, .. } if found.is_empty()), "{error}");
+    assert!(error.to_string().contains("1 Relu") && error.to_string().contains("none found"), "{error}");
+    // A great many: the message has the first, and how many more there are.
+    let many = (0..100).fold(gru.tensors(Graph::default().inputs(&["X"])), |graph, i| {
+        graph.node(&Node::new("GRU", &["X", "W", "R", "B"], &[&format!("y{i}")]))
+    });
+    let text = many.refused().to_string();
+    assert!(text.contains("found 100: y0: GRU forward [3·3, 2→3], y1:"), "{text}");
+    assert!(text.contains("and 80 more") && text.len() < 2048, "{text}");
 }
 
 #[test]

@@ -105,7 +105,7 @@ fn device_options(pipeline_cache: Option<&PathBuf>, matrices: bool) -> DeviceOpt
 /// `wgru run`.
 #[derive(Debug, clap::Args)]
 pub struct RunArgs {
-    /// The model: PyTorch weights as .safetensors, one recurrent node of an .onnx file, or layers of a Keras file
+    /// The model: PyTorch weights as .safetensors, recurrent nodes of an .onnx file, or layers of a Keras file
     /// (.h5, .weights.h5, .keras)
     pub model: PathBuf,
     /// The sequences: .npz or .safetensors with x [B, T, I], optional h0 [L·D, B, P] and c0 [L·D, B, H]; .npy with x; or
@@ -122,8 +122,9 @@ pub struct RunArgs {
     /// How to read the model.
     #[command(flatten)]
     pub model_args: ModelArgs,
-    /// ONNX: the recurrent node [default: the only one]
-    #[arg(long, value_name = "NAME")]
+    /// ONNX: the recurrent node, or the nodes of a stack with commas between [default: the only one, or the stack that the
+    /// graph is]
+    #[arg(long, value_name = "NAME,…")]
     pub node: Option<String>,
     /// The order of the axes of x and y [default: batch, as x [B, T, I]; time as x [T, B, I]]
     #[arg(long, value_name = "MAJOR")]
@@ -166,8 +167,9 @@ pub struct ExplainArgs {
     /// A case, as `wgru bench` takes it, or a model, as `wgru run` takes it
     #[arg(value_name = "CASE|MODEL")]
     pub what: String,
-    /// ONNX: the recurrent node [default: the only one]
-    #[arg(long, value_name = "NODE")]
+    /// ONNX: the recurrent node, or the nodes of a stack with commas between [default: the only one, or the stack that the
+    /// graph is]
+    #[arg(long, value_name = "NODE,…")]
     pub node: Option<String>,
     /// The device, as `wgru run` takes it
     #[arg(long, value_name = "SEL", default_value = "auto")]
@@ -232,8 +234,9 @@ pub struct ExportArgs {
     /// How to read the model.
     #[command(flatten)]
     pub model_args: ModelArgs,
-    /// ONNX: the recurrent node to read [default: the only one]
-    #[arg(long, value_name = "NAME")]
+    /// ONNX: the recurrent node to read, or the nodes of a stack with commas between [default: the only one, or the stack
+    /// that the graph is]
+    #[arg(long, value_name = "NAME,…")]
     pub node: Option<String>,
     /// ONNX: have OUT read sequence_lens
     #[arg(long)]
@@ -427,9 +430,7 @@ impl ModelArgs {
             None => return Ok(None),
             Some(CellArg::Gru) => gru,
             Some(cell) if of_a_gru => {
-                let name =
-                    cell.to_possible_value().map_or_else(String::new, |cell| cell.get_name().to_owned());
-                return Err(format!("--reset and --update are of a GRU, --cell is {name}"));
+                return Err(format!("--reset and --update are of a GRU, --cell is {cell:?}"));
             }
             Some(CellArg::Lstm) => Cell::LSTM,
             Some(CellArg::Rnn | CellArg::RnnRelu) => Cell::Rnn,

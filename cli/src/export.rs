@@ -1,9 +1,9 @@
 //! `wgru export`: a model as a file of another framework.
 
-use wgru::import::{Imported, OnnxInput};
+use wgru::import::{Imported, OnnxImported, OnnxInput, Tensor};
 
 use crate::args::ExportArgs;
-use crate::arrays::{check_not_empty, ending, write};
+use crate::arrays::{ending, write};
 use crate::failure::{Outcome, error};
 use crate::print::print;
 use crate::run::{describe, read_model};
@@ -17,11 +17,10 @@ pub fn export(args: &ExportArgs) -> Outcome {
         "safetensors" => false,
         _ => return Err(error(output, "expected a path ending in .safetensors or .onnx")),
     };
+    write::check_folder(&args.output)?;
     let config = args.model_args.config.as_deref();
     let read = [Some(args.model.as_path()), config];
     write::check_apart(&args.output, read.into_iter().flatten())?;
-    write::check_target(&args.output)?;
-    check_not_empty(&args.model)?;
     for (option, given) in [("--with-lengths", args.with_lengths), ("--with-states", args.with_states)] {
         if given && !to_onnx {
             return Err(error(option, "is for an .onnx output"));
@@ -62,15 +61,30 @@ fn read_any(args: &ExportArgs) -> Outcome<Imported> {
         return Ok(imported);
     }
     let node = onnx::import(&args.model, args.node.as_deref(), &args.model_args)?;
-    // What the file fixes at run time is no part of the model, and would be lost.
-    let constant = [
-        ("sequence_lens", matches!(node.sequence_lens, OnnxInput::Constant(_))),
-        ("initial_h", matches!(node.initial_h, OnnxInput::Constant(_))),
-        ("initial_c", matches!(node.initial_c, OnnxInput::Constant(_))),
-    ];
-    if let Some((name, _)) = constant.iter().find(|(_, constant)| *constant) {
-        let reason = format!("{name} of {} is a constant, which an export does not carry", node.node);
-        return Err(error(args.model.display(), reason));
-    }
+    // What the file fixes at run time, or computes, is no part of the model and would be lost, unless OUT reads it.
+    check(&node, "sequence_lens", &node.sequence_lens, args.with_lengths, |_| true)?;
+    let is_zero = |tensor: &Tensor| tensor.data.iter().all(|&value| value == 0.0);
+    check(&node, "initial_h", &node.initial_h, args.with_states, |tensor| !is_zero(tensor))?;
+    check(&node, "initial_c", &node.initial_c, args.with_states, |tensor| !is_zero(tensor))?;
     Ok(Imported { model: node.model, report: node.report })
+}
+
+/// Refuses an input that a run of OUT would not have.
+fn check<T>(
+    node: &OnnxImported,
+    role: &str,
+    input: &OnnxInput<T>,
+    is_read: bool,
+    matters: impl Fn(&T) -> bool,
+) -> Outcome {
+    let why = match input {
+        _ if is_read => return Ok(()),
+        OnnxInput::Computed { by, .. } => format!("is computed by {by}"),
+        OnnxInput::Constant(value) | OnnxInput::Repeated(value) if matters(value) => "is a constant".into(),
+        _ => return Ok(()),
+    };
+    let option = if role == "sequence_lens" { "--with-lengths" } else { "--with-states" };
+    let reason =
+        format!("{why}, which an export does not carry; an .onnx reads it at run time with {option}");
+    Err(error(format!("{role} of {} \"{}\"", node.op, node.node), reason))
 }

@@ -21,7 +21,6 @@ mod work;
 use std::process::ExitCode;
 
 use clap::Parser;
-use wgru::error::limited;
 
 use args::{Args, Command};
 use failure::Failure;
@@ -42,11 +41,11 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Verification(message)) => {
-            eprintln!("wgru: {}", limited(&message));
+            eprintln!("wgru: {message}");
             ExitCode::from(1)
         }
         Err(Failure::Error(message)) => {
-            eprintln!("wgru: error: {}", limited(&message));
+            eprintln!("wgru: error: {message}");
             ExitCode::from(2)
         }
     }

@@ -1,5 +1,5 @@
-//! `wgru run MODEL.onnx`: one recurrent node out of an ONNX file, its arrays by the names and in the layouts that
-//! the file has them in.
+//! `wgru run MODEL.onnx`: a recurrent node out of an ONNX file, or several that feed each other, their arrays by the names and
+//! in the layouts that the file has them in.
 
 use std::path::Path;
 
@@ -23,17 +23,16 @@ pub fn run(args: &RunArgs) -> Outcome {
         ("--layout", args.layout.is_some()),
         ("--fill", args.fill.is_some()),
     ])?;
-    let imported = import(&args.model, args.node.as_deref(), &args.model_args)?;
-    let mut names = vec![imported.x.as_str()];
-    for input in [&imported.initial_h, &imported.initial_c] {
-        if let OnnxInput::Array(name) = input {
-            names.push(name);
-        }
-    }
-    if let OnnxInput::Array(name) = &imported.sequence_lens {
-        names.push(name);
-    }
+    let mut imported = import(&args.model, args.node.as_deref(), &args.model_args)?;
+    let roles = [
+        name_of(&imported.sequence_lens, "sequence_lens"),
+        name_of(&imported.initial_h, "initial_h"),
+        name_of(&imported.initial_c, "initial_c"),
+    ];
+    let names: Vec<&str> = std::iter::once(&*imported.x).chain(roles.into_iter().flatten()).collect();
     let inputs = Arrays::read(&args.input, &names)?;
+    let given: Vec<&str> = names.into_iter().filter(|name| inputs.get(name).is_some()).collect();
+    imported.check_given(&given)?;
     let x = inputs.need(&imported.x)?;
     let &[first, second, features] = &x.shape[..] else {
         return Err(error(&imported.x, format!("expected 3 dimensions, got {:?}", x.shape)));
@@ -45,9 +44,10 @@ pub fn run(args: &RunArgs) -> Outcome {
         _ => Batch::new(&x.data, shape)?,
     };
     let sequences = batch.dims().batch;
-    let h0 = state(&imported, &imported.initial_h, &inputs, "initial_h", sequences)?;
-    let c0 = state(&imported, &imported.initial_c, &inputs, "initial_c", sequences)?;
-    let lengths = lengths(&imported, &inputs, sequences)?;
+    let mut said = Vec::new();
+    let lengths = lengths(&imported, &inputs, sequences, &mut said)?;
+    let h0 = state(&imported, &imported.initial_h, &inputs, "initial_h", sequences, &mut said)?;
+    let c0 = state(&imported, &imported.initial_c, &inputs, "initial_c", sequences, &mut said)?;
     if let Some(lengths) = &lengths {
         batch = batch.lengths(lengths);
     }
@@ -59,6 +59,7 @@ pub fn run(args: &RunArgs) -> Outcome {
     }
 
     let work = Work::run(&args.work, &imported.model, &batch)?;
+    imported.report.decisions.append(&mut said);
     if let Some(path) = &args.output {
         let outputs = outputs(&imported, &work, &batch)?;
         let outputs: Vec<(&str, Array)> =
@@ -79,7 +80,7 @@ pub fn run(args: &RunArgs) -> Outcome {
     work.verdict()
 }
 
-/// Reads one node as the options say.
+/// Reads a node or a stack of them as the options say.
 ///
 /// # Errors
 /// An option that is for other models, and what the importer refuses.
@@ -111,39 +112,79 @@ fn refuse(options: &[(&str, bool)]) -> Outcome {
     }
 }
 
-/// The steps of each sequence, where the node reads them.
-fn lengths(imported: &OnnxImported, inputs: &Arrays, batch: usize) -> Outcome<Option<Vec<u32>>> {
-    match &imported.sequence_lens {
-        OnnxInput::Absent => Ok(None),
-        OnnxInput::Array(name) => inputs.lengths(name, batch),
-        OnnxInput::Constant(lengths) => {
-            let length = |&length: &i64| {
-                let reason = || error("sequence_lens", format!("{length} is no length"));
-                u32::try_from(length).map_err(|_| reason())
-            };
-            lengths.iter().map(length).collect::<Outcome<_>>().map(Some)
-        }
+/// The name under which IN may have an input, if the node reads it: the caller's array comes before the file's.
+fn name_of<'a, T>(input: &'a OnnxInput<T>, role: &'a str) -> Option<&'a str> {
+    match input {
+        OnnxInput::Absent => None,
+        OnnxInput::Array(name) | OnnxInput::Computed { name, .. } => Some(name),
+        OnnxInput::Constant(_) | OnnxInput::Repeated(_) => Some(role),
     }
 }
 
-/// An initial state as `[D, B, H]`.
+/// What is said of an input where IN and the file do not both leave it alone.
+fn say<T>(input: &OnnxInput<T>, role: &str, in_file: bool, without: &str, said: &mut Vec<String>) {
+    match input {
+        OnnxInput::Constant(_) | OnnxInput::Repeated(_) if in_file => {
+            said.push(format!("{role}: IN's array in place of the file's"));
+        }
+        OnnxInput::Array(name) if !in_file => {
+            said.push(format!("{role} {without}: IN has no array \"{name}\""))
+        }
+        _ => {}
+    }
+}
+
+/// The steps of each sequence, where the node reads them.
+fn lengths(
+    imported: &OnnxImported,
+    inputs: &Arrays,
+    batch: usize,
+    said: &mut Vec<String>,
+) -> Outcome<Option<Vec<u32>>> {
+    let input = &imported.sequence_lens;
+    let Some(name) = name_of(input, "sequence_lens") else { return Ok(None) };
+    let given = inputs.lengths(name, batch)?;
+    say(input, "sequence_lens", given.is_some(), "are all of X's steps", said);
+    let length = |&length: &i64| {
+        u32::try_from(length).map_err(|_| error("sequence_lens", format!("{length} is no length")))
+    };
+    match (given, input) {
+        (Some(given), _) => Ok(Some(given)),
+        (None, OnnxInput::Constant(lengths)) => lengths.iter().map(length).collect::<Outcome<_>>().map(Some),
+        (None, OnnxInput::Repeated(lengths)) => {
+            let one = lengths.iter().map(length).collect::<Outcome<Vec<u32>>>()?;
+            Ok(Some(one.repeat(batch)))
+        }
+        (None, _) => Ok(None),
+    }
+}
+
+/// An initial state as `[L·D, B, H]`.
 fn state(
     imported: &OnnxImported,
     input: &OnnxInput<Tensor>,
     inputs: &Arrays,
     role: &str,
     batch: usize,
+    said: &mut Vec<String>,
 ) -> Outcome<Option<Vec<f32>>> {
-    let (name, array) = match input {
-        OnnxInput::Absent => return Ok(None),
-        OnnxInput::Constant(tensor) => {
-            (role, Array { shape: tensor.shape.clone(), data: tensor.data.clone() })
+    let Some(name) = name_of(input, role) else { return Ok(None) };
+    let given = inputs.get(name);
+    say(input, role, given.is_some(), "starts at zeros", said);
+    let array = |tensor: &Tensor| Array { shape: tensor.shape.clone(), data: tensor.data.clone() };
+    let array = match (given, input) {
+        (Some(given), _) => given.clone(),
+        (None, OnnxInput::Constant(tensor)) => array(tensor),
+        (None, OnnxInput::Repeated(tensor)) => {
+            // Its batch of 1 is dimension 1 of layout 0, and 0 of layout 1.
+            let mut array = array(tensor);
+            let (at, run) =
+                if imported.layout == 0 { (1, imported.model.hidden()) } else { (0, array.data.len()) };
+            array.shape[at] = batch;
+            array.data = array.data.chunks_exact(run).flat_map(|row| row.repeat(batch)).collect();
+            array
         }
-        OnnxInput::Array(name) => match inputs.get(name) {
-            Some(array) => (name.as_str(), array.clone()),
-            // An input may be left out: the operator then begins at zero.
-            None => return Ok(None),
-        },
+        (None, _) => return Ok(None),
     };
     let (dirs, hidden) = (imported.model.states(), imported.model.hidden());
     let expected = if imported.layout == 0 { [dirs, batch, hidden] } else { [batch, dirs, hidden] };
@@ -157,7 +198,7 @@ fn state(
 
 /// The node's outputs in its layout, by their names.
 fn outputs(imported: &OnnxImported, work: &Work, batch: &Batch<'_>) -> Outcome<Vec<(String, Array)>> {
-    let dirs = imported.model.states();
+    let dirs = imported.model.output() / imported.model.state();
     let shapes = OutputShape::new(&imported.model, batch.form())?;
     let y = match (imported.layout, &shapes.y[..]) {
         (0, shape) => shape.to_vec(),

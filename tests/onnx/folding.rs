@@ -156,10 +156,11 @@ fn shapes_fills_and_states() {
     let row = floats("row", &[1, 3], &[1.0, 2.0, 3.0]);
     let graph = base().tensor(&row).tensor(&dims).node(&Node::new("Expand", &["row", "dims"], &["h0"]));
     assert_eq!(zeros(graph), [1.0, 2.0, 3.0, 1.0, 2.0, 3.0]);
-    // Sizes of X are known at run time only: an array, not a constant, and the graph is more than the node.
+    // Sizes of X are known at run time only: zeros for each sequence, and the graph is more than the node.
     let graph = base().node(&Node::new("Shape", &["X"], &["dims"])).node(&fill);
     let imported = graph.read().expect("a state made at run time");
-    assert_eq!(imported.initial_h, OnnxInput::Array("initial_h".into()));
+    let OnnxInput::Repeated(h0) = imported.initial_h else { panic!("{:?}", imported.initial_h) };
+    assert_eq!((h0.shape, h0.data), (vec![1, 1, 3], vec![0.0; 3]));
     assert!(!imported.whole_graph);
 }
 
@@ -193,7 +194,7 @@ fn floats_of_every_width_are_read() {
         let cast = cast.node(&Node::new("Cast", &["w"], &["c"]).int("to", 1));
         assert_eq!(cast.read().expect(what).model, model, "{what}");
     }
-    for kind in [2, 3, 5, 9, 12, 17, 99, -1] {
+    for kind in [8, 12, 13, 17, 99, -1] {
         let graph = rnn.graph_of(&rnn.node_on(&["X", "w", "R"])).tensor(&claim("w", kind, &[1, 3, 1]));
         assert!(matches!(graph.refused(), Error::Unsupported { .. }), "type {kind}");
     }
@@ -204,14 +205,12 @@ fn floats_of_every_width_are_read() {
 #[test]
 fn what_is_not_folded_is_named() {
     let g = || Graph::default().tensor(&floats("r", &[1, 9, 3], &r()));
-    let text = refused("Add", g().node(&to_v("Add", &["r", "r"])));
-    assert!(text.contains("Add node \"made\"") && text.contains("R of GRU node \"rec\""), "{text}");
+    let text = refused("Tanh", g().node(&to_v("Tanh", &["r"])));
+    assert!(text.contains("Tanh node \"made\"") && text.contains("R of GRU node \"rec\""), "{text}");
     let text = refused("another domain", g().node(&to_v("Identity", &["r"]).domain("com.example")));
     assert!(text.contains("is not folded"), "{text}");
     let text = refused("an attribute", g().node(&to_v("Identity", &["r"]).int("strange", 1)));
     assert!(text.contains("strange"), "{text}");
-    let text = refused("a cast that rounds", g().node(&to_v("Cast", &["r"]).int("to", 10)));
-    assert!(text.contains("float to float16"), "{text}");
     let text = refused("run time", g().node(&to_v("Identity", &["X"])));
     assert!(text.contains("\"X\" is an input of the graph"), "{text}");
     let text = refused("a name that nobody defines", Graph::default());

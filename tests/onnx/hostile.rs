@@ -130,7 +130,7 @@ fn chains_and_nesting_are_bounded() {
         graph
     };
     chain(100).read().expect("a long chain");
-    assert!(matches!(chain(20_000).refused(), Error::Format { .. }));
+    assert!(chain(20_000).refused().to_string().contains("more than 128 operators"));
     // A name made twice over at every step: 2^60 reads.
     let mut graph = gru_on(&["X", "W", "v60", "B"]).tensor(&floats("v0", &[0, 3], &[]));
     for i in 0..60 {
@@ -253,6 +253,51 @@ fn external_data_stay_in_the_models_folder() {
             assert!(error.to_string().contains("is not inside the model's folder"), "{location}: {error}");
         }
         read(&[("location", "near.bin")], Some(&*folder)).expect("a link that stays inside");
+
+        // The cache of a hub: links from a revision's folder to the repository's blobs, and no other way out.
+        let root = base.join("hub/models--a--b");
+        let deep = root.join("snapshots/abc/onnx");
+        std::fs::create_dir_all(&deep).expect("a folder");
+        std::fs::create_dir_all(root.join("blobs/nested")).expect("a folder");
+        std::fs::create_dir_all(root.join("snapshots/def")).expect("a folder");
+        for blob in ["blobs/1111", "blobs/nested/2222", "snapshots/def/own.bin", "refs"] {
+            std::fs::write(root.join(blob), &bytes).expect("a file");
+        }
+        symlink("../../blobs/1111", root.join("snapshots/abc/data.bin")).expect("a link");
+        symlink("../../../blobs/1111", deep.join("data.bin")).expect("a link");
+        let revision = root.join("snapshots/abc");
+        for folder in [&revision, &deep] {
+            read(&[("location", "data.bin")], Some(&**folder)).expect("a blob");
+        }
+        read(&[("location", "onnx/data.bin")], Some(&*revision)).expect("a blob");
+        symlink("../../../blobs/nested/2222", deep.join("nested.bin")).expect("a link");
+        symlink("../../def/own.bin", deep.join("other.bin")).expect("a link");
+        symlink("../../../refs", deep.join("refs.bin")).expect("a link");
+        symlink("../../../blobs", deep.join("blobs")).expect("a link");
+        symlink(&secret, deep.join("secret.bin")).expect("a link");
+        symlink(&secret, root.join("blobs/3333")).expect("a link");
+        symlink("../../../blobs/3333", deep.join("twice.bin")).expect("a link");
+        for location in [
+            "nested.bin",
+            "other.bin",
+            "refs.bin",
+            "blobs/1111",
+            "secret.bin",
+            "twice.bin",
+            "../../../blobs/1111",
+            "../data.bin",
+        ] {
+            let error = read(&[("location", location)], Some(&*deep)).expect_err(location);
+            assert!(error.to_string().contains("is not inside the model's folder"), "{location}: {error}");
+        }
+        // A folder of blobs that is a link itself.
+        let fake = base.join("fake");
+        let folder = fake.join("snapshots/abc");
+        std::fs::create_dir_all(&folder).expect("a folder");
+        symlink(root.join("blobs"), fake.join("blobs")).expect("a link");
+        symlink("../../blobs/1111", folder.join("data.bin")).expect("a link");
+        let error = read(&[("location", "data.bin")], Some(&*folder)).expect_err("elsewhere");
+        assert!(error.to_string().contains("is not inside the model's folder"), "{error}");
     }
     // A claim far beyond the file, and data both inside and outside.
     let huge = external("V", &[1 << 30, 1 << 20], &[("location", "own.bin")]);

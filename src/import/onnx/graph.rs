@@ -6,8 +6,10 @@
 
 use std::collections::HashMap;
 
+use super::node::Op;
 use crate::error::{Error, Result};
-use crate::proto::{GraphProto, ModelProto, NodeProto, TensorProto};
+use crate::import::Limits;
+use crate::proto::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 
 /// The longest path of names down to a subgraph, in bytes.
 const LONGEST_PATH: usize = 1024;
@@ -23,8 +25,8 @@ pub(super) enum Origin<'a> {
     Sparse,
     /// An output of a node, by its place.
     Node(&'a NodeProto, usize),
-    /// An input of the graph, given at run time.
-    Input,
+    /// An input of the graph, given at run time, with what the file says of it.
+    Input(Option<&'a ValueInfoProto>),
 }
 
 /// A recurrent node.
@@ -48,6 +50,9 @@ pub(super) struct Scopes<'a> {
     /// Every node of the graph itself.
     pub(super) nodes: &'a [NodeProto],
     pub(super) outputs: Vec<&'a str>,
+    limits: Limits,
+    /// Initialisers and nodes so far.
+    count: u64,
 }
 
 /// Whether the node is of ONNX's own domain.
@@ -55,7 +60,12 @@ pub(super) fn is_of_onnx(node: &NodeProto) -> bool {
     matches!(node.domain.as_str(), "" | "ai.onnx")
 }
 
-/// What errors call a node: its name, else its first output, else its operator.
+/// What errors call a node: `GRU node "encoder"`.
+pub(super) fn label_of(node: &NodeProto) -> String {
+    format!("{} node \"{}\"", node.op_type, name_of(node))
+}
+
+/// A node's name as `--node` takes it: its name, else its first output, else its operator.
 pub(super) fn name_of(node: &NodeProto) -> &str {
     let output = node.output.iter().map(String::as_str).find(|name| !name.is_empty());
     if node.name.is_empty() { output.unwrap_or(&node.op_type) } else { &node.name }
@@ -63,8 +73,9 @@ pub(super) fn name_of(node: &NodeProto) -> &str {
 
 impl<'a> Scopes<'a> {
     /// # Errors
-    /// [`Error::Format`] for a model without a graph, a name defined twice, a cycle, too many subgraphs.
-    pub(super) fn new(source: &str, model: &'a ModelProto) -> Result<Self> {
+    /// [`Error::Format`] for a model without a graph, a name defined twice, a cycle, too many subgraphs;
+    /// [`Error::TooLarge`] for too many initialisers and nodes.
+    pub(super) fn new(source: &str, model: &'a ModelProto, limits: Limits) -> Result<Self> {
         let Some(graph) = &model.graph else {
             return Err(Error::Format {
                 name: source.into(),
@@ -72,12 +83,13 @@ impl<'a> Scopes<'a> {
             });
         };
         let outputs = graph.output.iter().map(|value| value.name.as_str()).collect();
-        let mut all = Self { scopes: Vec::new(), recurrent: Vec::new(), nodes: &graph.node, outputs };
+        let mut all =
+            Self { scopes: Vec::new(), recurrent: Vec::new(), nodes: &graph.node, outputs, limits, count: 0 };
         all.add_graph(source, None, String::new(), graph)?;
         for function in &model.functions {
             let scope = all.open(source, None, format!("{}/", function.name))?;
             for name in &function.input {
-                all.define(source, scope, name, Origin::Input)?;
+                all.define(source, scope, name, Origin::Input(None))?;
             }
             all.add_nodes(source, scope, &function.node)?;
         }
@@ -95,6 +107,14 @@ impl<'a> Scopes<'a> {
             at = here.parent;
         }
         None
+    }
+
+    /// The node that makes an input of another, if one does.
+    pub(super) fn maker(&self, found: Found<'a>, place: usize) -> Option<&'a NodeProto> {
+        match self.find(found.scope, found.node.input.get(place)?)? {
+            (_, Origin::Node(node, _)) => Some(node),
+            _ => None,
+        }
     }
 
     /// A node's name with the path of subgraphs down to it.
@@ -118,6 +138,11 @@ impl<'a> Scopes<'a> {
         format!("{}{name}", self.scopes[scope].path)
     }
 
+    fn count(&mut self, source: &str, more: usize) -> Result<()> {
+        self.count += more as u64;
+        self.limits.check_tensors(source, self.count)
+    }
+
     fn open(&mut self, source: &str, parent: Option<usize>, path: String) -> Result<usize> {
         let refuse = |reason: String| Err(Error::Format { name: source.into(), reason });
         if path.len() > LONGEST_PATH {
@@ -133,7 +158,7 @@ impl<'a> Scopes<'a> {
     fn define(&mut self, source: &str, scope: usize, name: &'a str, origin: Origin<'a>) -> Result<()> {
         match self.scopes[scope].names.insert(name, origin) {
             // An initialiser may be listed among the inputs too: it is the input's default.
-            None | Some(Origin::Input) => Ok(()),
+            None | Some(Origin::Input(_)) => Ok(()),
             Some(_) => {
                 let reason = format!("the value \"{name}\" is defined twice");
                 Err(Error::Format { name: source.into(), reason })
@@ -151,8 +176,9 @@ impl<'a> Scopes<'a> {
     ) -> Result<()> {
         let scope = self.open(source, parent, path)?;
         for value in &graph.input {
-            self.define(source, scope, &value.name, Origin::Input)?;
+            self.define(source, scope, &value.name, Origin::Input(Some(value)))?;
         }
+        self.count(source, graph.initializer.len())?;
         for tensor in &graph.initializer {
             self.define(source, scope, &tensor.name, Origin::Tensor(tensor))?;
         }
@@ -164,11 +190,12 @@ impl<'a> Scopes<'a> {
     }
 
     fn add_nodes(&mut self, source: &str, scope: usize, nodes: &'a [NodeProto]) -> Result<()> {
+        self.count(source, nodes.len())?;
         for node in nodes {
             for (place, name) in node.output.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
                 self.define(source, scope, name, Origin::Node(node, place))?;
             }
-            if is_of_onnx(node) && matches!(node.op_type.as_str(), "GRU" | "LSTM" | "RNN") {
+            if Op::of(node).is_some() {
                 self.recurrent.push(Found { scope, node });
             }
         }

@@ -1,29 +1,45 @@
-//! ONNX: one GRU, LSTM or RNN node of a file, with the constants that reach it.
+//! ONNX: one GRU, LSTM or RNN node of a file, or several that feed each other, with the constants that reach them.
 //!
 //! ```text
-//! graph    scopes and names: the graph, the branches of an If, model functions
-//! tensor   constant tensors, inside the file or beside it
-//! ops      array operators on constants, as pure functions
-//! fold     the constant behind a name
-//! node     attributes and the cell they ask for
-//! weights  ONNX's layout to the crate's
+//! graph        scopes and names: the graph, the branches of an If, model functions
+//! tensor       constant tensors inside the file, external those beside it
+//! value        what a name is known to stand for before the run: constants, and sizes that the run decides as symbols
+//! ops          operators that move numbers; reshape those that keep them in place; arithmetic those that make new ones
+//! fold         the value behind a name, by the operators of operators
+//! sizes        the sizes of arrays that the run makes
+//! node         attributes and the cell they ask for
+//! weights      ONNX's layout to the crate's
+//! ports        states and lengths of a node, join those of several layers
+//! stack        nodes that feed each other
+//! connect      the arrays that the nodes read and give, by name
 //! ```
 //!
-//! The messages of the file stand in `crate::proto`. A whole graph is not run, only the one node. Source: the ONNX operator specification, opset 7 and later.
+//! The messages of the file stand in `crate::proto`. A whole graph is not run, only the nodes. Source: the ONNX operator
+//! specification, opset 7 and later.
 
+mod arithmetic;
+mod connect;
+mod external;
 mod fold;
 mod graph;
+mod join;
 mod node;
+mod operators;
 mod ops;
+mod ports;
 mod read;
+mod reshape;
+mod sizes;
+mod stack;
 mod tensor;
+mod value;
 mod weights;
 
 use std::fmt;
 use std::path::Path;
 
-use super::{Report, Tensor, load};
-use crate::error::Result;
+use super::{Limits, Report, Tensor, load};
+use crate::error::{Error, Result};
 use crate::model::{Direction, Model};
 
 /// How to read a recurrent node of an ONNX file.
@@ -40,37 +56,50 @@ use crate::model::{Direction, Model};
 pub struct Onnx {
     node: Option<String>,
     after: Option<bool>,
+    limits: Limits,
 }
 
-/// What a node reads beside X and its weights.
+/// What a node reads beside X and its weights. Whoever runs the model without what stands here computes something else
+/// than the graph does.
 #[derive(Debug, Clone, PartialEq)]
 pub enum OnnxInput<T> {
-    /// The node leaves it out.
+    /// The node leaves it out: states begin at zero, sequences have all steps.
     Absent,
-    /// It is given at run time, by the array of this name.
+    /// It is given at run time, by the array of this name: an input of the graph. Left out, it is as [`OnnxInput::Absent`].
     Array(String),
-    /// The file holds it.
+    /// The file holds it, for a batch of this size.
     Constant(T),
+    /// The file holds it for one sequence, and the graph repeats it for each: a batch of 1.
+    Repeated(T),
+    /// The graph computes it, from what is not run here. The caller gives it, or the numbers are not the graph's:
+    /// [`OnnxImported::check_given`].
+    Computed {
+        /// The array's name, the operator's.
+        name: String,
+        /// The node that computes it, and why that is not known before the run.
+        by: String,
+    },
 }
 
-/// A recurrent node as a model of one layer, and how the file connects it.
+/// A recurrent node as a model of one layer, or a stack of them as a model of several, and how the file connects it.
 ///
-/// Names of arrays are the graph's own where the graph is that one node (and constants), else the operator's:
-/// X, sequence_lens, initial_h, initial_c, Y, Y_h, Y_c.
+/// Names of arrays are the graph's own where the graph is those nodes alone (and constants), else the operator's:
+/// X, sequence_lens, initial_h, initial_c, Y, Y_h, Y_c. States of several layers lie one after the other, from the layer on
+/// the input on: `[L·D, B, H]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OnnxImported {
-    /// The model: one layer.
+    /// The model: a layer for each node.
     pub model: Model,
     /// How it was read.
     pub report: Report,
-    /// The node, as [`Onnx::node`] takes it.
+    /// The node, as [`Onnx::node`] takes it; of a stack its nodes with commas between.
     pub node: String,
-    /// Its operator: `GRU`, `LSTM` or `RNN`.
+    /// Its operator: `GRU`, `LSTM`, `RNN` or `DynamicQuantizeLSTM`.
     pub op: String,
-    /// Attribute `layout`: 0 for X `[T, B, I]`, Y `[T, D, B, H]` and states `[D, B, H]`;
-    /// 1 for X `[B, T, I]`, Y `[B, T, D, H]` and states `[B, D, H]`.
+    /// Attribute `layout`: 0 for X `[T, B, I]`, Y `[T, D, B, H]` and states `[L·D, B, H]`;
+    /// 1 for X `[B, T, I]`, Y `[B, T, D, H]` and states `[B, L·D, H]`.
     pub layout: u8,
-    /// Whether the graph is this one node, so that names are the graph's.
+    /// Whether the graph is these nodes, so that names are the graph's.
     pub whole_graph: bool,
     /// The array X.
     pub x: String,
@@ -80,12 +109,38 @@ pub struct OnnxImported {
     pub initial_h: OnnxInput<Tensor>,
     /// An LSTM's cell state before the first step, in the node's layout.
     pub initial_c: OnnxInput<Tensor>,
-    /// The array Y, where the node writes it.
+    /// The array Y of the last layer, where the node writes it.
     pub y: Option<String>,
-    /// The array Y_h, where the node writes it.
+    /// The array Y_h, where every node writes it.
     pub y_h: Option<String>,
-    /// The array Y_c, where the node writes it.
+    /// The array Y_c, where every node writes it.
     pub y_c: Option<String>,
+}
+
+impl OnnxImported {
+    /// Holds the arrays that the caller gives against those that the graph computes.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for an input that is [`OnnxInput::Computed`] and not among the names `given`, with its role
+    /// and the node that computes it.
+    pub fn check_given(&self, given: &[&str]) -> Result<()> {
+        fn computed<T>(input: &OnnxInput<T>) -> Option<(&str, &str)> {
+            match input {
+                OnnxInput::Computed { name, by } => Some((name, by)),
+                _ => None,
+            }
+        }
+        let all = [computed(&self.sequence_lens), computed(&self.initial_h), computed(&self.initial_c)];
+        match all.into_iter().flatten().find(|(name, _)| !given.contains(name)) {
+            Some((name, by)) => {
+                let (op, node) = (&self.op, &self.node);
+                let what =
+                    format!("{name} of {op} \"{node}\", which is computed by {by}: give {name} as an array");
+                Err(Error::Unsupported { what })
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 /// A recurrent node that a file holds.
@@ -93,7 +148,7 @@ pub struct OnnxImported {
 pub struct OnnxNode {
     /// Its name, as [`Onnx::node`] takes it.
     pub name: String,
-    /// Its operator: `GRU`, `LSTM` or `RNN`.
+    /// Its operator: `GRU`, `LSTM`, `RNN` or `DynamicQuantizeLSTM`.
     pub op: String,
     /// Its direction; none where the attributes cannot be read.
     pub direction: Option<Direction>,
@@ -121,13 +176,16 @@ impl fmt::Display for OnnxNode {
 }
 
 impl Onnx {
-    /// The only recurrent node of the file, with every attribute as the file has it.
+    /// The only recurrent node of the file, or the stack that is all of the graph, with every attribute as the file has it.
     pub fn new() -> Self {
         Self::default()
     }
 
     /// The node by its name, where the file holds several. A node without a name goes by its first output; one
     /// whose name is not the only one of its kind by the way down to it: `If_0/then_branch/gru`.
+    ///
+    /// Several names with commas between are the layers of one model, the one on the input first. Each has to read Y of the
+    /// one before, `[T, B, D·H]`, by nothing but operators that move numbers (Transpose, Reshape, Squeeze and the like).
     pub fn node(mut self, name: impl Into<String>) -> Self {
         self.node = Some(name.into());
         self
@@ -140,6 +198,12 @@ impl Onnx {
         self
     }
 
+    /// How many initialisers and nodes a file may have.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
     /// Reads a file; external data are looked for in its folder.
     ///
     /// # Errors
@@ -148,7 +212,7 @@ impl Onnx {
     /// [`crate::Error::Shape`], [`crate::Error::Length`], [`crate::Error::Zero`], [`crate::Error::Overflow`],
     /// [`crate::Error::Mismatch`] and [`crate::Error::NotFinite`] with the name of the tensor or attribute;
     /// [`crate::Error::Unsupported`] for an opset before 7 and for every attribute or input that is not honoured;
-    /// [`crate::Error::Memory`].
+    /// [`crate::Error::Memory`]; [`crate::Error::TooLarge`] beyond the [`Limits`].
     pub fn read(&self, path: impl AsRef<Path>) -> Result<OnnxImported> {
         let path = path.as_ref();
         let bytes = load(path)?;

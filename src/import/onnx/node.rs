@@ -4,12 +4,12 @@
 //! ```text
 //! all    hidden_size  direction  layout (opset 14)  activations  activation_alpha  activation_beta  clip
 //! GRU    linear_before_reset     0, and absent: reset before; else reset after
-//! LSTM   input_forget
+//! LSTM   input_forget; DynamicQuantizeLSTM of com.microsoft is one with weights of 8 bits
 //! ```
 //!
 //! Source: the ONNX operator specification of GRU, LSTM and RNN, opset 7 to 22.
 
-use super::graph::name_of;
+use super::graph::{is_of_onnx, label_of};
 use crate::error::{Error, Result};
 use crate::model::{Activation, Activations, Cell, Direction, Forget, Function, GateOrder, Reset, Update};
 use crate::proto::{AttributeProto, NodeProto};
@@ -29,9 +29,10 @@ pub(super) enum Op {
 impl Op {
     pub(super) fn of(node: &NodeProto) -> Option<Self> {
         match node.op_type.as_str() {
-            "GRU" => Some(Self::Gru),
-            "LSTM" => Some(Self::Lstm),
-            "RNN" => Some(Self::Rnn),
+            "GRU" if is_of_onnx(node) => Some(Self::Gru),
+            "LSTM" if is_of_onnx(node) => Some(Self::Lstm),
+            "RNN" if is_of_onnx(node) => Some(Self::Rnn),
+            _ if is_quantised(node) => Some(Self::Lstm),
             _ => None,
         }
     }
@@ -55,13 +56,36 @@ impl Op {
     }
 
     /// The names of its inputs and of its outputs.
-    pub(super) fn ports(self) -> (&'static [&'static str], &'static [&'static str]) {
-        const INPUTS: [&str; 8] = ["X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P"];
+    pub(super) fn ports(self, quantised: bool) -> (&'static [&'static str], &'static [&'static str]) {
         match self {
-            Self::Lstm => (&INPUTS, &["Y", "Y_h", "Y_c"]),
-            Self::Gru | Self::Rnn => (&INPUTS[..6], &["Y", "Y_h"]),
+            Self::Lstm if quantised => (&INPUTS, &OUTPUTS),
+            Self::Lstm => (&INPUTS[..8], &OUTPUTS),
+            Self::Gru | Self::Rnn => (&INPUTS[..6], &OUTPUTS[..2]),
         }
     }
+}
+
+/// The inputs of every recurrent operator; the last four are the quantised LSTM's alone.
+pub(super) const INPUTS: [&str; 12] = [
+    "X",
+    "W",
+    "R",
+    "B",
+    "sequence_lens",
+    "initial_h",
+    "initial_c",
+    "P",
+    "W_scale",
+    "W_zero_point",
+    "R_scale",
+    "R_zero_point",
+];
+/// The outputs; Y_c is an LSTM's.
+pub(super) const OUTPUTS: [&str; 3] = ["Y", "Y_h", "Y_c"];
+
+/// Whether a node is the LSTM that ONNX Runtime's dynamic quantisation makes.
+pub(super) fn is_quantised(node: &NodeProto) -> bool {
+    node.domain == "com.microsoft" && node.op_type == "DynamicQuantizeLSTM"
 }
 
 /// The attributes of one node, as they stand in the file.
@@ -69,6 +93,8 @@ pub(super) struct Attributes {
     pub(super) op: Op,
     /// What errors call the node: `GRU node "encoder"`.
     pub(super) label: String,
+    /// Whether its weights are of 8 bits, and lie the other way round.
+    pub(super) quantised: bool,
     pub(super) hidden: Option<i64>,
     pub(super) direction: Direction,
     direction_given: bool,
@@ -86,7 +112,7 @@ impl Attributes {
     /// [`Error::Format`] for an attribute of another type or given twice; [`Error::Unsupported`] for one that is
     /// not known, and for an opset before 7.
     pub(super) fn read(op: Op, node: &NodeProto, opset: i64) -> Result<Self> {
-        let label = format!("{} node \"{}\"", node.op_type, name_of(node));
+        let label = label_of(node);
         if opset < FIRST_OPSET {
             let what = format!("{label} of opset {opset}: opset {FIRST_OPSET} and later are read");
             return Err(Error::Unsupported { what });
@@ -94,6 +120,7 @@ impl Attributes {
         let mut all = Self {
             op,
             label,
+            quantised: is_quantised(node),
             hidden: None,
             direction: Direction::Forward,
             direction_given: false,

@@ -1,4 +1,4 @@
-//! From a file's bytes to the one node that is asked for.
+//! From a file's bytes to the nodes that are asked for.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -6,19 +6,20 @@ use std::path::Path;
 use prost::Message;
 use prost::bytes::Bytes;
 
+use super::connect::{Member, connect};
 use super::fold::Folder;
-use super::graph::{Found, Origin, Scopes, name_of};
+use super::graph::{Found, Scopes, label_of, name_of};
 use super::node::{Attributes, Op};
-use super::tensor::Data;
-use super::weights::{check_state, constant, input, layer, refuse_others, tensor};
-use super::{Onnx, OnnxImported, OnnxInput, OnnxNode};
-use crate::error::{Error, Result};
-use crate::import::Report;
+use super::stack::Stacks;
+use super::weights::shape_of;
+use super::{Onnx, OnnxImported, OnnxNode};
+use crate::error::{Error, Result, listed};
+use crate::import::{Limits, Report};
 use crate::model::Model;
-use crate::proto::ModelProto;
+use crate::proto::{ModelProto, NodeProto};
 
-/// The most nodes that an error lists.
-const MOST_LISTED: usize = 64;
+/// The most nodes that an error shows.
+const MOST_LISTED: usize = 20;
 
 pub(super) fn import(
     how: &Onnx,
@@ -28,63 +29,54 @@ pub(super) fn import(
 ) -> Result<OnnxImported> {
     let size = bytes.len();
     let file = decode(source, bytes)?;
-    let scopes = Scopes::new(source, &file)?;
+    let scopes = Scopes::new(source, &file, how.limits)?;
     let mut folder = Folder::new(&scopes, folder, size);
     let labels = labels(&scopes);
-    let (found, node) = choose(how, source, &scopes, &labels, &mut folder)?;
-    let op = Op::of(found.node).ok_or_else(|| Error::Unsupported { what: found.node.op_type.clone() })?;
-    let attributes = Attributes::read(op, found.node, opset(source, &file)?)?;
+    let chosen = choose(how, source, &labels, &mut folder)?;
     let mut report = Report { metadata: metadata(&file), ..Report::default() };
-    let cell = attributes.cell(how.after, &mut report.decisions)?;
-    report.decisions.insert(0, format!("cell {cell}: {}", attributes.label));
-    refuse_others(op, &attributes.label, found)?;
-    let activations = attributes.activations(&mut report.decisions)?;
-    let clip = attributes.clip(&mut report.decisions);
-    let layer = layer(&attributes, cell, &mut folder, found, source)?.with_activations(activations)?;
-    let layer = match clip {
-        Some(clip) => layer.with_clip(clip)?,
-        None => layer,
+    let opset = opset(source, &file)?;
+    let mut members = Vec::with_capacity(chosen.layers.len());
+    for &index in &chosen.layers {
+        members.push(Member::read(how, scopes.recurrent[index], &mut folder, (source, opset), &mut report)?);
+    }
+    let layers = members.iter().map(|member| member.layer.clone()).collect();
+    let model = match Model::new(layers) {
+        // Layers that feed each other and yet are no stack.
+        Err(Error::Mismatch { .. }) if chosen.unasked => {
+            return Err(ambiguous(how, source, &labels, &mut folder));
+        }
+        model => model?,
     };
-
-    let mut ports = Ports { scopes: &scopes, folder, found, op, whole: false };
-    let lengths = ports.lengths(&attributes)?;
-    let initial_h = ports.state(5, &attributes, layer.hidden())?;
-    let initial_c = match op {
-        Op::Lstm => ports.state(6, &attributes, layer.hidden())?,
-        _ => None,
-    };
-    ports.whole = ports.is_whole_graph([lengths.is_none(), initial_h.is_none(), initial_c.is_none()]);
-    let result = OnnxImported {
-        model: Model::new(vec![layer])?,
-        node,
-        op: found.node.op_type.clone(),
-        layout: attributes.layout,
-        whole_graph: ports.whole,
-        x: ports.array(0).ok_or_else(|| Error::MissingTensor {
-            name: format!("X of {}", attributes.label),
-            source: source.into(),
-            found: Vec::new(),
-        })?,
-        sequence_lens: ports.input(4, lengths),
-        initial_h: ports.input(5, initial_h),
-        initial_c: if op == Op::Lstm { ports.input(6, initial_c) } else { OnnxInput::Absent },
-        y: ports.output(0),
-        y_h: ports.output(1),
-        y_c: ports.output(2),
-        report: Report::default(),
-    };
+    let arrays = connect(&folder, &members, &chosen.between, source, &mut report.decisions)?;
+    let names: Vec<&str> = chosen.layers.iter().map(|&index| labels[index].as_str()).collect();
+    let first = members.first().ok_or_else(|| Error::Zero { name: "nodes to read".into() })?;
     report.left_over = scopes.initialisers();
-    report.left_over.retain(|name| !ports.folder.used.contains(name));
-    report.used = ports.folder.used.into_iter().collect();
-    Ok(OnnxImported { report, ..result })
+    report.left_over.retain(|name| !folder.used.contains(name));
+    report.used = std::mem::take(&mut folder.used).into_iter().collect();
+    let ([initial_h, initial_c], [y, y_h, y_c]) = (arrays.states, arrays.outputs);
+    Ok(OnnxImported {
+        model,
+        report,
+        node: names.join(","),
+        op: first.found.node.op_type.clone(),
+        layout: first.attributes.layout,
+        whole_graph: arrays.whole,
+        x: arrays.x,
+        sequence_lens: arrays.lengths,
+        initial_h,
+        initial_c,
+        y,
+        y_h,
+        y_c,
+    })
 }
 
 pub(super) fn list(source: &str, bytes: Vec<u8>, folder: Option<&Path>) -> Result<Vec<OnnxNode>> {
     let size = bytes.len();
     let file = decode(source, bytes)?;
-    let scopes = Scopes::new(source, &file)?;
+    let scopes = Scopes::new(source, &file, Limits::default())?;
     let mut folder = Folder::new(&scopes, folder, size);
-    Ok(entries(&scopes, &labels(&scopes), &mut folder))
+    Ok(entries(&labels(&scopes), &mut folder, usize::MAX))
 }
 
 fn decode(source: &str, bytes: Vec<u8>) -> Result<ModelProto> {
@@ -133,125 +125,116 @@ fn labels(scopes: &Scopes<'_>) -> Vec<String> {
     labels
 }
 
-fn entries<'a>(scopes: &Scopes<'a>, labels: &[String], folder: &mut Folder<'a>) -> Vec<OnnxNode> {
-    let mut entry = |found: Found<'a>, label: &String| {
-        let mut shape = |place| constant(folder, found, place).ok().flatten().map(|value| value.shape);
-        let (w, r) = (shape(1), shape(2));
+/// The first `most` recurrent nodes.
+fn entries(labels: &[String], folder: &mut Folder<'_>, most: usize) -> Vec<OnnxNode> {
+    let scopes = folder.scopes;
+    let entry = |(&found, label): (&Found<'_>, &String)| {
         // A direction does not depend on the opset.
         let attributes = Op::of(found.node).and_then(|op| Attributes::read(op, found.node, i64::MAX).ok());
-        let direction = attributes.map(|attributes| attributes.direction);
-        OnnxNode { name: label.clone(), op: found.node.op_type.clone(), direction, w, r }
+        OnnxNode {
+            name: label.clone(),
+            op: found.node.op_type.clone(),
+            direction: attributes.map(|attributes| attributes.direction),
+            w: shape_of(folder, found, 1),
+            r: shape_of(folder, found, 2),
+        }
     };
-    scopes.recurrent.iter().zip(labels).map(|(found, label)| entry(*found, label)).collect()
+    scopes.recurrent.iter().zip(labels).take(most).map(entry).collect()
 }
 
-/// The node that is asked for, or the only one.
-fn choose<'a>(
-    how: &Onnx,
-    source: &str,
-    scopes: &Scopes<'a>,
-    labels: &[String],
-    folder: &mut Folder<'a>,
-) -> Result<(Found<'a>, String)> {
-    let wanted = |(found, label): &(&Found<'a>, &String)| match &how.node {
-        Some(name) => *label == name || scopes.path_of(**found) == *name,
-        None => true,
+/// The nodes that are read, as the layers of one model.
+struct Chosen<'a> {
+    /// Which recurrent nodes, the one on the input first.
+    layers: Vec<usize>,
+    /// What joins them.
+    between: Vec<&'a NodeProto>,
+    /// Whether nobody named them.
+    unasked: bool,
+}
+
+/// The nodes that are asked for, or the only one, or the only stack.
+fn choose<'a>(how: &Onnx, source: &str, labels: &[String], folder: &mut Folder<'a>) -> Result<Chosen<'a>> {
+    let recurrent = &folder.scopes.recurrent;
+    let single = |index| Chosen { layers: vec![index], between: Vec::new(), unasked: false };
+    let stacks = Stacks::new(recurrent);
+    let Some(name) = &how.node else {
+        if recurrent.len() == 1 {
+            return Ok(single(0));
+        }
+        let whole = stacks.whole(folder).filter(|layers| !layers.is_empty());
+        let layers = whole.ok_or_else(|| ambiguous(how, source, labels, folder))?;
+        let between = joined(&layers, &stacks, folder)?;
+        return Ok(Chosen { layers, between, unasked: true });
     };
-    let mut hits = scopes.recurrent.iter().zip(labels).filter(wanted);
-    match (hits.next(), hits.next()) {
-        (Some((found, label)), None) => Ok((*found, label.clone())),
-        _ => {
-            let what = match &how.node {
-                Some(name) => format!("a recurrent node \"{name}\" in {source}"),
-                None => format!("recurrent nodes (GRU, LSTM, RNN) in {source}, name one"),
-            };
-            let mut found: Vec<String> =
-                entries(scopes, labels, folder).iter().map(ToString::to_string).collect();
-            if found.len() > MOST_LISTED {
-                let more = format!("and {} more", found.len() - MOST_LISTED);
-                found.truncate(MOST_LISTED);
-                found.push(more);
+    // A node goes by its label and by the way down to it; none where two go by the same.
+    let mut known: HashMap<String, Option<usize>> = HashMap::new();
+    for (index, (found, label)) in recurrent.iter().zip(labels).enumerate() {
+        for name in [label.clone(), folder.scopes.path_of(*found)] {
+            let at = known.entry(name).or_insert(Some(index));
+            *at = at.filter(|&other| other == index);
+        }
+    }
+    if let Some(Some(index)) = known.get(name) {
+        return Ok(single(*index));
+    }
+    let layers: Option<Vec<usize>> = name.split(',').map(|name| known.get(name).copied().flatten()).collect();
+    let layers = layers.ok_or_else(|| ambiguous(how, source, labels, folder))?;
+    let between = joined(&layers, &stacks, folder)?;
+    Ok(Chosen { layers, between, unasked: false })
+}
+
+/// What joins the layers of a stack.
+///
+/// # Errors
+/// [`Error::Unsupported`] for a layer whose X is not Y of the one before.
+fn joined<'a>(layers: &[usize], stacks: &Stacks<'a>, folder: &mut Folder<'a>) -> Result<Vec<&'a NodeProto>> {
+    let recurrent = &folder.scopes.recurrent;
+    let mut between = Vec::new();
+    for pair in layers.windows(2) {
+        let (below, above) = (recurrent[pair[0]], recurrent[pair[1]]);
+        match stacks.feed(folder, above) {
+            Some(feed) if feed.from == pair[0] => between.extend(feed.between),
+            _ => {
+                let maker = folder.scopes.maker(above, 0);
+                let from = maker.map_or("an input".into(), label_of);
+                let what = format!(
+                    "{} as the layer after {}: its X, from {from}, is not that node's Y as it is",
+                    label_of(above.node),
+                    label_of(below.node),
+                );
+                return Err(Error::Unsupported { what });
             }
-            Err(Error::Ambiguous { what, found })
         }
     }
+    Ok(between)
 }
 
-/// How the node is connected.
-struct Ports<'s, 'a> {
-    scopes: &'s Scopes<'a>,
-    folder: Folder<'a>,
-    found: Found<'a>,
-    op: Op,
-    whole: bool,
+/// That no node was chosen, with those that are there.
+fn ambiguous(how: &Onnx, source: &str, labels: &[String], folder: &mut Folder<'_>) -> Error {
+    let count = labels.len();
+    let what = match &how.node {
+        Some(name) => format!("a recurrent node \"{name}\" in {source}"),
+        None if count == 0 => {
+            let nodes = folder.scopes.nodes;
+            format!("recurrent nodes (GRU, LSTM, RNN, DynamicQuantizeLSTM) in {source}{}", operators(nodes))
+        }
+        None => format!("recurrent nodes in {source}, name one, or those of a stack as A,B"),
+    };
+    // Weights are looked at for the nodes that the message shows.
+    let mut found: Vec<String> =
+        entries(labels, folder, MOST_LISTED).iter().map(ToString::to_string).collect();
+    found.extend(labels.iter().skip(MOST_LISTED).cloned());
+    Error::Ambiguous { what, found }
 }
 
-impl Ports<'_, '_> {
-    fn lengths(&mut self, attributes: &Attributes) -> Result<Option<Vec<i64>>> {
-        let Some(value) = constant(&mut self.folder, self.found, 4)? else { return Ok(None) };
-        match (value.data, &value.shape[..]) {
-            (Data::Ints(data), [_]) if data.iter().all(|&length| length >= 0) => Ok(Some(data)),
-            _ => Err(Error::Format {
-                name: format!("sequence_lens of {}", attributes.label),
-                reason: format!("must be a list of integers, none below 0, got shape {:?}", value.shape),
-            }),
-        }
+/// The operators of a graph, the most frequent first.
+fn operators(nodes: &[NodeProto]) -> String {
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    for node in nodes {
+        *counts.entry(&node.op_type).or_default() += 1;
     }
-
-    fn state(
-        &mut self,
-        place: usize,
-        attributes: &Attributes,
-        hidden: usize,
-    ) -> Result<Option<super::Tensor>> {
-        let Some(value) = constant(&mut self.folder, self.found, place)? else { return Ok(None) };
-        let name = input(self.found, place).unwrap_or_default();
-        let state =
-            tensor(format!("{} of {}, \"{name}\"", self.op.ports().0[place], attributes.label), value)?;
-        check_state(&state, attributes, hidden)?;
-        Ok(Some(state))
-    }
-
-    /// Whether the graph is this node: what the node reads at run time are the graph's inputs, what the graph
-    /// gives are the node's outputs, and every other node was folded into its constants. `runtime` says of
-    /// sequence_lens, initial_h and initial_c that they are no constants.
-    fn is_whole_graph(&self, runtime: [bool; 3]) -> bool {
-        let node = self.found.node;
-        let is_input = |place: usize| {
-            input(self.found, place)
-                .is_none_or(|name| matches!(self.scopes.find(0, name), Some((0, Origin::Input))))
-        };
-        let folded = |other: &crate::proto::NodeProto| {
-            std::ptr::eq(other, node)
-                || other.output.iter().all(|name| self.folder.folded.contains(name.as_str()))
-        };
-        self.found.scope == 0
-            && self.scopes.nodes.iter().all(folded)
-            && is_input(0)
-            && (4..7).zip(runtime).all(|(place, runtime)| !runtime || is_input(place))
-            && self.scopes.outputs.iter().all(|name| node.output.iter().any(|output| output == name))
-    }
-
-    /// The name of the array at an input that is connected.
-    fn array(&self, place: usize) -> Option<String> {
-        let name = input(self.found, place)?;
-        Some(if self.whole { name } else { self.op.ports().0[place] }.into())
-    }
-
-    fn input<T>(&self, place: usize, constant: Option<T>) -> OnnxInput<T> {
-        match (constant, self.array(place)) {
-            (Some(constant), _) => OnnxInput::Constant(constant),
-            (None, Some(name)) => OnnxInput::Array(name),
-            (None, None) => OnnxInput::Absent,
-        }
-    }
-
-    /// The name of the array at an output that is connected; of a whole graph, one that the graph gives.
-    fn output(&self, place: usize) -> Option<String> {
-        let name = self.found.node.output.get(place).filter(|name| !name.is_empty())?;
-        match self.whole {
-            true => self.scopes.outputs.contains(&name.as_str()).then(|| name.clone()),
-            false => self.op.ports().1.get(place).map(|name| (*name).into()),
-        }
-    }
+    let mut counts: Vec<(&str, usize)> = counts.into_iter().collect();
+    counts.sort_by_key(|&(name, count)| (usize::MAX - count, name));
+    let shown: Vec<String> = counts.iter().map(|(name, count)| format!("{count} {name}")).collect();
+    if shown.is_empty() { String::new() } else { format!(" (its operators: {})", listed(&shown)) }
 }

@@ -1,16 +1,17 @@
 //! Constant tensors: a `TensorProto` with its data inside the file or beside it.
 //!
 //! ```text
-//! inside    raw_data (little-endian), or float_data, int32_data (also f16 and bf16 bits), int64_data, double_data
+//! inside    raw_data (little-endian), or float_data, int32_data (also f16 and bf16 bits, and every narrower integer),
+//!           int64_data, double_data
 //! outside   external_data: location, offset, length of a file in the model's own folder
 //! ```
 //!
 //! Nothing is allocated for what `dims` merely claim: their product is held against the data first.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 
+use super::external;
+use super::value::{Data, Int, Value, float, range};
 use crate::dims::product;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
@@ -19,53 +20,19 @@ use crate::proto::{EXTERNAL, TensorProto, dtype};
 /// The most dimensions of a tensor; ONNX Runtime's arrays have no more in practice.
 pub(super) const MOST_DIMS: usize = 32;
 
-/// A constant array, row-major.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Value {
-    /// Its type in the file, as `TensorProto.DataType`.
-    pub(super) dtype: i32,
-    pub(super) shape: Vec<usize>,
-    pub(super) data: Data,
-}
-
-/// The numbers of a [`Value`]: every float type as f32, every integer type as i64.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Data {
-    Floats(Vec<f32>),
-    Ints(Vec<i64>),
-}
-
-impl Data {
-    pub(super) fn len(&self) -> usize {
-        match self {
-            Self::Floats(data) => data.len(),
-            Self::Ints(data) => data.len(),
-        }
-    }
-}
-
-/// The storage type of a float, or none.
-pub(super) fn float(dtype: i32) -> Option<Dtype> {
-    match dtype {
-        dtype::FLOAT => Some(Dtype::F32),
-        dtype::FLOAT16 => Some(Dtype::F16),
-        dtype::BFLOAT16 => Some(Dtype::Bf16),
-        dtype::DOUBLE => Some(Dtype::F64),
-        _ => None,
-    }
-}
-
-/// Bytes of one element of a type that is read, or none.
+/// Bits of one element of a type that is read, or none.
 fn width(dtype: i32) -> Option<usize> {
     match dtype {
-        dtype::FLOAT16 | dtype::BFLOAT16 => Some(2),
-        dtype::FLOAT | dtype::INT32 => Some(4),
-        dtype::DOUBLE | dtype::INT64 => Some(8),
+        dtype::UINT4 | dtype::INT4 => Some(4),
+        dtype::UINT8 | dtype::INT8 | dtype::BOOL => Some(8),
+        dtype::UINT16 | dtype::INT16 | dtype::FLOAT16 | dtype::BFLOAT16 => Some(16),
+        dtype::FLOAT | dtype::INT32 => Some(32),
+        dtype::DOUBLE | dtype::INT64 => Some(64),
         _ => None,
     }
 }
 
-fn format(name: &str, reason: impl Into<String>) -> Error {
+pub(super) fn format(name: &str, reason: impl Into<String>) -> Error {
     Error::Format { name: name.into(), reason: reason.into() }
 }
 
@@ -87,7 +54,7 @@ pub(super) fn shape(name: &str, dims: &[i64]) -> Result<Vec<usize>> {
 ///
 /// # Errors
 /// [`Error::Format`] for dimensions and data that do not fit, for external data outside `folder`;
-/// [`Error::Unsupported`] for a type that is no float and neither int32 nor int64; [`Error::Io`]; [`Error::Memory`].
+/// [`Error::Unsupported`] for a type that is neither a float nor a signed or small integer; [`Error::Io`]; [`Error::Memory`].
 pub(super) fn read(name: &str, tensor: &TensorProto, folder: Option<&Path>) -> Result<Value> {
     let shape = shape(name, &tensor.dims)?;
     let elements = product(name, &shape)?;
@@ -100,9 +67,9 @@ pub(super) fn read(name: &str, tensor: &TensorProto, folder: Option<&Path>) -> R
     if tensor.segment.is_some() {
         return Err(Error::Unsupported { what: format!("{name}: a tensor in segments") });
     }
-    let bytes = product(name, &[elements, width])?;
+    let bytes = product(name, &[elements, width])?.div_ceil(8);
     let data = if tensor.data_location == EXTERNAL {
-        raw(dtype, &external(name, tensor, folder, bytes)?)
+        raw(dtype, elements, &external::read(name, tensor, folder, bytes)?)
     } else if !tensor.external_data.is_empty() || !(0..=EXTERNAL).contains(&tensor.data_location) {
         let reason = format!(
             "data_location {} with {} external entries",
@@ -119,24 +86,45 @@ pub(super) fn read(name: &str, tensor: &TensorProto, folder: Option<&Path>) -> R
             );
             return Err(format(name, reason));
         }
-        raw(dtype, &tensor.raw_data)
+        raw(dtype, elements, &tensor.raw_data)
     } else {
-        typed(tensor)
+        typed(tensor, elements)
     };
     if data.len() != elements {
         return Err(Error::Length { name: name.into(), shape, got: data.len() });
     }
-    Ok(Value { dtype, shape, data })
+    if let (Some((low, high)), Data::Ints(data)) = (range(dtype), &data) {
+        if let Some(Int::Is(value)) = data.iter().find(|v| v.known().is_none_or(|v| v < low || v > high)) {
+            return Err(format(name, format!("{value} is no {}", dtype::name(dtype))));
+        }
+    }
+    Ok(Value::new(dtype, shape, data))
 }
 
-fn raw(dtype: i32, bytes: &[u8]) -> Data {
-    match float(dtype) {
-        Some(storage) => Data::Floats(storage.decode(bytes)),
-        None if dtype == dtype::INT32 => {
-            Data::Ints(words(bytes).map(|word| i32::from_le_bytes(word).into()).collect())
-        }
-        None => Data::Ints(words(bytes).map(i64::from_le_bytes).collect()),
+fn raw(dtype: i32, elements: usize, bytes: &[u8]) -> Data {
+    if let Some(storage) = float(dtype) {
+        return Data::Floats(storage.decode(bytes));
     }
+    let ints: Vec<i64> = match dtype {
+        dtype::UINT4 | dtype::INT4 => nibbles(dtype, elements, bytes.iter().copied()),
+        dtype::UINT8 | dtype::BOOL => bytes.iter().map(|&byte| byte.into()).collect(),
+        dtype::INT8 => words(bytes).map(|word| i8::from_le_bytes(word).into()).collect(),
+        dtype::UINT16 => words(bytes).map(|word| u16::from_le_bytes(word).into()).collect(),
+        dtype::INT16 => words(bytes).map(|word| i16::from_le_bytes(word).into()).collect(),
+        dtype::INT32 => words(bytes).map(|word| i32::from_le_bytes(word).into()).collect(),
+        _ => words(bytes).map(i64::from_le_bytes).collect(),
+    };
+    Data::ints(&ints)
+}
+
+/// Two numbers of 4 bits a byte, the first in the lower half.
+fn nibbles(dtype: i32, elements: usize, bytes: impl Iterator<Item = u8>) -> Vec<i64> {
+    let halves = bytes.flat_map(|byte| [byte & 15, byte >> 4]);
+    let number = |half: u8| match dtype {
+        dtype::INT4 if half > 7 => i64::from(half) - 16,
+        _ => half.into(),
+    };
+    halves.take(elements).map(number).collect()
 }
 
 fn words<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; N]> {
@@ -147,7 +135,7 @@ fn words<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; N]> {
     })
 }
 
-fn typed(tensor: &TensorProto) -> Data {
+fn typed(tensor: &TensorProto, elements: usize) -> Data {
     let half = |storage: Dtype| {
         // The bits of a 16-bit float stand in the lower half of an int32.
         let bits: Vec<u8> = tensor.int32_data.iter().flat_map(|v| (*v as u16).to_le_bytes()).collect();
@@ -158,76 +146,11 @@ fn typed(tensor: &TensorProto) -> Data {
         dtype::DOUBLE => Data::Floats(tensor.double_data.iter().map(|&v| v as f32).collect()),
         dtype::FLOAT16 => half(Dtype::F16),
         dtype::BFLOAT16 => half(Dtype::Bf16),
-        dtype::INT32 => Data::Ints(tensor.int32_data.iter().map(|&v| v.into()).collect()),
-        _ => Data::Ints(tensor.int64_data.clone()),
-    }
-}
-
-/// The bytes of a tensor whose data lie in another file: `needed` of them, from a plain file in `folder`.
-fn external(name: &str, tensor: &TensorProto, folder: Option<&Path>, needed: usize) -> Result<Vec<u8>> {
-    let (mut location, mut offset, mut length) = (None, 0, None);
-    for entry in &tensor.external_data {
-        let number = || {
-            let wrong = |_| format(name, format!("external data with {} = \"{}\"", entry.key, entry.value));
-            entry.value.parse::<u64>().map_err(wrong)
-        };
-        match entry.key.as_str() {
-            "location" => location = Some(entry.value.as_str()),
-            "offset" => offset = number()?,
-            "length" => length = Some(number()?),
-            // A digest that ONNX does not ask a reader to check, and ONNX Runtime's own hints.
-            "checksum" => {}
-            key if key.starts_with("prepacked") => {}
-            key => return Err(Error::Unsupported { what: format!("{name}: external data with {key}") }),
+        dtype::INT64 => Data::ints(&tensor.int64_data),
+        // A byte of two numbers of 4 bits stands in an int32 too.
+        kind @ (dtype::UINT4 | dtype::INT4) => {
+            Data::ints(&nibbles(kind, elements, tensor.int32_data.iter().map(|&v| v as u8)))
         }
+        _ => Data::Ints(tensor.int32_data.iter().map(|&v| Int::Is(v.into())).collect()),
     }
-    let location = location.ok_or_else(|| format(name, "external data without a location"))?;
-    if length.is_some_and(|length| length != needed as u64) {
-        let got = length.unwrap_or_default();
-        return Err(format(name, format!("needs {needed} bytes, its external data has {got}")));
-    }
-    let path = inside(name, location, folder)?;
-    let io = |error: std::io::Error| Error::Io {
-        path: format!("{location} of {name}"),
-        reason: error.to_string(),
-    };
-    let size = path.metadata().map_err(io)?.len();
-    if offset.checked_add(needed as u64).is_none_or(|end| end > size) {
-        let reason = format!("bytes {offset} + {needed} of {location}, which has {size}");
-        return Err(format(name, reason));
-    }
-    let mut bytes = Vec::new();
-    let memory = |_| Error::Memory { name: name.into(), bytes: needed };
-    bytes.try_reserve_exact(needed).map_err(memory)?;
-    let mut file = File::open(&path).map_err(io)?;
-    file.seek(SeekFrom::Start(offset)).map_err(io)?;
-    file.take(needed as u64).read_to_end(&mut bytes).map_err(io)?;
-    if bytes.len() != needed {
-        return Err(format(name, format!("{location} ends after {} of {needed} bytes", bytes.len())));
-    }
-    Ok(bytes)
-}
-
-/// The plain file that `location` names inside `folder`, links followed.
-fn inside(name: &str, location: &str, folder: Option<&Path>) -> Result<PathBuf> {
-    let folder = folder.ok_or_else(|| Error::Unsupported {
-        what: format!("{name}: external data \"{location}\" of a model without a folder"),
-    })?;
-    let plain = |part| matches!(part, Component::Normal(_) | Component::CurDir);
-    let outside = || format(name, format!("external data \"{location}\" is not inside the model's folder"));
-    if location.is_empty() || location.contains('\0') || !Path::new(location).components().all(plain) {
-        return Err(outside());
-    }
-    let io = |error: std::io::Error| Error::Io {
-        path: format!("{location} of {name}"),
-        reason: error.to_string(),
-    };
-    let path = folder.join(location).canonicalize().map_err(io)?;
-    if !path.starts_with(folder.canonicalize().map_err(io)?) {
-        return Err(outside());
-    }
-    if !path.is_file() {
-        return Err(format(name, format!("external data \"{location}\" is no file")));
-    }
-    Ok(path)
 }

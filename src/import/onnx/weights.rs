@@ -5,11 +5,16 @@
 //! B [D, 2·G·H]     the bias on W, then the bias on R
 //! P [D, 3·H]       an LSTM's peepholes, i o f
 //! ```
+//!
+//! A DynamicQuantizeLSTM has W `[D, I, 4·H]` and R `[D, H, 4·H]` of 8 bits, each with a scale and a zero point per direction
+//! `[D]` or per row `[D, 4·H]`.
 
+use super::arithmetic::dequantize;
 use super::fold::{Folder, Stop};
 use super::graph::Found;
-use super::node::{Attributes, Op};
-use super::tensor::{Data, Value};
+use super::node::{Attributes, INPUTS, Op, is_quantised};
+use super::ops::{Why, transpose};
+use super::value::{Data, Value};
 use crate::dims::{check_finite, product};
 use crate::error::{Error, Result};
 use crate::import::Tensor;
@@ -24,8 +29,9 @@ pub(super) fn input<'a>(found: Found<'a>, place: usize) -> Option<&'a str> {
 ///
 /// # Errors
 /// [`Error::Unsupported`], naming the input or output.
-pub(super) fn refuse_others(op: Op, label: &str, found: Found<'_>) -> Result<()> {
-    let (inputs, outputs) = op.ports();
+pub(super) fn refuse_others(attributes: &Attributes, found: Found<'_>) -> Result<()> {
+    let (inputs, outputs) = attributes.op.ports(attributes.quantised);
+    let label = &attributes.label;
     let beyond = |names: &[String], known: usize| {
         names.iter().enumerate().skip(known).find(|(_, name)| !name.is_empty()).map(|(at, _)| at)
     };
@@ -39,16 +45,12 @@ pub(super) fn refuse_others(op: Op, label: &str, found: Found<'_>) -> Result<()>
     Err(Error::Unsupported { what })
 }
 
-/// The constant at an input of a node: none where it is not connected, or where it is computed at run time.
-///
-/// # Errors
-/// What is wrong with the file on the way.
-pub(super) fn constant(folder: &mut Folder<'_>, found: Found<'_>, place: usize) -> Result<Option<Value>> {
-    let Some(name) = input(found, place) else { return Ok(None) };
-    match folder.value(found.scope, name) {
-        Ok(value) => Ok(Some(value)),
-        Err(Stop::NotConstant(_)) => Ok(None),
-        Err(Stop::Failed(error)) => Err(error),
+/// The shape of W at `place` 1, of R at 2, `[D, G·H, ·]`; none where it is no constant.
+pub(super) fn shape_of(folder: &mut Folder<'_>, found: Found<'_>, place: usize) -> Option<Vec<usize>> {
+    let value = folder.constant(found.scope, input(found, place)?).ok()?;
+    match value.shape[..] {
+        [d, columns, rows] if is_quantised(found.node) => Some(vec![d, rows, columns]),
+        _ => Some(value.shape),
     }
 }
 
@@ -80,13 +82,12 @@ pub(super) fn layer(
     let mut take = |letter: &str, place: usize| -> Result<Option<Tensor>> {
         let Some(name) = input(found, place) else { return Ok(None) };
         let full = format!("{letter} of {label}, \"{name}\"");
-        match folder.value(found.scope, name) {
-            Ok(value) => tensor(full, value).map(Some),
-            Err(Stop::Failed(error)) => Err(error),
-            Err(Stop::NotConstant(why)) => {
-                Err(Error::Unsupported { what: format!("{full}, which is no constant: {why}") })
-            }
+        let mut value = value_of(folder, found, place, &full)?;
+        if attributes.quantised && place < 3 {
+            let scale = 8 + 2 * (place - 1);
+            value = dequantised(folder, found, scale, &full, value)?;
         }
+        tensor(full, value).map(Some)
     };
     let missing = |letter: &str| Error::MissingTensor {
         name: format!("{letter} of {label}"),
@@ -128,6 +129,60 @@ pub(super) fn layer(
     Layer::new(cell, attributes.direction, input, hidden, weights)
 }
 
+/// The constant at an input that is connected.
+fn value_of(folder: &mut Folder<'_>, found: Found<'_>, place: usize, full: &str) -> Result<Value> {
+    match folder.constant(found.scope, input(found, place).unwrap_or_default()) {
+        Ok(value) => Ok(value),
+        Err(Stop::Failed(error)) => Err(error),
+        Err(Stop::NotConstant(why)) => {
+            Err(Error::Unsupported { what: format!("{full}, which is no constant: {why}") })
+        }
+    }
+}
+
+/// W or R of a DynamicQuantizeLSTM, `[D, ·, 4·H]`, in f32 and as ONNX has it, `[D, 4·H, ·]`. Its scale is at input `scale`,
+/// its zero point at the one after.
+fn dequantised(
+    folder: &mut Folder<'_>,
+    found: Found<'_>,
+    scale: usize,
+    full: &str,
+    w: Value,
+) -> Result<Value> {
+    let mut spread = |place: usize| -> Result<Option<Value>> {
+        if input(found, place).is_none() {
+            return Ok(None);
+        }
+        let name = format!("{} of {full}", INPUTS[place]);
+        let value = value_of(folder, found, place, &name)?;
+        // [D] and [D, 4·H] beside [D, ·, 4·H].
+        let shape = match value.shape[..] {
+            [] => vec![1, 1, 1],
+            [d] => vec![d, 1, 1],
+            [d, rows] => vec![d, 1, rows],
+            _ => {
+                return Err(Error::Format {
+                    name,
+                    reason: format!("expected [D] or [D, 4·H], got {:?}", value.shape),
+                });
+            }
+        };
+        Ok(Some(Value { open: vec![None; shape.len()], shape, ..value }))
+    };
+    let scales = spread(scale)?.ok_or_else(|| Error::MissingTensor {
+        name: format!("{} of {full}", INPUTS[scale]),
+        source: "the node's inputs".into(),
+        found: Vec::new(),
+    })?;
+    let zero = spread(scale + 1)?;
+    let turned = dequantize(&w, &scales, zero.as_ref())
+        .and_then(|value| transpose(&value, Some(&[0, 2, 1]))?.copy(&value));
+    turned.map_err(|why| match why {
+        Why::Wrong(reason) => Error::Format { name: full.into(), reason },
+        Why::Open => Error::Unsupported { what: format!("{full}, which is no constant") },
+    })
+}
+
 /// ONNX's i o f to the crate's i f o.
 fn peepholes(p: &[f32]) -> Vec<f32> {
     let hidden = p.len() / 3;
@@ -142,22 +197,4 @@ fn last_of_three(tensor: &Tensor) -> Result<usize> {
             reason: format!("expected 3 dimensions, got {:?}", tensor.shape),
         }),
     }
-}
-
-/// A constant initial state, of which D and H are known: `[D, B, H]`, with layout 1 `[B, D, H]`.
-///
-/// # Errors
-/// [`Error::Mismatch`] for another shape.
-pub(super) fn check_state(state: &Tensor, attributes: &Attributes, hidden: usize) -> Result<()> {
-    let directions = attributes.direction.count();
-    let (letters, fits) = match (attributes.layout, &state.shape[..]) {
-        (0, &[d, _, h]) => ("[D, B, H]", d == directions && h == hidden),
-        (_, &[_, d, h]) => ("[B, D, H]", d == directions && h == hidden),
-        _ => ("three dimensions", false),
-    };
-    if fits {
-        return Ok(());
-    }
-    let reason = format!("expected {letters} with D = {directions} and H = {hidden}, got {:?}", state.shape);
-    Err(Error::Mismatch { name: state.name.clone(), reason })
 }
