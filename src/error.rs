@@ -136,7 +136,7 @@ pub enum Error {
 /// Shorthand for results of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// The longest message in bytes; of a longer one the middle is left out.
+/// The longest message in bytes.
 const LONGEST: usize = 2000;
 /// How many names a message lists.
 const NAMES: usize = 20;
@@ -153,6 +153,20 @@ pub fn listed<S: AsRef<str>>(names: &[S]) -> String {
     }
 }
 
+/// A number of things for a message: `1 step`, `2 steps`.
+pub fn count(number: usize, of: &str) -> String {
+    format!("{number} {of}{}", if number == 1 { "" } else { "s" })
+}
+
+/// A message of at most 2000 bytes: of a longer one the middle is left out.
+pub fn limited(text: &str) -> Cow<'_, str> {
+    if text.len() <= LONGEST {
+        return text.into();
+    }
+    // In characters, so that the bytes of the longest encoding fit too.
+    shortened(text, if text.is_ascii() { LONGEST - 2 } else { LONGEST / 4 })
+}
+
 /// `text` with its middle left out where it has more than `most` characters.
 fn shortened(text: &str, most: usize) -> Cow<'_, str> {
     let count = text.chars().count();
@@ -166,12 +180,7 @@ fn shortened(text: &str, most: usize) -> Cow<'_, str> {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = self.message();
-        if text.len() <= LONGEST {
-            return f.write_str(&text);
-        }
-        // In characters, so that the bytes of the longest encoding fit too.
-        f.write_str(&shortened(&text, if text.is_ascii() { LONGEST } else { LONGEST / 4 }))
+        f.write_str(&limited(&self.message()))
     }
 }
 
@@ -182,7 +191,8 @@ impl Error {
                 format!("{name}: expected {expected:?}, got {got:?}")
             }
             Self::Length { name, shape, got } => {
-                format!("{name}: expected {shape:?} elements in shape, got {got} elements")
+                let expected = shape.iter().fold(1usize, |all, &size| all.saturating_mul(size));
+                format!("{name}: expected {} of shape {shape:?}, got {got}", count(expected, "element"))
             }
             Self::Zero { name } => format!("{name}: must be at least 1, got 0"),
             Self::Overflow { name, factors } => {

@@ -430,7 +430,9 @@ impl ModelArgs {
             None => return Ok(None),
             Some(CellArg::Gru) => gru,
             Some(cell) if of_a_gru => {
-                return Err(format!("--reset and --update are of a GRU, --cell is {cell:?}"));
+                let name =
+                    cell.to_possible_value().map_or_else(String::new, |cell| cell.get_name().to_owned());
+                return Err(format!("--reset and --update are of a GRU, --cell is {name}"));
             }
             Some(CellArg::Lstm) => Cell::LSTM,
             Some(CellArg::Rnn | CellArg::RnnRelu) => Cell::Rnn,

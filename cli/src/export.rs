@@ -3,7 +3,7 @@
 use wgru::import::{Imported, OnnxImported, OnnxInput, Tensor};
 
 use crate::args::ExportArgs;
-use crate::arrays::{ending, write};
+use crate::arrays::{check_not_empty, ending, write};
 use crate::failure::{Outcome, error};
 use crate::print::print;
 use crate::run::{describe, read_model};
@@ -17,10 +17,11 @@ pub fn export(args: &ExportArgs) -> Outcome {
         "safetensors" => false,
         _ => return Err(error(output, "expected a path ending in .safetensors or .onnx")),
     };
-    write::check_folder(&args.output)?;
     let config = args.model_args.config.as_deref();
     let read = [Some(args.model.as_path()), config];
     write::check_apart(&args.output, read.into_iter().flatten())?;
+    write::check_target(&args.output)?;
+    check_not_empty(&args.model)?;
     for (option, given) in [("--with-lengths", args.with_lengths), ("--with-states", args.with_states)] {
         if given && !to_onnx {
             return Err(error(option, "is for an .onnx output"));

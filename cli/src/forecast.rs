@@ -13,8 +13,9 @@ use serde_json::{Value, json};
 use wgru::{Batch, Model, ReadoutSteps};
 
 use crate::args::{ForecastArgs, HeaderArg, ModelArgs};
-use crate::arrays::{csv::Series, ending, write};
+use crate::arrays::{check_not_empty, csv::Series, ending, write};
 use crate::failure::{Outcome, error};
+use crate::number::count;
 use crate::plot;
 use crate::print::print;
 use crate::run::read_model;
@@ -69,6 +70,7 @@ type Method<'a> = (&'static str, Box<dyn Fn(usize, usize) -> f64 + 'a>);
 /// Reads, forecasts every window, scores the held-out ones, plots.
 pub fn forecast(args: &ForecastArgs) -> Outcome {
     check_plot(args)?;
+    check_not_empty(&args.model)?;
     let imported = read_model(&args.model, &ModelArgs::default())?;
     let name = args.model.display().to_string();
     let task = Task::of(&imported.report.metadata, &name)?;
@@ -79,7 +81,11 @@ pub fn forecast(args: &ForecastArgs) -> Outcome {
     let months = months(&series)?;
     if task.window.checked_add(task.horizon).is_none_or(|needed| c.len() < needed) {
         let Task { window, horizon, .. } = task;
-        let reason = format!("{} rows, a window of {window} and its {horizon} targets need more", c.len());
+        let reason = format!(
+            "{}, a window of {window} and its {} need more",
+            count(c.len(), "row"),
+            count(horizon, "target")
+        );
         return Err(error(args.data.display(), reason));
     }
 
@@ -157,7 +163,7 @@ fn check_model(model: &Model, task: &Task) -> Result<(), String> {
         return Err("a forecaster's readout is on the last step, this one is on every step".into());
     }
     if readout.outputs() != task.horizon {
-        return Err(format!("a horizon of {} from {} outputs", task.horizon, readout.outputs()));
+        return Err(format!("a horizon of {} from {}", task.horizon, count(readout.outputs(), "output")));
     }
     if model.input() != 1 {
         return Err(format!("a forecaster reads 1 feature, this one {}", model.input()));
@@ -169,8 +175,8 @@ fn check_plot(args: &ForecastArgs) -> Outcome {
     if ending(&args.plot) != "svg" {
         return Err(error(args.plot.display(), "expected a path ending in .svg"));
     }
-    write::check_folder(&args.plot)?;
-    write::check_apart(&args.plot, [args.model.as_path(), &args.data])
+    write::check_apart(&args.plot, [args.model.as_path(), &args.data])?;
+    write::check_target(&args.plot)
 }
 
 /// Year and month of every row, which must follow one another.
@@ -223,8 +229,9 @@ fn scores_table(scores: &[Score], task: &Task, windows: usize, months: &[(u32, u
     let (year, month) = task.held_out_from;
     let (last_year, last_month) = months[months.len() - 1];
     let head = format!(
-        "error in {} over {windows} windows held out, targets {year}-{month:02} to {last_year}-{last_month:02}:",
-        task.column
+        "error in {} over {} held out, targets {year}-{month:02} to {last_year}-{last_month:02}:",
+        task.column,
+        count(windows, "window")
     );
     let horizons = [1, task.horizon.div_ceil(2), task.horizon];
     let heads = horizons.map(|h| format!("MAE h={h}"));

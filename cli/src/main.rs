@@ -21,6 +21,7 @@ mod work;
 use std::process::ExitCode;
 
 use clap::Parser;
+use wgru::error::limited;
 
 use args::{Args, Command};
 use failure::Failure;
@@ -41,11 +42,11 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Verification(message)) => {
-            eprintln!("wgru: {message}");
+            eprintln!("wgru: {}", limited(&message));
             ExitCode::from(1)
         }
         Err(Failure::Error(message)) => {
-            eprintln!("wgru: error: {message}");
+            eprintln!("wgru: error: {}", limited(&message));
             ExitCode::from(2)
         }
     }

@@ -1,5 +1,7 @@
 //! Numbers as people read them: three digits and a unit.
 
+pub use wgru::error::count;
+
 /// Prefixes by the power of a thousand, from 10⁻⁹ on.
 const PREFIXES: [&str; 9] = ["n", "µ", "m", "", "k", "M", "G", "T", "P"];
 /// The place of the empty prefix.
@@ -37,11 +39,6 @@ pub fn together(values: &[f64], unit: &str) -> String {
 /// A share as per cent.
 pub fn percent(share: f64) -> String {
     format!("{}\u{a0}%", three(share * 100.0))
-}
-
-/// `1 thread`, `2 threads`.
-pub fn count(number: usize, of: &str) -> String {
-    format!("{number} {of}{}", if number == 1 { "" } else { "s" })
 }
 
 fn rounded(value: f64) -> f64 {

@@ -8,7 +8,7 @@ use wgru::io::OutputShape;
 use wgru::{Batch, Fill, Model, PyTorch, ReadoutSteps};
 
 use crate::args::{FillArg, LayoutArg, ModelArgs, RunArgs};
-use crate::arrays::{Array, Arrays, csv, ending, write};
+use crate::arrays::{Array, Arrays, check_not_empty, csv, ending, write};
 use crate::failure::{Failure, Outcome, error};
 use crate::number::count;
 use crate::print::print;
@@ -22,6 +22,8 @@ pub fn run(args: &RunArgs) -> Outcome {
         let read = [Some(args.model.as_path()), Some(&args.input), config];
         write::check(output, read.into_iter().flatten())?;
     }
+    check_not_empty(&args.model)?;
+    check_not_empty(&args.input)?;
     if is_onnx(&args.model) {
         return onnx::run(args);
     }
@@ -34,13 +36,18 @@ pub fn run(args: &RunArgs) -> Outcome {
     keras::check_states(&imported, |name| inputs.get(name).is_some())?;
     let x = inputs.need("x")?;
     let &[first, second, features] = &x.shape[..] else {
-        return Err(error("x", format!("expected 3 dimensions [B, T, I], got {:?}", x.shape)));
+        let reason = match x.shape[..] {
+            [steps, features] => format!("; a single sequence is [1, {steps}, {features}]"),
+            _ => String::new(),
+        };
+        return Err(error("x", format!("expected 3 dimensions [B, T, I], got {:?}{reason}", x.shape)));
     };
     let shape = [first, second, features];
-    let mut sequences = match args.layout {
-        Some(LayoutArg::Time) => Batch::time_major(&x.data, shape)?,
-        Some(LayoutArg::Batch) | None => Batch::new(&x.data, shape)?,
+    let sequences = match args.layout {
+        Some(LayoutArg::Time) => Batch::time_major(&x.data, shape),
+        Some(LayoutArg::Batch) | None => Batch::new(&x.data, shape),
     };
+    let mut sequences = sequences.map_err(|reason| error(format!("x {shape:?}"), reason))?;
     if let Some(FillArg::Last) = args.fill {
         sequences = sequences.fill(Fill::Last);
     }
@@ -160,7 +167,9 @@ pub fn describe(path: &Path, imported: &Imported) -> String {
         [] => String::new(),
         names => format!("; not used: {}", listed(names)),
     };
-    format!("{}: {}{left_over} ({})", path.display(), imported.model, report.decisions.join("; "))
+    let (shown, more) = report.decisions.split_at(report.decisions.len().min(20));
+    let more = if more.is_empty() { String::new() } else { format!("; and {} more", more.len()) };
+    format!("{}: {}{left_over} ({}{more})", path.display(), imported.model, shown.join("; "))
 }
 
 fn outputs(model: &Model, batch: &Batch<'_>, work: &Work) -> Outcome<Vec<(&'static str, Array)>> {

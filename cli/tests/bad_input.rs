@@ -18,6 +18,10 @@ fn refused(folder: &Folder, args: &[&str], words: &[&str]) {
         assert!(text.contains(word), "{args:?}: \"{word}\" in: {text}");
     }
     assert!(!text.contains("panicked"), "{text}");
+    assert!(text.len() <= 2048, "{args:?}: {} bytes: {text}", text.len());
+    for of_debug in ["Some(", "None", "Opaque", " { "] {
+        assert!(!text.contains(of_debug), "{args:?}: {text}");
+    }
     assert_eq!(folder.names(), before, "{args:?} left a file behind");
 }
 
@@ -82,6 +86,16 @@ fn options_that_do_not_fit_the_model() {
     refused(&folder, &with(&["--window", "3"]), &["--window", ".csv"]);
     refused(&folder, &with(&["--output", "y.txt"]), &["y.txt", ".npz or .safetensors"]);
     refused(&folder, &with(&["--output", "none/y.npz"]), &["none/y.npz", "not there"]);
+    fs::create_dir(folder.path().join("folder.npz")).unwrap();
+    refused(&folder, &with(&["--output", "folder.npz"]), &["folder.npz", "directory"]);
+    folder.write("empty.npz", "").write("empty.safetensors", "");
+    refused(&folder, &["run", "m.safetensors", "--input", "empty.npz"], &["empty.npz", "the file is empty"]);
+    refused(
+        &folder,
+        &["run", "empty.safetensors", "--input", "x.npy"],
+        &["empty.safetensors", "the file is empty"],
+    );
+    refused(&folder, &["explain", "gru-b1"], &["gru-b1", "gru-b16-t100-i256-h256"]);
 }
 
 /// What is read is never overwritten, whatever name it goes by.
@@ -167,7 +181,7 @@ fn arrays_that_do_not_fit() {
     folder.write("wide.npy", npy(&[1, 2, 3], &values(9, 6)));
     refused(&folder, &run("wide.npy"), &["x [B, T, I]", "[1, 2, 2]", "[1, 2, 3]"]);
     folder.write("flat.npy", npy(&[3, 2], &values(9, 6)));
-    refused(&folder, &run("flat.npy"), &["expected 3 dimensions", "[3, 2]"]);
+    refused(&folder, &run("flat.npy"), &["expected 3 dimensions", "[3, 2]", "[1, 3, 2]"]);
     for (name, shape) in [("b0", [0, 3, 2]), ("t0", [1, 0, 2]), ("i0", [1, 3, 0])] {
         let file = format!("{name}.npy");
         folder.write(&file, npy(&shape, &[]));
@@ -246,6 +260,12 @@ fn csv_that_is_no_table_of_numbers() {
     refused(&folder, &run, &["2 features", "3 columns", "--columns"]);
     folder.write("in.csv", "1,2\n3,4\n");
     refused(&folder, &run, &["in.csv", "header", "(1, 2)", "--header no"]);
+    let long = "x".repeat(100_000);
+    folder.write("in.csv", format!("a,{long}\n1,{long}\n"));
+    refused(&folder, &run, &["in.csv", "line 2", "x…x"]);
+    let many: Vec<String> = (0..5000).map(|column| format!("c{column}")).collect();
+    folder.write("in.csv", format!("{}\n{}0\n", many.join(","), "0,".repeat(4999)));
+    refused(&folder, &run, &["5000 columns", "c19 and 4980 more"]);
     folder.write("in.csv", "a,a\n3,4\n");
     refused(&folder, &run, &["in.csv", "columns 1 and 2", "\"a\""]);
     folder.write("in.csv", "a|b\n3|4\n");

@@ -142,7 +142,7 @@ fn by_blocks(values: &[f32], units: usize, lanes: usize) -> Lines {
 /// [`crate::Error::Mismatch`] for a weight beyond the range of f16.
 pub(super) fn rounded(model: &Model, constant: Constant, storage: Storage) -> Result<Vec<f32>> {
     let mut values = pack(model, constant);
-    storage.check_range(&format!("{constant:?}"), &values)?;
+    storage.check_range(&constant.to_string(), &values)?;
     values.iter_mut().for_each(|value| *value = storage.round(*value));
     Ok(values)
 }

@@ -379,7 +379,13 @@ mod tests {
     fn a_panic_in_any_thread_is_an_error_of_its_run() {
         let (mut rng, team) = (fastrand::Rng::new(), Team::new(6));
         for (cell, dirs) in [(Cell::GRU, 2), (Cell::ORIGINAL_GRU, 1), (Cell::LSTM, 1)] {
-            let model = model(&mut rng, cell, dirs, 40, 3);
+            // Layers of several directions are not worked on at once.
+            let is_one_way = |model: &Model| {
+                let first = model.layers()[0].direction();
+                model.layers().iter().all(|layer| layer.direction() == first)
+            };
+            let models = std::iter::repeat_with(|| model(&mut rng, cell, dirs, 40, 3));
+            let model = models.take(100).find(is_one_way).expect("every other or every fourth is");
             let x: Vec<f32> = (0..4 * 9 * 5).map(|_| rng.f32() - 0.5).collect();
             let batch = Batch::new(&x, [4, 9, 5]).unwrap();
             let processor = Processor::new(Some(1), None).unwrap();

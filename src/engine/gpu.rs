@@ -1,11 +1,13 @@
 //! A model on a GPU: plans, programs and workspaces by shape, and the way a batch goes through one.
 
+mod budget;
 mod planner;
 mod read;
 mod session;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use budget::{Budget, Claim, WaitsForItself};
 use read::read_all;
 
 pub(super) use self::planner::Planner;
@@ -20,11 +22,10 @@ use crate::model::{Model, constants};
 use crate::plan::{self, Plan};
 use crate::program::{Matrix, Proof, constant_words, lower};
 use crate::progress::SharedTally;
-use crate::sync::{Wait, lock};
+use crate::sync::Wait;
 
-/// Workspaces that are kept for the next run of their shape, and their bytes but for the last one used.
+/// Workspaces that are kept for the next run of their shape.
 const KEPT: usize = 8;
-const KEPT_BYTES: u64 = 1 << 30;
 
 #[derive(Debug)]
 pub(super) struct GpuEngine {
@@ -32,14 +33,25 @@ pub(super) struct GpuEngine {
     planner: Planner,
     resumes: Counter,
     pub(super) constants: Constants,
-    /// What idles, the one used last at the end. A run takes one out, so that runs may overlap.
-    idle: Mutex<Vec<Ready>>,
+    /// What runs take, and workspaces that idle. A run takes one out, so that runs may overlap.
+    budget: Arc<Budget<Ready>>,
+    /// Which part of another engine this one is, whose budget it has.
+    part: Option<(usize, usize)>,
     pub(super) poison: bool,
+}
+
+/// What the engine of a part has of the one that it is a part of.
+#[derive(Debug)]
+pub(super) struct Home {
+    budget: Arc<Budget<Ready>>,
+    part: Option<(usize, usize)>,
 }
 
 /// A workspace, and what it was made from.
 #[derive(Debug)]
 struct Ready {
+    /// Of whose model.
+    part: Option<(usize, usize)>,
     workspace: Workspace,
     plan: Plan,
     /// What the device was known to do when it was planned.
@@ -47,14 +59,20 @@ struct Ready {
 }
 
 impl Ready {
-    /// Whether a run of `form` would be planned like this now.
-    fn is_for(&self, form: Form, exchange: Option<plan::Exchange>) -> bool {
-        self.plan.form == form && self.exchange == exchange
+    /// Whether a run of `form` of that part would be planned like this now.
+    fn is_for(&self, part: Option<(usize, usize)>, form: Form, exchange: Option<plan::Exchange>) -> bool {
+        self.part == part && self.plan.form == form && self.exchange == exchange
     }
 }
 
 impl GpuEngine {
-    pub(super) async fn new(context: Arc<Context>, model: &Model, options: Options) -> Result<Self> {
+    /// An engine of its own, or one that has its `home` in another.
+    pub(super) async fn new(
+        context: Arc<Context>,
+        model: &Model,
+        options: Options,
+        home: Option<Home>,
+    ) -> Result<Self> {
         let Options { poison, precision, .. } = options;
         let most = usize::try_from(context.caps().max_array_bytes() / 4).unwrap_or(usize::MAX);
         let mut words = Vec::new();
@@ -70,8 +88,9 @@ impl GpuEngine {
         }
         let constants = Constants::upload(&context, words).await?;
         let planner = Planner::new(context.clone(), options);
-        let (resumes, idle) = (Counter::default(), Mutex::default());
-        Ok(Self { context, planner, resumes, constants, idle, poison })
+        let own = || Home { budget: Arc::new(Budget::new(planner.memory)), part: None };
+        let (Home { budget, part }, resumes) = (home.unwrap_or_else(own), Counter::default());
+        Ok(Self { context, planner, resumes, constants, budget, part, poison })
     }
 
     /// What plans and judges the runs of this engine.
@@ -83,32 +102,59 @@ impl GpuEngine {
         self.resumes.get()
     }
 
+    /// For the engine of a part of this one's model: its runs share the memory.
+    pub(super) fn home(&self, layer: usize, dir: usize) -> Home {
+        Home { budget: self.budget.clone(), part: Some((layer, dir)) }
+    }
+
     /// Whether a run of `form` has all it needs.
     pub(super) fn is_ready(&self, form: Form) -> bool {
         let exchange = self.planner.exchange();
-        lock(&self.idle).iter().any(|ready| ready.is_for(form, exchange))
+        self.budget.idles(|ready| ready.is_for(self.part, form, exchange)).is_some()
     }
 
     /// Makes the workspace of `form`, unless an idle one is there.
-    pub(super) async fn prepare(&self, model: &Model, form: Form) -> Result<()> {
-        let ready = self.ready(model, form).await?;
-        self.give_back(ready);
+    pub(super) async fn prepare(&self, model: &Model, form: Form, wait: Wait) -> Result<()> {
+        let (claim, ready) = self.ready(model, form, wait).await?;
+        self.give_back(claim, ready);
         Ok(())
     }
 
-    async fn ready(&self, model: &Model, form: Form) -> Result<Ready> {
-        let idle = self.take(form);
-        match idle {
-            Some(ready) => Ok(ready),
-            None => self.make(model, form).await,
+    /// A workspace for a run of `form`, with its memory, for which the run waits where other runs have it.
+    async fn ready(&self, model: &Model, form: Form, wait: Wait) -> Result<(Claim<Ready>, Ready)> {
+        let caps = self.planner.caps();
+        let planned = || self.planner.planned(model, form, &caps);
+        let is_it = |ready: &Ready| ready.is_for(self.part, form, caps.exchange);
+        let (bytes, plan) = match self.budget.idles(is_it) {
+            Some(bytes) => (bytes, None),
+            None => {
+                let plan = planned()?;
+                (self.planner.bytes(model, &plan)?, Some(plan))
+            }
+        };
+        let claim =
+            self.budget.claim(bytes, wait).await.map_err(|left| self.waits_for_itself(bytes, &left))?;
+        let is_stale = |ready: &Ready| ready.part == self.part && ready.exchange != caps.exchange;
+        if let Some(ready) = claim.take(is_it, is_stale) {
+            return Ok((claim, ready));
         }
+        let plan = plan.map_or_else(planned, Ok)?;
+        let workspace = self.workspace(model, &plan).await?;
+        Ok((claim, Ready { part: self.part, workspace, plan, exchange: caps.exchange }))
+    }
+
+    fn waits_for_itself(&self, needed: u64, WaitsForItself(limit): &WaitsForItself) -> Error {
+        let name = "arrays of a blocking run beside those of runs whose futures this thread has begun (await or drop these \
+                    first, or await this run too)";
+        let (device, unit) = (self.planner.caps.device.clone(), "bytes of memory");
+        Error::TooLarge { name: name.into(), needed, limit: *limit, unit, device }
     }
 
     async fn make(&self, model: &Model, form: Form) -> Result<Ready> {
         let caps = self.planner.caps();
         let plan = self.planner.planned(model, form, &caps)?;
         let workspace = self.workspace(model, &plan).await?;
-        Ok(Ready { workspace, plan, exchange: caps.exchange })
+        Ok(Ready { part: self.part, workspace, plan, exchange: caps.exchange })
     }
 
     async fn workspace(&self, model: &Model, plan: &Plan) -> Result<Workspace> {
@@ -116,7 +162,7 @@ impl GpuEngine {
         let new = Workspace::new(&self.context, program.clone(), &self.constants, self.poison).await;
         match new {
             // What is idle may be what the device lacks memory for.
-            Err(Error::Device { .. }) if self.free_idle() => {
+            Err(Error::Device { .. }) if self.budget.free_idle() => {
                 Workspace::new(&self.context, program, &self.constants, self.poison).await
             }
             new => new,
@@ -131,7 +177,7 @@ impl GpuEngine {
         wait: Wait,
         progress: &SharedTally,
     ) -> Result<()> {
-        let mut ready = self.ready(model, batch.form()).await?;
+        let (claim, mut ready) = self.ready(model, batch.form(), wait).await?;
         let workspace = &mut ready.workspace;
         workspace.write_inputs(&self.context, batch.lengths_of(), 0, batch.states()).await?;
         workspace.pack_x(batch.x());
@@ -140,7 +186,7 @@ impl GpuEngine {
         let read = |data: &[u32]| unproven = read_all(workspace, data, output);
         workspace.read(&self.context, submitted, wait, read).await?;
         let Some(at) = unproven else {
-            self.give_back(ready);
+            self.give_back(claim, ready);
             return Ok(());
         };
         let (stepwise, submitted) = self.resume(model, &ready, &at, batch, progress).await?;
@@ -149,7 +195,7 @@ impl GpuEngine {
         stepwise.read(&self.context, submitted, wait, read).await?;
         // Nobody would plan either of them now, but where it is meant to fail.
         if self.planner.exchange != Exchange::Tested {
-            self.give_back(ready);
+            self.give_back(claim, ready);
         }
         Ok(())
     }
@@ -181,29 +227,8 @@ impl GpuEngine {
         }
     }
 
-    fn take(&self, form: Form) -> Option<Ready> {
-        let exchange = self.planner.exchange();
-        let mut idle = lock(&self.idle);
-        idle.retain(|ready| ready.exchange == exchange);
-        let index = idle.iter().position(|ready| ready.is_for(form, exchange))?;
-        Some(idle.remove(index))
-    }
-
-    fn give_back(&self, ready: Ready) {
-        let mut idle = lock(&self.idle);
-        let bytes = |idle: &[Ready]| idle.iter().map(|r| r.workspace.program().working_bytes()).sum::<u64>();
-        while idle.len() >= KEPT || bytes(&idle) > KEPT_BYTES {
-            idle.remove(0);
-        }
-        idle.push(ready);
-    }
-
-    /// Frees every idle workspace; whether there was any.
-    fn free_idle(&self) -> bool {
-        let mut idle = lock(&self.idle);
-        let any = !idle.is_empty();
-        idle.clear();
-        any
+    fn give_back(&self, claim: Claim<Ready>, ready: Ready) {
+        claim.keep(ready, KEPT, |other| other.part == self.part);
     }
 
     pub(super) async fn stage(&self, model: &Model, batch: &Batch<'_>) -> Result<GpuStaged> {

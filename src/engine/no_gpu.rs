@@ -20,6 +20,9 @@ use crate::sync::Wait;
 pub(super) enum GpuEngine {}
 
 #[derive(Debug)]
+pub(super) enum Home {}
+
+#[derive(Debug)]
 pub(super) enum Planner {}
 
 #[derive(Debug)]
@@ -29,8 +32,12 @@ pub(super) enum GpuSession {}
 pub(super) enum GpuStaged {}
 
 impl GpuEngine {
-    pub(super) async fn new(context: Arc<Context>, _: &Model, _: Options) -> Result<Self> {
+    pub(super) async fn new(context: Arc<Context>, _: &Model, _: Options, _: Option<Home>) -> Result<Self> {
         match *context {}
+    }
+
+    pub(super) fn home(&self, _: usize, _: usize) -> Home {
+        match *self {}
     }
 
     pub(super) fn resumes(&self) -> Resumes {
@@ -45,7 +52,7 @@ impl GpuEngine {
         match *self {}
     }
 
-    pub(super) async fn prepare(&self, _: &Model, _: Form) -> Result<()> {
+    pub(super) async fn prepare(&self, _: &Model, _: Form, _: Wait) -> Result<()> {
         match *self {}
     }
 

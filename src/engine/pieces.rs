@@ -141,7 +141,11 @@ impl Engine {
             return Ok(engine);
         }
         let model = Model::new(vec![self.0.model.layers()[layer].one_direction(dir)])?;
-        let new = self.0.device.load_with_async(&model, self.0.options.clone());
+        let home = match &self.0.backend {
+            Backend::Gpu(engine) => Some(engine.home(layer, dir)),
+            Backend::Cpu(_) | Backend::Reference => None,
+        };
+        let new = Engine::new(self.0.device.clone(), &model, self.0.options.clone(), home);
         let new = Box::pin(new).await?;
         Ok(lock(&self.0.parts).entry((layer, dir)).or_insert(new).clone())
     }

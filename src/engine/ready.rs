@@ -9,10 +9,10 @@ use super::memory::Memory;
 use super::pieces::Piece;
 use super::run::{Backend, Engine};
 use crate::dims::Dims;
-use crate::error::Result;
+use crate::error::{Result, count as counted};
 use crate::io::{Form, OutputShape};
 use crate::plan::{Candidate, Plan};
-use crate::sync::lock;
+use crate::sync::{Wait, lock};
 
 /// The pieces that a batch is run in where it does not fit a GPU, or [`Options::memory`](crate::Options::memory), at once.
 /// Results have the bits of a run at once. Its words say it in a line.
@@ -43,13 +43,12 @@ impl Pieces {
 impl fmt::Display for Pieces {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { count, rows, steps, by_steps } = self;
-        let number = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
-        write!(f, "in {} of ", number(*count, "piece"))?;
+        write!(f, "in {} of ", counted(*count, "piece"))?;
         match by_steps {
             true => {
-                write!(f, "up to {}, each of one direction of a layer and one row", number(*steps, "step"))
+                write!(f, "up to {}, each of one direction of a layer and one row", counted(*steps, "step"))
             }
-            false => write!(f, "up to {}", number(*rows, "row")),
+            false => write!(f, "up to {}", counted(*rows, "row")),
         }
     }
 }
@@ -172,7 +171,7 @@ impl Engine {
     /// As [`Engine::run`] for a batch of this shape.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn prepare(&self, form: impl Into<Form>) -> Result<()> {
-        pollster::block_on(self.prepare_async(form))
+        pollster::block_on(self.prepare_waiting(form.into(), Wait::Block))
     }
 
     /// [`Engine::prepare`], without blocking.
@@ -180,14 +179,17 @@ impl Engine {
     /// # Errors
     /// As [`Engine::prepare`].
     pub async fn prepare_async(&self, form: impl Into<Form>) -> Result<()> {
-        let form = form.into();
+        self.prepare_waiting(form.into(), Wait::Yield).await
+    }
+
+    async fn prepare_waiting(&self, form: Form, wait: Wait) -> Result<()> {
         OutputShape::new(self.model(), form)?;
         match &self.0.backend {
             Backend::Gpu(gpu) if gpu.is_ready(form) => Ok(()),
             Backend::Gpu(gpu) => {
                 // The first last, so that it is what is kept.
                 for piece in self.pieces_on(gpu, form)?.iter().rev() {
-                    self.prepare_piece(gpu, piece).await?;
+                    self.prepare_piece(gpu, piece, wait).await?;
                 }
                 Ok(())
             }
@@ -201,11 +203,11 @@ impl Engine {
         }
     }
 
-    async fn prepare_piece(&self, gpu: &GpuEngine, piece: &Piece<'_>) -> Result<()> {
-        let Some((layer, dir)) = piece.part else { return gpu.prepare(self.model(), piece.form).await };
+    async fn prepare_piece(&self, gpu: &GpuEngine, piece: &Piece<'_>, wait: Wait) -> Result<()> {
+        let Some((layer, dir)) = piece.part else { return gpu.prepare(self.model(), piece.form, wait).await };
         let part = self.part(layer, dir).await?;
         match &part.0.backend {
-            Backend::Gpu(gpu) => gpu.prepare(part.model(), piece.form).await,
+            Backend::Gpu(gpu) => gpu.prepare(part.model(), piece.form, wait).await,
             // It is on the device that this engine is on.
             Backend::Cpu(_) | Backend::Reference => Ok(()),
         }

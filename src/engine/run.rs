@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use super::device::{Device, Kind};
 use super::exchange::{Exchange, Resume, Resumes};
-use super::gpu::GpuEngine;
+use super::gpu::{GpuEngine, Home};
 use crate::cpu;
 use crate::dtype::{Precision, Storage};
 use crate::error::Result;
@@ -32,9 +32,16 @@ pub struct Options {
     pub only: Only,
     /// Whether kernels may sum in an order of their own: see [`Options::reproducible`].
     pub any_order: bool,
-    /// Bytes that the arrays of one run may take on a GPU beside the model's weights; 1 GiB where `None`. A batch that
-    /// takes more is run in pieces ([`Engine::pieces`]), with the same result; a session that takes more is refused, and, where
-    /// it is not `None`, a staged batch that does. A run that is resumed ([`Engine::resumes`]) takes as much again.
+    /// Bytes that the arrays of all runs of an engine together may take on a GPU beside the model's weights, with those that are
+    /// kept for the next run of their shape; 1 GiB where `None`. A batch that takes more by itself is run in pieces
+    /// ([`Engine::pieces`]), with the same result. Sessions, pools and, where it is not `None`, staged batches may take as much each:
+    /// more is refused. A run that is resumed ([`Engine::resumes`]) takes its bytes twice.
+    ///
+    /// Runs that do not fit beside each other wait, in the order in which they came, until those before them have ended a piece.
+    /// None holds memory while it waits for more, so they never wait in a circle. What waits in an `_async` call is the future: it
+    /// blocks no thread. A future that has begun a run has to be polled to its end or dropped, like one that holds a lock, for
+    /// those behind it wait for that. A blocking run that would wait for a future of its own thread is
+    /// [`Error::TooLarge`](crate::Error::TooLarge) instead.
     pub memory: Option<u64>,
     /// What the planner predicts with, as `wgru tune` measures it; the device's own where `None`.
     pub speed: Option<Table>,
@@ -159,16 +166,22 @@ impl Device {
     /// # Errors
     /// As [`Device::load`].
     pub async fn load_with_async(&self, model: &Model, options: Options) -> Result<Engine> {
-        Engine::new(self.clone(), model, options).await
+        Engine::new(self.clone(), model, options, None).await
     }
 }
 
 impl Engine {
-    async fn new(device: Device, model: &Model, options: Options) -> Result<Self> {
+    /// An engine, or one of a part of another's model, which is its `home`.
+    pub(super) async fn new(
+        device: Device,
+        model: &Model,
+        options: Options,
+        home: Option<Home>,
+    ) -> Result<Self> {
         options.precision.check()?;
         let backend = match &device.0 {
             Kind::Gpu(context) => {
-                Backend::Gpu(Box::new(GpuEngine::new(context.clone(), model, options.clone()).await?))
+                Backend::Gpu(Box::new(GpuEngine::new(context.clone(), model, options.clone(), home).await?))
             }
             Kind::Cpu(processor) => {
                 let network = cpu::Network::new(model, options.precision, processor)?;
@@ -254,7 +267,8 @@ impl Engine {
     }
 
     /// [`Engine::run`] into `output`, which [`Engine::output`] made or an earlier run returned. After a shape's
-    /// first run this allocates nothing of the size of the data (on the reference it does).
+    /// first run this allocates nothing of the size of the data (on the reference it does). After an error `output` holds numbers of
+    /// no meaning.
     ///
     /// # Errors
     /// As [`Engine::run`], and [`crate::Error::Length`] where `output` does not fit.

@@ -132,15 +132,18 @@ impl Context {
     }
 
     /// # Errors
-    /// [`Error::Device`] where the device is lost, or has reported an error since the last call.
-    pub fn check_fault(&self) -> Result<()> {
-        self.check_lost()?;
-        lock(&self.fault).error.take().map_or(Ok(()), |reason| Err(self.error(reason)))
+    /// [`Error::Device`] where the device is known to be lost, or has reported an error since the last call.
+    pub(super) fn check_fault(&self) -> Result<()> {
+        let mut fault = lock(&self.fault);
+        match fault.lost.clone().or_else(|| fault.error.take()) {
+            Some(reason) => Err(self.error(reason)),
+            None => Ok(()),
+        }
     }
 
     /// # Errors
-    /// [`Error::Device`] where the device is lost, however that became known.
-    fn check_lost(&self) -> Result<()> {
+    /// [`Error::Device`] where the device is lost, which it is asked.
+    pub fn check_lost(&self) -> Result<()> {
         if !self.is_lost() {
             return Ok(());
         }

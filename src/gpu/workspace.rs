@@ -25,7 +25,7 @@ impl Constants {
     /// [`Error::TooLarge`] where one exceeds a binding, [`Error::Device`] where the device refuses.
     pub async fn upload(context: &Context, constants: Vec<((Constant, usize), Vec<u32>)>) -> Result<Self> {
         for ((constant, _), data) in &constants {
-            context.caps().check_array(&format!("{constant:?}"), data.len() as u64 * 4)?;
+            context.caps().check_array(&constant.to_string(), data.len() as u64 * 4)?;
         }
         let upload = || {
             let buffers = constants.iter().map(|((constant, first), data)| {

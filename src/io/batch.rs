@@ -3,7 +3,7 @@
 use super::{Fill, Form, Layout, Strides, check_states};
 use crate::dims::{Dims, check_finite, check_len};
 use crate::dtype::Storage;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, count};
 use crate::model::Model;
 
 /// A batch of sequences, borrowed from the caller.
@@ -215,7 +215,8 @@ impl<'a> Batch<'a> {
             check_len("lengths [B]", &[self.form.dims.batch], lengths.len())?;
             let longest = self.form.dims.steps;
             if let Some(b) = lengths.iter().position(|&length| length as usize > longest) {
-                let reason = format!("sequence {b} has {} steps, x has {longest}", lengths[b]);
+                let reason =
+                    format!("sequence {b} has {}, x has {longest}", count(lengths[b] as usize, "step"));
                 return Err(Error::Mismatch { name: "lengths".into(), reason });
             }
         }

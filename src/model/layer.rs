@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{Activations, Cell, Reset, Update};
 use crate::dims::{at_least_one, check_finite, check_len, product};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, count};
 
 /// The order in which a layer walks over the steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -332,7 +332,7 @@ fn state_of(hidden: usize, weights: &[Weights]) -> Result<usize> {
     match weights.iter().find(|set| of(set) != state || set.w_hr.is_some() != weights[0].w_hr.is_some()) {
         Some(other) => Err(Error::Mismatch {
             name: "w_hr of the reverse direction".into(),
-            reason: format!("gives {} features, the forward one {state}", of(other)),
+            reason: format!("gives {}, the forward one {state}", count(of(other), "feature")),
         }),
         None => Ok(state),
     }

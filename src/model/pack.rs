@@ -1,6 +1,8 @@
 //! A model's constants as every fast path reads them: matrices transposed, so that neighbouring units lie
 //! side by side, and biases added up where no product encloses them.
 
+use std::fmt;
+
 use super::{Cell, Layer, Model, Reset, Weights};
 
 /// One of a model's constant arrays, in the layout the kernels read.
@@ -22,6 +24,23 @@ pub enum Constant {
     ReadoutW,
     /// The readout's bias, `[O]`.
     ReadoutB,
+}
+
+/// In words, for errors and labels: `w_hh of layer 0`.
+impl fmt::Display for Constant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, layer) = match *self {
+            Self::WIh(layer) => ("w_ih", layer),
+            Self::WHh(layer) => ("w_hh", layer),
+            Self::Bias(layer) => ("biases", layer),
+            Self::BHn(layer) => ("c_n", layer),
+            Self::Peepholes(layer) => ("peepholes", layer),
+            Self::WHr(layer) => ("w_hr", layer),
+            Self::ReadoutW => return f.write_str("readout weight"),
+            Self::ReadoutB => return f.write_str("readout bias"),
+        };
+        write!(f, "{name} of layer {layer}")
+    }
 }
 
 /// Every constant of `model`.

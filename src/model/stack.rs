@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{Activations, Cell, Direction, Layer, Merge, Readout, ReadoutSteps};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, count};
 
 /// Recurrent layers, the first on the input, each other on the one before it; then an optional readout.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,7 +60,7 @@ impl Model {
         if readout.input() != output {
             return Err(Error::Mismatch {
                 name: "readout".into(),
-                reason: format!("reads {} features, the stack gives {output}", readout.input()),
+                reason: format!("reads {}, the stack gives {output}", count(readout.input(), "feature")),
             });
         }
         self.readout = Some(readout);

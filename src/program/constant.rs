@@ -27,7 +27,7 @@ pub fn constant_words(model: &Model, constant: Constant, precision: Precision) -
             return Ok(values.into_iter().map(f32::to_bits).collect());
         }
     };
-    precision.weights.check_range(&format!("{constant:?}"), &values)?;
+    precision.weights.check_range(&constant.to_string(), &values)?;
     let n = values.len() / (sets * k);
     let mut words = Vec::new();
     for matrix in values.chunks_exact(k * n) {

@@ -69,6 +69,7 @@ impl Series {
         let names = if wanted.is_empty() { all.clone() } else { wanted.to_vec() };
         let places: Vec<usize> = names.iter().map(|name| place(&all, name)).collect::<Result<_, _>>()?;
         let hint = match (all.len(), wanted) {
+            _ if !has_names => "; --header no is for files without a header",
             (1, _) => SEPARATED,
             (_, []) => "; choose other columns with --columns",
             _ => "",
@@ -191,13 +192,14 @@ fn place(all: &[String], name: &str) -> Result<usize, String> {
 
 fn number(field: &str) -> Result<f64, String> {
     let field = field.trim();
+    let shown = || listed(&[field]);
     match field.parse::<f64>() {
         Ok(value) if (value as f32).is_finite() => Ok(value),
-        Ok(value) if value.is_finite() => Err(format!("{field} is beyond the range of float32")),
+        Ok(value) if value.is_finite() => Err(format!("{} is beyond the range of float32", shown())),
         _ if field.replacen(',', ".", 1).parse::<f64>().is_ok() => {
-            Err(format!("\"{field}\" has a decimal comma, expected a point"))
+            Err(format!("\"{}\" has a decimal comma, expected a point", shown()))
         }
-        _ => Err(format!("\"{field}\" is not a finite number")),
+        _ => Err(format!("\"{}\" is not a finite number", shown())),
     }
 }
 
@@ -264,9 +266,10 @@ mod tests {
             ("a,b\n", "no rows"),
             ("", "an empty file"),
             ("a\tb\n", "no rows"),
+            (&format!("a,b\n1,{}\n", "x".repeat(100_000)), "…xxx"),
         ] {
             let error = parse(text, None, &[]).unwrap_err();
-            assert!(error.contains(reason), "{text:?}: {error}");
+            assert!(error.contains(reason) && error.len() < 300, "{text:?}: {error}");
         }
         assert!(Series::parse("in.csv", b"a,b\n1,\xff\n", None, &[]).unwrap_err().contains("UTF-8"));
     }

@@ -102,6 +102,17 @@ pub fn ending(path: &Path) -> String {
     }
 }
 
+/// # Errors
+/// A file that is empty, which no reader says as plainly. What cannot be looked at is left to the reader.
+pub fn check_not_empty(path: &Path) -> Outcome {
+    match path.metadata() {
+        Ok(metadata) if metadata.is_file() && metadata.len() == 0 => {
+            Err(error(path.display(), "the file is empty"))
+        }
+        _ => Ok(()),
+    }
+}
+
 impl Arrays {
     /// Reads a file by its ending. Every array must bear one of `names`, of which the first is that of x: nothing is silently
     /// ignored. What is converted to f32 is said.

@@ -15,13 +15,13 @@ use crate::failure::{Outcome, error};
 /// Whether arrays can be written to `path`, before the work that fills it.
 ///
 /// # Errors
-/// An ending that is not known, a folder that is not there, one of the files that are read.
+/// An ending that is not known, one of the files that are read, and as [`check_target`].
 pub fn check<'a>(path: &Path, read: impl IntoIterator<Item = &'a Path>) -> Outcome {
     if !["npz", "safetensors"].contains(&&ending(path)[..]) {
         return Err(error(path.display(), "expected a path ending in .npz or .safetensors"));
     }
-    check_folder(path)?;
-    check_apart(path, read)
+    check_apart(path, read)?;
+    check_target(path)
 }
 
 /// # Errors
@@ -44,7 +44,7 @@ pub fn check_apart<'a>(path: &Path, others: impl IntoIterator<Item = &'a Path>) 
 
 /// # Errors
 /// A folder that is not there.
-pub fn check_folder(path: &Path) -> Outcome {
+fn check_folder(path: &Path) -> Outcome {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
             Err(error(path.display(), format!("the folder {} is not there", folder.display())))
@@ -59,7 +59,11 @@ pub fn check_folder(path: &Path) -> Outcome {
 /// What the system refuses: no such folder, a folder in its place, no permission.
 pub fn check_target(path: &Path) -> Outcome {
     check_folder(path)?;
-    let is_new = !path.exists();
+    let is_new = path.symlink_metadata().is_err();
+    // Opening a pipe would wait for its other end, and opening a link into nothing would make what it leads to.
+    if !is_new && !path.is_file() && !path.is_dir() {
+        return Ok(());
+    }
     let opened = fs::File::options().append(true).create(true).open(path);
     drop(opened.map_err(|reason| error(path.display(), reason))?);
     if is_new {

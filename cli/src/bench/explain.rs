@@ -8,6 +8,7 @@ use wgru::{DeviceOptions, Dims, Engine, Model, Options};
 
 use super::case::Case;
 use crate::args::ExplainArgs;
+use crate::arrays::check_not_empty;
 use crate::devices::{check_matrices, choose, say_matrices};
 use crate::failure::{Outcome, error};
 use crate::number::{three, together};
@@ -49,10 +50,12 @@ fn subject(args: &ExplainArgs) -> Outcome<(Model, Dims, Options)> {
         if args.node.is_some() {
             return Err(error("--node", "is for .onnx models"));
         }
-        let case: Case = args.what.parse().map_err(|reason: String| error(&args.what, reason))?;
+        let hint = "expected a case such as gru-b16-t100-i256-h256, or a model's file";
+        let case: Case = args.what.parse().map_err(|reason: String| error(reason, hint))?;
         let model = case.model(&mut fastrand::Rng::with_seed(1))?;
         return Ok((model, Dims::new(case.batch, case.steps)?, case.options()));
     }
+    check_not_empty(path)?;
     let model = if is_onnx(path) {
         onnx::import(path, args.node.as_deref(), &args.model_args)?.model
     } else if args.node.is_some() {
@@ -66,7 +69,8 @@ fn subject(args: &ExplainArgs) -> Outcome<(Model, Dims, Options)> {
 
 /// Reads a table that `wgru tune` has written.
 pub fn read_table(path: &Path) -> Outcome<PlanTable> {
-    let text = std::fs::read_to_string(path).map_err(|reason| error(path.display(), reason))?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|reason| error(path.display(), format!("not a readable table of `wgru tune`: {reason}")))?;
     PlanTable::parse(&text).map_err(|reason| error(path.display(), reason))
 }
 

@@ -99,7 +99,7 @@ impl GpuSession {
     /// # Errors
     /// [`crate::Error::Device`] where the device is lost.
     pub(in crate::engine) fn write_states(&mut self, h: Option<&[f32]>, c: Option<&[f32]>) -> Result<()> {
-        self.context.check_fault()?;
+        self.context.check_lost()?;
         for part in &mut self.parts {
             let program = part.workspace.program();
             let of_part = |all: &[f32], features: usize| -> Vec<f32> {

@@ -1,0 +1,314 @@
+//! The memory that the runs of an engine take together on a device: who has some, who waits for some, and what idles.
+//!
+//! A run asks for all that a piece of it needs, once, and waits in line until the runs before it have left as much. It never waits
+//! while it has some, so runs do not wait for each other in a circle; and nobody overtakes, so a large one has its turn.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex};
+use std::task::{Poll, Waker};
+use std::thread::{self, ThreadId};
+
+use crate::sync::{Wait, lock};
+
+/// Bytes for runs, and the things (`T`) made in them that idle until a run wants the like again.
+#[derive(Debug)]
+pub(super) struct Budget<T> {
+    /// Bytes of all runs and of all that idles.
+    limit: u64,
+    state: Mutex<State<T>>,
+}
+
+#[derive(Debug)]
+struct State<T> {
+    /// Runs that have bytes or wait for them, in the order in which they came.
+    line: VecDeque<Entry>,
+    /// The number of the next.
+    next: u64,
+    /// With their bytes, the one used last at the end.
+    idle: Vec<(u64, T)>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    number: u64,
+    bytes: u64,
+    /// Whether it has them.
+    has: bool,
+    /// Whether there is something in them already; until then they may be those of what idles.
+    filled: bool,
+    /// The thread that began it, where it is a future that somebody has to go on polling.
+    polled_by: Option<ThreadId>,
+    waker: Option<Waker>,
+}
+
+/// A blocking run cannot wait for a future that its own thread began: nobody would poll that. So many bytes are left.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct WaitsForItself(pub(super) u64);
+
+impl<T> State<T> {
+    fn used(&self) -> u64 {
+        self.line.iter().filter(|entry| entry.has).map(|entry| entry.bytes).sum()
+    }
+
+    /// Gives bytes to those that come next, as far as they go. One run alone has what it asks for.
+    fn grant(&mut self, limit: u64) {
+        let mut used = self.used();
+        for entry in self.line.iter_mut().filter(|entry| !entry.has) {
+            if used > 0 && used.saturating_add(entry.bytes) > limit {
+                return;
+            }
+            entry.has = true;
+            used = used.saturating_add(entry.bytes);
+            if let Some(waker) = entry.waker.take() {
+                waker.wake();
+            }
+        }
+    }
+
+    /// What idles beyond the limit beside what is in use, the oldest first.
+    fn evict(&mut self, limit: u64) -> Vec<(u64, T)> {
+        let filled = self.line.iter().filter(|entry| entry.filled).map(|entry| entry.bytes).sum();
+        let room = limit.saturating_sub(filled);
+        let mut bytes: u64 = self.idle.iter().map(|(bytes, _)| bytes).sum();
+        let beyond = self.idle.iter().take_while(|(own, _)| {
+            let is_beyond = bytes > room;
+            bytes = bytes.saturating_sub(*own);
+            is_beyond
+        });
+        let count = beyond.count();
+        self.idle.drain(..count).collect()
+    }
+}
+
+impl<T> Budget<T> {
+    pub(super) fn new(limit: u64) -> Self {
+        let state = State { line: VecDeque::new(), next: 0, idle: Vec::new() };
+        Self { limit, state: Mutex::new(state) }
+    }
+
+    /// So many bytes, once those who came before have left as many.
+    ///
+    /// # Errors
+    /// [`WaitsForItself`] where that would never be.
+    pub(super) async fn claim(self: &Arc<Self>, bytes: u64, wait: Wait) -> Result<Claim<T>, WaitsForItself> {
+        let is_future = wait == Wait::Yield;
+        let me = cfg!(not(target_arch = "wasm32")).then(|| thread::current().id());
+        let number = {
+            let mut state = lock(&self.state);
+            let number = state.next;
+            state.next += 1;
+            let polled_by = me.filter(|_| is_future);
+            state.line.push_back(Entry { number, bytes, has: false, filled: false, polled_by, waker: None });
+            state.grant(self.limit);
+            number
+        };
+        let claim = Claim { budget: self.clone(), number, bytes };
+        {
+            let state = lock(&self.state);
+            let waits = state.line.iter().any(|entry| entry.number == number && !entry.has);
+            let mine =
+                state.line.iter().any(|entry| entry.number < number && me.is_some() && entry.polled_by == me);
+            if waits && mine && !is_future {
+                return Err(WaitsForItself(self.limit.saturating_sub(state.used())));
+            }
+        }
+        poll_fn(|task| {
+            let mut state = lock(&self.state);
+            match state.line.iter_mut().find(|entry| entry.number == number) {
+                Some(entry) if !entry.has => {
+                    entry.waker = Some(task.waker().clone());
+                    Poll::Pending
+                }
+                _ => Poll::Ready(()),
+            }
+        })
+        .await;
+        Ok(claim)
+    }
+
+    /// The bytes of something that idles and is such.
+    pub(super) fn idles(&self, is_such: impl Fn(&T) -> bool) -> Option<u64> {
+        lock(&self.state).idle.iter().find(|(_, thing)| is_such(thing)).map(|(bytes, _)| *bytes)
+    }
+
+    /// Lets go of all that idles; whether there was anything.
+    pub(super) fn free_idle(&self) -> bool {
+        let idle = std::mem::take(&mut lock(&self.state).idle);
+        !idle.is_empty()
+    }
+}
+
+/// The bytes of a run. They are free again when it goes, however the run ended.
+#[derive(Debug)]
+pub(super) struct Claim<T> {
+    budget: Arc<Budget<T>>,
+    number: u64,
+    bytes: u64,
+}
+
+impl<T> Claim<T> {
+    /// Something that idles and is such, of as many bytes; what is stale goes. Where there is nothing such, the run may make it: what
+    /// idles makes room, the oldest first.
+    pub(super) fn take(&self, is_such: impl Fn(&T) -> bool, is_stale: impl Fn(&T) -> bool) -> Option<T> {
+        let (found, _gone) = {
+            let mut state = lock(&self.budget.state);
+            let mut gone: Vec<(u64, T)> = state.idle.extract_if(.., |(_, thing)| is_stale(thing)).collect();
+            let index = state.idle.iter().position(|(_, thing)| is_such(thing));
+            let found = index.map(|index| state.idle.remove(index).1);
+            if let Some(own) = state.line.iter_mut().find(|entry| entry.number == self.number) {
+                own.filled = true;
+            }
+            gone.extend(state.evict(self.budget.limit));
+            (found, gone)
+        };
+        found
+    }
+
+    /// Ends the run; `thing`, which was made in these bytes, idles, one of `most` of its kind.
+    pub(super) fn keep(self, thing: T, most: usize, is_of_kind: impl Fn(&T) -> bool) {
+        let _gone = {
+            let mut state = lock(&self.budget.state);
+            // At once, so that nobody sees the bytes twice.
+            state.idle.push((self.bytes, thing));
+            state.line.retain(|entry| entry.number != self.number);
+            let of_kind = state.idle.iter().filter(|(_, thing)| is_of_kind(thing)).count();
+            let oldest = state.idle.iter().position(|(_, thing)| is_of_kind(thing));
+            oldest.filter(|_| of_kind > most).map(|oldest| state.idle.remove(oldest))
+        };
+    }
+}
+
+impl<T> Drop for Claim<T> {
+    fn drop(&mut self) {
+        let mut state = lock(&self.budget.state);
+        state.line.retain(|entry| entry.number != self.number);
+        state.grant(self.budget.limit);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::pin::pin;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::task::Context;
+
+    use super::*;
+
+    fn claim<'a>(
+        budget: &'a Arc<Budget<u64>>,
+        bytes: u64,
+    ) -> impl Future<Output = Result<Claim<u64>, WaitsForItself>> + 'a {
+        budget.claim(bytes, Wait::Yield)
+    }
+
+    fn now<F: Future + Unpin>(mut future: F) -> Option<F::Output> {
+        match pin!(&mut future).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(value) => Some(value),
+            Poll::Pending => None,
+        }
+    }
+
+    #[test]
+    fn threads_take_no_more_than_there_is_and_all_have_their_turn() {
+        let budget = Arc::new(Budget::<u64>::new(100));
+        let (used, most) = (AtomicU64::new(0), AtomicU64::new(0));
+        thread::scope(|scope| {
+            for seed in 0..6 {
+                let (budget, used, most) = (&budget, &used, &most);
+                scope.spawn(move || {
+                    let mut rng = fastrand::Rng::with_seed(seed);
+                    for _ in 0..300 {
+                        let bytes = rng.u64(1..=100);
+                        let wait = if rng.bool() { Wait::Block } else { Wait::Yield };
+                        let claim = pollster::block_on(budget.claim(bytes, wait)).unwrap();
+                        let found = claim.take(|thing| *thing == bytes, |_| false);
+                        let now = used.fetch_add(bytes, Ordering::SeqCst) + bytes;
+                        most.fetch_max(now, Ordering::SeqCst);
+                        thread::yield_now();
+                        used.fetch_sub(bytes, Ordering::SeqCst);
+                        if rng.bool() {
+                            claim.keep(found.unwrap_or(bytes), 8, |_| true);
+                        }
+                    }
+                });
+            }
+        });
+        assert!((50..=100).contains(&most.into_inner()));
+        let state = lock(&budget.state);
+        assert!(state.line.is_empty() && state.idle.len() <= 8);
+        assert!(state.idle.iter().map(|(bytes, _)| bytes).sum::<u64>() <= 100, "{:?}", state.idle);
+    }
+
+    /// What a run has left goes to the next that wants the like, whoever was let through meanwhile.
+    #[test]
+    fn what_the_next_wants_is_not_evicted_for_it() {
+        let budget = Arc::new(Budget::new(25));
+        let start = || now(Box::pin(claim(&budget, 10))).unwrap().unwrap();
+        let [first, second] = [start(), start()];
+        assert_eq!([&first, &second].map(|run| run.take(|_| true, |_| false)), [None, None]);
+        first.keep(1, 8, |_| true);
+        let third = start();
+        second.keep(2, 8, |_| true);
+        let fourth = start();
+        assert_eq!([&third, &fourth].map(|run| run.take(|_| true, |_| false)), [Some(1), Some(2)]);
+    }
+
+    #[test]
+    fn nobody_overtakes_and_whoever_leaves_lets_others_through() {
+        let budget = Arc::new(Budget::new(10));
+        let first = now(Box::pin(claim(&budget, 6))).unwrap().unwrap();
+        let mut large = Box::pin(claim(&budget, 9));
+        let mut small = Box::pin(claim(&budget, 1));
+        assert!(now(&mut large).is_none());
+        assert!(now(&mut small).is_none(), "it would fit, but came later");
+        drop(large);
+        let small = now(&mut small).unwrap().unwrap();
+        let mut large = Box::pin(claim(&budget, 9));
+        assert!(now(&mut large).is_none());
+        drop(first);
+        let large = now(&mut large).unwrap().unwrap();
+        drop((small, large));
+        // More than there is at all, of one that is alone.
+        assert!(now(Box::pin(claim(&budget, 50))).is_some());
+    }
+
+    #[test]
+    fn a_blocking_run_does_not_wait_for_a_future_of_its_own_thread() {
+        let budget = Arc::new(Budget::new(10));
+        let blocking = |bytes| pollster::block_on(budget.claim(bytes, Wait::Block));
+        let future = now(Box::pin(claim(&budget, 6))).unwrap().unwrap();
+        drop(blocking(4).unwrap());
+        assert_eq!(blocking(5).unwrap_err(), WaitsForItself(4));
+        // It left the line.
+        drop(blocking(4).unwrap());
+        // Another thread can wait for it.
+        thread::scope(|scope| {
+            let other = scope.spawn(|| drop(blocking(5).unwrap()));
+            thread::sleep(std::time::Duration::from_millis(20));
+            assert!(!other.is_finished());
+            drop(future);
+        });
+    }
+
+    #[test]
+    fn what_idles_makes_room_oldest_first() {
+        let budget = Arc::new(Budget::new(10));
+        for thing in [3, 2, 4] {
+            now(Box::pin(claim(&budget, thing))).unwrap().unwrap().keep(thing, 8, |_| true);
+        }
+        assert_eq!(budget.idles(|thing| *thing == 2), Some(2));
+        let run = now(Box::pin(claim(&budget, 2))).unwrap().unwrap();
+        assert_eq!(run.take(|thing| *thing == 2, |_| false), Some(2));
+        assert_eq!(budget.idles(|thing| *thing == 3), Some(3), "there is room for it");
+        let other = now(Box::pin(claim(&budget, 3))).unwrap().unwrap();
+        assert_eq!(other.take(|_| false, |_| false), None);
+        assert_eq!(budget.idles(|thing| *thing == 3), None);
+        assert_eq!(budget.idles(|thing| *thing == 4), Some(4));
+        run.keep(2, 1, |thing| *thing < 4);
+        other.keep(3, 1, |thing| *thing < 4);
+        assert_eq!(budget.idles(|thing| *thing == 2), None, "one of its kind is kept");
+        assert!(budget.free_idle() && !budget.free_idle());
+    }
+}
