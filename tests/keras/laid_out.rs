@@ -210,6 +210,20 @@ fn masks_are_followed_through_graphs_and_models_inside_them() {
     let given = called(gru("g"), json!([["x", 0, 0, {"mask": ["x", 0, 0]}]]));
     let told = mask(&functional("s", &[input(), given], "g"), "g", 2).expect("given");
     assert!(told.contains("the input \"x\""), "{told}");
+    // Keras 3 notes that there is none, unless it comes out of a model inside the model.
+    let noted = |layer: Value, on: &[&str]| {
+        let tensor = |name: &&str| json!({"class_name": "__keras_tensor__", "config": {"keras_history": [name, 0, 0]}});
+        let args: Vec<Value> = on.iter().map(tensor).collect();
+        let mut layer = called(layer, json!([]));
+        layer["inbound_nodes"] = json!([{"args": [args], "kwargs": {"mask": null}}]);
+        layer
+    };
+    let sum = || noted(layer("Add", json!({"name": "sum"})), &["m", "x"]);
+    let of_a_sum = [input(), called(masking(), x()), sum(), noted(gru("g"), &["sum"])];
+    assert!(mask(&functional("s", &of_a_sum, "g"), "g", 3).is_none());
+    let inner = || noted(functional("in", &[input(), called(masking(), x())], "m"), &["x"]);
+    let of_a_model = [input(), inner(), noted(pass("Dropout"), &["in"]), noted(gru("g"), &["p"])];
+    assert!(mask(&functional("s", &of_a_model, "g"), "g", 3).is_some());
     // Keras 1 and 2 do not put 0 where a Bidirectional is masked, unless the file says so.
     let pair = |zero: bool| {
         let mut one = gru("g");

@@ -6,7 +6,8 @@
 //! Conv…, …Pooling…, Reshape, …    do not; nor does a recurrent layer that gives its last output alone
 //! ```
 //!
-//! A functional model of Keras 3 notes the mask that a layer was given. What Keras does at masked steps of y:
+//! A functional model of Keras 3 notes the mask that a layer was given, or that there was none, as far as it knew. What
+//! Keras does at masked steps of y:
 //!
 //! ```text
 //! one direction                   the output before it again
@@ -31,26 +32,32 @@ impl<'a> Graph<'a> {
     /// What gives the mask that reaches a layer, if one does: `Masking layer "masking"`.
     pub(super) fn mask_of(&self, node: usize) -> Option<String> {
         let mut given = None;
-        let mut open = vec![node];
+        // Places, and whether a mask from below there is one that Keras 3 would not have noted.
+        let mut open = vec![(node, true)];
         let mut seen = HashSet::new();
-        while let Some(at) = open.pop() {
-            if !seen.insert(at) {
+        while let Some((at, counts)) = open.pop() {
+            if !seen.insert((at, counts)) {
                 continue;
             }
             for feed in self.feeds(at) {
-                match &feed.call.mask {
-                    Mask::Of(source) => given = given.or_else(|| Some(self.origin(source))),
-                    // Inside a model the mask that the model is given counts.
-                    Mask::Absent if feed.outermost => continue,
-                    Mask::Absent | Mask::Unsaid => {}
-                }
-                for (below, _) in feed.x().iter().filter_map(|source| self.giver(source)) {
+                let counts = match &feed.call.mask {
+                    Mask::Of(source) if counts => {
+                        given = given.or_else(|| Some(self.origin(source)));
+                        true
+                    }
+                    // What comes out of a model inside the model Keras 3 only knows once it runs.
+                    Mask::Absent if feed.outermost => false,
+                    Mask::Of(_) | Mask::Absent | Mask::Unsaid => counts,
+                };
+                for source in feed.x() {
+                    let Some((below, _)) = self.giver(source) else { continue };
+                    let counts = counts || source.node != Some(below);
                     let node = &self.nodes[below];
-                    if gives_mask(node) {
+                    if counts && gives_mask(node) {
                         return Some(node.label());
                     }
                     if !drops_mask(node) {
-                        open.push(below);
+                        open.push((below, counts));
                     }
                 }
             }
