@@ -56,8 +56,8 @@ impl Storage {
 
     /// [`Storage::round`], but a finite number beyond the range of f16 becomes its largest, as y of a run does.
     pub(crate) fn saturated(self, value: f32) -> f32 {
-        let largest = if self == Self::F16 { 65_504.0 } else { f32::INFINITY };
-        self.round(value.clamp(-largest, largest))
+        let clamps = self == Self::F16 && value.is_finite();
+        self.round(if clamps { value.clamp(-65_504.0, 65_504.0) } else { value })
     }
 
     /// Holds numbers against the range of f16.
@@ -196,6 +196,20 @@ mod tests {
             assert!(off > 0.0 && off <= storage.unit_roundoff(), "{storage}: {off}");
         }
         assert_eq!(Storage::F32.unpack(Storage::F32.pack(0.1, 9.0)), [0.1, 0.0]);
+    }
+
+    #[test]
+    fn what_is_not_finite_is_kept_in_16_bits() {
+        for storage in [Storage::F32, Storage::F16, Storage::Bf16] {
+            assert!(
+                storage.saturated(f32::NAN).is_nan() && storage.saturated(-f32::NAN).is_nan(),
+                "{storage}"
+            );
+            assert_eq!(storage.saturated(f32::INFINITY), f32::INFINITY, "{storage}");
+            assert_eq!(storage.saturated(f32::NEG_INFINITY), f32::NEG_INFINITY, "{storage}");
+        }
+        assert_eq!(Storage::F16.saturated(-1e30), -65_504.0);
+        assert_eq!(Storage::F16.saturated(65_519.0), 65_504.0);
     }
 
     #[test]

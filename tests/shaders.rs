@@ -405,6 +405,24 @@ fn no_activation_outside_its_file() {
     assert_eq!(in_activation, ["exp", "log"]);
 }
 
+/// `clamp` drops a NaN: numbers are clamped where NaN is put back, in the text of not_finite.wgsl and of what it speaks of.
+#[test]
+fn numbers_are_clamped_where_nan_is_seen_to() {
+    for path in shader_files() {
+        let allowed = ["shared/activation.wgsl", "shared/not_finite.wgsl", "shared/half_f16.wgsl"];
+        let clamps = calls(&read(&path)).contains(&"clamp");
+        assert!(!clamps || allowed.iter().any(|file| path.ends_with(file)), "{} clamps", path.display());
+    }
+    let activation =
+        read(&shader_files().into_iter().find(|path| path.ends_with("activation.wgsl")).unwrap());
+    assert!(activation.contains("return or_nan(of_number(function, alpha, beta, x), x);"));
+    assert_eq!(
+        calls(&activation).iter().filter(|name| **name == "of_number").count(),
+        2,
+        "the function and its call"
+    );
+}
+
 /// These tests can fail: each fault is seen, by the stage that should see it.
 #[test]
 fn faults_are_refused() {

@@ -12,6 +12,7 @@ mod forecast;
 mod keras;
 mod number;
 mod onnx;
+mod outputs;
 mod plot;
 mod print;
 mod run;

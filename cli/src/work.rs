@@ -1,5 +1,6 @@
 //! The part that every command which runs a model shares: choosing the device, running, timing, verifying.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::mpsc;
 use std::thread;
@@ -7,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
+use wgru::io::OutputShape;
 use wgru::reference::{self, Comparison, Tolerance, compare};
 use wgru::{Batch, Device, DeviceInfo, Dims, Engine, Layout, Model, Output, Pieces};
 
@@ -14,6 +16,7 @@ use crate::args::WorkArgs;
 use crate::devices::{check_matrices, choose, say_matrices, to_json};
 use crate::failure::{Failure, Outcome};
 use crate::number::{count, three};
+use crate::outputs::{Axes, NotFinite, describe, not_finite};
 
 /// A run that is done.
 pub struct Work {
@@ -25,6 +28,8 @@ pub struct Work {
     prepare: Duration,
     run: Duration,
     verification: Option<Vec<Comparison>>,
+    axes: Vec<Axes>,
+    not_finite: Vec<NotFinite>,
 }
 
 impl Work {
@@ -54,8 +59,21 @@ impl Work {
         with_bar(&name, || engine.progress(), || engine.run_into(batch, &mut output))?;
         let run = start.elapsed();
         save_pipelines(args, &device);
+        let axes = Axes::of(&OutputShape::new(model, form)?, form);
+        let not_finite = not_finite(&axes, &output);
+        not_finite.iter().for_each(|numbers| eprintln!("wgru: {numbers}"));
         let verification = if args.verify { Some(verify(&engine, batch, &output)?) } else { None };
-        Ok(Self { output, device: info, kernels: engine.explain(form)?, dims, prepare, run, verification })
+        Ok(Self {
+            output,
+            device: info,
+            kernels: engine.explain(form)?,
+            dims,
+            prepare,
+            run,
+            verification,
+            axes,
+            not_finite,
+        })
     }
 
     fn per_second(&self) -> f64 {
@@ -86,6 +104,7 @@ impl Work {
             "prepare_s": self.prepare.as_secs_f64(),
             "run_s": self.run.as_secs_f64(),
             "sequences_per_s": self.per_second(),
+            "not_finite": self.not_finite.iter().map(|of| (of.array, of.count)).collect::<HashMap<_, _>>(),
             "verify": verification,
         })
     }
@@ -94,10 +113,10 @@ impl Work {
     /// [`Failure::Verification`] where a comparison was made and failed.
     pub fn verdict(&self) -> Outcome {
         match self.verification.iter().flatten().find(|comparison| !comparison.passes()) {
-            Some(Comparison { array, error, tolerance }) => Err(Failure::Verification(format!(
-                "{array} is off by {error:.2e}, allowed {tolerance:.2e}, on {}",
-                self.device
-            ))),
+            Some(comparison) => {
+                let found = describe(comparison, &self.axes, None);
+                Err(Failure::Verification(format!("{}: {found}", self.device)))
+            }
             None => Ok(()),
         }
     }
@@ -155,7 +174,7 @@ impl fmt::Display for Work {
             self.kernels,
         )?;
         for comparison in self.verification.iter().flatten() {
-            let Comparison { array, error, tolerance } = comparison;
+            let Comparison { array, error, tolerance, .. } = comparison;
             let verdict = if comparison.passes() { "ok" } else { "BEYOND" };
             writeln!(f, "verify {array}: largest error {error:.2e}, tolerance {tolerance:.2e}: {verdict}")?;
         }

@@ -1,8 +1,8 @@
 // The activations, for `Rows` (one or four rows at once). The only ones in the crate's shaders.
 //
-// Arguments are clamped before `exp`, since a shader compiler may assume that infinities and NaN do not
-// occur; past the clamp the limits 0, 1 and -1 are exact. No product here feeds a sum outside `fma`, so no
-// driver has a choice in how to round.
+// Arguments are clamped before `exp`, since a shader compiler may assume that infinities do not occur; past the clamp the
+// limits 0, 1 and -1 are exact. NaN is put back at the end (not_finite.wgsl). No product here feeds a sum outside `fma`,
+// so no driver has a choice in how to round.
 
 // 1 / (1 + exp(-x)); absolute error at most 2e-7.
 fn sigmoid(x: Rows) -> Rows {
@@ -27,9 +27,9 @@ fn tanh_rational(x: Rows) -> Rows {
     return select(inner, sign(x), abs(x) > Rows(9.0));
 }
 
-// The functions of `model::Function`, in its order. `function` is a pipeline constant wherever this is called, so
-// what remains of it is one function.
-fn activate(function: u32, alpha: f32, beta: f32, x: Rows) -> Rows {
+// The functions of `model::Function`, in its order, of what is no NaN. `function` is a pipeline constant wherever this is
+// called, so what remains of it is one function.
+fn of_number(function: u32, alpha: f32, beta: f32, x: Rows) -> Rows {
     let a = Rows(alpha);
     let b = Rows(beta);
     switch function {
@@ -45,4 +45,8 @@ fn activate(function: u32, alpha: f32, beta: f32, x: Rows) -> Rows {
         case 9u: { return x / (Rows(1.0) + abs(x)); }
         default: { return max(x, Rows(0.0)) + log(Rows(1.0) + exp(-min(abs(x), Rows(87.0)))); }
     }
+}
+
+fn activate(function: u32, alpha: f32, beta: f32, x: Rows) -> Rows {
+    return or_nan(of_number(function, alpha, beta, x), x);
 }

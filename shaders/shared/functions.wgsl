@@ -27,7 +27,7 @@ override STATE_CLIP: f32;      // to -STATE_CLIP .. STATE_CLIP
 
 fn clipped(x: Rows) -> Rows {
     if (CLIPS) {
-        return clamp(x, Rows(-CLIP), Rows(CLIP));
+        return bounded(x, CLIP);
     }
     return x;
 }
@@ -35,7 +35,7 @@ fn clipped(x: Rows) -> Rows {
 // The new state within its clip: c of an LSTM, h of the others.
 fn kept(state: Rows) -> Rows {
     if (STATE_CLIPS) {
-        return clamp(state, Rows(-STATE_CLIP), Rows(STATE_CLIP));
+        return bounded(state, STATE_CLIP);
     }
     return state;
 }

@@ -26,8 +26,7 @@ fn bring(lane: u32, dir: u32, tile: u32, own: u32, start: u32) {
         if (start + k < K) {
             v = vector_at(vector_of(dir, min(tile + of_tile, params.tiles - 1u)) + start + k);
         }
-        // Beyond f16's range to its largest number, since what the conversion makes of it is left open.
-        v = clamp(v, Rows(-65504.0), Rows(65504.0));
+        v = within_f16(v);
         for (var r = 0u; r < ROWS; r++) {
             vectors[(of_tile * ROWS + r) * PITCH + k] = f16(row(v, r));
         }

@@ -244,6 +244,57 @@ mod tests {
         }
     }
 
+    /// What a gate with a clip makes of each, in the order NaN, ∞, −∞.
+    struct Special<'a>(Activation, Option<f32>, &'a mut [f32; 3]);
+
+    impl Work for Special<'_> {
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) {
+            let Self(activation, clip, numbers) = self;
+            let activations = Activations { gate: activation, candidate: activation, output: activation };
+            let general = General { activations, clip: clip.unwrap_or(f32::INFINITY) };
+            for number in numbers {
+                let mut lanes = [0.0; MOST_LANES];
+                simd.write(general.gate(simd, simd.splat(*number)), &mut lanes);
+                assert!(lanes[..S::LANES].iter().all(|v| v.to_bits() == lanes[0].to_bits()));
+                *number = lanes[0];
+            }
+        }
+    }
+
+    #[test]
+    fn every_function_of_nan_and_of_infinities() {
+        const INFINITE: f32 = f32::INFINITY;
+        for set in InstructionSet::available() {
+            for function in Function::ALL {
+                let (alpha, beta) = function.parameters();
+                let of = |takes, value| if takes { value } else { 0.0 };
+                let activation = Activation::new(function, of(alpha, 0.5), of(beta, 0.25)).unwrap();
+                let result = |clip| {
+                    let mut numbers = [f32::NAN, INFINITE, -INFINITE];
+                    at_level!(Level::of(set).unwrap(), simd => simd.run(Special(activation, clip, &mut numbers)));
+                    numbers
+                };
+                let limits = match function {
+                    Function::Sigmoid | Function::HardSigmoid => [1.0, 0.0],
+                    Function::Tanh => [1.0, -1.0],
+                    Function::ScaledTanh => [0.5, -0.5],
+                    Function::Relu | Function::ThresholdedRelu | Function::Softplus => [INFINITE, 0.0],
+                    Function::Affine | Function::LeakyRelu => [INFINITE, -INFINITE],
+                    Function::Elu => [INFINITE, -0.5],
+                    // ∞ / ∞, in the reference too.
+                    Function::Softsign => [f32::NAN; 2],
+                };
+                let [of_nan, of_limits @ ..] = result(None);
+                assert!(of_nan.is_nan(), "{set}, {function:?}");
+                let same = |(a, b): (&f32, &f32)| a == b || (a.is_nan() && b.is_nan());
+                assert!(of_limits.iter().zip(&limits).all(same), "{set}, {function:?}: {of_limits:?}");
+                let [of_nan, of_limits @ ..] = result(Some(0.75));
+                assert!(of_nan.is_nan() && of_limits.iter().all(|v| v.is_finite()), "{set}, {function:?}");
+            }
+        }
+    }
+
     #[test]
     fn limits_are_exact_and_nan_stays() {
         for set in InstructionSet::available() {

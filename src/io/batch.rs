@@ -8,8 +8,10 @@ use crate::model::Model;
 
 /// A batch of sequences, borrowed from the caller.
 ///
-/// A NaN in x or an initial state comes out as NaN of its own sequence on the reference and the CPU path; on a
-/// GPU, whose compilers may assume that there is none, that sequence's numbers are undefined.
+/// NaN and infinities in x or an initial state are computed with as any number is: from that step on they come out of their own
+/// sequence as they come out of the reference, and touch no other. The CPU path guarantees it. On a GPU the arithmetic is
+/// the driver's, whose compiler WGSL allows to assume that neither occurs; kernels leave it no more to assume than sums and
+/// products.
 #[derive(Debug, Clone, Copy)]
 pub struct Batch<'a> {
     form: Form,

@@ -112,7 +112,7 @@ impl Kernel {
                     }
                 };
                 files.extend([rows.source(), file!("shared/recurrence.wgsl"), file!("shared/index.wgsl")]);
-                files.extend([product, peepholes(cell.peepholes())]);
+                files.extend([file!("shared/not_finite.wgsl"), product, peepholes(cell.peepholes())]);
                 if cell.has_functions() {
                     files.extend(functions);
                 }
@@ -126,6 +126,7 @@ impl Kernel {
             }
             Self::Resident { cell, rows, .. } => {
                 files.extend([rows.source(), file!("shared/recurrence.wgsl"), peepholes(cell.peepholes())]);
+                files.push(file!("shared/not_finite.wgsl"));
                 files.extend(functions);
                 files.push(file!("resident.wgsl"));
                 files.push(file!("shared/chunk.wgsl"));
@@ -135,6 +136,7 @@ impl Kernel {
             }
             Self::Grouped { cell, rows, .. } => {
                 files.extend([rows.source(), file!("shared/recurrence.wgsl"), peepholes(cell.peepholes())]);
+                files.push(file!("shared/not_finite.wgsl"));
                 files.extend(functions);
                 files.extend([rows.letters(), file!("shared/mail.wgsl"), file!("grouped.wgsl")]);
                 files.push(file!("shared/chunk.wgsl"));

@@ -5,7 +5,7 @@
 mod cells;
 mod tolerance;
 
-pub use tolerance::{Comparison, Tolerance, compare};
+pub use tolerance::{Comparison, Tolerance, Worst, compare};
 
 use crate::dims::Dims;
 use crate::error::Result;

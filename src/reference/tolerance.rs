@@ -16,6 +16,9 @@
 //!
 //! Of a batch that is projected already the products of the first layer's x are one each, x itself.
 //!
+//! NaN and infinity have no distance. Where the reference has either, or a number beyond f32, the result must not be finite, for
+//! f32 leaves its range earlier than f64; everywhere else it must be finite.
+//!
 //! ```text
 //! layer     = slope · (eps · (√K · S + 16) + (u_w + 2 u_a) · S) + 2 u_a
 //! tolerance = √min(T, 64) · Σ_layers layer · max(1, largest magnitude)
@@ -31,6 +34,8 @@ const EPS: f64 = (f32::EPSILON / 2.0) as f64;
 const ACTIVATION_ROUNDINGS: f64 = 16.0;
 /// Steps after which an error counts as forgotten.
 const MEMORY: usize = 64;
+/// The largest number of f32.
+const LARGEST: f64 = f32::MAX as f64;
 
 /// An absolute tolerance for values of magnitude up to 1; it grows with values beyond.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -116,8 +121,9 @@ fn magnitude(row: &[f32]) -> f64 {
     row.iter().map(|&v| f64::from(v).abs()).sum()
 }
 
+/// Of those that are finite.
 fn largest(values: &[f32]) -> f64 {
-    values.iter().fold(0.0, |all: f64, &v| all.max(f64::from(v).abs()))
+    values.iter().filter(|v| v.is_finite()).fold(0.0, |all: f64, &v| all.max(f64::from(v).abs()))
 }
 
 /// One output array held against the reference.
@@ -125,10 +131,27 @@ fn largest(values: &[f32]) -> f64 {
 pub struct Comparison {
     /// `y`, `h_n`, `c_n` or `out`.
     pub array: &'static str,
-    /// The largest absolute difference; infinite where a value is not finite or a length differs.
+    /// The largest absolute difference; infinite where a number is finite on one side alone, or a length differs.
     pub error: f64,
     /// What is allowed.
     pub tolerance: f64,
+    /// Where the error is; none where all is equal or a length differs.
+    pub worst: Option<Worst>,
+}
+
+/// The element of an array that is farthest from the reference.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Worst {
+    /// Its flat index. Where numbers are finite on one side alone, that of the first of them.
+    pub index: usize,
+    /// The reference's number.
+    pub expected: f64,
+    /// What was compared.
+    pub got: f32,
+    /// Numbers of the array that are NaN or infinite where the reference has finite ones.
+    pub not_finite: usize,
+    /// Numbers of the array that are finite where the reference has none: NaN, an infinity, or a number beyond f32.
+    pub finite: usize,
 }
 
 impl Comparison {
@@ -152,27 +175,48 @@ pub fn compare(truth: &Output<f64>, got: &Output, tolerance: Tolerance) -> Vec<C
         .map(|(array, truth, got)| {
             let truth = truth.map_or(&[][..], Vec::as_slice);
             let got = got.map_or(&[][..], Vec::as_slice);
-            let finite = truth.iter().filter(|v| v.is_finite());
-            let largest = finite.fold(0.0, |all: f64, v| all.max(v.abs()));
-            Comparison { array, error: largest_error(truth, got), tolerance: tolerance.at(largest) }
+            let in_range = truth.iter().filter(|v| v.abs() <= LARGEST);
+            let largest = in_range.fold(0.0, |all: f64, v| all.max(v.abs()));
+            let tolerance = tolerance.at(largest);
+            let (error, worst) = worst(truth, got, tolerance);
+            Comparison { array, error, tolerance, worst }
         })
         .collect()
 }
 
-fn largest_error(truth: &[f64], got: &[f32]) -> f64 {
-    if truth.len() != got.len() {
-        return f64::INFINITY;
+/// How far a number is from the reference's, infinitely far where it is finite on one side alone.
+fn distance(truth: f64, got: f32, tolerance: f64) -> f64 {
+    // Rounding may carry a number at the end of the range beyond it, or not.
+    let may_overflow = !truth.is_finite() || truth.abs() + tolerance > LARGEST;
+    let error = (truth - f64::from(got)).abs();
+    if got.is_finite() {
+        let is_near = truth.abs() <= LARGEST || error <= tolerance;
+        return if is_near { error } else { f64::INFINITY };
     }
-    truth.iter().zip(got).fold(0.0, |largest, (&truth, &got)| {
-        // An infinity, and a value beyond f32, is matched by the infinity of its sign alone.
-        if truth.is_infinite() || truth.abs() > f64::from(f32::MAX) {
-            let same = f64::from(got) == f64::from(truth as f32);
-            return if same { largest } else { f64::INFINITY };
+    // Where f64 overflows later f32 may have a NaN, as the difference of two infinities.
+    let agrees =
+        may_overflow && (got.is_nan() || truth.is_nan() || truth.signum() == f64::from(got).signum());
+    if agrees { 0.0 } else { f64::INFINITY }
+}
+
+/// The largest distance, and where it is.
+fn worst(truth: &[f64], got: &[f32], tolerance: f64) -> (f64, Option<Worst>) {
+    if truth.len() != got.len() {
+        return (f64::INFINITY, None);
+    }
+    let (mut error, mut at) = (0.0, None);
+    let (mut not_finite, mut finite) = (0, 0);
+    for (index, (&truth, &got)) in truth.iter().zip(got).enumerate() {
+        let distance = distance(truth, got, tolerance);
+        if distance == f64::INFINITY {
+            *(if got.is_finite() { &mut finite } else { &mut not_finite }) += 1;
         }
-        let error = (truth - f64::from(got)).abs();
-        // A NaN must not pass: max() would drop it.
-        if error.is_nan() { f64::INFINITY } else { largest.max(error) }
-    })
+        if distance > error {
+            (error, at) = (distance, Some(index));
+        }
+    }
+    let worst = |index| Worst { index, expected: truth[index], got: got[index], not_finite, finite };
+    (error, at.map(worst))
 }
 
 #[cfg(test)]
@@ -181,16 +225,43 @@ mod tests {
 
     #[test]
     fn what_is_not_finite_does_not_pass() {
-        let error = |truth: f64, got: f32| largest_error(&[truth], &[got]);
+        let error = |truth: f64, got: f32| worst(&[truth], &[got], 1e-3).0;
         assert_eq!(error(1.0, 1.5), 0.5);
         assert_eq!(error(1.0, f32::NAN), f64::INFINITY);
+        assert_eq!(error(1.0, f32::INFINITY), f64::INFINITY);
         assert_eq!(error(f64::NAN, 1.0), f64::INFINITY);
+        assert_eq!(error(f64::NAN, f32::NAN), 0.0);
         assert_eq!(error(f64::INFINITY, f32::INFINITY), 0.0);
+        assert_eq!(error(f64::INFINITY, f32::NAN), 0.0);
         assert_eq!(error(1e300, f32::INFINITY), 0.0);
         assert_eq!(error(f64::INFINITY, f32::NEG_INFINITY), f64::INFINITY);
+        assert_eq!(error(-1e300, f32::INFINITY), f64::INFINITY);
         assert_eq!(error(f64::INFINITY, 1.0), f64::INFINITY);
-        let comparison = Comparison { array: "y", error: f64::INFINITY, tolerance: f64::INFINITY };
+        assert_eq!(error(1e300, 42.0), f64::INFINITY);
+        // At the end of the range a rounding decides.
+        let near = f64::from(f32::MAX);
+        assert_eq!(worst(&[near * (1.0 - 1e-8)], &[f32::INFINITY], near * 1e-6).0, 0.0);
+        assert!(worst(&[near * (1.0 + 1e-8)], &[f32::MAX], near * 1e-6).0.is_finite());
+        let comparison =
+            Comparison { array: "y", error: f64::INFINITY, tolerance: f64::INFINITY, worst: None };
         assert!(!comparison.passes());
-        assert_eq!(largest_error(&[1.0, 2.0], &[1.0]), f64::INFINITY);
+        assert_eq!(worst(&[1.0, 2.0], &[1.0], 1.0), (f64::INFINITY, None));
+    }
+
+    #[test]
+    fn the_worst_element_is_named() {
+        let truth = [1.0, 2.0, f64::NAN, 1e39, 4.0];
+        let (error, at) = worst(&truth, &[1.0, 2.5, f32::NAN, f32::INFINITY, 4.25], 1.0);
+        let expected = Worst { index: 1, expected: 2.0, got: 2.5, not_finite: 0, finite: 0 };
+        assert_eq!((error, at), (0.5, Some(expected)));
+        let got = [1.0, 9.0, 0.0, 42.0, f32::NEG_INFINITY];
+        let (error, at) = worst(&truth, &got, 1.0);
+        let at = at.unwrap();
+        assert_eq!((error, at.index, at.got, at.not_finite, at.finite), (f64::INFINITY, 2, 0.0, 1, 2));
+        // A number beyond f32 widens no tolerance.
+        let output = |y: Vec<f64>| Output { y, h_n: vec![], c_n: None, out: None };
+        let got = Output { y: vec![3.0, f32::INFINITY], h_n: vec![], c_n: None, out: None };
+        let all = compare(&output(vec![2.0, 1e300]), &got, Tolerance(1e-6));
+        assert!(!all[0].passes() && all[0].tolerance < 1e-5, "{all:?}");
     }
 }

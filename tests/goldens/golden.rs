@@ -72,9 +72,7 @@ impl Golden {
             let shares = expected.iter().zip(got).map(|(&e, &g)| (e - f64::from(g)).abs() / allowed(e));
             shares.fold(0.0, |all: f64, share| if share.is_nan() { f64::INFINITY } else { all.max(share) })
         };
-        arrays
-            .map(|(array, expected, got)| Comparison { array, error: share(expected, got), tolerance: 1.0 })
-            .collect()
+        arrays.map(|(array, expected, got)| comparison(array, share(expected, got), 1.0)).collect()
     }
 
     /// A GPU's driver may cut f16 off, which is within the tolerance of f16 alone; those of a CPU round.
@@ -98,16 +96,20 @@ impl Golden {
                 false => f64::INFINITY,
             });
             let error = distances.fold(0.0, f64::max);
-            all.push(Comparison { array: "y in numbers of its type", error, tolerance: 1.0 });
+            all.push(comparison("y in numbers of its type", error, 1.0));
         } else {
             let number = 2.0 * storage.unit_roundoff();
             all.iter_mut().for_each(|comparison| comparison.tolerance += layers as f64 * number);
         }
         let differ = pairs().filter(|&(got, expected)| place(got) != place(expected)).count();
         let error = differ as f64 / self.expected.y.len() as f64;
-        all.push(Comparison { array: "share of y that differs", error, tolerance: SHARE_THAT_DIFFERS });
+        all.push(comparison("share of y that differs", error, SHARE_THAT_DIFFERS));
         all
     }
+}
+
+fn comparison(array: &'static str, error: f64, tolerance: f64) -> Comparison {
+    Comparison { array, error, tolerance, worst: None }
 }
 
 /// The place of `v` among the numbers of a type; both zeros have one.

@@ -3,9 +3,12 @@
 //! Batch rows do not know of each other, so some of them are as good as all. A forward layer's first steps do not know
 //! of the later ones, so where one row is still too long its first steps are compared; the final state is then not.
 
+use wgru::io::OutputShape;
 use wgru::model::{Direction, Model};
 use wgru::reference::{self, Comparison, Tolerance, compare};
 use wgru::{Batch, Options, Output};
+
+use crate::outputs::{Axes, describe};
 
 /// Operations that the reference is asked for at the most, about a second's worth.
 const BUDGET: f64 = 4e8;
@@ -43,15 +46,11 @@ pub fn require(
     options: Options,
     flops: f64,
 ) -> Result<Comparison, String> {
-    let worst = verify(model, inputs, output, options, flops)?;
-    if worst.passes() {
-        return Ok(worst);
-    }
-    let Comparison { array, error, tolerance } = worst;
-    Err(format!("{array} is off by {error:.2e}, allowed {tolerance:.2e}"))
+    let (worst, found) = verify(model, inputs, output, options, flops)?;
+    if worst.passes() { Ok(worst) } else { Err(found) }
 }
 
-/// The comparison nearest to its tolerance. `flops`: operations of one step of one sequence.
+/// The comparison nearest to its tolerance, and it in words. `flops`: operations of one step of one sequence.
 ///
 /// # Errors
 /// Why a sample cannot be made.
@@ -61,7 +60,7 @@ fn verify(
     output: &Output,
     options: Options,
     flops: f64,
-) -> Result<Comparison, String> {
+) -> Result<(Comparison, String), String> {
     let [batch, steps, features] = inputs.shape;
     let rows = sample(batch, (BUDGET / flops / steps as f64) as usize);
     let forward = model.layers().iter().all(|layer| layer.direction() == Direction::Forward);
@@ -99,8 +98,10 @@ fn verify(
     let tolerance = Tolerance::stored(model, &sampled, options.precision);
     let all = compare(&truth, &got, tolerance);
     let share = |comparison: &Comparison| comparison.error / comparison.tolerance;
-    let worst = all.into_iter().max_by(|a, b| share(a).total_cmp(&share(b)));
-    worst.ok_or_else(|| "nothing to compare".into())
+    let worst = all.into_iter().max_by(|a, b| share(a).total_cmp(&share(b))).ok_or("nothing to compare")?;
+    let shapes = OutputShape::new(model, sampled.form()).map_err(|error| error.to_string())?;
+    let found = describe(&worst, &Axes::of(&shapes, sampled.form()), Some(&rows));
+    Ok((worst, found))
 }
 
 /// At most `most` of `count` rows, and at least one: first, last and between.
@@ -133,8 +134,9 @@ mod tests {
         let x = values(&mut rng, 4 * 6 * 3, 1.0);
         let inputs = Inputs { x: &x, shape: [4, 6, 3], lengths: Some(&[6, 2, 1, 5]) };
         let good = wgru::Device::cpu().load(&model).unwrap().run(&inputs.batch().unwrap()).unwrap();
-        let check =
-            |output: &Output, flops: f64| verify(&model, inputs, output, Options::default(), flops).unwrap();
+        let check = |output: &Output, flops: f64| {
+            verify(&model, inputs, output, Options::default(), flops).unwrap().0
+        };
         assert!(check(&good, case.flops(1)).passes());
         for at in [0, 4 * 6 * 5 - 1] {
             let mut bad = good.clone();
