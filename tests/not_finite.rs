@@ -182,8 +182,7 @@ fn what_is_not_finite_stays_in_its_row_and_behind_its_step() {
                 output: activation(turn + 5),
             };
             let (hidden, layers) = (draw.size(1..=9), draw.size(1..=2));
-            let direction = draw.direction();
-            let model = draw.model_of(cell, direction, 3, hidden, layers);
+            let model = draw.any_model(cell, 3, hidden, layers);
             let model = if draw.chance() { draw.with_options(model) } else { model };
             let model = with(&model, activations, None);
             let (rows, steps) = (draw.size(2..=9), 6);
@@ -256,8 +255,7 @@ fn every_strategy_has_them_alike() {
             let storage = [Storage::F32, Storage::F16, Storage::Bf16][index % 3];
             // Units that one workgroup has alone, and those that several have together.
             let hidden = [draw.size(2..=40), draw.size(65..=70)][index % 2];
-            let direction = draw.direction();
-            let model = draw.model_of(cell, direction, 3, hidden, 1);
+            let model = draw.any_model(cell, 3, hidden, 1);
             let relu = Activations {
                 candidate: Activation::RELU,
                 output: Activation::RELU,
@@ -312,8 +310,8 @@ fn sixteen_bits_hold_nan_infinity_and_the_largest_number() {
                 w_hh: positive(hidden * hidden, 300.0),
                 ..Weights::default()
             };
-            // Some weights, so that infinities of both signs meet.
-            weights.w_hh.iter_mut().skip(1).step_by(2).for_each(|w| *w *= sign * 0.05);
+            // Of one column, so that infinities of both signs meet in every sum.
+            weights.w_hh.iter_mut().skip(1).step_by(hidden).for_each(|w| *w *= sign * 0.05);
             let x: Vec<f32> =
                 positive(ROWS * STEPS * INPUT, 1.0).iter().map(|x| (x * 8.0).ceil() / 8.0).collect();
             let layer = Layer::new(Cell::Rnn, Direction::Forward, INPUT, hidden, vec![weights]).unwrap();

@@ -14,6 +14,9 @@ const QUEUE: usize = 1024;
 
 /// What becomes of a stream that is given NaN or an infinity. Either way the push is an error that names the stream, the
 /// frame and the feature, nothing of it is queued, and no other stream is touched.
+///
+/// It is about frames. A state that leaves the range of f32 by itself is infinite or NaN in the outputs of its own stream from there
+/// on, until [`super::Pool::reset`] or [`super::Pool::load`], and touches no other either.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum NonFinite {
     /// The stream goes on as if there had been no such push.
