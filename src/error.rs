@@ -234,7 +234,7 @@ impl Error {
 impl std::error::Error for Error {}
 
 /// An element by its flat index, in words: `[2, 0, 1] of [3, 4, 5]`, of a vector `7`.
-struct Place<'a>(usize, &'a [usize]);
+pub(crate) struct Place<'a>(pub(crate) usize, pub(crate) &'a [usize]);
 
 impl fmt::Display for Place<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -343,7 +343,12 @@ fn what_sixteen_bits_cannot_hold_is_refused() {
         let engine = device.load_with(&model, f16.clone().activations(Storage::F16)).unwrap();
         let x = [0.5, 1e5];
         let error = engine.run(&Batch::new(&x, [1, 2, 1]).unwrap()).unwrap_err();
-        assert!(error.to_string().contains("x: 100000 is beyond the range of f16"), "{error}");
+        assert!(
+            error.to_string().contains(
+                "x [row, step, feature]: element [0, 1, 0] of [1, 2, 1] is 100000, beyond the range of f16"
+            ),
+            "{error}"
+        );
         // What padding holds is nobody's business.
         engine.run(&Batch::new(&x, [1, 2, 1]).unwrap().lengths(&[1])).unwrap();
         engine.run(&Batch::new(&[0.5, 6e4], [1, 2, 1]).unwrap()).unwrap();

@@ -1,5 +1,7 @@
 //! `wgru export`: a model as a file of another framework.
 
+use std::path::PathBuf;
+
 use wgru::import::{Imported, OnnxImported, OnnxInput, Tensor};
 
 use crate::args::ExportArgs;
@@ -17,9 +19,9 @@ pub fn export(args: &ExportArgs) -> Outcome {
         "safetensors" => false,
         _ => return Err(error(output, "expected a path ending in .safetensors or .onnx")),
     };
-    let config = args.model_args.config.as_deref();
-    let read = [Some(args.model.as_path()), config];
-    write::check_apart(&args.output, read.into_iter().flatten())?;
+    let read: Vec<PathBuf> =
+        run::files_of(&args.model).into_iter().chain(args.model_args.config.clone()).collect();
+    write::check_apart(&args.output, read.iter().map(PathBuf::as_path))?;
     write::check_target(&args.output)?;
     check_not_empty(&args.model)?;
     for (option, given) in [("--with-lengths", args.with_lengths), ("--with-states", args.with_states)] {

@@ -1,7 +1,8 @@
 //! `wgru run`: a model on a file of sequences.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use serde_json::Value;
 use wgru::error::listed;
 use wgru::import::Imported;
 use wgru::io::OutputShape;
@@ -18,9 +19,10 @@ use crate::{keras, onnx};
 /// Reads, runs, reports, writes.
 pub fn run(args: &RunArgs) -> Outcome {
     if let Some(output) = &args.output {
-        let config = args.model_args.config.as_deref();
-        let read = [Some(args.model.as_path()), Some(&args.input), config];
-        write::check(output, read.into_iter().flatten())?;
+        let mut read = files_of(&args.model);
+        read.push(args.input.clone());
+        read.extend(args.model_args.config.clone());
+        write::check(output, read.iter().map(PathBuf::as_path))?;
     }
     check_not_empty(&args.model)?;
     check_not_empty(&args.input)?;
@@ -78,6 +80,25 @@ pub fn run(args: &RunArgs) -> Outcome {
         print(&format!("{}\n{work}", describe(&args.model, &imported)))?;
     }
     work.verdict()
+}
+
+/// The files that a model is read from, as far as that can be told before: itself, or of a folder or an index of safetensors files
+/// those.
+pub fn files_of(model: &Path) -> Vec<PathBuf> {
+    let entries = |folder: std::fs::ReadDir| folder.flatten().map(|entry| entry.path()).collect();
+    let mut files: Vec<PathBuf> = model.read_dir().map_or_else(|_| vec![model.to_owned()], entries);
+    let is_index = |file: &PathBuf| ending(file) == "json";
+    if files.iter().any(is_index) {
+        files.retain(is_index);
+    }
+    for index in files.clone().iter().filter(|file| is_index(file)) {
+        // An index that cannot be read is refused where the model is read.
+        let text = std::fs::read(index).unwrap_or_default();
+        let json: Value = serde_json::from_slice(&text).unwrap_or_default();
+        let names = json["weight_map"].as_object().into_iter().flat_map(|map| map.values());
+        files.extend(names.filter_map(Value::as_str).map(|name| index.with_file_name(name)));
+    }
+    files
 }
 
 /// Whether a model is an ONNX file, by its name.

@@ -126,6 +126,13 @@ fn outputs_that_are_inputs() {
     let bench =
         ["bench", "--case", "gru-b1-t9-i2-h2", "--device", "cpu", "--csv", "r.csv", "--html", "r.csv"];
     refused(&folder, &bench, &["r.csv", "is the same file as"]);
+    fs::create_dir(at("parts")).unwrap();
+    fs::write(at("parts/a.safetensors"), &before[1]).unwrap();
+    fs::write(at("parts/m.safetensors.index.json"), r#"{"weight_map": {"w": "a.safetensors"}}"#).unwrap();
+    for model in ["parts", "parts/m.safetensors.index.json"] {
+        let args = ["run", model, "--input", "x.npz", "--output", "parts/a.safetensors"];
+        refused(&folder, &args, &["parts/a.safetensors", "is the same file as"]);
+    }
     let tune = ["tune", "--output", "t.txt", "--csv", "t.txt"];
     refused(&folder, &tune, &["t.txt", "is the same file as"]);
 }

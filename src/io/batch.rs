@@ -3,7 +3,7 @@
 use super::{Fill, Form, Layout, Strides, check_states};
 use crate::dims::{Dims, check_finite, check_len};
 use crate::dtype::Storage;
-use crate::error::{Error, Result, count};
+use crate::error::{Error, Place, Result, count};
 use crate::model::Model;
 
 /// A batch of sequences, borrowed from the caller.
@@ -144,15 +144,41 @@ impl<'a> Batch<'a> {
         })
     }
 
+    /// The first number of x, by row, step and feature, that is `wrong`, as its flat index and itself; padding is not looked at.
+    fn first(&self, wrong: impl Fn(f32) -> bool) -> Option<(usize, f32)> {
+        let Dims { batch, steps } = self.form.dims;
+        let strides = Strides::of(self.form.x, self.form.dims, 1, self.features);
+        let steps_of =
+            |b: usize| (0..self.lengths.map_or(steps, |lengths| lengths[b] as usize)).map(move |t| (b, t));
+        (0..batch).flat_map(steps_of).find_map(|(b, t)| {
+            let step = &self.x[b * strides.row + t * strides.step..][..self.features];
+            let at = step.iter().position(|&value| wrong(value))?;
+            Some(((b * steps + t) * self.features + at, step[at]))
+        })
+    }
+
+    /// x, its axes and its sizes as [`Batch::first`] counts them, for errors.
+    fn x_place(&self) -> (String, Vec<usize>) {
+        let Dims { batch, steps } = self.form.dims;
+        (format!("{} [row, step, feature]", self.form.x_name()), vec![batch, steps, self.features])
+    }
+
     /// Holds x, whose lengths fit, against the range of a storage type.
     ///
     /// # Errors
     /// [`Error::Mismatch`] for a number that is finite and beyond it.
     pub(crate) fn check_range(&self, storage: Storage) -> Result<()> {
-        let name = self.form.x_name();
-        match self.lengths {
-            Some(_) => self.real_steps().try_for_each(|step| storage.check_range(name, step)),
-            None => storage.check_range(name, self.x),
+        if !storage.is_half() {
+            return Ok(());
+        }
+        match self.first(|value| value.is_finite() && storage.round(value).is_infinite()) {
+            Some((index, value)) => {
+                let (name, shape) = self.x_place();
+                let reason =
+                    format!("element {} is {value}, beyond the range of {storage}", Place(index, &shape));
+                Err(Error::Mismatch { name, reason })
+            }
+            None => Ok(()),
         }
     }
 
@@ -163,20 +189,11 @@ impl<'a> Batch<'a> {
     /// As [`Batch::check`], and [`Error::NotFinite`] at the first: of x by row, step and feature.
     pub fn check_finite(&self, model: &Model) -> Result<()> {
         self.check(model)?;
-        let Self { form, features, .. } = *self;
-        let Dims { batch, steps } = form.dims;
-        let strides = Strides::of(form.x, form.dims, 1, features);
-        for b in 0..batch {
-            let length = self.lengths.map_or(steps, |lengths| lengths[b] as usize);
-            for t in 0..length {
-                let step = &self.x[b * strides.row + t * strides.step..][..features];
-                if let Some(at) = step.iter().position(|value| !value.is_finite()) {
-                    let name = format!("{} [row, step, feature]", form.x_name());
-                    let (index, shape) = ((b * steps + t) * features + at, vec![batch, steps, features]);
-                    return Err(Error::NotFinite { name, index, shape, value: step[at] });
-                }
-            }
+        if let Some((index, value)) = self.first(|value| !value.is_finite()) {
+            let (name, shape) = self.x_place();
+            return Err(Error::NotFinite { name, index, shape, value });
         }
+        let batch = self.form.dims.batch;
         for (name, values, features) in [("h0", self.h0, model.state()), ("c0", self.c0, model.hidden())] {
             check_finite(name, &[model.states(), batch, features], values.unwrap_or_default())?;
         }
