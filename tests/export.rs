@@ -297,6 +297,27 @@ fn a_stack_in_onnx_and_back_to_the_bit() {
     assert_same(&from_onnx(&model), &model);
 }
 
+/// Layers of either direction on each other are nodes of either direction; PyTorch has none that are reverse alone.
+#[test]
+fn a_direction_for_each_layer_is_that_of_its_node() {
+    let kind = |direction| Kind { layers: 3, ..Kind::new(Cell::LSTM, direction) };
+    let directions = [Direction::Reverse, Direction::Forward, Direction::Reverse];
+    let layers = directions.iter().enumerate().map(|(index, &way)| kind(way).stack().remove(index));
+    let model = Model::new(layers.collect()).expect("layers fit");
+    let bytes = export::onnx(&model).expect("it can be written");
+    for (index, layer) in model.layers().iter().enumerate() {
+        let node = Onnx::new().node(format!("lstm_{index}")).parse("x.onnx", &bytes, None).expect("a layer");
+        assert_eq!(node.model.layers()[0].direction(), directions[index]);
+        assert_same(&node.model, &Model::new(vec![layer.clone()]).expect("one layer"));
+    }
+    refused(export::pytorch(&model), &["layer 0", "nn.LSTM has no reverse direction"]);
+    // The first that cannot be is named.
+    let layers = [Direction::Forward, Direction::Reverse].into_iter().enumerate();
+    let layers = layers.map(|(index, way)| kind(way).stack().remove(index));
+    let model = Model::new(layers.collect()).expect("layers fit");
+    refused(export::pytorch(&model), &["layer 1", "nn.LSTM has no reverse direction"]);
+}
+
 /// Negated z rows give the same numbers, on the reference in f64.
 #[test]
 fn a_z_that_takes_is_written_as_one_that_keeps() {

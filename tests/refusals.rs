@@ -198,10 +198,18 @@ fn readouts_that_do_not_fit() {
 
 #[test]
 fn sessions_of_directions_that_begin_at_the_end() {
-    for (direction, sets) in [(Direction::Reverse, 1), (Direction::Bidirectional, 2)] {
-        let set = weights(Cell::GRU, 2, 3);
-        let layer = Layer::new(Cell::GRU, direction, 2, 3, vec![set; sets]).unwrap();
-        let model = Model::new(vec![layer]).unwrap();
+    let of = |direction: Direction, input: usize| {
+        let sets = vec![weights(Cell::GRU, input, 3); direction.count()];
+        Layer::new(Cell::GRU, direction, input, 3, sets).unwrap()
+    };
+    let merged = of(Direction::Bidirectional, 2).with_merge(Merge::Sum).unwrap();
+    for (direction, layers) in [
+        (Direction::Reverse, vec![of(Direction::Reverse, 2)]),
+        (Direction::Reverse, vec![of(Direction::Forward, 2), of(Direction::Reverse, 3)]),
+        (Direction::Bidirectional, vec![of(Direction::Bidirectional, 2)]),
+        (Direction::Bidirectional, vec![merged]),
+    ] {
+        let model = Model::new(layers).unwrap();
         for device in all_devices() {
             let engine = device.load(&model).unwrap();
             let error = refused(engine.session(1), &direction.to_string());
