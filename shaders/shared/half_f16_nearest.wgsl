@@ -5,7 +5,7 @@ fn unpack(word: u32) -> vec2<f32> {
     return unpack2x16float(word);
 }
 
-// Beyond f16's range to its largest number; a NaN stays one.
+// Beyond f16's range to its largest number; infinities and NaN stay what they are.
 fn pack(v: vec2<f32>) -> u32 {
     let bits = bitcast<vec2<u32>>(v);
     let magnitude = bits & vec2<u32>(0x7fffffffu);
@@ -16,7 +16,8 @@ fn pack(v: vec2<f32>) -> u32 {
     // Below 2⁻¹⁴ f16 are multiples of 2⁻²⁴, as f32 from ½ on.
     let small = bitcast<vec2<u32>>(bitcast<vec2<f32>>(within) + vec2<f32>(0.5)) - vec2<u32>(0x3f000000u);
     var halves = select(normal, small, within < vec2<u32>(113u << 23u));
-    halves = select(halves, vec2<u32>(0x7e00u), magnitude > vec2<u32>(0x7f800000u));
+    let other = select(vec2<u32>(0x7c00u), vec2<u32>(0x7e00u), magnitude > vec2<u32>(0x7f800000u));
+    halves = select(halves, other, magnitude >= vec2<u32>(0x7f800000u));
     halves |= (bits >> vec2<u32>(16u)) & vec2<u32>(0x8000u);
     return halves.x | (halves.y << 16u);
 }
