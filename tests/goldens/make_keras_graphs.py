@@ -1,6 +1,6 @@
 """Makes tests/goldens/keras/: Keras files whose layers are called in more than the plain way, and what Keras computes.
 
-    KERAS_BACKEND=torch python tests/goldens/make_keras_graphs.py      (not from a folder with a random.py)
+    KERAS_BACKEND=torch python tests/goldens/make_keras_graphs.py
 
 Written by Keras 3.15.1 on its PyTorch backend. `graphs.json` holds x `[B, T, I]`, x with padding, what lies between
 layers, and the output of every layer as Keras gives it, initial states as `[D, B, H]`. Weights come from a sine, as in
