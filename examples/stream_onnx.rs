@@ -38,6 +38,8 @@ fn run() -> Result<(), Box<dyn Error>> {
     let imported = Onnx::new().read(model)?;
     let bytes = std::fs::read(io).map_err(|error| format!("{io}: {error}"))?;
     let arrays = SafeTensors::deserialize(&bytes).map_err(|error| format!("{io}: {error}"))?;
+    // A state that the graph computes is IO's to give.
+    imported.check_given(&arrays.names())?;
     let array = |name: &str| arrays.tensor(name).ok().map(|tensor| f32s(tensor.data()));
     let x = array("X").ok_or("IO has no X")?;
     let &[steps, streams, input] = arrays.tensor("X")?.shape() else {

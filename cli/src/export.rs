@@ -65,28 +65,33 @@ fn read_any(args: &ExportArgs) -> Outcome<Imported> {
     }
     let node = onnx::import(&args.model, args.node.as_deref(), &args.model_args)?;
     // What the file fixes at run time, or computes, is no part of the model and would be lost, unless OUT reads it.
-    check(&node, "sequence_lens", &node.sequence_lens, args.with_lengths, |_| true)?;
     let is_zero = |tensor: &Tensor| tensor.data.iter().all(|&value| value == 0.0);
-    check(&node, "initial_h", &node.initial_h, args.with_states, |tensor| !is_zero(tensor))?;
-    check(&node, "initial_c", &node.initial_c, args.with_states, |tensor| !is_zero(tensor))?;
-    Ok(Imported { model: node.model, report: node.report })
+    let notes = [
+        check(&node, "sequence_lens", &node.sequence_lens, args.with_lengths, |_| true)?,
+        check(&node, "initial_h", &node.initial_h, args.with_states, |tensor| !is_zero(tensor))?,
+        check(&node, "initial_c", &node.initial_c, args.with_states, |tensor| !is_zero(tensor))?,
+    ];
+    let mut report = node.report;
+    report.decisions.extend(notes.into_iter().flatten());
+    Ok(Imported { model: node.model, report })
 }
 
-/// Refuses an input that a run of OUT would not have.
+/// Refuses an input that a run of OUT would not have, and gives a note on one that the caller gave and OUT does not read.
 fn check<T>(
     node: &OnnxImported,
     role: &str,
     input: &OnnxInput<T>,
     is_read: bool,
     matters: impl Fn(&T) -> bool,
-) -> Outcome {
+) -> Outcome<Option<String>> {
+    let option = if role == "sequence_lens" { "--with-lengths" } else { "--with-states" };
     let why = match input {
-        _ if is_read => return Ok(()),
+        _ if is_read => return Ok(None),
+        OnnxInput::Array(_) => return Ok(Some(format!("{role} is not read by OUT, unless with {option}"))),
         OnnxInput::Computed { by, .. } => format!("is computed by {by}"),
         OnnxInput::Constant(value) | OnnxInput::Repeated(value) if matters(value) => "is a constant".into(),
-        _ => return Ok(()),
+        _ => return Ok(None),
     };
-    let option = if role == "sequence_lens" { "--with-lengths" } else { "--with-states" };
     let reason =
         format!("{why}, which an export does not carry; an .onnx reads it at run time with {option}");
     Err(error(format!("{role} of {} \"{}\"", node.op, node.node), reason))

@@ -142,6 +142,8 @@ fn what_the_graph_repeats_is_what_the_caller_would_give() {
         assert!(output.status.success(), "{}", stderr(&output));
         if layout == 0 {
             assert!(ran(&folder, "out.onnx", "all.npz", &[]).1 == expected, "exported");
+            let output = folder.wgru(&["export", "giv.onnx", "out.onnx", "--with-lengths"]);
+            assert!(stdout(&output).contains("initial_c is not read by OUT"), "{}", stdout(&output));
         }
     }
 }

@@ -12,4 +12,7 @@ fuzz_target!(|bytes: &[u8]| {
     for node in nodes.iter().take(3) {
         let _ = Onnx::new().node(&node.name).linear_before_reset(true).parse("fuzzed.onnx", bytes, None);
     }
+    if let [first, second, ..] = &nodes[..] {
+        let _ = Onnx::new().node(format!("{},{}", first.name, second.name)).parse("fuzzed.onnx", bytes, None);
+    }
 });

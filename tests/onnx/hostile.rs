@@ -31,9 +31,56 @@ fn rich() -> Vec<u8> {
     gru.tensors(graph).model(22)
 }
 
+/// What files of deployed models have: weights behind DequantizeLinear, Split and Gather, states that are repeated to the batch,
+/// two layers that feed each other, and a quantised LSTM.
+fn deployed() -> Vec<u8> {
+    let layer = Layer::new("GRU", Direction::Bidirectional, 6, 3);
+    let node = |x: &str, y: &str, h: &str| {
+        let node = Node::new("GRU", &[x, "W", "R", "B", "len", h], &[y, &format!("{y}_h")]).name(y);
+        node.int("hidden_size", 3).text("direction", "bidirectional")
+    };
+    let graph = Graph::default()
+        .node(&Node::new("DequantizeLinear", &["q", "s", "z"], &["W"]).int("axis", 1))
+        .node(&Node::new("Split", &["both", "parts"], &["R", "other"]).int("axis", 1))
+        .node(&Node::new("Shape", &["X"], &["sizes"]))
+        .node(&Node::new("Gather", &["sizes", "one"], &["b"]).int("axis", 0))
+        .node(&Node::new("Concat", &["four", "b", "three"], &["to"]).int("axis", 0))
+        .node(&Node::new("Expand", &["row", "to"], &["grown"]))
+        .node(&Node::new("Split", &["grown", "two_two"], &["h1", "h2"]))
+        .node(&Node::new("Tile", &["steps", "b"], &["len"]))
+        .node(&node("X", "l1", "h1"))
+        .node(&Node::new("Transpose", &["l1"], &["t"]).ints("perm", &[0, 2, 1, 3]))
+        .node(&Node::new("Reshape", &["t", "shape"], &["x2"]))
+        .node(&node("x2", "l2", "h2"))
+        .node(&Node::new("Concat", &["l1_h", "l2_h"], &["last"]).int("axis", 0))
+        .tensor(&claim("q", 3, &[2, 9, 6]).bytes(9, (0..108).collect::<Vec<u8>>()))
+        .tensor(&floats("s", &[9], &[0.01; 9]))
+        .tensor(&claim("z", 3, &[9]).bytes(9, [3; 9]))
+        .tensor(&floats("both", &[2, 10, 3], &[0.25; 60]))
+        .tensor(&floats("B", &layer.b_dims(), &layer.b))
+        .tensor(&floats("row", &[4, 1, 3], &[0.5; 12]))
+        .tensor(&ints("parts", &[2], &[9, 1]))
+        .tensor(&ints("two_two", &[2], &[2, 2]))
+        .tensor(&ints("shape", &[3], &[0, 0, -1]));
+    let graph = [("one", 1), ("three", 3), ("four", 4), ("steps", 7)]
+        .into_iter()
+        .fold(graph, |graph, (name, value)| graph.tensor(&ints(name, &[1], &[value])));
+    let inputs = ["X", "qw", "qr", "", "", "", "", "", "qs", "qz", "qs", "qz"];
+    let quantised = Node::new("DynamicQuantizeLSTM", &inputs, &["l3"]).domain("com.microsoft").name("l3");
+    let quantised = Graph::default()
+        .node(&quantised.int("hidden_size", 3))
+        .tensor(&claim("qw", 2, &[1, 6, 12]).bytes(9, [9; 72]))
+        .tensor(&claim("qr", 2, &[1, 3, 12]).bytes(9, [8; 36]))
+        .tensor(&floats("qs", &[1], &[0.125]))
+        .tensor(&claim("qz", 2, &[1]).bytes(9, [128]));
+    let graph = graph.node(&Node::new("If", &["C"], &["out"]).name("if").graph("then_branch", &quantised));
+    graph.inputs(&["X", "C"]).outputs(&["l2", "last", "out"]).model(22)
+}
+
 /// Every way into the importer.
 fn read_all_ways(bytes: &[u8]) -> Vec<String> {
-    let how = [Onnx::new(), Onnx::new().node("rec"), Onnx::new().node("if/then_branch/rec")];
+    let names = ["rec", "if/then_branch/rec", "l1", "l1,l2", "l3"];
+    let how = names.map(|name| Onnx::new().node(name)).into_iter().chain([Onnx::new()]);
     let mut texts: Vec<String> = Vec::new();
     for how in how {
         match how.parse(SOURCE, bytes, None) {
@@ -51,24 +98,25 @@ fn read_all_ways(bytes: &[u8]) -> Vec<String> {
 
 #[test]
 fn a_truncated_file_is_no_model_at_any_length() {
-    let bytes = rich();
-    let whole = read_all_ways(&bytes);
-    assert!(whole.iter().any(|text| text.starts_with("read GRU")), "{whole:?}");
-    assert!(whole.iter().any(|text| text.starts_with("read LSTM")), "{whole:?}");
-    for len in 0..bytes.len() {
-        let error = Onnx::new().node("if/then_branch/rec").parse(SOURCE, &bytes[..len], None);
-        assert!(error.is_err(), "{len} of {} bytes are read as a model", bytes.len());
-        read_all_ways(&bytes[..len]);
+    for (bytes, node) in [(rich(), "if/then_branch/rec"), (deployed(), "l1,l2")] {
+        let whole = read_all_ways(&bytes);
+        assert!(whole.iter().any(|text| text.starts_with("read GRU")), "{whole:?}");
+        assert!(whole.iter().any(|text| text.starts_with("read LSTM")), "{whole:?}");
+        for len in 0..bytes.len() {
+            let error = Onnx::new().node(node).parse(SOURCE, &bytes[..len], None);
+            assert!(error.is_err(), "{len} of {} bytes are read as a model", bytes.len());
+            read_all_ways(&bytes[..len]);
+        }
     }
 }
 
 #[test]
 fn flipped_bits_and_bytes_never_panic() {
-    let bytes = rich();
+    let files = [rich(), deployed()];
     let mut random = fastrand::Rng::with_seed(7);
-    for round in 0..6000 {
-        let mut broken = bytes.clone();
-        for _ in 0..1 + round % 4 {
+    for round in 0..12_000 {
+        let mut broken = files[round % 2].clone();
+        for _ in 0..1 + round / 2 % 4 {
             let at = random.usize(..broken.len());
             match random.u8(..3) {
                 0 => broken[at] ^= 1 << random.u8(..8),

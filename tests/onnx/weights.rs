@@ -80,7 +80,7 @@ fn dequantised_weights() {
     // Two numbers of 4 bits a byte.
     let nibble = |at: usize| {
         let byte = byte(at / 2);
-        let half = if at % 2 == 0 { byte & 15 } else { byte >> 4 };
+        let half = if at.is_multiple_of(2) { byte & 15 } else { byte >> 4 };
         if half > 7 { f32::from(half) - 16.0 } else { f32::from(half) }
     };
     let packed = claim("q", INT4, &DIMS).bytes(9, (0..14).map(byte).collect::<Vec<_>>());
@@ -208,7 +208,8 @@ fn rounded_and_computed() {
     let each = |of: fn(f32, f32) -> f32| -> Vec<f32> {
         r.iter().enumerate().map(|(at, &v)| of(v, [0.5, 3.0, -0.25][at % 3])).collect()
     };
-    let cases: [(&str, fn(f32, f32) -> f32); 4] =
+    type Pairwise = fn(f32, f32) -> f32;
+    let cases: [(&str, Pairwise); 4] =
         [("Add", |a, b| a + b), ("Sub", |a, b| a - b), ("Mul", |a, b| a * b), ("Div", |a, b| a / b)];
     for (op, of) in cases {
         gives(op, two().node(&to_v(op, &["r", "s"])), &each(of));

@@ -67,10 +67,12 @@ pub(super) fn pairwise(op: &'static str, a: &Value, b: &Value, symbols: &mut Sym
         }
         _ => return Err(Why::Open),
     };
-    if let (Data::Ints(data), Some((low, high))) = (&data, range(a.dtype)) {
-        if data.iter().any(|v| v.known().is_some_and(|v| v < low || v > high)) {
-            return Err(format!("{op} beyond the range of {}", dtype::name(a.dtype)).into());
-        }
+    let held = |v: &Int| match (v.known(), range(a.dtype)) {
+        (Some(v), Some((low, high))) => (low..=high).contains(&v),
+        _ => true,
+    };
+    if matches!(&data, Data::Ints(data) if !data.iter().all(held)) {
+        return Err(format!("{op} beyond the range of {}", dtype::name(a.dtype)).into());
     }
     let dtype = if op == "Equal" { dtype::BOOL } else { a.dtype };
     Ok(Value { dtype, data, ..a })

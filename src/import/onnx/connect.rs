@@ -112,7 +112,7 @@ pub(super) fn connect(
         let (joined, as_it_is) = join::states(INPUTS[STATES[index]], all, sizes)?;
         (*state, direct) = (joined, direct && as_it_is);
     }
-    let finals = Finals::new(&folder.scopes, members);
+    let finals = Finals::new(folder.scopes, members);
     let whole = direct
         && !matches!(lengths, Port::Computed(_) | Port::Part { .. } | Port::Full | Port::Repeated(_))
         && !states.iter().any(|state| matches!(state, Port::Computed(_) | Port::Repeated(_)))

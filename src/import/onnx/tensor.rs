@@ -93,10 +93,14 @@ pub(super) fn read(name: &str, tensor: &TensorProto, folder: Option<&Path>) -> R
     if data.len() != elements {
         return Err(Error::Length { name: name.into(), shape, got: data.len() });
     }
-    if let (Some((low, high)), Data::Ints(data)) = (range(dtype), &data) {
-        if let Some(Int::Is(value)) = data.iter().find(|v| v.known().is_none_or(|v| v < low || v > high)) {
-            return Err(format(name, format!("{value} is no {}", dtype::name(dtype))));
-        }
+    // Typed data may hold more than their type does.
+    let outside = |v: &&Int| match (v.known(), range(dtype)) {
+        (Some(v), Some((low, high))) => v < low || v > high,
+        _ => false,
+    };
+    let strange = if let Data::Ints(data) = &data { data.iter().find(outside) } else { None };
+    if let Some(value) = strange.and_then(|value| value.known()) {
+        return Err(format(name, format!("{value} is no {}", dtype::name(dtype))));
     }
     Ok(Value::new(dtype, shape, data))
 }
