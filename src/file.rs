@@ -1,4 +1,4 @@
-//! Files that are there whole or not at all, and files that are to be of this user's own making.
+//! Files that are there whole or not at all.
 //!
 //! [`replace`] writes into a file beside the target, brings it to the disk and renames it. That file is called `.wgru-`, 16
 //! hexadecimal digits and `.tmp`, and is locked for as long as it is written. The system takes the lock away with the process
@@ -11,6 +11,10 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+// Pipelines are of GPUs, and nothing else is kept for this user alone.
+#[cfg(feature = "gpu")]
+pub(crate) mod own;
 
 /// What stands before and after the digits of a file that is being written.
 const BESIDE: [&str; 2] = [".wgru-", ".tmp"];
@@ -26,6 +30,7 @@ enum Access {
     /// Whom the process lets by default.
     Default,
     /// On unix this user alone.
+    #[cfg_attr(not(feature = "gpu"), allow(dead_code, reason = "see `own`"))]
     Private,
 }
 
@@ -48,12 +53,6 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 pub(crate) fn replace_below(path: &Path, bytes: &[u8]) -> io::Result<()> {
     make_folder(folder_of(path), Access::Default)?;
     replace(path, bytes)
-}
-
-/// [`replace_below`] for this user alone; a link is replaced itself.
-pub(crate) fn replace_own(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    make_folder(folder_of(path), Access::Private)?;
-    put(path, bytes, Access::Private)
 }
 
 fn put(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
@@ -165,100 +164,21 @@ fn remove_if_left(path: &Path) -> io::Result<()> {
     if is_left { fs::remove_file(path) } else { Ok(()) }
 }
 
-/// Holds a folder against what [`check_own`] asks, where it is there; whether it is.
-///
-/// # Errors
-/// What is wrong with it, and what the system refuses.
-pub(crate) fn check_own_folder(folder: &Path) -> io::Result<bool> {
-    match fs::metadata(folder) {
-        Ok(found) if !found.is_dir() => Err(io::Error::other("is no folder")),
-        Ok(found) => check_own(&found, folder).map(|()| true),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-/// Reads a file of no more than `most` bytes that [`check_own`] lets pass, and that is no link, in a folder that was checked.
-///
-/// # Errors
-/// What is wrong with it, and what the system refuses.
-pub(crate) fn read_own(path: &Path, most: u64) -> io::Result<Vec<u8>> {
-    // The folder is this user's alone, so what is no link now is none in the next line.
-    if !fs::symlink_metadata(path)?.is_file() {
-        return Err(io::Error::other("is no file"));
-    }
-    let mut file = File::open(path)?;
-    let found = file.metadata()?;
-    check_own(&found, folder_of(path))?;
-    if found.len() > most {
-        return Err(io::Error::other(format!("has {} bytes, more than {most}", found.len())));
-    }
-    let mut bytes = Vec::new();
-    io::Read::read_to_end(&mut io::Read::take(&mut file, most), &mut bytes)?;
-    Ok(bytes)
-}
-
-/// Whether nobody but this user and root can have written what was found: on unix its owner is one of these, and neither its
-/// group nor others may write to it. Elsewhere that cannot be told, and everything passes.
-#[cfg(unix)]
-fn check_own(found: &fs::Metadata, folder: &Path) -> io::Result<()> {
-    use std::os::unix::fs::MetadataExt;
-    judge(found.uid(), found.mode(), || own_user(folder))
-        .map_err(|reason| io::Error::new(io::ErrorKind::PermissionDenied, reason))
-}
-
-#[cfg(not(unix))]
-fn check_own(_: &fs::Metadata, _: &Path) -> io::Result<()> {
-    Ok(())
-}
-
-/// The user that files are made as in `folder`: a process that may not link to libc has no other way to learn who it is.
-#[cfg(unix)]
-fn own_user(folder: &Path) -> io::Result<u32> {
-    let (path, file) = make_beside(folder, Access::Private)?;
-    let found = file.metadata();
-    fs::remove_file(path)?;
-    Ok(std::os::unix::fs::MetadataExt::uid(&found?))
-}
-
-#[cfg(unix)]
-fn judge(owner: u32, mode: u32, own: impl FnOnce() -> io::Result<u32>) -> Result<(), String> {
-    if mode & 0o022 != 0 {
-        let mode = mode & 0o7777;
-        return Err(format!(
-            "its mode {mode:o} lets its group or others write to it: `chmod go-w` takes that away"
-        ));
-    }
-    if owner == 0 {
-        return Ok(());
-    }
-    match own() {
-        Ok(own) if own == owner => Ok(()),
-        Ok(own) => Err(format!(
-            "it belongs to user {owner}, and this process is user {own}: `chown {own}` changes that"
-        )),
-        Err(error) => Err(format!(
-            "it belongs to user {owner}, and whether this process is that user cannot be told, for no file can be made \
-             in its folder: {error}"
-        )),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     /// A folder that is gone when the test ends.
-    struct Folder(PathBuf);
+    pub(super) struct Folder(pub(super) PathBuf);
 
     impl Folder {
-        fn new(name: &str) -> Self {
+        pub(super) fn new(name: &str) -> Self {
             let path = std::env::temp_dir().join(format!("wgru-file-{name}-{}", std::process::id()));
             let _ = fs::remove_dir_all(&path);
             Self(path)
         }
 
-        fn names(&self) -> Vec<String> {
+        pub(super) fn names(&self) -> Vec<String> {
             let entries = fs::read_dir(&self.0).unwrap();
             let mut names: Vec<String> =
                 entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
@@ -377,8 +297,8 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn links_stay_and_private_is_private() {
-        use std::os::unix::fs::{MetadataExt, symlink};
+    fn a_link_stays_one() {
+        use std::os::unix::fs::symlink;
         let folder = Folder::new("links");
         fs::create_dir(&folder.0).unwrap();
         let [target, link] = ["target", "link"].map(|name| folder.0.join(name));
@@ -387,49 +307,5 @@ mod tests {
         replace(&link, b"new").unwrap();
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(fs::read(&target).unwrap(), b"new");
-        assert!(read_own(&link, 9).unwrap_err().to_string().contains("no file"));
-
-        let own = folder.0.join("own");
-        replace_own(&own.join("kernels"), b"code").unwrap();
-        let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
-        assert_eq!((mode(&own), mode(&own.join("kernels"))), (0o700, 0o600));
-        assert!(check_own_folder(&own).unwrap() && !check_own_folder(&own.join("none")).unwrap());
-        assert_eq!(read_own(&own.join("kernels"), 4).unwrap(), b"code");
-        assert!(read_own(&own.join("kernels"), 3).is_err(), "longer than it may be");
-        for (path, mode) in
-            [(&own, 0o720), (&own, 0o702), (&own.join("kernels"), 0o620), (&own.join("kernels"), 0o602)]
-        {
-            let before = fs::metadata(path).unwrap().permissions();
-            fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
-            let checked = check_own_folder(&own).and_then(|_| read_own(&own.join("kernels"), 4));
-            let error = checked.unwrap_err().to_string();
-            assert!(error.contains(&format!("{mode:o}")) && error.contains("chmod go-w"), "{error}");
-            fs::set_permissions(path, before).unwrap();
-        }
-        assert!(read_own(&own.join("kernels"), 4).is_ok());
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_stranger_is_told_from_oneself_and_root() {
-        let of = |owner, mode, own: io::Result<u32>| judge(owner, mode, || own);
-        let unknown = || Err(io::Error::other("read-only"));
-        assert_eq!(of(0, 0o40755, unknown()), Ok(()), "root's, and nobody is asked");
-        assert_eq!(of(1000, 0o100644, Ok(1000)), Ok(()));
-        for (owner, mode, own, part) in [
-            (1001, 0o40700, Ok(1000), "user 1001, and this process is user 1000"),
-            (1001, 0o40700, Ok(0), "user 1001, and this process is user 0"),
-            (1000, 0o40755, unknown(), "read-only"),
-            (0, 0o41777, unknown(), "mode 1777"),
-            (1000, 0o40775, Ok(1000), "mode 775"),
-        ] {
-            let reason = of(owner, mode, own).unwrap_err();
-            assert!(reason.contains(part), "{reason}");
-        }
-        let folder = Folder::new("own");
-        fs::create_dir(&folder.0).unwrap();
-        let own = std::os::unix::fs::MetadataExt::uid(&fs::metadata(&folder.0).unwrap());
-        assert_eq!(own_user(&folder.0).unwrap(), own);
-        assert!(folder.names().is_empty());
     }
 }

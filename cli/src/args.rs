@@ -56,7 +56,8 @@ pub struct WorkArgs {
     /// adapter's name, or both as vulkan:llvmpipe
     #[arg(long, value_name = "SEL", default_value = "auto")]
     pub device: String,
-    /// Keep compiled kernels in a folder from one run to the next, where the device can hand them out (Vulkan)
+    /// Keep compiled kernels in a folder from one run to the next, where the device can hand them out (Vulkan). It must be
+    /// yours or root's, and nobody else may write to it
     #[arg(long, value_name = "DIR")]
     pub pipeline_cache: Option<PathBuf>,
     /// Test first whether the workgroups of one dispatch may exchange values on the device; where they may, plans may make use

@@ -15,7 +15,7 @@
 //! holds the data against the driver once more.
 //!
 //! A driver runs what the file holds, and neither the checksum nor the driver finds malice. So a file is read and written only
-//! where nobody but this user and root can have written it: [`file::check_own_folder`] and [`file::read_own`] say how that is
+//! where nobody but this user and root can have written it: [`own::check_folder`] and [`own::read`] say how that is
 //! told. What is made here is for this user alone, with modes 0700 and 0600.
 
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::context::Context;
 use crate::error::{Error, Result};
-use crate::file;
+use crate::file::own;
 use crate::sync::lock;
 
 const MAGIC: [u8; 8] = *b"wgrupipe";
@@ -57,8 +57,8 @@ impl Saved {
         let key = format!("{name} {} {} {}", info.name, info.driver, info.driver_info);
         let (folder, path) = (folder.to_owned(), folder.join(format!("{name}.wgru")));
         // Of a folder that cannot be used the next save tells the reason.
-        let is_own = file::check_own_folder(&folder).unwrap_or(false);
-        let file = is_own.then(|| file::read_own(&path, LONGEST).ok()).flatten();
+        let is_own = own::check_folder(&folder).unwrap_or(false);
+        let file = is_own.then(|| own::read(&path, LONGEST).ok()).flatten();
         let asked = AtomicBool::new(false);
         if let Some(data) = file.as_deref().and_then(|file| unpack(&key, file)) {
             // What wgpu or the driver do not take after all is left out like any other file.
@@ -89,7 +89,7 @@ impl Saved {
             |path: &Path, reason: String| Err(Error::Io { path: path.display().to_string(), reason });
         // Held throughout: one save at a time.
         let mut kept = lock(&self.kept);
-        if let Err(error) = file::check_own_folder(&self.folder) {
+        if let Err(error) = own::check_folder(&self.folder) {
             let reason = format!("no compiled kernels are read from this folder or kept in it: {error}");
             return failed(&self.folder, reason);
         }
@@ -102,7 +102,7 @@ impl Saved {
         if *kept == Some(sum) {
             return Ok(false);
         }
-        if let Err(reason) = file::replace_own(&self.path, &pack(&self.key, &data)) {
+        if let Err(reason) = own::replace(&self.path, &pack(&self.key, &data)) {
             self.mark();
             return failed(&self.path, reason.to_string());
         }
