@@ -93,7 +93,8 @@ fn judge(owner: u32, mode: u32, own: impl FnOnce() -> io::Result<u32>) -> Result
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use super::super::tests::Folder;
     use super::*;
