@@ -33,7 +33,7 @@ const OUTSIDE: [(&str, &[&str]); 10] = [
     ("safetensors", &["import/", "engine/pool/snapshot.rs"]),
     ("prost", &["proto.rs", "import/onnx/", "export/onnx/"]),
     ("hdf5_reader", &["import/keras/store.rs"]),
-    ("serde_json", &["import/keras/"]),
+    ("serde_json", &["import/keras/", "import/pytorch/shards.rs"]),
     ("zip", &["import/keras/container.rs"]),
     ("half", &["dtype.rs"]),
     ("bytemuck", &["cpu/panel.rs", "kernels/", "gpu/", "engine/gpu/read.rs", "engine/pool/gpu.rs"]),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use safetensors::SafeTensors;
 use safetensors::tensor::Dtype as FileDtype;
+use safetensors::tensor::TensorInfo;
 
 use super::Limits;
 use crate::dims::check_finite;
@@ -20,6 +21,8 @@ pub(super) struct Tensors<'a> {
 
 /// One tensor as it is stored, row-major.
 struct Entry<'a> {
+    /// The file it is in.
+    file: &'a str,
     dtype: FileDtype,
     shape: Vec<usize>,
     bytes: &'a [u8],
@@ -63,17 +66,45 @@ impl<'a> Tensors<'a> {
         let tensors = header.tensors();
         limits.check_tensors(source, tensors.len() as u64)?;
         let data = &bytes[size_of::<u64>() + length..];
-        let entry = |(name, info): (String, &safetensors::tensor::TensorInfo)| {
+        let entry = |(name, info): (String, &TensorInfo)| {
             let (from, to) = info.data_offsets;
-            (name, Entry { dtype: info.dtype, shape: info.shape.clone(), bytes: &data[from..to] })
+            (
+                name,
+                Entry { file: source, dtype: info.dtype, shape: info.shape.clone(), bytes: &data[from..to] },
+            )
         };
         let entries = tensors.into_iter().map(entry).collect();
         let metadata = header.metadata().clone().unwrap_or_default().into_iter().collect();
         Ok(Self { source, entries, metadata })
     }
 
+    /// A model of several files, none of them read so far.
+    pub(super) fn none(source: &'a str) -> Self {
+        Self { source, entries: BTreeMap::new(), metadata: BTreeMap::new() }
+    }
+
+    /// Takes another file's tensors in.
+    ///
+    /// # Errors
+    /// [`Error::Format`] for a tensor that is there already.
+    pub(super) fn add(&mut self, other: Self) -> Result<()> {
+        for (name, entry) in other.entries {
+            let file = entry.file;
+            if let Some(first) = self.entries.insert(name.clone(), entry) {
+                let reason = format!("in two files, {} and {file}", first.file);
+                return Err(Error::Format { name, reason });
+            }
+        }
+        self.metadata.extend(other.metadata);
+        Ok(())
+    }
+
     pub(super) fn source(&self) -> &str {
         self.source
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
     }
 
     /// Every name, sorted.

@@ -1,6 +1,7 @@
 //! One layer, and the readout, from their tensors.
 
-use super::names::Names;
+use super::names::{self, Names};
+use super::stored::Stored;
 use crate::dims::{at_least_one, product};
 use crate::error::{Error, Result};
 use crate::import::Report;
@@ -19,19 +20,27 @@ impl Kind {
     /// projection those of `weight_hr`.
     ///
     /// # Errors
-    /// [`Error::MissingTensor`], [`Error::Format`], [`Error::Shape`], [`Error::Zero`] with the tensor's name.
+    /// [`Error::MissingTensor`], [`Error::Format`], [`Error::Shape`], [`Error::Zero`] and [`Error::Unsupported`]
+    /// with the tensor's name.
     pub(super) fn find(
-        tensors: &Tensors<'_>,
+        stored: &Stored<'_>,
         names: &Names,
+        projected: bool,
         told: Option<Cell>,
         report: &mut Report,
     ) -> Result<Self> {
+        let two_dimensions = |part| {
+            let shape = stored.shape(&names.leaf(part, 0, ""))?;
+            <[usize; 2]>::try_from(shape).map_err(|_| Error::Format {
+                name: names.of(part, 0, ""),
+                reason: format!("expected 2 dimensions, got {shape:?}"),
+            })
+        };
         let name = names.of("weight_hh", 0, "");
-        let [rows, columns] = two_dimensions(tensors, &name)?;
+        let [rows, columns] = two_dimensions("weight_hh")?;
         let projection = names.of("weight_hr", 0, "");
-        let projected = names.project(tensors);
         let (hidden, of) = match projected {
-            true => (two_dimensions(tensors, &projection)?[1], &projection),
+            true => (two_dimensions("weight_hr")?[1], &projection),
             false => (columns, &name),
         };
         at_least_one(&format!("H (hidden units), the columns of {of}"), hidden)?;
@@ -64,60 +73,72 @@ impl Kind {
     /// Layer `index`: bidirectional where it has a reverse part.
     ///
     /// # Errors
-    /// [`Error::MissingTensor`], [`Error::Format`], [`Error::Shape`], [`Error::NotFinite`] with the tensor's name.
+    /// [`Error::MissingTensor`], [`Error::Format`], [`Error::Shape`], [`Error::NotFinite`] and
+    /// [`Error::Unsupported`] with the tensor's name.
     pub(super) fn layer(
         &self,
-        tensors: &Tensors<'_>,
+        stored: &mut Stored<'_>,
         names: &Names,
         index: usize,
         report: &mut Report,
     ) -> Result<Layer> {
-        let bidirectional = !names.is_cell() && tensors.has(&names.of("weight_ih", index, "_reverse"));
+        let bidirectional = !names.is_cell() && stored.has(&names.leaf("weight_ih", index, "_reverse"));
         let (direction, ends) = match bidirectional {
             true => (Direction::Bidirectional, &["", "_reverse"][..]),
             false => (Direction::Forward, &[""][..]),
         };
         let last = |part| -> Result<usize> {
-            let shape = tensors.shape(&names.of(part, index, ""))?;
+            let shape = stored.shape(&names.leaf(part, index, ""))?;
             Ok(shape.last().copied().unwrap_or(0))
         };
         let (state, input) = (last("weight_hh")?, last("weight_ih")?);
         let hidden = if self.projected { last("weight_hr")? } else { state };
         let rows = product(&names.of("weight_hh", index, ""), &[self.cell.gates(), hidden])?;
 
-        let mut take = |part: &str, end: &str, shape: &[usize]| -> Result<Vec<f32>> {
-            let name = names.of(part, index, end);
-            let tensor = tensors.read(&name)?.with_shape(shape)?;
-            report.used.push(name);
-            Ok(tensor.data)
-        };
         let set = |end: &&str| -> Result<Weights> {
-            let w_ih = take("weight_ih", end, &[rows, input])?;
-            let w_hh = take("weight_hh", end, &[rows, state])?;
-            // bias=False leaves both out; one without the other is a file that lacks a tensor.
-            let biased = ["bias_ih", "bias_hh"].iter().any(|bias| tensors.has(&names.of(bias, index, end)));
-            let mut bias = |part| biased.then(|| take(part, end, &[rows])).transpose();
-            let (b_ih, b_hh) = (bias("bias_ih")?, bias("bias_hh")?);
-            let w_hr = self.projected.then(|| take("weight_hr", end, &[state, hidden])).transpose()?;
+            let mut take = |part, shape: &[usize]| stored.take(&names.leaf(part, index, end), shape, report);
+            let w_ih = take("weight_ih", &[rows, input])?;
+            let w_hh = take("weight_hh", &[rows, state])?;
+            let w_hr = self.projected.then(|| take("weight_hr", &[state, hidden])).transpose()?;
+            let [b_ih, b_hh] = self.biases(stored, names, (index, end), rows, report)?;
             Ok(Weights { w_ih, w_hh, b_ih, b_hh, w_hr, ..Weights::default() })
         };
         let weights = ends.iter().map(set).collect::<Result<_>>()?;
         Layer::new(self.cell, direction, input, hidden, weights)
     }
-}
 
-fn two_dimensions(tensors: &Tensors<'_>, name: &str) -> Result<[usize; 2]> {
-    let shape = tensors.shape(name)?;
-    <[usize; 2]>::try_from(shape).map_err(|_| Error::Format {
-        name: name.into(),
-        reason: format!("expected 2 dimensions, got {shape:?}"),
-    })
+    /// The biases of a layer's direction, as `bias_ih` and `bias_hh` or, of a hand-written cell, as one `bias` for both
+    /// products. bias=False leaves them out; one of the two without the other is a file that lacks a tensor.
+    ///
+    /// A GRU's one bias could stand inside the reset product or outside it, so it is not taken.
+    fn biases(
+        &self,
+        stored: &mut Stored<'_>,
+        names: &Names,
+        (index, end): (usize, &str),
+        rows: usize,
+        report: &mut Report,
+    ) -> Result<[Option<Vec<f32>>; 2]> {
+        let [ih, hh, joint] = ["bias_ih", "bias_hh", "bias"].map(|part| names.leaf(part, index, end));
+        if stored.has(&ih) || stored.has(&hh) {
+            return Ok([Some(stored.take(&ih, &[rows], report)?), Some(stored.take(&hh, &[rows], report)?)]);
+        }
+        if matches!(self.cell, Cell::Gru { .. }) || !stored.has(&joint) {
+            return Ok([None, None]);
+        }
+        if index == 0 && end.is_empty() {
+            let name = names.of("bias", index, end);
+            report.decisions.push(format!("{name}: one bias for both products"));
+        }
+        Ok([Some(stored.take(&joint, &[rows], report)?), None])
+    }
 }
 
 /// The `nn.Linear` by its name.
 ///
 /// # Errors
-/// [`Error::MissingTensor`], [`Error::Shape`], [`Error::Zero`], [`Error::NotFinite`] with the tensor's name.
+/// [`Error::MissingTensor`], [`Error::Ambiguous`], [`Error::Shape`], [`Error::Zero`], [`Error::NotFinite`] and
+/// [`Error::Unsupported`] with the tensor's name.
 pub(super) fn readout(
     tensors: &Tensors<'_>,
     name: &str,
@@ -125,17 +146,11 @@ pub(super) fn readout(
     input: usize,
     report: &mut Report,
 ) -> Result<Readout> {
-    let (weight, bias) = (format!("{name}.weight"), format!("{name}.bias"));
-    let outputs = tensors.shape(&weight)?.first().copied().unwrap_or(0);
-    let w = tensors.read(&weight)?.with_shape(&[outputs, input])?;
-    report.used.push(weight);
-    let b = match tensors.has(&bias) {
-        true => {
-            let b = tensors.read(&bias)?.with_shape(&[outputs])?;
-            report.used.push(bias);
-            Some(b.data)
-        }
-        false => None,
-    };
-    Readout::new(input, outputs, steps, w.data, b)
+    let prefix = format!("{}.", names::linear(tensors, name, report)?);
+    let mut stored = Stored::new(tensors, &prefix);
+    let outputs = stored.shape("weight")?.first().copied().unwrap_or(0);
+    let w = stored.take("weight", &[outputs, input], report)?;
+    let b = stored.has("bias").then(|| stored.take("bias", &[outputs], report)).transpose()?;
+    report.decisions.extend(stored.decisions());
+    Readout::new(input, outputs, steps, w, b)
 }

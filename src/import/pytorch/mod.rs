@@ -8,16 +8,23 @@
 //! {prefix}weight_hr_l{k}   [P, H]     an nn.LSTM of proj_size P
 //! …_reverse                           of a bidirectional layer
 //! {prefix}weight_ih, …                of a Cell: the same without `_l{k}`, one forward layer
+//! {prefix}bias                        of a hand-written LSTM or RNN cell: one bias for both products
 //! {readout}.weight         [O, D·P]   an nn.Linear, by name
 //! {readout}.bias           [O]
 //! ```
 //!
+//! A weight may be stored as the tensors that weight_norm, spectral_norm or pruning compute it from (`stored`). What else
+//! stands under the stack's prefix makes it another cell and is refused (`belongs`).
+//!
 //! Row order and conventions are the crate's own, so numbers pass through as they are. Source: the
 //! documentation of `torch.nn.GRU`, `torch.nn.LSTM`, `torch.nn.RNN` and `torch.nn.GRUCell`.
 
+mod belongs;
 mod layer;
 mod names;
 mod pickle;
+mod shards;
+mod stored;
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -25,9 +32,11 @@ use std::path::Path;
 use super::tensors::Tensors;
 use super::{Imported, Limits, Report, load};
 use crate::error::{Error, Result};
-use crate::model::{Activation, Activations, Cell, Layer, Model, ReadoutSteps};
+use crate::model::{Activation, Activations, Cell, Model, ReadoutSteps};
 use layer::Kind;
 use names::Names;
+use shards::{Found, Shards};
+use stored::Stored;
 
 /// The metadata that [`crate::export::pytorch`] leaves for an `nn.RNN` whose `nonlinearity` is not tanh.
 const NONLINEARITY: &str = "wgru.nonlinearity";
@@ -57,7 +66,9 @@ impl PyTorch {
         Self::default()
     }
 
-    /// What stands before `weight_ih_l0`, or a Cell's `weight_ih`, where the file holds several stacks: `encoder.gru.`, or `encoder.gru`.
+    /// What stands before `weight_ih_l0`, or a Cell's `weight_ih`, where the file holds several stacks: `encoder.gru.`, or
+    /// `encoder.gru`. What DataParallel, `torch.compile` and Lightning put before or between (`module.`, `_orig_mod.`,
+    /// `model.`) may be left out.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = Some(prefix.into());
         self
@@ -76,7 +87,7 @@ impl PyTorch {
         self
     }
 
-    /// The name of an `nn.Linear` after the last layer, and the steps it is applied to.
+    /// The name of an `nn.Linear` after the last layer, and the steps it is applied to. What wraps it may be left out.
     pub fn readout(mut self, name: impl Into<String>, steps: ReadoutSteps) -> Self {
         self.readout = Some((name.into(), steps));
         self
@@ -88,17 +99,24 @@ impl PyTorch {
         self
     }
 
-    /// Reads a file.
+    /// Reads a file; or, of a model in several files, its `model.safetensors.index.json` or their folder.
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::Format`] for a file that is not whole or contradicts itself;
     /// [`Error::Ambiguous`] for no stack or several; [`Error::MissingTensor`], [`Error::Shape`],
     /// [`Error::Zero`], [`Error::Mismatch`] and [`Error::NotFinite`] with the tensor's name;
-    /// [`Error::Unsupported`] for a file of `torch.save`, with the line of Python that converts it, and for a
-    /// projection on another cell than an LSTM.
+    /// [`Error::TooLarge`] beyond [`PyTorch::limits`];
+    /// [`Error::Unsupported`] for a file of `torch.save`, with the line of Python that converts it, for a
+    /// projection on another cell than an LSTM, for tensors that make the cell another one, and for a weight that is
+    /// computed in a way that is not known.
     pub fn read(&self, path: impl AsRef<Path>) -> Result<Imported> {
-        let path = path.as_ref();
-        self.parse(&path.display().to_string(), &load(path)?)
+        match shards::find(path.as_ref())? {
+            Found::File(path) => self.parse(&path.display().to_string(), &load(&path)?),
+            Found::Index(path) => {
+                let shards = Shards::read(&path, &self.limits)?;
+                self.import(&shards.tensors(&path.display().to_string(), &self.limits)?)
+            }
+        }
     }
 
     /// Reads a file's bytes; `source` names them in errors.
@@ -106,64 +124,65 @@ impl PyTorch {
     /// # Errors
     /// As [`PyTorch::read`].
     pub fn parse(&self, source: &str, bytes: &[u8]) -> Result<Imported> {
-        let tensors = Tensors::parse(source, bytes, &self.limits)
-            .map_err(|error| pickle::instead_of(error, source, bytes))?;
+        let tensors = Tensors::parse(source, bytes, &self.limits);
+        self.import(&tensors.map_err(|error| pickle::instead_of(error, source, bytes))?)
+    }
+
+    fn import(&self, tensors: &Tensors<'_>) -> Result<Imported> {
         let mut report = Report { metadata: tensors.metadata.clone(), ..Report::default() };
-        let names = Names::find(&tensors, self.prefix.as_deref())?;
-        let kind = Kind::find(&tensors, &names, self.cell, &mut report)?;
+        let names = Names::find(tensors, self.prefix.as_deref(), &mut report)?;
+        let mut stored = Stored::new(tensors, names.prefix());
+        let kind = Kind::find(&stored, &names, names.project(tensors), self.cell, &mut report)?;
+        let gate = self.gate_of_an_rnn(kind.cell, &mut report)?;
 
         let mut layers = Vec::new();
-        while tensors.has(&names.of("weight_ih", layers.len(), "")) {
-            let layer = kind.layer(&tensors, &names, layers.len(), &mut report)?;
-            layers.push(self.with_nonlinearity(layer, &mut report)?);
-            if names.is_cell() {
-                break;
+        while layers.is_empty() || !names.is_cell() && stored.has(&names.leaf("weight_ih", layers.len(), ""))
+        {
+            let mut layer = kind.layer(&mut stored, &names, layers.len(), &mut report)?;
+            if let Some(gate) = gate {
+                let count = layer.direction().count();
+                layer = layer
+                    .with_activations(vec![Activations { gate, ..Activations::of(Cell::Rnn) }; count])?;
             }
+            layers.push(layer);
         }
+        report.decisions.extend(stored.decisions());
         let mut model = Model::new(layers)?;
         if let Some((name, steps)) = &self.readout {
-            let readout = layer::readout(&tensors, name, *steps, model.output(), &mut report)?;
+            let readout = layer::readout(tensors, name, *steps, model.output(), &mut report)?;
             model = model.with_readout(readout)?;
         }
         let used: HashSet<&str> = report.used.iter().map(String::as_str).collect();
         report.left_over = tensors.names().filter(|name| !used.contains(name)).map(str::to_owned).collect();
-        refuse_parts_of_the_stack(&names, &report)?;
+        belongs::refuse_others(tensors, &names, &report.left_over)?;
         Ok(Imported { model, report })
     }
 
-    /// The layer with the nonlinearity that was asked for, or that the file's metadata name.
-    fn with_nonlinearity(&self, layer: Layer, report: &mut Report) -> Result<Layer> {
-        let gate = match (self.nonlinearity, report.metadata.get(NONLINEARITY).map(String::as_str)) {
-            (Some(gate), _) => gate,
-            (None, None | Some("tanh")) => return Ok(layer),
-            (None, Some("relu")) => {
-                let decision = format!("nonlinearity Relu: metadata {NONLINEARITY}");
-                if !report.decisions.contains(&decision) {
-                    report.decisions.push(decision);
-                }
-                Activation::RELU
+    /// The nonlinearity of an `nn.RNN` where it is not tanh: as told, or as the file's metadata say.
+    ///
+    /// # Errors
+    /// [`Error::Format`] for another in the metadata, [`Error::Mismatch`] for another cell.
+    fn gate_of_an_rnn(&self, cell: Cell, report: &mut Report) -> Result<Option<Activation>> {
+        let (gate, from) = match (self.nonlinearity, report.metadata.get(NONLINEARITY).map(String::as_str)) {
+            (Some(gate), _) => (gate, "as told".into()),
+            (None, Some("relu")) => (Activation::RELU, format!("metadata {NONLINEARITY}")),
+            (None, Some("tanh")) if cell == Cell::Rnn => {
+                (Activation::TANH, format!("metadata {NONLINEARITY}"))
             }
+            (None, None) if cell == Cell::Rnn => {
+                (Activation::TANH, "assumed, the weights do not show whether it is tanh or relu".into())
+            }
+            (None, None | Some("tanh")) => return Ok(None),
             (None, Some(other)) => {
                 let reason = format!("expected relu or tanh, got {other}");
                 return Err(Error::Format { name: NONLINEARITY.into(), reason });
             }
         };
-        if layer.cell() != Cell::Rnn {
-            let reason = format!("{gate} is for an nn.RNN, the weights are of {}", layer.cell());
+        if cell != Cell::Rnn {
+            let reason = format!("{gate} is for an nn.RNN, the weights are of {cell}");
             return Err(Error::Mismatch { name: "nonlinearity".into(), reason });
         }
-        let count = layer.direction().count();
-        layer.with_activations(vec![Activations { gate, ..Activations::of(Cell::Rnn) }; count])
-    }
-}
-
-/// Tensors of the stack itself must all be used: one that is left over would change the numbers.
-fn refuse_parts_of_the_stack(names: &Names, report: &Report) -> Result<()> {
-    match report.left_over.iter().find(|name| names.is_part(name)) {
-        Some(name) => Err(Error::Format {
-            name: name.clone(),
-            reason: "belongs to the stack but to none of its layers; a layer below it is missing".into(),
-        }),
-        None => Ok(()),
+        report.decisions.push(format!("nonlinearity {gate}: {from}"));
+        Ok((gate != Activation::TANH).then_some(gate))
     }
 }

@@ -1,15 +1,23 @@
 //! Where a stack's tensors stand in a file: `{prefix}weight_ih_l{k}[_reverse]` of the layer classes,
 //! `{prefix}weight_ih` of the cell classes.
 
-use crate::error::{Error, Result};
+use std::collections::BTreeSet;
+
+use super::stored;
+use crate::error::{Error, Result, listed};
+use crate::import::Report;
 use crate::import::tensors::Tensors;
 
 const OF_A_STACK: &str = "weight_ih_l0";
 const OF_A_CELL: &str = "weight_ih";
 const PARTS: [&str; 5] = ["weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr"];
 
+/// What wraps a module and adds its own name to the tensors': DataParallel and `DistributedDataParallel`,
+/// `torch.compile`, and a Lightning module's or checkpoint's usual name for the model.
+const WRAPPERS: [&str; 3] = ["module", "_orig_mod", "model"];
+
 /// Which classes the names are of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Form {
     /// `nn.GRU`, `nn.LSTM`, `nn.RNN`: layers are numbered.
     Stack,
@@ -18,40 +26,62 @@ enum Form {
 }
 
 /// The names of one stack.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Names {
     prefix: String,
     form: Form,
 }
 
 impl Names {
-    /// The stack under `prefix`, with or without the dot after it; the only one where none is given.
+    /// The stack under `prefix`, with or without the dot after it and what wraps its module; the only one where
+    /// none is given.
     ///
     /// # Errors
     /// [`Error::MissingTensor`] for none under the prefix, [`Error::Ambiguous`] for none at all or several.
-    pub(super) fn find(tensors: &Tensors<'_>, prefix: Option<&str>) -> Result<Self> {
+    pub(super) fn find(tensors: &Tensors<'_>, prefix: Option<&str>, report: &mut Report) -> Result<Self> {
+        let all = anywhere(tensors);
         let mut found = match prefix {
-            None => anywhere(tensors),
-            Some(prefix) => under(tensors, prefix)?,
+            None => all,
+            Some(prefix) => under(tensors, all, prefix)?,
         };
+        let what = format!("recurrent stacks (…{OF_A_STACK}, …{OF_A_CELL}) in {}", tensors.source());
         match found.pop() {
-            Some(only) if found.is_empty() => Ok(only),
-            last => {
-                found.extend(last);
-                let what = format!("recurrent stacks (…{OF_A_STACK}, …{OF_A_CELL})");
+            None => {
+                let names: Vec<&str> = tensors.names().collect();
+                let there = if names.is_empty() { "no tensors".into() } else { listed(&names) };
+                Err(Error::Ambiguous { what: format!("{what}, which has {there}"), found: Vec::new() })
+            }
+            Some(only) if found.is_empty() => {
+                if let Some(prefix) = prefix.filter(|prefix| !only.is_at(prefix)) {
+                    report.decisions.push(format!("prefix \"{}\" for \"{prefix}\"", only.prefix));
+                }
+                Ok(only)
+            }
+            Some(last) => {
+                found.push(last);
                 Err(Error::Ambiguous {
-                    what: format!("{what} in {}, name one by its prefix", tensors.source()),
-                    found: found.iter().map(Self::listed).collect(),
+                    what: format!("{what}, name one by its prefix"),
+                    found: found.iter().map(Self::shown).collect(),
                 })
             }
         }
     }
 
-    fn listed(&self) -> String {
+    fn shown(&self) -> String {
         match self.form {
             Form::Stack => format!("\"{}\"", self.prefix),
             Form::Cell => format!("\"{}\" (a cell)", self.prefix),
         }
+    }
+
+    /// Whether `prefix` is this stack's, with or without its dot.
+    fn is_at(&self, prefix: &str) -> bool {
+        let rest = self.prefix.strip_prefix(prefix);
+        rest == Some("") || (rest == Some(".") && !prefix.is_empty())
+    }
+
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
     }
 
     /// Whether the names have no room for more than one forward layer.
@@ -59,53 +89,112 @@ impl Names {
         self.form == Form::Cell
     }
 
-    /// The name of a part, `weight_ih` say, of a layer; `end` is empty or `_reverse`.
-    pub(super) fn of(&self, part: &str, layer: usize, end: &str) -> String {
+    /// The name of a part, `weight_ih` say, of a layer, below the prefix; `end` is empty or `_reverse`.
+    pub(super) fn leaf(&self, part: &str, layer: usize, end: &str) -> String {
         match self.form {
-            Form::Stack => format!("{}{part}_l{layer}{end}", self.prefix),
-            Form::Cell => format!("{}{part}", self.prefix),
+            Form::Stack => format!("{part}_l{layer}{end}"),
+            Form::Cell => part.into(),
         }
     }
 
-    /// Whether a tensor's name is one that a part of this stack would have, in any layer.
-    pub(super) fn is_part(&self, name: &str) -> bool {
-        PARTS.iter().any(|part| self.is_of(part, name))
+    /// [`Names::leaf`] with the prefix.
+    pub(super) fn of(&self, part: &str, layer: usize, end: &str) -> String {
+        format!("{}{}", self.prefix, self.leaf(part, layer, end))
+    }
+
+    /// Whether a name below the prefix is one that a part of this stack would have, in any layer.
+    pub(super) fn is_part(&self, leaf: &str) -> bool {
+        PARTS.iter().any(|part| match (self.form, leaf.strip_prefix(part)) {
+            (_, None) => false,
+            (Form::Cell, Some(rest)) => ["", "_reverse"].contains(&rest),
+            (Form::Stack, Some(rest)) => rest.strip_prefix("_l").is_some_and(|rest| {
+                let number = rest.strip_suffix("_reverse").unwrap_or(rest);
+                number.bytes().all(|digit| digit.is_ascii_digit())
+            }),
+        })
+    }
+
+    /// Whether a name below another module's prefix is of a further copy of a part: `weight_hh_l0_raw`.
+    pub(super) fn is_copy(&self, leaf: &str) -> bool {
+        PARTS.iter().any(|part| leaf.starts_with(part)) && !self.is_part(leaf)
     }
 
     /// Whether any layer has a `weight_hr`.
     pub(super) fn project(&self, tensors: &Tensors<'_>) -> bool {
-        tensors.names().any(|name| self.is_of("weight_hr", name))
-    }
-
-    fn is_of(&self, part: &str, name: &str) -> bool {
-        let end = if self.is_cell() { "" } else { "_l" };
-        name.strip_prefix(&self.prefix).is_some_and(|rest| rest.starts_with(&format!("{part}{end}")))
+        let below = |name: &str| {
+            let leaf = name.strip_prefix(&self.prefix)?;
+            Some(leaf.strip_prefix(stored::PARAMETRIZATIONS).unwrap_or(leaf).starts_with("weight_hr"))
+        };
+        tensors.names().any(|name| below(name) == Some(true))
     }
 }
 
-fn anywhere(tensors: &Tensors<'_>) -> Vec<Names> {
+/// Every stack of the file, as its first weight shows it.
+pub(super) fn anywhere(tensors: &Tensors<'_>) -> Vec<Names> {
     let of = |name: &str| {
-        let (prefix, form) = match (name.strip_suffix(OF_A_STACK), name.strip_suffix(OF_A_CELL)) {
-            (Some(prefix), _) => (prefix, Form::Stack),
-            (_, Some(prefix)) => (prefix, Form::Cell),
+        let (prefix, leaf) = stored::origin(name);
+        let (prefix, form) = match (prefix, leaf.strip_suffix(OF_A_STACK), leaf.strip_suffix(OF_A_CELL)) {
+            (prefix, Some(start), _) => (format!("{prefix}{start}"), Form::Stack),
+            (prefix, _, Some(start)) => (format!("{prefix}{start}"), Form::Cell),
             _ => return None,
         };
-        Some(Names { prefix: prefix.into(), form })
+        Some(Names { prefix, form })
     };
-    tensors.names().filter_map(of).collect()
+    let found: BTreeSet<Names> = tensors.names().filter_map(of).collect();
+    found.into_iter().collect()
 }
 
-fn under(tensors: &Tensors<'_>, prefix: &str) -> Result<Vec<Names>> {
-    let dotted = format!("{prefix}.");
-    for prefix in [prefix, &dotted] {
-        let has = |first| tensors.has(&format!("{prefix}{first}"));
-        let forms = [(OF_A_STACK, Form::Stack), (OF_A_CELL, Form::Cell)];
-        let found = forms.into_iter().filter(|(first, _)| has(*first));
-        let found: Vec<Names> = found.map(|(_, form)| Names { prefix: prefix.into(), form }).collect();
-        if !found.is_empty() {
-            return Ok(found);
+/// The stacks at a prefix, else those at it but for what wraps their modules.
+///
+/// # Errors
+/// [`Error::MissingTensor`] for none.
+fn under(tensors: &Tensors<'_>, all: Vec<Names>, prefix: &str) -> Result<Vec<Names>> {
+    let exact: Vec<Names> = all.iter().filter(|names| names.is_at(prefix)).cloned().collect();
+    if !exact.is_empty() {
+        return Ok(exact);
+    }
+    let dot = if prefix.is_empty() || prefix.ends_with('.') { "" } else { "." };
+    let dotted = format!("{prefix}{dot}");
+    let bare = unwrapped(&dotted);
+    let found: Vec<Names> = all.into_iter().filter(|names| unwrapped(&names.prefix) == bare).collect();
+    if found.is_empty() {
+        return Err(tensors.missing(&format!("{dotted}{OF_A_STACK}")));
+    }
+    Ok(found)
+}
+
+/// A module's path without what wraps it, or a module on the way to it: `module.rnn._orig_mod.` is `rnn.`. A model
+/// is called so at the beginning alone.
+pub(super) fn unwrapped(path: &str) -> String {
+    let parts = path.split('.').skip_while(|part| WRAPPERS.contains(part));
+    parts.filter(|part| *part == "model" || !WRAPPERS.contains(part)).collect::<Vec<_>>().join(".")
+}
+
+/// The `nn.Linear` by its name, or by its name but for what wraps its module.
+///
+/// # Errors
+/// [`Error::MissingTensor`] for none, [`Error::Ambiguous`] for several.
+pub(super) fn linear(tensors: &Tensors<'_>, name: &str, report: &mut Report) -> Result<String> {
+    let bare = unwrapped(name);
+    let module = |tensor: &str| {
+        let (prefix, leaf) = stored::origin(tensor);
+        format!("{prefix}{leaf}").strip_suffix(".weight").map(str::to_owned)
+    };
+    let found: BTreeSet<String> = tensors.names().filter_map(module).collect();
+    if found.contains(name) {
+        return Ok(name.into());
+    }
+    let mut found: Vec<String> = found.into_iter().filter(|path| unwrapped(path) == bare).collect();
+    match found.pop() {
+        None => Err(tensors.missing(&format!("{name}.weight"))),
+        Some(only) if found.is_empty() => {
+            report.decisions.push(format!("readout \"{only}\" for \"{name}\""));
+            Ok(only)
+        }
+        Some(last) => {
+            found.push(last);
+            let what = format!("layers that \"{name}\" can name in {}, name one in full", tensors.source());
+            Err(Error::Ambiguous { what, found })
         }
     }
-    let prefix = if prefix.is_empty() || prefix.ends_with('.') { prefix } else { &dotted };
-    Err(tensors.missing(&format!("{prefix}{OF_A_STACK}")))
 }
