@@ -110,11 +110,15 @@ pub fn is_onnx(model: &Path) -> bool {
 pub fn read_model(path: &Path, args: &ModelArgs) -> Outcome<Imported> {
     let name = path.display();
     match ending(path).as_str() {
+        // A model in several safetensors files: their folder, or the index of it.
+        _ if path.is_dir() => {}
+        "json" => {}
         // Files of torch.save are refused by the importer, which says how to convert them.
         "safetensors" | "pt" | "pth" | "bin" | "ckpt" => {}
         "h5" | "hdf5" | "keras" => return keras::read(path, args),
         _ => {
-            let reason = "not a model file that can be read; expected .safetensors, .onnx, .h5 or .keras";
+            let reason = "not a model file that can be read; expected .safetensors (or the folder or the index of several), \
+                          .onnx, .h5 or .keras";
             return Err(error(name, reason));
         }
     }
@@ -132,9 +136,7 @@ pub fn read_model(path: &Path, args: &ModelArgs) -> Outcome<Imported> {
         importer = importer.prefix(prefix);
     }
     // The first reading is for the metadata, which may name a readout.
-    let bytes = std::fs::read(path).map_err(|reason| error(&name, reason))?;
-    let source = name.to_string();
-    let imported = importer.parse(&source, &bytes)?;
+    let imported = importer.read(path)?;
     let metadata = &imported.report.metadata;
     let Some(readout) = args.readout.as_ref().or_else(|| metadata.get("wgru.readout")) else {
         return match args.readout_at {
@@ -150,7 +152,7 @@ pub fn read_model(path: &Path, args: &ModelArgs) -> Outcome<Imported> {
             return Err(error("wgru.readout_at", format!("expected last or every, got {other}")));
         }
     };
-    Ok(importer.readout(readout, steps).parse(&source, &bytes)?)
+    Ok(importer.readout(readout, steps).read(path)?)
 }
 
 fn read_inputs(args: &RunArgs, imported: &Imported) -> Outcome<Arrays> {

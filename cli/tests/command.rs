@@ -187,6 +187,34 @@ fn csv_is_cut_into_windows() {
     assert!(json(&["--verify"])["verify"][0]["passed"].as_bool().unwrap());
 }
 
+#[test]
+fn a_model_in_several_files_is_run_from_its_index_or_folder() {
+    let folder = Folder::new("shards");
+    let values = values(1, 6 * 6);
+    let part = |name: &str, shape: &[usize]| safetensors(&[(name, shape, &values[..shape.iter().product()])]);
+    std::fs::create_dir(folder.path().join("model")).expect("it can be made");
+    folder
+        .write("model/1.safetensors", part("module.rnn.weight_ih_l0", &[6, 2]))
+        .write("model/2.safetensors", part("module.rnn.weight_hh_l0", &[6, 6]))
+        .write("in.npy", npy(&[1, 3, 2], &values[..6]))
+        .write(
+            "model/model.safetensors.index.json",
+            r#"{"weight_map": {"module.rnn.weight_ih_l0": "1.safetensors", "module.rnn.weight_hh_l0": "2.safetensors"}}"#,
+        );
+    for model in ["model", "model/model.safetensors.index.json"] {
+        let output = folder.wgru(&["run", model, "--prefix", "rnn", "--input", "in.npy", "--device", "cpu"]);
+        let text = stdout(&output);
+        assert!(output.status.success(), "{}", stderr(&output));
+        // Of an RNN the line says what the weights do not show.
+        for words in ["RNN 2→6", "prefix \"module.rnn.\" for \"rnn\"", "nonlinearity Tanh: assumed"] {
+            assert!(text.contains(words), "{words}: {text}");
+        }
+    }
+    let output = folder.wgru(&["run", ".", "--input", "in.npy", "--device", "cpu"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("it has in.npy, model"), "{}", stderr(&output));
+}
+
 /// README's first command. The errors must be PyTorch's, which stand in the repository.
 #[test]
 fn the_forecaster_gives_the_errors_that_pytorch_gave() {
