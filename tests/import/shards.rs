@@ -101,9 +101,12 @@ fn shards_that_do_not_fit_the_index_are_refused() {
     let error = refused("a file cut off");
     assert!(matches!(&error, Error::Format { name, .. } if name.ends_with(SHARDS[1])), "{error}");
 
+    folder.put(SHARDS[1], b"PK\x03\x04 archive/data.pkl");
+    let error = refused("a pickle");
+    assert!(error.to_string().contains("python -c"), "{error}");
+
     // The same tensor in both, whatever the index says.
     folder.put(SHARDS[1], &first);
-    folder.index(&[("weight_ih_l0", SHARDS[0]), ("weight_ih_l0", SHARDS[1])]);
     folder.index(&[("weight_ih_l0", SHARDS[0]), ("bias_ih_l0", SHARDS[1])]);
     let error = refused("one tensor twice");
     assert!(SHARDS.iter().all(|shard| error.to_string().contains(shard)), "{error}");

@@ -12,6 +12,7 @@ use std::path::{Component, Path, PathBuf};
 
 use serde_json::Value;
 
+use super::pickle;
 use crate::error::{Error, Result, listed};
 use crate::import::tensors::Tensors;
 use crate::import::{Limits, load};
@@ -103,11 +104,13 @@ impl Shards {
     ///
     /// # Errors
     /// [`Error::Format`] for a file that is not whole, and for a tensor in two files; [`Error::MissingTensor`] for one
-    /// that is not in the file that the index names; [`Error::TooLarge`] beyond the limits.
+    /// that is not in the file that the index names; [`Error::TooLarge`] beyond the limits; [`Error::Unsupported`] for
+    /// files of `torch.save`.
     pub(super) fn tensors<'a>(&'a self, source: &'a str, limits: &Limits) -> Result<Tensors<'a>> {
         let mut all = Tensors::none(source);
         for (file, bytes, expected) in &self.files {
-            let part = Tensors::parse(file, bytes, limits)?;
+            let part = Tensors::parse(file, bytes, limits)
+                .map_err(|error| pickle::instead_of(error, file, bytes))?;
             if let Some(missing) = expected.iter().find(|tensor| !part.has(tensor)) {
                 return Err(part.missing(missing));
             }
