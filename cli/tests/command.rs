@@ -192,7 +192,7 @@ fn a_model_in_several_files_is_run_from_its_index_or_folder() {
     let folder = Folder::new("shards");
     let values = values(1, 6 * 6);
     let part = |name: &str, shape: &[usize]| safetensors(&[(name, shape, &values[..shape.iter().product()])]);
-    std::fs::create_dir(folder.path().join("model")).expect("it can be made");
+    fs::create_dir(folder.path().join("model")).expect("it can be made");
     folder
         .write("model/1.safetensors", part("module.rnn.weight_ih_l0", &[6, 2]))
         .write("model/2.safetensors", part("module.rnn.weight_hh_l0", &[6, 6]))
