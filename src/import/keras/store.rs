@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 
 use hdf5_reader::group::Group;
 use hdf5_reader::messages::datatype::Datatype;
-use hdf5_reader::{Attribute, Hdf5File, OpenOptions};
+use hdf5_reader::{Attribute, Dataset, Hdf5File, OpenOptions};
 
 use crate::dims::check_finite;
 use crate::dtype::Dtype;
@@ -35,7 +35,9 @@ pub(super) struct Store {
     read: Cell<u64>,
     /// The path of every array, sorted.
     arrays: Vec<String>,
-    groups: Vec<String>,
+    /// By their paths: looking one up in the file may cost as much as its group has members.
+    datasets: HashMap<String, Dataset>,
+    groups: HashMap<String, Group>,
 }
 
 impl Store {
@@ -58,12 +60,20 @@ impl Store {
         };
         let file = Hdf5File::from_vec_with_options(bytes, options).map_err(format)?;
         let root = file.root_group().map_err(format)?;
-        let (arrays, groups) = (Vec::new(), Vec::new());
-        let source = source.into();
-        let mut store = Self { source, file, limits, len, unfolded, read: Cell::new(0), arrays, groups };
+        let mut store = Self {
+            source: source.into(),
+            file,
+            limits,
+            len,
+            unfolded,
+            read: Cell::new(0),
+            arrays: Vec::new(),
+            datasets: HashMap::new(),
+            groups: HashMap::new(),
+        };
         store.visit(&root, "", 0, &mut HashSet::new())?;
+        store.arrays = store.datasets.keys().cloned().collect();
         store.arrays.sort();
-        store.groups.sort();
         Ok(store)
     }
 
@@ -77,14 +87,13 @@ impl Store {
             return format(format!("the group {path} is in the file more than once"));
         }
         let (groups, arrays) = group.members().map_err(|error| self.unreadable(path, &error))?;
-        let count = |known: &Vec<String>, more: usize| (known.len() + more) as u64;
-        self.limits.check_tensors(&self.source, count(&self.arrays, arrays.len()))?;
-        self.limits.check_tensors(&self.source, count(&self.groups, groups.len()) / GROUPS)?;
-        self.arrays.extend(arrays.iter().map(|array| join(path, array.name())));
+        self.limits.check_tensors(&self.source, (self.datasets.len() + arrays.len()) as u64)?;
+        self.limits.check_tensors(&self.source, (self.groups.len() + groups.len()) as u64 / GROUPS)?;
+        self.datasets.extend(arrays.into_iter().map(|array| (join(path, array.name()), array)));
         for inner in groups {
             let path = join(path, inner.name());
-            self.groups.push(path.clone());
             self.visit(&inner, &path, depth + 1, seen)?;
+            self.groups.insert(path, inner);
         }
         Ok(())
     }
@@ -106,12 +115,8 @@ impl Store {
         &self.arrays[from..from + count]
     }
 
-    pub(super) fn has_array(&self, path: &str) -> bool {
-        self.arrays.binary_search_by(|other| other.as_str().cmp(path)).is_ok()
-    }
-
     pub(super) fn has_group(&self, path: &str) -> bool {
-        path.is_empty() || self.groups.binary_search_by(|other| other.as_str().cmp(path)).is_ok()
+        path.is_empty() || self.groups.contains_key(path)
     }
 
     /// The attributes of a group, the root being the empty path; none where there is no such group.
@@ -119,14 +124,11 @@ impl Store {
     /// # Errors
     /// [`Error::Format`] for a group that cannot be read.
     pub(super) fn attributes(&self, path: &str) -> Result<Attributes> {
-        if !self.has_group(path) {
-            return Ok(Attributes(HashMap::new()));
-        }
-        let group = match path {
-            "" => self.file.root_group(),
-            path => self.file.group(path),
+        let attributes = match (path, self.groups.get(path)) {
+            ("", _) => self.file.root_group().and_then(|root| root.attributes()),
+            (_, Some(group)) => group.attributes(),
+            (_, None) => return Ok(Attributes(HashMap::new())),
         };
-        let attributes = group.and_then(|group| group.attributes());
         let attributes = attributes.map_err(|error| self.unreadable(path, &error))?;
         Ok(Attributes(attributes.into_iter().map(|attribute| (attribute.name.clone(), attribute)).collect()))
     }
@@ -144,11 +146,8 @@ impl Store {
         array.shape().iter().map(size).collect()
     }
 
-    fn array(&self, path: &str) -> Result<hdf5_reader::Dataset> {
-        if !self.has_array(path) {
-            return Err(self.missing(path.into()));
-        }
-        self.file.dataset(path).map_err(|error| self.unreadable(path, &error))
+    fn array(&self, path: &str) -> Result<&Dataset> {
+        self.datasets.get(path).ok_or_else(|| self.missing(path.into()))
     }
 
     /// That something is not in the file, with what is.
@@ -169,7 +168,7 @@ impl Store {
             return Err(Error::Shape { name: path.into(), expected: expected.to_vec(), got: shape });
         }
         let raw = array.raw_datatype().map_err(unreadable)?;
-        let dtype = float_of(&array, &raw).ok_or_else(|| Error::Format {
+        let dtype = float_of(array, &raw).ok_or_else(|| Error::Format {
             name: path.into(),
             reason: format!("stored as {}, expected floats of 16, 32 or 64 bits", words(array.dtype())),
         })?;
@@ -214,7 +213,7 @@ fn join(path: &str, name: &str) -> String {
 /// Which float an array is of. Two bytes alone do not tell f16 from bf16, so the widths of exponent and mantissa
 /// decide: bytes 13 and 15 of the datatype message (HDF5 file format specification, IV.A.2.d, class 1). Keras
 /// writes bfloat16 as two bytes that mean nothing to HDF5, and says what they are in an attribute.
-fn float_of(array: &hdf5_reader::Dataset, raw: &[u8]) -> Option<Dtype> {
+fn float_of(array: &Dataset, raw: &[u8]) -> Option<Dtype> {
     match array.dtype() {
         Datatype::FloatingPoint { .. } => match (raw.get(13)?, raw.get(15)?) {
             (5, 10) => Some(Dtype::F16),
