@@ -42,7 +42,7 @@ fn kinds(n: usize) -> Vec<(&'static str, Vec<u8>)> {
         ("norms of a bare stack", file(stack("").chain(named(|i| format!("n{i}.weight"), "[1]")))),
         ("parts of the module", file(stack("a.").chain(named(|i| format!("a.p{i}"), "[1]")))),
         ("copies", file(stack("a.b.").chain(named(|i| format!("a.weight_hh_l0_{i}"), "[1]")))),
-        ("stacks", file((0..n / 4).flat_map(|i| stack_at(i)))),
+        ("stacks", file((0..n / 4).flat_map(stack_at))),
         ("no stack", file(named(|i| format!("layer.{i}.weight"), "[1]"))),
     ]
 }

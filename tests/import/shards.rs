@@ -46,8 +46,8 @@ fn sharded(name: &str) -> (Folder, PathBuf) {
     let whole = File::stack(3, 2);
     let mut map = Vec::new();
     for (place, shard) in SHARDS.iter().enumerate() {
-        let mut part = File::default();
-        part.tensors = whole.tensors.iter().skip(place).step_by(2).cloned().collect();
+        let tensors = whole.tensors.iter().skip(place).step_by(2).cloned().collect();
+        let mut part = File { tensors, ..File::default() };
         part.metadata.insert("format".into(), "pt".into());
         folder.put(shard, &part.bytes());
         map.extend(part.tensors.iter().map(|(tensor, _)| (tensor.clone(), *shard)));

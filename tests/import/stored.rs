@@ -11,6 +11,9 @@ struct Made {
     weight: Vec<f64>,
 }
 
+/// Where in g the factor of an element is, by row and column.
+type Place<'a> = Box<dyn Fn(usize, usize) -> usize + 'a>;
+
 fn random(rng: &mut Rng, len: usize) -> Vec<f32> {
     (0..len).map(|_| rng.f32() * 2.0 - 1.0).collect()
 }
@@ -24,7 +27,7 @@ fn made(rng: &mut Rng, form: usize, leaf: &str, shape: &[usize]) -> Option<Made>
     let (old, new) = (format!("{leaf}_"), format!("parametrizations.{leaf}."));
     let is_vector = shape.len() == 1;
     let norm = |named: [String; 2], along: &str, rng: &mut Rng| {
-        let (g_shape, place): (Vec<usize>, Box<dyn Fn(usize, usize) -> usize>) = match along {
+        let (g_shape, place): (Vec<usize>, Place<'_>) = match along {
             "rows" if is_vector => (vec![rows], Box::new(|row, _| row)),
             "rows" => (vec![rows, 1], Box::new(|row, _| row)),
             "columns" => (vec![1, columns], Box::new(|_, column| column)),
