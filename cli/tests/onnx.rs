@@ -13,7 +13,7 @@ use file::{Graph, Layer, Node, floats, ints, ramp};
 use wgru::Direction;
 
 /// The arrays of an output.
-fn arrays(folder: &Folder, name: &str) -> Vec<(String, Vec<usize>, Vec<u8>)> {
+fn arrays(folder: &Folder, name: &str) -> Arrays {
     let bytes = fs::read(folder.path().join(name)).unwrap();
     let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     let mut all: Vec<_> = file
@@ -32,13 +32,11 @@ fn run(folder: &Folder, model: &str, input: &str, more: &[&str]) -> std::process
     folder.wgru(&args)
 }
 
+/// The arrays of a file: name, shape and bytes.
+type Arrays = Vec<(String, Vec<usize>, Vec<u8>)>;
+
 /// Runs, and gives what was printed and written.
-fn ran(
-    folder: &Folder,
-    model: &str,
-    input: &str,
-    more: &[&str],
-) -> (String, Vec<(String, Vec<usize>, Vec<u8>)>) {
+fn ran(folder: &Folder, model: &str, input: &str, more: &[&str]) -> (String, Arrays) {
     let output = run(folder, model, input, more);
     assert!(output.status.success(), "{model} {input}: {}", stderr(&output));
     (stdout(&output), arrays(folder, "out.safetensors"))
