@@ -1,6 +1,7 @@
 //! Holding a program against a device's limits and against itself, before anything is allocated.
 
 use super::{Buffer, Copy, Dispatch, Op, Program};
+use crate::dims::Dims;
 use crate::error::{Error, Result};
 use crate::kernels::Access;
 use crate::plan::Caps;
@@ -12,8 +13,9 @@ use crate::plan::Caps;
 /// [`Error::TooLarge`] for what exceeds the device; [`Error::Mismatch`] for a program that contradicts
 /// itself, which no caller can bring about.
 pub fn check(program: &Program, caps: &Caps) -> Result<()> {
+    let Dims { batch, steps } = program.form.dims;
     for buffer in &program.buffers {
-        caps.check_array(&format!("{} {:?}", buffer.name, program.form.dims), buffer.bytes())?;
+        caps.check_array(&format!("{} of {batch} rows × {steps} steps", buffer.name), buffer.bytes())?;
     }
     program.setup.iter().try_for_each(|copy| check_copy(program, copy))?;
     for op in &program.ops {

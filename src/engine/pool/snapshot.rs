@@ -317,7 +317,10 @@ impl<'a> File<'a> {
                 let pools = numbers.get(1).map(|&pool| vec![pool; count]);
                 Ok((next, pools.map_or_else(|| self.numbers("pools"), Ok)?))
             }
-            _ => Err(self.error(format!("{name} is {:?}", &numbers[..numbers.len().min(4)]))),
+            _ => Err(self.error(format!(
+                "{name} begins with {:?}, expected {all} in range",
+                &numbers[..numbers.len().min(4)]
+            ))),
         }
     }
 }

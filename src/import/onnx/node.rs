@@ -10,7 +10,7 @@
 //! Source: the ONNX operator specification of GRU, LSTM and RNN, opset 7 to 22.
 
 use super::graph::{is_of_onnx, label_of};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, listed};
 use crate::model::{Activation, Activations, Cell, Direction, Forget, Function, GateOrder, Reset, Update};
 use crate::proto::{AttributeProto, NodeProto};
 
@@ -272,7 +272,12 @@ impl Attributes {
         if names.len() != wanted {
             return Err(Error::Mismatch {
                 name: format!("activations of {}", self.label),
-                reason: format!("a {} node has {wanted}, got {}: {names:?}", self.direction, names.len()),
+                reason: format!(
+                    "a {} node has {wanted}, got {}: {}",
+                    self.direction,
+                    names.len(),
+                    listed(&names)
+                ),
             });
         }
         let mut alphas = self.alpha.iter().flatten().copied();
@@ -280,8 +285,9 @@ impl Attributes {
         let all = names
             .iter()
             .map(|name| {
-                let (function, alpha, beta) = function_of(name)
-                    .ok_or_else(|| self.unsupported("activations", format!("= {names:?}: {name} is none")))?;
+                let (function, alpha, beta) = function_of(name).ok_or_else(|| {
+                    self.unsupported("activations", format!("= {}: {name} is none", listed(&names)))
+                })?;
                 let (takes_alpha, takes_beta) = function.parameters();
                 let alpha = if takes_alpha { alphas.next().unwrap_or(alpha) } else { 0.0 };
                 let beta = if takes_beta { betas.next().unwrap_or(beta) } else { 0.0 };
