@@ -45,7 +45,9 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if path.exists() && !path.is_file() {
         return fs::write(path, bytes);
     }
-    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    // A link may be to a file that is not there yet.
+    let linked = || fs::read_link(path).map(|to| folder_of(path).join(to));
+    let target = fs::canonicalize(path).or_else(|_| linked()).unwrap_or_else(|_| path.to_owned());
     put(&target, bytes, Access::Default)
 }
 
@@ -137,8 +139,8 @@ fn make_beside(folder: &Path, access: Access) -> io::Result<(PathBuf, File)> {
 fn remove_left(folder: &Path) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
-        let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
-        if is_file && is_name_of_beside(&entry.file_name()) {
+        let is_file = || entry.file_type().is_ok_and(|kind| kind.is_file());
+        if is_name_of_beside(&entry.file_name()) && is_file() {
             let _ = remove_if_left(&entry.path());
         }
     }

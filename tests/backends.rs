@@ -404,19 +404,6 @@ fn a_dropped_future_leaves_the_session_usable() {
 }
 
 #[test]
-fn progress_reaches_the_end_of_what_was_begun() {
-    let mut draw = Draw::new();
-    for device in devices() {
-        let model = draw.model(Cell::GRU, 2, 3, 2);
-        let inputs = Inputs::draw(&mut draw, &model, 2, 5000);
-        let engine = device.load_with(&model, options()).unwrap();
-        assert_eq!(engine.progress(), 0.0);
-        engine.run(&inputs.batch()).unwrap();
-        assert_eq!(engine.progress(), 1.0, "{}", device.info());
-    }
-}
-
-#[test]
 fn a_nan_stays_in_its_own_sequence() {
     let mut draw = Draw::new();
     for device in devices() {

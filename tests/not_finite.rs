@@ -6,7 +6,7 @@ mod common;
 use common::{Draw, Inputs, adapters, assert_close, assert_close_in, bits, cells};
 use wgru::dtype::Precision;
 use wgru::engine::Exchange;
-use wgru::model::{Activation, Activations, Function};
+use wgru::model::{Activation, Activations, Function, Merge};
 use wgru::plan::{self, Fault, Only, Strategy};
 use wgru::{
     Batch, Cell, CpuOptions, Device, Direction, InstructionSet, Layer, Model, Options, Output, State,
@@ -236,7 +236,11 @@ fn untouched(
             );
         }
     }
+    // Where both directions are made one, the reverse one brings it to every step before.
     let [layer] = model.layers() else { return };
+    if layer.merge() != Merge::Concat {
+        return;
+    }
     for step in 0..steps {
         for (index, own) in (0..width).step_by(state).enumerate() {
             let is_before = if layer.direction().is_reverse(index) { step > at } else { step < at };

@@ -228,7 +228,7 @@ fn what_is_wrong_is_an_error_that_names_the_stream() {
         let with_c = State { h: vec![0.0; 6], c: Some(vec![0.0; 6]) };
         let infinite = State { h: vec![f32::INFINITY; 6], c: None };
         for (state, part) in [
-            (State { h: vec![0.0; 5], c: None }, "got 5 elements"),
+            (State { h: vec![0.0; 5], c: None }, "of shape [1, 1, 6], got 5"),
             (with_c, "has no cell state"),
             (infinite, "is inf"),
         ] {

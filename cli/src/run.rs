@@ -82,15 +82,12 @@ pub fn run(args: &RunArgs) -> Outcome {
     work.verdict()
 }
 
-/// The files that a model is read from, as far as that can be told before: itself, or of a folder or an index of safetensors files
-/// those.
+/// The files that a model is read from, as far as that can be told before: itself, all of a folder, and those that an index of
+/// safetensors files names.
 pub fn files_of(model: &Path) -> Vec<PathBuf> {
     let entries = |folder: std::fs::ReadDir| folder.flatten().map(|entry| entry.path()).collect();
     let mut files: Vec<PathBuf> = model.read_dir().map_or_else(|_| vec![model.to_owned()], entries);
     let is_index = |file: &PathBuf| ending(file) == "json";
-    if files.iter().any(is_index) {
-        files.retain(is_index);
-    }
     for index in files.clone().iter().filter(|file| is_index(file)) {
         // An index that cannot be read is refused where the model is read.
         let text = std::fs::read(index).unwrap_or_default();
@@ -135,8 +132,13 @@ pub fn read_model(path: &Path, args: &ModelArgs) -> Outcome<Imported> {
     if let Some(prefix) = &args.prefix {
         importer = importer.prefix(prefix);
     }
-    // The first reading is for the metadata, which may name a readout.
-    let imported = importer.read(path)?;
+    // The first reading is for the metadata, which may name a readout; one that is named here may stand under the stack's prefix,
+    // where nothing else may.
+    let first = match &args.readout {
+        Some(name) => importer.clone().readout(name, ReadoutSteps::Last),
+        None => importer.clone(),
+    };
+    let imported = first.read(path)?;
     let metadata = &imported.report.metadata;
     let Some(readout) = args.readout.as_ref().or_else(|| metadata.get("wgru.readout")) else {
         return match args.readout_at {

@@ -259,7 +259,7 @@ impl Engine {
                     _ => &below[..],
                 };
                 let place = |t: usize| t * dirs * state + dir * state;
-                walk.run(x, steps, (h, c), way, |t, from| y[place(t)..][..state].copy_from_slice(from))
+                walk.run(x, steps, (h, c), way, |t, from| own[place(t)..][..state].copy_from_slice(from))
                     .await?;
             }
             merge(layer, &mut own, self.0.options.precision.activations);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::convert::Infallible;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context as TaskContext, Poll, Waker};
@@ -48,6 +48,9 @@ struct Fault {
     /// The loss of the device, for every call from then on.
     lost: Option<String>,
 }
+
+/// What wgpu's panics begin with where it finds a device lost while it polls.
+const OF_POLL: &str = "Error in Device::poll";
 
 /// Why a device is lost that does not say so itself.
 const DESTROYED: &str = "it was destroyed, reset or taken away";
@@ -162,8 +165,10 @@ impl Context {
         if lock(&self.fault).lost.is_some() {
             return true;
         }
-        let probe = || self.probe.get_or_init(|| Probe::new(&self.device, &self.create));
-        let is_lost = cfg!(not(target_arch = "wasm32")) && probe().is_lost(&self.device);
+        let made = || Probe::new(&self.device, &self.create).map(|new| self.probe.get_or_init(|| new));
+        let probe = || self.probe.get().or_else(made);
+        let is_lost =
+            cfg!(not(target_arch = "wasm32")) && probe().is_some_and(|probe| probe.is_lost(&self.device));
         if is_lost {
             lock(&self.fault).lose(DESTROYED);
         }
@@ -188,10 +193,14 @@ impl Context {
         }
     }
 
-    /// Does `work`, in which wgpu panics only where the device is lost.
+    /// Does `work`, in which wgpu panics only where the device is lost. Closures that the caller of a shared device has given to wgpu run
+    /// in it too: what they panic with goes on to the caller.
     fn noting_loss<T>(&self, work: impl FnOnce() -> T) -> Result<T, String> {
         catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
             let words = panic_words(&*panic);
+            if !words.starts_with(OF_POLL) && !self.is_lost() {
+                resume_unwind(panic);
+            }
             lock(&self.fault).lose(&words);
             words
         })

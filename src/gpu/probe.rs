@@ -18,15 +18,24 @@ use crate::sync::lock;
 pub(super) struct Probe(Option<Mutex<wgpu::Buffer>>);
 
 impl Probe {
-    pub(super) fn new(device: &wgpu::Device, create: &Creator) -> Self {
+    /// `None` where it could not be made for another reason than that the device is lost, as for want of memory.
+    pub(super) fn new(device: &wgpu::Device, create: &Creator) -> Option<Self> {
         let scopes = [wgpu::ErrorFilter::OutOfMemory, wgpu::ErrorFilter::Validation];
         let scopes = scopes.map(|filter| device.push_error_scope(filter));
         let buffer = create.probe();
         // It is not mapped where it could not be made.
         let is_there = buffer.get_mapped_range_mut(..).is_ok();
+        let mut task = TaskContext::from_waker(Waker::noop());
+        let told = scopes.into_iter().rev().map(|scope| pin!(scope.pop()).poll(&mut task));
+        let is_refused = told.fold(false, |any, told| any | matches!(told, Poll::Ready(Some(_))));
+        let _scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
         buffer.unmap();
-        scopes.into_iter().rev().for_each(drop);
-        Self(is_there.then(|| Mutex::new(buffer)))
+        match (is_there, is_refused) {
+            (true, _) => Some(Self(Some(Mutex::new(buffer)))),
+            (false, true) => None,
+            // What a lost device refuses passes by the scopes.
+            (false, false) => Some(Self(None)),
+        }
     }
 
     /// Whether the device is lost.

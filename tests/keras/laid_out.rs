@@ -339,51 +339,52 @@ fn best(work: impl Fn()) -> Duration {
 #[test]
 fn time_grows_as_the_file_does() {
     const SMALL: usize = 1000;
-    let check = |what: &str, times: [Duration; 2]| {
-        let ratio = times[1].as_secs_f64() / times[0].as_secs_f64().max(1e-9);
-        println!("{what}: {:?}, of four times the layers {:?}", times[0], times[1]);
-        assert!(ratio < 6.0, "{what}: four times the layers take {ratio:.1} times as long");
+    let check = |what: &str, times: &dyn Fn() -> [Duration; 2]| {
+        // The machine may have other work: another try, not another bound.
+        let mut ratios = Vec::new();
+        while ratios.len() < 3 && ratios.last().is_none_or(|ratio| *ratio >= 6.0) {
+            let [small, large] = times();
+            ratios.push(large.as_secs_f64() / small.as_secs_f64().max(1e-9));
+        }
+        println!("{what}: {ratios:.1?}");
+        assert!(ratios.last() < Some(&6.0), "{what}: four times the layers take {ratios:.1?} times as long");
     };
     for nested in [false, true] {
         let files = [SMALL, 4 * SMALL].map(|count| large(count, nested));
         // All layers as one stack, one of them, and a list of what there is.
-        check(
-            "stack",
+        check("stack", &|| {
             files.each_ref().map(|(bytes, config, names)| {
                 let how = Keras::new().config(config).layers(names);
                 best(|| assert_eq!(parse(&how, bytes).expect("a stack").report.used.len(), 3 * names.len()))
-            }),
-        );
-        check(
-            "one",
+            })
+        });
+        check("one", &|| {
             files.each_ref().map(|(bytes, config, names)| {
                 let how = Keras::new().config(config).layer(&names[names.len() - 1]);
                 best(|| {
                     assert_eq!(parse(&how, bytes).expect("one").report.left_over.len(), 3 * names.len() - 3)
                 })
-            }),
-        );
-        check(
-            "list",
+            })
+        });
+        check("list", &|| {
             files.each_ref().map(|(bytes, config, names)| {
                 let how = Keras::new().config(config);
                 best(|| match parse(&how, bytes).expect_err("which?") {
                     Error::Ambiguous { found, .. } => assert_eq!(found.len(), names.len()),
                     other => panic!("{other}"),
                 })
-            }),
-        );
+            })
+        });
     }
     let files = [SMALL, 4 * SMALL].map(large_zip);
-    check(
-        "zip",
+    check("zip", &|| {
         files.each_ref().map(|bytes| {
             let how = Keras::new().layers((0..SMALL).map(|index| format!("g{index}")));
             best(|| {
                 assert_eq!(how.parse("large.keras", bytes).expect("a stack").report.used.len(), 3 * SMALL)
             })
-        }),
-    );
+        })
+    });
 }
 
 #[test]

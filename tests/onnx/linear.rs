@@ -71,7 +71,7 @@ fn four_times_the_file_takes_four_times_as_long() {
                 graph.node(&Node::new("GRU", &["X", "W", "R", "B"], &[&format!("t{i}")]))
             })
         }),
-        ("layers of a stack", 50, stack),
+        ("layers of a stack", 500, stack),
         ("outputs", 1_000, |n| {
             let names: Vec<String> = (0..n).map(|i| format!("t{i}")).collect();
             let names: Vec<&str> = names.iter().map(String::as_str).collect();

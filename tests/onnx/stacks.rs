@@ -211,7 +211,11 @@ fn states_and_lengths_of_all_layers_are_one_array() {
     // In another order they are still the caller's to give, but no longer as the graph has them.
     let imported = on_states(cut("s1", "s0"), states, &["y1", "last"]).read().expect("a stack");
     assert!(!imported.whole_graph);
-    assert_eq!((imported.x.as_str(), &imported.initial_h), ("X", &OnnxInput::Array("initial_h".into())));
+    assert_eq!(imported.x, "X");
+    assert!(matches!(&imported.initial_h, OnnxInput::Computed { name, .. } if name == "initial_h"));
+    assert!(imported.check_given(&["X", "initial_h"]).is_ok());
+    let error = imported.check_given(&["X", "h"]).expect_err("another order").to_string();
+    assert!(error.contains("\"h\", which is not the states of all layers in their order"), "{error}");
     // One layer alone reads a part, of which the caller has to say what it is.
     let first = on_states(cut("s0", "s1"), states, &["y1", "last"])
         .read_with(&Onnx::new().node("layer1"))

@@ -275,3 +275,23 @@ fn lengths_are_constants_counted_or_to_be_given() {
         assert_eq!(imported.check_given(&["X", "sequence_lens"]), Ok(()));
     }
 }
+
+/// What operators share is walked through at each use: a small file must not make that take for ever.
+#[test]
+fn what_many_operators_share_is_paid_for_at_each_use() {
+    let doubled = |count: usize| {
+        let first = Node::new("ConstantOfShape", &["unknown"], &["c0"]);
+        let graph = Graph::default().inputs(&["unknown"]).node(&first);
+        let graph = (0..count).fold(graph, |graph, at| {
+            let (from, to) = (format!("c{at}"), format!("c{}", at + 1));
+            graph.node(&Node::new("Concat", &[&from, &from], &[&to]).int("axis", 1))
+        });
+        let gru = Layer::gru();
+        let last = format!("c{count}");
+        let graph = graph.inputs(&["X"]).outputs(&["Y", "Y_h"]);
+        gru.tensors(graph.node(&gru.node_on(&["X", "W", "R", "B", "", &last]))).read()
+    };
+    assert!(doubled(3).is_ok());
+    let error = doubled(60).expect_err("too much").to_string();
+    assert!(error.contains("elements, where the file's size allows"), "{error}");
+}

@@ -1,5 +1,6 @@
 //! CSV: a header, one column per feature, one row per step.
 
+use std::collections::HashSet;
 use std::io::Read;
 use std::path::Path;
 
@@ -14,8 +15,9 @@ use crate::number::count;
 
 /// The most bytes of a file that is unpacked: a compressed file can hold anything.
 const UNPACKED: u64 = 4 << 30;
-/// What stands between fields. The first of them that the first two lines agree on is taken.
-const SEPARATORS: [u8; 3] = [b',', b';', b'\t'];
+/// What stands between fields. The first of them that the first two lines agree on is taken; a comma last, since it may be that of
+/// decimal numbers.
+const SEPARATORS: [u8; 3] = [b';', b'\t', b','];
 /// What a file of one column may be about.
 pub const SEPARATED: &str = "; columns are separated by commas, semicolons or tabs";
 
@@ -62,12 +64,13 @@ impl Series {
             _ => reason.to_string(),
         };
         let first = records.next().transpose().map_err(unreadable)?.ok_or("an empty file")?;
-        let has_names = has_names(&first, header)?;
+        let has_names = has_names(&first, header, wanted)?;
         let name =
             |index: usize, name: &str| if has_names { name.trim().into() } else { (index + 1).to_string() };
         let all: Vec<String> = first.iter().enumerate().map(|(index, field)| name(index, field)).collect();
         let names = if wanted.is_empty() { all.clone() } else { wanted.to_vec() };
-        let places: Vec<usize> = names.iter().map(|name| place(&all, name)).collect::<Result<_, _>>()?;
+        let places: Vec<usize> =
+            if wanted.is_empty() { every_place(&all)? } else { some_places(&all, wanted)? };
         let hint = match (all.len(), wanted) {
             _ if !has_names => "; --header no is for files without a header",
             (1, _) => SEPARATED,
@@ -163,10 +166,14 @@ fn separator(bytes: &[u8]) -> u8 {
 }
 
 /// # Errors
-/// Numbers where nothing was said of a header: they may be names as well as the first step.
-fn has_names(first: &StringRecord, header: Option<HeaderArg>) -> Result<bool, String> {
+/// Numbers where nothing was said of a header, and no column was asked for by a name: they may be names as well as the first step.
+fn has_names(first: &StringRecord, header: Option<HeaderArg>, wanted: &[String]) -> Result<bool, String> {
     if let Some(header) = header {
         return Ok(header == HeaderArg::Yes);
+    }
+    let is_name = |name: &String| number(name).is_err() && first.iter().any(|field| field.trim() == name);
+    if wanted.iter().any(is_name) {
+        return Ok(true);
     }
     let numbers: Vec<&str> = first.iter().map(str::trim).filter(|field| number(field).is_ok()).collect();
     if numbers.is_empty() {
@@ -175,6 +182,20 @@ fn has_names(first: &StringRecord, header: Option<HeaderArg>) -> Result<bool, St
     let reason = "the first line is taken as a header, the names of the columns, but has numbers";
     let options = "--header no takes it as the first step, --header yes as names";
     Err(format!("{reason} ({}): {options}", listed(&numbers)))
+}
+
+/// The places of all columns, each of which has a name of its own.
+fn every_place(all: &[String]) -> Result<Vec<usize>, String> {
+    let mut seen = HashSet::new();
+    if let Some(twice) = all.iter().find(|name| !seen.insert(name.as_str())) {
+        place(all, twice)?;
+    }
+    Ok((0..all.len()).collect())
+}
+
+/// The places of the columns that are wanted.
+fn some_places(all: &[String], wanted: &[String]) -> Result<Vec<usize>, String> {
+    wanted.iter().map(|name| place(all, name)).collect()
 }
 
 /// The place of the one column of a name.
@@ -229,7 +250,21 @@ mod tests {
         assert_eq!(series.columns, [[2.0]]);
         let series = parse("level (m, NAP);flow\n1;2\n", None, &[]).unwrap();
         assert_eq!(series.names, ["level (m, NAP)", "flow"]);
+        // Decimal commas separate nothing, however many there are.
+        for separator in [";", "\t"] {
+            for text in ["a;b\n1,5;2\n", "Time, s;Level, m\n0,5;2,5\n", "1,5;2,5\n3,5;4,5\n"] {
+                for header in [HeaderArg::Yes, HeaderArg::No] {
+                    let error = parse(&text.replace(';', separator), Some(header), &[]).unwrap_err();
+                    let is_named =
+                        error.contains("has a decimal comma") || error.contains("not a finite number");
+                    assert!(is_named, "{text}: {error}");
+                }
+            }
+        }
         assert!(parse("a;b\n1,5;2\n", None, &[]).unwrap_err().contains("\"1,5\" has a decimal comma"));
+        // A column that is asked for by its name proves a header.
+        assert_eq!(parse("id,2019,x\n1,2,3\n", None, &["x"]).unwrap().columns, [[3.0]]);
+        assert!(parse("id,2019,x\n1,2,3\n", None, &["2019"]).is_err());
     }
 
     #[test]

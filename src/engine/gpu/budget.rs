@@ -51,19 +51,26 @@ impl<T> State<T> {
         self.line.iter().filter(|entry| entry.has).map(|entry| entry.bytes).sum()
     }
 
-    /// Gives bytes to those that come next, as far as they go. One run alone has what it asks for.
-    fn grant(&mut self, limit: u64) {
-        let mut used = self.used();
+    /// Gives bytes to those that come next, as far as they go. One run alone has what it asks for. The wakers of those are to be
+    /// woken without the lock: a waker is foreign code, and may drop a future that waits here.
+    #[must_use]
+    fn grant(&mut self, limit: u64) -> Vec<Waker> {
+        let (mut used, mut wakers) = (self.used(), Vec::new());
         for entry in self.line.iter_mut().filter(|entry| !entry.has) {
             if used > 0 && used.saturating_add(entry.bytes) > limit {
-                return;
+                break;
             }
             entry.has = true;
             used = used.saturating_add(entry.bytes);
-            if let Some(waker) = entry.waker.take() {
-                waker.wake();
-            }
+            wakers.extend(entry.waker.take());
         }
+        wakers
+    }
+
+    /// Takes a run out of the line.
+    fn leave(&mut self, number: u64) -> Option<Entry> {
+        let at = self.line.iter().position(|entry| entry.number == number)?;
+        self.line.remove(at)
     }
 
     /// What idles beyond the limit beside what is in use, the oldest first.
@@ -94,16 +101,16 @@ impl<T> Budget<T> {
     pub(super) async fn claim(self: &Arc<Self>, bytes: u64, wait: Wait) -> Result<Claim<T>, WaitsForItself> {
         let is_future = wait == Wait::Yield;
         let me = cfg!(not(target_arch = "wasm32")).then(|| thread::current().id());
-        let number = {
+        let (number, wakers) = {
             let mut state = lock(&self.state);
             let number = state.next;
             state.next += 1;
             let polled_by = me.filter(|_| is_future);
             state.line.push_back(Entry { number, bytes, has: false, filled: false, polled_by, waker: None });
-            state.grant(self.limit);
-            number
+            (number, state.grant(self.limit))
         };
         let claim = Claim { budget: self.clone(), number, bytes };
+        wakers.into_iter().for_each(Waker::wake);
         {
             let state = lock(&self.state);
             let waits = state.line.iter().any(|entry| entry.number == number && !entry.has);
@@ -118,6 +125,10 @@ impl<T> Budget<T> {
             match state.line.iter_mut().find(|entry| entry.number == number) {
                 Some(entry) if !entry.has => {
                     entry.waker = Some(task.waker().clone());
+                    if is_future && me.is_some() {
+                        // An executor may have moved it to another thread.
+                        entry.polled_by = Some(thread::current().id());
+                    }
                     Poll::Pending
                 }
                 _ => Poll::Ready(()),
@@ -169,9 +180,9 @@ impl<T> Claim<T> {
     pub(super) fn keep(self, thing: T, most: usize, is_of_kind: impl Fn(&T) -> bool) {
         let _gone = {
             let mut state = lock(&self.budget.state);
-            // At once, so that nobody sees the bytes twice.
+            // At once, so that nobody sees the bytes twice. It has its bytes, so it has no waker.
             state.idle.push((self.bytes, thing));
-            state.line.retain(|entry| entry.number != self.number);
+            state.leave(self.number);
             let of_kind = state.idle.iter().filter(|(_, thing)| is_of_kind(thing)).count();
             let oldest = state.idle.iter().position(|(_, thing)| is_of_kind(thing));
             oldest.filter(|_| of_kind > most).map(|oldest| state.idle.remove(oldest))
@@ -181,9 +192,11 @@ impl<T> Claim<T> {
 
 impl<T> Drop for Claim<T> {
     fn drop(&mut self) {
-        let mut state = lock(&self.budget.state);
-        state.line.retain(|entry| entry.number != self.number);
-        state.grant(self.budget.limit);
+        let (_gone, wakers) = {
+            let mut state = lock(&self.budget.state);
+            (state.leave(self.number), state.grant(self.budget.limit))
+        };
+        wakers.into_iter().for_each(Waker::wake);
     }
 }
 

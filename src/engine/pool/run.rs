@@ -123,42 +123,44 @@ impl Pool {
             return Ok(false);
         }
         let mut flight = self.spare.pop().unwrap_or_default();
-        let rows = match self.submit(&mut flight).await {
-            Ok(rows) => rows,
+        let (rows, frames) = match self.submit(&mut flight).await {
+            Ok(taken) => taken,
             Err(error) => {
                 self.spare.push(flight);
                 return Err(self.failed_with(error));
             }
         };
-        self.table.take(rows, self.options.frames);
+        self.table.take(rows, frames);
         self.flights.push_back(flight);
         self.ticks += 1;
         Ok(true)
     }
 
-    /// Hands the frames of the streams that are ready to the device; of how many, in the order of [`super::table::Table::sort_ready`].
-    async fn submit(&mut self, flight: &mut Flight) -> Result<usize> {
-        let mut most = usize::MAX;
+    /// Hands the frames of the streams that are ready to the device; of how many streams, in the order of
+    /// [`super::table::Table::sort_ready`], and how many frames of each at most.
+    async fn submit(&mut self, flight: &mut Flight) -> Result<(usize, usize)> {
+        let (mut most, mut frames) = (usize::MAX, self.options.frames);
         loop {
-            let error = match self.submit_rows(flight, most).await {
-                Ok(rows) => return Ok(rows),
+            let error = match self.submit_rows(flight, most, frames).await {
+                Ok(rows) => return Ok((rows, frames)),
                 Err(error) => error,
             };
-            // Nothing has moved. Where the memory for all of them is not there it may be for half; the others wait.
-            let rows = self.groups.last().map_or(0, |group| group.rows.end);
+            // Nothing has moved. Where the memory for all of them is not there it may be for half, and for half of the frames of one;
+            // the others wait.
+            let (rows, steps) = self.groups.last().map_or((0, 0), |group| (group.rows.end, group.steps));
             let is_memory = matches!(error, Error::Memory { .. } | Error::Device { .. });
-            if rows < 2 || !is_memory || self.backend.is_broken() {
+            if (rows < 2 && steps < 2) || !is_memory || self.backend.is_broken() {
                 return Err(error);
             }
-            most = rows / 2;
+            if rows < 2 { frames = steps / 2 } else { most = rows / 2 }
         }
     }
 
-    /// [`Pool::submit`] of no more than the first `most` streams.
-    async fn submit_rows(&mut self, flight: &mut Flight, most: usize) -> Result<usize> {
-        let Self { engine, table, backend, x, groups: all, options, .. } = self;
-        let (model, rows) = (engine.model(), Rows { table, most: options.frames });
-        groups(rows.all_frames().take(most), backend, options.frames, all);
+    /// [`Pool::submit`] of no more than the first `most` streams and of each `frames`.
+    async fn submit_rows(&mut self, flight: &mut Flight, most: usize, frames: usize) -> Result<usize> {
+        let Self { engine, table, backend, x, groups: all, .. } = self;
+        let (model, rows) = (engine.model(), Rows { table, most: frames });
+        groups(rows.all_frames().take(most), backend, frames, all);
         // What is beyond the device's buffers has its turn in the next tick.
         all.truncate(backend.bears(all));
         flight.lay_out(all, rows, model)?;

@@ -33,6 +33,7 @@ impl<'a> Member<'a> {
         folder: &mut Folder<'a>,
         (source, opset): (&str, i64),
         report: &mut Report,
+        said: &mut HashSet<String>,
     ) -> Result<Self> {
         let op = Op::of(found.node).ok_or_else(|| Error::Unsupported { what: found.node.op_type.clone() })?;
         let attributes = Attributes::read(op, found.node, opset)?;
@@ -51,8 +52,7 @@ impl<'a> Member<'a> {
             decisions.push(format!("{}: {how}", attributes.label));
         }
         // Layers mostly agree, and what was said once is not said again.
-        let said: HashSet<&String> = report.decisions.iter().collect();
-        decisions.retain(|decision| !said.contains(decision));
+        decisions.retain(|decision| said.insert(decision.clone()));
         report.decisions.append(&mut decisions);
         folder.know_three(found);
         let lengths = ports::lengths(folder, found, &attributes)?;

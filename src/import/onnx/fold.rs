@@ -101,6 +101,8 @@ impl<'a> Folder<'a> {
                     let reason = format!("more than {DEEPEST} operators are behind \"{name}\"");
                     return Err(Stop::NotConstant(reason));
                 }
+                // Each use is paid for, also where an operator makes nothing: what many share is walked through once for each.
+                self.spend(name, 0)?;
                 let value = self.node(home, node, place, depth)?;
                 if home == 0 && value.is_closed() {
                     self.folded.extend(node.output.get(place).map(String::as_str));

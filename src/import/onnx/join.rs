@@ -80,7 +80,15 @@ fn inputs(all: &[Port<Tensor>], sizes: StateSizes) -> (Port<Tensor>, bool) {
             names.push(name);
         }
     }
-    (Port::Input(names.join("\", \"")), in_order && names.len() == 1)
+    if in_order && names.len() == 1 {
+        return (Port::Input(names[0].into()), true);
+    }
+    // The input is not [L·D, B, H] in the order of the layers: given as such, it would be other layers' states.
+    let by = format!(
+        "the graph from \"{}\", which is not the states of all layers in their order",
+        names.join("\", \"")
+    );
+    (Port::Computed(by), false)
 }
 
 fn constants(role: &str, all: Vec<Port<Tensor>>, sizes: StateSizes) -> Result<Port<Tensor>> {

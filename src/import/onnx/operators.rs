@@ -217,8 +217,7 @@ impl<'a> Operator<'_, 'a> {
             to => to?,
         };
         let to = self.needed("shape", to)?;
-        let known: Vec<i64> = to.iter().filter_map(|size| size.known()).collect();
-        tensor::shape(&self.name(), &known)?;
+        self.check_shape(&to)?;
         let view = ops::expand(&one, &to, &mut self.folder.symbols);
         self.view(&one, view)
     }
@@ -284,6 +283,7 @@ impl<'a> Operator<'_, 'a> {
                 return Err(at.open());
             }
             let (parts, size) = (at.node.output.len(), value.shape[index]);
+            at.spend(&[parts])?;
             let sizes = match at.ints("split", 1)? {
                 Some(sizes) => {
                     at.fits(sizes.iter().map(|&size| whole(size)).collect::<ops::Fold<Vec<_>>>())?
@@ -336,11 +336,17 @@ impl<'a> Operator<'_, 'a> {
         self.moved(|at, value| {
             let to = at.sizes("shape", 1)?;
             let to = at.needed("shape", to)?;
-            let known: Vec<i64> = to.iter().filter_map(|size| size.known()).collect();
-            tensor::shape(&at.name(), &known)?;
+            at.check_shape(&to)?;
             let view = ops::expand(value, &to, &mut at.folder.symbols);
             at.view(value, view)
         })
+    }
+
+    /// Holds a shape, of which the run may decide some sizes, against what a tensor can have.
+    fn check_shape(&self, to: &[Int]) -> Fold<()> {
+        let known: Vec<i64> = to.iter().map(|size| size.known().unwrap_or(1)).collect();
+        tensor::shape(&self.name(), &known)?;
+        Ok(())
     }
 
     fn tile(&mut self) -> Fold<Value> {

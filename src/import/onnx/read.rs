@@ -1,6 +1,6 @@
 //! From a file's bytes to the nodes that are asked for.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use prost::Message;
@@ -36,8 +36,10 @@ pub(super) fn import(
     let mut report = Report { metadata: metadata(&file), ..Report::default() };
     let opset = opset(source, &file)?;
     let mut members = Vec::with_capacity(chosen.layers.len());
+    let mut said = HashSet::new();
     for &index in &chosen.layers {
-        members.push(Member::read(how, scopes.recurrent[index], &mut folder, (source, opset), &mut report)?);
+        let found = scopes.recurrent[index];
+        members.push(Member::read(how, found, &mut folder, (source, opset), &mut report, &mut said)?);
     }
     let layers = members.iter().map(|member| member.layer.clone()).collect();
     let model = match Model::new(layers) {

@@ -116,7 +116,13 @@ impl Names {
 
     /// Whether a name below another module's prefix is of a further copy of a part: `weight_hh_l0_raw`.
     pub(super) fn is_copy(&self, leaf: &str) -> bool {
-        PARTS.iter().any(|part| leaf.starts_with(part)) && !self.is_part(leaf)
+        let is_after = |rest: &str| match self.form {
+            Form::Stack => {
+                rest.strip_prefix("_l").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+            }
+            Form::Cell => rest.starts_with('_'),
+        };
+        PARTS.iter().any(|part| leaf.strip_prefix(part).is_some_and(is_after)) && !self.is_part(leaf)
     }
 
     /// Whether any layer has a `weight_hr`.
