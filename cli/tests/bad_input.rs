@@ -52,7 +52,7 @@ fn models_that_are_none() {
     folder.write("m.h5", "HDF");
     refused(&folder, &run("m.h5"), &["m.h5"]);
     folder.write("m.tflite", "TFL3");
-    refused(&folder, &run("m.tflite"), &["m.tflite", "expected .safetensors, .onnx, .h5 or .keras"]);
+    refused(&folder, &run("m.tflite"), &["m.tflite", "of several), .onnx, .h5 or .keras"]);
 
     let (w_ih, w_hh) = (values(1, 24), values(2, 48));
     let wrong = safetensors(&[("weight_ih_l0", &[12, 2], &w_ih), ("weight_hh_l0", &[16, 3], &w_hh)]);

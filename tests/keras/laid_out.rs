@@ -320,6 +320,8 @@ fn large_zip(count: usize) -> Vec<u8> {
 /// The time that this thread has had a core, which the machine's other work does not lengthen; where the system does
 /// not say, the time of day.
 fn clock(start: Instant) -> Duration {
+    // Linux brings its count up to date where the thread gives way.
+    std::thread::yield_now();
     let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
     let nanoseconds = told.as_deref().and_then(|text| text.split(' ').next()?.parse().ok());
     nanoseconds.map_or_else(|| start.elapsed(), Duration::from_nanos)
@@ -338,11 +340,12 @@ fn best(work: impl Fn()) -> Duration {
 
 #[test]
 fn time_grows_as_the_file_does() {
-    const SMALL: usize = 1000;
+    // Both beyond the nearest caches.
+    const SMALL: usize = 2000;
     let check = |what: &str, times: &dyn Fn() -> [Duration; 2]| {
-        // The machine may have other work: another try, not another bound.
+        // In instructions it is 4.0; the rest are caches, and the machine's other work: another try, not another bound.
         let mut ratios = Vec::new();
-        while ratios.len() < 3 && ratios.last().is_none_or(|ratio| *ratio >= 6.0) {
+        while ratios.len() < 5 && ratios.last().is_none_or(|ratio| *ratio >= 6.0) {
             let [small, large] = times();
             ratios.push(large.as_secs_f64() / small.as_secs_f64().max(1e-9));
         }
