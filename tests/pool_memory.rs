@@ -72,6 +72,7 @@ fn pools_take_what_their_streams_need() {
     slots_of_a_file_cost_nothing(&engine);
     claims_of_a_file_cost_nothing(&engine);
     a_tick_that_lacks_memory_takes_fewer_streams();
+    a_tick_that_lacks_memory_for_one_stream_takes_fewer_of_its_frames();
 }
 
 /// Of the model that the files' streams are of, on one thread.
@@ -192,5 +193,26 @@ fn a_tick_that_lacks_memory_takes_fewer_streams() {
     LIMIT.store(usize::MAX, Relaxed);
     assert!(ticks > 4, "{ticks} ticks, seed {}", draw.seed);
     assert!(lives.iter().all(|life| life.outputs() == life.frames.len() * 16), "seed {}", draw.seed);
+    assert_lives(&engine, &lives, &format!("seed {}", draw.seed));
+}
+
+fn a_tick_that_lacks_memory_for_one_stream_takes_fewer_of_its_frames() {
+    let mut draw = Draw::new();
+    let device = Device::cpu_with(CpuOptions::default().threads(1)).unwrap();
+    let engine = device.load(&draw.model(Cell::GRU, 4, 64, 1)).unwrap();
+    let mut pool = engine.pool(PoolOptions::fixed(2).frames(1024)).unwrap();
+    let mut lives: Vec<Life> = (0..2).map(|_| Life::new(pool.open().unwrap(), None)).collect();
+    lives[0].push(&mut draw, &mut pool, 1000);
+    lives[1].push(&mut draw, &mut pool, 1);
+    // y of the long one alone would be 256 KB.
+    let mut ticks = 0;
+    while pool.ready() > 0 {
+        LIMIT.store(100_000, Relaxed);
+        let output = pool.tick();
+        LIMIT.store(usize::MAX, Relaxed);
+        take(&mut lives, &output.unwrap());
+        ticks += 1;
+    }
+    assert!(ticks > 2, "{ticks} ticks, seed {}", draw.seed);
     assert_lives(&engine, &lives, &format!("seed {}", draw.seed));
 }

@@ -135,6 +135,13 @@ fn outputs_that_are_inputs() {
         let args = ["run", model, "--input", "x.npz", "--output", "parts/a.safetensors"];
         refused(&folder, &args, &["parts/a.safetensors", "is the same file as"]);
     }
+    // A folder as a hub has it: one file of weights, and a configuration that is no index.
+    fs::create_dir(at("whole")).unwrap();
+    fs::write(at("whole/model.safetensors"), &before[1]).unwrap();
+    fs::write(at("whole/config.json"), r#"{"model_type": "gru"}"#).unwrap();
+    let own = "whole/model.safetensors";
+    refused(&folder, &["run", "whole", "--input", "x.npz", "--output", own], &[own, "is the same file as"]);
+    refused(&folder, &["export", "whole", own], &[own, "is the same file as"]);
     let tune = ["tune", "--output", "t.txt", "--csv", "t.txt"];
     refused(&folder, &tune, &["t.txt", "is the same file as"]);
 }

@@ -354,6 +354,18 @@ fn an_export_gives_the_numbers_of_its_model() {
         let file = |name: &str| fs::read(folder.path().join(name)).unwrap();
         assert_eq!(file("out.safetensors"), file("back.safetensors"), "{gates} {options:?}: over ONNX");
     }
+    // A Linear of the stack's own module is a readout where it is named as that, and else what makes another cell of it.
+    let [w_ih, w_hh] = [values(1, 36), values(2, 48)];
+    let own: [(&str, &[usize], &[f32]); 4] = [
+        ("enc.weight_ih_l0", &[12, 3], &w_ih),
+        ("enc.weight_hh_l0", &[12, 4], &w_hh),
+        ("enc.fc.weight", &[1, 4], &[0.5; 4]),
+        ("enc.fc.bias", &[1], &[0.25]),
+    ];
+    folder.write("own.safetensors", safetensors(&own));
+    let named = ["run", "own.safetensors", "--input", "x.npz", "--device", "cpu", "--readout", "enc.fc"];
+    assert!(folder.wgru(&named).status.success(), "{}", stderr(&folder.wgru(&named)));
+    assert!(stderr(&folder.wgru(&named[..6])).contains("enc.fc.weight"));
     // A readout travels with the model, and is applied where the file says.
     folder.write("m.safetensors", model(3, 3, 4));
     let readout = ["--readout", "head", "--readout-at", "every"];

@@ -111,6 +111,12 @@ fn copies_beside_the_module_are_refused() {
     file.f32("outer.weight_ih_l0_v", &[12, 2]).f32("outer.weight_ih_l0_g", &[12, 1]);
     file.f32("outer.weight_hh_l0", &[12, 3]);
     file.read_with(&PyTorch::new().prefix("outer.inner")).expect("the inner one");
+    // What begins as a part is called and is none.
+    for name in ["weight_hh_scale", "weight_ih_norm", "weight_hh_lambda"] {
+        let mut file = lstm("gru.", "_l0");
+        file.f32(name, &[2]);
+        assert_eq!(file.read().expect("no copy").report.left_over, [name]);
+    }
     // And copies that belong to a module elsewhere.
     let mut file = lstm("a.module.", "_l0");
     file.f32("b.weight_hh_l0_raw", &[12, 3]);

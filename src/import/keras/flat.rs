@@ -16,19 +16,12 @@ use std::ops::Range;
 
 use serde_json::{Map, Value};
 
-use super::graph::{Graph, class_and_config};
+use super::graph::{Graph, PASSES, class_and_config};
 use crate::error::{Error, Result, listed};
 
-/// Layers without weights, beside those whose names say what they do.
-const NONE: [&str; 27] = [
+/// Layers without weights, beside [`PASSES`] and those whose names say what they do.
+const NONE: [&str; 20] = [
     "InputLayer",
-    "Dropout",
-    "SpatialDropout1D",
-    "AlphaDropout",
-    "GaussianDropout",
-    "GaussianNoise",
-    "ActivityRegularization",
-    "Identity",
     "Masking",
     "Activation",
     "Flatten",
@@ -169,7 +162,8 @@ fn weights_of(class: &str, config: &Map<String, Value>) -> Option<[usize; 2]> {
             let trained = usize::from(flag("center", true)) + usize::from(flag("scale", true));
             Some([trained, if class == "BatchNormalization" { 2 } else { 0 }])
         }
-        _ if NONE.contains(&class) || NONE_WITH.iter().any(|part| class.contains(part)) => Some([0, 0]),
+        _ if PASSES.contains(&class) || NONE.contains(&class) => Some([0, 0]),
+        _ if NONE_WITH.iter().any(|part| class.contains(part)) => Some([0, 0]),
         _ => None,
     }
 }

@@ -23,7 +23,7 @@ use crate::error::{Error, Result, listed};
 pub(super) const DEEPEST: usize = 16;
 
 /// Layers that hand on their input unchanged when nothing is trained.
-const PASSES: [&str; 7] = [
+pub(super) const PASSES: [&str; 7] = [
     "Dropout",
     "SpatialDropout1D",
     "AlphaDropout",
