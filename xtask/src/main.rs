@@ -5,6 +5,7 @@
 
 mod debian;
 mod lint;
+mod loops;
 mod matrices;
 mod packages;
 mod process;
@@ -28,6 +29,7 @@ commands:
          test, then check that the library builds for WebAssembly
   wasm   check that the library builds for wasm32-unknown-unknown
   arm    check that the library builds for aarch64-unknown-linux-gnu
+  loops  check in compiled code that the inner loops of the CPU path use no stack
   matrices
          unpack a driver that has cooperative matrices under target/ (root, Debian), and
          run their suite on it
@@ -92,6 +94,10 @@ fn parse(arguments: &[String]) -> Result<Request, String> {
         "arm" => {
             refuse_arguments(command, rest)?;
             vec![Stage::new("arm check", target::arm)]
+        }
+        "loops" => {
+            refuse_arguments(command, rest)?;
+            vec![Stage::new("inner loops", loops::run)]
         }
         "matrices" => {
             refuse_arguments(command, rest)?;
@@ -215,6 +221,7 @@ mod tests {
     fn commands_map_to_their_stages() {
         assert_eq!(stage_count(&["test"]), Some(3));
         assert_eq!(stage_count(&["wasm"]), Some(1));
+        assert_eq!(stage_count(&["loops"]), Some(1));
         assert_eq!(stage_count(&["matrices"]), Some(1));
         assert_eq!(stage_count(&["lint"]), Some(3));
         assert_eq!(stage_count(&["ci"]), Some(11));
@@ -236,6 +243,7 @@ mod tests {
             &["test", "parity"],
             &["lint", "--", "x"],
             &["wasm", "x"],
+            &["loops", "x"],
             &["matrices", "x"],
             &["record"],
         ] {

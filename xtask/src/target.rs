@@ -11,7 +11,7 @@ use crate::process::{self, Error};
 use crate::stage::Outcome;
 
 const WASM: &str = "wasm32-unknown-unknown";
-const ARM: &str = "aarch64-unknown-linux-gnu";
+pub const ARM: &str = "aarch64-unknown-linux-gnu";
 
 /// How long rustup may take to download a target.
 const RUSTUP_LIMIT: Duration = Duration::from_secs(120);
@@ -29,13 +29,8 @@ pub fn arm() -> Result<Outcome, Error> {
 }
 
 fn check(target: &str, arguments: &[&str], flags: &str) -> Result<Outcome, Error> {
-    if !is_installed(target)? {
-        let mut rustup = process::in_workspace("rustup");
-        let added = process::run_within(rustup.args(["target", "add", target]), RUSTUP_LIMIT);
-        if let Err(reason) = added {
-            println!("SKIPPED check: {target} is not installed and could not be added: {reason}");
-            return Ok(Outcome::Skipped);
-        }
+    if !is_ready(target)? {
+        return Ok(Outcome::Skipped);
     }
     let mut cargo = process::cargo();
     cargo.args(["check", "--target", target, "-p", "wgru", "--lib"]).args(arguments);
@@ -44,6 +39,19 @@ fn check(target: &str, arguments: &[&str], flags: &str) -> Result<Outcome, Error
     }
     process::run(&mut cargo)?;
     Ok(Outcome::Passed)
+}
+
+/// Whether the toolchain in use has the target's standard library, or has it now; says why not.
+pub fn is_ready(target: &str) -> Result<bool, Error> {
+    if is_installed(target)? {
+        return Ok(true);
+    }
+    let mut rustup = process::in_workspace("rustup");
+    let added = process::run_within(rustup.args(["target", "add", target]), RUSTUP_LIMIT);
+    if let Err(reason) = &added {
+        println!("SKIPPED check: {target} is not installed and could not be added: {reason}");
+    }
+    Ok(added.is_ok())
 }
 
 /// Whether the toolchain in use has the target's standard library.
