@@ -10,6 +10,8 @@ mod caught;
 mod ceiling;
 mod direction;
 mod gates;
+#[cfg(all(test, measure))]
+mod measure;
 mod meeting;
 mod panel;
 mod product;

@@ -1,7 +1,9 @@
 //! A matrix packed for [`super::product`], and arrays that begin on a cache line.
 //!
 //! `[N/lanes][k][gate][lanes]`: what a block of neighbouring units needs lies in the order in which it is read, once
-//! for all of its gates, so that a product walks straight through memory.
+//! for all of its gates, so that a product walks straight through memory. Numbers in bf16 lie in pairs of k,
+//! `[N/lanes][k/2][gate][lanes][2]`: a shift or a mask makes f32 of one or the other, where numbers side by side would first have
+//! to be moved apart.
 
 use std::ops::Range;
 
@@ -90,15 +92,18 @@ impl Panel {
     ) -> Self {
         let (depth, first, gates) = (w.len() / pitch, of.start, of.len());
         let blocks = units.div_ceil(lanes);
-        let mut values = vec![0.0f32; blocks * depth * gates * lanes];
-        for (at, values) in values.chunks_exact_mut(lanes).enumerate() {
+        let mut panel = Self { depth, gates, blocks, lanes, storage, lines: Lines::default() };
+        let mut values = vec![0.0f32; blocks * panel.pitch()];
+        for at in 0..blocks * depth * gates {
             let (gate, k, block) = (at % gates, at / gates % depth, at / gates / depth);
             let unit = block * lanes;
-            let count = lanes.min(units - unit);
             let from = k * pitch + (first + gate) * units + unit;
-            values[..count].copy_from_slice(&w[from..from + count]);
+            let (to, step) = panel.place(k, gate);
+            let to = &mut values[block * panel.pitch() + to..];
+            let of_gate = &w[from..from + lanes.min(units - unit)];
+            to.iter_mut().step_by(step).zip(of_gate).for_each(|(to, &value)| *to = value);
         }
-        let lines = if storage.is_half() {
+        panel.lines = if storage.is_half() {
             let mut lines = Lines { lines: vec![Line::zeroed(); values.len().div_ceil(32)] };
             let halves: &mut [u16] = bytemuck::cast_slice_mut(&mut lines.lines);
             halves.iter_mut().zip(&values).for_each(|(half, &value)| *half = storage.word(value));
@@ -106,12 +111,21 @@ impl Panel {
         } else {
             Lines::of(&values)
         };
-        Self { depth, gates, blocks, lanes, storage, lines }
+        panel
     }
 
     /// Numbers from a block to the next.
     pub(super) fn pitch(&self) -> usize {
-        self.depth * self.gates * self.lanes
+        let depth = if self.storage == Storage::Bf16 { self.depth.next_multiple_of(2) } else { self.depth };
+        depth * self.gates * self.lanes
+    }
+
+    /// Where in a block the lanes of a gate at k begin, and how far the next lane is.
+    fn place(&self, k: usize, gate: usize) -> (usize, usize) {
+        match self.storage {
+            Storage::Bf16 => ((k / 2 * self.gates + gate) * 2 * self.lanes + k % 2, 2),
+            _ => ((k * self.gates + gate) * self.lanes, 1),
+        }
     }
 
     pub(super) fn stored(&self) -> Stored<'_> {
@@ -147,7 +161,9 @@ mod tests {
         assert_eq!(values[24..32], [4., 0., 0., 0., 9., 0., 0., 0.]);
         assert_eq!(values.as_ptr() as usize % 64, 0);
         let second = Panel::new(&w, 10, 5, 1..2, 4, Storage::Bf16);
+        assert_eq!(second.pitch(), 16);
         let Stored::Bf16(values) = second.stored() else { panic!("not bf16") };
-        assert_eq!(values[..4], [5., 6., 7., 8.].map(|v| Storage::Bf16.word(v)));
+        let expected = [5., 15., 6., 16., 7., 17., 8., 18., 25., 0., 26., 0.];
+        assert_eq!(values[..12], expected.map(|v| Storage::Bf16.word(v)));
     }
 }

@@ -27,8 +27,8 @@ pub(super) struct Tile {
 /// The most vectors of sums that a tile has.
 pub(super) const MOST_SUMS: usize = 24;
 
-/// Blocks whose weights are used by all rows before those of the next: the largest share of a matrix that has to stay near.
-const GROUP: usize = 4;
+/// The most blocks of a tile.
+const MOST_BLOCKS: usize = 8;
 
 /// The order in which a product takes its blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,48 +50,98 @@ impl Order {
     }
 }
 
-/// Calls `of` with the tiles of so many rows and these blocks. `is_wide` as [`Simd::IS_WIDE`].
+/// Rows and blocks of the tiles of a product with so many gates, from many rows to one, chosen by measurement
+/// (PERFORMANCE.md) among those whose sums stay in registers, see [`needed`]. Few rows take several blocks, so that enough
+/// sums are under way to hide how long each takes.
+const fn shapes(registers: usize, gates: usize) -> &'static [(usize, usize)] {
+    match (registers, gates) {
+        (32.., 1) => &[(8, 2), (4, 4), (2, 8), (1, 8)],
+        (32.., 2) => &[(4, 2), (2, 4), (1, 4)],
+        (32.., 3) => &[(8, 1), (4, 1), (3, 1), (2, 4), (1, 4)],
+        (32.., _) => &[(6, 1), (4, 1), (3, 1), (2, 1), (1, 4)],
+        (_, 1) => &[(3, 4), (2, 4), (1, 8)],
+        (_, 2) => &[(3, 2), (2, 2), (1, 4)],
+        (_, 3) => &[(4, 1), (3, 1), (2, 2), (1, 4)],
+        (_, _) => &[(3, 1), (2, 1), (1, 2)],
+    }
+}
+
+/// Registers that a tile takes: its sums; of its rows' numbers and of its weights the fewer, which stay while the others come
+/// one after the other; and one for these.
+pub(super) const fn needed(gates: usize, rows: usize, blocks: usize) -> usize {
+    let weights = gates * blocks;
+    rows * weights + if rows < weights { rows } else { weights } + 1
+}
+
+/// Blocks whose weights are used by all rows before those of the next: the largest share of a matrix that has to stay near.
+const fn group(gates: usize) -> usize {
+    if gates == 1 { 8 } else { 4 }
+}
+
+/// Blocks of the next tile where so many of a group are left: as many as one of `most` can have.
+fn across(most: usize, left: usize) -> usize {
+    match left.min(most) {
+        width @ 5..MOST_BLOCKS => width.min(4),
+        width => width,
+    }
+}
+
+/// Whether a tile may have so many rows and blocks; the others are not compiled.
+const fn is_shape(registers: usize, gates: usize, rows: usize, blocks: usize) -> bool {
+    let (shapes, mut at) = (shapes(registers, gates), 0);
+    while at < shapes.len() {
+        assert!(
+            needed(gates, shapes[at].0, shapes[at].1) <= registers,
+            "a tile takes more registers than there are"
+        );
+        if shapes[at].0 == rows && shapes[at].1 >= blocks {
+            return true;
+        }
+        at += 1;
+    }
+    false
+}
+
+/// Calls `of` with the tiles of so many rows and these blocks. `registers` as [`Simd::REGISTERS`].
 #[inline(always)]
 pub(super) fn tiles(
-    is_wide: bool,
+    registers: usize,
     gates: usize,
     rows: usize,
     blocks: Range<usize>,
     order: Order,
     mut of: impl FnMut(Tile),
 ) {
-    for group in order.ordered(blocks.clone(), GROUP) {
-        let end = blocks.end.min(group + GROUP);
+    let shapes = shapes(registers, gates);
+    for group in order.ordered(blocks.clone(), group(gates)) {
+        let group = group..blocks.end.min(group + self::group(gates));
         let mut row = 0;
-        while row < rows {
-            let (tall, across) = shape(is_wide, gates, rows - row);
-            let count = (rows - row) / tall;
-            for block in order.ordered(group..end, across) {
-                let blocks = across.min(end - block);
-                let next = if order == Order::Up { block + blocks } else { block.saturating_sub(1) };
-                (0..count).for_each(|i| {
-                    of(Tile { row: row + i * tall, rows: tall, block, blocks, of: rows, next });
-                });
+        for &(tall, most) in shapes {
+            if rows - row < tall {
+                continue;
             }
-            row += count * tall;
+            let end = row + (rows - row) / tall * tall;
+            let mut left = group.clone();
+            while !left.is_empty() {
+                let across = across(most, left.len());
+                let block = match order {
+                    Order::Up => left.start,
+                    Order::Down => left.end - across,
+                };
+                let next = match order {
+                    Order::Up => block + across,
+                    Order::Down => block.saturating_sub(1),
+                };
+                for row in (row..end).step_by(tall) {
+                    of(Tile { row, rows: tall, block, blocks: across, of: rows, next });
+                }
+                match order {
+                    Order::Up => left.start += across,
+                    Order::Down => left.end = block,
+                }
+            }
+            row = end;
         }
-    }
-}
-
-/// Rows and blocks of a tile where so many rows are left. Few rows take several blocks, so that enough sums are under way
-/// to hide how long each takes.
-fn shape(is_wide: bool, gates: usize, rows: usize) -> (usize, usize) {
-    let tallest = match (is_wide, gates) {
-        (true, 4) => 6,
-        (true, _) => 8,
-        (false, 4) => 3,
-        (false, _) => 4,
-    };
-    let sums = if is_wide { MOST_SUMS } else { MOST_SUMS / 2 };
-    match [tallest, 4, 2].into_iter().find(|&tall| tall <= tallest && tall <= rows) {
-        Some(tall) if tall > 2 => (tall, 1),
-        Some(tall) => (tall, if tall * gates * GROUP <= sums { GROUP } else { 1 }),
-        None => (1, if gates * GROUP <= sums { GROUP } else { 2 }),
     }
 }
 
@@ -130,19 +180,23 @@ fn of_gates<'a, S: Simd, const G: usize>(
     row: impl Fn(usize) -> &'a [f32],
     sums: Sums<'_>,
 ) {
-    // Shapes that `shape` never gives are not compiled.
-    match (tile.rows, tile.blocks) {
-        (8, _) if S::IS_WIDE && G < 4 => of_shape::<S, G, 8, 1>(simd, panel, begin, tile, row, sums),
-        (6, _) if S::IS_WIDE && G == 4 => of_shape::<S, G, 6, 1>(simd, panel, begin, tile, row, sums),
-        (4, _) if S::IS_WIDE || G < 4 => of_shape::<S, G, 4, 1>(simd, panel, begin, tile, row, sums),
-        (3, _) if !S::IS_WIDE && G == 4 => of_shape::<S, G, 3, 1>(simd, panel, begin, tile, row, sums),
-        (2, 1) => of_shape::<S, G, 2, 1>(simd, panel, begin, tile, row, sums),
-        (2, _) if S::IS_WIDE && G < 4 || G == 1 => {
-            of_shape::<S, G, 2, GROUP>(simd, panel, begin, tile, row, sums)
-        }
-        (1, 1) => of_shape::<S, G, 1, 1>(simd, panel, begin, tile, row, sums),
-        (1, 2) => of_shape::<S, G, 1, 2>(simd, panel, begin, tile, row, sums),
-        _ => of_shape::<S, G, 1, GROUP>(simd, panel, begin, tile, row, sums),
+    macro_rules! of {
+        ($($rows:literal: $($blocks:literal)*;)*) => {
+            match (tile.rows, tile.blocks) {
+                $($(($rows, $blocks) if const { is_shape(S::REGISTERS, G, $rows, $blocks) } => {
+                    of_shape::<S, G, $rows, $blocks>(simd, panel, begin, tile, row, sums);
+                })*)*
+                _ => unreachable!("{tile:?} is none of `shapes`"),
+            }
+        };
+    }
+    of! {
+        8: 1 2;
+        6: 1;
+        4: 1 2 3 4;
+        3: 1 2 3 4;
+        2: 1 2 3 4 8;
+        1: 1 2 3 4 8;
     }
 }
 
@@ -156,99 +210,101 @@ fn of_shape<'a, S: Simd, const G: usize, const R: usize, const U: usize>(
     sums: Sums<'_>,
 ) {
     let rows: [&[f32]; R] = from_fn(|r| row(tile.row + r));
-    let (pitch, depth, first, count) = (panel.pitch(), panel.depth, tile.block, tile.blocks);
+    let (pitch, depth, first) = (panel.pitch(), panel.depth, tile.block);
     // What all rows need next, of which this tile fetches its rows' share.
     let next = tile.next.min(panel.blocks - 1) * pitch;
     let ahead = Ahead { from: next + pitch / tile.of * tile.row, each: pitch / tile.of * R / depth.max(1) };
     match panel.stored() {
         Stored::F32(panel) => {
-            simd.run(Product::<F32, G, R, U> { panel, pitch, depth, begin, rows, first, count, ahead, sums });
+            simd.run(Product::<F32, G, R, U> { panel, pitch, depth, begin, rows, first, ahead, sums });
         }
         Stored::F16(panel) => {
-            simd.run(Product::<F16, G, R, U> { panel, pitch, depth, begin, rows, first, count, ahead, sums });
+            simd.run(Product::<F16, G, R, U> { panel, pitch, depth, begin, rows, first, ahead, sums });
         }
         Stored::Bf16(panel) => {
-            simd.run(Product::<Bf16, G, R, U> {
-                panel,
-                pitch,
-                depth,
-                begin,
-                rows,
-                first,
-                count,
-                ahead,
-                sums,
-            });
+            simd.run(Product::<Bf16, G, R, U> { panel, pitch, depth, begin, rows, first, ahead, sums });
         }
     }
 }
 
 /// How a panel stores its numbers.
-trait Number {
+pub(super) trait Number {
     type Word: Copy;
+
+    /// A vector of a block. `is_tight`: all registers are taken.
+    ///
     /// # Safety
-    /// `from` points to as many as a vector has lanes.
-    unsafe fn load<S: Simd>(simd: S, from: *const Self::Word) -> S::Vector;
+    /// The block has k.
+    unsafe fn load<S: Simd>(simd: S, block: *const Self::Word, at: At, is_tight: bool) -> S::Vector;
 }
 
-struct F32;
-struct F16;
-struct Bf16;
+/// Where in a block of a [`Panel`] a vector is.
+#[derive(Clone, Copy)]
+pub(super) struct At {
+    k: usize,
+    gate: usize,
+    gates: usize,
+}
+
+pub(super) struct F32;
+pub(super) struct F16;
+pub(super) struct Bf16;
 
 impl Number for F32 {
     type Word = f32;
     #[inline(always)]
-    unsafe fn load<S: Simd>(simd: S, from: *const f32) -> S::Vector {
+    unsafe fn load<S: Simd>(simd: S, block: *const f32, at: At, _: bool) -> S::Vector {
         // SAFETY: the caller's.
-        unsafe { simd.load(from) }
+        unsafe { simd.load(block.add((at.k * at.gates + at.gate) * S::LANES)) }
     }
 }
 
 impl Number for F16 {
     type Word = u16;
     #[inline(always)]
-    unsafe fn load<S: Simd>(simd: S, from: *const u16) -> S::Vector {
+    unsafe fn load<S: Simd>(simd: S, block: *const u16, at: At, _: bool) -> S::Vector {
         // SAFETY: the caller's.
-        unsafe { simd.load_f16(from) }
+        unsafe { simd.load_f16(block.add((at.k * at.gates + at.gate) * S::LANES)) }
     }
 }
 
 impl Number for Bf16 {
     type Word = u16;
     #[inline(always)]
-    unsafe fn load<S: Simd>(simd: S, from: *const u16) -> S::Vector {
-        // SAFETY: the caller's.
-        unsafe { simd.load_bf16(from) }
+    unsafe fn load<S: Simd>(simd: S, block: *const u16, at: At, is_tight: bool) -> S::Vector {
+        // SAFETY: the caller's; a block has whole pairs.
+        unsafe {
+            let pairs = block.add((at.k / 2 * at.gates + at.gate) * 2 * S::LANES);
+            if at.k % 2 == 0 { simd.load_bf16_first(pairs) } else { simd.load_bf16_second(pairs, is_tight) }
+        }
     }
 }
 
 /// The part of a panel that a tile has brought near while it computes: numbers from the first on, so many in each step of k.
 #[derive(Clone, Copy)]
-struct Ahead {
-    from: usize,
-    each: usize,
+pub(super) struct Ahead {
+    pub(super) from: usize,
+    pub(super) each: usize,
 }
 
-/// R rows by `count` blocks from `first` on, U of them at once: those beyond `count` repeat the last for nothing.
-struct Product<'a, N: Number, const G: usize, const R: usize, const U: usize> {
-    panel: &'a [N::Word],
+/// R rows by U blocks from `first` on.
+pub(super) struct Product<'a, N: Number, const G: usize, const R: usize, const U: usize> {
+    pub(super) panel: &'a [N::Word],
     /// Numbers from a block to the next.
-    pitch: usize,
-    depth: usize,
-    begin: &'a [f32],
-    rows: [&'a [f32]; R],
-    first: usize,
-    count: usize,
-    ahead: Ahead,
-    sums: Sums<'a>,
+    pub(super) pitch: usize,
+    pub(super) depth: usize,
+    pub(super) begin: &'a [f32],
+    pub(super) rows: [&'a [f32]; R],
+    pub(super) first: usize,
+    pub(super) ahead: Ahead,
+    pub(super) sums: Sums<'a>,
 }
 
 impl<N: Number, const G: usize, const R: usize, const U: usize> Work for Product<'_, N, G, R, U> {
     #[inline(always)]
     #[allow(clippy::needless_range_loop, reason = "indices of registers, that nothing else names")]
     fn run<S: Simd>(self, simd: S) {
-        let Self { panel, pitch, depth, begin, rows, first, count, ahead, sums } = self;
-        let block = |u: usize| first + u.min(count - 1);
+        let Self { panel, pitch, depth, begin, rows, first, ahead, sums } = self;
         // Plain loops: iterators over vectors are not inlined into the function that has the instructions.
         let mut from = [std::ptr::null(); R];
         for r in 0..R {
@@ -257,52 +313,33 @@ impl<N: Number, const G: usize, const R: usize, const U: usize> Work for Product
         let mut weights = [std::ptr::null(); U];
         let mut acc = [[[simd.splat(0.0); G]; R]; U];
         for u in 0..U {
-            weights[u] = panel[block(u) * pitch..][..depth * G * S::LANES].as_ptr();
+            weights[u] = panel[(first + u) * pitch..][..pitch].as_ptr();
             for g in 0..G {
-                let v = simd.read(&begin[(block(u) * G + g) * S::LANES..]);
+                let v = simd.read(&begin[((first + u) * G + g) * S::LANES..]);
                 for r in 0..R {
                     acc[u][r][g] = v;
                 }
             }
         }
         let mut next = panel.as_ptr().wrapping_add(ahead.from);
-        for k in 0..depth {
-            // SAFETY: k is less than the depth, to which every row has been cut.
-            let number = |r: usize| simd.splat(unsafe { *from[r].add(k) });
-            // SAFETY: every panel has been cut to `depth · G` vectors.
-            let weight =
-                |u: usize, g: usize| unsafe { N::load(simd, weights[u].add((k * G + g) * S::LANES)) };
-            if U == 1 {
-                // Many rows: what stays in registers beside the sums are the weights, and there is time to fetch the next.
+        // Two k at a time, since bf16 numbers are stored in pairs of them.
+        for pair in 0..depth / 2 {
+            if R > 2 {
+                // Many rows: there is time to fetch the next weights.
                 simd.fetch(next.cast());
-                next = next.wrapping_add(ahead.each);
-                let mut w = [simd.splat(0.0); G];
-                for g in 0..G {
-                    w[g] = weight(0, g);
-                }
-                for r in 0..R {
-                    let a = number(r);
-                    for g in 0..G {
-                        acc[0][r][g] = simd.fma(a, w[g], acc[0][r][g]);
-                    }
-                }
-            } else {
-                // Many blocks: the rows.
-                let mut a = [simd.splat(0.0); R];
-                for r in 0..R {
-                    a[r] = number(r);
-                }
-                for u in 0..U {
-                    for g in 0..G {
-                        let w = weight(u, g);
-                        for r in 0..R {
-                            acc[u][r][g] = simd.fma(a[r], w, acc[u][r][g]);
-                        }
-                    }
-                }
+                next = next.wrapping_add(2 * ahead.each);
+            }
+            // SAFETY: k is less than the depth, to which every row and every block has been cut.
+            unsafe {
+                add::<S, N, G, R, U>(simd, &mut acc, &mut from, &mut weights, 2 * pair);
+                add::<S, N, G, R, U>(simd, &mut acc, &mut from, &mut weights, 2 * pair + 1);
             }
         }
-        for u in 0..count.min(U) {
+        if depth % 2 == 1 {
+            // SAFETY: as above.
+            unsafe { add::<S, N, G, R, U>(simd, &mut acc, &mut from, &mut weights, depth - 1) };
+        }
+        for u in 0..U {
             for r in 0..R {
                 let to = &mut sums.to[r * sums.row + u * sums.block..];
                 for g in 0..G {
@@ -313,22 +350,82 @@ impl<N: Number, const G: usize, const R: usize, const U: usize> Work for Product
     }
 }
 
+/// Adds to the sums what k gives.
+///
+/// # Safety
+/// Every row and every block has k.
+#[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "indices of registers, that nothing else names")]
+unsafe fn add<S: Simd, N: Number, const G: usize, const R: usize, const U: usize>(
+    simd: S,
+    acc: &mut [[[S::Vector; G]; R]; U],
+    rows: &mut [*const f32; R],
+    weights: &mut [*const N::Word; U],
+    k: usize,
+) {
+    let is_tight = const { needed(G, R, U) >= S::REGISTERS };
+    // Of rows' numbers and weights the fewer stay, see [`needed`].
+    if G * U <= R {
+        let mut w = [[simd.splat(0.0); G]; U];
+        for u in 0..U {
+            for g in 0..G {
+                // SAFETY: the caller's.
+                w[u][g] = unsafe { N::load(simd, weights[u], At { k, gate: g, gates: G }, is_tight) };
+            }
+        }
+        for r in 0..R {
+            // SAFETY: the caller's.
+            let a = simd.splat(unsafe { *rows[r].add(k) });
+            let next = (r + 1) % R;
+            for u in 0..U {
+                for g in 0..G {
+                    acc[u][r][g] = simd.accumulate(acc[u][r][g], a, w[u][g]);
+                    rows[next] = simd.after(acc[u][r][g], rows[next]);
+                }
+            }
+        }
+        for u in 0..U {
+            weights[u] = simd.after(acc[u][R - 1][G - 1], weights[u]);
+        }
+    } else {
+        let mut a = [simd.splat(0.0); R];
+        for r in 0..R {
+            // SAFETY: the caller's.
+            a[r] = simd.splat(unsafe { *rows[r].add(k) });
+        }
+        for u in 0..U {
+            for g in 0..G {
+                // SAFETY: the caller's.
+                let w = unsafe { N::load(simd, weights[u], At { k, gate: g, gates: G }, is_tight) };
+                let next = if g + 1 < G { u } else { (u + 1) % U };
+                for r in 0..R {
+                    acc[u][r][g] = simd.accumulate(acc[u][r][g], a[r], w);
+                    weights[next] = simd.after(acc[u][r][g], weights[next]);
+                }
+            }
+        }
+        for r in 0..R {
+            rows[r] = simd.after(acc[U - 1][r][G - 1], rows[r]);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn tiles_cover_every_row_and_block_once_within_the_registers() {
-        for is_wide in [false, true] {
+        for registers in [16, 32] {
             for gates in 1..=4 {
-                let sizes = [(1, 0..1), (1, 2..9), (2, 0..4), (23, 0..5), (64, 1..3)];
+                let sizes = [(1, 0..1), (1, 2..9), (2, 0..4), (23, 0..5), (64, 1..3), (7, 3..17)];
                 for (order, (rows, blocks)) in
                     sizes.into_iter().flat_map(|of| [(Order::Up, of.clone()), (Order::Down, of)])
                 {
                     let mut seen = vec![0; rows * blocks.end];
-                    tiles(is_wide, gates, rows, blocks.clone(), order, |tile| {
-                        let sums = tile.rows * tile.blocks * gates;
-                        assert!(sums <= if is_wide { 24 } else { 12 }, "{tile:?}");
+                    tiles(registers, gates, rows, blocks.clone(), order, |tile| {
+                        assert!(is_shape(registers, gates, tile.rows, tile.blocks), "{tile:?}");
+                        assert!(tile.rows * tile.blocks * gates <= MOST_SUMS, "{tile:?}");
                         for row in tile.row..tile.row + tile.rows {
                             for block in tile.block..tile.block + tile.blocks {
                                 seen[row * blocks.end + block] += 1;

@@ -1,6 +1,7 @@
 //! AVX2 with FMA and F16C.
 
-use std::arch::x86_64::{self as arch, __m256, _CMP_LT_OQ, _MM_HINT_T1};
+use std::arch::asm;
+use std::arch::x86_64::{self as arch, __m256, __m256i, _CMP_LT_OQ, _MM_HINT_T1};
 
 use super::{Simd, Work};
 
@@ -22,13 +23,42 @@ fn within(simd: Avx2, work: impl Work) {
     work.run(simd);
 }
 
+/// a · b + `sum` in the register of `sum`. The compiler would put some into that of a or b, and move them back: with sixteen
+/// registers through memory.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn accumulate(mut sum: __m256, a: __m256, b: __m256) -> __m256 {
+    // SAFETY: registers alone.
+    unsafe {
+        asm!(
+            "vfmadd231ps {0}, {1}, {2}", inout(ymm_reg) sum, in(ymm_reg) a, in(ymm_reg) b,
+            options(pure, nomem, nostack, preserves_flags)
+        );
+    }
+    sum
+}
+
+/// Of every 32 bits the upper 16, by shifts. A mask, or the zero that the compiler makes of it, would stay in a register.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn upper_halves(mut pairs: __m256i) -> __m256 {
+    // SAFETY: registers alone.
+    unsafe {
+        asm!(
+            "vpsrld {0}, {0}, 16", "vpslld {0}, {0}, 16", inout(ymm_reg) pairs,
+            options(pure, nomem, nostack, preserves_flags)
+        );
+    }
+    arch::_mm256_castsi256_ps(pairs)
+}
+
 // SAFETY of every block below: the token exists only where `detect` found the instructions.
 #[allow(clippy::undocumented_unsafe_blocks, reason = "one reason for all, above")]
 impl Simd for Avx2 {
     type Vector = __m256;
 
     const LANES: usize = 8;
-    const IS_WIDE: bool = false;
+    const REGISTERS: usize = 16;
 
     #[inline]
     fn run(self, work: impl Work) {
@@ -51,11 +81,20 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    unsafe fn load_bf16(self, from: *const u16) -> __m256 {
+    unsafe fn load_bf16_first(self, from: *const u16) -> __m256 {
         unsafe {
-            arch::_mm256_castsi256_ps(arch::_mm256_slli_epi32::<16>(arch::_mm256_cvtepu16_epi32(
-                arch::_mm_loadu_si128(from.cast()),
-            )))
+            arch::_mm256_castsi256_ps(arch::_mm256_slli_epi32::<16>(arch::_mm256_loadu_si256(from.cast())))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_bf16_second(self, from: *const u16, is_tight: bool) -> __m256 {
+        unsafe {
+            let pairs = arch::_mm256_loadu_si256(from.cast());
+            if is_tight {
+                return upper_halves(pairs);
+            }
+            arch::_mm256_castsi256_ps(arch::_mm256_and_si256(pairs, arch::_mm256_set1_epi32(!0xFFFF)))
         }
     }
 
@@ -90,6 +129,11 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn accumulate(self, sum: __m256, a: __m256, b: __m256) -> __m256 {
+        unsafe { accumulate(sum, a, b) }
+    }
+
+    #[inline(always)]
     fn min(self, a: __m256, b: __m256) -> __m256 {
         unsafe { arch::_mm256_min_ps(a, b) }
     }
@@ -112,6 +156,15 @@ impl Simd for Avx2 {
                 arch::_mm256_set1_epi32(127),
             )))
         }
+    }
+
+    #[inline(always)]
+    fn after<T>(self, done: __m256, mut from: *const T) -> *const T {
+        unsafe {
+            let done = arch::_mm256_castps256_ps128(done);
+            asm!("/* {0} {1} */", in(xmm_reg) done, inout(reg) from, options(pure, nomem, nostack, preserves_flags));
+        }
+        from
     }
 
     #[inline(always)]

@@ -1,6 +1,8 @@
 //! AVX-512 (F).
 
 use std::arch::x86_64::{self as arch, __m512, _CMP_LT_OQ, _MM_HINT_T1};
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::compiler_fence;
 
 use super::{Simd, Work};
 
@@ -29,7 +31,7 @@ impl Simd for Avx512 {
     type Vector = __m512;
 
     const LANES: usize = 16;
-    const IS_WIDE: bool = true;
+    const REGISTERS: usize = 32;
 
     #[inline]
     fn run(self, work: impl Work) {
@@ -52,11 +54,17 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    unsafe fn load_bf16(self, from: *const u16) -> __m512 {
+    unsafe fn load_bf16_first(self, from: *const u16) -> __m512 {
         unsafe {
-            arch::_mm512_castsi512_ps(arch::_mm512_slli_epi32::<16>(arch::_mm512_cvtepu16_epi32(
-                arch::_mm256_loadu_si256(from.cast()),
-            )))
+            arch::_mm512_castsi512_ps(arch::_mm512_slli_epi32::<16>(arch::_mm512_loadu_si512(from.cast())))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_bf16_second(self, from: *const u16, _: bool) -> __m512 {
+        unsafe {
+            let upper = arch::_mm512_set1_epi32(!0xFFFF);
+            arch::_mm512_castsi512_ps(arch::_mm512_and_si512(arch::_mm512_loadu_si512(from.cast()), upper))
         }
     }
 
@@ -108,6 +116,12 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn exp2_whole(self, n: __m512) -> __m512 {
         unsafe { arch::_mm512_scalef_ps(arch::_mm512_set1_ps(1.0), n) }
+    }
+
+    #[inline(always)]
+    fn after<T>(self, _: __m512, from: *const T) -> *const T {
+        compiler_fence(SeqCst);
+        from
     }
 
     #[inline(always)]

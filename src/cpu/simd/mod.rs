@@ -170,8 +170,8 @@ pub(super) trait Simd: Copy + Send + Sync + 'static {
 
     /// Numbers in a vector.
     const LANES: usize;
-    /// Whether 24 vectors of sums fit the registers beside what feeds them; else 12 do.
-    const IS_WIDE: bool;
+    /// Registers for vectors.
+    const REGISTERS: usize;
 
     /// Does `work` in a function compiled for these instructions.
     fn run(self, work: impl Work);
@@ -184,9 +184,16 @@ pub(super) trait Simd: Copy + Send + Sync + 'static {
     /// # Safety
     /// `from` points to [`Simd::LANES`] f16 numbers.
     unsafe fn load_f16(self, from: *const u16) -> Self::Vector;
+    /// The first numbers of pairs.
+    ///
     /// # Safety
-    /// `from` points to [`Simd::LANES`] bf16 numbers.
-    unsafe fn load_bf16(self, from: *const u16) -> Self::Vector;
+    /// `from` points to [`Simd::LANES`] pairs of bf16 numbers.
+    unsafe fn load_bf16_first(self, from: *const u16) -> Self::Vector;
+    /// The second numbers of pairs. `is_tight`: there is no register for a mask.
+    ///
+    /// # Safety
+    /// As [`Simd::load_bf16_first`].
+    unsafe fn load_bf16_second(self, from: *const u16, is_tight: bool) -> Self::Vector;
     /// # Safety
     /// `to` points to [`Simd::LANES`] numbers that may be written.
     unsafe fn store(self, v: Self::Vector, to: *mut f32);
@@ -197,6 +204,11 @@ pub(super) trait Simd: Copy + Send + Sync + 'static {
     fn div(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// a · b + c, rounded once where the instructions can.
     fn fma(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+    /// a · b + `sum`, as [`Simd::fma`], for a loop that keeps its sums in registers.
+    #[inline(always)]
+    fn accumulate(self, sum: Self::Vector, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        self.fma(a, b, sum)
+    }
     /// The smaller; b where either is NaN.
     fn min(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// The larger; b where either is NaN.
@@ -205,6 +217,13 @@ pub(super) trait Simd: Copy + Send + Sync + 'static {
     fn if_less(self, a: Self::Vector, b: Self::Vector, yes: Self::Vector, no: Self::Vector) -> Self::Vector;
     /// 2ⁿ of whole numbers from −126 to 127; anything of others.
     fn exp2_whole(self, n: Self::Vector) -> Self::Vector;
+
+    /// `from`, which the compiler believes to depend on `done`: what it loads from there comes after in the order of
+    /// instructions, and needs no register before. It takes no instruction, and the processor knows of no dependence.
+    #[inline(always)]
+    fn after<T>(self, _done: Self::Vector, from: *const T) -> *const T {
+        from
+    }
 
     /// Has what stands there brought into the second cache, where there is a way to ask for it.
     #[inline(always)]

@@ -21,7 +21,7 @@ impl Simd for Neon {
     type Vector = float32x4_t;
 
     const LANES: usize = 4;
-    const IS_WIDE: bool = true;
+    const REGISTERS: usize = 32;
 
     #[inline]
     fn run(self, work: impl Work) {
@@ -47,8 +47,20 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
-    unsafe fn load_bf16(self, from: *const u16) -> float32x4_t {
-        unsafe { arch::vreinterpretq_f32_u32(arch::vshll_n_u16::<16>(arch::vld1_u16(from))) }
+    unsafe fn load_bf16_first(self, from: *const u16) -> float32x4_t {
+        unsafe {
+            arch::vreinterpretq_f32_u32(arch::vshlq_n_u32::<16>(arch::vreinterpretq_u32_u16(
+                arch::vld1q_u16(from),
+            )))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_bf16_second(self, from: *const u16, _: bool) -> float32x4_t {
+        unsafe {
+            let pairs = arch::vreinterpretq_u32_u16(arch::vld1q_u16(from));
+            arch::vreinterpretq_f32_u32(arch::vandq_u32(pairs, arch::vdupq_n_u32(!0xFFFF)))
+        }
     }
 
     #[inline(always)]

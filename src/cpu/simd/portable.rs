@@ -18,7 +18,7 @@ impl Simd for Portable {
     type Vector = Vector;
 
     const LANES: usize = 4;
-    const IS_WIDE: bool = false;
+    const REGISTERS: usize = 16;
 
     #[inline]
     fn run(self, work: impl Work) {
@@ -44,10 +44,17 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    unsafe fn load_bf16(self, from: *const u16) -> Vector {
+    unsafe fn load_bf16_first(self, from: *const u16) -> Vector {
         // SAFETY: the caller's.
-        let words: [u16; 4] = unsafe { from.cast::<[u16; 4]>().read() };
-        words.map(|word| f32::from_bits(u32::from(word) << 16))
+        let pairs: [[u16; 2]; 4] = unsafe { from.cast::<[[u16; 2]; 4]>().read() };
+        pairs.map(|pair| f32::from_bits(u32::from(pair[0]) << 16))
+    }
+
+    #[inline(always)]
+    unsafe fn load_bf16_second(self, from: *const u16, _: bool) -> Vector {
+        // SAFETY: the caller's.
+        let pairs: [[u16; 2]; 4] = unsafe { from.cast::<[[u16; 2]; 4]>().read() };
+        pairs.map(|pair| f32::from_bits(u32::from(pair[1]) << 16))
     }
 
     #[inline(always)]

@@ -19,7 +19,7 @@ impl Simd for Simd128 {
     type Vector = v128;
 
     const LANES: usize = 4;
-    const IS_WIDE: bool = false;
+    const REGISTERS: usize = 16;
 
     #[inline]
     fn run(self, work: impl Work) {
@@ -46,9 +46,15 @@ impl Simd for Simd128 {
     }
 
     #[inline(always)]
-    unsafe fn load_bf16(self, from: *const u16) -> v128 {
-        // SAFETY: the caller's.
-        arch::i32x4_shl(unsafe { arch::i32x4_load_extend_u16x4(from) }, 16)
+    unsafe fn load_bf16_first(self, from: *const u16) -> v128 {
+        // SAFETY: the caller's; the instruction asks for no alignment.
+        arch::i32x4_shl(unsafe { arch::v128_load(from.cast()) }, 16)
+    }
+
+    #[inline(always)]
+    unsafe fn load_bf16_second(self, from: *const u16, _: bool) -> v128 {
+        // SAFETY: as above.
+        arch::v128_and(unsafe { arch::v128_load(from.cast()) }, arch::i32x4_splat(!0xFFFF))
     }
 
     #[inline(always)]

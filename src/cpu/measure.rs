@@ -1,0 +1,112 @@
+//! Times every shape of tile that fits the registers: where the numbers in `product::shapes` come from.
+//!
+//! `RUSTFLAGS="--cfg measure" cargo test --release -p wgru --no-default-features --lib measure -- --nocapture`
+
+use std::time::Instant;
+
+use super::panel::{Panel, Stored};
+use super::product::{Ahead, Bf16, F16, F32, Number, Product, Sums, needed};
+use super::simd::{InstructionSet, Level, Simd, at_level};
+use crate::dtype::Storage;
+
+/// Rows of a product of many rows: whole tiles of every height.
+const ROWS: usize = 48;
+
+/// Blocks: whole tiles of every width.
+const BLOCKS: usize = 8;
+
+/// Rounds, of which the fastest counts.
+const ROUNDS: usize = 9;
+
+/// One product of so many rows with all blocks of `panel`, in tiles of R by U.
+fn all<S: Simd, N: Number, const G: usize, const R: usize, const U: usize>(
+    simd: S,
+    words: &[N::Word],
+    panel: &Panel,
+    x: &[f32],
+    sums: &mut [f32],
+) {
+    let (pitch, depth) = (panel.pitch(), panel.depth);
+    let begin = vec![0.0; BLOCKS * G * S::LANES];
+    for first in (0..BLOCKS).step_by(U) {
+        let next = (first + U) % BLOCKS * pitch;
+        for rows in x.chunks_exact(R * depth) {
+            let rows = std::array::from_fn(|row| &rows[row * depth..][..depth]);
+            let ahead = Ahead { from: next, each: pitch * R / ROWS / depth };
+            let sums = Sums { to: &mut *sums, row: U * G * S::LANES, block: G * S::LANES };
+            simd.run(Product::<N, G, R, U> {
+                panel: words,
+                pitch,
+                depth,
+                begin: &begin,
+                rows,
+                first,
+                ahead,
+                sums,
+            });
+        }
+    }
+}
+
+/// Times the shapes of R rows for `depth` numbers, and prints a line for each.
+fn of_rows<S: Simd, const G: usize, const R: usize>(simd: S, set: InstructionSet, depth: usize) {
+    if needed(G, R, 1) > S::REGISTERS {
+        return;
+    }
+    // One or two rows are products by themselves; of more there are many.
+    let rows = if R > 2 { ROWS } else { R };
+    let x: Vec<f32> = (0..rows * depth).map(|at| (at % 7) as f32).collect();
+    let w: Vec<f32> = (0..depth * G * BLOCKS * S::LANES).map(|at| (at % 5) as f32).collect();
+    let mut sums = vec![0.0; 32 * S::LANES];
+    for storage in [Storage::F32, Storage::F16, Storage::Bf16] {
+        let units = BLOCKS * S::LANES;
+        let panel = Panel::new(&w, G * units, units, 0..G, S::LANES, storage);
+        macro_rules! of {
+            ($($u:literal)*) => {
+                $(if const { needed(G, R, $u) <= S::REGISTERS } {
+                    let mut once = || match panel.stored() {
+                        Stored::F32(words) => all::<S, F32, G, R, $u>(simd, words, &panel, &x, &mut sums),
+                        Stored::F16(words) => all::<S, F16, G, R, $u>(simd, words, &panel, &x, &mut sums),
+                        Stored::Bf16(words) => all::<S, Bf16, G, R, $u>(simd, words, &panel, &x, &mut sums),
+                    };
+                    let operations = (2 * rows * depth * G * units) as f64;
+                    let repeats = (2e7 / operations) as usize + 1;
+                    let mut best = f64::INFINITY;
+                    for _ in 0..ROUNDS {
+                        let began = Instant::now();
+                        (0..repeats).for_each(|_| once());
+                        best = best.min(began.elapsed().as_secs_f64() / repeats as f64);
+                    }
+                    let gflops = operations / best * 1e-9;
+                    println!("{set},{G},{storage},{depth},{R},{},{},{gflops:.1}", $u, needed(G, R, $u));
+                })*
+            };
+        }
+        of!(1 2 4 8);
+    }
+}
+
+fn of_set<S: Simd>(simd: S, set: InstructionSet) {
+    macro_rules! of {
+        ($($g:literal)*) => {
+            $(for depth in [64, 256, 512] {
+                of_rows::<S, $g, 1>(simd, set, depth);
+                of_rows::<S, $g, 2>(simd, set, depth);
+                of_rows::<S, $g, 3>(simd, set, depth);
+                of_rows::<S, $g, 4>(simd, set, depth);
+                of_rows::<S, $g, 6>(simd, set, depth);
+                of_rows::<S, $g, 8>(simd, set, depth);
+            })*
+        };
+    }
+    of!(1 2 3 4);
+}
+
+#[test]
+fn tiles() {
+    println!("set,gates,storage,depth,rows,blocks,registers,gflops");
+    for set in InstructionSet::available().filter(|set| *set != InstructionSet::Portable) {
+        let level = Level::of(set).expect("it is available");
+        at_level!(level, simd => of_set(simd, set));
+    }
+}
