@@ -119,6 +119,7 @@ fn make_beside(folder: &Path, access: Access) -> io::Result<(PathBuf, File)> {
     if access == Access::Private {
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     }
+    let _ = access;
     let [before, after] = BESIDE;
     for _ in 0..TRIES {
         let number = RandomState::new().build_hasher().finish();

@@ -26,9 +26,11 @@ usage: cargo xtask <command> [-- <arguments for cargo test>]
 
 commands:
   test   install what the GPU tests need where that is possible, run every
-         test, then check that the library builds for WebAssembly
-  wasm   check that the library builds for wasm32-unknown-unknown
-  arm    check that the library builds for aarch64-unknown-linux-gnu
+         test, then do what `wasm` does
+  wasm   check that the library builds for wasm32-unknown-unknown, and run the CPU path
+         in Node, with the vectors of WebAssembly and without
+  arm    check that the library builds for aarch64-unknown-linux-gnu, and run the suites
+         of the CPU path, in QEMU where this is no such machine
   loops  check in compiled code that the inner loops of the CPU path use no stack
   matrices
          unpack a driver that has cooperative matrices under target/ (root, Debian), and

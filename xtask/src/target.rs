@@ -1,31 +1,107 @@
-//! Checking that the library builds for machines that cannot be run here: for WebAssembly that nothing in it blocks or threads
-//! where a browser could not, for 64-bit Arm that its vectors are there.
+//! Checking that the library builds for other machines, and running its CPU path as they would: for WebAssembly that nothing
+//! in it blocks or threads where a browser could not, and in Node its vectors; for 64-bit Arm its vectors, in an emulator.
 //!
-//! Where the toolchain lacks a target, rustup is asked to add it; where that fails the check is skipped, with
-//! the reason.
+//! Where the toolchain lacks a target, rustup is asked to add it, and apt for the programs that run it; where that fails the
+//! check is skipped, with the reason.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
+use crate::debian::{self, Family};
 use crate::process::{self, Error};
 use crate::stage::Outcome;
 
 const WASM: &str = "wasm32-unknown-unknown";
 pub const ARM: &str = "aarch64-unknown-linux-gnu";
 
+/// Programs, and the packages of Debian that have them.
+type Programs = (&'static [&'static str], &'static [&'static str]);
+
+const NODE: Programs = (&["node"], &["nodejs"]);
+const EMULATOR: Programs = (
+    &["qemu-aarch64", "aarch64-linux-gnu-gcc"],
+    &["qemu-user", "gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"],
+);
+/// Where the last of these packages has the libraries.
+const ARM_LIBRARIES: &str = "/usr/aarch64-linux-gnu";
+
+/// The suites that run on the CPU path alone, and those of their tests that do not: one starts itself as another process,
+/// which an emulator cannot, the other asks for a GPU.
+const CPU_SUITES: [&str; 5] = ["allocation", "conventions", "cpu", "goldens", "projected"];
+const NOT_EMULATED: [&str; 2] =
+    ["a_process_that_dies_leaves_nothing_for_good", "the_order_of_sums_is_kept_unless_it_is_set_free"];
+
+/// The crate whose checks run in WebAssembly.
+const WASM_CHECKS: &str = "wgru-wasm-checks";
+
 /// How long rustup may take to download a target.
 const RUSTUP_LIMIT: Duration = Duration::from_secs(120);
 
-/// Checks the library for WebAssembly, and the CPU path by itself with its vectors.
+/// Checks the library for WebAssembly, and the CPU path by itself; runs this in Node with its vectors and without.
 pub fn wasm() -> Result<Outcome, Error> {
-    let all = check(WASM, &[], "")?;
-    let alone = check(WASM, &["--no-default-features"], "-C target-feature=+simd128")?;
-    Ok(if alone == Outcome::Skipped { alone } else { all })
+    let vectors = "-C target-feature=+simd128";
+    for (arguments, flags) in [(&[][..], ""), (&["--no-default-features"], vectors)] {
+        if check(WASM, arguments, flags)? == Outcome::Skipped {
+            return Ok(Outcome::Skipped);
+        }
+    }
+    if let Err(reason) = provide(NODE) {
+        println!("SKIPPED running in Node: {reason}");
+        return Ok(Outcome::Skipped);
+    }
+    for (set, flags) in [("simd128", vectors), ("portable", "")] {
+        let mut build = process::cargo();
+        build.args(["build", "--target", WASM, "-p", WASM_CHECKS]).env("RUSTFLAGS", flags);
+        process::run(&mut build)?;
+        let module: PathBuf = ["target", WASM, "debug", "wgru_wasm_checks.wasm"].iter().collect();
+        process::run(process::in_workspace("node").arg("tests/wasm/run.mjs").arg(module).arg(set))?;
+    }
+    Ok(Outcome::Passed)
 }
 
-/// Checks the library for 64-bit Arm.
+/// Checks the library for 64-bit Arm, and runs the suites of its CPU path, in an emulator where this is another machine.
 pub fn arm() -> Result<Outcome, Error> {
-    check(ARM, &[], "")
+    if check(ARM, &[], "")? == Outcome::Skipped {
+        return Ok(Outcome::Skipped);
+    }
+    let mut test = process::cargo();
+    test.args(["test", "--quiet", "--target", ARM, "-p", "wgru", "--no-default-features", "--lib"]);
+    test.args(CPU_SUITES.iter().flat_map(|suite| ["--test", suite]));
+    test.arg("--").args(NOT_EMULATED.iter().flat_map(|name| ["--skip", name]));
+    if !cfg!(all(target_os = "linux", target_arch = "aarch64")) {
+        let libraries = Path::new(ARM_LIBRARIES).join("lib");
+        let has_libraries = || match libraries.is_dir() {
+            true => Ok(()),
+            false => Err(Error::Other(format!("{} is not there", libraries.display()))),
+        };
+        if let Err(reason) = provide(EMULATOR).and_then(|()| has_libraries()) {
+            println!("SKIPPED running for {ARM}: {reason}");
+            return Ok(Outcome::Skipped);
+        }
+        test.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", "aarch64-linux-gnu-gcc");
+        let runner = format!("qemu-aarch64 -L {ARM_LIBRARIES}");
+        test.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER", runner);
+    }
+    process::run(test.env("WGRU_DEVICE", "cpu:neon"))?;
+    Ok(Outcome::Passed)
+}
+
+/// Sees to it that the programs run, and says why they do not.
+fn provide((programs, packages): Programs) -> Result<(), Error> {
+    let runs = |program: &&str| process::capture(Command::new(program).arg("--version")).is_ok();
+    let Some(missing) = programs.iter().find(|program| !runs(program)) else { return Ok(()) };
+    if debian::family() != Family::Debian {
+        return Err(Error::Other(format!(
+            "`{missing}` does not run; installing it is known for Debian alone"
+        )));
+    }
+    if !debian::is_root() {
+        let hint = debian::install_hint(packages);
+        return Err(Error::Other(format!("`{missing}` does not run, and installing it takes root: {hint}")));
+    }
+    debian::update_lists()?;
+    debian::install(packages)
 }
 
 fn check(target: &str, arguments: &[&str], flags: &str) -> Result<Outcome, Error> {
@@ -34,10 +110,7 @@ fn check(target: &str, arguments: &[&str], flags: &str) -> Result<Outcome, Error
     }
     let mut cargo = process::cargo();
     cargo.args(["check", "--target", target, "-p", "wgru", "--lib"]).args(arguments);
-    if !flags.is_empty() {
-        cargo.env("RUSTFLAGS", flags);
-    }
-    process::run(&mut cargo)?;
+    process::run(cargo.env("RUSTFLAGS", format!("-D warnings {flags}").trim_end()))?;
     Ok(Outcome::Passed)
 }
 
