@@ -68,12 +68,14 @@ fn blocks<'a>(machine: Machine, lines: impl Iterator<Item = &'a str>) -> Vec<Blo
     let mut labels: Vec<(&str, usize)> = Vec::new();
     let mut jumps: Vec<Option<Jump<'a>>> = vec![None];
     for line in lines {
-        let line = line.split(machine.comment()).next().unwrap_or_default().trim();
+        // What inline assembly says to the compiler alone is `/* a comment */`.
+        let ends = [machine.comment(), "/*"].iter().filter_map(|comment| line.find(comment)).min();
+        let line = line[..ends.unwrap_or(line.len())].trim();
         if let Some(label) = line.strip_suffix(':') {
             blocks.push(Block::default());
             jumps.push(None);
             labels.push((label, blocks.len() - 1));
-        } else if !line.is_empty() && !line.starts_with(['.', '#']) {
+        } else if !line.is_empty() && !line.starts_with('.') {
             let instruction = Instruction::parse(line);
             let jump = machine.jump(&instruction);
             let last = blocks.len() - 1;
@@ -167,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_function_ends_with_its_size_and_others_are_left_out() {
-        let text = "g:\n\tnop\n\t.size\tg, 1\nf:\n\t.cfi_startproc\n\tincq\t%rax\t# a word\n\tretq\n\t.size f, 1\nh:\n\tnop\n";
+        let text = "g:\n\tnop\n\t.size\tg, 1\nf:\n\t.cfi_startproc\n\tincq\t%rax\t# a word\n\t#APP\n\t/* %xmm1 %rax */\n\t#NO_APP\n\tretq\n\t.size f, 1\nh:\n\tnop\n";
         let function = only(Machine::X86, text);
         assert_eq!(texts(&function, &[0, 1]), ["incq\t%rax", "retq"]);
     }
