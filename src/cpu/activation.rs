@@ -4,39 +4,44 @@
 use super::simd::{MOST_LANES, Simd};
 use crate::model::{Activation, Activations, Function, Layer};
 
-/// The activations of a layer, each on its clipped input.
+/// The activations of a layer, each on its clipped input: of N vectors side by side, which hide each other's latency.
 pub(super) trait Functions {
+    /// The most vectors that are worth it.
+    const SIDE_BY_SIDE: usize;
+
     /// f: a GRU's r and z, an LSTM's i, f and o.
-    fn gate<S: Simd>(&self, simd: S, x: S::Vector) -> S::Vector;
+    fn gate<S: Simd, const N: usize>(&self, simd: S, x: [S::Vector; N]) -> [S::Vector; N];
     /// g: a GRU's n, an LSTM's g.
-    fn candidate<S: Simd>(&self, simd: S, x: S::Vector) -> S::Vector;
+    fn candidate<S: Simd, const N: usize>(&self, simd: S, x: [S::Vector; N]) -> [S::Vector; N];
     /// h: an LSTM's, on c'.
-    fn output<S: Simd>(&self, simd: S, c: S::Vector) -> S::Vector;
+    fn output<S: Simd, const N: usize>(&self, simd: S, c: [S::Vector; N]) -> [S::Vector; N];
     /// An RNN's only one.
-    fn rnn<S: Simd>(&self, simd: S, x: S::Vector) -> S::Vector;
+    fn rnn<S: Simd, const N: usize>(&self, simd: S, x: [S::Vector; N]) -> [S::Vector; N];
 }
 
 /// What every cell has by definition; code of its own, so that the common case asks nothing per element.
 pub(super) struct Standard;
 
 impl Functions for Standard {
+    const SIDE_BY_SIDE: usize = 4;
+
     #[inline(always)]
-    fn gate<S: Simd>(&self, simd: S, x: S::Vector) -> S::Vector {
+    fn gate<S: Simd, const N: usize>(&self, simd: S, x: [S::Vector; N]) -> [S::Vector; N] {
         sigmoid(simd, x)
     }
 
     #[inline(always)]
-    fn candidate<S: Simd>(&self, simd: S, x: S::Vector) -> S::Vector {
+    fn candidate<S: Simd, const N: usize>(&self, simd: S, x: [S::Vector; N]) -> [S::Vector; N] {
         tanh(simd, x)
     }
 
     #[inline(always)]
-    fn output<S: Simd>(&self, simd: S, c: S::Vector) -> S::Vector {
+    fn output<S: Simd, const N: usize>(&self, simd: S, c: [S::Vector; N]) -> [S::Vector; N] {
         tanh(simd, c)
     }
 
     #[inline(always)]
-    fn rnn<S: Simd>(&self, simd: S, x: S::Vector) -> S::Vector {
+    fn rnn<S: Simd, const N: usize>(&self, simd: S, x: [S::Vector; N]) -> [S::Vector; N] {
         tanh(simd, x)
     }
 }
@@ -59,24 +64,45 @@ impl General {
 }
 
 impl Functions for General {
+    /// There are too many functions for code side by side.
+    const SIDE_BY_SIDE: usize = 1;
+
     #[inline(always)]
-    fn gate<S: Simd>(&self, simd: S, x: S::Vector) -> S::Vector {
-        apply(simd, self.activations.gate, clamp(simd, x, self.clip))
+    fn gate<S: Simd, const N: usize>(&self, simd: S, x: [S::Vector; N]) -> [S::Vector; N] {
+        self.clipped(simd, self.activations.gate, x)
     }
 
     #[inline(always)]
-    fn candidate<S: Simd>(&self, simd: S, x: S::Vector) -> S::Vector {
-        apply(simd, self.activations.candidate, clamp(simd, x, self.clip))
+    fn candidate<S: Simd, const N: usize>(&self, simd: S, x: [S::Vector; N]) -> [S::Vector; N] {
+        self.clipped(simd, self.activations.candidate, x)
     }
 
     #[inline(always)]
-    fn output<S: Simd>(&self, simd: S, c: S::Vector) -> S::Vector {
-        apply(simd, self.activations.output, c)
+    fn output<S: Simd, const N: usize>(&self, simd: S, mut c: [S::Vector; N]) -> [S::Vector; N] {
+        for c in &mut c {
+            *c = apply(simd, self.activations.output, *c);
+        }
+        c
     }
 
     #[inline(always)]
-    fn rnn<S: Simd>(&self, simd: S, x: S::Vector) -> S::Vector {
+    fn rnn<S: Simd, const N: usize>(&self, simd: S, x: [S::Vector; N]) -> [S::Vector; N] {
         self.gate(simd, x)
+    }
+}
+
+impl General {
+    #[inline(always)]
+    fn clipped<S: Simd, const N: usize>(
+        &self,
+        simd: S,
+        activation: Activation,
+        mut x: [S::Vector; N],
+    ) -> [S::Vector; N] {
+        for x in &mut x {
+            *x = apply(simd, activation, clamp(simd, *x, self.clip));
+        }
+        x
     }
 }
 
@@ -92,13 +118,13 @@ fn apply<S: Simd>(simd: S, activation: Activation, x: S::Vector) -> S::Vector {
     let zero = simd.splat(0.0);
     let line = || simd.add(simd.mul(simd.splat(activation.alpha()), x), simd.splat(activation.beta()));
     match activation.function() {
-        Function::Sigmoid => sigmoid(simd, x),
-        Function::Tanh => tanh(simd, x),
+        Function::Sigmoid => sigmoid(simd, [x])[0],
+        Function::Tanh => tanh(simd, [x])[0],
         Function::Relu => simd.max(zero, x),
         Function::HardSigmoid => simd.max(zero, simd.min(simd.splat(1.0), line())),
         Function::Affine => line(),
         Function::ScaledTanh => {
-            let inner = tanh(simd, simd.mul(simd.splat(activation.beta()), x));
+            let [inner] = tanh(simd, [simd.mul(simd.splat(activation.beta()), x)]);
             simd.mul(simd.splat(activation.alpha()), inner)
         }
         _ => {
@@ -128,36 +154,51 @@ fn one_by_one(activation: Activation, numbers: &mut [f32]) {
 
 /// eˣ within −87 .. 87: 2ⁿ eʳ, eʳ as a polynomial of degree 6 fitted on |r| ≤ ln 2 / 2.
 #[inline(always)]
-fn exp<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
+fn exp<S: Simd, const N: usize>(simd: S, x: [S::Vector; N]) -> [S::Vector; N] {
     // ln 2 in two parts, the first of so few bits that its product with n is exact.
     const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
     const E: [f32; 5] = [1.381_445_6e-3, 8.368_785_5e-3, 4.166_839_6e-2, 0.166_665_2, 0.499_999_94];
     // Adding it leaves no bits for a fraction.
     let whole = simd.splat(12_582_912.0);
-    let n = simd.fma(x, simd.splat(std::f32::consts::LOG2_E), whole);
-    let n = simd.sub(n, whole);
-    let r = simd.fma(n, simd.splat(-LN_2[0]), x);
-    let r = simd.fma(n, simd.splat(-LN_2[1]), r);
-    let mut e = simd.splat(E[0]);
-    for c in &E[1..] {
-        e = simd.fma(e, r, simd.splat(*c));
+    let (mut n, mut r) = (x, x);
+    for i in 0..N {
+        n[i] = simd.fma(x[i], simd.splat(std::f32::consts::LOG2_E), whole);
+        n[i] = simd.sub(n[i], whole);
+        r[i] = simd.fma(n[i], simd.splat(-LN_2[0]), x[i]);
+        r[i] = simd.fma(n[i], simd.splat(-LN_2[1]), r[i]);
     }
-    let e = simd.add(simd.fma(simd.mul(r, r), e, r), simd.splat(1.0));
-    simd.mul(e, simd.exp2_whole(n))
+    let mut e = [simd.splat(E[0]); N];
+    for c in &E[1..] {
+        for i in 0..N {
+            e[i] = simd.fma(e[i], r[i], simd.splat(*c));
+        }
+    }
+    for i in 0..N {
+        e[i] = simd.add(simd.fma(simd.mul(r[i], r[i]), e[i], r[i]), simd.splat(1.0));
+        e[i] = simd.mul(e[i], simd.exp2_whole(n[i]));
+    }
+    e
 }
 
 /// 1 / (1 + exp(−x)); absolute error at most 2e-7.
 #[inline(always)]
-fn sigmoid<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
+fn sigmoid<S: Simd, const N: usize>(simd: S, x: [S::Vector; N]) -> [S::Vector; N] {
     let one = simd.splat(1.0);
-    let e = exp(simd, clamp(simd, simd.sub(simd.splat(0.0), x), 87.0));
-    let inner = simd.div(one, simd.add(one, e));
-    simd.if_less(x, simd.splat(-87.0), simd.splat(0.0), inner)
+    let mut y = x;
+    for i in 0..N {
+        y[i] = clamp(simd, simd.sub(simd.splat(0.0), x[i]), 87.0);
+    }
+    y = exp(simd, y);
+    for i in 0..N {
+        y[i] = simd.div(one, simd.add(one, y[i]));
+        y[i] = simd.if_less(x[i], simd.splat(-87.0), simd.splat(0.0), y[i]);
+    }
+    y
 }
 
 /// tanh as x·p(x²)/q(x²), of degree 13/6; absolute error at most 4e-7.
 #[inline(always)]
-fn tanh<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
+fn tanh<S: Simd, const N: usize>(simd: S, x: [S::Vector; N]) -> [S::Vector; N] {
     const P: [f32; 7] = [
         -2.760_768_4e-16,
         2.000_188e-13,
@@ -169,19 +210,29 @@ fn tanh<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
     ];
     const Q: [f32; 4] = [1.198_258_4e-6, 1.185_347_1e-4, 2.268_434_7e-3, 4.893_525e-3];
     let one = simd.splat(1.0);
-    let a = clamp(simd, x, 7.998_811_7);
-    let s = simd.mul(a, a);
-    let mut p = simd.splat(P[0]);
+    let (mut a, mut s) = (x, x);
+    for i in 0..N {
+        a[i] = clamp(simd, x[i], 7.998_811_7);
+        s[i] = simd.mul(a[i], a[i]);
+    }
+    let mut p = [simd.splat(P[0]); N];
     for c in &P[1..] {
-        p = simd.fma(s, p, simd.splat(*c));
+        for i in 0..N {
+            p[i] = simd.fma(s[i], p[i], simd.splat(*c));
+        }
     }
-    let mut q = simd.splat(Q[0]);
+    let mut q = [simd.splat(Q[0]); N];
     for c in &Q[1..] {
-        q = simd.fma(s, q, simd.splat(*c));
+        for i in 0..N {
+            q[i] = simd.fma(s[i], q[i], simd.splat(*c));
+        }
     }
-    let inner = clamp(simd, simd.div(simd.mul(a, p), q), 1.0);
-    let inner = simd.if_less(simd.splat(9.0), x, one, inner);
-    simd.if_less(x, simd.splat(-9.0), simd.splat(-1.0), inner)
+    for i in 0..N {
+        let inner = clamp(simd, simd.div(simd.mul(a[i], p[i]), q[i]), 1.0);
+        let inner = simd.if_less(simd.splat(9.0), x[i], one, inner);
+        a[i] = simd.if_less(x[i], simd.splat(-9.0), simd.splat(-1.0), inner);
+    }
+    a
 }
 
 #[cfg(test)]
@@ -207,8 +258,8 @@ mod tests {
                 for own in own.chunks_exact_mut(S::LANES) {
                     let x = simd.read(own);
                     let y = match self.0 {
-                        Kind::Sigmoid => sigmoid(simd, x),
-                        Kind::Tanh => tanh(simd, x),
+                        Kind::Sigmoid => sigmoid(simd, [x])[0],
+                        Kind::Tanh => tanh(simd, [x])[0],
                         Kind::Relu => apply(simd, Activation::RELU, x),
                     };
                     simd.write(y, own);

@@ -1,5 +1,6 @@
 //! From sums to states: the gates of a tile of rows and blocks. Equations and names as in [`crate::model::Cell`].
 
+use std::array::from_fn;
 use std::ops::Range;
 
 use super::activation::{Functions, Standard, clamp};
@@ -60,44 +61,83 @@ impl Work for Gates<'_> {
     }
 }
 
+/// The first of some cells of a tile that are computed side by side: of a column of its blocks, or of a row of them.
+#[derive(Clone, Copy)]
+struct First {
+    row: usize,
+    block: usize,
+    is_column: bool,
+}
+
+/// Calls a method for all cells of the tile, some of them side by side: what one waits for, the others compute.
+macro_rules! side_by_side {
+    ($gates:ident.$of:ident::<$s:ty, $f:ty>($($argument:expr),*)) => {{
+        let (rows, blocks) = ($gates.tile.rows, $gates.tile.blocks);
+        let is_column = rows >= blocks;
+        let (lines, len) = if is_column { (blocks, rows) } else { (rows, blocks) };
+        for line in 0..lines {
+            let mut at = 0;
+            while at < len {
+                let (row, block) = if is_column { (at, line) } else { (line, at) };
+                let first = First { row, block, is_column };
+                at += match <$f>::SIDE_BY_SIDE.min(len - at) {
+                    4.. => $gates.$of::<$s, 4>($($argument,)* first),
+                    3 => $gates.$of::<$s, 3>($($argument,)* first),
+                    2 => $gates.$of::<$s, 2>($($argument,)* first),
+                    _ => $gates.$of::<$s, 1>($($argument,)* first),
+                };
+            }
+        }
+    }};
+}
+
 impl Gates<'_> {
     #[inline(always)]
-    fn apply<S: Simd>(&self, simd: S, functions: &impl Functions) {
+    fn apply<S: Simd, F: Functions>(&self, simd: S, functions: &F) {
         match (self.direction.cell, self.half) {
-            (Cell::Gru { reset: Reset::After, update }, _) => self.gru_after(simd, functions, update),
-            (Cell::Gru { reset: Reset::Before, .. }, Half::First) => self.gru_before_reset(simd, functions),
-            (Cell::Gru { reset: Reset::Before, update }, Half::Second) => {
-                self.gru_before(simd, functions, update);
+            (Cell::Gru { reset: Reset::After, update }, _) => {
+                side_by_side!(self.gru_after::<S, F>(simd, functions, update));
             }
-            (Cell::Lstm { forget }, Half::First) => self.lstm(simd, functions, forget),
-            (Cell::Lstm { .. }, Half::Second) => self.projected(simd),
-            (Cell::Rnn, _) => self.rnn(simd, functions),
+            (Cell::Gru { reset: Reset::Before, .. }, Half::First) => {
+                side_by_side!(self.gru_before_reset::<S, F>(simd, functions));
+            }
+            (Cell::Gru { reset: Reset::Before, update }, Half::Second) => {
+                side_by_side!(self.gru_before::<S, F>(simd, functions, update));
+            }
+            (Cell::Lstm { forget }, Half::First) => {
+                side_by_side!(self.lstm::<S, F>(simd, functions, forget));
+            }
+            (Cell::Lstm { .. }, Half::Second) => side_by_side!(self.projected::<S, F>(simd)),
+            (Cell::Rnn, _) => side_by_side!(self.rnn::<S, F>(simd, functions)),
         }
     }
 
-    /// A row and block of the tile, whose product has G = `gates`.
+    /// Cells of the tile from `first` on, where the product has G = `gates`.
     ///
-    /// What a thread may touch of it without harm to another: h that the step reads; c, `units`, `z` and h that it writes,
+    /// What a thread may touch of them without harm to another: h that the step reads; c, `units`, `z` and h that it writes,
     /// of these rows and blocks, which are the thread's own.
     #[inline(always)]
-    fn at<S: Simd>(&self, row: usize, block: usize, gates: usize) -> At<'_> {
+    fn cells<S: Simd, const N: usize>(&self, first: First, gates: usize) -> [At<'_>; N] {
         let Self { direction, tile, xw, own, sums, .. } = self;
-        let sums = &sums[(row * tile.blocks + block) * gates * S::LANES..][..gates * S::LANES];
-        let (place, block) = (tile.row + row, tile.block + block);
-        let first = block * S::LANES;
         let width = direction.cell.gates() * S::LANES;
-        // A projected state has blocks of its own, to which no xw belongs.
-        let xw = match self.half {
-            Half::Second if direction.cell.has_c() => &[][..],
-            _ => &xw[(place * own.len() + block - own.start) * width..][..width],
-        };
-        At {
-            first,
-            unit: place * direction.padded_units() + first,
-            state: place * direction.padded_state() + first,
-            xw,
-            sums,
-        }
+        from_fn(|index| {
+            let (down, right) = if first.is_column { (index, 0) } else { (0, index) };
+            let (row, across) = (first.row + down, first.block + right);
+            let (place, block) = (tile.row + row, tile.block + across);
+            // A projected state has blocks of its own, to which no xw belongs.
+            let xw = match self.half {
+                Half::Second if direction.cell.has_c() => &[][..],
+                _ => &xw[(place * own.len() + block - own.start) * width..][..width],
+            };
+            let first = block * S::LANES;
+            At {
+                first,
+                unit: place * direction.padded_units() + first,
+                state: place * direction.padded_state() + first,
+                xw,
+                sums: &sums[(row * tile.blocks + across) * gates * S::LANES..][..gates * S::LANES],
+            }
+        })
     }
 
     /// h that the step reads, of the units of a block.
@@ -110,113 +150,149 @@ impl Gates<'_> {
     #[inline(always)]
     fn set_h<S: Simd>(&self, simd: S, at: &At<'_>, h: S::Vector) {
         let h = clamp(simd, h, self.direction.state_clip);
-        // SAFETY: see `at`.
+        // SAFETY: see `cells`.
         simd.write(h, unsafe { self.arrays.h[1 - self.from].slice_mut(at.state, S::LANES) });
     }
 
     #[inline(always)]
-    fn rnn<S: Simd>(&self, simd: S, functions: &impl Functions) {
-        for row in 0..self.tile.rows {
-            for block in 0..self.tile.blocks {
-                let at = self.at::<S>(row, block, 1);
-                self.set_h(simd, &at, functions.rnn(simd, at.pre(simd, 0)));
-            }
+    fn rnn<S: Simd, const N: usize>(&self, simd: S, functions: &impl Functions, first: First) -> usize {
+        let cells = self.cells::<S, N>(first, 1);
+        let h = functions.rnn(simd, pre(simd, &cells, 0));
+        for i in 0..N {
+            self.set_h(simd, &cells[i], h[i]);
         }
+        N
     }
 
     /// h of an LSTM with a projection: the product itself.
     #[inline(always)]
-    fn projected<S: Simd>(&self, simd: S) {
-        for row in 0..self.tile.rows {
-            for block in 0..self.tile.blocks {
-                let at = self.at::<S>(row, block, 1);
-                // SAFETY: see `at`.
-                let h = unsafe { self.arrays.h[1 - self.from].slice_mut(at.state, S::LANES) };
-                simd.write(simd.read(at.sums), h);
-            }
+    fn projected<S: Simd, const N: usize>(&self, simd: S, first: First) -> usize {
+        for at in &self.cells::<S, N>(first, 1) {
+            // SAFETY: see `cells`.
+            let h = unsafe { self.arrays.h[1 - self.from].slice_mut(at.state, S::LANES) };
+            simd.write(simd.read(at.sums), h);
         }
+        N
     }
 
     #[inline(always)]
-    fn gru_after<S: Simd>(&self, simd: S, functions: &impl Functions, update: Update) {
-        for row in 0..self.tile.rows {
-            for block in 0..self.tile.blocks {
-                let at = self.at::<S>(row, block, 3);
-                let r = functions.gate(simd, at.pre(simd, 0));
-                let z = functions.gate(simd, at.pre(simd, 1));
-                let n = simd.fma(r, simd.read(at.sum::<S>(2)), simd.read(at.xw::<S>(2)));
-                let n = functions.candidate(simd, n);
-                self.set_h(simd, &at, blend(simd, update, z, self.old_h(simd, &at), n));
-            }
+    fn gru_after<S: Simd, const N: usize>(
+        &self,
+        simd: S,
+        functions: &impl Functions,
+        update: Update,
+        first: First,
+    ) -> usize {
+        let cells = self.cells::<S, N>(first, 3);
+        let r = functions.gate(simd, pre(simd, &cells, 0));
+        let mut n = r;
+        for i in 0..N {
+            n[i] = simd.fma(r[i], simd.read(cells[i].sum::<S>(2)), simd.read(cells[i].xw::<S>(2)));
         }
+        let n = functions.candidate(simd, n);
+        let z = functions.gate(simd, pre(simd, &cells, 1));
+        for i in 0..N {
+            let h = self.old_h(simd, &cells[i]);
+            self.set_h(simd, &cells[i], blend(simd, update, z[i], h, n[i]));
+        }
+        N
     }
 
     #[inline(always)]
-    fn gru_before_reset<S: Simd>(&self, simd: S, functions: &impl Functions) {
-        for row in 0..self.tile.rows {
-            for block in 0..self.tile.blocks {
-                let at = self.at::<S>(row, block, 2);
-                let r = functions.gate(simd, at.pre(simd, 0));
-                let z = functions.gate(simd, at.pre(simd, 1));
-                // SAFETY: see `at`.
-                let (reset_h, own_z) = unsafe {
-                    (
-                        self.arrays.units.slice_mut(at.unit, S::LANES),
-                        self.arrays.z.slice_mut(at.unit, S::LANES),
-                    )
-                };
-                simd.write(simd.mul(r, self.old_h(simd, &at)), reset_h);
-                simd.write(z, own_z);
-            }
+    fn gru_before_reset<S: Simd, const N: usize>(
+        &self,
+        simd: S,
+        functions: &impl Functions,
+        first: First,
+    ) -> usize {
+        let cells = self.cells::<S, N>(first, 2);
+        let r = functions.gate(simd, pre(simd, &cells, 0));
+        let z = functions.gate(simd, pre(simd, &cells, 1));
+        for i in 0..N {
+            // SAFETY: see `cells`.
+            let (reset_h, own_z) = unsafe {
+                (
+                    self.arrays.units.slice_mut(cells[i].unit, S::LANES),
+                    self.arrays.z.slice_mut(cells[i].unit, S::LANES),
+                )
+            };
+            simd.write(simd.mul(r[i], self.old_h(simd, &cells[i])), reset_h);
+            simd.write(z[i], own_z);
         }
+        N
     }
 
     #[inline(always)]
-    fn gru_before<S: Simd>(&self, simd: S, functions: &impl Functions, update: Update) {
-        for row in 0..self.tile.rows {
-            for block in 0..self.tile.blocks {
-                let at = self.at::<S>(row, block, 1);
-                let n = simd.add(simd.read(at.xw::<S>(2)), simd.read(at.sums));
-                let n = functions.candidate(simd, n);
-                // SAFETY: see `at`; written in the first half by this thread.
-                let z = simd.read(unsafe { self.arrays.z.slice(at.unit, S::LANES) });
-                self.set_h(simd, &at, blend(simd, update, z, self.old_h(simd, &at), n));
-            }
+    fn gru_before<S: Simd, const N: usize>(
+        &self,
+        simd: S,
+        functions: &impl Functions,
+        update: Update,
+        first: First,
+    ) -> usize {
+        let cells = self.cells::<S, N>(first, 1);
+        let mut n = [simd.splat(0.0); N];
+        for i in 0..N {
+            n[i] = simd.add(simd.read(cells[i].xw::<S>(2)), simd.read(cells[i].sums));
         }
+        let n = functions.candidate(simd, n);
+        for i in 0..N {
+            // SAFETY: see `cells`; written in the first half by this thread.
+            let z = simd.read(unsafe { self.arrays.z.slice(cells[i].unit, S::LANES) });
+            let h = self.old_h(simd, &cells[i]);
+            self.set_h(simd, &cells[i], blend(simd, update, z, h, n[i]));
+        }
+        N
     }
 
     #[inline(always)]
-    fn lstm<S: Simd>(&self, simd: S, functions: &impl Functions, forget: Forget) {
+    fn lstm<S: Simd, const N: usize>(
+        &self,
+        simd: S,
+        functions: &impl Functions,
+        forget: Forget,
+        first: First,
+    ) -> usize {
         let direction = self.direction;
         let peepholes = direction.peepholes.as_ref().map(|p| p.floats());
-        for row in 0..self.tile.rows {
-            for block in 0..self.tile.blocks {
-                let at = self.at::<S>(row, block, 4);
-                // SAFETY: see `at`.
-                let own_c = unsafe { self.arrays.c.slice_mut(at.unit, S::LANES) };
-                let c = simd.read(own_c);
-                let i = functions.gate(simd, at.peeped(simd, peepholes, 0, 0, c));
-                let f = match forget {
-                    Forget::Own => functions.gate(simd, at.peeped(simd, peepholes, 1, 1, c)),
-                    Forget::Coupled => simd.sub(simd.splat(1.0), i),
-                };
-                let g = functions.candidate(simd, at.pre(simd, 2));
-                let c = simd.fma(f, c, simd.mul(i, g));
-                let c = clamp(simd, c, direction.state_clip);
-                simd.write(c, own_c);
-                let o = functions.gate(simd, at.peeped(simd, peepholes, 2, 3, c));
-                let h = simd.mul(o, functions.output(simd, c));
-                // SAFETY: see `at`.
-                let to = unsafe {
-                    if direction.projection.is_some() {
-                        self.arrays.units.slice_mut(at.unit, S::LANES)
-                    } else {
-                        self.arrays.h[1 - self.from].slice_mut(at.state, S::LANES)
-                    }
-                };
-                simd.write(h, to);
-            }
+        let cells = self.cells::<S, N>(first, 4);
+        let mut c = [simd.splat(0.0); N];
+        for i in 0..N {
+            // SAFETY: see `cells`.
+            c[i] = simd.read(unsafe { self.arrays.c.slice(cells[i].unit, S::LANES) });
         }
+        let i = functions.gate(simd, peeped(simd, &cells, peepholes, 0, 0, &c));
+        let f = match forget {
+            Forget::Own => functions.gate(simd, peeped(simd, &cells, peepholes, 1, 1, &c)),
+            Forget::Coupled => {
+                let mut f = i;
+                for f in &mut f {
+                    *f = simd.sub(simd.splat(1.0), *f);
+                }
+                f
+            }
+        };
+        let g = functions.candidate(simd, pre(simd, &cells, 2));
+        for at in 0..N {
+            c[at] = simd.fma(f[at], c[at], simd.mul(i[at], g[at]));
+            c[at] = clamp(simd, c[at], direction.state_clip);
+            // SAFETY: see `cells`.
+            simd.write(c[at], unsafe { self.arrays.c.slice_mut(cells[at].unit, S::LANES) });
+        }
+        let o = functions.gate(simd, peeped(simd, &cells, peepholes, 2, 3, &c));
+        let of_c = functions.output(simd, c);
+        for at in 0..N {
+            // SAFETY: see `cells`.
+            let to = unsafe {
+                if direction.projection.is_some() {
+                    self.arrays.units.slice_mut(cells[at].unit, S::LANES)
+                } else {
+                    self.arrays.h[1 - self.from].slice_mut(cells[at].state, S::LANES)
+                }
+            };
+            simd.write(simd.mul(o[at], of_c[at]), to);
+        }
+        N
     }
 }
 
@@ -238,33 +314,40 @@ impl At<'_> {
         &self.xw[gate * S::LANES..]
     }
 
-    /// What a gate is a function of.
-    #[inline(always)]
-    fn pre<S: Simd>(&self, simd: S, gate: usize) -> S::Vector {
-        simd.add(simd.read(self.xw::<S>(gate)), simd.read(self.sum::<S>(gate)))
-    }
-
-    /// [`At::pre`] with c through the peephole of this place, where there are any: `[blocks, 3, lanes]`.
-    #[inline(always)]
-    fn peeped<S: Simd>(
-        &self,
-        simd: S,
-        peepholes: Option<&[f32]>,
-        place: usize,
-        gate: usize,
-        c: S::Vector,
-    ) -> S::Vector {
-        let pre = self.pre(simd, gate);
-        match peepholes {
-            Some(peepholes) => simd.fma(simd.read(&peepholes[self.first * 3 + place * S::LANES..]), c, pre),
-            None => pre,
-        }
-    }
-
     #[inline(always)]
     fn sum<S: Simd>(&self, gate: usize) -> &[f32] {
         &self.sums[gate * S::LANES..]
     }
+}
+
+/// What a gate is a function of.
+#[inline(always)]
+fn pre<S: Simd, const N: usize>(simd: S, cells: &[At<'_>; N], gate: usize) -> [S::Vector; N] {
+    let mut pre = [simd.splat(0.0); N];
+    for i in 0..N {
+        pre[i] = simd.add(simd.read(cells[i].xw::<S>(gate)), simd.read(cells[i].sum::<S>(gate)));
+    }
+    pre
+}
+
+/// [`pre`] with c through the peephole of this place, where there are any: `[blocks, 3, lanes]`.
+#[inline(always)]
+fn peeped<S: Simd, const N: usize>(
+    simd: S,
+    cells: &[At<'_>; N],
+    peepholes: Option<&[f32]>,
+    place: usize,
+    gate: usize,
+    c: &[S::Vector; N],
+) -> [S::Vector; N] {
+    let mut pre = pre(simd, cells, gate);
+    if let Some(peepholes) = peepholes {
+        for i in 0..N {
+            let peephole = simd.read(&peepholes[cells[i].first * 3 + place * S::LANES..]);
+            pre[i] = simd.fma(peephole, c[i], pre[i]);
+        }
+    }
+    pre
 }
 
 #[inline(always)]

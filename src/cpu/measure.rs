@@ -5,7 +5,7 @@
 use std::time::Instant;
 
 use super::panel::{Panel, Stored};
-use super::product::{Ahead, Bf16, F16, F32, Number, Product, Sums, needed};
+use super::product::{Bf16, F16, F32, Number, Product, Sums, Tile, needed};
 use super::simd::{InstructionSet, Level, Simd, at_level};
 use crate::dtype::Storage;
 
@@ -28,23 +28,11 @@ fn all<S: Simd, N: Number, const G: usize, const R: usize, const U: usize>(
 ) {
     let (pitch, depth) = (panel.pitch(), panel.depth);
     let begin = vec![0.0; BLOCKS * G * S::LANES];
-    for first in (0..BLOCKS).step_by(U) {
-        let next = (first + U) % BLOCKS * pitch;
-        for rows in x.chunks_exact(R * depth) {
-            let rows = std::array::from_fn(|row| &rows[row * depth..][..depth]);
-            let ahead = Ahead { from: next, each: pitch * R / ROWS / depth };
-            let sums = Sums { to: &mut *sums, row: U * G * S::LANES, block: G * S::LANES };
-            simd.run(Product::<N, G, R, U> {
-                panel: words,
-                pitch,
-                depth,
-                begin: &begin,
-                rows,
-                first,
-                ahead,
-                sums,
-            });
-        }
+    for block in (0..BLOCKS).step_by(U) {
+        let tile = Tile::measured(x.len() / depth, R, block, U, (block + U) % BLOCKS * pitch);
+        let row = |row: usize| &x[row * depth..][..depth];
+        let sums = Sums { to: &mut *sums, row: U * G * S::LANES, block: G * S::LANES };
+        simd.run(Product::<N, _, G, R, U> { panel: words, pitch, depth, begin: &begin, row, tile, sums });
     }
 }
 
@@ -57,7 +45,7 @@ fn of_rows<S: Simd, const G: usize, const R: usize>(simd: S, set: InstructionSet
     let rows = if R > 2 { ROWS } else { R };
     let x: Vec<f32> = (0..rows * depth).map(|at| (at % 7) as f32).collect();
     let w: Vec<f32> = (0..depth * G * BLOCKS * S::LANES).map(|at| (at % 5) as f32).collect();
-    let mut sums = vec![0.0; 32 * S::LANES];
+    let mut sums = vec![0.0; ROWS * BLOCKS * G * S::LANES];
     for storage in [Storage::F32, Storage::F16, Storage::Bf16] {
         let units = BLOCKS * S::LANES;
         let panel = Panel::new(&w, G * units, units, 0..G, S::LANES, storage);

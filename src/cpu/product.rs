@@ -3,32 +3,49 @@
 //! Of each row and column there is one sum, k in order from what it begins with, whatever rows and blocks are computed
 //! beside it. That is why no result depends on the batch, on how a sequence is cut, or on threads.
 
-use std::array::from_fn;
 use std::ops::Range;
 
 use super::panel::{Panel, Stored};
 use super::simd::{Simd, Work};
 
-/// Rows and blocks that are computed at once.
+/// Rows and blocks whose sums are computed before anything becomes of them: tiles one below the other, each in registers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Tile {
     /// The first row.
     pub(super) row: usize,
     pub(super) rows: usize,
+    /// Rows of each tile.
+    tall: usize,
     /// The first block.
     pub(super) block: usize,
     pub(super) blocks: usize,
-    /// All rows, of which these are a part.
-    of: usize,
-    /// The block that comes after these, if it is one.
-    next: usize,
+    /// What of the weights that come next this tile brings near, see [`Ahead`].
+    ahead: Ahead,
 }
 
-/// The most vectors of sums that a tile has.
-pub(super) const MOST_SUMS: usize = 24;
+/// The part of a panel that a tile has brought near while it computes: numbers from the first on, so many in each step of k.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Ahead {
+    from: usize,
+    each: usize,
+}
+
+/// The most vectors of sums that tiles below each other have: few enough for the first cache, enough for what is to be done once.
+pub(super) const MOST_SUMS: usize = 96;
+
+/// Rows of a tile that are many: it computes longer than it loads.
+const MANY: usize = 3;
 
 /// The most blocks of a tile.
 const MOST_BLOCKS: usize = 8;
+
+#[cfg(all(test, measure))]
+impl Tile {
+    /// All rows of a measurement, and where the weights that come next begin.
+    pub(super) fn measured(rows: usize, tall: usize, block: usize, blocks: usize, from: usize) -> Self {
+        Self { row: 0, rows, tall, block, blocks, ahead: Ahead { from, each: 2 } }
+    }
+}
 
 /// The order in which a product takes its blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,38 +119,40 @@ const fn is_shape(registers: usize, gates: usize, rows: usize, blocks: usize) ->
     false
 }
 
-/// Calls `of` with the tiles of so many rows and these blocks. `registers` as [`Simd::REGISTERS`].
+/// Calls `of` with the tiles of so many rows and these blocks of a panel. `registers` as [`Simd::REGISTERS`].
 #[inline(always)]
 pub(super) fn tiles(
     registers: usize,
-    gates: usize,
+    panel: &Panel,
     rows: usize,
     blocks: Range<usize>,
     order: Order,
     mut of: impl FnMut(Tile),
 ) {
-    let shapes = shapes(registers, gates);
-    for group in order.ordered(blocks.clone(), group(gates)) {
-        let group = group..blocks.end.min(group + self::group(gates));
+    let (shapes, most) = (shapes(registers, panel.gates), group(panel.gates));
+    for group in order.ordered(blocks.clone(), most) {
+        let group = group..blocks.end.min(group + most);
         let mut row = 0;
         for &(tall, most) in shapes {
             if rows - row < tall {
                 continue;
             }
             let end = row + (rows - row) / tall * tall;
+            // Where many rows take the same weights there is time to bring the next near: each tile its share of them.
+            let share = if tall < MANY { 0 } else { panel.pitch() / rows };
+            let each = share * tall / panel.depth.max(1);
             let mut left = group.clone();
             while !left.is_empty() {
                 let across = across(most, left.len());
-                let block = match order {
-                    Order::Up => left.start,
-                    Order::Down => left.end - across,
+                let (block, next) = match order {
+                    Order::Up => (left.start, left.start + across),
+                    Order::Down => (left.end - across, (left.end - across).saturating_sub(1)),
                 };
-                let next = match order {
-                    Order::Up => block + across,
-                    Order::Down => block.saturating_sub(1),
-                };
-                for row in (row..end).step_by(tall) {
-                    of(Tile { row, rows: tall, block, blocks: across, of: rows, next });
+                let next = next.min(panel.blocks - 1) * panel.pitch();
+                let most = MOST_SUMS / (tall * across * panel.gates) * tall;
+                for row in (row..end).step_by(most) {
+                    let ahead = Ahead { from: next + share * row, each };
+                    of(Tile { row, rows: most.min(end - row), tall, block, blocks: across, ahead });
                 }
                 match order {
                     Order::Up => left.start += across,
@@ -182,11 +201,11 @@ fn of_gates<'a, S: Simd, const G: usize>(
 ) {
     macro_rules! of {
         ($($rows:literal: $($blocks:literal)*;)*) => {
-            match (tile.rows, tile.blocks) {
+            match (tile.tall, tile.blocks) {
                 $($(($rows, $blocks) if const { is_shape(S::REGISTERS, G, $rows, $blocks) } => {
                     of_shape::<S, G, $rows, $blocks>(simd, panel, begin, tile, row, sums);
                 })*)*
-                _ => unreachable!("{tile:?} is none of `shapes`"),
+                _ => unreachable!("not one of `shapes`"),
             }
         };
     }
@@ -209,20 +228,16 @@ fn of_shape<'a, S: Simd, const G: usize, const R: usize, const U: usize>(
     row: impl Fn(usize) -> &'a [f32],
     sums: Sums<'_>,
 ) {
-    let rows: [&[f32]; R] = from_fn(|r| row(tile.row + r));
-    let (pitch, depth, first) = (panel.pitch(), panel.depth, tile.block);
-    // What all rows need next, of which this tile fetches its rows' share.
-    let next = tile.next.min(panel.blocks - 1) * pitch;
-    let ahead = Ahead { from: next + pitch / tile.of * tile.row, each: pitch / tile.of * R / depth.max(1) };
+    let (pitch, depth) = (panel.pitch(), panel.depth);
     match panel.stored() {
         Stored::F32(panel) => {
-            simd.run(Product::<F32, G, R, U> { panel, pitch, depth, begin, rows, first, ahead, sums });
+            simd.run(Product::<F32, _, G, R, U> { panel, pitch, depth, begin, row, tile, sums });
         }
         Stored::F16(panel) => {
-            simd.run(Product::<F16, G, R, U> { panel, pitch, depth, begin, rows, first, ahead, sums });
+            simd.run(Product::<F16, _, G, R, U> { panel, pitch, depth, begin, row, tile, sums });
         }
         Stored::Bf16(panel) => {
-            simd.run(Product::<Bf16, G, R, U> { panel, pitch, depth, begin, rows, first, ahead, sums });
+            simd.run(Product::<Bf16, _, G, R, U> { panel, pitch, depth, begin, row, tile, sums });
         }
     }
 }
@@ -230,6 +245,12 @@ fn of_shape<'a, S: Simd, const G: usize, const R: usize, const U: usize>(
 /// How a panel stores its numbers.
 pub(super) trait Number {
     type Word: Copy;
+
+    /// Whether a product takes its weights from memory without an instruction of their own.
+    const IS_PLAIN: bool;
+
+    /// Whether numbers lie in pairs of k.
+    const ARE_PAIRS: bool = false;
 
     /// A vector of a block. `is_tight`: all registers are taken.
     ///
@@ -252,6 +273,7 @@ pub(super) struct Bf16;
 
 impl Number for F32 {
     type Word = f32;
+    const IS_PLAIN: bool = true;
     #[inline(always)]
     unsafe fn load<S: Simd>(simd: S, block: *const f32, at: At, _: bool) -> S::Vector {
         // SAFETY: the caller's.
@@ -261,6 +283,7 @@ impl Number for F32 {
 
 impl Number for F16 {
     type Word = u16;
+    const IS_PLAIN: bool = false;
     #[inline(always)]
     unsafe fn load<S: Simd>(simd: S, block: *const u16, at: At, _: bool) -> S::Vector {
         // SAFETY: the caller's.
@@ -270,80 +293,86 @@ impl Number for F16 {
 
 impl Number for Bf16 {
     type Word = u16;
+    const IS_PLAIN: bool = false;
+    const ARE_PAIRS: bool = true;
     #[inline(always)]
     unsafe fn load<S: Simd>(simd: S, block: *const u16, at: At, is_tight: bool) -> S::Vector {
         // SAFETY: the caller's; a block has whole pairs.
         unsafe {
             let pairs = block.add((at.k / 2 * at.gates + at.gate) * 2 * S::LANES);
-            if at.k % 2 == 0 { simd.load_bf16_first(pairs) } else { simd.load_bf16_second(pairs, is_tight) }
+            if at.k.is_multiple_of(2) {
+                simd.load_bf16_first(pairs)
+            } else {
+                simd.load_bf16_second(pairs, is_tight)
+            }
         }
     }
 }
 
-/// The part of a panel that a tile has brought near while it computes: numbers from the first on, so many in each step of k.
-#[derive(Clone, Copy)]
-pub(super) struct Ahead {
-    pub(super) from: usize,
-    pub(super) each: usize,
-}
-
-/// R rows by U blocks from `first` on.
-pub(super) struct Product<'a, N: Number, const G: usize, const R: usize, const U: usize> {
+/// Tiles of R rows by U blocks.
+pub(super) struct Product<'a, N: Number, F, const G: usize, const R: usize, const U: usize> {
     pub(super) panel: &'a [N::Word],
     /// Numbers from a block to the next.
     pub(super) pitch: usize,
     pub(super) depth: usize,
     pub(super) begin: &'a [f32],
-    pub(super) rows: [&'a [f32]; R],
-    pub(super) first: usize,
-    pub(super) ahead: Ahead,
+    pub(super) row: F,
+    pub(super) tile: Tile,
     pub(super) sums: Sums<'a>,
 }
 
-impl<N: Number, const G: usize, const R: usize, const U: usize> Work for Product<'_, N, G, R, U> {
+impl<'x, N: Number, F: Fn(usize) -> &'x [f32], const G: usize, const R: usize, const U: usize> Work
+    for Product<'_, N, F, G, R, U>
+{
     #[inline(always)]
     #[allow(clippy::needless_range_loop, reason = "indices of registers, that nothing else names")]
     fn run<S: Simd>(self, simd: S) {
-        let Self { panel, pitch, depth, begin, rows, first, ahead, sums } = self;
+        let Self { panel, pitch, depth, begin, row, tile, sums } = self;
         // Plain loops: iterators over vectors are not inlined into the function that has the instructions.
-        let mut from = [std::ptr::null(); R];
-        for r in 0..R {
-            from[r] = rows[r][..depth].as_ptr();
-        }
         let mut weights = [std::ptr::null(); U];
-        let mut acc = [[[simd.splat(0.0); G]; R]; U];
         for u in 0..U {
-            weights[u] = panel[(first + u) * pitch..][..pitch].as_ptr();
-            for g in 0..G {
-                let v = simd.read(&begin[((first + u) * G + g) * S::LANES..]);
-                for r in 0..R {
-                    acc[u][r][g] = v;
+            weights[u] = panel[(tile.block + u) * pitch..][..pitch].as_ptr();
+        }
+        let begin = &begin[tile.block * G * S::LANES..][..U * G * S::LANES];
+        let mut next = panel.as_ptr().wrapping_add(tile.ahead.from);
+        let each = if N::ARE_PAIRS { 2 } else { 1 };
+        for first in (0..tile.rows).step_by(R) {
+            let mut rows = [std::ptr::null(); R];
+            for r in 0..R {
+                rows[r] = row(tile.row + first + r)[..depth].as_ptr();
+            }
+            let mut acc = [[[simd.splat(0.0); G]; R]; U];
+            for u in 0..U {
+                for g in 0..G {
+                    let v = simd.read(&begin[(u * G + g) * S::LANES..]);
+                    for r in 0..R {
+                        acc[u][r][g] = v;
+                    }
                 }
             }
-        }
-        let mut next = panel.as_ptr().wrapping_add(ahead.from);
-        // Two k at a time, since bf16 numbers are stored in pairs of them.
-        for pair in 0..depth / 2 {
-            if R > 2 {
-                // Many rows: there is time to fetch the next weights.
-                simd.fetch(next.cast());
-                next = next.wrapping_add(2 * ahead.each);
+            for round in 0..depth / each {
+                if R >= MANY {
+                    simd.fetch(next.cast());
+                    next = next.wrapping_add(each * tile.ahead.each);
+                }
+                // SAFETY: k is less than the depth, to which every row and every block has been cut.
+                unsafe {
+                    add::<S, N, G, R, U>(simd, &mut acc, &rows, &weights, each * round);
+                    if N::ARE_PAIRS {
+                        add::<S, N, G, R, U>(simd, &mut acc, &rows, &weights, each * round + 1);
+                    }
+                }
             }
-            // SAFETY: k is less than the depth, to which every row and every block has been cut.
-            unsafe {
-                add::<S, N, G, R, U>(simd, &mut acc, &mut from, &mut weights, 2 * pair);
-                add::<S, N, G, R, U>(simd, &mut acc, &mut from, &mut weights, 2 * pair + 1);
+            if depth % each == 1 {
+                // SAFETY: as above.
+                unsafe { add::<S, N, G, R, U>(simd, &mut acc, &rows, &weights, depth - 1) };
             }
-        }
-        if depth % 2 == 1 {
-            // SAFETY: as above.
-            unsafe { add::<S, N, G, R, U>(simd, &mut acc, &mut from, &mut weights, depth - 1) };
-        }
-        for u in 0..U {
-            for r in 0..R {
-                let to = &mut sums.to[r * sums.row + u * sums.block..];
-                for g in 0..G {
-                    simd.write(acc[u][r][g], &mut to[g * S::LANES..]);
+            for u in 0..U {
+                for r in 0..R {
+                    let to = &mut sums.to[(first + r) * sums.row + u * sums.block..][..G * S::LANES];
+                    for g in 0..G {
+                        simd.write(acc[u][r][g], &mut to[g * S::LANES..]);
+                    }
                 }
             }
         }
@@ -359,8 +388,8 @@ impl<N: Number, const G: usize, const R: usize, const U: usize> Work for Product
 unsafe fn add<S: Simd, N: Number, const G: usize, const R: usize, const U: usize>(
     simd: S,
     acc: &mut [[[S::Vector; G]; R]; U],
-    rows: &mut [*const f32; R],
-    weights: &mut [*const N::Word; U],
+    rows: &[*const f32; R],
+    weights: &[*const N::Word; U],
     k: usize,
 ) {
     let is_tight = const { needed(G, R, U) >= S::REGISTERS };
@@ -376,16 +405,12 @@ unsafe fn add<S: Simd, N: Number, const G: usize, const R: usize, const U: usize
         for r in 0..R {
             // SAFETY: the caller's.
             let a = simd.splat(unsafe { *rows[r].add(k) });
-            let next = (r + 1) % R;
             for u in 0..U {
                 for g in 0..G {
                     acc[u][r][g] = simd.accumulate(acc[u][r][g], a, w[u][g]);
-                    rows[next] = simd.after(acc[u][r][g], rows[next]);
+                    simd.wait_for(acc[u][r][g]);
                 }
             }
-        }
-        for u in 0..U {
-            weights[u] = simd.after(acc[u][R - 1][G - 1], weights[u]);
         }
     } else {
         let mut a = [simd.splat(0.0); R];
@@ -397,15 +422,15 @@ unsafe fn add<S: Simd, N: Number, const G: usize, const R: usize, const U: usize
             for g in 0..G {
                 // SAFETY: the caller's.
                 let w = unsafe { N::load(simd, weights[u], At { k, gate: g, gates: G }, is_tight) };
-                let next = if g + 1 < G { u } else { (u + 1) % U };
                 for r in 0..R {
-                    acc[u][r][g] = simd.accumulate(acc[u][r][g], a[r], w);
-                    weights[next] = simd.after(acc[u][r][g], weights[next]);
+                    acc[u][r][g] = if R == 1 && N::IS_PLAIN {
+                        simd.fma(a[r], w, acc[u][r][g])
+                    } else {
+                        simd.accumulate(acc[u][r][g], a[r], w)
+                    };
+                    simd.wait_for(acc[u][r][g]);
                 }
             }
-        }
-        for r in 0..R {
-            rows[r] = simd.after(acc[U - 1][r][G - 1], rows[r]);
         }
     }
 }
@@ -413,6 +438,7 @@ unsafe fn add<S: Simd, N: Number, const G: usize, const R: usize, const U: usize
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dtype::Storage;
 
     #[test]
     fn tiles_cover_every_row_and_block_once_within_the_registers() {
@@ -423,8 +449,18 @@ mod tests {
                     sizes.into_iter().flat_map(|of| [(Order::Up, of.clone()), (Order::Down, of)])
                 {
                     let mut seen = vec![0; rows * blocks.end];
-                    tiles(registers, gates, rows, blocks.clone(), order, |tile| {
-                        assert!(is_shape(registers, gates, tile.rows, tile.blocks), "{tile:?}");
+                    let units = 4 * blocks.end;
+                    let panel = Panel::new(
+                        &vec![0.0; gates * units],
+                        gates * units,
+                        units,
+                        0..gates,
+                        4,
+                        Storage::F32,
+                    );
+                    tiles(registers, &panel, rows, blocks.clone(), order, |tile| {
+                        assert!(is_shape(registers, gates, tile.tall, tile.blocks), "{tile:?}");
+                        assert_eq!(tile.rows % tile.tall, 0, "{tile:?}");
                         assert!(tile.rows * tile.blocks * gates <= MOST_SUMS, "{tile:?}");
                         for row in tile.row..tile.row + tile.rows {
                             for block in tile.block..tile.block + tile.blocks {

@@ -384,7 +384,7 @@ impl Dense {
         let nothing = vec![0.0; if may_be_none { features } else { 0 }];
         let at = |index: usize| (rows[(some.start + index) / steps], (some.start + index) % steps);
         let sums = own.sums.floats_mut();
-        tiles(S::REGISTERS, 1, some.len(), 0..self.w.blocks, Order::Up, |tile| {
+        tiles(S::REGISTERS, &self.w, some.len(), 0..self.w.blocks, Order::Up, |tile| {
             let y = |index: usize| {
                 let (row, step) = at(index);
                 let time = match self.steps {

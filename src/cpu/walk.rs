@@ -260,7 +260,7 @@ impl Direction {
             }
             part.meet();
         }
-        tiles(S::REGISTERS, self.w_ih.gates, offsets.len(), units.clone(), Order::Up, |tile| {
+        tiles(S::REGISTERS, &self.w_ih, offsets.len(), units.clone(), Order::Up, |tile| {
             let to = &mut xw[(tile.row * units.len() + tile.block - units.start) * width..];
             // SAFETY: the layer below has got this far, and rows that were rounded have been met for.
             let row = |row: usize| unsafe {
@@ -397,7 +397,7 @@ impl Halves<'_> {
     ) {
         let Self { direction, track, active, from, xw, own, sums } = self;
         let width = panel.gates * S::LANES;
-        tiles(S::REGISTERS, panel.gates, *active, blocks, Order::of_step(*from), |tile| {
+        tiles(S::REGISTERS, panel, *active, blocks, Order::of_step(*from), |tile| {
             // SAFETY: what this half reads, nobody writes before the next meeting.
             let row = |row: usize| unsafe { rows.slice(row * pitch, panel.depth) };
             let to = Sums { to: sums, row: tile.blocks * width, block: width };

@@ -36,7 +36,7 @@ commands:
          unpack a driver that has cooperative matrices under target/ (root, Debian), and
          run their suite on it
   lint   rustfmt, clippy and rustdoc, with warnings as errors
-  ci     test, arm, the suites of numbers from elsewhere once for each strategy and
+  ci     test, arm, loops, the suites of numbers from elsewhere once for each strategy and
          once for each of the CPU's instruction sets, the CPU path in a build without
          GPUs, matrices, then lint
   record NAME
@@ -82,6 +82,7 @@ fn parse(arguments: &[String]) -> Result<Request, String> {
         "ci" => {
             let mut stages = test_stages(test_arguments(rest)?);
             stages.push(Stage::new("arm check", target::arm));
+            stages.push(Stage::new("inner loops", loops::run));
             stages.push(Stage::new("every strategy", every_strategy));
             stages.push(Stage::new("every instruction set", every_instruction_set));
             stages.push(Stage::new("without GPUs", without_gpus));
@@ -226,8 +227,8 @@ mod tests {
         assert_eq!(stage_count(&["loops"]), Some(1));
         assert_eq!(stage_count(&["matrices"]), Some(1));
         assert_eq!(stage_count(&["lint"]), Some(3));
-        assert_eq!(stage_count(&["ci"]), Some(11));
-        assert_eq!(stage_count(&["ci", "--", "--test", "parity"]), Some(11));
+        assert_eq!(stage_count(&["ci"]), Some(12));
+        assert_eq!(stage_count(&["ci", "--", "--test", "parity"]), Some(12));
     }
 
     #[test]

@@ -159,12 +159,11 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn after<T>(self, done: __m256, mut from: *const T) -> *const T {
+    fn wait_for(self, done: __m256) {
         unsafe {
             let done = arch::_mm256_castps256_ps128(done);
-            asm!("/* {0} {1} */", in(xmm_reg) done, inout(reg) from, options(pure, nomem, nostack, preserves_flags));
+            asm!("/* {0} */", in(xmm_reg) done, options(nostack, preserves_flags));
         }
-        from
     }
 
     #[inline(always)]

@@ -1,8 +1,7 @@
 //! AVX-512 (F).
 
-use std::arch::x86_64::{self as arch, __m512, _CMP_LT_OQ, _MM_HINT_T1};
-use std::sync::atomic::Ordering::SeqCst;
-use std::sync::atomic::compiler_fence;
+use std::arch::asm;
+use std::arch::x86_64::{self as arch, __m512, _CMP_LT_OQ, _MM_FROUND_CUR_DIRECTION, _MM_HINT_T1};
 
 use super::{Simd, Work};
 
@@ -23,6 +22,14 @@ impl Avx512 {
 #[target_feature(enable = "avx512f,avx2,fma,f16c")]
 fn within(simd: Avx512, work: impl Work) {
     work.run(simd);
+}
+
+/// See [`Simd::wait_for`].
+#[inline]
+#[target_feature(enable = "avx512f,avx2,fma,f16c")]
+fn wait_for(done: __m512) {
+    // SAFETY: it is no instruction.
+    unsafe { asm!("/* {0} */", in(zmm_reg) done, options(nostack, preserves_flags)) };
 }
 
 // SAFETY of every block below: the token exists only where `detect` found the instructions.
@@ -50,7 +57,10 @@ impl Simd for Avx512 {
 
     #[inline(always)]
     unsafe fn load_f16(self, from: *const u16) -> __m512 {
-        unsafe { arch::_mm512_cvtph_ps(arch::_mm256_loadu_si256(from.cast())) }
+        // _mm512_cvtph_ps names no exceptions, with which the instruction takes registers alone.
+        unsafe {
+            arch::_mm512_cvt_roundph_ps::<_MM_FROUND_CUR_DIRECTION>(arch::_mm256_loadu_si256(from.cast()))
+        }
     }
 
     #[inline(always)]
@@ -119,9 +129,8 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn after<T>(self, _: __m512, from: *const T) -> *const T {
-        compiler_fence(SeqCst);
-        from
+    fn wait_for(self, done: __m512) {
+        unsafe { wait_for(done) }
     }
 
     #[inline(always)]

@@ -218,12 +218,10 @@ pub(super) trait Simd: Copy + Send + Sync + 'static {
     /// 2ⁿ of whole numbers from −126 to 127; anything of others.
     fn exp2_whole(self, n: Self::Vector) -> Self::Vector;
 
-    /// `from`, which the compiler believes to depend on `done`: what it loads from there comes after in the order of
-    /// instructions, and needs no register before. It takes no instruction, and the processor knows of no dependence.
+    /// For the compiler, something that needs `done` and may change any memory: what is loaded afterwards comes afterwards in
+    /// the order of instructions, and takes no register before. It is no instruction.
     #[inline(always)]
-    fn after<T>(self, _done: Self::Vector, from: *const T) -> *const T {
-        from
-    }
+    fn wait_for(self, _done: Self::Vector) {}
 
     /// Has what stands there brought into the second cache, where there is a way to ask for it.
     #[inline(always)]

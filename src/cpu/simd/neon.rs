@@ -1,9 +1,9 @@
 //! NEON of 64-bit Arm, which every such processor has.
 
 use std::arch::aarch64::{self as arch, float32x4_t};
+use std::arch::asm;
 
 use super::{Simd, Work};
-use crate::dtype::Storage;
 
 /// Is there on every machine of this architecture.
 #[derive(Debug, Clone, Copy)]
@@ -40,10 +40,15 @@ impl Simd for Neon {
 
     #[inline(always)]
     unsafe fn load_f16(self, from: *const u16) -> float32x4_t {
-        // Vectors of f16 are no stable part of the language.
-        let words: [u16; 4] = unsafe { from.cast::<[u16; 4]>().read() };
-        let opened = words.map(Storage::open_f16);
-        unsafe { arch::vld1q_f32(opened.as_ptr()) }
+        // Vectors of f16 are no stable part of the language; the instruction that opens them is there on every such processor.
+        let opened: float32x4_t;
+        unsafe {
+            asm!(
+                "fcvtl {opened:v}.4s, {words:v}.4h", opened = lateout(vreg) opened, words = in(vreg) arch::vld1_u16(from),
+                options(pure, nomem, nostack, preserves_flags)
+            );
+        }
+        opened
     }
 
     #[inline(always)]
@@ -114,5 +119,10 @@ impl Simd for Neon {
             let biased = arch::vaddq_s32(arch::vcvtq_s32_f32(n), arch::vdupq_n_s32(127));
             arch::vreinterpretq_f32_s32(arch::vshlq_n_s32::<23>(biased))
         }
+    }
+
+    #[inline(always)]
+    fn wait_for(self, done: float32x4_t) {
+        unsafe { asm!("/* {0:v} */", in(vreg) done, options(nostack, preserves_flags)) };
     }
 }
