@@ -306,7 +306,7 @@ mod tests {
             let general = General { activations, clip: clip.unwrap_or(f32::INFINITY) };
             for number in numbers {
                 let mut lanes = [0.0; MOST_LANES];
-                simd.write(general.gate(simd, simd.splat(*number)), &mut lanes);
+                simd.write(general.gate(simd, [simd.splat(*number)])[0], &mut lanes);
                 assert!(lanes[..S::LANES].iter().all(|v| v.to_bits() == lanes[0].to_bits()));
                 *number = lanes[0];
             }
