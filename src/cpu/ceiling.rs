@@ -4,6 +4,7 @@ use std::hint::black_box;
 
 use super::Processor;
 use super::simd::{Simd, Work, at_level};
+use super::team::Late;
 
 /// Products and sums in registers alone: nothing that reads memory can be faster.
 struct Sums {
@@ -60,7 +61,7 @@ impl Processor {
         match self.team.lease(self.threads()) {
             Some(mut lease) => {
                 // Nothing in it panics.
-                let _ = lease.run(self.threads(), work, &|| {});
+                let _ = lease.run(self.threads(), Late::Awaited, work, &|| {});
                 self.threads()
             }
             None => {

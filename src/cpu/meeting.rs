@@ -27,6 +27,8 @@ pub(super) fn comes_soon(is_so: impl Fn() -> bool) -> bool {
         if began.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
             return false;
         }
+        // Who is waited for may have been given this very processor.
+        std::thread::yield_now();
     }
 }
 

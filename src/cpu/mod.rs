@@ -8,12 +8,14 @@ mod activation;
 mod caught;
 #[cfg(not(target_arch = "wasm32"))]
 mod ceiling;
+mod crowd;
 mod direction;
 mod gates;
 #[cfg(all(test, measure))]
 mod measure;
 mod meeting;
 mod panel;
+mod pieces;
 mod product;
 mod run;
 mod shared;
@@ -32,7 +34,7 @@ use run::{Meetings, Run, Sizes};
 pub use simd::InstructionSet;
 use simd::{Level, at_level};
 use split::Split;
-use team::{Lease, Team, cores};
+use team::{Late, Lease, Team, cores};
 use walk::Own;
 
 use crate::dtype::Precision;
@@ -131,10 +133,11 @@ pub(crate) struct Scratch {
 
 #[cfg(test)]
 impl Scratch {
-    /// Has a thread of the next run panic after so many steps.
-    pub(crate) fn plant(&mut self, thread: usize, steps: usize) {
-        self.own.resize_with(self.own.len().max(thread + 1), Own::default);
-        self.own[thread].fault = Some(steps);
+    /// Has these threads of the next run, and no others, panic after so many steps.
+    pub(crate) fn plant(&mut self, threads: std::ops::Range<usize>, steps: usize) {
+        self.own.resize_with(self.own.len().max(threads.end), Own::default);
+        self.own.iter_mut().for_each(|own| own.fault = None);
+        self.own[threads].iter_mut().for_each(|own| own.fault = Some(steps));
     }
 }
 
@@ -236,7 +239,8 @@ impl Network {
             return caught(|| work(0)).map_err(failed);
         };
         let began = Instant::now();
-        lease.run(split.threads(), &work, &|| meetings.free()).map_err(failed)?;
+        let late = if split.is_dealt() { Late::LeftOut } else { Late::Awaited };
+        lease.run(split.threads(), late, &work, &|| meetings.free()).map_err(failed)?;
         if split.units > 1 {
             let (rounds, sleeps) = meetings.tally();
             // The first of each may be waited for until the others have been woken; and where the run was faster than one
@@ -282,7 +286,8 @@ impl Network {
                 [any, without]
             }
         };
-        if any.units == 1 || processor.team.may_meet() { any } else { without }
+        let split = if any.units == 1 || processor.team.may_meet() { any } else { without };
+        split.in_pieces(self, form)
     }
 
     /// The time that a run of this form is expected to take.
@@ -397,14 +402,16 @@ mod tests {
             let (mut most, scratch) = ([1; 4], &mut Scratch::default());
             for cut in Split::all(&network, batch.form(), 6) {
                 let (thread, steps) = (rng.usize(0..cut.threads()), rng.usize(0..9));
-                scratch.plant(thread, steps);
+                // Of threads that take pieces, any may find none.
+                scratch.plant(if cut.is_dealt() { 0..cut.threads() } else { thread..thread + 1 }, steps);
                 let team = if cut.threads() > 1 { &team } else { &processor.team };
-                let mut run = || run_in(scratch, &network, &model, cut, team, &batch);
+                let run = |scratch: &mut _| run_in(scratch, &network, &model, cut, team, &batch);
                 let context = format!("{model}, {cut:?}, thread {thread} after {steps} steps");
-                let error = run().expect_err(&context);
+                let error = run(scratch).expect_err(&context);
                 assert!(matches!(error, Error::Device { .. }), "{context}: {error}");
                 assert!(error.to_string().contains("a planted fault"), "{context}: {error}");
-                assert!(run().expect(&context) == expected, "{context}");
+                scratch.plant(0..0, 0);
+                assert!(run(scratch).expect(&context) == expected, "{context}");
                 let parts = [cut.rows, cut.directions, cut.layers, cut.units];
                 most.iter_mut().zip(parts).for_each(|(most, parts)| *most = parts.max(*most));
             }

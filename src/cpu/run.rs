@@ -1,6 +1,7 @@
 //! One run: who of the threads does what, on which part of the memory.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::direction::Direction;
 use super::gates::Arrays;
@@ -30,8 +31,12 @@ pub(super) struct Run<'a> {
     network: &'a Network,
     given: Given<'a>,
     split: Split,
-    /// The batch rows: those of a group of threads side by side, each group's in the order of falling length.
+    /// The batch rows: those of a piece, or of a group of threads, side by side, each one's in the order of falling length.
     rows: &'a [usize],
+    /// The most rows of a piece.
+    piece: usize,
+    /// Pieces that have been taken.
+    taken: AtomicUsize,
     h: Shared<'a>,
     c: Shared<'a>,
     y: Shared<'a>,
@@ -83,9 +88,9 @@ pub(super) struct Meetings {
 }
 
 impl Meetings {
-    /// A thread alone meets nobody, and nothing is allocated for it.
+    /// Threads that have rows of their own meet nobody, and nothing is allocated for them.
     pub(super) fn new(split: Split, layers: usize) -> Self {
-        if split.threads() == 1 {
+        if split.is_dealt() {
             return Self::default();
         }
         let of = |count: usize| (0..count).map(|_| Meeting::new()).collect();
@@ -160,12 +165,22 @@ impl<'a> Run<'a> {
         meetings: &'a Meetings,
     ) -> Self {
         let Scratch { arrays, own, rows, between, sizes, .. } = scratch;
-        deal(rows, given.form.dims.batch, given.lengths, split.rows);
+        let (batch, groups) = (given.form.dims.batch, split.rows);
+        let piece = split.block.min(batch.div_ceil(groups));
+        // Pieces of so many threads walk at once.
+        let window = if split.is_dealt() { groups.saturating_mul(piece) } else { batch };
+        let of_window = |all: usize, index: usize| match split.is_dealt() {
+            true => all.min(index * piece)..all.min((index + 1) * piece),
+            false => share(all, index, groups),
+        };
+        deal(rows, batch, given.lengths, (groups, window), of_window);
         Self {
             network,
             given,
             split,
             rows,
+            piece,
+            taken: AtomicUsize::new(0),
             h: Shared::new(to.h),
             c: Shared::new(to.c),
             y: Shared::new(to.y),
@@ -178,15 +193,30 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// What thread `index` does.
+    /// What thread `index` does: the piece of its group, or, where its group is a thread alone, one piece after the other of those
+    /// that no thread has taken.
     pub(super) fn thread<S: Simd>(&self, simd: S, index: usize) {
-        let Self { network, split, .. } = self;
-        let seat = split.seat(index);
+        let seat = self.split.seat(index);
         // SAFETY: each index is one thread's.
         let own = unsafe { &mut self.own.slice_mut(index, 1)[0] };
+        if self.split.is_dealt() {
+            while let Some(rows) =
+                self.rows.chunks(self.piece).nth(self.taken.fetch_add(1, Ordering::Relaxed))
+            {
+                self.walk(simd, index, seat, rows, own);
+            }
+        } else {
+            let rows = &self.rows[share(self.rows.len(), seat.group, self.split.rows)];
+            self.walk(simd, index, seat, rows, own);
+        }
+    }
+
+    /// The share of thread `index` in a piece.
+    fn walk<S: Simd>(&self, simd: S, index: usize, seat: Seat, piece: &'a [usize], own: &mut Own) {
+        let Self { network, split, .. } = self;
         let (layers, members) = (&network.layers, split.threads() / split.rows);
         // As many rows as stay near walk to the end before the next begin.
-        for rows in self.group(seat.group).chunks(split.block) {
+        for rows in piece.chunks(split.block) {
             for layer in (seat.layer..layers.len()).step_by(split.layers) {
                 let directions = layers[layer].iter().skip(seat.direction).step_by(split.directions);
                 for direction in directions {
@@ -208,9 +238,8 @@ impl<'a> Run<'a> {
         }
         if let Some(readout) = &network.readout {
             self.meet(seat.group);
-            let rows = self.group(seat.group);
-            let all = rows.len() * readout.steps(self.given.form);
-            readout.apply(simd, self, rows, share(all, index % members, members), own);
+            let all = piece.len() * readout.steps(self.given.form);
+            readout.apply(simd, self, piece, share(all, index % members, members), own);
         }
     }
 
@@ -251,11 +280,6 @@ impl<'a> Run<'a> {
     fn meet(&self, group: usize) {
         let members = self.split.threads() / self.split.rows;
         self.meetings.groups.get(group).unwrap_or(&ALONE).wait(members);
-    }
-
-    /// The batch rows of a group.
-    fn group(&self, index: usize) -> &'a [usize] {
-        &self.rows[share(self.rows.len(), index, self.split.rows)]
     }
 
     /// Where a direction of a layer finds what it reads and writes.
@@ -321,8 +345,14 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Batch rows for `groups` of threads, those of a group side by side.
-fn deal(rows: &mut Vec<usize>, batch: usize, lengths: Option<&[u32]>, groups: usize) {
+/// Batch rows for so many `groups` of threads, a window of rows after the other; `part` says which of a window's a group has.
+fn deal(
+    rows: &mut Vec<usize>,
+    batch: usize,
+    lengths: Option<&[u32]>,
+    (groups, window): (usize, usize),
+    part: impl Fn(usize, usize) -> Range<usize>,
+) {
     rows.clear();
     rows.extend(0..batch);
     let Some(lengths) = lengths else { return };
@@ -331,10 +361,13 @@ fn deal(rows: &mut Vec<usize>, batch: usize, lengths: Option<&[u32]>, groups: us
     if groups > 1 {
         // In turn, so that every group has long ones.
         let sorted = rows.clone();
-        for group in 0..groups {
-            let own = share(batch, group, groups);
-            let of_group = sorted.iter().skip(group).step_by(groups);
-            rows[own].iter_mut().zip(of_group).for_each(|(to, &row)| *to = row);
+        let mut next = sorted.iter();
+        for rows in rows.chunks_mut(window) {
+            let parts = || (0..groups).map(|group| part(rows.len(), group));
+            let most = parts().map(|part| part.len()).max().unwrap_or(0);
+            let places: Vec<usize> =
+                (0..most).flat_map(|at| parts().filter_map(move |mut part| part.nth(at))).collect();
+            places.into_iter().zip(&mut next).for_each(|(place, &row)| rows[place] = row);
         }
     }
 }
@@ -421,11 +454,16 @@ mod tests {
     fn every_group_gets_long_and_short_rows_in_falling_order() {
         let mut rows = Vec::new();
         let lengths = [3, 9, 0, 9, 5, 7, 1];
-        deal(&mut rows, 7, Some(&lengths), 2);
+        let shares = |groups| move |all, index| share(all, index, groups);
+        deal(&mut rows, 7, Some(&lengths), (2, 7), shares(2));
         assert_eq!(rows, [1, 5, 0, 2, 3, 4, 6]);
-        deal(&mut rows, 7, Some(&lengths), 1);
+        deal(&mut rows, 7, Some(&lengths), (1, 7), shares(1));
         assert_eq!(rows, [1, 3, 5, 4, 0, 6, 2]);
-        deal(&mut rows, 3, None, 2);
+        // Pieces of two rows, two at once.
+        let pieces = |all: usize, index: usize| all.min(2 * index)..all.min(2 * index + 2);
+        deal(&mut rows, 7, Some(&lengths), (2, 4), pieces);
+        assert_eq!(rows, [1, 5, 3, 4, 0, 2, 6]);
+        deal(&mut rows, 3, None, (2, 3), shares(2));
         assert_eq!(rows, [0, 1, 2]);
     }
 }

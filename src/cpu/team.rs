@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::thread;
 
 use super::caught::{Panicked, caught};
+use super::crowd::Crowd;
 use super::meeting::{Meeting, comes_soon};
 use crate::sync::lock;
 
@@ -41,7 +42,7 @@ const EMPTY: usize = 0;
 const FULL: usize = 1;
 const STOP: usize = 2;
 
-/// A call of a closure that outlives it: [`Lease::run`] returns only once every one of them has been made.
+/// A call of a closure that outlives it: [`Lease::run`] returns only once every one of them has been made or taken back.
 #[derive(Debug)]
 struct Job {
     work: *const (dyn Fn(usize) + Sync),
@@ -54,10 +55,25 @@ unsafe impl Send for Job {}
 /// The end of a run.
 #[derive(Debug)]
 struct Ending {
-    /// Workers that are not done.
+    /// Threads that are not done, the caller's among them.
     left: AtomicUsize,
     /// Its rounds are the runs that have ended.
     meeting: Meeting,
+}
+
+impl Ending {
+    /// Counts so many that are done or left out; whether they are the last.
+    fn is_end(&self, of: usize) -> bool {
+        self.left.fetch_sub(of, Ordering::AcqRel) == of
+    }
+}
+
+/// What becomes of the call of a thread that has not begun when the caller's own has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Late {
+    Awaited,
+    /// It is not made: what it would do, the others have done.
+    LeftOut,
 }
 
 /// Ends the process where a thread does not come to the end of what others wait for, or where a caller leaves while others
@@ -127,8 +143,8 @@ impl Lease<'_> {
         self.crowd.met(meetings, sleeps);
     }
 
-    /// Calls `work` with 0 to `count` − 1, each on a thread of its own, 0 on the caller's. `count` is at most what was leased.
-    /// Exclusive, since a second run at the same time would take the place of the jobs of the first.
+    /// Calls `work` with 0 to `count` − 1, each on a thread of its own, 0 on the caller's; those that are late as it says. `count`
+    /// is at most what was leased. Exclusive, since a second run at the same time would take the place of the jobs of the first.
     ///
     /// # Errors
     /// [`Panicked`] once every call has ended, where one of them did so with a panic; `free` is called at once then, to free those
@@ -136,6 +152,7 @@ impl Lease<'_> {
     pub(super) fn run(
         &mut self,
         count: usize,
+        late: Late,
         work: &(dyn Fn(usize) + Sync),
         free: &(dyn Fn() + Sync),
     ) -> Result<(), Panicked> {
@@ -149,25 +166,28 @@ impl Lease<'_> {
                 }
             }
         };
-        self.run_caught(count, &job);
+        self.run_caught(count, late, &job);
         first.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// [`Lease::run`] of work that does not panic.
-    fn run_caught(&mut self, count: usize, work: &(dyn Fn(usize) + Sync)) {
+    fn run_caught(&mut self, count: usize, late: Late, work: &(dyn Fn(usize) + Sync)) {
         let others = &self.workers[..count - 1];
         let guard = OrAbort;
         let ended = self.ending.meeting.rounds();
-        self.ending.left.store(others.len(), Ordering::Relaxed);
+        self.ending.left.store(count, Ordering::Relaxed);
         for (index, worker) in others.iter().enumerate() {
             // SAFETY: the same type but for its lifetime, which ends after this call does.
             let work: *const (dyn Fn(usize) + Sync) = unsafe { std::mem::transmute(work) };
-            *lock(&worker.slot.job) = Some(Job { work, index: index + 1 });
-            worker.slot.state.store(FULL, Ordering::Release);
+            worker.slot.put(Job { work, index: index + 1 });
             worker.unpark();
         }
         work(0);
-        if !others.is_empty() {
+        let left_out = match late {
+            Late::Awaited => 0,
+            Late::LeftOut => others.iter().filter(|worker| worker.slot.take().is_some()).count(),
+        };
+        if !self.ending.is_end(1 + left_out) {
             self.ending.meeting.until(|rounds| rounds != ended);
         }
         std::mem::forget(guard);
@@ -192,6 +212,22 @@ impl Worker {
 }
 
 impl Slot {
+    fn put(&self, job: Job) {
+        let mut place = lock(&self.job);
+        *place = Some(job);
+        self.state.store(FULL, Ordering::Release);
+    }
+
+    /// The job, for the worker or the caller, whichever comes first.
+    fn take(&self) -> Option<Job> {
+        let mut place = lock(&self.job);
+        let job = place.take();
+        if job.is_some() {
+            self.state.store(EMPTY, Ordering::Relaxed);
+        }
+        job
+    }
+
     fn serve(&self, ending: &Ending) {
         loop {
             let is_called = || self.state.load(Ordering::Acquire) != EMPTY;
@@ -204,14 +240,12 @@ impl Slot {
             if self.state.load(Ordering::Acquire) == STOP {
                 return;
             }
-            let job = lock(&self.job).take();
-            self.state.store(EMPTY, Ordering::Relaxed);
-            if let Some(Job { work, index }) = job {
+            if let Some(Job { work, index }) = self.take() {
                 let guard = OrAbort;
                 // SAFETY: the caller waits until nobody is left.
                 unsafe { (*work)(index) };
                 std::mem::forget(guard);
-                if ending.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+                if ending.is_end(1) {
                     ending.meeting.advance();
                 }
             }
@@ -230,50 +264,6 @@ impl Drop for Team {
                 let _ = thread.join();
             }
         }
-    }
-}
-
-/// Whether the machine has other work, so that threads of ours that meet after every step wait for each other to be given
-/// a processor. Runs then do without such meetings for a while, twice as long each time it turns out so again.
-#[derive(Debug, Default)]
-struct Crowd {
-    /// Runs to go without.
-    left: AtomicUsize,
-    /// How often in a row it turned out so.
-    times: AtomicUsize,
-    /// Meetings, and sleeps in them, that were not judged yet.
-    meetings: AtomicUsize,
-    sleeps: AtomicUsize,
-}
-
-/// The longest that runs go without meetings: so many.
-const LONGEST_CROWD: usize = 1024;
-
-/// Meetings that are judged together.
-const JUDGED: usize = 64;
-
-impl Crowd {
-    fn may_meet(&self) -> bool {
-        let left = self.left.load(Ordering::Relaxed);
-        if left > 0 {
-            self.left.store(left - 1, Ordering::Relaxed);
-        }
-        left == 0
-    }
-
-    fn met(&self, meetings: usize, sleeps: usize) {
-        let meetings = self.meetings.fetch_add(meetings, Ordering::Relaxed) + meetings;
-        let sleeps = self.sleeps.fetch_add(sleeps, Ordering::Relaxed) + sleeps;
-        if meetings < JUDGED {
-            return;
-        }
-        self.meetings.store(0, Ordering::Relaxed);
-        self.sleeps.store(0, Ordering::Relaxed);
-        if sleeps * 8 <= meetings {
-            return self.times.store(0, Ordering::Relaxed);
-        }
-        let times = self.times.fetch_add(1, Ordering::Relaxed).min(usize::BITS as usize - 2);
-        self.left.store((2usize << times).min(LONGEST_CROWD), Ordering::Relaxed);
     }
 }
 
@@ -308,7 +298,7 @@ mod tests {
                     meeting.wait(count);
                 }
             };
-            team.lease(count).unwrap().run(count, &work, &|| {}).unwrap();
+            team.lease(count).unwrap().run(count, Late::Awaited, &work, &|| {}).unwrap();
             assert_eq!(early.load(Ordering::Relaxed), 0);
             let calls: Vec<usize> = calls.iter().map(|calls| calls.load(Ordering::Relaxed)).collect();
             assert!(calls[..count].iter().all(|&calls| calls == 50), "{calls:?}");
@@ -321,24 +311,8 @@ mod tests {
     fn only_those_that_are_needed_are_started() {
         let team = Team::new(usize::MAX);
         assert_eq!(team.size(), MOST);
-        team.lease(2).unwrap().run(2, &|_| {}, &|| {}).unwrap();
+        team.lease(2).unwrap().run(2, Late::Awaited, &|_| {}, &|| {}).unwrap();
         assert_eq!(lock(&team.workers).len(), 1);
-    }
-
-    #[test]
-    fn a_crowd_is_avoided_for_longer_each_time_and_forgotten() {
-        let crowd = Crowd::default();
-        let waits = || (0..20).take_while(|_| !crowd.may_meet()).count();
-        for runs in [2, 4, 8] {
-            crowd.met(100, 50);
-            assert_eq!(waits(), runs);
-        }
-        crowd.met(100, 2);
-        // Few meetings say little, several times few something.
-        crowd.met(JUDGED / 2, JUDGED / 2);
-        assert_eq!(waits(), 0);
-        crowd.met(JUDGED / 2, JUDGED / 2);
-        assert_eq!(waits(), 2);
     }
 
     #[test]
@@ -355,10 +329,75 @@ mod tests {
             }
             meeting.until(|rounds| rounds == 3);
         };
-        team.lease(2).unwrap().run(2, &work, &|| {}).unwrap();
+        team.lease(2).unwrap().run(2, Late::Awaited, &work, &|| {}).unwrap();
         thread::sleep(Duration::from_millis(20));
-        team.lease(2).unwrap().run(2, &|_| meeting.wait(2), &|| {}).unwrap();
+        team.lease(2).unwrap().run(2, Late::Awaited, &|_| meeting.wait(2), &|| {}).unwrap();
         assert_eq!(meeting.rounds(), 4);
+    }
+
+    /// A call that has begun is awaited, one that has not is not made, then or later; the next run finds the threads as ever.
+    #[test]
+    fn those_that_are_late_are_left_out() {
+        let team = Team::new(4);
+        let (made, left_out) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        for round in 0..2_000 {
+            // The others are looking, or on their way to sleep, or asleep.
+            match round % 8 {
+                0 => thread::sleep(Duration::from_micros(200)),
+                1 => thread::sleep(Duration::from_micros(round as u64 % 60)),
+                _ => {}
+            }
+            let (count, pieces) = (2 + round % 3, round % 7);
+            let [taken, done, inside, calls] = [const { AtomicUsize::new(0) }; 4];
+            let work = |_: usize| {
+                inside.fetch_add(1, Ordering::Relaxed);
+                calls.fetch_add(1, Ordering::Relaxed);
+                while taken.fetch_add(1, Ordering::Relaxed) < pieces {
+                    done.fetch_add(1, Ordering::Relaxed);
+                }
+                inside.fetch_sub(1, Ordering::Relaxed);
+            };
+            team.lease(count).unwrap().run(count, Late::LeftOut, &work, &|| {}).unwrap();
+            assert_eq!((done.into_inner(), inside.into_inner()), (pieces, 0));
+            let calls = calls.into_inner();
+            assert!((1..=count).contains(&calls), "{calls} of {count}");
+            made.fetch_add(calls - 1, Ordering::Relaxed);
+            left_out.fetch_add(count - calls, Ordering::Relaxed);
+            if round % 100 == 0 {
+                let all = Meeting::new();
+                team.lease(4).unwrap().run(4, Late::Awaited, &|_| all.wait(4), &|| {}).unwrap();
+            }
+        }
+        assert!(left_out.into_inner() > 0, "{made:?} calls were made");
+    }
+
+    #[test]
+    fn those_that_have_begun_are_awaited() {
+        let team = Team::new(2);
+        for panics in [false, true] {
+            let (has_begun, has_ended) = (AtomicUsize::new(0), AtomicUsize::new(0));
+            let work = |index: usize| {
+                if index == 0 {
+                    while has_begun.load(Ordering::Acquire) == 0 {
+                        thread::yield_now();
+                    }
+                } else {
+                    has_begun.store(1, Ordering::Release);
+                    thread::sleep(Duration::from_millis(20));
+                    has_ended.store(1, Ordering::Relaxed);
+                    assert!(!panics, "planted");
+                }
+            };
+            let ended = team.lease(2).unwrap().run(2, Late::LeftOut, &work, &|| {});
+            assert_eq!((ended.is_err(), has_ended.into_inner()), (panics, 1));
+        }
+        // The caller's own panic leaves nobody behind either.
+        let panic = |index: usize| assert!(index > 0, "planted in the caller's");
+        for _ in 0..100 {
+            let ended = team.lease(2).unwrap().run(2, Late::LeftOut, &panic, &|| {});
+            assert_eq!(ended, Err(Panicked(Some("planted in the caller's".into()))));
+        }
+        assert_eq!(lock(&team.workers).len(), 1, "no thread was lost");
     }
 
     /// Whoever panics, those that wait for it busily or asleep, by rounds or by a count, end too, and the team is as before.
@@ -381,11 +420,11 @@ mod tests {
                 passed.fetch_add(1, Ordering::Relaxed);
             };
             let free = || [&meeting, &count].into_iter().for_each(Meeting::free);
-            let ended = team.lease(3).unwrap().run(3, &work, &free);
+            let ended = team.lease(3).unwrap().run(3, Late::Awaited, &work, &free);
             assert_eq!(ended, Err(Panicked(Some(format!("planted in thread {panicking}")))));
             assert_eq!(passed.into_inner(), 0);
             let again = Meeting::new();
-            team.lease(3).unwrap().run(3, &|_| again.wait(3), &|| {}).unwrap();
+            team.lease(3).unwrap().run(3, Late::Awaited, &|_| again.wait(3), &|| {}).unwrap();
         }
         assert_eq!(lock(&team.workers).len(), 2, "no thread was lost");
     }
@@ -402,7 +441,7 @@ mod tests {
                 thread::sleep(Duration::from_millis(20));
             }
         };
-        team.lease(2).unwrap().run(2, &work, &|| {}).unwrap();
+        team.lease(2).unwrap().run(2, Late::Awaited, &work, &|| {}).unwrap();
         let began = Instant::now();
         thread::park_timeout(Duration::from_secs(10));
         assert!(began.elapsed() < Duration::from_secs(5), "somebody took it");

@@ -378,17 +378,21 @@ mod tests {
             let Backend::Cpu(cpu) = &engine.0.backend else { unreachable!("a CPU") };
             let mut failed = 0;
             for thread in 0..threads {
-                lock(&cpu.idle).last_mut().expect("of the run before").plant(thread, 7);
-                // A run need not take as many threads as there are.
+                let plant = |threads: std::ops::Range<usize>| {
+                    lock(&cpu.idle).last_mut().expect("of the run before").plant(threads, 7);
+                };
+                plant(thread..thread + 1);
+                // A run need not take as many threads as there are, and a thread may find nothing left.
                 if let Err(error) = engine.run(&batch) {
                     let error = error.to_string();
                     assert!(error.contains("a planted fault") && error.contains("cpu"), "{error}");
                     failed += 1;
                 }
                 assert_eq!(engine.progress(), 0.0);
+                plant(0..0);
                 assert!(engine.run(&batch).unwrap() == expected, "thread {thread} of {threads}");
             }
-            assert!(failed >= threads.min(2), "{failed} of {threads} threads failed");
+            assert!(failed > 0, "none of {threads} threads failed");
         }
     }
 }

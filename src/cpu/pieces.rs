@@ -1,0 +1,81 @@
+//! Pieces of a run's rows, which threads take while it runs: a thread that is late finds fewer, and nobody waits for one that has
+//! not begun.
+
+use super::Network;
+use super::split::Split;
+use crate::io::Form;
+
+/// The most pieces of a thread that is not late, and the fewest rows of a piece.
+const MOST: usize = 8;
+const FEWEST: usize = 24;
+
+/// Rows of a tile, of most cells: pieces of no whole tiles take longer.
+const TILE: usize = 8;
+
+/// Bytes of weights that stay in the second cache from piece to piece. Those that do not would have to come near for each.
+const NEAR: usize = 1 << 20;
+
+impl Split {
+    /// Whether each thread has rows of its own, so that none waits for another: these are dealt in pieces.
+    pub(super) fn is_dealt(&self) -> bool {
+        self.threads() == self.rows
+    }
+
+    /// Cuts the rows of several threads into pieces.
+    pub(super) fn in_pieces(self, network: &Network, form: Form) -> Self {
+        if self.rows == 1 || !self.is_dealt() {
+            return self;
+        }
+        let weights: usize =
+            network.layers.iter().flatten().map(|one| one.w_ih.bytes() + one.w_hh.bytes()).sum();
+        if weights > NEAR {
+            return self;
+        }
+        let places = form.dims.batch.div_ceil(self.rows);
+        let pieces = (places / FEWEST).clamp(1, MOST);
+        let rows = places.div_ceil(pieces).next_multiple_of(TILE);
+        Self { block: self.block.min(rows), ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cpu::Processor;
+    use crate::dims::Dims;
+    use crate::dtype::Precision;
+    use crate::model::{Cell, Direction, Layer, Model, Weights};
+
+    fn network(hidden: usize) -> Network {
+        let values = |len: usize| vec![0.1; len];
+        let weights =
+            Weights { w_ih: values(3 * hidden * 8), w_hh: values(3 * hidden * hidden), ..Weights::default() };
+        let layer = Layer::new(Cell::GRU, Direction::Forward, 8, hidden, vec![weights]).unwrap();
+        let processor = Processor::new(Some(1), None).unwrap();
+        Network::new(&Model::new(vec![layer]).unwrap(), Precision::default(), &processor).unwrap()
+    }
+
+    /// No thread has more rows than before by more than a piece, and weights that are far are not read more often.
+    #[test]
+    fn many_rows_are_cut_finely_and_few_or_dear_ones_are_not() {
+        let (near, far) = (network(16), network(512));
+        let mut most = 0;
+        for (batch, threads) in (1..600).flat_map(|batch| [2, 3, 8].map(|threads| (batch, threads))) {
+            let form = Form::from(Dims { batch, steps: 1 });
+            for split in Split::all(&near, form, threads).filter(|split| split.is_dealt() && split.rows > 1) {
+                let cut = split.in_pieces(&near, form);
+                let places = batch.div_ceil(split.rows);
+                assert!(
+                    cut.block == places || cut.block % TILE == 0 && cut.block < places,
+                    "{cut:?} of {batch}"
+                );
+                assert!(places < 2 * FEWEST || cut.block < places, "{cut:?} of {batch}");
+                most = most.max(batch.div_ceil(cut.block).div_ceil(split.rows));
+            }
+            for split in Split::all(&far, form, threads) {
+                assert_eq!(split.in_pieces(&far, form), split);
+            }
+        }
+        assert!(most > 3 && most <= MOST, "{most}");
+    }
+}
