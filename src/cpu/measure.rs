@@ -5,7 +5,7 @@
 use std::time::Instant;
 
 use super::panel::{Panel, Stored};
-use super::product::{Bf16, F16, F32, Number, Product, Sums, Tile, needed};
+use super::product::{Bf16, F16, F32, Number, Product, Rows, Sums, Tile, needed};
 use super::simd::{InstructionSet, Level, Simd, at_level};
 use crate::dtype::Storage;
 
@@ -28,11 +28,19 @@ fn all<S: Simd, N: Number, const G: usize, const R: usize, const U: usize>(
 ) {
     let (pitch, depth) = (panel.pitch(), panel.depth);
     let begin = vec![0.0; BLOCKS * G * S::LANES];
+    let rows: Vec<&[f32]> = x.chunks_exact(depth).collect();
     for block in (0..BLOCKS).step_by(U) {
-        let tile = Tile::measured(x.len() / depth, R, block, U, (block + U) % BLOCKS * pitch);
-        let row = |row: usize| &x[row * depth..][..depth];
+        let tile = Tile::measured(rows.len(), R, block, U, (block + U) % BLOCKS * pitch);
         let sums = Sums { to: &mut *sums, row: U * G * S::LANES, block: G * S::LANES };
-        simd.run(Product::<N, _, G, R, U> { panel: words, pitch, depth, begin: &begin, row, tile, sums });
+        simd.run(Product::<N, G, R, U> {
+            panel: words,
+            pitch,
+            depth,
+            begin: &begin,
+            rows: &rows,
+            tile,
+            sums,
+        });
     }
 }
 

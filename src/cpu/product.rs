@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use super::panel::{Panel, Stored};
+use super::shared::{Shared, Source};
 use super::simd::{Simd, Work};
 
 /// Rows and blocks whose sums are computed before anything becomes of them: tiles one below the other, each in registers.
@@ -30,6 +31,9 @@ struct Ahead {
     each: usize,
 }
 
+/// The most rows that tiles below each other have.
+pub(super) const MOST_ROWS: usize = 32;
+
 /// The most vectors of sums that tiles below each other have: few enough for the first cache, enough for what is to be done once.
 pub(super) const MOST_SUMS: usize = 96;
 
@@ -44,6 +48,35 @@ impl Tile {
     /// All rows of a measurement, and where the weights that come next begin.
     pub(super) fn measured(rows: usize, tall: usize, block: usize, blocks: usize, from: usize) -> Self {
         Self { row: 0, rows, tall, block, blocks, ahead: Ahead { from, each: 2 } }
+    }
+}
+
+/// Where the rows of a product lie.
+#[derive(Clone, Copy)]
+pub(super) enum Rows<'a> {
+    /// So far from each other.
+    Apart(Shared<'a>, usize),
+    /// From these places on.
+    At(Source<'a>, &'a [usize]),
+    /// Those of the tile, one by one.
+    Each(&'a [&'a [f32]]),
+}
+
+impl Rows<'_> {
+    /// Row `index` of a tile whose first is `first`.
+    ///
+    /// # Safety
+    /// As [`multiply`].
+    #[inline(always)]
+    unsafe fn row(&self, first: usize, index: usize, len: usize) -> &[f32] {
+        // SAFETY: the caller's.
+        unsafe {
+            match self {
+                Self::Apart(from, pitch) => from.slice((first + index) * pitch, len),
+                Self::At(from, offsets) => from.slice(offsets[first + index], len),
+                Self::Each(rows) => &rows[index][..len],
+            }
+        }
     }
 }
 
@@ -149,7 +182,7 @@ pub(super) fn tiles(
                     Order::Down => (left.end - across, (left.end - across).saturating_sub(1)),
                 };
                 let next = next.min(panel.blocks - 1) * panel.pitch();
-                let most = MOST_SUMS / (tall * across * panel.gates) * tall;
+                let most = MOST_ROWS.min(MOST_SUMS / (across * panel.gates)) / tall * tall;
                 for row in (row..end).step_by(most) {
                     let ahead = Ahead { from: next + share * row, each };
                     of(Tile { row, rows: most.min(end - row), tall, block, blocks: across, ahead });
@@ -171,39 +204,41 @@ pub(super) struct Sums<'a> {
     pub(super) block: usize,
 }
 
-/// The products of a tile of [`tiles`]. `row` gives the row of a number, at least as long as the panel is deep; `begin`, what
-/// sums begin with, `[blocks, G, lanes]`.
+/// The products of a tile of [`tiles`]. `begin`: what sums begin with, `[blocks, G, lanes]`.
+///
+/// # Safety
+/// Every row of the tile has as many numbers as the panel is deep, and nobody writes them meanwhile.
 #[inline(always)]
-pub(super) fn multiply<'a, S: Simd>(
+pub(super) unsafe fn multiply<S: Simd>(
     simd: S,
     panel: &Panel,
     begin: &[f32],
     tile: Tile,
-    row: impl Fn(usize) -> &'a [f32],
+    rows: Rows<'_>,
     sums: Sums<'_>,
 ) {
     match panel.gates {
-        1 => of_gates::<S, 1>(simd, panel, begin, tile, row, sums),
-        2 => of_gates::<S, 2>(simd, panel, begin, tile, row, sums),
-        3 => of_gates::<S, 3>(simd, panel, begin, tile, row, sums),
-        _ => of_gates::<S, 4>(simd, panel, begin, tile, row, sums),
+        1 => of_gates::<S, 1>(simd, panel, begin, tile, rows, sums),
+        2 => of_gates::<S, 2>(simd, panel, begin, tile, rows, sums),
+        3 => of_gates::<S, 3>(simd, panel, begin, tile, rows, sums),
+        _ => of_gates::<S, 4>(simd, panel, begin, tile, rows, sums),
     }
 }
 
 #[inline(always)]
-fn of_gates<'a, S: Simd, const G: usize>(
+fn of_gates<S: Simd, const G: usize>(
     simd: S,
     panel: &Panel,
     begin: &[f32],
     tile: Tile,
-    row: impl Fn(usize) -> &'a [f32],
+    rows: Rows<'_>,
     sums: Sums<'_>,
 ) {
     macro_rules! of {
         ($($rows:literal: $($blocks:literal)*;)*) => {
             match (tile.tall, tile.blocks) {
                 $($(($rows, $blocks) if const { is_shape(S::REGISTERS, G, $rows, $blocks) } => {
-                    of_shape::<S, G, $rows, $blocks>(simd, panel, begin, tile, row, sums);
+                    of_shape::<S, G, $rows, $blocks>(simd, panel, begin, tile, rows, sums);
                 })*)*
                 _ => unreachable!("not one of `shapes`"),
             }
@@ -220,24 +255,24 @@ fn of_gates<'a, S: Simd, const G: usize>(
 }
 
 #[inline(always)]
-fn of_shape<'a, S: Simd, const G: usize, const R: usize, const U: usize>(
+fn of_shape<S: Simd, const G: usize, const R: usize, const U: usize>(
     simd: S,
     panel: &Panel,
     begin: &[f32],
     tile: Tile,
-    row: impl Fn(usize) -> &'a [f32],
+    rows: Rows<'_>,
     sums: Sums<'_>,
 ) {
     let (pitch, depth) = (panel.pitch(), panel.depth);
     match panel.stored() {
         Stored::F32(panel) => {
-            simd.run(Product::<F32, _, G, R, U> { panel, pitch, depth, begin, row, tile, sums });
+            simd.run(Product::<F32, G, R, U> { panel, pitch, depth, begin, rows, tile, sums });
         }
         Stored::F16(panel) => {
-            simd.run(Product::<F16, _, G, R, U> { panel, pitch, depth, begin, row, tile, sums });
+            simd.run(Product::<F16, G, R, U> { panel, pitch, depth, begin, rows, tile, sums });
         }
         Stored::Bf16(panel) => {
-            simd.run(Product::<Bf16, _, G, R, U> { panel, pitch, depth, begin, row, tile, sums });
+            simd.run(Product::<Bf16, G, R, U> { panel, pitch, depth, begin, rows, tile, sums });
         }
     }
 }
@@ -310,24 +345,22 @@ impl Number for Bf16 {
 }
 
 /// Tiles of R rows by U blocks.
-pub(super) struct Product<'a, N: Number, F, const G: usize, const R: usize, const U: usize> {
+pub(super) struct Product<'a, N: Number, const G: usize, const R: usize, const U: usize> {
     pub(super) panel: &'a [N::Word],
     /// Numbers from a block to the next.
     pub(super) pitch: usize,
     pub(super) depth: usize,
     pub(super) begin: &'a [f32],
-    pub(super) row: F,
+    pub(super) rows: Rows<'a>,
     pub(super) tile: Tile,
     pub(super) sums: Sums<'a>,
 }
 
-impl<'x, N: Number, F: Fn(usize) -> &'x [f32], const G: usize, const R: usize, const U: usize> Work
-    for Product<'_, N, F, G, R, U>
-{
+impl<N: Number, const G: usize, const R: usize, const U: usize> Work for Product<'_, N, G, R, U> {
     #[inline(always)]
     #[allow(clippy::needless_range_loop, reason = "indices of registers, that nothing else names")]
     fn run<S: Simd>(self, simd: S) {
-        let Self { panel, pitch, depth, begin, row, tile, sums } = self;
+        let Self { panel, pitch, depth, begin, rows: all, tile, sums } = self;
         // Plain loops: iterators over vectors are not inlined into the function that has the instructions.
         let mut weights = [std::ptr::null(); U];
         for u in 0..U {
@@ -339,7 +372,8 @@ impl<'x, N: Number, F: Fn(usize) -> &'x [f32], const G: usize, const R: usize, c
         for first in (0..tile.rows).step_by(R) {
             let mut rows = [std::ptr::null(); R];
             for r in 0..R {
-                rows[r] = row(tile.row + first + r)[..depth].as_ptr();
+                // SAFETY: that of `multiply`.
+                rows[r] = unsafe { all.row(tile.row, first + r, depth) }.as_ptr();
             }
             let mut acc = [[[simd.splat(0.0); G]; R]; U];
             for u in 0..U {

@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::direction::Direction;
 use super::gates::Arrays;
 use super::meeting::Meeting;
-use super::product::{Order, Sums, multiply, tiles};
-use super::shared::Shared;
+use super::product::{MOST_ROWS, Order, Rows, Sums, multiply, tiles};
+use super::shared::{Shared, Source};
 use super::simd::Simd;
 use super::split::{Seat, Split, share};
-use super::walk::{Own, Part, Source, Track};
+use super::walk::{Own, Part, Track};
 use super::{Dense, Network, Scratch, Targets};
 use crate::error::Result;
 use crate::io::{Form, Layout, Strides};
@@ -166,7 +166,7 @@ impl<'a> Run<'a> {
     ) -> Self {
         let Scratch { arrays, own, rows, between, sizes, .. } = scratch;
         let (batch, groups) = (given.form.dims.batch, split.rows);
-        let piece = split.block.min(batch.div_ceil(groups));
+        let piece = if groups == 1 { batch } else { split.block.min(batch.div_ceil(groups)) };
         // Pieces of so many threads walk at once.
         let window = if split.is_dealt() { groups.saturating_mul(piece) } else { batch };
         let of_window = |all: usize, index: usize| match split.is_dealt() {
@@ -199,7 +199,9 @@ impl<'a> Run<'a> {
         let seat = self.split.seat(index);
         // SAFETY: each index is one thread's.
         let own = unsafe { &mut self.own.slice_mut(index, 1)[0] };
-        if self.split.is_dealt() {
+        if self.split.rows == 1 {
+            self.walk(simd, index, seat, self.rows, own);
+        } else if self.split.is_dealt() {
             while let Some(rows) =
                 self.rows.chunks(self.piece).nth(self.taken.fetch_add(1, Ordering::Relaxed))
             {
@@ -433,7 +435,13 @@ impl Dense {
                 }
             };
             let to_sums = Sums { to: &mut *sums, row: tile.blocks * width, block: width };
-            multiply(simd, &self.w, self.b.floats(), tile, y, to_sums);
+            let mut each = [[].as_slice(); MOST_ROWS];
+            for (row, to) in (tile.row..).zip(&mut each[..tile.rows]) {
+                *to = y(row);
+            }
+            let rows = Rows::Each(&each[..tile.rows]);
+            // SAFETY: y is complete.
+            unsafe { multiply(simd, &self.w, self.b.floats(), tile, rows, to_sums) };
             let first = tile.block * width;
             let count = self.outputs.min((tile.block + tile.blocks) * width) - first;
             for (index, sums) in (tile.row..).zip(sums.chunks_exact(tile.blocks * width)).take(tile.rows) {

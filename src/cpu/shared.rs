@@ -57,3 +57,23 @@ impl<'a, T> Shared<'a, T> {
         unsafe { std::slice::from_raw_parts_mut(self.part(at, len).start, len) }
     }
 }
+
+/// Where x comes from.
+#[derive(Clone, Copy)]
+pub(super) enum Source<'a> {
+    Caller(&'a [f32]),
+    Layer(Shared<'a>),
+}
+
+impl Source<'_> {
+    /// # Safety
+    /// As [`Shared::slice`]: the layer below has written it and writes it no more.
+    #[inline(always)]
+    pub(super) unsafe fn slice(&self, at: usize, len: usize) -> &[f32] {
+        match self {
+            Self::Caller(x) => &x[at..at + len],
+            // SAFETY: the caller's.
+            Self::Layer(y) => unsafe { y.slice(at, len) },
+        }
+    }
+}

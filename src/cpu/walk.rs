@@ -6,8 +6,8 @@ use super::direction::Direction;
 use super::gates::{Arrays, Gates, Half};
 use super::meeting::Meeting;
 use super::panel::{Lines, Panel};
-use super::product::{MOST_SUMS, Order, Sums, multiply, tiles};
-use super::shared::Shared;
+use super::product::{MOST_SUMS, Order, Rows, Sums, multiply, tiles};
+use super::shared::{Shared, Source};
 use super::simd::{MOST_LANES, Simd};
 use super::split::share;
 use crate::dtype::Storage;
@@ -38,13 +38,6 @@ pub(super) struct Track<'a> {
     pub(super) below: Option<&'a Meeting>,
     /// Where this layer says how far it is, where the one above does not wait for its end.
     pub(super) above: Option<&'a Meeting>,
-}
-
-/// Where x comes from.
-#[derive(Clone, Copy)]
-pub(super) enum Source<'a> {
-    Caller(&'a [f32]),
-    Layer(Shared<'a>),
 }
 
 /// A thread's share of the units.
@@ -113,19 +106,6 @@ impl Own {
         self.offsets.try_reserve_exact(rows).map_err(no_memory)?;
         self.sums.make_room(MOST_SUMS * MOST_LANES)?;
         self.xw.make_room(xw)
-    }
-}
-
-impl Source<'_> {
-    /// # Safety
-    /// The layer below has written it and writes it no more.
-    #[inline(always)]
-    unsafe fn row(&self, at: usize, len: usize) -> &[f32] {
-        match self {
-            Self::Caller(x) => &x[at..at + len],
-            // SAFETY: the caller's.
-            Self::Layer(y) => unsafe { y.slice(at, len) },
-        }
     }
 }
 
@@ -254,24 +234,21 @@ impl Direction {
                 // SAFETY: x is the caller's; of the rows, no other thread has these.
                 unsafe {
                     let to = track.arrays.x.slice_mut(row * self.input, self.input);
-                    let x = track.x.row(at, self.input);
+                    let x = track.x.slice(at, self.input);
                     to.iter_mut().zip(x).for_each(|(to, &x)| *to = self.activations.round(x));
                 }
             }
             part.meet();
         }
+        let rows = match rounds {
+            true => Rows::Apart(track.arrays.x, self.input),
+            false => Rows::At(track.x, offsets),
+        };
         tiles(S::REGISTERS, &self.w_ih, offsets.len(), units.clone(), Order::Up, |tile| {
             let to = &mut xw[(tile.row * units.len() + tile.block - units.start) * width..];
-            // SAFETY: the layer below has got this far, and rows that were rounded have been met for.
-            let row = |row: usize| unsafe {
-                if rounds {
-                    track.arrays.x.slice(row * self.input, self.input)
-                } else {
-                    track.x.row(offsets[row], self.input)
-                }
-            };
             let sums = Sums { to, row: pitch, block: width };
-            multiply(simd, &self.w_ih, self.bias.floats(), tile, row, sums);
+            // SAFETY: the layer below has got this far, and rows that were rounded have been met for.
+            unsafe { multiply(simd, &self.w_ih, self.bias.floats(), tile, rows, sums) };
         });
     }
 
@@ -281,7 +258,7 @@ impl Direction {
         let bias = self.bias.floats();
         for (xw, at) in xw.chunks_exact_mut(self.xw_pitch(units.len()).max(1)).zip(offsets) {
             // SAFETY: x is the caller's.
-            let x = unsafe { track.x.row(at + self.index * gates * self.hidden, gates * self.hidden) };
+            let x = unsafe { track.x.slice(at + self.index * gates * self.hidden, gates * self.hidden) };
             for (at, xw) in xw.chunks_exact_mut(lanes).enumerate() {
                 let (block, gate) = (units.start + at / gates, at % gates);
                 let count = lanes.min(self.hidden - block * lanes);
@@ -398,10 +375,9 @@ impl Halves<'_> {
         let Self { direction, track, active, from, xw, own, sums } = self;
         let width = panel.gates * S::LANES;
         tiles(S::REGISTERS, panel, *active, blocks, Order::of_step(*from), |tile| {
-            // SAFETY: what this half reads, nobody writes before the next meeting.
-            let row = |row: usize| unsafe { rows.slice(row * pitch, panel.depth) };
             let to = Sums { to: sums, row: tile.blocks * width, block: width };
-            multiply(simd, panel, direction.begin.floats(), tile, row, to);
+            // SAFETY: what this half reads, nobody writes before the next meeting.
+            unsafe { multiply(simd, panel, direction.begin.floats(), tile, Rows::Apart(rows, pitch), to) };
             let (arrays, own) = (&track.arrays, own.clone());
             simd.run(Gates { direction, arrays, half, tile, xw, own, from: *from, sums });
         });
