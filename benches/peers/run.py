@@ -257,7 +257,7 @@ def once(args, call, case, folder, skipped):
 
 
 def key(record):
-    names = ["case", "timed", "timing", "engine", "device", "backend", "threads"]
+    names = ["case", "timed", "timing", "engine", "device", "backend", "driver", "threads"]
     return tuple(record[name] for name in names)
 
 

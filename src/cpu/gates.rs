@@ -5,9 +5,10 @@ use std::ops::Range;
 
 use super::activation::{Functions, Standard, clamp};
 use super::direction::Direction;
-use super::product::Tile;
+
 use super::shared::Shared;
 use super::simd::{Simd, Work};
+use super::tiles::Tile;
 use crate::model::{Cell, Forget, Reset, Update};
 
 /// The arrays of a walk over the steps, rows side by side in the order of its places. A row of units is padded to whole

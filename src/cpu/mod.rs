@@ -22,6 +22,7 @@ mod shared;
 mod simd;
 mod split;
 mod team;
+mod tiles;
 mod walk;
 
 use std::time::{Duration, Instant};

@@ -3,53 +3,10 @@
 //! Of each row and column there is one sum, k in order from what it begins with, whatever rows and blocks are computed
 //! beside it. That is why no result depends on the batch, on how a sequence is cut, or on threads.
 
-use std::ops::Range;
-
 use super::panel::{Panel, Stored};
 use super::shared::{Shared, Source};
 use super::simd::{Simd, Work};
-
-/// Rows and blocks whose sums are computed before anything becomes of them: tiles one below the other, each in registers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Tile {
-    /// The first row.
-    pub(super) row: usize,
-    pub(super) rows: usize,
-    /// Rows of each tile.
-    tall: usize,
-    /// The first block.
-    pub(super) block: usize,
-    pub(super) blocks: usize,
-    /// What of the weights that come next this tile brings near, see [`Ahead`].
-    ahead: Ahead,
-}
-
-/// The part of a panel that a tile has brought near while it computes: numbers from the first on, so many in each step of k.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Ahead {
-    from: usize,
-    each: usize,
-}
-
-/// The most rows that tiles below each other have.
-pub(super) const MOST_ROWS: usize = 32;
-
-/// The most vectors of sums that tiles below each other have: few enough for the first cache, enough for what is to be done once.
-pub(super) const MOST_SUMS: usize = 96;
-
-/// Rows of a tile that are many: it computes longer than it loads.
-const MANY: usize = 3;
-
-/// The most blocks of a tile.
-const MOST_BLOCKS: usize = 8;
-
-#[cfg(all(test, measure))]
-impl Tile {
-    /// All rows of a measurement, and where the weights that come next begin.
-    pub(super) fn measured(rows: usize, tall: usize, block: usize, blocks: usize, from: usize) -> Self {
-        Self { row: 0, rows, tall, block, blocks, ahead: Ahead { from, each: 2 } }
-    }
-}
+use super::tiles::{MANY, Tile, is_shape, needed};
 
 /// Where the rows of a product lie.
 #[derive(Clone, Copy)]
@@ -76,123 +33,6 @@ impl Rows<'_> {
                 Self::At(from, offsets) => from.slice(offsets[first + index], len),
                 Self::Each(rows) => &rows[index][..len],
             }
-        }
-    }
-}
-
-/// The order in which a product takes its blocks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Order {
-    Up,
-    Down,
-}
-
-impl Order {
-    /// That of a step which reads `h[from]`: one upwards, the next downwards. What a step used last, and so is still near, the
-    /// next uses first.
-    pub(super) fn of_step(from: usize) -> Self {
-        if from == 0 { Self::Up } else { Self::Down }
-    }
-
-    fn ordered(self, range: Range<usize>, step: usize) -> impl Iterator<Item = usize> {
-        let (count, start) = (range.len().div_ceil(step), range.start);
-        (0..count).map(move |i| start + step * if self == Self::Up { i } else { count - 1 - i })
-    }
-}
-
-/// Rows and blocks of the tiles of a product with so many gates, from many rows to one, chosen by measurement
-/// (PERFORMANCE.md) among those whose sums stay in registers, see [`needed`]. Few rows take several blocks, so that enough
-/// sums are under way to hide how long each takes.
-const fn shapes(registers: usize, gates: usize) -> &'static [(usize, usize)] {
-    match (registers, gates) {
-        (32.., 1) => &[(8, 2), (4, 4), (2, 8), (1, 8)],
-        (32.., 2) => &[(4, 2), (2, 4), (1, 4)],
-        (32.., 3) => &[(8, 1), (4, 1), (3, 1), (2, 4), (1, 4)],
-        (32.., _) => &[(6, 1), (4, 1), (3, 1), (2, 1), (1, 4)],
-        (_, 1) => &[(3, 4), (2, 4), (1, 8)],
-        (_, 2) => &[(3, 2), (2, 2), (1, 4)],
-        (_, 3) => &[(4, 1), (3, 1), (2, 2), (1, 4)],
-        (_, _) => &[(3, 1), (2, 1), (1, 2)],
-    }
-}
-
-/// Registers that a tile takes: its sums; of its rows' numbers and of its weights the fewer, which stay while the others come
-/// one after the other; and one for these.
-pub(super) const fn needed(gates: usize, rows: usize, blocks: usize) -> usize {
-    let weights = gates * blocks;
-    rows * weights + if rows < weights { rows } else { weights } + 1
-}
-
-/// Blocks whose weights are used by all rows before those of the next: the largest share of a matrix that has to stay near.
-const fn group(gates: usize) -> usize {
-    if gates == 1 { 8 } else { 4 }
-}
-
-/// Blocks of the next tile where so many of a group are left: as many as one of `most` can have.
-fn across(most: usize, left: usize) -> usize {
-    match left.min(most) {
-        width @ 5..MOST_BLOCKS => width.min(4),
-        width => width,
-    }
-}
-
-/// Whether a tile may have so many rows and blocks; the others are not compiled.
-const fn is_shape(registers: usize, gates: usize, rows: usize, blocks: usize) -> bool {
-    let (shapes, mut at) = (shapes(registers, gates), 0);
-    while at < shapes.len() {
-        assert!(
-            needed(gates, shapes[at].0, shapes[at].1) <= registers,
-            "a tile takes more registers than there are"
-        );
-        if shapes[at].0 == rows && shapes[at].1 >= blocks {
-            return true;
-        }
-        at += 1;
-    }
-    false
-}
-
-/// Calls `of` with the tiles of so many rows and these blocks of a panel. `registers` as [`Simd::REGISTERS`].
-#[inline(always)]
-pub(super) fn tiles(
-    registers: usize,
-    panel: &Panel,
-    rows: usize,
-    blocks: Range<usize>,
-    order: Order,
-    mut of: impl FnMut(Tile),
-) {
-    let (shapes, most) = (shapes(registers, panel.gates), group(panel.gates));
-    for group in order.ordered(blocks.clone(), most) {
-        let group = group..blocks.end.min(group + most);
-        let mut row = 0;
-        for &(tall, most) in shapes {
-            if rows - row < tall {
-                continue;
-            }
-            let end = row + (rows - row) / tall * tall;
-            // Where many rows take the same weights there is time to bring the next near: each tile its share of them.
-            let share = if tall < MANY { 0 } else { panel.pitch() / rows };
-            let each = share * tall / panel.depth.max(1);
-            let mut left = group.clone();
-            while !left.is_empty() {
-                let across = across(most, left.len());
-                let (block, next) = match order {
-                    Order::Up => (left.start, left.start + across),
-                    Order::Down => (left.end - across, (left.end - across).saturating_sub(1)),
-                };
-                let next = next.min(panel.blocks - 1) * panel.pitch();
-                let most = MOST_ROWS.min(MOST_SUMS / (across * panel.gates)) / tall * tall;
-                for row in (row..end).step_by(most) {
-                    let ahead = Ahead { from: next + share * row, each };
-                    of(Tile { row, rows: most.min(end - row), tall, block, blocks: across, ahead });
-                }
-                match order {
-                    Order::Up => left.start += across,
-                    Order::Down => left.end = block,
-                }
-            }
-            row = end;
         }
     }
 }
@@ -463,49 +303,6 @@ unsafe fn add<S: Simd, N: Number, const G: usize, const R: usize, const U: usize
                         simd.accumulate(acc[u][r][g], a[r], w)
                     };
                     simd.wait_for(acc[u][r][g]);
-                }
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::dtype::Storage;
-
-    #[test]
-    fn tiles_cover_every_row_and_block_once_within_the_registers() {
-        for registers in [16, 32] {
-            for gates in 1..=4 {
-                let sizes = [(1, 0..1), (1, 2..9), (2, 0..4), (23, 0..5), (64, 1..3), (7, 3..17)];
-                for (order, (rows, blocks)) in
-                    sizes.into_iter().flat_map(|of| [(Order::Up, of.clone()), (Order::Down, of)])
-                {
-                    let mut seen = vec![0; rows * blocks.end];
-                    let units = 4 * blocks.end;
-                    let panel = Panel::new(
-                        &vec![0.0; gates * units],
-                        gates * units,
-                        units,
-                        0..gates,
-                        4,
-                        Storage::F32,
-                    );
-                    tiles(registers, &panel, rows, blocks.clone(), order, |tile| {
-                        assert!(is_shape(registers, gates, tile.tall, tile.blocks), "{tile:?}");
-                        assert_eq!(tile.rows % tile.tall, 0, "{tile:?}");
-                        assert!(tile.rows * tile.blocks * gates <= MOST_SUMS, "{tile:?}");
-                        for row in tile.row..tile.row + tile.rows {
-                            for block in tile.block..tile.block + tile.blocks {
-                                seen[row * blocks.end + block] += 1;
-                            }
-                        }
-                    });
-                    for (at, &count) in seen.iter().enumerate() {
-                        let expected = i32::from(blocks.contains(&(at % blocks.end)));
-                        assert_eq!(count, expected, "{rows} rows, {blocks:?}");
-                    }
                 }
             }
         }
