@@ -23,6 +23,7 @@ mod simd;
 mod split;
 mod team;
 mod tiles;
+mod times;
 mod walk;
 
 use std::time::{Duration, Instant};

@@ -7,6 +7,9 @@ use std::time::Duration;
 use super::Network;
 use super::direction::Direction;
 use super::panel::Panel;
+use super::simd::Level;
+use super::tiles::{group, passes};
+use super::times::{CROWD, MEETING, ROW, START, STEP, Times};
 use crate::io::Form;
 
 /// Into how many parts a run is cut in each way. Threads that share rows, a direction and a layer have some units each and
@@ -46,40 +49,6 @@ impl Seat {
     }
 }
 
-/// What parts of the work take, in nanoseconds: measured on one processor (PERFORMANCE.md), for choosing between ways to
-/// cut the work, and between this processor and a GPU.
-struct Times {
-    /// A product and sum of a vector.
-    fma: f64,
-    /// A vector of weights from each cache.
-    first: f64,
-    second: f64,
-    third: f64,
-    /// The part of the third that each further thread adds to it, which reads from there too.
-    crowd: f64,
-    /// The gates of a vector of units.
-    gates: f64,
-    /// A step of a track, whatever there is to do, and a row of it.
-    step: f64,
-    row: f64,
-    /// A meeting of two threads, and the beginning of a run that has two.
-    meeting: f64,
-    start: f64,
-}
-
-const TIMES: Times = Times {
-    fma: 0.17,
-    first: 0.2,
-    second: 0.45,
-    third: 2.2,
-    crowd: 0.25,
-    gates: 25.0,
-    step: 60.0,
-    row: 10.0,
-    meeting: 400.0,
-    start: 10_000.0,
-};
-
 /// Bytes of weights that stay in each cache beside everything else.
 const FIRST: usize = 56 << 10;
 const SECOND: usize = 1 << 20;
@@ -106,7 +75,7 @@ impl Split {
     pub(super) fn best(all: impl Iterator<Item = Self>, network: &Network, form: Form) -> Self {
         let alone = Self::alone(network, form);
         let least = (alone, alone.time(network, form));
-        if least.1 < TIMES.start {
+        if least.1 < START {
             return alone;
         }
         let shorter = |least: (Self, f64), split: Self| {
@@ -195,9 +164,12 @@ impl Split {
         let mut all = 0.0;
         for (at, layer) in network.layers.iter().enumerate() {
             let direction = &layer[0];
-            let projection =
-                if form.projected && at == 0 { 0.0 } else { self.projection(direction, form, places) };
-            let step = projection + self.step(direction, places);
+            let projection = if form.projected && at == 0 {
+                0.0
+            } else {
+                self.projection(network.level, direction, form, places)
+            };
+            let step = projection + self.step(network.level, direction, places);
             all += step * blocks * steps * layer.len().div_ceil(self.directions) as f64;
         }
         // Of layers at once only some stand one after the other, and each begins a chunk behind.
@@ -207,51 +179,57 @@ impl Split {
         let readout = network.readout.as_ref().map_or(0.0, |readout| {
             let rows = group * readout.steps(form);
             let members = self.threads() / self.rows;
-            Self { units: 1, ..self }.product(&readout.w, rows.div_ceil(members), readout.w.bytes())
+            let split = Self { units: 1, ..self };
+            split.product(network.level, &readout.w, rows.div_ceil(members), readout.w.bytes())
         });
         // Each thread has to be woken.
-        let start = if self.threads() > 1 { TIMES.start * (1 + self.threads()) as f64 / 3.0 } else { 0.0 };
+        let start = if self.threads() > 1 { START * (1 + self.threads()) as f64 / 3.0 } else { 0.0 };
         start + all / depth * in_turn * late + readout
     }
 
     /// A step's share of the projection of a chunk.
-    fn projection(self, direction: &Direction, form: Form, places: usize) -> f64 {
+    fn projection(self, level: Level, direction: &Direction, form: Form, places: usize) -> f64 {
         let panel = &direction.w_ih;
         let rows = (self.chunk.max(places)).min(places * form.dims.steps);
         let share = places as f64 / rows as f64;
-        self.product(panel, rows, panel.bytes() / self.units) * share
+        self.product(level, panel, rows, panel.bytes() / self.units) * share
     }
 
-    fn step(self, direction: &Direction, places: usize) -> f64 {
+    fn step(self, level: Level, direction: &Direction, places: usize) -> f64 {
         let panels = [Some(&direction.w_hh), direction.candidate.as_ref(), direction.projection.as_ref()];
         let bytes: usize = panels.iter().flatten().map(|panel| panel.bytes()).sum::<usize>() / self.units;
         let rows = places as f64;
-        let mut time = TIMES.step + TIMES.row * rows;
+        let mut time = STEP + ROW * rows;
         for panel in panels.into_iter().flatten() {
-            time += self.product(panel, places, bytes);
+            time += self.product(level, panel, places, bytes);
             if self.units > 1 {
-                time += TIMES.meeting * self.units as f64 / 2.0;
+                time += MEETING * self.units as f64 / 2.0;
             }
         }
         let blocks = direction.w_hh.blocks.div_ceil(self.units);
-        time + blocks as f64 * rows * TIMES.gates
+        time + blocks as f64 * rows * Times::of(level.set()).gates(direction.cell)
     }
 
     /// A thread's part of a product of so many rows, whose weights are among `bytes` that are read again and again.
-    fn product(self, panel: &Panel, rows: usize, bytes: usize) -> f64 {
-        let vectors = (panel.blocks.div_ceil(self.units) * panel.depth * panel.gates) as f64;
+    fn product(self, level: Level, panel: &Panel, rows: usize, bytes: usize) -> f64 {
+        let times = Times::of(level.set());
+        let blocks = panel.blocks.div_ceil(self.units);
+        let vectors = (blocks * panel.depth * panel.gates) as f64;
         let halves = if panel.is_half() { 0.5 } else { 1.0 };
-        let passes = rows.div_ceil(8) as f64;
-        let loads = match bytes {
-            bytes if bytes <= FIRST => TIMES.first * passes,
-            bytes if bytes <= SECOND => TIMES.second * halves * passes,
-            // Blocks that have come near serve all rows.
+        let passes = passes(level.registers(), panel.gates, rows) as f64;
+        let (first, second) = (times.first, times.second * halves);
+        // Blocks that have come near serve all rows.
+        let is_near = panel.bytes() / panel.blocks.max(1) * blocks.min(group(panel.gates)) <= FIRST;
+        let again = if is_near { first } else { second };
+        let (loads, far) = match bytes {
+            bytes if bytes <= FIRST => (first * passes, 0.0),
+            bytes if bytes <= SECOND => (second + again * (passes - 1.0), 0.0),
             _ => {
-                let crowd = 1.0 + TIMES.crowd * (self.threads() - 1) as f64;
-                TIMES.third * crowd * halves + TIMES.second * halves * (passes - 1.0)
+                let crowd = 1.0 + CROWD * (self.threads() - 1) as f64;
+                (again * passes, times.third * crowd * halves)
             }
         };
-        vectors * (TIMES.fma * rows as f64).max(loads)
+        vectors * ((times.fma * rows as f64).max(loads) + far)
     }
 }
 

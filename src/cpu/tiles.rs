@@ -90,8 +90,18 @@ pub(super) const fn needed(gates: usize, rows: usize, blocks: usize) -> usize {
 }
 
 /// Blocks whose weights are used by all rows before those of the next: the largest share of a matrix that has to stay near.
-const fn group(gates: usize) -> usize {
+pub(super) const fn group(gates: usize) -> usize {
     if gates == 1 { 8 } else { 4 }
+}
+
+/// How many tiles, one below the other, so many rows are cut into: as often are the weights loaded.
+pub(super) fn passes(registers: usize, gates: usize, rows: usize) -> usize {
+    let (mut count, mut left) = (0, rows);
+    for &(tall, _) in shapes(registers, gates) {
+        count += left / tall;
+        left %= tall;
+    }
+    count
 }
 
 /// Blocks of the next tile where so many of a group are left: as many as one of `most` can have.

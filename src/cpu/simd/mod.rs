@@ -154,6 +154,14 @@ impl Level {
         }
         at_level!(self, simd => of(simd))
     }
+
+    /// Registers for vectors.
+    pub(super) fn registers(self) -> usize {
+        fn of<S: Simd>(_: S) -> usize {
+            S::REGISTERS
+        }
+        at_level!(self, simd => of(simd))
+    }
 }
 
 /// The most numbers that a vector of any set has.
