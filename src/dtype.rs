@@ -1,5 +1,7 @@
 //! Storage types of numbers in files and on devices, and their way to f32 and back.
 
+use half::slice::HalfFloatSliceExt;
+
 use crate::error::{Error, Result};
 
 /// How a number is stored in a file.
@@ -58,6 +60,36 @@ impl Storage {
     pub(crate) fn saturated(self, value: f32) -> f32 {
         let clamps = self == Self::F16 && value.is_finite();
         self.round(if clamps { value.clamp(-65_504.0, 65_504.0) } else { value })
+    }
+
+    /// [`Storage::round`] of every number, in vectors where the machine has such.
+    pub(crate) fn round_all(self, from: &[f32], to: &mut [f32]) {
+        match self {
+            Self::F32 => to.copy_from_slice(from),
+            Self::F16 => {
+                let mut halves = [half::f16::ZERO; 64];
+                for (from, to) in from.chunks(halves.len()).zip(to.chunks_mut(halves.len())) {
+                    let halves = &mut halves[..from.len()];
+                    halves.convert_from_f32_slice(from);
+                    halves.convert_to_f32_slice(to);
+                }
+            }
+            Self::Bf16 => to.iter_mut().zip(from).for_each(|(to, from)| *to = round_bf16(*from)),
+        }
+    }
+
+    /// [`Storage::saturated`] of every number.
+    pub(crate) fn saturated_all(self, from: &[f32], to: &mut [f32]) {
+        if self != Self::F16 {
+            return self.round_all(from, to);
+        }
+        for (from, to) in from.chunks(64).zip(to.chunks_mut(64)) {
+            let mut within = [0.0; 64];
+            for (within, &from) in within.iter_mut().zip(from) {
+                *within = if from.is_finite() { from.clamp(-65_504.0, 65_504.0) } else { from };
+            }
+            self.round_all(&within[..from.len()], to);
+        }
     }
 
     /// Holds numbers against the range of f16.
@@ -172,6 +204,14 @@ impl Precision {
     }
 }
 
+/// To the nearest, ties to even; without a branch, so that compilers make vectors of it.
+#[inline(always)]
+fn round_bf16(value: f32) -> f32 {
+    let bits = value.to_bits();
+    let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1));
+    f32::from_bits(if value.is_nan() { bits | 0x0040_0000 } else { rounded } & 0xffff_0000)
+}
+
 fn decode<const N: usize>(data: &[u8], read: impl Fn([u8; N]) -> f32) -> Vec<f32> {
     data.chunks_exact(N)
         .map(|chunk| {
@@ -185,6 +225,32 @@ fn decode<const N: usize>(data: &[u8], read: impl Fn([u8; N]) -> f32) -> Vec<f32
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// All numbers at once have the bits of each by itself: at ties, beyond f16, subnormal, infinite and not a number too.
+    #[test]
+    fn numbers_are_rounded_alike_alone_and_together() {
+        let mut rng = fastrand::Rng::new();
+        let special = [0.0, -0.0, 1e-40, 6e-8, 65_504.0, 65_519.9, 65_520.0, 1e30, f32::INFINITY, f32::NAN];
+        let ties = (0..200).map(|_| f32::from_bits(rng.u32(..) & 0xffff_f000 | 0x1000));
+        let ties: Vec<f32> =
+            ties.chain((0..200).map(|at| f32::from_bits(0x3f80_8000 + (at << 16)))).collect();
+        let random = (0..4_000).map(|_| f32::from_bits(rng.u32(..)));
+        let near = (0..999).map(|at| (at as f32 - 500.0) * 0.37);
+        let all: Vec<f32> =
+            special.into_iter().chain(special.map(|v| -v)).chain(ties).chain(random).chain(near).collect();
+        let same = |a: f32, b: f32| a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan();
+        for storage in [Storage::F32, Storage::F16, Storage::Bf16] {
+            let mut to = vec![9.0; all.len()];
+            storage.round_all(&all, &mut to);
+            for (&from, &to) in all.iter().zip(&to) {
+                assert!(same(to, storage.round(from)), "{storage}: {from:e} became {to:e}");
+            }
+            storage.saturated_all(&all, &mut to);
+            for (&from, &to) in all.iter().zip(&to) {
+                assert!(same(to, storage.saturated(from)), "{storage}, saturated: {from:e} became {to:e}");
+            }
+        }
+    }
 
     #[test]
     fn words_hold_two_halves() {

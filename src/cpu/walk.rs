@@ -11,7 +11,6 @@ use super::shared::{Shared, Source};
 use super::simd::{MOST_LANES, Simd};
 use super::split::share;
 use super::tiles::{MOST_SUMS, Order, tiles};
-use crate::dtype::Storage;
 use crate::error::{Error, Result};
 use crate::io::{Fill, Strides};
 
@@ -236,7 +235,7 @@ impl Direction {
                 unsafe {
                     let to = track.arrays.x.slice_mut(row * self.input, self.input);
                     let x = track.x.slice(at, self.input);
-                    to.iter_mut().zip(x).for_each(|(to, &x)| *to = self.activations.round(x));
+                    self.activations.round_all(x, to);
                 }
             }
             part.meet();
@@ -334,10 +333,7 @@ impl Direction {
 
     /// h as y's storage type keeps it.
     fn store(&self, h: &[f32], y: &mut [f32]) {
-        match self.activations {
-            Storage::F32 => y.copy_from_slice(h),
-            storage => y.iter_mut().zip(h).for_each(|(y, &h)| *y = storage.saturated(h)),
-        }
+        self.activations.saturated_all(h, y);
     }
 }
 
