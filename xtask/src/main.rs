@@ -11,13 +11,14 @@ mod packages;
 mod process;
 mod record;
 mod stage;
+mod suites;
 mod target;
 
 use std::env;
 use std::process::ExitCode;
 
-use process::Error;
-use stage::{Outcome, Stage};
+use stage::Stage;
+use suites::Extent;
 
 const HELP: &str = "\
 Contributor tasks for this workspace.
@@ -36,9 +37,12 @@ commands:
          unpack a driver that has cooperative matrices under target/ (root, Debian), and
          run their suite on it
   lint   rustfmt, clippy and rustdoc, with warnings as errors
-  ci     test, arm, loops, the suites of numbers from elsewhere once for each strategy and
-         once for each of the CPU's instruction sets, the CPU path in a build without
-         GPUs, matrices, then lint
+  ci     what every change has to pass: test, the library built for 64-bit Arm and a suite of
+         it run, loops, the suites of numbers from elsewhere with one other strategy and one
+         other instruction set, the CPU path in a build without GPUs, then lint
+  nightly
+         what takes long: arm, those suites once for each strategy and once for each of the
+         CPU's instruction sets, soaks, matrices; prints a line for CONTRIBUTING.md
   record NAME
          run the benches and keep their figures in benches/records/NAME.csv
   help   print this text
@@ -57,7 +61,13 @@ fn main() -> ExitCode {
             print!("{HELP}");
             ExitCode::SUCCESS
         }
-        Ok(Request::Run(stages)) => stage::run_all(stages),
+        Ok(Request::Run(stages)) => stage::run_all(stages).code(),
+        Ok(Request::Nightly(stages)) => {
+            let summary = stage::run_all(stages);
+            println!("==> for CONTRIBUTING.md");
+            println!("{}", record::nightly(&summary));
+            summary.code()
+        }
         Err(problem) => {
             eprint!("error: {problem}\n\n{HELP}");
             ExitCode::from(USAGE_ERROR)
@@ -70,6 +80,8 @@ fn main() -> ExitCode {
 enum Request {
     Help,
     Run(Vec<Stage>),
+    /// Stages whose result is kept in CONTRIBUTING.md.
+    Nightly(Vec<Stage>),
 }
 
 fn parse(arguments: &[String]) -> Result<Request, String> {
@@ -81,14 +93,23 @@ fn parse(arguments: &[String]) -> Result<Request, String> {
         "test" => test_stages(test_arguments(rest)?),
         "ci" => {
             let mut stages = test_stages(test_arguments(rest)?);
-            stages.push(Stage::new("arm check", target::arm));
+            stages.push(Stage::new("arm check", || target::arm(Extent::Sample)));
             stages.push(Stage::new("inner loops", loops::run));
-            stages.push(Stage::new("every strategy", every_strategy));
-            stages.push(Stage::new("every instruction set", every_instruction_set));
-            stages.push(Stage::new("without GPUs", without_gpus));
-            stages.push(Stage::new("matrices", matrices::run));
+            stages.push(Stage::new("another strategy", || suites::strategies(Extent::Sample)));
+            stages.push(Stage::new("another instruction set", || suites::instruction_sets(Extent::Sample)));
+            stages.push(Stage::new("without GPUs", suites::without_gpus));
             stages.extend(lint::stages());
             stages
+        }
+        "nightly" => {
+            refuse_arguments(command, rest)?;
+            return Ok(Request::Nightly(vec![
+                Stage::new("arm check", || target::arm(Extent::Whole)),
+                Stage::new("every strategy", || suites::strategies(Extent::Whole)),
+                Stage::new("every instruction set", || suites::instruction_sets(Extent::Whole)),
+                Stage::new("soaks", suites::soaks),
+                Stage::new("matrices", matrices::run),
+            ]));
         }
         "wasm" => {
             refuse_arguments(command, rest)?;
@@ -96,7 +117,7 @@ fn parse(arguments: &[String]) -> Result<Request, String> {
         }
         "arm" => {
             refuse_arguments(command, rest)?;
-            vec![Stage::new("arm check", target::arm)]
+            vec![Stage::new("arm check", || target::arm(Extent::Whole))]
         }
         "loops" => {
             refuse_arguments(command, rest)?;
@@ -143,66 +164,13 @@ fn refuse_arguments(command: &str, rest: &[String]) -> Result<(), String> {
 fn test_stages(arguments: Vec<String>) -> Vec<Stage> {
     vec![
         Stage::new("system packages", packages::ensure),
-        Stage::new("tests", move || cargo_test(&arguments)),
+        Stage::new("tests", move || suites::all(&arguments)),
         wasm_stage(),
     ]
 }
 
 fn wasm_stage() -> Stage {
     Stage::new("wasm check", target::wasm)
-}
-
-/// Runs every test. The suite itself fails where there is no adapter.
-fn cargo_test(arguments: &[String]) -> Result<Outcome, Error> {
-    let mut command = process::cargo();
-    command.args(["test", "--workspace", "--no-fail-fast"]).args(arguments);
-    process::run(&mut command)?;
-    Ok(Outcome::Passed)
-}
-
-/// Runs the suites that compare with numbers from elsewhere once for each strategy; the tests themselves leave the choice to
-/// the planner.
-fn every_strategy() -> Result<Outcome, Error> {
-    for strategy in ["step", "resident", "streamed", "grouped"] {
-        println!("strategy {strategy}");
-        let mut command = process::cargo();
-        command.args(["test", "--quiet", "--test", "cases", "--test", "goldens", "--test", "vectors"]);
-        process::run(command.env("WGRU_STRATEGY", strategy))?;
-    }
-    Ok(Outcome::Passed)
-}
-
-/// Runs the suites that take any device on the CPU path once for each of its instruction sets; one that this machine does
-/// not have is left out, with a word.
-fn every_instruction_set() -> Result<Outcome, Error> {
-    let suites = ["backends", "cases", "conventions", "goldens", "models", "projected", "vectors"];
-    for set in ["avx512", "avx2", "neon", "portable"] {
-        let is_here = match set {
-            #[cfg(target_arch = "x86_64")]
-            "avx512" => std::arch::is_x86_feature_detected!("avx512f"),
-            #[cfg(target_arch = "x86_64")]
-            "avx2" => std::arch::is_x86_feature_detected!("avx2"),
-            "neon" => cfg!(target_arch = "aarch64"),
-            other => other == "portable",
-        };
-        if !is_here {
-            println!("left out: this machine has no {set}");
-            continue;
-        }
-        println!("instruction set {set}");
-        let mut command = process::cargo();
-        command.args(["test", "--quiet"]).args(suites.iter().flat_map(|suite| ["--test", suite]));
-        process::run(command.env("WGRU_DEVICE", format!("cpu:{set}")))?;
-    }
-    Ok(Outcome::Passed)
-}
-
-/// Builds the library without GPUs, and runs what it has then.
-fn without_gpus() -> Result<Outcome, Error> {
-    let mut command = process::cargo();
-    command.args(["test", "--quiet", "-p", "wgru", "--no-default-features", "--lib"]);
-    process::run(command.args(["--test", "cpu", "--test", "allocation"]))?;
-    Ok(Outcome::Passed)
 }
 
 #[cfg(test)]
@@ -215,7 +183,7 @@ mod tests {
 
     fn stage_count(words: &[&str]) -> Option<usize> {
         match parse(&strings(words)) {
-            Ok(Request::Run(stages)) => Some(stages.len()),
+            Ok(Request::Run(stages) | Request::Nightly(stages)) => Some(stages.len()),
             _ => None,
         }
     }
@@ -227,8 +195,9 @@ mod tests {
         assert_eq!(stage_count(&["loops"]), Some(1));
         assert_eq!(stage_count(&["matrices"]), Some(1));
         assert_eq!(stage_count(&["lint"]), Some(3));
-        assert_eq!(stage_count(&["ci"]), Some(12));
-        assert_eq!(stage_count(&["ci", "--", "--test", "parity"]), Some(12));
+        assert_eq!(stage_count(&["ci"]), Some(11));
+        assert_eq!(stage_count(&["ci", "--", "--test", "parity"]), Some(11));
+        assert_eq!(stage_count(&["nightly"]), Some(5));
     }
 
     #[test]
@@ -248,6 +217,7 @@ mod tests {
             &["wasm", "x"],
             &["loops", "x"],
             &["matrices", "x"],
+            &["nightly", "x"],
             &["record"],
         ] {
             assert!(parse(&strings(words)).is_err(), "{words:?}");

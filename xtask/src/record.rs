@@ -1,9 +1,10 @@
-//! Keeping the figures of the Criterion benches: one CSV in `benches/records/`, with commit, date and processor.
+//! What is kept of a run, with commit and date: the figures of the Criterion benches, one CSV in `benches/records/`; of the
+//! nightly tier, a line.
 
 use std::fs;
 
 use crate::process::{self, Error};
-use crate::stage::Outcome;
+use crate::stage::{Outcome, Summary};
 
 /// Runs the benches and writes `benches/records/{name}.csv`.
 pub fn record(name: &str) -> Result<Outcome, Error> {
@@ -23,8 +24,7 @@ pub fn record(name: &str) -> Result<Outcome, Error> {
     }
 
     let commit = commit()?;
-    let date = process::capture(process::in_workspace("date").arg("-u").arg("+%Y-%m-%d"))?;
-    let (date, processor) = (date.trim(), processor());
+    let (date, processor) = (date()?, processor());
     let mut csv =
         "device,driver,timed,case,median_ns,stddev_ns,verified,timing,processor,commit,date\n".to_owned();
     for Row { device, timed, case, median, deviation } in &rows {
@@ -53,6 +53,28 @@ fn commit() -> Result<String, Error> {
     let changes = process::capture(status.args(["status", "--porcelain", "--", "src", "shaders"]))?;
     let mark = if changes.is_empty() { "" } else { "+changes" };
     Ok(format!("{}{mark}", commit.trim()))
+}
+
+/// The day in UTC.
+fn date() -> Result<String, Error> {
+    let date = process::capture(process::in_workspace("date").args(["-u", "+%Y-%m-%d"]))?;
+    Ok(date.trim().to_owned())
+}
+
+/// The row of CONTRIBUTING.md's table for a run of the nightly tier: date, commit, result, minutes.
+pub fn nightly(summary: &Summary) -> String {
+    let [date, commit] = [date(), commit()].map(|known| known.unwrap_or_else(|_| "unknown".into()));
+    format!("| {date} | {commit} | {} | {} min |", result(summary), summary.elapsed.as_secs().div_ceil(60))
+}
+
+fn result(summary: &Summary) -> String {
+    let mut result = format!("{} passed", summary.passed);
+    for (stages, word) in [(&summary.skipped, "not run"), (&summary.failed, "failed")] {
+        if !stages.is_empty() {
+            result += &format!(", {} {word}: {}", stages.len(), stages.join(", "));
+        }
+    }
+    result
 }
 
 fn processor() -> String {
@@ -113,6 +135,15 @@ mod tests {
         assert_eq!(Row::parse(line), Some(row));
         assert_eq!(Row::parse("Warning: something"), None);
         assert_eq!(driver("driver of gl: llvmpipe is Mesa 22.3"), Some(("gl: llvmpipe", "Mesa 22.3")));
+    }
+
+    #[test]
+    fn a_nightly_line_names_what_did_not_pass() {
+        let mut summary = Summary { passed: 3, ..Summary::default() };
+        assert_eq!(result(&summary), "3 passed");
+        summary.skipped = vec!["matrices"];
+        summary.failed = vec!["soaks", "arm check"];
+        assert_eq!(result(&summary), "3 passed, 1 not run: matrices, 2 failed: soaks, arm check");
     }
 
     #[test]

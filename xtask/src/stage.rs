@@ -35,25 +35,50 @@ impl fmt::Debug for Stage {
 }
 
 /// Runs every stage, whatever the earlier ones came to, and prints a summary.
-pub fn run_all(stages: Vec<Stage>) -> ExitCode {
-    let count = stages.len();
-    let mut failed = false;
-    let mut summary = Vec::with_capacity(count);
+pub fn run_all(stages: Vec<Stage>) -> Summary {
+    let (count, begun) = (stages.len(), Instant::now());
+    let mut summary = Summary::default();
+    let mut lines = Vec::with_capacity(count);
     for (index, stage) in stages.into_iter().enumerate() {
         println!("==> [{}/{count}] {}", index + 1, stage.name);
         let start = Instant::now();
         let result = (stage.action)();
         if let Err(error) = &result {
             eprintln!("error: {}: {error}", stage.name);
-            failed = true;
         }
-        summary.push(summary_line(stage.name, &result, start.elapsed()));
+        match &result {
+            Ok(Outcome::Passed) => summary.passed += 1,
+            Ok(Outcome::Skipped) => summary.skipped.push(stage.name),
+            Err(_) => summary.failed.push(stage.name),
+        }
+        lines.push(summary_line(stage.name, &result, start.elapsed()));
     }
     println!("==> summary");
-    for line in summary {
+    for line in lines {
         println!("{line}");
     }
-    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    summary.elapsed = begun.elapsed();
+    summary
+}
+
+/// How all stages ended.
+#[derive(Debug, Default)]
+pub struct Summary {
+    /// The number of stages that did their work.
+    pub passed: usize,
+    /// The stages that could not be done here.
+    pub skipped: Vec<&'static str>,
+    /// The stages that failed.
+    pub failed: Vec<&'static str>,
+    /// How long all of them took.
+    pub elapsed: Duration,
+}
+
+impl Summary {
+    /// The exit status.
+    pub fn code(&self) -> ExitCode {
+        if self.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
 }
 
 fn summary_line(name: &str, result: &Result<Outcome, Error>, elapsed: Duration) -> String {
@@ -82,15 +107,17 @@ mod tests {
     #[test]
     fn a_failed_stage_does_not_stop_the_next_and_fails_the_whole() {
         let runs = Rc::new(Cell::new(0));
-        let code = run_all(vec![counting(&runs, true), counting(&runs, false)]);
+        let summary = run_all(vec![counting(&runs, true), counting(&runs, false)]);
         assert_eq!(runs.get(), 2);
-        assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::FAILURE));
+        assert_eq!((summary.passed, &*summary.failed), (1, &["counting"][..]));
+        assert_eq!(format!("{:?}", summary.code()), format!("{:?}", ExitCode::FAILURE));
     }
 
     #[test]
     fn a_skipped_stage_is_a_success_and_shows_in_the_summary() {
-        let code = run_all(vec![Stage::new("skipped", || Ok(Outcome::Skipped))]);
-        assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::SUCCESS));
+        let summary = run_all(vec![Stage::new("skipped", || Ok(Outcome::Skipped))]);
+        assert_eq!(summary.skipped, ["skipped"]);
+        assert_eq!(format!("{:?}", summary.code()), format!("{:?}", ExitCode::SUCCESS));
         let line = summary_line("x", &Ok(Outcome::Skipped), Duration::from_millis(1500));
         assert_eq!(line, "    SKIPPED  x (1.5 s)");
     }
