@@ -5,6 +5,8 @@
 mod advice;
 #[path = "import/belongs.rs"]
 mod belongs;
+#[path = "import/corpus.rs"]
+mod corpus;
 #[path = "import/file.rs"]
 mod file;
 #[path = "import/forms.rs"]

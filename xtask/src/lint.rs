@@ -34,6 +34,6 @@ fn clippy() -> Command {
 
 fn documentation() -> Command {
     let mut command = process::cargo();
-    command.args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-Dwarnings");
+    command.args(["doc", "--workspace", "--no-deps", "--all-features"]).env("RUSTDOCFLAGS", "-Dwarnings");
     command
 }

@@ -4,15 +4,18 @@
 //! fails; the exit status is non-zero if any of them did.
 
 mod debian;
+mod fuzz;
 mod lint;
 mod loops;
 mod matrices;
 mod packages;
 mod process;
+mod published;
 mod record;
 mod stage;
 mod suites;
 mod target;
+mod tool;
 
 use std::env;
 use std::process::ExitCode;
@@ -36,13 +39,19 @@ commands:
   matrices
          unpack a driver that has cooperative matrices under target/ (root, Debian), and
          run their suite on it
+  fuzz   each fuzz target for a minute, from the committed corpora (nightly Rust, cargo-fuzz)
+  published
+         what a published crate has: licences, sources and advisories of dependencies
+         (cargo-deny), spelling (typos), each feature by itself, a build by the stated Rust
+         version, and one with the lowest versions of dependencies (nightly Rust)
   lint   rustfmt, clippy and rustdoc, with warnings as errors
   ci     what every change has to pass: test, the library built for 64-bit Arm and a suite of
          it run, loops, the suites of numbers from elsewhere with one other strategy and one
-         other instruction set, the CPU path in a build without GPUs, then lint
+         other instruction set, the CPU path in a build without GPUs, the quick parts of
+         published, then lint
   nightly
          what takes long: arm, those suites once for each strategy and once for each of the
-         CPU's instruction sets, soaks, matrices; prints a line for CONTRIBUTING.md
+         CPU's instruction sets, soaks, matrices, fuzz, published; prints a line for CONTRIBUTING.md
   record NAME
          run the benches and keep their figures in benches/records/NAME.csv
   help   print this text
@@ -98,18 +107,22 @@ fn parse(arguments: &[String]) -> Result<Request, String> {
             stages.push(Stage::new("another strategy", || suites::strategies(Extent::Sample)));
             stages.push(Stage::new("another instruction set", || suites::instruction_sets(Extent::Sample)));
             stages.push(Stage::new("without GPUs", suites::without_gpus));
+            stages.extend(published::quick());
             stages.extend(lint::stages());
             stages
         }
         "nightly" => {
             refuse_arguments(command, rest)?;
-            return Ok(Request::Nightly(vec![
+            let mut stages = vec![
                 Stage::new("arm check", || target::arm(Extent::Whole)),
                 Stage::new("every strategy", || suites::strategies(Extent::Whole)),
                 Stage::new("every instruction set", || suites::instruction_sets(Extent::Whole)),
                 Stage::new("soaks", suites::soaks),
                 Stage::new("matrices", matrices::run),
-            ]));
+                Stage::new("fuzz", fuzz::run),
+            ];
+            stages.extend(published::stages());
+            return Ok(Request::Nightly(stages));
         }
         "wasm" => {
             refuse_arguments(command, rest)?;
@@ -126,6 +139,14 @@ fn parse(arguments: &[String]) -> Result<Request, String> {
         "matrices" => {
             refuse_arguments(command, rest)?;
             vec![Stage::new("matrices", matrices::run)]
+        }
+        "fuzz" => {
+            refuse_arguments(command, rest)?;
+            vec![Stage::new("fuzz", fuzz::run)]
+        }
+        "published" => {
+            refuse_arguments(command, rest)?;
+            published::stages()
         }
         "lint" => {
             refuse_arguments(command, rest)?;
@@ -194,10 +215,12 @@ mod tests {
         assert_eq!(stage_count(&["wasm"]), Some(1));
         assert_eq!(stage_count(&["loops"]), Some(1));
         assert_eq!(stage_count(&["matrices"]), Some(1));
+        assert_eq!(stage_count(&["fuzz"]), Some(1));
+        assert_eq!(stage_count(&["published"]), Some(6));
         assert_eq!(stage_count(&["lint"]), Some(3));
-        assert_eq!(stage_count(&["ci"]), Some(11));
-        assert_eq!(stage_count(&["ci", "--", "--test", "parity"]), Some(11));
-        assert_eq!(stage_count(&["nightly"]), Some(5));
+        assert_eq!(stage_count(&["ci"]), Some(13));
+        assert_eq!(stage_count(&["ci", "--", "--test", "parity"]), Some(13));
+        assert_eq!(stage_count(&["nightly"]), Some(12));
     }
 
     #[test]
@@ -218,6 +241,8 @@ mod tests {
             &["loops", "x"],
             &["matrices", "x"],
             &["nightly", "x"],
+            &["fuzz", "x"],
+            &["published", "x"],
             &["record"],
         ] {
             assert!(parse(&strings(words)).is_err(), "{words:?}");
