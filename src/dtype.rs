@@ -1,7 +1,5 @@
 //! Storage types of numbers in files and on devices, and their way to f32 and back.
 
-use half::slice::HalfFloatSliceExt;
-
 use crate::error::{Error, Result};
 
 /// How a number is stored in a file.
@@ -48,47 +46,37 @@ impl Storage {
     }
 
     /// `value` as the storage keeps it: rounded to the nearest, ties to even.
+    #[inline(always)]
     pub fn round(self, value: f32) -> f32 {
         match self {
             Self::F32 => value,
-            Self::F16 => half::f16::from_f32(value).to_f32(),
-            Self::Bf16 => half::bf16::from_f32(value).to_f32(),
+            Self::F16 => round_f16(value, f32::INFINITY.to_bits()),
+            Self::Bf16 => round_bf16(value),
         }
     }
 
     /// [`Storage::round`], but a finite number beyond the range of f16 becomes its largest, as y of a run does.
+    #[inline(always)]
     pub(crate) fn saturated(self, value: f32) -> f32 {
-        let clamps = self == Self::F16 && value.is_finite();
-        self.round(if clamps { value.clamp(-65_504.0, 65_504.0) } else { value })
+        if self == Self::F16 { round_f16(value, LARGEST_F16) } else { self.round(value) }
     }
 
-    /// [`Storage::round`] of every number, in vectors where the machine has such.
+    /// [`Storage::round`] of every number.
+    #[inline(always)]
     pub(crate) fn round_all(self, from: &[f32], to: &mut [f32]) {
         match self {
             Self::F32 => to.copy_from_slice(from),
-            Self::F16 => {
-                let mut halves = [half::f16::ZERO; 64];
-                for (from, to) in from.chunks(halves.len()).zip(to.chunks_mut(halves.len())) {
-                    let halves = &mut halves[..from.len()];
-                    halves.convert_from_f32_slice(from);
-                    halves.convert_to_f32_slice(to);
-                }
-            }
-            Self::Bf16 => to.iter_mut().zip(from).for_each(|(to, from)| *to = round_bf16(*from)),
+            Self::F16 => each(from, to, |value| Self::F16.round(value)),
+            Self::Bf16 => each(from, to, |value| Self::Bf16.round(value)),
         }
     }
 
     /// [`Storage::saturated`] of every number.
+    #[inline(always)]
     pub(crate) fn saturated_all(self, from: &[f32], to: &mut [f32]) {
-        if self != Self::F16 {
-            return self.round_all(from, to);
-        }
-        for (from, to) in from.chunks(64).zip(to.chunks_mut(64)) {
-            let mut within = [0.0; 64];
-            for (within, &from) in within.iter_mut().zip(from) {
-                *within = if from.is_finite() { from.clamp(-65_504.0, 65_504.0) } else { from };
-            }
-            self.round_all(&within[..from.len()], to);
+        match self {
+            Self::F16 => each(from, to, |value| Self::F16.saturated(value)),
+            _ => self.round_all(from, to),
         }
     }
 
@@ -204,7 +192,36 @@ impl Precision {
     }
 }
 
-/// To the nearest, ties to even; without a branch, so that compilers make vectors of it.
+/// What `of` makes of each number.
+#[inline(always)]
+fn each(from: &[f32], to: &mut [f32], of: impl Fn(f32) -> f32) {
+    for (to, &from) in to.iter_mut().zip(from) {
+        *to = of(from);
+    }
+}
+
+/// The bits of the largest number of f16, as f32.
+const LARGEST_F16: u32 = 0x477f_e000;
+
+/// To the nearest, ties to even; without a branch, so that compilers make vectors of it. A finite number that would become
+/// infinite becomes `beyond`.
+#[inline(always)]
+fn round_f16(value: f32, beyond: u32) -> f32 {
+    const INFINITY: u32 = f32::INFINITY.to_bits();
+    let sign = value.to_bits() & 0x8000_0000;
+    let size = value.to_bits() ^ sign;
+    // f16 has 13 bits less.
+    let rounded = size.wrapping_add(0x0fff + (size >> 13 & 1)) & !0x1fff;
+    let beyond = if size == INFINITY { INFINITY } else { beyond };
+    let rounded = if rounded > LARGEST_F16 { beyond } else { rounded };
+    // Below 2⁻¹⁴ f16 is a multiple of 2⁻²⁴, as f32 is from 0.5 to 1.
+    let small = (f32::from_bits(size) + 0.5 - 0.5).to_bits();
+    let rounded = if size < 0x3880_0000 { small } else { rounded };
+    let rounded = if size > INFINITY { (size | 0x0040_0000) & !0x1fff } else { rounded };
+    f32::from_bits(sign | rounded)
+}
+
+/// As [`round_f16`].
 #[inline(always)]
 fn round_bf16(value: f32) -> f32 {
     let bits = value.to_bits();
@@ -226,28 +243,40 @@ fn decode<const N: usize>(data: &[u8], read: impl Fn([u8; N]) -> f32) -> Vec<f32
 mod tests {
     use super::*;
 
-    /// All numbers at once have the bits of each by itself: at ties, beyond f16, subnormal, infinite and not a number too.
+    /// The bits that the crate `half` gives: at ties, beyond f16, subnormal, infinite and not a number too.
     #[test]
-    fn numbers_are_rounded_alike_alone_and_together() {
+    fn numbers_are_rounded_as_their_formats_say() {
         let mut rng = fastrand::Rng::new();
         let special = [0.0, -0.0, 1e-40, 6e-8, 65_504.0, 65_519.9, 65_520.0, 1e30, f32::INFINITY, f32::NAN];
-        let ties = (0..200).map(|_| f32::from_bits(rng.u32(..) & 0xffff_f000 | 0x1000));
-        let ties: Vec<f32> =
-            ties.chain((0..200).map(|at| f32::from_bits(0x3f80_8000 + (at << 16)))).collect();
-        let random = (0..4_000).map(|_| f32::from_bits(rng.u32(..)));
-        let near = (0..999).map(|at| (at as f32 - 500.0) * 0.37);
-        let all: Vec<f32> =
-            special.into_iter().chain(special.map(|v| -v)).chain(ties).chain(random).chain(near).collect();
+        // Every number of f16, what lies halfway to the next, and their neighbours.
+        let near = (0..0x7c00).flat_map(|word| {
+            let bits = half::f16::from_bits(word).to_f32().to_bits();
+            let next = half::f16::from_bits(word + 1).to_f32().min(65_536.0).to_bits();
+            let half = bits + (next - bits) / 2;
+            [bits, half.wrapping_sub(1), half, half + 1, next - 1].map(f32::from_bits)
+        });
+        let ties = (0..200).map(|at| f32::from_bits(0x3f80_8000 + (at << 16)));
+        let random: Vec<f32> = (0..40_000).map(|_| f32::from_bits(rng.u32(..))).collect();
+        let all: Vec<f32> = special.into_iter().chain(near).chain(ties).chain(random).collect();
+        let all: Vec<f32> = all.iter().flat_map(|&value| [value, -value]).collect();
         let same = |a: f32, b: f32| a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan();
-        for storage in [Storage::F32, Storage::F16, Storage::Bf16] {
-            let mut to = vec![9.0; all.len()];
-            storage.round_all(&all, &mut to);
-            for (&from, &to) in all.iter().zip(&to) {
-                assert!(same(to, storage.round(from)), "{storage}: {from:e} became {to:e}");
-            }
-            storage.saturated_all(&all, &mut to);
-            for (&from, &to) in all.iter().zip(&to) {
-                assert!(same(to, storage.saturated(from)), "{storage}, saturated: {from:e} became {to:e}");
+        let f16 = |value: f32| half::f16::from_f32(value).to_f32();
+        let within = |value: f32| if value.is_finite() { value.clamp(-65_504.0, 65_504.0) } else { value };
+        let formats: [(Storage, &dyn Fn(f32) -> f32, &dyn Fn(f32) -> f32); 3] = [
+            (Storage::F32, &|value| value, &|value| value),
+            (Storage::F16, &f16, &|value| f16(within(value))),
+            (Storage::Bf16, &|value| half::bf16::from_f32(value).to_f32(), &|value| {
+                half::bf16::from_f32(value).to_f32()
+            }),
+        ];
+        let (mut rounded, mut saturated) = (vec![9.0; all.len()], vec![9.0; all.len()]);
+        for (storage, of, within) in formats {
+            storage.round_all(&all, &mut rounded);
+            storage.saturated_all(&all, &mut saturated);
+            for ((&from, &rounded), &saturated) in all.iter().zip(&rounded).zip(&saturated) {
+                assert!(same(rounded, of(from)), "{storage}: {from:e} became {rounded:e}");
+                assert!(same(saturated, within(from)), "{storage}, saturated: {from:e} became {saturated:e}");
+                assert!(same(rounded, storage.round(from)) && same(saturated, storage.saturated(from)));
             }
         }
     }

@@ -1,6 +1,5 @@
 //! From sums to states: the gates of a tile of rows and blocks. Equations and names as in [`crate::model::Cell`].
 
-use std::array::from_fn;
 use std::ops::Range;
 
 use super::activation::{Functions, Standard, clamp};
@@ -119,26 +118,35 @@ impl Gates<'_> {
     /// of these rows and blocks, which are the thread's own.
     #[inline(always)]
     fn cells<S: Simd, const N: usize>(&self, first: First, gates: usize) -> [At<'_>; N] {
+        // Not `from_fn`, which is not inlined.
+        let mut cells = [self.cell::<S>(first, 0, gates); N];
+        for (index, cell) in cells.iter_mut().enumerate().skip(1) {
+            *cell = self.cell::<S>(first, index, gates);
+        }
+        cells
+    }
+
+    /// The cell that is `index` after the first.
+    #[inline(always)]
+    fn cell<S: Simd>(&self, first: First, index: usize, gates: usize) -> At<'_> {
         let Self { direction, tile, xw, own, sums, .. } = self;
         let width = direction.cell.gates() * S::LANES;
-        from_fn(|index| {
-            let (down, right) = if first.is_column { (index, 0) } else { (0, index) };
-            let (row, across) = (first.row + down, first.block + right);
-            let (place, block) = (tile.row + row, tile.block + across);
-            // A projected state has blocks of its own, to which no xw belongs.
-            let xw = match self.half {
-                Half::Second if direction.cell.has_c() => &[][..],
-                _ => &xw[(place * own.len() + block - own.start) * width..][..width],
-            };
-            let first = block * S::LANES;
-            At {
-                first,
-                unit: place * direction.padded_units() + first,
-                state: place * direction.padded_state() + first,
-                xw,
-                sums: &sums[(row * tile.blocks + across) * gates * S::LANES..][..gates * S::LANES],
-            }
-        })
+        let (down, right) = if first.is_column { (index, 0) } else { (0, index) };
+        let (row, across) = (first.row + down, first.block + right);
+        let (place, block) = (tile.row + row, tile.block + across);
+        // A projected state has blocks of its own, to which no xw belongs.
+        let xw = match self.half {
+            Half::Second if direction.cell.has_c() => &[][..],
+            _ => &xw[(place * own.len() + block - own.start) * width..][..width],
+        };
+        let first = block * S::LANES;
+        At {
+            first,
+            unit: place * direction.padded_units() + first,
+            state: place * direction.padded_state() + first,
+            xw,
+            sums: &sums[(row * tile.blocks + across) * gates * S::LANES..][..gates * S::LANES],
+        }
     }
 
     /// h that the step reads, of the units of a block.
@@ -298,6 +306,7 @@ impl Gates<'_> {
 }
 
 /// One row and block of a tile.
+#[derive(Clone, Copy)]
 struct At<'a> {
     /// The first unit of the block.
     first: usize,

@@ -209,7 +209,8 @@ impl<N: Number, const G: usize, const R: usize, const U: usize> Work for Product
         let begin = &begin[tile.block * G * S::LANES..][..U * G * S::LANES];
         let mut next = panel.as_ptr().wrapping_add(tile.ahead.from);
         let each = if N::ARE_PAIRS { 2 } else { 1 };
-        for first in (0..tile.rows).step_by(R) {
+        let mut first = 0;
+        while first < tile.rows {
             let mut rows = [std::ptr::null(); R];
             for r in 0..R {
                 // SAFETY: that of `multiply`.
@@ -249,6 +250,7 @@ impl<N: Number, const G: usize, const R: usize, const U: usize> Work for Product
                     }
                 }
             }
+            first += R;
         }
     }
 }

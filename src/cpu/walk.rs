@@ -8,9 +8,10 @@ use super::meeting::Meeting;
 use super::panel::{Lines, Panel};
 use super::product::{Rows, Sums, multiply};
 use super::shared::{Shared, Source};
-use super::simd::{MOST_LANES, Simd};
+use super::simd::{MOST_LANES, Simd, Work};
 use super::split::share;
 use super::tiles::{MOST_SUMS, Order, tiles};
+use crate::dtype::Storage;
 use crate::error::{Error, Result};
 use crate::io::{Fill, Strides};
 
@@ -170,14 +171,14 @@ impl Direction {
                 }
                 from = 1 - from;
                 row += active;
-                self.emit(track, &share, step, from);
+                self.emit(simd, track, &share, step, from);
                 part.meet();
                 if let (Some(above), 0) = (track.above, part.index) {
                     above.advance();
                 }
             }
         }
-        self.finish(track, &share);
+        self.finish(simd, track, &share);
     }
 
     /// The matrix of the second product of a step, where there is one.
@@ -234,8 +235,8 @@ impl Direction {
                 // SAFETY: x is the caller's; of the rows, no other thread has these.
                 unsafe {
                     let to = track.arrays.x.slice_mut(row * self.input, self.input);
-                    let x = track.x.slice(at, self.input);
-                    self.activations.round_all(x, to);
+                    let from = track.x.slice(at, self.input);
+                    simd.run(Kept { storage: self.activations, from, to, is_y: false });
                 }
             }
             part.meet();
@@ -273,14 +274,14 @@ impl Direction {
     }
 
     /// Writes h of `step`, which `from` holds, to y, and to the final states of those that end with it.
-    fn emit(&self, track: &Track<'_>, share: &Share, step: usize, from: usize) {
+    fn emit<S: Simd>(&self, simd: S, track: &Track<'_>, share: &Share, step: usize, from: usize) {
         let features = &share.features;
         for (place, &row) in track.rows[..track.active(step)].iter().enumerate() {
             // SAFETY: this part's features of this track's rows.
             unsafe {
                 let h =
                     track.arrays.h[from].slice(place * self.padded_state() + features.start, features.len());
-                self.store(h, self.y(track, row, self.time(track, row, step), features));
+                self.store(simd, h, self.y(track, row, self.time(track, row, step), features));
                 if step + 1 == track.length(row) {
                     let at = row * self.state + features.start;
                     track.h.slice_mut(at, features.len()).copy_from_slice(h);
@@ -290,7 +291,7 @@ impl Direction {
     }
 
     /// The final c, and y past the end of each sequence.
-    fn finish(&self, track: &Track<'_>, share: &Share) {
+    fn finish<S: Simd>(&self, simd: S, track: &Track<'_>, share: &Share) {
         let Share { features, units, .. } = share;
         for (place, &row) in track.rows.iter().enumerate() {
             // SAFETY: this part's units of this track's rows.
@@ -305,7 +306,7 @@ impl Direction {
                     let y = self.y(track, row, time, features);
                     if repeats {
                         let at = row * self.state + features.start;
-                        self.store(track.h.slice(at, features.len()), y);
+                        self.store(simd, track.h.slice(at, features.len()), y);
                     } else {
                         y.fill(0.0);
                     }
@@ -332,8 +333,30 @@ impl Direction {
     }
 
     /// h as y's storage type keeps it.
-    fn store(&self, h: &[f32], y: &mut [f32]) {
-        self.activations.saturated_all(h, y);
+    fn store<S: Simd>(&self, simd: S, h: &[f32], y: &mut [f32]) {
+        match self.activations {
+            Storage::F32 => y.copy_from_slice(h),
+            storage => simd.run(Kept { storage, from: h, to: y, is_y: true }),
+        }
+    }
+}
+
+/// Numbers as a storage type keeps them.
+struct Kept<'a> {
+    storage: Storage,
+    from: &'a [f32],
+    to: &'a mut [f32],
+    /// Finite numbers stay finite.
+    is_y: bool,
+}
+
+impl Work for Kept<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        match self.is_y {
+            true => self.storage.saturated_all(self.from, self.to),
+            false => self.storage.round_all(self.from, self.to),
+        }
     }
 }
 

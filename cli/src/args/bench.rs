@@ -17,7 +17,7 @@ pub struct BenchArgs {
     /// of it
     #[arg(long)]
     pub exchange: bool,
-    /// A case such as gru-b16-t100-i256-h256[-l2][-bi][-before][-ragged][-f16|-bf16], also lstm-… and rnn-…; of one
+    /// A case such as gru-b16-t100-i256-h256[-l2][-bi][-before][-ragged][-f16|-bf16|-wf16|-wbf16], also lstm-… and rnn-…; of one
     /// step (-t1) it times a session; may be given several times
     #[arg(long, value_name = "CASE")]
     pub case: Vec<String>,

@@ -9,6 +9,7 @@
 //! -before               a GRU that resets before the product
 //! -ragged               lengths drawn between 1 and T
 //! -f16 | -bf16          weights and activations
+//! -wf16 | -wbf16        weights alone
 //! ```
 
 use std::fmt;
@@ -38,18 +39,32 @@ pub struct Case {
     pub ragged: bool,
     /// How weights and activations are stored.
     pub storage: Storage,
+    /// Activations are in f32 whatever `storage` is.
+    pub weights_alone: bool,
 }
 
 impl Case {
     /// A plain layer.
     pub fn new(cell: Cell, [batch, steps, input, hidden]: [usize; 4]) -> Self {
         let storage = Storage::F32;
-        Self { cell, batch, steps, input, hidden, layers: 1, bidirectional: false, ragged: false, storage }
+        Self {
+            cell,
+            batch,
+            steps,
+            input,
+            hidden,
+            layers: 1,
+            bidirectional: false,
+            ragged: false,
+            storage,
+            weights_alone: false,
+        }
     }
 
     /// How engines are asked to store it.
     pub fn options(&self) -> Options {
-        Options::default().weights(self.storage).activations(self.storage)
+        let activations = if self.weights_alone { Storage::F32 } else { self.storage };
+        Options::default().weights(self.storage).activations(activations)
     }
 
     fn direction(&self) -> Direction {
@@ -127,7 +142,7 @@ impl fmt::Display for Case {
             f.write_str("-ragged")?;
         }
         if self.storage != Storage::F32 {
-            write!(f, "-{}", self.storage)?;
+            write!(f, "-{}{}", if self.weights_alone { "w" } else { "" }, self.storage)?;
         }
         Ok(())
     }
@@ -170,8 +185,10 @@ impl Case {
         match word {
             "bi" => self.bidirectional = true,
             "ragged" => self.ragged = true,
-            "f16" => self.storage = Storage::F16,
-            "bf16" => self.storage = Storage::Bf16,
+            "f16" | "bf16" | "wf16" | "wbf16" => {
+                self.storage = if word.ends_with("bf16") { Storage::Bf16 } else { Storage::F16 };
+                self.weights_alone = word.starts_with('w');
+            }
             "before" if self.cell == Cell::GRU => {
                 self.cell = Cell::Gru { reset: Reset::Before, update: Update::Keeps };
             }
@@ -204,6 +221,8 @@ mod tests {
             "lstm-b1-t1-i64-h64-l2-bi-f16",
             "rnn-b3-t2-i1-h5-ragged-bf16",
             "gru-b16-t100-i64-h64-before",
+            "lstm-b4-t2-i8-h8-wf16",
+            "gru-b4-t2-i8-h8-wbf16",
         ] {
             assert_eq!(name.parse::<Case>().unwrap().to_string(), name);
         }
