@@ -1,10 +1,13 @@
-//! What the processor can do at best, for a benchmark to hold its figures against.
+//! What the processor can do at best: for a benchmark to hold its figures against, and for predictions.
 
 use std::hint::black_box;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use super::Processor;
 use super::simd::{Simd, Work, at_level};
 use super::team::Late;
+use super::times::Times;
 
 /// Products and sums in registers alone: nothing that reads memory can be faster.
 struct Sums {
@@ -16,6 +19,11 @@ const CHAINS: usize = 10;
 
 /// Rounds of one measurement on each thread.
 const ROUNDS: usize = 1 << 20;
+
+/// Rounds of one measurement for predictions, some 50 µs, and how many there are: the fastest counts, which nothing
+/// interrupted.
+const FEW: usize = 1 << 15;
+const TRIES: usize = 40;
 
 impl Work for Sums {
     #[inline(always)]
@@ -36,6 +44,23 @@ impl Work for Sums {
 }
 
 impl Processor {
+    #[cfg_attr(target_arch = "wasm32", allow(dead_code, reason = "there is no clock"))]
+    /// Measures how many times as long as on the processor that [`Times`] were fitted on a product and sum takes, on one thread,
+    /// in 2 to 10 ms. Predictions are that many times as long from then on.
+    pub(crate) fn calibrate(&self) -> f64 {
+        let time = |_| {
+            let began = Instant::now();
+            at_level!(self.level, simd => simd.run(Sums { rounds: FEW }));
+            began.elapsed().as_secs_f64()
+        };
+        let fastest = (0..TRIES).map(time).fold(f64::INFINITY, f64::min);
+        let each = fastest * 1e9 / (FEW * CHAINS) as f64;
+        // No processor is so far from another; a clock may be that wrong.
+        let slowness = (each / Times::of(self.level.set()).alone).clamp(0.05, 100.0);
+        self.slowness.store(slowness.to_bits(), Ordering::Relaxed);
+        slowness
+    }
+
     /// Keeps every thread busy with products and sums; the floating-point operations that were done.
     pub(crate) fn compute(&self) -> f64 {
         let work = |_| at_level!(self.level, simd => simd.run(Sums { rounds: ROUNDS }));
@@ -68,6 +93,38 @@ impl Processor {
                 work(0);
                 1
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::simd::InstructionSet;
+    use super::*;
+    use crate::cpu::Network;
+    use crate::dims::Dims;
+    use crate::dtype::Precision;
+    use crate::model::{Cell, Direction, Layer, Model, Weights};
+
+    /// Before, a processor is taken for the one of the fit; after, runs are expected to take so many times as long.
+    #[test]
+    fn predictions_follow_the_calibration() {
+        let weights =
+            Weights { w_ih: vec![0.1; 3 * 64 * 8], w_hh: vec![0.1; 3 * 64 * 64], ..Weights::default() };
+        let layer = Layer::new(Cell::GRU, Direction::Forward, 8, 64, vec![weights]).unwrap();
+        let model = Model::new(vec![layer]).unwrap();
+        for set in InstructionSet::available() {
+            let processor = Processor::new(Some(1), Some(set)).unwrap();
+            let network = Network::new(&model, Precision::default(), &processor).unwrap();
+            let expected =
+                || network.expected(Dims { batch: 16, steps: 1000 }.into(), &processor).as_secs_f64();
+            let before = expected();
+            let slowness = processor.calibrate();
+            let off = expected() / (before * slowness) - 1.0;
+            assert!(
+                slowness > 0.05 && slowness < 100.0 && off.abs() < 1e-6,
+                "{set}: {slowness}, off by {off}"
+            );
         }
     }
 }

@@ -26,6 +26,7 @@ mod tiles;
 mod times;
 mod walk;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use caught::{Panicked, caught};
@@ -52,16 +53,22 @@ pub(crate) struct Processor {
     /// Whether the caller has named the instructions.
     is_named: bool,
     team: Team,
+    /// The bits of an f64, see [`Processor::calibrate`].
+    slowness: AtomicU64,
 }
 
 impl Default for Processor {
     /// All cores, with the fastest instructions that they have.
     fn default() -> Self {
-        Self { level: Level::best(), is_named: false, team: Team::new(cores()) }
+        Self::of(Level::best(), false, cores())
     }
 }
 
 impl Processor {
+    fn of(level: Level, is_named: bool, threads: usize) -> Self {
+        Self { level, is_named, team: Team::new(threads), slowness: AtomicU64::new(1f64.to_bits()) }
+    }
+
     /// # Errors
     /// [`Error::Unsupported`] for a set that this machine does not have, [`Error::Zero`] for no thread.
     pub(crate) fn new(threads: Option<usize>, set: Option<InstructionSet>) -> Result<Self> {
@@ -84,7 +91,7 @@ impl Processor {
                 device: "cpu".into(),
             });
         }
-        Ok(Self { level, is_named: set.is_some(), team: Team::new(threads) })
+        Ok(Self::of(level, set.is_some(), threads))
     }
 
     /// The instructions in use, but of layers so narrow that shorter vectors are faster.
@@ -294,7 +301,9 @@ impl Network {
 
     /// The time that a run of this form is expected to take.
     pub(crate) fn expected(&self, form: Form, processor: &Processor) -> Duration {
-        self.best(form, processor).1
+        let seconds = self.best(form, processor).1.as_secs_f64();
+        let slowness = f64::from_bits(processor.slowness.load(Ordering::Relaxed));
+        Duration::try_from_secs_f64(seconds * slowness).unwrap_or(Duration::MAX)
     }
 
     /// In words, how a run of this form is computed.

@@ -2,7 +2,8 @@
 //! processor and a GPU.
 //!
 //! Fitted by instruction set to runs on one processor, an AMD EPYC of family 26 (`benches/studies/predictions` times such runs,
-//! `benches/records/cpu-predictions.csv` has them). Processors differ from it by their clock and width, all numbers alike.
+//! `benches/records/cpu-predictions.csv` has them). Processors differ from it by their clock and width, all numbers alike:
+//! [`super::Processor::calibrate`] measures by how much.
 
 use super::simd::InstructionSet;
 use crate::model::Cell;
@@ -19,6 +20,8 @@ pub(super) struct Times {
     pub(super) third: f64,
     /// The gates of a vector of units: of a GRU, an LSTM and an RNN.
     gates: [f64; 3],
+    /// A product and sum of a vector with nothing else to do, which tells processors apart.
+    pub(super) alone: f64,
 }
 
 /// The part of the third cache's time that each further thread adds to it, which reads from there too.
@@ -35,20 +38,40 @@ pub(super) const START: f64 = 10_000.0;
 impl Times {
     pub(super) const fn of(set: InstructionSet) -> Self {
         match set {
-            InstructionSet::Avx512 => {
-                Self { fma: 0.138, first: 0.171, second: 0.377, third: 0.192, gates: [20.3, 24.2, 12.8] }
-            }
-            InstructionSet::Avx2 => {
-                Self { fma: 0.135, first: 0.137, second: 0.219, third: 0.08, gates: [16.7, 20.7, 10.4] }
-            }
+            InstructionSet::Avx512 => Self {
+                fma: 0.138,
+                first: 0.171,
+                second: 0.377,
+                third: 0.192,
+                gates: [20.3, 24.2, 12.8],
+                alone: 0.119,
+            },
+            InstructionSet::Avx2 => Self {
+                fma: 0.135,
+                first: 0.137,
+                second: 0.219,
+                third: 0.08,
+                gates: [16.7, 20.7, 10.4],
+                alone: 0.119,
+            },
             // Not measured: instructions for a vector as those of AVX2, half as many bytes.
-            InstructionSet::Neon => {
-                Self { fma: 0.135, first: 0.137, second: 0.137, third: 0.04, gates: [16.7, 20.7, 10.4] }
-            }
+            InstructionSet::Neon => Self {
+                fma: 0.135,
+                first: 0.137,
+                second: 0.137,
+                third: 0.04,
+                gates: [16.7, 20.7, 10.4],
+                alone: 0.119,
+            },
             // Simd128 is not measured: it has vectors of the same length, and no product and sum in one instruction either.
-            InstructionSet::Portable | InstructionSet::Simd128 => {
-                Self { fma: 0.251, first: 0.195, second: 0.231, third: 0.0, gates: [24.7, 30.1, 10.8] }
-            }
+            InstructionSet::Portable | InstructionSet::Simd128 => Self {
+                fma: 0.251,
+                first: 0.195,
+                second: 0.231,
+                third: 0.0,
+                gates: [24.7, 30.1, 10.8],
+                alone: 0.143,
+            },
         }
     }
 

@@ -76,11 +76,11 @@ pub fn read_table(path: &Path) -> Outcome<PlanTable> {
 
 /// The CPU path and the reference, for which nothing is chosen.
 fn of_host(engine: &Engine, dims: Dims) -> Outcome<String> {
+    engine.device().calibrate();
     // Nothing is predicted of the reference.
-    let time = engine.expected(dims).map_or_else(
-        |_| String::new(),
-        |time| format!("predicted {}, an order of magnitude\n", seconds(time.as_secs_f64())),
-    );
+    let time = engine
+        .expected(dims)
+        .map_or_else(|_| String::new(), |time| format!("predicted {}\n", seconds(time.as_secs_f64())));
     Ok(format!("{}\n{time}", engine.explain(dims)?))
 }
 
