@@ -44,7 +44,6 @@ impl Work for Sums {
 }
 
 impl Processor {
-    #[cfg_attr(target_arch = "wasm32", allow(dead_code, reason = "there is no clock"))]
     /// Measures how many times as long as on the processor that [`Times`] were fitted on a product and sum takes, on one thread,
     /// in 2 to 10 ms. Predictions are that many times as long from then on.
     pub(crate) fn calibrate(&self) -> f64 {
