@@ -1,6 +1,6 @@
 //! Other work on the machine, as the threads of runs feel it.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use super::primitives::{AtomicUsize, Ordering};
 
 /// Whether the machine has other work, so that threads of ours that meet after every step wait for each other to be given
 /// a processor. Runs then do without such meetings for a while, twice as long each time it turns out so again.

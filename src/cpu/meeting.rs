@@ -1,12 +1,11 @@
 //! Where threads wait for each other: busily for a while, then asleep.
 
 use std::panic::resume_unwind;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use super::caught::Freed;
-use crate::sync::lock;
+use super::primitives::{AtomicUsize, Condvar, Mutex, Ordering, lock};
 
 /// How long a thread looks before it sleeps: twice what it takes to be woken.
 const PATIENCE: Duration = Duration::from_micros(40);
@@ -16,6 +15,10 @@ const LOOKS: usize = 64;
 
 /// Looks for a while whether something is so.
 pub(super) fn comes_soon(is_so: impl Fn() -> bool) -> bool {
+    if cfg!(wgru_loom) {
+        // In some order one look finds what a second would in another.
+        return is_so();
+    }
     let mut began = None;
     loop {
         for _ in 0..LOOKS {
@@ -56,8 +59,8 @@ struct Apart(AtomicUsize);
 const FREED: usize = 1 << (usize::BITS - 1);
 
 impl Meeting {
-    pub(super) const fn new() -> Self {
-        let [arrived, round, sleepers, sleeps] = [const { AtomicUsize::new(0) }; 4];
+    pub(super) fn new() -> Self {
+        let [arrived, round, sleepers, sleeps] = [(); 4].map(|()| AtomicUsize::new(0));
         Self { round, sleepers, sleeps, bed: (Mutex::new(()), Condvar::new()), arrived: Apart(arrived) }
     }
 
@@ -88,12 +91,14 @@ impl Meeting {
 
     /// Ends a round, for threads that do not wait for each other but for a count: see [`Meeting::until`].
     pub(super) fn advance(&self) {
-        self.round.fetch_add(1, Ordering::SeqCst);
+        self.round.fetch_add(1, Ordering::AcqRel);
         self.wake();
     }
 
+    /// To be called once the round has been changed. Who sleeps has changed it too, by nothing, after counting itself: so of two changes the
+    /// later one sees what came before the other, and either the sleeper is counted here or it sees the round.
     fn wake(&self) {
-        if self.sleepers.load(Ordering::SeqCst) > 0 {
+        if self.sleepers.load(Ordering::Relaxed) > 0 {
             // Who sleeps has looked at the round under this lock.
             drop(lock(&self.bed.0));
             self.bed.1.notify_all();
@@ -102,7 +107,7 @@ impl Meeting {
 
     /// Frees those that wait, and those that will.
     pub(super) fn free(&self) {
-        self.round.fetch_or(FREED, Ordering::SeqCst);
+        self.round.fetch_or(FREED, Ordering::AcqRel);
         self.wake();
     }
 
@@ -120,12 +125,13 @@ impl Meeting {
             return;
         }
         self.sleeps.fetch_add(1, Ordering::Relaxed);
-        self.sleepers.fetch_add(1, Ordering::SeqCst);
+        self.sleepers.fetch_add(1, Ordering::Relaxed);
         let mut asleep = lock(&self.bed.0);
-        while !is_done(self.round.load(Ordering::SeqCst)) {
+        // A change, not a look: see `wake`.
+        while !is_done(self.round.fetch_or(0, Ordering::AcqRel)) {
             asleep = self.bed.1.wait(asleep).unwrap_or_else(PoisonError::into_inner);
         }
         drop(asleep);
-        self.sleepers.fetch_sub(1, Ordering::SeqCst);
+        self.sleepers.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -14,8 +14,11 @@ mod gates;
 #[cfg(all(test, measure))]
 mod measure;
 mod meeting;
+#[cfg(all(test, wgru_loom))]
+mod models;
 mod panel;
 mod pieces;
+mod primitives;
 mod product;
 mod run;
 mod shared;

@@ -2,6 +2,7 @@
 //! not begun.
 
 use super::Network;
+use super::primitives::{AtomicUsize, Ordering};
 use super::split::Split;
 use crate::io::Form;
 
@@ -35,6 +36,27 @@ impl Split {
         let pieces = (places / FEWEST).clamp(1, MOST);
         let rows = places.div_ceil(pieces).next_multiple_of(TILE);
         Self { block: self.block.min(rows), ..self }
+    }
+}
+
+/// The pieces of a run's rows, each for the thread that takes it first.
+#[derive(Debug)]
+pub(super) struct Pieces<'a> {
+    rows: &'a [usize],
+    /// The most rows of a piece.
+    most: usize,
+    taken: AtomicUsize,
+}
+
+impl<'a> Pieces<'a> {
+    pub(super) fn new(rows: &'a [usize], most: usize) -> Self {
+        Self { rows, most, taken: AtomicUsize::new(0) }
+    }
+
+    /// One that no thread has taken.
+    pub(super) fn next(&self) -> Option<&'a [usize]> {
+        // What a piece's rows are was settled before the threads began, so the number alone has to be right.
+        self.rows.chunks(self.most).nth(self.taken.fetch_add(1, Ordering::Relaxed))
     }
 }
 

@@ -1,11 +1,11 @@
 //! One run: who of the threads does what, on which part of the memory.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::direction::Direction;
 use super::gates::Arrays;
 use super::meeting::Meeting;
+use super::pieces::Pieces;
 use super::product::{Rows, Sums, multiply};
 use super::shared::{Shared, Source};
 use super::simd::Simd;
@@ -34,10 +34,8 @@ pub(super) struct Run<'a> {
     split: Split,
     /// The batch rows: those of a piece, or of a group of threads, side by side, each one's in the order of falling length.
     rows: &'a [usize],
-    /// The most rows of a piece.
-    piece: usize,
-    /// Pieces that have been taken.
-    taken: AtomicUsize,
+    /// Of threads that have rows of their own, these in pieces.
+    pieces: Pieces<'a>,
     h: Shared<'a>,
     c: Shared<'a>,
     y: Shared<'a>,
@@ -111,9 +109,6 @@ impl Meetings {
     }
 }
 
-/// Where a thread alone meets nobody.
-static ALONE: Meeting = Meeting::new();
-
 impl Scratch {
     /// Makes room for a run that is cut so.
     ///
@@ -175,13 +170,13 @@ impl<'a> Run<'a> {
             false => share(all, index, groups),
         };
         deal(rows, batch, given.lengths, (groups, window), of_window);
+        let rows = &**rows;
         Self {
             network,
             given,
             split,
             rows,
-            piece,
-            taken: AtomicUsize::new(0),
+            pieces: Pieces::new(rows, piece),
             h: Shared::new(to.h),
             c: Shared::new(to.c),
             y: Shared::new(to.y),
@@ -203,9 +198,7 @@ impl<'a> Run<'a> {
         if self.split.rows == 1 {
             self.walk(simd, index, seat, self.rows, own);
         } else if self.split.is_dealt() {
-            while let Some(rows) =
-                self.rows.chunks(self.piece).nth(self.taken.fetch_add(1, Ordering::Relaxed))
-            {
+            while let Some(rows) = self.pieces.next() {
                 self.walk(simd, index, seat, rows, own);
             }
         } else {
@@ -224,7 +217,7 @@ impl<'a> Run<'a> {
                 let directions = layers[layer].iter().skip(seat.direction).step_by(split.directions);
                 for direction in directions {
                     let track = self.track(direction, layer, rows, seat);
-                    let meeting = self.meetings.tracks.get(seat.track(*split)).unwrap_or(&ALONE);
+                    let meeting = self.meetings.tracks.get(seat.track(*split));
                     let part = Part { index: seat.units, count: split.units, meeting };
                     direction.walk(simd, &track, &part, own);
                 }
@@ -282,7 +275,9 @@ impl<'a> Run<'a> {
     /// Waits for the threads that have the same rows.
     fn meet(&self, group: usize) {
         let members = self.split.threads() / self.split.rows;
-        self.meetings.groups.get(group).unwrap_or(&ALONE).wait(members);
+        if let Some(meeting) = self.meetings.groups.get(group) {
+            meeting.wait(members);
+        }
     }
 
     /// Where a direction of a layer finds what it reads and writes.

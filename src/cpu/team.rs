@@ -1,13 +1,11 @@
 //! Threads that live as long as their device: they wait for work busily for a while, then sleep.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
-use std::thread;
+use std::sync::{OnceLock, PoisonError, TryLockError};
 
 use super::caught::{Panicked, caught};
 use super::crowd::Crowd;
 use super::meeting::{Meeting, comes_soon};
-use crate::sync::lock;
+use super::primitives::{Arc, AtomicUsize, Mutex, MutexGuard, Ordering, lock, thread};
 
 /// The most threads of a device: more than any machine has, few enough to be started.
 pub(super) const MOST: usize = 1024;
@@ -270,11 +268,13 @@ impl Drop for Team {
 /// As many threads as the system says run at once.
 pub(super) fn cores() -> usize {
     static CORES: OnceLock<usize> = OnceLock::new();
-    *CORES.get_or_init(|| thread::available_parallelism().map_or(1, |count| count.get()).min(MOST))
+    *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, |count| count.get()).min(MOST))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicUsize;
+    use std::thread;
     use std::time::{Duration, Instant};
 
     use super::*;

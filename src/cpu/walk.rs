@@ -45,7 +45,8 @@ pub(super) struct Track<'a> {
 pub(super) struct Part<'a> {
     pub(super) index: usize,
     pub(super) count: usize,
-    pub(super) meeting: &'a Meeting,
+    /// Of the threads that share its track; none where it has no others.
+    pub(super) meeting: Option<&'a Meeting>,
 }
 
 impl Part<'_> {
@@ -55,7 +56,9 @@ impl Part<'_> {
     }
 
     fn meet(&self) {
-        self.meeting.wait(self.count);
+        if let Some(meeting) = self.meeting {
+            meeting.wait(self.count);
+        }
     }
 }
 

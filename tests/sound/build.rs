@@ -1,0 +1,9 @@
+//! Says to the library's text that it is built for loom. The flag reaches this package alone, so that everything it needs
+//! is built once, with and without loom.
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    if std::env::var_os("CARGO_FEATURE_LOOM").is_some() {
+        println!("cargo::rustc-cfg=wgru_loom");
+    }
+}
