@@ -5,6 +5,8 @@
 //! that has it, so a file of such a name without a lock was left by a process that has died; the next write into the folder
 //! removes it. On a file system without locks it is removed when it is a day old.
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing))]
+
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::hash::{BuildHasher, Hasher, RandomState};

@@ -20,6 +20,21 @@
 //! [`plan`], [`kernels`] and [`program`] are how a run is put together, open to tools and tests; they change
 //! from version to version. `ARCHITECTURE.md` says what each room is for.
 
+// Nothing in the library panics on purpose; the few places that may say why they never do. What reads files does not index either:
+// see `import`, `proto` and `file`.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::expect_used,
+        clippy::get_unwrap,
+        clippy::panic,
+        clippy::todo,
+        clippy::unimplemented,
+        clippy::unreachable,
+        clippy::unwrap_used,
+    )
+)]
+
 mod cpu;
 pub mod dims;
 pub mod dtype;

@@ -2,6 +2,8 @@
 //! writes, as structs for `prost`. Field numbers are those of the ONNX specification; a field that is not listed here is skipped by the
 //! decoder, which also bounds how deep messages nest.
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing))]
+
 use prost::bytes::Bytes;
 
 /// `TensorProto.DataType`.

@@ -238,6 +238,7 @@ fn tanh<S: Simd, const N: usize>(simd: S, x: [S::Vector; N]) -> [S::Vector; N] {
 #[cfg(test)]
 mod tests {
     use super::super::simd::{InstructionSet, Level, Work, at_level};
+    use super::super::size;
     use super::*;
 
     struct Each<'a>(Kind, &'a mut [f32]);
@@ -278,7 +279,8 @@ mod tests {
 
     #[test]
     fn errors_over_the_whole_range() {
-        let numbers: Vec<f32> = (-1_000_000..=1_000_000).map(|i| i as f32 * 1e-4).collect();
+        let apart = size(1, 10_000);
+        let numbers: Vec<f32> = (-1_000_000..=1_000_000).step_by(apart).map(|i| i as f32 * 1e-4).collect();
         for set in InstructionSet::available() {
             for (x, y) in numbers.iter().zip(of(set, Kind::Tanh, &numbers)) {
                 let error = (f64::from(y) - f64::from(*x).tanh()).abs();
@@ -307,7 +309,8 @@ mod tests {
             for number in numbers {
                 let mut lanes = [0.0; MOST_LANES];
                 simd.write(general.gate(simd, [simd.splat(*number)])[0], &mut lanes);
-                assert!(lanes[..S::LANES].iter().all(|v| v.to_bits() == lanes[0].to_bits()));
+                // A NaN may have any bits.
+                assert!(lanes[..S::LANES].iter().all(|v| *v == lanes[0] || v.is_nan() && lanes[0].is_nan()));
                 *number = lanes[0];
             }
         }

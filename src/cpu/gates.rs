@@ -114,8 +114,8 @@ impl Gates<'_> {
 
     /// Cells of the tile from `first` on, where the product has G = `gates`.
     ///
-    /// What a thread may touch of them without harm to another: h that the step reads; c, `units`, `z` and h that it writes,
-    /// of these rows and blocks, which are the thread's own.
+    /// What a thread may touch of them by the rules of [`super::shared::Shared`]: h that the step reads, which nobody writes before the
+    /// next meeting (*steps*); c, `units`, `z` and h that it writes, of these rows and blocks, which are the thread's own (*shares*).
     #[inline(always)]
     fn cells<S: Simd, const N: usize>(&self, first: First, gates: usize) -> [At<'_>; N] {
         // Not `from_fn`, which is not inlined.
@@ -152,14 +152,14 @@ impl Gates<'_> {
     /// h that the step reads, of the units of a block.
     #[inline(always)]
     fn old_h<S: Simd>(&self, simd: S, at: &At<'_>) -> S::Vector {
-        // SAFETY: nobody writes it during the step.
+        // SAFETY: rule *steps*: nobody writes it before the track has met.
         simd.read(unsafe { self.arrays.h[self.from].slice(at.state, S::LANES) })
     }
 
     #[inline(always)]
     fn set_h<S: Simd>(&self, simd: S, at: &At<'_>, h: S::Vector) {
         let h = clamp(simd, h, self.direction.state_clip);
-        // SAFETY: see `cells`.
+        // SAFETY: rule *shares*: this cell's h of the next step is this thread's.
         simd.write(h, unsafe { self.arrays.h[1 - self.from].slice_mut(at.state, S::LANES) });
     }
 
@@ -177,7 +177,7 @@ impl Gates<'_> {
     #[inline(always)]
     fn projected<S: Simd, const N: usize>(&self, simd: S, first: First) -> usize {
         for at in &self.cells::<S, N>(first, 1) {
-            // SAFETY: see `cells`.
+            // SAFETY: rule *shares*: this cell's h of the next step is this thread's.
             let h = unsafe { self.arrays.h[1 - self.from].slice_mut(at.state, S::LANES) };
             simd.write(simd.read(at.sums), h);
         }
@@ -218,7 +218,7 @@ impl Gates<'_> {
         let r = functions.gate(simd, pre(simd, &cells, 0));
         let z = functions.gate(simd, pre(simd, &cells, 1));
         for i in 0..N {
-            // SAFETY: see `cells`.
+            // SAFETY: rule *shares*: these are this cell's, and two arrays.
             let (reset_h, own_z) = unsafe {
                 (
                     self.arrays.units.slice_mut(cells[i].unit, S::LANES),
@@ -246,7 +246,7 @@ impl Gates<'_> {
         }
         let n = functions.candidate(simd, n);
         for i in 0..N {
-            // SAFETY: see `cells`; written in the first half by this thread.
+            // SAFETY: rule *shares*: this cell's z, which this thread wrote in the first half.
             let z = simd.read(unsafe { self.arrays.z.slice(cells[i].unit, S::LANES) });
             let h = self.old_h(simd, &cells[i]);
             self.set_h(simd, &cells[i], blend(simd, update, z, h, n[i]));
@@ -267,7 +267,7 @@ impl Gates<'_> {
         let cells = self.cells::<S, N>(first, 4);
         let mut c = [simd.splat(0.0); N];
         for i in 0..N {
-            // SAFETY: see `cells`.
+            // SAFETY: rule *shares*: this cell's c.
             c[i] = simd.read(unsafe { self.arrays.c.slice(cells[i].unit, S::LANES) });
         }
         let i = functions.gate(simd, peeped(simd, &cells, peepholes, 0, 0, &c));
@@ -285,13 +285,13 @@ impl Gates<'_> {
         for at in 0..N {
             c[at] = simd.fma(f[at], c[at], simd.mul(i[at], g[at]));
             c[at] = clamp(simd, c[at], direction.state_clip);
-            // SAFETY: see `cells`.
+            // SAFETY: rule *shares*: this cell's c, of which no slice is left.
             simd.write(c[at], unsafe { self.arrays.c.slice_mut(cells[at].unit, S::LANES) });
         }
         let o = functions.gate(simd, peeped(simd, &cells, peepholes, 2, 3, &c));
         let of_c = functions.output(simd, c);
         for at in 0..N {
-            // SAFETY: see `cells`.
+            // SAFETY: rule *shares*: this cell's.
             let to = unsafe {
                 if direction.projection.is_some() {
                     self.arrays.units.slice_mut(cells[at].unit, S::LANES)

@@ -321,6 +321,12 @@ impl Network {
     }
 }
 
+/// How much a test does: `all`, or `little` in Miri, which takes some ten thousand times as long.
+#[cfg(test)]
+const fn size<T: Copy>(all: T, little: T) -> T {
+    if cfg!(miri) { little } else { all }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -398,24 +404,26 @@ mod tests {
     /// then give the right bits.
     #[test]
     fn a_panic_in_any_thread_is_an_error_of_its_run() {
-        let (mut rng, team) = (fastrand::Rng::new(), Team::new(6));
+        let threads = size(6, 2);
+        let (mut rng, team) = (fastrand::Rng::new(), Team::new(threads));
         for (cell, dirs) in [(Cell::GRU, 2), (Cell::ORIGINAL_GRU, 1), (Cell::LSTM, 1)] {
             // Layers of several directions are not worked on at once.
             let is_one_way = |model: &Model| {
                 let first = model.layers()[0].direction();
                 model.layers().iter().all(|layer| layer.direction() == first)
             };
-            let models = std::iter::repeat_with(|| model(&mut rng, cell, dirs, 40, 3));
+            let models = std::iter::repeat_with(|| model(&mut rng, cell, dirs, size(40, 6), size(3, 2)));
             let model = models.take(100).find(is_one_way).expect("every other or every fourth is");
-            let x: Vec<f32> = (0..4 * 9 * 5).map(|_| rng.f32() - 0.5).collect();
-            let batch = Batch::new(&x, [4, 9, 5]).unwrap();
+            let (rows, steps) = size((4, 9), (2, 2));
+            let x: Vec<f32> = (0..rows * steps * 5).map(|_| rng.f32() - 0.5).collect();
+            let batch = Batch::new(&x, [rows, steps, 5]).unwrap();
             let processor = Processor::new(Some(1), None).unwrap();
             let network = Network::new(&model, Precision::default(), &processor).unwrap();
             let alone = Split::alone(&network, batch.form());
             let expected = run(&network, &model, alone, &processor.team, &batch);
             let (mut most, scratch) = ([1; 4], &mut Scratch::default());
-            for cut in Split::all(&network, batch.form(), 6) {
-                let (thread, steps) = (rng.usize(0..cut.threads()), rng.usize(0..9));
+            for cut in Split::all(&network, batch.form(), threads) {
+                let (thread, steps) = (rng.usize(0..cut.threads()), rng.usize(0..steps));
                 // Of threads that take pieces, any may find none.
                 scratch.plant(if cut.is_dealt() { 0..cut.threads() } else { thread..thread + 1 }, steps);
                 let team = if cut.threads() > 1 { &team } else { &processor.team };
@@ -437,7 +445,8 @@ mod tests {
     /// However a run is cut, on however many threads, in whatever chunks: the bits of one thread.
     #[test]
     fn bits_do_not_depend_on_the_cut() {
-        let (mut rng, team) = (fastrand::Rng::new(), Team::new(6));
+        let threads = size(6, 3);
+        let (mut rng, team) = (fastrand::Rng::new(), Team::new(threads));
         let cells = [
             Cell::GRU,
             Cell::ORIGINAL_GRU,
@@ -448,9 +457,11 @@ mod tests {
         ];
         for (number, cell) in cells.into_iter().enumerate() {
             for dirs in [1, 2] {
-                let hidden = rng.usize(10..50);
+                let (least, most) = size((10, 50), (5, 10));
+                let hidden = rng.usize(least..most);
                 let model = model(&mut rng, cell, dirs, hidden, 1 + number % 3);
-                let dims = Dims { batch: rng.usize(1..9), steps: rng.usize(1..12) };
+                let (rows, steps) = size((9, 12), (4, 4));
+                let dims = Dims { batch: rng.usize(1..rows), steps: rng.usize(1..steps) };
                 let x: Vec<f32> = (0..dims.batch * dims.steps * 5).map(|_| rng.f32() - 0.5).collect();
                 let lengths: Vec<u32> = (0..dims.batch).map(|_| rng.u32(0..=dims.steps as u32)).collect();
                 let mut batch = Batch::new(&x, [dims.batch, dims.steps, 5]).unwrap().fill(Fill::Last);
@@ -466,8 +477,9 @@ mod tests {
                     let alone = Split::alone(&network, batch.form());
                     let expected = run(&network, &model, alone, &processor.team, &batch);
                     assert!(!expected.y.iter().chain(&expected.h_n).any(|value| value.is_nan()));
-                    for cut in Split::all(&network, batch.form(), 6) {
-                        for (chunk, block) in [(1, usize::MAX), (7, 2), (cut.chunk, cut.block)] {
+                    for cut in Split::all(&network, batch.form(), threads).step_by(size(1, 2)) {
+                        let sizes = [(1, usize::MAX), (7, 2), (cut.chunk, cut.block)];
+                        for (chunk, block) in sizes.into_iter().step_by(size(1, 2)) {
                             // Layers at once take all rows.
                             let block = if cut.layers > 1 { usize::MAX } else { block };
                             let cut = Split { chunk, block, ..cut };

@@ -97,18 +97,18 @@ fn hand_over<const N: usize>(runs: usize) {
 
 #[test]
 fn a_job_is_handed_over_and_its_end_is_seen() {
-    in_every_order(3, || hand_over::<2>(2));
+    in_every_order(5, || hand_over::<2>(2));
 }
 
 #[test]
 fn jobs_are_handed_to_two_threads() {
-    in_every_order(2, || hand_over::<3>(1));
+    in_every_order(3, || hand_over::<3>(1));
 }
 
 /// A thread that has nothing to do looks, goes to sleep or sleeps while the team is leased and given back, used, and ended.
 #[test]
 fn threads_are_found_wherever_they_are_and_end_with_the_team() {
-    in_every_order(3, || {
+    in_every_order(5, || {
         let team = Team::new(2);
         drop(team.lease(2).unwrap());
         let calls = plain::<2>();
@@ -117,7 +117,7 @@ fn threads_are_found_wherever_they_are_and_end_with_the_team() {
         drop(team.lease(2).unwrap());
         assert_eq!(calls.each_ref().map(Plain::get), [1, 1]);
     });
-    in_every_order(3, || drop(Team::new(3).lease(3).unwrap()));
+    in_every_order(5, || drop(Team::new(3).lease(3).unwrap()));
 }
 
 /// Steps of threads that read what the others wrote in the step before.
@@ -159,7 +159,7 @@ fn three_threads_meet() {
 /// A layer that waits for so many steps of the one below, which waits for nobody.
 #[test]
 fn a_count_that_is_waited_for_comes_with_what_was_written() {
-    in_every_order(3, || {
+    in_every_order(5, || {
         let shared = Arc::new((Meeting::new(), plain::<3>()));
         let below = shared.clone();
         let below = loom::thread::spawn(move || {
@@ -179,7 +179,7 @@ fn a_count_that_is_waited_for_comes_with_what_was_written() {
 /// A run as `Run::thread` makes it: threads of a team that meet after every step.
 #[test]
 fn threads_of_a_team_meet() {
-    in_every_order(2, || {
+    in_every_order(4, || {
         let team = Team::new(2);
         let (meeting, made) = (Meeting::new(), plain::<2>());
         let work = |own: usize| steps(&meeting, &made, own, 1);
@@ -194,7 +194,7 @@ fn threads_of_a_team_meet() {
 fn pieces_are_made_once_and_a_late_thread_is_left_out() {
     let outcomes = Outcomes::<2>::new();
     let counted = outcomes.clone();
-    in_every_order(3, move || {
+    in_every_order(4, move || {
         let team = Team::new(2);
         let made = plain::<2>();
         let (pieces, calls) = (Pieces::new(&[0, 1], 1), loom::sync::atomic::AtomicUsize::new(0));
@@ -219,7 +219,7 @@ fn pieces_are_made_once_and_a_late_thread_is_left_out() {
 fn any_of_two_threads_is_left_out() {
     let outcomes = Outcomes::<3>::new();
     let counted = outcomes.clone();
-    in_every_order(2, move || {
+    in_every_order(3, move || {
         let team = Team::new(3);
         let (made, calls) = (plain::<3>(), loom::sync::atomic::AtomicUsize::new(0));
         let work = |index: usize| {
@@ -244,7 +244,7 @@ fn fail(words: &'static str) {
 #[test]
 fn a_panic_frees_the_other_and_reaches_the_caller() {
     for panicking in [0, 1] {
-        in_every_order(2, move || {
+        in_every_order(3, move || {
             let team = Team::new(2);
             let (meeting, made) = (Meeting::new(), plain::<2>());
             let work = |index: usize| {
@@ -269,7 +269,7 @@ fn a_panic_frees_the_other_and_reaches_the_caller() {
 fn two_runs_do_not_share_the_threads() {
     let outcomes = Outcomes::<2>::new();
     let counted = outcomes.clone();
-    in_every_order(2, move || {
+    in_every_order(3, move || {
         let team = Arc::new(Team::new(2));
         let run = |team: &Team| {
             let made = plain::<2>();

@@ -79,6 +79,7 @@ mod tests {
 
     /// No thread has more rows than before by more than a piece, and weights that are far are not read more often.
     #[test]
+    #[cfg_attr(miri, ignore = "large networks of which nothing is run")]
     fn many_rows_are_cut_finely_and_few_or_dear_ones_are_not() {
         let (near, far) = (network(16), network(512));
         let mut most = 0;

@@ -23,10 +23,10 @@ impl Rows<'_> {
     /// Row `index` of a tile whose first is `first`.
     ///
     /// # Safety
-    /// As [`multiply`].
+    /// Nobody writes the row while the slice is used.
     #[inline(always)]
     unsafe fn row(&self, first: usize, index: usize, len: usize) -> &[f32] {
-        // SAFETY: the caller's.
+        // SAFETY: that nobody writes the row the caller promises; its length is checked.
         unsafe {
             match self {
                 Self::Apart(from, pitch) => from.slice((first + index) * pitch, len),
@@ -47,7 +47,8 @@ pub(super) struct Sums<'a> {
 /// The products of a tile of [`tiles`]. `begin`: what sums begin with, `[blocks, G, lanes]`.
 ///
 /// # Safety
-/// Every row of the tile has as many numbers as the panel is deep, and nobody writes them meanwhile.
+/// Every row of the tile has as many numbers as the panel is deep, and nobody writes them meanwhile. The panel has been packed for
+/// vectors of as many lanes as `S` has.
 #[inline(always)]
 pub(super) unsafe fn multiply<S: Simd>(
     simd: S,
@@ -80,6 +81,7 @@ fn of_gates<S: Simd, const G: usize>(
                 $($(($rows, $blocks) if const { is_shape(S::REGISTERS, G, $rows, $blocks) } => {
                     of_shape::<S, G, $rows, $blocks>(simd, panel, begin, tile, rows, sums);
                 })*)*
+                // `tiles` makes tiles of `shapes` alone, by its test.
                 _ => unreachable!("not one of `shapes`"),
             }
         };
@@ -130,7 +132,7 @@ pub(super) trait Number {
     /// A vector of a block. `is_tight`: all registers are taken.
     ///
     /// # Safety
-    /// The block has k.
+    /// The block has this k and gate, packed for vectors of `S`.
     unsafe fn load<S: Simd>(simd: S, block: *const Self::Word, at: At, is_tight: bool) -> S::Vector;
 }
 
@@ -151,7 +153,7 @@ impl Number for F32 {
     const IS_PLAIN: bool = true;
     #[inline(always)]
     unsafe fn load<S: Simd>(simd: S, block: *const f32, at: At, _: bool) -> S::Vector {
-        // SAFETY: the caller's.
+        // SAFETY: the block has k and the gate, so there are `LANES` numbers.
         unsafe { simd.load(block.add((at.k * at.gates + at.gate) * S::LANES)) }
     }
 }
@@ -161,7 +163,7 @@ impl Number for F16 {
     const IS_PLAIN: bool = false;
     #[inline(always)]
     unsafe fn load<S: Simd>(simd: S, block: *const u16, at: At, _: bool) -> S::Vector {
-        // SAFETY: the caller's.
+        // SAFETY: as of f32, in words of 16 bits.
         unsafe { simd.load_f16(block.add((at.k * at.gates + at.gate) * S::LANES)) }
     }
 }
@@ -172,7 +174,7 @@ impl Number for Bf16 {
     const ARE_PAIRS: bool = true;
     #[inline(always)]
     unsafe fn load<S: Simd>(simd: S, block: *const u16, at: At, is_tight: bool) -> S::Vector {
-        // SAFETY: the caller's; a block has whole pairs.
+        // SAFETY: the block has k and the gate; its pairs of k are whole, the last one padded where the depth is odd.
         unsafe {
             let pairs = block.add((at.k / 2 * at.gates + at.gate) * 2 * S::LANES);
             if at.k.is_multiple_of(2) {
@@ -184,7 +186,7 @@ impl Number for Bf16 {
     }
 }
 
-/// Tiles of R rows by U blocks.
+/// Tiles of R rows by U blocks. It is made by [`of_shape`] alone, where the promises of [`multiply`] hold.
 pub(super) struct Product<'a, N: Number, const G: usize, const R: usize, const U: usize> {
     pub(super) panel: &'a [N::Word],
     /// Numbers from a block to the next.
@@ -213,7 +215,7 @@ impl<N: Number, const G: usize, const R: usize, const U: usize> Work for Product
         while first < tile.rows {
             let mut rows = [std::ptr::null(); R];
             for r in 0..R {
-                // SAFETY: that of `multiply`.
+                // SAFETY: nobody writes the tile's rows meanwhile, as the caller of `multiply` promises; `row` cuts each to the depth.
                 rows[r] = unsafe { all.row(tile.row, first + r, depth) }.as_ptr();
             }
             let mut acc = [[[simd.splat(0.0); G]; R]; U];
@@ -230,7 +232,7 @@ impl<N: Number, const G: usize, const R: usize, const U: usize> Work for Product
                     simd.fetch(next.cast());
                     next = next.wrapping_add(each * tile.ahead.each);
                 }
-                // SAFETY: k is less than the depth, to which every row and every block has been cut.
+                // SAFETY: k is less than the depth, to which every row and every block has been cut; blocks hold vectors of `S`.
                 unsafe {
                     add::<S, N, G, R, U>(simd, &mut acc, &rows, &weights, each * round);
                     if N::ARE_PAIRS {
@@ -258,7 +260,7 @@ impl<N: Number, const G: usize, const R: usize, const U: usize> Work for Product
 /// Adds to the sums what k gives.
 ///
 /// # Safety
-/// Every row and every block has k.
+/// Every row and every block has k, and blocks are packed for vectors of `S` and G gates.
 #[inline(always)]
 #[allow(clippy::needless_range_loop, reason = "indices of registers, that nothing else names")]
 unsafe fn add<S: Simd, N: Number, const G: usize, const R: usize, const U: usize>(
@@ -274,12 +276,12 @@ unsafe fn add<S: Simd, N: Number, const G: usize, const R: usize, const U: usize
         let mut w = [[simd.splat(0.0); G]; U];
         for u in 0..U {
             for g in 0..G {
-                // SAFETY: the caller's.
+                // SAFETY: the block has k, as the caller promises, and g < G.
                 w[u][g] = unsafe { N::load(simd, weights[u], At { k, gate: g, gates: G }, is_tight) };
             }
         }
         for r in 0..R {
-            // SAFETY: the caller's.
+            // SAFETY: the row has k, as the caller promises.
             let a = simd.splat(unsafe { *rows[r].add(k) });
             for u in 0..U {
                 for g in 0..G {
@@ -291,12 +293,12 @@ unsafe fn add<S: Simd, N: Number, const G: usize, const R: usize, const U: usize
     } else {
         let mut a = [simd.splat(0.0); R];
         for r in 0..R {
-            // SAFETY: the caller's.
+            // SAFETY: the row has k, as the caller promises.
             a[r] = simd.splat(unsafe { *rows[r].add(k) });
         }
         for u in 0..U {
             for g in 0..G {
-                // SAFETY: the caller's.
+                // SAFETY: the block has k, as the caller promises, and g < G.
                 let w = unsafe { N::load(simd, weights[u], At { k, gate: g, gates: G }, is_tight) };
                 for r in 0..R {
                     acc[u][r][g] = if R == 1 && N::IS_PLAIN {
@@ -305,6 +307,76 @@ unsafe fn add<S: Simd, N: Number, const G: usize, const R: usize, const U: usize
                         simd.accumulate(acc[u][r][g], a[r], w)
                     };
                     simd.wait_for(acc[u][r][g]);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::panel::Lines;
+    use super::super::simd::{InstructionSet, Level, at_level};
+    use super::super::size;
+    use super::super::tiles::{Order, tiles};
+    use super::*;
+    use crate::dtype::Storage;
+
+    struct All<'a> {
+        panel: &'a Panel,
+        begin: &'a [f32],
+        x: &'a [Vec<f32>],
+        y: &'a mut [f32],
+    }
+
+    impl Work for All<'_> {
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) {
+            let Self { panel, begin, x, y } = self;
+            let (width, rows) = (panel.gates * S::LANES, x.len());
+            tiles(S::REGISTERS, panel, rows, 0..panel.blocks, Order::Up, |tile| {
+                let each: Vec<&[f32]> = x[tile.row..][..tile.rows].iter().map(Vec::as_slice).collect();
+                let to = &mut y[(tile.row * panel.blocks + tile.block) * width..];
+                let sums = Sums { to, row: panel.blocks * width, block: width };
+                // SAFETY: every row is as long as the panel is deep, and nobody else has any; the panel's lanes are the set's.
+                unsafe { multiply(simd, panel, begin, tile, Rows::Each(&each), sums) };
+            });
+        }
+    }
+
+    /// Tiles of every shape, of numbers in every storage type, whose memory ends where they do: what a tool like memcheck
+    /// looks at. All numbers are whole, so that sums are exact.
+    #[test]
+    fn every_shape_sums_what_it_should_and_reads_no_further() {
+        let mut rng = fastrand::Rng::new();
+        let depths: &[usize] = size(&[1, 2, 3, 8, 17], &[1, 2, 3]);
+        for set in InstructionSet::available() {
+            let level = Level::of(set).unwrap();
+            let lanes = level.lanes();
+            let wide: &[usize] = size(&[1, 2, 3, 5, 8, 9], &[1, 3, 8]);
+            let cases = (1..=4).flat_map(|gates| wide.iter().map(move |&blocks| (gates, blocks)));
+            for (number, (gates, blocks)) in cases.enumerate() {
+                let (depth, rows) = (depths[number % depths.len()], 1 + number % size(13, 7));
+                let storage = [Storage::F32, Storage::F16, Storage::Bf16][number / 2 % 3];
+                let units = blocks * lanes;
+                let mut whole = |len: usize| (0..len).map(|_| rng.i8(-8..8).into()).collect::<Vec<f32>>();
+                let (w, x) =
+                    (whole(depth * gates * units), (0..rows).map(|_| whole(depth)).collect::<Vec<_>>());
+                let begin = Lines::of(&whole(gates * units));
+                let panel = Panel::new(&w, gates * units, units, 0..gates, lanes, storage);
+                let mut y = vec![f32::NAN; rows * gates * units];
+                at_level!(level, simd => simd.run(All { panel: &panel, begin: begin.floats(), x: &x, y: &mut y }));
+                for (at, sum) in y.iter().enumerate() {
+                    let (lane, gate) = (at % lanes, at / lanes % gates);
+                    let (block, row) = (at / lanes / gates % blocks, at / lanes / gates / blocks);
+                    let unit = block * lanes + lane;
+                    let start = begin.floats()[(block * gates + gate) * lanes + lane];
+                    let column = (0..depth).map(|k| w[k * gates * units + gate * units + unit]);
+                    let expected = start + x[row].iter().zip(column).map(|(x, w)| x * w).sum::<f32>();
+                    assert_eq!(
+                        *sum, expected,
+                        "{set}, {storage:?}, {gates} x {blocks}, {rows} rows, {depth} deep"
+                    );
                 }
             }
         }

@@ -193,7 +193,7 @@ impl<'a> Run<'a> {
     /// that no thread has taken.
     pub(super) fn thread<S: Simd>(&self, simd: S, index: usize) {
         let seat = self.split.seat(index);
-        // SAFETY: each index is one thread's.
+        // SAFETY: a run calls this once with each index, so this element is this thread's alone.
         let own = unsafe { &mut self.own.slice_mut(index, 1)[0] };
         if self.split.rows == 1 {
             self.walk(simd, index, seat, self.rows, own);
@@ -254,7 +254,8 @@ impl<'a> Run<'a> {
                 continue;
             }
             let at = row * strides.row + time * strides.step;
-            // SAFETY: the group has met, so both directions are there; of the steps, these are this thread's.
+            // SAFETY: rule *layers*: the group has met, so both directions are there and nobody writes them; of the steps, these are this
+            // thread's alone until it meets again, and the two directions do not overlap.
             let (to, reverse) = unsafe {
                 let to = if is_last {
                     let y = self.y.slice_mut(row * y_strides.row + time * y_strides.step, state);
@@ -425,7 +426,7 @@ impl Dense {
                     }
                 };
                 match time {
-                    // SAFETY: y is complete: the group has met.
+                    // SAFETY: rule *layers*: the group has met after the last step, and nobody writes y any more.
                     Some(time) => unsafe { run.y.slice(row * from.row + time * from.step, features) },
                     None => &nothing,
                 }
@@ -436,13 +437,13 @@ impl Dense {
                 *to = y(row);
             }
             let rows = Rows::Each(&each[..tile.rows]);
-            // SAFETY: y is complete.
+            // SAFETY: as above of y, whose rows are as long as the readout is deep; the network's panels are packed for these vectors.
             unsafe { multiply(simd, &self.w, self.b.floats(), tile, rows, to_sums) };
             let first = tile.block * width;
             let count = self.outputs.min((tile.block + tile.blocks) * width) - first;
             for (index, sums) in (tile.row..).zip(sums.chunks_exact(tile.blocks * width)).take(tile.rows) {
                 let (row, step) = at(index);
-                // SAFETY: of the rows of out, these are this thread's.
+                // SAFETY: of the rows and steps of out, these are this thread's: `some` are its share.
                 let out = unsafe { run.out.slice_mut(row * to.row + step * to.step + first, count) };
                 out.copy_from_slice(&sums[..count]);
             }

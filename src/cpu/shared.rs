@@ -3,6 +3,17 @@
 use std::marker::PhantomData;
 
 /// An exclusively borrowed array whose parts are handed to several threads.
+///
+/// No two of them have the same part, unless both read it. That is so by these rules, which the unsafe code of a run names:
+///
+/// * *rows*: each batch row is in one piece or group, once (`deal` in `run.rs`), and only the threads that have it touch its numbers;
+/// * *tracks*: of these threads only those of one track touch the arrays of that track, and its direction of a layer's states and sequence;
+/// * *shares*: of these a thread writes its own blocks alone, which `Direction::share` cuts without overlap, between two meetings of the track;
+/// * *steps*: a step reads the one array of h, which nobody writes before the track has met, and writes the other;
+/// * *layers*: a sequence between layers is read up to the step that its layer has said it reached (`Track::below`), or once the group
+///   has met after its last step, and no step is written twice before the group meets again.
+///
+/// loom checks what a meeting promises (`models.rs`), Miri the whole of it in the orders that it takes.
 #[derive(Debug)]
 pub(super) struct Shared<'a, T = f32> {
     start: *mut T,
@@ -18,10 +29,10 @@ impl<T> Clone for Shared<'_, T> {
 
 impl<T> Copy for Shared<'_, T> {}
 
-// SAFETY: a mutable borrow, of whose parts a thread either has one alone or reads one that nobody writes, by the contract of
-// its methods.
+// SAFETY: it stands for a mutable borrow, which may go to another thread where T may. Copies of it share the array, but elements are
+// reached by unsafe methods alone, whose callers see to it that none is written while another thread has it.
 unsafe impl<T: Send + Sync> Send for Shared<'_, T> {}
-// SAFETY: as above.
+// SAFETY: as above: a reference gives no more than a copy.
 unsafe impl<T: Send + Sync> Sync for Shared<'_, T> {}
 
 impl<'a, T> Shared<'a, T> {
@@ -32,28 +43,31 @@ impl<'a, T> Shared<'a, T> {
     /// Elements `at .. at + len` as an array of their own.
     #[inline(always)]
     pub(super) fn part(self, at: usize, len: usize) -> Self {
+        // Unsafe code relies on it; a panic in a run is an error of that run.
         assert!(at <= self.len && len <= self.len - at, "{at} + {len} of {}", self.len);
-        // SAFETY: within the array.
+        // SAFETY: `at` is at most the length of the array, so the pointer stays within it or at its end.
         Self { start: unsafe { self.start.add(at) }, len, ..self }
     }
 
     /// Elements `at .. at + len`.
     ///
     /// # Safety
-    /// Nobody writes them while the slice is used.
+    /// Nobody writes them while the slice is used, by the rules of [`Shared`].
     #[inline(always)]
     pub(super) unsafe fn slice(self, at: usize, len: usize) -> &'a [T] {
-        // SAFETY: within the array, which is borrowed for 'a; the rest is the caller's.
+        // SAFETY: `part` has checked that they are within the array, which is initialised and borrowed for 'a; that nobody writes
+        // (or, of the mutable one, touches) them meanwhile the caller promises.
         unsafe { std::slice::from_raw_parts(self.part(at, len).start, len) }
     }
 
     /// Elements `at .. at + len`, to be written.
     ///
     /// # Safety
-    /// Nobody else reads or writes them while the slice is used.
+    /// Nobody else reads or writes them while the slice is used, by the rules of [`Shared`].
     #[inline(always)]
     pub(super) unsafe fn slice_mut(self, at: usize, len: usize) -> &'a mut [T] {
-        // SAFETY: within the array, which is borrowed for 'a; the rest is the caller's.
+        // SAFETY: `part` has checked that they are within the array, which is initialised and borrowed for 'a; that nobody writes
+        // (or, of the mutable one, touches) them meanwhile the caller promises.
         unsafe { std::slice::from_raw_parts_mut(self.part(at, len).start, len) }
     }
 }
@@ -67,12 +81,12 @@ pub(super) enum Source<'a> {
 
 impl Source<'_> {
     /// # Safety
-    /// As [`Shared::slice`]: the layer below has written it and writes it no more.
+    /// Of a layer's sequence, rule *layers* of [`Shared`] holds for these elements.
     #[inline(always)]
     pub(super) unsafe fn slice(&self, at: usize, len: usize) -> &[f32] {
         match self {
             Self::Caller(x) => &x[at..at + len],
-            // SAFETY: the caller's.
+            // SAFETY: that the layer below has written these and writes them no more the caller promises.
             Self::Layer(y) => unsafe { y.slice(at, len) },
         }
     }

@@ -1,6 +1,7 @@
 //! Threads that live as long as their device: they wait for work busily for a while, then sleep.
 
 use std::sync::{OnceLock, PoisonError, TryLockError};
+use std::thread::available_parallelism;
 
 use super::caught::{Panicked, caught};
 use super::crowd::Crowd;
@@ -47,7 +48,7 @@ struct Job {
     index: usize,
 }
 
-// SAFETY: the closure may be called from any thread, and the pointer is valid until the run has ended.
+// SAFETY: the closure is `Sync`, so it may be called from any thread; and it outlives the job, see [`Lease::run_caught`].
 unsafe impl Send for Job {}
 
 /// The end of a run.
@@ -175,7 +176,8 @@ impl Lease<'_> {
         let ended = self.ending.meeting.rounds();
         self.ending.left.store(count, Ordering::Relaxed);
         for (index, worker) in others.iter().enumerate() {
-            // SAFETY: the same type but for its lifetime, which ends after this call does.
+            // SAFETY: the same type but for its lifetime. This function returns once every job has been called to its end or taken back
+            // (`Ending::left` counts them), and is not left by a panic (`OrAbort`), so none outlives `work`.
             let work: *const (dyn Fn(usize) + Sync) = unsafe { std::mem::transmute(work) };
             worker.slot.put(Job { work, index: index + 1 });
             worker.unpark();
@@ -240,7 +242,7 @@ impl Slot {
             }
             if let Some(Job { work, index }) = self.take() {
                 let guard = OrAbort;
-                // SAFETY: the caller waits until nobody is left.
+                // SAFETY: the caller of the run keeps `work` until `ending` has counted this call, which is below.
                 unsafe { (*work)(index) };
                 std::mem::forget(guard);
                 if ending.is_end(1) {
@@ -268,7 +270,7 @@ impl Drop for Team {
 /// As many threads as the system says run at once.
 pub(super) fn cores() -> usize {
     static CORES: OnceLock<usize> = OnceLock::new();
-    *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, |count| count.get()).min(MOST))
+    *CORES.get_or_init(|| available_parallelism().map_or(1, |count| count.get()).min(MOST))
 }
 
 #[cfg(test)]
@@ -277,18 +279,19 @@ mod tests {
     use std::thread;
     use std::time::{Duration, Instant};
 
+    use super::super::size;
     use super::*;
 
     #[test]
     fn everyone_is_called_once_and_meets() {
-        let team = Team::new(4);
-        for round in 0..200 {
+        let (team, steps) = (Team::new(4), size(50, 4));
+        for round in 0..size(200, 8) {
             let count = 1 + round % 4;
             let meeting = Meeting::new();
             let calls: Vec<AtomicUsize> = (0..4).map(|_| AtomicUsize::new(0)).collect();
             let early = AtomicUsize::new(0);
             let work = |index: usize| {
-                for step in 0..50 {
+                for step in 0..steps {
                     calls[index].fetch_add(1, Ordering::Relaxed);
                     meeting.wait(count);
                     // Nobody is a step behind once all have met, nor two ahead.
@@ -301,7 +304,7 @@ mod tests {
             team.lease(count).unwrap().run(count, Late::Awaited, &work, &|| {}).unwrap();
             assert_eq!(early.load(Ordering::Relaxed), 0);
             let calls: Vec<usize> = calls.iter().map(|calls| calls.load(Ordering::Relaxed)).collect();
-            assert!(calls[..count].iter().all(|&calls| calls == 50), "{calls:?}");
+            assert!(calls[..count].iter().all(|&calls| calls == steps), "{calls:?}");
             assert!(calls[count..].iter().all(|&calls| calls == 0), "{calls:?}");
         }
         assert_eq!(lock(&team.workers).len(), 3);
@@ -340,7 +343,7 @@ mod tests {
     fn those_that_are_late_are_left_out() {
         let team = Team::new(4);
         let (made, left_out) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        for round in 0..2_000 {
+        for round in 0..size(2_000, 64) {
             // The others are looking, or on their way to sleep, or asleep.
             match round % 8 {
                 0 => thread::sleep(Duration::from_micros(200)),
@@ -393,7 +396,7 @@ mod tests {
         }
         // The caller's own panic leaves nobody behind either.
         let panic = |index: usize| assert!(index > 0, "planted in the caller's");
-        for _ in 0..100 {
+        for _ in 0..size(100, 4) {
             let ended = team.lease(2).unwrap().run(2, Late::LeftOut, &panic, &|| {});
             assert_eq!(ended, Err(Panicked(Some("planted in the caller's".into()))));
         }

@@ -107,6 +107,7 @@ mod tests {
 
     /// The more there is to compute and the fewer numbers an instruction takes, the longer a run is expected to take.
     #[test]
+    #[cfg_attr(miri, ignore = "large networks of which nothing is run")]
     fn more_work_and_shorter_vectors_take_longer() {
         let cells = [Cell::Rnn, Cell::GRU, Cell::LSTM];
         let sets: Vec<_> = InstructionSet::available().collect();

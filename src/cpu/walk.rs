@@ -210,7 +210,7 @@ impl Direction {
         let Arrays { h, c, .. } = track.arrays;
         let Share { features, units, .. } = share;
         for (place, &row) in track.rows.iter().enumerate() {
-            // SAFETY: this part's features of this track's rows, of which no other thread has any.
+            // SAFETY: rules *tracks* and *shares*: this part's features and units of this track's rows, of which no other thread has any.
             unsafe {
                 h[0].slice_mut(place * self.padded_state() + features.start, features.len())
                     .copy_from_slice(track.h.slice(row * self.state + features.start, features.len()));
@@ -235,7 +235,7 @@ impl Direction {
         if rounds {
             let rows = part.of(offsets.len());
             for (row, &at) in offsets.iter().enumerate().take(rows.end).skip(rows.start) {
-                // SAFETY: x is the caller's; of the rows, no other thread has these.
+                // SAFETY: x is the caller's, which nobody writes; of the rounded rows these are this part's alone until the track meets.
                 unsafe {
                     let to = track.arrays.x.slice_mut(row * self.input, self.input);
                     let from = track.x.slice(at, self.input);
@@ -251,7 +251,8 @@ impl Direction {
         tiles(S::REGISTERS, &self.w_ih, offsets.len(), units.clone(), Order::Up, |tile| {
             let to = &mut xw[(tile.row * units.len() + tile.block - units.start) * width..];
             let sums = Sums { to, row: pitch, block: width };
-            // SAFETY: the layer below has got this far, and rows that were rounded have been met for.
+            // SAFETY: rule *layers*: the layer below has got this far; for rows that were rounded the track has met. Rows are `input` long, as
+            // the panel is deep, and the network's panels are packed for these vectors.
             unsafe { multiply(simd, &self.w_ih, self.bias.floats(), tile, rows, sums) };
         });
     }
@@ -261,7 +262,7 @@ impl Direction {
         let (gates, lanes) = (self.cell.gates(), self.lanes);
         let bias = self.bias.floats();
         for (xw, at) in xw.chunks_exact_mut(self.xw_pitch(units.len()).max(1)).zip(offsets) {
-            // SAFETY: x is the caller's.
+            // SAFETY: a projected x is the caller's, which nobody writes.
             let x = unsafe { track.x.slice(at + self.index * gates * self.hidden, gates * self.hidden) };
             for (at, xw) in xw.chunks_exact_mut(lanes).enumerate() {
                 let (block, gate) = (units.start + at / gates, at % gates);
@@ -280,7 +281,7 @@ impl Direction {
     fn emit<S: Simd>(&self, simd: S, track: &Track<'_>, share: &Share, step: usize, from: usize) {
         let features = &share.features;
         for (place, &row) in track.rows[..track.active(step)].iter().enumerate() {
-            // SAFETY: this part's features of this track's rows.
+            // SAFETY: rule *shares*: this part's features of this track's rows, of which no slice is left.
             unsafe {
                 let h =
                     track.arrays.h[from].slice(place * self.padded_state() + features.start, features.len());
@@ -297,7 +298,7 @@ impl Direction {
     fn finish<S: Simd>(&self, simd: S, track: &Track<'_>, share: &Share) {
         let Share { features, units, .. } = share;
         for (place, &row) in track.rows.iter().enumerate() {
-            // SAFETY: this part's units of this track's rows.
+            // SAFETY: rule *shares*: this part's units and features of this track's rows.
             unsafe {
                 if self.cell.has_c() {
                     let c = track.arrays.c.slice(place * self.padded_units() + units.start, units.len());
@@ -321,7 +322,8 @@ impl Direction {
     /// Some features of y.
     ///
     /// # Safety
-    /// Nobody else reads or writes them.
+    /// Nobody else reads or writes them while the slice is used: they are this part's (rule *shares*), of a step that the layer above does
+    /// not read yet (*layers*).
     unsafe fn y<'a>(
         &self,
         track: &Track<'a>,
@@ -331,7 +333,7 @@ impl Direction {
     ) -> &'a mut [f32] {
         let Strides { row: rows, step, dir } = track.y_strides;
         let at = row * rows + time * step + self.index * dir;
-        // SAFETY: the caller's.
+        // SAFETY: that they are this thread's alone the caller promises.
         unsafe { track.y.slice_mut(at + features.start, features.len()) }
     }
 
@@ -399,7 +401,8 @@ impl Halves<'_> {
         let width = panel.gates * S::LANES;
         tiles(S::REGISTERS, panel, *active, blocks, Order::of_step(*from), |tile| {
             let to = Sums { to: sums, row: tile.blocks * width, block: width };
-            // SAFETY: what this half reads, nobody writes before the next meeting.
+            // SAFETY: rule *steps*: what this half reads nobody writes before the next meeting. Rows are padded to what the panel is deep or
+            // more, and the network's panels are packed for these vectors.
             unsafe { multiply(simd, panel, direction.begin.floats(), tile, Rows::Apart(rows, pitch), to) };
             let (arrays, own) = (&track.arrays, own.clone());
             simd.run(Gates { direction, arrays, half, tile, xw, own, from: *from, sums });

@@ -1,6 +1,8 @@
 //! From a framework's files to a [`Model`], with a report of what was used, what was left over and what was
 //! decided on the way. This room and [`crate::export`] alone know other layouts than the crate's own.
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing))]
+
 #[cfg(feature = "keras")]
 mod keras;
 mod limits;

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use safetensors::SafeTensors;
 use safetensors::tensor::Dtype as FileDtype;
 use safetensors::tensor::TensorInfo;
+use safetensors::{SafeTensorError, SafeTensors};
 
 use super::Limits;
 use crate::dims::check_finite;
@@ -53,7 +53,7 @@ impl<'a> Tensors<'a> {
     /// # Errors
     /// [`Error::Format`] for a file that is not whole, [`Error::TooLarge`] beyond the limits.
     pub(super) fn parse(source: &'a str, bytes: &'a [u8], limits: &Limits) -> Result<Self> {
-        let format = |error: safetensors::SafeTensorError| Error::Format {
+        let format = |error: SafeTensorError| Error::Format {
             name: source.into(),
             reason: format!("not a readable safetensors file: {error}"),
         };
@@ -65,15 +65,13 @@ impl<'a> Tensors<'a> {
         let (length, header) = SafeTensors::read_metadata(bytes).map_err(format)?;
         let tensors = header.tensors();
         limits.check_tensors(source, tensors.len() as u64)?;
-        let data = &bytes[size_of::<u64>() + length..];
         let entry = |(name, info): (String, &TensorInfo)| {
             let (from, to) = info.data_offsets;
-            (
-                name,
-                Entry { file: source, dtype: info.dtype, shape: info.shape.clone(), bytes: &data[from..to] },
-            )
+            let data = bytes.get(size_of::<u64>() + length..).and_then(|data| data.get(from..to));
+            let bytes = data.ok_or_else(|| format(SafeTensorError::MetadataIncompleteBuffer))?;
+            Ok((name, Entry { file: source, dtype: info.dtype, shape: info.shape.clone(), bytes }))
         };
-        let entries = tensors.into_iter().map(entry).collect();
+        let entries = tensors.into_iter().map(entry).collect::<Result<_>>()?;
         let metadata = header.metadata().clone().unwrap_or_default().into_iter().collect();
         Ok(Self { source, entries, metadata })
     }

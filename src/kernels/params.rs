@@ -52,6 +52,10 @@ impl Params {
             }
             (Self::Merge(params), Kernel::Merge { .. }) => u64::from(params.words),
             (Self::Streams(_), Kernel::Streams { .. }) => 0,
+            #[expect(
+                clippy::unreachable,
+                reason = "kernels and their parameters are made together (program/)"
+            )]
             _ => unreachable!("parameters of one kernel on another"),
         };
         of_one * u64::from(dirs)
@@ -94,6 +98,10 @@ impl Params {
             }
             (Self::Merge(params), Kernel::Merge { .. }) => params.extents().to_vec(),
             (Self::Streams(params), Kernel::Streams { rows, .. }) => params.extents(rows).to_vec(),
+            #[expect(
+                clippy::unreachable,
+                reason = "kernels and their parameters are made together (program/)"
+            )]
             _ => unreachable!("parameters of one kernel on another"),
         }
     }

@@ -1,5 +1,5 @@
-//! Says to the library's text that it is built for loom. The flag reaches this package alone, so that everything it needs
-//! is built once, with and without loom.
+//! Says to the library's text that it is built for loom. A flag of a build script reaches this package alone, so that everything it
+//! needs is built once, with and without loom.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

@@ -12,6 +12,7 @@ mod packages;
 mod process;
 mod published;
 mod record;
+mod sound;
 mod stage;
 mod suites;
 mod target;
@@ -39,6 +40,10 @@ commands:
   matrices
          unpack a driver that has cooperative matrices under target/ (root, Debian), and
          run their suite on it
+  loom   run the thread team in every order that loom's bounds allow
+  miri   run the tests of the CPU path in Miri, where a nightly toolchain has it
+  memcheck
+         run them in valgrind's memcheck, where that is installed
   fuzz   each fuzz target for a minute, from the committed corpora (nightly Rust, cargo-fuzz)
   published
          what a published crate has: licences, sources and advisories of dependencies
@@ -46,12 +51,12 @@ commands:
          version, and one with the lowest versions of dependencies (nightly Rust)
   lint   rustfmt, clippy and rustdoc, with warnings as errors
   ci     what every change has to pass: test, the library built for 64-bit Arm and a suite of
-         it run, loops, the suites of numbers from elsewhere with one other strategy and one
+         it run, loops, loom, the suites of numbers from elsewhere with one other strategy and one
          other instruction set, the CPU path in a build without GPUs, the quick parts of
          published, then lint
   nightly
          what takes long: arm, those suites once for each strategy and once for each of the
-         CPU's instruction sets, soaks, matrices, fuzz, published; prints a line for CONTRIBUTING.md
+         CPU's instruction sets, soaks, miri, memcheck, matrices, fuzz, published; prints a line for CONTRIBUTING.md
   record NAME
          run the benches and keep their figures in benches/records/NAME.csv
   help   print this text
@@ -104,6 +109,7 @@ fn parse(arguments: &[String]) -> Result<Request, String> {
             let mut stages = test_stages(test_arguments(rest)?);
             stages.push(Stage::new("arm check", || target::arm(Extent::Sample)));
             stages.push(Stage::new("inner loops", loops::run));
+            stages.push(Stage::new("loom", sound::loom));
             stages.push(Stage::new("another strategy", || suites::strategies(Extent::Sample)));
             stages.push(Stage::new("another instruction set", || suites::instruction_sets(Extent::Sample)));
             stages.push(Stage::new("without GPUs", suites::without_gpus));
@@ -118,6 +124,8 @@ fn parse(arguments: &[String]) -> Result<Request, String> {
                 Stage::new("every strategy", || suites::strategies(Extent::Whole)),
                 Stage::new("every instruction set", || suites::instruction_sets(Extent::Whole)),
                 Stage::new("soaks", suites::soaks),
+                Stage::new("miri", sound::miri),
+                Stage::new("memcheck", sound::memcheck),
                 Stage::new("matrices", matrices::run),
                 Stage::new("fuzz", fuzz::run),
             ];
@@ -139,6 +147,18 @@ fn parse(arguments: &[String]) -> Result<Request, String> {
         "matrices" => {
             refuse_arguments(command, rest)?;
             vec![Stage::new("matrices", matrices::run)]
+        }
+        "loom" => {
+            refuse_arguments(command, rest)?;
+            vec![Stage::new("loom", sound::loom)]
+        }
+        "miri" => {
+            refuse_arguments(command, rest)?;
+            vec![Stage::new("miri", sound::miri)]
+        }
+        "memcheck" => {
+            refuse_arguments(command, rest)?;
+            vec![Stage::new("memcheck", sound::memcheck)]
         }
         "fuzz" => {
             refuse_arguments(command, rest)?;
@@ -218,9 +238,12 @@ mod tests {
         assert_eq!(stage_count(&["fuzz"]), Some(1));
         assert_eq!(stage_count(&["published"]), Some(6));
         assert_eq!(stage_count(&["lint"]), Some(3));
-        assert_eq!(stage_count(&["ci"]), Some(13));
-        assert_eq!(stage_count(&["ci", "--", "--test", "parity"]), Some(13));
-        assert_eq!(stage_count(&["nightly"]), Some(12));
+        assert_eq!(stage_count(&["ci"]), Some(14));
+        assert_eq!(stage_count(&["ci", "--", "--test", "parity"]), Some(14));
+        assert_eq!(stage_count(&["nightly"]), Some(14));
+        for one in ["loom", "miri", "memcheck"] {
+            assert_eq!(stage_count(&[one]), Some(1));
+        }
     }
 
     #[test]
@@ -243,6 +266,7 @@ mod tests {
             &["nightly", "x"],
             &["fuzz", "x"],
             &["published", "x"],
+            &["loom", "x"],
             &["record"],
         ] {
             assert!(parse(&strings(words)).is_err(), "{words:?}");

@@ -28,7 +28,7 @@ fn within(simd: Avx2, work: impl Work) {
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 fn accumulate(mut sum: __m256, a: __m256, b: __m256) -> __m256 {
-    // SAFETY: registers alone.
+    // SAFETY: these instructions, which the function is compiled for, read and write the named registers alone.
     unsafe {
         asm!(
             "vfmadd231ps {0}, {1}, {2}", inout(ymm_reg) sum, in(ymm_reg) a, in(ymm_reg) b,
@@ -42,7 +42,7 @@ fn accumulate(mut sum: __m256, a: __m256, b: __m256) -> __m256 {
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 fn upper_halves(mut pairs: __m256i) -> __m256 {
-    // SAFETY: registers alone.
+    // SAFETY: these instructions, which the function is compiled for, read and write the named registers alone.
     unsafe {
         asm!(
             "vpsrld {0}, {0}, 16", "vpslld {0}, {0}, 16", inout(ymm_reg) pairs,
@@ -52,7 +52,9 @@ fn upper_halves(mut pairs: __m256i) -> __m256 {
     arch::_mm256_castsi256_ps(pairs)
 }
 
-// SAFETY of every block below: the token exists only where `detect` found the instructions.
+// SAFETY of every block below. Instructions: `detect` alone makes a token, where the processor has AVX2, FMA and F16C, and blocks use no
+// others. Pointers: a load or store touches as many numbers as [`Simd`] has its callers promise, and asks for no alignment; a
+// prefetch is a hint and touches nothing.
 #[allow(clippy::undocumented_unsafe_blocks, reason = "one reason for all, above")]
 impl Simd for Avx2 {
     type Vector = __m256;

@@ -28,11 +28,13 @@ fn within(simd: Avx512, work: impl Work) {
 #[inline]
 #[target_feature(enable = "avx512f,avx2,fma,f16c")]
 fn wait_for(done: __m512) {
-    // SAFETY: it is no instruction.
+    // SAFETY: it is a comment to the assembler: no instruction, nothing changed.
     unsafe { asm!("/* {0} */", in(zmm_reg) done, options(nostack, preserves_flags)) };
 }
 
-// SAFETY of every block below: the token exists only where `detect` found the instructions.
+// SAFETY of every block below. Instructions: `detect` alone makes a token, where the processor has AVX-512F, AVX2, FMA and F16C, and blocks use no
+// others. Pointers: a load or store touches as many numbers as [`Simd`] has its callers promise, and asks for no alignment; a
+// prefetch is a hint and touches nothing.
 #[allow(clippy::undocumented_unsafe_blocks, reason = "one reason for all, above")]
 impl Simd for Avx512 {
     type Vector = __m512;

@@ -15,7 +15,9 @@ impl Neon {
     }
 }
 
-// SAFETY of every block below: the architecture has the instructions; what pointers point to is the caller's.
+// SAFETY of every block below. Instructions: every processor of the architecture has them; those in `asm!` read and write the named
+// registers alone. Pointers: a load or store touches as many numbers as [`Simd`] has its callers promise, and asks for no more alignment
+// than its numbers have.
 #[allow(clippy::undocumented_unsafe_blocks, unused_unsafe, reason = "one reason for all, above")]
 impl Simd for Neon {
     type Vector = float32x4_t;

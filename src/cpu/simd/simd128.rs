@@ -33,13 +33,13 @@ impl Simd for Simd128 {
 
     #[inline(always)]
     unsafe fn load(self, from: *const f32) -> v128 {
-        // SAFETY: the caller's; the instruction asks for no alignment.
+        // SAFETY: as many numbers stand there, as the caller promises; the instruction asks for no alignment.
         unsafe { arch::v128_load(from.cast()) }
     }
 
     #[inline(always)]
     unsafe fn load_f16(self, from: *const u16) -> v128 {
-        // SAFETY: the caller's.
+        // SAFETY: as of `load`, in words of 16 bits; an array asks for no more alignment than its numbers.
         let words: [u16; 4] = unsafe { from.cast::<[u16; 4]>().read() };
         let [a, b, c, d] = words.map(Storage::open_f16);
         arch::f32x4(a, b, c, d)
@@ -47,7 +47,7 @@ impl Simd for Simd128 {
 
     #[inline(always)]
     unsafe fn load_bf16_first(self, from: *const u16) -> v128 {
-        // SAFETY: the caller's; the instruction asks for no alignment.
+        // SAFETY: as many pairs stand there, as the caller promises; the instruction asks for no alignment.
         arch::i32x4_shl(unsafe { arch::v128_load(from.cast()) }, 16)
     }
 
@@ -59,7 +59,7 @@ impl Simd for Simd128 {
 
     #[inline(always)]
     unsafe fn store(self, v: v128, to: *mut f32) {
-        // SAFETY: the caller's; the instruction asks for no alignment.
+        // SAFETY: as many numbers may be written there, as the caller promises; the instruction asks for no alignment.
         unsafe { arch::v128_store(to.cast(), v) }
     }
 

@@ -40,9 +40,9 @@ pub(super) fn layers(names: &[String], source: &str, file: &File, graph: &Graph<
     let find = |name: &String| {
         let found = by_name.get(name.as_str()).map_or(&[][..], Vec::as_slice);
         match found {
-            [place] if graph.nodes[*place].is_recurrent() => Ok(*place),
-            [place] => Err(foreign(&graph.nodes[*place]).unwrap_or_else(|| {
-                let class = &graph.nodes[*place].class;
+            [place] if graph.node(*place).is_recurrent() => Ok(*place),
+            [place] => Err(foreign(graph.node(*place)).unwrap_or_else(|| {
+                let class = &graph.node(*place).class;
                 listed(format!("\"{name}\" in {source} is a {class} layer, not a recurrent one"))
             })),
             [] if recurrent.is_empty() => {
@@ -88,10 +88,10 @@ fn foreign(node: &Node<'_>) -> Option<Error> {
 }
 
 fn describe_all(file: &File, graph: &Graph<'_>, places: &[usize]) -> Vec<String> {
-    let shown = &places[..places.len().min(SHOWN)];
+    let shown = places.get(..SHOWN).unwrap_or(places);
     let finder = Finder::new(file, graph, shown).ok();
     let describe = |(index, place): (usize, &usize)| {
-        describe(finder.as_ref().filter(|_| index < SHOWN), &graph.nodes[*place], *place)
+        describe(finder.as_ref().filter(|_| index < SHOWN), graph.node(*place), *place)
     };
     places.iter().enumerate().map(describe).collect()
 }

@@ -11,6 +11,8 @@
 //!
 //! Source: `_legacy_weights` and `save_weights_to_hdf5_group` of Keras 3, `save_weights_to_hdf5_group` of Keras 2.
 
+#![allow(clippy::indexing_slicing, reason = "places of nodes, which `Graph` itself has handed out")]
+
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -106,7 +108,7 @@ fn by_names(
     let mut found = HashMap::new();
     for (place, count) in leaves.iter().zip(counts) {
         let Some([trained, rest]) = count else { continue };
-        let node = &graph.nodes[*place];
+        let node = graph.node(*place);
         let run = node.own_name.and_then(|own| runs.get(own)).map_or(&[][..], Vec::as_slice);
         let count = trained + rest;
         match run {
@@ -120,7 +122,7 @@ fn by_names(
             // Trained weights and others, far apart: of no layer that is read.
             _ if *trained > 0 && *rest > 0 && run.len() == count => {}
             _ => {
-                let outer = &graph.nodes[model].name;
+                let outer = &graph.node(model).name;
                 let what = "the order and the names of the weights do not say which are this layer's";
                 let reason = format!("{what}; weight_names of \"{outer}\": {}", listed(names));
                 return Err(Error::Format { name: node.label(), reason });

@@ -10,6 +10,8 @@
 //! A layer inside a model inside the model is called `inner/gru`. Where weights are kept by class, the first GRU
 //! among the layers of one model is `gru`, the second `gru_1`, whatever their names.
 
+#![allow(clippy::indexing_slicing, reason = "places of nodes, which `Graph` itself has handed out")]
+
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
@@ -126,6 +128,11 @@ struct Scope {
 }
 
 impl<'a> Graph<'a> {
+    /// The layer at a place, which is one that this graph has handed out.
+    pub(super) fn node(&self, place: usize) -> &Node<'a> {
+        &self.nodes[place]
+    }
+
     /// # Errors
     /// [`Error::Format`] for a configuration of another form, [`Error::Unsupported`] for models nested too deep.
     pub(super) fn read(source: &str, config: &'a Value) -> Result<Self> {

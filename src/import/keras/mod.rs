@@ -203,7 +203,7 @@ impl Keras {
     fn initial_states(&self, graph: &Graph<'_>, places: &[usize], report: &mut Report) -> Result<()> {
         for place in places {
             let Some(origin) = graph.initial_state_of(*place) else { continue };
-            let state = format!("initial_state of {} from {origin}", graph.nodes[*place].label());
+            let state = format!("initial_state of {} from {origin}", graph.node(*place).label());
             if !self.states_given {
                 let what = format!(
                     "{state}: a run would begin at 0; give every batch h0 (and c0 of an LSTM) and say so by \
@@ -244,7 +244,7 @@ fn with_readout(
 ) -> Result<Model> {
     let AskedReadout { name, steps, activation_left } = asked;
     graph.check_stands_on(place, last)?;
-    let sequences = graph.nodes[last].gives_sequences();
+    let sequences = graph.node(last).gives_sequences();
     let direction = model.layers().last().map_or(Direction::Forward, Layer::direction);
     // Without return_sequences Keras' Dense reads the state that the backward pass ends with, at the first step;
     // with them, a y that is reversed has that last.
@@ -257,7 +257,7 @@ fn with_readout(
         let what = format!("readout \"{name}\" of the final state of a {direction} layer");
         return Err(Error::Unsupported { what });
     }
-    let node = &graph.nodes[place];
+    let node = graph.node(place);
     let dense = spec::Dense::read(node)?;
     match dense.activation {
         Some(activation) if *activation_left => {
@@ -285,14 +285,14 @@ fn stack(
     version: Option<u32>,
     report: &mut Report,
 ) -> Result<Model> {
-    for pair in places.windows(2) {
-        graph.check_stands_on(pair[1], pair[0])?;
+    for (above, below) in places.iter().skip(1).zip(places) {
+        graph.check_stands_on(*above, *below)?;
     }
     let mut layers = Vec::new();
     let mut reversed = false;
     let mut any_reversed_below = false;
     for (index, place) in places.iter().enumerate() {
-        let recurrent = Recurrent::read(&graph.nodes[*place], version, &mut report.decisions)?;
+        let recurrent = Recurrent::read(graph.node(*place), version, &mut report.decisions)?;
         let label = &recurrent.label;
         let first = recurrent.first();
         any_reversed_below |= reversed;
@@ -336,7 +336,7 @@ fn stack(
             );
             return Err(Error::Unsupported { what });
         }
-        let last = &graph.nodes[*last];
+        let last = graph.node(*last);
         let rule = reaches::fill_rule(last, version);
         report.decisions.push(format!(
             "the mask of {mask} reaches {}: give lengths (steps masked before a sequence's end are not served); {rule}",

@@ -16,6 +16,8 @@
 //! Bidirectional of Keras 1 and 2  of each direction the output before it in its own order, so 0 of the backward one
 //! ```
 
+#![allow(clippy::indexing_slicing, reason = "places of nodes, which `Graph` itself has handed out")]
+
 use std::collections::HashSet;
 
 use serde_json::Value;

@@ -161,6 +161,7 @@ impl Recurrent {
     }
 
     /// The first direction, of which there always is one.
+    #[expect(clippy::indexing_slicing, reason = "one or two were given when it was made")]
     pub(super) fn first(&self) -> &Spec {
         &self.directions[0]
     }

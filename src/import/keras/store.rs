@@ -111,8 +111,9 @@ impl Store {
     /// The arrays whose paths begin with `prefix`.
     pub(super) fn arrays_below(&self, prefix: &str) -> &[String] {
         let from = self.arrays.partition_point(|path| path.as_str() < prefix);
-        let count = self.arrays[from..].iter().take_while(|path| path.starts_with(prefix)).count();
-        &self.arrays[from..from + count]
+        let arrays = self.arrays.get(from..).unwrap_or_default();
+        let count = arrays.iter().take_while(|path| path.starts_with(prefix)).count();
+        arrays.get(..count).unwrap_or_default()
     }
 
     pub(super) fn has_group(&self, path: &str) -> bool {

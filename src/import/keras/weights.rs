@@ -12,6 +12,8 @@
 //! Both matrices are transposed on the way. Source: `keras/layers/recurrent.py` of Keras 1 and 2,
 //! `_convert_rnn_weights` of Keras 2's `keras/engine/saving.py`, `keras/src/layers/rnn/` of Keras 3.
 
+#![allow(clippy::indexing_slicing, reason = "a part that is there has a kernel at least")]
+
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
@@ -63,24 +65,24 @@ impl<'f, 'a> Finder<'f, 'a> {
         let Layout::Named(base) = &file.layout else { return Ok(finder) };
         let mut ranges = HashMap::new();
         for place in places {
-            let Some(model) = graph.nodes[*place].outermost else { continue };
+            let Some(model) = graph.node(*place).outermost else { continue };
             let (names, ranges) = match ranges.entry(model) {
                 Entry::Occupied(known) => known.into_mut(),
                 Entry::Vacant(unknown) => {
-                    let group = below(base, &graph.nodes[model].name);
+                    let group = below(base, &graph.node(model).name);
                     let names = file.store.attributes(&group)?.list("weight_names");
                     let ranges = flat::ranges(graph, model, &names)?;
                     unknown.insert((names, ranges))
                 }
             };
             let range = ranges.get(place).cloned().unwrap_or_default();
-            finder.flat.insert(*place, names[range].to_vec());
+            finder.flat.insert(*place, names.get(range).unwrap_or_default().to_vec());
         }
         Ok(finder)
     }
 
     fn node(&self, place: usize) -> &'f Node<'a> {
-        &self.graph.nodes[place]
+        self.graph.node(place)
     }
 
     /// The arrays of a layer, one set per direction.

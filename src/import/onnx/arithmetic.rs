@@ -1,6 +1,8 @@
 //! The few operators that make new numbers, on [`Value`]s: what stands between stored weights and a node (Cast,
 //! DequantizeLinear, Add, Sub, Mul, Div), and between sizes (those, Equal, Where). Source: the ONNX operator specification.
 
+#![allow(clippy::indexing_slicing, reason = "dimensions held against the rank")]
+
 use super::ops::{Fold, Why, elements, expand, gather};
 use super::value::{Data, Int, Symbols, Value, float, range, round};
 use crate::proto::dtype;

@@ -1,5 +1,10 @@
 //! How the graph connects the nodes that are run: which arrays they read and give, and by which names.
 
+#![allow(
+    clippy::indexing_slicing,
+    reason = "numbers of recurrent nodes and places of their inputs, which the walk itself has made"
+)]
+
 use std::collections::HashSet;
 use std::ptr::from_ref;
 

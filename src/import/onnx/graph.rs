@@ -4,6 +4,11 @@
 //! A scope sees its own names and those of the scopes around it. A name that is defined twice and a graph with a
 //! cycle are refused, so that whoever follows names backwards comes to an end.
 
+#![allow(
+    clippy::indexing_slicing,
+    reason = "numbers of scopes, nodes and values that this file itself hands out"
+)]
+
 use std::collections::HashMap;
 
 use super::node::Op;

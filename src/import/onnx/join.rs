@@ -80,8 +80,8 @@ fn inputs(all: &[Port<Tensor>], sizes: StateSizes) -> (Port<Tensor>, bool) {
             names.push(name);
         }
     }
-    if in_order && names.len() == 1 {
-        return (Port::Input(names[0].into()), true);
+    if let ([name], true) = (&names[..], in_order) {
+        return (Port::Input((*name).into()), true);
     }
     // The input is not [L·D, B, H] in the order of the layers: given as such, it would be other layers' states.
     let by = format!(
@@ -91,6 +91,10 @@ fn inputs(all: &[Port<Tensor>], sizes: StateSizes) -> (Port<Tensor>, bool) {
     (Port::Computed(by), false)
 }
 
+#[expect(
+    clippy::indexing_slicing,
+    reason = "states whose shape, [L·D, B, H] or [B, L·D, H], was checked when they were read"
+)]
 fn constants(role: &str, all: Vec<Port<Tensor>>, sizes: StateSizes) -> Result<Port<Tensor>> {
     let StateSizes { layout, directions, hidden } = sizes;
     let place = usize::from(layout == 0);

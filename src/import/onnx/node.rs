@@ -133,7 +133,7 @@ impl Attributes {
             input_forget: 0,
         };
         for (index, attribute) in node.attribute.iter().enumerate() {
-            if node.attribute[..index].iter().any(|other| other.name == attribute.name) {
+            if node.attribute.iter().take(index).any(|other| other.name == attribute.name) {
                 return Err(all.format(attribute, "is given twice"));
             }
             all.set(attribute, opset)?;
@@ -266,7 +266,8 @@ impl Attributes {
             None => own.iter().copied().cycle().take(wanted).collect(),
         };
         // The specification's default for an RNN is two, one of them without use in one direction.
-        if self.op == Op::Rnn && wanted == 1 && names.len() == 2 && names[0].eq_ignore_ascii_case(names[1]) {
+        let is_one_twice = matches!(&names[..], [one, other] if one.eq_ignore_ascii_case(other));
+        if self.op == Op::Rnn && wanted == 1 && is_one_twice {
             names.truncate(1);
         }
         if names.len() != wanted {

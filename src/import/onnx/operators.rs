@@ -6,6 +6,11 @@
 //! numbers     Cast, DequantizeLinear, Add, Sub, Mul, Div, Equal, Where
 //! ```
 
+#![allow(
+    clippy::indexing_slicing,
+    reason = "places of inputs and attributes that the operator has, and dimensions held against the rank"
+)]
+
 use super::arithmetic;
 use super::fold::{Fold, Folder, Stop};
 use super::graph::{is_of_onnx, label_of, name_of};

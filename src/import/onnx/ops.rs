@@ -3,6 +3,11 @@
 //!
 //! Each returns why not where its arguments do not fit; [`super::fold`] names the node and bounds sizes.
 
+#![allow(
+    clippy::indexing_slicing,
+    reason = "dimensions held against the rank, and elements within a product of sizes that was checked"
+)]
+
 use super::value::{Data, Int, Symbol, Symbols, Value};
 use crate::import::onnx::tensor::MOST_DIMS;
 

@@ -1,6 +1,8 @@
 //! What a node reads beside X and its weights: sequence_lens, initial_h, initial_c. An input that is wired is a constant, an
 //! input of the graph, or computed by the graph, and then by whom.
 
+#![allow(clippy::indexing_slicing, reason = "places of inputs, and dimensions held against the rank")]
+
 use super::fold::{Folder, Stop};
 use super::graph::{Found, Origin, label_of};
 use super::node::{Attributes, INPUTS};

@@ -1,5 +1,10 @@
 //! From a file's bytes to the nodes that are asked for.
 
+#![allow(
+    clippy::indexing_slicing,
+    reason = "numbers of recurrent nodes, which `Scopes` itself has handed out"
+)]
+
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 

@@ -1,6 +1,8 @@
 //! The operators that keep every number in its place: Reshape, Squeeze, Unsqueeze. On sizes alone, so that they serve
 //! constants and arrays of the run alike.
 
+#![allow(clippy::indexing_slicing, reason = "dimensions held against the rank")]
+
 use super::ops::{Fold, Why, axis, elements};
 use super::tensor::MOST_DIMS;
 use super::value::{Int, Value};

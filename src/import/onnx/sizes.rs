@@ -1,6 +1,8 @@
 //! The sizes of arrays that the run makes, as far as they are certain: numbers, or symbols. A size is the same symbol
 //! wherever it is the same size, so that a Reshape to what Shape gave is known to keep a dimension.
 
+#![allow(clippy::indexing_slicing, reason = "dimensions held against the rank")]
+
 use super::fold::{DEEPEST, Folder};
 use super::graph::{Found, Origin, is_of_onnx};
 use super::node::Op;

@@ -7,6 +7,11 @@
 //!
 //! Dimensions of 1 are left out, so that Squeeze and Unsqueeze of D = 1 fit in.
 
+#![allow(
+    clippy::indexing_slicing,
+    reason = "numbers of recurrent nodes, and dimensions of a shape beside its sizes"
+)]
+
 use std::collections::HashMap;
 
 use super::fold::Folder;

@@ -125,8 +125,8 @@ impl Value {
             return None;
         }
         let data = match &self.data {
-            Data::Floats(data) => Data::Floats(data[..1].to_vec()),
-            Data::Ints(data) => Data::Ints(data[..1].to_vec()),
+            Data::Floats(data) => Data::Floats(vec![*data.first()?]),
+            Data::Ints(data) => Data::Ints(vec![*data.first()?]),
         };
         Some(Self { uniform: true, ..Self::new(self.dtype, Vec::new(), data) })
     }

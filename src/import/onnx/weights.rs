@@ -9,6 +9,11 @@
 //! A DynamicQuantizeLSTM has W `[D, I, 4·H]` and R `[D, H, 4·H]` of 8 bits, each with a scale and a zero point per direction
 //! `[D]` or per row `[D, 4·H]`.
 
+#![allow(
+    clippy::indexing_slicing,
+    reason = "parts of tensors whose shapes have been checked, and places of inputs"
+)]
+
 use super::arithmetic::dequantize;
 use super::fold::{Folder, Stop};
 use super::graph::Found;

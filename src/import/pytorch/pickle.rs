@@ -28,7 +28,7 @@ fn told(content: Content, source: &str) -> Error {
 }
 
 fn is_archive(bytes: &[u8]) -> bool {
-    bytes.starts_with(b"PK\x03\x04") && has(&bytes[..bytes.len().min(512)], b"data.pkl")
+    bytes.starts_with(b"PK\x03\x04") && has(bytes.get(..512).unwrap_or(bytes), b"data.pkl")
 }
 
 /// A pickle begins with its protocol; a safetensors file with the length of its header, whose upper bytes are 0.
@@ -55,7 +55,8 @@ impl Content {
     /// By the names that the pickle asks for: `__torch__` is where TorchScript's classes stand, and every module has one
     /// of PyTorch's own in it. Tensors have neither.
     fn of(bytes: &[u8]) -> Self {
-        let parts = [&bytes[..bytes.len().min(LOOKED_AT)], &bytes[bytes.len().saturating_sub(LOOKED_AT)..]];
+        let last = bytes.len().saturating_sub(LOOKED_AT);
+        let parts = [bytes.get(..LOOKED_AT).unwrap_or(bytes), bytes.get(last..).unwrap_or(bytes)];
         let any = |word: &[u8]| parts.iter().any(|part| has(part, word));
         match () {
             () if any(b"__torch__") || any(b"constants.pkl") => Self::TorchScript,

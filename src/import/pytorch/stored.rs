@@ -10,6 +10,11 @@
 //! Sums and products are in f64, then rounded once. Source: the documentation and code of `torch.nn.utils`
 //! (`weight_norm`, `spectral_norm`, `prune`, `parametrizations`).
 
+#![allow(
+    clippy::indexing_slicing,
+    reason = "places among the names that `form` found, and elements of tensors whose shapes were checked"
+)]
+
 use std::collections::BTreeMap;
 
 use crate::dims::check_finite;

@@ -1,0 +1,123 @@
+//! Tools that look at the unsafe code and the threads of the CPU path while the library's own tests run: loom, Miri, memcheck.
+//!
+//! All of them take the library by way of `tests/sound`, a package of the same text without GPUs and without what the suites need.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::process::{self, Error};
+use crate::stage::Outcome;
+
+const PACKAGE: &str = "wgru-sound";
+
+/// The module of the tests that are run, and that of loom's models in it.
+const CPU: &str = "cpu::";
+const MODELS: &str = "cpu::models::";
+
+/// Seeds of the orders in which Miri runs threads and of what relaxed loads see, one run for each.
+const MIRI_SEEDS: &str = "-Zmiri-many-seeds=0..2";
+
+/// Runs the models of the thread team in every order that loom's bounds allow.
+pub fn loom() -> Result<Outcome, Error> {
+    let tests = built_tests(&["--features", "loom"])?;
+    process::run(Command::new(&tests).args(some(&tests, MODELS)?))?;
+    Ok(Outcome::Passed)
+}
+
+/// Runs the tests of the CPU path in Miri, on vectors of plain code.
+pub fn miri() -> Result<Outcome, Error> {
+    if !answers(nightly().args(["miri", "--version"])) {
+        println!(
+            "not run: component missing (`rustup toolchain install nightly --component miri,rust-src` adds it)"
+        );
+        return Ok(Outcome::Skipped);
+    }
+    let mut command = nightly();
+    command.args(["miri", "test", "--quiet", "-p", PACKAGE, "--lib", "--", CPU]);
+    // Tests plant panics, and each backtrace takes its time.
+    process::run(command.env("MIRIFLAGS", MIRI_SEEDS).env("RUST_BACKTRACE", "0"))?;
+    Ok(Outcome::Passed)
+}
+
+/// Runs the tests of the CPU path in valgrind's memcheck. They take every instruction set that the processor says it has; the
+/// one that valgrind shows them has AVX2 at the most.
+pub fn memcheck() -> Result<Outcome, Error> {
+    if !answers(Command::new("valgrind").arg("--version")) {
+        println!("not run: valgrind is missing (the package `valgrind` of most systems has it)");
+        return Ok(Outcome::Skipped);
+    }
+    let tests = built_tests(&[])?;
+    let mut command = process::in_workspace("valgrind");
+    command.args(["--quiet", "--error-exitcode=1", "--leak-check=full", "--errors-for-leak-kinds=definite"]);
+    // Threads wait for each other busily: without turns of its own one of them would wait for long.
+    command.arg("--fair-sched=yes").arg(&tests).args(some(&tests, CPU)?);
+    process::run(&mut command)?;
+    Ok(Outcome::Passed)
+}
+
+/// A cargo of the nightly toolchain. What this process has been started with would lead back to its own toolchain.
+fn nightly() -> Command {
+    let mut command = process::in_workspace("rustup");
+    command
+        .args(["run", "nightly", "cargo"])
+        .env_remove("CARGO")
+        .env_remove("RUSTC")
+        .env_remove("RUSTUP_TOOLCHAIN");
+    command
+}
+
+fn answers(command: &mut Command) -> bool {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+/// Builds the tests of [`PACKAGE`], and says where they are.
+fn built_tests(arguments: &[&str]) -> Result<PathBuf, Error> {
+    let mut command = process::cargo();
+    command.args(["test", "-p", PACKAGE, "--lib"]).args(arguments);
+    process::run(command.arg("--no-run"))?;
+    let messages = process::capture(command.args(["--quiet", "--message-format", "json"]))?;
+    executable(&messages).ok_or_else(|| Error::Other(format!("cargo named no tests of {PACKAGE}")))
+}
+
+/// The last executable that cargo's messages name.
+fn executable(messages: &str) -> Option<PathBuf> {
+    const KEY: &str = r#""executable":""#;
+    let (_, after) = messages.rsplit_once(KEY)?;
+    let path = after.split('"').next()?;
+    Some(PathBuf::from(path.replace(r"\\", r"\")))
+}
+
+/// The arguments that run what stands in `module`, of which there has to be something.
+fn some(tests: &Path, module: &'static str) -> Result<[&'static str; 1], Error> {
+    let list = process::capture(Command::new(tests).args([module, "--list", "--format", "terse"]))?;
+    match list.lines().count() {
+        0 => Err(Error::Other(format!("there is no test in {module}"))),
+        _ => Ok([module]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_executable_is_found_among_messages() {
+        let messages = r#"{"reason":"a","executable":null}
+{"reason":"b","executable":"/t/deps/wgru-1","fresh":true}
+{"reason":"build-finished","success":true}"#;
+        assert_eq!(executable(messages), Some(PathBuf::from("/t/deps/wgru-1")));
+        assert_eq!(executable(r#"{"executable":"C:\\t\\x.exe"}"#), Some(PathBuf::from(r"C:\t\x.exe")));
+        assert_eq!(executable(r#"{"executable":null}"#), None);
+    }
+
+    #[test]
+    fn a_tool_that_is_missing_does_not_answer() {
+        assert!(!answers(&mut Command::new("no-such-program-here")));
+        assert!(answers(process::rustc().arg("--version")));
+    }
+}
