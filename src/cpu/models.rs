@@ -46,7 +46,6 @@ fn plain<const N: usize>() -> [Plain; N] {
 fn in_every_order(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
     let mut builder = Builder::new();
     builder.preemption_bound = Some(preemptions);
-    builder.max_branches = 10_000;
     let orders = Arc::new(AtomicUsize::new(0));
     let counted = orders.clone();
     builder.check(move || {
