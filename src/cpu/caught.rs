@@ -22,8 +22,10 @@ impl Panicked {
 pub(super) fn caught(work: impl FnOnce()) -> Result<(), Panicked> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
         let panicked = Panicked::of(&*panic);
-        // What it holds may panic when it goes.
-        std::mem::forget(panic);
+        // Words can go; what else a panic holds may panic when it does.
+        if !panic.is::<&str>() && !panic.is::<String>() && !panic.is::<Freed>() {
+            std::mem::forget(panic);
+        }
         panicked
     })
 }

@@ -49,9 +49,9 @@ pub fn memcheck() -> Result<Outcome, Error> {
     let tests = built_tests(&[])?;
     let mut command = process::in_workspace("valgrind");
     command.args(["--quiet", "--error-exitcode=1", "--leak-check=full", "--errors-for-leak-kinds=definite"]);
-    // Threads wait for each other busily: without turns of its own one of them would wait for long.
-    command.arg("--fair-sched=yes").arg(&tests).args(some(&tests, CPU)?);
-    process::run(&mut command)?;
+    // Threads wait for each other busily: without fair turns the one that is waited for would come late.
+    command.arg("--fair-sched=yes").arg(&tests).args(some(&tests, CPU)?).args(["--test-threads", "1"]);
+    process::run(command.env("RUST_BACKTRACE", "0"))?;
     Ok(Outcome::Passed)
 }
 
