@@ -57,6 +57,8 @@ pub mod program;
 mod progress;
 mod proto;
 pub mod reference;
+#[cfg(test)]
+mod seed;
 mod sync;
 
 /// The README's example, compiled.

@@ -6,7 +6,7 @@
 // one of these is tested by its bits, as an integer, where no rule about floats applies.
 //
 // What is left to the driver is arithmetic: that +, ·, / and fma of NaN and infinities give what IEEE 754 says.
-// tests/not_finite.rs asks every adapter of the machine. On a driver that does otherwise (a constant 0 times infinity taken for 0)
+// tests/numbers/not_finite.rs asks every adapter of the machine. On a driver that does otherwise (a constant 0 times infinity taken for 0)
 // `--verify` sees it, and outputs that hold NaN or infinity are named by `wgru run`.
 
 fn is_nan(x: Rows) -> Mask {

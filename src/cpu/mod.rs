@@ -405,7 +405,7 @@ mod tests {
     #[test]
     fn a_panic_in_any_thread_is_an_error_of_its_run() {
         let threads = size(6, 2);
-        let (mut rng, team) = (fastrand::Rng::new(), Team::new(threads));
+        let (mut rng, team) = (crate::seed::Random::new(), Team::new(threads));
         for (cell, dirs) in [(Cell::GRU, 2), (Cell::ORIGINAL_GRU, 1), (Cell::LSTM, 1)] {
             // Layers of several directions are not worked on at once.
             let is_one_way = |model: &Model| {
@@ -446,7 +446,7 @@ mod tests {
     #[test]
     fn bits_do_not_depend_on_the_cut() {
         let threads = size(6, 3);
-        let (mut rng, team) = (fastrand::Rng::new(), Team::new(threads));
+        let (mut rng, team) = (crate::seed::Random::new(), Team::new(threads));
         let cells = [
             Cell::GRU,
             Cell::ORIGINAL_GRU,

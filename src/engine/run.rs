@@ -360,7 +360,7 @@ mod tests {
     /// A panic on the CPU path is an error of its run, on one thread and on several; the engine goes on.
     #[test]
     fn an_engine_goes_on_after_a_panic() {
-        let mut rng = fastrand::Rng::new();
+        let mut rng = crate::seed::Random::new();
         let mut values = |len: usize| (0..len).map(|_| rng.f32() - 0.5).collect::<Vec<f32>>();
         let (steps, input, hidden) = (200, 64, 256);
         let weights = Weights {

@@ -1,7 +1,7 @@
 //! One file per shader or cell: its text, its bindings, its parameters, its dispatch shape. Knows shapes, not models.
 //!
 //! A shader module is the plain concatenation of files, which `source.rs` puts together; sizes are pipeline
-//! constants. `tests/shaders.rs` holds each Rust side against the shader by reflection.
+//! constants. `tests/sources/shaders.rs` holds each Rust side against the shader by reflection.
 
 mod cell;
 pub mod grouped;

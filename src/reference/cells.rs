@@ -89,19 +89,20 @@ impl Direction<'_> {
         let n_units = c.len();
         let (from_x, from_h) = self.products(x, h);
         let pre = |block: usize, unit: usize| from_x[block * n_units + unit] + from_h[block * n_units + unit];
-        let peephole = |block: usize, unit: usize| {
-            self.weights.peepholes.as_ref().map_or(0.0, |p| f64::from(p[block * n_units + unit]))
+        // None adds nothing, not 0 · c, which is NaN where c is infinite.
+        let peephole = |block: usize, unit: usize, c: &[f64]| {
+            self.weights.peepholes.as_ref().map_or(0.0, |p| f64::from(p[block * n_units + unit]) * c[unit])
         };
         let mut unprojected = vec![0.0; n_units];
         for unit in 0..n_units {
-            let i = self.gate(pre(0, unit) + peephole(0, unit) * c[unit]);
+            let i = self.gate(pre(0, unit) + peephole(0, unit, c));
             let f = match forget {
-                Forget::Own => self.gate(pre(1, unit) + peephole(1, unit) * c[unit]),
+                Forget::Own => self.gate(pre(1, unit) + peephole(1, unit, c)),
                 Forget::Coupled => 1.0 - i,
             };
             let g = self.candidate(pre(2, unit));
             c[unit] = self.state(f * c[unit] + i * g);
-            let o = self.gate(pre(3, unit) + peephole(2, unit) * c[unit]);
+            let o = self.gate(pre(3, unit) + peephole(2, unit, c));
             unprojected[unit] = o * self.output(c[unit]);
         }
         match &self.weights.w_hr {

@@ -2,6 +2,14 @@
 
 #![allow(dead_code, reason = "each suite uses a part")]
 
+pub mod life;
+pub mod onnx_file;
+#[path = "../../src/seed.rs"]
+pub mod seed;
+
+use std::sync::LazyLock;
+
+use seed::Random;
 use wgru::dtype::Precision;
 use wgru::engine::Exchange;
 use wgru::model::{Activation, Activations, Forget, Function, Reset, Update};
@@ -12,8 +20,17 @@ use wgru::{
     ReadoutSteps, Weights,
 };
 
-/// Every adapter of the machine. Fails where there is none, for a suite that runs on nothing proves nothing.
+static ADAPTERS: LazyLock<Vec<Device>> = LazyLock::new(own_adapters);
+static CPU: LazyLock<Device> = LazyLock::new(Device::cpu);
+
+/// Every adapter of the machine, opened once for all tests of a process, so that they share what was compiled.
 pub fn adapters() -> Vec<Device> {
+    ADAPTERS.clone()
+}
+
+/// Every adapter, opened for the caller alone: for tests that count what a device makes, lose it, or change what it may do.
+/// Fails where there is none, for a suite that runs on nothing proves nothing.
+pub fn own_adapters() -> Vec<Device> {
     let adapters = Device::all_adapters().unwrap_or_else(|error| panic!("{error}"));
     assert!(!adapters.is_empty(), "no GPU adapter found; `cargo xtask test` installs software drivers");
     adapters
@@ -22,12 +39,28 @@ pub fn adapters() -> Vec<Device> {
 /// Every adapter, and the CPU path; or the one that `WGRU_DEVICE` names, so that a suite can be run once for each of the
 /// CPU's instruction sets.
 pub fn devices() -> Vec<Device> {
-    if let Ok(selector) = std::env::var("WGRU_DEVICE") {
-        return vec![Device::select(&selector).unwrap_or_else(|error| panic!("WGRU_DEVICE: {error}"))];
+    devices_of(adapters)
+}
+
+/// [`devices`], opened for the caller alone.
+pub fn own_devices() -> Vec<Device> {
+    devices_of(own_adapters)
+}
+
+fn devices_of(adapters: impl Fn() -> Vec<Device>) -> Vec<Device> {
+    static NAMED: LazyLock<Option<Device>> = LazyLock::new(|| {
+        let selector = std::env::var("WGRU_DEVICE").ok()?;
+        Some(Device::select(&selector).unwrap_or_else(|error| panic!("WGRU_DEVICE: {error}")))
+    });
+    match &*NAMED {
+        Some(device) => vec![device.clone()],
+        None => [adapters(), vec![CPU.clone()]].concat(),
     }
-    let mut all = adapters();
-    all.push(Device::cpu());
-    all
+}
+
+/// [`devices`], and the reference.
+pub fn everywhere() -> Vec<Device> {
+    [devices(), vec![Device::reference()]].concat()
 }
 
 /// What engines are made with: the strategy that `WGRU_STRATEGY` names, so that a suite can be run once for each, else
@@ -61,17 +94,16 @@ pub fn cells() -> Vec<Cell> {
 /// A layer's direction, and how it merges both.
 pub type Kind = (Direction, Merge);
 
-/// Numbers drawn afresh each time; `WGRU_SEED` repeats a run, whose seed is in every failure's message.
+/// Random numbers by [`Random`], and what is made of them.
 pub struct Draw {
-    rng: fastrand::Rng,
+    rng: Random,
     pub seed: u64,
 }
 
 impl Draw {
     pub fn new() -> Self {
-        let seed = std::env::var("WGRU_SEED").ok().and_then(|seed| seed.parse().ok());
-        let seed = seed.unwrap_or_else(|| fastrand::u64(..));
-        Self { rng: fastrand::Rng::with_seed(seed), seed }
+        let rng = Random::new();
+        Self { seed: rng.seed, rng }
     }
 
     /// `len` values in −scale .. scale.

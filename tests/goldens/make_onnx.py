@@ -108,6 +108,9 @@ def main():
          activation_alpha=[0.25, 0.875, 0.5], activation_beta=[0.375, 0.75])
     case("rnn_activations_both_ways", "RNN", (3, 5), 4, 5, ragged, direction=both,
          activations=["LeakyRelu", "Softsign"], activation_alpha=[0.25])
+    case("rnn_thresholded_affine", "RNN", (3, 5), 4, 5, ragged, direction=both,
+         activations=["ThresholdedRelu", "Affine"], activation_alpha=[0.25, 0.5], activation_beta=[0.125])
+    case("lstm_softplus_relu", "LSTM", (3, 5), 2, 4, activations=["Sigmoid", "Softplus", "Relu"])
     case("rnn_clip", "RNN", (3, 5), 2, 4, clip=0.375, direction="reverse")
     goldens.write()
 

@@ -5,6 +5,7 @@
 
 mod debian;
 mod fuzz;
+mod ignored;
 mod lint;
 mod loops;
 mod matrices;
@@ -30,8 +31,8 @@ Contributor tasks for this workspace.
 usage: cargo xtask <command> [-- <arguments for cargo test>]
 
 commands:
-  test   install what the GPU tests need where that is possible, run every
-         test, then do what `wasm` does
+  test   install what the GPU tests need where that is possible, run every test, hold
+         those that are ignored against tests/ignored.txt, then do what `wasm` does
   wasm   check that the library builds for wasm32-unknown-unknown, and run the CPU path
          in Node, with the vectors of WebAssembly and without
   arm    check that the library builds for aarch64-unknown-linux-gnu, and run the suites
@@ -56,13 +57,14 @@ commands:
          published, then lint
   nightly
          what takes long: arm, those suites once for each strategy and once for each of the
-         CPU's instruction sets, soaks, miri, memcheck, matrices, fuzz, published; prints a line for CONTRIBUTING.md
+         CPU's instruction sets, seeds drawn afresh, soaks, miri, memcheck, matrices, fuzz,
+         published; prints a line for CONTRIBUTING.md
   record NAME
          run the benches and keep their figures in benches/records/NAME.csv
   help   print this text
 
 Arguments after `--` go to cargo test (commands test and ci), for example:
-  cargo xtask test -- --test parity -- --nocapture
+  cargo xtask test -- --test numbers -- goldens:: --nocapture
 ";
 
 /// Exit status for a command line that could not be understood.
@@ -123,6 +125,7 @@ fn parse(arguments: &[String]) -> Result<Request, String> {
                 Stage::new("arm check", || target::arm(Extent::Whole)),
                 Stage::new("every strategy", || suites::strategies(Extent::Whole)),
                 Stage::new("every instruction set", || suites::instruction_sets(Extent::Whole)),
+                Stage::new("drawn seeds", suites::drawn_seeds),
                 Stage::new("soaks", suites::soaks),
                 Stage::new("miri", sound::miri),
                 Stage::new("memcheck", sound::memcheck),
@@ -206,6 +209,7 @@ fn test_stages(arguments: Vec<String>) -> Vec<Stage> {
     vec![
         Stage::new("system packages", packages::ensure),
         Stage::new("tests", move || suites::all(&arguments)),
+        Stage::new("kept seeds", suites::kept_seeds),
         wasm_stage(),
     ]
 }
@@ -231,16 +235,16 @@ mod tests {
 
     #[test]
     fn commands_map_to_their_stages() {
-        assert_eq!(stage_count(&["test"]), Some(3));
+        assert_eq!(stage_count(&["test"]), Some(4));
         assert_eq!(stage_count(&["wasm"]), Some(1));
         assert_eq!(stage_count(&["loops"]), Some(1));
         assert_eq!(stage_count(&["matrices"]), Some(1));
         assert_eq!(stage_count(&["fuzz"]), Some(1));
         assert_eq!(stage_count(&["published"]), Some(6));
         assert_eq!(stage_count(&["lint"]), Some(3));
-        assert_eq!(stage_count(&["ci"]), Some(14));
-        assert_eq!(stage_count(&["ci", "--", "--test", "parity"]), Some(14));
-        assert_eq!(stage_count(&["nightly"]), Some(14));
+        assert_eq!(stage_count(&["ci"]), Some(15));
+        assert_eq!(stage_count(&["ci", "--", "--test", "parity"]), Some(15));
+        assert_eq!(stage_count(&["nightly"]), Some(15));
         for one in ["loom", "miri", "memcheck"] {
             assert_eq!(stage_count(&[one]), Some(1));
         }

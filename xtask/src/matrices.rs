@@ -32,7 +32,7 @@ pub fn run() -> Result<Outcome, Error> {
     let [loader, libraries, driver] = [LOADER, LIBRARIES, DRIVER].map(|part| root.join(part));
     let runner = format!("{} --library-path {}", loader.display(), libraries.display());
     let mut command = process::cargo();
-    command.args(["test", "--test", "matrices"]);
+    command.args(["test", "-p", "wgru", "--test", "conditional", "--", "matrices::"]);
     // Two Mesas of other versions that write to one cache of shaders make each other crash.
     command.env("MESA_SHADER_CACHE_DISABLE", "true");
     command.env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER", runner);

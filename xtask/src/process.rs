@@ -3,7 +3,7 @@
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::io;
+use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, ExitStatus, Output, Stdio};
 use std::thread;
@@ -95,6 +95,22 @@ pub fn run(command: &mut Command) -> Result<(), Error> {
     announce(command);
     let status = command.status().map_err(|source| start_error(command, source))?;
     require_success(command, status)
+}
+
+/// Like [`run`], and gives what the command wrote to its standard output, which is passed on line by line.
+pub fn run_and_capture(command: &mut Command) -> Result<String, Error> {
+    announce(command);
+    let mut child = command.stdout(Stdio::piped()).spawn().map_err(|source| start_error(command, source))?;
+    let mut text = String::new();
+    for line in child.stdout.take().into_iter().flat_map(|out| BufReader::new(out).split(b'\n')) {
+        let line = line.map_err(|source| start_error(command, source))?;
+        let line = String::from_utf8_lossy(&line);
+        println!("{line}");
+        text.extend([&line, "\n"]);
+    }
+    let status = child.wait().map_err(|source| start_error(command, source))?;
+    require_success(command, status)?;
+    Ok(text)
 }
 
 /// Like [`run`], with no input, ending the program once `limit` has passed.
@@ -192,6 +208,13 @@ mod tests {
         let error = run(rustc().arg("--no-such-option")).map_err(|error| error.to_string());
         let message = error.expect_err("rustc accepted an unknown option");
         assert!(message.contains("--no-such-option` failed with exit"), "{message}");
+    }
+
+    #[test]
+    fn what_a_command_writes_is_passed_on_and_kept() {
+        let text = run_and_capture(rustc().arg("--version")).expect("rustc runs");
+        assert!(text.starts_with("rustc ") && text.ends_with('\n'), "{text}");
+        assert!(run_and_capture(rustc().arg("--no-such-option")).is_err());
     }
 
     #[test]

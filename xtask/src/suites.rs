@@ -1,5 +1,9 @@
 //! The tests, whole or in part, on what they can be run on.
 
+use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::ignored;
 use crate::process::{self, Error};
 use crate::stage::Outcome;
 
@@ -12,23 +16,20 @@ pub enum Extent {
     Whole,
 }
 
-/// The suites that compare with numbers from elsewhere.
-const NUMBERS: [&str; 3] = ["cases", "goldens", "vectors"];
-/// The suites that take any device.
-const ANY_DEVICE: [&str; 7] =
-    ["backends", "cases", "conventions", "goldens", "models", "projected", "vectors"];
-/// Of them, what the gate runs on a second instruction set.
-const SAMPLED: [&str; 2] = ["conventions", "goldens"];
-
-/// Runs every test. The suite itself fails where there is no adapter.
+/// Runs every test, and fails where others are ignored than those that [`ignored`] lists. The suite itself fails where there is
+/// no adapter.
 pub fn all(arguments: &[String]) -> Result<Outcome, Error> {
     let mut command = process::cargo();
     command.args(["test", "--workspace", "--no-fail-fast"]).args(arguments);
-    process::run(&mut command)?;
+    let output = process::run_and_capture(&mut command)?;
+    // Arguments choose tests, so that nothing is known of the others.
+    if arguments.is_empty() {
+        ignored::check(&output)?;
+    }
     Ok(Outcome::Passed)
 }
 
-/// Runs [`NUMBERS`] once for each strategy; the tests themselves leave the choice to the planner.
+/// Runs what compares with numbers from elsewhere once for each strategy; the tests themselves leave the choice to the planner.
 pub fn strategies(extent: Extent) -> Result<Outcome, Error> {
     let strategies: &[&str] = match extent {
         Extent::Sample => &["streamed"],
@@ -36,17 +37,18 @@ pub fn strategies(extent: Extent) -> Result<Outcome, Error> {
     };
     for strategy in strategies {
         println!("strategy {strategy}");
-        process::run(tests(&NUMBERS).env("WGRU_STRATEGY", strategy))?;
+        process::run(test("numbers", &["goldens::"]).env("WGRU_STRATEGY", strategy))?;
+        process::run(test("conditional", &["published::"]).env("WGRU_STRATEGY", strategy))?;
     }
     Ok(Outcome::Passed)
 }
 
-/// Runs [`ANY_DEVICE`] on the CPU path once for each of its instruction sets; one that this machine does not have is left
-/// out, with a word.
+/// Runs what takes any device on the CPU path once for each of its instruction sets; one that this machine does not have is
+/// left out, with a word.
 pub fn instruction_sets(extent: Extent) -> Result<Outcome, Error> {
-    let (sets, suites): (&[&str], &[&str]) = match extent {
-        Extent::Sample => (&["portable"], &SAMPLED),
-        Extent::Whole => (&["avx512", "avx2", "neon", "portable"], &ANY_DEVICE),
+    let sets: &[&str] = match extent {
+        Extent::Sample => &["portable"],
+        Extent::Whole => &["avx512", "avx2", "neon", "portable"],
     };
     for &set in sets {
         let is_here = match set {
@@ -62,28 +64,72 @@ pub fn instruction_sets(extent: Extent) -> Result<Outcome, Error> {
             continue;
         }
         println!("instruction set {set}");
-        process::run(tests(suites).env("WGRU_DEVICE", format!("cpu:{set}")))?;
+        let device = format!("cpu:{set}");
+        let numbers: &[&str] = match extent {
+            Extent::Sample => &["conventions::", "goldens::"],
+            Extent::Whole => &[],
+        };
+        process::run(test("numbers", numbers).env("WGRU_DEVICE", &device))?;
+        if extent == Extent::Whole {
+            process::run(test("conditional", &["published::"]).env("WGRU_DEVICE", &device))?;
+        }
     }
     Ok(Outcome::Passed)
 }
 
+/// How often the suites of random numbers are run with seeds drawn afresh.
+const DRAWS: u64 = 3;
+
+/// Runs the suites of random numbers with seeds drawn afresh. A seed that fails is kept in `tests/seeds.txt`.
+pub fn drawn_seeds() -> Result<Outcome, Error> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
+    for seed in now..now + DRAWS {
+        let mut command = process::cargo();
+        command.args(["test", "--quiet", "--no-fail-fast", "-p", "wgru", "--lib"]);
+        command.args(["--test", "numbers", "--test", "devices", "--test", "import"]);
+        process::run(command.env("WGRU_SEED", seed.to_string()))?;
+    }
+    Ok(Outcome::Passed)
+}
+
+/// Runs the tests that a seed has failed once with that seed.
+pub fn kept_seeds() -> Result<Outcome, Error> {
+    for line in list(SEEDS, include_str!("../../tests/seeds.txt"))? {
+        let [suite, name, seed] = line;
+        process::run(test(suite, &["--exact", name]).env("WGRU_SEED", seed))?;
+    }
+    Ok(Outcome::Passed)
+}
+
+const SEEDS: &str = "tests/seeds.txt";
+
+/// The lines of a list of so many words, between bars; `#` begins a comment.
+pub fn list<'a, const WORDS: usize>(file: &str, text: &'a str) -> Result<Vec<[&'a str; WORDS]>, Error> {
+    let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let words = |line: &'a str| {
+        let words: Vec<&str> = line.split('|').map(str::trim).collect();
+        words.try_into().map_err(|_| Error::Other(format!("{file}: `{line}` has not {WORDS} parts")))
+    };
+    lines.map(words).collect()
+}
+
 /// Runs the soaks for minutes instead of seconds.
 pub fn soaks() -> Result<Outcome, Error> {
-    process::run(tests(&["pool_soak"]).env("WGRU_SOAK_SECONDS", "120"))?;
-    process::run(tests(&["exchange"]).args(["--", "soak"]).env("WGRU_SOAK", "600"))?;
+    let mut soaks = test("devices", &["soak"]);
+    process::run(soaks.env("WGRU_SOAK_SECONDS", "120").env("WGRU_SOAK", "600"))?;
     Ok(Outcome::Passed)
 }
 
 /// Builds the library without GPUs, and runs what it has then.
 pub fn without_gpus() -> Result<Outcome, Error> {
     let mut command = process::cargo();
-    command.args(["test", "--quiet", "-p", "wgru", "--no-default-features", "--lib"]);
-    process::run(command.args(["--test", "cpu", "--test", "allocation"]))?;
+    command.args(["test", "--quiet", "-p", "wgru", "--no-default-features", "--lib", "--test", "numbers"]);
+    process::run(command.env("WGRU_DEVICE", "cpu"))?;
     Ok(Outcome::Passed)
 }
 
-fn tests(suites: &[&str]) -> std::process::Command {
+fn test(suite: &str, arguments: &[&str]) -> Command {
     let mut command = process::cargo();
-    command.args(["test", "--quiet"]).args(suites.iter().flat_map(|suite| ["--test", suite]));
+    command.args(["test", "--quiet", "-p", "wgru", "--test", suite, "--"]).args(arguments);
     command
 }

@@ -1,0 +1,14 @@
+//! The command: what it prints, writes and refuses.
+
+mod bad_input;
+mod bench;
+mod common;
+mod files;
+mod not_finite;
+mod onnx;
+#[path = "../../../tests/common/onnx_file.rs"]
+#[allow(dead_code, reason = "the importers' suite uses the rest")]
+mod onnx_file;
+mod plan;
+mod run;
+mod stream;

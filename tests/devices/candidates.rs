@@ -1,0 +1,115 @@
+//! Whatever a planner can choose for a layer of each cell, on every adapter: each candidate gives the bits of the first,
+//! which holds against the reference.
+
+use crate::common::{Draw, Inputs, adapters, assert_close_in, bits, cells};
+use wgru::plan::{Candidate, Only, Speed, Strategy};
+use wgru::{Device, Model, Options, Storage};
+
+/// Runs every candidate that is asked for, and returns their plans.
+fn same_bits(
+    device: &Device,
+    model: &Model,
+    inputs: &Inputs,
+    mut options: Options,
+    draw: &Draw,
+    asked: impl Fn(&Candidate) -> bool,
+) -> Vec<(Strategy, String)> {
+    let engine = device.load_with(model, options.clone()).unwrap();
+    let all = engine.alternatives(inputs.batch().form()).unwrap();
+    let all = all.iter().flatten().filter(|candidate| candidate.outcome.is_ok() && asked(candidate));
+    let mut first = None;
+    let mut plans = Vec::new();
+    for candidate in all {
+        options.only = Only {
+            strategy: Some(candidate.strategy),
+            rows: Some(candidate.rows),
+            variant: Some(candidate.variant),
+            wave: None,
+        };
+        let engine = device.load_with(model, options.clone()).unwrap();
+        let plan = engine.explain(inputs.batch().form()).unwrap();
+        let storage = options.precision.weights;
+        let context = format!("{}, {model}, {storage}: {plan}, seed {}", device.info(), draw.seed);
+        let streams = plan.contains("weights streamed");
+        assert_eq!(streams, candidate.strategy == Strategy::Streamed, "{context}");
+        let output = engine.run(&inputs.batch()).unwrap();
+        let own = (bits(&output.y), bits(&output.h_n), output.c_n.as_deref().map(bits));
+        match &first {
+            None => {
+                assert_close_in(options.precision, model, &inputs.batch(), &output, &context);
+                first = Some(own);
+            }
+            Some(first) => assert!(*first == own, "{context}"),
+        }
+        plans.push((candidate.strategy, plan));
+    }
+    plans
+}
+
+#[test]
+fn every_candidate_gives_the_bits_of_the_first() {
+    let mut draw = Draw::new();
+    for device in adapters() {
+        let mut packed = 0;
+        for (index, cell) in cells().into_iter().enumerate() {
+            // Last blocks of few k, which compilers like to reorder; units beside a workgroup's 64; k dealt to threads.
+            let hidden = [draw.size(1..=9), draw.size(33..=36), draw.size(64..=68)][index % 3];
+            let storage = [Storage::F16, Storage::F32, Storage::Bf16][(index + index / 3) % 3];
+            let model = draw.any_model(cell, 3, hidden, 1);
+            let (batch, steps) = (draw.size(1..=17), draw.size(1..=9));
+            let inputs = Inputs::draw(&mut draw, &model, batch, steps).ragged(&mut draw);
+            let mut options = Options::default().poison(true).weights(storage);
+            // Neighbours share a word of such a y.
+            if draw.chance() {
+                options = options.activations(storage);
+            }
+            let plans = same_bits(&device, &model, &inputs, options, &draw, |_| true);
+            packed += plans.iter().filter(|(_, plan)| plan.contains("weights packed")).count();
+        }
+        assert!(packed > 3, "{}: {packed} kernels with packed weights", device.info());
+    }
+}
+
+/// On a device that would have registers for some of the weights, so that a small layer is one whose weights are too many.
+#[test]
+fn what_holds_a_part_of_the_weights_gives_the_bits_of_the_others() {
+    let mut draw = Draw::new();
+    for device in adapters() {
+        // Kernels of one thread to a unit, of several, and of packed weights; single rows, and four of them.
+        let (mut one, mut several, mut packed, mut rows) = (0, 0, 0, [0, 0]);
+        for (index, cell) in cells().into_iter().enumerate() {
+            // In turn, so that the LSTM has four blocks in f32, of which a thread alone could hold but one.
+            let storage = [Storage::F32, [Storage::F16, Storage::Bf16][index / 2 % 2]][index % 2];
+            // Last blocks of few k, and whole ones.
+            let hidden = [draw.size(65..=68), draw.size(97..=101), 128][index % 3];
+            let model = draw.any_model(cell, 3, hidden, 1);
+            let (batch, steps) = (draw.size(2..=9), draw.size(2..=6));
+            let inputs = Inputs::draw(&mut draw, &model, batch, steps).ragged(&mut draw);
+            let mut options = Options::default().poison(true).weights(storage);
+            if draw.chance() {
+                options = options.activations(storage);
+            }
+            // All but one block of a unit, or half of them.
+            let blocks = hidden.div_ceil(32);
+            let held = if draw.chance() { blocks - 1 } else { blocks.div_ceil(2) };
+            let weights = (held * 32 * cell.gates() * hidden) as u64;
+            let registers = if storage == Storage::F32 { weights } else { weights.div_ceil(2) };
+            options = options.speed(Speed { registers, ..Speed::DISCRETE });
+            // Of each strategy one, since software drivers take seconds to compile some.
+            let plans = same_bits(&device, &model, &inputs, options, &draw, |c| c.variant == 0);
+            for (strategy, plan) in plans {
+                let is_part = plan.contains("blocks held");
+                assert_eq!(is_part, strategy == Strategy::Resident, "{plan}");
+                if is_part {
+                    let is_several = plan.contains("units × ");
+                    one += usize::from(!is_several);
+                    several += usize::from(is_several);
+                    packed += usize::from(plan.contains("weights packed"));
+                    rows[usize::from(plan.contains("(4 rows × "))] += 1;
+                }
+            }
+        }
+        let found = [one, several, packed, rows[0], rows[1]];
+        assert!(found.iter().all(|count| *count > 0), "{}: {found:?}, seed {}", device.info(), draw.seed);
+    }
+}

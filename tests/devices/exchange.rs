@@ -1,0 +1,352 @@
+//! Kernels whose workgroups work together, with the gate forced open: packing and addressing with one step to a
+//! dispatch, where nobody has to wait; and the way out, which software drivers take for real, since they run
+//! workgroups mostly one after the other.
+
+use crate::common::{Draw, Inputs, adapters, assert_close_in, bits, cells, own_adapters};
+use wgru::dtype::Precision;
+use wgru::engine::{Exchange, Resume, Resumes};
+use wgru::kernels::Rows;
+use wgru::model::Reset;
+use wgru::plan::{Candidate, Fault, Only, Strategy};
+use wgru::{
+    Batch, Cell, Device, DeviceInfo, Dims, Direction, Engine, Error, Layer, Merge, Model, Options, Output,
+    Storage, Weights,
+};
+
+fn forced(steps: usize, fault: Fault) -> Exchange {
+    Exchange::Forced(wgru::plan::Exchange { workgroups: 1 << 16, workgroup_bytes: 1 << 16, steps, fault })
+}
+
+fn options(strategy: Strategy, variant: usize, exchange: Exchange) -> Options {
+    let mut options = Options::default().poison(true).exchange(exchange);
+    options.only = Only { strategy: Some(strategy), variant: Some(variant), ..Only::default() };
+    options
+}
+
+fn all_bits(output: &Output) -> (Vec<u32>, Vec<u32>, Option<Vec<u32>>) {
+    (bits(&output.y), bits(&output.h_n), output.c_n.as_deref().map(bits))
+}
+
+/// The model on `device` step by step.
+fn stepwise(device: &Device, model: &Model, batch: &Batch<'_>, storage: [Storage; 2]) -> Output {
+    let options = options(Strategy::Step, 0, Exchange::Never).weights(storage[0]).activations(storage[1]);
+    device.load_with(model, options).unwrap().run(batch).unwrap()
+}
+
+/// `model` with activations, clips and peepholes drawn; a projection has no kernel of this kind.
+fn unprojected(draw: &mut Draw, model: Model) -> Model {
+    loop {
+        let dressed = draw.with_options(model.clone());
+        if dressed.layers().iter().all(|layer| layer.projection().is_none()) {
+            return dressed;
+        }
+    }
+}
+
+fn grouped(engine: &Engine, batch: &Batch<'_>) -> Output {
+    let plan = engine.explain(batch.form()).unwrap();
+    assert!(plan.contains("workgroups"), "{plan}");
+    engine.run(batch).unwrap()
+}
+
+#[test]
+fn one_step_to_a_dispatch_gives_the_bits_of_steps() {
+    let mut draw = Draw::new();
+    let mut alone = 0;
+    for device in adapters() {
+        for (index, cell) in cells().into_iter().enumerate() {
+            // Units that fill the last workgroup and that do not; a last block of two k.
+            let hidden = [draw.size(65..=70), 96, 98][index % 3];
+            let layers = 1 + index % 2;
+            let model = draw.any_model(cell, 3, hidden, layers);
+            let model = unprojected(&mut draw, model);
+            let storage = [Storage::F32, Storage::F16, Storage::Bf16][index % 3];
+            let activations = if draw.chance() { storage } else { Storage::F32 };
+            let (batch, steps) = (draw.size(1..=9), draw.size(2..=5));
+            let inputs = Inputs::draw(&mut draw, &model, batch, steps).ragged(&mut draw);
+            let truth = stepwise(&device, &model, &inputs.batch(), [storage, activations]);
+            let mut options = Options::default().poison(true).exchange(forced(1, Fault::None));
+            options = options.weights(storage).activations(activations);
+            let all = device
+                .load_with(&model, options.clone())
+                .unwrap()
+                .alternatives(inputs.batch().form())
+                .unwrap();
+            let candidates = all[0].iter().filter(|candidate| candidate.outcome.is_ok());
+            let mut candidates: Vec<&Candidate> =
+                candidates.filter(|candidate| candidate.strategy == Strategy::Grouped).collect();
+            // Two of them, since software drivers take seconds to compile one.
+            while candidates.len() > 2 {
+                candidates.swap_remove(draw.size(0..=candidates.len() - 1));
+            }
+            for candidate in candidates {
+                options.only = Only {
+                    strategy: Some(Strategy::Grouped),
+                    rows: Some(candidate.rows),
+                    variant: Some(candidate.variant),
+                    ..Only::default()
+                };
+                let engine = device.load_with(&model, options.clone()).unwrap();
+                let output = grouped(&engine, &inputs.batch());
+                let plan = engine.explain(inputs.batch().form()).unwrap();
+                let context = format!("{}, {model}, {storage}: {plan}, seed {}", device.info(), draw.seed);
+                assert_close_in(options.precision, &model, &inputs.batch(), &output, &context);
+                assert!(all_bits(&output) == all_bits(&truth), "{context}");
+                // r ⊙ h has to be handed on within the step.
+                if !matches!(cell, Cell::Gru { reset: Reset::Before, .. }) {
+                    assert_eq!(engine.resumes().count, 0, "{context}");
+                    alone += 1;
+                }
+            }
+        }
+    }
+    assert!(alone > 0);
+}
+
+/// Where a device runs too few workgroups side by side to keep all weights. A chunk is dispatched again and again, with its letters
+/// kept, so that workgroups come through although they run one after the other.
+#[test]
+fn workgroups_that_hold_a_part_of_the_weights_give_the_bits_of_steps() {
+    let mut draw = Draw::new();
+    for device in adapters() {
+        for (cell, storage, rows) in [
+            (Cell::GRU, Storage::F16, Rows::One),
+            (Cell::ORIGINAL_GRU, Storage::F32, Rows::One),
+            (Cell::LSTM, Storage::F16, Rows::Four),
+        ] {
+            let hidden = draw.size(280..=290);
+            let model = draw.model(cell, 3, hidden, 1);
+            let model = unprojected(&mut draw, model);
+            let batch = if rows == Rows::Four { 5 } else { 1 };
+            let inputs = Inputs::draw(&mut draw, &model, batch, 4);
+            let truth = stepwise(&device, &model, &inputs.batch(), [storage, Storage::F32]);
+            let with = |workgroups: u32| {
+                let fault = Fault::Again { times: 8 };
+                let (workgroup_bytes, steps) = (1 << 16, 2);
+                let exchange = wgru::plan::Exchange { workgroups, workgroup_bytes, steps, fault };
+                let mut options = options(Strategy::Grouped, 0, Exchange::Forced(exchange)).weights(storage);
+                options.only.rows = Some(rows);
+                let engine = device.load_with(&model, options).unwrap();
+                let plan = engine.explain(inputs.batch().form()).unwrap();
+                (plan.contains("blocks held") && plan.contains("workgroups")).then_some((engine, plan))
+            };
+            // Fewer and fewer, until there is such a kernel.
+            let (engine, plan) = (1..=256).rev().find_map(with).unwrap_or_else(|| {
+                panic!("{}, {model}, {storage}, {rows:?}: no kernel holds a part", device.info())
+            });
+            let output = engine.run(&inputs.batch()).unwrap();
+            let context = format!("{}, {model}, {storage}: {plan}, seed {}", device.info(), draw.seed);
+            assert_eq!(plan.contains("packed"), storage == Storage::F16, "{context}");
+            assert_eq!(plan.contains("(4 rows"), rows == Rows::Four, "{context}");
+            let precision = Precision { weights: storage, ..Precision::default() };
+            assert_close_in(precision, &model, &inputs.batch(), &output, &context);
+            assert!(all_bits(&output) == all_bits(&truth), "{context}");
+            assert_eq!(engine.resumes().count, 0, "{context}");
+        }
+    }
+}
+
+/// One step to a dispatch, so that chunks come through until the one that is broken.
+#[test]
+fn a_run_is_taken_up_again_at_the_chunk_that_failed() {
+    let mut draw = Draw::new();
+    let (layers, steps) = (2, 3);
+    for device in adapters() {
+        for cell in [Cell::GRU, Cell::LSTM, Cell::Rnn] {
+            let model = draw.any_model(cell, 3, 96, layers);
+            let inputs = Inputs::draw(&mut draw, &model, 5, steps).ragged(&mut draw);
+            let truth = stepwise(&device, &model, &inputs.batch(), [Storage::F32; 2]);
+            for chunk in 0..layers * steps {
+                let fault = Fault::Dies { group: draw.size(0..=1) as u32, chunk: chunk as u32, step: 0 };
+                let engine =
+                    device.load_with(&model, options(Strategy::Grouped, 0, forced(1, fault))).unwrap();
+                let context = format!("{}, {model}, {fault:?}, seed {}", device.info(), draw.seed);
+                let output = grouped(&engine, &inputs.batch());
+                assert!(all_bits(&output) == all_bits(&truth), "{context}");
+                let at = Resume { layer: chunk / steps, step: chunk % steps };
+                assert_eq!(engine.resumes(), Resumes { count: 1, last: Some(at) }, "{context}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_run_whose_workgroups_fail_is_finished_with_the_same_bits() {
+    let mut draw = Draw::new();
+    for device in adapters() {
+        for cell in [Cell::GRU, Cell::ORIGINAL_GRU, Cell::LSTM, Cell::Rnn] {
+            // What is made of the layer above that failed may stand where the one that failed reads.
+            let kinds = [draw.merge(), Merge::Sum, draw.merge()];
+            let kinds = kinds.map(|merge| (Direction::Bidirectional, merge));
+            let model = draw.stack(cell, &kinds, 3, 96);
+            let inputs = Inputs::draw(&mut draw, &model, 5, 17).ragged(&mut draw);
+            let truth = stepwise(&device, &model, &inputs.batch(), [Storage::F32; 2]);
+            for fault in [
+                Fault::None,
+                // One that never writes, one that ends half-way, one that is late.
+                Fault::Dies { group: 0, chunk: 0, step: 0 },
+                Fault::Dies { group: 1, chunk: 0, step: 3 },
+                Fault::Late { looks: 50 },
+                Fault::Again { times: 2 },
+            ] {
+                let engine =
+                    device.load_with(&model, options(Strategy::Grouped, 0, forced(7, fault))).unwrap();
+                let context = format!("{}, {model}, {fault:?}, seed {}", device.info(), draw.seed);
+                for run in 1..=2 {
+                    let output = grouped(&engine, &inputs.batch());
+                    assert!(all_bits(&output) == all_bits(&truth), "{context}, run {run}");
+                    if let Fault::Dies { .. } = fault {
+                        let last = Some(Resume { layer: 0, step: 0 });
+                        assert_eq!(engine.resumes(), Resumes { count: run, last }, "{context}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Dispatched again and again with the letters kept, workgroups that run one after the other get an exchange further each
+/// time, so that every letter is read where it was written to.
+#[test]
+fn letters_reach_their_readers() {
+    let mut draw = Draw::new();
+    for device in adapters() {
+        for (cell, hidden) in [(Cell::GRU, 70), (Cell::ORIGINAL_GRU, 66), (Cell::LSTM, 50), (Cell::Rnn, 194)]
+        {
+            for rows in [Rows::One, Rows::Four] {
+                let model = draw.model_of(cell, Direction::Bidirectional, 3, hidden, 2);
+                let inputs = Inputs::draw(&mut draw, &model, if rows == Rows::One { 2 } else { 5 }, 4);
+                let truth = stepwise(&device, &model, &inputs.batch(), [Storage::F32; 2]);
+                let mut options = options(Strategy::Grouped, 0, forced(3, Fault::Again { times: 8 }));
+                options.only.rows = Some(rows);
+                let engine = device.load_with(&model, options).unwrap();
+                let output = grouped(&engine, &inputs.batch());
+                let plan = engine.explain(inputs.batch().form()).unwrap();
+                let context = format!("{}, {model}: {plan}, seed {}", device.info(), draw.seed);
+                assert_eq!(engine.resumes().count, 0, "{context}");
+                assert!(all_bits(&output) == all_bits(&truth), "{context}");
+            }
+        }
+    }
+}
+
+/// A layer that knows no abort, above the one that fails, may have run on nonsense, and over its input.
+#[test]
+fn a_stack_of_several_strategies_is_resumed_as_well() {
+    let mut draw = Draw::new();
+    let hidden = 50;
+    let scale = 1.0 / (hidden as f32).sqrt();
+    let mut layers = Vec::new();
+    for index in 0..4 {
+        let input = if index == 0 { 3 } else { hidden };
+        let weights = Weights {
+            w_ih: draw.values(4 * hidden * input, scale),
+            w_hh: draw.values(4 * hidden * hidden, scale),
+            // Its steps are always dispatched one by one.
+            w_hr: (index == 2).then(|| draw.values(hidden * hidden, scale)),
+            ..Weights::default()
+        };
+        layers.push(Layer::new(Cell::LSTM, Direction::Forward, input, hidden, vec![weights]).unwrap());
+    }
+    let model = Model::new(layers).unwrap();
+    for device in adapters() {
+        let inputs = Inputs::draw(&mut draw, &model, 2, 3);
+        let truth = stepwise(&device, &model, &inputs.batch(), [Storage::F32; 2]);
+        // Of layers 0, 1 and 3, which alone have chunks that may fail.
+        for (chunk, layer) in [(1, 0), (4, 1), (7, 3)] {
+            let fault = Fault::Dies { group: 0, chunk, step: 0 };
+            let engine = device.load_with(&model, options(Strategy::Grouped, 0, forced(1, fault))).unwrap();
+            let context = format!("{}, {model}, {fault:?}, seed {}", device.info(), draw.seed);
+            assert!(all_bits(&grouped(&engine, &inputs.batch())) == all_bits(&truth), "{context}");
+            let at = Resume { layer, step: 1 };
+            assert_eq!(engine.resumes(), Resumes { count: 1, last: Some(at) }, "{context}");
+        }
+    }
+}
+
+#[test]
+fn a_staged_run_that_fails_is_an_error() {
+    let mut draw = Draw::new();
+    let model = draw.model(Cell::GRU, 3, 96, 1);
+    for device in adapters() {
+        let inputs = Inputs::draw(&mut draw, &model, 2, 3);
+        for (fault, comes_through) in
+            [(Fault::None, true), (Fault::Dies { group: 1, chunk: 2, step: 0 }, false)]
+        {
+            let engine = device.load_with(&model, options(Strategy::Grouped, 0, forced(1, fault))).unwrap();
+            let mut staged = engine.stage(&inputs.batch()).unwrap();
+            let mut output = engine.output(inputs.batch().form()).unwrap();
+            for _ in 0..2 {
+                let run = staged.run();
+                assert_eq!(run.is_ok(), comes_through, "{}: {run:?}", device.info());
+                assert_eq!(staged.read_into(&mut output).is_ok(), comes_through, "{}", device.info());
+                let said = run.err().map(|error| error.to_string());
+                assert!(said.is_none_or(|said| said.contains("layer 0 from step 2")), "{}", device.info());
+            }
+        }
+    }
+}
+
+/// No device here may be trusted, so nothing is tried unless it is forced; the test itself can be run all the same.
+#[test]
+fn without_a_self_test_nothing_is_exchanged() {
+    let mut draw = Draw::new();
+    let model = draw.model(Cell::GRU, 3, 256, 1);
+    // What the self-test finds is kept with the device.
+    for device in own_adapters() {
+        let DeviceInfo::Gpu(info) = device.info() else { panic!("{} is no GPU", device.info()) };
+        if !info.software {
+            continue;
+        }
+        let error = device.self_test().unwrap_err();
+        assert!(matches!(&error, Error::Unsupported { what } if what.contains("software")), "{error}");
+        assert_eq!(device.exchange(), None);
+        let engine = device.load_with(&model, Options::default().strategy(Strategy::Grouped)).unwrap();
+        let all = engine.alternatives(Dims::new(4, 10).unwrap()).unwrap();
+        let mut grouped = all[0].iter().filter(|candidate| candidate.strategy == Strategy::Grouped);
+        assert!(
+            grouped.all(|candidate| {
+                matches!(&candidate.outcome, Err(reason) if reason.contains("self-test"))
+            })
+        );
+
+        // Both runs with a workgroup that falls silent are noticed and finished, or it is an error.
+        let found = pollster::block_on(device.try_exchange_async()).unwrap();
+        assert_eq!(found.rescued, 2, "{found:?}");
+        assert_eq!(device.exchange(), None);
+    }
+    assert!(matches!(Device::cpu().self_test(), Err(Error::Unsupported { .. })));
+}
+
+/// Many runs with faults of all kinds in turn; `WGRU_SOAK` says how many.
+#[test]
+fn a_soak_of_runs_that_fail_and_of_runs_that_do_not() {
+    let runs = std::env::var("WGRU_SOAK").map_or(40, |runs| runs.parse().expect("WGRU_SOAK"));
+    let mut draw = Draw::new();
+    for device in adapters() {
+        let model = draw.model(Cell::LSTM, 3, 50, 2);
+        let exchanges = [
+            forced(1, Fault::None),
+            forced(1, Fault::Dies { group: 0, chunk: 3, step: 0 }),
+            forced(1, Fault::Dies { group: 1, chunk: 5, step: 0 }),
+            forced(3, Fault::None),
+            forced(4, Fault::Dies { group: 1, chunk: 0, step: 2 }),
+            forced(4, Fault::Late { looks: 20 }),
+        ];
+        let engines = exchanges
+            .map(|exchange| device.load_with(&model, options(Strategy::Grouped, 0, exchange)).unwrap());
+        for run in 0..runs {
+            let (batch, steps) = (draw.size(1..=3), draw.size(4..=8));
+            let inputs = Inputs::draw(&mut draw, &model, batch, steps).ragged(&mut draw);
+            let truth = stepwise(&device, &model, &inputs.batch(), [Storage::F32; 2]);
+            let engine = &engines[run % engines.len()];
+            let output = grouped(engine, &inputs.batch());
+            let context = format!("{}, run {run}, seed {}", device.info(), draw.seed);
+            assert!(all_bits(&output) == all_bits(&truth), "{context}");
+        }
+        let resumed = engines.each_ref().map(|engine| engine.resumes().count);
+        println!("{}: {runs} runs, of each fault resumed: {resumed:?}", device.info());
+        assert_eq!(resumed[0], 0, "{}", device.info());
+        assert_eq!(resumed[1], (runs as u64 + 4) / 6, "{}", device.info());
+    }
+}

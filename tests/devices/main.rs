@@ -1,0 +1,16 @@
+//! What an engine does with a device: objects and memory, pieces, pools, layers at once, exchanges, loss, refusals.
+
+mod caller_device;
+mod candidates;
+#[path = "../common/mod.rs"]
+mod common;
+mod exchange;
+mod host;
+mod lost;
+mod memory;
+mod pieces;
+mod pool;
+mod pool_faults;
+mod pool_soak;
+mod refusals;
+mod wave;

@@ -1,0 +1,52 @@
+//! Faults that an engine or an importer could have, each as a change of what it is given or of what it returns.
+//!
+//! ```text
+//! weights   gates, conventions, peepholes, projections, biases
+//! options   clips, activations, storage types
+//! order     directions, layers, layouts
+//! states    initial and final states, lengths, padding
+//! slips     what only the inside of an engine can get wrong
+//! ```
+
+mod options;
+mod order;
+mod slips;
+mod states;
+mod weights;
+
+use wgru::{Layout, Output};
+
+use crate::golden::Golden;
+use crate::mutations::draft::Draft;
+
+/// A fault: planted before the run, which it leaves as it is where it does not apply, or after it.
+#[derive(Clone)]
+pub struct Fault {
+    pub name: &'static str,
+    pub before: fn(&mut Draft),
+    pub after: fn(&Golden, &mut Output),
+}
+
+fn before(name: &'static str, before: fn(&mut Draft)) -> Fault {
+    Fault { name, before, after: |_, _| {} }
+}
+
+fn after(name: &'static str, after: fn(&Golden, &mut Output)) -> Fault {
+    Fault { name, before: |_| {}, after }
+}
+/// Every fault.
+pub fn all() -> Vec<Fault> {
+    [weights::all(), options::all(), order::all(), states::all(), slips::all()].concat()
+}
+
+/// Where direction d of row b and step t lies in y.
+pub fn at(golden: &Golden, b: usize, t: usize, d: usize) -> usize {
+    let (dims, state) = (golden.inputs.dims, golden.model.state());
+    let dirs = golden.model.output() / state;
+    let index = match golden.inputs.layouts.1 {
+        Layout::BatchMajor => (b * dims.steps + t) * dirs + d,
+        Layout::TimeMajor => (t * dims.batch + b) * dirs + d,
+        Layout::DirectionMajor => (t * dirs + d) * dims.batch + b,
+    };
+    index * state
+}

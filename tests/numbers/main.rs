@@ -1,0 +1,20 @@
+//! Numbers: every device against the reference, against numbers from elsewhere, and against itself; and the memory that the CPU
+//! path takes for them. Builds and runs without GPUs too, where `WGRU_DEVICE` names the CPU path.
+
+mod allocation;
+mod allocator;
+mod backends;
+#[path = "../goldens/cases.rs"]
+mod cases;
+#[path = "../common/mod.rs"]
+mod common;
+mod conventions;
+mod cpu;
+#[path = "../goldens/golden.rs"]
+mod golden;
+mod goldens;
+mod not_finite;
+mod pool_memory;
+mod projected;
+mod reference;
+mod staged;
