@@ -3,8 +3,10 @@
 
 mod plans;
 
-use crate::common::{adapters, devices, everywhere};
+use crate::common::{adapters, everywhere};
+use wgru::dtype::Precision;
 use wgru::model::{Forget, Reset, Update};
+use wgru::plan::{Caps, plan};
 use wgru::{
     Batch, Cell, Device, Dims, Direction, Error, Layer, Merge, Model, Output, Readout, ReadoutSteps, State,
     Weights,

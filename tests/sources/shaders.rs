@@ -17,9 +17,11 @@ use wgru::dtype::Precision;
 use wgru::kernels::{Access, Kernel, MOST_STORAGE_BUFFERS, Rows, StepCell, matmul, merge, step, streams};
 use wgru::model::Activation;
 
+type Validated = Arc<(Module, ModuleInfo)>;
+
 /// [`validate`], once for each text.
-fn validated(source: &str) -> Result<Arc<(Module, ModuleInfo)>, String> {
-    static SEEN: LazyLock<Mutex<HashMap<String, Arc<(Module, ModuleInfo)>>>> = LazyLock::new(Mutex::default);
+fn validated(source: &str) -> Result<Validated, String> {
+    static SEEN: LazyLock<Mutex<HashMap<String, Validated>>> = LazyLock::new(Mutex::default);
     let seen = || SEEN.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(found) = seen().get(source) {
         return Ok(found.clone());
@@ -319,23 +321,23 @@ fn parameter_structs_lie_as_the_shader_reads_them() {
         let module = &validated.0;
         match kernel {
             Kernel::Step { .. } | Kernel::StepMatrices { .. } => {
-                assert_eq!(members(&module, "StepParams"), step, "{kernel}");
-                assert_eq!(members(&module, "StepIndex"), index, "{kernel}");
+                assert_eq!(members(module, "StepParams"), step, "{kernel}");
+                assert_eq!(members(module, "StepIndex"), index, "{kernel}");
             }
             Kernel::Resident { .. } | Kernel::Grouped { .. } => {
-                assert_eq!(members(&module, "StepParams"), step, "{kernel}");
+                assert_eq!(members(module, "StepParams"), step, "{kernel}");
             }
             Kernel::MatmulTiled { .. }
             | Kernel::MatmulRows { .. }
             | Kernel::MatmulMatrices { .. }
             | Kernel::TakeProjected { .. } => {
-                assert_eq!(members(&module, "MatmulParams"), matmul, "{kernel}");
+                assert_eq!(members(module, "MatmulParams"), matmul, "{kernel}");
             }
             Kernel::Merge { .. } => {
-                assert_eq!(members(&module, "MergeParams"), merge, "{kernel}");
+                assert_eq!(members(module, "MergeParams"), merge, "{kernel}");
             }
             Kernel::Streams { .. } => {
-                assert_eq!(members(&module, "StreamParams"), streams, "{kernel}");
+                assert_eq!(members(module, "StreamParams"), streams, "{kernel}");
             }
         }
     }
