@@ -262,7 +262,8 @@ mod tests {
         let same = |a: f32, b: f32| a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan();
         let f16 = |value: f32| half::f16::from_f32(value).to_f32();
         let within = |value: f32| if value.is_finite() { value.clamp(-65_504.0, 65_504.0) } else { value };
-        let formats: [(Storage, &dyn Fn(f32) -> f32, &dyn Fn(f32) -> f32); 3] = [
+        type Rounding<'a> = &'a dyn Fn(f32) -> f32;
+        let formats: [(Storage, Rounding<'_>, Rounding<'_>); 3] = [
             (Storage::F32, &|value| value, &|value| value),
             (Storage::F16, &f16, &|value| f16(within(value))),
             (Storage::Bf16, &|value| half::bf16::from_f32(value).to_f32(), &|value| {
