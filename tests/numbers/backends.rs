@@ -1,8 +1,12 @@
 //! One suite for every adapter found and the CPU path: each case against the f64 reference.
 
-use crate::common::{Draw, Inputs, adapters, assert_close, bits, cells, devices, options};
+#[cfg(feature = "gpu")]
+use crate::common::adapters;
+use crate::common::{Draw, Inputs, assert_close, bits, cells, devices, options};
+#[cfg(feature = "gpu")]
+use wgru::DeviceInfo;
 use wgru::model::{Activation, Activations, Function};
-use wgru::{Cell, DeviceInfo, Dims, Direction, ReadoutSteps};
+use wgru::{Cell, Dims, Direction, ReadoutSteps};
 
 /// B, T, I, H: ones, odd and prime sizes, the edges of tiles and blocks.
 const SHAPES: [[usize; 4]; 11] = [

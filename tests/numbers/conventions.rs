@@ -4,6 +4,7 @@
 use crate::common::{Draw, Inputs, assert_close, assert_close_in, bits, cells, devices, options};
 use wgru::dtype::Precision;
 use wgru::model::{Activation, Activations};
+#[cfg(feature = "gpu")]
 use wgru::plan::Strategy;
 use wgru::{
     Batch, Cell, Device, DeviceInfo, Dims, Direction, Error, Fill, Layer, Layout, Merge, Model, Options,

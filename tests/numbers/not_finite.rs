@@ -1,10 +1,15 @@
 //! NaN and infinity on every backend: they come out as they come out of the reference, in their own row, from their own step on.
 //! `shaders/shared/not_finite.wgsl` says what kernels do for it, and what is left to a driver.
 
-use crate::common::{Draw, Inputs, adapters, assert_close, assert_close_in, bits, cells};
+#[cfg(feature = "gpu")]
+use crate::common::assert_close_in;
+use crate::common::{Draw, Inputs, adapters, assert_close, bits, cells};
+#[cfg(feature = "gpu")]
 use wgru::dtype::Precision;
+#[cfg(feature = "gpu")]
 use wgru::engine::Exchange;
 use wgru::model::{Activation, Activations, Function, Merge};
+#[cfg(feature = "gpu")]
 use wgru::plan::{self, Fault, Only, Strategy};
 use wgru::{
     Batch, Cell, CpuOptions, Device, Direction, InstructionSet, Layer, Model, Options, Output, State,
