@@ -317,6 +317,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "Miri draws the error of `exp_m1` anew for each number, even at infinity")]
     fn every_function_of_nan_and_of_infinities() {
         const INFINITE: f32 = f32::INFINITY;
         for set in InstructionSet::available() {
