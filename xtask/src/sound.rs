@@ -48,7 +48,13 @@ pub fn memcheck() -> Result<Outcome, Error> {
     }
     let tests = built_tests(&[])?;
     let mut command = process::in_workspace("valgrind");
-    command.args(["--quiet", "--error-exitcode=1", "--leak-check=full", "--errors-for-leak-kinds=definite"]);
+    command.args([
+        "--quiet",
+        "--error-exitcode=1",
+        "--leak-check=full",
+        "--show-leak-kinds=definite",
+        "--errors-for-leak-kinds=definite",
+    ]);
     // Threads wait for each other busily: without fair turns the one that is waited for would come late.
     command.arg("--fair-sched=yes").arg(&tests).args(some(&tests, CPU)?).args(["--test-threads", "1"]);
     process::run(command.env("RUST_BACKTRACE", "0"))?;
