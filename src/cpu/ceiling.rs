@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Processor;
 use super::simd::{Simd, Work, at_level};
@@ -20,10 +20,11 @@ const CHAINS: usize = 10;
 /// Rounds of one measurement on each thread.
 const ROUNDS: usize = 1 << 20;
 
-/// Rounds of one measurement for predictions, some 50 µs, and how many there are: the fastest counts, which nothing
-/// interrupted.
+/// Rounds of one measurement for predictions, some 40 µs, and how many there are: the fastest counts, which nothing
+/// interrupted. After so long none begins.
 const FEW: usize = 1 << 15;
 const TRIES: usize = 40;
+const LONG: Duration = Duration::from_millis(10);
 
 impl Work for Sums {
     #[inline(always)]
@@ -44,15 +45,21 @@ impl Work for Sums {
 }
 
 impl Processor {
-    /// Measures how many times as long as on the processor that [`Times`] were fitted on a product and sum takes, on one thread,
-    /// in 2 to 10 ms. Predictions are that many times as long from then on.
+    /// Measures, on one thread, how long a product and sum takes: as a multiple of what it took on the processor that [`Times`] were
+    /// fitted on. Predictions are that many times as long from then on.
     pub(crate) fn calibrate(&self) -> f64 {
-        let time = |_| {
+        let time = || {
             let began = Instant::now();
             at_level!(self.level, simd => simd.run(Sums { rounds: FEW }));
             began.elapsed().as_secs_f64()
         };
-        let fastest = (0..TRIES).map(time).fold(f64::INFINITY, f64::min);
+        let (began, mut fastest) = (Instant::now(), time());
+        for _ in 1..TRIES {
+            if began.elapsed() > LONG {
+                break;
+            }
+            fastest = fastest.min(time());
+        }
         let each = fastest * 1e9 / (FEW * CHAINS) as f64;
         // No processor is so far from another; a clock may be that wrong.
         let slowness = (each / Times::of(self.level.set()).alone).clamp(0.05, 100.0);

@@ -163,9 +163,11 @@ impl Device {
         }
     }
 
-    /// Measures in 2 to 10 ms how fast this processor computes, on one thread: from then on, the times that are expected of this
-    /// device, its clones and their engines are its own. Gives how many times as long as on the processor that the model was
-    /// fitted on a product and sum takes; nothing of a GPU, for which there are tables (`wgru tune`), and of the reference.
+    /// Measures how fast this processor computes, on one thread, in some 2 ms and little more than 10 at most. From then on it scales the
+    /// times that are expected of this device, its clones and their engines.
+    ///
+    /// Returns the scale: 2 where a product and sum takes twice as long as on the processor that the model was fitted on. `None` for a
+    /// GPU, for which there are tables (`wgru tune`), and for the reference.
     ///
     /// On two other processors, times of 64 runs were expected within a factor of 1.17 and 1.20 in the median, at worst 2.5; without,
     /// 2.04 and 1.45, at worst 3.1.
