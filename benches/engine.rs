@@ -3,6 +3,8 @@
 //! Every case is verified against the f64 reference before it is timed. Ids read `device/timed/case`; `cargo
 //! xtask record NAME` runs this and keeps the figures as a CSV in `benches/records/`.
 
+mod tables;
+
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -70,7 +72,7 @@ fn sequence(criterion: &mut Criterion) {
             let model = model(&mut rng, cell, input, hidden);
             let x = values(&mut rng, batch * steps * input, 1.0);
             let inputs = Batch::new(&x, [batch, steps, input]).expect("x fits");
-            let engine = device.load(&model).expect("the model fits");
+            let engine = device.load_with(&model, tables::options(&device)).expect("the model fits");
             let mut output = engine.run(&inputs).expect("the batch runs");
             let case = format!("{kind}-b{batch}-t{steps}-i{input}-h{hidden}");
             verified(&model, &inputs, &output, &case);
@@ -90,7 +92,7 @@ fn step(criterion: &mut Criterion) {
         for [streams, input, hidden] in STEPS {
             let model = model(&mut rng, Cell::GRU, input, hidden);
             let x = values(&mut rng, streams * input, 1.0);
-            let engine = device.load(&model).expect("the model fits");
+            let engine = device.load_with(&model, tables::options(&device)).expect("the model fits");
             let mut session = engine.session(streams).expect("the session fits");
             let mut output = session.output().expect("memory");
             let case = format!("gru-b{streams}-i{input}-h{hidden}");
@@ -116,7 +118,7 @@ fn tick(criterion: &mut Criterion) {
         for [streams, active, input, hidden] in TICKS {
             let model = model(&mut rng, Cell::GRU, input, hidden);
             let x = values(&mut rng, active * input, 1.0);
-            let engine = device.load(&model).expect("the model fits");
+            let engine = device.load_with(&model, tables::options(&device)).expect("the model fits");
             let mut pool = engine.pool(PoolOptions::fixed(streams)).expect("the pool fits");
             let ids: Vec<_> = (0..streams).map(|_| pool.open().expect("there is room")).collect();
             let mut output = TickOutput::default();

@@ -4,6 +4,8 @@
 //! sequence of few features, where the projection is small beside it, and the matmul as the ceiling that `wgru bench`
 //! measures. Steps of a session are in `engine.rs`. Every recurrent kernel is verified before it is timed.
 
+mod tables;
+
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -92,7 +94,7 @@ fn kernels(criterion: &mut Criterion) {
             let model = model(cell, input, hidden, state);
             let x = values(&mut fastrand::Rng::with_seed(2), batch * steps * input, 1.0);
             let inputs = Batch::new(&x, [batch, steps, input]).expect("x fits");
-            let options = wgru::Options::default().weights(storage).strategy(strategy);
+            let options = tables::options(&device).weights(storage).strategy(strategy);
             let engine = device.load_with(&model, options.clone()).expect("it fits");
             let truth = reference::run(&model, &inputs).expect("the reference runs");
             let output = engine.run(&inputs).expect("the batch runs");

@@ -188,7 +188,7 @@ pub struct ExplainArgs {
     /// Steps, of a model [default: 100]
     #[arg(long, value_name = "T")]
     pub steps: Option<usize>,
-    /// A table that `wgru tune` has written [default: what comes with wgru]
+    /// A table that `wgru tune` has written [default: the cost model's numbers for such a device]
     #[arg(long, value_name = "FILE")]
     pub speed: Option<PathBuf>,
     /// How to read the model.
@@ -215,8 +215,11 @@ pub struct TuneArgs {
     /// A case to measure, as `wgru bench` takes it; may be given several times [default: 18 of all sizes]
     #[arg(long, value_name = "CASE")]
     pub case: Vec<String>,
-    /// Take the times from what `--csv` has written, of several files the least of each candidate, and keep the device's numbers;
-    /// measure no more than the cases that are named
+    /// A table to begin with in place of the cost model's numbers for such a device
+    #[arg(long, value_name = "FILE")]
+    pub speed: Option<PathBuf>,
+    /// Take the times from what `--csv` has written, of several files the least of each candidate, and keep the numbers that
+    /// it begins with; measure no more than the cases that are named
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub from: Vec<PathBuf>,
     /// Where to write what was measured and predicted

@@ -10,10 +10,10 @@ use crate::cpu::Network;
 use crate::error::{Error, Result};
 use crate::io::{Form, OutputShape};
 use crate::model::Model;
-use crate::plan::{Plan, Table};
+use crate::plan::Plan;
 
-/// What devices are expected to take for a run, the fastest first. Its words say why it is, with the times of devices that there
-/// is a table of.
+/// What devices are expected to take for a run, the fastest first. Its words say why it is; where a table of speeds was given
+/// ([`Options::speed`]), with the times of GPUs.
 #[derive(Debug, Clone)]
 pub struct Choice {
     devices: Vec<(Device, Duration)>,
@@ -88,10 +88,7 @@ impl fmt::Display for Choice {
             let info = device.info();
             write!(f, "{}{info}", if index > 0 { "; " } else { "" })?;
             // What no table corrects is good for an order, not for a promise.
-            let is_measured = match &info {
-                DeviceInfo::Gpu(gpu) => self.has_table || Table::of_adapter(&gpu.name).is_some(),
-                _ => false,
-            };
+            let is_measured = self.has_table && matches!(info, DeviceInfo::Gpu(_));
             match index {
                 _ if is_measured => write!(f, ", expected to take {time:.2?}")?,
                 0 if self.devices.len() > 1 => write!(f, ", expected to be the fastest")?,

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::info::AdapterInfo;
 use crate::kernels::matrices::Matrices;
-use crate::plan::{Caps, Speed, Table};
+use crate::plan::{Caps, Measured, Speed};
 use wgpu::CooperativeScalarType;
 
 impl AdapterInfo {
@@ -11,7 +11,6 @@ impl AdapterInfo {
         let backend = backend_name(info.backend);
         let software = info.device_type == wgpu::DeviceType::Cpu;
         let device = format!("{backend}: {}", info.name);
-        let Table { speed, measured } = table(info);
         let driver = [info.driver.as_str(), info.driver_info.as_str()];
         Self {
             name: info.name.clone(),
@@ -39,8 +38,8 @@ impl AdapterInfo {
                 max_iterations: software.then_some(Caps::SOFTWARE_ITERATIONS),
                 exchange: None,
                 matrices: None,
-                speed,
-                measured,
+                speed: speed(info.device_type),
+                measured: Measured::default(),
             },
             shader_f16: features.contains(wgpu::Features::SHADER_F16),
             timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
@@ -53,21 +52,15 @@ impl AdapterInfo {
     }
 }
 
-/// What was measured on such a device, or is assumed of one of its kind.
-fn table(info: &wgpu::AdapterInfo) -> Table {
-    match (Table::of_adapter(&info.name), info.device_type) {
-        (table, wgpu::DeviceType::Cpu) => {
-            // A software driver is as fast as its processors, whatever it calls itself; how its kernels differ from what
-            // the model says is its own.
-            let llvmpipe = || Table::of_adapter("llvmpipe").map(|table| table.speed);
-            let unknown = || Table::from(llvmpipe().unwrap_or(Speed::INTEGRATED));
-            let Table { speed, measured } = table.unwrap_or_else(unknown);
+/// What the cost model assumes of a device of this kind.
+fn speed(kind: wgpu::DeviceType) -> Speed {
+    match kind {
+        wgpu::DeviceType::Cpu => {
             let cores = std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
-            Table { speed: Speed { cores, ..speed }, measured }
+            Speed { cores, ..Speed::SOFTWARE }
         }
-        (Some(table), _) => table,
-        (None, wgpu::DeviceType::IntegratedGpu) => Speed::INTEGRATED.into(),
-        (None, _) => Speed::DISCRETE.into(),
+        wgpu::DeviceType::IntegratedGpu => Speed::INTEGRATED,
+        _ => Speed::DISCRETE,
     }
 }
 

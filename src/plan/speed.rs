@@ -57,6 +57,23 @@ impl Speed {
     pub const INTEGRATED: Self =
         Self { cores: 16, dispatch: 8_000_000_000, load: 80_000, registers: 24 * 1024, ..Self::DISCRETE };
 
+    /// A software driver: llvmpipe's, fitted on two cores of a server's processor (`benches/tables/llvmpipe.txt`). The number of
+    /// cores is that machine's too.
+    pub const SOFTWARE: Self = Self {
+        cores: 2,
+        dispatch: 88_603_083_795,
+        step: 964_691_345,
+        barrier: 41_805_106,
+        fma: 169_137,
+        fma4: 342_473,
+        matrix: 1_200_000,
+        load: 1_953_215,
+        share: 2_382,
+        chain: 170_034,
+        registers: 96 * 1024,
+        exchange: 800_000_000,
+    };
+
     /// Reads numbers: lines of a name and a number, and comments that begin with `#`.
     ///
     /// # Errors

@@ -28,16 +28,6 @@ const SAMPLE: &str = "measured";
 const VERSION: (&str, u32) = ("version", 1);
 
 impl Table {
-    /// The table that comes with the crate for an adapter of this name, if there is one.
-    pub fn of_adapter(name: &str) -> Option<Self> {
-        const TABLES: [(&str, &str); 2] = [
-            ("llvmpipe", include_str!("speeds/llvmpipe.txt")),
-            ("swiftshader", include_str!("speeds/swiftshader.txt")),
-        ];
-        let table = TABLES.iter().find(|(adapter, _)| name.to_lowercase().contains(adapter));
-        table.and_then(|(_, text)| Self::parse(text).ok())
-    }
-
     /// Reads a table: a line `version 1`, which may be missing, lines of a name and a number, as [`Speed::parse`] reads them,
     /// lines of `measured` and a [`Sample`], of which there need be none, and comments that begin with `#`.
     ///
@@ -99,15 +89,6 @@ mod tests {
         assert_eq!((table.to_string(), table.measured.samples().len()), (text, 2));
         let mixed = Table::parse(&format!("# a device\n\n  {SAMPLES}\n{numbers}")).unwrap();
         assert_eq!(mixed, table);
-    }
-
-    #[test]
-    fn tables_come_with_the_crate() {
-        for name in ["llvmpipe (LLVM 15.0.6, 256 bits)", "SwiftShader Device (Subzero)"] {
-            let table = Table::of_adapter(name).unwrap();
-            assert!(table.measured.samples().len() > 150, "{name}");
-        }
-        assert_eq!(Table::of_adapter("another"), None);
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //! which holds against the reference.
 
 use crate::common::{Draw, Inputs, adapters, assert_close_in, bits, cells};
-use wgru::plan::{Candidate, Only, Speed, Strategy};
-use wgru::{Device, Model, Options, Storage};
+use wgru::plan::{Basis, Candidate, Only, Sample, Speed, Strategy, Table};
+use wgru::{Cell, Device, DeviceInfo, Model, Options, Storage};
 
 /// Runs every candidate that is asked for, and returns their plans.
 fn same_bits(
@@ -111,5 +111,38 @@ fn what_holds_a_part_of_the_weights_gives_the_bits_of_the_others() {
         }
         let found = [one, several, packed, rows[0], rows[1]];
         assert!(found.iter().all(|count| *count > 0), "{}: {found:?}, seed {}", device.info(), draw.seed);
+    }
+}
+
+/// A table that makes the model's choice a hundred times as dear has another kernel chosen, and changes no bit.
+#[test]
+fn a_table_changes_the_choice_and_no_bit() {
+    let mut draw = Draw::new();
+    for device in adapters() {
+        let hidden = draw.size(20..=40);
+        let model = draw.model(Cell::GRU, 3, hidden, 1);
+        let inputs = Inputs::draw(&mut draw, &model, 5, 7);
+        let form = inputs.batch().form();
+        let plain = device.load(&model).unwrap();
+        let plan = plain.plan(form).unwrap().unwrap();
+        let chosen = |c: &&Candidate| c.outcome.as_ref().is_ok_and(|(recipe, _)| *recipe == plan.layers[0]);
+        let all = plain.alternatives(form).unwrap();
+        assert!(all[0].iter().all(|candidate| candidate.correction.is_none()), "{}", device.info());
+        let sample = |candidate: &Candidate| {
+            let seconds = candidate.modelled()?.seconds();
+            Sample::new(candidate, if chosen(&candidate) { 100.0 * seconds } else { seconds })
+        };
+        let DeviceInfo::Gpu(info) = device.info() else { panic!("{}", device.info()) };
+        let measured = all[0].iter().filter_map(sample).collect();
+        let table = Table { speed: info.caps.speed, measured };
+        let engine = device.load_with(&model, Options::default().speed(table)).unwrap();
+        let other = engine.plan(form).unwrap().unwrap();
+        let context = format!("{}, {model}: {plan} and {other}, seed {}", device.info(), draw.seed);
+        assert_ne!(other.layers[0].recurrence, plan.layers[0].recurrence, "{context}");
+        let all = engine.alternatives(form).unwrap();
+        let basis = all[0].iter().find(chosen).unwrap().correction.unwrap().basis;
+        assert_eq!(basis, Basis::Measured, "{context}");
+        let [one, two] = [&plain, &engine].map(|engine| engine.run(&inputs.batch()).unwrap());
+        assert_eq!((bits(&one.y), bits(&one.h_n)), (bits(&two.y), bits(&two.h_n)), "{context}");
     }
 }

@@ -50,7 +50,8 @@ pub struct BenchArgs {
     /// Let GPUs compute cases in f16 with cooperative matrices, where they have such
     #[arg(long, requires = "any_order")]
     pub matrices: bool,
-    /// A table that `wgru tune` has written, for the planner of GPUs to predict with [default: what comes with wgru]
+    /// A table that `wgru tune` has written, for the planner of GPUs to predict with [default: the cost model's numbers for
+    /// such a device]
     #[arg(long, value_name = "FILE")]
     pub speed: Option<PathBuf>,
     /// Keep compiled kernels in a folder, as `wgru run` does; `prepare` then takes them from there

@@ -11,7 +11,7 @@ use wgru::plan::{Candidate, Caps, Only, Table as PlanTable};
 use wgru::{Batch, Device, DeviceInfo, DeviceOptions, Dims, Staged};
 
 use super::case::{Case, values};
-use super::explain::seconds;
+use super::explain::{read_table, seconds};
 use super::fit::{Quality, Sample, Subject, fit, measured};
 use super::matrix;
 use super::verify::{Inputs, require};
@@ -48,13 +48,14 @@ const LONGEST: Duration = Duration::from_millis(150);
 
 /// Measures, fits, prints, writes.
 pub fn tune(args: &TuneArgs) -> Outcome {
-    let records = || args.from.iter().map(PathBuf::as_path);
+    let records = || args.from.iter().chain(&args.speed).map(PathBuf::as_path);
     write::check_target(&args.output)?;
     write::check_apart(&args.output, records())?;
     if let Some(path) = &args.csv {
         write::check_target(path)?;
         write::check_apart(path, records().chain([args.output.as_path()]))?;
     }
+    let begin = args.speed.as_deref().map(read_table).transpose()?;
     let opened = DeviceOptions::default().matrices(args.matrices);
     let device = Device::select_with(&args.device, &opened)?;
     let DeviceInfo::Gpu(mut info) = device.info() else {
@@ -63,6 +64,9 @@ pub fn tune(args: &TuneArgs) -> Outcome {
     test_exchange(&device, args.exchange)?;
     say_matrices(&device, args.matrices);
     info.caps.exchange = device.exchange();
+    if let Some(table) = begin {
+        info.caps = info.caps.with_table(table);
+    }
     let before = info.caps.clone();
     let (subjects, mut speed) = if args.from.is_empty() {
         let cases = if args.case.is_empty() { CASES.map(str::to_owned).to_vec() } else { args.case.clone() };

@@ -90,11 +90,13 @@ fn a_table_is_measured_written_and_read() {
     let text = by("gru-b3-t5-i3-h40");
     assert!(text.contains("the model") && !text.contains("measured"), "{text}");
 
-    // The same from the record and another case beside it, with the numbers that the device had.
+    // The same from the record and another case beside it, with the numbers that it is told to begin with.
     let again = [
         "tune",
         "--device",
         "vulkan",
+        "--speed",
+        "t.txt",
         "--from",
         "t.csv",
         "--output",
@@ -108,6 +110,9 @@ fn a_table_is_measured_written_and_read() {
     let from = fs::read_to_string(folder.path().join("from.txt")).expect("the table");
     assert!(from.contains("# numbers as they were, `measured` from t.csv\n"), "{from}");
     assert_eq!(samples(&from), samples(&table), "{from}");
+    // The same numbers and the same times are the same thousandths.
+    let of_table = |line: &&str| !line.starts_with('#');
+    assert!(table.lines().filter(of_table).all(|line| from.contains(&format!("{line}\n"))), "{from}{table}");
     assert!(from.contains("\nmeasured rnn-b1-t1-i1-h1 "), "{from}");
 
     // A dispatch that is dearer than anything makes one dispatch for all steps the choice, a cheap one may not.
@@ -170,6 +175,7 @@ fn what_cannot_be_planned_is_named() {
         (&["tune", "--device", "vulkan", "--output", "no/t.txt"], "no/t.txt"),
         (&["tune", "--device", "vulkan", "--output", "t.txt", "--case", "gru"], "gru"),
         (&["tune", "--device", "vulkan", "--output", "t.txt", "--from", "no.csv"], "no.csv"),
+        (&["tune", "--device", "vulkan", "--output", "t.txt", "--speed", "no.txt"], "no.txt"),
         (&["tune", "--device", "vulkan", "--output", "t.txt", "--from", "none.csv"], "nothing was measured"),
         (&["tune", "--device", "vulkan", "--output", "t.txt", "--from", "other.csv"], "other.csv: line 2"),
         (&["tune", "--device", "vulkan", "--output", "t.txt", "--from", "never.csv"], "-1 is no time"),
