@@ -78,5 +78,5 @@ pub use error::{Error, Result};
 pub use import::Keras;
 pub use import::{Imported, Onnx, PyTorch};
 pub use info::{AdapterInfo, Created};
-pub use io::{Batch, Fill, Form, Layout, Output, State, StepOutput};
+pub use io::{Batch, Fill, Form, Layout, Output, State, StepInput, StepOutput};
 pub use model::{Cell, Direction, Layer, Merge, Model, Readout, ReadoutSteps, Weights};

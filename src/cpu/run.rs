@@ -14,7 +14,7 @@ use super::tiles::{MOST_ROWS, Order, tiles};
 use super::walk::{Own, Part, Track};
 use super::{Dense, Network, Scratch, Targets};
 use crate::error::Result;
-use crate::io::{Form, Layout, Strides};
+use crate::io::{Batch, Form, Layout, Resets, Strides};
 use crate::model::{Merge, ReadoutSteps};
 
 /// What a run reads.
@@ -25,6 +25,16 @@ pub(crate) struct Given<'a> {
     pub(crate) form: Form,
     /// The steps of each batch row; T where there are none.
     pub(crate) lengths: Option<&'a [u32]>,
+    /// Where states begin anew.
+    pub(crate) resets: Option<Resets<'a>>,
+}
+
+impl<'a> Given<'a> {
+    /// All of a batch but its initial states.
+    pub(crate) fn of(batch: &Batch<'a>) -> Self {
+        let (lengths, resets) = (batch.lengths_of(), batch.resets_of());
+        Self { x: batch.x(), form: batch.form(), lengths, resets }
+    }
 }
 
 /// A run under way, as its threads share it.
@@ -305,6 +315,7 @@ impl<'a> Run<'a> {
         Track {
             rows,
             lengths: given.lengths,
+            resets: given.resets,
             steps: dims.steps,
             x,
             projected,

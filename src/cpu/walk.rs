@@ -13,13 +13,14 @@ use super::split::share;
 use super::tiles::{MOST_SUMS, Order, tiles};
 use crate::dtype::Storage;
 use crate::error::{Error, Result};
-use crate::io::{Fill, Strides};
+use crate::io::{Fill, Resets, Strides};
 
 /// Where sequences lie, and which rows of them a track walks over.
 pub(super) struct Track<'a> {
     /// The batch row at each place, in the order of falling length.
     pub(super) rows: &'a [usize],
     pub(super) lengths: Option<&'a [u32]>,
+    pub(super) resets: Option<Resets<'a>>,
     pub(super) steps: usize,
     pub(super) x: Source<'a>,
     /// Whether x is projected already.
@@ -175,6 +176,9 @@ impl Direction {
                 from = 1 - from;
                 row += active;
                 self.emit(simd, track, &share, step, from);
+                if let Some(resets) = track.resets {
+                    self.reset(track, resets, &share, step + 1, from);
+                }
                 part.meet();
                 if let (Some(above), 0) = (track.above, part.index) {
                     above.advance();
@@ -207,17 +211,35 @@ impl Direction {
 
     /// Takes the initial states, of this part's units.
     fn load(&self, track: &Track<'_>, share: &Share) {
+        for (place, &row) in track.rows.iter().enumerate() {
+            self.load_row(track, share, (place, row), 0);
+        }
+    }
+
+    /// Takes the initial states of the rows that begin anew before `step`, of this part's units; `from` is the h that the step reads.
+    /// Where they come from no final state has been written yet, since the rows have this step.
+    #[cold]
+    fn reset(&self, track: &Track<'_>, resets: Resets<'_>, share: &Share, step: usize, from: usize) {
+        for (place, &row) in track.rows[..track.active(step)].iter().enumerate() {
+            if step < track.steps && resets.at(row, step) {
+                self.load_row(track, share, (place, row), from);
+            }
+        }
+    }
+
+    /// Takes the initial states of a row, of this part's units, h into the array `to`.
+    fn load_row(&self, track: &Track<'_>, share: &Share, (place, row): (usize, usize), to: usize) {
         let Arrays { h, c, .. } = track.arrays;
         let Share { features, units, .. } = share;
-        for (place, &row) in track.rows.iter().enumerate() {
-            // SAFETY: rules *tracks* and *shares*: this part's features and units of this track's rows, of which no other thread has any.
-            unsafe {
-                h[0].slice_mut(place * self.padded_state() + features.start, features.len())
-                    .copy_from_slice(track.h.slice(row * self.state + features.start, features.len()));
-                if self.cell.has_c() {
-                    c.slice_mut(place * self.padded_units() + units.start, units.len())
-                        .copy_from_slice(track.c.slice(row * self.hidden + units.start, units.len()));
-                }
+        // SAFETY: rules *tracks* and *shares*: this part's features and units of this track's rows, of which no other thread has any; a
+        // step has been taken, or none, and no other thread reads these before the track has met.
+        unsafe {
+            h[to]
+                .slice_mut(place * self.padded_state() + features.start, features.len())
+                .copy_from_slice(track.h.slice(row * self.state + features.start, features.len()));
+            if self.cell.has_c() {
+                c.slice_mut(place * self.padded_units() + units.start, units.len())
+                    .copy_from_slice(track.c.slice(row * self.hidden + units.start, units.len()));
             }
         }
     }

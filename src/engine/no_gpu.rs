@@ -10,7 +10,7 @@ use super::run::Options;
 use crate::error::Result;
 use crate::gpu::Context;
 use crate::info::RunSeconds;
-use crate::io::{Batch, Form, Output, StepOutput};
+use crate::io::{Batch, Form, Output, StepInput, StepOutput};
 use crate::model::Model;
 use crate::plan::{Candidate, Plan};
 use crate::progress::{Progress, SharedTally};
@@ -123,7 +123,7 @@ impl GpuStaged {
 impl GpuSession {
     pub(super) async fn step_into(
         &mut self,
-        _: &[f32],
+        _: StepInput<'_>,
         _: &mut StepOutput,
         _: Wait,
         _: &Arc<Progress>,

@@ -2,15 +2,16 @@
 //!
 //! Rows know nothing of each other, so a batch is cut by rows first. Where a single row is too long, each direction of
 //! each layer is walked by itself, a reverse one from the end, its states carried from piece to piece; both directions are made
-//! one, and a readout is computed, here. Every recurrent sum is the one of a run at once, and so are its bits.
+//! one, and a readout is computed, here. Where states are reset a piece ends too, so none of these has resets itself. Every recurrent sum is the one of a run at once, and so are its bits.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use super::run::{Backend, Engine};
 use crate::dims::Dims;
 use crate::dtype::Storage;
 use crate::error::{Error, Result};
-use crate::io::{Batch, Fill, Form, Output, OwnedBatch, Strides};
+use crate::io::{Batch, Fill, Form, Output, OwnedBatch, Resets, Strides};
 use crate::model::{Layer, Merge, Model, Readout, ReadoutSteps};
 use crate::progress::SharedTally;
 use crate::sync::{Wait, lock};
@@ -249,6 +250,7 @@ impl Engine {
                     length,
                     repeats: fill == Fill::Last,
                     projected: index == 0 && batch.form().projected,
+                    resets: batch.resets_of(),
                     left: model.states() * (later + 1) - at,
                 };
                 let h = &mut h_n[at * state..][..state];
@@ -280,7 +282,7 @@ impl Engine {
 }
 
 /// One direction of one layer, on its way over a row.
-struct Walk {
+struct Walk<'a> {
     engine: Engine,
     reverse: bool,
     /// Steps of the row that are real.
@@ -289,6 +291,8 @@ struct Walk {
     repeats: bool,
     /// Whether x is `w_ih x` already.
     projected: bool,
+    /// Where the row's states begin anew, which is where pieces end.
+    resets: Option<Resets<'a>>,
     /// This and the walks that come after it.
     left: usize,
 }
@@ -299,7 +303,7 @@ fn one_of(x: &[f32], steps: usize, dirs: usize, dir: usize) -> Vec<f32> {
     x.chunks_exact(features).skip(dir).step_by(dirs).flatten().copied().collect()
 }
 
-impl Walk {
+impl Walk<'_> {
     /// Walks from the states `h` and `c` on, which are then the final ones; `keep` gets y of each step. `x`: `steps` steps.
     async fn run(
         &self,
@@ -312,16 +316,30 @@ impl Walk {
         let input = x.len() / steps;
         let form = form_of_row(self.length.max(1), self.projected);
         let most = self.engine.cut(form)?.map_or(form.dims.steps, |cut| cut.steps);
-        let mut firsts: Vec<usize> = (0..self.length).step_by(most).collect();
+        let mut pieces = self.pieces(most);
         if self.reverse {
-            firsts.reverse();
+            pieces.reverse();
         }
-        way.tally.set_pieces(firsts.len() * self.left);
-        for first in firsts {
-            let count = most.min(self.length - first);
-            let (x, shape) = (&x[first * input..][..count * input], [1, count, input]);
-            let batch = if self.projected { Batch::projected(x, shape) } else { Batch::new(x, shape) };
+        way.tally.set_pieces(pieces.len() * self.left);
+        let (h0, c0) = (h.to_vec(), c.to_vec());
+        for piece in pieces {
+            let (first, count) = (piece.start, piece.len());
+            if self.resets.is_some_and(|resets| resets.at(0, first)) {
+                h.copy_from_slice(&h0);
+                c.copy_from_slice(&c0);
+            }
+            // Where resets cut pieces of any length, few shapes serve them all.
+            let room = if self.resets.is_some() { count.next_power_of_two().min(most) } else { count };
+            let mut x = Cow::Borrowed(&x[first * input..][..count * input]);
+            if room > count {
+                x.to_mut().resize(room * input, 0.0);
+            }
+            let (shape, length) = ([1, room, input], [count as u32]);
+            let batch = if self.projected { Batch::projected(&x, shape) } else { Batch::new(&x, shape) };
             let mut batch = batch?.h0(h);
+            if room > count {
+                batch = batch.lengths(&length);
+            }
             if !c.is_empty() {
                 batch = batch.c0(c);
             }
@@ -329,13 +347,26 @@ impl Walk {
             self.engine.run_piece(&batch, &mut own, way).await?;
             h.copy_from_slice(&own.h_n);
             c.copy_from_slice(own.c_n.as_deref().unwrap_or_default());
-            own.y.chunks_exact(h.len()).enumerate().for_each(|(step, y)| keep(first + step, y));
-            if self.repeats && !self.reverse && first + count == self.length {
-                let last = &own.y[own.y.len() - h.len()..];
+            let y = own.y.chunks_exact(h.len()).take(count);
+            y.enumerate().for_each(|(step, y)| keep(first + step, y));
+            if self.repeats && !self.reverse && piece.end == self.length {
+                let last = &own.y[(count - 1) * h.len()..][..h.len()];
                 (self.length..steps).for_each(|t| keep(t, last));
             }
         }
         Ok(())
+    }
+
+    /// The steps of each piece, `most` at the most; where states begin anew, so does a piece.
+    fn pieces(&self, most: usize) -> Vec<Range<usize>> {
+        let is_reset = |step: &usize| self.resets.is_some_and(|resets| resets.at(0, *step));
+        let mut ends: Vec<usize> = (1..self.length).filter(is_reset).collect();
+        ends.push(self.length);
+        let firsts = std::iter::once(0).chain(ends.iter().copied());
+        let parts = firsts.zip(&ends);
+        let cut =
+            |(first, &end): (usize, &usize)| (first..end).step_by(most).map(move |at| at..end.min(at + most));
+        parts.flat_map(cut).collect()
     }
 }
 

@@ -315,7 +315,7 @@ impl Engine {
                     out: output.out.as_deref_mut().unwrap_or_default(),
                 };
                 batch.initial_states(targets.h, targets.c);
-                let given = cpu::Given { x: batch.x(), form: batch.form(), lengths: batch.lengths_of() };
+                let given = cpu::Given::of(batch);
                 let result = engine.network.run(&engine.processor, given, &mut scratch, targets, progress);
                 lock(&engine.idle).push(scratch);
                 result

@@ -4,9 +4,9 @@ use super::run::{Backend, Engine, Inner, narrow};
 #[cfg(not(target_arch = "wasm32"))]
 use super::wait::block_on;
 use crate::cpu;
-use crate::dims::{Dims, check_len};
+use crate::dims::Dims;
 use crate::error::{Error, Result};
-use crate::io::{OutputShape, State, StepOutput};
+use crate::io::{OutputShape, State, StepInput, StepOutput};
 use crate::reference;
 use crate::sync::Wait;
 
@@ -59,14 +59,15 @@ impl Session {
         StepOutput::zeros(self.engine.model(), self.streams)
     }
 
-    /// One step of every stream. `x`: `[B, I]`, never one that is projected already: only a [`crate::Batch`] can be that.
+    /// One step of every stream. `x`: `[B, I]`, never one that is projected already: only a [`crate::Batch`] can be that; or a
+    /// [`StepInput`], which can say that some streams begin anew with this step, from zero states.
     ///
     /// # Errors
-    /// [`Error::Length`] where x is not `[B, I]`, [`Error::Device`] where the device fails. After the latter,
+    /// [`Error::Length`] where x is not `[B, I]` or resets are not `[B]`, [`Error::Device`] where the device fails. After the latter,
     /// as after a future that was dropped, the step may have been taken by all streams, some or none:
     /// [`Session::set_state`] or [`Session::reset`] brings the session back to a known state.
     #[cfg(not(target_arch = "wasm32"))]
-    pub fn step(&mut self, x: &[f32]) -> Result<StepOutput> {
+    pub fn step<'a>(&mut self, x: impl Into<StepInput<'a>>) -> Result<StepOutput> {
         let mut output = self.output()?;
         self.step_into(x, &mut output)?;
         Ok(output)
@@ -79,7 +80,8 @@ impl Session {
     /// # Errors
     /// As [`Session::step`], and [`Error::Length`] where `output` does not fit.
     #[cfg(not(target_arch = "wasm32"))]
-    pub fn step_into(&mut self, x: &[f32], output: &mut StepOutput) -> Result<()> {
+    pub fn step_into<'a>(&mut self, x: impl Into<StepInput<'a>>, output: &mut StepOutput) -> Result<()> {
+        let x = x.into();
         self.check(x, output)?;
         block_on(self.engine.step(&mut self.stepper, x, output, self.streams, Wait::Block))
     }
@@ -88,7 +90,7 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::step`].
-    pub async fn step_async(&mut self, x: &[f32]) -> Result<StepOutput> {
+    pub async fn step_async<'a>(&mut self, x: impl Into<StepInput<'a>>) -> Result<StepOutput> {
         let mut output = self.output()?;
         self.step_into_async(x, &mut output).await?;
         Ok(output)
@@ -98,14 +100,19 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::step_into`].
-    pub async fn step_into_async(&mut self, x: &[f32], output: &mut StepOutput) -> Result<()> {
+    pub async fn step_into_async<'a>(
+        &mut self,
+        x: impl Into<StepInput<'a>>,
+        output: &mut StepOutput,
+    ) -> Result<()> {
+        let x = x.into();
         self.check(x, output)?;
         self.engine.step(&mut self.stepper, x, output, self.streams, Wait::Yield).await
     }
 
-    fn check(&self, x: &[f32], output: &StepOutput) -> Result<()> {
+    fn check(&self, x: StepInput<'_>, output: &StepOutput) -> Result<()> {
         let model = self.engine.model();
-        check_len("x [B, I]", &[self.streams, model.input()], x.len())?;
+        x.check(model, self.streams)?;
         output.check(model, self.streams)
     }
 
@@ -188,26 +195,30 @@ impl Engine {
     async fn step(
         &self,
         stepper: &mut Stepper,
-        x: &[f32],
+        input: StepInput<'_>,
         output: &mut StepOutput,
         streams: usize,
         wait: Wait,
     ) -> Result<()> {
         let dims = Dims { batch: streams, steps: 1 };
+        let (x, resets) = (input.x(), input.resets_of());
         self.check_range(|storage| storage.check_range("x", x))?;
         match stepper {
-            Stepper::Gpu(session) => session.step_into(x, output, wait, &self.0.progress).await?,
+            Stepper::Gpu(session) => session.step_into(input, output, wait, &self.0.progress).await?,
             Stepper::Cpu(state, scratch) => {
+                resets.iter().for_each(|resets| state.reset_rows(resets, self.0.model.states()));
                 let targets = cpu::Targets {
                     h: &mut state.h,
                     c: state.c.as_deref_mut().unwrap_or_default(),
                     y: &mut output.y,
                     out: output.out.as_deref_mut().unwrap_or_default(),
                 };
-                self.advance(cpu::Given { x, form: dims.into(), lengths: None }, scratch, targets)?;
+                let given = cpu::Given { x, form: dims.into(), lengths: None, resets: None };
+                self.advance(given, scratch, targets)?;
             }
             Stepper::Reference(state) => {
-                let (y, out) = reference::advance(&self.0.model, x, dims.into(), None, state);
+                resets.iter().for_each(|resets| state.reset_rows(resets, self.0.model.states()));
+                let (y, out) = reference::advance(&self.0.model, x, dims.into(), (None, None), state);
                 narrow(&y, &mut output.y);
                 if let (Some(to), Some(out)) = (&mut output.out, &out) {
                     narrow(out, to);

@@ -21,6 +21,7 @@ pub struct Batch<'a> {
     h0: Option<&'a [f32]>,
     c0: Option<&'a [f32]>,
     lengths: Option<&'a [u32]>,
+    resets: Option<&'a [u32]>,
 }
 
 impl<'a> Batch<'a> {
@@ -77,7 +78,7 @@ impl<'a> Batch<'a> {
         let of_a_step = if form.projected { "D·G·H (projected features)" } else { "I (input features)" };
         crate::dims::at_least_one(of_a_step, features)?;
         check_len(form.x_name(), &shape, x.len())?;
-        Ok(Self { form, features, x, h0: None, c0: None, lengths: None })
+        Ok(Self { form, features, x, h0: None, c0: None, lengths: None, resets: None })
     }
 
     /// The order of y, and of a readout on every step. No copy is made for it.
@@ -111,6 +112,21 @@ impl<'a> Batch<'a> {
     pub fn lengths(mut self, lengths: &'a [u32]) -> Self {
         self.lengths = Some(lengths);
         self
+    }
+
+    /// Where states begin anew within a sequence: `[B, T]`, of a time-major batch `[T, B]`, as x lies. Where the number of
+    /// row b and step t is not 0, the state before step t is that row's h0 (and c0), or zero where none is given; so what
+    /// comes out has the bits of a run of sequences that were cut there. Episodes of any length thus lie in one row one
+    /// after the other. What stands past a sequence's end is ignored; h_n is the last state. Layers have to be forward.
+    pub fn resets(mut self, resets: &'a [u32]) -> Self {
+        self.resets = Some(resets);
+        self.form.resets = true;
+        self
+    }
+
+    /// The resets, where they were given.
+    pub(crate) fn resets_of(&self) -> Option<Resets<'a>> {
+        self.resets.map(|words| Resets::of(words, self.form))
     }
 
     /// The steps of each sequence, where they were given.
@@ -219,7 +235,8 @@ impl<'a> Batch<'a> {
     ///
     /// # Errors
     /// [`Error::Mismatch`] for a length beyond T, [`Error::Shape`] where I, or of a projected batch D·G·H, differs, [`Error::Length`] where a state is not `[L·D, B, P]`, c `[L·D, B, H]`,
-    /// [`Error::Unsupported`] for a `c0` where the cell has none.
+    /// [`Error::Unsupported`] for a `c0` where the cell has none, and for resets where a layer is not forward; [`Error::Length`] for
+    /// resets that are not `[B, T]`.
     pub fn check(&self, model: &Model) -> Result<()> {
         let features = self.form.features(model);
         if self.features != features {
@@ -239,7 +256,30 @@ impl<'a> Batch<'a> {
                 return Err(Error::Mismatch { name: "lengths".into(), reason });
             }
         }
+        self.form.check(model)?;
+        if let Some(resets) = self.resets {
+            let (name, shape) = self.form.resets_shape();
+            check_len(name, &shape, resets.len())?;
+        }
         check_states(model, self.form.dims.batch, [("h0", self.h0), ("c0", self.c0)])
+    }
+}
+
+/// Where states begin anew: a word for each row and step, in x's order.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Resets<'a> {
+    words: &'a [u32],
+    strides: Strides,
+}
+
+impl<'a> Resets<'a> {
+    fn of(words: &'a [u32], form: Form) -> Self {
+        Self { words, strides: Strides::of(form.x, form.dims, 1, 1) }
+    }
+
+    /// Whether the state of `row` begins anew before `step`.
+    pub(crate) fn at(self, row: usize, step: usize) -> bool {
+        self.words[row * self.strides.row + step * self.strides.step] != 0
     }
 }
 
@@ -252,6 +292,7 @@ pub(crate) struct OwnedBatch {
     h0: Option<Vec<f32>>,
     c0: Option<Vec<f32>>,
     lengths: Option<Vec<u32>>,
+    resets: Option<Vec<u32>>,
 }
 
 impl OwnedBatch {
@@ -263,6 +304,7 @@ impl OwnedBatch {
             h0: batch.h0.map(<[f32]>::to_vec),
             c0: batch.c0.map(<[f32]>::to_vec),
             lengths: batch.lengths.map(<[u32]>::to_vec),
+            resets: batch.resets.map(<[u32]>::to_vec),
         }
     }
 
@@ -270,16 +312,8 @@ impl OwnedBatch {
     pub(crate) fn of_rows(batch: &Batch<'_>, states: usize, first: usize, count: usize) -> Self {
         let Dims { batch: rows, steps } = batch.form.dims;
         let form = Form { dims: Dims { batch: count, steps }, ..batch.form };
-        let all = Strides::of(form.x, batch.form.dims, 1, batch.features);
-        let own = Strides::of(form.x, form.dims, 1, batch.features);
-        let mut x = vec![0.0; count * steps * batch.features];
-        for row in 0..count {
-            for step in 0..steps {
-                let from = (first + row) * all.row + step * all.step;
-                let to = row * own.row + step * own.step;
-                x[to..to + batch.features].copy_from_slice(&batch.x[from..from + batch.features]);
-            }
-        }
+        let x = rows_of_steps(batch.x, batch.form, form, first, batch.features);
+        let resets = batch.resets.map(|resets| rows_of_steps(resets, batch.form, form, first, 1));
         // `[L·D, B, features]` each.
         let rows_of = |array: &[f32], len: usize| {
             let features = len / rows;
@@ -292,7 +326,7 @@ impl OwnedBatch {
         let [h0, c0] =
             [batch.h0, batch.c0].map(|array| array.map(|array| rows_of(array, array.len() / states)));
         let lengths = batch.lengths.map(|lengths| lengths[first..first + count].to_vec());
-        Self { form, features: batch.features, x, h0, c0, lengths }
+        Self { form, features: batch.features, x, h0, c0, lengths, resets }
     }
 
     pub(crate) fn borrow(&self) -> Batch<'_> {
@@ -303,6 +337,28 @@ impl OwnedBatch {
             h0: self.h0.as_deref(),
             c0: self.c0.as_deref(),
             lengths: self.lengths.as_deref(),
+            resets: self.resets.as_deref(),
         }
     }
+}
+
+/// The rows from `first` on of an array of so many `features` a step that lies as the x of `all` does, as `own` says.
+fn rows_of_steps<T: Copy + Default>(
+    from: &[T],
+    all: Form,
+    own: Form,
+    first: usize,
+    features: usize,
+) -> Vec<T> {
+    let Dims { batch, steps } = own.dims;
+    let [all, own] = [all, own].map(|form| Strides::of(form.x, form.dims, 1, features));
+    let mut rows = vec![T::default(); batch * steps * features];
+    for row in 0..batch {
+        for step in 0..steps {
+            let at = (first + row) * all.row + step * all.step;
+            let to = row * own.row + step * own.step;
+            rows[to..to + features].copy_from_slice(&from[at..at + features]);
+        }
+    }
+    rows
 }

@@ -1,7 +1,8 @@
 //! How a batch lies in memory, and what stands where a sequence has ended: everything but the numbers.
 
 use crate::dims::Dims;
-use crate::model::Model;
+use crate::error::{Error, Result};
+use crate::model::{Direction, Layer, Model};
 
 /// The order of the axes of a sequence array.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -65,12 +66,39 @@ pub struct Form {
     pub fill: Fill,
     /// Whether x is the first layer's `w_ih x`, see [`crate::Batch::projected`].
     pub projected: bool,
+    /// Whether states are reset within sequences, see [`crate::Batch::resets`].
+    pub resets: bool,
 }
 
 impl Form {
     /// Features of one step of x: I, or D·G·H of one that is projected.
     pub(crate) fn features(self, model: &Model) -> usize {
         if self.projected { model.projected_input() } else { model.input() }
+    }
+
+    /// # Errors
+    /// [`Error::Unsupported`] for resets where a layer is not forward.
+    pub(crate) fn check(self, model: &Model) -> Result<()> {
+        let mut directions = model.layers().iter().map(Layer::direction);
+        match directions.find(|direction| *direction != Direction::Forward) {
+            Some(direction) if self.resets => {
+                let what = format!(
+                    "resets with {direction} layers: a reset ends a sequence for layers that walk forward; run the parts \
+                     between resets as sequences of their own"
+                );
+                Err(Error::Unsupported { what })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The shape of [`crate::Batch::resets`], with its axes for errors.
+    pub(crate) fn resets_shape(self) -> (&'static str, [usize; 2]) {
+        let Dims { batch, steps } = self.dims;
+        match self.x {
+            Layout::BatchMajor => ("resets [B, T]", [batch, steps]),
+            Layout::TimeMajor | Layout::DirectionMajor => ("resets [T, B]", [steps, batch]),
+        }
     }
 
     /// x by its name, for errors.
@@ -87,6 +115,7 @@ impl Form {
 /// Batch-major, as [`crate::Batch::new`] has it.
 impl From<Dims> for Form {
     fn from(dims: Dims) -> Self {
-        Self { dims, x: Layout::default(), y: Layout::default(), fill: Fill::default(), projected: false }
+        let (x, y, fill) = (Layout::default(), Layout::default(), Fill::default());
+        Self { dims, x, y, fill, projected: false, resets: false }
     }
 }

@@ -5,14 +5,16 @@ mod batch;
 mod form;
 mod output;
 mod state;
+mod step;
 
 pub use batch::Batch;
-pub(crate) use batch::OwnedBatch;
+pub(crate) use batch::{OwnedBatch, Resets};
 pub(crate) use form::Strides;
 pub use form::{Fill, Form, Layout};
 pub use output::{Output, OutputShape, StepOutput};
 pub use state::State;
 pub(crate) use state::check_states;
+pub use step::StepInput;
 
 use crate::dims::product;
 use crate::error::{Error, Result};

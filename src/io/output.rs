@@ -28,10 +28,12 @@ impl OutputShape {
     ///
     /// # Errors
     /// [`crate::Error::Zero`], [`crate::Error::Overflow`] where a product of sizes does not fit, and
-    /// [`crate::Error::Unsupported`] for a readout across directions that y keeps apart.
+    /// [`crate::Error::Unsupported`] for a readout across directions that y keeps apart, and for resets where a layer is not
+    /// forward.
     pub fn new(model: &Model, form: impl Into<Form>) -> Result<Self> {
         let form = form.into();
         let Dims { batch, steps } = Dims::new(form.dims.batch, form.dims.steps)?;
+        form.check(model)?;
         if form.y == Layout::DirectionMajor && model.output() > model.state() && model.readout().is_some() {
             let what = "a readout of a bidirectional stack whose y is direction-major: it reads D·P features in a row";
             return Err(Error::Unsupported { what: what.into() });

@@ -31,6 +31,15 @@ impl<T: Copy + Default> State<T> {
         self.c.iter_mut().for_each(|c| c.fill(value));
     }
 
+    /// Sets to zero the states of the rows whose number of `resets`, `[B]`, is not 0; `count` = L·D.
+    pub(crate) fn reset_rows(&mut self, resets: &[u32], count: usize) {
+        for array in [Some(&mut self.h), self.c.as_mut()].into_iter().flatten() {
+            let features = array.len() / (count * resets.len());
+            let rows = array.chunks_exact_mut(features).zip(resets.iter().cycle());
+            rows.filter(|(_, reset)| **reset != 0).for_each(|(row, _)| row.fill(T::default()));
+        }
+    }
+
     /// h, `[B, P]`, and c, `[B, H]`, of state `index` of `count` = L·D; c is empty where the cell has none.
     pub(crate) fn layer_mut(&mut self, index: usize, count: usize) -> (&mut [T], &mut [T]) {
         let part = |array: &mut Vec<T>| index * (array.len() / count)..(index + 1) * (array.len() / count);

@@ -92,6 +92,10 @@ fn candidates(
     caps: &Caps,
 ) -> Result<Vec<Vec<Candidate>>> {
     let dims = Dims::new(form.dims.batch, form.dims.steps)?;
+    form.check(model)?;
+    if form.resets {
+        return Err(Error::Unsupported { what: "resets on a GPU".into() });
+    }
     request.precision.check()?;
     caps.check("a kernel", 1, u64::from(caps.max_threads), "threads in a workgroup")?;
     // Directions lie side by side or one after the other, whatever becomes of them.

@@ -9,7 +9,7 @@ pub use tolerance::{Comparison, Tolerance, Worst, compare};
 
 use crate::dims::Dims;
 use crate::error::Result;
-use crate::io::{Batch, Fill, Form, Layout, Output, OutputShape, State};
+use crate::io::{Batch, Fill, Form, Layout, Output, OutputShape, Resets, State};
 use crate::model::{Layer, Merge, Model, Readout, ReadoutSteps};
 
 /// Runs `batch` through `model` in f64.
@@ -21,7 +21,8 @@ pub fn run(model: &Model, batch: &Batch<'_>) -> Result<Output<f64>> {
     OutputShape::new(model, batch.form())?;
     let mut state = State::zeros(model, batch.dims().batch)?;
     batch.initial_states(&mut state.h, state.c.as_deref_mut().unwrap_or_default());
-    let (y, out) = advance(model, batch.x(), batch.form(), batch.lengths_of(), &mut state);
+    let (y, out) =
+        advance(model, batch.x(), batch.form(), (batch.lengths_of(), batch.resets_of()), &mut state);
     Ok(Output { y, h_n: state.h, c_n: state.c, out })
 }
 
@@ -31,7 +32,7 @@ pub(crate) fn advance(
     model: &Model,
     x: &[f32],
     form: Form,
-    lengths: Option<&[u32]>,
+    (lengths, resets): (Option<&[u32]>, Option<Resets<'_>>),
     state: &mut State<f64>,
 ) -> (Vec<f64>, Option<Vec<f64>>) {
     let dims = form.dims;
@@ -48,7 +49,7 @@ pub(crate) fn advance(
         let mut outputs = vec![0.0; dims.batch * dims.steps * apart];
         for direction in 0..layer.direction().count() {
             let (h, c) = state.layer_mut(index, model.states());
-            let x = Input { data: &y, steps: dims.steps, lengths: &lengths, projected };
+            let x = Input { data: &y, steps: dims.steps, lengths: &lengths, resets, projected };
             run_direction(layer, direction, x, (h, c), (&mut outputs, form.fill));
             index += 1;
         }
@@ -105,6 +106,7 @@ struct Input<'a> {
     data: &'a [f64],
     steps: usize,
     lengths: &'a [usize],
+    resets: Option<Resets<'a>>,
     /// Whether it is `w_ih x`, direction by direction.
     projected: bool,
 }
@@ -118,7 +120,7 @@ fn run_direction(
     (h, c): (&mut [f64], &mut [f64]),
     (y, fill): (&mut [f64], Fill),
 ) {
-    let Input { data, steps, lengths, projected } = x;
+    let Input { data, steps, lengths, resets, projected } = x;
     let (state, output) = (layer.state(), layer.direction().count() * layer.state());
     let columns = layer.cell().gates() * layer.hidden();
     // Features of a step, and which of them are this direction's.
@@ -138,11 +140,16 @@ fn run_direction(
     let mut c_rows = c.chunks_exact_mut(layer.hidden());
     for (b, h) in h.chunks_exact_mut(state).enumerate() {
         let c = c_rows.next().unwrap_or_default();
+        let (h0, c0) = (h.to_vec(), c.to_vec());
         let mut emit = |time: usize, h: &[f64]| {
             y[(b * steps + time) * output + direction * state..][..state].copy_from_slice(h);
         };
         for step in 0..lengths[b] {
             let time = if reverse { lengths[b] - 1 - step } else { step };
+            if resets.is_some_and(|resets| resets.at(b, time)) {
+                h.copy_from_slice(&h0);
+                c.copy_from_slice(&c0);
+            }
             cell.step(&data[(b * steps + time) * features..][own.clone()], h, c);
             emit(time, h);
         }

@@ -17,4 +17,5 @@ mod not_finite;
 mod pool_memory;
 mod projected;
 mod reference;
+mod resets;
 mod staged;

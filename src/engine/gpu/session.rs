@@ -6,9 +6,9 @@ use super::read::{read_outputs, read_states};
 use super::{GpuEngine, Planner, Ready};
 use crate::dims::Dims;
 use crate::engine::pieces::cut;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gpu::{Context, Fetch, Workspace};
-use crate::io::StepOutput;
+use crate::io::{StepInput, StepOutput};
 use crate::model::Model;
 use crate::progress::{Progress, Tally};
 use crate::sync::Wait;
@@ -69,12 +69,15 @@ impl Part {
 impl GpuSession {
     pub(in crate::engine) async fn step_into(
         &mut self,
-        x: &[f32],
+        input: StepInput<'_>,
         output: &mut StepOutput,
         wait: Wait,
         progress: &Arc<Progress>,
     ) -> Result<()> {
-        let streams = self.streams;
+        let (streams, x) = (self.streams, input.x());
+        if input.resets_of().is_some() {
+            return Err(Error::Unsupported { what: "resets on a GPU".into() });
+        }
         let tally = Arc::new(Tally::new(progress.clone(), self.parts.len()));
         let mut submitted = Vec::with_capacity(self.parts.len());
         for part in &mut self.parts {

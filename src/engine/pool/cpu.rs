@@ -130,7 +130,8 @@ impl CpuPool {
             }
         }
         let is_ragged = lengths.iter().any(|&length| length as usize != dims.steps);
-        let given = cpu::Given { x, form: dims.into(), lengths: is_ragged.then_some(&lengths[..]) };
+        let lengths = is_ragged.then_some(&lengths[..]);
+        let given = cpu::Given { x, form: dims.into(), lengths, resets: None };
         engine.advance(given, scratch, cpu::Targets { h, c: cells, y, out })?;
         for (row, (slot, _)) in rows.slots(group).enumerate() {
             for layer in 0..layers {
