@@ -35,7 +35,7 @@ use std::time::{Duration, Instant};
 use caught::{Panicked, caught};
 use direction::{Direction, rounded};
 use panel::{Lines, Panel};
-pub(crate) use run::Given;
+pub(crate) use run::{Given, Targets};
 use run::{Meetings, Run, Sizes};
 pub use simd::InstructionSet;
 use simd::{Level, at_level};
@@ -151,19 +151,6 @@ impl Scratch {
         self.own.iter_mut().for_each(|own| own.fault = None);
         self.own[threads].iter_mut().for_each(|own| own.fault = Some(steps));
     }
-}
-
-/// The arrays a run advances and fills.
-#[derive(Debug)]
-pub(crate) struct Targets<'a> {
-    /// `[L·D, B, P]`, from initial to final.
-    pub h: &'a mut [f32],
-    /// `[L·D, B, H]`, from initial to final; empty where the cell has none.
-    pub c: &'a mut [f32],
-    /// In the order that the form says.
-    pub y: &'a mut [f32],
-    /// `[B, O]`, or every step in the order that the form says; empty where there is no readout.
-    pub out: &'a mut [f32],
 }
 
 /// The error of a run of which a thread has panicked.
@@ -369,6 +356,10 @@ mod tests {
         Model::new(stack).unwrap().with_readout(readout).unwrap()
     }
 
+    fn walks(model: &Model, direction: Direction) -> bool {
+        model.layers().iter().all(|layer| layer.direction() == direction)
+    }
+
     /// A run cut so, from random states, in an output full of NaN.
     fn run(network: &Network, model: &Model, split: Split, team: &Team, batch: &Batch<'_>) -> Output {
         run_in(&mut Scratch::default(), network, model, split, team, batch).unwrap()
@@ -400,20 +391,18 @@ mod tests {
         ended.map(|()| output)
     }
 
-    /// Whichever thread panics, however the run is cut: an error, once all have ended. The same threads and the same memory
-    /// then give the right bits.
+    /// Whichever thread panics, however the run is cut: an error, once all have ended; the same threads and memory go on.
     #[test]
     fn a_panic_in_any_thread_is_an_error_of_its_run() {
         let threads = size(6, 2);
         let (mut rng, team) = (crate::seed::Random::new(), Team::new(threads));
         for (cell, dirs) in [(Cell::GRU, 2), (Cell::ORIGINAL_GRU, 1), (Cell::LSTM, 1)] {
             // Layers of several directions are not worked on at once.
-            let is_one_way = |model: &Model| {
-                let first = model.layers()[0].direction();
-                model.layers().iter().all(|layer| layer.direction() == first)
-            };
             let models = std::iter::repeat_with(|| model(&mut rng, cell, dirs, size(40, 6), size(3, 2)));
-            let model = models.take(100).find(is_one_way).expect("every other or every fourth is");
+            let model = models
+                .take(100)
+                .find(|model| walks(model, model.layers()[0].direction()))
+                .expect("every other or every fourth is");
             let (rows, steps) = size((4, 9), (2, 2));
             let x: Vec<f32> = (0..rows * steps * 5).map(|_| rng.f32() - 0.5).collect();
             let batch = Batch::new(&x, [rows, steps, 5]).unwrap();
@@ -460,23 +449,21 @@ mod tests {
                 let (least, most) = size((10, 50), (5, 10));
                 let hidden = rng.usize(least..most);
                 // Every other has resets.
-                let is_forward = |model: &Model| {
-                    model.layers().iter().all(|layer| layer.direction() == Direction::Forward)
-                };
                 let models = std::iter::repeat_with(|| model(&mut rng, cell, dirs, hidden, 1 + number % 3));
-                let model = models.take(100).find(|model| dirs > 1 || number % 2 > 0 || is_forward(model));
+                let model =
+                    models.take(100).find(|model| dirs + number % 2 > 1 || walks(model, Direction::Forward));
                 let model = model.expect("an eighth of them is");
                 let (rows, steps) = size((9, 12), (4, 4));
                 let dims = Dims { batch: rng.usize(1..rows), steps: rng.usize(1..steps) };
                 let x: Vec<f32> = (0..dims.batch * dims.steps * 5).map(|_| rng.f32() - 0.5).collect();
                 let lengths: Vec<u32> = (0..dims.batch).map(|_| rng.u32(0..=dims.steps as u32)).collect();
-                let mut batch = Batch::new(&x, [dims.batch, dims.steps, 5]).unwrap().fill(Fill::Last);
-                batch = batch.output_layout(Layout::TimeMajor);
+                let batch = Batch::new(&x, [dims.batch, dims.steps, 5]).unwrap().fill(Fill::Last);
+                let mut batch = batch.output_layout(Layout::TimeMajor);
                 if rng.bool() {
                     batch = batch.lengths(&lengths);
                 }
                 let resets: Vec<u32> = (0..dims.batch * dims.steps).map(|_| rng.u32(0..3) / 2).collect();
-                if is_forward(&model) {
+                if walks(&model, Direction::Forward) {
                     batch = batch.resets(&resets);
                 }
                 let activations = if rng.bool() { Storage::F32 } else { Storage::Bf16 };

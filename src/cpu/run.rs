@@ -12,7 +12,7 @@ use super::simd::Simd;
 use super::split::{Seat, Split, share};
 use super::tiles::{MOST_ROWS, Order, tiles};
 use super::walk::{Own, Part, Track};
-use super::{Dense, Network, Scratch, Targets};
+use super::{Dense, Network, Scratch};
 use crate::error::Result;
 use crate::io::{Batch, Form, Layout, Resets, Strides};
 use crate::model::{Merge, ReadoutSteps};
@@ -27,6 +27,19 @@ pub(crate) struct Given<'a> {
     pub(crate) lengths: Option<&'a [u32]>,
     /// Where states begin anew.
     pub(crate) resets: Option<Resets<'a>>,
+}
+
+/// The arrays a run advances and fills.
+#[derive(Debug)]
+pub(crate) struct Targets<'a> {
+    /// `[L·D, B, P]`, from initial to final.
+    pub h: &'a mut [f32],
+    /// `[L·D, B, H]`, from initial to final; empty where the cell has none.
+    pub c: &'a mut [f32],
+    /// In the order that the form says.
+    pub y: &'a mut [f32],
+    /// `[B, O]`, or every step in the order that the form says; empty where there is no readout.
+    pub out: &'a mut [f32],
 }
 
 impl<'a> Given<'a> {
