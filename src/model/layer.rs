@@ -139,7 +139,7 @@ impl Layer {
         if weights.len() != direction.count() {
             return Err(Error::Mismatch {
                 name: format!("weights of a {direction} layer"),
-                reason: format!("needs {} sets, got {}", direction.count(), weights.len()),
+                reason: format!("needs {}, got {}", count(direction.count(), "set"), weights.len()),
             });
         }
         let state = state_of(hidden, &weights)?;
@@ -169,7 +169,7 @@ impl Layer {
         if activations.len() != self.direction.count() {
             return Err(Error::Mismatch {
                 name: format!("activations of a {} layer", self.direction),
-                reason: format!("needs {} sets, got {}", self.direction.count(), activations.len()),
+                reason: format!("needs {}, got {}", count(self.direction.count(), "set"), activations.len()),
             });
         }
         self.activations = activations;
@@ -222,9 +222,10 @@ impl Layer {
     pub fn original_gru(input: usize, hidden: usize, w_r: &[f32], w_z: &[f32], w_n: &[f32]) -> Result<Self> {
         at_least_one("I (input features)", input)?;
         at_least_one("H (hidden units)", hidden)?;
-        let columns = hidden
-            .checked_add(input)
-            .ok_or_else(|| Error::Overflow { name: "H + I".into(), factors: vec![hidden, input] })?;
+        let columns = hidden.checked_add(input).ok_or_else(|| Error::Mismatch {
+            name: "H + I".into(),
+            reason: format!("{hidden} + {input} overflows"),
+        })?;
         let (mut w_ih, mut w_hh) = (Vec::new(), Vec::new());
         for (name, gate) in [("w_r", w_r), ("w_z", w_z), ("w_n", w_n)] {
             check_len(name, &[hidden, columns], gate.len())?;

@@ -7,6 +7,7 @@ mod graphs;
 mod hdf5;
 mod hostile;
 mod laid_out;
+mod stored;
 
 use std::fs;
 use std::path::PathBuf;

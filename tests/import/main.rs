@@ -13,3 +13,4 @@ mod keras;
 mod mutations;
 mod onnx;
 mod pytorch;
+mod snapshot;

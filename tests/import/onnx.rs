@@ -1,8 +1,10 @@
 //! ONNX files, made in memory: every cell and direction number by number, what is refused and in which words.
 
+mod arithmetic;
 mod folding;
 mod hostile;
 mod linear;
+mod open;
 mod stacks;
 mod states;
 mod weights;

@@ -389,6 +389,9 @@ fn options_that_do_not_fit_are_refused_by_name() {
         let error = result.unwrap_err().to_string();
         assert!(words.iter().all(|word| error.contains(word)), "{error} does not say {words:?}");
     };
+    let refuses = |result: wgru::Result<Layer>, expected: &str| {
+        assert_eq!(result.unwrap_err().to_string(), expected);
+    };
     for cell in [Cell::GRU, Cell::Rnn] {
         let peepholes = Weights { peepholes: Some(vec![0.5; 9]), ..plain(&mut draw, cell, 3) };
         refused(layer(cell, peepholes), &["peepholes", &cell.to_string()]);
@@ -417,8 +420,37 @@ fn options_that_do_not_fit_are_refused_by_name() {
 
     let gru = layer(Cell::GRU, plain(&mut draw, Cell::GRU, 3)).unwrap();
     for bad in [0.0, -1.0, f32::NAN, f32::INFINITY] {
-        refused(gru.clone().with_state_clip(bad), &["state clip"]);
+        let expected = format!("clip: needs a positive finite number, got {bad}");
+        refuses(gru.clone().with_clip(bad), &expected);
+        refuses(gru.clone().with_state_clip(bad), &format!("state {expected}"));
     }
+    let sets = |count| vec![plain(&mut Draw::new(), Cell::GRU, 3); count];
+    let both = |count| Layer::new(Cell::GRU, Direction::Bidirectional, 2, 3, sets(count));
+    refuses(both(1), "weights of a bidirectional layer: needs 2 sets, got 1");
+    refuses(both(3), "weights of a bidirectional layer: needs 2 sets, got 3");
+    let two = Layer::new(Cell::GRU, Direction::Reverse, 2, 3, sets(2));
+    refuses(two, "weights of a reverse layer: needs 1 set, got 2");
+    let own = |count| vec![Activations::of(Cell::GRU); count];
+    let both = both(2).unwrap();
+    refuses(
+        both.clone().with_activations(own(1)),
+        "activations of a bidirectional layer: needs 2 sets, got 1",
+    );
+    refuses(gru.clone().with_activations(own(0)), "activations of a forward layer: needs 1 set, got 0");
+    for (merge, name) in [(Merge::Sum, "sum"), (Merge::Mul, "mul"), (Merge::Average, "ave")] {
+        let expected = format!("merge mode {name}: needs a bidirectional layer, this one is forward");
+        refuses(gru.clone().with_merge(merge), &expected);
+        assert_eq!(both.clone().with_merge(merge).unwrap().output(), 3);
+    }
+    assert_eq!(gru.clone().with_merge(Merge::Concat).unwrap(), gru);
+
+    let original =
+        |input, hidden, gate: &[f32]| Layer::original_gru(input, hidden, gate, &[0.0; 10], &[0.0; 10]);
+    refuses(original(usize::MAX, 2, &[]), &format!("H + I: 2 + {} overflows", usize::MAX));
+    refuses(original(0, 2, &[]), "I (input features): must be at least 1, got 0");
+    refuses(original(3, 0, &[]), "H (hidden units): must be at least 1, got 0");
+    refuses(original(3, 2, &[0.0; 9]), "w_r: expected 10 elements of shape [2, 5], got 9");
+    assert!(original(3, 2, &[0.0; 10]).is_ok());
 }
 
 /// Without a fixed order of sums the numbers are as near to the truth; with it a plan of another kind gives the same bits.

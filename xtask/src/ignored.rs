@@ -8,8 +8,6 @@ use crate::suites;
 /// Where a test is ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Where {
-    /// Everywhere: it is run by hand.
-    Always,
     /// Where the published files are not beside the repository, and nowhere else.
     WithoutShared,
     /// Where the machine lacks something that only the test can find out: a driver's feature, a Python.
@@ -19,7 +17,6 @@ enum Where {
 impl Where {
     fn parse(text: &str) -> Option<Self> {
         Some(match text {
-            "always" => Self::Always,
             "without ../shared" => Self::WithoutShared,
             "some machines" => Self::SomeMachines,
             _ => return None,
@@ -73,7 +70,6 @@ fn compare(listed: &BTreeMap<&str, Where>, found: &BTreeMap<&str, &str>, has_sha
     });
     let unfound = listed.iter().filter(|(name, _)| !found.contains_key(*name));
     let unfound = unfound.filter_map(|(name, place)| match place {
-        Where::Always => Some(format!("{name} is listed and not ignored")),
         Where::WithoutShared if !has_shared => Some(format!("{name} was not ignored without ../shared")),
         Where::WithoutShared | Where::SomeMachines => None,
     });
@@ -100,22 +96,15 @@ mod tests {
 
     #[test]
     fn what_differs_is_named() {
-        let listed: BTreeMap<&str, Where> = [
-            ("by_hand", Where::Always),
-            ("published", Where::WithoutShared),
-            ("matrices", Where::SomeMachines),
-        ]
-        .into();
+        let listed: BTreeMap<&str, Where> =
+            [("published", Where::WithoutShared), ("matrices", Where::SomeMachines)].into();
         let found =
             |names: &[&'static str]| names.iter().map(|&name| (name, "why")).collect::<BTreeMap<_, _>>();
         let differ = |names: &[&'static str], has_shared| compare(&listed, &found(names), has_shared);
-        assert_eq!(differ(&["by_hand", "published", "matrices"], false), [""; 0]);
-        assert_eq!(differ(&["by_hand"], true), [""; 0]);
-        assert_eq!(differ(&["by_hand", "planted"], true), ["planted is ignored (why) and not listed"]);
-        assert_eq!(differ(&["by_hand", "published"], true), ["published is ignored, and ../shared is there"]);
-        assert_eq!(
-            differ(&["matrices"], false),
-            ["by_hand is listed and not ignored", "published was not ignored without ../shared"]
-        );
+        assert_eq!(differ(&["published", "matrices"], false), [""; 0]);
+        assert_eq!(differ(&[], true), [""; 0]);
+        assert_eq!(differ(&["planted"], true), ["planted is ignored (why) and not listed"]);
+        assert_eq!(differ(&["published"], true), ["published is ignored, and ../shared is there"]);
+        assert_eq!(differ(&["matrices"], false), ["published was not ignored without ../shared"]);
     }
 }

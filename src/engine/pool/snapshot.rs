@@ -211,8 +211,9 @@ impl Snapshot {
         let strides = [product(name, &[layers, state])?, product(name, &[layers, cells])?];
         if counts.iter().any(|&other| other != count) || c_layers != layers || strides[0] == 0 {
             return Err(file.error(format!(
-                "h is {:?}, the others are of {counts:?} streams and of {c_layers} layers",
-                [count, layers, state]
+                "h is {:?}; c, streams, pools, frames and isolated are of {counts:?} streams, c of {}",
+                [count, layers, state],
+                crate::error::count(c_layers, "layer"),
             )));
         }
         let mut streams: Vec<(StreamId, Seen)> = Vec::new();
@@ -286,8 +287,9 @@ impl<'a> File<'a> {
     fn tensor(&self, tensor: &str, dtype: Dtype, axes: usize) -> Result<TensorView<'a>> {
         let view = self.tensors.tensor(tensor).map_err(|_| self.error(format!("there is no {tensor}")))?;
         if view.dtype() != dtype || view.shape().len() != axes {
-            let (found, shape) = (view.dtype(), view.shape().len());
-            return Err(self.error(format!("{tensor} is {found} of {shape} axes, not {dtype} of {axes}")));
+            let (found, shape) = (view.dtype(), view.shape());
+            let needed = crate::error::count(axes, "dimension");
+            return Err(self.error(format!("{tensor} is {found} {shape:?}, expected {dtype} of {needed}")));
         }
         Ok(view)
     }

@@ -171,7 +171,7 @@ impl Store {
         let raw = array.raw_datatype().map_err(unreadable)?;
         let dtype = float_of(array, &raw).ok_or_else(|| Error::Format {
             name: path.into(),
-            reason: format!("stored as {}, expected floats of 16, 32 or 64 bits", words(array.dtype())),
+            reason: format!("stored as {}, expected IEEE floats of 16, 32 or 64 bits", words(array.dtype())),
         })?;
         let bytes = array.raw_byte_len().map_err(unreadable)?;
         self.read.set(self.read.get().saturating_add(bytes as u64));
@@ -211,24 +211,33 @@ fn join(path: &str, name: &str) -> String {
     if path.is_empty() { name.into() } else { format!("{path}/{name}") }
 }
 
-/// Which float an array is of. Two bytes alone do not tell f16 from bf16, so the widths of exponent and mantissa
-/// decide: bytes 13 and 15 of the datatype message (HDF5 file format specification, IV.A.2.d, class 1). Keras
-/// writes bfloat16 as two bytes that mean nothing to HDF5, and says what they are in an attribute.
+/// Which float an array is of. Keras writes bfloat16 as two bytes that mean nothing to HDF5, and says what they are in an
+/// attribute.
 fn float_of(array: &Dataset, raw: &[u8]) -> Option<Dtype> {
     match array.dtype() {
-        Datatype::FloatingPoint { .. } => match (raw.get(13)?, raw.get(15)?) {
-            (5, 10) => Some(Dtype::F16),
-            (8, 7) => Some(Dtype::Bf16),
-            (8, 23) => Some(Dtype::F32),
-            (11, 52) => Some(Dtype::F64),
-            _ => None,
-        },
+        Datatype::FloatingPoint { .. } => ieee(raw),
         Datatype::Opaque { size: 2, .. } => {
             let told = array.attribute("dtype").ok()?.read_strings().ok()?;
             (told == ["bfloat16"]).then_some(Dtype::Bf16)
         }
         _ => None,
     }
+}
+
+/// The float of a datatype message, in either order of bytes (HDF5 file format specification, IV.A.2.d, class 1). None where
+/// its bits are not those of IEEE 754: a VAX float is as wide, and would be read as other numbers.
+fn ieee(raw: &[u8]) -> Option<Dtype> {
+    let message = raw.first_chunk::<20>()?;
+    let kinds = [(Dtype::F16, 16, 5), (Dtype::Bf16, 16, 8), (Dtype::F32, 32, 8), (Dtype::F64, 64, 11)];
+    let found = kinds.into_iter().find(|&(_, width, exponent)| {
+        let mantissa = width - 1 - exponent;
+        let [low, high] = ((1u16 << (exponent - 1)) - 1).to_le_bytes();
+        // The size in bytes; the first bit and the number of bits of all, of the exponent and of the mantissa; the bias.
+        let bits = [width / 8, 0, 0, 0, 0, 0, width, 0, mantissa, exponent, 0, mantissa, low, high, 0, 0];
+        // An implied 1 before the mantissa and no VAX order; the sign is the last bit.
+        message[1] & 0xf0 == 0x20 && message[2] == width - 1 && message[4..] == bits
+    });
+    found.map(|(dtype, ..)| dtype)
 }
 
 /// A datatype in words.
@@ -242,7 +251,7 @@ fn words(datatype: &Datatype) -> String {
             )
         }
         Datatype::FloatingPoint { size, .. } => {
-            format!("floats of an unknown kind of {} bits", 8 * u32::from(*size))
+            format!("floats of {} bits that are not laid out as IEEE 754 has them", 8 * u32::from(*size))
         }
         Datatype::String { .. } | Datatype::VarLen { .. } => "texts or lists".into(),
         Datatype::Opaque { size: 2, .. } => {

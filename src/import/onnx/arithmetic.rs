@@ -3,7 +3,7 @@
 
 #![allow(clippy::indexing_slicing, reason = "dimensions held against the rank")]
 
-use super::ops::{Fold, Why, elements, expand, gather};
+use super::ops::{Fold, Why, expand, gather};
 use super::value::{Data, Int, Symbols, Value, float, range, round};
 use crate::proto::dtype;
 
@@ -114,7 +114,10 @@ fn symbolic(op: &'static str, a: Int, b: Int, symbols: &mut Symbols) -> Fold<Int
 
 /// `Where`: elements of `a` where `condition` is true, else of `b`.
 pub(super) fn choose(condition: &Value, a: &Value, b: &Value, symbols: &mut Symbols) -> Fold<Value> {
-    if a.dtype != b.dtype || condition.dtype != dtype::BOOL {
+    if condition.dtype != dtype::BOOL {
+        return Err(format!("a condition of {}, needs bool", dtype::name(condition.dtype)).into());
+    }
+    if a.dtype != b.dtype {
         return Err(format!("chooses between {} and {}", dtype::name(a.dtype), dtype::name(b.dtype)).into());
     }
     if [condition, a, b].iter().any(|value| value.uniform) {
@@ -151,7 +154,7 @@ pub(super) fn dequantize_linear(
     block: usize,
 ) -> Fold<Value> {
     let scale = scale.ok_or("x_scale is missing")?;
-    let spread = |value: &Value| -> Fold<Value> {
+    let spread = |what: &str, value: &Value| -> Fold<Value> {
         let rank = x.shape.len();
         if value.data.len() == 1 && value.shape.len() <= 1 {
             return Ok(Value { shape: vec![1; rank], open: vec![None; rank], ..value.clone() });
@@ -160,7 +163,7 @@ pub(super) fn dequantize_linear(
         if block == 0 {
             let fits = value.shape == [x.shape[along]];
             let shape = (0..rank).map(|at| if at == along { x.shape[along] } else { 1 }).collect();
-            let wrong = || format!("scales {:?} along axis {along} of {:?}", value.shape, x.shape);
+            let wrong = || format!("{what} {:?} along axis {along} of {:?}", value.shape, x.shape);
             return if fits {
                 Ok(Value { shape, open: vec![None; rank], ..value.clone() })
             } else {
@@ -170,13 +173,13 @@ pub(super) fn dequantize_linear(
         let mut blocks = x.shape.clone();
         blocks[along] = blocks[along].div_ceil(block);
         if value.shape != blocks {
-            return Err(format!("scales {:?} of blocks of {block} of {:?}", value.shape, x.shape).into());
+            return Err(format!("{what} {:?} of blocks of {block} of {:?}", value.shape, x.shape).into());
         }
         let places = (0..x.shape[along]).map(|at| Int::Is((at / block) as i64)).collect();
         gather(value, &Value::list(places), x.shape.clone(), along)
     };
-    let zero = zero.map(spread).transpose()?;
-    dequantize(x, &spread(scale)?, zero.as_ref())
+    let zero = zero.map(|zero| spread("zero points", zero)).transpose()?;
+    dequantize(x, &spread("scales", scale)?, zero.as_ref())
 }
 
 /// `(x − zero) · scale` in f32, of scales and zero points that repeat to x's shape.
@@ -184,23 +187,29 @@ pub(super) fn dequantize(x: &Value, scale: &Value, zero: Option<&Value>) -> Fold
     if [Some(x), Some(scale), zero].into_iter().flatten().any(|value| !value.is_closed()) {
         return Err(Why::Open);
     }
-    let to = x.sizes();
-    let mut none = Symbols::default();
-    let scale = expand(scale, &to, &mut none)?.copy(scale)?;
-    let zero = match zero {
-        Some(zero) if zero.dtype != x.dtype => return Err("zero point of another type than x".into()),
-        Some(zero) => Some(expand(zero, &to, &mut none)?.copy(zero)?.data),
-        None => None,
-    };
-    let (Data::Ints(ints), Data::Floats(scales)) = (&x.data, &scale.data) else {
-        return Err(format!("dequantises {} by {}", dtype::name(x.dtype), dtype::name(scale.dtype)).into());
-    };
-    if scale.shape != x.shape || scale.dtype == dtype::DOUBLE || elements(&x.shape)? != scales.len() {
-        return Err(format!("scales {:?} of {:?}", scale.shape, x.shape).into());
+    let refuse = || format!("dequantises {} by {}", dtype::name(x.dtype), dtype::name(scale.dtype));
+    if scale.dtype == dtype::DOUBLE {
+        return Err(refuse().into());
     }
+    let spread = |what: &str, value: &Value| -> Fold<Data> {
+        let spread = expand(value, &x.sizes(), &mut Symbols::default())?.copy(value)?;
+        if spread.shape != x.shape {
+            return Err(format!("{what} {:?} of {:?}", value.shape, x.shape).into());
+        }
+        Ok(spread.data)
+    };
+    let scales = spread("scales", scale)?;
+    let zeros = match zero {
+        Some(zero) if zero.dtype != x.dtype => {
+            let [zero, x] = [zero, x].map(|value| dtype::name(value.dtype));
+            return Err(format!("zero points of {zero} beside {x}").into());
+        }
+        zero => zero.map(|zero| spread("zero points", zero)).transpose()?,
+    };
+    let (Data::Ints(ints), Data::Floats(scales)) = (&x.data, &scales) else { return Err(refuse().into()) };
     let number = |at: usize| -> Option<f32> {
-        let zero = match &zero {
-            Some(Data::Ints(zero)) => zero.get(at)?.known()?,
+        let zero = match &zeros {
+            Some(Data::Ints(zeros)) => zeros.get(at)?.known()?,
             _ => 0,
         };
         let off = ints.get(at)?.known()?.checked_sub(zero)?;

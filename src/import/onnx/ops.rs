@@ -10,6 +10,7 @@
 
 use super::value::{Data, Int, Symbol, Symbols, Value};
 use crate::import::onnx::tensor::MOST_DIMS;
+use crate::proto::dtype;
 
 /// Why an operator gives no value.
 pub(super) enum Why {
@@ -231,8 +232,11 @@ pub(super) fn tile(value: &Value, repeats: &[Int], symbols: &mut Symbols) -> Fol
     let mut view = View { shape: Vec::new(), open: Vec::new(), offset: 0, strides: Vec::new() };
     let mut shape = Vec::new();
     for (at, &times) in repeats.iter().enumerate() {
+        if let Some(below @ ..0) = times.known() {
+            return Err(format!("repeats {below} times").into());
+        }
         let (times, open) = match (from.open[at], times) {
-            (None, Int::Is(times)) => (usize::try_from(times).map_err(|_| "a negative repeat")?, None),
+            (None, Int::Is(times)) => (usize::try_from(times).map_err(|_| "a dimension overflows")?, None),
             (None, Int::Size(times)) if from.shape[at] == 1 => (1, Some(times)),
             (None, Int::Size(_)) => return Err(Why::Open),
             (Some(open), Int::Is(1)) => (1, Some(open)),
@@ -300,7 +304,10 @@ pub(super) fn concat_shape(parts: &[Value], along: i64) -> Fold<(Vec<Int>, usize
     let mut total = 0usize;
     for part in parts {
         let wrong = || format!("joins {:?} and {:?} along axis {along}", first.shape, part.shape);
-        if part.shape.len() != sizes.len() || part.dtype != first.dtype {
+        if part.dtype != first.dtype {
+            return Err(format!("joins {} and {}", dtype::name(first.dtype), dtype::name(part.dtype)).into());
+        }
+        if part.shape.len() != sizes.len() {
             return Err(wrong().into());
         }
         for (at, (size, part)) in sizes.iter_mut().zip(part.sizes()).enumerate() {

@@ -1,4 +1,4 @@
-//! A writer of small HDF5 files, so that a test can lay one out as it likes: groups, texts as attributes, arrays of f32.
+//! A writer of small HDF5 files, so that a test can lay one out as it likes: groups, texts as attributes, arrays of any type.
 //!
 //! Superblock 0, object headers of version 1, links and attributes inside them, contiguous arrays: nothing of that
 //! needs a checksum or an index (HDF5 file format specification, version 3).
@@ -13,9 +13,17 @@ const SUPERBLOCK: u64 = 96;
 pub struct Group {
     texts: BTreeMap<String, Text>,
     groups: BTreeMap<String, Group>,
-    arrays: BTreeMap<String, (Vec<u64>, Vec<f32>)>,
+    arrays: BTreeMap<String, Array>,
     /// Whether each group inside has a second name.
     twice: bool,
+}
+
+struct Array {
+    shape: Vec<u64>,
+    /// The datatype message.
+    kind: Vec<u8>,
+    bytes: Vec<u8>,
+    texts: BTreeMap<String, Text>,
 }
 
 enum Text {
@@ -58,12 +66,27 @@ impl Group {
         self
     }
 
-    /// An array, of which only the last part of `path` is its own name.
+    /// An array of f32, of which only the last part of `path` is its own name.
     pub fn array(&mut self, path: &str, shape: &[usize], data: &[f32]) -> &mut Self {
         assert_eq!(shape.iter().product::<usize>(), data.len(), "{path}");
+        let bytes = data.iter().flat_map(|v| v.to_le_bytes()).collect();
+        self.typed(path, shape, &float(32, 8), bytes)
+    }
+
+    /// An array of another type, `kind` being its datatype message.
+    pub fn typed(&mut self, path: &str, shape: &[usize], kind: &[u8], bytes: Vec<u8>) -> &mut Self {
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
         let shape = shape.iter().map(|size| *size as u64).collect();
-        self.at(folder).arrays.insert(name.into(), (shape, data.to_vec()));
+        let array = Array { shape, kind: kind.to_vec(), bytes, texts: BTreeMap::new() };
+        self.at(folder).arrays.insert(name.into(), array);
+        self
+    }
+
+    /// A text at the array `path`.
+    pub fn told(&mut self, path: &str, name: &str, text: &str) -> &mut Self {
+        let (folder, array) = path.rsplit_once('/').unwrap_or(("", path));
+        let array = self.at(folder).arrays.get_mut(array).expect("an array");
+        array.texts.insert(name.into(), Text::One(text.into()));
         self
     }
 
@@ -93,12 +116,14 @@ impl Group {
                 messages.push((6, link(&format!("{name}_again"), at)));
             }
         }
-        for (name, (shape, data)) in &self.arrays {
+        for (name, array) in &self.arrays {
             let at = file.len() as u64;
-            file.extend(data.iter().flat_map(|v| v.to_le_bytes()));
-            let bytes = 4 * data.len() as u64;
-            let layout = [vec![3, 1], at.to_le_bytes().to_vec(), bytes.to_le_bytes().to_vec()].concat();
-            let header = header(file, &[(1, space(shape)), (3, f32_type()), (8, layout)]);
+            file.extend(&array.bytes);
+            let len = array.bytes.len() as u64;
+            let layout = [vec![3, 1], at.to_le_bytes().to_vec(), len.to_le_bytes().to_vec()].concat();
+            let mut parts = vec![(1, space(&array.shape)), (3, array.kind.clone()), (8, layout)];
+            parts.extend(array.texts.iter().map(|(name, text)| (12, attribute(name, text))));
+            let header = header(file, &parts);
             messages.push((6, link(name, header)));
         }
         header(file, &messages)
@@ -142,9 +167,14 @@ fn space(shape: &[u64]) -> Vec<u8> {
     bytes
 }
 
-/// Little-endian, sign in bit 31, exponent of 8 bits from bit 23 on with bias 127.
-fn f32_type() -> Vec<u8> {
-    vec![0x11, 0x20, 31, 0, 4, 0, 0, 0, 0, 0, 32, 0, 23, 8, 0, 23, 127, 0, 0, 0]
+/// The datatype message of a little-endian IEEE 754 float of `width` bits, `exponent` of them the exponent's.
+pub fn float(width: u8, exponent: u8) -> Vec<u8> {
+    let mantissa = width - 1 - exponent;
+    let bias = (1u32 << (exponent - 1)) - 1;
+    let mut kind = vec![0x11, 0x20, width - 1, 0, width / 8, 0, 0, 0];
+    kind.extend([0, 0, width, 0, mantissa, exponent, 0, mantissa]);
+    kind.extend(bias.to_le_bytes());
+    kind
 }
 
 fn attribute(name: &str, text: &Text) -> Vec<u8> {

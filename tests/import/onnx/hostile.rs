@@ -353,13 +353,3 @@ fn external_data_stay_in_the_models_folder() {
     assert!(matches!(Onnx::new().parse(SOURCE, &bytes, Some(&folder)), Err(Error::Format { .. })));
     std::fs::remove_dir_all(&base).expect("removed");
 }
-
-#[test]
-#[ignore = "writes fuzz/corpus/onnx"]
-fn seeds_are_written() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/onnx");
-    std::fs::create_dir_all(&folder).expect("the folder can be made");
-    for (kind, bytes) in [("rich", rich()), ("deployed", deployed())] {
-        std::fs::write(folder.join(kind), bytes).expect("a seed can be written");
-    }
-}

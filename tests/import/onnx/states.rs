@@ -6,7 +6,7 @@ use wgru::import::{OnnxImported, OnnxInput};
 use wgru::{Direction, Error};
 
 /// A graph input with its sizes; -1 for one that is open.
-fn sized(graph: Graph, name: &str, sizes: &[i64]) -> Graph {
+pub(super) fn sized(graph: Graph, name: &str, sizes: &[i64]) -> Graph {
     let dim = |&size: &i64| match size {
         -1 => Message::default().bytes(2, "n"),
         size => Message::default().int(1, size),
@@ -18,7 +18,7 @@ fn sized(graph: Graph, name: &str, sizes: &[i64]) -> Graph {
 }
 
 /// The GRU, I = 2 and H = 3, with its state at "h0" and "row" `[1, 1, 3]`.
-fn with_state(extra: Graph) -> OnnxImported {
+pub(super) fn with_state(extra: Graph) -> OnnxImported {
     let gru = Layer::gru();
     let graph = sized(extra, "X", &[-1, -1, 2]).outputs(&["Y", "Y_h"]);
     let graph = graph.node(&gru.node_on(&["X", "W", "R", "B", "", "h0"]));
@@ -27,13 +27,13 @@ fn with_state(extra: Graph) -> OnnxImported {
 }
 
 /// "b" `[1]`: the size of the batch, from X.
-fn batch() -> Graph {
+pub(super) fn batch() -> Graph {
     let shape = Node::new("Shape", &["X"], &["sizes"]);
     Graph::default().node(&shape).node(&Node::new("Gather", &["sizes", "one"], &["b"]).int("axis", 0))
 }
 
 /// "to" `[3]`: 1, the batch, 3.
-fn to() -> Graph {
+pub(super) fn to() -> Graph {
     batch().node(&Node::new("Concat", &["one", "b", "h"], &["to"]).int("axis", 0))
 }
 

@@ -6,7 +6,7 @@ use wgru::import::Onnx;
 use wgru::{Direction, Error, Model};
 
 /// That the GRU with R as `graph` makes it under the name "V" has `expected` for R, `[1, 9, 3]`.
-fn gives(what: &str, graph: Graph, expected: &[f32]) {
+pub(super) fn gives(what: &str, graph: Graph, expected: &[f32]) {
     let gru = Layer::gru();
     let graph = graph.node(&gru.node_on(&["X", "W", "V", "B"])).inputs(&["X"]).outputs(&["Y", "Y_h"]);
     let imported = gru.tensors(graph).read().unwrap_or_else(|error| panic!("{what}: {error}"));
@@ -15,7 +15,7 @@ fn gives(what: &str, graph: Graph, expected: &[f32]) {
     assert!(imported.whole_graph, "{what}");
 }
 
-fn refused(what: &str, graph: Graph) -> String {
+pub(super) fn refused(what: &str, graph: Graph) -> String {
     let gru = Layer::gru();
     let graph = graph.node(&gru.node_on(&["X", "W", "V", "B"])).inputs(&["X"]).outputs(&["Y"]);
     match gru.tensors(graph).read() {
@@ -24,7 +24,7 @@ fn refused(what: &str, graph: Graph) -> String {
     }
 }
 
-fn to_v(op: &str, inputs: &[&str]) -> Node {
+pub(super) fn to_v(op: &str, inputs: &[&str]) -> Node {
     Node::new(op, inputs, &["V"]).name("made")
 }
 

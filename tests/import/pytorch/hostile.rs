@@ -144,17 +144,6 @@ fn flipped_bytes_give_a_model_or_an_error() {
     }
 }
 
-/// The corpus that fuzzing begins with is not kept: this writes it.
-#[test]
-#[ignore = "writes fuzz/corpus/safetensors"]
-fn seeds_are_written() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/safetensors");
-    std::fs::create_dir_all(&folder).expect("the folder can be made");
-    for (kind, file) in kinds() {
-        std::fs::write(folder.join(kind), file.bytes()).expect("a seed can be written");
-    }
-}
-
 #[test]
 fn an_empty_file_is_refused() {
     for bytes in [&[][..], &[0; 7], &[0; 8], &[0; 9], &[0xff; 64]] {
