@@ -1,6 +1,8 @@
 //! One layer: a cell, its direction, its sizes and one set of weights per direction.
 
 use std::fmt;
+use std::ops::{Deref, Range};
+use std::sync::Arc;
 
 use super::{Activations, Cell, Reset, Update};
 use crate::dims::{at_least_one, check_finite, check_len, product};
@@ -104,7 +106,34 @@ pub struct Weights {
     pub w_hr: Option<Vec<f32>>,
 }
 
-/// One recurrent layer.
+/// Sets of weights that are in memory once: those of a layer, or one of them.
+#[derive(Clone)]
+struct Sets {
+    all: Arc<[Weights]>,
+    own: Range<usize>,
+}
+
+impl Deref for Sets {
+    type Target = [Weights];
+
+    fn deref(&self) -> &[Weights] {
+        &self.all[self.own.clone()]
+    }
+}
+
+impl PartialEq for Sets {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl fmt::Debug for Sets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+/// One recurrent layer. Clones share the weights.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Layer {
     cell: Cell,
@@ -113,7 +142,7 @@ pub struct Layer {
     input: usize,
     hidden: usize,
     state: usize,
-    weights: Vec<Weights>,
+    weights: Sets,
     activations: Vec<Activations>,
     clip: Option<f32>,
     state_clip: Option<f32>,
@@ -154,7 +183,7 @@ impl Layer {
             input,
             hidden,
             state,
-            weights,
+            weights: Sets { own: 0..weights.len(), all: weights.into() },
             activations,
             clip: None,
             state_clip: None,
@@ -239,13 +268,14 @@ impl Layer {
         Self::new(cell, Direction::Forward, input, hidden, vec![weights])
     }
 
-    /// Direction `index` of D as a layer of its own.
+    /// Direction `index` of D as a layer of its own, which shares the weights.
     pub(crate) fn one_direction(&self, index: usize) -> Self {
         let reverse = self.direction.is_reverse(index);
+        let at = self.weights.own.start + index;
         Self {
             direction: if reverse { Direction::Reverse } else { Direction::Forward },
             merge: Merge::Concat,
-            weights: vec![self.weights[index].clone()],
+            weights: Sets { all: self.weights.all.clone(), own: at..at + 1 },
             activations: vec![self.activations[index]],
             ..*self
         }
@@ -369,5 +399,27 @@ impl Weights {
         check("b_hh", self.b_hh.as_ref(), &[rows])?;
         check("peepholes", self.peepholes.as_ref(), &[3, hidden])?;
         check("w_hr", self.w_hr.as_ref(), &[state, hidden])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_direction_by_itself_shares_its_weights() {
+        let set = |value| Weights { w_ih: vec![value; 6], w_hh: vec![value; 4], ..Weights::default() };
+        let layer = Layer::new(Cell::Rnn, Direction::Bidirectional, 3, 2, vec![set(1.0), set(2.0)]).unwrap();
+        assert_eq!(layer.weights().len(), 2);
+        for (index, direction) in [Direction::Forward, Direction::Reverse].into_iter().enumerate() {
+            let own = layer.one_direction(index);
+            assert_eq!((own.direction(), own.weights()), (direction, &layer.weights()[index..=index]));
+            assert!(std::ptr::eq(own.weights(), &layer.weights()[index..=index]));
+            // It is a layer as any other: of its one direction it gives itself.
+            assert_eq!(own.one_direction(0), own);
+            let copy = Layer::new(Cell::Rnn, direction, 3, 2, own.weights().to_vec()).unwrap();
+            assert_eq!(copy, own);
+            assert_ne!(copy.weights().as_ptr(), own.weights().as_ptr());
+        }
     }
 }

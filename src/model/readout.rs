@@ -1,5 +1,7 @@
 //! The dense layer after the recurrent stack: `out = W y + b` (Goodfellow et al. 2016, section 6.1).
 
+use std::sync::Arc;
+
 use crate::dims::{at_least_one, check_finite, check_len};
 use crate::error::Result;
 
@@ -12,14 +14,14 @@ pub enum ReadoutSteps {
     Last,
 }
 
-/// A dense readout of O outputs.
+/// A dense readout of O outputs. Clones share the weights.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Readout {
     input: usize,
     outputs: usize,
     steps: ReadoutSteps,
-    w: Vec<f32>,
-    b: Option<Vec<f32>>,
+    w: Arc<Vec<f32>>,
+    b: Option<Arc<Vec<f32>>>,
 }
 
 impl Readout {
@@ -42,7 +44,7 @@ impl Readout {
             check_len("readout bias", &[outputs], b.len())?;
             check_finite("readout bias", &[outputs], b)?;
         }
-        Ok(Self { input, outputs, steps, w, b })
+        Ok(Self { input, outputs, steps, w: w.into(), b: b.map(Arc::new) })
     }
 
     /// The features it reads: D·P, or P where the last layer makes one of both directions.
@@ -67,6 +69,6 @@ impl Readout {
 
     /// `[O]`.
     pub fn b(&self) -> Option<&[f32]> {
-        self.b.as_deref()
+        self.b.as_deref().map(Vec::as_slice)
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use super::{Activations, Cell, Direction, Layer, Merge, Readout, ReadoutSteps};
 use crate::error::{Error, Result, count};
 
-/// Recurrent layers, the first on the input, each other on the one before it; then an optional readout.
+/// Recurrent layers, the first on the input, each other on the one before it; then an optional readout. Clones share the weights.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Model {
     layers: Vec<Layer>,

@@ -1,8 +1,12 @@
-//! What a session step and a pool's tick on the CPU path allocate on one thread: nothing.
+//! What a session step and a pool's tick on the CPU path allocate on one thread: nothing; and what engines add to the memory
+//! that a model's weights take.
 
 use super::allocator;
-use crate::common::{Draw, cells};
-use wgru::{CpuOptions, Device, InstructionSet, PoolOptions, ReadoutSteps, TickOutput};
+use crate::common::{Draw, Inputs, cells, everywhere};
+use wgru::{
+    Cell, CpuOptions, Device, DeviceInfo, Dims, Direction, Form, InstructionSet, Merge, Model, Options,
+    PoolOptions, ReadoutSteps, Storage, TickOutput,
+};
 
 /// Streams whose frames come now one by one, now several at once, and that are saved, reset and closed meanwhile.
 #[test]
@@ -59,6 +63,62 @@ fn a_session_step_on_the_cpu_allocates_nothing() {
                 session.step_into(&x, &mut output).unwrap();
                 assert_eq!(output, first, "{set}, {model}, seed {}", draw.seed);
             }
+        }
+    }
+}
+
+/// Where each array of the model's weights lies.
+fn places(model: &Model) -> Vec<*const f32> {
+    let sets = model.layers().iter().flat_map(|layer| layer.weights());
+    let readout = model.readout().map(|readout| readout.w().as_ptr());
+    sets.flat_map(|set| [set.w_ih.as_ptr(), set.w_hh.as_ptr()]).chain(readout).collect()
+}
+
+/// Several engines on each device, and the parts that one of a row in pieces is run on, use the arrays of the model itself. What
+/// stays allocated is what the CPU path packs, 16 bits a weight here; GPUs have their weights on the device.
+#[test]
+fn weights_are_in_memory_once() {
+    let mut draw = Draw::new();
+    let kinds = [(Direction::Bidirectional, Merge::Concat); 2];
+    let model = draw.stack(Cell::GRU, &kinds, 40, 160);
+    let model = draw.with_readout(model, 20, ReadoutSteps::Every);
+    let all: usize = model
+        .layers()
+        .iter()
+        .flat_map(|layer| layer.weights())
+        .map(|set| set.w_ih.len() + set.w_hh.len())
+        .sum();
+    let bytes = (4 * all) as isize;
+    let steps = 24;
+    let inputs = Inputs::draw(&mut draw, &model, 1, steps);
+    let run = |device: &Device| {
+        let options = Options::default().weights(Storage::F16);
+        let whole = device.load_with(&model, options.clone()).unwrap();
+        // Too little for all steps, so that each direction of each layer is run by itself.
+        let [all, one] = [steps, 1].map(|steps| {
+            let memory =
+                whole.memory(Form { dims: Dims::new(1, steps).unwrap(), ..inputs.batch().form() }).unwrap();
+            memory.arrays + memory.read_back
+        });
+        let small = device.load_with(&model, options.memory((all / 2).max(one))).unwrap();
+        let is_cut = small.pieces(inputs.batch().form()).unwrap().is_some();
+        assert_eq!(is_cut, matches!(device.info(), DeviceInfo::Gpu(_)), "{}", device.info());
+        small.run(&inputs.batch()).unwrap();
+        [whole, small]
+    };
+    for device in everywhere() {
+        // What is compiled, and starts, does so once for each device.
+        let warm = run(&device);
+        let (engines, held) = allocator::held(|| run(&device));
+        let (more, of_clones) = allocator::held(|| [model.clone(), model.clone()]);
+        let context =
+            format!("{}: {held} bytes held, {bytes} of the weights, seed {}", device.info(), draw.seed);
+        let packed = if let DeviceInfo::Cpu(_) = device.info() { bytes } else { 0 };
+        assert!(held < packed + bytes / 4, "{context}");
+        assert!(of_clones < 1 << 14, "clones take {of_clones} bytes");
+        let used = warm.iter().chain(&engines).map(|engine| engine.model()).chain(&more);
+        for used in used {
+            assert_eq!(places(used), places(&model), "{context}");
         }
     }
 }

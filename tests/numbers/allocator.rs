@@ -71,6 +71,13 @@ pub fn peak<T>(work: impl FnOnce() -> T) -> (T, usize) {
     (result, (PEAK.get() - before) as usize)
 }
 
+/// What `work` gives, and the bytes that it leaves allocated.
+pub fn held<T>(work: impl FnOnce() -> T) -> (T, isize) {
+    let before = BYTES.get();
+    let result = work();
+    (result, BYTES.get() - before)
+}
+
 /// What `work` gives where no allocation may have more than `bytes`.
 pub fn limited<T>(bytes: usize, work: impl FnOnce() -> T) -> T {
     LIMIT.set(bytes);
