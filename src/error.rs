@@ -124,6 +124,13 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
+    /// A buffer of the caller's cannot be bound to an array of a run.
+    Buffer {
+        /// The array.
+        name: String,
+        /// Why not.
+        fault: BufferFault,
+    },
     /// The device failed: lost, out of memory, or its driver reported an error.
     Device {
         /// The device.
@@ -131,6 +138,75 @@ pub enum Error {
         /// What it reported.
         reason: String,
     },
+}
+
+/// Why a buffer cannot be bound to an array; offsets and sizes in bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BufferFault {
+    /// It ends before the array.
+    TooSmall {
+        /// The array's size.
+        needed: u64,
+        /// The buffer's size.
+        has: u64,
+        /// Where the array begins.
+        offset: u64,
+    },
+    /// It was made without a usage.
+    Usage {
+        /// Which, as wgpu names it.
+        missing: &'static str,
+    },
+    /// The array begins where the device binds none.
+    Alignment {
+        /// Where the array begins.
+        offset: u64,
+        /// What its offset has to be a multiple of.
+        alignment: u64,
+    },
+    /// Another array lies in the same part of the same buffer, and one of them is written.
+    Overlap {
+        /// The other.
+        other: String,
+        /// Where the array and the other begin.
+        offsets: [u64; 2],
+        /// Their sizes.
+        bytes: [u64; 2],
+    },
+    /// Another array lies in the same buffer, and a dispatch reads one and writes the other, which no API allows.
+    Shared {
+        /// The other.
+        other: String,
+    },
+}
+
+impl fmt::Display for BufferFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooSmall { needed, has, offset } => write!(
+                f,
+                "needs {needed} bytes from offset {offset} on, the buffer has {has}: bind one of at least {} bytes",
+                needed.saturating_add(*offset)
+            ),
+            Self::Usage { missing } => write!(f, "the buffer was made without the usage {missing}: add it"),
+            Self::Alignment { offset, alignment } => {
+                write!(
+                    f,
+                    "begins at offset {offset}, the device binds at multiples of {alignment} bytes alone"
+                )
+            }
+            Self::Overlap { other, offsets: [own, others], bytes: [size, other_size] } => write!(
+                f,
+                "its {size} bytes from offset {own} on overlap the {other_size} bytes of {other} from offset {others} \
+                 on, and one is written: move one of them"
+            ),
+            Self::Shared { other } => write!(
+                f,
+                "lies in the buffer of {other}, and one dispatch reads the one and writes the other: bind two buffers"
+            ),
+        }
+    }
 }
 
 /// Shorthand for results of this crate.
@@ -226,6 +302,7 @@ impl Error {
                 format!("no device matches \"{selector}\"; found: auto, cpu, reference, {adapters}")
             }
             Self::Stream { stream, reason } => format!("stream {stream}: {reason}"),
+            Self::Buffer { name, fault } => format!("{name}: {fault}"),
             Self::Device { device, reason } => format!("{device}: {reason}"),
         }
     }

@@ -73,10 +73,17 @@ pub use engine::{
     Choice, CpuInfo, CpuOptions, Device, DeviceInfo, DeviceOptions, Engine, Memory, Options, Pieces, Pool,
     PoolOptions, Session, Snapshot, Staged, StreamId, TickOutput,
 };
-pub use error::{Error, Result};
+pub use error::{BufferFault, Error, Result};
 #[cfg(feature = "keras")]
 pub use import::Keras;
 pub use import::{Imported, Onnx, PyTorch};
 pub use info::{AdapterInfo, Created};
+#[cfg(feature = "gpu")]
+pub use engine::Recording;
 pub use io::{Batch, Fill, Form, Layout, Output, State, StepInput, StepOutput};
+#[cfg(feature = "gpu")]
+pub use io::{Bindings, Sink, Source};
 pub use model::{Cell, Direction, Layer, Merge, Model, Readout, ReadoutSteps, Weights};
+/// The version of wgpu that devices, buffers and encoders are of.
+#[cfg(feature = "gpu")]
+pub use wgpu;

@@ -1,5 +1,5 @@
-// Moves states between the slots of streams and the tiles of a batch: thread = unit × ROWS rows, workgroup (x, y, z) =
-// units × tile of rows × array. Up to four arrays go with one dispatch.
+// Moves states between the slots of streams, or a caller's arrays, and the tiles of a batch: thread = unit × ROWS rows,
+// workgroup (x, y, z) = units × tile of rows × direction of an array. Up to four arrays go with one dispatch.
 
 // Held against `kernels::streams::Params`.
 struct StreamParams {
@@ -12,18 +12,18 @@ struct StreamParams {
     features1: u32,
     features2: u32,
     features3: u32,
-    offset0: u32,    // where in a slot each array's units lie
+    offset0: u32,    // where in a slot each array's units of the first direction lie
     offset1: u32,
     offset2: u32,
     offset3: u32,
+    dirs: u32,       // D
+    dir_stride: u32, // from where the units of a direction lie to those of the next
     unused0: u32,
-    unused1: u32,
-    unused2: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: StreamParams;
 @group(0) @binding(1) var<storage, read> order: array<u32>;   // lengths and batch rows by place
-@group(0) @binding(2) var<storage, read> slots: array<u32>;   // [2, B]: where each row's states are taken from and put
+@group(0) @binding(2) var<storage, read> slots: array<u32>;   // the slot of each batch row
 
 override WIDTH: u32;   // threads of a workgroup, one unit each
 
@@ -36,6 +36,17 @@ fn slot_at(b: u32, offset: u32) -> u32 {
     }
     let slot = slots[params.first + order[params.order_rows + b]];
     return select(NONE, slot * params.stride + offset, slot < params.capacity);
+}
+
+// Where unit 0 of a tile's rows lies in an array.
+fn tile_at(z: u32, tile: u32, features: u32) -> u32 {
+    let tiles = (params.batch + ROWS - 1u) / ROWS;
+    return (z % params.dirs * tiles + tile) * features;
+}
+
+// Where in a slot the units of a direction of an array lie.
+fn place_of(z: u32) -> u32 {
+    return offset_of(z / params.dirs) + z % params.dirs * params.dir_stride;
 }
 
 fn features_of(index: u32) -> u32 {

@@ -3,12 +3,14 @@
 mod budget;
 mod planner;
 mod read;
+mod recordable;
 mod session;
 
 use std::sync::Arc;
 
 use budget::{Budget, Claim, WaitsForItself};
 use read::read_all;
+use recordable::Recordables;
 
 pub(super) use self::planner::Planner;
 pub(super) use self::session::GpuSession;
@@ -38,6 +40,7 @@ pub(super) struct GpuEngine {
     /// Which part of another engine this one is, whose budget it has.
     part: Option<(usize, usize)>,
     pub(super) poison: bool,
+    recordables: Recordables,
 }
 
 /// What the engine of a part has of the one that it is a part of.
@@ -90,7 +93,8 @@ impl GpuEngine {
         let planner = Planner::new(context.clone(), options);
         let own = || Home { budget: Arc::new(Budget::new(planner.memory)), part: None };
         let (Home { budget, part }, resumes) = (home.unwrap_or_else(own), Counter::default());
-        Ok(Self { context, planner, resumes, constants, budget, part, poison })
+        let recordables = Recordables::default();
+        Ok(Self { context, planner, resumes, constants, budget, part, poison, recordables })
     }
 
     /// What plans and judges the runs of this engine.

@@ -14,6 +14,8 @@ mod memory;
 mod pieces;
 pub mod pool;
 mod ready;
+#[cfg(feature = "gpu")]
+mod recording;
 mod run;
 mod select;
 #[cfg(feature = "gpu")]
@@ -31,6 +33,8 @@ pub use exchange::{Exchange, Resume, Resumes};
 pub use memory::Memory;
 pub use pool::{Pool, PoolOptions, Snapshot, StreamId, TickOutput};
 pub use ready::Pieces;
+#[cfg(feature = "gpu")]
+pub use recording::Recording;
 pub use run::{Engine, Options};
 #[cfg(feature = "gpu")]
 pub use self_test::SelfTest;

@@ -114,6 +114,11 @@ impl Context {
         &self.info.caps
     }
 
+    /// What the offset of a storage binding is a multiple of.
+    pub fn storage_alignment(&self) -> u32 {
+        self.device.limits().min_storage_buffer_offset_alignment
+    }
+
     /// What was created on the device so far.
     pub fn created(&self) -> Created {
         self.create.created()

@@ -15,12 +15,19 @@ use crate::progress::SharedTally;
 use crate::sync::Wait;
 
 /// Dispatches of one submission at the most: drivers keep a record of each.
-const SUBMISSION: usize = 4096;
+pub(super) const SUBMISSION: usize = 4096;
 /// Operations after which a submission ends. An operating system may reset a GPU that is busy with one for
 /// seconds: at a slow 0.2 TFLOP/s this is 0.1 s. A software driver has no such limit and little overhead, so
 /// there the bound is progress, which is seen by submissions: about 0.3 s.
 const SUBMISSION_FLOPS: u64 = 20_000_000_000;
 const SUBMISSION_FLOPS_SOFTWARE: u64 = 1_000_000_000;
+
+impl Context {
+    /// Operations after which a submission ends.
+    pub(super) fn submission_flops(&self) -> u64 {
+        if self.info().software { SUBMISSION_FLOPS_SOFTWARE } else { SUBMISSION_FLOPS }
+    }
+}
 
 /// What a submission copies for the caller to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +39,7 @@ pub enum Fetch {
 }
 
 /// A part of a program to record.
-enum Part<'a> {
+pub(super) enum Part<'a> {
     /// A dispatch, with its step where it has one.
     Dispatch(&'a Bound, Option<u32>),
     /// Words of mail to clear, outside of passes.
@@ -251,8 +258,8 @@ impl Workspace {
         from_op: usize,
         progress: &SharedTally,
     ) -> wgpu::CommandEncoder {
-        let budget = if context.info().software { SUBMISSION_FLOPS_SOFTWARE } else { SUBMISSION_FLOPS };
-        let mut rest = self.parts(phase, from_op).peekable();
+        let budget = context.submission_flops();
+        let mut rest = parts(&self.ops[from_op..], phase).peekable();
         let (mut recorded, mut flops, mut first) = (0, 0, true);
         loop {
             while let Some(part) = rest.next_if(|part| !matches!(part, Part::Dispatch(..))) {
@@ -282,11 +289,7 @@ impl Workspace {
             while recorded < SUBMISSION && flops < budget {
                 let next = rest.next_if(|part| matches!(part, Part::Dispatch(..)));
                 let Some(Part::Dispatch(bound, index)) = next else { break };
-                pass.set_pipeline(&bound.pipeline.pipeline);
-                let offset = index.map(|t| t * self.index_stride);
-                pass.set_bind_group(0, &bound.bindings, offset.as_slice());
-                let [x, y, z] = bound.grid;
-                pass.dispatch_workgroups(x, y, z);
+                bound.dispatch(&mut pass, index.map(|t| t * self.index_stride));
                 recorded += 1;
                 flops += bound.flops;
             }
@@ -307,31 +310,41 @@ impl Workspace {
         }
     }
 
-    /// Every part of the operations from `from_op` on, in order.
-    fn parts(&self, phase: usize, from_op: usize) -> impl Iterator<Item = Part<'_>> {
-        self.ops[from_op..].iter().flat_map(move |op| {
-            let (mut one, mut rounds, mut steps) = (None, None, None);
-            match op {
-                BoundOp::Once(bound) => one = Some(Part::Dispatch(bound, None)),
-                BoundOp::Copies(copies) => one = Some(Part::Copies(copies)),
-                BoundOp::Exchange(bound, all) => {
-                    let round = move |clear| [Part::Clear(clear), Part::Dispatch(bound, None)];
-                    rounds = Some(all.iter().flat_map(round));
-                }
-                BoundOp::Steps { first, count, phases } => {
-                    let step = move |t: u32| {
-                        let bounds = &phases[(first + t as usize + phase) % 2];
-                        bounds.iter().map(move |bound| Part::Dispatch(bound, Some(t)))
-                    };
-                    steps = Some((0..*count).flat_map(step));
-                }
-            }
-            one.into_iter().chain(rounds.into_iter().flatten()).chain(steps.into_iter().flatten())
-        })
-    }
-
     pub(super) fn encoder(&self, context: &Context) -> wgpu::CommandEncoder {
         let label = Some("wgru.encoder");
         context.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label })
+    }
+}
+
+/// Every part of `ops`, in order, of a run that begins in `phase`.
+pub(super) fn parts(ops: &[BoundOp], phase: usize) -> impl Iterator<Item = Part<'_>> {
+    ops.iter().flat_map(move |op| {
+        let (mut one, mut rounds, mut steps) = (None, None, None);
+        match op {
+            BoundOp::Once(bound) => one = Some(Part::Dispatch(bound, None)),
+            BoundOp::Copies(copies) => one = Some(Part::Copies(copies)),
+            BoundOp::Exchange(bound, all) => {
+                let round = move |clear| [Part::Clear(clear), Part::Dispatch(bound, None)];
+                rounds = Some(all.iter().flat_map(round));
+            }
+            BoundOp::Steps { first, count, phases } => {
+                let step = move |t: u32| {
+                    let bounds = &phases[(first + t as usize + phase) % 2];
+                    bounds.iter().map(move |bound| Part::Dispatch(bound, Some(t)))
+                };
+                steps = Some((0..*count).flat_map(step));
+            }
+        }
+        one.into_iter().chain(rounds.into_iter().flatten()).chain(steps.into_iter().flatten())
+    })
+}
+
+impl Bound {
+    /// Records it, with the offset of its step in the table of indices where it has one.
+    pub(super) fn dispatch(&self, pass: &mut wgpu::ComputePass<'_>, index: Option<u32>) {
+        pass.set_pipeline(&self.pipeline.pipeline);
+        pass.set_bind_group(0, &self.bindings, index.as_slice());
+        let [x, y, z] = self.grid;
+        pass.dispatch_workgroups(x, y, z);
     }
 }

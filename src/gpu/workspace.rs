@@ -12,7 +12,7 @@ use super::readback::Staging;
 use crate::error::{Error, Result};
 use crate::kernels::{Access, Kernel, Params, step};
 use crate::model::Constant;
-use crate::program::{BufferId, Copy, Dispatch, Op, Order, Program, Role, check};
+use crate::program::{Buffer, BufferId, Copy, Dispatch, Op, Order, Program, Role, check};
 
 /// A model's constants on a device, shared by every program of the model.
 #[derive(Debug)]
@@ -43,10 +43,41 @@ impl Constants {
     pub fn bytes(&self) -> u64 {
         self.0.values().map(wgpu::Buffer::size).sum()
     }
+
+    /// What `buffer` of a program is, where it is one of them.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] for a constant that is not on the device.
+    pub(super) fn of(&self, buffer: &Buffer) -> Result<Option<&wgpu::Buffer>> {
+        let Role::Constant(constant, first) = buffer.role else { return Ok(None) };
+        let found = self.0.get(&(constant, first)).ok_or_else(|| Error::Mismatch {
+            name: buffer.name.clone(),
+            reason: "not among the constants on the device".into(),
+        });
+        found.map(Some)
+    }
+}
+
+/// A buffer for what a program needs of its own.
+pub(super) fn own(create: &Creator, buffer: &Buffer) -> wgpu::Buffer {
+    create.buffer(&wgpu::BufferDescriptor {
+        label: Some(&format!("wgru.buffer.{}", buffer.name)),
+        size: buffer.bytes(),
+        usage: wgpu::BufferUsages::STORAGE
+            | wgpu::BufferUsages::COPY_DST
+            | match buffer.role {
+                // Sequences between layers are copied where a run is resumed, or layers walk at once.
+                Role::State | Role::Output | Role::Mail | Role::Scratch | Role::End => {
+                    wgpu::BufferUsages::COPY_SRC
+                }
+                _ => wgpu::BufferUsages::empty(),
+            },
+        mapped_at_creation: false,
+    })
 }
 
 /// A buffer that holds `data` from the start.
-fn filled(create: &Creator, label: &str, usage: wgpu::BufferUsages, data: &[u8]) -> wgpu::Buffer {
+pub(super) fn filled(create: &Creator, label: &str, usage: wgpu::BufferUsages, data: &[u8]) -> wgpu::Buffer {
     let buffer = create.buffer(&wgpu::BufferDescriptor {
         label: Some(label),
         size: data.len() as u64,
@@ -133,14 +164,7 @@ impl Workspace {
         let largest = context.caps().max_buffer_bytes;
         context.caps().check("read-back of all outputs", staging_bytes, largest, "bytes in one buffer")?;
         for buffer in &program.buffers {
-            if let Role::Constant(constant, first) = buffer.role
-                && !constants.0.contains_key(&(constant, first))
-            {
-                return Err(Error::Mismatch {
-                    name: buffer.name.clone(),
-                    reason: "not among the constants on the device".into(),
-                });
-            }
+            constants.of(buffer)?;
             let held = streams.map_or(0, wgpu::Buffer::size);
             if buffer.role == Role::Streams && held < buffer.bytes() {
                 let reason = format!("{held} bytes are held, the program needs {}", buffer.bytes());
@@ -166,41 +190,14 @@ impl Workspace {
             .map(|buffer| match (buffer.role, streams) {
                 (Role::Constant(constant, first), _) => constants.0[&(constant, first)].clone(),
                 (Role::Streams, Some(streams)) => streams.clone(),
-                (role, _) => context.create.buffer(&wgpu::BufferDescriptor {
-                    label: Some(&format!("wgru.buffer.{}", buffer.name)),
-                    size: buffer.bytes(),
-                    usage: wgpu::BufferUsages::STORAGE
-                        | wgpu::BufferUsages::COPY_DST
-                        | match role {
-                            // Sequences between layers are copied where a run is resumed, or layers walk at once.
-                            Role::State | Role::Output | Role::Mail | Role::Scratch => {
-                                wgpu::BufferUsages::COPY_SRC
-                            }
-                            _ => wgpu::BufferUsages::empty(),
-                        },
-                    mapped_at_creation: false,
-                }),
+                _ => own(&context.create, buffer),
             })
             .collect();
 
-        let binder = Binder::new(context, &program, &buffers, pipelines);
-        let ops = program
-            .ops
-            .iter()
-            .map(|op| match op {
-                Op::Once(dispatch) => BoundOp::Once(binder.bind(dispatch)),
-                Op::Exchange { dispatch, rounds } => BoundOp::Exchange(binder.bind(dispatch), rounds.clone()),
-                Op::Copies(copies) => BoundOp::Copies(copies.clone()),
-                Op::Steps { first, count, phases } => BoundOp::Steps {
-                    first: *first,
-                    count: *count,
-                    phases: [0, 1].map(|phase: usize| {
-                        phases[phase].iter().map(|dispatch| binder.bind(dispatch)).collect()
-                    }),
-                },
-            })
-            .collect();
-        let index_stride = binder.stride;
+        let tables = Tables::new(context, &program);
+        let binder = Binder { context, tables: &tables, pipelines };
+        let ops = binder.bind_all(&program, |id| buffers[id].as_entire_binding());
+        let index_stride = tables.stride;
         let working = program.buffers.iter().filter(|b| !matches!(b.role, Role::Constant(..)));
         let largest = working.map(|b| b.words * 4).max().unwrap_or(0);
         let staging = Staging::new(&context.create, &program);
@@ -226,6 +223,11 @@ impl Workspace {
         }
     }
 
+    /// The buffer of an array.
+    pub fn buffer(&self, id: BufferId) -> &wgpu::Buffer {
+        &self.buffers[id]
+    }
+
     /// The program.
     pub fn program(&self) -> &Program {
         &self.program
@@ -237,25 +239,19 @@ impl Workspace {
     }
 }
 
-/// Lays out the uniform tables of a program and makes its bind groups.
-struct Binder<'a> {
-    context: &'a Context,
-    buffers: &'a [wgpu::Buffer],
-    pipelines: &'a HashMap<Kernel, Arc<Pipeline>>,
+/// The uniform tables of a program.
+#[derive(Debug)]
+pub(super) struct Tables {
     /// Where each set of parameters lies in its table.
     slots: HashMap<Params, u64>,
-    params_table: wgpu::Buffer,
-    index_table: wgpu::Buffer,
-    stride: u32,
+    params: wgpu::Buffer,
+    indices: wgpu::Buffer,
+    /// Bytes from an entry to the next.
+    pub(super) stride: u32,
 }
 
-impl<'a> Binder<'a> {
-    fn new(
-        context: &'a Context,
-        program: &Program,
-        buffers: &'a [wgpu::Buffer],
-        pipelines: &'a HashMap<Kernel, Arc<Pipeline>>,
-    ) -> Self {
+impl Tables {
+    pub(super) fn new(context: &Context, program: &Program) -> Self {
         let alignment = context.device.limits().min_uniform_buffer_offset_alignment;
         // Both are powers of two, and no entry is longer than 128 bytes.
         let stride = alignment.max(128);
@@ -279,31 +275,61 @@ impl<'a> Binder<'a> {
         let entries = (0..longest).map(|t| bytemuck::bytes_of(&step::Index { t, unused: [0; 3] }).to_vec());
         let index_data = table(entries, longest as usize, stride);
         let uniform = wgpu::BufferUsages::UNIFORM;
-        let params_table = filled(&context.create, "wgru.table.params", uniform, &params_data);
-        let index_table = filled(&context.create, "wgru.table.steps", uniform, &index_data);
-        Self { context, buffers, pipelines, slots, params_table, index_table, stride }
+        let params = filled(&context.create, "wgru.table.params", uniform, &params_data);
+        let indices = filled(&context.create, "wgru.table.steps", uniform, &index_data);
+        Self { slots, params, indices, stride }
+    }
+}
+
+/// Makes the bind groups of a program.
+pub(super) struct Binder<'a> {
+    pub(super) context: &'a Context,
+    pub(super) tables: &'a Tables,
+    pub(super) pipelines: &'a HashMap<Kernel, Arc<Pipeline>>,
+}
+
+impl Binder<'_> {
+    /// Every operation, on the buffers that `place` names.
+    pub(super) fn bind_all<'b>(
+        &self,
+        program: &Program,
+        place: impl Fn(BufferId) -> wgpu::BindingResource<'b>,
+    ) -> Vec<BoundOp> {
+        let bind = |dispatch: &Dispatch| self.bind(dispatch, &place);
+        let ops = program.ops.iter().map(|op| match op {
+            Op::Once(dispatch) => BoundOp::Once(bind(dispatch)),
+            Op::Exchange { dispatch, rounds } => BoundOp::Exchange(bind(dispatch), rounds.clone()),
+            Op::Copies(copies) => BoundOp::Copies(copies.clone()),
+            Op::Steps { first, count, phases } => BoundOp::Steps {
+                first: *first,
+                count: *count,
+                phases: [0, 1].map(|phase: usize| phases[phase].iter().map(bind).collect()),
+            },
+        });
+        ops.collect()
     }
 
-    fn bind(&self, dispatch: &Dispatch) -> Bound {
+    pub(super) fn bind<'b>(
+        &self,
+        dispatch: &Dispatch,
+        place: impl Fn(BufferId) -> wgpu::BindingResource<'b>,
+    ) -> Bound {
         let Dispatch { kernel, params, buffers, grid } = dispatch;
         // Both maps were filled from the dispatches of this very program.
         let pipeline = self.pipelines[kernel].clone();
-        let slot = self.slots[params];
+        let slot = self.tables.slots[params];
         let mut storage = buffers.iter();
         let entries: Vec<wgpu::BindGroupEntry<'_>> = kernel
             .bindings()
             .iter()
             .map(|binding| {
-                let uniform = |buffer, offset: u64, size: u32| {
-                    let size = wgpu::BufferSize::new(u64::from(size));
-                    wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size })
-                };
+                let uniform = |buffer, offset: u64, size: u32| binding_of(buffer, offset, u64::from(size));
                 let resource = match binding.access {
-                    Access::Params(size) => uniform(&self.params_table, slot, size),
-                    Access::StepIndex(size) => uniform(&self.index_table, 0, size),
+                    Access::Params(size) => uniform(&self.tables.params, slot, size),
+                    Access::StepIndex(size) => uniform(&self.tables.indices, 0, size),
                     Access::Read | Access::ReadWrite => {
                         let id: BufferId = storage.next().copied().unwrap_or(0);
-                        self.buffers[id].as_entire_binding()
+                        place(id)
                     }
                 };
                 wgpu::BindGroupEntry { binding: binding.index, resource }
@@ -316,6 +342,12 @@ impl<'a> Binder<'a> {
         });
         Bound { pipeline, bindings, grid: *grid, flops: params.flops(*kernel, grid[2]) }
     }
+}
+
+/// So many bytes of a buffer from `offset` on.
+pub(super) fn binding_of(buffer: &wgpu::Buffer, offset: u64, bytes: u64) -> wgpu::BindingResource<'_> {
+    let size = wgpu::BufferSize::new(bytes);
+    wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size })
 }
 
 /// Entries at multiples of `stride`.

@@ -73,6 +73,17 @@ impl<'a> Batch<'a> {
         Self::of(Form { x, y, projected: true, ..Dims::new(batch, steps)?.into() }, xw, shape)
     }
 
+    /// A batch of `form`, of so many features.
+    #[cfg(feature = "gpu")]
+    pub(crate) fn of_form(form: Form, features: usize, x: &'a [f32]) -> Result<Self> {
+        let Dims { batch, steps } = Dims::new(form.dims.batch, form.dims.steps)?;
+        let shape = match form.x {
+            Layout::BatchMajor => [batch, steps, features],
+            Layout::TimeMajor | Layout::DirectionMajor => [steps, batch, features],
+        };
+        Self::of(form, x, shape)
+    }
+
     fn of(form: Form, x: &'a [f32], shape: [usize; 3]) -> Result<Self> {
         let features = shape[2];
         let of_a_step = if form.projected { "D·G·H (projected features)" } else { "I (input features)" };
@@ -248,13 +259,7 @@ impl<'a> Batch<'a> {
             });
         }
         if let Some(lengths) = self.lengths {
-            check_len("lengths [B]", &[self.form.dims.batch], lengths.len())?;
-            let longest = self.form.dims.steps;
-            if let Some(b) = lengths.iter().position(|&length| length as usize > longest) {
-                let reason =
-                    format!("sequence {b} has {}, x has {longest}", count(lengths[b] as usize, "step"));
-                return Err(Error::Mismatch { name: "lengths".into(), reason });
-            }
+            check_lengths(lengths, self.form.dims)?;
         }
         self.form.check(model)?;
         if let Some(resets) = self.resets {
@@ -281,6 +286,17 @@ impl<'a> Resets<'a> {
     pub(crate) fn at(self, row: usize, step: usize) -> bool {
         self.words[row * self.strides.row + step * self.strides.step] != 0
     }
+}
+
+/// # Errors
+/// [`Error::Length`] where they are not `[B]`, [`Error::Mismatch`] for one beyond T.
+pub(crate) fn check_lengths(lengths: &[u32], Dims { batch, steps }: Dims) -> Result<()> {
+    check_len("lengths [B]", &[batch], lengths.len())?;
+    if let Some(b) = lengths.iter().position(|&length| length as usize > steps) {
+        let reason = format!("sequence {b} has {}, x has {steps}", count(lengths[b] as usize, "step"));
+        return Err(Error::Mismatch { name: "lengths".into(), reason });
+    }
+    Ok(())
 }
 
 /// A batch that owns its arrays.

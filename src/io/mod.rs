@@ -2,6 +2,8 @@
 //! final states. Plain slices and vectors, in the layouts a caller has them in.
 
 mod batch;
+#[cfg(feature = "gpu")]
+mod bindings;
 mod form;
 mod output;
 mod state;
@@ -9,6 +11,10 @@ mod step;
 
 pub use batch::Batch;
 pub(crate) use batch::{OwnedBatch, Resets};
+#[cfg(feature = "gpu")]
+pub(crate) use batch::check_lengths;
+#[cfg(feature = "gpu")]
+pub use bindings::{Bindings, Sink, Source};
 pub(crate) use form::Strides;
 pub use form::{Fill, Form, Layout};
 pub use output::{Output, OutputShape, StepOutput};

@@ -13,6 +13,7 @@ mod matmul_rows;
 mod matmul_tiled;
 pub mod matrices;
 pub mod merge;
+pub mod order_rows;
 mod params;
 pub mod resident;
 mod rnn;
@@ -209,6 +210,11 @@ pub enum Kernel {
         /// Threads of a workgroup.
         width: u32,
     },
+    /// Which batch row stands in which place, of lengths that lie on the device.
+    OrderRows {
+        /// Threads of a workgroup.
+        width: u32,
+    },
 }
 
 impl Kernel {
@@ -223,6 +229,7 @@ impl Kernel {
             Self::Grouped { cell, .. } => cell.grouped_shader(),
             Self::Merge { .. } => &merge::SHADER,
             Self::Streams { way, .. } => way.shader(),
+            Self::OrderRows { .. } => &order_rows::SHADER,
         }
     }
 
@@ -256,7 +263,7 @@ impl Kernel {
             }
             Self::TakeProjected { n, width, .. } => vec![("N", f64::from(n)), ("WIDTH", f64::from(width))],
             Self::Merge { merge, width, .. } => merge::constants(merge, width).to_vec(),
-            Self::Streams { width, .. } => vec![("WIDTH", f64::from(width))],
+            Self::Streams { width, .. } | Self::OrderRows { width } => vec![("WIDTH", f64::from(width))],
             Self::Step { cell, functions, sizes, .. } | Self::StepMatrices { cell, functions, sizes, .. } => {
                 let mut constants = recurrent(sizes, cell.gates());
                 constants.extend(cell.constant());
@@ -290,7 +297,8 @@ impl Kernel {
             | Self::Grouped { .. }
             | Self::TakeProjected { .. }
             | Self::Merge { .. }
-            | Self::Streams { .. } => {}
+            | Self::Streams { .. }
+            | Self::OrderRows { .. } => {}
         }
         self
     }
@@ -306,7 +314,8 @@ impl Kernel {
             | Self::MatmulMatrices { .. }
             | Self::TakeProjected { .. }
             | Self::Merge { .. }
-            | Self::Streams { .. } => self.shader().bindings,
+            | Self::Streams { .. }
+            | Self::OrderRows { .. } => self.shader().bindings,
         }
     }
 
@@ -317,7 +326,8 @@ impl Kernel {
             Self::MatmulRows { width, .. }
             | Self::TakeProjected { width, .. }
             | Self::Merge { width, .. }
-            | Self::Streams { width, .. } => width,
+            | Self::Streams { width, .. }
+            | Self::OrderRows { width } => width,
             Self::MatmulMatrices { matrices, .. } => matrices.threads(),
             Self::Step { shape, .. } => shape.width,
             Self::StepMatrices { shape, .. } => shape.matrices.threads(),
@@ -325,8 +335,8 @@ impl Kernel {
         }
     }
 
-    /// Workgroups of a dispatch over `rows` rows (rows of x for a matmul, words of y for a merge, else batch rows) and D = `dirs` (of streams, so
-    /// many arrays).
+    /// Workgroups of a dispatch over `rows` rows (rows of x for a matmul, words of y for a merge, places for an order, else
+    /// batch rows) and D = `dirs` (of streams, D for each array).
     pub fn grid(self, rows: u32, dirs: u32) -> [u32; 3] {
         let [x, y] = match self {
             Self::MatmulTiled { sizes, .. } => matmul_tiled::grid(rows, sizes.n),
@@ -353,6 +363,7 @@ impl Kernel {
             Self::Streams { rows: tile, features, width, .. } => {
                 [features.div_ceil(width), rows.div_ceil(tile.count())]
             }
+            Self::OrderRows { width } => [rows.div_ceil(width), 1],
         };
         [x, y, dirs]
     }
@@ -361,6 +372,7 @@ impl Kernel {
     pub fn most_rows(self, limit: u32) -> u32 {
         let tile = match self {
             Self::Merge { width, .. } => return merge::most_words(limit, width),
+            Self::OrderRows { width } => width,
             Self::MatmulTiled { .. } => matmul_tiled::TILE,
             Self::MatmulRows { rows, .. } | Self::TakeProjected { rows, .. } => rows.count(),
             Self::MatmulMatrices { matrices, .. } => matrices.tile(),
@@ -377,6 +389,7 @@ impl Kernel {
         self.iterations_of_sizes().unwrap_or_else(|| {
             let (steps, patience) = match params {
                 Params::Step(params) => (params.steps, params.patience),
+                Params::Order(params) => return u64::from(params.batch),
                 Params::Matmul(_) | Params::Merge(_) | Params::Streams(_) => (0, 0),
             };
             let (once, each) = self.chunk_iterations();
@@ -384,7 +397,7 @@ impl Kernel {
         })
     }
 
-    /// The same where it follows from the kernel's sizes alone: of all but those of many steps.
+    /// The same where it follows from the kernel's sizes alone: of all but those of many steps or rows.
     pub fn iterations_of_sizes(self) -> Option<u64> {
         // What a driver may unroll is counted as if it did not.
         Some(match self {
@@ -396,7 +409,7 @@ impl Kernel {
             Self::Streams { rows, .. } => u64::from(rows.count()),
             Self::Step { cell, sizes, rows, shape, .. } => shape.iterations(sizes.k, rows, cell.gates()),
             Self::StepMatrices { cell, sizes, shape, .. } => shape.iterations(sizes.k, cell.products()),
-            Self::Resident { .. } | Self::Grouped { .. } => return None,
+            Self::Resident { .. } | Self::Grouped { .. } | Self::OrderRows { .. } => return None,
         })
     }
 
@@ -427,7 +440,10 @@ impl Kernel {
         match self {
             Self::MatmulTiled { .. } => matmul_tiled::WORKGROUP_BYTES,
             Self::MatmulRows { rows, .. } => SPAN * rows.count() * 4,
-            Self::TakeProjected { .. } | Self::Merge { .. } | Self::Streams { .. } => 0,
+            Self::TakeProjected { .. }
+            | Self::Merge { .. }
+            | Self::Streams { .. }
+            | Self::OrderRows { .. } => 0,
             Self::MatmulMatrices { matrices, .. } => matrices.workgroup_bytes(),
             Self::Step { rows, shape, .. } => SPAN * rows.count() * shape.tiles * 4,
             Self::StepMatrices { cell, shape, .. } => shape.workgroup_bytes(cell.products()),

@@ -1,6 +1,6 @@
 //! The parameters of a dispatch, and what follows from them: its operations, and how far it reaches.
 
-use super::{Kernel, matmul, matrices, merge, step, streams, take_projected};
+use super::{Kernel, matmul, matrices, merge, order_rows, step, streams, take_projected};
 
 /// The parameters of one dispatch, as they lie in its uniform buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -13,6 +13,8 @@ pub enum Params {
     Merge(merge::Params),
     /// Of the states of streams.
     Streams(streams::Params),
+    /// Of the order of rows.
+    Order(order_rows::Params),
 }
 
 impl Params {
@@ -23,6 +25,7 @@ impl Params {
             Self::Step(params) => bytemuck::bytes_of(params),
             Self::Merge(params) => bytemuck::bytes_of(params),
             Self::Streams(params) => bytemuck::bytes_of(params),
+            Self::Order(params) => bytemuck::bytes_of(params),
         }
     }
 
@@ -52,6 +55,9 @@ impl Params {
             }
             (Self::Merge(params), Kernel::Merge { .. }) => u64::from(params.words),
             (Self::Streams(_), Kernel::Streams { .. }) => 0,
+            (Self::Order(params), Kernel::OrderRows { .. }) => {
+                u64::from(params.batch) * u64::from(params.batch)
+            }
             #[expect(
                 clippy::unreachable,
                 reason = "kernels and their parameters are made together (program/)"
@@ -98,6 +104,7 @@ impl Params {
             }
             (Self::Merge(params), Kernel::Merge { .. }) => params.extents().to_vec(),
             (Self::Streams(params), Kernel::Streams { rows, .. }) => params.extents(rows).to_vec(),
+            (Self::Order(params), Kernel::OrderRows { .. }) => params.extents().to_vec(),
             #[expect(
                 clippy::unreachable,
                 reason = "kernels and their parameters are made together (program/)"

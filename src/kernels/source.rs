@@ -34,7 +34,7 @@ impl Kernel {
             Self::TakeProjected { activations, .. } | Self::Merge { activations, .. } => {
                 Precision { activations, ..Precision::default() }
             }
-            Self::Streams { .. } => Precision::default(),
+            Self::Streams { .. } | Self::OrderRows { .. } => Precision::default(),
             Self::MatmulMatrices { .. } | Self::StepMatrices { .. } => matrices::PRECISION,
             Self::MatmulTiled { precision, .. }
             | Self::MatmulRows { precision, .. }
@@ -73,7 +73,8 @@ impl Kernel {
             | Self::MatmulMatrices { .. }
             | Self::TakeProjected { .. }
             | Self::Merge { .. }
-            | Self::Streams { .. } => {}
+            | Self::Streams { .. }
+            | Self::OrderRows { .. } => {}
         }
         files.concat()
     }
@@ -90,7 +91,7 @@ impl Kernel {
         if let Self::Streams { rows, .. } = self {
             return vec![rows.source()];
         }
-        if let Self::Merge { .. } = self {
+        if let Self::Merge { .. } | Self::OrderRows { .. } = self {
             return Vec::new();
         }
         // What turns extensions on stands before everything else.
@@ -98,7 +99,7 @@ impl Kernel {
         let mut files = Vec::from_iter(matrices.into_iter().flatten());
         files.push(file!("shared/dealt.wgsl"));
         match self {
-            Self::Merge { .. } | Self::Streams { .. } => {}
+            Self::Merge { .. } | Self::Streams { .. } | Self::OrderRows { .. } => {}
             Self::MatmulTiled { .. } | Self::MatmulMatrices { .. } => {}
             Self::MatmulRows { rows, .. } | Self::TakeProjected { rows, .. } => files.push(rows.source()),
             Self::Step { cell, .. } | Self::StepMatrices { cell, .. } => {
@@ -150,7 +151,7 @@ impl Kernel {
 
     /// The files that say how arrays lie.
     fn storage(self) -> Vec<&'static str> {
-        if let Self::Streams { .. } = self {
+        if let Self::Streams { .. } | Self::OrderRows { .. } = self {
             return Vec::new();
         }
         let Precision { weights, activations } = self.precision();
@@ -188,7 +189,7 @@ impl Kernel {
             }
             Self::Step { cell, .. } | Self::StepMatrices { cell, .. } => !cell.is_half(),
             Self::Resident { .. } | Self::Grouped { .. } => true,
-            Self::Merge { .. } | Self::Streams { .. } => false,
+            Self::Merge { .. } | Self::Streams { .. } | Self::OrderRows { .. } => false,
         };
         if stores {
             files.push(file!("shared/store.wgsl"));

@@ -1,7 +1,8 @@
-//! `take_states` and `put_states`: the states of a batch's rows, from and to the slots of streams.
+//! `take_states` and `put_states`: the states of a batch's rows, from and to the slots of streams or the caller's arrays.
 //!
-//! streams: `[capacity, stride]`, the states of a stream side by side; arrays: `[⌈B/R⌉, features, R]`, each a layer's h or
-//! c. A batch has a row for each stream that advances, so where a stream's states lie does not depend on who else is there.
+//! streams: a row's states lie at slot · stride + offset, one offset for each array and direction; arrays: `[D, ⌈B/R⌉, features, R]`,
+//! each a layer's h or c. The slots of a pool are `[capacity, stride]`, the states of a stream side by side, so where they lie
+//! does not depend on who else is there. Of the caller's `[L·D, B, features]` batch row b has slot b, the stride being `features`.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -69,10 +70,14 @@ pub struct Params {
     pub stride: u32,
     /// Units of each array, 0 where there is none.
     pub features: [u32; ARRAYS],
-    /// Where in a slot each array's units lie.
+    /// Where in a slot each array's units of the first direction lie.
     pub offsets: [u32; ARRAYS],
+    /// D.
+    pub dirs: u32,
+    /// From where the units of a direction lie to those of the next.
+    pub dir_stride: u32,
     /// Fills the struct to a multiple of 16 bytes.
-    pub unused: [u32; 3],
+    pub unused: u32,
 }
 
 impl Params {
@@ -81,9 +86,15 @@ impl Params {
         let batch = u64::from(self.batch);
         let places = batch.next_multiple_of(u64::from(rows.count()));
         let [order, slots] = [self.order_rows, self.first].map(|first| u64::from(first) + batch);
-        let mut extents = [order, slots, u64::from(self.capacity) * u64::from(self.stride), 0, 0, 0, 0];
-        for (extent, features) in extents[3..].iter_mut().zip(self.features) {
-            *extent = places * u64::from(features);
+        let [dirs, capacity, stride] = [self.dirs, self.capacity, self.stride].map(u64::from);
+        let last = u64::from(self.dir_stride) * dirs.saturating_sub(1) + stride * capacity.saturating_sub(1);
+        let mut extents = [order, slots, capacity * stride, 0, 0, 0, 0];
+        for (array, (features, offset)) in self.features.iter().zip(self.offsets).enumerate() {
+            let features = u64::from(*features);
+            extents[3 + array] = dirs * places * features;
+            if features > 0 {
+                extents[2] = extents[2].max(last + u64::from(offset) + features);
+            }
         }
         extents
     }

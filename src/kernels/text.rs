@@ -15,6 +15,7 @@ impl fmt::Display for Kernel {
                 write!(f, " ({} row{} × {width} threads)", rows.count(), plural(rows.count()))
             }
             Self::Merge { merge, width, .. } => write!(f, " ({merge}, {width} threads)"),
+            Self::OrderRows { width } => write!(f, " ({width} threads)"),
             Self::MatmulMatrices { matrices: of, .. } => write!(f, " ({0} × {0})", of.side),
             Self::StepMatrices { shape, .. } => {
                 let side = shape.matrices.side;

@@ -146,6 +146,8 @@ fn work(kernel: Kernel) -> (Work, Work) {
             let numbers = threads * u64::from(rows.count());
             (Work::default(), Work { load: 4 * numbers, ..Work::default() })
         }
+        // The caller's rows are sorted beside the plan.
+        Kernel::OrderRows { .. } => (Work::default(), Work { load: threads, ..Work::default() }),
         Kernel::Step { cell, sizes, rows, shape, .. } => {
             let (k, gates) = (u64::from(sizes.k), u64::from(cell.products()));
             let (units, count) = (u64::from(shape.units), u64::from(rows.count() * shape.tiles));

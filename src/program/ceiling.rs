@@ -69,6 +69,7 @@ pub fn ceiling(size: u32, repeats: usize) -> Program {
         out: None,
         readout: None,
         streams: None,
+        ends: None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Holding a program against a device's limits and against itself, before anything is allocated.
 
-use super::{Buffer, Copy, Dispatch, Op, Program};
+use super::{Buffer, Copy, Dispatch, Ends, Op, Program};
 use crate::dims::Dims;
 use crate::error::{Error, Result};
 use crate::kernels::Access;
@@ -17,6 +17,8 @@ pub fn check(program: &Program, caps: &Caps) -> Result<()> {
     for buffer in &program.buffers {
         caps.check_array(&format!("{} of {batch} rows × {steps} steps", buffer.name), buffer.bytes())?;
     }
+    let ends = program.ends.iter().flat_map(Ends::dispatches);
+    ends.into_iter().try_for_each(|dispatch| check_dispatch(program, dispatch, caps))?;
     program.setup.iter().try_for_each(|copy| check_copy(program, copy))?;
     for op in &program.ops {
         match op {

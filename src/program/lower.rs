@@ -101,6 +101,7 @@ impl<'a> Lowering<'a> {
             out: None,
             readout: model.readout().map(|readout| readout.steps()),
             streams: None,
+            ends: None,
         };
         let sequence = Sequence { buffer: 0, step: 0, row: 0, dir: 0 };
         let mut this = Self { model, plan, program, sequence, scratch: Vec::new(), letters_from: 0 };
@@ -144,7 +145,7 @@ impl<'a> Lowering<'a> {
     }
 
     /// B rounded up to whole tiles of rows.
-    fn padded(&self) -> Result<usize> {
+    pub(super) fn padded(&self) -> Result<usize> {
         product("B rounded up", &[self.plan.tiles(), self.plan.rows.count() as usize])
     }
 

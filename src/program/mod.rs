@@ -4,6 +4,7 @@
 mod ceiling;
 mod check;
 mod constant;
+mod ends;
 mod exchange;
 mod lower;
 mod merge;
@@ -18,6 +19,7 @@ mod wave;
 pub use ceiling::ceiling;
 pub use check::check;
 pub use constant::constant_words;
+pub use ends::{End, Ends, lower_recorded, lower_recorded_streams};
 pub use exchange::Proof;
 pub use lower::lower;
 pub use order::Order;
@@ -49,7 +51,7 @@ pub enum Role {
     State,
     /// Lengths and batch rows by place, see [`Order`]; written by the caller.
     Order,
-    /// Where the states of each row's stream lie, see [`Slots`]; written by the caller.
+    /// Where the states of each row's stream lie, see [`Slots`]; written by the caller. Of [`Ends`] row b has slot b.
     Slots,
     /// The states of streams in their slots, `[capacity, stride]`, the same for every program of a pool.
     Streams,
@@ -59,6 +61,8 @@ pub enum Role {
     Mail,
     /// Read by the caller after the run.
     Output,
+    /// An array of the caller's in the caller's layout, read or written at an end of the run, see [`Ends`].
+    End,
 }
 
 /// A named buffer of words: f32, u32, or two 16-bit numbers.
@@ -200,6 +204,8 @@ pub struct Program {
     pub readout: Option<ReadoutSteps>,
     /// Where states come from and go to, of a program for streams.
     pub streams: Option<StreamBuffers>,
+    /// What is done before and after the operations with arrays of the caller's, of a program that is recorded.
+    pub ends: Option<Ends>,
 }
 
 impl Program {
@@ -211,14 +217,16 @@ impl Program {
 
     /// Every distinct dispatch.
     pub fn dispatches(&self) -> impl Iterator<Item = &Dispatch> {
-        self.ops.iter().flat_map(|op| {
+        let ends = self.ends.iter().flat_map(Ends::dispatches);
+        let ops = self.ops.iter().flat_map(|op| {
             let (once, steps) = match op {
                 Op::Once(dispatch) | Op::Exchange { dispatch, .. } => (Some(dispatch), None),
                 Op::Copies(_) => (None, None),
                 Op::Steps { phases, .. } => (None, Some(phases.iter().flatten())),
             };
             once.into_iter().chain(steps.into_iter().flatten())
-        })
+        });
+        ops.chain(ends)
     }
 
     /// Dispatches of a whole run.
@@ -270,7 +278,7 @@ impl Program {
 
     /// Bytes of all buffers that the program needs beside the model's constants and the slots of streams.
     pub fn working_bytes(&self) -> u64 {
-        let shared = |buffer: &&Buffer| matches!(buffer.role, Role::Constant(..) | Role::Streams);
+        let shared = |buffer: &&Buffer| matches!(buffer.role, Role::Constant(..) | Role::Streams | Role::End);
         self.buffers.iter().filter(|b| !shared(b)).map(Buffer::bytes).sum()
     }
 }

@@ -62,6 +62,10 @@ pub fn slot_words(model: &Model) -> usize {
 /// As [`super::lower`]; [`Error::Unsupported`] for layers that are not forward, and for plans of layers at once and of
 /// workgroups that exchange values, whose states change places.
 pub fn lower_streams(model: &Model, plan: &Plan, capacity: usize) -> Result<Program> {
+    Ok(lowered_streams(model, plan, capacity)?.program)
+}
+
+pub(super) fn lowered_streams<'a>(model: &'a Model, plan: &'a Plan, capacity: usize) -> Result<Lowering<'a>> {
     model.check_streamable()?;
     let mut lowering = lowered(model, plan)?;
     if plan.wave.is_some() || lowering.program.mail.is_some() {
@@ -73,59 +77,82 @@ pub fn lower_streams(model: &Model, plan: &Plan, capacity: usize) -> Result<Prog
     let slots = lowering.buffer("slots", Role::Slots, &[2, plan.form.dims.batch])?;
     let states = lowering.buffer("streams", Role::Streams, &[capacity, stride])?;
     lowering.program.streams = Some(StreamBuffers { slots, states });
-    let before: Vec<_> = lowering.program.state_arrays(0).collect();
-    let after: Vec<_> = lowering.program.state_arrays_after(0).collect();
-    let take = lowering.moves(Way::Take, &before, [slots, states], capacity)?;
-    let put = lowering.moves(Way::Put, &after, [slots, states], capacity)?;
-    let mut program = lowering.program;
-    program.ops.splice(0..0, take);
-    program.ops.extend(put);
-    Ok(program)
+    let outside = Outside { slots, first: 0, states, capacity, stride, dir_stride: 0 };
+    let in_slots = |arrays: Vec<BufferId>| {
+        let mut offset = 0;
+        let place = |(index, buffer)| {
+            let features = if index < model.layers().len() { model.state() } else { model.hidden() };
+            offset += features;
+            Tiled { buffer, features, offset: offset - features }
+        };
+        arrays.into_iter().enumerate().map(place).collect::<Vec<_>>()
+    };
+    let before = in_slots(lowering.program.state_arrays(0).collect());
+    let after = in_slots(lowering.program.state_arrays_after(0).collect());
+    let take = lowering.moves(Way::Take, &before, outside)?;
+    let put = lowering.moves(Way::Put, &after, Outside { first: plan.form.dims.batch, ..outside })?;
+    lowering.program.ops.splice(0..0, take.into_iter().map(Op::Once));
+    lowering.program.ops.extend(put.into_iter().map(Op::Once));
+    Ok(lowering)
+}
+
+/// Where the states of rows lie outside of the tiles of a batch.
+#[derive(Clone, Copy)]
+pub(super) struct Outside {
+    /// The slot of each row, from `first` on.
+    pub(super) slots: BufferId,
+    pub(super) first: usize,
+    pub(super) states: BufferId,
+    /// Slots that there are.
+    pub(super) capacity: usize,
+    /// Numbers from a slot to the next, and from a direction to the next.
+    pub(super) stride: usize,
+    pub(super) dir_stride: usize,
+}
+
+/// A layer's h or c, and where in a slot the first direction's lies.
+pub(super) struct Tiled {
+    pub(super) buffer: BufferId,
+    pub(super) features: usize,
+    pub(super) offset: usize,
 }
 
 impl Lowering<'_> {
-    /// Dispatches that move the states of `arrays`, every layer's h and then every layer's c, to or from the slots.
-    fn moves(
-        &mut self,
-        way: Way,
-        arrays: &[BufferId],
-        [slots, states]: [BufferId; 2],
-        capacity: usize,
-    ) -> Result<Vec<Op>> {
-        let (model, batch) = (self.model, index32("B", self.plan.form.dims.batch)?);
-        let features =
-            |index: usize| if index < model.layers().len() { model.state() } else { model.hidden() };
+    /// Dispatches that move the states of `arrays` to or from where they lie outside.
+    pub(super) fn moves(&mut self, way: Way, arrays: &[Tiled], outside: Outside) -> Result<Vec<Dispatch>> {
+        let Outside { slots, first, states, capacity, stride, dir_stride } = outside;
+        let (batch, dirs) = (index32("B", self.plan.form.dims.batch)?, index32("D", self.dirs())?);
         let (_, order_rows) = self.places(Places::Sorted)?;
-        let (mut ops, mut offset) = (Vec::new(), 0);
-        let indices: Vec<usize> = (0..arrays.len()).collect();
-        for indices in indices.chunks(ARRAYS) {
+        let mut dispatches = Vec::new();
+        for arrays in arrays.chunks(ARRAYS) {
             let mut params = StreamParams {
                 batch,
                 order_rows,
-                first: if way == Way::Take { 0 } else { batch },
+                first: index32("B", first)?,
                 capacity: index32("slots", capacity)?,
-                stride: index32("numbers of a slot", slot_words(model))?,
+                stride: index32("numbers of a slot", stride)?,
                 features: [0; ARRAYS],
                 offsets: [0; ARRAYS],
-                unused: [0; 3],
+                dirs,
+                dir_stride: index32("numbers of a direction", dir_stride)?,
+                unused: 0,
             };
             let mut buffers = vec![self.program.order, slots, states];
-            for (place, &index) in indices.iter().enumerate() {
-                params.features[place] = index32("P or H", features(index))?;
-                params.offsets[place] = offset;
-                offset += params.features[place];
-                buffers.push(arrays[index]);
+            for (place, &Tiled { buffer, features, offset }) in arrays.iter().enumerate() {
+                params.features[place] = index32("P or H", features)?;
+                params.offsets[place] = index32("numbers of a slot", offset)?;
+                buffers.push(buffer);
             }
-            for place in indices.len()..ARRAYS {
+            for place in arrays.len()..ARRAYS {
                 buffers.push(self.stand_in(place)?);
             }
             let most = params.features.iter().copied().max().unwrap_or(1);
             let kernel =
                 Kernel::Streams { way, rows: self.plan.rows, features: most, width: WIDTH.min(most) };
-            let grid = kernel.grid(batch, index32("arrays", indices.len())?);
-            ops.push(Op::Once(Dispatch { kernel, params: Params::Streams(params), buffers, grid }));
+            let grid = kernel.grid(batch, dirs * index32("arrays", arrays.len())?);
+            dispatches.push(Dispatch { kernel, params: Params::Streams(params), buffers, grid });
         }
-        Ok(ops)
+        Ok(dispatches)
     }
 
     /// What is bound in the place of an array that there is not.

@@ -14,7 +14,9 @@ use naga::valid::{Capabilities, GlobalUse, ModuleInfo, ValidationFlags, Validato
 use naga::{AddressSpace, Module, Scalar, ShaderStage, StorageAccess, TypeInner};
 use variants::{functions, kernels, packed, rows_of};
 use wgru::dtype::Precision;
-use wgru::kernels::{Access, Kernel, MOST_STORAGE_BUFFERS, Rows, StepCell, matmul, merge, step, streams};
+use wgru::kernels::{
+    Access, Kernel, MOST_STORAGE_BUFFERS, Rows, StepCell, matmul, merge, order_rows, step, streams,
+};
 use wgru::model::Activation;
 
 type Validated = Arc<(Module, ModuleInfo)>;
@@ -221,7 +223,7 @@ fn storage_arrays_hold_words_or_rows_of_them() {
                 panic!("{kernel}: {:?} is not an array", variable.name);
             };
             let name = variable.name.as_deref().unwrap_or_default();
-            let words = ["order", "slots"].contains(&name) || packed(kernel).contains(&name);
+            let words = ["order", "slots", "lengths"].contains(&name) || packed(kernel).contains(&name);
             let word = if words { Scalar::U32 } else { Scalar::F32 };
             // Of a kernel that computes with f16 its operands, at other places than y.
             if has_matrices(&module) && ["w", "x"].contains(&name) {
@@ -310,12 +312,10 @@ fn parameter_structs_lie_as_the_shader_reads_them() {
             streams.0[5 + at * streams::ARRAYS + array].0 = format!("{name}{array}");
         }
     }
-    streams
-        .0
-        .iter_mut()
-        .skip(5 + 2 * streams::ARRAYS)
-        .enumerate()
-        .for_each(|(at, field)| field.0 = format!("unused{at}"));
+    for (at, name) in ["dirs", "dir_stride", "unused0"].into_iter().enumerate() {
+        streams.0[5 + 2 * streams::ARRAYS + at].0 = name.into();
+    }
+    let order = layout!(order_rows::Params: batch padded steps readout);
     for kernel in kernels() {
         let validated = validated(&kernel.source()).unwrap_or_else(|error| panic!("{kernel}: {error}"));
         let module = &validated.0;
@@ -338,6 +338,9 @@ fn parameter_structs_lie_as_the_shader_reads_them() {
             }
             Kernel::Streams { .. } => {
                 assert_eq!(members(module, "StreamParams"), streams, "{kernel}");
+            }
+            Kernel::OrderRows { .. } => {
+                assert_eq!(members(module, "OrderParams"), order, "{kernel}");
             }
         }
     }

@@ -22,6 +22,7 @@ pub fn kernels() -> Vec<Kernel> {
             width,
         }));
     }
+    all.extend([1, 64].map(|width| Kernel::OrderRows { width }));
     for merge in [Merge::Sum, Merge::Mul, Merge::Average] {
         for activations in [Storage::F32, Storage::F16, Storage::Bf16] {
             all.extend([1, 64].map(|width| Kernel::Merge { merge, activations, width }));
@@ -169,7 +170,10 @@ fn step_cells() -> Vec<StepCell> {
 
 pub fn rows_of(kernel: Kernel) -> u32 {
     match kernel {
-        Kernel::MatmulTiled { .. } | Kernel::MatmulMatrices { .. } | Kernel::Merge { .. } => 1,
+        Kernel::MatmulTiled { .. }
+        | Kernel::MatmulMatrices { .. }
+        | Kernel::Merge { .. }
+        | Kernel::OrderRows { .. } => 1,
         Kernel::StepMatrices { .. } => matrices::ROWS.count(),
         Kernel::MatmulRows { rows, .. }
         | Kernel::TakeProjected { rows, .. }
@@ -186,7 +190,7 @@ pub fn packed(kernel: Kernel) -> Vec<&'static str> {
         Kernel::Merge { activations: Storage::F32, .. } => return Vec::new(),
         Kernel::Merge { .. } => return vec!["both", "out"],
         Kernel::TakeProjected { activations, .. } => Precision { activations, ..Precision::default() },
-        Kernel::Streams { .. } => Precision::default(),
+        Kernel::Streams { .. } | Kernel::OrderRows { .. } => Precision::default(),
         Kernel::MatmulMatrices { .. } | Kernel::StepMatrices { .. } => matrices::PRECISION,
         Kernel::MatmulTiled { precision, .. }
         | Kernel::MatmulRows { precision, .. }

@@ -1,0 +1,44 @@
+// Which batch row stands in which place, by falling length: thread = a place, and the batch row of its number.
+
+// Held against `kernels::order_rows::Params`.
+struct OrderParams {
+    batch: u32,      // B
+    padded: u32,     // B rounded up to whole tiles of rows
+    steps: u32,      // T
+    readout: u32,    // 0: none, 1: of the last step, 2: of every step
+}
+
+@group(0) @binding(0) var<uniform> params: OrderParams;
+@group(0) @binding(1) var<storage, read> lengths: array<u32>;         // [B]
+@group(0) @binding(2) var<storage, read_write> order: array<u32>;     // [2 or 4, padded]: lengths and rows by place; for a readout by row
+
+override WIDTH: u32;       // threads of a workgroup
+
+fn length_of(row: u32) -> u32 {
+    return min(lengths[row], params.steps);
+}
+
+@compute @workgroup_size(WIDTH)
+fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3<u32>) {
+    let row = group.x * WIDTH + lane;
+    if (row >= params.padded) {
+        return;
+    }
+    let is_row = row < params.batch;
+    var own = 0u;
+    var place = row;       // past B there is no row, and a place has length 0
+    if (is_row) {
+        own = length_of(row);
+        place = 0u;
+        for (var other = 0u; other < params.batch; other++) {
+            let length = length_of(other);
+            place += u32(length > own || (length == own && other < row));
+        }
+    }
+    order[place] = own;
+    order[params.padded + place] = select(0u, row, is_row);
+    if (params.readout != 0u) {
+        order[2u * params.padded + row] = select(0u, select(own, params.steps, params.readout == 2u), is_row);
+        order[3u * params.padded + row] = select(0u, row, is_row);
+    }
+}

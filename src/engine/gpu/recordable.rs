@@ -1,0 +1,99 @@
+//! Programs that are recorded, of an engine on a GPU: made once for a form, and kept.
+
+use std::sync::{Arc, Mutex};
+
+use super::{GpuEngine, KEPT, Planner};
+use crate::error::{Error, Result};
+use crate::gpu::Recordable;
+use crate::io::Form;
+use crate::model::Model;
+use crate::plan::{self, Caps, Plan};
+use crate::program::{Program, lower_recorded};
+use crate::sync::lock;
+
+/// Those that are kept. A recording shares its program with others of its form, which come one after the other in the caller's
+/// encoders. A run that submits itself may take several submissions, so it has a program of its own meanwhile.
+#[derive(Debug, Default)]
+pub(super) struct Recordables {
+    shared: Mutex<Vec<Arc<Recordable>>>,
+    idle: Mutex<Vec<Arc<Recordable>>>,
+}
+
+fn keep(all: &Mutex<Vec<Arc<Recordable>>>, new: Arc<Recordable>) {
+    let mut all = lock(all);
+    if all.len() == KEPT {
+        all.remove(0);
+    }
+    all.push(new);
+}
+
+fn position(all: &[Arc<Recordable>], form: Form) -> Option<usize> {
+    all.iter().position(|recordable| recordable.program().form == form)
+}
+
+impl GpuEngine {
+    /// The plan of what the host does not see the end of: layer by layer, each workgroup by itself.
+    pub(in crate::engine) fn recorded_plan(&self, model: &Model, form: Form) -> Result<Plan> {
+        let Planner { request, caps, .. } = self.planner();
+        let mut request = *request;
+        request.only.wave = Some(0);
+        let caps = Caps { exchange: None, ..caps.clone() };
+        plan::plan(model, form, request, &caps)
+    }
+
+    /// The program of a recording of `form`.
+    pub(in crate::engine) async fn recordable(&self, model: &Model, form: Form) -> Result<Arc<Recordable>> {
+        let found = |all: &[Arc<Recordable>]| position(all, form).map(|index| all[index].clone());
+        if let Some(found) = found(&lock(&self.recordables.shared)) {
+            return Ok(found);
+        }
+        let new = self.new_recordable(model, form).await?;
+        keep(&self.recordables.shared, new.clone());
+        Ok(new)
+    }
+
+    /// The program of a run of `form` that submits itself; [`GpuEngine::end_bound`] takes it back.
+    pub(in crate::engine) async fn begin_bound(&self, model: &Model, form: Form) -> Result<Arc<Recordable>> {
+        let taken = {
+            let mut idle = lock(&self.recordables.idle);
+            position(&idle, form).map(|index| idle.remove(index))
+        };
+        match taken {
+            Some(taken) => Ok(taken),
+            None => self.new_recordable(model, form).await,
+        }
+    }
+
+    pub(in crate::engine) fn end_bound(&self, recordable: Arc<Recordable>) {
+        keep(&self.recordables.idle, recordable);
+    }
+
+    async fn new_recordable(&self, model: &Model, form: Form) -> Result<Arc<Recordable>> {
+        let program = lower_recorded(model, &self.recorded_plan(model, form)?)?;
+        let Planner { caps, memory, .. } = self.planner();
+        let what = format!("arrays of {} rows × {} steps", form.dims.batch, form.dims.steps);
+        caps.check(&what, program.working_bytes(), *memory, "bytes of memory").map_err(in_one_piece)?;
+        self.made(program, &[]).await
+    }
+
+    /// Makes `program` ready.
+    pub(in crate::engine) async fn made(
+        &self,
+        program: Program,
+        foreign: &[(usize, wgpu::Buffer)],
+    ) -> Result<Arc<Recordable>> {
+        let made = Recordable::new(&self.context, program, &self.constants, foreign, self.poison).await;
+        Ok(Arc::new(made.map_err(in_one_piece)?))
+    }
+}
+
+/// What does not fit is not cut here.
+fn in_one_piece(error: Error) -> Error {
+    match error {
+        Error::TooLarge { name, needed, limit, unit, device } => {
+            let name = format!("{name}, in one piece as the caller's buffers are bound (Engine::run cuts its batches)");
+            Error::TooLarge { name, needed, limit, unit, device }
+        }
+        other => other,
+    }
+}

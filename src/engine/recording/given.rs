@@ -1,0 +1,157 @@
+//! What the bindings of a run are to its program: each array held against its shape and its buffer.
+
+use crate::dims::{Dims, check_len};
+use crate::error::{Error, Result};
+use crate::gpu::{Context, Given, Place, Placed, check_places};
+use crate::io::{Batch, Bindings, OutputShape, Sink, Source, check_lengths};
+use crate::model::Model;
+use crate::program::{BufferId, End, Program};
+
+/// Which run they are of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::engine) enum Of {
+    /// One that starts from h0.
+    Run,
+    /// A session's step.
+    Session,
+    /// A pool's tick.
+    Pool,
+}
+
+/// Arrays that are written to the host.
+pub(in crate::engine) type HostSinks<'a> = Vec<(BufferId, &'a mut [f32])>;
+
+/// Arrays of which the second may take the place of the first.
+const IN_PLACE: [[&str; 2]; 2] = [["h0", "h_n"], ["c0", "c_n"]];
+/// Arrays of which one dispatch reads the first and writes the second.
+const AT_ONCE: [[&str; 2]; 1] = [["y", "out"]];
+
+/// What `bindings` give of the arrays of `program`, and what is to be written to the host.
+///
+/// # Errors
+/// [`Error::Buffer`], [`Error::Length`], [`Error::Mismatch`] for lengths beyond T and numbers beyond the range of what x is
+/// stored in, [`Error::Unsupported`] for an array that the model or the run does not have.
+pub(in crate::engine) fn given<'a>(
+    context: &Context,
+    model: &Model,
+    program: &Program,
+    bindings: Bindings<'a>,
+    of: Of,
+) -> Result<(Vec<(BufferId, Given<'a>)>, HostSinks<'a>)> {
+    let (form, Dims { batch, .. }) = (program.form, program.form.dims);
+    let shape = OutputShape::new(model, form)?;
+    let states = |features: usize| vec![model.states(), batch, features];
+    let Bindings { x, lengths, h0, c0, y, h_n, c_n, out } = bindings;
+    let ends = program.ends.as_ref();
+    let mut all = All { program, given: Vec::new(), placed: Vec::new(), sinks: Vec::new() };
+
+    if let Source::Host(x) = x {
+        let mut batch = Batch::of_form(form, form.features(model), x)?;
+        if let Some(Source::Host(lengths)) = lengths {
+            batch = batch.lengths(lengths);
+        }
+        batch.check(model)?;
+        // What of it is padding is not known where the device alone knows the lengths.
+        if !matches!(lengths, Some(Source::Buffer { .. })) {
+            batch.check_range(program.precision.activations)?;
+        }
+    }
+    all.source(form.x_name(), Some(program.x), x)?;
+    if let Some(lengths) = lengths {
+        refuse(of == Of::Session, "lengths of a session's step, which every stream takes")?;
+        match lengths {
+            Source::Host(lengths) => {
+                check_lengths(lengths, form.dims)?;
+                all.given.push((program.order, Given::Lengths(lengths)));
+            }
+            Source::Buffer { buffer, offset } => {
+                let id = ends.map(|ends| ends.lengths.array);
+                all.buffer("lengths", id, Place { buffer: buffer.clone(), offset }, false)?;
+            }
+        }
+    }
+    let end = |ends: Option<&Vec<End>>, index: usize| Some(ends?.get(index)?.array);
+    let [initial, last] = [ends.map(|ends| &ends.initial), ends.map(|ends| &ends.last)];
+    let widths = [model.state(), model.hidden()];
+    for (index, (name, source)) in [("h0", h0), ("c0", c0)].into_iter().enumerate() {
+        let Some(source) = source else { continue };
+        refuse(of != Of::Run, &format!("{name} of a session or a pool, which keep states of their own"))?;
+        refuse(index == 1 && !model.cell().has_c(), &format!("{name}: {} has no cell state", model.cell()))?;
+        if let Source::Host(states_of) = source {
+            check_len(&format!("{name} [L·D, B, {}]", ["P", "H"][index]), &states(widths[index]), states_of.len())?;
+        }
+        all.source(name, end(initial, index), source)?;
+    }
+    all.sink("y", Some(program.y), y, &shape.y)?;
+    for (index, (name, sink)) in [("h_n", h_n), ("c_n", c_n)].into_iter().enumerate() {
+        let Some(sink) = sink else { continue };
+        refuse(of == Of::Pool, &format!("{name} of a pool's tick, whose states stay in the pool"))?;
+        refuse(index == 1 && !model.cell().has_c(), &format!("{name}: {} has no cell state", model.cell()))?;
+        all.sink(name, end(last, index), Some(sink), &states(widths[index]))?;
+    }
+    refuse(out.is_some() && program.out.is_none(), "out: the model has no readout")?;
+    all.sink("out", program.out, out, shape.out.as_deref().unwrap_or(&[]))?;
+    check_places(&all.placed, context.storage_alignment(), &IN_PLACE, &AT_ONCE)?;
+    Ok((all.given, all.sinks))
+}
+
+fn refuse(is_refused: bool, what: &str) -> Result<()> {
+    if is_refused { Err(Error::Unsupported { what: what.into() }) } else { Ok(()) }
+}
+
+/// What has been given so far.
+struct All<'p, 'a> {
+    program: &'p Program,
+    given: Vec<(BufferId, Given<'a>)>,
+    placed: Vec<Placed<'static>>,
+    sinks: HostSinks<'a>,
+}
+
+impl<'a> All<'_, 'a> {
+    fn source(&mut self, name: &'static str, id: Option<BufferId>, source: Source<'a>) -> Result<()> {
+        match source {
+            Source::Host(numbers) => {
+                self.given.push((known(name, id)?, Given::Numbers(numbers)));
+                Ok(())
+            }
+            Source::Buffer { buffer, offset } => {
+                self.buffer(name, id, Place { buffer: buffer.clone(), offset }, false)
+            }
+        }
+    }
+
+    fn sink(
+        &mut self,
+        name: &'static str,
+        id: Option<BufferId>,
+        sink: Option<Sink<'a>>,
+        shape: &[usize],
+    ) -> Result<()> {
+        match sink {
+            None => Ok(()),
+            Some(Sink::Host(numbers)) => {
+                check_len(name, shape, numbers.len())?;
+                let id = known(name, id)?;
+                self.given.push((id, Given::Own));
+                self.sinks.push((id, numbers));
+                Ok(())
+            }
+            Some(Sink::Buffer { buffer, offset }) => {
+                self.buffer(name, id, Place { buffer: buffer.clone(), offset }, true)
+            }
+        }
+    }
+
+    fn buffer(&mut self, name: &'static str, id: Option<BufferId>, place: Place, written: bool) -> Result<()> {
+        let id = known(name, id)?;
+        let bytes = self.program.buffers[id].bytes();
+        self.placed.push(Placed { name, place: place.clone(), bytes, written });
+        self.given.push((id, Given::Place(place)));
+        Ok(())
+    }
+}
+
+/// Every program that is recorded has the arrays that are not refused before.
+fn known(name: &str, id: Option<BufferId>) -> Result<BufferId> {
+    id.ok_or_else(|| Error::Mismatch { name: name.into(), reason: "not an array of the program".into() })
+}

@@ -1,0 +1,228 @@
+//! Runs whose arrays lie in the caller's buffers, and recordings of them into the caller's encoder.
+//!
+//! A recording is prepared once: that plans, compiles, allocates and makes bind groups. Recording it then creates nothing, submits
+//! nothing, waits for nothing and writes to no queue; so several recordings, with passes of the caller's between them, may go into
+//! one encoder, and take place in that order.
+
+mod given;
+
+use std::sync::Arc;
+
+use self::given::{HostSinks, Of, given};
+use super::gpu::GpuEngine;
+use super::run::{Backend, Engine};
+#[cfg(not(target_arch = "wasm32"))]
+use super::wait::block_on;
+use crate::dtype::Storage;
+use crate::error::{Error, Result};
+use crate::gpu::{Recordable, Recorded};
+use crate::io::{Batch, Bindings, Form, Output, OutputShape, Sink, Source};
+use crate::program::{BufferId, unpack_sequence};
+use crate::sync::Wait;
+
+/// A sequence run, or a step of a session, on the caller's buffers, to be recorded as often as one likes.
+///
+/// It may be recorded into any encoder of the engine's device. A run begins with what its buffers hold when it takes place, and a
+/// step with the session's states then: so two recordings of a session in one encoder are two steps, and an encoder that is dropped
+/// has done nothing. All dispatches of a recording go into the caller's encoder, also where the crate itself would cut them into
+/// several submissions: an operating system may reset a GPU that is busy with one for seconds, so record long sequences in parts,
+/// the states of one being the h0 of the next.
+#[derive(Debug)]
+pub struct Recording {
+    engine: Engine,
+    recorded: Recorded,
+    of: Of,
+}
+
+impl Engine {
+    /// Prepares a run of `form`, or of dims alone, on `bindings`, to be recorded: [`Recording::record`]. What `bindings` have on the
+    /// host is uploaded now, into buffers of the recording's own. Recordings of one form share everything but their bindings: the
+    /// first compiles and allocates, the others make bind groups alone.
+    ///
+    /// The plan is one layer after the other and each workgroup by itself, whatever the engine's options: of layers at once and of
+    /// workgroups that exchange values the host has to see the end.
+    ///
+    /// # Errors
+    /// [`Error::Buffer`] for a buffer that is too small, lacks the usage `STORAGE`, overlaps another or begins at a wrong offset;
+    /// [`Error::Device`] for one of another device of the same [`wgpu::Instance`] (wgpu does not know those of another instance);
+    /// [`Error::Unsupported`] off the GPU and for outputs on the host, which a recording does not wait for; [`Error::TooLarge`]
+    /// where the run does not fit at once; as [`Engine::run`] for the rest.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn recording(&self, form: impl Into<Form>, bindings: Bindings<'_>) -> Result<Recording> {
+        block_on(self.recording_async(form, bindings))
+    }
+
+    /// [`Engine::recording`], without blocking.
+    ///
+    /// # Errors
+    /// As [`Engine::recording`].
+    pub async fn recording_async(&self, form: impl Into<Form>, bindings: Bindings<'_>) -> Result<Recording> {
+        let form = form.into();
+        OutputShape::new(self.model(), form)?;
+        let recordable = self.gpu_of_recordings()?.recordable(self.model(), form).await?;
+        self.bound(&recordable, bindings, Of::Run).await
+    }
+
+    /// Runs a batch of `form`, or of dims alone, whose arrays lie on the host or in the caller's buffers, in any mix. Where all lie on
+    /// the host this is [`Engine::run`]. What was submitted to the queue before has been done when the run begins. Where no output
+    /// lies on the host, the call returns once the run is submitted.
+    ///
+    /// # Errors
+    /// As [`Engine::recording`], but that outputs may lie on the host; buffers are [`Error::Unsupported`] off the GPU.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn run_bound(&self, form: impl Into<Form>, bindings: Bindings<'_>) -> Result<()> {
+        pollster::block_on(self.run_bound_waiting(form.into(), bindings, Wait::Block))
+    }
+
+    /// [`Engine::run_bound`], without blocking.
+    ///
+    /// # Errors
+    /// As [`Engine::run_bound`].
+    pub async fn run_bound_async(&self, form: impl Into<Form>, bindings: Bindings<'_>) -> Result<()> {
+        self.run_bound_waiting(form.into(), bindings, Wait::Yield).await
+    }
+
+    async fn run_bound_waiting(&self, form: Form, bindings: Bindings<'_>, wait: Wait) -> Result<()> {
+        OutputShape::new(self.model(), form)?;
+        let Some(name) = bindings.first_buffer() else { return self.run_on_host(form, bindings, wait).await };
+        let gpu = self.gpu_for(name)?;
+        let recordable = gpu.begin_bound(self.model(), form).await?;
+        let result = self.submit_bound(gpu, &recordable, bindings, Of::Run, wait).await;
+        gpu.end_bound(recordable);
+        result
+    }
+
+    /// Binds, submits, and brings to the host what is to come there.
+    async fn submit_bound(
+        &self,
+        gpu: &GpuEngine,
+        recordable: &Arc<Recordable>,
+        bindings: Bindings<'_>,
+        of: Of,
+        wait: Wait,
+    ) -> Result<()> {
+        let (given, sinks) = given(&gpu.context, self.model(), recordable.program(), bindings, of)?;
+        let recorded = recordable.bind(&gpu.context, &given).await?;
+        let arrays: Vec<BufferId> = sinks.iter().map(|(id, _)| *id).collect();
+        let read = |words: &[u32]| read(recordable, words, sinks);
+        recorded.run(&gpu.context, &arrays, wait, read).await
+    }
+
+    async fn run_on_host(&self, form: Form, bindings: Bindings<'_>, wait: Wait) -> Result<()> {
+        let Bindings { x, lengths, h0, c0, y, h_n, c_n, out } = bindings;
+        let x = on_host(Some(x)).unwrap_or_default();
+        let mut batch = Batch::of_form(form, form.features(self.model()), x)?;
+        if let Some(lengths) = on_host(lengths) {
+            batch = batch.lengths(lengths);
+        }
+        if let Some(h0) = on_host(h0) {
+            batch = batch.h0(h0);
+        }
+        if let Some(c0) = on_host(c0) {
+            batch = batch.c0(c0);
+        }
+        let shape = OutputShape::new(self.model(), form)?;
+        for (name, sink, shape) in [
+            ("y", &y, Some(&shape.y[..])),
+            ("h_n", &h_n, Some(&shape.h[..])),
+            ("c_n", &c_n, shape.c.as_ref().map(|shape| &shape[..])),
+            ("out", &out, shape.out.as_deref()),
+        ] {
+            let Some(Sink::Host(sink)) = sink else { continue };
+            let shape = shape.ok_or_else(|| Error::Unsupported { what: format!("{name}, which the model has not") })?;
+            crate::dims::check_len(name, shape, sink.len())?;
+        }
+        let mut output = self.output_of(&batch)?;
+        self.run_waiting(&batch, &mut output, wait).await?;
+        let Output { y: y_of, h_n: h_of, c_n: c_of, out: out_of } = &output;
+        for (sink, from) in [(y, Some(y_of)), (h_n, Some(h_of)), (c_n, c_of.as_ref()), (out, out_of.as_ref())] {
+            if let (Some(Sink::Host(to)), Some(from)) = (sink, from) {
+                to.copy_from_slice(from);
+            }
+        }
+        Ok(())
+    }
+
+    /// The engine's GPU side, for a recording.
+    fn gpu_of_recordings(&self) -> Result<&GpuEngine> {
+        self.gpu_for("a recording").map_err(|_| Error::Unsupported {
+            what: format!("a recording on {}: only a GPU's work is recorded; run it instead", self.device().info()),
+        })
+    }
+
+    /// The engine's GPU side, for an array of that name.
+    fn gpu_for(&self, name: &str) -> Result<&GpuEngine> {
+        match &self.0.backend {
+            Backend::Gpu(gpu) => Ok(gpu),
+            Backend::Cpu(_) | Backend::Reference => Err(Error::Unsupported {
+                what: format!("{name} in a buffer of a GPU on {}: bind a slice", self.device().info()),
+            }),
+        }
+    }
+
+    /// A recording of `recordable` on `bindings`.
+    async fn bound(&self, recordable: &Arc<Recordable>, bindings: Bindings<'_>, of: Of) -> Result<Recording> {
+        let gpu = self.gpu_of_recordings()?;
+        let (given, sinks) = given(&gpu.context, self.model(), recordable.program(), bindings, of)?;
+        if let Some((id, _)) = sinks.first() {
+            let name = &recordable.program().buffers[*id].name;
+            let what = format!("{name} on the host in a recording, which does not wait: bind a buffer, or use run_bound");
+            return Err(Error::Unsupported { what });
+        }
+        let recorded = recordable.bind(&gpu.context, &given).await?;
+        Ok(Recording { engine: self.clone(), recorded, of })
+    }
+}
+
+impl Recording {
+    /// Records the run, or the step, into `encoder`, which is of the engine's device, outside of passes. Nothing is created, submitted
+    /// or waited for.
+    pub fn record(&self, encoder: &mut wgpu::CommandEncoder) {
+        self.recorded.record(encoder);
+    }
+
+    /// The same on other bindings. It makes bind groups and, for what lies on the host, buffers; everything else both share.
+    ///
+    /// # Errors
+    /// As [`Engine::recording`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn rebind(&self, bindings: Bindings<'_>) -> Result<Self> {
+        block_on(self.rebind_async(bindings))
+    }
+
+    /// [`Recording::rebind`], without blocking.
+    ///
+    /// # Errors
+    /// As [`Engine::recording`].
+    pub async fn rebind_async(&self, bindings: Bindings<'_>) -> Result<Self> {
+        self.engine.bound(self.recorded.recordable(), bindings, self.of).await
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+}
+
+/// The slice of a source that is known to lie on the host, where there is one.
+fn on_host<T>(source: Option<Source<'_, T>>) -> Option<&[T]> {
+    match source {
+        Some(Source::Host(slice)) => Some(slice),
+        Some(Source::Buffer { .. }) | None => None,
+    }
+}
+
+/// Takes what a run brought to the host apart.
+fn read(recordable: &Recordable, mut words: &[u32], sinks: HostSinks<'_>) {
+    let program = recordable.program();
+    for (id, to) in sinks {
+        let (own, rest) = words.split_at(program.buffers[id].words);
+        words = rest;
+        let storage = if id == program.y { program.precision.activations } else { Storage::F32 };
+        if storage.is_half() {
+            unpack_sequence(storage, program.state, own, to);
+        } else {
+            to.copy_from_slice(bytemuck::cast_slice(own));
+        }
+    }
+}

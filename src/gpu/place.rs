@@ -1,0 +1,84 @@
+//! Where an array of the caller's lies: a part of a buffer, held against what it is bound to.
+
+use crate::error::{BufferFault, Error, Result};
+
+/// A buffer, and the byte of it that an array begins at.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// The buffer.
+    pub buffer: wgpu::Buffer,
+    /// In bytes.
+    pub offset: u64,
+}
+
+/// An array of the caller's in its place.
+#[derive(Debug)]
+pub struct Placed<'a> {
+    /// As the caller knows it.
+    pub name: &'a str,
+    /// Where it lies.
+    pub place: Place,
+    /// Its bytes.
+    pub bytes: u64,
+    /// Whether the run writes it.
+    pub written: bool,
+}
+
+impl Placed<'_> {
+    /// # Errors
+    /// [`Error::Buffer`] where the buffer cannot be bound so.
+    fn check(&self, alignment: u64) -> Result<()> {
+        let Self { place: Place { buffer, offset }, bytes, .. } = self;
+        let fault = if !buffer.usage().contains(wgpu::BufferUsages::STORAGE) {
+            BufferFault::Usage { missing: "STORAGE" }
+        } else if !offset.is_multiple_of(alignment) {
+            BufferFault::Alignment { offset: *offset, alignment }
+        } else if offset.checked_add(*bytes).is_none_or(|end| end > buffer.size()) {
+            BufferFault::TooSmall { needed: *bytes, has: buffer.size(), offset: *offset }
+        } else {
+            return Ok(());
+        };
+        Err(self.error(fault))
+    }
+
+    fn error(&self, fault: BufferFault) -> Error {
+        Error::Buffer { name: self.name.into(), fault }
+    }
+
+    fn overlaps(&self, other: &Self) -> bool {
+        let [a, b] = [self, other].map(|placed| (placed.place.offset, placed.bytes));
+        self.place.buffer == other.place.buffer && a.0 < b.0 + b.1 && b.0 < a.0 + a.1
+    }
+}
+
+/// Holds the arrays of one run against the device and each other. `alignment`: the device's, of offsets; `in_place`: pairs of which
+/// the second may take exactly the place of the first, which is read to its end before; `at_once`: pairs that one dispatch reads
+/// and writes.
+///
+/// # Errors
+/// [`Error::Buffer`].
+pub fn check_places(
+    all: &[Placed<'_>],
+    alignment: u32,
+    in_place: &[[&str; 2]],
+    at_once: &[[&str; 2]],
+) -> Result<()> {
+    // Words of four bytes, whatever the device says.
+    all.iter().try_for_each(|placed| placed.check(u64::from(alignment).max(4)))?;
+    for (index, placed) in all.iter().enumerate() {
+        for other in &all[..index] {
+            let is = |pairs: &[[&str; 2]]| pairs.contains(&[other.name, placed.name]);
+            let same = other.place.offset == placed.place.offset && other.bytes == placed.bytes;
+            let name = || other.name.to_owned();
+            if other.overlaps(placed) && (placed.written || other.written) && !(same && is(in_place)) {
+                let offsets = [placed.place.offset, other.place.offset];
+                let bytes = [placed.bytes, other.bytes];
+                return Err(placed.error(BufferFault::Overlap { other: name(), offsets, bytes }));
+            }
+            if other.place.buffer == placed.place.buffer && is(at_once) {
+                return Err(placed.error(BufferFault::Shared { other: name() }));
+            }
+        }
+    }
+    Ok(())
+}

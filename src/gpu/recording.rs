@@ -1,0 +1,373 @@
+//! Programs that are recorded: into an encoder of the caller's, on buffers of the caller's.
+//!
+//! What every recording of a program shares (constants, scratch, tables, pipelines) is made once ([`Recordable`]). A recording
+//! ([`Recorded`]) is its bind groups. Recording it creates nothing, writes to no queue and waits for nothing: its parameters lie in
+//! uniform tables, and what changes from one recording to another are its bind groups. Recordings may share their scratch,
+//! since each is recorded as a whole and a queue takes one command after the other.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use super::context::Context;
+use super::create::Creator;
+use super::execute::{Part, SUBMISSION, parts};
+use super::pipeline::Pipeline;
+use super::place::Place;
+use super::readback::{Mapped, map};
+use super::workspace::{Binder, Bound, BoundOp, Constants, Tables, binding_of, filled, own};
+use crate::dims::Dims;
+use crate::error::Result;
+use crate::io::Form;
+use crate::kernels::Kernel;
+use crate::program::{Buffer, BufferId, End, Program, Role, StateBuffers, check, pack_sequence};
+use crate::sync::{Wait, lock};
+
+/// What a recording has in the place of an array of its program.
+#[derive(Debug)]
+pub enum Given<'a> {
+    /// A buffer of the caller's.
+    Place(Place),
+    /// Numbers, which are uploaded into a buffer of their own; of x as the device stores it.
+    Numbers(&'a [f32]),
+    /// Words, likewise.
+    Words(&'a [u32]),
+    /// The steps of each row, of which the order is made.
+    Lengths(&'a [u32]),
+    /// A buffer of the program's own.
+    Own,
+}
+
+/// A program, and what all recordings of it share.
+#[derive(Debug)]
+pub struct Recordable {
+    program: Program,
+    tables: Tables,
+    pipelines: HashMap<Kernel, Arc<Pipeline>>,
+    /// By the number of the buffer; none of those that each recording has in places of its own.
+    shared: Vec<Option<wgpu::Buffer>>,
+    /// The order of rows that all have T steps.
+    full: wgpu::Buffer,
+    /// Arrays that a recording has no other place for, made when they are first needed.
+    own: Mutex<HashMap<BufferId, wgpu::Buffer>>,
+    /// Whether the states are a session's, and live on from one recording to the next.
+    keeps: bool,
+    /// NaN for the longest array that a run must write, where runs are poisoned.
+    poison: Option<wgpu::Buffer>,
+}
+
+impl Recordable {
+    /// Checks `program` and makes it ready. `foreign`: buffers of others that it works on, the states of a session or the slots
+    /// of a pool.
+    ///
+    /// # Errors
+    /// As [`check`]; [`crate::Error::Device`] where memory runs out or the device refuses a pipeline.
+    pub async fn new(
+        context: &Context,
+        program: Program,
+        constants: &Constants,
+        foreign: &[(BufferId, wgpu::Buffer)],
+        poison: bool,
+    ) -> Result<Self> {
+        context.check_fault()?;
+        check(&program, context.caps())?;
+        program.buffers.iter().try_for_each(|buffer| constants.of(buffer).map(drop))?;
+        let pipelines = context.compile(program.dispatches().map(|dispatch| dispatch.kernel)).await?;
+        let create = || Self::create(context, program, constants, foreign, pipelines, poison);
+        context.checked("buffers of a recording", create).await
+    }
+
+    fn create(
+        context: &Context,
+        program: Program,
+        constants: &Constants,
+        foreign: &[(BufferId, wgpu::Buffer)],
+        pipelines: HashMap<Kernel, Arc<Pipeline>>,
+        poison: bool,
+    ) -> Self {
+        let create = &context.create;
+        let words = |name: &str, words: &[u32]| {
+            filled(create, name, wgpu::BufferUsages::STORAGE, bytemuck::cast_slice(words))
+        };
+        let rows = program.ends.as_ref().and_then(|ends| ends.rows);
+        let shared = program.buffers.iter().enumerate().map(|(id, buffer)| {
+            let foreign = foreign.iter().find(|(other, _)| *other == id);
+            match (foreign, buffer.role) {
+                (Some((_, buffer)), _) => Some(buffer.clone()),
+                // What is not among them was refused.
+                (_, Role::Constant(..)) => constants.of(buffer).ok().flatten().cloned(),
+                (_, Role::Slots) if rows == Some(id) => {
+                    let all: Vec<u32> = (0..).take(buffer.words).collect();
+                    Some(words("wgru.buffer.rows", &all))
+                }
+                (_, Role::State | Role::Scratch) => Some(own(create, buffer)),
+                _ => None,
+            }
+        });
+        let shared = shared.collect();
+        let mut order = program.new_order();
+        order.set(None, program.form.dims.steps as u32);
+        let full = words("wgru.buffer.order.full", order.words());
+        let tables = Tables::new(context, &program);
+        let longest = program.buffers.iter().filter(|buffer| is_written(buffer)).map(Buffer::bytes).max();
+        let nan = longest.filter(|_| poison).map(|bytes| vec![0xff; bytes as usize]);
+        let poison = nan.map(|nan| filled(create, "wgru.buffer.poison", wgpu::BufferUsages::COPY_SRC, &nan));
+        let keeps = foreign.iter().any(|(id, _)| program.buffers[*id].role == Role::State);
+        Self { program, tables, pipelines, shared, full, own: Mutex::default(), keeps, poison }
+    }
+
+    /// The program.
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// Makes a recording on what is `given` for arrays of the program. x has to be; where lengths are not, every row has T steps;
+    /// where states are not, they are zero, and final states go nowhere; y and the readout go to arrays of the program's own.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] where memory runs out, or a buffer is of another device.
+    pub async fn bind(
+        self: &Arc<Self>,
+        context: &Context,
+        given: &[(BufferId, Given<'_>)],
+    ) -> Result<Recorded> {
+        context.check_fault()?;
+        context.checked("buffers of a recording", || self.bind_unchecked(context, given)).await
+    }
+
+    fn bind_unchecked(self: &Arc<Self>, context: &Context, given: &[(BufferId, Given<'_>)]) -> Recorded {
+        let Self { program, tables, pipelines, shared, full, .. } = &**self;
+        let create = &context.create;
+        let mut places: Vec<Option<Place>> = shared.iter().map(|buffer| buffer.clone().map(start)).collect();
+        for (id, given) in given {
+            let (id, place) = match given {
+                Given::Place(place) => (*id, place.clone()),
+                Given::Numbers(numbers) => (*id, start(self.upload(create, *id, numbers))),
+                Given::Words(words) => (*id, start(self.filled(create, *id, words))),
+                Given::Lengths(lengths) => {
+                    let mut order = program.new_order();
+                    order.set(Some(lengths), program.form.dims.steps as u32);
+                    (program.order, start(self.filled(create, program.order, order.words())))
+                }
+                Given::Own => (*id, start(self.own(create, *id))),
+            };
+            places[id] = Some(place);
+        }
+        let (mut before, mut after, mut cleared) = (Vec::new(), Vec::new(), Vec::new());
+        if let Some(ends) = &program.ends {
+            let is_given = |end: &&End| places[end.array].is_some();
+            before.extend([&ends.lengths].into_iter().filter(is_given));
+            let order = if before.is_empty() { full.clone() } else { self.own(create, program.order) };
+            before.extend(ends.initial.iter().filter(is_given));
+            after.extend(ends.last.iter().filter(is_given));
+            // A session's states are as the step before left them.
+            for (index, end) in ends.initial.iter().enumerate().filter(|_| !self.keeps) {
+                let of =
+                    |state: &StateBuffers| if index == 0 { Some(state.h[0]) } else { state.c.map(|c| c[0]) };
+                if !is_given(&end) {
+                    cleared.extend(program.states.iter().filter_map(of));
+                }
+            }
+            places[program.order].get_or_insert(start(order));
+        }
+        for id in program.output_arrays() {
+            if places[id].is_none() {
+                places[id] = Some(start(self.own(create, id)));
+            }
+        }
+        // What is not given is not bound.
+        let places: Vec<Place> =
+            places.into_iter().map(|place| place.unwrap_or(start(full.clone()))).collect();
+        let at = |id: BufferId| {
+            let Place { buffer, offset } = &places[id];
+            binding_of(buffer, *offset, program.buffers[id].bytes())
+        };
+        let binder = Binder { context, tables, pipelines };
+        let bind = |ends: Vec<&End>| {
+            let dispatches = ends.into_iter().flat_map(|end| &end.dispatches);
+            dispatches.map(|dispatch| binder.bind(dispatch, at)).collect()
+        };
+        let (before, after) = (bind(before), bind(after));
+        let ops = binder.bind_all(program, at);
+        Recorded { program: self.clone(), places, cleared, before, ops, after }
+    }
+
+    /// A buffer with `numbers`, as the device stores them.
+    fn upload(&self, create: &Creator, id: BufferId, numbers: &[f32]) -> wgpu::Buffer {
+        let Form { dims: Dims { batch, steps }, .. } = self.program.form;
+        let storage = self.program.precision.activations;
+        if id != self.program.x || !storage.is_half() {
+            return self.filled(create, id, bytemuck::cast_slice(numbers));
+        }
+        let mut words = Vec::new();
+        pack_sequence(storage, numbers.len() / (batch * steps), numbers, &mut words);
+        self.filled(create, id, &words)
+    }
+
+    fn filled(&self, create: &Creator, id: BufferId, words: &[u32]) -> wgpu::Buffer {
+        let label = format!("wgru.buffer.{}", self.program.buffers[id].name);
+        filled(create, &label, wgpu::BufferUsages::STORAGE, bytemuck::cast_slice(words))
+    }
+
+    fn own(&self, create: &Creator, id: BufferId) -> wgpu::Buffer {
+        lock(&self.own).entry(id).or_insert_with(|| own(create, &self.program.buffers[id])).clone()
+    }
+}
+
+fn start(buffer: wgpu::Buffer) -> Place {
+    Place { buffer, offset: 0 }
+}
+
+/// Whether a run writes it before it reads it.
+fn is_written(buffer: &Buffer) -> bool {
+    matches!(buffer.role, Role::Scratch | Role::Output)
+}
+
+/// A program on the buffers that it is recorded on.
+#[derive(Debug)]
+pub struct Recorded {
+    program: Arc<Recordable>,
+    /// By the number of the buffer.
+    places: Vec<Place>,
+    /// States that begin with zero.
+    cleared: Vec<BufferId>,
+    before: Vec<Bound>,
+    ops: Vec<BoundOp>,
+    after: Vec<Bound>,
+}
+
+impl Recorded {
+    /// What it was made of.
+    pub fn recordable(&self) -> &Arc<Recordable> {
+        &self.program
+    }
+
+    /// Records the whole run.
+    pub fn record(&self, encoder: &mut wgpu::CommandEncoder) {
+        self.record_in_parts(encoder, u64::MAX, |_| ());
+    }
+
+    /// Records the whole run, and calls `between` after operations of so many flops, or [`SUBMISSION`] dispatches where they
+    /// are bounded.
+    fn record_in_parts(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        flops: u64,
+        mut between: impl FnMut(&mut wgpu::CommandEncoder),
+    ) {
+        self.poison(encoder);
+        for &id in &self.cleared {
+            encoder.clear_buffer(&self.places[id].buffer, 0, None);
+        }
+        let Self { program, before, ops, after, .. } = self;
+        let ops = parts(ops, 0).filter_map(|part| match part {
+            Part::Dispatch(bound, index) => Some((bound, index)),
+            // Of layers at once and of workgroups together, which are not recorded.
+            Part::Clear(_) | Part::Copies(_) => None,
+        });
+        let [before, after] = [before, after].map(|bounds| bounds.iter().map(|bound| (bound, None)));
+        let mut rest = before.chain(ops).chain(after).peekable();
+        while rest.peek().is_some() {
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+                label: Some("wgru.pass"),
+                timestamp_writes: None,
+            });
+            let (mut count, mut done) = (0, 0);
+            while let Some((bound, index)) = rest.next() {
+                bound.dispatch(&mut pass, index.map(|t| t * program.tables.stride));
+                (count, done) = (count + 1, done + bound.flops);
+                if flops < u64::MAX && (done >= flops || count >= SUBMISSION) && rest.peek().is_some() {
+                    break;
+                }
+            }
+            drop(pass);
+            if rest.peek().is_some() {
+                between(encoder);
+            }
+        }
+        // A session's step ends where it began, so that the next recording is the next step.
+        for state in program.program.states.iter().filter(|_| program.keeps) {
+            if let ([to, from], 1) = (state.h, state.changes % 2)
+                && to != from
+            {
+                let bytes = program.program.buffers[to].bytes();
+                encoder.copy_buffer_to_buffer(
+                    &self.places[from].buffer,
+                    0,
+                    &self.places[to].buffer,
+                    0,
+                    bytes,
+                );
+            }
+        }
+    }
+
+    /// Fills what the run must write with NaN, but for what is the caller's.
+    fn poison(&self, encoder: &mut wgpu::CommandEncoder) {
+        let Self { program: recordable, places, .. } = self;
+        let (Some(poison), Recordable { program, shared, own, .. }) = (&recordable.poison, &**recordable)
+        else {
+            return;
+        };
+        let own = lock(own);
+        for (id, buffer) in program.buffers.iter().enumerate().filter(|(_, buffer)| is_written(buffer)) {
+            let is_own = shared[id].is_some() || own.get(&id) == Some(&places[id].buffer);
+            if is_own {
+                encoder.copy_buffer_to_buffer(poison, 0, &places[id].buffer, 0, buffer.bytes());
+            }
+        }
+    }
+
+    /// Submits the run. Copies of `arrays`, which are the program's own, come back one after the other in one slice; where there are
+    /// none, nothing is waited for.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] where the device is lost or refuses the work.
+    pub async fn run(
+        &self,
+        context: &Context,
+        arrays: &[BufferId],
+        wait: Wait,
+        read: impl FnOnce(&[u32]),
+    ) -> Result<()> {
+        context.check_fault()?;
+        let buffers = &self.program.program.buffers;
+        let bytes: u64 = arrays.iter().map(|&id| buffers[id].bytes()).sum();
+        let submit = || {
+            let label = Some("wgru.encoder.bound");
+            let new = || context.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label });
+            let mut encoder = new();
+            self.record_in_parts(&mut encoder, context.submission_flops(), |encoder| {
+                let full = std::mem::replace(encoder, new());
+                context.queue.submit([full.finish()]);
+            });
+            let staging = (bytes > 0).then(|| {
+                let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+                let label = Some("wgru.buffer.staging");
+                context.create.buffer(&wgpu::BufferDescriptor {
+                    label,
+                    size: bytes,
+                    usage,
+                    mapped_at_creation: false,
+                })
+            });
+            let mut to = 0;
+            for (&id, staging) in arrays.iter().zip(staging.iter().cycle()) {
+                let Place { buffer, offset } = &self.places[id];
+                encoder.copy_buffer_to_buffer(buffer, *offset, staging, to, buffers[id].bytes());
+                to += buffers[id].bytes();
+            }
+            let submission = context.queue.submit([encoder.finish()]);
+            (staging.map(|staging| (map(&staging.slice(..), wgpu::MapMode::Read), staging)), submission)
+        };
+        let (staging, submission) = context.checked("run", submit).await?;
+        context.check_fault()?;
+        let Some((mapping, staging)) = staging else { return Ok(()) };
+        let result = Mapped { context, mapping, submission, wait }.await;
+        context.check_fault()?;
+        let failed = |reason: String| context.failed(&format!("read-back: {reason}"));
+        result.map_err(failed)?;
+        let view = staging.slice(..).get_mapped_range().map_err(|error| failed(error.to_string()))?;
+        read(bytemuck::cast_slice(&view));
+        Ok(())
+    }
+}

@@ -1,0 +1,183 @@
+//! Where the arrays of a run lie: on the host, or in buffers of the caller's on the engine's device.
+
+/// Where an array lies that a run reads. Made of a slice, of a `&wgpu::Buffer`, or of one and an offset in bytes.
+#[derive(Debug, Clone, Copy)]
+pub enum Source<'a, T = f32> {
+    /// On the host.
+    Host(&'a [T]),
+    /// On the engine's device, in a buffer with the usage `STORAGE`.
+    Buffer {
+        /// The buffer.
+        buffer: &'a wgpu::Buffer,
+        /// Where in it the array begins, in bytes: a multiple of the device's `min_storage_buffer_offset_alignment`.
+        offset: u64,
+    },
+}
+
+/// Where an array lies that a run writes. Made of a slice, of a `&wgpu::Buffer`, or of one and an offset in bytes.
+#[derive(Debug)]
+pub enum Sink<'a> {
+    /// On the host.
+    Host(&'a mut [f32]),
+    /// On the engine's device, in a buffer with the usage `STORAGE`.
+    Buffer {
+        /// The buffer.
+        buffer: &'a wgpu::Buffer,
+        /// Where in it the array begins, in bytes: a multiple of the device's `min_storage_buffer_offset_alignment`.
+        offset: u64,
+    },
+}
+
+impl<'a, T> From<&'a [T]> for Source<'a, T> {
+    fn from(slice: &'a [T]) -> Self {
+        Self::Host(slice)
+    }
+}
+
+impl<'a, T> From<&'a Vec<T>> for Source<'a, T> {
+    fn from(vector: &'a Vec<T>) -> Self {
+        Self::Host(vector)
+    }
+}
+
+impl<'a, T> From<&'a wgpu::Buffer> for Source<'a, T> {
+    fn from(buffer: &'a wgpu::Buffer) -> Self {
+        Self::Buffer { buffer, offset: 0 }
+    }
+}
+
+impl<'a, T> From<(&'a wgpu::Buffer, u64)> for Source<'a, T> {
+    fn from((buffer, offset): (&'a wgpu::Buffer, u64)) -> Self {
+        Self::Buffer { buffer, offset }
+    }
+}
+
+impl<'a> From<&'a mut [f32]> for Sink<'a> {
+    fn from(slice: &'a mut [f32]) -> Self {
+        Self::Host(slice)
+    }
+}
+
+impl<'a> From<&'a mut Vec<f32>> for Sink<'a> {
+    fn from(vector: &'a mut Vec<f32>) -> Self {
+        Self::Host(vector)
+    }
+}
+
+impl<'a> From<&'a wgpu::Buffer> for Sink<'a> {
+    fn from(buffer: &'a wgpu::Buffer) -> Self {
+        Self::Buffer { buffer, offset: 0 }
+    }
+}
+
+impl<'a> From<(&'a wgpu::Buffer, u64)> for Sink<'a> {
+    fn from((buffer, offset): (&'a wgpu::Buffer, u64)) -> Self {
+        Self::Buffer { buffer, offset }
+    }
+}
+
+/// The arrays of a run, each where it lies: on the host or in a buffer, in any mix. What is not named is not read or written.
+///
+/// In a buffer an array lies as on the host: x and y in the layout of the [`Form`](crate::Form), row-major, states `[L·D, B, P]`
+/// and `[L·D, B, H]`, all f32; lengths are u32. Where [`Options::activations`](crate::Options::activations) are f16 or bf16, x and
+/// y are of these in a buffer, two numbers in a word; the features of each step (of y each direction's) are padded to an even
+/// number. The readout's output and the states are f32 always.
+///
+/// ```no_run
+/// # fn main() -> Result<(), wgru::Error> {
+/// # let (wgpu_device, queue): (wgpu::Device, wgpu::Queue) = unimplemented!();
+/// # let model: wgru::Model = unimplemented!();
+/// # let (observations, actions): (wgpu::Buffer, wgpu::Buffer) = unimplemented!();
+/// use wgru::{Bindings, Device, Dims};
+///
+/// let engine = Device::from_wgpu(wgpu_device.clone(), queue.clone()).load(&model)?;
+/// let bindings = Bindings::new(&observations).y(&actions);
+/// let recording = engine.recording(Dims::new(64, 16)?, bindings)?;
+/// let mut encoder = wgpu_device.create_command_encoder(&Default::default());
+/// // Passes of the application's own that write observations, then:
+/// recording.record(&mut encoder);
+/// // passes that read actions.
+/// queue.submit([encoder.finish()]);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Bindings<'a> {
+    pub(crate) x: Source<'a>,
+    pub(crate) lengths: Option<Source<'a, u32>>,
+    pub(crate) h0: Option<Source<'a>>,
+    pub(crate) c0: Option<Source<'a>>,
+    pub(crate) y: Option<Sink<'a>>,
+    pub(crate) h_n: Option<Sink<'a>>,
+    pub(crate) c_n: Option<Sink<'a>>,
+    pub(crate) out: Option<Sink<'a>>,
+}
+
+impl<'a> Bindings<'a> {
+    /// x: `[B, T, I]`, or as [`Form::x`](crate::Form::x) says; `w_ih x` where the form is projected.
+    pub fn new(x: impl Into<Source<'a>>) -> Self {
+        let (lengths, states, sinks) = (None, [None; 2], [(); 4].map(|()| None));
+        let ([h0, c0], [y, h_n, c_n, out]) = (states, sinks);
+        Self { x: x.into(), lengths, h0, c0, y, h_n, c_n, out }
+    }
+
+    /// The steps of each sequence, `[B]` of u32, as [`Batch::lengths`](crate::Batch::lengths). Those in a buffer that are above T are
+    /// taken for T; the device counts each row's place among the others, in B² steps all together.
+    pub fn lengths(mut self, lengths: impl Into<Source<'a, u32>>) -> Self {
+        self.lengths = Some(lengths.into());
+        self
+    }
+
+    /// Initial hidden states, `[L·D, B, P]`; zeros where not given.
+    pub fn h0(mut self, h0: impl Into<Source<'a>>) -> Self {
+        self.h0 = Some(h0.into());
+        self
+    }
+
+    /// Initial cell states of an LSTM, `[L·D, B, H]`; zeros where not given.
+    pub fn c0(mut self, c0: impl Into<Source<'a>>) -> Self {
+        self.c0 = Some(c0.into());
+        self
+    }
+
+    /// The last layer's h at every step, as [`Output::y`](crate::Output::y).
+    pub fn y(mut self, y: impl Into<Sink<'a>>) -> Self {
+        self.y = Some(y.into());
+        self
+    }
+
+    /// Every layer's final h, `[L·D, B, P]`. It may take the very place of h0: then the state is advanced in place.
+    pub fn h_n(mut self, h_n: impl Into<Sink<'a>>) -> Self {
+        self.h_n = Some(h_n.into());
+        self
+    }
+
+    /// Every layer's final c, `[L·D, B, H]`. It may take the very place of c0.
+    pub fn c_n(mut self, c_n: impl Into<Sink<'a>>) -> Self {
+        self.c_n = Some(c_n.into());
+        self
+    }
+
+    /// The readout, as [`Output::out`](crate::Output::out).
+    pub fn out(mut self, out: impl Into<Sink<'a>>) -> Self {
+        self.out = Some(out.into());
+        self
+    }
+
+    /// The name of the first array that lies in a buffer.
+    pub(crate) fn first_buffer(&self) -> Option<&'static str> {
+        fn is<T>(source: &Source<'_, T>) -> bool {
+            matches!(source, Source::Buffer { .. })
+        }
+        let sources = [("h0", &self.h0), ("c0", &self.c0)];
+        let sinks = [("y", &self.y), ("h_n", &self.h_n), ("c_n", &self.c_n), ("out", &self.out)];
+        let is_sink = |sink: &Option<Sink<'_>>| matches!(sink, Some(Sink::Buffer { .. }));
+        let in_sources = sources.into_iter().find(|(_, source)| source.as_ref().is_some_and(is));
+        let in_sinks = sinks.into_iter().find(|(_, sink)| is_sink(sink)).map(|(name, _)| name);
+        is(&self.x)
+            .then_some("x")
+            .or(self.lengths.as_ref().is_some_and(is).then_some("lengths"))
+            .or(in_sources.map(|(name, _)| name))
+            .or(in_sinks)
+    }
+}

@@ -1,0 +1,142 @@
+//! The ends of a run that is recorded: what is done, before and after its operations, with arrays that lie on the device in the
+//! caller's layout. Lengths become the order of rows, h0 and c0 the tiled states that the kernels read, and these become h_n
+//! and c_n. Each part is done only where its array is given.
+
+use super::lower::{Lowering, index32, lowered};
+use super::streams::{Outside, Tiled, lowered_streams};
+use super::{BufferId, Dispatch, Program, Role, StateBuffers};
+use crate::dims::product;
+use crate::error::{Error, Result};
+use crate::kernels::order_rows::{self, NO_READOUT, READOUT_EVERY, READOUT_LAST};
+use crate::kernels::streams::Way;
+use crate::kernels::{Kernel, Params};
+use crate::model::{Model, ReadoutSteps};
+use crate::plan::Plan;
+
+/// An array of the caller's, and the dispatches that read or write it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct End {
+    /// The array, in the caller's layout.
+    pub array: BufferId,
+    /// What is done with it.
+    pub dispatches: Vec<Dispatch>,
+}
+
+/// What is done with arrays of the caller's before and after a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ends {
+    /// `[B]` of u32, made the order of rows.
+    pub lengths: End,
+    /// h0 `[L·D, B, P]`, and c0 `[L·D, B, H]` where the cell has one. Nothing for streams, whose states are in their slots.
+    pub initial: Vec<End>,
+    /// h_n and c_n, likewise.
+    pub last: Vec<End>,
+    /// The slot of each row: its own number.
+    pub rows: Option<BufferId>,
+}
+
+impl Ends {
+    /// Every dispatch.
+    pub fn dispatches(&self) -> impl Iterator<Item = &Dispatch> {
+        let all = [&self.lengths].into_iter().chain(&self.initial).chain(&self.last);
+        all.flat_map(|end| &end.dispatches)
+    }
+}
+
+/// Lowers `plan`, which was made for `model`, to a program that can be recorded between others: its states come from the
+/// caller's arrays and go to them.
+///
+/// # Errors
+/// As [`super::lower`]; [`Error::Unsupported`] for plans of layers at once and of workgroups that exchange values, whose
+/// outcome the host has to see.
+pub fn lower_recorded(model: &Model, plan: &Plan) -> Result<Program> {
+    let mut lowering = lowered(model, plan)?;
+    let lengths = lowering.lengths()?;
+    let batch = plan.form.dims.batch;
+    let rows = lowering.buffer("rows", Role::Slots, &[batch])?;
+    let mut ends = Ends { lengths, initial: Vec::new(), last: Vec::new(), rows: Some(rows) };
+    let states = lowering.program.states.clone();
+    let h = |phase: Option<usize>| {
+        states.iter().map(|state| state.h[phase.unwrap_or(state.changes) % 2]).collect::<Vec<_>>()
+    };
+    ends.initial.push(lowering.states("h0", Way::Take, &h(Some(0)), model.state(), rows)?);
+    ends.last.push(lowering.states("h_n", Way::Put, &h(None), model.state(), rows)?);
+    let c = |state: &StateBuffers| state.c.map(|c| c[0]);
+    let c: Vec<_> = states.iter().filter_map(c).collect();
+    if !c.is_empty() {
+        ends.initial.push(lowering.states("c0", Way::Take, &c, model.hidden(), rows)?);
+        ends.last.push(lowering.states("c_n", Way::Put, &c, model.hidden(), rows)?);
+    }
+    recorded(lowering, ends)
+}
+
+/// [`super::lower_streams`] to a program that can be recorded: lengths may lie on the device.
+///
+/// # Errors
+/// As [`super::lower_streams`].
+pub fn lower_recorded_streams(model: &Model, plan: &Plan, capacity: usize) -> Result<Program> {
+    let mut lowering = lowered_streams(model, plan, capacity)?;
+    let lengths = lowering.lengths()?;
+    let ends = Ends { lengths, initial: Vec::new(), last: Vec::new(), rows: None };
+    recorded(lowering, ends)
+}
+
+fn recorded(mut lowering: Lowering<'_>, ends: Ends) -> Result<Program> {
+    if lowering.plan.wave.is_some() || lowering.program.mail.is_some() {
+        return Err(Error::Unsupported {
+            what:
+                "a recording of layers at once or of workgroups together, whose outcome the host has to see"
+                    .into(),
+        });
+    }
+    lowering.program.ends = Some(ends);
+    Ok(lowering.program)
+}
+
+impl Lowering<'_> {
+    fn lengths(&mut self) -> Result<End> {
+        let dims = self.plan.form.dims;
+        let array = self.buffer("lengths", Role::End, &[dims.batch])?;
+        let padded = index32("B", self.padded()?)?;
+        let readout = match self.program.readout {
+            None => NO_READOUT,
+            Some(ReadoutSteps::Last) => READOUT_LAST,
+            Some(ReadoutSteps::Every) => READOUT_EVERY,
+        };
+        let [batch, steps] = [index32("B", dims.batch)?, index32("T", dims.steps)?];
+        let params = order_rows::Params { batch, padded, steps, readout };
+        let kernel = Kernel::OrderRows { width: order_rows::WIDTH };
+        let dispatch = Dispatch {
+            kernel,
+            params: Params::Order(params),
+            buffers: vec![array, self.program.order],
+            grid: kernel.grid(padded, 1),
+        };
+        Ok(End { array, dispatches: vec![dispatch] })
+    }
+
+    /// `[L·D, B, features]` from or to `tiled`, one array for each layer; `rows` has the slot of each row.
+    fn states(
+        &mut self,
+        name: &str,
+        way: Way,
+        tiled: &[BufferId],
+        features: usize,
+        rows: BufferId,
+    ) -> Result<End> {
+        let (batch, dirs) = (self.plan.form.dims.batch, self.dirs());
+        let of_a_direction = product(name, &[batch, features])?;
+        let array = self.buffer(name, Role::End, &[tiled.len(), dirs, of_a_direction])?;
+        let place = |(layer, &buffer)| Tiled { buffer, features, offset: layer * dirs * of_a_direction };
+        let arrays: Vec<_> = tiled.iter().enumerate().map(place).collect();
+        let outside = Outside {
+            slots: rows,
+            first: 0,
+            states: array,
+            capacity: batch,
+            stride: features,
+            dir_stride: of_a_direction,
+        };
+        Ok(End { array, dispatches: self.moves(way, &arrays, outside)? })
+    }
+}
