@@ -79,7 +79,7 @@ pub use import::Keras;
 pub use import::{Imported, Onnx, PyTorch};
 pub use info::{AdapterInfo, Created};
 #[cfg(feature = "gpu")]
-pub use engine::Recording;
+pub use engine::{PoolRecording, Recording};
 pub use io::{Batch, Fill, Form, Layout, Output, State, StepInput, StepOutput};
 #[cfg(feature = "gpu")]
 pub use io::{Bindings, Sink, Source};

@@ -31,6 +31,8 @@ pub use choice::Choice;
 pub use device::{CpuInfo, CpuOptions, Device, DeviceInfo, DeviceOptions};
 pub use exchange::{Exchange, Resume, Resumes};
 pub use memory::Memory;
+#[cfg(feature = "gpu")]
+pub use pool::PoolRecording;
 pub use pool::{Pool, PoolOptions, Snapshot, StreamId, TickOutput};
 pub use ready::Pieces;
 #[cfg(feature = "gpu")]

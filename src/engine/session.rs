@@ -14,9 +14,9 @@ use crate::sync::Wait;
 /// of the same batch on the same device.
 #[derive(Debug)]
 pub struct Session {
-    engine: Engine,
-    streams: usize,
-    stepper: Stepper,
+    pub(super) engine: Engine,
+    pub(super) streams: usize,
+    pub(super) stepper: Stepper,
 }
 
 impl Engine {
@@ -105,9 +105,17 @@ impl Session {
         x: impl Into<StepInput<'a>>,
         output: &mut StepOutput,
     ) -> Result<()> {
-        let x = x.into();
+        self.step_waiting(x.into(), output, Wait::Yield).await
+    }
+
+    pub(super) async fn step_waiting(
+        &mut self,
+        x: StepInput<'_>,
+        output: &mut StepOutput,
+        wait: Wait,
+    ) -> Result<()> {
         self.check(x, output)?;
-        self.engine.step(&mut self.stepper, x, output, self.streams, Wait::Yield).await
+        self.engine.step(&mut self.stepper, x, output, self.streams, wait).await
     }
 
     fn check(&self, x: StepInput<'_>, output: &StepOutput) -> Result<()> {
@@ -160,7 +168,7 @@ impl Session {
         self.state_waiting(Wait::Yield).await
     }
 
-    async fn state_waiting(&mut self, wait: Wait) -> Result<State> {
+    pub(super) async fn state_waiting(&mut self, wait: Wait) -> Result<State> {
         let mut state = State::zeros(self.engine.model(), self.streams)?;
         match &self.stepper {
             Stepper::Gpu(session) => {
@@ -253,7 +261,7 @@ impl Engine {
 
 /// The backend of a session.
 #[derive(Debug)]
-enum Stepper {
+pub(super) enum Stepper {
     Gpu(Box<super::gpu::GpuSession>),
     Cpu(State, Box<cpu::Scratch>),
     Reference(State<f64>),

@@ -216,6 +216,24 @@ impl Workspace {
         context.checked("states", fetch).await
     }
 
+    /// Submits copies of the states of phase 1 to phase 0.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] where the device is lost or refuses the work.
+    pub async fn settle(&self, context: &Context) -> Result<()> {
+        context.check_fault()?;
+        let copy = || {
+            let mut encoder = self.encoder(context);
+            let states = self.program.states.iter().flat_map(|state| [Some(state.h), state.c]).flatten();
+            for [to, from] in states.filter(|[to, from]| to != from) {
+                let bytes = self.program.buffers[to].bytes();
+                encoder.copy_buffer_to_buffer(&self.buffers[from], 0, &self.buffers[to], 0, bytes);
+            }
+            context.queue.submit([encoder.finish()]);
+        };
+        context.checked("states", copy).await
+    }
+
     /// Records copies of `arrays` to the staging buffer `to`, one after the other from `offset` on; returns where they
     /// end.
     fn copy(

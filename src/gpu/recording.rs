@@ -241,6 +241,11 @@ impl Recorded {
         &self.program
     }
 
+    /// Where an array lies.
+    pub fn place(&self, id: BufferId) -> &Place {
+        &self.places[id]
+    }
+
     /// Records the whole run.
     pub fn record(&self, encoder: &mut wgpu::CommandEncoder) {
         self.record_in_parts(encoder, u64::MAX, |_| ());

@@ -61,6 +61,11 @@ impl StreamStates {
         Ok(new)
     }
 
+    /// The array on the device.
+    pub fn buffer(&self) -> &wgpu::Buffer {
+        &self.buffer
+    }
+
     /// Streams that there is room for.
     pub fn capacity(&self) -> usize {
         self.capacity

@@ -29,7 +29,7 @@ const FLOORS: [(&str, u32); 19] = [
 
 /// Outside crates, and the files or folders of `src` that may name them.
 const OUTSIDE: [(&str, &[&str]); 10] = [
-    ("wgpu", &["gpu/", "engine/device.rs", "engine/gpu/recordable.rs", "engine/recording/", "io/bindings.rs"]),
+    ("wgpu", &["gpu/", "engine/device.rs", "engine/gpu/recordable.rs", "engine/pool/recorded.rs", "engine/recording/", "io/bindings.rs"]),
     ("safetensors", &["import/", "engine/pool/snapshot.rs"]),
     ("prost", &["proto.rs", "import/onnx/", "export/onnx/"]),
     ("hdf5_reader", &["import/keras/store.rs"]),

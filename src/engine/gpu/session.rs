@@ -7,9 +7,11 @@ use super::{GpuEngine, Planner, Ready};
 use crate::dims::Dims;
 use crate::engine::pieces::cut;
 use crate::error::{Error, Result};
-use crate::gpu::{Context, Fetch, Workspace};
+use crate::gpu::{Context, Fetch, Recordable, Workspace};
 use crate::io::{StepInput, StepOutput};
 use crate::model::Model;
+use crate::plan::Plan;
+use crate::program::lower_recorded;
 use crate::progress::{Progress, Tally};
 use crate::sync::Wait;
 
@@ -25,11 +27,11 @@ impl GpuEngine {
         let mut parts = Vec::new();
         for first in (0..streams).step_by(most) {
             let count = most.min(streams - first);
-            let Ready { mut workspace, .. } = self.make(model, Dims::new(count, 1)?.into()).await?;
+            let Ready { mut workspace, plan, .. } = self.make(model, Dims::new(count, 1)?.into()).await?;
             workspace.write_inputs(&self.context, None, 0, [None, None]).await?;
-            parts.push(Part { first, count, workspace, phase: 0 });
+            parts.push(Part { first, count, workspace, plan, phase: 0 });
         }
-        Ok(GpuSession { context: self.context.clone(), streams, parts })
+        Ok(GpuSession { context: self.context.clone(), streams, parts, recordable: None })
     }
 }
 
@@ -40,6 +42,8 @@ pub(in crate::engine) struct GpuSession {
     context: Arc<Context>,
     streams: usize,
     parts: Vec<Part>,
+    /// Of a session that is recorded: the program of its step. Then every step begins and ends in phase 0.
+    recordable: Option<Arc<Recordable>>,
 }
 
 /// Some streams of a session.
@@ -49,6 +53,7 @@ struct Part {
     first: usize,
     count: usize,
     workspace: Workspace,
+    plan: Plan,
     /// Which of each pair of h buffers holds the state.
     phase: usize,
 }
@@ -66,7 +71,52 @@ impl Part {
     }
 }
 
+impl Part {
+    /// Brings the states to phase 0, where recorded steps begin and end.
+    async fn settle(&mut self, context: &Context) -> Result<()> {
+        if self.phase == 1 {
+            self.workspace.settle(context).await?;
+            self.phase = 0;
+        }
+        Ok(())
+    }
+}
+
 impl GpuSession {
+    /// The program of a step that is recorded, on the session's states.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where the session is in several parts.
+    pub(in crate::engine) async fn recordable(
+        &mut self,
+        engine: &GpuEngine,
+        model: &Model,
+    ) -> Result<Arc<Recordable>> {
+        if let Some(recordable) = &self.recordable {
+            return Ok(recordable.clone());
+        }
+        let [part] = &mut self.parts[..] else {
+            let (streams, parts) = (self.streams, self.parts.len());
+            let what = format!(
+                "a recording of a session of {streams} streams, which the device takes in {parts} parts: open {parts} sessions"
+            );
+            return Err(Error::Unsupported { what });
+        };
+        part.settle(&self.context).await?;
+        let program = lower_recorded(model, &part.plan)?;
+        let own = part.workspace.program();
+        let states = own.states.iter().zip(&program.states).flat_map(|(own, recorded)| {
+            let pairs = |own: [usize; 2], recorded: [usize; 2]| [0, 1].map(|at| (recorded[at], own[at]));
+            let c = own.c.zip(recorded.c).map(|(own, recorded)| pairs(own, recorded));
+            pairs(own.h, recorded.h).into_iter().chain(c.into_iter().flatten())
+        });
+        let foreign: Vec<_> =
+            states.map(|(recorded, own)| (recorded, part.workspace.buffer(own).clone())).collect();
+        let recordable = engine.made(program, &foreign).await?;
+        self.recordable = Some(recordable.clone());
+        Ok(recordable)
+    }
+
     pub(in crate::engine) async fn step_into(
         &mut self,
         input: StepInput<'_>,
@@ -86,6 +136,9 @@ impl GpuSession {
             let submit = part.workspace.submit(&self.context, x, part.phase, Fetch::Outputs, &tally);
             submitted.push(submit.await?);
             part.phase = 1 - part.phase;
+            if self.recordable.is_some() {
+                part.settle(&self.context).await?;
+            }
         }
         for (part, submitted) in self.parts.iter().zip(submitted) {
             let read = |mut data: &[u32]| {

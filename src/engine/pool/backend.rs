@@ -136,6 +136,15 @@ impl Backend {
         }
     }
 
+    /// Where the states are, on a GPU.
+    #[cfg(feature = "gpu")]
+    pub(super) fn on_gpu(&self) -> Option<&GpuPool> {
+        match self {
+            Self::Gpu(pool) => Some(pool),
+            Self::Cpu(_) => None,
+        }
+    }
+
     /// Whether an error, a panic or a future that was dropped has left the states unknown.
     pub(super) fn is_broken(&self) -> bool {
         match self {

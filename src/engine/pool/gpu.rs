@@ -185,6 +185,11 @@ impl GpuPool {
         self.states.bytes() + programs.chain(freights).sum::<u64>()
     }
 
+    /// The states of all streams.
+    pub(super) fn states(&self) -> &StreamStates {
+        &self.states
+    }
+
     /// Steps of a row at the most.
     pub(super) fn frames(&self) -> usize {
         self.frames

@@ -24,6 +24,8 @@ mod entry;
 mod gpu;
 mod id;
 mod options;
+#[cfg(feature = "gpu")]
+mod recorded;
 mod run;
 mod saving;
 mod snapshot;
@@ -32,6 +34,8 @@ mod tick;
 
 pub use id::StreamId;
 pub use options::{NonFinite, PoolOptions};
+#[cfg(feature = "gpu")]
+pub use recorded::PoolRecording;
 pub use saving::Lost;
 pub use snapshot::Snapshot;
 pub use tick::{Frames, TickOutput};
@@ -75,6 +79,8 @@ pub struct Pool {
     snapshot_error: Option<Error>,
     /// Why states are not known any more.
     failed: Option<Error>,
+    /// Whether ticks are recorded, which take states as they stand on the device.
+    recorded: bool,
 }
 
 impl Engine {
@@ -114,6 +120,7 @@ impl Engine {
             unwritten: 0,
             snapshot_error: None,
             failed: None,
+            recorded: false,
         })
     }
 
@@ -274,7 +281,12 @@ impl Pool {
     /// # Errors
     /// [`Error::Stream`] for a stream that is not open.
     pub fn reset(&mut self, stream: StreamId) -> Result<usize> {
-        self.table.reset(stream)
+        let dropped = self.table.reset(stream)?;
+        if self.recorded {
+            let slot = self.table.slot(stream)?;
+            self.write_zeros(slot);
+        }
+        Ok(dropped)
     }
 
     /// Replaces a stream's states, h `[L, P]` and c `[L, H]`, drops the frames that wait, and takes it in again where it was
@@ -290,6 +302,13 @@ impl Pool {
         let dropped = self.table.load(stream, state)?;
         self.backend.write(slot, self.table.saved(slot));
         Ok(dropped)
+    }
+
+    /// Writes the states of a slot where they are zero and nothing on the device says so.
+    fn write_zeros(&mut self, slot: usize) {
+        if self.table.take_zero(slot) {
+            self.backend.write(slot, &vec![0.0; self.table.stride()]);
+        }
     }
 
     /// Closes a stream; how many of its frames no tick had taken. The outputs of a tick under way still come.

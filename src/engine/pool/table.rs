@@ -262,6 +262,19 @@ impl Table {
         Ok(dropped)
     }
 
+    /// Whether the states of a slot are zero whatever stands there; from now on they are what stands there.
+    pub(super) fn take_zero(&mut self, slot: usize) -> bool {
+        std::mem::take(&mut self.entries[slot].zero)
+    }
+
+    /// Takes note of frames that a recorded tick takes of a stream.
+    #[cfg(feature = "gpu")]
+    pub(super) fn advance(&mut self, slot: usize, frames: u64) {
+        let entry = &mut self.entries[slot];
+        entry.frames += frames;
+        entry.unsaved += frames;
+    }
+
     /// Takes `state`, which fits, as saved.
     pub(super) fn load(&mut self, stream: StreamId, state: &State) -> Result<usize> {
         let (slot, dropped) = (self.slot(stream)?, self.drop_frames(stream)?);

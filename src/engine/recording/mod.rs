@@ -5,17 +5,19 @@
 //! one encoder, and take place in that order.
 
 mod given;
+mod session;
 
 use std::sync::Arc;
 
-use self::given::{HostSinks, Of, given};
+pub(super) use self::given::Of;
+use self::given::{HostSinks, given};
 use super::gpu::GpuEngine;
 use super::run::{Backend, Engine};
 #[cfg(not(target_arch = "wasm32"))]
 use super::wait::block_on;
 use crate::dtype::Storage;
 use crate::error::{Error, Result};
-use crate::gpu::{Recordable, Recorded};
+use crate::gpu::{Given, Recordable, Recorded};
 use crate::io::{Batch, Bindings, Form, Output, OutputShape, Sink, Source};
 use crate::program::{BufferId, unpack_sequence};
 use crate::sync::Wait;
@@ -60,7 +62,7 @@ impl Engine {
         let form = form.into();
         OutputShape::new(self.model(), form)?;
         let recordable = self.gpu_of_recordings()?.recordable(self.model(), form).await?;
-        self.bound(&recordable, bindings, Of::Run).await
+        self.recording_of(&recordable, bindings, Of::Run).await
     }
 
     /// Runs a batch of `form`, or of dims alone, whose arrays lie on the host or in the caller's buffers, in any mix. Where all lie on
@@ -144,7 +146,7 @@ impl Engine {
     }
 
     /// The engine's GPU side, for a recording.
-    fn gpu_of_recordings(&self) -> Result<&GpuEngine> {
+    pub(super) fn gpu_of_recordings(&self) -> Result<&GpuEngine> {
         self.gpu_for("a recording").map_err(|_| Error::Unsupported {
             what: format!("a recording on {}: only a GPU's work is recorded; run it instead", self.device().info()),
         })
@@ -161,16 +163,33 @@ impl Engine {
     }
 
     /// A recording of `recordable` on `bindings`.
-    async fn bound(&self, recordable: &Arc<Recordable>, bindings: Bindings<'_>, of: Of) -> Result<Recording> {
+    async fn recording_of(
+        &self,
+        recordable: &Arc<Recordable>,
+        bindings: Bindings<'_>,
+        of: Of,
+    ) -> Result<Recording> {
+        let recorded = self.recorded(recordable, bindings, of, None).await?;
+        Ok(Recording { engine: self.clone(), recorded, of })
+    }
+
+    /// What is recorded: `recordable` on `bindings`, and beside them one array more.
+    pub(super) async fn recorded(
+        &self,
+        recordable: &Arc<Recordable>,
+        bindings: Bindings<'_>,
+        of: Of,
+        more: Option<(BufferId, Given<'_>)>,
+    ) -> Result<Recorded> {
         let gpu = self.gpu_of_recordings()?;
-        let (given, sinks) = given(&gpu.context, self.model(), recordable.program(), bindings, of)?;
+        let (mut given, sinks) = given(&gpu.context, self.model(), recordable.program(), bindings, of)?;
+        given.extend(more);
         if let Some((id, _)) = sinks.first() {
             let name = &recordable.program().buffers[*id].name;
             let what = format!("{name} on the host in a recording, which does not wait: bind a buffer, or use run_bound");
             return Err(Error::Unsupported { what });
         }
-        let recorded = recordable.bind(&gpu.context, &given).await?;
-        Ok(Recording { engine: self.clone(), recorded, of })
+        recordable.bind(&gpu.context, &given).await
     }
 }
 
@@ -195,7 +214,7 @@ impl Recording {
     /// # Errors
     /// As [`Engine::recording`].
     pub async fn rebind_async(&self, bindings: Bindings<'_>) -> Result<Self> {
-        self.engine.bound(self.recorded.recordable(), bindings, self.of).await
+        self.engine.recording_of(self.recorded.recordable(), bindings, self.of).await
     }
 
     /// The engine.

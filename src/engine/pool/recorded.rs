@@ -1,0 +1,140 @@
+//! Ticks of a pool that are recorded into the caller's encoder.
+
+use super::{Pool, StreamId};
+use crate::dims::Dims;
+use crate::engine::recording::Of;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::engine::wait::block_on;
+use crate::error::{Error, Result};
+use crate::gpu::{Given, Recorded};
+use crate::io::Bindings;
+use crate::program::{Slots, lower_recorded_streams};
+
+/// A tick of some streams of a pool, on the caller's buffers, to be recorded as often as one likes.
+#[derive(Debug)]
+pub struct PoolRecording {
+    streams: Vec<StreamId>,
+    /// Where the states of each lie.
+    slots: Vec<usize>,
+    frames: usize,
+    recorded: Recorded,
+}
+
+impl Pool {
+    /// Prepares a tick to be recorded: so many `frames` of each of `streams`, whose rows come in this order: x `[n, T, I]`, y
+    /// `[n, T, P]`, the readout `[n, T, O]`, lengths `[n]` where rows have fewer frames. What [`Pool::push`] has queued is left
+    /// alone.
+    ///
+    /// From then on [`Pool::reset`] writes to the device, as [`Pool::load`] does.
+    ///
+    /// # Errors
+    /// As [`Engine::recording`](crate::Engine::recording); [`Error::Stream`] for a stream that is not open, or named twice;
+    /// [`Error::Unsupported`] for h0, c0, h_n and c_n, since the states stay in the pool.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn recording(
+        &mut self,
+        streams: &[StreamId],
+        frames: usize,
+        bindings: Bindings<'_>,
+    ) -> Result<PoolRecording> {
+        block_on(self.recording_async(streams, frames, bindings))
+    }
+
+    /// [`Pool::recording`], without blocking.
+    ///
+    /// # Errors
+    /// As [`Pool::recording`].
+    pub async fn recording_async(
+        &mut self,
+        streams: &[StreamId],
+        frames: usize,
+        bindings: Bindings<'_>,
+    ) -> Result<PoolRecording> {
+        self.check_failed()?;
+        let engine = self.engine.clone();
+        let gpu = engine.gpu_of_recordings()?;
+        let dims = Dims::new(streams.len(), frames)?;
+        let slots = streams.iter().map(|&stream| self.table.slot(stream)).collect::<Result<Vec<_>>>()?;
+        let mut seen = vec![false; self.table.capacity()];
+        for (&stream, &slot) in streams.iter().zip(&slots) {
+            if std::mem::replace(&mut seen[slot], true) {
+                return Err(Error::Stream { stream: stream.number(), reason: "named twice in a recording".into() });
+            }
+        }
+        let states = self.backend.on_gpu().map(|pool| pool.states());
+        let Some(states) = states else {
+            return Err(Error::Mismatch { name: "a pool".into(), reason: "not on a GPU".into() });
+        };
+        let plan = gpu.recorded_plan(engine.model(), dims.into())?;
+        let program = lower_recorded_streams(engine.model(), &plan, states.capacity())?;
+        let of_streams = program.streams.ok_or_else(|| Error::Mismatch {
+            name: "a pool's program".into(),
+            reason: "it has no slots".into(),
+        })?;
+        let foreign = [(of_streams.states, states.buffer().clone())];
+        let recordable = gpu.made(program, &foreign).await?;
+        let mut words = Slots::new(streams.len());
+        words.set(slots.iter().map(|&slot| (slot as u32, false)));
+        let more = Some((of_streams.slots, Given::Words(words.words())));
+        let recorded = engine.recorded(&recordable, bindings, Of::Pool, more).await?;
+        self.recorded = true;
+        slots.iter().for_each(|&slot| self.write_zeros(slot));
+        Ok(PoolRecording { streams: streams.to_vec(), slots, frames, recorded })
+    }
+
+    /// Records the tick of `recording` into `encoder`, which is of the engine's device, outside of passes. Nothing is created,
+    /// submitted or waited for. The frames count as taken at once.
+    ///
+    /// # Errors
+    /// [`Error::Stream`] for a stream that was closed since or takes no frames; [`Error::Mismatch`] where the pool is another or
+    /// has grown or was rebuilt since, so that the states lie elsewhere; as every call after a failure of the device.
+    pub fn record(&mut self, recording: &PoolRecording, encoder: &mut wgpu::CommandEncoder) -> Result<()> {
+        self.check_failed()?;
+        let PoolRecording { streams, slots, frames, recorded } = recording;
+        let bound = recorded.recordable().program().streams.map(|streams| &recorded.place(streams.states).buffer);
+        if self.backend.on_gpu().map(|pool| pool.states().buffer()) != bound {
+            let reason = "the pool has grown or was rebuilt since it was prepared, or is another: prepare it again".into();
+            return Err(Error::Mismatch { name: "a recording".into(), reason });
+        }
+        for (&stream, slot) in streams.iter().zip(slots) {
+            if self.table.slot(stream)? != *slot {
+                let reason = "its states lie elsewhere since: prepare the recording again".into();
+                return Err(Error::Stream { stream: stream.number(), reason });
+            }
+            if let Some(reason) = &self.table.get(stream)?.isolated {
+                return Err(Error::Stream { stream: stream.number(), reason: format!("isolated: {reason}") });
+            }
+        }
+        recorded.record(encoder);
+        slots.iter().for_each(|&slot| self.table.advance(slot, *frames as u64));
+        Ok(())
+    }
+}
+
+impl PoolRecording {
+    /// The same on other bindings. It makes bind groups and, for what lies on the host, buffers; everything else both share.
+    ///
+    /// # Errors
+    /// As [`Pool::recording`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn rebind(&self, pool: &Pool, bindings: Bindings<'_>) -> Result<Self> {
+        block_on(self.rebind_async(pool, bindings))
+    }
+
+    /// [`PoolRecording::rebind`], without blocking.
+    ///
+    /// # Errors
+    /// As [`Pool::recording`].
+    pub async fn rebind_async(&self, pool: &Pool, bindings: Bindings<'_>) -> Result<Self> {
+        let Self { streams, slots, frames, recorded } = self;
+        let recordable = recorded.recordable();
+        let more = recordable.program().streams.map(|of| (of.slots, Given::Place(recorded.place(of.slots).clone())));
+        let recorded = pool.engine.recorded(recordable, bindings, Of::Pool, more).await?;
+        Ok(Self { streams: streams.clone(), slots: slots.clone(), frames: *frames, recorded })
+    }
+
+    /// The streams, in the order of the rows.
+    pub fn streams(&self) -> &[StreamId] {
+        &self.streams
+    }
+}

@@ -1,0 +1,112 @@
+//! Steps of a session on the caller's buffers, and recordings of them.
+
+use std::sync::Arc;
+
+use super::{Of, Recording, on_host};
+use crate::dims::check_len;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::engine::wait::block_on;
+use crate::engine::run::Engine;
+use crate::engine::session::{Session, Stepper};
+use crate::error::{Error, Result};
+use crate::gpu::Recordable;
+use crate::io::{Bindings, Sink};
+use crate::sync::Wait;
+
+impl Session {
+    /// Prepares a step of every stream to be recorded, on the session's own states: x `[B, I]`, y `[B, D·P]`, the readout `[B, O]`.
+    /// Each recording that the device comes to is a step; steps by [`Session::step`] may come between them, in the order in which they
+    /// are submitted. h_n and c_n, where they are bound, get the states after the step.
+    ///
+    /// A session that is recorded copies h once more in each step of a kernel that keeps two of it.
+    ///
+    /// # Errors
+    /// As [`Engine::recording`]; [`Error::Unsupported`] for lengths, h0 and c0, which a session's step has none of, and for a session
+    /// of so many streams that the device takes them in parts.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn recording(&mut self, bindings: Bindings<'_>) -> Result<Recording> {
+        block_on(self.recording_async(bindings))
+    }
+
+    /// [`Session::recording`], without blocking.
+    ///
+    /// # Errors
+    /// As [`Session::recording`].
+    pub async fn recording_async(&mut self, bindings: Bindings<'_>) -> Result<Recording> {
+        let recordable = self.recordable().await?;
+        self.engine.recording_of(&recordable, bindings, Of::Session).await
+    }
+
+    async fn recordable(&mut self) -> Result<Arc<Recordable>> {
+        let gpu = self.engine.gpu_of_recordings()?;
+        match &mut self.stepper {
+            Stepper::Gpu(session) => session.recordable(gpu, self.engine.model()).await,
+            Stepper::Cpu(..) | Stepper::Reference(_) => Err(Error::Mismatch {
+                name: "a session".into(),
+                reason: format!("not on {}", self.engine.device().info()),
+            }),
+        }
+    }
+
+    /// One step of every stream, whose arrays lie on the host or in the caller's buffers, in any mix. Where no output lies on the
+    /// host, the call returns once the step is submitted.
+    ///
+    /// # Errors
+    /// As [`Session::recording`], but that outputs may lie on the host; buffers are [`Error::Unsupported`] off the GPU.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn step_bound(&mut self, bindings: Bindings<'_>) -> Result<()> {
+        block_on(self.step_bound_waiting(bindings, Wait::Block))
+    }
+
+    /// [`Session::step_bound`], without blocking.
+    ///
+    /// # Errors
+    /// As [`Session::step_bound`].
+    pub async fn step_bound_async(&mut self, bindings: Bindings<'_>) -> Result<()> {
+        self.step_bound_waiting(bindings, Wait::Yield).await
+    }
+
+    async fn step_bound_waiting(&mut self, bindings: Bindings<'_>, wait: Wait) -> Result<()> {
+        if let Some(name) = bindings.first_buffer() {
+            let engine: Engine = self.engine.clone();
+            let gpu = engine.gpu_for(name)?;
+            let recordable = self.recordable().await?;
+            return engine.submit_bound(gpu, &recordable, bindings, Of::Session, wait).await;
+        }
+        let Bindings { x, lengths, h0, c0, y, h_n, c_n, out } = bindings;
+        for (name, is_given) in [("lengths", lengths.is_some()), ("h0", h0.is_some()), ("c0", c0.is_some())] {
+            if is_given {
+                return Err(Error::Unsupported { what: format!("{name} of a session's step: see Session::set_state") });
+            }
+        }
+        let mut output = self.output()?;
+        let features = |all: &[f32]| vec![self.streams, all.len() / self.streams];
+        let states = |features: usize| vec![self.engine.model().states(), self.streams, features];
+        let model = self.engine.model();
+        let shapes = [
+            ("y", &y, Some(features(&output.y))),
+            ("h_n", &h_n, Some(states(model.state()))),
+            ("c_n", &c_n, model.cell().has_c().then(|| states(model.hidden()))),
+            ("out", &out, output.out.as_deref().map(features)),
+        ];
+        for (name, sink, shape) in shapes {
+            let Some(Sink::Host(sink)) = sink else { continue };
+            let shape = shape.ok_or_else(|| Error::Unsupported { what: format!("{name}, which the model has not") })?;
+            check_len(name, &shape, sink.len())?;
+        }
+        self.step_waiting(on_host(Some(x)).unwrap_or_default().into(), &mut output, wait).await?;
+        let (h, c) = match h_n.is_some() || c_n.is_some() {
+            true => {
+                let state = self.state_waiting(wait).await?;
+                (Some(state.h), state.c)
+            }
+            false => (None, None),
+        };
+        for (sink, from) in [(y, Some(output.y)), (h_n, h), (c_n, c), (out, output.out)] {
+            if let (Some(Sink::Host(to)), Some(from)) = (sink, from) {
+                to.copy_from_slice(&from);
+            }
+        }
+        Ok(())
+    }
+}
