@@ -73,13 +73,13 @@ pub use engine::{
     Choice, CpuInfo, CpuOptions, Device, DeviceInfo, DeviceOptions, Engine, Memory, Options, Pieces, Pool,
     PoolOptions, Session, Snapshot, Staged, StreamId, TickOutput,
 };
+#[cfg(feature = "gpu")]
+pub use engine::{PoolRecording, Recording};
 pub use error::{BufferFault, Error, Result};
 #[cfg(feature = "keras")]
 pub use import::Keras;
 pub use import::{Imported, Onnx, PyTorch};
 pub use info::{AdapterInfo, Created};
-#[cfg(feature = "gpu")]
-pub use engine::{PoolRecording, Recording};
 pub use io::{Batch, Fill, Form, Layout, Output, State, StepInput, StepOutput};
 #[cfg(feature = "gpu")]
 pub use io::{Bindings, Sink, Source};

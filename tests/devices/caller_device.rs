@@ -10,7 +10,7 @@ use wgru::plan::Strategy;
 use wgru::{Cell, Device, DeviceInfo, Error, Options, ReadoutSteps};
 
 /// Every adapter that can compute, found without the crate's help.
-fn wgpu_adapters() -> Vec<wgpu::Adapter> {
+pub fn wgpu_adapters() -> Vec<wgpu::Adapter> {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     descriptor.backends = wgpu::Backends::all();
     let instance = wgpu::Instance::new(descriptor);
@@ -21,7 +21,7 @@ fn wgpu_adapters() -> Vec<wgpu::Adapter> {
     adapters
 }
 
-fn open(adapter: &wgpu::Adapter, limits: wgpu::Limits) -> (wgpu::Device, wgpu::Queue) {
+pub fn open(adapter: &wgpu::Adapter, limits: wgpu::Limits) -> (wgpu::Device, wgpu::Queue) {
     let descriptor = wgpu::DeviceDescriptor {
         label: Some("the caller's device"),
         required_limits: limits,
@@ -32,7 +32,7 @@ fn open(adapter: &wgpu::Adapter, limits: wgpu::Limits) -> (wgpu::Device, wgpu::Q
 }
 
 /// The least that WebGPU guarantees, where the adapter has it, else what the adapter has.
-fn usual_limits(adapter: &wgpu::Adapter) -> wgpu::Limits {
+pub fn usual_limits(adapter: &wgpu::Adapter) -> wgpu::Limits {
     let usual = wgpu::Limits::default();
     if usual.check_limits(&adapter.limits()) { usual } else { adapter.limits() }
 }

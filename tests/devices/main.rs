@@ -12,5 +12,6 @@ mod pieces;
 mod pool;
 mod pool_faults;
 mod pool_soak;
+mod recording;
 mod refusals;
 mod wave;

@@ -91,7 +91,9 @@ impl GpuEngine {
 fn in_one_piece(error: Error) -> Error {
     match error {
         Error::TooLarge { name, needed, limit, unit, device } => {
-            let name = format!("{name}, in one piece as the caller's buffers are bound (Engine::run cuts its batches)");
+            let name = format!(
+                "{name}, in one piece as the caller's buffers are bound (Engine::run cuts its batches)"
+            );
             Error::TooLarge { name, needed, limit, unit, device }
         }
         other => other,

@@ -58,7 +58,10 @@ impl Pool {
         let mut seen = vec![false; self.table.capacity()];
         for (&stream, &slot) in streams.iter().zip(&slots) {
             if std::mem::replace(&mut seen[slot], true) {
-                return Err(Error::Stream { stream: stream.number(), reason: "named twice in a recording".into() });
+                return Err(Error::Stream {
+                    stream: stream.number(),
+                    reason: "named twice in a recording".into(),
+                });
             }
         }
         let states = self.backend.on_gpu().map(|pool| pool.states());
@@ -91,9 +94,12 @@ impl Pool {
     pub fn record(&mut self, recording: &PoolRecording, encoder: &mut wgpu::CommandEncoder) -> Result<()> {
         self.check_failed()?;
         let PoolRecording { streams, slots, frames, recorded } = recording;
-        let bound = recorded.recordable().program().streams.map(|streams| &recorded.place(streams.states).buffer);
+        let bound =
+            recorded.recordable().program().streams.map(|streams| &recorded.place(streams.states).buffer);
         if self.backend.on_gpu().map(|pool| pool.states().buffer()) != bound {
-            let reason = "the pool has grown or was rebuilt since it was prepared, or is another: prepare it again".into();
+            let reason =
+                "the pool has grown or was rebuilt since it was prepared, or is another: prepare it again"
+                    .into();
             return Err(Error::Mismatch { name: "a recording".into(), reason });
         }
         for (&stream, slot) in streams.iter().zip(slots) {
@@ -128,7 +134,8 @@ impl PoolRecording {
     pub async fn rebind_async(&self, pool: &Pool, bindings: Bindings<'_>) -> Result<Self> {
         let Self { streams, slots, frames, recorded } = self;
         let recordable = recorded.recordable();
-        let more = recordable.program().streams.map(|of| (of.slots, Given::Place(recorded.place(of.slots).clone())));
+        let more =
+            recordable.program().streams.map(|of| (of.slots, Given::Place(recorded.place(of.slots).clone())));
         let recorded = pool.engine.recorded(recordable, bindings, Of::Pool, more).await?;
         Ok(Self { streams: streams.clone(), slots: slots.clone(), frames: *frames, recorded })
     }

@@ -78,7 +78,11 @@ pub(in crate::engine) fn given<'a>(
         refuse(of != Of::Run, &format!("{name} of a session or a pool, which keep states of their own"))?;
         refuse(index == 1 && !model.cell().has_c(), &format!("{name}: {} has no cell state", model.cell()))?;
         if let Source::Host(states_of) = source {
-            check_len(&format!("{name} [L·D, B, {}]", ["P", "H"][index]), &states(widths[index]), states_of.len())?;
+            check_len(
+                &format!("{name} [L·D, B, {}]", ["P", "H"][index]),
+                &states(widths[index]),
+                states_of.len(),
+            )?;
         }
         all.source(name, end(initial, index), source)?;
     }
@@ -142,7 +146,13 @@ impl<'a> All<'_, 'a> {
         }
     }
 
-    fn buffer(&mut self, name: &'static str, id: Option<BufferId>, place: Place, written: bool) -> Result<()> {
+    fn buffer(
+        &mut self,
+        name: &'static str,
+        id: Option<BufferId>,
+        place: Place,
+        written: bool,
+    ) -> Result<()> {
         let id = known(name, id)?;
         let bytes = self.program.buffers[id].bytes();
         self.placed.push(Placed { name, place: place.clone(), bytes, written });

@@ -131,13 +131,15 @@ impl Engine {
             ("out", &out, shape.out.as_deref()),
         ] {
             let Some(Sink::Host(sink)) = sink else { continue };
-            let shape = shape.ok_or_else(|| Error::Unsupported { what: format!("{name}, which the model has not") })?;
+            let shape = shape
+                .ok_or_else(|| Error::Unsupported { what: format!("{name}, which the model has not") })?;
             crate::dims::check_len(name, shape, sink.len())?;
         }
         let mut output = self.output_of(&batch)?;
         self.run_waiting(&batch, &mut output, wait).await?;
         let Output { y: y_of, h_n: h_of, c_n: c_of, out: out_of } = &output;
-        for (sink, from) in [(y, Some(y_of)), (h_n, Some(h_of)), (c_n, c_of.as_ref()), (out, out_of.as_ref())] {
+        for (sink, from) in [(y, Some(y_of)), (h_n, Some(h_of)), (c_n, c_of.as_ref()), (out, out_of.as_ref())]
+        {
             if let (Some(Sink::Host(to)), Some(from)) = (sink, from) {
                 to.copy_from_slice(from);
             }
@@ -148,7 +150,10 @@ impl Engine {
     /// The engine's GPU side, for a recording.
     pub(super) fn gpu_of_recordings(&self) -> Result<&GpuEngine> {
         self.gpu_for("a recording").map_err(|_| Error::Unsupported {
-            what: format!("a recording on {}: only a GPU's work is recorded; run it instead", self.device().info()),
+            what: format!(
+                "a recording on {}: only a GPU's work is recorded; run it instead",
+                self.device().info()
+            ),
         })
     }
 
@@ -186,7 +191,9 @@ impl Engine {
         given.extend(more);
         if let Some((id, _)) = sinks.first() {
             let name = &recordable.program().buffers[*id].name;
-            let what = format!("{name} on the host in a recording, which does not wait: bind a buffer, or use run_bound");
+            let what = format!(
+                "{name} on the host in a recording, which does not wait: bind a buffer, or use run_bound"
+            );
             return Err(Error::Unsupported { what });
         }
         recordable.bind(&gpu.context, &given).await

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::{Of, Recording, on_host};
 use crate::dims::check_len;
-#[cfg(not(target_arch = "wasm32"))]
-use crate::engine::wait::block_on;
 use crate::engine::run::Engine;
 use crate::engine::session::{Session, Stepper};
+#[cfg(not(target_arch = "wasm32"))]
+use crate::engine::wait::block_on;
 use crate::error::{Error, Result};
 use crate::gpu::Recordable;
 use crate::io::{Bindings, Sink};
@@ -76,7 +76,9 @@ impl Session {
         let Bindings { x, lengths, h0, c0, y, h_n, c_n, out } = bindings;
         for (name, is_given) in [("lengths", lengths.is_some()), ("h0", h0.is_some()), ("c0", c0.is_some())] {
             if is_given {
-                return Err(Error::Unsupported { what: format!("{name} of a session's step: see Session::set_state") });
+                return Err(Error::Unsupported {
+                    what: format!("{name} of a session's step: see Session::set_state"),
+                });
             }
         }
         let mut output = self.output()?;
@@ -91,7 +93,8 @@ impl Session {
         ];
         for (name, sink, shape) in shapes {
             let Some(Sink::Host(sink)) = sink else { continue };
-            let shape = shape.ok_or_else(|| Error::Unsupported { what: format!("{name}, which the model has not") })?;
+            let shape = shape
+                .ok_or_else(|| Error::Unsupported { what: format!("{name}, which the model has not") })?;
             check_len(name, &shape, sink.len())?;
         }
         self.step_waiting(on_host(Some(x)).unwrap_or_default().into(), &mut output, wait).await?;

@@ -1,0 +1,333 @@
+//! Runs on the caller's buffers, recorded into the caller's encoder: they have the bits of runs whose arrays lie on the host.
+
+mod caller;
+mod counts;
+mod refused;
+mod session;
+
+use caller::Caller;
+use wgru::dtype::Storage;
+use wgru::program::{pack_sequence, unpack_sequence};
+use wgru::{Batch, Bindings, Cell, Engine, Fill, Model, Options, Output, ReadoutSteps, Source, wgpu};
+
+use crate::common::{Draw, Inputs, bits, cells};
+
+/// x as it lies in a buffer.
+fn words_of(storage: Storage, features: usize, x: &[f32]) -> Vec<u32> {
+    if !storage.is_half() {
+        return bits(x);
+    }
+    let mut words = Vec::new();
+    pack_sequence(storage, features, x, &mut words);
+    words
+}
+
+/// y as it lay in a buffer.
+fn numbers_of(storage: Storage, features: usize, words: &[u32], like: &[f32]) -> Vec<f32> {
+    let mut numbers = vec![0.0; like.len()];
+    match storage.is_half() {
+        true => unpack_sequence(storage, features, words, &mut numbers),
+        false => numbers.copy_from_slice(bytemuck::cast_slice(words)),
+    }
+    numbers
+}
+
+/// The arrays of a run in buffers of the caller's, each from some offset on.
+struct Arrays {
+    x: (wgpu::Buffer, u64),
+    lengths: Option<(wgpu::Buffer, u64)>,
+    states: [Option<(wgpu::Buffer, u64)>; 2],
+    /// y, h_n, c_n and out.
+    sinks: [Option<(wgpu::Buffer, u64)>; 4],
+    storage: Storage,
+}
+
+impl Arrays {
+    fn new(caller: &Caller, draw: &mut Draw, engine: &Engine, inputs: &Inputs) -> Self {
+        let storage = engine.options().precision.activations;
+        let mut put = |words: &[u32]| {
+            let offset = 256 * draw.size(0..=2) as u64;
+            (caller.with(words, offset), offset)
+        };
+        let lengths = inputs.lengths.as_ref().map(|lengths| put(lengths));
+        let x = put(&words_of(storage, inputs.input, &inputs.x));
+        let states = [&inputs.h0, &inputs.c0].map(|state| state.as_ref().map(|state| put(&bits(state))));
+        let like = engine.output(inputs.batch().form()).unwrap();
+        let y = vec![u32::MAX; words_of(storage, engine.model().state(), &like.y).len()];
+        let full = |numbers: &Option<Vec<f32>>| numbers.as_ref().map(|numbers| vec![u32::MAX; numbers.len()]);
+        let sinks = [Some(y), full(&Some(like.h_n)), full(&like.c_n), full(&like.out)];
+        let sinks = sinks.map(|sink| sink.map(|words| put(&words)));
+        Self { x, lengths, states, sinks, storage }
+    }
+
+    /// Everything in buffers.
+    fn bindings(&self) -> Bindings<'_> {
+        fn of<T>(at: &(wgpu::Buffer, u64)) -> Source<'_, T> {
+            (&at.0, at.1).into()
+        }
+        let mut bindings = Bindings::new(of(&self.x));
+        if let Some(lengths) = &self.lengths {
+            bindings = bindings.lengths(of(lengths));
+        }
+        let [h0, c0] = &self.states;
+        if let Some(h0) = h0 {
+            bindings = bindings.h0(of(h0));
+        }
+        if let Some(c0) = c0 {
+            bindings = bindings.c0(of(c0));
+        }
+        let [y, h_n, c_n, out] = &self.sinks;
+        if let Some((buffer, offset)) = y {
+            bindings = bindings.y((buffer, *offset));
+        }
+        if let Some((buffer, offset)) = h_n {
+            bindings = bindings.h_n((buffer, *offset));
+        }
+        if let Some((buffer, offset)) = c_n {
+            bindings = bindings.c_n((buffer, *offset));
+        }
+        if let Some((buffer, offset)) = out {
+            bindings = bindings.out((buffer, *offset));
+        }
+        bindings
+    }
+
+    /// What the sinks hold, in the shape of `like`.
+    fn read(&self, caller: &Caller, model: &Model, like: &Output) -> Output {
+        let [y, h_n, c_n, out] =
+            [0, 1, 2, 3].map(|index| self.sinks[index].as_ref().map(|at| caller.read(at)));
+        let numbers = |words: Vec<u32>| words.into_iter().map(f32::from_bits).collect::<Vec<_>>();
+        Output {
+            y: numbers_of(self.storage, model.state(), &y.unwrap(), &like.y),
+            h_n: numbers(h_n.unwrap()),
+            c_n: c_n.map(numbers),
+            out: out.map(numbers),
+        }
+    }
+}
+
+fn assert_same(got: &Output, wanted: &Output, context: &str) {
+    assert_eq!(bits(&got.y), bits(&wanted.y), "{context}: y");
+    assert_eq!(bits(&got.h_n), bits(&wanted.h_n), "{context}: h_n");
+    for (name, got, wanted) in [("c_n", &got.c_n, &wanted.c_n), ("out", &got.out, &wanted.out)] {
+        assert_eq!(got.as_deref().map(bits), wanted.as_deref().map(bits), "{context}: {name}");
+    }
+}
+
+/// Models of every kind, drawn.
+fn draw_model(draw: &mut Draw, cell: Cell) -> Model {
+    let (input, hidden, layers) = (draw.size(1..=9), draw.size(1..=40), draw.size(1..=6));
+    let mut model = draw.any_model(cell, input, hidden, layers);
+    if draw.chance() {
+        model = draw.with_options(model);
+    }
+    match draw.size(0..=2) {
+        0 => draw.with_readout(model, 3, ReadoutSteps::Last),
+        1 => draw.with_readout(model, 3, ReadoutSteps::Every),
+        _ => model,
+    }
+}
+
+fn draw_inputs(draw: &mut Draw, model: &Model) -> Inputs {
+    let (batch, steps) = (draw.size(1..=9), draw.size(1..=12));
+    let mut inputs = Inputs::draw(draw, model, batch, steps);
+    if draw.chance() {
+        inputs = inputs.ragged(draw);
+        inputs.fill = if draw.chance() { Fill::Last } else { Fill::Zero };
+    }
+    let layouts = draw.layouts();
+    inputs.laid_out(layouts)
+}
+
+fn draw_options(draw: &mut Draw) -> Options {
+    let activations = [Storage::F32, Storage::F16, Storage::Bf16][draw.size(0..=2)];
+    let weights = if draw.chance() { activations } else { Storage::F32 };
+    Options::default().weights(weights).activations(activations).poison(draw.chance())
+}
+
+#[test]
+fn a_recorded_run_has_the_bits_of_one_on_the_host() {
+    let mut draw = Draw::new();
+    for caller in Caller::all() {
+        for cell in cells().into_iter().chain(cells()) {
+            let model = draw_model(&mut draw, cell);
+            let options = draw_options(&mut draw);
+            let engine = caller.ours.load_with(&model, options).unwrap();
+            let inputs = draw_inputs(&mut draw, &model);
+            let context =
+                format!("{}, {model}, {:?}, seed {}", caller.name, inputs.batch().form(), draw.seed);
+            let wanted = engine.run(&inputs.batch()).unwrap();
+            let arrays = Arrays::new(&caller, &mut draw, &engine, &inputs);
+            let recording = engine.recording(inputs.batch().form(), arrays.bindings()).unwrap();
+            // A second time, the states and arrays of the first being in the way.
+            for _ in 0..2 {
+                caller.submit(|encoder| recording.record(encoder));
+                assert_same(&arrays.read(&caller, &model, &wanted), &wanted, &context);
+            }
+        }
+    }
+}
+
+/// Every array on the host or in a buffer, as it comes.
+#[test]
+fn any_mix_of_host_and_buffers_has_the_same_bits() {
+    let mut draw = Draw::new();
+    for caller in Caller::all() {
+        for cell in cells().into_iter().chain(cells()) {
+            let model = draw_model(&mut draw, cell);
+            let engine = caller.ours.load_with(&model, draw_options(&mut draw)).unwrap();
+            let inputs = draw_inputs(&mut draw, &model);
+            let form = inputs.batch().form();
+            let context = format!("{}, {model}, {form:?}, seed {}", caller.name, draw.seed);
+            let wanted = engine.run(&inputs.batch()).unwrap();
+            let arrays = Arrays::new(&caller, &mut draw, &engine, &inputs);
+            for _ in 0..3 {
+                let mut got = engine.output(form).unwrap();
+                let Output { y, h_n, c_n, out } = &mut got;
+                let mut bindings = arrays.bindings();
+                let mut on_host = [false; 4];
+                if draw.chance() {
+                    let mut mixed = Bindings::new(&inputs.x);
+                    if let Some((buffer, offset)) = &arrays.lengths {
+                        mixed = mixed.lengths((buffer, *offset));
+                    }
+                    if let Some(h0) = &inputs.h0 {
+                        mixed = mixed.h0(h0);
+                    }
+                    if let Some((buffer, offset)) = &arrays.states[1] {
+                        mixed = mixed.c0((buffer, *offset));
+                    }
+                    for (index, at) in arrays.sinks.iter().enumerate() {
+                        let Some((buffer, offset)) = at else { continue };
+                        let at = (buffer, *offset);
+                        mixed = match index {
+                            0 => mixed.y(at),
+                            1 => mixed.h_n(at),
+                            2 => mixed.c_n(at),
+                            _ => mixed.out(at),
+                        };
+                    }
+                    bindings = mixed;
+                }
+                if let (true, Some(lengths)) = (draw.chance(), &inputs.lengths) {
+                    bindings = bindings.lengths(lengths);
+                }
+                if draw.chance() {
+                    bindings = bindings.y(y);
+                    on_host[0] = true;
+                }
+                if draw.chance() {
+                    bindings = bindings.h_n(h_n);
+                    on_host[1] = true;
+                }
+                if let (true, Some(c_n)) = (draw.chance(), c_n) {
+                    bindings = bindings.c_n(c_n);
+                    on_host[2] = true;
+                }
+                if let (true, Some(out)) = (draw.chance(), out) {
+                    bindings = bindings.out(out);
+                    on_host[3] = true;
+                }
+                engine.run_bound(form, bindings).unwrap();
+                let on_device = arrays.read(&caller, &model, &wanted);
+                let pick = |index: usize, host: Vec<f32>, device: Vec<f32>| {
+                    if on_host[index] { host } else { device }
+                };
+                let merged = Output {
+                    y: pick(0, got.y, on_device.y),
+                    h_n: pick(1, got.h_n, on_device.h_n),
+                    c_n: got.c_n.zip(on_device.c_n).map(|(host, device)| pick(2, host, device)),
+                    out: got.out.zip(on_device.out).map(|(host, device)| pick(3, host, device)),
+                };
+                assert_same(&merged, &wanted, &context);
+            }
+        }
+    }
+}
+
+/// y of one run is changed by a pass of the caller's, and is x of the next, all in one encoder.
+#[test]
+fn passes_of_the_callers_come_between() {
+    let mut draw = Draw::new();
+    for caller in Caller::all() {
+        let [first, second] = [Cell::GRU, Cell::LSTM].map(|cell| draw.model(cell, 12, 12, 2));
+        let [a, b] = [&first, &second].map(|model| caller.ours.load(model).unwrap());
+        let inputs = Inputs::draw(&mut draw, &first, 5, 7);
+        let shape = [5, 7, 12];
+        let middle = a.run(&inputs.batch()).unwrap();
+        let negated: Vec<f32> = middle.y.iter().map(|y| -y).collect();
+        let wanted = b.run(&Batch::new(&negated, shape).unwrap()).unwrap();
+
+        let x = caller.with(&bits(&inputs.x), 0);
+        let between = caller.with(&vec![0; middle.y.len()], 0);
+        let y = caller.with(&vec![0; wanted.y.len()], 0);
+        let mut one = Bindings::new(&x).y(&between);
+        if let Some(h0) = &inputs.h0 {
+            one = one.h0(h0);
+        }
+        let one = a.recording(inputs.dims, one).unwrap();
+        let two = b.recording(inputs.dims, Bindings::new(&between).y(&y)).unwrap();
+        let negate = caller.negate(&between);
+        caller.submit(|encoder| {
+            one.record(encoder);
+            negate.record(encoder);
+            two.record(encoder);
+        });
+        let context = format!("{}, seed {}", caller.name, draw.seed);
+        assert_eq!(caller.read(&(y, 0)), bits(&wanted.y), "{context}");
+    }
+}
+
+/// The state of the caller's is advanced in its place, a recording at a time.
+#[test]
+fn states_may_be_advanced_in_place() {
+    let mut draw = Draw::new();
+    for caller in Caller::all() {
+        for cell in [Cell::GRU, Cell::LSTM] {
+            let model = draw.model(cell, 5, 9, 2);
+            let engine = caller.ours.load(&model).unwrap();
+            let inputs = Inputs { h0: None, c0: None, ..Inputs::draw(&mut draw, &model, 6, 8) };
+            let wanted = engine.run(&inputs.batch()).unwrap();
+            let [h, c] = [wanted.h_n.len(), 2 * 6 * 9].map(|len| caller.with(&vec![0; len], 0));
+            let halves = [0, 1].map(|half| {
+                let rows = inputs.x.chunks_exact(8 * 5).flat_map(|row| &row[half * 4 * 5..][..4 * 5]);
+                let x: Vec<f32> = rows.copied().collect();
+                let mut bindings = Bindings::new(&x).h0(&h).h_n(&h);
+                if cell.has_c() {
+                    bindings = bindings.c0(&c).c_n(&c);
+                }
+                engine.recording(wgru::Dims::new(6, 4).unwrap(), bindings).unwrap()
+            });
+            caller.submit(|encoder| halves.iter().for_each(|half| half.record(encoder)));
+            let context = format!("{}, {model}, seed {}", caller.name, draw.seed);
+            assert_eq!(caller.read(&(h, 0)), bits(&wanted.h_n), "{context}");
+            if let Some(c_n) = wanted.c_n {
+                assert_eq!(caller.read(&(c, 0)), bits(&c_n), "{context}");
+            }
+        }
+    }
+}
+
+/// The same calls take slices on devices without buffers.
+#[test]
+fn slices_go_through_the_same_call_everywhere() {
+    let mut draw = Draw::new();
+    for device in crate::common::everywhere() {
+        let model = draw.model(Cell::LSTM, 4, 6, 2);
+        let engine = device.load(&model).unwrap();
+        let inputs = Inputs::draw(&mut draw, &model, 3, 5).ragged(&mut draw);
+        let wanted = engine.run(&inputs.batch()).unwrap();
+        let mut got = engine.output(inputs.dims).unwrap();
+        let mut bindings =
+            Bindings::new(&inputs.x).y(&mut got.y).h_n(&mut got.h_n).c_n(got.c_n.as_mut().unwrap());
+        bindings = bindings.lengths(inputs.lengths.as_ref().unwrap());
+        if let Some(h0) = &inputs.h0 {
+            bindings = bindings.h0(h0);
+        }
+        if let Some(c0) = &inputs.c0 {
+            bindings = bindings.c0(c0);
+        }
+        engine.run_bound(inputs.dims, bindings).unwrap();
+        assert_same(&got, &wanted, &format!("{}, seed {}", device.info(), draw.seed));
+    }
+}

@@ -1,0 +1,105 @@
+//! What recording makes: nothing.
+
+use super::Caller;
+use crate::common::{Draw, Inputs, bits};
+use wgru::{Bindings, Cell};
+
+#[test]
+fn recording_again_creates_nothing_and_other_buffers_bind_groups_alone() {
+    let mut draw = Draw::new();
+    for caller in Caller::all() {
+        for cell in [Cell::GRU, Cell::ORIGINAL_GRU, Cell::LSTM] {
+            let model = draw.model(cell, 5, 20, 2);
+            let engine = caller.ours.load(&model).unwrap();
+            let [one, two] = [(); 2].map(|()| {
+                let inputs = Inputs::draw(&mut draw, &model, 4, 6).ragged(&mut draw);
+                Inputs { h0: Some(draw.values(2 * 4 * 20, 1.0)), ..inputs }
+            });
+            let context = format!("{}, {model}, seed {}", caller.name, draw.seed);
+            let wanted = [&one, &two].map(|inputs| {
+                let batch = wgru::Batch::new(&inputs.x, [4, 6, 5]).unwrap();
+                let batch = batch.h0(inputs.h0.as_ref().unwrap()).lengths(inputs.lengths.as_ref().unwrap());
+                engine.run(&batch).unwrap()
+            });
+            let buffers = [&one, &two].map(|inputs| {
+                let arrays =
+                    [bits(&inputs.x), inputs.lengths.clone().unwrap(), bits(inputs.h0.as_ref().unwrap())];
+                arrays.map(|words| caller.with(&words, 0))
+            });
+            let outputs = wanted.each_ref().map(|output| {
+                [caller.with(&bits(&vec![0.5; output.y.len()]), 0), caller.with(&bits(&output.h_n), 0)]
+            });
+            let bindings = |index: usize| {
+                let ([x, lengths, h0], [y, h_n]) = (&buffers[index], &outputs[index]);
+                Bindings::new(x).lengths(lengths).h0(h0).y(y).h_n(h_n)
+            };
+            let first = engine.recording(one.dims, bindings(0)).unwrap();
+            let before = caller.ours.created();
+            let mut dropped = caller.encoder();
+            first.record(&mut dropped);
+            drop(dropped);
+            assert_eq!(caller.ours.created(), before, "{context}: recording creates");
+            // Nothing was submitted with it.
+            let untouched = caller.read(&(outputs[0][0].clone(), 0));
+            assert_eq!(untouched, bits(&vec![0.5; wanted[0].y.len()]), "{context}: recording submits");
+
+            let second = first.rebind(bindings(1)).unwrap();
+            let after = caller.ours.created();
+            assert!(after.bind_groups > before.bind_groups, "{context}");
+            let bound = engine.recording(one.dims, bindings(1)).unwrap();
+            let again = caller.ours.created();
+            for created in [after, again] {
+                assert_eq!(
+                    (created.buffers, created.pipelines, created.shader_modules),
+                    (before.buffers, before.pipelines, before.shader_modules),
+                    "{context}: other buffers make more than bind groups"
+                );
+            }
+            // All of them in one encoder, the first twice.
+            caller.submit(|encoder| {
+                first.record(encoder);
+                second.record(encoder);
+                bound.record(encoder);
+                first.record(encoder);
+            });
+            assert_eq!(caller.ours.created(), again, "{context}");
+            for (output, wanted) in outputs.iter().zip(&wanted) {
+                assert_eq!(caller.read(&(output[0].clone(), 0)), bits(&wanted.y), "{context}");
+                assert_eq!(caller.read(&(output[1].clone(), 0)), bits(&wanted.h_n), "{context}");
+            }
+        }
+    }
+}
+
+/// What lies on the host is of the recording that it was prepared with, whatever is prepared after it.
+#[test]
+fn recordings_keep_what_they_had_on_the_host() {
+    let mut draw = Draw::new();
+    for caller in Caller::all() {
+        let model = draw.model(Cell::LSTM, 3, 8, 1);
+        let engine = caller.ours.load(&model).unwrap();
+        let inputs: Vec<Inputs> =
+            (0..3).map(|_| Inputs::draw(&mut draw, &model, 5, 4).ragged(&mut draw)).collect();
+        let wanted: Vec<_> = inputs.iter().map(|inputs| engine.run(&inputs.batch()).unwrap()).collect();
+        let outputs: Vec<_> = wanted.iter().map(|output| caller.with(&vec![0; output.y.len()], 0)).collect();
+        let recordings: Vec<_> = inputs
+            .iter()
+            .zip(&outputs)
+            .map(|(inputs, y)| {
+                let mut bindings = Bindings::new(&inputs.x).lengths(inputs.lengths.as_ref().unwrap()).y(y);
+                if let Some(h0) = &inputs.h0 {
+                    bindings = bindings.h0(h0);
+                }
+                if let Some(c0) = &inputs.c0 {
+                    bindings = bindings.c0(c0);
+                }
+                engine.recording(inputs.dims, bindings).unwrap()
+            })
+            .collect();
+        caller.submit(|encoder| recordings.iter().for_each(|recording| recording.record(encoder)));
+        for (y, wanted) in outputs.into_iter().zip(&wanted) {
+            let context = format!("{}, seed {}", caller.name, draw.seed);
+            assert_eq!(caller.read(&(y, 0)), bits(&wanted.y), "{context}");
+        }
+    }
+}

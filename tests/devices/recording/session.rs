@@ -1,0 +1,142 @@
+//! Recorded steps of sessions and ticks of pools.
+
+use super::Caller;
+use crate::common::{Draw, bits, cells};
+use wgru::plan::Strategy;
+use wgru::{Batch, Bindings, Error, Model, Options, PoolOptions, ReadoutSteps, State};
+
+fn draw_model(draw: &mut Draw, cell: wgru::Cell) -> Model {
+    let model = draw.model(cell, 3, 17, 3);
+    let model = if draw.chance() { draw.with_options(model) } else { model };
+    draw.with_readout(model, 2, ReadoutSteps::Every)
+}
+
+/// Two recordings in one encoder are two steps, a dropped encoder is none, and host steps come between.
+#[test]
+fn recorded_steps_are_steps() {
+    let mut draw = Draw::new();
+    for caller in Caller::all() {
+        for (cell, strategy) in
+            cells().into_iter().flat_map(|cell| [(cell, Strategy::Step), (cell, Strategy::Resident)])
+        {
+            let model = draw_model(&mut draw, cell);
+            let engine = caller.ours.load_with(&model, Options::default().strategy(strategy)).unwrap();
+            let context = format!("{}, {model}, {strategy}, seed {}", caller.name, draw.seed);
+            let streams = 5;
+            let steps: Vec<Vec<f32>> = (0..7).map(|_| draw.values(streams * 3, 1.5)).collect();
+            let mut plain = engine.session(streams).unwrap();
+            let wanted: Vec<_> = steps.iter().map(|x| plain.step(x).unwrap()).collect();
+
+            let mut session = engine.session(streams).unwrap();
+            let step = |session: &mut wgru::Session, at: usize| {
+                let output = session.step(&steps[at]).unwrap();
+                assert_eq!(bits(&output.y), bits(&wanted[at].y), "{context}: step {at}");
+            };
+            step(&mut session, 0);
+            let x: Vec<_> = steps.iter().map(|x| caller.with(&bits(x), 0)).collect();
+            let y: Vec<_> = wanted.iter().map(|output| caller.with(&vec![0; output.y.len()], 0)).collect();
+            let out = caller.with(&[0; 10], 0);
+            let h = caller.with(&vec![0; plain.state().unwrap().h.len()], 0);
+            let recording = |session: &mut wgru::Session, at: usize| {
+                session.recording(Bindings::new(&x[at]).y(&y[at]).out(&out).h_n(&h)).unwrap()
+            };
+            let recordings: Vec<_> = (0..7).map(|at| recording(&mut session, at)).collect();
+            let mut dropped = caller.encoder();
+            recordings[3].record(&mut dropped);
+            drop(dropped);
+            caller.submit(|encoder| recordings[1..3].iter().for_each(|recording| recording.record(encoder)));
+            step(&mut session, 3);
+            caller.submit(|encoder| recordings[4].record(encoder));
+            let mut got = vec![0.0; wanted[5].y.len()];
+            session.step_bound(Bindings::new(&x[5]).y(&mut got)).unwrap();
+            assert_eq!(bits(&got), bits(&wanted[5].y), "{context}: a step with x in a buffer");
+            caller.submit(|encoder| recordings[6].record(encoder));
+            for at in [1, 2, 4, 6] {
+                assert_eq!(caller.read(&(y[at].clone(), 0)), bits(&wanted[at].y), "{context}: step {at}");
+            }
+            assert_eq!(caller.read(&(out, 0)), bits(wanted[6].out.as_ref().unwrap()), "{context}");
+            let [own, state] = [&mut session, &mut plain].map(|session| session.state().unwrap());
+            assert_eq!(bits(&own.h), bits(&state.h), "{context}");
+            assert_eq!(caller.read(&(h, 0)), bits(&state.h), "{context}");
+            assert_eq!(own.c.as_deref().map(bits), state.c.as_deref().map(bits), "{context}");
+            // A state that is set is the one that the next step takes.
+            let other =
+                State { h: draw.values(own.h.len(), 1.0), c: own.c.map(|c| draw.values(c.len(), 1.0)) };
+            for session in [&mut session, &mut plain] {
+                session.set_state(&other).unwrap();
+            }
+            caller.submit(|encoder| recordings[0].record(encoder));
+            let next = plain.step(&steps[0]).unwrap();
+            assert_eq!(caller.read(&(y[0].clone(), 0)), bits(&next.y), "{context}");
+        }
+    }
+}
+
+#[test]
+fn recorded_ticks_are_ticks() {
+    let mut draw = Draw::new();
+    for caller in Caller::all() {
+        for cell in cells() {
+            let model = draw_model(&mut draw, cell);
+            let engine = caller.ours.load(&model).unwrap();
+            let context = format!("{}, {model}, seed {}", caller.name, draw.seed);
+            let mut pool = engine.pool(PoolOptions::fixed(6)).unwrap();
+            let streams: Vec<_> = (0..4).map(|_| pool.open().unwrap()).collect();
+            // Two streams, three frames at once, then one by the host and three again.
+            let x: Vec<Vec<f32>> = (0..2).map(|_| draw.values(7 * 3, 1.5)).collect();
+            let sequences: Vec<_> =
+                x.iter().map(|x| engine.run(&Batch::new(x, [1, 7, 3]).unwrap()).unwrap()).collect();
+            let frames = |from: usize| {
+                let rows: Vec<f32> = x.iter().flat_map(|x| &x[from * 3..][..3 * 3]).copied().collect();
+                caller.with(&bits(&rows), 0)
+            };
+            let width = model.output();
+            let y = [(); 2].map(|()| caller.with(&vec![0; 2 * 3 * width], 0));
+            let ids = [streams[2], streams[0]];
+            let (one, two) = (frames(0), frames(4));
+            let first = pool.recording(&ids, 3, Bindings::new(&one).y(&y[0])).unwrap();
+            let before = caller.ours.created();
+            let second = first.rebind(&pool, Bindings::new(&two).y(&y[1])).unwrap();
+            let after = caller.ours.created();
+            assert_eq!((after.buffers, after.pipelines), (before.buffers, before.pipelines), "{context}");
+            let mut encoder = caller.encoder();
+            pool.record(&first, &mut encoder).unwrap();
+            assert_eq!(caller.ours.created(), after, "{context}");
+            caller.queue.submit([encoder.finish()]);
+            for (&stream, x) in ids.iter().zip(&x) {
+                pool.push(stream, &x[3 * 3..][..3]).unwrap();
+            }
+            pool.tick().unwrap();
+            let mut encoder = caller.encoder();
+            pool.record(&second, &mut encoder).unwrap();
+            caller.queue.submit([encoder.finish()]);
+            for (at, from) in [(0, 0), (1, 4)] {
+                let wanted: Vec<f32> =
+                    sequences.iter().flat_map(|all| &all.y[from * width..][..3 * width]).copied().collect();
+                assert_eq!(
+                    caller.read(&(y[at].clone(), 0)),
+                    bits(&wanted),
+                    "{context}: from frame {from} on"
+                );
+            }
+            for (&stream, all) in ids.iter().zip(&sequences) {
+                assert_eq!(bits(&pool.save(stream).unwrap().h), bits(&all.h_n), "{context}");
+                assert_eq!(pool.frames(stream).unwrap(), 7, "{context}");
+            }
+            // A stream that is reset begins anew.
+            pool.reset(ids[0]).unwrap();
+            let mut encoder = caller.encoder();
+            pool.record(&first, &mut encoder).unwrap();
+            caller.queue.submit([encoder.finish()]);
+            let got = caller.read(&(y[0].clone(), 0));
+            assert_eq!(got[..3 * width], bits(&sequences[0].y[..3 * width]), "{context}: after a reset");
+
+            let twice = pool.recording(&[ids[0], ids[0]], 1, Bindings::new(&one));
+            assert!(twice.unwrap_err().to_string().contains("named twice"), "{context}");
+            pool.close(ids[1]).unwrap();
+            let mut encoder = caller.encoder();
+            let error = pool.record(&first, &mut encoder).unwrap_err();
+            assert!(matches!(error, Error::Stream { .. }), "{context}: {error}");
+        }
+    }
+}
