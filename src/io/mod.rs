@@ -10,9 +10,9 @@ mod state;
 mod step;
 
 pub use batch::Batch;
-pub(crate) use batch::{OwnedBatch, Resets};
 #[cfg(feature = "gpu")]
 pub(crate) use batch::check_lengths;
+pub(crate) use batch::{OwnedBatch, Resets};
 #[cfg(feature = "gpu")]
 pub use bindings::{Bindings, Sink, Source};
 pub(crate) use form::Strides;
