@@ -19,7 +19,7 @@ use crate::dims::Dims;
 use crate::error::Result;
 use crate::io::Form;
 use crate::kernels::Kernel;
-use crate::program::{Buffer, BufferId, End, Program, Role, StateBuffers, check, pack_sequence};
+use crate::program::{Buffer, BufferId, Copy, End, Program, Role, StateBuffers, check, pack_sequence};
 use crate::sync::{Wait, lock};
 
 /// What a recording has in the place of an array of its program.
@@ -264,28 +264,34 @@ impl Recorded {
             encoder.clear_buffer(&self.places[id].buffer, 0, None);
         }
         let Self { program, before, ops, after, .. } = self;
-        let ops = parts(ops, 0).filter_map(|part| match part {
-            Part::Dispatch(bound, index) => Some((bound, index)),
-            // Of layers at once and of workgroups together, which are not recorded.
-            Part::Clear(_) | Part::Copies(_) => None,
-        });
-        let [before, after] = [before, after].map(|bounds| bounds.iter().map(|bound| (bound, None)));
-        let mut rest = before.chain(ops).chain(after).peekable();
-        while rest.peek().is_some() {
+        let [before, after] =
+            [before, after].map(|bounds| bounds.iter().map(|bound| Part::Dispatch(bound, None)));
+        let mut rest = before.chain(parts(ops, 0)).chain(after).peekable();
+        loop {
+            while let Some(part) = rest.next_if(|part| !matches!(part, Part::Dispatch(..))) {
+                match part {
+                    Part::Copies(copies) => self.copy(encoder, copies),
+                    // Of workgroups together, which are not recorded.
+                    Part::Clear(_) | Part::Dispatch(..) => {}
+                }
+            }
+            if rest.peek().is_none() {
+                break;
+            }
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
                 label: Some("wgru.pass"),
                 timestamp_writes: None,
             });
-            let (mut count, mut done) = (0, 0);
-            while let Some((bound, index)) = rest.next() {
+            let (mut count, mut done, mut full) = (0, 0, false);
+            while let Some(Part::Dispatch(bound, index)) =
+                rest.next_if(|part| !full && matches!(part, Part::Dispatch(..)))
+            {
                 bound.dispatch(&mut pass, index.map(|t| t * program.tables.stride));
                 (count, done) = (count + 1, done + bound.flops);
-                if flops < u64::MAX && (done >= flops || count >= SUBMISSION) && rest.peek().is_some() {
-                    break;
-                }
+                full = flops < u64::MAX && (done >= flops || count >= SUBMISSION);
             }
             drop(pass);
-            if rest.peek().is_some() {
+            if full {
                 between(encoder);
             }
         }
@@ -303,6 +309,16 @@ impl Recorded {
                     bytes,
                 );
             }
+        }
+    }
+
+    /// Records copies between arrays of the program's own.
+    fn copy(&self, encoder: &mut wgpu::CommandEncoder, copies: &[Copy]) {
+        for Copy { from, to, words } in copies {
+            let at =
+                |(id, word): (BufferId, usize)| (&self.places[id], self.places[id].offset + word as u64 * 4);
+            let ((from, from_byte), (to, to_byte)) = (at(*from), at(*to));
+            encoder.copy_buffer_to_buffer(&from.buffer, from_byte, &to.buffer, to_byte, *words as u64 * 4);
         }
     }
 
