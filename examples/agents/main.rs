@@ -125,6 +125,12 @@ fn run() -> Result<(), Box<dyn Error>> {
     let bindings =
         Bindings::new(&world.observations).h0(&world.states).h_n(&world.states).out(&world.actions);
     let recording = engine.recording(Dims::new(agents, 1)?, bindings)?;
+    // Drivers compile when something is first run.
+    let mut encoder = device.create_command_encoder(&Default::default());
+    recording.record(&mut encoder);
+    queue.submit([encoder.finish()]);
+    device.poll(wgpu::PollType::wait_indefinitely())?;
+    queue.write_buffer(&world.states, 0, &vec![0; agents * HIDDEN * 4]);
     let created = engine.device().created();
     let start = Instant::now();
     for first in (0..steps).step_by(TOGETHER) {

@@ -37,6 +37,9 @@ pub enum Given<'a> {
     Own,
 }
 
+/// An array of a program that is a buffer of another's.
+pub type Foreign = (BufferId, wgpu::Buffer);
+
 /// A program, and what all recordings of it share.
 #[derive(Debug)]
 pub struct Recordable {
@@ -65,7 +68,7 @@ impl Recordable {
         context: &Context,
         program: Program,
         constants: &Constants,
-        foreign: &[(BufferId, wgpu::Buffer)],
+        foreign: &[Foreign],
         poison: bool,
     ) -> Result<Self> {
         context.check_fault()?;
@@ -80,7 +83,7 @@ impl Recordable {
         context: &Context,
         program: Program,
         constants: &Constants,
-        foreign: &[(BufferId, wgpu::Buffer)],
+        foreign: &[Foreign],
         pipelines: HashMap<Kernel, Arc<Pipeline>>,
         poison: bool,
     ) -> Self {

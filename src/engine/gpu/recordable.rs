@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use super::{GpuEngine, KEPT, Planner};
 use crate::error::{Error, Result};
-use crate::gpu::Recordable;
+use crate::gpu::{Foreign, Recordable};
 use crate::io::Form;
 use crate::model::Model;
 use crate::plan::{self, Caps, Plan};
@@ -80,7 +80,7 @@ impl GpuEngine {
     pub(in crate::engine) async fn made(
         &self,
         program: Program,
-        foreign: &[(usize, wgpu::Buffer)],
+        foreign: &[Foreign],
     ) -> Result<Arc<Recordable>> {
         let made = Recordable::new(&self.context, program, &self.constants, foreign, self.poison).await;
         Ok(Arc::new(made.map_err(in_one_piece)?))

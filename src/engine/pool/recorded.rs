@@ -6,7 +6,7 @@ use crate::engine::recording::Of;
 #[cfg(not(target_arch = "wasm32"))]
 use crate::engine::wait::block_on;
 use crate::error::{Error, Result};
-use crate::gpu::{Given, Recorded};
+use crate::gpu::{CommandEncoder, Given, Recorded};
 use crate::io::Bindings;
 use crate::program::{Slots, lower_recorded_streams};
 
@@ -91,7 +91,7 @@ impl Pool {
     /// # Errors
     /// [`Error::Stream`] for a stream that was closed since or takes no frames; [`Error::Mismatch`] where the pool is another or
     /// has grown or was rebuilt since, so that the states lie elsewhere; as every call after a failure of the device.
-    pub fn record(&mut self, recording: &PoolRecording, encoder: &mut wgpu::CommandEncoder) -> Result<()> {
+    pub fn record(&mut self, recording: &PoolRecording, encoder: &mut CommandEncoder) -> Result<()> {
         self.check_failed()?;
         let PoolRecording { streams, slots, frames, recorded } = recording;
         let bound =

@@ -17,7 +17,7 @@ use super::run::{Backend, Engine};
 use super::wait::block_on;
 use crate::dtype::Storage;
 use crate::error::{Error, Result};
-use crate::gpu::{Given, Recordable, Recorded};
+use crate::gpu::{CommandEncoder, Given, Recordable, Recorded};
 use crate::io::{Batch, Bindings, Form, Output, OutputShape, Sink, Source};
 use crate::program::{BufferId, unpack_sequence};
 use crate::sync::Wait;
@@ -203,7 +203,7 @@ impl Engine {
 impl Recording {
     /// Records the run, or the step, into `encoder`, which is of the engine's device, outside of passes. Nothing is created, submitted
     /// or waited for.
-    pub fn record(&self, encoder: &mut wgpu::CommandEncoder) {
+    pub fn record(&self, encoder: &mut CommandEncoder) {
         self.recorded.record(encoder);
     }
 
@@ -248,7 +248,7 @@ fn read(recordable: &Recordable, mut words: &[u32], sinks: HostSinks<'_>) {
         if storage.is_half() {
             unpack_sequence(storage, program.state, own, to);
         } else {
-            to.copy_from_slice(bytemuck::cast_slice(own));
+            to.iter_mut().zip(own).for_each(|(to, word)| *to = f32::from_bits(*word));
         }
     }
 }
