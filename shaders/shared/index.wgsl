@@ -1,6 +1,6 @@
 // The step of a kernel that takes one: an entry of a table, chosen by dynamic offset.
 
-// Held against `kernels::step::Index`.
+// Held against `kernels::recurrence::Index`.
 struct StepIndex {
     t: u32,          // step within the chunk
     unused0: u32,

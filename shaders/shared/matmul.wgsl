@@ -7,6 +7,8 @@
 // from each sequence's own end, so that out is in the order the recurrence walks. Strides place x and out, so
 // batch-major and time-major arrays and the tiled array of the step kernels are read and written as they are.
 //
+// first_of, x_of and first_of_out, which tell layers apart, stand in in_turn*.wgsl or pipelined*.wgsl.
+//
 // Every sum is over k in order, by fma from 0, then the bias, in every kernel but that of cooperative matrices.
 
 // Held against `kernels::matmul::Params`.
@@ -29,13 +31,8 @@ struct MatmulParams {
     skips: u32,        // whether lengths fall from place to place, and rows that have ended need no out
     first_column: u32, // the first of `columns` columns of out that w has
     columns: u32,      // columns of out and of bias
-    // Where layers are projected at once, one for each direction:
-    x_dir: u32,        // elements of x from a layer's to the next one's
-    lag: u32,          // steps that each is behind the one below
-    out_first: u32,    // elements of out before the first
     unused0: u32,
     unused1: u32,
-    unused2: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: MatmulParams;
@@ -53,11 +50,6 @@ fn zero() -> f32 {
 // Steps of the sequence at place b.
 fn length_at(b: u32) -> u32 {
     return min(order[params.order + b], params.times);
-}
-
-// Steps before the chunk, in a direction. Before a layer has begun it lies below 0, which is beyond every length.
-fn first_of(dir: u32) -> u32 {
-    return params.first - dir * params.lag;
 }
 
 // The step of row m within the chunk.
@@ -82,7 +74,7 @@ fn x_at(dir: u32, m: u32) -> u32 {
     let length = length_at(b);
     let time = select(step, length - 1u - step, dir >= params.reverse);
     let row = order[params.order_rows + b];
-    return select(NONE, dir * params.x_dir + time * params.x_step + row * params.x_row, step < length);
+    return select(NONE, x_of(dir) + time * params.x_step + row * params.x_row, step < length);
 }
 
 // Whether every sequence of the rows m .. m + count has ended. Lengths fall from place to place, so of the first tile the
@@ -98,7 +90,7 @@ fn all_ended(dir: u32, m: u32, count: u32) -> bool {
 // Where column 0 of row m goes in out. Padding of a tile is stored too, rows past the end are not.
 fn out_at(dir: u32, m: u32) -> u32 {
     let b = place_of(m);
-    return params.out_first + dir * params.out_dir + step_of(m) * params.out_step + (b / params.tile) * params.out_tile
+    return first_of_out() + dir * params.out_dir + step_of(m) * params.out_step + (b / params.tile) * params.out_tile
         + b % params.tile;
 }
 

@@ -11,13 +11,15 @@
 // summed in order by fma from 0, the blocks added in order to 0. So a session and a sequence run give the same
 // bits.
 //
-// A kernel is a frame (step.wgsl, step_half.wgsl, resident.wgsl, grouped.wgsl) around a cell (cells/), which declares
+// first_of, the steps before the chunk in a direction, stands in in_turn.wgsl or pipelined.wgsl.
+//
+// A kernel is a frame (step.wgsl, step_half.wgsl, resident.wgsl, exchange/grouped.wgsl) around a cell (cells/), which declares
 //
 //   GATES, FIRST       the gates of its product, the first of them
 //   enter, leave       load and store what a unit keeps from step to step beside h, and its constants
 //   advance            the new h of one unit from its projected input and its product
 
-// Held against `kernels::step::Params`.
+// Held against `kernels::recurrence::Params`.
 struct StepParams {
     batch: u32,      // B
     tiles: u32,      // ⌈B/ROWS⌉
@@ -31,15 +33,6 @@ struct StepParams {
     y_dir: u32,      // elements of y from a direction to the next
     repeats: u32,    // whether y repeats the last output of a forward direction past its end, else it is 0
     first_unit: u32, // the first of HIDDEN units that w has
-    // Of a grouped kernel alone:
-    proof: u32,      // word of mail that counts the workgroups which have proven this chunk
-    all: u32,        // workgroups
-    letters: u32,    // word of mail that the chunk's letters begin with
-    patience: u32,   // how often a thread looks for letters that are not there yet
-    lag: u32,        // where layers are walked at once, one for each direction: steps that each is behind the one below
-    before: u32,     // of a grouped kernel: workgroups that have to have proven the chunk before, 0 of the first
-    unused0: u32,
-    unused1: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: StepParams;
@@ -69,11 +62,6 @@ fn state_of(dir: u32, tile: u32) -> u32 {
 // Steps of each row of a tile.
 fn lengths_of(tile: u32) -> Counts {
     return min(order[tile], Counts(params.times));
-}
-
-// Steps before the chunk, in a direction. Before a layer has begun it lies below 0, which is beyond every length.
-fn first_of(dir: u32) -> u32 {
-    return params.first - dir * params.lag;
 }
 
 // The rows of a tile that have a step to take.

@@ -91,7 +91,7 @@ impl Numbers {
 mod tests {
     use super::*;
     use crate::dims::Dims;
-    use crate::kernels::Kernel;
+    use crate::kernels::Projection;
     use crate::kernels::matrices::{Matrices, PRECISION};
     use crate::plan::{Caps, Request, alternatives};
 
@@ -123,7 +123,7 @@ mod tests {
             assert!(!run.is_empty(), "{caps:?}");
             for candidate in run {
                 let projection = candidate.outcome.as_ref().unwrap().0.projection;
-                assert!(matches!(projection, Kernel::MatmulMatrices { .. }), "{projection}");
+                assert!(matches!(projection, Projection::MatmulMatrices(_)), "{projection}");
             }
         }
     }

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::gpu::Context;
 use crate::info::AdapterInfo;
 use crate::io::{Batch, Output};
-use crate::kernels::{Kernel, Rows};
+use crate::kernels::{Definition, Grouped, Rows};
 use crate::model::{Cell, Direction, Layer, Model, Weights};
 use crate::plan::{self, Fault, Only, Strategy};
 
@@ -110,7 +110,7 @@ impl Device {
     }
 
     /// The layer that is tested, and its kernel.
-    async fn tested_kernel(&self) -> Result<(Model, Kernel)> {
+    async fn tested_kernel(&self) -> Result<(Model, Grouped)> {
         for hidden in HIDDEN {
             let model = model(hidden)?;
             let engine: Engine = self.load_with_async(&model, forced(Fault::None)).await?;

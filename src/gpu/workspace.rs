@@ -10,7 +10,7 @@ use super::create::Creator;
 use super::pipeline::Pipeline;
 use super::readback::Staging;
 use crate::error::{Error, Result};
-use crate::kernels::{Access, Kernel, Params, step};
+use crate::kernels::{Access, Kernel, recurrence};
 use crate::model::Constant;
 use crate::program::{Buffer, BufferId, Copy, Dispatch, Op, Order, Program, Role, check};
 
@@ -243,7 +243,7 @@ impl Workspace {
 #[derive(Debug)]
 pub(super) struct Tables {
     /// Where each set of parameters lies in its table.
-    slots: HashMap<Params, u64>,
+    slots: HashMap<Vec<u8>, u64>,
     params: wgpu::Buffer,
     indices: wgpu::Buffer,
     /// Bytes from an entry to the next.
@@ -256,7 +256,7 @@ impl Tables {
         // Both are powers of two, and no entry is longer than 128 bytes.
         let stride = alignment.max(128);
 
-        let mut params: Vec<Params> = Vec::new();
+        let mut params: Vec<Vec<u8>> = Vec::new();
         let mut slots = HashMap::new();
         let mut longest = 1;
         for op in &program.ops {
@@ -264,15 +264,15 @@ impl Tables {
                 longest = longest.max(*count);
             }
         }
-        for dispatch in program.dispatches() {
-            slots.entry(dispatch.params).or_insert_with(|| {
-                params.push(dispatch.params);
+        for uniform in program.dispatches().flat_map(|dispatch| &dispatch.uniforms) {
+            slots.entry(uniform.clone()).or_insert_with(|| {
+                params.push(uniform.clone());
                 (params.len() as u64 - 1) * u64::from(stride)
             });
         }
-        let entries = params.iter().map(|params| params.bytes().to_vec());
-        let params_data = table(entries, params.len(), stride);
-        let entries = (0..longest).map(|t| bytemuck::bytes_of(&step::Index { t, unused: [0; 3] }).to_vec());
+        let count = params.len();
+        let params_data = table(params.into_iter(), count, stride);
+        let entries = (0..longest).map(|t| bytemuck::bytes_of(&recurrence::Index { t, unused: [0; 3] }).to_vec());
         let index_data = table(entries, longest as usize, stride);
         let uniform = wgpu::BufferUsages::UNIFORM;
         let params = filled(&context.create, "wgru.table.params", uniform, &params_data);
@@ -314,10 +314,10 @@ impl Binder<'_> {
         dispatch: &Dispatch,
         place: impl Fn(BufferId) -> wgpu::BindingResource<'b>,
     ) -> Bound {
-        let Dispatch { kernel, params, buffers, grid } = dispatch;
+        let Dispatch { kernel, uniforms, buffers, grid, flops, .. } = dispatch;
         // Both maps were filled from the dispatches of this very program.
         let pipeline = self.pipelines[kernel].clone();
-        let slot = self.tables.slots[params];
+        let mut slots = uniforms.iter().map(|uniform| self.tables.slots[uniform]);
         let mut storage = buffers.iter();
         let entries: Vec<wgpu::BindGroupEntry<'_>> = kernel
             .bindings()
@@ -325,7 +325,9 @@ impl Binder<'_> {
             .map(|binding| {
                 let uniform = |buffer, offset: u64, size: u32| binding_of(buffer, offset, u64::from(size));
                 let resource = match binding.access {
-                    Access::Params(size) => uniform(&self.tables.params, slot, size),
+                    Access::Params(size) => {
+                        uniform(&self.tables.params, slots.next().unwrap_or(0), size)
+                    }
                     Access::StepIndex(size) => uniform(&self.tables.indices, 0, size),
                     Access::Read | Access::ReadWrite => {
                         let id: BufferId = storage.next().copied().unwrap_or(0);
@@ -340,7 +342,7 @@ impl Binder<'_> {
             layout: &pipeline.layout,
             entries: &entries,
         });
-        Bound { pipeline, bindings, grid: *grid, flops: params.flops(*kernel, grid[2]) }
+        Bound { pipeline, bindings, grid: *grid, flops: *flops }
     }
 }
 

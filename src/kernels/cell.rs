@@ -3,8 +3,11 @@
 
 use std::fmt;
 
-use super::unrolled::{self, Product};
-use super::{Binding, Shader, gru_after, gru_before, lstm, rnn};
+use super::product::{self, Product};
+use super::recurrence::{Arrays, Params, Sizes};
+use super::source::{self, DEALT, wgsl};
+use super::{Binding, Rows, Shader, gru_after, gru_before, lstm, pipelining, rnn};
+use crate::dtype::{Precision, Storage};
 use crate::model::{Activations, Layer};
 
 /// The cell of a step, or which part of one where a step takes two dispatches.
@@ -62,7 +65,7 @@ impl Functions {
         Self { dirs, clip: bits(layer.clip()), state_clip: bits(layer.state_clip()) }
     }
 
-    pub(super) fn constants(self) -> Vec<(&'static str, f64)> {
+    fn constants(self) -> Vec<(&'static str, f64)> {
         const NAMES: [[[&str; 3]; 3]; 2] = [
             [
                 ["GATE0", "GATE0_ALPHA", "GATE0_BETA"],
@@ -137,11 +140,22 @@ pub enum WholeCell {
     Rnn,
 }
 
-/// A pipeline constant that is a flag.
-type Flag = (&'static str, f64);
+/// A pipeline constant.
+type Constant = (&'static str, f64);
 
-fn flag(name: &'static str, on: bool) -> Option<Flag> {
+fn flag(name: &'static str, on: bool) -> Option<Constant> {
     Some((name, f64::from(u8::from(on))))
+}
+
+/// The pipeline constants of sizes.
+fn constants_of(sizes: Sizes, gates: u32, threads: u32) -> Vec<Constant> {
+    vec![
+        ("K", f64::from(sizes.k)),
+        ("HIDDEN", f64::from(sizes.hidden)),
+        ("UNITS", f64::from(sizes.units)),
+        ("N", f64::from(gates) * f64::from(sizes.units)),
+        ("WIDTH", f64::from(threads)),
+    ]
 }
 
 /// Of a shader's bindings those that a cell has: an LSTM without peepholes, `Some(false)`, lacks the last.
@@ -154,6 +168,57 @@ fn bindings_of(shader: &'static Shader, peepholes: Option<bool>) -> &'static [Bi
 }
 
 impl StepCell {
+    /// The files around its own, with the file of its product, and frames of a whole step and of a half.
+    pub(super) fn around(
+        self,
+        rows: Rows,
+        product: &'static str,
+        frames: [&'static str; 2],
+        pipelined: bool,
+    ) -> Vec<&'static str> {
+        let mut parts =
+            vec![source::rows(rows), wgsl!("shared/recurrence.wgsl"), pipelining::text(pipelined)];
+        parts.extend([wgsl!("shared/index.wgsl"), wgsl!("shared/not_finite.wgsl"), product]);
+        parts.push(source::peepholes(self.peepholes()));
+        if self.has_functions() {
+            parts.extend(source::FUNCTIONS);
+        }
+        if self.is_of_h() {
+            parts.push(wgsl!("shared/of_h.wgsl"));
+        }
+        if self.peepholes().is_some() {
+            parts.push(wgsl!("shared/c_in_place.wgsl"));
+        }
+        parts.push(frames[usize::from(self.is_half())]);
+        parts
+    }
+
+    /// The files that say how y is stored, if it is.
+    pub(super) fn stores(self, storage: Storage) -> Vec<&'static str> {
+        if self.is_half() { Vec::new() } else { source::stores(storage).to_vec() }
+    }
+
+    /// The pipeline constants.
+    pub(super) fn constants(self, functions: Functions, sizes: Sizes, threads: u32) -> Vec<Constant> {
+        let mut constants = constants_of(sizes, self.gates(), threads);
+        constants.extend(self.constant());
+        if self.has_functions() {
+            constants.extend(functions.constants());
+        }
+        constants
+    }
+
+    /// How far its arrays reach.
+    pub(super) fn arrays(self, sizes: Sizes, precision: Precision, rows: Rows) -> Arrays {
+        Arrays { vectors: self.vectors(), gates: self.gates(), sizes, precision, rows }
+    }
+
+    /// Operations of one direction.
+    pub(super) fn flops(self, sizes: Sizes, params: &Params) -> u64 {
+        let products = u64::from(self.products()) * u64::from(sizes.units) * u64::from(sizes.k);
+        2 * u64::from(params.batch) * products
+    }
+
     pub(super) fn shader(self) -> &'static Shader {
         match self {
             Self::GruAfter { .. } => &gru_after::STEP,
@@ -171,29 +236,29 @@ impl StepCell {
     }
 
     /// Whether it is the first of two halves, which makes no new h.
-    pub(super) fn is_half(self) -> bool {
+    fn is_half(self) -> bool {
         matches!(self, Self::GruBeforeGates | Self::LstmCell { .. })
     }
 
     /// Whether the vector of its product is h.
-    pub(super) fn is_of_h(self) -> bool {
+    fn is_of_h(self) -> bool {
         !matches!(self, Self::GruBeforeCandidate { .. } | Self::Project)
     }
 
     /// Whether it reads xw, and has activations and clips.
-    pub(super) fn has_functions(self) -> bool {
+    fn has_functions(self) -> bool {
         self != Self::Project
     }
 
     /// Whether an LSTM has peepholes; none of another cell.
-    pub(super) fn peepholes(self) -> Option<bool> {
+    fn peepholes(self) -> Option<bool> {
         match self {
             Self::Lstm { peepholes, .. } | Self::LstmCell { peepholes, .. } => Some(peepholes),
             _ => None,
         }
     }
 
-    pub(super) fn constant(self) -> Option<Flag> {
+    fn constant(self) -> Option<Constant> {
         match self {
             Self::GruAfter { takes } | Self::GruBeforeCandidate { takes } => flag("TAKES", takes),
             Self::Lstm { coupled, .. } | Self::LstmCell { coupled, .. } => flag("COUPLED", coupled),
@@ -202,7 +267,7 @@ impl StepCell {
     }
 
     /// The arrays, beside that of a name of its own, that lie as the vector of the product does and not as its units.
-    pub(super) fn vectors(self) -> &'static [&'static str] {
+    fn vectors(self) -> &'static [&'static str] {
         match self {
             Self::LstmCell { .. } => &["h_prev"],
             Self::Project => &["unprojected"],
@@ -230,6 +295,47 @@ impl StepCell {
 }
 
 impl WholeCell {
+    /// All files of a kernel with such a frame; of an LSTM `c` says where c lies.
+    pub(super) fn around(
+        self,
+        rows: Rows,
+        frame: &[&'static str],
+        c: &'static str,
+        precision: Precision,
+        pipelined: bool,
+    ) -> Vec<&'static str> {
+        let mut parts = vec![DEALT, source::rows(rows), wgsl!("shared/recurrence.wgsl")];
+        parts.extend([pipelining::text(pipelined), source::peepholes(self.peepholes())]);
+        parts.push(wgsl!("shared/not_finite.wgsl"));
+        parts.extend(source::FUNCTIONS);
+        parts.extend(frame);
+        parts.extend(self.peepholes().map(|_| c));
+        parts.extend([source::half(precision), source::weights(precision.weights)]);
+        parts.extend(source::stores(precision.activations));
+        parts.extend(self.shader().parts);
+        parts
+    }
+
+    /// The pipeline constants.
+    pub(super) fn constants(self, functions: Functions, hidden: u32, threads: u32) -> Vec<Constant> {
+        let mut constants = constants_of(Sizes::all(hidden, hidden), self.gates(), threads);
+        constants.extend(self.constant());
+        constants.extend(functions.constants());
+        constants
+    }
+
+    /// How far its arrays reach.
+    pub(super) fn arrays(self, hidden: u32, precision: Precision, rows: Rows) -> Arrays {
+        let sizes = Sizes::all(hidden, hidden);
+        Arrays { vectors: &[], gates: self.gates(), sizes, precision, rows }
+    }
+
+    /// Operations of one direction.
+    pub(super) fn flops(self, hidden: u32, params: &Params) -> u64 {
+        let products = u64::from(self.gates()) * u64::from(hidden) * u64::from(hidden);
+        2 * u64::from(params.batch) * u64::from(params.steps) * products
+    }
+
     pub(super) fn shader(self) -> &'static Shader {
         match self {
             Self::GruAfter { .. } => &gru_after::RESIDENT,
@@ -243,28 +349,15 @@ impl WholeCell {
         bindings_of(self.shader(), self.peepholes())
     }
 
-    pub(super) fn grouped_shader(self) -> &'static Shader {
-        match self {
-            Self::GruAfter { .. } => &gru_after::GROUPED,
-            Self::GruBefore { .. } => &gru_before::GROUPED,
-            Self::Lstm { .. } => &lstm::GROUPED,
-            Self::Rnn => &rnn::GROUPED,
-        }
-    }
-
-    pub(super) fn grouped_bindings(self) -> &'static [Binding] {
-        bindings_of(self.grouped_shader(), self.peepholes())
-    }
-
     /// As of [`StepCell::peepholes`].
-    pub(super) fn peepholes(self) -> Option<bool> {
+    fn peepholes(self) -> Option<bool> {
         match self {
             Self::Lstm { peepholes, .. } => Some(peepholes),
             _ => None,
         }
     }
 
-    pub(super) fn constant(self) -> Option<Flag> {
+    fn constant(self) -> Option<Constant> {
         match self {
             Self::GruAfter { takes } | Self::GruBefore { takes } => flag("TAKES", takes),
             Self::Lstm { coupled, .. } => flag("COUPLED", coupled),
@@ -274,12 +367,12 @@ impl WholeCell {
 
     /// The products of a step, one after the other.
     pub(super) fn products(self) -> &'static [Product] {
-        const AFTER: &[Product] = &[unrolled::whole(3)];
-        const LSTM: &[Product] = &[unrolled::whole(4)];
-        const RNN: &[Product] = &[unrolled::whole(1)];
+        const AFTER: &[Product] = &[product::whole(3)];
+        const LSTM: &[Product] = &[product::whole(4)];
+        const RNN: &[Product] = &[product::whole(1)];
         match self {
             Self::GruAfter { .. } => AFTER,
-            Self::GruBefore { .. } => &unrolled::BEFORE,
+            Self::GruBefore { .. } => &product::BEFORE,
             Self::Lstm { .. } => LSTM,
             Self::Rnn => RNN,
         }

@@ -1,11 +1,11 @@
 //! A GRU, reset after: a step in one dispatch, or a whole chunk.
 
-use super::step::{H, H_NEXT, H_PREV, INDEX, MAIL, ORDER, PARAMS, W, XW, Y};
+use super::recurrence::{H, H_NEXT, H_PREV, INDEX, ORDER, PARAMS, W, XW, Y};
+use super::source::wgsl;
 use super::{Access, Binding, Shader};
 
 const B_HN: Binding = Binding::new(5, "b_hn", Access::Read);
-const PARTS: &[&str] =
-    &[include_str!("../../shaders/shared/gru.wgsl"), include_str!("../../shaders/cells/gru_after.wgsl")];
+const PARTS: &[&str] = &[wgsl!("shared/gru.wgsl"), wgsl!("cells/gru_after.wgsl")];
 
 pub(super) const STEP: Shader = Shader {
     name: "step_gru_after",
@@ -15,9 +15,3 @@ pub(super) const STEP: Shader = Shader {
 
 pub(super) const RESIDENT: Shader =
     Shader { name: "resident_gru_after", parts: PARTS, bindings: &[PARAMS, XW, W, Y, B_HN, H, ORDER] };
-
-pub(super) const GROUPED: Shader = Shader {
-    name: "grouped_gru_after",
-    parts: PARTS,
-    bindings: &[PARAMS, XW, W, Y, B_HN, H_PREV, H_NEXT, ORDER, MAIL],
-};

@@ -1,12 +1,13 @@
 //! A GRU, reset before. The candidate's product needs r ⊙ h of every unit: a step takes two dispatches, but where
 //! workgroups hand it on within one.
 
-use super::step::{H, H_NEXT, H_PREV, INDEX, MAIL, ORDER, PARAMS, W, XW, Y};
+use super::recurrence::{H, H_NEXT, H_PREV, INDEX, ORDER, PARAMS, W, XW, Y};
+use super::source::wgsl;
 use super::{Access, Binding, Shader};
 
 pub(super) const GATES: Shader = Shader {
     name: "step_gru_before_gates",
-    parts: &[include_str!("../../shaders/cells/gru_before_gates.wgsl")],
+    parts: &[wgsl!("cells/gru_before_gates.wgsl")],
     bindings: &[
         PARAMS,
         INDEX,
@@ -21,10 +22,7 @@ pub(super) const GATES: Shader = Shader {
 
 pub(super) const CANDIDATE: Shader = Shader {
     name: "step_gru_before_candidate",
-    parts: &[
-        include_str!("../../shaders/shared/gru.wgsl"),
-        include_str!("../../shaders/cells/gru_before_candidate.wgsl"),
-    ],
+    parts: &[wgsl!("shared/gru.wgsl"), wgsl!("cells/gru_before_candidate.wgsl")],
     bindings: &[
         PARAMS,
         INDEX,
@@ -39,14 +37,7 @@ pub(super) const CANDIDATE: Shader = Shader {
     ],
 };
 
-const PARTS: &[&str] =
-    &[include_str!("../../shaders/shared/gru.wgsl"), include_str!("../../shaders/cells/gru_before.wgsl")];
+const PARTS: &[&str] = &[wgsl!("shared/gru.wgsl"), wgsl!("cells/gru_before.wgsl")];
 
 pub(super) const RESIDENT: Shader =
     Shader { name: "resident_gru_before", parts: PARTS, bindings: &[PARAMS, XW, W, Y, H, ORDER] };
-
-pub(super) const GROUPED: Shader = Shader {
-    name: "grouped_gru_before",
-    parts: PARTS,
-    bindings: &[PARAMS, XW, W, Y, H_PREV, H_NEXT, ORDER, MAIL],
-};

@@ -1,14 +1,14 @@
 //! An LSTM, with or without peepholes: a step in one dispatch, or a whole chunk. With a projection, which needs h of
 //! every unit, a step takes two dispatches.
 
-use super::step::{H, H_NEXT, H_PREV, INDEX, MAIL, ORDER, PARAMS, W, XW, Y};
+use super::recurrence::{H, H_NEXT, H_PREV, INDEX, ORDER, PARAMS, W, XW, Y};
+use super::source::wgsl;
 use super::{Access, Binding, Shader};
 
 const C: Binding = Binding::new(5, "c", Access::ReadWrite);
 /// The last of its kernels' bindings, so that they do without it where there are none.
 const PEEPHOLES: Binding = Binding::new(12, "peepholes", Access::Read);
-const PARTS: &[&str] =
-    &[include_str!("../../shaders/shared/lstm.wgsl"), include_str!("../../shaders/cells/lstm.wgsl")];
+const PARTS: &[&str] = &[wgsl!("shared/lstm.wgsl"), wgsl!("cells/lstm.wgsl")];
 
 pub(super) const STEP: Shader = Shader {
     name: "step_lstm",
@@ -19,31 +19,10 @@ pub(super) const STEP: Shader = Shader {
 pub(super) const RESIDENT: Shader =
     Shader { name: "resident_lstm", parts: PARTS, bindings: &[PARAMS, XW, W, Y, C, H, ORDER, PEEPHOLES] };
 
-pub(super) const GROUPED: Shader = Shader {
-    name: "grouped_lstm",
-    parts: PARTS,
-    bindings: &[
-        PARAMS,
-        XW,
-        W,
-        Y,
-        Binding::new(5, "c_prev", Access::Read),
-        H_PREV,
-        H_NEXT,
-        ORDER,
-        Binding::new(10, "c_next", Access::ReadWrite),
-        MAIL,
-        PEEPHOLES,
-    ],
-};
-
 /// The step up to the h that is to be projected.
 pub(super) const CELL: Shader = Shader {
     name: "step_lstm_cell",
-    parts: &[
-        include_str!("../../shaders/shared/lstm.wgsl"),
-        include_str!("../../shaders/cells/lstm_cell.wgsl"),
-    ],
+    parts: &[wgsl!("shared/lstm.wgsl"), wgsl!("cells/lstm_cell.wgsl")],
     bindings: &[
         PARAMS,
         INDEX,
@@ -59,6 +38,6 @@ pub(super) const CELL: Shader = Shader {
 
 pub(super) const PROJECT: Shader = Shader {
     name: "step_project",
-    parts: &[include_str!("../../shaders/cells/project.wgsl")],
+    parts: &[wgsl!("cells/project.wgsl")],
     bindings: &[PARAMS, INDEX, W, Y, Binding::new(5, "unprojected", Access::Read), H_PREV, H_NEXT, ORDER],
 };

@@ -6,7 +6,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{Access, Binding};
+use super::source::wgsl;
+use super::{Access, Binding, pipelining};
 use crate::dtype::Precision;
 
 /// K and N of `w`: the sizes a matmul pipeline is specialised for.
@@ -64,40 +65,53 @@ pub struct Params {
     pub first_column: u32,
     /// Columns of out and of bias.
     pub columns: u32,
-    /// Where layers are projected at once, one for each direction: elements of x from a layer's to the next one's.
-    pub x_dir: u32,
-    /// Steps that each is behind the one below.
-    pub lag: u32,
-    /// Elements of out before the first.
-    pub out_first: u32,
     /// Fills the struct to a multiple of 16 bytes.
-    pub unused: [u32; 3],
+    pub unused: [u32; 2],
 }
 
-impl Params {
+/// What a dispatch is told.
+pub type Arguments = pipelining::Arguments<Params>;
+
+impl Arguments {
     /// Words needed of x, bias, w, out and order, for D = `dirs`.
     pub(super) fn extents(&self, sizes: Sizes, precision: Precision, dirs: u32) -> [u64; 5] {
         let Sizes { k, n } = sizes;
+        let params = &self.own;
         let to_last = |count: u32, stride: u32| u64::from(count - 1) * u64::from(stride);
-        let steps = self.rows / self.padded;
-        let x = to_last(dirs, self.x_dir)
-            + to_last(self.times, self.x_step)
-            + to_last(self.batch, self.x_row)
+        let [x_dir, out_first] = self.pipelining.map_or([0; 2], |of| [of.x_dir, of.out_first]);
+        let steps = params.rows / params.padded;
+        let x = to_last(dirs, x_dir)
+            + to_last(params.times, params.x_step)
+            + to_last(params.batch, params.x_row)
             + u64::from(k);
-        let out = u64::from(self.out_first)
-            + to_last(dirs, self.out_dir)
-            + to_last(steps, self.out_step)
-            + to_last(self.padded / self.tile, self.out_tile)
-            + to_last(self.columns, self.out_column)
-            + u64::from(self.tile);
+        let out = u64::from(out_first)
+            + to_last(dirs, params.out_dir)
+            + to_last(steps, params.out_step)
+            + to_last(params.padded / params.tile, params.out_tile)
+            + to_last(params.columns, params.out_column)
+            + u64::from(params.tile);
         let halved = |half: bool, numbers: u64| if half { numbers.div_ceil(2) } else { numbers };
-        let bias = u64::from(dirs) * u64::from(self.columns);
+        let bias = u64::from(dirs) * u64::from(params.columns);
         let w = u64::from(dirs)
             * u64::from(n)
             * halved(precision.weights.is_half(), u64::from(k.next_multiple_of(4)));
-        let order = u64::from(self.order.max(self.order_rows)) + u64::from(self.batch);
+        let order = u64::from(params.order.max(params.order_rows)) + u64::from(params.batch);
         [halved(precision.activations.is_half(), x), bias, w, out, order]
     }
+
+    /// Operations of one direction.
+    pub(super) fn flops(&self, sizes: Sizes) -> u64 {
+        2 * u64::from(self.own.rows) * u64::from(sizes.k) * u64::from(sizes.n)
+    }
+}
+
+/// The files that a matmul's own stand behind.
+pub(super) fn shared(pipelined: bool) -> [&'static str; 3] {
+    let of_layers = match pipelined {
+        true => wgsl!("shared/pipelined_matmul.wgsl"),
+        false => wgsl!("shared/in_turn_matmul.wgsl"),
+    };
+    [wgsl!("shared/matmul.wgsl"), pipelining::text(pipelined), of_layers]
 }
 
 pub(super) const BINDINGS: &[Binding] = &[

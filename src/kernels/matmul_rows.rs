@@ -1,23 +1,103 @@
-//! `matmul_rows`: a thread owns one column of a tile of rows; for the few rows of a session step.
+//! `matmul_rows`: `out = w x + bias` for the few rows of a session step. A thread owns one column of a tile of rows.
 
-use super::{Rows, SPAN, Shader, matmul};
+use super::matmul::{self, Arguments, Sizes};
+use super::source::{self, DEALT, wgsl};
+use super::{Binding, Definition, Kernel, Rows, SPAN, Takes, Work, pipelining};
+use crate::dtype::Precision;
 
-pub(super) const SHADER: Shader = Shader {
-    name: "matmul_rows",
-    parts: &[
-        include_str!("../../shaders/shared/matmul.wgsl"),
-        include_str!("../../shaders/matmul_rows.wgsl"),
-    ],
-    bindings: matmul::BINDINGS,
-};
-
-/// Workgroups for `rows_total` × `n`.
-pub(super) fn grid(rows_total: u32, n: u32, rows: Rows, width: u32) -> [u32; 2] {
-    [n.div_ceil(width), rows_total.div_ceil(rows.count())]
+/// `out = w x + bias` for few rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct MatmulRows {
+    /// K and N.
+    pub sizes: Sizes,
+    /// How w and x are stored.
+    pub precision: Precision,
+    /// Rows a thread carries.
+    pub rows: Rows,
+    /// Threads of a workgroup.
+    pub width: u32,
+    /// Whether a dispatch has several layers; a dispatch sees to it.
+    pub pipelined: bool,
 }
 
-/// Loop iterations of a thread: per span itself, the loads of rows, the quads; at the end a store per row.
-pub(super) fn iterations(k: u32, rows: Rows, width: u32) -> u64 {
-    let span = 1 + SPAN.div_ceil(width) * (1 + rows.count()) + SPAN / 4;
-    u64::from(k.div_ceil(SPAN)) * u64::from(span) + u64::from(rows.count())
+impl Definition for MatmulRows {
+    fn name(&self) -> &'static str {
+        "matmul_rows"
+    }
+
+    fn variant(&self) -> String {
+        format!(" ({} × {} threads)", self.rows, self.width)
+    }
+
+    fn parts(&self) -> Vec<&'static str> {
+        let Precision { weights, activations } = self.precision;
+        let mut parts = vec![DEALT, source::rows(self.rows), source::half(self.precision)];
+        parts.extend([source::weights(weights), source::x(activations)]);
+        parts.extend(matmul::shared(self.pipelined));
+        parts.push(wgsl!("matmul_rows.wgsl"));
+        parts
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        let width = ("WIDTH", f64::from(self.width));
+        self.sizes.constants().into_iter().chain([width]).collect()
+    }
+
+    fn bindings(&self) -> Vec<Binding> {
+        pipelining::bindings(matmul::BINDINGS, self.pipelined)
+    }
+
+    fn threads(&self) -> u32 {
+        self.width
+    }
+
+    fn workgroup_bytes(&self) -> u32 {
+        SPAN * self.rows.count() * 4
+    }
+
+    fn grid(&self, rows: u32, dirs: u32) -> [u32; 3] {
+        [self.sizes.n.div_ceil(self.width), rows.div_ceil(self.rows.count()), dirs]
+    }
+
+    fn most_rows(&self, limit: u32) -> u32 {
+        limit.saturating_mul(self.rows.count())
+    }
+
+    /// Per span itself, the loads of rows, the quads; at the end a store per row.
+    fn iterations_of_sizes(&self) -> Option<u64> {
+        let rows = self.rows.count();
+        let span = 1 + SPAN.div_ceil(self.width) * (1 + rows) + SPAN / 4;
+        Some(u64::from(self.sizes.k.div_ceil(SPAN)) * u64::from(span) + u64::from(rows))
+    }
+
+    fn work(&self) -> (Work, Work) {
+        let (threads, k) = (u64::from(self.width), u64::from(self.sizes.k));
+        let count = u64::from(self.rows.count());
+        let each = Work {
+            load: threads * k + k * count,
+            share: threads * k * count,
+            barrier: 2 * threads * k.div_ceil(64),
+            chain: k,
+            ..Work::sums(self.rows, threads * k * count)
+        };
+        (Work::default(), each)
+    }
+
+    fn of_columns(self, n: u32) -> Self {
+        Self { sizes: Sizes { n, ..self.sizes }, ..self }
+    }
+}
+
+impl Takes<Arguments> for MatmulRows {
+    fn kernel(&self, arguments: &Arguments) -> Kernel {
+        Self { pipelined: arguments.pipelining.is_some(), ..*self }.into()
+    }
+
+    fn extents(&self, arguments: &Arguments, dirs: u32) -> Vec<u64> {
+        arguments.extents(self.sizes, self.precision, dirs).to_vec()
+    }
+
+    fn flops(&self, arguments: &Arguments) -> u64 {
+        arguments.flops(self.sizes)
+    }
 }

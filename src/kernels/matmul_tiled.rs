@@ -1,28 +1,101 @@
-//! `matmul_tiled`: a workgroup owns 64 rows × 64 columns, a thread 8 × 8 of them.
+//! `matmul_tiled`: `out = w x + bias` for many rows. A workgroup owns 64 rows × 64 columns, a thread 8 × 8 of them.
 
-use super::{Shader, matmul};
+use super::matmul::{self, Arguments, Sizes};
+use super::source::{self, DEALT, wgsl};
+use super::{Binding, Definition, Kernel, Rows, Takes, Work, pipelining};
+use crate::dtype::Precision;
 
 /// Rows, and columns, of a workgroup.
-pub(super) const TILE: u32 = 64;
-pub(super) const THREADS: u32 = 64;
-/// Two tiles of 16 k × 17 vec4.
-pub(super) const WORKGROUP_BYTES: u32 = 2 * 16 * 17 * 16;
+const TILE: u32 = 64;
+const THREADS: u32 = 64;
 
-pub(super) const SHADER: Shader = Shader {
-    name: "matmul_tiled",
-    parts: &[
-        include_str!("../../shaders/shared/matmul.wgsl"),
-        include_str!("../../shaders/matmul_tiled.wgsl"),
-    ],
-    bindings: matmul::BINDINGS,
-};
-
-/// Workgroups for `rows` × `n`.
-pub(super) fn grid(rows: u32, n: u32) -> [u32; 2] {
-    [n.div_ceil(TILE), rows.div_ceil(TILE)]
+/// `out = w x + bias` for many rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct MatmulTiled {
+    /// K and N.
+    pub sizes: Sizes,
+    /// How w and x are stored.
+    pub precision: Precision,
+    /// Whether a dispatch has several layers; a dispatch sees to it.
+    pub pipelined: bool,
 }
 
-/// Loop iterations of a thread: per 16 k the pass itself and 16 products; 4 rows of 4 stores of 4.
-pub(super) fn iterations(k: u32) -> u64 {
-    u64::from(k.div_ceil(16)) * 17 + 4 + 16 * 4
+impl Definition for MatmulTiled {
+    fn name(&self) -> &'static str {
+        "matmul_tiled"
+    }
+
+    fn variant(&self) -> String {
+        String::new()
+    }
+
+    fn parts(&self) -> Vec<&'static str> {
+        let Precision { weights, activations } = self.precision;
+        let mut parts = vec![DEALT, source::half(self.precision)];
+        parts.extend([source::weights(weights), source::x(activations)]);
+        parts.extend(matmul::shared(self.pipelined));
+        parts.push(wgsl!("matmul_tiled.wgsl"));
+        parts
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        self.sizes.constants().to_vec()
+    }
+
+    fn bindings(&self) -> Vec<Binding> {
+        pipelining::bindings(matmul::BINDINGS, self.pipelined)
+    }
+
+    fn threads(&self) -> u32 {
+        THREADS
+    }
+
+    /// Two tiles of 16 k × 17 vec4.
+    fn workgroup_bytes(&self) -> u32 {
+        2 * 16 * 17 * 16
+    }
+
+    fn grid(&self, rows: u32, dirs: u32) -> [u32; 3] {
+        [self.sizes.n.div_ceil(TILE), rows.div_ceil(TILE), dirs]
+    }
+
+    fn most_rows(&self, limit: u32) -> u32 {
+        limit.saturating_mul(TILE)
+    }
+
+    /// Per 16 k the pass itself and 16 products; 4 rows of 4 stores of 4.
+    fn iterations_of_sizes(&self) -> Option<u64> {
+        Some(u64::from(self.sizes.k.div_ceil(16)) * 17 + 4 + 16 * 4)
+    }
+
+    fn work(&self) -> (Work, Work) {
+        let (threads, k) = (u64::from(THREADS), u64::from(self.sizes.k));
+        // Its sums are of four rows, whatever reads them.
+        let each = Work {
+            load: 2 * 64 * k + 64 * 64,
+            share: 16 * threads * k,
+            barrier: 2 * threads * k.div_ceil(16),
+            chain: k,
+            ..Work::sums(Rows::Four, 64 * threads * k)
+        };
+        (Work::default(), each)
+    }
+
+    fn of_columns(self, n: u32) -> Self {
+        Self { sizes: Sizes { n, ..self.sizes }, ..self }
+    }
+}
+
+impl Takes<Arguments> for MatmulTiled {
+    fn kernel(&self, arguments: &Arguments) -> Kernel {
+        Self { pipelined: arguments.pipelining.is_some(), ..*self }.into()
+    }
+
+    fn extents(&self, arguments: &Arguments, dirs: u32) -> Vec<u64> {
+        arguments.extents(self.sizes, self.precision, dirs).to_vec()
+    }
+
+    fn flops(&self, arguments: &Arguments) -> u64 {
+        arguments.flops(self.sizes)
+    }
 }

@@ -5,18 +5,10 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{Access, Binding, Shader};
+use super::source::wgsl;
+use super::{Access, Binding, Definition, Kernel, Takes, Work};
+use crate::dtype::Storage;
 use crate::model::Merge;
-
-pub(super) const SHADER: Shader = Shader {
-    name: "merge",
-    parts: &[include_str!("../../shaders/merge.wgsl")],
-    bindings: &[
-        Binding::new(0, "params", Access::Params(size_of::<Params>() as u32)),
-        Binding::new(1, "both", Access::Read),
-        Binding::new(2, "out", Access::ReadWrite),
-    ],
-};
 
 /// Workgroups in a row of a grid, so that its rows are few.
 const SIDE: u32 = 256;
@@ -31,31 +23,87 @@ pub struct Params {
     pub unused: [u32; 3],
 }
 
-impl Params {
-    /// Words needed of both and of out.
-    pub(super) fn extents(&self) -> [u64; 2] {
-        [2 * u64::from(self.words), u64::from(self.words)]
+/// One sequence of a layer's two directions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct MergeDirections {
+    /// How.
+    pub merge: Merge,
+    /// How they and it are stored.
+    pub activations: Storage,
+    /// Threads of a workgroup.
+    pub width: u32,
+}
+
+impl Definition for MergeDirections {
+    fn name(&self) -> &'static str {
+        "merge"
+    }
+
+    fn variant(&self) -> String {
+        format!(" ({}, {} threads)", self.merge, self.width)
+    }
+
+    fn parts(&self) -> Vec<&'static str> {
+        let [half, of_storage] = match self.activations {
+            Storage::F32 => ["", wgsl!("shared/merge_f32.wgsl")],
+            Storage::F16 => [wgsl!("shared/half_f16_nearest.wgsl"), wgsl!("shared/merge_packed.wgsl")],
+            Storage::Bf16 => [wgsl!("shared/half_bf16.wgsl"), wgsl!("shared/merge_packed.wgsl")],
+        };
+        vec![half, of_storage, wgsl!("merge.wgsl")]
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        let mode = match self.merge {
+            // Nothing is merged there.
+            Merge::Concat | Merge::Sum => 0.0,
+            Merge::Mul => 1.0,
+            Merge::Average => 2.0,
+        };
+        vec![("WIDTH", f64::from(self.width)), ("SIDE", f64::from(SIDE)), ("MODE", mode)]
+    }
+
+    fn bindings(&self) -> Vec<Binding> {
+        vec![
+            Binding::new(0, "params", Access::Params(size_of::<Params>() as u32)),
+            Binding::new(1, "both", Access::Read),
+            Binding::new(2, "out", Access::ReadWrite),
+        ]
+    }
+
+    fn threads(&self) -> u32 {
+        self.width
+    }
+
+    fn grid(&self, words: u32, dirs: u32) -> [u32; 3] {
+        let groups = words.div_ceil(self.width);
+        [groups.min(SIDE), groups.div_ceil(SIDE), dirs]
+    }
+
+    fn most_rows(&self, limit: u32) -> u32 {
+        limit.saturating_mul(limit.min(SIDE)).saturating_mul(self.width)
+    }
+
+    fn iterations_of_sizes(&self) -> Option<u64> {
+        Some(0)
+    }
+
+    fn work(&self) -> (Work, Work) {
+        // Of each word both directions, and its way out.
+        let threads = u64::from(self.width);
+        (Work::default(), Work { fma: threads, load: 3 * threads, ..Work::default() })
     }
 }
 
-/// The pipeline constants.
-pub(super) fn constants(merge: Merge, width: u32) -> [(&'static str, f64); 3] {
-    let mode = match merge {
-        // Nothing is merged there.
-        Merge::Concat | Merge::Sum => 0.0,
-        Merge::Mul => 1.0,
-        Merge::Average => 2.0,
-    };
-    [("WIDTH", f64::from(width)), ("SIDE", f64::from(SIDE)), ("MODE", mode)]
-}
+impl Takes<Params> for MergeDirections {
+    fn kernel(&self, _: &Params) -> Kernel {
+        (*self).into()
+    }
 
-/// Workgroups for so many words.
-pub(super) fn grid(words: u32, width: u32) -> [u32; 2] {
-    let groups = words.div_ceil(width);
-    [groups.min(SIDE), groups.div_ceil(SIDE)]
-}
+    fn extents(&self, params: &Params, _: u32) -> Vec<u64> {
+        vec![2 * u64::from(params.words), u64::from(params.words)]
+    }
 
-/// The most words within `limit` workgroups a dimension.
-pub(super) fn most_words(limit: u32, width: u32) -> u32 {
-    limit.saturating_mul(limit.min(SIDE)).saturating_mul(width)
+    fn flops(&self, params: &Params) -> u64 {
+        u64::from(params.words)
+    }
 }

@@ -6,17 +6,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{Access, Binding, Shader};
-
-pub(super) const SHADER: Shader = Shader {
-    name: "order_rows",
-    parts: &[include_str!("../../shaders/order_rows.wgsl")],
-    bindings: &[
-        Binding::new(0, "params", Access::Params(size_of::<Params>() as u32)),
-        Binding::new(1, "lengths", Access::Read),
-        Binding::new(2, "order", Access::ReadWrite),
-    ],
-};
+use super::source::wgsl;
+use super::{Access, Binding, Definition, Kernel, Takes, Work};
 
 /// Threads of a workgroup.
 pub const WIDTH: u32 = 64;
@@ -42,10 +33,75 @@ pub struct Params {
     pub readout: u32,
 }
 
-impl Params {
-    /// Words needed of lengths and of order.
-    pub(super) fn extents(&self) -> [u64; 2] {
-        let arrays = if self.readout == NO_READOUT { 2 } else { 4 };
-        [u64::from(self.batch), arrays * u64::from(self.padded)]
+/// Which batch row stands in which place, of lengths that lie on the device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct OrderRows {
+    /// Threads of a workgroup.
+    pub width: u32,
+}
+
+impl Definition for OrderRows {
+    fn name(&self) -> &'static str {
+        "order_rows"
+    }
+
+    fn variant(&self) -> String {
+        format!(" ({} threads)", self.width)
+    }
+
+    fn parts(&self) -> Vec<&'static str> {
+        vec![wgsl!("order_rows.wgsl")]
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![("WIDTH", f64::from(self.width))]
+    }
+
+    fn bindings(&self) -> Vec<Binding> {
+        vec![
+            Binding::new(0, "params", Access::Params(size_of::<Params>() as u32)),
+            Binding::new(1, "lengths", Access::Read),
+            Binding::new(2, "order", Access::ReadWrite),
+        ]
+    }
+
+    fn threads(&self) -> u32 {
+        self.width
+    }
+
+    fn grid(&self, places: u32, dirs: u32) -> [u32; 3] {
+        [places.div_ceil(self.width), 1, dirs]
+    }
+
+    fn most_rows(&self, limit: u32) -> u32 {
+        limit.saturating_mul(self.width)
+    }
+
+    fn iterations_of_sizes(&self) -> Option<u64> {
+        None
+    }
+
+    fn work(&self) -> (Work, Work) {
+        // The caller's rows are sorted beside the plan.
+        (Work::default(), Work { load: u64::from(self.width), ..Work::default() })
+    }
+}
+
+impl Takes<Params> for OrderRows {
+    fn kernel(&self, _: &Params) -> Kernel {
+        (*self).into()
+    }
+
+    fn extents(&self, params: &Params, _: u32) -> Vec<u64> {
+        let arrays = if params.readout == NO_READOUT { 2 } else { 4 };
+        vec![u64::from(params.batch), arrays * u64::from(params.padded)]
+    }
+
+    fn flops(&self, params: &Params) -> u64 {
+        u64::from(params.batch) * u64::from(params.batch)
+    }
+
+    fn iterations(&self, params: &Params) -> u64 {
+        u64::from(params.batch)
     }
 }

@@ -4,137 +4,120 @@
 //! One workgroup has every unit of some batch rows, so nothing but y leaves it from step to step. A thread has
 //! `gates · k` weights; where a unit has more than a thread should hold, SPLIT threads share its k by whole blocks of the
 //! reduction order and hand their sums on through workgroup memory. Where a unit has few, several tiles of rows
-//! share a workgroup. `grouped.wgsl` deals the units to several workgroups, in this same shape.
+//! share a workgroup. The exchange between workgroups deals the units to several of them, in this same shape.
 
-use super::unrolled::{self, Product};
-use super::{BLOCK, Rows};
+pub use super::shape::{Keep, Shape};
 
-/// How a resident or grouped kernel is cut up.
+use super::cell::{Functions, WholeCell};
+use super::recurrence::Arguments;
+use super::source::wgsl;
+use super::{Binding, Definition, Kernel, Rows, Takes, Work, pipelining, shape, unrolled};
+use crate::dtype::Precision;
+
+/// All steps of a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Shape {
-    /// Units of a workgroup.
-    pub units: u32,
-    /// Tiles of batch rows in a workgroup.
-    pub tiles: u32,
-    /// Threads of one unit and tile.
-    pub split: u32,
-    /// Blocks of k of a thread.
-    pub parts: u32,
-    /// Where a thread has its weights, but for those of its last `rest` blocks.
-    pub keep: Keep,
-    /// Blocks of k, the last of its parts, whose weights a thread loads in every step though it keeps others.
-    pub rest: u32,
+pub struct Resident {
+    /// Which.
+    pub cell: WholeCell,
+    /// Its activations and clips.
+    pub functions: Functions,
+    /// H.
+    pub hidden: u32,
+    /// How w and y are stored.
+    pub precision: Precision,
+    /// Rows a thread carries.
+    pub rows: Rows,
+    /// How it is cut up.
+    pub shape: Shape,
+    /// Whether a dispatch has several layers; a dispatch sees to it.
+    pub pipelined: bool,
 }
 
-/// Where a thread of a resident kernel has its weights.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Keep {
-    /// In memory, loaded in every step.
-    Streamed,
-    /// In registers, one in each, in f32.
-    Held,
-    /// In registers, two of 16 bits in each, opened in every step.
-    Packed,
-}
+impl Resident {
+    /// Loop iterations of a thread: once, and in each step.
+    fn chunk_iterations(&self) -> (u64, u64) {
+        let products = self.cell.products().len();
+        let each = self.shape.step_iterations(self.rows, self.cell.gates(), products);
+        (self.shape.iterations(self.hidden, products), each)
+    }
 
-impl Keep {
-    /// Registers for so many weights.
-    pub fn registers(self, weights: u64) -> u64 {
-        match self {
-            Self::Streamed => 0,
-            Self::Held => weights,
-            Self::Packed => weights.div_ceil(2),
-        }
+    /// Steps that it may take within `most` loop iterations of a thread, at least one.
+    pub fn most_steps(&self, most: u64) -> u64 {
+        let (once, each) = self.chunk_iterations();
+        (most.saturating_sub(once) / each).max(1)
     }
 }
 
-impl Shape {
-    /// A tile of `hidden` units, whose `k` is dealt to threads by at most `depth`, or a block where that is less.
-    pub fn new(hidden: u32, depth: u32, keep: Keep) -> Self {
-        let blocks = hidden.div_ceil(BLOCK);
-        let split = if hidden <= depth { 1 } else { blocks.div_ceil((depth / BLOCK).max(1)) };
-        Self { units: hidden, tiles: 1, split, parts: blocks.div_ceil(split), keep, rest: 0 }
+impl Definition for Resident {
+    fn name(&self) -> &'static str {
+        self.cell.shader().name
     }
 
-    /// The same, of which a thread keeps the weights of its first `held` blocks and loads the others in every step.
-    pub fn of_held(self, held: u32) -> Self {
-        Self { rest: self.parts.saturating_sub(held), ..self }
+    fn variant(&self) -> String {
+        let Shape { tiles, units, .. } = self.shape;
+        let tiles = shape::in_tiles(tiles, self.rows);
+        format!(" ({tiles} × {units} units{}{})", self.shape.shared(), self.shape.kept())
     }
 
-    /// Blocks of k, the first of its parts, whose weights a thread keeps.
-    pub fn held(self) -> u32 {
-        if self.keep == Keep::Streamed { 0 } else { self.parts.saturating_sub(self.rest) }
+    fn parts(&self) -> Vec<&'static str> {
+        let frame = [wgsl!("resident.wgsl"), wgsl!("shared/chunk.wgsl")];
+        let c = wgsl!("shared/c_in_place.wgsl");
+        self.cell.around(self.rows, &frame, c, self.precision, self.pipelined)
     }
 
-    /// k whose weights a thread keeps.
-    pub fn held_depth(self, hidden: u32) -> u32 {
-        self.depth(hidden).min(self.held() * BLOCK)
+    fn written(&self) -> String {
+        unrolled::text(self.cell.products(), self.hidden, self.shape)
     }
 
-    /// Threads of a workgroup.
-    pub fn threads(self) -> u32 {
-        self.tiles.saturating_mul(self.split).saturating_mul(self.units)
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        self.cell.constants(self.functions, self.hidden, self.threads())
     }
 
-    /// k of a thread.
-    pub fn depth(self, hidden: u32) -> u32 {
-        if self.split == 1 { hidden } else { self.parts * BLOCK }
+    fn bindings(&self) -> Vec<Binding> {
+        pipelining::bindings(self.cell.bindings(), self.pipelined)
     }
 
-    /// Places of a vector in workgroup memory.
-    pub(super) fn stride(self, hidden: u32) -> u32 {
-        if self.split == 1 { hidden } else { self.split * self.parts * BLOCK }
+    fn threads(&self) -> u32 {
+        self.shape.threads()
     }
 
-    /// Vectors of a tile: h before and after, and where a step has two products, r ⊙ h.
-    pub(super) fn vectors(self, products: usize) -> u32 {
-        1 + products as u32
+    fn workgroup_bytes(&self) -> u32 {
+        self.shape.workgroup_bytes(self.hidden, self.rows, self.cell.products())
     }
 
-    /// Places for the sums of `gates` gates that are handed on.
-    pub(super) fn shares(self, gates: u32) -> u32 {
-        (self.split - 1) * self.parts * gates * self.tiles * self.units
+    fn grid(&self, rows: u32, dirs: u32) -> [u32; 3] {
+        [rows.div_ceil(self.rows.count()).div_ceil(self.shape.tiles), 1, dirs]
     }
 
-    /// Bytes of workgroup memory.
-    pub(super) fn workgroup_bytes(self, hidden: u32, rows: Rows, products: &[Product]) -> u32 {
-        let most = unrolled::most_gates(products);
-        let vectors = self.vectors(products.len()) * self.tiles * self.stride(hidden);
-        (vectors + self.shares(most)) * rows.count() * 4
+    fn most_rows(&self, limit: u32) -> u32 {
+        limit.saturating_mul(self.rows.count() * self.shape.tiles)
     }
 
-    /// Loop iterations of a thread beside those of its steps: clearing the vectors.
-    pub(super) fn iterations(self, hidden: u32, products: usize) -> u64 {
-        let places = self.vectors(products) * self.tiles * self.stride(hidden);
-        u64::from(places.div_ceil(self.threads()))
+    fn iterations_of_sizes(&self) -> Option<u64> {
+        None
     }
 
-    /// Loop iterations of a thread in one step of a cell with `gates` gates. What a driver may unroll is counted as if
-    /// it did not.
-    pub(super) fn step_iterations(self, rows: Rows, gates: u32, products: usize) -> u64 {
-        // A thread walks through the blocks that it loads, four k at a time; the others are written out.
-        let streamed = products as u32 * (self.parts - self.held()) * (1 + BLOCK / 4);
-        u64::from(1 + gates + rows.count() + products as u32 * (self.split - 1) * self.parts + streamed)
+    fn work(&self) -> (Work, Work) {
+        self.shape.work(self.hidden, self.rows, self.cell.gates(), self.cell.product_count())
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+impl Takes<Arguments> for Resident {
+    fn kernel(&self, arguments: &Arguments) -> Kernel {
+        Self { pipelined: arguments.pipelining.is_some(), ..*self }.into()
+    }
 
-    #[test]
-    fn a_part_is_counted_as_what_is_held_and_what_is_walked_through() {
-        let whole = Shape::new(166, 96, Keep::Held);
-        assert_eq!((whole.split, whole.parts, whole.held(), whole.held_depth(166)), (2, 3, 3, 96));
-        let part = whole.of_held(2);
-        assert_eq!((part.rest, part.held(), part.held_depth(166)), (1, 2, 64));
-        // Eight turns of four k and the block's own, for each block that is loaded and each product.
-        assert_eq!(part.step_iterations(Rows::One, 3, 2) - whole.step_iterations(Rows::One, 3, 2), 2 * 9);
-        let streamed = Shape { keep: Keep::Streamed, ..whole };
-        assert_eq!((streamed.held(), streamed.held_depth(166)), (0, 0));
-        assert_eq!(streamed.step_iterations(Rows::One, 3, 1) - whole.step_iterations(Rows::One, 3, 1), 27);
-        // Of a thread that has a unit alone, the last block is as short as it is.
-        let alone = Shape::new(70, 96, Keep::Packed);
-        assert_eq!((alone.parts, alone.held_depth(70), alone.of_held(2).held_depth(70)), (3, 70, 64));
+    fn extents(&self, arguments: &Arguments, dirs: u32) -> Vec<u64> {
+        let arrays = self.cell.arrays(self.hidden, self.precision, self.rows);
+        arguments.extents(self.cell.bindings(), &arrays, dirs)
+    }
+
+    fn flops(&self, arguments: &Arguments) -> u64 {
+        self.cell.flops(self.hidden, &arguments.own)
+    }
+
+    fn iterations(&self, arguments: &Arguments) -> u64 {
+        let (once, each) = self.chunk_iterations();
+        once + u64::from(arguments.own.steps) * each
     }
 }

@@ -1,181 +1,124 @@
-//! What the recurrent kernels share: recurrent product, gates and state update fused.
+//! `step.wgsl` and `step_half.wgsl`: a step, or a part of one, with the recurrent product, the gates and the state update fused.
 //!
-//! In a step kernel thread = hidden units × tiles of batch rows × all gates, of one direction. States are tiled by R batch
-//! rows, `[D, ⌈B/R⌉, P, R]`, and double-buffered for kernels of one step; `xw` is `[D, T, ⌈B/R⌉, G·H, R]` with the
-//! biases added that no product encloses.
+//! Thread = hidden units × tiles of batch rows × all gates, of one direction.
 
-use bytemuck::{Pod, Zeroable};
+pub use super::shape::StepShape as Shape;
 
-use super::{Access, Binding, Rows, SPAN};
+use super::cell::{Functions, StepCell};
+use super::recurrence::{Arguments, Sizes};
+use super::source::{DEALT, wgsl};
+use super::{Binding, Definition, Kernel, Rows, SPAN, Takes, Work, pipelining, shape, source, unrolled};
 use crate::dtype::Precision;
 
-/// What a step's product is over: the sizes its pipeline is specialised for.
+/// A fused step, or a part of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Sizes {
-    /// Length of the vector: P, or H where a projection is computed.
-    pub k: u32,
-    /// Units of the arrays: H, or P where a projection is computed.
-    pub hidden: u32,
-    /// Units computed: all, or those of a slice of w.
-    pub units: u32,
+pub struct Step {
+    /// Which.
+    pub cell: StepCell,
+    /// Its activations and clips.
+    pub functions: Functions,
+    /// What its product is over.
+    pub sizes: Sizes,
+    /// How w and y are stored.
+    pub precision: Precision,
+    /// Rows a thread carries.
+    pub rows: Rows,
+    /// How it is cut up.
+    pub shape: Shape,
+    /// Whether a dispatch has several layers; a dispatch sees to it.
+    pub pipelined: bool,
 }
 
-/// How a step kernel is cut up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Shape {
-    /// Threads of a workgroup; a power of two, since two may share a word of y.
-    pub width: u32,
-    /// Units of a thread, `width` apart: each number of the vector that it loads serves all of them.
-    pub units: u32,
-    /// Tiles of rows of a thread: each weight that it loads serves all of them.
-    pub tiles: u32,
-    /// Whether sums keep to the order of blocks, which every other kernel has too; else each is one chain, which takes
-    /// fewer registers.
-    pub in_blocks: bool,
-}
-
-impl Shape {
-    /// Loop iterations of a thread.
-    pub(super) fn iterations(self, k: u32, rows: Rows, gates: u32) -> u64 {
-        let Self { tiles, units, .. } = self;
-        // Per span: itself, the loads, two blocks, the quads.
-        let span = 1 + tiles * (1 + SPAN.div_ceil(self.width)) + 2 + SPAN / 4;
-        // Once, each unit's columns; at the end, of each tile and unit: its input, its sums, its rows.
-        let end = tiles * (1 + units * (1 + 2 * gates + rows.count()));
-        u64::from(k.div_ceil(SPAN)) * u64::from(span) + u64::from(units + end)
+impl Definition for Step {
+    fn name(&self) -> &'static str {
+        self.cell.shader().name
     }
-}
 
-/// What the arrays of a kernel's bindings have to hold.
-pub(super) struct Arrays {
-    pub(super) bindings: &'static [Binding],
-    /// Exchanges of a step, of a grouped kernel.
-    pub(super) exchanges: u32,
-    /// Those that are K long, as the vector of the product is.
-    pub(super) vectors: &'static [&'static str],
-    /// G.
-    pub(super) gates: u32,
-    pub(super) sizes: Sizes,
-}
-
-impl Sizes {
-    /// All units at once.
-    pub fn all(k: u32, hidden: u32) -> Self {
-        Self { k, hidden, units: hidden }
+    fn variant(&self) -> String {
+        let Shape { width, units, tiles, .. } = self.shape;
+        let of_units = if units == 1 { String::new() } else { format!(" of {units} units") };
+        format!(" ({} × {width} threads{of_units})", shape::in_tiles(tiles, self.rows))
     }
-}
 
-/// `StepParams` of the shaders.
-#[repr(C)]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Pod, Zeroable)]
-pub struct Params {
-    /// B.
-    pub batch: u32,
-    /// ⌈B/R⌉.
-    pub tiles: u32,
-    /// Steps before the chunk.
-    pub first: u32,
-    /// Steps of the chunk.
-    pub steps: u32,
-    /// T; no sequence is longer.
-    pub times: u32,
-    /// The first direction that is reverse.
-    pub reverse: u32,
-    /// Tiles of rows of xw from a direction to the next.
-    pub xw_dir: u32,
-    /// Elements of y from a step to the next.
-    pub y_step: u32,
-    /// Elements of y from a batch row to the next.
-    pub y_row: u32,
-    /// Elements of y from a direction to the next.
-    pub y_dir: u32,
-    /// Whether y repeats the last output of a forward direction past its end.
-    pub repeats: u32,
-    /// The first of the units that w has.
-    pub first_unit: u32,
-    /// The word of mail that counts the workgroups which have proven this chunk; of a grouped kernel alone, as are the
-    /// next three.
-    pub proof: u32,
-    /// Workgroups of the dispatch.
-    pub all: u32,
-    /// The word of mail that the chunk's letters begin with.
-    pub letters: u32,
-    /// How often a thread looks for letters that are not there yet.
-    pub patience: u32,
-    /// Where layers are walked at once, one for each direction: steps that each is behind the one below.
-    pub lag: u32,
-    /// Of a grouped kernel: workgroups that have to have proven the chunk before, 0 of the first.
-    pub before: u32,
-    /// Fills the struct to a multiple of 16 bytes.
-    pub unused: [u32; 2],
-}
+    fn parts(&self) -> Vec<&'static str> {
+        let Self { cell, precision, rows, pipelined, .. } = *self;
+        let frames = [wgsl!("step.wgsl"), wgsl!("step_half.wgsl")];
+        let mut parts = vec![DEALT];
+        parts.extend(cell.around(rows, wgsl!("shared/product.wgsl"), frames, pipelined));
+        parts.extend([source::half(precision), source::weights(precision.weights)]);
+        parts.extend(cell.stores(precision.activations));
+        parts.extend(cell.shader().parts);
+        parts
+    }
 
-/// `StepIndex` of the shaders: one entry of the table that a dynamic offset chooses from.
-#[repr(C)]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Pod, Zeroable)]
-pub struct Index {
-    /// Step within the chunk.
-    pub t: u32,
-    /// Fills the struct to a multiple of 16 bytes.
-    pub unused: [u32; 3],
-}
+    fn written(&self) -> String {
+        unrolled::step_product(self.cell.products(), self.shape)
+    }
 
-impl Params {
-    /// Words needed of each of the storage bindings of `arrays`, in order, for D = `dirs`.
-    pub(super) fn extents(&self, arrays: Arrays, precision: Precision, rows: Rows, dirs: u32) -> Vec<u64> {
-        let Arrays { bindings, exchanges, vectors, gates, sizes } = arrays;
-        let (k, hidden, gates) = (u64::from(sizes.k), u64::from(sizes.hidden), u64::from(gates));
-        let (dirs64, rows) = (u64::from(dirs), u64::from(rows.count()));
-        let tiled = |features: u64| u64::from(self.tiles) * features * rows;
-        let halved = |half: bool, numbers: u64| if half { numbers.div_ceil(2) } else { numbers };
-        let extent_of = |name: &str| match name {
-            "xw" => {
-                (dirs64 - 1) * u64::from(self.xw_dir) * rows + u64::from(self.steps) * gates * tiled(hidden)
-            }
-            "w" => {
-                dirs64
-                    * halved(precision.weights.is_half(), k.next_multiple_of(4))
-                    * gates
-                    * u64::from(sizes.units)
-            }
-            "b_hn" => dirs64 * hidden,
-            "peepholes" => dirs64 * 3 * hidden,
-            "order" => 2 * u64::from(self.tiles) * rows,
-            "y" => {
-                // Layers that are walked at once store nothing beyond T.
-                let beyond = if self.lag > 0 { 0 } else { u64::from(self.first) + u64::from(self.steps) };
-                let last = (u64::from(self.times).max(beyond) - 1) * u64::from(self.y_step)
-                    + u64::from(self.batch - 1) * u64::from(self.y_row)
-                    + (dirs64 - 1) * u64::from(self.y_dir);
-                halved(precision.activations.is_half(), last + hidden)
-            }
-            "mail" => {
-                let letters = u64::from(self.steps) * u64::from(exchanges) * tiled(hidden);
-                u64::from(self.letters) + dirs64 * letters
-            }
-            name if vectors.contains(&name) => dirs64 * tiled(k),
-            _ => dirs64 * tiled(hidden),
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        self.cell.constants(self.functions, self.sizes, self.threads())
+    }
+
+    fn bindings(&self) -> Vec<Binding> {
+        pipelining::bindings(self.cell.bindings(), self.pipelined)
+    }
+
+    fn threads(&self) -> u32 {
+        self.shape.width
+    }
+
+    fn workgroup_bytes(&self) -> u32 {
+        SPAN * self.rows.count() * self.shape.tiles * 4
+    }
+
+    fn grid(&self, rows: u32, dirs: u32) -> [u32; 3] {
+        let Shape { width, units, tiles, .. } = self.shape;
+        let tiles = rows.div_ceil(self.rows.count()).div_ceil(tiles);
+        [self.sizes.units.div_ceil(width * units), tiles, dirs]
+    }
+
+    fn most_rows(&self, limit: u32) -> u32 {
+        limit.saturating_mul(self.rows.count() * self.shape.tiles)
+    }
+
+    fn iterations_of_sizes(&self) -> Option<u64> {
+        Some(self.shape.iterations(self.sizes.k, self.rows, self.cell.gates()))
+    }
+
+    fn work(&self) -> (Work, Work) {
+        let (threads, k) = (u64::from(self.threads()), u64::from(self.sizes.k));
+        let (gates, units) = (u64::from(self.cell.products()), u64::from(self.shape.units));
+        let count = u64::from(self.rows.count() * self.shape.tiles);
+        let each = Work {
+            load: threads * k * gates * units + k * count + threads * units * count * (gates + 3),
+            share: threads * k * count,
+            barrier: 2 * threads * k.div_ceil(64),
+            chain: k,
+            ..Work::sums(self.rows, threads * k * gates * units * count)
         };
-        bindings.iter().filter(|b| b.access.is_storage()).map(|b| extent_of(b.name)).collect()
+        (Work::default(), each)
+    }
+
+    fn is_of_projection(&self) -> bool {
+        self.cell == StepCell::Project
+    }
+
+    fn of_columns(self, count: u32) -> Self {
+        Self { sizes: Sizes { units: count, ..self.sizes }, ..self }
     }
 }
 
-/// The bindings every step kernel begins with.
-pub(super) const PARAMS: Binding = Binding::new(0, "params", Access::Params(size_of::<Params>() as u32));
-pub(super) const INDEX: Binding = Binding::new(1, "index", Access::StepIndex(size_of::<Index>() as u32));
-pub(super) const XW: Binding = Binding::new(2, "xw", Access::Read);
-/// `w_hh`, or `w_hr` where a projection is computed.
-pub(super) const W: Binding = Binding::new(3, "w", Access::Read);
-/// The binding of every kernel that stores a new h.
-pub(super) const Y: Binding = Binding::new(4, "y", Access::ReadWrite);
+impl Takes<Arguments> for Step {
+    fn kernel(&self, arguments: &Arguments) -> Kernel {
+        Self { pipelined: arguments.pipelining.is_some(), ..*self }.into()
+    }
 
-/// Which batch row stands in which place of a tile, and how many steps it has.
-pub(super) const ORDER: Binding = Binding::new(8, "order", Access::Read);
-/// h before the step; the vector of its product but where r ⊙ h or a projection stands in.
-pub(super) const H_PREV: Binding = Binding::new(6, "h_prev", Access::Read);
-/// h before and after a chunk.
-pub(super) const H: Binding = Binding::new(6, "h_state", Access::ReadWrite);
-/// h after the step.
-pub(super) const H_NEXT: Binding = Binding::new(7, "h_next", Access::ReadWrite);
-/// Where workgroups write to each other.
-pub(super) const MAIL: Binding = Binding::new(11, "mail", Access::ReadWrite);
+    fn extents(&self, arguments: &Arguments, dirs: u32) -> Vec<u64> {
+        let arrays = self.cell.arrays(self.sizes, self.precision, self.rows);
+        arguments.extents(self.cell.bindings(), &arrays, dirs)
+    }
+
+    fn flops(&self, arguments: &Arguments) -> u64 {
+        self.cell.flops(self.sizes, &arguments.own)
+    }
+}

@@ -6,7 +6,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{Access, Binding, Rows, Shader};
+use super::source::{self, wgsl};
+use super::{Access, Binding, Definition, Kernel, Rows, Takes, Work};
 
 /// State arrays of one dispatch.
 pub const ARRAYS: usize = 4;
@@ -18,40 +19,6 @@ pub enum Way {
     Take,
     /// From the batch to the slots.
     Put,
-}
-
-macro_rules! shader {
-    ($name:literal, $streams:ident, $arrays:ident) => {
-        Shader {
-            name: $name,
-            parts: &[
-                include_str!("../../shaders/shared/streams.wgsl"),
-                include_str!(concat!("../../shaders/", $name, ".wgsl")),
-            ],
-            bindings: &[
-                Binding::new(0, "params", Access::Params(size_of::<Params>() as u32)),
-                Binding::new(1, "order", Access::Read),
-                Binding::new(2, "slots", Access::Read),
-                Binding::new(3, "streams", Access::$streams),
-                Binding::new(4, "array0", Access::$arrays),
-                Binding::new(5, "array1", Access::$arrays),
-                Binding::new(6, "array2", Access::$arrays),
-                Binding::new(7, "array3", Access::$arrays),
-            ],
-        }
-    };
-}
-
-const TAKE: Shader = shader!("take_states", Read, ReadWrite);
-const PUT: Shader = shader!("put_states", ReadWrite, Read);
-
-impl Way {
-    pub(super) fn shader(self) -> &'static Shader {
-        match self {
-            Self::Take => &TAKE,
-            Self::Put => &PUT,
-        }
-    }
 }
 
 /// `StreamParams` of the shaders.
@@ -80,22 +47,107 @@ pub struct Params {
     pub unused: u32,
 }
 
-impl Params {
+/// States of streams, from their slots to a batch or back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct MoveStates {
+    /// Which way.
+    pub way: Way,
+    /// Rows a thread carries.
+    pub rows: Rows,
+    /// Units of the array that has the most.
+    pub features: u32,
+    /// Threads of a workgroup.
+    pub width: u32,
+}
+
+impl Definition for MoveStates {
+    fn name(&self) -> &'static str {
+        match self.way {
+            Way::Take => "take_states",
+            Way::Put => "put_states",
+        }
+    }
+
+    fn variant(&self) -> String {
+        format!(" ({} × {} threads)", self.rows, self.width)
+    }
+
+    fn parts(&self) -> Vec<&'static str> {
+        let own = match self.way {
+            Way::Take => wgsl!("take_states.wgsl"),
+            Way::Put => wgsl!("put_states.wgsl"),
+        };
+        vec![source::rows(self.rows), wgsl!("shared/streams.wgsl"), own]
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![("WIDTH", f64::from(self.width))]
+    }
+
+    fn bindings(&self) -> Vec<Binding> {
+        let (streams, arrays) = match self.way {
+            Way::Take => (Access::Read, Access::ReadWrite),
+            Way::Put => (Access::ReadWrite, Access::Read),
+        };
+        vec![
+            Binding::new(0, "params", Access::Params(size_of::<Params>() as u32)),
+            Binding::new(1, "order", Access::Read),
+            Binding::new(2, "slots", Access::Read),
+            Binding::new(3, "streams", streams),
+            Binding::new(4, "array0", arrays),
+            Binding::new(5, "array1", arrays),
+            Binding::new(6, "array2", arrays),
+            Binding::new(7, "array3", arrays),
+        ]
+    }
+
+    fn threads(&self) -> u32 {
+        self.width
+    }
+
+    fn grid(&self, rows: u32, dirs: u32) -> [u32; 3] {
+        [self.features.div_ceil(self.width), rows.div_ceil(self.rows.count()), dirs]
+    }
+
+    fn most_rows(&self, limit: u32) -> u32 {
+        limit.saturating_mul(self.rows.count())
+    }
+
+    fn iterations_of_sizes(&self) -> Option<u64> {
+        Some(u64::from(self.rows.count()))
+    }
+
+    fn work(&self) -> (Work, Work) {
+        // Of each number its way there and back; where it lies, of each row.
+        let numbers = u64::from(self.width) * u64::from(self.rows.count());
+        (Work::default(), Work { load: 4 * numbers, ..Work::default() })
+    }
+}
+
+impl Takes<Params> for MoveStates {
+    fn kernel(&self, _: &Params) -> Kernel {
+        (*self).into()
+    }
+
     /// Words needed of order, slots, streams and the arrays.
-    pub(super) fn extents(&self, rows: Rows) -> [u64; 3 + ARRAYS] {
-        let batch = u64::from(self.batch);
-        let places = batch.next_multiple_of(u64::from(rows.count()));
-        let [order, slots] = [self.order_rows, self.first].map(|first| u64::from(first) + batch);
-        let [dirs, capacity, stride] = [self.dirs, self.capacity, self.stride].map(u64::from);
-        let last = u64::from(self.dir_stride) * dirs.saturating_sub(1) + stride * capacity.saturating_sub(1);
-        let mut extents = [order, slots, capacity * stride, 0, 0, 0, 0];
-        for (array, (features, offset)) in self.features.iter().zip(self.offsets).enumerate() {
+    fn extents(&self, params: &Params, _: u32) -> Vec<u64> {
+        let batch = u64::from(params.batch);
+        let places = batch.next_multiple_of(u64::from(self.rows.count()));
+        let [order, slots] = [params.order_rows, params.first].map(|first| u64::from(first) + batch);
+        let [dirs, capacity, stride] = [params.dirs, params.capacity, params.stride].map(u64::from);
+        let last = u64::from(params.dir_stride) * dirs.saturating_sub(1) + stride * capacity.saturating_sub(1);
+        let mut extents = vec![order, slots, capacity * stride];
+        for (features, offset) in params.features.iter().zip(params.offsets) {
             let features = u64::from(*features);
-            extents[3 + array] = dirs * places * features;
+            extents.push(dirs * places * features);
             if features > 0 {
                 extents[2] = extents[2].max(last + u64::from(offset) + features);
             }
         }
         extents
+    }
+
+    fn flops(&self, _: &Params) -> u64 {
+        0
     }
 }

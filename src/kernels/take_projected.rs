@@ -3,37 +3,98 @@
 //! x is `[B, T, D·N]` by strides, each direction's N columns one after the other. A thread owns one column of a tile of
 //! rows.
 
-use super::{Access, Binding, Rows, Shader, matmul};
+use super::matmul::{self, Arguments, Sizes};
+use super::source::{self, DEALT, wgsl};
+use super::{Access, Binding, Definition, Kernel, Rows, Takes, Work};
 use crate::dtype::{Precision, Storage};
 
-pub(super) const SHADER: Shader = Shader {
-    name: "take_projected",
-    parts: &[
-        include_str!("../../shaders/shared/matmul.wgsl"),
-        include_str!("../../shaders/take_projected.wgsl"),
-    ],
-    bindings: &[
-        Binding::new(0, "params", Access::Params(size_of::<matmul::Params>() as u32)),
-        Binding::new(1, "x", Access::Read),
-        Binding::new(2, "bias", Access::Read),
-        Binding::new(4, "out", Access::ReadWrite),
-        Binding::new(5, "order", Access::Read),
-    ],
-};
-
-/// Workgroups for `rows_total` × `n`.
-pub(super) fn grid(rows_total: u32, n: u32, rows: Rows, width: u32) -> [u32; 2] {
-    [n.div_ceil(width), rows_total.div_ceil(rows.count())]
+/// `out = x + bias`, of an x that is `w x` already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TakeProjected {
+    /// N, columns of a direction.
+    pub n: u32,
+    /// How x is stored.
+    pub activations: Storage,
+    /// Rows a thread carries.
+    pub rows: Rows,
+    /// Threads of a workgroup.
+    pub width: u32,
 }
 
-/// Loop iterations of a thread: its rows.
-pub(super) fn iterations(rows: Rows) -> u64 {
-    u64::from(rows.count())
+impl TakeProjected {
+    fn precision(&self) -> Precision {
+        Precision { activations: self.activations, ..Precision::default() }
+    }
 }
 
-/// Words needed of x, bias, out and order, for D = `dirs`.
-pub(super) fn extents(params: &matmul::Params, n: u32, activations: Storage, dirs: u32) -> [u64; 4] {
-    let precision = Precision { activations, ..Precision::default() };
-    let [x, bias, _, out, order] = params.extents(matmul::Sizes { k: dirs * n, n }, precision, dirs);
-    [x, bias, out, order]
+impl Definition for TakeProjected {
+    fn name(&self) -> &'static str {
+        "take_projected"
+    }
+
+    fn variant(&self) -> String {
+        format!(" ({} × {} threads)", self.rows, self.width)
+    }
+
+    fn parts(&self) -> Vec<&'static str> {
+        let mut parts = vec![DEALT, source::rows(self.rows), source::half(self.precision())];
+        parts.push(source::x(self.activations));
+        // No layer above the first has an x of its own.
+        parts.extend(matmul::shared(false));
+        parts.push(wgsl!("take_projected.wgsl"));
+        parts
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![("N", f64::from(self.n)), ("WIDTH", f64::from(self.width))]
+    }
+
+    fn bindings(&self) -> Vec<Binding> {
+        vec![
+            Binding::new(0, "params", Access::Params(size_of::<matmul::Params>() as u32)),
+            Binding::new(1, "x", Access::Read),
+            Binding::new(2, "bias", Access::Read),
+            Binding::new(4, "out", Access::ReadWrite),
+            Binding::new(5, "order", Access::Read),
+        ]
+    }
+
+    fn threads(&self) -> u32 {
+        self.width
+    }
+
+    fn grid(&self, rows: u32, dirs: u32) -> [u32; 3] {
+        [self.n.div_ceil(self.width), rows.div_ceil(self.rows.count()), dirs]
+    }
+
+    fn most_rows(&self, limit: u32) -> u32 {
+        limit.saturating_mul(self.rows.count())
+    }
+
+    fn iterations_of_sizes(&self) -> Option<u64> {
+        Some(u64::from(self.rows.count()))
+    }
+
+    fn work(&self) -> (Work, Work) {
+        // Of each number x, bias and its way out; where it lies, of each row.
+        let rows = u64::from(self.rows.count());
+        let numbers = u64::from(self.width) * rows;
+        (Work::default(), Work { fma: numbers, load: 3 * numbers + 3 * rows, ..Work::default() })
+    }
+}
+
+impl Takes<Arguments> for TakeProjected {
+    fn kernel(&self, _: &Arguments) -> Kernel {
+        (*self).into()
+    }
+
+    fn extents(&self, arguments: &Arguments, dirs: u32) -> Vec<u64> {
+        let sizes = Sizes { k: dirs * self.n, n: self.n };
+        let [x, bias, _, out, order] = arguments.extents(sizes, self.precision(), dirs);
+        vec![x, bias, out, order]
+    }
+
+    fn flops(&self, arguments: &Arguments) -> u64 {
+        u64::from(arguments.own.rows) * u64::from(self.n)
+    }
 }

@@ -6,38 +6,12 @@
 
 use std::fmt::Write;
 
-use super::resident::{Keep, Shape};
-use super::{BLOCK, step};
+use super::BLOCK;
+use super::product::{Product, most_gates};
+use super::shape::{Keep, Shape, StepShape};
 
 /// The four k of a quad.
 const PARTS: [&str; 4] = ["x", "y", "z", "w"];
-
-/// One product of a step.
-#[derive(Debug, Clone)]
-pub(super) struct Product {
-    /// The function's name.
-    pub(super) name: &'static str,
-    /// The field of `Place` that says where its vector begins.
-    pub(super) vector: &'static str,
-    /// Its gates.
-    pub(super) gates: std::ops::Range<u32>,
-}
-
-/// What a GRU that resets after, an LSTM or an RNN needs.
-pub(super) const fn whole(gates: u32) -> Product {
-    Product { name: "recurrent_product", vector: "front", gates: 0..gates }
-}
-
-/// What a GRU that resets before needs.
-pub(super) const BEFORE: [Product; 2] = [
-    Product { name: "gates_product", vector: "front", gates: 0..2 },
-    Product { name: "candidate_product", vector: "reset", gates: 2..3 },
-];
-
-/// Gates of the largest of `products`.
-pub(super) fn most_gates(products: &[Product]) -> u32 {
-    products.iter().map(|product| product.gates.len() as u32).max().unwrap_or(0)
-}
 
 /// The text for `products` of `hidden` units.
 pub(super) fn text(products: &[Product], hidden: u32, shape: Shape) -> String {
@@ -49,8 +23,8 @@ pub(super) fn text(products: &[Product], hidden: u32, shape: Shape) -> String {
 
 /// The product of a step kernel: `shared/product.wgsl` says what it is. Sums stand in variables of their own, for the
 /// same reason as weights do.
-pub(super) fn step_product(gates: u32, shape: step::Shape) -> String {
-    let step::Shape { units, tiles, .. } = shape;
+pub(super) fn step_product(gates: u32, shape: StepShape) -> String {
+    let StepShape { units, tiles, .. } = shape;
     let mut text = format!(
         "// Written out for its sizes.\n\nconst TILES: u32 = {tiles}u;\nconst EACH: u32 = {units}u;\n\n"
     );
@@ -82,8 +56,8 @@ impl Sums {
     }
 }
 
-fn write_step(text: &mut String, gates: u32, shape: step::Shape) -> std::fmt::Result {
-    let step::Shape { units, tiles, in_blocks, .. } = shape;
+fn write_step(text: &mut String, gates: u32, shape: StepShape) -> std::fmt::Result {
+    let StepShape { units, tiles, in_blocks, .. } = shape;
     let sums = Sums { gates, units, tiles, to: if in_blocks { "part" } else { "sum" } };
     writeln!(
         text,

@@ -2,8 +2,8 @@
 
 use super::{Measured, Speed, Table};
 use crate::error::{Error, Result};
-use crate::kernels::Kernel;
-use crate::kernels::grouped::Fault;
+use crate::kernels::Definition;
+use crate::kernels::exchange::Fault;
 use crate::kernels::matrices::Matrices;
 
 /// The limits of a device that a plan depends on.
@@ -78,7 +78,7 @@ impl Caps {
     }
 
     /// Whether a workgroup of `kernel` fits: its threads, its memory, and its loops where a driver bounds them.
-    pub(super) fn bears(&self, kernel: Kernel) -> bool {
+    pub(super) fn bears(&self, kernel: &dyn Definition) -> bool {
         let by_driver = self.max_iterations.zip(kernel.iterations_of_sizes());
         kernel.threads() <= self.max_threads
             && kernel.workgroup_bytes() <= self.max_workgroup_bytes

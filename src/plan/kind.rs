@@ -6,7 +6,7 @@ use std::str::FromStr;
 use super::{Recurrence, Strategy};
 use crate::dims::Dims;
 use crate::dtype::{Precision, Storage};
-use crate::kernels::{Kernel, Rows, grouped, matrices, resident};
+use crate::kernels::{Recurrent, Rows, matrices, resident};
 use crate::model::{Cell, Forget, Layer, Reset};
 
 /// A doubling, in distances.
@@ -115,26 +115,27 @@ impl Way {
         };
         match recurrence {
             Recurrence::Step(kernels) => match kernels.first() {
-                Some(&Kernel::StepMatrices { shape, .. }) => {
+                Some(Recurrent::StepMatrices(kernel)) => {
+                    let shape = kernel.shape;
                     let plain = Self::plain(Strategy::Step, matrices::ROWS.count());
                     Some(Self { tiles: shape.tiles(), side: shape.matrices.side, ..plain })
                 }
-                Some(&Kernel::Step { rows, shape, .. }) => {
-                    let plain = Self::plain(Strategy::Step, rows.count());
+                Some(Recurrent::Step(kernel)) => {
+                    let shape = kernel.shape;
+                    let plain = Self::plain(Strategy::Step, kernel.rows.count());
                     Some(Self { tiles: shape.tiles, units: shape.units, ..plain })
                 }
                 _ => None,
             },
-            &Recurrence::Resident(Kernel::Resident { rows, shape, .. }) => {
-                let streamed = shape.keep == resident::Keep::Streamed;
+            Recurrence::Resident(kernel) => {
+                let streamed = kernel.shape.keep == resident::Keep::Streamed;
                 let strategy = if streamed { Strategy::Streamed } else { Strategy::Resident };
-                Some(whole(strategy, rows, shape))
+                Some(whole(strategy, kernel.rows, kernel.shape))
             }
-            &Recurrence::Grouped { kernel: Kernel::Grouped { hidden, rows, shape, .. }, .. } => {
-                let groups = grouped::groups(hidden, shape);
-                Some(Self { groups, ..whole(Strategy::Grouped, rows, shape) })
+            Recurrence::Grouped { kernel, .. } => {
+                let whole = whole(Strategy::Grouped, kernel.rows, kernel.shape);
+                Some(Self { groups: kernel.groups(), ..whole })
             }
-            _ => None,
         }
     }
 

@@ -6,7 +6,9 @@ use super::{Caps, Request, cost};
 use crate::dims::{Dims, product};
 use crate::dtype::Precision;
 use crate::error::Result;
-use crate::kernels::{Kernel, Rows, matmul};
+use crate::kernels::{
+    Definition, MatmulMatrices, MatmulRows, MatmulTiled, MergeDirections, Projection, Rows, matmul,
+};
 use crate::model::{Layer, Merge, Model, Readout, ReadoutSteps};
 
 /// Rows from which the tiled matmul's 64-row tile is half full, and sharing its loads pays.
@@ -29,7 +31,7 @@ pub(super) fn readout_kernel(
     dims: Dims,
     request: Request,
     caps: &Caps,
-) -> Result<Kernel> {
+) -> Result<Projection> {
     let k = output_columns(&model.layers()[model.layers().len() - 1], request.precision);
     let sizes = matmul::Sizes { k: size("D·P", k)?, n: size("O", readout.outputs())? };
     let steps = match readout.steps() {
@@ -51,16 +53,19 @@ pub(super) fn matmul_kernel(
     tile: Rows,
     request: Request,
     caps: &Caps,
-) -> Kernel {
+) -> Projection {
     let precision = request.precision;
     let narrow = u32::try_from(rows).unwrap_or(u32::MAX);
-    let matrices = request.matrices(caps).map(|matrices| Kernel::MatmulMatrices { sizes, matrices });
+    let pipelined = false;
+    let matrices = request.matrices(caps).map(|matrices| MatmulMatrices { sizes, matrices, pipelined });
     // A workgroup of theirs may have fewer rows, so that a grid reaches less far.
     let matrices = matrices.filter(|kernel| narrow <= kernel.most_rows(caps.max_workgroups));
-    let tiled = [Kernel::MatmulTiled { sizes, precision }].into_iter().chain(matrices);
-    let tiled = tiled.filter(|kernel| caps.bears(*kernel));
-    let tiled = tiled.min_by_key(|kernel| cost::dispatch(*kernel, narrow, 1, 1, &caps.speed));
-    let by_rows = || Kernel::MatmulRows { sizes, precision, rows: tile, width: width(sizes.n, caps) };
+    let tiled = MatmulTiled { sizes, precision, pipelined }.into();
+    let tiled = [tiled].into_iter().chain(matrices.map(Projection::from));
+    let tiled = tiled.filter(|kernel| caps.bears(&**kernel));
+    let tiled = tiled.min_by_key(|kernel| cost::dispatch(&**kernel, narrow, 1, 1, &caps.speed));
+    let width = width(sizes.n, caps);
+    let by_rows = || MatmulRows { sizes, precision, rows: tile, width, pipelined }.into();
     tiled.filter(|_| rows >= TILED_FROM_ROWS).unwrap_or_else(by_rows)
 }
 
@@ -73,14 +78,14 @@ pub(super) fn merge_kernel(
     dims: Dims,
     precision: Precision,
     caps: &Caps,
-) -> Result<Option<(Kernel, u32)>> {
+) -> Result<Option<(MergeDirections, u32)>> {
     let (merge, activations) = (layer.merge(), precision.activations);
     if merge == Merge::Concat {
         return Ok(None);
     }
     let numbers = product("y, B·T·P", &[dims.batch, dims.steps, activations.padded(layer.state())])?;
     let words = size("words of y", activations.words(numbers))?;
-    let kernel = Kernel::Merge { merge, activations, width: width(words, caps) };
+    let kernel = MergeDirections { merge, activations, width: width(words, caps) };
     let most = u64::from(kernel.most_rows(caps.max_workgroups));
     caps.check("y, B·T·P", u64::from(words), most, "words")?;
     Ok(Some((kernel, words)))

@@ -15,7 +15,7 @@ mod strategy;
 mod table;
 mod wave;
 
-pub use crate::kernels::grouped::Fault;
+pub use crate::kernels::exchange::Fault;
 pub use caps::{Caps, Exchange};
 pub use kind::{Shape, Way};
 pub(crate) use matmul::output_columns;

@@ -11,7 +11,7 @@ use super::{Candidate, Caps, Cost, LayerRecipe, Only, Plan, Recurrence, Request,
 use crate::dims::{Dims, product};
 use crate::error::{Error, Result};
 use crate::io::Form;
-use crate::kernels::{Kernel, Rows, matmul};
+use crate::kernels::{Grouped, Projection, Recurrent, Rows, TakeProjected, matmul};
 use crate::model::{Layer, Model};
 
 /// How often a thread of a grouped kernel looks in vain, in a whole chunk, before it gives up: at a microsecond each, well
@@ -198,7 +198,7 @@ fn layer_candidates(
     let n = size("G·H", columns)?;
     let projection = if index == 0 && form.projected {
         let activations = precision.activations;
-        Kernel::TakeProjected { n, activations, rows, width: width(n, caps) }
+        TakeProjected { n, activations, rows, width: width(n, caps) }.into()
     } else {
         let sizes = matmul::Sizes { k: size("I", k)?, n };
         matmul_kernel(sizes, padded.saturating_mul(dims.steps), rows, request, caps)
@@ -209,9 +209,9 @@ fn layer_candidates(
 
     let merge = merge_kernel(layer, dims, precision, caps)?;
     let of_merge =
-        merge.map_or(Cost::ZERO, |(kernel, words)| cost::dispatch(kernel, words, 1, 1, &caps.speed));
+        merge.map_or(Cost::ZERO, |(kernel, words)| cost::dispatch(&kernel, words, 1, 1, &caps.speed));
     // Of an x that is projected already, what was measured has a part too many; by matrices it is another.
-    let is_usual = !matches!(projection, Kernel::MatmulMatrices { .. });
+    let is_usual = !matches!(projection, Projection::MatmulMatrices(_));
     let is_whole = is_usual && (index > 0 || !form.projected);
     let shape = Shape::new(layer, k, dims, precision).filter(|_| is_whole);
     let mut candidates: Vec<Candidate> = Vec::new();
@@ -225,14 +225,14 @@ fn layer_candidates(
             Ok(variants) => {
                 // Steps come first among the strategies.
                 let instead = cheapest_steps(&candidates);
-                candidates.extend(variants.into_iter().enumerate().map(|(variant, kernels)| {
-                    let recipe = match (&kernels[..], caps.exchange) {
-                        (&[kernel @ Kernel::Grouped { cell, .. }], Some(exchange)) => {
-                            let by_mail = MAIL_BUDGET / letter_bytes(cell, layer, padded);
+                candidates.extend(variants.into_iter().enumerate().map(|(variant, recurrence)| {
+                    let recipe = match (recurrence, caps.exchange) {
+                        (Recurrence::Grouped { kernel, .. }, Some(exchange)) => {
+                            let by_mail = MAIL_BUDGET / letter_bytes(kernel.cell, layer, padded);
                             let most = exchange.steps.min(chunk).min(by_mail as usize);
                             grouped_recipe(projection, kernel, instead.clone(), most.max(1), caps)
                         }
-                        _ => recipe(projection, kernels, chunk, caps),
+                        (recurrence, _) => recipe(projection, recurrence, chunk, caps),
                     };
                     let recipe = LayerRecipe { merge: merge.map(|(kernel, _)| kernel), ..recipe };
                     let modelled = recipe_cost(&recipe, layer, dims, padded, caps).plus(of_merge);
@@ -251,19 +251,17 @@ fn layer_candidates(
     Ok(candidates)
 }
 
-fn recipe(projection: Kernel, kernels: Vec<Kernel>, chunk: usize, caps: &Caps) -> LayerRecipe {
-    match kernels[..] {
-        [kernel @ Kernel::Resident { .. }] => {
-            let most = caps.max_iterations.map_or(u64::MAX, |most| kernel.most_steps(most));
-            let chunk = chunk.min(usize::try_from(most).unwrap_or(usize::MAX));
-            LayerRecipe { projection, recurrence: Recurrence::Resident(kernel), chunk, merge: None }
-        }
-        _ => LayerRecipe { projection, recurrence: Recurrence::Step(kernels), chunk, merge: None },
-    }
+fn recipe(projection: Projection, recurrence: Recurrence, chunk: usize, caps: &Caps) -> LayerRecipe {
+    let most = match (&recurrence, caps.max_iterations) {
+        (Recurrence::Resident(kernel), Some(most)) => kernel.most_steps(most),
+        _ => u64::MAX,
+    };
+    let chunk = chunk.min(usize::try_from(most).unwrap_or(usize::MAX));
+    LayerRecipe { projection, recurrence, chunk, merge: None }
 }
 
 /// The kernels of the cheapest of the candidates so far that go step by step.
-fn cheapest_steps(candidates: &[Candidate]) -> Vec<Kernel> {
+fn cheapest_steps(candidates: &[Candidate]) -> Vec<Recurrent> {
     let steps = candidates.iter().filter_map(|candidate| match &candidate.outcome {
         Ok((LayerRecipe { recurrence: Recurrence::Step(kernels), .. }, cost)) => Some((kernels, cost)),
         _ => None,
@@ -273,9 +271,9 @@ fn cheapest_steps(candidates: &[Candidate]) -> Vec<Kernel> {
 
 /// `kernel` over at most `steps` at a time; `instead`, where it fails.
 fn grouped_recipe(
-    projection: Kernel,
-    kernel: Kernel,
-    instead: Vec<Kernel>,
+    projection: Projection,
+    kernel: Grouped,
+    instead: Vec<Recurrent>,
     steps: usize,
     caps: &Caps,
 ) -> LayerRecipe {
@@ -290,9 +288,9 @@ fn grouped_recipe(
 fn recipe_cost(recipe: &LayerRecipe, layer: &Layer, dims: Dims, padded: usize, caps: &Caps) -> Cost {
     let narrow = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
     let (dirs, batch) = (narrow(layer.direction().count()), narrow(dims.batch));
-    let of = |kernel, rows, steps| cost::dispatch(kernel, rows, steps, dirs, &caps.speed).femtoseconds;
     let chunks = dims.steps.div_ceil(recipe.chunk) as u64;
-    let projection = of(recipe.projection, narrow(recipe.chunk.saturating_mul(padded)), 1);
+    let rows = narrow(recipe.chunk.saturating_mul(padded));
+    let projection = cost::dispatch(&*recipe.projection, rows, 1, dirs, &caps.speed).femtoseconds;
     let each = cost::walk(&recipe.recurrence, batch, recipe.chunk as u64, dirs, &caps.speed).femtoseconds;
     Cost { femtoseconds: chunks.saturating_mul(projection.saturating_add(each)) }
 }
@@ -412,7 +410,7 @@ mod tests {
 
     #[test]
     fn workgroups_together_hold_a_part_where_all_is_too_much_for_them() {
-        let fault = crate::kernels::grouped::Fault::None;
+        let fault = crate::kernels::exchange::Fault::None;
         let exchange = Exchange { workgroups: 132, workgroup_bytes: 48 << 10, steps: 1000, fault };
         let caps = Caps { max_workgroup_bytes: 48 << 10, exchange: Some(exchange), ..Caps::webgpu_minimum() };
         let of = |hidden| kernels(Strategy::Grouped, hidden, 1, Storage::F32, &caps);

@@ -5,43 +5,43 @@ use std::fmt;
 use super::Cost;
 use crate::dtype::Precision;
 use crate::io::Form;
-use crate::kernels::{Kernel, Rows};
+use crate::kernels::{Definition, Grouped, MergeDirections, Projection, Recurrent, Resident, Rows};
 
 /// How one layer is computed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LayerRecipe {
     /// `w_ih x + biases` over all steps of a chunk; of the first layer the biases alone, where x is `w_ih x` already.
-    pub projection: Kernel,
+    pub projection: Projection,
     /// The steps.
     pub recurrence: Recurrence,
     /// Steps that are projected at a time; bounds the memory of the projection.
     pub chunk: usize,
     /// What makes one of both directions, once all steps are there; nothing where they stay apart.
-    pub merge: Option<Kernel>,
+    pub merge: Option<MergeDirections>,
 }
 
 /// How the steps of a layer are dispatched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Recurrence {
     /// Every step by itself: its dispatches, in order.
-    Step(Vec<Kernel>),
+    Step(Vec<Recurrent>),
     /// All steps of a chunk in one dispatch.
-    Resident(Kernel),
+    Resident(Resident),
     /// All steps of a chunk in one dispatch, by workgroups that work together.
     Grouped {
         /// What they run.
-        kernel: Kernel,
+        kernel: Grouped,
         /// How often a thread looks for what is not there yet, in a whole chunk.
         patience: u32,
         /// What a chunk that fails is taken again by, step by step.
-        instead: Vec<Kernel>,
+        instead: Vec<Recurrent>,
     },
 }
 
 impl Recurrence {
     /// Whether every product is one of cooperative matrices.
     pub fn is_by_matrices(&self) -> bool {
-        let is = |kernel: &Kernel| matches!(kernel, Kernel::StepMatrices { .. });
+        let is = |kernel: &Recurrent| matches!(kernel, Recurrent::StepMatrices(_));
         matches!(self, Self::Step(kernels) if kernels.iter().all(is))
     }
 
@@ -57,7 +57,8 @@ impl Recurrence {
 impl fmt::Display for Recurrence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Resident(kernel) | Self::Grouped { kernel, .. } => write!(f, "{kernel}"),
+            Self::Resident(kernel) => f.write_str(&kernel.text()),
+            Self::Grouped { kernel, .. } => f.write_str(&kernel.text()),
             Self::Step(kernels) => {
                 for (part, kernel) in kernels.iter().enumerate() {
                     write!(f, "{}{kernel}", if part > 0 { " + " } else { "" })?;
@@ -93,7 +94,7 @@ pub struct Plan {
     /// Why they do not, where there are several.
     pub in_turn: Option<String>,
     /// The readout.
-    pub readout: Option<Kernel>,
+    pub readout: Option<Projection>,
     /// Words that one storage array may have; matrices beyond are cut into slices.
     pub most_words: usize,
     /// What the layers are predicted to take together.
@@ -147,7 +148,7 @@ impl fmt::Display for Plan {
                 write!(f, " in chunks of {} steps", layer.chunk)?;
             }
             if let Some(kernel) = &layer.merge {
-                write!(f, ", then {kernel}")?;
+                write!(f, ", then {}", kernel.text())?;
             }
         }
         if self.wave.is_some() {

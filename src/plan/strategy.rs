@@ -3,13 +3,16 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{Caps, Request};
+use super::{Caps, Recurrence, Request};
 use crate::dims::Dims;
 use crate::dtype::Precision;
 use crate::error::{Error, Result};
+use crate::kernels::recurrence::Sizes;
 use crate::kernels::resident::Keep;
-use crate::kernels::step::{self, Sizes};
-use crate::kernels::{BLOCK, Functions, Kernel, Rows, StepCell, WholeCell, matrices, resident};
+use crate::kernels::{
+    BLOCK, Definition, Functions, Grouped, Recurrent, Resident, Rows, Step, StepCell, StepMatrices,
+    WholeCell, matrices, resident, step,
+};
 use crate::model::{Cell, Forget, Layer, Reset, Update};
 
 /// A way to compute the steps of a layer.
@@ -68,8 +71,7 @@ const PART: u64 = 3;
 /// Units and tiles of rows that a thread of a step may have.
 const BLOCKS: [[u32; 2]; 6] = [[1, 1], [1, 2], [1, 4], [2, 1], [2, 2], [2, 4]];
 
-/// The kernels of one step, or the one of a chunk: every variant of `strategy` that `caps` allows, or why there is
-/// none.
+/// What walks over the steps: every variant of `strategy` that `caps` allows, or why there is none.
 pub(super) fn variants(
     strategy: Strategy,
     layer: &Layer,
@@ -77,7 +79,7 @@ pub(super) fn variants(
     rows: Rows,
     request: Request,
     caps: &Caps,
-) -> Result<std::result::Result<Vec<Vec<Kernel>>, String>> {
+) -> Result<std::result::Result<Vec<Recurrence>, String>> {
     let precision = request.precision;
     let hidden = size("H", layer.hidden())?;
     let tiles = u32::try_from(dims.batch.div_ceil(rows.count() as usize)).unwrap_or(u32::MAX);
@@ -86,7 +88,7 @@ pub(super) fn variants(
         let blocks = blocks(layer.cell(), hidden.max(state), tiles, rows, request, caps).into_iter();
         let kernels = blocks.map(|block| steps(layer, [hidden, state], block, rows, request, caps));
         let matrices = matrix_steps(layer, [hidden, state], tiles, rows, request, caps);
-        return Ok(Ok(kernels.chain(matrices).collect()));
+        return Ok(Ok(kernels.chain(matrices).map(Recurrence::Step).collect()));
     }
     if layer.projection().is_some() {
         return Ok(Err("a projection needs h of every unit twice a step".into()));
@@ -101,11 +103,12 @@ pub(super) fn variants(
     let mut allowed = |shape: resident::Shape| {
         let full = (FILL / shape.threads().max(1)).clamp(1, tiles);
         let shape = resident::Shape { tiles: full, ..shape };
-        let kernel = Kernel::Resident { cell, functions, hidden, precision, rows, shape };
-        let refused = refusal(kernel, layer, hidden, shape, precision, caps);
+        let pipelined = false;
+        let kernel = Resident { cell, functions, hidden, precision, rows, shape, pipelined };
+        let refused = refusal(&kernel, layer, hidden, shape, precision, caps);
         let is_allowed = refused.is_none();
         match refused {
-            None => found.push(vec![kernel]),
+            None => found.push(Recurrence::Resident(kernel)),
             Some(why) => reason = why,
         }
         is_allowed
@@ -210,7 +213,7 @@ fn grouped(
     rows: Rows,
     precision: Precision,
     caps: &Caps,
-) -> std::result::Result<Vec<Vec<Kernel>>, String> {
+) -> std::result::Result<Vec<Recurrence>, String> {
     let Some(exchange) = caps.exchange else {
         return Err("workgroups may exchange values only where the device has passed its self-test".into());
     };
@@ -232,8 +235,8 @@ fn grouped(
         units.map(move |units| resident::Shape { units, ..whole })
     };
     let mut allowed = |shape: resident::Shape| {
-        let kernel =
-            Kernel::Grouped { cell, functions, hidden, precision, rows, shape, fault: exchange.fault };
+        let (pipelined, fault) = (false, exchange.fault);
+        let kernel = Grouped { cell, functions, hidden, precision, rows, shape, pipelined, fault };
         let batch = u32::try_from(dims.batch).unwrap_or(u32::MAX);
         let grid = kernel.grid(batch, dirs as u32).map(u64::from);
         let all = grid[0].saturating_mul(grid[1]).saturating_mul(grid[2]);
@@ -243,7 +246,7 @@ fn grouped(
             let tested = exchange.workgroup_bytes;
             format!("needs {memory} bytes of workgroup memory, the self-test had {tested}")
         });
-        let refused = refusal(kernel, layer, hidden, shape, precision, caps).or(untested).or_else(|| {
+        let refused = refusal(&kernel, layer, hidden, shape, precision, caps).or(untested).or_else(|| {
             (all > u64::from(exchange.workgroups)).then(|| {
                 let side_by_side = exchange.workgroups;
                 format!("needs {all} workgroups side by side, the device is known to run {side_by_side}")
@@ -251,7 +254,8 @@ fn grouped(
         });
         let is_allowed = refused.is_none();
         match refused {
-            None => found.push(vec![kernel]),
+            // Its patience, and what stands in for it, come with the recipe.
+            None => found.push(Recurrence::Grouped { kernel, patience: 0, instead: Vec::new() }),
             Some(why) => reason = why,
         }
         is_allowed
@@ -272,7 +276,7 @@ fn grouped(
 
 /// Why `caps` do not allow a kernel of many steps.
 fn refusal(
-    kernel: Kernel,
+    kernel: &dyn Definition,
     layer: &Layer,
     hidden: u32,
     shape: resident::Shape,
@@ -287,9 +291,8 @@ fn refusal(
     let registers = shape.keep.registers(weights);
     let depth = precision.weights.words(hidden.next_multiple_of(4) as usize) as u64;
     let bytes = dirs * gates * u64::from(hidden) * depth * 4;
-    let buffers = kernel.bindings().iter().filter(|binding| binding.access.is_storage()).count();
     beyond(bytes, caps.max_array_bytes(), "bytes of w_hh in one binding")
-        .or_else(|| beyond(buffers as u64, u64::from(caps.max_storage_buffers), "storage buffers"))
+        .or_else(|| beyond(kernel.storage_buffers(), u64::from(caps.max_storage_buffers), "storage buffers"))
         .or_else(|| {
             beyond(u64::from(kernel.threads()), u64::from(caps.max_threads), "threads in a workgroup")
         })
@@ -308,7 +311,7 @@ fn steps(
     rows: Rows,
     request: Request,
     caps: &Caps,
-) -> Vec<Kernel> {
+) -> Vec<Recurrent> {
     let Request { precision, any_order, .. } = request;
     let functions = Functions::of(layer);
     let kernel = |cell| {
@@ -319,7 +322,7 @@ fn steps(
         let width = width(sizes.hidden, caps);
         let units = units.min(sizes.hidden.div_ceil(width));
         let shape = step::Shape { width, units, tiles, in_blocks: !any_order };
-        Kernel::Step { cell, functions, sizes, precision, rows, shape }
+        Step { cell, functions, sizes, precision, rows, shape, pipelined: false }.into()
     };
     step_cells(layer).into_iter().map(kernel).collect()
 }
@@ -332,7 +335,7 @@ fn matrix_steps(
     rows: Rows,
     request: Request,
     caps: &Caps,
-) -> Vec<Vec<Kernel>> {
+) -> Vec<Vec<Recurrent>> {
     let Some(matrices) = request.matrices(caps).filter(|_| rows == matrices::ROWS) else { return Vec::new() };
     let functions = Functions::of(layer);
     let of = |stack: u32| {
@@ -342,11 +345,11 @@ fn matrix_steps(
                 StepCell::Project => Sizes::all(hidden, state),
                 _ => Sizes::all(state, hidden),
             };
-            Kernel::StepMatrices { cell, functions, sizes, shape }
+            StepMatrices { cell, functions, sizes, shape, pipelined: false }.into()
         };
-        step_cells(layer).into_iter().map(kernel).collect::<Vec<_>>()
+        step_cells(layer).into_iter().map(kernel).collect::<Vec<Recurrent>>()
     };
-    let fits = |kernels: &Vec<Kernel>| kernels.iter().all(|kernel| caps.bears(*kernel));
+    let fits = |kernels: &Vec<Recurrent>| kernels.iter().all(|kernel| caps.bears(&**kernel));
     let is_there =
         |stack: &u32| *stack == 1 || tiles > matrices::Shape { matrices, stack: stack / 2 }.tiles();
     [1, 2].into_iter().filter(is_there).map(of).filter(fits).collect()

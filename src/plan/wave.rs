@@ -3,7 +3,7 @@
 use super::budget::{MAIL_BUDGET, PROJECTION_BUDGET, letter_bytes};
 use super::matmul::output_columns;
 use super::{Caps, Cost, LayerRecipe, Only, Plan, Recurrence, Wave, cost};
-use crate::kernels::Kernel;
+use crate::kernels::Definition;
 use crate::model::Model;
 
 /// Chunks that are tried.
@@ -67,14 +67,12 @@ fn cheapest(plan: &Plan, modelled: Cost, model: &Model, only: Only, caps: &Caps)
 /// Steps of a chunk that memory and the driver bear, and of workgroups that write to each other the mail.
 fn most_steps(plan: &Plan, model: &Model) -> usize {
     let most = plan.layers.iter().map(|layer| layer.chunk).min().unwrap_or(1);
-    let Recurrence::Grouped { kernel: Kernel::Grouped { cell, .. }, .. } = plan.layers[0].recurrence else {
-        return most;
-    };
+    let Recurrence::Grouped { kernel, .. } = &plan.layers[0].recurrence else { return most };
     let padded = plan.tiles() * plan.rows.count() as usize;
     let letters = model
         .layers()
         .iter()
-        .fold(0u64, |bytes, layer| bytes.saturating_add(letter_bytes(cell, layer, padded)));
+        .fold(0u64, |bytes, layer| bytes.saturating_add(letter_bytes(kernel.cell, layer, padded)));
     most.min((MAIL_BUDGET / letters.max(1)) as usize).max(1)
 }
 
@@ -111,7 +109,7 @@ fn refusal(plan: &Plan, model: &Model, caps: &Caps) -> Option<String> {
     if bytes > most {
         return Some(format!("together they need {bytes} bytes in one binding, the device has {most}"));
     }
-    let &Recurrence::Grouped { kernel, .. } = recurrence else { return None };
+    let Recurrence::Grouped { kernel, .. } = recurrence else { return None };
     let grid = kernel.grid(narrow(plan.form.dims.batch), narrow(plan.layers.len())).map(u64::from);
     let all = grid.iter().fold(1u64, |all, count| all.saturating_mul(*count));
     let known = caps.exchange.map_or(0, |exchange| u64::from(exchange.workgroups));
@@ -137,7 +135,7 @@ fn of_wave(plan: &Plan, chunk: usize, caps: &Caps) -> Cost {
     let (batch, layers) = (narrow(plan.form.dims.batch), narrow(plan.layers.len()));
     let rows = narrow(chunk.saturating_mul(plan.tiles() * plan.rows.count() as usize));
     let projection = |layer: usize, layers: u32| {
-        cost::dispatch(plan.layers[layer].projection, rows, 1, layers, &caps.speed).femtoseconds
+        cost::dispatch(&*plan.layers[layer].projection, rows, 1, layers, &caps.speed).femtoseconds
     };
     let walk = cost::walk(&plan.layers[0].recurrence, batch, chunk as u64, layers, &caps.speed);
     let slot = projection(0, 1).saturating_add(projection(1, layers - 1)).saturating_add(walk.femtoseconds);

@@ -3,7 +3,7 @@
 use super::{Buffer, Dispatch, Op, Program, Role};
 use crate::dims::Dims;
 use crate::dtype::Precision;
-use crate::kernels::{Kernel, Params, Rows, matmul};
+use crate::kernels::{MatmulTiled, Rows, matmul};
 
 /// `repeats` times `[size, size] · [size, size]`, with w in a scratch buffer of its own.
 pub fn ceiling(size: u32, repeats: usize) -> Program {
@@ -18,7 +18,8 @@ pub fn ceiling(size: u32, repeats: usize) -> Program {
         buffer("out", Role::Output, square),
         buffer("order", Role::Order, 2 * size as usize),
     ];
-    let kernel = Kernel::MatmulTiled { sizes: matmul::Sizes { k: size, n: size }, precision };
+    let sizes = matmul::Sizes { k: size, n: size };
+    let kernel = MatmulTiled { sizes, precision, pipelined: false };
     let params = matmul::Params {
         rows: size,
         batch: size,
@@ -38,17 +39,10 @@ pub fn ceiling(size: u32, repeats: usize) -> Program {
         skips: 0,
         first_column: 0,
         columns: size,
-        x_dir: 0,
-        lag: 0,
-        out_first: 0,
-        unused: [0; 3],
+        unused: [0; 2],
     };
-    let dispatch = Dispatch {
-        kernel,
-        params: Params::Matmul(params),
-        buffers: (0..5).collect(),
-        grid: kernel.grid(size, 1),
-    };
+    let arguments = matmul::Arguments { own: params, pipelining: None };
+    let dispatch = Dispatch::new(&kernel, &arguments, [size, 1], (0..5).collect());
     Program {
         form: dims.into(),
         precision,

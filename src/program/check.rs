@@ -46,7 +46,7 @@ fn check_copy(program: &Program, copy: &Copy) -> Result<()> {
 }
 
 fn check_dispatch(program: &Program, dispatch: &Dispatch, caps: &Caps) -> Result<()> {
-    let Dispatch { kernel, params, buffers, grid } = dispatch;
+    let Dispatch { kernel, uniforms, buffers, extents, grid, iterations, .. } = dispatch;
     let name = kernel.name();
     let largest = grid.iter().copied().max().unwrap_or(0);
     caps.check(name, u64::from(largest), u64::from(caps.max_workgroups), "workgroups in a dimension")?;
@@ -54,19 +54,26 @@ fn check_dispatch(program: &Program, dispatch: &Dispatch, caps: &Caps) -> Result
     let memory = u64::from(kernel.workgroup_bytes());
     caps.check(name, memory, u64::from(caps.max_workgroup_bytes), "bytes of workgroup memory")?;
     if let Some(most) = caps.max_iterations {
-        caps.check(name, kernel.iterations(params), most, "loop iterations of a thread")?;
+        caps.check(name, *iterations, most, "loop iterations of a thread")?;
     }
     caps.check(name, buffers.len() as u64, u64::from(caps.max_storage_buffers), "storage buffers")?;
 
-    let storage: Vec<_> = kernel.bindings().iter().filter(|b| b.access.is_storage()).collect();
-    let extents = params.extents(*kernel, grid[2]);
+    let bindings = kernel.bindings();
+    let storage: Vec<_> = bindings.iter().filter(|b| b.access.is_storage()).collect();
+    let params = bindings.iter().filter_map(|binding| match binding.access {
+        Access::Params(bytes) => Some(bytes as usize),
+        _ => None,
+    });
     let mismatch =
         |binding: &str, reason: String| Err(Error::Mismatch { name: format!("{binding} of {name}"), reason });
     if storage.len() != buffers.len() || extents.len() != buffers.len() {
         let reason = format!("{} storage bindings, {} buffers", storage.len(), buffers.len());
         return mismatch("bindings", reason);
     }
-    for ((binding, &id), extent) in storage.iter().zip(buffers).zip(extents) {
+    if !params.eq(uniforms.iter().map(Vec::len)) {
+        return mismatch("parameters", format!("{} of another size", uniforms.len()));
+    }
+    for ((binding, &id), &extent) in storage.iter().zip(buffers).zip(extents) {
         let buffer = &program.buffers[id];
         if (buffer.words as u64) < extent {
             let reason = format!("reaches {extent} words, {} has {}", buffer.name, buffer.words);
@@ -86,7 +93,7 @@ mod tests {
     use crate::dims::Dims;
     use crate::dtype::{Precision, Storage};
     use crate::io::Form;
-    use crate::kernels::{Kernel, Params};
+    use crate::kernels::Kernel;
     use crate::model::{Cell, Direction, Layer, Merge, Model, Weights};
     use crate::plan::{Exchange, Fault, Only, Recurrence, Request, Strategy, plan};
     use crate::program::lower;
@@ -178,7 +185,7 @@ mod tests {
             let good = lower(&model, &plan).unwrap();
             check(&good, &caps).unwrap();
             let merges = |program: &Program| {
-                let merge = |dispatch: &&Dispatch| matches!(dispatch.kernel, Kernel::Merge { .. });
+                let merge = |dispatch: &&Dispatch| matches!(dispatch.kernel, Kernel::MergeDirections(_));
                 program.dispatches().filter(merge).count()
             };
             assert_eq!(merges(&good), 2, "{plan}");
@@ -203,10 +210,16 @@ mod tests {
 
         let Op::Steps { phases, .. } = &mut program.ops[1] else { panic!("the second op is the steps") };
         phases[0][0] = dispatch;
-        let Params::Step(params) = &mut phases[1][0].params else { panic!("a step") };
-        params.first = 1000;
+        let good = phases[1][0].clone();
+        phases[1][0].extents[2] += 1000;
         let error = check(&program, &caps).unwrap_err();
         assert!(error.to_string().contains("reaches"), "{error}");
+
+        let Op::Steps { phases, .. } = &mut program.ops[1] else { panic!("the second op is the steps") };
+        phases[1][0] = good;
+        phases[1][0].uniforms[0].pop();
+        let error = check(&program, &caps).unwrap_err();
+        assert!(error.to_string().contains("another size"), "{error}");
     }
 
     #[test]

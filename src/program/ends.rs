@@ -9,7 +9,7 @@ use crate::dims::product;
 use crate::error::{Error, Result};
 use crate::kernels::order_rows::{self, NO_READOUT, READOUT_EVERY, READOUT_LAST};
 use crate::kernels::streams::Way;
-use crate::kernels::{Kernel, Params};
+use crate::kernels::OrderRows;
 use crate::model::{Model, ReadoutSteps};
 use crate::plan::Plan;
 
@@ -105,13 +105,8 @@ impl Lowering<'_> {
         };
         let [batch, steps] = [index32("B", dims.batch)?, index32("T", dims.steps)?];
         let params = order_rows::Params { batch, padded, steps, readout };
-        let kernel = Kernel::OrderRows { width: order_rows::WIDTH };
-        let dispatch = Dispatch {
-            kernel,
-            params: Params::Order(params),
-            buffers: vec![array, self.program.order],
-            grid: kernel.grid(padded, 1),
-        };
+        let kernel = OrderRows { width: order_rows::WIDTH };
+        let dispatch = Dispatch::new(&kernel, &params, [padded, 1], vec![array, self.program.order]);
         Ok(End { array, dispatches: vec![dispatch] })
     }
 

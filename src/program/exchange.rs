@@ -5,8 +5,8 @@ use super::lower::{Chunk, Lowering, Slices, index32};
 use super::{BufferId, Dispatch, Op, Program, Role, StateBuffers};
 use crate::dims::product;
 use crate::error::{Error, Result};
-use crate::kernels::grouped::HEAD_WORDS;
-use crate::kernels::{Kernel, Params};
+use crate::kernels::exchange::{Arguments, HEAD_WORDS, Params};
+use crate::kernels::{Definition, Grouped};
 use crate::plan::Recurrence;
 
 /// Words that the letters begin at a multiple of, so that they lie in lines of their own.
@@ -48,9 +48,9 @@ impl Lowering<'_> {
         let layers = self.model.layers().len();
         let (stages, at_once) = if self.plan.wave.is_some() { (1, layers) } else { (layers, 1) };
         for (recipe, layer) in self.plan.layers.iter().zip(self.model.layers()).take(stages) {
-            if let Recurrence::Grouped { kernel: Kernel::Grouped { cell, .. }, .. } = recipe.recurrence {
+            if let Recurrence::Grouped { kernel, .. } = &recipe.recurrence {
                 proofs += self.plan.form.dims.steps.div_ceil(recipe.chunk) + at_once - 1;
-                let exchanges = cell.product_count() as usize;
+                let exchanges = kernel.cell.product_count() as usize;
                 let sizes = [&[recipe.chunk, exchanges], &self.tiled(at_once, layer.hidden())[..]].concat();
                 letters = letters.max(product("letters", &sizes)?);
             }
@@ -67,7 +67,7 @@ impl Lowering<'_> {
     /// each.
     pub(super) fn exchange(
         &mut self,
-        kernel: Kernel,
+        kernel: Grouped,
         index: usize,
         chunk: Chunk,
         patience: u32,
@@ -94,25 +94,28 @@ impl Lowering<'_> {
         if let Some(c) = state.c {
             named.extend([("c_prev", c[phase]), ("c_next", c[1 - phase])]);
         }
-        let model = self.model;
-        let dispatches = self.step(kernel, &model.layers()[index], chunk, &named, matrices)?;
-        let [mut dispatch] = <[Dispatch; 1]>::try_from(dispatches).map_err(|all| Error::Mismatch {
-            name: kernel.name().into(),
-            reason: format!("{} slices of its matrix", all.len()),
-        })?;
-        if let Params::Step(params) = &mut dispatch.params {
-            params.proof = index32("proofs", word)?;
-            params.all = all;
-            params.letters = index32("mail", self.letters_from)?;
-            params.patience = patience;
-            params.before = self.program.proofs.last().map_or(0, |proof| proof.all);
-        }
+        let [w_hh, _] = matrices;
+        let [(_, w)] = w_hh[..] else {
+            let reason = format!("{} slices of its matrix", w_hh.len());
+            return Err(Error::Mismatch { name: kernel.name().into(), reason });
+        };
+        named.push(("w", w));
+        let steps = self.arguments(&self.model.layers()[index], chunk, 0)?;
+        let exchange = Params {
+            proof: index32("proofs", word)?,
+            all,
+            letters: index32("mail", self.letters_from)?,
+            patience,
+            before: self.program.proofs.last().map_or(0, |proof| proof.all),
+            unused: [0; 3],
+        };
+        let buffers = self.bound(&kernel, &named)?;
+        let arguments = Arguments { steps, exchange };
+        let dispatch = Dispatch::new(&kernel, &arguments, [steps.own.batch, dirs], buffers);
         let from = if self.program.proofs.is_empty() { 0 } else { self.letters_from };
         self.program.proofs.push(Proof { op: chunk.op, layer, first, phase, all });
         let mut rounds = vec![[from..self.program.buffers[mail].words, 0..0]];
-        if let Kernel::Grouped { fault, .. } = kernel {
-            rounds.resize(fault.times(), [0..HEAD_WORDS, word..word + 1]);
-        }
+        rounds.resize(kernel.fault.times(), [0..HEAD_WORDS, word..word + 1]);
         Ok(Op::Exchange { dispatch, rounds })
     }
 }

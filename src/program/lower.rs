@@ -5,7 +5,7 @@ use super::{Buffer, BufferId, Dispatch, Matrix, Op, Order, Program, Role, Slice,
 use crate::dims::product;
 use crate::error::{Error, Result};
 use crate::io::Fill;
-use crate::kernels::{Kernel, Params, StepCell, matmul, step};
+use crate::kernels::{Binding, Definition, Projection, Recurrent, matmul, pipelining, recurrence};
 use crate::model::{Cell, Constant, Layer, Model, Reset, has_enclosed_bias};
 use crate::plan::{LayerRecipe, Plan, Recurrence};
 
@@ -236,10 +236,10 @@ impl<'a> Lowering<'a> {
     /// The projection of some steps.
     fn project_chunk(&mut self, stage: &Stage, first: usize, count: usize) -> Result<()> {
         let (layer, kernel) = (&self.model.layers()[stage.index], self.plan.layers[stage.index].projection);
-        let params = self.projection(layer, stage.input, first, count)?;
+        let arguments = self.projection(layer, stage.input, first, count)?;
         // Scratch begins with it.
         let arrays = [stage.input.buffer, stage.bias, stage.named[0].1];
-        self.project(kernel, params, arrays, stage.w_ih.as_ref(), self.dirs())
+        self.project(kernel, arguments, arrays, stage.w_ih.as_ref(), self.dirs())
     }
 
     /// The steps of a chunk, of layer `index` or from it on.
@@ -255,37 +255,34 @@ impl<'a> Lowering<'a> {
             Recurrence::Grouped { kernel, patience, .. } => {
                 Ok(vec![self.exchange(*kernel, index, chunk, *patience, state, named)?])
             }
-            recurrence => self.dispatches(recurrence, &model.layers()[index], chunk, state.h, named),
+            Recurrence::Resident(kernel) => {
+                let named = ([named.0, &[("h_state", state.h[0])]].concat(), named.1);
+                let layer = &model.layers()[index];
+                let dispatches = self.step((*kernel).into(), layer, chunk, &named.0, named.1)?;
+                Ok(dispatches.into_iter().map(Op::Once).collect())
+            }
+            Recurrence::Step(kernels) => self.steps(kernels, &model.layers()[index], chunk, state.h, named),
         }
     }
 
-    /// The steps of a chunk by kernels that need no other workgroup: h before even and odd steps lies in `h`.
-    fn dispatches(
+    /// The steps of a chunk one by one: h before even and odd steps lies in `h`.
+    fn steps(
         &self,
-        recurrence: &Recurrence,
+        kernels: &[Recurrent],
         layer: &Layer,
         chunk: Chunk,
         h: [BufferId; 2],
         (named, matrices): (&[(&'static str, BufferId)], &[Slices; 2]),
     ) -> Result<Vec<Op>> {
-        let and = |more: &[(&'static str, BufferId)]| [named, more].concat();
-        match recurrence {
-            Recurrence::Resident(kernel) | Recurrence::Grouped { kernel, .. } => {
-                let dispatches = self.step(*kernel, layer, chunk, &and(&[("h_state", h[0])]), matrices)?;
-                Ok(dispatches.into_iter().map(Op::Once).collect())
-            }
-            Recurrence::Step(kernels) => {
-                let mut phases = [Vec::new(), Vec::new()];
-                for (phase, dispatches) in phases.iter_mut().enumerate() {
-                    let named = and(&[("h_prev", h[phase]), ("h_next", h[1 - phase])]);
-                    for &kernel in kernels {
-                        dispatches.extend(self.step(kernel, layer, chunk, &named, matrices)?);
-                    }
-                }
-                let count = index32("steps of a chunk", chunk.count)?;
-                Ok(vec![Op::Steps { first: chunk.first, count, phases }])
+        let mut phases = [Vec::new(), Vec::new()];
+        for (phase, dispatches) in phases.iter_mut().enumerate() {
+            let named = [named, &[("h_prev", h[phase]), ("h_next", h[1 - phase])]].concat();
+            for &kernel in kernels {
+                dispatches.extend(self.step(kernel, layer, chunk, &named, matrices)?);
             }
         }
+        let count = index32("steps of a chunk", chunk.count)?;
+        Ok(vec![Op::Steps { first: chunk.first, count, phases }])
     }
 
     /// The states of layer `index`; joins to `named` everything else its step binds that does not change from step to step,
@@ -340,42 +337,39 @@ impl<'a> Lowering<'a> {
     }
 
     /// A dispatch for each slice of the matrix that `kernel` reads.
-    pub(super) fn step(
+    fn step(
         &self,
-        kernel: Kernel,
+        kernel: Recurrent,
         layer: &Layer,
         chunk: Chunk,
         named: &[(&str, BufferId)],
         [w_hh, w_hr]: &[Slices; 2],
     ) -> Result<Vec<Dispatch>> {
-        let slices = match kernel {
-            Kernel::Step { cell: StepCell::Project, .. }
-            | Kernel::StepMatrices { cell: StepCell::Project, .. } => w_hr,
-            _ => w_hh,
-        };
+        let slices = if kernel.is_of_projection() { w_hr } else { w_hh };
+        let dirs = index32("D", chunk.layers * self.dirs())?;
         let of_slice = |&(slice, w): &(Slice, BufferId)| {
             let kernel = kernel.of_columns(index32("units of a slice", slice.count)?);
-            let named = [named, &[("w", w)]].concat();
-            self.step_of(kernel, layer, chunk, slice.first, &named)
+            let buffers = self.bound(&*kernel, &[named, &[("w", w)]].concat())?;
+            let arguments = self.arguments(layer, chunk, slice.first)?;
+            Ok(Dispatch::new(&*kernel, &arguments, [arguments.own.batch, dirs], buffers))
         };
         slices.iter().map(of_slice).collect()
     }
 
-    fn step_of(
+    /// What a dispatch of a chunk is told, whose units begin with `first_unit`.
+    pub(super) fn arguments(
         &self,
-        kernel: Kernel,
         layer: &Layer,
         Chunk { first, count, output, layers, .. }: Chunk,
         first_unit: usize,
-        named: &[(&str, BufferId)],
-    ) -> Result<Dispatch> {
-        let batch = index32("B", self.plan.form.dims.batch)?;
+    ) -> Result<recurrence::Arguments> {
         let xw_dir = [self.chunk(), self.plan.tiles(), layer.cell().gates(), layer.hidden()];
-        let params = step::Params {
-            batch,
+        let steps = index32("T", count)?;
+        let own = recurrence::Params {
+            batch: index32("B", self.plan.form.dims.batch)?,
             tiles: index32("tiles of rows", self.plan.tiles())?,
             first: index32("T", first)?,
-            steps: index32("T", count)?,
+            steps,
             times: index32("T", self.plan.form.dims.steps)?,
             reverse: index32("D", layers * layer.direction().reverse_from())?,
             xw_dir: index32("xw", product("xw", &xw_dir)?)?,
@@ -384,27 +378,22 @@ impl<'a> Lowering<'a> {
             y_dir: output.dir,
             repeats: u32::from(self.plan.form.fill == Fill::Last),
             first_unit: index32("H", first_unit)?,
-            // What a grouped kernel takes beside, `exchange` sets.
-            proof: 0,
-            all: 0,
-            letters: 0,
-            patience: 0,
-            lag: if layers > 1 { index32("steps of a chunk", count)? } else { 0 },
-            before: 0,
-            unused: [0; 2],
         };
-        let dirs = index32("D", layers * self.dirs())?;
-        let storage = kernel.bindings().iter().filter(|binding| binding.access.is_storage());
-        let buffers = storage
-            .map(|binding| {
-                let found = named.iter().find(|(known, _)| *known == binding.name);
-                found.map(|&(_, buffer)| buffer).ok_or_else(|| Error::Mismatch {
-                    name: format!("{} of {}", binding.name, kernel.name()),
-                    reason: "no buffer of that name in the program".into(),
-                })
+        let pipelining = pipelining::Params { lag: steps, x_dir: 0, out_first: 0, unused: [0] };
+        Ok(recurrence::Arguments { own, pipelining: (layers > 1).then_some(pipelining) })
+    }
+
+    /// The buffer of each storage binding of `kernel`, by its name in the shaders.
+    pub(super) fn bound(&self, kernel: &dyn Definition, named: &[(&str, BufferId)]) -> Result<Vec<BufferId>> {
+        let bindings = kernel.bindings().into_iter().filter(|binding| binding.access.is_storage());
+        let buffer = |binding: Binding| {
+            let found = named.iter().find(|(known, _)| *known == binding.name);
+            found.map(|&(_, buffer)| buffer).ok_or_else(|| Error::Mismatch {
+                name: format!("{} of {}", binding.name, kernel.name()),
+                reason: "no buffer of that name in the program".into(),
             })
-            .collect::<Result<Vec<_>>>()?;
-        Ok(Dispatch { kernel, params: Params::Step(params), buffers, grid: kernel.grid(batch, dirs) })
+        };
+        bindings.map(buffer).collect()
     }
 
     /// Steps `first .. first + count` of the layer's input, into xw, tiled as the step kernels read it.
@@ -414,13 +403,13 @@ impl<'a> Lowering<'a> {
         input: Sequence,
         first: usize,
         count: usize,
-    ) -> Result<matmul::Params> {
+    ) -> Result<matmul::Arguments> {
         let tile = self.plan.rows.count();
         let padded = self.padded()?;
         let columns = layer.cell().gates() * layer.hidden();
         let out_tile = product("G·H·R", &[columns, tile as usize])?;
         let (order, order_rows) = self.places(Places::Sorted)?;
-        Ok(matmul::Params {
+        let own = matmul::Params {
             rows: index32("rows of a chunk", product("rows of a chunk", &[count, padded])?)?,
             batch: index32("B", self.plan.form.dims.batch)?,
             padded: index32("B", padded)?,
@@ -439,11 +428,9 @@ impl<'a> Lowering<'a> {
             skips: 1,
             first_column: 0,
             columns: index32("G·H", columns)?,
-            x_dir: 0,
-            lag: 0,
-            out_first: 0,
-            unused: [0; 3],
-        })
+            unused: [0; 2],
+        };
+        Ok(matmul::Arguments { own, pipelining: None })
     }
 
     /// Where in the array of [`super::Order`] lengths and batch rows lie.
@@ -456,30 +443,25 @@ impl<'a> Lowering<'a> {
     /// A dispatch for each slice of `w`, or a single one where x has been multiplied by it already.
     pub(super) fn project(
         &mut self,
-        kernel: Kernel,
-        params: matmul::Params,
+        kernel: Projection,
+        arguments: matmul::Arguments,
         [x, bias, out]: [BufferId; 3],
         w: Option<&Slices>,
         dirs: usize,
     ) -> Result<()> {
+        let (size, order) = ([arguments.own.rows, index32("D", dirs)?], self.program.order);
+        let mut push = |kernel: Projection, arguments, buffers| {
+            self.program.ops.push(Op::Once(Dispatch::new(&*kernel, &arguments, size, buffers)));
+        };
         let Some(w) = w else {
-            let grid = kernel.grid(params.rows, index32("D", dirs)?);
-            let buffers = vec![x, bias, out, self.program.order];
-            self.program.ops.push(Op::Once(Dispatch {
-                kernel,
-                params: Params::Matmul(params),
-                buffers,
-                grid,
-            }));
+            push(kernel, arguments, vec![x, bias, out, order]);
             return Ok(());
         };
         for &(slice, w) in w {
             let kernel = kernel.of_columns(index32("columns of a slice", slice.count)?);
-            let grid = kernel.grid(params.rows, index32("D", dirs)?);
             let first_column = index32("columns", slice.first)?;
-            let params = Params::Matmul(matmul::Params { first_column, ..params });
-            let buffers = vec![x, bias, w, out, self.program.order];
-            self.program.ops.push(Op::Once(Dispatch { kernel, params, buffers, grid }));
+            let own = matmul::Params { first_column, ..arguments.own };
+            push(kernel, matmul::Arguments { own, ..arguments }, vec![x, bias, w, out, order]);
         }
         Ok(())
     }

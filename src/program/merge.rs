@@ -6,7 +6,7 @@ use super::sequence::Sequence;
 use super::{Dispatch, Op, Role};
 use crate::dims::{Dims, product};
 use crate::error::Result;
-use crate::kernels::{Params, merge};
+use crate::kernels::merge;
 
 impl Lowering<'_> {
     /// Where the directions of layer `index` write: where the layer does, unless it makes one of them. Then they lie one after
@@ -31,12 +31,9 @@ impl Lowering<'_> {
     pub(super) fn merge(&mut self, index: usize, written: Sequence, output: Sequence) -> Result<()> {
         let Some(kernel) = self.plan.layers[index].merge else { return Ok(()) };
         let words = index32("words of y", self.program.buffers[written.buffer].words / 2)?;
-        self.program.ops.push(Op::Once(Dispatch {
-            kernel,
-            params: Params::Merge(merge::Params { words, unused: [0; 3] }),
-            buffers: vec![written.buffer, output.buffer],
-            grid: kernel.grid(words, 1),
-        }));
+        let params = merge::Params { words, unused: [0; 3] };
+        let buffers = vec![written.buffer, output.buffer];
+        self.program.ops.push(Op::Once(Dispatch::new(&kernel, &params, [words, 1], buffers)));
         Ok(())
     }
 }

@@ -32,7 +32,7 @@ use std::ops::Range;
 use crate::dims::Dims;
 use crate::dtype::Precision;
 use crate::io::Form;
-use crate::kernels::{Kernel, Params, Rows};
+use crate::kernels::{Kernel, Parameters, Rows, Takes};
 use crate::model::{Constant, ReadoutSteps};
 
 /// Index of a buffer in [`Program::buffers`].
@@ -88,12 +88,38 @@ impl Buffer {
 pub struct Dispatch {
     /// The kernel.
     pub kernel: Kernel,
-    /// Its parameters.
-    pub params: Params,
+    /// Its parameters: the bytes of each uniform buffer that it binds beside the step's index, in binding order.
+    pub uniforms: Vec<Vec<u8>>,
     /// The buffer of each storage binding, in binding order.
     pub buffers: Vec<BufferId>,
+    /// The words that each of them must have.
+    pub extents: Vec<u64>,
     /// Workgroups.
     pub grid: [u32; 3],
+    /// Loop iterations of one thread, over all its loops.
+    pub iterations: u64,
+    /// Floating-point operations, activations left out.
+    pub flops: u64,
+}
+
+impl Dispatch {
+    /// One of `kernel` over `rows` rows and D = `dirs`, as its grid counts them.
+    pub fn new<P: Parameters>(
+        kernel: &dyn Takes<P>,
+        params: &P,
+        [rows, dirs]: [u32; 2],
+        buffers: Vec<BufferId>,
+    ) -> Self {
+        Self {
+            kernel: kernel.kernel(params),
+            uniforms: params.uniforms(),
+            buffers,
+            extents: kernel.extents(params, dirs),
+            grid: kernel.grid(rows, dirs),
+            iterations: kernel.iterations(params),
+            flops: kernel.flops(params) * u64::from(dirs),
+        }
+    }
 }
 
 /// One operation, in order.

@@ -44,12 +44,10 @@ impl Lowering<'_> {
             skips: 0,
             first_column: 0,
             columns: index32("O", outputs)?,
-            x_dir: 0,
-            lag: 0,
-            out_first: 0,
-            unused: [0; 3],
+            unused: [0; 2],
         };
-        self.project(kernel, params, [y.buffer, bias, out], Some(&w), 1)?;
+        let arguments = matmul::Arguments { own: params, pipelining: None };
+        self.project(kernel, arguments, [y.buffer, bias, out], Some(&w), 1)?;
         self.program.out = Some(out);
         Ok(())
     }

@@ -4,8 +4,8 @@
 use super::lower::{Lowering, Places, index32, lowered};
 use super::{BufferId, Dispatch, Op, Program, Role};
 use crate::error::{Error, Result};
-use crate::kernels::streams::{ARRAYS, Params as StreamParams, Way};
-use crate::kernels::{Kernel, Params};
+use crate::kernels::MoveStates;
+use crate::kernels::streams::{ARRAYS, Params, Way};
 use crate::model::Model;
 use crate::plan::Plan;
 
@@ -125,7 +125,7 @@ impl Lowering<'_> {
         let (_, order_rows) = self.places(Places::Sorted)?;
         let mut dispatches = Vec::new();
         for arrays in arrays.chunks(ARRAYS) {
-            let mut params = StreamParams {
+            let mut params = Params {
                 batch,
                 order_rows,
                 first: index32("B", first)?,
@@ -147,10 +147,9 @@ impl Lowering<'_> {
                 buffers.push(self.stand_in(place)?);
             }
             let most = params.features.iter().copied().max().unwrap_or(1);
-            let kernel =
-                Kernel::Streams { way, rows: self.plan.rows, features: most, width: WIDTH.min(most) };
-            let grid = kernel.grid(batch, dirs * index32("arrays", arrays.len())?);
-            dispatches.push(Dispatch { kernel, params: Params::Streams(params), buffers, grid });
+            let kernel = MoveStates { way, rows: self.plan.rows, features: most, width: WIDTH.min(most) };
+            let size = [batch, dirs * index32("arrays", arrays.len())?];
+            dispatches.push(Dispatch::new(&kernel, &params, size, buffers));
         }
         Ok(dispatches)
     }

@@ -12,7 +12,7 @@ use super::{BufferId, Copy, Op, Role, Slice, StateBuffers, Together};
 use crate::dims::{Dims, product};
 use crate::error::{Error, Result};
 use crate::io::Strides;
-use crate::kernels::matmul;
+use crate::kernels::{matmul, pipelining};
 use crate::model::{Constant, has_enclosed_bias};
 use crate::plan::Recurrence;
 
@@ -52,14 +52,14 @@ impl Lowering<'_> {
         for slot in 0..slots {
             let op = self.program.ops.len();
             if slot + layers <= slots {
-                let params = self.projection(layer, x, slot * steps, steps)?;
+                let arguments = self.projection(layer, x, slot * steps, steps)?;
                 let arrays = [x.buffer, bias, xw];
-                self.project(plan.layers[0].projection, params, arrays, w_ih.as_ref(), 1)?;
+                self.project(plan.layers[0].projection, arguments, arrays, w_ih.as_ref(), 1)?;
             }
             if slot > 0 {
-                let params = self.projection_above(y, (slot - 1) * steps, steps)?;
+                let arguments = self.projection_above(y, (slot - 1) * steps, steps)?;
                 let arrays = [y.buffer, bias_above, xw];
-                self.project(plan.layers[1].projection, params, arrays, Some(&w_above), layers - 1)?;
+                self.project(plan.layers[1].projection, arguments, arrays, Some(&w_above), layers - 1)?;
             }
             let chunk = Chunk { op, first: slot * steps, count: steps, output: y, layers };
             let ops = self.walk(0, chunk, states, (&named, &matrices))?;
@@ -187,16 +187,14 @@ impl Lowering<'_> {
     }
 
     /// The projection of some steps of every layer but the first, each from the one below.
-    fn projection_above(&self, y: Sequence, first: usize, count: usize) -> Result<matmul::Params> {
+    fn projection_above(&self, y: Sequence, first: usize, count: usize) -> Result<matmul::Arguments> {
         let layer = &self.model.layers()[1];
-        let of_one = self.projection(layer, y, first, count)?;
+        let of_one = self.projection(layer, y, first, count)?.own;
         let layers = self.model.layers().len();
-        Ok(matmul::Params {
-            reverse: index32("D", (layers - 1) * layer.direction().reverse_from())?,
-            x_dir: y.dir,
-            lag: index32("steps of a chunk", count)?,
-            out_first: of_one.out_dir,
-            ..of_one
-        })
+        let reverse = index32("D", (layers - 1) * layer.direction().reverse_from())?;
+        let lag = index32("steps of a chunk", count)?;
+        let pipelining = pipelining::Params { lag, x_dir: y.dir, out_first: of_one.out_dir, unused: [0] };
+        let own = matmul::Params { reverse, ..of_one };
+        Ok(matmul::Arguments { own, pipelining: Some(pipelining) })
     }
 }

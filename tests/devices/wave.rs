@@ -2,7 +2,7 @@
 
 use crate::common::{Draw, Inputs, adapters, bits, cells};
 use wgru::engine::{Exchange, Resume, Resumes};
-use wgru::kernels::Rows;
+use wgru::kernels::{Definition, Rows};
 use wgru::plan::{Fault, Only, Speed, Strategy};
 use wgru::{
     Cell, Device, Dims, Direction, Engine, Layer, Merge, Model, Options, Output, ReadoutSteps, Storage,

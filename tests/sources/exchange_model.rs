@@ -1,4 +1,4 @@
-//! The exchange of `shaders/shared/mail.wgsl`, walked through in every order that relaxed atomics and three preemptions allow: two workgroups
+//! The exchange of `shaders/exchange/mail.wgsl`, walked through in every order that relaxed atomics and three preemptions allow: two workgroups
 //! of a thread each, two chunks of two exchanges, letters written once, a bounded number of looks, the abort word, the proof, and
 //! a host that takes an unproven chunk again from its beginning. Then the same of two layers at once, the second a chunk behind
 //! the first, with two preemptions.

@@ -14,8 +14,10 @@ use naga::valid::{Capabilities, GlobalUse, ModuleInfo, ValidationFlags, Validato
 use naga::{AddressSpace, Module, Scalar, ShaderStage, StorageAccess, TypeInner};
 use variants::{functions, kernels, packed, rows_of};
 use wgru::dtype::Precision;
+use wgru::kernels::exchange::{self, Fault};
 use wgru::kernels::{
-    Access, Kernel, MOST_STORAGE_BUFFERS, Rows, StepCell, matmul, merge, order_rows, step, streams,
+    Access, Kernel, MOST_STORAGE_BUFFERS, Rows, Step, StepCell, matmul, merge, order_rows, pipelining, recurrence, step,
+    streams,
 };
 use wgru::model::Activation;
 
@@ -257,7 +259,7 @@ fn storage_arrays_hold_words_or_rows_of_them() {
 fn no_kernel_binds_more_storage_buffers_than_a_device_is_asked_for() {
     let storage = |kernel: &Kernel| kernel.bindings().iter().filter(|b| b.access.is_storage()).count() as u32;
     // A planner asks first whether a device has as many as a grouped kernel binds.
-    let kernels = kernels().into_iter().filter(|kernel| !matches!(kernel, Kernel::Grouped { .. }));
+    let kernels = kernels().into_iter().filter(|kernel| !matches!(kernel, Kernel::Grouped(_)));
     assert_eq!(kernels.map(|kernel| storage(&kernel)).max(), Some(MOST_STORAGE_BUFFERS));
     const { assert!(MOST_STORAGE_BUFFERS <= 8) };
 }
@@ -301,9 +303,11 @@ macro_rules! layout {
 
 #[test]
 fn parameter_structs_lie_as_the_shader_reads_them() {
-    let matmul = layout!(matmul::Params: rows batch padded first times reverse x_step x_row out_dir out_step out_tile tile out_column order order_rows skips first_column columns x_dir lag out_first);
-    let step = layout!(step::Params: batch tiles first steps times reverse xw_dir y_step y_row y_dir repeats first_unit proof all letters patience lag before);
-    let index = layout!(step::Index: t);
+    let matmul = layout!(matmul::Params: rows batch padded first times reverse x_step x_row out_dir out_step out_tile tile out_column order order_rows skips first_column columns);
+    let step = layout!(recurrence::Params: batch tiles first steps times reverse xw_dir y_step y_row y_dir repeats first_unit);
+    let index = layout!(recurrence::Index: t);
+    let pipelining = layout!(pipelining::Params: lag x_dir out_first);
+    let exchange = layout!(exchange::Params: proof all letters patience before);
     let merge = layout!(merge::Params: words);
     let mut streams = layout!(streams::Params: batch order_rows first capacity stride);
     // Of each array one after the other, where Rust has arrays of them.
@@ -319,31 +323,54 @@ fn parameter_structs_lie_as_the_shader_reads_them() {
     for kernel in kernels() {
         let validated = validated(&kernel.source()).unwrap_or_else(|error| panic!("{kernel}: {error}"));
         let module = &validated.0;
-        match kernel {
-            Kernel::Step { .. } | Kernel::StepMatrices { .. } => {
-                assert_eq!(members(module, "StepParams"), step, "{kernel}");
-                assert_eq!(members(module, "StepIndex"), index, "{kernel}");
-            }
-            Kernel::Resident { .. } | Kernel::Grouped { .. } => {
-                assert_eq!(members(module, "StepParams"), step, "{kernel}");
-            }
-            Kernel::MatmulTiled { .. }
-            | Kernel::MatmulRows { .. }
-            | Kernel::MatmulMatrices { .. }
-            | Kernel::TakeProjected { .. } => {
-                assert_eq!(members(module, "MatmulParams"), matmul, "{kernel}");
-            }
-            Kernel::Merge { .. } => {
-                assert_eq!(members(module, "MergeParams"), merge, "{kernel}");
-            }
-            Kernel::Streams { .. } => {
-                assert_eq!(members(module, "StreamParams"), streams, "{kernel}");
-            }
-            Kernel::OrderRows { .. } => {
-                assert_eq!(members(module, "OrderParams"), order, "{kernel}");
-            }
+        let uniforms = module.global_variables.iter().map(|(_, variable)| variable);
+        let uniforms = uniforms.filter(|variable| variable.space == AddressSpace::Uniform);
+        for variable in uniforms {
+            let name = module.types[variable.ty].name.as_deref().unwrap_or_default();
+            let layout = match name {
+                "MatmulParams" => &matmul,
+                "StepParams" => &step,
+                "StepIndex" => &index,
+                "PipeliningParams" => &pipelining,
+                "ExchangeParams" => &exchange,
+                "MergeParams" => &merge,
+                "StreamParams" => &streams,
+                "OrderParams" => &order,
+                _ => panic!("{kernel}: {name} is no struct of parameters"),
+            };
+            assert_eq!(members(module, name), *layout, "{kernel}");
         }
     }
+}
+
+/// What few devices use costs the others nothing: no parameter, no line.
+#[test]
+fn plain_kernels_know_neither_pipelining_nor_the_exchange() {
+    let (mut plain, mut others) = (0, 0);
+    for kernel in kernels() {
+        let (pipelined, fault) = match kernel {
+            Kernel::MatmulTiled(kernel) => (kernel.pipelined, None),
+            Kernel::MatmulRows(kernel) => (kernel.pipelined, None),
+            Kernel::MatmulMatrices(kernel) => (kernel.pipelined, None),
+            Kernel::Step(kernel) => (kernel.pipelined, None),
+            Kernel::StepMatrices(kernel) => (kernel.pipelined, None),
+            Kernel::Resident(kernel) => (kernel.pipelined, None),
+            Kernel::Grouped(kernel) => (kernel.pipelined, Some(kernel.fault)),
+            _ => (false, None),
+        };
+        let source = kernel.source();
+        for (is_there, words) in [
+            (pipelined, ["PipeliningParams", "pipelining."]),
+            (fault.is_some(), ["ExchangeParams", "exchange_params."]),
+            (matches!(fault, Some(Fault::Dies { .. })), ["DEAD_GROUP", "return is_dead(at) ||"]),
+            (matches!(fault, Some(Fault::Late { .. })), ["    delay(at);", "        meet();"]),
+        ] {
+            let found = words.map(|word| source.contains(word));
+            assert_eq!(found, [is_there; 2], "{kernel}: {words:?}");
+        }
+        *(if pipelined || fault.is_some() { &mut others } else { &mut plain }) += 1;
+    }
+    assert!(plain > 100 && others > 100, "{plain} and {others}");
 }
 
 #[test]
@@ -364,7 +391,7 @@ fn every_constant_of_a_shader_is_set_and_none_besides() {
 fn shader_files() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
     let mut files = Vec::new();
-    for folder in [root.clone(), root.join("shared"), root.join("cells")] {
+    for folder in ["", "shared", "cells", "exchange", "matrices"].map(|name| root.join(name)) {
         for entry in folder.read_dir().unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
             let path = entry.expect("a folder can be listed").path();
             if path.is_file() {
@@ -449,9 +476,11 @@ fn numbers_are_clamped_where_nan_is_seen_to() {
 fn faults_are_refused() {
     let functions = functions(Activation::SIGMOID, Activation::TANH, None);
     let cell = StepCell::GruAfter { takes: false };
-    let (sizes, precision) = (step::Sizes::all(7, 7), Precision::default());
+    let (sizes, precision) = (recurrence::Sizes::all(7, 7), Precision::default());
     let shape = step::Shape { width: 8, units: 1, tiles: 1, in_blocks: true };
-    let kernel = Kernel::Step { cell, functions, sizes, precision, rows: Rows::Four, shape };
+    let rows = Rows::Four;
+    let kernel = Step { cell, functions, sizes, precision, rows, shape, pipelined: false };
+    let kernel = Kernel::from(kernel);
     let (source, constants) = (kernel.source(), kernel.constants());
     specialise(&source, &constants).expect("the source as it is");
 

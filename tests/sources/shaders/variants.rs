@@ -1,45 +1,47 @@
 //! Every kernel in every variant, and what its arrays hold.
 
 use wgru::dtype::{Precision, Storage};
-use wgru::kernels::grouped::Fault;
+use wgru::kernels::exchange::{Fault, Grouped};
 use wgru::kernels::matmul::Sizes;
-use wgru::kernels::matrices::{self, Matrices};
+use wgru::kernels::matrices::{self, MatmulMatrices, Matrices, StepMatrices};
+use wgru::kernels::recurrence::Sizes as StepSizes;
 use wgru::kernels::resident::Keep;
 use wgru::kernels::streams::Way;
-use wgru::kernels::{Functions, Kernel, Rows, StepCell, WholeCell, resident, step};
+use wgru::kernels::{
+    Functions, Kernel, MatmulRows, MatmulTiled, MergeDirections, MoveStates, OrderRows, Resident, Rows, Step, StepCell,
+    TakeProjected, WholeCell, resident, step,
+};
 use wgru::model::{Activation, Activations, Function};
 use wgru::{Cell, Direction, Layer, Merge, Weights};
 
 /// Every kernel in every variant: each source, and sizes at and beside the edges of tiles and blocks.
 pub fn kernels() -> Vec<Kernel> {
-    let mut all = Vec::new();
+    let mut all: Vec<Kernel> = Vec::new();
+    let pipelined = false;
     for (way, rows) in [Way::Take, Way::Put].into_iter().flat_map(|way| [(way, Rows::One), (way, Rows::Four)])
     {
-        all.extend([(1, 1), (70, 64)].map(|(features, width)| Kernel::Streams {
-            way,
-            rows,
-            features,
-            width,
-        }));
+        let of = |(features, width)| Kernel::from(MoveStates { way, rows, features, width });
+        all.extend([(1, 1), (70, 64)].map(of));
     }
-    all.extend([1, 64].map(|width| Kernel::OrderRows { width }));
+    all.extend([1, 64].map(|width| Kernel::from(OrderRows { width })));
     for merge in [Merge::Sum, Merge::Mul, Merge::Average] {
         for activations in [Storage::F32, Storage::F16, Storage::Bf16] {
-            all.extend([1, 64].map(|width| Kernel::Merge { merge, activations, width }));
+            all.extend([1, 64].map(|width| Kernel::from(MergeDirections { merge, activations, width })));
         }
     }
     for precision in precisions() {
         for (k, n) in [(1, 1), (3, 5), (65, 129), (300, 2100)] {
             let sizes = Sizes { k, n };
-            all.push(Kernel::MatmulTiled { sizes, precision });
+            all.push(MatmulTiled { sizes, precision, pipelined }.into());
             for rows in [Rows::One, Rows::Four] {
-                all.extend([1, 16, 64].map(|width| Kernel::MatmulRows { sizes, precision, rows, width }));
+                let of = |width| Kernel::from(MatmulRows { sizes, precision, rows, width, pipelined });
+                all.extend([1, 16, 64].map(of));
             }
         }
         for n in [1, 5, 129, 2100] {
             for rows in [Rows::One, Rows::Four] {
                 let activations = precision.activations;
-                let taken = |width| Kernel::TakeProjected { n, activations, rows, width };
+                let taken = |width| Kernel::from(TakeProjected { n, activations, rows, width });
                 all.extend([1, 16, 64].map(taken));
             }
         }
@@ -47,10 +49,10 @@ pub fn kernels() -> Vec<Kernel> {
         for cell in step_cells() {
             for rows in [Rows::One, Rows::Four] {
                 for (k, hidden, width) in [(1, 1, 1), (7, 7, 8), (64, 64, 64), (9, 700, 64)] {
-                    let sizes = step::Sizes::all(k, hidden);
+                    let sizes = StepSizes::all(k, hidden);
                     for (units, tiles) in [(1, 1), (1, 4), (2, 1), (2, 2), (2, 4)] {
                         let shape = step::Shape { width, units, tiles, in_blocks: tiles < 4 };
-                        all.push(Kernel::Step { cell, functions, sizes, precision, rows, shape });
+                        all.push(Step { cell, functions, sizes, precision, rows, shape, pipelined }.into());
                     }
                 }
             }
@@ -63,7 +65,9 @@ pub fn kernels() -> Vec<Kernel> {
                             continue;
                         }
                         let shape = resident::Shape { tiles, ..resident::Shape::new(hidden, depth, keep) };
-                        all.push(Kernel::Resident { cell, functions, hidden, precision, rows, shape });
+                        all.push(
+                            Resident { cell, functions, hidden, precision, rows, shape, pipelined }.into(),
+                        );
                     }
                 }
                 // Those that keep some blocks, by one thread and by several, and of several workgroups.
@@ -71,10 +75,14 @@ pub fn kernels() -> Vec<Kernel> {
                     let keep = if precision.weights.is_half() { Keep::Packed } else { Keep::Held };
                     let shape = resident::Shape::new(hidden, depth, keep).of_held(1);
                     let shape = resident::Shape { tiles, ..shape };
-                    all.push(Kernel::Resident { cell, functions, hidden, precision, rows, shape });
+                    all.push(Resident { cell, functions, hidden, precision, rows, shape, pipelined }.into());
                     if tiles > 1 {
-                        let (shape, fault) = (resident::Shape { tiles: 1, units: 16, ..shape }, Fault::None);
-                        all.push(Kernel::Grouped { cell, functions, hidden, precision, rows, shape, fault });
+                        let shape = resident::Shape { tiles: 1, units: 16, ..shape };
+                        let fault = Fault::None;
+                        all.push(
+                            Grouped { cell, functions, hidden, precision, rows, shape, pipelined, fault }
+                                .into(),
+                        );
                     }
                 }
                 for (hidden, units, depth) in [(9, 4, 32), (70, 64, 64), (256, 64, 64)] {
@@ -84,7 +92,10 @@ pub fn kernels() -> Vec<Kernel> {
                         }
                         let shape = resident::Shape { units, ..resident::Shape::new(hidden, depth, keep) };
                         let fault = Fault::None;
-                        all.push(Kernel::Grouped { cell, functions, hidden, precision, rows, shape, fault });
+                        all.push(
+                            Grouped { cell, functions, hidden, precision, rows, shape, pipelined, fault }
+                                .into(),
+                        );
                     }
                 }
             }
@@ -94,16 +105,16 @@ pub fn kernels() -> Vec<Kernel> {
     for (side, subgroup) in [(8, 8), (16, 32), (16, 64)] {
         let matrices = Matrices { side, subgroup };
         let sizes = [(1, 1), (3, 5), (65, 129), (300, 2100)].map(|(k, n)| Sizes { k, n });
-        all.extend(sizes.map(|sizes| Kernel::MatmulMatrices { sizes, matrices }));
+        all.extend(sizes.map(|sizes| Kernel::from(MatmulMatrices { sizes, matrices, pipelined })));
         for cell in step_cells() {
             for ((k, hidden), stack) in [((1, 1), 1), ((7, 7), 2), ((64, 64), 1), ((9, 700), 2)] {
-                let (functions, sizes) = (usual, step::Sizes::all(k, hidden));
+                let (functions, sizes) = (usual, StepSizes::all(k, hidden));
                 let shape = matrices::Shape { matrices, stack };
-                all.push(Kernel::StepMatrices { cell, functions, sizes, shape });
+                all.push(StepMatrices { cell, functions, sizes, shape, pipelined }.into());
             }
         }
     }
-    let (sizes, precision) = (step::Sizes::all(9, 7), Precision::default());
+    let (sizes, precision) = (StepSizes::all(9, 7), Precision::default());
     for cell in step_cells() {
         for function in Function::ALL {
             let (alpha, beta) = function.parameters();
@@ -112,11 +123,38 @@ pub fn kernels() -> Vec<Kernel> {
             let functions = functions(activation, activation, Some(2.5));
             for rows in [Rows::One, Rows::Four] {
                 let shape = step::Shape { width: 8, units: 1, tiles: 1, in_blocks: true };
-                all.push(Kernel::Step { cell, functions, sizes, precision, rows, shape });
+                all.push(Step { cell, functions, sizes, precision, rows, shape, pipelined }.into());
             }
         }
     }
+    // What trials plant into a text.
+    let functions = usual;
+    for cell in whole_cells() {
+        for fault in [Fault::Dies { group: 1, chunk: 2, step: 3 }, Fault::Late { looks: 4 }] {
+            let shape = resident::Shape { units: 4, ..resident::Shape::new(9, 32, Keep::Held) };
+            let rows = Rows::Four;
+            all.push(Grouped { cell, functions, hidden: 9, precision, rows, shape, pipelined, fault }.into());
+        }
+    }
+    // Texts of several layers differ from those of one by the same lines, whatever the sizes.
+    let of_layers: Vec<Kernel> = all.iter().copied().step_by(7).filter_map(pipelined_of).collect();
+    all.extend(of_layers);
     all
+}
+
+/// The kernel of several layers in one dispatch.
+fn pipelined_of(kernel: Kernel) -> Option<Kernel> {
+    let pipelined = true;
+    Some(match kernel {
+        Kernel::MatmulTiled(kernel) => MatmulTiled { pipelined, ..kernel }.into(),
+        Kernel::MatmulRows(kernel) => MatmulRows { pipelined, ..kernel }.into(),
+        Kernel::MatmulMatrices(kernel) => MatmulMatrices { pipelined, ..kernel }.into(),
+        Kernel::Step(kernel) => Step { pipelined, ..kernel }.into(),
+        Kernel::StepMatrices(kernel) => StepMatrices { pipelined, ..kernel }.into(),
+        Kernel::Resident(kernel) => Resident { pipelined, ..kernel }.into(),
+        Kernel::Grouped(kernel) => Grouped { pipelined, ..kernel }.into(),
+        _ => return None,
+    })
 }
 
 fn whole_cells() -> Vec<WholeCell> {
@@ -170,47 +208,37 @@ fn step_cells() -> Vec<StepCell> {
 
 pub fn rows_of(kernel: Kernel) -> u32 {
     match kernel {
-        Kernel::MatmulTiled { .. }
-        | Kernel::MatmulMatrices { .. }
-        | Kernel::Merge { .. }
-        | Kernel::OrderRows { .. } => 1,
-        Kernel::StepMatrices { .. } => matrices::ROWS.count(),
-        Kernel::MatmulRows { rows, .. }
-        | Kernel::TakeProjected { rows, .. }
-        | Kernel::Step { rows, .. }
-        | Kernel::Resident { rows, .. }
-        | Kernel::Grouped { rows, .. }
-        | Kernel::Streams { rows, .. } => rows.count(),
+        Kernel::MatmulTiled(_)
+        | Kernel::MatmulMatrices(_)
+        | Kernel::MergeDirections(_)
+        | Kernel::OrderRows(_) => 1,
+        Kernel::StepMatrices(_) => matrices::ROWS.count(),
+        Kernel::MatmulRows(kernel) => kernel.rows.count(),
+        Kernel::TakeProjected(kernel) => kernel.rows.count(),
+        Kernel::Step(kernel) => kernel.rows.count(),
+        Kernel::Resident(kernel) => kernel.rows.count(),
+        Kernel::Grouped(kernel) => kernel.rows.count(),
+        Kernel::MoveStates(kernel) => kernel.rows.count(),
     }
 }
 
 /// The arrays that hold two 16-bit numbers in a word.
 pub fn packed(kernel: Kernel) -> Vec<&'static str> {
-    let precision = match kernel {
-        Kernel::Merge { activations: Storage::F32, .. } => return Vec::new(),
-        Kernel::Merge { .. } => return vec!["both", "out"],
-        Kernel::TakeProjected { activations, .. } => Precision { activations, ..Precision::default() },
-        Kernel::Streams { .. } | Kernel::OrderRows { .. } => Precision::default(),
-        Kernel::MatmulMatrices { .. } | Kernel::StepMatrices { .. } => matrices::PRECISION,
-        Kernel::MatmulTiled { precision, .. }
-        | Kernel::MatmulRows { precision, .. }
-        | Kernel::Step { precision, .. }
-        | Kernel::Resident { precision, .. }
-        | Kernel::Grouped { precision, .. } => precision,
+    let (precision, sequence) = match kernel {
+        Kernel::MergeDirections(MergeDirections { activations: Storage::F32, .. }) => return Vec::new(),
+        Kernel::MergeDirections(_) => return vec!["both", "out"],
+        Kernel::TakeProjected(kernel) => {
+            (Precision { activations: kernel.activations, ..Precision::default() }, "x")
+        }
+        Kernel::MoveStates(_) | Kernel::OrderRows(_) => (Precision::default(), "x"),
+        Kernel::MatmulMatrices(_) => (matrices::PRECISION, "x"),
+        Kernel::StepMatrices(_) => (matrices::PRECISION, "y"),
+        Kernel::MatmulTiled(kernel) => (kernel.precision, "x"),
+        Kernel::MatmulRows(kernel) => (kernel.precision, "x"),
+        Kernel::Step(kernel) => (kernel.precision, "y"),
+        Kernel::Resident(kernel) => (kernel.precision, "y"),
+        Kernel::Grouped(kernel) => (kernel.precision, "y"),
     };
-    let mut names = Vec::new();
-    if precision.weights != Storage::F32 {
-        names.push("w");
-    }
-    if precision.activations != Storage::F32 {
-        let recurrent = matches!(
-            kernel,
-            Kernel::Step { .. }
-                | Kernel::StepMatrices { .. }
-                | Kernel::Resident { .. }
-                | Kernel::Grouped { .. }
-        );
-        names.push(if recurrent { "y" } else { "x" });
-    }
-    names
+    let weights = (precision.weights != Storage::F32).then_some("w");
+    weights.into_iter().chain((precision.activations != Storage::F32).then_some(sequence)).collect()
 }

@@ -1,4 +1,4 @@
-// The frame of a step that makes a new h, its product by cooperative matrices: see shared/product_matrices.wgsl. Workgroup
+// The frame of a step that makes a new h, its product by cooperative matrices: see product_matrices.wgsl. Workgroup
 // (x, y, z) = WIDE hidden units × TILES tiles of ROWS batch rows × direction; units and tiles are dealt to its threads.
 
 @group(0) @binding(6) var<storage, read> h_prev: array<Rows>;         // [D, ⌈B/ROWS⌉, P]

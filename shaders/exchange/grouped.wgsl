@@ -50,8 +50,8 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     let tile = group.y;
     let dir = group.z;
     let state = state_of(dir, tile);
-    slot = params.letters + state * ROWS * params.steps * (VECTORS - 1u);
-    patience = params.patience;
+    slot = exchange_params.letters + state * ROWS * params.steps * (VECTORS - 1u);
+    patience = exchange_params.patience;
 
     // Pipelines leave workgroup memory as they find it.
     if (lane == 0u) {
@@ -59,12 +59,9 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
         atomicStore(&through, 0u);
     }
     workgroupBarrier();
-    if (lane == 0u) {
-        let is_proven = params.before == 0u || atomicLoad(&mail[params.proof - 1u]) == params.before;
-        if (!is_proven) {
+    if (lane == 0u && exchange_params.before > 0u) {
+        if (atomicLoad(&mail[exchange_params.proof - 1u]) != exchange_params.before) {
             give_up(0u);
-        } else if (DELAY > 0u) {
-            meet();
         }
     }
     hold(dir, at);
@@ -113,6 +110,6 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     atomicAdd(&through, 1u);
     workgroupBarrier();
     if (lane == 0u && atomicLoad(&through) == WIDTH && !is_silent(at)) {
-        atomicAdd(&mail[params.proof], 1u);
+        atomicAdd(&mail[exchange_params.proof], 1u);
     }
 }

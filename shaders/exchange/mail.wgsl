@@ -13,10 +13,19 @@
 
 @group(0) @binding(11) var<storage, read_write> mail: array<atomic<u32>>;  // abort, present, a proof for each chunk, the letters
 
-override DEAD_GROUP: u32;      // For tests of the way out: this workgroup of each tile
-override DEAD_CHUNK: u32;      // writes nothing more in this chunk of the run
-override DEAD_FROM: u32;       // from this step of it on;
-override DELAY: u32;           // every letter waits up to as many looks, and all workgroups wait for all before the first.
+// Held against `kernels::exchange::Params`.
+struct ExchangeParams {
+    proof: u32,      // word of mail that counts the workgroups which have proven this chunk
+    all: u32,        // workgroups of the dispatch
+    letters: u32,    // word of mail that the chunk's letters begin with
+    patience: u32,   // how often a thread looks for letters that are not there yet
+    before: u32,     // workgroups that have to have proven the chunk before, 0 of the first
+    unused0: u32,
+    unused1: u32,
+    unused2: u32,
+}
+
+@group(0) @binding(14) var<uniform> exchange_params: ExchangeParams;
 
 var<workgroup> silent: atomic<u32>;   // the first exchange that the workgroup has nothing to write in
 var<workgroup> through: atomic<u32>;  // threads that came through
@@ -27,8 +36,7 @@ var<private> exchange: u32;
 
 // Whether the workgroup writes nothing more.
 fn is_silent(at: Place) -> bool {
-    let is_dead = at.first / OWN == DEAD_GROUP && params.proof - 2u == DEAD_CHUNK && now >= DEAD_FROM;
-    return is_dead || exchange >= atomicLoad(&silent);
+    return exchange >= atomicLoad(&silent);
 }
 
 // What is missing in this exchange is needed for the next. The letters of this one are right, and other threads of the
@@ -38,29 +46,9 @@ fn give_up(from_exchange: u32) {
     atomicStore(&mail[0], 1u);
 }
 
-// Waits until every workgroup of the dispatch has begun. For one thread of each, in a self-test: who have no letters for each
-// other would else come through although they do not run side by side.
-fn meet() {
-    atomicAdd(&mail[1], 1u);
-    while (atomicLoad(&mail[1]) < params.all * (params.proof - 1u) && patience > 0u) {
-        patience -= 1u;
-    }
-    if (patience == 0u) {
-        give_up(0u);
-    }
-}
-
 fn write_letters(at: Place, value: Rows) {
     if (is_silent(at)) {
         return;
-    }
-    if (DELAY > 0u) {
-        let looks = (((at.first + 1u) * (exchange + 1u) * 2654435761u) >> 8u) % max(DELAY, 1u);
-        for (var i = 0u; i < looks; i++) {
-            if (atomicLoad(&mail[0]) != 0u) {
-                break;
-            }
-        }
     }
     for (var r = 0u; r < ROWS; r++) {
         atomicStore(&mail[slot + at.unit * ROWS + r], max(~bitcast<u32>(row(value, r)), 1u));

@@ -1,0 +1,79 @@
+//! Faults that trials of the exchange plant into its text, to see that each is noticed. The text itself knows of none.
+
+use crate::kernels::source::wgsl;
+
+/// What is broken on purpose, to see the way out work.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Fault {
+    /// Nothing.
+    #[default]
+    None,
+    /// A workgroup of each tile writes nothing more in one chunk.
+    Dies {
+        /// Which, in the order of its units.
+        group: u32,
+        /// In which chunk of the run, layer by layer; of layers at once, in which of their dispatches.
+        chunk: u32,
+        /// From which step of the chunk on.
+        step: u32,
+    },
+    /// Every letter is late, by up to so many looks at memory, and no workgroup takes a step before all have begun.
+    Late {
+        /// How many.
+        looks: u32,
+    },
+    /// Nothing, but each chunk is dispatched so many times, and finds the letters of the time before: so they can be tried where
+    /// workgroups run one after the other.
+    Again {
+        /// How many.
+        times: u32,
+    },
+    /// Both: each chunk is dispatched so many times, until one in which a workgroup of each tile writes nothing.
+    AgainUntil {
+        /// How many.
+        times: u32,
+        /// Which chunk, as of [`Fault::Dies`].
+        chunk: u32,
+    },
+}
+
+/// What faults are planted at: the workgroup's silence, a letter on its way, and the moment before the first step.
+const SILENCE: &str = "return exchange >= atomicLoad(&silent);";
+const LETTER: &str = "    for (var r = 0u; r < ROWS; r++) {\n        atomicStore(&mail[slot";
+const BEGINNING: &str = "    hold(dir, at);\n";
+
+impl Fault {
+    /// `text`, which has no fault, with this one.
+    pub(super) fn planted(self, text: String) -> String {
+        let [group, chunk, step] = match self {
+            Self::None | Self::Again { .. } => return text,
+            Self::Late { looks } => {
+                let head = format!("const DELAY: u32 = {looks}u;\n\n");
+                let text = text.replace(LETTER, &format!("    delay(at);\n{LETTER}"));
+                let met = format!("    if (lane == 0u) {{\n        meet();\n    }}\n{BEGINNING}");
+                return text.replace(BEGINNING, &met) + &head + wgsl!("exchange/late.wgsl");
+            }
+            Self::Dies { group, chunk, step } => [group, chunk, step],
+            Self::AgainUntil { chunk, .. } => [0, chunk, 0],
+        };
+        let head = format!(
+            "const DEAD_GROUP: u32 = {group}u;\nconst DEAD_CHUNK: u32 = {chunk}u;\nconst DEAD_FROM: u32 = {step}u;\n\n"
+        );
+        let silence = SILENCE.replace("exchange >=", "is_dead(at) || exchange >=");
+        text.replace(SILENCE, &silence) + &head + wgsl!("exchange/dead.wgsl")
+    }
+
+    /// How often each chunk is dispatched.
+    pub(crate) fn times(self) -> usize {
+        if let Self::Again { times } | Self::AgainUntil { times, .. } = self {
+            times.max(1) as usize
+        } else {
+            1
+        }
+    }
+
+    pub(super) fn looks(self) -> u64 {
+        if let Self::Late { looks } = self { looks.into() } else { 0 }
+    }
+}

@@ -1,0 +1,219 @@
+//! `grouped.wgsl`: a whole chunk of steps in one dispatch, with the units of a tile of batch rows dealt to several
+//! workgroups, which hand each other h after every step.
+//!
+//! It is for layers whose weights are too many for one workgroup to keep. Nothing promises that the workgroups run side by side, so a
+//! chunk may end unproven, and whoever dispatches it must be ready to take it again by another kernel: see
+//! `shaders/exchange/mail.wgsl`.
+
+mod fault;
+
+pub use fault::Fault;
+
+use bytemuck::{Pod, Zeroable};
+
+use super::cell::{Functions, WholeCell};
+use super::resident::Shape;
+use super::source::wgsl;
+use super::{Access, Binding, Definition, Kernel, Parameters, Rows, Takes, Work};
+use super::{pipelining, recurrence, unrolled};
+use crate::dtype::Precision;
+
+/// Words of mail before the proofs: whether a thread gave up, and how many workgroups have begun.
+pub const HEAD_WORDS: usize = 2;
+
+/// `ExchangeParams` of the shader.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Pod, Zeroable)]
+pub struct Params {
+    /// The word of mail that counts the workgroups which have proven this chunk.
+    pub proof: u32,
+    /// Workgroups of the dispatch.
+    pub all: u32,
+    /// The word of mail that the chunk's letters begin with.
+    pub letters: u32,
+    /// How often a thread looks for letters that are not there yet.
+    pub patience: u32,
+    /// Workgroups that have to have proven the chunk before, 0 of the first.
+    pub before: u32,
+    /// Fills the struct to a multiple of 16 bytes.
+    pub unused: [u32; 3],
+}
+
+/// What a dispatch is told: what every recurrent kernel is, and of the exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Arguments {
+    /// Of the steps.
+    pub steps: recurrence::Arguments,
+    /// Of the exchange.
+    pub exchange: Params,
+}
+
+impl Parameters for Arguments {
+    fn uniforms(&self) -> Vec<Vec<u8>> {
+        [self.steps.uniforms(), self.exchange.uniforms()].concat()
+    }
+}
+
+/// All steps of a chunk, by several workgroups together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Grouped {
+    /// Which.
+    pub cell: WholeCell,
+    /// Its activations and clips.
+    pub functions: Functions,
+    /// H.
+    pub hidden: u32,
+    /// How w and y are stored.
+    pub precision: Precision,
+    /// Rows a thread carries.
+    pub rows: Rows,
+    /// How it is cut up.
+    pub shape: Shape,
+    /// Whether a dispatch has several layers; a dispatch sees to it.
+    pub pipelined: bool,
+    /// What a trial plants into its text.
+    pub fault: Fault,
+}
+
+impl Grouped {
+    /// Workgroups that have the units of a tile between them.
+    pub fn groups(&self) -> u32 {
+        self.hidden.div_ceil(self.shape.units.max(1))
+    }
+
+    /// Loop iterations of a thread beside its patience: once, and in each step.
+    fn chunk_iterations(&self) -> (u64, u64) {
+        let Self { cell, hidden, rows, shape, fault, .. } = *self;
+        let products = cell.products().len();
+        // A letter of each row; each unit's place, letters and way into the vector; and what a late one waits.
+        let exchange = u64::from(rows.count() + 9 * hidden.div_ceil(shape.threads())) + fault.looks();
+        let each = shape.step_iterations(rows, cell.gates(), products) + products as u64 * exchange;
+        (shape.iterations(hidden, products), each)
+    }
+
+    /// Steps that it may take within `most` loop iterations of a thread, at least one.
+    pub fn most_steps(&self, most: u64) -> u64 {
+        let (once, each) = self.chunk_iterations();
+        (most.saturating_sub(once) / each).max(1)
+    }
+}
+
+impl Definition for Grouped {
+    fn name(&self) -> &'static str {
+        match self.cell {
+            WholeCell::GruAfter { .. } => "grouped_gru_after",
+            WholeCell::GruBefore { .. } => "grouped_gru_before",
+            WholeCell::Lstm { .. } => "grouped_lstm",
+            WholeCell::Rnn => "grouped_rnn",
+        }
+    }
+
+    fn variant(&self) -> String {
+        let Self { shape, rows, .. } = self;
+        let (shared, groups, kept) = (shape.shared(), self.groups(), shape.kept());
+        format!(" ({rows} × {} units{shared} × {groups} workgroups{kept})", shape.units)
+    }
+
+    fn parts(&self) -> Vec<&'static str> {
+        let letters = match self.rows {
+            Rows::One => wgsl!("exchange/letters1.wgsl"),
+            Rows::Four => wgsl!("exchange/letters4.wgsl"),
+        };
+        let frame = [
+            letters,
+            wgsl!("exchange/mail.wgsl"),
+            wgsl!("exchange/grouped.wgsl"),
+            wgsl!("shared/chunk.wgsl"),
+        ];
+        let c = wgsl!("exchange/c_passed_on.wgsl");
+        self.cell.around(self.rows, &frame, c, self.precision, self.pipelined)
+    }
+
+    fn written(&self) -> String {
+        unrolled::text(self.cell.products(), self.hidden, self.shape)
+    }
+
+    fn source(&self) -> String {
+        self.fault.planted(self.parts().concat() + &self.written())
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        self.cell.constants(self.functions, self.hidden, self.threads())
+    }
+
+    /// Those of a resident kernel, but that states go from one array to another.
+    fn bindings(&self) -> Vec<Binding> {
+        const C: [Binding; 2] =
+            [Binding::new(5, "c_prev", Access::Read), Binding::new(10, "c_next", Access::ReadWrite)];
+        const MAIL: Binding = Binding::new(11, "mail", Access::ReadWrite);
+        const PARAMS: Binding =
+            Binding::new(14, "exchange_params", Access::Params(size_of::<Params>() as u32));
+        let passed_on = |binding: &Binding| match binding.name {
+            "h_state" => vec![recurrence::H_PREV, recurrence::H_NEXT],
+            "c" => C.to_vec(),
+            _ => vec![*binding],
+        };
+        let bindings = pipelining::bindings(self.cell.bindings(), self.pipelined);
+        let mut bindings: Vec<Binding> = bindings.iter().flat_map(passed_on).collect();
+        bindings.extend([MAIL, PARAMS]);
+        bindings.sort_by_key(|binding| binding.index);
+        bindings
+    }
+
+    fn threads(&self) -> u32 {
+        self.shape.threads()
+    }
+
+    /// Those of a resident kernel, and two words of the mail.
+    fn workgroup_bytes(&self) -> u32 {
+        self.shape.workgroup_bytes(self.hidden, self.rows, self.cell.products()) + 8
+    }
+
+    fn grid(&self, rows: u32, dirs: u32) -> [u32; 3] {
+        [self.groups(), rows.div_ceil(self.rows.count()), dirs]
+    }
+
+    fn most_rows(&self, limit: u32) -> u32 {
+        limit.saturating_mul(self.rows.count())
+    }
+
+    fn iterations_of_sizes(&self) -> Option<u64> {
+        None
+    }
+
+    fn work(&self) -> (Work, Work) {
+        let products = self.cell.product_count();
+        let (once, mut each) = self.shape.work(self.hidden, self.rows, self.cell.gates(), products);
+        // Each workgroup looks at the numbers of all others, twice or so.
+        each.load += 2 * u64::from(products) * u64::from(self.hidden) * u64::from(self.rows.count());
+        each.exchange = u64::from(products);
+        (once, each)
+    }
+}
+
+impl Takes<Arguments> for Grouped {
+    fn kernel(&self, arguments: &Arguments) -> Kernel {
+        Self { pipelined: arguments.steps.pipelining.is_some(), ..*self }.into()
+    }
+
+    fn extents(&self, arguments: &Arguments, dirs: u32) -> Vec<u64> {
+        let Arguments { steps, exchange } = arguments;
+        let arrays = self.cell.arrays(self.hidden, self.precision, self.rows);
+        let numbers = u64::from(steps.own.steps) * u64::from(self.cell.product_count());
+        let letters = numbers * steps.extent_of("h_prev", &arrays, dirs);
+        let of = |binding: &Binding| match binding.name {
+            "mail" => u64::from(exchange.letters) + letters,
+            name => steps.extent_of(name, &arrays, dirs),
+        };
+        self.bindings().iter().filter(|binding| binding.access.is_storage()).map(of).collect()
+    }
+
+    fn flops(&self, arguments: &Arguments) -> u64 {
+        self.cell.flops(self.hidden, &arguments.steps.own)
+    }
+
+    fn iterations(&self, arguments: &Arguments) -> u64 {
+        let (once, each) = self.chunk_iterations();
+        once + u64::from(arguments.steps.own.steps) * each + u64::from(arguments.exchange.patience)
+    }
+}

@@ -1,0 +1,34 @@
+//! What a workgroup does, in counts: what the cost model weighs.
+
+use super::Rows;
+
+/// Counts of one workgroup. Numbers count, however many go with one instruction.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Work {
+    /// Products and sums.
+    pub fma: u64,
+    /// Those of four rows side by side.
+    pub fma4: u64,
+    /// Those of cooperative matrices.
+    pub matrix: u64,
+    /// Numbers loaded from, and stored to, memory.
+    pub load: u64,
+    /// Numbers that pass through workgroup memory.
+    pub share: u64,
+    /// Barriers, times the threads that meet in each.
+    pub barrier: u64,
+    /// Sums of one thread that wait for each other.
+    pub chain: u64,
+    /// Times that it waits for other workgroups.
+    pub exchange: u64,
+}
+
+impl Work {
+    /// So many products and sums of rows that a thread has side by side.
+    pub(super) fn sums(rows: Rows, count: u64) -> Self {
+        match rows {
+            Rows::One => Self { fma: count, ..Self::default() },
+            Rows::Four => Self { fma4: count, ..Self::default() },
+        }
+    }
+}
