@@ -1,6 +1,7 @@
 //! Every shader, in every variant a planner can ask for: it validates, it translates to every language that
 //! wgpu feeds to a driver, and it is what its Rust side says it is, by reflection.
 
+mod plain;
 mod variants;
 
 use std::collections::{BTreeSet, HashMap};
@@ -14,10 +15,9 @@ use naga::valid::{Capabilities, GlobalUse, ModuleInfo, ValidationFlags, Validato
 use naga::{AddressSpace, Module, Scalar, ShaderStage, StorageAccess, TypeInner};
 use variants::{functions, kernels, packed, rows_of};
 use wgru::dtype::Precision;
-use wgru::kernels::exchange::{self, Fault};
 use wgru::kernels::{
-    Access, Kernel, MOST_STORAGE_BUFFERS, Rows, Step, StepCell, matmul, merge, order_rows, pipelining, recurrence, step,
-    streams,
+    Access, Kernel, MOST_STORAGE_BUFFERS, Rows, Step, StepCell, exchange, matmul, merge, order_rows,
+    pipelining, recurrence, step, streams,
 };
 use wgru::model::Activation;
 
@@ -341,36 +341,6 @@ fn parameter_structs_lie_as_the_shader_reads_them() {
             assert_eq!(members(module, name), *layout, "{kernel}");
         }
     }
-}
-
-/// What few devices use costs the others nothing: no parameter, no line.
-#[test]
-fn plain_kernels_know_neither_pipelining_nor_the_exchange() {
-    let (mut plain, mut others) = (0, 0);
-    for kernel in kernels() {
-        let (pipelined, fault) = match kernel {
-            Kernel::MatmulTiled(kernel) => (kernel.pipelined, None),
-            Kernel::MatmulRows(kernel) => (kernel.pipelined, None),
-            Kernel::MatmulMatrices(kernel) => (kernel.pipelined, None),
-            Kernel::Step(kernel) => (kernel.pipelined, None),
-            Kernel::StepMatrices(kernel) => (kernel.pipelined, None),
-            Kernel::Resident(kernel) => (kernel.pipelined, None),
-            Kernel::Grouped(kernel) => (kernel.pipelined, Some(kernel.fault)),
-            _ => (false, None),
-        };
-        let source = kernel.source();
-        for (is_there, words) in [
-            (pipelined, ["PipeliningParams", "pipelining."]),
-            (fault.is_some(), ["ExchangeParams", "exchange_params."]),
-            (matches!(fault, Some(Fault::Dies { .. })), ["DEAD_GROUP", "return is_dead(at) ||"]),
-            (matches!(fault, Some(Fault::Late { .. })), ["    delay(at);", "        meet();"]),
-        ] {
-            let found = words.map(|word| source.contains(word));
-            assert_eq!(found, [is_there; 2], "{kernel}: {words:?}");
-        }
-        *(if pipelined || fault.is_some() { &mut others } else { &mut plain }) += 1;
-    }
-    assert!(plain > 100 && others > 100, "{plain} and {others}");
 }
 
 #[test]
