@@ -81,8 +81,9 @@ fn a_shape_compiles_its_pipelines_once() {
     for device in callers_devices() {
         let info = device.info();
         let model = draw.model(Cell::ORIGINAL_GRU, 4, 11, 2);
-        // What is counted below is of this strategy, whatever the planner would choose.
-        let options = Options::default().strategy(Strategy::Step);
+        // What is counted below is of this strategy, layer by layer, whatever the planner would choose.
+        let mut options = Options::default().strategy(Strategy::Step);
+        options.only.wave = Some(0);
         let engine = device.load_with(&model, options.clone()).unwrap();
         let inputs = Inputs::draw(&mut draw, &model, 3, 5);
         assert_eq!(device.created().pipelines, 0, "{info}: compiled before anything ran");
