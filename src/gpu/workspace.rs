@@ -272,7 +272,8 @@ impl Tables {
         }
         let count = params.len();
         let params_data = table(params.into_iter(), count, stride);
-        let entries = (0..longest).map(|t| bytemuck::bytes_of(&recurrence::Index { t, unused: [0; 3] }).to_vec());
+        let entries =
+            (0..longest).map(|t| bytemuck::bytes_of(&recurrence::Index { t, unused: [0; 3] }).to_vec());
         let index_data = table(entries, longest as usize, stride);
         let uniform = wgpu::BufferUsages::UNIFORM;
         let params = filled(&context.create, "wgru.table.params", uniform, &params_data);
@@ -325,9 +326,7 @@ impl Binder<'_> {
             .map(|binding| {
                 let uniform = |buffer, offset: u64, size: u32| binding_of(buffer, offset, u64::from(size));
                 let resource = match binding.access {
-                    Access::Params(size) => {
-                        uniform(&self.tables.params, slots.next().unwrap_or(0), size)
-                    }
+                    Access::Params(size) => uniform(&self.tables.params, slots.next().unwrap_or(0), size),
                     Access::StepIndex(size) => uniform(&self.tables.indices, 0, size),
                     Access::Read | Access::ReadWrite => {
                         let id: BufferId = storage.next().copied().unwrap_or(0);

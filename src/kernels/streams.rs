@@ -135,7 +135,8 @@ impl Takes<Params> for MoveStates {
         let places = batch.next_multiple_of(u64::from(self.rows.count()));
         let [order, slots] = [params.order_rows, params.first].map(|first| u64::from(first) + batch);
         let [dirs, capacity, stride] = [params.dirs, params.capacity, params.stride].map(u64::from);
-        let last = u64::from(params.dir_stride) * dirs.saturating_sub(1) + stride * capacity.saturating_sub(1);
+        let last =
+            u64::from(params.dir_stride) * dirs.saturating_sub(1) + stride * capacity.saturating_sub(1);
         let mut extents = vec![order, slots, capacity * stride];
         for (features, offset) in params.features.iter().zip(params.offsets) {
             let features = u64::from(*features);

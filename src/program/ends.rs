@@ -7,9 +7,9 @@ use super::streams::{Outside, Tiled, lowered_streams};
 use super::{BufferId, Dispatch, Program, Role, StateBuffers};
 use crate::dims::product;
 use crate::error::{Error, Result};
+use crate::kernels::OrderRows;
 use crate::kernels::order_rows::{self, NO_READOUT, READOUT_EVERY, READOUT_LAST};
 use crate::kernels::streams::Way;
-use crate::kernels::OrderRows;
 use crate::model::{Model, ReadoutSteps};
 use crate::plan::Plan;
 
