@@ -1,6 +1,7 @@
 //! How far the runs under way are, for whoever wants to show it.
 
 use std::ops::Deref;
+#[cfg(feature = "gpu")]
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -35,6 +36,7 @@ pub(crate) struct Tally<P: Deref<Target = Progress>> {
 }
 
 /// A tally that what a device calls back may hold.
+#[cfg(feature = "gpu")]
 pub(crate) type SharedTally = Arc<Tally<Arc<Progress>>>;
 
 impl<P: Deref<Target = Progress>> Tally<P> {
@@ -45,6 +47,7 @@ impl<P: Deref<Target = Progress>> Tally<P> {
     }
 
     /// Says how many pieces there are to begin.
+    #[cfg(feature = "gpu")]
     pub(crate) fn set_pieces(&self, pieces: usize) {
         self.pieces.store(pieces as u64, Ordering::Relaxed);
     }

@@ -4,7 +4,7 @@
 //! enough to be exact in f16 and in any order of sums: whatever is amiss gives another number.
 
 use super::device::Device;
-use super::run::Options;
+use super::options::Options;
 use crate::dtype::Storage;
 use crate::error::{Error, Result};
 use crate::io::Batch;

@@ -3,14 +3,17 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::any::on;
+use super::backend::Backend;
 use super::device::{Device, DeviceInfo, Kind};
+#[cfg(feature = "gpu")]
 use super::gpu::Planner;
-use super::run::{Backend, Engine, Options};
-use crate::cpu::Network;
+use super::host::{Cpu, Path, Reference};
+use super::options::Options;
+use super::run::Engine;
 use crate::error::{Error, Result};
 use crate::io::{Form, OutputShape};
 use crate::model::Model;
-use crate::plan::Plan;
 
 /// What devices are expected to take for a run, the fastest first. Its words say why it is; where a table of speeds was given
 /// ([`Options::speed`]), with the times of GPUs.
@@ -22,11 +25,6 @@ pub struct Choice {
     /// What cannot run it, and why.
     refusals: Vec<(DeviceInfo, Error)>,
 }
-
-/// What a submission to a GPU and the wait for its end take, and the rate of copies from and to it, in bytes a
-/// nanosecond: orders of magnitude of GPUs on PCI Express, not measured.
-const SUBMISSION: Duration = Duration::from_micros(80);
-const COPY: f64 = 8.0;
 
 impl Choice {
     /// Orders `devices` by the time that a run of `form`, or of dims alone, is expected to take on them; of equals the first
@@ -99,28 +97,6 @@ impl fmt::Display for Choice {
     }
 }
 
-/// The time of a plan, with the way to the device and back.
-pub(super) fn with_copies(plan: &Plan, model: &Model) -> Result<Duration> {
-    let form = plan.form;
-    let shape = OutputShape::new(model, form)?;
-    let out = shape.out.as_deref().map_or(0, |out| out.iter().product());
-    let numbers =
-        form.dims.batch * form.dims.steps * form.features(model) + shape.y.iter().product::<usize>() + out;
-    let copies = Duration::from_secs_f64(numbers as f64 * 4.0 / COPY * 1e-9);
-    let cost = Duration::try_from_secs_f64(plan.cost.seconds()).unwrap_or(Duration::MAX);
-    Ok(cost.saturating_add(SUBMISSION + copies))
-}
-
-/// The time of a run of `form`, piece by piece.
-fn in_pieces(planner: &Planner, model: &Model, form: Form) -> Result<Duration> {
-    let mut all = Duration::ZERO;
-    for piece in planner.pieces(model, form)? {
-        let one = with_copies(&planner.plan(&piece.model, piece.form)?, &piece.model)?;
-        all = all.saturating_add(one.saturating_mul(u32::try_from(piece.count).unwrap_or(u32::MAX)));
-    }
-    Ok(all)
-}
-
 impl Engine {
     /// The time that a run of `form`, or of dims alone, is expected to take, as [`Device::expected`] has it.
     ///
@@ -129,11 +105,7 @@ impl Engine {
     pub fn expected(&self, form: impl Into<Form>) -> Result<Duration> {
         let form = form.into();
         OutputShape::new(self.model(), form)?;
-        match &self.0.backend {
-            Backend::Gpu(gpu) => in_pieces(gpu.planner(), self.model(), form),
-            Backend::Cpu(engine) => Ok(engine.network.expected(form, &engine.processor)),
-            Backend::Reference => self.device().expected(self.model(), form, self.options()),
-        }
+        on!(AnyBackend, &self.0.backend, backend => backend.expected(form))
     }
 }
 
@@ -150,13 +122,11 @@ impl Device {
         options.precision.check()?;
         match &self.0 {
             #[cfg(feature = "gpu")]
-            Kind::Gpu(context) => in_pieces(&Planner::new(context.clone(), options), model, form),
+            Kind::Gpu(context) => Planner::new(context.clone(), options).expected(model, form),
             #[cfg(not(feature = "gpu"))]
             Kind::Gpu(context) => match **context {},
-            Kind::Cpu(processor) => {
-                Ok(Network::new(model, options.precision, processor)?.expected(form, processor))
-            }
-            Kind::Reference => Err(Error::Unsupported { what: "a prediction for the reference".into() }),
+            Kind::Cpu(processor) => Cpu::new(model, options.precision, processor)?.expected(form),
+            Kind::Reference => Reference(model.clone()).expected(form),
         }
     }
 

@@ -1,8 +1,8 @@
 //! A device: a GPU behind wgpu, the CPU path, or the reference.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::options::{CpuOptions, DeviceOptions};
 use super::select::{Selector, matching, rank};
 use crate::cpu::{InstructionSet, Processor};
 use crate::error::{Error, Result};
@@ -20,77 +20,6 @@ pub(super) enum Kind {
     Gpu(Arc<Context>),
     Cpu(Arc<Processor>),
     Reference,
-}
-
-/// How a device of our own is opened.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct DeviceOptions {
-    /// The folder that compiled pipelines are kept in from one process to the next; none by default.
-    pub pipeline_cache: Option<PathBuf>,
-    /// Whether kernels may be made of the device's cooperative matrices; off by default.
-    pub matrices: bool,
-}
-
-impl DeviceOptions {
-    /// Keeps compiled pipelines in `folder`, one file for each adapter, where wgpu can take them out of the device: on
-    /// Vulkan. Elsewhere it has no effect, which [`Device::has_pipeline_cache`] tells.
-    ///
-    /// The file is read when a device is opened, and written by [`Device::save_pipelines`] or else when the last clone of
-    /// the device and the last engine on it are gone, on the thread that does so, also where that polls a future. Where
-    /// several write one, the last has it. A file that is damaged, or of another adapter, driver or version of the layout,
-    /// is ignored and replaced.
-    ///
-    /// What the file holds becomes code on the device, and its checksum finds damage, not malice. So on unix folder and
-    /// file must belong to the user that the process runs as, or to root, and neither their group nor others may write to
-    /// them; a folder that is a link is that which it points to, a file must be none. Of another folder nothing is read,
-    /// nothing is written to it, and [`Device::save_pipelines`] gives the reason; such a file is ignored and replaced. What is
-    /// made here has the modes 0700 and 0600. Elsewhere, as on Windows, nothing is checked: name a folder that only those
-    /// write to whose programs may run.
-    pub fn pipeline_cache(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.pipeline_cache = Some(folder.into());
-        self
-    }
-
-    /// Turns on the device's cooperative matrices (tensor cores, simdgroup matrices), where it has such of f16 with sums in
-    /// f32; elsewhere it has no effect, which [`Device::matrices`] tells.
-    ///
-    /// Plans make use of them where weights and activations are f16 and sums need not be reproducible
-    /// ([`Options::reproducible`](crate::Options::reproducible)): in projections, and in steps of batches that are large enough.
-    /// What a step multiplies (h, of some cells r ⊙ h or what is to be projected) is then rounded to f16, and cut off beyond ±65,504; the state
-    /// itself stays in f32. What the device adds within a matrix it adds in an order of its own.
-    ///
-    /// wgpu calls the feature experimental; so it is turned on by nothing else, and the device is held to exact numbers first:
-    /// opening one that gets them wrong is [`Error::Device`].
-    pub fn matrices(mut self, on: bool) -> Self {
-        self.matrices = on;
-        self
-    }
-}
-
-/// How the CPU path computes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct CpuOptions {
-    /// The most threads that a run takes, the caller's own among them; as many as the machine runs at once where `None`.
-    /// Results are the same bits whatever it is.
-    pub threads: Option<usize>,
-    /// The instructions; the fastest of the machine where `None`.
-    pub instructions: Option<InstructionSet>,
-}
-
-impl CpuOptions {
-    /// Sets [`CpuOptions::threads`].
-    pub fn threads(mut self, threads: usize) -> Self {
-        self.threads = Some(threads);
-        self
-    }
-
-    /// Sets [`CpuOptions::instructions`].
-    pub fn instructions(mut self, set: InstructionSet) -> Self {
-        self.instructions = Some(set);
-        self
-    }
 }
 
 /// The CPU path of a device.

@@ -1,30 +1,41 @@
 //! A model on a GPU: plans, programs and workspaces by shape, and the way a batch goes through one.
 
 mod budget;
+mod pieces;
 mod planner;
+mod pool;
 mod read;
 mod recordable;
 mod session;
+mod staged;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use budget::{Budget, Claim, WaitsForItself};
+use pieces::{Piece, summary};
 use read::read_all;
 use recordable::Recordables;
 
 pub(super) use self::planner::Planner;
+pub(super) use self::pool::GpuPool;
 pub(super) use self::session::GpuSession;
-use super::exchange::{Counter, Exchange, Resumes};
-use super::run::Options;
+pub(super) use self::staged::GpuStaged;
+use super::backend::Backend;
+use super::exchange::{Counter, Exchange, Resume, Resumes};
+use super::memory::Memory;
+use super::options::Options;
+use super::pieces::Pieces;
+use crate::dtype::{Precision, Storage};
 use crate::error::{Error, Result};
-use crate::gpu::{Constants, Context, Fetch, StagedWorkspace, Submitted, Workspace};
-use crate::info::RunSeconds;
+use crate::gpu::{Constants, Context, Fetch, Submitted, Workspace};
 use crate::io::{Batch, Form, Output};
 use crate::model::{Model, constants};
-use crate::plan::{self, Plan};
+use crate::plan::{self, Candidate, Plan};
 use crate::program::{Matrix, Proof, constant_words, lower};
-use crate::progress::SharedTally;
-use crate::sync::Wait;
+use crate::progress::{Progress, SharedTally};
+use crate::sync::{Wait, lock};
 
 /// Workspaces that are kept for the next run of their shape.
 const KEPT: usize = 8;
@@ -32,22 +43,18 @@ const KEPT: usize = 8;
 #[derive(Debug)]
 pub(super) struct GpuEngine {
     pub(super) context: Arc<Context>,
+    model: Model,
+    options: Options,
     planner: Planner,
     resumes: Counter,
-    pub(super) constants: Constants,
+    constants: Constants,
     /// What runs take, and workspaces that idle. A run takes one out, so that runs may overlap.
     budget: Arc<Budget<Ready>>,
-    /// Which part of another engine this one is, whose budget it has.
+    /// Which direction of which layer of another engine this one is, whose budget it has.
     part: Option<(usize, usize)>,
-    pub(super) poison: bool,
+    /// Engines of single directions of single layers, for rows that are run in pieces.
+    parts: Mutex<HashMap<(usize, usize), Arc<GpuEngine>>>,
     recordables: Recordables,
-}
-
-/// What the engine of a part has of the one that it is a part of.
-#[derive(Debug)]
-pub(super) struct Home {
-    budget: Arc<Budget<Ready>>,
-    part: Option<(usize, usize)>,
 }
 
 /// A workspace, and what it was made from.
@@ -69,19 +76,31 @@ impl Ready {
 }
 
 impl GpuEngine {
-    /// An engine of its own, or one that has its `home` in another.
-    pub(super) async fn new(
+    pub(super) async fn new(context: Arc<Context>, model: &Model, options: Options) -> Result<Self> {
+        let planner = Planner::new(context.clone(), options.clone());
+        let budget = Arc::new(Budget::new(planner.memory));
+        Self::with(context, model.clone(), options, budget, None).await
+    }
+
+    /// The engine of a part of this one's model, with the same budget.
+    async fn of_part(&self, model: Model, layer: usize, dir: usize) -> Result<Self> {
+        let (context, options, budget) = (self.context.clone(), self.options.clone(), self.budget.clone());
+        Self::with(context, model, options, budget, Some((layer, dir))).await
+    }
+
+    async fn with(
         context: Arc<Context>,
-        model: &Model,
+        model: Model,
         options: Options,
-        home: Option<Home>,
+        budget: Arc<Budget<Ready>>,
+        part: Option<(usize, usize)>,
     ) -> Result<Self> {
-        let Options { poison, precision, .. } = options;
+        let precision = options.precision;
         let most = usize::try_from(context.caps().max_array_bytes() / 4).unwrap_or(usize::MAX);
         let mut words = Vec::new();
-        for constant in constants(model) {
-            let all = constant_words(model, constant, precision)?;
-            match Matrix::of(model, constant, precision) {
+        for constant in constants(&model) {
+            let all = constant_words(&model, constant, precision)?;
+            match Matrix::of(&model, constant, precision) {
                 Some(matrix) if all.len() > most => {
                     let slices = matrix.slices(most).into_iter();
                     words.extend(slices.map(|slice| ((constant, slice.first), matrix.cut(&all, slice))));
@@ -90,50 +109,46 @@ impl GpuEngine {
             }
         }
         let constants = Constants::upload(&context, words).await?;
-        let planner = Planner::new(context.clone(), options);
-        let own = || Home { budget: Arc::new(Budget::new(planner.memory)), part: None };
-        let (Home { budget, part }, resumes) = (home.unwrap_or_else(own), Counter::default());
-        let recordables = Recordables::default();
-        Ok(Self { context, planner, resumes, constants, budget, part, poison, recordables })
+        let planner = Planner::new(context.clone(), options.clone());
+        let (resumes, parts, recordables) = Default::default();
+        Ok(Self { context, model, options, planner, resumes, constants, budget, part, parts, recordables })
     }
 
-    /// What plans and judges the runs of this engine.
-    pub(super) fn planner(&self) -> &Planner {
+    fn model(&self) -> &Model {
+        &self.model
+    }
+
+    fn precision(&self) -> Precision {
+        self.options.precision
+    }
+
+    fn planner(&self) -> &Planner {
         &self.planner
     }
 
-    pub(super) fn resumes(&self) -> Resumes {
-        self.resumes.get()
-    }
-
-    /// For the engine of a part of this one's model: its runs share the memory.
-    pub(super) fn home(&self, layer: usize, dir: usize) -> Home {
-        Home { budget: self.budget.clone(), part: Some((layer, dir)) }
-    }
-
     /// Whether a run of `form` has all it needs.
-    pub(super) fn is_ready(&self, form: Form) -> bool {
+    fn is_ready(&self, form: Form) -> bool {
         let exchange = self.planner.exchange();
         self.budget.idles(|ready| ready.is_for(self.part, form, exchange)).is_some()
     }
 
-    /// Makes the workspace of `form`, unless an idle one is there.
-    pub(super) async fn prepare(&self, model: &Model, form: Form, wait: Wait) -> Result<()> {
-        let (claim, ready) = self.ready(model, form, wait).await?;
+    /// Makes the workspace of `form`, which is not cut, unless an idle one is there.
+    async fn prepare_at_once(&self, form: Form, wait: Wait) -> Result<()> {
+        let (claim, ready) = self.ready(form, wait).await?;
         self.give_back(claim, ready);
         Ok(())
     }
 
     /// A workspace for a run of `form`, with its memory, for which the run waits where other runs have it.
-    async fn ready(&self, model: &Model, form: Form, wait: Wait) -> Result<(Claim<Ready>, Ready)> {
+    async fn ready(&self, form: Form, wait: Wait) -> Result<(Claim<Ready>, Ready)> {
         let caps = self.planner.caps();
-        let planned = || self.planner.planned(model, form, &caps);
+        let planned = || self.planner.planned(&self.model, form, &caps);
         let is_it = |ready: &Ready| ready.is_for(self.part, form, caps.exchange);
         let (bytes, plan) = match self.budget.idles(is_it) {
             Some(bytes) => (bytes, None),
             None => {
                 let plan = planned()?;
-                (self.planner.bytes(model, &plan)?, Some(plan))
+                (self.planner.bytes(&self.model, &plan)?, Some(plan))
             }
         };
         let claim =
@@ -143,7 +158,7 @@ impl GpuEngine {
             return Ok((claim, ready));
         }
         let plan = plan.map_or_else(planned, Ok)?;
-        let workspace = self.workspace(model, &plan).await?;
+        let workspace = self.workspace(&plan).await?;
         Ok((claim, Ready { part: self.part, workspace, plan, exchange: caps.exchange }))
     }
 
@@ -154,34 +169,34 @@ impl GpuEngine {
         Error::TooLarge { name: name.into(), needed, limit: *limit, unit, device }
     }
 
-    async fn make(&self, model: &Model, form: Form) -> Result<Ready> {
+    async fn make(&self, form: Form) -> Result<Ready> {
         let caps = self.planner.caps();
-        let plan = self.planner.planned(model, form, &caps)?;
-        let workspace = self.workspace(model, &plan).await?;
+        let plan = self.planner.planned(&self.model, form, &caps)?;
+        let workspace = self.workspace(&plan).await?;
         Ok(Ready { part: self.part, workspace, plan, exchange: caps.exchange })
     }
 
-    async fn workspace(&self, model: &Model, plan: &Plan) -> Result<Workspace> {
-        let program = lower(model, plan)?;
-        let new = Workspace::new(&self.context, program.clone(), &self.constants, self.poison).await;
+    async fn workspace(&self, plan: &Plan) -> Result<Workspace> {
+        let program = lower(&self.model, plan)?;
+        let new = Workspace::new(&self.context, program.clone(), &self.constants, self.options.poison).await;
         match new {
             // What is idle may be what the device lacks memory for.
             Err(Error::Device { .. }) if self.budget.free_idle() => {
-                Workspace::new(&self.context, program, &self.constants, self.poison).await
+                Workspace::new(&self.context, program, &self.constants, self.options.poison).await
             }
             new => new,
         }
     }
 
-    pub(super) async fn run_into(
+    /// Runs a batch that is not cut.
+    async fn run_at_once(
         &self,
-        model: &Model,
         batch: &Batch<'_>,
         output: &mut Output,
         wait: Wait,
         progress: &SharedTally,
     ) -> Result<()> {
-        let (claim, mut ready) = self.ready(model, batch.form(), wait).await?;
+        let (claim, mut ready) = self.ready(batch.form(), wait).await?;
         let workspace = &mut ready.workspace;
         workspace.write_inputs(&self.context, batch.lengths_of(), 0, batch.states()).await?;
         workspace.pack_x(batch.x());
@@ -193,7 +208,7 @@ impl GpuEngine {
             self.give_back(claim, ready);
             return Ok(());
         };
-        let (stepwise, submitted) = self.resume(model, &ready, &at, batch, progress).await?;
+        let (stepwise, submitted) = self.resume(&ready, &at, batch, progress).await?;
         // Steps that are dispatched one by one have nothing to prove.
         let read = |data: &[u32]| _ = read_all(&stepwise, data, output);
         stepwise.read(&self.context, submitted, wait, read).await?;
@@ -208,7 +223,6 @@ impl GpuEngine {
     /// second run.
     async fn resume(
         &self,
-        model: &Model,
         failed: &Ready,
         at: &Proof,
         batch: &Batch<'_>,
@@ -217,7 +231,7 @@ impl GpuEngine {
         self.resumes.add(at);
         self.distrust();
         let plan = failed.plan.without_exchange();
-        let mut workspace = self.workspace(model, &plan).await?;
+        let mut workspace = self.workspace(&plan).await?;
         // Layers above that know no abort have run on nonsense, and may have written over what this one reads.
         let from = failed.plan.layers_above_can_abort(at.layer).then_some(at);
         let submitted = workspace.resume(&self.context, &failed.workspace, from, batch, progress).await?;
@@ -235,52 +249,128 @@ impl GpuEngine {
         claim.keep(ready, KEPT, |other| other.part == self.part);
     }
 
-    pub(super) async fn stage(&self, model: &Model, batch: &Batch<'_>) -> Result<GpuStaged> {
-        let Ready { workspace, .. } = self.make(model, batch.form()).await?;
-        let staged = StagedWorkspace::new(&self.context, workspace, batch).await?;
-        let distrusts = self.planner.exchange == Exchange::Tested;
-        Ok(GpuStaged { context: self.context.clone(), staged, distrusts })
+    /// The pieces of a run of `form`.
+    fn pieces_of(&self, form: Form) -> Result<Vec<Piece<'_>>> {
+        self.planner.pieces(&self.model, form)
     }
 
-    /// Bytes of the model's constants on the device.
-    pub(super) fn constant_bytes(&self) -> u64 {
+    /// Something of the first piece of a run of `form`.
+    fn of_first<T>(&self, form: Form, of: impl FnOnce(&Piece<'_>) -> Result<T>) -> Result<Option<T>> {
+        self.pieces_of(form)?.first().map(of).transpose()
+    }
+}
+
+impl Backend for GpuEngine {
+    type Session = GpuSession;
+    type Staged = GpuStaged;
+    type Pool = GpuPool;
+
+    fn activations(&self) -> Storage {
+        self.precision().activations
+    }
+
+    fn check(&self, form: Form) -> Result<()> {
+        self.cut(form).map(drop)
+    }
+
+    async fn run(
+        &self,
+        batch: &Batch<'_>,
+        output: &mut Output,
+        wait: Wait,
+        progress: &Arc<Progress>,
+    ) -> Result<()> {
+        self.run_in_pieces(batch, output, wait, progress).await
+    }
+
+    async fn stage(self: &Arc<Self>, batch: &Batch<'_>) -> Result<GpuStaged> {
+        self.staged(batch).await
+    }
+
+    async fn session(self: &Arc<Self>, streams: usize) -> Result<GpuSession> {
+        self.session_of(streams).await
+    }
+
+    async fn pool(self: &Arc<Self>, capacity: usize, frames: usize) -> Result<GpuPool> {
+        GpuPool::new(self.clone(), capacity, frames).await
+    }
+
+    async fn prepare(&self, form: Form, wait: Wait) -> Result<()> {
+        if self.is_ready(form) {
+            return Ok(());
+        }
+        // The first last, so that it is what is kept.
+        for piece in self.pieces_of(form)?.iter().rev() {
+            match piece.part {
+                None => self.prepare_at_once(piece.form, wait).await?,
+                Some((layer, dir)) => {
+                    self.part(layer, dir).await?.prepare_at_once(piece.form, wait).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn expected(&self, form: Form) -> Result<Duration> {
+        self.planner.expected(&self.model, form)
+    }
+
+    fn explain(&self, form: Form) -> Result<String> {
+        let all = self.pieces_of(form)?;
+        let mut text = summary(&all).map_or_else(String::new, |pieces| format!("{pieces}: "));
+        // Smaller pieces, which come last, are computed much as the large ones before them.
+        let mut last = None;
+        for piece in all.iter().filter(|piece| last.replace(piece.part) != Some(piece.part)) {
+            let plan = self.planner.plan(&piece.model, piece.form)?;
+            match piece.part {
+                None => text += &plan.to_string(),
+                Some((layer, dir)) => {
+                    let split = if layer + dir > 0 { "; " } else { "" };
+                    text +=
+                        &format!("{split}direction {dir} of layer {layer}, as a model of its own: {plan}");
+                }
+            }
+        }
+        Ok(text)
+    }
+
+    fn pieces(&self, form: Form) -> Result<Option<Pieces>> {
+        Ok(summary(&self.pieces_of(form)?))
+    }
+
+    fn plan(&self, form: Form) -> Result<Option<Plan>> {
+        self.of_first(form, |piece| self.planner.plan(&piece.model, piece.form))
+    }
+
+    fn alternatives(&self, form: Form) -> Result<Vec<Vec<Candidate>>> {
+        let of = |piece: &Piece<'_>| self.planner.alternatives(&piece.model, piece.form);
+        Ok(self.of_first(form, of)?.unwrap_or_default())
+    }
+
+    fn memory(&self, form: Form) -> Result<Memory> {
+        let mut most = Memory::default();
+        for piece in self.pieces_of(form)? {
+            let own = self.planner.memory(&piece.model, piece.form)?;
+            if own.arrays + own.read_back > most.arrays + most.read_back {
+                most = own;
+            }
+            // The parts of a row that is cut have weights of their own.
+            most.weights = most.weights.max(self.constants.bytes() << u32::from(piece.part.is_some()));
+        }
+        Ok(most)
+    }
+
+    fn constant_bytes(&self) -> u64 {
         self.constants.bytes()
     }
-}
 
-/// A batch on the device.
-#[derive(Debug)]
-pub(super) struct GpuStaged {
-    context: Arc<Context>,
-    staged: StagedWorkspace,
-    /// Whether a run that fails says something of the device.
-    distrusts: bool,
-}
-
-impl GpuStaged {
-    pub(super) async fn run(&self, wait: Wait, progress: &SharedTally) -> Result<RunSeconds> {
-        let (seconds, unproven) = self.staged.run(&self.context, wait, progress).await?;
-        let Some(Proof { layer, first, .. }) = unproven else { return Ok(seconds) };
-        if self.distrusts {
-            self.context.trust(None);
+    fn resumes(&self) -> Resumes {
+        let mut all = self.resumes.get();
+        for (&(layer, _), part) in lock(&self.parts).iter() {
+            let Resumes { count, last } = part.resumes.get();
+            all.count += count;
+            all.last = all.last.or(last.map(|last| Resume { layer, ..last }));
         }
-        let reason = format!(
-            "the workgroups of a staged run did not come through together, in layer {layer} from step {first} on; \
-             stage the batch on an engine with Exchange::Never"
-        );
-        Err(Error::Device { device: self.context.caps().device.clone(), reason })
-    }
-
-    pub(super) async fn read_into(&self, output: &mut Output, wait: Wait) -> Result<()> {
-        let submitted = self.staged.fetch(&self.context).await?;
-        let workspace = self.staged.workspace();
-        // The run has been seen to come through.
-        let read = |data: &[u32]| _ = read_all(workspace, data, output);
-        workspace.read(&self.context, submitted, wait, read).await
-    }
-
-    /// Bytes of everything but the model's constants.
-    pub(super) fn bytes(&self) -> u64 {
-        self.staged.workspace().program().working_bytes()
+        all
     }
 }

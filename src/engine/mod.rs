@@ -1,6 +1,8 @@
 //! What a user holds: a [`Device`], an [`Engine`] (a model made ready on it), an output of a sequence run,
 //! a [`Session`] that steps, a [`Pool`] of streams that come and go, and a [`Staged`] batch that stays on the device.
 
+mod any;
+mod backend;
 #[cfg(not(target_arch = "wasm32"))]
 mod ceilings;
 #[cfg(feature = "gpu")]
@@ -8,9 +10,11 @@ mod check_matrices;
 mod choice;
 mod device;
 mod exchange;
-#[cfg_attr(not(feature = "gpu"), path = "no_gpu.rs")]
+#[cfg(feature = "gpu")]
 mod gpu;
+mod host;
 mod memory;
+mod options;
 mod pieces;
 pub mod pool;
 mod ready;
@@ -28,16 +32,17 @@ mod wait;
 #[cfg(not(target_arch = "wasm32"))]
 pub use ceilings::{Ceilings, Measured};
 pub use choice::Choice;
-pub use device::{CpuInfo, CpuOptions, Device, DeviceInfo, DeviceOptions};
+pub use device::{CpuInfo, Device, DeviceInfo};
 pub use exchange::{Exchange, Resume, Resumes};
 pub use memory::Memory;
+pub use options::{CpuOptions, DeviceOptions, Options};
+pub use pieces::Pieces;
 #[cfg(feature = "gpu")]
 pub use pool::PoolRecording;
 pub use pool::{Pool, PoolOptions, Snapshot, StreamId, TickOutput};
-pub use ready::Pieces;
 #[cfg(feature = "gpu")]
 pub use recording::Recording;
-pub use run::{Engine, Options};
+pub use run::Engine;
 #[cfg(feature = "gpu")]
 pub use self_test::SelfTest;
 pub use session::Session;

@@ -1,6 +1,6 @@
 //! Choosing a device by a few words.
 
-use super::device::CpuOptions;
+use super::options::CpuOptions;
 use crate::cpu::InstructionSet;
 use crate::info::AdapterInfo;
 

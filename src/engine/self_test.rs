@@ -2,7 +2,8 @@
 
 use super::device::{Device, Kind};
 use super::exchange::{Exchange, tested};
-use super::run::{Engine, Options};
+use super::options::Options;
+use super::run::Engine;
 use crate::dims::Dims;
 use crate::error::{Error, Result};
 use crate::gpu::Context;

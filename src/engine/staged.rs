@@ -1,12 +1,10 @@
 //! A batch that has been moved to the device, to be run there as often as one likes.
 
-use super::gpu::GpuStaged;
-use super::pieces::{Cut, cut};
-use super::run::{Backend, Engine};
-use crate::dims::Dims;
+use super::any::{AnyStaged, on};
+use super::backend::{Backend, Stays};
+use super::run::Engine;
 use crate::error::{Error, Result};
-use crate::info::RunSeconds;
-use crate::io::{Batch, Form, Output, OutputShape, OwnedBatch};
+use crate::io::{Batch, Form, Output, OutputShape};
 use crate::sync::Wait;
 
 /// A batch on the device. A run reads and writes there and moves nothing, so its time is that of the computation.
@@ -14,16 +12,9 @@ use crate::sync::Wait;
 pub struct Staged {
     engine: Engine,
     form: Form,
-    backend: StagedBackend,
+    batch: AnyStaged,
     has_run: bool,
     recording: Option<f64>,
-}
-
-#[derive(Debug)]
-enum StagedBackend {
-    Gpu(Box<GpuStaged>),
-    /// The batch, and what the last run of it gave.
-    Host(Box<(OwnedBatch, Output)>),
 }
 
 impl Engine {
@@ -44,31 +35,11 @@ impl Engine {
     /// As [`Engine::run`].
     pub async fn stage_async(&self, batch: &Batch<'_>) -> Result<Staged> {
         batch.check(self.model())?;
-        self.check_staged(batch.form())?;
-        let output = self.output(batch.form())?;
-        self.check_range(|storage| batch.check_range(storage))?;
-        let backend = match &self.0.backend {
-            Backend::Gpu(engine) => StagedBackend::Gpu(Box::new(engine.stage(&self.0.model, batch).await?)),
-            Backend::Cpu(_) | Backend::Reference => {
-                StagedBackend::Host(Box::new((OwnedBatch::of(batch), output)))
-            }
-        };
-        Ok(Staged { engine: self.clone(), form: batch.form(), backend, has_run: false, recording: None })
-    }
-
-    /// # Errors
-    /// [`Error::TooLarge`] where a batch of `form` does not fit a GPU as it is.
-    fn check_staged(&self, form: Form) -> Result<()> {
-        let Backend::Gpu(engine) = &self.0.backend else { return Ok(()) };
-        let fits = |dims: Dims| engine.planner().fits_staged(self.model(), Form { dims, ..form });
-        let Some(Cut { rows, steps }) = cut(form.dims, fits)? else { return Ok(()) };
-        match fits(form.dims) {
-            Err(Error::TooLarge { name, needed, limit, unit, device }) => {
-                let name = format!("{name}, all at once in a staged batch, of which {rows} × {steps} fit");
-                Err(Error::TooLarge { name, needed, limit, unit, device })
-            }
-            verdict => verdict,
-        }
+        OutputShape::new(self.model(), batch.form())?;
+        batch.check_range(self.activations())?;
+        let form = batch.form();
+        let batch = on!(AnyBackend => AnyStaged, &self.0.backend, backend => backend.stage(batch).await?);
+        Ok(Staged { engine: self.clone(), form, batch, has_run: false, recording: None })
     }
 }
 
@@ -116,10 +87,8 @@ impl Staged {
 
     /// Bytes on the device: the model's constants and what this batch needs. 0 on the CPU path and the reference.
     pub fn bytes(&self) -> u64 {
-        match (&self.backend, &self.engine.0.backend) {
-            (StagedBackend::Gpu(staged), Backend::Gpu(engine)) => staged.bytes() + engine.constant_bytes(),
-            _ => 0,
-        }
+        let constants = on!(AnyBackend, &self.engine.0.backend, backend => backend.constant_bytes());
+        constants + on!(AnyStaged, &self.batch, batch => batch.bytes())
     }
 
     /// The host's seconds for recording and submitting the last run: from the start of encoding until the last
@@ -132,21 +101,11 @@ impl Staged {
     async fn run_waiting(&mut self, wait: Wait) -> Result<Option<f64>> {
         self.recording = None;
         self.has_run = false;
-        let seconds = self.run_backend(wait).await?;
+        let progress = &self.engine.0.progress;
+        let seconds = on!(AnyStaged, &mut self.batch, batch => batch.run(wait, progress).await)?;
         self.has_run = true;
         self.recording = seconds.recording;
         Ok(seconds.device)
-    }
-
-    async fn run_backend(&mut self, wait: Wait) -> Result<RunSeconds> {
-        match &mut self.backend {
-            StagedBackend::Gpu(staged) => staged.run(wait, &self.engine.tally(1)).await,
-            StagedBackend::Host(host) => {
-                let (batch, output) = &mut **host;
-                self.engine.run_waiting(&batch.borrow(), output, wait).await?;
-                Ok(RunSeconds { device: None, recording: None })
-            }
-        }
     }
 
     async fn read_waiting(&self, output: &mut Output, wait: Wait) -> Result<()> {
@@ -155,12 +114,6 @@ impl Staged {
             let reason = "has not been run, or failed, so there is nothing to read".into();
             return Err(Error::Mismatch { name: "a staged batch".into(), reason });
         }
-        match &self.backend {
-            StagedBackend::Gpu(staged) => staged.read_into(output, wait).await,
-            StagedBackend::Host(host) => {
-                output.clone_from(&host.1);
-                Ok(())
-            }
-        }
+        on!(AnyStaged, &self.batch, batch => batch.read(output, wait).await)
     }
 }

@@ -325,6 +325,7 @@ impl OwnedBatch {
     }
 
     /// Rows `first .. first + count` of `batch`, whose model has L·D = `states`.
+    #[cfg(feature = "gpu")]
     pub(crate) fn of_rows(batch: &Batch<'_>, states: usize, first: usize, count: usize) -> Self {
         let Dims { batch: rows, steps } = batch.form.dims;
         let form = Form { dims: Dims { batch: count, steps }, ..batch.form };
@@ -359,6 +360,7 @@ impl OwnedBatch {
 }
 
 /// The rows from `first` on of an array of so many `features` a step that lies as the x of `all` does, as `own` says.
+#[cfg(feature = "gpu")]
 fn rows_of_steps<T: Copy + Default>(
     from: &[T],
     all: Form,

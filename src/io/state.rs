@@ -25,12 +25,6 @@ impl<T: Copy + Default> State<T> {
         Ok(Self { h: zeros("h [L·D, B, P]", &shape(model.state()))?, c: c.transpose()? })
     }
 
-    /// Sets every state to `value`.
-    pub(crate) fn fill(&mut self, value: T) {
-        self.h.fill(value);
-        self.c.iter_mut().for_each(|c| c.fill(value));
-    }
-
     /// Sets to zero the states of the rows whose number of `resets`, `[B]`, is not 0; `count` = L·D.
     pub(crate) fn reset_rows(&mut self, resets: &[u32], count: usize) {
         for array in [Some(&mut self.h), self.c.as_mut()].into_iter().flatten() {

@@ -269,6 +269,7 @@ impl Layer {
     }
 
     /// Direction `index` of D as a layer of its own, which shares the weights.
+    #[cfg(any(feature = "gpu", test))]
     pub(crate) fn one_direction(&self, index: usize) -> Self {
         let reverse = self.direction.is_reverse(index);
         let at = self.weights.own.start + index;

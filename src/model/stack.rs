@@ -67,6 +67,11 @@ impl Model {
         Ok(self)
     }
 
+    /// Features of a layer's h, P, and of its c: H, or 0 where the cell has none.
+    pub(crate) fn state_widths(&self) -> [usize; 2] {
+        [self.state(), if self.cell().has_c() { self.hidden() } else { 0 }]
+    }
+
     /// Refuses what no session runs.
     ///
     /// # Errors

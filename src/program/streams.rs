@@ -52,8 +52,7 @@ impl Slots {
 
 /// Numbers of a slot: h of every layer, then c of every layer.
 pub fn slot_words(model: &Model) -> usize {
-    let c = if model.cell().has_c() { model.hidden() } else { 0 };
-    model.layers().len() * (model.state() + c)
+    model.layers().len() * model.state_widths().iter().sum::<usize>()
 }
 
 /// Lowers `plan`, which was made for `model`, to a program whose rows' states lie in `capacity` slots.

@@ -36,7 +36,7 @@ const OUTSIDE: [(&str, &[&str]); 10] = [
     ("serde_json", &["import/keras/", "import/pytorch/shards.rs"]),
     ("zip", &["import/keras/container.rs"]),
     ("half", &["dtype.rs"]),
-    ("bytemuck", &["cpu/panel.rs", "kernels/", "gpu/", "engine/gpu/read.rs", "engine/pool/gpu.rs"]),
+    ("bytemuck", &["cpu/panel.rs", "kernels/", "gpu/", "engine/gpu/read.rs", "engine/gpu/pool.rs"]),
     ("pollster", &["engine/"]),
     ("naga", &[]),
 ];
@@ -263,9 +263,7 @@ fn imports_go_downward_only() {
 }
 
 /// Files that import each other, though neither stands above the other. A new pair is refused, and one that is gone comes off the list.
-const CIRCLES: [[&str; 2]; 7] = [
-    ["engine/device.rs", "engine/select.rs"],
-    ["engine/gpu.rs", "engine/run.rs"],
+const CIRCLES: [[&str; 2]; 5] = [
     ["gpu/context.rs", "gpu/saved.rs"],
     ["import/onnx/external.rs", "import/onnx/tensor.rs"],
     ["import/onnx/fold.rs", "import/onnx/operators.rs"],

@@ -1,15 +1,16 @@
 //! How a run on a GPU is planned, what it takes, and whether it fits: known before anything is on the device.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::pieces::{Piece, pieces};
 use crate::dims::Dims;
 use crate::engine::exchange::{Exchange, tested};
 use crate::engine::memory::Memory;
-use crate::engine::pieces::{Piece, pieces};
-use crate::engine::run::Options;
+use crate::engine::options::Options;
 use crate::error::Result;
 use crate::gpu::Context;
-use crate::io::Form;
+use crate::io::{Form, OutputShape};
 use crate::model::Model;
 use crate::plan::{self, Candidate, Caps, Plan, Request};
 use crate::program::{check, lower};
@@ -22,11 +23,11 @@ const MEMORY: u64 = 1 << 30;
 pub(in crate::engine) struct Planner {
     context: Arc<Context>,
     /// What plans are made for: the device's, with the table that was asked for, but for the exchange.
-    pub(in crate::engine) caps: Caps,
+    pub(super) caps: Caps,
     pub(super) exchange: Exchange,
-    pub(in crate::engine) request: Request,
+    pub(super) request: Request,
     /// Bytes of the arrays of a run.
-    pub(in crate::engine) memory: u64,
+    pub(super) memory: u64,
     /// What the caller said of them.
     asked: Option<u64>,
 }
@@ -57,7 +58,7 @@ impl Planner {
         Caps { exchange: self.exchange(), ..self.caps.clone() }
     }
 
-    pub(in crate::engine) fn plan(&self, model: &Model, form: Form) -> Result<Plan> {
+    pub(super) fn plan(&self, model: &Model, form: Form) -> Result<Plan> {
         self.planned(model, form, &self.caps())
     }
 
@@ -77,7 +78,7 @@ impl Planner {
         Ok(Plan { in_turn: Some(in_turn), ..plan::plan(model, form, request, caps)? })
     }
 
-    pub(in crate::engine) fn alternatives(&self, model: &Model, form: Form) -> Result<Vec<Vec<Candidate>>> {
+    pub(super) fn alternatives(&self, model: &Model, form: Form) -> Result<Vec<Vec<Candidate>>> {
         plan::alternatives(model, form, self.request, &self.caps())
     }
 
@@ -98,13 +99,13 @@ impl Planner {
     /// # Errors
     /// [`crate::Error::TooLarge`] and [`crate::Error::Overflow`] where a run of `form` exceeds the device or the memory it
     /// may take.
-    pub(in crate::engine) fn fits(&self, model: &Model, form: Form) -> Result<()> {
+    pub(super) fn fits(&self, model: &Model, form: Form) -> Result<()> {
         self.fits_in(model, form, self.memory)
     }
 
     /// [`Planner::fits`] for a batch that is staged: the default of the memory is the size of a piece, and binds no batch that
     /// cannot be cut.
-    pub(in crate::engine) fn fits_staged(&self, model: &Model, form: Form) -> Result<()> {
+    pub(super) fn fits_staged(&self, model: &Model, form: Form) -> Result<()> {
         self.fits_in(model, form, self.asked.unwrap_or(u64::MAX))
     }
 
@@ -115,14 +116,41 @@ impl Planner {
     }
 
     /// The pieces of a run of `form`, see [`pieces`].
-    pub(in crate::engine) fn pieces<'a>(&self, model: &'a Model, form: Form) -> Result<Vec<Piece<'a>>> {
+    pub(super) fn pieces<'a>(&self, model: &'a Model, form: Form) -> Result<Vec<Piece<'a>>> {
         pieces(model, form, |model, form| self.fits(model, form))
     }
 
     /// What a run of `form`, which is not cut, takes beside the weights.
-    pub(in crate::engine) fn memory(&self, model: &Model, form: Form) -> Result<Memory> {
+    pub(super) fn memory(&self, model: &Model, form: Form) -> Result<Memory> {
         let program = lower(model, &self.plan(model, form)?)?;
         let (arrays, read_back) = (program.working_bytes(), program.read_back_bytes());
         Ok(Memory { weights: 0, arrays, read_back })
     }
+
+    /// The time that a run of `form` is expected to take, piece by piece.
+    pub(in crate::engine) fn expected(&self, model: &Model, form: Form) -> Result<Duration> {
+        let mut all = Duration::ZERO;
+        for piece in self.pieces(model, form)? {
+            let one = with_copies(&self.plan(&piece.model, piece.form)?, &piece.model)?;
+            all = all.saturating_add(one.saturating_mul(u32::try_from(piece.count).unwrap_or(u32::MAX)));
+        }
+        Ok(all)
+    }
+}
+
+/// What a submission to a GPU and the wait for its end take, and the rate of copies from and to it, in bytes a
+/// nanosecond: orders of magnitude of GPUs on PCI Express, not measured.
+const SUBMISSION: Duration = Duration::from_micros(80);
+const COPY: f64 = 8.0;
+
+/// The time of a plan, with the way to the device and back.
+pub(super) fn with_copies(plan: &Plan, model: &Model) -> Result<Duration> {
+    let form = plan.form;
+    let shape = OutputShape::new(model, form)?;
+    let out = shape.out.as_deref().map_or(0, |out| out.iter().product());
+    let numbers =
+        form.dims.batch * form.dims.steps * form.features(model) + shape.y.iter().product::<usize>() + out;
+    let copies = Duration::from_secs_f64(numbers as f64 * 4.0 / COPY * 1e-9);
+    let cost = Duration::try_from_secs_f64(plan.cost.seconds()).unwrap_or(Duration::MAX);
+    Ok(cost.saturating_add(SUBMISSION + copies))
 }

@@ -6,7 +6,6 @@ use super::{GpuEngine, KEPT, Planner};
 use crate::error::{Error, Result};
 use crate::gpu::{Foreign, Recordable};
 use crate::io::Form;
-use crate::model::Model;
 use crate::plan::{self, Caps, Plan};
 use crate::program::{Program, lower_recorded};
 use crate::sync::lock;
@@ -33,34 +32,34 @@ fn position(all: &[Arc<Recordable>], form: Form) -> Option<usize> {
 
 impl GpuEngine {
     /// The plan of what the host does not see the end of: layer by layer, each workgroup by itself.
-    pub(in crate::engine) fn recorded_plan(&self, model: &Model, form: Form) -> Result<Plan> {
+    pub(in crate::engine) fn recorded_plan(&self, form: Form) -> Result<Plan> {
         let Planner { request, caps, .. } = self.planner();
         let mut request = *request;
         request.only.wave = Some(0);
         let caps = Caps { exchange: None, ..caps.clone() };
-        plan::plan(model, form, request, &caps)
+        plan::plan(&self.model, form, request, &caps)
     }
 
     /// The program of a recording of `form`.
-    pub(in crate::engine) async fn recordable(&self, model: &Model, form: Form) -> Result<Arc<Recordable>> {
+    pub(in crate::engine) async fn recordable(&self, form: Form) -> Result<Arc<Recordable>> {
         let found = |all: &[Arc<Recordable>]| position(all, form).map(|index| all[index].clone());
         if let Some(found) = found(&lock(&self.recordables.shared)) {
             return Ok(found);
         }
-        let new = self.new_recordable(model, form).await?;
+        let new = self.new_recordable(form).await?;
         keep(&self.recordables.shared, new.clone());
         Ok(new)
     }
 
     /// The program of a run of `form` that submits itself; [`GpuEngine::end_bound`] takes it back.
-    pub(in crate::engine) async fn begin_bound(&self, model: &Model, form: Form) -> Result<Arc<Recordable>> {
+    pub(in crate::engine) async fn begin_bound(&self, form: Form) -> Result<Arc<Recordable>> {
         let taken = {
             let mut idle = lock(&self.recordables.idle);
             position(&idle, form).map(|index| idle.remove(index))
         };
         match taken {
             Some(taken) => Ok(taken),
-            None => self.new_recordable(model, form).await,
+            None => self.new_recordable(form).await,
         }
     }
 
@@ -68,8 +67,8 @@ impl GpuEngine {
         keep(&self.recordables.idle, recordable);
     }
 
-    async fn new_recordable(&self, model: &Model, form: Form) -> Result<Arc<Recordable>> {
-        let program = lower_recorded(model, &self.recorded_plan(model, form)?)?;
+    async fn new_recordable(&self, form: Form) -> Result<Arc<Recordable>> {
+        let program = lower_recorded(&self.model, &self.recorded_plan(form)?)?;
         let Planner { caps, memory, .. } = self.planner();
         let what = format!("arrays of {} rows × {} steps", form.dims.batch, form.dims.steps);
         caps.check(&what, program.working_bytes(), *memory, "bytes of memory").map_err(in_one_piece)?;
@@ -82,7 +81,8 @@ impl GpuEngine {
         program: Program,
         foreign: &[Foreign],
     ) -> Result<Arc<Recordable>> {
-        let made = Recordable::new(&self.context, program, &self.constants, foreign, self.poison).await;
+        let made =
+            Recordable::new(&self.context, program, &self.constants, foreign, self.options.poison).await;
         Ok(Arc::new(made.map_err(in_one_piece)?))
     }
 }

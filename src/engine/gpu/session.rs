@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
+use super::pieces::cut;
 use super::read::{read_outputs, read_states};
 use super::{GpuEngine, Planner, Ready};
 use crate::dims::Dims;
-use crate::engine::pieces::cut;
+use crate::engine::backend::Steps;
 use crate::error::{Error, Result};
 use crate::gpu::{Context, Fetch, Recordable, Workspace};
-use crate::io::{StepInput, StepOutput};
-use crate::model::Model;
+use crate::io::{State, StepInput, StepOutput};
 use crate::plan::Plan;
 use crate::program::lower_recorded;
 use crate::progress::{Progress, Tally};
@@ -17,9 +17,9 @@ use crate::sync::Wait;
 
 impl GpuEngine {
     /// A session of `streams` streams, in parts of as many as the device bears.
-    pub(in crate::engine) async fn session(&self, model: &Model, streams: usize) -> Result<GpuSession> {
+    pub(super) async fn session_of(&self, streams: usize) -> Result<GpuSession> {
         let dims = Dims::new(streams, 1)?;
-        let fits = |dims: Dims| self.planner.fits_device(model, dims.into());
+        let fits = |dims: Dims| self.planner.fits_device(&self.model, dims.into());
         let most = cut(dims, |dims| fits(dims).map(drop))?.map_or(streams, |cut| cut.rows);
         let bytes = fits(Dims { batch: most, steps: 1 })?.saturating_mul(streams.div_ceil(most) as u64);
         let Planner { caps, memory, .. } = &self.planner;
@@ -27,7 +27,7 @@ impl GpuEngine {
         let mut parts = Vec::new();
         for first in (0..streams).step_by(most) {
             let count = most.min(streams - first);
-            let Ready { mut workspace, plan, .. } = self.make(model, Dims::new(count, 1)?.into()).await?;
+            let Ready { mut workspace, plan, .. } = self.make(Dims::new(count, 1)?.into()).await?;
             workspace.write_inputs(&self.context, None, 0, [None, None]).await?;
             parts.push(Part { first, count, workspace, plan, phase: 0 });
         }
@@ -87,11 +87,7 @@ impl GpuSession {
     ///
     /// # Errors
     /// [`Error::Unsupported`] where the session is in several parts.
-    pub(in crate::engine) async fn recordable(
-        &mut self,
-        engine: &GpuEngine,
-        model: &Model,
-    ) -> Result<Arc<Recordable>> {
+    pub(in crate::engine) async fn recordable(&mut self, engine: &GpuEngine) -> Result<Arc<Recordable>> {
         if let Some(recordable) = &self.recordable {
             return Ok(recordable.clone());
         }
@@ -103,7 +99,7 @@ impl GpuSession {
             return Err(Error::Unsupported { what });
         };
         part.settle(&self.context).await?;
-        let program = lower_recorded(model, &part.plan)?;
+        let program = lower_recorded(&engine.model, &part.plan)?;
         let own = part.workspace.program();
         let states = own.states.iter().zip(&program.states).flat_map(|(own, recorded)| {
             let pairs = |own: [usize; 2], recorded: [usize; 2]| [0, 1].map(|at| (recorded[at], own[at]));
@@ -116,8 +112,10 @@ impl GpuSession {
         self.recordable = Some(recordable.clone());
         Ok(recordable)
     }
+}
 
-    pub(in crate::engine) async fn step_into(
+impl Steps for GpuSession {
+    async fn step(
         &mut self,
         input: StepInput<'_>,
         output: &mut StepOutput,
@@ -150,11 +148,7 @@ impl GpuSession {
         Ok(())
     }
 
-    /// Replaces the states, by zeros where `None`.
-    ///
-    /// # Errors
-    /// [`crate::Error::Device`] where the device is lost.
-    pub(in crate::engine) fn write_states(&mut self, h: Option<&[f32]>, c: Option<&[f32]>) -> Result<()> {
+    fn write(&mut self, states: Option<&State>) -> Result<()> {
         self.context.check_lost()?;
         for part in &mut self.parts {
             let program = part.workspace.program();
@@ -162,20 +156,16 @@ impl GpuSession {
                 let layers = all.chunks_exact(self.streams * features);
                 layers.flat_map(|all| part.of(all, self.streams)).copied().collect()
             };
-            let h = h.map(|h| of_part(h, program.state));
-            let c = c.map(|c| of_part(c, program.hidden));
+            let h = states.map(|states| of_part(&states.h, program.state));
+            let c = states.and_then(|states| states.c.as_deref()).map(|c| of_part(c, program.hidden));
             part.workspace.write_states(&self.context, part.phase, h.as_deref(), c.as_deref());
         }
         Ok(())
     }
 
-    /// h: `[L·D, B, P]`; c: `[L·D, B, H]`, nothing where the cell has none.
-    pub(in crate::engine) async fn read_states(
-        &self,
-        h: &mut [f32],
-        c: &mut [f32],
-        wait: Wait,
-    ) -> Result<()> {
+    async fn read(&self, to: &mut State, wait: Wait) -> Result<()> {
+        let State { h, c } = to;
+        let (h, c) = (&mut h[..], c.as_deref_mut().unwrap_or_default());
         for part in &self.parts {
             let share = |all: &[f32]| vec![0.0; all.len() / self.streams * part.count];
             let (mut own_h, mut own_c) = (share(h), share(c));

@@ -1,25 +1,9 @@
 //! Which rows of a tick go together in one batch.
 
-use std::ops::Range;
+use crate::engine::backend::{Batches, Group};
 
 /// Frames of padding that are not worth a dispatch more.
 const SLACK: usize = 64;
-
-/// Rows that are computed as one batch, of T = `steps`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Group {
-    pub(super) rows: Range<usize>,
-    pub(super) steps: usize,
-}
-
-/// How many rows a batch may have, and of how many steps it is.
-pub(super) trait Batches {
-    /// T of a batch whose longest row has so many frames, at most `most`.
-    fn steps(&self, frames: usize, most: usize) -> usize;
-
-    /// Rows of a batch of so many steps at the most.
-    fn most_rows(&self, steps: usize) -> usize;
-}
 
 /// Groups rows, one after the other, so that no more than half of a batch is padding, but for a little. A row with more frames
 /// than the first of a batch begins another; where frames fall there is none.
@@ -48,6 +32,8 @@ pub(super) fn groups(
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Range;
+
     use super::*;
 
     /// Batches of powers of two, of ten rows at the most.

@@ -16,12 +16,8 @@
 //! their turn first. What cannot be written to disk is told, and the pool goes on. After a failure of the device every call
 //! names [`Pool::rebuild`], which goes on from the states that were saved last.
 
-mod backend;
 mod batches;
-mod cpu;
 mod entry;
-#[cfg_attr(not(feature = "gpu"), path = "no_gpu.rs")]
-mod gpu;
 mod id;
 mod options;
 #[cfg(feature = "gpu")]
@@ -42,10 +38,10 @@ pub use tick::{Frames, TickOutput};
 
 use std::collections::VecDeque;
 
-use self::backend::Backend;
-use self::batches::Group;
 use self::table::{Added, Table};
 use self::tick::Flight;
+use super::any::{AnyPool, on};
+use super::backend::{Backend, Group, Ticks, UNDER_WAY};
 use super::run::Engine;
 #[cfg(not(target_arch = "wasm32"))]
 use super::wait::block_on;
@@ -54,16 +50,13 @@ use crate::error::{Error, Result};
 use crate::io::State;
 use crate::model::{Model, Readout, ReadoutSteps};
 
-/// Ticks that may be under way: one that computes, and one whose outputs are on their way back.
-const UNDER_WAY: usize = 2;
-
 /// Streams on one device; see the [module](self).
 #[derive(Debug)]
 pub struct Pool {
     engine: Engine,
     options: PoolOptions,
     table: Table,
-    backend: Backend,
+    states: AnyPool,
     /// Frames on their way to the device, `[rows, T, I]` of each group.
     x: Vec<f32>,
     groups: Vec<Group>,
@@ -88,7 +81,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::Zero`] for no stream or no frame a tick; [`Error::Unsupported`] for layers that are not forward, since a
-    /// stream has no end for them to begin at, and on the reference; [`Error::TooLarge`] where the states exceed the device
+    /// stream has no end for them to begin at; [`Error::TooLarge`] where the states exceed the device
     /// or [`crate::Options::memory`].
     #[cfg(not(target_arch = "wasm32"))]
     pub fn pool(&self, options: PoolOptions) -> Result<Pool> {
@@ -103,14 +96,15 @@ impl Engine {
         self.model().check_streamable()?;
         let options = options.checked()?;
         let engine = self.for_streams().await?;
-        let backend = Backend::new(&engine, options.capacity, options.frames).await?;
-        let options = PoolOptions { frames: backend.frames(options.frames), ..options };
+        let states = engine.states(options.capacity, options.frames).await?;
+        let frames = on!(AnyPool, &states, states => states.frames(options.frames));
+        let options = PoolOptions { frames, ..options };
         let table = Table::new(engine.model(), options.capacity)?;
         Ok(Pool {
             engine,
             options,
             table,
-            backend,
+            states,
             x: Vec::new(),
             groups: Vec::new(),
             flights: VecDeque::with_capacity(UNDER_WAY),
@@ -122,6 +116,11 @@ impl Engine {
             failed: None,
             recorded: false,
         })
+    }
+
+    /// States of streams on the device of this engine.
+    async fn states(&self, capacity: usize, frames: usize) -> Result<AnyPool> {
+        Ok(on!(AnyBackend => AnyPool, &self.0.backend, backend => backend.pool(capacity, frames).await?))
     }
 
     /// This engine, or one of the same model whose readout is of every step.
@@ -232,7 +231,7 @@ impl Pool {
     async fn grow(&mut self, capacity: usize) -> Result<()> {
         // The host's side first: it may say no without anything having changed.
         self.table.reserve(capacity)?;
-        self.backend.grow(&self.engine, capacity).await?;
+        on!(AnyPool, &mut self.states, states => states.grow(capacity).await)?;
         self.table.grow(capacity);
         Ok(())
     }
@@ -246,7 +245,7 @@ impl Pool {
     /// of the push is queued then, and no other stream is touched.
     /// [`Error::Memory`].
     pub fn push(&mut self, stream: StreamId, frames: &[f32]) -> Result<()> {
-        let storage = self.engine.0.options.precision.activations;
+        let storage = self.engine.activations();
         let input = self.model().input();
         match self.table.push(stream, frames, input, self.options.queue, storage)? {
             Added::Queued => Ok(()),
@@ -300,14 +299,15 @@ impl Pool {
         let fits = check_state(self.model(), state);
         fits.map_err(|error| Error::Stream { stream: stream.number(), reason: error.to_string() })?;
         let dropped = self.table.load(stream, state)?;
-        self.backend.write(slot, self.table.saved(slot));
+        on!(AnyPool, &mut self.states, states => states.write(slot, self.table.saved(slot)));
         Ok(dropped)
     }
 
     /// Writes the states of a slot where they are zero and nothing on the device says so.
     fn write_zeros(&mut self, slot: usize) {
         if self.table.take_zero(slot) {
-            self.backend.write(slot, &vec![0.0; self.table.stride()]);
+            let zeros = vec![0.0; self.table.stride()];
+            on!(AnyPool, &mut self.states, states => states.write(slot, &zeros));
         }
     }
 
@@ -322,13 +322,17 @@ impl Pool {
     /// Bytes that the pool has on its device beside the model's weights: states, and what ticks have needed so far. 0 on
     /// the CPU path.
     pub fn bytes(&self) -> u64 {
-        self.backend.bytes()
+        on!(AnyPool, &self.states, states => states.bytes())
+    }
+
+    fn is_broken(&self) -> bool {
+        on!(AnyPool, &self.states, states => states.is_broken())
     }
 
     fn check_failed(&self) -> Result<()> {
         match &self.failed {
             Some(error) => Err(error.clone()),
-            None if self.backend.is_broken() => Err(self.unknown("it was dropped or panicked half way")),
+            None if self.is_broken() => Err(self.unknown("it was dropped or panicked half way")),
             None => Ok(()),
         }
     }
@@ -344,7 +348,7 @@ impl Pool {
 
     /// Takes note of an error after which states are not known.
     fn failed_with(&mut self, error: Error) -> Error {
-        if self.backend.is_broken() {
+        if self.is_broken() {
             let reason = match &error {
                 Error::Device { reason, .. } => reason.clone(),
                 other => other.to_string(),

@@ -2,6 +2,8 @@
 
 use super::{Pool, StreamId};
 use crate::dims::Dims;
+use crate::engine::any::AnyPool;
+use crate::engine::gpu::GpuPool;
 use crate::engine::recording::Of;
 #[cfg(not(target_arch = "wasm32"))]
 use crate::engine::wait::block_on;
@@ -21,6 +23,14 @@ pub struct PoolRecording {
 }
 
 impl Pool {
+    /// Where the states are, on a GPU.
+    fn on_gpu(&self) -> Option<&GpuPool> {
+        match &self.states {
+            AnyPool::Gpu(pool) => Some(pool),
+            AnyPool::Cpu(_) | AnyPool::Reference(_) => None,
+        }
+    }
+
     /// Prepares a tick to be recorded: so many `frames` of each of `streams`, whose rows come in this order: x `[n, T, I]`, y
     /// `[n, T, P]`, the readout `[n, T, O]`, lengths `[n]` where rows have fewer frames. What [`Pool::push`] has queued is left
     /// alone.
@@ -64,11 +74,11 @@ impl Pool {
                 });
             }
         }
-        let states = self.backend.on_gpu().map(|pool| pool.states());
+        let states = self.on_gpu().map(|pool| pool.states());
         let Some(states) = states else {
             return Err(Error::Mismatch { name: "a pool".into(), reason: "not on a GPU".into() });
         };
-        let plan = gpu.recorded_plan(engine.model(), dims.into())?;
+        let plan = gpu.recorded_plan(dims.into())?;
         let program = lower_recorded_streams(engine.model(), &plan, states.capacity())?;
         let of_streams = program.streams.ok_or_else(|| Error::Mismatch {
             name: "a pool's program".into(),
@@ -96,7 +106,7 @@ impl Pool {
         let PoolRecording { streams, slots, frames, recorded } = recording;
         let bound =
             recorded.recordable().program().streams.map(|streams| &recorded.place(streams.states).buffer);
-        if self.backend.on_gpu().map(|pool| pool.states().buffer()) != bound {
+        if self.on_gpu().map(|pool| pool.states().buffer()) != bound {
             let reason =
                 "the pool has grown or was rebuilt since it was prepared, or is another: prepare it again"
                     .into();

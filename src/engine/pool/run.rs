@@ -2,22 +2,23 @@
 
 use std::time::Duration;
 
-use super::backend::Backend;
+use super::Pool;
 use super::batches::groups;
 use super::table::Rows;
 use super::tick::{Flight, TickOutput, gather};
-use super::{Pool, UNDER_WAY};
 use crate::dims::at_least_one;
+use crate::engine::any::{AnyPool, on};
+use crate::engine::backend::{Begun, Ticks, UNDER_WAY};
 #[cfg(not(target_arch = "wasm32"))]
 use crate::engine::wait::block_on;
 use crate::error::{Error, Result};
 use crate::sync::Wait;
 
 /// Brings the outputs of a tick, unless they are there.
-async fn land(backend: &mut Backend, flight: &mut Flight, wait: Wait) -> Result<()> {
+async fn land(states: &mut AnyPool, flight: &mut Flight, wait: Wait) -> Result<()> {
     if !flight.landed {
-        let Flight { ticket, parts, y, out, .. } = flight;
-        backend.finish(ticket, parts, [y, out], wait).await?;
+        let Flight { parts, y, out, .. } = flight;
+        on!(AnyPool, states, states => states.finish(parts, [y, out], wait).await)?;
         flight.landed = true;
     }
     Ok(())
@@ -149,7 +150,7 @@ impl Pool {
             // the others wait.
             let (rows, steps) = self.groups.last().map_or((0, 0), |group| (group.rows.end, group.steps));
             let is_memory = matches!(error, Error::Memory { .. } | Error::Device { .. });
-            if (rows < 2 && steps < 2) || !is_memory || self.backend.is_broken() {
+            if (rows < 2 && steps < 2) || !is_memory || self.is_broken() {
                 return Err(error);
             }
             if rows < 2 { frames = steps / 2 } else { most = rows / 2 }
@@ -158,17 +159,20 @@ impl Pool {
 
     /// [`Pool::submit`] of no more than the first `most` streams and of each `frames`.
     async fn submit_rows(&mut self, flight: &mut Flight, most: usize, frames: usize) -> Result<usize> {
-        let Self { engine, table, backend, x, groups: all, .. } = self;
-        let (model, rows) = (engine.model(), Rows { table, most: frames });
-        groups(rows.all_frames().take(most), backend, frames, all);
-        // What is beyond the device's buffers has its turn in the next tick.
-        all.truncate(backend.bears(all));
+        let Self { engine, table, states, x, groups: all, .. } = self;
+        let (model, rows, progress) = (engine.model(), Rows { table, most: frames }, &engine.0.progress);
+        on!(AnyPool, states, states => {
+            groups(rows.all_frames().take(most), &**states, frames, all);
+            // What is beyond the device's buffers has its turn in the next tick.
+            all.truncate(states.bears(all));
+        });
         flight.lay_out(all, rows, model)?;
         gather(all, rows, model.input(), x)?;
-        let (ticket, begun) = backend.begin(engine, all, rows, x, flight.arrays()).await?;
-        let taken = all[..begun].last().map_or(0, |group| group.rows.end);
+        let Begun { groups, landed } =
+            on!(AnyPool, states, states => states.begin(all, rows, x, flight.arrays(), progress).await)?;
+        let taken = all[..groups].last().map_or(0, |group| group.rows.end);
         flight.truncate(taken);
-        (flight.landed, flight.ticket) = (ticket.is_none(), ticket);
+        flight.landed = landed;
         Ok(taken)
     }
 
@@ -195,7 +199,7 @@ impl Pool {
             self.check_failed()?;
             return Err(Error::Mismatch { name: "ticks".into(), reason: "none is under way".into() });
         };
-        if let Err(error) = land(&mut self.backend, flight, wait).await {
+        if let Err(error) = land(&mut self.states, flight, wait).await {
             return Err(self.failed_with(error));
         }
         if let Some(mut flight) = self.flights.pop_front() {
@@ -210,7 +214,7 @@ impl Pool {
     /// not lost with a device whose states have been saved.
     pub(super) async fn land_all(&mut self, wait: Wait) -> Result<()> {
         for flight in &mut self.flights {
-            if let Err(error) = land(&mut self.backend, flight, wait).await {
+            if let Err(error) = land(&mut self.states, flight, wait).await {
                 return Err(self.failed_with(error));
             }
         }
@@ -240,7 +244,7 @@ impl Pool {
         if self.capacity() < streams {
             self.grow(streams).await?;
         }
-        self.backend.prepare(&self.engine, streams, frames).await
+        on!(AnyPool, &mut self.states, states => states.prepare(streams, frames).await)
     }
 
     /// The time that a tick of `frames` frames of each of `streams` streams is expected to take, by the models that plans
@@ -251,6 +255,6 @@ impl Pool {
     pub fn expected(&self, streams: usize, frames: usize) -> Result<Duration> {
         at_least_one("streams of a tick", streams)?;
         at_least_one("frames of a tick", frames)?;
-        self.backend.expected(&self.engine, streams, frames)
+        on!(AnyPool, &self.states, states => states.expected(streams, frames))
     }
 }

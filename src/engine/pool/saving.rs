@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
-use super::backend::Backend;
 use super::id::StreamId;
 use super::snapshot::Snapshot;
 use super::{Pool, PoolOptions};
+use crate::engine::any::on;
+use crate::engine::backend::Ticks;
 use crate::engine::run::Engine;
 #[cfg(not(target_arch = "wasm32"))]
 use crate::engine::wait::block_on;
@@ -59,7 +60,7 @@ impl Engine {
         streams.sort_unstable_by_key(|(stream, ..)| stream.number());
         pool.table.restore(snapshot.next(), streams.into_iter())?;
         let states = pool.table.saved_states(count);
-        pool.backend.write_all(&states).await?;
+        on!(AnyPool, &mut pool.states, own => own.write_all(&states).await)?;
         Ok(pool)
     }
 }
@@ -95,8 +96,9 @@ impl Pool {
     async fn save_slots(&mut self, slots: &[Range<usize>], wait: Wait) -> Result<()> {
         // What is saved has the effect of these ticks: their outputs may not be lost after it.
         self.land_all(wait).await?;
-        let Self { table, backend, .. } = self;
-        backend.read(slots, wait, |slots, states| table.save(slots, states)).await
+        let Self { table, states, .. } = self;
+        let save = |slots, states: &[f32]| table.save(slots, states);
+        on!(AnyPool, states, states => states.read(slots, wait, save).await)
     }
 
     /// The states of all streams after every tick that was begun, read at once. The pool keeps a copy for
@@ -184,8 +186,8 @@ impl Pool {
             return Err(Error::Mismatch { name: "the engine".into(), reason });
         }
         let engine = engine.for_streams().await?;
-        self.table.check_range(engine.0.options.precision.activations)?;
-        let mut backend = Backend::new(&engine, self.table.capacity(), self.options.frames).await?;
+        self.table.check_range(engine.activations())?;
+        let mut new = engine.states(self.table.capacity(), self.options.frames).await?;
         let lost: Vec<Lost> = self
             .table
             .saved_streams()
@@ -197,12 +199,12 @@ impl Pool {
             let _ = self.land_all(wait).await;
         }
         let states = self.table.saved_states(self.table.capacity());
-        backend.write_all(&states).await?;
+        on!(AnyPool, &mut new, new => new.write_all(&states).await)?;
         self.table.rewind();
         // Outputs that have come are handed out still.
         self.flights.retain(|flight| flight.landed);
-        self.options.frames = backend.frames(self.options.frames);
-        (self.engine, self.backend, self.failed) = (engine, backend, None);
+        self.options.frames = on!(AnyPool, &new, new => new.frames(self.options.frames));
+        (self.engine, self.states, self.failed) = (engine, new, None);
         Ok(lost)
     }
 }

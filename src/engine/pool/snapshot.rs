@@ -52,14 +52,9 @@ pub struct Snapshot {
 const KEY: &str = "wgru.snapshot";
 const VERSION: u32 = 2;
 
-/// P, and H of an LSTM, else 0.
-pub(super) fn widths(model: &Model) -> [usize; 2] {
-    [model.state(), if model.cell().has_c() { model.hidden() } else { 0 }]
-}
-
 /// Whether streams of one model can go on with the other.
 pub(super) fn is_like(a: &Model, b: &Model) -> bool {
-    let sizes = |model: &Model| (widths(model), model.layers().len(), model.cell(), model.input());
+    let sizes = |model: &Model| (model.state_widths(), model.layers().len(), model.cell(), model.input());
     sizes(a) == sizes(b)
 }
 
@@ -76,7 +71,7 @@ impl Snapshot {
                 None => states.resize(states.len() + stride, 0.0),
             }
         }
-        let [state, cells] = widths(model);
+        let [state, cells] = model.state_widths();
         Ok(Self { layers: model.layers().len(), state, cells, streams, next: table.next(), states })
     }
 
@@ -117,7 +112,7 @@ impl Snapshot {
     /// [`Error::Mismatch`] where its states are not those of `model`.
     pub(super) fn check(&self, model: &Model) -> Result<()> {
         let own = (self.layers, [self.state, self.cells]);
-        let needed = (model.layers().len(), widths(model));
+        let needed = (model.layers().len(), model.state_widths());
         if own == needed {
             return Ok(());
         }

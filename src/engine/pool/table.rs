@@ -4,11 +4,11 @@ use std::cmp::Reverse;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::ops::Range;
 
-use super::batches::Group;
 use super::entry::{Entry, Seen};
 use super::id::StreamId;
 use crate::dims::product;
 use crate::dtype::Storage;
+use crate::engine::backend::{Group, TickRows};
 use crate::error::{Error, Result};
 use crate::io::State;
 use crate::model::Model;
@@ -431,16 +431,6 @@ impl<'a> Rows<'a> {
         self.table.listed.iter().map(move |&slot| self.table.entries[slot as usize].pending.min(self.most))
     }
 
-    /// Frames of each row of a group.
-    pub(super) fn frames(self, group: &Group) -> impl Iterator<Item = u32> {
-        self.entries(group).map(move |(_, entry)| entry.pending.min(self.most) as u32)
-    }
-
-    /// The slots of a group, and whether the states in each are zero, whatever stands there.
-    pub(super) fn slots(self, group: &Group) -> impl Iterator<Item = (u32, bool)> {
-        self.entries(group).map(|(slot, entry)| (slot, entry.zero))
-    }
-
     /// The streams of a group.
     pub(super) fn streams(self, group: &Group) -> impl Iterator<Item = StreamId> {
         self.entries(group).map(|(slot, entry)| entry.id(slot))
@@ -449,6 +439,16 @@ impl<'a> Rows<'a> {
     /// The frames of each row of a group, `[n, I]`.
     pub(super) fn queues(self, group: &Group, input: usize) -> impl Iterator<Item = &'a [f32]> {
         self.entries(group).map(move |(_, entry)| &entry.queue[..entry.pending.min(self.most) * input])
+    }
+}
+
+impl TickRows for Rows<'_> {
+    fn frames(self, group: &Group) -> impl Iterator<Item = u32> {
+        self.entries(group).map(move |(_, entry)| entry.pending.min(self.most) as u32)
+    }
+
+    fn slots(self, group: &Group) -> impl Iterator<Item = (u32, bool)> {
+        self.entries(group).map(|(slot, entry)| (slot, entry.zero))
     }
 }
 

@@ -1,10 +1,9 @@
 //! One tick: what goes to the device, and what comes of it.
 
-use super::backend::Ticket;
-use super::batches::Group;
 use super::id::StreamId;
 use super::table::{Rows, no_memory};
 use crate::dims::product;
+use crate::engine::backend::{Group, TickRows};
 use crate::error::{Error, Result};
 use crate::model::Model;
 
@@ -29,8 +28,6 @@ pub(super) struct Flight {
     pub(super) out: Vec<f32>,
     /// The groups' rows and steps.
     pub(super) parts: Vec<[usize; 2]>,
-    /// What the backend knows it by.
-    pub(super) ticket: Ticket,
     /// Whether the outputs are here.
     pub(super) landed: bool,
     /// Whether [`super::Pool::tick`] began it, which then gives the outputs too.

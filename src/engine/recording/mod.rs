@@ -11,8 +11,9 @@ use std::sync::Arc;
 
 pub(super) use self::given::Of;
 use self::given::{HostSinks, given};
+use super::any::AnyBackend;
 use super::gpu::GpuEngine;
-use super::run::{Backend, Engine};
+use super::run::Engine;
 #[cfg(not(target_arch = "wasm32"))]
 use super::wait::block_on;
 use crate::dtype::Storage;
@@ -61,7 +62,7 @@ impl Engine {
     pub async fn recording_async(&self, form: impl Into<Form>, bindings: Bindings<'_>) -> Result<Recording> {
         let form = form.into();
         OutputShape::new(self.model(), form)?;
-        let recordable = self.gpu_of_recordings()?.recordable(self.model(), form).await?;
+        let recordable = self.gpu_of_recordings()?.recordable(form).await?;
         self.recording_of(&recordable, bindings, Of::Run).await
     }
 
@@ -88,7 +89,7 @@ impl Engine {
         OutputShape::new(self.model(), form)?;
         let Some(name) = bindings.first_buffer() else { return self.run_on_host(form, bindings, wait).await };
         let gpu = self.gpu_for(name)?;
-        let recordable = gpu.begin_bound(self.model(), form).await?;
+        let recordable = gpu.begin_bound(form).await?;
         let result = self.submit_bound(gpu, &recordable, bindings, Of::Run, wait).await;
         gpu.end_bound(recordable);
         result
@@ -160,8 +161,8 @@ impl Engine {
     /// The engine's GPU side, for an array of that name.
     fn gpu_for(&self, name: &str) -> Result<&GpuEngine> {
         match &self.0.backend {
-            Backend::Gpu(gpu) => Ok(gpu),
-            Backend::Cpu(_) | Backend::Reference => Err(Error::Unsupported {
+            AnyBackend::Gpu(gpu) => Ok(gpu),
+            AnyBackend::Cpu(_) | AnyBackend::Reference(_) => Err(Error::Unsupported {
                 what: format!("{name} in a buffer of a GPU on {}: bind a slice", self.device().info()),
             }),
         }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::{Of, Recording, on_host};
 use crate::dims::check_len;
+use crate::engine::any::AnySession;
 use crate::engine::run::Engine;
-use crate::engine::session::{Session, Stepper};
+use crate::engine::session::Session;
 #[cfg(not(target_arch = "wasm32"))]
 use crate::engine::wait::block_on;
 use crate::error::{Error, Result};
@@ -39,9 +40,9 @@ impl Session {
 
     async fn recordable(&mut self) -> Result<Arc<Recordable>> {
         let gpu = self.engine.gpu_of_recordings()?;
-        match &mut self.stepper {
-            Stepper::Gpu(session) => session.recordable(gpu, self.engine.model()).await,
-            Stepper::Cpu(..) | Stepper::Reference(_) => Err(Error::Mismatch {
+        match &mut self.states {
+            AnySession::Gpu(session) => session.recordable(gpu).await,
+            AnySession::Cpu(_) | AnySession::Reference(_) => Err(Error::Mismatch {
                 name: "a session".into(),
                 reason: format!("not on {}", self.engine.device().info()),
             }),

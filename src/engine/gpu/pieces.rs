@@ -1,0 +1,451 @@
+//! A batch that does not fit the device at once, run in pieces.
+//!
+//! Rows know nothing of each other, so a batch is cut by rows first. Where a single row is too long, each direction of
+//! each layer is walked by itself, a reverse one from the end, its states carried from piece to piece; both directions are made
+//! one, and a readout is computed, here. Where states are reset a piece ends too, so none of these has resets itself. Every
+//! recurrent sum is the one of a run at once, and so are its bits.
+
+use std::borrow::Cow;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::GpuEngine;
+use crate::dims::Dims;
+use crate::dtype::Storage;
+use crate::engine::pieces::Pieces;
+use crate::error::{Error, Result};
+use crate::io::{Batch, Fill, Form, Output, OutputShape, OwnedBatch, Resets, Strides};
+use crate::model::{Layer, Merge, Model, Readout, ReadoutSteps};
+use crate::progress::{Progress, SharedTally, Tally};
+use crate::sync::{Wait, lock};
+
+/// How a batch is cut: the most rows and steps of a piece.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cut {
+    pub(super) rows: usize,
+    pub(super) steps: usize,
+}
+
+/// A cut of a batch of `dims` that `fits`, found by halving; `None` where it fits as it is.
+///
+/// # Errors
+/// What `fits` says of a single step of a single row, or of anything for another reason than size.
+pub(super) fn cut(dims: Dims, fits: impl Fn(Dims) -> Result<()>) -> Result<Option<Cut>> {
+    let too_large = |dims: Dims| match fits(dims) {
+        Ok(()) => Ok(None),
+        Err(error @ (Error::TooLarge { .. } | Error::Overflow { .. })) => Ok(Some(error)),
+        Err(error) => Err(error),
+    };
+    let Dims { batch: mut rows, mut steps } = dims;
+    while let Some(error) = too_large(Dims { batch: rows, steps })? {
+        match (rows, steps) {
+            (1, 1) => return Err(error),
+            (1, _) => steps = steps.div_ceil(2),
+            _ => rows = rows.div_ceil(2),
+        }
+    }
+    let cut = Cut { rows, steps };
+    Ok((cut != Cut { rows: dims.batch, steps: dims.steps }).then_some(cut))
+}
+
+/// Pieces of one shape of a run.
+#[derive(Debug)]
+pub(super) struct Piece<'a> {
+    /// The layer and the direction, where a row is cut by steps.
+    pub(super) part: Option<(usize, usize)>,
+    /// The whole model, or that direction of that layer.
+    pub(super) model: Cow<'a, Model>,
+    pub(super) form: Form,
+    /// How many pieces have this shape, where every sequence has all steps.
+    pub(super) count: usize,
+}
+
+/// The pieces of a run of `form` by what `fits`, largest first within a part: one of the whole form where that fits.
+///
+/// # Errors
+/// As [`cut`].
+pub(super) fn pieces(
+    model: &Model,
+    form: Form,
+    fits: impl Fn(&Model, Form) -> Result<()>,
+) -> Result<Vec<Piece<'_>>> {
+    let Dims { batch, steps } = form.dims;
+    let found = cut(form.dims, |dims| fits(model, Form { dims, ..form }))?;
+    let most = found.map_or(batch, |cut| cut.rows);
+    if found.is_none_or(|cut| cut.steps == steps) {
+        let of = |(batch, count)| {
+            let form = Form { dims: Dims { batch, steps }, ..form };
+            Piece { part: None, model: Cow::Borrowed(model), form, count }
+        };
+        return Ok(sizes(batch, most).map(of).collect());
+    }
+    let mut all = Vec::new();
+    for (layer, own) in model.layers().iter().enumerate() {
+        for dir in 0..own.direction().count() {
+            let part = Model::new(vec![own.one_direction(dir)])?;
+            let form = form_of_row(steps, form.projected && layer == 0);
+            let of = |steps| Form { dims: Dims { batch: 1, steps }, ..form };
+            let most = cut(form.dims, |dims| fits(&part, of(dims.steps)))?.map_or(steps, |cut| cut.steps);
+            all.extend(sizes(steps, most).map(|(steps, count)| Piece {
+                part: Some((layer, dir)),
+                model: Cow::Owned(part.clone()),
+                form: of(steps),
+                count: count * batch,
+            }));
+        }
+    }
+    Ok(all)
+}
+
+/// The sizes of pieces of `most` that `all` is cut into, and how many of each.
+fn sizes(all: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
+    [(most, all / most), (all % most, 1)].into_iter().filter(|(size, count)| size * count > 0)
+}
+
+/// The form of steps of one direction of a layer of a row.
+fn form_of_row(steps: usize, projected: bool) -> Form {
+    Form { projected, ..Dims { batch: 1, steps }.into() }
+}
+
+/// How a run waits, and what is told of its progress.
+#[derive(Clone, Copy)]
+struct Way<'a> {
+    wait: Wait,
+    tally: &'a SharedTally,
+}
+
+/// What a caller is told of pieces; `None` where `all` is one, of everything.
+pub(super) fn summary(all: &[Piece<'_>]) -> Option<Pieces> {
+    let most = |of: fn(Dims) -> usize| all.iter().map(|piece| of(piece.form.dims)).max().unwrap_or(0);
+    let (rows, steps) = (most(|dims| dims.batch), most(|dims| dims.steps));
+    let count = all.iter().map(|piece| piece.count).sum();
+    let by_steps = all.iter().any(|piece| piece.part.is_some());
+    (count > 1 || by_steps).then_some(Pieces { count, rows, steps, by_steps })
+}
+
+impl GpuEngine {
+    /// Runs a batch, in pieces where it has to be.
+    pub(super) async fn run_in_pieces(
+        &self,
+        batch: &Batch<'_>,
+        output: &mut Output,
+        wait: Wait,
+        progress: &Arc<Progress>,
+    ) -> Result<()> {
+        let (cut, rows) = (self.cut(batch.form())?, batch.dims().batch);
+        let pieces = cut.map_or(1, |cut| rows.div_ceil(cut.rows));
+        let way = Way { wait, tally: &Arc::new(Tally::new(progress.clone(), pieces)) };
+        match cut {
+            None => self.run_piece(batch, output, way).await,
+            Some(cut) if cut.rows < rows => self.run_rows(batch, cut, output, way).await,
+            Some(_) => self.run_row(batch, output, 0, way).await,
+        }
+    }
+
+    /// How a batch of `form` has to be cut.
+    pub(super) fn cut(&self, form: Form) -> Result<Option<Cut>> {
+        if self.is_ready(form) {
+            return Ok(None);
+        }
+        cut(form.dims, |dims| self.planner().fits(self.model(), Form { dims, ..form }))
+    }
+
+    /// An engine for one direction of one layer. Its weights are on the device once more.
+    pub(super) async fn part(&self, layer: usize, dir: usize) -> Result<Arc<GpuEngine>> {
+        let known = lock(&self.parts).get(&(layer, dir)).cloned();
+        if let Some(engine) = known {
+            return Ok(engine);
+        }
+        let model = Model::new(vec![self.model().layers()[layer].one_direction(dir)])?;
+        let new = self.of_part(model, layer, dir).await?;
+        Ok(lock(&self.parts).entry((layer, dir)).or_insert(Arc::new(new)).clone())
+    }
+
+    async fn run_piece(&self, batch: &Batch<'_>, output: &mut Output, way: Way<'_>) -> Result<()> {
+        self.run_at_once(batch, output, way.wait, way.tally).await
+    }
+
+    fn output(&self, form: Form) -> Result<Output> {
+        Output::zeros(&OutputShape::new(self.model(), form)?)
+    }
+
+    /// So many rows at a time.
+    async fn run_rows(&self, batch: &Batch<'_>, cut: Cut, output: &mut Output, way: Way<'_>) -> Result<()> {
+        let Dims { batch: rows, steps } = batch.dims();
+        let mut part: Option<Output> = None;
+        for first in (0..rows).step_by(cut.rows) {
+            let count = cut.rows.min(rows - first);
+            let piece = OwnedBatch::of_rows(batch, self.model().states(), first, count);
+            let form = piece.borrow().form();
+            let mut own = match part.take().filter(|_| count == cut.rows) {
+                Some(own) => own,
+                None => self.output(form)?,
+            };
+            if cut.steps < steps {
+                self.run_row(&piece.borrow(), &mut own, rows - first - 1, way).await?;
+            } else {
+                self.run_piece(&piece.borrow(), &mut own, way).await?;
+            }
+            self.place_rows(&own, form, first, output, batch.form());
+            part = Some(own);
+        }
+        Ok(())
+    }
+
+    /// Copies what a piece from row `first` on gave to its place.
+    fn place_rows(&self, from: &Output, piece: Form, first: usize, to: &mut Output, form: Form) {
+        let model = self.model();
+        let dirs = model.output() / model.state();
+        let sequence = |from: &[f32], to: &mut [f32], dirs: usize, features: usize| {
+            let own = Strides::of(piece.y, piece.dims, dirs, features);
+            let all = Strides::of(form.y, form.dims, dirs, features);
+            for row in 0..piece.dims.batch {
+                for step in 0..piece.dims.steps {
+                    for dir in 0..dirs {
+                        let at = row * own.row + step * own.step + dir * own.dir;
+                        let place = (first + row) * all.row + step * all.step + dir * all.dir;
+                        to[place..place + features].copy_from_slice(&from[at..at + features]);
+                    }
+                }
+            }
+        };
+        let states = |from: &[f32], to: &mut [f32], features: usize| {
+            let (own, all) = (piece.dims.batch * features, form.dims.batch * features);
+            for (from, to) in from.chunks_exact(own).zip(to.chunks_exact_mut(all)) {
+                to[first * features..][..own].copy_from_slice(from);
+            }
+        };
+        sequence(&from.y, &mut to.y, dirs, model.state());
+        states(&from.h_n, &mut to.h_n, model.state());
+        if let (Some(from), Some(to)) = (&from.c_n, &mut to.c_n) {
+            states(from, to, model.hidden());
+        }
+        if let (Some(from), Some(to), Some(readout)) = (&from.out, &mut to.out, model.readout()) {
+            match readout.steps() {
+                ReadoutSteps::Every => sequence(from, to, 1, readout.outputs()),
+                ReadoutSteps::Last => {
+                    to[first * readout.outputs()..][..from.len()].copy_from_slice(from);
+                }
+            }
+        }
+    }
+
+    /// A single row, so many steps at a time: layer by layer, direction by direction; `later` rows come after it.
+    async fn run_row(
+        &self,
+        batch: &Batch<'_>,
+        output: &mut Output,
+        later: usize,
+        way: Way<'_>,
+    ) -> Result<()> {
+        let model = self.model();
+        let Form { dims: Dims { steps, .. }, fill, .. } = batch.form();
+        let length = batch.lengths_of().map_or(steps, |lengths| lengths[0] as usize);
+        let Output { y, h_n, c_n, out } = output;
+        let c_n = c_n.as_deref_mut().unwrap_or_default();
+        batch.initial_states(h_n, c_n);
+        let (dirs, state) = (model.layers()[0].direction().count(), model.state());
+        let (mut below, mut own): (Vec<f32>, Vec<f32>) = (Vec::new(), Vec::new());
+        for (index, layer) in model.layers().iter().enumerate() {
+            own.clear();
+            own.resize(steps * dirs * state, 0.0);
+            for dir in 0..dirs {
+                let at = index * dirs + dir;
+                let walk = Walk {
+                    engine: self.part(index, dir).await?,
+                    reverse: layer.direction().is_reverse(dir),
+                    length,
+                    repeats: fill == Fill::Last,
+                    projected: index == 0 && batch.form().projected,
+                    resets: batch.resets_of(),
+                    left: model.states() * (later + 1) - at,
+                };
+                let h = &mut h_n[at * state..][..state];
+                let c = c_n.chunks_exact_mut(model.hidden()).nth(at).unwrap_or_default();
+                let x = match index {
+                    0 if batch.form().projected && dirs > 1 => &one_of(batch.x(), steps, dirs, dir),
+                    0 => batch.x(),
+                    _ => &below[..],
+                };
+                let place = |t: usize| t * dirs * state + dir * state;
+                walk.run(x, steps, (h, c), way, |t, from| own[place(t)..][..state].copy_from_slice(from))
+                    .await?;
+            }
+            merge(layer, &mut own, self.precision().activations);
+            std::mem::swap(&mut below, &mut own);
+        }
+        y.copy_from_slice(&below);
+        if let (Some(out), Some(readout)) = (out, model.readout()) {
+            match readout.steps() {
+                ReadoutSteps::Every => apply(readout, y, out),
+                ReadoutSteps::Last if length > 0 => {
+                    apply(readout, &y[(length - 1) * readout.input()..][..readout.input()], out);
+                }
+                ReadoutSteps::Last => apply(readout, &vec![0.0; readout.input()], out),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One direction of one layer, on its way over a row.
+struct Walk<'a> {
+    engine: Arc<GpuEngine>,
+    reverse: bool,
+    /// Steps of the row that are real.
+    length: usize,
+    /// Whether y past the end repeats the last output of a forward direction.
+    repeats: bool,
+    /// Whether x is `w_ih x` already.
+    projected: bool,
+    /// Where the row's states begin anew, which is where pieces end.
+    resets: Option<Resets<'a>>,
+    /// This and the walks that come after it.
+    left: usize,
+}
+
+/// Of D parts of each step the one of `dir`, where x has a single row of a projected layer.
+fn one_of(x: &[f32], steps: usize, dirs: usize, dir: usize) -> Vec<f32> {
+    let features = x.len() / steps / dirs;
+    x.chunks_exact(features).skip(dir).step_by(dirs).flatten().copied().collect()
+}
+
+impl Walk<'_> {
+    /// Walks from the states `h` and `c` on, which are then the final ones; `keep` gets y of each step. `x`: `steps` steps.
+    async fn run(
+        &self,
+        x: &[f32],
+        steps: usize,
+        (h, c): (&mut [f32], &mut [f32]),
+        way: Way<'_>,
+        mut keep: impl FnMut(usize, &[f32]),
+    ) -> Result<()> {
+        let input = x.len() / steps;
+        let form = form_of_row(self.length.max(1), self.projected);
+        let most = self.engine.cut(form)?.map_or(form.dims.steps, |cut| cut.steps);
+        let mut pieces = self.pieces(most);
+        if self.reverse {
+            pieces.reverse();
+        }
+        way.tally.set_pieces(pieces.len() * self.left);
+        let (h0, c0) = (h.to_vec(), c.to_vec());
+        for piece in pieces {
+            let (first, count) = (piece.start, piece.len());
+            if self.resets.is_some_and(|resets| resets.at(0, first)) {
+                h.copy_from_slice(&h0);
+                c.copy_from_slice(&c0);
+            }
+            // Where resets cut pieces of any length, few shapes serve them all.
+            let room = if self.resets.is_some() { count.next_power_of_two().min(most) } else { count };
+            let mut x = Cow::Borrowed(&x[first * input..][..count * input]);
+            if room > count {
+                x.to_mut().resize(room * input, 0.0);
+            }
+            let (shape, length) = ([1, room, input], [count as u32]);
+            let batch = if self.projected { Batch::projected(&x, shape) } else { Batch::new(&x, shape) };
+            let mut batch = batch?.h0(h);
+            if room > count {
+                batch = batch.lengths(&length);
+            }
+            if !c.is_empty() {
+                batch = batch.c0(c);
+            }
+            let mut own = self.engine.output(batch.form())?;
+            self.engine.run_piece(&batch, &mut own, way).await?;
+            h.copy_from_slice(&own.h_n);
+            c.copy_from_slice(own.c_n.as_deref().unwrap_or_default());
+            let y = own.y.chunks_exact(h.len()).take(count);
+            y.enumerate().for_each(|(step, y)| keep(first + step, y));
+            if self.repeats && !self.reverse && piece.end == self.length {
+                let last = &own.y[(count - 1) * h.len()..][..h.len()];
+                (self.length..steps).for_each(|t| keep(t, last));
+            }
+        }
+        Ok(())
+    }
+
+    /// The steps of each piece, `most` at the most; where states begin anew, so does a piece.
+    fn pieces(&self, most: usize) -> Vec<Range<usize>> {
+        let is_reset = |step: &usize| self.resets.is_some_and(|resets| resets.at(0, *step));
+        let mut ends: Vec<usize> = (1..self.length).filter(is_reset).collect();
+        ends.push(self.length);
+        let firsts = std::iter::once(0).chain(ends.iter().copied());
+        let parts = firsts.zip(&ends);
+        let cut =
+            |(first, &end): (usize, &usize)| (first..end).step_by(most).map(move |at| at..end.min(at + most));
+        parts.flat_map(cut).collect()
+    }
+}
+
+/// `[T, 2, P]` as `layer` gives it: where it makes one of both directions `[T, P]`, as the device stores it.
+fn merge(layer: &Layer, y: &mut Vec<f32>, storage: Storage) {
+    if layer.merge() == Merge::Concat {
+        return;
+    }
+    let state = layer.state();
+    for at in 0..y.len() / 2 {
+        let (step, unit) = (at / state, at % state);
+        let [forward, reverse] = [0, state].map(|dir| y[2 * step * state + dir + unit]);
+        y[at] = storage.saturated(layer.merge().of(forward, reverse));
+    }
+    y.truncate(y.len() / 2);
+}
+
+/// `out = W y + b` for each step of y, summed as the kernels sum it.
+fn apply(readout: &Readout, y: &[f32], out: &mut [f32]) {
+    for (y, out) in y.chunks_exact(readout.input()).zip(out.chunks_exact_mut(readout.outputs())) {
+        for (index, (out, w)) in out.iter_mut().zip(readout.w().chunks_exact(readout.input())).enumerate() {
+            let sum = w.iter().zip(y).fold(0.0, |sum: f32, (w, y)| w.mul_add(*y, sum));
+            *out = sum + readout.b().map_or(0.0, |b| b[index]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limit(rows: usize, numbers: usize) -> impl Fn(Dims) -> Result<()> {
+        move |Dims { batch, steps }| {
+            let too_large = |needed: usize, limit: usize| Error::TooLarge {
+                name: "x".into(),
+                needed: needed as u64,
+                limit: limit as u64,
+                unit: "numbers",
+                device: "a device".into(),
+            };
+            match (batch > rows, batch * steps > numbers) {
+                (true, _) => Err(too_large(batch, rows)),
+                (_, true) => Err(too_large(batch * steps, numbers)),
+                _ => Ok(()),
+            }
+        }
+    }
+
+    #[test]
+    fn rows_are_cut_before_steps() {
+        let cut = |batch, steps, rows, numbers| cut(Dims { batch, steps }, limit(rows, numbers)).unwrap();
+        assert_eq!(cut(10, 10, 10, 100), None);
+        assert_eq!(cut(10, 10, 5, 100), Some(Cut { rows: 5, steps: 10 }));
+        assert_eq!(cut(11, 10, 11, 60), Some(Cut { rows: 6, steps: 10 }));
+        assert_eq!(cut(3, 100, 3, 30), Some(Cut { rows: 1, steps: 25 }));
+        assert_eq!(cut(1, 7, 1, 1), Some(Cut { rows: 1, steps: 1 }));
+    }
+
+    #[test]
+    fn sizes_add_up() {
+        let of = |all, most| sizes(all, most).collect::<Vec<_>>();
+        assert_eq!(of(10, 10), [(10, 1)]);
+        assert_eq!(of(11, 4), [(4, 2), (3, 1)]);
+        assert_eq!(of(12, 4), [(4, 3)]);
+    }
+
+    #[test]
+    fn what_does_not_fit_in_any_piece_is_an_error() {
+        let dims = Dims { batch: 4, steps: 4 };
+        let error = cut(dims, limit(4, 0)).unwrap_err();
+        assert!(matches!(error, Error::TooLarge { needed: 1, limit: 0, .. }), "{error}");
+        let error = cut(dims, |_| Err(Error::Unsupported { what: "it".into() })).unwrap_err();
+        assert!(matches!(error, Error::Unsupported { .. }), "{error}");
+    }
+}

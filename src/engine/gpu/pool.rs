@@ -1,0 +1,360 @@
+//! A pool on a GPU: states in slots, and programs for batches of powers of two that take them from there.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::pieces::cut;
+use super::planner::with_copies;
+use super::{GpuEngine, Planner};
+use crate::dims::{Dims, product};
+use crate::engine::backend::{Batches, Begun, Group, TickRows, Ticks, UNDER_WAY};
+use crate::error::{Error, Result};
+use crate::gpu::{Freight, Load, StreamProgram, StreamStates, UnderWay};
+use crate::plan::{self, Caps, Plan};
+use crate::program::{lower_streams, slot_words, unpack_sequence};
+use crate::progress::Progress;
+use crate::sync::Wait;
+
+/// Programs that are kept, and the bytes of their arrays but for the ones in use.
+const KEPT: usize = 64;
+const KEPT_BYTES: u64 = 1 << 30;
+
+#[derive(Debug)]
+pub(in crate::engine) struct GpuPool {
+    engine: Arc<GpuEngine>,
+    states: StreamStates,
+    /// The one used last at the end.
+    programs: Vec<StreamProgram>,
+    /// Rows of a batch of 1, 2, 4 … steps at the most.
+    most_rows: Vec<usize>,
+    /// Steps of a batch of one row at the most, or as many as were asked for.
+    frames: usize,
+    /// Staging buffers that idle.
+    freights: Vec<Freight>,
+    /// Ticks that were submitted, the oldest first.
+    under_way: VecDeque<UnderWay>,
+    /// P and O.
+    widths: [usize; 2],
+    broken: bool,
+}
+
+/// Rows of a batch of 1, 2, 4 … steps up to `frames`, at the most, among so many streams.
+fn most_rows(gpu: &GpuEngine, capacity: usize, frames: usize) -> Result<Vec<usize>> {
+    let rows = |steps: usize| {
+        let dims = Dims::new(capacity.next_power_of_two(), steps)?;
+        let cut = cut(dims, |dims| gpu.planner.fits(&gpu.model, dims.into()))?;
+        Ok(cut.map_or(dims.batch, |cut| cut.rows))
+    };
+    powers(frames).map(rows).collect()
+}
+
+/// 1, 2, 4 … up to `most`, which is the last whether or not it is one of them.
+fn powers(most: usize) -> impl DoubleEndedIterator<Item = usize> {
+    (0..=most.next_power_of_two().ilog2()).map(move |power| (1 << power).min(most))
+}
+
+impl GpuEngine {
+    /// # Errors
+    /// [`Error::TooLarge`] where the states of so many streams exceed the device or the memory that a run may take.
+    fn check_streams(&self, streams: usize) -> Result<()> {
+        let what = format!("states of {streams} streams");
+        let bytes = product(&what, &[streams, slot_words(&self.model), 4])? as u64;
+        let Planner { caps, memory, .. } = &self.planner;
+        caps.check_array(&what, bytes)?;
+        caps.check(&what, bytes, *memory, "bytes of memory")
+    }
+
+    /// The plan of a batch of streams: layer by layer, each workgroup by itself.
+    fn streams_plan(&self, dims: Dims) -> Result<Plan> {
+        let Planner { request, caps, .. } = &self.planner;
+        let mut request = *request;
+        request.only.wave = Some(0);
+        let caps = Caps { exchange: None, ..caps.clone() };
+        plan::plan(&self.model, dims, request, &caps)
+    }
+
+    /// A program for streams whose states lie in `states`.
+    async fn streams(&self, dims: Dims, states: &StreamStates) -> Result<StreamProgram> {
+        let program = lower_streams(&self.model, &self.streams_plan(dims)?, states.capacity())?;
+        StreamProgram::new(&self.context, program, &self.constants, states, self.options.poison).await
+    }
+}
+
+impl GpuPool {
+    pub(super) async fn new(engine: Arc<GpuEngine>, capacity: usize, frames: usize) -> Result<Self> {
+        let model = &engine.model;
+        engine.check_streams(capacity)?;
+        let states = StreamStates::new(&engine.context, capacity, slot_words(model)).await?;
+        let one = Dims::new(1, frames)?;
+        let cut = cut(one, |dims| engine.planner.fits(model, dims.into()))?;
+        let frames = cut.map_or(frames, |cut| cut.steps);
+        let most_rows = most_rows(&engine, capacity, frames)?;
+        let widths = [model.output(), model.readout().map_or(0, |readout| readout.outputs())];
+        let (programs, freights, under_way) = Default::default();
+        Ok(Self { engine, states, programs, most_rows, frames, freights, under_way, widths, broken: false })
+    }
+
+    /// The states of all streams.
+    pub(in crate::engine) fn states(&self) -> &StreamStates {
+        &self.states
+    }
+
+    fn input(&self) -> usize {
+        self.engine.model.input()
+    }
+
+    /// Keeps staging buffers for the next tick: as many as may be in use at once, and one to read states by.
+    fn keep(&mut self, freight: Freight) {
+        const MOST: usize = 3;
+        if self.freights.len() == MOST {
+            let bytes = |index: &usize| self.freights[*index].bytes();
+            let least = (0..self.freights.len()).min_by_key(bytes).unwrap_or(0);
+            self.freights.swap_remove(least);
+        }
+        self.freights.push(freight);
+    }
+
+    /// The groups of a tick of so many rows, all of so many steps.
+    fn whole(&self, streams: usize, steps: usize) -> Vec<Group> {
+        let most = self.most_rows(steps);
+        let firsts = (0..streams).step_by(most);
+        firsts.map(|first| Group { rows: first..streams.min(first + most), steps }).collect()
+    }
+
+    /// The place of the program for batches of `dims`, which is made where it is not there.
+    async fn program(&mut self, dims: Dims) -> Result<usize> {
+        let found = self.programs.iter().position(|program| program.program().form.dims == dims);
+        let program = match found {
+            Some(index) => self.programs.remove(index),
+            None => self.engine.streams(dims, &self.states).await?,
+        };
+        self.programs.push(program);
+        Ok(self.programs.len() - 1)
+    }
+
+    /// Sees to it that there is a program for every batch.
+    async fn programs_of(&mut self, all: &[Dims]) -> Result<()> {
+        for &dims in all {
+            self.program(dims).await?;
+        }
+        Ok(())
+    }
+
+    /// Lets go of the programs that were used the longest time ago, where there are many, but not of the last `used`.
+    fn evict(&mut self, used: usize) {
+        let bytes =
+            |programs: &[StreamProgram]| programs.iter().map(|p| p.program().working_bytes()).sum::<u64>();
+        while self.programs.len() > used && (self.programs.len() > KEPT || bytes(&self.programs) > KEPT_BYTES)
+        {
+            self.programs.remove(0);
+        }
+    }
+}
+
+impl Batches for GpuPool {
+    fn steps(&self, frames: usize, most: usize) -> usize {
+        frames.next_power_of_two().min(most)
+    }
+
+    fn most_rows(&self, steps: usize) -> usize {
+        let power = steps.next_power_of_two().ilog2() as usize;
+        self.most_rows.get(power).copied().unwrap_or(1)
+    }
+}
+
+impl Ticks for GpuPool {
+    fn frames(&self, _: usize) -> usize {
+        self.frames
+    }
+
+    fn bears(&self, groups: &[Group]) -> usize {
+        let (most, [p, o]) = (self.engine.context.caps().max_buffer_bytes, self.widths);
+        let mut all = [0u64; 2];
+        let fits = |group: &&Group| {
+            let frames = (group.rows.len() * group.steps) as u64;
+            let rows = group.rows.len().next_power_of_two() as u64;
+            // Beside x go lengths, places and slots, six words of a row with some for padding.
+            let more = [frames * (self.input() as u64 + 1) + 16 * rows, frames * (p + o + 1) as u64];
+            all = [all[0] + 4 * more[0], all[1] + 4 * more[1]];
+            all.iter().all(|bytes| *bytes <= most)
+        };
+        groups.iter().take_while(fits).count().max(1)
+    }
+
+    fn expected(&self, streams: usize, frames: usize) -> Result<Duration> {
+        let steps = frames.next_power_of_two().min(self.frames);
+        let most = self.most_rows(steps);
+        let of = |rows: usize| {
+            let batch = rows.next_power_of_two().min(most);
+            with_copies(&self.engine.streams_plan(Dims { batch, steps })?, &self.engine.model)
+        };
+        let whole =
+            of(most.min(streams))?.saturating_mul(u32::try_from(streams / most).unwrap_or(u32::MAX).max(1));
+        let ticks = u32::try_from(frames.div_ceil(self.frames)).unwrap_or(u32::MAX);
+        let rest = if streams > most && !streams.is_multiple_of(most) {
+            of(streams % most)?
+        } else {
+            Duration::ZERO
+        };
+        Ok((whole + rest).saturating_mul(ticks))
+    }
+
+    async fn grow(&mut self, capacity: usize) -> Result<()> {
+        self.engine.check_streams(capacity)?;
+        let most_rows = most_rows(&self.engine, capacity, self.frames)?;
+        self.states = self.states.grown(&self.engine.context, capacity).await?;
+        self.most_rows = most_rows;
+        // They bind the states as they were.
+        self.programs.clear();
+        Ok(())
+    }
+
+    async fn write_all(&mut self, states: &[f32]) -> Result<()> {
+        self.states.write_all(&self.engine.context, states).await
+    }
+
+    fn write(&mut self, slot: usize, states: &[f32]) {
+        self.states.write(&self.engine.context, slot, states);
+    }
+
+    async fn read(
+        &mut self,
+        slots: &[Range<usize>],
+        wait: Wait,
+        read: impl FnMut(Range<usize>, &[f32]),
+    ) -> Result<()> {
+        let bytes = self.states.bytes_of(slots);
+        let idle = self.freights.iter().position(|freight| freight.brings(bytes));
+        let freight = match idle {
+            Some(index) => self.freights.swap_remove(index),
+            None => Freight::new(&self.engine.context, 0, bytes).await?,
+        };
+        let freight = self.states.read(&self.engine.context, slots, freight, wait, read).await?;
+        self.keep(freight);
+        Ok(())
+    }
+
+    async fn prepare(&mut self, streams: usize, frames: usize) -> Result<()> {
+        let frames = frames.min(self.frames);
+        for steps in powers(frames).rev() {
+            let most = self.most_rows(steps);
+            for rows in powers(streams.next_power_of_two().min(most)) {
+                self.program(Dims { batch: rows, steps }).await?;
+                self.evict(1);
+            }
+        }
+        // Staging buffers for a tick of all of them, one for each that may be under way.
+        let groups = self.whole(streams, frames);
+        let (most, [p, o]) = (self.engine.context.caps().max_buffer_bytes, self.widths);
+        let rows = groups[..self.bears(&groups)].iter().map(|group| group.rows.len()).sum::<usize>();
+        let bytes =
+            |features: usize, more: usize| ((rows * (frames * (features + 1) + more) * 4) as u64).min(most);
+        for _ in 0..UNDER_WAY {
+            let freight =
+                Freight::new(&self.engine.context, bytes(self.input(), 32), bytes(p + o, 0)).await?;
+            self.keep(freight);
+        }
+        Ok(())
+    }
+
+    async fn begin(
+        &mut self,
+        groups: &[Group],
+        rows: impl TickRows,
+        x: &[f32],
+        _: [&mut [f32]; 2],
+        progress: &Arc<Progress>,
+    ) -> Result<Begun> {
+        let input = self.input();
+        let dims = |group: &Group| Dims {
+            batch: group.rows.len().next_power_of_two().min(self.most_rows(group.steps)),
+            steps: group.steps,
+        };
+        let dims: Vec<Dims> = groups.iter().map(dims).collect();
+        if let Err(error) = self.programs_of(&dims).await {
+            // The states are gone with the device.
+            self.broken = self.engine.context.is_lost();
+            if self.broken || !matches!(error, Error::Device { .. }) {
+                return Err(error);
+            }
+            // What is kept for other ticks may be what the device lacks memory for.
+            self.programs.clear();
+            self.freights.clear();
+            self.programs_of(&dims).await?;
+        }
+        self.evict(groups.len());
+        let (mut loads, mut at) = (Vec::with_capacity(groups.len()), 0);
+        for (group, dims) in groups.iter().zip(dims) {
+            let numbers = group.rows.len() * group.steps * input;
+            let program = self.programs.iter().position(|program| program.program().form.dims == dims);
+            loads.push(Load {
+                program: program.unwrap_or_default(),
+                rows: group.rows.len(),
+                x: &x[at..at + numbers],
+            });
+            at += numbers;
+        }
+        let idle = self.freights.iter().position(|freight| freight.has_room_for(&self.programs, &loads));
+        let freight = match idle {
+            Some(index) => self.freights.swap_remove(index),
+            None => Freight::for_loads(&self.engine.context, &self.programs, &loads).await?,
+        };
+        let fill = |load: usize, program: &mut StreamProgram| {
+            program.slots.set(rows.slots(&groups[load]));
+            let frames = rows.frames(&groups[load]).chain(std::iter::repeat(0));
+            program.lengths.iter_mut().zip(frames).for_each(|(to, frames)| *to = frames);
+        };
+        // Also where this future is dropped half way: then nobody knows whether the tick was taken.
+        self.broken = true;
+        let ticket = freight.submit(&self.engine.context, &mut self.programs, &loads, fill, progress).await?;
+        self.broken = false;
+        self.under_way.push_back(ticket);
+        Ok(Begun { groups: groups.len(), landed: false })
+    }
+
+    async fn finish(&mut self, parts: &[[usize; 2]], [y, out]: [&mut [f32]; 2], wait: Wait) -> Result<()> {
+        let Some(under_way) = self.under_way.front_mut() else { return Ok(()) };
+        let waited = under_way.wait(&self.engine.context, wait).await;
+        self.broken |= waited.is_err();
+        waited?;
+        let Some(under_way) = self.under_way.pop_front() else { return Ok(()) };
+        let (storage, [features, outputs]) = (self.engine.precision().activations, self.widths);
+        let read = |mut words: &[u32]| {
+            let mut take = |count: usize| {
+                let (head, tail) = words.split_at(count);
+                words = tail;
+                head
+            };
+            let mut at = 0;
+            for &[rows, steps] in parts.iter() {
+                let frames = rows * steps;
+                let y = &mut y[at * features..][..frames * features];
+                let own = take(frames * storage.words(storage.padded(features)));
+                if storage.is_half() {
+                    unpack_sequence(storage, features, own, y);
+                } else {
+                    y.copy_from_slice(bytemuck::cast_slice(own));
+                }
+                let out = &mut out[at * outputs..][..frames * outputs];
+                out.copy_from_slice(bytemuck::cast_slice(take(frames * outputs)));
+                at += frames;
+            }
+        };
+        let freight = under_way.read(&self.engine.context, read);
+        self.broken |= freight.is_err();
+        self.keep(freight?);
+        Ok(())
+    }
+
+    fn is_broken(&self) -> bool {
+        self.broken
+    }
+
+    fn bytes(&self) -> u64 {
+        let programs = self.programs.iter().map(|program| program.program().working_bytes());
+        let freights = self.freights.iter().map(Freight::bytes);
+        self.states.bytes() + programs.chain(freights).sum::<u64>()
+    }
+}

@@ -1,0 +1,77 @@
+//! A batch that has been moved to a GPU.
+
+use std::sync::Arc;
+
+use super::pieces::{Cut, cut};
+use super::read::read_all;
+use super::{GpuEngine, Ready};
+use crate::dims::Dims;
+use crate::engine::backend::Stays;
+use crate::engine::exchange::Exchange;
+use crate::error::{Error, Result};
+use crate::gpu::{Context, StagedWorkspace};
+use crate::info::RunSeconds;
+use crate::io::{Batch, Form, Output};
+use crate::program::Proof;
+use crate::progress::{Progress, Tally};
+use crate::sync::Wait;
+
+#[derive(Debug)]
+pub(in crate::engine) struct GpuStaged {
+    context: Arc<Context>,
+    staged: StagedWorkspace,
+    /// Whether a run that fails says something of the device.
+    distrusts: bool,
+}
+
+impl GpuEngine {
+    pub(super) async fn staged(&self, batch: &Batch<'_>) -> Result<GpuStaged> {
+        self.check_staged(batch.form())?;
+        let Ready { workspace, .. } = self.make(batch.form()).await?;
+        let staged = StagedWorkspace::new(&self.context, workspace, batch).await?;
+        let distrusts = self.planner.exchange == Exchange::Tested;
+        Ok(GpuStaged { context: self.context.clone(), staged, distrusts })
+    }
+
+    /// # Errors
+    /// [`Error::TooLarge`] where a batch of `form` does not fit as it is.
+    fn check_staged(&self, form: Form) -> Result<()> {
+        let fits = |dims: Dims| self.planner.fits_staged(&self.model, Form { dims, ..form });
+        let Some(Cut { rows, steps }) = cut(form.dims, fits)? else { return Ok(()) };
+        match fits(form.dims) {
+            Err(Error::TooLarge { name, needed, limit, unit, device }) => {
+                let name = format!("{name}, all at once in a staged batch, of which {rows} × {steps} fit");
+                Err(Error::TooLarge { name, needed, limit, unit, device })
+            }
+            verdict => verdict,
+        }
+    }
+}
+
+impl Stays for GpuStaged {
+    async fn run(&mut self, wait: Wait, progress: &Arc<Progress>) -> Result<RunSeconds> {
+        let tally = Arc::new(Tally::new(progress.clone(), 1));
+        let (seconds, unproven) = self.staged.run(&self.context, wait, &tally).await?;
+        let Some(Proof { layer, first, .. }) = unproven else { return Ok(seconds) };
+        if self.distrusts {
+            self.context.trust(None);
+        }
+        let reason = format!(
+            "the workgroups of a staged run did not come through together, in layer {layer} from step {first} on; \
+             stage the batch on an engine with Exchange::Never"
+        );
+        Err(Error::Device { device: self.context.caps().device.clone(), reason })
+    }
+
+    async fn read(&self, output: &mut Output, wait: Wait) -> Result<()> {
+        let submitted = self.staged.fetch(&self.context).await?;
+        let workspace = self.staged.workspace();
+        // The run has been seen to come through.
+        let read = |data: &[u32]| _ = read_all(workspace, data, output);
+        workspace.read(&self.context, submitted, wait, read).await
+    }
+
+    fn bytes(&self) -> u64 {
+        self.staged.workspace().program().working_bytes()
+    }
+}

@@ -1,0 +1,82 @@
+//! The CPU path.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Given, Path};
+use crate::cpu::{Network, Processor, Scratch, Targets};
+use crate::dtype::{Precision, Storage};
+use crate::error::Result;
+use crate::io::{Batch, Form, Output};
+use crate::model::Model;
+use crate::progress::Progress;
+
+/// A packed network, and what computes it.
+#[derive(Debug)]
+pub(in crate::engine) struct Cpu {
+    network: Network,
+    processor: Arc<Processor>,
+    activations: Storage,
+}
+
+impl Cpu {
+    /// # Errors
+    /// As [`Network::new`].
+    pub(in crate::engine) fn new(
+        model: &Model,
+        precision: Precision,
+        processor: &Arc<Processor>,
+    ) -> Result<Self> {
+        let network = Network::new(model, precision, processor)?;
+        Ok(Self { network, processor: processor.clone(), activations: precision.activations })
+    }
+}
+
+impl Path for Cpu {
+    type Number = f32;
+    type Scratch = Scratch;
+
+    fn narrow(number: f32) -> f32 {
+        number
+    }
+
+    fn activations(&self) -> Storage {
+        self.activations
+    }
+
+    fn advance(
+        &self,
+        given: Given<'_>,
+        scratch: &mut Scratch,
+        [h, c]: [&mut [f32]; 2],
+        [y, out]: [&mut [f32]; 2],
+        progress: &Progress,
+    ) -> Result<()> {
+        self.network.run(&self.processor, given, scratch, Targets { h, c, y, out }, progress)
+    }
+
+    fn run(
+        &self,
+        batch: &Batch<'_>,
+        scratch: &mut Scratch,
+        output: &mut Output,
+        progress: &Progress,
+    ) -> Result<()> {
+        let [h, c] = [&mut output.h_n[..], output.c_n.as_deref_mut().unwrap_or_default()];
+        batch.initial_states(h, c);
+        let outputs = [&mut output.y[..], output.out.as_deref_mut().unwrap_or_default()];
+        self.advance(Given::of(batch), scratch, [h, c], outputs, progress)
+    }
+
+    fn prepare(&self, form: Form, scratch: &mut Scratch) -> Result<()> {
+        self.network.prepare(form, &self.processor, scratch)
+    }
+
+    fn expected(&self, form: Form) -> Result<Duration> {
+        Ok(self.network.expected(form, &self.processor))
+    }
+
+    fn explain(&self, form: Form) -> String {
+        self.network.explain(form, &self.processor)
+    }
+}
