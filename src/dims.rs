@@ -36,7 +36,7 @@ pub fn product(name: &str, factors: &[usize]) -> Result<usize> {
         .iter()
         .try_fold(1usize, |all, &factor| all.checked_mul(factor))
         .filter(|&all| all <= isize::MAX as usize / 8)
-        .ok_or_else(|| Error::Overflow { name: name.into(), factors: factors.to_vec() })
+        .ok_or_else(|| Error::Overflow { name: name.into(), sizes: factors.to_vec() })
 }
 
 /// # Errors

@@ -30,12 +30,12 @@ pub enum Error {
         /// The dimension, with its letter: `T (steps)`.
         name: String,
     },
-    /// A product of sizes does not fit the machine's integers.
+    /// A product or sum of sizes does not fit the machine's integers.
     Overflow {
-        /// What the product was to size.
+        /// What it was to be the size of.
         name: String,
-        /// Its factors.
-        factors: Vec<usize>,
+        /// The sizes.
+        sizes: Vec<usize>,
     },
     /// Something is larger than a device or a limit allows.
     TooLarge {
@@ -271,9 +271,7 @@ impl Error {
                 format!("{name}: expected {} of shape {shape:?}, got {got}", count(expected, "element"))
             }
             Self::Zero { name } => format!("{name}: must be at least 1, got 0"),
-            Self::Overflow { name, factors } => {
-                format!("{name}: the product of {factors:?} overflows")
-            }
+            Self::Overflow { name, sizes } => format!("{name}: a size made of {sizes:?} overflows"),
             Self::TooLarge { name, needed, limit, unit, device } => {
                 format!("{name}: needs {needed} {unit}, {device} allows {limit}")
             }

@@ -251,10 +251,8 @@ impl Layer {
     pub fn original_gru(input: usize, hidden: usize, w_r: &[f32], w_z: &[f32], w_n: &[f32]) -> Result<Self> {
         at_least_one("I (input features)", input)?;
         at_least_one("H (hidden units)", hidden)?;
-        let columns = hidden.checked_add(input).ok_or_else(|| Error::Mismatch {
-            name: "H + I".into(),
-            reason: format!("{hidden} + {input} overflows"),
-        })?;
+        let overflow = || Error::Overflow { name: "H + I".into(), sizes: vec![hidden, input] };
+        let columns = hidden.checked_add(input).ok_or_else(overflow)?;
         let (mut w_ih, mut w_hh) = (Vec::new(), Vec::new());
         for (name, gate) in [("w_r", w_r), ("w_z", w_z), ("w_n", w_n)] {
             check_len(name, &[hidden, columns], gate.len())?;

@@ -399,6 +399,6 @@ pub(super) fn size(name: &str, value: usize) -> Result<u32> {
     // Half the range, so that rounding up to a power of two or a tile cannot overflow.
     match u32::try_from(value) {
         Ok(size) if size <= u32::MAX / 2 => Ok(size),
-        _ => Err(Error::Overflow { name: format!("{name} as a 32-bit size"), factors: vec![value] }),
+        _ => Err(Error::Overflow { name: format!("{name} as a 32-bit size"), sizes: vec![value] }),
     }
 }

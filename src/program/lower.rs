@@ -470,5 +470,5 @@ impl<'a> Lowering<'a> {
 /// A size or stride as the shaders count it.
 pub(super) fn index32(name: &str, value: usize) -> Result<u32> {
     u32::try_from(value)
-        .map_err(|_| Error::Overflow { name: format!("{name} as a 32-bit index"), factors: vec![value] })
+        .map_err(|_| Error::Overflow { name: format!("{name} as a 32-bit index"), sizes: vec![value] })
 }

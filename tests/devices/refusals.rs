@@ -68,7 +68,7 @@ fn products_that_overflow() {
         [usize::MAX, 1, 1],
     ] {
         let error = refused(Batch::new(&[0.0; 4], shape), "overflows");
-        assert_eq!(error, Error::Overflow { name: "x".into(), factors: shape.to_vec() });
+        assert_eq!(error, Error::Overflow { name: "x".into(), sizes: shape.to_vec() });
     }
     for (input, hidden) in
         [(usize::MAX / 2, 3), (1, usize::MAX), (usize::MAX, usize::MAX), (1, usize::MAX / 2)]

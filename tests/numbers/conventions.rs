@@ -446,7 +446,7 @@ fn options_that_do_not_fit_are_refused_by_name() {
 
     let original =
         |input, hidden, gate: &[f32]| Layer::original_gru(input, hidden, gate, &[0.0; 10], &[0.0; 10]);
-    refuses(original(usize::MAX, 2, &[]), &format!("H + I: 2 + {} overflows", usize::MAX));
+    refuses(original(usize::MAX, 2, &[]), &format!("H + I: a size made of [2, {}] overflows", usize::MAX));
     refuses(original(0, 2, &[]), "I (input features): must be at least 1, got 0");
     refuses(original(3, 0, &[]), "H (hidden units): must be at least 1, got 0");
     refuses(original(3, 2, &[0.0; 9]), "w_r: expected 10 elements of shape [2, 5], got 9");

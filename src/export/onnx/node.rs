@@ -25,7 +25,7 @@ fn operator(cell: Cell) -> (&'static str, Option<GateOrder>) {
 /// # Errors
 /// [`Error::Overflow`].
 pub(super) fn size(name: &str, size: usize) -> Result<i64> {
-    i64::try_from(size).map_err(|_| Error::Overflow { name: name.into(), factors: vec![size] })
+    i64::try_from(size).map_err(|_| Error::Overflow { name: name.into(), sizes: vec![size] })
 }
 
 /// A constant of floats.
