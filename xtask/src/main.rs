@@ -43,6 +43,8 @@ commands:
          run their suite on it
   loom   run the thread team in every order that loom's bounds allow
   miri   run the tests of the CPU path in Miri, where a nightly toolchain has it
+  threads
+         run them in ThreadSanitizer, where a nightly toolchain and its source are
   memcheck
          run them in valgrind's memcheck, where that is installed
   fuzz   each fuzz target for a minute, from the committed corpora (nightly Rust, cargo-fuzz)
@@ -57,7 +59,7 @@ commands:
          published, then lint
   nightly
          what takes long: arm, those suites once for each strategy and once for each of the
-         CPU's instruction sets, seeds drawn afresh, soaks, miri, memcheck, matrices, fuzz,
+         CPU's instruction sets, seeds drawn afresh, soaks, miri, threads, memcheck, matrices, fuzz,
          published; prints a line for CONTRIBUTING.md
   record NAME
          run the benches and keep their figures in benches/records/NAME.csv
@@ -128,6 +130,7 @@ fn parse(arguments: &[String]) -> Result<Request, String> {
                 Stage::new("drawn seeds", suites::drawn_seeds),
                 Stage::new("soaks", suites::soaks),
                 Stage::new("miri", sound::miri),
+                Stage::new("threads", sound::threads),
                 Stage::new("memcheck", sound::memcheck),
                 Stage::new("matrices", matrices::run),
                 Stage::new("fuzz", fuzz::run),
@@ -158,6 +161,10 @@ fn parse(arguments: &[String]) -> Result<Request, String> {
         "miri" => {
             refuse_arguments(command, rest)?;
             vec![Stage::new("miri", sound::miri)]
+        }
+        "threads" => {
+            refuse_arguments(command, rest)?;
+            vec![Stage::new("threads", sound::threads)]
         }
         "memcheck" => {
             refuse_arguments(command, rest)?;
@@ -244,8 +251,8 @@ mod tests {
         assert_eq!(stage_count(&["lint"]), Some(3));
         assert_eq!(stage_count(&["ci"]), Some(15));
         assert_eq!(stage_count(&["ci", "--", "--test", "parity"]), Some(15));
-        assert_eq!(stage_count(&["nightly"]), Some(15));
-        for one in ["loom", "miri", "memcheck"] {
+        assert_eq!(stage_count(&["nightly"]), Some(16));
+        for one in ["loom", "miri", "threads", "memcheck"] {
             assert_eq!(stage_count(&[one]), Some(1));
         }
     }

@@ -1,4 +1,5 @@
-//! Tools that look at the unsafe code and the threads of the CPU path while the library's own tests run: loom, Miri, memcheck.
+//! Tools that look at the unsafe code and the threads of the CPU path while the library's own tests run: loom, Miri, ThreadSanitizer,
+//! memcheck.
 //!
 //! All of them take the library by way of `tests/sound`, a package of the same text without GPUs and without what the suites need.
 
@@ -36,6 +37,24 @@ pub fn miri() -> Result<Outcome, Error> {
     command.args(["miri", "test", "--quiet", "-p", PACKAGE, "--lib", "--", CPU]);
     // Tests plant panics, and each backtrace takes its time.
     process::run(command.env("MIRIFLAGS", MIRI_SEEDS).env("RUST_BACKTRACE", "0"))?;
+    Ok(Outcome::Passed)
+}
+
+/// Runs the tests of the CPU path in ThreadSanitizer, with the standard library built for it too: it takes what it does not see
+/// the code of for no synchronisation.
+pub fn threads() -> Result<Outcome, Error> {
+    const TARGET: &str = "x86_64-unknown-linux-gnu";
+    let has_source = process::capture(nightly().args(["-Z", "build-std", "--version"])).is_ok();
+    if !cfg!(all(target_arch = "x86_64", target_os = "linux")) || !has_source {
+        println!(
+            "not run: takes Linux on x86-64 (`rustup toolchain install nightly --component rust-src` adds the rest)"
+        );
+        return Ok(Outcome::Skipped);
+    }
+    let mut command = nightly();
+    command.args(["test", "--quiet", "-Z", "build-std", "--target", TARGET, "--target-dir", "target/threads"]);
+    command.args(["-p", PACKAGE, "--lib", "--", CPU]);
+    process::run(command.env("RUSTFLAGS", "-Zsanitizer=thread").env("RUST_BACKTRACE", "0"))?;
     Ok(Outcome::Passed)
 }
 
