@@ -8,7 +8,7 @@ use super::recurrence::{Arrays, Params, Sizes};
 use super::source::{self, DEALT, wgsl};
 use super::{Binding, Rows, Shader, gru_after, gru_before, lstm, pipelining, rnn};
 use crate::dtype::{Precision, Storage};
-use crate::model::{Activations, Layer};
+use crate::model::{Activations, Cell, Forget, Layer, Reset, Update};
 
 /// The cell of a step, or which part of one where a step takes two dispatches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -168,6 +168,27 @@ fn bindings_of(shader: &'static Shader, peepholes: Option<bool>) -> &'static [Bi
 }
 
 impl StepCell {
+    /// The parts of one step of `layer`, in order.
+    pub fn of(layer: &Layer) -> Vec<Self> {
+        match layer.cell() {
+            Cell::Gru { reset: Reset::After, update } => {
+                vec![Self::GruAfter { takes: update == Update::Takes }]
+            }
+            Cell::Gru { reset: Reset::Before, update } => {
+                let takes = update == Update::Takes;
+                vec![Self::GruBeforeGates, Self::GruBeforeCandidate { takes }]
+            }
+            Cell::Lstm { forget } => {
+                let (coupled, peepholes) = (forget == Forget::Coupled, layer.has_peepholes());
+                match layer.projection() {
+                    None => vec![Self::Lstm { coupled, peepholes }],
+                    Some(_) => vec![Self::LstmCell { coupled, peepholes }, Self::Project],
+                }
+            }
+            Cell::Rnn => vec![Self::Rnn],
+        }
+    }
+
     /// The files around its own, with the file of its product, and frames of a whole step and of a half.
     pub(super) fn around(
         self,
@@ -295,6 +316,18 @@ impl StepCell {
 }
 
 impl WholeCell {
+    /// That of `layer`.
+    pub fn of(layer: &Layer) -> Self {
+        match layer.cell() {
+            Cell::Gru { reset: Reset::After, update } => Self::GruAfter { takes: update == Update::Takes },
+            Cell::Gru { reset: Reset::Before, update } => Self::GruBefore { takes: update == Update::Takes },
+            Cell::Lstm { forget } => {
+                Self::Lstm { coupled: forget == Forget::Coupled, peepholes: layer.has_peepholes() }
+            }
+            Cell::Rnn => Self::Rnn,
+        }
+    }
+
     /// All files of a kernel with such a frame; of an LSTM `c` says where c lies.
     pub(super) fn around(
         self,

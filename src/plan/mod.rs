@@ -4,12 +4,15 @@
 mod budget;
 mod caps;
 mod cost;
+mod exchange;
 mod kind;
 mod matmul;
+mod matrices;
 mod measured;
 mod planner;
 mod recipe;
 mod request;
+mod shapes;
 mod speed;
 mod strategy;
 mod table;

@@ -4,19 +4,17 @@
 //! measured nearby, and takes the cheapest. Unless sums may be in any order, all of them keep the reduction order, so no choice
 //! changes a bit of the result (see `shaders/shared/recurrence.wgsl`).
 
-use super::budget::{MAIL_BUDGET, MAX_CHUNK, PROJECTION_BUDGET, letter_bytes};
+use super::budget::{MAX_CHUNK, PROJECTION_BUDGET};
 use super::matmul::{matmul_kernel, merge_kernel, output_columns, readout_kernel};
 use super::strategy::{self, Strategy, size, width};
-use super::{Candidate, Caps, Cost, LayerRecipe, Only, Plan, Recurrence, Request, Shape, Way, cost, wave};
+use super::{
+    Candidate, Caps, Cost, LayerRecipe, Only, Plan, Recurrence, Request, Shape, Way, cost, exchange, wave,
+};
 use crate::dims::{Dims, product};
 use crate::error::{Error, Result};
 use crate::io::Form;
-use crate::kernels::{Grouped, Projection, Recurrent, Rows, TakeProjected, matmul};
+use crate::kernels::{Projection, Recurrent, Rows, TakeProjected, matmul};
 use crate::model::{Layer, Model};
-
-/// How often a thread of a grouped kernel looks in vain, in a whole chunk, before it gives up: at a microsecond each, well
-/// under the time after which an operating system resets a device.
-const PATIENCE: u32 = 1 << 16;
 
 /// Chooses kernels for `model` on a batch of `form`, or of dims alone, within `caps`.
 ///
@@ -226,13 +224,12 @@ fn layer_candidates(
                 // Steps come first among the strategies.
                 let instead = cheapest_steps(&candidates);
                 candidates.extend(variants.into_iter().enumerate().map(|(variant, recurrence)| {
-                    let recipe = match (recurrence, caps.exchange) {
-                        (Recurrence::Grouped { kernel, .. }, Some(exchange)) => {
-                            let by_mail = MAIL_BUDGET / letter_bytes(kernel.cell, layer, padded);
-                            let most = exchange.steps.min(chunk).min(by_mail as usize);
-                            grouped_recipe(projection, kernel, instead.clone(), most.max(1), caps)
+                    let recipe = match recurrence {
+                        Recurrence::Grouped { kernel, .. } => {
+                            let most = exchange::most_steps(kernel, layer, padded, caps).min(chunk);
+                            exchange::recipe(projection, kernel, instead.clone(), most, caps)
                         }
-                        (recurrence, _) => recipe(projection, recurrence, chunk, caps),
+                        recurrence => recipe(projection, recurrence, chunk, caps),
                     };
                     let recipe = LayerRecipe { merge: merge.map(|(kernel, _)| kernel), ..recipe };
                     let modelled = recipe_cost(&recipe, layer, dims, padded, caps).plus(of_merge);
@@ -267,22 +264,6 @@ fn cheapest_steps(candidates: &[Candidate]) -> Vec<Recurrent> {
         _ => None,
     });
     steps.min_by_key(|(_, cost)| *cost).map(|(kernels, _)| kernels.clone()).unwrap_or_default()
-}
-
-/// `kernel` over at most `steps` at a time; `instead`, where it fails.
-fn grouped_recipe(
-    projection: Projection,
-    kernel: Grouped,
-    instead: Vec<Recurrent>,
-    steps: usize,
-    caps: &Caps,
-) -> LayerRecipe {
-    // Where a driver bounds a thread, half of it for the steps.
-    let by_driver = caps.max_iterations.map_or(u64::MAX, |most| kernel.most_steps(most / 2));
-    let chunk = steps.min(usize::try_from(by_driver).unwrap_or(usize::MAX));
-    let patience = caps.max_iterations.map_or(PATIENCE, |most| (most / 2) as u32);
-    let recurrence = Recurrence::Grouped { kernel, patience, instead };
-    LayerRecipe { projection, recurrence, chunk, merge: None }
 }
 
 fn recipe_cost(recipe: &LayerRecipe, layer: &Layer, dims: Dims, padded: usize, caps: &Caps) -> Cost {

@@ -1,6 +1,7 @@
 //! Whether the layers of a stack are walked at once, and in chunks of how many steps: see `program/wave.rs`.
 
-use super::budget::{MAIL_BUDGET, PROJECTION_BUDGET, letter_bytes};
+use super::budget::PROJECTION_BUDGET;
+use super::exchange::{MAIL_BUDGET, letter_bytes};
 use super::matmul::output_columns;
 use super::{Caps, Cost, LayerRecipe, Only, Plan, Recurrence, Wave, cost};
 use crate::kernels::Definition;

@@ -1,0 +1,117 @@
+//! Several workgroups that have a tile's units between them: which such kernels a device allows, and in chunks of how many steps.
+
+use super::shapes::{MOST_HELD, parts, refusal, shapes};
+use super::{Caps, LayerRecipe, Recurrence, Strategy};
+use crate::dims::Dims;
+use crate::dtype::Precision;
+use crate::kernels::{Definition, Functions, Grouped, Projection, Recurrent, Rows, WholeCell, resident};
+use crate::model::Layer;
+
+/// Threads that a workgroup of a grouped kernel has at the most: with as many weights as each may hold, what a core of
+/// most GPUs has registers for.
+const GROUP_THREADS: u32 = 256;
+/// How often a thread of a grouped kernel looks in vain, in a whole chunk, before it gives up: at a microsecond each, well
+/// under the time after which an operating system resets a device.
+const PATIENCE: u32 = 1 << 16;
+
+/// Bytes of the letters of one chunk of a grouped kernel, which are read soon after they were written: what most caches hold.
+pub(super) const MAIL_BUDGET: u64 = 4 << 20;
+
+/// The kernels of several workgroups that have a tile's units between them: with as many threads to a workgroup as there
+/// may be, and with half and a quarter of them; or where they cannot keep all weights, the one that keeps the most.
+pub(super) fn variants(
+    layer: &Layer,
+    hidden: u32,
+    dims: Dims,
+    rows: Rows,
+    precision: Precision,
+    caps: &Caps,
+) -> std::result::Result<Vec<Recurrence>, String> {
+    let Some(exchange) = caps.exchange else {
+        return Err("workgroups may exchange values only where the device has passed its self-test".into());
+    };
+    if dims.steps == 1 {
+        return Err("a single step has nothing to hand on".into());
+    }
+    let (cell, functions) = (WholeCell::of(layer), Functions::of(layer));
+    let dirs = layer.direction().count();
+    let mut found = Vec::new();
+    let mut reason = "one workgroup has room for every unit".to_owned();
+    // Two units may share a word of y, so they are in one workgroup. It has no more threads than those of the self-test, whose
+    // kernel has as many weights a thread as any.
+    let by_registers = u32::try_from(caps.speed.registers / u64::from(MOST_HELD)).unwrap_or(u32::MAX);
+    let threads = GROUP_THREADS.min(caps.max_threads).min(by_registers);
+    let most = |whole: resident::Shape| (threads / whole.split / 2 * 2).max(2);
+    let sizes = |whole: resident::Shape| {
+        let units = [1, 2, 4].map(|part| most(whole) / part).into_iter();
+        let units = units.filter(|units| *units > 0 && units % 2 == 0 && *units < hidden);
+        units.map(move |units| resident::Shape { units, ..whole })
+    };
+    let mut allowed = |shape: resident::Shape| {
+        let (pipelined, fault) = (false, exchange.fault);
+        let kernel = Grouped { cell, functions, hidden, precision, rows, shape, pipelined, fault };
+        let batch = u32::try_from(dims.batch).unwrap_or(u32::MAX);
+        let grid = kernel.grid(batch, dirs as u32).map(u64::from);
+        let all = grid[0].saturating_mul(grid[1]).saturating_mul(grid[2]);
+        let memory = kernel.workgroup_bytes();
+        let untested = memory > exchange.workgroup_bytes;
+        let untested = untested.then(|| {
+            let tested = exchange.workgroup_bytes;
+            format!("needs {memory} bytes of workgroup memory, the self-test had {tested}")
+        });
+        let refused = refusal(&kernel, layer, hidden, shape, precision, caps).or(untested).or_else(|| {
+            (all > u64::from(exchange.workgroups)).then(|| {
+                let side_by_side = exchange.workgroups;
+                format!("needs {all} workgroups side by side, the device is known to run {side_by_side}")
+            })
+        });
+        let is_allowed = refused.is_none();
+        match refused {
+            // Its patience, and what stands in for it, come with the recipe.
+            None => found.push(Recurrence::Grouped { kernel, patience: 0, instead: Vec::new() }),
+            Some(why) => reason = why,
+        }
+        is_allowed
+    };
+    let mut has_any = false;
+    for shape in shapes(Strategy::Grouped, cell, hidden, precision, caps).into_iter().flat_map(sizes) {
+        has_any |= allowed(shape);
+    }
+    // As where one workgroup has every unit: only where all weights are too many for what the device runs side by side.
+    if !has_any {
+        let threads = |whole: resident::Shape| most(whole).saturating_mul(whole.split);
+        let parts = parts(cell, hidden, precision, caps, threads).into_iter();
+        parts.flat_map(sizes).find(|shape| allowed(*shape));
+    }
+    found.dedup();
+    if found.is_empty() { Err(reason) } else { Ok(found) }
+}
+
+/// Steps of a chunk, as many as its letters and the self-test leave; one at the least.
+pub(super) fn most_steps(kernel: Grouped, layer: &Layer, padded: usize, caps: &Caps) -> usize {
+    let by_mail = MAIL_BUDGET / letter_bytes(kernel.cell, layer, padded);
+    let tested = caps.exchange.map_or(0, |exchange| exchange.steps);
+    tested.min(by_mail as usize).max(1)
+}
+
+/// `kernel` over at most `steps` at a time; `instead`, where it fails.
+pub(super) fn recipe(
+    projection: Projection,
+    kernel: Grouped,
+    instead: Vec<Recurrent>,
+    steps: usize,
+    caps: &Caps,
+) -> LayerRecipe {
+    // Where a driver bounds a thread, half of it for the steps.
+    let by_driver = caps.max_iterations.map_or(u64::MAX, |most| kernel.most_steps(most / 2));
+    let chunk = steps.min(usize::try_from(by_driver).unwrap_or(usize::MAX));
+    let patience = caps.max_iterations.map_or(PATIENCE, |most| (most / 2) as u32);
+    let recurrence = Recurrence::Grouped { kernel, patience, instead };
+    LayerRecipe { projection, recurrence, chunk, merge: None }
+}
+
+/// Bytes of the letters of one step of a layer, of so many rows.
+pub(super) fn letter_bytes(cell: WholeCell, layer: &Layer, padded: usize) -> u64 {
+    let letters = [cell.product_count() as usize, layer.direction().count(), layer.hidden(), padded, 4];
+    letters.iter().fold(1u64, |bytes, &size| bytes.saturating_mul(size as u64))
+}

@@ -1,0 +1,105 @@
+//! How kernels of many steps may be cut up, and which of them a device allows.
+
+use super::{Caps, Strategy};
+use crate::dtype::Precision;
+use crate::kernels::resident::Keep;
+use crate::kernels::{BLOCK, Definition, WholeCell, resident};
+use crate::model::Layer;
+
+/// Weights, or sums, of a thread at the most: beyond, some compilers spill them.
+pub(super) const MOST_HELD: u32 = 192;
+/// The least part of a unit's blocks that is worth keeping where the rest is loaded in every step, one in so many: with a quarter
+/// of them it was nowhere the fastest.
+const PART: u64 = 3;
+
+/// Ways to deal k to threads, from few threads with many weights to many with few.
+pub(super) fn shapes(
+    strategy: Strategy,
+    cell: WholeCell,
+    hidden: u32,
+    precision: Precision,
+    caps: &Caps,
+) -> Vec<resident::Shape> {
+    let shape = |depth: u32, keep: Keep| resident::Shape::new(hidden, depth, keep);
+    match strategy {
+        Strategy::Resident => {
+            let depth = MOST_HELD / cell.gates();
+            let mut shapes = vec![shape(depth, Keep::Held), shape(32, Keep::Held)];
+            if precision.weights.is_half() {
+                shapes.extend([shape(2 * depth, Keep::Packed), shape(depth, Keep::Packed)]);
+            }
+            shapes
+        }
+        // As many weights as a thread can hold: the fewer threads, the more units to a workgroup.
+        Strategy::Grouped => {
+            let depth = MOST_HELD / cell.gates();
+            let packed = precision.weights.is_half().then(|| shape(2 * depth, Keep::Packed));
+            packed.into_iter().chain([shape(depth, Keep::Held)]).collect()
+        }
+        // As many threads to a unit as there may be, or one.
+        _ => {
+            let split = (caps.max_threads / hidden.max(1)).max(1);
+            let depth = hidden.div_ceil(split).next_multiple_of(32);
+            vec![shape(depth, Keep::Streamed), shape(hidden, Keep::Streamed)]
+        }
+    }
+}
+
+/// Ways to deal k to threads, with a workgroup of so many `threads`, that keep the weights of some blocks and load the others in
+/// every step: from most blocks to least, of as many with the fewest threads first.
+pub(super) fn parts(
+    cell: WholeCell,
+    hidden: u32,
+    precision: Precision,
+    caps: &Caps,
+    threads: impl Fn(resident::Shape) -> u32,
+) -> Vec<resident::Shape> {
+    let blocks = hidden.div_ceil(BLOCK);
+    let keep = if precision.weights.is_half() { Keep::Packed } else { Keep::Held };
+    let of_block = keep.registers(u64::from(cell.gates() * BLOCK));
+    let mut all: Vec<(u32, resident::Shape)> = Vec::new();
+    for split in 1..=blocks.min(caps.max_threads) {
+        let shape = resident::Shape::new(hidden, blocks.div_ceil(split) * BLOCK, keep);
+        let of_workgroup = of_block.saturating_mul(u64::from(threads(shape))).max(1);
+        let most = (caps.speed.registers / of_workgroup).min(u64::from(MOST_HELD) / of_block);
+        let held = u32::try_from(most).unwrap_or(u32::MAX).min(shape.parts - 1);
+        // The last threads of a unit may have fewer blocks than the others.
+        let of_unit = (0..shape.split).map(|s| held.min(blocks.saturating_sub(s * shape.parts))).sum();
+        let is_new = all.iter().all(|(_, known)| known.split != shape.split);
+        if is_new && u64::from(of_unit) * PART >= u64::from(blocks) {
+            all.push((of_unit, shape.of_held(held)));
+        }
+    }
+    // Stable, so that few threads stay before many.
+    all.sort_by_key(|(held, _)| std::cmp::Reverse(*held));
+    all.into_iter().map(|(_, shape)| shape).collect()
+}
+
+/// Why `caps` do not allow a kernel of many steps.
+pub(super) fn refusal(
+    kernel: &dyn Definition,
+    layer: &Layer,
+    hidden: u32,
+    shape: resident::Shape,
+    precision: Precision,
+    caps: &Caps,
+) -> Option<String> {
+    let beyond = |needed: u64, limit: u64, what: &str| {
+        (needed > limit).then(|| format!("needs {needed} {what}, the device has {limit}"))
+    };
+    let (gates, dirs) = (layer.cell().gates() as u64, layer.direction().count() as u64);
+    let weights = gates * u64::from(shape.held_depth(hidden)) * u64::from(kernel.threads());
+    let registers = shape.keep.registers(weights);
+    let depth = precision.weights.words(hidden.next_multiple_of(4) as usize) as u64;
+    let bytes = dirs * gates * u64::from(hidden) * depth * 4;
+    beyond(bytes, caps.max_array_bytes(), "bytes of w_hh in one binding")
+        .or_else(|| beyond(kernel.storage_buffers(), u64::from(caps.max_storage_buffers), "storage buffers"))
+        .or_else(|| {
+            beyond(u64::from(kernel.threads()), u64::from(caps.max_threads), "threads in a workgroup")
+        })
+        .or_else(|| beyond(registers, caps.speed.registers, "registers for the weights of a workgroup"))
+        .or_else(|| {
+            let bytes = u64::from(kernel.workgroup_bytes());
+            beyond(bytes, u64::from(caps.max_workgroup_bytes), "bytes of workgroup memory")
+        })
+}
