@@ -26,7 +26,7 @@ pub(super) fn variants(
     rows: Rows,
     precision: Precision,
     caps: &Caps,
-) -> std::result::Result<Vec<Recurrence>, String> {
+) -> Result<Vec<Recurrence>, String> {
     let Some(exchange) = caps.exchange else {
         return Err("workgroups may exchange values only where the device has passed its self-test".into());
     };
