@@ -5,9 +5,9 @@
 //! sets that round a · b + c once.
 
 mod activation;
-mod caught;
 #[cfg(not(target_arch = "wasm32"))]
-mod ceiling;
+mod calibrate;
+mod caught;
 mod crowd;
 mod direction;
 mod gates;

@@ -4,7 +4,6 @@
 mod any;
 mod backend;
 #[cfg(not(target_arch = "wasm32"))]
-mod ceilings;
 #[cfg(feature = "gpu")]
 mod check_matrices;
 mod choice;
@@ -30,7 +29,6 @@ mod staged;
 mod wait;
 
 #[cfg(not(target_arch = "wasm32"))]
-pub use ceilings::{Ceilings, Measured};
 pub use choice::Choice;
 pub use device::{CpuInfo, Device, DeviceInfo};
 pub use exchange::{Exchange, Resume, Resumes};

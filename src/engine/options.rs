@@ -105,7 +105,8 @@ pub struct Options {
     /// those behind it wait for that. A blocking run that would wait for a future of its own thread is
     /// [`Error::TooLarge`](crate::Error::TooLarge) instead.
     pub memory: Option<u64>,
-    /// What the planner predicts with, as `wgru tune` measures it; the device's own where `None`.
+    /// What the planner predicts with, as `wgru tune` measures it; where `None`, the cost model with the numbers for a device of its
+    /// kind.
     pub speed: Option<Table>,
     /// Whether the workgroups of one dispatch may exchange values.
     pub exchange: Exchange,

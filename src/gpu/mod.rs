@@ -3,7 +3,6 @@
 
 mod adapter;
 #[cfg(not(target_arch = "wasm32"))]
-mod ceiling;
 mod context;
 mod create;
 mod execute;
@@ -22,7 +21,6 @@ mod workspace;
 
 pub use adapter::adapters;
 #[cfg(not(target_arch = "wasm32"))]
-pub use ceiling::Ceilings as GpuCeilings;
 pub use context::Context;
 pub use execute::Fetch;
 pub use place::{Place, Placed, check_places};

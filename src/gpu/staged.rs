@@ -56,28 +56,6 @@ impl StagedWorkspace {
         Ok(Self { workspace, initial, timer })
     }
 
-    /// The workspace of a ceiling, with `values` in both matrices.
-    ///
-    /// # Errors
-    /// [`crate::Error::Device`].
-    #[cfg(not(target_arch = "wasm32"))]
-    pub(super) async fn of_ceiling(
-        context: &Context,
-        mut workspace: Workspace,
-        values: &[f32],
-    ) -> Result<Self> {
-        let write = || {
-            workspace.write_lengths(context, None);
-            let matrices = workspace.program.buffers.iter().zip(&workspace.buffers);
-            for (_, buffer) in matrices.filter(|(buffer, _)| ["x", "w"].contains(&buffer.name.as_str())) {
-                context.queue.write_buffer(buffer, 0, bytemuck::cast_slice(values));
-            }
-            Timer::new(context)
-        };
-        let timer = context.checked("ceiling", write).await?;
-        Ok(Self { workspace, initial: Vec::new(), timer })
-    }
-
     /// The workspace.
     pub fn workspace(&self) -> &Workspace {
         &self.workspace

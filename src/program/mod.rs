@@ -1,7 +1,6 @@
 //! A plan lowered to dispatches on named buffers: still data, checked against limits and hazards before
 //! anything touches a device. Nothing here speaks wgpu.
 
-mod ceiling;
 mod check;
 mod constant;
 mod ends;
@@ -16,7 +15,6 @@ mod streams;
 mod tile;
 mod wave;
 
-pub use ceiling::ceiling;
 pub use check::check;
 pub use constant::constant_words;
 pub use ends::{End, Ends, lower_recorded, lower_recorded_streams};

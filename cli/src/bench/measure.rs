@@ -72,7 +72,7 @@ pub struct Bench {
     pub opened: DeviceOptions,
     /// The device.
     pub device: Device,
-    /// Its ceilings.
+    /// Its measured peaks.
     pub peak: Option<Peak>,
     /// What its planner is to choose from.
     pub only: Only,

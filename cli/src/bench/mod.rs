@@ -78,10 +78,10 @@ fn run(args: &BenchArgs) -> Outcome {
         check_matrices(args.matrices, case, case.options().precision)?;
     }
     let mut benches = devices(args)?;
-    let ceilings = ceilings(&benches);
+    let peaks = peaks(&benches);
     let mut sink = Sink::open(args)?;
     let (kept, failed) = measure_all(args, cases, &mut benches, &mut sink);
-    let mut text = ceilings.to_string();
+    let mut text = peaks.to_string();
     if !sink.records().is_empty() {
         text += &format!("\n{}", listing(sink.records()));
     }
@@ -191,7 +191,7 @@ fn cases(args: &BenchArgs) -> Outcome<Vec<Case>> {
     Ok(all)
 }
 
-/// The devices that were asked for, with their ceilings.
+/// The devices that were asked for, with their measured peaks.
 fn devices(args: &BenchArgs) -> Outcome<Vec<Bench>> {
     let mut selectors = if args.device.is_empty() { every_device() } else { args.device.clone() };
     if let Some(threads) = args.threads {
@@ -258,8 +258,8 @@ fn today() -> String {
     now.split('T').next().unwrap_or_default().to_owned()
 }
 
-/// The ceilings of each device.
-fn ceilings(benches: &[Bench]) -> Table {
+/// The measured peaks of each device.
+fn peaks(benches: &[Bench]) -> Table {
     let mut peaks = Table::new(&["device", "best matmul", "best copy"]);
     for bench in benches {
         if let Some(peak) = &bench.peak {

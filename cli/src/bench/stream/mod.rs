@@ -20,7 +20,7 @@ use super::listing::listing;
 use super::measure::{Bench, Stamp, weight_bytes};
 use super::record::{Record, Timed, Timing};
 use super::sink::Sink;
-use super::{bar, ceilings, devices, today};
+use super::{bar, devices, peaks, today};
 use crate::args::BenchArgs;
 use crate::failure::{Failure, Outcome, error};
 use crate::number::count;
@@ -137,13 +137,13 @@ fn case(name: &str, streams: Option<u32>) -> Outcome<Case> {
 pub fn run(args: &BenchArgs) -> Outcome {
     let asked = Asked::of(args)?;
     let mut benches = devices(args)?;
-    let ceilings = ceilings(&benches);
+    let peaks = peaks(&benches);
     let mut sink = Sink::open(args)?;
     let bar = bar(asked.cases.len() * benches.len());
     let mut all = Ended::default();
     let kept = all.measure(&asked, &mut benches, &mut sink, &bar);
     bar.finish_and_clear();
-    let mut text = ceilings.to_string();
+    let mut text = peaks.to_string();
     if !sink.records().is_empty() {
         text += &format!("\n{}\n{}", listing(sink.records()), all.notes);
     }

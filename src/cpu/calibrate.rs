@@ -1,4 +1,5 @@
-//! What the processor can do at best: for a benchmark to hold its figures against, and for predictions.
+//! How fast this processor is beside the one that predictions were fitted on. It is the one place where the library times
+//! anything of its own accord: only where [`Device::calibrate`](crate::Device::calibrate) is called, and within 20 ms.
 
 use std::hint::black_box;
 use std::sync::atomic::Ordering;
@@ -6,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use super::Processor;
 use super::simd::{Simd, Work, at_level};
-use super::team::Late;
 use super::times::Times;
 
 /// Products and sums in registers alone: nothing that reads memory can be faster.
@@ -17,12 +17,9 @@ struct Sums {
 /// Sums under way at once: enough to hide how long each takes, few enough for the registers of every set.
 const CHAINS: usize = 10;
 
-/// Rounds of one measurement on each thread.
-const ROUNDS: usize = 1 << 20;
-
-/// Rounds of one measurement for predictions, some 40 µs, and how many there are: the fastest counts, which nothing
+/// Rounds of one measurement, some 40 µs, and how many measurements there are: the fastest counts, which nothing
 /// interrupted. After so long none begins.
-const FEW: usize = 1 << 15;
+const ROUNDS: usize = 1 << 15;
 const TRIES: usize = 40;
 const LONG: Duration = Duration::from_millis(10);
 
@@ -50,7 +47,7 @@ impl Processor {
     pub(crate) fn calibrate(&self) -> f64 {
         let time = || {
             let began = Instant::now();
-            at_level!(self.level, simd => simd.run(Sums { rounds: FEW }));
+            at_level!(self.level, simd => simd.run(Sums { rounds: ROUNDS }));
             began.elapsed().as_secs_f64()
         };
         let (began, mut fastest) = (Instant::now(), time());
@@ -60,46 +57,11 @@ impl Processor {
             }
             fastest = fastest.min(time());
         }
-        let each = fastest * 1e9 / (FEW * CHAINS) as f64;
+        let each = fastest * 1e9 / (ROUNDS * CHAINS) as f64;
         // No processor is so far from another; a clock may be that wrong.
         let slowness = (each / Times::of(self.level.set()).alone).clamp(0.05, 100.0);
         self.slowness.store(slowness.to_bits(), Ordering::Relaxed);
         slowness
-    }
-
-    /// Keeps every thread busy with products and sums; the floating-point operations that were done.
-    pub(crate) fn compute(&self) -> f64 {
-        let work = |_| at_level!(self.level, simd => simd.run(Sums { rounds: ROUNDS }));
-        let threads = self.on_all(&work);
-        (2 * CHAINS * ROUNDS * self.level.lanes() * threads) as f64
-    }
-
-    /// Copies on every thread what no cache holds; the bytes read and written.
-    pub(crate) fn copy(&self, from: &[u8], to: &mut [u8]) -> f64 {
-        let len = (from.len() / self.threads()).max(1);
-        let parts: Vec<_> = from.chunks(len).zip(to.chunks_mut(len).map(std::sync::Mutex::new)).collect();
-        let work = |index: usize| {
-            if let Some((from, to)) = parts.get(index) {
-                crate::sync::lock(to).copy_from_slice(black_box(from));
-            }
-        };
-        let threads = self.on_all(&work);
-        (2 * len * threads) as f64
-    }
-
-    /// Does `work` on every thread, or on this one alone where another run has the others; how many did.
-    fn on_all(&self, work: &(dyn Fn(usize) + Sync)) -> usize {
-        match self.team.lease(self.threads()) {
-            Some(mut lease) => {
-                // Nothing in it panics.
-                let _ = lease.run(self.threads(), Late::Awaited, work, &|| {});
-                self.threads()
-            }
-            None => {
-                work(0);
-                1
-            }
-        }
     }
 }
 
