@@ -1,5 +1,7 @@
 //! One device and what belongs to it: its queue, its pipelines, the errors it reported.
 
+mod saved;
+
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::convert::Infallible;
@@ -9,12 +11,12 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context as TaskContext, Poll, Waker};
 
+pub use self::saved::Saved;
 use super::adapter::open;
 use super::create::Creator;
 use super::once::Once;
 use super::pipeline::{Pipeline, module};
 use super::probe::Probe;
-use super::saved::Saved;
 use crate::error::{Error, Result};
 use crate::info::{AdapterInfo, Created};
 use crate::kernels::Kernel;

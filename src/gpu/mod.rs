@@ -13,7 +13,6 @@ mod probe;
 mod readback;
 mod recording;
 mod resume;
-mod saved;
 mod staged;
 mod streams;
 mod timer;

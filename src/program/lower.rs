@@ -1,6 +1,12 @@
 //! From a plan to a program: buffers by name, dispatches with their parameters.
 
-use super::sequence::Sequence;
+mod sequence;
+mod shared;
+
+use std::collections::HashMap;
+
+pub(super) use self::sequence::Sequence;
+pub(super) use self::shared::Shared;
 use super::{Buffer, BufferId, Dispatch, Matrix, Op, Order, Program, Role, Slice, StateBuffers};
 use crate::dims::product;
 use crate::error::{Error, Result};
@@ -75,6 +81,7 @@ pub(super) struct Lowering<'a> {
     pub(super) sequence: Sequence,
     /// Scratch of one chunk or step by its name in the shaders, which all layers share.
     scratch: Vec<(&'static str, BufferId)>,
+    shared: HashMap<Shared, BufferId>,
     /// The word of mail that letters begin with.
     pub(super) letters_from: usize,
 }
@@ -104,7 +111,8 @@ impl<'a> Lowering<'a> {
             ends: None,
         };
         let sequence = Sequence { buffer: 0, step: 0, row: 0, dir: 0 };
-        let mut this = Self { model, plan, program, sequence, scratch: Vec::new(), letters_from: 0 };
+        let (scratch, shared) = Default::default();
+        let mut this = Self { model, plan, program, sequence, scratch, shared, letters_from: 0 };
         this.sequence = this.sequence("x", Role::Input, plan.form.x, [1, plan.form.features(model)])?;
         this.program.x = this.sequence.buffer;
         let features = [model.output() / model.state(), model.state()];

@@ -1,8 +1,7 @@
 //! Layers that make one of their directions: each direction writes a sequence of its own, and when all steps are there one
 //! dispatch makes the layer's y of both.
 
-use super::lower::{Lowering, index32};
-use super::sequence::Sequence;
+use super::lower::{Lowering, Sequence, Shared, index32};
 use super::{Dispatch, Op, Role};
 use crate::dims::{Dims, product};
 use crate::error::Result;
@@ -20,10 +19,9 @@ impl Lowering<'_> {
         let sizes = [batch, steps, storage.padded(self.model.state())];
         let numbers = product("y of a direction", &sizes)?;
         index32("y of both directions", product("y of both directions", &[2, numbers])?)?;
-        let buffer = match self.program.buffers.iter().position(|buffer| buffer.name == "y.apart") {
-            Some(buffer) => buffer,
-            None => self.buffer("y.apart", Role::Scratch, &[2, storage.words(numbers)])?,
-        };
+        let buffer = self.shared(Shared::Apart, |this| {
+            this.buffer("y.apart", Role::Scratch, &[2, storage.words(numbers)])
+        })?;
         Ok(Sequence { buffer, dir: index32("y of a direction", numbers)?, ..output })
     }
 

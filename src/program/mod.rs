@@ -9,7 +9,6 @@ mod lower;
 mod merge;
 mod order;
 mod readout;
-mod sequence;
 mod slice;
 mod streams;
 mod tile;

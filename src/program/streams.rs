@@ -1,7 +1,7 @@
 //! Programs of streams: a batch whose rows take their states from slots and put them back, so that any of many streams
 //! advance together.
 
-use super::lower::{Lowering, Places, index32, lowered};
+use super::lower::{Lowering, Places, Shared, index32, lowered};
 use super::{BufferId, Dispatch, Op, Program, Role};
 use crate::error::{Error, Result};
 use crate::kernels::MoveStates;
@@ -155,11 +155,9 @@ impl Lowering<'_> {
 
     /// What is bound in the place of an array that there is not.
     fn stand_in(&mut self, place: usize) -> Result<BufferId> {
-        let name = format!("no.array.{place}");
-        match self.program.buffers.iter().position(|buffer| buffer.name == name) {
-            Some(buffer) => Ok(buffer),
-            None => self.buffer(&name, Role::Scratch, &[ARRAYS]),
-        }
+        self.shared(Shared::NoArray(place), |this| {
+            this.buffer(&format!("no.array.{place}"), Role::Scratch, &[ARRAYS])
+        })
     }
 }
 

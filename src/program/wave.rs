@@ -6,8 +6,7 @@
 
 use std::ops::Range;
 
-use super::lower::{Chunk, Lowering, Slices, index32};
-use super::sequence::Sequence;
+use super::lower::{Chunk, Lowering, Sequence, Slices, index32};
 use super::{BufferId, Copy, Op, Role, Slice, StateBuffers, Together};
 use crate::dims::{Dims, product};
 use crate::error::{Error, Result};

@@ -52,7 +52,16 @@ pub fn threads() -> Result<Outcome, Error> {
         return Ok(Outcome::Skipped);
     }
     let mut command = nightly();
-    command.args(["test", "--quiet", "-Z", "build-std", "--target", TARGET, "--target-dir", "target/threads"]);
+    command.args([
+        "test",
+        "--quiet",
+        "-Z",
+        "build-std",
+        "--target",
+        TARGET,
+        "--target-dir",
+        "target/threads",
+    ]);
     command.args(["-p", PACKAGE, "--lib", "--", CPU]);
     process::run(command.env("RUSTFLAGS", "-Zsanitizer=thread").env("RUST_BACKTRACE", "0"))?;
     Ok(Outcome::Passed)

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Component, Path, PathBuf};
 
-use super::tensor::format;
+use super::value::format;
 use crate::error::{Error, Result};
 use crate::proto::TensorProto;
 
@@ -15,7 +15,7 @@ pub(super) fn read(
     folder: Option<&Path>,
     needed: usize,
 ) -> Result<Vec<u8>> {
-    let (mut location, mut offset, mut length) = (None, 0, None);
+    let (mut location, mut offset, mut length) = (None, 0u64, None);
     for entry in &tensor.external_data {
         let number = || {
             let wrong = |_| format(name, format!("external data with {} = \"{}\"", entry.key, entry.value));

@@ -4,11 +4,13 @@
 //! A value that needs anything else is not known, and the reason says at which node. Depth is bounded, and so is work: by the
 //! size of the file and of the data beside it, so that a small file cannot ask for large arrays.
 
+mod operators;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
+pub(super) use self::operators::Operator;
 use super::graph::{Origin, Scopes};
-use super::operators::Operator;
 use super::tensor;
 use super::value::{Int, Symbols, Value};
 use crate::error::Error;

@@ -9,7 +9,7 @@
 //!
 //! Source: the ONNX operator specification of GRU, LSTM and RNN, opset 7 to 22.
 
-use super::graph::{is_of_onnx, label_of};
+use super::names::{is_of_onnx, label_of};
 use crate::error::{Error, Result, listed};
 use crate::model::{Activation, Activations, Cell, Direction, Forget, Function, GateOrder, Reset, Update};
 use crate::proto::{AttributeProto, NodeProto};

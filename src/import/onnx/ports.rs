@@ -4,7 +4,8 @@
 #![allow(clippy::indexing_slicing, reason = "places of inputs, and dimensions held against the rank")]
 
 use super::fold::{Folder, Stop};
-use super::graph::{Found, Origin, label_of};
+use super::graph::{Found, Origin};
+use super::names::label_of;
 use super::node::{Attributes, INPUTS};
 use super::ops::expand;
 use super::value::{Data, Int, Value};

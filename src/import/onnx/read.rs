@@ -13,7 +13,8 @@ use prost::bytes::Bytes;
 
 use super::connect::{Member, connect};
 use super::fold::Folder;
-use super::graph::{Found, Scopes, label_of, name_of};
+use super::graph::{Found, Scopes};
+use super::names::{label_of, name_of};
 use super::node::{Attributes, Op};
 use super::stack::Stacks;
 use super::weights::shape_of;

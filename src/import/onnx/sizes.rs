@@ -3,10 +3,10 @@
 
 #![allow(clippy::indexing_slicing, reason = "dimensions held against the rank")]
 
-use super::fold::{DEEPEST, Folder};
-use super::graph::{Found, Origin, is_of_onnx};
+use super::fold::{DEEPEST, Folder, Operator};
+use super::graph::{Found, Origin};
+use super::names::is_of_onnx;
 use super::node::Op;
-use super::operators::Operator;
 use super::ops;
 use super::reshape::{gone_dims, new_dims, regroup};
 use super::value::Int;

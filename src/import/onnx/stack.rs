@@ -14,10 +14,10 @@
 
 use std::collections::HashMap;
 
-use super::fold::Folder;
-use super::graph::{Found, Origin, is_of_onnx};
+use super::fold::{Folder, Operator};
+use super::graph::{Found, Origin};
+use super::names::is_of_onnx;
 use super::node::Op;
-use super::operators::Operator;
 use super::ops::order;
 use super::reshape::{gone_dims, new_dims, regroup};
 use super::value::{Data, Int};

@@ -11,7 +11,7 @@
 use std::path::Path;
 
 use super::external;
-use super::value::{Data, Int, Value, float, range};
+use super::value::{Data, Int, Value, float, format, range};
 use crate::dims::product;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
@@ -30,10 +30,6 @@ fn width(dtype: i32) -> Option<usize> {
         dtype::DOUBLE | dtype::INT64 => Some(64),
         _ => None,
     }
-}
-
-pub(super) fn format(name: &str, reason: impl Into<String>) -> Error {
-    Error::Format { name: name.into(), reason: reason.into() }
 }
 
 /// A shape from what a file claims.

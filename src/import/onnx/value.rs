@@ -12,6 +12,7 @@
 use std::collections::HashMap;
 
 use crate::dtype::{Dtype, Storage};
+use crate::error::Error;
 use crate::proto::dtype;
 
 /// A size that the run decides; never negative.
@@ -185,4 +186,9 @@ pub(super) fn round(to: i32, value: f32) -> f32 {
         dtype::BFLOAT16 => Storage::Bf16.round(value),
         _ => value,
     }
+}
+
+/// A tensor that is not as it should be.
+pub(super) fn format(name: &str, reason: impl Into<String>) -> Error {
+    Error::Format { name: name.into(), reason: reason.into() }
 }

@@ -11,27 +11,27 @@
     reason = "places of inputs and attributes that the operator has, and dimensions held against the rank"
 )]
 
-use super::arithmetic;
-use super::fold::{Fold, Folder, Stop};
-use super::graph::{is_of_onnx, label_of, name_of};
-use super::ops::{self, Why};
-use super::reshape;
-use super::tensor;
-use super::value::{Data, Int, Value};
+use super::{Fold, Folder, Stop};
 use crate::error::Error;
+use crate::import::onnx::arithmetic;
+use crate::import::onnx::names::{is_of_onnx, label_of, name_of};
+use crate::import::onnx::ops::{self, Why};
+use crate::import::onnx::reshape;
+use crate::import::onnx::tensor;
+use crate::import::onnx::value::{Data, Int, Value};
 use crate::proto::{AttributeProto, NodeProto, dtype};
 
 /// One operator being folded, at its output `place`.
-pub(super) struct Operator<'f, 'a> {
-    pub(super) folder: &'f mut Folder<'a>,
-    pub(super) scope: usize,
-    pub(super) node: &'a NodeProto,
-    pub(super) place: usize,
-    pub(super) depth: usize,
+pub(in crate::import::onnx) struct Operator<'f, 'a> {
+    pub(in crate::import::onnx) folder: &'f mut Folder<'a>,
+    pub(in crate::import::onnx) scope: usize,
+    pub(in crate::import::onnx) node: &'a NodeProto,
+    pub(in crate::import::onnx) place: usize,
+    pub(in crate::import::onnx) depth: usize,
 }
 
 impl<'a> Operator<'_, 'a> {
-    pub(super) fn value(&mut self) -> Fold<Value> {
+    pub(in crate::import::onnx) fn value(&mut self) -> Fold<Value> {
         let op = self.node.op_type.as_str();
         if !is_of_onnx(self.node) || (self.place != 0 && op != "Split") {
             return Err(self.not_constant());
@@ -78,7 +78,7 @@ impl<'a> Operator<'_, 'a> {
     }
 
     /// Refuses an attribute that is not among `names` and inputs beyond `inputs`.
-    pub(super) fn known(&self, names: &[&str], inputs: usize) -> Fold<()> {
+    pub(in crate::import::onnx) fn known(&self, names: &[&str], inputs: usize) -> Fold<()> {
         let node = self.node;
         let strange = |a: &&AttributeProto| !names.contains(&a.name.as_str()) || !a.ref_attr_name.is_empty();
         if let Some(attribute) = node.attribute.iter().find(strange) {
@@ -100,7 +100,7 @@ impl<'a> Operator<'_, 'a> {
         self.node.attribute.iter().find(|attribute| attribute.name == name)
     }
 
-    pub(super) fn int(&self, name: &str) -> Fold<Option<i64>> {
+    pub(in crate::import::onnx) fn int(&self, name: &str) -> Fold<Option<i64>> {
         let typed = |a: &AttributeProto| a.int().ok_or_else(|| self.wrong(format!("{name} is no integer")));
         self.attribute(name).map(typed).transpose()
     }
@@ -109,7 +109,7 @@ impl<'a> Operator<'_, 'a> {
         self.node.input.get(place).is_some_and(|name| !name.is_empty())
     }
 
-    pub(super) fn input(&mut self, place: usize) -> Fold<Value> {
+    pub(in crate::import::onnx) fn input(&mut self, place: usize) -> Fold<Value> {
         if !self.has_input(place) {
             return Err(self.wrong(format!("input {place} is missing")));
         }
@@ -122,7 +122,7 @@ impl<'a> Operator<'_, 'a> {
     }
 
     /// A list of sizes or places: the attribute `name`, or the input at `place`, or none.
-    pub(super) fn sizes(&mut self, name: &str, place: usize) -> Fold<Option<Vec<Int>>> {
+    pub(in crate::import::onnx) fn sizes(&mut self, name: &str, place: usize) -> Fold<Option<Vec<Int>>> {
         if let Some(attribute) = self.attribute(name) {
             let ints = attribute.ints().ok_or_else(|| self.wrong(format!("{name} are no integers")))?;
             return Ok(Some(ints.iter().copied().map(Int::Is).collect()));
@@ -138,7 +138,7 @@ impl<'a> Operator<'_, 'a> {
     }
 
     /// [`Operator::sizes`] that are all numbers.
-    pub(super) fn ints(&mut self, name: &str, place: usize) -> Fold<Option<Vec<i64>>> {
+    pub(in crate::import::onnx) fn ints(&mut self, name: &str, place: usize) -> Fold<Option<Vec<i64>>> {
         let Some(sizes) = self.sizes(name, place)? else { return Ok(None) };
         let numbers: Option<Vec<i64>> = sizes.into_iter().map(Int::known).collect();
         numbers.map(Some).ok_or_else(|| self.open())

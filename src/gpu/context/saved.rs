@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::context::Context;
+use super::Context;
 use crate::error::{Error, Result};
 use crate::file::own;
 use crate::sync::lock;

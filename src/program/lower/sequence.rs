@@ -1,24 +1,24 @@
 //! Sequences: x, y, and what lies between layers.
 
-use super::lower::{Lowering, index32};
-use super::{BufferId, Role};
+use super::{Lowering, Shared, index32};
 use crate::dims::{Dims, product};
 use crate::error::Result;
 use crate::io::{Layout, Strides};
 use crate::model::Layer;
+use crate::program::{BufferId, Role};
 
 /// A sequence array in any order, as strides in numbers.
 #[derive(Clone, Copy)]
-pub(super) struct Sequence {
-    pub(super) buffer: BufferId,
-    pub(super) step: u32,
-    pub(super) row: u32,
-    pub(super) dir: u32,
+pub(in crate::program) struct Sequence {
+    pub(in crate::program) buffer: BufferId,
+    pub(in crate::program) step: u32,
+    pub(in crate::program) row: u32,
+    pub(in crate::program) dir: u32,
 }
 
 impl Lowering<'_> {
     /// A sequence array of D directions of so many features, in the storage type of activations.
-    pub(super) fn sequence(
+    pub(in crate::program) fn sequence(
         &mut self,
         name: &str,
         role: Role,
@@ -34,7 +34,7 @@ impl Lowering<'_> {
     }
 
     /// `buffer` as a sequence array of D directions of so many features.
-    pub(super) fn placed(
+    pub(in crate::program) fn placed(
         &self,
         buffer: BufferId,
         layout: Layout,
@@ -47,22 +47,19 @@ impl Lowering<'_> {
     }
 
     /// Where layer `index` writes: y for the last, else an array of its own that two layers on takes again.
-    pub(super) fn layer_output(&mut self, index: usize) -> Result<Sequence> {
+    pub(in crate::program) fn layer_output(&mut self, index: usize) -> Result<Sequence> {
         let (layers, state) = (self.model.layers(), self.model.state());
         let features = [layers[index].output_dirs(), state];
         if index + 1 == layers.len() {
             return self.placed(self.program.y, self.plan.form.y, features);
         }
-        let name = format!("y.between.{}", index % 2);
-        let buffer = match self.program.buffers.iter().position(|buffer| buffer.name == name) {
-            Some(buffer) => buffer,
-            None => {
-                // Large enough for every layer that writes there.
-                let sharing = layers[..layers.len() - 1].iter().skip(index % 2).step_by(2);
-                let most = sharing.map(Layer::output_dirs).max().unwrap_or(1);
-                self.sequence(&name, Role::Scratch, Layout::TimeMajor, [most, state])?.buffer
-            }
-        };
+        let buffer = self.shared(Shared::Between(index % 2), |this| {
+            // Large enough for every layer that writes there.
+            let sharing = layers[..layers.len() - 1].iter().skip(index % 2).step_by(2);
+            let most = sharing.map(Layer::output_dirs).max().unwrap_or(1);
+            let name = format!("y.between.{}", index % 2);
+            Ok(this.sequence(&name, Role::Scratch, Layout::TimeMajor, [most, state])?.buffer)
+        })?;
         self.placed(buffer, Layout::TimeMajor, features)
     }
 }
