@@ -3,10 +3,14 @@
 use super::Rows;
 use crate::dtype::{Precision, Storage};
 
-/// The text of a file under `shaders/`.
+/// The text of a file under `shaders/`, for a file of this folder, and with `..` for one of a folder below. Paths go by the file that
+/// names them, not by the package's folder: `tests/sound` is another package of the same files.
 macro_rules! wgsl {
     ($name:literal) => {
-        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $name))
+        include_str!(concat!("../../shaders/", $name))
+    };
+    (.. $name:literal) => {
+        include_str!(concat!("../../../shaders/", $name))
     };
 }
 pub(super) use wgsl;

@@ -52,7 +52,7 @@ impl Fault {
                 let head = format!("const DELAY: u32 = {looks}u;\n\n");
                 let text = text.replace(LETTER, &format!("    delay(at);\n{LETTER}"));
                 let met = format!("    if (lane == 0u) {{\n        meet();\n    }}\n{BEGINNING}");
-                return text.replace(BEGINNING, &met) + &head + wgsl!("exchange/late.wgsl");
+                return text.replace(BEGINNING, &met) + &head + wgsl!(.."exchange/late.wgsl");
             }
             Self::Dies { group, chunk, step } => [group, chunk, step],
             Self::AgainUntil { chunk, .. } => [0, chunk, 0],
@@ -61,7 +61,7 @@ impl Fault {
             "const DEAD_GROUP: u32 = {group}u;\nconst DEAD_CHUNK: u32 = {chunk}u;\nconst DEAD_FROM: u32 = {step}u;\n\n"
         );
         let silence = SILENCE.replace("exchange >=", "is_dead(at) || exchange >=");
-        text.replace(SILENCE, &silence) + &head + wgsl!("exchange/dead.wgsl")
+        text.replace(SILENCE, &silence) + &head + wgsl!(.."exchange/dead.wgsl")
     }
 
     /// How often each chunk is dispatched.

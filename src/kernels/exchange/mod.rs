@@ -116,16 +116,16 @@ impl Definition for Grouped {
 
     fn parts(&self) -> Vec<&'static str> {
         let letters = match self.rows {
-            Rows::One => wgsl!("exchange/letters1.wgsl"),
-            Rows::Four => wgsl!("exchange/letters4.wgsl"),
+            Rows::One => wgsl!(.."exchange/letters1.wgsl"),
+            Rows::Four => wgsl!(.."exchange/letters4.wgsl"),
         };
         let frame = [
             letters,
-            wgsl!("exchange/mail.wgsl"),
-            wgsl!("exchange/grouped.wgsl"),
-            wgsl!("shared/chunk.wgsl"),
+            wgsl!(.."exchange/mail.wgsl"),
+            wgsl!(.."exchange/grouped.wgsl"),
+            wgsl!(.."shared/chunk.wgsl"),
         ];
-        let c = wgsl!("exchange/c_passed_on.wgsl");
+        let c = wgsl!(.."exchange/c_passed_on.wgsl");
         self.cell.around(self.rows, &frame, c, self.precision, self.pipelined)
     }
 

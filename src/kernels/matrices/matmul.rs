@@ -35,9 +35,9 @@ impl Definition for MatmulMatrices {
     fn parts(&self) -> Vec<&'static str> {
         let mut parts = self.matrices.head().to_vec();
         parts.extend([DEALT, source::half(PRECISION)]);
-        parts.extend([wgsl!("matrices/weights_f16.wgsl"), wgsl!("matrices/x_f16.wgsl")]);
+        parts.extend([wgsl!(.."matrices/weights_f16.wgsl"), wgsl!(.."matrices/x_f16.wgsl")]);
         parts.extend(matmul::shared(self.pipelined));
-        parts.push(wgsl!("matrices/matmul_matrices.wgsl"));
+        parts.push(wgsl!(.."matrices/matmul_matrices.wgsl"));
         parts
     }
 

@@ -46,9 +46,9 @@ impl Matrices {
     /// What a text with matrices begins with, since what turns extensions on stands before everything else.
     fn head(self) -> [&'static str; 2] {
         let declared = match self.side {
-            8 => wgsl!("matrices/matrices8.wgsl"),
-            _ => wgsl!("matrices/matrices16.wgsl"),
+            8 => wgsl!(.."matrices/matrices8.wgsl"),
+            _ => wgsl!(.."matrices/matrices16.wgsl"),
         };
-        [declared, wgsl!("matrices/known.wgsl")]
+        [declared, wgsl!(.."matrices/known.wgsl")]
     }
 }

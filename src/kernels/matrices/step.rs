@@ -45,11 +45,11 @@ impl Definition for StepMatrices {
 
     fn parts(&self) -> Vec<&'static str> {
         let cell = self.cell;
-        let frames = [wgsl!("matrices/step_matrices.wgsl"), wgsl!("matrices/step_half_matrices.wgsl")];
+        let frames = [wgsl!(.."matrices/step_matrices.wgsl"), wgsl!(.."matrices/step_half_matrices.wgsl")];
         let mut parts = self.shape.matrices.head().to_vec();
         parts.push(DEALT);
-        parts.extend(cell.around(ROWS, wgsl!("matrices/product_matrices.wgsl"), frames, self.pipelined));
-        parts.extend([source::half(PRECISION), wgsl!("matrices/weights_f16.wgsl")]);
+        parts.extend(cell.around(ROWS, wgsl!(.."matrices/product_matrices.wgsl"), frames, self.pipelined));
+        parts.extend([source::half(PRECISION), wgsl!(.."matrices/weights_f16.wgsl")]);
         parts.extend(cell.stores(PRECISION.activations));
         parts.extend(cell.shader().parts);
         parts
