@@ -14,8 +14,27 @@ struct OrderParams {
 
 override WIDTH: u32;       // threads of a workgroup
 
+const SPAN: u32 = 8u;      // rows of an iteration
+
 fn length_of(row: u32) -> u32 {
     return min(lengths[row], params.steps);
+}
+
+// Whether row `other` stands before `row`, whose length is `own`.
+fn before(other: u32, row: u32, own: u32) -> u32 {
+    if (other >= params.batch) {
+        return 0u;
+    }
+    let length = length_of(other);
+    return u32(length > own || (length == own && other < row));
+}
+
+// Of SPAN rows from `first` on, how many. Written out, since drivers bound the iterations of a thread.
+fn all_before(first: u32, row: u32, own: u32) -> u32 {
+    let four = before(first, row, own) + before(first + 1u, row, own)
+        + before(first + 2u, row, own) + before(first + 3u, row, own);
+    return four + before(first + 4u, row, own) + before(first + 5u, row, own)
+        + before(first + 6u, row, own) + before(first + 7u, row, own);
 }
 
 @compute @workgroup_size(WIDTH)
@@ -30,9 +49,8 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     if (is_row) {
         own = length_of(row);
         place = 0u;
-        for (var other = 0u; other < params.batch; other++) {
-            let length = length_of(other);
-            place += u32(length > own || (length == own && other < row));
+        for (var first = 0u; first < params.batch; first += SPAN) {
+            place += all_before(first, row, own);
         }
     }
     order[place] = own;

@@ -12,6 +12,9 @@ use super::{Access, Binding, Definition, Kernel, Takes, Work};
 /// Threads of a workgroup.
 pub const WIDTH: u32 = 64;
 
+/// Rows that a thread looks at in an iteration.
+const SPAN: u32 = 8;
+
 /// What a readout takes of a row's length.
 pub const NO_READOUT: u32 = 0;
 /// See [`NO_READOUT`]: its length, for a readout of the last step.
@@ -102,6 +105,6 @@ impl Takes<Params> for OrderRows {
     }
 
     fn iterations(&self, params: &Params) -> u64 {
-        u64::from(params.batch)
+        u64::from(params.batch.div_ceil(SPAN))
     }
 }

@@ -308,6 +308,28 @@ fn states_may_be_advanced_in_place() {
     }
 }
 
+/// The device orders any number of rows by length, those of equal length as the host does.
+#[test]
+fn many_rows_are_ordered_on_the_device() {
+    let mut draw = Draw::new();
+    for caller in Caller::all() {
+        let model = draw.model(Cell::GRU, 2, 3, 1);
+        let engine = caller.ours.load(&model).unwrap();
+        for batch in [63, 64, 65, 997] {
+            let inputs = Inputs::draw(&mut draw, &model, batch, 5).ragged(&mut draw);
+            let wanted = engine.run(&inputs.batch()).unwrap();
+            let arrays = Arrays::new(&caller, &mut draw, &engine, &inputs);
+            let recording = engine.recording(inputs.dims, arrays.bindings()).unwrap();
+            caller.submit(|encoder| recording.record(encoder));
+            let context = format!("{}, {batch} rows, seed {}", caller.name, draw.seed);
+            assert_same(&arrays.read(&caller, &model, &wanted), &wanted, &context);
+        }
+        // More rows than a software driver's threads may look at one by one.
+        let x = caller.buffer(70_000 * 2 * 4, wgpu::BufferUsages::STORAGE);
+        engine.recording(wgru::Dims::new(70_000, 1).unwrap(), Bindings::new(&x).lengths(&x)).unwrap();
+    }
+}
+
 /// The same calls take slices on devices without buffers.
 #[test]
 fn slices_go_through_the_same_call_everywhere() {
