@@ -24,7 +24,7 @@ pub(in crate::engine) type HostSinks<'a> = Vec<(BufferId, &'a mut [f32])>;
 /// Arrays of which the second may take the place of the first.
 const IN_PLACE: [[&str; 2]; 2] = [["h0", "h_n"], ["c0", "c_n"]];
 /// Arrays of which one dispatch reads the first and writes the second.
-const AT_ONCE: [[&str; 2]; 1] = [["y", "out"]];
+const AT_ONCE: [[&str; 2]; 2] = [["y", "out"], ["resets", "y"]];
 
 /// What `bindings` give of the arrays of `program`, and what is to be written to the host.
 ///
