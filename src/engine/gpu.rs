@@ -30,15 +30,18 @@ use super::pieces::Pieces;
 use crate::dtype::{Precision, Storage};
 use crate::error::{Error, Result};
 use crate::gpu::{Constants, Context, Fetch, Submitted, Workspace};
-use crate::io::{Batch, Form, Output};
+use crate::io::{Batch, Form, Output, Resets};
 use crate::model::{Model, constants};
 use crate::plan::{self, Candidate, Plan};
-use crate::program::{Matrix, Proof, constant_words, lower};
+use crate::program::{Matrix, Program, Proof, constant_words, lower};
 use crate::progress::{Progress, SharedTally};
 use crate::sync::{Wait, lock};
 
 /// Workspaces that are kept for the next run of their shape.
 const KEPT: usize = 8;
+
+/// What makes a program of a plan.
+type Lower = fn(&Model, &Plan) -> Result<Program>;
 
 #[derive(Debug)]
 pub(super) struct GpuEngine {
@@ -158,7 +161,7 @@ impl GpuEngine {
             return Ok((claim, ready));
         }
         let plan = plan.map_or_else(planned, Ok)?;
-        let workspace = self.workspace(&plan).await?;
+        let workspace = self.workspace(lower(&self.model, &plan)?).await?;
         Ok((claim, Ready { part: self.part, workspace, plan, exchange: caps.exchange }))
     }
 
@@ -169,15 +172,15 @@ impl GpuEngine {
         Error::TooLarge { name: name.into(), needed, limit: *limit, unit, device }
     }
 
-    async fn make(&self, form: Form) -> Result<Ready> {
+    /// A workspace of the program that `lower` makes of the plan of `form`.
+    async fn make(&self, form: Form, lower: Lower) -> Result<Ready> {
         let caps = self.planner.caps();
         let plan = self.planner.planned(&self.model, form, &caps)?;
-        let workspace = self.workspace(&plan).await?;
+        let workspace = self.workspace(lower(&self.model, &plan)?).await?;
         Ok(Ready { part: self.part, workspace, plan, exchange: caps.exchange })
     }
 
-    async fn workspace(&self, plan: &Plan) -> Result<Workspace> {
-        let program = lower(&self.model, plan)?;
+    async fn workspace(&self, program: Program) -> Result<Workspace> {
         let new = Workspace::new(&self.context, program.clone(), &self.constants, self.options.poison).await;
         match new {
             // What is idle may be what the device lacks memory for.
@@ -200,7 +203,8 @@ impl GpuEngine {
         let workspace = &mut ready.workspace;
         workspace.write_inputs(&self.context, batch.lengths_of(), 0, batch.states()).await?;
         workspace.pack_x(batch.x());
-        let submitted = workspace.submit(&self.context, batch.x(), 0, Fetch::All, progress).await?;
+        let given = (batch.x(), batch.resets_of().map(Resets::words));
+        let submitted = workspace.submit(&self.context, given, 0, Fetch::All, progress).await?;
         let mut unproven = None;
         let read = |data: &[u32]| unproven = read_all(workspace, data, output);
         workspace.read(&self.context, submitted, wait, read).await?;
@@ -231,7 +235,7 @@ impl GpuEngine {
         self.resumes.add(at);
         self.distrust();
         let plan = failed.plan.without_exchange();
-        let mut workspace = self.workspace(&plan).await?;
+        let mut workspace = self.workspace(lower(&self.model, &plan)?).await?;
         // Layers above that know no abort have run on nonsense, and may have written over what this one reads.
         let from = failed.plan.layers_above_can_abort(at.layer).then_some(at);
         let submitted = workspace.resume(&self.context, &failed.workspace, from, batch, progress).await?;

@@ -108,6 +108,13 @@ impl Workspace {
         }
     }
 
+    /// Writes where states begin anew, in the caller's order.
+    pub(super) fn write_resets(&self, context: &Context, resets: &[u32]) {
+        if let Some(id) = self.program.resets {
+            context.queue.write_buffer(&self.buffers[id], 0, bytemuck::cast_slice(resets));
+        }
+    }
+
     /// Writes x, which [`Workspace::pack_x`] has seen.
     pub(super) fn write_x(&self, context: &Context, x: &[f32]) {
         let half = self.program.precision.activations.is_half();
@@ -128,15 +135,15 @@ impl Workspace {
         }
     }
 
-    /// Writes `x`, submits the whole program on the states of `phase` (0 or 1), then copies what `fetch` names
-    /// for [`Workspace::read`].
+    /// Writes `x` and where states begin anew, submits the whole program, or without resets what then is needed of it, on the
+    /// states of `phase` (0 or 1), then copies what `fetch` names for [`Workspace::read`].
     ///
     /// # Errors
     /// [`crate::Error::Device`] where the device is lost or refuses the work.
     pub async fn submit(
         &self,
         context: &Context,
-        x: &[f32],
+        (x, resets): (&[f32], Option<&[u32]>),
         phase: usize,
         fetch: Fetch,
         progress: &SharedTally,
@@ -144,7 +151,14 @@ impl Workspace {
         context.check_fault()?;
         let submit = || {
             self.write_x(context, x);
-            self.submit_unchecked(context, phase, fetch, progress)
+            let from_op = match resets {
+                Some(resets) => {
+                    self.write_resets(context, resets);
+                    0
+                }
+                None => self.program.only_with_resets,
+            };
+            self.submit_unchecked(context, phase, from_op, fetch, progress)
         };
         let submitted = context.checked("run", submit).await?;
         context.check_fault()?;
@@ -155,13 +169,14 @@ impl Workspace {
         &self,
         context: &Context,
         phase: usize,
+        from_op: usize,
         fetch: Fetch,
         progress: &SharedTally,
     ) -> Submitted {
         self.poison(context, phase);
-        progress.begin(self.program.dispatch_count());
+        progress.begin(self.program.dispatches_from(from_op));
         let encoder = self.encoder(context);
-        let encoder = self.record(context, encoder, None, phase, 0, progress);
+        let encoder = self.record(context, encoder, None, phase, from_op, progress);
         self.finish(context, encoder, phase, fetch)
     }
 

@@ -36,6 +36,7 @@ impl StagedWorkspace {
             workspace.write_lengths(context, batch.lengths_of());
             workspace.write_states(context, 0, h0, c0);
             workspace.write_x(context, batch.x());
+            batch.resets_of().iter().for_each(|resets| workspace.write_resets(context, resets.words()));
             let mut encoder = workspace.encoder(context);
             let initial = workspace.program.state_arrays(0).map(|id| {
                 let bytes = workspace.program.buffers[id].bytes();

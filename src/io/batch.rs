@@ -282,6 +282,12 @@ impl<'a> Resets<'a> {
         Self { words, strides: Strides::of(form.x, form.dims, 1, 1) }
     }
 
+    /// As they lie.
+    #[cfg_attr(not(feature = "gpu"), allow(dead_code, reason = "what a GPU reads"))]
+    pub(crate) fn words(self) -> &'a [u32] {
+        self.words
+    }
+
     /// Whether the state of `row` begins anew before `step`.
     pub(crate) fn at(self, row: usize, step: usize) -> bool {
         self.words[row * self.strides.row + step * self.strides.step] != 0

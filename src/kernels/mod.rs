@@ -21,6 +21,7 @@ pub mod order_rows;
 pub mod pipelining;
 mod product;
 pub mod recurrence;
+mod resets;
 pub mod resident;
 mod rnn;
 mod shape;
@@ -39,6 +40,7 @@ pub use matmul_tiled::MatmulTiled;
 pub use matrices::{MatmulMatrices, StepMatrices};
 pub use merge::MergeDirections;
 pub use order_rows::OrderRows;
+pub use resets::{ResetOrder, ResetStates};
 pub use resident::Resident;
 pub use step::Step;
 pub use streams::MoveStates;
@@ -49,7 +51,7 @@ use std::fmt;
 use std::ops::Deref;
 
 kernels! {
-    Grouped, MergeDirections, MoveStates, OrderRows;
+    Grouped, MergeDirections, MoveStates, OrderRows, ResetStates;
     /// A kernel that makes `out = w x + bias`: xw, or the readout's output.
     Projection of matmul::Arguments: MatmulTiled, MatmulRows, MatmulMatrices, TakeProjected;
     /// A kernel that takes a step, or a part of one, or all steps of a chunk by workgroups that do not need each other.

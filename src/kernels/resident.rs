@@ -10,6 +10,7 @@ pub use super::shape::{Keep, Shape};
 
 use super::cell::{Functions, WholeCell};
 use super::recurrence::Arguments;
+use super::resets::{self, BEGUN, INITIAL, INITIAL_KEPT, RESETS, ResetOrder};
 use super::source::wgsl;
 use super::{Binding, Definition, Kernel, Rows, Takes, Work, pipelining, shape, unrolled};
 use crate::dtype::Precision;
@@ -31,13 +32,20 @@ pub struct Resident {
     pub shape: Shape,
     /// Whether a dispatch has several layers; a dispatch sees to it.
     pub pipelined: bool,
+    /// Whether states begin anew within sequences, and how the words lie that say where.
+    pub resets: Option<ResetOrder>,
 }
+
+/// A step in the frame, before which states begin anew.
+const STEP: &str = "        h = after_step(dir, tile, at, t, h);\n";
+const BEGINNING: &str = "        h = begun_anew(dir, tile, at, t, h);\n";
 
 impl Resident {
     /// Loop iterations of a thread: once, and in each step.
     fn chunk_iterations(&self) -> (u64, u64) {
         let products = self.cell.products().len();
-        let each = self.shape.step_iterations(self.rows, self.cell.gates(), products);
+        let resets = if self.resets.is_some() { 2 * u64::from(self.rows.count()) } else { 0 };
+        let each = self.shape.step_iterations(self.rows, self.cell.gates(), products) + resets;
         (self.shape.iterations(self.hidden, products), each)
     }
 
@@ -56,13 +64,30 @@ impl Definition for Resident {
     fn variant(&self) -> String {
         let Shape { tiles, units, .. } = self.shape;
         let tiles = shape::in_tiles(tiles, self.rows);
-        format!(" ({tiles} × {units} units{}{})", self.shape.shared(), self.shape.kept())
+        let resets = if self.resets.is_some() { ", resets" } else { "" };
+        format!(" ({tiles} × {units} units{}{}{resets})", self.shape.shared(), self.shape.kept())
     }
 
     fn parts(&self) -> Vec<&'static str> {
         let frame = [wgsl!("resident.wgsl"), wgsl!("shared/chunk.wgsl")];
         let c = wgsl!("shared/c_in_place.wgsl");
-        self.cell.around(self.rows, &frame, c, self.precision, self.pipelined)
+        let mut parts = self.cell.around(self.rows, &frame, c, self.precision, self.pipelined);
+        if self.resets.is_some() {
+            let kept = match self.cell {
+                WholeCell::Lstm { .. } => wgsl!("resets/resident_c.wgsl"),
+                _ => wgsl!("resets/resident_no_c.wgsl"),
+            };
+            parts.extend([BEGUN, INITIAL_KEPT, wgsl!("resets/resident.wgsl"), kept]);
+        }
+        parts
+    }
+
+    fn source(&self) -> String {
+        let text = self.parts().concat() + &self.written();
+        match self.resets {
+            None => text,
+            Some(_) => text.replace(STEP, &format!("{BEGINNING}{STEP}")),
+        }
     }
 
     fn written(&self) -> String {
@@ -70,11 +95,15 @@ impl Definition for Resident {
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
-        self.cell.constants(self.functions, self.hidden, self.threads())
+        let mut constants = self.cell.constants(self.functions, self.hidden, self.threads());
+        constants.extend(self.resets.map(ResetOrder::constant));
+        constants
     }
 
     fn bindings(&self) -> Vec<Binding> {
-        pipelining::bindings(self.cell.bindings(), self.pipelined)
+        let mut bindings = pipelining::bindings(self.cell.bindings(), self.pipelined);
+        bindings.extend(self.resets.iter().flat_map(|_| [RESETS, INITIAL]));
+        bindings
     }
 
     fn threads(&self) -> u32 {
@@ -98,7 +127,15 @@ impl Definition for Resident {
     }
 
     fn work(&self) -> (Work, Work) {
-        self.shape.work(self.hidden, self.rows, self.cell.gates(), self.cell.product_count())
+        let work = self.shape.work(self.hidden, self.rows, self.cell.gates(), self.cell.product_count());
+        let (once, mut each) = work;
+        if self.resets.is_some() {
+            // Of each row its length, its number and its word; two meetings.
+            let threads = u64::from(self.threads());
+            each.load += 3 * threads * u64::from(self.rows.count());
+            each.barrier += 2 * threads;
+        }
+        (once, each)
     }
 }
 
@@ -109,7 +146,15 @@ impl Takes<Arguments> for Resident {
 
     fn extents(&self, arguments: &Arguments, dirs: u32) -> Vec<u64> {
         let arrays = self.cell.arrays(self.hidden, self.precision, self.rows);
-        arguments.extents(self.cell.bindings(), &arrays, dirs)
+        let mut extents = arguments.extents(self.cell.bindings(), &arrays, dirs);
+        if self.resets.is_some() {
+            let kept = 1 + u64::from(matches!(self.cell, WholeCell::Lstm { .. }));
+            extents.extend([
+                resets::words(&arguments.own),
+                kept * arguments.extent_of("h_state", &arrays, dirs),
+            ]);
+        }
+        extents
     }
 
     fn flops(&self, arguments: &Arguments) -> u64 {

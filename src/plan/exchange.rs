@@ -107,7 +107,7 @@ pub(super) fn recipe(
     let chunk = steps.min(usize::try_from(by_driver).unwrap_or(usize::MAX));
     let patience = caps.max_iterations.map_or(PATIENCE, |most| (most / 2) as u32);
     let recurrence = Recurrence::Grouped { kernel, patience, instead };
-    LayerRecipe { projection, recurrence, chunk, merge: None }
+    LayerRecipe { projection, recurrence, resets: Vec::new(), chunk, merge: None }
 }
 
 /// Bytes of the letters of one step of a layer, of so many rows.

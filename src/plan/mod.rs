@@ -12,6 +12,7 @@ mod measured;
 mod planner;
 mod recipe;
 mod request;
+mod resets;
 mod shapes;
 mod speed;
 mod strategy;

@@ -8,7 +8,7 @@ use super::budget::{MAX_CHUNK, PROJECTION_BUDGET};
 use super::matmul::{matmul_kernel, merge_kernel, output_columns, readout_kernel};
 use super::strategy::{self, Strategy, size, width};
 use super::{
-    Candidate, Caps, Cost, LayerRecipe, Only, Plan, Recurrence, Request, Shape, Way, cost, exchange, wave,
+    Candidate, Caps, Cost, LayerRecipe, Only, Plan, Recurrence, Request, Shape, Way, cost, exchange, resets, wave,
 };
 use crate::dims::{Dims, product};
 use crate::error::{Error, Result};
@@ -91,9 +91,6 @@ fn candidates(
 ) -> Result<Vec<Vec<Candidate>>> {
     let dims = Dims::new(form.dims.batch, form.dims.steps)?;
     form.check(model)?;
-    if form.resets {
-        return Err(Error::Unsupported { what: "resets on a GPU".into() });
-    }
     request.precision.check()?;
     caps.check("a kernel", 1, u64::from(caps.max_threads), "threads in a workgroup")?;
     // Directions lie side by side or one after the other, whatever becomes of them.
@@ -212,9 +209,10 @@ fn layer_candidates(
     let is_usual = !matches!(projection, Projection::MatmulMatrices(_));
     let is_whole = is_usual && (index > 0 || !form.projected);
     let shape = Shape::new(layer, k, dims, precision).filter(|_| is_whole);
+    let of_steps = resets::kernels(layer, form, rows, caps)?;
     let mut candidates: Vec<Candidate> = Vec::new();
     for strategy in Strategy::ALL {
-        let variants = strategy::variants(strategy, layer, dims, rows, request, caps)?;
+        let variants = strategy::variants(strategy, layer, form, rows, request, caps)?;
         match variants {
             Err(reason) => {
                 let (outcome, correction) = (Err(reason), None);
@@ -231,7 +229,10 @@ fn layer_candidates(
                         }
                         recurrence => recipe(projection, recurrence, chunk, caps),
                     };
-                    let recipe = LayerRecipe { merge: merge.map(|(kernel, _)| kernel), ..recipe };
+                    let merge = merge.map(|(kernel, _)| kernel);
+                    let is_step = matches!(recipe.recurrence, Recurrence::Step(_));
+                    let resets = if is_step { of_steps.clone() } else { Vec::new() };
+                    let recipe = LayerRecipe { merge, resets, ..recipe };
                     let modelled = recipe_cost(&recipe, layer, dims, padded, caps).plus(of_merge);
                     let way = Way::of(&recipe.recurrence);
                     let corrected = match (&shape, &way) {
@@ -254,7 +255,7 @@ fn recipe(projection: Projection, recurrence: Recurrence, chunk: usize, caps: &C
         _ => u64::MAX,
     };
     let chunk = chunk.min(usize::try_from(most).unwrap_or(usize::MAX));
-    LayerRecipe { projection, recurrence, chunk, merge: None }
+    LayerRecipe { projection, recurrence, resets: Vec::new(), chunk, merge: None }
 }
 
 /// The kernels of the cheapest of the candidates so far that go step by step.
@@ -273,7 +274,8 @@ fn recipe_cost(recipe: &LayerRecipe, layer: &Layer, dims: Dims, padded: usize, c
     let rows = narrow(recipe.chunk.saturating_mul(padded));
     let projection = cost::dispatch(&*recipe.projection, rows, 1, dirs, &caps.speed).femtoseconds;
     let each = cost::walk(&recipe.recurrence, batch, recipe.chunk as u64, dirs, &caps.speed).femtoseconds;
-    Cost { femtoseconds: chunks.saturating_mul(projection.saturating_add(each)) }
+    let resets = resets::cost(&recipe.resets, batch, caps).saturating_mul(dims.steps as u64);
+    Cost { femtoseconds: chunks.saturating_mul(projection.saturating_add(each)).saturating_add(resets) }
 }
 
 #[cfg(test)]

@@ -5,7 +5,9 @@ use std::fmt;
 use super::Cost;
 use crate::dtype::Precision;
 use crate::io::Form;
-use crate::kernels::{Definition, Grouped, MergeDirections, Projection, Recurrent, Resident, Rows};
+use crate::kernels::{
+    Definition, Grouped, MergeDirections, Projection, Recurrent, ResetStates, Resident, Rows,
+};
 
 /// How one layer is computed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +16,8 @@ pub struct LayerRecipe {
     pub projection: Projection,
     /// The steps.
     pub recurrence: Recurrence,
+    /// What begins states anew before each step, where steps are dispatched one by one and something is reset.
+    pub resets: Vec<ResetStates>,
     /// Steps that are projected at a time; bounds the memory of the projection.
     pub chunk: usize,
     /// What makes one of both directions, once all steps are there; nothing where they stay apart.
@@ -141,7 +145,11 @@ impl fmt::Display for Plan {
             let steps = self.form.dims.steps;
             write!(f, "layer {index}: {}, then ", layer.projection)?;
             match &layer.recurrence {
-                recurrence @ Recurrence::Step(_) => write!(f, "{steps} × {recurrence}")?,
+                recurrence @ Recurrence::Step(_) => {
+                    write!(f, "{steps} × ")?;
+                    layer.resets.iter().try_for_each(|kernel| write!(f, "{} + ", kernel.text()))?;
+                    write!(f, "{recurrence}")?;
+                }
                 recurrence => write!(f, "{recurrence} for {steps} steps")?,
             }
             if layer.chunk < self.form.dims.steps {

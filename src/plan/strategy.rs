@@ -7,6 +7,7 @@ use super::shapes::{MOST_HELD, parts, refusal, shapes};
 use super::{Caps, Recurrence, Request, exchange, matrices};
 use crate::dims::Dims;
 use crate::error::{Error, Result};
+use crate::io::Form;
 use crate::kernels::recurrence::Sizes;
 use crate::kernels::{Functions, Recurrent, Resident, Rows, Step, StepCell, WholeCell, resident, step};
 use crate::model::{Cell, Layer};
@@ -63,11 +64,12 @@ const BLOCKS: [[u32; 2]; 6] = [[1, 1], [1, 2], [1, 4], [2, 1], [2, 2], [2, 4]];
 pub(super) fn variants(
     strategy: Strategy,
     layer: &Layer,
-    dims: Dims,
+    form: Form,
     rows: Rows,
     request: Request,
     caps: &Caps,
 ) -> Result<std::result::Result<Vec<Recurrence>, String>> {
+    let dims = form.dims;
     let precision = request.precision;
     let hidden = size("H", layer.hidden())?;
     let tiles = u32::try_from(dims.batch.div_ceil(rows.count() as usize)).unwrap_or(u32::MAX);
@@ -84,6 +86,11 @@ pub(super) fn variants(
     let cell = WholeCell::of(layer);
     let functions = Functions::of(layer);
     if strategy == Strategy::Grouped {
+        if form.resets {
+            return Ok(
+                Err("states that are reset are no letters: other workgroups have them already".into()),
+            );
+        }
         return Ok(exchange::variants(layer, hidden, dims, rows, precision, caps));
     }
     let mut found = Vec::new();
@@ -91,8 +98,8 @@ pub(super) fn variants(
     let mut allowed = |shape: resident::Shape| {
         let full = (FILL / shape.threads().max(1)).clamp(1, tiles);
         let shape = resident::Shape { tiles: full, ..shape };
-        let pipelined = false;
-        let kernel = Resident { cell, functions, hidden, precision, rows, shape, pipelined };
+        let (pipelined, resets) = (false, form.resets.then(|| form.x.into()));
+        let kernel = Resident { cell, functions, hidden, precision, rows, shape, pipelined, resets };
         let refused = refusal(&kernel, layer, hidden, shape, precision, caps);
         let is_allowed = refused.is_none();
         match refused {

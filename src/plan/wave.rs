@@ -85,6 +85,9 @@ fn refusal(plan: &Plan, model: &Model, caps: &Caps) -> Option<String> {
     if first.direction().count() > 1 || above.iter().any(|layer| layer.direction() != first.direction()) {
         return Some("they are not all of one direction".into());
     }
+    if plan.form.resets {
+        return Some("states that are reset are one layer's".into());
+    }
     let recurrence = &plan.layers[0].recurrence;
     if !plan.layers.iter().all(|layer| layer.recurrence.is_like(recurrence)) {
         return Some("no one kernel walks over all of them".into());

@@ -50,7 +50,21 @@ impl Ends {
 /// As [`super::lower`]; [`Error::Unsupported`] for plans of layers at once and of workgroups that exchange values, whose
 /// outcome the host has to see.
 pub fn lower_recorded(model: &Model, plan: &Plan) -> Result<Program> {
+    recorded_run(lowered(model, plan)?)
+}
+
+/// [`lower_recorded`] of one step, as [`super::lower_session`] lowers it.
+///
+/// # Errors
+/// As [`lower_recorded`].
+pub fn lower_recorded_session(model: &Model, plan: &Plan) -> Result<Program> {
     let mut lowering = lowered(model, plan)?;
+    lowering.reset_streams()?;
+    recorded_run(lowering)
+}
+
+fn recorded_run(mut lowering: Lowering<'_>) -> Result<Program> {
+    let (model, plan) = (lowering.model, lowering.plan);
     let lengths = lowering.lengths()?;
     let batch = plan.form.dims.batch;
     let rows = lowering.buffer("rows", Role::Slots, &[batch])?;

@@ -104,6 +104,8 @@ impl<'a> Lowering<'a> {
             proofs: Vec::new(),
             together: None,
             order: 0,
+            resets: None,
+            only_with_resets: 0,
             y: 0,
             out: None,
             readout: model.readout().map(|readout| readout.steps()),
@@ -121,6 +123,9 @@ impl<'a> Lowering<'a> {
 
         this.program.order =
             this.buffer("order", Role::Order, &[Order::arrays(this.program.readout), this.padded()?])?;
+        if plan.form.resets {
+            this.resets_buffer()?;
+        }
         this.mail()?;
         Ok(this)
     }
@@ -231,6 +236,7 @@ impl<'a> Lowering<'a> {
         let bias = self.constant(Constant::Bias(index), &[self.dirs(), columns])?;
         let mut named = self.scratch(1)?;
         let state = self.layer_buffers(index, &mut named)?;
+        self.keep_initial(index, state, &mut named)?;
         let matrices = [self.matrix(Constant::WHh(index))?, self.projection_matrix(index)?];
         let input = self.sequence;
         let output = self.layer_output(index)?;
@@ -269,20 +275,24 @@ impl<'a> Lowering<'a> {
                 let dispatches = self.step((*kernel).into(), layer, chunk, &named.0, named.1)?;
                 Ok(dispatches.into_iter().map(Op::Once).collect())
             }
-            Recurrence::Step(kernels) => self.steps(kernels, &model.layers()[index], chunk, state.h, named),
+            Recurrence::Step(kernels) => {
+                let (layer, resets) = (&model.layers()[index], &plan.layers[index].resets);
+                let resets = self.resets(resets, layer, chunk, state, named.0)?;
+                self.steps(resets, kernels, layer, chunk, state.h, named)
+            }
         }
     }
 
-    /// The steps of a chunk one by one: h before even and odd steps lies in `h`.
+    /// The steps of a chunk one by one, each after what `phases` has: h before even and odd steps lies in `h`.
     fn steps(
         &self,
+        mut phases: [Vec<Dispatch>; 2],
         kernels: &[Recurrent],
         layer: &Layer,
         chunk: Chunk,
         h: [BufferId; 2],
         (named, matrices): (&[(&'static str, BufferId)], &[Slices; 2]),
     ) -> Result<Vec<Op>> {
-        let mut phases = [Vec::new(), Vec::new()];
         for (phase, dispatches) in phases.iter_mut().enumerate() {
             let named = [named, &[("h_prev", h[phase]), ("h_next", h[1 - phase])]].concat();
             for &kernel in kernels {

@@ -9,6 +9,7 @@ mod lower;
 mod merge;
 mod order;
 mod readout;
+mod resets;
 mod slice;
 mod streams;
 mod tile;
@@ -16,10 +17,11 @@ mod wave;
 
 pub use check::check;
 pub use constant::constant_words;
-pub use ends::{End, Ends, lower_recorded, lower_recorded_streams};
+pub use ends::{End, Ends, lower_recorded, lower_recorded_session, lower_recorded_streams};
 pub use exchange::Proof;
 pub use lower::lower;
 pub use order::Order;
+pub use resets::lower_session;
 pub use slice::{Matrix, Slice};
 pub use streams::{NO_SLOT, Slots, StreamBuffers, lower_streams, slot_words};
 pub use tile::{pack_sequence, tile, unpack_sequence, untile};
@@ -48,6 +50,8 @@ pub enum Role {
     State,
     /// Lengths and batch rows by place, see [`Order`]; written by the caller.
     Order,
+    /// Where states begin anew, in the caller's order: [`Program::resets`]; written by the caller.
+    Resets,
     /// Where the states of each row's stream lie, see [`Slots`]; written by the caller. Of [`Ends`] row b has slot b.
     Slots,
     /// The states of streams in their slots, `[capacity, stride]`, the same for every program of a pool.
@@ -219,6 +223,10 @@ pub struct Program {
     pub proofs: Vec<Proof>,
     /// Lengths and batch rows by place.
     pub order: BufferId,
+    /// Where states begin anew, a word for each row and step, `[B, T]` or `[T, B]` as x lies; where any do.
+    pub resets: Option<BufferId>,
+    /// How many of the first operations only a run with resets needs, which may leave them out; 0 but of a session.
+    pub only_with_resets: usize,
     /// y, each direction's features padded as [`Precision::activations`] lie.
     pub y: BufferId,
     /// `out`, every step or `[B, O]`, in f32.

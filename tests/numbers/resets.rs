@@ -1,21 +1,11 @@
 //! Resets: states that begin anew within a sequence, against the reference, and bit for bit against the sequences cut there.
 
-use crate::common::{Draw, Inputs, assert_close_in, bits, cells, options};
+use crate::common::{Draw, Inputs, assert_close_in, bits, cells, devices, everywhere, options};
 use wgru::dtype::Precision;
 use wgru::{
-    Batch, Cell, Device, DeviceInfo, Dims, Direction, Error, Fill, Form, Layout, Merge, Model, Options,
-    Output, ReadoutSteps, State, StepInput, Storage,
+    Batch, Cell, Device, Dims, Direction, Error, Fill, Form, Layout, Merge, Model, Options, Output,
+    ReadoutSteps, State, StepInput, Storage,
 };
-
-/// Every device that can reset: no GPU yet.
-fn devices() -> Vec<Device> {
-    let all = crate::common::devices().into_iter();
-    all.filter(|device| !matches!(device.info(), DeviceInfo::Gpu(_))).collect()
-}
-
-fn everywhere() -> Vec<Device> {
-    [devices(), vec![Device::reference()]].concat()
-}
 
 fn poisoned() -> Options {
     options().poison(true)

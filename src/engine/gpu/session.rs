@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Context, Fetch, Recordable, Workspace};
 use crate::io::{State, StepInput, StepOutput};
 use crate::plan::Plan;
-use crate::program::lower_recorded;
+use crate::program::{lower_recorded_session, lower_session};
 use crate::progress::{Progress, Tally};
 use crate::sync::Wait;
 
@@ -27,7 +27,8 @@ impl GpuEngine {
         let mut parts = Vec::new();
         for first in (0..streams).step_by(most) {
             let count = most.min(streams - first);
-            let Ready { mut workspace, plan, .. } = self.make(Dims::new(count, 1)?.into()).await?;
+            let Ready { mut workspace, plan, .. } =
+                self.make(Dims::new(count, 1)?.into(), lower_session).await?;
             workspace.write_inputs(&self.context, None, 0, [None, None]).await?;
             parts.push(Part { first, count, workspace, plan, phase: 0 });
         }
@@ -60,7 +61,7 @@ struct Part {
 
 impl Part {
     /// Its rows of `all`, which has as many numbers of each stream.
-    fn of<'a>(&self, all: &'a [f32], streams: usize) -> &'a [f32] {
+    fn of<'a, T>(&self, all: &'a [T], streams: usize) -> &'a [T] {
         let features = all.len() / streams;
         &all[self.first * features..][..self.count * features]
     }
@@ -99,7 +100,7 @@ impl GpuSession {
             return Err(Error::Unsupported { what });
         };
         part.settle(&self.context).await?;
-        let program = lower_recorded(&engine.model, &part.plan)?;
+        let program = lower_recorded_session(&engine.model, &part.plan)?;
         let own = part.workspace.program();
         let states = own.states.iter().zip(&program.states).flat_map(|(own, recorded)| {
             let pairs = |own: [usize; 2], recorded: [usize; 2]| [0, 1].map(|at| (recorded[at], own[at]));
@@ -123,15 +124,13 @@ impl Steps for GpuSession {
         progress: &Arc<Progress>,
     ) -> Result<()> {
         let (streams, x) = (self.streams, input.x());
-        if input.resets_of().is_some() {
-            return Err(Error::Unsupported { what: "resets on a GPU".into() });
-        }
         let tally = Arc::new(Tally::new(progress.clone(), self.parts.len()));
         let mut submitted = Vec::with_capacity(self.parts.len());
         for part in &mut self.parts {
             let x = part.of(x, streams);
             part.workspace.pack_x(x);
-            let submit = part.workspace.submit(&self.context, x, part.phase, Fetch::Outputs, &tally);
+            let given = (x, input.resets_of().map(|resets| part.of(resets, streams)));
+            let submit = part.workspace.submit(&self.context, given, part.phase, Fetch::Outputs, &tally);
             submitted.push(submit.await?);
             part.phase = 1 - part.phase;
             if self.recordable.is_some() {

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Context, StagedWorkspace};
 use crate::info::RunSeconds;
 use crate::io::{Batch, Form, Output};
-use crate::program::Proof;
+use crate::program::{Proof, lower};
 use crate::progress::{Progress, Tally};
 use crate::sync::Wait;
 
@@ -27,7 +27,7 @@ pub(in crate::engine) struct GpuStaged {
 impl GpuEngine {
     pub(super) async fn staged(&self, batch: &Batch<'_>) -> Result<GpuStaged> {
         self.check_staged(batch.form())?;
-        let Ready { workspace, .. } = self.make(batch.form()).await?;
+        let Ready { workspace, .. } = self.make(batch.form(), lower).await?;
         let staged = StagedWorkspace::new(&self.context, workspace, batch).await?;
         let distrusts = self.planner.exchange == Exchange::Tested;
         Ok(GpuStaged { context: self.context.clone(), staged, distrusts })

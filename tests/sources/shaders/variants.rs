@@ -8,8 +8,8 @@ use wgru::kernels::recurrence::Sizes as StepSizes;
 use wgru::kernels::resident::Keep;
 use wgru::kernels::streams::Way;
 use wgru::kernels::{
-    Functions, Kernel, MatmulRows, MatmulTiled, MergeDirections, MoveStates, OrderRows, Resident, Rows, Step,
-    StepCell, TakeProjected, WholeCell, resident, step,
+    Functions, Kernel, MatmulRows, MatmulTiled, MergeDirections, MoveStates, OrderRows, ResetOrder, ResetStates,
+    Resident, Rows, Step, StepCell, TakeProjected, WholeCell, resident, step,
 };
 use wgru::model::{Activation, Activations, Function};
 use wgru::{Cell, Direction, Layer, Merge, Weights};
@@ -66,7 +66,17 @@ pub fn kernels() -> Vec<Kernel> {
                         }
                         let shape = resident::Shape { tiles, ..resident::Shape::new(hidden, depth, keep) };
                         all.push(
-                            Resident { cell, functions, hidden, precision, rows, shape, pipelined }.into(),
+                            Resident {
+                                cell,
+                                functions,
+                                hidden,
+                                precision,
+                                rows,
+                                shape,
+                                pipelined,
+                                resets: None,
+                            }
+                            .into(),
                         );
                     }
                 }
@@ -75,7 +85,10 @@ pub fn kernels() -> Vec<Kernel> {
                     let keep = if precision.weights.is_half() { Keep::Packed } else { Keep::Held };
                     let shape = resident::Shape::new(hidden, depth, keep).of_held(1);
                     let shape = resident::Shape { tiles, ..shape };
-                    all.push(Resident { cell, functions, hidden, precision, rows, shape, pipelined }.into());
+                    all.push(
+                        Resident { cell, functions, hidden, precision, rows, shape, pipelined, resets: None }
+                            .into(),
+                    );
                     if tiles > 1 {
                         let shape = resident::Shape { tiles: 1, units: 16, ..shape };
                         let fault = Fault::None;
@@ -136,9 +149,23 @@ pub fn kernels() -> Vec<Kernel> {
             all.push(Grouped { cell, functions, hidden: 9, precision, rows, shape, pipelined, fault }.into());
         }
     }
+    // What begins states anew, by itself and in whole chunks.
+    let orders = [ResetOrder::BatchMajor, ResetOrder::TimeMajor];
+    for (order, rows) in orders.into_iter().flat_map(|order| [(order, Rows::One), (order, Rows::Four)]) {
+        for (features, before, width) in [(1, None, 1), (70, Some(0), 64), (7, Some(9), 8)] {
+            all.push(ResetStates { features, before, order, rows, width }.into());
+        }
+    }
     // Texts of several layers differ from those of one by the same lines, whatever the sizes.
     let of_layers: Vec<Kernel> = all.iter().copied().step_by(7).filter_map(pipelined_of).collect();
     all.extend(of_layers);
+    let resets = Some(ResetOrder::TimeMajor);
+    let with_resets = all.iter().filter_map(|kernel| match kernel {
+        Kernel::Resident(kernel) if !kernel.pipelined => Some(Kernel::from(Resident { resets, ..*kernel })),
+        _ => None,
+    });
+    let with_resets: Vec<Kernel> = with_resets.collect();
+    all.extend(with_resets);
     all
 }
 
@@ -219,6 +246,7 @@ pub fn rows_of(kernel: Kernel) -> u32 {
         Kernel::Resident(kernel) => kernel.rows.count(),
         Kernel::Grouped(kernel) => kernel.rows.count(),
         Kernel::MoveStates(kernel) => kernel.rows.count(),
+        Kernel::ResetStates(kernel) => kernel.rows.count(),
     }
 }
 
@@ -230,7 +258,7 @@ pub fn packed(kernel: Kernel) -> Vec<&'static str> {
         Kernel::TakeProjected(kernel) => {
             (Precision { activations: kernel.activations, ..Precision::default() }, "x")
         }
-        Kernel::MoveStates(_) | Kernel::OrderRows(_) => (Precision::default(), "x"),
+        Kernel::MoveStates(_) | Kernel::OrderRows(_) | Kernel::ResetStates(_) => (Precision::default(), "x"),
         Kernel::MatmulMatrices(_) => (matrices::PRECISION, "x"),
         Kernel::StepMatrices(_) => (matrices::PRECISION, "y"),
         Kernel::MatmulTiled(kernel) => (kernel.precision, "x"),

@@ -1,0 +1,15 @@
+// What resident.wgsl does at the beginning of a step where states begin anew within sequences.
+
+// h before step t of the chunk, which all threads of the workgroup then find in `vector`.
+fn begun_anew(dir: u32, tile: u32, at: Place, t: u32, h: Rows) -> Rows {
+    // The step before may still read a neighbour's h.
+    workgroupBarrier();
+    var now_h = h;
+    if (at.split == 0u) {
+        now_h = begun(dir, tile, t, h, initial_of(state_of(dir, tile) + at.unit));
+        vector[at.front + at.unit] = now_h;
+        begin_kept(dir, tile, at.unit, t);
+    }
+    workgroupBarrier();
+    return now_h;
+}
