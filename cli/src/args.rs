@@ -109,9 +109,10 @@ pub struct RunArgs {
     /// The model: PyTorch weights as .safetensors, recurrent nodes of an .onnx file, or layers of a Keras file
     /// (.h5, .weights.h5, .keras)
     pub model: PathBuf,
-    /// The sequences: .npz or .safetensors with x [B, T, I], optional h0 [L·D, B, P] and c0 [L·D, B, H]; .npy with x; or
-    /// .csv with a header and one column per feature; .npy.gz and .csv.gz. Numbers of other types are converted to f32. For
-    /// .onnx, .npz or .safetensors with the node's own arrays
+    /// The sequences: .npz or .safetensors with x [B, T, I], optional h0 [L·D, B, P], c0 [L·D, B, H], lengths [B] and
+    /// resets [B, T], not 0 where a sequence begins anew; .npy with x; or .csv with a header and one column per feature;
+    /// .npy.gz and .csv.gz. Numbers of other types are converted to f32. For .onnx, .npz or .safetensors with the node's own
+    /// arrays
     #[arg(long, value_name = "IN")]
     pub input: PathBuf,
     /// Where to write y, h_n, c_n and out: .npz or .safetensors

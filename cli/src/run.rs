@@ -58,6 +58,10 @@ pub fn run(args: &RunArgs) -> Outcome {
     if let Some(lengths) = &lengths {
         sequences = sequences.lengths(lengths);
     }
+    let resets = inputs.flags("resets", &[first, second])?;
+    if let Some(resets) = &resets {
+        sequences = sequences.resets(resets);
+    }
     let states = |features: usize| [model.states(), batch, features];
     if let Some(h0) = inputs.state("h0", &states(model.state()))? {
         sequences = sequences.h0(h0);
@@ -162,7 +166,7 @@ fn read_inputs(args: &RunArgs, imported: &Imported) -> Outcome<Arrays> {
         if !args.columns.is_empty() || args.window.is_some() || args.stride != 1 || args.header.is_some() {
             return Err(error("--columns, --window, --stride, --header", "are for .csv input"));
         }
-        return Arrays::read(&args.input, &["x", "h0", "c0", "lengths"]);
+        return Arrays::read(&args.input, &["x", "h0", "c0", "lengths", "resets"]);
     }
     let own = imported.report.metadata.get("wgru.window");
     let own = own.map(|text| text.parse().map_err(|_| error("wgru.window", format!("not a number: {text}"))));

@@ -144,7 +144,9 @@ fn prepare(engine: &Engine, batch: &Batch<'_>, output: &mut Output) -> Result<()
                 _ => Batch::time_major(x, [steps, rows, features])?,
             };
             let piece = piece.output_layout(form.y).fill(form.fill);
-            engine.run(&piece.lengths(&vec![0; rows])).map(drop)
+            let (lengths, resets) = (vec![0; rows], vec![0; rows * steps]);
+            let piece = piece.lengths(&lengths);
+            engine.run(&if form.resets { piece.resets(&resets) } else { piece }).map(drop)
         }
     }
 }

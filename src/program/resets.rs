@@ -96,3 +96,85 @@ impl Lowering<'_> {
         Ok([of_phase(0)?, of_phase(1)?])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+    use crate::io::{Form, Layout};
+    use crate::model::{Cell, Direction, Weights};
+    use crate::plan::{Caps, Only, Request, Strategy, plan};
+    use crate::program::{check, lower};
+
+    /// Two layers, of an LSTM with a projection where `state` is not H.
+    fn model(cell: Cell, hidden: usize, state: usize) -> Model {
+        let rows = cell.gates() * hidden;
+        let layer = |input: usize| {
+            let w_hr = (state != hidden).then(|| vec![0.5; state * hidden]);
+            let (w_ih, w_hh) = (vec![0.5; rows * input], vec![0.5; rows * state]);
+            let weights = Weights { w_ih, w_hh, w_hr, ..Weights::default() };
+            Layer::new(cell, Direction::Forward, input, hidden, vec![weights]).unwrap()
+        };
+        Model::new(vec![layer(5), layer(state)]).unwrap()
+    }
+
+    /// Every array is as long as the kernels reach, and no longer.
+    #[test]
+    fn programs_with_resets_pass_and_none_of_their_buffers_is_longer_than_needed() {
+        let caps = Caps { max_storage_buffers: 10, ..Caps::webgpu_minimum() };
+        for (cell, hidden, state) in [
+            (Cell::GRU, 7, 7),
+            (Cell::ORIGINAL_GRU, 7, 7),
+            (Cell::LSTM, 7, 7),
+            (Cell::LSTM, 7, 3),
+            (Cell::Rnn, 7, 7),
+        ] {
+            let model = model(cell, hidden, state);
+            for (strategy, x) in [
+                (Strategy::Step, Layout::BatchMajor),
+                (Strategy::Step, Layout::TimeMajor),
+                (Strategy::Resident, Layout::DirectionMajor),
+                (Strategy::Streamed, Layout::BatchMajor),
+            ] {
+                let only = Only { strategy: Some(strategy), ..Only::default() };
+                let request = Request { only, ..Request::default() };
+                let dims = Dims::new(6, 5).unwrap();
+                let with = plan(&model, Form { x, resets: true, ..dims.into() }, request, &caps).unwrap();
+                let without = plan(&model, Form { x, ..dims.into() }, request, &caps).unwrap();
+                assert!(with.cost > without.cost, "{with} and {without}");
+                assert!(
+                    with.to_string().contains("reset") && !without.to_string().contains("reset"),
+                    "{with}"
+                );
+                let one = plan(&model, Dims::new(6, 1).unwrap(), request, &caps).unwrap();
+                for good in [lower(&model, &with).unwrap(), lower_session(&model, &one).unwrap()] {
+                    check(&good, &caps).unwrap();
+                    let own = ["resets", "initial.0", "initial.1"];
+                    let ids = (0..good.buffers.len()).filter(|&id| own.contains(&&good.buffers[id].name[..]));
+                    let ids: Vec<_> = ids.collect();
+                    assert_eq!(ids.len(), if good.only_with_resets > 0 { 1 } else { 3 }, "{with}");
+                    for id in ids {
+                        let mut bad = good.clone();
+                        bad.buffers[id].words -= 1;
+                        let error = check(&bad, &caps).expect_err(&good.buffers[id].name);
+                        assert!(matches!(error, Error::Mismatch { .. }), "{error}");
+                    }
+                }
+            }
+        }
+    }
+
+    /// What cannot reset is left out with its reason: by workgroups together, by layers at once.
+    #[test]
+    fn strategies_that_cannot_reset_say_so() {
+        let caps = Caps::webgpu_minimum();
+        let model = model(Cell::GRU, 7, 7);
+        let form = Form { resets: true, ..Dims::new(6, 5).unwrap().into() };
+        let all = crate::plan::alternatives(&model, form, Request::default(), &caps).unwrap();
+        let reason = all[0].iter().find(|candidate| candidate.strategy == Strategy::Grouped);
+        let reason = reason.and_then(|candidate| candidate.outcome.as_ref().err()).unwrap();
+        assert!(reason.contains("reset"), "{reason}");
+        let reason = plan(&model, form, Request::default(), &caps).unwrap().in_turn.unwrap();
+        assert!(reason.contains("reset"), "{reason}");
+    }
+}

@@ -198,6 +198,15 @@ impl Arrays {
         values.iter().enumerate().map(whole).collect::<Outcome<_>>().map(Some)
     }
 
+    /// 1 where an array that may be absent is not 0.
+    ///
+    /// # Errors
+    /// Another shape than `shape`.
+    pub fn flags(&self, name: &str, shape: &[usize]) -> Outcome<Option<Vec<u32>>> {
+        let of = |values: &[f32]| values.iter().map(|value| u32::from(*value != 0.0)).collect();
+        Ok(self.state(name, shape)?.map(of))
+    }
+
     /// An array that may be absent.
     ///
     /// # Errors

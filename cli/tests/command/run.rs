@@ -146,6 +146,36 @@ fn inputs_and_outputs_of_every_format_agree() {
     }
 }
 
+/// Where `resets` is not 0 a sequence begins anew: the numbers are those of the parts by themselves, with `--verify` and on a
+/// file in the other layout too; an array of another shape is refused.
+#[test]
+fn resets_cut_a_sequence() {
+    let folder = Folder::new("resets");
+    let (x, resets) = (values(12, 6 * 3), npy(&[1, 6], &[0.0, 0.0, 1.0, 0.0, 7.0, 0.0]));
+    let of_time = npy(&[6, 1], &[0.0, 0.0, 1.0, 0.0, 7.0, 0.0]);
+    folder
+        .write("m.safetensors", model(3, 3, 4))
+        .write("whole.npz", npz(&[("x", npy(&[1, 6, 3], &x)), ("resets", resets.clone())]))
+        .write("time.npz", npz(&[("x", npy(&[6, 1, 3], &x)), ("resets", of_time)]))
+        .write("cut.npz", npz(&[("x", npy(&[3, 2, 3], &x))]))
+        .write("bad.npz", npz(&[("x", npy(&[6, 1, 3], &x)), ("resets", resets)]));
+    let run = |input: &str, more: &[&str]| {
+        let args =
+            ["run", "m.safetensors", "--input", input, "--output", "out.safetensors", "--device", "cpu"];
+        let output = folder.wgru(&[&args[..], more].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+        let bytes = fs::read(folder.path().join("out.safetensors")).unwrap();
+        safetensors::SafeTensors::deserialize(&bytes).unwrap().tensor("y").unwrap().data().to_vec()
+    };
+    let cut = run("cut.npz", &[]);
+    assert_eq!(run("whole.npz", &["--verify"]), cut);
+    assert_eq!(run("time.npz", &["--layout", "time"]), cut);
+    let output =
+        folder.wgru(&["run", "m.safetensors", "--input", "bad.npz", "--layout", "time", "--device", "cpu"]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("resets: expected [6, 1], got [1, 6]"), "{}", stderr(&output));
+}
+
 /// NumPy stores column-major arrays too, and 64-bit ones.
 #[test]
 fn column_major_and_double_precision_arrays_are_read_alike() {
