@@ -82,6 +82,37 @@ fn pieces_of_a_projected_batch() {
     }
 }
 
+/// The same of a batch whose states begin anew within its rows: where a row is cut by steps, a piece ends there too.
+#[test]
+fn pieces_of_a_batch_with_resets() {
+    let mut draw = Draw::new();
+    for device in adapters() {
+        for cell in [wgru::Cell::GRU, wgru::Cell::LSTM] {
+            let model = draw.model(cell, 3, 5, 2);
+            let model = draw.with_options(model);
+            let (batch, steps) = (3, 40);
+            let inputs = Inputs::draw(&mut draw, &model, batch, steps);
+            let inputs = if draw.chance() { inputs.ragged(&mut draw) } else { inputs };
+            let resets: Vec<u32> = (0..batch * steps).map(|_| u32::from(draw.size(0..=9) == 0)).collect();
+            let fill = if draw.chance() { Fill::Last } else { Fill::Zero };
+            let whole = inputs.batch().resets(&resets).fill(fill);
+            let engine = device.load_with(&model, options().poison(true)).unwrap();
+            let at_once = engine.run(&whole).unwrap();
+            let context = format!("{}, {model}, seed {}", device.info(), draw.seed);
+            assert_close(&model, &whole, &at_once, &context);
+            for (rows, steps) in [(2, 40), (1, 7)] {
+                let fits = Form { dims: Dims::new(rows, steps).unwrap(), ..whole.form() };
+                let memory = engine.memory(fits).unwrap();
+                let small = options().poison(true).memory(memory.arrays + memory.read_back);
+                let small = device.load_with(&model, small).unwrap();
+                let pieces = small.pieces(whole.form()).unwrap().unwrap_or_else(|| panic!("{context}"));
+                assert_eq!(pieces.by_steps, steps < 40, "{context}: {pieces}");
+                same_bits(&small.run(&whole).unwrap(), &at_once, &format!("{context}, {pieces}"));
+            }
+        }
+    }
+}
+
 /// What is said and made ready of a batch that is run in pieces is what the pieces need.
 #[test]
 fn a_batch_in_pieces_is_planned_and_prepared_as_what_it_is() {
