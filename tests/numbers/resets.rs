@@ -2,6 +2,8 @@
 
 use crate::common::{Draw, Inputs, assert_close_in, bits, cells, devices, everywhere, options};
 use wgru::dtype::Precision;
+#[cfg(feature = "gpu")]
+use wgru::plan::Strategy;
 use wgru::{
     Batch, Cell, Device, Dims, Direction, Error, Fill, Form, Layout, Merge, Model, Options, Output,
     ReadoutSteps, State, StepInput, Storage,
@@ -143,7 +145,7 @@ fn compare_episodes(
 
 /// A stack of forward layers with whatever else there may be.
 fn any_model(draw: &mut Draw, cell: Cell) -> Model {
-    let (input, hidden, layers) = (draw.size(1..=9), draw.size(1..=80), draw.size(1..=3));
+    let (input, hidden, layers) = (draw.size(1..=9), draw.size(1..=80), draw.size(1..=2));
     let model = draw.model(cell, input, hidden, layers);
     let model = if draw.chance() { draw.with_options(model) } else { model };
     match draw.size(0..=2) {
@@ -159,7 +161,7 @@ fn a_reset_gives_the_bits_of_the_sequences_cut_there() {
     let mut draw = Draw::new();
     for device in devices() {
         for cell in cells() {
-            for [batch, steps] in [[1, 12], [9, 7], [34, 5]] {
+            for [batch, steps] in [[1, 12], [[9, 7], [34, 5]][draw.size(0..=1)]] {
                 let model = any_model(&mut draw, cell);
                 let mut rollout = Rollout::draw(&mut draw, &model, batch, steps);
                 rollout.inputs.fill = if draw.chance() { Fill::Last } else { Fill::Zero };
@@ -177,6 +179,40 @@ fn a_reset_gives_the_bits_of_the_sequences_cut_there() {
                 let (dims, layout) = (rollout.inputs.dims, rollout.inputs.layouts.1);
                 compare_episodes(&model, dims, layout, &episodes, (&whole, &cut))
                     .unwrap_or_else(|what| panic!("{context}: {what}"));
+            }
+        }
+    }
+}
+
+/// However the steps are dispatched: one by one, or a chunk at once, of which a run has several, from weights that are kept or loaded.
+#[cfg(feature = "gpu")]
+#[test]
+fn every_strategy_resets() {
+    let mut draw = Draw::new();
+    for device in crate::common::adapters() {
+        for cell in [Cell::GRU, Cell::ORIGINAL_GRU, Cell::LSTM, Cell::Rnn] {
+            for (batch, steps, hidden) in [(1, 9, 70), (9, 8, 20), (2, 6000, 2)] {
+                let model = draw.model(cell, 2, hidden, 2);
+                let rollout = Rollout::draw(&mut draw, &model, batch, steps);
+                let (episodes, cut) = (rollout.episodes(), rollout.cut(&model));
+                let layout = Layout::BatchMajor;
+                for strategy in [Strategy::Step, Strategy::Resident, Strategy::Streamed] {
+                    // Thousands of dispatches show nothing that fewer do not.
+                    if strategy == Strategy::Step && steps > 1000 {
+                        continue;
+                    }
+                    let options = Options::default().poison(true).strategy(strategy);
+                    let engine = device.load_with(&model, options).unwrap();
+                    let plan = engine.explain(rollout.batch().form()).unwrap();
+                    let context =
+                        format!("{}, {model}, {strategy}: {plan}, seed {}", device.info(), draw.seed);
+                    assert_eq!(plan.contains("reset_states"), strategy == Strategy::Step, "{context}");
+                    assert_eq!(plan.contains("in chunks of"), steps > 1000, "{context}");
+                    let whole = engine.run(&rollout.batch()).unwrap();
+                    let cut = engine.run(&cut.batch()).unwrap();
+                    compare_episodes(&model, rollout.inputs.dims, layout, &episodes, (&whole, &cut))
+                        .unwrap_or_else(|what| panic!("{context}: {what}"));
+                }
             }
         }
     }
@@ -210,8 +246,9 @@ fn the_reference_begins_anew_as_cut_sequences_do() {
 #[test]
 fn a_wrong_reset_is_seen() {
     let mut draw = Draw::new();
-    let device = devices().pop().expect("one at least");
-    for cell in cells() {
+    for (device, cell) in
+        devices().into_iter().flat_map(|device| cells().into_iter().map(move |cell| (device.clone(), cell)))
+    {
         let model = draw.model(cell, 3, 7, 2);
         let mut rollout = Rollout::draw(&mut draw, &model, 3, 8);
         rollout.inputs.lengths = None;
