@@ -177,7 +177,8 @@ impl Recordable {
                 places[id] = Some(start(self.own(create, id)));
             }
         }
-        // What is not given is not bound.
+        let resets = program.resets.is_some_and(|id| places[id].is_some());
+        // What is not given is not bound, or not by an operation that takes place.
         let places: Vec<Place> =
             places.into_iter().map(|place| place.unwrap_or(start(full.clone()))).collect();
         let at = |id: BufferId| {
@@ -190,7 +191,10 @@ impl Recordable {
             dispatches.map(|dispatch| binder.bind(dispatch, at)).collect()
         };
         let (before, after) = (bind(before), bind(after));
-        let ops = binder.bind_all(program, at);
+        let mut ops = binder.bind_all(program, at);
+        if !resets {
+            ops.drain(..program.only_with_resets);
+        }
         Recorded { program: self.clone(), places, cleared, before, ops, after }
     }
 

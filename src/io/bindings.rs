@@ -105,6 +105,7 @@ impl<'a> From<(&'a wgpu::Buffer, u64)> for Sink<'a> {
 pub struct Bindings<'a> {
     pub(crate) x: Source<'a>,
     pub(crate) lengths: Option<Source<'a, u32>>,
+    pub(crate) resets: Option<Source<'a, u32>>,
     pub(crate) h0: Option<Source<'a>>,
     pub(crate) c0: Option<Source<'a>>,
     pub(crate) y: Option<Sink<'a>>,
@@ -118,13 +119,20 @@ impl<'a> Bindings<'a> {
     pub fn new(x: impl Into<Source<'a>>) -> Self {
         let (lengths, states, sinks) = (None, [None; 2], [(); 4].map(|()| None));
         let ([h0, c0], [y, h_n, c_n, out]) = (states, sinks);
-        Self { x: x.into(), lengths, h0, c0, y, h_n, c_n, out }
+        Self { x: x.into(), lengths, resets: None, h0, c0, y, h_n, c_n, out }
     }
 
     /// The steps of each sequence, `[B]` of u32, as [`Batch::lengths`](crate::Batch::lengths). Those in a buffer that are above T are
     /// taken for T; the device counts each row's place among the others, in B² steps all together.
     pub fn lengths(mut self, lengths: impl Into<Source<'a, u32>>) -> Self {
         self.lengths = Some(lengths.into());
+        self
+    }
+
+    /// Where states begin anew, of u32: of a run `[B, T]`, or `[T, B]` where x is time-major, as [`Batch::resets`](crate::Batch::resets);
+    /// of a session's step `[B]`, as [`StepInput::resets`](crate::StepInput::resets).
+    pub fn resets(mut self, resets: impl Into<Source<'a, u32>>) -> Self {
+        self.resets = Some(resets.into());
         self
     }
 
@@ -177,6 +185,7 @@ impl<'a> Bindings<'a> {
         is(&self.x)
             .then_some("x")
             .or(self.lengths.as_ref().is_some_and(is).then_some("lengths"))
+            .or(self.resets.as_ref().is_some_and(is).then_some("resets"))
             .or(in_sources.map(|(name, _)| name))
             .or(in_sinks)
     }

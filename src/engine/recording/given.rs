@@ -41,7 +41,7 @@ pub(in crate::engine) fn given<'a>(
     let (form, Dims { batch, .. }) = (program.form, program.form.dims);
     let shape = OutputShape::new(model, form)?;
     let states = |features: usize| vec![model.states(), batch, features];
-    let Bindings { x, lengths, h0, c0, y, h_n, c_n, out } = bindings;
+    let Bindings { x, lengths, resets, h0, c0, y, h_n, c_n, out } = bindings;
     let ends = program.ends.as_ref();
     let mut all = All { program, given: Vec::new(), placed: Vec::new(), sinks: Vec::new() };
 
@@ -69,6 +69,22 @@ pub(in crate::engine) fn given<'a>(
                 all.buffer("lengths", id, Place { buffer: buffer.clone(), offset }, false)?;
             }
         }
+    }
+    if let Some(resets) = resets {
+        refuse(of == Of::Pool, "resets of a pool's tick: see Pool::reset")?;
+        let (name, shape) = if of == Of::Session { ("resets [B]", [batch, 1]) } else { form.resets_shape() };
+        match resets {
+            Source::Host(words) => {
+                check_len(name, if of == Of::Session { &shape[..1] } else { &shape }, words.len())?;
+                all.given.push((known(name, program.resets)?, Given::Words(words)));
+            }
+            Source::Buffer { buffer, offset } => {
+                all.buffer("resets", program.resets, Place { buffer: buffer.clone(), offset }, false)?;
+            }
+        }
+    } else if form.resets {
+        let reason = "a recording that was made with them needs them; make another without".into();
+        return Err(Error::Mismatch { name: "resets".into(), reason });
     }
     let end = |ends: Option<&Vec<End>>, index: usize| Some(ends?.get(index)?.array);
     let [initial, last] = [ends.map(|ends| &ends.initial), ends.map(|ends| &ends.last)];

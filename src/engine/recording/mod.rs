@@ -60,7 +60,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::recording`].
     pub async fn recording_async(&self, form: impl Into<Form>, bindings: Bindings<'_>) -> Result<Recording> {
-        let form = form.into();
+        let form = Form { resets: bindings.resets.is_some(), ..form.into() };
         OutputShape::new(self.model(), form)?;
         let recordable = self.gpu_of_recordings()?.recordable(form).await?;
         self.recording_of(&recordable, bindings, Of::Run).await
@@ -86,6 +86,7 @@ impl Engine {
     }
 
     async fn run_bound_waiting(&self, form: Form, bindings: Bindings<'_>, wait: Wait) -> Result<()> {
+        let form = Form { resets: bindings.resets.is_some(), ..form };
         OutputShape::new(self.model(), form)?;
         let Some(name) = bindings.first_buffer() else { return self.run_on_host(form, bindings, wait).await };
         let gpu = self.gpu_for(name)?;
@@ -112,11 +113,14 @@ impl Engine {
     }
 
     async fn run_on_host(&self, form: Form, bindings: Bindings<'_>, wait: Wait) -> Result<()> {
-        let Bindings { x, lengths, h0, c0, y, h_n, c_n, out } = bindings;
+        let Bindings { x, lengths, resets, h0, c0, y, h_n, c_n, out } = bindings;
         let x = on_host(Some(x)).unwrap_or_default();
         let mut batch = Batch::of_form(form, form.features(self.model()), x)?;
         if let Some(lengths) = on_host(lengths) {
             batch = batch.lengths(lengths);
+        }
+        if let Some(resets) = on_host(resets) {
+            batch = batch.resets(resets);
         }
         if let Some(h0) = on_host(h0) {
             batch = batch.h0(h0);

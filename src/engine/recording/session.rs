@@ -11,7 +11,7 @@ use crate::engine::session::Session;
 use crate::engine::wait::block_on;
 use crate::error::{Error, Result};
 use crate::gpu::Recordable;
-use crate::io::{Bindings, Sink};
+use crate::io::{Bindings, Sink, StepInput};
 use crate::sync::Wait;
 
 impl Session {
@@ -74,7 +74,7 @@ impl Session {
             let recordable = self.recordable().await?;
             return engine.submit_bound(gpu, &recordable, bindings, Of::Session, wait).await;
         }
-        let Bindings { x, lengths, h0, c0, y, h_n, c_n, out } = bindings;
+        let Bindings { x, lengths, resets, h0, c0, y, h_n, c_n, out } = bindings;
         for (name, is_given) in [("lengths", lengths.is_some()), ("h0", h0.is_some()), ("c0", c0.is_some())] {
             if is_given {
                 return Err(Error::Unsupported {
@@ -98,7 +98,11 @@ impl Session {
                 .ok_or_else(|| Error::Unsupported { what: format!("{name}, which the model has not") })?;
             check_len(name, &shape, sink.len())?;
         }
-        self.step_waiting(on_host(Some(x)).unwrap_or_default().into(), &mut output, wait).await?;
+        let mut input = StepInput::new(on_host(Some(x)).unwrap_or_default());
+        if let Some(resets) = on_host(resets) {
+            input = input.resets(resets);
+        }
+        self.step_waiting(input, &mut output, wait).await?;
         let (h, c) = match h_n.is_some() || c_n.is_some() {
             true => {
                 let state = self.state_waiting(wait).await?;
