@@ -3,6 +3,7 @@
 mod caller;
 mod counts;
 mod refused;
+mod resets;
 mod session;
 
 use caller::Caller;

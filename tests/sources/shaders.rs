@@ -225,7 +225,8 @@ fn storage_arrays_hold_words_or_rows_of_them() {
                 panic!("{kernel}: {:?} is not an array", variable.name);
             };
             let name = variable.name.as_deref().unwrap_or_default();
-            let words = ["order", "slots", "lengths", "resets"].contains(&name) || packed(kernel).contains(&name);
+            let words =
+                ["order", "slots", "lengths", "resets"].contains(&name) || packed(kernel).contains(&name);
             let word = if words { Scalar::U32 } else { Scalar::F32 };
             // Of a kernel that computes with f16 its operands, at other places than y.
             if has_matrices(&module) && ["w", "x"].contains(&name) {

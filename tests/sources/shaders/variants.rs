@@ -8,8 +8,8 @@ use wgru::kernels::recurrence::Sizes as StepSizes;
 use wgru::kernels::resident::Keep;
 use wgru::kernels::streams::Way;
 use wgru::kernels::{
-    Functions, Kernel, MatmulRows, MatmulTiled, MergeDirections, MoveStates, OrderRows, ResetOrder, ResetStates,
-    Resident, Rows, Step, StepCell, TakeProjected, WholeCell, resident, step,
+    Functions, Kernel, MatmulRows, MatmulTiled, MergeDirections, MoveStates, OrderRows, ResetOrder,
+    ResetStates, Resident, Rows, Step, StepCell, TakeProjected, WholeCell, resident, step,
 };
 use wgru::model::{Activation, Activations, Function};
 use wgru::{Cell, Direction, Layer, Merge, Weights};
