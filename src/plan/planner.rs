@@ -8,7 +8,8 @@ use super::budget::{MAX_CHUNK, PROJECTION_BUDGET};
 use super::matmul::{matmul_kernel, merge_kernel, output_columns, readout_kernel};
 use super::strategy::{self, Strategy, size, width};
 use super::{
-    Candidate, Caps, Cost, LayerRecipe, Only, Plan, Recurrence, Request, Shape, Way, cost, exchange, resets, wave,
+    Candidate, Caps, Cost, LayerRecipe, Only, Plan, Recurrence, Request, Shape, Way, cost, exchange, resets,
+    wave,
 };
 use crate::dims::{Dims, product};
 use crate::error::{Error, Result};
