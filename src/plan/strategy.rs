@@ -5,7 +5,6 @@ use std::str::FromStr;
 
 use super::shapes::{MOST_HELD, parts, refusal, shapes};
 use super::{Caps, Recurrence, Request, exchange, matrices};
-use crate::dims::Dims;
 use crate::error::{Error, Result};
 use crate::io::Form;
 use crate::kernels::recurrence::Sizes;
