@@ -2,21 +2,13 @@
 
 use std::error::Error;
 
-use wgru::{Batch, Dims, Engine};
+use wgru::{Engine, StepInput};
 
-use crate::world::{ACTIONS, OBSERVATIONS, length, spawn};
+use crate::world::{ACTIONS, length, spawn};
 
 /// Places that differ by more than this are of another loop. Devices round sums and functions in their own ways, a few 1e-7 a step,
 /// and the policy pulls no two agents apart that are so near.
 const ALLOWED: f32 = 1e-3;
-
-/// Zero states for agents whose episode has just begun.
-pub fn reset(h: &mut [f32], begun: &[bool]) {
-    let hidden = h.len() / begun.len();
-    for (h, _) in h.chunks_exact_mut(hidden).zip(begun).filter(|(_, begun)| **begun) {
-        h.fill(0.0);
-    }
-}
 
 /// Takes all steps on `engine`, and holds `places`, `[N, 4]`, and `lives`, `[N, 2]`, against what comes of them: how much the places
 /// differ at the most.
@@ -24,22 +16,20 @@ pub fn replay(engine: &Engine, steps: usize, places: &[f32], lives: &[u32]) -> R
     let agents = lives.len() / 2;
     let mut own: Vec<[f32; 4]> = (0..agents).map(|agent| spawn(agent as u32, 0)).collect();
     let mut own_lives = vec![[0u32; 2]; agents];
-    let mut output = engine.output(Dims::new(agents, 1)?)?;
-    let (mut h, mut begun) = (vec![0.0; output.h_n.len()], vec![false; agents]);
+    let (mut session, mut begun) = (engine.session(agents)?, vec![0; agents]);
+    let mut output = session.output()?;
     for _ in 0..steps {
         let observe = |&[x, y, to_x, to_y]: &[f32; 4]| [to_x - x, to_y - y, x, y];
         let x: Vec<f32> = own.iter().flat_map(observe).collect();
-        reset(&mut h, &begun);
-        engine.run_into(&Batch::new(&x, [agents, 1, OBSERVATIONS])?.h0(&h), &mut output)?;
-        h.copy_from_slice(&output.h_n);
+        session.step_into(StepInput::new(&x).resets(&begun), &mut output)?;
         let actions = output.out.as_deref().unwrap_or_default().chunks_exact(ACTIONS);
         for (agent, (((place, life), action), begun)) in
             own.iter_mut().zip(&mut own_lives).zip(actions).zip(&mut begun).enumerate()
         {
             (place[0], place[1]) = (place[0] + 0.125 * action[0], place[1] + 0.125 * action[1]);
             life[0] += 1;
-            *begun = life[0] >= length(agent as u32, life[1]);
-            if *begun {
+            *begun = u32::from(life[0] >= length(agent as u32, life[1]));
+            if *begun != 0 {
                 *life = [0, life[1] + 1];
                 *place = spawn(agent as u32, life[1]);
             }

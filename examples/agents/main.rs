@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use wgru::{
-    Batch, Bindings, Cell, Device, Dims, Direction, Layer, Model, Readout, ReadoutSteps, Weights, wgpu,
+    Bindings, Cell, Device, Direction, Layer, Model, Readout, ReadoutSteps, StepInput, Weights, wgpu,
 };
 use world::{ACTIONS, OBSERVATIONS, World};
 
@@ -119,18 +119,16 @@ fn run() -> Result<(), Box<dyn Error>> {
     let engine = Device::from_wgpu(device.clone(), queue.clone()).load(&model)?;
     println!("{agents} agents, {steps} steps, {model}");
 
-    // The whole loop on the device. The agents' states are the application's: h_n takes the place of h0, and the pass that ends
-    // an episode writes zeros there.
-    let world = World::new(&device, &queue, agents, HIDDEN);
-    let bindings =
-        Bindings::new(&world.observations).h0(&world.states).h_n(&world.states).out(&world.actions);
-    let recording = engine.recording(Dims::new(agents, 1)?, bindings)?;
-    // Drivers compile when something is first run.
+    // The whole loop on the device: a step of a session, with resets where the application says that an episode has begun.
+    let world = World::new(&device, &queue, agents);
+    let bindings = || Bindings::new(&world.observations).resets(&world.begun).out(&world.actions);
+    // Drivers compile when something is first run: one step of another session.
     let mut encoder = device.create_command_encoder(&Default::default());
-    recording.record(&mut encoder);
+    engine.session(agents)?.recording(bindings())?.record(&mut encoder);
     queue.submit([encoder.finish()]);
     device.poll(wgpu::PollType::wait_indefinitely())?;
-    queue.write_buffer(&world.states, 0, &vec![0; agents * HIDDEN * 4]);
+    let mut session = engine.session(agents)?;
+    let recording = session.recording(bindings())?;
     let created = engine.device().created();
     let start = Instant::now();
     for first in (0..steps).step_by(TOGETHER) {
@@ -154,15 +152,13 @@ fn run() -> Result<(), Box<dyn Error>> {
     }
 
     // The same through the host.
-    let other = World::new(&device, &queue, agents, HIDDEN);
-    let (mut h, mut output) = (vec![0.0; agents * HIDDEN], engine.output(Dims::new(agents, 1)?)?);
+    let other = World::new(&device, &queue, agents);
+    let mut session = engine.session(agents)?;
+    let mut output = session.output()?;
     let start = Instant::now();
     for _ in 0..steps {
         let (observations, begun) = other.down(&device, &queue)?;
-        host::reset(&mut h, &begun);
-        let batch = Batch::new(&observations, [agents, 1, OBSERVATIONS])?.h0(&h);
-        engine.run_into(&batch, &mut output)?;
-        h.copy_from_slice(&output.h_n);
+        session.step_into(StepInput::new(&observations).resets(&begun), &mut output)?;
         other.up(&device, &queue, output.out.as_deref().unwrap_or_default());
     }
     let other = other.checksum(&device, &queue)?;

@@ -34,7 +34,8 @@ pub struct World {
     agents: usize,
     pub observations: wgpu::Buffer,
     pub actions: wgpu::Buffer,
-    pub states: wgpu::Buffer,
+    /// Which agents have just begun an episode.
+    pub begun: wgpu::Buffer,
     places: wgpu::Buffer,
     lives: wgpu::Buffer,
     sum: wgpu::Buffer,
@@ -43,7 +44,7 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(device: &wgpu::Device, queue: &wgpu::Queue, agents: usize, hidden: usize) -> Self {
+    pub fn new(device: &wgpu::Device, queue: &wgpu::Queue, agents: usize) -> Self {
         use wgpu::BufferUsages as Usages;
         let make = |label: &str, words: usize, usage: Usages| {
             let size = words as u64 * 4;
@@ -59,21 +60,19 @@ impl World {
         let [places, lives] = [own("places", agents * 4), own("lives", agents * 2)];
         let observations = own("observations", agents * OBSERVATIONS);
         let actions = own("actions", agents * ACTIONS);
-        let (states, sum) = (own("states", agents * hidden), own("sum", 1));
+        let (begun, sum) = (own("begun", agents), own("sum", 1));
         let staging = make("staging", agents * 6, Usages::MAP_READ | Usages::COPY_DST);
         let module = device.create_shader_module(wgpu::include_wgsl!("world.wgsl"));
-        let buffers = [&places, &lives, &observations, &actions, &states, &sum];
+        let buffers = [&places, &lives, &observations, &actions, &begun, &sum];
         let uses: [(&str, &[usize]); 4] =
             [("begin", &[0]), ("observe", &[0, 2]), ("advance", &[0, 1, 3, 4]), ("add_up", &[0, 1, 5])];
         let pass = |(name, bound): (&'static str, &[usize])| {
-            let constants: &[(&str, f64)] =
-                if name == "advance" { &[("HIDDEN", hidden as f64)] } else { &[] };
             let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
                 label: Some(name),
                 layout: None,
                 module: &module,
                 entry_point: Some(name),
-                compilation_options: wgpu::PipelineCompilationOptions { constants, ..Default::default() },
+                compilation_options: Default::default(),
                 cache: None,
             });
             let entry = |&index: &usize| wgpu::BindGroupEntry {
@@ -88,7 +87,7 @@ impl World {
             (name, (pipeline, bindings))
         };
         let passes = uses.into_iter().map(pass).collect();
-        let world = Self { agents, observations, actions, states, places, lives, sum, staging, passes };
+        let world = Self { agents, observations, actions, begun, places, lives, sum, staging, passes };
         world.submit(device, queue, |encoder| world.dispatch(encoder, "begin"));
         world
     }
@@ -163,17 +162,16 @@ impl World {
         Ok((places.iter().copied().map(f32::from_bits).collect(), lives.to_vec()))
     }
 
-    /// What every agent observes, `[N, 4]`, and which have just begun an episode.
+    /// What every agent observes, `[N, 4]`, and which have just begun an episode, `[N]`.
     pub fn down(
         &self,
         device: &wgpu::Device,
         queue: &wgpu::Queue,
-    ) -> Result<(Vec<f32>, Vec<bool>), Box<dyn Error>> {
-        let arrays = [&self.observations, &self.lives];
+    ) -> Result<(Vec<f32>, Vec<u32>), Box<dyn Error>> {
+        let arrays = [&self.observations, &self.begun];
         let words = self.fetch(device, queue, &arrays, |encoder| self.observe(encoder))?;
-        let (observations, lives) = words.split_at(self.agents * OBSERVATIONS);
-        let begun = lives.chunks_exact(2).map(|life| life[0] == 0).collect();
-        Ok((observations.iter().copied().map(f32::from_bits).collect(), begun))
+        let (observations, begun) = words.split_at(self.agents * OBSERVATIONS);
+        Ok((observations.iter().copied().map(f32::from_bits).collect(), begun.to_vec()))
     }
 
     /// Takes actions `[N, 2]` from the host, and moves every agent.

@@ -4,10 +4,8 @@
 @group(0) @binding(1) var<storage, read_write> lives: array<vec2<u32>>;        // [N]: age, episode
 @group(0) @binding(2) var<storage, read_write> observations: array<vec4<f32>>; // [N, 4]
 @group(0) @binding(3) var<storage, read_write> actions: array<vec2<f32>>;      // [N, 2]
-@group(0) @binding(4) var<storage, read_write> states: array<f32>;             // [1, N, H]
+@group(0) @binding(4) var<storage, read_write> begun: array<u32>;              // [N]: whether an episode has just begun
 @group(0) @binding(5) var<storage, read_write> sum: array<atomic<u32>>;        // [1]
-
-override HIDDEN: u32;
 
 fn hash(value: u32) -> u32 {
     let state = value * 747796405u + 2891336453u;
@@ -60,10 +58,8 @@ fn advance(@builtin(global_invocation_id) id: vec3<u32>) {
     if (life.x + 1u >= length(id.x, life.y)) {
         lives[id.x] = vec2<u32>(0u, life.y + 1u);
         places[id.x] = spawn(id.x, life.y + 1u);
-        for (var unit = 0u; unit < HIDDEN; unit++) {
-            states[id.x * HIDDEN + unit] = 0.0;
-        }
     }
+    begun[id.x] = u32(lives[id.x].x == 0u);
 }
 
 @compute @workgroup_size(64)

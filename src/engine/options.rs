@@ -96,8 +96,8 @@ pub struct Options {
     pub any_order: bool,
     /// Bytes that the arrays of all runs of an engine together may take on a GPU beside the model's weights, with those that are
     /// kept for the next run of their shape; 1 GiB where `None`. A batch that takes more by itself is run in pieces
-    /// ([`Engine::pieces`]), with the same result. Sessions, pools and, where it is not `None`, staged batches may take as much each:
-    /// more is refused. A run that is resumed ([`Engine::resumes`]) takes its bytes twice.
+    /// ([`crate::Engine::pieces`]), with the same result. Sessions, pools and, where it is not `None`, staged batches may take as much each:
+    /// more is refused. A run that is resumed ([`crate::Engine::resumes`]) takes its bytes twice.
     ///
     /// Runs that do not fit beside each other wait, in the order in which they came, until those before them have ended a piece.
     /// None holds memory while it waits for more, so they never wait in a circle. What waits in an `_async` call is the future: it

@@ -23,8 +23,8 @@ impl Engine {
     /// Opens a session of `streams` streams with zero states.
     ///
     /// # Errors
-    /// [`Error::Zero`] for no stream, [`Error::Unsupported`] for layers that are not forward,
-    /// [`Error::TooLarge`] where they take more than [`crate::Options::memory`]. Streams that exceed a binding or a grid
+    /// [`crate::Error::Zero`] for no stream, [`crate::Error::Unsupported`] for layers that are not forward,
+    /// [`crate::Error::TooLarge`] where they take more than [`crate::Options::memory`]. Streams that exceed a binding or a grid
     /// of a GPU are dealt to several dispatches.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn session(&self, streams: usize) -> Result<Session> {
@@ -57,7 +57,7 @@ impl Session {
     /// An output of the right size for [`Session::step_into`].
     ///
     /// # Errors
-    /// [`Error::Memory`].
+    /// [`crate::Error::Memory`].
     pub fn output(&self) -> Result<StepOutput> {
         StepOutput::zeros(self.engine.model(), self.streams)
     }
@@ -65,7 +65,7 @@ impl Session {
     /// One step of every stream. `x`: `[B, I]`, never one that is projected already: only a [`crate::Batch`] can be that.
     ///
     /// # Errors
-    /// [`Error::Length`] where x is not `[B, I]`, [`Error::Device`] where the device fails. After the latter,
+    /// [`crate::Error::Length`] where x is not `[B, I]`, [`crate::Error::Device`] where the device fails. After the latter,
     /// as after a future that was dropped, the step may have been taken by all streams, some or none:
     /// [`Session::set_state`] or [`Session::reset`] brings the session back to a known state.
     #[cfg(not(target_arch = "wasm32"))]
@@ -80,7 +80,7 @@ impl Session {
     /// no system call: it may be called from where audio is made.
     ///
     /// # Errors
-    /// As [`Session::step`], and [`Error::Length`] where `output` does not fit.
+    /// As [`Session::step`], and [`crate::Error::Length`] where `output` does not fit.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn step_into<'a>(&mut self, x: impl Into<StepInput<'a>>, output: &mut StepOutput) -> Result<()> {
         block_on(self.step_waiting(x.into(), output, Wait::Block))
@@ -130,8 +130,8 @@ impl Session {
     /// Replaces the states. h: `[L·D, B, P]`, c: `[L·D, B, H]`.
     ///
     /// # Errors
-    /// [`Error::Length`] where a state does not fit, [`Error::Unsupported`] for a c where the
-    /// cell has none, [`Error::Mismatch`] for an LSTM without c, [`Error::Device`] where the device is lost.
+    /// [`crate::Error::Length`] where a state does not fit, [`crate::Error::Unsupported`] for a c where the
+    /// cell has none, [`crate::Error::Mismatch`] for an LSTM without c, [`crate::Error::Device`] where the device is lost.
     pub fn set_state(&mut self, state: &State) -> Result<()> {
         state.check(self.engine.model(), self.streams)?;
         on!(AnySession, &mut self.states, states => states.write(Some(state)))
@@ -140,7 +140,7 @@ impl Session {
     /// A copy of the states. h: `[L·D, B, P]`, c: `[L·D, B, H]`.
     ///
     /// # Errors
-    /// [`Error::Device`] where the device fails.
+    /// [`crate::Error::Device`] where the device fails.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn state(&mut self) -> Result<State> {
         block_on(self.state_waiting(Wait::Block))

@@ -4,6 +4,7 @@
 mod allocation;
 mod allocator;
 mod backends;
+mod bits;
 #[path = "../goldens/cases.rs"]
 mod cases;
 #[path = "../common/mod.rs"]
