@@ -28,9 +28,10 @@ const EMULATOR: Programs = (
 const ARM_LIBRARIES: &str = "/usr/aarch64-linux-gnu";
 
 /// The suites that run on the CPU path alone.
-const CPU_SUITES: [&str; 5] = ["allocation::", "conventions::", "cpu::", "goldens::", "projected::"];
-/// Of those suites, the one that the gate runs.
-const SAMPLED: [&str; 1] = ["goldens::"];
+const CPU_SUITES: [&str; 7] =
+    ["allocation::", "bits::", "conventions::", "cpu::", "goldens::", "projected::", "resets::"];
+/// Of those suites, the ones that the gate runs.
+const SAMPLED: [&str; 2] = ["bits::", "goldens::"];
 /// Of the library's own tests, one that starts itself as another process, which an emulator cannot.
 const NOT_EMULATED: [&str; 2] = ["--skip", "a_process_that_dies_leaves_nothing_for_good"];
 

@@ -1,5 +1,7 @@
 //! Ticks of a pool that are recorded into the caller's encoder.
 
+use std::sync::Arc;
+
 use super::{Pool, StreamId};
 use crate::dims::Dims;
 use crate::engine::any::AnyPool;
@@ -8,9 +10,10 @@ use crate::engine::recording::Of;
 #[cfg(not(target_arch = "wasm32"))]
 use crate::engine::wait::block_on;
 use crate::error::{Error, Result};
-use crate::gpu::{CommandEncoder, Given, Recorded};
+use crate::gpu::{CommandEncoder, Given, Recordable, Recorded};
 use crate::io::Bindings;
-use crate::program::{Slots, lower_recorded_streams};
+use crate::program::{BufferId, Slots, lower_recorded_streams};
+use crate::sync::Wait;
 
 /// A tick of some streams of a pool, on the caller's buffers, to be recorded as often as one likes.
 #[derive(Debug)]
@@ -20,6 +23,16 @@ pub struct PoolRecording {
     slots: Vec<usize>,
     frames: usize,
     recorded: Recorded,
+}
+
+/// A tick of some streams before it is bound.
+struct Prepared {
+    /// Where the states of each lie.
+    slots: Vec<usize>,
+    recordable: Arc<Recordable>,
+    /// The program's array of slots, and what it is to hold.
+    of_slots: BufferId,
+    words: Slots,
 }
 
 impl Pool {
@@ -60,6 +73,16 @@ impl Pool {
         frames: usize,
         bindings: Bindings<'_>,
     ) -> Result<PoolRecording> {
+        let Prepared { slots, recordable, of_slots, words } = self.prepared(streams, frames).await?;
+        let more = Some((of_slots, Given::Words(words.words())));
+        let recorded = self.engine.recorded(&recordable, bindings, Of::Pool, more).await?;
+        self.recorded = true;
+        slots.iter().for_each(|&slot| self.write_zeros(slot));
+        Ok(PoolRecording { streams: streams.to_vec(), slots, frames, recorded })
+    }
+
+    /// The program of a tick of `streams`, and where their states lie.
+    async fn prepared(&self, streams: &[StreamId], frames: usize) -> Result<Prepared> {
         self.check_failed()?;
         let engine = self.engine.clone();
         let gpu = engine.gpu_of_recordings()?;
@@ -88,11 +111,58 @@ impl Pool {
         let recordable = gpu.made(program, &foreign).await?;
         let mut words = Slots::new(streams.len());
         words.set(slots.iter().map(|&slot| (slot as u32, false)));
-        let more = Some((of_streams.slots, Given::Words(words.words())));
-        let recorded = engine.recorded(&recordable, bindings, Of::Pool, more).await?;
-        self.recorded = true;
+        Ok(Prepared { slots, recordable, of_slots: of_streams.slots, words })
+    }
+
+    /// A tick of so many `frames` of each of `streams`, as [`Pool::recording`] has them, whose arrays lie on the host or in the caller's
+    /// buffers, in any mix. It is submitted at once, after ticks that were begun; where no output lies on the host, the call returns
+    /// then. A pool that ticks so often makes a recording instead, whose program is made once.
+    ///
+    /// # Errors
+    /// As [`Pool::recording`], but that outputs may lie on the host; [`Error::Unsupported`] off the GPU, where [`Pool::push`] and
+    /// [`Pool::tick`] do it.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn tick_bound(&mut self, streams: &[StreamId], frames: usize, bindings: Bindings<'_>) -> Result<()> {
+        block_on(self.tick_bound_waiting(streams, frames, bindings, Wait::Block))
+    }
+
+    /// [`Pool::tick_bound`], without blocking.
+    ///
+    /// # Errors
+    /// As [`Pool::tick_bound`].
+    pub async fn tick_bound_async(
+        &mut self,
+        streams: &[StreamId],
+        frames: usize,
+        bindings: Bindings<'_>,
+    ) -> Result<()> {
+        self.tick_bound_waiting(streams, frames, bindings, Wait::Yield).await
+    }
+
+    async fn tick_bound_waiting(
+        &mut self,
+        streams: &[StreamId],
+        frames: usize,
+        bindings: Bindings<'_>,
+        wait: Wait,
+    ) -> Result<()> {
+        let Prepared { slots, recordable, of_slots, words } = self.prepared(streams, frames).await?;
+        for &stream in streams {
+            if let Some(reason) = &self.table.get(stream)?.isolated {
+                return Err(isolated(stream, reason));
+            }
+        }
         slots.iter().for_each(|&slot| self.write_zeros(slot));
-        Ok(PoolRecording { streams: streams.to_vec(), slots, frames, recorded })
+        let more = Some((of_slots, Given::Words(words.words())));
+        let (recorded, sinks) = self.engine.bound(&recordable, bindings, Of::Pool, more).await?;
+        let done = self.engine.submit(&recorded, sinks, wait).await;
+        if let Err(Error::Device { reason, .. }) = &done {
+            // Nobody knows whether the streams have moved.
+            self.failed = Some(self.unknown(reason));
+        }
+        done?;
+        slots.iter().for_each(|&slot| self.table.advance(slot, frames as u64));
+        Ok(())
     }
 
     /// Records the tick of `recording` into `encoder`, which is of the engine's device, outside of passes. Nothing is created,
@@ -118,13 +188,17 @@ impl Pool {
                 return Err(Error::Stream { stream: stream.number(), reason });
             }
             if let Some(reason) = &self.table.get(stream)?.isolated {
-                return Err(Error::Stream { stream: stream.number(), reason: format!("isolated: {reason}") });
+                return Err(isolated(stream, reason));
             }
         }
         recorded.record(encoder);
         slots.iter().for_each(|&slot| self.table.advance(slot, *frames as u64));
         Ok(())
     }
+}
+
+fn isolated(stream: StreamId, reason: &str) -> Error {
+    Error::Stream { stream: stream.number(), reason: format!("isolated: {reason}") }
 }
 
 impl PoolRecording {

@@ -91,7 +91,7 @@ impl Engine {
         let Some(name) = bindings.first_buffer() else { return self.run_on_host(form, bindings, wait).await };
         let gpu = self.gpu_for(name)?;
         let recordable = gpu.begin_bound(form).await?;
-        let result = self.submit_bound(gpu, &recordable, bindings, Of::Run, wait).await;
+        let result = self.submit_bound(&recordable, bindings, Of::Run, wait).await;
         gpu.end_bound(recordable);
         result
     }
@@ -99,16 +99,34 @@ impl Engine {
     /// Binds, submits, and brings to the host what is to come there.
     async fn submit_bound(
         &self,
-        gpu: &GpuEngine,
         recordable: &Arc<Recordable>,
         bindings: Bindings<'_>,
         of: Of,
         wait: Wait,
     ) -> Result<()> {
-        let (given, sinks) = given(&gpu.context, self.model(), recordable.program(), bindings, of)?;
-        let recorded = recordable.bind(&gpu.context, &given).await?;
+        let (recorded, sinks) = self.bound(recordable, bindings, of, None).await?;
+        self.submit(&recorded, sinks, wait).await
+    }
+
+    /// `recordable` on `bindings`, and beside them one array more where there is one; and what is to come to the host.
+    pub(super) async fn bound<'a>(
+        &self,
+        recordable: &Arc<Recordable>,
+        bindings: Bindings<'a>,
+        of: Of,
+        more: Option<(BufferId, Given<'a>)>,
+    ) -> Result<(Recorded, HostSinks<'a>)> {
+        let gpu = self.gpu_of_recordings()?;
+        let (mut given, sinks) = given(&gpu.context, self.model(), recordable.program(), bindings, of)?;
+        given.extend(more);
+        Ok((recordable.bind(&gpu.context, &given).await?, sinks))
+    }
+
+    /// Submits what is bound, and brings to the host what is to come there.
+    pub(super) async fn submit(&self, recorded: &Recorded, sinks: HostSinks<'_>, wait: Wait) -> Result<()> {
+        let gpu = self.gpu_of_recordings()?;
         let arrays: Vec<BufferId> = sinks.iter().map(|(id, _)| *id).collect();
-        let read = |words: &[u32]| read(recordable, words, sinks);
+        let read = |words: &[u32]| read(recorded.recordable(), words, sinks);
         recorded.run(&gpu.context, &arrays, wait, read).await
     }
 
@@ -191,17 +209,17 @@ impl Engine {
         of: Of,
         more: Option<(BufferId, Given<'_>)>,
     ) -> Result<Recorded> {
-        let gpu = self.gpu_of_recordings()?;
-        let (mut given, sinks) = given(&gpu.context, self.model(), recordable.program(), bindings, of)?;
-        given.extend(more);
-        if let Some((id, _)) = sinks.first() {
-            let name = &recordable.program().buffers[*id].name;
-            let what = format!(
-                "{name} on the host in a recording, which does not wait: bind a buffer, or use run_bound"
-            );
-            return Err(Error::Unsupported { what });
+        let (recorded, sinks) = self.bound(recordable, bindings, of, more).await?;
+        match sinks.first() {
+            None => Ok(recorded),
+            Some((id, _)) => {
+                let name = &recordable.program().buffers[*id].name;
+                let what = format!(
+                    "{name} on the host in a recording, which does not wait: bind a buffer, or use run_bound, step_bound or tick_bound"
+                );
+                Err(Error::Unsupported { what })
+            }
         }
-        recordable.bind(&gpu.context, &given).await
     }
 }
 

@@ -70,9 +70,9 @@ impl Session {
     async fn step_bound_waiting(&mut self, bindings: Bindings<'_>, wait: Wait) -> Result<()> {
         if let Some(name) = bindings.first_buffer() {
             let engine: Engine = self.engine.clone();
-            let gpu = engine.gpu_for(name)?;
+            engine.gpu_for(name)?;
             let recordable = self.recordable().await?;
-            return engine.submit_bound(gpu, &recordable, bindings, Of::Session, wait).await;
+            return engine.submit_bound(&recordable, bindings, Of::Session, wait).await;
         }
         let Bindings { x, lengths, resets, h0, c0, y, h_n, c_n, out } = bindings;
         for (name, is_given) in [("lengths", lengths.is_some()), ("h0", h0.is_some()), ("c0", c0.is_some())] {

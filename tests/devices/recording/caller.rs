@@ -68,6 +68,13 @@ impl Caller {
         bytemuck::cast_slice(&view).to_vec()
     }
 
+    /// Submissions to the queue so far, this one among them: wgpu tells by its words alone.
+    pub fn submissions(&self) -> u64 {
+        let words = format!("{:?}", self.queue.submit([]));
+        let number: String = words.chars().filter(char::is_ascii_digit).collect();
+        number.parse().unwrap_or_else(|_| panic!("no number in {words}"))
+    }
+
     pub fn encoder(&self) -> wgpu::CommandEncoder {
         self.device.create_command_encoder(&Default::default())
     }

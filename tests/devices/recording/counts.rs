@@ -36,10 +36,14 @@ fn recording_again_creates_nothing_and_other_buffers_bind_groups_alone() {
             let first = engine.recording(one.dims, bindings(0)).unwrap();
             let before = caller.ours.created();
             let mut dropped = caller.encoder();
+            let submissions = caller.submissions();
+            // It has neither the device nor the queue, so there is nothing that it could wait for.
             first.record(&mut dropped);
+            first.record(&mut dropped);
+            assert_eq!(caller.submissions(), submissions + 1, "{context}: recording submits");
             drop(dropped);
             assert_eq!(caller.ours.created(), before, "{context}: recording creates");
-            // Nothing was submitted with it.
+            // Nor did any of it take place.
             let untouched = caller.read(&(outputs[0][0].clone(), 0));
             assert_eq!(untouched, bits(&vec![0.5; wanted[0].y.len()]), "{context}: recording submits");
 

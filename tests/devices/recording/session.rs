@@ -139,3 +139,50 @@ fn recorded_ticks_are_ticks() {
         }
     }
 }
+
+/// Ticks that submit themselves, first from the host into a buffer, then from a buffer to the host.
+#[test]
+fn ticks_on_buffers_are_ticks() {
+    let mut draw = Draw::new();
+    for caller in Caller::all() {
+        for cell in cells() {
+            let model = draw_model(&mut draw, cell);
+            let engine = caller.ours.load(&model).unwrap();
+            let context = format!("{}, {model}, seed {}", caller.name, draw.seed);
+            let mut pool = engine.pool(PoolOptions::fixed(3)).unwrap();
+            let ids: Vec<_> = (0..2).map(|_| pool.open().unwrap()).collect();
+            let x: Vec<Vec<f32>> = (0..2).map(|_| draw.values(5 * 3, 1.5)).collect();
+            let sequences: Vec<_> =
+                x.iter().map(|x| engine.run(&Batch::new(x, [1, 5, 3]).unwrap()).unwrap()).collect();
+            let frames = |from: usize, count: usize| -> Vec<f32> {
+                x.iter().flat_map(|x| &x[from * 3..][..count * 3]).copied().collect()
+            };
+            let width = model.output();
+            let wanted = |from: usize, count: usize| {
+                let rows = sequences.iter().flat_map(|all| &all.y[from * width..][..count * width]);
+                bits(&rows.copied().collect::<Vec<f32>>())
+            };
+            let y = caller.with(&vec![0; 2 * 2 * width], 0);
+            pool.tick_bound(&ids, 2, Bindings::new(&frames(0, 2)).y(&y)).unwrap();
+            assert_eq!(caller.read(&(y, 0)), wanted(0, 2), "{context}");
+            let (later, mut y) = (caller.with(&bits(&frames(2, 3)), 0), vec![f32::NAN; 2 * 3 * width]);
+            pool.tick_bound(&ids, 3, Bindings::new(&later).y(&mut y)).unwrap();
+            assert_eq!(bits(&y), wanted(2, 3), "{context}");
+            for (&stream, all) in ids.iter().zip(&sequences) {
+                assert_eq!(bits(&pool.save(stream).unwrap().h), bits(&all.h_n), "{context}");
+                assert_eq!(pool.frames(stream).unwrap(), 5, "{context}");
+            }
+            // What is refused changes nothing.
+            let small = caller.with(&[0; 4], 0);
+            let error = pool.tick_bound(&ids, 3, Bindings::new(&later).y(&small)).unwrap_err();
+            assert!(matches!(error, Error::Buffer { .. }), "{context}: {error}");
+            assert_eq!(pool.frames(ids[0]).unwrap(), 5, "{context}");
+        }
+    }
+    let x = [0.0; 3];
+    let model = draw_model(&mut draw, wgru::Cell::GRU);
+    let mut pool = wgru::Device::cpu().load(&model).unwrap().pool(PoolOptions::fixed(1)).unwrap();
+    let stream = pool.open().unwrap();
+    let error = pool.tick_bound(&[stream], 1, Bindings::new(&x[..])).unwrap_err();
+    assert!(matches!(error, Error::Unsupported { .. }), "{error}");
+}
