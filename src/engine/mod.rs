@@ -3,7 +3,6 @@
 
 mod any;
 mod backend;
-#[cfg(not(target_arch = "wasm32"))]
 #[cfg(feature = "gpu")]
 mod check_matrices;
 mod choice;
@@ -28,7 +27,6 @@ mod staged;
 #[cfg(not(target_arch = "wasm32"))]
 mod wait;
 
-#[cfg(not(target_arch = "wasm32"))]
 pub use choice::Choice;
 pub use device::{CpuInfo, Device, DeviceInfo};
 pub use exchange::{Exchange, Resume, Resumes};

@@ -2,7 +2,6 @@
 //! read-back. It runs programs and knows nothing of models.
 
 mod adapter;
-#[cfg(not(target_arch = "wasm32"))]
 mod context;
 mod create;
 mod execute;
@@ -19,7 +18,6 @@ mod timer;
 mod workspace;
 
 pub use adapter::adapters;
-#[cfg(not(target_arch = "wasm32"))]
 pub use context::Context;
 pub use execute::Fetch;
 pub use place::{Place, Placed, check_places};
