@@ -211,6 +211,9 @@ pub(super) trait Ticks: Batches {
         Ok(())
     }
 
+    /// Gives up the ticks that have not landed.
+    fn give_up(&mut self) {}
+
     /// Whether an error, a panic or a future that was dropped has left the states unknown.
     fn is_broken(&self) -> bool;
 

@@ -348,6 +348,10 @@ impl Ticks for GpuPool {
         Ok(())
     }
 
+    fn give_up(&mut self) {
+        self.under_way.clear();
+    }
+
     fn is_broken(&self) -> bool {
         self.broken
     }

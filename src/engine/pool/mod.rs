@@ -356,6 +356,7 @@ impl Pool {
             self.failed = Some(self.unknown(&reason));
             // Outputs that have come are handed out still.
             self.flights.retain(|flight| flight.landed);
+            on!(AnyPool, &mut self.states, states => states.give_up());
         }
         error
     }
