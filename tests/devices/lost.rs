@@ -195,3 +195,22 @@ fn a_future_whose_device_is_lost_ends() {
         assert_all_lost(&device, &model, &inputs, &engine);
     }
 }
+
+/// A tick that was begun before is not under way any more once its outputs cannot be brought.
+#[test]
+fn a_tick_under_way_ends_with_its_device() {
+    let mut draw = Draw::new();
+    for (device, lose) in devices() {
+        let model = draw.model(Cell::GRU, 16, 48, 2);
+        let engine = device.load_with(&model, options()).unwrap();
+        let mut pool = engine.pool(PoolOptions::fixed(2)).unwrap();
+        let stream = pool.open().unwrap();
+        pool.push(stream, &draw.values(40 * 16, 1.0)).unwrap();
+        assert!(pool.begin().unwrap());
+        lose();
+        let mut output = wgru::TickOutput::default();
+        let finished = pool.finish_into(&mut output);
+        assert_eq!(engine.progress(), 0.0, "{}: {finished:?}", device.info());
+        assert_lost(pool.tick(), "a tick");
+    }
+}
