@@ -12,7 +12,6 @@ use crate::dims::{Dims, product};
 use crate::engine::backend::{Batches, Begun, Group, TickRows, Ticks, UNDER_WAY};
 use crate::error::{Error, Result};
 use crate::gpu::{Freight, Load, StreamProgram, StreamStates, UnderWay};
-use crate::plan::{self, Caps, Plan};
 use crate::program::{lower_streams, slot_words, unpack_sequence};
 use crate::progress::Progress;
 use crate::sync::Wait;
@@ -66,18 +65,9 @@ impl GpuEngine {
         caps.check(&what, bytes, *memory, "bytes of memory")
     }
 
-    /// The plan of a batch of streams: layer by layer, each workgroup by itself.
-    fn streams_plan(&self, dims: Dims) -> Result<Plan> {
-        let Planner { request, caps, .. } = &self.planner;
-        let mut request = *request;
-        request.only.wave = Some(0);
-        let caps = Caps { exchange: None, ..caps.clone() };
-        plan::plan(&self.model, dims, request, &caps)
-    }
-
     /// A program for streams whose states lie in `states`.
     async fn streams(&self, dims: Dims, states: &StreamStates) -> Result<StreamProgram> {
-        let program = lower_streams(&self.model, &self.streams_plan(dims)?, states.capacity())?;
+        let program = lower_streams(&self.model, &self.recorded_plan(dims.into())?, states.capacity())?;
         StreamProgram::new(&self.context, program, &self.constants, states, self.options.poison).await
     }
 }
@@ -188,7 +178,7 @@ impl Ticks for GpuPool {
         let most = self.most_rows(steps);
         let of = |rows: usize| {
             let batch = rows.next_power_of_two().min(most);
-            with_copies(&self.engine.streams_plan(Dims { batch, steps })?, &self.engine.model)
+            with_copies(&self.engine.recorded_plan(Dims { batch, steps }.into())?, &self.engine.model)
         };
         let whole =
             of(most.min(streams))?.saturating_mul(u32::try_from(streams / most).unwrap_or(u32::MAX).max(1));
