@@ -135,8 +135,8 @@ impl Workspace {
         }
     }
 
-    /// Writes `x` and where states begin anew, submits the whole program, or without resets what then is needed of it, on the
-    /// states of `phase` (0 or 1), then copies what `fetch` names for [`Workspace::read`].
+    /// Writes `x` and where states begin anew, which [`Workspace::prepare_resets`] has to be asked for first, submits the whole
+    /// program, or without resets what then is needed of it, on the states of `phase` (0 or 1), then copies what `fetch` names for [`Workspace::read`].
     ///
     /// # Errors
     /// [`crate::Error::Device`] where the device is lost or refuses the work.
@@ -322,7 +322,7 @@ impl Workspace {
             while recorded < SUBMISSION && flops < budget {
                 let next = rest.next_if(|part| matches!(part, Part::Dispatch(..)));
                 let Some(Part::Dispatch(bound, index)) = next else { break };
-                bound.dispatch(&mut pass, index.map(|t| t * self.index_stride));
+                bound.dispatch(&mut pass, index.map(|t| t * self.tables.stride));
                 recorded += 1;
                 flops += bound.flops;
             }
@@ -356,6 +356,7 @@ pub(super) fn parts(ops: &[BoundOp], phase: usize) -> impl Iterator<Item = Part<
         match op {
             BoundOp::Once(bound) => one = Some(Part::Dispatch(bound, None)),
             BoundOp::Copies(copies) => one = Some(Part::Copies(copies)),
+            BoundOp::Later => {}
             BoundOp::Exchange(bound, all) => {
                 let round = move |clear| [Part::Clear(clear), Part::Dispatch(bound, None)];
                 rounds = Some(all.iter().flat_map(round));

@@ -19,7 +19,7 @@ use crate::dims::Dims;
 use crate::error::Result;
 use crate::io::Form;
 use crate::kernels::Kernel;
-use crate::program::{Buffer, BufferId, Copy, End, Program, Role, StateBuffers, check, pack_sequence};
+use crate::program::{Buffer, BufferId, Copy, End, Op, Program, Role, StateBuffers, check, pack_sequence};
 use crate::sync::{Wait, lock};
 
 /// What a recording has in the place of an array of its program.
@@ -74,7 +74,7 @@ impl Recordable {
         context.check_fault()?;
         check(&program, context.caps())?;
         program.buffers.iter().try_for_each(|buffer| constants.of(buffer).map(drop))?;
-        let pipelines = context.compile(program.dispatches().map(|dispatch| dispatch.kernel)).await?;
+        let pipelines = context.compile(program.kernels(program.always())).await?;
         let create = || Self::create(context, program, constants, foreign, pipelines, poison);
         context.checked("buffers of a recording", create).await
     }
@@ -134,10 +134,20 @@ impl Recordable {
         given: &[(BufferId, Given<'_>)],
     ) -> Result<Recorded> {
         context.check_fault()?;
-        context.checked("buffers of a recording", || self.bind_unchecked(context, given)).await
+        let program = &self.program;
+        let resets = given.iter().any(|(id, _)| Some(*id) == program.resets);
+        let of_resets = if resets { program.of_resets() } else { &[] };
+        let pipelines = context.compile(program.kernels(of_resets)).await?;
+        let bind = || self.bind_unchecked(context, given, (of_resets, &pipelines));
+        context.checked("buffers of a recording", bind).await
     }
 
-    fn bind_unchecked(self: &Arc<Self>, context: &Context, given: &[(BufferId, Given<'_>)]) -> Recorded {
+    fn bind_unchecked(
+        self: &Arc<Self>,
+        context: &Context,
+        given: &[(BufferId, Given<'_>)],
+        (of_resets, of_them): (&[Op], &HashMap<Kernel, Arc<Pipeline>>),
+    ) -> Recorded {
         let Self { program, tables, pipelines, shared, full, .. } = &**self;
         let create = &context.create;
         let mut places: Vec<Option<Place>> = shared.iter().map(|buffer| buffer.clone().map(start)).collect();
@@ -177,7 +187,6 @@ impl Recordable {
                 places[id] = Some(start(self.own(create, id)));
             }
         }
-        let resets = program.resets.is_some_and(|id| places[id].is_some());
         // What is not given is not bound, or not by an operation that takes place.
         let places: Vec<Place> =
             places.into_iter().map(|place| place.unwrap_or(start(full.clone()))).collect();
@@ -191,10 +200,8 @@ impl Recordable {
             dispatches.map(|dispatch| binder.bind(dispatch, at)).collect()
         };
         let (before, after) = (bind(before), bind(after));
-        let mut ops = binder.bind_all(program, at);
-        if !resets {
-            ops.drain(..program.only_with_resets);
-        }
+        let mut ops = Binder { pipelines: of_them, ..binder }.bind_all(of_resets, at);
+        ops.extend(binder.bind_all(program.always(), at));
         Recorded { program: self.clone(), places, cleared, before, ops, after }
     }
 

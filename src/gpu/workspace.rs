@@ -112,6 +112,8 @@ pub(super) enum BoundOp {
         count: u32,
         phases: [Vec<Bound>; 2],
     },
+    /// Nothing yet, see [`Workspace::prepare_resets`].
+    Later,
 }
 
 /// A program with its buffers and bind groups.
@@ -120,8 +122,7 @@ pub struct Workspace {
     pub(super) program: Program,
     pub(super) buffers: Vec<wgpu::Buffer>,
     pub(super) ops: Vec<BoundOp>,
-    /// Bytes from an entry of the step index table to the next.
-    pub(super) index_stride: u32,
+    pub(super) tables: Tables,
     pub(super) staging: Staging,
     /// Which batch row stands where, as the device has it.
     pub(super) order: Order,
@@ -171,8 +172,7 @@ impl Workspace {
                 return Err(Error::Mismatch { name: buffer.name.clone(), reason });
             }
         }
-        let kernels = program.dispatches().map(|dispatch| dispatch.kernel);
-        let pipelines = context.compile(kernels).await?;
+        let pipelines = context.compile(program.kernels(program.always())).await?;
         let create = || Self::create(context, program, (constants, streams), &pipelines, poison);
         context.checked("buffers", create).await
     }
@@ -196,8 +196,9 @@ impl Workspace {
 
         let tables = Tables::new(context, &program);
         let binder = Binder { context, tables: &tables, pipelines };
-        let ops = binder.bind_all(&program, |id| buffers[id].as_entire_binding());
-        let index_stride = tables.stride;
+        let later = program.ops[..program.only_with_resets].iter().map(|_| BoundOp::Later);
+        let always = binder.bind_all(program.always(), |id| buffers[id].as_entire_binding());
+        let ops = later.chain(always).collect();
         let working = program.buffers.iter().filter(|b| !matches!(b.role, Role::Constant(..)));
         let largest = working.map(|b| b.words * 4).max().unwrap_or(0);
         let staging = Staging::new(&context.create, &program);
@@ -205,13 +206,31 @@ impl Workspace {
         let longest = program.state_arrays(0).map(|id| program.buffers[id].words).max().unwrap_or(0);
         let order = program.new_order();
         let (tiled, words) = (vec![0.0; longest], Vec::new());
-        let this = Self { program, buffers, ops, index_stride, staging, order, tiled, words, poison };
+        let this = Self { program, buffers, ops, tables, staging, order, tiled, words, poison };
         if !this.program.setup.is_empty() {
             let mut encoder = this.encoder(context);
             this.copy_within(&mut encoder, &this.program.setup);
             context.queue.submit([encoder.finish()]);
         }
         this
+    }
+
+    /// Makes ready what only a run with resets needs, once.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where the device refuses a pipeline, or memory runs out.
+    pub async fn prepare_resets(&mut self, context: &Context) -> Result<()> {
+        let Self { program, buffers, ops, tables, .. } = self;
+        let (of_resets, later) = (program.of_resets(), &mut ops[..program.only_with_resets]);
+        if !matches!(later.first(), Some(BoundOp::Later)) {
+            return Ok(());
+        }
+        let pipelines = context.compile(program.kernels(of_resets)).await?;
+        let binder = Binder { context, tables, pipelines: &pipelines };
+        let bind = || binder.bind_all(of_resets, |id| buffers[id].as_entire_binding());
+        let bound = context.checked("resets", bind).await?;
+        later.iter_mut().zip(bound).for_each(|(op, bound)| *op = bound);
+        Ok(())
     }
 
     /// Records copies from buffer to buffer.
@@ -290,14 +309,14 @@ pub(super) struct Binder<'a> {
 }
 
 impl Binder<'_> {
-    /// Every operation, on the buffers that `place` names.
+    /// `ops` on the buffers that `place` names.
     pub(super) fn bind_all<'b>(
         &self,
-        program: &Program,
+        ops: &[Op],
         place: impl Fn(BufferId) -> wgpu::BindingResource<'b>,
     ) -> Vec<BoundOp> {
         let bind = |dispatch: &Dispatch| self.bind(dispatch, &place);
-        let ops = program.ops.iter().map(|op| match op {
+        let ops = ops.iter().map(|op| match op {
             Op::Once(dispatch) => BoundOp::Once(bind(dispatch)),
             Op::Exchange { dispatch, rounds } => BoundOp::Exchange(bind(dispatch), rounds.clone()),
             Op::Copies(copies) => BoundOp::Copies(copies.clone()),

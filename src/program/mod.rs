@@ -149,6 +149,18 @@ pub enum Op {
     },
 }
 
+impl Op {
+    /// Every distinct dispatch.
+    pub fn dispatches(&self) -> impl Iterator<Item = &Dispatch> {
+        let (once, steps) = match self {
+            Self::Once(dispatch) | Self::Exchange { dispatch, .. } => (Some(dispatch), None),
+            Self::Copies(_) => (None, None),
+            Self::Steps { phases, .. } => (None, Some(phases.iter().flatten())),
+        };
+        once.into_iter().chain(steps.into_iter().flatten())
+    }
+}
+
 /// A copy from one buffer to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Copy {
@@ -249,15 +261,23 @@ impl Program {
     /// Every distinct dispatch.
     pub fn dispatches(&self) -> impl Iterator<Item = &Dispatch> {
         let ends = self.ends.iter().flat_map(Ends::dispatches);
-        let ops = self.ops.iter().flat_map(|op| {
-            let (once, steps) = match op {
-                Op::Once(dispatch) | Op::Exchange { dispatch, .. } => (Some(dispatch), None),
-                Op::Copies(_) => (None, None),
-                Op::Steps { phases, .. } => (None, Some(phases.iter().flatten())),
-            };
-            once.into_iter().chain(steps.into_iter().flatten())
-        });
-        ops.chain(ends)
+        self.ops.iter().flat_map(Op::dispatches).chain(ends)
+    }
+
+    /// The operations that only a run with resets needs, where such may leave them out.
+    pub fn of_resets(&self) -> &[Op] {
+        &self.ops[..self.only_with_resets]
+    }
+
+    /// The operations that every run needs.
+    pub fn always(&self) -> &[Op] {
+        &self.ops[self.only_with_resets..]
+    }
+
+    /// The kernels of `ops`, and of the ends where there are such.
+    pub fn kernels<'a>(&'a self, ops: &'a [Op]) -> impl Iterator<Item = Kernel> + 'a {
+        let ends = self.ends.iter().flat_map(Ends::dispatches);
+        ops.iter().flat_map(Op::dispatches).chain(ends).map(|dispatch| dispatch.kernel)
     }
 
     /// Dispatches of a whole run.

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 
 use crate::common::{Draw, Inputs, adapters, bits, options, own_adapters};
-use wgru::{Cell, Device, Dims, Direction, Engine, Error, Form, Model, Output, Result};
+use wgru::{Cell, Device, Dims, Direction, Engine, Error, Form, Model, Output, Result, StepInput};
 
 /// The bytes of a run of `form`.
 fn bytes(engine: &Engine, form: Form) -> u64 {
@@ -54,6 +54,28 @@ fn threads_at_once_take_what_there_is_memory_for() {
             });
             let made = device.created().buffers - before;
             assert!(made <= at_once * of_one, "{context}: {made} buffers, {of_one} for a run");
+        }
+    }
+}
+
+/// A session takes what a step takes, and a word of resets for each stream, which a step with resets then finds there.
+#[test]
+fn a_session_counts_what_its_steps_may_need() {
+    let mut draw = Draw::new();
+    for device in adapters() {
+        let (model, streams) = (draw.model(Cell::LSTM, 8, 24, 1), 5);
+        let ample = device.load_with(&model, options()).unwrap();
+        let step = bytes(&ample, Dims::new(streams, 1).unwrap().into());
+        let short = with_memory(&device, &model, step + 4 * streams as u64 - 1);
+        let error = short.session(streams).unwrap_err();
+        assert!(matches!(error, Error::TooLarge { .. }), "{}: {error}", device.info());
+        let engine = with_memory(&device, &model, step + 4 * streams as u64);
+        let [mut own, mut wanted] = [&engine, &ample].map(|engine| engine.session(streams).unwrap());
+        for resets in [[0; 5], [1, 0, 0, 1, 0]] {
+            let x = draw.values(streams * 8, 1.0);
+            let [own, wanted] = [&mut own, &mut wanted]
+                .map(|session| session.step(StepInput::new(&x).resets(&resets)).unwrap().y);
+            assert_eq!(bits(&own), bits(&wanted), "{}, seed {}", device.info(), draw.seed);
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::gpu::Context;
 use crate::io::{Form, OutputShape};
 use crate::model::Model;
 use crate::plan::{self, Candidate, Caps, Plan, Request};
-use crate::program::{check, lower};
+use crate::program::{Program, check, lower};
 
 /// Bytes of the arrays of a run where the caller says nothing: pieces as large as that lose nothing.
 const MEMORY: u64 = 1 << 30;
@@ -84,8 +84,12 @@ impl Planner {
 
     /// What a run by `plan` takes, where the device supports it.
     pub(super) fn bytes(&self, model: &Model, plan: &Plan) -> Result<u64> {
-        let program = lower(model, plan)?;
-        check(&program, &self.caps)?;
+        self.bytes_of(&lower(model, plan)?)
+    }
+
+    /// What a run of `program` takes, where the device supports it.
+    pub(super) fn bytes_of(&self, program: &Program) -> Result<u64> {
+        check(program, &self.caps)?;
         let (read_back, limit) = (program.read_back_bytes(), self.caps.max_buffer_bytes);
         self.caps.check("read-back of all outputs", read_back, limit, "bytes in one buffer")?;
         Ok(program.working_bytes() + read_back)

@@ -19,7 +19,11 @@ impl GpuEngine {
     /// A session of `streams` streams, in parts of as many as the device bears.
     pub(super) async fn session_of(&self, streams: usize) -> Result<GpuSession> {
         let dims = Dims::new(streams, 1)?;
-        let fits = |dims: Dims| self.planner.fits_device(&self.model, dims.into());
+        // With what a step with resets needs, which is made when the first comes.
+        let fits = |dims: Dims| {
+            let plan = self.planner.plan(&self.model, dims.into())?;
+            self.planner.bytes_of(&lower_session(&self.model, &plan)?)
+        };
         let most = cut(dims, |dims| fits(dims).map(drop))?.map_or(streams, |cut| cut.rows);
         let bytes = fits(Dims { batch: most, steps: 1 })?.saturating_mul(streams.div_ceil(most) as u64);
         let Planner { caps, memory, .. } = &self.planner;
@@ -126,6 +130,11 @@ impl Steps for GpuSession {
         let (streams, x) = (self.streams, input.x());
         let tally = Arc::new(Tally::new(progress.clone(), self.parts.len()));
         let mut submitted = Vec::with_capacity(self.parts.len());
+        if input.resets_of().is_some() {
+            for part in &mut self.parts {
+                part.workspace.prepare_resets(&self.context).await?;
+            }
+        }
         for part in &mut self.parts {
             let x = part.of(x, streams);
             part.workspace.pack_x(x);

@@ -2,7 +2,7 @@
 
 use super::Caller;
 use crate::common::{Draw, Inputs, bits};
-use wgru::{Bindings, Cell};
+use wgru::{Bindings, Cell, StepInput};
 
 #[test]
 fn recording_again_creates_nothing_and_other_buffers_bind_groups_alone() {
@@ -72,6 +72,38 @@ fn recording_again_creates_nothing_and_other_buffers_bind_groups_alone() {
                 assert_eq!(caller.read(&(output[1].clone(), 0)), bits(&wanted.h_n), "{context}");
             }
         }
+    }
+}
+
+/// What begins streams anew is compiled for the first step that does so, of the host's or of a recording, and for no session before.
+#[test]
+fn steps_without_resets_make_nothing_for_them() {
+    let mut draw = Draw::new();
+    for caller in Caller::all() {
+        let model = draw.model(Cell::LSTM, 3, 17, 2);
+        let engine = caller.ours.load(&model).unwrap();
+        let context = format!("{}, {model}, seed {}", caller.name, draw.seed);
+        let x = draw.values(5 * 3, 1.0);
+        let step = |session: &mut wgru::Session, resets: Option<&[u32]>| {
+            let input = StepInput::new(&x);
+            session.step(resets.map_or(input, |resets| input.resets(resets))).unwrap();
+            let created = caller.ours.created();
+            (created.pipelines, created.bind_groups, created.buffers)
+        };
+        let [mut recorded, mut session] = [(); 2].map(|()| engine.session(5).unwrap());
+        let on_device = caller.with(&bits(&x), 0);
+        let recording = recorded.recording(Bindings::new(&on_device)).unwrap();
+        caller.submit(|encoder| recording.record(encoder));
+        let without = step(&mut session, None);
+        let with = step(&mut session, Some(&[0, 1, 0, 0, 1]));
+        assert!(with.0 > without.0, "{context}: it was compiled before");
+        assert!(with.1 > without.1 && with.2 == without.2, "{context}: {without:?}, {with:?}");
+        assert_eq!(step(&mut session, Some(&[1; 5])), with, "{context}");
+        assert_eq!(step(&mut session, None), with, "{context}");
+        // Every session binds its own, by the same kernels.
+        let resets = caller.with(&[1; 5], 0);
+        recorded.recording(Bindings::new(&on_device).resets(&resets)).unwrap();
+        assert_eq!(caller.ours.created().pipelines, with.0, "{context}");
     }
 }
 
