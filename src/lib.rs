@@ -55,6 +55,7 @@ pub mod model;
 pub mod plan;
 pub mod program;
 mod progress;
+#[cfg(feature = "onnx")]
 mod proto;
 pub mod reference;
 #[cfg(test)]
@@ -78,7 +79,9 @@ pub use engine::{PoolRecording, Recording};
 pub use error::{BufferFault, Error, Result};
 #[cfg(feature = "keras")]
 pub use import::Keras;
-pub use import::{Imported, Onnx, PyTorch};
+#[cfg(feature = "onnx")]
+pub use import::Onnx;
+pub use import::{Imported, PyTorch};
 pub use info::{AdapterInfo, Created};
 pub use io::{Batch, Fill, Form, Layout, Output, State, StepInput, StepOutput};
 #[cfg(feature = "gpu")]

@@ -393,6 +393,7 @@ pub enum ReadoutArg {
 
 impl ModelArgs {
     /// The first option that only PyTorch weights have a use for.
+    #[cfg(feature = "keras")]
     pub fn of_pytorch(&self) -> Option<&'static str> {
         let given = [
             ("--cell", self.cell.is_some()),

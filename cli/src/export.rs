@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use wgru::import::{Imported, OnnxImported, OnnxInput, Tensor};
+use wgru::import::Imported;
 
 use crate::args::ExportArgs;
 use crate::arrays::{check_not_empty, ending, write};
@@ -30,18 +30,8 @@ pub fn export(args: &ExportArgs) -> Outcome {
         }
     }
     let imported = read_any(args)?;
-    let bytes = if to_onnx {
-        let mut how = wgru::export::Onnx::new();
-        if args.with_lengths {
-            how = how.with_lengths();
-        }
-        if args.with_states {
-            how = how.with_states();
-        }
-        how.write(&imported.model)?
-    } else {
-        wgru::export::pytorch(&imported.model)?
-    };
+    let bytes =
+        if to_onnx { onnx::write(args, &imported.model)? } else { wgru::export::pytorch(&imported.model)? };
     write::replace(&args.output, &bytes)?;
     print(&format!("{}\n{output}: {} bytes\n", describe(&args.model, &imported), bytes.len()))
 }
@@ -63,36 +53,5 @@ fn read_any(args: &ExportArgs) -> Outcome<Imported> {
         })?;
         return Ok(imported);
     }
-    let node = onnx::import(&args.model, args.node.as_deref(), &args.model_args)?;
-    // What the file fixes at run time, or computes, is no part of the model and would be lost, unless OUT reads it.
-    let is_zero = |tensor: &Tensor| tensor.data.iter().all(|&value| value == 0.0);
-    let notes = [
-        check(&node, "sequence_lens", &node.sequence_lens, args.with_lengths, |_| true)?,
-        check(&node, "initial_h", &node.initial_h, args.with_states, |tensor| !is_zero(tensor))?,
-        check(&node, "initial_c", &node.initial_c, args.with_states, |tensor| !is_zero(tensor))?,
-    ];
-    let mut report = node.report;
-    report.decisions.extend(notes.into_iter().flatten());
-    Ok(Imported { model: node.model, report })
-}
-
-/// Refuses an input that a run of OUT would not have, and gives a note on one that the caller gave and OUT does not read.
-fn check<T>(
-    node: &OnnxImported,
-    role: &str,
-    input: &OnnxInput<T>,
-    is_read: bool,
-    matters: impl Fn(&T) -> bool,
-) -> Outcome<Option<String>> {
-    let option = if role == "sequence_lens" { "--with-lengths" } else { "--with-states" };
-    let why = match input {
-        _ if is_read => return Ok(None),
-        OnnxInput::Array(_) => return Ok(Some(format!("{role} is not read by OUT, unless with {option}"))),
-        OnnxInput::Computed { by, .. } => format!("is computed by {by}"),
-        OnnxInput::Constant(value) | OnnxInput::Repeated(value) if matters(value) => "is a constant".into(),
-        _ => return Ok(None),
-    };
-    let reason =
-        format!("{why}, which an export does not carry; an .onnx reads it at run time with {option}");
-    Err(error(format!("{role} of {} \"{}\"", node.op, node.node), reason))
+    onnx::read_to_export(args)
 }

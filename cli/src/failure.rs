@@ -22,3 +22,12 @@ impl From<wgru::Error> for Failure {
 pub fn error(name: impl std::fmt::Display, reason: impl std::fmt::Display) -> Failure {
     Failure::Error(format!("{name}: {reason}"))
 }
+
+/// That this build of the command does not read or write a file, for it has not the feature.
+#[cfg(not(all(feature = "onnx", feature = "keras")))]
+pub fn without(path: &std::path::Path, feature: &str) -> Failure {
+    let reason = format!(
+        "this wgru was built without the feature \"{feature}\", which such a file needs; build it with --features {feature}"
+    );
+    error(path.display(), reason)
+}

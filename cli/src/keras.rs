@@ -3,12 +3,20 @@
 use std::path::Path;
 
 use wgru::import::Imported;
+#[cfg(feature = "keras")]
 use wgru::{Keras, ReadoutSteps};
 
 use crate::args::ModelArgs;
 use crate::failure::{Outcome, error};
 
+/// In a build without Keras files: an error that names the feature.
+#[cfg(not(feature = "keras"))]
+pub fn read(path: &Path, _: &ModelArgs) -> Outcome<Imported> {
+    Err(crate::failure::without(path, "keras"))
+}
+
 /// Reads the layers that the options name.
+#[cfg(feature = "keras")]
 pub fn read(path: &Path, args: &ModelArgs) -> Outcome<Imported> {
     if let Some(option) = args.of_pytorch() {
         return Err(error(option, "has no meaning for a Keras model"));

@@ -11,6 +11,10 @@ mod failure;
 mod forecast;
 mod keras;
 mod number;
+#[cfg(feature = "onnx")]
+mod onnx;
+#[cfg(not(feature = "onnx"))]
+#[path = "onnx/absent.rs"]
 mod onnx;
 mod outputs;
 mod plot;

@@ -3,11 +3,11 @@
 
 use std::path::Path;
 
-use wgru::import::{Onnx, OnnxImported, OnnxInput, Tensor};
+use wgru::import::{Imported, Onnx, OnnxImported, OnnxInput, Tensor};
 use wgru::io::OutputShape;
-use wgru::{Batch, Layout};
+use wgru::{Batch, Layout, Model};
 
-use crate::args::{ModelArgs, ResetArg, RunArgs};
+use crate::args::{ExportArgs, ModelArgs, ResetArg, RunArgs};
 use crate::arrays::{Array, Arrays, write};
 use crate::failure::{Outcome, error};
 use crate::print::print;
@@ -219,4 +219,55 @@ fn outputs(imported: &OnnxImported, work: &Work, batch: &Batch<'_>) -> Outcome<V
             Ok((name.unwrap_or(role).to_owned(), array.map_err(|reason| error(role, reason))?))
         })
         .collect()
+}
+
+/// Reads the model that `wgru export` writes.
+///
+/// # Errors
+/// As [`import`], and for an input that the file gives to the node and that OUT would not have.
+pub fn read_to_export(args: &ExportArgs) -> Outcome<Imported> {
+    let node = import(&args.model, args.node.as_deref(), &args.model_args)?;
+    // What the file fixes at run time, or computes, is no part of the model and would be lost, unless OUT reads it.
+    let is_zero = |tensor: &Tensor| tensor.data.iter().all(|&value| value == 0.0);
+    let notes = [
+        check(&node, "sequence_lens", &node.sequence_lens, args.with_lengths, |_| true)?,
+        check(&node, "initial_h", &node.initial_h, args.with_states, |tensor| !is_zero(tensor))?,
+        check(&node, "initial_c", &node.initial_c, args.with_states, |tensor| !is_zero(tensor))?,
+    ];
+    let mut report = node.report;
+    report.decisions.extend(notes.into_iter().flatten());
+    Ok(Imported { model: node.model, report })
+}
+
+/// The model as an ONNX file's bytes, with the inputs that the options ask for.
+pub fn write(args: &ExportArgs, model: &Model) -> Outcome<Vec<u8>> {
+    let mut how = wgru::export::Onnx::new();
+    if args.with_lengths {
+        how = how.with_lengths();
+    }
+    if args.with_states {
+        how = how.with_states();
+    }
+    Ok(how.write(model)?)
+}
+
+/// Refuses an input that a run of OUT would not have, and gives a note on one that the caller gave and OUT does not read.
+fn check<T>(
+    node: &OnnxImported,
+    role: &str,
+    input: &OnnxInput<T>,
+    is_read: bool,
+    matters: impl Fn(&T) -> bool,
+) -> Outcome<Option<String>> {
+    let option = if role == "sequence_lens" { "--with-lengths" } else { "--with-states" };
+    let why = match input {
+        _ if is_read => return Ok(None),
+        OnnxInput::Array(_) => return Ok(Some(format!("{role} is not read by OUT, unless with {option}"))),
+        OnnxInput::Computed { by, .. } => format!("is computed by {by}"),
+        OnnxInput::Constant(value) | OnnxInput::Repeated(value) if matters(value) => "is a constant".into(),
+        _ => return Ok(None),
+    };
+    let reason =
+        format!("{why}, which an export does not carry; an .onnx reads it at run time with {option}");
+    Err(error(format!("{role} of {} \"{}\"", node.op, node.node), reason))
 }

@@ -11,9 +11,11 @@
 //! `1 − σ(a) = σ(−a)`; where the gates have another activation, for which that does not hold, it is refused. Both
 //! want two biases or none: where any is there, an absent one is written as zeros.
 
+#[cfg(feature = "onnx")]
 mod onnx;
 mod pytorch;
 
+#[cfg(feature = "onnx")]
 pub use onnx::{Onnx, onnx};
 pub use pytorch::pytorch;
 

@@ -6,6 +6,7 @@
 #[cfg(feature = "keras")]
 mod keras;
 mod limits;
+#[cfg(feature = "onnx")]
 mod onnx;
 mod pytorch;
 mod tensors;
@@ -13,6 +14,7 @@ mod tensors;
 #[cfg(feature = "keras")]
 pub use keras::Keras;
 pub use limits::Limits;
+#[cfg(feature = "onnx")]
 pub use onnx::{Onnx, OnnxImported, OnnxInput, OnnxNode};
 pub use pytorch::PyTorch;
 pub use tensors::{Tensor, read_tensors};

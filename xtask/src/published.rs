@@ -59,15 +59,17 @@ fn spelling() -> Result<Outcome, Error> {
     passes(&mut process::in_workspace("typos"))
 }
 
-/// The library with every set of its features, with warnings as errors.
+/// The library and the command with every set of their features, with warnings as errors.
 fn each_feature() -> Result<Outcome, Error> {
-    let manifest = process::workspace_root().join("Cargo.toml");
-    let text = fs::read_to_string(&manifest)
-        .map_err(|error| Error::Other(format!("{}: {error}", manifest.display())))?;
-    for set in sets(&features(&text)) {
-        let mut clippy = process::cargo();
-        clippy.args(["clippy", "-p", "wgru", "--lib", "--no-default-features", "--features", &set.join(",")]);
-        process::run(clippy.args(["--", "-D", "warnings"]))?;
+    for (package, target, folder) in [("wgru", "--lib", "."), ("wgru-cli", "--bins", "cli")] {
+        let manifest = process::workspace_root().join(folder).join("Cargo.toml");
+        let text = fs::read_to_string(&manifest)
+            .map_err(|error| Error::Other(format!("{}: {error}", manifest.display())))?;
+        for set in sets(&features(&text)) {
+            let mut clippy = process::cargo();
+            clippy.args(["clippy", "-p", package, target, "--no-default-features", "--features"]);
+            process::run(clippy.arg(set.join(",")).args(["--", "-D", "warnings"]))?;
+        }
     }
     Ok(Outcome::Passed)
 }
