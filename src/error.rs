@@ -1,10 +1,26 @@
-//! The one error type of the crate. Every variant names the thing and carries the numbers.
+//! The one error type of the crate. Every variant names the thing and carries the numbers; [`Error::kind`] says what to do.
 
-use std::borrow::Cow;
+mod fault;
+mod kind;
+mod words;
+
 use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+pub use self::fault::{BufferFault, StreamFault};
+pub use self::kind::ErrorKind;
+pub(crate) use self::words::Place;
+pub use self::words::{count, limited, listed};
+
+/// Shorthand for results of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The error behind one of ours: what the system or the reader of a file format said.
+pub type Source = Arc<dyn std::error::Error + Send + Sync>;
 
 /// What can go wrong, with the name of the thing and the numbers.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Error {
     /// An array has another shape than the model or the call needs.
@@ -90,15 +106,22 @@ pub enum Error {
         name: String,
         /// Why not.
         reason: String,
+        /// What its reader said, where that is another library.
+        source: Option<Source>,
+    },
+    /// A file can be read, and what it describes cannot be: the error is what a call with the same numbers would return.
+    File {
+        /// What is wrong.
+        fault: Box<Error>,
     },
     /// A file cannot be opened, read or written.
     Io {
         /// The path.
         path: String,
         /// The system's reason.
-        reason: String,
+        source: Arc<io::Error>,
     },
-    /// Parts of one model contradict each other.
+    /// Parts of a model or of a call contradict each other, or the calls before this one.
     Mismatch {
         /// The part at fault.
         name: String,
@@ -122,7 +145,7 @@ pub enum Error {
         /// Its number.
         stream: u64,
         /// Why not.
-        reason: String,
+        fault: StreamFault,
     },
     /// A buffer of the caller's cannot be bound to an array of a run.
     Buffer {
@@ -131,127 +154,41 @@ pub enum Error {
         /// Why not.
         fault: BufferFault,
     },
-    /// The device failed: lost, out of memory, or its driver reported an error.
+    /// The driver refused something or gave a wrong result; the device is still there.
     Device {
         /// The device.
         device: String,
         /// What it reported.
         reason: String,
     },
-}
-
-/// Why a buffer cannot be bound to an array; offsets and sizes in bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum BufferFault {
-    /// It ends before the array.
-    TooSmall {
-        /// The array's size.
-        needed: u64,
-        /// The buffer's size.
-        has: u64,
-        /// Where the array begins.
-        offset: u64,
+    /// The device has no memory left.
+    DeviceMemory {
+        /// The device.
+        device: String,
+        /// What it lacks memory for, and what it reported.
+        reason: String,
     },
-    /// It was made without a usage.
-    Usage {
-        /// Which, as wgpu names it.
-        missing: &'static str,
+    /// The device is lost, and every call that needs it fails from now on.
+    Lost {
+        /// The device.
+        device: String,
+        /// Why.
+        reason: String,
     },
-    /// The array begins where the device binds none.
-    Alignment {
-        /// Where the array begins.
-        offset: u64,
-        /// What its offset has to be a multiple of.
-        alignment: u64,
+    /// The states of a pool are not known since a tick failed; [`Pool::rebuild`](crate::Pool::rebuild) goes on.
+    PoolFailed {
+        /// The device.
+        device: String,
+        /// Why the tick failed; none where its future was dropped half way.
+        fault: Option<Box<Error>>,
     },
-    /// Another array lies in the same part of the same buffer, and one of them is written.
-    Overlap {
-        /// The other.
-        other: String,
-        /// Where the array and the other begin.
-        offsets: [u64; 2],
-        /// Their sizes.
-        bytes: [u64; 2],
+    /// A fault of this crate, and not of the input: please report it.
+    Internal {
+        /// Where it came to light.
+        name: String,
+        /// What is wrong.
+        reason: String,
     },
-    /// Another array lies in the same buffer, and a dispatch reads one and writes the other, which no API allows.
-    Shared {
-        /// The other.
-        other: String,
-    },
-}
-
-impl fmt::Display for BufferFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooSmall { needed, has, offset } => write!(
-                f,
-                "needs {needed} bytes from offset {offset} on, the buffer has {has}: bind one of at least {} bytes",
-                needed.saturating_add(*offset)
-            ),
-            Self::Usage { missing } => write!(f, "the buffer was made without the usage {missing}: add it"),
-            Self::Alignment { offset, alignment } => {
-                write!(
-                    f,
-                    "begins at offset {offset}, the device binds at multiples of {alignment} bytes alone"
-                )
-            }
-            Self::Overlap { other, offsets: [own, others], bytes: [size, other_size] } => write!(
-                f,
-                "its {size} bytes from offset {own} on overlap the {other_size} bytes of {other} from offset {others} \
-                 on, and one is written: move one of them"
-            ),
-            Self::Shared { other } => write!(
-                f,
-                "lies in the buffer of {other}, and one dispatch reads the one and writes the other: bind two buffers"
-            ),
-        }
-    }
-}
-
-/// Shorthand for results of this crate.
-pub type Result<T, E = Error> = std::result::Result<T, E>;
-
-/// The longest message in bytes.
-const LONGEST: usize = 2000;
-/// How many names a message lists.
-const NAMES: usize = 20;
-/// The longest name in a list, in characters.
-const NAME: usize = 72;
-
-/// Names for a message: `a, b, c`, at most 20 and then how many more there are. Of a name of more than 72 characters
-/// the middle is left out.
-pub fn listed<S: AsRef<str>>(names: &[S]) -> String {
-    let shown: Vec<_> = names.iter().take(NAMES).map(|name| shortened(name.as_ref(), NAME)).collect();
-    match names.len().saturating_sub(NAMES) {
-        0 => shown.join(", "),
-        more => format!("{} and {more} more", shown.join(", ")),
-    }
-}
-
-/// A number of things for a message: `1 step`, `2 steps`.
-pub fn count(number: usize, of: &str) -> String {
-    format!("{number} {of}{}", if number == 1 { "" } else { "s" })
-}
-
-/// A message of at most 2000 bytes: of a longer one the middle is left out.
-pub fn limited(text: &str) -> Cow<'_, str> {
-    if text.len() <= LONGEST {
-        return text.into();
-    }
-    // In characters, so that the bytes of the longest encoding fit too.
-    shortened(text, if text.is_ascii() { LONGEST - 2 } else { LONGEST / 4 })
-}
-
-/// `text` with its middle left out where it has more than `most` characters.
-fn shortened(text: &str, most: usize) -> Cow<'_, str> {
-    let count = text.chars().count();
-    if count <= most {
-        return text.into();
-    }
-    let at = |index: usize| text.char_indices().nth(index).map_or(text.len(), |(at, _)| at);
-    let tail = (most - 1) / 3;
-    format!("{}…{}", &text[..at(most - 1 - tail)], &text[at(count - tail)..]).into()
 }
 
 impl fmt::Display for Error {
@@ -291,44 +228,95 @@ impl Error {
             Self::Ambiguous { what, found } => {
                 format!("{what}: found {}: {}", found.len(), listed(found))
             }
-            Self::Format { name, reason } => format!("{name}: {reason}"),
-            Self::Io { path, reason } => format!("{path}: {reason}"),
+            Self::Format { name, reason, .. } => format!("{name}: {reason}"),
+            Self::File { fault } => fault.message(),
+            Self::Io { path, source } => format!("{path}: {source}"),
             Self::Mismatch { name, reason } => format!("{name}: {reason}"),
             Self::Unsupported { what } => format!("not supported: {what}"),
             Self::NoDevice { selector, found } => {
                 let adapters = if found.is_empty() { "no adapter".into() } else { listed(found) };
                 format!("no device matches \"{selector}\"; found: auto, cpu, reference, {adapters}")
             }
-            Self::Stream { stream, reason } => format!("stream {stream}: {reason}"),
+            Self::Stream { stream, fault } => format!("stream {stream}: {fault}"),
             Self::Buffer { name, fault } => format!("{name}: {fault}"),
-            Self::Device { device, reason } => format!("{device}: {reason}"),
+            Self::Device { device, .. }
+            | Self::DeviceMemory { device, .. }
+            | Self::Lost { device, .. }
+            | Self::PoolFailed { device, .. } => format!("{device}: {}", self.without_device()),
+            Self::Internal { name, reason } => format!(
+                "{name}: {reason} (a fault of wgru and not of the input: please report it with this message)"
+            ),
         }
+    }
+
+    /// The message without the device's name.
+    fn without_device(&self) -> String {
+        match self {
+            Self::Device { reason, .. } | Self::DeviceMemory { reason, .. } => reason.clone(),
+            Self::Lost { reason, .. } => {
+                format!("the device is lost ({reason}): open a device again and load the model on it")
+            }
+            Self::PoolFailed { fault, .. } => {
+                let dropped = || "it was dropped or panicked half way".into();
+                format!(
+                    "a tick failed ({}), so states are not known; Pool::rebuild takes the streams up from those that \
+                     were saved last",
+                    fault.as_ref().map_or_else(dropped, |fault| fault.without_device())
+                )
+            }
+            other => other.message(),
+        }
+    }
+
+    /// Whether the device, which is there still, has no memory left or refused something, as drivers do for want of memory too.
+    pub(crate) fn is_of_device(&self) -> bool {
+        matches!(self, Self::Device { .. } | Self::DeviceMemory { .. })
+    }
+
+    /// [`Error::Io`].
+    pub(crate) fn io(path: impl fmt::Display, error: io::Error) -> Self {
+        Self::Io { path: path.to_string(), source: Arc::new(error) }
+    }
+
+    /// [`Error::Format`] of our own finding.
+    pub(crate) fn format(name: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Format { name: name.into(), reason: reason.into(), source: None }
+    }
+
+    /// [`Error::Format`] of what the reader of a file format said: `reason: error`.
+    pub(crate) fn unreadable(
+        name: impl Into<String>,
+        reason: &str,
+        error: impl std::error::Error + Send + Sync + 'static,
+    ) -> Self {
+        Self::format(name, format!("{reason}: {error}")).because(error)
+    }
+
+    /// [`Error::Format`] with what its reader said behind it.
+    pub(crate) fn because(self, error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        match self {
+            Self::Format { name, reason, .. } => Self::Format { name, reason, source: Some(Arc::new(error)) },
+            other => other,
+        }
+    }
+
+    /// [`Error::Internal`].
+    pub(crate) fn internal(name: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Internal { name: name.into(), reason: reason.into() }
     }
 }
 
-impl std::error::Error for Error {}
-
-/// An element by its flat index, in words: `[2, 0, 1] of [3, 4, 5]`, of a vector `7`.
-pub(crate) struct Place<'a>(pub(crate) usize, pub(crate) &'a [usize]);
-
-impl fmt::Display for Place<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(index, shape) = *self;
-        if shape.len() < 2 || shape.contains(&0) {
-            return write!(f, "{index}");
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io { source, .. } => Some(&**source),
+            Self::Format { source, .. } => source.as_ref().map(|source| &**source as _),
+            // Its message is that of the fault.
+            Self::File { fault } => fault.source(),
+            Self::Stream { fault, .. } => fault.source().map(|source| &**source as _),
+            Self::PoolFailed { fault, .. } => fault.as_ref().map(|fault| &**fault as _),
+            _ => None,
         }
-        let mut rest = index;
-        let mut place: Vec<usize> = shape
-            .iter()
-            .rev()
-            .map(|size| {
-                let at = rest % size;
-                rest /= size;
-                at
-            })
-            .collect();
-        place.reverse();
-        write!(f, "{place:?} of {shape:?}")
     }
 }
 
@@ -336,18 +324,31 @@ impl fmt::Display for Place<'_> {
 mod tests {
     use super::*;
 
+    /// Of a file no error is a wrong use.
     #[test]
-    fn a_list_shows_twenty_names_and_then_a_count() {
-        let names = |count: usize| (0..count).map(|i| format!("n{i}")).collect::<Vec<_>>();
-        assert_eq!(listed(&names(0)), "");
-        assert_eq!(listed(&["a", "b"]), "a, b");
-        assert!(listed(&names(20)).ends_with("n18, n19"));
-        assert!(listed(&names(21)).ends_with("n18, n19 and 1 more"));
-        assert!(listed(&names(100_000)).ends_with("n19 and 99980 more"));
-        let long = format!("begin{}end", "ü".repeat(1000));
-        let shown = listed(&[long]);
-        assert!(shown.starts_with("beginü") && shown.ends_with("üend"), "{shown}");
-        assert_eq!(shown.chars().count(), NAME);
+    fn an_error_of_a_file_is_one_of_the_file() {
+        let name = || String::from("w");
+        let sizes = || vec![2, 3];
+        for error in [
+            Error::Shape { name: name(), expected: sizes(), got: sizes() },
+            Error::Length { name: name(), shape: sizes(), got: 7 },
+            Error::Zero { name: name() },
+            Error::Overflow { name: name(), sizes: sizes() },
+            Error::NotFinite { name: name(), index: 4, shape: sizes(), value: f32::NAN },
+            Error::Mismatch { name: name(), reason: "another".into() },
+        ] {
+            let text = error.to_string();
+            let of_file = error.in_file();
+            assert_eq!((of_file.kind(), of_file.to_string()), (ErrorKind::BadFile, text));
+            // Twice does no harm.
+            assert!(
+                matches!(of_file.in_file(), Error::File { fault } if !matches!(*fault, Error::File { .. }))
+            );
+        }
+        let error = Error::Unsupported { what: name() }.in_file();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        let memory = Error::Memory { name: name(), bytes: 8 }.in_file();
+        assert_eq!(memory.kind(), ErrorKind::Limit);
     }
 
     #[test]

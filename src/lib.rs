@@ -76,7 +76,7 @@ pub use engine::{
 };
 #[cfg(feature = "gpu")]
 pub use engine::{PoolRecording, Recording};
-pub use error::{BufferFault, Error, Result};
+pub use error::{BufferFault, Error, ErrorKind, Result, StreamFault};
 #[cfg(feature = "keras")]
 pub use import::Keras;
 #[cfg(feature = "onnx")]

@@ -157,10 +157,9 @@ impl Scratch {
 fn failed(Panicked(words): Panicked) -> Error {
     let words = words.unwrap_or_default();
     let reason = format!(
-        "a thread of the run panicked, which is a fault of this crate and not of the input; the outputs of this run are \
-         of no use, the engine still is: {words}"
+        "a thread of the run panicked; the outputs of this run are of no use, the engine still is: {words}"
     );
-    Error::Device { device: "cpu".into(), reason }
+    Error::internal("cpu", reason)
 }
 
 impl Network {
@@ -195,7 +194,7 @@ impl Network {
     /// Advances the states by T steps, or as many as `lengths` says.
     ///
     /// # Errors
-    /// [`Error::Memory`]; [`Error::Device`] where a thread panicked, which leaves numbers of no meaning in `to`.
+    /// [`Error::Memory`]; [`Error::Internal`] where a thread panicked, which leaves numbers of no meaning in `to`.
     pub(crate) fn run(
         &self,
         processor: &Processor,
@@ -419,7 +418,7 @@ mod tests {
                 let run = |scratch: &mut _| run_in(scratch, &network, &model, cut, team, &batch);
                 let context = format!("{model}, {cut:?}, thread {thread} after {steps} steps");
                 let error = run(scratch).expect_err(&context);
-                assert!(matches!(error, Error::Device { .. }), "{context}: {error}");
+                assert!(matches!(error, Error::Internal { .. }), "{context}: {error}");
                 assert!(error.to_string().contains("a planted fault"), "{context}: {error}");
                 scratch.plant(0..0, 0);
                 assert!(run(scratch).expect(&context) == expected, "{context}");

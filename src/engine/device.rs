@@ -239,7 +239,7 @@ impl Device {
     }
 
     /// Whether this device is lost: it was destroyed or taken away, or its driver gave up. It stays so, and every call that needs
-    /// the device is [`Error::Device`] and says so, whoever owns it; a new device, with the model loaded on it again, goes on.
+    /// the device is [`Error::Lost`], whoever owns it; a new device, with the model loaded on it again, goes on.
     /// Never on the CPU path and the reference.
     ///
     /// wgpu panics where it finds a device lost while it polls it. Natively that is caught, unless the program is built to end

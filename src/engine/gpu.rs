@@ -184,7 +184,7 @@ impl GpuEngine {
         let new = Workspace::new(&self.context, program.clone(), &self.constants, self.options.poison).await;
         match new {
             // What is idle may be what the device lacks memory for.
-            Err(Error::Device { .. }) if self.budget.free_idle() => {
+            Err(error) if error.is_of_device() && self.budget.free_idle() => {
                 Workspace::new(&self.context, program, &self.constants, self.options.poison).await
             }
             new => new,

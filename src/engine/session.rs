@@ -131,7 +131,7 @@ impl Session {
     ///
     /// # Errors
     /// [`crate::Error::Length`] where a state does not fit, [`crate::Error::Unsupported`] for a c where the
-    /// cell has none, [`crate::Error::Mismatch`] for an LSTM without c, [`crate::Error::Device`] where the device is lost.
+    /// cell has none, [`crate::Error::Mismatch`] for an LSTM without c, [`crate::Error::Lost`] where the device is lost.
     pub fn set_state(&mut self, state: &State) -> Result<()> {
         state.check(self.engine.model(), self.streams)?;
         on!(AnySession, &mut self.states, states => states.write(Some(state)))

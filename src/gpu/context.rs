@@ -45,8 +45,8 @@ pub struct Context {
 
 #[derive(Debug, Default)]
 struct Fault {
-    /// An error, for the next call to return.
-    error: Option<String>,
+    /// An error, for the next call to return: whether it is of memory, and its words.
+    error: Option<(bool, String)>,
     /// The loss of the device, for every call from then on.
     lost: Option<String>,
 }
@@ -57,11 +57,14 @@ const OF_POLL: &str = "Error in Device::poll";
 /// Why a device is lost that does not say so itself.
 const DESTROYED: &str = "it was destroyed, reset or taken away";
 
+fn is_memory(error: &wgpu::Error) -> bool {
+    matches!(error, wgpu::Error::OutOfMemory { .. })
+}
+
 impl Fault {
     /// Notes the loss of the device, unless it is known.
     fn lose(&mut self, why: &str) {
-        let advice = "open a device again and load the model on it";
-        self.lost.get_or_insert_with(|| format!("the device is lost ({}): {advice}", why.trim()));
+        self.lost.get_or_insert_with(|| why.trim().into());
     }
 }
 
@@ -75,7 +78,7 @@ impl Context {
         let fault = Arc::<Mutex<Fault>>::default();
         let slot = fault.clone();
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
-            lock(&slot).error.get_or_insert(error.to_string());
+            lock(&slot).error.get_or_insert_with(|| (is_memory(&error), error.to_string()));
         }));
         let slot = fault.clone();
         device.set_device_lost_callback(move |reason, message| {
@@ -142,29 +145,29 @@ impl Context {
     }
 
     /// # Errors
-    /// [`Error::Device`] where the device is known to be lost, or has reported an error since the last call.
+    /// [`Error::Lost`] where the device is known to be lost; what it has reported since the last call.
     pub(super) fn check_fault(&self) -> Result<()> {
         let mut fault = lock(&self.fault);
-        match fault.lost.clone().or_else(|| fault.error.take()) {
-            Some(reason) => Err(self.error(reason)),
-            None => Ok(()),
+        match (fault.error.take(), &fault.lost) {
+            (_, Some(why)) => Err(self.lost(why)),
+            (Some((is_memory, words)), None) => Err(self.reported(is_memory, words)),
+            (None, None) => Ok(()),
         }
     }
 
     /// # Errors
-    /// [`Error::Device`] where the device is lost, which it is asked.
+    /// [`Error::Lost`] where the device is lost, which it is asked.
     pub fn check_lost(&self) -> Result<()> {
         if !self.is_lost() {
             return Ok(());
         }
         // Whoever finds it lost says why.
-        let reason = lock(&self.fault).lost.clone();
-        Err(self.error(reason.unwrap_or_default()))
+        Err(self.lost(lock(&self.fault).lost.as_deref().unwrap_or(DESTROYED)))
     }
 
     /// What follows from `reason`: that the device is lost, where it is, which may have become so at any time.
     pub(super) fn failed(&self, reason: &str) -> Error {
-        self.check_lost().err().unwrap_or_else(|| self.error(reason))
+        self.check_lost().err().unwrap_or_else(|| self.reported(false, reason.into()))
     }
 
     /// Whether the device is lost. In a browser a caller's device is not asked: only calls that need its answer fail there.
@@ -219,8 +222,13 @@ impl Context {
         work()
     }
 
-    pub(super) fn error(&self, reason: impl Into<String>) -> Error {
-        Error::Device { device: self.info.caps.device.clone(), reason: reason.into() }
+    fn lost(&self, why: &str) -> Error {
+        Error::Lost { device: self.info.caps.device.clone(), reason: why.into() }
+    }
+
+    fn reported(&self, is_memory: bool, reason: String) -> Error {
+        let device = self.info.caps.device.clone();
+        if is_memory { Error::DeviceMemory { device, reason } } else { Error::Device { device, reason } }
     }
 
     /// The pipelines of `kernels`, each compiled on first use. One that the device refuses is not kept.
@@ -303,7 +311,7 @@ impl Context {
             let mut said = Ok(());
             for scope in scopes {
                 if let (Some(error), Ok(())) = (scope.await, &said) {
-                    said = Err(self.error(format!("{name}: {error}")));
+                    said = Err(self.reported(is_memory(&error), format!("{name}: {error}")));
                 }
             }
             // Of a lost device nothing is said here, or what follows from it.
@@ -316,6 +324,7 @@ impl Context {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
     use crate::gpu::adapters;
 
     /// A panic of wgpu's under a poll ends there, and the device counts as lost from then on.
@@ -331,11 +340,30 @@ mod tests {
             assert_eq!(failed, Err::<(), _>("Error in Device::poll: Parent device is lost".into()));
             for _ in 0..2 {
                 assert!(context.is_lost());
-                let error = context.check_fault().unwrap_err().to_string();
+                let error = context.check_fault().unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::LostDevice, "{error}");
+                let error = error.to_string();
                 assert!(error.contains("the device is lost (Error in Device::poll"), "{error}");
                 let error = pollster::block_on(context.checked("work", || ())).unwrap_err().to_string();
                 assert!(error.contains("the device is lost"), "{error}");
             }
+        }
+    }
+
+    /// What wgpu says of memory is told from what it says of anything else.
+    #[test]
+    fn want_of_memory_is_told_apart() {
+        let source = || Box::new(std::fmt::Error);
+        let refused = wgpu::Error::Validation { source: source(), description: "too many".into() };
+        let errors = [wgpu::Error::OutOfMemory { source: source() }, refused];
+        for (info, adapter) in pollster::block_on(adapters(None)) {
+            let context = pollster::block_on(Context::open(info, &adapter, None)).unwrap();
+            let kinds = errors.each_ref().map(|error| {
+                lock(&context.fault).error = Some((is_memory(error), error.to_string()));
+                context.check_fault().unwrap_err().kind()
+            });
+            assert_eq!(kinds, [ErrorKind::Limit, ErrorKind::Driver]);
+            context.check_fault().unwrap();
         }
     }
 

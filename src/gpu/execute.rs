@@ -53,7 +53,7 @@ impl Workspace {
     /// from, h `[L·D, B, P]` and c `[L·D, B, H]`, zeros where `None`.
     ///
     /// # Errors
-    /// [`crate::Error::Device`] where the device is lost or refuses the work.
+    /// [`crate::Error::Lost`]; [`crate::Error::Device`] and [`crate::Error::DeviceMemory`] where the device refuses the work.
     pub async fn write_inputs(
         &mut self,
         context: &Context,
@@ -139,7 +139,7 @@ impl Workspace {
     /// program, or without resets what then is needed of it, on the states of `phase` (0 or 1), then copies what `fetch` names for [`Workspace::read`].
     ///
     /// # Errors
-    /// [`crate::Error::Device`] where the device is lost or refuses the work.
+    /// [`crate::Error::Lost`]; [`crate::Error::Device`] and [`crate::Error::DeviceMemory`] where the device refuses the work.
     pub async fn submit(
         &self,
         context: &Context,
@@ -209,7 +209,7 @@ impl Workspace {
     /// Copies what `fetch` names of a run that has begun in `phase`, for [`Workspace::read`].
     ///
     /// # Errors
-    /// [`crate::Error::Device`] where the device is lost or refuses the work.
+    /// [`crate::Error::Lost`]; [`crate::Error::Device`] and [`crate::Error::DeviceMemory`] where the device refuses the work.
     pub(super) async fn fetch(&self, context: &Context, phase: usize, fetch: Fetch) -> Result<Submitted> {
         context.check_fault()?;
         let finish = || self.finish(context, self.encoder(context), phase, fetch);
@@ -219,7 +219,7 @@ impl Workspace {
     /// Copies the states of `phase` for [`Workspace::read`] without running anything.
     ///
     /// # Errors
-    /// [`crate::Error::Device`] where the device is lost or refuses the work.
+    /// [`crate::Error::Lost`]; [`crate::Error::Device`] and [`crate::Error::DeviceMemory`] where the device refuses the work.
     pub async fn fetch_states(&self, context: &Context, phase: usize) -> Result<Submitted> {
         context.check_fault()?;
         let fetch = || {
@@ -234,7 +234,7 @@ impl Workspace {
     /// Submits copies of the states of phase 1 to phase 0.
     ///
     /// # Errors
-    /// [`crate::Error::Device`] where the device is lost or refuses the work.
+    /// [`crate::Error::Lost`]; [`crate::Error::Device`] and [`crate::Error::DeviceMemory`] where the device refuses the work.
     pub async fn settle(&self, context: &Context) -> Result<()> {
         context.check_fault()?;
         let copy = || {
@@ -269,7 +269,7 @@ impl Workspace {
     /// Waits for `submitted` and hands its copies to `read`, one after the other in one slice.
     ///
     /// # Errors
-    /// [`crate::Error::Device`] where the device was lost or reported an error.
+    /// [`crate::Error::Lost`]; [`crate::Error::Device`] where the device reported an error.
     pub async fn read(
         &self,
         context: &Context,

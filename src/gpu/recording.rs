@@ -63,7 +63,7 @@ impl Recordable {
     /// of a pool.
     ///
     /// # Errors
-    /// As [`check`]; [`crate::Error::Device`] where memory runs out or the device refuses a pipeline.
+    /// As [`check`]; [`crate::Error::DeviceMemory`] where memory runs out, [`crate::Error::Device`] where the device refuses a pipeline.
     pub async fn new(
         context: &Context,
         program: Program,
@@ -127,7 +127,7 @@ impl Recordable {
     /// where states are not, they are zero, and final states go nowhere; y and the readout go to arrays of the program's own.
     ///
     /// # Errors
-    /// [`crate::Error::Device`] where memory runs out, or a buffer is of another device.
+    /// [`crate::Error::DeviceMemory`] where memory runs out, [`crate::Error::Device`] where a buffer is of another device.
     pub async fn bind(
         self: &Arc<Self>,
         context: &Context,
@@ -356,7 +356,7 @@ impl Recorded {
     /// none, nothing is waited for.
     ///
     /// # Errors
-    /// [`crate::Error::Device`] where the device is lost or refuses the work.
+    /// [`crate::Error::Lost`]; [`crate::Error::Device`] and [`crate::Error::DeviceMemory`] where the device refuses the work.
     pub async fn run(
         &self,
         context: &Context,

@@ -19,7 +19,7 @@ impl Workspace {
     /// that was not proven.
     ///
     /// # Errors
-    /// [`Error::Device`] where the device is lost or refuses the work.
+    /// [`Error::Lost`]; [`Error::Device`] and [`Error::DeviceMemory`] where the device refuses the work.
     pub async fn resume(
         &mut self,
         context: &Context,
@@ -65,10 +65,8 @@ impl Workspace {
         for (to, buffer) in self.program.buffers.iter().enumerate() {
             if to == self.program.y || buffer.name.starts_with("y.") {
                 let from = failed.program.buffers.iter().position(|other| other.name == buffer.name);
-                let from = from.ok_or_else(|| Error::Mismatch {
-                    name: buffer.name.clone(),
-                    reason: "not in the run that is resumed".into(),
-                })?;
+                let from =
+                    from.ok_or_else(|| Error::internal(&buffer.name, "not in the run that is resumed"))?;
                 copies.push((from, to));
             }
         }

@@ -27,7 +27,7 @@ impl StagedWorkspace {
     /// Writes `batch` to the device.
     ///
     /// # Errors
-    /// [`crate::Error::Device`] where the device is lost or refuses the work.
+    /// [`crate::Error::Lost`]; [`crate::Error::Device`] and [`crate::Error::DeviceMemory`] where the device refuses the work.
     pub async fn new(context: &Context, mut workspace: Workspace, batch: &Batch<'_>) -> Result<Self> {
         context.check_fault()?;
         workspace.pack_x(batch.x());
@@ -65,7 +65,7 @@ impl StagedWorkspace {
     /// Runs the batch and waits until it is done; and the chunk that its workgroups did not prove, where there is one.
     ///
     /// # Errors
-    /// [`crate::Error::Device`] where the device is lost or refuses the work.
+    /// [`crate::Error::Lost`]; [`crate::Error::Device`] and [`crate::Error::DeviceMemory`] where the device refuses the work.
     pub async fn run(
         &self,
         context: &Context,
@@ -115,7 +115,7 @@ impl StagedWorkspace {
     /// Copies outputs and final states of the last run for [`Workspace::read`].
     ///
     /// # Errors
-    /// [`crate::Error::Device`] where the device is lost or refuses the work.
+    /// [`crate::Error::Lost`]; [`crate::Error::Device`] and [`crate::Error::DeviceMemory`] where the device refuses the work.
     pub async fn fetch(&self, context: &Context) -> Result<Submitted> {
         self.workspace.fetch(context, 0, Fetch::All).await
     }

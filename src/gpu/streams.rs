@@ -28,7 +28,7 @@ impl StreamStates {
     /// For `capacity` streams of `stride` numbers each; what is in them is not said.
     ///
     /// # Errors
-    /// [`crate::Error::TooLarge`] where they exceed a binding, [`crate::Error::Device`] where memory runs out.
+    /// [`crate::Error::TooLarge`] where they exceed a binding, [`crate::Error::DeviceMemory`] where memory runs out, [`crate::Error::Device`].
     pub async fn new(context: &Context, capacity: usize, stride: usize) -> Result<Self> {
         let bytes = (capacity * stride * 4) as u64;
         context.caps().check_array(&format!("states of {capacity} streams"), bytes)?;
@@ -239,7 +239,7 @@ impl Freight {
     /// With room for a tick; powers of two, so that ticks that differ little share one.
     ///
     /// # Errors
-    /// [`crate::Error::Device`] where memory runs out.
+    /// [`crate::Error::DeviceMemory`] where memory runs out, [`crate::Error::Device`].
     pub async fn for_loads(
         context: &Context,
         programs: &[StreamProgram],
@@ -252,7 +252,7 @@ impl Freight {
     /// With room for so many bytes each way, and for up to twice as many where the device has buffers of that size.
     ///
     /// # Errors
-    /// [`crate::Error::Device`] where memory runs out.
+    /// [`crate::Error::DeviceMemory`] where memory runs out, [`crate::Error::Device`].
     pub async fn new(context: &Context, up: u64, down: u64) -> Result<Self> {
         let make = |label: &str, bytes: u64, usage: wgpu::BufferUsages, mapped_at_creation: bool| {
             let most = context.caps().max_buffer_bytes.max(bytes);
@@ -294,7 +294,7 @@ impl Freight {
     /// their states and how many frames they have.
     ///
     /// # Errors
-    /// [`crate::Error::Device`] where the device is lost or refuses the work.
+    /// [`crate::Error::Lost`]; [`crate::Error::Device`] and [`crate::Error::DeviceMemory`] where the device refuses the work.
     pub async fn submit(
         self,
         context: &Context,
@@ -384,7 +384,7 @@ impl UnderWay {
     /// again.
     ///
     /// # Errors
-    /// [`crate::Error::Device`] where the device was lost or reported an error.
+    /// [`crate::Error::Lost`]; [`crate::Error::Device`] where the device reported an error.
     pub async fn wait(&mut self, context: &Context, wait: Wait) -> Result<()> {
         let Self { submission, mappings, .. } = self;
         for slot in mappings {

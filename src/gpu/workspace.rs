@@ -47,13 +47,13 @@ impl Constants {
     /// What `buffer` of a program is, where it is one of them.
     ///
     /// # Errors
-    /// [`Error::Mismatch`] for a constant that is not on the device.
+    /// [`Error::Internal`] for a constant that is not on the device.
     pub(super) fn of(&self, buffer: &Buffer) -> Result<Option<&wgpu::Buffer>> {
         let Role::Constant(constant, first) = buffer.role else { return Ok(None) };
-        let found = self.0.get(&(constant, first)).ok_or_else(|| Error::Mismatch {
-            name: buffer.name.clone(),
-            reason: "not among the constants on the device".into(),
-        });
+        let found = self
+            .0
+            .get(&(constant, first))
+            .ok_or_else(|| Error::internal(&buffer.name, "not among the constants on the device"));
         found.map(Some)
     }
 }
@@ -139,7 +139,7 @@ impl Workspace {
     /// NaN before the run.
     ///
     /// # Errors
-    /// As [`check`]; [`Error::Device`] where memory runs out or the device refuses a pipeline.
+    /// As [`check`]; [`Error::DeviceMemory`] where memory runs out, [`Error::Device`] where the device refuses a pipeline.
     pub async fn new(
         context: &Context,
         program: Program,
@@ -152,7 +152,7 @@ impl Workspace {
     /// [`Workspace::new`] for a program whose rows' states lie in `streams`, where it is one.
     ///
     /// # Errors
-    /// As [`Workspace::new`]; [`Error::Mismatch`] where it needs other slots.
+    /// As [`Workspace::new`]; [`Error::Internal`] where it needs other slots.
     pub async fn with_streams(
         context: &Context,
         program: Program,
@@ -169,7 +169,7 @@ impl Workspace {
             let held = streams.map_or(0, wgpu::Buffer::size);
             if buffer.role == Role::Streams && held < buffer.bytes() {
                 let reason = format!("{held} bytes are held, the program needs {}", buffer.bytes());
-                return Err(Error::Mismatch { name: buffer.name.clone(), reason });
+                return Err(Error::internal(&buffer.name, reason));
             }
         }
         let pipelines = context.compile(program.kernels(program.always())).await?;

@@ -27,8 +27,7 @@ use crate::model::Model;
 
 /// The bytes of a file.
 fn load(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path)
-        .map_err(|error| Error::Io { path: path.display().to_string(), reason: error.to_string() })
+    std::fs::read(path).map_err(|error| Error::io(path.display(), error))
 }
 
 /// A model and how it was read.

@@ -46,17 +46,16 @@ pub struct Tensor {
 /// of 32 or 64 bits, [`Error::NotFinite`], [`Error::TooLarge`] beyond the default [`Limits`].
 pub fn read_tensors(source: &str, bytes: &[u8]) -> Result<Vec<Tensor>> {
     let tensors = Tensors::parse(source, bytes, &Limits::default())?;
-    tensors.names().map(|name| tensors.read_number(name)).collect()
+    let read = |name| tensors.read_number(name).map_err(Error::in_file);
+    tensors.names().map(read).collect()
 }
 
 impl<'a> Tensors<'a> {
     /// # Errors
     /// [`Error::Format`] for a file that is not whole, [`Error::TooLarge`] beyond the limits.
     pub(super) fn parse(source: &'a str, bytes: &'a [u8], limits: &Limits) -> Result<Self> {
-        let format = |error: SafeTensorError| Error::Format {
-            name: source.into(),
-            reason: format!("not a readable safetensors file: {error}"),
-        };
+        let format =
+            |error: SafeTensorError| Error::unreadable(source, "not a readable safetensors file", error);
         // A length beyond the end of the file is a broken file, not a large header.
         let length = bytes.first_chunk().map_or(0, |length| u64::from_le_bytes(*length));
         if length <= bytes.len() as u64 {
@@ -90,7 +89,7 @@ impl<'a> Tensors<'a> {
             let file = entry.file;
             if let Some(first) = self.entries.insert(name.clone(), entry) {
                 let reason = format!("in two files, {} and {file}", first.file);
-                return Err(Error::Format { name, reason });
+                return Err(Error::format(name, reason));
             }
         }
         self.metadata.extend(other.metadata);
@@ -166,7 +165,7 @@ impl<'a> Tensors<'a> {
             FileDtype::F64 => Dtype::F64,
             other => {
                 let reason = format!("stored as {other:?}, expected F16, BF16, F32 or F64");
-                return Err(Error::Format { name: name.into(), reason });
+                return Err(Error::format(name, reason));
             }
         };
         let data = dtype.decode(entry.bytes);

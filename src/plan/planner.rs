@@ -49,7 +49,7 @@ fn of_rows(model: &Model, form: Form, request: Request, rows: Rows, caps: &Caps)
 
 /// A planner that found nothing to choose from, which no caller can bring about: steps can always be dispatched one by one.
 fn none(what: &str) -> Error {
-    Error::Mismatch { name: "plan".into(), reason: format!("no {what}") }
+    Error::internal("plan", format!("no {what}"))
 }
 
 /// Every candidate for every layer, whatever the request prefers: what [`plan`] chooses from.

@@ -77,12 +77,11 @@ impl Speed {
     /// Reads numbers: lines of a name and a number, and comments that begin with `#`.
     ///
     /// # Errors
-    /// [`Error::Mismatch`] for a line that is none, a name that there is not or that is there twice or missing, and 0
+    /// [`Error::Format`] for a line that is none, a name that there is not or that is there twice or missing, and 0
     /// cores.
     pub fn parse(text: &str) -> Result<Self> {
-        let mismatch = |line: &str, reason: &str| {
-            Err(Error::Mismatch { name: "table of speeds".into(), reason: format!("`{line}`: {reason}") })
-        };
+        let mismatch =
+            |line: &str, reason: &str| Err(Error::format("table of speeds", format!("`{line}`: {reason}")));
         let mut speed = Self::DISCRETE;
         let mut missing: Vec<&str> = speed.fields().iter().map(|(name, _)| *name).collect();
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {

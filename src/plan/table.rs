@@ -32,13 +32,11 @@ impl Table {
     /// lines of `measured` and a [`Sample`], of which there need be none, and comments that begin with `#`.
     ///
     /// # Errors
-    /// As [`Speed::parse`]; [`Error::Mismatch`] for another version, and for a sample that is none or that is there twice.
+    /// As [`Speed::parse`]; [`Error::Format`] for another version, and for a sample that is none or that is there twice.
     pub fn parse(text: &str) -> Result<Self> {
         let begins = |line: &str, word: &str| line.split_whitespace().next() == Some(word);
-        let mismatch = |line: &str, reason: String| Error::Mismatch {
-            name: "table of speeds".into(),
-            reason: format!("`{line}`: {reason}"),
-        };
+        let mismatch =
+            |line: &str, reason: String| Error::format("table of speeds", format!("`{line}`: {reason}"));
         let (version, written) = VERSION;
         let (versions, lines): (Vec<&str>, Vec<&str>) =
             text.lines().map(str::trim).partition(|line| begins(line, version));

@@ -10,7 +10,7 @@ use crate::plan::Caps;
 /// that each buffer is as long as the kernel reaches, and that no buffer it writes is bound twice.
 ///
 /// # Errors
-/// [`Error::TooLarge`] for what exceeds the device; [`Error::Mismatch`] for a program that contradicts
+/// [`Error::TooLarge`] for what exceeds the device; [`Error::Internal`] for a program that contradicts
 /// itself, which no caller can bring about.
 pub fn check(program: &Program, caps: &Caps) -> Result<()> {
     let Dims { batch, steps } = program.form.dims;
@@ -39,7 +39,7 @@ fn check_copy(program: &Program, copy: &Copy) -> Result<()> {
         let Buffer { name, words, .. } = &program.buffers[id];
         if first + copy.words > *words || copy.from.0 == copy.to.0 {
             let reason = format!("a copy of {} words from word {first} on, of {words}", copy.words);
-            return Err(Error::Mismatch { name: name.clone(), reason });
+            return Err(Error::internal(name, reason));
         }
     }
     Ok(())
@@ -65,7 +65,7 @@ fn check_dispatch(program: &Program, dispatch: &Dispatch, caps: &Caps) -> Result
         _ => None,
     });
     let mismatch =
-        |binding: &str, reason: String| Err(Error::Mismatch { name: format!("{binding} of {name}"), reason });
+        |binding: &str, reason: String| Err(Error::internal(format!("{binding} of {name}"), reason));
     if storage.len() != buffers.len() || extents.len() != buffers.len() {
         let reason = format!("{} storage bindings, {} buffers", storage.len(), buffers.len());
         return mismatch("bindings", reason);
@@ -163,7 +163,7 @@ mod tests {
                     let mut bad = good.clone();
                     bad.buffers[id].words -= 1;
                     let error = check(&bad, &caps).expect_err(&good.buffers[id].name);
-                    assert!(matches!(error, Error::Mismatch { .. }), "{error}");
+                    assert!(matches!(error, Error::Internal { .. }), "{error}");
                 }
             }
         }
@@ -193,7 +193,7 @@ mod tests {
                 let mut bad = good.clone();
                 bad.buffers[id].words -= 1;
                 let error = check(&bad, &caps).expect_err(&good.buffers[id].name);
-                assert!(matches!(error, Error::Mismatch { .. }), "{error}");
+                assert!(matches!(error, Error::Internal { .. }), "{error}");
             }
         }
     }

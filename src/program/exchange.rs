@@ -85,10 +85,8 @@ impl Lowering<'_> {
         let all = product("workgroups", &grid.map(|count| count as usize))?;
         let all = index32("workgroups", all)?;
         let word = HEAD_WORDS + self.program.proofs.len();
-        let mail = self.program.mail.ok_or_else(|| Error::Mismatch {
-            name: kernel.name().into(),
-            reason: "no mail in the program".into(),
-        })?;
+        let mail =
+            self.program.mail.ok_or_else(|| Error::internal(kernel.name(), "no mail in the program"))?;
         let h = [("h_prev", state.h[phase]), ("h_next", state.h[1 - phase]), ("mail", mail)];
         let mut named = [named, &h].concat();
         if let Some(c) = state.c {
@@ -97,7 +95,7 @@ impl Lowering<'_> {
         let [w_hh, _] = matrices;
         let [(_, w)] = w_hh[..] else {
             let reason = format!("{} slices of its matrix", w_hh.len());
-            return Err(Error::Mismatch { name: kernel.name().into(), reason });
+            return Err(Error::internal(kernel.name(), reason));
         };
         named.push(("w", w));
         let steps = self.arguments(&self.model.layers()[index], chunk, 0)?;

@@ -406,9 +406,11 @@ impl<'a> Lowering<'a> {
         let bindings = kernel.bindings().into_iter().filter(|binding| binding.access.is_storage());
         let buffer = |binding: Binding| {
             let found = named.iter().find(|(known, _)| *known == binding.name);
-            found.map(|&(_, buffer)| buffer).ok_or_else(|| Error::Mismatch {
-                name: format!("{} of {}", binding.name, kernel.name()),
-                reason: "no buffer of that name in the program".into(),
+            found.map(|&(_, buffer)| buffer).ok_or_else(|| {
+                Error::internal(
+                    format!("{} of {}", binding.name, kernel.name()),
+                    "no buffer of that name in the program",
+                )
             })
         };
         bindings.map(buffer).collect()

@@ -2,7 +2,7 @@
 //! the ONNX specification.
 
 use wgru::import::{Onnx, OnnxImported};
-use wgru::{Direction, Error};
+use wgru::{Direction, Error, ErrorKind};
 
 /// The name that errors give to a file made here.
 pub const SOURCE: &str = "test.onnx";
@@ -162,11 +162,21 @@ impl Graph {
         how.parse(SOURCE, &self.model(22), None)
     }
 
-    /// The error, and that it can be printed.
+    /// What is wrong with the file.
     pub fn refused(&self) -> Error {
-        let error = self.read().expect_err("it must be refused");
-        assert!(!error.to_string().is_empty());
-        error
+        of_file(self.read().expect_err("it must be refused"))
+    }
+}
+
+/// What is wrong with a file; that a caller is told that it is the file.
+#[track_caller]
+pub fn of_file(error: Error) -> Error {
+    let kind = error.kind();
+    let is_of_file = matches!(kind, ErrorKind::BadFile | ErrorKind::Unsupported | ErrorKind::Limit);
+    assert!(is_of_file && !error.to_string().is_empty(), "{kind:?}: {error}");
+    match error {
+        Error::File { fault } => *fault,
+        error => error,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Pipelines that outlive the process on disk, where wgpu takes them out of the driver.
 
 use std::fs;
+use std::io;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
@@ -220,7 +221,10 @@ fn pipelines_that_others_can_write(adapters: Vec<String>) {
         fs::remove_file(folder.0.join("elsewhere")).unwrap();
         let written = fs::metadata(&path).unwrap().modified().unwrap();
         let refused = |part: &str| {
-            let error = save().unwrap_err().to_string();
+            let error = save().unwrap_err();
+            let behind = std::error::Error::source(&error).and_then(|error| error.downcast_ref());
+            assert_eq!(behind.map(io::Error::kind), Some(io::ErrorKind::PermissionDenied), "{error}");
+            let error = error.to_string();
             assert!(error.contains(part) && error.contains(folder.0.to_str().unwrap()), "{error}");
             assert_eq!(fs::metadata(&path).unwrap().modified().unwrap(), written, "{selector}: {part}");
             folder.file();

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::common::{Draw, Inputs, assert_close, options, own_adapters};
-use wgru::{Cell, Device, Dims, Error, Model, Pool, PoolOptions, Result};
+use wgru::{Cell, Device, Dims, Error, ErrorKind, Model, Pool, PoolOptions, Result};
 
 /// Every adapter twice: opened by us, and by the caller, who has set no callback at all. With what loses it.
 fn devices() -> Vec<(Device, Box<dyn Fn() + Sync + Send>)> {
@@ -37,7 +37,8 @@ fn devices() -> Vec<(Device, Box<dyn Fn() + Sync + Send>)> {
 #[track_caller]
 fn assert_lost<T>(result: Result<T>, what: &str) {
     let error = result.err().unwrap_or_else(|| panic!("{what} on a device that is lost"));
-    assert!(matches!(error, Error::Device { .. }), "{what}: {error}");
+    assert_eq!(error.kind(), ErrorKind::LostDevice, "{what}: {error}");
+    assert!(matches!(error, Error::Lost { .. } | Error::PoolFailed { .. }), "{what}: {error}");
     assert!(error.to_string().contains("the device is lost"), "{what}: {error}");
 }
 

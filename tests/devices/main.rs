@@ -4,6 +4,7 @@ mod caller_device;
 mod candidates;
 #[path = "../common/mod.rs"]
 mod common;
+mod errors;
 mod exchange;
 mod host;
 mod lost;

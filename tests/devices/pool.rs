@@ -11,7 +11,10 @@ use crate::common::life::{Crowd, Life, assert_lives, other_model, take};
 use crate::common::{Draw, cells, devices, everywhere, options, own_devices};
 use wgru::dtype::Storage;
 use wgru::engine::pool::NonFinite;
-use wgru::{Cell, Direction, Engine, Error, Model, Options, PoolOptions, ReadoutSteps, State, TickOutput};
+use wgru::{
+    Cell, Direction, Engine, Error, ErrorKind, Model, Options, PoolOptions, ReadoutSteps, State, StreamFault,
+    TickOutput,
+};
 
 /// Streams that come and go at random.
 #[test]
@@ -251,7 +254,12 @@ fn a_queue_has_a_limit() {
         let named = lives[0].stream;
         let refused = |pool: &mut wgru::Pool, count: usize, part: &str| {
             let error = pool.push(named, &vec![0.5; count * 2]).unwrap_err();
-            let is_named = matches!(error, Error::Stream { stream, .. } if stream == named.number());
+            let is_named = matches!(
+                error,
+                Error::Stream { stream, fault: StreamFault::QueueFull { pushed, limit: 7, .. } }
+                    if stream == named.number() && pushed == count
+            );
+            assert_eq!(error.kind(), ErrorKind::Limit, "{error}");
             let error = error.to_string();
             assert!(is_named && error.contains(part) && error.contains("PoolOptions::queue"), "{error}");
         };

@@ -118,7 +118,8 @@ fn runs_at_the_same_time_give_the_same_bits() {
 #[test]
 fn what_a_machine_does_not_have_is_refused_by_name() {
     let refused = |options: CpuOptions| Device::cpu_with(options).unwrap_err();
-    assert_eq!(refused(CpuOptions::default().threads(0)), Error::Zero { name: "threads".into() });
+    let error = refused(CpuOptions::default().threads(0));
+    assert!(matches!(&error, Error::Zero { name } if name == "threads"), "{error}");
     let lacking =
         InstructionSet::ALL.into_iter().find(|set| !set.is_available()).expect("no machine has all");
     let error = refused(CpuOptions::default().instructions(lacking)).to_string();

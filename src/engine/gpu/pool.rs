@@ -10,7 +10,7 @@ use super::planner::with_copies;
 use super::{GpuEngine, Planner};
 use crate::dims::{Dims, product};
 use crate::engine::backend::{Batches, Begun, Group, TickRows, Ticks, UNDER_WAY};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::gpu::{Freight, Load, StreamProgram, StreamStates, UnderWay};
 use crate::program::{lower_streams, slot_words, unpack_sequence};
 use crate::progress::Progress;
@@ -266,7 +266,7 @@ impl Ticks for GpuPool {
         if let Err(error) = self.programs_of(&dims).await {
             // The states are gone with the device.
             self.broken = self.engine.context.is_lost();
-            if self.broken || !matches!(error, Error::Device { .. }) {
+            if self.broken || !error.is_of_device() {
                 return Err(error);
             }
             // What is kept for other ticks may be what the device lacks memory for.

@@ -1,6 +1,7 @@
 //! What the host knows of one stream.
 
 use super::id::StreamId;
+use crate::error::{Error, Result, StreamFault};
 
 /// A slot.
 #[derive(Debug, Clone, Default)]
@@ -37,6 +38,16 @@ impl Entry {
     /// Its stream, it being in this slot.
     pub(super) fn id(&self, slot: u32) -> StreamId {
         StreamId::new(self.number, slot, self.pool)
+    }
+
+    /// # Errors
+    /// [`Error::Stream`] where it, being of `stream`, takes no frames.
+    pub(super) fn check_isolated(&self, stream: StreamId) -> Result<()> {
+        let of = |pushed: &String| Error::Stream {
+            stream: stream.number(),
+            fault: StreamFault::Isolated { pushed: pushed.clone() },
+        };
+        self.isolated.as_ref().map_or(Ok(()), |pushed| Err(of(pushed)))
     }
 
     pub(super) fn seen(&self) -> Seen {

@@ -37,6 +37,7 @@ pub use snapshot::Snapshot;
 pub use tick::{Frames, TickOutput};
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use self::table::{Added, Table};
 use self::tick::Flight;
@@ -46,7 +47,7 @@ use super::run::Engine;
 #[cfg(not(target_arch = "wasm32"))]
 use super::wait::block_on;
 use crate::dims::check_finite;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, StreamFault};
 use crate::io::State;
 use crate::model::{Model, Readout, ReadoutSteps};
 
@@ -297,7 +298,10 @@ impl Pool {
         self.check_failed()?;
         let slot = self.table.slot(stream)?;
         let fits = check_state(self.model(), state);
-        fits.map_err(|error| Error::Stream { stream: stream.number(), reason: error.to_string() })?;
+        fits.map_err(|error| Error::Stream {
+            stream: stream.number(),
+            fault: StreamFault::State(Arc::new(error)),
+        })?;
         let dropped = self.table.load(stream, state)?;
         on!(AnyPool, &mut self.states, states => states.write(slot, self.table.saved(slot)));
         Ok(dropped)
@@ -332,28 +336,21 @@ impl Pool {
     fn check_failed(&self) -> Result<()> {
         match &self.failed {
             Some(error) => Err(error.clone()),
-            None if self.is_broken() => Err(self.unknown("it was dropped or panicked half way")),
+            None if self.is_broken() => Err(self.unknown(None)),
             None => Ok(()),
         }
     }
 
     /// What is said where states are not known.
-    fn unknown(&self, reason: &str) -> Error {
-        let reason = format!(
-            "a tick failed ({reason}), so states are not known; Pool::rebuild takes the streams up from those that were \
-             saved last"
-        );
-        Error::Device { device: self.engine.device().info().to_string(), reason }
+    fn unknown(&self, fault: Option<&Error>) -> Error {
+        let fault = fault.map(|fault| Box::new(fault.clone()));
+        Error::PoolFailed { device: self.engine.device().info().to_string(), fault }
     }
 
     /// Takes note of an error after which states are not known.
     fn failed_with(&mut self, error: Error) -> Error {
         if self.is_broken() {
-            let reason = match &error {
-                Error::Device { reason, .. } => reason.clone(),
-                other => other.to_string(),
-            };
-            self.failed = Some(self.unknown(&reason));
+            self.failed = Some(self.unknown(Some(&error)));
             // Outputs that have come are handed out still.
             self.flights.retain(|flight| flight.landed);
             on!(AnyPool, &mut self.states, states => states.give_up());

@@ -9,7 +9,7 @@ use crate::engine::gpu::GpuPool;
 use crate::engine::recording::Of;
 #[cfg(not(target_arch = "wasm32"))]
 use crate::engine::wait::block_on;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, StreamFault};
 use crate::gpu::{CommandEncoder, Given, Recordable, Recorded};
 use crate::io::Bindings;
 use crate::program::{BufferId, Slots, lower_recorded_streams};
@@ -91,10 +91,7 @@ impl Pool {
         let mut seen = vec![false; self.table.capacity()];
         for (&stream, &slot) in streams.iter().zip(&slots) {
             if std::mem::replace(&mut seen[slot], true) {
-                return Err(Error::Stream {
-                    stream: stream.number(),
-                    reason: "named twice in a recording".into(),
-                });
+                return Err(Error::Stream { stream: stream.number(), fault: StreamFault::Twice });
             }
         }
         let states = self.on_gpu().map(|pool| pool.states());
@@ -103,10 +100,8 @@ impl Pool {
         };
         let plan = gpu.recorded_plan(dims.into())?;
         let program = lower_recorded_streams(engine.model(), &plan, states.capacity())?;
-        let of_streams = program.streams.ok_or_else(|| Error::Mismatch {
-            name: "a pool's program".into(),
-            reason: "it has no slots".into(),
-        })?;
+        let of_streams =
+            program.streams.ok_or_else(|| Error::internal("a pool's program", "it has no slots"))?;
         let foreign = [(of_streams.states, states.buffer().clone())];
         let recordable = gpu.made(program, &foreign).await?;
         let mut words = Slots::new(streams.len());
@@ -148,17 +143,17 @@ impl Pool {
     ) -> Result<()> {
         let Prepared { slots, recordable, of_slots, words } = self.prepared(streams, frames).await?;
         for &stream in streams {
-            if let Some(reason) = &self.table.get(stream)?.isolated {
-                return Err(isolated(stream, reason));
-            }
+            self.table.get(stream)?.check_isolated(stream)?;
         }
         slots.iter().for_each(|&slot| self.write_zeros(slot));
         let more = Some((of_slots, Given::Words(words.words())));
         let (recorded, sinks) = self.engine.bound(&recordable, bindings, Of::Pool, more).await?;
         let done = self.engine.submit(&recorded, sinks, wait).await;
-        if let Err(Error::Device { reason, .. }) = &done {
+        if let Err(error) = &done
+            && error.is_of_device()
+        {
             // Nobody knows whether the streams have moved.
-            self.failed = Some(self.unknown(reason));
+            self.failed = Some(self.unknown(Some(error)));
         }
         done?;
         slots.iter().for_each(|&slot| self.table.advance(slot, frames as u64));
@@ -184,21 +179,14 @@ impl Pool {
         }
         for (&stream, slot) in streams.iter().zip(slots) {
             if self.table.slot(stream)? != *slot {
-                let reason = "its states lie elsewhere since: prepare the recording again".into();
-                return Err(Error::Stream { stream: stream.number(), reason });
+                return Err(Error::Stream { stream: stream.number(), fault: StreamFault::Moved });
             }
-            if let Some(reason) = &self.table.get(stream)?.isolated {
-                return Err(isolated(stream, reason));
-            }
+            self.table.get(stream)?.check_isolated(stream)?;
         }
         recorded.record(encoder);
         slots.iter().for_each(|&slot| self.table.advance(slot, *frames as u64));
         Ok(())
     }
-}
-
-fn isolated(stream: StreamId, reason: &str) -> Error {
-    Error::Stream { stream: stream.number(), reason: format!("isolated: {reason}") }
 }
 
 impl PoolRecording {

@@ -149,7 +149,7 @@ impl Pool {
             // Nothing has moved. Where the memory for all of them is not there it may be for half, and for half of the frames of one;
             // the others wait.
             let (rows, steps) = self.groups.last().map_or((0, 0), |group| (group.rows.end, group.steps));
-            let is_memory = matches!(error, Error::Memory { .. } | Error::Device { .. });
+            let is_memory = matches!(error, Error::Memory { .. }) || error.is_of_device();
             if (rows < 2 && steps < 2) || !is_memory || self.is_broken() {
                 return Err(error);
             }

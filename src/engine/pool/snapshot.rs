@@ -20,7 +20,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, TensorView};
-use safetensors::{SafeTensors, serialize};
+use safetensors::{SafeTensorError, SafeTensors, serialize};
 
 use super::entry::Seen;
 use super::id::StreamId;
@@ -131,9 +131,7 @@ impl Snapshot {
     /// [`Error::Io`]; [`Error::Memory`].
     pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
-        let io =
-            |error: std::io::Error| Error::Io { path: path.display().to_string(), reason: error.to_string() };
-        file::replace_below(path, &self.to_bytes()?).map_err(io)
+        file::replace_below(path, &self.to_bytes()?).map_err(|error| Error::io(path.display(), error))
     }
 
     /// The file, to be kept elsewhere than on disk.
@@ -168,13 +166,13 @@ impl Snapshot {
         }
         all.push(("next", Dtype::U64, vec![1], self.next.to_le_bytes().into()));
         // The shapes are those of the bytes, so there is nothing to be refused.
-        let failed = |reason: String| Error::Format { name: "a snapshot".into(), reason };
+        let failed = |error: SafeTensorError| Error::internal("a snapshot", error.to_string());
         let views = all.iter().map(|(name, dtype, shape, bytes)| {
             TensorView::new(*dtype, shape.clone(), bytes).map(|view| (*name, view))
         });
-        let views = views.collect::<Result<Vec<_>, _>>().map_err(|error| failed(error.to_string()))?;
+        let views = views.collect::<Result<Vec<_>, _>>().map_err(failed)?;
         let metadata = HashMap::from([(KEY.to_owned(), VERSION.to_string())]);
-        serialize(views, Some(metadata)).map_err(|error| failed(error.to_string()))
+        serialize(views, Some(metadata)).map_err(failed)
     }
 
     /// Reads what [`Snapshot::write`] wrote, of this version or an earlier one.
@@ -184,8 +182,7 @@ impl Snapshot {
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let name = path.display().to_string();
-        let bytes = std::fs::read(path)
-            .map_err(|error| Error::Io { path: name.clone(), reason: error.to_string() })?;
+        let bytes = std::fs::read(path).map_err(|error| Error::io(&name, error))?;
         Self::parse(&name, &bytes)
     }
 
@@ -195,6 +192,10 @@ impl Snapshot {
     /// # Errors
     /// [`Error::Format`] as [`Snapshot::read`]; [`Error::Memory`].
     pub fn parse(name: &str, bytes: &[u8]) -> Result<Self> {
+        Self::parsed(name, bytes).map_err(Error::in_file)
+    }
+
+    fn parsed(name: &str, bytes: &[u8]) -> Result<Self> {
         let file = File::new(name, bytes)?;
         let ([count, layers, state], h) = file.floats("h")?;
         let ([c_count, c_layers, cells], c) =
@@ -255,7 +256,8 @@ struct File<'a> {
 impl<'a> File<'a> {
     fn new(name: &'a str, bytes: &'a [u8]) -> Result<Self> {
         let failed = |reason: String| refused(name, reason);
-        let (_, head) = SafeTensors::read_metadata(bytes).map_err(|error| failed(error.to_string()))?;
+        let unreadable = |error: SafeTensorError| refused(name, error.to_string()).because(error);
+        let (_, head) = SafeTensors::read_metadata(bytes).map_err(unreadable)?;
         let told = head.metadata().as_ref().and_then(|metadata| metadata.get(KEY));
         let version = match told.map(|text| (text, text.parse())) {
             None => 1,
@@ -267,7 +269,7 @@ impl<'a> File<'a> {
                 )));
             }
         };
-        let tensors = SafeTensors::deserialize(bytes).map_err(|error| failed(error.to_string()))?;
+        let tensors = SafeTensors::deserialize(bytes).map_err(unreadable)?;
         Ok(Self { name, tensors, version })
     }
 
@@ -325,5 +327,5 @@ impl<'a> File<'a> {
 fn refused(name: &str, reason: String) -> Error {
     // What a file says of itself may be long.
     let reason: String = reason.chars().take(300).collect();
-    Error::Format { name: name.into(), reason: format!("no snapshot that can be read: {reason}") }
+    Error::format(name, format!("no snapshot that can be read: {reason}"))
 }

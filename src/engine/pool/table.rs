@@ -3,13 +3,14 @@
 use std::cmp::Reverse;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::entry::{Entry, Seen};
 use super::id::StreamId;
 use crate::dims::product;
 use crate::dtype::Storage;
 use crate::engine::backend::{Group, TickRows};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, StreamFault};
 use crate::io::State;
 use crate::model::Model;
 use crate::program::slot_words;
@@ -193,36 +194,22 @@ impl Table {
     ) -> Result<Added> {
         let slot = self.slot(stream)?;
         let entry = &mut self.entries[slot];
-        let error = |reason: String| Err(Error::Stream { stream: stream.number(), reason });
-        if let Some(reason) = &entry.isolated {
-            return error(format!(
-                "isolated, a reset or a load takes it in again; what was pushed: {reason}"
-            ));
-        }
+        let error = |fault| Error::Stream { stream: stream.number(), fault };
+        entry.check_isolated(stream)?;
         if !frames.len().is_multiple_of(input) {
-            return error(format!(
-                "frames [n, I] with I = {input}: got {} numbers, no whole frames",
-                frames.len()
-            ));
+            return Err(error(StreamFault::PartialFrame { numbers: frames.len(), input }));
         }
         let (count, pending) = (frames.len() / input, entry.pending);
         if count > most.saturating_sub(pending) {
-            return error(format!(
-                "{count} frame{} more than its queue takes: {pending} of at most {most} wait there \
-                 (PoolOptions::queue). Nothing of the push was kept: tick first, push fewer at once, or make the pool \
-                 with a larger queue",
-                if count == 1 { " is" } else { "s are" }
-            ));
+            return Err(error(StreamFault::QueueFull { pushed: count, waiting: pending, limit: most }));
         }
         let bad = frames.iter().position(|value| !value.is_finite());
         if let Some(at) = bad {
             let (frame, feature, value) = (at / input, at % input, frames[at]);
-            let reason = format!("feature {feature} of frame {frame} is {value}, must be finite");
-            return Ok(Added::NotFinite(Error::Stream { stream: stream.number(), reason }));
+            return Ok(Added::NotFinite(error(StreamFault::NotFinite { frame, feature, value })));
         }
-        if let Err(reason) = storage.check_range("frames", frames) {
-            return error(reason.to_string());
-        }
+        let in_range = storage.check_range("frames", frames);
+        in_range.map_err(|reason| error(StreamFault::Range(Arc::new(reason))))?;
         let bytes = frames.len() * 4;
         entry
             .queue
@@ -406,7 +393,10 @@ impl Table {
     pub(super) fn check_range(&self, storage: Storage) -> Result<()> {
         self.entries.iter().filter(|entry| entry.is_open()).try_for_each(|entry| {
             let in_range = storage.check_range("frames", &entry.queue);
-            in_range.map_err(|error| Error::Stream { stream: entry.number, reason: error.to_string() })
+            in_range.map_err(|error| Error::Stream {
+                stream: entry.number,
+                fault: StreamFault::Range(Arc::new(error)),
+            })
         })
     }
 }
@@ -453,5 +443,5 @@ impl TickRows for Rows<'_> {
 }
 
 fn not_open(stream: StreamId) -> Error {
-    Error::Stream { stream: stream.number(), reason: "not open: closed before, or of another pool".into() }
+    Error::Stream { stream: stream.number(), fault: StreamFault::NotOpen }
 }

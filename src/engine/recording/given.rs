@@ -179,5 +179,5 @@ impl<'a> All<'_, 'a> {
 
 /// Every program that is recorded has the arrays that are not refused before.
 fn known(name: &str, id: Option<BufferId>) -> Result<BufferId> {
-    id.ok_or_else(|| Error::Mismatch { name: name.into(), reason: "not an array of the program".into() })
+    id.ok_or_else(|| Error::internal(name, "not an array of the program"))
 }

@@ -18,6 +18,7 @@
 //! where nobody but this user and root can have written it: [`own::check_folder`] and [`own::read`] say how that is
 //! told. What is made here is for this user alone, with modes 0700 and 0600.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -85,13 +86,11 @@ impl Saved {
     /// # Errors
     /// [`Error::Io`] where the folder or the file cannot be written, and where others may write to the folder.
     pub fn save(&self) -> Result<bool> {
-        let failed =
-            |path: &Path, reason: String| Err(Error::Io { path: path.display().to_string(), reason });
         // Held throughout: one save at a time.
         let mut kept = lock(&self.kept);
         if let Err(error) = own::check_folder(&self.folder) {
             let reason = format!("no compiled kernels are read from this folder or kept in it: {error}");
-            return failed(&self.folder, reason);
+            return Err(Error::io(self.folder.display(), io::Error::new(error.kind(), reason)));
         }
         if !self.asked.swap(false, Ordering::Relaxed) {
             return Ok(false);
@@ -102,9 +101,9 @@ impl Saved {
         if *kept == Some(sum) {
             return Ok(false);
         }
-        if let Err(reason) = own::replace(&self.path, &pack(&self.key, &data)) {
+        if let Err(error) = own::replace(&self.path, &pack(&self.key, &data)) {
             self.mark();
-            return failed(&self.path, reason.to_string());
+            return Err(Error::io(self.path.display(), error));
         }
         *kept = Some(sum);
         Ok(true)

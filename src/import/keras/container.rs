@@ -77,7 +77,7 @@ fn open_hdf5(source: &str, bytes: Vec<u8>, limits: Limits, unfolded: u64) -> Res
         false if store.has_group("layers") => Layout::Numbered,
         false => {
             let reason = "no weights of Keras in it: neither layer_names nor a group \"layers\"";
-            return Err(Error::Format { name: source.into(), reason: reason.into() });
+            return Err(Error::format(source, reason));
         }
     };
     let text = |fact: &str| root.text(fact).or_else(|| own.text(fact));
@@ -90,18 +90,18 @@ fn open_hdf5(source: &str, bytes: Vec<u8>, limits: Limits, unfolded: u64) -> Res
 }
 
 fn open_zip(source: &str, bytes: &[u8], limits: Limits) -> Result<File> {
-    let unreadable = |part: &str, reason: &dyn std::fmt::Display| Error::Format {
-        name: if part.is_empty() { source.into() } else { format!("{part} of {source}") },
-        reason: format!("not readable: {reason}"),
-    };
-    let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|error| unreadable("", &error))?;
+    fn unreadable(source: &str, part: &str, error: impl std::error::Error + Send + Sync + 'static) -> Error {
+        let name = if part.is_empty() { source.into() } else { format!("{part} of {source}") };
+        Error::unreadable(name, "not readable", error)
+    }
+    let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|error| unreadable(source, "", error))?;
     let mut unfolded = 0;
     let mut part = |name: &str, most: u64| -> Result<Vec<u8>> {
-        let entry = archive.by_name(name).map_err(|error| unreadable(name, &error))?;
+        let entry = archive.by_name(name).map_err(|error| unreadable(source, name, error))?;
         let mut content = Vec::new();
         // One byte over the limit shows that there is more.
         let mut entry = entry.take(most.min(limits.decompressed.saturating_sub(unfolded)).saturating_add(1));
-        entry.read_to_end(&mut content).map_err(|error| unreadable(name, &error))?;
+        entry.read_to_end(&mut content).map_err(|error| unreadable(source, name, error))?;
         unfolded += content.len() as u64;
         limits.check_decompressed(&format!("{name} of {source}"), unfolded)?;
         Ok(content)
@@ -120,6 +120,5 @@ fn open_zip(source: &str, bytes: &[u8], limits: Limits) -> Result<File> {
 /// [`Error::Format`] for what is no JSON, [`Error::TooLarge`] for a text beyond the limit of headers.
 pub(super) fn json(name: &str, text: &[u8], limits: Limits) -> Result<Value> {
     limits.check_header(name, text.len() as u64)?;
-    serde_json::from_slice(text)
-        .map_err(|error| Error::Format { name: name.into(), reason: format!("not readable JSON: {error}") })
+    serde_json::from_slice(text).map_err(|error| Error::unreadable(name, "not readable JSON", error))
 }

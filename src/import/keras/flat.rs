@@ -125,7 +125,7 @@ fn by_names(
                 let outer = &graph.node(model).name;
                 let what = "the order and the names of the weights do not say which are this layer's";
                 let reason = format!("{what}; weight_names of \"{outer}\": {}", listed(names));
-                return Err(Error::Format { name: node.label(), reason });
+                return Err(Error::format(node.label(), reason));
             }
         }
     }

@@ -137,9 +137,11 @@ impl<'a> Graph<'a> {
     /// [`Error::Format`] for a configuration of another form, [`Error::Unsupported`] for models nested too deep.
     pub(super) fn read(source: &str, config: &'a Value) -> Result<Self> {
         let mut graph = Self { nodes: Vec::new() };
-        let layers = layers_of(config).ok_or_else(|| Error::Format {
-            name: format!("configuration of {source}"),
-            reason: "expected a model's class_name and config with layers, or a list of layers".into(),
+        let layers = layers_of(config).ok_or_else(|| {
+            Error::format(
+                format!("configuration of {source}"),
+                "expected a model's class_name and config with layers, or a list of layers",
+            )
         })?;
         let scope =
             Scope { names: String::new(), path: "layers".into(), model: None, outermost: None, depth: 0 };
@@ -156,9 +158,8 @@ impl<'a> Graph<'a> {
         let mut named: HashMap<&str, usize> = HashMap::new();
         let mut places = Vec::new();
         for (index, layer) in layers.iter().enumerate() {
-            let class = class_of(layer).ok_or_else(|| Error::Format {
-                name: format!("layer {index} in the configuration of {source}"),
-                reason: "no class_name".into(),
+            let class = class_of(layer).ok_or_else(|| {
+                Error::format(format!("layer {index} in the configuration of {source}"), "no class_name")
             })?;
             let config = class_and_config(layer).map_or(&*NOTHING, |(_, config)| config);
             let own_name = layer.get("name").or_else(|| config.get("name")).and_then(Value::as_str);

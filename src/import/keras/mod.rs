@@ -165,16 +165,20 @@ impl Keras {
     /// # Errors
     /// As [`Keras::read`].
     pub fn parse(&self, source: &str, bytes: &[u8]) -> Result<Imported> {
+        self.import(source, bytes).map_err(Error::in_file)
+    }
+
+    fn import(&self, source: &str, bytes: &[u8]) -> Result<Imported> {
         let mut file = container::open(source, bytes, self.limits)?;
         if let Some(json) = &self.config {
             file.config = Some(container::json("the given configuration", json.as_bytes(), self.limits)?);
             file.whole = false;
         }
         let Some(config) = &file.config else {
-            return Err(Error::Format {
-                name: source.into(),
-                reason: "holds weights without the model's configuration: give that as JSON".into(),
-            });
+            return Err(Error::format(
+                source,
+                "holds weights without the model's configuration: give that as JSON",
+            ));
         };
         let graph = Graph::read(source, config)?;
         self.limits.check_tensors(source, graph.nodes.len() as u64)?;

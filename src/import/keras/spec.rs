@@ -168,7 +168,7 @@ impl Recurrent {
 }
 
 fn missing(label: &str, key: &str) -> Error {
-    Error::Format { name: label.into(), reason: format!("its configuration has no {key}") }
+    Error::format(label, format!("its configuration has no {key}"))
 }
 
 /// # Errors
@@ -299,9 +299,8 @@ impl<'a> Keys<'a> {
     fn units(&self) -> Result<usize> {
         let value = self.cell.get("units").or_else(|| self.cell.get("output_dim"));
         let value = value.ok_or_else(|| missing(self.label, "units"))?;
-        value.as_u64().and_then(|units| usize::try_from(units).ok()).ok_or_else(|| Error::Format {
-            name: format!("units of {}", self.label),
-            reason: format!("{value} is no number of units"),
+        value.as_u64().and_then(|units| usize::try_from(units).ok()).ok_or_else(|| {
+            Error::format(format!("units of {}", self.label), format!("{value} is no number of units"))
         })
     }
 
@@ -309,10 +308,10 @@ impl<'a> Keys<'a> {
         match config.get(key) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::Bool(flag)) => Ok(Some(*flag)),
-            Some(other) => Err(Error::Format {
-                name: format!("{key} of {}", self.label),
-                reason: format!("{other} is neither true nor false"),
-            }),
+            Some(other) => Err(Error::format(
+                format!("{key} of {}", self.label),
+                format!("{other} is neither true nor false"),
+            )),
         }
     }
 }

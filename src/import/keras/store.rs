@@ -54,10 +54,8 @@ impl Store {
             .with_max_chunk_bytes(most)
             .with_max_object_header_bytes(most.min(HEADER))
             .with_chunk_cache_bytes(0);
-        let format = |error: hdf5_reader::error::Error| Error::Format {
-            name: source.into(),
-            reason: format!("not a readable HDF5 file: {error}"),
-        };
+        let format =
+            |error: hdf5_reader::error::Error| Error::unreadable(source, "not a readable HDF5 file", error);
         let file = Hdf5File::from_vec_with_options(bytes, options).map_err(format)?;
         let root = file.root_group().map_err(format)?;
         let mut store = Self {
@@ -79,14 +77,14 @@ impl Store {
 
     /// `seen` are the addresses of groups: one that is in the file under several paths would be visited by each.
     fn visit(&mut self, group: &Group, path: &str, depth: usize, seen: &mut HashSet<u64>) -> Result<()> {
-        let format = |reason: String| Err(Error::Format { name: self.source.clone(), reason });
+        let format = |reason: String| Err(Error::format(self.source.clone(), reason));
         if depth > DEEPEST {
             return format(format!("groups are nested deeper than {DEEPEST}"));
         }
         if !seen.insert(group.address()) {
             return format(format!("the group {path} is in the file more than once"));
         }
-        let (groups, arrays) = group.members().map_err(|error| self.unreadable(path, &error))?;
+        let (groups, arrays) = group.members().map_err(|error| self.unreadable(path, error))?;
         self.limits.check_tensors(&self.source, (self.datasets.len() + arrays.len()) as u64)?;
         self.limits.check_tensors(&self.source, (self.groups.len() + groups.len()) as u64 / GROUPS)?;
         self.datasets.extend(arrays.into_iter().map(|array| (join(path, array.name()), array)));
@@ -98,9 +96,9 @@ impl Store {
         Ok(())
     }
 
-    fn unreadable(&self, path: &str, error: &hdf5_reader::error::Error) -> Error {
+    fn unreadable(&self, path: &str, error: hdf5_reader::error::Error) -> Error {
         let name = if path.is_empty() { self.source.clone() } else { path.into() };
-        Error::Format { name, reason: format!("not readable: {error}") }
+        Error::unreadable(name, "not readable", error)
     }
 
     /// The path of every array, sorted.
@@ -130,7 +128,7 @@ impl Store {
             (_, Some(group)) => group.attributes(),
             (_, None) => return Ok(Attributes(HashMap::new())),
         };
-        let attributes = attributes.map_err(|error| self.unreadable(path, &error))?;
+        let attributes = attributes.map_err(|error| self.unreadable(path, error))?;
         Ok(Attributes(attributes.into_iter().map(|attribute| (attribute.name.clone(), attribute)).collect()))
     }
 
@@ -139,9 +137,8 @@ impl Store {
     pub(super) fn shape(&self, path: &str) -> Result<Vec<usize>> {
         let array = self.array(path)?;
         let size = |&size: &u64| {
-            usize::try_from(size).map_err(|_| Error::Format {
-                name: path.into(),
-                reason: format!("{size} elements are more than this machine addresses"),
+            usize::try_from(size).map_err(|_| {
+                Error::format(path, format!("{size} elements are more than this machine addresses"))
             })
         };
         array.shape().iter().map(size).collect()
@@ -162,16 +159,18 @@ impl Store {
     /// [`Error::MissingTensor`], [`Error::Shape`], [`Error::Format`] for an array that is no floats,
     /// [`Error::NotFinite`], [`Error::TooLarge`] for one that unfolds to more than the limit.
     pub(super) fn read(&self, path: &str, expected: &[usize]) -> Result<Tensor> {
-        let unreadable = |error| self.unreadable(path, &error);
+        let unreadable = |error| self.unreadable(path, error);
         let array = self.array(path)?;
         let shape = self.shape(path)?;
         if shape != expected {
             return Err(Error::Shape { name: path.into(), expected: expected.to_vec(), got: shape });
         }
         let raw = array.raw_datatype().map_err(unreadable)?;
-        let dtype = float_of(array, &raw).ok_or_else(|| Error::Format {
-            name: path.into(),
-            reason: format!("stored as {}, expected IEEE floats of 16, 32 or 64 bits", words(array.dtype())),
+        let dtype = float_of(array, &raw).ok_or_else(|| {
+            Error::format(
+                path,
+                format!("stored as {}, expected IEEE floats of 16, 32 or 64 bits", words(array.dtype())),
+            )
         })?;
         let bytes = array.raw_byte_len().map_err(unreadable)?;
         self.read.set(self.read.get().saturating_add(bytes as u64));

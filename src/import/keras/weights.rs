@@ -147,7 +147,7 @@ fn numbered(file: &File, node: &Node<'_>, folder: &str, recurrent: bool) -> Resu
         (Some(told), Some(own)) if file.whole && told != own => {
             let reason =
                 format!("holds the weights of \"{told}\", the configuration has \"{}\" there", node.name);
-            return Err(Error::Format { name: node.numbered.clone(), reason });
+            return Err(Error::format(node.numbered.clone(), reason));
         }
         _ => {}
     }
@@ -308,7 +308,7 @@ impl Reader<'_> {
         };
         if own.len() > wanted {
             let reason = format!("has {} arrays as its {}, expected {wanted}", own.len(), part.words());
-            return Err(Error::Format { name: self.label.into(), reason });
+            return Err(Error::format(self.label, reason));
         }
         match joint {
             true => Ok(vec![find(None)?]),

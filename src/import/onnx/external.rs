@@ -37,10 +37,7 @@ pub(super) fn read(
         return Err(format(name, format!("needs {needed} bytes, its external data has {got}")));
     }
     let path = inside(name, location, folder)?;
-    let io = |error: std::io::Error| Error::Io {
-        path: format!("{location} of {name}"),
-        reason: error.to_string(),
-    };
+    let io = |error: std::io::Error| Error::io(format_args!("{location} of {name}"), error);
     let size = path.metadata().map_err(io)?.len();
     if offset.checked_add(needed as u64).is_none_or(|end| end > size) {
         let reason = format!("bytes {offset} + {needed} of {location}, which has {size}");
@@ -68,10 +65,7 @@ fn inside(name: &str, location: &str, folder: Option<&Path>) -> Result<PathBuf> 
     if location.is_empty() || location.contains('\0') || !Path::new(location).components().all(plain) {
         return Err(outside());
     }
-    let io = |error: std::io::Error| Error::Io {
-        path: format!("{location} of {name}"),
-        reason: error.to_string(),
-    };
+    let io = |error: std::io::Error| Error::io(format_args!("{location} of {name}"), error);
     let named = folder.join(location);
     let path = named.canonicalize().map_err(io)?;
     let folder = folder.canonicalize().map_err(io)?;

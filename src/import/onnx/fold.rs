@@ -86,8 +86,8 @@ impl<'a> Folder<'a> {
 
     pub(super) fn value_at(&mut self, scope: usize, name: &str, depth: usize) -> Fold<Value> {
         let Some((home, origin)) = self.scopes.find(scope, name) else {
-            let reason = "used by a node, made by none".into();
-            return Err(Error::Format { name: format!("value \"{name}\""), reason }.into());
+            let reason = "used by a node, made by none";
+            return Err(Error::format(format!("value \"{name}\""), reason).into());
         };
         match origin {
             Origin::Input(_) => Err(Stop::NotConstant(format!("\"{name}\" is an input of the graph"))),
@@ -139,7 +139,7 @@ impl<'a> Folder<'a> {
                 let left = self.left;
                 let reason =
                     format!("would make {elements} elements, where the file's size allows {left} more");
-                Err(Error::Format { name: name.into(), reason }.into())
+                Err(Error::format(name, reason).into())
             }
         }
     }

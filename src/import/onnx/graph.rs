@@ -67,10 +67,7 @@ impl<'a> Scopes<'a> {
     /// [`Error::TooLarge`] for too many initialisers and nodes.
     pub(super) fn new(source: &str, model: &'a ModelProto, limits: Limits) -> Result<Self> {
         let Some(graph) = &model.graph else {
-            return Err(Error::Format {
-                name: source.into(),
-                reason: "an ONNX model without a graph".into(),
-            });
+            return Err(Error::format(source, "an ONNX model without a graph"));
         };
         let outputs = graph.output.iter().map(|value| value.name.as_str()).collect();
         let mut all =
@@ -134,7 +131,7 @@ impl<'a> Scopes<'a> {
     }
 
     fn open(&mut self, source: &str, parent: Option<usize>, path: String) -> Result<usize> {
-        let refuse = |reason: String| Err(Error::Format { name: source.into(), reason });
+        let refuse = |reason: String| Err(Error::format(source, reason));
         if path.len() > LONGEST_PATH {
             return refuse(format!("names down to a subgraph are {} bytes long", path.len()));
         }
@@ -151,7 +148,7 @@ impl<'a> Scopes<'a> {
             None | Some(Origin::Input(_)) => Ok(()),
             Some(_) => {
                 let reason = format!("the value \"{name}\" is defined twice");
-                Err(Error::Format { name: source.into(), reason })
+                Err(Error::format(source, reason))
             }
         }
     }
@@ -234,7 +231,7 @@ fn refuse_cycles(source: &str, nodes: &[NodeProto]) -> Result<()> {
     match waiting.iter().position(|&left| left > 0) {
         Some(index) if done < nodes.len() => {
             let reason = format!("the graph has a cycle at node \"{}\"", name_of(&nodes[index]));
-            Err(Error::Format { name: source.into(), reason })
+            Err(Error::format(source, reason))
         }
         _ => Ok(()),
     }

@@ -216,7 +216,7 @@ impl Onnx {
     pub fn read(&self, path: impl AsRef<Path>) -> Result<OnnxImported> {
         let path = path.as_ref();
         let bytes = load(path)?;
-        read::import(self, &path.display().to_string(), bytes, Some(folder_of(path)))
+        self.import(&path.display().to_string(), bytes, Some(folder_of(path)))
     }
 
     /// Reads a file's bytes; `source` names them in errors and `folder` is where external data may lie.
@@ -224,7 +224,11 @@ impl Onnx {
     /// # Errors
     /// As [`Onnx::read`].
     pub fn parse(&self, source: &str, bytes: &[u8], folder: Option<&Path>) -> Result<OnnxImported> {
-        read::import(self, source, bytes.to_vec(), folder)
+        self.import(source, bytes.to_vec(), folder)
+    }
+
+    fn import(&self, source: &str, bytes: Vec<u8>, folder: Option<&Path>) -> Result<OnnxImported> {
+        read::import(self, source, bytes, folder).map_err(Error::in_file)
     }
 
     /// The recurrent nodes of a file, also inside the branches of an If and inside model functions.
@@ -234,7 +238,7 @@ impl Onnx {
     pub fn list(path: impl AsRef<Path>) -> Result<Vec<OnnxNode>> {
         let path = path.as_ref();
         let bytes = load(path)?;
-        read::list(&path.display().to_string(), bytes, Some(folder_of(path)))
+        read::list(&path.display().to_string(), bytes, Some(folder_of(path))).map_err(Error::in_file)
     }
 
     /// The recurrent nodes of a file's bytes; arguments as for [`Onnx::parse`].
@@ -242,7 +246,7 @@ impl Onnx {
     /// # Errors
     /// As [`Onnx::list`].
     pub fn list_parsed(source: &str, bytes: &[u8], folder: Option<&Path>) -> Result<Vec<OnnxNode>> {
-        read::list(source, bytes.to_vec(), folder)
+        read::list(source, bytes.to_vec(), folder).map_err(Error::in_file)
     }
 }
 

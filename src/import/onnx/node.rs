@@ -193,7 +193,7 @@ impl Attributes {
     }
 
     fn format(&self, attribute: &AttributeProto, reason: &str) -> Error {
-        Error::Format { name: format!("{} of {}", attribute.name, self.label), reason: reason.into() }
+        Error::format(format!("{} of {}", attribute.name, self.label), reason)
     }
 
     fn unsupported(&self, name: &str, what: String) -> Error {

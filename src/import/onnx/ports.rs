@@ -121,9 +121,11 @@ pub(super) fn lengths<'a>(
         Err(Stop::Failed(error)) => return Err(error),
         Err(Stop::NotConstant(why)) => return Ok(runtime(folder, found, LENGTHS, why)),
     };
-    let wrong = || Error::Format {
-        name: format!("sequence_lens of {}", attributes.label),
-        reason: format!("must be a list of integers, none below 0, got shape {:?}", value.shape),
+    let wrong = || {
+        Error::format(
+            format!("sequence_lens of {}", attributes.label),
+            format!("must be a list of integers, none below 0, got shape {:?}", value.shape),
+        )
     };
     let Data::Ints(data) = &value.data else { return Err(wrong()) };
     if !value.uniform && value.shape.len() != 1 {

@@ -89,19 +89,16 @@ pub(super) fn list(source: &str, bytes: Vec<u8>, folder: Option<&Path>) -> Resul
 
 fn decode(source: &str, bytes: Vec<u8>) -> Result<ModelProto> {
     // From `Bytes` the decoder hands tensors out as parts of the file, without copies.
-    ModelProto::decode(Bytes::from(bytes)).map_err(|error| Error::Format {
-        name: source.into(),
-        reason: format!("not a readable ONNX file: {error}"),
-    })
+    ModelProto::decode(Bytes::from(bytes))
+        .map_err(|error| Error::unreadable(source, "not a readable ONNX file", error))
 }
 
 /// The version of ONNX's own operators.
 fn opset(source: &str, file: &ModelProto) -> Result<i64> {
     let own = file.opset_import.iter().filter(|set| matches!(set.domain.as_str(), "" | "ai.onnx"));
-    own.map(|set| set.version).max().ok_or_else(|| Error::Format {
-        name: source.into(),
-        reason: "no opset of ONNX's own operators is imported".into(),
-    })
+    own.map(|set| set.version)
+        .max()
+        .ok_or_else(|| Error::format(source, "no opset of ONNX's own operators is imported"))
 }
 
 fn metadata(file: &ModelProto) -> std::collections::BTreeMap<String, String> {

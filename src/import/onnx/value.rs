@@ -190,5 +190,5 @@ pub(super) fn round(to: i32, value: f32) -> f32 {
 
 /// A tensor that is not as it should be.
 pub(super) fn format(name: &str, reason: impl Into<String>) -> Error {
-    Error::Format { name: name.into(), reason: reason.into() }
+    Error::format(name, reason)
 }

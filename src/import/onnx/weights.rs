@@ -166,10 +166,7 @@ fn dequantised(
             [d] => vec![d, 1, 1],
             [d, rows] => vec![d, 1, rows],
             _ => {
-                return Err(Error::Format {
-                    name,
-                    reason: format!("expected [D] or [D, 4·H], got {:?}", value.shape),
-                });
+                return Err(Error::format(name, format!("expected [D] or [D, 4·H], got {:?}", value.shape)));
             }
         };
         Ok(Some(Value { open: vec![None; shape.len()], shape, ..value }))
@@ -183,7 +180,7 @@ fn dequantised(
     let turned = dequantize(&w, &scales, zero.as_ref())
         .and_then(|value| transpose(&value, Some(&[0, 2, 1]))?.copy(&value));
     turned.map_err(|why| match why {
-        Why::Wrong(reason) => Error::Format { name: full.into(), reason },
+        Why::Wrong(reason) => Error::format(full, reason),
         Why::Open => Error::Unsupported { what: format!("{full}, which is no constant") },
     })
 }
@@ -197,9 +194,8 @@ fn peepholes(p: &[f32]) -> Vec<f32> {
 fn last_of_three(tensor: &Tensor) -> Result<usize> {
     match tensor.shape[..] {
         [_, _, last] => Ok(last),
-        _ => Err(Error::Format {
-            name: tensor.name.clone(),
-            reason: format!("expected 3 dimensions, got {:?}", tensor.shape),
-        }),
+        _ => {
+            Err(Error::format(tensor.name.clone(), format!("expected 3 dimensions, got {:?}", tensor.shape)))
+        }
     }
 }

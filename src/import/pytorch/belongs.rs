@@ -35,7 +35,7 @@ pub(super) fn refuse_others(tensors: &Tensors<'_>, names: &Names, left_over: &[S
         };
         if names.is_part(leaf) {
             let reason = "belongs to the stack but to none of its layers; a layer below it is missing";
-            return Err(Error::Format { name: name.clone(), reason: reason.into() });
+            return Err(Error::format(name.clone(), reason));
         }
         let is_layer = leaf.split_once('.').is_some_and(|(module, _)| layers.contains(module));
         if !is_layer {

@@ -31,9 +31,8 @@ impl Kind {
     ) -> Result<Self> {
         let two_dimensions = |part| {
             let shape = stored.shape(&names.leaf(part, 0, ""))?;
-            <[usize; 2]>::try_from(shape).map_err(|_| Error::Format {
-                name: names.of(part, 0, ""),
-                reason: format!("expected 2 dimensions, got {shape:?}"),
+            <[usize; 2]>::try_from(shape).map_err(|_| {
+                Error::format(names.of(part, 0, ""), format!("expected 2 dimensions, got {shape:?}"))
             })
         };
         let name = names.of("weight_hh", 0, "");
@@ -59,7 +58,7 @@ impl Kind {
                 let times = if projected { "4 times (an LSTM)" } else { "1, 3 or 4 times" };
                 let reason =
                     format!("rows must be {times} the {hidden} columns of {of}, got [{rows}, {columns}]");
-                return Err(Error::Format { name, reason });
+                return Err(Error::format(name, reason));
             }
         };
         let from = if from.is_empty() { format!("{name} has {gates}·{hidden} rows") } else { from };

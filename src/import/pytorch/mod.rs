@@ -129,6 +129,10 @@ impl PyTorch {
     }
 
     fn import(&self, tensors: &Tensors<'_>) -> Result<Imported> {
+        self.model(tensors).map_err(Error::in_file)
+    }
+
+    fn model(&self, tensors: &Tensors<'_>) -> Result<Imported> {
         let mut report = Report { metadata: tensors.metadata.clone(), ..Report::default() };
         let names = Names::find(tensors, self.prefix.as_deref(), &mut report)?;
         let mut stored = Stored::new(tensors, names.prefix());
@@ -175,7 +179,7 @@ impl PyTorch {
             (None, None | Some("tanh")) => return Ok(None),
             (None, Some(other)) => {
                 let reason = format!("expected relu or tanh, got {other}");
-                return Err(Error::Format { name: NONLINEARITY.into(), reason });
+                return Err(Error::format(NONLINEARITY, reason));
             }
         };
         if cell != Cell::Rnn {

@@ -38,10 +38,10 @@ pub(super) fn find(path: &Path) -> Result<Found> {
         let path = path.to_owned();
         return Ok(if is_index(&path.to_string_lossy()) { Found::Index(path) } else { Found::File(path) });
     }
-    let io = |reason: String| Error::Io { path: path.display().to_string(), reason };
+    let io = |error: std::io::Error| Error::io(path.display(), error);
     let mut names = Vec::new();
-    for entry in path.read_dir().map_err(|error| io(error.to_string()))? {
-        let entry = entry.map_err(|error| io(error.to_string()))?;
+    for entry in path.read_dir().map_err(io)? {
+        let entry = entry.map_err(io)?;
         names.push(entry.file_name().to_string_lossy().into_owned());
     }
     names.sort();
@@ -59,7 +59,8 @@ pub(super) fn find(path: &Path) -> Result<Found> {
         }
     }
     let there = if names.is_empty() { "nothing".into() } else { listed(&names) };
-    Err(io(format!("a folder with neither *{INDEX} nor *{FILE} in it, it has {there}")))
+    let reason = format!("a folder with neither *{INDEX} nor *{FILE} in it, it has {there}");
+    Err(io(std::io::Error::new(std::io::ErrorKind::NotFound, reason)))
 }
 
 /// The files of a model.
@@ -76,12 +77,13 @@ impl Shards {
     /// [`Error::TooLarge`] beyond the limits.
     pub(super) fn read(index: &Path, limits: &Limits) -> Result<Self> {
         let source = index.display().to_string();
-        let format = |reason: String| Error::Format { name: source.clone(), reason };
+        let format = |reason: String| Error::format(source.clone(), reason);
         if let Ok(metadata) = index.metadata() {
             limits.check_header(&source, metadata.len())?;
         }
-        let json: Value = serde_json::from_slice(&load(index)?)
-            .map_err(|error| format(format!("not a readable index of safetensors files: {error}")))?;
+        let json: Value = serde_json::from_slice(&load(index)?).map_err(|error| {
+            Error::unreadable(&source, "not a readable index of safetensors files", error)
+        })?;
         let Some(map) = json.get("weight_map").and_then(Value::as_object) else {
             return Err(format("not an index of safetensors files: it has no weight_map".into()));
         };

@@ -164,10 +164,10 @@ fn rows_and_columns(tensor: &Tensor) -> Result<[usize; 2]> {
         [] => Ok([1, 1]),
         [rows] => Ok([rows, 1]),
         [rows, columns] => Ok([rows, columns]),
-        _ => Err(Error::Format {
-            name: tensor.name.clone(),
-            reason: format!("expected at most 2 dimensions, got {:?}", tensor.shape),
-        }),
+        _ => Err(Error::format(
+            tensor.name.clone(),
+            format!("expected at most 2 dimensions, got {:?}", tensor.shape),
+        )),
     }
 }
 

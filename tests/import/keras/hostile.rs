@@ -7,6 +7,7 @@ use serde_json::Value;
 use wgru::{Error, Keras, ReadoutSteps};
 
 use super::{bytes, hdf5, stack_config};
+use crate::common::onnx_file::of_file;
 
 /// Far more than any small file may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -39,10 +40,7 @@ fn parse(how: &Keras, name: &str, bytes: &[u8]) -> Result<(), Error> {
     assert!(start.elapsed() < PATIENCE, "{name} took {:?}", start.elapsed());
     match result {
         Ok(_) => Ok(()),
-        Err(error) => {
-            assert!(!error.to_string().is_empty());
-            Err(error)
-        }
+        Err(error) => Err(of_file(error)),
     }
 }
 

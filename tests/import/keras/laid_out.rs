@@ -9,6 +9,7 @@ use wgru::import::Limits;
 use wgru::{Error, Imported, Keras};
 
 use super::hdf5::Group;
+use crate::common::onnx_file::of_file;
 
 /// A GRU of one unit on one feature.
 fn gru(name: &str) -> Value {
@@ -416,6 +417,6 @@ fn limits_are_held_and_named() {
     let mut names = Vec::new();
     weights(group, &mut names, "g", 1.0);
     group.array("g/kernel:0", &[1, 6], &[1.0; 6]).list("weight_names", &names);
-    let error = parse(&Keras::new(), &root.file()).expect_err("another shape");
+    let error = of_file(parse(&Keras::new(), &root.file()).expect_err("another shape"));
     assert!(matches!(&error, Error::Shape { expected, .. } if expected == &[1, 3]), "{error}");
 }

@@ -1,7 +1,7 @@
 //! Files that are broken or mean harm: each gives an error, quickly, without panic, without reading outside the
 //! model's folder and without memory for what it merely claims.
 
-use crate::common::onnx_file::{Graph, Layer, Message, Node, SOURCE, claim, external, floats, ints};
+use crate::common::onnx_file::{Graph, Layer, Message, Node, SOURCE, claim, external, floats, ints, of_file};
 use wgru::import::Onnx;
 use wgru::{Direction, Error};
 
@@ -85,12 +85,12 @@ fn read_all_ways(bytes: &[u8]) -> Vec<String> {
     for how in how {
         match how.parse(SOURCE, bytes, None) {
             Ok(imported) => texts.push(format!("read {}", imported.model)),
-            Err(error) => texts.push(error.to_string()),
+            Err(error) => texts.push(of_file(error).to_string()),
         }
     }
     match Onnx::list_parsed(SOURCE, bytes, None) {
         Ok(nodes) => texts.extend(nodes.iter().map(ToString::to_string)),
-        Err(error) => texts.push(error.to_string()),
+        Err(error) => texts.push(of_file(error).to_string()),
     }
     assert!(texts.iter().all(|text| !text.is_empty()));
     texts

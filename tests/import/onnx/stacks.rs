@@ -1,6 +1,6 @@
 //! Nodes that feed each other, joined as exporters join them, are read as one model; what is joined otherwise is not.
 
-use crate::common::onnx_file::{Graph, Layer, Node, floats, ints, ramp};
+use crate::common::onnx_file::{Graph, Layer, Node, floats, ints, of_file, ramp};
 use wgru::import::{Onnx, OnnxImported, OnnxInput};
 use wgru::{Direction, Error};
 
@@ -173,7 +173,7 @@ fn what_is_joined_otherwise_is_no_stack() {
     wider[1] = Layer::new("GRU", BOTH, 6, 4);
     let graph = stack(&wider, &|g| reshape(transposed(g), "t", &[0, 0, -1]));
     assert!(matches!(graph.refused(), Error::Ambiguous { .. }));
-    let error = graph.read_with(&Onnx::new().node("layer0,layer1")).expect_err("3 and 4");
+    let error = of_file(graph.read_with(&Onnx::new().node("layer0,layer1")).expect_err("3 and 4"));
     assert!(matches!(&error, Error::Mismatch { name, .. } if name.contains("H")), "{error}");
 }
 

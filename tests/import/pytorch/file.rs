@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use safetensors::tensor::{Dtype, TensorView, serialize};
 use wgru::{Error, Imported, PyTorch};
 
+use crate::common::onnx_file::of_file;
+
 /// One tensor of a file.
 #[derive(Clone)]
 pub struct Tensor {
@@ -90,8 +92,7 @@ impl File {
 
     pub fn refused_with(&self, how: &PyTorch) -> Error {
         let error = self.read_with(how).expect_err("it must be refused");
-        assert!(!error.to_string().is_empty());
-        error
+        of_file(error)
     }
 }
 
@@ -103,6 +104,11 @@ pub fn assert_missing(error: &Error, missing: &str) {
     assert!(!found.is_empty() && error.to_string().contains(&found[0]), "{error}");
 }
 
-pub fn shape(name: &str, expected: &[usize], got: &[usize]) -> Error {
-    Error::Shape { name: name.into(), expected: expected.to_vec(), got: got.to_vec() }
+pub fn shape(name: &str, expected: &[usize], got: &[usize]) -> String {
+    fields(Error::Shape { name: name.into(), expected: expected.to_vec(), got: got.to_vec() })
+}
+
+/// Variant and fields, to be compared.
+pub fn fields(error: Error) -> String {
+    format!("{error:?}")
 }

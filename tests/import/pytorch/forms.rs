@@ -4,7 +4,7 @@
 use wgru::model::{Activation, Activations, Reset, Update};
 use wgru::{Batch, Cell, Device, Direction, Error, Imported, PyTorch};
 
-use super::file::{File, assert_missing, shape, value};
+use super::file::{File, assert_missing, fields, shape, value};
 
 /// `nn.LSTM(2, 6, 2, proj_size=3, bidirectional=True)`, as PyTorch saves it.
 fn projected() -> File {
@@ -45,7 +45,7 @@ fn a_projection_that_is_not_whole_is_refused() {
         assert_missing(&projected().without(name).refused(), name);
     }
     let error = projected().f32("weight_hr_l1", &[4, 6]).refused();
-    assert_eq!(error, shape("weight_hr_l1", &[3, 6], &[4, 6]));
+    assert_eq!(fields(error), shape("weight_hr_l1", &[3, 6], &[4, 6]));
     let error = projected().f32("weight_hr_l2", &[3, 6]).refused();
     assert!(matches!(&error, Error::Format { name, .. } if name == "weight_hr_l2"), "{error}");
     let error = projected().f32("weight_hr_l0", &[18]).refused();
@@ -60,7 +60,7 @@ fn a_projection_that_is_not_whole_is_refused() {
     let error = three.refused_with(&PyTorch::new().cell(Cell::GRU));
     assert!(error.to_string().contains("only an LSTM"), "{error}");
     let error = projected().refused_with(&PyTorch::new().cell(Cell::GRU));
-    assert_eq!(error, shape("weight_hh_l0 for GRU (reset after, update keeps)", &[18, 3], &[24, 3]));
+    assert_eq!(fields(error), shape("weight_hh_l0 for GRU (reset after, update keeps)", &[18, 3], &[24, 3]));
 }
 
 /// A Cell of `gates`, I = 2 and H = 3.
@@ -82,7 +82,7 @@ fn cells_are_one_forward_layer() {
                 imported.report.decisions[0],
                 format!("cell {kind}: {prefix}weight_hh has {gates}·3 rows")
             );
-            assert_eq!(cell(prefix, gates).read_with(&PyTorch::new().prefix(prefix)), Ok(imported));
+            assert_eq!(cell(prefix, gates).read_with(&PyTorch::new().prefix(prefix)).ok(), Some(imported));
         }
     }
     let told = Cell::Gru { reset: Reset::After, update: Update::Takes };

@@ -3,6 +3,7 @@
 use wgru::{Error, PyTorch, ReadoutSteps};
 
 use super::file::File;
+use crate::common::onnx_file::of_file;
 
 #[test]
 fn a_file_cut_off_anywhere_is_refused() {
@@ -136,6 +137,7 @@ fn flipped_bytes_give_a_model_or_an_error() {
                 Ok(_) => read += 1,
                 Err(error) => {
                     assert!((1..=2048).contains(&error.to_string().len()), "{kind}: {error}");
+                    of_file(error);
                     refused += 1;
                 }
             }

@@ -70,7 +70,7 @@ impl<'a> Operator<'_, 'a> {
     }
 
     fn wrong(&self, reason: impl Into<String>) -> Stop {
-        Error::Format { name: self.name(), reason: reason.into() }.into()
+        Error::format(self.name(), reason).into()
     }
 
     fn open(&self) -> Stop {

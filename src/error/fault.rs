@@ -1,0 +1,160 @@
+//! What is wrong with a buffer or a stream: the part of an error that has fields of its own.
+
+use std::fmt;
+
+use super::{Source, count};
+
+/// Why a buffer cannot be bound to an array; offsets and sizes in bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BufferFault {
+    /// It ends before the array.
+    TooSmall {
+        /// The array's size.
+        needed: u64,
+        /// The buffer's size.
+        has: u64,
+        /// Where the array begins.
+        offset: u64,
+    },
+    /// It was made without a usage.
+    Usage {
+        /// Which, as wgpu names it.
+        missing: &'static str,
+    },
+    /// The array begins where the device binds none.
+    Alignment {
+        /// Where the array begins.
+        offset: u64,
+        /// What its offset has to be a multiple of.
+        alignment: u64,
+    },
+    /// Another array lies in the same part of the same buffer, and one of them is written.
+    Overlap {
+        /// The other.
+        other: String,
+        /// Where the array and the other begin.
+        offsets: [u64; 2],
+        /// Their sizes.
+        bytes: [u64; 2],
+    },
+    /// Another array lies in the same buffer, and a dispatch reads one and writes the other, which no API allows.
+    Shared {
+        /// The other.
+        other: String,
+    },
+}
+
+impl fmt::Display for BufferFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooSmall { needed, has, offset } => write!(
+                f,
+                "needs {needed} bytes from offset {offset} on, the buffer has {has}: bind one of at least {} bytes",
+                needed.saturating_add(*offset)
+            ),
+            Self::Usage { missing } => write!(f, "the buffer was made without the usage {missing}: add it"),
+            Self::Alignment { offset, alignment } => {
+                write!(
+                    f,
+                    "begins at offset {offset}, the device binds at multiples of {alignment} bytes alone"
+                )
+            }
+            Self::Overlap { other, offsets: [own, others], bytes: [size, other_size] } => write!(
+                f,
+                "its {size} bytes from offset {own} on overlap the {other_size} bytes of {other} from offset {others} \
+                 on, and one is written: move one of them"
+            ),
+            Self::Shared { other } => write!(
+                f,
+                "lies in the buffer of {other}, and one dispatch reads the one and writes the other: bind two buffers"
+            ),
+        }
+    }
+}
+
+/// Why a stream of a pool cannot do what is asked of it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum StreamFault {
+    /// It was closed before, or is of another pool.
+    NotOpen,
+    /// It was isolated for numbers that are not finite, until it is reset or given a state.
+    Isolated {
+        /// What was pushed.
+        pushed: String,
+    },
+    /// What was pushed is no whole number of frames.
+    PartialFrame {
+        /// The numbers that were pushed.
+        numbers: usize,
+        /// The numbers of a frame, I.
+        input: usize,
+    },
+    /// What was pushed and what waits already is more than the queue takes (`PoolOptions::queue`).
+    QueueFull {
+        /// The frames that were pushed.
+        pushed: usize,
+        /// The frames that wait.
+        waiting: usize,
+        /// The most that may wait.
+        limit: usize,
+    },
+    /// A number that was pushed is NaN or infinite.
+    NotFinite {
+        /// The frame of the push, from 0.
+        frame: usize,
+        /// The feature of the frame, from 0.
+        feature: usize,
+        /// The number.
+        value: f32,
+    },
+    /// A number of a frame is beyond the range of what the engine stores activations in.
+    Range(Source),
+    /// A state does not fit the model, or is not finite.
+    State(Source),
+    /// A recording or a tick names it twice.
+    Twice,
+    /// Its states lie elsewhere than when the recording was prepared.
+    Moved,
+}
+
+impl StreamFault {
+    /// The error that is part of this one.
+    pub(super) fn source(&self) -> Option<&Source> {
+        match self {
+            Self::Range(error) | Self::State(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for StreamFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotOpen => f.write_str("not open: closed before, or of another pool"),
+            Self::Isolated { pushed } => {
+                write!(f, "isolated, a reset or a load takes it in again; what was pushed: {pushed}")
+            }
+            Self::PartialFrame { numbers, input } => {
+                write!(
+                    f,
+                    "frames [n, I] with I = {input}: got {}, no whole frames",
+                    count(*numbers, "number")
+                )
+            }
+            Self::QueueFull { pushed, waiting, limit } => write!(
+                f,
+                "{} more than its queue takes: {waiting} of at most {limit} wait there (PoolOptions::queue). Nothing of \
+                 the push was kept: tick first, push fewer at once, or make the pool with a larger queue",
+                if *pushed == 1 { "1 frame is".into() } else { format!("{pushed} frames are") }
+            ),
+            Self::NotFinite { frame, feature, value } => {
+                write!(f, "feature {feature} of frame {frame} is {value}, must be finite")
+            }
+            Self::Range(error) | Self::State(error) => error.fmt(f),
+            Self::Twice => f.write_str("named twice in a recording"),
+            Self::Moved => f.write_str("its states lie elsewhere since: prepare the recording again"),
+        }
+    }
+}
