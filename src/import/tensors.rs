@@ -43,7 +43,7 @@ pub struct Tensor {
 ///
 /// # Errors
 /// [`Error::Format`] for a file that is not whole and for a storage type that is neither a float nor an integer
-/// of 32 or 64 bits, [`Error::NotFinite`], [`Error::TooLarge`] beyond the default [`Limits`].
+/// of 32 or 64 bits, [`Error::File`] for NaN and infinities, [`Error::TooLarge`] beyond the default [`Limits`].
 pub fn read_tensors(source: &str, bytes: &[u8]) -> Result<Vec<Tensor>> {
     let tensors = Tensors::parse(source, bytes, &Limits::default())?;
     let read = |name| tensors.read_number(name).map_err(Error::in_file);

@@ -151,8 +151,8 @@ impl Keras {
     /// # Errors
     /// [`Error::Io`]; [`Error::TooLarge`] for a file beyond [`Keras::limits`]; [`Error::Format`] for a file that is not
     /// whole, contradicts itself or has no configuration where none is given; [`Error::Ambiguous`] for no such layer
-    /// or several; [`Error::MissingTensor`], [`Error::Shape`], [`Error::Zero`], [`Error::Overflow`],
-    /// [`Error::Mismatch`] and [`Error::NotFinite`] with the array's path or the layer's name; [`Error::Unsupported`]
+    /// or several; [`Error::MissingTensor`]; [`Error::File`] for shapes, sizes and numbers that no model has, with the array's
+    /// path or the layer's name; [`Error::Unsupported`]
     /// for a class of another package, for an `initial_state` that no batch is given, and for every key of a layer's
     /// configuration that is not honoured and would change numbers.
     pub fn read(&self, path: impl AsRef<Path>) -> Result<Imported> {

@@ -208,9 +208,8 @@ impl Onnx {
     ///
     /// # Errors
     /// [`crate::Error::Io`]; [`crate::Error::Format`] for a file that is not whole, contradicts itself or points
-    /// outside its folder; [`crate::Error::Ambiguous`] for no such node or several; [`crate::Error::MissingTensor`],
-    /// [`crate::Error::Shape`], [`crate::Error::Length`], [`crate::Error::Zero`], [`crate::Error::Overflow`],
-    /// [`crate::Error::Mismatch`] and [`crate::Error::NotFinite`] with the name of the tensor or attribute;
+    /// outside its folder; [`crate::Error::Ambiguous`] for no such node or several; [`crate::Error::MissingTensor`];
+    /// [`crate::Error::File`] for shapes, attributes and numbers that no model has, with the name of the tensor or attribute;
     /// [`crate::Error::Unsupported`] for an opset before 7 and for every attribute or input that is not honoured;
     /// [`crate::Error::Memory`]; [`crate::Error::TooLarge`] beyond the [`Limits`].
     pub fn read(&self, path: impl AsRef<Path>) -> Result<OnnxImported> {

@@ -103,8 +103,8 @@ impl PyTorch {
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::Format`] for a file that is not whole or contradicts itself;
-    /// [`Error::Ambiguous`] for no stack or several; [`Error::MissingTensor`], [`Error::Shape`],
-    /// [`Error::Zero`], [`Error::Mismatch`] and [`Error::NotFinite`] with the tensor's name;
+    /// [`Error::Ambiguous`] for no stack or several; [`Error::MissingTensor`]; [`Error::File`] for shapes and
+    /// numbers that no model has, with the tensor's name;
     /// [`Error::TooLarge`] beyond [`PyTorch::limits`];
     /// [`Error::Unsupported`] for a file of `torch.save`, with the line of Python that converts it, for a
     /// projection on another cell than an LSTM, for tensors that make the cell another one, and for a weight that is
