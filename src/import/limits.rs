@@ -67,7 +67,7 @@ mod tests {
     #[test]
     fn a_limit_is_named_with_both_numbers() {
         let limits = Limits { tensors: 3, ..Limits::default() };
-        assert_eq!(limits.check_tensors("m", 3), Ok(()));
+        limits.check_tensors("m", 3).unwrap();
         let error = limits.check_tensors("m.keras", 4).expect_err("one too many").to_string();
         assert_eq!(error, "m.keras: needs 4 tensors, the option import::Limits::tensors allows 3");
         assert!(limits.check_header("m", (256 << 20) + 1).is_err());
