@@ -101,6 +101,21 @@ impl<'a> From<(&'a wgpu::Buffer, u64)> for Sink<'a> {
 /// # Ok(())
 /// # }
 /// ```
+///
+/// # Tensors of another library
+/// The buffers may be those of a library that runs on the same device, with the same version of wgpu: what it makes is x, and it goes
+/// on with y. Three things are to be seen to:
+///
+/// * Order. What the library has recorded is submitted before the run is; a queue takes submissions in their order.
+/// * Place. Most libraries lay several tensors in one buffer, so the offset belongs to it. The tensor must stay there until the run has
+///   been submitted, or as long as a recording of it is used.
+/// * Sharing. Arrays may lie side by side in one buffer, but for y and the readout's output, and for resets and y, of which a
+///   dispatch reads one and writes the other ([`BufferFault::Shared`](crate::BufferFault::Shared)). Bind each of those in a run of its
+///   own, or have the library give each tensor a buffer.
+///
+/// With Burn 0.22 the device is shared by `Device::wgpu_options().setup(…)`, a tensor's buffer comes from
+/// `try_into_primitive::<Wgpu>()` and `client.get_resource`, which also holds it in its place, `Device::flush` submits, and
+/// `MemoryConfiguration::ExclusivePages` gives each tensor a buffer. The program `benches/peers/rust/burn-buffers` in the repository does it.
 #[derive(Debug)]
 pub struct Bindings<'a> {
     pub(crate) x: Source<'a>,
