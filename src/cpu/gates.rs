@@ -69,7 +69,8 @@ struct First {
     is_column: bool,
 }
 
-/// Calls a method for all cells of the tile, some of them side by side: what one waits for, the others compute.
+/// Calls a method for all cells of the tile, some of them side by side: what one waits for, the others compute. Code that a `SIDE_BY_SIDE`
+/// never calls is not made: a build that is not optimised would give all its variables room on the stack.
 macro_rules! side_by_side {
     ($gates:ident.$of:ident::<$s:ty, $f:ty>($($argument:expr),*)) => {{
         let (rows, blocks) = ($gates.tile.rows, $gates.tile.blocks);
@@ -81,9 +82,9 @@ macro_rules! side_by_side {
                 let (row, block) = if is_column { (at, line) } else { (line, at) };
                 let first = First { row, block, is_column };
                 at += match <$f>::SIDE_BY_SIDE.min(len - at) {
-                    4.. => $gates.$of::<$s, 4>($($argument,)* first),
-                    3 => $gates.$of::<$s, 3>($($argument,)* first),
-                    2 => $gates.$of::<$s, 2>($($argument,)* first),
+                    4.. if const { <$f>::SIDE_BY_SIDE > 3 } => $gates.$of::<$s, 4>($($argument,)* first),
+                    3 if const { <$f>::SIDE_BY_SIDE > 2 } => $gates.$of::<$s, 3>($($argument,)* first),
+                    2 if const { <$f>::SIDE_BY_SIDE > 1 } => $gates.$of::<$s, 2>($($argument,)* first),
                     _ => $gates.$of::<$s, 1>($($argument,)* first),
                 };
             }
