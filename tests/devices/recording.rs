@@ -33,7 +33,8 @@ fn numbers_of(storage: Storage, features: usize, words: &[u32], like: &[f32]) ->
     numbers
 }
 
-/// The arrays of a run in buffers of the caller's, each from some offset on.
+/// The arrays of a run in buffers of the caller's, each from some offset on: each in a buffer of its own, or all but out in one, as
+/// pooled memory has them.
 struct Arrays {
     x: (wgpu::Buffer, u64),
     lengths: Option<(wgpu::Buffer, u64)>,
@@ -46,19 +47,34 @@ struct Arrays {
 impl Arrays {
     fn new(caller: &Caller, draw: &mut Draw, engine: &Engine, inputs: &Inputs) -> Self {
         let storage = engine.options().precision.activations;
-        let mut put = |words: &[u32]| {
-            let offset = 256 * draw.size(0..=2) as u64;
-            (caller.with(words, offset), offset)
-        };
-        let lengths = inputs.lengths.as_ref().map(|lengths| put(lengths));
-        let x = put(&words_of(storage, inputs.input, &inputs.x));
-        let states = [&inputs.h0, &inputs.c0].map(|state| state.as_ref().map(|state| put(&bits(state))));
         let like = engine.output(inputs.batch().form()).unwrap();
+        let words = |numbers: &Option<Vec<f32>>| numbers.as_ref().map(|numbers| bits(numbers));
+        let full = |numbers: &[f32]| vec![u32::MAX; numbers.len()];
         let y = vec![u32::MAX; words_of(storage, engine.model().state(), &like.y).len()];
-        let full = |numbers: &Option<Vec<f32>>| numbers.as_ref().map(|numbers| vec![u32::MAX; numbers.len()]);
-        let sinks = [Some(y), full(&Some(like.h_n)), full(&like.c_n), full(&like.out)];
-        let sinks = sinks.map(|sink| sink.map(|words| put(&words)));
-        Self { x, lengths, states, sinks, storage }
+        let arrays = [
+            Some(words_of(storage, inputs.input, &inputs.x)),
+            inputs.lengths.clone(),
+            words(&inputs.h0),
+            words(&inputs.c0),
+            Some(y),
+            Some(full(&like.h_n)),
+            like.c_n.as_deref().map(full),
+        ];
+        // Every device binds at multiples of 256 bytes.
+        let mut page = Vec::new();
+        let arrays = arrays.map(|words| {
+            page.resize(64 * (page.len().div_ceil(64) + draw.size(0..=2)), 0);
+            let offset = page.len() as u64 * 4;
+            page.extend(words.iter().flatten());
+            words.map(|words| (words, offset))
+        });
+        let page = draw.chance().then(|| caller.with(&page, 0));
+        let [x, lengths, h0, c0, y, h_n, c_n] = arrays.map(|array| {
+            let (words, offset) = array?;
+            Some((page.clone().unwrap_or_else(|| caller.with(&words, offset)), offset))
+        });
+        let out = like.out.as_deref().map(|out| (caller.with(&full(out), 256), 256));
+        Self { x: x.unwrap(), lengths, states: [h0, c0], sinks: [y, h_n, c_n, out], storage }
     }
 
     /// Everything in buffers.
@@ -95,14 +111,20 @@ impl Arrays {
 
     /// What the sinks hold, in the shape of `like`.
     fn read(&self, caller: &Caller, model: &Model, like: &Output) -> Output {
-        let [y, h_n, c_n, out] =
-            [0, 1, 2, 3].map(|index| self.sinks[index].as_ref().map(|at| caller.read(at)));
-        let numbers = |words: Vec<u32>| words.into_iter().map(f32::from_bits).collect::<Vec<_>>();
+        let words = |index: usize, len: usize| {
+            let mut words = caller.read(self.sinks[index].as_ref().unwrap());
+            words.truncate(len);
+            words
+        };
+        let numbers = |index: usize, like: &Vec<f32>| {
+            words(index, like.len()).into_iter().map(f32::from_bits).collect::<Vec<_>>()
+        };
+        let y = words(0, words_of(self.storage, model.state(), &like.y).len());
         Output {
-            y: numbers_of(self.storage, model.state(), &y.unwrap(), &like.y),
-            h_n: numbers(h_n.unwrap()),
-            c_n: c_n.map(numbers),
-            out: out.map(numbers),
+            y: numbers_of(self.storage, model.state(), &y, &like.y),
+            h_n: numbers(1, &like.h_n),
+            c_n: like.c_n.as_ref().map(|c_n| numbers(2, c_n)),
+            out: like.out.as_ref().map(|out| numbers(3, out)),
         }
     }
 }
