@@ -70,7 +70,9 @@ fn read_letters(at: Place, to: u32) {
             if (patience % 64u == 0u && atomicLoad(&mail[0]) != 0u) {
                 patience = 0u;
             }
-            found = letters(slot, units);
+            // `patience` is far below 2³¹, so this adds 0, but no compiler knows. Compilers merge loads of one address
+            // that promise no order: without it the loop would compare what was loaded before it.
+            found = letters(slot + (patience >> 31u), units);
         }
         if (any(found == vec4<u32>(0u))) {
             give_up(exchange + 1u);

@@ -6,9 +6,11 @@
 mod debian;
 mod fuzz;
 mod ignored;
+mod isa;
 mod lint;
 mod loops;
 mod matrices;
+mod mesa;
 mod packages;
 mod process;
 mod published;
@@ -41,6 +43,10 @@ commands:
   matrices
          unpack a driver that has cooperative matrices under target/ (root, Debian), and
          run their suite on it
+  isa [short | keep]
+         compile the kernels that the planner chooses with the compiler of AMD's GPUs, whose driver
+         is unpacked under target/ (root, Debian), and hold what comes of them to rules and to
+         benches/records/isa-*.csv; `short` takes few cases, `keep` writes the records anew
   loom   run the thread team in every order that loom's bounds allow
   miri   run the tests of the CPU path in Miri, where a nightly toolchain has it
   threads
@@ -54,13 +60,13 @@ commands:
          version, and one with the lowest versions of dependencies (nightly Rust)
   lint   rustfmt, clippy and rustdoc, with warnings as errors
   ci     what every change has to pass: test, the library built for 64-bit Arm and a suite of
-         it run, loops, loom, the suites of numbers from elsewhere with one other strategy and one
+         it run, loops, few cases of isa, loom, the suites of numbers from elsewhere with one other strategy and one
          other instruction set, the CPU path in a build without GPUs, the quick parts of
          published, then lint
   nightly
          what takes long: arm, those suites once for each strategy and once for each of the
-         CPU's instruction sets, seeds drawn afresh, soaks, miri, threads, memcheck, matrices, fuzz,
-         published; prints a line for CONTRIBUTING.md
+         CPU's instruction sets, seeds drawn afresh, soaks, miri, threads, memcheck, matrices, isa,
+         fuzz, published; prints a line for CONTRIBUTING.md
   record NAME
          run the benches and keep their figures in benches/records/NAME.csv
   help   print this text
@@ -113,6 +119,7 @@ fn parse(arguments: &[String]) -> Result<Request, String> {
             let mut stages = test_stages(test_arguments(rest)?);
             stages.push(Stage::new("arm check", || target::arm(Extent::Sample)));
             stages.push(Stage::new("inner loops", loops::run));
+            stages.push(Stage::new("compiled kernels", || isa::run(isa::Task::Short)));
             stages.push(Stage::new("loom", sound::loom));
             stages.push(Stage::new("another strategy", || suites::strategies(Extent::Sample)));
             stages.push(Stage::new("another instruction set", || suites::instruction_sets(Extent::Sample)));
@@ -133,6 +140,7 @@ fn parse(arguments: &[String]) -> Result<Request, String> {
                 Stage::new("threads", sound::threads),
                 Stage::new("memcheck", sound::memcheck),
                 Stage::new("matrices", matrices::run),
+                Stage::new("compiled kernels", || isa::run(isa::Task::Whole)),
                 Stage::new("fuzz", fuzz::run),
             ];
             stages.extend(published::stages());
@@ -153,6 +161,16 @@ fn parse(arguments: &[String]) -> Result<Request, String> {
         "matrices" => {
             refuse_arguments(command, rest)?;
             vec![Stage::new("matrices", matrices::run)]
+        }
+        "isa" => {
+            let words: Vec<&str> = rest.iter().map(String::as_str).collect();
+            let task = match words[..] {
+                [] => isa::Task::Whole,
+                ["short"] => isa::Task::Short,
+                ["keep"] => isa::Task::Keep,
+                _ => return Err("`isa` takes no argument, or `short`, or `keep`".to_owned()),
+            };
+            vec![Stage::new("compiled kernels", move || isa::run(task))]
         }
         "loom" => {
             refuse_arguments(command, rest)?;
@@ -249,9 +267,11 @@ mod tests {
         assert_eq!(stage_count(&["fuzz"]), Some(1));
         assert_eq!(stage_count(&["published"]), Some(6));
         assert_eq!(stage_count(&["lint"]), Some(3));
-        assert_eq!(stage_count(&["ci"]), Some(15));
-        assert_eq!(stage_count(&["ci", "--", "--test", "parity"]), Some(15));
-        assert_eq!(stage_count(&["nightly"]), Some(16));
+        assert_eq!(stage_count(&["ci"]), Some(16));
+        assert_eq!(stage_count(&["ci", "--", "--test", "parity"]), Some(16));
+        assert_eq!(stage_count(&["nightly"]), Some(17));
+        assert_eq!(stage_count(&["isa"]), Some(1));
+        assert_eq!(stage_count(&["isa", "keep"]), Some(1));
         for one in ["loom", "miri", "threads", "memcheck"] {
             assert_eq!(stage_count(&[one]), Some(1));
         }
@@ -274,6 +294,7 @@ mod tests {
             &["wasm", "x"],
             &["loops", "x"],
             &["matrices", "x"],
+            &["isa", "x"],
             &["nightly", "x"],
             &["fuzz", "x"],
             &["published", "x"],

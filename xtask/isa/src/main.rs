@@ -1,0 +1,161 @@
+//! Compiles the kernels that the planner chooses with the compiler of a real GPU, which is not needed for it; counts what came
+//! of them, holds it to rules and to a record, and prints it. `cargo xtask isa` runs it for each chip, with a driver it unpacks.
+//!
+//! ```text
+//! wgru-isa CHIP probe                 says which compiler there is
+//! wgru-isa CHIP short|whole RECORD    holds the kernels to the rules and the record
+//! wgru-isa CHIP keep RECORD           writes the record
+//! ```
+
+mod assembly;
+mod cases;
+mod chips;
+mod facts;
+mod rules;
+mod spirv;
+mod vulkan;
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use wgru::kernels::matrices::Matrices;
+
+use cases::{Case, Extent};
+use chips::Chip;
+use facts::{Facts, Record};
+use vulkan::Gpu;
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// Faults that are printed.
+const SHOWN: usize = 20;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match run(&words) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Whether all is as it should be.
+fn run(arguments: &[&str]) -> Result<bool> {
+    let usage = "usage: wgru-isa CHIP probe | short RECORD | whole RECORD | keep RECORD";
+    let [chip, command, ..] = arguments else { return Err(usage.into()) };
+    let known = || chips::AMD.map(|chip| chip.name).join(", ");
+    let chip = chips::AMD.iter().find(|known| known.name == *chip);
+    let chip = chip.ok_or_else(|| format!("the chips are {}", known()))?;
+    let gpu = Gpu::open()?;
+    let path = arguments.get(2).map(Path::new);
+    match (*command, path) {
+        ("probe", None) => {
+            println!("{}{}", gpu.driver, if gpu.has_matrices { ", matrices" } else { "" });
+            Ok(true)
+        }
+        ("short", Some(path)) => check(&gpu, chip, Extent::Short, path),
+        ("whole", Some(path)) => check(&gpu, chip, Extent::Whole, path),
+        ("keep", Some(path)) => keep(&gpu, chip, path),
+        _ => Err(usage.into()),
+    }
+}
+
+fn keep(gpu: &Gpu, chip: &Chip, path: &Path) -> Result<bool> {
+    let (cases, facts) = compiled(gpu, chip, Extent::Whole)?;
+    let lines = cases.iter().map(|case| case.name.clone()).zip(facts.iter().copied()).collect();
+    std::fs::write(path, Record { compiler: gpu.driver.clone(), lines }.text())?;
+    println!("{} ({}): {} kernels in {}", chip.name, chip.architecture, cases.len(), path.display());
+    Ok(report(&faults_of(&cases, &facts)))
+}
+
+fn check(gpu: &Gpu, chip: &Chip, extent: Extent, path: &Path) -> Result<bool> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let record = Record::parse(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+    let (cases, facts) = compiled(gpu, chip, extent)?;
+    println!("{} ({}), {}: {} kernels", chip.name, chip.architecture, gpu.driver, cases.len());
+    if record.compiler != gpu.driver {
+        println!("the record is of {}: numbers may differ by that alone", record.compiler);
+    }
+    if extent == Extent::Whole {
+        cases.iter().zip(&facts).for_each(|(case, facts)| println!("    {}: {}", case.name, facts.line()));
+    }
+    let mut faults = faults_of(&cases, &facts);
+    for (case, facts) in cases.iter().zip(&facts) {
+        match record.of(&case.name) {
+            Some(before) => {
+                let worse = rules::regressions(facts, before);
+                if !worse.is_empty() {
+                    faults.push(format!("{}: {}", case.name, worse.join("; ")));
+                }
+            }
+            None => {
+                faults.push(format!("{}: not in the record; `cargo xtask isa keep` writes it", case.name))
+            }
+        }
+    }
+    if extent == Extent::Whole {
+        let is_gone = |name: &String| !cases.iter().any(|case| case.name == *name);
+        let gone = record.lines.iter().filter(|(name, _)| is_gone(name));
+        faults.extend(gone.map(|(name, _)| {
+            format!("{name}: in the record, and chosen no more; `cargo xtask isa keep` writes it anew")
+        }));
+    }
+    Ok(report(&faults))
+}
+
+/// A line for each kernel that breaks a rule.
+fn faults_of(cases: &[Case], facts: &[Facts]) -> Vec<String> {
+    let of = |(case, facts): (&Case, &Facts)| {
+        let faults = rules::faults(facts, case.exchanges());
+        (!faults.is_empty()).then(|| format!("{}: {}", case.name, faults.join("; ")))
+    };
+    cases.iter().zip(facts).filter_map(of).collect()
+}
+
+/// Prints the faults, and says whether there are none.
+fn report(faults: &[String]) -> bool {
+    for fault in faults.iter().take(SHOWN) {
+        println!("    FAULT {fault}");
+    }
+    if faults.len() > SHOWN {
+        println!("    and {} more", faults.len() - SHOWN);
+    }
+    faults.is_empty()
+}
+
+/// The cases and what the compiler made of them, on as many threads as there are.
+fn compiled(gpu: &Gpu, chip: &Chip, extent: Extent) -> Result<(Vec<Case>, Vec<Facts>)> {
+    // Subgroups of RDNA have 64 threads at the most.
+    let matrices = gpu.has_matrices.then_some(Matrices { side: 16, subgroup: 64 });
+    let cases = cases::all(chip, &cases::caps(&gpu.name, &gpu.limits, matrices), extent)?;
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut done = Vec::new();
+        while let Some((at, case)) =
+            Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, cases.get(at)?)))
+        {
+            let facts = Facts::of(gpu, case).map_err(|error| format!("{}: {error}", case.name))?;
+            done.push((at, facts));
+        }
+        Ok(done)
+    };
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let all: Vec<Result<Vec<(usize, Facts)>>> = thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let ended = workers.into_iter().map(|worker| worker.join());
+        ended.map(|done| done.unwrap_or_else(|_| Err("a thread that compiles has panicked".into()))).collect()
+    });
+    let mut facts = vec![Facts::default(); cases.len()];
+    for done in all {
+        for (at, found) in done? {
+            facts[at] = found;
+        }
+    }
+    Ok((cases, facts))
+}

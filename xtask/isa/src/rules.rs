@@ -1,0 +1,95 @@
+//! What a kernel is held to.
+
+use crate::facts::Facts;
+
+/// Bytes of an instruction cache; a longer loop comes from memory again in every step.
+const INSTRUCTION_CACHE: u64 = 32 << 10;
+/// What a number may grow by before it counts, in percent.
+const TOLERATED: u64 = 5;
+
+/// What is wrong with a kernel of so many `exchanges` a step, in words.
+pub fn faults(facts: &Facts, exchanges: u64) -> Vec<String> {
+    let mut faults = Vec::new();
+    let Facts { spills, scratch, loop_bytes, first_looks, looks, .. } = *facts;
+    if spills > 0 {
+        let registers = if spills == 1 { "register" } else { "registers" };
+        faults.push(format!("{spills} {registers} spilled"));
+    }
+    if scratch > 0 {
+        faults.push(format!("{scratch} bytes of scratch memory a subgroup"));
+    }
+    if loop_bytes > INSTRUCTION_CACHE {
+        faults.push(format!(
+            "a loop of {loop_bytes} bytes, more than {INSTRUCTION_CACHE} of an instruction cache"
+        ));
+    }
+    // Each loop that waits loads again what the first look loaded, and looks at the abort word. One that does not compares
+    // registers, and waits in vain.
+    if exchanges > 0 && looks < (first_looks + exchanges).max(2 * exchanges) {
+        faults.push(format!(
+            "{looks} coherent loads in the loops that wait for other workgroups, expected {}: the values are loaded before the loop alone",
+            (first_looks + exchanges).max(2 * exchanges)
+        ));
+    }
+    faults
+}
+
+/// What became worse than `before` beyond what is tolerated, in words.
+pub fn regressions(facts: &Facts, before: &Facts) -> Vec<String> {
+    let grown = |what: &str, now: u64, before: u64| {
+        let is_more = now * 100 > before * (100 + TOLERATED);
+        is_more.then(|| format!("{what}: {before} before, {now} now"))
+    };
+    let cycles = match facts.step {
+        0 => grown("estimated cycles", facts.latency, before.latency),
+        _ => grown("estimated cycles of a step", facts.step, before.step),
+    };
+    let found = [
+        cycles,
+        grown("instructions of the loop", facts.instructions(), before.instructions()),
+        grown("bytes of workgroup memory", facts.lds, before.lds),
+        (facts.occupancy < before.occupancy)
+            .then(|| format!("subgroups of a SIMD: {} before, {} now", before.occupancy, facts.occupancy)),
+    ];
+    found.into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_rule_can_be_broken() {
+        let good = Facts { loop_bytes: 32 << 10, first_looks: 4, looks: 5, ..Facts::default() };
+        assert!(faults(&good, 1).is_empty());
+        assert!(faults(&Facts { looks: 0, first_looks: 0, ..good }, 0).is_empty());
+        for (bad, words) in [
+            (Facts { spills: 1, ..good }, "1 register spilled"),
+            (Facts { scratch: 16, ..good }, "16 bytes of scratch"),
+            (Facts { loop_bytes: (32 << 10) + 4, ..good }, "a loop of 32772 bytes"),
+            (Facts { looks: 1, ..good }, "1 coherent loads in the loops"),
+            // A loop that looks at the abort word alone, and no first look.
+            (Facts { looks: 1, first_looks: 0, ..good }, "expected 2"),
+        ] {
+            let found = faults(&bad, 1);
+            assert!(found.len() == 1 && found[0].contains(words), "{found:?}");
+        }
+        assert_eq!(faults(&Facts { looks: 9, first_looks: 8, ..good }, 2).len(), 1);
+    }
+
+    #[test]
+    fn five_percent_are_tolerated_and_no_more() {
+        let before = Facts { latency: 1000, step: 100, occupancy: 8, fma: 200, lds: 512, ..Facts::default() };
+        assert!(regressions(&Facts { step: 105, latency: 5000, fma: 210, ..before }, &before).is_empty());
+        for worse in [
+            Facts { step: 106, ..before },
+            Facts { valu: 11, ..before },
+            Facts { occupancy: 7, ..before },
+            Facts { lds: 1024, ..before },
+        ] {
+            assert_eq!(regressions(&worse, &before).len(), 1, "{worse:?}");
+        }
+        let once = Facts { step: 0, ..before };
+        assert_eq!(regressions(&Facts { latency: 1051, ..once }, &once).len(), 1);
+    }
+}
