@@ -99,7 +99,8 @@ fn kernels(criterion: &mut Criterion) {
             let engine = device.load_with(&model, options.clone()).expect("it fits");
             let truth = reference::run(&model, &inputs).expect("the reference runs");
             let output = engine.run(&inputs).expect("the batch runs");
-            for comparison in compare(&truth, &output, Tolerance::stored(&model, &inputs, options.precision))
+            for comparison in
+                compare(&truth, &output, Tolerance::stored(&model, &inputs, options.precision()))
             {
                 assert!(comparison.passes(), "{name}: {comparison:?}");
             }

@@ -15,7 +15,8 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use safetensors::SafeTensors;
-use wgru::{Device, Onnx, PoolOptions, State, TickOutput};
+use wgru::import::Onnx;
+use wgru::{Device, PoolOptions, State, TickOutput};
 
 fn main() -> ExitCode {
     match run() {
@@ -33,7 +34,7 @@ fn run() -> Result<(), Box<dyn Error>> {
         return Err("usage: stream_onnx MODEL.onnx IO.safetensors [FRAMES [DEVICE]]".into());
     };
     let frames: usize = rest.first().map_or(Ok(1), |text| text.parse())?;
-    let device = Device::select(rest.get(1).map_or("cpu", |selector| selector))?;
+    let device = Device::open(rest.get(1).map_or("cpu", |selector| selector))?;
 
     let imported = Onnx::new().read(model)?;
     let bytes = std::fs::read(io).map_err(|error| format!("{io}: {error}"))?;

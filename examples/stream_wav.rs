@@ -18,7 +18,8 @@ use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-use wgru::{Cell, Device, Direction, Layer, Model, Onnx, PoolOptions, TickOutput, Weights};
+use wgru::import::Onnx;
+use wgru::{Cell, Device, Direction, Layer, Model, PoolOptions, TickOutput, Weights};
 
 /// Frames a second.
 const RATE: u32 = 100;
@@ -43,7 +44,7 @@ fn run() -> Result<(), Box<dyn Error>> {
         Some(path) => Model::from_pytorch(path)?.model,
         None => untrained(40, 64)?,
     };
-    let device = Device::select(rest.get(1).map_or("cpu", |selector| selector))?;
+    let device = Device::open(rest.get(1).map_or("cpu", |selector| selector))?;
     let (sender, receiver) = channel();
     let rate = microphone(Path::new(sound), sender)?;
     println!("{model} on {}, {} samples a frame", device.info(), rate / RATE);

@@ -5,6 +5,7 @@ use crate::plan::Caps;
 
 /// What an adapter is, in words and numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct AdapterInfo {
     /// The adapter's own name.
     pub name: String,
@@ -19,7 +20,10 @@ pub struct AdapterInfo {
     /// Whether it computes on the CPU.
     pub software: bool,
     /// What a plan depends on.
+    #[cfg(feature = "unstable")]
     pub caps: Caps,
+    #[cfg(not(feature = "unstable"))]
+    pub(crate) caps: Caps,
     /// Whether shaders may use 16-bit floats.
     pub shader_f16: bool,
     /// Whether timestamps can be taken on the device.
@@ -31,7 +35,10 @@ pub struct AdapterInfo {
     pub cooperative_matrices: Vec<String>,
     /// Those of them that kernels can be made of, on a device that is opened with
     /// [`DeviceOptions::matrices`](crate::DeviceOptions::matrices).
+    #[cfg(feature = "unstable")]
     pub matrices: Option<Matrices>,
+    #[cfg(not(feature = "unstable"))]
+    pub(crate) matrices: Option<Matrices>,
 }
 
 /// How many wgpu objects the crate has created on a device, those that are gone again included.

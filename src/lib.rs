@@ -3,7 +3,7 @@
 //! ```no_run
 //! # fn main() -> Result<(), wgru::Error> {
 //! let imported = wgru::Model::from_pytorch("model.safetensors")?;
-//! let device = wgru::Device::best()?; // a GPU, else the CPU path
+//! let device = wgru::Device::open("auto")?; // a GPU, else the CPU path
 //! let engine = device.load(&imported.model)?;
 //!
 //! let x = vec![0.5; 8 * 100 * imported.model.input()]; // [B, T, I]
@@ -16,9 +16,7 @@
 //! # }
 //! ```
 //!
-//! What a user needs stands at the root, in [`model`], [`io`], [`import`], [`export`], [`engine`] and [`mod@reference`].
-//! [`plan`], [`kernels`] and [`program`] are how a run is put together, open to tools and tests; they change
-//! from version to version. `ARCHITECTURE.md` says what each room is for.
+//! FRONT
 
 // Nothing in the library panics on purpose; the few places that may say why they never do. What reads files does not index either:
 // see `import`, `proto` and `file`.
@@ -34,14 +32,12 @@
         clippy::unwrap_used,
     )
 )]
+// What tools and tests alone use is compiled all the same, but for the few calls that open it: with their features a build differs
+// in what is public, not in how it computes. What nothing uses is found where both are on.
+#![cfg_attr(not(all(feature = "unstable", feature = "testing")), allow(dead_code, unused_imports))]
 
 mod cpu;
-pub mod dims;
-pub mod dtype;
-pub mod engine;
-pub mod error;
 pub mod export;
-pub mod file;
 #[cfg(feature = "gpu")]
 mod gpu;
 #[cfg(not(feature = "gpu"))]
@@ -49,18 +45,55 @@ mod gpu;
 mod gpu;
 pub mod import;
 mod info;
-pub mod io;
-pub mod kernels;
 pub mod model;
-pub mod plan;
-pub mod program;
 mod progress;
 #[cfg(feature = "onnx")]
 mod proto;
-pub mod reference;
 #[cfg(test)]
 mod seed;
 mod sync;
+
+// Open to tools and tests alone.
+#[cfg(not(feature = "unstable"))]
+mod dims;
+#[cfg(feature = "unstable")]
+pub mod dims;
+#[cfg(not(feature = "unstable"))]
+mod dtype;
+#[cfg(feature = "unstable")]
+pub mod dtype;
+#[cfg(not(feature = "unstable"))]
+mod engine;
+#[cfg(feature = "unstable")]
+pub mod engine;
+#[cfg(not(feature = "unstable"))]
+mod error;
+#[cfg(feature = "unstable")]
+pub mod error;
+#[cfg(not(feature = "unstable"))]
+mod file;
+#[cfg(feature = "unstable")]
+pub mod file;
+#[cfg(not(feature = "unstable"))]
+mod io;
+#[cfg(feature = "unstable")]
+pub mod io;
+#[cfg(not(feature = "unstable"))]
+mod kernels;
+#[cfg(feature = "unstable")]
+pub mod kernels;
+#[cfg(not(feature = "unstable"))]
+mod plan;
+#[cfg(feature = "unstable")]
+pub mod plan;
+#[cfg(not(feature = "unstable"))]
+mod program;
+#[cfg(feature = "unstable")]
+pub mod program;
+#[cfg(not(feature = "unstable"))]
+mod reference;
+#[cfg(feature = "unstable")]
+pub mod reference;
 
 /// The README's example, compiled.
 #[cfg(doctest)]
@@ -70,19 +103,19 @@ struct Readme;
 pub use cpu::InstructionSet;
 pub use dims::Dims;
 pub use dtype::Storage;
+#[cfg(feature = "unstable")]
+pub use engine::{Choice, Pieces, Staged};
 pub use engine::{
-    Choice, CpuInfo, CpuOptions, Device, DeviceInfo, DeviceOptions, Engine, Memory, Options, Pieces, Pool,
-    PoolOptions, Session, Snapshot, Staged, StreamId, TickOutput,
+    CpuInfo, CpuOptions, Device, DeviceInfo, DeviceOptions, Engine, Frames, Lost, Memory, NonFinite, Options,
+    Pool, PoolOptions, Session, Snapshot, StreamId, TickOutput,
 };
 #[cfg(feature = "gpu")]
 pub use engine::{PoolRecording, Recording};
 pub use error::{BufferFault, Error, ErrorKind, Result, StreamFault};
-#[cfg(feature = "keras")]
-pub use import::Keras;
-#[cfg(feature = "onnx")]
-pub use import::Onnx;
-pub use import::{Imported, PyTorch};
-pub use info::{AdapterInfo, Created};
+pub use import::Imported;
+pub use info::AdapterInfo;
+#[cfg(feature = "testing")]
+pub use info::Created;
 pub use io::{Batch, Fill, Form, Layout, Output, State, StepInput, StepOutput};
 #[cfg(feature = "gpu")]
 pub use io::{Bindings, Sink, Source};

@@ -12,7 +12,7 @@ use crate::table::Table;
 
 /// Prints a table, or JSON.
 pub fn devices(args: &DevicesArgs) -> Outcome {
-    let devices = Device::list();
+    let devices = Device::list()?;
     if args.json {
         let list: Vec<Value> = devices.iter().map(to_json).collect();
         return print(&format!("{:#}\n", Value::from(list)));
@@ -131,7 +131,7 @@ pub fn choose(
     form: Form,
     options: Options,
 ) -> Outcome<(Device, Option<Choice>)> {
-    let device = Device::select_with(selector, opened)?;
+    let device = Device::open_with(selector, opened)?;
     test_exchange(&device, exchange)?;
     if !["", "auto"].contains(&selector.trim().to_lowercase().as_str()) {
         return Ok((device, None));

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
+use wgru::ReadoutSteps;
 use wgru::import::Imported;
 #[cfg(feature = "keras")]
-use wgru::{Keras, ReadoutSteps};
+use wgru::import::Keras;
 
 use crate::args::ModelArgs;
 use crate::failure::{Outcome, error};

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use wgru::error::listed;
 use wgru::import::Imported;
+use wgru::import::PyTorch;
 use wgru::io::OutputShape;
-use wgru::{Batch, Fill, Model, PyTorch, ReadoutSteps};
+use wgru::{Batch, Fill, Model, ReadoutSteps};
 
 use crate::args::{FillArg, LayoutArg, ModelArgs, RunArgs};
 use crate::arrays::{Array, Arrays, check_not_empty, csv, ending, write};

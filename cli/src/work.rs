@@ -36,7 +36,7 @@ impl Work {
     /// Runs `batch` through `model` on the device that `args` names.
     pub fn run(args: &WorkArgs, model: &Model, batch: &Batch<'_>) -> Outcome<Self> {
         batch.check_finite(model)?;
-        check_matrices(args.matrices, "this run", args.options().precision)?;
+        check_matrices(args.matrices, "this run", args.options().precision())?;
         let (opened, options) = (args.device_options(), args.options());
         let form = batch.form();
         let (device, choice) = choose(&args.device, &opened, args.exchange, model, form, options)?;
@@ -190,7 +190,7 @@ fn verify(engine: &Engine, batch: &Batch<'_>, output: &Output) -> Result<Vec<Com
     let (model, options) = (engine.model(), engine.options());
     let truth = with_bar("the f64 reference", || 0.0, || reference::run(model, batch))?;
     let poisoned = engine.device().load_with(model, options.clone().poison(true))?.run(batch)?;
-    let tolerance = Tolerance::stored(model, batch, options.precision);
+    let tolerance = Tolerance::stored(model, batch, options.precision());
     let pairs = compare(&truth, output, tolerance).into_iter().zip(compare(&truth, &poisoned, tolerance));
     Ok(pairs.map(|(a, b)| if a.error > b.error { a } else { b }).collect())
 }

@@ -71,7 +71,7 @@ pub fn snapshot(bytes: &[u8]) -> bool {
         let _ = pool.push(stream, &[0.5, -0.5]);
     }
     let _ = pool.tick();
-    let again = pool.save_all().and_then(|snapshot| snapshot.to_bytes());
+    let again = pool.snapshot().and_then(|snapshot| snapshot.to_bytes());
     assert!(again.is_ok(), "a pool that was read cannot be saved");
     true
 }

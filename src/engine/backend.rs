@@ -40,13 +40,13 @@ pub(super) trait Backend: Sized {
     ) -> Result<()>;
 
     /// Moves a batch to where it is computed, to be run there as often as one likes.
-    async fn stage(self: &Arc<Self>, batch: &Batch<'_>) -> Result<Self::Staged>;
+    fn stage(self: &Arc<Self>, batch: &Batch<'_>) -> Result<Self::Staged>;
 
     /// States of `streams` streams that advance together, zero at first.
-    async fn session(self: &Arc<Self>, streams: usize) -> Result<Self::Session>;
+    fn session(self: &Arc<Self>, streams: usize) -> Result<Self::Session>;
 
     /// States of up to `capacity` streams that come and go, of which a tick takes up to `frames` frames each.
-    async fn pool(self: &Arc<Self>, capacity: usize, frames: usize) -> Result<Self::Pool>;
+    fn pool(self: &Arc<Self>, capacity: usize, frames: usize) -> Result<Self::Pool>;
 
     /// Makes ready what runs of `form` need.
     async fn prepare(&self, form: Form, wait: Wait) -> Result<()>;
@@ -175,10 +175,10 @@ pub(super) trait Ticks: Batches {
     /// The time that a tick of so many rows of so many steps is expected to take.
     fn expected(&self, streams: usize, frames: usize) -> Result<Duration>;
 
-    async fn grow(&mut self, capacity: usize) -> Result<()>;
+    fn grow(&mut self, capacity: usize) -> Result<()>;
 
     /// Replaces the states in all slots from the first on.
-    async fn write_all(&mut self, states: &[f32]) -> Result<()>;
+    fn write_all(&mut self, states: &[f32]) -> Result<()>;
 
     /// Replaces the states in a slot, for every tick from the next on.
     fn write(&mut self, slot: usize, states: &[f32]);
@@ -192,11 +192,11 @@ pub(super) trait Ticks: Batches {
     ) -> Result<()>;
 
     /// Makes ready what ticks of so many rows and steps need.
-    async fn prepare(&mut self, streams: usize, frames: usize) -> Result<()>;
+    fn prepare(&mut self, streams: usize, frames: usize) -> Result<()>;
 
     /// Advances the rows of every group, or of the first so many; where the outputs have landed they are in `to`, y and the
     /// readout. After an error no row has moved, unless [`Ticks::is_broken`].
-    async fn begin(
+    fn begin(
         &mut self,
         groups: &[Group],
         rows: impl TickRows,

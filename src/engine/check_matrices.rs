@@ -3,6 +3,8 @@
 //! The feature is experimental, and drivers differ in what they make of it. So the kernels themselves are run on whole numbers, small
 //! enough to be exact in f16 and in any order of sums: whatever is amiss gives another number.
 
+use super::any::on;
+use super::backend::Backend;
 use super::device::Device;
 use super::options::Options;
 use crate::dtype::Storage;
@@ -27,15 +29,18 @@ impl Device {
         let x = numbers.take(batch * steps * input);
         let batch = Batch::new(&x, [batch, steps, input])?;
         let speed = Speed { matrix: 1, ..Speed::DISCRETE };
-        let options = Options::default().reproducible(false).strategy(Strategy::Step).speed(speed);
-        let options = options.weights(Storage::F16).activations(Storage::F16).poison(true);
+        let options = Options {
+            only: Only { strategy: Some(Strategy::Step), ..Only::default() },
+            speed: Some(speed.into()),
+            poison: true,
+            ..Options::default().reproducible(false).weights(Storage::F16).activations(Storage::F16)
+        };
         let truth = reference::run(&model, &batch)?;
-        let engine = self.load_with_async(&model, options.clone()).await?;
+        let engine = self.load_with(&model, options.clone())?;
         // Each for certain: what the planner would take says nothing of what it takes at other sizes.
-        for only in engine.alternatives(batch.form())?.iter().flatten().filter_map(by_matrices) {
-            let mut options = options.clone();
-            options.only = only;
-            let engine = self.load_with_async(&model, options).await?;
+        let all = on!(AnyBackend, &engine.0.backend, backend => backend.alternatives(batch.form()))?;
+        for only in all.iter().flatten().filter_map(by_matrices) {
+            let engine = self.load_with(&model, Options { only, ..options.clone() })?;
             let got = engine.run_async(&batch).await?;
             let wrong = got.y.iter().zip(&truth.y).filter(|(got, truth)| f64::from(**got) != **truth).count();
             if wrong > 0 {

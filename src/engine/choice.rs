@@ -3,14 +3,12 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::any::on;
-use super::backend::Backend;
 use super::device::{Device, DeviceInfo, Kind};
 #[cfg(feature = "gpu")]
 use super::gpu::Planner;
 use super::host::{Cpu, Path, Reference};
 use super::options::Options;
-use super::run::Engine;
+use super::wait::block_on;
 use crate::error::{Error, Result};
 use crate::io::{Form, OutputShape};
 use crate::model::Model;
@@ -42,7 +40,7 @@ impl Choice {
         let has_table = options.speed.is_some();
         let mut choice = Self { devices: Vec::new(), has_table, refusals: Vec::new() };
         for device in devices {
-            match device.expected(model, form, options.clone()) {
+            match device.time_of(model, form, options.clone()) {
                 Ok(time) => choice.devices.push((device, time)),
                 Err(error) => choice.refusals.push((device.info(), error)),
             }
@@ -62,8 +60,11 @@ impl Choice {
     pub fn or_cpu(device: Device, model: &Model, form: impl Into<Form>, options: Options) -> Result<Self> {
         let cpu = matches!(device.0, Kind::Gpu(_)).then(|| {
             let cpu = Device::cpu();
+            // There is no clock to measure with in a browser.
             #[cfg(not(target_arch = "wasm32"))]
-            cpu.calibrate();
+            if let Kind::Cpu(processor) = &cpu.0 {
+                processor.calibrate();
+            }
             cpu
         });
         Self::among([device].into_iter().chain(cpu), model, form, options)
@@ -97,27 +98,9 @@ impl fmt::Display for Choice {
     }
 }
 
-impl Engine {
-    /// The time that a run of `form`, or of dims alone, is expected to take, as [`Device::expected`] has it.
-    ///
-    /// # Errors
-    /// As [`Device::expected`].
-    pub fn expected(&self, form: impl Into<Form>) -> Result<Duration> {
-        let form = form.into();
-        OutputShape::new(self.model(), form)?;
-        on!(AnyBackend, &self.0.backend, backend => backend.expected(form))
-    }
-}
-
 impl Device {
-    /// The time that a run of `form`, or of dims alone, is expected to take, from the caller's arrays to the caller's arrays, by
-    /// the models that plans are made with. Where nothing was measured on a device (`wgru tune`; [`Device::calibrate`] of the CPU
-    /// path) it is an order of magnitude.
-    ///
-    /// # Errors
-    /// What forbids the run on this device, [`Error::Unsupported`] on the reference.
-    pub fn expected(&self, model: &Model, form: impl Into<Form>, options: Options) -> Result<Duration> {
-        let form = form.into();
+    /// The time that a run is expected to take, from the caller's arrays to the caller's arrays.
+    pub(super) fn time_of(&self, model: &Model, form: Form, options: Options) -> Result<Duration> {
         OutputShape::new(model, form)?;
         options.precision.check()?;
         match &self.0 {
@@ -130,29 +113,23 @@ impl Device {
         }
     }
 
-    /// Measures how fast this processor computes, on one thread, in some 2 ms and little more than 10 at most. From then on it scales the
-    /// times that are expected of this device, its clones and their engines.
-    ///
-    /// Returns the scale: 2 where a product and sum takes twice as long as on the processor that the model was fitted on. `None` for a
-    /// GPU, for which there are tables (`wgru tune`), and for the reference.
-    ///
-    /// On two other processors, times of 64 runs were expected within a factor of 1.17 and 1.20 in the median, at worst 2.5; without,
-    /// 2.04 and 1.45, at worst 3.1.
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn calibrate(&self) -> Option<f64> {
-        match &self.0 {
-            Kind::Cpu(processor) => Some(processor.calibrate()),
-            _ => None,
-        }
-    }
-
-    /// The best GPU of the machine ([`Device::best`]) or the CPU path, whichever is expected to run batches of `form`, or of
-    /// dims alone, faster.
+    /// The device that is expected to be fastest for runs of `model` in the shape `form`, or `[B, T]` alone: the best GPU of the machine
+    /// (`auto` of [`Device::open`]) or the CPU path with all cores, which a small model may be faster on. Where there is a GPU,
+    /// this measures the CPU for a few milliseconds.
     ///
     /// # Errors
-    /// As [`Device::best`] and [`Choice::among`].
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn best_for(model: &Model, form: impl Into<Form>, options: Options) -> Result<Choice> {
-        Choice::or_cpu(Self::best()?, model, form, options)
+    /// As [`Device::open`]; what forbids the run on every device.
+    pub fn best(model: &Model, form: impl Into<Form>) -> Result<Self> {
+        block_on(Self::best_async(model, form))
+    }
+
+    /// [`Device::best`], without blocking.
+    ///
+    /// # Errors
+    /// As [`Device::best`].
+    pub async fn best_async(model: &Model, form: impl Into<Form>) -> Result<Self> {
+        let device = Self::open_async("auto").await?;
+        let choice = Choice::or_cpu(device, model, form, Options::default())?;
+        Ok(choice.devices.into_iter().next().map_or_else(Self::cpu, |(device, _)| device))
     }
 }

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::options::{CpuOptions, DeviceOptions};
 use super::select::{Selector, matching, rank};
+use super::wait::{block_on, cannot_block};
 use crate::cpu::{InstructionSet, Processor};
 use crate::error::{Error, Result};
 use crate::gpu::{Adapter, Context, adapters};
-use crate::info::{AdapterInfo, Created};
+use crate::info::AdapterInfo;
 use crate::kernels::MOST_STORAGE_BUFFERS;
-use crate::kernels::matrices::Matrices;
 
 /// Something that runs models. Cheap to clone; clones share pipelines.
 #[derive(Debug, Clone)]
@@ -81,88 +81,48 @@ impl Device {
         Self(Kind::Gpu(Arc::new(Context::from_wgpu(device, queue))))
     }
 
-    /// The best GPU of the machine, else the CPU path; never a software driver.
+    /// The device that `selector` names:
     ///
-    /// # Errors
-    /// [`Error::Device`] where the best GPU cannot be opened.
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn best() -> Result<Self> {
-        pollster::block_on(Self::best_async())
-    }
-
-    /// [`Device::best`], without blocking.
+    /// | selector | device |
+    /// |---|---|
+    /// | `auto` | the best GPU of the machine, never a software driver; where there is none, the CPU path |
+    /// | `cpu`, `cpu:2`, `cpu:avx2:2` | the CPU path, with that many threads and those instructions |
+    /// | `reference` | the f64 reference |
+    /// | `vulkan`, `metal`, `dx12`, `gl`, `webgpu` | the best adapter of that API |
+    /// | a name or a part of it, `vulkan:llvmpipe` | that adapter; where several match, the best of them |
+    /// | `vulkan:#1` | the second adapter of that API, in the order of [`Device::list`] |
     ///
-    /// # Errors
-    /// As [`Device::best`].
-    pub async fn best_async() -> Result<Self> {
-        Self::best_with_async(&DeviceOptions::default()).await
-    }
-
-    /// [`Device::best`] with options.
-    ///
-    /// # Errors
-    /// As [`Device::best`].
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn best_with(options: &DeviceOptions) -> Result<Self> {
-        pollster::block_on(Self::best_with_async(options))
-    }
-
-    /// [`Device::best_with`], without blocking.
-    ///
-    /// # Errors
-    /// As [`Device::best`].
-    pub async fn best_with_async(options: &DeviceOptions) -> Result<Self> {
-        // GL is asked last: where another API serves the same GPU it is the better one, and asking GL
-        // starts drivers that may print.
-        for backends in [&["vulkan", "metal", "dx12", "webgpu"][..], &["gl"]] {
-            let mut found = Vec::new();
-            for backend in backends {
-                found.extend(adapters(Some(backend)).await);
-            }
-            found.retain(|(info, _)| !info.software && info.caps.max_storage_buffers >= MOST_STORAGE_BUFFERS);
-            if let Some(best) = best_of(found) {
-                return Self::open(best, options).await;
-            }
-        }
-        Ok(Self::cpu())
-    }
-
-    /// The device that `selector` names: `auto` ([`Device::best`]), `cpu`, with threads and instructions where they
-    /// are named as in `cpu:2` and `cpu:avx2:2`, `reference`, an API (`vulkan`, `gl`,
-    /// `metal`, `dx12`), an adapter's name or a part of it, or both as `vulkan:llvmpipe`. Where several bear one
-    /// name, `vulkan:#1` is the second of its API as [`Device::list`] has them.
+    /// A small model may be faster on the CPU than on a good GPU: [`Device::best`] weighs that.
     ///
     /// # Errors
     /// [`Error::NoDevice`], which lists what was found, and [`Error::Device`] where it cannot be opened.
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn select(selector: &str) -> Result<Self> {
-        pollster::block_on(Self::select_async(selector))
+    pub fn open(selector: &str) -> Result<Self> {
+        block_on(Self::open_async(selector))
     }
 
-    /// [`Device::select`], without blocking.
+    /// [`Device::open`], without blocking.
     ///
     /// # Errors
-    /// As [`Device::select`].
-    pub async fn select_async(selector: &str) -> Result<Self> {
-        Self::select_with_async(selector, &DeviceOptions::default()).await
+    /// As [`Device::open`].
+    pub async fn open_async(selector: &str) -> Result<Self> {
+        Self::open_with_async(selector, &DeviceOptions::default()).await
     }
 
-    /// [`Device::select`] with options.
+    /// [`Device::open`] with options, which are for GPUs.
     ///
     /// # Errors
-    /// As [`Device::select`].
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn select_with(selector: &str, options: &DeviceOptions) -> Result<Self> {
-        pollster::block_on(Self::select_with_async(selector, options))
+    /// As [`Device::open`].
+    pub fn open_with(selector: &str, options: &DeviceOptions) -> Result<Self> {
+        block_on(Self::open_with_async(selector, options))
     }
 
-    /// [`Device::select_with`], without blocking.
+    /// [`Device::open_with`], without blocking.
     ///
     /// # Errors
-    /// As [`Device::select`].
-    pub async fn select_with_async(selector: &str, options: &DeviceOptions) -> Result<Self> {
+    /// As [`Device::open`].
+    pub async fn open_with_async(selector: &str, options: &DeviceOptions) -> Result<Self> {
         let (backend, name) = match Selector::parse(selector) {
-            Selector::Auto => return Self::best_with_async(options).await,
+            Selector::Auto => return Self::best_gpu(options).await,
             Selector::Cpu(options) => return Self::cpu_with(options),
             Selector::Reference => return Ok(Self::reference()),
             Selector::Adapter { backend, name } => (backend, name),
@@ -172,7 +132,7 @@ impl Device {
         let wanted = matching(&names, &name);
         let found = found.into_iter().enumerate().filter(|(index, _)| wanted.contains(index));
         match best_of(found.map(|(_, adapter)| adapter).collect()) {
-            Some(best) => Self::open(best, options).await,
+            Some(best) => Self::open_adapter(best, options).await,
             None => {
                 let all = adapters(None).await;
                 let found = all.into_iter().map(|(info, _)| info.caps.device).collect();
@@ -181,31 +141,29 @@ impl Device {
         }
     }
 
-    /// Opens every adapter that can compute, for a harness that runs on all of them.
-    ///
-    /// # Errors
-    /// [`Error::Device`] for the first that cannot be opened.
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn all_adapters() -> Result<Vec<Self>> {
-        pollster::block_on(Self::all_adapters_async())
-    }
-
-    /// [`Device::all_adapters`], without blocking.
-    ///
-    /// # Errors
-    /// As [`Device::all_adapters`].
-    pub async fn all_adapters_async() -> Result<Vec<Self>> {
-        let mut opened = Vec::new();
-        for adapter in adapters(None).await {
-            opened.push(Self::open(adapter, &DeviceOptions::default()).await?);
+    /// The best GPU that is no software driver, else the CPU path.
+    async fn best_gpu(options: &DeviceOptions) -> Result<Self> {
+        // GL is asked last: where another API serves the same GPU it is the better one, and asking GL
+        // starts drivers that may print.
+        for backends in [&["vulkan", "metal", "dx12", "webgpu"][..], &["gl"]] {
+            let mut found = Vec::new();
+            for backend in backends {
+                found.extend(adapters(Some(backend)).await);
+            }
+            found.retain(|(info, _)| !info.software && info.caps.max_storage_buffers >= MOST_STORAGE_BUFFERS);
+            if let Some(best) = best_of(found) {
+                return Self::open_adapter(best, options).await;
+            }
         }
-        Ok(opened)
+        Ok(Self::cpu())
     }
 
     /// Every adapter that can compute, the CPU path and the reference.
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn list() -> Vec<DeviceInfo> {
-        pollster::block_on(Self::list_async())
+    ///
+    /// # Errors
+    /// In a browser, which has to wait for its adapters: there it is [`Device::list_async`].
+    pub fn list() -> Result<Vec<DeviceInfo>> {
+        block_on(async { Ok(Self::list_async().await) })
     }
 
     /// [`Device::list`], without blocking.
@@ -216,15 +174,27 @@ impl Device {
             .collect()
     }
 
-    async fn open((mut info, adapter): (AdapterInfo, Adapter), options: &DeviceOptions) -> Result<Self> {
+    pub(super) async fn open_adapter(
+        (mut info, adapter): (AdapterInfo, Adapter),
+        options: &DeviceOptions,
+    ) -> Result<Self> {
         info.caps.matrices = info.matrices.filter(|_| options.matrices);
         let context = Context::open(info, &adapter, options.pipeline_cache.as_deref()).await?;
         let device = Self(Kind::Gpu(Arc::new(context)));
         #[cfg(feature = "gpu")]
-        if device.matrices().is_some() {
+        if matches!(&device.0, Kind::Gpu(context) if context.caps().matrices.is_some()) {
             device.check_matrices().await?;
         }
         Ok(device)
+    }
+
+    /// Whether a thread may wait for this device: not for a GPU in a browser.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`], before anything is begun.
+    pub(super) fn may_block(&self) -> Result<()> {
+        let is_gpu = matches!(self.0, Kind::Gpu(_));
+        if cfg!(target_arch = "wasm32") && is_gpu { Err(cannot_block("a GPU")) } else { Ok(()) }
     }
 
     /// What this device is.
@@ -249,33 +219,6 @@ impl Device {
         match &self.0 {
             Kind::Gpu(context) => context.is_lost(),
             Kind::Cpu(_) | Kind::Reference => false,
-        }
-    }
-
-    /// Has a GPU be lost, for tests of what comes then.
-    #[doc(hidden)]
-    pub fn destroy(&self) {
-        match &self.0 {
-            Kind::Gpu(context) => context.destroy(),
-            Kind::Cpu(_) | Kind::Reference => {}
-        }
-    }
-
-    /// How many wgpu objects were created on this device so far, for a caller to see that a run creates none; all 0 on
-    /// the CPU path and the reference. The clones of a device count together.
-    pub fn created(&self) -> Created {
-        match &self.0 {
-            Kind::Gpu(context) => context.created(),
-            Kind::Cpu(_) | Kind::Reference => Created::default(),
-        }
-    }
-
-    /// The cooperative matrices that plans on this device may make use of: it has usable ones, and was opened with
-    /// [`DeviceOptions::matrices`]. None on a device of the caller's, which does not say what it has.
-    pub fn matrices(&self) -> Option<Matrices> {
-        match &self.0 {
-            Kind::Gpu(context) => context.info().caps.matrices,
-            Kind::Cpu(_) | Kind::Reference => None,
         }
     }
 

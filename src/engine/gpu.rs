@@ -79,19 +79,19 @@ impl Ready {
 }
 
 impl GpuEngine {
-    pub(super) async fn new(context: Arc<Context>, model: &Model, options: Options) -> Result<Self> {
+    pub(super) fn new(context: Arc<Context>, model: &Model, options: Options) -> Result<Self> {
         let planner = Planner::new(context.clone(), options.clone());
         let budget = Arc::new(Budget::new(planner.memory));
-        Self::with(context, model.clone(), options, budget, None).await
+        Self::with(context, model.clone(), options, budget, None)
     }
 
     /// The engine of a part of this one's model, with the same budget.
-    async fn of_part(&self, model: Model, layer: usize, dir: usize) -> Result<Self> {
+    fn of_part(&self, model: Model, layer: usize, dir: usize) -> Result<Self> {
         let (context, options, budget) = (self.context.clone(), self.options.clone(), self.budget.clone());
-        Self::with(context, model, options, budget, Some((layer, dir))).await
+        Self::with(context, model, options, budget, Some((layer, dir)))
     }
 
-    async fn with(
+    fn with(
         context: Arc<Context>,
         model: Model,
         options: Options,
@@ -111,7 +111,7 @@ impl GpuEngine {
                 _ => words.push(((constant, 0), all)),
             }
         }
-        let constants = Constants::upload(&context, words).await?;
+        let constants = Constants::upload(&context, words)?;
         let planner = Planner::new(context.clone(), options.clone());
         let (resumes, parts, recordables) = Default::default();
         Ok(Self { context, model, options, planner, resumes, constants, budget, part, parts, recordables })
@@ -161,7 +161,7 @@ impl GpuEngine {
             return Ok((claim, ready));
         }
         let plan = plan.map_or_else(planned, Ok)?;
-        let workspace = self.workspace(lower(&self.model, &plan)?).await?;
+        let workspace = self.workspace(lower(&self.model, &plan)?)?;
         Ok((claim, Ready { part: self.part, workspace, plan, exchange: caps.exchange }))
     }
 
@@ -173,19 +173,19 @@ impl GpuEngine {
     }
 
     /// A workspace of the program that `lower` makes of the plan of `form`.
-    async fn make(&self, form: Form, lower: Lower) -> Result<Ready> {
+    fn make(&self, form: Form, lower: Lower) -> Result<Ready> {
         let caps = self.planner.caps();
         let plan = self.planner.planned(&self.model, form, &caps)?;
-        let workspace = self.workspace(lower(&self.model, &plan)?).await?;
+        let workspace = self.workspace(lower(&self.model, &plan)?)?;
         Ok(Ready { part: self.part, workspace, plan, exchange: caps.exchange })
     }
 
-    async fn workspace(&self, program: Program) -> Result<Workspace> {
-        let new = Workspace::new(&self.context, program.clone(), &self.constants, self.options.poison).await;
+    fn workspace(&self, program: Program) -> Result<Workspace> {
+        let new = Workspace::new(&self.context, program.clone(), &self.constants, self.options.poison);
         match new {
             // What is idle may be what the device lacks memory for.
             Err(error) if error.is_of_device() && self.budget.free_idle() => {
-                Workspace::new(&self.context, program, &self.constants, self.options.poison).await
+                Workspace::new(&self.context, program, &self.constants, self.options.poison)
             }
             new => new,
         }
@@ -201,10 +201,10 @@ impl GpuEngine {
     ) -> Result<()> {
         let (claim, mut ready) = self.ready(batch.form(), wait).await?;
         let workspace = &mut ready.workspace;
-        workspace.write_inputs(&self.context, batch.lengths_of(), 0, batch.states()).await?;
+        workspace.write_inputs(&self.context, batch.lengths_of(), 0, batch.states())?;
         workspace.pack_x(batch.x());
         let given = (batch.x(), batch.resets_of().map(Resets::words));
-        let submitted = workspace.submit(&self.context, given, 0, Fetch::All, progress).await?;
+        let submitted = workspace.submit(&self.context, given, 0, Fetch::All, progress)?;
         let mut unproven = None;
         let read = |data: &[u32]| unproven = read_all(workspace, data, output);
         workspace.read(&self.context, submitted, wait, read).await?;
@@ -212,7 +212,7 @@ impl GpuEngine {
             self.give_back(claim, ready);
             return Ok(());
         };
-        let (stepwise, submitted) = self.resume(&ready, &at, batch, progress).await?;
+        let (stepwise, submitted) = self.resume(&ready, &at, batch, progress)?;
         // Steps that are dispatched one by one have nothing to prove.
         let read = |data: &[u32]| _ = read_all(&stepwise, data, output);
         stepwise.read(&self.context, submitted, wait, read).await?;
@@ -225,7 +225,7 @@ impl GpuEngine {
 
     /// Takes up a run step by step from the chunk `at` on, which its workgroups did not prove. It takes the memory of a
     /// second run.
-    async fn resume(
+    fn resume(
         &self,
         failed: &Ready,
         at: &Proof,
@@ -235,10 +235,10 @@ impl GpuEngine {
         self.resumes.add(at);
         self.distrust();
         let plan = failed.plan.without_exchange();
-        let mut workspace = self.workspace(lower(&self.model, &plan)?).await?;
+        let mut workspace = self.workspace(lower(&self.model, &plan)?)?;
         // Layers above that know no abort have run on nonsense, and may have written over what this one reads.
         let from = failed.plan.layers_above_can_abort(at.layer).then_some(at);
-        let submitted = workspace.resume(&self.context, &failed.workspace, from, batch, progress).await?;
+        let submitted = workspace.resume(&self.context, &failed.workspace, from, batch, progress)?;
         Ok((workspace, submitted))
     }
 
@@ -287,16 +287,16 @@ impl Backend for GpuEngine {
         self.run_in_pieces(batch, output, wait, progress).await
     }
 
-    async fn stage(self: &Arc<Self>, batch: &Batch<'_>) -> Result<GpuStaged> {
-        self.staged(batch).await
+    fn stage(self: &Arc<Self>, batch: &Batch<'_>) -> Result<GpuStaged> {
+        self.staged(batch)
     }
 
-    async fn session(self: &Arc<Self>, streams: usize) -> Result<GpuSession> {
-        self.session_of(streams).await
+    fn session(self: &Arc<Self>, streams: usize) -> Result<GpuSession> {
+        self.session_of(streams)
     }
 
-    async fn pool(self: &Arc<Self>, capacity: usize, frames: usize) -> Result<GpuPool> {
-        GpuPool::new(self.clone(), capacity, frames).await
+    fn pool(self: &Arc<Self>, capacity: usize, frames: usize) -> Result<GpuPool> {
+        GpuPool::new(self.clone(), capacity, frames)
     }
 
     async fn prepare(&self, form: Form, wait: Wait) -> Result<()> {
@@ -308,7 +308,7 @@ impl Backend for GpuEngine {
             match piece.part {
                 None => self.prepare_at_once(piece.form, wait).await?,
                 Some((layer, dir)) => {
-                    self.part(layer, dir).await?.prepare_at_once(piece.form, wait).await?;
+                    self.part(layer, dir)?.prepare_at_once(piece.form, wait).await?;
                 }
             }
         }

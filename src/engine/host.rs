@@ -102,17 +102,17 @@ impl<P: Path> Backend for Host<P> {
         self.with_scratch(|scratch| self.path.run(batch, scratch, output, progress))
     }
 
-    async fn stage(self: &Arc<Self>, batch: &Batch<'_>) -> Result<HostStaged<P>> {
+    fn stage(self: &Arc<Self>, batch: &Batch<'_>) -> Result<HostStaged<P>> {
         let output = Output::zeros(&OutputShape::new(&self.model, batch.form())?)?;
         Ok(HostStaged { host: self.clone(), batch: OwnedBatch::of(batch), output })
     }
 
-    async fn session(self: &Arc<Self>, streams: usize) -> Result<HostSession<P>> {
+    fn session(self: &Arc<Self>, streams: usize) -> Result<HostSession<P>> {
         let states = State::zeros(&self.model, streams)?;
         Ok(HostSession { host: self.clone(), streams, states, scratch: Box::default() })
     }
 
-    async fn pool(self: &Arc<Self>, capacity: usize, _: usize) -> Result<HostPool<P>> {
+    fn pool(self: &Arc<Self>, capacity: usize, _: usize) -> Result<HostPool<P>> {
         HostPool::new(self.clone(), capacity)
     }
 

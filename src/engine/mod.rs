@@ -20,11 +20,14 @@ mod ready;
 mod recording;
 mod run;
 mod select;
-#[cfg(feature = "gpu")]
+#[cfg(all(feature = "gpu", feature = "unstable"))]
 mod self_test;
 mod session;
 mod staged;
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(feature = "testing")]
+mod testing;
+#[cfg(feature = "unstable")]
+mod unstable;
 mod wait;
 
 pub use choice::Choice;
@@ -35,11 +38,11 @@ pub use options::{CpuOptions, DeviceOptions, Options};
 pub use pieces::Pieces;
 #[cfg(feature = "gpu")]
 pub use pool::PoolRecording;
-pub use pool::{Pool, PoolOptions, Snapshot, StreamId, TickOutput};
+pub use pool::{Frames, Lost, NonFinite, Pool, PoolOptions, Snapshot, StreamId, TickOutput};
 #[cfg(feature = "gpu")]
 pub use recording::Recording;
 pub use run::Engine;
-#[cfg(feature = "gpu")]
+#[cfg(all(feature = "gpu", feature = "unstable"))]
 pub use self_test::SelfTest;
 pub use session::Session;
 pub use staged::Staged;

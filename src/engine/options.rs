@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::exchange::Exchange;
 use crate::cpu::InstructionSet;
 use crate::dtype::{Precision, Storage};
-use crate::plan::{Only, Strategy, Table};
+use crate::plan::{Only, Table};
 
 /// How a device of our own is opened.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub struct DeviceOptions {
     /// The folder that compiled pipelines are kept in from one process to the next; none by default.
     pub pipeline_cache: Option<PathBuf>,
     /// Whether kernels may be made of the device's cooperative matrices; off by default.
-    pub matrices: bool,
+    pub(crate) matrices: bool,
 }
 
 impl DeviceOptions {
@@ -34,21 +34,6 @@ impl DeviceOptions {
     /// write to whose programs may run.
     pub fn pipeline_cache(mut self, folder: impl Into<PathBuf>) -> Self {
         self.pipeline_cache = Some(folder.into());
-        self
-    }
-
-    /// Turns on the device's cooperative matrices (tensor cores, simdgroup matrices), where it has such of f16 with sums in
-    /// f32; elsewhere it has no effect, which [`crate::Device::matrices`] tells.
-    ///
-    /// Plans make use of them where weights and activations are f16 and sums need not be reproducible
-    /// ([`Options::reproducible`](crate::Options::reproducible)): in projections, and in steps of batches that are large enough.
-    /// What a step multiplies (h, of some cells r ⊙ h or what is to be projected) is then rounded to f16, and cut off beyond ±65,504; the state
-    /// itself stays in f32. What the device adds within a matrix it adds in an order of its own.
-    ///
-    /// wgpu calls the feature experimental; so it is turned on by nothing else, and the device is held to exact numbers first:
-    /// opening one that gets them wrong is [`crate::Error::Device`].
-    pub fn matrices(mut self, on: bool) -> Self {
-        self.matrices = on;
         self
     }
 }
@@ -84,16 +69,16 @@ impl CpuOptions {
 pub struct Options {
     /// Fills every array that a run must write, on the device and in the caller's output, with NaN before the
     /// run, so that an element which a kernel forgets is seen. Costs an upload per run.
-    pub poison: bool,
+    pub(crate) poison: bool,
     /// How the device stores weights and activations. States, sums and readout are f32 whatever it says; f16 and
     /// bf16 together are refused. The reference takes no notice of it: it is the truth that rounding is held
     /// against.
-    pub precision: Precision,
+    pub(crate) precision: Precision,
     /// What the planner of a GPU chooses from; what it predicts to be fastest where nothing is asked for. Results are
     /// the same bits either way.
-    pub only: Only,
+    pub(crate) only: Only,
     /// Whether kernels may sum in an order of their own: see [`Options::reproducible`].
-    pub any_order: bool,
+    pub(crate) any_order: bool,
     /// Bytes that the arrays of all runs of an engine together may take on a GPU beside the model's weights, with those that are
     /// kept for the next run of their shape; 1 GiB where `None`. A batch that takes more by itself is run in pieces
     /// ([`crate::Engine::pieces`]), with the same result. Sessions, pools and, where it is not `None`, staged batches may take as much each:
@@ -107,18 +92,12 @@ pub struct Options {
     pub memory: Option<u64>,
     /// What the planner predicts with, as `wgru tune` measures it; where `None`, the cost model with the numbers for a device of its
     /// kind.
-    pub speed: Option<Table>,
+    pub(crate) speed: Option<Table>,
     /// Whether the workgroups of one dispatch may exchange values.
-    pub exchange: Exchange,
+    pub(crate) exchange: Exchange,
 }
 
 impl Options {
-    /// Sets how steps are computed wherever a layer and the device allow it.
-    pub fn strategy(mut self, strategy: Strategy) -> Self {
-        self.only.strategy = Some(strategy);
-        self
-    }
-
     /// Whether a GPU gives the same bits for a sequence however it is run: at once, in chunks, step by step in a session,
     /// in another batch, by another plan. That is the default. Without it, large layers that are computed step by step
     /// may take a few per cent less time, and cooperative matrices may be made use of
@@ -134,18 +113,6 @@ impl Options {
         self
     }
 
-    /// Sets [`Options::speed`]: a table, or numbers alone ([`Speed`](crate::plan::Speed)).
-    pub fn speed(mut self, speed: impl Into<Table>) -> Self {
-        self.speed = Some(speed.into());
-        self
-    }
-
-    /// Sets [`Options::exchange`].
-    pub fn exchange(mut self, exchange: Exchange) -> Self {
-        self.exchange = exchange;
-        self
-    }
-
     /// Sets how weights are stored: [`Storage::F16`] and [`Storage::Bf16`] take half the memory.
     pub fn weights(mut self, storage: Storage) -> Self {
         self.precision.weights = storage;
@@ -155,12 +122,6 @@ impl Options {
     /// Sets how x, the sequences between layers and y are stored; numbers are rounded on their way in.
     pub fn activations(mut self, storage: Storage) -> Self {
         self.precision.activations = storage;
-        self
-    }
-
-    /// Sets [`Options::poison`].
-    pub fn poison(mut self, poison: bool) -> Self {
-        self.poison = poison;
         self
     }
 }

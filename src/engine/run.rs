@@ -5,11 +5,11 @@ use std::sync::Arc;
 use super::any::{AnyBackend, on};
 use super::backend::Backend;
 use super::device::{Device, Kind};
-use super::exchange::Resumes;
 #[cfg(feature = "gpu")]
 use super::gpu::GpuEngine;
 use super::host::{Cpu, Host, Reference};
 use super::options::Options;
+use super::wait::{BLOCK, block_on};
 use crate::dtype::Storage;
 use crate::error::Result;
 use crate::io::{Batch, Form, Output, OutputShape};
@@ -37,44 +37,26 @@ impl Device {
     ///
     /// # Errors
     /// [`crate::Error::TooLarge`] and [`crate::Error::Device`] where the weights do not fit.
-    #[cfg(not(target_arch = "wasm32"))]
     pub fn load(&self, model: &Model) -> Result<Engine> {
-        pollster::block_on(self.load_async(model))
-    }
-
-    /// [`Device::load`], without blocking.
-    ///
-    /// # Errors
-    /// As [`Device::load`].
-    pub async fn load_async(&self, model: &Model) -> Result<Engine> {
-        self.load_with_async(model, Options::default()).await
+        self.load_with(model, Options::default())
     }
 
     /// [`Device::load`] with options.
     ///
     /// # Errors
     /// As [`Device::load`].
-    #[cfg(not(target_arch = "wasm32"))]
     pub fn load_with(&self, model: &Model, options: Options) -> Result<Engine> {
-        pollster::block_on(self.load_with_async(model, options))
-    }
-
-    /// [`Device::load_with`], without blocking.
-    ///
-    /// # Errors
-    /// As [`Device::load`].
-    pub async fn load_with_async(&self, model: &Model, options: Options) -> Result<Engine> {
-        Engine::new(self.clone(), model, options).await
+        Engine::new(self.clone(), model, options)
     }
 }
 
 impl Engine {
-    async fn new(device: Device, model: &Model, options: Options) -> Result<Self> {
+    fn new(device: Device, model: &Model, options: Options) -> Result<Self> {
         options.precision.check()?;
         let backend = match &device.0 {
             #[cfg(feature = "gpu")]
             Kind::Gpu(context) => {
-                let engine = GpuEngine::new(context.clone(), model, options.clone()).await?;
+                let engine = GpuEngine::new(context.clone(), model, options.clone())?;
                 AnyBackend::Gpu(Arc::new(engine))
             }
             #[cfg(not(feature = "gpu"))]
@@ -114,12 +96,6 @@ impl Engine {
         self.0.progress.fraction()
     }
 
-    /// The runs of this engine that workgroups began together and that were finished step by step, since some
-    /// workgroup did not come through.
-    pub fn resumes(&self) -> Resumes {
-        on!(AnyBackend, &self.0.backend, backend => backend.resumes())
-    }
-
     /// An output of the right size for [`Engine::run_into`].
     ///
     /// # Errors
@@ -141,7 +117,6 @@ impl Engine {
     /// # Errors
     /// A batch that does not fit the model, [`crate::Error::TooLarge`] where it does not fit the device,
     /// [`crate::Error::Device`] where the device fails.
-    #[cfg(not(target_arch = "wasm32"))]
     pub fn run(&self, batch: &Batch<'_>) -> Result<Output> {
         let mut output = self.output_of(batch)?;
         self.run_into(batch, &mut output)?;
@@ -154,9 +129,9 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::run`], and [`crate::Error::Length`] where `output` does not fit.
-    #[cfg(not(target_arch = "wasm32"))]
     pub fn run_into(&self, batch: &Batch<'_>, output: &mut Output) -> Result<()> {
-        pollster::block_on(self.run_waiting(batch, output, Wait::Block))
+        self.device().may_block()?;
+        block_on(self.run_waiting(batch, output, BLOCK))
     }
 
     /// [`Engine::run`], without blocking: the future polls the device when it is polled. On the CPU paths

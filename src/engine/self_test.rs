@@ -4,6 +4,7 @@ use super::device::{Device, Kind};
 use super::exchange::{Exchange, tested};
 use super::options::Options;
 use super::run::Engine;
+use super::wait::block_on;
 use crate::dims::Dims;
 use crate::error::{Error, Result};
 use crate::gpu::Context;
@@ -51,9 +52,9 @@ impl Device {
     /// [`Error::Unsupported`] where it is known not to work, so that nothing is tried: on the CPU, on software drivers, in browsers, on
     /// other APIs than Vulkan, and on other vendors' devices than AMD's, Intel's and NVIDIA's. [`Error::Device`]
     /// where the device fails, or gives another result than by single steps.
-    #[cfg(not(target_arch = "wasm32"))]
     pub fn self_test(&self) -> Result<SelfTest> {
-        pollster::block_on(self.self_test_async())
+        self.may_block()?;
+        block_on(self.self_test_async())
     }
 
     /// [`Device::self_test`], without blocking.
@@ -72,14 +73,18 @@ impl Device {
         Ok(found)
     }
 
+    /// What this device has shown in [`Device::self_test`]; `None` where it has not, or failed since.
+    pub fn exchange(&self) -> Option<plan::Exchange> {
+        self.context().ok().and_then(tested)
+    }
+
     /// The test itself, on any GPU, of which the device remembers nothing: for tests of the test.
     ///
     /// # Errors
     /// [`Error::Unsupported`] on the CPU path and the reference; else as [`Device::self_test`].
-    #[doc(hidden)]
     pub async fn try_exchange_async(&self) -> Result<SelfTest> {
         let context = self.context()?;
-        let (model, kernel) = self.tested_kernel().await?;
+        let (model, kernel) = self.tested_kernel()?;
         let workgroup_bytes = kernel.workgroup_bytes();
         let mut found = SelfTest { workgroups: 0, workgroup_bytes, steps: 0, rescued: 0 };
         let test = Test { device: self, context, model: &model };
@@ -111,10 +116,10 @@ impl Device {
     }
 
     /// The layer that is tested, and its kernel.
-    async fn tested_kernel(&self) -> Result<(Model, Grouped)> {
+    fn tested_kernel(&self) -> Result<(Model, Grouped)> {
         for hidden in HIDDEN {
             let model = model(hidden)?;
-            let engine: Engine = self.load_with_async(&model, forced(Fault::None)).await?;
+            let engine: Engine = self.load_with(&model, forced(Fault::None))?;
             let plan = engine.plan(Dims::new(ROWS as usize, STEPS)?)?;
             if let Some(plan::Recurrence::Grouped { kernel, .. }) =
                 plan.and_then(|plan| plan.layers.into_iter().next()).map(|layer| layer.recurrence)
@@ -124,11 +129,6 @@ impl Device {
         }
         let what = format!("an exchange between workgroups on {}: they are too small", self.info());
         Err(Error::Unsupported { what })
-    }
-
-    /// What this device has shown in [`Device::self_test`]; `None` where it has not, or failed since.
-    pub fn exchange(&self) -> Option<plan::Exchange> {
-        self.context().ok().and_then(tested)
     }
 
     fn context(&self) -> Result<&Context> {
@@ -176,7 +176,7 @@ impl Test<'_> {
 
     async fn run(&self, tiles: u32, mut options: Options) -> Result<(Output, u32)> {
         options.only.rows = Some(Rows::Four);
-        let engine = self.device.load_with_async(self.model, options).await?;
+        let engine = self.device.load_with(self.model, options)?;
         let rows = (tiles * ROWS) as usize;
         let x = numbers(rows * STEPS, 1.0);
         let output = engine.run_async(&Batch::new(&x, [rows, STEPS, 1])?).await?;

@@ -3,8 +3,7 @@
 use super::any::{AnySession, on};
 use super::backend::{Backend, Steps};
 use super::run::Engine;
-#[cfg(not(target_arch = "wasm32"))]
-use super::wait::block_on;
+use super::wait::{BLOCK, block_on};
 use crate::dims::Dims;
 use crate::error::Result;
 use crate::io::{OutputShape, State, StepInput, StepOutput};
@@ -26,26 +25,16 @@ impl Engine {
     /// [`crate::Error::Zero`] for no stream, [`crate::Error::Unsupported`] for layers that are not forward,
     /// [`crate::Error::TooLarge`] where they take more than [`crate::Options::memory`]. Streams that exceed a binding or a grid
     /// of a GPU are dealt to several dispatches.
-    #[cfg(not(target_arch = "wasm32"))]
     pub fn session(&self, streams: usize) -> Result<Session> {
-        block_on(self.session_async(streams))
-    }
-
-    /// [`Engine::session`], without blocking.
-    ///
-    /// # Errors
-    /// As [`Engine::session`].
-    pub async fn session_async(&self, streams: usize) -> Result<Session> {
-        Session::new(self.clone(), streams).await
+        Session::new(self.clone(), streams)
     }
 }
 
 impl Session {
-    async fn new(engine: Engine, streams: usize) -> Result<Self> {
+    fn new(engine: Engine, streams: usize) -> Result<Self> {
         engine.model().check_streamable()?;
         OutputShape::new(engine.model(), Dims::new(streams, 1)?)?;
-        let states =
-            on!(AnyBackend => AnySession, &engine.0.backend, backend => backend.session(streams).await?);
+        let states = on!(AnyBackend => AnySession, &engine.0.backend, backend => backend.session(streams)?);
         Ok(Self { engine, streams, states })
     }
 
@@ -68,7 +57,6 @@ impl Session {
     /// [`crate::Error::Length`] where x is not `[B, I]`, [`crate::Error::Device`] where the device fails. After the latter,
     /// as after a future that was dropped, the step may have been taken by all streams, some or none:
     /// [`Session::set_state`] or [`Session::reset`] brings the session back to a known state.
-    #[cfg(not(target_arch = "wasm32"))]
     pub fn step<'a>(&mut self, x: impl Into<StepInput<'a>>) -> Result<StepOutput> {
         let mut output = self.output()?;
         self.step_into(x, &mut output)?;
@@ -81,9 +69,9 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::step`], and [`crate::Error::Length`] where `output` does not fit.
-    #[cfg(not(target_arch = "wasm32"))]
     pub fn step_into<'a>(&mut self, x: impl Into<StepInput<'a>>, output: &mut StepOutput) -> Result<()> {
-        block_on(self.step_waiting(x.into(), output, Wait::Block))
+        self.engine.device().may_block()?;
+        block_on(self.step_waiting(x.into(), output, BLOCK))
     }
 
     /// [`Session::step`], without blocking.
@@ -141,9 +129,9 @@ impl Session {
     ///
     /// # Errors
     /// [`crate::Error::Device`] where the device fails.
-    #[cfg(not(target_arch = "wasm32"))]
     pub fn state(&mut self) -> Result<State> {
-        block_on(self.state_waiting(Wait::Block))
+        self.engine.device().may_block()?;
+        block_on(self.state_waiting(BLOCK))
     }
 
     /// [`Session::state`], without blocking.

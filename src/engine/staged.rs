@@ -3,6 +3,7 @@
 use super::any::{AnyStaged, on};
 use super::backend::{Backend, Stays};
 use super::run::Engine;
+use super::wait::{BLOCK, block_on};
 use crate::error::{Error, Result};
 use crate::io::{Batch, Form, Output, OutputShape};
 use crate::sync::Wait;
@@ -24,21 +25,12 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::run`]; [`Error::TooLarge`] for such a batch, which says how many rows and steps fit.
-    #[cfg(not(target_arch = "wasm32"))]
     pub fn stage(&self, batch: &Batch<'_>) -> Result<Staged> {
-        pollster::block_on(self.stage_async(batch))
-    }
-
-    /// [`Engine::stage`], without blocking.
-    ///
-    /// # Errors
-    /// As [`Engine::run`].
-    pub async fn stage_async(&self, batch: &Batch<'_>) -> Result<Staged> {
         batch.check(self.model())?;
         OutputShape::new(self.model(), batch.form())?;
         batch.check_range(self.activations())?;
         let form = batch.form();
-        let batch = on!(AnyBackend => AnyStaged, &self.0.backend, backend => backend.stage(batch).await?);
+        let batch = on!(AnyBackend => AnyStaged, &self.0.backend, backend => backend.stage(batch)?);
         Ok(Staged { engine: self.clone(), form, batch, has_run: false, recording: None })
     }
 }
@@ -54,9 +46,9 @@ impl Staged {
     ///
     /// # Errors
     /// [`Error::Device`] where the device fails.
-    #[cfg(not(target_arch = "wasm32"))]
     pub fn run(&mut self) -> Result<Option<f64>> {
-        pollster::block_on(self.run_waiting(Wait::Block))
+        self.engine.device().may_block()?;
+        block_on(self.run_waiting(BLOCK))
     }
 
     /// [`Staged::run`], without blocking.
@@ -72,9 +64,9 @@ impl Staged {
     /// # Errors
     /// [`Error::Device`] where the device fails, [`Error::Length`] where `output` does not fit, [`Error::Mismatch`]
     /// before the first run.
-    #[cfg(not(target_arch = "wasm32"))]
     pub fn read_into(&mut self, output: &mut Output) -> Result<()> {
-        pollster::block_on(self.read_waiting(output, Wait::Block))
+        self.engine.device().may_block()?;
+        block_on(self.read_waiting(output, BLOCK))
     }
 
     /// [`Staged::read_into`], without blocking.

@@ -17,7 +17,7 @@ use crate::model::{
     Activation, Activations, Cell, Direction, Forget, Layer, Merge, Model, ReadoutSteps, Reset,
 };
 
-/// A safetensors file with the names of `nn.GRU`, `nn.LSTM` or `nn.RNN`, all in f32. [`crate::PyTorch`] reads the
+/// A safetensors file with the names of `nn.GRU`, `nn.LSTM` or `nn.RNN`, all in f32. [`crate::import::PyTorch`] reads the
 /// same numbers from it, to the bit, but for what [`crate::export`] says of z and of absent biases.
 ///
 /// # Errors

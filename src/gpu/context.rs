@@ -8,6 +8,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context as TaskContext, Poll, Waker};
 
@@ -41,6 +42,27 @@ pub struct Context {
     fault: Arc<Mutex<Fault>>,
     /// Made when the device is first asked whether it is lost.
     probe: OnceLock<Probe>,
+    unjudged: Mutex<Vec<Unjudged>>,
+}
+
+/// What the device is still to say of something that was made on it.
+struct Unjudged {
+    name: String,
+    /// The kernel whose pipeline it is.
+    kernel: Option<Kernel>,
+    said: Said,
+}
+
+/// The error of scopes, where there is one, and whether it is of memory.
+#[cfg(not(target_arch = "wasm32"))]
+type Said = Pin<Box<dyn Future<Output = Option<(bool, String)>> + Send>>;
+#[cfg(target_arch = "wasm32")]
+type Said = Pin<Box<dyn Future<Output = Option<(bool, String)>>>>;
+
+impl std::fmt::Debug for Unjudged {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.name)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -90,7 +112,7 @@ impl Context {
         });
         let mut context = Self::new(device, queue, info, fault);
         if let Some(folder) = saved {
-            context.saved = Saved::open(&context, folder).await;
+            context.saved = Saved::open(&context, folder);
         }
         Ok(context)
     }
@@ -105,8 +127,8 @@ impl Context {
         let create = Creator::new(device.clone());
         let (pipelines, modules) = (Once::default(), Once::default());
         let trusted = Mutex::default();
-        let probe = OnceLock::new();
-        Self { device, queue, create, info, pipelines, modules, saved: None, trusted, fault, probe }
+        let (probe, unjudged) = (OnceLock::new(), Mutex::default());
+        Self { device, queue, create, info, pipelines, modules, saved: None, trusted, fault, probe, unjudged }
     }
 
     /// What the device is.
@@ -235,14 +257,14 @@ impl Context {
     ///
     /// # Errors
     /// [`Error::Device`] with what the device says of the kernel.
-    pub(super) async fn compile(
+    pub(super) fn compile(
         &self,
         kernels: impl Iterator<Item = Kernel>,
     ) -> Result<HashMap<Kernel, Arc<Pipeline>>> {
         let mut pipelines = HashMap::new();
         for kernel in kernels {
             if let Entry::Vacant(vacant) = pipelines.entry(kernel) {
-                vacant.insert(self.pipeline(kernel).await?);
+                vacant.insert(self.pipeline(kernel)?);
             }
         }
         Ok(pipelines)
@@ -250,28 +272,24 @@ impl Context {
 
     /// The pipeline of `kernel`, compiled by who asks first; a thread that asks meanwhile waits for it.
     ///
-    /// Natively the device judges a pipeline at once, before another can have it. A browser judges later, and no lock is
-    /// held until then: who asks in between gets the pipeline, and where it is refused so is all that is done with it.
-    async fn pipeline(&self, kernel: Kernel) -> Result<Arc<Pipeline>> {
-        let mut pending = None;
-        let mut pipeline = self.pipelines.get_or_make(kernel, || {
+    /// Natively the device judges a pipeline at once, before another can have it. A browser judges later: who asks in between
+    /// gets the pipeline, and where it is refused so is all that is done with it.
+    fn pipeline(&self, kernel: Kernel) -> Result<Arc<Pipeline>> {
+        let pipeline = self.pipelines.get_or_make(kernel, || {
             let scopes = self.begin_scopes();
             let new = self.new_pipeline(kernel);
-            let mut judged = Box::pin(self.end_scopes(kernel.name(), scopes));
-            match judged.as_mut().poll(&mut TaskContext::from_waker(Waker::noop())) {
-                Poll::Ready(verdict) => verdict?,
-                Poll::Pending => pending = Some(judged),
-            }
+            self.end_scopes(kernel.name(), Some(kernel), scopes)?;
             Ok(Arc::new(new))
         });
-        if let Some(judged) = pending {
-            pipeline = judged.await.and(pipeline);
-        }
         if pipeline.is_err() {
-            self.pipelines.forget(&kernel);
-            self.modules.forget(&kernel.source());
+            self.forget(kernel);
         }
         pipeline
+    }
+
+    fn forget(&self, kernel: Kernel) {
+        self.pipelines.forget(&kernel);
+        self.modules.forget(&kernel.source());
     }
 
     fn new_pipeline(&self, kernel: Kernel) -> Pipeline {
@@ -285,11 +303,12 @@ impl Context {
         pipeline
     }
 
-    /// Runs `work` on the device, and turns what the device says about it into an error.
-    pub(super) async fn checked<T>(&self, name: &str, work: impl FnOnce() -> T) -> Result<T> {
+    /// Runs `work` on the device, and turns what the device says about it into an error: natively here, in a browser at the
+    /// next call that waits ([`Context::judged`]).
+    pub(super) fn checked<T>(&self, name: &str, work: impl FnOnce() -> T) -> Result<T> {
         let scopes = self.begin_scopes();
         let result = work();
-        self.end_scopes(name, scopes).await?;
+        self.end_scopes(name, None, scopes)?;
         Ok(result)
     }
 
@@ -300,24 +319,56 @@ impl Context {
         filters.map(|filter| self.device.push_error_scope(filter))
     }
 
-    /// Ends the scopes at once; the future is of what the device said of `name`.
+    /// Ends the scopes: of `name`, and of the pipeline of a kernel where that is what was made.
     fn end_scopes(
         &self,
         name: &str,
+        kernel: Option<Kernel>,
         [memory, validation, internal]: [wgpu::ErrorScopeGuard; 3],
-    ) -> impl Future<Output = Result<()>> {
+    ) -> Result<()> {
         let scopes = [internal.pop(), validation.pop(), memory.pop()];
-        async move {
-            let mut said = Ok(());
+        let said = async move {
             for scope in scopes {
-                if let (Some(error), Ok(())) = (scope.await, &said) {
-                    said = Err(self.reported(is_memory(&error), format!("{name}: {error}")));
+                if let Some(error) = scope.await {
+                    return Some((is_memory(&error), error.to_string()));
                 }
             }
-            // Of a lost device nothing is said here, or what follows from it.
-            self.check_lost()?;
-            said
+            None
+        };
+        let mut said = Box::pin(said);
+        match said.as_mut().poll(&mut TaskContext::from_waker(Waker::noop())) {
+            Poll::Ready(said) => self.judge(name, said),
+            Poll::Pending => {
+                lock(&self.unjudged).push(Unjudged { name: name.into(), kernel, said });
+                Ok(())
+            }
         }
+    }
+
+    /// What follows from what the device said of `name`.
+    fn judge(&self, name: &str, said: Option<(bool, String)>) -> Result<()> {
+        // Of a lost device nothing is said, or what follows from it.
+        self.check_lost()?;
+        match said {
+            Some((is_memory, said)) => Err(self.reported(is_memory, format!("{name}: {said}"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits for what the device is still to say of what it was given, which it is in a browser alone.
+    ///
+    /// # Errors
+    /// The first that it refused.
+    pub(super) async fn judged(&self) -> Result<()> {
+        let unjudged = std::mem::take(&mut *lock(&self.unjudged));
+        let mut first = Ok(());
+        for Unjudged { name, kernel, said } in unjudged {
+            if let Err(error) = self.judge(&name, said.await) {
+                kernel.into_iter().for_each(|kernel| self.forget(kernel));
+                first = first.and(Err(error));
+            }
+        }
+        first
     }
 }
 
@@ -344,7 +395,7 @@ mod tests {
                 assert_eq!(error.kind(), ErrorKind::LostDevice, "{error}");
                 let error = error.to_string();
                 assert!(error.contains("the device is lost (Error in Device::poll"), "{error}");
-                let error = pollster::block_on(context.checked("work", || ())).unwrap_err().to_string();
+                let error = context.checked("work", || ()).unwrap_err().to_string();
                 assert!(error.contains("the device is lost"), "{error}");
             }
         }

@@ -54,7 +54,7 @@ impl Workspace {
     ///
     /// # Errors
     /// [`crate::Error::Lost`]; [`crate::Error::Device`] and [`crate::Error::DeviceMemory`] where the device refuses the work.
-    pub async fn write_inputs(
+    pub fn write_inputs(
         &mut self,
         context: &Context,
         lengths: Option<&[u32]>,
@@ -65,7 +65,7 @@ impl Workspace {
             self.write_lengths(context, lengths);
             self.write_states(context, phase, h, c);
         };
-        context.checked("inputs", write).await
+        context.checked("inputs", write)
     }
 
     /// Writes the steps of each sequence, `[B]`; T for all where `None`. Before [`Workspace::write_states`], since
@@ -140,7 +140,7 @@ impl Workspace {
     ///
     /// # Errors
     /// [`crate::Error::Lost`]; [`crate::Error::Device`] and [`crate::Error::DeviceMemory`] where the device refuses the work.
-    pub async fn submit(
+    pub fn submit(
         &self,
         context: &Context,
         (x, resets): (&[f32], Option<&[u32]>),
@@ -160,7 +160,7 @@ impl Workspace {
             };
             self.submit_unchecked(context, phase, from_op, fetch, progress)
         };
-        let submitted = context.checked("run", submit).await?;
+        let submitted = context.checked("run", submit)?;
         context.check_fault()?;
         Ok(submitted)
     }
@@ -210,17 +210,17 @@ impl Workspace {
     ///
     /// # Errors
     /// [`crate::Error::Lost`]; [`crate::Error::Device`] and [`crate::Error::DeviceMemory`] where the device refuses the work.
-    pub(super) async fn fetch(&self, context: &Context, phase: usize, fetch: Fetch) -> Result<Submitted> {
+    pub(super) fn fetch(&self, context: &Context, phase: usize, fetch: Fetch) -> Result<Submitted> {
         context.check_fault()?;
         let finish = || self.finish(context, self.encoder(context), phase, fetch);
-        context.checked("outputs", finish).await
+        context.checked("outputs", finish)
     }
 
     /// Copies the states of `phase` for [`Workspace::read`] without running anything.
     ///
     /// # Errors
     /// [`crate::Error::Lost`]; [`crate::Error::Device`] and [`crate::Error::DeviceMemory`] where the device refuses the work.
-    pub async fn fetch_states(&self, context: &Context, phase: usize) -> Result<Submitted> {
+    pub fn fetch_states(&self, context: &Context, phase: usize) -> Result<Submitted> {
         context.check_fault()?;
         let fetch = || {
             let mut encoder = self.encoder(context);
@@ -228,14 +228,14 @@ impl Workspace {
             let bytes = self.copy(&mut encoder, &to, 0, self.program.state_arrays(phase));
             Submitted { index: context.queue.submit([encoder.finish()]), bytes }
         };
-        context.checked("states", fetch).await
+        context.checked("states", fetch)
     }
 
     /// Submits copies of the states of phase 1 to phase 0.
     ///
     /// # Errors
     /// [`crate::Error::Lost`]; [`crate::Error::Device`] and [`crate::Error::DeviceMemory`] where the device refuses the work.
-    pub async fn settle(&self, context: &Context) -> Result<()> {
+    pub fn settle(&self, context: &Context) -> Result<()> {
         context.check_fault()?;
         let copy = || {
             let mut encoder = self.encoder(context);
@@ -246,7 +246,7 @@ impl Workspace {
             }
             context.queue.submit([encoder.finish()]);
         };
-        context.checked("states", copy).await
+        context.checked("states", copy)
     }
 
     /// Records copies of `arrays` to the staging buffer `to`, one after the other from `offset` on; returns where they

@@ -76,6 +76,7 @@ impl Staging {
             unmap.abandoned = None;
             self.abandoned.store(false, Ordering::Relaxed);
         }
+        context.judged().await?;
         context.check_fault()?;
         let failed = |reason: String| context.failed(&format!("read-back: {reason}"));
         result.map_err(failed)?;

@@ -64,7 +64,7 @@ impl Recordable {
     ///
     /// # Errors
     /// As [`check`]; [`crate::Error::DeviceMemory`] where memory runs out, [`crate::Error::Device`] where the device refuses a pipeline.
-    pub async fn new(
+    pub fn new(
         context: &Context,
         program: Program,
         constants: &Constants,
@@ -74,9 +74,9 @@ impl Recordable {
         context.check_fault()?;
         check(&program, context.caps())?;
         program.buffers.iter().try_for_each(|buffer| constants.of(buffer).map(drop))?;
-        let pipelines = context.compile(program.kernels(program.always())).await?;
+        let pipelines = context.compile(program.kernels(program.always()))?;
         let create = || Self::create(context, program, constants, foreign, pipelines, poison);
-        context.checked("buffers of a recording", create).await
+        context.checked("buffers of a recording", create)
     }
 
     fn create(
@@ -128,18 +128,14 @@ impl Recordable {
     ///
     /// # Errors
     /// [`crate::Error::DeviceMemory`] where memory runs out, [`crate::Error::Device`] where a buffer is of another device.
-    pub async fn bind(
-        self: &Arc<Self>,
-        context: &Context,
-        given: &[(BufferId, Given<'_>)],
-    ) -> Result<Recorded> {
+    pub fn bind(self: &Arc<Self>, context: &Context, given: &[(BufferId, Given<'_>)]) -> Result<Recorded> {
         context.check_fault()?;
         let program = &self.program;
         let resets = given.iter().any(|(id, _)| Some(*id) == program.resets);
         let of_resets = if resets { program.of_resets() } else { &[] };
-        let pipelines = context.compile(program.kernels(of_resets)).await?;
+        let pipelines = context.compile(program.kernels(of_resets))?;
         let bind = || self.bind_unchecked(context, given, (of_resets, &pipelines));
-        context.checked("buffers of a recording", bind).await
+        context.checked("buffers of a recording", bind)
     }
 
     fn bind_unchecked(
@@ -394,7 +390,7 @@ impl Recorded {
             let submission = context.queue.submit([encoder.finish()]);
             (staging.map(|staging| (map(&staging.slice(..), wgpu::MapMode::Read), staging)), submission)
         };
-        let (staging, submission) = context.checked("run", submit).await?;
+        let (staging, submission) = context.checked("run", submit)?;
         context.check_fault()?;
         let Some((mapping, staging)) = staging else { return Ok(()) };
         let result = Mapped { context, mapping, submission, wait }.await;

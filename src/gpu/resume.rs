@@ -20,7 +20,7 @@ impl Workspace {
     ///
     /// # Errors
     /// [`Error::Lost`]; [`Error::Device`] and [`Error::DeviceMemory`] where the device refuses the work.
-    pub async fn resume(
+    pub fn resume(
         &mut self,
         context: &Context,
         failed: &Self,
@@ -28,7 +28,7 @@ impl Workspace {
         batch: &Batch<'_>,
         progress: &SharedTally,
     ) -> Result<Submitted> {
-        self.write_inputs(context, batch.lengths_of(), 0, batch.states()).await?;
+        self.write_inputs(context, batch.lengths_of(), 0, batch.states())?;
         self.pack_x(batch.x());
         let copies = at.map_or(Ok(Vec::new()), |at| self.copies(failed, at))?;
         let from_op = at.map_or(0, |at| at.op);
@@ -45,7 +45,7 @@ impl Workspace {
             let encoder = self.record(context, encoder, None, 0, from_op, progress);
             self.finish(context, encoder, 0, Fetch::All)
         };
-        let submitted = context.checked("resumed run", submit).await?;
+        let submitted = context.checked("resumed run", submit)?;
         context.check_fault()?;
         Ok(submitted)
     }

@@ -28,7 +28,7 @@ impl StagedWorkspace {
     ///
     /// # Errors
     /// [`crate::Error::Lost`]; [`crate::Error::Device`] and [`crate::Error::DeviceMemory`] where the device refuses the work.
-    pub async fn new(context: &Context, mut workspace: Workspace, batch: &Batch<'_>) -> Result<Self> {
+    pub fn new(context: &Context, mut workspace: Workspace, batch: &Batch<'_>) -> Result<Self> {
         context.check_fault()?;
         workspace.pack_x(batch.x());
         let write = || {
@@ -53,7 +53,7 @@ impl StagedWorkspace {
             context.queue.submit([encoder.finish()]);
             (initial, Timer::new(context))
         };
-        let (initial, timer) = context.checked("staging a batch", write).await?;
+        let (initial, timer) = context.checked("staging a batch", write)?;
         Ok(Self { workspace, initial, timer })
     }
 
@@ -100,7 +100,7 @@ impl StagedWorkspace {
             let index = context.queue.submit([encoder.finish()]);
             (Submitted { index, bytes }, start.map(|start| start.elapsed().as_secs_f64()))
         };
-        let (submitted, recording) = context.checked("run", submit).await?;
+        let (submitted, recording) = context.checked("run", submit)?;
         context.check_fault()?;
         let (mut device, mut unproven) = (None, None);
         let read = |data: &[u32]| {
@@ -116,8 +116,8 @@ impl StagedWorkspace {
     ///
     /// # Errors
     /// [`crate::Error::Lost`]; [`crate::Error::Device`] and [`crate::Error::DeviceMemory`] where the device refuses the work.
-    pub async fn fetch(&self, context: &Context) -> Result<Submitted> {
-        self.workspace.fetch(context, 0, Fetch::All).await
+    pub fn fetch(&self, context: &Context) -> Result<Submitted> {
+        self.workspace.fetch(context, 0, Fetch::All)
     }
 }
 

@@ -29,7 +29,7 @@ impl StreamStates {
     ///
     /// # Errors
     /// [`crate::Error::TooLarge`] where they exceed a binding, [`crate::Error::DeviceMemory`] where memory runs out, [`crate::Error::Device`].
-    pub async fn new(context: &Context, capacity: usize, stride: usize) -> Result<Self> {
+    pub fn new(context: &Context, capacity: usize, stride: usize) -> Result<Self> {
         let bytes = (capacity * stride * 4) as u64;
         context.caps().check_array(&format!("states of {capacity} streams"), bytes)?;
         let create = || {
@@ -42,7 +42,7 @@ impl StreamStates {
                 mapped_at_creation: false,
             })
         };
-        let buffer = context.checked("states of streams", create).await?;
+        let buffer = context.checked("states of streams", create)?;
         Ok(Self { buffer, capacity, stride })
     }
 
@@ -50,14 +50,14 @@ impl StreamStates {
     ///
     /// # Errors
     /// As [`StreamStates::new`].
-    pub async fn grown(&self, context: &Context, capacity: usize) -> Result<Self> {
-        let new = Self::new(context, capacity, self.stride).await?;
+    pub fn grown(&self, context: &Context, capacity: usize) -> Result<Self> {
+        let new = Self::new(context, capacity, self.stride)?;
         let copy = || {
             let mut encoder = encoder(context);
             encoder.copy_buffer_to_buffer(&self.buffer, 0, &new.buffer, 0, self.bytes());
             context.queue.submit([encoder.finish()]);
         };
-        context.checked("states of streams", copy).await?;
+        context.checked("states of streams", copy)?;
         Ok(new)
     }
 
@@ -80,9 +80,9 @@ impl StreamStates {
     ///
     /// # Errors
     /// [`crate::Error::Device`] where the device refuses them.
-    pub async fn write_all(&self, context: &Context, numbers: &[f32]) -> Result<()> {
+    pub fn write_all(&self, context: &Context, numbers: &[f32]) -> Result<()> {
         let write = || self.write(context, 0, numbers);
-        context.checked("states of streams", write).await
+        context.checked("states of streams", write)
     }
 
     /// Writes the states of a stream; what is submitted from now on sees them.
@@ -120,7 +120,7 @@ impl StreamStates {
             let submission = context.queue.submit([encoder.finish()]);
             (submission, map(&freight.download.slice(..bytes), wgpu::MapMode::Read))
         };
-        let (submission, down) = context.checked("states of streams", copy).await?;
+        let (submission, down) = context.checked("states of streams", copy)?;
         let mut under_way =
             UnderWay { freight, submission, mappings: [Some(down), None], bytes, _tally: None };
         under_way.wait(context, wait).await?;
@@ -161,7 +161,7 @@ impl StreamProgram {
     ///
     /// # Errors
     /// As [`Workspace::new`].
-    pub async fn new(
+    pub fn new(
         context: &Context,
         program: Program,
         constants: &Constants,
@@ -169,8 +169,7 @@ impl StreamProgram {
         poison: bool,
     ) -> Result<Self> {
         let batch = program.form.dims.batch;
-        let workspace =
-            Workspace::with_streams(context, program, constants, Some(&states.buffer), poison).await?;
+        let workspace = Workspace::with_streams(context, program, constants, Some(&states.buffer), poison)?;
         Ok(Self { workspace, slots: Slots::new(batch), lengths: vec![0; batch] })
     }
 
@@ -240,20 +239,16 @@ impl Freight {
     ///
     /// # Errors
     /// [`crate::Error::DeviceMemory`] where memory runs out, [`crate::Error::Device`].
-    pub async fn for_loads(
-        context: &Context,
-        programs: &[StreamProgram],
-        loads: &[Load<'_>],
-    ) -> Result<Self> {
+    pub fn for_loads(context: &Context, programs: &[StreamProgram], loads: &[Load<'_>]) -> Result<Self> {
         let [up, down] = bytes(programs, loads);
-        Self::new(context, up, down).await
+        Self::new(context, up, down)
     }
 
     /// With room for so many bytes each way, and for up to twice as many where the device has buffers of that size.
     ///
     /// # Errors
     /// [`crate::Error::DeviceMemory`] where memory runs out, [`crate::Error::Device`].
-    pub async fn new(context: &Context, up: u64, down: u64) -> Result<Self> {
+    pub fn new(context: &Context, up: u64, down: u64) -> Result<Self> {
         let make = |label: &str, bytes: u64, usage: wgpu::BufferUsages, mapped_at_creation: bool| {
             let most = context.caps().max_buffer_bytes.max(bytes);
             let size = bytes.next_power_of_two().min(most).next_multiple_of(8).max(8);
@@ -271,7 +266,7 @@ impl Freight {
                 download: make("wgru.buffer.download", down, read | wgpu::BufferUsages::COPY_DST, false),
             }
         };
-        context.checked("staging of a tick", create).await
+        context.checked("staging of a tick", create)
     }
 
     /// Whether it has room for a tick.
@@ -295,7 +290,7 @@ impl Freight {
     ///
     /// # Errors
     /// [`crate::Error::Lost`]; [`crate::Error::Device`] and [`crate::Error::DeviceMemory`] where the device refuses the work.
-    pub async fn submit(
+    pub fn submit(
         self,
         context: &Context,
         programs: &mut [StreamProgram],
@@ -311,7 +306,7 @@ impl Freight {
             let down = map(&self.download.slice(..bytes), wgpu::MapMode::Read);
             (submission, [Some(down), Some(map(&self.upload.slice(..), wgpu::MapMode::Write))])
         };
-        let (submission, mappings) = context.checked("tick", submit).await?;
+        let (submission, mappings) = context.checked("tick", submit)?;
         context.check_fault()?;
         Ok(UnderWay { freight: self, submission, mappings, bytes, _tally: Some(tally) })
     }
@@ -386,6 +381,7 @@ impl UnderWay {
     /// # Errors
     /// [`crate::Error::Lost`]; [`crate::Error::Device`] where the device reported an error.
     pub async fn wait(&mut self, context: &Context, wait: Wait) -> Result<()> {
+        context.judged().await?;
         let Self { submission, mappings, .. } = self;
         for slot in mappings {
             let Some(mapping) = slot.clone() else { continue };

@@ -23,7 +23,7 @@ impl Constants {
     ///
     /// # Errors
     /// [`Error::TooLarge`] where one exceeds a binding, [`Error::Device`] where the device refuses.
-    pub async fn upload(context: &Context, constants: Vec<((Constant, usize), Vec<u32>)>) -> Result<Self> {
+    pub fn upload(context: &Context, constants: Vec<((Constant, usize), Vec<u32>)>) -> Result<Self> {
         for ((constant, _), data) in &constants {
             context.caps().check_array(&constant.to_string(), data.len() as u64 * 4)?;
         }
@@ -36,7 +36,7 @@ impl Constants {
             });
             Self(buffers.collect())
         };
-        context.checked("weights", upload).await
+        context.checked("weights", upload)
     }
 
     /// Bytes of all of them.
@@ -140,20 +140,15 @@ impl Workspace {
     ///
     /// # Errors
     /// As [`check`]; [`Error::DeviceMemory`] where memory runs out, [`Error::Device`] where the device refuses a pipeline.
-    pub async fn new(
-        context: &Context,
-        program: Program,
-        constants: &Constants,
-        poison: bool,
-    ) -> Result<Self> {
-        Self::with_streams(context, program, constants, None, poison).await
+    pub fn new(context: &Context, program: Program, constants: &Constants, poison: bool) -> Result<Self> {
+        Self::with_streams(context, program, constants, None, poison)
     }
 
     /// [`Workspace::new`] for a program whose rows' states lie in `streams`, where it is one.
     ///
     /// # Errors
     /// As [`Workspace::new`]; [`Error::Internal`] where it needs other slots.
-    pub async fn with_streams(
+    pub fn with_streams(
         context: &Context,
         program: Program,
         constants: &Constants,
@@ -172,9 +167,9 @@ impl Workspace {
                 return Err(Error::internal(&buffer.name, reason));
             }
         }
-        let pipelines = context.compile(program.kernels(program.always())).await?;
+        let pipelines = context.compile(program.kernels(program.always()))?;
         let create = || Self::create(context, program, (constants, streams), &pipelines, poison);
-        context.checked("buffers", create).await
+        context.checked("buffers", create)
     }
 
     fn create(
@@ -219,16 +214,16 @@ impl Workspace {
     ///
     /// # Errors
     /// [`Error::Device`] where the device refuses a pipeline, or memory runs out.
-    pub async fn prepare_resets(&mut self, context: &Context) -> Result<()> {
+    pub fn prepare_resets(&mut self, context: &Context) -> Result<()> {
         let Self { program, buffers, ops, tables, .. } = self;
         let (of_resets, later) = (program.of_resets(), &mut ops[..program.only_with_resets]);
         if !matches!(later.first(), Some(BoundOp::Later)) {
             return Ok(());
         }
-        let pipelines = context.compile(program.kernels(of_resets)).await?;
+        let pipelines = context.compile(program.kernels(of_resets))?;
         let binder = Binder { context, tables, pipelines: &pipelines };
         let bind = || binder.bind_all(of_resets, |id| buffers[id].as_entire_binding());
-        let bound = context.checked("resets", bind).await?;
+        let bound = context.checked("resets", bind)?;
         later.iter_mut().zip(bound).for_each(|(op, bound)| *op = bound);
         Ok(())
     }

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 ///
 /// ```
 /// let limits = wgru::import::Limits { tensors: 10_000, ..Default::default() };
-/// let importer = wgru::PyTorch::new().limits(limits);
+/// let importer = wgru::import::PyTorch::new().limits(limits);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {

@@ -80,7 +80,7 @@ impl Crowd {
     pub fn begin_again(&mut self, at: usize, given: Option<State>) {
         let stream = self.lives[self.living[at]].stream;
         match &given {
-            Some(state) => self.pool.load(stream, state).unwrap(),
+            Some(state) => self.pool.set_state(stream, state).unwrap(),
             None => self.pool.reset(stream).unwrap(),
         };
         self.living[at] = self.lives.len();
@@ -92,7 +92,7 @@ impl Crowd {
         let life = &mut self.lives[self.living[at]];
         let model = self.pool.engine().model().clone();
         let taken = life.frames.len() / model.input() - self.pool.pending(life.stream).unwrap();
-        life.saved = Some(self.pool.save(life.stream).unwrap());
+        life.saved = Some(self.pool.state(life.stream).unwrap());
         life.saved_at = taken * model.output();
     }
 

@@ -50,7 +50,7 @@ pub fn own_devices() -> Vec<Device> {
 fn devices_of(adapters: impl Fn() -> Vec<Device>) -> Vec<Device> {
     static NAMED: LazyLock<Option<Device>> = LazyLock::new(|| {
         let selector = std::env::var("WGRU_DEVICE").ok()?;
-        Some(Device::select(&selector).unwrap_or_else(|error| panic!("WGRU_DEVICE: {error}")))
+        Some(Device::open(&selector).unwrap_or_else(|error| panic!("WGRU_DEVICE: {error}")))
     });
     match &*NAMED {
         Some(device) => vec![device.clone()],
@@ -67,11 +67,12 @@ pub fn everywhere() -> Vec<Device> {
 /// the planner's choice.
 pub fn options() -> Options {
     let Ok(name) = std::env::var("WGRU_STRATEGY") else { return Options::default() };
-    let options = Options::default().strategy(name.parse().expect("WGRU_STRATEGY"));
+    let strategy = name.parse().expect("WGRU_STRATEGY");
+    let options = Options::default().strategy(strategy);
     // With a step to a dispatch workgroups have nothing to wait for, whatever the device.
     let exchange =
         plan::Exchange { workgroups: 1 << 16, workgroup_bytes: 1 << 16, steps: 1, fault: Fault::None };
-    if options.only.strategy == Some(Strategy::Grouped) {
+    if strategy == Strategy::Grouped {
         return options.exchange(Exchange::Forced(exchange));
     }
     options

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use libtest_mimic::Trial;
-use wgru::PyTorch;
+use wgru::import::PyTorch;
 
 use crate::{Found, trial};
 

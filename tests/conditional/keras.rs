@@ -4,9 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use libtest_mimic::Trial;
+use wgru::import::Keras;
 use wgru::model::{Reset, Update};
 use wgru::reference::Tolerance;
-use wgru::{Batch, Cell, Error, Keras, ReadoutSteps};
+use wgru::{Batch, Cell, Error, ReadoutSteps};
 
 use crate::common::everywhere;
 use crate::{shared, trial};

@@ -43,14 +43,14 @@ fn devices() -> Found<Vec<Device>> {
 
 fn open() -> Vec<Device> {
     let mut found = Vec::new();
-    for info in Device::list() {
+    for info in Device::list().unwrap() {
         let DeviceInfo::Gpu(info) = info else { continue };
         if info.matrices.is_none() {
             continue;
         }
         let selector = format!("{}:{}", info.backend, info.name);
-        assert_eq!(Device::select(&selector).unwrap().matrices(), None, "{selector}: opened without");
-        let device = Device::select_with(&selector, &DeviceOptions::default().matrices(true)).unwrap();
+        assert_eq!(Device::open(&selector).unwrap().matrices(), None, "{selector}: opened without");
+        let device = Device::open_with(&selector, &DeviceOptions::default().matrices(true)).unwrap();
         assert_eq!(device.matrices(), info.matrices, "{selector}");
         found.push(device);
     }
@@ -68,6 +68,11 @@ const PRECISION: Precision = Precision { weights: Storage::F16, activations: Sto
 
 /// `options` with each of the candidates that step by matrices.
 fn with_matrices(device: &Device, model: &Model, form: Form, options: &Options) -> Vec<Options> {
+    by_matrices(device, model, form, options).into_iter().map(|only| options.clone().only(only)).collect()
+}
+
+/// The candidates that step by matrices.
+fn by_matrices(device: &Device, model: &Model, form: Form, options: &Options) -> Vec<Only> {
     let engine = device.load_with(model, options.clone()).unwrap();
     let all = engine.alternatives(form).unwrap();
     let of = |candidate: &plan::Candidate| {
@@ -79,13 +84,7 @@ fn with_matrices(device: &Device, model: &Model, form: Form, options: &Options) 
             wave: None,
         })
     };
-    let only = all.iter().take(1).flatten().filter_map(of);
-    only.map(|only| {
-        let mut options = options.clone();
-        options.only = only;
-        options
-    })
-    .collect()
+    all.iter().take(1).flatten().filter_map(of).collect()
 }
 
 fn every_cell_holds(devices: Vec<Device>) {
@@ -182,9 +181,9 @@ fn stacks_come_out_exact(devices: Vec<Device>) {
         let batch = Batch::new(&x, [rows, steps, input]).unwrap();
         let plain = device.load_with(&model, options().reproducible(true)).unwrap();
         let expected = plain.run(&batch).unwrap();
-        let mut options = with_matrices(&device, &model, batch.form(), &options()).remove(0);
+        let only = by_matrices(&device, &model, batch.form(), &options()).remove(0);
         for wave in [0, 2, 4] {
-            options.only.wave = Some(wave);
+            let options = options().only(Only { wave: Some(wave), ..only });
             let engine = device.load_with(&model, options.clone()).unwrap();
             let context = format!("{}: {}", device.info(), engine.explain(batch.form()).unwrap());
             assert!(context.contains("units, matrices of"), "{context}");
@@ -196,7 +195,7 @@ fn stacks_come_out_exact(devices: Vec<Device>) {
             assert!(bits(&output.h_n) == bits(&expected.h_n), "{context}");
             assert_eq!(output.out, expected.out, "{context}");
         }
-        let engine = device.load_with(&model, options).unwrap();
+        let engine = device.load_with(&model, options().only(only)).unwrap();
         let one = Batch::new(&x[..rows * input], [rows, 1, input]).unwrap();
         let plan = engine.explain(one.form()).unwrap();
         assert!(plan.contains("units, matrices of"), "{plan}");

@@ -63,12 +63,12 @@ fn adapters() -> Found<Vec<String>> {
 
 fn search() -> Vec<String> {
     let folder = Folder::new("asked");
-    let selectors = Device::list().into_iter().filter_map(|info| match info {
+    let selectors = Device::list().unwrap().into_iter().filter_map(|info| match info {
         DeviceInfo::Gpu(info) => Some(info.caps.device.replacen(": ", ":", 1)),
         _ => None,
     });
     let has = |selector: &String| {
-        let device = Device::select_with(selector, &folder.options()).unwrap();
+        let device = Device::open_with(selector, &folder.options()).unwrap();
         // One that cannot says so and writes nothing.
         assert!(device.has_pipeline_cache() || !device.save_pipelines().unwrap());
         device.has_pipeline_cache()
@@ -90,7 +90,7 @@ fn pipelines_are_kept_on_disk(adapters: Vec<String>) {
     let (model, inputs) = model_and_inputs();
     for selector in adapters {
         let folder = Folder::new("kept");
-        let plain = Device::select(&selector).unwrap();
+        let plain = Device::open(&selector).unwrap();
         assert!(!plain.has_pipeline_cache() && !plain.save_pipelines().unwrap());
         let expected = plain.load_with(&model, options()).unwrap().run(&inputs.batch()).unwrap();
 
@@ -99,7 +99,7 @@ fn pipelines_are_kept_on_disk(adapters: Vec<String>) {
             let output = engine.run(&inputs.batch()).unwrap();
             assert_eq!(bits(&output.y), bits(&expected.y), "{selector}");
         };
-        let first = Device::select_with(&selector, &folder.options()).unwrap();
+        let first = Device::open_with(&selector, &folder.options()).unwrap();
         run(&first);
         assert!(!folder.0.exists(), "{selector}: written unasked");
         assert!(first.save_pipelines().unwrap(), "{selector}");
@@ -111,7 +111,7 @@ fn pipelines_are_kept_on_disk(adapters: Vec<String>) {
         drop(first);
         assert_eq!(fs::metadata(folder.file()).unwrap().modified().unwrap(), written.modified().unwrap());
 
-        let second = Device::select_with(&selector, &folder.options()).unwrap();
+        let second = Device::open_with(&selector, &folder.options()).unwrap();
         assert!(second.has_pipeline_cache());
         run(&second);
         drop(second);
@@ -123,7 +123,7 @@ fn the_last_to_go_saves(adapters: Vec<String>) {
     let (model, inputs) = model_and_inputs();
     for selector in adapters {
         let folder = Folder::new("dropped");
-        let device = Device::select_with(&selector, &folder.options()).unwrap();
+        let device = Device::open_with(&selector, &folder.options()).unwrap();
         let engine = device.load_with(&model, options()).unwrap();
         drop(device);
         engine.run(&inputs.batch()).unwrap();
@@ -139,7 +139,7 @@ fn a_bad_file_is_as_none(adapters: Vec<String>) {
     for selector in adapters {
         let folder = Folder::new("bad");
         let save = || {
-            let device = Device::select_with(&selector, &folder.options()).unwrap();
+            let device = Device::open_with(&selector, &folder.options()).unwrap();
             assert!(device.has_pipeline_cache(), "{selector}");
             let engine = device.load_with(&model, options()).unwrap();
             let output = engine.run(&inputs.batch()).unwrap();
@@ -179,7 +179,7 @@ fn a_bad_file_is_as_none(adapters: Vec<String>) {
         assert!(save().1, "{selector}: a later version was taken");
         // A folder that cannot be one: an error where one asks for the save, and nowhere else.
         let below = DeviceOptions::default().pipeline_cache(path.join("below"));
-        let device = Device::select_with(&selector, &below).unwrap();
+        let device = Device::open_with(&selector, &below).unwrap();
         device.load_with(&model, options()).unwrap().run(&inputs.batch()).unwrap();
         let error = device.save_pipelines().unwrap_err().to_string();
         assert!(error.contains("below"), "{error}");
@@ -189,7 +189,7 @@ fn a_bad_file_is_as_none(adapters: Vec<String>) {
 /// Whether a run on a device that was just opened leaves pipelines in the folder.
 #[cfg(unix)]
 fn saved(selector: &str, folder: &Folder, model: &Model, inputs: &Inputs) -> wgru::Result<bool> {
-    let device = Device::select_with(selector, &folder.options()).unwrap();
+    let device = Device::open_with(selector, &folder.options()).unwrap();
     device.load_with(model, options()).unwrap().run(&inputs.batch()).unwrap();
     device.save_pipelines()
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use crate::common::{Draw, Inputs, assert_close, bits};
-use wgru::plan::Strategy;
+use wgru::plan::{Only, Strategy};
 use wgru::{Cell, Device, DeviceInfo, Error, Options, ReadoutSteps};
 
 /// Every adapter that can compute, found without the crate's help.
@@ -66,7 +66,7 @@ fn the_callers_device_gives_the_bits_of_our_own() {
     let mut draw = Draw::new();
     for callers in callers_devices() {
         let DeviceInfo::Gpu(info) = callers.info() else { unreachable!("an adapter") };
-        let own = Device::select(&info.caps.device.replacen(": ", ":", 1)).unwrap();
+        let own = Device::open(&info.caps.device.replacen(": ", ":", 1)).unwrap();
         let model = draw.model(Cell::GRU, 10, 70, 1);
         let inputs = Inputs::draw(&mut draw, &model, 5, 8);
         let [a, b] =
@@ -82,8 +82,11 @@ fn a_shape_compiles_its_pipelines_once() {
         let info = device.info();
         let model = draw.model(Cell::ORIGINAL_GRU, 4, 11, 2);
         // What is counted below is of this strategy, layer by layer, whatever the planner would choose.
-        let mut options = Options::default().strategy(Strategy::Step);
-        options.only.wave = Some(0);
+        let options = Options::default().only(Only {
+            strategy: Some(Strategy::Step),
+            wave: Some(0),
+            ..Only::default()
+        });
         let engine = device.load_with(&model, options.clone()).unwrap();
         let inputs = Inputs::draw(&mut draw, &model, 3, 5);
         assert_eq!(device.created().pipelines, 0, "{info}: compiled before anything ran");

@@ -20,15 +20,15 @@ fn same_bits(
     let mut first = None;
     let mut plans = Vec::new();
     for candidate in all {
-        options.only = Only {
+        options = options.only(Only {
             strategy: Some(candidate.strategy),
             rows: Some(candidate.rows),
             variant: Some(candidate.variant),
             wave: None,
-        };
+        });
         let engine = device.load_with(model, options.clone()).unwrap();
         let plan = engine.explain(inputs.batch().form()).unwrap();
-        let storage = options.precision.weights;
+        let storage = options.precision().weights;
         let context = format!("{}, {model}, {storage}: {plan}, seed {}", device.info(), draw.seed);
         let streams = plan.contains("weights streamed");
         assert_eq!(streams, candidate.strategy == Strategy::Streamed, "{context}");
@@ -36,7 +36,7 @@ fn same_bits(
         let own = (bits(&output.y), bits(&output.h_n), output.c_n.as_deref().map(bits));
         match &first {
             None => {
-                assert_close_in(options.precision, model, &inputs.batch(), &output, &context);
+                assert_close_in(options.precision(), model, &inputs.batch(), &output, &context);
                 first = Some(own);
             }
             Some(first) => assert!(*first == own, "{context}"),

@@ -37,7 +37,7 @@ fn a_call_is_wrong_or_unsupported_or_beyond_a_limit() {
     assert_kind(WrongUse, Batch::new(&x, [0, 3, 2]), "a batch of nothing");
     assert_kind(Limit, Batch::new(&x, [usize::MAX, 3, 2]), "a batch without end");
     assert_kind(WrongUse, Model::new(Vec::new()), "no layer");
-    assert_kind(ErrorKind::NoDevice, Device::select("no such device"), "a device");
+    assert_kind(ErrorKind::NoDevice, Device::open("no such device"), "a device");
     for device in everywhere() {
         let what = device.info().to_string();
         let engine = device.load(&model(Direction::Forward)).unwrap();
@@ -66,7 +66,7 @@ fn a_call_is_wrong_or_unsupported_or_beyond_a_limit() {
         let fault = of_stream(WrongUse, pool.push(stream, &[0.5, f32::NEG_INFINITY]));
         assert!(matches!(fault, StreamFault::NotFinite { frame: 0, feature: 1, .. }), "{fault}");
         let state = State { h: vec![0.5; 4], c: None };
-        let error = assert_kind(WrongUse, pool.load(stream, &state), &what);
+        let error = assert_kind(WrongUse, pool.set_state(stream, &state), &what);
         let behind = error.source().and_then(|error| error.downcast_ref());
         assert!(matches!(behind, Some(Error::Length { got: 4, .. })), "{what}: {error}");
         pool.close(stream).unwrap();
@@ -102,7 +102,7 @@ fn a_file_that_is_missing_says_so() {
     // A file stands where the folder would be.
     std::fs::write(&path, b"no folder").unwrap();
     let engine = Device::cpu().load(&model(Direction::Forward)).unwrap();
-    let snapshot = engine.pool(PoolOptions::fixed(1)).unwrap().save_all().unwrap();
+    let snapshot = engine.pool(PoolOptions::fixed(1)).unwrap().snapshot().unwrap();
     let error = assert_kind(ErrorKind::Io, snapshot.write(path.join("deep")), "a snapshot");
     assert!(
         matches!(&error, Error::Io { source, .. } if source.kind() != io::ErrorKind::NotFound),
@@ -147,7 +147,7 @@ fn a_file_is_bad_whatever_is_wrong_with_it() {
         let layer = Layer::new(cell, Direction::Forward, 1, 2, vec![weights]).unwrap();
         Device::cpu().load(&Model::new(vec![layer]).unwrap()).unwrap()
     };
-    let snapshot = pool(Cell::LSTM).pool(PoolOptions::fixed(1)).unwrap().save_all().unwrap();
+    let snapshot = pool(Cell::LSTM).pool(PoolOptions::fixed(1)).unwrap().snapshot().unwrap();
     let engine = Device::cpu().load(&model(Direction::Forward)).unwrap();
     assert_kind(ErrorKind::WrongUse, engine.pool_from(&snapshot, PoolOptions::fixed(1)), "another model");
 }

@@ -17,10 +17,17 @@ fn forced(steps: usize, fault: Fault) -> Exchange {
     Exchange::Forced(wgru::plan::Exchange { workgroups: 1 << 16, workgroup_bytes: 1 << 16, steps, fault })
 }
 
+/// Grouped kernels of so many rows, the first of their variants.
+fn of_rows(rows: Rows) -> Only {
+    Only { strategy: Some(Strategy::Grouped), rows: Some(rows), variant: Some(0), ..Only::default() }
+}
+
 fn options(strategy: Strategy, variant: usize, exchange: Exchange) -> Options {
-    let mut options = Options::default().poison(true).exchange(exchange);
-    options.only = Only { strategy: Some(strategy), variant: Some(variant), ..Only::default() };
-    options
+    Options::default().poison(true).exchange(exchange).only(Only {
+        strategy: Some(strategy),
+        variant: Some(variant),
+        ..Only::default()
+    })
 }
 
 fn all_bits(output: &Output) -> (Vec<u32>, Vec<u32>, Option<Vec<u32>>) {
@@ -80,17 +87,17 @@ fn one_step_to_a_dispatch_gives_the_bits_of_steps() {
                 candidates.swap_remove(draw.size(0..=candidates.len() - 1));
             }
             for candidate in candidates {
-                options.only = Only {
+                options = options.only(Only {
                     strategy: Some(Strategy::Grouped),
                     rows: Some(candidate.rows),
                     variant: Some(candidate.variant),
                     ..Only::default()
-                };
+                });
                 let engine = device.load_with(&model, options.clone()).unwrap();
                 let output = grouped(&engine, &inputs.batch());
                 let plan = engine.explain(inputs.batch().form()).unwrap();
                 let context = format!("{}, {model}, {storage}: {plan}, seed {}", device.info(), draw.seed);
-                assert_close_in(options.precision, &model, &inputs.batch(), &output, &context);
+                assert_close_in(options.precision(), &model, &inputs.batch(), &output, &context);
                 assert!(all_bits(&output) == all_bits(&truth), "{context}");
                 // r ⊙ h has to be handed on within the step.
                 if !matches!(cell, Cell::Gru { reset: Reset::Before, .. }) {
@@ -124,8 +131,8 @@ fn workgroups_that_hold_a_part_of_the_weights_give_the_bits_of_steps() {
                 let fault = Fault::Again { times: 8 };
                 let (workgroup_bytes, steps) = (1 << 16, 2);
                 let exchange = wgru::plan::Exchange { workgroups, workgroup_bytes, steps, fault };
-                let mut options = options(Strategy::Grouped, 0, Exchange::Forced(exchange)).weights(storage);
-                options.only.rows = Some(rows);
+                let options = options(Strategy::Grouped, 0, Exchange::Forced(exchange)).weights(storage);
+                let options = options.only(of_rows(rows));
                 let engine = device.load_with(&model, options).unwrap();
                 let plan = engine.explain(inputs.batch().form()).unwrap();
                 (plan.contains("blocks held") && plan.contains("workgroups")).then_some((engine, plan))
@@ -217,8 +224,8 @@ fn letters_reach_their_readers() {
                 let model = draw.model_of(cell, Direction::Bidirectional, 3, hidden, 2);
                 let inputs = Inputs::draw(&mut draw, &model, if rows == Rows::One { 2 } else { 5 }, 4);
                 let truth = stepwise(&device, &model, &inputs.batch(), [Storage::F32; 2]);
-                let mut options = options(Strategy::Grouped, 0, forced(3, Fault::Again { times: 8 }));
-                options.only.rows = Some(rows);
+                let options =
+                    options(Strategy::Grouped, 0, forced(3, Fault::Again { times: 8 })).only(of_rows(rows));
                 let engine = device.load_with(&model, options).unwrap();
                 let output = grouped(&engine, &inputs.batch());
                 let plan = engine.explain(inputs.batch().form()).unwrap();

@@ -49,7 +49,7 @@ fn pieces_give_the_bits_of_a_run_at_once() {
                     );
                     let output = small.run(&whole).unwrap_or_else(|error| panic!("{context}: {error}"));
                     same_bits(&output, &at_once, &context);
-                    assert_close_in(options.precision, &model, &whole, &output, &context);
+                    assert_close_in(options.precision(), &model, &whole, &output, &context);
                 }
             }
         }
@@ -244,7 +244,7 @@ fn matrices_beyond_a_binding_are_cut_into_slices() {
                 let plan = engine.plan(Dims::new(1, 4).unwrap()).unwrap().unwrap();
                 let context = format!("{}, {model}, {storage}, seed {}", device.info(), draw.seed);
                 assert!(plan.has_steps() || cell == wgru::Cell::Rnn, "{context}: {plan}");
-                assert_close_in(options.precision, &model, &inputs.batch(), &output, &context);
+                assert_close_in(options.precision(), &model, &inputs.batch(), &output, &context);
             }
         }
     }

@@ -9,8 +9,8 @@ use std::task::{Context, Poll, Waker};
 
 use crate::common::life::{Crowd, Life, assert_lives, other_model, take};
 use crate::common::{Draw, cells, devices, everywhere, options, own_devices};
+use wgru::NonFinite;
 use wgru::dtype::Storage;
-use wgru::engine::pool::NonFinite;
 use wgru::{
     Cell, Direction, Engine, Error, ErrorKind, Model, Options, PoolOptions, ReadoutSteps, State, StreamFault,
     TickOutput,
@@ -213,8 +213,8 @@ fn what_is_wrong_is_an_error_that_names_the_stream() {
             pool.close(a).unwrap_err(),
             pool.push(a, &[0.5; 3]).unwrap_err(),
             pool.reset(a).map(drop).unwrap_err(),
-            pool.load(a, &State { h: vec![0.0; 6], c: None }).map(drop).unwrap_err(),
-            pool.save(a).map(drop).unwrap_err(),
+            pool.set_state(a, &State { h: vec![0.0; 6], c: None }).map(drop).unwrap_err(),
+            pool.state(a).map(drop).unwrap_err(),
             pool.pending(a).map(drop).unwrap_err(),
         ] {
             named(error, a, "not open");
@@ -229,7 +229,7 @@ fn what_is_wrong_is_an_error_that_names_the_stream() {
             (with_c, "has no cell state"),
             (infinite, "is inf"),
         ] {
-            named(pool.load(c, &state).map(drop).unwrap_err(), c, part);
+            named(pool.set_state(c, &state).map(drop).unwrap_err(), c, part);
             assert!(pool.open_with(&state).is_err(), "{part}");
         }
         // A stream of another pool, though it may have the same number and slot.
@@ -362,8 +362,8 @@ fn a_pool_is_built_again_on_another_device() {
         let frames = draw.values(3 * 4, 1.0);
         streams[..3].iter().for_each(|&stream| pool.push(stream, &frames[..6]).unwrap());
         pool.tick().unwrap();
-        pool.save(streams[0]).unwrap();
-        let saved = pool.save(streams[1]).unwrap();
+        pool.state(streams[0]).unwrap();
+        let saved = pool.state(streams[1]).unwrap();
         pool.push(streams[1], &frames[6..9]).unwrap();
         pool.tick().unwrap();
         pool.push(streams[0], &frames[6..9]).unwrap();
@@ -374,7 +374,7 @@ fn a_pool_is_built_again_on_another_device() {
         let lost: Vec<_> = lost.iter().map(|lost| (lost.stream, lost.frames)).collect();
         let context = format!("{} to {}, seed {}", device.info(), other.info(), draw.seed);
         assert_eq!(lost, [(streams[1], 1), (streams[2], 2)], "{context}");
-        assert_eq!(pool.save(streams[1]).unwrap(), saved, "{context}");
+        assert_eq!(pool.state(streams[1]).unwrap(), saved, "{context}");
         assert_eq!(pool.frames(streams[1]).unwrap(), 2, "{context}");
         let output = pool.tick().unwrap();
         assert_eq!(output.iter().map(|frames| frames.stream).collect::<Vec<_>>(), [streams[0]], "{context}");
@@ -439,7 +439,7 @@ fn futures_may_be_dropped() {
         }
         println!("{}: {drops} ticks dropped", device.info());
         assert!(lives.iter().all(|life| life.outputs() == 17 * 40), "seed {}", draw.seed);
-        let saved = std::iter::repeat_with(|| poll_once(pool.save_async(lives[0].stream))).flatten().next();
+        let saved = std::iter::repeat_with(|| poll_once(pool.state_async(lives[0].stream))).flatten().next();
         lives[0].saved = Some(saved.unwrap().unwrap());
         lives[0].saved_at = lives[0].outputs();
         assert_lives(&engine, &lives, &format!("{}, seed {}", device.info(), draw.seed));

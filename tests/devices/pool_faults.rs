@@ -50,7 +50,7 @@ fn begun(draw: &mut Draw, engine: &Engine) -> (Pool, Vec<Life>) {
         crate::common::life::take(&mut lives, &output);
         if round == 0 {
             for life in lives.iter_mut().take(STREAMS / 2) {
-                life.saved = Some(pool.save(life.stream).unwrap());
+                life.saved = Some(pool.state(life.stream).unwrap());
             }
         }
     }
@@ -99,7 +99,7 @@ fn a_device_that_goes_away_between_ticks() {
         let error = pool.tick().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::LostDevice, "{context}: {error}");
         // It stays so, whatever is asked.
-        for error in [pool.tick().unwrap_err(), pool.save(lives[5].stream).unwrap_err()] {
+        for error in [pool.tick().unwrap_err(), pool.state(lives[5].stream).unwrap_err()] {
             assert_eq!(error.kind(), ErrorKind::LostDevice, "{context}: {error}");
         }
         let cpu = Device::cpu().load(&model).unwrap();
@@ -125,7 +125,7 @@ fn a_device_that_goes_away_under_a_tick() {
                 assert_eq!(error.kind(), ErrorKind::LostDevice, "{context}: {error}");
                 assert!(output.is_empty(), "{context}");
                 // From there on every call says what to do.
-                for error in [pool.tick().unwrap_err(), pool.save(lives[5].stream).unwrap_err()] {
+                for error in [pool.tick().unwrap_err(), pool.state(lives[5].stream).unwrap_err()] {
                     assert!(error.to_string().contains("Pool::rebuild"), "{context}: {error}");
                 }
             }
@@ -161,7 +161,7 @@ fn outputs_of_ticks_before_a_save_are_not_lost() {
         let (mut pool, mut lives) = begun(&mut draw, &engine);
         lives.iter_mut().for_each(|life| life.push(&mut draw, &mut pool, 1));
         assert!(pool.begin().unwrap());
-        pool.save_all().unwrap();
+        pool.snapshot().unwrap();
         device.destroy();
         // Another is begun, or tried, on a device that is no more.
         lives[0].push(&mut draw, &mut pool, 1);

@@ -169,12 +169,12 @@ fn happen(draw: &mut Draw, pool: &mut Pool, members: &mut [Member], counts: &mut
             1 => {
                 // One goes on where another is.
                 let other = members[draw.size(0..=members.len() - 1)].stream;
-                let state = pool.save(other).unwrap();
-                pool.load(stream, &state).unwrap();
+                let state = pool.state(other).unwrap();
+                pool.set_state(stream, &state).unwrap();
                 Some(state)
             }
             _ => {
-                pool.save(stream).unwrap();
+                pool.state(stream).unwrap();
                 continue;
             }
         };
@@ -186,7 +186,7 @@ fn happen(draw: &mut Draw, pool: &mut Pool, members: &mut [Member], counts: &mut
     let long = members.iter_mut().filter_map(|member| member.life.as_mut());
     for life in long.filter(|life| life.frames.len() > LONGEST * 8) {
         counts.checked += 1;
-        life.saved = Some(pool.save(life.stream).unwrap());
+        life.saved = Some(pool.state(life.stream).unwrap());
         life.saved_at = life.outputs();
         let ended = life.begin_again(None);
         pool.reset(life.stream).unwrap();

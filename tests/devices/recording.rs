@@ -46,7 +46,7 @@ struct Arrays {
 
 impl Arrays {
     fn new(caller: &Caller, draw: &mut Draw, engine: &Engine, inputs: &Inputs) -> Self {
-        let storage = engine.options().precision.activations;
+        let storage = engine.options().precision().activations;
         let like = engine.output(inputs.batch().form()).unwrap();
         let words = |numbers: &Option<Vec<f32>>| numbers.as_ref().map(|numbers| bits(numbers));
         let full = |numbers: &[f32]| vec![u32::MAX; numbers.len()];

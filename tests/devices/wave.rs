@@ -9,9 +9,11 @@ use wgru::{
 };
 
 fn options(strategy: Strategy, wave: usize) -> Options {
-    let mut options = Options::default().poison(true);
-    options.only = Only { strategy: Some(strategy), wave: Some(wave), ..Only::default() };
-    options
+    Options::default().poison(true).only(Only {
+        strategy: Some(strategy),
+        wave: Some(wave),
+        ..Only::default()
+    })
 }
 
 /// Those of workgroups that exchange values, in chunks of at most `steps`, as if the device could.
@@ -275,8 +277,11 @@ fn layers_whose_workgroups_do_not_fit_side_by_side_run_in_turn() {
     let planned = |workgroups: u32, wave: Option<usize>, only: Only| {
         let (workgroup_bytes, steps) = (1 << 16, 20);
         let exchange = wgru::plan::Exchange { workgroups, workgroup_bytes, steps, fault: Fault::None };
-        let mut options = grouped(0, 1, Fault::None).exchange(Exchange::Forced(exchange));
-        options.only = Only { wave, strategy: Some(Strategy::Grouped), ..only };
+        let options = grouped(0, 1, Fault::None).exchange(Exchange::Forced(exchange)).only(Only {
+            wave,
+            strategy: Some(Strategy::Grouped),
+            ..only
+        });
         let engine = device.load_with(&model, options.speed(Speed::DISCRETE)).unwrap();
         engine.plan(dims).unwrap().unwrap()
     };

@@ -14,8 +14,9 @@ use safetensors::tensor::Dtype;
 use serde_json::Value;
 use wgru::dtype::Precision;
 use wgru::import::Onnx;
+use wgru::import::PyTorch;
 use wgru::model::{Activation, Activations, Forget, Function, GateOrder, Reset, Update};
-use wgru::{Cell, Dims, Direction, Fill, Layer, Layout, Model, Output, PyTorch, Storage, Weights};
+use wgru::{Cell, Dims, Direction, Fill, Layer, Layout, Model, Output, Storage, Weights};
 
 use crate::common::Inputs;
 use crate::golden::{Golden, Made};

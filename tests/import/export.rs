@@ -2,11 +2,10 @@
 
 use wgru::export;
 use wgru::import::OnnxInput;
+use wgru::import::{Onnx, PyTorch};
 use wgru::model::{Activation, Activations, Forget, Function, Reset, Update};
 use wgru::reference;
-use wgru::{
-    Batch, Cell, Direction, Error, Layer, Merge, Model, Onnx, PyTorch, Readout, ReadoutSteps, Weights,
-};
+use wgru::{Batch, Cell, Direction, Error, Layer, Merge, Model, Readout, ReadoutSteps, Weights};
 
 const TAKES: Cell = Cell::Gru { reset: Reset::After, update: Update::Takes };
 const BEFORE: Cell = Cell::Gru { reset: Reset::Before, update: Update::Keeps };

@@ -15,9 +15,10 @@ use std::path::PathBuf;
 use crate::common::everywhere;
 use crate::common::onnx_file::of_file;
 use serde_json::{Value, json};
+use wgru::import::Keras;
 use wgru::model::{Activation, Function, Reset, Update};
 use wgru::reference::Tolerance;
-use wgru::{Batch, Cell, Direction, Error, Imported, Keras, Model, ReadoutSteps};
+use wgru::{Batch, Cell, Direction, Error, Imported, Model, ReadoutSteps};
 
 // keras1.h5 holds big-endian f32, f64 and f16; cudnn.h5 has an array in chunks, shuffled and deflated.
 

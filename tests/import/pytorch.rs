@@ -10,8 +10,9 @@ mod shards;
 mod stored;
 mod values;
 
+use wgru::import::PyTorch;
 use wgru::model::{Activation, Activations};
-use wgru::{Batch, Cell, Device, Direction, Error, Imported, Model, PyTorch, ReadoutSteps};
+use wgru::{Batch, Cell, Device, Direction, Error, Imported, Model, ReadoutSteps};
 
 use file::{File, assert_missing, fields, shape, value};
 

@@ -124,9 +124,9 @@ fn what_a_machine_does_not_have_is_refused_by_name() {
         InstructionSet::ALL.into_iter().find(|set| !set.is_available()).expect("no machine has all");
     let error = refused(CpuOptions::default().instructions(lacking)).to_string();
     assert!(error.contains(lacking.name()) && error.contains("portable"), "{error}");
-    let DeviceInfo::Cpu(info) = Device::select("cpu:portable:3").unwrap().info() else { panic!("no CPU") };
+    let DeviceInfo::Cpu(info) = Device::open("cpu:portable:3").unwrap().info() else { panic!("no CPU") };
     assert_eq!((info.instructions, info.threads), (InstructionSet::Portable, 3));
-    assert!(matches!(Device::select("cpu:fastest"), Err(Error::NoDevice { .. })));
+    assert!(matches!(Device::open("cpu:fastest"), Err(Error::NoDevice { .. })));
 }
 
 /// `auto` takes whichever device is expected to be faster, by the numbers that plans are made with.
@@ -157,9 +157,15 @@ fn the_faster_device_is_chosen() {
         }
     }
     // On a machine without a real GPU there is nothing to weigh.
-    let best = Device::best_for(&model, dims, Options::default()).unwrap();
-    let others = usize::from(matches!(Device::best().unwrap().info(), DeviceInfo::Gpu(_)));
-    assert_eq!(best.devices().len(), 1 + others, "{best}");
+    let best = Device::best(&model, dims).unwrap();
+    let auto = Device::open("auto").unwrap();
+    match auto.info() {
+        DeviceInfo::Gpu(_) => {
+            let choice = wgru::Choice::or_cpu(auto, &model, dims, Options::default()).unwrap();
+            assert_eq!(best.info(), choice.device().info(), "{choice}");
+        }
+        info => assert_eq!(best.info(), info),
+    }
     let error = Device::reference().expected(&model, dims, Options::default()).unwrap_err();
     assert!(matches!(error, Error::Unsupported { .. }));
 }

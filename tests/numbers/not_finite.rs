@@ -289,7 +289,7 @@ fn every_strategy_has_them_alike() {
             let mut first: Option<Output> = None;
             for candidate in all.iter().flatten().filter(|c| c.outcome.is_ok() && c.variant == 0) {
                 let (strategy, rows) = (Some(candidate.strategy), Some(candidate.rows));
-                options.only = Only { strategy, rows, variant: Some(0), wave: None };
+                options = options.only(Only { strategy, rows, variant: Some(0), wave: None });
                 let engine = device.load_with(&model, options.clone()).unwrap();
                 let plan = engine.explain(form).unwrap();
                 let context = format!("{}, {model}, {storage}: {plan}, seed {}", device.info(), draw.seed);

@@ -89,7 +89,7 @@ fn every_cell_and_stack_matches_the_reference() {
                     let (info, form, lengths) = (device.info(), batch.form(), &inputs.lengths);
                     let context = format!("{info}, {model}, {form:?}, {lengths:?}, seed {}", draw.seed);
                     let output = engine.run(&batch).unwrap_or_else(|error| panic!("{context}: {error}"));
-                    assert_close_in(options.precision, &model, &batch, &output, &context);
+                    assert_close_in(options.precision(), &model, &batch, &output, &context);
                     assert_taken(&engine, form, &context);
                 }
             }

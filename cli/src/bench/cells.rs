@@ -26,7 +26,7 @@ pub fn compare(args: &CompareArgs) -> Outcome {
             return Err(error(name, format!("must be from 1 to {}, got {size}", 1 << 15)));
         }
     }
-    let device = Device::select(&args.device)?;
+    let device = Device::open(&args.device)?;
     if device.info() == DeviceInfo::Reference {
         return Err(error("--device reference", "is slow on purpose; its times say nothing"));
     }

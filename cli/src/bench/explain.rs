@@ -21,7 +21,7 @@ use crate::work::size;
 /// Plans and prints; nothing is run.
 pub fn explain(args: &ExplainArgs) -> Outcome {
     let (model, dims, options) = subject(args)?;
-    check_matrices(args.matrices, &args.what, options.precision)?;
+    check_matrices(args.matrices, &args.what, options.precision())?;
     let mut options = options.reproducible(!args.matrices);
     if let Some(path) = &args.speed {
         options = options.speed(read_table(path)?);

@@ -44,7 +44,7 @@ impl Subject {
     /// # Errors
     /// What the planner refuses.
     pub fn candidates(&self, caps: &Caps) -> wgru::Result<Vec<Vec<Candidate>>> {
-        wgru::plan::alternatives(&self.model, self.dims, self.case.options().precision, caps)
+        wgru::plan::alternatives(&self.model, self.dims, self.case.options().precision(), caps)
     }
 
     /// The prediction for each sample.

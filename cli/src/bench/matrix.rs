@@ -2,7 +2,7 @@
 //! steps that are computed by them.
 
 use wgru::plan::{Candidate, Caps, Only, Request, Speed, Strategy};
-use wgru::{Batch, Device, Dims, Model, Options};
+use wgru::{Batch, Device, Dims, Model};
 
 use super::case::{Case, values};
 use super::tune::least_disturbed;
@@ -46,7 +46,7 @@ fn measure(name: &str, device: &Device, caps: &Caps) -> Outcome<Vec<Sample>> {
     let x = values(&mut rng, shape.iter().product(), 1.0);
     let batch = Batch::new(&x, shape)?;
     let options = || case.options().reproducible(false).speed(caps.speed);
-    let asked = Request { precision: options().precision, any_order: true, ..Request::default() };
+    let asked = Request { precision: options().precision(), any_order: true, ..Request::default() };
     let all = wgru::plan::alternatives(&model, dims, asked, caps)?;
     let mut samples = Vec::new();
     for candidate in all.into_iter().flatten().filter(is_by_matrices) {
@@ -56,8 +56,7 @@ fn measure(name: &str, device: &Device, caps: &Caps) -> Outcome<Vec<Sample>> {
             variant: Some(candidate.variant),
             ..Only::default()
         };
-        let mut options: Options = options();
-        options.only = only;
+        let options = options().only(only);
         let engine = device.load_with(&model, options.clone())?;
         let mut staged = engine.stage(&batch)?;
         staged.run()?;

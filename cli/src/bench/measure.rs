@@ -7,8 +7,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use wgru::dtype::Storage;
 use wgru::engine::Exchange;
+use wgru::import::PyTorch;
 use wgru::plan::{Only, Table};
-use wgru::{Cell, Device, DeviceInfo, DeviceOptions, Dims, Engine, Model, Options, Output, PyTorch, export};
+use wgru::{Cell, Device, DeviceInfo, DeviceOptions, Dims, Engine, Model, Options, Output, export};
 
 use super::case::{Case, values};
 use super::peak::Peak;
@@ -66,7 +67,7 @@ impl Subject {
 
 /// A device with what is known of it.
 pub struct Bench {
-    /// How `Device::select` finds it again.
+    /// How `Device::open` finds it again.
     pub selector: String,
     /// How it is opened.
     pub opened: DeviceOptions,
@@ -86,9 +87,9 @@ impl Bench {
     /// The device anew, with nothing compiled on it.
     ///
     /// # Errors
-    /// As `Device::select`.
+    /// As `Device::open`.
     pub fn reopen(&self) -> wgru::Result<Device> {
-        Device::select_with(&self.selector, &self.opened)
+        Device::open_with(&self.selector, &self.opened)
     }
 
     /// Its name, backend, driver and threads, as records have them.
@@ -104,15 +105,15 @@ impl Bench {
 
     /// How engines for `case` are made.
     pub fn options(&self, case: &Case) -> Options {
-        let mut options = case.options();
-        options.only = self.only;
-        options.speed = self.table.clone();
-        options.any_order = self.any_order;
-        // Also on the device that is opened anew, whose plans are to be the same.
-        if let Some(exchange) = self.device.exchange() {
-            options.exchange = Exchange::Forced(exchange);
+        let mut options = case.options().only(self.only).reproducible(!self.any_order);
+        if let Some(table) = &self.table {
+            options = options.speed(table.clone());
         }
-        options
+        // Also on the device that is opened anew, whose plans are to be the same.
+        match self.device.exchange() {
+            Some(exchange) => options.exchange(Exchange::Forced(exchange)),
+            None => options,
+        }
     }
 }
 

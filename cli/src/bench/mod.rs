@@ -75,7 +75,7 @@ fn run(args: &BenchArgs) -> Outcome {
     stream::check_absent(args)?;
     let cases = cases(args)?;
     for case in &cases {
-        check_matrices(args.matrices, case, case.options().precision)?;
+        check_matrices(args.matrices, case, case.options().precision())?;
     }
     let mut benches = devices(args)?;
     let peaks = peaks(&benches);
@@ -193,7 +193,7 @@ fn cases(args: &BenchArgs) -> Outcome<Vec<Case>> {
 
 /// The devices that were asked for, with their measured peaks.
 fn devices(args: &BenchArgs) -> Outcome<Vec<Bench>> {
-    let mut selectors = if args.device.is_empty() { every_device() } else { args.device.clone() };
+    let mut selectors = if args.device.is_empty() { every_device()? } else { args.device.clone() };
     if let Some(threads) = args.threads {
         let is_cpu = |selector: &&mut String| selector.trim().eq_ignore_ascii_case("cpu");
         selectors.iter_mut().filter(is_cpu).for_each(|selector| *selector = format!("cpu:{threads}"));
@@ -204,7 +204,7 @@ fn devices(args: &BenchArgs) -> Outcome<Vec<Bench>> {
     selectors
         .into_iter()
         .map(|selector| {
-            let device = Device::select_with(&selector, &opened)?;
+            let device = Device::open_with(&selector, &opened)?;
             if matches!(device.info(), DeviceInfo::Gpu(_)) {
                 test_exchange(&device, args.exchange)?;
                 say_matrices(&device, args.matrices);
@@ -231,9 +231,9 @@ fn devices(args: &BenchArgs) -> Outcome<Vec<Bench>> {
 }
 
 /// A selector for every adapter, by its number, and the CPU path.
-fn every_device() -> Vec<String> {
+fn every_device() -> Outcome<Vec<String>> {
     let mut selectors: Vec<String> = Vec::new();
-    for info in Device::list() {
+    for info in Device::list()? {
         if let DeviceInfo::Gpu(info) = info {
             let api = format!("{}:#", info.backend);
             let number = selectors.iter().filter(|selector| selector.starts_with(&api)).count();
@@ -241,7 +241,7 @@ fn every_device() -> Vec<String> {
         }
     }
     selectors.push("cpu".into());
-    selectors
+    Ok(selectors)
 }
 
 fn bar(steps: usize) -> ProgressBar {

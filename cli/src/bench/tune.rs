@@ -57,7 +57,7 @@ pub fn tune(args: &TuneArgs) -> Outcome {
     }
     let begin = args.speed.as_deref().map(read_table).transpose()?;
     let opened = DeviceOptions::default().matrices(args.matrices);
-    let device = Device::select_with(&args.device, &opened)?;
+    let device = Device::open_with(&args.device, &opened)?;
     let DeviceInfo::Gpu(mut info) = device.info() else {
         return Err(error(format!("--device {}", args.device), "only a GPU has strategies to choose from"));
     };
@@ -211,12 +211,11 @@ fn measure(name: &str, device: &Device, caps: &Caps) -> Outcome<Subject> {
     let batch = Batch::new(&x, [case.batch, case.steps, case.input])?;
     let mut samples: Vec<Sample> = Vec::new();
     let mut first: Option<Vec<f32>> = None;
-    let all = wgru::plan::alternatives(&model, dims, case.options().precision, caps)?;
+    let all = wgru::plan::alternatives(&model, dims, case.options().precision(), caps)?;
     for candidate in all.into_iter().next().unwrap_or_default() {
         let Ok((recipe, _)) = &candidate.outcome else { continue };
         let only = only(&candidate);
-        let mut options = case.options();
-        options.only = only;
+        let options = case.options().only(only);
         let engine = device.load_with(&model, options)?;
         let mut staged = engine.stage(&batch)?;
         staged.run()?;

@@ -95,7 +95,7 @@ fn verify(
         (truth.h_n, truth.c_n) = (Vec::new(), None);
         (got.h_n, got.c_n) = (Vec::new(), None);
     }
-    let tolerance = Tolerance::stored(model, &sampled, options.precision);
+    let tolerance = Tolerance::stored(model, &sampled, options.precision());
     let all = compare(&truth, &got, tolerance);
     let share = |comparison: &Comparison| comparison.error / comparison.tolerance;
     let worst = all.into_iter().max_by(|a, b| share(a).total_cmp(&share(b))).ok_or("nothing to compare")?;

@@ -151,13 +151,13 @@ impl GpuEngine {
     }
 
     /// An engine for one direction of one layer. Its weights are on the device once more.
-    pub(super) async fn part(&self, layer: usize, dir: usize) -> Result<Arc<GpuEngine>> {
+    pub(super) fn part(&self, layer: usize, dir: usize) -> Result<Arc<GpuEngine>> {
         let known = lock(&self.parts).get(&(layer, dir)).cloned();
         if let Some(engine) = known {
             return Ok(engine);
         }
         let model = Model::new(vec![self.model().layers()[layer].one_direction(dir)])?;
-        let new = self.of_part(model, layer, dir).await?;
+        let new = self.of_part(model, layer, dir)?;
         Ok(lock(&self.parts).entry((layer, dir)).or_insert(Arc::new(new)).clone())
     }
 
@@ -252,7 +252,7 @@ impl GpuEngine {
             for dir in 0..dirs {
                 let at = index * dirs + dir;
                 let walk = Walk {
-                    engine: self.part(index, dir).await?,
+                    engine: self.part(index, dir)?,
                     reverse: layer.direction().is_reverse(dir),
                     length,
                     repeats: fill == Fill::Last,

@@ -66,17 +66,17 @@ impl GpuEngine {
     }
 
     /// A program for streams whose states lie in `states`.
-    async fn streams(&self, dims: Dims, states: &StreamStates) -> Result<StreamProgram> {
+    fn streams(&self, dims: Dims, states: &StreamStates) -> Result<StreamProgram> {
         let program = lower_streams(&self.model, &self.recorded_plan(dims.into())?, states.capacity())?;
-        StreamProgram::new(&self.context, program, &self.constants, states, self.options.poison).await
+        StreamProgram::new(&self.context, program, &self.constants, states, self.options.poison)
     }
 }
 
 impl GpuPool {
-    pub(super) async fn new(engine: Arc<GpuEngine>, capacity: usize, frames: usize) -> Result<Self> {
+    pub(super) fn new(engine: Arc<GpuEngine>, capacity: usize, frames: usize) -> Result<Self> {
         let model = &engine.model;
         engine.check_streams(capacity)?;
-        let states = StreamStates::new(&engine.context, capacity, slot_words(model)).await?;
+        let states = StreamStates::new(&engine.context, capacity, slot_words(model))?;
         let one = Dims::new(1, frames)?;
         let cut = cut(one, |dims| engine.planner.fits(model, dims.into()))?;
         let frames = cut.map_or(frames, |cut| cut.steps);
@@ -114,20 +114,20 @@ impl GpuPool {
     }
 
     /// The place of the program for batches of `dims`, which is made where it is not there.
-    async fn program(&mut self, dims: Dims) -> Result<usize> {
+    fn program(&mut self, dims: Dims) -> Result<usize> {
         let found = self.programs.iter().position(|program| program.program().form.dims == dims);
         let program = match found {
             Some(index) => self.programs.remove(index),
-            None => self.engine.streams(dims, &self.states).await?,
+            None => self.engine.streams(dims, &self.states)?,
         };
         self.programs.push(program);
         Ok(self.programs.len() - 1)
     }
 
     /// Sees to it that there is a program for every batch.
-    async fn programs_of(&mut self, all: &[Dims]) -> Result<()> {
+    fn programs_of(&mut self, all: &[Dims]) -> Result<()> {
         for &dims in all {
-            self.program(dims).await?;
+            self.program(dims)?;
         }
         Ok(())
     }
@@ -191,18 +191,18 @@ impl Ticks for GpuPool {
         Ok((whole + rest).saturating_mul(ticks))
     }
 
-    async fn grow(&mut self, capacity: usize) -> Result<()> {
+    fn grow(&mut self, capacity: usize) -> Result<()> {
         self.engine.check_streams(capacity)?;
         let most_rows = most_rows(&self.engine, capacity, self.frames)?;
-        self.states = self.states.grown(&self.engine.context, capacity).await?;
+        self.states = self.states.grown(&self.engine.context, capacity)?;
         self.most_rows = most_rows;
         // They bind the states as they were.
         self.programs.clear();
         Ok(())
     }
 
-    async fn write_all(&mut self, states: &[f32]) -> Result<()> {
-        self.states.write_all(&self.engine.context, states).await
+    fn write_all(&mut self, states: &[f32]) -> Result<()> {
+        self.states.write_all(&self.engine.context, states)
     }
 
     fn write(&mut self, slot: usize, states: &[f32]) {
@@ -219,19 +219,19 @@ impl Ticks for GpuPool {
         let idle = self.freights.iter().position(|freight| freight.brings(bytes));
         let freight = match idle {
             Some(index) => self.freights.swap_remove(index),
-            None => Freight::new(&self.engine.context, 0, bytes).await?,
+            None => Freight::new(&self.engine.context, 0, bytes)?,
         };
         let freight = self.states.read(&self.engine.context, slots, freight, wait, read).await?;
         self.keep(freight);
         Ok(())
     }
 
-    async fn prepare(&mut self, streams: usize, frames: usize) -> Result<()> {
+    fn prepare(&mut self, streams: usize, frames: usize) -> Result<()> {
         let frames = frames.min(self.frames);
         for steps in powers(frames).rev() {
             let most = self.most_rows(steps);
             for rows in powers(streams.next_power_of_two().min(most)) {
-                self.program(Dims { batch: rows, steps }).await?;
+                self.program(Dims { batch: rows, steps })?;
                 self.evict(1);
             }
         }
@@ -242,14 +242,13 @@ impl Ticks for GpuPool {
         let bytes =
             |features: usize, more: usize| ((rows * (frames * (features + 1) + more) * 4) as u64).min(most);
         for _ in 0..UNDER_WAY {
-            let freight =
-                Freight::new(&self.engine.context, bytes(self.input(), 32), bytes(p + o, 0)).await?;
+            let freight = Freight::new(&self.engine.context, bytes(self.input(), 32), bytes(p + o, 0))?;
             self.keep(freight);
         }
         Ok(())
     }
 
-    async fn begin(
+    fn begin(
         &mut self,
         groups: &[Group],
         rows: impl TickRows,
@@ -263,7 +262,7 @@ impl Ticks for GpuPool {
             steps: group.steps,
         };
         let dims: Vec<Dims> = groups.iter().map(dims).collect();
-        if let Err(error) = self.programs_of(&dims).await {
+        if let Err(error) = self.programs_of(&dims) {
             // The states are gone with the device.
             self.broken = self.engine.context.is_lost();
             if self.broken || !error.is_of_device() {
@@ -272,7 +271,7 @@ impl Ticks for GpuPool {
             // What is kept for other ticks may be what the device lacks memory for.
             self.programs.clear();
             self.freights.clear();
-            self.programs_of(&dims).await?;
+            self.programs_of(&dims)?;
         }
         self.evict(groups.len());
         let (mut loads, mut at) = (Vec::with_capacity(groups.len()), 0);
@@ -289,7 +288,7 @@ impl Ticks for GpuPool {
         let idle = self.freights.iter().position(|freight| freight.has_room_for(&self.programs, &loads));
         let freight = match idle {
             Some(index) => self.freights.swap_remove(index),
-            None => Freight::for_loads(&self.engine.context, &self.programs, &loads).await?,
+            None => Freight::for_loads(&self.engine.context, &self.programs, &loads)?,
         };
         let fill = |load: usize, program: &mut StreamProgram| {
             program.slots.set(rows.slots(&groups[load]));
@@ -298,7 +297,7 @@ impl Ticks for GpuPool {
         };
         // Also where this future is dropped half way: then nobody knows whether the tick was taken.
         self.broken = true;
-        let ticket = freight.submit(&self.engine.context, &mut self.programs, &loads, fill, progress).await?;
+        let ticket = freight.submit(&self.engine.context, &mut self.programs, &loads, fill, progress)?;
         self.broken = false;
         self.under_way.push_back(ticket);
         Ok(Begun { groups: groups.len(), landed: false })

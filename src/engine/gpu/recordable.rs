@@ -41,25 +41,25 @@ impl GpuEngine {
     }
 
     /// The program of a recording of `form`.
-    pub(in crate::engine) async fn recordable(&self, form: Form) -> Result<Arc<Recordable>> {
+    pub(in crate::engine) fn recordable(&self, form: Form) -> Result<Arc<Recordable>> {
         let found = |all: &[Arc<Recordable>]| position(all, form).map(|index| all[index].clone());
         if let Some(found) = found(&lock(&self.recordables.shared)) {
             return Ok(found);
         }
-        let new = self.new_recordable(form).await?;
+        let new = self.new_recordable(form)?;
         keep(&self.recordables.shared, new.clone());
         Ok(new)
     }
 
     /// The program of a run of `form` that submits itself; [`GpuEngine::end_bound`] takes it back.
-    pub(in crate::engine) async fn begin_bound(&self, form: Form) -> Result<Arc<Recordable>> {
+    pub(in crate::engine) fn begin_bound(&self, form: Form) -> Result<Arc<Recordable>> {
         let taken = {
             let mut idle = lock(&self.recordables.idle);
             position(&idle, form).map(|index| idle.remove(index))
         };
         match taken {
             Some(taken) => Ok(taken),
-            None => self.new_recordable(form).await,
+            None => self.new_recordable(form),
         }
     }
 
@@ -67,22 +67,17 @@ impl GpuEngine {
         keep(&self.recordables.idle, recordable);
     }
 
-    async fn new_recordable(&self, form: Form) -> Result<Arc<Recordable>> {
+    fn new_recordable(&self, form: Form) -> Result<Arc<Recordable>> {
         let program = lower_recorded(&self.model, &self.recorded_plan(form)?)?;
         let Planner { caps, memory, .. } = self.planner();
         let what = format!("arrays of {} rows × {} steps", form.dims.batch, form.dims.steps);
         caps.check(&what, program.working_bytes(), *memory, "bytes of memory").map_err(in_one_piece)?;
-        self.made(program, &[]).await
+        self.made(program, &[])
     }
 
     /// Makes `program` ready.
-    pub(in crate::engine) async fn made(
-        &self,
-        program: Program,
-        foreign: &[Foreign],
-    ) -> Result<Arc<Recordable>> {
-        let made =
-            Recordable::new(&self.context, program, &self.constants, foreign, self.options.poison).await;
+    pub(in crate::engine) fn made(&self, program: Program, foreign: &[Foreign]) -> Result<Arc<Recordable>> {
+        let made = Recordable::new(&self.context, program, &self.constants, foreign, self.options.poison);
         Ok(Arc::new(made.map_err(in_one_piece)?))
     }
 }

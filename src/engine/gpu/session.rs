@@ -17,7 +17,7 @@ use crate::sync::Wait;
 
 impl GpuEngine {
     /// A session of `streams` streams, in parts of as many as the device bears.
-    pub(super) async fn session_of(&self, streams: usize) -> Result<GpuSession> {
+    pub(super) fn session_of(&self, streams: usize) -> Result<GpuSession> {
         let dims = Dims::new(streams, 1)?;
         // With what a step with resets needs, which is made when the first comes.
         let fits = |dims: Dims| {
@@ -31,9 +31,8 @@ impl GpuEngine {
         let mut parts = Vec::new();
         for first in (0..streams).step_by(most) {
             let count = most.min(streams - first);
-            let Ready { mut workspace, plan, .. } =
-                self.make(Dims::new(count, 1)?.into(), lower_session).await?;
-            workspace.write_inputs(&self.context, None, 0, [None, None]).await?;
+            let Ready { mut workspace, plan, .. } = self.make(Dims::new(count, 1)?.into(), lower_session)?;
+            workspace.write_inputs(&self.context, None, 0, [None, None])?;
             parts.push(Part { first, count, workspace, plan, phase: 0 });
         }
         Ok(GpuSession { context: self.context.clone(), streams, parts, recordable: None })
@@ -78,9 +77,9 @@ impl Part {
 
 impl Part {
     /// Brings the states to phase 0, where recorded steps begin and end.
-    async fn settle(&mut self, context: &Context) -> Result<()> {
+    fn settle(&mut self, context: &Context) -> Result<()> {
         if self.phase == 1 {
-            self.workspace.settle(context).await?;
+            self.workspace.settle(context)?;
             self.phase = 0;
         }
         Ok(())
@@ -92,7 +91,7 @@ impl GpuSession {
     ///
     /// # Errors
     /// [`Error::Unsupported`] where the session is in several parts.
-    pub(in crate::engine) async fn recordable(&mut self, engine: &GpuEngine) -> Result<Arc<Recordable>> {
+    pub(in crate::engine) fn recordable(&mut self, engine: &GpuEngine) -> Result<Arc<Recordable>> {
         if let Some(recordable) = &self.recordable {
             return Ok(recordable.clone());
         }
@@ -103,7 +102,7 @@ impl GpuSession {
             );
             return Err(Error::Unsupported { what });
         };
-        part.settle(&self.context).await?;
+        part.settle(&self.context)?;
         let program = lower_recorded_session(&engine.model, &part.plan)?;
         let own = part.workspace.program();
         let states = own.states.iter().zip(&program.states).flat_map(|(own, recorded)| {
@@ -113,7 +112,7 @@ impl GpuSession {
         });
         let foreign: Vec<_> =
             states.map(|(recorded, own)| (recorded, part.workspace.buffer(own).clone())).collect();
-        let recordable = engine.made(program, &foreign).await?;
+        let recordable = engine.made(program, &foreign)?;
         self.recordable = Some(recordable.clone());
         Ok(recordable)
     }
@@ -132,7 +131,7 @@ impl Steps for GpuSession {
         let mut submitted = Vec::with_capacity(self.parts.len());
         if input.resets_of().is_some() {
             for part in &mut self.parts {
-                part.workspace.prepare_resets(&self.context).await?;
+                part.workspace.prepare_resets(&self.context)?;
             }
         }
         for part in &mut self.parts {
@@ -140,10 +139,10 @@ impl Steps for GpuSession {
             part.workspace.pack_x(x);
             let given = (x, input.resets_of().map(|resets| part.of(resets, streams)));
             let submit = part.workspace.submit(&self.context, given, part.phase, Fetch::Outputs, &tally);
-            submitted.push(submit.await?);
+            submitted.push(submit?);
             part.phase = 1 - part.phase;
             if self.recordable.is_some() {
-                part.settle(&self.context).await?;
+                part.settle(&self.context)?;
             }
         }
         for (part, submitted) in self.parts.iter().zip(submitted) {
@@ -177,7 +176,7 @@ impl Steps for GpuSession {
         for part in &self.parts {
             let share = |all: &[f32]| vec![0.0; all.len() / self.streams * part.count];
             let (mut own_h, mut own_c) = (share(h), share(c));
-            let submitted = part.workspace.fetch_states(&self.context, part.phase).await?;
+            let submitted = part.workspace.fetch_states(&self.context, part.phase)?;
             let read = |data: &[u32]| read_states(&part.workspace, data, &mut own_h, &mut own_c);
             part.workspace.read(&self.context, submitted, wait, read).await?;
             let program = part.workspace.program();

@@ -25,10 +25,10 @@ pub(in crate::engine) struct GpuStaged {
 }
 
 impl GpuEngine {
-    pub(super) async fn staged(&self, batch: &Batch<'_>) -> Result<GpuStaged> {
+    pub(super) fn staged(&self, batch: &Batch<'_>) -> Result<GpuStaged> {
         self.check_staged(batch.form())?;
-        let Ready { workspace, .. } = self.make(batch.form(), lower).await?;
-        let staged = StagedWorkspace::new(&self.context, workspace, batch).await?;
+        let Ready { workspace, .. } = self.make(batch.form(), lower)?;
+        let staged = StagedWorkspace::new(&self.context, workspace, batch)?;
         let distrusts = self.planner.exchange == Exchange::Tested;
         Ok(GpuStaged { context: self.context.clone(), staged, distrusts })
     }
@@ -64,7 +64,7 @@ impl Stays for GpuStaged {
     }
 
     async fn read(&self, output: &mut Output, wait: Wait) -> Result<()> {
-        let submitted = self.staged.fetch(&self.context).await?;
+        let submitted = self.staged.fetch(&self.context)?;
         let workspace = self.staged.workspace();
         // The run has been seen to come through.
         let read = |data: &[u32]| _ = read_all(workspace, data, output);

@@ -97,11 +97,11 @@ impl<P: Path> Ticks for HostPool<P> {
         self.host.expected(Dims::new(streams, frames)?.into())
     }
 
-    async fn grow(&mut self, capacity: usize) -> Result<()> {
+    fn grow(&mut self, capacity: usize) -> Result<()> {
         self.make_slots(capacity)
     }
 
-    async fn write_all(&mut self, states: &[f32]) -> Result<()> {
+    fn write_all(&mut self, states: &[f32]) -> Result<()> {
         self.states.iter_mut().zip(states).for_each(|(to, &from)| *to = from.into());
         Ok(())
     }
@@ -127,7 +127,7 @@ impl<P: Path> Ticks for HostPool<P> {
         Ok(())
     }
 
-    async fn prepare(&mut self, streams: usize, frames: usize) -> Result<()> {
+    fn prepare(&mut self, streams: usize, frames: usize) -> Result<()> {
         let dims = Dims::new(streams, frames)?;
         let model = &self.host.model;
         let (layers, [p, c]) = (model.layers().len(), model.state_widths());
@@ -136,7 +136,7 @@ impl<P: Path> Ticks for HostPool<P> {
         self.host.path.prepare(dims.into(), &mut self.scratch)
     }
 
-    async fn begin(
+    fn begin(
         &mut self,
         groups: &[Group],
         rows: impl TickRows,

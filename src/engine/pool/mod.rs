@@ -44,8 +44,6 @@ use self::tick::Flight;
 use super::any::{AnyPool, on};
 use super::backend::{Backend, Group, Ticks, UNDER_WAY};
 use super::run::Engine;
-#[cfg(not(target_arch = "wasm32"))]
-use super::wait::block_on;
 use crate::dims::check_finite;
 use crate::error::{Error, Result, StreamFault};
 use crate::io::State;
@@ -57,7 +55,7 @@ pub struct Pool {
     engine: Engine,
     options: PoolOptions,
     table: Table,
-    states: AnyPool,
+    pub(super) states: AnyPool,
     /// Frames on their way to the device, `[rows, T, I]` of each group.
     x: Vec<f32>,
     groups: Vec<Group>,
@@ -84,20 +82,11 @@ impl Engine {
     /// [`Error::Zero`] for no stream or no frame a tick; [`Error::Unsupported`] for layers that are not forward, since a
     /// stream has no end for them to begin at; [`Error::TooLarge`] where the states exceed the device
     /// or [`crate::Options::memory`].
-    #[cfg(not(target_arch = "wasm32"))]
     pub fn pool(&self, options: PoolOptions) -> Result<Pool> {
-        block_on(self.pool_async(options))
-    }
-
-    /// [`Engine::pool`], without blocking.
-    ///
-    /// # Errors
-    /// As [`Engine::pool`].
-    pub async fn pool_async(&self, options: PoolOptions) -> Result<Pool> {
         self.model().check_streamable()?;
         let options = options.checked()?;
-        let engine = self.for_streams().await?;
-        let states = engine.states(options.capacity, options.frames).await?;
+        let engine = self.for_streams()?;
+        let states = engine.states(options.capacity, options.frames)?;
         let frames = on!(AnyPool, &states, states => states.frames(options.frames));
         let options = PoolOptions { frames, ..options };
         let table = Table::new(engine.model(), options.capacity)?;
@@ -120,19 +109,19 @@ impl Engine {
     }
 
     /// States of streams on the device of this engine.
-    async fn states(&self, capacity: usize, frames: usize) -> Result<AnyPool> {
-        Ok(on!(AnyBackend => AnyPool, &self.0.backend, backend => backend.pool(capacity, frames).await?))
+    fn states(&self, capacity: usize, frames: usize) -> Result<AnyPool> {
+        Ok(on!(AnyBackend => AnyPool, &self.0.backend, backend => backend.pool(capacity, frames)?))
     }
 
     /// This engine, or one of the same model whose readout is of every step.
-    async fn for_streams(&self) -> Result<Self> {
+    fn for_streams(&self) -> Result<Self> {
         let model = self.model();
         match model.readout() {
             Some(readout) if readout.steps() == ReadoutSteps::Last => {
                 let (w, b) = (readout.w().to_vec(), readout.b().map(<[f32]>::to_vec));
                 let every = Readout::new(readout.input(), readout.outputs(), ReadoutSteps::Every, w, b)?;
                 let model = model.clone().with_readout(every)?;
-                self.device().load_with_async(&model, self.options()).await
+                self.device().load_with(&model, self.options())
             }
             _ => Ok(self.clone()),
         }
@@ -189,20 +178,11 @@ impl Pool {
     /// # Errors
     /// [`Error::TooLarge`] where the pool is full and does not grow, or the device has no room for more;
     /// [`Error::Memory`]; [`Error::Device`].
-    #[cfg(not(target_arch = "wasm32"))]
     pub fn open(&mut self) -> Result<StreamId> {
-        block_on(self.open_async())
-    }
-
-    /// [`Pool::open`], without blocking.
-    ///
-    /// # Errors
-    /// As [`Pool::open`].
-    pub async fn open_async(&mut self) -> Result<StreamId> {
         self.check_failed()?;
         let (most, capacity) = (self.options.most, self.capacity());
         if self.len() == capacity && capacity < most {
-            self.grow(capacity.saturating_mul(2).min(most)).await?;
+            self.grow(capacity.saturating_mul(2).min(most))?;
         }
         self.table.open(most)
     }
@@ -212,27 +192,18 @@ impl Pool {
     /// # Errors
     /// As [`Pool::open`]; [`Error::Length`] where a state does not fit, [`Error::Unsupported`] for a c where the cell has none,
     /// [`Error::Mismatch`] for an LSTM without c, [`Error::NotFinite`].
-    #[cfg(not(target_arch = "wasm32"))]
     pub fn open_with(&mut self, state: &State) -> Result<StreamId> {
-        block_on(self.open_with_async(state))
-    }
-
-    /// [`Pool::open_with`], without blocking.
-    ///
-    /// # Errors
-    /// As [`Pool::open_with`].
-    pub async fn open_with_async(&mut self, state: &State) -> Result<StreamId> {
         check_state(self.model(), state)?;
-        let stream = self.open_async().await?;
-        self.load(stream, state)?;
+        let stream = self.open()?;
+        self.set_state(stream, state)?;
         Ok(stream)
     }
 
     /// Room for `capacity` streams.
-    async fn grow(&mut self, capacity: usize) -> Result<()> {
+    fn grow(&mut self, capacity: usize) -> Result<()> {
         // The host's side first: it may say no without anything having changed.
         self.table.reserve(capacity)?;
-        on!(AnyPool, &mut self.states, states => states.grow(capacity).await)?;
+        on!(AnyPool, &mut self.states, states => states.grow(capacity))?;
         self.table.grow(capacity);
         Ok(())
     }
@@ -294,7 +265,7 @@ impl Pool {
     ///
     /// # Errors
     /// [`Error::Stream`] for a stream that is not open, and for states that do not fit the model or are not finite.
-    pub fn load(&mut self, stream: StreamId, state: &State) -> Result<usize> {
+    pub fn set_state(&mut self, stream: StreamId, state: &State) -> Result<usize> {
         self.check_failed()?;
         let slot = self.table.slot(stream)?;
         let fits = check_state(self.model(), state);

@@ -7,8 +7,7 @@ use crate::dims::Dims;
 use crate::engine::any::AnyPool;
 use crate::engine::gpu::GpuPool;
 use crate::engine::recording::Of;
-#[cfg(not(target_arch = "wasm32"))]
-use crate::engine::wait::block_on;
+use crate::engine::wait::{BLOCK, block_on};
 use crate::error::{Error, Result, StreamFault};
 use crate::gpu::{CommandEncoder, Given, Recordable, Recorded};
 use crate::io::Bindings;
@@ -53,36 +52,22 @@ impl Pool {
     /// # Errors
     /// As [`Engine::recording`](crate::Engine::recording); [`Error::Stream`] for a stream that is not open, or named twice;
     /// [`Error::Unsupported`] for h0, c0, h_n and c_n, since the states stay in the pool.
-    #[cfg(not(target_arch = "wasm32"))]
     pub fn recording(
         &mut self,
         streams: &[StreamId],
         frames: usize,
         bindings: Bindings<'_>,
     ) -> Result<PoolRecording> {
-        block_on(self.recording_async(streams, frames, bindings))
-    }
-
-    /// [`Pool::recording`], without blocking.
-    ///
-    /// # Errors
-    /// As [`Pool::recording`].
-    pub async fn recording_async(
-        &mut self,
-        streams: &[StreamId],
-        frames: usize,
-        bindings: Bindings<'_>,
-    ) -> Result<PoolRecording> {
-        let Prepared { slots, recordable, of_slots, words } = self.prepared(streams, frames).await?;
+        let Prepared { slots, recordable, of_slots, words } = self.prepared(streams, frames)?;
         let more = Some((of_slots, Given::Words(words.words())));
-        let recorded = self.engine.recorded(&recordable, bindings, Of::Pool, more).await?;
+        let recorded = self.engine.recorded(&recordable, bindings, Of::Pool, more)?;
         self.recorded = true;
         slots.iter().for_each(|&slot| self.write_zeros(slot));
         Ok(PoolRecording { streams: streams.to_vec(), slots, frames, recorded })
     }
 
     /// The program of a tick of `streams`, and where their states lie.
-    async fn prepared(&self, streams: &[StreamId], frames: usize) -> Result<Prepared> {
+    fn prepared(&self, streams: &[StreamId], frames: usize) -> Result<Prepared> {
         self.check_failed()?;
         let engine = self.engine.clone();
         let gpu = engine.gpu_of_recordings()?;
@@ -103,7 +88,7 @@ impl Pool {
         let of_streams =
             program.streams.ok_or_else(|| Error::internal("a pool's program", "it has no slots"))?;
         let foreign = [(of_streams.states, states.buffer().clone())];
-        let recordable = gpu.made(program, &foreign).await?;
+        let recordable = gpu.made(program, &foreign)?;
         let mut words = Slots::new(streams.len());
         words.set(slots.iter().map(|&slot| (slot as u32, false)));
         Ok(Prepared { slots, recordable, of_slots: of_streams.slots, words })
@@ -116,9 +101,9 @@ impl Pool {
     /// # Errors
     /// As [`Pool::recording`], but that outputs may lie on the host; [`Error::Unsupported`] off the GPU, where [`Pool::push`] and
     /// [`Pool::tick`] do it.
-    #[cfg(not(target_arch = "wasm32"))]
     pub fn tick_bound(&mut self, streams: &[StreamId], frames: usize, bindings: Bindings<'_>) -> Result<()> {
-        block_on(self.tick_bound_waiting(streams, frames, bindings, Wait::Block))
+        self.engine.device().may_block()?;
+        block_on(self.tick_bound_waiting(streams, frames, bindings, BLOCK))
     }
 
     /// [`Pool::tick_bound`], without blocking.
@@ -141,13 +126,13 @@ impl Pool {
         bindings: Bindings<'_>,
         wait: Wait,
     ) -> Result<()> {
-        let Prepared { slots, recordable, of_slots, words } = self.prepared(streams, frames).await?;
+        let Prepared { slots, recordable, of_slots, words } = self.prepared(streams, frames)?;
         for &stream in streams {
             self.table.get(stream)?.check_isolated(stream)?;
         }
         slots.iter().for_each(|&slot| self.write_zeros(slot));
         let more = Some((of_slots, Given::Words(words.words())));
-        let (recorded, sinks) = self.engine.bound(&recordable, bindings, Of::Pool, more).await?;
+        let (recorded, sinks) = self.engine.bound(&recordable, bindings, Of::Pool, more)?;
         let done = self.engine.submit(&recorded, sinks, wait).await;
         if let Err(error) = &done
             && error.is_of_device()
@@ -194,21 +179,12 @@ impl PoolRecording {
     ///
     /// # Errors
     /// As [`Pool::recording`].
-    #[cfg(not(target_arch = "wasm32"))]
     pub fn rebind(&self, pool: &Pool, bindings: Bindings<'_>) -> Result<Self> {
-        block_on(self.rebind_async(pool, bindings))
-    }
-
-    /// [`PoolRecording::rebind`], without blocking.
-    ///
-    /// # Errors
-    /// As [`Pool::recording`].
-    pub async fn rebind_async(&self, pool: &Pool, bindings: Bindings<'_>) -> Result<Self> {
         let Self { streams, slots, frames, recorded } = self;
         let recordable = recorded.recordable();
         let more =
             recordable.program().streams.map(|of| (of.slots, Given::Place(recorded.place(of.slots).clone())));
-        let recorded = pool.engine.recorded(recordable, bindings, Of::Pool, more).await?;
+        let recorded = pool.engine.recorded(recordable, bindings, Of::Pool, more)?;
         Ok(Self { streams: streams.clone(), slots: slots.clone(), frames: *frames, recorded })
     }
 

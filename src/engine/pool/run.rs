@@ -1,7 +1,5 @@
 //! Ticks: the frames that wait go to the device as batches, and their outputs come back.
 
-use std::time::Duration;
-
 use super::Pool;
 use super::batches::groups;
 use super::table::Rows;
@@ -9,8 +7,7 @@ use super::tick::{Flight, TickOutput, gather};
 use crate::dims::at_least_one;
 use crate::engine::any::{AnyPool, on};
 use crate::engine::backend::{Begun, Ticks, UNDER_WAY};
-#[cfg(not(target_arch = "wasm32"))]
-use crate::engine::wait::block_on;
+use crate::engine::wait::{BLOCK, block_on};
 use crate::error::{Error, Result};
 use crate::sync::Wait;
 
@@ -31,7 +28,6 @@ impl Pool {
     ///
     /// # Errors
     /// As [`Pool::begin`] and [`Pool::finish_into`]; [`Error::Mismatch`] where a tick of [`Pool::begin`] is under way.
-    #[cfg(not(target_arch = "wasm32"))]
     pub fn tick(&mut self) -> Result<TickOutput> {
         let mut output = TickOutput::default();
         self.tick_into(&mut output)?;
@@ -43,9 +39,9 @@ impl Pool {
     ///
     /// # Errors
     /// As [`Pool::tick`].
-    #[cfg(not(target_arch = "wasm32"))]
     pub fn tick_into(&mut self, output: &mut TickOutput) -> Result<()> {
-        block_on(self.tick_waiting(output, Wait::Block))
+        self.engine.device().may_block()?;
+        block_on(self.tick_waiting(output, BLOCK))
     }
 
     /// [`Pool::tick`], without blocking; but where a snapshot is due, its file is written by the polling thread
@@ -97,18 +93,9 @@ impl Pool {
     /// [`Error::Mismatch`] where two are under way already; [`Error::Device`] where the device fails, and on every call after it
     /// until [`Pool::rebuild`]; [`Error::Memory`] where not even one stream's frames find memory. Unless a tick had begun,
     /// no frame is lost: the next tick takes them.
-    #[cfg(not(target_arch = "wasm32"))]
     pub fn begin(&mut self) -> Result<bool> {
-        block_on(self.begin_waiting(Wait::Block))
-    }
-
-    /// [`Pool::begin`], without blocking; but where a snapshot is due, its file is written by the polling thread
-    /// ([`super::PoolOptions::snapshots`]).
-    ///
-    /// # Errors
-    /// As [`Pool::begin`].
-    pub async fn begin_async(&mut self) -> Result<bool> {
-        self.begin_waiting(Wait::Yield).await
+        self.engine.device().may_block()?;
+        block_on(self.begin_waiting(BLOCK))
     }
 
     async fn begin_waiting(&mut self, wait: Wait) -> Result<bool> {
@@ -124,7 +111,7 @@ impl Pool {
             return Ok(false);
         }
         let mut flight = self.spare.pop().unwrap_or_default();
-        let (rows, frames) = match self.submit(&mut flight).await {
+        let (rows, frames) = match self.submit(&mut flight) {
             Ok(taken) => taken,
             Err(error) => {
                 self.spare.push(flight);
@@ -139,10 +126,10 @@ impl Pool {
 
     /// Hands the frames of the streams that are ready to the device; of how many streams, in the order of
     /// [`super::table::Table::sort_ready`], and how many frames of each at most.
-    async fn submit(&mut self, flight: &mut Flight) -> Result<(usize, usize)> {
+    fn submit(&mut self, flight: &mut Flight) -> Result<(usize, usize)> {
         let (mut most, mut frames) = (usize::MAX, self.options.frames);
         loop {
-            let error = match self.submit_rows(flight, most, frames).await {
+            let error = match self.submit_rows(flight, most, frames) {
                 Ok(rows) => return Ok((rows, frames)),
                 Err(error) => error,
             };
@@ -158,7 +145,7 @@ impl Pool {
     }
 
     /// [`Pool::submit`] of no more than the first `most` streams and of each `frames`.
-    async fn submit_rows(&mut self, flight: &mut Flight, most: usize, frames: usize) -> Result<usize> {
+    fn submit_rows(&mut self, flight: &mut Flight, most: usize, frames: usize) -> Result<usize> {
         let Self { engine, table, states, x, groups: all, .. } = self;
         let (model, rows, progress) = (engine.model(), Rows { table, most: frames }, &engine.0.progress);
         on!(AnyPool, states, states => {
@@ -169,7 +156,7 @@ impl Pool {
         flight.lay_out(all, rows, model)?;
         gather(all, rows, model.input(), x)?;
         let Begun { groups, landed } =
-            on!(AnyPool, states, states => states.begin(all, rows, x, flight.arrays(), progress).await)?;
+            on!(AnyPool, states, states => states.begin(all, rows, x, flight.arrays(), progress))?;
         let taken = all[..groups].last().map_or(0, |group| group.rows.end);
         flight.truncate(taken);
         flight.landed = landed;
@@ -180,9 +167,9 @@ impl Pool {
     ///
     /// # Errors
     /// [`Error::Mismatch`] where none was begun; [`Error::Device`] where the device fails.
-    #[cfg(not(target_arch = "wasm32"))]
     pub fn finish_into(&mut self, output: &mut TickOutput) -> Result<()> {
-        block_on(self.finish_waiting(output, Wait::Block))
+        self.engine.device().may_block()?;
+        block_on(self.finish_waiting(output, BLOCK))
     }
 
     /// [`Pool::finish_into`], without blocking.
@@ -227,34 +214,14 @@ impl Pool {
     ///
     /// # Errors
     /// As [`Pool::begin`].
-    #[cfg(not(target_arch = "wasm32"))]
     pub fn prepare(&mut self, streams: usize, frames: usize) -> Result<()> {
-        block_on(self.prepare_async(streams, frames))
-    }
-
-    /// [`Pool::prepare`], without blocking.
-    ///
-    /// # Errors
-    /// As [`Pool::begin`].
-    pub async fn prepare_async(&mut self, streams: usize, frames: usize) -> Result<()> {
         self.check_failed()?;
         at_least_one("streams of a tick", streams)?;
         at_least_one("frames of a tick", frames)?;
         let (streams, frames) = (streams.min(self.options.most), frames.min(self.options.frames));
         if self.capacity() < streams {
-            self.grow(streams).await?;
+            self.grow(streams)?;
         }
-        on!(AnyPool, &mut self.states, states => states.prepare(streams, frames).await)
-    }
-
-    /// The time that a tick of `frames` frames of each of `streams` streams is expected to take, by the models that plans
-    /// are made with; an order of magnitude where nothing was measured on the device.
-    ///
-    /// # Errors
-    /// [`Error::Zero`], and what forbids a batch of this size.
-    pub fn expected(&self, streams: usize, frames: usize) -> Result<Duration> {
-        at_least_one("streams of a tick", streams)?;
-        at_least_one("frames of a tick", frames)?;
-        on!(AnyPool, &self.states, states => states.expected(streams, frames))
+        on!(AnyPool, &mut self.states, states => states.prepare(streams, frames))
     }
 }

@@ -8,8 +8,7 @@ use super::{Pool, PoolOptions};
 use crate::engine::any::on;
 use crate::engine::backend::Ticks;
 use crate::engine::run::Engine;
-#[cfg(not(target_arch = "wasm32"))]
-use crate::engine::wait::block_on;
+use crate::engine::wait::{BLOCK, block_on};
 use crate::error::{Error, Result};
 use crate::io::State;
 use crate::sync::Wait;
@@ -33,16 +32,8 @@ impl Engine {
     /// # Errors
     /// As [`Engine::pool`]; [`Error::Mismatch`] where the snapshot is of another model; [`Error::TooLarge`] where the
     /// options do not allow as many streams.
-    #[cfg(not(target_arch = "wasm32"))]
     pub fn pool_from(&self, snapshot: &Snapshot, options: PoolOptions) -> Result<Pool> {
-        block_on(self.pool_from_async(snapshot, options))
-    }
-
-    /// [`Engine::pool_from`], without blocking.
-    ///
-    /// # Errors
-    /// As [`Engine::pool_from`].
-    pub async fn pool_from_async(&self, snapshot: &Snapshot, mut options: PoolOptions) -> Result<Pool> {
+        let mut options = options;
         snapshot.check(self.model())?;
         let count = snapshot.len();
         if count > options.most {
@@ -55,12 +46,12 @@ impl Engine {
             });
         }
         options.capacity = options.capacity.max(count);
-        let mut pool = self.pool_async(options).await?;
+        let mut pool = self.pool(options)?;
         let mut streams: Vec<_> = snapshot.entries().collect();
         streams.sort_unstable_by_key(|(stream, ..)| stream.number());
         pool.table.restore(snapshot.next(), streams.into_iter())?;
         let states = pool.table.saved_states(count);
-        on!(AnyPool, &mut pool.states, own => own.write_all(&states).await)?;
+        on!(AnyPool, &mut pool.states, own => own.write_all(&states))?;
         Ok(pool)
     }
 }
@@ -71,20 +62,20 @@ impl Pool {
     ///
     /// # Errors
     /// [`Error::Stream`] for a stream that is not open, [`Error::Device`].
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn save(&mut self, stream: StreamId) -> Result<State> {
-        block_on(self.save_waiting(stream, Wait::Block))
+    pub fn state(&mut self, stream: StreamId) -> Result<State> {
+        self.engine.device().may_block()?;
+        block_on(self.state_waiting(stream, BLOCK))
     }
 
-    /// [`Pool::save`], without blocking.
+    /// [`Pool::state`], without blocking.
     ///
     /// # Errors
-    /// As [`Pool::save`].
-    pub async fn save_async(&mut self, stream: StreamId) -> Result<State> {
-        self.save_waiting(stream, Wait::Yield).await
+    /// As [`Pool::state`].
+    pub async fn state_async(&mut self, stream: StreamId) -> Result<State> {
+        self.state_waiting(stream, Wait::Yield).await
     }
 
-    async fn save_waiting(&mut self, stream: StreamId, wait: Wait) -> Result<State> {
+    async fn state_waiting(&mut self, stream: StreamId, wait: Wait) -> Result<State> {
         self.check_failed()?;
         let slot = self.table.slot(stream)?;
         if self.table.get(stream)?.unsaved > 0 {
@@ -106,20 +97,20 @@ impl Pool {
     ///
     /// # Errors
     /// [`Error::Device`], [`Error::Memory`].
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn save_all(&mut self) -> Result<Snapshot> {
-        block_on(self.save_all_waiting(Wait::Block))
+    pub fn snapshot(&mut self) -> Result<Snapshot> {
+        self.engine.device().may_block()?;
+        block_on(self.snapshot_waiting(BLOCK))
     }
 
-    /// [`Pool::save_all`], without blocking.
+    /// [`Pool::snapshot`], without blocking.
     ///
     /// # Errors
-    /// As [`Pool::save_all`].
-    pub async fn save_all_async(&mut self) -> Result<Snapshot> {
-        self.save_all_waiting(Wait::Yield).await
+    /// As [`Pool::snapshot`].
+    pub async fn snapshot_async(&mut self) -> Result<Snapshot> {
+        self.snapshot_waiting(Wait::Yield).await
     }
 
-    async fn save_all_waiting(&mut self, wait: Wait) -> Result<Snapshot> {
+    async fn snapshot_waiting(&mut self, wait: Wait) -> Result<Snapshot> {
         self.check_failed()?;
         let slots = self.table.unsaved_slots();
         if !slots.is_empty() {
@@ -145,7 +136,7 @@ impl Pool {
         if self.ticks < snapshots.ticks {
             return;
         }
-        let saved = self.save_all_waiting(wait).await;
+        let saved = self.snapshot_waiting(wait).await;
         match saved.and_then(|snapshot| snapshot.write(&snapshots.path)) {
             Ok(()) => self.written += 1,
             Err(error) => {
@@ -157,7 +148,7 @@ impl Pool {
     }
 
     /// Takes all streams up on `engine`, of the same device or another, with the states that were saved last
-    /// ([`Pool::save`], [`Pool::save_all`], [`Pool::load`], or zero from [`Pool::open`] and [`Pool::reset`]). Streams keep
+    /// ([`Pool::state`], [`Pool::snapshot`], [`Pool::set_state`], or zero from [`Pool::open`] and [`Pool::reset`]). Streams keep
     /// their names, and frames that no tick has taken stay in line. What was lost of each stream that had moved since. Outputs
     /// of ticks under way come still, by [`Pool::finish_into`], but where the old device fails to give them; those of ticks that
     /// were begun before the last save are here already.
@@ -166,28 +157,15 @@ impl Pool {
     /// [`Error::Mismatch`] where the engine's model has states or inputs of other sizes; [`Error::Stream`] for frames that wait
     /// and are beyond the range of what the engine stores activations in; what [`Engine::pool`] says of the
     /// device. Then the pool is as it was.
-    #[cfg(not(target_arch = "wasm32"))]
     pub fn rebuild(&mut self, engine: &Engine) -> Result<Vec<Lost>> {
-        block_on(self.rebuild_waiting(engine, Wait::Block))
-    }
-
-    /// [`Pool::rebuild`], without blocking.
-    ///
-    /// # Errors
-    /// As [`Pool::rebuild`].
-    pub async fn rebuild_async(&mut self, engine: &Engine) -> Result<Vec<Lost>> {
-        self.rebuild_waiting(engine, Wait::Yield).await
-    }
-
-    async fn rebuild_waiting(&mut self, engine: &Engine, wait: Wait) -> Result<Vec<Lost>> {
         let (old, new) = (self.engine.model(), engine.model());
         if !super::snapshot::is_like(old, new) {
             let reason = format!("its model is {new}, the streams are of {old}");
             return Err(Error::Mismatch { name: "the engine".into(), reason });
         }
-        let engine = engine.for_streams().await?;
+        let engine = engine.for_streams()?;
         self.table.check_range(engine.activations())?;
-        let mut new = engine.states(self.table.capacity(), self.options.frames).await?;
+        let mut new = engine.states(self.table.capacity(), self.options.frames)?;
         let lost: Vec<Lost> = self
             .table
             .saved_streams()
@@ -196,10 +174,10 @@ impl Pool {
             .collect();
         if self.failed.is_none() {
             // Where the old device fails there is nothing to do about it: it is left.
-            let _ = self.land_all(wait).await;
+            let _ = block_on(self.land_all(BLOCK));
         }
         let states = self.table.saved_states(self.table.capacity());
-        on!(AnyPool, &mut new, new => new.write_all(&states).await)?;
+        on!(AnyPool, &mut new, new => new.write_all(&states))?;
         self.table.rewind();
         // Outputs that have come are handed out still.
         self.flights.retain(|flight| flight.landed);

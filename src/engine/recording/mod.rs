@@ -14,8 +14,7 @@ use self::given::{HostSinks, given};
 use super::any::AnyBackend;
 use super::gpu::GpuEngine;
 use super::run::Engine;
-#[cfg(not(target_arch = "wasm32"))]
-use super::wait::block_on;
+use super::wait::{BLOCK, block_on};
 use crate::dtype::Storage;
 use crate::error::{Error, Result};
 use crate::gpu::{CommandEncoder, Given, Recordable, Recorded};
@@ -50,20 +49,11 @@ impl Engine {
     /// [`Error::Device`] for one of another device of the same [`wgpu::Instance`] (wgpu does not know those of another instance);
     /// [`Error::Unsupported`] off the GPU and for outputs on the host, which a recording does not wait for; [`Error::TooLarge`]
     /// where the run does not fit at once; as [`Engine::run`] for the rest.
-    #[cfg(not(target_arch = "wasm32"))]
     pub fn recording(&self, form: impl Into<Form>, bindings: Bindings<'_>) -> Result<Recording> {
-        block_on(self.recording_async(form, bindings))
-    }
-
-    /// [`Engine::recording`], without blocking.
-    ///
-    /// # Errors
-    /// As [`Engine::recording`].
-    pub async fn recording_async(&self, form: impl Into<Form>, bindings: Bindings<'_>) -> Result<Recording> {
         let form = Form { resets: bindings.resets.is_some(), ..form.into() };
         OutputShape::new(self.model(), form)?;
-        let recordable = self.gpu_of_recordings()?.recordable(form).await?;
-        self.recording_of(&recordable, bindings, Of::Run).await
+        let recordable = self.gpu_of_recordings()?.recordable(form)?;
+        self.recording_of(&recordable, bindings, Of::Run)
     }
 
     /// Runs a batch of `form`, or of dims alone, whose arrays lie on the host or in the caller's buffers, in any mix. Where all lie on
@@ -72,9 +62,9 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::recording`], but that outputs may lie on the host; buffers are [`Error::Unsupported`] off the GPU.
-    #[cfg(not(target_arch = "wasm32"))]
     pub fn run_bound(&self, form: impl Into<Form>, bindings: Bindings<'_>) -> Result<()> {
-        pollster::block_on(self.run_bound_waiting(form.into(), bindings, Wait::Block))
+        self.device().may_block()?;
+        block_on(self.run_bound_waiting(form.into(), bindings, BLOCK))
     }
 
     /// [`Engine::run_bound`], without blocking.
@@ -90,7 +80,7 @@ impl Engine {
         OutputShape::new(self.model(), form)?;
         let Some(name) = bindings.first_buffer() else { return self.run_on_host(form, bindings, wait).await };
         let gpu = self.gpu_for(name)?;
-        let recordable = gpu.begin_bound(form).await?;
+        let recordable = gpu.begin_bound(form)?;
         let result = self.submit_bound(&recordable, bindings, Of::Run, wait).await;
         gpu.end_bound(recordable);
         result
@@ -104,12 +94,12 @@ impl Engine {
         of: Of,
         wait: Wait,
     ) -> Result<()> {
-        let (recorded, sinks) = self.bound(recordable, bindings, of, None).await?;
+        let (recorded, sinks) = self.bound(recordable, bindings, of, None)?;
         self.submit(&recorded, sinks, wait).await
     }
 
     /// `recordable` on `bindings`, and beside them one array more where there is one; and what is to come to the host.
-    pub(super) async fn bound<'a>(
+    pub(super) fn bound<'a>(
         &self,
         recordable: &Arc<Recordable>,
         bindings: Bindings<'a>,
@@ -119,7 +109,7 @@ impl Engine {
         let gpu = self.gpu_of_recordings()?;
         let (mut given, sinks) = given(&gpu.context, self.model(), recordable.program(), bindings, of)?;
         given.extend(more);
-        Ok((recordable.bind(&gpu.context, &given).await?, sinks))
+        Ok((recordable.bind(&gpu.context, &given)?, sinks))
     }
 
     /// Submits what is bound, and brings to the host what is to come there.
@@ -191,25 +181,25 @@ impl Engine {
     }
 
     /// A recording of `recordable` on `bindings`.
-    async fn recording_of(
+    fn recording_of(
         &self,
         recordable: &Arc<Recordable>,
         bindings: Bindings<'_>,
         of: Of,
     ) -> Result<Recording> {
-        let recorded = self.recorded(recordable, bindings, of, None).await?;
+        let recorded = self.recorded(recordable, bindings, of, None)?;
         Ok(Recording { engine: self.clone(), recorded, of })
     }
 
     /// What is recorded: `recordable` on `bindings`, and beside them one array more.
-    pub(super) async fn recorded(
+    pub(super) fn recorded(
         &self,
         recordable: &Arc<Recordable>,
         bindings: Bindings<'_>,
         of: Of,
         more: Option<(BufferId, Given<'_>)>,
     ) -> Result<Recorded> {
-        let (recorded, sinks) = self.bound(recordable, bindings, of, more).await?;
+        let (recorded, sinks) = self.bound(recordable, bindings, of, more)?;
         match sinks.first() {
             None => Ok(recorded),
             Some((id, _)) => {
@@ -234,17 +224,8 @@ impl Recording {
     ///
     /// # Errors
     /// As [`Engine::recording`].
-    #[cfg(not(target_arch = "wasm32"))]
     pub fn rebind(&self, bindings: Bindings<'_>) -> Result<Self> {
-        block_on(self.rebind_async(bindings))
-    }
-
-    /// [`Recording::rebind`], without blocking.
-    ///
-    /// # Errors
-    /// As [`Engine::recording`].
-    pub async fn rebind_async(&self, bindings: Bindings<'_>) -> Result<Self> {
-        self.engine.recording_of(self.recorded.recordable(), bindings, self.of).await
+        self.engine.recording_of(self.recorded.recordable(), bindings, self.of)
     }
 
     /// The engine.

@@ -7,8 +7,7 @@ use crate::dims::check_len;
 use crate::engine::any::AnySession;
 use crate::engine::run::Engine;
 use crate::engine::session::Session;
-#[cfg(not(target_arch = "wasm32"))]
-use crate::engine::wait::block_on;
+use crate::engine::wait::{BLOCK, block_on};
 use crate::error::{Error, Result};
 use crate::gpu::Recordable;
 use crate::io::{Bindings, Sink, StepInput};
@@ -24,24 +23,15 @@ impl Session {
     /// # Errors
     /// As [`Engine::recording`]; [`Error::Unsupported`] for lengths, h0 and c0, which a session's step has none of, and for a session
     /// of so many streams that the device takes them in parts.
-    #[cfg(not(target_arch = "wasm32"))]
     pub fn recording(&mut self, bindings: Bindings<'_>) -> Result<Recording> {
-        block_on(self.recording_async(bindings))
+        let recordable = self.recordable()?;
+        self.engine.recording_of(&recordable, bindings, Of::Session)
     }
 
-    /// [`Session::recording`], without blocking.
-    ///
-    /// # Errors
-    /// As [`Session::recording`].
-    pub async fn recording_async(&mut self, bindings: Bindings<'_>) -> Result<Recording> {
-        let recordable = self.recordable().await?;
-        self.engine.recording_of(&recordable, bindings, Of::Session).await
-    }
-
-    async fn recordable(&mut self) -> Result<Arc<Recordable>> {
+    fn recordable(&mut self) -> Result<Arc<Recordable>> {
         let gpu = self.engine.gpu_of_recordings()?;
         match &mut self.states {
-            AnySession::Gpu(session) => session.recordable(gpu).await,
+            AnySession::Gpu(session) => session.recordable(gpu),
             AnySession::Cpu(_) | AnySession::Reference(_) => Err(Error::Mismatch {
                 name: "a session".into(),
                 reason: format!("not on {}", self.engine.device().info()),
@@ -54,9 +44,9 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::recording`], but that outputs may lie on the host; buffers are [`Error::Unsupported`] off the GPU.
-    #[cfg(not(target_arch = "wasm32"))]
     pub fn step_bound(&mut self, bindings: Bindings<'_>) -> Result<()> {
-        block_on(self.step_bound_waiting(bindings, Wait::Block))
+        self.engine.device().may_block()?;
+        block_on(self.step_bound_waiting(bindings, BLOCK))
     }
 
     /// [`Session::step_bound`], without blocking.
@@ -71,7 +61,7 @@ impl Session {
         if let Some(name) = bindings.first_buffer() {
             let engine: Engine = self.engine.clone();
             engine.gpu_for(name)?;
-            let recordable = self.recordable().await?;
+            let recordable = self.recordable()?;
             return engine.submit_bound(&recordable, bindings, Of::Session, wait).await;
         }
         let Bindings { x, lengths, resets, h0, c0, y, h_n, c_n, out } = bindings;

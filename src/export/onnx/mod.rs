@@ -63,7 +63,7 @@ impl Onnx {
         self
     }
 
-    /// The file's bytes, all weights in f32. Each node gives [`crate::Onnx`] the same numbers, to the bit, but for
+    /// The file's bytes, all weights in f32. Each node gives [`crate::import::Onnx`] the same numbers, to the bit, but for
     /// what [`crate::export`] says of z and of absent biases; peepholes of one direction alone are zeros in the other.
     ///
     /// # Errors

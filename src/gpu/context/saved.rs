@@ -49,7 +49,7 @@ pub struct Saved {
 
 impl Saved {
     /// What `folder` holds for the device of `context`; none where the device cannot hand its pipelines out.
-    pub(super) async fn open(context: &Context, folder: &Path) -> Option<Self> {
+    pub(super) fn open(context: &Context, folder: &Path) -> Option<Self> {
         if !context.device.features().contains(wgpu::Features::PIPELINE_CACHE) {
             return None;
         }
@@ -63,12 +63,12 @@ impl Saved {
         let asked = AtomicBool::new(false);
         if let Some(data) = file.as_deref().and_then(|file| unpack(&key, file)) {
             // What wgpu or the driver do not take after all is left out like any other file.
-            if let Ok(cache) = create(context, Some(data)).await {
+            if let Ok(cache) = create(context, Some(data)) {
                 let kept = Mutex::new(Some(checksum(&key, data)));
                 return Some(Self { cache, folder, path, key, asked, kept });
             }
         }
-        let cache = create(context, None).await.ok()?;
+        let cache = create(context, None).ok()?;
         Some(Self { cache, folder, path, key, asked, kept: Mutex::default() })
     }
 
@@ -117,7 +117,7 @@ impl Drop for Saved {
     }
 }
 
-async fn create(context: &Context, data: Option<&[u8]>) -> Result<wgpu::PipelineCache> {
+fn create(context: &Context, data: Option<&[u8]>) -> Result<wgpu::PipelineCache> {
     let label = Some("wgru.pipelines");
     let descriptor = wgpu::PipelineCacheDescriptor { label, data, fallback: true };
     // SAFETY: data, where there is any, must have come from `PipelineCache::get_data`. It stood in a file whose head,
@@ -126,7 +126,7 @@ async fn create(context: &Context, data: Option<&[u8]>) -> Result<wgpu::Pipeline
     // and mode of the folder and, once it was opened, of the file. Elsewhere the caller, who names the folder, vouches for it
     // (`DeviceOptions::pipeline_cache`).
     let create = || unsafe { context.device.create_pipeline_cache(&descriptor) };
-    context.checked("pipeline cache", create).await
+    context.checked("pipeline cache", create)
 }
 
 /// A file of `data`.

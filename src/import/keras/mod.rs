@@ -63,7 +63,7 @@ const OPTIMIZER: [&str; 2] = ["optimizer_weights/", "optimizer/"];
 ///
 /// ```no_run
 /// # fn main() -> Result<(), wgru::Error> {
-/// let keras = wgru::Keras::new().layers(["gru_1", "gru_2"]).readout("dense_1", wgru::ReadoutSteps::Last);
+/// let keras = wgru::import::Keras::new().layers(["gru_1", "gru_2"]).readout("dense_1", wgru::ReadoutSteps::Last);
 /// let imported = keras.read("model.keras")?;
 /// println!("{}, {:?}", imported.model, imported.report.decisions);
 /// # Ok(())

@@ -45,7 +45,7 @@ const NONLINEARITY: &str = "wgru.nonlinearity";
 ///
 /// ```no_run
 /// # fn main() -> Result<(), wgru::Error> {
-/// let imported = wgru::PyTorch::new().prefix("encoder.gru.").readout("head", wgru::ReadoutSteps::Last).read("m.safetensors")?;
+/// let imported = wgru::import::PyTorch::new().prefix("encoder.gru.").readout("head", wgru::ReadoutSteps::Last).read("m.safetensors")?;
 /// println!("{}, left over: {:?}", imported.model, imported.report.left_over);
 /// # Ok(())
 /// # }

@@ -11,9 +11,10 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use wgru::import::PyTorch;
 use wgru::import::Tensor;
 use wgru::model::GateOrder;
-use wgru::{Batch, Cell, Device, Direction, Layer, Model, PyTorch, Readout, ReadoutSteps, Weights};
+use wgru::{Batch, Cell, Device, Direction, Layer, Model, Readout, ReadoutSteps, Weights};
 
 /// What the README of the models gives.
 const TOLERANCE: f64 = 1.4e-7;

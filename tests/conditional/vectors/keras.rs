@@ -7,9 +7,9 @@
 //! ```
 
 use serde_json::Value;
-use wgru::io::{Fill, Output};
 use wgru::model::{GateOrder, Reset, Update};
 use wgru::{Batch, Cell, Device, Direction, Error, Layer, Model, Weights};
+use wgru::{Fill, Output};
 
 use super::suite::{Bound, Judge, Suite, floats, shape, text};
 

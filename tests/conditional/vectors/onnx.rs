@@ -8,7 +8,7 @@
 //! ```
 
 use serde_json::Value;
-use wgru::io::Layout;
+use wgru::Layout;
 use wgru::{Batch, Device, Error};
 
 use super::operator::{exchanged, import};

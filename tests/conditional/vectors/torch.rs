@@ -3,7 +3,8 @@
 
 use safetensors::tensor::{Dtype, TensorView, serialize};
 use serde_json::Value;
-use wgru::{Batch, Device, Error, Model, PyTorch, Readout, ReadoutSteps};
+use wgru::import::PyTorch;
+use wgru::{Batch, Device, Error, Model, Readout, ReadoutSteps};
 
 use super::suite::{Judge, Suite, bound, floats, numbers, shape, text};
 

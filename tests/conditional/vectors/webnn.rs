@@ -10,7 +10,7 @@
 
 use half::f16;
 use serde_json::Value;
-use wgru::io::Layout;
+use wgru::Layout;
 use wgru::model::{Activation, Activations, GateOrder, Reset, Update};
 use wgru::reference::{self, Tolerance};
 use wgru::{Batch, Cell, Device, Direction, Error, Layer, Model, Output, State, Weights};

@@ -1,6 +1,6 @@
 //! States that are saved, moved and kept on disk.
 
-use wgru::engine::pool::NonFinite;
+use wgru::NonFinite;
 use wgru::{Cell, Device, Direction, Engine, Error, Model, PoolOptions, Snapshot};
 
 use crate::common::life::{Life, assert_lives, take};
@@ -18,14 +18,14 @@ fn saved_states_move_between_devices() {
         let stream = pool.open().unwrap();
         pool.push(stream, &frames[..15]).unwrap();
         pool.tick().unwrap();
-        let snapshot = pool.save_all().unwrap();
-        let state = pool.save(stream).unwrap();
+        let snapshot = pool.snapshot().unwrap();
+        let state = pool.state(stream).unwrap();
         for to in &devices {
             let context = format!("{} to {}, seed {}", from.device().info(), to.device().info(), draw.seed);
             // By hand, and by a snapshot.
             let mut other = to.pool(PoolOptions::fixed(1)).unwrap();
             let new = other.open_with(&state).unwrap();
-            assert_eq!(other.save(new).unwrap(), state, "{context}");
+            assert_eq!(other.state(new).unwrap(), state, "{context}");
             other.push(new, &frames[15..]).unwrap();
             let by_hand = other.tick().unwrap().of(new).unwrap().y.to_vec();
             let mut other = to.pool_from(&snapshot, PoolOptions::fixed(1)).unwrap();
@@ -63,14 +63,14 @@ fn snapshots_on_disk() {
     let snapshot = Snapshot::read(&path).unwrap();
     let frames: Vec<u64> = snapshot.streams().map(|(_, frames, _)| frames).collect();
     assert_eq!(frames, [0, 0, 0, 2]);
-    let all = pool.save_all().unwrap();
+    let all = pool.snapshot().unwrap();
     all.write(&path).unwrap();
     assert_eq!(Snapshot::read(&path).unwrap(), all);
     assert_eq!(std::fs::read_dir(folder.join("deep")).unwrap().count(), 1, "something is left beside it");
     let mut again = engine.pool_from(&all, PoolOptions::growing(1)).unwrap();
     assert_eq!(again.len(), 4);
-    assert_eq!(again.save(streams[4]).unwrap(), pool.save(streams[4]).unwrap());
-    assert!(matches!(again.save(streams[1]), Err(Error::Stream { .. })), "it was closed");
+    assert_eq!(again.state(streams[4]).unwrap(), pool.state(streams[4]).unwrap());
+    assert!(matches!(again.state(streams[1]), Err(Error::Stream { .. })), "it was closed");
     // A new stream takes the free slot and a number of its own.
     let new = again.open().unwrap();
     assert!(streams.iter().all(|old| old.number() < new.number()), "{new}");
@@ -101,7 +101,7 @@ fn snapshots_on_disk() {
     let (kept, gone) = (pool.open().unwrap(), pool.open().unwrap());
     pool.push(kept, &[f32::NAN; 3]).unwrap_err();
     pool.close(gone).unwrap();
-    let mut again = engine.pool_from(&pool.save_all().unwrap(), PoolOptions::fixed(2)).unwrap();
+    let mut again = engine.pool_from(&pool.snapshot().unwrap(), PoolOptions::fixed(2)).unwrap();
     assert_ne!(again.open().unwrap(), gone);
     assert!(again.push(kept, &[0.5; 3]).unwrap_err().to_string().contains("isolated"));
     std::fs::remove_dir_all(&folder).unwrap();
@@ -183,10 +183,10 @@ fn a_stream_that_diverges_is_its_own_affair() {
         pool.push(b, &[0.0]).unwrap();
         pool.tick().unwrap();
         let path = folder.join("states");
-        pool.save_all().unwrap().write(&path).unwrap();
+        pool.snapshot().unwrap().write(&path).unwrap();
         let read = Snapshot::read(&path).unwrap();
         let mut again = pool.engine().clone().pool_from(&read, PoolOptions::fixed(2)).unwrap();
-        let [a, b] = [a, b].map(|stream| again.save(stream).unwrap().h[0]);
+        let [a, b] = [a, b].map(|stream| again.state(stream).unwrap().h[0]);
         assert!(!a.is_finite() || a > 1e30, "{}: {a}", device.info());
         assert_eq!(b, 0.0, "{}", device.info());
     }

@@ -37,7 +37,7 @@ fn a_file_of_every_version_is_read() {
             assert_eq!((pool.len(), pool.capacity()), (5, 5), "as many slots as streams");
             for (stream, frames, state) in &streams {
                 assert_eq!(pool.frames(*stream).unwrap(), *frames);
-                assert_eq!(pool.save(*stream).unwrap(), *state, "{}", device.info());
+                assert_eq!(pool.state(*stream).unwrap(), *state, "{}", device.info());
                 let isolated = pool.push(*stream, &[0.0; 2]).is_err();
                 assert_eq!(isolated, stream.number() == 6, "{}", device.info());
             }
@@ -92,7 +92,7 @@ fn ids_go_on_naming_their_streams() {
             }
             take(&mut lives, &pool.tick().unwrap());
         }
-        let saved = pool.save_all().unwrap();
+        let saved = pool.snapshot().unwrap();
         let path = folder.join("states");
         saved.write(&path).unwrap();
         let read = Snapshot::read(&path).unwrap();
@@ -100,7 +100,7 @@ fn ids_go_on_naming_their_streams() {
         let mut again = engine.pool_from(&read, PoolOptions::growing(1)).unwrap();
         assert_eq!((again.len(), again.capacity()), (lives.len(), lives.len()), "{context}");
         // A snapshot of that pool, from which the streams go on once more.
-        let twice = again.save_all().unwrap();
+        let twice = again.snapshot().unwrap();
         let mut twice =
             device.load(engine.model()).unwrap().pool_from(&twice, PoolOptions::growing(1)).unwrap();
         let sets: Vec<HashSet<StreamId>> = vec![
@@ -126,8 +126,8 @@ fn ids_go_on_naming_their_streams() {
                 pool.push(ids[0], &x).unwrap();
                 assert_eq!(pool.pending(ids[1]).unwrap(), 1, "{context}");
                 all.push(bits(pool.tick().unwrap().of(ids[2]).unwrap().y));
-                let state = pool.save(ids[0]).unwrap();
-                pool.load(ids[1], &state).unwrap();
+                let state = pool.state(ids[0]).unwrap();
+                pool.set_state(ids[1], &state).unwrap();
             }
             assert!(all.iter().all(|y| y == &all[0]), "{context}: stream {}", life.stream);
         }
@@ -147,7 +147,7 @@ fn ids_go_on_naming_their_streams() {
             again.close(passing).unwrap();
             assert!(again.frames(passing).is_err(), "{context}");
         }
-        let by_new = again.save_all().unwrap();
+        let by_new = again.snapshot().unwrap();
         let fresh = engine.pool_from(&by_new, PoolOptions::growing(1)).unwrap();
         for id in fresh.streams().chain(stays) {
             assert_eq!(again.frames(id).unwrap(), fresh.frames(id).unwrap(), "{context}");
@@ -174,11 +174,11 @@ fn a_snapshot_costs_what_its_streams_cost() {
         lives.iter_mut().for_each(|life| life.push(&mut draw, &mut pool, 3));
         take(&mut lives, &pool.tick().unwrap());
         let before = pool.bytes();
-        let snapshot = pool.save_all().unwrap();
+        let snapshot = pool.snapshot().unwrap();
         // States of all are 2 MiB.
         assert!(pool.bytes() - before < 1 << 14, "{context}: {} bytes more", pool.bytes() - before);
         assert!(snapshot.to_bytes().unwrap().len() < 1 << 12, "{context}");
-        let states: Vec<_> = left.iter().map(|&stream| pool.save(stream).unwrap()).collect();
+        let states: Vec<_> = left.iter().map(|&stream| pool.state(stream).unwrap()).collect();
         for (life, state) in lives.iter_mut().zip(states) {
             (life.saved, life.saved_at) = (Some(state), life.outputs());
         }

@@ -125,7 +125,7 @@ fn recorded_ticks_are_ticks() {
                 );
             }
             for (&stream, all) in ids.iter().zip(&sequences) {
-                assert_eq!(bits(&pool.save(stream).unwrap().h), bits(&all.h_n), "{context}");
+                assert_eq!(bits(&pool.state(stream).unwrap().h), bits(&all.h_n), "{context}");
                 assert_eq!(pool.frames(stream).unwrap(), 7, "{context}");
             }
             // A stream that is reset begins anew.
@@ -175,7 +175,7 @@ fn ticks_on_buffers_are_ticks() {
             pool.tick_bound(&ids, 3, Bindings::new(&later).y(&mut y)).unwrap();
             assert_eq!(bits(&y), wanted(2, 3), "{context}");
             for (&stream, all) in ids.iter().zip(&sequences) {
-                assert_eq!(bits(&pool.save(stream).unwrap().h), bits(&all.h_n), "{context}");
+                assert_eq!(bits(&pool.state(stream).unwrap().h), bits(&all.h_n), "{context}");
                 assert_eq!(pool.frames(stream).unwrap(), 5, "{context}");
             }
             // What is refused changes nothing.

@@ -1,7 +1,8 @@
 //! Layers that are called in more than the plain way: what Keras computes, or a refusal that says what is in the way.
 
+use wgru::import::Keras;
 use wgru::model::Merge;
-use wgru::{Batch, Device, Error, Fill, Imported, Keras, Model, Output, ReadoutSteps};
+use wgru::{Batch, Device, Error, Fill, Imported, Model, Output, ReadoutSteps};
 
 use super::{array, assert_near, golden};
 use crate::common::everywhere;

@@ -4,7 +4,8 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use wgru::{Error, Keras, ReadoutSteps};
+use wgru::import::Keras;
+use wgru::{Error, ReadoutSteps};
 
 use super::{bytes, hdf5, stack_config};
 use crate::common::onnx_file::of_file;

@@ -5,8 +5,9 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use wgru::import::Keras;
 use wgru::import::Limits;
-use wgru::{Error, Imported, Keras};
+use wgru::{Error, Imported};
 
 use super::hdf5::Group;
 use crate::common::onnx_file::of_file;

@@ -2,7 +2,8 @@
 //! words; and how deep groups may be.
 
 use serde_json::json;
-use wgru::{Error, Keras};
+use wgru::Error;
+use wgru::import::Keras;
 
 use super::hdf5::{Group, float};
 

@@ -211,7 +211,7 @@ fn a_state_that_is_computed_has_to_be_given() {
     let graph = sized(other("reader"), "X", &[-1, -1, 2]).outputs(&["Y"]);
     let graph = gru.tensors(graph.node(&gru.node_on(&["X", "W", "R", "B", "", "h0"])));
     assert!(matches!(graph.refused(), Error::Ambiguous { found, .. } if found.len() == 2));
-    let imported = graph.read_with(&wgru::Onnx::new().node("rec")).expect("by its name");
+    let imported = graph.read_with(&wgru::import::Onnx::new().node("rec")).expect("by its name");
     let by = "GRU node \"reader\"".to_owned();
     assert_eq!(imported.initial_h, OnnxInput::Computed { name: "initial_h".into(), by });
 }

@@ -1,7 +1,8 @@
 //! Tensors that no cell of PyTorch has: under the stack's own prefix they make it another cell, which is refused by
 //! their names; other layers of the model are left over.
 
-use wgru::{Cell, Error, PyTorch, ReadoutSteps};
+use wgru::import::PyTorch;
+use wgru::{Cell, Error, ReadoutSteps};
 
 use super::file::{File, value};
 

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use safetensors::tensor::{Dtype, TensorView, serialize};
-use wgru::{Error, Imported, PyTorch};
+use wgru::import::PyTorch;
+use wgru::{Error, Imported};
 
 use crate::common::onnx_file::of_file;
 

@@ -1,8 +1,9 @@
 //! The other names that PyTorch's recurrent classes save: projections, the Cell classes, nonlinearities that an
 //! export left in the metadata, and files of `torch.save`.
 
+use wgru::import::PyTorch;
 use wgru::model::{Activation, Activations, Reset, Update};
-use wgru::{Batch, Cell, Device, Direction, Error, Imported, PyTorch};
+use wgru::{Batch, Cell, Device, Direction, Error, Imported};
 
 use super::file::{File, assert_missing, fields, shape, value};
 

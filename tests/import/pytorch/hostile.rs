@@ -1,6 +1,7 @@
 //! Files that are broken, cut off or lie: one error, and no panic.
 
-use wgru::{Error, PyTorch, ReadoutSteps};
+use wgru::import::PyTorch;
+use wgru::{Error, ReadoutSteps};
 
 use super::file::File;
 use crate::common::onnx_file::of_file;

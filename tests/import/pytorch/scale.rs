@@ -3,8 +3,9 @@
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
+use wgru::import::PyTorch;
 use wgru::import::{Limits, read_tensors};
-use wgru::{Error, PyTorch, ReadoutSteps};
+use wgru::{Error, ReadoutSteps};
 
 /// A safetensors file of tensors of one element each, by name and shape.
 fn file(tensors: impl Iterator<Item = (String, &'static str)>) -> Vec<u8> {

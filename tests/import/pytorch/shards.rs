@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
+use wgru::Error;
 use wgru::import::Limits;
-use wgru::{Error, PyTorch};
+use wgru::import::PyTorch;
 
 use super::file::File;
 

@@ -1,7 +1,8 @@
 //! Weights that are stored as what PyTorch computes them from, and names under the wrappers of modules.
 
 use fastrand::Rng;
-use wgru::{Device, Direction, Error, PyTorch, ReadoutSteps};
+use wgru::import::PyTorch;
+use wgru::{Device, Direction, Error, ReadoutSteps};
 
 use super::file::{File, assert_missing};
 

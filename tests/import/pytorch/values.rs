@@ -1,7 +1,8 @@
 //! Shapes and values of single tensors: what is read of them, and in which words they are refused.
 
 use safetensors::tensor::Dtype;
-use wgru::{Cell, Error, PyTorch};
+use wgru::import::PyTorch;
+use wgru::{Cell, Error};
 
 use super::file::{File, Tensor, fields, shape, value};
 

@@ -87,7 +87,7 @@ fn check(
     let device = Device::cpu_with(CpuOptions::default().instructions(set))?;
     let options =
         Options::default().weights(precision.weights).activations(precision.activations).poison(true);
-    let engine = ready(device.load_with_async(model, options))?;
+    let engine = device.load_with(model, options)?;
     let input = Batch::new(x, [batch, STEPS, model.input()])?;
     let output = ready(engine.run_async(&input))?;
     let truth = reference::run(model, &input)?;
@@ -102,7 +102,7 @@ fn check(
     if model.layers().iter().any(|layer| layer.direction() != Direction::Forward) {
         return Ok(None);
     }
-    let mut session = ready(engine.session_async(batch))?;
+    let mut session = engine.session(batch)?;
     for step in 0..STEPS {
         let row = |array: &[f32], b: usize, features: usize| {
             array[(b * STEPS + step) * features..][..features].to_vec()

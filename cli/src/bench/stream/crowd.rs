@@ -3,7 +3,7 @@
 //! A stream's frames are windows of one bank of random numbers, at places that its number and the frame's give. So a frame
 //! costs a copy and no drawing, and those of a kept stream can be had again when all is over.
 
-use wgru::engine::{Pool, StreamId, TickOutput};
+use wgru::{Pool, StreamId, TickOutput};
 
 use crate::bench::case::values;
 use crate::failure::{Failure, Outcome, error};
@@ -234,7 +234,7 @@ impl Crowd {
 mod tests {
     use super::*;
     use crate::bench::case::Case;
-    use wgru::engine::PoolOptions;
+    use wgru::PoolOptions;
 
     fn pool(streams: usize) -> Pool {
         let case: Case = "gru-b1-t1-i3-h4".parse().unwrap();

@@ -8,7 +8,7 @@
 use std::time::Instant;
 
 use wgru::Engine;
-use wgru::engine::{Pool, PoolOptions, TickOutput};
+use wgru::{Pool, PoolOptions, TickOutput};
 
 use super::crowd::{Crowd, Frames, Kept};
 use super::schedule::{LATE, Schedule, Tally};

@@ -1,0 +1,179 @@
+//! What is open to tools alone, by the feature `unstable`: how runs are planned, and what they are expected to take.
+
+use std::time::Duration;
+
+use super::any::on;
+use super::backend::{Backend, Ticks};
+use super::device::{Device, Kind};
+use super::exchange::{Exchange, Resumes};
+use super::options::{DeviceOptions, Options};
+use super::pieces::Pieces;
+use super::pool::Pool;
+use super::run::Engine;
+use super::wait::block_on;
+use crate::dims::at_least_one;
+use crate::dtype::Precision;
+use crate::error::Result;
+use crate::gpu::adapters;
+use crate::io::{Form, OutputShape};
+use crate::kernels::matrices::Matrices;
+use crate::model::Model;
+use crate::plan::{Candidate, Only, Plan, Strategy, Table};
+
+impl Device {
+    /// The time that a run of `form`, or of dims alone, is expected to take, from the caller's arrays to the caller's arrays, by
+    /// the models that plans are made with. Where nothing was measured on a device (`wgru tune`; [`Device::calibrate`] of the CPU
+    /// path) it is an order of magnitude.
+    ///
+    /// # Errors
+    /// What forbids the run on this device, [`Error::Unsupported`] on the reference.
+    pub fn expected(&self, model: &Model, form: impl Into<Form>, options: Options) -> Result<Duration> {
+        self.time_of(model, form.into(), options)
+    }
+
+    /// Measures how fast this processor computes, on one thread, in some 2 ms and little more than 10 at most. From then on it scales the
+    /// times that are expected of this device, its clones and their engines.
+    ///
+    /// Returns the scale: 2 where a product and sum takes twice as long as on the processor that the model was fitted on. `None` for a
+    /// GPU, for which there are tables (`wgru tune`), and for the reference.
+    ///
+    /// On two other processors, times of 64 runs were expected within a factor of 1.17 and 1.20 in the median, at worst 2.5; without,
+    /// 2.04 and 1.45, at worst 3.1.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn calibrate(&self) -> Option<f64> {
+        match &self.0 {
+            Kind::Cpu(processor) => Some(processor.calibrate()),
+            _ => None,
+        }
+    }
+
+    /// The cooperative matrices that plans on this device may make use of: it has usable ones, and was opened with
+    /// [`DeviceOptions::matrices`]. None on a device of the caller's, which does not say what it has.
+    pub fn matrices(&self) -> Option<Matrices> {
+        match &self.0 {
+            Kind::Gpu(context) => context.info().caps.matrices,
+            Kind::Cpu(_) | Kind::Reference => None,
+        }
+    }
+
+    /// Opens every adapter that can compute, for a harness that runs on all of them.
+    ///
+    /// # Errors
+    /// [`Error::Device`] for the first that cannot be opened.
+    pub fn all_adapters() -> Result<Vec<Self>> {
+        block_on(async {
+            let mut opened = Vec::new();
+            for adapter in adapters(None).await {
+                opened.push(Self::open_adapter(adapter, &DeviceOptions::default()).await?);
+            }
+            Ok(opened)
+        })
+    }
+}
+
+impl Engine {
+    /// The time that a run of `form`, or of dims alone, is expected to take, as [`Device::expected`] has it.
+    ///
+    /// # Errors
+    /// As [`Device::expected`].
+    pub fn expected(&self, form: impl Into<Form>) -> Result<Duration> {
+        let form = form.into();
+        OutputShape::new(self.model(), form)?;
+        on!(AnyBackend, &self.0.backend, backend => backend.expected(form))
+    }
+
+    /// The pieces that a run of `form`, or of dims alone, is cut into; `None` where it is run at once, as on the CPU path and
+    /// the reference always.
+    ///
+    /// # Errors
+    /// [`crate::Error::TooLarge`] where not even one step of one row fits.
+    pub fn pieces(&self, form: impl Into<Form>) -> Result<Option<Pieces>> {
+        on!(AnyBackend, &self.0.backend, backend => backend.pieces(form.into()))
+    }
+
+    /// Every way to compute each layer on a run of `form`, or of dims alone, with its predicted time or what forbids it; of
+    /// a run in pieces on its first piece, as [`Engine::plan`] says; of the CPU path and the reference nothing.
+    ///
+    /// # Errors
+    /// What the planner refuses for this shape.
+    pub fn alternatives(&self, form: impl Into<Form>) -> Result<Vec<Vec<Candidate>>> {
+        on!(AnyBackend, &self.0.backend, backend => backend.alternatives(form.into()))
+    }
+
+    /// The plan of a run of `form`, or of dims alone; `None` of the CPU path and the reference. Of a run in pieces
+    /// ([`Engine::pieces`]) it is the plan of the first piece, which is as large as any: [`Plan::form`] says its size. Where rows
+    /// are cut by steps, that piece is of the first direction of the first layer.
+    ///
+    /// # Errors
+    /// What the planner refuses for this shape.
+    pub fn plan(&self, form: impl Into<Form>) -> Result<Option<Plan>> {
+        on!(AnyBackend, &self.0.backend, backend => backend.plan(form.into()))
+    }
+
+    /// The runs of this engine that workgroups began together and that were finished step by step, since some
+    /// workgroup did not come through.
+    pub fn resumes(&self) -> Resumes {
+        on!(AnyBackend, &self.0.backend, backend => backend.resumes())
+    }
+}
+
+impl Options {
+    /// Sets how steps are computed wherever a layer and the device allow it.
+    pub fn strategy(mut self, strategy: Strategy) -> Self {
+        self.only.strategy = Some(strategy);
+        self
+    }
+
+    /// Sets [`Options::speed`]: a table, or numbers alone ([`Speed`](crate::plan::Speed)).
+    pub fn speed(mut self, speed: impl Into<Table>) -> Self {
+        self.speed = Some(speed.into());
+        self
+    }
+
+    /// Sets [`Options::exchange`].
+    pub fn exchange(mut self, exchange: Exchange) -> Self {
+        self.exchange = exchange;
+        self
+    }
+
+    /// Sets what the planner of a GPU chooses from.
+    pub fn only(mut self, only: Only) -> Self {
+        self.only = only;
+        self
+    }
+
+    /// How the device stores weights and activations.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+}
+
+impl DeviceOptions {
+    /// Turns on the device's cooperative matrices (tensor cores, simdgroup matrices), where it has such of f16 with sums in
+    /// f32; elsewhere it has no effect, which [`crate::Device::matrices`] tells.
+    ///
+    /// Plans make use of them where weights and activations are f16 and sums need not be reproducible
+    /// ([`Options::reproducible`](crate::Options::reproducible)): in projections, and in steps of batches that are large enough.
+    /// What a step multiplies (h, of some cells r ⊙ h or what is to be projected) is then rounded to f16, and cut off beyond ±65,504; the state
+    /// itself stays in f32. What the device adds within a matrix it adds in an order of its own.
+    ///
+    /// wgpu calls the feature experimental; so it is turned on by nothing else, and the device is held to exact numbers first:
+    /// opening one that gets them wrong is [`crate::Error::Device`].
+    pub fn matrices(mut self, on: bool) -> Self {
+        self.matrices = on;
+        self
+    }
+}
+
+impl Pool {
+    /// The time that a tick of `frames` frames of each of `streams` streams is expected to take, by the models that plans
+    /// are made with; an order of magnitude where nothing was measured on the device.
+    ///
+    /// # Errors
+    /// [`Error::Zero`], and what forbids a batch of this size.
+    pub fn expected(&self, streams: usize, frames: usize) -> Result<Duration> {
+        at_least_one("streams of a tick", streams)?;
+        at_least_one("frames of a tick", frames)?;
+        on!(AnyPool, &self.states, states => states.expected(streams, frames))
+    }
+}
