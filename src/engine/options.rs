@@ -81,8 +81,8 @@ pub struct Options {
     pub(crate) any_order: bool,
     /// Bytes that the arrays of all runs of an engine together may take on a GPU beside the model's weights, with those that are
     /// kept for the next run of their shape; 1 GiB where `None`. A batch that takes more by itself is run in pieces
-    /// ([`crate::Engine::pieces`]), with the same result. Sessions, pools and, where it is not `None`, staged batches may take as much each:
-    /// more is refused. A run that is resumed ([`crate::Engine::resumes`]) takes its bytes twice.
+    /// ([`crate::Engine::explain`] says into which), with the same result. Sessions, pools and, where it is not `None`, staged batches may take as much each:
+    /// more is refused. A run that has to be finished step by step takes its bytes twice.
     ///
     /// Runs that do not fit beside each other wait, in the order in which they came, until those before them have ended a piece.
     /// None holds memory while it waits for more, so they never wait in a circle. What waits in an `_async` call is the future: it
@@ -100,8 +100,7 @@ pub struct Options {
 impl Options {
     /// Whether a GPU gives the same bits for a sequence however it is run: at once, in chunks, step by step in a session,
     /// in another batch, by another plan. That is the default. Without it, large layers that are computed step by step
-    /// may take a few per cent less time, and cooperative matrices may be made use of
-    /// ([`DeviceOptions::matrices`](crate::DeviceOptions::matrices)).
+    /// may take a few per cent less time.
     pub fn reproducible(mut self, reproducible: bool) -> Self {
         self.any_order = !reproducible;
         self

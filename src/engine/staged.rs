@@ -25,6 +25,7 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::run`]; [`Error::TooLarge`] for such a batch, which says how many rows and steps fit.
+    #[cfg(feature = "unstable")]
     pub fn stage(&self, batch: &Batch<'_>) -> Result<Staged> {
         batch.check(self.model())?;
         OutputShape::new(self.model(), batch.form())?;

@@ -112,6 +112,13 @@ impl Form {
     }
 }
 
+/// `[B, T]`, batch-major. A size of 0 is refused where the form is used.
+impl From<[usize; 2]> for Form {
+    fn from([batch, steps]: [usize; 2]) -> Self {
+        Dims { batch, steps }.into()
+    }
+}
+
 /// Batch-major, as [`crate::Batch::new`] has it.
 impl From<Dims> for Form {
     fn from(dims: Dims) -> Self {

@@ -18,6 +18,7 @@ mod record;
 mod sound;
 mod stage;
 mod suites;
+mod surface;
 mod target;
 mod tool;
 
@@ -58,6 +59,9 @@ commands:
          what a published crate has: licences, sources and advisories of dependencies
          (cargo-deny), spelling (typos), each feature by itself, a build by the stated Rust
          version, and one with the lowest versions of dependencies (nightly Rust)
+  surface
+         hold the library's public surface against tests/surface.txt (nightly Rust,
+         cargo-public-api); `surface write` keeps it as it is
   lint   rustfmt, clippy and rustdoc, with warnings as errors
   ci     what every change has to pass: test, the library built for 64-bit Arm and a suite of
          it run, loops, few cases of isa, loom, the suites of numbers from elsewhere with one other strategy and one
@@ -196,6 +200,11 @@ fn parse(arguments: &[String]) -> Result<Request, String> {
             refuse_arguments(command, rest)?;
             published::stages()
         }
+        "surface" => match rest {
+            [] => vec![Stage::new("public surface", surface::check)],
+            [word] if word == "write" => vec![Stage::new("public surface", surface::write)],
+            _ => return Err("`surface` takes nothing, or `write`".to_owned()),
+        },
         "lint" => {
             refuse_arguments(command, rest)?;
             lint::stages()

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use crate::process::{self, Error};
 use crate::stage::{Outcome, Stage};
+use crate::surface;
 use crate::tool::{self, not_run};
 
 /// The Rust version that the workspace states.
@@ -17,6 +18,7 @@ pub fn quick() -> Vec<Stage> {
     vec![
         Stage::new("licences, sources, duplicates", || deny(&["bans", "licenses", "sources"])),
         Stage::new("spelling", spelling),
+        Stage::new("public surface", surface::check),
     ]
 }
 

@@ -1,20 +1,4 @@
-//! A pool: thousands of independent streams on one device, that come and go and advance together.
-//!
-//! A stream's states live in a slot on the device. [`Pool::push`] queues its frames on the host; [`Pool::tick`] takes the
-//! frames of every stream that has any, as rows of one batch with a length each, and moves the states from the slots to the
-//! rows and back within the same submission. Streams without frames cost nothing.
-//!
-//! *What is promised.* A stream's outputs and states are, bit for bit, those of a sequence run ([`Engine::run`]) over all its
-//! frames on the same engine, whatever else is in the pool, whenever the stream joined, and however its frames were cut
-//! into pushes and ticks; unless the engine sums in any order ([`crate::Options::reproducible`]). A model whose readout is
-//! of the last step has it of every frame, as a session has.
-//!
-//! A future of an `_async` form may be dropped: of a tick that was begun the outputs come with the next [`Pool::tick`], or by
-//! [`Pool::finish_into`]. Only one that is dropped while it hands a tick to the device leaves the states unknown, and says so.
-//!
-//! *Nothing stands still for good.* A tick that lacks memory takes fewer streams, and those that ticks have passed over have
-//! their turn first. What cannot be written to disk is told, and the pool goes on. After a failure of the device every call
-//! names [`Pool::rebuild`], which goes on from the states that were saved last.
+//! A pool: streams that come and go, and advance together.
 
 mod batches;
 mod entry;
@@ -49,7 +33,23 @@ use crate::error::{Error, Result, StreamFault};
 use crate::io::State;
 use crate::model::{Model, Readout, ReadoutSteps};
 
-/// Streams on one device; see the [module](self).
+/// A pool: thousands of independent streams on one device, that come and go and advance together.
+///
+/// A stream's states live in a slot on the device. [`Pool::push`] queues its frames on the host; [`Pool::tick`] takes the
+/// frames of every stream that has any, as rows of one batch with a length each, and moves the states from the slots to the
+/// rows and back within the same submission. Streams without frames cost nothing.
+///
+/// *What is promised.* A stream's outputs and states are, bit for bit, those of a sequence run ([`Engine::run`]) over all its
+/// frames on the same engine, whatever else is in the pool, whenever the stream joined, and however its frames were cut
+/// into pushes and ticks; unless the engine sums in any order ([`crate::Options::reproducible`]). A model whose readout is
+/// of the last step has it of every frame, as a session has.
+///
+/// A future of an `_async` form may be dropped: of a tick that was begun the outputs come with the next [`Pool::tick`], or by
+/// [`Pool::finish_into`]. Only one that is dropped while it hands a tick to the device leaves the states unknown, and says so.
+///
+/// *Nothing stands still for good.* A tick that lacks memory takes fewer streams, and those that ticks have passed over have
+/// their turn first. What cannot be written to disk is told, and the pool goes on. After a failure of the device every call
+/// names [`Pool::rebuild`], which goes on from the states that were saved last.
 #[derive(Debug)]
 pub struct Pool {
     engine: Engine,

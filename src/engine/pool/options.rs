@@ -16,13 +16,13 @@ const QUEUE: usize = 1024;
 /// frame and the feature, nothing of it is queued, and no other stream is touched.
 ///
 /// It is about frames. A state that leaves the range of f32 by itself is infinite or NaN in the outputs of its own stream from there
-/// on, until [`super::Pool::reset`] or [`super::Pool::load`], and touches no other either.
+/// on, until [`super::Pool::reset`] or [`super::Pool::set_state`], and touches no other either.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum NonFinite {
     /// The stream goes on as if there had been no such push.
     #[default]
     Refuse,
-    /// The stream takes no more frames until [`super::Pool::reset`] or [`super::Pool::load`], since a gap in its frames would
+    /// The stream takes no more frames until [`super::Pool::reset`] or [`super::Pool::set_state`], since a gap in its frames would
     /// give wrong numbers from there on. What it was given before is still computed.
     Isolate,
 }
@@ -116,11 +116,11 @@ impl PoolOptions {
     }
 
     /// Writes the states of all streams to the file `path` before the first tick that follows `ticks` others, and so on
-    /// ([`super::Pool::save_all`], [`super::Snapshot::write`]).
+    /// ([`super::Pool::snapshot`], [`super::Snapshot::write`]).
     ///
     /// The file is written on the thread that begins the tick, which waits for the disk, also where it polls
-    /// [`super::Pool::tick_async`] or [`super::Pool::begin_async`]. An executor that may not wait takes
-    /// [`super::Pool::save_all_async`] instead, and writes the snapshot on a thread of its own.
+    /// [`super::Pool::tick_async`] or [`super::Pool::begin`]. An executor that may not wait takes
+    /// [`super::Pool::snapshot_async`] instead, and writes the snapshot on a thread of its own.
     ///
     /// A snapshot that cannot be written does not keep the pool from ticking: the reason is
     /// [`super::TickOutput::snapshot_error`], [`super::Pool::snapshots_failed`] counts, and the next is tried after `ticks` more.

@@ -47,7 +47,7 @@ impl Pool {
     /// `[n, T, P]`, the readout `[n, T, O]`, lengths `[n]` where rows have fewer frames. What [`Pool::push`] has queued is left
     /// alone.
     ///
-    /// From then on [`Pool::reset`] writes to the device, as [`Pool::load`] does.
+    /// From then on [`Pool::reset`] writes to the device, as [`Pool::set_state`] does.
     ///
     /// # Errors
     /// As [`Engine::recording`](crate::Engine::recording); [`Error::Stream`] for a stream that is not open, or named twice;

@@ -124,7 +124,7 @@ impl Snapshot {
         Err(Error::Mismatch { name: "snapshot".into(), reason })
     }
 
-    /// Writes the snapshot to `path` by [`file::replace`], in a folder that is made where it is not there, so that there is the old file or the new one, and no half of one. It is
+    /// Writes the snapshot to `path`, in a folder that is made where it is not there, so that there is the old file or the new one, and no half of one. It is
     /// done on the calling thread, which waits for the disk.
     ///
     /// # Errors
