@@ -1,22 +1,63 @@
 //! Recurrent inference (GRU, LSTM, RNN) on every GPU that wgpu reaches, and on the CPU.
 //!
+//! A [`Model`] comes from a file of PyTorch, ONNX or Keras, or is made of [`Layer`]s. A [`Device`] loads it, which gives an [`Engine`].
+//! The engine runs batches of sequences, and opens sessions and pools of streams:
+//!
 //! ```no_run
 //! # fn main() -> Result<(), wgru::Error> {
-//! let imported = wgru::Model::from_pytorch("model.safetensors")?;
-//! let device = wgru::Device::open("auto")?; // a GPU, else the CPU path
-//! let engine = device.load(&imported.model)?;
+//! use wgru::{Batch, Device, Model};
 //!
-//! let x = vec![0.5; 8 * 100 * imported.model.input()]; // [B, T, I]
-//! let out = engine.run(&wgru::Batch::new(&x, [8, 100, imported.model.input()])?)?;
+//! let model = Model::from_pytorch("model.safetensors")?.model;
+//! let device = Device::best(&model, [8, 100])?; // a GPU or the CPU, whichever is expected to be faster
+//! let engine = device.load(&model)?;
+//!
+//! let x = vec![0.5; 8 * 100 * model.input()]; // [B, T, I]
+//! let out = engine.run(&Batch::new(&x, [8, 100, model.input()])?)?;
 //! println!("{} values of y, {} of h_n", out.y.len(), out.h_n.len());
 //!
 //! let mut session = engine.session(8)?; // 8 streams, their states on the device
-//! let y = session.step(&x[..8 * imported.model.input()])?.y;
+//! let y = session.step(&x[..8 * model.input()])?.y;
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! FRONT
+//! # What to read first
+//!
+//! | what you have | where it is described |
+//! |---|---|
+//! | a model in a file | [`Model::from_pytorch`], and [`import`] for ONNX, Keras, options and what is refused |
+//! | weights in memory | [`Layer::new`], [`Weights`], [`model`] for every convention |
+//! | sequences, of equal length or not | [`Batch`], [`Engine::run`], [`Output`] |
+//! | streams that advance together | [`Session`] |
+//! | streams that come and go | [`Pool`], [`Snapshot`] |
+//! | data in buffers of a GPU | [`Device::from_wgpu`](Device), `Bindings`, [`Engine`]`::recording` (feature `gpu`) |
+//! | a choice of devices | [`Device::open`], [`Device::best`], [`Device::list`] |
+//! | a need for half the memory, or for a bound on it | [`Options`] |
+//! | a first run that must not take longer than the next | [`Engine::prepare`] |
+//! | an error | [`Error::kind`] says what can be done about it |
+//! | a model for another framework | [`export`] |
+//!
+//! # Letters of shapes
+//!
+//! B sequences of T steps; I features of x; L layers of D directions; H units; P outputs of a layer and direction (H, or less of an LSTM with a
+//! projection); G gates (4 LSTM, 3 GRU, 1 RNN); O outputs of the readout. Arrays are row-major, numbers are `f32`.
+//!
+//! # Waiting
+//!
+//! A call that waits for a device has a second form whose name ends in `_async`. Natively it polls the device whenever it is polled; on
+//! the CPU it computes when it is first polled. In a browser no thread may wait for a GPU: there those forms are the way, and
+//! the others are an [`ErrorKind::Unsupported`] unless the device is the CPU. What such a device refuses while something is
+//! made, as it is loaded or prepared, is the error of the next call that waits.
+//!
+//! # Features
+//!
+//! | feature | | default |
+//! |---|---|---|
+//! | `gpu` | GPUs, by wgpu; without it the CPU path and the reference | yes |
+//! | `onnx` | ONNX files, in and out | yes |
+//! | `keras` | Keras files (`.h5`, `.weights.h5`, `.keras`) | no |
+//! | `unstable` | plans, kernels, the cost model, the reference: for tools; changes in any version | no |
+//! | `testing` | outputs filled with NaN, devices that are lost, counts of what is created: for tests | no |
 
 // Nothing in the library panics on purpose; the few places that may say why they never do. What reads files does not index either:
 // see `import`, `proto` and `file`.
@@ -112,6 +153,7 @@ pub use engine::{
 #[cfg(feature = "gpu")]
 pub use engine::{PoolRecording, Recording};
 pub use error::{BufferFault, Error, ErrorKind, Result, StreamFault};
+#[doc(inline)]
 pub use import::Imported;
 pub use info::AdapterInfo;
 #[cfg(feature = "testing")]
@@ -119,6 +161,7 @@ pub use info::Created;
 pub use io::{Batch, Fill, Form, Layout, Output, State, StepInput, StepOutput};
 #[cfg(feature = "gpu")]
 pub use io::{Bindings, Sink, Source};
+#[doc(inline)]
 pub use model::{Cell, Direction, Layer, Merge, Model, Readout, ReadoutSteps, Weights};
 /// The version of wgpu that devices, buffers and encoders are of.
 #[cfg(feature = "gpu")]

@@ -25,7 +25,7 @@ pub struct Choice {
 }
 
 impl Choice {
-    /// Orders `devices` by the time that a run of `form`, or of dims alone, is expected to take on them; of equals the first
+    /// Orders `devices` by the time that a run of `form`, or `[B, T]` alone, is expected to take on them; of equals the first
     /// comes first.
     ///
     /// # Errors

@@ -11,16 +11,18 @@ use crate::error::Result;
 use crate::io::{Form, OutputShape};
 
 impl Engine {
-    /// What a run of `form`, or of dims alone, takes on a GPU at a time: of a run in pieces what the piece takes that takes most;
+    /// What a run of `form`, or `[B, T]` alone, takes on a GPU at a time: of a run in pieces what the piece takes that takes most;
     /// 0 on the CPU path and the reference.
     ///
     /// # Errors
     /// [`crate::Error::TooLarge`] where not even one step of one row fits.
     pub fn memory(&self, form: impl Into<Form>) -> Result<Memory> {
-        on!(AnyBackend, &self.0.backend, backend => backend.memory(form.into()))
+        let form = form.into();
+        OutputShape::new(self.model(), form)?;
+        on!(AnyBackend, &self.0.backend, backend => backend.memory(form))
     }
 
-    /// In words, which kernels a run of `form`, or of dims alone, uses, and into which pieces it is cut.
+    /// In words, which kernels a run of `form`, or `[B, T]` alone, uses, and into which pieces it is cut.
     ///
     /// # Errors
     /// What the planner refuses for this shape.
@@ -30,7 +32,7 @@ impl Engine {
         on!(AnyBackend, &self.0.backend, backend => backend.explain(form))
     }
 
-    /// Makes everything that runs of `form`, or of dims alone, need, so that the first of them takes no longer than
+    /// Makes everything that runs of `form`, or `[B, T]` alone, need, so that the first of them takes no longer than
     /// the next; of a run in pieces the kernels of all of them, and of buffers those that [`Options::memory`](crate::Options::memory)
     /// has room for.
     ///

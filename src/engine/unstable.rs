@@ -21,12 +21,12 @@ use crate::model::Model;
 use crate::plan::{Candidate, Only, Plan, Strategy, Table};
 
 impl Device {
-    /// The time that a run of `form`, or of dims alone, is expected to take, from the caller's arrays to the caller's arrays, by
+    /// The time that a run of `form`, or `[B, T]` alone, is expected to take, from the caller's arrays to the caller's arrays, by
     /// the models that plans are made with. Where nothing was measured on a device (`wgru tune`; [`Device::calibrate`] of the CPU
     /// path) it is an order of magnitude.
     ///
     /// # Errors
-    /// What forbids the run on this device, [`Error::Unsupported`] on the reference.
+    /// What forbids the run on this device, [`crate::Error::Unsupported`] on the reference.
     pub fn expected(&self, model: &Model, form: impl Into<Form>, options: Options) -> Result<Duration> {
         self.time_of(model, form.into(), options)
     }
@@ -59,7 +59,7 @@ impl Device {
     /// Opens every adapter that can compute, for a harness that runs on all of them.
     ///
     /// # Errors
-    /// [`Error::Device`] for the first that cannot be opened.
+    /// [`crate::Error::Device`] for the first that cannot be opened.
     pub fn all_adapters() -> Result<Vec<Self>> {
         block_on(async {
             let mut opened = Vec::new();
@@ -72,7 +72,7 @@ impl Device {
 }
 
 impl Engine {
-    /// The time that a run of `form`, or of dims alone, is expected to take, as [`Device::expected`] has it.
+    /// The time that a run of `form`, or `[B, T]` alone, is expected to take, as [`Device::expected`] has it.
     ///
     /// # Errors
     /// As [`Device::expected`].
@@ -82,32 +82,38 @@ impl Engine {
         on!(AnyBackend, &self.0.backend, backend => backend.expected(form))
     }
 
-    /// The pieces that a run of `form`, or of dims alone, is cut into; `None` where it is run at once, as on the CPU path and
+    /// The pieces that a run of `form`, or `[B, T]` alone, is cut into; `None` where it is run at once, as on the CPU path and
     /// the reference always.
     ///
     /// # Errors
     /// [`crate::Error::TooLarge`] where not even one step of one row fits.
     pub fn pieces(&self, form: impl Into<Form>) -> Result<Option<Pieces>> {
-        on!(AnyBackend, &self.0.backend, backend => backend.pieces(form.into()))
+        let form = form.into();
+        OutputShape::new(self.model(), form)?;
+        on!(AnyBackend, &self.0.backend, backend => backend.pieces(form))
     }
 
-    /// Every way to compute each layer on a run of `form`, or of dims alone, with its predicted time or what forbids it; of
+    /// Every way to compute each layer on a run of `form`, or `[B, T]` alone, with its predicted time or what forbids it; of
     /// a run in pieces on its first piece, as [`Engine::plan`] says; of the CPU path and the reference nothing.
     ///
     /// # Errors
     /// What the planner refuses for this shape.
     pub fn alternatives(&self, form: impl Into<Form>) -> Result<Vec<Vec<Candidate>>> {
-        on!(AnyBackend, &self.0.backend, backend => backend.alternatives(form.into()))
+        let form = form.into();
+        OutputShape::new(self.model(), form)?;
+        on!(AnyBackend, &self.0.backend, backend => backend.alternatives(form))
     }
 
-    /// The plan of a run of `form`, or of dims alone; `None` of the CPU path and the reference. Of a run in pieces
+    /// The plan of a run of `form`, or `[B, T]` alone; `None` of the CPU path and the reference. Of a run in pieces
     /// ([`Engine::pieces`]) it is the plan of the first piece, which is as large as any: [`Plan::form`] says its size. Where rows
     /// are cut by steps, that piece is of the first direction of the first layer.
     ///
     /// # Errors
     /// What the planner refuses for this shape.
     pub fn plan(&self, form: impl Into<Form>) -> Result<Option<Plan>> {
-        on!(AnyBackend, &self.0.backend, backend => backend.plan(form.into()))
+        let form = form.into();
+        OutputShape::new(self.model(), form)?;
+        on!(AnyBackend, &self.0.backend, backend => backend.plan(form))
     }
 
     /// The runs of this engine that workgroups began together and that were finished step by step, since some
@@ -170,7 +176,7 @@ impl Pool {
     /// are made with; an order of magnitude where nothing was measured on the device.
     ///
     /// # Errors
-    /// [`Error::Zero`], and what forbids a batch of this size.
+    /// [`crate::Error::Zero`], and what forbids a batch of this size.
     pub fn expected(&self, streams: usize, frames: usize) -> Result<Duration> {
         at_least_one("streams of a tick", streams)?;
         at_least_one("frames of a tick", frames)?;

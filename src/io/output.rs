@@ -24,7 +24,7 @@ pub struct OutputShape {
 }
 
 impl OutputShape {
-    /// The shapes for `model` on a batch of `form`, or of dims alone.
+    /// The shapes for `model` on a batch of `form`, or `[B, T]` alone.
     ///
     /// # Errors
     /// [`crate::Error::Zero`], [`crate::Error::Overflow`] where a product of sizes does not fit, and

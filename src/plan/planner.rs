@@ -17,7 +17,7 @@ use crate::io::Form;
 use crate::kernels::{Projection, Recurrent, Rows, TakeProjected, matmul};
 use crate::model::{Layer, Model};
 
-/// Chooses kernels for `model` on a batch of `form`, or of dims alone, within `caps`.
+/// Chooses kernels for `model` on a batch of `form`, or `[B, T]` alone, within `caps`.
 ///
 /// # Errors
 /// [`Error::Zero`]; [`Error::TooLarge`] and [`Error::Overflow`] where not even one step fits the device;

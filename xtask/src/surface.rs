@@ -23,7 +23,9 @@ pub fn check() -> Result<Outcome, Error> {
         return Ok(Outcome::Passed);
     }
     println!("{}", changes.join("\n"));
-    Err(Error::Other(format!("the public surface is not that of {KEPT}: `cargo xtask surface write` keeps it")))
+    Err(Error::Other(format!(
+        "the public surface is not that of {KEPT}: `cargo xtask surface write` keeps it"
+    )))
 }
 
 /// Keeps the surface as it is.

@@ -37,7 +37,7 @@ pub struct Recording {
 }
 
 impl Engine {
-    /// Prepares a run of `form`, or of dims alone, on `bindings`, to be recorded: [`Recording::record`]. What `bindings` have on the
+    /// Prepares a run of `form`, or `[B, T]` alone, on `bindings`, to be recorded: [`Recording::record`]. What `bindings` have on the
     /// host is uploaded now, into buffers of the recording's own. Recordings of one form share everything but their bindings: the
     /// first compiles and allocates, the others make bind groups alone.
     ///
@@ -56,7 +56,7 @@ impl Engine {
         self.recording_of(&recordable, bindings, Of::Run)
     }
 
-    /// Runs a batch of `form`, or of dims alone, whose arrays lie on the host or in the caller's buffers, in any mix. Where all lie on
+    /// Runs a batch of `form`, or `[B, T]` alone, whose arrays lie on the host or in the caller's buffers, in any mix. Where all lie on
     /// the host this is [`Engine::run`]. What was submitted to the queue before has been done when the run begins. Where no output
     /// lies on the host, the call returns once the run is submitted.
     ///
