@@ -5,6 +5,7 @@ mod candidates;
 #[path = "../common/mod.rs"]
 mod common;
 mod errors;
+mod examples;
 mod exchange;
 mod host;
 mod lost;
