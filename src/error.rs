@@ -16,9 +16,6 @@ pub use self::words::{count, limited, listed};
 /// Shorthand for results of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// The error behind one of ours: what the system or the reader of a file format said.
-pub type Source = Arc<dyn std::error::Error + Send + Sync>;
-
 /// What can go wrong, with the name of the thing and the numbers.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -107,7 +104,7 @@ pub enum Error {
         /// Why not.
         reason: String,
         /// What its reader said, where that is another library.
-        source: Option<Source>,
+        source: Option<Arc<dyn std::error::Error + Send + Sync>>,
     },
     /// A file can be read, and what it describes cannot be: the error is what a call with the same numbers would return.
     File {

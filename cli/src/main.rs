@@ -21,6 +21,7 @@ mod plot;
 mod print;
 mod run;
 mod table;
+mod warnings;
 mod work;
 
 use std::process::ExitCode;
@@ -33,6 +34,7 @@ use failure::Failure;
 
 fn main() -> ExitCode {
     quiet_drivers();
+    warnings::print();
     let args = Args::parse();
     let result = match &args.command {
         Command::Devices(args) => devices::devices(args),

@@ -50,6 +50,7 @@ impl Choice {
             let none = Error::NoDevice { selector: "fastest".into(), found: Vec::new() };
             return Err(choice.refusals.into_iter().next().map_or(none, |(_, error)| error));
         }
+        log::info!(target: "wgru::device", "chosen for {}: {choice}", model);
         Ok(choice)
     }
 

@@ -132,7 +132,10 @@ impl Device {
         let wanted = matching(&names, &name);
         let found = found.into_iter().enumerate().filter(|(index, _)| wanted.contains(index));
         match best_of(found.map(|(_, adapter)| adapter).collect()) {
-            Some(best) => Self::open_adapter(best, options).await,
+            Some(best) => {
+                log::info!(target: "wgru::device", "{}: chosen for \"{selector}\"", best.0.caps.device);
+                Self::open_adapter(best, options).await
+            }
             None => {
                 let all = adapters(None).await;
                 let found = all.into_iter().map(|(info, _)| info.caps.device).collect();
@@ -152,9 +155,11 @@ impl Device {
             }
             found.retain(|(info, _)| !info.software && info.caps.max_storage_buffers >= MOST_STORAGE_BUFFERS);
             if let Some(best) = best_of(found) {
+                log::info!(target: "wgru::device", "{}: chosen as the best GPU found", best.0.caps.device);
                 return Self::open_adapter(best, options).await;
             }
         }
+        log::info!(target: "wgru::device", "cpu: chosen since no GPU was found");
         Ok(Self::cpu())
     }
 

@@ -185,6 +185,7 @@ impl GpuEngine {
         match new {
             // What is idle may be what the device lacks memory for.
             Err(error) if error.is_of_device() && self.budget.free_idle() => {
+                log::debug!(target: "wgru::run", "what was kept for other runs is freed: {error}");
                 Workspace::new(&self.context, program, &self.constants, self.options.poison)
             }
             new => new,
@@ -233,6 +234,12 @@ impl GpuEngine {
         progress: &SharedTally,
     ) -> Result<(Workspace, Submitted)> {
         self.resumes.add(at);
+        log::warn!(
+            target: "wgru::run",
+            "{}: the workgroups of a run did not come through together, so it is done step by step from step {} of \
+             layer {} on",
+            self.context.caps().device, at.first, at.layer
+        );
         self.distrust();
         let plan = failed.plan.without_exchange();
         let mut workspace = self.workspace(lower(&self.model, &plan)?)?;

@@ -70,6 +70,13 @@ impl Device {
         context.trust(None);
         let found = self.try_exchange_async().await?;
         context.trust((found.workgroups > 0).then_some((found.workgroups, found.workgroup_bytes)));
+        if found.workgroups == 0 {
+            log::warn!(
+                target: "wgru::device",
+                "{}: no two workgroups were seen to run together, so kernels have one each",
+                context.caps().device
+            );
+        }
         Ok(found)
     }
 

@@ -1,8 +1,10 @@
 //! What is wrong with a buffer or a stream: the part of an error that has fields of its own.
 
+use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 
-use super::{Source, count};
+use super::count;
 
 /// Why a buffer cannot be bound to an array; offsets and sizes in bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,9 +112,9 @@ pub enum StreamFault {
         value: f32,
     },
     /// A number of a frame is beyond the range of what the engine stores activations in.
-    Range(Source),
+    Range(Arc<dyn Error + Send + Sync>),
     /// A state does not fit the model, or is not finite.
-    State(Source),
+    State(Arc<dyn Error + Send + Sync>),
     /// A recording or a tick names it twice.
     Twice,
     /// Its states lie elsewhere than when the recording was prepared.
@@ -121,7 +123,7 @@ pub enum StreamFault {
 
 impl StreamFault {
     /// The error that is part of this one.
-    pub(super) fn source(&self) -> Option<&Source> {
+    pub(super) fn source(&self) -> Option<&Arc<dyn Error + Send + Sync>> {
         match self {
             Self::Range(error) | Self::State(error) => Some(error),
             _ => None,

@@ -22,7 +22,7 @@ pub use tensors::{Tensor, read_tensors};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, count, listed};
 use crate::model::Model;
 
 /// The bytes of a file.
@@ -53,6 +53,19 @@ pub struct Report {
     pub initial_states: Vec<String>,
     /// The file's own metadata.
     pub metadata: BTreeMap<String, String>,
+}
+
+impl Report {
+    /// Tells the log what was decided and left over; `source` names the file.
+    fn tell(&self, source: &str) {
+        for decision in &self.decisions {
+            log::info!(target: "wgru::import", "{source}: {decision}");
+        }
+        if !self.left_over.is_empty() {
+            let count = count(self.left_over.len(), "tensor");
+            log::warn!(target: "wgru::import", "{source}: {count} left over: {}", listed(&self.left_over));
+        }
+    }
 }
 
 impl Model {

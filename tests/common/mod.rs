@@ -6,6 +6,7 @@ pub mod life;
 pub mod onnx_file;
 #[path = "../../src/seed.rs"]
 pub mod seed;
+pub mod told;
 
 use std::sync::LazyLock;
 

@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 use libtest_mimic::Trial;
 use wgru::{Cell, Device, DeviceInfo, DeviceOptions, Model};
 
+use crate::common::told::{assert_told, told};
 use crate::common::{Draw, Inputs, bits, options};
 use crate::{Found, trial};
 
@@ -145,7 +146,8 @@ fn a_bad_file_is_as_none(adapters: Vec<String>) {
             let output = engine.run(&inputs.batch()).unwrap();
             (bits(&output.y), device.save_pipelines().unwrap())
         };
-        let (expected, _) = save();
+        let ((expected, _), events) = told(save);
+        assert!(!events.iter().any(|event| event.starts_with("WARN")), "{selector}: {events:?}");
         let path = folder.file();
         let good = fs::read(&path).unwrap();
         let flipped = |at: usize| {
@@ -166,7 +168,9 @@ fn a_bad_file_is_as_none(adapters: Vec<String>) {
         ];
         for (index, bytes) in bad.iter().enumerate() {
             fs::write(&path, bytes).unwrap();
-            let (y, saved) = save();
+            let ((y, saved), events) = told(save);
+            let named = path.display().to_string();
+            assert_told(&events, "WARN wgru::device", &[&named, "ignored, and replaced by the next save"]);
             assert_eq!(y, expected, "{selector}, file {index}");
             assert!(saved, "{selector}, file {index} was taken for a good one");
             assert_eq!(fs::read(&path).unwrap()[..8], good[..8], "{selector}, file {index}");
@@ -183,6 +187,11 @@ fn a_bad_file_is_as_none(adapters: Vec<String>) {
         device.load_with(&model, options()).unwrap().run(&inputs.batch()).unwrap();
         let error = device.save_pipelines().unwrap_err().to_string();
         assert!(error.contains("below"), "{error}");
+        // It was said: nothing is told once more when the device goes. Of another nobody knows.
+        assert_eq!(told(|| drop(device)).1, Vec::<String>::new(), "{selector}");
+        let device = Device::select_with(&selector, &below).unwrap();
+        device.load_with(&model, options()).unwrap().run(&inputs.batch()).unwrap();
+        assert_told(&told(|| drop(device)).1, "WARN wgru::device", &["not kept", "below"]);
     }
 }
 

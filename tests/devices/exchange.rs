@@ -2,6 +2,7 @@
 //! dispatch, where nobody has to wait; and the way out, which software drivers take for real, since they run
 //! workgroups mostly one after the other.
 
+use crate::common::told::{assert_told, told};
 use crate::common::{Draw, Inputs, adapters, assert_close_in, bits, cells, own_adapters};
 use wgru::dtype::Precision;
 use wgru::engine::{Exchange, Resume, Resumes};
@@ -168,9 +169,11 @@ fn a_run_is_taken_up_again_at_the_chunk_that_failed() {
                 let engine =
                     device.load_with(&model, options(Strategy::Grouped, 0, forced(1, fault))).unwrap();
                 let context = format!("{}, {model}, {fault:?}, seed {}", device.info(), draw.seed);
-                let output = grouped(&engine, &inputs.batch());
+                let (output, events) = told(|| grouped(&engine, &inputs.batch()));
                 assert!(all_bits(&output) == all_bits(&truth), "{context}");
                 let at = Resume { layer: chunk / steps, step: chunk % steps };
+                let place = format!("from step {} of layer {} on", at.step, at.layer);
+                assert_told(&events, "WARN wgru::run", &[&device.info().to_string(), &place]);
                 assert_eq!(engine.resumes(), Resumes { count: 1, last: Some(at) }, "{context}");
             }
         }

@@ -5,6 +5,7 @@ mod candidates;
 #[path = "../common/mod.rs"]
 mod common;
 mod errors;
+mod events;
 mod examples;
 mod exchange;
 mod host;

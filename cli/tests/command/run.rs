@@ -72,11 +72,20 @@ fn compiled_kernels_are_kept_in_a_folder_or_it_is_said_why_not() {
             assert_ne!(kept.exists(), said, "{device}: {}", stderr(&output));
         }
         if kept.exists() {
-            assert_eq!(fs::read_dir(&kept).unwrap().count(), 1, "{device}");
+            let files: Vec<_> = fs::read_dir(&kept).unwrap().map(|entry| entry.unwrap().path()).collect();
+            assert_eq!(files.len(), 1, "{device}");
+            // What the library tells of it unasked is a warning.
+            fs::write(&files[0], b"of another making").unwrap();
+            let output = folder.wgru(&[&args[..], &["--pipeline-cache", "kept"]].concat());
+            let said = stderr(&output);
+            let name = files[0].file_name().unwrap().to_string_lossy();
+            assert!(output.status.success() && said.contains("wgru: warning: "), "{device}: {said}");
+            assert!(said.contains(&*name) && said.contains("ignored"), "{device}: {said}");
             fs::remove_dir_all(&kept).unwrap();
             // What cannot be kept is said, and the run stays good.
             let output = folder.wgru(&[&args[..], &["--pipeline-cache", "x.npy"]].concat());
             assert!(output.status.success() && stderr(&output).contains("x.npy"), "{}", stderr(&output));
+            assert_eq!(stderr(&output).matches("it is no folder").count(), 1, "{}", stderr(&output));
         }
     }
 }

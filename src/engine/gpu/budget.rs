@@ -162,7 +162,7 @@ impl<T> Claim<T> {
     /// Something that idles and is such, of as many bytes; what is stale goes. Where there is nothing such, the run may make it: what
     /// idles makes room, the oldest first.
     pub(super) fn take(&self, is_such: impl Fn(&T) -> bool, is_stale: impl Fn(&T) -> bool) -> Option<T> {
-        let (found, _gone) = {
+        let (found, gone) = {
             let mut state = lock(&self.budget.state);
             let mut gone: Vec<(u64, T)> = state.idle.extract_if(.., |(_, thing)| is_stale(thing)).collect();
             let index = state.idle.iter().position(|(_, thing)| is_such(thing));
@@ -173,6 +173,10 @@ impl<T> Claim<T> {
             gone.extend(state.evict(self.budget.limit));
             (found, gone)
         };
+        if !gone.is_empty() {
+            let bytes: u64 = gone.iter().map(|(bytes, _)| bytes).sum();
+            log::debug!(target: "wgru::run", "{bytes} bytes that were kept for other runs are freed");
+        }
         found
     }
 

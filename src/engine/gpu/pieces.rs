@@ -134,6 +134,13 @@ impl GpuEngine {
     ) -> Result<()> {
         let (cut, rows) = (self.cut(batch.form())?, batch.dims().batch);
         let pieces = cut.map_or(1, |cut| rows.div_ceil(cut.rows));
+        if let Some(cut) = cut {
+            log::debug!(
+                target: "wgru::run",
+                "a batch of {rows} × {} is run in pieces of {} × {} rows and steps at most",
+                batch.dims().steps, cut.rows, cut.steps
+            );
+        }
         let way = Way { wait, tally: &Arc::new(Tally::new(progress.clone(), pieces)) };
         match cut {
             None => self.run_piece(batch, output, way).await,

@@ -269,6 +269,7 @@ impl Ticks for GpuPool {
                 return Err(error);
             }
             // What is kept for other ticks may be what the device lacks memory for.
+            log::debug!(target: "wgru::pool", "what was kept for other ticks is freed: {error}");
             self.programs.clear();
             self.freights.clear();
             self.programs_of(&dims)?;

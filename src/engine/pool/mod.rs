@@ -204,6 +204,7 @@ impl Pool {
         // The host's side first: it may say no without anything having changed.
         self.table.reserve(capacity)?;
         on!(AnyPool, &mut self.states, states => states.grow(capacity))?;
+        log::info!(target: "wgru::pool", "a pool grows from {} to {capacity} streams", self.capacity());
         self.table.grow(capacity);
         Ok(())
     }
@@ -223,6 +224,7 @@ impl Pool {
             Added::Queued => Ok(()),
             Added::NotFinite(error) => {
                 if self.options.non_finite == NonFinite::Isolate {
+                    log::warn!(target: "wgru::pool", "{error}; it takes no frames until it is reset");
                     self.table.isolate(stream, error.to_string())?;
                 }
                 Err(error)

@@ -140,7 +140,12 @@ impl Pool {
             if (rows < 2 && steps < 2) || !is_memory || self.is_broken() {
                 return Err(error);
             }
-            if rows < 2 { frames = steps / 2 } else { most = rows / 2 }
+            if rows < 2 {
+                frames = steps / 2
+            } else {
+                most = rows / 2
+            }
+            log::debug!(target: "wgru::pool", "a tick of {rows} streams takes half of them, or of their frames: {error}");
         }
     }
 

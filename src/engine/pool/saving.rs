@@ -141,6 +141,7 @@ impl Pool {
             Ok(()) => self.written += 1,
             Err(error) => {
                 self.unwritten += 1;
+                log::warn!(target: "wgru::pool", "a snapshot was not written: {error}");
                 self.snapshot_error = Some(error);
             }
         }
@@ -183,6 +184,11 @@ impl Pool {
         self.flights.retain(|flight| flight.landed);
         self.options.frames = on!(AnyPool, &new, new => new.frames(self.options.frames));
         (self.engine, self.states, self.failed) = (engine, new, None);
+        log::info!(
+            target: "wgru::pool",
+            "a pool is rebuilt on {}, {} of {} streams with frames lost",
+            self.engine.device().info(), lost.len(), self.len()
+        );
         Ok(lost)
     }
 }

@@ -43,6 +43,8 @@ pub struct Saved {
     key: String,
     /// Whether pipelines were asked for since the last save.
     asked: AtomicBool,
+    /// Whether a caller was told why a save failed.
+    told: AtomicBool,
     /// The checksum of what is in the file, where it was good.
     kept: Mutex<Option<u64>>,
 }
@@ -59,17 +61,37 @@ impl Saved {
         let (folder, path) = (folder.to_owned(), folder.join(format!("{name}.wgru")));
         // Of a folder that cannot be used the next save tells the reason.
         let is_own = own::check_folder(&folder).unwrap_or(false);
-        let file = is_own.then(|| own::read(&path, LONGEST).ok()).flatten();
-        let asked = AtomicBool::new(false);
-        if let Some(data) = file.as_deref().and_then(|file| unpack(&key, file)) {
+        let ignored = |why: &dyn std::fmt::Display| {
+            log::warn!(
+                target: "wgru::device",
+                "{}: these compiled kernels are ignored, and replaced by the next save: {why}",
+                path.display()
+            );
+        };
+        let file = match is_own.then(|| own::read(&path, LONGEST)) {
+            Some(Ok(file)) => Some(file),
+            Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => {
+                ignored(&error);
+                None
+            }
+            _ => None,
+        };
+        let (asked, told) = (AtomicBool::new(false), AtomicBool::new(false));
+        if let Some(file) = &file {
             // What wgpu or the driver do not take after all is left out like any other file.
-            if let Ok(cache) = create(context, Some(data)) {
-                let kept = Mutex::new(Some(checksum(&key, data)));
-                return Some(Self { cache, folder, path, key, asked, kept });
+            match unpack(&key, file) {
+                Some(data) => match create(context, Some(data)) {
+                    Ok(cache) => {
+                        let kept = Mutex::new(Some(checksum(&key, data)));
+                        return Some(Self { cache, folder, path, key, asked, told, kept });
+                    }
+                    Err(error) => ignored(&error),
+                },
+                None => ignored(&"of another driver or version, or damaged"),
             }
         }
         let cache = create(context, None).ok()?;
-        Some(Self { cache, folder, path, key, asked, kept: Mutex::default() })
+        Some(Self { cache, folder, path, key, asked, told, kept: Mutex::default() })
     }
 
     pub(super) fn cache(&self) -> &wgpu::PipelineCache {
@@ -86,6 +108,10 @@ impl Saved {
     /// # Errors
     /// [`Error::Io`] where the folder or the file cannot be written, and where others may write to the folder.
     pub fn save(&self) -> Result<bool> {
+        self.save_quietly().inspect_err(|_| self.told.store(true, Ordering::Relaxed))
+    }
+
+    fn save_quietly(&self) -> Result<bool> {
         // Held throughout: one save at a time.
         let mut kept = lock(&self.kept);
         if let Err(error) = own::check_folder(&self.folder) {
@@ -112,8 +138,12 @@ impl Saved {
 
 impl Drop for Saved {
     fn drop(&mut self) {
-        // Nobody is there to be told; who wants to know calls `save`.
-        let _ = self.save();
+        // Nobody is there to be told, unless by the log; who wants to know calls `save`.
+        if let Err(error) = self.save_quietly()
+            && !self.told.load(Ordering::Relaxed)
+        {
+            log::warn!(target: "wgru::device", "compiled kernels are not kept: {error}");
+        }
     }
 }
 

@@ -165,7 +165,9 @@ impl Keras {
     /// # Errors
     /// As [`Keras::read`].
     pub fn parse(&self, source: &str, bytes: &[u8]) -> Result<Imported> {
-        self.import(source, bytes).map_err(Error::in_file)
+        let imported = self.import(source, bytes).map_err(Error::in_file)?;
+        imported.report.tell(source);
+        Ok(imported)
     }
 
     fn import(&self, source: &str, bytes: &[u8]) -> Result<Imported> {

@@ -227,7 +227,9 @@ impl Onnx {
     }
 
     fn import(&self, source: &str, bytes: Vec<u8>, folder: Option<&Path>) -> Result<OnnxImported> {
-        read::import(self, source, bytes, folder).map_err(Error::in_file)
+        let imported = read::import(self, source, bytes, folder).map_err(Error::in_file)?;
+        imported.report.tell(source);
+        Ok(imported)
     }
 
     /// The recurrent nodes of a file, also inside the branches of an If and inside model functions.

@@ -129,7 +129,9 @@ impl PyTorch {
     }
 
     fn import(&self, tensors: &Tensors<'_>) -> Result<Imported> {
-        self.model(tensors).map_err(Error::in_file)
+        let imported = self.model(tensors).map_err(Error::in_file)?;
+        imported.report.tell(tensors.source());
+        Ok(imported)
     }
 
     fn model(&self, tensors: &Tensors<'_>) -> Result<Imported> {

@@ -1,0 +1,31 @@
+//! What the library tells unasked, on stderr: `wgru: warning: …`.
+
+use log::{LevelFilter, Log, Metadata, Record};
+use wgru::error::limited;
+
+struct Stderr;
+
+impl Log for Stderr {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        // What an import left over stands in the report that the command prints.
+        metadata.level() <= LevelFilter::Warn
+            && metadata.target().starts_with("wgru::")
+            && metadata.target() != "wgru::import"
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if self.enabled(record.metadata()) {
+            eprintln!("wgru: warning: {}", limited(&record.args().to_string()));
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// Prints warnings from now on.
+pub fn print() {
+    // It fails where there is a logger already, and here is the only one.
+    if log::set_logger(&Stderr).is_ok() {
+        log::set_max_level(LevelFilter::Warn);
+    }
+}
