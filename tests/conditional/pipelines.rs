@@ -189,7 +189,7 @@ fn a_bad_file_is_as_none(adapters: Vec<String>) {
         assert!(error.contains("below"), "{error}");
         // It was said: nothing is told once more when the device goes. Of another nobody knows.
         assert_eq!(told(|| drop(device)).1, Vec::<String>::new(), "{selector}");
-        let device = Device::select_with(&selector, &below).unwrap();
+        let device = Device::open_with(&selector, &below).unwrap();
         device.load_with(&model, options()).unwrap().run(&inputs.batch()).unwrap();
         assert_told(&told(|| drop(device)).1, "WARN wgru::device", &["not kept", "below"]);
     }
