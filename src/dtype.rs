@@ -29,6 +29,7 @@ impl Dtype {
 
 /// How weights or activations lie on a device.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Storage {
     /// IEEE 754 binary32.
     #[default]

@@ -49,6 +49,12 @@
 //! the others are an [`ErrorKind::Unsupported`] unless the device is the CPU. What such a device refuses while something is
 //! made, as it is loaded or prepared, is the error of the next call that waits.
 //!
+//! # What happens unasked
+//!
+//! The device that `auto` comes to and why, a GPU that was passed over, kernels on disk that were ignored, a batch that is run in pieces, a run that
+//! had to be finished step by step, tensors of a file that are in no model: such events go to the crate `log`, under targets
+//! that begin with `wgru::`. Without a logger they cost nothing.
+//!
 //! # Features
 //!
 //! | feature | | default |
@@ -148,7 +154,7 @@ pub use dtype::Storage;
 pub use engine::{Choice, Pieces, Staged};
 pub use engine::{
     CpuInfo, CpuOptions, Device, DeviceInfo, DeviceOptions, Engine, Frames, Lost, Memory, NonFinite, Options,
-    Pool, PoolOptions, Session, Snapshot, StreamId, TickOutput,
+    Pool, PoolOptions, Session, Snapshot, Snapshots, StreamId, TickOutput,
 };
 #[cfg(feature = "gpu")]
 pub use engine::{PoolRecording, Recording};

@@ -38,7 +38,7 @@ pub use options::{CpuOptions, DeviceOptions, Options};
 pub use pieces::Pieces;
 #[cfg(feature = "gpu")]
 pub use pool::PoolRecording;
-pub use pool::{Frames, Lost, NonFinite, Pool, PoolOptions, Snapshot, StreamId, TickOutput};
+pub use pool::{Frames, Lost, NonFinite, Pool, PoolOptions, Snapshot, Snapshots, StreamId, TickOutput};
 #[cfg(feature = "gpu")]
 pub use recording::Recording;
 pub use run::Engine;

@@ -116,7 +116,7 @@ impl Engine {
     ///
     /// # Errors
     /// A batch that does not fit the model, [`crate::Error::TooLarge`] where it does not fit the device,
-    /// [`crate::Error::Device`] where the device fails.
+    /// [`crate::Error::Lost`] or [`crate::Error::Device`] where the device fails.
     pub fn run(&self, batch: &Batch<'_>) -> Result<Output> {
         let mut output = self.output_of(batch)?;
         self.run_into(batch, &mut output)?;

@@ -54,7 +54,7 @@ impl Session {
     /// One step of every stream. `x`: `[B, I]`, never one that is projected already: only a [`crate::Batch`] can be that.
     ///
     /// # Errors
-    /// [`crate::Error::Length`] where x is not `[B, I]`, [`crate::Error::Device`] where the device fails. After the latter,
+    /// [`crate::Error::Length`] where x is not `[B, I]`, [`crate::Error::Lost`] or [`crate::Error::Device`] where the device fails. After the latter,
     /// as after a future that was dropped, the step may have been taken by all streams, some or none:
     /// [`Session::set_state`] or [`Session::reset`] brings the session back to a known state.
     pub fn step<'a>(&mut self, x: impl Into<StepInput<'a>>) -> Result<StepOutput> {
@@ -128,7 +128,7 @@ impl Session {
     /// A copy of the states. h: `[L·D, B, P]`, c: `[L·D, B, H]`.
     ///
     /// # Errors
-    /// [`crate::Error::Device`] where the device fails.
+    /// [`crate::Error::Lost`] or [`crate::Error::Device`] where the device fails.
     pub fn state(&mut self) -> Result<State> {
         self.engine.device().may_block()?;
         block_on(self.state_waiting(BLOCK))

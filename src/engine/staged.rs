@@ -46,7 +46,7 @@ impl Staged {
     /// are. Returns the seconds it took on the device, by timestamps, where that takes them.
     ///
     /// # Errors
-    /// [`Error::Device`] where the device fails.
+    /// [`Error::Lost`] or [`Error::Device`] where the device fails.
     pub fn run(&mut self) -> Result<Option<f64>> {
         self.engine.device().may_block()?;
         block_on(self.run_waiting(BLOCK))
@@ -63,7 +63,7 @@ impl Staged {
     /// Copies what the last run gave.
     ///
     /// # Errors
-    /// [`Error::Device`] where the device fails, [`Error::Length`] where `output` does not fit, [`Error::Mismatch`]
+    /// [`Error::Lost`] or [`Error::Device`] where the device fails, [`Error::Length`] where `output` does not fit, [`Error::Mismatch`]
     /// before the first run.
     pub fn read_into(&mut self, output: &mut Output) -> Result<()> {
         self.engine.device().may_block()?;

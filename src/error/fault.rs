@@ -136,7 +136,10 @@ impl fmt::Display for StreamFault {
         match self {
             Self::NotOpen => f.write_str("not open: closed before, or of another pool"),
             Self::Isolated { pushed } => {
-                write!(f, "isolated, a reset or a load takes it in again; what was pushed: {pushed}")
+                write!(
+                    f,
+                    "isolated, Pool::reset or Pool::set_state takes it in again; what was pushed: {pushed}"
+                )
             }
             Self::PartialFrame { numbers, input } => {
                 write!(

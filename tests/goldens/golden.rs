@@ -118,6 +118,7 @@ fn place(storage: Storage, v: f32) -> i64 {
         Storage::F32 => i64::from(v.abs().to_bits()),
         Storage::F16 => i64::from(half::f16::from_f32(v.abs()).to_bits()),
         Storage::Bf16 => i64::from(half::bf16::from_f32(v.abs()).to_bits()),
+        other => unreachable!("{other}"),
     };
     if v < 0.0 { -magnitude } else { magnitude }
 }

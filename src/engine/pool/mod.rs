@@ -13,7 +13,7 @@ mod table;
 mod tick;
 
 pub use id::StreamId;
-pub use options::{NonFinite, PoolOptions};
+pub use options::{NonFinite, PoolOptions, Snapshots};
 #[cfg(feature = "gpu")]
 pub use recorded::PoolRecording;
 pub use saving::Lost;

@@ -18,6 +18,7 @@ const QUEUE: usize = 1024;
 /// It is about frames. A state that leaves the range of f32 by itself is infinite or NaN in the outputs of its own stream from there
 /// on, until [`super::Pool::reset`] or [`super::Pool::set_state`], and touches no other either.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum NonFinite {
     /// The stream goes on as if there had been no such push.
     #[default]

@@ -90,7 +90,7 @@ impl Pool {
     /// the next. On the CPU path the work is done here.
     ///
     /// # Errors
-    /// [`Error::Mismatch`] where two are under way already; [`Error::Device`] where the device fails, and on every call after it
+    /// [`Error::Mismatch`] where two are under way already; [`Error::Lost`] or [`Error::Device`] where the device fails, and on every call after it
     /// until [`Pool::rebuild`]; [`Error::Memory`] where not even one stream's frames find memory. Unless a tick had begun,
     /// no frame is lost: the next tick takes them.
     pub fn begin(&mut self) -> Result<bool> {
@@ -171,7 +171,7 @@ impl Pool {
     /// Waits for the oldest tick that was begun and brings its outputs.
     ///
     /// # Errors
-    /// [`Error::Mismatch`] where none was begun; [`Error::Device`] where the device fails.
+    /// [`Error::Mismatch`] where none was begun; [`Error::Lost`] or [`Error::Device`] where the device fails.
     pub fn finish_into(&mut self, output: &mut TickOutput) -> Result<()> {
         self.engine.device().may_block()?;
         block_on(self.finish_waiting(output, BLOCK))

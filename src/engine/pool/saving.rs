@@ -15,6 +15,7 @@ use crate::sync::Wait;
 
 /// Frames whose effect on a stream's states is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Lost {
     /// The stream.
     pub stream: StreamId,

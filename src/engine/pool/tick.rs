@@ -93,6 +93,7 @@ pub struct TickOutput {
 
 /// The outputs of a stream's frames.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct Frames<'a> {
     /// The stream.
     pub stream: StreamId,

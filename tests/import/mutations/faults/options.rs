@@ -112,6 +112,7 @@ fn storage() -> Vec<Fault> {
                 Storage::F32 => Storage::F32,
                 Storage::F16 => Storage::Bf16,
                 Storage::Bf16 => Storage::F16,
+                other => unreachable!("{other}"),
             };
             draft.precision.weights = other(draft.precision.weights);
             draft.precision.activations = other(draft.precision.activations);
@@ -125,6 +126,7 @@ fn cut_off(storage: Storage, v: f32) -> f32 {
         Storage::F32 => return v,
         Storage::F16 => 0xffff_e000,
         Storage::Bf16 => 0xffff_0000,
+        other => unreachable!("{other}"),
     };
     f32::from_bits(v.to_bits() & kept)
 }
