@@ -1,29 +1,37 @@
-//! The kernels held to the compilers of real GPUs, without these: the program `wgru-isa` compiles them with the driver of AMD's
-//! GPUs, which comes up without hardware where it is told which chip to take.
+//! The kernels held to the compilers of real GPUs, without these, by the program `wgru-isa`.
 //!
-//! Mesa can do so up to 25; 26 has dropped it. Where that version cannot be unpacked the stage is skipped, with the reason.
+//! AMD's is the driver of their GPUs, which comes up without hardware where it is told which chip to take: Mesa can do so up to
+//! 25; 26 has dropped it. NVIDIA's are those of CUDA, which take CUDA C++. Where one cannot be had the stage says so, with the reason.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use crate::mesa::Mesa;
 use crate::process::{self, Error};
 use crate::stage::Outcome;
 use crate::tool;
 
-/// The release whose Mesa has the null device.
+/// The release whose Mesa has the null device, its driver, and the loader of that.
 const RELEASE: &str = "trixie";
-/// The driver and its loader.
 const PACKAGES: &str = "mesa-vulkan-drivers,libvulkan1";
-/// The chips, as the driver and `wgru-isa` call them.
-const CHIPS: [&str; 4] = ["navi31", "navi21", "gfx1201", "vega10"];
+/// The wheels with CUDA's compilers, and the assembler's counterpart.
+const WHEELS: [&str; 3] =
+    ["nvidia-cuda-nvcc-cu12==12.9.86", "nvidia-cuda-nvrtc-cu12==12.9.86", "nvidia-cuda-nvdisasm==13.5.37"];
+/// How long fetching them may take.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// The chips, as their compilers and `wgru-isa` call them.
+const AMD: [&str; 4] = ["navi31", "navi21", "gfx1201", "vega10"];
+const NVIDIA: [&str; 5] = ["sm_80", "sm_86", "sm_89", "sm_90", "sm_120"];
 
 /// What is done with the kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Task {
-    /// Those of few cases are held to the rules and the records.
+    /// Those of few cases are held to the rules and the records, by AMD's compiler.
     Short,
-    /// Those of all cases are.
+    /// Those of all cases are, by both.
     Whole,
     /// The records are written anew.
     Keep,
@@ -31,46 +39,91 @@ pub enum Task {
 
 /// Compiles the kernels for each chip, and fails where one breaks a rule or is worse than its record.
 pub fn run(task: Task) -> Result<Outcome, Error> {
-    let mesa = match Mesa::unpacked("mesa-trixie", RELEASE, PACKAGES) {
-        Ok(mesa) => mesa,
-        Err(reason) => return tool::not_run("isa", format!("no compiler of AMD's GPUs: {reason}")),
-    };
     process::run(process::cargo().args(["build", "--quiet", "-p", "wgru-isa"]))?;
-    let program: PathBuf = ["target", "debug", "wgru-isa"].iter().collect();
-    if let Err(reason) = process::capture(command(&mesa, &program, CHIPS[0]).arg("probe")) {
-        return tool::not_run("isa", format!("the driver does not come up: {reason}"));
+    let amd = Mesa::unpacked("mesa-trixie", RELEASE, PACKAGES).map(Compiler::Amd);
+    let mut compilers = vec![("AMD's GPUs", &AMD[..], amd)];
+    if task != Task::Short {
+        compilers.push(("NVIDIA's GPUs", &NVIDIA[..], wheels().map(Compiler::Nvidia)));
     }
+    let mut outcome = Outcome::Passed;
     let mut failed = Vec::new();
-    for chip in CHIPS {
-        let mut command = command(&mesa, &program, chip);
+    for (whose, chips, compiler) in compilers {
+        let compiler = compiler.and_then(|compiler| {
+            let probed = process::capture(compiler.command(chips[0]).arg("probe"));
+            probed.map(|_| compiler)
+        });
+        match compiler {
+            Ok(compiler) => failed.extend(chips.iter().filter(|chip| !compiler.passes(chip, task))),
+            Err(reason) => outcome = tool::not_run("isa", format!("no compiler of {whose}: {reason}"))?,
+        }
+    }
+    if failed.is_empty() {
+        return Ok(outcome);
+    }
+    let chips: Vec<&str> = failed.into_iter().copied().collect();
+    Err(Error::Other(format!("kernels for {} break rules or are worse than their record", chips.join(", "))))
+}
+
+/// Where a compiler is.
+enum Compiler {
+    Amd(Mesa),
+    Nvidia(PathBuf),
+}
+
+impl Compiler {
+    /// Whether all kernels are as they should be on a chip, or their record could be written.
+    fn passes(&self, chip: &str, task: Task) -> bool {
+        let mut command = self.command(chip);
         command.arg(match task {
             Task::Short => "short",
             Task::Whole => "whole",
             Task::Keep => "keep",
         });
-        if process::run(command.arg(format!("benches/records/isa-{chip}.csv"))).is_err() {
-            failed.push(chip);
-        }
+        process::run(command.arg(format!("benches/records/isa-{chip}.csv"))).is_ok()
     }
-    match failed.as_slice() {
-        [] => Ok(Outcome::Passed),
-        _ => Err(Error::Other(format!(
-            "kernels for {} break rules or are worse than their record",
-            failed.join(", ")
-        ))),
+
+    /// The program for a chip.
+    fn command(&self, chip: &str) -> Command {
+        let program: PathBuf = ["target", "debug", "wgru-isa"].iter().collect();
+        match self {
+            Self::Amd(mesa) => {
+                let [loader, rest @ ..] = mesa.runner();
+                let mut command = process::in_workspace(loader);
+                command.args(rest).arg(program).arg(chip);
+                for name in ["AMD_FORCE_FAMILY", "RADV_FORCE_FAMILY"] {
+                    command.env(name, chip);
+                }
+                // The driver looks for it, and needs nothing in it.
+                command.env("XDG_RUNTIME_DIR", std::env::temp_dir());
+                mesa.drives(&mut command, "radeon_icd.json");
+                command
+            }
+            Self::Nvidia(wheels) => {
+                let mut command = process::in_workspace(process::workspace_root().join(program));
+                command.arg(chip).env("CUDA_WHEELS", wheels);
+                command
+            }
+        }
     }
 }
 
-/// The program for a chip, with the unpacked driver.
-fn command(mesa: &Mesa, program: &Path, chip: &str) -> Command {
-    let [loader, rest @ ..] = mesa.runner();
-    let mut command = process::in_workspace(loader);
-    command.args(rest).arg(program).arg(chip);
-    for name in ["AMD_FORCE_FAMILY", "RADV_FORCE_FAMILY"] {
-        command.env(name, chip);
+/// The folder of CUDA's wheels, which are fetched where they are not there yet.
+fn wheels() -> Result<PathBuf, Error> {
+    let folder = process::workspace_root().join("target").join("cuda");
+    let (done, wanted) = (folder.join("installed"), WHEELS.join(" "));
+    if fs::read_to_string(&done).is_ok_and(|there| there == wanted) {
+        return Ok(folder);
     }
-    // The driver looks for it, and needs nothing in it.
-    command.env("XDG_RUNTIME_DIR", std::env::temp_dir());
-    mesa.drives(&mut command, "radeon_icd.json");
-    command
+    if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+        return Err(Error::Other("its wheels are for Linux on 64-bit x86".into()));
+    }
+    let failed = |path: &Path, reason| Error::Other(format!("{}: {reason}", path.display()));
+    if folder.exists() {
+        fs::remove_dir_all(&folder).map_err(|reason| failed(&folder, reason))?;
+    }
+    let mut pip = process::in_workspace("python3");
+    pip.args(["-m", "pip", "install", "--quiet", "--no-deps", "--only-binary", ":all:", "--target"]);
+    process::run_within(pip.arg(&folder).args(WHEELS), LIMIT)?;
+    fs::write(&done, wanted).map_err(|reason| failed(&done, reason))?;
+    Ok(folder)
 }

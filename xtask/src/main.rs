@@ -45,9 +45,10 @@ commands:
          unpack a driver that has cooperative matrices under target/ (root, Debian), and
          run their suite on it
   isa [short | keep]
-         compile the kernels that the planner chooses with the compiler of AMD's GPUs, whose driver
-         is unpacked under target/ (root, Debian), and hold what comes of them to rules and to
-         benches/records/isa-*.csv; `short` takes few cases, `keep` writes the records anew
+         compile the kernels that the planner chooses with the compilers of AMD's GPUs, whose driver
+         is unpacked under target/ (root, Debian), and of NVIDIA's, from CUDA's wheels (pip), and
+         hold what comes of them to rules and to benches/records/isa-*.csv; `short` takes few
+         cases and AMD's alone, `keep` writes the records anew
   loom   run the thread team in every order that loom's bounds allow
   miri   run the tests of the CPU path in Miri, where a nightly toolchain has it
   threads

@@ -1,20 +1,57 @@
-//! The chips whose compiler is asked.
+//! The chips whose compilers are asked.
+
+/// Who makes a chip.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Vendor {
+    /// AMD.
+    Amd,
+    /// NVIDIA.
+    Nvidia,
+}
 
 /// A chip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Chip {
-    /// Its name, and that of its record.
+    /// Whose it is.
+    pub vendor: Vendor,
+    /// Its name, as its compiler takes it, and that of its record.
     pub name: &'static str,
     /// The architecture.
     pub architecture: &'static str,
-    /// Compute units of the largest product with it (AMD's product pages): workgroups that run side by side for certain.
+    /// Compute units of the largest product with it (the makers' product pages): workgroups that run side by side for certain.
     pub cores: u32,
+    /// Subgroups that a SIMD can have at the most.
+    pub subgroups: u64,
 }
 
-/// AMD's, by the name under which RADV's null device takes them.
-pub const AMD: [Chip; 4] = [
-    Chip { name: "navi31", architecture: "RDNA 3", cores: 96 },
-    Chip { name: "navi21", architecture: "RDNA 2", cores: 80 },
-    Chip { name: "gfx1201", architecture: "RDNA 4", cores: 64 },
-    Chip { name: "vega10", architecture: "Vega", cores: 64 },
+const fn amd(name: &'static str, architecture: &'static str, cores: u32, subgroups: u64) -> Chip {
+    Chip { vendor: Vendor::Amd, name, architecture, cores, subgroups }
+}
+
+const fn nvidia(name: &'static str, architecture: &'static str, cores: u32, subgroups: u64) -> Chip {
+    Chip { vendor: Vendor::Nvidia, name, architecture, cores, subgroups }
+}
+
+/// All of them.
+pub const ALL: [Chip; 9] = [
+    amd("navi31", "RDNA 3", 96, 16),
+    amd("navi21", "RDNA 2", 80, 16),
+    amd("gfx1201", "RDNA 4", 64, 16),
+    amd("vega10", "Vega", 64, 10),
+    nvidia("sm_80", "Ampere, A100", 108, 16),
+    nvidia("sm_86", "Ampere", 84, 12),
+    nvidia("sm_89", "Ada", 128, 12),
+    nvidia("sm_90", "Hopper", 132, 16),
+    nvidia("sm_120", "Blackwell", 170, 12),
 ];
+
+impl Chip {
+    /// Bytes of an instruction cache near enough that a loop within it runs as fast as instructions can be issued: AMD's ISA guides;
+    /// of NVIDIA's, measured by Jia et al. 2018 of Volta, which has the same instructions of 16 bytes.
+    pub fn instruction_cache(&self) -> u64 {
+        match self.vendor {
+            Vendor::Amd => 32 << 10,
+            Vendor::Nvidia => 128 << 10,
+        }
+    }
+}

@@ -2,17 +2,9 @@
 
 use std::ops::Range;
 
-use ash::vk;
-use wgru::kernels::Access;
-
 use crate::Result;
 use crate::assembly::{Assembly, Kind};
 use crate::cases::Case;
-use crate::spirv::Shader;
-use crate::vulkan::Gpu;
-
-/// Trips of a loop that an estimate does not know: of one within another 8 · 8 instead of 8.
-const MORE_TRIPS: u64 = 8 * 8 - 8;
 
 macro_rules! facts {
     ($($(#[$doc:meta])* $field:ident),+ $(,)?) => {
@@ -84,53 +76,23 @@ facts! {
 }
 
 impl Facts {
-    /// Compiles and counts.
+    /// With what is counted in the loop that a case is held to.
     ///
     /// # Errors
-    /// What naga or the driver says.
-    pub fn of(gpu: &Gpu, case: &Case) -> Result<Self> {
-        let kernel = &case.kernel;
-        let shader = Shader::new(&kernel.source(), &kernel.constants())?;
-        let kind = |access: Access| match access {
-            Access::Params(_) => vk::DescriptorType::UNIFORM_BUFFER,
-            Access::StepIndex(_) => vk::DescriptorType::UNIFORM_BUFFER_DYNAMIC,
-            Access::Read | Access::ReadWrite => vk::DescriptorType::STORAGE_BUFFER,
-        };
-        let bindings =
-            kernel.bindings().iter().map(|binding| (binding.index, kind(binding.access))).collect();
-        let compiled = gpu.compile(&shader.words(gpu.checks_buffers)?, &bindings, true)?;
-        let latency = compiled.figure("Latency")?;
-        let mut step = 0;
-        if case.is_persistent() {
-            let nested = gpu.compile(&shader.nested()?.words(gpu.checks_buffers)?, &bindings, false)?;
-            step = nested.figure("Latency")?.saturating_sub(latency) / MORE_TRIPS;
-        }
-        let facts = Self {
-            subgroup: u64::from(compiled.subgroup),
-            registers: compiled.figure("VGPRs")?,
-            spills: compiled.figure("Spilled VGPRs")? + compiled.figure("Spilled SGPRs")?,
-            scratch: compiled.figure("Scratch size")?,
-            lds: compiled.figure("LDS size")?,
-            occupancy: compiled.figure("Subgroups per SIMD")?,
-            code: compiled.figure("Code size")?,
-            latency,
-            step,
-            ..Self::default()
-        };
-        let assembly = Assembly::parse(&compiled.assembly);
+    /// Where a persistent kernel has none.
+    pub fn with_loop(self, case: &Case, assembly: &Assembly<'_>) -> Result<Self> {
         let counted = match case.is_persistent() {
             true => assembly.step_loop().ok_or("no loop over steps in the disassembly")?,
             false => assembly.product_loop(),
         };
-        Ok(facts.with_counts(&assembly, &counted))
+        Ok(self.with_counts(assembly, &counted))
     }
 
     /// With what is counted in a part of the code.
     pub fn with_counts(self, assembly: &Assembly<'_>, part: &Range<usize>) -> Self {
         let count = |kind| assembly.count(part, kind) as u64;
-        let coherent = |part: &Range<usize>| {
-            assembly.part(part).iter().filter(|one| one.is_coherent_load()).count() as u64
-        };
+        let coherent =
+            |part: &Range<usize>| assembly.part(part).iter().filter(|one| one.is_coherent).count() as u64;
         let looks = assembly.innermost(part).iter().map(coherent).sum();
         Self {
             loop_bytes: u64::from(assembly.bytes(part)),
@@ -251,7 +213,7 @@ mod tests {
         let load = "\tbuffer_load_b32 v8, v8, s[52:55], 0 offen glc\n";
         let text =
             format!("BB1:\n\ts_barrier\n{load}{load}BB2:\n{load}\ts_cbranch_scc0 BB2\n\ts_branch BB1\n");
-        let assembly = Assembly::parse(&text);
+        let assembly = crate::amd::parse(&text);
         let facts = Facts::default().with_counts(&assembly, &assembly.step_loop().unwrap());
         assert_eq!((facts.first_looks, facts.looks, facts.barriers, facts.memory), (2, 1, 1, 3));
         assert_eq!(facts.instructions(), 6);

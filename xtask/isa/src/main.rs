@@ -7,10 +7,13 @@
 //! wgru-isa CHIP keep RECORD           writes the record
 //! ```
 
+mod amd;
 mod assembly;
 mod cases;
 mod chips;
+mod compiler;
 mod facts;
+mod nvidia;
 mod rules;
 mod spirv;
 mod vulkan;
@@ -20,12 +23,10 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use wgru::kernels::matrices::Matrices;
-
 use cases::{Case, Extent};
 use chips::Chip;
+use compiler::Compiler;
 use facts::{Facts, Record};
-use vulkan::Gpu;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -49,43 +50,43 @@ fn main() -> ExitCode {
 fn run(arguments: &[&str]) -> Result<bool> {
     let usage = "usage: wgru-isa CHIP probe | short RECORD | whole RECORD | keep RECORD";
     let [chip, command, ..] = arguments else { return Err(usage.into()) };
-    let known = || chips::AMD.map(|chip| chip.name).join(", ");
-    let chip = chips::AMD.iter().find(|known| known.name == *chip);
+    let known = || chips::ALL.map(|chip| chip.name).join(", ");
+    let chip = chips::ALL.iter().find(|known| known.name == *chip);
     let chip = chip.ok_or_else(|| format!("the chips are {}", known()))?;
-    let gpu = Gpu::open()?;
+    let compiler = Compiler::open(chip)?;
     let path = arguments.get(2).map(Path::new);
     match (*command, path) {
         ("probe", None) => {
-            println!("{}{}", gpu.driver, if gpu.has_matrices { ", matrices" } else { "" });
+            println!("{}", compiler.name());
             Ok(true)
         }
-        ("short", Some(path)) => check(&gpu, chip, Extent::Short, path),
-        ("whole", Some(path)) => check(&gpu, chip, Extent::Whole, path),
-        ("keep", Some(path)) => keep(&gpu, chip, path),
+        ("short", Some(path)) => check(&compiler, chip, Extent::Short, path),
+        ("whole", Some(path)) => check(&compiler, chip, Extent::Whole, path),
+        ("keep", Some(path)) => keep(&compiler, chip, path),
         _ => Err(usage.into()),
     }
 }
 
-fn keep(gpu: &Gpu, chip: &Chip, path: &Path) -> Result<bool> {
-    let (cases, facts) = compiled(gpu, chip, Extent::Whole)?;
+fn keep(compiler: &Compiler, chip: &Chip, path: &Path) -> Result<bool> {
+    let (cases, facts) = compiled(compiler, chip, Extent::Whole)?;
     let lines = cases.iter().map(|case| case.name.clone()).zip(facts.iter().copied()).collect();
-    std::fs::write(path, Record { compiler: gpu.driver.clone(), lines }.text())?;
+    std::fs::write(path, Record { compiler: compiler.name(), lines }.text())?;
     println!("{} ({}): {} kernels in {}", chip.name, chip.architecture, cases.len(), path.display());
-    Ok(report(&faults_of(&cases, &facts)))
+    Ok(report(&faults_of(chip, &cases, &facts)))
 }
 
-fn check(gpu: &Gpu, chip: &Chip, extent: Extent, path: &Path) -> Result<bool> {
+fn check(compiler: &Compiler, chip: &Chip, extent: Extent, path: &Path) -> Result<bool> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let record = Record::parse(&text).map_err(|error| format!("{}: {error}", path.display()))?;
-    let (cases, facts) = compiled(gpu, chip, extent)?;
-    println!("{} ({}), {}: {} kernels", chip.name, chip.architecture, gpu.driver, cases.len());
-    if record.compiler != gpu.driver {
+    let (cases, facts) = compiled(compiler, chip, extent)?;
+    println!("{} ({}), {}: {} kernels", chip.name, chip.architecture, compiler.name(), cases.len());
+    if record.compiler != compiler.name() {
         println!("the record is of {}: numbers may differ by that alone", record.compiler);
     }
     if extent == Extent::Whole {
         cases.iter().zip(&facts).for_each(|(case, facts)| println!("    {}: {}", case.name, facts.line()));
     }
-    let mut faults = faults_of(&cases, &facts);
+    let mut faults = faults_of(chip, &cases, &facts);
     for (case, facts) in cases.iter().zip(&facts) {
         match record.of(&case.name) {
             Some(before) => {
@@ -110,9 +111,9 @@ fn check(gpu: &Gpu, chip: &Chip, extent: Extent, path: &Path) -> Result<bool> {
 }
 
 /// A line for each kernel that breaks a rule.
-fn faults_of(cases: &[Case], facts: &[Facts]) -> Vec<String> {
+fn faults_of(chip: &Chip, cases: &[Case], facts: &[Facts]) -> Vec<String> {
     let of = |(case, facts): (&Case, &Facts)| {
-        let faults = rules::faults(facts, case.exchanges());
+        let faults = rules::faults(facts, case.exchanges(), chip.instruction_cache());
         (!faults.is_empty()).then(|| format!("{}: {}", case.name, faults.join("; ")))
     };
     cases.iter().zip(facts).filter_map(of).collect()
@@ -130,17 +131,15 @@ fn report(faults: &[String]) -> bool {
 }
 
 /// The cases and what the compiler made of them, on as many threads as there are.
-fn compiled(gpu: &Gpu, chip: &Chip, extent: Extent) -> Result<(Vec<Case>, Vec<Facts>)> {
-    // Subgroups of RDNA have 64 threads at the most.
-    let matrices = gpu.has_matrices.then_some(Matrices { side: 16, subgroup: 64 });
-    let cases = cases::all(chip, &cases::caps(&gpu.name, &gpu.limits, matrices), extent)?;
+fn compiled(compiler: &Compiler, chip: &Chip, extent: Extent) -> Result<(Vec<Case>, Vec<Facts>)> {
+    let cases = cases::all(chip, &compiler.caps(), extent)?;
     let next = AtomicUsize::new(0);
     let work = || {
         let mut done = Vec::new();
         while let Some((at, case)) =
             Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, cases.get(at)?)))
         {
-            let facts = Facts::of(gpu, case).map_err(|error| format!("{}: {error}", case.name))?;
+            let facts = compiler.facts(chip, case).map_err(|error| format!("{}: {error}", case.name))?;
             done.push((at, facts));
         }
         Ok(done)

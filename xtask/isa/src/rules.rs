@@ -2,13 +2,12 @@
 
 use crate::facts::Facts;
 
-/// Bytes of an instruction cache; a longer loop comes from memory again in every step.
-const INSTRUCTION_CACHE: u64 = 32 << 10;
 /// What a number may grow by before it counts, in percent.
 const TOLERATED: u64 = 5;
 
-/// What is wrong with a kernel of so many `exchanges` a step, in words.
-pub fn faults(facts: &Facts, exchanges: u64) -> Vec<String> {
+/// What is wrong with a kernel of so many `exchanges` a step, in words; a loop longer than the instruction cache, of `cache` bytes,
+/// comes from memory again in every step.
+pub fn faults(facts: &Facts, exchanges: u64, cache: u64) -> Vec<String> {
     let mut faults = Vec::new();
     let Facts { spills, scratch, loop_bytes, first_looks, looks, .. } = *facts;
     if spills > 0 {
@@ -18,10 +17,8 @@ pub fn faults(facts: &Facts, exchanges: u64) -> Vec<String> {
     if scratch > 0 {
         faults.push(format!("{scratch} bytes of scratch memory a subgroup"));
     }
-    if loop_bytes > INSTRUCTION_CACHE {
-        faults.push(format!(
-            "a loop of {loop_bytes} bytes, more than {INSTRUCTION_CACHE} of an instruction cache"
-        ));
+    if loop_bytes > cache {
+        faults.push(format!("a loop of {loop_bytes} bytes, more than {cache} of an instruction cache"));
     }
     // Each loop that waits loads again what the first look loaded, and looks at the abort word. One that does not compares
     // registers, and waits in vain.
@@ -58,11 +55,13 @@ pub fn regressions(facts: &Facts, before: &Facts) -> Vec<String> {
 mod tests {
     use super::*;
 
+    const CACHE: u64 = 32 << 10;
+
     #[test]
     fn each_rule_can_be_broken() {
         let good = Facts { loop_bytes: 32 << 10, first_looks: 4, looks: 5, ..Facts::default() };
-        assert!(faults(&good, 1).is_empty());
-        assert!(faults(&Facts { looks: 0, first_looks: 0, ..good }, 0).is_empty());
+        assert!(faults(&good, 1, CACHE).is_empty());
+        assert!(faults(&Facts { looks: 0, first_looks: 0, ..good }, 0, CACHE).is_empty());
         for (bad, words) in [
             (Facts { spills: 1, ..good }, "1 register spilled"),
             (Facts { scratch: 16, ..good }, "16 bytes of scratch"),
@@ -71,10 +70,10 @@ mod tests {
             // A loop that looks at the abort word alone, and no first look.
             (Facts { looks: 1, first_looks: 0, ..good }, "expected 2"),
         ] {
-            let found = faults(&bad, 1);
+            let found = faults(&bad, 1, CACHE);
             assert!(found.len() == 1 && found[0].contains(words), "{found:?}");
         }
-        assert_eq!(faults(&Facts { looks: 9, first_looks: 8, ..good }, 2).len(), 1);
+        assert_eq!(faults(&Facts { looks: 9, first_looks: 8, ..good }, 2, CACHE).len(), 1);
     }
 
     #[test]

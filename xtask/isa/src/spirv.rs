@@ -1,6 +1,6 @@
 //! SPIR-V as wgpu hands it to a Vulkan driver.
 
-use naga::back::{PipelineConstants, pipeline_constants::process_overrides, spv};
+use naga::back::{PipelineConstants, msl, pipeline_constants::process_overrides, spv};
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{
@@ -57,6 +57,31 @@ impl Shader {
         let pipeline =
             spv::PipelineOptions { shader_stage: ShaderStage::Compute, entry_point: "main".to_owned() };
         Ok(spv::write_vec(&self.module, &self.info, &options, Some(&pipeline))?)
+    }
+
+    /// As Metal, with the checks of [`Shader::words`] for hardware that checks accesses to buffers.
+    ///
+    /// # Errors
+    /// What naga says of it.
+    pub fn metal(&self) -> Result<String> {
+        let options = msl::Options {
+            lang_version: (2, 4),
+            bounds_check_policies: BoundsCheckPolicies {
+                index: BoundsCheckPolicy::Restrict,
+                buffer: BoundsCheckPolicy::Unchecked,
+                image_load: BoundsCheckPolicy::Unchecked,
+                binding_array: BoundsCheckPolicy::Unchecked,
+            },
+            zero_initialize_workgroup_memory: false,
+            // NVRTC unrolls no loop that counts in naga's way, so every array that is walked through would lie in memory. What
+            // NVIDIA's Vulkan driver makes of such loops is not known.
+            force_loop_bounding: false,
+            ..msl::Options::default()
+        };
+        let entry_point = Some((ShaderStage::Compute, "main".to_owned()));
+        let pipeline = msl::PipelineOptions { entry_point, ..msl::PipelineOptions::default() };
+        let (text, _) = msl::write_string(&self.module, &self.info, &options, &pipeline)?;
+        Ok(text)
     }
 
     /// The same with the step loop within another loop. A compiler's estimate takes every loop for 8 trips, so what the two

@@ -1,0 +1,78 @@
+//! The compilers, of whichever vendor.
+
+use std::path::Path;
+
+use wgru::kernels::matrices::Matrices;
+use wgru::plan::Caps;
+
+use crate::cases::{self, Case};
+use crate::chips::{Chip, Vendor};
+use crate::facts::Facts;
+use crate::nvidia::Nvidia;
+use crate::vulkan::Gpu;
+use crate::{Result, amd};
+
+/// The variable that names the folder of CUDA's wheels.
+const WHEELS: &str = "CUDA_WHEELS";
+
+/// A compiler.
+pub enum Compiler {
+    /// A Vulkan driver that comes up without hardware.
+    Amd(Box<Gpu>),
+    /// CUDA's.
+    Nvidia(Nvidia),
+}
+
+impl Compiler {
+    /// That of a chip.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn open(chip: &Chip) -> Result<Self> {
+        Ok(match chip.vendor {
+            Vendor::Amd => Self::Amd(Box::new(Gpu::open()?)),
+            Vendor::Nvidia => {
+                let wheels = std::env::var_os(WHEELS).ok_or_else(|| format!("{WHEELS} names no folder"))?;
+                Self::Nvidia(Nvidia::open(Path::new(&wheels))?)
+            }
+        })
+    }
+
+    /// Its name and version.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Amd(gpu) => gpu.driver.clone(),
+            Self::Nvidia(nvidia) => nvidia.name(),
+        }
+    }
+
+    /// The limits of its devices.
+    pub fn caps(&self) -> Caps {
+        match self {
+            Self::Amd(gpu) => {
+                let limits = &gpu.limits;
+                let [binding, threads, workgroup] = [
+                    limits.max_storage_buffer_range,
+                    limits.max_compute_work_group_invocations,
+                    limits.max_compute_shared_memory_size,
+                ];
+                // Subgroups of RDNA have 64 threads at the most.
+                let matrices = gpu.has_matrices.then_some(Matrices { side: 16, subgroup: 64 });
+                Caps { matrices, ..cases::caps(&gpu.name, binding, threads, workgroup) }
+            }
+            // As its Vulkan driver tells them; kernels of matrices cannot come by way of Metal.
+            Self::Nvidia(_) => cases::caps("NVIDIA", u32::MAX, 1024, 48 << 10),
+        }
+    }
+
+    /// Compiles a case, and counts.
+    ///
+    /// # Errors
+    /// What naga or the compiler says.
+    pub fn facts(&self, chip: &Chip, case: &Case) -> Result<Facts> {
+        match self {
+            Self::Amd(gpu) => amd::facts(gpu, case),
+            Self::Nvidia(nvidia) => nvidia.facts(chip, case),
+        }
+    }
+}
