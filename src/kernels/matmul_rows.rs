@@ -2,7 +2,7 @@
 
 use super::matmul::{self, Arguments, Sizes};
 use super::source::{self, DEALT, wgsl};
-use super::{Binding, Definition, Kernel, Rows, SPAN, Takes, Work, pipelining};
+use super::{Binding, Definition, Kernel, Rows, SPAN, Takes, Work, pipelining, shape};
 use crate::dtype::Precision;
 
 /// `out = w x + bias` for few rows.
@@ -56,7 +56,7 @@ impl Definition for MatmulRows {
     }
 
     fn grid(&self, rows: u32, dirs: u32) -> [u32; 3] {
-        [self.sizes.n.div_ceil(self.width), rows.div_ceil(self.rows.count()), dirs]
+        shape::grid([self.sizes.n, self.width], self.rows, [rows, dirs])
     }
 
     fn most_rows(&self, limit: u32) -> u32 {

@@ -6,7 +6,7 @@
 
 use super::recurrence::{Arguments, INDEX, ORDER, PARAMS, Params};
 use super::source::{self, wgsl};
-use super::{Access, Binding, Definition, Kernel, Rows, Takes, Work, pipelining};
+use super::{Access, Binding, Definition, Kernel, Rows, Takes, Work, pipelining, shape};
 use crate::io::Layout;
 
 /// The order of the words that say where states begin anew.
@@ -99,7 +99,7 @@ impl Definition for ResetStates {
     }
 
     fn grid(&self, rows: u32, dirs: u32) -> [u32; 3] {
-        [self.features.div_ceil(self.width), rows.div_ceil(self.rows.count()), dirs]
+        shape::grid([self.features, self.width], self.rows, [rows, dirs])
     }
 
     fn most_rows(&self, limit: u32) -> u32 {
@@ -112,8 +112,7 @@ impl Definition for ResetStates {
 
     fn work(&self) -> (Work, Work) {
         // Of each number its way there and back and what it begins with; of each row its length, its number and its word.
-        let numbers = u64::from(self.width) * u64::from(self.rows.count());
-        (Work::default(), Work { load: 6 * numbers, ..Work::default() })
+        (Work::default(), Work::of_loads(6, self.width, self.rows))
     }
 }
 

@@ -3,6 +3,11 @@
 use super::product::{Product, most_gates};
 use super::{BLOCK, Rows, SPAN, Work};
 
+/// Workgroups of `width` threads, each of which has one of so many units or columns and a tile of rows.
+pub(super) fn grid([units, width]: [u32; 2], tile: Rows, [rows, dirs]: [u32; 2]) -> [u32; 3] {
+    [units.div_ceil(width), rows.div_ceil(tile.count()), dirs]
+}
+
 /// How a step kernel is cut up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct StepShape {

@@ -7,7 +7,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::source::{self, wgsl};
-use super::{Access, Binding, Definition, Kernel, Rows, Takes, Work};
+use super::{Access, Binding, Definition, Kernel, Rows, Takes, Work, shape};
 
 /// State arrays of one dispatch.
 pub const ARRAYS: usize = 4;
@@ -106,7 +106,7 @@ impl Definition for MoveStates {
     }
 
     fn grid(&self, rows: u32, dirs: u32) -> [u32; 3] {
-        [self.features.div_ceil(self.width), rows.div_ceil(self.rows.count()), dirs]
+        shape::grid([self.features, self.width], self.rows, [rows, dirs])
     }
 
     fn most_rows(&self, limit: u32) -> u32 {
@@ -119,8 +119,7 @@ impl Definition for MoveStates {
 
     fn work(&self) -> (Work, Work) {
         // Of each number its way there and back; where it lies, of each row.
-        let numbers = u64::from(self.width) * u64::from(self.rows.count());
-        (Work::default(), Work { load: 4 * numbers, ..Work::default() })
+        (Work::default(), Work::of_loads(4, self.width, self.rows))
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::matmul::{self, Arguments, Sizes};
 use super::source::{self, DEALT, wgsl};
-use super::{Access, Binding, Definition, Kernel, Rows, Takes, Work};
+use super::{Access, Binding, Definition, Kernel, Rows, Takes, Work, shape};
 use crate::dtype::{Precision, Storage};
 
 /// `out = x + bias`, of an x that is `w x` already.
@@ -64,7 +64,7 @@ impl Definition for TakeProjected {
     }
 
     fn grid(&self, rows: u32, dirs: u32) -> [u32; 3] {
-        [self.n.div_ceil(self.width), rows.div_ceil(self.rows.count()), dirs]
+        shape::grid([self.n, self.width], self.rows, [rows, dirs])
     }
 
     fn most_rows(&self, limit: u32) -> u32 {

@@ -31,4 +31,9 @@ impl Work {
             Rows::Four => Self { fma4: count, ..Self::default() },
         }
     }
+
+    /// So many loads and stores for each row of the tile of each of `width` threads.
+    pub(super) fn of_loads(each: u64, width: u32, tile: Rows) -> Self {
+        Self { load: each * u64::from(width) * u64::from(tile.count()), ..Self::default() }
+    }
 }
