@@ -164,6 +164,33 @@ mod tests {
         }
     }
 
+    /// Peepholes and resets together bind one buffer more than some devices have: kernels of many steps are then left out, and say so.
+    #[test]
+    fn peepholes_and_resets_beyond_the_bindings_of_a_device_are_said() {
+        let caps = Caps::webgpu_minimum();
+        let peepholes = Weights {
+            w_ih: vec![0.5; 28 * 5],
+            w_hh: vec![0.5; 28 * 7],
+            peepholes: Some(vec![0.5; 21]),
+            ..Weights::default()
+        };
+        let layer = Layer::new(Cell::LSTM, Direction::Forward, 5, 7, vec![peepholes]).unwrap();
+        let model = Model::new(vec![layer]).unwrap();
+        for (resets, most, reason) in
+            [(true, 8, Some("needs 9 storage buffers, the device has 8")), (true, 9, None), (false, 8, None)]
+        {
+            let caps = Caps { max_storage_buffers: most, ..caps.clone() };
+            let form = Form { resets, ..Dims::new(6, 5).unwrap().into() };
+            let all = crate::plan::alternatives(&model, form, Request::default(), &caps).unwrap();
+            let of_chunks = [Strategy::Resident, Strategy::Streamed];
+            for candidate in all[0].iter().filter(|candidate| of_chunks.contains(&candidate.strategy)) {
+                let said = candidate.outcome.as_ref().err().map(String::as_str);
+                assert_eq!(said.filter(|said| said.contains("storage buffers")), reason, "{resets}, {most}");
+            }
+            plan(&model, form, Request::default(), &caps).unwrap();
+        }
+    }
+
     /// What cannot reset is left out with its reason: by workgroups together, by layers at once.
     #[test]
     fn strategies_that_cannot_reset_say_so() {
