@@ -14,6 +14,7 @@ mod recording;
 mod resume;
 mod staged;
 mod streams;
+mod submit;
 mod timer;
 mod workspace;
 
@@ -25,5 +26,6 @@ pub use readback::Submitted;
 pub use recording::{Foreign, Given, Recordable, Recorded};
 pub use staged::StagedWorkspace;
 pub use streams::{Freight, Load, StreamProgram, StreamStates, UnderWay};
+pub use submit::{Call, Submittable};
 pub use wgpu::{Adapter, CommandEncoder};
 pub use workspace::{Constants, Workspace};

@@ -3,7 +3,7 @@
 use crate::error::{BufferFault, Error, Result};
 
 /// A buffer, and the byte of it that an array begins at.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     /// The buffer.
     pub buffer: wgpu::Buffer,

@@ -35,7 +35,12 @@ impl Staging {
     }
 
     pub(super) fn new(create: &Creator, program: &Program) -> Self {
-        let buffer = Mutex::new(Self::make(create, Self::bytes(program)));
+        Self::of(create, Self::bytes(program))
+    }
+
+    /// One of so many bytes.
+    pub(super) fn of(create: &Creator, bytes: u64) -> Self {
+        let buffer = Mutex::new(Self::make(create, bytes));
         Self { buffer, abandoned: AtomicBool::new(false) }
     }
 
@@ -46,6 +51,11 @@ impl Staging {
             usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         })
+    }
+
+    /// Its bytes.
+    pub(super) fn size(&self) -> u64 {
+        lock(&self.buffer).size()
     }
 
     /// The buffer to copy to, inside a scope.

@@ -5,6 +5,7 @@
 //! uniform tables, and what changes from one recording to another are its bind groups. Recordings may share their scratch,
 //! since each is recorded as a whole and a queue takes one command after the other.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
@@ -13,14 +14,13 @@ use super::create::Creator;
 use super::execute::{Part, SUBMISSION, parts};
 use super::pipeline::Pipeline;
 use super::place::Place;
-use super::readback::{Mapped, map};
 use super::workspace::{Binder, Bound, BoundOp, Constants, Tables, binding_of, filled, own};
 use crate::dims::Dims;
 use crate::error::Result;
 use crate::io::Form;
 use crate::kernels::Kernel;
 use crate::program::{Buffer, BufferId, Copy, End, Op, Program, Role, StateBuffers, check, pack_sequence};
-use crate::sync::{Wait, lock};
+use crate::sync::lock;
 
 /// What a recording has in the place of an array of its program.
 #[derive(Debug)]
@@ -130,37 +130,86 @@ impl Recordable {
     /// [`crate::Error::DeviceMemory`] where memory runs out, [`crate::Error::Device`] where a buffer is of another device.
     pub fn bind(self: &Arc<Self>, context: &Context, given: &[(BufferId, Given<'_>)]) -> Result<Recorded> {
         context.check_fault()?;
+        let upload = |(id, words): (BufferId, Cow<'_, [u32]>)| {
+            let label = format!("wgru.buffer.{}", self.program.buffers[id].name);
+            let words = bytemuck::cast_slice(&words);
+            (id, filled(&context.create, &label, wgpu::BufferUsages::STORAGE, words))
+        };
+        let place = || self.placed(&context.create, given, upload);
+        let placed = context.checked("buffers of a recording", place)?;
+        self.bound(context, placed)
+    }
+
+    /// What is `given`, for [`Recordable::bound`]; what of it lies on the host is written to arrays of the program's own, for what is
+    /// submitted next.
+    ///
+    /// # Errors
+    /// As [`Recordable::bind`].
+    pub(super) fn written(
+        &self,
+        context: &Context,
+        given: &[(BufferId, Given<'_>)],
+    ) -> Result<Vec<(BufferId, Place)>> {
+        context.check_fault()?;
+        let write = |(id, words): (BufferId, Cow<'_, [u32]>)| {
+            let buffer = self.own(&context.create, id);
+            context.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(&words));
+            (id, buffer)
+        };
+        context.checked("arrays of a run", || self.placed(&context.create, given, write))
+    }
+
+    /// Where everything that is `given` lies; `from_host` finds a place for an array on the host.
+    fn placed(
+        &self,
+        create: &Creator,
+        given: &[(BufferId, Given<'_>)],
+        from_host: impl Fn((BufferId, Cow<'_, [u32]>)) -> (BufferId, wgpu::Buffer),
+    ) -> Vec<(BufferId, Place)> {
+        let placed = given.iter().map(|(id, given)| {
+            let (id, buffer) = match given {
+                Given::Place(place) => return (*id, place.clone()),
+                Given::Own => (*id, self.own(create, *id)),
+                Given::Numbers(numbers) => from_host((*id, self.words(*id, numbers))),
+                Given::Words(words) => from_host((*id, Cow::Borrowed(words))),
+                Given::Lengths(lengths) => {
+                    let mut order = self.program.new_order();
+                    order.set(Some(lengths), self.program.form.dims.steps as u32);
+                    from_host((self.program.order, Cow::Borrowed(order.words())))
+                }
+            };
+            (id, start(buffer))
+        });
+        placed.collect()
+    }
+
+    /// A recording on arrays in their places.
+    ///
+    /// # Errors
+    /// As [`Recordable::bind`].
+    pub(super) fn bound(
+        self: &Arc<Self>,
+        context: &Context,
+        placed: Vec<(BufferId, Place)>,
+    ) -> Result<Recorded> {
         let program = &self.program;
-        let resets = given.iter().any(|(id, _)| Some(*id) == program.resets);
+        let resets = placed.iter().any(|(id, _)| Some(*id) == program.resets);
         let of_resets = if resets { program.of_resets() } else { &[] };
         let pipelines = context.compile(program.kernels(of_resets))?;
-        let bind = || self.bind_unchecked(context, given, (of_resets, &pipelines));
+        let bind = || self.bind_unchecked(context, placed, (of_resets, &pipelines));
         context.checked("buffers of a recording", bind)
     }
 
     fn bind_unchecked(
         self: &Arc<Self>,
         context: &Context,
-        given: &[(BufferId, Given<'_>)],
+        placed: Vec<(BufferId, Place)>,
         (of_resets, of_them): (&[Op], &HashMap<Kernel, Arc<Pipeline>>),
     ) -> Recorded {
         let Self { program, tables, pipelines, shared, full, .. } = &**self;
         let create = &context.create;
         let mut places: Vec<Option<Place>> = shared.iter().map(|buffer| buffer.clone().map(start)).collect();
-        for (id, given) in given {
-            let (id, place) = match given {
-                Given::Place(place) => (*id, place.clone()),
-                Given::Numbers(numbers) => (*id, start(self.upload(create, *id, numbers))),
-                Given::Words(words) => (*id, start(self.filled(create, *id, words))),
-                Given::Lengths(lengths) => {
-                    let mut order = program.new_order();
-                    order.set(Some(lengths), program.form.dims.steps as u32);
-                    (program.order, start(self.filled(create, program.order, order.words())))
-                }
-                Given::Own => (*id, start(self.own(create, *id))),
-            };
-            places[id] = Some(place);
-        }
+        placed.iter().for_each(|(id, place)| places[*id] = Some(place.clone()));
         let (mut before, mut after, mut cleared) = (Vec::new(), Vec::new(), Vec::new());
         if let Some(ends) = &program.ends {
             let is_given = |end: &&End| places[end.array].is_some();
@@ -198,24 +247,19 @@ impl Recordable {
         let (before, after) = (bind(before), bind(after));
         let mut ops = Binder { pipelines: of_them, ..binder }.bind_all(of_resets, at);
         ops.extend(binder.bind_all(program.always(), at));
-        Recorded { program: self.clone(), places, cleared, before, ops, after }
+        Recorded { program: self.clone(), placed, places, cleared, before, ops, after }
     }
 
-    /// A buffer with `numbers`, as the device stores them.
-    fn upload(&self, create: &Creator, id: BufferId, numbers: &[f32]) -> wgpu::Buffer {
+    /// `numbers` of an array as the device stores them.
+    fn words<'a>(&self, id: BufferId, numbers: &'a [f32]) -> Cow<'a, [u32]> {
         let Form { dims: Dims { batch, steps }, .. } = self.program.form;
         let storage = self.program.precision.activations;
         if id != self.program.x || !storage.is_half() {
-            return self.filled(create, id, bytemuck::cast_slice(numbers));
+            return Cow::Borrowed(bytemuck::cast_slice(numbers));
         }
         let mut words = Vec::new();
         pack_sequence(storage, numbers.len() / (batch * steps), numbers, &mut words);
-        self.filled(create, id, &words)
-    }
-
-    fn filled(&self, create: &Creator, id: BufferId, words: &[u32]) -> wgpu::Buffer {
-        let label = format!("wgru.buffer.{}", self.program.buffers[id].name);
-        filled(create, &label, wgpu::BufferUsages::STORAGE, bytemuck::cast_slice(words))
+        Cow::Owned(words)
     }
 
     fn own(&self, create: &Creator, id: BufferId) -> wgpu::Buffer {
@@ -236,6 +280,8 @@ fn is_written(buffer: &Buffer) -> bool {
 #[derive(Debug)]
 pub struct Recorded {
     program: Arc<Recordable>,
+    /// What it was bound to.
+    placed: Vec<(BufferId, Place)>,
     /// By the number of the buffer.
     places: Vec<Place>,
     /// States that begin with zero.
@@ -251,6 +297,11 @@ impl Recorded {
         &self.program
     }
 
+    /// Whether it was bound to these.
+    pub(super) fn is_on(&self, placed: &[(BufferId, Place)]) -> bool {
+        self.placed == placed
+    }
+
     /// Where an array lies.
     pub fn place(&self, id: BufferId) -> &Place {
         &self.places[id]
@@ -263,7 +314,7 @@ impl Recorded {
 
     /// Records the whole run, and calls `between` after operations of so many flops, or [`SUBMISSION`] dispatches where they
     /// are bounded.
-    fn record_in_parts(
+    pub(super) fn record_in_parts(
         &self,
         encoder: &mut wgpu::CommandEncoder,
         flops: u64,
@@ -346,59 +397,5 @@ impl Recorded {
                 encoder.copy_buffer_to_buffer(poison, 0, &places[id].buffer, 0, buffer.bytes());
             }
         }
-    }
-
-    /// Submits the run. Copies of `arrays`, which are the program's own, come back one after the other in one slice; where there are
-    /// none, nothing is waited for.
-    ///
-    /// # Errors
-    /// [`crate::Error::Lost`]; [`crate::Error::Device`] and [`crate::Error::DeviceMemory`] where the device refuses the work.
-    pub async fn run(
-        &self,
-        context: &Context,
-        arrays: &[BufferId],
-        wait: Wait,
-        read: impl FnOnce(&[u32]),
-    ) -> Result<()> {
-        context.check_fault()?;
-        let buffers = &self.program.program.buffers;
-        let bytes: u64 = arrays.iter().map(|&id| buffers[id].bytes()).sum();
-        let submit = || {
-            let label = Some("wgru.encoder.bound");
-            let new = || context.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label });
-            let mut encoder = new();
-            self.record_in_parts(&mut encoder, context.submission_flops(), |encoder| {
-                let full = std::mem::replace(encoder, new());
-                context.queue.submit([full.finish()]);
-            });
-            let staging = (bytes > 0).then(|| {
-                let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-                let label = Some("wgru.buffer.staging");
-                context.create.buffer(&wgpu::BufferDescriptor {
-                    label,
-                    size: bytes,
-                    usage,
-                    mapped_at_creation: false,
-                })
-            });
-            let mut to = 0;
-            for (&id, staging) in arrays.iter().zip(staging.iter().cycle()) {
-                let Place { buffer, offset } = &self.places[id];
-                encoder.copy_buffer_to_buffer(buffer, *offset, staging, to, buffers[id].bytes());
-                to += buffers[id].bytes();
-            }
-            let submission = context.queue.submit([encoder.finish()]);
-            (staging.map(|staging| (map(&staging.slice(..), wgpu::MapMode::Read), staging)), submission)
-        };
-        let (staging, submission) = context.checked("run", submit)?;
-        context.check_fault()?;
-        let Some((mapping, staging)) = staging else { return Ok(()) };
-        let result = Mapped { context, mapping, submission, wait }.await;
-        context.check_fault()?;
-        let failed = |reason: String| context.failed(&format!("read-back: {reason}"));
-        result.map_err(failed)?;
-        let view = staging.slice(..).get_mapped_range().map_err(|error| failed(error.to_string()))?;
-        read(bytemuck::cast_slice(&view));
-        Ok(())
     }
 }

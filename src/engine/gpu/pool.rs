@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use super::pieces::cut;
 use super::planner::with_copies;
+use super::recordable::Recordables;
 use super::{GpuEngine, Planner};
 use crate::dims::{Dims, product};
 use crate::engine::backend::{Batches, Begun, Group, TickRows, Ticks, UNDER_WAY};
 use crate::error::Result;
-use crate::gpu::{Freight, Load, StreamProgram, StreamStates, UnderWay};
-use crate::program::{lower_streams, slot_words, unpack_sequence};
+use crate::gpu::{Freight, Load, Recordable, StreamProgram, StreamStates, Submittable, UnderWay};
+use crate::program::{lower_recorded_streams, lower_streams, slot_words, unpack_sequence};
 use crate::progress::Progress;
 use crate::sync::Wait;
 
@@ -30,6 +31,8 @@ pub(in crate::engine) struct GpuPool {
     most_rows: Vec<usize>,
     /// Steps of a batch of one row at the most, or as many as were asked for.
     frames: usize,
+    /// Programs of ticks on the caller's buffers.
+    recordables: Recordables,
     /// Staging buffers that idle.
     freights: Vec<Freight>,
     /// Ticks that were submitted, the oldest first.
@@ -82,8 +85,50 @@ impl GpuPool {
         let frames = cut.map_or(frames, |cut| cut.steps);
         let most_rows = most_rows(&engine, capacity, frames)?;
         let widths = [model.output(), model.readout().map_or(0, |readout| readout.outputs())];
-        let (programs, freights, under_way) = Default::default();
-        Ok(Self { engine, states, programs, most_rows, frames, freights, under_way, widths, broken: false })
+        let (programs, recordables, freights, under_way) = Default::default();
+        let broken = false;
+        Ok(Self {
+            engine,
+            states,
+            programs,
+            most_rows,
+            frames,
+            recordables,
+            freights,
+            under_way,
+            widths,
+            broken,
+        })
+    }
+
+    /// The program of ticks of `dims` that are recorded.
+    pub(in crate::engine) fn recordable(&self, dims: Dims) -> Result<Arc<Recordable>> {
+        if let Some(found) = self.recordables.shared(dims.into()) {
+            return Ok(found);
+        }
+        let new = self.new_recordable(dims)?;
+        self.recordables.share(new.clone());
+        Ok(new)
+    }
+
+    /// The program of a tick of `dims` that submits itself; [`GpuPool::end_bound`] takes it back.
+    pub(in crate::engine) fn begin_bound(&self, dims: Dims) -> Result<Submittable> {
+        match self.recordables.take(dims.into()) {
+            Some(taken) => Ok(taken),
+            None => Ok(self.new_recordable(dims)?.into()),
+        }
+    }
+
+    pub(in crate::engine) fn end_bound(&self, idle: Submittable) {
+        self.recordables.give_back(idle);
+    }
+
+    fn new_recordable(&self, dims: Dims) -> Result<Arc<Recordable>> {
+        let Self { engine, states, .. } = self;
+        let plan = engine.recorded_plan(dims.into())?;
+        let program = lower_recorded_streams(&engine.model, &plan, states.capacity())?;
+        let slots = program.streams.map(|streams| (streams.states, states.buffer().clone()));
+        engine.made(program, slots.as_slice())
     }
 
     /// The states of all streams.
@@ -198,6 +243,7 @@ impl Ticks for GpuPool {
         self.most_rows = most_rows;
         // They bind the states as they were.
         self.programs.clear();
+        self.recordables.clear();
         Ok(())
     }
 
@@ -271,6 +317,7 @@ impl Ticks for GpuPool {
             // What is kept for other ticks may be what the device lacks memory for.
             log::debug!(target: "wgru::pool", "what was kept for other ticks is freed: {error}");
             self.programs.clear();
+            self.recordables.clear();
             self.freights.clear();
             self.programs_of(&dims)?;
         }
@@ -349,6 +396,6 @@ impl Ticks for GpuPool {
     fn bytes(&self) -> u64 {
         let programs = self.programs.iter().map(|program| program.program().working_bytes());
         let freights = self.freights.iter().map(Freight::bytes);
-        self.states.bytes() + programs.chain(freights).sum::<u64>()
+        self.states.bytes() + self.recordables.bytes() + programs.chain(freights).sum::<u64>()
     }
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use super::{GpuEngine, KEPT, Planner};
 use crate::error::{Error, Result};
-use crate::gpu::{Foreign, Recordable};
+use crate::gpu::{Foreign, Recordable, Submittable};
 use crate::io::Form;
 use crate::plan::{self, Caps, Plan};
 use crate::program::{Program, lower_recorded};
@@ -15,10 +15,10 @@ use crate::sync::lock;
 #[derive(Debug, Default)]
 pub(super) struct Recordables {
     shared: Mutex<Vec<Arc<Recordable>>>,
-    idle: Mutex<Vec<Arc<Recordable>>>,
+    idle: Mutex<Vec<Submittable>>,
 }
 
-fn keep(all: &Mutex<Vec<Arc<Recordable>>>, new: Arc<Recordable>) {
+fn keep<T>(all: &Mutex<Vec<T>>, new: T) {
     let mut all = lock(all);
     if all.len() == KEPT {
         all.remove(0);
@@ -26,8 +26,38 @@ fn keep(all: &Mutex<Vec<Arc<Recordable>>>, new: Arc<Recordable>) {
     all.push(new);
 }
 
-fn position(all: &[Arc<Recordable>], form: Form) -> Option<usize> {
-    all.iter().position(|recordable| recordable.program().form == form)
+impl Recordables {
+    /// The program that recordings of `form` share.
+    pub(super) fn shared(&self, form: Form) -> Option<Arc<Recordable>> {
+        lock(&self.shared).iter().find(|recordable| recordable.program().form == form).cloned()
+    }
+
+    pub(super) fn share(&self, new: Arc<Recordable>) {
+        keep(&self.shared, new);
+    }
+
+    /// Takes out a program for a run of `form` that submits itself.
+    pub(super) fn take(&self, form: Form) -> Option<Submittable> {
+        let mut idle = lock(&self.idle);
+        let is_it = |idle: &Submittable| idle.recordable().program().form == form;
+        idle.iter().position(is_it).map(|index| idle.remove(index))
+    }
+
+    pub(super) fn give_back(&self, idle: Submittable) {
+        keep(&self.idle, idle);
+    }
+
+    pub(super) fn clear(&self) {
+        lock(&self.shared).clear();
+        lock(&self.idle).clear();
+    }
+
+    /// Bytes of the arrays of all of them.
+    pub(super) fn bytes(&self) -> u64 {
+        let bytes = |recordable: &Arc<Recordable>| recordable.program().working_bytes();
+        let idle = lock(&self.idle).iter().map(|idle| bytes(idle.recordable())).sum::<u64>();
+        idle + lock(&self.shared).iter().map(bytes).sum::<u64>()
+    }
 }
 
 impl GpuEngine {
@@ -42,29 +72,24 @@ impl GpuEngine {
 
     /// The program of a recording of `form`.
     pub(in crate::engine) fn recordable(&self, form: Form) -> Result<Arc<Recordable>> {
-        let found = |all: &[Arc<Recordable>]| position(all, form).map(|index| all[index].clone());
-        if let Some(found) = found(&lock(&self.recordables.shared)) {
+        if let Some(found) = self.recordables.shared(form) {
             return Ok(found);
         }
         let new = self.new_recordable(form)?;
-        keep(&self.recordables.shared, new.clone());
+        self.recordables.share(new.clone());
         Ok(new)
     }
 
     /// The program of a run of `form` that submits itself; [`GpuEngine::end_bound`] takes it back.
-    pub(in crate::engine) fn begin_bound(&self, form: Form) -> Result<Arc<Recordable>> {
-        let taken = {
-            let mut idle = lock(&self.recordables.idle);
-            position(&idle, form).map(|index| idle.remove(index))
-        };
-        match taken {
+    pub(in crate::engine) fn begin_bound(&self, form: Form) -> Result<Submittable> {
+        match self.recordables.take(form) {
             Some(taken) => Ok(taken),
-            None => self.new_recordable(form),
+            None => Ok(self.new_recordable(form)?.into()),
         }
     }
 
-    pub(in crate::engine) fn end_bound(&self, recordable: Arc<Recordable>) {
-        keep(&self.recordables.idle, recordable);
+    pub(in crate::engine) fn end_bound(&self, idle: Submittable) {
+        self.recordables.give_back(idle);
     }
 
     fn new_recordable(&self, form: Form) -> Result<Arc<Recordable>> {

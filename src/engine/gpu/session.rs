@@ -8,7 +8,7 @@ use super::{GpuEngine, Planner, Ready};
 use crate::dims::Dims;
 use crate::engine::backend::Steps;
 use crate::error::{Error, Result};
-use crate::gpu::{Context, Fetch, Recordable, Workspace};
+use crate::gpu::{Context, Fetch, Recordable, Submittable, Workspace};
 use crate::io::{State, StepInput, StepOutput};
 use crate::plan::Plan;
 use crate::program::{lower_recorded_session, lower_session};
@@ -35,7 +35,7 @@ impl GpuEngine {
             workspace.write_inputs(&self.context, None, 0, [None, None])?;
             parts.push(Part { first, count, workspace, plan, phase: 0 });
         }
-        Ok(GpuSession { context: self.context.clone(), streams, parts, recordable: None })
+        Ok(GpuSession { context: self.context.clone(), streams, parts, recordable: None, bound: None })
     }
 }
 
@@ -48,6 +48,8 @@ pub(in crate::engine) struct GpuSession {
     parts: Vec<Part>,
     /// Of a session that is recorded: the program of its step. Then every step begins and ends in phase 0.
     recordable: Option<Arc<Recordable>>,
+    /// The same for steps on the caller's buffers that submit themselves.
+    pub(in crate::engine) bound: Option<Submittable>,
 }
 
 /// Some streams of a session.

@@ -1,7 +1,5 @@
 //! Ticks of a pool that are recorded into the caller's encoder.
 
-use std::sync::Arc;
-
 use super::{Pool, StreamId};
 use crate::dims::Dims;
 use crate::engine::any::AnyPool;
@@ -11,7 +9,7 @@ use crate::engine::wait::{BLOCK, block_on};
 use crate::error::{Error, Result, StreamFault};
 use crate::gpu::{CommandEncoder, Given, Recordable, Recorded};
 use crate::io::Bindings;
-use crate::program::{BufferId, Slots, lower_recorded_streams};
+use crate::program::{BufferId, Slots};
 use crate::sync::Wait;
 
 /// A tick of some streams of a pool, on the caller's buffers, to be recorded as often as one likes.
@@ -28,18 +26,26 @@ pub struct PoolRecording {
 struct Prepared {
     /// Where the states of each lie.
     slots: Vec<usize>,
-    recordable: Arc<Recordable>,
-    /// The program's array of slots, and what it is to hold.
-    of_slots: BufferId,
+    dims: Dims,
+    /// What the program's array of slots is to hold.
     words: Slots,
+}
+
+impl Prepared {
+    /// The array of slots of a pool's program, with what it is to hold.
+    fn of_slots(&self, recordable: &Recordable) -> Option<(BufferId, Given<'_>)> {
+        recordable.program().streams.map(|streams| (streams.slots, Given::Words(self.words.words())))
+    }
 }
 
 impl Pool {
     /// Where the states are, on a GPU.
-    fn on_gpu(&self) -> Option<&GpuPool> {
+    fn on_gpu(&self) -> Result<&GpuPool> {
         match &self.states {
-            AnyPool::Gpu(pool) => Some(pool),
-            AnyPool::Cpu(_) | AnyPool::Reference(_) => None,
+            AnyPool::Gpu(pool) => Ok(pool),
+            AnyPool::Cpu(_) | AnyPool::Reference(_) => {
+                Err(Error::Mismatch { name: "a pool".into(), reason: "not on a GPU".into() })
+            }
         }
     }
 
@@ -58,19 +64,20 @@ impl Pool {
         frames: usize,
         bindings: Bindings<'_>,
     ) -> Result<PoolRecording> {
-        let Prepared { slots, recordable, of_slots, words } = self.prepared(streams, frames)?;
-        let more = Some((of_slots, Given::Words(words.words())));
+        let prepared = self.prepared(streams, frames)?;
+        let recordable = self.on_gpu()?.recordable(prepared.dims)?;
+        let more = prepared.of_slots(&recordable);
         let recorded = self.engine.recorded(&recordable, bindings, Of::Pool, more)?;
         self.recorded = true;
+        let slots = prepared.slots;
         slots.iter().for_each(|&slot| self.write_zeros(slot));
         Ok(PoolRecording { streams: streams.to_vec(), slots, frames, recorded })
     }
 
-    /// The program of a tick of `streams`, and where their states lie.
+    /// A tick of `streams`, and where their states lie.
     fn prepared(&self, streams: &[StreamId], frames: usize) -> Result<Prepared> {
         self.check_failed()?;
-        let engine = self.engine.clone();
-        let gpu = engine.gpu_of_recordings()?;
+        self.engine.gpu_of_recordings()?;
         let dims = Dims::new(streams.len(), frames)?;
         let slots = streams.iter().map(|&stream| self.table.slot(stream)).collect::<Result<Vec<_>>>()?;
         let mut seen = vec![false; self.table.capacity()];
@@ -79,24 +86,15 @@ impl Pool {
                 return Err(Error::Stream { stream: stream.number(), fault: StreamFault::Twice });
             }
         }
-        let states = self.on_gpu().map(|pool| pool.states());
-        let Some(states) = states else {
-            return Err(Error::Mismatch { name: "a pool".into(), reason: "not on a GPU".into() });
-        };
-        let plan = gpu.recorded_plan(dims.into())?;
-        let program = lower_recorded_streams(engine.model(), &plan, states.capacity())?;
-        let of_streams =
-            program.streams.ok_or_else(|| Error::internal("a pool's program", "it has no slots"))?;
-        let foreign = [(of_streams.states, states.buffer().clone())];
-        let recordable = gpu.made(program, &foreign)?;
         let mut words = Slots::new(streams.len());
         words.set(slots.iter().map(|&slot| (slot as u32, false)));
-        Ok(Prepared { slots, recordable, of_slots: of_streams.slots, words })
+        Ok(Prepared { slots, dims, words })
     }
 
     /// A tick of so many `frames` of each of `streams`, as [`Pool::recording`] has them, whose arrays lie on the host or in the caller's
     /// buffers, in any mix. It is submitted at once, after ticks that were begun; where no output lies on the host, the call returns
-    /// then. A pool that ticks so often makes a recording instead, whose program is made once.
+    /// then. Ticks of as many streams and frames on the same buffers create nothing after the first; on others they make bind groups.
+    /// Until the next such tick the pool holds on to the caller's buffers of the last.
     ///
     /// # Errors
     /// As [`Pool::recording`], but that outputs may lie on the host; [`Error::Unsupported`] off the GPU, where [`Pool::push`] and
@@ -126,22 +124,29 @@ impl Pool {
         bindings: Bindings<'_>,
         wait: Wait,
     ) -> Result<()> {
-        let Prepared { slots, recordable, of_slots, words } = self.prepared(streams, frames)?;
+        let prepared = self.prepared(streams, frames)?;
         for &stream in streams {
             self.table.get(stream)?.check_isolated(stream)?;
         }
-        slots.iter().for_each(|&slot| self.write_zeros(slot));
-        let more = Some((of_slots, Given::Words(words.words())));
-        let (recorded, sinks) = self.engine.bound(&recordable, bindings, Of::Pool, more)?;
-        let done = self.engine.submit(&recorded, sinks, wait).await;
-        if let Err(error) = &done
-            && error.is_of_device()
-        {
-            // Nobody knows whether the streams have moved.
-            self.failed = Some(self.unknown(Some(error)));
-        }
+        let mut own = self.on_gpu()?.begin_bound(prepared.dims)?;
+        prepared.slots.iter().for_each(|&slot| self.write_zeros(slot));
+        let (engine, more) = (self.engine.clone(), prepared.of_slots(own.recordable()));
+        let done = match engine.bound(&mut own, bindings, Of::Pool, more) {
+            Ok((call, sinks)) => {
+                // Nobody knows whether the streams have moved, also where this future is dropped half way.
+                self.failed = Some(self.unknown(None));
+                let done = engine.submit(call, sinks, wait).await;
+                self.failed = match &done {
+                    Err(error) if error.is_of_device() => Some(self.unknown(Some(error))),
+                    _ => None,
+                };
+                done
+            }
+            Err(error) => Err(error),
+        };
+        self.on_gpu()?.end_bound(own);
         done?;
-        slots.iter().for_each(|&slot| self.table.advance(slot, frames as u64));
+        prepared.slots.iter().for_each(|&slot| self.table.advance(slot, frames as u64));
         Ok(())
     }
 
@@ -156,7 +161,7 @@ impl Pool {
         let PoolRecording { streams, slots, frames, recorded } = recording;
         let bound =
             recorded.recordable().program().streams.map(|streams| &recorded.place(streams.states).buffer);
-        if self.on_gpu().map(|pool| pool.states().buffer()) != bound {
+        if self.on_gpu().ok().map(|pool| pool.states().buffer()) != bound {
             let reason =
                 "the pool has grown or was rebuilt since it was prepared, or is another: prepare it again"
                     .into();

@@ -17,7 +17,7 @@ use super::run::Engine;
 use super::wait::{BLOCK, block_on};
 use crate::dtype::Storage;
 use crate::error::{Error, Result};
-use crate::gpu::{CommandEncoder, Given, Recordable, Recorded};
+use crate::gpu::{Call, CommandEncoder, Given, Recordable, Recorded, Submittable};
 use crate::io::{Batch, Bindings, Form, Output, OutputShape, Sink, Source};
 use crate::program::{BufferId, unpack_sequence};
 use crate::sync::Wait;
@@ -80,44 +80,45 @@ impl Engine {
         OutputShape::new(self.model(), form)?;
         let Some(name) = bindings.first_buffer() else { return self.run_on_host(form, bindings, wait).await };
         let gpu = self.gpu_for(name)?;
-        let recordable = gpu.begin_bound(form)?;
-        let result = self.submit_bound(&recordable, bindings, Of::Run, wait).await;
-        gpu.end_bound(recordable);
+        let mut own = gpu.begin_bound(form)?;
+        let result = self.submit_bound(&mut own, bindings, Of::Run, wait).await;
+        gpu.end_bound(own);
         result
     }
 
     /// Binds, submits, and brings to the host what is to come there.
     async fn submit_bound(
         &self,
-        recordable: &Arc<Recordable>,
+        own: &mut Submittable,
         bindings: Bindings<'_>,
         of: Of,
         wait: Wait,
     ) -> Result<()> {
-        let (recorded, sinks) = self.bound(recordable, bindings, of, None)?;
-        self.submit(&recorded, sinks, wait).await
+        let (call, sinks) = self.bound(own, bindings, of, None)?;
+        self.submit(call, sinks, wait).await
     }
 
-    /// `recordable` on `bindings`, and beside them one array more where there is one; and what is to come to the host.
-    pub(super) fn bound<'a>(
+    /// A call of `own` on `bindings`, and beside them one array more where there is one; and what is to come to the host.
+    pub(super) fn bound<'s, 'a>(
         &self,
-        recordable: &Arc<Recordable>,
+        own: &'s mut Submittable,
         bindings: Bindings<'a>,
         of: Of,
         more: Option<(BufferId, Given<'a>)>,
-    ) -> Result<(Recorded, HostSinks<'a>)> {
+    ) -> Result<(Call<'s>, HostSinks<'a>)> {
         let gpu = self.gpu_of_recordings()?;
-        let (mut given, sinks) = given(&gpu.context, self.model(), recordable.program(), bindings, of)?;
+        let program = own.recordable().program();
+        let (mut given, sinks) = given(&gpu.context, self.model(), program, bindings, of)?;
         given.extend(more);
-        Ok((recordable.bind(&gpu.context, &given)?, sinks))
+        Ok((own.bind(&gpu.context, &given)?, sinks))
     }
 
     /// Submits what is bound, and brings to the host what is to come there.
-    pub(super) async fn submit(&self, recorded: &Recorded, sinks: HostSinks<'_>, wait: Wait) -> Result<()> {
+    pub(super) async fn submit(&self, call: Call<'_>, sinks: HostSinks<'_>, wait: Wait) -> Result<()> {
         let gpu = self.gpu_of_recordings()?;
         let arrays: Vec<BufferId> = sinks.iter().map(|(id, _)| *id).collect();
-        let read = |words: &[u32]| read(recorded.recordable(), words, sinks);
-        recorded.run(&gpu.context, &arrays, wait, read).await
+        let recordable = call.recordable().clone();
+        call.run(&gpu.context, &arrays, wait, |words| read(&recordable, words, sinks)).await
     }
 
     async fn run_on_host(&self, form: Form, bindings: Bindings<'_>, wait: Wait) -> Result<()> {
@@ -199,17 +200,17 @@ impl Engine {
         of: Of,
         more: Option<(BufferId, Given<'_>)>,
     ) -> Result<Recorded> {
-        let (recorded, sinks) = self.bound(recordable, bindings, of, more)?;
-        match sinks.first() {
-            None => Ok(recorded),
-            Some((id, _)) => {
-                let name = &recordable.program().buffers[*id].name;
-                let what = format!(
-                    "{name} on the host in a recording, which does not wait: bind a buffer, or use run_bound, step_bound or tick_bound"
-                );
-                Err(Error::Unsupported { what })
-            }
+        let gpu = self.gpu_of_recordings()?;
+        let (mut given, sinks) = given(&gpu.context, self.model(), recordable.program(), bindings, of)?;
+        if let Some((id, _)) = sinks.first() {
+            let name = &recordable.program().buffers[*id].name;
+            let what = format!(
+                "{name} on the host in a recording, which does not wait: bind a buffer, or use run_bound, step_bound or tick_bound"
+            );
+            return Err(Error::Unsupported { what });
         }
+        given.extend(more);
+        recordable.bind(&gpu.context, &given)
     }
 }
 

@@ -32,11 +32,13 @@ impl Session {
         let gpu = self.engine.gpu_of_recordings()?;
         match &mut self.states {
             AnySession::Gpu(session) => session.recordable(gpu),
-            AnySession::Cpu(_) | AnySession::Reference(_) => Err(Error::Mismatch {
-                name: "a session".into(),
-                reason: format!("not on {}", self.engine.device().info()),
-            }),
+            AnySession::Cpu(_) | AnySession::Reference(_) => Err(self.not_on_gpu()),
         }
+    }
+
+    fn not_on_gpu(&self) -> Error {
+        let reason = format!("not on {}", self.engine.device().info());
+        Error::Mismatch { name: "a session".into(), reason }
     }
 
     /// One step of every stream, whose arrays lie on the host or in the caller's buffers, in any mix. Where no output lies on the
@@ -62,7 +64,9 @@ impl Session {
             let engine: Engine = self.engine.clone();
             engine.gpu_for(name)?;
             let recordable = self.recordable()?;
-            return engine.submit_bound(&recordable, bindings, Of::Session, wait).await;
+            let AnySession::Gpu(session) = &mut self.states else { return Err(self.not_on_gpu()) };
+            let own = session.bound.get_or_insert_with(|| recordable.into());
+            return engine.submit_bound(own, bindings, Of::Session, wait).await;
         }
         let Bindings { x, lengths, resets, h0, c0, y, h_n, c_n, out } = bindings;
         for (name, is_given) in [("lengths", lengths.is_some()), ("h0", h0.is_some()), ("c0", c0.is_some())] {

@@ -107,6 +107,42 @@ fn steps_without_resets_make_nothing_for_them() {
     }
 }
 
+/// Runs and steps that submit themselves, with some arrays on the host: on the same buffers they create nothing after the first.
+#[test]
+fn runs_and_steps_again_create_nothing() {
+    let mut draw = Draw::new();
+    for caller in Caller::all() {
+        let model = draw.model(Cell::LSTM, 3, 17, 1);
+        let engine = caller.ours.load(&model).unwrap();
+        let context = format!("{}, {model}, seed {}", caller.name, draw.seed);
+        let y = caller.with(&[0; 5 * 4 * 17], 0);
+        let mut first = None;
+        for at in 0..3 {
+            let inputs = Inputs::draw(&mut draw, &model, 5, 4);
+            let h0 = draw.values(5 * 17, 1.0);
+            let lengths: Vec<u32> = (0..5).map(|_| draw.size(0..=4) as u32).collect();
+            let batch = wgru::Batch::new(&inputs.x, [5, 4, 3]).unwrap().h0(&h0).lengths(&lengths);
+            let wanted = engine.run(&batch).unwrap();
+            let mut h_n = vec![f32::NAN; 5 * 17];
+            let bindings = Bindings::new(&inputs.x).lengths(&lengths).h0(&h0).y(&y).h_n(&mut h_n);
+            engine.run_bound(inputs.dims, bindings).unwrap();
+            assert_eq!(bits(&h_n), bits(&wanted.h_n), "{context}: run {at}");
+            assert_eq!(caller.read(&(y.clone(), 0)), bits(&wanted.y), "{context}: run {at}");
+            assert_eq!(*first.get_or_insert(caller.ours.created()), caller.ours.created(), "{context}");
+        }
+        let [mut session, mut plain] = [(); 2].map(|()| engine.session(5).unwrap());
+        let y = caller.with(&[0; 5 * 17], 0);
+        let mut first = None;
+        for at in 0..3 {
+            let (x, resets) = (draw.values(5 * 3, 1.0), [0, 1, 0, at, 1]);
+            let wanted = plain.step(StepInput::new(&x).resets(&resets)).unwrap();
+            session.step_bound(Bindings::new(&x).resets(&resets[..]).y(&y)).unwrap();
+            assert_eq!(caller.read(&(y.clone(), 0)), bits(&wanted.y), "{context}: step {at}");
+            assert_eq!(*first.get_or_insert(caller.ours.created()), caller.ours.created(), "{context}");
+        }
+    }
+}
+
 /// What lies on the host is of the recording that it was prepared with, whatever is prepared after it.
 #[test]
 fn recordings_keep_what_they_had_on_the_host() {

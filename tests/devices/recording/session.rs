@@ -3,12 +3,50 @@
 use super::Caller;
 use crate::common::{Draw, bits, cells};
 use wgru::plan::Strategy;
-use wgru::{Batch, Bindings, Error, Model, Options, PoolOptions, ReadoutSteps, State};
+use wgru::{Batch, Bindings, Engine, Error, Model, Options, Output, Pool, PoolOptions, ReadoutSteps};
+use wgru::{State, StreamId};
 
 fn draw_model(draw: &mut Draw, cell: wgru::Cell) -> Model {
     let model = draw.model(cell, 3, 17, 3);
     let model = if draw.chance() { draw.with_options(model) } else { model };
     draw.with_readout(model, 2, ReadoutSteps::Every)
+}
+
+/// Frames of two streams, and what a sequence run of each gives.
+struct Streams {
+    x: Vec<Vec<f32>>,
+    sequences: Vec<Output>,
+    /// D·P.
+    width: usize,
+}
+
+impl Streams {
+    fn draw(draw: &mut Draw, engine: &Engine, steps: usize) -> Self {
+        let x: Vec<Vec<f32>> = (0..2).map(|_| draw.values(steps * 3, 1.5)).collect();
+        let run = |x: &Vec<f32>| engine.run(&Batch::new(x, [1, steps, 3]).unwrap()).unwrap();
+        let sequences = x.iter().map(run).collect();
+        Self { x, sequences, width: engine.model().output() }
+    }
+
+    /// So many frames of each, from one on.
+    fn frames(&self, from: usize, count: usize) -> Vec<f32> {
+        self.x.iter().flat_map(|x| &x[from * 3..][..count * 3]).copied().collect()
+    }
+
+    /// Their outputs.
+    fn y(&self, from: usize, count: usize) -> Vec<u32> {
+        let width = self.width;
+        let rows = self.sequences.iter().flat_map(|all| &all.y[from * width..][..count * width]);
+        bits(&rows.copied().collect::<Vec<f32>>())
+    }
+
+    /// The pool's streams have had all frames.
+    fn assert_had_all(&self, pool: &mut Pool, ids: &[StreamId], context: &str) {
+        for ((&stream, all), x) in ids.iter().zip(&self.sequences).zip(&self.x) {
+            assert_eq!(bits(&pool.state(stream).unwrap().h), bits(&all.h_n), "{context}");
+            assert_eq!(pool.frames(stream).unwrap(), x.len() as u64 / 3, "{context}");
+        }
+    }
 }
 
 /// Two recordings in one encoder are two steps, a dropped encoder is none, and host steps come between.
@@ -88,17 +126,11 @@ fn recorded_ticks_are_ticks() {
             let mut pool = engine.pool(PoolOptions::fixed(6)).unwrap();
             let streams: Vec<_> = (0..4).map(|_| pool.open().unwrap()).collect();
             // Two streams, three frames at once, then one by the host and three again.
-            let x: Vec<Vec<f32>> = (0..2).map(|_| draw.values(7 * 3, 1.5)).collect();
-            let sequences: Vec<_> =
-                x.iter().map(|x| engine.run(&Batch::new(x, [1, 7, 3]).unwrap()).unwrap()).collect();
-            let frames = |from: usize| {
-                let rows: Vec<f32> = x.iter().flat_map(|x| &x[from * 3..][..3 * 3]).copied().collect();
-                caller.with(&bits(&rows), 0)
-            };
-            let width = model.output();
+            let all = Streams::draw(&mut draw, &engine, 7);
+            let width = all.width;
             let y = [(); 2].map(|()| caller.with(&vec![0; 2 * 3 * width], 0));
             let ids = [streams[2], streams[0]];
-            let (one, two) = (frames(0), frames(4));
+            let [one, two] = [0, 4].map(|from| caller.with(&bits(&all.frames(from, 3)), 0));
             let first = pool.recording(&ids, 3, Bindings::new(&one).y(&y[0])).unwrap();
             let before = caller.ours.created();
             let second = first.rebind(&pool, Bindings::new(&two).y(&y[1])).unwrap();
@@ -108,7 +140,7 @@ fn recorded_ticks_are_ticks() {
             pool.record(&first, &mut encoder).unwrap();
             assert_eq!(caller.ours.created(), after, "{context}");
             caller.queue.submit([encoder.finish()]);
-            for (&stream, x) in ids.iter().zip(&x) {
+            for (&stream, x) in ids.iter().zip(&all.x) {
                 pool.push(stream, &x[3 * 3..][..3]).unwrap();
             }
             pool.tick().unwrap();
@@ -116,25 +148,17 @@ fn recorded_ticks_are_ticks() {
             pool.record(&second, &mut encoder).unwrap();
             caller.queue.submit([encoder.finish()]);
             for (at, from) in [(0, 0), (1, 4)] {
-                let wanted: Vec<f32> =
-                    sequences.iter().flat_map(|all| &all.y[from * width..][..3 * width]).copied().collect();
-                assert_eq!(
-                    caller.read(&(y[at].clone(), 0)),
-                    bits(&wanted),
-                    "{context}: from frame {from} on"
-                );
+                let got = caller.read(&(y[at].clone(), 0));
+                assert_eq!(got, all.y(from, 3), "{context}: from frame {from} on");
             }
-            for (&stream, all) in ids.iter().zip(&sequences) {
-                assert_eq!(bits(&pool.state(stream).unwrap().h), bits(&all.h_n), "{context}");
-                assert_eq!(pool.frames(stream).unwrap(), 7, "{context}");
-            }
+            all.assert_had_all(&mut pool, &ids, &context);
             // A stream that is reset begins anew.
             pool.reset(ids[0]).unwrap();
             let mut encoder = caller.encoder();
             pool.record(&first, &mut encoder).unwrap();
             caller.queue.submit([encoder.finish()]);
             let got = caller.read(&(y[0].clone(), 0));
-            assert_eq!(got[..3 * width], bits(&sequences[0].y[..3 * width]), "{context}: after a reset");
+            assert_eq!(got[..3 * width], all.y(0, 3)[..3 * width], "{context}: after a reset");
 
             let twice = pool.recording(&[ids[0], ids[0]], 1, Bindings::new(&one));
             assert!(twice.unwrap_err().to_string().contains("named twice"), "{context}");
@@ -143,6 +167,59 @@ fn recorded_ticks_are_ticks() {
             let error = pool.record(&first, &mut encoder).unwrap_err();
             assert!(matches!(error, Error::Stream { .. }), "{context}: {error}");
         }
+    }
+}
+
+/// Ticks that submit themselves, of as many streams and frames again and again, and recordings of such: after the first nothing is
+/// made for what is the same, and nothing but bind groups for other buffers. Which streams tick does not matter.
+#[test]
+fn ticks_again_create_nothing() {
+    let mut draw = Draw::new();
+    for caller in Caller::all() {
+        let model = draw_model(&mut draw, wgru::Cell::LSTM);
+        let engine = caller.ours.load(&model).unwrap();
+        let context = format!("{}, {model}, seed {}", caller.name, draw.seed);
+        let mut pool = engine.pool(PoolOptions::growing(4)).unwrap();
+        let ids: Vec<_> = (0..4).map(|_| pool.open().unwrap()).collect();
+        let all = Streams::draw(&mut draw, &engine, 6);
+        let x = [0, 2, 4].map(|from| all.frames(from, 2));
+        let on_device = x.each_ref().map(|x| caller.with(&bits(x), 0));
+        let y = caller.with(&vec![0; 2 * 2 * all.width], 0);
+        let made = || caller.ours.created();
+        // x and lengths on the host, y in a buffer.
+        let mut first = None;
+        for (at, x) in x.iter().enumerate() {
+            pool.tick_bound(&ids[..2], 2, Bindings::new(x).lengths(&[2, 2][..]).y(&y)).unwrap();
+            assert_eq!(*first.get_or_insert(made()), made(), "{context}: tick {at}");
+            assert_eq!(caller.read(&(y.clone(), 0)), all.y(2 * at, 2), "{context}");
+        }
+        all.assert_had_all(&mut pool, &ids[..2], &context);
+        // x in one buffer after the other, y on the host, of other streams.
+        let mut first = None;
+        for (at, x) in on_device.iter().enumerate() {
+            let mut y = vec![f32::NAN; 2 * 2 * all.width];
+            pool.tick_bound(&ids[2..], 2, Bindings::new(x).y(&mut y)).unwrap();
+            let (before, now) = (*first.get_or_insert(made()), made());
+            assert_eq!((now.buffers, now.pipelines), (before.buffers, before.pipelines), "{context}");
+            assert!(at == 0 || now.bind_groups > before.bind_groups, "{context}");
+            assert_eq!(bits(&y), all.y(2 * at, 2), "{context}: tick {at}");
+        }
+        all.assert_had_all(&mut pool, &ids[2..], &context);
+        // Recordings share their program; a slot for each row is a recording's own.
+        let recording = |pool: &mut Pool, at: usize| {
+            pool.recording(&ids[at..at + 2], 2, Bindings::new(&on_device[0]).y(&y)).unwrap()
+        };
+        let _first = recording(&mut pool, 0);
+        let before = made();
+        let second = recording(&mut pool, 1);
+        let now = made();
+        assert_eq!((now.buffers, now.pipelines), (before.buffers + 1, before.pipelines), "{context}");
+        // A pool that has grown has its states elsewhere.
+        pool.open().unwrap();
+        assert!(pool.record(&second, &mut caller.encoder()).is_err(), "{context}");
+        ids.iter().for_each(|&stream| _ = pool.reset(stream).unwrap());
+        pool.tick_bound(&ids[..2], 2, Bindings::new(&x[0]).y(&y)).unwrap();
+        assert_eq!(caller.read(&(y, 0)), all.y(0, 2), "{context}: after it has grown");
     }
 }
 
@@ -157,27 +234,15 @@ fn ticks_on_buffers_are_ticks() {
             let context = format!("{}, {model}, seed {}", caller.name, draw.seed);
             let mut pool = engine.pool(PoolOptions::fixed(3)).unwrap();
             let ids: Vec<_> = (0..2).map(|_| pool.open().unwrap()).collect();
-            let x: Vec<Vec<f32>> = (0..2).map(|_| draw.values(5 * 3, 1.5)).collect();
-            let sequences: Vec<_> =
-                x.iter().map(|x| engine.run(&Batch::new(x, [1, 5, 3]).unwrap()).unwrap()).collect();
-            let frames = |from: usize, count: usize| -> Vec<f32> {
-                x.iter().flat_map(|x| &x[from * 3..][..count * 3]).copied().collect()
-            };
-            let width = model.output();
-            let wanted = |from: usize, count: usize| {
-                let rows = sequences.iter().flat_map(|all| &all.y[from * width..][..count * width]);
-                bits(&rows.copied().collect::<Vec<f32>>())
-            };
-            let y = caller.with(&vec![0; 2 * 2 * width], 0);
-            pool.tick_bound(&ids, 2, Bindings::new(&frames(0, 2)).y(&y)).unwrap();
-            assert_eq!(caller.read(&(y, 0)), wanted(0, 2), "{context}");
-            let (later, mut y) = (caller.with(&bits(&frames(2, 3)), 0), vec![f32::NAN; 2 * 3 * width]);
+            let all = Streams::draw(&mut draw, &engine, 5);
+            let y = caller.with(&vec![0; 2 * 2 * all.width], 0);
+            pool.tick_bound(&ids, 2, Bindings::new(&all.frames(0, 2)).y(&y)).unwrap();
+            assert_eq!(caller.read(&(y, 0)), all.y(0, 2), "{context}");
+            let later = caller.with(&bits(&all.frames(2, 3)), 0);
+            let mut y = vec![f32::NAN; 2 * 3 * all.width];
             pool.tick_bound(&ids, 3, Bindings::new(&later).y(&mut y)).unwrap();
-            assert_eq!(bits(&y), wanted(2, 3), "{context}");
-            for (&stream, all) in ids.iter().zip(&sequences) {
-                assert_eq!(bits(&pool.state(stream).unwrap().h), bits(&all.h_n), "{context}");
-                assert_eq!(pool.frames(stream).unwrap(), 5, "{context}");
-            }
+            assert_eq!(bits(&y), all.y(2, 3), "{context}");
+            all.assert_had_all(&mut pool, &ids, &context);
             // What is refused changes nothing.
             let small = caller.with(&[0; 4], 0);
             let error = pool.tick_bound(&ids, 3, Bindings::new(&later).y(&small)).unwrap_err();
