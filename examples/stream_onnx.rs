@@ -36,7 +36,7 @@ fn run() -> Result<(), Box<dyn Error>> {
     let frames: usize = rest.first().map_or(Ok(1), |text| text.parse())?;
     let device = Device::open(rest.get(1).map_or("cpu", |selector| selector))?;
 
-    let imported = Onnx::new().read(model)?;
+    let imported = Onnx::new().read_graph(model)?;
     let bytes = std::fs::read(io).map_err(|error| format!("{io}: {error}"))?;
     let arrays = SafeTensors::deserialize(&bytes).map_err(|error| format!("{io}: {error}"))?;
     // A state that the graph computes is IO's to give.

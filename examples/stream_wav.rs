@@ -18,7 +18,6 @@ use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-use wgru::import::Onnx;
 use wgru::{Cell, Device, Direction, Layer, Model, PoolOptions, TickOutput, Weights};
 
 /// Frames a second.
@@ -40,7 +39,7 @@ fn run() -> Result<(), Box<dyn Error>> {
         return Err("usage: stream_wav SOUND.wav [MODEL.onnx|MODEL.safetensors [DEVICE]]".into());
     };
     let model = match rest.first() {
-        Some(path) if path.ends_with(".onnx") => Onnx::new().read(path)?.model,
+        Some(path) if path.ends_with(".onnx") => Model::from_onnx(path)?.model,
         Some(path) => Model::from_pytorch(path)?.model,
         None => untrained(40, 64)?,
     };

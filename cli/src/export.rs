@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use wgru::import::Imported;
+use wgru::Model;
+use wgru::import::Report;
 
 use crate::args::ExportArgs;
 use crate::arrays::{check_not_empty, ending, write};
@@ -29,15 +30,14 @@ pub fn export(args: &ExportArgs) -> Outcome {
             return Err(error(option, "is for an .onnx output"));
         }
     }
-    let imported = read_any(args)?;
-    let bytes =
-        if to_onnx { onnx::write(args, &imported.model)? } else { wgru::export::pytorch(&imported.model)? };
+    let (model, report) = read_any(args)?;
+    let bytes = if to_onnx { onnx::write(args, &model)? } else { wgru::export::pytorch(&model)? };
     write::replace(&args.output, &bytes)?;
-    print(&format!("{}\n{output}: {} bytes\n", describe(&args.model, &imported), bytes.len()))
+    print(&format!("{}\n{output}: {} bytes\n", describe(&args.model, &model, &report), bytes.len()))
 }
 
 /// The model, whatever file it stands in.
-fn read_any(args: &ExportArgs) -> Outcome<Imported> {
+fn read_any(args: &ExportArgs) -> Outcome<(Model, Report)> {
     if !run::is_onnx(&args.model) {
         if args.node.is_some() {
             return Err(error("--node", "is for .onnx models"));
@@ -51,7 +51,7 @@ fn read_any(args: &ExportArgs) -> Outcome<Imported> {
                 format!("{state}: export to .onnx with --with-states, which takes it as an input"),
             )
         })?;
-        return Ok(imported);
+        return Ok((imported.model, imported.report));
     }
     onnx::read_to_export(args)
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+#[cfg(feature = "keras")]
 use wgru::ReadoutSteps;
 use wgru::import::Imported;
 #[cfg(feature = "keras")]

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use wgru::import::{Imported, Onnx, OnnxImported, OnnxInput, Tensor};
+use wgru::import::{Onnx, OnnxGraph, OnnxInput, Report, Tensor};
 use wgru::io::OutputShape;
 use wgru::{Batch, Layout, Model};
 
@@ -84,7 +84,7 @@ pub fn run(args: &RunArgs) -> Outcome {
 ///
 /// # Errors
 /// An option that is for other models, and what the importer refuses.
-pub fn import(path: &Path, node: Option<&str>, of_pytorch: &ModelArgs) -> Outcome<OnnxImported> {
+pub fn import(path: &Path, node: Option<&str>, of_pytorch: &ModelArgs) -> Outcome<OnnxGraph> {
     refuse(&[
         ("--cell", of_pytorch.cell.is_some()),
         ("--update", of_pytorch.update.is_some()),
@@ -102,7 +102,7 @@ pub fn import(path: &Path, node: Option<&str>, of_pytorch: &ModelArgs) -> Outcom
     if let Some(reset) = of_pytorch.reset {
         onnx = onnx.linear_before_reset(matches!(reset, ResetArg::After));
     }
-    Ok(onnx.read(path)?)
+    Ok(onnx.read_graph(path)?)
 }
 
 fn refuse(options: &[(&str, bool)]) -> Outcome {
@@ -136,7 +136,7 @@ fn say<T>(input: &OnnxInput<T>, role: &str, in_file: bool, without: &str, said: 
 
 /// The steps of each sequence, where the node reads them.
 fn lengths(
-    imported: &OnnxImported,
+    imported: &OnnxGraph,
     inputs: &Arrays,
     batch: usize,
     said: &mut Vec<String>,
@@ -161,7 +161,7 @@ fn lengths(
 
 /// An initial state as `[L·D, B, H]`.
 fn state(
-    imported: &OnnxImported,
+    imported: &OnnxGraph,
     input: &OnnxInput<Tensor>,
     inputs: &Arrays,
     role: &str,
@@ -197,7 +197,7 @@ fn state(
 }
 
 /// The node's outputs in its layout, by their names.
-fn outputs(imported: &OnnxImported, work: &Work, batch: &Batch<'_>) -> Outcome<Vec<(String, Array)>> {
+fn outputs(imported: &OnnxGraph, work: &Work, batch: &Batch<'_>) -> Outcome<Vec<(String, Array)>> {
     let dirs = imported.model.output() / imported.model.state();
     let shapes = OutputShape::new(&imported.model, batch.form())?;
     let y = match (imported.layout, &shapes.y[..]) {
@@ -225,7 +225,7 @@ fn outputs(imported: &OnnxImported, work: &Work, batch: &Batch<'_>) -> Outcome<V
 ///
 /// # Errors
 /// As [`import`], and for an input that the file gives to the node and that OUT would not have.
-pub fn read_to_export(args: &ExportArgs) -> Outcome<Imported> {
+pub fn read_to_export(args: &ExportArgs) -> Outcome<(Model, Report)> {
     let node = import(&args.model, args.node.as_deref(), &args.model_args)?;
     // What the file fixes at run time, or computes, is no part of the model and would be lost, unless OUT reads it.
     let is_zero = |tensor: &Tensor| tensor.data.iter().all(|&value| value == 0.0);
@@ -236,7 +236,7 @@ pub fn read_to_export(args: &ExportArgs) -> Outcome<Imported> {
     ];
     let mut report = node.report;
     report.decisions.extend(notes.into_iter().flatten());
-    Ok(Imported { model: node.model, report })
+    Ok((node.model, report))
 }
 
 /// The model as an ONNX file's bytes, with the inputs that the options ask for.
@@ -253,7 +253,7 @@ pub fn write(args: &ExportArgs, model: &Model) -> Outcome<Vec<u8>> {
 
 /// Refuses an input that a run of OUT would not have, and gives a note on one that the caller gave and OUT does not read.
 fn check<T>(
-    node: &OnnxImported,
+    node: &OnnxGraph,
     role: &str,
     input: &OnnxInput<T>,
     is_read: bool,

@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use wgru::error::listed;
-use wgru::import::Imported;
-use wgru::import::PyTorch;
+use wgru::import::{Imported, PyTorch, Report};
 use wgru::io::OutputShape;
 use wgru::{Batch, Fill, Model, ReadoutSteps};
 
@@ -82,7 +81,7 @@ pub fn run(args: &RunArgs) -> Outcome {
         json["left_over"] = imported.report.left_over.clone().into();
         print(&format!("{json:#}\n"))?;
     } else {
-        print(&format!("{}\n{work}", describe(&args.model, &imported)))?;
+        print(&format!("{}\n{work}", describe(&args.model, model, &imported.report)))?;
     }
     work.verdict()
 }
@@ -191,15 +190,14 @@ fn read_inputs(args: &RunArgs, imported: &Imported) -> Outcome<Arrays> {
 }
 
 /// What was read, what of the file was not, and why so.
-pub fn describe(path: &Path, imported: &Imported) -> String {
-    let report = &imported.report;
+pub fn describe(path: &Path, model: &Model, report: &Report) -> String {
     let left_over = match &report.left_over[..] {
         [] => String::new(),
         names => format!("; not used: {}", listed(names)),
     };
     let (shown, more) = report.decisions.split_at(report.decisions.len().min(20));
     let more = if more.is_empty() { String::new() } else { format!("; and {} more", more.len()) };
-    format!("{}: {}{left_over} ({}{more})", path.display(), imported.model, shown.join("; "))
+    format!("{}: {}{left_over} ({}{more})", path.display(), model, shown.join("; "))
 }
 
 fn outputs(model: &Model, batch: &Batch<'_>, work: &Work) -> Outcome<Vec<(&'static str, Array)>> {

@@ -16,7 +16,7 @@ pub const TARGETS: [(&str, Target); 4] =
 /// Any bytes as a Keras file: listed, read as one layer, as a layer of a graph with its readout, as one of a model
 /// inside the model, and as weights whose configuration is told.
 pub fn keras(bytes: &[u8]) -> bool {
-    let limits = Limits { header: 16 << 20, decompressed: 64 << 20, ..Limits::default() };
+    let limits = Limits::default().header(16 << 20).decompressed(64 << 20);
     let keras = || Keras::new().limits(limits);
     let one = keras().parse("fuzzed.h5", bytes);
     let told = keras().layers(["first", "second"]).keras_version(2).parse("fuzzed.keras", bytes);
@@ -28,15 +28,15 @@ pub fn keras(bytes: &[u8]) -> bool {
 
 /// Any bytes as an ONNX file: read as they are, listed, and read with every option.
 pub fn onnx(bytes: &[u8]) -> bool {
-    let mut read = Onnx::new().parse("fuzzed.onnx", bytes, None).is_ok();
+    let mut read = Onnx::new().parse_graph("fuzzed.onnx", bytes, None).is_ok();
     let Ok(nodes) = Onnx::list_parsed("fuzzed.onnx", bytes, None) else { return read };
     for node in nodes.iter().take(3) {
         let told = Onnx::new().node(&node.name).linear_before_reset(true);
-        read |= told.parse("fuzzed.onnx", bytes, None).is_ok();
+        read |= told.parse_graph("fuzzed.onnx", bytes, None).is_ok();
     }
     if let [first, second, ..] = &nodes[..] {
         let stack = Onnx::new().node(format!("{},{}", first.name, second.name));
-        read |= stack.parse("fuzzed.onnx", bytes, None).is_ok();
+        read |= stack.parse_graph("fuzzed.onnx", bytes, None).is_ok();
     }
     read
 }
@@ -46,7 +46,7 @@ pub fn safetensors(bytes: &[u8]) -> bool {
     let model = PyTorch::new().parse("fuzzed.safetensors", bytes);
     let told = PyTorch::new().cell(Cell::LSTM).prefix("rnn").readout("head", ReadoutSteps::Every);
     let told = told.parse("fuzzed.safetensors", bytes);
-    let small = Limits { tensors: 8, header: 512, ..Limits::default() };
+    let small = Limits::default().tensors(8).header(512);
     let small = PyTorch::new().prefix("module").limits(small).parse("fuzzed.pt", bytes);
     let arrays = read_tensors("fuzzed.safetensors", bytes);
     model.is_ok() || told.is_ok() || small.is_ok() || arrays.is_ok()

@@ -1,5 +1,7 @@
 //! From a [`crate::Model`] back to the files of other frameworks, so that reading such a file gives the same bits.
 //!
+//! Begin with [`pytorch`], or `onnx` (feature `onnx`): each gives the bytes of a file. `Onnx` adds inputs to the second.
+//!
 //! ```text
 //!            written                                             refused, by name
 //! pytorch    nn.GRU, nn.LSTM, nn.RNN (tanh, relu), projections,  reset before, reverse alone, peepholes, coupled

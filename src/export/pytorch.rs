@@ -20,6 +20,17 @@ use crate::model::{
 /// A safetensors file with the names of `nn.GRU`, `nn.LSTM` or `nn.RNN`, all in f32. [`crate::import::PyTorch`] reads the
 /// same numbers from it, to the bit, but for what [`crate::export`] says of z and of absent biases.
 ///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/models/co2_gru.safetensors");
+/// let model = wgru::Model::from_pytorch(path)?.model;
+/// let bytes = wgru::export::pytorch(&model)?;
+/// // To keep it: std::fs::write("copy.safetensors", &bytes)
+/// assert_eq!(wgru::import::PyTorch::new().parse("copy.safetensors", &bytes)?.model, model);
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// [`Error::Unsupported`] for what these classes do not have, by name: a GRU's reset before the product, reverse
 /// layers without forward ones, directions that are made one, peepholes, coupled gates, clips, and activations other than the cell's own and an

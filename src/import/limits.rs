@@ -5,10 +5,11 @@ use crate::error::{Error, Result};
 /// The limits of an importer. What exceeds one is refused with the number and the limit's name.
 ///
 /// ```
-/// let limits = wgru::import::Limits { tensors: 10_000, ..Default::default() };
+/// let limits = wgru::import::Limits::default().tensors(10_000).header(1 << 20);
 /// let importer = wgru::import::PyTorch::new().limits(limits);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limits {
     /// Tensors (of an ONNX file initialisers and nodes, of a Keras file arrays and layers), of a model in several
     /// files in all of them: 1,000,000.
@@ -27,11 +28,29 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// Sets [`Limits::tensors`].
+    pub fn tensors(mut self, tensors: u64) -> Self {
+        self.tensors = tensors;
+        self
+    }
+
+    /// Sets [`Limits::header`], in bytes.
+    pub fn header(mut self, bytes: u64) -> Self {
+        self.header = bytes;
+        self
+    }
+
+    /// Sets [`Limits::decompressed`], in bytes.
+    pub fn decompressed(mut self, bytes: u64) -> Self {
+        self.decompressed = bytes;
+        self
+    }
+
     /// Holds a number of tensors against the limit; `source` names the file.
     ///
     /// # Errors
     /// [`Error::TooLarge`] for more tensors than the limit.
-    pub fn check_tensors(&self, source: &str, tensors: u64) -> Result<()> {
+    pub(super) fn check_tensors(&self, source: &str, tensors: u64) -> Result<()> {
         check(source, tensors, self.tensors, "tensors", "tensors")
     }
 
@@ -39,7 +58,7 @@ impl Limits {
     ///
     /// # Errors
     /// [`Error::TooLarge`] for a longer header than the limit.
-    pub fn check_header(&self, source: &str, bytes: u64) -> Result<()> {
+    pub(super) fn check_header(&self, source: &str, bytes: u64) -> Result<()> {
         check(source, bytes, self.header, "bytes of header", "header")
     }
 
@@ -47,7 +66,8 @@ impl Limits {
     ///
     /// # Errors
     /// [`Error::TooLarge`] for more bytes than the limit.
-    pub fn check_decompressed(&self, source: &str, bytes: u64) -> Result<()> {
+    #[cfg(any(feature = "keras", test))]
+    pub(super) fn check_decompressed(&self, source: &str, bytes: u64) -> Result<()> {
         check(source, bytes, self.decompressed, "bytes decompressed", "decompressed")
     }
 }

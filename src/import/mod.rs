@@ -1,5 +1,22 @@
-//! From a framework's files to a [`Model`], with a report of what was used, what was left over and what was
-//! decided on the way. This room and [`crate::export`] alone know other layouts than the crate's own.
+//! From a framework's files to a [`Model`], with a report of what was used, what was left over and what was decided on the way.
+//!
+//! Begin with [`Model::from_pytorch`], `Model::from_onnx` or `Model::from_keras`: they take a path and find out the rest from the
+//! file. Where that does not do (several stacks in a file, a readout, another convention), [`PyTorch`], `Onnx` and `Keras` have
+//! the options; their `parse` reads bytes in place of a file. All give [`Imported`].
+//!
+//! ```no_run
+//! # fn main() -> Result<(), wgru::Error> {
+//! use wgru::{Model, ReadoutSteps, import::PyTorch};
+//!
+//! let model = Model::from_pytorch("gru.safetensors")?.model;
+//! let imported = PyTorch::new().prefix("encoder.").readout("head", ReadoutSteps::Last).read("whole.safetensors")?;
+//! println!("{}, not used: {:?}", imported.model, imported.report.left_over);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! An importer computes exactly what the framework would, or returns an error that names what it does not know. This module and
+//! [`crate::export`] alone know other layouts than the crate's own ([`crate::model`]).
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
@@ -15,9 +32,12 @@ mod tensors;
 pub use keras::Keras;
 pub use limits::Limits;
 #[cfg(feature = "onnx")]
-pub use onnx::{Onnx, OnnxImported, OnnxInput, OnnxNode};
+pub use onnx::{Onnx, OnnxGraph, OnnxInput, OnnxNode};
 pub use pytorch::PyTorch;
-pub use tensors::{Tensor, read_tensors};
+#[cfg(any(feature = "onnx", feature = "unstable"))]
+pub use tensors::Tensor;
+#[cfg(feature = "unstable")]
+pub use tensors::read_tensors;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -30,10 +50,10 @@ fn load(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|error| Error::io(path.display(), error))
 }
 
-/// A model and how it was read.
+/// A model and how it was read: what every importer gives.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Imported {
-    /// The model.
+    /// The model, its weights in f32.
     pub model: Model,
     /// How it was read.
     pub report: Report,
@@ -41,17 +61,19 @@ pub struct Imported {
 
 /// What an import used, left over and decided.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Report {
-    /// Tensors that are in the model, by full name.
+    /// Tensors of the file that are in the model, by full name.
     pub used: Vec<String>,
-    /// Tensors of the file that are not.
+    /// Tensors of the file that are not in the model, by full name.
     pub left_over: Vec<String>,
-    /// What was decided, and from what: `cell GRU: weight_hh_l0 has 3·64 rows`.
+    /// What was decided, and from what: `cell GRU: weight_hh_l0 has 3·64 rows`. For people to read.
     pub decisions: Vec<String>,
-    /// Initial states that something else in the file computes and that every batch has to be given therefore, with
-    /// where they come from; of a Keras file alone, and only after `Keras::states_given`.
+    /// Initial states that the file gets from elsewhere, with where they come from; empty for PyTorch. A batch has to be given
+    /// them ([`Batch::h0`](crate::Batch::h0), [`Batch::c0`](crate::Batch::c0)): without, a run begins at 0. Of ONNX these are
+    /// inputs of the graph, of Keras what `Keras::states_given` lets pass.
     pub initial_states: Vec<String>,
-    /// The file's own metadata.
+    /// The file's own metadata: of safetensors `__metadata__`, of ONNX producer and `metadata_props`, of Keras its versions.
     pub metadata: BTreeMap<String, String>,
 }
 
@@ -69,11 +91,59 @@ impl Report {
 }
 
 impl Model {
-    /// Reads the recurrent stack of a PyTorch safetensors file; see [`PyTorch`] for options.
+    /// Reads the recurrent stack of a PyTorch safetensors file: `nn.GRU`, `nn.LSTM`, `nn.RNN` or one of their Cells.
+    /// [`PyTorch`] has the options: which stack of several, the cell's convention, a readout.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), wgru::Error> {
+    /// let path = "models/co2_gru.safetensors";
+    /// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/models/co2_gru.safetensors");
+    /// let imported = wgru::Model::from_pytorch(path)?;
+    /// println!("{}", imported.model);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`PyTorch::read`].
     pub fn from_pytorch(path: impl AsRef<Path>) -> Result<Imported> {
         PyTorch::new().read(path)
+    }
+
+    /// Reads the recurrent node of an ONNX file, or the stack of them that is the whole graph. [`Onnx`] has the options: which
+    /// node of several, where a GRU's reset acts. A file that gives the node lengths, or initial states other than zero, is
+    /// refused: [`Onnx::read_graph`] reads those too. Needs the feature `onnx`, which is on by default.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), wgru::Error> {
+    /// let imported = wgru::Model::from_onnx("model.onnx")?;
+    /// println!("{}, begins with: {:?}", imported.model, imported.report.initial_states);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Onnx::read`].
+    #[cfg(feature = "onnx")]
+    pub fn from_onnx(path: impl AsRef<Path>) -> Result<Imported> {
+        Onnx::new().read(path)
+    }
+
+    /// Reads the only recurrent layer of a Keras file, `.h5`, `.weights.h5` or `.keras`. [`Keras`] has the options: which layers
+    /// of several, a readout, the configuration of a file of weights alone. Needs the feature `keras`.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), wgru::Error> {
+    /// let imported = wgru::Model::from_keras("model.keras")?;
+    /// println!("{}", imported.model);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Keras::read`].
+    #[cfg(feature = "keras")]
+    pub fn from_keras(path: impl AsRef<Path>) -> Result<Imported> {
+        Keras::new().read(path)
     }
 }

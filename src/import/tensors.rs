@@ -28,14 +28,14 @@ struct Entry<'a> {
     bytes: &'a [u8],
 }
 
-/// One tensor as f32, row-major.
+/// One tensor of a file as f32, row-major.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tensor {
-    /// Its name.
+    /// Its name, in the file or for errors.
     pub name: String,
-    /// Its shape.
+    /// Its sizes, the outermost first.
     pub shape: Vec<usize>,
-    /// Its values.
+    /// Its values: as many as the product of [`Tensor::shape`].
     pub data: Vec<f32>,
 }
 
@@ -44,6 +44,7 @@ pub struct Tensor {
 /// # Errors
 /// [`Error::Format`] for a file that is not whole and for a storage type that is neither a float nor an integer
 /// of 32 or 64 bits, [`Error::File`] for NaN and infinities, [`Error::TooLarge`] beyond the default [`Limits`].
+#[cfg(feature = "unstable")]
 pub fn read_tensors(source: &str, bytes: &[u8]) -> Result<Vec<Tensor>> {
     let tensors = Tensors::parse(source, bytes, &Limits::default())?;
     let read = |name| tensors.read_number(name).map_err(Error::in_file);
@@ -143,6 +144,7 @@ impl<'a> Tensors<'a> {
     ///
     /// # Errors
     /// As [`Tensors::read`].
+    #[cfg(feature = "unstable")]
     fn read_number(&self, name: &str) -> Result<Tensor> {
         let entry = self.entry(name)?;
         let bytes = entry.bytes;
@@ -174,6 +176,7 @@ impl<'a> Tensors<'a> {
     }
 }
 
+#[cfg(feature = "unstable")]
 fn integers<const N: usize>(bytes: &[u8], read: impl Fn([u8; N]) -> i64) -> Vec<f32> {
     let number = |chunk: &[u8]| {
         let mut bytes = [0; N];

@@ -27,8 +27,17 @@ pub struct Batch<'a> {
 impl<'a> Batch<'a> {
     /// `x`: `[B, T, I]`, row-major; `shape` is `[B, T, I]`.
     ///
+    /// ```
+    /// # fn main() -> Result<(), wgru::Error> {
+    /// let x = vec![0.5; 2 * 10 * 3];
+    /// let h0 = vec![0.0; 2 * 4]; // [L·D, B, P] of one forward layer of 4 units
+    /// let batch = wgru::Batch::new(&x, [2, 10, 3])?.lengths(&[10, 7]).h0(&h0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
-    /// A size of 0, or a length other than B·T·I.
+    /// [`Error::Zero`] for a size of 0, [`Error::Length`] for a length other than B·T·I, [`Error::Overflow`].
     pub fn new(x: &'a [f32], shape: [usize; 3]) -> Result<Self> {
         let [batch, steps, _] = shape;
         Self::of(Dims::new(batch, steps)?.into(), x, shape)
@@ -38,7 +47,7 @@ impl<'a> Batch<'a> {
     /// [`Batch::output_layout`] says otherwise.
     ///
     /// # Errors
-    /// A size of 0, or a length other than T·B·I.
+    /// As [`Batch::new`].
     pub fn time_major(x: &'a [f32], shape: [usize; 3]) -> Result<Self> {
         let [steps, batch, _] = shape;
         let dims = Dims::new(batch, steps)?;
@@ -56,7 +65,7 @@ impl<'a> Batch<'a> {
     /// stored in 16 bits xw is rounded as x is.
     ///
     /// # Errors
-    /// A size of 0, or a length other than B·T·D·G·H.
+    /// As [`Batch::new`], of B·T·D·G·H.
     pub fn projected(xw: &'a [f32], shape: [usize; 3]) -> Result<Self> {
         let [batch, steps, _] = shape;
         Self::of(Form { projected: true, ..Dims::new(batch, steps)?.into() }, xw, shape)
@@ -66,7 +75,7 @@ impl<'a> Batch<'a> {
     /// [`Batch::output_layout`] says otherwise.
     ///
     /// # Errors
-    /// A size of 0, or a length other than T·B·D·G·H.
+    /// As [`Batch::projected`].
     pub fn projected_time_major(xw: &'a [f32], shape: [usize; 3]) -> Result<Self> {
         let [steps, batch, _] = shape;
         let [x, y] = [Layout::TimeMajor; 2];

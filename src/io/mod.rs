@@ -1,5 +1,18 @@
 //! What goes in and what comes out of a run: a [`Batch`] of sequences, an [`Output`] of sequences and
 //! final states. Plain slices and vectors, in the layouts a caller has them in.
+//!
+//! Begin with [`Batch::new`] and [`Output`]; sequences of different lengths are [`Batch::lengths`], other orders of axes [`Layout`].
+//! Of sessions there are [`StepInput`], [`StepOutput`] and [`State`]. `Bindings`, of the feature `gpu`, names arrays in the
+//! caller's own buffers.
+//!
+//! | array | shape | |
+//! |---|---|---|
+//! | x | `[B, T, I]` | [`Layout`] says the order |
+//! | h0, c0 | `[L·D, B, P]`, `[L·D, B, H]` | zeros where not given |
+//! | lengths | `[B]` | T for all where not given |
+//! | y | `[B, T, D·P]` | the last layer's h at every step |
+//! | h_n, c_n | as h0, c0 | every layer's state after the last step |
+//! | out | `[B, T, O]` or `[B, O]` | the readout's |
 
 mod batch;
 #[cfg(feature = "gpu")]
@@ -17,7 +30,11 @@ pub(crate) use batch::{OwnedBatch, Resets};
 pub use bindings::{Bindings, Sink, Source};
 pub(crate) use form::Strides;
 pub use form::{Fill, Form, Layout};
-pub use output::{Output, OutputShape, StepOutput};
+#[cfg(not(feature = "unstable"))]
+pub(crate) use output::OutputShape;
+#[cfg(feature = "unstable")]
+pub use output::OutputShape;
+pub use output::{Output, StepOutput};
 pub use state::State;
 pub(crate) use state::check_states;
 pub use step::StepInput;

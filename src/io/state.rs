@@ -5,12 +5,12 @@ use crate::dims::check_len;
 use crate::error::{Error, Result};
 use crate::model::Model;
 
-/// The states of B streams: what a session carries from step to step.
+/// The states of B streams: what a session carries from step to step. `T` is f32, and f64 for the reference.
 #[derive(Debug, Clone, PartialEq)]
 pub struct State<T = f32> {
-    /// `[L·D, B, P]`.
+    /// Every layer's h, `[L·D, B, P]`: layer-major, forward then reverse.
     pub h: Vec<T>,
-    /// `[L·D, B, H]`; LSTM only.
+    /// Every layer's c, `[L·D, B, H]`; LSTM only.
     pub c: Option<Vec<T>>,
 }
 

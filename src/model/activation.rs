@@ -16,8 +16,9 @@ use std::hash::{Hash, Hasher};
 use super::Cell;
 use crate::error::{Error, Result};
 
-/// Which function.
+/// A function of one number. Its parameters α and β stand in [`Activation`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Function {
     /// `1 / (1 + e⁻ˣ)`.
     Sigmoid,
@@ -85,7 +86,7 @@ impl Activation {
     /// `max(0, x)`.
     pub const RELU: Self = Self { function: Function::Relu, alpha: 0.0, beta: 0.0 };
 
-    /// A function with its parameters.
+    /// A function with its parameters α and β, 0 for those that it does not take ([`Function::parameters`]).
     ///
     /// # Errors
     /// [`Error::Mismatch`] for a parameter that is not finite, or that the function does not take and is not 0.

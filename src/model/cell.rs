@@ -1,21 +1,5 @@
-//! The cells and the conventions that change their numbers.
-//!
-//! ```text
-//! GRU   r = σ(W_r x + b_r + R_r h + c_r)                       reset gate
-//!       z = σ(W_z x + b_z + R_z h + c_z)                       update gate
-//!       n = tanh(W_n x + b_n + r ⊙ (R_n h + c_n))              Reset::After
-//!       n = tanh(W_n x + b_n + R_n (r ⊙ h) + c_n)              Reset::Before
-//!       h' = z ⊙ h + (1 − z) ⊙ n                               Update::Keeps
-//!       h' = (1 − z) ⊙ h + z ⊙ n                               Update::Takes
-//! LSTM  i, f, o = σ(·)   g = tanh(·)   c' = f ⊙ c + i ⊙ g   h' = o ⊙ tanh(c')
-//!       f = 1 − i                                              Forget::Coupled
-//! RNN   h' = tanh(W x + b + R h + c)
-//! ```
-//!
-//! What a layer may add to them (peepholes, a projection, other activations, clips) stands in [`super::Layer`].
-//!
-//! GRU: Cho et al. 2014 (reset before, update takes). LSTM: Hochreiter and Schmidhuber 1997 with the
-//! forget gate of Gers et al. 2000; coupled gates: Greff et al. 2017. RNN: Elman 1990.
+//! The cells and the conventions that change their numbers. Their equations and sources stand in the documentation of
+//! [`crate::model`]; what a layer may add to them (peepholes, a projection, other activations, clips) in [`super::Layer`].
 
 use std::fmt;
 
@@ -46,22 +30,24 @@ pub enum Forget {
     Coupled,
 }
 
-/// A recurrent cell with its convention.
+/// A recurrent cell with its convention: its equation stands in [`crate::model`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Cell {
-    /// Gated recurrent unit.
+    /// Gated recurrent unit, gates r z n (Cho et al. 2014): `h' = z ⊙ h + (1 − z) ⊙ n` or with z and 1 − z exchanged.
     Gru {
         /// Where r acts.
         reset: Reset,
         /// What z weighs.
         update: Update,
     },
-    /// Long short-term memory.
+    /// Long short-term memory, gates i f g o (Hochreiter and Schmidhuber 1997, Gers et al. 2000): `c' = f ⊙ c + i ⊙ g`,
+    /// `h' = o ⊙ tanh(c')`.
     Lstm {
         /// Where f comes from.
         forget: Forget,
     },
-    /// Plain (Elman) RNN.
+    /// Plain RNN (Elman 1990): `h' = tanh(w_ih x + b_ih + w_hh h + b_hh)`.
     Rnn,
 }
 

@@ -153,9 +153,21 @@ impl Layer {
     /// size of h, is the number of rows of `w_hr`, and H where there is none.
     ///
     /// # Errors
-    /// A size of 0, a slice whose length does not fit its shape (see [`Weights`]), a number of weight sets other
-    /// than D, directions of which one projects and one does not, peepholes or a projection on another cell than
-    /// an LSTM, a weight that is not finite.
+    /// [`Error::Zero`] for a size of 0; [`Error::Length`] for a slice that does not fit its shape (see [`Weights`]);
+    /// [`Error::Mismatch`] for a number of weight sets other than D, and for directions of which one projects and one does
+    /// not; [`Error::Unsupported`] for peepholes or a projection on another cell than an LSTM; [`Error::NotFinite`] for a
+    /// weight that is NaN or infinite; [`Error::Overflow`].
+    ///
+    /// ```
+    /// use wgru::{Cell, Direction, Layer, Weights};
+    /// # fn main() -> Result<(), wgru::Error> {
+    /// // A bidirectional LSTM, I = 3, H = 4: w_ih [4·H, I], w_hh [4·H, H], b_ih [4·H]; forward, then reverse.
+    /// let one = || Weights { w_ih: vec![0.1; 48], w_hh: vec![0.1; 64], b_ih: Some(vec![0.0; 16]), ..Weights::default() };
+    /// let layer = Layer::new(Cell::LSTM, Direction::Bidirectional, 3, 4, vec![one(), one()])?;
+    /// assert_eq!(layer.output(), 8);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn new(
         cell: Cell,
         direction: Direction,
@@ -280,12 +292,12 @@ impl Layer {
         }
     }
 
-    /// The cell.
+    /// The cell, with its convention.
     pub fn cell(&self) -> Cell {
         self.cell
     }
 
-    /// The direction.
+    /// The order in which it walks over the steps.
     pub fn direction(&self) -> Direction {
         self.direction
     }

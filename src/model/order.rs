@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 
 /// An order of gates, by WebNN's name for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum GateOrder {
     /// A GRU's reset, update, new.
     Rzn,
@@ -52,7 +53,7 @@ impl GateOrder {
         }
     }
 
-    /// `values`, `[G·H, …]` in this order, in the crate's.
+    /// `values`, `[G·H, …]` with the gates in this order, moved to the crate's order.
     ///
     /// # Errors
     /// [`Error::Mismatch`] for a length that G does not divide.
@@ -61,7 +62,7 @@ impl GateOrder {
         Ok(self.places().iter().flat_map(|place| &values[place * block..][..block]).copied().collect())
     }
 
-    /// `values`, `[G·H, …]` in the crate's order, in this one.
+    /// `values`, `[G·H, …]` with the gates in the crate's order, moved to this one.
     ///
     /// # Errors
     /// [`Error::Mismatch`] for a length that G does not divide.

@@ -14,7 +14,7 @@ pub enum ReadoutSteps {
     Last,
 }
 
-/// A dense readout of O outputs. Clones share the weights.
+/// A dense readout of O outputs, `out = w y + b`, linear: an activation after it is the caller's. Clones share the weights.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Readout {
     input: usize,
@@ -28,7 +28,7 @@ impl Readout {
     /// `w`: `[O, D·P]`, row-major; `b`: `[O]`. `input` is D·P of the last layer, or P where it makes one of both directions.
     ///
     /// # Errors
-    /// A size of 0, a slice of the wrong length, a value that is not finite.
+    /// [`crate::Error::Zero`] for a size of 0, [`crate::Error::Length`] for a slice that does not fit its shape, [`crate::Error::NotFinite`].
     pub fn new(
         input: usize,
         outputs: usize,

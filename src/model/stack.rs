@@ -6,6 +6,20 @@ use super::{Activations, Cell, Direction, Layer, Merge, Readout, ReadoutSteps};
 use crate::error::{Error, Result, count};
 
 /// Recurrent layers, the first on the input, each other on the one before it; then an optional readout. Clones share the weights.
+///
+/// ```
+/// use wgru::{Cell, Direction, Layer, Model, Readout, ReadoutSteps, Weights};
+/// # fn main() -> Result<(), wgru::Error> {
+/// let (input, hidden, outputs) = (8, 16, 2);
+/// // w_ih [3·H, I], w_hh [3·H, H]; no biases.
+/// let weights = Weights { w_ih: vec![0.1; 3 * 16 * 8], w_hh: vec![0.1; 3 * 16 * 16], ..Weights::default() };
+/// let layer = Layer::new(Cell::GRU, Direction::Forward, input, hidden, vec![weights])?;
+/// let readout = Readout::new(hidden, outputs, ReadoutSteps::Last, vec![0.1; 2 * 16], None)?;
+/// let model = Model::new(vec![layer])?.with_readout(readout)?;
+/// assert_eq!(model.to_string(), "GRU (reset after, update keeps) 8→16, 1 forward layer, readout of 2 on the last step");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Model {
     layers: Vec<Layer>,
@@ -17,7 +31,8 @@ impl Model {
     /// `[L·D, B, P]`; forward and reverse layers may stand on each other.
     ///
     /// # Errors
-    /// No layer; a layer whose input is not the output of the one before; mixed cells, D, H or P.
+    /// [`Error::Zero`] for no layer; [`Error::Mismatch`] for a layer whose input is not the output of the one before, and for
+    /// mixed cells, D, H or P.
     pub fn new(layers: Vec<Layer>) -> Result<Self> {
         let Some(first) = layers.first() else {
             return Err(Error::Zero { name: "L (layers)".into() });
@@ -91,7 +106,7 @@ impl Model {
         &self.layers
     }
 
-    /// The readout.
+    /// The readout after the last layer, where there is one.
     pub fn readout(&self) -> Option<&Readout> {
         self.readout.as_ref()
     }

@@ -1,7 +1,7 @@
 //! ONNX files in the making: a protobuf writer for the messages that the tests need, with the field numbers of
 //! the ONNX specification.
 
-use wgru::import::{Onnx, OnnxImported};
+use wgru::import::{Onnx, OnnxGraph};
 use wgru::{Direction, Error, ErrorKind};
 
 /// The name that errors give to a file made here.
@@ -154,12 +154,12 @@ impl Graph {
         Message::default().int(1, 8).message(8, &set).message(7, &self.0).0
     }
 
-    pub fn read(&self) -> Result<OnnxImported, Error> {
+    pub fn read(&self) -> Result<OnnxGraph, Error> {
         self.read_with(&Onnx::new())
     }
 
-    pub fn read_with(&self, how: &Onnx) -> Result<OnnxImported, Error> {
-        how.parse(SOURCE, &self.model(22), None)
+    pub fn read_with(&self, how: &Onnx) -> Result<OnnxGraph, Error> {
+        how.parse_graph(SOURCE, &self.model(22), None)
     }
 
     /// What is wrong with the file.

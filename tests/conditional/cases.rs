@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use libtest_mimic::Trial;
 use safetensors::SafeTensors;
-use wgru::import::{Onnx, OnnxImported};
+use wgru::import::{Onnx, OnnxGraph};
 use wgru::{Batch, Device, Error, Layout, Output};
 
 use crate::common::{everywhere, options};
@@ -17,7 +17,7 @@ const FLOOR: f64 = 2e-5;
 
 struct Case {
     name: String,
-    imported: OnnxImported,
+    imported: OnnxGraph,
     /// `[T, B, I]`.
     shape: [usize; 3],
     x: Vec<f32>,
@@ -61,7 +61,7 @@ fn runtime_error(json: &str, key: &str) -> f64 {
 impl Case {
     fn read(path: &Path) -> Result<Self, Error> {
         let name = path.file_name().expect("a folder").to_string_lossy().into_owned();
-        let imported = Onnx::new().read(path.join("model.onnx"))?;
+        let imported = Onnx::new().read_graph(path.join("model.onnx"))?;
         let bytes = fs::read(path.join("io.safetensors")).expect("inputs and outputs");
         let json = fs::read_to_string(path.join("case.json")).expect("a description");
         let io = SafeTensors::deserialize(&bytes).expect("a whole file");

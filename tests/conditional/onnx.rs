@@ -37,7 +37,7 @@ fn sizes_and_numbers(cases: PathBuf) {
     let mut compared = 0;
     for folder in folders {
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let imported = Onnx::new().read(folder.join("model.onnx"));
+        let imported = Onnx::new().read_graph(folder.join("model.onnx"));
         let imported = imported.unwrap_or_else(|error| panic!("{name}: {error}"));
         let json = fs::read_to_string(folder.join("case.json")).expect("case.json");
         let model = &imported.model;
@@ -91,10 +91,12 @@ fn nodes_can_be_named(models: PathBuf) {
     assert_eq!(nodes.len(), 14);
     for node in nodes {
         let imported =
-            Onnx::new().node(&node.name).read(&path).unwrap_or_else(|error| panic!("{node}: {error}"));
+            Onnx::new().node(&node.name).read_graph(&path).unwrap_or_else(|error| panic!("{node}: {error}"));
         assert!(!imported.whole_graph);
     }
-    assert!(matches!(Onnx::new().read(&path), Err(Error::Ambiguous { found, .. }) if found.len() == 14));
+    assert!(
+        matches!(Onnx::new().read_graph(&path), Err(Error::Ambiguous { found, .. }) if found.len() == 14)
+    );
 }
 
 /// The weights of the LSTM lie behind Slice, Concat and Unsqueeze inside the branch of an If.
@@ -105,7 +107,7 @@ fn a_node_inside_a_branch(models: PathBuf) {
     assert!(!nodes.is_empty());
     for node in nodes {
         let imported =
-            Onnx::new().node(&node.name).read(&path).unwrap_or_else(|error| panic!("{node}: {error}"));
+            Onnx::new().node(&node.name).read_graph(&path).unwrap_or_else(|error| panic!("{node}: {error}"));
         eprintln!("{}: {} {:?}", node.name, imported.model, imported.report.decisions);
         let cases = shared("cases").expect("beside the models");
         let weights = cases.join("silero_vad__lstm/weights_pytorch_layout.safetensors");

@@ -192,7 +192,7 @@ fn pytorch_model(case: &Case<'_>) -> Model {
 pub fn onnx_runtime() -> Vec<Golden> {
     let file = File::read("onnxruntime.safetensors");
     file.map(|case| {
-        let imported = Onnx::new().node(case.name).read(path("onnxruntime.onnx"));
+        let imported = Onnx::new().node(case.name).read_graph(path("onnxruntime.onnx"));
         let imported = imported.unwrap_or_else(|error| panic!("{}: {error}", case.name));
         assert_eq!(imported.layout, 0, "{}", case.name);
         let layouts = (Layout::TimeMajor, Layout::DirectionMajor);

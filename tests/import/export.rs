@@ -114,7 +114,7 @@ fn from_pytorch(model: &Model) -> Model {
 fn from_onnx(model: &Model) -> Model {
     let bytes = export::onnx(model).unwrap_or_else(|error| panic!("{model}: {error}"));
     let imported =
-        Onnx::new().parse("x.onnx", &bytes, None).unwrap_or_else(|error| panic!("{model}: {error}"));
+        Onnx::new().parse_graph("x.onnx", &bytes, None).unwrap_or_else(|error| panic!("{model}: {error}"));
     assert!(imported.whole_graph && imported.layout == 0, "{model}");
     assert_eq!((imported.y.as_deref(), imported.y_h.as_deref()), (Some("Y"), Some("Y_h")));
     assert_eq!(imported.sequence_lens, OnnxInput::Absent);
@@ -247,7 +247,7 @@ fn a_stack_in_onnx_has_a_node_per_layer() {
             let names: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
             assert_eq!(names, [0, 1, 2].map(|index| format!("{}_{index}", op.to_lowercase())));
             for (name, expected) in names.iter().zip(kind.as_written().layers()) {
-                let imported = Onnx::new().node(*name).parse("x.onnx", &bytes, None).expect("a layer");
+                let imported = Onnx::new().node(*name).parse_graph("x.onnx", &bytes, None).expect("a layer");
                 assert_same(&imported.model, &Model::new(vec![expected.clone()]).expect("one layer"));
                 assert_eq!(imported.sequence_lens, OnnxInput::Array("sequence_lens".into()));
                 let cut = |input| matches!(input, OnnxInput::Computed { by, .. } if by.starts_with("Split node \"split_of_initial_h_0\""));
@@ -255,11 +255,11 @@ fn a_stack_in_onnx_has_a_node_per_layer() {
                 assert_eq!(imported.initial_c == OnnxInput::Absent, !cell.has_c());
             }
             // All of them by their names; the readout is no part of it.
-            let all = Onnx::new().node(names.join(",")).parse("x.onnx", &bytes, None).expect("a stack");
+            let all = Onnx::new().node(names.join(",")).parse_graph("x.onnx", &bytes, None).expect("a stack");
             assert_same(&all.model, &kind.as_written());
             assert!(!all.whole_graph);
             assert_eq!(all.initial_h, OnnxInput::Array("initial_h".into()));
-            let error = Onnx::new().parse("x.onnx", &bytes, None).expect_err("a readout too");
+            let error = Onnx::new().parse_graph("x.onnx", &bytes, None).expect_err("a readout too");
             assert!(matches!(error, Error::Ambiguous { found, .. } if found.len() == 3));
         }
     }
@@ -275,7 +275,7 @@ fn a_stack_in_onnx_and_back_to_the_bit() {
                 assert_same(&from_onnx(&kind.model()), &kind.as_written());
                 let how = export::Onnx::new().with_lengths().with_states();
                 let bytes = how.write(&kind.model()).expect("it can be written");
-                let imported = Onnx::new().parse("x.onnx", &bytes, None).expect("it can be read");
+                let imported = Onnx::new().parse_graph("x.onnx", &bytes, None).expect("it can be read");
                 assert_same(&imported.model, &kind.as_written());
                 let array = |name: &str| OnnxInput::Array(name.into());
                 assert!(imported.whole_graph);
@@ -305,7 +305,8 @@ fn a_direction_for_each_layer_is_that_of_its_node() {
     let model = Model::new(layers.collect()).expect("layers fit");
     let bytes = export::onnx(&model).expect("it can be written");
     for (index, layer) in model.layers().iter().enumerate() {
-        let node = Onnx::new().node(format!("lstm_{index}")).parse("x.onnx", &bytes, None).expect("a layer");
+        let node =
+            Onnx::new().node(format!("lstm_{index}")).parse_graph("x.onnx", &bytes, None).expect("a layer");
         assert_eq!(node.model.layers()[0].direction(), directions[index]);
         assert_same(&node.model, &Model::new(vec![layer.clone()]).expect("one layer"));
     }

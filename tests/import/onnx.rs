@@ -214,7 +214,7 @@ fn attributes_are_read_as_every_writer_writes_them() {
 #[test]
 fn opsets_before_seven_are_refused_and_layout_needs_fourteen() {
     let gru = Layer::gru();
-    let read = |graph: &Graph, opset| Onnx::new().parse(onnx_file::SOURCE, &graph.model(opset), None);
+    let read = |graph: &Graph, opset| Onnx::new().parse_graph(onnx_file::SOURCE, &graph.model(opset), None);
     for opset in [7, 11, 14, 22, 25] {
         assert_eq!(read(&gru.graph(), opset).expect("a known opset").layout, 0);
     }
@@ -231,7 +231,7 @@ fn opsets_before_seven_are_refused_and_layout_needs_fourteen() {
     assert!(error.to_string().contains("layout"), "{error}");
     // No opset at all.
     let bytes = Message::default().message(7, &gru.graph().0).0;
-    let error = Onnx::new().parse(onnx_file::SOURCE, &bytes, None).expect_err("no opset");
+    let error = Onnx::new().parse_graph(onnx_file::SOURCE, &bytes, None).expect_err("no opset");
     assert!(matches!(&error, Error::Format { reason, .. } if reason.contains("opset")), "{error}");
 }
 
@@ -381,7 +381,7 @@ fn the_files_own_words_are_kept() {
     let graph = Layer::gru().graph();
     let bytes =
         Message(graph.model(14)).bytes(2, "pytorch").bytes(3, "2.1").message(14, &onnx_file::entry("a", "b"));
-    let report = Onnx::new().parse(onnx_file::SOURCE, &bytes.0, None).expect("a whole file").report;
+    let report = Onnx::new().parse_graph(onnx_file::SOURCE, &bytes.0, None).expect("a whole file").report;
     let metadata: Vec<(&str, &str)> = report.metadata.iter().map(|(k, v)| (&**k, &**v)).collect();
     assert_eq!(metadata, [("a", "b"), ("producer_name", "pytorch"), ("producer_version", "2.1")]);
 }

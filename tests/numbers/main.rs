@@ -17,6 +17,14 @@ mod goldens;
 mod not_finite;
 mod pool_memory;
 mod projected;
+#[path = "../../examples/ragged.rs"]
+mod ragged;
 mod reference;
 mod resets;
 mod staged;
+
+/// The example runs, and asserts what it says.
+#[test]
+fn the_first_program_of_the_examples_runs() {
+    ragged::main().unwrap_or_else(|error| panic!("{error}"));
+}

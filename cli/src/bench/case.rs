@@ -125,7 +125,7 @@ impl fmt::Display for Case {
         let name = match self.cell {
             Cell::Gru { .. } => "gru",
             Cell::Lstm { .. } => "lstm",
-            Cell::Rnn => "rnn",
+            _ => "rnn",
         };
         let Self { batch, steps, input, hidden, layers, .. } = self;
         write!(f, "{name}-b{batch}-t{steps}-i{input}-h{hidden}")?;

@@ -71,7 +71,7 @@ fn row(cell: Cell, input: usize, hidden: usize, gru: usize, bench: &Bench) -> Ou
     let name = match cell {
         Cell::Gru { .. } => "GRU",
         Cell::Lstm { .. } => "LSTM",
-        Cell::Rnn => "RNN",
+        _ => "RNN",
     };
     Ok(vec![
         name.into(),

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use wgru::Model;
-use wgru::import::Imported;
+use wgru::import::{Imported, Report};
 
 use crate::args::{ExportArgs, ModelArgs, RunArgs};
 use crate::failure::{Outcome, without};
@@ -19,7 +19,7 @@ pub fn import(path: &Path, _: Option<&str>, _: &ModelArgs) -> Outcome<Imported> 
 }
 
 /// `wgru export` of an ONNX file.
-pub fn read_to_export(args: &ExportArgs) -> Outcome<Imported> {
+pub fn read_to_export(args: &ExportArgs) -> Outcome<(Model, Report)> {
     Err(without(&args.model, "onnx"))
 }
 

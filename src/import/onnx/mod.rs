@@ -38,11 +38,11 @@ mod weights;
 use std::fmt;
 use std::path::Path;
 
-use super::{Limits, Report, Tensor, load};
+use super::{Imported, Limits, Report, Tensor, load};
 use crate::error::{Error, Result};
 use crate::model::{Direction, Model};
 
-/// How to read a recurrent node of an ONNX file.
+/// How to read a recurrent node of an ONNX file, or a stack of them, as a model. A whole graph is not run.
 ///
 /// ```no_run
 /// # fn main() -> Result<(), wgru::Error> {
@@ -52,6 +52,15 @@ use crate::model::{Direction, Model};
 /// # Ok(())
 /// # }
 /// ```
+///
+/// A node may read more than X and its weights: lengths and initial states. What [`Onnx::read`] does with them:
+///
+/// | sequence_lens, initial_h, initial_c | [`Onnx::read`] | [`Onnx::read_graph`] |
+/// |---|---|---|
+/// | absent, or zeros for a state | begins at 0, all steps | [`OnnxInput::Absent`], or zeros |
+/// | an input of the graph | reported; a batch is given `lengths`, `h0`, `c0` | [`OnnxInput::Array`] |
+/// | other numbers in the file | refused, by name | [`OnnxInput::Constant`], [`OnnxInput::Repeated`] |
+/// | computed by other nodes | refused, by name | [`OnnxInput::Computed`] |
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Onnx {
     node: Option<String>,
@@ -59,8 +68,8 @@ pub struct Onnx {
     limits: Limits,
 }
 
-/// What a node reads beside X and its weights. Whoever runs the model without what stands here computes something else
-/// than the graph does.
+/// Where a node gets its lengths or an initial state. A run without them computes something else than the graph does.
+/// `T` is what the file holds: `Vec<i64>` for lengths, [`Tensor`] for a state.
 #[derive(Debug, Clone, PartialEq)]
 pub enum OnnxInput<T> {
     /// The node leaves it out: states begin at zero, sequences have all steps.
@@ -72,7 +81,7 @@ pub enum OnnxInput<T> {
     /// The file holds it for one sequence, and the graph repeats it for each: a batch of 1.
     Repeated(T),
     /// The graph computes it, from what is not run here. The caller gives it, or the numbers are not the graph's:
-    /// [`OnnxImported::check_given`].
+    /// [`OnnxGraph::check_given`].
     Computed {
         /// The array's name, the operator's.
         name: String,
@@ -81,13 +90,15 @@ pub enum OnnxInput<T> {
     },
 }
 
-/// A recurrent node as a model of one layer, or a stack of them as a model of several, and how the file connects it.
+/// A recurrent node as a model of one layer, or a stack of them as a model of several, with all that the graph connects to it:
+/// what [`Onnx::read_graph`] gives.
 ///
 /// Names of arrays are the graph's own where the graph is those nodes alone (and constants), else the operator's:
 /// X, sequence_lens, initial_h, initial_c, Y, Y_h, Y_c. States of several layers lie one after the other, from the layer on
 /// the input on: `[L·D, B, H]`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct OnnxImported {
+#[non_exhaustive]
+pub struct OnnxGraph {
     /// The model: a layer for each node.
     pub model: Model,
     /// How it was read.
@@ -103,21 +114,21 @@ pub struct OnnxImported {
     pub whole_graph: bool,
     /// The array X.
     pub x: String,
-    /// Steps of each sequence.
+    /// Steps of each sequence, `[B]`.
     pub sequence_lens: OnnxInput<Vec<i64>>,
-    /// The state before the first step, in the node's layout.
+    /// The state h before the first step, in the node's layout: see [`OnnxGraph::layout`].
     pub initial_h: OnnxInput<Tensor>,
     /// An LSTM's cell state before the first step, in the node's layout.
     pub initial_c: OnnxInput<Tensor>,
-    /// The array Y of the last layer, where the node writes it.
+    /// The array Y of the last layer, where the node writes it, in the node's layout.
     pub y: Option<String>,
-    /// The array Y_h, where every node writes it.
+    /// The array Y_h, every layer's final h, where every node writes it.
     pub y_h: Option<String>,
-    /// The array Y_c, where every node writes it.
+    /// The array Y_c, every layer's final c, where every node writes it.
     pub y_c: Option<String>,
 }
 
-impl OnnxImported {
+impl OnnxGraph {
     /// Holds the arrays that the caller gives against those that the graph computes.
     ///
     /// # Errors
@@ -143,8 +154,45 @@ impl OnnxImported {
     }
 }
 
-/// A recurrent node that a file holds.
+impl OnnxGraph {
+    /// The model, where a run of it alone computes what the graph does.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for lengths that the file holds or computes, and for such a state other than zero.
+    fn into_model_alone(self) -> Result<Imported> {
+        let not_zero = |state: &Tensor| state.data.iter().any(|&value| value != 0.0);
+        self.check_alone(&self.sequence_lens, ["sequence_lens", "lengths"], |_| true)?;
+        self.check_alone(&self.initial_h, ["initial_h", "h0"], not_zero)?;
+        self.check_alone(&self.initial_c, ["initial_c", "c0"], not_zero)?;
+        Ok(Imported { model: self.model, report: self.report })
+    }
+
+    /// Holds that the file does not give `role` to the node, where it `matters`; `of_batch` is its name in a batch.
+    fn check_alone<T>(
+        &self,
+        input: &OnnxInput<T>,
+        [role, of_batch]: [&str; 2],
+        matters: impl Fn(&T) -> bool,
+    ) -> Result<()> {
+        let from = match input {
+            OnnxInput::Constant(value) | OnnxInput::Repeated(value) if matters(value) => {
+                "which the file holds".to_owned()
+            }
+            OnnxInput::Computed { by, .. } => format!("which is computed by {by}"),
+            _ => return Ok(()),
+        };
+        let (op, node) = (&self.op, &self.node);
+        let what = format!(
+            "{role} of {op} \"{node}\", {from}: a run of the model alone would be without it; read the file by \
+             import::Onnx::read_graph and give every batch {of_batch}"
+        );
+        Err(Error::Unsupported { what })
+    }
+}
+
+/// A recurrent node that a file holds: an entry of [`Onnx::list`].
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct OnnxNode {
     /// Its name, as [`Onnx::node`] takes it.
     pub name: String,
@@ -198,7 +246,7 @@ impl Onnx {
         self
     }
 
-    /// How many initialisers and nodes a file may have.
+    /// How many initialisers and nodes a file may have; [`Limits::default`] where not given.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
@@ -207,26 +255,43 @@ impl Onnx {
     /// Reads a file; external data are looked for in its folder.
     ///
     /// # Errors
-    /// [`crate::Error::Io`]; [`crate::Error::Format`] for a file that is not whole, contradicts itself or points
-    /// outside its folder; [`crate::Error::Ambiguous`] for no such node or several; [`crate::Error::MissingTensor`];
-    /// [`crate::Error::File`] for shapes, attributes and numbers that no model has, with the name of the tensor or attribute;
-    /// [`crate::Error::Unsupported`] for an opset before 7 and for every attribute or input that is not honoured;
-    /// [`crate::Error::Memory`]; [`crate::Error::TooLarge`] beyond the [`Limits`].
-    pub fn read(&self, path: impl AsRef<Path>) -> Result<OnnxImported> {
-        let path = path.as_ref();
-        let bytes = load(path)?;
-        self.import(&path.display().to_string(), bytes, Some(folder_of(path)))
+    /// [`Error::Io`]; [`Error::Format`] for a file that is not whole, contradicts itself or points outside its folder;
+    /// [`Error::Ambiguous`] for no such node or several; [`Error::MissingTensor`];
+    /// [`Error::File`] for shapes, attributes and numbers that no model has, with the name of the tensor or attribute; [`Error::Unsupported`] for an opset before 7, for every attribute or input that is not honoured, and for
+    /// lengths and initial states that the file holds or computes; [`Error::Memory`]; [`Error::TooLarge`] beyond
+    /// [`Onnx::limits`].
+    pub fn read(&self, path: impl AsRef<Path>) -> Result<Imported> {
+        self.read_graph(path)?.into_model_alone()
     }
 
     /// Reads a file's bytes; `source` names them in errors and `folder` is where external data may lie.
     ///
     /// # Errors
     /// As [`Onnx::read`].
-    pub fn parse(&self, source: &str, bytes: &[u8], folder: Option<&Path>) -> Result<OnnxImported> {
+    pub fn parse(&self, source: &str, bytes: &[u8], folder: Option<&Path>) -> Result<Imported> {
+        self.parse_graph(source, bytes, folder)?.into_model_alone()
+    }
+
+    /// As [`Onnx::read`], with the names and layouts of the graph's arrays, and with lengths and initial states that the file
+    /// holds or computes: the caller gives them to every batch.
+    ///
+    /// # Errors
+    /// As [`Onnx::read`], but for what the file holds or computes of lengths and initial states.
+    pub fn read_graph(&self, path: impl AsRef<Path>) -> Result<OnnxGraph> {
+        let path = path.as_ref();
+        let bytes = load(path)?;
+        self.import(&path.display().to_string(), bytes, Some(folder_of(path)))
+    }
+
+    /// [`Onnx::read_graph`] of a file's bytes; arguments as for [`Onnx::parse`].
+    ///
+    /// # Errors
+    /// As [`Onnx::read_graph`].
+    pub fn parse_graph(&self, source: &str, bytes: &[u8], folder: Option<&Path>) -> Result<OnnxGraph> {
         self.import(source, bytes.to_vec(), folder)
     }
 
-    fn import(&self, source: &str, bytes: Vec<u8>, folder: Option<&Path>) -> Result<OnnxImported> {
+    fn import(&self, source: &str, bytes: Vec<u8>, folder: Option<&Path>) -> Result<OnnxGraph> {
         let imported = read::import(self, source, bytes, folder).map_err(Error::in_file)?;
         imported.report.tell(source);
         Ok(imported)
@@ -235,7 +300,7 @@ impl Onnx {
     /// The recurrent nodes of a file, also inside the branches of an If and inside model functions.
     ///
     /// # Errors
-    /// [`crate::Error::Io`]; [`crate::Error::Format`] for a file that is not whole or whose graph is not sound.
+    /// [`Error::Io`]; [`Error::Format`] for a file that is not whole or whose graph is not sound.
     pub fn list(path: impl AsRef<Path>) -> Result<Vec<OnnxNode>> {
         let path = path.as_ref();
         let bytes = load(path)?;
@@ -246,6 +311,7 @@ impl Onnx {
     ///
     /// # Errors
     /// As [`Onnx::list`].
+    #[cfg(feature = "unstable")]
     pub fn list_parsed(source: &str, bytes: &[u8], folder: Option<&Path>) -> Result<Vec<OnnxNode>> {
         read::list(source, bytes.to_vec(), folder).map_err(Error::in_file)
     }

@@ -18,21 +18,16 @@ use super::names::{label_of, name_of};
 use super::node::{Attributes, Op};
 use super::stack::Stacks;
 use super::weights::shape_of;
-use super::{Onnx, OnnxImported, OnnxNode};
+use super::{Onnx, OnnxGraph, OnnxInput, OnnxNode};
 use crate::error::{Error, Result, listed};
-use crate::import::{Limits, Report};
+use crate::import::{Limits, Report, Tensor};
 use crate::model::Model;
 use crate::proto::{ModelProto, NodeProto};
 
 /// The most nodes that an error shows.
 const MOST_LISTED: usize = 20;
 
-pub(super) fn import(
-    how: &Onnx,
-    source: &str,
-    bytes: Vec<u8>,
-    folder: Option<&Path>,
-) -> Result<OnnxImported> {
+pub(super) fn import(how: &Onnx, source: &str, bytes: Vec<u8>, folder: Option<&Path>) -> Result<OnnxGraph> {
     let size = bytes.len();
     let file = decode(source, bytes)?;
     let scopes = Scopes::new(source, &file, how.limits)?;
@@ -61,8 +56,9 @@ pub(super) fn import(
     report.left_over = scopes.initialisers();
     report.left_over.retain(|name| !folder.used.contains(name));
     report.used = std::mem::take(&mut folder.used).into_iter().collect();
+    report.initial_states = outside_states(&arrays.states, &names.join(","));
     let ([initial_h, initial_c], [y, y_h, y_c]) = (arrays.states, arrays.outputs);
-    Ok(OnnxImported {
+    Ok(OnnxGraph {
         model,
         report,
         node: names.join(","),
@@ -77,6 +73,16 @@ pub(super) fn import(
         y_h,
         y_c,
     })
+}
+
+/// The states of `node` that come from outside it and the file's constants, with where they come from.
+fn outside_states(states: &[OnnxInput<Tensor>; 2], node: &str) -> Vec<String> {
+    let from = |(role, state): (&str, &OnnxInput<Tensor>)| match state {
+        OnnxInput::Array(name) => Some(format!("{role} of \"{node}\" from the array \"{name}\"")),
+        OnnxInput::Computed { by, .. } => Some(format!("{role} of \"{node}\" from {by}")),
+        OnnxInput::Absent | OnnxInput::Constant(_) | OnnxInput::Repeated(_) => None,
+    };
+    ["initial_h", "initial_c"].into_iter().zip(states).filter_map(from).collect()
 }
 
 pub(super) fn list(source: &str, bytes: Vec<u8>, folder: Option<&Path>) -> Result<Vec<OnnxNode>> {

@@ -1,7 +1,7 @@
 //! A case in ONNX's own words, written as an ONNX file and read by the importer.
 
 use serde_json::{Map, Value};
-use wgru::import::{Onnx, OnnxImported, OnnxInput};
+use wgru::import::{Onnx, OnnxGraph, OnnxInput};
 
 use super::suite::{floats, shape, text};
 use crate::common::onnx_file::{self, Graph, Node};
@@ -13,7 +13,7 @@ const WEIGHTS: [&str; 4] = ["W", "R", "B", "P"];
 const OPSET: i64 = 7;
 
 /// A case as a file, its arrays under the operator's names.
-pub fn import(case: &Value) -> OnnxImported {
+pub fn import(case: &Value) -> OnnxGraph {
     let inputs = case["inputs"].as_object().expect("arrays");
     let outputs = case["expected_outputs"].as_object().expect("arrays");
     assert!(inputs.keys().all(|name| INPUTS.contains(&name.as_str())), "{:?}", inputs.keys());
@@ -37,7 +37,7 @@ pub fn import(case: &Value) -> OnnxImported {
         }
     }
     let bytes = graph.model(case["opset"].as_i64().unwrap_or(OPSET));
-    let imported = Onnx::new().parse(onnx_file::SOURCE, &bytes, None);
+    let imported = Onnx::new().parse_graph(onnx_file::SOURCE, &bytes, None);
     let imported = imported.unwrap_or_else(|error| panic!("{}: {error}", case["name"]));
     check_ports(&imported, inputs, outputs);
     imported
@@ -59,7 +59,7 @@ fn attribute(node: Node, name: &str, value: &Value) -> Node {
 }
 
 /// Every weight is used, and every other array has its name.
-fn check_ports(imported: &OnnxImported, inputs: &Map<String, Value>, outputs: &Map<String, Value>) {
+fn check_ports(imported: &OnnxGraph, inputs: &Map<String, Value>, outputs: &Map<String, Value>) {
     assert!(imported.whole_graph && imported.report.left_over.is_empty(), "{:?}", imported.report);
     let weights = inputs.keys().filter(|name| WEIGHTS.contains(&name.as_str()));
     let mut weights: Vec<&String> = weights.collect();
@@ -71,7 +71,7 @@ fn check_ports(imported: &OnnxImported, inputs: &Map<String, Value>, outputs: &M
             _ => None,
         }
     }
-    let OnnxImported { sequence_lens, initial_h, initial_c, y, y_h, y_c, .. } = imported;
+    let OnnxGraph { sequence_lens, initial_h, initial_c, y, y_h, y_c, .. } = imported;
     let read = [array(sequence_lens), array(initial_h), array(initial_c)];
     for (name, read) in ["sequence_lens", "initial_h", "initial_c"].into_iter().zip(read) {
         assert_eq!(read, inputs.contains_key(name).then_some(name));

@@ -102,7 +102,7 @@ fn a_zip_that_lacks_a_part_or_unfolds_without_end_is_refused() {
     let config = stack_config().to_string();
     let facts = br#"{"keras_version": "3.0.0"}"#;
     let large = vec![0; 64 << 20];
-    let limits = wgru::import::Limits { header: 1 << 20, ..Default::default() };
+    let limits = wgru::import::Limits::default().header(1 << 20);
     for (entries, words) in [
         (vec![], "readable"),
         (vec![("config.json", config.as_bytes())], "metadata.json"),

@@ -396,9 +396,9 @@ fn time_grows_as_the_file_does() {
 fn limits_are_held_and_named() {
     let (bytes, config, _) = large(10, false);
     let zip = large_zip(10);
-    let small = Limits { tensors: 29, ..Limits::default() };
-    let header = Limits { header: 100, ..Limits::default() };
-    let unfolded = Limits { decompressed: 4000, ..Limits::default() };
+    let small = Limits::default().tensors(29);
+    let header = Limits::default().header(100);
+    let unfolded = Limits::default().decompressed(4000);
     for (limits, bytes, words) in [
         (small, &bytes, "needs 30 tensors"),
         (header, &bytes, "Limits::header allows 100"),

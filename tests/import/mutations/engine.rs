@@ -69,6 +69,7 @@ fn apply(activation: Activation, x: f64) -> f64 {
             }
         }
         Function::Softplus => x.max(0.0) + (-x.abs()).exp().ln_1p(),
+        other => panic!("{other:?} is not computed here"),
     }
 }
 
@@ -129,6 +130,7 @@ impl Side<'_> {
                 Cell::Rnn => bounded(self.gate(self.pre(x, &read, 0, unit)), self.layer.state_clip()),
                 Cell::Gru { reset, update } => self.gru(reset, update, x, &read, unit),
                 Cell::Lstm { forget } => self.lstm(forget, x, &read, &mut c[unit], unit),
+                other => panic!("{other} is not computed here"),
             };
             if self.slip == Slip::UnitsInPlace && self.layer.projection().is_none() {
                 read[unit] = made[unit];

@@ -2,11 +2,11 @@
 //! the numbers of the plain file; and nodes inside branches and model functions.
 
 use crate::common::onnx_file::{Graph, Layer, Message, Node, SOURCE, claim, external, floats, ints, ramp};
-use wgru::import::{Onnx, OnnxImported, OnnxInput};
+use wgru::import::{Onnx, OnnxGraph, OnnxInput};
 use wgru::{Direction, Error};
 
 /// The GRU with R as `graph` makes it under the name "V".
-fn with_r(graph: Graph) -> Result<OnnxImported, Error> {
+fn with_r(graph: Graph) -> Result<OnnxGraph, Error> {
     let gru = Layer::gru();
     gru.tensors(graph.node(&gru.node_on(&["X", "W", "V", "B"])).inputs(&["X"]).outputs(&["Y", "Y_h"])).read()
 }
@@ -350,7 +350,7 @@ fn nodes_inside_model_functions_are_found() {
         message.0.push(7 << 3 | 2);
         message.0.extend(node.0);
         let model = Message(Graph::default().model(18)).message(25, &message);
-        Onnx::new().parse(SOURCE, &model.0, None)
+        Onnx::new().parse_graph(SOURCE, &model.0, None)
     };
     let error = function(&["X", "R", "R"]).expect_err("weights from the caller");
     assert!(matches!(&error, Error::Unsupported { what } if what.contains("is an input")), "{error}");
@@ -371,12 +371,12 @@ fn external_data_are_read_from_the_models_folder() {
     let place = [("location", "deep/weights.bin"), ("offset", "4"), ("length", &*length)];
     let plain = gru.graph().read().expect("alone").model;
     for entries in [&place[..], &place[..2], &[place[0], place[1], ("checksum", "abc")]] {
-        let imported = Onnx::new().parse(SOURCE, &graph(entries), Some(&folder)).expect("a whole file");
+        let imported = Onnx::new().parse_graph(SOURCE, &graph(entries), Some(&folder)).expect("a whole file");
         assert_eq!(imported.model, plain);
         assert!(imported.report.used.contains(&"V".into()));
     }
     std::fs::write(folder.join("m.onnx"), graph(&place)).expect("a file");
-    assert_eq!(Onnx::new().read(folder.join("m.onnx")).expect("a file").model, plain);
+    assert_eq!(Onnx::new().read_graph(folder.join("m.onnx")).expect("a file").model, plain);
     assert_eq!(Onnx::list(folder.join("m.onnx")).expect("a list").len(), 1);
     std::fs::remove_dir_all(&folder).expect("removed");
 }

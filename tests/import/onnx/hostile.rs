@@ -83,7 +83,7 @@ fn read_all_ways(bytes: &[u8]) -> Vec<String> {
     let how = names.map(|name| Onnx::new().node(name)).into_iter().chain([Onnx::new()]);
     let mut texts: Vec<String> = Vec::new();
     for how in how {
-        match how.parse(SOURCE, bytes, None) {
+        match how.parse_graph(SOURCE, bytes, None) {
             Ok(imported) => texts.push(format!("read {}", imported.model)),
             Err(error) => texts.push(of_file(error).to_string()),
         }
@@ -103,7 +103,7 @@ fn a_truncated_file_is_no_model_at_any_length() {
         assert!(whole.iter().any(|text| text.starts_with("read GRU")), "{whole:?}");
         assert!(whole.iter().any(|text| text.starts_with("read LSTM")), "{whole:?}");
         for len in 0..bytes.len() {
-            let error = Onnx::new().node(node).parse(SOURCE, &bytes[..len], None);
+            let error = Onnx::new().node(node).parse_graph(SOURCE, &bytes[..len], None);
             assert!(error.is_err(), "{len} of {} bytes are read as a model", bytes.len());
             read_all_ways(&bytes[..len]);
         }
@@ -135,10 +135,10 @@ fn flipped_bits_and_bytes_never_panic() {
 #[test]
 fn a_file_without_a_graph_says_so() {
     for bytes in [&[][..], &Message::default().int(1, 8).0] {
-        let error = Onnx::new().parse(SOURCE, bytes, None).expect_err("no graph");
+        let error = Onnx::new().parse_graph(SOURCE, bytes, None).expect_err("no graph");
         assert!(matches!(&error, Error::Format { name, .. } if name == SOURCE), "{error}");
     }
-    let error = Onnx::new().read("/no/such/folder/m.onnx").expect_err("no file");
+    let error = Onnx::new().read_graph("/no/such/folder/m.onnx").expect_err("no file");
     assert!(matches!(error, Error::Io { .. }), "{error}");
 }
 
@@ -251,7 +251,7 @@ fn external_data_stay_in_the_models_folder() {
     std::fs::write(folder.join("own.bin"), &bytes).expect("a file");
     let read = |entries: &[(&str, &str)], folder| {
         let graph = gru_on(&["X", "W", "V", "B"]).tensor(&external("V", &[1, 9, 3], entries));
-        Onnx::new().parse(SOURCE, &graph.model(22), folder)
+        Onnx::new().parse_graph(SOURCE, &graph.model(22), folder)
     };
     read(&[("location", "own.bin")], Some(&*folder)).expect("inside");
     read(&[("location", "./own.bin")], Some(&*folder)).expect("inside");
@@ -350,6 +350,6 @@ fn external_data_stay_in_the_models_folder() {
     // A claim far beyond the file, and data both inside and outside.
     let huge = external("V", &[1 << 30, 1 << 20], &[("location", "own.bin")]);
     let bytes = gru_on(&["X", "W", "V", "B"]).tensor(&huge).model(22);
-    assert!(matches!(Onnx::new().parse(SOURCE, &bytes, Some(&folder)), Err(Error::Format { .. })));
+    assert!(matches!(Onnx::new().parse_graph(SOURCE, &bytes, Some(&folder)), Err(Error::Format { .. })));
     std::fs::remove_dir_all(&base).expect("removed");
 }

@@ -9,7 +9,7 @@ use wgru::import::{Limits, Onnx};
 /// How long it takes to read a file and to list its nodes.
 fn time(bytes: &[u8]) -> Duration {
     let start = now();
-    let _ = std::hint::black_box(Onnx::new().parse(SOURCE, bytes, None));
+    let _ = std::hint::black_box(Onnx::new().parse_graph(SOURCE, bytes, None));
     let _ = std::hint::black_box(Onnx::list_parsed(SOURCE, bytes, None));
     now().saturating_sub(start)
 }
@@ -102,7 +102,7 @@ fn four_times_the_file_takes_four_times_as_long() {
 #[test]
 fn limits_are_options_and_are_named() {
     let graph = (0..10).fold(layer(), |graph, i| graph.tensor(&floats(&format!("t{i}"), &[1], &[0.0])));
-    let limits = |tensors| Onnx::new().limits(Limits { tensors, ..Limits::default() });
+    let limits = |tensors| Onnx::new().limits(Limits::default().tensors(tensors));
     // Three weights, ten more and the node.
     graph.read_with(&limits(14)).expect("as many as that");
     let error = graph.read_with(&limits(13)).expect_err("one too many").to_string();

@@ -1,7 +1,7 @@
 //! Nodes that feed each other, joined as exporters join them, are read as one model; what is joined otherwise is not.
 
 use crate::common::onnx_file::{Graph, Layer, Node, floats, ints, of_file, ramp};
-use wgru::import::{Onnx, OnnxImported, OnnxInput};
+use wgru::import::{Onnx, OnnxGraph, OnnxInput};
 use wgru::{Direction, Error};
 
 const BOTH: Direction = Direction::Bidirectional;
@@ -44,7 +44,7 @@ fn stack(layers: &[Layer; 2], between: &dyn Fn(Graph) -> Graph) -> Graph {
 }
 
 /// That the graph is read as the two layers.
-fn is_stack(what: &str, graph: &Graph, layers: &[Layer; 2]) -> OnnxImported {
+fn is_stack(what: &str, graph: &Graph, layers: &[Layer; 2]) -> OnnxGraph {
     let imported = graph.read().unwrap_or_else(|error| panic!("{what}: {error}"));
     let plain = layers.each_ref().map(|layer| layer.graph().read().expect("a whole file").model);
     let expected: Vec<_> = plain.iter().flat_map(|model| model.layers()).collect();

@@ -1,8 +1,8 @@
 //! What a graph makes of a node's states and lengths: rows that are repeated to the batch, what is computed and so has to be
 //! given, and inputs of the graph.
 
-use crate::common::onnx_file::{Graph, Layer, Message, Node, floats, ints, ramp};
-use wgru::import::{OnnxImported, OnnxInput};
+use crate::common::onnx_file::{Graph, Layer, Message, Node, SOURCE, floats, ints, ramp};
+use wgru::import::{Onnx, OnnxGraph, OnnxInput};
 use wgru::{Direction, Error};
 
 /// A graph input with its sizes; -1 for one that is open.
@@ -18,7 +18,7 @@ pub(super) fn sized(graph: Graph, name: &str, sizes: &[i64]) -> Graph {
 }
 
 /// The GRU, I = 2 and H = 3, with its state at "h0" and "row" `[1, 1, 3]`.
-pub(super) fn with_state(extra: Graph) -> OnnxImported {
+pub(super) fn with_state(extra: Graph) -> OnnxGraph {
     let gru = Layer::gru();
     let graph = sized(extra, "X", &[-1, -1, 2]).outputs(&["Y", "Y_h"]);
     let graph = graph.node(&gru.node_on(&["X", "W", "R", "B", "", "h0"]));
@@ -211,9 +211,51 @@ fn a_state_that_is_computed_has_to_be_given() {
     let graph = sized(other("reader"), "X", &[-1, -1, 2]).outputs(&["Y"]);
     let graph = gru.tensors(graph.node(&gru.node_on(&["X", "W", "R", "B", "", "h0"])));
     assert!(matches!(graph.refused(), Error::Ambiguous { found, .. } if found.len() == 2));
-    let imported = graph.read_with(&wgru::import::Onnx::new().node("rec")).expect("by its name");
+    let imported = graph.read_with(&Onnx::new().node("rec")).expect("by its name");
     let by = "GRU node \"reader\"".to_owned();
     assert_eq!(imported.initial_h, OnnxInput::Computed { name: "initial_h".into(), by });
+}
+
+/// A model alone has neither lengths nor states: what the file gives the node is refused, what the caller gives it is reported.
+#[test]
+fn a_model_alone_never_loses_what_the_file_gives_the_node() {
+    let lstm = Layer::new("LSTM", Direction::Forward, 2, 3);
+    let graph =
+        |names: [&str; 3]| lstm.graph_of(&lstm.node_on(&["X", "W", "R", "B", names[0], names[1], names[2]]));
+    let state = |name: &str, data: &[f32]| floats(name, &[1, 1, 3], data);
+    let alone = |graph: &Graph| Onnx::new().parse(SOURCE, &graph.model(22), None);
+    let plain = alone(&lstm.graph()).expect("nothing beside X");
+    assert!(plain.report.initial_states.is_empty());
+    // Zeros are what a run begins with.
+    let zeros = graph(["", "h", "c"]).tensor(&state("h", &[0.0; 3])).tensor(&state("c", &[-0.0; 3]));
+    assert_eq!(alone(&zeros).expect("zeros").model, plain.model);
+    let inputs = graph(["len", "h", "c"]).inputs(&["len", "h", "c"]);
+    let given = alone(&inputs).expect("inputs of the graph");
+    assert_eq!(given.model, plain.model);
+    let [h, c] = &given.report.initial_states[..] else { panic!("{:?}", given.report) };
+    assert!(h.starts_with("initial_h of \"rec\"") && h.ends_with("\"h\""), "{h}");
+    assert!(c.starts_with("initial_c of \"rec\"") && c.ends_with("\"c\""), "{c}");
+    let made = |name: &str| graph(["", "", name]).node(&Node::new("Relu", &["X"], &[name]).name("maker"));
+    let cases = [
+        (
+            graph(["len", "", ""]).tensor(&ints("len", &[1], &[2])),
+            "sequence_lens",
+            "give every batch lengths",
+        ),
+        (graph(["", "h", ""]).tensor(&state("h", &ramp(7, 3))), "initial_h", "give every batch h0"),
+        (graph(["", "", "c"]).tensor(&state("c", &[0.0, 0.0, 0.5])), "initial_c", "give every batch c0"),
+        (made("c"), "initial_c", "Relu node \"maker\""),
+    ];
+    for (graph, role, word) in cases {
+        let error = alone(&graph).expect_err(role);
+        assert!(matches!(error, Error::Unsupported { .. }), "{error}");
+        let text = error.to_string();
+        for word in [role, word, "LSTM \"rec\"", "import::Onnx::read_graph"] {
+            assert!(text.contains(word), "{word}: {text}");
+        }
+        let read = graph.read().expect("the graph has it");
+        assert_eq!(read.model, plain.model);
+    }
 }
 
 /// What a branch or a loop gets from around it is no input of the graph.

@@ -146,10 +146,10 @@ fn an_index_that_cannot_be_read_is_refused() {
 fn limits_hold_for_all_files_together() {
     let (_folder, index) = sharded("limits");
     let with = |limits| PyTorch::new().limits(limits).read(&index);
-    with(Limits { tensors: 8, ..Limits::default() }).expect("eight tensors");
-    let error = with(Limits { tensors: 7, ..Limits::default() }).expect_err("eight tensors");
+    with(Limits::default().tensors(8)).expect("eight tensors");
+    let error = with(Limits::default().tensors(7)).expect_err("eight tensors");
     assert!(matches!(&error, Error::TooLarge { needed: 8, limit: 7, .. }), "{error}");
     // The index is a header too.
-    let error = with(Limits { header: 100, ..Limits::default() }).expect_err("a longer index");
+    let error = with(Limits::default().header(100)).expect_err("a longer index");
     assert!(matches!(&error, Error::TooLarge { unit: "bytes of header", .. }), "{error}");
 }
