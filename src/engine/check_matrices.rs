@@ -2,6 +2,9 @@
 //!
 //! The feature is experimental, and drivers differ in what they make of it. So the kernels themselves are run on whole numbers, small
 //! enough to be exact in f16 and in any order of sums: whatever is amiss gives another number.
+//!
+//! One reason: naga 30 declares Vulkan's memory model for such kernels, but does not mark loads and stores of workgroup memory as
+//! visible to other threads. A driver could then treat barriers as weaker than the kernels need.
 
 use super::any::on;
 use super::backend::Backend;

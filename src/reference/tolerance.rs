@@ -16,6 +16,8 @@
 //!
 //! Of a batch that is projected already the products of the first layer's x are one each, x itself.
 //!
+//! Observed errors are about fifty times smaller; a wrong convention gives errors far above.
+//!
 //! NaN and infinity have no distance. Where the reference has either, or a number beyond f32, the result must not be finite, for
 //! f32 leaves its range earlier than f64; everywhere else it must be finite.
 //!

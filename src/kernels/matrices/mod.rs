@@ -21,7 +21,8 @@ pub struct Matrices {
     pub subgroup: u32,
 }
 
-/// Subgroups that a workgroup has at the least.
+/// Subgroups that a workgroup has at the least. It has so many times the threads of the largest subgroup, since a driver chooses the
+/// size; each subgroup finds its part of the work by its own number, not by that of its threads.
 const SUBGROUPS: u32 = 4;
 /// k of one pass through workgroup memory.
 const DEPTH: u32 = 32;
