@@ -1,0 +1,248 @@
+"""The charts of PERFORMANCE.md and the tables of `pages/`, made from `records/`. Python 3.9 or later is all it needs.
+
+    python3 benches/charts.py           writes charts/*.svg, and the tables between the marks in PERFORMANCE.md and pages/*.md
+    python3 benches/charts.py --check   says which of these are not those of the records; exit status 1 if any
+
+A page is text, with tables between `<!-- table NAME: RECORD -->` and `<!-- end -->`; `page_tables.py` has what makes each.
+"""
+
+import argparse
+import math
+import pathlib
+import re
+import sys
+
+import page_tables as tables
+
+HERE = pathlib.Path(__file__).parent
+WIDTH = 480
+MARK = re.compile(r"(<!-- table ([\w-]+)(?:: [^>]*)? -->\n).*?(<!-- end -->)", re.DOTALL)
+
+# Colours that colour-blind readers can tell apart (Okabe and Ito), on light and on dark; each series has its own shape as well.
+COLOURS = [
+    *[("#1f2328", "#f0f6fc"), ("#0072b2", "#56b4e9"), ("#c04a00", "#ff8c42")],
+    *[("#007d5c", "#2fd3a5"), ("#a8528a", "#e39bc7"), ("#8a6200", "#e6b422")],
+]
+PAPER, TEXT, MUTED, GRID = ("#ffffff", "#0d1117"), ("#1f2328", "#e6edf3"), ("#59636e", "#9198a1"), ("#d8dee4", "#30363d")
+
+
+def style(dark):
+    rules = [f".paper{{fill:{PAPER[dark]}}}", f"text{{fill:{TEXT[dark]}}}", f".muted{{fill:{MUTED[dark]}}}", f".grid{{stroke:{GRID[dark]}}}"]
+    rules += [f".one{{stroke:{MUTED[dark]}}}"]
+    rules += [f".c{n}{{fill:{both[dark]};stroke:{both[dark]}}}" for n, both in enumerate(COLOURS)]
+    return "".join(rules)
+
+
+class Picture:
+    """An SVG that grows downward; `y` is where the next part begins."""
+
+    def __init__(self, title, subtitle):
+        self.parts, self.y, self.title = [], 24, title
+        self.text(12, self.y, title, "title")
+        for line in subtitle:
+            self.y += 18
+            self.text(12, self.y, line, "muted")
+        self.y += 14
+
+    def text(self, x, y, words, kind="", anchor="start"):
+        words = str(words).replace("&", "&amp;").replace("<", "&lt;")
+        self.parts.append(f'<text x="{x:.1f}" y="{y:.1f}" class="{kind}" text-anchor="{anchor}">{words}</text>')
+
+    def line(self, x1, y1, x2, y2, kind):
+        self.parts.append(f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" class="{kind}"/>')
+
+    def mark(self, x, y, series):
+        shapes = [
+            "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0 -8 0Z",
+            "M-3.5 -3.5h7v7h-7Z",
+            "M0 -4.5L4.5 3.5H-4.5Z",
+            "M0 -5L5 0L0 5L-5 0Z",
+            "M0 4.5L4.5 -3.5H-4.5Z",
+            "M-4 -1.3H-1.3V-4H1.3V-1.3H4V1.3H1.3V4H-1.3V1.3H-4Z",
+        ]
+        self.parts.append(f'<path d="{shapes[series]}" transform="translate({x:.1f} {y:.1f})" class="c{series}"/>')
+
+    def legend(self, names):
+        """Names of the series by number."""
+        x = 18
+        self.y += 8
+        for series, name in names.items():
+            width = 20 + 7.4 * len(name)
+            if x + width > WIDTH:
+                x, self.y = 18, self.y + 20
+            self.mark(x, self.y, series)
+            self.text(x + 9, self.y + 4.5, name)
+            x += width + 8
+        self.y += 20
+
+    def svg(self):
+        height = self.y + 8
+        head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:.0f}" width="{WIDTH}" height="{height:.0f}" role="img">'
+        fixed = "text{font:13px system-ui,-apple-system,'Segoe UI',sans-serif}.title{font-size:15px;font-weight:600}"
+        fixed += "line{stroke-width:1}.thick{stroke-width:2}"
+        css = f"<style>{fixed}{style(False)}@media (prefers-color-scheme:dark){{{style(True)}}}</style>"
+        paper = f'<rect class="paper" width="{WIDTH}" height="{height:.0f}"/>'
+        return "\n".join([head, f"<title>{self.title}</title>", css, paper, *self.parts, "</svg>"]) + "\n"
+
+
+def scale(least, most, left, right):
+    """A logarithmic axis."""
+    return lambda value: left + (right - left) * math.log(value / least) / math.log(most / least)
+
+
+def dots(picture, groups, panels, least, most, ticks):
+    """Rows of values on a logarithmic axis. `groups`: head to rows, a row its label and for each panel values by series."""
+    label, gap = 182, 14
+    width = (WIDTH - label - 12 - gap * (len(panels) - 1)) / len(panels)
+    places = [scale(least, most, label + n * (width + gap), label + n * (width + gap) + width) for n in range(len(panels))]
+    for place, name in zip(places, panels):
+        if name:
+            picture.text((place(least) + place(most)) / 2, picture.y + 4, name, "", "middle")
+    picture.y += 18 * any(panels)
+    for place in places:
+        for tick in ticks:
+            picture.text(place(tick), picture.y + 4, f"{tick:g}", "muted", "middle")
+    top = picture.y = picture.y + 10
+    grid = len(picture.parts)
+    for head, rows in groups.items():
+        if head:
+            picture.y += 18
+            picture.text(12, picture.y + 1, head, "muted")
+        for name, by_panel in rows:
+            picture.y += 17
+            picture.text(label - 12, picture.y, name, "", "end")
+            for place, values in zip(places, by_panel):
+                for series, value in sorted(values.items(), reverse=True):
+                    picture.mark(place(value), picture.y - 4.5, series)
+        picture.y += 4
+    lines = Picture("", [])
+    lines.parts = []
+    for place in places:
+        for tick in ticks:
+            lines.line(place(tick), top, place(tick), picture.y, "one" if tick == 1 else "grid")
+    picture.parts[grid:grid] = lines.parts
+    picture.y += 6
+
+
+def short(case):
+    """The name of a case without its cell, as far as a reader needs it."""
+    sizes = dict(re.findall(r"-([btih])(\d+)", case))
+    more = "".join(word for word in [" bi" * case.endswith("-bi"), " before" * case.endswith("-before")])
+    inputs = "" if sizes["i"] == sizes["h"] else f" I{sizes['i']}"
+    return f"B{sizes['b']} T{sizes['t']}{inputs} H{sizes['h']}{more}"
+
+
+def beside_peers():
+    groups = tables.runs("peers-cpu-tiles-rounds.jsonl")
+    lines = ["36 cases, one thread, AVX-512, logarithmic; right is slower", "Measured: peers-cpu-tiles-rounds.jsonl"]
+    picture = Picture("CPU: time of other engines, wgru = 1", lines)
+    picture.legend(dict(enumerate(tables.PEERS.values(), 1)))
+    rows = {}
+    for case in tables.OTHERS + tables.PUBLISHED:
+        values = {series: tables.ratios(groups, case, peer, 1) for series, peer in enumerate(tables.PEERS, 1)}
+        values = {series: value for series, value in values.items() if value}
+        rows.setdefault(case.split("-")[0].upper(), []).append((short(case), [values]))
+    dots(picture, rows, [""], 0.9, 100, [1, 2, 5, 10, 20, 50, 100])
+    return picture.svg()
+
+
+def steps():
+    groups = tables.runs("peers-cpu-zen-rounds.jsonl")
+    lines = ["GRU, I = H, f32, one thread, AMD Zen 4; an earlier commit", "Measured: peers-cpu-zen-rounds.jsonl"]
+    picture = Picture("CPU: time of one step of one stream", lines)
+    picture.legend({0: "wgru", **dict(enumerate(tables.PEERS.values(), 1))})
+    sizes = [64, 256, 1024]
+    top, bottom = picture.y + 6, picture.y + 266
+    across, down = scale(sizes[0], sizes[-1], 92, WIDTH - 72), scale(1, 2000, bottom, top)
+    for micros in [1, 10, 100, 1000]:
+        picture.line(72, down(micros), WIDTH - 16, down(micros), "grid")
+        picture.text(66, down(micros) + 4, f"{micros} µs" if micros < 1000 else "1 ms", "muted", "end")
+    for hidden in sizes:
+        picture.text(across(hidden), bottom + 20, f"H = {hidden}", "muted", "middle")
+    for series, engine in reversed(list(enumerate(["wgru", *tables.PEERS]))):
+        its_set = "avx512" if engine == "wgru" else None
+        rows = [groups[f"gru-b1-t1-i{hidden}-h{hidden}", engine, its_set, 1] for hidden in sizes]
+        points = [(across(hidden), down(tables.less(of) * 1e6)) for hidden, of in zip(sizes, rows)]
+        for (x1, y1), (x2, y2) in zip(points, points[1:]):
+            picture.line(x1, y1, x2, y2, f"c{series} thick")
+        for x, y in points:
+            picture.mark(x, y, series)
+    picture.y = bottom + 28
+    return picture.svg()
+
+
+STRATEGIES = {"persistent": 1, "streamed": 3, "step": 2}
+
+
+def strategies():
+    lines = ["18 cases, logarithmic; right is slower. Not a GPU.", "Measured: tune-llvmpipe.csv, tune-swiftshader.csv"]
+    picture = Picture("Software GPU drivers: strategies, fastest = 1", lines)
+    picture.legend({1: "weights in registers", 3: "weights streamed", 2: "a dispatch a step"})
+    of_drivers = [{case: least for case, least, _ in tables.best_by_strategy(f"tune-{driver}.csv")} for driver in ["llvmpipe", "swiftshader"]]
+    rows = {}
+    for case in of_drivers[0]:
+        by_panel = []
+        for of_driver in of_drivers:
+            least = of_driver[case]
+            by_panel.append({STRATEGIES[kind]: seconds / min(least.values()) for kind, seconds in least.items()})
+        rows.setdefault(case.split("-")[0].upper(), []).append((short(case), by_panel))
+    dots(picture, rows, ["llvmpipe", "SwiftShader"], 0.9, 50, [1, 2, 5, 10, 40])
+    return picture.svg()
+
+
+def streams():
+    lines = ["p99 within 10 ms, fewer than 0.1 % late; GRU", "Measured, AMD EPYC, 2 cores: streams-loads.jsonl"]
+    picture = Picture("Streams kept in real time, 100 frames a second each", lines)
+    rows = sorted(tables.read("streams-loads.jsonl"), key=lambda row: (row["case"].endswith("-l2"), row["most_streams"]), reverse=True)
+    most = max(row["most_streams"] for row in rows)
+    for row in rows:
+        sizes = "H 256, 2 layers" if row["case"].endswith("-l2") else "H 64, 1 layer"
+        device = tables.device_of(row).replace("vulkan", "Vulkan").replace("gl", "GL")
+        picture.text(12, picture.y + 14, f"{device}; {sizes}; load of {row['batch']:,}")
+        width = max(2, row["most_streams"] / most * (WIDTH - 80))
+        colour = "c1" if row["backend"] == "cpu" else "c2"
+        picture.parts.append(f'<rect x="12" y="{picture.y + 20}" width="{width:.1f}" height="13" class="{colour}"/>')
+        picture.text(12 + width + 7, picture.y + 31, row["most_streams"])
+        picture.y += 42
+    return picture.svg()
+
+
+CHARTS = {"cpu-beside-others": beside_peers, "cpu-step": steps, "driver-strategies": strategies, "streams": streams}
+
+
+def table(name):
+    """A table in Markdown; numbers are set to the right."""
+    if name not in tables.TABLES:
+        raise SystemExit(f"no table is called {name}; there are {', '.join(tables.TABLES)}")
+    head, *rows = tables.TABLES[name]()
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def made():
+    """Every file that the records make, by path."""
+    files = {HERE / "charts" / f"{name}.svg": draw() for name, draw in CHARTS.items()}
+    for page in [HERE.parent / "PERFORMANCE.md", *sorted((HERE / "pages").glob("*.md"))]:
+        text = page.read_text(encoding="utf-8")
+        filled = MARK.sub(lambda found: found[1] + "\n" + table(found[2]) + "\n" + found[3], text)
+        if "<!-- table" in text:
+            files[page] = filled
+    return files
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing; fail where a file is not that of the records")
+    check = parser.parse_args().check
+    differ = [path for path, text in made().items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+    for path in differ:
+        print(f"{path.relative_to(HERE.parent)} {'is not that of the records: run benches/charts.py' if check else 'written'}")
+    if check:
+        sys.exit(1 if differ else 0)
+    for path, text in made().items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
