@@ -67,7 +67,7 @@ impl Order {
 }
 
 /// Rows and blocks of the tiles of a product with so many gates, from many rows to one, chosen by measurement
-/// (PERFORMANCE.md) among those whose sums stay in registers, see [`needed`]. Few rows take several blocks, so that enough
+/// (benches/pages/cpu.md) among those whose sums stay in registers, see [`needed`]. Few rows take several blocks, so that enough
 /// sums are under way to hide how long each takes.
 const fn shapes(registers: usize, gates: usize) -> &'static [(usize, usize)] {
     match (registers, gates) {
