@@ -23,7 +23,7 @@ fn load_rows(dir: u32, m: u32, k: u32) -> Rows {
 fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3<u32>) {
     let n = group.x * WIDTH + lane;
     let column = min(n, N - 1u);           // threads past N still load and take part in barriers
-    let m = dealt(group.y, (params.rows + ROWS - 1u) / ROWS) * ROWS;
+    let m = interleaved(group.y, (params.rows + ROWS - 1u) / ROWS) * ROWS;
     let dir = group.z;
 
     if (all_ended(dir, m, ROWS)) {

@@ -46,7 +46,7 @@ fn store4(dir: u32, m: u32, n: u32, values: vec4<f32>) {
 
 @compute @workgroup_size(64)
 fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3<u32>) {
-    let m0 = dealt(group.y, (params.rows + TILE - 1u) / TILE) * TILE;
+    let m0 = interleaved(group.y, (params.rows + TILE - 1u) / TILE) * TILE;
     let n0 = group.x * TILE;
     let dir = group.z;
     let across = lane % 8u;     // columns of the thread: 4 from 4·across on, and 4 that lie 32 further

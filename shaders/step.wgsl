@@ -8,7 +8,7 @@
 fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3<u32>) {
     now = index.t;
     let own = group.x * WIDTH * EACH + lane;
-    let first = dealt(group.y, (params.tiles + TILES - 1u) / TILES) * TILES;
+    let first = interleaved(group.y, (params.tiles + TILES - 1u) / TILES) * TILES;
     let dir = group.z;
     var sums: array<Rows, SUMS>;
     if (!has_ended(dir, first)) {

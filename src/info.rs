@@ -48,7 +48,7 @@ pub struct AdapterInfo {
 /// itself.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Created {
+pub struct ResourceCounts {
     /// Shader modules: texts that were read. Pipelines of one text share one.
     pub shader_modules: usize,
     /// Compute pipelines: kernels that were compiled.

@@ -44,8 +44,8 @@
 //!
 //! # Waiting
 //!
-//! A call that waits for a device has a second form whose name ends in `_async`. Natively it polls the device whenever it is polled; on
-//! the CPU it computes when it is first polled. In a browser no thread may wait for a GPU: there those forms are the way, and
+//! A call that waits for a device has a second run shape whose name ends in `_async`. Natively it polls the device whenever it is polled; on
+//! the CPU it computes when it is first polled. In a browser no thread may wait for a GPU: there those run shapes are the way, and
 //! the others are an [`ErrorKind::Unsupported`] unless the device is the CPU. What such a device refuses while something is
 //! made, as it is loaded or prepared, is the error of the next call that waits.
 //!
@@ -150,12 +150,12 @@ struct Readme;
 pub use cpu::InstructionSet;
 pub use dims::Dims;
 pub use dtype::Storage;
-#[cfg(feature = "unstable")]
-pub use engine::{Choice, Pieces, Staged};
 pub use engine::{
     CpuInfo, CpuOptions, Device, DeviceInfo, DeviceOptions, Engine, Frames, Lost, Memory, NonFinite, Options,
     Pool, PoolOptions, Session, Snapshot, Snapshots, StreamId, TickOutput,
 };
+#[cfg(feature = "unstable")]
+pub use engine::{DeviceRanking, Pieces, Staged};
 #[cfg(feature = "gpu")]
 pub use engine::{PoolRecording, Recording};
 pub use error::{BufferFault, Error, ErrorKind, Result, StreamFault};
@@ -163,8 +163,8 @@ pub use error::{BufferFault, Error, ErrorKind, Result, StreamFault};
 pub use import::Imported;
 pub use info::AdapterInfo;
 #[cfg(feature = "testing")]
-pub use info::Created;
-pub use io::{Batch, Fill, Form, Layout, Output, State, StepInput, StepOutput};
+pub use info::ResourceCounts;
+pub use io::{Batch, Layout, Output, Padding, RunShape, State, StepInput, StepOutput};
 #[cfg(feature = "gpu")]
 pub use io::{Bindings, Sink, Source};
 #[doc(inline)]

@@ -15,8 +15,8 @@ import sys
 import time
 
 SKIPPED = 3
-# Runs at least, however long they take, but for PATIENCE times the seconds asked for.
-RUNS, PATIENCE, FEWEST_RUNS, MOST_RUNS = 20, 10.0, 5, 200_000
+# Runs at least, however long they take, but for TIME_LIMIT times the seconds asked for.
+RUNS, TIME_LIMIT, FEWEST_RUNS, MOST_RUNS = 20, 10.0, 5, 200_000
 
 
 class Skip(SystemExit):
@@ -112,7 +112,7 @@ class Call:
             elapsed = time.perf_counter() - began
             if len(samples) >= RUNS and elapsed >= self.seconds:
                 break
-            if len(samples) >= FEWEST_RUNS and elapsed >= PATIENCE * self.seconds:
+            if len(samples) >= FEWEST_RUNS and elapsed >= TIME_LIMIT * self.seconds:
                 break
             samples.append(clock(run))
         return samples

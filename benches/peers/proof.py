@@ -14,7 +14,7 @@ it leaves, line by line as it goes:
     table.csv       the cases beside each other, and whether the aim is met
     log.txt         what failed, and what there was no time for
 
-Cases in f16 are run a second time with sums in any order and cooperative matrices, and the better counts. Each case is checked by both against float64 before it is timed; PyTorch runs before and after wgru, and its better half
+Cases in f16 are run a second time with sums in any reduction order and cooperative matrices, and the better counts. Each case is checked by both against float64 before it is timed; PyTorch runs before and after wgru, and its better half
 counts. Where torch sees no CUDA device it runs on the CPU, which tries the script and proves nothing.
 """
 
@@ -62,14 +62,14 @@ TILE = 4
 PROBES = [
     ("a dependent dispatch", "gru-b1-t10000-i1-h1", "step", 10_000, "s"),
     *[
-        (f"a step, {3 * hidden} weights a thread in registers", f"gru-b1-t2000-i1-h{hidden}", "resident", 2000, "s")
+        (f"a step, {3 * hidden} weights a thread in registers", f"gru-b1-t2000-i1-h{hidden}", "persistent", 2000, "s")
         for hidden in [21, 32, 43, 64]
     ],
     *[
-        (f"a step with an exchange, H {hidden}", f"gru-b1-t2000-i1-h{hidden}", "grouped", 2000, "s")
+        (f"a step with an exchange, H {hidden}", f"gru-b1-t2000-i1-h{hidden}", "multi_workgroup", 2000, "s")
         for hidden in [128, 256, 512, 1024]
     ],
-    ("a step with an exchange, 16 tiles at once", "gru-b16-t1000-i1-h256", "grouped", 1000, "s"),
+    ("a step with an exchange, 16 tiles at once", "gru-b16-t1000-i1-h256", "multi_workgroup", 1000, "s"),
     *[
         ("weights read by all workgroups", f"gru-b{batch}-t100-i1-h{hidden}", "streamed",
          math.ceil(batch / TILE) * 100 * 3 * hidden * hidden * 4, "bytes")
@@ -78,7 +78,7 @@ PROBES = [
 ]
 
 # By which word a strategy is known in a record.
-IS_OF = {"step": "step_", "resident": "resident_", "streamed": "streamed", "grouped": "grouped_"}
+IS_OF = {"step": "step_", "persistent": "resident_", "streamed": "streamed", "multi_workgroup": "grouped_"}
 
 
 def arguments():
@@ -174,7 +174,7 @@ class Proof:
                 if time.monotonic() - self.began > 20 * self.args.minutes:
                     self.say(f"NO TIME  {what}")
                     continue
-                if strategy == "grouped" and not self.exchanges:
+                if strategy == "multi_workgroup" and not self.exchanges:
                     self.say(f"LEFT OUT  {what}: workgroups may not exchange values")
                     continue
                 for one in self.bench(case, "--strategy", strategy, limit=6 * self.args.minutes):
@@ -199,7 +199,7 @@ class Proof:
             peer = self.pytorch(folder)
             own = self.bench(name)
             # PyTorch's f16 is in cooperative matrices too; where there are none, this is the same again in any order.
-            matrices = self.bench(name, "--any-order", "--matrices") if of_half else []
+            matrices = self.bench(name, "--any-reduction-order", "--matrices") if of_half else []
             peer += self.pytorch(folder)
             if self.torch_device == "cuda" and not of_half:
                 peer += self.pytorch(folder, tf32=True)

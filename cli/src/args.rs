@@ -133,7 +133,7 @@ pub struct RunArgs {
     pub layout: Option<LayoutArg>,
     /// What y holds past the end of a sequence [default: zero]
     #[arg(long, value_name = "RULE")]
-    pub fill: Option<FillArg>,
+    pub padding: Option<PaddingArg>,
     /// CSV: whether the first line has the names of the columns; without names they are called 1, 2, … [default: yes, and numbers
     /// there are refused]
     #[arg(long, value_name = "YES|NO")]
@@ -180,7 +180,7 @@ pub struct ExplainArgs {
     /// of it
     #[arg(long)]
     pub exchange: bool,
-    /// With the GPU's cooperative matrices, where it has such and the case is in f16; sums may then be in any order
+    /// With the GPU's cooperative matrices, where it has such and the case is in f16; their reduction order is free
     #[arg(long)]
     pub matrices: bool,
     /// Sequences, of a model [default: 1]
@@ -336,7 +336,7 @@ pub enum LayoutArg {
 
 /// What stands in the place of padding.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum FillArg {
+pub enum PaddingArg {
     /// 0, as ONNX has it
     Zero,
     /// The last output, as masks of Keras have it

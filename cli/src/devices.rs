@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use wgru::dtype::Precision;
 use wgru::kernels::matrices;
-use wgru::{Choice, Device, DeviceInfo, DeviceOptions, Form, Model, Options};
+use wgru::{Device, DeviceInfo, DeviceOptions, DeviceRanking, Model, Options, RunShape};
 
 use crate::args::DevicesArgs;
 use crate::failure::{Outcome, error};
@@ -122,21 +122,21 @@ fn size(bytes: u64) -> String {
 }
 
 /// The device that `selector` names, tested where `exchange` asks for it; where it leaves the choice, the one that is
-/// expected to run a batch of `form` fastest, and why.
+/// expected to run a batch of `run_shape` fastest, and why.
 pub fn choose(
     selector: &str,
     opened: &DeviceOptions,
     exchange: bool,
     model: &Model,
-    form: Form,
+    run_shape: RunShape,
     options: Options,
-) -> Outcome<(Device, Option<Choice>)> {
+) -> Outcome<(Device, Option<DeviceRanking>)> {
     let device = Device::open_with(selector, opened)?;
     test_exchange(&device, exchange)?;
     if !["", "auto"].contains(&selector.trim().to_lowercase().as_str()) {
         return Ok((device, None));
     }
-    let choice = Choice::or_cpu(device, model, form, options)?;
+    let choice = DeviceRanking::or_cpu(device, model, run_shape, options)?;
     Ok((choice.device().clone(), Some(choice)))
 }
 

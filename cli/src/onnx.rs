@@ -21,7 +21,7 @@ pub fn run(args: &RunArgs) -> Outcome {
         ("--window", args.window.is_some()),
         ("--stride", args.stride != 1),
         ("--layout", args.layout.is_some()),
-        ("--fill", args.fill.is_some()),
+        ("--padding", args.padding.is_some()),
     ])?;
     let mut imported = import(&args.model, args.node.as_deref(), &args.model_args)?;
     let roles = [
@@ -199,7 +199,7 @@ fn state(
 /// The node's outputs in its layout, by their names.
 fn outputs(imported: &OnnxGraph, work: &Work, batch: &Batch<'_>) -> Outcome<Vec<(String, Array)>> {
     let dirs = imported.model.output() / imported.model.state();
-    let shapes = OutputShape::new(&imported.model, batch.form())?;
+    let shapes = OutputShape::new(&imported.model, batch.run_shape())?;
     let y = match (imported.layout, &shapes.y[..]) {
         (0, shape) => shape.to_vec(),
         (_, shape) => vec![shape[0], shape[1], dirs, shape[2] / dirs],

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use wgru::io::{Form, OutputShape};
+use wgru::io::{OutputShape, RunShape};
 use wgru::reference::{Comparison, Worst};
 use wgru::{Layout, Output};
 
@@ -17,7 +17,7 @@ pub struct Axes {
 
 impl Axes {
     /// Those of every array of a run.
-    pub fn of(shapes: &OutputShape, form: Form) -> Vec<Self> {
+    pub fn of(shapes: &OutputShape, run_shape: RunShape) -> Vec<Self> {
         let sequence = |layout: Layout| match layout {
             Layout::BatchMajor => &["row", "step", "feature"][..],
             Layout::TimeMajor => &["step", "row", "feature"],
@@ -25,14 +25,14 @@ impl Axes {
         };
         let state = &["state", "row", "feature"][..];
         let mut all = vec![
-            Self { array: "y", axes: sequence(form.y), shape: shapes.y.clone() },
+            Self { array: "y", axes: sequence(run_shape.y), shape: shapes.y.clone() },
             Self { array: "h_n", axes: state, shape: shapes.h.to_vec() },
         ];
         all.extend(shapes.c.map(|c| Self { array: "c_n", axes: state, shape: c.to_vec() }));
         all.extend(shapes.out.as_ref().map(|out| {
             let axes = match out.len() {
                 2 => &["row", "feature"][..],
-                _ if form.y == Layout::BatchMajor => sequence(Layout::BatchMajor),
+                _ if run_shape.y == Layout::BatchMajor => sequence(Layout::BatchMajor),
                 _ => sequence(Layout::TimeMajor),
             };
             Self { array: "out", axes, shape: out.clone() }
@@ -122,7 +122,7 @@ mod tests {
 
     fn axes(y: Layout, shape: &[usize]) -> Vec<Axes> {
         let shapes = OutputShape { y: shape.to_vec(), h: [1, 2, 3], c: None, out: Some(vec![2, 4]) };
-        Axes::of(&shapes, Form { y, ..Dims::new(2, 5).unwrap().into() })
+        Axes::of(&shapes, RunShape { y, ..Dims::new(2, 5).unwrap().into() })
     }
 
     #[test]

@@ -6,9 +6,9 @@ use serde_json::Value;
 use wgru::error::listed;
 use wgru::import::{Imported, PyTorch, Report};
 use wgru::io::OutputShape;
-use wgru::{Batch, Fill, Model, ReadoutSteps};
+use wgru::{Batch, Model, Padding, ReadoutSteps};
 
-use crate::args::{FillArg, LayoutArg, ModelArgs, RunArgs};
+use crate::args::{LayoutArg, ModelArgs, PaddingArg, RunArgs};
 use crate::arrays::{Array, Arrays, check_not_empty, csv, ending, write};
 use crate::failure::{Failure, Outcome, error};
 use crate::number::count;
@@ -50,8 +50,8 @@ pub fn run(args: &RunArgs) -> Outcome {
         Some(LayoutArg::Batch) | None => Batch::new(&x.data, shape),
     };
     let mut sequences = sequences.map_err(|reason| error(format!("x {shape:?}"), reason))?;
-    if let Some(FillArg::Last) = args.fill {
-        sequences = sequences.fill(Fill::Last);
+    if let Some(PaddingArg::Last) = args.padding {
+        sequences = sequences.padding(Padding::Last);
     }
     let batch = sequences.dims().batch;
     let lengths = inputs.lengths("lengths", batch)?;
@@ -201,7 +201,7 @@ pub fn describe(path: &Path, model: &Model, report: &Report) -> String {
 }
 
 fn outputs(model: &Model, batch: &Batch<'_>, work: &Work) -> Outcome<Vec<(&'static str, Array)>> {
-    let shapes = OutputShape::new(model, batch.form())?;
+    let shapes = OutputShape::new(model, batch.run_shape())?;
     let output = &work.output;
     let array = |shape: &[usize], data: &[f32]| Array { shape: shape.to_vec(), data: data.to_vec() };
     let mut arrays = vec![("y", array(&shapes.y, &output.y)), ("h_n", array(&shapes.h, &output.h_n))];

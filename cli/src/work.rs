@@ -38,8 +38,8 @@ impl Work {
         batch.check_finite(model)?;
         check_matrices(args.matrices, "this run", args.options().precision())?;
         let (opened, options) = (args.device_options(), args.options());
-        let form = batch.form();
-        let (device, choice) = choose(&args.device, &opened, args.exchange, model, form, options)?;
+        let run_shape = batch.run_shape();
+        let (device, choice) = choose(&args.device, &opened, args.exchange, model, run_shape, options)?;
         match &choice {
             Some(choice) if choice.devices().len() > 1 => eprintln!("wgru: {choice}"),
             Some(_) => eprintln!("wgru: no GPU found, running on the CPU"),
@@ -47,10 +47,10 @@ impl Work {
         }
         say_matrices(&device, args.matrices);
         let info = device.info();
-        let dims = form.dims;
+        let dims = run_shape.dims;
         let start = Instant::now();
         let engine = device.load_with(model, args.options())?;
-        let mut output = engine.output(form)?;
+        let mut output = engine.output(run_shape)?;
         with_bar("preparing", || 0.0, || prepare(&engine, batch, &mut output))?;
         let prepare = start.elapsed();
 
@@ -59,14 +59,14 @@ impl Work {
         with_bar(&name, || engine.progress(), || engine.run_into(batch, &mut output))?;
         let run = start.elapsed();
         save_pipelines(args, &device);
-        let axes = Axes::of(&OutputShape::new(model, form)?, form);
+        let axes = Axes::of(&OutputShape::new(model, run_shape)?, run_shape);
         let not_finite = not_finite(&axes, &output);
         not_finite.iter().for_each(|numbers| eprintln!("wgru: {numbers}"));
         let verification = if args.verify { Some(verify(&engine, batch, &output)?) } else { None };
         Ok(Self {
             output,
             device: info,
-            kernels: engine.explain(form)?,
+            kernels: engine.explain(run_shape)?,
             dims,
             prepare,
             run,
@@ -130,23 +130,23 @@ pub fn size(dims: Dims) -> String {
 /// Makes and compiles all that a run of `batch` needs. Some drivers compile a kernel when it first runs, so every kernel runs
 /// once, on sequences of no step, for which it computes nothing; of a batch in pieces those of one piece of rows.
 fn prepare(engine: &Engine, batch: &Batch<'_>, output: &mut Output) -> Result<(), wgru::Error> {
-    let form = batch.form();
-    engine.prepare(form)?;
-    match engine.pieces(form)? {
-        None => engine.run_into(&batch.lengths(&vec![0; form.dims.batch]), output),
+    let run_shape = batch.run_shape();
+    engine.prepare(run_shape)?;
+    match engine.pieces(run_shape)? {
+        None => engine.run_into(&batch.lengths(&vec![0; run_shape.dims.batch]), output),
         Some(pieces) if pieces.by_steps => Ok(()),
         Some(Pieces { rows, steps, .. }) => {
-            let features = batch.x().len() / (form.dims.batch * form.dims.steps);
+            let features = batch.x().len() / (run_shape.dims.batch * run_shape.dims.steps);
             // What stands there does not matter, and it is not read.
             let x = &batch.x()[..rows * steps * features];
-            let piece = match form.x {
+            let piece = match run_shape.x {
                 Layout::BatchMajor => Batch::new(x, [rows, steps, features])?,
                 _ => Batch::time_major(x, [steps, rows, features])?,
             };
-            let piece = piece.output_layout(form.y).fill(form.fill);
+            let piece = piece.output_layout(run_shape.y).padding(run_shape.padding);
             let (lengths, resets) = (vec![0; rows], vec![0; rows * steps]);
             let piece = piece.lengths(&lengths);
-            engine.run(&if form.resets { piece.resets(&resets) } else { piece }).map(drop)
+            engine.run(&if run_shape.resets { piece.resets(&resets) } else { piece }).map(drop)
         }
     }
 }
@@ -189,22 +189,22 @@ impl fmt::Display for Work {
 fn verify(engine: &Engine, batch: &Batch<'_>, output: &Output) -> Result<Vec<Comparison>, wgru::Error> {
     let (model, options) = (engine.model(), engine.options());
     let truth = with_bar("the f64 reference", || 0.0, || reference::run(model, batch))?;
-    let poisoned = engine.device().load_with(model, options.clone().poison(true))?.run(batch)?;
+    let filled = engine.device().load_with(model, options.clone().fill_nan(true))?.run(batch)?;
     let tolerance = Tolerance::stored(model, batch, options.precision());
-    let pairs = compare(&truth, output, tolerance).into_iter().zip(compare(&truth, &poisoned, tolerance));
+    let pairs = compare(&truth, output, tolerance).into_iter().zip(compare(&truth, &filled, tolerance));
     Ok(pairs.map(|(a, b)| if a.error > b.error { a } else { b }).collect())
 }
 
 /// Runs `work`, and once it has taken a while shows how far it is. indicatif shows nothing where standard error
 /// is no terminal.
 fn with_bar<T>(name: &str, progress: impl Fn() -> f64 + Sync, work: impl FnOnce() -> T) -> T {
-    const PATIENCE: Duration = Duration::from_millis(500);
+    const TIME_LIMIT: Duration = Duration::from_millis(500);
     const TICK: Duration = Duration::from_millis(100);
     let (done, is_done) = mpsc::channel::<()>();
     let progress = &progress;
     thread::scope(|scope| {
         scope.spawn(move || {
-            if is_done.recv_timeout(PATIENCE) != Err(mpsc::RecvTimeoutError::Timeout) {
+            if is_done.recv_timeout(TIME_LIMIT) != Err(mpsc::RecvTimeoutError::Timeout) {
                 return;
             }
             let bar = ProgressBar::new(1000).with_message(name.to_owned());

@@ -129,7 +129,7 @@ fn run() -> Result<(), Box<dyn Error>> {
     device.poll(wgpu::PollType::wait_indefinitely())?;
     let mut session = engine.session(agents)?;
     let recording = session.recording(bindings())?;
-    let created = engine.device().created();
+    let created = engine.device().resource_counts();
     let start = Instant::now();
     for first in (0..steps).step_by(TOGETHER) {
         let mut encoder = device.create_command_encoder(&Default::default());
@@ -147,7 +147,7 @@ fn run() -> Result<(), Box<dyn Error>> {
     let checksum = world.checksum(&device, &queue)?;
     let recorded = steps as f64 / start.elapsed().as_secs_f64();
     println!("recorded: {recorded:.0} steps/s, checksum {checksum:08x}");
-    if engine.device().created() != created {
+    if engine.device().resource_counts() != created {
         return Err("the recorded loop has created something".into());
     }
 

@@ -30,7 +30,7 @@ fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(subgroup_id) subgroup: u32,
 ) {
-    let m0 = dealt(group.y, (params.rows + TILE - 1u) / TILE) * TILE;
+    let m0 = interleaved(group.y, (params.rows + TILE - 1u) / TILE) * TILE;
     let n0 = group.x * TILE;
     let dir = group.z;
     if (known(lane, all_ended(dir, m0, TILE)) != 0u) {

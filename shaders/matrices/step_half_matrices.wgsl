@@ -12,7 +12,7 @@ fn main(
 ) {
     now = index.t;
     let own = group.x * WIDE;
-    let first = dealt(group.y, (params.tiles + TILES - 1u) / TILES) * TILES;
+    let first = interleaved(group.y, (params.tiles + TILES - 1u) / TILES) * TILES;
     let dir = group.z;
     if (known(lane, has_ended(dir, first)) != 0u) {
         return;

@@ -1,5 +1,5 @@
 // The frame of a step that makes a new h, its product by cooperative matrices: see product_matrices.wgsl. Workgroup
-// (x, y, z) = WIDE hidden units × TILES tiles of ROWS batch rows × direction; units and tiles are dealt to its threads.
+// (x, y, z) = WIDE hidden units × TILES tiles of ROWS batch rows × direction; units and tiles are assigned to its threads.
 
 @group(0) @binding(6) var<storage, read> h_prev: array<Rows>;         // [D, ⌈B/ROWS⌉, P]
 @group(0) @binding(7) var<storage, read_write> h_next: array<Rows>;   // [D, ⌈B/ROWS⌉, P]
@@ -12,7 +12,7 @@ fn main(
 ) {
     now = index.t;
     let own = group.x * WIDE;
-    let first = dealt(group.y, (params.tiles + TILES - 1u) / TILES) * TILES;
+    let first = interleaved(group.y, (params.tiles + TILES - 1u) / TILES) * TILES;
     let dir = group.z;
     if (known(lane, has_ended(dir, first)) == 0u) {
         multiply_all(lane, subgroup, dir, first, own);

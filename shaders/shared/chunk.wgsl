@@ -1,4 +1,4 @@
-// What the frames of many steps, resident.wgsl and exchange/grouped.wgsl, share of a chunk.
+// What the frames of many steps, persistent.wgsl and exchange/multi_workgroup.wgsl, share of a chunk.
 
 // Steps that a tile's first row, the longest, has in the chunk.
 fn steps_of(dir: u32, tile: u32) -> u32 {

@@ -7,7 +7,7 @@
 // from each sequence's own end, so that out is in the order the recurrence walks. Strides place x and out, so
 // batch-major and time-major arrays and the tiled array of the step kernels are read and written as they are.
 //
-// first_of, x_of and first_of_out, which tell layers apart, stand in in_turn*.wgsl or pipelined*.wgsl.
+// first_of, x_of and first_of_out, which tell layers apart, stand in sequential*.wgsl or pipelined*.wgsl.
 //
 // Every sum is over k in order, by fma from 0, then the bias, in every kernel but that of cooperative matrices.
 

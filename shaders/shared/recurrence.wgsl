@@ -11,9 +11,9 @@
 // summed in order by fma from 0, the blocks added in order to 0. So a session and a sequence run give the same
 // bits.
 //
-// first_of, the steps before the chunk in a direction, stands in in_turn.wgsl or pipelined.wgsl.
+// first_of, the steps before the chunk in a direction, stands in sequential.wgsl or pipelined.wgsl.
 //
-// A kernel is a frame (step.wgsl, step_half.wgsl, resident.wgsl, exchange/grouped.wgsl) around a cell (cells/), which declares
+// A kernel is a frame (step.wgsl, step_half.wgsl, persistent.wgsl, exchange/multi_workgroup.wgsl) around a cell (cells/), which declares
 //
 //   GATES, FIRST       the gates of its product, the first of them
 //   enter, leave       load and store what a unit keeps from step to step beside h, and its constants

@@ -116,7 +116,7 @@ impl Gates<'_> {
     /// Cells of the tile from `first` on, where the product has G = `gates`.
     ///
     /// What a thread may touch of them by the rules of [`super::shared::Shared`]: h that the step reads, which nobody writes before the
-    /// next meeting (*steps*); c, `units`, `z` and h that it writes, of these rows and blocks, which are the thread's own (*shares*).
+    /// next barrier (*steps*); c, `units`, `z` and h that it writes, of these rows and blocks, which are the thread's own (*shares*).
     #[inline(always)]
     fn cells<S: Simd, const N: usize>(&self, first: First, gates: usize) -> [At<'_>; N] {
         // Not `from_fn`, which is not inlined.

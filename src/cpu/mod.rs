@@ -5,15 +5,15 @@
 //! sets that round a · b + c once.
 
 mod activation;
+mod barrier;
 #[cfg(not(target_arch = "wasm32"))]
 mod calibrate;
 mod caught;
-mod crowd;
+mod contention;
 mod direction;
 mod gates;
 #[cfg(all(test, measure))]
 mod measure;
-mod meeting;
 #[cfg(all(test, wgru_loom))]
 mod models;
 mod panel;
@@ -35,8 +35,8 @@ use std::time::{Duration, Instant};
 use caught::{Panicked, caught};
 use direction::{Direction, rounded};
 use panel::{Lines, Panel};
+use run::{Barriers, Run, Sizes};
 pub(crate) use run::{Given, Targets};
-use run::{Meetings, Run, Sizes};
 pub use simd::InstructionSet;
 use simd::{Level, at_level};
 use split::Split;
@@ -45,7 +45,7 @@ use walk::Own;
 
 use crate::dtype::Precision;
 use crate::error::{Error, Result};
-use crate::io::Form;
+use crate::io::RunShape;
 use crate::model::{Constant, Model, ReadoutSteps, pack};
 use crate::progress::{Progress, Tally};
 
@@ -140,7 +140,7 @@ pub(crate) struct Scratch {
     /// Sequences between layers: two in turn, or all of them where layers run at once.
     between: Lines,
     /// How the last run was cut, and would have been without threads that meet after every step.
-    splits: Option<((Form, usize), [Split; 2])>,
+    splits: Option<((RunShape, usize), [Split; 2])>,
 }
 
 #[cfg(test)]
@@ -203,14 +203,14 @@ impl Network {
         to: Targets<'_>,
         progress: &Progress,
     ) -> Result<()> {
-        let split = self.split(given.form, processor, scratch);
+        let split = self.split(given.run_shape, processor, scratch);
         if split.threads() > 1
             && let Some(mut lease) = processor.team.lease(split.threads())
         {
             return self.run_cut(split, Some(&mut lease), given, scratch, to, progress);
         }
         // A run that finds the threads busy does without.
-        let split = if split.threads() > 1 { Split::alone(self, given.form) } else { split };
+        let split = if split.threads() > 1 { Split::alone(self, given.run_shape) } else { split };
         self.run_cut(split, None, given, scratch, to, progress)
     }
 
@@ -224,11 +224,11 @@ impl Network {
         to: Targets<'_>,
         progress: &Progress,
     ) -> Result<()> {
-        scratch.make_room(self, given.form, split)?;
-        let meetings = Meetings::new(split, self.layers.len());
+        scratch.make_room(self, given.run_shape, split)?;
+        let barriers = Barriers::new(split, self.layers.len());
         let tally = Tally::new(progress, 1);
         tally.begin(split.threads() as u64);
-        let run = Run::new(self, given, split, scratch, to, &meetings);
+        let run = Run::new(self, given, split, scratch, to, &barriers);
         let work = |index: usize| {
             at_level!(self.level, simd => run.thread(simd, index));
             tally.end(1);
@@ -237,73 +237,80 @@ impl Network {
             return caught(|| work(0)).map_err(failed);
         };
         let began = Instant::now();
-        let late = if split.is_dealt() { Late::LeftOut } else { Late::Awaited };
-        lease.run(split.threads(), late, &work, &|| meetings.free()).map_err(failed)?;
+        let late = if split.has_own_rows() { Late::LeftOut } else { Late::Awaited };
+        lease.run(split.threads(), late, &work, &|| barriers.free()).map_err(failed)?;
         if split.units > 1 {
-            let (rounds, sleeps) = meetings.tally();
+            let (rounds, sleeps) = barriers.tally();
             // The first of each may be waited for until the others have been woken; and where the run was faster than one
-            // without meetings, those who slept did so for uneven parts, not for a crowd.
+            // without barriers, those who slept did so for uneven parts, not because of contention.
             let excused = match scratch.splits {
-                Some((_, [_, without])) if began.elapsed() < without.expected(self, given.form) => sleeps,
+                Some((_, [_, without])) if began.elapsed() < without.expected(self, given.run_shape) => {
+                    sleeps
+                }
                 _ => split.tracks() * (split.units - 1),
             };
-            lease.met(rounds, sleeps.saturating_sub(excused));
+            lease.record(rounds, sleeps.saturating_sub(excused));
         }
         Ok(())
     }
 
-    /// Makes ready what runs of this form need: threads and memory.
+    /// Makes ready what runs of this run shape need: threads and memory.
     ///
     /// # Errors
     /// [`Error::Memory`].
-    pub(crate) fn prepare(&self, form: Form, processor: &Processor, scratch: &mut Scratch) -> Result<()> {
-        let split = self.split(form, processor, scratch);
+    pub(crate) fn prepare(
+        &self,
+        run_shape: RunShape,
+        processor: &Processor,
+        scratch: &mut Scratch,
+    ) -> Result<()> {
+        let split = self.split(run_shape, processor, scratch);
         if split.threads() > 1 {
             // Who has them, or where they cannot be had, is the run's matter.
             let _ = processor.team.lease(split.threads());
         }
-        scratch.make_room(self, form, split)
+        scratch.make_room(self, run_shape, split)
     }
 
-    /// How a run of this form is cut; what it was last time, where that was of this form.
-    fn split(&self, form: Form, processor: &Processor, scratch: &mut Scratch) -> Split {
+    /// How a run of this run shape is cut; what it was last time, where that was of this run shape.
+    fn split(&self, run_shape: RunShape, processor: &Processor, scratch: &mut Scratch) -> Split {
         let threads = processor.threads();
         let [any, without] = match scratch.splits {
-            Some((of, splits)) if of == (form, threads) => splits,
+            Some((of, splits)) if of == (run_shape, threads) => splits,
             _ => {
-                let any = Split::best(Split::all(self, form, threads), self, form);
+                let any = Split::best(Split::all(self, run_shape, threads), self, run_shape);
                 let without = match any.units {
                     1 => any,
                     _ => Split::best(
-                        Split::all(self, form, threads).filter(|split| split.units == 1),
+                        Split::all(self, run_shape, threads).filter(|split| split.units == 1),
                         self,
-                        form,
+                        run_shape,
                     ),
                 };
-                scratch.splits = Some(((form, threads), [any, without]));
+                scratch.splits = Some(((run_shape, threads), [any, without]));
                 [any, without]
             }
         };
-        let split = if any.units == 1 || processor.team.may_meet() { any } else { without };
-        split.in_pieces(self, form)
+        let split = if any.units == 1 || processor.team.may_use_barriers() { any } else { without };
+        split.in_pieces(self, run_shape)
     }
 
-    /// The time that a run of this form is expected to take.
-    pub(crate) fn expected(&self, form: Form, processor: &Processor) -> Duration {
-        let seconds = self.best(form, processor).1.as_secs_f64();
+    /// The time that a run of this run shape is expected to take.
+    pub(crate) fn expected(&self, run_shape: RunShape, processor: &Processor) -> Duration {
+        let seconds = self.best(run_shape, processor).1.as_secs_f64();
         let slowness = f64::from_bits(processor.slowness.load(Ordering::Relaxed));
         Duration::try_from_secs_f64(seconds * slowness).unwrap_or(Duration::MAX)
     }
 
-    /// In words, how a run of this form is computed.
-    pub(crate) fn explain(&self, form: Form, processor: &Processor) -> String {
-        let (split, _) = self.best(form, processor);
+    /// In words, how a run of this run shape is computed.
+    pub(crate) fn explain(&self, run_shape: RunShape, processor: &Processor) -> String {
+        let (split, _) = self.best(run_shape, processor);
         format!("f32 in {} vectors, {split}", self.level.set())
     }
 
-    fn best(&self, form: Form, processor: &Processor) -> (Split, Duration) {
-        let split = Split::best(Split::all(self, form, processor.threads()), self, form);
-        (split, split.expected(self, form))
+    fn best(&self, run_shape: RunShape, processor: &Processor) -> (Split, Duration) {
+        let split = Split::best(Split::all(self, run_shape, processor.threads()), self, run_shape);
+        (split, split.expected(self, run_shape))
     }
 }
 
@@ -318,7 +325,7 @@ mod tests {
     use super::*;
     use crate::dims::Dims;
     use crate::dtype::Storage;
-    use crate::io::{Batch, Fill, Layout, Output, OutputShape};
+    use crate::io::{Batch, Layout, Output, OutputShape, Padding};
     use crate::model::{Cell, Direction, Forget, Layer, Merge, Readout, Reset, Update, Weights};
 
     /// Of one direction each, or of both, which are made one or not.
@@ -372,7 +379,7 @@ mod tests {
         team: &Team,
         batch: &Batch<'_>,
     ) -> Result<Output> {
-        let shape = OutputShape::new(model, batch.form()).unwrap();
+        let shape = OutputShape::new(model, batch.run_shape()).unwrap();
         let mut output = Output::zeros(&shape).unwrap();
         output.fill(f32::NAN);
         let to = Targets {
@@ -407,13 +414,13 @@ mod tests {
             let batch = Batch::new(&x, [rows, steps, 5]).unwrap();
             let processor = Processor::new(Some(1), None).unwrap();
             let network = Network::new(&model, Precision::default(), &processor).unwrap();
-            let alone = Split::alone(&network, batch.form());
+            let alone = Split::alone(&network, batch.run_shape());
             let expected = run(&network, &model, alone, &processor.team, &batch);
             let (mut most, scratch) = ([1; 4], &mut Scratch::default());
-            for cut in Split::all(&network, batch.form(), threads) {
+            for cut in Split::all(&network, batch.run_shape(), threads) {
                 let (thread, steps) = (rng.usize(0..cut.threads()), rng.usize(0..steps));
                 // Of threads that take pieces, any may find none.
-                scratch.plant(if cut.is_dealt() { 0..cut.threads() } else { thread..thread + 1 }, steps);
+                scratch.plant(if cut.has_own_rows() { 0..cut.threads() } else { thread..thread + 1 }, steps);
                 let team = if cut.threads() > 1 { &team } else { &processor.team };
                 let run = |scratch: &mut _| run_in(scratch, &network, &model, cut, team, &batch);
                 let context = format!("{model}, {cut:?}, thread {thread} after {steps} steps");
@@ -456,7 +463,7 @@ mod tests {
                 let dims = Dims { batch: rng.usize(1..rows), steps: rng.usize(1..steps) };
                 let x: Vec<f32> = (0..dims.batch * dims.steps * 5).map(|_| rng.f32() - 0.5).collect();
                 let lengths: Vec<u32> = (0..dims.batch).map(|_| rng.u32(0..=dims.steps as u32)).collect();
-                let batch = Batch::new(&x, [dims.batch, dims.steps, 5]).unwrap().fill(Fill::Last);
+                let batch = Batch::new(&x, [dims.batch, dims.steps, 5]).unwrap().padding(Padding::Last);
                 let mut batch = batch.output_layout(Layout::TimeMajor);
                 if rng.bool() {
                     batch = batch.lengths(&lengths);
@@ -470,10 +477,10 @@ mod tests {
                 for set in InstructionSet::available() {
                     let processor = Processor::new(Some(1), Some(set)).unwrap();
                     let network = Network::new(&model, precision, &processor).unwrap();
-                    let alone = Split::alone(&network, batch.form());
+                    let alone = Split::alone(&network, batch.run_shape());
                     let expected = run(&network, &model, alone, &processor.team, &batch);
                     assert!(!expected.y.iter().chain(&expected.h_n).any(|value| value.is_nan()));
-                    for cut in Split::all(&network, batch.form(), threads).step_by(size(1, 2)) {
+                    for cut in Split::all(&network, batch.run_shape(), threads).step_by(size(1, 2)) {
                         let sizes = [(1, usize::MAX), (7, 2), (cut.chunk, cut.block)];
                         for (chunk, block) in sizes.into_iter().step_by(size(1, 2)) {
                             // Layers at once take all rows.

@@ -1,5 +1,5 @@
 //! Models of the thread team for loom, which runs each in every order that the memory model and so many preemptions allow. What is
-//! checked is the team itself (`team.rs`, `meeting.rs`, `pieces.rs`), on loom's primitives.
+//! checked is the team itself (`team.rs`, `barrier.rs`, `pieces.rs`), on loom's primitives.
 //!
 //! Memory that threads share stands in loom's cells, as the arrays of a run stand in `Shared`: an access that another one does not
 //! come before, by what the primitives promise, ends the model, whatever the order. A wake-up that is lost ends it too.
@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use loom::cell::UnsafeCell;
 use loom::model::Builder;
 
+use super::barrier::Barrier;
 use super::caught::Panicked;
-use super::meeting::Meeting;
 use super::pieces::Pieces;
 use super::team::{Late, Team};
 
@@ -120,21 +120,21 @@ fn threads_are_found_wherever_they_are_and_end_with_the_team() {
 }
 
 /// Steps of threads that read what the others wrote in the step before.
-fn steps(meeting: &Meeting, made: &[Plain], own: usize, steps: usize) {
+fn steps(barrier: &Barrier, made: &[Plain], own: usize, steps: usize) {
     for step in 1..=steps {
         made[own].add(1);
-        meeting.wait(made.len());
+        barrier.wait(made.len());
         for made in made {
             assert_eq!(made.get(), step);
         }
-        meeting.wait(made.len());
+        barrier.wait(made.len());
     }
 }
 
 #[test]
-fn what_was_written_before_a_meeting_is_seen_after_it() {
+fn what_was_written_before_a_barrier_is_seen_after_it() {
     in_every_order(3, || {
-        let shared = Arc::new((Meeting::new(), plain::<2>()));
+        let shared = Arc::new((Barrier::new(), plain::<2>()));
         let other = shared.clone();
         let other = loom::thread::spawn(move || steps(&other.0, &other.1, 1, 2));
         steps(&shared.0, &shared.1, 0, 2);
@@ -145,7 +145,7 @@ fn what_was_written_before_a_meeting_is_seen_after_it() {
 #[test]
 fn three_threads_meet() {
     in_every_order(2, || {
-        let shared = Arc::new((Meeting::new(), plain::<3>()));
+        let shared = Arc::new((Barrier::new(), plain::<3>()));
         let others = [1, 2].map(|own| {
             let shared = shared.clone();
             loom::thread::spawn(move || steps(&shared.0, &shared.1, own, 1))
@@ -159,7 +159,7 @@ fn three_threads_meet() {
 #[test]
 fn a_count_that_is_waited_for_comes_with_what_was_written() {
     in_every_order(5, || {
-        let shared = Arc::new((Meeting::new(), plain::<3>()));
+        let shared = Arc::new((Barrier::new(), plain::<3>()));
         let below = shared.clone();
         let below = loom::thread::spawn(move || {
             for made in &below.1 {
@@ -180,9 +180,9 @@ fn a_count_that_is_waited_for_comes_with_what_was_written() {
 fn threads_of_a_team_meet() {
     in_every_order(4, || {
         let team = Team::new(2);
-        let (meeting, made) = (Meeting::new(), plain::<2>());
-        let work = |own: usize| steps(&meeting, &made, own, 1);
-        team.lease(2).unwrap().run(2, Late::Awaited, &work, &|| meeting.free()).unwrap();
+        let (barrier, made) = (Barrier::new(), plain::<2>());
+        let work = |own: usize| steps(&barrier, &made, own, 1);
+        team.lease(2).unwrap().run(2, Late::Awaited, &work, &|| barrier.free()).unwrap();
         assert_eq!(made.each_ref().map(Plain::get), [1, 1]);
     });
 }
@@ -245,16 +245,16 @@ fn a_panic_frees_the_other_and_reaches_the_caller() {
     for panicking in [0, 1] {
         in_every_order(3, move || {
             let team = Team::new(2);
-            let (meeting, made) = (Meeting::new(), plain::<2>());
+            let (barrier, made) = (Barrier::new(), plain::<2>());
             let work = |index: usize| {
                 made[index].add(1);
                 if index == panicking {
                     fail("planted");
                 }
-                meeting.wait(2);
+                barrier.wait(2);
                 unreachable!("nobody met");
             };
-            let ended = team.lease(2).unwrap().run(2, Late::Awaited, &work, &|| meeting.free());
+            let ended = team.lease(2).unwrap().run(2, Late::Awaited, &work, &|| barrier.free());
             assert_eq!(ended, Err(Panicked(Some("planted".into()))));
             assert_eq!(made.each_ref().map(Plain::get), [1, 1]);
             team.lease(2).unwrap().run(2, Late::Awaited, &|index| made[index].add(1), &|| {}).unwrap();

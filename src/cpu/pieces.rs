@@ -4,7 +4,7 @@
 use super::Network;
 use super::primitives::{AtomicUsize, Ordering};
 use super::split::Split;
-use crate::io::Form;
+use crate::io::RunShape;
 
 /// The most pieces of a thread that is not late, and the fewest rows of a piece.
 const MOST: usize = 8;
@@ -17,14 +17,14 @@ const TILE: usize = 8;
 const NEAR: usize = 1 << 20;
 
 impl Split {
-    /// Whether each thread has rows of its own, so that none waits for another: these are dealt in pieces.
-    pub(super) fn is_dealt(&self) -> bool {
+    /// Whether each thread has rows of its own, so that none waits for another: these are handed out in pieces.
+    pub(super) fn has_own_rows(&self) -> bool {
         self.threads() == self.rows
     }
 
     /// Cuts the rows of several threads into pieces.
-    pub(super) fn in_pieces(self, network: &Network, form: Form) -> Self {
-        if self.rows == 1 || !self.is_dealt() {
+    pub(super) fn in_pieces(self, network: &Network, run_shape: RunShape) -> Self {
+        if self.rows == 1 || !self.has_own_rows() {
             return self;
         }
         let weights: usize =
@@ -32,7 +32,7 @@ impl Split {
         if weights > NEAR {
             return self;
         }
-        let places = form.dims.batch.div_ceil(self.rows);
+        let places = run_shape.dims.batch.div_ceil(self.rows);
         let pieces = (places / FEWEST).clamp(1, MOST);
         let rows = places.div_ceil(pieces).next_multiple_of(TILE);
         Self { block: self.block.min(rows), ..self }
@@ -84,9 +84,11 @@ mod tests {
         let (near, far) = (network(16), network(512));
         let mut most = 0;
         for (batch, threads) in (1..600).flat_map(|batch| [2, 3, 8].map(|threads| (batch, threads))) {
-            let form = Form::from(Dims { batch, steps: 1 });
-            for split in Split::all(&near, form, threads).filter(|split| split.is_dealt() && split.rows > 1) {
-                let cut = split.in_pieces(&near, form);
+            let run_shape = RunShape::from(Dims { batch, steps: 1 });
+            for split in
+                Split::all(&near, run_shape, threads).filter(|split| split.has_own_rows() && split.rows > 1)
+            {
+                let cut = split.in_pieces(&near, run_shape);
                 let places = batch.div_ceil(split.rows);
                 assert!(
                     cut.block == places || cut.block % TILE == 0 && cut.block < places,
@@ -95,8 +97,8 @@ mod tests {
                 assert!(places < 2 * FEWEST || cut.block < places, "{cut:?} of {batch}");
                 most = most.max(batch.div_ceil(cut.block).div_ceil(split.rows));
             }
-            for split in Split::all(&far, form, threads) {
-                assert_eq!(split.in_pieces(&far, form), split);
+            for split in Split::all(&far, run_shape, threads) {
+                assert_eq!(split.in_pieces(&far, run_shape), split);
             }
         }
         assert!(most > 3 && most <= MOST, "{most}");

@@ -2,27 +2,27 @@
 
 use std::ops::Range;
 
+use super::barrier::Barrier;
 use super::direction::Direction;
 use super::gates::Arrays;
-use super::meeting::Meeting;
 use super::pieces::Pieces;
 use super::product::{Rows, Sums, multiply};
 use super::shared::{Shared, Source};
 use super::simd::Simd;
-use super::split::{Seat, Split, share};
+use super::split::{Split, ThreadSlot, share};
 use super::tiles::{MOST_ROWS, Order, tiles};
 use super::walk::{Own, Part, Track};
 use super::{Dense, Network, Scratch};
 use crate::error::Result;
-use crate::io::{Batch, Form, Layout, Resets, Strides};
+use crate::io::{Batch, Layout, Resets, RunShape, Strides};
 use crate::model::{Merge, ReadoutSteps};
 
 /// What a run reads.
 #[derive(Clone, Copy)]
 pub(crate) struct Given<'a> {
-    /// As `form` says.
+    /// As `run_shape` says.
     pub(crate) x: &'a [f32],
-    pub(crate) form: Form,
+    pub(crate) run_shape: RunShape,
     /// The steps of each batch row; T where there are none.
     pub(crate) lengths: Option<&'a [u32]>,
     /// Where states begin anew.
@@ -36,9 +36,9 @@ pub(crate) struct Targets<'a> {
     pub h: &'a mut [f32],
     /// `[L·D, B, H]`, from initial to final; empty where the cell has none.
     pub c: &'a mut [f32],
-    /// In the order that the form says.
+    /// In the order that the run shape says.
     pub y: &'a mut [f32],
-    /// `[B, O]`, or every step in the order that the form says; empty where there is no readout.
+    /// `[B, O]`, or every step in the order that the run shape says; empty where there is no readout.
     pub out: &'a mut [f32],
 }
 
@@ -46,7 +46,7 @@ impl<'a> Given<'a> {
     /// All of a batch but its initial states.
     pub(crate) fn of(batch: &Batch<'a>) -> Self {
         let (lengths, resets) = (batch.lengths_of(), batch.resets_of());
-        Self { x: batch.x(), form: batch.form(), lengths, resets }
+        Self { x: batch.x(), run_shape: batch.run_shape(), lengths, resets }
     }
 }
 
@@ -69,7 +69,7 @@ pub(super) struct Run<'a> {
     /// The sequences between layers, one after the other.
     between: Shared<'a>,
     own: Shared<'a, Own>,
-    meetings: &'a Meetings,
+    barriers: &'a Barriers,
 }
 
 /// Numbers in the arrays of a track.
@@ -100,35 +100,35 @@ impl Sizes {
 
 /// Where the threads of a run wait for each other.
 #[derive(Debug, Default)]
-pub(super) struct Meetings {
+pub(super) struct Barriers {
     /// Of the threads that share a track.
-    tracks: Vec<Meeting>,
+    tracks: Vec<Barrier>,
     /// How far each layer of each group is.
-    layers: Vec<Meeting>,
+    layers: Vec<Barrier>,
     /// Of the threads of a group.
-    groups: Vec<Meeting>,
+    groups: Vec<Barrier>,
 }
 
-impl Meetings {
+impl Barriers {
     /// Threads that have rows of their own meet nobody, and nothing is allocated for them.
     pub(super) fn new(split: Split, layers: usize) -> Self {
-        if split.is_dealt() {
+        if split.has_own_rows() {
             return Self::default();
         }
-        let of = |count: usize| (0..count).map(|_| Meeting::new()).collect();
+        let of = |count: usize| (0..count).map(|_| Barrier::new()).collect();
         Self { tracks: of(split.tracks()), layers: of(split.rows * layers), groups: of(split.rows) }
     }
 
     /// Frees every thread that waits in any of them, or will.
     pub(super) fn free(&self) {
-        [&self.tracks, &self.layers, &self.groups].into_iter().flatten().for_each(Meeting::free);
+        [&self.tracks, &self.layers, &self.groups].into_iter().flatten().for_each(Barrier::free);
     }
 
     /// Of the threads that share a track: how often they met, and how often one of them slept.
     pub(super) fn tally(&self) -> (usize, usize) {
         self.tracks
             .iter()
-            .fold((0, 0), |(rounds, sleeps), meeting| (rounds + meeting.rounds(), sleeps + meeting.sleeps()))
+            .fold((0, 0), |(rounds, sleeps), barrier| (rounds + barrier.rounds(), sleeps + barrier.sleeps()))
     }
 }
 
@@ -137,8 +137,8 @@ impl Scratch {
     ///
     /// # Errors
     /// [`crate::Error::Memory`].
-    pub(super) fn make_room(&mut self, network: &Network, form: Form, split: Split) -> Result<()> {
-        let places = form.dims.batch.div_ceil(split.rows).min(split.block);
+    pub(super) fn make_room(&mut self, network: &Network, run_shape: RunShape, split: Split) -> Result<()> {
+        let places = run_shape.dims.batch.div_ceil(split.rows).min(split.block);
         // Each array begins on a cache line.
         let array = |is_needed: bool, len: usize| if is_needed { len.next_multiple_of(16) } else { 0 };
         // Layers may differ in what they need: one array serves them all.
@@ -147,7 +147,7 @@ impl Scratch {
         for (index, layer) in network.layers.iter().enumerate() {
             let one = &layer[0];
             let units = places * one.padded_units();
-            let rounds = index == 0 && one.activations.is_half() && !form.projected;
+            let rounds = index == 0 && one.activations.is_half() && !run_shape.projected;
             let needs = Sizes {
                 h: array(true, places * one.padded_state()),
                 c: array(one.cell.has_c(), units),
@@ -163,12 +163,12 @@ impl Scratch {
         let last = network.layers.len() - 1;
         let sequences = last + usize::from(network.merges(last));
         let sequences = sequences.min(if split.layers > 1 { usize::MAX } else { 2 });
-        self.between.make_room(sequences * network.sequence(form))?;
+        self.between.make_room(sequences * network.sequence(run_shape))?;
         if self.own.len() < split.threads() {
             self.own.resize_with(split.threads(), Own::default);
         }
         // What a chunk of all its steps has, where that is less.
-        let rows = rows.min(places * form.dims.steps);
+        let rows = rows.min(places * run_shape.dims.steps);
         self.own[..split.threads()].iter_mut().try_for_each(|own| own.make_room(rows, rows * xw))
     }
 }
@@ -181,14 +181,14 @@ impl<'a> Run<'a> {
         split: Split,
         scratch: &'a mut Scratch,
         to: Targets<'a>,
-        meetings: &'a Meetings,
+        barriers: &'a Barriers,
     ) -> Self {
         let Scratch { arrays, own, rows, between, sizes, .. } = scratch;
-        let (batch, groups) = (given.form.dims.batch, split.rows);
+        let (batch, groups) = (given.run_shape.dims.batch, split.rows);
         let piece = if groups == 1 { batch } else { split.block.min(batch.div_ceil(groups)) };
         // Pieces of so many threads walk at once.
-        let window = if split.is_dealt() { groups.saturating_mul(piece) } else { batch };
-        let of_window = |all: usize, index: usize| match split.is_dealt() {
+        let window = if split.has_own_rows() { groups.saturating_mul(piece) } else { batch };
+        let of_window = |all: usize, index: usize| match split.has_own_rows() {
             true => all.min(index * piece)..all.min((index + 1) * piece),
             false => share(all, index, groups),
         };
@@ -208,56 +208,56 @@ impl<'a> Run<'a> {
             sizes: *sizes,
             between: Shared::new(between.floats_mut()),
             own: Shared::new(own),
-            meetings,
+            barriers,
         }
     }
 
     /// What thread `index` does: the piece of its group, or, where its group is a thread alone, one piece after the other of those
     /// that no thread has taken.
     pub(super) fn thread<S: Simd>(&self, simd: S, index: usize) {
-        let seat = self.split.seat(index);
+        let slot = self.split.thread_slot(index);
         // SAFETY: a run calls this once with each index, so this element is this thread's alone.
         let own = unsafe { &mut self.own.slice_mut(index, 1)[0] };
         if self.split.rows == 1 {
-            self.walk(simd, index, seat, self.rows, own);
-        } else if self.split.is_dealt() {
+            self.walk(simd, index, slot, self.rows, own);
+        } else if self.split.has_own_rows() {
             while let Some(rows) = self.pieces.next() {
-                self.walk(simd, index, seat, rows, own);
+                self.walk(simd, index, slot, rows, own);
             }
         } else {
-            let rows = &self.rows[share(self.rows.len(), seat.group, self.split.rows)];
-            self.walk(simd, index, seat, rows, own);
+            let rows = &self.rows[share(self.rows.len(), slot.group, self.split.rows)];
+            self.walk(simd, index, slot, rows, own);
         }
     }
 
     /// The share of thread `index` in a piece.
-    fn walk<S: Simd>(&self, simd: S, index: usize, seat: Seat, piece: &'a [usize], own: &mut Own) {
+    fn walk<S: Simd>(&self, simd: S, index: usize, slot: ThreadSlot, piece: &'a [usize], own: &mut Own) {
         let Self { network, split, .. } = self;
         let (layers, members) = (&network.layers, split.threads() / split.rows);
         // As many rows as stay near walk to the end before the next begin.
         for rows in piece.chunks(split.block) {
-            for layer in (seat.layer..layers.len()).step_by(split.layers) {
-                let directions = layers[layer].iter().skip(seat.direction).step_by(split.directions);
+            for layer in (slot.layer..layers.len()).step_by(split.layers) {
+                let directions = layers[layer].iter().skip(slot.direction).step_by(split.directions);
                 for direction in directions {
-                    let track = self.track(direction, layer, rows, seat);
-                    let meeting = self.meetings.tracks.get(seat.track(*split));
-                    let part = Part { index: seat.units, count: split.units, meeting };
+                    let track = self.track(direction, layer, rows, slot);
+                    let barrier = self.barriers.tracks.get(slot.track(*split));
+                    let part = Part { index: slot.units, count: split.units, barrier };
                     direction.walk(simd, &track, &part, own);
                 }
                 let merges = network.merges(layer);
                 if split.directions > 1 || merges {
-                    self.meet(seat.group);
+                    self.barrier(slot.group);
                 }
                 if merges {
-                    let steps = rows.len() * self.given.form.dims.steps;
+                    let steps = rows.len() * self.given.run_shape.dims.steps;
                     self.merge(layer, rows, share(steps, index % members, members));
-                    self.meet(seat.group);
+                    self.barrier(slot.group);
                 }
             }
         }
         if let Some(readout) = &network.readout {
-            self.meet(seat.group);
-            let all = piece.len() * readout.steps(self.given.form);
+            self.barrier(slot.group);
+            let all = piece.len() * readout.steps(self.given.run_shape);
             readout.apply(simd, self, piece, share(all, index % members, members), own);
         }
     }
@@ -265,11 +265,11 @@ impl<'a> Run<'a> {
     /// Makes one of both directions of a layer, of `some` of the steps of these rows: where the forward one is, or, of the last
     /// layer, in y.
     fn merge(&self, layer: usize, rows: &[usize], some: Range<usize>) {
-        let (Given { form, lengths, .. }, one) = (self.given, &self.network.layers[layer][0]);
-        let (steps, state) = (form.dims.steps, one.state);
+        let (Given { run_shape, lengths, .. }, one) = (self.given, &self.network.layers[layer][0]);
+        let (steps, state) = (run_shape.dims.steps, one.state);
         let is_last = layer + 1 == self.network.layers.len();
-        let (both, strides) = (self.sequence(layer), self.network.inner(form));
-        let y_strides = Strides::of(form.y, form.dims, 1, state);
+        let (both, strides) = (self.sequence(layer), self.network.inner(run_shape));
+        let y_strides = Strides::of(run_shape.y, run_shape.dims, 1, state);
         for index in some {
             let (row, time) = (rows[index / steps], index % steps);
             // What stands past a sequence's end is read of the last layer alone.
@@ -297,34 +297,34 @@ impl<'a> Run<'a> {
     }
 
     /// Waits for the threads that have the same rows.
-    fn meet(&self, group: usize) {
+    fn barrier(&self, group: usize) {
         let members = self.split.threads() / self.split.rows;
-        if let Some(meeting) = self.meetings.groups.get(group) {
-            meeting.wait(members);
+        if let Some(barrier) = self.barriers.groups.get(group) {
+            barrier.wait(members);
         }
     }
 
     /// Where a direction of a layer finds what it reads and writes.
-    fn track(&self, direction: &Direction, layer: usize, rows: &'a [usize], seat: Seat) -> Track<'a> {
+    fn track(&self, direction: &Direction, layer: usize, rows: &'a [usize], slot: ThreadSlot) -> Track<'a> {
         let Self { network, given, split, sizes, .. } = *self;
-        let Form { dims, fill, projected, .. } = given.form;
+        let RunShape { dims, padding, projected, .. } = given.run_shape;
         let (directions, last) = (network.layers[0].len(), network.layers.len() - 1);
         let projected = projected && layer == 0;
         let features = if projected { directions * direction.xw_features() } else { direction.input };
-        let inner = network.inner(given.form);
+        let inner = network.inner(given.run_shape);
         let (x, x_strides) = match layer.checked_sub(1) {
-            None => (Source::Caller(given.x), Strides::of(given.form.x, dims, 1, features)),
+            None => (Source::Caller(given.x), Strides::of(given.run_shape.x, dims, 1, features)),
             Some(below) => (Source::Layer(self.sequence(below)), inner),
         };
         let (y, y_strides) = if layer == last && !network.merges(layer) {
-            (self.y, Strides::of(given.form.y, dims, directions, direction.state))
+            (self.y, Strides::of(given.run_shape.y, dims, directions, direction.state))
         } else {
             (self.sequence(layer), inner)
         };
         let at = layer * directions + direction.index;
         let (h, c) = (dims.batch * direction.state, dims.batch * direction.hidden);
-        let progress = |layer: usize| self.meetings.layers.get(seat.group * (last + 1) + layer);
-        let is_wave = split.layers > 1;
+        let progress = |layer: usize| self.barriers.layers.get(slot.group * (last + 1) + layer);
+        let is_pipelined = split.layers > 1;
         Track {
             rows,
             lengths: given.lengths,
@@ -335,13 +335,13 @@ impl<'a> Run<'a> {
             x_strides,
             y,
             y_strides,
-            fill: (layer == last).then_some(fill),
+            padding: (layer == last).then_some(padding),
             h: self.h.part(at * h, h),
             c: if direction.cell.has_c() { self.c.part(at * c, c) } else { self.c },
-            arrays: self.arrays(sizes, seat.track(split)),
+            arrays: self.arrays(sizes, slot.track(split)),
             chunk: split.chunk,
-            below: layer.checked_sub(1).filter(|_| is_wave).and_then(progress),
-            above: progress(layer).filter(|_| is_wave && layer < last),
+            below: layer.checked_sub(1).filter(|_| is_pipelined).and_then(progress),
+            above: progress(layer).filter(|_| is_pipelined && layer < last),
         }
     }
 
@@ -362,7 +362,7 @@ impl<'a> Run<'a> {
 
     /// y of a layer that is not the last, or whose directions are not made one yet.
     fn sequence(&self, layer: usize) -> Shared<'a> {
-        let len = self.network.sequence(self.given.form);
+        let len = self.network.sequence(self.given.run_shape);
         let at = if self.split.layers > 1 { layer } else { layer % 2 };
         self.between.part(at * len, len)
     }
@@ -402,38 +402,38 @@ impl Network {
     }
 
     /// How a sequence between layers lies: `[T, B, D, P]`, of which a layer that merges its directions leaves the first.
-    fn inner(&self, form: Form) -> Strides {
-        Strides::of(Layout::TimeMajor, form.dims, self.layers[0].len(), self.layers[0][0].state)
+    fn inner(&self, run_shape: RunShape) -> Strides {
+        Strides::of(Layout::TimeMajor, run_shape.dims, self.layers[0].len(), self.layers[0][0].state)
     }
 
     /// Numbers of a sequence between layers.
-    pub(super) fn sequence(&self, form: Form) -> usize {
-        form.dims.batch * form.dims.steps * self.layers[0].len() * self.layers[0][0].state
+    pub(super) fn sequence(&self, run_shape: RunShape) -> usize {
+        run_shape.dims.batch * run_shape.dims.steps * self.layers[0].len() * self.layers[0][0].state
     }
 }
 
 impl Dense {
     /// Steps of a sequence that it reads.
-    pub(super) fn steps(&self, form: Form) -> usize {
+    pub(super) fn steps(&self, run_shape: RunShape) -> usize {
         match self.steps {
-            ReadoutSteps::Every => form.dims.steps,
+            ReadoutSteps::Every => run_shape.dims.steps,
             ReadoutSteps::Last => 1,
         }
     }
 
-    /// The readout of `some` of the steps of these rows, row by row, in the order of the form; of a sequence without a
+    /// The readout of `some` of the steps of these rows, row by row, in the order of the run shape; of a sequence without a
     /// step, of 0.
     fn apply<S: Simd>(&self, simd: S, run: &Run<'_>, rows: &[usize], some: Range<usize>, own: &mut Own) {
-        let Given { form, lengths, .. } = run.given;
+        let Given { run_shape, lengths, .. } = run.given;
         let last = run.network.layers.len() - 1;
         let state = run.network.layers[last][0].state;
         let directions = if run.network.merges(last) { 1 } else { run.network.layers[last].len() };
-        let from = Strides::of(form.y, form.dims, directions, state);
+        let from = Strides::of(run_shape.y, run_shape.dims, directions, state);
         let to = match self.steps {
-            ReadoutSteps::Every => Strides::of(form.y, form.dims, 1, self.outputs),
+            ReadoutSteps::Every => Strides::of(run_shape.y, run_shape.dims, 1, self.outputs),
             ReadoutSteps::Last => Strides { step: 0, row: self.outputs, dir: 0 },
         };
-        let (steps, width) = (self.steps(form), S::LANES);
+        let (steps, width) = (self.steps(run_shape), S::LANES);
         let features = directions * state;
         // Of every step also those past a sequence's end are read.
         let may_be_none = lengths.is_some() && self.steps == ReadoutSteps::Last;
@@ -446,7 +446,7 @@ impl Dense {
                 let time = match self.steps {
                     ReadoutSteps::Every => Some(step),
                     ReadoutSteps::Last => {
-                        lengths.map_or(form.dims.steps, |lengths| lengths[row] as usize).checked_sub(1)
+                        lengths.map_or(run_shape.dims.steps, |lengths| lengths[row] as usize).checked_sub(1)
                     }
                 };
                 match time {

@@ -8,12 +8,12 @@ use std::marker::PhantomData;
 ///
 /// * *rows*: each batch row is in one piece or group, once (`deal` in `run.rs`), and only the threads that have it touch its numbers;
 /// * *tracks*: of these threads only those of one track touch the arrays of that track, and its direction of a layer's states and sequence;
-/// * *shares*: of these a thread writes its own blocks alone, which `Direction::share` cuts without overlap, between two meetings of the track;
+/// * *shares*: of these a thread writes its own blocks alone, which `Direction::share` cuts without overlap, between two barriers of the track;
 /// * *steps*: a step reads the one array of h, which nobody writes before the track has met, and writes the other;
 /// * *layers*: a sequence between layers is read up to the step that its layer has said it reached (`Track::below`), or once the group
 ///   has met after its last step, and no step is written twice before the group meets again.
 ///
-/// loom checks what a meeting promises (`models.rs`), Miri the whole of it in the orders that it takes.
+/// loom checks what a barrier promises (`models.rs`), Miri the whole of it in the orders that it takes.
 #[derive(Debug)]
 pub(super) struct Shared<'a, T = f32> {
     start: *mut T,

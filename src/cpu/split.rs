@@ -1,4 +1,4 @@
-//! How a run is dealt to threads, and how long it is expected to take.
+//! How a run is assigned to threads, and how long it is expected to take.
 
 use std::fmt;
 use std::ops::Range;
@@ -9,8 +9,8 @@ use super::direction::Direction;
 use super::panel::Panel;
 use super::simd::Level;
 use super::tiles::{group, passes};
-use super::times::{CROWD, MEETING, ROW, START, STEP, Times};
-use crate::io::Form;
+use super::times::{BARRIER, CONTENTION, ROW, START, STEP, Times};
+use crate::io::RunShape;
 
 /// Into how many parts a run is cut in each way. Threads that share rows, a direction and a layer have some units each and
 /// meet after every step; others wait for whole chunks of steps at the most.
@@ -35,14 +35,14 @@ pub(super) fn share(all: usize, index: usize, count: usize) -> Range<usize> {
 
 /// A thread's place in a [`Split`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Seat {
+pub(super) struct ThreadSlot {
     pub(super) group: usize,
     pub(super) layer: usize,
     pub(super) direction: usize,
     pub(super) units: usize,
 }
 
-impl Seat {
+impl ThreadSlot {
     /// The track that it works on, among those of all groups.
     pub(super) fn track(self, split: Split) -> usize {
         (self.group * split.layers + self.layer) * split.directions + self.direction
@@ -67,29 +67,30 @@ const CHUNK: usize = 256 << 10;
 
 impl Split {
     /// One thread.
-    pub(super) fn alone(network: &Network, form: Form) -> Self {
-        Self { rows: 1, directions: 1, layers: 1, units: 1, chunk: 0, block: 0 }.with_sizes(network, form)
+    pub(super) fn alone(network: &Network, run_shape: RunShape) -> Self {
+        Self { rows: 1, directions: 1, layers: 1, units: 1, chunk: 0, block: 0 }
+            .with_sizes(network, run_shape)
     }
 
     /// The one of `all` that is expected to take the least time, of equals the first; one thread where nothing takes less.
-    pub(super) fn best(all: impl Iterator<Item = Self>, network: &Network, form: Form) -> Self {
-        let alone = Self::alone(network, form);
-        let least = (alone, alone.time(network, form));
+    pub(super) fn best(all: impl Iterator<Item = Self>, network: &Network, run_shape: RunShape) -> Self {
+        let alone = Self::alone(network, run_shape);
+        let least = (alone, alone.time(network, run_shape));
         if least.1 < START {
             return alone;
         }
         let shorter = |least: (Self, f64), split: Self| {
-            let time = split.time(network, form);
+            let time = split.time(network, run_shape);
             if time < least.1 { (split, time) } else { least }
         };
         all.fold(least, shorter).0
     }
 
     /// Every way to cut a run for so many threads at the most; of the units into 1, 2, 4 and so on or as many as there can be.
-    pub(super) fn all(network: &Network, form: Form, threads: usize) -> impl Iterator<Item = Self> {
+    pub(super) fn all(network: &Network, run_shape: RunShape, threads: usize) -> impl Iterator<Item = Self> {
         let (layers, directions) = (network.layers.len(), network.layers[0].len());
         let blocks = network.layers[0][0].w_hh.blocks;
-        let inner = (layers - 1).saturating_mul(network.sequence(form)).saturating_mul(4);
+        let inner = (layers - 1).saturating_mul(network.sequence(run_shape)).saturating_mul(4);
         // What reads both directions needs both to their end, and what walks the other way the last step first.
         let reverse = network.layers[0][0].reverse;
         let is_one_way = directions == 1 && network.layers.iter().all(|layer| layer[0].reverse == reverse);
@@ -99,7 +100,7 @@ impl Split {
         });
         outer.flat_map(move |(directions, layers)| {
             let left = threads / (directions * layers);
-            (1..=form.dims.batch.min(left)).flat_map(move |rows| {
+            (1..=run_shape.dims.batch.min(left)).flat_map(move |rows| {
                 let most = blocks.min(left / rows);
                 let powers = std::iter::successors(Some(1), |units| Some(units * 2));
                 let units = powers.take_while(move |units| *units < most).chain([most]);
@@ -107,14 +108,14 @@ impl Split {
                     // More parts than these would have no fewer blocks each.
                     let units = blocks.div_ceil(blocks.div_ceil(units));
                     let split = Self { rows, directions, layers, units, chunk: 0, block: 0 };
-                    split.with_sizes(network, form)
+                    split.with_sizes(network, run_shape)
                 })
             })
         })
     }
 
-    fn with_sizes(mut self, network: &Network, form: Form) -> Self {
-        let places = form.dims.batch.div_ceil(self.rows);
+    fn with_sizes(mut self, network: &Network, run_shape: RunShape) -> Self {
+        let places = run_shape.dims.batch.div_ceil(self.rows);
         let parts = network.layers.iter().map(|layer| {
             let direction = &layer[0];
             let blocks = direction.w_hh.blocks.div_ceil(self.units);
@@ -131,7 +132,7 @@ impl Split {
         self.block = if self.layers > 1 { places } else { block.min(places) };
         // Layers that follow each other closely have little to wait for at either end.
         let closest =
-            if self.layers > 1 { (form.dims.steps / 16).max(8).saturating_mul(places) } else { chunk };
+            if self.layers > 1 { (run_shape.dims.steps / 16).max(8).saturating_mul(places) } else { chunk };
         self.chunk = chunk.min(closest);
         self
     }
@@ -144,30 +145,30 @@ impl Split {
         self.rows * self.directions * self.layers
     }
 
-    pub(super) fn seat(self, index: usize) -> Seat {
+    pub(super) fn thread_slot(self, index: usize) -> ThreadSlot {
         let (units, rest) = (index % self.units, index / self.units);
         let (direction, rest) = (rest % self.directions, rest / self.directions);
-        Seat { group: rest / self.layers, layer: rest % self.layers, direction, units }
+        ThreadSlot { group: rest / self.layers, layer: rest % self.layers, direction, units }
     }
 
     /// The expected time.
-    pub(super) fn expected(self, network: &Network, form: Form) -> Duration {
-        Duration::try_from_secs_f64(self.time(network, form) * 1e-9).unwrap_or(Duration::MAX)
+    pub(super) fn expected(self, network: &Network, run_shape: RunShape) -> Duration {
+        Duration::try_from_secs_f64(self.time(network, run_shape) * 1e-9).unwrap_or(Duration::MAX)
     }
 
     /// The expected time, in nanoseconds.
-    fn time(self, network: &Network, form: Form) -> f64 {
-        let group = form.dims.batch.div_ceil(self.rows);
+    fn time(self, network: &Network, run_shape: RunShape) -> f64 {
+        let group = run_shape.dims.batch.div_ceil(self.rows);
         let places = group.min(self.block);
         let blocks = group as f64 / places as f64;
-        let steps = form.dims.steps as f64;
+        let steps = run_shape.dims.steps as f64;
         let mut all = 0.0;
         for (at, layer) in network.layers.iter().enumerate() {
             let direction = &layer[0];
-            let projection = if form.projected && at == 0 {
+            let projection = if run_shape.projected && at == 0 {
                 0.0
             } else {
-                self.projection(network.level, direction, form, places)
+                self.projection(network.level, direction, run_shape, places)
             };
             let step = projection + self.step(network.level, direction, places);
             all += step * blocks * steps * layer.len().div_ceil(self.directions) as f64;
@@ -177,7 +178,7 @@ impl Split {
         let in_turn = network.layers.len().div_ceil(self.layers) as f64;
         let late = 1.0 + (self.layers - 1) as f64 * self.chunk as f64 / (places as f64 * steps);
         let readout = network.readout.as_ref().map_or(0.0, |readout| {
-            let rows = group * readout.steps(form);
+            let rows = group * readout.steps(run_shape);
             let members = self.threads() / self.rows;
             let split = Self { units: 1, ..self };
             split.product(network.level, &readout.w, rows.div_ceil(members), readout.w.bytes())
@@ -188,9 +189,9 @@ impl Split {
     }
 
     /// A step's share of the projection of a chunk.
-    fn projection(self, level: Level, direction: &Direction, form: Form, places: usize) -> f64 {
+    fn projection(self, level: Level, direction: &Direction, run_shape: RunShape, places: usize) -> f64 {
         let panel = &direction.w_ih;
-        let rows = (self.chunk.max(places)).min(places * form.dims.steps);
+        let rows = (self.chunk.max(places)).min(places * run_shape.dims.steps);
         let share = places as f64 / rows as f64;
         self.product(level, panel, rows, panel.bytes() / self.units) * share
     }
@@ -203,7 +204,7 @@ impl Split {
         for panel in panels.into_iter().flatten() {
             time += self.product(level, panel, places, bytes);
             if self.units > 1 {
-                time += MEETING * self.units as f64 / 2.0;
+                time += BARRIER * self.units as f64 / 2.0;
             }
         }
         let blocks = direction.w_hh.blocks.div_ceil(self.units);
@@ -225,8 +226,8 @@ impl Split {
             bytes if bytes <= FIRST => (first * passes, 0.0),
             bytes if bytes <= SECOND => (second + again * (passes - 1.0), 0.0),
             _ => {
-                let crowd = 1.0 + CROWD * (self.threads() - 1) as f64;
-                (again * passes, times.third * crowd * halves)
+                let contention = 1.0 + CONTENTION * (self.threads() - 1) as f64;
+                (again * passes, times.third * contention * halves)
             }
         };
         vectors * ((times.fma * rows as f64).max(loads) + far)

@@ -3,9 +3,9 @@
 use std::sync::{OnceLock, PoisonError, TryLockError};
 use std::thread::available_parallelism;
 
+use super::barrier::{Barrier, comes_soon};
 use super::caught::{Panicked, caught};
-use super::crowd::Crowd;
-use super::meeting::{Meeting, comes_soon};
+use super::contention::Contention;
 use super::primitives::{Arc, AtomicUsize, Mutex, MutexGuard, Ordering, lock, thread};
 
 /// The most threads of a device: more than any machine has, few enough to be started.
@@ -20,7 +20,7 @@ pub(super) struct Team {
     workers: Mutex<Vec<Worker>>,
     /// Whom the workers tell that they are done.
     ending: Arc<Ending>,
-    crowd: Crowd,
+    contention: Contention,
 }
 
 #[derive(Debug)]
@@ -57,7 +57,7 @@ struct Ending {
     /// Threads that are not done, the caller's among them.
     left: AtomicUsize,
     /// Its rounds are the runs that have ended.
-    meeting: Meeting,
+    barrier: Barrier,
 }
 
 impl Ending {
@@ -90,18 +90,18 @@ impl Team {
     pub(super) fn new(size: usize) -> Self {
         // There are no threads to be had without an operating system.
         let size = if cfg!(target_arch = "wasm32") { 1 } else { size.clamp(1, MOST) };
-        let ending = Ending { left: AtomicUsize::new(0), meeting: Meeting::new() };
+        let ending = Ending { left: AtomicUsize::new(0), barrier: Barrier::new() };
         Self {
             size: AtomicUsize::new(size),
             workers: Mutex::default(),
             ending: Arc::new(ending),
-            crowd: Crowd::default(),
+            contention: Contention::default(),
         }
     }
 
     /// Whether a run may let threads meet after every step.
-    pub(super) fn may_meet(&self) -> bool {
-        self.crowd.may_meet()
+    pub(super) fn may_use_barriers(&self) -> bool {
+        self.contention.may_use_barriers()
     }
 
     pub(super) fn size(&self) -> usize {
@@ -125,7 +125,7 @@ impl Team {
                 }
             }
         }
-        Some(Lease { workers, ending: &self.ending, crowd: &self.crowd })
+        Some(Lease { workers, ending: &self.ending, contention: &self.contention })
     }
 }
 
@@ -133,13 +133,13 @@ impl Team {
 pub(super) struct Lease<'a> {
     workers: MutexGuard<'a, Vec<Worker>>,
     ending: &'a Ending,
-    crowd: &'a Crowd,
+    contention: &'a Contention,
 }
 
 impl Lease<'_> {
     /// Told by a run whose threads met: how often, and how often one of them had to sleep for it.
-    pub(super) fn met(&self, meetings: usize, sleeps: usize) {
-        self.crowd.met(meetings, sleeps);
+    pub(super) fn record(&self, barriers: usize, sleeps: usize) {
+        self.contention.record(barriers, sleeps);
     }
 
     /// Calls `work` with 0 to `count` − 1, each on a thread of its own, 0 on the caller's; those that are late as it says. `count`
@@ -173,7 +173,7 @@ impl Lease<'_> {
     fn run_caught(&mut self, count: usize, late: Late, work: &(dyn Fn(usize) + Sync)) {
         let others = &self.workers[..count - 1];
         let guard = OrAbort;
-        let ended = self.ending.meeting.rounds();
+        let ended = self.ending.barrier.rounds();
         self.ending.left.store(count, Ordering::Relaxed);
         for (index, worker) in others.iter().enumerate() {
             // SAFETY: the same type but for its lifetime. This function returns once every job has been called to its end or taken back
@@ -188,7 +188,7 @@ impl Lease<'_> {
             Late::LeftOut => others.iter().filter(|worker| worker.slot.take().is_some()).count(),
         };
         if !self.ending.is_end(1 + left_out) {
-            self.ending.meeting.until(|rounds| rounds != ended);
+            self.ending.barrier.until(|rounds| rounds != ended);
         }
         std::mem::forget(guard);
     }
@@ -246,7 +246,7 @@ impl Slot {
                 unsafe { (*work)(index) };
                 std::mem::forget(guard);
                 if ending.is_end(1) {
-                    ending.meeting.advance();
+                    ending.barrier.advance();
                 }
             }
         }
@@ -287,18 +287,18 @@ mod tests {
         let (team, steps) = (Team::new(4), size(50, 4));
         for round in 0..size(200, 8) {
             let count = 1 + round % 4;
-            let meeting = Meeting::new();
+            let barrier = Barrier::new();
             let calls: Vec<AtomicUsize> = (0..4).map(|_| AtomicUsize::new(0)).collect();
             let early = AtomicUsize::new(0);
             let work = |index: usize| {
                 for step in 0..steps {
                     calls[index].fetch_add(1, Ordering::Relaxed);
-                    meeting.wait(count);
+                    barrier.wait(count);
                     // Nobody is a step behind once all have met, nor two ahead.
                     let others = calls[..count].iter().map(|calls| calls.load(Ordering::Relaxed));
                     let wrong = others.filter(|&calls| calls <= step || calls > step + 2).count();
                     early.fetch_add(wrong, Ordering::Relaxed);
-                    meeting.wait(count);
+                    barrier.wait(count);
                 }
             };
             team.lease(count).unwrap().run(count, Late::Awaited, &work, &|| {}).unwrap();
@@ -321,21 +321,21 @@ mod tests {
     #[test]
     fn sleepers_are_woken_and_a_team_that_is_busy_says_so() {
         let team = Team::new(2);
-        let meeting = Meeting::new();
+        let barrier = Barrier::new();
         let work = |index: usize| {
             assert!(team.lease(2).is_none());
             for _ in 0..3 {
                 if index == 0 {
                     thread::sleep(Duration::from_millis(20));
-                    meeting.advance();
+                    barrier.advance();
                 }
             }
-            meeting.until(|rounds| rounds == 3);
+            barrier.until(|rounds| rounds == 3);
         };
         team.lease(2).unwrap().run(2, Late::Awaited, &work, &|| {}).unwrap();
         thread::sleep(Duration::from_millis(20));
-        team.lease(2).unwrap().run(2, Late::Awaited, &|_| meeting.wait(2), &|| {}).unwrap();
-        assert_eq!(meeting.rounds(), 4);
+        team.lease(2).unwrap().run(2, Late::Awaited, &|_| barrier.wait(2), &|| {}).unwrap();
+        assert_eq!(barrier.rounds(), 4);
     }
 
     /// A call that has begun is awaited, one that has not is not made, then or later; the next run finds the threads as ever.
@@ -367,7 +367,7 @@ mod tests {
             made.fetch_add(calls - 1, Ordering::Relaxed);
             left_out.fetch_add(count - calls, Ordering::Relaxed);
             if round % 100 == 0 {
-                let all = Meeting::new();
+                let all = Barrier::new();
                 team.lease(4).unwrap().run(4, Late::Awaited, &|_| all.wait(4), &|| {}).unwrap();
             }
         }
@@ -408,25 +408,25 @@ mod tests {
     fn a_panic_frees_those_that_wait() {
         let team = Team::new(3);
         for (panicking, late) in (0..3).flat_map(|index| [(index, false), (index, true)]) {
-            let (meeting, count, passed) = (Meeting::new(), Meeting::new(), AtomicUsize::new(0));
+            let (barrier, count, passed) = (Barrier::new(), Barrier::new(), AtomicUsize::new(0));
             let work = |index: usize| {
-                meeting.wait(3);
+                barrier.wait(3);
                 if index == panicking {
                     thread::sleep(Duration::from_millis(if late { 30 } else { 0 }));
                     panic!("planted in thread {index}");
                 }
                 if index == (panicking + 1) % 3 {
-                    meeting.wait(3);
+                    barrier.wait(3);
                 } else {
                     count.until(|rounds| rounds == 5);
                 }
                 passed.fetch_add(1, Ordering::Relaxed);
             };
-            let free = || [&meeting, &count].into_iter().for_each(Meeting::free);
+            let free = || [&barrier, &count].into_iter().for_each(Barrier::free);
             let ended = team.lease(3).unwrap().run(3, Late::Awaited, &work, &free);
             assert_eq!(ended, Err(Panicked(Some(format!("planted in thread {panicking}")))));
             assert_eq!(passed.into_inner(), 0);
-            let again = Meeting::new();
+            let again = Barrier::new();
             team.lease(3).unwrap().run(3, Late::Awaited, &|_| again.wait(3), &|| {}).unwrap();
         }
         assert_eq!(lock(&team.workers).len(), 2, "no thread was lost");

@@ -26,14 +26,14 @@ pub(super) struct Times {
 }
 
 /// The part of the third cache's time that each further thread adds to it, which reads from there too.
-pub(super) const CROWD: f64 = 0.25;
+pub(super) const CONTENTION: f64 = 0.25;
 
 /// A step of a track, whatever there is to do, and a row of it.
 pub(super) const STEP: f64 = 36.0;
 pub(super) const ROW: f64 = 19.0;
 
-/// A meeting of two threads, and the beginning of a run that has two.
-pub(super) const MEETING: f64 = 400.0;
+/// A barrier of two threads, and the beginning of a run that has two.
+pub(super) const BARRIER: f64 = 400.0;
 pub(super) const START: f64 = 10_000.0;
 
 impl Times {

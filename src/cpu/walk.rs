@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
+use super::barrier::Barrier;
 use super::direction::Direction;
 use super::gates::{Arrays, Gates, Half};
-use super::meeting::Meeting;
 use super::panel::{Lines, Panel};
 use super::product::{Rows, Sums, multiply};
 use super::shared::{Shared, Source};
@@ -13,7 +13,7 @@ use super::split::share;
 use super::tiles::{MOST_SUMS, Order, tiles};
 use crate::dtype::Storage;
 use crate::error::{Error, Result};
-use crate::io::{Fill, Resets, Strides};
+use crate::io::{Padding, Resets, Strides};
 
 /// Where sequences lie, and which rows of them a track walks over.
 pub(super) struct Track<'a> {
@@ -29,7 +29,7 @@ pub(super) struct Track<'a> {
     pub(super) y: Shared<'a>,
     pub(super) y_strides: Strides,
     /// What stands in y past the end of a sequence; nothing where nobody reads it.
-    pub(super) fill: Option<Fill>,
+    pub(super) padding: Option<Padding>,
     /// The layer's states, `[B, P]` and `[B, H]`, from initial to final.
     pub(super) h: Shared<'a>,
     pub(super) c: Shared<'a>,
@@ -37,9 +37,9 @@ pub(super) struct Track<'a> {
     /// The most rows of xw at once, but for a single step.
     pub(super) chunk: usize,
     /// How far the layer below is, where that is not at its end.
-    pub(super) below: Option<&'a Meeting>,
+    pub(super) below: Option<&'a Barrier>,
     /// Where this layer says how far it is, where the one above does not wait for its end.
-    pub(super) above: Option<&'a Meeting>,
+    pub(super) above: Option<&'a Barrier>,
 }
 
 /// A thread's share of the units.
@@ -47,7 +47,7 @@ pub(super) struct Part<'a> {
     pub(super) index: usize,
     pub(super) count: usize,
     /// Of the threads that share its track; none where it has no others.
-    pub(super) meeting: Option<&'a Meeting>,
+    pub(super) barrier: Option<&'a Barrier>,
 }
 
 impl Part<'_> {
@@ -56,9 +56,9 @@ impl Part<'_> {
         share(blocks, self.index, self.count)
     }
 
-    fn meet(&self) {
-        if let Some(meeting) = self.meeting {
-            meeting.wait(self.count);
+    fn barrier(&self) {
+        if let Some(barrier) = self.barrier {
+            barrier.wait(self.count);
         }
     }
 }
@@ -133,7 +133,7 @@ impl Direction {
     pub(super) fn walk<S: Simd>(&self, simd: S, track: &Track<'_>, part: &Part<'_>, own: &mut Own) {
         let share = self.share(part);
         self.load(track, &share);
-        part.meet();
+        part.barrier();
         let longest = track.rows.first().map_or(0, |&row| track.length(row));
         let (mut step, mut from) = (0, 0);
         while step < longest {
@@ -170,7 +170,7 @@ impl Direction {
                 };
                 halves.first(simd);
                 if let Some(panel) = self.second() {
-                    part.meet();
+                    part.barrier();
                     halves.second(simd, panel, share.second.clone());
                 }
                 from = 1 - from;
@@ -179,7 +179,7 @@ impl Direction {
                 if let Some(resets) = track.resets {
                     self.reset(track, resets, &share, step + 1, from);
                 }
-                part.meet();
+                part.barrier();
                 if let (Some(above), 0) = (track.above, part.index) {
                     above.advance();
                 }
@@ -251,7 +251,7 @@ impl Direction {
         let (pitch, width) = (self.xw_pitch(units.len()), self.xw_pitch(1));
         let xw = xw.floats_mut();
         if track.projected {
-            return self.take_projected(track, units, offsets, xw);
+            return self.add_bias(track, units, offsets, xw);
         }
         let rounds = self.activations.is_half() && matches!(track.x, Source::Caller(_));
         if rounds {
@@ -264,7 +264,7 @@ impl Direction {
                     simd.run(Kept { storage: self.activations, from, to, is_y: false });
                 }
             }
-            part.meet();
+            part.barrier();
         }
         let rows = match rounds {
             true => Rows::Apart(track.arrays.x, self.input),
@@ -280,7 +280,7 @@ impl Direction {
     }
 
     /// [`Direction::project`] of an x that is `w_ih x` already, without biases.
-    fn take_projected(&self, track: &Track<'_>, units: &Range<usize>, offsets: &[usize], xw: &mut [f32]) {
+    fn add_bias(&self, track: &Track<'_>, units: &Range<usize>, offsets: &[usize], xw: &mut [f32]) {
         let (gates, lanes) = (self.cell.gates(), self.lanes);
         let bias = self.bias.floats();
         for (xw, at) in xw.chunks_exact_mut(self.xw_pitch(units.len()).max(1)).zip(offsets) {
@@ -327,8 +327,8 @@ impl Direction {
                     track.c.slice_mut(row * self.hidden + units.start, units.len()).copy_from_slice(c);
                 }
                 let length = track.length(row);
-                let repeats = track.fill == Some(Fill::Last) && !self.reverse && length > 0;
-                for time in length..if track.fill.is_some() { track.steps } else { 0 } {
+                let repeats = track.padding == Some(Padding::Last) && !self.reverse && length > 0;
+                for time in length..if track.padding.is_some() { track.steps } else { 0 } {
                     let y = self.y(track, row, time, features);
                     if repeats {
                         let at = row * self.state + features.start;
@@ -423,7 +423,7 @@ impl Halves<'_> {
         let width = panel.gates * S::LANES;
         tiles(S::REGISTERS, panel, *active, blocks, Order::of_step(*from), |tile| {
             let to = Sums { to: sums, row: tile.blocks * width, block: width };
-            // SAFETY: rule *steps*: what this half reads nobody writes before the next meeting. Rows are padded to what the panel is deep or
+            // SAFETY: rule *steps*: what this half reads nobody writes before the next barrier. Rows are padded to what the panel is deep or
             // more, and the network's panels are packed for these vectors.
             unsafe { multiply(simd, panel, direction.begin.floats(), tile, Rows::Apart(rows, pitch), to) };
             let (arrays, own) = (&track.arrays, own.clone());

@@ -28,7 +28,7 @@ any! {
     AnySession: Box<GpuSession>, Box<HostSession<Cpu>>, Box<HostSession<Reference>>
 }
 any! {
-    /// A batch that has been moved: [`Stays`](super::backend::Stays).
+    /// A batch that has been moved: [`StagedRun`](super::backend::StagedRun).
     AnyStaged: Box<GpuStaged>, Box<HostStaged<Cpu>>, Box<HostStaged<Reference>>
 }
 any! {

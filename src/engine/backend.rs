@@ -5,13 +5,13 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::exchange::Resumes;
+use super::exchange::Fallbacks;
 use super::memory::Memory;
 use super::pieces::Pieces;
 use crate::dtype::Storage;
 use crate::error::Result;
 use crate::info::RunSeconds;
-use crate::io::{Batch, Form, Output, State, StepInput, StepOutput};
+use crate::io::{Batch, Output, RunShape, State, StepInput, StepOutput};
 use crate::plan::{Candidate, Plan};
 use crate::progress::Progress;
 use crate::sync::Wait;
@@ -19,14 +19,14 @@ use crate::sync::Wait;
 /// A model made ready on a device.
 pub(super) trait Backend: Sized {
     type Session: Steps;
-    type Staged: Stays;
+    type Staged: StagedRun;
     type Pool: Ticks;
 
     /// How x and y lie on the device.
     fn activations(&self) -> Storage;
 
-    /// Whether the device bears a run of `form`, in pieces where it has to be.
-    fn check(&self, _: Form) -> Result<()> {
+    /// Whether the device bears a run of `run_shape`, in pieces where it has to be.
+    fn check(&self, _: RunShape) -> Result<()> {
         Ok(())
     }
 
@@ -48,32 +48,32 @@ pub(super) trait Backend: Sized {
     /// States of up to `capacity` streams that come and go, of which a tick takes up to `frames` frames each.
     fn pool(self: &Arc<Self>, capacity: usize, frames: usize) -> Result<Self::Pool>;
 
-    /// Makes ready what runs of `form` need.
-    async fn prepare(&self, form: Form, wait: Wait) -> Result<()>;
+    /// Makes ready what runs of `run_shape` need.
+    async fn prepare(&self, run_shape: RunShape, wait: Wait) -> Result<()>;
 
-    /// What is expected of a run of `form`, in time.
-    fn expected(&self, form: Form) -> Result<Duration>;
+    /// What is expected of a run of `run_shape`, in time.
+    fn expected(&self, run_shape: RunShape) -> Result<Duration>;
 
-    /// In words, how a run of `form` is computed.
-    fn explain(&self, form: Form) -> Result<String>;
+    /// In words, how a run of `run_shape` is computed.
+    fn explain(&self, run_shape: RunShape) -> Result<String>;
 
-    /// The pieces that a run of `form` is cut into, where it is.
-    fn pieces(&self, _: Form) -> Result<Option<Pieces>> {
+    /// The pieces that a run of `run_shape` is cut into, where it is.
+    fn pieces(&self, _: RunShape) -> Result<Option<Pieces>> {
         Ok(None)
     }
 
-    /// The plan of a run of `form`, where runs are planned.
-    fn plan(&self, _: Form) -> Result<Option<Plan>> {
+    /// The plan of a run of `run_shape`, where runs are planned.
+    fn plan(&self, _: RunShape) -> Result<Option<Plan>> {
         Ok(None)
     }
 
     /// What each layer's plan was chosen from, where runs are planned.
-    fn alternatives(&self, _: Form) -> Result<Vec<Vec<Candidate>>> {
+    fn alternatives(&self, _: RunShape) -> Result<Vec<Vec<Candidate>>> {
         Ok(Vec::new())
     }
 
-    /// What a run of `form` takes beside the host's arrays.
-    fn memory(&self, _: Form) -> Result<Memory> {
+    /// What a run of `run_shape` takes beside the host's arrays.
+    fn memory(&self, _: RunShape) -> Result<Memory> {
         Ok(Memory::default())
     }
 
@@ -83,8 +83,8 @@ pub(super) trait Backend: Sized {
     }
 
     /// Runs that workgroups began together and that were finished step by step.
-    fn resumes(&self) -> Resumes {
-        Resumes::default()
+    fn fallbacks(&self) -> Fallbacks {
+        Fallbacks::default()
     }
 }
 
@@ -107,7 +107,7 @@ pub(super) trait Steps {
 }
 
 /// A batch that has been moved to where it is computed.
-pub(super) trait Stays {
+pub(super) trait StagedRun {
     async fn run(&mut self, wait: Wait, progress: &Arc<Progress>) -> Result<RunSeconds>;
 
     /// Copies what the last run gave.

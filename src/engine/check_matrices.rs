@@ -1,7 +1,7 @@
 //! Whether a device multiplies cooperative matrices rightly: asked once, when it is opened with them.
 //!
 //! The feature is experimental, and drivers differ in what they make of it. So the kernels themselves are run on whole numbers, small
-//! enough to be exact in f16 and in any order of sums: whatever is amiss gives another number.
+//! enough to be exact in f16 and in any reduction order: whatever is amiss gives another number.
 //!
 //! One reason: naga 30 declares Vulkan's memory model for such kernels, but does not mark loads and stores of workgroup memory as
 //! visible to other threads. A driver could then treat barriers as weaker than the kernels need.
@@ -35,19 +35,19 @@ impl Device {
         let options = Options {
             only: Only { strategy: Some(Strategy::Step), ..Only::default() },
             speed: Some(speed.into()),
-            poison: true,
+            fill_nan: true,
             ..Options::default().reproducible(false).weights(Storage::F16).activations(Storage::F16)
         };
         let truth = reference::run(&model, &batch)?;
         let engine = self.load_with(&model, options.clone())?;
         // Each for certain: what the planner would take says nothing of what it takes at other sizes.
-        let all = on!(AnyBackend, &engine.0.backend, backend => backend.alternatives(batch.form()))?;
+        let all = on!(AnyBackend, &engine.0.backend, backend => backend.alternatives(batch.run_shape()))?;
         for only in all.iter().flatten().filter_map(by_matrices) {
             let engine = self.load_with(&model, Options { only, ..options.clone() })?;
             let got = engine.run_async(&batch).await?;
             let wrong = got.y.iter().zip(&truth.y).filter(|(got, truth)| f64::from(**got) != **truth).count();
             if wrong > 0 {
-                let (all, plan) = (truth.y.len(), engine.explain(batch.form())?);
+                let (all, plan) = (truth.y.len(), engine.explain(batch.run_shape())?);
                 let reason =
                     format!("its cooperative matrices give {wrong} wrong numbers of {all}, with {plan}");
                 return Err(Error::Device { device: self.info().to_string(), reason });
@@ -64,7 +64,7 @@ fn by_matrices(candidate: &Candidate) -> Option<Only> {
         strategy: Some(candidate.strategy),
         rows: Some(candidate.rows),
         variant: Some(candidate.variant),
-        wave: None,
+        pipelining: None,
     })
 }
 
@@ -125,7 +125,7 @@ mod tests {
         for (side, subgroup) in [(8, 8), (16, 32), (16, 64)] {
             let matrices = Some(Matrices { side, subgroup });
             let caps = Caps { max_workgroup_bytes: 32 << 10, matrices, speed, ..Caps::webgpu_minimum() };
-            let request = Request { precision: PRECISION, any_order: true, ..Request::default() };
+            let request = Request { precision: PRECISION, any_reduction_order: true, ..Request::default() };
             let all = alternatives(&model, Dims::new(batch, steps).unwrap(), request, &caps).unwrap();
             let run: Vec<&Candidate> = all.iter().flatten().filter(|c| by_matrices(c).is_some()).collect();
             assert!(!run.is_empty(), "{caps:?}");

@@ -9,14 +9,14 @@ use crate::plan;
 #[cfg(feature = "gpu")]
 use crate::plan::Fault;
 #[cfg(feature = "gpu")]
-use crate::program::Proof;
+use crate::program::Completion;
 #[cfg(feature = "gpu")]
 use crate::sync::lock;
 
 /// Whether the planner may let several workgroups of one dispatch exchange values after every step.
 ///
 /// No API promises that workgroups run side by side, so it is done only where a device has shown it. A run that fails all the
-/// same is noticed, and is finished step by step, with the same result: see [`crate::Engine::resumes`].
+/// same is noticed, and is finished step by step, with the same result: see [`crate::Engine::fallbacks`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Exchange {
@@ -32,16 +32,16 @@ pub enum Exchange {
 
 /// Runs that workgroups began together and that were finished step by step.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Resumes {
+pub struct Fallbacks {
     /// How many.
     pub count: u64,
     /// Where the last of them was taken up again.
-    pub last: Option<Resume>,
+    pub last: Option<Fallback>,
 }
 
-/// The beginning of the first chunk that was not proven.
+/// The beginning of the first chunk that was not completed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Resume {
+pub struct Fallback {
     /// The layer.
     pub layer: usize,
     /// The step.
@@ -60,20 +60,20 @@ pub(super) fn tested(context: &Context) -> Option<plan::Exchange> {
     Some(plan::Exchange { workgroups, workgroup_bytes, steps: STEPS, fault: Fault::None })
 }
 
-/// Counts the runs that were resumed.
+/// Counts the runs that were fallbacks.
 #[cfg(feature = "gpu")]
 #[derive(Debug, Default)]
-pub(super) struct Counter(Mutex<Resumes>);
+pub(super) struct Counter(Mutex<Fallbacks>);
 
 #[cfg(feature = "gpu")]
 impl Counter {
-    pub(super) fn add(&self, at: &Proof) {
-        let mut resumes = lock(&self.0);
-        resumes.count += 1;
-        resumes.last = Some(Resume { layer: at.layer, step: at.first });
+    pub(super) fn add(&self, at: &Completion) {
+        let mut fallbacks = lock(&self.0);
+        fallbacks.count += 1;
+        fallbacks.last = Some(Fallback { layer: at.layer, step: at.first });
     }
 
-    pub(super) fn get(&self) -> Resumes {
+    pub(super) fn get(&self) -> Fallbacks {
         *lock(&self.0)
     }
 }

@@ -23,17 +23,17 @@ pub(super) use self::pool::GpuPool;
 pub(super) use self::session::GpuSession;
 pub(super) use self::staged::GpuStaged;
 use super::backend::Backend;
-use super::exchange::{Counter, Exchange, Resume, Resumes};
+use super::exchange::{Counter, Exchange, Fallback, Fallbacks};
 use super::memory::Memory;
 use super::options::Options;
 use super::pieces::Pieces;
 use crate::dtype::{Precision, Storage};
 use crate::error::{Error, Result};
 use crate::gpu::{Constants, Context, Fetch, Submitted, Workspace};
-use crate::io::{Batch, Form, Output, Resets};
+use crate::io::{Batch, Output, Resets, RunShape};
 use crate::model::{Model, constants};
 use crate::plan::{self, Candidate, Plan};
-use crate::program::{Matrix, Program, Proof, constant_words, lower};
+use crate::program::{Completion, Matrix, Program, constant_words, lower};
 use crate::progress::{Progress, SharedTally};
 use crate::sync::{Wait, lock};
 
@@ -49,7 +49,7 @@ pub(super) struct GpuEngine {
     model: Model,
     options: Options,
     planner: Planner,
-    resumes: Counter,
+    fallbacks: Counter,
     constants: Constants,
     /// What runs take, and workspaces that idle. A run takes one out, so that runs may overlap.
     budget: Arc<Budget<Ready>>,
@@ -72,9 +72,14 @@ struct Ready {
 }
 
 impl Ready {
-    /// Whether a run of `form` of that part would be planned like this now.
-    fn is_for(&self, part: Option<(usize, usize)>, form: Form, exchange: Option<plan::Exchange>) -> bool {
-        self.part == part && self.plan.form == form && self.exchange == exchange
+    /// Whether a run of `run_shape` of that part would be planned like this now.
+    fn is_for(
+        &self,
+        part: Option<(usize, usize)>,
+        run_shape: RunShape,
+        exchange: Option<plan::Exchange>,
+    ) -> bool {
+        self.part == part && self.plan.run_shape == run_shape && self.exchange == exchange
     }
 }
 
@@ -113,8 +118,8 @@ impl GpuEngine {
         }
         let constants = Constants::upload(&context, words)?;
         let planner = Planner::new(context.clone(), options.clone());
-        let (resumes, parts, recordables) = Default::default();
-        Ok(Self { context, model, options, planner, resumes, constants, budget, part, parts, recordables })
+        let (fallbacks, parts, recordables) = Default::default();
+        Ok(Self { context, model, options, planner, fallbacks, constants, budget, part, parts, recordables })
     }
 
     fn model(&self) -> &Model {
@@ -129,24 +134,24 @@ impl GpuEngine {
         &self.planner
     }
 
-    /// Whether a run of `form` has all it needs.
-    fn is_ready(&self, form: Form) -> bool {
+    /// Whether a run of `run_shape` has all it needs.
+    fn is_ready(&self, run_shape: RunShape) -> bool {
         let exchange = self.planner.exchange();
-        self.budget.idles(|ready| ready.is_for(self.part, form, exchange)).is_some()
+        self.budget.idles(|ready| ready.is_for(self.part, run_shape, exchange)).is_some()
     }
 
-    /// Makes the workspace of `form`, which is not cut, unless an idle one is there.
-    async fn prepare_at_once(&self, form: Form, wait: Wait) -> Result<()> {
-        let (claim, ready) = self.ready(form, wait).await?;
+    /// Makes the workspace of `run_shape`, which is not cut, unless an idle one is there.
+    async fn prepare_at_once(&self, run_shape: RunShape, wait: Wait) -> Result<()> {
+        let (claim, ready) = self.ready(run_shape, wait).await?;
         self.give_back(claim, ready);
         Ok(())
     }
 
-    /// A workspace for a run of `form`, with its memory, for which the run waits where other runs have it.
-    async fn ready(&self, form: Form, wait: Wait) -> Result<(Claim<Ready>, Ready)> {
+    /// A workspace for a run of `run_shape`, with its memory, for which the run waits where other runs have it.
+    async fn ready(&self, run_shape: RunShape, wait: Wait) -> Result<(Claim<Ready>, Ready)> {
         let caps = self.planner.caps();
-        let planned = || self.planner.planned(&self.model, form, &caps);
-        let is_it = |ready: &Ready| ready.is_for(self.part, form, caps.exchange);
+        let planned = || self.planner.planned(&self.model, run_shape, &caps);
+        let is_it = |ready: &Ready| ready.is_for(self.part, run_shape, caps.exchange);
         let (bytes, plan) = match self.budget.idles(is_it) {
             Some(bytes) => (bytes, None),
             None => {
@@ -172,21 +177,21 @@ impl GpuEngine {
         Error::TooLarge { name: name.into(), needed, limit: *limit, unit, device }
     }
 
-    /// A workspace of the program that `lower` makes of the plan of `form`.
-    fn make(&self, form: Form, lower: Lower) -> Result<Ready> {
+    /// A workspace of the program that `lower` makes of the plan of `run_shape`.
+    fn make(&self, run_shape: RunShape, lower: Lower) -> Result<Ready> {
         let caps = self.planner.caps();
-        let plan = self.planner.planned(&self.model, form, &caps)?;
+        let plan = self.planner.planned(&self.model, run_shape, &caps)?;
         let workspace = self.workspace(lower(&self.model, &plan)?)?;
         Ok(Ready { part: self.part, workspace, plan, exchange: caps.exchange })
     }
 
     fn workspace(&self, program: Program) -> Result<Workspace> {
-        let new = Workspace::new(&self.context, program.clone(), &self.constants, self.options.poison);
+        let new = Workspace::new(&self.context, program.clone(), &self.constants, self.options.fill_nan);
         match new {
             // What is idle may be what the device lacks memory for.
             Err(error) if error.is_of_device() && self.budget.free_idle() => {
                 log::debug!(target: "wgru::run", "what was kept for other runs is freed: {error}");
-                Workspace::new(&self.context, program, &self.constants, self.options.poison)
+                Workspace::new(&self.context, program, &self.constants, self.options.fill_nan)
             }
             new => new,
         }
@@ -200,20 +205,20 @@ impl GpuEngine {
         wait: Wait,
         progress: &SharedTally,
     ) -> Result<()> {
-        let (claim, mut ready) = self.ready(batch.form(), wait).await?;
+        let (claim, mut ready) = self.ready(batch.run_shape(), wait).await?;
         let workspace = &mut ready.workspace;
         workspace.write_inputs(&self.context, batch.lengths_of(), 0, batch.states())?;
         workspace.pack_x(batch.x());
         let given = (batch.x(), batch.resets_of().map(Resets::words));
         let submitted = workspace.submit(&self.context, given, 0, Fetch::All, progress)?;
-        let mut unproven = None;
-        let read = |data: &[u32]| unproven = read_all(workspace, data, output);
+        let mut incomplete = None;
+        let read = |data: &[u32]| incomplete = read_all(workspace, data, output);
         workspace.read(&self.context, submitted, wait, read).await?;
-        let Some(at) = unproven else {
+        let Some(at) = incomplete else {
             self.give_back(claim, ready);
             return Ok(());
         };
-        let (stepwise, submitted) = self.resume(&ready, &at, batch, progress)?;
+        let (stepwise, submitted) = self.fall_back(&ready, &at, batch, progress)?;
         // Steps that are dispatched one by one have nothing to prove.
         let read = |data: &[u32]| _ = read_all(&stepwise, data, output);
         stepwise.read(&self.context, submitted, wait, read).await?;
@@ -226,14 +231,14 @@ impl GpuEngine {
 
     /// Takes up a run step by step from the chunk `at` on, which its workgroups did not prove. It takes the memory of a
     /// second run.
-    fn resume(
+    fn fall_back(
         &self,
         failed: &Ready,
-        at: &Proof,
+        at: &Completion,
         batch: &Batch<'_>,
         progress: &SharedTally,
     ) -> Result<(Workspace, Submitted)> {
-        self.resumes.add(at);
+        self.fallbacks.add(at);
         log::warn!(
             target: "wgru::run",
             "{}: the workgroups of a run did not come through together, so it is done step by step from step {} of \
@@ -245,7 +250,7 @@ impl GpuEngine {
         let mut workspace = self.workspace(lower(&self.model, &plan)?)?;
         // Layers above that know no abort have run on nonsense, and may have written over what this one reads.
         let from = failed.plan.layers_above_can_abort(at.layer).then_some(at);
-        let submitted = workspace.resume(&self.context, &failed.workspace, from, batch, progress)?;
+        let submitted = workspace.fall_back(&self.context, &failed.workspace, from, batch, progress)?;
         Ok((workspace, submitted))
     }
 
@@ -260,14 +265,18 @@ impl GpuEngine {
         claim.keep(ready, KEPT, |other| other.part == self.part);
     }
 
-    /// The pieces of a run of `form`.
-    fn pieces_of(&self, form: Form) -> Result<Vec<Piece<'_>>> {
-        self.planner.pieces(&self.model, form)
+    /// The pieces of a run of `run_shape`.
+    fn pieces_of(&self, run_shape: RunShape) -> Result<Vec<Piece<'_>>> {
+        self.planner.pieces(&self.model, run_shape)
     }
 
-    /// Something of the first piece of a run of `form`.
-    fn of_first<T>(&self, form: Form, of: impl FnOnce(&Piece<'_>) -> Result<T>) -> Result<Option<T>> {
-        self.pieces_of(form)?.first().map(of).transpose()
+    /// Something of the first piece of a run of `run_shape`.
+    fn of_first<T>(
+        &self,
+        run_shape: RunShape,
+        of: impl FnOnce(&Piece<'_>) -> Result<T>,
+    ) -> Result<Option<T>> {
+        self.pieces_of(run_shape)?.first().map(of).transpose()
     }
 }
 
@@ -280,8 +289,8 @@ impl Backend for GpuEngine {
         self.precision().activations
     }
 
-    fn check(&self, form: Form) -> Result<()> {
-        self.cut(form).map(drop)
+    fn check(&self, run_shape: RunShape) -> Result<()> {
+        self.cut(run_shape).map(drop)
     }
 
     async fn run(
@@ -306,33 +315,33 @@ impl Backend for GpuEngine {
         GpuPool::new(self.clone(), capacity, frames)
     }
 
-    async fn prepare(&self, form: Form, wait: Wait) -> Result<()> {
-        if self.is_ready(form) {
+    async fn prepare(&self, run_shape: RunShape, wait: Wait) -> Result<()> {
+        if self.is_ready(run_shape) {
             return Ok(());
         }
         // The first last, so that it is what is kept.
-        for piece in self.pieces_of(form)?.iter().rev() {
+        for piece in self.pieces_of(run_shape)?.iter().rev() {
             match piece.part {
-                None => self.prepare_at_once(piece.form, wait).await?,
+                None => self.prepare_at_once(piece.run_shape, wait).await?,
                 Some((layer, dir)) => {
-                    self.part(layer, dir)?.prepare_at_once(piece.form, wait).await?;
+                    self.part(layer, dir)?.prepare_at_once(piece.run_shape, wait).await?;
                 }
             }
         }
         Ok(())
     }
 
-    fn expected(&self, form: Form) -> Result<Duration> {
-        self.planner.expected(&self.model, form)
+    fn expected(&self, run_shape: RunShape) -> Result<Duration> {
+        self.planner.expected(&self.model, run_shape)
     }
 
-    fn explain(&self, form: Form) -> Result<String> {
-        let all = self.pieces_of(form)?;
+    fn explain(&self, run_shape: RunShape) -> Result<String> {
+        let all = self.pieces_of(run_shape)?;
         let mut text = summary(&all).map_or_else(String::new, |pieces| format!("{pieces}: "));
         // Smaller pieces, which come last, are computed much as the large ones before them.
         let mut last = None;
         for piece in all.iter().filter(|piece| last.replace(piece.part) != Some(piece.part)) {
-            let plan = self.planner.plan(&piece.model, piece.form)?;
+            let plan = self.planner.plan(&piece.model, piece.run_shape)?;
             match piece.part {
                 None => text += &plan.to_string(),
                 Some((layer, dir)) => {
@@ -345,23 +354,23 @@ impl Backend for GpuEngine {
         Ok(text)
     }
 
-    fn pieces(&self, form: Form) -> Result<Option<Pieces>> {
-        Ok(summary(&self.pieces_of(form)?))
+    fn pieces(&self, run_shape: RunShape) -> Result<Option<Pieces>> {
+        Ok(summary(&self.pieces_of(run_shape)?))
     }
 
-    fn plan(&self, form: Form) -> Result<Option<Plan>> {
-        self.of_first(form, |piece| self.planner.plan(&piece.model, piece.form))
+    fn plan(&self, run_shape: RunShape) -> Result<Option<Plan>> {
+        self.of_first(run_shape, |piece| self.planner.plan(&piece.model, piece.run_shape))
     }
 
-    fn alternatives(&self, form: Form) -> Result<Vec<Vec<Candidate>>> {
-        let of = |piece: &Piece<'_>| self.planner.alternatives(&piece.model, piece.form);
-        Ok(self.of_first(form, of)?.unwrap_or_default())
+    fn alternatives(&self, run_shape: RunShape) -> Result<Vec<Vec<Candidate>>> {
+        let of = |piece: &Piece<'_>| self.planner.alternatives(&piece.model, piece.run_shape);
+        Ok(self.of_first(run_shape, of)?.unwrap_or_default())
     }
 
-    fn memory(&self, form: Form) -> Result<Memory> {
+    fn memory(&self, run_shape: RunShape) -> Result<Memory> {
         let mut most = Memory::default();
-        for piece in self.pieces_of(form)? {
-            let own = self.planner.memory(&piece.model, piece.form)?;
+        for piece in self.pieces_of(run_shape)? {
+            let own = self.planner.memory(&piece.model, piece.run_shape)?;
             if own.arrays + own.read_back > most.arrays + most.read_back {
                 most = own;
             }
@@ -375,12 +384,12 @@ impl Backend for GpuEngine {
         self.constants.bytes()
     }
 
-    fn resumes(&self) -> Resumes {
-        let mut all = self.resumes.get();
+    fn fallbacks(&self) -> Fallbacks {
+        let mut all = self.fallbacks.get();
         for (&(layer, _), part) in lock(&self.parts).iter() {
-            let Resumes { count, last } = part.resumes.get();
+            let Fallbacks { count, last } = part.fallbacks.get();
             all.count += count;
-            all.last = all.last.or(last.map(|last| Resume { layer, ..last }));
+            all.last = all.last.or(last.map(|last| Fallback { layer, ..last }));
         }
         all
     }

@@ -12,17 +12,17 @@ use std::time::Duration;
 pub(super) use self::cpu::Cpu;
 pub(super) use self::pool::HostPool;
 pub(super) use self::reference::Reference;
-use super::backend::{Backend, Stays, Steps};
+use super::backend::{Backend, StagedRun, Steps};
 use crate::dims::Dims;
 use crate::dtype::Storage;
 use crate::error::Result;
 use crate::info::RunSeconds;
-use crate::io::{Batch, Form, Output, OutputShape, OwnedBatch, State, StepInput, StepOutput};
+use crate::io::{Batch, Output, OutputShape, OwnedBatch, RunShape, State, StepInput, StepOutput};
 use crate::model::Model;
 use crate::progress::Progress;
 use crate::sync::{Wait, lock};
 
-/// What advances: x `[B, T, I]` or as `form` says, and the steps of each row, `[B]`, T where `None`.
+/// What advances: x `[B, T, I]` or as `run_shape` says, and the steps of each row, `[B]`, T where `None`.
 pub(super) use crate::cpu::Given;
 
 /// A way to compute on the host.
@@ -55,11 +55,11 @@ pub(super) trait Path: Debug + Send + Sync {
         progress: &Progress,
     ) -> Result<()>;
 
-    fn prepare(&self, form: Form, scratch: &mut Self::Scratch) -> Result<()>;
+    fn prepare(&self, run_shape: RunShape, scratch: &mut Self::Scratch) -> Result<()>;
 
-    fn expected(&self, form: Form) -> Result<Duration>;
+    fn expected(&self, run_shape: RunShape) -> Result<Duration>;
 
-    fn explain(&self, form: Form) -> String;
+    fn explain(&self, run_shape: RunShape) -> String;
 }
 
 /// A model, a way to compute it, and memory that runs take in turn.
@@ -103,7 +103,7 @@ impl<P: Path> Backend for Host<P> {
     }
 
     fn stage(self: &Arc<Self>, batch: &Batch<'_>) -> Result<HostStaged<P>> {
-        let output = Output::zeros(&OutputShape::new(&self.model, batch.form())?)?;
+        let output = Output::zeros(&OutputShape::new(&self.model, batch.run_shape())?)?;
         Ok(HostStaged { host: self.clone(), batch: OwnedBatch::of(batch), output })
     }
 
@@ -116,16 +116,16 @@ impl<P: Path> Backend for Host<P> {
         HostPool::new(self.clone(), capacity)
     }
 
-    async fn prepare(&self, form: Form, _: Wait) -> Result<()> {
-        self.with_scratch(|scratch| self.path.prepare(form, scratch))
+    async fn prepare(&self, run_shape: RunShape, _: Wait) -> Result<()> {
+        self.with_scratch(|scratch| self.path.prepare(run_shape, scratch))
     }
 
-    fn expected(&self, form: Form) -> Result<Duration> {
-        self.path.expected(form)
+    fn expected(&self, run_shape: RunShape) -> Result<Duration> {
+        self.path.expected(run_shape)
     }
 
-    fn explain(&self, form: Form) -> Result<String> {
-        Ok(self.path.explain(form))
+    fn explain(&self, run_shape: RunShape) -> Result<String> {
+        Ok(self.path.explain(run_shape))
     }
 }
 
@@ -150,7 +150,7 @@ impl<P: Path> Steps for HostSession<P> {
         if let Some(resets) = input.resets_of() {
             self.states.reset_rows(resets, self.host.model.states());
         }
-        let given = Given { x: input.x(), form: dims.into(), lengths: None, resets: None };
+        let given = Given { x: input.x(), run_shape: dims.into(), lengths: None, resets: None };
         let states = [&mut self.states.h[..], self.states.c.as_deref_mut().unwrap_or_default()];
         let outputs = [&mut output.y[..], output.out.as_deref_mut().unwrap_or_default()];
         self.host.path.advance(given, &mut self.scratch, states, outputs, progress)
@@ -189,7 +189,7 @@ pub(super) struct HostStaged<P: Path> {
     output: Output,
 }
 
-impl<P: Path> Stays for HostStaged<P> {
+impl<P: Path> StagedRun for HostStaged<P> {
     async fn run(&mut self, wait: Wait, progress: &Arc<Progress>) -> Result<RunSeconds> {
         self.host.run(&self.batch.borrow(), &mut self.output, wait, progress).await?;
         Ok(RunSeconds { device: None, recording: None })

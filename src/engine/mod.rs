@@ -5,7 +5,6 @@ mod any;
 mod backend;
 #[cfg(feature = "gpu")]
 mod check_matrices;
-mod choice;
 mod device;
 mod exchange;
 #[cfg(feature = "gpu")]
@@ -15,6 +14,7 @@ mod memory;
 mod options;
 mod pieces;
 pub mod pool;
+mod ranking;
 mod ready;
 #[cfg(feature = "gpu")]
 mod recording;
@@ -30,15 +30,15 @@ mod testing;
 mod unstable;
 mod wait;
 
-pub use choice::Choice;
 pub use device::{CpuInfo, Device, DeviceInfo};
-pub use exchange::{Exchange, Resume, Resumes};
+pub use exchange::{Exchange, Fallback, Fallbacks};
 pub use memory::Memory;
 pub use options::{CpuOptions, DeviceOptions, Options};
 pub use pieces::Pieces;
 #[cfg(feature = "gpu")]
 pub use pool::PoolRecording;
 pub use pool::{Frames, Lost, NonFinite, Pool, PoolOptions, Snapshot, Snapshots, StreamId, TickOutput};
+pub use ranking::DeviceRanking;
 #[cfg(feature = "gpu")]
 pub use recording::Recording;
 pub use run::Engine;

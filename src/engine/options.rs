@@ -69,7 +69,7 @@ impl CpuOptions {
 pub struct Options {
     /// Fills every array that a run must write, on the device and in the caller's output, with NaN before the
     /// run, so that an element which a kernel forgets is seen. Costs an upload per run.
-    pub(crate) poison: bool,
+    pub(crate) fill_nan: bool,
     /// How the device stores weights and activations. States, sums and readout are f32 whatever it says; f16 and
     /// bf16 together are refused. The reference takes no notice of it: it is the truth that rounding is held
     /// against.
@@ -78,7 +78,7 @@ pub struct Options {
     /// the same bits either way.
     pub(crate) only: Only,
     /// Whether kernels may sum in an order of their own: see [`Options::reproducible`].
-    pub(crate) any_order: bool,
+    pub(crate) any_reduction_order: bool,
     /// Bytes that the arrays of all runs of an engine together may take on a GPU beside the model's weights, with those that are
     /// kept for the next run of their shape; 1 GiB where `None`. A batch that takes more by itself is run in pieces
     /// ([`crate::Engine::explain`] says into which), with the same result. Sessions, pools and, where it is not `None`, staged batches may take as much each:
@@ -102,7 +102,7 @@ impl Options {
     /// in another batch, by another plan. That is the default. Without it, large layers that are computed step by step
     /// may take a few per cent less time.
     pub fn reproducible(mut self, reproducible: bool) -> Self {
-        self.any_order = !reproducible;
+        self.any_reduction_order = !reproducible;
         self
     }
 

@@ -12,7 +12,7 @@ use super::options::Options;
 use super::wait::{BLOCK, block_on};
 use crate::dtype::Storage;
 use crate::error::Result;
-use crate::io::{Batch, Form, Output, OutputShape};
+use crate::io::{Batch, Output, OutputShape, RunShape};
 use crate::model::Model;
 use crate::progress::Progress;
 use crate::sync::Wait;
@@ -100,15 +100,15 @@ impl Engine {
     ///
     /// # Errors
     /// [`crate::Error::Overflow`] where a product of sizes does not fit, [`crate::Error::Memory`].
-    pub fn output(&self, form: impl Into<Form>) -> Result<Output> {
-        Output::zeros(&OutputShape::new(&self.0.model, form)?)
+    pub fn output(&self, run_shape: impl Into<RunShape>) -> Result<Output> {
+        Output::zeros(&OutputShape::new(&self.0.model, run_shape)?)
     }
 
     /// An output for `batch`, once the batch and, on a GPU, the device are known to bear it.
     pub(super) fn output_of(&self, batch: &Batch<'_>) -> Result<Output> {
         batch.check(&self.0.model)?;
-        on!(AnyBackend, &self.0.backend, backend => backend.check(batch.form()))?;
-        self.output(batch.form())
+        on!(AnyBackend, &self.0.backend, backend => backend.check(batch.run_shape()))?;
+        self.output(batch.run_shape())
     }
 
     /// Runs a batch, of x or of the first layer's `w_ih x` ([`Batch::projected`]): y of every step, the final states, and
@@ -156,9 +156,9 @@ impl Engine {
     pub(super) async fn run_waiting(&self, batch: &Batch<'_>, output: &mut Output, wait: Wait) -> Result<()> {
         let Inner { model, backend, options, progress, .. } = &*self.0;
         batch.check(model)?;
-        output.check(&OutputShape::new(model, batch.form())?)?;
+        output.check(&OutputShape::new(model, batch.run_shape())?)?;
         batch.check_range(self.activations())?;
-        if options.poison {
+        if options.fill_nan {
             output.fill(f32::NAN);
         }
         on!(AnyBackend, backend, backend => backend.run(batch, output, wait, progress).await)

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::gpu::Context;
 use crate::info::AdapterInfo;
 use crate::io::{Batch, Output};
-use crate::kernels::{Definition, Grouped, Rows};
+use crate::kernels::{Definition, MultiWorkgroup, Rows};
 use crate::model::{Cell, Direction, Layer, Model, Weights};
 use crate::plan::{self, Fault, Only, Strategy};
 
@@ -24,7 +24,7 @@ const ROWS: u32 = 4;
 const STEPS: usize = 500;
 /// Workgroups that are tried at the most; few layers have more.
 const MOST: u32 = 512;
-/// How late letters are, in looks at memory, so that workgroups wait for each other in every order.
+/// How late words are, in polls, so that workgroups wait for each other in every order.
 const LATE: u32 = 64;
 
 /// What a device showed of the exchange between workgroups.
@@ -43,7 +43,7 @@ pub struct SelfTest {
 
 impl Device {
     /// Finds out whether workgroups of one dispatch run side by side on this device, and how many: with the kernel that
-    /// will rely on it, letters that are late at random, every result held against that of single steps bit by bit, and runs
+    /// will rely on it, words that are late at random, every result held against that of single steps bit by bit, and runs
     /// with a workgroup that falls silent. Engines on this device, made before or after, may then use what was found.
     ///
     /// It takes seconds. What it finds is kept for this process, until a run fails all the same.
@@ -99,9 +99,9 @@ impl Device {
         let mut tiles = 1;
         while tiles * of_tile <= MOST {
             let expected = test.run(tiles, Options::default().strategy(Strategy::Step)).await?.0;
-            let (output, resumed) = test.grouped(tiles, Fault::Late { looks: LATE }).await?;
+            let (output, fallbacks) = test.multi_workgroup(tiles, Fault::Late { polls: LATE }).await?;
             test.same(&expected, &output)?;
-            if resumed > 0 {
+            if fallbacks > 0 {
                 break;
             }
             found.workgroups = tiles * of_tile;
@@ -112,23 +112,24 @@ impl Device {
         // A workgroup that is silent from the start, or half-way.
         let expected = test.run(1, Options::default().strategy(Strategy::Step)).await?.0;
         for step in [0, STEPS as u32 / 2] {
-            let (output, resumed) = test.grouped(1, Fault::Dies { group: 1, chunk: 0, step }).await?;
+            let (output, fallbacks) =
+                test.multi_workgroup(1, Fault::Dies { group: 1, chunk: 0, step }).await?;
             test.same(&expected, &output)?;
-            if resumed == 0 {
+            if fallbacks == 0 {
                 return Err(test.error("a run whose workgroup fell silent passed for one that came through"));
             }
-            found.rescued += resumed;
+            found.rescued += fallbacks;
         }
         Ok(found)
     }
 
     /// The layer that is tested, and its kernel.
-    fn tested_kernel(&self) -> Result<(Model, Grouped)> {
+    fn tested_kernel(&self) -> Result<(Model, MultiWorkgroup)> {
         for hidden in HIDDEN {
             let model = model(hidden)?;
             let engine: Engine = self.load_with(&model, forced(Fault::None))?;
             let plan = engine.plan(Dims::new(ROWS as usize, STEPS)?)?;
-            if let Some(plan::Recurrence::Grouped { kernel, .. }) =
+            if let Some(plan::Recurrence::MultiWorkgroup { kernel, .. }) =
                 plan.and_then(|plan| plan.layers.into_iter().next()).map(|layer| layer.recurrence)
             {
                 return Ok((model, kernel));
@@ -153,9 +154,9 @@ fn forbidden(info: &AdapterInfo) -> Option<String> {
     if info.software {
         return Some("a software driver runs workgroups one after the other".into());
     }
-    // On DX12 the translation loads letters as if nobody else wrote them; elsewhere workgroups need not progress.
+    // On DX12 the translation loads words as if nobody else wrote them; elsewhere workgroups need not progress.
     if info.backend != "vulkan" {
-        return Some(format!("workgroups are not known to see each other's letters on {}", info.backend));
+        return Some(format!("workgroups are not known to see each other's words on {}", info.backend));
     }
     if !VENDORS.iter().any(|(number, _)| *number == info.vendor) {
         let known = VENDORS.map(|(_, name)| name).join(", ");
@@ -176,8 +177,8 @@ impl Test<'_> {
         Error::Device { device: self.context.info().caps.device.clone(), reason: reason.into() }
     }
 
-    /// A grouped run of so many tiles, and how often it was resumed.
-    async fn grouped(&self, tiles: u32, fault: Fault) -> Result<(Output, u32)> {
+    /// A multi_workgroup run of so many tiles, and how often it was fallbacks.
+    async fn multi_workgroup(&self, tiles: u32, fault: Fault) -> Result<(Output, u32)> {
         self.run(tiles, forced(fault)).await
     }
 
@@ -187,7 +188,7 @@ impl Test<'_> {
         let rows = (tiles * ROWS) as usize;
         let x = numbers(rows * STEPS, 1.0);
         let output = engine.run_async(&Batch::new(&x, [rows, STEPS, 1])?).await?;
-        Ok((output, engine.resumes().count as u32))
+        Ok((output, engine.fallbacks().count as u32))
     }
 
     fn same(&self, expected: &Output, output: &Output) -> Result<()> {
@@ -204,7 +205,8 @@ impl Test<'_> {
 
 fn forced(fault: Fault) -> Options {
     let exchange = plan::Exchange { workgroups: u32::MAX, workgroup_bytes: u32::MAX, steps: STEPS, fault };
-    let mut options = Options::default().exchange(Exchange::Forced(exchange)).strategy(Strategy::Grouped);
+    let mut options =
+        Options::default().exchange(Exchange::Forced(exchange)).strategy(Strategy::MultiWorkgroup);
     options.only = Only { variant: Some(0), rows: Some(Rows::Four), ..options.only };
     options
 }

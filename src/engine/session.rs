@@ -24,7 +24,7 @@ impl Engine {
     /// # Errors
     /// [`crate::Error::Zero`] for no stream, [`crate::Error::Unsupported`] for layers that are not forward,
     /// [`crate::Error::TooLarge`] where they take more than [`crate::Options::memory`]. Streams that exceed a binding or a grid
-    /// of a GPU are dealt to several dispatches.
+    /// of a GPU are assigned to several dispatches.
     pub fn session(&self, streams: usize) -> Result<Session> {
         Session::new(self.clone(), streams)
     }

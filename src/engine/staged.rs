@@ -1,18 +1,18 @@
 //! A batch that has been moved to the device, to be run there as often as one likes.
 
 use super::any::{AnyStaged, on};
-use super::backend::{Backend, Stays};
+use super::backend::{Backend, StagedRun};
 use super::run::Engine;
 use super::wait::{BLOCK, block_on};
 use crate::error::{Error, Result};
-use crate::io::{Batch, Form, Output, OutputShape};
+use crate::io::{Batch, Output, OutputShape, RunShape};
 use crate::sync::Wait;
 
 /// A batch on the device. A run reads and writes there and moves nothing, so its time is that of the computation.
 #[derive(Debug)]
 pub struct Staged {
     engine: Engine,
-    form: Form,
+    run_shape: RunShape,
     batch: AnyStaged,
     has_run: bool,
     recording: Option<f64>,
@@ -28,18 +28,18 @@ impl Engine {
     #[cfg(feature = "unstable")]
     pub fn stage(&self, batch: &Batch<'_>) -> Result<Staged> {
         batch.check(self.model())?;
-        OutputShape::new(self.model(), batch.form())?;
+        OutputShape::new(self.model(), batch.run_shape())?;
         batch.check_range(self.activations())?;
-        let form = batch.form();
+        let run_shape = batch.run_shape();
         let batch = on!(AnyBackend => AnyStaged, &self.0.backend, backend => backend.stage(batch)?);
-        Ok(Staged { engine: self.clone(), form, batch, has_run: false, recording: None })
+        Ok(Staged { engine: self.clone(), run_shape, batch, has_run: false, recording: None })
     }
 }
 
 impl Staged {
     /// Sizes, layouts and the rule for padding.
-    pub fn form(&self) -> Form {
-        self.form
+    pub fn run_shape(&self) -> RunShape {
+        self.run_shape
     }
 
     /// Runs the batch from its initial states and waits until it is done; y and the final states stay where they
@@ -102,7 +102,7 @@ impl Staged {
     }
 
     async fn read_waiting(&self, output: &mut Output, wait: Wait) -> Result<()> {
-        output.check(&OutputShape::new(self.engine.model(), self.form)?)?;
+        output.check(&OutputShape::new(self.engine.model(), self.run_shape)?)?;
         if !self.has_run {
             let reason = "has not been run, or failed, so there is nothing to read".into();
             return Err(Error::Mismatch { name: "a staged batch".into(), reason });

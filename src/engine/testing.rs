@@ -2,7 +2,7 @@
 
 use super::device::{Device, Kind};
 use super::options::Options;
-use crate::info::Created;
+use crate::info::ResourceCounts;
 
 impl Device {
     /// Has a GPU be lost, for tests of what comes then.
@@ -15,18 +15,18 @@ impl Device {
 
     /// How many wgpu objects were created on this device so far, for a caller to see that a run creates none; all 0 on
     /// the CPU path and the reference. The clones of a device count together.
-    pub fn created(&self) -> Created {
+    pub fn resource_counts(&self) -> ResourceCounts {
         match &self.0 {
-            Kind::Gpu(context) => context.created(),
-            Kind::Cpu(_) | Kind::Reference => Created::default(),
+            Kind::Gpu(context) => context.resource_counts(),
+            Kind::Cpu(_) | Kind::Reference => ResourceCounts::default(),
         }
     }
 }
 
 impl Options {
-    /// Sets [`Options::poison`].
-    pub fn poison(mut self, poison: bool) -> Self {
-        self.poison = poison;
+    /// Sets [`Options::fill_nan`].
+    pub fn fill_nan(mut self, fill_nan: bool) -> Self {
+        self.fill_nan = fill_nan;
         self
     }
 }

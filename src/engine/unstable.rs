@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::any::on;
 use super::backend::{Backend, Ticks};
 use super::device::{Device, Kind};
-use super::exchange::{Exchange, Resumes};
+use super::exchange::{Exchange, Fallbacks};
 use super::options::{DeviceOptions, Options};
 use super::pieces::Pieces;
 use super::pool::Pool;
@@ -15,20 +15,25 @@ use crate::dims::at_least_one;
 use crate::dtype::Precision;
 use crate::error::Result;
 use crate::gpu::adapters;
-use crate::io::{Form, OutputShape};
+use crate::io::{OutputShape, RunShape};
 use crate::kernels::matrices::Matrices;
 use crate::model::Model;
 use crate::plan::{Candidate, Only, Plan, Strategy, Table};
 
 impl Device {
-    /// The time that a run of `form`, or `[B, T]` alone, is expected to take, from the caller's arrays to the caller's arrays, by
+    /// The time that a run of `run_shape`, or `[B, T]` alone, is expected to take, from the caller's arrays to the caller's arrays, by
     /// the models that plans are made with. Where nothing was measured on a device (`wgru tune`; [`Device::calibrate`] of the CPU
     /// path) it is an order of magnitude.
     ///
     /// # Errors
     /// What forbids the run on this device, [`crate::Error::Unsupported`] on the reference.
-    pub fn expected(&self, model: &Model, form: impl Into<Form>, options: Options) -> Result<Duration> {
-        self.time_of(model, form.into(), options)
+    pub fn expected(
+        &self,
+        model: &Model,
+        run_shape: impl Into<RunShape>,
+        options: Options,
+    ) -> Result<Duration> {
+        self.time_of(model, run_shape.into(), options)
     }
 
     /// Measures how fast this processor computes, on one thread, in some 2 ms and little more than 10 at most. From then on it scales the
@@ -72,54 +77,54 @@ impl Device {
 }
 
 impl Engine {
-    /// The time that a run of `form`, or `[B, T]` alone, is expected to take, as [`Device::expected`] has it.
+    /// The time that a run of `run_shape`, or `[B, T]` alone, is expected to take, as [`Device::expected`] has it.
     ///
     /// # Errors
     /// As [`Device::expected`].
-    pub fn expected(&self, form: impl Into<Form>) -> Result<Duration> {
-        let form = form.into();
-        OutputShape::new(self.model(), form)?;
-        on!(AnyBackend, &self.0.backend, backend => backend.expected(form))
+    pub fn expected(&self, run_shape: impl Into<RunShape>) -> Result<Duration> {
+        let run_shape = run_shape.into();
+        OutputShape::new(self.model(), run_shape)?;
+        on!(AnyBackend, &self.0.backend, backend => backend.expected(run_shape))
     }
 
-    /// The pieces that a run of `form`, or `[B, T]` alone, is cut into; `None` where it is run at once, as on the CPU path and
+    /// The pieces that a run of `run_shape`, or `[B, T]` alone, is cut into; `None` where it is run at once, as on the CPU path and
     /// the reference always.
     ///
     /// # Errors
     /// [`crate::Error::TooLarge`] where not even one step of one row fits.
-    pub fn pieces(&self, form: impl Into<Form>) -> Result<Option<Pieces>> {
-        let form = form.into();
-        OutputShape::new(self.model(), form)?;
-        on!(AnyBackend, &self.0.backend, backend => backend.pieces(form))
+    pub fn pieces(&self, run_shape: impl Into<RunShape>) -> Result<Option<Pieces>> {
+        let run_shape = run_shape.into();
+        OutputShape::new(self.model(), run_shape)?;
+        on!(AnyBackend, &self.0.backend, backend => backend.pieces(run_shape))
     }
 
-    /// Every way to compute each layer on a run of `form`, or `[B, T]` alone, with its predicted time or what forbids it; of
+    /// Every way to compute each layer on a run of `run_shape`, or `[B, T]` alone, with its predicted time or what forbids it; of
     /// a run in pieces on its first piece, as [`Engine::plan`] says; of the CPU path and the reference nothing.
     ///
     /// # Errors
     /// What the planner refuses for this shape.
-    pub fn alternatives(&self, form: impl Into<Form>) -> Result<Vec<Vec<Candidate>>> {
-        let form = form.into();
-        OutputShape::new(self.model(), form)?;
-        on!(AnyBackend, &self.0.backend, backend => backend.alternatives(form))
+    pub fn alternatives(&self, run_shape: impl Into<RunShape>) -> Result<Vec<Vec<Candidate>>> {
+        let run_shape = run_shape.into();
+        OutputShape::new(self.model(), run_shape)?;
+        on!(AnyBackend, &self.0.backend, backend => backend.alternatives(run_shape))
     }
 
-    /// The plan of a run of `form`, or `[B, T]` alone; `None` of the CPU path and the reference. Of a run in pieces
-    /// ([`Engine::pieces`]) it is the plan of the first piece, which is as large as any: [`Plan::form`] says its size. Where rows
+    /// The plan of a run of `run_shape`, or `[B, T]` alone; `None` of the CPU path and the reference. Of a run in pieces
+    /// ([`Engine::pieces`]) it is the plan of the first piece, which is as large as any: [`Plan::run shape`] says its size. Where rows
     /// are cut by steps, that piece is of the first direction of the first layer.
     ///
     /// # Errors
     /// What the planner refuses for this shape.
-    pub fn plan(&self, form: impl Into<Form>) -> Result<Option<Plan>> {
-        let form = form.into();
-        OutputShape::new(self.model(), form)?;
-        on!(AnyBackend, &self.0.backend, backend => backend.plan(form))
+    pub fn plan(&self, run_shape: impl Into<RunShape>) -> Result<Option<Plan>> {
+        let run_shape = run_shape.into();
+        OutputShape::new(self.model(), run_shape)?;
+        on!(AnyBackend, &self.0.backend, backend => backend.plan(run_shape))
     }
 
     /// The runs of this engine that workgroups began together and that were finished step by step, since some
     /// workgroup did not come through.
-    pub fn resumes(&self) -> Resumes {
-        on!(AnyBackend, &self.0.backend, backend => backend.resumes())
+    pub fn fallbacks(&self) -> Fallbacks {
+        on!(AnyBackend, &self.0.backend, backend => backend.fallbacks())
     }
 }
 

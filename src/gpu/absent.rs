@@ -1,7 +1,7 @@
 //! The room `gpu` in a crate built without GPUs: no adapter is found, so there is no context.
 
 use crate::error::Result;
-use crate::info::{AdapterInfo, Created};
+use crate::info::{AdapterInfo, ResourceCounts};
 
 /// Of which there is none.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ impl Context {
         match *self {}
     }
 
-    pub(crate) fn created(&self) -> Created {
+    pub(crate) fn resource_counts(&self) -> ResourceCounts {
         match *self {}
     }
 

@@ -19,7 +19,7 @@ use super::once::Once;
 use super::pipeline::{Pipeline, module};
 use super::probe::Probe;
 use crate::error::{Error, Result};
-use crate::info::{AdapterInfo, Created};
+use crate::info::{AdapterInfo, ResourceCounts};
 use crate::kernels::Kernel;
 use crate::plan::Caps;
 use crate::sync::{lock, panic_words};
@@ -147,8 +147,8 @@ impl Context {
     }
 
     /// What was created on the device so far.
-    pub fn created(&self) -> Created {
-        self.create.created()
+    pub fn resource_counts(&self) -> ResourceCounts {
+        self.create.resource_counts()
     }
 
     /// Workgroups that the device has shown to run side by side, and bytes of workgroup memory that each had.

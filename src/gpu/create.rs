@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::info::Created;
+use crate::info::ResourceCounts;
 
 /// Creates and counts.
 #[derive(Debug)]
@@ -69,9 +69,9 @@ impl Creator {
     }
 
     /// What was created so far.
-    pub(super) fn created(&self) -> Created {
+    pub(super) fn resource_counts(&self) -> ResourceCounts {
         let of = |count: &AtomicUsize| count.load(Ordering::Relaxed);
-        Created {
+        ResourceCounts {
             shader_modules: of(&self.shader_modules),
             pipelines: of(&self.pipelines),
             bind_groups: of(&self.bind_groups),

@@ -9,7 +9,7 @@ use super::timer::Timer;
 use super::workspace::{Bound, BoundOp, Workspace};
 use crate::dims::Dims;
 use crate::error::Result;
-use crate::io::Form;
+use crate::io::RunShape;
 use crate::program::{BufferId, Copy, Role, pack_sequence, tile};
 use crate::progress::SharedTally;
 use crate::sync::Wait;
@@ -42,7 +42,7 @@ pub enum Fetch {
 pub(super) enum Part<'a> {
     /// A dispatch, with its step where it has one.
     Dispatch(&'a Bound, Option<u32>),
-    /// Words of mail to clear, outside of passes.
+    /// Words of the exchange buffer to clear, outside of passes.
     Clear(&'a [Range<usize>; 2]),
     /// Copies, outside of passes.
     Copies(&'a [Copy]),
@@ -71,7 +71,7 @@ impl Workspace {
     /// Writes the steps of each sequence, `[B]`; T for all where `None`. Before [`Workspace::write_states`], since
     /// they say which row stands where.
     pub(super) fn write_lengths(&mut self, context: &Context, lengths: Option<&[u32]>) {
-        self.order.set(lengths, self.program.form.dims.steps as u32);
+        self.order.set(lengths, self.program.run_shape.dims.steps as u32);
         let buffer = &self.buffers[self.program.order];
         context.queue.write_buffer(buffer, 0, bytemuck::cast_slice(self.order.words()));
     }
@@ -101,7 +101,7 @@ impl Workspace {
     /// Makes x, whose numbers are in range, ready to be written as the device stores it; before
     /// [`Workspace::submit`].
     pub fn pack_x(&mut self, x: &[f32]) {
-        let Form { dims: Dims { batch, steps }, .. } = self.program.form;
+        let RunShape { dims: Dims { batch, steps }, .. } = self.program.run_shape;
         let storage = self.program.precision.activations;
         if storage.is_half() {
             pack_sequence(storage, x.len() / (batch * steps), x, &mut self.words);
@@ -123,15 +123,15 @@ impl Workspace {
     }
 
     /// Fills every scratch and output array, and the h buffers that are not read first, with NaN. Does
-    /// nothing unless the workspace was made with poison.
-    pub(super) fn poison(&self, context: &Context, phase: usize) {
-        let Some(poison) = &self.poison else { return };
+    /// nothing unless the workspace was made with fill_nan.
+    pub(super) fn fill_nan(&self, context: &Context, phase: usize) {
+        let Some(fill_nan) = &self.fill_nan else { return };
         let unread = self.program.states_unread(phase);
         let written = self.program.buffers.iter().enumerate();
         let written = written.filter(|(_, b)| matches!(b.role, Role::Scratch | Role::Output));
         for id in unread.chain(written.map(|(id, _)| id)) {
             let bytes = self.program.buffers[id].words * 4;
-            context.queue.write_buffer(&self.buffers[id], 0, &poison[..bytes]);
+            context.queue.write_buffer(&self.buffers[id], 0, &fill_nan[..bytes]);
         }
     }
 
@@ -173,7 +173,7 @@ impl Workspace {
         fetch: Fetch,
         progress: &SharedTally,
     ) -> Submitted {
-        self.poison(context, phase);
+        self.fill_nan(context, phase);
         progress.begin(self.program.dispatches_from(from_op));
         let encoder = self.encoder(context);
         let encoder = self.record(context, encoder, None, phase, from_op, progress);
@@ -193,15 +193,20 @@ impl Workspace {
         if fetch == Fetch::All {
             bytes = self.copy(&mut encoder, &to, bytes, self.program.state_arrays_after(phase));
         }
-        bytes += self.copy_proofs(&mut encoder, &to, bytes);
+        bytes += self.copy_completions(&mut encoder, &to, bytes);
         Submitted { index: context.queue.submit([encoder.finish()]), bytes }
     }
 
     /// Copies the words that say whether chunks came through to the byte `at` of `to`; how many bytes.
-    pub(super) fn copy_proofs(&self, encoder: &mut wgpu::CommandEncoder, to: &wgpu::Buffer, at: u64) -> u64 {
-        let bytes = self.program.proof_words() as u64 * 4;
-        if let Some(mail) = self.program.mail {
-            encoder.copy_buffer_to_buffer(&self.buffers[mail], 0, to, at, bytes);
+    pub(super) fn copy_completions(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        to: &wgpu::Buffer,
+        at: u64,
+    ) -> u64 {
+        let bytes = self.program.completion_words() as u64 * 4;
+        if let Some(exchange_buffer) = self.program.exchange_buffer {
+            encoder.copy_buffer_to_buffer(&self.buffers[exchange_buffer], 0, to, at, bytes);
         }
         bytes
     }
@@ -331,11 +336,11 @@ impl Workspace {
 
     /// What stands between passes.
     fn record_between(&self, encoder: &mut wgpu::CommandEncoder, part: &Part<'_>) {
-        match (part, self.program.mail) {
-            (Part::Clear(ranges), Some(mail)) => {
+        match (part, self.program.exchange_buffer) {
+            (Part::Clear(ranges), Some(exchange_buffer)) => {
                 for words in ranges.iter().filter(|words| !words.is_empty()) {
                     let (from, bytes) = (words.start as u64 * 4, words.len() as u64 * 4);
-                    encoder.clear_buffer(&self.buffers[mail], from, Some(bytes));
+                    encoder.clear_buffer(&self.buffers[exchange_buffer], from, Some(bytes));
                 }
             }
             (Part::Copies(copies), _) => self.copy_within(encoder, copies),

@@ -27,11 +27,11 @@ pub(super) struct Staging {
 }
 
 impl Staging {
-    /// Bytes for all of `program`'s outputs and final states, and no fewer than a timer and proofs need.
+    /// Bytes for all of `program`'s outputs and final states, and no fewer than a timer and completions need.
     pub(super) fn bytes(program: &Program) -> u64 {
         // Streams have staging buffers of their own.
         let read_back = if program.streams.is_some() { 0 } else { program.read_back_bytes() };
-        read_back.max(super::timer::BYTES + program.proof_words() as u64 * 4)
+        read_back.max(super::timer::BYTES + program.completion_words() as u64 * 4)
     }
 
     pub(super) fn new(create: &Creator, program: &Program) -> Self {

@@ -17,7 +17,7 @@ use super::place::Place;
 use super::workspace::{Binder, Bound, BoundOp, Constants, Tables, binding_of, filled, own};
 use crate::dims::Dims;
 use crate::error::Result;
-use crate::io::Form;
+use crate::io::RunShape;
 use crate::kernels::Kernel;
 use crate::program::{Buffer, BufferId, Copy, End, Op, Program, Role, StateBuffers, check, pack_sequence};
 use crate::sync::lock;
@@ -54,8 +54,8 @@ pub struct Recordable {
     own: Mutex<HashMap<BufferId, wgpu::Buffer>>,
     /// Whether the states are a session's, and live on from one recording to the next.
     keeps: bool,
-    /// NaN for the longest array that a run must write, where runs are poisoned.
-    poison: Option<wgpu::Buffer>,
+    /// NaN for the longest array that a run must write, where runs are filled with NaN.
+    fill_nan: Option<wgpu::Buffer>,
 }
 
 impl Recordable {
@@ -69,13 +69,13 @@ impl Recordable {
         program: Program,
         constants: &Constants,
         foreign: &[Foreign],
-        poison: bool,
+        fill_nan: bool,
     ) -> Result<Self> {
         context.check_fault()?;
         check(&program, context.caps())?;
         program.buffers.iter().try_for_each(|buffer| constants.of(buffer).map(drop))?;
         let pipelines = context.compile(program.kernels(program.always()))?;
-        let create = || Self::create(context, program, constants, foreign, pipelines, poison);
+        let create = || Self::create(context, program, constants, foreign, pipelines, fill_nan);
         context.checked("buffers of a recording", create)
     }
 
@@ -85,7 +85,7 @@ impl Recordable {
         constants: &Constants,
         foreign: &[Foreign],
         pipelines: HashMap<Kernel, Arc<Pipeline>>,
-        poison: bool,
+        fill_nan: bool,
     ) -> Self {
         let create = &context.create;
         let words = |name: &str, words: &[u32]| {
@@ -108,14 +108,14 @@ impl Recordable {
         });
         let shared = shared.collect();
         let mut order = program.new_order();
-        order.set(None, program.form.dims.steps as u32);
+        order.set(None, program.run_shape.dims.steps as u32);
         let full = words("wgru.buffer.order.full", order.words());
         let tables = Tables::new(context, &program);
         let longest = program.buffers.iter().filter(|buffer| is_written(buffer)).map(Buffer::bytes).max();
-        let nan = longest.filter(|_| poison).map(|bytes| vec![0xff; bytes as usize]);
-        let poison = nan.map(|nan| filled(create, "wgru.buffer.poison", wgpu::BufferUsages::COPY_SRC, &nan));
+        let nan = longest.filter(|_| fill_nan).map(|bytes| vec![0xff; bytes as usize]);
+        let fill_nan = nan.map(|nan| filled(create, "wgru.buffer.nan", wgpu::BufferUsages::COPY_SRC, &nan));
         let keeps = foreign.iter().any(|(id, _)| program.buffers[*id].role == Role::State);
-        Self { program, tables, pipelines, shared, full, own: Mutex::default(), keeps, poison }
+        Self { program, tables, pipelines, shared, full, own: Mutex::default(), keeps, fill_nan }
     }
 
     /// The program.
@@ -174,7 +174,7 @@ impl Recordable {
                 Given::Words(words) => from_host((*id, Cow::Borrowed(words))),
                 Given::Lengths(lengths) => {
                     let mut order = self.program.new_order();
-                    order.set(Some(lengths), self.program.form.dims.steps as u32);
+                    order.set(Some(lengths), self.program.run_shape.dims.steps as u32);
                     from_host((self.program.order, Cow::Borrowed(order.words())))
                 }
             };
@@ -252,7 +252,7 @@ impl Recordable {
 
     /// `numbers` of an array as the device stores them.
     fn words<'a>(&self, id: BufferId, numbers: &'a [f32]) -> Cow<'a, [u32]> {
-        let Form { dims: Dims { batch, steps }, .. } = self.program.form;
+        let RunShape { dims: Dims { batch, steps }, .. } = self.program.run_shape;
         let storage = self.program.precision.activations;
         if id != self.program.x || !storage.is_half() {
             return Cow::Borrowed(bytemuck::cast_slice(numbers));
@@ -320,7 +320,7 @@ impl Recorded {
         flops: u64,
         mut between: impl FnMut(&mut wgpu::CommandEncoder),
     ) {
-        self.poison(encoder);
+        self.fill_nan(encoder);
         for &id in &self.cleared {
             encoder.clear_buffer(&self.places[id].buffer, 0, None);
         }
@@ -384,9 +384,9 @@ impl Recorded {
     }
 
     /// Fills what the run must write with NaN, but for what is the caller's.
-    fn poison(&self, encoder: &mut wgpu::CommandEncoder) {
+    fn fill_nan(&self, encoder: &mut wgpu::CommandEncoder) {
         let Self { program: recordable, places, .. } = self;
-        let (Some(poison), Recordable { program, shared, own, .. }) = (&recordable.poison, &**recordable)
+        let (Some(fill_nan), Recordable { program, shared, own, .. }) = (&recordable.fill_nan, &**recordable)
         else {
             return;
         };
@@ -394,7 +394,7 @@ impl Recorded {
         for (id, buffer) in program.buffers.iter().enumerate().filter(|(_, buffer)| is_written(buffer)) {
             let is_own = shared[id].is_some() || own.get(&id) == Some(&places[id].buffer);
             if is_own {
-                encoder.copy_buffer_to_buffer(poison, 0, &places[id].buffer, 0, buffer.bytes());
+                encoder.copy_buffer_to_buffer(fill_nan, 0, &places[id].buffer, 0, buffer.bytes());
             }
         }
     }

@@ -10,7 +10,7 @@ use super::workspace::Workspace;
 use crate::error::Result;
 use crate::info::RunSeconds;
 use crate::io::Batch;
-use crate::program::{BufferId, Proof};
+use crate::program::{BufferId, Completion};
 use crate::progress::SharedTally;
 use crate::sync::Wait;
 
@@ -71,11 +71,11 @@ impl StagedWorkspace {
         context: &Context,
         wait: Wait,
         progress: &SharedTally,
-    ) -> Result<(RunSeconds, Option<Proof>)> {
+    ) -> Result<(RunSeconds, Option<Completion>)> {
         context.check_fault()?;
         let Self { workspace, initial, timer } = self;
         let submit = || {
-            workspace.poison(context, 0);
+            workspace.fill_nan(context, 0);
             progress.begin(workspace.program.dispatch_count());
             let start = now();
             let mut encoder = workspace.encoder(context);
@@ -96,20 +96,20 @@ impl StagedWorkspace {
                     4
                 }
             };
-            bytes += workspace.copy_proofs(&mut encoder, staging, bytes);
+            bytes += workspace.copy_completions(&mut encoder, staging, bytes);
             let index = context.queue.submit([encoder.finish()]);
             (Submitted { index, bytes }, start.map(|start| start.elapsed().as_secs_f64()))
         };
         let (submitted, recording) = context.checked("run", submit)?;
         context.check_fault()?;
-        let (mut device, mut unproven) = (None, None);
+        let (mut device, mut incomplete) = (None, None);
         let read = |data: &[u32]| {
-            let (times, proofs) = data.split_at(data.len() - workspace.program.proof_words());
+            let (times, completions) = data.split_at(data.len() - workspace.program.completion_words());
             device = timer.as_ref().and_then(|timer| timer.seconds(times));
-            unproven = workspace.program.unproven(proofs).copied();
+            incomplete = workspace.program.incomplete(completions).copied();
         };
         workspace.read(context, submitted, wait, read).await?;
-        Ok((RunSeconds { device, recording }, unproven))
+        Ok((RunSeconds { device, recording }, incomplete))
     }
 
     /// Copies outputs and final states of the last run for [`Workspace::read`].

@@ -2,7 +2,7 @@
 //! come down.
 //!
 //! Everything of a tick is one submission (unless it exceeds what one should hold): copies out of the upload buffer, the
-//! programs, copies into the download buffer. A [`Freight`] is one of each; with two of them a tick's way back overlaps the
+//! programs, copies into the download buffer. A [`Staging`] is one of each; with two of them a tick's way back overlaps the
 //! work of the next. The upload buffer is mapped whenever it idles, so that frames are written right into it.
 
 use std::ops::Range;
@@ -96,7 +96,7 @@ impl StreamStates {
         slots.iter().map(|slots| (slots.len() * self.stride * 4) as u64).sum()
     }
 
-    /// Reads the states of each run of neighbouring slots, as everything that was submitted leaves them, by way of `freight`.
+    /// Reads the states of each run of neighbouring slots, as everything that was submitted leaves them, by way of `staging`.
     ///
     /// # Errors
     /// [`crate::Error::Device`].
@@ -104,27 +104,27 @@ impl StreamStates {
         &self,
         context: &Context,
         slots: &[Range<usize>],
-        freight: Freight,
+        staging: Staging,
         wait: Wait,
         mut read: impl FnMut(Range<usize>, &[f32]),
-    ) -> Result<Freight> {
+    ) -> Result<Staging> {
         context.check_fault()?;
         let bytes = self.bytes_of(slots);
         let copy = || {
             let (mut encoder, mut to) = (encoder(context), 0);
             for run in slots {
                 let [from, len] = [run.start, run.len()].map(|slots| (slots * self.stride * 4) as u64);
-                encoder.copy_buffer_to_buffer(&self.buffer, from, &freight.download, to, len);
+                encoder.copy_buffer_to_buffer(&self.buffer, from, &staging.download, to, len);
                 to += len;
             }
             let submission = context.queue.submit([encoder.finish()]);
-            (submission, map(&freight.download.slice(..bytes), wgpu::MapMode::Read))
+            (submission, map(&staging.download.slice(..bytes), wgpu::MapMode::Read))
         };
         let (submission, down) = context.checked("states of streams", copy)?;
-        let mut under_way =
-            UnderWay { freight, submission, mappings: [Some(down), None], bytes, _tally: None };
-        under_way.wait(context, wait).await?;
-        under_way.read(context, |words| {
+        let mut in_flight =
+            InFlight { staging, submission, mappings: [Some(down), None], bytes, _tally: None };
+        in_flight.wait(context, wait).await?;
+        in_flight.read(context, |words| {
             let mut states: &[f32] = bytemuck::cast_slice(words);
             for run in slots {
                 let (own, rest) = states.split_at(run.len() * self.stride);
@@ -147,7 +147,7 @@ pub struct StreamProgram {
 
 /// Rows that a program advances in a tick, those with the most frames first.
 #[derive(Debug, Clone, Copy)]
-pub struct Load<'a> {
+pub struct TickBatch<'a> {
     /// Which program.
     pub program: usize,
     /// How many rows.
@@ -166,10 +166,10 @@ impl StreamProgram {
         program: Program,
         constants: &Constants,
         states: &StreamStates,
-        poison: bool,
+        fill_nan: bool,
     ) -> Result<Self> {
-        let batch = program.form.dims.batch;
-        let workspace = Workspace::with_streams(context, program, constants, Some(&states.buffer), poison)?;
+        let batch = program.run_shape.dims.batch;
+        let workspace = Workspace::with_streams(context, program, constants, Some(&states.buffer), fill_nan)?;
         Ok(Self { workspace, slots: Slots::new(batch), lengths: vec![0; batch] })
     }
 
@@ -181,7 +181,7 @@ impl StreamProgram {
     /// Bytes of so many rows of a batch-major array.
     fn row_bytes(&self, id: BufferId, rows: usize) -> u64 {
         let program = self.program();
-        (program.buffers[id].words / program.form.dims.batch * rows) as u64 * 4
+        (program.buffers[id].words / program.run_shape.dims.batch * rows) as u64 * 4
     }
 
     /// Bytes that go up for so many rows.
@@ -198,10 +198,10 @@ impl StreamProgram {
     }
 
     /// Hands each array that goes up to `write`, with the buffer it is for.
-    fn write(&mut self, Load { rows, x, .. }: Load<'_>, mut write: impl FnMut(BufferId, &[u32])) {
+    fn write(&mut self, TickBatch { rows, x, .. }: TickBatch<'_>, mut write: impl FnMut(BufferId, &[u32])) {
         let Self { workspace, slots, lengths } = self;
         let Workspace { program, order, words, .. } = workspace;
-        let steps = program.form.dims.steps;
+        let steps = program.run_shape.dims.steps;
         order.set(Some(lengths), steps as u32);
         write(program.order, order.words());
         if let Some(streams) = program.streams {
@@ -218,29 +218,33 @@ impl StreamProgram {
 }
 
 /// Bytes of a tick that go up, and that come down.
-fn bytes(programs: &[StreamProgram], loads: &[Load<'_>]) -> [u64; 2] {
-    let of = |load: &Load<'_>| (&programs[load.program], load.rows);
+fn bytes(programs: &[StreamProgram], batches: &[TickBatch<'_>]) -> [u64; 2] {
+    let of = |batch: &TickBatch<'_>| (&programs[batch.program], batch.rows);
     [
-        loads.iter().map(of).map(|(program, rows)| program.up(rows)).sum(),
-        loads.iter().map(of).map(|(program, rows)| program.down(rows)).sum(),
+        batches.iter().map(of).map(|(program, rows)| program.up(rows)).sum(),
+        batches.iter().map(of).map(|(program, rows)| program.down(rows)).sum(),
     ]
 }
 
 /// Staging buffers of one tick.
 #[derive(Debug)]
-pub struct Freight {
+pub struct Staging {
     /// Mapped while it idles.
     upload: wgpu::Buffer,
     download: wgpu::Buffer,
 }
 
-impl Freight {
+impl Staging {
     /// With room for a tick; powers of two, so that ticks that differ little share one.
     ///
     /// # Errors
     /// [`crate::Error::DeviceMemory`] where memory runs out, [`crate::Error::Device`].
-    pub fn for_loads(context: &Context, programs: &[StreamProgram], loads: &[Load<'_>]) -> Result<Self> {
-        let [up, down] = bytes(programs, loads);
+    pub fn for_batches(
+        context: &Context,
+        programs: &[StreamProgram],
+        batches: &[TickBatch<'_>],
+    ) -> Result<Self> {
+        let [up, down] = bytes(programs, batches);
         Self::new(context, up, down)
     }
 
@@ -270,8 +274,8 @@ impl Freight {
     }
 
     /// Whether it has room for a tick.
-    pub fn has_room_for(&self, programs: &[StreamProgram], loads: &[Load<'_>]) -> bool {
-        let [up, down] = bytes(programs, loads);
+    pub fn fits(&self, programs: &[StreamProgram], batches: &[TickBatch<'_>]) -> bool {
+        let [up, down] = bytes(programs, batches);
         self.upload.size() >= up && self.download.size() >= down
     }
 
@@ -285,7 +289,7 @@ impl Freight {
         self.upload.size() + self.download.size()
     }
 
-    /// Submits a tick, for which there is room. `fill` says of each load, by its number, where its program's rows have
+    /// Submits a tick, for which there is room. `fill` says of each batch, by its number, where its program's rows have
     /// their states and how many frames they have.
     ///
     /// # Errors
@@ -294,28 +298,28 @@ impl Freight {
         self,
         context: &Context,
         programs: &mut [StreamProgram],
-        loads: &[Load<'_>],
+        batches: &[TickBatch<'_>],
         fill: impl FnMut(usize, &mut StreamProgram),
         progress: &Arc<Progress>,
-    ) -> Result<UnderWay> {
+    ) -> Result<InFlight> {
         context.check_fault()?;
-        let [_, bytes] = bytes(programs, loads);
-        let tally = Arc::new(Tally::new(progress.clone(), loads.len()));
+        let [_, bytes] = bytes(programs, batches);
+        let tally = Arc::new(Tally::new(progress.clone(), batches.len()));
         let submit = || {
-            let submission = self.submit_unchecked(context, programs, loads, fill, &tally);
+            let submission = self.submit_unchecked(context, programs, batches, fill, &tally);
             let down = map(&self.download.slice(..bytes), wgpu::MapMode::Read);
             (submission, [Some(down), Some(map(&self.upload.slice(..), wgpu::MapMode::Write))])
         };
         let (submission, mappings) = context.checked("tick", submit)?;
         context.check_fault()?;
-        Ok(UnderWay { freight: self, submission, mappings, bytes, _tally: Some(tally) })
+        Ok(InFlight { staging: self, submission, mappings, bytes, _tally: Some(tally) })
     }
 
     fn submit_unchecked(
         &self,
         context: &Context,
         programs: &mut [StreamProgram],
-        loads: &[Load<'_>],
+        batches: &[TickBatch<'_>],
         mut fill: impl FnMut(usize, &mut StreamProgram),
         progress: &SharedTally,
     ) -> wgpu::SubmissionIndex {
@@ -324,10 +328,10 @@ impl Freight {
         let mut at = 0;
         // A device that could not map the buffer was lost, which is reported.
         if let Ok(mut view) = self.upload.get_mapped_range_mut(..) {
-            for (index, &load) in loads.iter().enumerate() {
-                let program = &mut programs[load.program];
+            for (index, &batch) in batches.iter().enumerate() {
+                let program = &mut programs[batch.program];
                 fill(index, program);
-                program.write(load, |id, words| {
+                program.write(batch, |id, words| {
                     let bytes: &[u8] = bytemuck::cast_slice(words);
                     view.slice(at..at + bytes.len()).copy_from_slice(bytes);
                     copies.push((index, id, at..at + bytes.len()));
@@ -337,23 +341,23 @@ impl Freight {
         }
         self.upload.unmap();
         // Before anything is recorded, since what is written to a queue comes before all of a submission.
-        let used = |program: usize| loads.iter().any(|load| load.program == program);
+        let used = |program: usize| batches.iter().any(|batch| batch.program == program);
         for (_, program) in programs.iter().enumerate().filter(|(index, _)| used(*index)) {
-            program.workspace.poison(context, 0);
+            program.workspace.fill_nan(context, 0);
         }
         let mut encoder = encoder(context);
         let (mut copies, mut to) = (copies.into_iter().peekable(), 0);
-        for (index, load) in loads.iter().enumerate() {
-            let program = &programs[load.program];
+        for (index, batch) in batches.iter().enumerate() {
+            let program = &programs[batch.program];
             let workspace = &program.workspace;
             progress.begin(program.program().dispatch_count());
-            while let Some((_, id, from)) = copies.next_if(|(load, ..)| *load == index) {
+            while let Some((_, id, from)) = copies.next_if(|(batch, ..)| *batch == index) {
                 let (target, bytes) = (&workspace.buffers[id], from.len() as u64);
                 encoder.copy_buffer_to_buffer(&self.upload, from.start as u64, target, 0, bytes);
             }
             encoder = workspace.record(context, encoder, None, 0, 0, progress);
             for id in program.program().output_arrays() {
-                let bytes = program.row_bytes(id, load.rows);
+                let bytes = program.row_bytes(id, batch.rows);
                 encoder.copy_buffer_to_buffer(&workspace.buffers[id], 0, &self.download, to, bytes);
                 to += bytes;
             }
@@ -364,8 +368,8 @@ impl Freight {
 
 /// A tick that was submitted.
 #[derive(Debug)]
-pub struct UnderWay {
-    freight: Freight,
+pub struct InFlight {
+    staging: Staging,
     submission: wgpu::SubmissionIndex,
     /// Of the download, and of the upload for the next tick where it was used.
     mappings: [Option<Mapping>; 2],
@@ -374,8 +378,8 @@ pub struct UnderWay {
     _tally: Option<SharedTally>,
 }
 
-impl UnderWay {
-    /// Waits until [`UnderWay::read`] has something to read. A future that is dropped has done no harm: it can be waited
+impl InFlight {
+    /// Waits until [`InFlight::read`] has something to read. A future that is dropped has done no harm: it can be waited
     /// again.
     ///
     /// # Errors
@@ -393,19 +397,19 @@ impl UnderWay {
         Ok(())
     }
 
-    /// Hands the outputs to `read`: of each load y of its rows, then their readout.
+    /// Hands the outputs to `read`: of each batch y of its rows, then their readout.
     ///
     /// # Errors
     /// [`crate::Error::Device`] where they cannot be read. Then the staging buffers are gone too.
-    pub fn read(self, context: &Context, read: impl FnOnce(&[u32])) -> Result<Freight> {
-        let Self { freight, bytes, .. } = self;
+    pub fn read(self, context: &Context, read: impl FnOnce(&[u32])) -> Result<Staging> {
+        let Self { staging, bytes, .. } = self;
         context.check_fault()?;
-        let slice = freight.download.slice(..bytes);
+        let slice = staging.download.slice(..bytes);
         let view = slice.get_mapped_range().map_err(|error| failed(context, &error.to_string()))?;
         read(bytemuck::cast_slice(&view));
         drop(view);
-        context.quietly(|| freight.download.unmap());
-        Ok(freight)
+        context.quietly(|| staging.download.unmap());
+        Ok(staging)
     }
 }
 

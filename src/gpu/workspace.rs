@@ -66,8 +66,8 @@ pub(super) fn own(create: &Creator, buffer: &Buffer) -> wgpu::Buffer {
         usage: wgpu::BufferUsages::STORAGE
             | wgpu::BufferUsages::COPY_DST
             | match buffer.role {
-                // Sequences between layers are copied where a run is resumed, or layers walk at once.
-                Role::State | Role::Output | Role::Mail | Role::Scratch | Role::End => {
+                // Sequences between layers are copied where a run falls back, or layers walk at once.
+                Role::State | Role::Output | Role::Exchange | Role::Scratch | Role::End => {
                     wgpu::BufferUsages::COPY_SRC
                 }
                 _ => wgpu::BufferUsages::empty(),
@@ -104,7 +104,7 @@ pub(super) struct Bound {
 #[derive(Debug)]
 pub(super) enum BoundOp {
     Once(Bound),
-    /// Once for each round, after these words of mail were cleared.
+    /// Once for each round, after these words of the exchange buffer were cleared.
     Exchange(Bound, Vec<[Range<usize>; 2]>),
     Copies(Vec<Copy>),
     Steps {
@@ -130,18 +130,18 @@ pub struct Workspace {
     pub(super) tiled: Vec<f32>,
     /// x in words of 16-bit numbers on its way to the device.
     pub(super) words: Vec<u32>,
-    /// As many bytes of NaN as the longest buffer but constants has, where runs are poisoned.
-    pub(super) poison: Option<Vec<u8>>,
+    /// As many bytes of NaN as the longest buffer but constants has, where runs are filled with NaN.
+    pub(super) fill_nan: Option<Vec<u8>>,
 }
 
 impl Workspace {
-    /// Checks `program` and makes it ready. With `poison`, every array that a run must write is filled with
+    /// Checks `program` and makes it ready. With `fill_nan`, every array that a run must write is filled with
     /// NaN before the run.
     ///
     /// # Errors
     /// As [`check`]; [`Error::DeviceMemory`] where memory runs out, [`Error::Device`] where the device refuses a pipeline.
-    pub fn new(context: &Context, program: Program, constants: &Constants, poison: bool) -> Result<Self> {
-        Self::with_streams(context, program, constants, None, poison)
+    pub fn new(context: &Context, program: Program, constants: &Constants, fill_nan: bool) -> Result<Self> {
+        Self::with_streams(context, program, constants, None, fill_nan)
     }
 
     /// [`Workspace::new`] for a program whose rows' states lie in `streams`, where it is one.
@@ -153,7 +153,7 @@ impl Workspace {
         program: Program,
         constants: &Constants,
         streams: Option<&wgpu::Buffer>,
-        poison: bool,
+        fill_nan: bool,
     ) -> Result<Self> {
         check(&program, context.caps())?;
         let staging_bytes = Staging::bytes(&program);
@@ -168,7 +168,7 @@ impl Workspace {
             }
         }
         let pipelines = context.compile(program.kernels(program.always()))?;
-        let create = || Self::create(context, program, (constants, streams), &pipelines, poison);
+        let create = || Self::create(context, program, (constants, streams), &pipelines, fill_nan);
         context.checked("buffers", create)
     }
 
@@ -177,7 +177,7 @@ impl Workspace {
         program: Program,
         (constants, streams): (&Constants, Option<&wgpu::Buffer>),
         pipelines: &HashMap<Kernel, Arc<Pipeline>>,
-        poison: bool,
+        fill_nan: bool,
     ) -> Self {
         let buffers: Vec<wgpu::Buffer> = program
             .buffers
@@ -197,11 +197,11 @@ impl Workspace {
         let working = program.buffers.iter().filter(|b| !matches!(b.role, Role::Constant(..)));
         let largest = working.map(|b| b.words * 4).max().unwrap_or(0);
         let staging = Staging::new(&context.create, &program);
-        let poison = poison.then(|| vec![0xff; largest]);
+        let fill_nan = fill_nan.then(|| vec![0xff; largest]);
         let longest = program.state_arrays(0).map(|id| program.buffers[id].words).max().unwrap_or(0);
         let order = program.new_order();
         let (tiled, words) = (vec![0.0; longest], Vec::new());
-        let this = Self { program, buffers, ops, tables, staging, order, tiled, words, poison };
+        let this = Self { program, buffers, ops, tables, staging, order, tiled, words, fill_nan };
         if !this.program.setup.is_empty() {
             let mut encoder = this.encoder(context);
             this.copy_within(&mut encoder, &this.program.setup);

@@ -1,6 +1,6 @@
 //! What goes into a run.
 
-use super::{Fill, Form, Layout, Strides, check_states};
+use super::{Layout, Padding, RunShape, Strides, check_states};
 use crate::dims::{Dims, check_finite, check_len};
 use crate::dtype::Storage;
 use crate::error::{Error, Place, Result, count};
@@ -14,7 +14,7 @@ use crate::model::Model;
 /// products.
 #[derive(Debug, Clone, Copy)]
 pub struct Batch<'a> {
-    form: Form,
+    run_shape: RunShape,
     /// Features of one step of x.
     features: usize,
     x: &'a [f32],
@@ -51,7 +51,7 @@ impl<'a> Batch<'a> {
     pub fn time_major(x: &'a [f32], shape: [usize; 3]) -> Result<Self> {
         let [steps, batch, _] = shape;
         let dims = Dims::new(batch, steps)?;
-        Self::of(Form { x: Layout::TimeMajor, y: Layout::TimeMajor, ..dims.into() }, x, shape)
+        Self::of(RunShape { x: Layout::TimeMajor, y: Layout::TimeMajor, ..dims.into() }, x, shape)
     }
 
     /// A batch whose first layer has been projected already: `xw` holds `w_ih x` without biases, which the run adds,
@@ -68,7 +68,7 @@ impl<'a> Batch<'a> {
     /// As [`Batch::new`], of B·T·D·G·H.
     pub fn projected(xw: &'a [f32], shape: [usize; 3]) -> Result<Self> {
         let [batch, steps, _] = shape;
-        Self::of(Form { projected: true, ..Dims::new(batch, steps)?.into() }, xw, shape)
+        Self::of(RunShape { projected: true, ..Dims::new(batch, steps)?.into() }, xw, shape)
     }
 
     /// [`Batch::projected`] with `xw` `[T, B, D·G·H]`; `shape` is `[T, B, D·G·H]`. y is time-major too, unless
@@ -79,37 +79,38 @@ impl<'a> Batch<'a> {
     pub fn projected_time_major(xw: &'a [f32], shape: [usize; 3]) -> Result<Self> {
         let [steps, batch, _] = shape;
         let [x, y] = [Layout::TimeMajor; 2];
-        Self::of(Form { x, y, projected: true, ..Dims::new(batch, steps)?.into() }, xw, shape)
+        Self::of(RunShape { x, y, projected: true, ..Dims::new(batch, steps)?.into() }, xw, shape)
     }
 
-    /// A batch of `form`, of so many features.
+    /// A batch of `run_shape`, of so many features.
     #[cfg(feature = "gpu")]
-    pub(crate) fn of_form(form: Form, features: usize, x: &'a [f32]) -> Result<Self> {
-        let Dims { batch, steps } = Dims::new(form.dims.batch, form.dims.steps)?;
-        let shape = match form.x {
+    pub(crate) fn of_form(run_shape: RunShape, features: usize, x: &'a [f32]) -> Result<Self> {
+        let Dims { batch, steps } = Dims::new(run_shape.dims.batch, run_shape.dims.steps)?;
+        let shape = match run_shape.x {
             Layout::BatchMajor => [batch, steps, features],
             Layout::TimeMajor | Layout::DirectionMajor => [steps, batch, features],
         };
-        Self::of(form, x, shape)
+        Self::of(run_shape, x, shape)
     }
 
-    fn of(form: Form, x: &'a [f32], shape: [usize; 3]) -> Result<Self> {
+    fn of(run_shape: RunShape, x: &'a [f32], shape: [usize; 3]) -> Result<Self> {
         let features = shape[2];
-        let of_a_step = if form.projected { "D·G·H (projected features)" } else { "I (input features)" };
+        let of_a_step =
+            if run_shape.projected { "D·G·H (projected features)" } else { "I (input features)" };
         crate::dims::at_least_one(of_a_step, features)?;
-        check_len(form.x_name(), &shape, x.len())?;
-        Ok(Self { form, features, x, h0: None, c0: None, lengths: None, resets: None })
+        check_len(run_shape.x_name(), &shape, x.len())?;
+        Ok(Self { run_shape, features, x, h0: None, c0: None, lengths: None, resets: None })
     }
 
     /// The order of y, and of a readout on every step. No copy is made for it.
     pub fn output_layout(mut self, layout: Layout) -> Self {
-        self.form.y = layout;
+        self.run_shape.y = layout;
         self
     }
 
     /// What y holds past the end of a sequence; 0 where not given.
-    pub fn fill(mut self, fill: Fill) -> Self {
-        self.form.fill = fill;
+    pub fn padding(mut self, padding: Padding) -> Self {
+        self.run_shape.padding = padding;
         self
     }
 
@@ -126,7 +127,7 @@ impl<'a> Batch<'a> {
     }
 
     /// The steps of each sequence, `[B]`, from 0 to T; T for all where not given. A sequence that has ended
-    /// keeps its state, which is then its final one, and its y is what [`Batch::fill`] says; a reverse direction
+    /// keeps its state, which is then its final one, and its y is what [`Batch::padding`] says; a reverse direction
     /// begins at each sequence's own last step, and a readout on the last step reads it. What x holds past a
     /// sequence's end is not read.
     pub fn lengths(mut self, lengths: &'a [u32]) -> Self {
@@ -140,13 +141,13 @@ impl<'a> Batch<'a> {
     /// after the other. What stands past a sequence's end is ignored; h_n is the last state. Layers have to be forward.
     pub fn resets(mut self, resets: &'a [u32]) -> Self {
         self.resets = Some(resets);
-        self.form.resets = true;
+        self.run_shape.resets = true;
         self
     }
 
     /// The resets, where they were given.
     pub(crate) fn resets_of(&self) -> Option<Resets<'a>> {
-        self.resets.map(|words| Resets::of(words, self.form))
+        self.resets.map(|words| Resets::of(words, self.run_shape))
     }
 
     /// The steps of each sequence, where they were given.
@@ -156,24 +157,24 @@ impl<'a> Batch<'a> {
 
     /// B and T.
     pub fn dims(&self) -> Dims {
-        self.form.dims
+        self.run_shape.dims
     }
 
     /// Sizes, layouts and the rule for padding.
-    pub fn form(&self) -> Form {
-        self.form
+    pub fn run_shape(&self) -> RunShape {
+        self.run_shape
     }
 
-    /// `[B, T, I]`, or as [`Form::x`] says; of a projected batch xw, `[B, T, D·G·H]`.
+    /// `[B, T, I]`, or as [`RunShape::x`] says; of a projected batch xw, `[B, T, D·G·H]`.
     pub fn x(&self) -> &'a [f32] {
         self.x
     }
 
     /// x of every real step: what padding holds is nobody's business.
     pub(crate) fn real_steps(&self) -> impl Iterator<Item = &'a [f32]> {
-        let Self { form, features, x, lengths, .. } = *self;
-        let Dims { batch, steps } = form.dims;
-        let strides = Strides::of(form.x, form.dims, 1, features);
+        let Self { run_shape, features, x, lengths, .. } = *self;
+        let Dims { batch, steps } = run_shape.dims;
+        let strides = Strides::of(run_shape.x, run_shape.dims, 1, features);
         (0..batch).flat_map(move |b| {
             let length = lengths.map_or(steps, |lengths| lengths[b] as usize);
             (0..length).map(move |t| &x[b * strides.row + t * strides.step..][..features])
@@ -182,8 +183,8 @@ impl<'a> Batch<'a> {
 
     /// The first number of x, by row, step and feature, that is `wrong`, as its flat index and itself; padding is not looked at.
     fn first(&self, wrong: impl Fn(f32) -> bool) -> Option<(usize, f32)> {
-        let Dims { batch, steps } = self.form.dims;
-        let strides = Strides::of(self.form.x, self.form.dims, 1, self.features);
+        let Dims { batch, steps } = self.run_shape.dims;
+        let strides = Strides::of(self.run_shape.x, self.run_shape.dims, 1, self.features);
         let steps_of =
             |b: usize| (0..self.lengths.map_or(steps, |lengths| lengths[b] as usize)).map(move |t| (b, t));
         (0..batch).flat_map(steps_of).find_map(|(b, t)| {
@@ -195,8 +196,8 @@ impl<'a> Batch<'a> {
 
     /// x, its axes and its sizes as [`Batch::first`] counts them, for errors.
     fn x_place(&self) -> (String, Vec<usize>) {
-        let Dims { batch, steps } = self.form.dims;
-        (format!("{} [row, step, feature]", self.form.x_name()), vec![batch, steps, self.features])
+        let Dims { batch, steps } = self.run_shape.dims;
+        (format!("{} [row, step, feature]", self.run_shape.x_name()), vec![batch, steps, self.features])
     }
 
     /// Holds x, whose lengths fit, against the range of a storage type.
@@ -229,7 +230,7 @@ impl<'a> Batch<'a> {
             let (name, shape) = self.x_place();
             return Err(Error::NotFinite { name, index, shape, value });
         }
-        let batch = self.form.dims.batch;
+        let batch = self.run_shape.dims.batch;
         for (name, values, features) in [("h0", self.h0, model.state()), ("c0", self.c0, model.hidden())] {
             check_finite(name, &[model.states(), batch, features], values.unwrap_or_default())?;
         }
@@ -258,24 +259,24 @@ impl<'a> Batch<'a> {
     /// [`Error::Unsupported`] for a `c0` where the cell has none, and for resets where a layer is not forward; [`Error::Length`] for
     /// resets that are not `[B, T]`.
     pub fn check(&self, model: &Model) -> Result<()> {
-        let features = self.form.features(model);
+        let features = self.run_shape.features(model);
         if self.features != features {
-            let Dims { batch, steps } = self.form.dims;
+            let Dims { batch, steps } = self.run_shape.dims;
             return Err(Error::Shape {
-                name: self.form.x_shape().into(),
+                name: self.run_shape.x_shape().into(),
                 expected: vec![batch, steps, features],
                 got: vec![batch, steps, self.features],
             });
         }
         if let Some(lengths) = self.lengths {
-            check_lengths(lengths, self.form.dims)?;
+            check_lengths(lengths, self.run_shape.dims)?;
         }
-        self.form.check(model)?;
+        self.run_shape.check(model)?;
         if let Some(resets) = self.resets {
-            let (name, shape) = self.form.resets_shape();
+            let (name, shape) = self.run_shape.resets_shape();
             check_len(name, &shape, resets.len())?;
         }
-        check_states(model, self.form.dims.batch, [("h0", self.h0), ("c0", self.c0)])
+        check_states(model, self.run_shape.dims.batch, [("h0", self.h0), ("c0", self.c0)])
     }
 }
 
@@ -287,8 +288,8 @@ pub(crate) struct Resets<'a> {
 }
 
 impl<'a> Resets<'a> {
-    fn of(words: &'a [u32], form: Form) -> Self {
-        Self { words, strides: Strides::of(form.x, form.dims, 1, 1) }
+    fn of(words: &'a [u32], run_shape: RunShape) -> Self {
+        Self { words, strides: Strides::of(run_shape.x, run_shape.dims, 1, 1) }
     }
 
     /// As they lie.
@@ -317,7 +318,7 @@ pub(crate) fn check_lengths(lengths: &[u32], Dims { batch, steps }: Dims) -> Res
 /// A batch that owns its arrays.
 #[derive(Debug)]
 pub(crate) struct OwnedBatch {
-    form: Form,
+    run_shape: RunShape,
     features: usize,
     x: Vec<f32>,
     h0: Option<Vec<f32>>,
@@ -329,7 +330,7 @@ pub(crate) struct OwnedBatch {
 impl OwnedBatch {
     pub(crate) fn of(batch: &Batch<'_>) -> Self {
         Self {
-            form: batch.form,
+            run_shape: batch.run_shape,
             features: batch.features,
             x: batch.x.to_vec(),
             h0: batch.h0.map(<[f32]>::to_vec),
@@ -342,10 +343,10 @@ impl OwnedBatch {
     /// Rows `first .. first + count` of `batch`, whose model has L·D = `states`.
     #[cfg(feature = "gpu")]
     pub(crate) fn of_rows(batch: &Batch<'_>, states: usize, first: usize, count: usize) -> Self {
-        let Dims { batch: rows, steps } = batch.form.dims;
-        let form = Form { dims: Dims { batch: count, steps }, ..batch.form };
-        let x = rows_of_steps(batch.x, batch.form, form, first, batch.features);
-        let resets = batch.resets.map(|resets| rows_of_steps(resets, batch.form, form, first, 1));
+        let Dims { batch: rows, steps } = batch.run_shape.dims;
+        let run_shape = RunShape { dims: Dims { batch: count, steps }, ..batch.run_shape };
+        let x = rows_of_steps(batch.x, batch.run_shape, run_shape, first, batch.features);
+        let resets = batch.resets.map(|resets| rows_of_steps(resets, batch.run_shape, run_shape, first, 1));
         // `[L·D, B, features]` each.
         let rows_of = |array: &[f32], len: usize| {
             let features = len / rows;
@@ -358,12 +359,12 @@ impl OwnedBatch {
         let [h0, c0] =
             [batch.h0, batch.c0].map(|array| array.map(|array| rows_of(array, array.len() / states)));
         let lengths = batch.lengths.map(|lengths| lengths[first..first + count].to_vec());
-        Self { form, features: batch.features, x, h0, c0, lengths, resets }
+        Self { run_shape, features: batch.features, x, h0, c0, lengths, resets }
     }
 
     pub(crate) fn borrow(&self) -> Batch<'_> {
         Batch {
-            form: self.form,
+            run_shape: self.run_shape,
             features: self.features,
             x: &self.x,
             h0: self.h0.as_deref(),
@@ -378,13 +379,13 @@ impl OwnedBatch {
 #[cfg(feature = "gpu")]
 fn rows_of_steps<T: Copy + Default>(
     from: &[T],
-    all: Form,
-    own: Form,
+    all: RunShape,
+    own: RunShape,
     first: usize,
     features: usize,
 ) -> Vec<T> {
     let Dims { batch, steps } = own.dims;
-    let [all, own] = [all, own].map(|form| Strides::of(form.x, form.dims, 1, features));
+    let [all, own] = [all, own].map(|run_shape| Strides::of(run_shape.x, run_shape.dims, 1, features));
     let mut rows = vec![T::default(); batch * steps * features];
     for row in 0..batch {
         for step in 0..steps {

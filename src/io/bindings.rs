@@ -78,7 +78,7 @@ impl<'a> From<(&'a wgpu::Buffer, u64)> for Sink<'a> {
 
 /// The arrays of a run, each where it lies: on the host or in a buffer, in any mix. What is not named is not read or written.
 ///
-/// In a buffer an array lies as on the host: x and y in the layout of the [`Form`](crate::Form), row-major, states `[L·D, B, P]`
+/// In a buffer an array lies as on the host: x and y in the layout of the [`RunShape`](crate::RunShape), row-major, states `[L·D, B, P]`
 /// and `[L·D, B, H]`, all f32; lengths are u32. Where [`Options::activations`](crate::Options::activations) are f16 or bf16, x and
 /// y are of these in a buffer, two numbers in a word; the features of each step (of y each direction's) are padded to an even
 /// number. The readout's output and the states are f32 always.
@@ -130,7 +130,7 @@ pub struct Bindings<'a> {
 }
 
 impl<'a> Bindings<'a> {
-    /// x: `[B, T, I]`, or as [`Form::x`](crate::Form::x) says; `w_ih x` where the form is projected.
+    /// x: `[B, T, I]`, or as [`RunShape::x`](crate::RunShape::x) says; `w_ih x` where the run shape is projected.
     pub fn new(x: impl Into<Source<'a>>) -> Self {
         let (lengths, states, sinks) = (None, [None; 2], [(); 4].map(|()| None));
         let ([h0, c0], [y, h_n, c_n, out]) = (states, sinks);

@@ -17,8 +17,8 @@
 mod batch;
 #[cfg(feature = "gpu")]
 mod bindings;
-mod form;
 mod output;
+mod run_shape;
 mod state;
 mod step;
 
@@ -28,13 +28,13 @@ pub(crate) use batch::check_lengths;
 pub(crate) use batch::{OwnedBatch, Resets};
 #[cfg(feature = "gpu")]
 pub use bindings::{Bindings, Sink, Source};
-pub(crate) use form::Strides;
-pub use form::{Fill, Form, Layout};
 #[cfg(not(feature = "unstable"))]
 pub(crate) use output::OutputShape;
 #[cfg(feature = "unstable")]
 pub use output::OutputShape;
 pub use output::{Output, StepOutput};
+pub(crate) use run_shape::Strides;
+pub use run_shape::{Layout, Padding, RunShape};
 pub use state::State;
 pub(crate) use state::check_states;
 pub use step::StepInput;

@@ -1,6 +1,6 @@
 //! What comes out of a run, and of one step of a session.
 
-use super::{Form, Layout, zeros};
+use super::{Layout, RunShape, zeros};
 use crate::dims::{Dims, check_len, product};
 use crate::error::{Error, Result};
 use crate::model::{Model, ReadoutSteps};
@@ -24,27 +24,30 @@ pub struct OutputShape {
 }
 
 impl OutputShape {
-    /// The shapes for `model` on a batch of `form`, or `[B, T]` alone.
+    /// The shapes for `model` on a batch of `run_shape`, or `[B, T]` alone.
     ///
     /// # Errors
     /// [`crate::Error::Zero`], [`crate::Error::Overflow`] where a product of sizes does not fit, and
     /// [`crate::Error::Unsupported`] for a readout across directions that y keeps apart, and for resets where a layer is not
     /// forward.
-    pub fn new(model: &Model, form: impl Into<Form>) -> Result<Self> {
-        let form = form.into();
-        let Dims { batch, steps } = Dims::new(form.dims.batch, form.dims.steps)?;
-        form.check(model)?;
-        if form.y == Layout::DirectionMajor && model.output() > model.state() && model.readout().is_some() {
+    pub fn new(model: &Model, run_shape: impl Into<RunShape>) -> Result<Self> {
+        let run_shape = run_shape.into();
+        let Dims { batch, steps } = Dims::new(run_shape.dims.batch, run_shape.dims.steps)?;
+        run_shape.check(model)?;
+        if run_shape.y == Layout::DirectionMajor
+            && model.output() > model.state()
+            && model.readout().is_some()
+        {
             let what = "a readout of a bidirectional stack whose y is direction-major: it reads D·P features in a row";
             return Err(Error::Unsupported { what: what.into() });
         }
-        let sequence = |features: usize| match form.y {
+        let sequence = |features: usize| match run_shape.y {
             Layout::BatchMajor => vec![batch, steps, features],
             Layout::TimeMajor | Layout::DirectionMajor => vec![steps, batch, features],
         };
         let dirs = model.output() / model.state();
         let shape = Self {
-            y: match form.y {
+            y: match run_shape.y {
                 Layout::DirectionMajor => vec![steps, dirs, batch, model.state()],
                 _ => sequence(model.output()),
             },
@@ -70,7 +73,7 @@ impl OutputShape {
 /// What a run returns, row-major. `T` is f32 for every engine and f64 for the reference.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Output<T = f32> {
-    /// The last layer's h at every step, `[B, T, D·P]` or as [`Form::y`] says; `[B, T, P]` where it makes one of both directions.
+    /// The last layer's h at every step, `[B, T, D·P]` or as [`RunShape::y`] says; `[B, T, P]` where it makes one of both directions.
     pub y: Vec<T>,
     /// Every layer's final h, `[L·D, B, P]`.
     pub h_n: Vec<T>,

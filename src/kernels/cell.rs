@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::product::{self, Product};
 use super::recurrence::{Arrays, Params, Sizes};
-use super::source::{self, DEALT, wgsl};
+use super::source::{self, INTERLEAVE, wgsl};
 use super::{Binding, Rows, Shader, gru_after, gru_before, lstm, pipelining, rnn};
 use crate::dtype::{Precision, Storage};
 use crate::model::{Activations, Cell, Forget, Layer, Reset, Update};
@@ -337,7 +337,7 @@ impl WholeCell {
         precision: Precision,
         pipelined: bool,
     ) -> Vec<&'static str> {
-        let mut parts = vec![DEALT, source::rows(rows), wgsl!("shared/recurrence.wgsl")];
+        let mut parts = vec![INTERLEAVE, source::rows(rows), wgsl!("shared/recurrence.wgsl")];
         parts.extend([pipelining::text(pipelined), source::peepholes(self.peepholes())]);
         parts.push(wgsl!("shared/not_finite.wgsl"));
         parts.extend(source::FUNCTIONS);
@@ -371,10 +371,10 @@ impl WholeCell {
 
     pub(super) fn shader(self) -> &'static Shader {
         match self {
-            Self::GruAfter { .. } => &gru_after::RESIDENT,
-            Self::GruBefore { .. } => &gru_before::RESIDENT,
-            Self::Lstm { .. } => &lstm::RESIDENT,
-            Self::Rnn => &rnn::RESIDENT,
+            Self::GruAfter { .. } => &gru_after::PERSISTENT,
+            Self::GruBefore { .. } => &gru_before::PERSISTENT,
+            Self::Lstm { .. } => &lstm::PERSISTENT,
+            Self::Rnn => &rnn::PERSISTENT,
         }
     }
 

@@ -13,5 +13,5 @@ pub(super) const STEP: Shader = Shader {
     bindings: &[PARAMS, INDEX, XW, W, Y, B_HN, H_PREV, H_NEXT, ORDER],
 };
 
-pub(super) const RESIDENT: Shader =
-    Shader { name: "resident_gru_after", parts: PARTS, bindings: &[PARAMS, XW, W, Y, B_HN, H, ORDER] };
+pub(super) const PERSISTENT: Shader =
+    Shader { name: "persistent_gru_after", parts: PARTS, bindings: &[PARAMS, XW, W, Y, B_HN, H, ORDER] };

@@ -39,5 +39,5 @@ pub(super) const CANDIDATE: Shader = Shader {
 
 const PARTS: &[&str] = &[wgsl!("shared/gru.wgsl"), wgsl!("cells/gru_before.wgsl")];
 
-pub(super) const RESIDENT: Shader =
-    Shader { name: "resident_gru_before", parts: PARTS, bindings: &[PARAMS, XW, W, Y, H, ORDER] };
+pub(super) const PERSISTENT: Shader =
+    Shader { name: "persistent_gru_before", parts: PARTS, bindings: &[PARAMS, XW, W, Y, H, ORDER] };

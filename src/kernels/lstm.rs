@@ -16,8 +16,8 @@ pub(super) const STEP: Shader = Shader {
     bindings: &[PARAMS, INDEX, XW, W, Y, C, H_PREV, H_NEXT, ORDER, PEEPHOLES],
 };
 
-pub(super) const RESIDENT: Shader =
-    Shader { name: "resident_lstm", parts: PARTS, bindings: &[PARAMS, XW, W, Y, C, H, ORDER, PEEPHOLES] };
+pub(super) const PERSISTENT: Shader =
+    Shader { name: "persistent_lstm", parts: PARTS, bindings: &[PARAMS, XW, W, Y, C, H, ORDER, PEEPHOLES] };
 
 /// The step up to the h that is to be projected.
 pub(super) const CELL: Shader = Shader {

@@ -1,4 +1,4 @@
-//! What the matmul kernels and `take_projected` share: `out = w x + bias` over the rows of a sequence array.
+//! What the matmul kernels and `add_bias` share: `out = w x + bias` over the rows of a sequence array.
 //!
 //! A row m is a step and a place in the batch, `[⌈B/R⌉, T, R]`; each direction takes the steps in its own order. Strides
 //! place both arrays, so a batch-major `[B, T, I]`, a time-major `[T, B, H]` and the tiled `[D, T, ⌈B/R⌉, G·H]` of R rows
@@ -109,7 +109,7 @@ impl Arguments {
 pub(super) fn shared(pipelined: bool) -> [&'static str; 3] {
     let of_layers = match pipelined {
         true => wgsl!("shared/pipelined_matmul.wgsl"),
-        false => wgsl!("shared/in_turn_matmul.wgsl"),
+        false => wgsl!("shared/sequential_matmul.wgsl"),
     };
     [wgsl!("shared/matmul.wgsl"), pipelining::text(pipelined), of_layers]
 }

@@ -1,7 +1,7 @@
 //! `matmul_rows`: `out = w x + bias` for the few rows of a session step. A thread owns one column of a tile of rows.
 
 use super::matmul::{self, Arguments, Sizes};
-use super::source::{self, DEALT, wgsl};
+use super::source::{self, INTERLEAVE, wgsl};
 use super::{Binding, Definition, Kernel, Rows, SPAN, Takes, Work, pipelining, shape};
 use crate::dtype::Precision;
 
@@ -31,7 +31,7 @@ impl Definition for MatmulRows {
 
     fn parts(&self) -> Vec<&'static str> {
         let Precision { weights, activations } = self.precision;
-        let mut parts = vec![DEALT, source::rows(self.rows), source::half(self.precision)];
+        let mut parts = vec![INTERLEAVE, source::rows(self.rows), source::half(self.precision)];
         parts.extend([source::weights(weights), source::x(activations)]);
         parts.extend(matmul::shared(self.pipelined));
         parts.push(wgsl!("matmul_rows.wgsl"));

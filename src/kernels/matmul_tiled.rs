@@ -1,7 +1,7 @@
 //! `matmul_tiled`: `out = w x + bias` for many rows. A workgroup owns 64 rows × 64 columns, a thread 8 × 8 of them.
 
 use super::matmul::{self, Arguments, Sizes};
-use super::source::{self, DEALT, wgsl};
+use super::source::{self, INTERLEAVE, wgsl};
 use super::{Binding, Definition, Kernel, Rows, Takes, Work, pipelining};
 use crate::dtype::Precision;
 
@@ -31,7 +31,7 @@ impl Definition for MatmulTiled {
 
     fn parts(&self) -> Vec<&'static str> {
         let Precision { weights, activations } = self.precision;
-        let mut parts = vec![DEALT, source::half(self.precision)];
+        let mut parts = vec![INTERLEAVE, source::half(self.precision)];
         parts.extend([source::weights(weights), source::x(activations)]);
         parts.extend(matmul::shared(self.pipelined));
         parts.push(wgsl!("matmul_tiled.wgsl"));

@@ -11,6 +11,7 @@ mod gru_after;
 mod gru_before;
 #[macro_use]
 mod list;
+mod add_bias;
 mod lstm;
 pub mod matmul;
 mod matmul_rows;
@@ -18,44 +19,43 @@ mod matmul_tiled;
 pub mod matrices;
 pub mod merge;
 pub mod order_rows;
+pub mod persistent;
 pub mod pipelining;
 mod product;
 pub mod recurrence;
 mod resets;
-pub mod resident;
 mod rnn;
 mod shape;
 mod source;
 pub mod step;
 pub mod streams;
-mod take_projected;
 mod unrolled;
 mod work;
 
+pub use add_bias::AddBias;
 pub use cell::{Functions, StepCell, WholeCell};
 pub use definition::{Definition, Parameters, Takes};
-pub use exchange::Grouped;
+pub use exchange::MultiWorkgroup;
 pub use matmul_rows::MatmulRows;
 pub use matmul_tiled::MatmulTiled;
 pub use matrices::{MatmulMatrices, StepMatrices};
 pub use merge::MergeDirections;
 pub use order_rows::OrderRows;
+pub use persistent::Persistent;
 pub use resets::{ResetOrder, ResetStates};
-pub use resident::Resident;
 pub use step::Step;
 pub use streams::MoveStates;
-pub use take_projected::TakeProjected;
 pub use work::Work;
 
 use std::fmt;
 use std::ops::Deref;
 
 kernels! {
-    Grouped, MergeDirections, MoveStates, OrderRows, ResetStates;
+    MultiWorkgroup, MergeDirections, MoveStates, OrderRows, ResetStates;
     /// A kernel that makes `out = w x + bias`: xw, or the readout's output.
-    Projection of matmul::Arguments: MatmulTiled, MatmulRows, MatmulMatrices, TakeProjected;
+    Projection of matmul::Arguments: MatmulTiled, MatmulRows, MatmulMatrices, AddBias;
     /// A kernel that takes a step, or a part of one, or all steps of a chunk by workgroups that do not need each other.
-    Recurrent of recurrence::Arguments: Step, StepMatrices, Resident;
+    Recurrent of recurrence::Arguments: Step, StepMatrices, Persistent;
 }
 
 /// The tile of batch rows a thread of a row-tiled kernel carries.

@@ -37,7 +37,7 @@ impl<P: Pod> Parameters for Arguments<P> {
 
 /// The file that a text has with and without.
 pub(super) fn text(pipelined: bool) -> &'static str {
-    if pipelined { wgsl!("shared/pipelined.wgsl") } else { wgsl!("shared/in_turn.wgsl") }
+    if pipelined { wgsl!("shared/pipelined.wgsl") } else { wgsl!("shared/sequential.wgsl") }
 }
 
 /// `bindings`, and after them its own where there is one.

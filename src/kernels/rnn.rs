@@ -9,5 +9,5 @@ const PARTS: &[&str] = &[wgsl!("cells/rnn.wgsl")];
 pub(super) const STEP: Shader =
     Shader { name: "step_rnn", parts: PARTS, bindings: &[PARAMS, INDEX, XW, W, Y, H_PREV, H_NEXT, ORDER] };
 
-pub(super) const RESIDENT: Shader =
-    Shader { name: "resident_rnn", parts: PARTS, bindings: &[PARAMS, XW, W, Y, H, ORDER] };
+pub(super) const PERSISTENT: Shader =
+    Shader { name: "persistent_rnn", parts: PARTS, bindings: &[PARAMS, XW, W, Y, H, ORDER] };

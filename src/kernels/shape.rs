@@ -34,7 +34,7 @@ impl StepShape {
     }
 }
 
-/// How a resident or grouped kernel is cut up.
+/// How a persistent or multi_workgroup kernel is cut up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Shape {
     /// Units of a workgroup.
@@ -51,7 +51,7 @@ pub struct Shape {
     pub rest: u32,
 }
 
-/// Where a thread of a resident kernel has its weights.
+/// Where a thread of a persistent kernel has its weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Keep {
     /// In memory, loaded in every step.
@@ -74,7 +74,7 @@ impl Keep {
 }
 
 impl Shape {
-    /// A tile of `hidden` units, whose `k` is dealt to threads by at most `depth`, or a block where that is less.
+    /// A tile of `hidden` units, whose `k` is assigned to threads by at most `depth`, or a block where that is less.
     pub fn new(hidden: u32, depth: u32, keep: Keep) -> Self {
         let blocks = hidden.div_ceil(BLOCK);
         let split = if hidden <= depth { 1 } else { blocks.div_ceil((depth / BLOCK).max(1)) };

@@ -15,8 +15,8 @@ macro_rules! wgsl {
 }
 pub(super) use wgsl;
 
-/// How workgroups are dealt to tiles of rows.
-pub(super) const DEALT: &str = wgsl!("shared/dealt.wgsl");
+/// How workgroups are assigned to tiles of rows.
+pub(super) const INTERLEAVE: &str = wgsl!("shared/interleave.wgsl");
 
 /// What a thread carries.
 pub(super) fn rows(rows: Rows) -> &'static str {

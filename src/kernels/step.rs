@@ -6,7 +6,7 @@ pub use super::shape::StepShape as Shape;
 
 use super::cell::{Functions, StepCell};
 use super::recurrence::{Arguments, Sizes};
-use super::source::{DEALT, wgsl};
+use super::source::{INTERLEAVE, wgsl};
 use super::{Binding, Definition, Kernel, Rows, SPAN, Takes, Work, pipelining, shape, source, unrolled};
 use crate::dtype::Precision;
 
@@ -43,7 +43,7 @@ impl Definition for Step {
     fn parts(&self) -> Vec<&'static str> {
         let Self { cell, precision, rows, pipelined, .. } = *self;
         let frames = [wgsl!("step.wgsl"), wgsl!("step_half.wgsl")];
-        let mut parts = vec![DEALT];
+        let mut parts = vec![INTERLEAVE];
         parts.extend(cell.around(rows, wgsl!("shared/product.wgsl"), frames, pipelined));
         parts.extend([source::half(precision), source::weights(precision.weights)]);
         parts.extend(cell.stores(precision.activations));

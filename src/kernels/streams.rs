@@ -1,4 +1,4 @@
-//! `take_states` and `put_states`: the states of a batch's rows, from and to the slots of streams or the caller's arrays.
+//! `gather_states` and `scatter_states`: the states of a batch's rows, from and to the slots of streams or the caller's arrays.
 //!
 //! streams: a row's states lie at slot · stride + offset, one offset for each array and direction; arrays: `[D, ⌈B/R⌉, features, R]`,
 //! each a layer's h or c. The slots of a pool are `[capacity, stride]`, the states of a stream side by side, so where they lie
@@ -63,8 +63,8 @@ pub struct MoveStates {
 impl Definition for MoveStates {
     fn name(&self) -> &'static str {
         match self.way {
-            Way::Take => "take_states",
-            Way::Put => "put_states",
+            Way::Take => "gather_states",
+            Way::Put => "scatter_states",
         }
     }
 
@@ -74,8 +74,8 @@ impl Definition for MoveStates {
 
     fn parts(&self) -> Vec<&'static str> {
         let own = match self.way {
-            Way::Take => wgsl!("take_states.wgsl"),
-            Way::Put => wgsl!("put_states.wgsl"),
+            Way::Take => wgsl!("gather_states.wgsl"),
+            Way::Put => wgsl!("scatter_states.wgsl"),
         };
         vec![source::rows(self.rows), wgsl!("shared/streams.wgsl"), own]
     }

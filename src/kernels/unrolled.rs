@@ -1,4 +1,4 @@
-//! Text of the products of `resident.wgsl` and `product.wgsl`: written out k by k, with each weight in a variable of its own.
+//! Text of the products of `persistent.wgsl` and `product.wgsl`: written out k by k, with each weight in a variable of its own.
 //!
 //! Weights stay in registers only where every index is known to the compiler, and whether one unrolls a loop over an
 //! array is its own affair: on some drivers such an array lies in memory, one load for each use. So this is the one

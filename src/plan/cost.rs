@@ -21,7 +21,7 @@ fn time(work: Work, speed: &Speed) -> u64 {
     alone.saturating_add(work.exchange.saturating_mul(speed.exchange))
 }
 
-/// One dispatch of `kernel` that takes `steps` steps (1 but for a resident kernel) of `rows` batch rows, in D = `dirs`
+/// One dispatch of `kernel` that takes `steps` steps (1 but for a persistent kernel) of `rows` batch rows, in D = `dirs`
 /// directions.
 pub(super) fn dispatch(kernel: &dyn Definition, rows: u32, steps: u64, dirs: u32, speed: &Speed) -> Cost {
     let [x, y, z] = kernel.grid(rows, dirs).map(u64::from);
@@ -36,8 +36,8 @@ pub(super) fn dispatch(kernel: &dyn Definition, rows: u32, steps: u64, dirs: u32
 pub(super) fn walk(recurrence: &Recurrence, rows: u32, steps: u64, dirs: u32, speed: &Speed) -> Cost {
     let of = |kernel: &dyn Definition, steps: u64| dispatch(kernel, rows, steps, dirs, speed).femtoseconds;
     let femtoseconds = match recurrence {
-        Recurrence::Resident(kernel) => of(kernel, steps),
-        Recurrence::Grouped { kernel, .. } => of(kernel, steps),
+        Recurrence::Persistent(kernel) => of(kernel, steps),
+        Recurrence::MultiWorkgroup { kernel, .. } => of(kernel, steps),
         Recurrence::Step(kernels) => {
             let step = kernels.iter().fold(0u64, |sum, kernel| sum.saturating_add(of(&**kernel, 1)));
             step.saturating_mul(steps)

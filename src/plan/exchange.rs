@@ -4,18 +4,20 @@ use super::shapes::{MOST_HELD, parts, refusal, shapes};
 use super::{Caps, LayerRecipe, Recurrence, Strategy};
 use crate::dims::Dims;
 use crate::dtype::Precision;
-use crate::kernels::{Definition, Functions, Grouped, Projection, Recurrent, Rows, WholeCell, resident};
+use crate::kernels::{
+    Definition, Functions, MultiWorkgroup, Projection, Recurrent, Rows, WholeCell, persistent,
+};
 use crate::model::Layer;
 
-/// Threads that a workgroup of a grouped kernel has at the most: with as many weights as each may hold, what a core of
+/// Threads that a workgroup of a multi_workgroup kernel has at the most: with as many weights as each may hold, what a core of
 /// most GPUs has registers for.
 const GROUP_THREADS: u32 = 256;
-/// How often a thread of a grouped kernel looks in vain, in a whole chunk, before it gives up: at a microsecond each, well
+/// How often a thread of a multi_workgroup kernel looks in vain, in a whole chunk, before it gives up: at a microsecond each, well
 /// under the time after which an operating system resets a device.
-const PATIENCE: u32 = 1 << 16;
+const SPIN_LIMIT: u32 = 1 << 16;
 
-/// Bytes of the letters of one chunk of a grouped kernel, which are read soon after they were written: what most caches hold.
-pub(super) const MAIL_BUDGET: u64 = 4 << 20;
+/// Bytes of the words of one chunk of a multi_workgroup kernel, which are read soon after they were written: what most caches hold.
+pub(super) const EXCHANGE_BUDGET: u64 = 4 << 20;
 
 /// The kernels of several workgroups that have a tile's units between them: with as many threads to a workgroup as there
 /// may be, and with half and a quarter of them; or where they cannot keep all weights, the one that keeps the most.
@@ -41,15 +43,15 @@ pub(super) fn variants(
     // kernel has as many weights a thread as any.
     let by_registers = u32::try_from(caps.speed.registers / u64::from(MOST_HELD)).unwrap_or(u32::MAX);
     let threads = GROUP_THREADS.min(caps.max_threads).min(by_registers);
-    let most = |whole: resident::Shape| (threads / whole.split / 2 * 2).max(2);
-    let sizes = |whole: resident::Shape| {
+    let most = |whole: persistent::Shape| (threads / whole.split / 2 * 2).max(2);
+    let sizes = |whole: persistent::Shape| {
         let units = [1, 2, 4].map(|part| most(whole) / part).into_iter();
         let units = units.filter(|units| *units > 0 && units % 2 == 0 && *units < hidden);
-        units.map(move |units| resident::Shape { units, ..whole })
+        units.map(move |units| persistent::Shape { units, ..whole })
     };
-    let mut allowed = |shape: resident::Shape| {
+    let mut allowed = |shape: persistent::Shape| {
         let (pipelined, fault) = (false, exchange.fault);
-        let kernel = Grouped { cell, functions, hidden, precision, rows, shape, pipelined, fault };
+        let kernel = MultiWorkgroup { cell, functions, hidden, precision, rows, shape, pipelined, fault };
         let batch = u32::try_from(dims.batch).unwrap_or(u32::MAX);
         let grid = kernel.grid(batch, dirs as u32).map(u64::from);
         let all = grid[0].saturating_mul(grid[1]).saturating_mul(grid[2]);
@@ -67,19 +69,19 @@ pub(super) fn variants(
         });
         let is_allowed = refused.is_none();
         match refused {
-            // Its patience, and what stands in for it, come with the recipe.
-            None => found.push(Recurrence::Grouped { kernel, patience: 0, instead: Vec::new() }),
+            // Its spin_limit, and what stands in for it, come with the recipe.
+            None => found.push(Recurrence::MultiWorkgroup { kernel, spin_limit: 0, instead: Vec::new() }),
             Some(why) => reason = why,
         }
         is_allowed
     };
     let mut has_any = false;
-    for shape in shapes(Strategy::Grouped, cell, hidden, precision, caps).into_iter().flat_map(sizes) {
+    for shape in shapes(Strategy::MultiWorkgroup, cell, hidden, precision, caps).into_iter().flat_map(sizes) {
         has_any |= allowed(shape);
     }
     // As where one workgroup has every unit: only where all weights are too many for what the device runs side by side.
     if !has_any {
-        let threads = |whole: resident::Shape| most(whole).saturating_mul(whole.split);
+        let threads = |whole: persistent::Shape| most(whole).saturating_mul(whole.split);
         let parts = parts(cell, hidden, precision, caps, threads).into_iter();
         parts.flat_map(sizes).find(|shape| allowed(*shape));
     }
@@ -87,17 +89,17 @@ pub(super) fn variants(
     if found.is_empty() { Err(reason) } else { Ok(found) }
 }
 
-/// Steps of a chunk, as many as its letters and the self-test leave; one at the least.
-pub(super) fn most_steps(kernel: Grouped, layer: &Layer, padded: usize, caps: &Caps) -> usize {
-    let by_mail = MAIL_BUDGET / letter_bytes(kernel.cell, layer, padded);
+/// Steps of a chunk, as many as its words and the self-test leave; one at the least.
+pub(super) fn most_steps(kernel: MultiWorkgroup, layer: &Layer, padded: usize, caps: &Caps) -> usize {
+    let by_memory = EXCHANGE_BUDGET / exchange_bytes(kernel.cell, layer, padded);
     let tested = caps.exchange.map_or(0, |exchange| exchange.steps);
-    tested.min(by_mail as usize).max(1)
+    tested.min(by_memory as usize).max(1)
 }
 
 /// `kernel` over at most `steps` at a time; `instead`, where it fails.
 pub(super) fn recipe(
     projection: Projection,
-    kernel: Grouped,
+    kernel: MultiWorkgroup,
     instead: Vec<Recurrent>,
     steps: usize,
     caps: &Caps,
@@ -105,13 +107,13 @@ pub(super) fn recipe(
     // Where a driver bounds a thread, half of it for the steps.
     let by_driver = caps.max_iterations.map_or(u64::MAX, |most| kernel.most_steps(most / 2));
     let chunk = steps.min(usize::try_from(by_driver).unwrap_or(usize::MAX));
-    let patience = caps.max_iterations.map_or(PATIENCE, |most| (most / 2) as u32);
-    let recurrence = Recurrence::Grouped { kernel, patience, instead };
+    let spin_limit = caps.max_iterations.map_or(SPIN_LIMIT, |most| (most / 2) as u32);
+    let recurrence = Recurrence::MultiWorkgroup { kernel, spin_limit, instead };
     LayerRecipe { projection, recurrence, resets: Vec::new(), chunk, merge: None }
 }
 
-/// Bytes of the letters of one step of a layer, of so many rows.
-pub(super) fn letter_bytes(cell: WholeCell, layer: &Layer, padded: usize) -> u64 {
-    let letters = [cell.product_count() as usize, layer.direction().count(), layer.hidden(), padded, 4];
-    letters.iter().fold(1u64, |bytes, &size| bytes.saturating_mul(size as u64))
+/// Bytes of the words of one step of a layer, of so many rows.
+pub(super) fn exchange_bytes(cell: WholeCell, layer: &Layer, padded: usize) -> u64 {
+    let words = [cell.product_count() as usize, layer.direction().count(), layer.hidden(), padded, 4];
+    words.iter().fold(1u64, |bytes, &size| bytes.saturating_mul(size as u64))
 }

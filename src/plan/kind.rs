@@ -6,7 +6,7 @@ use std::str::FromStr;
 use super::{Recurrence, Strategy};
 use crate::dims::Dims;
 use crate::dtype::{Precision, Storage};
-use crate::kernels::{Recurrent, Rows, matrices, resident};
+use crate::kernels::{Recurrent, Rows, matrices, persistent};
 use crate::model::{Cell, Forget, Layer, Reset};
 
 /// A doubling, in distances.
@@ -83,7 +83,7 @@ fn octaves(size: usize) -> u64 {
 
 /// A kind of kernel: what tells a candidate from the others, whatever their number and order. Its text is the strategy, then
 /// `-r` rows side by side and, of a step, `-t` tiles of them and `-u` units of a thread; of the others `-s` threads of a
-/// unit, of a grouped one `-g` workgroups; `-packed` for two weights to a register; `-k` blocks of a thread's share of k that it keeps,
+/// unit, of a multi_workgroup one `-g` workgroups; `-packed` for two weights to a register; `-k` blocks of a thread's share of k that it keeps,
 /// where it loads the rest in every step; of a step by cooperative matrices `-m` their rows in place of units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Way {
@@ -108,8 +108,8 @@ impl Way {
 
     /// That of a recurrence.
     pub(super) fn of(recurrence: &Recurrence) -> Option<Self> {
-        let whole = |strategy, rows: Rows, shape: resident::Shape| {
-            let packed = shape.keep == resident::Keep::Packed;
+        let whole = |strategy, rows: Rows, shape: persistent::Shape| {
+            let packed = shape.keep == persistent::Keep::Packed;
             let held = if shape.rest > 0 { shape.held() } else { 0 };
             Self { split: shape.split, packed, held, ..Self::plain(strategy, rows.count()) }
         };
@@ -127,13 +127,13 @@ impl Way {
                 }
                 _ => None,
             },
-            Recurrence::Resident(kernel) => {
-                let streamed = kernel.shape.keep == resident::Keep::Streamed;
-                let strategy = if streamed { Strategy::Streamed } else { Strategy::Resident };
+            Recurrence::Persistent(kernel) => {
+                let streamed = kernel.shape.keep == persistent::Keep::Streamed;
+                let strategy = if streamed { Strategy::Streamed } else { Strategy::Persistent };
                 Some(whole(strategy, kernel.rows, kernel.shape))
             }
-            Recurrence::Grouped { kernel, .. } => {
-                let whole = whole(Strategy::Grouped, kernel.rows, kernel.shape);
+            Recurrence::MultiWorkgroup { kernel, .. } => {
+                let whole = whole(Strategy::MultiWorkgroup, kernel.rows, kernel.shape);
                 Some(Self { groups: kernel.groups(), ..whole })
             }
         }
@@ -217,12 +217,12 @@ impl fmt::Display for Way {
         match strategy {
             Strategy::Step if *side > 0 => write!(f, "-t{tiles}-m{side}")?,
             Strategy::Step => write!(f, "-t{tiles}-u{units}")?,
-            Strategy::Resident | Strategy::Streamed => write!(f, "-s{split}")?,
-            Strategy::Grouped => write!(f, "-s{split}-g{groups}")?,
+            Strategy::Persistent | Strategy::Streamed => write!(f, "-s{split}")?,
+            Strategy::MultiWorkgroup => write!(f, "-s{split}-g{groups}")?,
         }
         f.write_str(if *packed { "-packed" } else { "" })?;
         match strategy {
-            Strategy::Resident | Strategy::Grouped if *held > 0 => write!(f, "-k{held}"),
+            Strategy::Persistent | Strategy::MultiWorkgroup if *held > 0 => write!(f, "-k{held}"),
             _ => Ok(()),
         }
     }
@@ -232,7 +232,7 @@ impl FromStr for Way {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let unknown = || format!("{text} is no candidate as step-r4-t2-u1 or resident-r4-s1");
+        let unknown = || format!("{text} is no candidate as step-r4-t2-u1 or persistent-r4-s1");
         let mut words = text.split('-');
         let strategy = words.next().and_then(|word| word.parse().ok()).ok_or_else(unknown)?;
         let mut way = Self::plain(strategy, 1);
@@ -275,11 +275,11 @@ mod tests {
         for text in [
             "step-r4-t2-u1",
             "step-r4-t8-m16",
-            "resident-r1-s2-packed",
+            "persistent-r1-s2-packed",
             "streamed-r4-s1",
-            "grouped-r1-s2-g8",
-            "resident-r1-s1-k2",
-            "grouped-r4-s2-g8-packed-k1",
+            "multi_workgroup-r1-s2-g8",
+            "persistent-r1-s1-k2",
+            "multi_workgroup-r4-s2-g8-packed-k1",
         ] {
             assert_eq!(text.parse::<Way>().unwrap().to_string(), text);
         }
@@ -310,13 +310,13 @@ mod tests {
             "step-r4-t2-u1-s1",
             "step-r4-t2-u1-m8",
             "step-r4-t2-m0",
-            "resident-r1-s",
+            "persistent-r1-s",
             "streamed-r1-s1-é",
             "step-r1-t1-u1-k2",
             "streamed-r1-s1-k2",
-            "resident-r1-s1-k0",
-            "resident-r1-k2-s1",
-            "resident-r1-s1-k2-packed",
+            "persistent-r1-s1-k0",
+            "persistent-r1-k2-s1",
+            "persistent-r1-s1-k2-packed",
         ] {
             assert!(text.parse::<Way>().is_err(), "{text}");
         }

@@ -272,13 +272,16 @@ mod tests {
 
     /// Layers at once are weighed against layers in turn as the model alone would.
     #[test]
-    fn a_wavefront_is_corrected_as_its_layers_are() {
+    fn a_pipelined_stack_is_corrected_as_its_layers_are() {
         let (stack, dims) = (gru(32, 4), [1, 1000]);
         let alone = planned(&stack, dims, &Caps::webgpu_minimum());
         let caps = measured(&gru(32, 1), dims, |_| Some(2.0));
         let twice = planned(&stack, dims, &caps);
-        assert_eq!(alone.wave.map(|wave| wave.steps), twice.wave.map(|wave| wave.steps));
-        assert!(alone.wave.is_some(), "{alone}");
+        assert_eq!(
+            alone.pipelining.map(|pipelining| pipelining.steps),
+            twice.pipelining.map(|pipelining| pipelining.steps)
+        );
+        assert!(alone.pipelining.is_some(), "{alone}");
         assert_eq!((&twice.layers, twice.cost), (&alone.layers, alone.cost.times(2, 1)));
     }
 
@@ -292,16 +295,16 @@ mod tests {
         let is_best = |index: usize| all[index].outcome.as_ref().is_ok_and(|(own, _)| own.recurrence == best);
         // What the model would take is dear for the layers above; the first, of an x that is projected already, keeps it.
         let caps = measured(&gru(32, 1), [1, 1000], |index| Some(if is_best(index) { 1.5 } else { 1.0 }));
-        let form = crate::io::Form { projected: true, ..dims.into() };
-        let of = |wave: Option<usize>| {
-            let only = crate::plan::Only { wave, ..crate::plan::Only::default() };
+        let run_shape = crate::io::RunShape { projected: true, ..dims.into() };
+        let of = |pipelining: Option<usize>| {
+            let only = crate::plan::Only { pipelining, ..crate::plan::Only::default() };
             let request = crate::plan::Request { only, ..crate::plan::Request::default() };
-            plan(&stack, form, request, &caps).unwrap()
+            plan(&stack, run_shape, request, &caps).unwrap()
         };
         let in_turn = of(Some(0)).layers;
         assert_ne!(in_turn[0].recurrence, in_turn[1].recurrence);
         for plan in [of(None), of(Some(100))] {
-            assert!(plan.wave.is_some(), "{plan}");
+            assert!(plan.pipelining.is_some(), "{plan}");
         }
     }
 
@@ -309,8 +312,8 @@ mod tests {
     fn what_samples_are_not_taken_of_is_left_to_the_model() {
         let (model, dims) = (gru(64, 1), [16, 50]);
         let caps = measured(&model, dims, |_| Some(3.0));
-        let form = crate::io::Form { projected: true, ..Dims::new(16, 50).unwrap().into() };
-        let all = alternatives(&model, form, crate::plan::Request::default(), &caps).unwrap();
+        let run_shape = crate::io::RunShape { projected: true, ..Dims::new(16, 50).unwrap().into() };
+        let all = alternatives(&model, run_shape, crate::plan::Request::default(), &caps).unwrap();
         for candidate in &all[0] {
             assert_eq!((candidate.correction, Sample::new(candidate, 1.0)), (None, None));
         }

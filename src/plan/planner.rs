@@ -1,38 +1,43 @@
 //! The planner.
 //!
 //! For each layer it lists the strategies, works out what each would take by the cost model, corrected by what was
-//! measured nearby, and takes the cheapest. Unless sums may be in any order, all of them keep the reduction order, so no choice
+//! measured nearby, and takes the cheapest. Unless the reduction order is free, all of them keep the reduction order, so no choice
 //! changes a bit of the result (see `shaders/shared/recurrence.wgsl`).
 
 use super::budget::{MAX_CHUNK, PROJECTION_BUDGET};
 use super::matmul::{matmul_kernel, merge_kernel, output_columns, readout_kernel};
 use super::strategy::{self, Strategy, size, width};
 use super::{
-    Candidate, Caps, Cost, LayerRecipe, Only, Plan, Recurrence, Request, Shape, Way, cost, exchange, resets,
-    wave,
+    Candidate, Caps, Cost, LayerRecipe, Only, Plan, Recurrence, Request, Shape, Way, cost, exchange,
+    pipelining, resets,
 };
 use crate::dims::{Dims, product};
 use crate::error::{Error, Result};
-use crate::io::Form;
-use crate::kernels::{Projection, Recurrent, Rows, TakeProjected, matmul};
+use crate::io::RunShape;
+use crate::kernels::{AddBias, Projection, Recurrent, Rows, matmul};
 use crate::model::{Layer, Model};
 
-/// Chooses kernels for `model` on a batch of `form`, or `[B, T]` alone, within `caps`.
+/// Chooses kernels for `model` on a batch of `run_shape`, or `[B, T]` alone, within `caps`.
 ///
 /// # Errors
 /// [`Error::Zero`]; [`Error::TooLarge`] and [`Error::Overflow`] where not even one step fits the device;
 /// [`Error::Unsupported`] for storage types that do not go together.
-pub fn plan(model: &Model, form: impl Into<Form>, request: impl Into<Request>, caps: &Caps) -> Result<Plan> {
-    let (form, request) = (form.into(), request.into());
-    let rows = rows_of(form.dims);
+pub fn plan(
+    model: &Model,
+    run_shape: impl Into<RunShape>,
+    request: impl Into<Request>,
+    caps: &Caps,
+) -> Result<Plan> {
+    let (run_shape, request) = (run_shape.into(), request.into());
+    let rows = rows_of(run_shape.dims);
     let asked = rows.iter().copied().filter(|rows| Some(*rows) == request.only.rows).collect::<Vec<_>>();
     let mut best: Option<Plan> = None;
     let mut refusal = none("tile of rows");
-    // A wavefront that is asked for may need the one or the other.
-    let rank = |plan: &Plan| (request.only.wave.is_some() && plan.wave.is_none(), plan.cost);
+    // A pipelined stack that is asked for may need the one or the other.
+    let rank = |plan: &Plan| (request.only.pipelining.is_some() && plan.pipelining.is_none(), plan.cost);
     for rows in if asked.is_empty() { rows } else { asked } {
         // What exceeds the device by single rows may fit by fours.
-        match of_rows(model, form, request, rows, caps) {
+        match of_rows(model, run_shape, request, rows, caps) {
             Ok(plan) if best.as_ref().is_none_or(|best| rank(&plan) < rank(best)) => best = Some(plan),
             Ok(_) => {}
             Err(error) => refusal = error,
@@ -42,9 +47,9 @@ pub fn plan(model: &Model, form: impl Into<Form>, request: impl Into<Request>, c
 }
 
 /// The cheapest plan with so many rows side by side.
-fn of_rows(model: &Model, form: Form, request: Request, rows: Rows, caps: &Caps) -> Result<Plan> {
-    let all = candidates(model, form, request, rows, caps)?;
-    pick(model, form, request, rows, all, caps)
+fn of_rows(model: &Model, run_shape: RunShape, request: Request, rows: Rows, caps: &Caps) -> Result<Plan> {
+    let all = candidates(model, run_shape, request, rows, caps)?;
+    pick(model, run_shape, request, rows, all, caps)
 }
 
 /// A planner that found nothing to choose from, which no caller can bring about: steps can always be dispatched one by one.
@@ -58,15 +63,15 @@ fn none(what: &str) -> Error {
 /// As [`plan`].
 pub fn alternatives(
     model: &Model,
-    form: impl Into<Form>,
+    run_shape: impl Into<RunShape>,
     request: impl Into<Request>,
     caps: &Caps,
 ) -> Result<Vec<Vec<Candidate>>> {
-    let (form, request) = (form.into(), request.into());
+    let (run_shape, request) = (run_shape.into(), request.into());
     let mut layers = vec![Vec::new(); model.layers().len()];
     let mut refusal = None;
-    for rows in rows_of(form.dims) {
-        match candidates(model, form, request, rows, caps) {
+    for rows in rows_of(run_shape.dims) {
+        match candidates(model, run_shape, request, rows, caps) {
             Ok(all) => layers.iter_mut().zip(all).for_each(|(layer, found)| layer.extend(found)),
             Err(error) => refusal = Some(error),
         }
@@ -85,58 +90,61 @@ fn rows_of(dims: Dims) -> Vec<Rows> {
 
 fn candidates(
     model: &Model,
-    form: Form,
+    run_shape: RunShape,
     request: Request,
     rows: Rows,
     caps: &Caps,
 ) -> Result<Vec<Vec<Candidate>>> {
-    let dims = Dims::new(form.dims.batch, form.dims.steps)?;
-    form.check(model)?;
+    let dims = Dims::new(run_shape.dims.batch, run_shape.dims.steps)?;
+    run_shape.check(model)?;
     request.precision.check()?;
     caps.check("a kernel", 1, u64::from(caps.max_threads), "threads in a workgroup")?;
     // Directions lie side by side or one after the other, whatever becomes of them.
     let output = model.layers()[0].direction().count() * model.state();
-    for (name, features) in [(form.x_shape(), form.features(model)), ("y [B, T, D·P]", output)] {
+    for (name, features) in [(run_shape.x_shape(), run_shape.features(model)), ("y [B, T, D·P]", output)] {
         let numbers = product(name, &[dims.batch, dims.steps, features])?;
         caps.check_array(name, request.precision.activations.words(numbers) as u64 * 4)?;
     }
     let layers = 0..model.layers().len();
-    layers.map(|index| layer_candidates(model, index, form, rows, request, caps)).collect()
+    layers.map(|index| layer_candidates(model, index, run_shape, rows, request, caps)).collect()
 }
 
 /// Of each layer the cheapest candidate, among those of the strategy that is asked for where there are any; or of all layers
 /// one, where they can only then be walked at once, and that takes less time or is asked for.
 fn pick(
     model: &Model,
-    form: Form,
+    run_shape: RunShape,
     request: Request,
     rows: Rows,
     candidates: Vec<Vec<Candidate>>,
     caps: &Caps,
 ) -> Result<Plan> {
     let allowed: Vec<Vec<Choice<'_>>> = candidates.iter().map(|layer| allowed(layer, request.only)).collect();
-    let readout = model.readout().map(|readout| readout_kernel(model, readout, form.dims, request, caps));
+    let readout =
+        model.readout().map(|readout| readout_kernel(model, readout, run_shape.dims, request, caps));
     let most_words = usize::try_from(caps.max_array_bytes() / 4).unwrap_or(usize::MAX);
     let (precision, readout) = (request.precision, readout.transpose()?);
     let of = |choices: Vec<&Choice<'_>>| {
         let layers = choices.iter().map(|choice| choice.recipe.clone()).collect();
         let cost = choices.iter().fold(Cost::ZERO, |sum, choice| sum.plus(choice.cost));
         let modelled = choices.iter().fold(Cost::ZERO, |sum, choice| sum.plus(choice.modelled));
-        let (wave, in_turn) = (None, None);
-        let plan = Plan { form, precision, rows, layers, wave, in_turn, readout, most_words, cost };
-        wave::improve(plan, modelled, model, request.only, caps)
+        let (pipelining, not_pipelined) = (None, None);
+        let plan =
+            Plan { run_shape, precision, rows, layers, pipelining, not_pipelined, readout, most_words, cost };
+        pipelining::improve(plan, modelled, model, request.only, caps)
     };
     let cheapest = allowed.iter().map(|layer| layer.iter().min_by_key(|choice| choice.cost));
     let cheapest: Option<Vec<_>> = cheapest.collect();
     let plan = of(cheapest.ok_or_else(|| none("way to compute a layer"))?);
-    if request.only.wave == Some(0) {
+    if request.only.pipelining == Some(0) {
         return Ok(plan);
     }
     // What is cheapest layer by layer need not be so at once.
-    let waves = alike(&allowed).into_iter().map(of).filter(|alike| alike.wave.is_some());
-    let is_better =
-        |wave: &Plan| wave.cost < plan.cost || (request.only.wave.is_some() && plan.wave.is_none());
-    Ok(waves.min_by_key(|wave| wave.cost).filter(is_better).unwrap_or(plan))
+    let pipelined = alike(&allowed).into_iter().map(of).filter(|alike| alike.pipelining.is_some());
+    let is_better = |pipelining: &Plan| {
+        pipelining.cost < plan.cost || (request.only.pipelining.is_some() && plan.pipelining.is_none())
+    };
+    Ok(pipelined.min_by_key(|pipelining| pipelining.cost).filter(is_better).unwrap_or(plan))
 }
 
 /// A candidate that can be had.
@@ -171,12 +179,12 @@ fn alike<'a, 'b>(layers: &'b [Vec<Choice<'a>>]) -> Vec<Vec<&'b Choice<'a>>> {
 fn layer_candidates(
     model: &Model,
     index: usize,
-    form: Form,
+    run_shape: RunShape,
     rows: Rows,
     request: Request,
     caps: &Caps,
 ) -> Result<Vec<Candidate>> {
-    let (layer, dims, precision) = (&model.layers()[index], form.dims, request.precision);
+    let (layer, dims, precision) = (&model.layers()[index], run_shape.dims, request.precision);
     let state = size("P", layer.state())?;
     if precision.activations.is_half() && state > 1 {
         caps.check("y of 16-bit numbers", 2, u64::from(caps.max_threads), "threads in a workgroup")?;
@@ -192,9 +200,9 @@ fn layer_candidates(
     let below = index.checked_sub(1).map(|below| output_columns(&model.layers()[below], precision));
     let k = below.unwrap_or(layer.input());
     let n = size("G·H", columns)?;
-    let projection = if index == 0 && form.projected {
+    let projection = if index == 0 && run_shape.projected {
         let activations = precision.activations;
-        TakeProjected { n, activations, rows, width: width(n, caps) }.into()
+        AddBias { n, activations, rows, width: width(n, caps) }.into()
     } else {
         let sizes = matmul::Sizes { k: size("I", k)?, n };
         matmul_kernel(sizes, padded.saturating_mul(dims.steps), rows, request, caps)
@@ -208,12 +216,12 @@ fn layer_candidates(
         merge.map_or(Cost::ZERO, |(kernel, words)| cost::dispatch(&kernel, words, 1, 1, &caps.speed));
     // Of an x that is projected already, what was measured has a part too many; by matrices it is another.
     let is_usual = !matches!(projection, Projection::MatmulMatrices(_));
-    let is_whole = is_usual && (index > 0 || !form.projected);
+    let is_whole = is_usual && (index > 0 || !run_shape.projected);
     let shape = Shape::new(layer, k, dims, precision).filter(|_| is_whole);
-    let of_steps = resets::kernels(layer, form, rows, caps)?;
+    let of_steps = resets::kernels(layer, run_shape, rows, caps)?;
     let mut candidates: Vec<Candidate> = Vec::new();
     for strategy in Strategy::ALL {
-        let variants = strategy::variants(strategy, layer, form, rows, request, caps)?;
+        let variants = strategy::variants(strategy, layer, run_shape, rows, request, caps)?;
         match variants {
             Err(reason) => {
                 let (outcome, correction) = (Err(reason), None);
@@ -224,7 +232,7 @@ fn layer_candidates(
                 let instead = cheapest_steps(&candidates);
                 candidates.extend(variants.into_iter().enumerate().map(|(variant, recurrence)| {
                     let recipe = match recurrence {
-                        Recurrence::Grouped { kernel, .. } => {
+                        Recurrence::MultiWorkgroup { kernel, .. } => {
                             let most = exchange::most_steps(kernel, layer, padded, caps).min(chunk);
                             exchange::recipe(projection, kernel, instead.clone(), most, caps)
                         }
@@ -252,7 +260,7 @@ fn layer_candidates(
 
 fn recipe(projection: Projection, recurrence: Recurrence, chunk: usize, caps: &Caps) -> LayerRecipe {
     let most = match (&recurrence, caps.max_iterations) {
-        (Recurrence::Resident(kernel), Some(most)) => kernel.most_steps(most),
+        (Recurrence::Persistent(kernel), Some(most)) => kernel.most_steps(most),
         _ => u64::MAX,
     };
     let chunk = chunk.min(usize::try_from(most).unwrap_or(usize::MAX));
@@ -311,26 +319,25 @@ mod tests {
                 "layer 0: matmul_rows (1 row × 64 threads), then 5 × step_gru_after (1 row × 16 threads)",
             ),
             (
-                Strategy::Resident,
-                "layer 0: matmul_rows (1 row × 64 threads), then resident_gru_after (1 row × 16 units) for 5 steps",
+                Strategy::Persistent,
+                "layer 0: matmul_rows (1 row × 64 threads), then persistent_gru_after (1 row × 16 units) for 5 steps",
             ),
             (
                 Strategy::Streamed,
-                "layer 0: matmul_rows (1 row × 64 threads), then resident_gru_after (1 row × 16 units, weights streamed) for 5 steps",
+                "layer 0: matmul_rows (1 row × 64 threads), then persistent_gru_after (1 row × 16 units, weights streamed) for 5 steps",
             ),
         ] {
             assert_eq!(planned(&small, [1, 5], Some(strategy), &caps).to_string(), text);
         }
         // An x that is projected already is taken as it is by the first layer.
-        let form = Form { projected: true, ..Dims::new(1, 5).unwrap().into() };
+        let run_shape = RunShape { projected: true, ..Dims::new(1, 5).unwrap().into() };
         let only = Only { strategy: Some(Strategy::Step), ..Only::default() };
-        let taken = plan(&small, form, Request { only, ..Request::default() }, &caps).unwrap();
-        let text =
-            "layer 0: take_projected (1 row × 64 threads), then 5 × step_gru_after (1 row × 16 threads)";
+        let taken = plan(&small, run_shape, Request { only, ..Request::default() }, &caps).unwrap();
+        let text = "layer 0: add_bias (1 row × 64 threads), then 5 × step_gru_after (1 row × 16 threads)";
         assert_eq!(taken.to_string(), text);
         // 512 units do not fit a workgroup of 256 threads.
         let large = gru(8, 512, Cell::GRU);
-        let step = planned(&large, [1, 5], Some(Strategy::Resident), &caps);
+        let step = planned(&large, [1, 5], Some(Strategy::Persistent), &caps);
         assert!(step.has_steps(), "{step}");
     }
 
@@ -349,7 +356,7 @@ mod tests {
 
     /// Long sequences of a small layer, and one step, on a device where a dispatch is dear.
     #[test]
-    fn a_dear_dispatch_makes_resident_kernels_pay() {
+    fn a_dear_dispatch_makes_persistent_kernels_pay() {
         let speed = Speed { dispatch: 100_000_000_000, ..Speed::DISCRETE };
         let caps = Caps { speed, ..Caps::webgpu_minimum() };
         let model = gru(8, 64, Cell::GRU);
@@ -376,17 +383,20 @@ mod tests {
     #[test]
     fn a_part_of_the_weights_is_held_where_all_are_too_many() {
         let caps = Caps { max_threads: 1024, max_workgroup_bytes: 48 << 10, ..Caps::webgpu_minimum() };
-        let of = |hidden, batch, weights| kernels(Strategy::Resident, hidden, batch, weights, &caps);
+        let of = |hidden, batch, weights| kernels(Strategy::Persistent, hidden, batch, weights, &caps);
         let has_part = |kernels: Vec<String>| kernels.iter().any(|kernel| kernel.contains("blocks held"));
         assert!(!has_part(of(128, 4, Storage::F32)) && !has_part(of(160, 4, Storage::F16)));
         // 49,152 registers for 76,800 weights: one kernel for each tile of rows, the one that keeps the most.
         let expected = ["1 row", "4 rows"]
-            .map(|rows| format!("resident_gru_after ({rows} × 160 units × 3 threads, 1 of 2 blocks held)"));
+            .map(|rows| format!("persistent_gru_after ({rows} × 160 units × 3 threads, 1 of 2 blocks held)"));
         assert_eq!(of(160, 4, Storage::F32), expected);
-        let expected = "resident_gru_after (1 row × 256 units, weights packed, 4 of 8 blocks held)";
+        let expected = "persistent_gru_after (1 row × 256 units, weights packed, 4 of 8 blocks held)";
         assert_eq!(of(256, 1, Storage::Bf16), [expected]);
         // Where it is less than a third, it is not worth a thought.
-        assert_eq!(of(192, 1, Storage::F32), ["resident_gru_after (1 row × 192 units, 2 of 6 blocks held)"]);
+        assert_eq!(
+            of(192, 1, Storage::F32),
+            ["persistent_gru_after (1 row × 192 units, 2 of 6 blocks held)"]
+        );
         assert_eq!(of(224, 4, Storage::F32), [""; 0]);
         let plan = planned(&gru(8, 160, Cell::GRU), [1, 100], None, &caps);
         assert!(plan.to_string().contains("blocks held"), "{plan}");
@@ -397,13 +407,13 @@ mod tests {
         let fault = crate::kernels::exchange::Fault::None;
         let exchange = Exchange { workgroups: 132, workgroup_bytes: 48 << 10, steps: 1000, fault };
         let caps = Caps { max_workgroup_bytes: 48 << 10, exchange: Some(exchange), ..Caps::webgpu_minimum() };
-        let of = |hidden| kernels(Strategy::Grouped, hidden, 1, Storage::F32, &caps);
+        let of = |hidden| kernels(Strategy::MultiWorkgroup, hidden, 1, Storage::F32, &caps);
         let whole = [(16, 64), (8, 128)].map(|(units, groups)| {
-            format!("grouped_gru_after (1 row × {units} units × 16 threads × {groups} workgroups)")
+            format!("multi_workgroup_gru_after (1 row × {units} units × 16 threads × {groups} workgroups)")
         });
         assert_eq!(of(1024), whole);
         let expected =
-            "grouped_gru_after (1 row × 16 units × 16 threads × 128 workgroups, 2 of 4 blocks held)";
+            "multi_workgroup_gru_after (1 row × 16 units × 16 threads × 128 workgroups, 2 of 4 blocks held)";
         assert_eq!(of(2048), [expected]);
         let plan = planned(&gru(8, 2048, Cell::GRU), [1, 100], None, &caps);
         assert!(plan.to_string().contains(expected), "{plan}");
@@ -423,10 +433,10 @@ mod tests {
         let caps = Caps { max_iterations: Some(Caps::SOFTWARE_ITERATIONS), ..Caps::webgpu_minimum() };
         // Of 192 units some of the weights are loaded in every step.
         for (strategy, hidden) in
-            [(Strategy::Resident, 64), (Strategy::Resident, 192), (Strategy::Streamed, 64)]
+            [(Strategy::Persistent, 64), (Strategy::Persistent, 192), (Strategy::Streamed, 64)]
         {
             let plan = planned(&gru(1, hidden, Cell::GRU), [1, 100_000], Some(strategy), &caps);
-            let Recurrence::Resident(kernel) = plan.layers[0].recurrence else { panic!("{plan}") };
+            let Recurrence::Persistent(kernel) = plan.layers[0].recurrence else { panic!("{plan}") };
             assert!(kernel.most_steps(Caps::SOFTWARE_ITERATIONS) >= plan.layers[0].chunk as u64, "{plan}");
         }
     }

@@ -4,9 +4,9 @@ use std::fmt;
 
 use super::Cost;
 use crate::dtype::Precision;
-use crate::io::Form;
+use crate::io::RunShape;
 use crate::kernels::{
-    Definition, Grouped, MergeDirections, Projection, Recurrent, ResetStates, Resident, Rows,
+    Definition, MergeDirections, MultiWorkgroup, Persistent, Projection, Recurrent, ResetStates, Rows,
 };
 
 /// How one layer is computed.
@@ -30,13 +30,13 @@ pub enum Recurrence {
     /// Every step by itself: its dispatches, in order.
     Step(Vec<Recurrent>),
     /// All steps of a chunk in one dispatch.
-    Resident(Resident),
+    Persistent(Persistent),
     /// All steps of a chunk in one dispatch, by workgroups that work together.
-    Grouped {
+    MultiWorkgroup {
         /// What they run.
-        kernel: Grouped,
+        kernel: MultiWorkgroup,
         /// How often a thread looks for what is not there yet, in a whole chunk.
-        patience: u32,
+        spin_limit: u32,
         /// What a chunk that fails is taken again by, step by step.
         instead: Vec<Recurrent>,
     },
@@ -52,7 +52,9 @@ impl Recurrence {
     /// Whether the same kernels walk over the steps, whatever takes their place where they fail.
     pub(super) fn is_like(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Grouped { kernel, .. }, Self::Grouped { kernel: other, .. }) => kernel == other,
+            (Self::MultiWorkgroup { kernel, .. }, Self::MultiWorkgroup { kernel: other, .. }) => {
+                kernel == other
+            }
             _ => self == other,
         }
     }
@@ -61,8 +63,8 @@ impl Recurrence {
 impl fmt::Display for Recurrence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Resident(kernel) => f.write_str(&kernel.text()),
-            Self::Grouped { kernel, .. } => f.write_str(&kernel.text()),
+            Self::Persistent(kernel) => f.write_str(&kernel.text()),
+            Self::MultiWorkgroup { kernel, .. } => f.write_str(&kernel.text()),
             Self::Step(kernels) => {
                 for (part, kernel) in kernels.iter().enumerate() {
                     write!(f, "{}{kernel}", if part > 0 { " + " } else { "" })?;
@@ -75,18 +77,18 @@ impl fmt::Display for Recurrence {
 
 /// Layers at once: while a layer walks over a chunk of steps, the one above walks over the chunk before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wave {
+pub struct Pipelining {
     /// Steps of a chunk.
     pub steps: usize,
     /// What one layer after the other is predicted to take.
-    pub in_turn: Cost,
+    pub sequential: Cost,
 }
 
 /// How a model is computed on one size of batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     /// Sizes, layouts and the rule for padding.
-    pub form: Form,
+    pub run_shape: RunShape,
     /// How weights and activations are stored.
     pub precision: Precision,
     /// Batch rows that lie side by side in the states and in the projected input, in every layer.
@@ -94,9 +96,9 @@ pub struct Plan {
     /// One recipe per layer.
     pub layers: Vec<LayerRecipe>,
     /// Where layers run at once, how.
-    pub wave: Option<Wave>,
+    pub pipelining: Option<Pipelining>,
     /// Why they do not, where there are several.
-    pub in_turn: Option<String>,
+    pub not_pipelined: Option<String>,
     /// The readout.
     pub readout: Option<Projection>,
     /// Words that one storage array may have; matrices beyond are cut into slices.
@@ -108,7 +110,7 @@ pub struct Plan {
 impl Plan {
     /// ⌈B/R⌉, tiles of batch rows.
     pub fn tiles(&self) -> usize {
-        self.form.dims.batch.div_ceil(self.rows.count() as usize)
+        self.run_shape.dims.batch.div_ceil(self.rows.count() as usize)
     }
 
     /// Whether any layer's steps are dispatched one by one.
@@ -119,7 +121,7 @@ impl Plan {
     /// Whether all layers above `layer` do nothing once workgroups that work together have failed: a merge knows no abort.
     pub fn layers_above_can_abort(&self, layer: usize) -> bool {
         let can_abort = |layer: &LayerRecipe| {
-            layer.merge.is_none() && matches!(layer.recurrence, Recurrence::Grouped { .. })
+            layer.merge.is_none() && matches!(layer.recurrence, Recurrence::MultiWorkgroup { .. })
         };
         self.layers[layer + 1..].iter().all(can_abort)
     }
@@ -128,7 +130,7 @@ impl Plan {
     pub fn without_exchange(&self) -> Self {
         let mut plan = self.clone();
         for layer in &mut plan.layers {
-            if let Recurrence::Grouped { instead, .. } = &mut layer.recurrence {
+            if let Recurrence::MultiWorkgroup { instead, .. } = &mut layer.recurrence {
                 layer.recurrence = Recurrence::Step(std::mem::take(instead));
             }
         }
@@ -142,7 +144,7 @@ impl fmt::Display for Plan {
             if index > 0 {
                 f.write_str("; ")?;
             }
-            let steps = self.form.dims.steps;
+            let steps = self.run_shape.dims.steps;
             write!(f, "layer {index}: {}, then ", layer.projection)?;
             match &layer.recurrence {
                 recurrence @ Recurrence::Step(_) => {
@@ -152,14 +154,14 @@ impl fmt::Display for Plan {
                 }
                 recurrence => write!(f, "{recurrence} for {steps} steps")?,
             }
-            if layer.chunk < self.form.dims.steps {
+            if layer.chunk < self.run_shape.dims.steps {
                 write!(f, " in chunks of {} steps", layer.chunk)?;
             }
             if let Some(kernel) = &layer.merge {
                 write!(f, ", then {}", kernel.text())?;
             }
         }
-        if self.wave.is_some() {
+        if self.pipelining.is_some() {
             f.write_str("; all layers at once, each a chunk behind the one below")?;
         }
         if let Some(kernel) = &self.readout {

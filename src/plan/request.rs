@@ -13,13 +13,13 @@ pub struct Request {
     /// What to choose from.
     pub only: Only,
     /// Whether kernels may sum in an order of their own, so that a session, or another plan, may give other bits.
-    pub any_order: bool,
+    pub any_reduction_order: bool,
 }
 
 impl Request {
     /// The cooperative matrices that may be made use of: their numbers are f16, and they add in an order of their own.
     pub(super) fn matrices(&self, caps: &Caps) -> Option<Matrices> {
-        caps.matrices.filter(|_| self.any_order && self.precision == matrices::PRECISION)
+        caps.matrices.filter(|_| self.any_reduction_order && self.precision == matrices::PRECISION)
     }
 }
 
@@ -38,9 +38,9 @@ pub struct Only {
     pub rows: Option<Rows>,
     /// Which variant of the strategy, as [`alternatives`](super::alternatives) lists them.
     pub variant: Option<usize>,
-    /// Steps of a chunk of a wavefront, fewer where the device or the memory bear no more; 0 for none. Of no effect where
+    /// Steps of a chunk of a pipelined stack, fewer where the device or the memory bear no more; 0 for none. Of no effect where
     /// layers cannot run at once.
-    pub wave: Option<usize>,
+    pub pipelining: Option<usize>,
 }
 
 impl Only {
@@ -58,7 +58,7 @@ pub struct Candidate {
     pub rows: Rows,
     /// The strategy.
     pub strategy: Strategy,
-    /// Which variant of it: tiles of rows of a thread, or how k is dealt to threads.
+    /// Which variant of it: tiles of rows of a thread, or how k is assigned to threads.
     pub variant: usize,
     /// The recipe with its predicted cost, or what forbids the strategy.
     pub outcome: Result<(LayerRecipe, Cost), String>,

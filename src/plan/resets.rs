@@ -3,19 +3,24 @@
 use super::strategy::{size, width};
 use super::{Caps, cost};
 use crate::error::Result;
-use crate::io::Form;
+use crate::io::RunShape;
 use crate::kernels::{ResetStates, Rows};
 use crate::model::Layer;
 
 /// The kernels that begin h and c of a layer anew before a step; none where nothing is reset.
-pub(super) fn kernels(layer: &Layer, form: Form, rows: Rows, caps: &Caps) -> Result<Vec<ResetStates>> {
-    if !form.resets {
+pub(super) fn kernels(
+    layer: &Layer,
+    run_shape: RunShape,
+    rows: Rows,
+    caps: &Caps,
+) -> Result<Vec<ResetStates>> {
+    if !run_shape.resets {
         return Ok(Vec::new());
     }
     let (h, c) = (size("P", layer.state())?, size("H", layer.hidden())?);
     let of = |features, before| {
         let width = width(features, caps);
-        ResetStates { features, before: Some(before), order: form.x.into(), rows, width }
+        ResetStates { features, before: Some(before), order: run_shape.x.into(), rows, width }
     };
     Ok([of(h, 0)].into_iter().chain(layer.cell().has_c().then(|| of(c, h))).collect())
 }

@@ -2,8 +2,8 @@
 
 use super::{Caps, Strategy};
 use crate::dtype::Precision;
-use crate::kernels::resident::Keep;
-use crate::kernels::{BLOCK, Definition, WholeCell, resident};
+use crate::kernels::persistent::Keep;
+use crate::kernels::{BLOCK, Definition, WholeCell, persistent};
 use crate::model::Layer;
 
 /// Weights, or sums, of a thread at the most: beyond, some compilers spill them.
@@ -19,10 +19,10 @@ pub(super) fn shapes(
     hidden: u32,
     precision: Precision,
     caps: &Caps,
-) -> Vec<resident::Shape> {
-    let shape = |depth: u32, keep: Keep| resident::Shape::new(hidden, depth, keep);
+) -> Vec<persistent::Shape> {
+    let shape = |depth: u32, keep: Keep| persistent::Shape::new(hidden, depth, keep);
     match strategy {
-        Strategy::Resident => {
+        Strategy::Persistent => {
             let depth = MOST_HELD / cell.gates();
             let mut shapes = vec![shape(depth, Keep::Held), shape(32, Keep::Held)];
             if precision.weights.is_half() {
@@ -31,7 +31,7 @@ pub(super) fn shapes(
             shapes
         }
         // As many weights as a thread can hold: the fewer threads, the more units to a workgroup.
-        Strategy::Grouped => {
+        Strategy::MultiWorkgroup => {
             let depth = MOST_HELD / cell.gates();
             let packed = precision.weights.is_half().then(|| shape(2 * depth, Keep::Packed));
             packed.into_iter().chain([shape(depth, Keep::Held)]).collect()
@@ -52,14 +52,14 @@ pub(super) fn parts(
     hidden: u32,
     precision: Precision,
     caps: &Caps,
-    threads: impl Fn(resident::Shape) -> u32,
-) -> Vec<resident::Shape> {
+    threads: impl Fn(persistent::Shape) -> u32,
+) -> Vec<persistent::Shape> {
     let blocks = hidden.div_ceil(BLOCK);
     let keep = if precision.weights.is_half() { Keep::Packed } else { Keep::Held };
     let of_block = keep.registers(u64::from(cell.gates() * BLOCK));
-    let mut all: Vec<(u32, resident::Shape)> = Vec::new();
+    let mut all: Vec<(u32, persistent::Shape)> = Vec::new();
     for split in 1..=blocks.min(caps.max_threads) {
-        let shape = resident::Shape::new(hidden, blocks.div_ceil(split) * BLOCK, keep);
+        let shape = persistent::Shape::new(hidden, blocks.div_ceil(split) * BLOCK, keep);
         let of_workgroup = of_block.saturating_mul(u64::from(threads(shape))).max(1);
         let most = (caps.speed.registers / of_workgroup).min(u64::from(MOST_HELD) / of_block);
         let held = u32::try_from(most).unwrap_or(u32::MAX).min(shape.parts - 1);
@@ -80,7 +80,7 @@ pub(super) fn refusal(
     kernel: &dyn Definition,
     layer: &Layer,
     hidden: u32,
-    shape: resident::Shape,
+    shape: persistent::Shape,
     precision: Precision,
     caps: &Caps,
 ) -> Option<String> {

@@ -6,9 +6,9 @@ use std::str::FromStr;
 use super::shapes::{MOST_HELD, parts, refusal, shapes};
 use super::{Caps, Recurrence, Request, exchange, matrices};
 use crate::error::{Error, Result};
-use crate::io::Form;
+use crate::io::RunShape;
 use crate::kernels::recurrence::Sizes;
-use crate::kernels::{Functions, Recurrent, Resident, Rows, Step, StepCell, WholeCell, resident, step};
+use crate::kernels::{Functions, Persistent, Recurrent, Rows, Step, StepCell, WholeCell, persistent, step};
 use crate::model::{Cell, Layer};
 
 /// A way to compute the steps of a layer.
@@ -18,25 +18,25 @@ pub enum Strategy {
     Step,
     /// All steps of a chunk are a dispatch; a workgroup has every unit and keeps the weights in registers, or those of
     /// some blocks of k where all are too many.
-    Resident,
-    /// As `Resident`, with the weights read in every step.
+    Persistent,
+    /// As `Persistent`, with the weights read in every step.
     Streamed,
-    /// As `Resident`, with the units dealt to several workgroups, which exchange h after every step.
-    Grouped,
+    /// As `Persistent`, with the units distributed to several workgroups, which exchange h after every step.
+    MultiWorkgroup,
 }
 
 impl Strategy {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Step, Self::Resident, Self::Streamed, Self::Grouped];
+    pub const ALL: [Self; 4] = [Self::Step, Self::Persistent, Self::Streamed, Self::MultiWorkgroup];
 }
 
 impl fmt::Display for Strategy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Step => "step",
-            Self::Resident => "resident",
+            Self::Persistent => "persistent",
             Self::Streamed => "streamed",
-            Self::Grouped => "grouped",
+            Self::MultiWorkgroup => "multi_workgroup",
         })
     }
 }
@@ -48,13 +48,13 @@ impl FromStr for Strategy {
         Self::ALL
             .into_iter()
             .find(|strategy| strategy.to_string() == name)
-            .ok_or_else(|| format!("{name} is no strategy: step, resident, streamed, grouped"))
+            .ok_or_else(|| format!("{name} is no strategy: step, persistent, streamed, multi_workgroup"))
     }
 }
 
 /// Threads of a row-tiled workgroup: two warps or one wave, and within every device's limit.
 const WIDTH: u32 = 64;
-/// Threads that a resident workgroup of small H is filled up to, by tiles of rows.
+/// Threads that a persistent workgroup of small H is filled up to, by tiles of rows.
 const FILL: u32 = 64;
 /// Units and tiles of rows that a thread of a step may have.
 const BLOCKS: [[u32; 2]; 6] = [[1, 1], [1, 2], [1, 4], [2, 1], [2, 2], [2, 4]];
@@ -63,12 +63,12 @@ const BLOCKS: [[u32; 2]; 6] = [[1, 1], [1, 2], [1, 4], [2, 1], [2, 2], [2, 4]];
 pub(super) fn variants(
     strategy: Strategy,
     layer: &Layer,
-    form: Form,
+    run_shape: RunShape,
     rows: Rows,
     request: Request,
     caps: &Caps,
 ) -> Result<std::result::Result<Vec<Recurrence>, String>> {
-    let dims = form.dims;
+    let dims = run_shape.dims;
     let precision = request.precision;
     let hidden = size("H", layer.hidden())?;
     let tiles = u32::try_from(dims.batch.div_ceil(rows.count() as usize)).unwrap_or(u32::MAX);
@@ -84,25 +84,23 @@ pub(super) fn variants(
     }
     let cell = WholeCell::of(layer);
     let functions = Functions::of(layer);
-    if strategy == Strategy::Grouped {
-        if form.resets {
-            return Ok(
-                Err("states that are reset are no letters: other workgroups have them already".into()),
-            );
+    if strategy == Strategy::MultiWorkgroup {
+        if run_shape.resets {
+            return Ok(Err("states that are reset are no words: other workgroups have them already".into()));
         }
         return Ok(exchange::variants(layer, hidden, dims, rows, precision, caps));
     }
     let mut found = Vec::new();
     let mut reason = String::new();
-    let mut allowed = |shape: resident::Shape| {
+    let mut allowed = |shape: persistent::Shape| {
         let full = (FILL / shape.threads().max(1)).clamp(1, tiles);
-        let shape = resident::Shape { tiles: full, ..shape };
-        let (pipelined, resets) = (false, form.resets.then(|| form.x.into()));
-        let kernel = Resident { cell, functions, hidden, precision, rows, shape, pipelined, resets };
+        let shape = persistent::Shape { tiles: full, ..shape };
+        let (pipelined, resets) = (false, run_shape.resets.then(|| run_shape.x.into()));
+        let kernel = Persistent { cell, functions, hidden, precision, rows, shape, pipelined, resets };
         let refused = refusal(&kernel, layer, hidden, shape, precision, caps);
         let is_allowed = refused.is_none();
         match refused {
-            None => found.push(Recurrence::Resident(kernel)),
+            None => found.push(Recurrence::Persistent(kernel)),
             Some(why) => reason = why,
         }
         is_allowed
@@ -112,8 +110,8 @@ pub(super) fn variants(
         has_any |= allowed(shape);
     }
     // Where a workgroup can keep all weights, loading some of them has nothing to offer.
-    if strategy == Strategy::Resident && !has_any {
-        let threads = |shape: resident::Shape| shape.threads();
+    if strategy == Strategy::Persistent && !has_any {
+        let threads = |shape: persistent::Shape| shape.threads();
         parts(cell, hidden, precision, caps, threads).into_iter().find(|shape| allowed(*shape));
     }
     found.dedup();
@@ -124,7 +122,7 @@ pub(super) fn variants(
 fn blocks(cell: Cell, units: u32, tiles: u32, rows: Rows, request: Request, caps: &Caps) -> Vec<[u32; 2]> {
     let widths = units.div_ceil(width(units, caps));
     // A sum of all beside each block's own.
-    let of_one = cell.gates() as u32 * rows.count() * if request.any_order { 1 } else { 2 };
+    let of_one = cell.gates() as u32 * rows.count() * if request.any_reduction_order { 1 } else { 2 };
     let fits = |&[each, count]: &[u32; 2]| {
         let are_there = each <= widths && count <= tiles;
         // Four tiles of one row are a tile of four, which is loaded at once.
@@ -144,7 +142,7 @@ fn steps(
     request: Request,
     caps: &Caps,
 ) -> Vec<Recurrent> {
-    let Request { precision, any_order, .. } = request;
+    let Request { precision, any_reduction_order, .. } = request;
     let functions = Functions::of(layer);
     let kernel = |cell| {
         let sizes = match cell {
@@ -153,7 +151,7 @@ fn steps(
         };
         let width = width(sizes.hidden, caps);
         let units = units.min(sizes.hidden.div_ceil(width));
-        let shape = step::Shape { width, units, tiles, in_blocks: !any_order };
+        let shape = step::Shape { width, units, tiles, in_blocks: !any_reduction_order };
         Step { cell, functions, sizes, precision, rows, shape, pipelined: false }.into()
     };
     StepCell::of(layer).into_iter().map(kernel).collect()

@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     const SAMPLES: &str = "measured gru-b16-t50-i64-h64 step-r4-t2-u1 1034\n\
-        measured gru-b16-t50-i64-h64 resident-r1-s1 7\n";
+        measured gru-b16-t50-i64-h64 persistent-r1-s1 7\n";
 
     #[test]
     fn tables_there_and_back() {
@@ -101,7 +101,7 @@ mod tests {
             ("measured gru-b1-t1-i1-h1 streamed-r1-s1 1000001", "from 1 to"),
             ("measured gru-b1-h1 streamed-r1-s1 9", "gru-b1-h1 is no shape"),
             ("measured gru-b1-t1-i1-h1 fast 9", "fast is no candidate"),
-            ("measured gru-b16-t50-i64-h64 resident-r1-s1 8", "before"),
+            ("measured gru-b16-t50-i64-h64 persistent-r1-s1 8", "before"),
             ("version 2", "reads version 1"),
             ("version", "reads version 1"),
             ("measuredgru-b1-t1-i1-h1 streamed-r1-s1 9", "no such name"),

@@ -13,7 +13,7 @@ use crate::plan::Caps;
 /// [`Error::TooLarge`] for what exceeds the device; [`Error::Internal`] for a program that contradicts
 /// itself, which no caller can bring about.
 pub fn check(program: &Program, caps: &Caps) -> Result<()> {
-    let Dims { batch, steps } = program.form.dims;
+    let Dims { batch, steps } = program.run_shape.dims;
     for buffer in &program.buffers {
         caps.check_array(&format!("{} of {batch} rows × {steps} steps", buffer.name), buffer.bytes())?;
     }
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
     use crate::dims::Dims;
     use crate::dtype::{Precision, Storage};
-    use crate::io::Form;
+    use crate::io::RunShape;
     use crate::kernels::Kernel;
     use crate::model::{Cell, Direction, Layer, Merge, Model, Weights};
     use crate::plan::{Exchange, Fault, Only, Recurrence, Request, Strategy, plan};
@@ -106,14 +106,19 @@ mod tests {
         Caps { exchange, max_workgroup_bytes, max_storage_buffers: 10, ..Caps::webgpu_minimum() }
     }
 
-    fn program(cell: Cell, form: impl Into<Form>, strategy: Strategy, caps: &Caps) -> Program {
-        program_of(cell, form, Only { strategy: Some(strategy), wave: Some(0), ..Only::default() }, caps)
+    fn program(cell: Cell, run_shape: impl Into<RunShape>, strategy: Strategy, caps: &Caps) -> Program {
+        program_of(
+            cell,
+            run_shape,
+            Only { strategy: Some(strategy), pipelining: Some(0), ..Only::default() },
+            caps,
+        )
     }
 
-    fn program_of(cell: Cell, form: impl Into<Form>, only: Only, caps: &Caps) -> Program {
+    fn program_of(cell: Cell, run_shape: impl Into<RunShape>, only: Only, caps: &Caps) -> Program {
         let strategy = only.strategy.unwrap();
         // Units for several workgroups, where there are to be several.
-        let (input, hidden) = (5, if strategy == Strategy::Grouped { 260 } else { 7 });
+        let (input, hidden) = (5, if strategy == Strategy::MultiWorkgroup { 260 } else { 7 });
         let rows = cell.gates() * hidden;
         let layer = |input| {
             let w_ih = vec![0.5; rows * input];
@@ -122,9 +127,13 @@ mod tests {
         };
         let model = Model::new(vec![layer(input), layer(hidden), layer(hidden)]).unwrap();
         let request = Request { only, ..Request::default() };
-        let plan = plan(&model, form, request, caps).unwrap();
-        let is_grouped = matches!(plan.layers[0].recurrence, Recurrence::Grouped { .. });
-        assert_eq!(is_grouped, strategy == Strategy::Grouped && plan.form.dims.steps > 1, "{plan}");
+        let plan = plan(&model, run_shape, request, caps).unwrap();
+        let is_multi_workgroup = matches!(plan.layers[0].recurrence, Recurrence::MultiWorkgroup { .. });
+        assert_eq!(
+            is_multi_workgroup,
+            strategy == Strategy::MultiWorkgroup && plan.run_shape.dims.steps > 1,
+            "{plan}"
+        );
         lower(&model, &plan).unwrap()
     }
 
@@ -134,15 +143,15 @@ mod tests {
         for cell in [Cell::GRU, Cell::ORIGINAL_GRU, Cell::LSTM] {
             for (batch, steps) in [(1, 1), (3, 5), (66, 5000)] {
                 for strategy in Strategy::ALL {
-                    let steps = if strategy == Strategy::Grouped { steps.min(50) } else { steps };
-                    let form = Form::from(Dims::new(batch, steps).unwrap());
+                    let steps = if strategy == Strategy::MultiWorkgroup { steps.min(50) } else { steps };
+                    let run_shape = RunShape::from(Dims::new(batch, steps).unwrap());
                     for projected in [false, true] {
-                        let form = Form { projected, ..form };
-                        check(&program(cell, form, strategy, &caps), &caps).unwrap();
-                        let only = Only { strategy: Some(strategy), wave: Some(2), ..Only::default() };
-                        let wave = program_of(cell, form, only, &caps);
-                        assert_eq!(wave.setup.is_empty(), steps < 3);
-                        check(&wave, &caps).unwrap();
+                        let run_shape = RunShape { projected, ..run_shape };
+                        check(&program(cell, run_shape, strategy, &caps), &caps).unwrap();
+                        let only = Only { strategy: Some(strategy), pipelining: Some(2), ..Only::default() };
+                        let pipelining = program_of(cell, run_shape, only, &caps);
+                        assert_eq!(pipelining.setup.is_empty(), steps < 3);
+                        check(&pipelining, &caps).unwrap();
                     }
                 }
             }
@@ -152,12 +161,12 @@ mod tests {
     #[test]
     fn a_buffer_one_element_short_is_found() {
         let caps = caps();
-        let form = Form::from(Dims::new(3, 5).unwrap());
+        let run_shape = RunShape::from(Dims::new(3, 5).unwrap());
         let strategies = Strategy::ALL.into_iter();
         for (strategy, projected) in strategies.flat_map(|strategy| [(strategy, false), (strategy, true)]) {
-            for wave in [0, 2] {
-                let only = Only { strategy: Some(strategy), wave: Some(wave), ..Only::default() };
-                let good = program_of(Cell::LSTM, Form { projected, ..form }, only, &caps);
+            for pipelining in [0, 2] {
+                let only = Only { strategy: Some(strategy), pipelining: Some(pipelining), ..Only::default() };
+                let good = program_of(Cell::LSTM, RunShape { projected, ..run_shape }, only, &caps);
                 assert_eq!(good.buffers.iter().any(|buffer| buffer.name == "w_ih.0"), !projected);
                 for id in 0..good.buffers.len() {
                     let mut bad = good.clone();

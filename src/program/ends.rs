@@ -66,7 +66,7 @@ pub fn lower_recorded_session(model: &Model, plan: &Plan) -> Result<Program> {
 fn recorded_run(mut lowering: Lowering<'_>) -> Result<Program> {
     let (model, plan) = (lowering.model, lowering.plan);
     let lengths = lowering.lengths()?;
-    let batch = plan.form.dims.batch;
+    let batch = plan.run_shape.dims.batch;
     let rows = lowering.buffer("rows", Role::Slots, &[batch])?;
     let mut ends = Ends { lengths, initial: Vec::new(), last: Vec::new(), rows: Some(rows) };
     let states = lowering.program.states.clone();
@@ -96,7 +96,7 @@ pub fn lower_recorded_streams(model: &Model, plan: &Plan, capacity: usize) -> Re
 }
 
 fn recorded(mut lowering: Lowering<'_>, ends: Ends) -> Result<Program> {
-    if lowering.plan.wave.is_some() || lowering.program.mail.is_some() {
+    if lowering.plan.pipelining.is_some() || lowering.program.exchange_buffer.is_some() {
         return Err(Error::Unsupported {
             what:
                 "a recording of layers at once or of workgroups together, whose outcome the host has to see"
@@ -109,7 +109,7 @@ fn recorded(mut lowering: Lowering<'_>, ends: Ends) -> Result<Program> {
 
 impl Lowering<'_> {
     fn lengths(&mut self) -> Result<End> {
-        let dims = self.plan.form.dims;
+        let dims = self.plan.run_shape.dims;
         let array = self.buffer("lengths", Role::End, &[dims.batch])?;
         let padded = index32("B", self.padded()?)?;
         let readout = match self.program.readout {
@@ -133,7 +133,7 @@ impl Lowering<'_> {
         features: usize,
         rows: BufferId,
     ) -> Result<End> {
-        let (batch, dirs) = (self.plan.form.dims.batch, self.dirs());
+        let (batch, dirs) = (self.plan.run_shape.dims.batch, self.dirs());
         let of_a_direction = product(name, &[batch, features])?;
         let array = self.buffer(name, Role::End, &[tiled.len(), dirs, of_a_direction])?;
         let place = |(layer, &buffer)| Tiled { buffer, features, offset: layer * dirs * of_a_direction };

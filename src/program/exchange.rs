@@ -1,20 +1,20 @@
 //! Chunks whose workgroups exchange values, and which may fail: where they write to each other, and how it is known that they
-//! came through.
+//! were completed.
 
 use super::lower::{Chunk, Lowering, Slices, index32};
 use super::{BufferId, Dispatch, Op, Program, Role, StateBuffers};
 use crate::dims::product;
 use crate::error::{Error, Result};
 use crate::kernels::exchange::{Arguments, HEAD_WORDS, Params};
-use crate::kernels::{Definition, Grouped};
+use crate::kernels::{Definition, MultiWorkgroup};
 use crate::plan::Recurrence;
 
-/// Words that the letters begin at a multiple of, so that they lie in lines of their own.
+/// Words that the words begin at a multiple of, so that they lie in lines of their own.
 const ALIGNMENT: usize = 64;
 
 /// Where a chunk of a program is that may fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Proof {
+pub struct Completion {
     /// Its first operation in [`Program::ops`], of its projection.
     pub op: usize,
     /// Its layer; of layers at once the lowest that has steps to take.
@@ -28,37 +28,41 @@ pub struct Proof {
 }
 
 impl Program {
-    /// Words that say whether the chunks of a run came through, at the head of [`Program::mail`].
-    pub fn proof_words(&self) -> usize {
-        if self.proofs.is_empty() { 0 } else { HEAD_WORDS + self.proofs.len() }
+    /// Words that say whether the chunks of a run were completed, at the head of [`Program::exchange_buffer`].
+    pub fn completion_words(&self) -> usize {
+        if self.completions.is_empty() { 0 } else { HEAD_WORDS + self.completions.len() }
     }
 
     /// The first chunk that did not, by these words after a run.
-    pub fn unproven(&self, words: &[u32]) -> Option<&Proof> {
+    pub fn incomplete(&self, words: &[u32]) -> Option<&Completion> {
         let counts = words.get(HEAD_WORDS..).unwrap_or_default();
-        self.proofs.iter().enumerate().find(|(i, proof)| counts.get(*i) != Some(&proof.all)).map(|(_, p)| p)
+        self.completions
+            .iter()
+            .enumerate()
+            .find(|(i, completion)| counts.get(*i) != Some(&completion.all))
+            .map(|(_, p)| p)
     }
 }
 
 impl Lowering<'_> {
-    /// Everything that workgroups write to each other: all chunks' proofs, and one chunk's letters.
-    pub(super) fn mail(&mut self) -> Result<()> {
-        let (mut proofs, mut letters) = (0, 0);
+    /// Everything that workgroups write to each other: all chunks' completions, and one chunk's words.
+    pub(super) fn exchange_buffer(&mut self) -> Result<()> {
+        let (mut completions, mut words) = (0, 0);
         // Layers at once have their chunks in the same dispatches.
         let layers = self.model.layers().len();
-        let (stages, at_once) = if self.plan.wave.is_some() { (1, layers) } else { (layers, 1) };
+        let (stages, at_once) = if self.plan.pipelining.is_some() { (1, layers) } else { (layers, 1) };
         for (recipe, layer) in self.plan.layers.iter().zip(self.model.layers()).take(stages) {
-            if let Recurrence::Grouped { kernel, .. } = &recipe.recurrence {
-                proofs += self.plan.form.dims.steps.div_ceil(recipe.chunk) + at_once - 1;
+            if let Recurrence::MultiWorkgroup { kernel, .. } = &recipe.recurrence {
+                completions += self.plan.run_shape.dims.steps.div_ceil(recipe.chunk) + at_once - 1;
                 let exchanges = kernel.cell.product_count() as usize;
                 let sizes = [&[recipe.chunk, exchanges], &self.tiled(at_once, layer.hidden())[..]].concat();
-                letters = letters.max(product("letters", &sizes)?);
+                words = words.max(product("exchange words", &sizes)?);
             }
         }
-        if proofs > 0 {
-            self.letters_from = (HEAD_WORDS + proofs).next_multiple_of(ALIGNMENT);
-            let words = self.letters_from + letters;
-            self.program.mail = Some(self.buffer("mail", Role::Mail, &[words])?);
+        if completions > 0 {
+            self.words_from = (HEAD_WORDS + completions).next_multiple_of(ALIGNMENT);
+            let words = self.words_from + words;
+            self.program.exchange_buffer = Some(self.buffer("exchange_buffer", Role::Exchange, &[words])?);
         }
         Ok(())
     }
@@ -67,27 +71,33 @@ impl Lowering<'_> {
     /// each.
     pub(super) fn exchange(
         &mut self,
-        kernel: Grouped,
+        kernel: MultiWorkgroup,
         index: usize,
         chunk: Chunk,
-        patience: u32,
+        spin_limit: u32,
         state: StateBuffers,
         (named, matrices): (&[(&'static str, BufferId)], &[Slices; 2]),
     ) -> Result<Op> {
-        let (steps, lag) = (self.plan.form.dims.steps, self.plan.layers[index].chunk);
+        let (steps, lag) = (self.plan.run_shape.dims.steps, self.plan.layers[index].chunk);
         let slot = chunk.first / lag;
         let phase = slot % 2;
         // Of layers at once, how many have taken all their steps.
         let ended = (slot + 1).saturating_sub(steps.div_ceil(lag));
         let (layer, first) = (index + ended, chunk.first - ended * lag);
         let dirs = index32("D", chunk.layers * self.dirs())?;
-        let grid = kernel.grid(index32("B", self.plan.form.dims.batch)?, dirs);
+        let grid = kernel.grid(index32("B", self.plan.run_shape.dims.batch)?, dirs);
         let all = product("workgroups", &grid.map(|count| count as usize))?;
         let all = index32("workgroups", all)?;
-        let word = HEAD_WORDS + self.program.proofs.len();
-        let mail =
-            self.program.mail.ok_or_else(|| Error::internal(kernel.name(), "no mail in the program"))?;
-        let h = [("h_prev", state.h[phase]), ("h_next", state.h[1 - phase]), ("mail", mail)];
+        let word = HEAD_WORDS + self.program.completions.len();
+        let exchange_buffer = self
+            .program
+            .exchange_buffer
+            .ok_or_else(|| Error::internal(kernel.name(), "no exchange buffer in the program"))?;
+        let h = [
+            ("h_prev", state.h[phase]),
+            ("h_next", state.h[1 - phase]),
+            ("exchange_buffer", exchange_buffer),
+        ];
         let mut named = [named, &h].concat();
         if let Some(c) = state.c {
             named.extend([("c_prev", c[phase]), ("c_next", c[1 - phase])]);
@@ -100,19 +110,19 @@ impl Lowering<'_> {
         named.push(("w", w));
         let steps = self.arguments(&self.model.layers()[index], chunk, 0)?;
         let exchange = Params {
-            proof: index32("proofs", word)?,
+            completion: index32("completions", word)?,
             all,
-            letters: index32("mail", self.letters_from)?,
-            patience,
-            before: self.program.proofs.last().map_or(0, |proof| proof.all),
+            words: index32("exchange_buffer", self.words_from)?,
+            spin_limit,
+            before: self.program.completions.last().map_or(0, |completion| completion.all),
             unused: [0; 3],
         };
         let buffers = self.bound(&kernel, &named)?;
         let arguments = Arguments { steps, exchange };
         let dispatch = Dispatch::new(&kernel, &arguments, [steps.own.batch, dirs], buffers);
-        let from = if self.program.proofs.is_empty() { 0 } else { self.letters_from };
-        self.program.proofs.push(Proof { op: chunk.op, layer, first, phase, all });
-        let mut rounds = vec![[from..self.program.buffers[mail].words, 0..0]];
+        let from = if self.program.completions.is_empty() { 0 } else { self.words_from };
+        self.program.completions.push(Completion { op: chunk.op, layer, first, phase, all });
+        let mut rounds = vec![[from..self.program.buffers[exchange_buffer].words, 0..0]];
         rounds.resize(kernel.fault.times(), [0..HEAD_WORDS, word..word + 1]);
         Ok(Op::Exchange { dispatch, rounds })
     }

@@ -10,7 +10,7 @@ pub(super) use self::shared::Shared;
 use super::{Buffer, BufferId, Dispatch, Matrix, Op, Order, Program, Role, Slice, StateBuffers};
 use crate::dims::product;
 use crate::error::{Error, Result};
-use crate::io::Fill;
+use crate::io::Padding;
 use crate::kernels::{Binding, Definition, Projection, Recurrent, matmul, pipelining, recurrence};
 use crate::model::{Cell, Constant, Layer, Model, Reset, has_enclosed_bias};
 use crate::plan::{LayerRecipe, Plan, Recurrence};
@@ -25,9 +25,9 @@ pub fn lower(model: &Model, plan: &Plan) -> Result<Program> {
 
 pub(super) fn lowered<'a>(model: &'a Model, plan: &'a Plan) -> Result<Lowering<'a>> {
     let mut lowering = Lowering::new(model, plan)?;
-    match plan.wave {
+    match plan.pipelining {
         None => (0..model.layers().len()).try_for_each(|index| lowering.layer(index))?,
-        Some(wave) => lowering.wave(wave.steps)?,
+        Some(pipelining) => lowering.pipelining(pipelining.steps)?,
     }
     lowering.readout()?;
     Ok(lowering)
@@ -82,14 +82,14 @@ pub(super) struct Lowering<'a> {
     /// Scratch of one chunk or step by its name in the shaders, which all layers share.
     scratch: Vec<(&'static str, BufferId)>,
     shared: HashMap<Shared, BufferId>,
-    /// The word of mail that letters begin with.
-    pub(super) letters_from: usize,
+    /// The word of the exchange buffer that words begin with.
+    pub(super) words_from: usize,
 }
 
 impl<'a> Lowering<'a> {
     fn new(model: &'a Model, plan: &'a Plan) -> Result<Self> {
         let program = Program {
-            form: plan.form,
+            run_shape: plan.run_shape,
             precision: plan.precision,
             state: model.state(),
             hidden: model.hidden(),
@@ -100,8 +100,8 @@ impl<'a> Lowering<'a> {
             ops: Vec::new(),
             states: Vec::new(),
             x: 0,
-            mail: None,
-            proofs: Vec::new(),
+            exchange_buffer: None,
+            completions: Vec::new(),
             together: None,
             order: 0,
             resets: None,
@@ -114,19 +114,20 @@ impl<'a> Lowering<'a> {
         };
         let sequence = Sequence { buffer: 0, step: 0, row: 0, dir: 0 };
         let (scratch, shared) = Default::default();
-        let mut this = Self { model, plan, program, sequence, scratch, shared, letters_from: 0 };
-        this.sequence = this.sequence("x", Role::Input, plan.form.x, [1, plan.form.features(model)])?;
+        let mut this = Self { model, plan, program, sequence, scratch, shared, words_from: 0 };
+        this.sequence =
+            this.sequence("x", Role::Input, plan.run_shape.x, [1, plan.run_shape.features(model)])?;
         this.program.x = this.sequence.buffer;
         let features = [model.output() / model.state(), model.state()];
-        let y = this.sequence("y", Role::Output, plan.form.y, features)?;
+        let y = this.sequence("y", Role::Output, plan.run_shape.y, features)?;
         this.program.y = y.buffer;
 
         this.program.order =
             this.buffer("order", Role::Order, &[Order::arrays(this.program.readout), this.padded()?])?;
-        if plan.form.resets {
+        if plan.run_shape.resets {
             this.resets_buffer()?;
         }
-        this.mail()?;
+        this.exchange_buffer()?;
         Ok(this)
     }
 
@@ -215,7 +216,7 @@ impl<'a> Lowering<'a> {
     /// All chunks of layer `index`, one after the other.
     fn layer(&mut self, index: usize) -> Result<()> {
         let stage = self.stage(index)?;
-        let (steps, chunk) = (self.plan.form.dims.steps, self.plan.layers[index].chunk);
+        let (steps, chunk) = (self.plan.run_shape.dims.steps, self.plan.layers[index].chunk);
         for first in (0..steps).step_by(chunk) {
             let count = chunk.min(steps - first);
             let op = self.program.ops.len();
@@ -231,7 +232,7 @@ impl<'a> Lowering<'a> {
     fn stage(&mut self, index: usize) -> Result<Stage> {
         let layer = &self.model.layers()[index];
         let columns = layer.cell().gates() * layer.hidden();
-        let is_projected = index == 0 && self.plan.form.projected;
+        let is_projected = index == 0 && self.plan.run_shape.projected;
         let w_ih = if is_projected { None } else { Some(self.matrix(Constant::WIh(index))?) };
         let bias = self.constant(Constant::Bias(index), &[self.dirs(), columns])?;
         let mut named = self.scratch(1)?;
@@ -266,10 +267,10 @@ impl<'a> Lowering<'a> {
     ) -> Result<Vec<Op>> {
         let (model, plan) = (self.model, self.plan);
         match &plan.layers[index].recurrence {
-            Recurrence::Grouped { kernel, patience, .. } => {
-                Ok(vec![self.exchange(*kernel, index, chunk, *patience, state, named)?])
+            Recurrence::MultiWorkgroup { kernel, spin_limit, .. } => {
+                Ok(vec![self.exchange(*kernel, index, chunk, *spin_limit, state, named)?])
             }
-            Recurrence::Resident(kernel) => {
+            Recurrence::Persistent(kernel) => {
                 let named = ([named.0, &[("h_state", state.h[0])]].concat(), named.1);
                 let layer = &model.layers()[index];
                 let dispatches = self.step((*kernel).into(), layer, chunk, &named.0, named.1)?;
@@ -322,16 +323,16 @@ impl<'a> Lowering<'a> {
         }
         let shape = self.tiled(1, layer.state());
         let h = match self.plan.layers[index].recurrence {
-            Recurrence::Resident(_) => [self.buffer(&format!("h.{index}"), Role::State, &shape)?; 2],
-            Recurrence::Step(_) | Recurrence::Grouped { .. } => [
+            Recurrence::Persistent(_) => [self.buffer(&format!("h.{index}"), Role::State, &shape)?; 2],
+            Recurrence::Step(_) | Recurrence::MultiWorkgroup { .. } => [
                 self.buffer(&format!("h.{index}.even"), Role::State, &shape)?,
                 self.buffer(&format!("h.{index}.odd"), Role::State, &shape)?,
             ],
         };
         let LayerRecipe { recurrence, chunk, .. } = &self.plan.layers[index];
-        let is_grouped = matches!(recurrence, Recurrence::Grouped { .. });
+        let is_multi_workgroup = matches!(recurrence, Recurrence::MultiWorkgroup { .. });
         let mut c = None;
-        if cell.has_c() && is_grouped {
+        if cell.has_c() && is_multi_workgroup {
             c = Some([
                 self.buffer(&format!("c.{index}.even"), Role::State, &self.tiled(1, hidden))?,
                 self.buffer(&format!("c.{index}.odd"), Role::State, &self.tiled(1, hidden))?,
@@ -341,8 +342,8 @@ impl<'a> Lowering<'a> {
             named.push(("c", buffer));
             c = Some([buffer; 2]);
         }
-        let steps = self.plan.form.dims.steps;
-        let changes = if is_grouped { steps.div_ceil(*chunk) } else { steps };
+        let steps = self.plan.run_shape.dims.steps;
+        let changes = if is_multi_workgroup { steps.div_ceil(*chunk) } else { steps };
         Ok(StateBuffers { h, c, changes })
     }
 
@@ -384,17 +385,17 @@ impl<'a> Lowering<'a> {
         let xw_dir = [self.chunk(), self.plan.tiles(), layer.cell().gates(), layer.hidden()];
         let steps = index32("T", count)?;
         let own = recurrence::Params {
-            batch: index32("B", self.plan.form.dims.batch)?,
+            batch: index32("B", self.plan.run_shape.dims.batch)?,
             tiles: index32("tiles of rows", self.plan.tiles())?,
             first: index32("T", first)?,
             steps,
-            times: index32("T", self.plan.form.dims.steps)?,
+            times: index32("T", self.plan.run_shape.dims.steps)?,
             reverse: index32("D", layers * layer.direction().reverse_from())?,
             xw_dir: index32("xw", product("xw", &xw_dir)?)?,
             y_step: output.step,
             y_row: output.row,
             y_dir: output.dir,
-            repeats: u32::from(self.plan.form.fill == Fill::Last),
+            repeats: u32::from(self.plan.run_shape.padding == Padding::Last),
             first_unit: index32("H", first_unit)?,
         };
         let pipelining = pipelining::Params { lag: steps, x_dir: 0, out_first: 0, unused: [0] };
@@ -431,10 +432,10 @@ impl<'a> Lowering<'a> {
         let (order, order_rows) = self.places(Places::Sorted)?;
         let own = matmul::Params {
             rows: index32("rows of a chunk", product("rows of a chunk", &[count, padded])?)?,
-            batch: index32("B", self.plan.form.dims.batch)?,
+            batch: index32("B", self.plan.run_shape.dims.batch)?,
             padded: index32("B", padded)?,
             first: index32("T", first)?,
-            times: index32("T", self.plan.form.dims.steps)?,
+            times: index32("T", self.plan.run_shape.dims.steps)?,
             reverse: index32("D", layer.direction().reverse_from())?,
             x_step: input.step,
             x_row: input.row,

@@ -14,7 +14,7 @@ impl Lowering<'_> {
         if self.plan.layers[index].merge.is_none() {
             return Ok(output);
         }
-        let Dims { batch, steps } = self.plan.form.dims;
+        let Dims { batch, steps } = self.plan.run_shape.dims;
         let storage = self.plan.precision.activations;
         let sizes = [batch, steps, storage.padded(self.model.state())];
         let numbers = product("y of a direction", &sizes)?;

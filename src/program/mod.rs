@@ -8,17 +8,17 @@ mod exchange;
 mod lower;
 mod merge;
 mod order;
+mod pipelining;
 mod readout;
 mod resets;
 mod slice;
 mod streams;
 mod tile;
-mod wave;
 
 pub use check::check;
 pub use constant::constant_words;
 pub use ends::{End, Ends, lower_recorded, lower_recorded_session, lower_recorded_streams};
-pub use exchange::Proof;
+pub use exchange::Completion;
 pub use lower::lower;
 pub use order::Order;
 pub use resets::lower_session;
@@ -30,7 +30,7 @@ use std::ops::Range;
 
 use crate::dims::Dims;
 use crate::dtype::Precision;
-use crate::io::Form;
+use crate::io::RunShape;
 use crate::kernels::{Kernel, Parameters, Rows, Takes};
 use crate::model::{Constant, ReadoutSteps};
 
@@ -59,7 +59,7 @@ pub enum Role {
     /// Written before it is read, in every run.
     Scratch,
     /// Cleared in every run, and then written by workgroups to each other.
-    Mail,
+    Exchange,
     /// Read by the caller after the run.
     Output,
     /// An array of the caller's in the caller's layout, read or written at an end of the run, see [`Ends`].
@@ -132,7 +132,7 @@ pub enum Op {
     Exchange {
         /// The dispatch.
         dispatch: Dispatch,
-        /// The words of mail to clear before each.
+        /// The words of the exchange buffer to clear before each.
         rounds: Vec<[Range<usize>; 2]>,
     },
     /// Copies from buffer to buffer.
@@ -206,7 +206,7 @@ pub struct Together {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Program {
     /// Sizes, layouts and the rule for padding.
-    pub form: Form,
+    pub run_shape: RunShape,
     /// How weights and activations are stored.
     pub precision: Precision,
     /// P of every layer, features of h.
@@ -229,10 +229,10 @@ pub struct Program {
     pub together: Option<Together>,
     /// x, each step's features padded as [`Precision::activations`] lie.
     pub x: BufferId,
-    /// Where workgroups write to each other: whether one gave up, the proof of each chunk, letters.
-    pub mail: Option<BufferId>,
+    /// Where workgroups write to each other: whether one gave up, the completion of each chunk, words.
+    pub exchange_buffer: Option<BufferId>,
     /// The chunks that may fail, in order.
-    pub proofs: Vec<Proof>,
+    pub completions: Vec<Completion>,
     /// Lengths and batch rows by place.
     pub order: BufferId,
     /// Where states begin anew, a word for each row and step, `[B, T]` or `[T, B]` as x lies; where any do.
@@ -254,7 +254,7 @@ pub struct Program {
 impl Program {
     /// The order of the batch's rows, with nothing in it yet.
     pub fn new_order(&self) -> Order {
-        let Form { dims: Dims { batch, .. }, .. } = self.form;
+        let RunShape { dims: Dims { batch, .. }, .. } = self.run_shape;
         Order::new(batch, batch.next_multiple_of(self.rows.count() as usize), self.readout)
     }
 
@@ -324,7 +324,7 @@ impl Program {
     /// Bytes of everything that a caller may read after a run.
     pub fn read_back_bytes(&self) -> u64 {
         let arrays = self.output_arrays().chain(self.state_arrays(0));
-        arrays.map(|id| self.buffers[id].bytes()).sum::<u64>() + self.proof_words() as u64 * 4
+        arrays.map(|id| self.buffers[id].bytes()).sum::<u64>() + self.completion_words() as u64 * 4
     }
 
     /// Bytes of all buffers that the program needs beside the model's constants and the slots of streams.

@@ -13,11 +13,13 @@ impl Lowering<'_> {
         let (Some(readout), Some(kernel)) = (self.model.readout(), self.plan.readout) else {
             return Ok(());
         };
-        let Dims { batch, steps } = self.plan.form.dims;
+        let Dims { batch, steps } = self.plan.run_shape.dims;
         let outputs = readout.outputs();
         // A reverse direction's step 0 is each sequence's own last.
         let (reverse, count, strides) = match readout.steps() {
-            ReadoutSteps::Every => (1, steps, Strides::of(self.plan.form.y, self.plan.form.dims, 1, outputs)),
+            ReadoutSteps::Every => {
+                (1, steps, Strides::of(self.plan.run_shape.y, self.plan.run_shape.dims, 1, outputs))
+            }
             ReadoutSteps::Last => (0, 1, Strides { step: 0, row: outputs, dir: 0 }),
         };
         let w = self.matrix(Constant::ReadoutW)?;

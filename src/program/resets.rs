@@ -47,7 +47,7 @@ impl Lowering<'_> {
 
     /// Makes the buffer of resets.
     pub(super) fn resets_buffer(&mut self) -> Result<BufferId> {
-        let Dims { batch, steps } = self.plan.form.dims;
+        let Dims { batch, steps } = self.plan.run_shape.dims;
         let resets = self.buffer("resets", Role::Resets, &[batch, steps])?;
         self.program.resets = Some(resets);
         Ok(resets)
@@ -101,7 +101,7 @@ impl Lowering<'_> {
 mod tests {
     use super::*;
     use crate::error::Error;
-    use crate::io::{Form, Layout};
+    use crate::io::{Layout, RunShape};
     use crate::model::{Cell, Direction, Weights};
     use crate::plan::{Caps, Only, Request, Strategy, plan};
     use crate::program::{check, lower};
@@ -133,14 +133,14 @@ mod tests {
             for (strategy, x) in [
                 (Strategy::Step, Layout::BatchMajor),
                 (Strategy::Step, Layout::TimeMajor),
-                (Strategy::Resident, Layout::DirectionMajor),
+                (Strategy::Persistent, Layout::DirectionMajor),
                 (Strategy::Streamed, Layout::BatchMajor),
             ] {
                 let only = Only { strategy: Some(strategy), ..Only::default() };
                 let request = Request { only, ..Request::default() };
                 let dims = Dims::new(6, 5).unwrap();
-                let with = plan(&model, Form { x, resets: true, ..dims.into() }, request, &caps).unwrap();
-                let without = plan(&model, Form { x, ..dims.into() }, request, &caps).unwrap();
+                let with = plan(&model, RunShape { x, resets: true, ..dims.into() }, request, &caps).unwrap();
+                let without = plan(&model, RunShape { x, ..dims.into() }, request, &caps).unwrap();
                 assert!(with.cost > without.cost, "{with} and {without}");
                 assert!(
                     with.to_string().contains("reset") && !without.to_string().contains("reset"),
@@ -180,14 +180,14 @@ mod tests {
             [(true, 8, Some("needs 9 storage buffers, the device has 8")), (true, 9, None), (false, 8, None)]
         {
             let caps = Caps { max_storage_buffers: most, ..caps.clone() };
-            let form = Form { resets, ..Dims::new(6, 5).unwrap().into() };
-            let all = crate::plan::alternatives(&model, form, Request::default(), &caps).unwrap();
-            let of_chunks = [Strategy::Resident, Strategy::Streamed];
+            let run_shape = RunShape { resets, ..Dims::new(6, 5).unwrap().into() };
+            let all = crate::plan::alternatives(&model, run_shape, Request::default(), &caps).unwrap();
+            let of_chunks = [Strategy::Persistent, Strategy::Streamed];
             for candidate in all[0].iter().filter(|candidate| of_chunks.contains(&candidate.strategy)) {
                 let said = candidate.outcome.as_ref().err().map(String::as_str);
                 assert_eq!(said.filter(|said| said.contains("storage buffers")), reason, "{resets}, {most}");
             }
-            plan(&model, form, Request::default(), &caps).unwrap();
+            plan(&model, run_shape, Request::default(), &caps).unwrap();
         }
     }
 
@@ -196,12 +196,12 @@ mod tests {
     fn strategies_that_cannot_reset_say_so() {
         let caps = Caps::webgpu_minimum();
         let model = model(Cell::GRU, 7, 7);
-        let form = Form { resets: true, ..Dims::new(6, 5).unwrap().into() };
-        let all = crate::plan::alternatives(&model, form, Request::default(), &caps).unwrap();
-        let reason = all[0].iter().find(|candidate| candidate.strategy == Strategy::Grouped);
+        let run_shape = RunShape { resets: true, ..Dims::new(6, 5).unwrap().into() };
+        let all = crate::plan::alternatives(&model, run_shape, Request::default(), &caps).unwrap();
+        let reason = all[0].iter().find(|candidate| candidate.strategy == Strategy::MultiWorkgroup);
         let reason = reason.and_then(|candidate| candidate.outcome.as_ref().err()).unwrap();
         assert!(reason.contains("reset"), "{reason}");
-        let reason = plan(&model, form, Request::default(), &caps).unwrap().in_turn.unwrap();
+        let reason = plan(&model, run_shape, Request::default(), &caps).unwrap().not_pipelined.unwrap();
         assert!(reason.contains("reset"), "{reason}");
     }
 }

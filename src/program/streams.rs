@@ -67,13 +67,13 @@ pub fn lower_streams(model: &Model, plan: &Plan, capacity: usize) -> Result<Prog
 pub(super) fn lowered_streams<'a>(model: &'a Model, plan: &'a Plan, capacity: usize) -> Result<Lowering<'a>> {
     model.check_streamable()?;
     let mut lowering = lowered(model, plan)?;
-    if plan.wave.is_some() || lowering.program.mail.is_some() {
+    if plan.pipelining.is_some() || lowering.program.exchange_buffer.is_some() {
         return Err(Error::Unsupported {
             what: "streams by layers at once or by workgroups together".into(),
         });
     }
     let stride = slot_words(model);
-    let slots = lowering.buffer("slots", Role::Slots, &[2, plan.form.dims.batch])?;
+    let slots = lowering.buffer("slots", Role::Slots, &[2, plan.run_shape.dims.batch])?;
     let states = lowering.buffer("streams", Role::Streams, &[capacity, stride])?;
     lowering.program.streams = Some(StreamBuffers { slots, states });
     let outside = Outside { slots, first: 0, states, capacity, stride, dir_stride: 0 };
@@ -89,7 +89,7 @@ pub(super) fn lowered_streams<'a>(model: &'a Model, plan: &'a Plan, capacity: us
     let before = in_slots(lowering.program.state_arrays(0).collect());
     let after = in_slots(lowering.program.state_arrays_after(0).collect());
     let take = lowering.moves(Way::Take, &before, outside)?;
-    let put = lowering.moves(Way::Put, &after, Outside { first: plan.form.dims.batch, ..outside })?;
+    let put = lowering.moves(Way::Put, &after, Outside { first: plan.run_shape.dims.batch, ..outside })?;
     lowering.program.ops.splice(0..0, take.into_iter().map(Op::Once));
     lowering.program.ops.extend(put.into_iter().map(Op::Once));
     Ok(lowering)
@@ -120,7 +120,7 @@ impl Lowering<'_> {
     /// Dispatches that move the states of `arrays` to or from where they lie outside.
     pub(super) fn moves(&mut self, way: Way, arrays: &[Tiled], outside: Outside) -> Result<Vec<Dispatch>> {
         let Outside { slots, first, states, capacity, stride, dir_stride } = outside;
-        let (batch, dirs) = (index32("B", self.plan.form.dims.batch)?, index32("D", self.dirs())?);
+        let (batch, dirs) = (index32("B", self.plan.run_shape.dims.batch)?, index32("D", self.dirs())?);
         let (_, order_rows) = self.places(Places::Sorted)?;
         let mut dispatches = Vec::new();
         for arrays in arrays.chunks(ARRAYS) {

@@ -9,7 +9,7 @@ pub use tolerance::{Comparison, Tolerance, Worst, compare};
 
 use crate::dims::Dims;
 use crate::error::Result;
-use crate::io::{Batch, Fill, Form, Layout, Output, OutputShape, Resets, State};
+use crate::io::{Batch, Layout, Output, OutputShape, Padding, Resets, RunShape, State};
 use crate::model::{Layer, Merge, Model, Readout, ReadoutSteps};
 
 /// Runs `batch` through `model` in f64.
@@ -18,39 +18,39 @@ use crate::model::{Layer, Merge, Model, Readout, ReadoutSteps};
 /// A batch that does not fit the model (see [`Batch`]).
 pub fn run(model: &Model, batch: &Batch<'_>) -> Result<Output<f64>> {
     batch.check(model)?;
-    OutputShape::new(model, batch.form())?;
+    OutputShape::new(model, batch.run_shape())?;
     let mut state = State::zeros(model, batch.dims().batch)?;
     batch.initial_states(&mut state.h, state.c.as_deref_mut().unwrap_or_default());
     let (y, out) =
-        advance(model, batch.x(), batch.form(), (batch.lengths_of(), batch.resets_of()), &mut state);
+        advance(model, batch.x(), batch.run_shape(), (batch.lengths_of(), batch.resets_of()), &mut state);
     Ok(Output { y, h_n: state.h, c_n: state.c, out })
 }
 
-/// `x` lies as `form` says; `lengths`: `[B]`, T where `None`; advances `state` and returns y and the readout.
+/// `x` lies as `run_shape` says; `lengths`: `[B]`, T where `None`; advances `state` and returns y and the readout.
 /// In here everything is batch-major.
 pub(crate) fn advance(
     model: &Model,
     x: &[f32],
-    form: Form,
+    run_shape: RunShape,
     (lengths, resets): (Option<&[u32]>, Option<Resets<'_>>),
     state: &mut State<f64>,
 ) -> (Vec<f64>, Option<Vec<f64>>) {
-    let dims = form.dims;
+    let dims = run_shape.dims;
     let x: Vec<f64> = x.iter().map(|&v| f64::from(v)).collect();
-    let mut y = moved(&x, dims, [1, form.features(model)], form.x, Layout::BatchMajor);
+    let mut y = moved(&x, dims, [1, run_shape.features(model)], run_shape.x, Layout::BatchMajor);
     let lengths: Vec<usize> = match lengths {
         Some(lengths) => lengths.iter().map(|&length| length as usize).collect(),
         None => vec![dims.steps; dims.batch],
     };
     let mut index = 0;
     for (place, layer) in model.layers().iter().enumerate() {
-        let projected = place == 0 && form.projected;
+        let projected = place == 0 && run_shape.projected;
         let apart = layer.direction().count() * layer.state();
         let mut outputs = vec![0.0; dims.batch * dims.steps * apart];
         for direction in 0..layer.direction().count() {
             let (h, c) = state.layer_mut(index, model.states());
             let x = Input { data: &y, steps: dims.steps, lengths: &lengths, resets, projected };
-            run_direction(layer, direction, x, (h, c), (&mut outputs, form.fill));
+            run_direction(layer, direction, x, (h, c), (&mut outputs, run_shape.padding));
             index += 1;
         }
         y = merged(layer, outputs);
@@ -58,12 +58,12 @@ pub(crate) fn advance(
     let out = model.readout().map(|readout| {
         let out = apply(readout, &y, dims.steps, &lengths);
         match readout.steps() {
-            ReadoutSteps::Every => moved(&out, dims, [1, readout.outputs()], Layout::BatchMajor, form.y),
+            ReadoutSteps::Every => moved(&out, dims, [1, readout.outputs()], Layout::BatchMajor, run_shape.y),
             ReadoutSteps::Last => out,
         }
     });
     let axes = [model.output() / model.state(), model.state()];
-    (moved(&y, dims, axes, Layout::BatchMajor, form.y), out)
+    (moved(&y, dims, axes, Layout::BatchMajor, run_shape.y), out)
 }
 
 /// `[B, T, D·P]` as the layer gives it, its directions merged.
@@ -118,7 +118,7 @@ fn run_direction(
     direction: usize,
     x: Input<'_>,
     (h, c): (&mut [f64], &mut [f64]),
-    (y, fill): (&mut [f64], Fill),
+    (y, fill): (&mut [f64], Padding),
 ) {
     let Input { data, steps, lengths, resets, projected } = x;
     let (state, output) = (layer.state(), layer.direction().count() * layer.state());
@@ -153,7 +153,7 @@ fn run_direction(
             cell.step(&data[(b * steps + time) * features..][own.clone()], h, c);
             emit(time, h);
         }
-        if fill == Fill::Last && !reverse && lengths[b] > 0 {
+        if fill == Padding::Last && !reverse && lengths[b] > 0 {
             (lengths[b]..steps).for_each(|time| emit(time, h));
         }
     }

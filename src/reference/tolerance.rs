@@ -60,7 +60,7 @@ impl Tolerance {
         let mut all = 0.0;
         for (index, layer) in model.layers().iter().enumerate() {
             let largest_h = h0.max(largest_state(layer));
-            let projected = index == 0 && batch.form().projected;
+            let projected = index == 0 && batch.run_shape().projected;
             let terms = if projected { 1 } else { layer.input() };
             let bounds = [largest_x, largest_h, c0];
             let sums = layer.weights().iter().map(|w| largest_sum(w, layer, projected, bounds));

@@ -47,7 +47,7 @@ impl Life {
 }
 
 /// A pool with everything that ever lived in it.
-pub struct Crowd {
+pub struct Population {
     pub pool: Pool,
     pub lives: Vec<Life>,
     /// Which of them live now.
@@ -57,7 +57,7 @@ pub struct Crowd {
     output: TickOutput,
 }
 
-impl Crowd {
+impl Population {
     pub fn new(pool: Pool) -> Self {
         let (lives, living, begun, output) = Default::default();
         Self { pool, lives, living, begun, output }

@@ -17,7 +17,7 @@ use wgru::model::{Activation, Activations, Forget, Function, Reset, Update};
 use wgru::plan::{self, Fault, Strategy};
 use wgru::reference::{self, Tolerance, compare};
 use wgru::{
-    Batch, Cell, Device, Dims, Direction, Fill, Layer, Layout, Merge, Model, Options, Output, Readout,
+    Batch, Cell, Device, Dims, Direction, Layer, Layout, Merge, Model, Options, Output, Padding, Readout,
     ReadoutSteps, Weights,
 };
 
@@ -73,7 +73,7 @@ pub fn options() -> Options {
     // With a step to a dispatch workgroups have nothing to wait for, whatever the device.
     let exchange =
         plan::Exchange { workgroups: 1 << 16, workgroup_bytes: 1 << 16, steps: 1, fault: Fault::None };
-    if strategy == Strategy::Grouped {
+    if strategy == Strategy::MultiWorkgroup {
         return options.exchange(Exchange::Forced(exchange));
     }
     options
@@ -255,7 +255,7 @@ pub struct Inputs {
     pub lengths: Option<Vec<u32>>,
     pub input: usize,
     pub layouts: (Layout, Layout),
-    pub fill: Fill,
+    pub padding: Padding,
 }
 
 impl Inputs {
@@ -271,7 +271,7 @@ impl Inputs {
             lengths: None,
             input: model.input(),
             layouts: Default::default(),
-            fill: Fill::Zero,
+            padding: Padding::Zero,
         }
     }
 
@@ -309,7 +309,7 @@ impl Inputs {
 
     /// `batch` with everything of this one but x.
     pub fn dressed<'a>(&'a self, batch: Batch<'a>) -> Batch<'a> {
-        let mut batch = batch.output_layout(self.layouts.1).fill(self.fill);
+        let mut batch = batch.output_layout(self.layouts.1).padding(self.padding);
         if let Some(h0) = &self.h0 {
             batch = batch.h0(h0);
         }

@@ -1,4 +1,4 @@
-//! Products by cooperative matrices, on every adapter that has usable ones: where the device may sum in any order, and weights
+//! Products by cooperative matrices, on every adapter that has usable ones: where the device may choose the reduction order, and weights
 //! and activations are f16.
 
 use std::sync::LazyLock;
@@ -10,8 +10,8 @@ use wgru::kernels::matrices::Matrices;
 use wgru::model::{Activation, Activations, Function};
 use wgru::plan::{self, Caps, Only, Request, Speed};
 use wgru::{
-    Batch, Cell, Device, DeviceInfo, DeviceOptions, Dims, Direction, Form, Layer, Model, Options, Readout,
-    ReadoutSteps, Storage, Weights,
+    Batch, Cell, Device, DeviceInfo, DeviceOptions, Dims, Direction, Layer, Model, Options, Readout,
+    ReadoutSteps, RunShape, Storage, Weights,
 };
 
 use crate::{Found, trial};
@@ -60,28 +60,31 @@ fn open() -> Vec<Device> {
 /// What lets a plan make use of matrices, and has it believe that they are fast.
 fn options() -> Options {
     let speed = Speed { matrix: 1, ..Speed::DISCRETE };
-    let options = Options::default().poison(true).reproducible(false).speed(speed);
+    let options = Options::default().fill_nan(true).reproducible(false).speed(speed);
     options.weights(Storage::F16).activations(Storage::F16)
 }
 
 const PRECISION: Precision = Precision { weights: Storage::F16, activations: Storage::F16 };
 
 /// `options` with each of the candidates that step by matrices.
-fn with_matrices(device: &Device, model: &Model, form: Form, options: &Options) -> Vec<Options> {
-    by_matrices(device, model, form, options).into_iter().map(|only| options.clone().only(only)).collect()
+fn with_matrices(device: &Device, model: &Model, run_shape: RunShape, options: &Options) -> Vec<Options> {
+    by_matrices(device, model, run_shape, options)
+        .into_iter()
+        .map(|only| options.clone().only(only))
+        .collect()
 }
 
 /// The candidates that step by matrices.
-fn by_matrices(device: &Device, model: &Model, form: Form, options: &Options) -> Vec<Only> {
+fn by_matrices(device: &Device, model: &Model, run_shape: RunShape, options: &Options) -> Vec<Only> {
     let engine = device.load_with(model, options.clone()).unwrap();
-    let all = engine.alternatives(form).unwrap();
+    let all = engine.alternatives(run_shape).unwrap();
     let of = |candidate: &plan::Candidate| {
         let (recipe, _) = candidate.outcome.as_ref().ok()?;
         recipe.recurrence.to_string().contains("matrices").then_some(Only {
             strategy: Some(candidate.strategy),
             rows: Some(candidate.rows),
             variant: Some(candidate.variant),
-            wave: None,
+            pipelining: None,
         })
     };
     all.iter().take(1).flatten().filter_map(of).collect()
@@ -99,12 +102,12 @@ fn every_cell_holds(devices: Vec<Device>) {
                 let model = if draw.chance() { draw.with_options(model) } else { model };
                 let (batch, steps) = (draw.size(2..=150), draw.size(1..=9));
                 let inputs = Inputs::draw(&mut draw, &model, batch, steps).ragged(&mut draw);
-                let all = with_matrices(&device, &model, inputs.batch().form(), &options());
+                let all = with_matrices(&device, &model, inputs.batch().run_shape(), &options());
                 let context = format!("{}, {model}, B = {batch}, seed {}", device.info(), draw.seed);
                 assert!(!all.is_empty(), "{context}: no candidate by matrices");
                 for options in all {
                     let engine = device.load_with(&model, options).unwrap();
-                    let plan = engine.explain(inputs.batch().form()).unwrap();
+                    let plan = engine.explain(inputs.batch().run_shape()).unwrap();
                     let context = format!("{context}: {plan}");
                     assert!(plan.contains("units, matrices of"), "{context}");
                     let rows = batch.next_multiple_of(4) * steps;
@@ -151,13 +154,13 @@ fn whole_numbers_come_out_exact(devices: Vec<Device>) {
             let x = whole(&mut draw, batch * 6 * input);
             let batch = Batch::new(&x, [batch, 6, input]).unwrap();
             let plain = device.load_with(&model, options().reproducible(true)).unwrap();
-            let plan = plain.explain(batch.form()).unwrap();
+            let plan = plain.explain(batch.run_shape()).unwrap();
             assert!(!plan.contains("matrices"), "{plan}");
             let expected = plain.run(&batch).unwrap();
             assert!(expected.y.iter().any(|y| *y != 0.0 && y.abs() < 64.0), "{model}");
-            for options in with_matrices(&device, &model, batch.form(), &options()) {
+            for options in with_matrices(&device, &model, batch.run_shape(), &options()) {
                 let engine = device.load_with(&model, options).unwrap();
-                let context = format!("{}: {}", device.info(), engine.explain(batch.form()).unwrap());
+                let context = format!("{}: {}", device.info(), engine.explain(batch.run_shape()).unwrap());
                 assert!(context.contains("matmul_matrices"), "{context}");
                 assert!(context.contains("units, matrices of"), "{context}");
                 let output = engine.run(&batch).unwrap();
@@ -181,14 +184,14 @@ fn stacks_come_out_exact(devices: Vec<Device>) {
         let batch = Batch::new(&x, [rows, steps, input]).unwrap();
         let plain = device.load_with(&model, options().reproducible(true)).unwrap();
         let expected = plain.run(&batch).unwrap();
-        let only = by_matrices(&device, &model, batch.form(), &options()).remove(0);
-        for wave in [0, 2, 4] {
-            let options = options().only(Only { wave: Some(wave), ..only });
+        let only = by_matrices(&device, &model, batch.run_shape(), &options()).remove(0);
+        for pipelining in [0, 2, 4] {
+            let options = options().only(Only { pipelining: Some(pipelining), ..only });
             let engine = device.load_with(&model, options.clone()).unwrap();
-            let context = format!("{}: {}", device.info(), engine.explain(batch.form()).unwrap());
+            let context = format!("{}: {}", device.info(), engine.explain(batch.run_shape()).unwrap());
             assert!(context.contains("units, matrices of"), "{context}");
             assert!(context.contains("readout: matmul_matrices"), "{context}");
-            assert_eq!(context.contains("all layers at once"), wave > 0, "{context}");
+            assert_eq!(context.contains("all layers at once"), pipelining > 0, "{context}");
             let output = engine.run(&batch).unwrap();
             let context = format!("{context}, seed {}", draw.seed);
             assert!(bits(&output.y) == bits(&expected.y), "{context}");
@@ -197,7 +200,7 @@ fn stacks_come_out_exact(devices: Vec<Device>) {
         }
         let engine = device.load_with(&model, options().only(only)).unwrap();
         let one = Batch::new(&x[..rows * input], [rows, 1, input]).unwrap();
-        let plan = engine.explain(one.form()).unwrap();
+        let plan = engine.explain(one.run_shape()).unwrap();
         assert!(plan.contains("units, matrices of"), "{plan}");
         let mut session = engine.session(rows).unwrap();
         let of_step = |all: &[f32], features: usize, t: usize| -> Vec<f32> {
@@ -228,7 +231,7 @@ fn nothing_but_f16_in_any_order(devices: Vec<Device>) {
             (options().weights(Storage::Bf16).activations(Storage::Bf16), false),
         ] {
             let engine = device.load_with(&model, options).unwrap();
-            let plan = engine.explain(inputs.batch().form()).unwrap();
+            let plan = engine.explain(inputs.batch().run_shape()).unwrap();
             assert_eq!(plan.contains("matmul_matrices"), expected, "{plan}");
         }
     }
@@ -246,13 +249,13 @@ fn plans() {
     let speed = Speed { matrix: 1, ..Speed::DISCRETE };
     let matrices = Some(Matrices { side: 16, subgroup: 32 });
     let caps = Caps { max_workgroup_bytes: 48 << 10, speed, matrices, ..Caps::webgpu_minimum() };
-    let request = Request { precision: PRECISION, any_order: true, ..Request::default() };
+    let request = Request { precision: PRECISION, any_reduction_order: true, ..Request::default() };
     let of = |sizes: [usize; 2], request: Request, caps: &Caps| planned(&model, sizes, request, caps);
     assert_eq!(of([64, 5], request, &caps), [true, true]);
     // One row alone fills no matrix of a step.
     assert_eq!(of([1, 50], request, &caps), [true, false]);
     assert_eq!(of([1, 1], request, &caps), [false, false]);
-    assert_eq!(of([64, 5], Request { any_order: false, ..request }, &caps), [false, false]);
+    assert_eq!(of([64, 5], Request { any_reduction_order: false, ..request }, &caps), [false, false]);
     assert_eq!(of([64, 5], Request { precision: Precision::default(), ..request }, &caps), [false, false]);
     for small in [
         Caps { matrices: None, ..caps.clone() },

@@ -84,30 +84,34 @@ fn a_shape_compiles_its_pipelines_once() {
         // What is counted below is of this strategy, layer by layer, whatever the planner would choose.
         let options = Options::default().only(Only {
             strategy: Some(Strategy::Step),
-            wave: Some(0),
+            pipelining: Some(0),
             ..Only::default()
         });
         let engine = device.load_with(&model, options.clone()).unwrap();
         let inputs = Inputs::draw(&mut draw, &model, 3, 5);
-        assert_eq!(device.created().pipelines, 0, "{info}: compiled before anything ran");
+        assert_eq!(device.resource_counts().pipelines, 0, "{info}: compiled before anything ran");
         engine.run(&inputs.batch()).unwrap();
-        let compiled = device.created().pipelines;
+        let compiled = device.resource_counts().pipelines;
         // Two projections (I = 4 and 11), and a step of two dispatches that both layers share.
         assert_eq!(compiled, 4, "{info}");
         // The projections are one text with other constants.
-        assert_eq!(device.created().shader_modules, 3, "{info}");
+        assert_eq!(device.resource_counts().shader_modules, 3, "{info}");
 
         engine.run(&inputs.batch()).unwrap();
-        assert_eq!(device.created().pipelines, compiled, "{info}: the second run of a shape compiles");
+        assert_eq!(
+            device.resource_counts().pipelines,
+            compiled,
+            "{info}: the second run of a shape compiles"
+        );
         // Another engine of the same sizes, and a clone of the device, share them.
         let other = draw.model(Cell::ORIGINAL_GRU, 4, 11, 2);
         let other = device.clone().load_with(&other, options).unwrap();
         other.run(&inputs.batch()).unwrap();
-        assert_eq!(device.created().pipelines, compiled, "{info}: another engine compiles again");
+        assert_eq!(device.resource_counts().pipelines, compiled, "{info}: another engine compiles again");
         // One sequence more stays within the same tile of four rows.
         let wider = Inputs::draw(&mut draw, &model, 4, 6);
         engine.run(&wider.batch()).unwrap();
-        assert_eq!(device.created().pipelines, compiled, "{info}: B and T are compiled in");
+        assert_eq!(device.resource_counts().pipelines, compiled, "{info}: B and T are compiled in");
     }
 }
 

@@ -15,7 +15,7 @@ fn same_bits(
     asked: impl Fn(&Candidate) -> bool,
 ) -> Vec<(Strategy, String)> {
     let engine = device.load_with(model, options.clone()).unwrap();
-    let all = engine.alternatives(inputs.batch().form()).unwrap();
+    let all = engine.alternatives(inputs.batch().run_shape()).unwrap();
     let all = all.iter().flatten().filter(|candidate| candidate.outcome.is_ok() && asked(candidate));
     let mut first = None;
     let mut plans = Vec::new();
@@ -24,10 +24,10 @@ fn same_bits(
             strategy: Some(candidate.strategy),
             rows: Some(candidate.rows),
             variant: Some(candidate.variant),
-            wave: None,
+            pipelining: None,
         });
         let engine = device.load_with(model, options.clone()).unwrap();
-        let plan = engine.explain(inputs.batch().form()).unwrap();
+        let plan = engine.explain(inputs.batch().run_shape()).unwrap();
         let storage = options.precision().weights;
         let context = format!("{}, {model}, {storage}: {plan}, seed {}", device.info(), draw.seed);
         let streams = plan.contains("weights streamed");
@@ -52,13 +52,13 @@ fn every_candidate_gives_the_bits_of_the_first() {
     for device in adapters() {
         let mut packed = 0;
         for (index, cell) in cells().into_iter().enumerate() {
-            // Last blocks of few k, which compilers like to reorder; units beside a workgroup's 64; k dealt to threads.
+            // Last blocks of few k, which compilers like to reorder; units beside a workgroup's 64; k distributed to threads.
             let hidden = [draw.size(1..=9), draw.size(33..=36), draw.size(64..=68)][index % 3];
             let storage = [Storage::F16, Storage::F32, Storage::Bf16][(index + index / 3) % 3];
             let model = draw.any_model(cell, 3, hidden, 1);
             let (batch, steps) = (draw.size(1..=17), draw.size(1..=9));
             let inputs = Inputs::draw(&mut draw, &model, batch, steps).ragged(&mut draw);
-            let mut options = Options::default().poison(true).weights(storage);
+            let mut options = Options::default().fill_nan(true).weights(storage);
             // Neighbours share a word of such a y.
             if draw.chance() {
                 options = options.activations(storage);
@@ -85,7 +85,7 @@ fn what_holds_a_part_of_the_weights_gives_the_bits_of_the_others() {
             let model = draw.any_model(cell, 3, hidden, 1);
             let (batch, steps) = (draw.size(2..=9), draw.size(2..=6));
             let inputs = Inputs::draw(&mut draw, &model, batch, steps).ragged(&mut draw);
-            let mut options = Options::default().poison(true).weights(storage);
+            let mut options = Options::default().fill_nan(true).weights(storage);
             if draw.chance() {
                 options = options.activations(storage);
             }
@@ -99,7 +99,7 @@ fn what_holds_a_part_of_the_weights_gives_the_bits_of_the_others() {
             let plans = same_bits(&device, &model, &inputs, options, &draw, |c| c.variant == 0);
             for (strategy, plan) in plans {
                 let is_part = plan.contains("blocks held");
-                assert_eq!(is_part, strategy == Strategy::Resident, "{plan}");
+                assert_eq!(is_part, strategy == Strategy::Persistent, "{plan}");
                 if is_part {
                     let is_several = plan.contains("units × ");
                     one += usize::from(!is_several);
@@ -122,11 +122,11 @@ fn a_table_changes_the_choice_and_no_bit() {
         let hidden = draw.size(20..=40);
         let model = draw.model(Cell::GRU, 3, hidden, 1);
         let inputs = Inputs::draw(&mut draw, &model, 5, 7);
-        let form = inputs.batch().form();
+        let run_shape = inputs.batch().run_shape();
         let plain = device.load(&model).unwrap();
-        let plan = plain.plan(form).unwrap().unwrap();
+        let plan = plain.plan(run_shape).unwrap().unwrap();
         let chosen = |c: &&Candidate| c.outcome.as_ref().is_ok_and(|(recipe, _)| *recipe == plan.layers[0]);
-        let all = plain.alternatives(form).unwrap();
+        let all = plain.alternatives(run_shape).unwrap();
         assert!(all[0].iter().all(|candidate| candidate.correction.is_none()), "{}", device.info());
         let sample = |candidate: &Candidate| {
             let seconds = candidate.modelled()?.seconds();
@@ -136,10 +136,10 @@ fn a_table_changes_the_choice_and_no_bit() {
         let measured = all[0].iter().filter_map(sample).collect();
         let table = Table { speed: info.caps.speed, measured };
         let engine = device.load_with(&model, Options::default().speed(table)).unwrap();
-        let other = engine.plan(form).unwrap().unwrap();
+        let other = engine.plan(run_shape).unwrap().unwrap();
         let context = format!("{}, {model}: {plan} and {other}, seed {}", device.info(), draw.seed);
         assert_ne!(other.layers[0].recurrence, plan.layers[0].recurrence, "{context}");
-        let all = engine.alternatives(form).unwrap();
+        let all = engine.alternatives(run_shape).unwrap();
         let basis = all[0].iter().find(chosen).unwrap().correction.unwrap().basis;
         assert_eq!(basis, Basis::Measured, "{context}");
         let [one, two] = [&plain, &engine].map(|engine| engine.run(&inputs.batch()).unwrap());

@@ -2,10 +2,10 @@
 
 use crate::common::told::{assert_told, told};
 use crate::common::{Draw, Inputs, adapters, everywhere};
-use wgru::engine::Choice;
+use wgru::engine::DeviceRanking;
 use wgru::engine::pool::NonFinite;
 use wgru::import::PyTorch;
-use wgru::{Cell, Device, DeviceInfo, Dims, Form, Options, PoolOptions};
+use wgru::{Cell, Device, DeviceInfo, Dims, Options, PoolOptions, RunShape};
 
 #[test]
 fn the_device_that_is_chosen() {
@@ -22,7 +22,7 @@ fn the_device_that_is_chosen() {
     let model = draw.model(Cell::GRU, 3, 4, 1);
     let among = || {
         let devices = [Device::reference(), Device::cpu()];
-        Choice::among(devices, &model, Dims::new(1, 2).unwrap(), Options::default()).unwrap()
+        DeviceRanking::among(devices, &model, Dims::new(1, 2).unwrap(), Options::default()).unwrap()
     };
     let (device, events) = told(|| Device::best(&model, Dims::new(1, 2).unwrap()).unwrap());
     assert_told(&events, "INFO wgru::device", &["chosen for GRU", &device.info().to_string()]);
@@ -36,10 +36,10 @@ fn a_batch_that_is_run_in_pieces() {
     for device in adapters() {
         let model = draw.model(Cell::GRU, 4, 16, 1);
         let inputs = Inputs::draw(&mut draw, &model, 6, 5);
-        let (form, whole) = (inputs.batch().form(), device.load(&model).unwrap());
+        let (run_shape, whole) = (inputs.batch().run_shape(), device.load(&model).unwrap());
         let (_, events) = told(|| whole.run(&inputs.batch()).unwrap());
         assert_eq!(events, Vec::<String>::new(), "{}", device.info());
-        let least = whole.memory(Form { dims: Dims::new(1, 5).unwrap(), ..form }).unwrap();
+        let least = whole.memory(RunShape { dims: Dims::new(1, 5).unwrap(), ..run_shape }).unwrap();
         let options = Options::default().memory(least.arrays + least.read_back);
         let small = device.load_with(&model, options).unwrap();
         let (_, events) = told(|| small.run(&inputs.batch()).unwrap());

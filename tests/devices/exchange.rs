@@ -5,7 +5,7 @@
 use crate::common::told::{assert_told, told};
 use crate::common::{Draw, Inputs, adapters, assert_close_in, bits, cells, own_adapters};
 use wgru::dtype::Precision;
-use wgru::engine::{Exchange, Resume, Resumes};
+use wgru::engine::{Exchange, Fallback, Fallbacks};
 use wgru::kernels::Rows;
 use wgru::model::Reset;
 use wgru::plan::{Candidate, Fault, Only, Strategy};
@@ -18,13 +18,13 @@ fn forced(steps: usize, fault: Fault) -> Exchange {
     Exchange::Forced(wgru::plan::Exchange { workgroups: 1 << 16, workgroup_bytes: 1 << 16, steps, fault })
 }
 
-/// Grouped kernels of so many rows, the first of their variants.
+/// MultiWorkgroup kernels of so many rows, the first of their variants.
 fn of_rows(rows: Rows) -> Only {
-    Only { strategy: Some(Strategy::Grouped), rows: Some(rows), variant: Some(0), ..Only::default() }
+    Only { strategy: Some(Strategy::MultiWorkgroup), rows: Some(rows), variant: Some(0), ..Only::default() }
 }
 
 fn options(strategy: Strategy, variant: usize, exchange: Exchange) -> Options {
-    Options::default().poison(true).exchange(exchange).only(Only {
+    Options::default().fill_nan(true).exchange(exchange).only(Only {
         strategy: Some(strategy),
         variant: Some(variant),
         ..Only::default()
@@ -51,8 +51,8 @@ fn unprojected(draw: &mut Draw, model: Model) -> Model {
     }
 }
 
-fn grouped(engine: &Engine, batch: &Batch<'_>) -> Output {
-    let plan = engine.explain(batch.form()).unwrap();
+fn multi_workgroup(engine: &Engine, batch: &Batch<'_>) -> Output {
+    let plan = engine.explain(batch.run_shape()).unwrap();
     assert!(plan.contains("workgroups"), "{plan}");
     engine.run(batch).unwrap()
 }
@@ -73,36 +73,36 @@ fn one_step_to_a_dispatch_gives_the_bits_of_steps() {
             let (batch, steps) = (draw.size(1..=9), draw.size(2..=5));
             let inputs = Inputs::draw(&mut draw, &model, batch, steps).ragged(&mut draw);
             let truth = stepwise(&device, &model, &inputs.batch(), [storage, activations]);
-            let mut options = Options::default().poison(true).exchange(forced(1, Fault::None));
+            let mut options = Options::default().fill_nan(true).exchange(forced(1, Fault::None));
             options = options.weights(storage).activations(activations);
             let all = device
                 .load_with(&model, options.clone())
                 .unwrap()
-                .alternatives(inputs.batch().form())
+                .alternatives(inputs.batch().run_shape())
                 .unwrap();
             let candidates = all[0].iter().filter(|candidate| candidate.outcome.is_ok());
             let mut candidates: Vec<&Candidate> =
-                candidates.filter(|candidate| candidate.strategy == Strategy::Grouped).collect();
+                candidates.filter(|candidate| candidate.strategy == Strategy::MultiWorkgroup).collect();
             // Two of them, since software drivers take seconds to compile one.
             while candidates.len() > 2 {
                 candidates.swap_remove(draw.size(0..=candidates.len() - 1));
             }
             for candidate in candidates {
                 options = options.only(Only {
-                    strategy: Some(Strategy::Grouped),
+                    strategy: Some(Strategy::MultiWorkgroup),
                     rows: Some(candidate.rows),
                     variant: Some(candidate.variant),
                     ..Only::default()
                 });
                 let engine = device.load_with(&model, options.clone()).unwrap();
-                let output = grouped(&engine, &inputs.batch());
-                let plan = engine.explain(inputs.batch().form()).unwrap();
+                let output = multi_workgroup(&engine, &inputs.batch());
+                let plan = engine.explain(inputs.batch().run_shape()).unwrap();
                 let context = format!("{}, {model}, {storage}: {plan}, seed {}", device.info(), draw.seed);
                 assert_close_in(options.precision(), &model, &inputs.batch(), &output, &context);
                 assert!(all_bits(&output) == all_bits(&truth), "{context}");
                 // r ⊙ h has to be handed on within the step.
                 if !matches!(cell, Cell::Gru { reset: Reset::Before, .. }) {
-                    assert_eq!(engine.resumes().count, 0, "{context}");
+                    assert_eq!(engine.fallbacks().count, 0, "{context}");
                     alone += 1;
                 }
             }
@@ -111,7 +111,7 @@ fn one_step_to_a_dispatch_gives_the_bits_of_steps() {
     assert!(alone > 0);
 }
 
-/// Where a device runs too few workgroups side by side to keep all weights. A chunk is dispatched again and again, with its letters
+/// Where a device runs too few workgroups side by side to keep all weights. A chunk is dispatched again and again, with its words
 /// kept, so that workgroups come through although they run one after the other.
 #[test]
 fn workgroups_that_hold_a_part_of_the_weights_give_the_bits_of_steps() {
@@ -132,10 +132,11 @@ fn workgroups_that_hold_a_part_of_the_weights_give_the_bits_of_steps() {
                 let fault = Fault::Again { times: 8 };
                 let (workgroup_bytes, steps) = (1 << 16, 2);
                 let exchange = wgru::plan::Exchange { workgroups, workgroup_bytes, steps, fault };
-                let options = options(Strategy::Grouped, 0, Exchange::Forced(exchange)).weights(storage);
+                let options =
+                    options(Strategy::MultiWorkgroup, 0, Exchange::Forced(exchange)).weights(storage);
                 let options = options.only(of_rows(rows));
                 let engine = device.load_with(&model, options).unwrap();
-                let plan = engine.explain(inputs.batch().form()).unwrap();
+                let plan = engine.explain(inputs.batch().run_shape()).unwrap();
                 (plan.contains("blocks held") && plan.contains("workgroups")).then_some((engine, plan))
             };
             // Fewer and fewer, until there is such a kernel.
@@ -149,7 +150,7 @@ fn workgroups_that_hold_a_part_of_the_weights_give_the_bits_of_steps() {
             let precision = Precision { weights: storage, ..Precision::default() };
             assert_close_in(precision, &model, &inputs.batch(), &output, &context);
             assert!(all_bits(&output) == all_bits(&truth), "{context}");
-            assert_eq!(engine.resumes().count, 0, "{context}");
+            assert_eq!(engine.fallbacks().count, 0, "{context}");
         }
     }
 }
@@ -167,14 +168,14 @@ fn a_run_is_taken_up_again_at_the_chunk_that_failed() {
             for chunk in 0..layers * steps {
                 let fault = Fault::Dies { group: draw.size(0..=1) as u32, chunk: chunk as u32, step: 0 };
                 let engine =
-                    device.load_with(&model, options(Strategy::Grouped, 0, forced(1, fault))).unwrap();
+                    device.load_with(&model, options(Strategy::MultiWorkgroup, 0, forced(1, fault))).unwrap();
                 let context = format!("{}, {model}, {fault:?}, seed {}", device.info(), draw.seed);
-                let (output, events) = told(|| grouped(&engine, &inputs.batch()));
+                let (output, events) = told(|| multi_workgroup(&engine, &inputs.batch()));
                 assert!(all_bits(&output) == all_bits(&truth), "{context}");
-                let at = Resume { layer: chunk / steps, step: chunk % steps };
+                let at = Fallback { layer: chunk / steps, step: chunk % steps };
                 let place = format!("from step {} of layer {} on", at.step, at.layer);
                 assert_told(&events, "WARN wgru::run", &[&device.info().to_string(), &place]);
-                assert_eq!(engine.resumes(), Resumes { count: 1, last: Some(at) }, "{context}");
+                assert_eq!(engine.fallbacks(), Fallbacks { count: 1, last: Some(at) }, "{context}");
             }
         }
     }
@@ -196,18 +197,18 @@ fn a_run_whose_workgroups_fail_is_finished_with_the_same_bits() {
                 // One that never writes, one that ends half-way, one that is late.
                 Fault::Dies { group: 0, chunk: 0, step: 0 },
                 Fault::Dies { group: 1, chunk: 0, step: 3 },
-                Fault::Late { looks: 50 },
+                Fault::Late { polls: 50 },
                 Fault::Again { times: 2 },
             ] {
                 let engine =
-                    device.load_with(&model, options(Strategy::Grouped, 0, forced(7, fault))).unwrap();
+                    device.load_with(&model, options(Strategy::MultiWorkgroup, 0, forced(7, fault))).unwrap();
                 let context = format!("{}, {model}, {fault:?}, seed {}", device.info(), draw.seed);
                 for run in 1..=2 {
-                    let output = grouped(&engine, &inputs.batch());
+                    let output = multi_workgroup(&engine, &inputs.batch());
                     assert!(all_bits(&output) == all_bits(&truth), "{context}, run {run}");
                     if let Fault::Dies { .. } = fault {
-                        let last = Some(Resume { layer: 0, step: 0 });
-                        assert_eq!(engine.resumes(), Resumes { count: run, last }, "{context}");
+                        let last = Some(Fallback { layer: 0, step: 0 });
+                        assert_eq!(engine.fallbacks(), Fallbacks { count: run, last }, "{context}");
                     }
                 }
             }
@@ -215,10 +216,10 @@ fn a_run_whose_workgroups_fail_is_finished_with_the_same_bits() {
     }
 }
 
-/// Dispatched again and again with the letters kept, workgroups that run one after the other get an exchange further each
-/// time, so that every letter is read where it was written to.
+/// Dispatched again and again with the words kept, workgroups that run one after the other get an exchange further each
+/// time, so that every exchange word is read where it was written to.
 #[test]
-fn letters_reach_their_readers() {
+fn exchange_words_reach_their_readers() {
     let mut draw = Draw::new();
     for device in adapters() {
         for (cell, hidden) in [(Cell::GRU, 70), (Cell::ORIGINAL_GRU, 66), (Cell::LSTM, 50), (Cell::Rnn, 194)]
@@ -227,13 +228,13 @@ fn letters_reach_their_readers() {
                 let model = draw.model_of(cell, Direction::Bidirectional, 3, hidden, 2);
                 let inputs = Inputs::draw(&mut draw, &model, if rows == Rows::One { 2 } else { 5 }, 4);
                 let truth = stepwise(&device, &model, &inputs.batch(), [Storage::F32; 2]);
-                let options =
-                    options(Strategy::Grouped, 0, forced(3, Fault::Again { times: 8 })).only(of_rows(rows));
+                let options = options(Strategy::MultiWorkgroup, 0, forced(3, Fault::Again { times: 8 }))
+                    .only(of_rows(rows));
                 let engine = device.load_with(&model, options).unwrap();
-                let output = grouped(&engine, &inputs.batch());
-                let plan = engine.explain(inputs.batch().form()).unwrap();
+                let output = multi_workgroup(&engine, &inputs.batch());
+                let plan = engine.explain(inputs.batch().run_shape()).unwrap();
                 let context = format!("{}, {model}: {plan}, seed {}", device.info(), draw.seed);
-                assert_eq!(engine.resumes().count, 0, "{context}");
+                assert_eq!(engine.fallbacks().count, 0, "{context}");
                 assert!(all_bits(&output) == all_bits(&truth), "{context}");
             }
         }
@@ -242,7 +243,7 @@ fn letters_reach_their_readers() {
 
 /// A layer that knows no abort, above the one that fails, may have run on nonsense, and over its input.
 #[test]
-fn a_stack_of_several_strategies_is_resumed_as_well() {
+fn a_stack_of_several_strategies_falls_back_as_well() {
     let mut draw = Draw::new();
     let hidden = 50;
     let scale = 1.0 / (hidden as f32).sqrt();
@@ -265,11 +266,12 @@ fn a_stack_of_several_strategies_is_resumed_as_well() {
         // Of layers 0, 1 and 3, which alone have chunks that may fail.
         for (chunk, layer) in [(1, 0), (4, 1), (7, 3)] {
             let fault = Fault::Dies { group: 0, chunk, step: 0 };
-            let engine = device.load_with(&model, options(Strategy::Grouped, 0, forced(1, fault))).unwrap();
+            let engine =
+                device.load_with(&model, options(Strategy::MultiWorkgroup, 0, forced(1, fault))).unwrap();
             let context = format!("{}, {model}, {fault:?}, seed {}", device.info(), draw.seed);
-            assert!(all_bits(&grouped(&engine, &inputs.batch())) == all_bits(&truth), "{context}");
-            let at = Resume { layer, step: 1 };
-            assert_eq!(engine.resumes(), Resumes { count: 1, last: Some(at) }, "{context}");
+            assert!(all_bits(&multi_workgroup(&engine, &inputs.batch())) == all_bits(&truth), "{context}");
+            let at = Fallback { layer, step: 1 };
+            assert_eq!(engine.fallbacks(), Fallbacks { count: 1, last: Some(at) }, "{context}");
         }
     }
 }
@@ -283,9 +285,10 @@ fn a_staged_run_that_fails_is_an_error() {
         for (fault, comes_through) in
             [(Fault::None, true), (Fault::Dies { group: 1, chunk: 2, step: 0 }, false)]
         {
-            let engine = device.load_with(&model, options(Strategy::Grouped, 0, forced(1, fault))).unwrap();
+            let engine =
+                device.load_with(&model, options(Strategy::MultiWorkgroup, 0, forced(1, fault))).unwrap();
             let mut staged = engine.stage(&inputs.batch()).unwrap();
-            let mut output = engine.output(inputs.batch().form()).unwrap();
+            let mut output = engine.output(inputs.batch().run_shape()).unwrap();
             for _ in 0..2 {
                 let run = staged.run();
                 assert_eq!(run.is_ok(), comes_through, "{}: {run:?}", device.info());
@@ -311,11 +314,12 @@ fn without_a_self_test_nothing_is_exchanged() {
         let error = device.self_test().unwrap_err();
         assert!(matches!(&error, Error::Unsupported { what } if what.contains("software")), "{error}");
         assert_eq!(device.exchange(), None);
-        let engine = device.load_with(&model, Options::default().strategy(Strategy::Grouped)).unwrap();
+        let engine = device.load_with(&model, Options::default().strategy(Strategy::MultiWorkgroup)).unwrap();
         let all = engine.alternatives(Dims::new(4, 10).unwrap()).unwrap();
-        let mut grouped = all[0].iter().filter(|candidate| candidate.strategy == Strategy::Grouped);
+        let mut multi_workgroup =
+            all[0].iter().filter(|candidate| candidate.strategy == Strategy::MultiWorkgroup);
         assert!(
-            grouped.all(|candidate| {
+            multi_workgroup.all(|candidate| {
                 matches!(&candidate.outcome, Err(reason) if reason.contains("self-test"))
             })
         );
@@ -341,22 +345,23 @@ fn a_soak_of_runs_that_fail_and_of_runs_that_do_not() {
             forced(1, Fault::Dies { group: 1, chunk: 5, step: 0 }),
             forced(3, Fault::None),
             forced(4, Fault::Dies { group: 1, chunk: 0, step: 2 }),
-            forced(4, Fault::Late { looks: 20 }),
+            forced(4, Fault::Late { polls: 20 }),
         ];
-        let engines = exchanges
-            .map(|exchange| device.load_with(&model, options(Strategy::Grouped, 0, exchange)).unwrap());
+        let engines = exchanges.map(|exchange| {
+            device.load_with(&model, options(Strategy::MultiWorkgroup, 0, exchange)).unwrap()
+        });
         for run in 0..runs {
             let (batch, steps) = (draw.size(1..=3), draw.size(4..=8));
             let inputs = Inputs::draw(&mut draw, &model, batch, steps).ragged(&mut draw);
             let truth = stepwise(&device, &model, &inputs.batch(), [Storage::F32; 2]);
             let engine = &engines[run % engines.len()];
-            let output = grouped(engine, &inputs.batch());
+            let output = multi_workgroup(engine, &inputs.batch());
             let context = format!("{}, run {run}, seed {}", device.info(), draw.seed);
             assert!(all_bits(&output) == all_bits(&truth), "{context}");
         }
-        let resumed = engines.each_ref().map(|engine| engine.resumes().count);
-        println!("{}: {runs} runs, of each fault resumed: {resumed:?}", device.info());
-        assert_eq!(resumed[0], 0, "{}", device.info());
-        assert_eq!(resumed[1], (runs as u64 + 4) / 6, "{}", device.info());
+        let fallbacks = engines.each_ref().map(|engine| engine.fallbacks().count);
+        println!("{}: {runs} runs, of each fault fallbacks: {fallbacks:?}", device.info());
+        assert_eq!(fallbacks[0], 0, "{}", device.info());
+        assert_eq!(fallbacks[1], (runs as u64 + 4) / 6, "{}", device.info());
     }
 }

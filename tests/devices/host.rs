@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 
 use crate::common::{Draw, Inputs, adapters, cells, options, own_adapters};
-use wgru::{Cell, Created, Device, Dims, Direction, ReadoutSteps};
+use wgru::{Cell, Device, Dims, Direction, ReadoutSteps, ResourceCounts};
 
 #[test]
 fn the_second_run_of_a_shape_creates_nothing() {
@@ -22,7 +22,7 @@ fn the_second_run_of_a_shape_creates_nothing() {
             let engine = device.load_with(&model, options()).unwrap();
             let first = Inputs::draw(&mut draw, &model, 6, 9);
             let mut output = engine.run(&first.batch()).unwrap();
-            let before = device.created();
+            let before = device.resource_counts();
             assert!(before.pipelines > 0 && before.bind_groups > 0 && before.buffers > 0, "{before:?}");
             for _ in 0..3 {
                 // Other numbers, other lengths, with and without initial states.
@@ -31,8 +31,8 @@ fn the_second_run_of_a_shape_creates_nothing() {
                 engine.run_into(&inputs.batch(), &mut output).unwrap();
                 engine.run(&inputs.batch()).unwrap();
                 pollster::block_on(engine.run_async(&inputs.batch())).unwrap();
-                engine.prepare(inputs.batch().form()).unwrap();
-                assert_eq!(device.created(), before, "{context}");
+                engine.prepare(inputs.batch().run_shape()).unwrap();
+                assert_eq!(device.resource_counts(), before, "{context}");
             }
         }
     }
@@ -48,10 +48,10 @@ fn shapes_in_turn_create_nothing_once_all_were_there() {
         let inputs: Vec<Inputs> = (1..=8).map(|batch| Inputs::draw(&mut draw, &model, batch, 4)).collect();
         let round = || inputs.iter().for_each(|inputs| drop(engine.run(&inputs.batch()).unwrap()));
         round();
-        let before = device.created();
+        let before = device.resource_counts();
         round();
         round();
-        assert_eq!(device.created(), before, "{}, seed {}", device.info(), draw.seed);
+        assert_eq!(device.resource_counts(), before, "{}, seed {}", device.info(), draw.seed);
     }
 }
 
@@ -63,7 +63,7 @@ fn a_hundred_steps_of_a_session_create_nothing() {
             let model = draw.model(cell, 4, 10, 2);
             let x = draw.values(3 * 4, 1.0);
             let mut session = device.load_with(&model, options()).unwrap().session(3).unwrap();
-            let before = device.created();
+            let before = device.resource_counts();
             let mut output = session.output().unwrap();
             for step in 0..100 {
                 session.step_into(&x, &mut output).unwrap();
@@ -73,7 +73,7 @@ fn a_hundred_steps_of_a_session_create_nothing() {
                     session.set_state(&state).unwrap();
                 }
             }
-            assert_eq!(device.created(), before, "{}, {model}, seed {}", device.info(), draw.seed);
+            assert_eq!(device.resource_counts(), before, "{}, {model}, seed {}", device.info(), draw.seed);
         }
     }
 }
@@ -86,13 +86,13 @@ fn a_staged_batch_runs_again_without_creating() {
         let inputs = Inputs::draw(&mut draw, &model, 5, 7);
         let engine = device.load_with(&model, options()).unwrap();
         let mut staged = engine.stage(&inputs.batch()).unwrap();
-        let mut output = engine.output(staged.form()).unwrap();
-        let before = device.created();
+        let mut output = engine.output(staged.run_shape()).unwrap();
+        let before = device.resource_counts();
         for _ in 0..3 {
             staged.run().unwrap();
             staged.read_into(&mut output).unwrap();
         }
-        assert_eq!(device.created(), before, "{}, seed {}", device.info(), draw.seed);
+        assert_eq!(device.resource_counts(), before, "{}, seed {}", device.info(), draw.seed);
     }
 }
 
@@ -105,13 +105,13 @@ fn a_second_engine_compiles_nothing() {
             let model = draw.model(cell, 5, 11, 2);
             let inputs = Inputs::draw(&mut draw, &model, 5, 6);
             device.load_with(&model, options()).unwrap().run(&inputs.batch()).unwrap();
-            let before = device.created();
+            let before = device.resource_counts();
             let engine = device.clone().load_with(&model, options()).unwrap();
             engine.run(&inputs.batch()).unwrap();
             engine.stage(&inputs.batch()).unwrap();
-            let after = device.created();
+            let after = device.resource_counts();
             assert!(after.buffers > before.buffers && after.bind_groups > before.bind_groups);
-            let Created { pipelines, shader_modules, .. } = after;
+            let ResourceCounts { pipelines, shader_modules, .. } = after;
             let expected = (before.pipelines, before.shader_modules);
             assert_eq!((pipelines, shader_modules), expected, "{}, {model}", device.info());
         }
@@ -140,7 +140,7 @@ fn threads_that_ask_at_once_compile_once() {
                 assert_eq!(thread.join().expect("no panic"), expected, "{}", shared.info());
             }
         });
-        let [one, all] = [&alone, &shared].map(Device::created);
+        let [one, all] = [&alone, &shared].map(Device::resource_counts);
         assert_eq!(all.pipelines, one.pipelines, "{}", shared.info());
         assert_eq!(all.shader_modules, one.shader_modules, "{}", shared.info());
         assert_eq!(all.buffers, one.buffers * THREADS, "each engine has its own: {}", shared.info());
@@ -169,7 +169,8 @@ fn progress_is_that_of_the_runs_under_way() {
         let whole = device.load_with(&model, options()).unwrap();
         let memory = whole.memory(Dims::new(3, 600).unwrap()).unwrap();
         let pieces = device.load_with(&model, options().memory(memory.arrays + memory.read_back)).unwrap();
-        let count = pieces.pieces(inputs.batch().form()).unwrap().expect("of the memory of 3 rows").count;
+        let count =
+            pieces.pieces(inputs.batch().run_shape()).unwrap().expect("of the memory of 3 rows").count;
         for engine in [whole, pieces] {
             assert_eq!(engine.progress(), 0.0, "{context}");
             for round in 0..3 {
@@ -187,7 +188,7 @@ fn progress_is_that_of_the_runs_under_way() {
                 assert!(seen.first().is_none_or(|part| *part == 0.0), "{context}, round {round}: {seen:?}");
                 assert!(seen.iter().all(|part| (0.0..=1.0).contains(part)), "{context}: {seen:?}");
                 assert!(seen.is_sorted(), "{context}, round {round}: {seen:?}");
-                if !seen.is_empty() && engine.pieces(batch.form()).unwrap().is_some() {
+                if !seen.is_empty() && engine.pieces(batch.run_shape()).unwrap().is_some() {
                     // Pieces are seen to end, unless several did between two looks.
                     let mut steps = seen.clone();
                     steps.dedup();
@@ -232,7 +233,7 @@ fn the_cpu_creates_nothing() {
     let model = draw.model(Cell::GRU, 2, 3, 1);
     for device in [Device::cpu(), Device::reference()] {
         device.load(&model).unwrap().run(&Inputs::draw(&mut draw, &model, 1, 2).batch()).unwrap();
-        assert_eq!(device.created(), Created::default());
+        assert_eq!(device.resource_counts(), ResourceCounts::default());
         assert!(!device.has_pipeline_cache() && !device.save_pipelines().unwrap());
     }
 }

@@ -74,7 +74,7 @@ fn a_device_that_is_lost_between_calls() {
         let state = session.state().unwrap();
         let mut staged = engine.stage(&inputs.batch()).unwrap();
         staged.run().unwrap();
-        let mut output = engine.output(staged.form()).unwrap();
+        let mut output = engine.output(staged.run_shape()).unwrap();
         staged.read_into(&mut output).unwrap();
         assert!(!device.is_lost(), "{context}");
 
@@ -145,7 +145,7 @@ fn a_device_that_is_lost_under_a_call() {
             let model = draw.model(Cell::GRU, 16, 48, 2);
             let inputs = Inputs::draw(&mut draw, &model, 8, 150);
             let engine = device.load_with(&model, options()).unwrap();
-            engine.prepare(inputs.batch().form()).unwrap();
+            engine.prepare(inputs.batch().run_shape()).unwrap();
             let (mut session, x) = (engine.session(3).unwrap(), draw.values(3 * 16, 1.0));
             let mut staged = engine.stage(&inputs.batch()).unwrap();
             let mut pool = engine.pool(PoolOptions::fixed(2)).unwrap();
@@ -178,7 +178,7 @@ fn a_future_whose_device_is_lost_ends() {
         let model = draw.model(Cell::GRU, 16, 48, 1);
         let inputs = Inputs::draw(&mut draw, &model, 8, 100);
         let engine = device.load_with(&model, options()).unwrap();
-        engine.prepare(inputs.batch().form()).unwrap();
+        engine.prepare(inputs.batch().run_shape()).unwrap();
         let batch = inputs.batch();
         {
             let mut run = pin!(engine.run_async(&batch));

@@ -6,11 +6,11 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 
 use crate::common::{Draw, Inputs, adapters, bits, options, own_adapters};
-use wgru::{Cell, Device, Dims, Direction, Engine, Error, Form, Model, Output, Result, StepInput};
+use wgru::{Cell, Device, Dims, Direction, Engine, Error, Model, Output, Result, RunShape, StepInput};
 
-/// The bytes of a run of `form`.
-fn bytes(engine: &Engine, form: Form) -> u64 {
-    let memory = engine.memory(form).unwrap();
+/// The bytes of a run of `run_shape`.
+fn bytes(engine: &Engine, run_shape: RunShape) -> u64 {
+    let memory = engine.memory(run_shape).unwrap();
     memory.arrays + memory.read_back
 }
 
@@ -27,16 +27,16 @@ fn threads_at_once_take_what_there_is_memory_for() {
         let context = format!("{}, seed {}", device.info(), draw.seed);
         let model = draw.model(Cell::GRU, 8, 24, 1);
         let inputs: Vec<Inputs> = (0..4).map(|_| Inputs::draw(&mut draw, &model, 5, 60)).collect();
-        let form = inputs[0].batch().form();
+        let run_shape = inputs[0].batch().run_shape();
         let ample = device.load_with(&model, options()).unwrap();
         let expected: Vec<Output> = inputs.iter().map(|inputs| ample.run(&inputs.batch()).unwrap()).collect();
-        let one = bytes(&ample, form);
+        let one = bytes(&ample, run_shape);
         for (allowed, at_once) in [(one, 1), (2 * one + one / 2, 2)] {
             let engine = with_memory(&device, &model, allowed);
-            assert_eq!(engine.pieces(form).unwrap(), None, "{context}");
-            let before = device.created().buffers;
-            engine.prepare(form).unwrap();
-            let of_one = device.created().buffers - before;
+            assert_eq!(engine.pieces(run_shape).unwrap(), None, "{context}");
+            let before = device.resource_counts().buffers;
+            engine.prepare(run_shape).unwrap();
+            let of_one = device.resource_counts().buffers - before;
             thread::scope(|scope| {
                 for (inputs, expected) in inputs.iter().zip(&expected) {
                     let (engine, context) = (&engine, &context);
@@ -52,7 +52,7 @@ fn threads_at_once_take_what_there_is_memory_for() {
                     });
                 }
             });
-            let made = device.created().buffers - before;
+            let made = device.resource_counts().buffers - before;
             assert!(made <= at_once * of_one, "{context}: {made} buffers, {of_one} for a run");
         }
     }
@@ -92,7 +92,7 @@ fn shapes_and_pieces_at_once() {
         let ample = device.load_with(&model, options()).unwrap();
         let expected = [0, 1, 2, 3].map(|index: usize| ample.run(&inputs[index].batch()).unwrap());
         let engine = with_memory(&device, &model, bytes(&ample, Dims::new(1, 22).unwrap().into()));
-        let cut = |index: usize| engine.pieces(inputs[index].batch().form()).unwrap();
+        let cut = |index: usize| engine.pieces(inputs[index].batch().run_shape()).unwrap();
         assert!(cut(0).is_some_and(|pieces| !pieces.by_steps), "{context}");
         assert!(cut(2).is_some_and(|pieces| pieces.by_steps), "{context}");
         thread::scope(|scope| {
@@ -100,7 +100,7 @@ fn shapes_and_pieces_at_once() {
                 let (engine, context) = (&engine, &context);
                 scope.spawn(move || {
                     for _ in 0..2 {
-                        engine.prepare(inputs.batch().form()).unwrap();
+                        engine.prepare(inputs.batch().run_shape()).unwrap();
                         let output = engine.run(&inputs.batch()).unwrap();
                         assert_eq!(bits(&output.y), bits(&expected.y), "{context}");
                         assert_eq!(bits(&output.h_n), bits(&expected.h_n), "{context}");
@@ -135,7 +135,7 @@ fn futures_on_one_thread_have_their_turns() {
         let model = draw.model(Cell::GRU, 8, 24, 1);
         let inputs: Vec<Inputs> = (0..4).map(|_| Inputs::draw(&mut draw, &model, 5, 60)).collect();
         let ample = device.load_with(&model, options()).unwrap();
-        let engine = with_memory(&device, &model, bytes(&ample, inputs[0].batch().form()));
+        let engine = with_memory(&device, &model, bytes(&ample, inputs[0].batch().run_shape()));
         let batches: Vec<_> = inputs.iter().map(Inputs::batch).collect();
         let runs = || batches.iter().map(|batch| Box::pin(engine.run_async(batch)) as Run<'_>);
         for outputs in [join(runs().collect()), join(runs().rev().collect()).into_iter().rev().collect()] {
@@ -155,7 +155,7 @@ fn a_blocking_run_beside_a_future_of_its_own_thread() {
         let inputs = Inputs::draw(&mut draw, &model, 8, 300);
         let batch = inputs.batch();
         let ample = device.load_with(&model, options()).unwrap();
-        let engine = with_memory(&device, &model, bytes(&ample, batch.form()));
+        let engine = with_memory(&device, &model, bytes(&ample, batch.run_shape()));
         engine.run(&batch).unwrap();
         for is_dropped in [false, true] {
             let mut begun = Box::pin(engine.run_async(&batch));

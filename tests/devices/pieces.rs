@@ -4,7 +4,9 @@
 use crate::common::{
     Draw, Inputs, adapters, assert_close, assert_close_in, bits, cells, options, own_adapters,
 };
-use wgru::{Batch, Device, Dims, Direction, Error, Fill, Form, Layout, Merge, Output, ReadoutSteps, Storage};
+use wgru::{
+    Batch, Device, Dims, Direction, Error, Layout, Merge, Output, Padding, ReadoutSteps, RunShape, Storage,
+};
 
 fn same_bits(a: &Output, b: &Output, context: &str) {
     assert_eq!(bits(&a.y), bits(&b.y), "{context}: y");
@@ -28,22 +30,23 @@ fn pieces_give_the_bits_of_a_run_at_once() {
                 let (batch, steps) = (draw.size(1..=9), draw.size(2..=40));
                 let inputs = Inputs::draw(&mut draw, &model, batch, steps);
                 let inputs = if draw.chance() { inputs.ragged(&mut draw) } else { inputs };
-                let fill = if draw.chance() { Fill::Last } else { Fill::Zero };
+                let fill = if draw.chance() { Padding::Last } else { Padding::Zero };
                 let layout = if draw.chance() { Layout::TimeMajor } else { Layout::BatchMajor };
-                let whole = inputs.batch().fill(fill).output_layout(layout);
-                let options = options().poison(true).activations(storage);
+                let whole = inputs.batch().padding(fill).output_layout(layout);
+                let options = options().fill_nan(true).activations(storage);
                 let engine = device.load_with(&model, options.clone()).unwrap();
                 let at_once = engine.run(&whole).unwrap();
-                let memory = engine.memory(whole.form()).unwrap();
+                let memory = engine.memory(whole.run_shape()).unwrap();
                 let all = memory.arrays + memory.read_back;
-                let least = engine.memory(Form { dims: Dims::new(1, 1).unwrap(), ..whole.form() }).unwrap();
+                let least =
+                    engine.memory(RunShape { dims: Dims::new(1, 1).unwrap(), ..whole.run_shape() }).unwrap();
                 for part in [2, 7, 40] {
                     let allowed = (all / part).max(least.arrays + least.read_back);
                     let small = device.load_with(&model, options.clone().memory(allowed)).unwrap();
                     let context = format!(
                         "{}, {model}, {storage}, {:?}, {:?}, 1/{part} of {memory:?}, seed {}",
                         device.info(),
-                        whole.form(),
+                        whole.run_shape(),
                         inputs.lengths,
                         draw.seed
                     );
@@ -71,10 +74,11 @@ fn pieces_of_a_projected_batch() {
             let (batch, steps) = (3, 30);
             let xw = draw.values(batch * steps * features, 1.0);
             let whole = Batch::projected(&xw, [batch, steps, features]).unwrap();
-            let engine = device.load_with(&model, options().poison(true)).unwrap();
+            let engine = device.load_with(&model, options().fill_nan(true)).unwrap();
             let at_once = engine.run(&whole).unwrap();
-            let least = engine.memory(Form { dims: Dims::new(1, 5).unwrap(), ..whole.form() }).unwrap();
-            let small = options().poison(true).memory(least.arrays + least.read_back);
+            let least =
+                engine.memory(RunShape { dims: Dims::new(1, 5).unwrap(), ..whole.run_shape() }).unwrap();
+            let small = options().fill_nan(true).memory(least.arrays + least.read_back);
             let context = format!("{}, {model}, seed {}", device.info(), draw.seed);
             same_bits(&device.load_with(&model, small).unwrap().run(&whole).unwrap(), &at_once, &context);
             assert_close(&model, &whole, &at_once, &context);
@@ -94,18 +98,18 @@ fn pieces_of_a_batch_with_resets() {
             let inputs = Inputs::draw(&mut draw, &model, batch, steps);
             let inputs = if draw.chance() { inputs.ragged(&mut draw) } else { inputs };
             let resets: Vec<u32> = (0..batch * steps).map(|_| u32::from(draw.size(0..=9) == 0)).collect();
-            let fill = if draw.chance() { Fill::Last } else { Fill::Zero };
-            let whole = inputs.batch().resets(&resets).fill(fill);
-            let engine = device.load_with(&model, options().poison(true)).unwrap();
+            let fill = if draw.chance() { Padding::Last } else { Padding::Zero };
+            let whole = inputs.batch().resets(&resets).padding(fill);
+            let engine = device.load_with(&model, options().fill_nan(true)).unwrap();
             let at_once = engine.run(&whole).unwrap();
             let context = format!("{}, {model}, seed {}", device.info(), draw.seed);
             assert_close(&model, &whole, &at_once, &context);
             for (rows, steps) in [(2, 40), (1, 7)] {
-                let fits = Form { dims: Dims::new(rows, steps).unwrap(), ..whole.form() };
+                let fits = RunShape { dims: Dims::new(rows, steps).unwrap(), ..whole.run_shape() };
                 let memory = engine.memory(fits).unwrap();
-                let small = options().poison(true).memory(memory.arrays + memory.read_back);
+                let small = options().fill_nan(true).memory(memory.arrays + memory.read_back);
                 let small = device.load_with(&model, small).unwrap();
-                let pieces = small.pieces(whole.form()).unwrap().unwrap_or_else(|| panic!("{context}"));
+                let pieces = small.pieces(whole.run_shape()).unwrap().unwrap_or_else(|| panic!("{context}"));
                 assert_eq!(pieces.by_steps, steps < 40, "{context}: {pieces}");
                 same_bits(&small.run(&whole).unwrap(), &at_once, &format!("{context}, {pieces}"));
             }
@@ -126,43 +130,43 @@ fn a_batch_in_pieces_is_planned_and_prepared_as_what_it_is() {
             let x = draw.values(batch * steps * features, 1.0);
             let shape = [batch, steps, features];
             let whole = if projected { Batch::projected(&x, shape) } else { Batch::new(&x, shape) }.unwrap();
-            let of = |rows, steps| Form { dims: Dims::new(rows, steps).unwrap(), ..whole.form() };
+            let of = |rows, steps| RunShape { dims: Dims::new(rows, steps).unwrap(), ..whole.run_shape() };
             let ample = device.load_with(&model, options()).unwrap();
-            assert_eq!(ample.pieces(whole.form()).unwrap(), None);
+            assert_eq!(ample.pieces(whole.run_shape()).unwrap(), None);
             for (fits, by_steps) in [(of(4, 60), false), (of(1, 17), true)] {
                 let context = format!("{}, {model}, {fits:?}, seed {}", device.info(), draw.seed);
                 let memory = ample.memory(fits).unwrap();
                 let allowed = memory.arrays + memory.read_back;
                 let engine = device.load_with(&model, options().memory(allowed)).unwrap();
-                let pieces = engine.pieces(whole.form()).unwrap().unwrap_or_else(|| panic!("{context}"));
+                let pieces = engine.pieces(whole.run_shape()).unwrap().unwrap_or_else(|| panic!("{context}"));
                 assert_eq!(pieces.by_steps, by_steps, "{context}: {pieces}");
                 assert!(pieces.rows <= 4 && (pieces.steps < 60) == by_steps, "{context}: {pieces}");
                 assert!(pieces.count > 2, "{context}: {pieces}");
 
-                let own = engine.memory(whole.form()).unwrap();
+                let own = engine.memory(whole.run_shape()).unwrap();
                 assert!(own.arrays + own.read_back <= allowed, "{context}: {own:?}");
                 assert_eq!(own.weights, memory.weights << u32::from(by_steps), "{context}");
-                let plan = engine.plan(whole.form()).unwrap().unwrap();
-                let dims = plan.form.dims;
+                let plan = engine.plan(whole.run_shape()).unwrap().unwrap();
+                let dims = plan.run_shape.dims;
                 assert_eq!((dims.batch, dims.steps), (pieces.rows, pieces.steps), "{context}");
                 assert_eq!(plan.layers.len(), if by_steps { 1 } else { 2 }, "{context}");
-                assert_eq!(plan.form.projected, projected, "{context}");
-                let alternatives = engine.alternatives(whole.form()).unwrap();
+                assert_eq!(plan.run_shape.projected, projected, "{context}");
+                let alternatives = engine.alternatives(whole.run_shape()).unwrap();
                 assert_eq!(alternatives.len(), plan.layers.len(), "{context}");
-                let words = engine.explain(whole.form()).unwrap();
+                let words = engine.explain(whole.run_shape()).unwrap();
                 assert!(words.starts_with(&format!("{pieces}: ")), "{context}: {words}");
                 assert_eq!(words.matches("as a model of its own").count(), if by_steps { 4 } else { 0 });
-                let many = engine.expected(whole.form()).unwrap();
+                let many = engine.expected(whole.run_shape()).unwrap();
                 assert!(many > engine.expected(fits).unwrap(), "{context}");
-                let device_only = device.expected(&model, whole.form(), engine.options()).unwrap();
+                let device_only = device.expected(&model, whole.run_shape(), engine.options()).unwrap();
                 assert_eq!(many, device_only, "{context}");
 
                 // Once prepared, nothing is compiled; the bits are those of a run at once.
-                engine.prepare(whole.form()).unwrap();
-                let before = device.created();
+                engine.prepare(whole.run_shape()).unwrap();
+                let before = device.resource_counts();
                 let output = engine.run(&whole).unwrap();
-                assert_eq!(device.created().pipelines, before.pipelines, "{context}");
-                assert_eq!(device.created().shader_modules, before.shader_modules, "{context}");
+                assert_eq!(device.resource_counts().pipelines, before.pipelines, "{context}");
+                assert_eq!(device.resource_counts().shader_modules, before.shader_modules, "{context}");
                 same_bits(&output, &ample.run(&whole).unwrap(), &context);
 
                 // What is staged is there at once, or not at all: it says how much fits.
@@ -201,7 +205,7 @@ fn memory_is_known_before_anything_is_allocated() {
     let inputs = Inputs::draw(&mut draw, &model, 4, 6);
     for device in adapters() {
         let engine = device.load_with(&model, options()).unwrap();
-        let memory = engine.memory(inputs.batch().form()).unwrap();
+        let memory = engine.memory(inputs.batch().run_shape()).unwrap();
         let staged = engine.stage(&inputs.batch()).unwrap();
         assert_eq!(staged.bytes(), memory.weights + memory.arrays, "{}", device.info());
     }
@@ -238,7 +242,7 @@ fn matrices_beyond_a_binding_are_cut_into_slices() {
                 let model = draw.any_model(cell, 150, 200, 2);
                 let model = draw.with_readout(model, 130, ReadoutSteps::Every);
                 let inputs = Inputs::draw(&mut draw, &model, 5, 4);
-                let options = options().poison(true).weights(storage).activations(storage);
+                let options = options().fill_nan(true).weights(storage).activations(storage);
                 let engine = device.load_with(&model, options.clone()).unwrap();
                 let output = engine.run(&inputs.batch()).unwrap();
                 let plan = engine.plan(Dims::new(1, 4).unwrap()).unwrap().unwrap();
@@ -267,7 +271,7 @@ fn sizes_beyond_the_limits_of_a_device() {
         ] {
             let model = draw.model(cell, input, hidden, 1);
             let x = draw.values(batch * steps * input, 1.0);
-            let engine = device.load_with(&model, options().poison(true)).unwrap();
+            let engine = device.load_with(&model, options().fill_nan(true)).unwrap();
             let all = Batch::new(&x, [batch, steps, input]).unwrap();
             let output = engine.run(&all).unwrap();
             // The reference takes long: of the first and of the last rows.

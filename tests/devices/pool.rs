@@ -7,7 +7,7 @@ mod snapshots;
 use std::future::Future;
 use std::task::{Context, Poll, Waker};
 
-use crate::common::life::{Crowd, Life, assert_lives, other_model, take};
+use crate::common::life::{Life, Population, assert_lives, other_model, take};
 use crate::common::{Draw, cells, devices, everywhere, options, own_devices};
 use wgru::NonFinite;
 use wgru::dtype::Storage;
@@ -37,44 +37,44 @@ fn a_stream_has_the_bits_of_its_own_sequence_run() {
 /// and are changed.
 fn live(draw: &mut Draw, engine: &Engine, most: usize, ticks: usize) {
     let context = format!("{}, {}, seed {}", engine.device().info(), engine.model(), draw.seed);
-    let mut crowd = Crowd::new(engine.pool(PoolOptions::growing(2).frames(5)).unwrap());
+    let mut population = Population::new(engine.pool(PoolOptions::growing(2).frames(5)).unwrap());
     for _ in 0..ticks {
-        if crowd.living.len() < most && draw.chance() {
+        if population.living.len() < most && draw.chance() {
             let given = draw.chance().then(|| crate::common::life::state(draw, engine.model()));
-            crowd.open(given);
+            population.open(given);
         }
-        for at in 0..crowd.living.len() {
+        for at in 0..population.living.len() {
             match draw.size(0..=9) {
-                0..=4 => crowd.push(draw, at, 1),
+                0..=4 => population.push(draw, at, 1),
                 5 => {
                     let frames = draw.size(0..=7);
-                    crowd.push(draw, at, frames);
+                    population.push(draw, at, frames);
                 }
-                6 if draw.chance() => crowd.begin_again(at, None),
+                6 if draw.chance() => population.begin_again(at, None),
                 7 if draw.chance() => {
                     let state = crate::common::life::state(draw, engine.model());
-                    crowd.begin_again(at, Some(state));
+                    population.begin_again(at, Some(state));
                 }
-                8 if draw.chance() => crowd.save(at),
+                8 if draw.chance() => population.save(at),
                 _ => {}
             }
         }
-        if !crowd.living.is_empty() && draw.size(0..=9) == 0 {
-            let at = draw.size(0..=crowd.living.len() - 1);
-            crowd.close(at);
+        if !population.living.is_empty() && draw.size(0..=9) == 0 {
+            let at = draw.size(0..=population.living.len() - 1);
+            population.close(at);
         }
-        crowd.begin();
-        while crowd.pool.under_way() == 2 || (crowd.pool.under_way() > 0 && draw.chance()) {
-            crowd.finish();
+        population.begin();
+        while population.pool.in_flight() == 2 || (population.pool.in_flight() > 0 && draw.chance()) {
+            population.finish();
         }
     }
-    while crowd.pool.ready() > 0 || crowd.pool.under_way() > 0 {
-        crowd.begin();
-        crowd.finish();
+    while population.pool.ready() > 0 || population.pool.in_flight() > 0 {
+        population.begin();
+        population.finish();
     }
-    let computed = crowd.lives.iter().map(Life::outputs).sum::<usize>();
+    let computed = population.lives.iter().map(Life::outputs).sum::<usize>();
     assert!(computed > ticks / 2, "{context}: hardly anything was computed");
-    assert_lives(engine, &crowd.lives, &context);
+    assert_lives(engine, &population.lives, &context);
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn arrays_full_of_nan_are_written_before_they_are_read() {
     for device in devices() {
         for cell in [Cell::GRU, Cell::LSTM, Cell::ORIGINAL_GRU] {
             let model = draw.model(cell, 4, 18, 2);
-            live(&mut draw, &device.load_with(&model, options().poison(true)).unwrap(), 9, 20);
+            live(&mut draw, &device.load_with(&model, options().fill_nan(true)).unwrap(), 9, 20);
         }
     }
 }
@@ -135,14 +135,14 @@ fn two_ticks_under_way() {
                 }
             }
             pool.begin().unwrap();
-            if pool.under_way() == 2 {
+            if pool.in_flight() == 2 {
                 assert!(matches!(pool.begin(), Err(Error::Mismatch { .. })), "three are under way");
                 pool.finish_into(&mut output).unwrap();
                 take(&mut lives, &output);
             }
         }
         assert!(matches!(pool.tick(), Err(Error::Mismatch { .. })), "one is under way");
-        while pool.under_way() > 0 {
+        while pool.in_flight() > 0 {
             pool.finish_into(&mut output).unwrap();
             take(&mut lives, &output);
         }
@@ -162,7 +162,7 @@ fn a_tick_creates_nothing() {
         let mut pool = engine.pool(PoolOptions::growing(1).frames(3)).unwrap();
         pool.prepare(20, 3).unwrap();
         let streams: Vec<_> = (0..20).map(|_| pool.open().unwrap()).collect();
-        let created = device.created();
+        let created = device.resource_counts();
         assert_eq!(pool.bytes() > 0, !matches!(device.info(), wgru::DeviceInfo::Cpu(_)), "{}", device.info());
         for _ in 0..30 {
             for &stream in &streams {
@@ -173,11 +173,11 @@ fn a_tick_creates_nothing() {
             }
             pool.begin().unwrap();
             let mut output = Default::default();
-            if pool.under_way() == 2 {
+            if pool.in_flight() == 2 {
                 pool.finish_into(&mut output).unwrap();
             }
         }
-        assert_eq!(device.created(), created, "{}, seed {}", device.info(), draw.seed);
+        assert_eq!(device.resource_counts(), created, "{}, seed {}", device.info(), draw.seed);
     }
 }
 
@@ -416,7 +416,7 @@ fn futures_may_be_dropped() {
             // What it has begun is there for who asks again, however often nobody waited.
             let mut done = poll_once(pool.tick_into_async(&mut output));
             if done.is_none() {
-                assert_eq!((pool.under_way(), pool.ready()), (1, 0));
+                assert_eq!((pool.in_flight(), pool.ready()), (1, 0));
                 assert!(output.is_empty());
                 done = (0..1000).find_map(|_| poll_once(pool.finish_into_async(&mut output)));
             }
@@ -427,7 +427,7 @@ fn futures_may_be_dropped() {
         let mut drops = 0;
         for _ in 0..4 {
             lives.iter_mut().for_each(|life| life.push(&mut draw, &mut pool, 2));
-            while pool.ready() > 0 || pool.under_way() > 0 {
+            while pool.ready() > 0 || pool.in_flight() > 0 {
                 match poll_once(pool.tick_into_async(&mut output)) {
                     None => drops += 1,
                     Some(done) => {

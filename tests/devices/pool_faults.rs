@@ -168,7 +168,7 @@ fn outputs_of_ticks_before_a_save_are_not_lost() {
         let begun = pool.begin();
         let lost = pool.rebuild(&Device::cpu().load(&model).unwrap()).unwrap();
         assert_eq!(lost.len(), usize::from(begun.is_ok()), "{context}: {lost:?}");
-        assert_eq!(pool.under_way(), 1, "{context}");
+        assert_eq!(pool.in_flight(), 1, "{context}");
         let mut output = TickOutput::default();
         pool.finish_into(&mut output).unwrap();
         crate::common::life::take(&mut lives, &output);

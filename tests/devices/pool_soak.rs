@@ -73,7 +73,7 @@ fn soak(draw: &mut Draw, engine: &Engine, time: Duration) {
         }
         happen(draw, &mut pool, &mut members, &mut counts, &context);
         if memory.is_none() && start.elapsed() > time / 2 {
-            memory = resident();
+            memory = persistent();
         }
     }
     let lives: Vec<Life> = members.into_iter().filter_map(|member| member.life).collect();
@@ -81,14 +81,14 @@ fn soak(draw: &mut Draw, engine: &Engine, time: Duration) {
     assert_lives(engine, &lives, &context);
     println!("{context}: {counts:?} in {:.0?}", start.elapsed());
     assert!(counts.checked > 10 && counts.errors > 10, "{context}: {counts:?}");
-    if let (Some(half), Some(end), true) = (memory, resident(), time > Duration::from_secs(60)) {
-        println!("{context}: {half} MiB resident at half the time, {end} MiB at its end");
+    if let (Some(half), Some(end), true) = (memory, persistent(), time > Duration::from_secs(60)) {
+        println!("{context}: {half} MiB persistent at half the time, {end} MiB at its end");
         assert!(end <= half + half / 20 + 8, "{context}: memory grew from {half} to {end} MiB");
     }
 }
 
 /// MiB that the process has in memory, where that can be told.
-fn resident() -> Option<usize> {
+fn persistent() -> Option<usize> {
     let text = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     line.split_whitespace().next()?.parse::<usize>().ok().map(|kib| kib >> 10)

@@ -9,7 +9,7 @@ mod session;
 use caller::Caller;
 use wgru::dtype::Storage;
 use wgru::program::{pack_sequence, unpack_sequence};
-use wgru::{Batch, Bindings, Cell, Engine, Fill, Model, Options, Output, ReadoutSteps, Source, wgpu};
+use wgru::{Batch, Bindings, Cell, Engine, Model, Options, Output, Padding, ReadoutSteps, Source, wgpu};
 
 use crate::common::{Draw, Inputs, bits, cells};
 
@@ -47,7 +47,7 @@ struct Arrays {
 impl Arrays {
     fn new(caller: &Caller, draw: &mut Draw, engine: &Engine, inputs: &Inputs) -> Self {
         let storage = engine.options().precision().activations;
-        let like = engine.output(inputs.batch().form()).unwrap();
+        let like = engine.output(inputs.batch().run_shape()).unwrap();
         let words = |numbers: &Option<Vec<f32>>| numbers.as_ref().map(|numbers| bits(numbers));
         let full = |numbers: &[f32]| vec![u32::MAX; numbers.len()];
         let y = vec![u32::MAX; words_of(storage, engine.model().state(), &like.y).len()];
@@ -156,7 +156,7 @@ fn draw_inputs(draw: &mut Draw, model: &Model) -> Inputs {
     let mut inputs = Inputs::draw(draw, model, batch, steps);
     if draw.chance() {
         inputs = inputs.ragged(draw);
-        inputs.fill = if draw.chance() { Fill::Last } else { Fill::Zero };
+        inputs.padding = if draw.chance() { Padding::Last } else { Padding::Zero };
     }
     let layouts = draw.layouts();
     inputs.laid_out(layouts)
@@ -165,7 +165,7 @@ fn draw_inputs(draw: &mut Draw, model: &Model) -> Inputs {
 fn draw_options(draw: &mut Draw) -> Options {
     let activations = [Storage::F32, Storage::F16, Storage::Bf16][draw.size(0..=2)];
     let weights = if draw.chance() { activations } else { Storage::F32 };
-    Options::default().weights(weights).activations(activations).poison(draw.chance())
+    Options::default().weights(weights).activations(activations).fill_nan(draw.chance())
 }
 
 #[test]
@@ -178,10 +178,10 @@ fn a_recorded_run_has_the_bits_of_one_on_the_host() {
             let engine = caller.ours.load_with(&model, options).unwrap();
             let inputs = draw_inputs(&mut draw, &model);
             let context =
-                format!("{}, {model}, {:?}, seed {}", caller.name, inputs.batch().form(), draw.seed);
+                format!("{}, {model}, {:?}, seed {}", caller.name, inputs.batch().run_shape(), draw.seed);
             let wanted = engine.run(&inputs.batch()).unwrap();
             let arrays = Arrays::new(&caller, &mut draw, &engine, &inputs);
-            let recording = engine.recording(inputs.batch().form(), arrays.bindings()).unwrap();
+            let recording = engine.recording(inputs.batch().run_shape(), arrays.bindings()).unwrap();
             // A second time, the states and arrays of the first being in the way.
             for _ in 0..2 {
                 caller.submit(|encoder| recording.record(encoder));
@@ -200,12 +200,12 @@ fn any_mix_of_host_and_buffers_has_the_same_bits() {
             let model = draw_model(&mut draw, cell);
             let engine = caller.ours.load_with(&model, draw_options(&mut draw)).unwrap();
             let inputs = draw_inputs(&mut draw, &model);
-            let form = inputs.batch().form();
-            let context = format!("{}, {model}, {form:?}, seed {}", caller.name, draw.seed);
+            let run_shape = inputs.batch().run_shape();
+            let context = format!("{}, {model}, {run_shape:?}, seed {}", caller.name, draw.seed);
             let wanted = engine.run(&inputs.batch()).unwrap();
             let arrays = Arrays::new(&caller, &mut draw, &engine, &inputs);
             for _ in 0..3 {
-                let mut got = engine.output(form).unwrap();
+                let mut got = engine.output(run_shape).unwrap();
                 let Output { y, h_n, c_n, out } = &mut got;
                 let mut bindings = arrays.bindings();
                 let mut on_host = [false; 4];
@@ -251,7 +251,7 @@ fn any_mix_of_host_and_buffers_has_the_same_bits() {
                     bindings = bindings.out(out);
                     on_host[3] = true;
                 }
-                engine.run_bound(form, bindings).unwrap();
+                engine.run_bound(run_shape, bindings).unwrap();
                 let on_device = arrays.read(&caller, &model, &wanted);
                 let pick = |index: usize, host: Vec<f32>, device: Vec<f32>| {
                     if on_host[index] { host } else { device }

@@ -16,7 +16,7 @@ use wgru::dtype::Precision;
 use wgru::import::Onnx;
 use wgru::import::PyTorch;
 use wgru::model::{Activation, Activations, Forget, Function, GateOrder, Reset, Update};
-use wgru::{Cell, Dims, Direction, Fill, Layer, Layout, Model, Output, Storage, Weights};
+use wgru::{Cell, Dims, Direction, Layer, Layout, Model, Output, Padding, Storage, Weights};
 
 use crate::common::Inputs;
 use crate::golden::{Golden, Made};
@@ -115,7 +115,7 @@ impl Case<'_> {
     }
 
     /// The inputs under the names x, h0, c0 and lengths as these are called in the file.
-    fn inputs(&self, [x, h0, c0, lengths]: [&str; 4], layouts: (Layout, Layout), fill: Fill) -> Inputs {
+    fn inputs(&self, [x, h0, c0, lengths]: [&str; 4], layouts: (Layout, Layout), padding: Padding) -> Inputs {
         let [first, second, input] = self.shape(x);
         let batch_major = layouts.0 == Layout::BatchMajor;
         let (batch, steps) = if batch_major { (first, second) } else { (second, first) };
@@ -128,7 +128,7 @@ impl Case<'_> {
             lengths,
             input,
             layouts,
-            fill,
+            padding,
         }
     }
 
@@ -146,7 +146,7 @@ pub fn pytorch() -> Vec<Golden> {
     file.map(|case| {
         let model = pytorch_model(case);
         let layout = if case.flag("batch_first") { Layout::BatchMajor } else { Layout::TimeMajor };
-        let inputs = case.inputs(OWN, (layout, layout), Fill::Zero);
+        let inputs = case.inputs(OWN, (layout, layout), Padding::Zero);
         let golden = |name: String, precision, made, expected| Golden {
             name,
             model: model.clone(),
@@ -196,7 +196,7 @@ pub fn onnx_runtime() -> Vec<Golden> {
         let imported = imported.unwrap_or_else(|error| panic!("{}: {error}", case.name));
         assert_eq!(imported.layout, 0, "{}", case.name);
         let layouts = (Layout::TimeMajor, Layout::DirectionMajor);
-        let inputs = case.inputs(["X", "initial_h", "initial_c", "sequence_lens"], layouts, Fill::Zero);
+        let inputs = case.inputs(["X", "initial_h", "initial_c", "sequence_lens"], layouts, Padding::Zero);
         let mut expected = case.output(["Y", "Y_h", "Y_c"]);
         let batch = inputs.dims.batch;
         for b in (0..batch).filter(|&b| inputs.lengths.as_ref().is_some_and(|all| all[b] == 0)) {
@@ -228,7 +228,7 @@ pub fn keras() -> Vec<Golden> {
     File::read("keras_layers.safetensors").map(|case| {
         // Bidirectional sets zero_output_for_mask of both its layers.
         let zero = case.flag("zero_output_for_mask") || case.flag("both");
-        let fill = if zero { Fill::Zero } else { Fill::Last };
+        let fill = if zero { Padding::Zero } else { Padding::Last };
         vec![Golden {
             name: format!("keras {}", case.name),
             model: keras_model(case),
@@ -297,7 +297,7 @@ pub fn equations() -> Vec<Golden> {
         vec![Golden {
             name: format!("equations {}", case.name),
             model: equations_model(case),
-            inputs: case.inputs(OWN, (Layout::BatchMajor, Layout::BatchMajor), Fill::Zero),
+            inputs: case.inputs(OWN, (Layout::BatchMajor, Layout::BatchMajor), Padding::Zero),
             precision: Precision::default(),
             expected: case.output(["y", "h_n", "c_n"]),
             made: Made::F64,

@@ -45,7 +45,7 @@ impl Golden {
     /// What the device refuses.
     pub fn run(&self, device: &Device) -> Result<Output, Error> {
         let Precision { weights, activations } = self.precision;
-        let options = options().poison(true).weights(weights).activations(activations);
+        let options = options().fill_nan(true).weights(weights).activations(activations);
         device.load_with(&self.model, options)?.run(&self.batch())
     }
 

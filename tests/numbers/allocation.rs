@@ -4,8 +4,8 @@
 use super::allocator;
 use crate::common::{Draw, Inputs, cells, everywhere};
 use wgru::{
-    Cell, CpuOptions, Device, DeviceInfo, Dims, Direction, Form, InstructionSet, Merge, Model, Options,
-    PoolOptions, ReadoutSteps, Storage, TickOutput,
+    Cell, CpuOptions, Device, DeviceInfo, Dims, Direction, InstructionSet, Merge, Model, Options,
+    PoolOptions, ReadoutSteps, RunShape, Storage, TickOutput,
 };
 
 /// Streams whose frames come now one by one, now several at once, and that are saved, reset and closed meanwhile.
@@ -96,12 +96,13 @@ fn weights_are_in_memory_once() {
         let whole = device.load_with(&model, options.clone()).unwrap();
         // Too little for all steps, so that each direction of each layer is run by itself.
         let [all, one] = [steps, 1].map(|steps| {
-            let memory =
-                whole.memory(Form { dims: Dims::new(1, steps).unwrap(), ..inputs.batch().form() }).unwrap();
+            let memory = whole
+                .memory(RunShape { dims: Dims::new(1, steps).unwrap(), ..inputs.batch().run_shape() })
+                .unwrap();
             memory.arrays + memory.read_back
         });
         let small = device.load_with(&model, options.memory((all / 2).max(one))).unwrap();
-        let is_cut = small.pieces(inputs.batch().form()).unwrap().is_some();
+        let is_cut = small.pieces(inputs.batch().run_shape()).unwrap().is_some();
         assert_eq!(is_cut, matches!(device.info(), DeviceInfo::Gpu(_)), "{}", device.info());
         small.run(&inputs.batch()).unwrap();
         [whole, small]

@@ -38,7 +38,7 @@ fn every_cell_and_shape_matches_the_reference() {
                 }
                 let inputs = Inputs::draw(&mut draw, &model, batch, steps);
                 let inputs = if draw.chance() { inputs.ragged(&mut draw) } else { inputs };
-                let engine = device.load_with(&model, options().poison(true)).unwrap();
+                let engine = device.load_with(&model, options().fill_nan(true)).unwrap();
                 let output = engine.run(&inputs.batch()).unwrap();
                 let (info, dims, lengths) = (device.info(), inputs.dims, &inputs.lengths);
                 let context = format!("{info}, {model}, {dims:?}, {lengths:?}, seed {}", draw.seed);
@@ -59,7 +59,7 @@ fn random_sizes_match_the_reference() {
                 let model = draw.any_model(cell, input, hidden, layers);
                 let inputs = Inputs::draw(&mut draw, &model, batch, steps);
                 let inputs = if draw.chance() { inputs.ragged(&mut draw) } else { inputs };
-                let engine = device.load_with(&model, options().poison(true)).unwrap();
+                let engine = device.load_with(&model, options().fill_nan(true)).unwrap();
                 let output = engine.run(&inputs.batch()).unwrap();
                 let (info, dims, lengths) = (device.info(), inputs.dims, &inputs.lengths);
                 let context = format!("{info}, {model}, {dims:?}, {lengths:?}, seed {}", draw.seed);
@@ -89,7 +89,7 @@ fn every_activation_and_clip_matches_the_reference() {
                 let layer = if draw.chance() { layer.with_clip(0.6).unwrap() } else { layer };
                 let model = wgru::Model::new(vec![layer]).unwrap();
                 let inputs = Inputs::draw(&mut draw, &model, 5, 6);
-                let engine = device.load_with(&model, options().poison(true)).unwrap();
+                let engine = device.load_with(&model, options().fill_nan(true)).unwrap();
                 let output = engine.run(&inputs.batch()).unwrap();
                 let clip = model.layers()[0].clip();
                 let info = device.info();
@@ -134,7 +134,7 @@ fn a_sequence_in_a_ragged_batch_is_as_if_alone() {
             (inputs.h0, inputs.c0) = (None, None);
             inputs.lengths.as_mut().unwrap()[0] = 0;
             inputs.x[..9 * 4].fill(f32::NAN);
-            let engine = device.load_with(&model, options().poison(true)).unwrap();
+            let engine = device.load_with(&model, options().fill_nan(true)).unwrap();
             let all = engine.run(&inputs.batch()).unwrap();
             let context = format!("{}, {model}, seed {}", device.info(), draw.seed);
             assert_close(&model, &inputs.batch(), &all, &context);
@@ -164,7 +164,7 @@ fn both_directions_of_a_sequence_in_chunks() {
         for direction in [Direction::Reverse, Direction::Bidirectional] {
             let model = draw.model_of(Cell::GRU, direction, 2, 3, 2);
             let inputs = Inputs::draw(&mut draw, &model, 2, 4096 + 57);
-            let engine = device.load_with(&model, options().poison(true)).unwrap();
+            let engine = device.load_with(&model, options().fill_nan(true)).unwrap();
             let output = engine.run(&inputs.batch()).unwrap();
             let context = format!("{}, {model}, {direction}, seed {}", device.info(), draw.seed);
             assert_close(&model, &inputs.batch(), &output, &context);
@@ -193,7 +193,7 @@ fn steps_times_inner_loop_beyond_65535_iterations() {
         for (cell, steps, hidden) in [(Cell::GRU, 1500, 64), (Cell::LSTM, 900, 100)] {
             let model = draw.model(cell, 3, hidden, 1);
             let inputs = Inputs::draw(&mut draw, &model, 1, steps);
-            let engine = device.load_with(&model, options().poison(true)).unwrap();
+            let engine = device.load_with(&model, options().fill_nan(true)).unwrap();
             let output = engine.run(&inputs.batch()).unwrap();
             let context = format!("{}, {model}, seed {}", device.info(), draw.seed);
             assert_close(&model, &inputs.batch(), &output, &context);
@@ -216,7 +216,7 @@ fn a_projection_of_more_than_65535_features() {
         model = wgru::Model::new(vec![layer]).unwrap();
         for batch in [1, 40] {
             let inputs = Inputs::draw(&mut draw, &model, batch, 2);
-            let engine = device.load_with(&model, options().poison(true)).unwrap();
+            let engine = device.load_with(&model, options().fill_nan(true)).unwrap();
             let output = engine.run(&inputs.batch()).unwrap();
             let context = format!("{}, {model}, B {batch}, seed {}", device.info(), draw.seed);
             assert_close(&model, &inputs.batch(), &output, &context);

@@ -7,12 +7,12 @@ use wgru::model::{Activation, Activations};
 #[cfg(feature = "gpu")]
 use wgru::plan::Strategy;
 use wgru::{
-    Batch, Cell, Device, DeviceInfo, Dims, Direction, Error, Fill, Layer, Layout, Merge, Model, Options,
+    Batch, Cell, Device, DeviceInfo, Dims, Direction, Error, Layer, Layout, Merge, Model, Options, Padding,
     ReadoutSteps, Storage, Weights,
 };
 
-fn poisoned() -> Options {
-    options().poison(true)
+fn filled() -> Options {
+    options().fill_nan(true)
 }
 
 /// Peepholes, projections, coupled gates, clips and activations, in stacks and in both directions.
@@ -27,7 +27,7 @@ fn every_option_matches_the_reference() {
                 let model = draw.with_options(model);
                 let inputs = Inputs::draw(&mut draw, &model, batch, steps);
                 let inputs = if draw.chance() { inputs.ragged(&mut draw) } else { inputs };
-                let output = device.load_with(&model, poisoned()).unwrap().run(&inputs.batch()).unwrap();
+                let output = device.load_with(&model, filled()).unwrap().run(&inputs.batch()).unwrap();
                 let context = format!("{}, {model}, B {batch}, seed {}", device.info(), draw.seed);
                 assert_close(&model, &inputs.batch(), &output, &context);
             }
@@ -50,7 +50,7 @@ fn one_layer_may_project_where_the_other_does_not() {
             let model = Model::new(vec![layer(&mut draw, 0), layer(&mut draw, 1)]).unwrap();
             assert!(model.to_string().contains("projection to 4"), "{model}");
             let inputs = Inputs::draw(&mut draw, &model, 3, 4);
-            let output = device.load_with(&model, poisoned()).unwrap().run(&inputs.batch()).unwrap();
+            let output = device.load_with(&model, filled()).unwrap().run(&inputs.batch()).unwrap();
             assert_close(&model, &inputs.batch(), &output, &format!("{}, {which}", device.info()));
         }
     }
@@ -77,7 +77,7 @@ fn sessions_of_projected_layers_give_the_bits_of_a_sequence() {
             let (streams, steps) = (5, 4);
             let inputs = Inputs::draw(&mut draw, &model, streams, steps);
             let inputs = Inputs { h0: None, c0: None, ..inputs };
-            let engine = device.load_with(&model, poisoned()).unwrap();
+            let engine = device.load_with(&model, filled()).unwrap();
             let all = engine.run(&inputs.batch()).unwrap();
             let context = format!("{}, {model}, seed {}", device.info(), draw.seed);
             assert_close(&model, &inputs.batch(), &all, &context);
@@ -116,7 +116,7 @@ fn layouts_move_numbers_and_change_none() {
             let model = if dirs == 1 { draw.with_readout(model, 2, ReadoutSteps::Every) } else { model };
             let (batch, steps) = (6, 7);
             let inputs = Inputs::draw(&mut draw, &model, batch, steps).ragged(&mut draw);
-            let engine = device.load_with(&model, poisoned()).unwrap();
+            let engine = device.load_with(&model, filled()).unwrap();
             let plain = engine.run(&inputs.batch()).unwrap();
             let mut inputs = inputs;
             for x in [Layout::BatchMajor, Layout::TimeMajor] {
@@ -171,8 +171,8 @@ fn padding_repeats_the_last_output_where_it_is_asked_to() {
             let mut inputs = Inputs::draw(&mut draw, &model, batch, steps).ragged(&mut draw);
             inputs.lengths.as_mut().unwrap()[1] = 0;
             inputs.x[steps * 2..2 * steps * 2].fill(f32::NAN);
-            inputs.fill = Fill::Last;
-            let output = device.load_with(&model, poisoned()).unwrap().run(&inputs.batch()).unwrap();
+            inputs.padding = Padding::Last;
+            let output = device.load_with(&model, filled()).unwrap().run(&inputs.batch()).unwrap();
             let context = format!("{}, {model}, seed {}", device.info(), draw.seed);
             assert_close(&model, &inputs.batch(), &output, &context);
             for (b, &length) in inputs.lengths.as_ref().unwrap().iter().enumerate() {
@@ -199,11 +199,11 @@ fn what_is_made_of_both_directions_is_made_of_their_bits() {
             let apart = draw.model_of(cell, Direction::Bidirectional, 3, hidden, 1);
             let mut inputs = Inputs::draw(&mut draw, &apart, batch, 5).ragged(&mut draw);
             inputs.lengths.as_mut().unwrap()[0] = 0;
-            inputs.fill = [Fill::Last, Fill::Zero, Fill::Last][index];
+            inputs.padding = [Padding::Last, Padding::Zero, Padding::Last][index];
             let inputs = inputs.laid_out(draw.layouts());
             let run = |model: &Model| {
-                let engine = device.load_with(model, poisoned().activations(storage)).unwrap();
-                let plan = engine.explain(inputs.batch().form()).unwrap();
+                let engine = device.load_with(model, filled().activations(storage)).unwrap();
+                let plan = engine.explain(inputs.batch().run_shape()).unwrap();
                 (engine.run(&inputs.batch()).unwrap(), plan)
             };
             let (both, plan) = run(&apart);
@@ -242,7 +242,7 @@ fn what_is_made_of_both_directions_stays_within_f16() {
         let layer = Layer::new(Cell::Rnn, Direction::Bidirectional, 1, 3, vec![weights; 2]).unwrap();
         let layer = layer.with_activations(vec![relu; 2]).unwrap().with_merge(Merge::Sum).unwrap();
         let model = Model::new(vec![layer]).unwrap();
-        let engine = device.load_with(&model, poisoned().activations(Storage::F16)).unwrap();
+        let engine = device.load_with(&model, filled().activations(Storage::F16)).unwrap();
         let output = engine.run(&Batch::new(&[1.0, 0.5], [1, 2, 1]).unwrap()).unwrap();
         let context = device.info().to_string();
         assert_eq!(output.y, [65_504.0, 65_504.0, 65_504.0, 40_960.0, 40_960.0, 40_960.0], "{context}");
@@ -262,7 +262,7 @@ fn weights_that_fit_sixteen_bits_change_no_bit() {
                 let batch = [1, 2, 40][draw.size(0..=2)];
                 let inputs = Inputs::draw(&mut draw, &model, batch, 3);
                 let plain = device.load_with(&model, options()).unwrap().run(&inputs.batch()).unwrap();
-                let engine = device.load_with(&model, poisoned().weights(storage)).unwrap();
+                let engine = device.load_with(&model, filled().weights(storage)).unwrap();
                 let stored = engine.run(&inputs.batch()).unwrap();
                 let context = format!("{}, {model}, {storage}, seed {}", device.info(), draw.seed);
                 assert_eq!(bits(&stored.y), bits(&plain.y), "{context}");
@@ -291,7 +291,7 @@ fn sixteen_bits_match_the_reference_within_their_roundoff() {
                     let layouts =
                         (draw.layouts().0, [Layout::BatchMajor, Layout::TimeMajor][draw.size(0..=1)]);
                     let inputs = inputs.laid_out(layouts);
-                    let options = poisoned().weights(weights).activations(activations);
+                    let options = filled().weights(weights).activations(activations);
                     let output = device.load_with(&model, options).unwrap().run(&inputs.batch()).unwrap();
                     let precision = Precision { weights, activations };
                     let context = format!("{}, {model}, {precision:?}, seed {}", device.info(), draw.seed);
@@ -312,7 +312,7 @@ fn a_session_in_sixteen_bits_gives_the_bits_of_a_sequence() {
         let (streams, steps) = (3, 4);
         let inputs = Inputs::draw(&mut draw, &model, streams, steps);
         let inputs = Inputs { h0: None, ..inputs }.laid_out((Layout::TimeMajor, Layout::TimeMajor));
-        let options = poisoned().weights(Storage::F16).activations(Storage::F16);
+        let options = filled().weights(Storage::F16).activations(Storage::F16);
         let engine = device.load_with(&model, options).unwrap();
         let all = engine.run(&inputs.batch()).unwrap();
         let mut session = engine.session(streams).unwrap();
@@ -467,7 +467,7 @@ fn the_order_of_sums_is_kept_unless_it_is_set_free() {
             let other = run(Options::default().strategy(strategy));
             assert_eq!(bits(&other.y), bits(&kept.y), "{}, {strategy}, seed {}", device.info(), draw.seed);
         }
-        let free = run(poisoned().strategy(Strategy::Step).reproducible(false));
+        let free = run(filled().strategy(Strategy::Step).reproducible(false));
         let context = format!("{}, {model}, seed {}", device.info(), draw.seed);
         assert_close(&model, &inputs.batch(), &free, &context);
         assert_ne!(bits(&free.y), bits(&kept.y), "{context}: nothing was set free");

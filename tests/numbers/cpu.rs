@@ -35,7 +35,7 @@ fn every_set_on_any_number_of_threads_gives_the_bits_of_one() {
             for set in InstructionSet::available() {
                 let context = format!("{set}, {model}, {:?}, seed {}", inputs.dims, draw.seed);
                 let run = |threads| {
-                    let engine = cpu(set, threads).load_with(&model, Options::default().poison(true));
+                    let engine = cpu(set, threads).load_with(&model, Options::default().fill_nan(true));
                     engine.unwrap().run(&inputs.batch()).unwrap()
                 };
                 let alone = run(1);
@@ -59,7 +59,7 @@ fn half_precision_in_every_set_matches_the_reference() {
         for storage in [Storage::F16, Storage::Bf16] {
             let model = draw.model(cell, 33, 50, 2);
             let inputs = Inputs::draw(&mut draw, &model, 9, 20);
-            let options = Options::default().weights(storage).activations(storage).poison(true);
+            let options = Options::default().weights(storage).activations(storage).fill_nan(true);
             let precision = Precision { weights: storage, activations: storage };
             for set in InstructionSet::available() {
                 let context = format!("{set}, {storage}, {model}, seed {}", draw.seed);
@@ -149,7 +149,8 @@ fn the_faster_device_is_chosen() {
         for (speed, expected) in [(fast, name.as_str()), (slow, "cpu")] {
             let options = Options::default().speed(speed);
             let dims = if expected == "cpu" { dims } else { wgru::Dims::new(4096, 100).unwrap() };
-            let choice = wgru::Choice::among([gpu.clone(), Device::cpu()], &model, dims, options).unwrap();
+            let choice =
+                wgru::DeviceRanking::among([gpu.clone(), Device::cpu()], &model, dims, options).unwrap();
             assert_eq!(choice.device().info().to_string(), expected, "{choice}");
             assert!(choice.devices()[0].1 <= choice.devices()[1].1);
             let words = choice.to_string();
@@ -161,7 +162,7 @@ fn the_faster_device_is_chosen() {
     let auto = Device::open("auto").unwrap();
     match auto.info() {
         DeviceInfo::Gpu(_) => {
-            let choice = wgru::Choice::or_cpu(auto, &model, dims, Options::default()).unwrap();
+            let choice = wgru::DeviceRanking::or_cpu(auto, &model, dims, Options::default()).unwrap();
             assert_eq!(best.info(), choice.device().info(), "{choice}");
         }
         info => assert_eq!(best.info(), info),

@@ -208,7 +208,7 @@ fn what_is_not_finite_stays_in_its_row_and_behind_its_step() {
             for device in &backends {
                 let what = format!("{bad} in row {row} of {rows}, step {at}");
                 let context = format!("{}, {model}, {what}, seed {}", device.info(), draw.seed);
-                let engine = device.load_with(&model, Options::default().poison(true)).unwrap();
+                let engine = device.load_with(&model, Options::default().fill_nan(true)).unwrap();
                 let [expected, got] = [&clean, &dirty].map(|inputs| engine.run(&inputs.batch()).unwrap());
                 assert_close(&model, &dirty.batch(), &got, &context);
                 untouched(&model, [&expected, &got], [rows, steps], [row, at], &context);
@@ -282,16 +282,16 @@ fn every_strategy_has_them_alike() {
                 let at = draw.size(0..=inputs.x.len() - 1);
                 inputs.x[at] = bad;
             }
-            let mut options = Options::default().poison(true).exchange(Exchange::Forced(exchange));
+            let mut options = Options::default().fill_nan(true).exchange(Exchange::Forced(exchange));
             options = options.weights(storage).activations(storage);
-            let form = inputs.batch().form();
-            let all = device.load_with(&model, options.clone()).unwrap().alternatives(form).unwrap();
+            let run_shape = inputs.batch().run_shape();
+            let all = device.load_with(&model, options.clone()).unwrap().alternatives(run_shape).unwrap();
             let mut first: Option<Output> = None;
             for candidate in all.iter().flatten().filter(|c| c.outcome.is_ok() && c.variant == 0) {
                 let (strategy, rows) = (Some(candidate.strategy), Some(candidate.rows));
-                options = options.only(Only { strategy, rows, variant: Some(0), wave: None });
+                options = options.only(Only { strategy, rows, variant: Some(0), pipelining: None });
                 let engine = device.load_with(&model, options.clone()).unwrap();
-                let plan = engine.explain(form).unwrap();
+                let plan = engine.explain(run_shape).unwrap();
                 let context = format!("{}, {model}, {storage}: {plan}, seed {}", device.info(), draw.seed);
                 let got = engine.run(&inputs.batch()).unwrap();
                 let precision = Precision { weights: storage, activations: storage };
@@ -304,7 +304,7 @@ fn every_strategy_has_them_alike() {
                 }
             }
         }
-        for strategy in [Strategy::Step, Strategy::Resident, Strategy::Streamed, Strategy::Grouped] {
+        for strategy in [Strategy::Step, Strategy::Persistent, Strategy::Streamed, Strategy::MultiWorkgroup] {
             assert!(strategies.contains(&strategy), "{}: no {strategy}", device.info());
         }
     }

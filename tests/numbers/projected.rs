@@ -5,8 +5,8 @@ use crate::common::{Draw, Inputs, assert_close_in, bits, cells, devices, options
 use wgru::dtype::Precision;
 use wgru::reference::{self, Tolerance, compare};
 use wgru::{
-    Batch, Cell, Device, DeviceInfo, Dims, Direction, Error, Fill, Form, Layer, Layout, Model, Output,
-    ReadoutSteps, Storage, Weights,
+    Batch, Cell, Device, DeviceInfo, Dims, Direction, Error, Layer, Layout, Model, Output, Padding,
+    ReadoutSteps, RunShape, Storage, Weights,
 };
 
 /// w_ih x of the first layer, summed in f64, in the layout of x; NaN where x is.
@@ -38,7 +38,7 @@ fn drawn_inputs(draw: &mut Draw, model: &Model, batch: usize, steps: usize) -> I
     if draw.chance() {
         inputs = inputs.ragged(draw);
     }
-    inputs.fill = if draw.chance() { Fill::Zero } else { Fill::Last };
+    inputs.padding = if draw.chance() { Padding::Zero } else { Padding::Last };
     inputs.laid_out(draw.layouts())
 }
 
@@ -53,10 +53,14 @@ fn with_readout(draw: &mut Draw, model: Model) -> Model {
 }
 
 /// A GPU takes xw as it is, in the first layer alone.
-fn assert_taken(engine: &wgru::Engine, form: Form, context: &str) {
+fn assert_taken(engine: &wgru::Engine, run_shape: RunShape, context: &str) {
     if matches!(engine.device().info(), DeviceInfo::Gpu(_)) {
-        let taken = |form: Form| engine.explain(form).unwrap().matches("take_projected").count();
-        assert_eq!([taken(form), taken(Form { projected: false, ..form })], [1, 0], "{context}");
+        let taken = |run_shape: RunShape| engine.explain(run_shape).unwrap().matches("add_bias").count();
+        assert_eq!(
+            [taken(run_shape), taken(RunShape { projected: false, ..run_shape })],
+            [1, 0],
+            "{context}"
+        );
     }
 }
 
@@ -84,13 +88,13 @@ fn every_cell_and_stack_matches_the_reference() {
                     let inputs = drawn_inputs(&mut draw, &model, rows, steps);
                     let xw = project(&model, &inputs);
                     let batch = batch(&inputs, &xw);
-                    let options = options().poison(true).weights(storage).activations(storage);
+                    let options = options().fill_nan(true).weights(storage).activations(storage);
                     let engine = device.load_with(&model, options.clone()).unwrap();
-                    let (info, form, lengths) = (device.info(), batch.form(), &inputs.lengths);
-                    let context = format!("{info}, {model}, {form:?}, {lengths:?}, seed {}", draw.seed);
+                    let (info, run_shape, lengths) = (device.info(), batch.run_shape(), &inputs.lengths);
+                    let context = format!("{info}, {model}, {run_shape:?}, {lengths:?}, seed {}", draw.seed);
                     let output = engine.run(&batch).unwrap_or_else(|error| panic!("{context}: {error}"));
                     assert_close_in(options.precision(), &model, &batch, &output, &context);
-                    assert_taken(&engine, form, &context);
+                    assert_taken(&engine, run_shape, &context);
                 }
             }
         }
@@ -111,7 +115,7 @@ fn large_shapes_match_the_reference() {
             let inputs = Inputs::draw(&mut draw, &model, rows, steps).ragged(&mut draw);
             let xw = project(&model, &inputs);
             let batch = batch(&inputs, &xw);
-            let engine = device.load_with(&model, options().poison(true)).unwrap();
+            let engine = device.load_with(&model, options().fill_nan(true)).unwrap();
             let context = format!("{}, {model}, {:?}, seed {}", device.info(), inputs.dims, draw.seed);
             assert_close_in(Precision::default(), &model, &batch, &engine.run(&batch).unwrap(), &context);
         }
@@ -127,8 +131,8 @@ fn chunks_follow_each_other() {
         let inputs = Inputs::draw(&mut draw, &model, 2, 4200).ragged(&mut draw);
         let xw = project(&model, &inputs);
         let batch = batch(&inputs, &xw);
-        let engine = device.load_with(&model, options().poison(true)).unwrap();
-        if let Some(plan) = engine.plan(batch.form()).unwrap() {
+        let engine = device.load_with(&model, options().fill_nan(true)).unwrap();
+        if let Some(plan) = engine.plan(batch.run_shape()).unwrap() {
             assert!(plan.layers[0].chunk < 4200, "{plan}");
         }
         let context = format!("{}, {:?}, seed {}", device.info(), inputs.lengths, draw.seed);
@@ -178,9 +182,10 @@ fn exact_products_give_the_bits_of_a_run_that_computes_them() {
                 let inputs = inputs.laid_out(draw.layouts());
                 let xw = project(&model, &inputs);
                 let batch = batch(&inputs, &xw);
-                let options = options().poison(true).weights(storage).activations(storage);
+                let options = options().fill_nan(true).weights(storage).activations(storage);
                 let engine = device.load_with(&model, options).unwrap();
-                let context = format!("{}, {model}, {:?}, seed {}", device.info(), batch.form(), draw.seed);
+                let context =
+                    format!("{}, {model}, {:?}, seed {}", device.info(), batch.run_shape(), draw.seed);
                 let plain = engine.run(&inputs.batch()).unwrap();
                 assert_same(&engine.run(&batch).unwrap(), &plain, &context);
             }
@@ -215,20 +220,20 @@ fn the_reference_takes_products_as_it_computes_them() {
 fn both_kinds_take_turns() {
     let mut draw = Draw::new();
     for device in devices().into_iter().chain([Device::reference()]) {
-        // D·G·H = I: nothing but the form tells one from the other.
+        // D·G·H = I: nothing but the run shape tells one from the other.
         let model = draw.model_of(Cell::LSTM, Direction::Bidirectional, 40, 5, 2);
         assert_eq!(model.projected_input(), model.input());
         let inputs = Inputs::draw(&mut draw, &model, 6, 5).ragged(&mut draw);
         let xw = project(&model, &inputs);
         let projected = batch(&inputs, &xw);
-        let engine = device.load_with(&model, options().poison(true)).unwrap();
-        engine.prepare(projected.form()).unwrap();
+        let engine = device.load_with(&model, options().fill_nan(true)).unwrap();
+        engine.prepare(projected.run_shape()).unwrap();
         let plain = engine.run(&inputs.batch()).unwrap();
         let first = engine.run(&projected).unwrap();
         let context = format!("{}, seed {}", device.info(), draw.seed);
         assert_same(&engine.run(&inputs.batch()).unwrap(), &plain, &context);
         let mut staged = engine.stage(&projected).unwrap();
-        let mut output = engine.output(staged.form()).unwrap();
+        let mut output = engine.output(staged.run_shape()).unwrap();
         for _ in 0..2 {
             staged.run().unwrap();
             staged.read_into(&mut output).unwrap();

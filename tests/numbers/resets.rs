@@ -5,12 +5,12 @@ use wgru::dtype::Precision;
 #[cfg(feature = "gpu")]
 use wgru::plan::Strategy;
 use wgru::{
-    Batch, Cell, Device, Dims, Direction, Error, Fill, Form, Layout, Merge, Model, Options, Output,
-    ReadoutSteps, State, StepInput, Storage,
+    Batch, Cell, Device, Dims, Direction, Error, Layout, Merge, Model, Options, Output, Padding,
+    ReadoutSteps, RunShape, State, StepInput, Storage,
 };
 
-fn poisoned() -> Options {
-    options().poison(true)
+fn filled() -> Options {
+    options().fill_nan(true)
 }
 
 /// A batch with resets, `[B, T]`.
@@ -51,7 +51,7 @@ impl Rollout {
 
     /// The episodes as the rows of a batch without resets, each from the initial states of its row.
     fn cut(&self, model: &Model) -> Inputs {
-        let Inputs { dims: Dims { batch, steps }, x, h0, c0, input, fill, .. } = &self.inputs;
+        let Inputs { dims: Dims { batch, steps }, x, h0, c0, input, padding, .. } = &self.inputs;
         let episodes = self.episodes();
         let of_rows = |array: &Vec<f32>| -> Vec<f32> {
             let features = array.len() / (model.states() * batch);
@@ -73,7 +73,7 @@ impl Rollout {
             lengths: Some(episodes.iter().map(|(.., count)| *count as u32).collect()),
             input: *input,
             layouts: Default::default(),
-            fill: *fill,
+            padding: *padding,
         }
     }
 
@@ -164,15 +164,15 @@ fn a_reset_gives_the_bits_of_the_sequences_cut_there() {
             let [batch, steps] = [[1, 12], [9, 7], [34, 5]][draw.size(0..=2)];
             let model = any_model(&mut draw, cell);
             let mut rollout = Rollout::draw(&mut draw, &model, batch, steps);
-            rollout.inputs.fill = if draw.chance() { Fill::Last } else { Fill::Zero };
+            rollout.inputs.padding = if draw.chance() { Padding::Last } else { Padding::Zero };
             let (episodes, cut) = (rollout.episodes(), rollout.cut(&model));
             let rollout = rollout.laid_out(draw.layouts());
             let storage = [Storage::F32, Storage::F32, Storage::F16, Storage::Bf16][draw.size(0..=3)];
-            let options = poisoned().weights(storage).activations(storage);
+            let options = filled().weights(storage).activations(storage);
             let precision = Precision { weights: storage, activations: storage };
             let engine = device.load_with(&model, options).unwrap();
             let whole = engine.run(&rollout.batch()).unwrap();
-            let plan = engine.explain(rollout.batch().form()).unwrap();
+            let plan = engine.explain(rollout.batch().run_shape()).unwrap();
             let context = format!("{}, {model}, {storage}: {plan}, seed {}", device.info(), draw.seed);
             assert_close_in(precision, &model, &rollout.batch(), &whole, &context);
             let cut = engine.run(&cut.batch()).unwrap();
@@ -202,14 +202,14 @@ fn every_strategy_resets() {
                 let rollout = Rollout::draw(&mut draw, &model, batch, steps);
                 let (episodes, cut) = (rollout.episodes(), rollout.cut(&model));
                 let layout = Layout::BatchMajor;
-                for strategy in [Strategy::Step, Strategy::Resident, Strategy::Streamed] {
+                for strategy in [Strategy::Step, Strategy::Persistent, Strategy::Streamed] {
                     // Thousands of dispatches show nothing that fewer do not.
                     if strategy == Strategy::Step && steps > 1000 {
                         continue;
                     }
-                    let options = Options::default().poison(true).strategy(strategy);
+                    let options = Options::default().fill_nan(true).strategy(strategy);
                     let engine = device.load_with(&model, options).unwrap();
-                    let plan = engine.explain(rollout.batch().form()).unwrap();
+                    let plan = engine.explain(rollout.batch().run_shape()).unwrap();
                     let context =
                         format!("{}, {model}, {strategy}: {plan}, seed {}", device.info(), draw.seed);
                     assert_eq!(plan.contains("reset_states"), strategy == Strategy::Step, "{context}");
@@ -262,7 +262,7 @@ fn a_wrong_reset_is_seen() {
         rollout.resets = vec![0; 24];
         rollout.resets[8 + 3] = 1;
         let (episodes, cut) = (rollout.episodes(), rollout.cut(&model));
-        let engine = device.load_with(&model, poisoned()).unwrap();
+        let engine = device.load_with(&model, filled()).unwrap();
         let cut = engine.run(&cut.batch()).unwrap();
         let mut holds = |places: &[usize]| {
             rollout.resets.fill(0);
@@ -298,7 +298,7 @@ fn a_session_resets_streams_in_the_step() {
             // What the states are before the first step matters to no stream.
             rollout.resets.iter_mut().step_by(steps).for_each(|reset| *reset = 1);
             let rollout = rollout.laid_out((Layout::TimeMajor, Layout::TimeMajor));
-            let engine = device.load_with(&model, poisoned()).unwrap();
+            let engine = device.load_with(&model, filled()).unwrap();
             let whole = engine.run(&rollout.batch()).unwrap();
             let mut session = engine.session(streams).unwrap();
             let mut state = |features: usize| draw.values(model.states() * streams * features, 1.0);
@@ -332,11 +332,11 @@ fn staged_and_projected_batches_are_reset() {
             let model = draw.model(cell, 3, 11, 2);
             let features = model.projected_input();
             let rollout = Rollout::draw(&mut draw, &model, 4, 6);
-            let engine = device.load_with(&model, poisoned()).unwrap();
+            let engine = device.load_with(&model, filled()).unwrap();
             let context = format!("{}, {model}, seed {}", device.info(), draw.seed);
             let whole = engine.run(&rollout.batch()).unwrap();
             let mut staged = engine.stage(&rollout.batch()).unwrap();
-            let mut output = engine.output(rollout.batch().form()).unwrap();
+            let mut output = engine.output(rollout.batch().run_shape()).unwrap();
             for _ in 0..2 {
                 staged.run().unwrap();
                 output.y.fill(f32::NAN);
@@ -374,7 +374,7 @@ fn resets_that_do_not_fit_are_refused() {
         ] {
             let model = draw.stack(Cell::GRU, &kinds, 2, 3);
             let engine = device.load_with(&model, options()).unwrap();
-            let form = Form { resets: true, ..Dims::new(3, 4).unwrap().into() };
+            let run_shape = RunShape { resets: true, ..Dims::new(3, 4).unwrap().into() };
             let refused = |error: Error| {
                 let text = error.to_string();
                 let name = kinds.last().unwrap().0.to_string();
@@ -384,9 +384,9 @@ fn resets_that_do_not_fit_are_refused() {
             refused(engine.run(&batch.resets(&[0; 12])).unwrap_err());
             refused(engine.stage(&batch.resets(&[0; 12])).unwrap_err());
             refused(batch.resets(&[0; 12]).check(&model).unwrap_err());
-            refused(engine.prepare(form).unwrap_err());
-            refused(engine.output(form).unwrap_err());
-            refused(engine.explain(form).unwrap_err());
+            refused(engine.prepare(run_shape).unwrap_err());
+            refused(engine.output(run_shape).unwrap_err());
+            refused(engine.explain(run_shape).unwrap_err());
         }
         let model = draw.model(Cell::LSTM, 2, 3, 1);
         let engine = device.load_with(&model, options()).unwrap();

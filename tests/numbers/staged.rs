@@ -12,15 +12,15 @@ fn a_staged_batch_gives_the_bits_of_a_run_every_time() {
             let kinds = [(Direction::Bidirectional, draw.merge()), (Direction::Bidirectional, Merge::Sum)];
             let model = draw.stack(cell, &kinds, 3, 7);
             let model = draw.with_readout(model, 2, ReadoutSteps::Last);
-            let options = options().poison(true).weights(storage).activations(storage);
+            let options = options().fill_nan(true).weights(storage).activations(storage);
             let engine = device.load_with(&model, options).unwrap();
             // An odd number of steps leaves the states in the other buffer.
             let inputs = Inputs::draw(&mut draw, &model, 5, 3).ragged(&mut draw);
             let inputs = inputs.laid_out(draw.layouts());
             let run = engine.run(&inputs.batch()).unwrap();
             let mut staged = engine.stage(&inputs.batch()).unwrap();
-            assert_eq!(staged.form(), inputs.batch().form());
-            let mut output = engine.output(staged.form()).unwrap();
+            assert_eq!(staged.run_shape(), inputs.batch().run_shape());
+            let mut output = engine.output(staged.run_shape()).unwrap();
             let early = staged.read_into(&mut output).unwrap_err();
             assert!(early.to_string().contains("has not been run"), "{early}");
             assert_eq!(staged.recording(), None, "before the first run");

@@ -1,6 +1,6 @@
-//! The exchange of `shaders/exchange/mail.wgsl`, walked through in every order that relaxed atomics and three preemptions allow: two workgroups
-//! of a thread each, two chunks of two exchanges, letters written once, a bounded number of looks, the abort word, the proof, and
-//! a host that takes an unproven chunk again from its beginning. Then the same of two layers at once, the second a chunk behind
+//! The exchange of `shaders/exchange/grid_exchange.wgsl`, walked through in every order that relaxed atomics and three preemptions allow: two workgroups
+//! of a thread each, two chunks of two exchanges, words written once, a bounded number of looks, the abort word, the completion, and
+//! a host that takes an incomplete chunk again from its beginning. Then the same of two layers at once, the second a chunk behind
 //! the first, with two preemptions.
 
 use loom::model::Builder;
@@ -13,7 +13,7 @@ const GROUPS: usize = 2;
 const STEPS: usize = 3;
 const CHUNKS: usize = 2;
 /// Looks in a whole chunk.
-const PATIENCE: u32 = 3;
+const SPIN_LIMIT: u32 = 3;
 
 /// What a workgroup does wrong.
 #[derive(Clone, Copy, PartialEq)]
@@ -26,10 +26,10 @@ enum Fault {
     },
 }
 
-struct Mail {
+struct ExchangeBuffer {
     abort: AtomicU32,
-    proofs: [AtomicU32; CHUNKS],
-    letters: [[AtomicU32; GROUPS]; STEPS],
+    completions: [AtomicU32; CHUNKS],
+    words: [[AtomicU32; GROUPS]; STEPS],
 }
 
 /// h of both after a step: each depends on both before.
@@ -45,11 +45,17 @@ fn after(mut h: [u32; GROUPS], steps: usize) -> [u32; GROUPS] {
 }
 
 /// A workgroup in one chunk; its own h afterwards, if it came through.
-fn workgroup(mail: &Mail, own: usize, chunk: usize, start: [u32; GROUPS], fault: Fault) -> Option<u32> {
-    let mut patience = PATIENCE;
-    let unproven = chunk > 0 && mail.proofs[chunk - 1].load(Relaxed) != GROUPS as u32;
-    if unproven {
-        mail.abort.store(1, Relaxed);
+fn workgroup(
+    exchange_buffer: &ExchangeBuffer,
+    own: usize,
+    chunk: usize,
+    start: [u32; GROUPS],
+    fault: Fault,
+) -> Option<u32> {
+    let mut spin_limit = SPIN_LIMIT;
+    let incomplete = chunk > 0 && exchange_buffer.completions[chunk - 1].load(Relaxed) != GROUPS as u32;
+    if incomplete {
+        exchange_buffer.abort.store(1, Relaxed);
         return None;
     }
     let mut h = start;
@@ -60,56 +66,56 @@ fn workgroup(mail: &Mail, own: usize, chunk: usize, start: [u32; GROUPS], fault:
             return None;
         }
         if t + 1 < STEPS {
-            mail.letters[t][own].store(!next[own], Relaxed);
-            let mut found = mail.letters[t][1 - own].load(Relaxed);
-            while found == 0 && patience > 0 {
-                patience -= 1;
-                if mail.abort.load(Relaxed) != 0 {
-                    patience = 0;
+            exchange_buffer.words[t][own].store(!next[own], Relaxed);
+            let mut found = exchange_buffer.words[t][1 - own].load(Relaxed);
+            while found == 0 && spin_limit > 0 {
+                spin_limit -= 1;
+                if exchange_buffer.abort.load(Relaxed) != 0 {
+                    spin_limit = 0;
                 }
                 thread::yield_now();
-                found = mail.letters[t][1 - own].load(Relaxed);
+                found = exchange_buffer.words[t][1 - own].load(Relaxed);
             }
             if found == 0 {
-                mail.abort.store(1, Relaxed);
+                exchange_buffer.abort.store(1, Relaxed);
                 return None;
             }
             next[1 - own] = !found;
-            // What is read is never an old letter, nor another step's.
+            // What is read is never an old exchange word, nor another step's.
             assert_eq!(next, after(start, t + 1));
         }
         h = next;
     }
-    mail.proofs[chunk].fetch_add(1, Relaxed);
+    exchange_buffer.completions[chunk].fetch_add(1, Relaxed);
     Some(h[own])
 }
 
-/// All chunks, one dispatch after the other, and the host's part. Returns the first that was unproven.
+/// All chunks, one dispatch after the other, and the host's part. Returns the first that was incomplete.
 fn run(fault: Fault) -> Option<usize> {
     let cell = |_| AtomicU32::new(0);
-    let mail = Arc::new(Mail {
+    let exchange_buffer = Arc::new(ExchangeBuffer {
         abort: AtomicU32::new(0),
-        proofs: std::array::from_fn(cell),
-        letters: std::array::from_fn(|_| std::array::from_fn(cell)),
+        completions: std::array::from_fn(cell),
+        words: std::array::from_fn(|_| std::array::from_fn(cell)),
     });
     let initial = [7, 11];
     // From one array to another, so that what a chunk began with is there when it fails.
     let mut states = [Some(initial); CHUNKS + 1];
     for chunk in 0..CHUNKS {
-        for letter in mail.letters.iter().flatten() {
-            letter.store(0, Relaxed);
+        for word in exchange_buffer.words.iter().flatten() {
+            word.store(0, Relaxed);
         }
         let start = states[chunk].unwrap_or([0; GROUPS]);
         let other = {
-            let mail = mail.clone();
-            thread::spawn(move || workgroup(&mail, 1, chunk, start, fault))
+            let exchange_buffer = exchange_buffer.clone();
+            thread::spawn(move || workgroup(&exchange_buffer, 1, chunk, start, fault))
         };
-        let first = workgroup(&mail, 0, chunk, start, fault);
+        let first = workgroup(&exchange_buffer, 0, chunk, start, fault);
         // What is left in an array that not all have written is nonsense.
         states[chunk + 1] = first.zip(other.join().unwrap()).map(|(a, b)| [a, b]);
     }
-    let proven = |chunk: usize| mail.proofs[chunk].load(Relaxed) == GROUPS as u32;
-    let failed = (0..CHUNKS).find(|&chunk| !proven(chunk));
+    let completed = |chunk: usize| exchange_buffer.completions[chunk].load(Relaxed) == GROUPS as u32;
+    let failed = (0..CHUNKS).find(|&chunk| !completed(chunk));
     let end = match failed {
         None => states[CHUNKS],
         Some(chunk) => states[chunk].map(|start| after(start, (CHUNKS - chunk) * STEPS)),
@@ -135,44 +141,44 @@ fn after_slot((below, h): All, slot: usize) -> All {
     (if slot < CHUNKS { after(below, STEPS) } else { below }, h)
 }
 
-/// All slots, one dispatch after the other, each proven by the workgroups of both layers; and the host's part. Returns the first
-/// that was unproven.
+/// All slots, one dispatch after the other, each completed by the workgroups of both layers; and the host's part. Returns the first
+/// that was incomplete.
 fn run_at_once(fault: Fault) -> Option<usize> {
     let cell = |_| AtomicU32::new(0);
-    let letters = || Mail {
+    let words = || ExchangeBuffer {
         abort: AtomicU32::new(0),
-        proofs: std::array::from_fn(cell),
-        letters: std::array::from_fn(|_| std::array::from_fn(cell)),
+        completions: std::array::from_fn(cell),
+        words: std::array::from_fn(|_| std::array::from_fn(cell)),
     };
-    let (mail, proofs): (_, Arc<[AtomicU32; SLOTS]>) =
-        (Arc::new(letters()), Arc::new(std::array::from_fn(cell)));
+    let (exchange_buffer, completions): (_, Arc<[AtomicU32; SLOTS]>) =
+        (Arc::new(words()), Arc::new(std::array::from_fn(cell)));
     let all = GROUPS as u32 + 1;
     let initial: All = ([7, 11], 13);
     // From one array to another; what a slot that did not come through leaves in the other is nonsense.
     let mut states = [Some(initial); SLOTS + 1];
     for slot in 0..SLOTS {
-        for letter in mail.letters.iter().flatten() {
-            letter.store(0, Relaxed);
+        for word in exchange_buffer.words.iter().flatten() {
+            word.store(0, Relaxed);
         }
-        let begins = slot == 0 || proofs[slot - 1].load(Relaxed) == all;
+        let begins = slot == 0 || completions[slot - 1].load(Relaxed) == all;
         let (below, h) = states[slot].unwrap_or(([0; GROUPS], 0));
         let walk = |own: usize| {
-            let (mail, proofs) = (mail.clone(), proofs.clone());
+            let (exchange_buffer, completions) = (exchange_buffer.clone(), completions.clone());
             move || {
                 // Layer 0 has no steps in the last slot: its states go through.
                 let done = match slot < CHUNKS {
                     _ if !begins => None,
-                    true => workgroup(&mail, own, slot, below, fault),
+                    true => workgroup(&exchange_buffer, own, slot, below, fault),
                     false => Some(below[own]),
                 };
-                done.inspect(|_| _ = proofs[slot].fetch_add(1, Relaxed))
+                done.inspect(|_| _ = completions[slot].fetch_add(1, Relaxed))
             }
         };
         let second = {
-            let proofs = proofs.clone();
+            let completions = completions.clone();
             move || {
                 let done = begins.then(|| if slot > 0 { above(h, below) } else { h });
-                done.inspect(|_| _ = proofs[slot].fetch_add(1, Relaxed))
+                done.inspect(|_| _ = completions[slot].fetch_add(1, Relaxed))
             }
         };
         let (first, other, second) = match slot {
@@ -189,7 +195,7 @@ fn run_at_once(fault: Fault) -> Option<usize> {
         };
         states[slot + 1] = first.zip(other).zip(second).map(|((a, b), h)| ([a, b], h));
     }
-    let failed = (0..SLOTS).find(|&slot| proofs[slot].load(Relaxed) != all);
+    let failed = (0..SLOTS).find(|&slot| completions[slot].load(Relaxed) != all);
     let from = failed.unwrap_or(SLOTS);
     let end = states[from].map(|start| (from..SLOTS).fold(start, after_slot));
     assert_eq!(end, Some((0..SLOTS).fold(initial, after_slot)));
@@ -228,7 +234,7 @@ fn a_workgroup_that_dies_is_never_taken_for_one_that_came_through() {
 }
 
 #[test]
-fn layers_at_once_are_proven_together_and_taken_again_together() {
+fn layers_at_once_are_completed_together_and_taken_again_together() {
     let outcomes = std::sync::Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
     let counts = outcomes.clone();
     in_every_order(2, move || {

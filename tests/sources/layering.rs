@@ -401,9 +401,9 @@ const UNSAFE: [&str; 10] = [
 /// Files that read a clock: the calibration, a test's measurements, how long threads poll and whether that pays, and what a
 /// staged run tells of itself. Benchmarks are the command's.
 const CLOCKS: [&str; 5] =
-    ["cpu/calibrate.rs", "cpu/measure.rs", "cpu/meeting.rs", "cpu/mod.rs", "gpu/staged.rs"];
+    ["cpu/calibrate.rs", "cpu/measure.rs", "cpu/barrier.rs", "cpu/mod.rs", "gpu/staged.rs"];
 
-/// What `Device::created` counts is created in one file; unsafe code and clocks stand where they are listed, and nowhere else.
+/// What `Device::resource_counts` counts is created in one file; unsafe code and clocks stand where they are listed, and nowhere else.
 #[test]
 fn objects_are_created_in_one_place() {
     let counted = ["create_shader_module", "create_compute_pipeline", "create_bind_group", "create_buffer"];

@@ -240,7 +240,7 @@ fn storage_arrays_hold_words_or_rows_of_them() {
             }
             let f32s = match module.types[base].inner {
                 TypeInner::Scalar(scalar) if scalar == word => 1,
-                TypeInner::Atomic(scalar) if name == "mail" && scalar == Scalar::U32 => 1,
+                TypeInner::Atomic(scalar) if name == "exchange_buffer" && scalar == Scalar::U32 => 1,
                 TypeInner::Vector { size, scalar } if scalar == word => size as u32,
                 ref other => panic!("{kernel}: {:?} holds {other:?}", variable.name),
             };
@@ -259,10 +259,10 @@ fn storage_arrays_hold_words_or_rows_of_them() {
 #[test]
 fn no_kernel_binds_more_storage_buffers_than_a_device_is_asked_for() {
     let storage = |kernel: &Kernel| kernel.bindings().iter().filter(|b| b.access.is_storage()).count() as u32;
-    // A planner asks first whether a device has as many as a grouped kernel binds, or one of many steps with resets.
+    // A planner asks first whether a device has as many as a multi_workgroup kernel binds, or one of many steps with resets.
     let is_asked_for = |kernel: &Kernel| match kernel {
-        Kernel::Grouped(_) => false,
-        Kernel::Resident(kernel) => kernel.resets.is_none(),
+        Kernel::MultiWorkgroup(_) => false,
+        Kernel::Persistent(kernel) => kernel.resets.is_none(),
         _ => true,
     };
     let kernels = kernels().into_iter().filter(is_asked_for);
@@ -313,7 +313,7 @@ fn parameter_structs_lie_as_the_shader_reads_them() {
     let step = layout!(recurrence::Params: batch tiles first steps times reverse xw_dir y_step y_row y_dir repeats first_unit);
     let index = layout!(recurrence::Index: t);
     let pipelining = layout!(pipelining::Params: lag x_dir out_first);
-    let exchange = layout!(exchange::Params: proof all letters patience before);
+    let exchange = layout!(exchange::Params: completion all words spin_limit before);
     let merge = layout!(merge::Params: words);
     let mut streams = layout!(streams::Params: batch order_rows first capacity stride);
     // Of each array one after the other, where Rust has arrays of them.

@@ -33,7 +33,7 @@ pub fn all(arguments: &[String]) -> Result<Outcome, Error> {
 pub fn strategies(extent: Extent) -> Result<Outcome, Error> {
     let strategies: &[&str] = match extent {
         Extent::Sample => &["streamed"],
-        Extent::Whole => &["step", "resident", "streamed", "grouped"],
+        Extent::Whole => &["step", "persistent", "streamed", "multi_workgroup"],
     };
     for strategy in strategies {
         println!("strategy {strategy}");

@@ -37,18 +37,18 @@ pub struct BenchArgs {
     /// Fewer repetitions, and the suite quick where none is named
     #[arg(long)]
     pub quick: bool,
-    /// How GPUs compute steps, wherever they can so: step, resident, streamed or grouped [default: what the planner chooses]
+    /// How GPUs compute steps, wherever they can so: step, persistent, streamed or multi_workgroup [default: what the planner chooses]
     #[arg(long, value_name = "NAME")]
     pub strategy: Option<Strategy>,
     /// Steps of the chunks in which the layers of a stack run at once, wherever they can so, 0 for one layer after the other
     /// [default: what the planner chooses]
     #[arg(long, value_name = "STEPS")]
-    pub wave: Option<usize>,
-    /// Let GPUs sum in any order: a sequence may then give other bits than its steps do
+    pub pipelining: Option<usize>,
+    /// Let GPUs choose the reduction order: a sequence may then give other bits than its steps do
     #[arg(long)]
-    pub any_order: bool,
+    pub any_reduction_order: bool,
     /// Let GPUs compute cases in f16 with cooperative matrices, where they have such
-    #[arg(long, requires = "any_order")]
+    #[arg(long, requires = "any_reduction_order")]
     pub matrices: bool,
     /// A table that `wgru tune` has written, for the planner of GPUs to predict with [default: the cost model's numbers for
     /// such a device]
@@ -70,14 +70,14 @@ pub struct BenchArgs {
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
     /// Take the records of files, measure nothing; for --html and --csv
-    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["device", "case", "suite", "streams", "rate", "seconds", "quick", "strategy", "wave", "any_order", "matrices", "exchange", "speed", "pipeline_cache", "threads", "json"])]
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["device", "case", "suite", "streams", "rate", "seconds", "quick", "strategy", "pipelining", "any_reduction_order", "matrices", "exchange", "speed", "pipeline_cache", "threads", "json"])]
     pub from: Vec<PathBuf>,
     /// Compare two files of records, measure nothing
-    #[arg(long, value_names = ["BEFORE", "AFTER"], num_args = 2, conflicts_with_all = ["device", "case", "suite", "streams", "rate", "seconds", "quick", "strategy", "wave", "any_order", "matrices", "exchange", "speed", "pipeline_cache", "threads", "json", "csv", "html", "from"])]
+    #[arg(long, value_names = ["BEFORE", "AFTER"], num_args = 2, conflicts_with_all = ["device", "case", "suite", "streams", "rate", "seconds", "quick", "strategy", "pipelining", "any_reduction_order", "matrices", "exchange", "speed", "pipeline_cache", "threads", "json", "csv", "html", "from"])]
     pub compare: Vec<PathBuf>,
     /// With --compare: exit status 1 where anything is slower by more than this, beyond the noise
     // clap asks for nothing that conflicts with what is there, so that the conflicts have to be said here as well.
-    #[arg(long, value_name = "PERCENT", value_parser = percent, requires = "compare", conflicts_with_all = ["device", "case", "suite", "streams", "rate", "seconds", "quick", "strategy", "wave", "any_order", "matrices", "exchange", "speed", "pipeline_cache", "threads", "json", "csv", "html", "from"])]
+    #[arg(long, value_name = "PERCENT", value_parser = percent, requires = "compare", conflicts_with_all = ["device", "case", "suite", "streams", "rate", "seconds", "quick", "strategy", "pipelining", "any_reduction_order", "matrices", "exchange", "speed", "pipeline_cache", "threads", "json", "csv", "html", "from"])]
     pub fail_above: Option<f64>,
 }
 

@@ -32,8 +32,8 @@ pub fn compare(args: &CompareArgs) -> Outcome {
     }
     let info = device.info();
     let (selector, opened) = (args.device.clone(), DeviceOptions::default());
-    let (only, any_order) = (Only::default(), false);
-    let bench = Bench { selector, opened, device, peak: None, only, table: None, any_order };
+    let (only, any_reduction_order) = (Only::default(), false);
+    let bench = Bench { selector, opened, device, peak: None, only, table: None, any_reduction_order };
     let wanted = parameters(Cell::GRU, input, hidden);
     let mut rows = vec![(Cell::GRU, hidden)];
     rows.extend([Cell::LSTM, Cell::Rnn].map(|cell| (cell, hidden)));

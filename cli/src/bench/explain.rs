@@ -126,7 +126,7 @@ fn of_plan(engine: &Engine, dims: Dims, plan: &Plan) -> Outcome<String> {
     }
     if plan.layers.len() > 1 {
         text += "\nAll layers have one number of rows side by side, so the layers are chosen together.\n";
-        text += &of_wave(plan);
+        text += &of_pipelined(plan);
     }
     Ok(text)
 }
@@ -136,20 +136,20 @@ fn basis(candidate: &Candidate) -> String {
     candidate.correction.map_or_else(|| "the model".into(), |correction| correction.basis.to_string())
 }
 
-/// Whether they have the same kernels; the chunks of a wavefront are its own.
+/// Whether they have the same kernels; the chunks of a pipelined stack are its own.
 fn same(one: &LayerRecipe, other: &LayerRecipe) -> bool {
     one.projection == other.projection && one.recurrence == other.recurrence
 }
 
 /// What walking over all layers at once is predicted to change.
-fn of_wave(plan: &Plan) -> String {
-    match plan.wave {
-        None => match &plan.in_turn {
+fn of_pipelined(plan: &Plan) -> String {
+    match plan.pipelining {
+        None => match &plan.not_pipelined {
             Some(reason) => format!("Layers run one after the other: {reason}.\n"),
             None => "Layers run one after the other.\n".into(),
         },
-        Some(wave) => {
-            let times = wave.in_turn.seconds() / plan.cost.seconds();
+        Some(pipelining) => {
+            let times = pipelining.sequential.seconds() / plan.cost.seconds();
             format!("One layer after the other would take {} times the chosen plan.\n", three(times))
         }
     }

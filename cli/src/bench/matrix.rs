@@ -46,7 +46,7 @@ fn measure(name: &str, device: &Device, caps: &Caps) -> Outcome<Vec<Sample>> {
     let x = values(&mut rng, shape.iter().product(), 1.0);
     let batch = Batch::new(&x, shape)?;
     let options = || case.options().reproducible(false).speed(caps.speed);
-    let asked = Request { precision: options().precision(), any_order: true, ..Request::default() };
+    let asked = Request { precision: options().precision(), any_reduction_order: true, ..Request::default() };
     let all = wgru::plan::alternatives(&model, dims, asked, caps)?;
     let mut samples = Vec::new();
     for candidate in all.into_iter().flatten().filter(is_by_matrices) {

@@ -79,8 +79,8 @@ pub struct Bench {
     pub only: Only,
     /// What its planner is to predict with.
     pub table: Option<Table>,
-    /// Whether kernels may sum in any order.
-    pub any_order: bool,
+    /// Whether kernels may reduce in any order.
+    pub any_reduction_order: bool,
 }
 
 impl Bench {
@@ -105,7 +105,7 @@ impl Bench {
 
     /// How engines for `case` are made.
     pub fn options(&self, case: &Case) -> Options {
-        let mut options = case.options().only(self.only).reproducible(!self.any_order);
+        let mut options = case.options().only(self.only).reproducible(!self.any_reduction_order);
         if let Some(table) = &self.table {
             options = options.speed(table.clone());
         }
@@ -214,7 +214,7 @@ impl<'a> Measuring<'a> {
         }
         self.sequence(&engine)?;
         self.end_to_end(&engine)?;
-        match engine.resumes().count {
+        match engine.fallbacks().count {
             0 => Ok(()),
             count => {
                 Err(format!("{count} runs whose workgroups did not come through were finished step by step"))
@@ -251,7 +251,7 @@ impl<'a> Measuring<'a> {
         let mut staged = engine.stage(&batch).map_err(text)?;
         let run = || staged.run().map(|device| (device, staged.recording()));
         let times = self.effort.repeat(run).map_err(text)?;
-        let mut output = engine.output(batch.form()).map_err(text)?;
+        let mut output = engine.output(batch.run_shape()).map_err(text)?;
         staged.read_into(&mut output).map_err(text)?;
         self.same(&output)?;
         let flops = self.subject.case.flops(self.subject.steps());
@@ -269,7 +269,7 @@ impl<'a> Measuring<'a> {
     fn end_to_end(&mut self, engine: &Engine) -> Result<(), String> {
         let text = |error: wgru::Error| error.to_string();
         let batch = self.subject.inputs().batch().map_err(text)?;
-        let mut output = engine.output(batch.form()).map_err(text)?;
+        let mut output = engine.output(batch.run_shape()).map_err(text)?;
         let times = self.effort.repeat(|| engine.run_into(&batch, &mut output)).map_err(text)?;
         self.same(&output)?;
         let work = (self.subject.case.flops(self.subject.steps()), self.host_bytes());
@@ -387,8 +387,8 @@ fn verified(subject: &Subject, bench: &Bench, engine: &Engine) -> Result<Verifie
     let options = bench.options(case);
     let text = |error: wgru::Error| error.to_string();
     let batch = inputs.batch().map_err(text)?;
-    let poisoned = bench.device.load_with(model, options.clone().poison(true)).map_err(text)?;
-    let output = poisoned.run(&batch).map_err(text)?;
+    let filled = bench.device.load_with(model, options.clone().fill_nan(true)).map_err(text)?;
+    let output = filled.run(&batch).map_err(text)?;
     let worst = require(model, inputs, &output, options, case.flops(1));
     let worst = worst.map_err(|reason| format!("{reason}: not timed"))?;
     let all = of_output(&output);
@@ -429,7 +429,7 @@ mod tests {
             peak: None,
             only: Only::default(),
             table: None,
-            any_order: false,
+            any_reduction_order: false,
         }
     }
 

@@ -199,7 +199,7 @@ fn devices(args: &BenchArgs) -> Outcome<Vec<Bench>> {
         selectors.iter_mut().filter(is_cpu).for_each(|selector| *selector = format!("cpu:{threads}"));
     }
     let table = args.speed.as_deref().map(explain::read_table).transpose()?;
-    let only = Only { strategy: args.strategy, wave: args.wave, ..Only::default() };
+    let only = Only { strategy: args.strategy, pipelining: args.pipelining, ..Only::default() };
     let opened = args.device_options();
     selectors
         .into_iter()
@@ -216,7 +216,7 @@ fn devices(args: &BenchArgs) -> Outcome<Vec<Bench>> {
                 ));
             }
             let peak = Peak::of(&device)?;
-            let any_order = args.any_order;
+            let any_reduction_order = args.any_reduction_order;
             Ok(Bench {
                 selector,
                 opened: opened.clone(),
@@ -224,7 +224,7 @@ fn devices(args: &BenchArgs) -> Outcome<Vec<Bench>> {
                 peak,
                 only,
                 table: table.clone(),
-                any_order,
+                any_reduction_order,
             })
         })
         .collect()

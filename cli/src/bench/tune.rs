@@ -197,7 +197,7 @@ fn only(candidate: &Candidate) -> Only {
         rows: Some(candidate.rows),
         variant: Some(candidate.variant),
         // Layer by layer, as it is predicted.
-        wave: Some(0),
+        pipelining: Some(0),
     }
 }
 

@@ -99,8 +99,8 @@ fn verify(
     let all = compare(&truth, &got, tolerance);
     let share = |comparison: &Comparison| comparison.error / comparison.tolerance;
     let worst = all.into_iter().max_by(|a, b| share(a).total_cmp(&share(b))).ok_or("nothing to compare")?;
-    let shapes = OutputShape::new(model, sampled.form()).map_err(|error| error.to_string())?;
-    let found = describe(&worst, &Axes::of(&shapes, sampled.form()), Some(&rows));
+    let shapes = OutputShape::new(model, sampled.run_shape()).map_err(|error| error.to_string())?;
+    let found = describe(&worst, &Axes::of(&shapes, sampled.run_shape()), Some(&rows));
     Ok((worst, found))
 }
 

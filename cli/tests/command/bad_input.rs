@@ -312,6 +312,7 @@ fn matrices_of_what_has_none() {
     refused(&folder, &run(&["--weights", "f16"]), &words);
     refused(&folder, &run(&["--weights", "bf16", "--activations", "bf16"]), &words);
     refused(&folder, &["explain", "gru-b1-t9-i2-h2", "--device", "cpu", "--matrices"], &words);
-    let bench = ["bench", "--device", "cpu", "--case", "gru-b1-t9-i2-h2", "--any-order", "--matrices"];
+    let bench =
+        ["bench", "--device", "cpu", "--case", "gru-b1-t9-i2-h2", "--any-reduction-order", "--matrices"];
     refused(&folder, &bench, &["--matrices with gru-b1-t9-i2-h2", "f16"]);
 }

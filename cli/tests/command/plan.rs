@@ -10,7 +10,7 @@ fn a_plan_names_its_kernels_and_why_not_others() {
     let text = stdout(&output);
     assert!(output.status.success(), "{}", stderr(&output));
     for word in
-        ["4 sequences of 100 steps", "layer 0", "predicted", "chosen", "times the chosen one", "resident"]
+        ["4 sequences of 100 steps", "layer 0", "predicted", "chosen", "times the chosen one", "persistent"]
     {
         assert!(text.contains(word), "{word} is not in\n{text}");
     }
@@ -124,7 +124,7 @@ fn a_table_is_measured_written_and_read() {
     folder.write("dear.txt", dear);
     let case = "gru-b1-t50-i256-h256";
     let text = stdout(&folder.wgru(&["explain", case, "--device", "vulkan", "--speed", "dear.txt"]));
-    assert!(text.lines().nth(1).is_some_and(|plan| plan.contains("resident_gru_after")), "{text}");
+    assert!(text.lines().nth(1).is_some_and(|plan| plan.contains("persistent_gru_after")), "{text}");
     folder.write("odd.txt", format!("{table}measured gru-b1 step-r1-t1-u1 9\n"));
     let output = folder.wgru(&["explain", case, "--device", "vulkan", "--speed", "odd.txt"]);
     assert_eq!(output.status.code(), Some(2), "{}", stdout(&output));
@@ -144,7 +144,7 @@ fn a_table_is_measured_written_and_read() {
 fn a_strategy_can_be_asked_for() {
     let folder = Folder::new("strategy");
     for (strategy, kernel) in
-        [("step", "step_rnn"), ("resident", "resident_rnn"), ("streamed", "weights streamed")]
+        [("step", "step_rnn"), ("persistent", "persistent_rnn"), ("streamed", "weights streamed")]
     {
         let case = ["--case", "rnn-b2-t5-i3-h4", "--json", "r.jsonl"];
         let bench = ["bench", "--quick", "--device", "vulkan", "--strategy", strategy];

@@ -99,8 +99,8 @@ fn what_is_no_load_is_refused() {
         (&[&stream[..], &["--case", "gru-b1-t5-i1-h1"]].concat(), &["gru-b1-t5-i1-h1", "-t1 and not -t5"]),
         (&[&stream[..], &["--case", "gru-b1-t1-i1-h1-bi"]].concat(), &["-bi"]),
         (&[&stream[..], &["--case", "gru-b1-t1-i1-h1-ragged"]].concat(), &["-ragged"]),
-        (&[&stream[..], &["--any-order"]].concat(), &["--any-order", "--suite stream"]),
-        (&[&stream[..], &["--wave", "4"]].concat(), &["--wave", "--suite stream"]),
+        (&[&stream[..], &["--any-reduction-order"]].concat(), &["--any-reduction-order", "--suite stream"]),
+        (&[&stream[..], &["--pipelining", "4"]].concat(), &["--pipelining", "--suite stream"]),
         (&["--from", "r.jsonl", "--streams", "4"], &["--from", "--streams"]),
         (&["--compare", "r.jsonl", "r.jsonl", "--rate", "4"], &["--compare", "--rate"]),
         (

@@ -14,7 +14,7 @@ use crate::dims::Dims;
 use crate::dtype::Storage;
 use crate::engine::pieces::Pieces;
 use crate::error::{Error, Result};
-use crate::io::{Batch, Fill, Form, Output, OutputShape, OwnedBatch, Resets, Strides};
+use crate::io::{Batch, Output, OutputShape, OwnedBatch, Padding, Resets, RunShape, Strides};
 use crate::model::{Layer, Merge, Model, Readout, ReadoutSteps};
 use crate::progress::{Progress, SharedTally, Tally};
 use crate::sync::{Wait, lock};
@@ -55,27 +55,27 @@ pub(super) struct Piece<'a> {
     pub(super) part: Option<(usize, usize)>,
     /// The whole model, or that direction of that layer.
     pub(super) model: Cow<'a, Model>,
-    pub(super) form: Form,
+    pub(super) run_shape: RunShape,
     /// How many pieces have this shape, where every sequence has all steps.
     pub(super) count: usize,
 }
 
-/// The pieces of a run of `form` by what `fits`, largest first within a part: one of the whole form where that fits.
+/// The pieces of a run of `run_shape` by what `fits`, largest first within a part: one of the whole run shape where that fits.
 ///
 /// # Errors
 /// As [`cut`].
 pub(super) fn pieces(
     model: &Model,
-    form: Form,
-    fits: impl Fn(&Model, Form) -> Result<()>,
+    run_shape: RunShape,
+    fits: impl Fn(&Model, RunShape) -> Result<()>,
 ) -> Result<Vec<Piece<'_>>> {
-    let Dims { batch, steps } = form.dims;
-    let found = cut(form.dims, |dims| fits(model, Form { dims, ..form }))?;
+    let Dims { batch, steps } = run_shape.dims;
+    let found = cut(run_shape.dims, |dims| fits(model, RunShape { dims, ..run_shape }))?;
     let most = found.map_or(batch, |cut| cut.rows);
     if found.is_none_or(|cut| cut.steps == steps) {
         let of = |(batch, count)| {
-            let form = Form { dims: Dims { batch, steps }, ..form };
-            Piece { part: None, model: Cow::Borrowed(model), form, count }
+            let run_shape = RunShape { dims: Dims { batch, steps }, ..run_shape };
+            Piece { part: None, model: Cow::Borrowed(model), run_shape, count }
         };
         return Ok(sizes(batch, most).map(of).collect());
     }
@@ -83,13 +83,14 @@ pub(super) fn pieces(
     for (layer, own) in model.layers().iter().enumerate() {
         for dir in 0..own.direction().count() {
             let part = Model::new(vec![own.one_direction(dir)])?;
-            let form = form_of_row(steps, form.projected && layer == 0);
-            let of = |steps| Form { dims: Dims { batch: 1, steps }, ..form };
-            let most = cut(form.dims, |dims| fits(&part, of(dims.steps)))?.map_or(steps, |cut| cut.steps);
+            let run_shape = form_of_row(steps, run_shape.projected && layer == 0);
+            let of = |steps| RunShape { dims: Dims { batch: 1, steps }, ..run_shape };
+            let most =
+                cut(run_shape.dims, |dims| fits(&part, of(dims.steps)))?.map_or(steps, |cut| cut.steps);
             all.extend(sizes(steps, most).map(|(steps, count)| Piece {
                 part: Some((layer, dir)),
                 model: Cow::Owned(part.clone()),
-                form: of(steps),
+                run_shape: of(steps),
                 count: count * batch,
             }));
         }
@@ -102,9 +103,9 @@ fn sizes(all: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
     [(most, all / most), (all % most, 1)].into_iter().filter(|(size, count)| size * count > 0)
 }
 
-/// The form of steps of one direction of a layer of a row.
-fn form_of_row(steps: usize, projected: bool) -> Form {
-    Form { projected, ..Dims { batch: 1, steps }.into() }
+/// The run shape of steps of one direction of a layer of a row.
+fn form_of_row(steps: usize, projected: bool) -> RunShape {
+    RunShape { projected, ..Dims { batch: 1, steps }.into() }
 }
 
 /// How a run waits, and what is told of its progress.
@@ -116,7 +117,7 @@ struct Way<'a> {
 
 /// What a caller is told of pieces; `None` where `all` is one, of everything.
 pub(super) fn summary(all: &[Piece<'_>]) -> Option<Pieces> {
-    let most = |of: fn(Dims) -> usize| all.iter().map(|piece| of(piece.form.dims)).max().unwrap_or(0);
+    let most = |of: fn(Dims) -> usize| all.iter().map(|piece| of(piece.run_shape.dims)).max().unwrap_or(0);
     let (rows, steps) = (most(|dims| dims.batch), most(|dims| dims.steps));
     let count = all.iter().map(|piece| piece.count).sum();
     let by_steps = all.iter().any(|piece| piece.part.is_some());
@@ -132,7 +133,7 @@ impl GpuEngine {
         wait: Wait,
         progress: &Arc<Progress>,
     ) -> Result<()> {
-        let (cut, rows) = (self.cut(batch.form())?, batch.dims().batch);
+        let (cut, rows) = (self.cut(batch.run_shape())?, batch.dims().batch);
         let pieces = cut.map_or(1, |cut| rows.div_ceil(cut.rows));
         if let Some(cut) = cut {
             log::debug!(
@@ -149,12 +150,12 @@ impl GpuEngine {
         }
     }
 
-    /// How a batch of `form` has to be cut.
-    pub(super) fn cut(&self, form: Form) -> Result<Option<Cut>> {
-        if self.is_ready(form) {
+    /// How a batch of `run_shape` has to be cut.
+    pub(super) fn cut(&self, run_shape: RunShape) -> Result<Option<Cut>> {
+        if self.is_ready(run_shape) {
             return Ok(None);
         }
-        cut(form.dims, |dims| self.planner().fits(self.model(), Form { dims, ..form }))
+        cut(run_shape.dims, |dims| self.planner().fits(self.model(), RunShape { dims, ..run_shape }))
     }
 
     /// An engine for one direction of one layer. Its weights are on the device once more.
@@ -172,8 +173,8 @@ impl GpuEngine {
         self.run_at_once(batch, output, way.wait, way.tally).await
     }
 
-    fn output(&self, form: Form) -> Result<Output> {
-        Output::zeros(&OutputShape::new(self.model(), form)?)
+    fn output(&self, run_shape: RunShape) -> Result<Output> {
+        Output::zeros(&OutputShape::new(self.model(), run_shape)?)
     }
 
     /// So many rows at a time.
@@ -183,29 +184,29 @@ impl GpuEngine {
         for first in (0..rows).step_by(cut.rows) {
             let count = cut.rows.min(rows - first);
             let piece = OwnedBatch::of_rows(batch, self.model().states(), first, count);
-            let form = piece.borrow().form();
+            let run_shape = piece.borrow().run_shape();
             let mut own = match part.take().filter(|_| count == cut.rows) {
                 Some(own) => own,
-                None => self.output(form)?,
+                None => self.output(run_shape)?,
             };
             if cut.steps < steps {
                 self.run_row(&piece.borrow(), &mut own, rows - first - 1, way).await?;
             } else {
                 self.run_piece(&piece.borrow(), &mut own, way).await?;
             }
-            self.place_rows(&own, form, first, output, batch.form());
+            self.place_rows(&own, run_shape, first, output, batch.run_shape());
             part = Some(own);
         }
         Ok(())
     }
 
     /// Copies what a piece from row `first` on gave to its place.
-    fn place_rows(&self, from: &Output, piece: Form, first: usize, to: &mut Output, form: Form) {
+    fn place_rows(&self, from: &Output, piece: RunShape, first: usize, to: &mut Output, run_shape: RunShape) {
         let model = self.model();
         let dirs = model.output() / model.state();
         let sequence = |from: &[f32], to: &mut [f32], dirs: usize, features: usize| {
             let own = Strides::of(piece.y, piece.dims, dirs, features);
-            let all = Strides::of(form.y, form.dims, dirs, features);
+            let all = Strides::of(run_shape.y, run_shape.dims, dirs, features);
             for row in 0..piece.dims.batch {
                 for step in 0..piece.dims.steps {
                     for dir in 0..dirs {
@@ -217,7 +218,7 @@ impl GpuEngine {
             }
         };
         let states = |from: &[f32], to: &mut [f32], features: usize| {
-            let (own, all) = (piece.dims.batch * features, form.dims.batch * features);
+            let (own, all) = (piece.dims.batch * features, run_shape.dims.batch * features);
             for (from, to) in from.chunks_exact(own).zip(to.chunks_exact_mut(all)) {
                 to[first * features..][..own].copy_from_slice(from);
             }
@@ -246,7 +247,7 @@ impl GpuEngine {
         way: Way<'_>,
     ) -> Result<()> {
         let model = self.model();
-        let Form { dims: Dims { steps, .. }, fill, .. } = batch.form();
+        let RunShape { dims: Dims { steps, .. }, padding, .. } = batch.run_shape();
         let length = batch.lengths_of().map_or(steps, |lengths| lengths[0] as usize);
         let Output { y, h_n, c_n, out } = output;
         let c_n = c_n.as_deref_mut().unwrap_or_default();
@@ -262,15 +263,15 @@ impl GpuEngine {
                     engine: self.part(index, dir)?,
                     reverse: layer.direction().is_reverse(dir),
                     length,
-                    repeats: fill == Fill::Last,
-                    projected: index == 0 && batch.form().projected,
+                    repeats: padding == Padding::Last,
+                    projected: index == 0 && batch.run_shape().projected,
                     resets: batch.resets_of(),
                     left: model.states() * (later + 1) - at,
                 };
                 let h = &mut h_n[at * state..][..state];
                 let c = c_n.chunks_exact_mut(model.hidden()).nth(at).unwrap_or_default();
                 let x = match index {
-                    0 if batch.form().projected && dirs > 1 => &one_of(batch.x(), steps, dirs, dir),
+                    0 if batch.run_shape().projected && dirs > 1 => &one_of(batch.x(), steps, dirs, dir),
                     0 => batch.x(),
                     _ => &below[..],
                 };
@@ -328,8 +329,8 @@ impl Walk<'_> {
         mut keep: impl FnMut(usize, &[f32]),
     ) -> Result<()> {
         let input = x.len() / steps;
-        let form = form_of_row(self.length.max(1), self.projected);
-        let most = self.engine.cut(form)?.map_or(form.dims.steps, |cut| cut.steps);
+        let run_shape = form_of_row(self.length.max(1), self.projected);
+        let most = self.engine.cut(run_shape)?.map_or(run_shape.dims.steps, |cut| cut.steps);
         let mut pieces = self.pieces(most);
         if self.reverse {
             pieces.reverse();
@@ -357,7 +358,7 @@ impl Walk<'_> {
             if !c.is_empty() {
                 batch = batch.c0(c);
             }
-            let mut own = self.engine.output(batch.form())?;
+            let mut own = self.engine.output(batch.run_shape())?;
             self.engine.run_piece(&batch, &mut own, way).await?;
             h.copy_from_slice(&own.h_n);
             c.copy_from_slice(own.c_n.as_deref().unwrap_or_default());

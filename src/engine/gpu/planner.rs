@@ -10,7 +10,7 @@ use crate::engine::memory::Memory;
 use crate::engine::options::Options;
 use crate::error::Result;
 use crate::gpu::Context;
-use crate::io::{Form, OutputShape};
+use crate::io::{OutputShape, RunShape};
 use crate::model::Model;
 use crate::plan::{self, Candidate, Caps, Plan, Request};
 use crate::program::{Program, check, lower};
@@ -34,13 +34,13 @@ pub(in crate::engine) struct Planner {
 
 impl Planner {
     pub(in crate::engine) fn new(context: Arc<Context>, options: Options) -> Self {
-        let Options { precision, only, any_order, memory, speed, exchange, .. } = options;
+        let Options { precision, only, any_reduction_order, memory, speed, exchange, .. } = options;
         let caps = context.caps().clone();
         let caps = match speed {
             Some(table) => caps.with_table(table),
             None => caps,
         };
-        let request = Request { precision, only, any_order };
+        let request = Request { precision, only, any_reduction_order };
         Self { context, caps, exchange, request, memory: memory.unwrap_or(MEMORY), asked: memory }
     }
 
@@ -58,28 +58,28 @@ impl Planner {
         Caps { exchange: self.exchange(), ..self.caps.clone() }
     }
 
-    pub(super) fn plan(&self, model: &Model, form: Form) -> Result<Plan> {
-        self.planned(model, form, &self.caps())
+    pub(super) fn plan(&self, model: &Model, run_shape: RunShape) -> Result<Plan> {
+        self.planned(model, run_shape, &self.caps())
     }
 
     /// The plan for `caps`; one layer after the other where all at once take more memory than there is.
-    pub(super) fn planned(&self, model: &Model, form: Form, caps: &Caps) -> Result<Plan> {
-        let plan = plan::plan(model, form, self.request, caps)?;
-        if plan.wave.is_none() {
+    pub(super) fn planned(&self, model: &Model, run_shape: RunShape, caps: &Caps) -> Result<Plan> {
+        let plan = plan::plan(model, run_shape, self.request, caps)?;
+        if plan.pipelining.is_none() {
             return Ok(plan);
         }
-        let in_turn = match self.bytes(model, &plan) {
+        let not_pipelined = match self.bytes(model, &plan) {
             Ok(bytes) if bytes <= self.memory => return Ok(plan),
             Ok(bytes) => format!("together they need {bytes} bytes, a run may take {}", self.memory),
             Err(error) => error.to_string(),
         };
         let mut request = self.request;
-        request.only.wave = Some(0);
-        Ok(Plan { in_turn: Some(in_turn), ..plan::plan(model, form, request, caps)? })
+        request.only.pipelining = Some(0);
+        Ok(Plan { not_pipelined: Some(not_pipelined), ..plan::plan(model, run_shape, request, caps)? })
     }
 
-    pub(super) fn alternatives(&self, model: &Model, form: Form) -> Result<Vec<Vec<Candidate>>> {
-        plan::alternatives(model, form, self.request, &self.caps())
+    pub(super) fn alternatives(&self, model: &Model, run_shape: RunShape) -> Result<Vec<Vec<Candidate>>> {
+        plan::alternatives(model, run_shape, self.request, &self.caps())
     }
 
     /// What a run by `plan` takes, where the device supports it.
@@ -95,47 +95,47 @@ impl Planner {
         Ok(program.working_bytes() + read_back)
     }
 
-    /// What a run of `form` takes, where the device supports it.
-    pub(super) fn fits_device(&self, model: &Model, form: Form) -> Result<u64> {
-        self.bytes(model, &self.plan(model, form)?)
+    /// What a run of `run_shape` takes, where the device supports it.
+    pub(super) fn fits_device(&self, model: &Model, run_shape: RunShape) -> Result<u64> {
+        self.bytes(model, &self.plan(model, run_shape)?)
     }
 
     /// # Errors
-    /// [`crate::Error::TooLarge`] and [`crate::Error::Overflow`] where a run of `form` exceeds the device or the memory it
+    /// [`crate::Error::TooLarge`] and [`crate::Error::Overflow`] where a run of `run_shape` exceeds the device or the memory it
     /// may take.
-    pub(super) fn fits(&self, model: &Model, form: Form) -> Result<()> {
-        self.fits_in(model, form, self.memory)
+    pub(super) fn fits(&self, model: &Model, run_shape: RunShape) -> Result<()> {
+        self.fits_in(model, run_shape, self.memory)
     }
 
     /// [`Planner::fits`] for a batch that is staged: the default of the memory is the size of a piece, and binds no batch that
     /// cannot be cut.
-    pub(super) fn fits_staged(&self, model: &Model, form: Form) -> Result<()> {
-        self.fits_in(model, form, self.asked.unwrap_or(u64::MAX))
+    pub(super) fn fits_staged(&self, model: &Model, run_shape: RunShape) -> Result<()> {
+        self.fits_in(model, run_shape, self.asked.unwrap_or(u64::MAX))
     }
 
-    fn fits_in(&self, model: &Model, form: Form, memory: u64) -> Result<()> {
-        let bytes = self.fits_device(model, form)?;
-        let Dims { batch, steps } = form.dims;
+    fn fits_in(&self, model: &Model, run_shape: RunShape, memory: u64) -> Result<()> {
+        let bytes = self.fits_device(model, run_shape)?;
+        let Dims { batch, steps } = run_shape.dims;
         self.caps.check(&format!("arrays of {batch} rows × {steps} steps"), bytes, memory, "bytes of memory")
     }
 
-    /// The pieces of a run of `form`, see [`pieces`].
-    pub(super) fn pieces<'a>(&self, model: &'a Model, form: Form) -> Result<Vec<Piece<'a>>> {
-        pieces(model, form, |model, form| self.fits(model, form))
+    /// The pieces of a run of `run_shape`, see [`pieces`].
+    pub(super) fn pieces<'a>(&self, model: &'a Model, run_shape: RunShape) -> Result<Vec<Piece<'a>>> {
+        pieces(model, run_shape, |model, run_shape| self.fits(model, run_shape))
     }
 
-    /// What a run of `form`, which is not cut, takes beside the weights.
-    pub(super) fn memory(&self, model: &Model, form: Form) -> Result<Memory> {
-        let program = lower(model, &self.plan(model, form)?)?;
+    /// What a run of `run_shape`, which is not cut, takes beside the weights.
+    pub(super) fn memory(&self, model: &Model, run_shape: RunShape) -> Result<Memory> {
+        let program = lower(model, &self.plan(model, run_shape)?)?;
         let (arrays, read_back) = (program.working_bytes(), program.read_back_bytes());
         Ok(Memory { weights: 0, arrays, read_back })
     }
 
-    /// The time that a run of `form` is expected to take, piece by piece.
-    pub(in crate::engine) fn expected(&self, model: &Model, form: Form) -> Result<Duration> {
+    /// The time that a run of `run_shape` is expected to take, piece by piece.
+    pub(in crate::engine) fn expected(&self, model: &Model, run_shape: RunShape) -> Result<Duration> {
         let mut all = Duration::ZERO;
-        for piece in self.pieces(model, form)? {
-            let one = with_copies(&self.plan(&piece.model, piece.form)?, &piece.model)?;
+        for piece in self.pieces(model, run_shape)? {
+            let one = with_copies(&self.plan(&piece.model, piece.run_shape)?, &piece.model)?;
             all = all.saturating_add(one.saturating_mul(u32::try_from(piece.count).unwrap_or(u32::MAX)));
         }
         Ok(all)
@@ -149,11 +149,12 @@ const COPY: f64 = 8.0;
 
 /// The time of a plan, with the way to the device and back.
 pub(super) fn with_copies(plan: &Plan, model: &Model) -> Result<Duration> {
-    let form = plan.form;
-    let shape = OutputShape::new(model, form)?;
+    let run_shape = plan.run_shape;
+    let shape = OutputShape::new(model, run_shape)?;
     let out = shape.out.as_deref().map_or(0, |out| out.iter().product());
-    let numbers =
-        form.dims.batch * form.dims.steps * form.features(model) + shape.y.iter().product::<usize>() + out;
+    let numbers = run_shape.dims.batch * run_shape.dims.steps * run_shape.features(model)
+        + shape.y.iter().product::<usize>()
+        + out;
     let copies = Duration::from_secs_f64(numbers as f64 * 4.0 / COPY * 1e-9);
     let cost = Duration::try_from_secs_f64(plan.cost.seconds()).unwrap_or(Duration::MAX);
     Ok(cost.saturating_add(SUBMISSION + copies))

@@ -12,7 +12,7 @@ use super::{GpuEngine, Planner};
 use crate::dims::{Dims, product};
 use crate::engine::backend::{Batches, Begun, Group, TickRows, Ticks, UNDER_WAY};
 use crate::error::Result;
-use crate::gpu::{Freight, Load, Recordable, StreamProgram, StreamStates, Submittable, UnderWay};
+use crate::gpu::{InFlight, Recordable, Staging, StreamProgram, StreamStates, Submittable, TickBatch};
 use crate::program::{lower_recorded_streams, lower_streams, slot_words, unpack_sequence};
 use crate::progress::Progress;
 use crate::sync::Wait;
@@ -34,9 +34,9 @@ pub(in crate::engine) struct GpuPool {
     /// Programs of ticks on the caller's buffers.
     recordables: Recordables,
     /// Staging buffers that idle.
-    freights: Vec<Freight>,
+    staging: Vec<Staging>,
     /// Ticks that were submitted, the oldest first.
-    under_way: VecDeque<UnderWay>,
+    in_flight: VecDeque<InFlight>,
     /// P and O.
     widths: [usize; 2],
     broken: bool,
@@ -71,7 +71,7 @@ impl GpuEngine {
     /// A program for streams whose states lie in `states`.
     fn streams(&self, dims: Dims, states: &StreamStates) -> Result<StreamProgram> {
         let program = lower_streams(&self.model, &self.recorded_plan(dims.into())?, states.capacity())?;
-        StreamProgram::new(&self.context, program, &self.constants, states, self.options.poison)
+        StreamProgram::new(&self.context, program, &self.constants, states, self.options.fill_nan)
     }
 }
 
@@ -85,7 +85,7 @@ impl GpuPool {
         let frames = cut.map_or(frames, |cut| cut.steps);
         let most_rows = most_rows(&engine, capacity, frames)?;
         let widths = [model.output(), model.readout().map_or(0, |readout| readout.outputs())];
-        let (programs, recordables, freights, under_way) = Default::default();
+        let (programs, recordables, staging, in_flight) = Default::default();
         let broken = false;
         Ok(Self {
             engine,
@@ -94,8 +94,8 @@ impl GpuPool {
             most_rows,
             frames,
             recordables,
-            freights,
-            under_way,
+            staging,
+            in_flight,
             widths,
             broken,
         })
@@ -141,14 +141,14 @@ impl GpuPool {
     }
 
     /// Keeps staging buffers for the next tick: as many as may be in use at once, and one to read states by.
-    fn keep(&mut self, freight: Freight) {
+    fn keep(&mut self, staging: Staging) {
         const MOST: usize = 3;
-        if self.freights.len() == MOST {
-            let bytes = |index: &usize| self.freights[*index].bytes();
-            let least = (0..self.freights.len()).min_by_key(bytes).unwrap_or(0);
-            self.freights.swap_remove(least);
+        if self.staging.len() == MOST {
+            let bytes = |index: &usize| self.staging[*index].bytes();
+            let least = (0..self.staging.len()).min_by_key(bytes).unwrap_or(0);
+            self.staging.swap_remove(least);
         }
-        self.freights.push(freight);
+        self.staging.push(staging);
     }
 
     /// The groups of a tick of so many rows, all of so many steps.
@@ -160,7 +160,7 @@ impl GpuPool {
 
     /// The place of the program for batches of `dims`, which is made where it is not there.
     fn program(&mut self, dims: Dims) -> Result<usize> {
-        let found = self.programs.iter().position(|program| program.program().form.dims == dims);
+        let found = self.programs.iter().position(|program| program.program().run_shape.dims == dims);
         let program = match found {
             Some(index) => self.programs.remove(index),
             None => self.engine.streams(dims, &self.states)?,
@@ -262,13 +262,13 @@ impl Ticks for GpuPool {
         read: impl FnMut(Range<usize>, &[f32]),
     ) -> Result<()> {
         let bytes = self.states.bytes_of(slots);
-        let idle = self.freights.iter().position(|freight| freight.brings(bytes));
-        let freight = match idle {
-            Some(index) => self.freights.swap_remove(index),
-            None => Freight::new(&self.engine.context, 0, bytes)?,
+        let idle = self.staging.iter().position(|staging| staging.brings(bytes));
+        let staging = match idle {
+            Some(index) => self.staging.swap_remove(index),
+            None => Staging::new(&self.engine.context, 0, bytes)?,
         };
-        let freight = self.states.read(&self.engine.context, slots, freight, wait, read).await?;
-        self.keep(freight);
+        let staging = self.states.read(&self.engine.context, slots, staging, wait, read).await?;
+        self.keep(staging);
         Ok(())
     }
 
@@ -288,8 +288,8 @@ impl Ticks for GpuPool {
         let bytes =
             |features: usize, more: usize| ((rows * (frames * (features + 1) + more) * 4) as u64).min(most);
         for _ in 0..UNDER_WAY {
-            let freight = Freight::new(&self.engine.context, bytes(self.input(), 32), bytes(p + o, 0))?;
-            self.keep(freight);
+            let staging = Staging::new(&self.engine.context, bytes(self.input(), 32), bytes(p + o, 0))?;
+            self.keep(staging);
         }
         Ok(())
     }
@@ -318,45 +318,45 @@ impl Ticks for GpuPool {
             log::debug!(target: "wgru::pool", "what was kept for other ticks is freed: {error}");
             self.programs.clear();
             self.recordables.clear();
-            self.freights.clear();
+            self.staging.clear();
             self.programs_of(&dims)?;
         }
         self.evict(groups.len());
-        let (mut loads, mut at) = (Vec::with_capacity(groups.len()), 0);
+        let (mut batches, mut at) = (Vec::with_capacity(groups.len()), 0);
         for (group, dims) in groups.iter().zip(dims) {
             let numbers = group.rows.len() * group.steps * input;
-            let program = self.programs.iter().position(|program| program.program().form.dims == dims);
-            loads.push(Load {
+            let program = self.programs.iter().position(|program| program.program().run_shape.dims == dims);
+            batches.push(TickBatch {
                 program: program.unwrap_or_default(),
                 rows: group.rows.len(),
                 x: &x[at..at + numbers],
             });
             at += numbers;
         }
-        let idle = self.freights.iter().position(|freight| freight.has_room_for(&self.programs, &loads));
-        let freight = match idle {
-            Some(index) => self.freights.swap_remove(index),
-            None => Freight::for_loads(&self.engine.context, &self.programs, &loads)?,
+        let idle = self.staging.iter().position(|staging| staging.fits(&self.programs, &batches));
+        let staging = match idle {
+            Some(index) => self.staging.swap_remove(index),
+            None => Staging::for_batches(&self.engine.context, &self.programs, &batches)?,
         };
-        let fill = |load: usize, program: &mut StreamProgram| {
-            program.slots.set(rows.slots(&groups[load]));
-            let frames = rows.frames(&groups[load]).chain(std::iter::repeat(0));
+        let fill = |batch: usize, program: &mut StreamProgram| {
+            program.slots.set(rows.slots(&groups[batch]));
+            let frames = rows.frames(&groups[batch]).chain(std::iter::repeat(0));
             program.lengths.iter_mut().zip(frames).for_each(|(to, frames)| *to = frames);
         };
         // Also where this future is dropped half way: then nobody knows whether the tick was taken.
         self.broken = true;
-        let ticket = freight.submit(&self.engine.context, &mut self.programs, &loads, fill, progress)?;
+        let ticket = staging.submit(&self.engine.context, &mut self.programs, &batches, fill, progress)?;
         self.broken = false;
-        self.under_way.push_back(ticket);
+        self.in_flight.push_back(ticket);
         Ok(Begun { groups: groups.len(), landed: false })
     }
 
     async fn finish(&mut self, parts: &[[usize; 2]], [y, out]: [&mut [f32]; 2], wait: Wait) -> Result<()> {
-        let Some(under_way) = self.under_way.front_mut() else { return Ok(()) };
-        let waited = under_way.wait(&self.engine.context, wait).await;
+        let Some(in_flight) = self.in_flight.front_mut() else { return Ok(()) };
+        let waited = in_flight.wait(&self.engine.context, wait).await;
         self.broken |= waited.is_err();
         waited?;
-        let Some(under_way) = self.under_way.pop_front() else { return Ok(()) };
+        let Some(in_flight) = self.in_flight.pop_front() else { return Ok(()) };
         let (storage, [features, outputs]) = (self.engine.precision().activations, self.widths);
         let read = |mut words: &[u32]| {
             let mut take = |count: usize| {
@@ -379,14 +379,14 @@ impl Ticks for GpuPool {
                 at += frames;
             }
         };
-        let freight = under_way.read(&self.engine.context, read);
-        self.broken |= freight.is_err();
-        self.keep(freight?);
+        let staging = in_flight.read(&self.engine.context, read);
+        self.broken |= staging.is_err();
+        self.keep(staging?);
         Ok(())
     }
 
     fn give_up(&mut self) {
-        self.under_way.clear();
+        self.in_flight.clear();
     }
 
     fn is_broken(&self) -> bool {
@@ -395,7 +395,7 @@ impl Ticks for GpuPool {
 
     fn bytes(&self) -> u64 {
         let programs = self.programs.iter().map(|program| program.program().working_bytes());
-        let freights = self.freights.iter().map(Freight::bytes);
-        self.states.bytes() + self.recordables.bytes() + programs.chain(freights).sum::<u64>()
+        let staging = self.staging.iter().map(Staging::bytes);
+        self.states.bytes() + self.recordables.bytes() + programs.chain(staging).sum::<u64>()
     }
 }

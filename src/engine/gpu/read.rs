@@ -2,13 +2,13 @@
 
 use crate::gpu::Workspace;
 use crate::io::Output;
-use crate::program::{Proof, unpack_sequence, untile};
+use crate::program::{Completion, unpack_sequence, untile};
 
-/// Everything a run copied, unless a chunk of it is unproven: that chunk.
-pub(super) fn read_all(workspace: &Workspace, data: &[u32], output: &mut Output) -> Option<Proof> {
-    let (mut data, proof) = data.split_at(data.len() - workspace.program().proof_words());
-    if let Some(unproven) = workspace.program().unproven(proof) {
-        return Some(*unproven);
+/// Everything a run copied, unless a chunk of it is incomplete: that chunk.
+pub(super) fn read_all(workspace: &Workspace, data: &[u32], output: &mut Output) -> Option<Completion> {
+    let (mut data, completion) = data.split_at(data.len() - workspace.program().completion_words());
+    if let Some(incomplete) = workspace.program().incomplete(completion) {
+        return Some(*incomplete);
     }
     read_outputs(workspace, &mut data, &mut output.y, output.out.as_deref_mut());
     let c_n = output.c_n.as_deref_mut().unwrap_or_default();
@@ -39,7 +39,7 @@ pub(super) fn read_outputs(workspace: &Workspace, data: &mut &[u32], y: &mut [f3
 /// `data`: the tiled h of every layer, then the tiled c of every layer; `h`: `[L·D, B, P]`; `c`: `[L·D, B, H]`.
 pub(super) fn read_states(workspace: &Workspace, mut data: &[u32], h: &mut [f32], c: &mut [f32]) {
     let program = workspace.program();
-    let batch = program.form.dims.batch;
+    let batch = program.run_shape.dims.batch;
     for (states, features) in [(h, program.state), (c, program.hidden)] {
         let tiled = batch.div_ceil(program.rows.count() as usize) * program.rows.count() as usize * features;
         for to in states.chunks_exact_mut(batch * features) {

@@ -1,16 +1,16 @@
-//! Programs that are recorded, of an engine on a GPU: made once for a form, and kept.
+//! Programs that are recorded, of an engine on a GPU: made once for a run shape, and kept.
 
 use std::sync::{Arc, Mutex};
 
 use super::{GpuEngine, KEPT, Planner};
 use crate::error::{Error, Result};
 use crate::gpu::{Foreign, Recordable, Submittable};
-use crate::io::Form;
+use crate::io::RunShape;
 use crate::plan::{self, Caps, Plan};
 use crate::program::{Program, lower_recorded};
 use crate::sync::lock;
 
-/// Those that are kept. A recording shares its program with others of its form, which come one after the other in the caller's
+/// Those that are kept. A recording shares its program with others of its run shape, which come one after the other in the caller's
 /// encoders. A run that submits itself may take several submissions, so it has a program of its own meanwhile.
 #[derive(Debug, Default)]
 pub(super) struct Recordables {
@@ -27,19 +27,19 @@ fn keep<T>(all: &Mutex<Vec<T>>, new: T) {
 }
 
 impl Recordables {
-    /// The program that recordings of `form` share.
-    pub(super) fn shared(&self, form: Form) -> Option<Arc<Recordable>> {
-        lock(&self.shared).iter().find(|recordable| recordable.program().form == form).cloned()
+    /// The program that recordings of `run_shape` share.
+    pub(super) fn shared(&self, run_shape: RunShape) -> Option<Arc<Recordable>> {
+        lock(&self.shared).iter().find(|recordable| recordable.program().run_shape == run_shape).cloned()
     }
 
     pub(super) fn share(&self, new: Arc<Recordable>) {
         keep(&self.shared, new);
     }
 
-    /// Takes out a program for a run of `form` that submits itself.
-    pub(super) fn take(&self, form: Form) -> Option<Submittable> {
+    /// Takes out a program for a run of `run_shape` that submits itself.
+    pub(super) fn take(&self, run_shape: RunShape) -> Option<Submittable> {
         let mut idle = lock(&self.idle);
-        let is_it = |idle: &Submittable| idle.recordable().program().form == form;
+        let is_it = |idle: &Submittable| idle.recordable().program().run_shape == run_shape;
         idle.iter().position(is_it).map(|index| idle.remove(index))
     }
 
@@ -62,29 +62,29 @@ impl Recordables {
 
 impl GpuEngine {
     /// The plan of what the host does not see the end of: layer by layer, each workgroup by itself.
-    pub(in crate::engine) fn recorded_plan(&self, form: Form) -> Result<Plan> {
+    pub(in crate::engine) fn recorded_plan(&self, run_shape: RunShape) -> Result<Plan> {
         let Planner { request, caps, .. } = self.planner();
         let mut request = *request;
-        request.only.wave = Some(0);
+        request.only.pipelining = Some(0);
         let caps = Caps { exchange: None, ..caps.clone() };
-        plan::plan(&self.model, form, request, &caps)
+        plan::plan(&self.model, run_shape, request, &caps)
     }
 
-    /// The program of a recording of `form`.
-    pub(in crate::engine) fn recordable(&self, form: Form) -> Result<Arc<Recordable>> {
-        if let Some(found) = self.recordables.shared(form) {
+    /// The program of a recording of `run_shape`.
+    pub(in crate::engine) fn recordable(&self, run_shape: RunShape) -> Result<Arc<Recordable>> {
+        if let Some(found) = self.recordables.shared(run_shape) {
             return Ok(found);
         }
-        let new = self.new_recordable(form)?;
+        let new = self.new_recordable(run_shape)?;
         self.recordables.share(new.clone());
         Ok(new)
     }
 
-    /// The program of a run of `form` that submits itself; [`GpuEngine::end_bound`] takes it back.
-    pub(in crate::engine) fn begin_bound(&self, form: Form) -> Result<Submittable> {
-        match self.recordables.take(form) {
+    /// The program of a run of `run_shape` that submits itself; [`GpuEngine::end_bound`] takes it back.
+    pub(in crate::engine) fn begin_bound(&self, run_shape: RunShape) -> Result<Submittable> {
+        match self.recordables.take(run_shape) {
             Some(taken) => Ok(taken),
-            None => Ok(self.new_recordable(form)?.into()),
+            None => Ok(self.new_recordable(run_shape)?.into()),
         }
     }
 
@@ -92,17 +92,17 @@ impl GpuEngine {
         self.recordables.give_back(idle);
     }
 
-    fn new_recordable(&self, form: Form) -> Result<Arc<Recordable>> {
-        let program = lower_recorded(&self.model, &self.recorded_plan(form)?)?;
+    fn new_recordable(&self, run_shape: RunShape) -> Result<Arc<Recordable>> {
+        let program = lower_recorded(&self.model, &self.recorded_plan(run_shape)?)?;
         let Planner { caps, memory, .. } = self.planner();
-        let what = format!("arrays of {} rows × {} steps", form.dims.batch, form.dims.steps);
+        let what = format!("arrays of {} rows × {} steps", run_shape.dims.batch, run_shape.dims.steps);
         caps.check(&what, program.working_bytes(), *memory, "bytes of memory").map_err(in_one_piece)?;
         self.made(program, &[])
     }
 
     /// Makes `program` ready.
     pub(in crate::engine) fn made(&self, program: Program, foreign: &[Foreign]) -> Result<Arc<Recordable>> {
-        let made = Recordable::new(&self.context, program, &self.constants, foreign, self.options.poison);
+        let made = Recordable::new(&self.context, program, &self.constants, foreign, self.options.fill_nan);
         Ok(Arc::new(made.map_err(in_one_piece)?))
     }
 }

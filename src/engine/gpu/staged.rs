@@ -6,13 +6,13 @@ use super::pieces::{Cut, cut};
 use super::read::read_all;
 use super::{GpuEngine, Ready};
 use crate::dims::Dims;
-use crate::engine::backend::Stays;
+use crate::engine::backend::StagedRun;
 use crate::engine::exchange::Exchange;
 use crate::error::{Error, Result};
 use crate::gpu::{Context, StagedWorkspace};
 use crate::info::RunSeconds;
-use crate::io::{Batch, Form, Output};
-use crate::program::{Proof, lower};
+use crate::io::{Batch, Output, RunShape};
+use crate::program::{Completion, lower};
 use crate::progress::{Progress, Tally};
 use crate::sync::Wait;
 
@@ -26,19 +26,19 @@ pub(in crate::engine) struct GpuStaged {
 
 impl GpuEngine {
     pub(super) fn staged(&self, batch: &Batch<'_>) -> Result<GpuStaged> {
-        self.check_staged(batch.form())?;
-        let Ready { workspace, .. } = self.make(batch.form(), lower)?;
+        self.check_staged(batch.run_shape())?;
+        let Ready { workspace, .. } = self.make(batch.run_shape(), lower)?;
         let staged = StagedWorkspace::new(&self.context, workspace, batch)?;
         let distrusts = self.planner.exchange == Exchange::Tested;
         Ok(GpuStaged { context: self.context.clone(), staged, distrusts })
     }
 
     /// # Errors
-    /// [`Error::TooLarge`] where a batch of `form` does not fit as it is.
-    fn check_staged(&self, form: Form) -> Result<()> {
-        let fits = |dims: Dims| self.planner.fits_staged(&self.model, Form { dims, ..form });
-        let Some(Cut { rows, steps }) = cut(form.dims, fits)? else { return Ok(()) };
-        match fits(form.dims) {
+    /// [`Error::TooLarge`] where a batch of `run_shape` does not fit as it is.
+    fn check_staged(&self, run_shape: RunShape) -> Result<()> {
+        let fits = |dims: Dims| self.planner.fits_staged(&self.model, RunShape { dims, ..run_shape });
+        let Some(Cut { rows, steps }) = cut(run_shape.dims, fits)? else { return Ok(()) };
+        match fits(run_shape.dims) {
             Err(Error::TooLarge { name, needed, limit, unit, device }) => {
                 let name = format!("{name}, all at once in a staged batch, of which {rows} × {steps} fit");
                 Err(Error::TooLarge { name, needed, limit, unit, device })
@@ -48,11 +48,11 @@ impl GpuEngine {
     }
 }
 
-impl Stays for GpuStaged {
+impl StagedRun for GpuStaged {
     async fn run(&mut self, wait: Wait, progress: &Arc<Progress>) -> Result<RunSeconds> {
         let tally = Arc::new(Tally::new(progress.clone(), 1));
-        let (seconds, unproven) = self.staged.run(&self.context, wait, &tally).await?;
-        let Some(Proof { layer, first, .. }) = unproven else { return Ok(seconds) };
+        let (seconds, incomplete) = self.staged.run(&self.context, wait, &tally).await?;
+        let Some(Completion { layer, first, .. }) = incomplete else { return Ok(seconds) };
         if self.distrusts {
             self.context.trust(None);
         }

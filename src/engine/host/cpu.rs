@@ -7,7 +7,7 @@ use super::{Given, Path};
 use crate::cpu::{Network, Processor, Scratch, Targets};
 use crate::dtype::{Precision, Storage};
 use crate::error::Result;
-use crate::io::{Batch, Form, Output};
+use crate::io::{Batch, Output, RunShape};
 use crate::model::Model;
 use crate::progress::Progress;
 
@@ -68,15 +68,15 @@ impl Path for Cpu {
         self.advance(Given::of(batch), scratch, [h, c], outputs, progress)
     }
 
-    fn prepare(&self, form: Form, scratch: &mut Scratch) -> Result<()> {
-        self.network.prepare(form, &self.processor, scratch)
+    fn prepare(&self, run_shape: RunShape, scratch: &mut Scratch) -> Result<()> {
+        self.network.prepare(run_shape, &self.processor, scratch)
     }
 
-    fn expected(&self, form: Form) -> Result<Duration> {
-        Ok(self.network.expected(form, &self.processor))
+    fn expected(&self, run_shape: RunShape) -> Result<Duration> {
+        Ok(self.network.expected(run_shape, &self.processor))
     }
 
-    fn explain(&self, form: Form) -> String {
-        self.network.explain(form, &self.processor)
+    fn explain(&self, run_shape: RunShape) -> String {
+        self.network.explain(run_shape, &self.processor)
     }
 }

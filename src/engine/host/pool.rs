@@ -77,7 +77,8 @@ impl<P: Path> HostPool<P> {
             }
         }
         let is_ragged = lengths.iter().any(|&length| length as usize != dims.steps);
-        let given = Given { x, form: dims.into(), lengths: is_ragged.then_some(&lengths[..]), resets: None };
+        let given =
+            Given { x, run_shape: dims.into(), lengths: is_ragged.then_some(&lengths[..]), resets: None };
         host.path.advance(given, scratch, [&mut *h, &mut *cells], outputs, progress)?;
         for (row, (slot, _)) in rows.slots(group).enumerate() {
             for layer in 0..layers {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Given, Path};
 use crate::dtype::Storage;
 use crate::error::{Error, Result};
-use crate::io::{Batch, Form, Output, State};
+use crate::io::{Batch, Output, RunShape, State};
 use crate::model::Model;
 use crate::progress::Progress;
 use crate::reference;
@@ -29,14 +29,14 @@ impl Path for Reference {
 
     fn advance(
         &self,
-        Given { x, form, lengths, resets }: Given<'_>,
+        Given { x, run_shape, lengths, resets }: Given<'_>,
         (): &mut (),
         [h, c]: [&mut [f64]; 2],
         [to_y, to_out]: [&mut [f32]; 2],
         _: &Progress,
     ) -> Result<()> {
         let mut states = State { h: h.to_vec(), c: (!c.is_empty()).then(|| c.to_vec()) };
-        let (y, out) = reference::advance(&self.0, x, form, (lengths, resets), &mut states);
+        let (y, out) = reference::advance(&self.0, x, run_shape, (lengths, resets), &mut states);
         h.copy_from_slice(&states.h);
         c.copy_from_slice(states.c.as_deref().unwrap_or_default());
         narrow(&y, to_y);
@@ -56,15 +56,15 @@ impl Path for Reference {
         Ok(())
     }
 
-    fn prepare(&self, _: Form, (): &mut ()) -> Result<()> {
+    fn prepare(&self, _: RunShape, (): &mut ()) -> Result<()> {
         Ok(())
     }
 
-    fn expected(&self, _: Form) -> Result<Duration> {
+    fn expected(&self, _: RunShape) -> Result<Duration> {
         Err(Error::Unsupported { what: "a prediction for the reference".into() })
     }
 
-    fn explain(&self, _: Form) -> String {
+    fn explain(&self, _: RunShape) -> String {
         "f64, from the equations".into()
     }
 }

@@ -41,10 +41,10 @@ use crate::model::{Model, Readout, ReadoutSteps};
 ///
 /// *What is promised.* A stream's outputs and states are, bit for bit, those of a sequence run ([`Engine::run`]) over all its
 /// frames on the same engine, whatever else is in the pool, whenever the stream joined, and however its frames were cut
-/// into pushes and ticks; unless the engine sums in any order ([`crate::Options::reproducible`]). A model whose readout is
+/// into pushes and ticks; unless the engine sums in any reduction order ([`crate::Options::reproducible`]). A model whose readout is
 /// of the last step has it of every frame, as a session has.
 ///
-/// A future of an `_async` form may be dropped: of a tick that was begun the outputs come with the next [`Pool::tick`], or by
+/// A future of an `_async` run shape may be dropped: of a tick that was begun the outputs come with the next [`Pool::tick`], or by
 /// [`Pool::finish_into`]. Only one that is dropped while it hands a tick to the device leaves the states unknown, and says so.
 ///
 /// *Nothing stands still for good.* A tick that lacks memory takes fewer streams, and those that ticks have passed over have
@@ -169,7 +169,7 @@ impl Pool {
     }
 
     /// Ticks that were begun and not finished.
-    pub fn under_way(&self) -> usize {
+    pub fn in_flight(&self) -> usize {
         self.flights.len()
     }
 

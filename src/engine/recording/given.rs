@@ -38,15 +38,15 @@ pub(in crate::engine) fn given<'a>(
     bindings: Bindings<'a>,
     of: Of,
 ) -> Result<(Vec<(BufferId, Given<'a>)>, HostSinks<'a>)> {
-    let (form, Dims { batch, .. }) = (program.form, program.form.dims);
-    let shape = OutputShape::new(model, form)?;
+    let (run_shape, Dims { batch, .. }) = (program.run_shape, program.run_shape.dims);
+    let shape = OutputShape::new(model, run_shape)?;
     let states = |features: usize| vec![model.states(), batch, features];
     let Bindings { x, lengths, resets, h0, c0, y, h_n, c_n, out } = bindings;
     let ends = program.ends.as_ref();
     let mut all = All { program, given: Vec::new(), placed: Vec::new(), sinks: Vec::new() };
 
     if let Source::Host(x) = x {
-        let mut batch = Batch::of_form(form, form.features(model), x)?;
+        let mut batch = Batch::of_form(run_shape, run_shape.features(model), x)?;
         if let Some(Source::Host(lengths)) = lengths {
             batch = batch.lengths(lengths);
         }
@@ -56,12 +56,12 @@ pub(in crate::engine) fn given<'a>(
             batch.check_range(program.precision.activations)?;
         }
     }
-    all.source(form.x_name(), Some(program.x), x)?;
+    all.source(run_shape.x_name(), Some(program.x), x)?;
     if let Some(lengths) = lengths {
         refuse(of == Of::Session, "lengths of a session's step, which every stream takes")?;
         match lengths {
             Source::Host(lengths) => {
-                check_lengths(lengths, form.dims)?;
+                check_lengths(lengths, run_shape.dims)?;
                 all.given.push((program.order, Given::Lengths(lengths)));
             }
             Source::Buffer { buffer, offset } => {
@@ -72,7 +72,8 @@ pub(in crate::engine) fn given<'a>(
     }
     if let Some(resets) = resets {
         refuse(of == Of::Pool, "resets of a pool's tick: see Pool::reset")?;
-        let (name, shape) = if of == Of::Session { ("resets [B]", [batch, 1]) } else { form.resets_shape() };
+        let (name, shape) =
+            if of == Of::Session { ("resets [B]", [batch, 1]) } else { run_shape.resets_shape() };
         match resets {
             Source::Host(words) => {
                 check_len(name, if of == Of::Session { &shape[..1] } else { &shape }, words.len())?;
@@ -82,7 +83,7 @@ pub(in crate::engine) fn given<'a>(
                 all.buffer("resets", program.resets, Place { buffer: buffer.clone(), offset }, false)?;
             }
         }
-    } else if form.resets {
+    } else if run_shape.resets {
         let reason = "a recording that was made with them needs them; make another without".into();
         return Err(Error::Mismatch { name: "resets".into(), reason });
     }

@@ -18,7 +18,7 @@ use super::wait::{BLOCK, block_on};
 use crate::dtype::Storage;
 use crate::error::{Error, Result};
 use crate::gpu::{Call, CommandEncoder, Given, Recordable, Recorded, Submittable};
-use crate::io::{Batch, Bindings, Form, Output, OutputShape, Sink, Source};
+use crate::io::{Batch, Bindings, Output, OutputShape, RunShape, Sink, Source};
 use crate::program::{BufferId, unpack_sequence};
 use crate::sync::Wait;
 
@@ -37,8 +37,8 @@ pub struct Recording {
 }
 
 impl Engine {
-    /// Prepares a run of `form`, or `[B, T]` alone, on `bindings`, to be recorded: [`Recording::record`]. What `bindings` have on the
-    /// host is uploaded now, into buffers of the recording's own. Recordings of one form share everything but their bindings: the
+    /// Prepares a run of `run_shape`, or `[B, T]` alone, on `bindings`, to be recorded: [`Recording::record`]. What `bindings` have on the
+    /// host is uploaded now, into buffers of the recording's own. Recordings of one run shape share everything but their bindings: the
     /// first compiles and allocates, the others make bind groups alone.
     ///
     /// The plan is one layer after the other and each workgroup by itself, whatever the engine's options: of layers at once and of
@@ -49,38 +49,44 @@ impl Engine {
     /// [`Error::Device`] for one of another device of the same [`wgpu::Instance`] (wgpu does not know those of another instance);
     /// [`Error::Unsupported`] off the GPU and for outputs on the host, which a recording does not wait for; [`Error::TooLarge`]
     /// where the run does not fit at once; as [`Engine::run`] for the rest.
-    pub fn recording(&self, form: impl Into<Form>, bindings: Bindings<'_>) -> Result<Recording> {
-        let form = Form { resets: bindings.resets.is_some(), ..form.into() };
-        OutputShape::new(self.model(), form)?;
-        let recordable = self.gpu_of_recordings()?.recordable(form)?;
+    pub fn recording(&self, run_shape: impl Into<RunShape>, bindings: Bindings<'_>) -> Result<Recording> {
+        let run_shape = RunShape { resets: bindings.resets.is_some(), ..run_shape.into() };
+        OutputShape::new(self.model(), run_shape)?;
+        let recordable = self.gpu_of_recordings()?.recordable(run_shape)?;
         self.recording_of(&recordable, bindings, Of::Run)
     }
 
-    /// Runs a batch of `form`, or `[B, T]` alone, whose arrays lie on the host or in the caller's buffers, in any mix. Where all lie on
+    /// Runs a batch of `run_shape`, or `[B, T]` alone, whose arrays lie on the host or in the caller's buffers, in any mix. Where all lie on
     /// the host this is [`Engine::run`]. What was submitted to the queue before has been done when the run begins. Where no output
     /// lies on the host, the call returns once the run is submitted.
     ///
     /// # Errors
     /// As [`Engine::recording`], but that outputs may lie on the host; buffers are [`Error::Unsupported`] off the GPU.
-    pub fn run_bound(&self, form: impl Into<Form>, bindings: Bindings<'_>) -> Result<()> {
+    pub fn run_bound(&self, run_shape: impl Into<RunShape>, bindings: Bindings<'_>) -> Result<()> {
         self.device().may_block()?;
-        block_on(self.run_bound_waiting(form.into(), bindings, BLOCK))
+        block_on(self.run_bound_waiting(run_shape.into(), bindings, BLOCK))
     }
 
     /// [`Engine::run_bound`], without blocking.
     ///
     /// # Errors
     /// As [`Engine::run_bound`].
-    pub async fn run_bound_async(&self, form: impl Into<Form>, bindings: Bindings<'_>) -> Result<()> {
-        self.run_bound_waiting(form.into(), bindings, Wait::Yield).await
+    pub async fn run_bound_async(
+        &self,
+        run_shape: impl Into<RunShape>,
+        bindings: Bindings<'_>,
+    ) -> Result<()> {
+        self.run_bound_waiting(run_shape.into(), bindings, Wait::Yield).await
     }
 
-    async fn run_bound_waiting(&self, form: Form, bindings: Bindings<'_>, wait: Wait) -> Result<()> {
-        let form = Form { resets: bindings.resets.is_some(), ..form };
-        OutputShape::new(self.model(), form)?;
-        let Some(name) = bindings.first_buffer() else { return self.run_on_host(form, bindings, wait).await };
+    async fn run_bound_waiting(&self, run_shape: RunShape, bindings: Bindings<'_>, wait: Wait) -> Result<()> {
+        let run_shape = RunShape { resets: bindings.resets.is_some(), ..run_shape };
+        OutputShape::new(self.model(), run_shape)?;
+        let Some(name) = bindings.first_buffer() else {
+            return self.run_on_host(run_shape, bindings, wait).await;
+        };
         let gpu = self.gpu_for(name)?;
-        let mut own = gpu.begin_bound(form)?;
+        let mut own = gpu.begin_bound(run_shape)?;
         let result = self.submit_bound(&mut own, bindings, Of::Run, wait).await;
         gpu.end_bound(own);
         result
@@ -121,10 +127,10 @@ impl Engine {
         call.run(&gpu.context, &arrays, wait, |words| read(&recordable, words, sinks)).await
     }
 
-    async fn run_on_host(&self, form: Form, bindings: Bindings<'_>, wait: Wait) -> Result<()> {
+    async fn run_on_host(&self, run_shape: RunShape, bindings: Bindings<'_>, wait: Wait) -> Result<()> {
         let Bindings { x, lengths, resets, h0, c0, y, h_n, c_n, out } = bindings;
         let x = on_host(Some(x)).unwrap_or_default();
-        let mut batch = Batch::of_form(form, form.features(self.model()), x)?;
+        let mut batch = Batch::of_form(run_shape, run_shape.features(self.model()), x)?;
         if let Some(lengths) = on_host(lengths) {
             batch = batch.lengths(lengths);
         }
@@ -137,7 +143,7 @@ impl Engine {
         if let Some(c0) = on_host(c0) {
             batch = batch.c0(c0);
         }
-        let shape = OutputShape::new(self.model(), form)?;
+        let shape = OutputShape::new(self.model(), run_shape)?;
         for (name, sink, shape) in [
             ("y", &y, Some(&shape.y[..])),
             ("h_n", &h_n, Some(&shape.h[..])),

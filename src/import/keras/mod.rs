@@ -52,7 +52,7 @@ const OPTIMIZER: [&str; 2] = ["optimizer_weights/", "optimizer/"];
 /// * A layer without `return_sequences` gives the last output alone: that is `h_n` here, and y has every step. A
 ///   Bidirectional merges the last outputs of both directions; `h_n` has them apart.
 /// * A mask that reaches the layer (Masking, `Embedding(mask_zero=True)`) is not applied: the report says so, a batch
-///   needs lengths. Under a mask Keras repeats the last output, which is [`crate::io::Fill::Last`], or gives 0, as a
+///   needs lengths. Under a mask Keras repeats the last output, which is [`crate::io::Padding::Last`], or gives 0, as a
 ///   Bidirectional that returns sequences does; here 0 is the default. `h_n` is the same.
 /// * An `initial_state` that is another layer's or an input of the model is refused, unless every batch is given it:
 ///   [`Keras::states_given`].

@@ -116,10 +116,10 @@ pub(super) fn fill_rule(node: &Node<'_>, version: Option<u32>) -> &'static str {
     let zero = config.get("zero_output_for_mask") == Some(&Value::Bool(true));
     match (node.class == "Bidirectional", node.gives_sequences()) {
         (_, false) => "its last output is that of each sequence's own last step, as h_n",
-        _ if zero => "past each sequence's end Keras gives 0 (Fill::Zero, the default)",
+        _ if zero => "past each sequence's end Keras gives 0 (Padding::Zero, the default)",
         (true, true) if version.is_none_or(|version| version >= 3) => {
-            "past each sequence's end Keras gives 0 (Fill::Zero, the default)"
+            "past each sequence's end Keras gives 0 (Padding::Zero, the default)"
         }
-        (_, true) => "past each sequence's end Keras repeats the last output (Fill::Last, --fill last)",
+        (_, true) => "past each sequence's end Keras repeats the last output (Padding::Last, --padding last)",
     }
 }

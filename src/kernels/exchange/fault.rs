@@ -18,12 +18,12 @@ pub enum Fault {
         /// From which step of the chunk on.
         step: u32,
     },
-    /// Every letter is late, by up to so many looks at memory, and no workgroup takes a step before all have begun.
+    /// Every exchange word is late, by up to so many polls, and no workgroup takes a step before all have begun.
     Late {
         /// How many.
-        looks: u32,
+        polls: u32,
     },
-    /// Nothing, but each chunk is dispatched so many times, and finds the letters of the time before: so they can be tried where
+    /// Nothing, but each chunk is dispatched so many times, and finds the words of the time before: so they can be tried where
     /// workgroups run one after the other.
     Again {
         /// How many.
@@ -38,9 +38,9 @@ pub enum Fault {
     },
 }
 
-/// What faults are planted at: the workgroup's silence, a letter on its way, and the moment before the first step.
+/// What faults are planted at: the workgroup's silence, an exchange word on its way, and the moment before the first step.
 const SILENCE: &str = "return exchange >= atomicLoad(&silent);";
-const LETTER: &str = "    for (var r = 0u; r < ROWS; r++) {\n        atomicStore(&mail[slot";
+const WRITE_WORD: &str = "    for (var r = 0u; r < ROWS; r++) {\n        atomicStore(&exchange_buffer[slot";
 const BEGINNING: &str = "    hold(dir, at);\n";
 
 impl Fault {
@@ -48,9 +48,9 @@ impl Fault {
     pub(super) fn planted(self, text: String) -> String {
         let [group, chunk, step] = match self {
             Self::None | Self::Again { .. } => return text,
-            Self::Late { looks } => {
-                let head = format!("const DELAY: u32 = {looks}u;\n\n");
-                let text = text.replace(LETTER, &format!("    delay(at);\n{LETTER}"));
+            Self::Late { polls } => {
+                let head = format!("const DELAY: u32 = {polls}u;\n\n");
+                let text = text.replace(WRITE_WORD, &format!("    delay(at);\n{WRITE_WORD}"));
                 let met = format!("    if (lane == 0u) {{\n        meet();\n    }}\n{BEGINNING}");
                 return text.replace(BEGINNING, &met) + &head + wgsl!(.."exchange/late.wgsl");
             }
@@ -73,7 +73,7 @@ impl Fault {
         }
     }
 
-    pub(super) fn looks(self) -> u64 {
-        if let Self::Late { looks } = self { looks.into() } else { 0 }
+    pub(super) fn polls(self) -> u64 {
+        if let Self::Late { polls } = self { polls.into() } else { 0 }
     }
 }

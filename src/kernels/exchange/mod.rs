@@ -1,9 +1,9 @@
-//! `grouped.wgsl`: a whole chunk of steps in one dispatch, with the units of a tile of batch rows dealt to several
+//! `multi_workgroup.wgsl`: a whole chunk of steps in one dispatch, with the units of a tile of batch rows distributed to several
 //! workgroups, which hand each other h after every step.
 //!
 //! It is for layers whose weights are too many for one workgroup to keep. Nothing promises that the workgroups run side by side, so a
-//! chunk may end unproven, and whoever dispatches it must be ready to take it again by another kernel: see
-//! `shaders/exchange/mail.wgsl`.
+//! chunk may end incomplete, and whoever dispatches it must be ready to take it again by another kernel: see
+//! `shaders/exchange/grid_exchange.wgsl`.
 
 mod fault;
 
@@ -12,28 +12,28 @@ pub use fault::Fault;
 use bytemuck::{Pod, Zeroable};
 
 use super::cell::{Functions, WholeCell};
-use super::resident::Shape;
+use super::persistent::Shape;
 use super::source::wgsl;
 use super::{Access, Binding, Definition, Kernel, Parameters, Rows, Takes, Work};
 use super::{pipelining, recurrence, unrolled};
 use crate::dtype::Precision;
 
-/// Words of mail before the proofs: whether a thread gave up, and how many workgroups have begun.
+/// Words of the exchange buffer before the completions: whether a thread gave up, and how many workgroups have begun.
 pub const HEAD_WORDS: usize = 2;
 
 /// `ExchangeParams` of the shader.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Pod, Zeroable)]
 pub struct Params {
-    /// The word of mail that counts the workgroups which have proven this chunk.
-    pub proof: u32,
+    /// The word of the exchange buffer that counts the workgroups which have completed this chunk.
+    pub completion: u32,
     /// Workgroups of the dispatch.
     pub all: u32,
-    /// The word of mail that the chunk's letters begin with.
-    pub letters: u32,
-    /// How often a thread looks for letters that are not there yet.
-    pub patience: u32,
-    /// Workgroups that have to have proven the chunk before, 0 of the first.
+    /// The word of the exchange buffer that the chunk's words begin with.
+    pub words: u32,
+    /// How often a thread looks for words that are not there yet.
+    pub spin_limit: u32,
+    /// Workgroups that have to have completed the chunk before, 0 of the first.
     pub before: u32,
     /// Fills the struct to a multiple of 16 bytes.
     pub unused: [u32; 3],
@@ -56,7 +56,7 @@ impl Parameters for Arguments {
 
 /// All steps of a chunk, by several workgroups together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Grouped {
+pub struct MultiWorkgroup {
     /// Which.
     pub cell: WholeCell,
     /// Its activations and clips.
@@ -75,18 +75,18 @@ pub struct Grouped {
     pub fault: Fault,
 }
 
-impl Grouped {
+impl MultiWorkgroup {
     /// Workgroups that have the units of a tile between them.
     pub fn groups(&self) -> u32 {
         self.hidden.div_ceil(self.shape.units.max(1))
     }
 
-    /// Loop iterations of a thread beside its patience: once, and in each step.
+    /// Loop iterations of a thread beside its spin_limit: once, and in each step.
     fn chunk_iterations(&self) -> (u64, u64) {
         let Self { cell, hidden, rows, shape, fault, .. } = *self;
         let products = cell.products().len();
-        // A letter of each row; each unit's place, letters and way into the vector; and what a late one waits.
-        let exchange = u64::from(rows.count() + 9 * hidden.div_ceil(shape.threads())) + fault.looks();
+        // An exchange word of each row; each unit's place, words and way into the vector; and what a late one waits.
+        let exchange = u64::from(rows.count() + 9 * hidden.div_ceil(shape.threads())) + fault.polls();
         let each = shape.step_iterations(rows, cell.gates(), products) + products as u64 * exchange;
         (shape.iterations(hidden, products), each)
     }
@@ -98,13 +98,13 @@ impl Grouped {
     }
 }
 
-impl Definition for Grouped {
+impl Definition for MultiWorkgroup {
     fn name(&self) -> &'static str {
         match self.cell {
-            WholeCell::GruAfter { .. } => "grouped_gru_after",
-            WholeCell::GruBefore { .. } => "grouped_gru_before",
-            WholeCell::Lstm { .. } => "grouped_lstm",
-            WholeCell::Rnn => "grouped_rnn",
+            WholeCell::GruAfter { .. } => "multi_workgroup_gru_after",
+            WholeCell::GruBefore { .. } => "multi_workgroup_gru_before",
+            WholeCell::Lstm { .. } => "multi_workgroup_lstm",
+            WholeCell::Rnn => "multi_workgroup_rnn",
         }
     }
 
@@ -115,14 +115,14 @@ impl Definition for Grouped {
     }
 
     fn parts(&self) -> Vec<&'static str> {
-        let letters = match self.rows {
-            Rows::One => wgsl!(.."exchange/letters1.wgsl"),
-            Rows::Four => wgsl!(.."exchange/letters4.wgsl"),
+        let words = match self.rows {
+            Rows::One => wgsl!(.."exchange/words1.wgsl"),
+            Rows::Four => wgsl!(.."exchange/words4.wgsl"),
         };
         let frame = [
-            letters,
-            wgsl!(.."exchange/mail.wgsl"),
-            wgsl!(.."exchange/grouped.wgsl"),
+            words,
+            wgsl!(.."exchange/grid_exchange.wgsl"),
+            wgsl!(.."exchange/multi_workgroup.wgsl"),
             wgsl!(.."shared/chunk.wgsl"),
         ];
         let c = wgsl!(.."exchange/c_passed_on.wgsl");
@@ -141,11 +141,11 @@ impl Definition for Grouped {
         self.cell.constants(self.functions, self.hidden, self.threads())
     }
 
-    /// Those of a resident kernel, but that states go from one array to another.
+    /// Those of a persistent kernel, but that states go from one array to another.
     fn bindings(&self) -> Vec<Binding> {
         const C: [Binding; 2] =
             [Binding::new(5, "c_prev", Access::Read), Binding::new(10, "c_next", Access::ReadWrite)];
-        const MAIL: Binding = Binding::new(11, "mail", Access::ReadWrite);
+        const EXCHANGE: Binding = Binding::new(11, "exchange_buffer", Access::ReadWrite);
         const PARAMS: Binding =
             Binding::new(14, "exchange_params", Access::Params(size_of::<Params>() as u32));
         let passed_on = |binding: &Binding| match binding.name {
@@ -155,7 +155,7 @@ impl Definition for Grouped {
         };
         let bindings = pipelining::bindings(self.cell.bindings(), self.pipelined);
         let mut bindings: Vec<Binding> = bindings.iter().flat_map(passed_on).collect();
-        bindings.extend([MAIL, PARAMS]);
+        bindings.extend([EXCHANGE, PARAMS]);
         bindings.sort_by_key(|binding| binding.index);
         bindings
     }
@@ -164,7 +164,7 @@ impl Definition for Grouped {
         self.shape.threads()
     }
 
-    /// Those of a resident kernel, and two words of the mail.
+    /// Those of a persistent kernel, and two words of the exchange buffer.
     fn workgroup_bytes(&self) -> u32 {
         self.shape.workgroup_bytes(self.hidden, self.rows, self.cell.products()) + 8
     }
@@ -191,7 +191,7 @@ impl Definition for Grouped {
     }
 }
 
-impl Takes<Arguments> for Grouped {
+impl Takes<Arguments> for MultiWorkgroup {
     fn kernel(&self, arguments: &Arguments) -> Kernel {
         Self { pipelined: arguments.steps.pipelining.is_some(), ..*self }.into()
     }
@@ -200,9 +200,9 @@ impl Takes<Arguments> for Grouped {
         let Arguments { steps, exchange } = arguments;
         let arrays = self.cell.arrays(self.hidden, self.precision, self.rows);
         let numbers = u64::from(steps.own.steps) * u64::from(self.cell.product_count());
-        let letters = numbers * steps.extent_of("h_prev", &arrays, dirs);
+        let words = numbers * steps.extent_of("h_prev", &arrays, dirs);
         let of = |binding: &Binding| match binding.name {
-            "mail" => u64::from(exchange.letters) + letters,
+            "exchange_buffer" => u64::from(exchange.words) + words,
             name => steps.extent_of(name, &arrays, dirs),
         };
         self.bindings().iter().filter(|binding| binding.access.is_storage()).map(of).collect()
@@ -214,6 +214,6 @@ impl Takes<Arguments> for Grouped {
 
     fn iterations(&self, arguments: &Arguments) -> u64 {
         let (once, each) = self.chunk_iterations();
-        once + u64::from(arguments.steps.own.steps) * each + u64::from(arguments.exchange.patience)
+        once + u64::from(arguments.steps.own.steps) * each + u64::from(arguments.exchange.spin_limit)
     }
 }

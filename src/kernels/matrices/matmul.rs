@@ -2,7 +2,7 @@
 
 use super::{DEPTH, FLAG, Matrices, PITCH, PRECISION};
 use crate::kernels::matmul::{self, Arguments, Sizes};
-use crate::kernels::source::{self, DEALT, wgsl};
+use crate::kernels::source::{self, INTERLEAVE, wgsl};
 use crate::kernels::{Binding, Definition, Kernel, Takes, Work, pipelining};
 
 /// `out = w x + bias` for many rows, by cooperative matrices.
@@ -34,7 +34,7 @@ impl Definition for MatmulMatrices {
 
     fn parts(&self) -> Vec<&'static str> {
         let mut parts = self.matrices.head().to_vec();
-        parts.extend([DEALT, source::half(PRECISION)]);
+        parts.extend([INTERLEAVE, source::half(PRECISION)]);
         parts.extend([wgsl!(.."matrices/weights_f16.wgsl"), wgsl!(.."matrices/x_f16.wgsl")]);
         parts.extend(matmul::shared(self.pipelined));
         parts.push(wgsl!(.."matrices/matmul_matrices.wgsl"));

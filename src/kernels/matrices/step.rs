@@ -6,7 +6,7 @@ use super::{DEPTH, FLAG, Matrices, PITCH, PRECISION, ROWS};
 use crate::kernels::cell::{Functions, StepCell};
 use crate::kernels::recurrence::{Arguments, Sizes};
 use crate::kernels::shape::in_tiles;
-use crate::kernels::source::{self, DEALT, wgsl};
+use crate::kernels::source::{self, INTERLEAVE, wgsl};
 use crate::kernels::{Binding, Definition, Kernel, Takes, Work, pipelining};
 
 /// How a step kernel of matrices is cut up.
@@ -47,7 +47,7 @@ impl Definition for StepMatrices {
         let cell = self.cell;
         let frames = [wgsl!(.."matrices/step_matrices.wgsl"), wgsl!(.."matrices/step_half_matrices.wgsl")];
         let mut parts = self.shape.matrices.head().to_vec();
-        parts.push(DEALT);
+        parts.push(INTERLEAVE);
         parts.extend(cell.around(ROWS, wgsl!(.."matrices/product_matrices.wgsl"), frames, self.pipelined));
         parts.extend([source::half(PRECISION), wgsl!(.."matrices/weights_f16.wgsl")]);
         parts.extend(cell.stores(PRECISION.activations));

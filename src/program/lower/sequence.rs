@@ -25,7 +25,7 @@ impl Lowering<'_> {
         layout: Layout,
         [dirs, features]: [usize; 2],
     ) -> Result<Sequence> {
-        let Dims { batch, steps } = self.plan.form.dims;
+        let Dims { batch, steps } = self.plan.run_shape.dims;
         let storage = self.plan.precision.activations;
         let numbers = product(name, &[batch, steps, dirs, storage.padded(features)])?;
         index32(name, numbers)?;
@@ -41,7 +41,7 @@ impl Lowering<'_> {
         [dirs, features]: [usize; 2],
     ) -> Result<Sequence> {
         let padded = self.plan.precision.activations.padded(features);
-        let Strides { step, row, dir } = Strides::of(layout, self.plan.form.dims, dirs, padded);
+        let Strides { step, row, dir } = Strides::of(layout, self.plan.run_shape.dims, dirs, padded);
         let stride = |value| index32("a stride of a sequence", value);
         Ok(Sequence { buffer, step: stride(step)?, row: stride(row)?, dir: stride(dir)? })
     }
@@ -51,7 +51,7 @@ impl Lowering<'_> {
         let (layers, state) = (self.model.layers(), self.model.state());
         let features = [layers[index].output_dirs(), state];
         if index + 1 == layers.len() {
-            return self.placed(self.program.y, self.plan.form.y, features);
+            return self.placed(self.program.y, self.plan.run_shape.y, features);
         }
         let buffer = self.shared(Shared::Between(index % 2), |this| {
             // Large enough for every layer that writes there.

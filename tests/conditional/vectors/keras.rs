@@ -9,7 +9,7 @@
 use serde_json::Value;
 use wgru::model::{GateOrder, Reset, Update};
 use wgru::{Batch, Cell, Device, Direction, Error, Layer, Model, Weights};
-use wgru::{Fill, Output};
+use wgru::{Output, Padding};
 
 use super::suite::{Bound, Judge, Suite, floats, shape, text};
 
@@ -85,7 +85,7 @@ fn call(
     let dims: [usize; 3] = shape(&case["inputs"]["sequence"]).try_into().expect("three dimensions");
     let [batch, steps, input] = dims;
     let mask = mask(case, dims);
-    let fill = if flag(case, "zero_output_for_mask") == Some(true) { Fill::Zero } else { Fill::Last };
+    let fill = if flag(case, "zero_output_for_mask") == Some(true) { Padding::Zero } else { Padding::Last };
     let real: Vec<Vec<usize>> = mask.iter().map(|row| (0..steps).filter(|&t| row[t]).collect()).collect();
     let whole = real.iter().all(|real| real.iter().enumerate().all(|(place, &t)| place == t));
     let mut gathered = vec![0.0; x.len()];
@@ -96,7 +96,7 @@ fn call(
         }
     }
     let lengths: Vec<u32> = real.iter().map(|real| real.len() as u32).collect();
-    let mut inputs = Batch::new(&gathered, dims)?.lengths(&lengths).fill(fill);
+    let mut inputs = Batch::new(&gathered, dims)?.lengths(&lengths).padding(fill);
     if let [Some(h0), _] = states {
         inputs = inputs.h0(h0);
     }
@@ -117,7 +117,7 @@ fn call(
             let out = match place {
                 _ if whole => at(t),
                 Some(place) => at(place),
-                None if fill == Fill::Zero => vec![0.0; hidden],
+                None if fill == Padding::Zero => vec![0.0; hidden],
                 None => last,
             };
             keras.extend_from_slice(&out);

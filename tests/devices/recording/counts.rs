@@ -34,7 +34,7 @@ fn recording_again_creates_nothing_and_other_buffers_bind_groups_alone() {
                 Bindings::new(x).lengths(lengths).h0(h0).y(y).h_n(h_n)
             };
             let first = engine.recording(one.dims, bindings(0)).unwrap();
-            let before = caller.ours.created();
+            let before = caller.ours.resource_counts();
             let mut dropped = caller.encoder();
             let submissions = caller.submissions();
             // It has neither the device nor the queue, so there is nothing that it could wait for.
@@ -42,16 +42,16 @@ fn recording_again_creates_nothing_and_other_buffers_bind_groups_alone() {
             first.record(&mut dropped);
             assert_eq!(caller.submissions(), submissions + 1, "{context}: recording submits");
             drop(dropped);
-            assert_eq!(caller.ours.created(), before, "{context}: recording creates");
+            assert_eq!(caller.ours.resource_counts(), before, "{context}: recording creates");
             // Nor did any of it take place.
             let untouched = caller.read(&(outputs[0][0].clone(), 0));
             assert_eq!(untouched, bits(&vec![0.5; wanted[0].y.len()]), "{context}: recording submits");
 
             let second = first.rebind(bindings(1)).unwrap();
-            let after = caller.ours.created();
+            let after = caller.ours.resource_counts();
             assert!(after.bind_groups > before.bind_groups, "{context}");
             let bound = engine.recording(one.dims, bindings(1)).unwrap();
-            let again = caller.ours.created();
+            let again = caller.ours.resource_counts();
             for created in [after, again] {
                 assert_eq!(
                     (created.buffers, created.pipelines, created.shader_modules),
@@ -66,7 +66,7 @@ fn recording_again_creates_nothing_and_other_buffers_bind_groups_alone() {
                 bound.record(encoder);
                 first.record(encoder);
             });
-            assert_eq!(caller.ours.created(), again, "{context}");
+            assert_eq!(caller.ours.resource_counts(), again, "{context}");
             for (output, wanted) in outputs.iter().zip(&wanted) {
                 assert_eq!(caller.read(&(output[0].clone(), 0)), bits(&wanted.y), "{context}");
                 assert_eq!(caller.read(&(output[1].clone(), 0)), bits(&wanted.h_n), "{context}");
@@ -87,7 +87,7 @@ fn steps_without_resets_make_nothing_for_them() {
         let step = |session: &mut wgru::Session, resets: Option<&[u32]>| {
             let input = StepInput::new(&x);
             session.step(resets.map_or(input, |resets| input.resets(resets))).unwrap();
-            let created = caller.ours.created();
+            let created = caller.ours.resource_counts();
             (created.pipelines, created.bind_groups, created.buffers)
         };
         let [mut recorded, mut session] = [(); 2].map(|()| engine.session(5).unwrap());
@@ -103,7 +103,7 @@ fn steps_without_resets_make_nothing_for_them() {
         // Every session binds its own, by the same kernels.
         let resets = caller.with(&[1; 5], 0);
         recorded.recording(Bindings::new(&on_device).resets(&resets)).unwrap();
-        assert_eq!(caller.ours.created().pipelines, with.0, "{context}");
+        assert_eq!(caller.ours.resource_counts().pipelines, with.0, "{context}");
     }
 }
 
@@ -128,7 +128,11 @@ fn runs_and_steps_again_create_nothing() {
             engine.run_bound(inputs.dims, bindings).unwrap();
             assert_eq!(bits(&h_n), bits(&wanted.h_n), "{context}: run {at}");
             assert_eq!(caller.read(&(y.clone(), 0)), bits(&wanted.y), "{context}: run {at}");
-            assert_eq!(*first.get_or_insert(caller.ours.created()), caller.ours.created(), "{context}");
+            assert_eq!(
+                *first.get_or_insert(caller.ours.resource_counts()),
+                caller.ours.resource_counts(),
+                "{context}"
+            );
         }
         let [mut session, mut plain] = [(); 2].map(|()| engine.session(5).unwrap());
         let y = caller.with(&[0; 5 * 17], 0);
@@ -138,7 +142,11 @@ fn runs_and_steps_again_create_nothing() {
             let wanted = plain.step(StepInput::new(&x).resets(&resets)).unwrap();
             session.step_bound(Bindings::new(&x).resets(&resets[..]).y(&y)).unwrap();
             assert_eq!(caller.read(&(y.clone(), 0)), bits(&wanted.y), "{context}: step {at}");
-            assert_eq!(*first.get_or_insert(caller.ours.created()), caller.ours.created(), "{context}");
+            assert_eq!(
+                *first.get_or_insert(caller.ours.resource_counts()),
+                caller.ours.resource_counts(),
+                "{context}"
+            );
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::{Arrays, Caller, assert_same, draw_inputs, draw_options};
 use crate::common::{Draw, bits, cells};
 use wgru::plan::Strategy;
-use wgru::{Bindings, Error, Form, Options, PoolOptions, Source, StepInput};
+use wgru::{Bindings, Error, Options, PoolOptions, RunShape, Source, StepInput};
 
 #[test]
 fn a_recorded_run_is_reset_where_its_buffer_says() {
@@ -13,20 +13,20 @@ fn a_recorded_run_is_reset_where_its_buffer_says() {
             let (hidden, layers) = (draw.size(1..=20), draw.size(1..=2));
             let model = draw.model(cell, 3, hidden, layers);
             let model = if draw.chance() { draw.with_options(model) } else { model };
-            let strategy = [Strategy::Step, Strategy::Resident][draw.size(0..=1)];
+            let strategy = [Strategy::Step, Strategy::Persistent][draw.size(0..=1)];
             let engine = caller.ours.load_with(&model, draw_options(&mut draw).strategy(strategy)).unwrap();
             let inputs = draw_inputs(&mut draw, &model);
             let count = inputs.dims.batch * inputs.dims.steps;
             let resets: Vec<u32> = (0..count).map(|_| u32::from(draw.size(0..=3) == 0)).collect();
             let batch = inputs.batch().resets(&resets);
-            let context = format!("{}, {model}, {:?}, seed {}", caller.name, batch.form(), draw.seed);
+            let context = format!("{}, {model}, {:?}, seed {}", caller.name, batch.run_shape(), draw.seed);
             let wanted = engine.run(&batch).unwrap();
             let arrays = Arrays::new(&caller, &mut draw, &engine, &inputs);
             let words = caller.with(&resets, 256);
             let at: Source<'_, u32> = (&words, 256).into();
-            // The form says it, or the bindings alone.
-            let form = Form { resets: draw.chance(), ..batch.form() };
-            let recording = engine.recording(form, arrays.bindings().resets(at)).unwrap();
+            // The run shape says it, or the bindings alone.
+            let run_shape = RunShape { resets: draw.chance(), ..batch.run_shape() };
+            let recording = engine.recording(run_shape, arrays.bindings().resets(at)).unwrap();
             for _ in 0..2 {
                 caller.submit(|encoder| recording.record(encoder));
                 assert_same(&arrays.read(&caller, &model, &wanted), &wanted, &context);
@@ -34,7 +34,7 @@ fn a_recorded_run_is_reset_where_its_buffer_says() {
             // The same words from the host.
             let mut h_n = vec![0.0; wanted.h_n.len()];
             let bindings = arrays.bindings().resets(&resets).h_n(&mut h_n);
-            engine.run_bound(form, bindings).unwrap();
+            engine.run_bound(run_shape, bindings).unwrap();
             assert_eq!(bits(&h_n), bits(&wanted.h_n), "{context}");
             let error = recording.rebind(arrays.bindings()).unwrap_err();
             assert!(error.to_string().contains("resets"), "{error}");
@@ -49,7 +49,7 @@ fn a_recorded_step_begins_streams_anew() {
     for caller in Caller::all() {
         for cell in cells() {
             let model = draw.model(cell, 3, 17, 2);
-            let strategy = [Strategy::Step, Strategy::Resident][draw.size(0..=1)];
+            let strategy = [Strategy::Step, Strategy::Persistent][draw.size(0..=1)];
             let engine = caller.ours.load_with(&model, Options::default().strategy(strategy)).unwrap();
             let context = format!("{}, {model}, {strategy}, seed {}", caller.name, draw.seed);
             let streams = 5;

@@ -55,7 +55,7 @@ fn recorded_steps_are_steps() {
     let mut draw = Draw::new();
     for caller in Caller::all() {
         for cell in cells() {
-            let strategy = [Strategy::Step, Strategy::Resident][draw.size(0..=1)];
+            let strategy = [Strategy::Step, Strategy::Persistent][draw.size(0..=1)];
             let model = draw_model(&mut draw, cell);
             let engine = caller.ours.load_with(&model, Options::default().strategy(strategy)).unwrap();
             let context = format!("{}, {model}, {strategy}, seed {}", caller.name, draw.seed);
@@ -132,13 +132,13 @@ fn recorded_ticks_are_ticks() {
             let ids = [streams[2], streams[0]];
             let [one, two] = [0, 4].map(|from| caller.with(&bits(&all.frames(from, 3)), 0));
             let first = pool.recording(&ids, 3, Bindings::new(&one).y(&y[0])).unwrap();
-            let before = caller.ours.created();
+            let before = caller.ours.resource_counts();
             let second = first.rebind(&pool, Bindings::new(&two).y(&y[1])).unwrap();
-            let after = caller.ours.created();
+            let after = caller.ours.resource_counts();
             assert_eq!((after.buffers, after.pipelines), (before.buffers, before.pipelines), "{context}");
             let mut encoder = caller.encoder();
             pool.record(&first, &mut encoder).unwrap();
-            assert_eq!(caller.ours.created(), after, "{context}");
+            assert_eq!(caller.ours.resource_counts(), after, "{context}");
             caller.queue.submit([encoder.finish()]);
             for (&stream, x) in ids.iter().zip(&all.x) {
                 pool.push(stream, &x[3 * 3..][..3]).unwrap();
@@ -185,7 +185,7 @@ fn ticks_again_create_nothing() {
         let x = [0, 2, 4].map(|from| all.frames(from, 2));
         let on_device = x.each_ref().map(|x| caller.with(&bits(x), 0));
         let y = caller.with(&vec![0; 2 * 2 * all.width], 0);
-        let made = || caller.ours.created();
+        let made = || caller.ours.resource_counts();
         // x and lengths on the host, y in a buffer.
         let mut first = None;
         for (at, x) in x.iter().enumerate() {

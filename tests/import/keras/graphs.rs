@@ -2,7 +2,7 @@
 
 use wgru::import::Keras;
 use wgru::model::Merge;
-use wgru::{Batch, Device, Error, Fill, Imported, Model, Output, ReadoutSteps};
+use wgru::{Batch, Device, Error, Imported, Model, Output, Padding, ReadoutSteps};
 
 use super::{array, assert_near, golden};
 use crate::common::everywhere;
@@ -33,11 +33,11 @@ fn turned([_, steps, features]: [usize; 3], y: &[f32]) -> Vec<f32> {
 }
 
 /// Runs a model on an array of graphs.json, everywhere, and holds y against another.
-fn check_y(model: &Model, x: &str, y: &str, mask: Option<(&[u32], Fill)>, reversed: bool) {
+fn check_y(model: &Model, x: &str, y: &str, mask: Option<(&[u32], Padding)>, reversed: bool) {
     let (shape, x) = expected(x);
     let mut batch = Batch::new(&x, [shape[0], shape[1], shape[2]]).expect("x fits");
     if let Some((lengths, fill)) = mask {
-        batch = batch.lengths(lengths).fill(fill);
+        batch = batch.lengths(lengths).padding(fill);
     }
     let (shape, mut want) = expected(y);
     if reversed {
@@ -138,10 +138,10 @@ fn an_initial_state_that_the_graph_computes_is_given_or_refused() {
 fn a_mask_that_reaches_a_layer_is_told_with_its_rule() {
     let lengths = [3, 5];
     for (layers, y, fill, rule) in [
-        ("masked", "masked", Fill::Last, "repeats the last output"),
-        ("masked,on_masked", "on_masked", Fill::Last, "repeats the last output"),
-        ("on_masked", "", Fill::Last, "repeats the last output"),
-        ("masked_pair", "masked_pair", Fill::Zero, "gives 0"),
+        ("masked", "masked", Padding::Last, "repeats the last output"),
+        ("masked,on_masked", "on_masked", Padding::Last, "repeats the last output"),
+        ("on_masked", "", Padding::Last, "repeats the last output"),
+        ("masked_pair", "masked_pair", Padding::Zero, "gives 0"),
     ] {
         let Imported { model, report } = read("graphs.keras", layers);
         let told = report.decisions.iter().find(|line| line.contains("mask of Masking layer \"masking\""));

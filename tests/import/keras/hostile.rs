@@ -11,7 +11,7 @@ use super::{bytes, hdf5, stack_config};
 use crate::common::onnx_file::of_file;
 
 /// Far more than any small file may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 fn stack() -> Keras {
     Keras::new().layers(["first", "second"]).readout("head", ReadoutSteps::Last)
@@ -38,7 +38,7 @@ fn kinds() -> Vec<(&'static str, Keras, Vec<u8>)> {
 fn parse(how: &Keras, name: &str, bytes: &[u8]) -> Result<(), Error> {
     let start = Instant::now();
     let result = how.parse(name, bytes);
-    assert!(start.elapsed() < PATIENCE, "{name} took {:?}", start.elapsed());
+    assert!(start.elapsed() < TIME_LIMIT, "{name} took {:?}", start.elapsed());
     match result {
         Ok(_) => Ok(()),
         Err(error) => Err(of_file(error)),
@@ -257,5 +257,5 @@ fn groups_that_are_in_a_file_more_than_once_do_not_multiply() {
     let start = Instant::now();
     let error = Keras::new().config("[]").parse("odd", &root.file()).expect_err("twice").to_string();
     assert!(error.contains("more than once"), "{error}");
-    assert!(start.elapsed() < PATIENCE);
+    assert!(start.elapsed() < TIME_LIMIT);
 }

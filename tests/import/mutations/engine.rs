@@ -2,7 +2,7 @@
 //! batch or an output expresses. Without a slip it gives the goldens' numbers.
 
 use wgru::model::{Activation, Activations, Forget, Function, Reset, Update};
-use wgru::{Cell, Fill, Layer, Layout, Output, Weights};
+use wgru::{Cell, Layer, Layout, Output, Padding, Weights};
 
 use crate::golden::Golden;
 use crate::mutations::faults::at;
@@ -226,7 +226,7 @@ pub fn run(golden: &Golden, slip: Slip) -> Output {
                     side.step(&y[b][t], &mut h, &mut c);
                     out[t].clone_from(&h);
                 }
-                if inputs.fill == Fill::Last && !reverse && length > 0 {
+                if inputs.padding == Padding::Last && !reverse && length > 0 {
                     out[length..].iter_mut().for_each(|out| out.clone_from(&h));
                 }
                 next[b].iter_mut().zip(out).for_each(|(to, from)| to.extend(from));

@@ -16,8 +16,8 @@ fn plain_kernels_know_neither_pipelining_nor_the_exchange() {
             Kernel::MatmulMatrices(kernel) => (kernel.pipelined, None),
             Kernel::Step(kernel) => (kernel.pipelined, None),
             Kernel::StepMatrices(kernel) => (kernel.pipelined, None),
-            Kernel::Resident(kernel) => (kernel.pipelined, None),
-            Kernel::Grouped(kernel) => (kernel.pipelined, Some(kernel.fault)),
+            Kernel::Persistent(kernel) => (kernel.pipelined, None),
+            Kernel::MultiWorkgroup(kernel) => (kernel.pipelined, Some(kernel.fault)),
             _ => (false, None),
         };
         let source = kernel.source();

@@ -1,15 +1,15 @@
 //! Every kernel in every variant, and what its arrays hold.
 
 use wgru::dtype::{Precision, Storage};
-use wgru::kernels::exchange::{Fault, Grouped};
+use wgru::kernels::exchange::{Fault, MultiWorkgroup};
 use wgru::kernels::matmul::Sizes;
 use wgru::kernels::matrices::{self, MatmulMatrices, Matrices, StepMatrices};
+use wgru::kernels::persistent::Keep;
 use wgru::kernels::recurrence::Sizes as StepSizes;
-use wgru::kernels::resident::Keep;
 use wgru::kernels::streams::Way;
 use wgru::kernels::{
-    Functions, Kernel, MatmulRows, MatmulTiled, MergeDirections, MoveStates, OrderRows, ResetOrder,
-    ResetStates, Resident, Rows, Step, StepCell, TakeProjected, WholeCell, resident, step,
+    AddBias, Functions, Kernel, MatmulRows, MatmulTiled, MergeDirections, MoveStates, OrderRows, Persistent,
+    ResetOrder, ResetStates, Rows, Step, StepCell, WholeCell, persistent, step,
 };
 use wgru::model::{Activation, Activations, Function};
 use wgru::{Cell, Direction, Layer, Merge, Weights};
@@ -41,7 +41,7 @@ pub fn kernels() -> Vec<Kernel> {
         for n in [1, 5, 129, 2100] {
             for rows in [Rows::One, Rows::Four] {
                 let activations = precision.activations;
-                let taken = |width| Kernel::from(TakeProjected { n, activations, rows, width });
+                let taken = |width| Kernel::from(AddBias { n, activations, rows, width });
                 all.extend([1, 16, 64].map(taken));
             }
         }
@@ -64,9 +64,10 @@ pub fn kernels() -> Vec<Kernel> {
                         if keep == Keep::Packed && !precision.weights.is_half() {
                             continue;
                         }
-                        let shape = resident::Shape { tiles, ..resident::Shape::new(hidden, depth, keep) };
+                        let shape =
+                            persistent::Shape { tiles, ..persistent::Shape::new(hidden, depth, keep) };
                         all.push(
-                            Resident {
+                            Persistent {
                                 cell,
                                 functions,
                                 hidden,
@@ -83,18 +84,36 @@ pub fn kernels() -> Vec<Kernel> {
                 // Those that keep some blocks, by one thread and by several, and of several workgroups.
                 for (tiles, hidden, depth) in [(1, 70, 96), (2, 70, 64)] {
                     let keep = if precision.weights.is_half() { Keep::Packed } else { Keep::Held };
-                    let shape = resident::Shape::new(hidden, depth, keep).of_held(1);
-                    let shape = resident::Shape { tiles, ..shape };
+                    let shape = persistent::Shape::new(hidden, depth, keep).of_held(1);
+                    let shape = persistent::Shape { tiles, ..shape };
                     all.push(
-                        Resident { cell, functions, hidden, precision, rows, shape, pipelined, resets: None }
-                            .into(),
+                        Persistent {
+                            cell,
+                            functions,
+                            hidden,
+                            precision,
+                            rows,
+                            shape,
+                            pipelined,
+                            resets: None,
+                        }
+                        .into(),
                     );
                     if tiles > 1 {
-                        let shape = resident::Shape { tiles: 1, units: 16, ..shape };
+                        let shape = persistent::Shape { tiles: 1, units: 16, ..shape };
                         let fault = Fault::None;
                         all.push(
-                            Grouped { cell, functions, hidden, precision, rows, shape, pipelined, fault }
-                                .into(),
+                            MultiWorkgroup {
+                                cell,
+                                functions,
+                                hidden,
+                                precision,
+                                rows,
+                                shape,
+                                pipelined,
+                                fault,
+                            }
+                            .into(),
                         );
                     }
                 }
@@ -103,11 +122,21 @@ pub fn kernels() -> Vec<Kernel> {
                         if keep == Keep::Packed && !precision.weights.is_half() {
                             continue;
                         }
-                        let shape = resident::Shape { units, ..resident::Shape::new(hidden, depth, keep) };
+                        let shape =
+                            persistent::Shape { units, ..persistent::Shape::new(hidden, depth, keep) };
                         let fault = Fault::None;
                         all.push(
-                            Grouped { cell, functions, hidden, precision, rows, shape, pipelined, fault }
-                                .into(),
+                            MultiWorkgroup {
+                                cell,
+                                functions,
+                                hidden,
+                                precision,
+                                rows,
+                                shape,
+                                pipelined,
+                                fault,
+                            }
+                            .into(),
                         );
                     }
                 }
@@ -143,10 +172,13 @@ pub fn kernels() -> Vec<Kernel> {
     // What trials plant into a text.
     let functions = usual;
     for cell in whole_cells() {
-        for fault in [Fault::Dies { group: 1, chunk: 2, step: 3 }, Fault::Late { looks: 4 }] {
-            let shape = resident::Shape { units: 4, ..resident::Shape::new(9, 32, Keep::Held) };
+        for fault in [Fault::Dies { group: 1, chunk: 2, step: 3 }, Fault::Late { polls: 4 }] {
+            let shape = persistent::Shape { units: 4, ..persistent::Shape::new(9, 32, Keep::Held) };
             let rows = Rows::Four;
-            all.push(Grouped { cell, functions, hidden: 9, precision, rows, shape, pipelined, fault }.into());
+            all.push(
+                MultiWorkgroup { cell, functions, hidden: 9, precision, rows, shape, pipelined, fault }
+                    .into(),
+            );
         }
     }
     // What begins states anew, by itself and in whole chunks.
@@ -161,7 +193,9 @@ pub fn kernels() -> Vec<Kernel> {
     all.extend(of_layers);
     let resets = Some(ResetOrder::TimeMajor);
     let with_resets = all.iter().filter_map(|kernel| match kernel {
-        Kernel::Resident(kernel) if !kernel.pipelined => Some(Kernel::from(Resident { resets, ..*kernel })),
+        Kernel::Persistent(kernel) if !kernel.pipelined => {
+            Some(Kernel::from(Persistent { resets, ..*kernel }))
+        }
         _ => None,
     });
     let with_resets: Vec<Kernel> = with_resets.collect();
@@ -178,8 +212,8 @@ fn pipelined_of(kernel: Kernel) -> Option<Kernel> {
         Kernel::MatmulMatrices(kernel) => MatmulMatrices { pipelined, ..kernel }.into(),
         Kernel::Step(kernel) => Step { pipelined, ..kernel }.into(),
         Kernel::StepMatrices(kernel) => StepMatrices { pipelined, ..kernel }.into(),
-        Kernel::Resident(kernel) => Resident { pipelined, ..kernel }.into(),
-        Kernel::Grouped(kernel) => Grouped { pipelined, ..kernel }.into(),
+        Kernel::Persistent(kernel) => Persistent { pipelined, ..kernel }.into(),
+        Kernel::MultiWorkgroup(kernel) => MultiWorkgroup { pipelined, ..kernel }.into(),
         _ => return None,
     })
 }
@@ -241,10 +275,10 @@ pub fn rows_of(kernel: Kernel) -> u32 {
         | Kernel::OrderRows(_) => 1,
         Kernel::StepMatrices(_) => matrices::ROWS.count(),
         Kernel::MatmulRows(kernel) => kernel.rows.count(),
-        Kernel::TakeProjected(kernel) => kernel.rows.count(),
+        Kernel::AddBias(kernel) => kernel.rows.count(),
         Kernel::Step(kernel) => kernel.rows.count(),
-        Kernel::Resident(kernel) => kernel.rows.count(),
-        Kernel::Grouped(kernel) => kernel.rows.count(),
+        Kernel::Persistent(kernel) => kernel.rows.count(),
+        Kernel::MultiWorkgroup(kernel) => kernel.rows.count(),
         Kernel::MoveStates(kernel) => kernel.rows.count(),
         Kernel::ResetStates(kernel) => kernel.rows.count(),
     }
@@ -255,7 +289,7 @@ pub fn packed(kernel: Kernel) -> Vec<&'static str> {
     let (precision, sequence) = match kernel {
         Kernel::MergeDirections(MergeDirections { activations: Storage::F32, .. }) => return Vec::new(),
         Kernel::MergeDirections(_) => return vec!["both", "out"],
-        Kernel::TakeProjected(kernel) => {
+        Kernel::AddBias(kernel) => {
             (Precision { activations: kernel.activations, ..Precision::default() }, "x")
         }
         Kernel::MoveStates(_) | Kernel::OrderRows(_) | Kernel::ResetStates(_) => (Precision::default(), "x"),
@@ -264,8 +298,8 @@ pub fn packed(kernel: Kernel) -> Vec<&'static str> {
         Kernel::MatmulTiled(kernel) => (kernel.precision, "x"),
         Kernel::MatmulRows(kernel) => (kernel.precision, "x"),
         Kernel::Step(kernel) => (kernel.precision, "y"),
-        Kernel::Resident(kernel) => (kernel.precision, "y"),
-        Kernel::Grouped(kernel) => (kernel.precision, "y"),
+        Kernel::Persistent(kernel) => (kernel.precision, "y"),
+        Kernel::MultiWorkgroup(kernel) => (kernel.precision, "y"),
     };
     let weights = (precision.weights != Storage::F32).then_some("w");
     weights.into_iter().chain((precision.activations != Storage::F32).then_some(sequence)).collect()

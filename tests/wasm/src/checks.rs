@@ -86,7 +86,7 @@ fn check(
 ) -> Result<Option<String>> {
     let device = Device::cpu_with(CpuOptions::default().instructions(set))?;
     let options =
-        Options::default().weights(precision.weights).activations(precision.activations).poison(true);
+        Options::default().weights(precision.weights).activations(precision.activations).fill_nan(true);
     let engine = device.load_with(model, options)?;
     let input = Batch::new(x, [batch, STEPS, model.input()])?;
     let output = ready(engine.run_async(&input))?;

@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     /// A step loop with a barrier, and in it one that waits for another workgroup.
-    const GROUPED: &str = "\
+    const MULTI_WORKGROUP: &str = "\
 BB0:
 \ts_load_b128 s[8:11], s[2:3], null                           ; f4080201 f8000000
 \ts_waitcnt lgkmcnt(0)                                        ; bf89fc07
@@ -172,7 +172,7 @@ BB4:
 
     #[test]
     fn loops_and_kinds_are_found() {
-        let assembly = parse(GROUPED);
+        let assembly = parse(MULTI_WORKGROUP);
         assert_eq!(assembly.loops, [2..16, 9..13]);
         let step = assembly.step_loop().unwrap();
         assert_eq!(step, 2..16);

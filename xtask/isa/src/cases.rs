@@ -34,7 +34,7 @@ pub struct Case {
 impl Case {
     /// Whether one dispatch walks over many steps.
     pub fn is_persistent(&self) -> bool {
-        matches!(self.kernel, Kernel::Resident(_) | Kernel::Grouped(_))
+        matches!(self.kernel, Kernel::Persistent(_) | Kernel::MultiWorkgroup(_))
     }
 
     /// How often in a step its workgroups exchange values.
@@ -99,7 +99,7 @@ fn of_dims(
         }
     }
     if caps.matrices.is_some() {
-        let request = Request { any_order: true, ..matrices::PRECISION.into() };
+        let request = Request { any_reduction_order: true, ..matrices::PRECISION.into() };
         choose(model, dims, request, caps, found)?;
     }
     Ok(())
@@ -129,8 +129,8 @@ fn choose(
         let mut kernels = vec![of_projection(layer.projection)];
         match layer.recurrence {
             Recurrence::Step(steps) => kernels.extend(steps.into_iter().map(of_step)),
-            Recurrence::Resident(kernel) => kernels.push(kernel.into()),
-            Recurrence::Grouped { kernel, instead, .. } => {
+            Recurrence::Persistent(kernel) => kernels.push(kernel.into()),
+            Recurrence::MultiWorkgroup { kernel, instead, .. } => {
                 kernels.push(kernel.into());
                 kernels.extend(instead.into_iter().map(of_step));
             }
@@ -151,7 +151,7 @@ fn of_projection(kernel: Projection) -> Kernel {
         Projection::MatmulTiled(kernel) => kernel.into(),
         Projection::MatmulRows(kernel) => kernel.into(),
         Projection::MatmulMatrices(kernel) => kernel.into(),
-        Projection::TakeProjected(kernel) => kernel.into(),
+        Projection::AddBias(kernel) => kernel.into(),
     }
 }
 
@@ -159,7 +159,7 @@ fn of_step(kernel: Recurrent) -> Kernel {
     match kernel {
         Recurrent::Step(kernel) => kernel.into(),
         Recurrent::StepMatrices(kernel) => kernel.into(),
-        Recurrent::Resident(kernel) => kernel.into(),
+        Recurrent::Persistent(kernel) => kernel.into(),
     }
 }
 
@@ -167,8 +167,8 @@ fn of_step(kernel: Recurrent) -> Kernel {
 fn name(kernel: &Kernel) -> String {
     let mut name = kernel.text();
     let (sizes, precision) = match kernel {
-        Kernel::Resident(k) => (format!("H {}", k.hidden), k.precision),
-        Kernel::Grouped(k) => (format!("H {}", k.hidden), k.precision),
+        Kernel::Persistent(k) => (format!("H {}", k.hidden), k.precision),
+        Kernel::MultiWorkgroup(k) => (format!("H {}", k.hidden), k.precision),
         Kernel::Step(k) => (format!("H {}", k.sizes.hidden), k.precision),
         Kernel::StepMatrices(k) => (format!("H {}", k.sizes.hidden), matrices::PRECISION),
         Kernel::MatmulTiled(k) => (format!("{} x {}", k.sizes.k, k.sizes.n), k.precision),

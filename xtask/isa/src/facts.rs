@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn a_record_is_read_as_it_was_written() {
         let facts = Facts { registers: 252, step: 1038, looks: 5, ..Facts::default() };
-        let name = "resident_gru_after (1 row × 64 units, weights packed) H 64 f16";
+        let name = "persistent_gru_after (1 row × 64 units, weights packed) H 64 f16";
         let record = Record { compiler: "radv Mesa 25".into(), lines: vec![(name.into(), facts)] };
         assert_eq!(Record::parse(&record.text()).unwrap(), record);
         assert_eq!(record.of(name), Some(&facts));

@@ -80,7 +80,7 @@ fn main() {
                     times.push(began.elapsed().as_secs_f64());
                 }
                 times.sort_by(f64::total_cmp);
-                (times[times.len() / 2], engine.expected(inputs.form()).expect("it runs").as_secs_f64())
+                (times[times.len() / 2], engine.expected(inputs.run_shape()).expect("it runs").as_secs_f64())
             };
             let step = run(2, 1, 0.0).0 / 2.0;
             let steps = ((RUN / step) as usize).clamp(2, 4096);

@@ -253,7 +253,7 @@ impl Matmul {
     fn verify(&self, gpu: &Gpu) -> Outcome {
         let (_, column) = self.run(gpu)?;
         let size = self.size as usize;
-        // Of f32 sums in any order: each of SIZE products is at most 1/4.
+        // Of f32 sums in any reduction order: each of SIZE products is at most 1/4.
         let tolerance = size as f64 * size as f64 * f64::from(f32::EPSILON) / 4.0;
         let [x, w] = &self.operands;
         for (m, got) in column.iter().enumerate() {

@@ -10,7 +10,7 @@ use std::time::Instant;
 use wgru::Engine;
 use wgru::{Pool, PoolOptions, TickOutput};
 
-use super::crowd::{Crowd, Frames, Kept};
+use super::population::{Frames, Kept, Population};
 use super::schedule::{LATE, Schedule, Tally};
 use crate::failure::Outcome;
 
@@ -67,11 +67,11 @@ pub fn pool(engine: &Engine, terms: Terms) -> wgru::Result<Pool> {
 /// What the pool says; frames whose outputs did not come.
 pub fn run(pool: &mut Pool, terms: Terms) -> Outcome<Load> {
     let Terms { streams, schedule, trial } = terms;
-    let mut crowd = Crowd::open(pool, streams, schedule.turns, schedule.rate, !trial)?;
+    let mut population = Population::open(pool, streams, schedule.turns, schedule.rate, !trial)?;
     let mut output = TickOutput::default();
     for _ in 0..WARM_UP {
-        tick(pool, &mut crowd, 1, &mut output)?;
-        crowd.take(&output, 1)?;
+        tick(pool, &mut population, 1, &mut output)?;
+        population.take(&output, 1)?;
     }
     let most_missed = schedule.turns as f64 * streams as f64 * LATE;
     let (mut tally, mut next, mut overloaded) = (Tally::default(), 0, false);
@@ -83,23 +83,23 @@ pub fn run(pool: &mut Pool, terms: Terms) -> Outcome<Load> {
             continue;
         }
         let turns = (schedule.due_by(elapsed) - next).min(TOGETHER);
-        crowd.change(pool, next)?;
-        tick(pool, &mut crowd, turns, &mut output)?;
+        population.change(pool, next)?;
+        tick(pool, &mut population, turns, &mut output)?;
         let done = start.elapsed();
-        tally.tick(schedule, next, turns, crowd.len(), done);
-        crowd.take(&output, turns)?;
+        tally.tick(schedule, next, turns, population.len(), done);
+        population.take(&output, turns)?;
         next += turns;
         let waiting = schedule.due_by(start.elapsed()) - next;
         overloaded = waiting > bound(schedule) || (trial && tally.missed as f64 >= most_missed);
     }
     // The last turn has its period as well, whether or not it was needed.
     let seconds = start.elapsed().max(schedule.due(next)).as_secs_f64();
-    let (streams, bytes) = (crowd.streams(), pool.bytes());
-    Ok(Load { tally, seconds, overloaded, streams, bytes, kept: crowd.into_kept() })
+    let (streams, bytes) = (population.streams(), pool.bytes());
+    Ok(Load { tally, seconds, overloaded, streams, bytes, kept: population.into_kept() })
 }
 
-fn tick(pool: &mut Pool, crowd: &mut Crowd, turns: u64, output: &mut TickOutput) -> Outcome {
-    crowd.push(pool, turns)?;
+fn tick(pool: &mut Pool, population: &mut Population, turns: u64, output: &mut TickOutput) -> Outcome {
+    population.push(pool, turns)?;
     pool.tick_into(output)?;
     Ok(())
 }

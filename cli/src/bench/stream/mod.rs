@@ -3,11 +3,11 @@
 //! Streams come and go, and get their frames at a rate; what is measured is how long a frame's output takes from when the frame
 //! fell due, and how many streams a device keeps the rate for. `benches/README.md` says how.
 
-mod crowd;
 mod load;
-mod proof;
+mod population;
 mod schedule;
 mod search;
+mod verify;
 
 use std::time::{Duration, Instant};
 
@@ -87,11 +87,15 @@ impl Asked {
         let effort = if args.quick { QUICK } else { NORMAL };
         let none_of = [
             (
-                "--any-order",
-                args.any_order,
+                "--any-reduction-order",
+                args.any_reduction_order,
                 "outputs are held to the bit against runs, whose sums it would let be in another order",
             ),
-            ("--wave", args.wave.is_some(), "the layers of a pool are computed one after the other"),
+            (
+                "--pipelining",
+                args.pipelining.is_some(),
+                "the layers of a pool are computed one after the other",
+            ),
             ("--exchange", args.exchange, "a pool makes no use of it"),
         ];
         if let Some((option, _, reason)) = none_of.into_iter().find(|(_, given, _)| *given) {
@@ -244,7 +248,7 @@ impl<'a> Streamed<'a> {
         let engine = bench.device.load_with(&model, bench.options(case))?;
         let terms = asked.terms(case.batch);
         let load = load::run(&mut load::pool(&engine, terms)?, terms)?;
-        let worst = proof::prove(&engine, case, &load.kept.0, &load.kept.1)?;
+        let worst = verify::verify(&engine, case, &load.kept.0, &load.kept.1)?;
         Ok(Self { case, engine, load, worst })
     }
 

@@ -1,6 +1,6 @@
 //! Faults of the states and of sequences that end early.
 
-use wgru::Fill;
+use wgru::Padding;
 
 use super::{Fault, after, at, before};
 use crate::golden::Golden;
@@ -86,12 +86,12 @@ fn padding() -> Vec<Fault> {
         }),
         before("padding repeats where it is 0", |draft| {
             if draft.inputs.lengths.is_some() {
-                draft.inputs.fill = Fill::Last;
+                draft.inputs.padding = Padding::Last;
             }
         }),
         before("padding is 0 where it repeats", |draft| {
             if draft.inputs.lengths.is_some() {
-                draft.inputs.fill = Fill::Zero;
+                draft.inputs.padding = Padding::Zero;
             }
         }),
     ]

@@ -21,11 +21,11 @@ pub type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
 /// The exit status of a peer that lacks what the case needs.
 pub const SKIPPED: u8 = 3;
 
-/// Runs at least, however long they take, but for [`PATIENCE`].
+/// Runs at least, however long they take, but for [`TIME_LIMIT`].
 const RUNS: usize = 20;
 /// No case is timed for more than so many times the seconds asked for.
-const PATIENCE: f64 = 10.0;
-/// Runs at least, whatever the patience.
+const TIME_LIMIT: f64 = 10.0;
+/// Runs at least, whatever the limit.
 const FEWEST_RUNS: usize = 5;
 /// Samples kept at most.
 const MOST_RUNS: usize = 200_000;
@@ -322,7 +322,7 @@ impl Call {
         while samples.len() < MOST_RUNS {
             let elapsed = began.elapsed().as_secs_f64();
             let enough = samples.len() >= RUNS && elapsed >= self.seconds;
-            if enough || (samples.len() >= FEWEST_RUNS && elapsed >= PATIENCE * self.seconds) {
+            if enough || (samples.len() >= FEWEST_RUNS && elapsed >= TIME_LIMIT * self.seconds) {
                 break;
             }
             let start = Instant::now();

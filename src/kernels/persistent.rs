@@ -1,4 +1,4 @@
-//! `resident.wgsl`: a whole chunk of steps in one dispatch, with the weights in registers, or streamed from memory in
+//! `persistent.wgsl`: a whole chunk of steps in one dispatch, with the weights in registers, or streamed from memory in
 //! every step, or those of the first blocks of k in registers and the rest streamed.
 //!
 //! One workgroup has every unit of some batch rows, so nothing but y leaves it from step to step. A thread has
@@ -17,7 +17,7 @@ use crate::dtype::Precision;
 
 /// All steps of a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Resident {
+pub struct Persistent {
     /// Which.
     pub cell: WholeCell,
     /// Its activations and clips.
@@ -40,7 +40,7 @@ pub struct Resident {
 const STEP: &str = "        h = after_step(dir, tile, at, t, h);\n";
 const BEGINNING: &str = "        h = begun_anew(dir, tile, at, t, h);\n";
 
-impl Resident {
+impl Persistent {
     /// Loop iterations of a thread: once, and in each step.
     fn chunk_iterations(&self) -> (u64, u64) {
         let products = self.cell.products().len();
@@ -56,7 +56,7 @@ impl Resident {
     }
 }
 
-impl Definition for Resident {
+impl Definition for Persistent {
     fn name(&self) -> &'static str {
         self.cell.shader().name
     }
@@ -69,15 +69,15 @@ impl Definition for Resident {
     }
 
     fn parts(&self) -> Vec<&'static str> {
-        let frame = [wgsl!("resident.wgsl"), wgsl!("shared/chunk.wgsl")];
+        let frame = [wgsl!("persistent.wgsl"), wgsl!("shared/chunk.wgsl")];
         let c = wgsl!("shared/c_in_place.wgsl");
         let mut parts = self.cell.around(self.rows, &frame, c, self.precision, self.pipelined);
         if self.resets.is_some() {
             let kept = match self.cell {
-                WholeCell::Lstm { .. } => wgsl!("resets/resident_c.wgsl"),
-                _ => wgsl!("resets/resident_no_c.wgsl"),
+                WholeCell::Lstm { .. } => wgsl!("resets/persistent_c.wgsl"),
+                _ => wgsl!("resets/persistent_no_c.wgsl"),
             };
-            parts.extend([BEGUN, INITIAL_KEPT, wgsl!("resets/resident.wgsl"), kept]);
+            parts.extend([BEGUN, INITIAL_KEPT, wgsl!("resets/persistent.wgsl"), kept]);
         }
         parts
     }
@@ -130,7 +130,7 @@ impl Definition for Resident {
         let work = self.shape.work(self.hidden, self.rows, self.cell.gates(), self.cell.product_count());
         let (once, mut each) = work;
         if self.resets.is_some() {
-            // Of each row its length, its number and its word; two meetings.
+            // Of each row its length, its number and its word; two barriers.
             let threads = u64::from(self.threads());
             each.load += 3 * threads * u64::from(self.rows.count());
             each.barrier += 2 * threads;
@@ -139,7 +139,7 @@ impl Definition for Resident {
     }
 }
 
-impl Takes<Arguments> for Resident {
+impl Takes<Arguments> for Persistent {
     fn kernel(&self, arguments: &Arguments) -> Kernel {
         Self { pipelined: arguments.pipelining.is_some(), ..*self }.into()
     }

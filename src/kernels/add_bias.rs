@@ -1,16 +1,16 @@
-//! `take_projected`: `xw = x + bias` for an x that is `w_ih x` already; stands in for the matmul of the first layer.
+//! `add_bias`: `xw = x + bias` for an x that is `w_ih x` already; stands in for the matmul of the first layer.
 //!
 //! x is `[B, T, D·N]` by strides, each direction's N columns one after the other. A thread owns one column of a tile of
 //! rows.
 
 use super::matmul::{self, Arguments, Sizes};
-use super::source::{self, DEALT, wgsl};
+use super::source::{self, INTERLEAVE, wgsl};
 use super::{Access, Binding, Definition, Kernel, Rows, Takes, Work, shape};
 use crate::dtype::{Precision, Storage};
 
 /// `out = x + bias`, of an x that is `w x` already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct TakeProjected {
+pub struct AddBias {
     /// N, columns of a direction.
     pub n: u32,
     /// How x is stored.
@@ -21,15 +21,15 @@ pub struct TakeProjected {
     pub width: u32,
 }
 
-impl TakeProjected {
+impl AddBias {
     fn precision(&self) -> Precision {
         Precision { activations: self.activations, ..Precision::default() }
     }
 }
 
-impl Definition for TakeProjected {
+impl Definition for AddBias {
     fn name(&self) -> &'static str {
-        "take_projected"
+        "add_bias"
     }
 
     fn variant(&self) -> String {
@@ -37,11 +37,11 @@ impl Definition for TakeProjected {
     }
 
     fn parts(&self) -> Vec<&'static str> {
-        let mut parts = vec![DEALT, source::rows(self.rows), source::half(self.precision())];
+        let mut parts = vec![INTERLEAVE, source::rows(self.rows), source::half(self.precision())];
         parts.push(source::x(self.activations));
         // No layer above the first has an x of its own.
         parts.extend(matmul::shared(false));
-        parts.push(wgsl!("take_projected.wgsl"));
+        parts.push(wgsl!("add_bias.wgsl"));
         parts
     }
 
@@ -83,7 +83,7 @@ impl Definition for TakeProjected {
     }
 }
 
-impl Takes<Arguments> for TakeProjected {
+impl Takes<Arguments> for AddBias {
     fn kernel(&self, _: &Arguments) -> Kernel {
         (*self).into()
     }

@@ -37,7 +37,7 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     at.front = at.member * STRIDE;
     at.reset = (2u * TILES + at.member) * STRIDE;
     let dir = group.z;
-    let first = dealt(group.x, (params.tiles + TILES - 1u) / TILES) * TILES;
+    let first = interleaved(group.x, (params.tiles + TILES - 1u) / TILES) * TILES;
     let tile = min(first + at.member, params.tiles - 1u);
     let owns = at.split == 0u && first + at.member < params.tiles;
     let state = state_of(dir, tile) + at.unit;

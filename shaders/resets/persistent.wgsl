@@ -1,4 +1,4 @@
-// What resident.wgsl does at the beginning of a step where states begin anew within sequences.
+// What persistent.wgsl does at the beginning of a step where states begin anew within sequences.
 
 // h before step t of the chunk, which all threads of the workgroup then find in `vector`.
 fn begun_anew(dir: u32, tile: u32, at: Place, t: u32, h: Rows) -> Rows {

@@ -10,7 +10,7 @@ use crate::failure::{Failure, Outcome, error};
 
 /// Seconds that a stream lives on average.
 const LIFE: f64 = 5.0;
-/// The chance that a free seat is taken at a turn.
+/// The chance that a free member is taken at a turn.
 const JOINING: f64 = 0.5;
 /// Streams that are kept of those that are there from the start, and of those that come later.
 const KEPT: [usize; 2] = [4, 4];
@@ -18,7 +18,7 @@ const KEPT: [usize; 2] = [4, 4];
 const BANK: usize = 1 << 16;
 
 /// A stream that is open.
-struct Seat {
+struct Member {
     stream: StreamId,
     /// Counts all streams of the load.
     number: u64,
@@ -42,8 +42,8 @@ pub struct Kept {
 }
 
 /// The streams of a load.
-pub struct Crowd {
-    seats: Vec<Seat>,
+pub struct Population {
+    members: Vec<Member>,
     /// Streams that there are to be, and never more.
     most: usize,
     /// Streams that there were.
@@ -82,47 +82,48 @@ impl Frames {
     }
 }
 
-impl Crowd {
+impl Population {
     /// Opens `most` streams in `pool`, which has none yet. Some are kept where `keeps`: of those one stays to the end, and one leaves.
     ///
     /// # Errors
     /// What the pool says; no memory.
     pub fn open(pool: &mut Pool, most: usize, turns: u64, rate: f64, keeps: bool) -> Outcome<Self> {
         let mut rng = fastrand::Rng::with_seed(most as u64);
-        let mut seats = Vec::new();
-        seats.try_reserve_exact(most).map_err(|reason| error(format!("{most} streams"), reason))?;
+        let mut members = Vec::new();
+        members.try_reserve_exact(most).map_err(|reason| error(format!("{most} streams"), reason))?;
         let frames = Frames::new(&mut rng, pool.engine().model().input());
         let (keep, kept) = (Vec::new(), Vec::new());
-        let mut crowd = Self { seats, most, streams: 0, turns, life: LIFE * rate, keep, kept, frames, rng };
+        let mut population =
+            Self { members, most, streams: 0, turns, life: LIFE * rate, keep, kept, frames, rng };
         for _ in 0..most {
-            crowd.join(pool, 0)?;
+            population.join(pool, 0)?;
         }
         if keeps {
-            crowd.choose(pool.engine().model().output())?;
+            population.choose(pool.engine().model().output())?;
         }
-        Ok(crowd)
+        Ok(population)
     }
 
     /// Chooses whom to keep.
     fn choose(&mut self, width: usize) -> Outcome {
-        let [early, late] = KEPT.map(|count| count.min(self.seats.len()));
-        let mut seats: Vec<usize> = (0..self.seats.len()).collect();
-        self.rng.shuffle(&mut seats);
-        seats.truncate(early);
-        for &seat in &seats {
-            self.keep_seat(seat);
+        let [early, late] = KEPT.map(|count| count.min(self.members.len()));
+        let mut members: Vec<usize> = (0..self.members.len()).collect();
+        self.rng.shuffle(&mut members);
+        members.truncate(early);
+        for &member in &members {
+            self.keep_member(member);
         }
-        self.seats[seats[0]].leaves = u64::MAX;
+        self.members[members[0]].leaves = u64::MAX;
         // What it grows to is known, and making room in the middle of a load would take time then.
         let all = usize::try_from(self.turns).ok().and_then(|turns| turns.checked_mul(width));
         let room = all.and_then(|all| self.kept[0].y.try_reserve_exact(all).ok());
         room.ok_or_else(|| {
             error("outputs that are kept", format!("no memory for those of {} turns", self.turns))
         })?;
-        let Some(&leaver) = seats.get(1) else { return Ok(()) };
+        let Some(&leaver) = members.get(1) else { return Ok(()) };
         // It makes room for one that joins, which is kept as well; others are found at random times.
         let leaves = self.turns / 4 + self.rng.u64(0..=self.turns / 4);
-        self.seats[leaver].leaves = leaves.max(1);
+        self.members[leaver].leaves = leaves.max(1);
         let times = (1..late).map(|_| self.rng.u64(0..=self.turns / 4 * 3));
         self.keep = times.collect();
         self.keep.push(leaves);
@@ -130,10 +131,10 @@ impl Crowd {
         Ok(())
     }
 
-    fn keep_seat(&mut self, seat: usize) {
-        let seat = &mut self.seats[seat];
-        seat.kept = Some(self.kept.len());
-        self.kept.push(Kept { stream: seat.stream, number: seat.number, frames: 0, y: Vec::new() });
+    fn keep_member(&mut self, member: usize) {
+        let member = &mut self.members[member];
+        member.kept = Some(self.kept.len());
+        self.kept.push(Kept { stream: member.stream, number: member.number, frames: 0, y: Vec::new() });
     }
 
     fn join(&mut self, pool: &mut Pool, turn: u64) -> Outcome {
@@ -141,14 +142,14 @@ impl Crowd {
         // Whoever may leave at any turn with the same chance lives for a time that is distributed exponentially.
         let life = -(1.0 - self.rng.f64()).ln() * self.life;
         let leaves = turn.saturating_add((life as u64).max(1));
-        self.seats.push(Seat { stream, number: self.streams, frames: 0, leaves, kept: None });
+        self.members.push(Member { stream, number: self.streams, frames: 0, leaves, kept: None });
         self.streams += 1;
         Ok(())
     }
 
     /// Streams that are open.
     pub fn len(&self) -> usize {
-        self.seats.len()
+        self.members.len()
     }
 
     /// Streams that there were, those that are open among them.
@@ -161,10 +162,10 @@ impl Crowd {
     /// # Errors
     /// What the pool says; frames that it had not computed.
     pub fn change(&mut self, pool: &mut Pool, turn: u64) -> Outcome {
-        let free = self.most - self.seats.len();
-        for seat in (0..self.seats.len()).rev() {
-            if self.seats[seat].leaves <= turn {
-                let left = self.seats.swap_remove(seat);
+        let free = self.most - self.members.len();
+        for member in (0..self.members.len()).rev() {
+            if self.members[member].leaves <= turn {
+                let left = self.members.swap_remove(member);
                 let dropped = pool.close(left.stream)?;
                 if dropped > 0 {
                     let reason = format!("stream {} had {dropped} frames left after a tick", left.stream);
@@ -172,13 +173,13 @@ impl Crowd {
                 }
             }
         }
-        // Of the seats that were free before: so that there is a turn without a stream, and slots are taken in another order.
+        // Of the members that were free before: so that there is a turn without a stream, and slots are taken in another order.
         for _ in 0..free {
             if self.rng.f64() < JOINING {
                 self.join(pool, turn)?;
                 if self.keep.last().is_some_and(|&from| from <= turn) {
                     self.keep.pop();
-                    self.keep_seat(self.seats.len() - 1);
+                    self.keep_member(self.members.len() - 1);
                 }
             }
         }
@@ -190,13 +191,13 @@ impl Crowd {
     /// # Errors
     /// What the pool says.
     pub fn push(&mut self, pool: &mut Pool, turns: u64) -> Outcome {
-        for seat in &mut self.seats {
+        for member in &mut self.members {
             for _ in 0..turns {
-                pool.push(seat.stream, self.frames.frame(seat.number, seat.frames))?;
-                seat.frames += 1;
+                pool.push(member.stream, self.frames.frame(member.number, member.frames))?;
+                member.frames += 1;
             }
-            if let Some(kept) = seat.kept {
-                self.kept[kept].frames = seat.frames;
+            if let Some(kept) = member.kept {
+                self.kept[kept].frames = member.frames;
             }
         }
         Ok(())
@@ -214,9 +215,9 @@ impl Crowd {
                 kept.y.extend_from_slice(row.y);
             }
         }
-        let expected = turns * self.seats.len() as u64;
-        if (output.len(), frames) != (self.seats.len(), expected) {
-            let (came, streams) = (output.len(), self.seats.len());
+        let expected = turns * self.members.len() as u64;
+        if (output.len(), frames) != (self.members.len(), expected) {
+            let (came, streams) = (output.len(), self.members.len());
             return Err(Failure::Verification(format!(
                 "a tick brought {frames} frames of {came} streams, {expected} of {streams} were due"
             )));
@@ -246,22 +247,22 @@ mod tests {
     fn streams_come_and_go_and_some_are_kept() {
         let (turns, most) = (400, 30);
         let mut pool = pool(most);
-        let mut crowd = Crowd::open(&mut pool, most, turns, 20.0, true).unwrap();
+        let mut population = Population::open(&mut pool, most, turns, 20.0, true).unwrap();
         let mut output = TickOutput::default();
         let (mut frames, mut least) = (0, most);
         for turn in 0..turns {
-            crowd.change(&mut pool, turn).unwrap();
-            crowd.push(&mut pool, 1).unwrap();
+            population.change(&mut pool, turn).unwrap();
+            population.push(&mut pool, 1).unwrap();
             pool.tick_into(&mut output).unwrap();
-            crowd.take(&output, 1).unwrap();
-            assert!(crowd.len() <= most && crowd.len() == pool.len());
-            (frames, least) = (frames + crowd.len(), least.min(crowd.len()));
+            population.take(&output, 1).unwrap();
+            assert!(population.len() <= most && population.len() == pool.len());
+            (frames, least) = (frames + population.len(), least.min(population.len()));
         }
         // Each lives 100 turns of 400.
-        let streams = crowd.streams() as usize;
+        let streams = population.streams() as usize;
         assert!((3 * most..7 * most).contains(&streams), "{streams}");
         assert!(least > most / 2 && frames > most * turns as usize * 9 / 10, "{least} {frames}");
-        let (kept, _) = crowd.into_kept();
+        let (kept, _) = population.into_kept();
         assert_eq!(kept.len(), 8);
         assert_eq!(kept.iter().filter(|kept| kept.frames == turns).count(), 1, "one stays");
         assert!(kept.iter().filter(|kept| kept.number >= most as u64).count() == 4, "four join late");
@@ -272,11 +273,11 @@ mod tests {
     #[test]
     fn a_frame_that_is_missing_is_found() {
         let mut pool = pool(3);
-        let mut crowd = Crowd::open(&mut pool, 3, 10, 1.0, false).unwrap();
-        crowd.push(&mut pool, 2).unwrap();
+        let mut population = Population::open(&mut pool, 3, 10, 1.0, false).unwrap();
+        population.push(&mut pool, 2).unwrap();
         let output = pool.tick().unwrap();
-        crowd.take(&output, 2).unwrap();
-        let failure = crowd.take(&output, 1).unwrap_err();
+        population.take(&output, 2).unwrap();
+        let failure = population.take(&output, 1).unwrap_err();
         assert!(
             matches!(failure, Failure::Verification(text) if text.contains("6 frames of 3 streams, 3 of 3"))
         );

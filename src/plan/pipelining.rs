@@ -1,80 +1,83 @@
-//! Whether the layers of a stack are walked at once, and in chunks of how many steps: see `program/wave.rs`.
+//! Whether the layers of a stack are walked at once, and in chunks of how many steps: see `program/pipelining.rs`.
 
 use super::budget::PROJECTION_BUDGET;
-use super::exchange::{MAIL_BUDGET, letter_bytes};
+use super::exchange::{EXCHANGE_BUDGET, exchange_bytes};
 use super::matmul::output_columns;
-use super::{Caps, Cost, LayerRecipe, Only, Plan, Recurrence, Wave, cost};
+use super::{Caps, Cost, LayerRecipe, Only, Pipelining, Plan, Recurrence, cost};
 use crate::kernels::Definition;
 use crate::model::Model;
 
 /// Chunks that are tried.
 const CHUNKS: [usize; 10] = [2, 3, 4, 6, 8, 12, 16, 24, 32, 64];
 
-/// `plan`, as a wavefront where that is predicted to take less time, or is asked for; else with the reason why not. What the
+/// `plan`, as a pipelined stack where that is predicted to take less time, or is asked for; else with the reason why not. What the
 /// model says of one is corrected as it is of the layers in turn, for which it says `modelled`: the kernels are the same.
 pub(super) fn improve(plan: Plan, modelled: Cost, model: &Model, only: Only, caps: &Caps) -> Plan {
     if model.layers().len() < 2 {
         return plan;
     }
     match cheapest(&plan, modelled, model, only, caps) {
-        Ok(wave) if only.wave.is_some() || wave.cost < plan.cost => wave,
-        Ok(wave) => {
-            let times = wave.cost.seconds() / plan.cost.seconds();
-            Plan { in_turn: Some(format!("all at once they would take {times:.2} times as long")), ..plan }
+        Ok(pipelining) if only.pipelining.is_some() || pipelining.cost < plan.cost => pipelining,
+        Ok(pipelining) => {
+            let times = pipelining.cost.seconds() / plan.cost.seconds();
+            Plan {
+                not_pipelined: Some(format!("all at once they would take {times:.2} times as long")),
+                ..plan
+            }
         }
-        Err(reason) => Plan { in_turn: Some(reason), ..plan },
+        Err(reason) => Plan { not_pipelined: Some(reason), ..plan },
     }
 }
 
-/// The cheapest wavefront of `plan`'s kernels, or why there is none.
+/// The cheapest pipelined stack of `plan`'s kernels, or why there is none.
 fn cheapest(plan: &Plan, modelled: Cost, model: &Model, only: Only, caps: &Caps) -> Result<Plan, String> {
-    if only.wave == Some(0) {
+    if only.pipelining == Some(0) {
         return Err("they were asked not to run at once".into());
     }
     if let Some(reason) = refusal(plan, model, caps) {
         return Err(reason);
     }
-    let steps = plan.form.dims.steps;
+    let steps = plan.run_shape.dims.steps;
     if steps == 1 {
         return Err("a single step has no chunks".into());
     }
     let budget = PROJECTION_BUDGET.min(caps.max_array_bytes());
     let by_memory = budget / projected_bytes(plan, model, 1).max(1);
     let most = most_steps(plan, model).min(usize::try_from(by_memory).unwrap_or(usize::MAX));
-    let chunks = match only.wave {
+    let chunks = match only.pipelining {
         Some(asked) => vec![asked],
         None => CHUNKS.iter().map(|count| steps.div_ceil(*count)).collect(),
     };
     let fewer = chunks.into_iter().map(|chunk| chunk.min(most)).filter(|chunk| (1..steps).contains(chunk));
-    let waves = fewer.map(|chunk| {
-        let mut wave = plan.clone();
-        wave.wave = Some(Wave { steps: chunk, in_turn: plan.cost });
+    let pipelined = fewer.map(|chunk| {
+        let mut pipelined = plan.clone();
+        pipelined.pipelining = Some(Pipelining { steps: chunk, sequential: plan.cost });
         let recurrence = plan.layers[0].recurrence.clone();
-        wave.layers.iter_mut().for_each(|layer| {
+        pipelined.layers.iter_mut().for_each(|layer| {
             // What takes the place of workgroups that fail has to be one for all layers too.
             *layer = LayerRecipe { chunk, recurrence: recurrence.clone(), ..layer.clone() };
         });
         let (numerator, denominator) = (plan.cost.femtoseconds, modelled.femtoseconds);
-        wave.cost = of_wave(&wave, chunk, caps).times(numerator.into(), denominator.into());
-        wave
+        pipelined.cost = of_pipelined(&pipelined, chunk, caps).times(numerator.into(), denominator.into());
+        pipelined
     });
     let none = || match most {
         0 => format!("one step projected for all of them takes more than {budget} bytes"),
         _ => format!("layers at once need chunks of fewer steps than {steps}"),
     };
-    waves.min_by_key(|wave| wave.cost).ok_or_else(none)
+    pipelined.min_by_key(|pipelining| pipelining.cost).ok_or_else(none)
 }
 
-/// Steps of a chunk that memory and the driver bear, and of workgroups that write to each other the mail.
+/// Steps of a chunk that memory and the driver bear, and of workgroups that write to each other the exchange buffer.
 fn most_steps(plan: &Plan, model: &Model) -> usize {
     let most = plan.layers.iter().map(|layer| layer.chunk).min().unwrap_or(1);
-    let Recurrence::Grouped { kernel, .. } = &plan.layers[0].recurrence else { return most };
+    let Recurrence::MultiWorkgroup { kernel, .. } = &plan.layers[0].recurrence else { return most };
     let padded = plan.tiles() * plan.rows.count() as usize;
-    let letters = model
+    let words = model
         .layers()
         .iter()
-        .fold(0u64, |bytes, layer| bytes.saturating_add(letter_bytes(kernel.cell, layer, padded)));
-    most.min((MAIL_BUDGET / letters.max(1)) as usize).max(1)
+        .fold(0u64, |bytes, layer| bytes.saturating_add(exchange_bytes(kernel.cell, layer, padded)));
+    most.min((EXCHANGE_BUDGET / words.max(1)) as usize).max(1)
 }
 
 /// Why layers cannot be walked as if they were directions: a step of one would need a later step of the one below, no
@@ -85,7 +88,7 @@ fn refusal(plan: &Plan, model: &Model, caps: &Caps) -> Option<String> {
     if first.direction().count() > 1 || above.iter().any(|layer| layer.direction() != first.direction()) {
         return Some("they are not all of one direction".into());
     }
-    if plan.form.resets {
+    if plan.run_shape.resets {
         return Some("states that are reset are one layer's".into());
     }
     let recurrence = &plan.layers[0].recurrence;
@@ -101,7 +104,7 @@ fn refusal(plan: &Plan, model: &Model, caps: &Caps) -> Option<String> {
     let columns = first.cell().gates() * first.hidden();
     let (weights, activations) = (plan.precision.weights, plan.precision.activations);
     let matrix = |k: usize, n: usize| weights.words(k.next_multiple_of(4)).saturating_mul(n) as u64;
-    let rows = plan.form.dims.batch.saturating_mul(plan.form.dims.steps);
+    let rows = plan.run_shape.dims.batch.saturating_mul(plan.run_shape.dims.steps);
     let largest = [
         matrix(first.state(), columns),
         matrix(output_columns(first, plan.precision), columns),
@@ -113,8 +116,8 @@ fn refusal(plan: &Plan, model: &Model, caps: &Caps) -> Option<String> {
     if bytes > most {
         return Some(format!("together they need {bytes} bytes in one binding, the device has {most}"));
     }
-    let Recurrence::Grouped { kernel, .. } = recurrence else { return None };
-    let grid = kernel.grid(narrow(plan.form.dims.batch), narrow(plan.layers.len())).map(u64::from);
+    let Recurrence::MultiWorkgroup { kernel, .. } = recurrence else { return None };
+    let grid = kernel.grid(narrow(plan.run_shape.dims.batch), narrow(plan.layers.len())).map(u64::from);
     let all = grid.iter().fold(1u64, |all, count| all.saturating_mul(*count));
     let known = caps.exchange.map_or(0, |exchange| u64::from(exchange.workgroups));
     (all > known).then(|| {
@@ -135,14 +138,14 @@ fn projected_bytes(plan: &Plan, model: &Model, chunk: usize) -> u64 {
 }
 
 /// Slots, in each of which the first layer is projected, then all others, and then all walk over a chunk.
-fn of_wave(plan: &Plan, chunk: usize, caps: &Caps) -> Cost {
-    let (batch, layers) = (narrow(plan.form.dims.batch), narrow(plan.layers.len()));
+fn of_pipelined(plan: &Plan, chunk: usize, caps: &Caps) -> Cost {
+    let (batch, layers) = (narrow(plan.run_shape.dims.batch), narrow(plan.layers.len()));
     let rows = narrow(chunk.saturating_mul(plan.tiles() * plan.rows.count() as usize));
     let projection = |layer: usize, layers: u32| {
         cost::dispatch(&*plan.layers[layer].projection, rows, 1, layers, &caps.speed).femtoseconds
     };
     let walk = cost::walk(&plan.layers[0].recurrence, batch, chunk as u64, layers, &caps.speed);
     let slot = projection(0, 1).saturating_add(projection(1, layers - 1)).saturating_add(walk.femtoseconds);
-    let slots = plan.form.dims.steps.div_ceil(chunk) + plan.layers.len() - 1;
+    let slots = plan.run_shape.dims.steps.div_ceil(chunk) + plan.layers.len() - 1;
     Cost { femtoseconds: slot.saturating_mul(slots as u64) }
 }

@@ -8,7 +8,7 @@ use super::caught::Freed;
 use super::primitives::{AtomicUsize, Condvar, Mutex, Ordering, lock};
 
 /// How long a thread looks before it sleeps: twice what it takes to be woken.
-const PATIENCE: Duration = Duration::from_micros(40);
+const SPIN_LIMIT: Duration = Duration::from_micros(40);
 
 /// Looks between two at the clock, which takes as long as a few of them.
 const LOOKS: usize = 64;
@@ -27,7 +27,7 @@ pub(super) fn comes_soon(is_so: impl Fn() -> bool) -> bool {
             }
             std::hint::spin_loop();
         }
-        if began.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
+        if began.get_or_insert_with(Instant::now).elapsed() > SPIN_LIMIT {
             return false;
         }
         // Who is waited for may have been given this very processor.
@@ -41,12 +41,12 @@ pub(super) fn comes_soon(is_so: impl Fn() -> bool) -> bool {
 /// goes on with numbers that are not there.
 #[derive(Debug)]
 #[repr(align(128))]
-pub(super) struct Meeting {
+pub(super) struct Barrier {
     round: AtomicUsize,
     sleepers: AtomicUsize,
     /// How often somebody slept.
     sleeps: AtomicUsize,
-    bed: (Mutex<()>, Condvar),
+    parked: (Mutex<()>, Condvar),
     arrived: Apart,
 }
 
@@ -55,13 +55,13 @@ pub(super) struct Meeting {
 #[repr(align(128))]
 struct Apart(AtomicUsize);
 
-/// The bit of [`Meeting::round`] that says that its threads were freed.
+/// The bit of [`Barrier::round`] that says that its threads were freed.
 const FREED: usize = 1 << (usize::BITS - 1);
 
-impl Meeting {
+impl Barrier {
     pub(super) fn new() -> Self {
         let [arrived, round, sleepers, sleeps] = [(); 4].map(|()| AtomicUsize::new(0));
-        Self { round, sleepers, sleeps, bed: (Mutex::new(()), Condvar::new()), arrived: Apart(arrived) }
+        Self { round, sleepers, sleeps, parked: (Mutex::new(()), Condvar::new()), arrived: Apart(arrived) }
     }
 
     /// Returns once `members` threads have called it. What each wrote before is seen by all afterwards.
@@ -89,7 +89,7 @@ impl Meeting {
         self.sleeps.load(Ordering::Relaxed)
     }
 
-    /// Ends a round, for threads that do not wait for each other but for a count: see [`Meeting::until`].
+    /// Ends a round, for threads that do not wait for each other but for a count: see [`Barrier::until`].
     pub(super) fn advance(&self) {
         self.round.fetch_add(1, Ordering::AcqRel);
         self.wake();
@@ -100,8 +100,8 @@ impl Meeting {
     fn wake(&self) {
         if self.sleepers.load(Ordering::Relaxed) > 0 {
             // Who sleeps has looked at the round under this lock.
-            drop(lock(&self.bed.0));
-            self.bed.1.notify_all();
+            drop(lock(&self.parked.0));
+            self.parked.1.notify_all();
         }
     }
 
@@ -126,10 +126,10 @@ impl Meeting {
         }
         self.sleeps.fetch_add(1, Ordering::Relaxed);
         self.sleepers.fetch_add(1, Ordering::Relaxed);
-        let mut asleep = lock(&self.bed.0);
+        let mut asleep = lock(&self.parked.0);
         // A change, not a look: see `wake`.
         while !is_done(self.round.fetch_or(0, Ordering::AcqRel)) {
-            asleep = self.bed.1.wait(asleep).unwrap_or_else(PoisonError::into_inner);
+            asleep = self.parked.1.wait(asleep).unwrap_or_else(PoisonError::into_inner);
         }
         drop(asleep);
         self.sleepers.fetch_sub(1, Ordering::Relaxed);

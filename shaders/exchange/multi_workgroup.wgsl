@@ -1,7 +1,7 @@
 // The frame of a whole chunk of steps in one dispatch, where several workgroups have the units of a tile of batch rows
 // between them. Workgroup (x, y, z) = OWN units × ROWS batch rows × direction; a thread has one unit, all gates, and of k
 // a share of PARTS blocks: SPLIT threads have a unit together. After every step each workgroup has h of all units again, by
-// mail.wgsl. States go from one array to another, so that a chunk can be taken again from its beginning. Text of the
+// grid_exchange.wgsl. States go from one array to another, so that a chunk can be taken again from its beginning. Text of the
 // products, with the numbers OWN, SPLIT, PARTS, STRIDE and VECTORS, is written out by `kernels::unrolled`.
 
 @group(0) @binding(6) var<storage, read> h_prev: array<Rows>;         // [D, ⌈B/ROWS⌉, H]
@@ -28,9 +28,9 @@ struct Place {
 fn hand_on(at: Place, to: u32, value: Rows) {
     if (at.owns) {
         vector[to + at.unit] = value;
-        write_letters(at, value);
+        write_words(at, value);
     }
-    read_letters(at, to);
+    read_words(at, to);
     exchange += 1u;
     slot += HIDDEN * ROWS;
     workgroupBarrier();
@@ -50,8 +50,8 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     let tile = group.y;
     let dir = group.z;
     let state = state_of(dir, tile);
-    slot = exchange_params.letters + state * ROWS * params.steps * (VECTORS - 1u);
-    patience = exchange_params.patience;
+    slot = exchange_params.words + state * ROWS * params.steps * (VECTORS - 1u);
+    spin_limit = exchange_params.spin_limit;
 
     // Pipelines leave workgroup memory as they find it.
     if (lane == 0u) {
@@ -60,7 +60,7 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     }
     workgroupBarrier();
     if (lane == 0u && exchange_params.before > 0u) {
-        if (atomicLoad(&mail[exchange_params.proof - 1u]) != exchange_params.before) {
+        if (atomicLoad(&exchange_buffer[exchange_params.completion - 1u]) != exchange_params.before) {
             give_up(0u);
         }
     }
@@ -78,7 +78,7 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     }
     workgroupBarrier();
     if (is_silent(at)) {
-        patience = 0u;
+        spin_limit = 0u;
     }
 
     let steps = steps_of(dir, tile);
@@ -110,6 +110,6 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     atomicAdd(&through, 1u);
     workgroupBarrier();
     if (lane == 0u && atomicLoad(&through) == WIDTH && !is_silent(at)) {
-        atomicAdd(&mail[exchange_params.proof], 1u);
+        atomicAdd(&exchange_buffer[exchange_params.completion], 1u);
     }
 }

@@ -1,4 +1,4 @@
-//! The layers of a stack as a wavefront: while a layer walks over a chunk of steps, the one above walks over the chunk
+//! The layers of a stack as a pipelined stack: while a layer walks over a chunk of steps, the one above walks over the chunk
 //! before, in the same dispatch, as if they were directions. (In dispatches of their own they would wait for each other: wgpu
 //! puts a barrier before each that writes to an array which was used before.)
 //!
@@ -20,7 +20,7 @@ type Named = Vec<(&'static str, BufferId)>;
 
 impl Lowering<'_> {
     /// All layers, in chunks of `steps`.
-    pub(super) fn wave(&mut self, steps: usize) -> Result<()> {
+    pub(super) fn pipelining(&mut self, steps: usize) -> Result<()> {
         let (model, plan) = (self.model, self.plan);
         let (layers, layer) = (model.layers().len(), &model.layers()[0]);
         let columns = layer.cell().gates() * layer.hidden();
@@ -28,7 +28,7 @@ impl Lowering<'_> {
         let xw = named[0].1;
         let x = self.sequence;
         let (y, into_y) = self.outputs(layers)?;
-        let slots = plan.form.dims.steps.div_ceil(steps) + layers - 1;
+        let slots = plan.run_shape.dims.steps.div_ceil(steps) + layers - 1;
         let states = self.together(layers, steps, slots)?;
         self.program.together = Some(Together { y: y.buffer, states, lag: steps });
         let moves = self.own_states(layers, states)?;
@@ -36,7 +36,7 @@ impl Lowering<'_> {
         // Where workgroups exchange values it changes places.
         named.extend(states.c.filter(|c| c[0] == c[1]).map(|c| ("c", c[0])));
         named.extend(self.vectors(layers)?);
-        let w_ih = if plan.form.projected { None } else { Some(self.matrix(Constant::WIh(0))?) };
+        let w_ih = if plan.run_shape.projected { None } else { Some(self.matrix(Constant::WIh(0))?) };
         let bias = self.constant(Constant::Bias(0), &[columns])?;
         let w_above = self.stacked_matrix("w_ih.above", 1..layers, Constant::WIh, columns)?;
         let bias_above = self.stacked("bias.above", 1..layers, Constant::Bias, columns)?;
@@ -67,19 +67,19 @@ impl Lowering<'_> {
         let mut back: Vec<Copy> = moves.iter().map(|(_, back)| *back).collect();
         back.push(into_y);
         self.program.ops.push(Op::Copies(back));
-        self.sequence = self.placed(self.program.y, plan.form.y, [1, model.state()])?;
+        self.sequence = self.placed(self.program.y, plan.run_shape.y, [1, model.state()])?;
         Ok(())
     }
 
     /// Every layer's y, in the order that the caller wants the last one's in; and the copy of that.
     fn outputs(&mut self, layers: usize) -> Result<(Sequence, Copy)> {
-        let (form, storage) = (self.plan.form, self.plan.precision.activations);
+        let (run_shape, storage) = (self.plan.run_shape, self.plan.precision.activations);
         let padded = storage.padded(self.model.state());
-        let Dims { batch, steps } = form.dims;
+        let Dims { batch, steps } = run_shape.dims;
         let numbers = product("y of a layer", &[batch, steps, padded])?;
         let words = storage.words(numbers);
         let buffer = self.buffer("y.all", Role::Scratch, &[layers, words])?;
-        let Strides { step, row, .. } = Strides::of(form.y, form.dims, 1, padded);
+        let Strides { step, row, .. } = Strides::of(run_shape.y, run_shape.dims, 1, padded);
         let stride = |value| index32("a stride of y of all layers", value);
         index32("y of all layers", product("y of all layers", &[layers, numbers])?)?;
         let all = Sequence { buffer, step: stride(step)?, row: stride(row)?, dir: stride(numbers)? };
@@ -92,8 +92,8 @@ impl Lowering<'_> {
         let (state, hidden) = (self.model.state(), self.model.hidden());
         let (changes, c_changes) = match self.plan.layers[0].recurrence {
             Recurrence::Step(_) => (slots * steps, false),
-            Recurrence::Resident(_) => (0, false),
-            Recurrence::Grouped { .. } => (slots, true),
+            Recurrence::Persistent(_) => (0, false),
+            Recurrence::MultiWorkgroup { .. } => (slots, true),
         };
         let has_c = self.model.cell().has_c();
         let mut arrays = |name: &str, features: usize, is_double: bool| {

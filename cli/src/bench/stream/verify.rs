@@ -4,7 +4,7 @@
 use wgru::reference::Comparison;
 use wgru::{Batch, Engine, Model};
 
-use super::crowd::{Frames, Kept};
+use super::population::{Frames, Kept};
 use crate::bench::case::Case;
 use crate::bench::verify::{Inputs, require};
 use crate::failure::{Failure, Outcome};
@@ -16,7 +16,7 @@ const FIRST: u64 = 50;
 ///
 /// # Errors
 /// The first frame that differs; outputs that did not come; what the engine says.
-pub fn prove(engine: &Engine, case: &Case, kept: &[Kept], frames: &Frames) -> Outcome<Comparison> {
+pub fn verify(engine: &Engine, case: &Case, kept: &[Kept], frames: &Frames) -> Outcome<Comparison> {
     let model = engine.model();
     for stream in kept {
         same(engine, stream, frames, stream.frames)?;
@@ -81,12 +81,12 @@ mod tests {
         let terms = Terms { streams: 6, schedule: Schedule { rate: 1000.0, turns: 60 }, trial: false };
         let load = run(&mut pool(&engine, terms).unwrap(), terms).unwrap();
         let (mut kept, frames) = load.kept;
-        let good = prove(&engine, &case, &kept, &frames).unwrap();
+        let good = verify(&engine, &case, &kept, &frames).unwrap();
         assert!(good.passes() && good.tolerance > 0.0);
         let mut failure = |at: usize, change: fn(&mut Vec<f32>), words: &str| {
             let before = kept[at].y.clone();
             change(&mut kept[at].y);
-            let Err(Failure::Verification(text)) = prove(&engine, &case, &kept, &frames) else {
+            let Err(Failure::Verification(text)) = verify(&engine, &case, &kept, &frames) else {
                 panic!("{words}")
             };
             assert!(text.contains(words), "{text}");

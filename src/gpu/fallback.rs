@@ -6,7 +6,7 @@ use super::readback::Submitted;
 use super::workspace::Workspace;
 use crate::error::{Error, Result};
 use crate::io::Batch;
-use crate::program::Proof;
+use crate::program::Completion;
 use crate::progress::SharedTally;
 
 impl Workspace {
@@ -16,15 +16,15 @@ impl Workspace {
     /// What the earlier operations made is copied on the device: the sequences, the states of the layers below as they
     /// were at the end, those of the chunk's own as they were at its beginning. The states of the layers above, which may have run
     /// on nonsense, are written anew. Of layers that run at once all states are as they were at the beginning of the dispatch
-    /// that was not proven.
+    /// that was not completed.
     ///
     /// # Errors
     /// [`Error::Lost`]; [`Error::Device`] and [`Error::DeviceMemory`] where the device refuses the work.
-    pub fn resume(
+    pub fn fall_back(
         &mut self,
         context: &Context,
         failed: &Self,
-        at: Option<&Proof>,
+        at: Option<&Completion>,
         batch: &Batch<'_>,
         progress: &SharedTally,
     ) -> Result<Submitted> {
@@ -35,7 +35,7 @@ impl Workspace {
         context.check_fault()?;
         let submit = || {
             self.write_x(context, batch.x());
-            self.poison(context, 0);
+            self.fill_nan(context, 0);
             progress.begin(self.program.dispatches_from(from_op));
             let mut encoder = self.encoder(context);
             for (from, to) in copies {
@@ -45,13 +45,13 @@ impl Workspace {
             let encoder = self.record(context, encoder, None, 0, from_op, progress);
             self.finish(context, encoder, 0, Fetch::All)
         };
-        let submitted = context.checked("resumed run", submit)?;
+        let submitted = context.checked("fallback run", submit)?;
         context.check_fault()?;
         Ok(submitted)
     }
 
     /// Which buffers of `failed` go into which of this workspace.
-    fn copies(&self, failed: &Self, at: &Proof) -> Result<Vec<(usize, usize)>> {
+    fn copies(&self, failed: &Self, at: &Completion) -> Result<Vec<(usize, usize)>> {
         if let (Some(from), Some(to)) = (failed.program.together, self.program.together) {
             // Steps of the first layer before, the ended layers' lag among them.
             let steps = at.first + at.layer * to.lag;
@@ -66,7 +66,7 @@ impl Workspace {
             if to == self.program.y || buffer.name.starts_with("y.") {
                 let from = failed.program.buffers.iter().position(|other| other.name == buffer.name);
                 let from =
-                    from.ok_or_else(|| Error::internal(&buffer.name, "not in the run that is resumed"))?;
+                    from.ok_or_else(|| Error::internal(&buffer.name, "not in the run that is fallbacks"))?;
                 copies.push((from, to));
             }
         }

@@ -10,13 +10,13 @@ use super::host::{Cpu, Path, Reference};
 use super::options::Options;
 use super::wait::block_on;
 use crate::error::{Error, Result};
-use crate::io::{Form, OutputShape};
+use crate::io::{OutputShape, RunShape};
 use crate::model::Model;
 
 /// What devices are expected to take for a run, the fastest first. Its words say why it is; where a table of speeds was given
 /// ([`Options::speed`]), with the times of GPUs.
 #[derive(Debug, Clone)]
-pub struct Choice {
+pub struct DeviceRanking {
     devices: Vec<(Device, Duration)>,
     /// Whether a table of speeds was given.
     has_table: bool,
@@ -24,8 +24,8 @@ pub struct Choice {
     refusals: Vec<(DeviceInfo, Error)>,
 }
 
-impl Choice {
-    /// Orders `devices` by the time that a run of `form`, or `[B, T]` alone, is expected to take on them; of equals the first
+impl DeviceRanking {
+    /// Orders `devices` by the time that a run of `run_shape`, or `[B, T]` alone, is expected to take on them; of equals the first
     /// comes first.
     ///
     /// # Errors
@@ -33,14 +33,14 @@ impl Choice {
     pub fn among(
         devices: impl IntoIterator<Item = Device>,
         model: &Model,
-        form: impl Into<Form>,
+        run_shape: impl Into<RunShape>,
         options: Options,
     ) -> Result<Self> {
-        let form = form.into();
+        let run_shape = run_shape.into();
         let has_table = options.speed.is_some();
         let mut choice = Self { devices: Vec::new(), has_table, refusals: Vec::new() };
         for device in devices {
-            match device.time_of(model, form, options.clone()) {
+            match device.time_of(model, run_shape, options.clone()) {
                 Ok(time) => choice.devices.push((device, time)),
                 Err(error) => choice.refusals.push((device.info(), error)),
             }
@@ -57,8 +57,13 @@ impl Choice {
     /// `device` or, where it is a GPU, the CPU path with all cores, [calibrated](Device::calibrate).
     ///
     /// # Errors
-    /// As [`Choice::among`].
-    pub fn or_cpu(device: Device, model: &Model, form: impl Into<Form>, options: Options) -> Result<Self> {
+    /// As [`DeviceRanking::among`].
+    pub fn or_cpu(
+        device: Device,
+        model: &Model,
+        run_shape: impl Into<RunShape>,
+        options: Options,
+    ) -> Result<Self> {
         let cpu = matches!(device.0, Kind::Gpu(_)).then(|| {
             let cpu = Device::cpu();
             // There is no clock to measure with in a browser.
@@ -68,7 +73,7 @@ impl Choice {
             }
             cpu
         });
-        Self::among([device].into_iter().chain(cpu), model, form, options)
+        Self::among([device].into_iter().chain(cpu), model, run_shape, options)
     }
 
     /// The one that is expected to be fastest.
@@ -82,7 +87,7 @@ impl Choice {
     }
 }
 
-impl fmt::Display for Choice {
+impl fmt::Display for DeviceRanking {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, (device, time)) in self.devices.iter().enumerate() {
             let info = device.info();
@@ -101,36 +106,36 @@ impl fmt::Display for Choice {
 
 impl Device {
     /// The time that a run is expected to take, from the caller's arrays to the caller's arrays.
-    pub(super) fn time_of(&self, model: &Model, form: Form, options: Options) -> Result<Duration> {
-        OutputShape::new(model, form)?;
+    pub(super) fn time_of(&self, model: &Model, run_shape: RunShape, options: Options) -> Result<Duration> {
+        OutputShape::new(model, run_shape)?;
         options.precision.check()?;
         match &self.0 {
             #[cfg(feature = "gpu")]
-            Kind::Gpu(context) => Planner::new(context.clone(), options).expected(model, form),
+            Kind::Gpu(context) => Planner::new(context.clone(), options).expected(model, run_shape),
             #[cfg(not(feature = "gpu"))]
             Kind::Gpu(context) => match **context {},
-            Kind::Cpu(processor) => Cpu::new(model, options.precision, processor)?.expected(form),
-            Kind::Reference => Reference(model.clone()).expected(form),
+            Kind::Cpu(processor) => Cpu::new(model, options.precision, processor)?.expected(run_shape),
+            Kind::Reference => Reference(model.clone()).expected(run_shape),
         }
     }
 
-    /// The device that is expected to be fastest for runs of `model` in the shape `form`, or `[B, T]` alone: the best GPU of the machine
+    /// The device that is expected to be fastest for runs of `model` in the shape `run_shape`, or `[B, T]` alone: the best GPU of the machine
     /// (`auto` of [`Device::open`]) or the CPU path with all cores, which a small model may be faster on. Where there is a GPU,
     /// this measures the CPU for a few milliseconds.
     ///
     /// # Errors
     /// As [`Device::open`]; what forbids the run on every device.
-    pub fn best(model: &Model, form: impl Into<Form>) -> Result<Self> {
-        block_on(Self::best_async(model, form))
+    pub fn best(model: &Model, run_shape: impl Into<RunShape>) -> Result<Self> {
+        block_on(Self::best_async(model, run_shape))
     }
 
     /// [`Device::best`], without blocking.
     ///
     /// # Errors
     /// As [`Device::best`].
-    pub async fn best_async(model: &Model, form: impl Into<Form>) -> Result<Self> {
+    pub async fn best_async(model: &Model, run_shape: impl Into<RunShape>) -> Result<Self> {
         let device = Self::open_async("auto").await?;
-        let choice = Choice::or_cpu(device, model, form, Options::default())?;
+        let choice = DeviceRanking::or_cpu(device, model, run_shape, Options::default())?;
         Ok(choice.devices.into_iter().next().map_or_else(Self::cpu, |(device, _)| device))
     }
 }

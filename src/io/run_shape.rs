@@ -42,7 +42,7 @@ impl Strides {
 
 /// What y holds past the end of a sequence.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub enum Fill {
+pub enum Padding {
     /// 0, the rule of ONNX.
     #[default]
     Zero,
@@ -55,7 +55,7 @@ pub enum Fill {
 
 /// The shape of a run: sizes, layouts and the rule for padding. A run's kernels and buffers belong to one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Form {
+pub struct RunShape {
     /// B and T.
     pub dims: Dims,
     /// The order of x.
@@ -63,14 +63,14 @@ pub struct Form {
     /// The order of y and of a readout on every step.
     pub y: Layout,
     /// What y holds past the end of a sequence.
-    pub fill: Fill,
+    pub padding: Padding,
     /// Whether x is the first layer's `w_ih x`, see [`crate::Batch::projected`].
     pub projected: bool,
     /// Whether states are reset within sequences, see [`crate::Batch::resets`].
     pub resets: bool,
 }
 
-impl Form {
+impl RunShape {
     /// Features of one step of x: I, or D·G·H of one that is projected.
     pub(crate) fn features(self, model: &Model) -> usize {
         if self.projected { model.projected_input() } else { model.input() }
@@ -112,17 +112,17 @@ impl Form {
     }
 }
 
-/// `[B, T]`, batch-major. A size of 0 is refused where the form is used.
-impl From<[usize; 2]> for Form {
+/// `[B, T]`, batch-major. A size of 0 is refused where the run shape is used.
+impl From<[usize; 2]> for RunShape {
     fn from([batch, steps]: [usize; 2]) -> Self {
         Dims { batch, steps }.into()
     }
 }
 
 /// Batch-major, as [`crate::Batch::new`] has it.
-impl From<Dims> for Form {
+impl From<Dims> for RunShape {
     fn from(dims: Dims) -> Self {
-        let (x, y, fill) = (Layout::default(), Layout::default(), Fill::default());
-        Self { dims, x, y, fill, projected: false, resets: false }
+        let (x, y, padding) = (Layout::default(), Layout::default(), Padding::default());
+        Self { dims, x, y, padding, projected: false, resets: false }
     }
 }

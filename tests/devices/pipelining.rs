@@ -1,26 +1,26 @@
 //! The layers of a stack at once, each a chunk behind the one below, against one layer after the other: the same bits.
 
 use crate::common::{Draw, Inputs, adapters, bits, cells};
-use wgru::engine::{Exchange, Resume, Resumes};
+use wgru::engine::{Exchange, Fallback, Fallbacks};
 use wgru::kernels::{Definition, Rows};
 use wgru::plan::{Fault, Only, Speed, Strategy};
 use wgru::{
     Cell, Device, Dims, Direction, Engine, Layer, Merge, Model, Options, Output, ReadoutSteps, Storage,
 };
 
-fn options(strategy: Strategy, wave: usize) -> Options {
-    Options::default().poison(true).only(Only {
+fn options(strategy: Strategy, pipelining: usize) -> Options {
+    Options::default().fill_nan(true).only(Only {
         strategy: Some(strategy),
-        wave: Some(wave),
+        pipelining: Some(pipelining),
         ..Only::default()
     })
 }
 
 /// Those of workgroups that exchange values, in chunks of at most `steps`, as if the device could.
-fn grouped(wave: usize, steps: usize, fault: Fault) -> Options {
+fn multi_workgroup(pipelining: usize, steps: usize, fault: Fault) -> Options {
     let (workgroups, workgroup_bytes) = (1 << 16, 1 << 16);
     let exchange = wgru::plan::Exchange { workgroups, workgroup_bytes, steps, fault };
-    options(Strategy::Grouped, wave).exchange(Exchange::Forced(exchange))
+    options(Strategy::MultiWorkgroup, pipelining).exchange(Exchange::Forced(exchange))
 }
 
 fn all_bits(output: &Output) -> [Vec<u32>; 4] {
@@ -55,10 +55,10 @@ fn dressed_alike(draw: &mut Draw, model: &Model) -> Model {
 #[test]
 fn layers_at_once_give_the_bits_of_layers_in_turn() {
     let mut draw = Draw::new();
-    let mut waves = 0;
+    let mut pipelined = 0;
     for device in adapters() {
         for (index, cell) in cells().into_iter().enumerate() {
-            let strategy = [Strategy::Step, Strategy::Resident, Strategy::Streamed][index % 3];
+            let strategy = [Strategy::Step, Strategy::Persistent, Strategy::Streamed][index % 3];
             let storage = [Storage::F32, Storage::F16, Storage::Bf16][index / 2 % 3];
             let direction = [Direction::Forward, Direction::Reverse][index % 2];
             // Up to several workgroups and two units to a thread.
@@ -72,33 +72,33 @@ fn layers_at_once_give_the_bits_of_layers_in_turn() {
                 inputs = inputs.ragged(&mut draw);
             }
             let inputs = inputs.laid_out(draw.layouts());
-            let run = |wave: usize| {
-                let options = options(strategy, wave).weights(storage).activations(storage);
+            let run = |pipelining: usize| {
+                let options = options(strategy, pipelining).weights(storage).activations(storage);
                 let engine = device.load_with(&model, options).unwrap();
-                let plan = engine.explain(inputs.batch().form()).unwrap();
+                let plan = engine.explain(inputs.batch().run_shape()).unwrap();
                 let first = engine.run(&inputs.batch()).unwrap();
                 // Nothing of a run is left for the next, nor for one that stays on the device.
                 assert!(all_bits(&engine.run(&inputs.batch()).unwrap()) == all_bits(&first), "{plan}");
                 let mut staged = engine.stage(&inputs.batch()).unwrap();
-                let mut output = engine.output(inputs.batch().form()).unwrap();
+                let mut output = engine.output(inputs.batch().run_shape()).unwrap();
                 staged.run().unwrap();
                 staged.run().unwrap();
                 staged.read_into(&mut output).unwrap();
                 assert!(all_bits(&output) == all_bits(&first), "{plan}");
                 (first, plan)
             };
-            let (in_turn, plan) = run(0);
+            let (sequential, plan) = run(0);
             assert!(!plan.contains("at once"), "{plan}");
             for chunk in [1, 2, 5] {
                 let (at_once, plan) = run(chunk);
                 let context = format!("{}, {model}, {storage}: {plan}, seed {}", device.info(), draw.seed);
                 assert_eq!(plan.contains("at once"), chunk < steps, "{context}");
-                assert!(all_bits(&at_once) == all_bits(&in_turn), "{context}");
-                waves += usize::from(chunk < steps);
+                assert!(all_bits(&at_once) == all_bits(&sequential), "{context}");
+                pipelined += usize::from(chunk < steps);
             }
         }
     }
-    assert!(waves > 10, "{waves} runs of several layers at once");
+    assert!(pipelined > 10, "{pipelined} runs of several layers at once");
 }
 
 /// What workgroups that exchange values cannot have: a projection.
@@ -113,17 +113,17 @@ fn unprojected_alike(draw: &mut Draw, model: &Model) -> Model {
 
 /// Runs `engine`, whose workgroups are to work together in all layers at once.
 fn at_once(engine: &Engine, inputs: &Inputs) -> (Output, String) {
-    let plan = engine.explain(inputs.batch().form()).unwrap();
+    let plan = engine.explain(inputs.batch().run_shape()).unwrap();
     assert!(plan.contains("at once") && plan.contains("workgroups"), "{plan}");
     (engine.run(&inputs.batch()).unwrap(), plan)
 }
 
-/// Without letters first, since workgroups of a step by itself do not wait; then with letters that are kept, so that
+/// Without words first, since workgroups of a step by itself do not wait; then with words that are kept, so that
 /// workgroups which run one after the other find what they need the next time.
 #[test]
 fn workgroups_that_exchange_values_in_all_layers_give_the_bits_of_layers_in_turn_and_of_steps() {
     let mut draw = Draw::new();
-    let (mut alone, mut letters) = (0, 0);
+    let (mut alone, mut words) = (0, 0);
     for device in adapters() {
         for (index, cell) in cells().into_iter().enumerate() {
             let storage = [Storage::F32, Storage::F16, Storage::Bf16][index % 3];
@@ -142,11 +142,16 @@ fn workgroups_that_exchange_values_in_all_layers_give_the_bits_of_layers_in_turn
                 device.load_with(&model, options).unwrap()
             };
             let truth = load(options(Strategy::Step, 0)).run(&inputs.batch()).unwrap();
-            let in_turn = load(grouped(0, 1, Fault::None)).run(&inputs.batch()).unwrap();
-            assert!(all_bits(&in_turn) == all_bits(&truth), "{}, {model}, seed {}", device.info(), draw.seed);
+            let sequential = load(multi_workgroup(0, 1, Fault::None)).run(&inputs.batch()).unwrap();
+            assert!(
+                all_bits(&sequential) == all_bits(&truth),
+                "{}, {model}, seed {}",
+                device.info(),
+                draw.seed
+            );
             let again = Fault::Again { times: 6 };
             for (chunk, fault) in [(1, Fault::None), (2, again), (3, again)] {
-                let engine = load(grouped(chunk, chunk, fault));
+                let engine = load(multi_workgroup(chunk, chunk, fault));
                 let (first, plan) = at_once(&engine, &inputs);
                 let context = format!("{}, {model}, {storage}: {plan}, seed {}", device.info(), draw.seed);
                 assert!(all_bits(&first) == all_bits(&truth), "{context}");
@@ -155,19 +160,19 @@ fn workgroups_that_exchange_values_in_all_layers_give_the_bits_of_layers_in_turn
                 // r ⊙ h has to be handed on within a step.
                 let is_alone = fault == Fault::None;
                 if !is_alone || !context.contains("gru_before") {
-                    assert_eq!(engine.resumes().count, 0, "{context}");
-                    *if is_alone { &mut alone } else { &mut letters } += 1;
+                    assert_eq!(engine.fallbacks().count, 0, "{context}");
+                    *if is_alone { &mut alone } else { &mut words } += 1;
                 }
             }
         }
     }
-    assert!(alone > 0 && letters > 0, "{alone} runs without letters, {letters} with");
+    assert!(alone > 0 && words > 0, "{alone} runs without words, {words} with");
 }
 
 /// Where a run in chunks of `chunk` steps, of which the dispatch `slot` fails, is taken up again.
-fn taken_up(slot: usize, steps: usize, chunk: usize) -> Resume {
+fn fallback_at(slot: usize, steps: usize, chunk: usize) -> Fallback {
     let layer = (slot + 1).saturating_sub(steps.div_ceil(chunk));
-    Resume { layer, step: (slot - layer) * chunk }
+    Fallback { layer, step: (slot - layer) * chunk }
 }
 
 #[test]
@@ -198,14 +203,14 @@ fn a_run_of_all_layers_at_once_is_taken_up_again_at_the_dispatch_that_failed() {
                     // Once more than there are exchanges in the longer chunk.
                     let times = if cell == Cell::ORIGINAL_GRU { 6 } else { 3 };
                     let fault = Fault::AgainUntil { times, chunk: slot as u32 };
-                    let engine = device.load_with(&model, grouped(chunk, chunk, fault)).unwrap();
+                    let engine = device.load_with(&model, multi_workgroup(chunk, chunk, fault)).unwrap();
                     let context = format!("{}, {model}, {fault:?}, seed {}", device.info(), draw.seed);
                     // Nothing of a run is left for the next.
                     for count in 1..=if chunk == 1 { 2 } else { 1 } {
                         let (output, plan) = at_once(&engine, &inputs);
                         assert!(all_bits(&output) == all_bits(&truth), "{plan}, {context}");
-                        let last = Some(taken_up(slot, steps, chunk));
-                        assert_eq!(engine.resumes(), Resumes { count, last }, "{plan}, {context}");
+                        let last = Some(fallback_at(slot, steps, chunk));
+                        assert_eq!(engine.fallbacks(), Fallbacks { count, last }, "{plan}, {context}");
                     }
                 }
             }
@@ -218,7 +223,7 @@ fn a_run_of_all_layers_at_once_is_taken_up_again_at_the_dispatch_that_failed() {
 fn whatever_becomes_of_workgroups_the_bits_are_those_of_steps() {
     let mut draw = Draw::new();
     for device in adapters() {
-        let mut resumed = 0;
+        let mut fallbacks = 0;
         for (cell, layers) in [(Cell::GRU, 3), (Cell::LSTM, 2)] {
             let model = draw.model(cell, 3, 96, layers);
             let inputs = Inputs::draw(&mut draw, &model, 3, 9).ragged(&mut draw);
@@ -226,23 +231,23 @@ fn whatever_becomes_of_workgroups_the_bits_are_those_of_steps() {
             let truth = truth.run(&inputs.batch()).unwrap();
             for fault in [
                 Fault::None,
-                Fault::Late { looks: 50 },
+                Fault::Late { polls: 50 },
                 Fault::Dies { group: 1, chunk: 0, step: 2 },
                 Fault::Dies { group: 0, chunk: 1, step: 0 },
             ] {
-                let engine = device.load_with(&model, grouped(4, 4, fault)).unwrap();
+                let engine = device.load_with(&model, multi_workgroup(4, 4, fault)).unwrap();
                 let context = format!("{}, {model}, {fault:?}, seed {}", device.info(), draw.seed);
                 for run in 1..=2 {
                     let (output, plan) = at_once(&engine, &inputs);
                     assert!(all_bits(&output) == all_bits(&truth), "{plan}, {context}");
                     if let Fault::Dies { .. } = fault {
-                        assert_eq!(engine.resumes().count, run, "{plan}, {context}");
+                        assert_eq!(engine.fallbacks().count, run, "{plan}, {context}");
                     }
                 }
-                resumed += engine.resumes().count;
+                fallbacks += engine.fallbacks().count;
             }
         }
-        println!("{}: {resumed} of 16 runs resumed", device.info());
+        println!("{}: {fallbacks} of 16 runs fallbacks", device.info());
     }
 }
 
@@ -256,7 +261,7 @@ fn a_staged_run_of_all_layers_at_once_says_where_it_failed() {
         for (fault, comes_through) in
             [(Fault::None, true), (Fault::Dies { group: 1, chunk: 3, step: 0 }, false)]
         {
-            let engine = device.load_with(&model, grouped(1, 1, fault)).unwrap();
+            let engine = device.load_with(&model, multi_workgroup(1, 1, fault)).unwrap();
             let mut staged = engine.stage(&inputs.batch()).unwrap();
             for _ in 0..2 {
                 let run = staged.run();
@@ -274,36 +279,41 @@ fn layers_whose_workgroups_do_not_fit_side_by_side_run_in_turn() {
     let mut draw = Draw::new();
     let (model, dims) = (draw.model(Cell::GRU, 3, 256, 3), Dims::new(4, 50).unwrap());
     let device: Device = adapters().remove(0);
-    let planned = |workgroups: u32, wave: Option<usize>, only: Only| {
-        let (workgroup_bytes, steps) = (1 << 16, 20);
-        let exchange = wgru::plan::Exchange { workgroups, workgroup_bytes, steps, fault: Fault::None };
-        let options = grouped(0, 1, Fault::None).exchange(Exchange::Forced(exchange)).only(Only {
-            wave,
-            strategy: Some(Strategy::Grouped),
-            ..only
-        });
-        let engine = device.load_with(&model, options.speed(Speed::DISCRETE)).unwrap();
-        engine.plan(dims).unwrap().unwrap()
-    };
+    let planned =
+        |workgroups: u32, pipelining: Option<usize>, only: Only| {
+            let (workgroup_bytes, steps) = (1 << 16, 20);
+            let exchange = wgru::plan::Exchange { workgroups, workgroup_bytes, steps, fault: Fault::None };
+            let options = multi_workgroup(0, 1, Fault::None)
+                .exchange(Exchange::Forced(exchange))
+                .only(Only { pipelining, strategy: Some(Strategy::MultiWorkgroup), ..only });
+            let engine = device.load_with(&model, options.speed(Speed::DISCRETE)).unwrap();
+            engine.plan(dims).unwrap().unwrap()
+        };
     let four = Only { rows: Some(Rows::Four), variant: Some(0), ..Only::default() };
     let plan = planned(1 << 16, Some(10), four);
-    assert_eq!(plan.wave.map(|wave| wave.steps), Some(10), "{plan}");
+    assert_eq!(plan.pipelining.map(|pipelining| pipelining.steps), Some(10), "{plan}");
     // What the device bears bounds a chunk.
-    assert_eq!(planned(1 << 16, Some(40), four).wave.map(|wave| wave.steps), Some(20), "{plan}");
-    let wgru::plan::Recurrence::Grouped { kernel, .. } = &plan.layers[0].recurrence else { panic!("{plan}") };
+    assert_eq!(
+        planned(1 << 16, Some(40), four).pipelining.map(|pipelining| pipelining.steps),
+        Some(20),
+        "{plan}"
+    );
+    let wgru::plan::Recurrence::MultiWorkgroup { kernel, .. } = &plan.layers[0].recurrence else {
+        panic!("{plan}")
+    };
     let of_one = kernel.grid(4, 1).iter().product::<u32>();
     assert!(of_one > 1, "{plan}");
     let fits = planned(3 * of_one, Some(10), four);
-    assert!(fits.wave.is_some(), "{fits}");
+    assert!(fits.pipelining.is_some(), "{fits}");
     let plan = planned(3 * of_one - 1, Some(10), four);
     let (needed, known) = (3 * of_one, 3 * of_one - 1);
-    let reason = plan.in_turn.clone().unwrap_or_default();
-    assert!(plan.wave.is_none(), "{plan}");
+    let reason = plan.not_pipelined.clone().unwrap_or_default();
+    assert!(plan.pipelining.is_none(), "{plan}");
     assert!(reason.contains(&format!("{needed} workgroups side by side")), "{reason}");
     assert!(reason.contains(&format!("known to run {known}")), "{reason}");
     // A kernel of fewer workgroups, or of other rows, is found where there is one.
     let plan = planned(3 * of_one, None, Only::default());
-    assert!(plan.wave.is_some(), "{plan}, {:?}", plan.in_turn);
+    assert!(plan.pipelining.is_some(), "{plan}, {:?}", plan.not_pipelined);
 }
 
 #[test]
@@ -336,12 +346,12 @@ fn layers_are_walked_at_once_where_that_is_predicted_to_pay() {
     // A step of the second layer needs all steps of the first.
     let both_ways = draw.model_of(Cell::GRU, Direction::Bidirectional, 8, 32, 4);
     let kinds = [Direction::Reverse, Direction::Forward, Direction::Reverse].map(|way| (way, Merge::Concat));
-    let in_turns = draw.stack(Cell::GRU, &kinds, 8, 32);
-    for model in [both_ways, in_turns] {
+    let sequential = draw.stack(Cell::GRU, &kinds, 8, 32);
+    for model in [both_ways, sequential] {
         let options = Options::default().speed(Speed::DISCRETE);
         let engine = device.load_with(&model, options).unwrap();
         let plan = engine.plan(Dims::new(1, 1000).unwrap()).unwrap().unwrap();
-        assert!(plan.wave.is_none(), "{plan}");
-        assert_eq!(plan.in_turn.as_deref(), Some("they are not all of one direction"), "{plan}");
+        assert!(plan.pipelining.is_none(), "{plan}");
+        assert_eq!(plan.not_pipelined.as_deref(), Some("they are not all of one direction"), "{plan}");
     }
 }

@@ -6,7 +6,7 @@ override WIDTH: u32;       // threads of a workgroup, one column each
 @compute @workgroup_size(WIDTH)
 fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3<u32>) {
     let n = group.x * WIDTH + lane;
-    let m = dealt(group.y, (params.rows + ROWS - 1u) / ROWS) * ROWS;
+    let m = interleaved(group.y, (params.rows + ROWS - 1u) / ROWS) * ROWS;
     let dir = group.z;
 
     if (n >= N || all_ended(dir, m, ROWS)) {

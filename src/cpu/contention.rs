@@ -1,0 +1,68 @@
+//! Other work on the machine, as the threads of runs feel it.
+
+use super::primitives::{AtomicUsize, Ordering};
+
+/// Whether the machine has other work, so that threads of ours that meet after every step wait for each other to be given
+/// a processor. Runs then do without such barriers for a while, twice as long each time it turns out so again.
+#[derive(Debug, Default)]
+pub(super) struct Contention {
+    /// Runs to go without.
+    left: AtomicUsize,
+    /// How often in a row it turned out so.
+    times: AtomicUsize,
+    /// Barriers, and sleeps in them, that were not judged yet.
+    barriers: AtomicUsize,
+    sleeps: AtomicUsize,
+}
+
+/// The longest that runs go without barriers: so many.
+const LONGEST_CONTENTION: usize = 1024;
+
+/// Barriers that are judged together.
+const JUDGED: usize = 64;
+
+impl Contention {
+    pub(super) fn may_use_barriers(&self) -> bool {
+        let left = self.left.load(Ordering::Relaxed);
+        if left > 0 {
+            self.left.store(left - 1, Ordering::Relaxed);
+        }
+        left == 0
+    }
+
+    pub(super) fn record(&self, barriers: usize, sleeps: usize) {
+        let barriers = self.barriers.fetch_add(barriers, Ordering::Relaxed) + barriers;
+        let sleeps = self.sleeps.fetch_add(sleeps, Ordering::Relaxed) + sleeps;
+        if barriers < JUDGED {
+            return;
+        }
+        self.barriers.store(0, Ordering::Relaxed);
+        self.sleeps.store(0, Ordering::Relaxed);
+        if sleeps * 8 <= barriers {
+            return self.times.store(0, Ordering::Relaxed);
+        }
+        let times = self.times.fetch_add(1, Ordering::Relaxed).min(usize::BITS as usize - 2);
+        self.left.store((2usize << times).min(LONGEST_CONTENTION), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contention_is_avoided_for_longer_each_time_and_forgotten() {
+        let contention = Contention::default();
+        let waits = || (0..20).take_while(|_| !contention.may_use_barriers()).count();
+        for runs in [2, 4, 8] {
+            contention.record(100, 50);
+            assert_eq!(waits(), runs);
+        }
+        contention.record(100, 2);
+        // Few barriers say little, several times few something.
+        contention.record(JUDGED / 2, JUDGED / 2);
+        assert_eq!(waits(), 0);
+        contention.record(JUDGED / 2, JUDGED / 2);
+        assert_eq!(waits(), 2);
+    }
+}
