@@ -1,21 +1,22 @@
-"""wgru beside PyTorch on one GPU, which is cuDNN there, in one go and in minutes.
+"""Compares wgru with PyTorch, which uses cuDNN, on one GPU, in a few minutes.
 
-    python3 benches/peers/proof.py --wgru target/release/wgru --device vulkan --out figures
+    python3 benches/peers/on_gpu.py --wgru target/release/wgru --device vulkan --out figures
 
-It builds nothing and fetches nothing: a built wgru, and a Python with torch, NumPy and safetensors are all it needs. In OUT
-it leaves, line by line as it goes:
+It builds and downloads nothing: it needs a built wgru, and a Python with torch, NumPy and safetensors. It writes to OUT,
+line by line while it runs:
 
-    machine.json    the device as both see it, with the matrices that its subgroups can multiply, versions
-    exchange.txt    how many workgroups run side by side, by wgru's self-test, or why none do
-    probes.csv      what a step, a weight in a register, a weight in the cache and an exchange between workgroups take;
+    machine.json    the device as both describe it, its cooperative matrices, versions
+    exchange.txt    how many workgroups run concurrently, by wgru's self-test, or why none do
+    probes.csv      the times of a step, a weight in a register, a weight in the cache and an exchange between workgroups;
                     `kernels` says what ran
-    speeds.txt      the planner's numbers, as `wgru tune` fits them, with tune.csv, what it measured; last, if there is time
+    speeds.txt      the planner's numbers, as `wgru tune` fits them, with its measurements in tune.csv; last, if there is time
     records.jsonl   every figure, with the fields of cli/src/bench/record.rs
-    table.csv       the cases beside each other, and whether the aim is met
+    table.csv       each case with both times, and whether the target (`aim`) is met
     log.txt         what failed, and what there was no time for
 
-Cases in f16 are run a second time with sums in any reduction order and cooperative matrices, and the better counts. Each case is checked by both against float64 before it is timed; PyTorch runs before and after wgru, and its better half
-counts. Where torch sees no CUDA device it runs on the CPU, which tries the script and proves nothing.
+Cases in f16 are run a second time with a non-deterministic reduction and cooperative matrices, and the better time counts.
+Each case is checked by both against float64 before it is timed. PyTorch runs before and after wgru, and its better time
+counts. Without a CUDA device torch runs on the CPU: that tests the script and says nothing about a GPU.
 """
 
 import argparse
@@ -57,7 +58,7 @@ CASES = [
     # Half precision.
     *[f"gru-b{batch}-t{steps}-i{hidden}-h{hidden}-f16" for batch, steps, hidden in SQUARE[:7]],
 ]
-# What is measured: a case, how it is computed, and of one run the count that its time is divided by.
+# What is measured, the case, the strategy, the count by which the time of one run is divided, and the unit.
 TILE = 4
 PROBES = [
     ("a dependent dispatch", "gru-b1-t10000-i1-h1", "step", 10_000, "s"),
@@ -77,8 +78,8 @@ PROBES = [
     ],
 ]
 
-# By which word a strategy is known in a record.
-IS_OF = {"step": "step_", "persistent": "resident_", "streamed": "streamed", "multi_workgroup": "grouped_"}
+# The word by which a record's field `strategy` shows the kernel.
+IS_OF = {"step": "step_", "persistent": "persistent_", "streamed": "streamed", "multi_workgroup": "multi_workgroup_"}
 
 
 def arguments():
@@ -86,14 +87,14 @@ def arguments():
     parser.add_argument("--wgru", type=pathlib.Path, required=True, help="a built wgru")
     parser.add_argument("--device", default="vulkan", help="wgru's device [vulkan]")
     parser.add_argument("--case", action="append", default=[], help="a case by its name, instead of all; may be repeated")
-    parser.add_argument("--minutes", type=float, default=9.0, help="no case is begun after so many [9]")
+    parser.add_argument("--minutes", type=float, default=9.0, help="no case starts after so many minutes [9]")
     parser.add_argument("--seconds", type=float, default=0.2, help="seconds PyTorch is timed at a time [0.2]")
     parser.add_argument("--no-tune", action="store_true", help="leave out `wgru tune` and the probes")
     parser.add_argument("--out", type=pathlib.Path, required=True)
     return parser.parse_args()
 
 
-class Proof:
+class Comparison:
     def __init__(self, args):
         self.args, self.began = args, time.monotonic()
         self.torch_device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -110,14 +111,14 @@ class Proof:
         return time.monotonic() - self.began > 60 * self.args.minutes
 
     def keep(self, lines):
-        """Keeps records; what they are."""
+        """Writes the records in these lines of JSON to the file; returns them."""
         found = [json.loads(line) for line in lines.splitlines() if line.startswith("{")]
         self.records.writelines(json.dumps(one) + "\n" for one in found)
         self.records.flush()
         return found
 
     def wgru(self, *words, limit=math.inf):
-        """Runs wgru's command for so many seconds at the most; its output, or None with a word in the log."""
+        """Runs wgru's command for at most `limit` seconds. Returns its output, or None after a line in the log."""
         words = [str(word) for word in [self.args.wgru, *words]]
         left = 60 * self.args.minutes + 30 - (time.monotonic() - self.began)
         try:
@@ -133,7 +134,7 @@ class Proof:
     def bench(self, case, *more, limit=math.inf):
         with tempfile.TemporaryDirectory() as folder:
             file = pathlib.Path(folder) / "one.jsonl"
-            # Compiled kernels are kept, since every process tests the exchange anew.
+            # Compiled kernels are kept, because every process runs the self-test again.
             kept = ["--exchange", "--pipeline-cache", self.kept.name]
             self.wgru("bench", "--quick", "--device", self.args.device, "--case", case, "--json", file, *kept, *more, limit=limit)
             return self.keep(file.read_text() if file.exists() else "")
@@ -163,22 +164,22 @@ class Proof:
         done = subprocess.run([str(self.args.wgru), *words], capture_output=True, text=True, timeout=120)
         (self.args.out / "exchange.txt").write_text(done.stderr + done.stdout)
         self.exchanges = "side by side" in done.stderr
-        self.say((done.stderr.strip() or done.stdout.strip() or "no word").splitlines()[0])
+        self.say((done.stderr.strip() or done.stdout.strip() or "no output").splitlines()[0])
 
     def probes(self):
         with (self.args.out / "probes.csv").open("w") as file:
             table = csv.writer(file)
             table.writerow(["what", "case", "kernels", "clock", "run_s", "value", "unit"])
             for what, case, strategy, count, unit in PROBES:
-                # The table matters more.
+                # The rest of the time is for the table.
                 if time.monotonic() - self.began > 20 * self.args.minutes:
                     self.say(f"NO TIME  {what}")
                     continue
                 if strategy == "multi_workgroup" and not self.exchanges:
-                    self.say(f"LEFT OUT  {what}: workgroups may not exchange values")
+                    self.say(f"LEFT OUT  {what}: exchanges between workgroups are off on this device")
                     continue
                 for one in self.bench(case, "--strategy", strategy, limit=6 * self.args.minutes):
-                    # Where a strategy is not to be had the planner takes another, which says nothing here.
+                    # If a strategy is not available the planner takes another, whose time is not wanted here.
                     if one["timed"] == "sequence" and IS_OF[strategy] in one["strategy"]:
                         of_run = one["median_s"]
                         value = of_run / count if unit == "s" else count / of_run
@@ -198,7 +199,7 @@ class Proof:
             cases.write(name, folder, with_onnx=False)
             peer = self.pytorch(folder)
             own = self.bench(name)
-            # PyTorch's f16 is in cooperative matrices too; where there are none, this is the same again in any order.
+            # PyTorch's f16 uses cooperative matrices too. On a device without them only the reduction order differs.
             matrices = self.bench(name, "--any-reduction-order", "--matrices") if of_half else []
             peer += self.pytorch(folder)
             if self.torch_device == "cuda" and not of_half:
@@ -218,12 +219,12 @@ class Proof:
             ratio = theirs / ours if theirs else None
             aim = aim_of(sizes)
             row = {
-                "case": name, "timed": timed, "clock": clock, "wgru_s": ours, "in_any_order_s": of(matrices, "wgru"), "a_step_s": ours / sizes["steps"],
+                "case": name, "timed": timed, "clock": clock, "wgru_s": ours, "any_reduction_order_s": of(matrices, "wgru"), "a_step_s": ours / sizes["steps"],
                 "gflops": record["gflops"], "of_best_matmul": record["peak_share"], "pytorch_s": theirs, "pytorch_tf32_s": tf32,
                 "times_faster": ratio, "aim": aim, "met": None if ratio is None else ratio >= aim, "kernels": record["strategy"],
             }
             table.writerow(row)
-            words = "no peer" if ratio is None else f"{ratio:.2f} times as fast as PyTorch, aim {aim}"
+            words = "no time of PyTorch" if ratio is None else f"{ratio:.2f} times as fast as PyTorch, aim {aim}"
             self.say(f"{name}  {timed} by {clock}: {ours * 1e6:.1f} µs, {words}")
 
     def run(self):
@@ -231,7 +232,7 @@ class Proof:
         self.exchange()
         if not self.args.no_tune:
             self.probes()
-        names = ["case", "timed", "clock", "wgru_s", "in_any_order_s", "a_step_s", "gflops", "of_best_matmul", "pytorch_s", "pytorch_tf32_s",
+        names = ["case", "timed", "clock", "wgru_s", "any_reduction_order_s", "a_step_s", "gflops", "of_best_matmul", "pytorch_s", "pytorch_tf32_s",
                  "times_faster", "aim", "met", "kernels"]
         with (self.args.out / "table.csv").open("w") as file:
             table = csv.DictWriter(file, names)
@@ -250,11 +251,11 @@ class Proof:
 
 
 def aim_of(sizes):
-    """How many times faster than PyTorch on the same device a case is to be."""
+    """The target: how many times as fast as PyTorch on the same device a case should be."""
     if sizes["hidden"] <= 1536 and sizes["batch"] <= 16:
         return 3.0 if sizes["batch"] == 1 else 1.0
     return 0.8
 
 
 if __name__ == "__main__":
-    Proof(arguments()).run()
+    Comparison(arguments()).run()
