@@ -1,9 +1,9 @@
-"""The charts of PERFORMANCE.md and the tables of `pages/`, made from `records/`. Python 3.9 or later is all it needs.
+"""The charts of PERFORMANCE.md and the tables of `pages/`, made from `records/`. Needs only Python 3.9 or later.
 
     python3 benches/charts.py           writes charts/*.svg, and the tables between the marks in PERFORMANCE.md and pages/*.md
-    python3 benches/charts.py --check   says which of these are not those of the records; exit status 1 if any
+    python3 benches/charts.py --check   lists the files that differ from the records; exit status 1 if any
 
-A page is text, with tables between `<!-- table NAME: RECORD -->` and `<!-- end -->`; `page_tables.py` has what makes each.
+In a page, a table stands between `<!-- table NAME: RECORD -->` and `<!-- end -->`; `page_tables.py` has a function for each.
 """
 
 import argparse
@@ -91,7 +91,7 @@ def scale(least, most, left, right):
 
 
 def dots(picture, groups, panels, least, most, ticks):
-    """Rows of values on a logarithmic axis. `groups`: head to rows, a row its label and for each panel values by series."""
+    """Rows of values on a logarithmic axis. `groups` maps a head to rows; a row is a label and, for each panel, values by series."""
     label, gap = 182, 14
     width = (WIDTH - label - 12 - gap * (len(panels) - 1)) / len(panels)
     places = [scale(least, most, label + n * (width + gap), label + n * (width + gap) + width) for n in range(len(panels))]
@@ -125,7 +125,7 @@ def dots(picture, groups, panels, least, most, ticks):
 
 
 def short(case):
-    """The name of a case without its cell, as far as a reader needs it."""
+    """A short name of a case, without its cell."""
     sizes = dict(re.findall(r"-([btih])(\d+)", case))
     more = "".join(word for word in [" bi" * case.endswith("-bi"), " before" * case.endswith("-before")])
     inputs = "" if sizes["i"] == sizes["h"] else f" I{sizes['i']}"
@@ -211,7 +211,7 @@ CHARTS = {"cpu-beside-others": beside_peers, "cpu-step": steps, "driver-strategi
 
 
 def table(name):
-    """A table in Markdown; numbers are set to the right."""
+    """A table in Markdown."""
     if name not in tables.TABLES:
         raise SystemExit(f"no table is called {name}; there are {', '.join(tables.TABLES)}")
     head, *rows = tables.TABLES[name]()
@@ -220,7 +220,7 @@ def table(name):
 
 
 def made():
-    """Every file that the records make, by path."""
+    """The contents of every generated file, by path."""
     files = {HERE / "charts" / f"{name}.svg": draw() for name, draw in CHARTS.items()}
     for page in [HERE.parent / "PERFORMANCE.md", *sorted((HERE / "pages").glob("*.md"))]:
         text = page.read_text(encoding="utf-8")
@@ -232,11 +232,11 @@ def made():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="write nothing; fail where a file is not that of the records")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if a file differs from the records")
     check = parser.parse_args().check
     differ = [path for path, text in made().items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     for path in differ:
-        print(f"{path.relative_to(HERE.parent)} {'is not that of the records: run benches/charts.py' if check else 'written'}")
+        print(f"{path.relative_to(HERE.parent)} {'differs from the records: run benches/charts.py' if check else 'written'}")
     if check:
         sys.exit(1 if differ else 0)
     for path, text in made().items():

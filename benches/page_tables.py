@@ -1,4 +1,4 @@
-"""The tables of `pages/`, made from `records/`. Each function gives the rows of one table, its head first; `charts.py` writes them."""
+"""The tables of `pages/`, made from `records/`. Each function yields the rows of one table, the head first; `charts.py` writes them."""
 
 import csv
 import functools
@@ -29,7 +29,7 @@ def read(name):
 
 
 def grouped(rows, *fields):
-    """Lists of the rows that agree in these fields, by these, in order of first appearance."""
+    """The rows by the values of these fields, in order of first appearance."""
     groups = {}
     for row in rows:
         groups.setdefault(tuple(row[field] for field in fields), []).append(row)
@@ -60,7 +60,7 @@ def time(seconds):
 
 
 def runs(record):
-    """What a record of engines says of sequences, and of steps where a case has one step: rounds by (case, engine, set, threads)."""
+    """The rounds of a record by (case, engine, instruction set, threads): times of sequences, or of steps for a case of one step."""
     rows = [row for row in read(record) if row["timing"] == "wall"]
     rows = [row for row in rows if row["timed"] == ("step" if row["steps"] == 1 else "sequence")]
     groups = {}
@@ -80,12 +80,12 @@ def share(rows):
 
 
 def less(rows):
-    """The lesser of two rounds, or the median of three: what the tables of earlier commits take."""
+    """The lesser of two rounds, or the median of three, as in the tables of earlier commits."""
     return statistics.median_low(row["median_s"] for row in rows)
 
 
 def ratios(groups, case, peer, threads, middle=median):
-    """How many times longer than wgru on AVX-512 a peer takes, or None where it was not run."""
+    """A peer's time divided by wgru's on AVX-512, or None if it was not run."""
     rows = groups.get((case, peer, None, threads))
     return middle(rows) / middle(groups[case, "wgru", "avx512", threads]) if rows else None
 
@@ -95,7 +95,7 @@ def ratio(value):
 
 
 def beside_peers(published):
-    """wgru on AVX2 and AVX-512 beside other engines."""
+    """wgru on AVX2 and AVX-512, and other engines."""
     record = "peers-cpu-tiles-rounds.jsonl"
     groups = runs(record)
     cases = PUBLISHED if published else sorted(set(in_order(record)) - set(PUBLISHED), key=lambda case: OTHERS.index(case))
@@ -132,7 +132,7 @@ def means():
 
 
 def earlier(record, cases, names, again=None):
-    """wgru beside other engines, of earlier commits; cases that a second record has are taken from that."""
+    """wgru and other engines, at earlier commits; cases of a second record replace those of the first."""
     groups = runs(record)
     if again:
         groups |= runs(again)
@@ -148,7 +148,7 @@ def earlier(record, cases, names, again=None):
 
 
 def times_and_ratios():
-    """The first of these records, with the others' times."""
+    """The first of these records, with the times of the other engines."""
     groups = runs("peers-cpu-rounds.jsonl")
     peers = {engine: PEERS[engine] for engine in ["onnxruntime", "pytorch"]}
     yield ["case", "wgru", "share of peak", *peers.values(), "wgru, 2 threads", *peers.values()]
@@ -200,7 +200,7 @@ def half_on_avx2():
 
 
 def calibration():
-    """How far off predicted times are, on processors that the numbers were not fitted on."""
+    """How far predicted times are off, on processors for which the numbers were not fitted."""
     rows = read("cpu-calibration.csv")
     processors = {
         "AMD EPYC, Zen 4": lambda record: "zen" in record or "real" in record,
@@ -225,7 +225,7 @@ def strategy(candidate):
 
 
 def best_by_strategy(record):
-    """Of each case the least time of each strategy, in seconds, and its rows."""
+    """For each case the least time of each strategy, in seconds, and its rows."""
     for (case,), rows in grouped(read(record), "case").items():
         least = {}
         for row in rows:
@@ -236,7 +236,7 @@ def best_by_strategy(record):
 
 
 def strategies(record):
-    yield ["case", "step", "persistent", "streamed", "fastest candidate, as the record names it", "the model's choice, times the fastest"]
+    yield ["case", "step", "persistent", "streamed", "fastest candidate", "the model's choice, times the fastest"]
     for case, least, rows in best_by_strategy(record):
         best = min(rows, key=lambda row: float(row["measured_s"]))
         chosen = next(row for row in rows if row["chosen"] == "true")
@@ -245,8 +245,8 @@ def strategies(record):
 
 
 def part_held(record):
-    """Least of the rounds, and how many times faster kernels are that hold a part: median, least and largest of the rounds."""
-    yield ["case", "step", "streamed", "partial", "fastest partial candidate, as the record names it", "times faster"]
+    """Least of the rounds, and the speed-up of partially register-resident weights: median, least and largest of the rounds."""
+    yield ["case", "step", "streamed", "partial", "fastest partial candidate", "times faster"]
     for (case,), rows in grouped(read(record), "case").items():
         if all(row["strategy"] != "part" for row in rows):
             continue
@@ -265,7 +265,7 @@ def part_held(record):
 def pipelining():
     groups = grouped(read("pipelining-llvmpipe.csv"), "case", "wave_steps")
     chunks = ["0", "64", "126", "250"]
-    yield ["case", "layers in turn", *[f"chunks of {chunk}" for chunk in chunks[1:]], "times faster"]
+    yield ["case", "not pipelined", *[f"chunks of {chunk}" for chunk in chunks[1:]], "times faster"]
     for case in dict.fromkeys(key[0] for key in groups):
         least = [min(float(row["median_s"]) for row in groups[case, chunk]) for chunk in chunks]
         yield [case, *map(time, least), f"{least[0] / min(least[1:]):.2f}"]
@@ -304,7 +304,7 @@ def half_on_llvmpipe():
     for row in on_the_wall("half-llvmpipe.csv"):
         case = row["case"].removesuffix("-f16").removesuffix("-bf16")
         groups.setdefault(case, {})[row["dtype"]] = row
-    yield ["case", "of", "f32", "f16", "bf16", "error, f32", "f16", "bf16"]
+    yield ["case", "model", "f32", "f16", "bf16", "error, f32", "f16", "bf16"]
     for case, by_type in groups.items():
         rows = [by_type[one] for one in ["f32", "f16", "bf16"]]
         packed = [" ᵖ" if "packed" in row["strategy"] else "" for row in rows]
@@ -354,7 +354,7 @@ def loads():
 
 def accuracy():
     groups = grouped(read("int8-accuracy.csv"), "storage")
-    yield ["rounded, as the record names it", "layers", "median of the layers", "worst layer", "largest error of any y"]
+    yield ["what is rounded", "layers", "median of the layers", "worst layer", "largest error of any y"]
     for (storage,), rows in groups.items():
         relative = [float(row["relative"]) for row in rows]
         largest = max(float(row["max_error"]) for row in rows)
@@ -387,7 +387,7 @@ CHIPS = {
 
 
 def compiled():
-    """What real compilers made of the kernels: a line for each chip and kernel."""
+    """What real compilers made of the kernels: a line for each chip and kind of kernel."""
     yield ["chip", "architecture", "kernel", "variants", "most registers", "with spills", "with scratch", "least occupancy", "largest step loop"]
     for chip, name in CHIPS.items():
         kernels = {}
