@@ -1,5 +1,5 @@
-// out = x + bias, where x is w_ih x already, [B, T, D·N] by strides: thread = column × ROWS rows, workgroup (x, y, z) =
-// columns × tile of rows × direction. Rows without x have the bias, as a matmul gives them.
+// out = x + bias, where x is w_ih x already, [B, T, D·N] by strides: thread = column × ROWS rows, workgroup (x, y, z)
+// = columns × tile of rows × direction. Rows without x get the bias alone, as from a matmul.
 
 override WIDTH: u32;       // threads of a workgroup, one column each
 

@@ -1,5 +1,5 @@
-// Takes the states of a batch's rows out of the slots of their streams, or the caller's array; zero where a row has none. shared/streams.wgsl
-// says how threads are distributed.
+// Reads the states of a batch's rows from the slots of their streams, or from the caller's array; zero where a row
+// has no slot. shared/streams.wgsl says how threads are distributed.
 
 @group(0) @binding(3) var<storage, read> streams: array<f32>;         // a row's states at slot · stride
 @group(0) @binding(4) var<storage, read_write> array0: array<Rows>;   // [D, ⌈B/R⌉, features]

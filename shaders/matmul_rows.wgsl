@@ -1,5 +1,5 @@
-// out = w x + bias for few rows, as a session step has them: thread = column × ROWS rows, workgroup
-// (x, y, z) = columns × tile of rows × direction, x in workgroup memory a block at a time.
+// out = w x + bias for few rows, as in a session step: thread = column × ROWS rows, workgroup (x, y, z) = columns ×
+// tile of rows × direction, x in workgroup memory a block at a time.
 
 override K: u32;           // features read
 override WIDTH: u32;       // threads of a workgroup, one column each

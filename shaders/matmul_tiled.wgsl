@@ -1,11 +1,11 @@
-// out = w x + bias for many rows: a workgroup owns 64 rows × 64 columns, a thread 8 × 8 of them; both operands pass
+// out = w x + bias for many rows: a workgroup owns 64 rows × 64 columns, a thread 8 × 8 of them. Both operands pass
 // through workgroup memory, DEPTH of k at a time.
 
 override K: u32;               // features read
 
 const DEPTH: u32 = 16u;         // k of one pass through workgroup memory
 const TILE: u32 = 64u;          // rows and columns of a workgroup
-const PITCH: u32 = 17u;         // vec4 across a tile, padded so that stores of one k do not meet in one bank
+const PITCH: u32 = 17u;         // vec4 across a tile, padded so that stores of one k do not conflict in one bank
 
 var<workgroup> x_tile: array<vec4<f32>, 272>;   // [DEPTH, PITCH] of 4 rows
 var<workgroup> w_tile: array<vec4<f32>, 272>;   // [DEPTH, PITCH] of 4 columns
@@ -22,7 +22,7 @@ fn load_x(starts: vec4<u32>, k: u32) -> vec4<f32> {
     return select(vec4<f32>(0.0), vec4<f32>(x_value(at.x), x_value(at.y), x_value(at.z), x_value(at.w)), is_there);
 }
 
-// Four k of column n; of one past N those of the last, which are not stored.
+// Four k of column n; past N those of the last column, whose sums are not stored.
 fn load_w(dir: u32, k: u32, n: u32) -> vec4<f32> {
     if (k >= K) {
         return vec4<f32>(0.0);

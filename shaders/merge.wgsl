@@ -1,6 +1,6 @@
-// y of a layer that makes one of both directions: thread = a word, workgroups (x, y) = words, SIDE workgroups in a row.
+// y of a layer that merges both directions: thread = a word, workgroups (x, y) = words, SIDE workgroups in a row.
 
-// Held against `kernels::merge::Params`.
+// Checked against `kernels::merge::Params`.
 struct MergeParams {
     words: u32,      // words of out
     unused0: u32,
@@ -11,7 +11,7 @@ struct MergeParams {
 @group(0) @binding(0) var<uniform> params: MergeParams;
 
 override WIDTH: u32;       // threads of a workgroup, one word each
-override SIDE: u32;        // workgroups in a row of the grid, where there are several
+override SIDE: u32;        // workgroups in a row of a grid of several rows
 override MODE: u32;        // 0: the sum, 1: the product, 2: the mean
 
 fn merged(forward: f32, reverse: f32) -> f32 {

@@ -1,6 +1,6 @@
-// Which batch row stands in which place, by falling length: thread = a place, and the batch row of its number.
+// The batch row at each place, by falling length: thread = a place, and the batch row of the same number.
 
-// Held against `kernels::order_rows::Params`.
+// Checked against `kernels::order_rows::Params`.
 struct OrderParams {
     batch: u32,      // B
     padded: u32,     // B rounded up to whole tiles of rows
@@ -10,7 +10,7 @@ struct OrderParams {
 
 @group(0) @binding(0) var<uniform> params: OrderParams;
 @group(0) @binding(1) var<storage, read> lengths: array<u32>;         // [B]
-@group(0) @binding(2) var<storage, read_write> order: array<u32>;     // [2 or 4, padded]: lengths and rows by place; for a readout by row
+@group(0) @binding(2) var<storage, read_write> order: array<u32>;     // [2 or 4, padded]: lengths and rows by place; for a readout also by row
 
 override WIDTH: u32;       // threads of a workgroup
 
@@ -20,7 +20,7 @@ fn length_of(row: u32) -> u32 {
     return min(lengths[row], params.steps);
 }
 
-// Whether row `other` stands before `row`, whose length is `own`.
+// Whether row `other` precedes `row`, whose length is `own`.
 fn before(other: u32, row: u32, own: u32) -> u32 {
     if (other >= params.batch) {
         return 0u;
@@ -29,7 +29,7 @@ fn before(other: u32, row: u32, own: u32) -> u32 {
     return u32(length > own || (length == own && other < row));
 }
 
-// Of SPAN rows from `first` on, how many. Written out, since drivers bound the iterations of a thread.
+// How many of SPAN rows from `first` on do. Written out, since drivers bound the iterations of a thread.
 fn all_before(first: u32, row: u32, own: u32) -> u32 {
     let four = before(first, row, own) + before(first + 1u, row, own)
         + before(first + 2u, row, own) + before(first + 3u, row, own);

@@ -5,7 +5,7 @@
 
 @group(0) @binding(6) var<storage, read_write> h_state: array<Rows>;  // [D, ⌈B/ROWS⌉, H]
 
-// h of all units before the step, and after it: even and odd steps change places. After both, r ⊙ h of a GRU that
+// h of all units before the step, and after it: even and odd steps swap. After both, r ⊙ h of a GRU that
 // resets before. Past the last unit, where a share of k ends, they are 0.
 var<workgroup> vector: array<Rows, VECTORS * TILES * STRIDE>;
 
@@ -19,7 +19,7 @@ struct Place {
     reset: u32,      // index into vector of r ⊙ h
 }
 
-// Hands a value of every unit on to the whole workgroup, as the vector that begins at `to`.
+// Broadcasts a value of every unit to the whole workgroup, as the vector that begins at `to`.
 fn hand_on(at: Place, to: u32, value: Rows) {
     if (at.split == 0u) {
         vector[to + at.unit] = value;

@@ -1,4 +1,5 @@
-// Puts the states of a batch's rows into the slots of their streams, or the caller's array. shared/streams.wgsl says how threads are distributed.
+// Writes the states of a batch's rows to the slots of their streams, or to the caller's array. shared/streams.wgsl
+// says how threads are distributed.
 
 @group(0) @binding(3) var<storage, read_write> streams: array<f32>;   // a row's states at slot · stride
 @group(0) @binding(4) var<storage, read> array0: array<Rows>;         // [D, ⌈B/R⌉, features]

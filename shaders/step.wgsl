@@ -1,4 +1,4 @@
-// The frame of a step that makes a new h. Thread = EACH hidden units × TILES tiles of ROWS batch rows × all gates;
+// The frame of a step that computes a new h. Thread = EACH hidden units × TILES tiles of ROWS batch rows × all gates;
 // workgroup (x, y, z) = units × tiles of rows × direction.
 
 @group(0) @binding(6) var<storage, read> h_prev: array<Rows>;         // [D, ⌈B/ROWS⌉, P]

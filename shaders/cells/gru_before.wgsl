@@ -1,5 +1,5 @@
-// A whole GRU, reset before, in a frame of many steps, which hands r ⊙ h on to the candidate's product. c_n stands outside
-// every product, so it is part of xw_n. Gates r z n.
+// A whole GRU, reset before, in a frame of many steps, which broadcasts r ⊙ h for the candidate's product. c_n stands
+// outside every product, so it is part of xw_n. Gates r z n.
 //
 //   r = f(xw_r + R_r h)   z = f(xw_z + R_z h)   n = g(xw_n + R_n (r ⊙ h))   h' = blend(z, h, n)
 

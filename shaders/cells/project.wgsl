@@ -12,7 +12,7 @@ fn vector_at(i: u32) -> Rows {
     return unprojected[i];
 }
 
-// It has no input beside the vector.
+// The vector is its only input.
 fn projected(dir: u32, tile: u32, unit: u32) -> array<Rows, COLUMNS> {
     return array<Rows, COLUMNS>(Rows(0.0));
 }

@@ -1,4 +1,4 @@
-// An LSTM's c from one array to another, so that a chunk which fails can be taken again.
+// An LSTM's c from one array to another, so that a failed chunk can be run again.
 
 @group(0) @binding(5) var<storage, read> c_prev: array<Rows>;          // [D, ⌈B/ROWS⌉, H]
 @group(0) @binding(10) var<storage, read_write> c_next: array<Rows>;   // [D, ⌈B/ROWS⌉, H]

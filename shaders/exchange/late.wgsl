@@ -1,8 +1,10 @@
-// What a trial plants into grid_exchange.wgsl and multi_workgroup.wgsl: all workgroups wait for all before the first step, and every exchange word is late by
-// up to DELAY looks, which is written before it by `kernels::exchange`.
+// A fault that tests inject into grid_exchange.wgsl and multi_workgroup.wgsl: every workgroup waits for all others
+// before the first step, and every exchange word is late by up to DELAY polls. `kernels::exchange` writes DELAY
+// before this text.
 
-// Waits until every workgroup of the dispatch has begun, unless this one has given up. For one thread of each: who have no words
-// for each other would else come through although they do not run side by side.
+// Waits until every workgroup of the dispatch has begun, unless this one has given up. One thread of each workgroup
+// calls it. Without it, workgroups that exchange no words with each other would complete although they do not run
+// side by side.
 fn meet() {
     if (atomicLoad(&silent) == 0u) {
         return;
@@ -18,8 +20,8 @@ fn meet() {
 }
 
 fn delay(at: Place) {
-    let looks = (((at.first + 1u) * (exchange + 1u) * 2654435761u) >> 8u) % max(DELAY, 1u);
-    for (var i = 0u; i < looks; i++) {
+    let polls = (((at.first + 1u) * (exchange + 1u) * 2654435761u) >> 8u) % max(DELAY, 1u);
+    for (var i = 0u; i < polls; i++) {
         if (atomicLoad(&exchange_buffer[0]) != 0u) {
             break;
         }

@@ -1,13 +1,13 @@
 // The frame of a whole chunk of steps in one dispatch, where several workgroups have the units of a tile of batch rows
 // between them. Workgroup (x, y, z) = OWN units × ROWS batch rows × direction; a thread has one unit, all gates, and of k
 // a share of PARTS blocks: SPLIT threads have a unit together. After every step each workgroup has h of all units again, by
-// grid_exchange.wgsl. States go from one array to another, so that a chunk can be taken again from its beginning. Text of the
+// grid_exchange.wgsl. States go from one array to another, so that a chunk can be run again from its beginning. Text of the
 // products, with the numbers OWN, SPLIT, PARTS, STRIDE and VECTORS, is written out by `kernels::unrolled`.
 
 @group(0) @binding(6) var<storage, read> h_prev: array<Rows>;         // [D, ⌈B/ROWS⌉, H]
 @group(0) @binding(7) var<storage, read_write> h_next: array<Rows>;   // [D, ⌈B/ROWS⌉, H]
 
-// h of all units before the step, and after it: even and odd steps change places. After both, r ⊙ h of a GRU that
+// h of all units before the step, and after it: even and odd steps swap. After both, r ⊙ h of a GRU that
 // resets before. Past the last unit, where a share of k ends, they are 0.
 var<workgroup> vector: array<Rows, VECTORS * STRIDE>;
 
@@ -24,7 +24,7 @@ struct Place {
     reset: u32,      // index into vector of r ⊙ h
 }
 
-// Hands a value of every unit on to all workgroups of the tile, as the vector that begins at `to`.
+// Broadcasts a value of every unit to all workgroups of the tile, as the vector that begins at `to`.
 fn hand_on(at: Place, to: u32, value: Rows) {
     if (at.owns) {
         vector[to + at.unit] = value;

@@ -1,15 +1,16 @@
-// out = w x + bias for many rows of f16, by cooperative matrices: a workgroup owns TILE rows × TILE columns, a subgroup a
-// quarter of them, two matrices high and two wide. Both operands pass through workgroup memory, DEPTH of k at a time, and so
-// do the sums on their way out. Of the subgroups there are four or more; the fifth does what the first does.
+// out = w x + bias for many rows of f16, by cooperative matrices. A workgroup owns TILE rows × TILE columns, a
+// subgroup a quarter of them, two matrices high and two wide. Both operands pass through workgroup memory, DEPTH of k
+// at a time, and so do the sums before they are stored. A workgroup has four or more subgroups; the fifth repeats the
+// work of the first.
 //
-// The order in which a device adds within a matrix is its own, so this is not the sum that the other kernels make.
+// The device chooses the reduction order within a matrix, so the sums may differ from those of the other kernels.
 
 override K: u32;               // features read
 override WIDTH: u32;           // threads of a workgroup
 
 const DEPTH: u32 = 32u;        // k of one pass through workgroup memory
 const TILE: u32 = 4u * SIDE;   // rows and columns of a workgroup
-const PITCH: u32 = DEPTH + 8u; // numbers from a row or column to the next, so that not all begin in one bank
+const PITCH: u32 = DEPTH + 8u; // numbers from a row or column to the next, padded against bank conflicts
 
 var<workgroup> starts: array<u32, TILE>;            // where the rows begin in x, or NONE
 var<workgroup> x_tile: array<f16, TILE * PITCH>;    // [TILE rows, PITCH] of k
@@ -48,7 +49,8 @@ fn main(
     var c11 = MatrixC();
     for (var k0 = 0u; k0 < K; k0 += DEPTH) {
         workgroupBarrier();
-        // Neighbouring threads read neighbouring k of x, and neighbouring columns of w; past N the last, which is not stored.
+        // Neighbouring threads read neighbouring k of x, and neighbouring columns of w; past N the last column, whose
+        // sums are not stored.
         for (var i = lane; i < TILE * DEPTH; i += WIDTH) {
             let k = i % DEPTH;
             x_tile[i / DEPTH * PITCH + k] = x_number(starts[i / DEPTH], k0 + k);
@@ -81,7 +83,7 @@ fn main(
     coopStoreT(c10, &sums[at + SIDE * TILE], TILE);
     coopStoreT(c11, &sums[at + SIDE * TILE + SIDE], TILE);
     workgroupBarrier();
-    // Four rows lie side by side in the tiled arrays, then columns.
+    // Four rows lie side by side in the tiled arrays; the next column follows.
     for (var i = lane; i < TILE * TILE; i += WIDTH) {
         let m = i / (4u * TILE) * 4u + i % 4u;
         let n = i / 4u % TILE;

@@ -1,14 +1,16 @@
-// The product of WIDE hidden units for TILES tiles of rows by cooperative matrices: for each of GATES gates from FIRST on, the
-// sum over k of vector_at(k) · w[k, gate·UNITS + own], left in `sums`. `own`, the first unit, counts those of w.
+// The product of WIDE hidden units for TILES tiles of rows by cooperative matrices: for each of GATES gates from
+// FIRST on, the sum over k of vector_at(k) · w[k, gate·UNITS + own], stored in `sums`. `own`, the first unit, counts
+// those of w.
 //
-// The vector is rounded to f16 on its way into workgroup memory, where it and the weights stand DEPTH of k at a time; sums
-// are f32, in an order that is the device's own. Of four subgroups each has SIDE units and half of the rows; if there are
-// more, the fifth does what the first does. Every thread of a workgroup must call this.
+// The vector is rounded to f16 when it is stored to workgroup memory, which holds it and the weights DEPTH of k at a
+// time. Sums are f32, in a reduction order that the device chooses. Each of four subgroups has SIDE units and half of
+// the rows; a fifth repeats the work of the first. Every thread of a workgroup must call this.
 //
-// STACK and multiply_all(), with a matrix of sums for each gate and SIDE rows, are written out by `kernels::matrices`.
+// STACK and multiply_all(), with a matrix of sums for each gate and SIDE rows, are written out by
+// `kernels::matrices`.
 
 const DEPTH: u32 = 32u;                  // k of one pass through workgroup memory
-const PITCH: u32 = DEPTH + 8u;           // numbers from a row or column to the next, so that not all begin in one bank
+const PITCH: u32 = DEPTH + 8u;           // numbers from a row or column to the next, padded against bank conflicts
 const WIDE: u32 = 2u * SIDE;             // units of a workgroup
 const HIGH: u32 = 2u * SIDE * STACK;     // rows of a workgroup
 const TILES: u32 = HIGH / ROWS;
@@ -17,7 +19,7 @@ var<workgroup> vectors: array<f16, HIGH * PITCH>;           // [HIGH, PITCH] of 
 var<workgroup> columns: array<f16, GATES * WIDE * PITCH>;   // [GATES, WIDE, PITCH] of k
 var<workgroup> sums: array<f32, GATES * HIGH * WIDE>;       // [GATES, HIGH, WIDE]
 
-// Brings k from `start` on of vectors and columns to where matrices are loaded from.
+// Stores k from `start` on of vectors and columns to workgroup memory, from which matrices are loaded.
 fn bring(lane: u32, dir: u32, tile: u32, own: u32, start: u32) {
     for (var i = lane; i < TILES * DEPTH; i += WIDTH) {
         let k = i % DEPTH;

@@ -1,6 +1,6 @@
-// The frame of the first half of a step that takes two dispatches, its product by cooperative matrices. Threads and workgroups
-// as in step_matrices.wgsl; a tile that has ended has nothing to begin. A cell declares begin(): what the second half needs of
-// one unit.
+// The frame of the first half of a step that takes two dispatches, its product by cooperative matrices. Threads and
+// workgroups as in step_matrices.wgsl; a tile that has ended does nothing. A cell declares begin(), which computes
+// one unit's input of the second half.
 
 @group(0) @binding(6) var<storage, read> h_prev: array<Rows>;         // [D, ⌈B/ROWS⌉, P]
 

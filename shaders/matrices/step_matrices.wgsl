@@ -1,5 +1,6 @@
-// The frame of a step that makes a new h, its product by cooperative matrices: see product_matrices.wgsl. Workgroup
-// (x, y, z) = WIDE hidden units × TILES tiles of ROWS batch rows × direction; units and tiles are assigned to its threads.
+// The frame of a step that computes a new h, its product by cooperative matrices: see product_matrices.wgsl.
+// Workgroup (x, y, z) = WIDE hidden units × TILES tiles of ROWS batch rows × direction; units and tiles are assigned
+// to its threads.
 
 @group(0) @binding(6) var<storage, read> h_prev: array<Rows>;         // [D, ⌈B/ROWS⌉, P]
 @group(0) @binding(7) var<storage, read_write> h_next: array<Rows>;   // [D, ⌈B/ROWS⌉, P]

@@ -1,4 +1,4 @@
-// A weight matrix of f16, [D, ⌈K/4⌉, N] of four k each, which are 0 past K, for devices that compute with them.
+// A weight matrix of f16, [D, ⌈K/4⌉, N] of four k each, which are 0 past K, for devices that compute in f16.
 
 @group(0) @binding(3) var<storage, read> w: array<vec4<f16>>;
 

@@ -1,3 +1,3 @@
-// The array that a matmul reads, of f16, for devices that compute with them.
+// The array that a matmul reads, of f16, for devices that compute in f16.
 
 @group(0) @binding(1) var<storage, read> x: array<f16>;            // strided by params

@@ -1,4 +1,4 @@
-// The states that rows begin anew with: zero.
+// The states that rows are reset to: zero.
 
 fn initial_of(i: u32) -> Rows {
     return Rows();

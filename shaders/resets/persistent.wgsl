@@ -1,6 +1,6 @@
-// What persistent.wgsl does at the beginning of a step where states begin anew within sequences.
+// The reset at the beginning of a step of persistent.wgsl.
 
-// h before step t of the chunk, which all threads of the workgroup then find in `vector`.
+// h before step t of the chunk, stored to `vector` for all threads of the workgroup.
 fn begun_anew(dir: u32, tile: u32, at: Place, t: u32, h: Rows) -> Rows {
     // The step before may still read a neighbour's h.
     workgroupBarrier();

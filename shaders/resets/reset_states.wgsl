@@ -1,5 +1,5 @@
-// Begins states anew before a step: an array of h or c, in place. Thread = unit × ROWS batch rows; workgroup (x, y) = units × tile of
-// rows.
+// Resets states before a step: an array of h or c, in place. Thread = unit × ROWS batch rows; workgroup (x, y) =
+// units × tile of rows.
 
 @group(0) @binding(6) var<storage, read_write> states: array<Rows>;  // [⌈B/ROWS⌉, HIDDEN]
 

@@ -1,7 +1,7 @@
 // The activations, for `Rows` (one or four rows at once). The only ones in the crate's shaders.
 //
 // Arguments are clamped before `exp`, since a shader compiler may assume that infinities do not occur; past the clamp the
-// limits 0, 1 and -1 are exact. NaN is put back at the end (not_finite.wgsl). No product here feeds a sum outside `fma`,
+// limits 0, 1 and -1 are exact. NaN is restored at the end (not_finite.wgsl). No product here feeds a sum outside `fma`,
 // so no driver has a choice in how to round.
 
 // 1 / (1 + exp(-x)); absolute error at most 2e-7.
@@ -27,7 +27,7 @@ fn tanh_rational(x: Rows) -> Rows {
     return select(inner, sign(x), abs(x) > Rows(9.0));
 }
 
-// The functions of `model::Function`, in its order, of what is no NaN. `function` is a pipeline constant wherever this is
+// The functions of `model::Function`, in its order, for arguments other than NaN. `function` is a pipeline constant wherever this is
 // called, so what remains of it is one function.
 fn of_number(function: u32, alpha: f32, beta: f32, x: Rows) -> Rows {
     let a = Rows(alpha);

@@ -18,7 +18,7 @@ override CANDIDATE1_BETA: f32;
 override OUTPUT1: u32;
 override OUTPUT1_ALPHA: f32;
 override OUTPUT1_BETA: f32;
-override ONE_SET: bool;    // whether the directions have the same activations, so that nothing asks which it is
+override ONE_SET: bool;    // whether the directions have the same activations, so that none has to be selected
 override CLIPS: bool;      // whether the input of each activation is clamped
 override CLIP: f32;        // to -CLIP .. CLIP
 

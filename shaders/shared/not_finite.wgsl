@@ -1,4 +1,4 @@
-// NaN and infinity. This is the one place that says what becomes of them in a kernel.
+// NaN and infinity. The only file that handles them in kernels.
 //
 // They come out as they come out of the reference: every function of NaN is NaN, of an infinity it is its limit, and a number
 // that leaves the range of f32 is infinite from there on. WGSL does not promise that. A compiler may assume that neither
@@ -6,7 +6,7 @@
 // one of these is tested by its bits, as an integer, where no rule about floats applies.
 //
 // What is left to the driver is arithmetic: that +, ·, / and fma of NaN and infinities give what IEEE 754 says.
-// tests/numbers/not_finite.rs asks every adapter of the machine. On a driver that does otherwise (a constant 0 times infinity taken for 0)
+// tests/numbers/not_finite.rs tests every adapter of the machine. On a driver that does otherwise (a constant 0 times infinity taken for 0)
 // `--verify` sees it, and outputs that hold NaN or infinity are named by `wgru run`.
 
 fn is_nan(x: Rows) -> Mask {

@@ -2,7 +2,7 @@
 // over k of vector_at(k) · w[k, gate·UNITS + own], for all rows of a tile. `own`, the first unit, counts those of w.
 //
 // The vector passes through workgroup memory SPAN of k at a time, so every thread of a workgroup must call this,
-// also one past the last. The order of sums is that of recurrence.wgsl. Loops over gates, units and tiles have constant
+// also one past the last. The reduction order is that of recurrence.wgsl. Loops over gates, units and tiles have constant
 // bounds and vanish; the quads keep down the number of loop iterations, which some drivers limit.
 //
 // A cell declares GATES and FIRST, it or of_h.wgsl vector_at; `weights_*.wgsl` says how w lies;

@@ -1,4 +1,4 @@
-// A thread carries one row of the batch.
+// A thread has one row of the batch.
 alias Rows = f32;
 alias Counts = u32;
 alias Mask = bool;

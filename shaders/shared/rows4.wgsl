@@ -1,4 +1,4 @@
-// A thread carries four rows of the batch, one in each lane of a vec4.
+// A thread has four rows of the batch, one in each lane of a vec4.
 alias Rows = vec4<f32>;
 alias Counts = vec4<u32>;
 alias Mask = vec4<bool>;

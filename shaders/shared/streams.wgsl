@@ -1,14 +1,14 @@
 // Moves states between the slots of streams, or a caller's arrays, and the tiles of a batch: thread = unit × ROWS rows,
-// workgroup (x, y, z) = units × tile of rows × direction of an array. Up to four arrays go with one dispatch.
+// workgroup (x, y, z) = units × tile of rows × direction of an array. One dispatch moves up to four arrays.
 
 // Held against `kernels::streams::Params`.
 struct StreamParams {
     batch: u32,      // B
     order_rows: u32, // where in `order` the batch rows lie
     first: u32,      // where in `slots` the slot of batch row 0 lies
-    capacity: u32,   // slots that there are
+    capacity: u32,   // the number of slots
     stride: u32,     // numbers of a slot
-    features0: u32,  // units of each array, 0 where there is none
+    features0: u32,  // units of each array, 0 where an array is not used
     features1: u32,
     features2: u32,
     features3: u32,

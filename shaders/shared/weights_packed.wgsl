@@ -1,5 +1,5 @@
 // A weight matrix of 16-bit numbers, [D, ⌈K/4⌉, N] of four k each, which are 0 past K; `unpack` is that of the storage
-// type. What it offers stands in weights_f32.wgsl.
+// type. weights_f32.wgsl describes its functions.
 
 @group(0) @binding(3) var<storage, read> w: array<vec2<u32>>;
 

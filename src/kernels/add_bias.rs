@@ -1,4 +1,4 @@
-//! `add_bias`: `xw = x + bias` for an x that is `w_ih x` already; stands in for the matmul of the first layer.
+//! `add_bias`: `xw = x + bias` for an x that is `w_ih x` already; replaces the matmul of the first layer.
 //!
 //! x is `[B, T, D·N]` by strides, each direction's N columns one after the other. A thread owns one column of a tile of
 //! rows.
@@ -8,14 +8,14 @@ use super::source::{self, INTERLEAVE, wgsl};
 use super::{Access, Binding, Definition, Kernel, Rows, Takes, Work, shape};
 use crate::dtype::{Precision, Storage};
 
-/// `out = x + bias`, of an x that is `w x` already.
+/// `out = x + bias`, for an x that is `w x` already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct AddBias {
     /// N, columns of a direction.
     pub n: u32,
     /// How x is stored.
     pub activations: Storage,
-    /// Rows a thread carries.
+    /// Rows of a thread.
     pub rows: Rows,
     /// Threads of a workgroup.
     pub width: u32,
@@ -39,7 +39,7 @@ impl Definition for AddBias {
     fn parts(&self) -> Vec<&'static str> {
         let mut parts = vec![INTERLEAVE, source::rows(self.rows), source::half(self.precision())];
         parts.push(source::x(self.activations));
-        // No layer above the first has an x of its own.
+        // Only the first layer's x may be projected already; its dispatch is for that layer alone.
         parts.extend(matmul::shared(false));
         parts.push(wgsl!("add_bias.wgsl"));
         parts
@@ -76,7 +76,7 @@ impl Definition for AddBias {
     }
 
     fn work(&self) -> (Work, Work) {
-        // Of each number x, bias and its way out; where it lies, of each row.
+        // Of each number x and bias are loaded and the result is stored; of each row its place.
         let rows = u64::from(self.rows.count());
         let numbers = u64::from(self.width) * rows;
         (Work::default(), Work { fma: numbers, load: 3 * numbers + 3 * rows, ..Work::default() })

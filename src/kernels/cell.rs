@@ -1,5 +1,4 @@
-//! What a recurrent kernel is built around: a cell, or a part of one, with the flags that its pipeline is specialised
-//! for.
+//! The cell of a recurrent kernel, or a part of one, with the flags that its pipeline is specialised for.
 
 use std::fmt;
 
@@ -15,14 +14,14 @@ use crate::model::{Activations, Cell, Forget, Layer, Reset, Update};
 pub enum StepCell {
     /// A GRU's whole step, reset after.
     GruAfter {
-        /// z takes the candidate.
+        /// z weighs the candidate, not the old state.
         takes: bool,
     },
     /// A GRU's gates, reset before.
     GruBeforeGates,
     /// A GRU's candidate and update, reset before.
     GruBeforeCandidate {
-        /// z takes the candidate.
+        /// z weighs the candidate, not the old state.
         takes: bool,
     },
     /// An LSTM's whole step.
@@ -32,7 +31,7 @@ pub enum StepCell {
         /// It has peepholes.
         peepholes: bool,
     },
-    /// An LSTM's step up to the h that is to be projected.
+    /// An LSTM's step up to the h before its projection.
     LstmCell {
         /// f = 1 − i.
         coupled: bool,
@@ -50,14 +49,14 @@ pub enum StepCell {
 pub struct Functions {
     /// The activations of each direction; the second is not used where D is 1.
     pub dirs: [Activations; 2],
-    /// The bits of what the activations' inputs are clamped to.
+    /// The bits of the bound to which the activations' inputs are clamped.
     clip: Option<u32>,
-    /// The bits of what the new state is clamped to.
+    /// The bits of the bound to which the new state is clamped.
     state_clip: Option<u32>,
 }
 
 impl Functions {
-    /// Those of `layer`.
+    /// The functions of `layer`.
     pub fn of(layer: &Layer) -> Self {
         let activations = layer.activations();
         let dirs = [0, 1].map(|dir: usize| activations[dir.min(activations.len() - 1)]);
@@ -121,12 +120,12 @@ impl fmt::Display for Functions {
 pub enum WholeCell {
     /// A GRU, reset after.
     GruAfter {
-        /// z takes the candidate.
+        /// z weighs the candidate, not the old state.
         takes: bool,
     },
     /// A GRU, reset before.
     GruBefore {
-        /// z takes the candidate.
+        /// z weighs the candidate, not the old state.
         takes: bool,
     },
     /// An LSTM.
@@ -158,7 +157,7 @@ fn constants_of(sizes: Sizes, gates: u32, threads: u32) -> Vec<Constant> {
     ]
 }
 
-/// Of a shader's bindings those that a cell has: an LSTM without peepholes, `Some(false)`, lacks the last.
+/// The bindings of `shader` that a cell has: an LSTM without peepholes, `Some(false)`, lacks the last.
 fn bindings_of(shader: &'static Shader, peepholes: Option<bool>) -> &'static [Binding] {
     let all = shader.bindings;
     match peepholes {
@@ -214,7 +213,7 @@ impl StepCell {
         parts
     }
 
-    /// The files that say how y is stored, if it is.
+    /// The files that store y, of a kernel that does.
     pub(super) fn stores(self, storage: Storage) -> Vec<&'static str> {
         if self.is_half() { Vec::new() } else { source::stores(storage).to_vec() }
     }
@@ -229,7 +228,7 @@ impl StepCell {
         constants
     }
 
-    /// How far its arrays reach.
+    /// The extents of its arrays.
     pub(super) fn arrays(self, sizes: Sizes, precision: Precision, rows: Rows) -> Arrays {
         Arrays { vectors: self.vectors(), gates: self.gates(), sizes, precision, rows }
     }
@@ -256,7 +255,7 @@ impl StepCell {
         bindings_of(self.shader(), self.peepholes())
     }
 
-    /// Whether it is the first of two halves, which makes no new h.
+    /// Whether it is the first of two halves, which computes no new h.
     fn is_half(self) -> bool {
         matches!(self, Self::GruBeforeGates | Self::LstmCell { .. })
     }
@@ -271,7 +270,7 @@ impl StepCell {
         self != Self::Project
     }
 
-    /// Whether an LSTM has peepholes; none of another cell.
+    /// Whether an LSTM has peepholes; `None` for other cells.
     fn peepholes(self) -> Option<bool> {
         match self {
             Self::Lstm { peepholes, .. } | Self::LstmCell { peepholes, .. } => Some(peepholes),
@@ -287,7 +286,7 @@ impl StepCell {
         }
     }
 
-    /// The arrays, beside that of a name of its own, that lie as the vector of the product does and not as its units.
+    /// The arrays with the layout of the product's vector, not of its units, that are bound by their own names.
     fn vectors(self) -> &'static [&'static str] {
         match self {
             Self::LstmCell { .. } => &["h_prev"],
@@ -316,7 +315,7 @@ impl StepCell {
 }
 
 impl WholeCell {
-    /// That of `layer`.
+    /// The cell of `layer`.
     pub fn of(layer: &Layer) -> Self {
         match layer.cell() {
             Cell::Gru { reset: Reset::After, update } => Self::GruAfter { takes: update == Update::Takes },
@@ -328,7 +327,7 @@ impl WholeCell {
         }
     }
 
-    /// All files of a kernel with such a frame; of an LSTM `c` says where c lies.
+    /// All files of a kernel with such a frame; for an LSTM `c` is the file that declares c.
     pub(super) fn around(
         self,
         rows: Rows,
@@ -357,7 +356,7 @@ impl WholeCell {
         constants
     }
 
-    /// How far its arrays reach.
+    /// The extents of its arrays.
     pub(super) fn arrays(self, hidden: u32, precision: Precision, rows: Rows) -> Arrays {
         let sizes = Sizes::all(hidden, hidden);
         Arrays { vectors: &[], gates: self.gates(), sizes, precision, rows }

@@ -1,4 +1,4 @@
-//! What a kernel's file says of it, and what is said of it together with the parameters of a dispatch.
+//! The definition of a kernel, and its use with the parameters of a dispatch.
 
 use std::fmt;
 
@@ -6,18 +6,18 @@ use bytemuck::Pod;
 
 use super::{Binding, Kernel, Work};
 
-/// A kernel with every size that its pipeline is specialised for: what its file says of it.
+/// A kernel with every size that its pipeline is specialised for, as its file defines it.
 pub trait Definition: fmt::Debug {
     /// The shader's name.
     fn name(&self) -> &'static str;
 
-    /// What tells it from other variants, in words, after a space; nothing where there is one variant.
+    /// What tells it from other variants, in words, after a space; empty where there is one variant.
     fn variant(&self) -> String;
 
-    /// The files that its text is made of, in order.
+    /// The files of its text, in order.
     fn parts(&self) -> Vec<&'static str>;
 
-    /// What is written out for its sizes, after the files.
+    /// The text written out for its sizes, after the files.
     fn written(&self) -> String {
         String::new()
     }
@@ -41,18 +41,18 @@ pub trait Definition: fmt::Debug {
         0
     }
 
-    /// Workgroups of a dispatch over `rows` rows (rows of x for a matmul, words of y for a merge, places for an order,
-    /// else batch rows) and D = `dirs` (of streams, D for each array).
+    /// Workgroups of a dispatch over `rows` rows and D = `dirs` (of streams, D for each array). Rows are rows of x
+    /// for a matmul, words of y for a merge, places for an order, else batch rows.
     fn grid(&self, rows: u32, dirs: u32) -> [u32; 3];
 
     /// The largest number of rows whose grid stays within `limit` workgroups a dimension.
     fn most_rows(&self, limit: u32) -> u32;
 
-    /// Loop iterations of one thread, over all its loops, where they follow from the kernel's sizes alone: of all but those of many
-    /// steps or rows. What a driver may unroll is counted as if it did not.
+    /// Loop iterations of one thread, over all its loops, where they follow from the kernel's sizes alone; `None` for
+    /// kernels of many steps or rows. A loop that a driver may unroll is counted in full.
     fn iterations_of_sizes(&self) -> Option<u64>;
 
-    /// What a workgroup does once, and in each step.
+    /// The work of a workgroup, once and in each step.
     fn work(&self) -> (Work, Work);
 
     /// Whether its matrix is that of a projection of h.
@@ -60,7 +60,8 @@ pub trait Definition: fmt::Debug {
         false
     }
 
-    /// The same for a slice of its matrix, of so many columns of each gate; of one that has every unit, or no matrix, itself.
+    /// The same for a slice of its matrix, of so many columns of each gate. Itself, for a kernel that has every unit
+    /// or no matrix.
     fn of_columns(self, count: u32) -> Self
     where
         Self: Sized,
@@ -88,7 +89,7 @@ pub trait Takes<P>: Definition {
     /// The words that each storage binding must have, in binding order, for D = `dirs`.
     fn extents(&self, params: &P, dirs: u32) -> Vec<u64>;
 
-    /// Floating-point operations of one direction, its activations left out.
+    /// Floating-point operations of one direction, without activations.
     fn flops(&self, params: &P) -> u64;
 
     /// Loop iterations of one thread, over all its loops.

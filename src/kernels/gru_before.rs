@@ -1,5 +1,5 @@
-//! A GRU, reset before. The candidate's product needs r ⊙ h of every unit: a step takes two dispatches, but where
-//! workgroups hand it on within one.
+//! A GRU, reset before. The candidate's product needs r ⊙ h of every unit. So a step takes two dispatches, except in
+//! kernels of many steps, whose workgroups exchange r ⊙ h within a step.
 
 use super::recurrence::{H, H_NEXT, H_PREV, INDEX, ORDER, PARAMS, W, XW, Y};
 use super::source::wgsl;

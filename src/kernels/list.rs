@@ -1,6 +1,6 @@
-//! Makes one type of all kernels, and one of each family whose kernels stand in for each other, from the list in `mod.rs`.
+//! Defines an enum of all kernels, and one of each family of interchangeable kernels, from the list in `mod.rs`.
 
-/// An enum of kernels, which is what its kernel is.
+/// An enum of kernels that delegates to its member.
 macro_rules! one_of {
     ($(#[$doc:meta])* $name:ident is $definition:ty: $($member:ident),+) => {
         $(#[$doc])*

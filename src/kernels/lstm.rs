@@ -6,7 +6,7 @@ use super::source::wgsl;
 use super::{Access, Binding, Shader};
 
 const C: Binding = Binding::new(5, "c", Access::ReadWrite);
-/// The last of its kernels' bindings, so that they do without it where there are none.
+/// The last of its kernels' bindings, so that kernels without peepholes leave it out.
 const PEEPHOLES: Binding = Binding::new(12, "peepholes", Access::Read);
 const PARTS: &[&str] = &[wgsl!("shared/lstm.wgsl"), wgsl!("cells/lstm.wgsl")];
 
@@ -19,7 +19,7 @@ pub(super) const STEP: Shader = Shader {
 pub(super) const PERSISTENT: Shader =
     Shader { name: "persistent_lstm", parts: PARTS, bindings: &[PARAMS, XW, W, Y, C, H, ORDER, PEEPHOLES] };
 
-/// The step up to the h that is to be projected.
+/// The step up to the h before its projection.
 pub(super) const CELL: Shader = Shader {
     name: "step_lstm_cell",
     parts: &[wgsl!("shared/lstm.wgsl"), wgsl!("cells/lstm_cell.wgsl")],

@@ -1,8 +1,8 @@
 //! What the matmul kernels and `add_bias` share: `out = w x + bias` over the rows of a sequence array.
 //!
-//! A row m is a step and a place in the batch, `[⌈B/R⌉, T, R]`; each direction takes the steps in its own order. Strides
-//! place both arrays, so a batch-major `[B, T, I]`, a time-major `[T, B, H]` and the tiled `[D, T, ⌈B/R⌉, G·H]` of R rows
-//! that the step kernels read are all served without a transposing copy.
+//! A row m is a step and a place in the batch, `[⌈B/R⌉, T, R]`; each direction takes the steps in its own order.
+//! Strides place both arrays. So a batch-major `[B, T, I]`, a time-major `[T, B, H]` and the tiled `[D, T, ⌈B/R⌉,
+//! G·H]` of R rows that the step kernels read all need no transposing copy.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -15,7 +15,7 @@ use crate::dtype::Precision;
 pub struct Sizes {
     /// K, features read.
     pub k: u32,
-    /// N, columns of w: all that are written, or those of a slice.
+    /// N, columns of w: all columns, or those of a slice.
     pub n: u32,
 }
 
@@ -59,17 +59,17 @@ pub struct Params {
     pub order: u32,
     /// Where in `order` the batch rows lie.
     pub order_rows: u32,
-    /// Whether lengths fall from place to place, and rows that have ended need no out.
+    /// Whether lengths fall from place to place, and rows that have ended need no output.
     pub skips: u32,
-    /// The first of the columns that w has.
+    /// The first of the columns that w holds.
     pub first_column: u32,
     /// Columns of out and of bias.
     pub columns: u32,
-    /// Fills the struct to a multiple of 16 bytes.
+    /// Pads the struct to a multiple of 16 bytes.
     pub unused: [u32; 2],
 }
 
-/// What a dispatch is told.
+/// The parameters of a dispatch.
 pub type Arguments = pipelining::Arguments<Params>;
 
 impl Arguments {
@@ -105,7 +105,7 @@ impl Arguments {
     }
 }
 
-/// The files that a matmul's own stand behind.
+/// The files that precede a matmul's own.
 pub(super) fn shared(pipelined: bool) -> [&'static str; 3] {
     let of_layers = match pipelined {
         true => wgsl!("shared/pipelined_matmul.wgsl"),

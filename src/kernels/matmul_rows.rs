@@ -12,11 +12,11 @@ pub struct MatmulRows {
     pub sizes: Sizes,
     /// How w and x are stored.
     pub precision: Precision,
-    /// Rows a thread carries.
+    /// Rows of a thread.
     pub rows: Rows,
     /// Threads of a workgroup.
     pub width: u32,
-    /// Whether a dispatch has several layers; a dispatch sees to it.
+    /// Whether a dispatch has several layers; set from the parameters of the dispatch.
     pub pipelined: bool,
 }
 
@@ -63,7 +63,7 @@ impl Definition for MatmulRows {
         limit.saturating_mul(self.rows.count())
     }
 
-    /// Per span itself, the loads of rows, the quads; at the end a store per row.
+    /// For each span the pass itself, the loads of rows, the quads; at the end a store per row.
     fn iterations_of_sizes(&self) -> Option<u64> {
         let rows = self.rows.count();
         let span = 1 + SPAN.div_ceil(self.width) * (1 + rows) + SPAN / 4;

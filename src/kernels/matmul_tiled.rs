@@ -16,7 +16,7 @@ pub struct MatmulTiled {
     pub sizes: Sizes,
     /// How w and x are stored.
     pub precision: Precision,
-    /// Whether a dispatch has several layers; a dispatch sees to it.
+    /// Whether a dispatch has several layers; set from the parameters of the dispatch.
     pub pipelined: bool,
 }
 
@@ -63,14 +63,14 @@ impl Definition for MatmulTiled {
         limit.saturating_mul(TILE)
     }
 
-    /// Per 16 k the pass itself and 16 products; 4 rows of 4 stores of 4.
+    /// For each 16 k the pass itself and 16 products; at the end 4 rows of 4 stores of 4.
     fn iterations_of_sizes(&self) -> Option<u64> {
         Some(u64::from(self.sizes.k.div_ceil(16)) * 17 + 4 + 16 * 4)
     }
 
     fn work(&self) -> (Work, Work) {
         let (threads, k) = (u64::from(THREADS), u64::from(self.sizes.k));
-        // Its sums are of four rows, whatever reads them.
+        // Its sums are of four rows side by side, whatever the tile of the recurrence.
         let each = Work {
             load: 2 * 64 * k + 64 * 64,
             share: 16 * threads * k,

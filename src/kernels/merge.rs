@@ -1,7 +1,7 @@
-//! `merge`: y of a layer that makes one of both directions, `out = forward + reverse` or as [`Merge`] says.
+//! `merge`: y of a layer that merges both directions, `out = forward + reverse` or as [`Merge`] says.
 //!
-//! both: `[2, words]`, what each direction has written, in the order of out; out: `[words]`, of activations as they are stored. A
-//! thread owns a word. What stands past a sequence's end is merged like everything else.
+//! both: `[2, words]`, the output of each direction, in the layout of out; out: `[words]`, of activations as they are
+//! stored. A thread owns a word. Values past a sequence's end are merged like all others.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -10,7 +10,7 @@ use super::{Access, Binding, Definition, Kernel, Takes, Work};
 use crate::dtype::Storage;
 use crate::model::Merge;
 
-/// Workgroups in a row of a grid, so that its rows are few.
+/// Workgroups in a row of a grid, so that the grid has few rows.
 const SIDE: u32 = 256;
 
 /// `MergeParams` of the shader.
@@ -19,16 +19,16 @@ const SIDE: u32 = 256;
 pub struct Params {
     /// Words of out.
     pub words: u32,
-    /// Fills the struct to a multiple of 16 bytes.
+    /// Pads the struct to a multiple of 16 bytes.
     pub unused: [u32; 3],
 }
 
-/// One sequence of a layer's two directions.
+/// The merge of a layer's two directions into one sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct MergeDirections {
-    /// How.
+    /// The operation.
     pub merge: Merge,
-    /// How they and it are stored.
+    /// The storage of both directions and of the result.
     pub activations: Storage,
     /// Threads of a workgroup.
     pub width: u32,
@@ -54,7 +54,7 @@ impl Definition for MergeDirections {
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
         let mode = match self.merge {
-            // Nothing is merged there.
+            // There is no merge kernel for concatenation.
             Merge::Concat | Merge::Sum => 0.0,
             Merge::Mul => 1.0,
             Merge::Average => 2.0,
@@ -88,7 +88,7 @@ impl Definition for MergeDirections {
     }
 
     fn work(&self) -> (Work, Work) {
-        // Of each word both directions, and its way out.
+        // Of each word both directions are loaded, and one is stored.
         let threads = u64::from(self.width);
         (Work::default(), Work { fma: threads, load: 3 * threads, ..Work::default() })
     }

@@ -1,8 +1,8 @@
-//! One file for each kernel: its parameters, its bindings, its text and its dispatch shape; `kernels!`, below, lists them. Knows shapes,
-//! not models.
+//! One file for each kernel: its parameters, its bindings, its text and its dispatch shape; `kernels!`, below, lists
+//! them. This module knows shapes, not models.
 //!
-//! A shader module is the plain concatenation of files, and of what is written out for its sizes; sizes are pipeline
-//! constants. `tests/sources/shaders.rs` holds each Rust side against the shader by reflection.
+//! A shader module is the concatenation of files and of text written out for its sizes; sizes are pipeline constants.
+//! `tests/sources/shaders.rs` checks each Rust side against its shader by reflection.
 
 mod cell;
 mod definition;
@@ -52,13 +52,13 @@ use std::ops::Deref;
 
 kernels! {
     MultiWorkgroup, MergeDirections, MoveStates, OrderRows, ResetStates;
-    /// A kernel that makes `out = w x + bias`: xw, or the readout's output.
+    /// A kernel that computes `out = w x + bias`: xw, or the readout's output.
     Projection of matmul::Arguments: MatmulTiled, MatmulRows, MatmulMatrices, AddBias;
-    /// A kernel that takes a step, or a part of one, or all steps of a chunk by workgroups that do not need each other.
+    /// A kernel that computes a step, or a part of one, or all steps of a chunk by independent workgroups.
     Recurrent of recurrence::Arguments: Step, StepMatrices, Persistent;
 }
 
-/// The tile of batch rows a thread of a row-tiled kernel carries.
+/// The tile of batch rows of a thread of a row-tiled kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Rows {
     /// One row: nothing is wasted at B = 1.
@@ -130,7 +130,7 @@ struct Shader {
     bindings: &'static [Binding],
 }
 
-/// Storage buffers of the kernel that binds the most, but for those that only some devices can run.
+/// Storage buffers of the kernel that binds the most, without kernels that only some devices can run.
 pub const MOST_STORAGE_BUFFERS: u32 = 8;
 
 /// k of one block of the reduction order, in every recurrent kernel but those of cooperative matrices.

@@ -1,8 +1,8 @@
-//! `order_rows`: which batch row stands in which place, of lengths that lie on the device.
+//! `order_rows`: the batch row at each place, from lengths on the device.
 //!
-//! lengths: `[B]`, those above T taken for T; order: the array of [`crate::program::Order`], `[2, padded]` or for a readout
-//! `[4, padded]`. A thread owns a place and counts the rows that stand before the row of its number: longer ones, and equal
-//! ones before it. So it writes what a stable sort by falling length gives.
+//! lengths: `[B]`, those above T count as T; order: the array of [`crate::program::Order`], `[2, padded]` or for a
+//! readout `[4, padded]`. A thread owns a place and the row of the same number. It counts the rows that precede its
+//! row: longer ones, and equal ones of a smaller number. So it writes what a stable sort by falling length gives.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -12,10 +12,10 @@ use super::{Access, Binding, Definition, Kernel, Takes, Work};
 /// Threads of a workgroup.
 pub const WIDTH: u32 = 64;
 
-/// Rows that a thread looks at in an iteration.
+/// Rows that a thread compares in an iteration.
 const SPAN: u32 = 8;
 
-/// What a readout takes of a row's length.
+/// What a readout reads of a row's length: there is no readout.
 pub const NO_READOUT: u32 = 0;
 /// See [`NO_READOUT`]: its length, for a readout of the last step.
 pub const READOUT_LAST: u32 = 1;
@@ -36,7 +36,7 @@ pub struct Params {
     pub readout: u32,
 }
 
-/// Which batch row stands in which place, of lengths that lie on the device.
+/// The batch row at each place, from lengths on the device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct OrderRows {
     /// Threads of a workgroup.
@@ -85,7 +85,7 @@ impl Definition for OrderRows {
     }
 
     fn work(&self) -> (Work, Work) {
-        // The caller's rows are sorted beside the plan.
+        // Not part of a plan's cost: it runs before the plan's dispatches, where lengths are on the device.
         (Work::default(), Work { load: u64::from(self.width), ..Work::default() })
     }
 }

@@ -3,8 +3,8 @@
 //!
 //! One workgroup has every unit of some batch rows, so nothing but y leaves it from step to step. A thread has
 //! `gates · k` weights; where a unit has more than a thread should hold, SPLIT threads share its k by whole blocks of the
-//! reduction order and hand their sums on through workgroup memory. Where a unit has few, several tiles of rows
-//! share a workgroup. The exchange between workgroups deals the units to several of them, in this same shape.
+//! reduction order and pass their sums on through workgroup memory. Where a unit has few, several tiles of rows
+//! share a workgroup. A multi-workgroup kernel distributes the units to several, in this same shape.
 
 pub use super::shape::{Keep, Shape};
 
@@ -26,13 +26,13 @@ pub struct Persistent {
     pub hidden: u32,
     /// How w and y are stored.
     pub precision: Precision,
-    /// Rows a thread carries.
+    /// Rows of a thread.
     pub rows: Rows,
-    /// How it is cut up.
+    /// Its shape.
     pub shape: Shape,
-    /// Whether a dispatch has several layers; a dispatch sees to it.
+    /// Whether a dispatch has several layers; set from its parameters.
     pub pipelined: bool,
-    /// Whether states begin anew within sequences, and how the words lie that say where.
+    /// The order of the resets, of a kernel that resets states within sequences.
     pub resets: Option<ResetOrder>,
 }
 

@@ -1,5 +1,5 @@
-//! Layers of a stack in one dispatch, as if they were directions: what a kernel is told beside its own parameters, which those of one
-//! layer neither bind nor include.
+//! Layers of a stack in one dispatch, as if they were directions: the parameters beside the kernel's own. Kernels of
+//! one layer neither bind nor include them.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -16,16 +16,16 @@ pub struct Params {
     pub x_dir: u32,
     /// Of a matmul: elements of out before the first.
     pub out_first: u32,
-    /// Fills the struct to a multiple of 16 bytes.
+    /// Pads the struct to a multiple of 16 bytes.
     pub unused: [u32; 1],
 }
 
 /// The parameters of a kernel, and those of pipelining where its dispatch has several layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Arguments<P> {
-    /// Its own.
+    /// The kernel's parameters.
     pub own: P,
-    /// Where there are several layers.
+    /// Those of pipelining, of a dispatch with several layers.
     pub pipelining: Option<Params>,
 }
 
@@ -35,12 +35,12 @@ impl<P: Pod> Parameters for Arguments<P> {
     }
 }
 
-/// The file that a text has with and without.
+/// The file of a text with and without pipelining.
 pub(super) fn text(pipelined: bool) -> &'static str {
     if pipelined { wgsl!("shared/pipelined.wgsl") } else { wgsl!("shared/sequential.wgsl") }
 }
 
-/// `bindings`, and after them its own where there is one.
+/// `bindings`, and after them that of pipelining where the kernel is pipelined.
 pub(super) fn bindings(bindings: &[Binding], pipelined: bool) -> Vec<Binding> {
     const BINDING: Binding = Binding::new(13, "pipelining", Access::Params(size_of::<Params>() as u32));
     bindings.iter().copied().chain(pipelined.then_some(BINDING)).collect()

@@ -11,12 +11,12 @@ pub(super) struct Product {
     pub(super) gates: std::ops::Range<u32>,
 }
 
-/// What a GRU that resets after, an LSTM or an RNN needs.
+/// The product of a GRU that resets after, an LSTM or an RNN.
 pub(super) const fn whole(gates: u32) -> Product {
     Product { name: "recurrent_product", vector: "front", gates: 0..gates }
 }
 
-/// What a GRU that resets before needs.
+/// The products of a GRU that resets before.
 pub(super) const BEFORE: [Product; 2] = [
     Product { name: "gates_product", vector: "front", gates: 0..2 },
     Product { name: "candidate_product", vector: "reset", gates: 2..3 },

@@ -67,7 +67,7 @@ pub struct Params {
     pub first_unit: u32,
 }
 
-/// What a dispatch is told.
+/// The parameters of a dispatch.
 pub type Arguments = pipelining::Arguments<Params>;
 
 /// `StepIndex` of the shaders: one entry of the table that a dynamic offset chooses from.
@@ -108,7 +108,7 @@ impl Arguments {
             "peepholes" => dirs * 3 * hidden,
             "order" => 2 * u64::from(params.tiles) * rows,
             "y" => {
-                // Layers that are walked at once store nothing beyond T.
+                // Pipelined layers store nothing beyond T.
                 let beyond = match self.pipelining {
                     Some(_) => 0,
                     None => u64::from(params.first) + u64::from(params.steps),

@@ -1,15 +1,15 @@
-//! States that begin anew within a sequence: `reset_states` before each step that is a dispatch of its own, and what a kernel of many
-//! steps does in its stead.
+//! States that are reset within a sequence: `reset_states` before each step that is a dispatch of its own, and the
+//! text with which a kernel of many steps resets them itself.
 //!
-//! resets: a word for each batch row and step, `[B, T]` or `[T, B]`; initial: what the states were before the run, h of the layer, `[⌈B/R⌉, P, R]`,
-//! and after it c, `[⌈B/R⌉, H, R]`, where there is one. Layers have one direction, forward.
+//! resets: a word for each batch row and step, `[B, T]` or `[T, B]`. initial: the states before the run, h of the
+//! layer, `[⌈B/R⌉, P, R]`, and after it c, `[⌈B/R⌉, H, R]`, of an LSTM. Layers have one direction, forward.
 
 use super::recurrence::{Arguments, INDEX, ORDER, PARAMS, Params};
 use super::source::{self, wgsl};
 use super::{Access, Binding, Definition, Kernel, Rows, Takes, Work, pipelining, shape};
 use crate::io::Layout;
 
-/// The order of the words that say where states begin anew.
+/// The order of the words that say where states are reset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ResetOrder {
     /// `[B, T]`.
@@ -19,7 +19,7 @@ pub enum ResetOrder {
 }
 
 impl From<Layout> for ResetOrder {
-    /// That of an x.
+    /// The order of an x of this layout.
     fn from(x: Layout) -> Self {
         match x {
             Layout::BatchMajor => Self::BatchMajor,
@@ -38,7 +38,7 @@ pub(super) const RESETS: Binding = Binding::new(14, "resets", Access::Read);
 pub(super) const INITIAL: Binding = Binding::new(15, "initial", Access::Read);
 const STATES: Binding = Binding::new(6, "states", Access::ReadWrite);
 
-/// What all kernels with resets are made of, and where states come from that do not begin with zero.
+/// The text that all kernels with resets include, and the initial states where these are not zero.
 pub(super) const BEGUN: &str = wgsl!("resets/begun.wgsl");
 pub(super) const INITIAL_KEPT: &str = wgsl!("resets/initial.wgsl");
 
@@ -47,16 +47,16 @@ pub(super) fn words(params: &Params) -> u64 {
     u64::from(params.batch) * u64::from(params.times)
 }
 
-/// States of a layer, h or c, that begin anew before a step.
+/// States of a layer, h or c, that are reset before a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ResetStates {
     /// P of h, H of c.
     pub features: u32,
-    /// Where in `initial` they lie, in units: 0 of h, P of c. None where they begin with zero.
+    /// The place of the array in `initial`, in units: 0 of h, P of c. `None` where states begin with zero.
     pub before: Option<u32>,
     /// The order of `resets`.
     pub order: ResetOrder,
-    /// Rows a thread carries.
+    /// Rows of a thread.
     pub rows: Rows,
     /// Threads of a workgroup.
     pub width: u32,
@@ -111,7 +111,8 @@ impl Definition for ResetStates {
     }
 
     fn work(&self) -> (Work, Work) {
-        // Of each number its way there and back and what it begins with; of each row its length, its number and its word.
+        // Each number is loaded and stored, with its initial value; of each row also its length, its number and its
+        // word.
         (Work::default(), Work::of_loads(6, self.width, self.rows))
     }
 }

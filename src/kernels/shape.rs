@@ -8,7 +8,7 @@ pub(super) fn grid([units, width]: [u32; 2], tile: Rows, [rows, dirs]: [u32; 2])
     [units.div_ceil(width), rows.div_ceil(tile.count()), dirs]
 }
 
-/// How a step kernel is cut up.
+/// The shape of a step kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct StepShape {
     /// Threads of a workgroup; a power of two, since two may share a word of y.
@@ -34,7 +34,7 @@ impl StepShape {
     }
 }
 
-/// How a persistent or multi_workgroup kernel is cut up.
+/// The shape of a persistent or multi-workgroup kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Shape {
     /// Units of a workgroup.
@@ -45,7 +45,7 @@ pub struct Shape {
     pub split: u32,
     /// Blocks of k of a thread.
     pub parts: u32,
-    /// Where a thread has its weights, but for those of its last `rest` blocks.
+    /// Where a thread has its weights, except those of its last `rest` blocks.
     pub keep: Keep,
     /// Blocks of k, the last of its parts, whose weights a thread loads in every step though it keeps others.
     pub rest: u32,
@@ -116,7 +116,7 @@ impl Shape {
         1 + products as u32
     }
 
-    /// Places for the sums of `gates` gates that are handed on.
+    /// Places for the sums of `gates` gates that are passed to the owner of the unit.
     pub(super) fn shares(self, gates: u32) -> u32 {
         (self.split - 1) * self.parts * gates * self.tiles * self.units
     }

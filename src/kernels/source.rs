@@ -1,10 +1,11 @@
-//! The files that several kernels' texts are made of.
+//! The files from which the texts of several kernels are made.
 
 use super::Rows;
 use crate::dtype::{Precision, Storage};
 
-/// The text of a file under `shaders/`, for a file of this folder, and with `..` for one of a folder below. Paths go by the file that
-/// names them, not by the package's folder: `tests/sound` is another package of the same files.
+/// The text of a file under `shaders/`, for a file of this folder, and with `..` for one of a folder below. Paths are
+/// relative to the file that names them, not to the package's folder: `tests/sound` is another package of the same
+/// files.
 macro_rules! wgsl {
     ($name:literal) => {
         include_str!(concat!("../../shaders/", $name))
@@ -18,7 +19,7 @@ pub(super) use wgsl;
 /// How workgroups are assigned to tiles of rows.
 pub(super) const INTERLEAVE: &str = wgsl!("shared/interleave.wgsl");
 
-/// What a thread carries.
+/// The rows of a thread.
 pub(super) fn rows(rows: Rows) -> &'static str {
     match rows {
         Rows::One => wgsl!("shared/rows1.wgsl"),
@@ -26,7 +27,7 @@ pub(super) fn rows(rows: Rows) -> &'static str {
     }
 }
 
-/// How 16-bit numbers are packed, where there are such.
+/// The packing of 16-bit numbers, where they are used.
 pub(super) fn half(precision: Precision) -> &'static str {
     match precision.half() {
         Some(Storage::Bf16) => wgsl!("shared/half_bf16.wgsl"),
@@ -35,24 +36,24 @@ pub(super) fn half(precision: Precision) -> &'static str {
     }
 }
 
-/// How w lies.
+/// The layout of w.
 pub(super) fn weights(storage: Storage) -> &'static str {
     if storage.is_half() { wgsl!("shared/weights_packed.wgsl") } else { wgsl!("shared/weights_f32.wgsl") }
 }
 
-/// How x lies.
+/// The layout of x.
 pub(super) fn x(storage: Storage) -> &'static str {
     if storage.is_half() { wgsl!("shared/x_packed.wgsl") } else { wgsl!("shared/x_f32.wgsl") }
 }
 
-/// How y is stored.
+/// The storage of y.
 pub(super) fn stores(storage: Storage) -> [&'static str; 2] {
     let of_storage =
         if storage.is_half() { wgsl!("shared/store_packed.wgsl") } else { wgsl!("shared/store_f32.wgsl") };
     [wgsl!("shared/store.wgsl"), of_storage]
 }
 
-/// An LSTM's peepholes; nothing of another cell.
+/// The peepholes of an LSTM; empty for other cells.
 pub(super) fn peepholes(peepholes: Option<bool>) -> &'static str {
     match peepholes {
         Some(true) => wgsl!("shared/peepholes.wgsl"),

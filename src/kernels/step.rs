@@ -13,19 +13,19 @@ use crate::dtype::Precision;
 /// A fused step, or a part of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Step {
-    /// Which.
+    /// The cell, or the part of one.
     pub cell: StepCell,
     /// Its activations and clips.
     pub functions: Functions,
-    /// What its product is over.
+    /// The sizes of its product.
     pub sizes: Sizes,
     /// How w and y are stored.
     pub precision: Precision,
-    /// Rows a thread carries.
+    /// Rows of a thread.
     pub rows: Rows,
-    /// How it is cut up.
+    /// Its shape.
     pub shape: Shape,
-    /// Whether a dispatch has several layers; a dispatch sees to it.
+    /// Whether a dispatch has several layers; set from the parameters of the dispatch.
     pub pipelined: bool,
 }
 

@@ -1,8 +1,9 @@
 //! `gather_states` and `scatter_states`: the states of a batch's rows, from and to the slots of streams or the caller's arrays.
 //!
-//! streams: a row's states lie at slot · stride + offset, one offset for each array and direction; arrays: `[D, ⌈B/R⌉, features, R]`,
-//! each a layer's h or c. The slots of a pool are `[capacity, stride]`, the states of a stream side by side, so where they lie
-//! does not depend on who else is there. Of the caller's `[L·D, B, features]` batch row b has slot b, the stride being `features`.
+//! streams: a row's states lie at slot · stride + offset, with one offset for each array and direction. arrays: `[D,
+//! ⌈B/R⌉, features, R]`, each a layer's h or c. The slots of a pool are `[capacity, stride]`, the states of a stream
+//! side by side, so their place does not depend on other streams. In the caller's `[L·D, B, features]` batch row b
+//! has slot b, and the stride is `features`.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -12,7 +13,7 @@ use super::{Access, Binding, Definition, Kernel, Rows, Takes, Work, shape};
 /// State arrays of one dispatch.
 pub const ARRAYS: usize = 4;
 
-/// Which way states go.
+/// The direction of the copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Way {
     /// From the slots to the batch.
@@ -31,28 +32,28 @@ pub struct Params {
     pub order_rows: u32,
     /// Where in `slots` the slot of batch row 0 lies.
     pub first: u32,
-    /// Slots that there are.
+    /// The number of slots.
     pub capacity: u32,
     /// Numbers of a slot.
     pub stride: u32,
-    /// Units of each array, 0 where there is none.
+    /// Units of each array, 0 where an array is not used.
     pub features: [u32; ARRAYS],
     /// Where in a slot each array's units of the first direction lie.
     pub offsets: [u32; ARRAYS],
     /// D.
     pub dirs: u32,
-    /// From where the units of a direction lie to those of the next.
+    /// Numbers from the units of a direction to those of the next.
     pub dir_stride: u32,
-    /// Fills the struct to a multiple of 16 bytes.
+    /// Pads the struct to a multiple of 16 bytes.
     pub unused: u32,
 }
 
 /// States of streams, from their slots to a batch or back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct MoveStates {
-    /// Which way.
+    /// The direction of the copy.
     pub way: Way,
-    /// Rows a thread carries.
+    /// Rows of a thread.
     pub rows: Rows,
     /// Units of the array that has the most.
     pub features: u32,
@@ -118,7 +119,7 @@ impl Definition for MoveStates {
     }
 
     fn work(&self) -> (Work, Work) {
-        // Of each number its way there and back; where it lies, of each row.
+        // Each number is loaded and stored; of each row its place.
         (Work::default(), Work::of_loads(4, self.width, self.rows))
     }
 }

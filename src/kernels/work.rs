@@ -1,8 +1,8 @@
-//! What a workgroup does, in counts: what the cost model weighs.
+//! The work of a workgroup, in counts: the input of the cost model.
 
 use super::Rows;
 
-/// Counts of one workgroup. Numbers count, however many go with one instruction.
+/// Counts of one workgroup: of numbers, however many go with one instruction.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Work {
     /// Products and sums.
@@ -15,11 +15,11 @@ pub struct Work {
     pub load: u64,
     /// Numbers that pass through workgroup memory.
     pub share: u64,
-    /// Barriers, times the threads that meet in each.
+    /// Barriers, times the threads that wait at each.
     pub barrier: u64,
     /// Sums of one thread that wait for each other.
     pub chain: u64,
-    /// Times that it waits for other workgroups.
+    /// Waits for other workgroups.
     pub exchange: u64,
 }
 

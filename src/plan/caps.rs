@@ -23,34 +23,34 @@ pub struct Caps {
     pub max_threads: u32,
     /// Bytes of workgroup memory.
     pub max_workgroup_bytes: u32,
-    /// Loop iterations of one thread, where the driver cuts it off silently beyond some number.
+    /// Loop iterations of one thread, where the driver ends a thread beyond some number without an error.
     pub max_iterations: Option<u64>,
-    /// What workgroups may do together, where that is known to work.
+    /// The measured limits of exchange between workgroups, where the device has passed the self-test.
     pub exchange: Option<Exchange>,
-    /// The cooperative matrices that kernels may be made of.
+    /// The cooperative matrices that kernels may use.
     pub matrices: Option<Matrices>,
-    /// What the parts of a kernel take.
+    /// Times of the parts of a kernel.
     pub speed: Speed,
-    /// What of that was measured of whole kernels.
+    /// Corrections to those times, measured on whole kernels.
     pub measured: Measured,
 }
 
-/// What is known of workgroups that exchange values within a dispatch, which no API promises to work.
+/// What the self-test found of workgroups that exchange values within a dispatch. No API guarantees that this works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exchange {
     /// Workgroups that run side by side for certain.
     pub workgroups: u32,
-    /// Bytes of workgroup memory that each of them had.
+    /// Bytes of workgroup memory of each workgroup of the self-test.
     pub workgroup_bytes: u32,
-    /// Steps of one dispatch at the most.
+    /// Steps of one dispatch, at most.
     pub steps: usize,
-    /// What is broken on purpose.
+    /// The fault to inject, in tests.
     pub fault: Fault,
 }
 
 impl Caps {
-    /// [`Caps::max_iterations`] of software drivers: Mesa's llvmpipe ends a thread after 65,535 iterations,
-    /// summed over all its loops, and says nothing.
+    /// [`Caps::max_iterations`] of software drivers: Mesa's llvmpipe ends a thread after 65,535 iterations, summed
+    /// over all its loops, and reports nothing.
     pub const SOFTWARE_ITERATIONS: u64 = 60_000;
 
     /// The limits that every WebGPU implementation guarantees.
@@ -71,14 +71,14 @@ impl Caps {
         }
     }
 
-    /// With what `table` says in place of what the caps said of times.
+    /// With the times of `table` in place of its own.
     pub fn with_table(self, table: Table) -> Self {
         let Table { speed, measured } = table;
         Self { speed, measured, ..self }
     }
 
     /// Whether a workgroup of `kernel` fits: its threads, its memory, and its loops where a driver bounds them.
-    pub(super) fn bears(&self, kernel: &dyn Definition) -> bool {
+    pub(super) fn supports(&self, kernel: &dyn Definition) -> bool {
         let by_driver = self.max_iterations.zip(kernel.iterations_of_sizes());
         kernel.threads() <= self.max_threads
             && kernel.workgroup_bytes() <= self.max_workgroup_bytes

@@ -1,12 +1,13 @@
-//! The cost model: what a kernel takes, from the counts of its parts and the [`Speed`] of a device.
+//! The cost model: the time of a kernel, from the counts of its parts and the [`Speed`] of a device.
 //!
-//! It counts the numbers that the shaders sum, load and share, however many go with one instruction. A workgroup takes the longer of two: its operations at the rate of a busy core, or one
-//! thread's chain of sums. Workgroups beyond the cores wait for their turn.
+//! It counts the numbers that the shaders sum, load and share, however many go with one instruction. A workgroup
+//! takes the longer of two times: its operations at the rate of a busy core, or one thread's chain of sums.
+//! Workgroups beyond the number of cores wait for their turn.
 
 use super::{Cost, Recurrence, Speed};
 use crate::kernels::{Definition, Work};
 
-/// What that takes.
+/// The time of `work` in femtoseconds.
 fn time(work: Work, speed: &Speed) -> u64 {
     let busy = [
         (work.fma, speed.fma),
@@ -21,7 +22,7 @@ fn time(work: Work, speed: &Speed) -> u64 {
     alone.saturating_add(work.exchange.saturating_mul(speed.exchange))
 }
 
-/// One dispatch of `kernel` that takes `steps` steps (1 but for a persistent kernel) of `rows` batch rows, in D = `dirs`
+/// One dispatch of `kernel` that takes `steps` steps (1 except for a persistent kernel) of `rows` batch rows, in D = `dirs`
 /// directions.
 pub(super) fn dispatch(kernel: &dyn Definition, rows: u32, steps: u64, dirs: u32, speed: &Speed) -> Cost {
     let [x, y, z] = kernel.grid(rows, dirs).map(u64::from);
@@ -32,7 +33,7 @@ pub(super) fn dispatch(kernel: &dyn Definition, rows: u32, steps: u64, dirs: u32
     Cost { femtoseconds: speed.dispatch.saturating_add(workgroup.saturating_mul(waves)) }
 }
 
-/// So many steps of `rows` batch rows, in D = `dirs` directions.
+/// The time of so many steps of `rows` batch rows, in D = `dirs` directions.
 pub(super) fn walk(recurrence: &Recurrence, rows: u32, steps: u64, dirs: u32, speed: &Speed) -> Cost {
     let of = |kernel: &dyn Definition, steps: u64| dispatch(kernel, rows, steps, dirs, speed).femtoseconds;
     let femtoseconds = match recurrence {

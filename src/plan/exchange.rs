@@ -1,4 +1,5 @@
-//! Several workgroups that have a tile's units between them: which such kernels a device allows, and in chunks of how many steps.
+//! Multi-workgroup kernels, which distribute a tile's units to several workgroups: the shapes that a device allows,
+//! and the steps of a chunk.
 
 use super::shapes::{MOST_HELD, parts, refusal, shapes};
 use super::{Caps, LayerRecipe, Recurrence, Strategy};
@@ -9,18 +10,19 @@ use crate::kernels::{
 };
 use crate::model::Layer;
 
-/// Threads that a workgroup of a multi_workgroup kernel has at the most: with as many weights as each may hold, what a core of
-/// most GPUs has registers for.
+/// Threads of a workgroup of a multi-workgroup kernel, at most. With the most weights that each thread may hold, this
+/// is what a core of most GPUs has registers for.
 const GROUP_THREADS: u32 = 256;
-/// How often a thread of a multi_workgroup kernel looks in vain, in a whole chunk, before it gives up: at a microsecond each, well
+/// Polls without success of one thread, in a whole chunk, before it gives up. At a microsecond each this is well
 /// under the time after which an operating system resets a device.
 const SPIN_LIMIT: u32 = 1 << 16;
 
-/// Bytes of the words of one chunk of a multi_workgroup kernel, which are read soon after they were written: what most caches hold.
+/// Bytes of the exchange words of one chunk of a multi-workgroup kernel. They are read soon after they were written:
+/// this is what most caches hold.
 pub(super) const EXCHANGE_BUDGET: u64 = 4 << 20;
 
-/// The kernels of several workgroups that have a tile's units between them: with as many threads to a workgroup as there
-/// may be, and with half and a quarter of them; or where they cannot keep all weights, the one that keeps the most.
+/// The kernels of several workgroups that distribute a tile's units: with as many threads to a workgroup as allowed,
+/// and with half and a quarter of them. Where these cannot keep all weights, the one that keeps the most.
 pub(super) fn variants(
     layer: &Layer,
     hidden: u32,
@@ -33,14 +35,14 @@ pub(super) fn variants(
         return Err("workgroups may exchange values only where the device has passed its self-test".into());
     };
     if dims.steps == 1 {
-        return Err("a single step has nothing to hand on".into());
+        return Err("a single step has nothing to exchange".into());
     }
     let (cell, functions) = (WholeCell::of(layer), Functions::of(layer));
     let dirs = layer.direction().count();
     let mut found = Vec::new();
     let mut reason = "one workgroup has room for every unit".to_owned();
-    // Two units may share a word of y, so they are in one workgroup. It has no more threads than those of the self-test, whose
-    // kernel has as many weights a thread as any.
+    // Two units may share a word of y, so they are in one workgroup. It has no more threads than a workgroup of the
+    // self-test, whose kernel has as many weights a thread as any.
     let by_registers = u32::try_from(caps.speed.registers / u64::from(MOST_HELD)).unwrap_or(u32::MAX);
     let threads = GROUP_THREADS.min(caps.max_threads).min(by_registers);
     let most = |whole: persistent::Shape| (threads / whole.split / 2 * 2).max(2);
@@ -59,7 +61,7 @@ pub(super) fn variants(
         let untested = memory > exchange.workgroup_bytes;
         let untested = untested.then(|| {
             let tested = exchange.workgroup_bytes;
-            format!("needs {memory} bytes of workgroup memory, the self-test had {tested}")
+            format!("needs {memory} bytes of workgroup memory, the self-test used {tested}")
         });
         let refused = refusal(&kernel, layer, hidden, shape, precision, caps).or(untested).or_else(|| {
             (all > u64::from(exchange.workgroups)).then(|| {
@@ -69,7 +71,7 @@ pub(super) fn variants(
         });
         let is_allowed = refused.is_none();
         match refused {
-            // Its spin_limit, and what stands in for it, come with the recipe.
+            // The spin limit and the fallback kernels are set with the recipe.
             None => found.push(Recurrence::MultiWorkgroup { kernel, spin_limit: 0, instead: Vec::new() }),
             Some(why) => reason = why,
         }
@@ -79,7 +81,8 @@ pub(super) fn variants(
     for shape in shapes(Strategy::MultiWorkgroup, cell, hidden, precision, caps).into_iter().flat_map(sizes) {
         has_any |= allowed(shape);
     }
-    // As where one workgroup has every unit: only where all weights are too many for what the device runs side by side.
+    // As for one workgroup with every unit: only where all weights are too many for what the device runs side by
+    // side.
     if !has_any {
         let threads = |whole: persistent::Shape| most(whole).saturating_mul(whole.split);
         let parts = parts(cell, hidden, precision, caps, threads).into_iter();
@@ -89,14 +92,14 @@ pub(super) fn variants(
     if found.is_empty() { Err(reason) } else { Ok(found) }
 }
 
-/// Steps of a chunk, as many as its words and the self-test leave; one at the least.
+/// Steps of a chunk: as many as its exchange words and the self-test allow; one at least.
 pub(super) fn most_steps(kernel: MultiWorkgroup, layer: &Layer, padded: usize, caps: &Caps) -> usize {
     let by_memory = EXCHANGE_BUDGET / exchange_bytes(kernel.cell, layer, padded);
     let tested = caps.exchange.map_or(0, |exchange| exchange.steps);
     tested.min(by_memory as usize).max(1)
 }
 
-/// `kernel` over at most `steps` at a time; `instead`, where it fails.
+/// `kernel` over at most `steps` at a time; `instead` is its fallback.
 pub(super) fn recipe(
     projection: Projection,
     kernel: MultiWorkgroup,
@@ -104,7 +107,7 @@ pub(super) fn recipe(
     steps: usize,
     caps: &Caps,
 ) -> LayerRecipe {
-    // Where a driver bounds a thread, half of it for the steps.
+    // Where a driver bounds the iterations of a thread, half of them are for the steps.
     let by_driver = caps.max_iterations.map_or(u64::MAX, |most| kernel.most_steps(most / 2));
     let chunk = steps.min(usize::try_from(by_driver).unwrap_or(usize::MAX));
     let spin_limit = caps.max_iterations.map_or(SPIN_LIMIT, |most| (most / 2) as u32);
@@ -112,7 +115,7 @@ pub(super) fn recipe(
     LayerRecipe { projection, recurrence, resets: Vec::new(), chunk, merge: None }
 }
 
-/// Bytes of the words of one step of a layer, of so many rows.
+/// Bytes of the exchange words of one step of a layer of so many rows.
 pub(super) fn exchange_bytes(cell: WholeCell, layer: &Layer, padded: usize) -> u64 {
     let words = [cell.product_count() as usize, layer.direction().count(), layer.hidden(), padded, 4];
     words.iter().fold(1u64, |bytes, &size| bytes.saturating_mul(size as u64))

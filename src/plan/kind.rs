@@ -1,4 +1,4 @@
-//! What a measurement is of: a shape and a kind of kernel, their texts, and how far they are from others.
+//! The key of a measurement: a shape and a kind of kernel, their texts, and their distances from others.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,12 +11,12 @@ use crate::model::{Cell, Forget, Layer, Reset};
 
 /// A doubling, in distances.
 pub(super) const OCTAVE: u64 = 256;
-/// How far a kernel is from another of its strategy and rows.
+/// The distance of a kernel from another of its strategy and rows.
 const SIBLING: u64 = OCTAVE / 2;
-/// How far it is from all others.
+/// The distance from all others.
 const OTHER: u64 = OCTAVE;
 
-/// A kind of layer, of which all kernels do the same work.
+/// A kind of layer: all kernels for it do the same work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Family {
     GruAfter,
@@ -25,9 +25,9 @@ enum Family {
     Rnn,
 }
 
-/// A layer and a batch. Its text is as `wgru bench` names cases: `gru-b16-t50-i64-h64`, then `-bi` for both directions,
-/// `-before` for a GRU that resets before the product, `-f16` or `-bf16` for weights and activations, `-f16-f32` for the one
-/// and the other.
+/// A layer and a batch. Its text is as `wgru bench` names cases: `gru-b16-t50-i64-h64`, then `-bi` for both
+/// directions, and `-before` for a GRU that resets before the product. `-f16` or `-bf16` stands for weights and
+/// activations, `-f16-f32` for weights in f16 and activations in f32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Shape {
     family: Family,
@@ -45,8 +45,8 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// That of `layer` with so many columns to project, if it is of a kind that samples are taken of: LSTMs with a projection
-    /// or a coupled gate are not, for their kernels do other work.
+    /// The shape of `layer` with so many columns to project. `None` for LSTMs with a projection or a coupled gate: no
+    /// samples are taken of them, since their kernels do other work.
     pub(super) fn new(layer: &Layer, input: usize, dims: Dims, precision: Precision) -> Option<Self> {
         let family = match layer.cell() {
             Cell::Gru { reset: Reset::After, .. } => Family::GruAfter,
@@ -61,8 +61,8 @@ impl Shape {
         layer.projection().is_none().then_some(shape)
     }
 
-    /// In octaves: H changes most of what a kernel is like, B its tiles, I and T how its parts weigh against each other. Nothing,
-    /// where the one says nothing about the other.
+    /// The distance in octaves. H changes a kernel most, B its tiles, I and T the balance of its parts. `None` where
+    /// the two shapes are not comparable.
     pub(super) fn distance(&self, other: &Self) -> Option<u64> {
         let of = |one: usize, other: usize| octaves(one).abs_diff(octaves(other));
         let near = 4 * of(self.hidden, other.hidden)
@@ -74,30 +74,35 @@ impl Shape {
     }
 }
 
-/// log₂ of a size, straight between powers of two.
+/// log₂ of a size, linear between powers of two.
 fn octaves(size: usize) -> u64 {
     let size = size.max(1) as u128;
     let whole = size.ilog2();
     u64::from(whole) * OCTAVE + ((size * u128::from(OCTAVE)) >> whole) as u64 - OCTAVE
 }
 
-/// A kind of kernel: what tells a candidate from the others, whatever their number and order. Its text is the strategy, then
-/// `-r` rows side by side and, of a step, `-t` tiles of them and `-u` units of a thread; of the others `-s` threads of a
-/// unit, of a multi_workgroup one `-g` workgroups; `-packed` for two weights to a register; `-k` blocks of a thread's share of k that it keeps,
-/// where it loads the rest in every step; of a step by cooperative matrices `-m` their rows in place of units.
+/// A kind of kernel, which tells a candidate from the others whatever their number and order. Its text is the
+/// strategy and these parts:
+///
+///  * `-r` rows side by side;
+///  * of a step `-t` tiles of rows and `-u` units of a thread, or `-m` rows of its cooperative matrices in place of units;
+///  * of the others `-s` threads of a unit;
+///  * of a multi-workgroup kernel `-g` workgroups;
+///  * `-packed` for two weights to a register;
+///  * `-k` blocks of a thread's share of k in registers, where it loads the rest in every step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Way {
     strategy: Strategy,
     rows: u32,
-    /// 1 where the strategy has no such, here and below.
+    /// 1 where the strategy has no tiles; likewise below.
     tiles: u32,
     units: u32,
     split: u32,
     groups: u32,
     packed: bool,
-    /// Rows of the cooperative matrices of a step, 0 where it has none.
+    /// Rows of the cooperative matrices of a step, 0 without them.
     side: u32,
-    /// 0 where it keeps all, or none.
+    /// 0 where it keeps all weights, or none.
     held: u32,
 }
 
@@ -106,7 +111,7 @@ impl Way {
         Self { strategy, rows, tiles: 1, units: 1, split: 1, groups: 1, packed: false, side: 0, held: 0 }
     }
 
-    /// That of a recurrence.
+    /// The kind of a recurrence.
     pub(super) fn of(recurrence: &Recurrence) -> Option<Self> {
         let whole = |strategy, rows: Rows, shape: persistent::Shape| {
             let packed = shape.keep == persistent::Keep::Packed;
@@ -205,7 +210,7 @@ impl FromStr for Shape {
             }
         }
         let sizes = [shape.batch, shape.steps, shape.input, shape.hidden];
-        // One text for each shape.
+        // Each shape has exactly one text.
         if sizes.contains(&0) || shape.to_string() != text { Err(unknown()) } else { Ok(shape) }
     }
 }
@@ -253,7 +258,7 @@ impl FromStr for Way {
             };
             *place = word[1..].parse().map_err(|_| unknown())?;
         }
-        // One text for each candidate, without what its strategy has not.
+        // Each candidate has exactly one text, without parts that its strategy does not have.
         if way.to_string() == text { Ok(way) } else { Err(unknown()) }
     }
 }
@@ -263,7 +268,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_there_and_back() {
+    fn texts_round_trip() {
         for text in [
             "gru-b16-t50-i64-h64",
             "gru-b16-t50-i64-h64-bi-before-bf16",
@@ -331,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn layers_of_other_kinds_say_nothing_of_each_other() {
+    fn layers_of_different_kinds_do_not_correct_each_other() {
         let of = |one: &str, other: &str| one.parse::<Shape>().unwrap().distance(&other.parse().unwrap());
         let all = ["gru-b1-t1-i1-h64", "gru-b1-t1-i1-h64-before", "rnn-b1-t1-i1-h64", "gru-b1-t1-i1-h64-f16"];
         for one in all {

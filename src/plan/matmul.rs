@@ -1,5 +1,5 @@
-//! Which kernel multiplies many rows by a matrix: for the projection of a layer, and for a readout. And which makes one of a
-//! layer's directions.
+//! The kernels that multiply many rows by a matrix, for the projection of a layer and for a readout, and the kernel
+//! that merges a layer's two directions into one.
 
 use super::strategy::{size, width};
 use super::{Caps, Request, cost};
@@ -14,8 +14,8 @@ use crate::model::{Layer, Merge, Model, Readout, ReadoutSteps};
 /// Rows from which the tiled matmul's 64-row tile is half full, and sharing its loads pays.
 const TILED_FROM_ROWS: usize = 32;
 
-/// K of a matmul over y of a layer: its directions one after the other, all but the last as they are padded, or the one that
-/// became of them.
+/// K of a matmul over y of a layer: its directions one after the other, all but the last padded; or the single merged
+/// one.
 pub(crate) fn output_columns(layer: &Layer, precision: Precision) -> usize {
     let state = layer.state();
     (layer.output_dirs() - 1) * precision.activations.padded(state) + state
@@ -58,18 +58,18 @@ pub(super) fn matmul_kernel(
     let narrow = u32::try_from(rows).unwrap_or(u32::MAX);
     let pipelined = false;
     let matrices = request.matrices(caps).map(|matrices| MatmulMatrices { sizes, matrices, pipelined });
-    // A workgroup of theirs may have fewer rows, so that a grid reaches less far.
+    // A workgroup of the matrix kernel may have fewer rows, and then one grid covers fewer rows.
     let matrices = matrices.filter(|kernel| narrow <= kernel.most_rows(caps.max_workgroups));
     let tiled = MatmulTiled { sizes, precision, pipelined }.into();
     let tiled = [tiled].into_iter().chain(matrices.map(Projection::from));
-    let tiled = tiled.filter(|kernel| caps.bears(&**kernel));
+    let tiled = tiled.filter(|kernel| caps.supports(&**kernel));
     let tiled = tiled.min_by_key(|kernel| cost::dispatch(&**kernel, narrow, 1, 1, &caps.speed));
     let width = width(sizes.n, caps);
     let by_rows = || MatmulRows { sizes, precision, rows: tile, width, pipelined }.into();
     tiled.filter(|_| rows >= TILED_FROM_ROWS).unwrap_or_else(by_rows)
 }
 
-/// The kernel that makes one of the directions of `layer`, and the words of what it makes; nothing where they stay apart.
+/// The kernel that merges the directions of `layer`, and the words of its output; `None` where they stay separate.
 ///
 /// # Errors
 /// [`crate::Error::TooLarge`] and [`crate::Error::Overflow`] for more words than a dispatch has.

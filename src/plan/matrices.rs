@@ -5,7 +5,8 @@ use crate::kernels::recurrence::Sizes;
 use crate::kernels::{Functions, Recurrent, Rows, StepCell, StepMatrices, matrices};
 use crate::model::Layer;
 
-/// The dispatches of one step by cooperative matrices, where there are: with one and with two, one above the other, for each gate of a subgroup.
+/// The dispatches of one step by cooperative matrices, where the device has them. A subgroup takes one or two
+/// matrices for each gate, one above the other.
 pub(super) fn steps(
     layer: &Layer,
     [hidden, state]: [u32; 2],
@@ -27,7 +28,7 @@ pub(super) fn steps(
         };
         StepCell::of(layer).into_iter().map(kernel).collect::<Vec<Recurrent>>()
     };
-    let fits = |kernels: &Vec<Recurrent>| kernels.iter().all(|kernel| caps.bears(&**kernel));
+    let fits = |kernels: &Vec<Recurrent>| kernels.iter().all(|kernel| caps.supports(&**kernel));
     let is_there =
         |stack: &u32| *stack == 1 || tiles > matrices::Shape { matrices, stack: stack / 2 }.tiles();
     [1, 2].into_iter().filter(is_there).map(of).filter(fits).collect()

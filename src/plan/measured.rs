@@ -1,19 +1,21 @@
-//! What was measured of kernels: samples, each a corrected prediction of the cost model.
+//! Measurements of kernels: samples, each a correction of a prediction of the cost model.
 //!
-//! A sample says how many thousandths of the predicted time one candidate took at one shape. The planner multiplies what the
-//! model says of a candidate by the mean of the samples nearby,
+//! A sample says how many thousandths of the predicted time one candidate took at one shape. The planner multiplies
+//! the model's time of a candidate by the mean of the samples nearby,
 //!
 //! ```text
 //! factor = (m + Σ w(d) · ratio) / (m + Σ w(d)),   w(d) = (REACH / d − 1)²,   m = w(MODEL)
 //! ```
 //!
-//! with d the distance from the sample in shape and in kind of kernel. At a sample itself d is 0, w is infinite and the factor is
-//! what was measured; at REACH it is as if there were no sample, and the model, a ratio of 1 at the distance MODEL, stands alone.
+//! with d the distance from the sample in shape and in kind of kernel. At a sample itself d is 0, w is infinite and
+//! the factor is the measured one. From REACH on the sample has no weight, and the model alone counts: a ratio of 1
+//! at the distance MODEL.
 //!
-//! A candidate that was not measured takes after the others that were, if less than after its own samples. Most of what
-//! the model gets wrong about a shape it gets wrong about all kernels there. If only the measured ones were corrected,
-//! one that was not would always be chosen where the model promises too much, and never where it promises too
-//! little. So it has their mean error, and what is left to choose by is what the model says of the difference.
+//! A candidate without samples is corrected by those of the other candidates, but less than by its own. Most of the
+//! model's error at a shape is the same for all kernels there. If only the measured ones were corrected, an
+//! unmeasured one would always be chosen where the model predicts too short a time, and never where it predicts too
+//! long a one. So it takes their mean error, and the candidates differ only by what the model predicts of the
+//! difference.
 //!
 //! Everything is in whole numbers, so that plans compare exactly.
 
@@ -24,14 +26,14 @@ use std::sync::Arc;
 use super::kind::{OCTAVE, Shape, Way};
 use super::{Candidate, Cost};
 
-/// From here on a sample says nothing: H four times as large, B sixteen times.
+/// From this distance on a sample has no weight: H four times as large, B sixteen times.
 const REACH: u64 = 2 * OCTAVE;
-/// As good as the model is a sample at this distance.
+/// The model counts as much as a sample at this distance.
 const MODEL: u64 = OCTAVE * 5 / 4;
 /// The largest ratio that a sample may have, in thousandths.
 const MOST: u32 = 1_000_000;
 
-/// What one candidate took at one shape.
+/// The time of one candidate at one shape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sample {
     /// The layer and the batch.
@@ -43,8 +45,8 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// Of a candidate that took so many `seconds`, if it is one that samples are taken of: not of one that is
-    /// refused, nor where [`Candidate::shape`] is `None`.
+    /// The sample of a candidate that took so many `seconds`. `None` for one that is refused, and where
+    /// [`Candidate::shape`] is `None`.
     pub fn new(candidate: &Candidate, seconds: f64) -> Option<Self> {
         let (shape, (recipe, _)) = (candidate.shape?, candidate.outcome.as_ref().ok()?);
         let ratio = 1000.0 * seconds / candidate.modelled()?.seconds();
@@ -62,12 +64,12 @@ impl Sample {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Measured(Arc<[Sample]>);
 
-/// What samples make of a prediction.
+/// How samples corrected a prediction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Correction {
-    /// What the model alone predicts.
+    /// The time that the model alone predicts.
     pub modelled: Cost,
-    /// What it is corrected by.
+    /// The nearest sample, by which it was corrected.
     pub basis: Basis,
 }
 
@@ -78,7 +80,7 @@ pub enum Basis {
     Measured,
     /// Of this candidate at this shape nearby.
     Near(Shape),
-    /// Of another one.
+    /// Of another candidate at this shape.
     Beside(Shape),
 }
 
@@ -88,7 +90,7 @@ impl Measured {
         &self.0
     }
 
-    /// `modelled`, corrected by what is near; nothing, where nothing is.
+    /// `modelled`, corrected by the samples nearby; `None` without any.
     pub(super) fn correct(&self, shape: &Shape, way: &Way, modelled: Cost) -> Option<(Cost, Correction)> {
         if let Some(own) = self.0.iter().find(|sample| sample.shape == *shape && sample.way == *way) {
             let correction = Correction { modelled, basis: Basis::Measured };
@@ -98,7 +100,7 @@ impl Measured {
         let mut nearest: Option<(u64, &Sample)> = None;
         for sample in self.0.iter() {
             let Some(far) = sample.shape.distance(shape) else { continue };
-            // Sizes beside each other may be too near to tell.
+            // Sizes next to each other may round to a distance of 0.
             let distance = (far + sample.way.distance(way)).max(1);
             let weight = weight(distance);
             sum += weight * u128::from(sample.per_mille);
@@ -113,15 +115,15 @@ impl Measured {
     }
 }
 
-/// What a sample at a distance of 1 or more counts.
+/// The weight of a sample at a distance of 1 or more.
 const fn weight(distance: u64) -> u128 {
-    // 1024 for a fraction that is fine enough at the end of the reach.
+    // 1024 keeps the fraction fine enough at the end of the reach.
     let straight = (1024 * REACH.saturating_sub(distance) / distance) as u128;
     straight * straight
 }
 
 impl FromIterator<Sample> for Measured {
-    /// Of several samples of one candidate at one shape the first.
+    /// Of several samples of one candidate at one shape the first is kept.
     fn from_iter<I: IntoIterator<Item = Sample>>(samples: I) -> Self {
         let mut kept: Vec<Sample> = Vec::new();
         for sample in samples {
@@ -187,7 +189,7 @@ mod tests {
         all[0].iter().filter(|candidate| candidate.outcome.is_ok()).cloned().collect()
     }
 
-    /// Caps by which each candidate takes so many times what the model says of it, where `times` knows.
+    /// Caps in which each candidate takes so many times the model's time, where `times` has a number for it.
     fn measured(model: &Model, dims: [usize; 2], times: impl Fn(usize) -> Option<f64>) -> Caps {
         let caps = Caps::webgpu_minimum();
         let all = candidates(model, dims, &caps).into_iter().enumerate();
@@ -198,7 +200,7 @@ mod tests {
         Caps { measured: samples.collect(), ..caps }
     }
 
-    /// What all candidates are corrected by, as a share of what the model says.
+    /// The corrections of all candidates, as a factor of the model's time.
     fn factors(model: &Model, dims: [usize; 2], caps: &Caps) -> Vec<f64> {
         let of = |candidate: &Candidate| {
             let (_, cost) = candidate.outcome.as_ref().ok()?;
@@ -247,7 +249,7 @@ mod tests {
         assert_eq!(last, 1.0);
     }
 
-    /// What the model gets wrong about a shape is no reason to prefer what was not measured there, or to shun it.
+    /// The model's error at a shape neither favours an unmeasured candidate there nor rules it out.
     #[test]
     fn a_candidate_that_was_not_measured_has_the_error_of_the_others() {
         let (model, dims) = (gru(64, 1), [16, 50]);
@@ -260,7 +262,7 @@ mod tests {
                 assert!((own / ratio).ln().abs() < 0.1, "{:?}: {own}", candidate.strategy);
                 let basis = candidates(&model, dims, &caps)[left_out].correction.unwrap().basis;
                 assert!(matches!(basis, Basis::Beside(_)), "{basis}");
-                // The choice may only turn between what is as good within that error.
+                // The planner may only choose differently among candidates that are equal within that error.
                 let picked = planned(&model, dims, &caps);
                 let is_picked = |c: &&Candidate| c.outcome.as_ref().is_ok_and(|o| o.0 == picked.layers[0]);
                 let all = candidates(&model, dims, &plain);
@@ -270,7 +272,7 @@ mod tests {
         }
     }
 
-    /// Layers at once are weighed against layers in turn as the model alone would.
+    /// Pipelined layers are compared with layers one after the other as by the model alone.
     #[test]
     fn a_pipelined_stack_is_corrected_as_its_layers_are() {
         let (stack, dims) = (gru(32, 4), [1, 1000]);
@@ -285,15 +287,15 @@ mod tests {
         assert_eq!((&twice.layers, twice.cost), (&alone.layers, alone.cost.times(2, 1)));
     }
 
-    /// What was measured may tell for another kernel in the first layer than above it. Layers still run at once.
+    /// Samples may favour another kernel in the first layer than above it. Layers are still pipelined.
     #[test]
-    fn layers_at_once_have_one_kernel_whatever_is_cheapest_for_each() {
+    fn pipelined_layers_share_one_kernel_whatever_is_fastest_for_each() {
         let (stack, dims) = (gru(32, 4), Dims::new(1, 1000).unwrap());
         let plain = Caps::webgpu_minimum();
         let best = planned(&stack, [1, 1000], &plain).layers[0].recurrence.clone();
         let all = candidates(&stack, [1, 1000], &plain);
         let is_best = |index: usize| all[index].outcome.as_ref().is_ok_and(|(own, _)| own.recurrence == best);
-        // What the model would take is dear for the layers above; the first, of an x that is projected already, keeps it.
+        // The model's choice is slow for the layers above; the first, of an x that is projected already, keeps it.
         let caps = measured(&gru(32, 1), [1, 1000], |index| Some(if is_best(index) { 1.5 } else { 1.0 }));
         let run_shape = crate::io::RunShape { projected: true, ..dims.into() };
         let of = |pipelining: Option<usize>| {
@@ -309,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn what_samples_are_not_taken_of_is_left_to_the_model() {
+    fn layers_without_samples_are_left_to_the_model() {
         let (model, dims) = (gru(64, 1), [16, 50]);
         let caps = measured(&model, dims, |_| Some(3.0));
         let run_shape = crate::io::RunShape { projected: true, ..Dims::new(16, 50).unwrap().into() };

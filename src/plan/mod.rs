@@ -1,5 +1,5 @@
-//! Choosing kernels: a pure function of model, sizes and device capabilities. Nothing here speaks wgpu, so a
-//! plan can be made, printed and tested for a device that is not there.
+//! Choosing kernels: a pure function of model, sizes and device capabilities. Nothing here uses wgpu, so a plan can
+//! be made, printed and tested for a device that this machine does not have.
 
 mod budget;
 mod caps;

@@ -1,4 +1,4 @@
-//! Whether the layers of a stack are walked at once, and in chunks of how many steps: see `program/pipelining.rs`.
+//! Whether the layers of a stack are pipelined, and in chunks of how many steps: see `program/pipelining.rs`.
 
 use super::budget::PROJECTION_BUDGET;
 use super::exchange::{EXCHANGE_BUDGET, exchange_bytes};
@@ -7,11 +7,12 @@ use super::{Caps, Cost, LayerRecipe, Only, Pipelining, Plan, Recurrence, cost};
 use crate::kernels::Definition;
 use crate::model::Model;
 
-/// Chunks that are tried.
+/// Chunk sizes to try.
 const CHUNKS: [usize; 10] = [2, 3, 4, 6, 8, 12, 16, 24, 32, 64];
 
-/// `plan`, as a pipelined stack where that is predicted to take less time, or is asked for; else with the reason why not. What the
-/// model says of one is corrected as it is of the layers in turn, for which it says `modelled`: the kernels are the same.
+/// `plan`, as a pipelined stack where that is predicted to be faster or `only.pipelining` requires it; else with the
+/// reason why not. The prediction for a pipelined stack is corrected as that of the layers one after the other, which
+/// is `modelled`: the kernels are the same.
 pub(super) fn improve(plan: Plan, modelled: Cost, model: &Model, only: Only, caps: &Caps) -> Plan {
     if model.layers().len() < 2 {
         return plan;
@@ -21,7 +22,7 @@ pub(super) fn improve(plan: Plan, modelled: Cost, model: &Model, only: Only, cap
         Ok(pipelining) => {
             let times = pipelining.cost.seconds() / plan.cost.seconds();
             Plan {
-                not_pipelined: Some(format!("all at once they would take {times:.2} times as long")),
+                not_pipelined: Some(format!("pipelined they would take {times:.2} times as long")),
                 ..plan
             }
         }
@@ -29,10 +30,10 @@ pub(super) fn improve(plan: Plan, modelled: Cost, model: &Model, only: Only, cap
     }
 }
 
-/// The cheapest pipelined stack of `plan`'s kernels, or why there is none.
+/// The cheapest pipelined stack of `plan`'s kernels, or the reason why there is none.
 fn cheapest(plan: &Plan, modelled: Cost, model: &Model, only: Only, caps: &Caps) -> Result<Plan, String> {
     if only.pipelining == Some(0) {
-        return Err("they were asked not to run at once".into());
+        return Err("the option `pipelining` is 0".into());
     }
     if let Some(reason) = refusal(plan, model, caps) {
         return Err(reason);
@@ -54,7 +55,7 @@ fn cheapest(plan: &Plan, modelled: Cost, model: &Model, only: Only, caps: &Caps)
         pipelined.pipelining = Some(Pipelining { steps: chunk, sequential: plan.cost });
         let recurrence = plan.layers[0].recurrence.clone();
         pipelined.layers.iter_mut().for_each(|layer| {
-            // What takes the place of workgroups that fail has to be one for all layers too.
+            // The fallback kernels have to be the same for all layers too.
             *layer = LayerRecipe { chunk, recurrence: recurrence.clone(), ..layer.clone() };
         });
         let (numerator, denominator) = (plan.cost.femtoseconds, modelled.femtoseconds);
@@ -63,12 +64,13 @@ fn cheapest(plan: &Plan, modelled: Cost, model: &Model, only: Only, caps: &Caps)
     });
     let none = || match most {
         0 => format!("one step projected for all of them takes more than {budget} bytes"),
-        _ => format!("layers at once need chunks of fewer steps than {steps}"),
+        _ => format!("pipelined layers need chunks of fewer steps than {steps}"),
     };
     pipelined.min_by_key(|pipelining| pipelining.cost).ok_or_else(none)
 }
 
-/// Steps of a chunk that memory and the driver bear, and of workgroups that write to each other the exchange buffer.
+/// Steps of a chunk within the limits of memory and the driver; of multi-workgroup kernels also of the exchange
+/// buffer.
 fn most_steps(plan: &Plan, model: &Model) -> usize {
     let most = plan.layers.iter().map(|layer| layer.chunk).min().unwrap_or(1);
     let Recurrence::MultiWorkgroup { kernel, .. } = &plan.layers[0].recurrence else { return most };
@@ -80,16 +82,16 @@ fn most_steps(plan: &Plan, model: &Model) -> usize {
     most.min((EXCHANGE_BUDGET / words.max(1)) as usize).max(1)
 }
 
-/// Why layers cannot be walked as if they were directions: a step of one would need a later step of the one below, no
-/// one kernel serves all, or their arrays do not fit a binding together, nor their workgroups the device, where those wait
-/// for each other.
+/// Why layers cannot be walked as if they were directions. A step of one would need a later step of the one below; no
+/// single kernel serves all; their arrays together exceed a binding; or workgroups that wait for each other are more
+/// than the device runs side by side.
 fn refusal(plan: &Plan, model: &Model, caps: &Caps) -> Option<String> {
     let [first, above @ ..] = model.layers() else { return Some("there is none".into()) };
     if first.direction().count() > 1 || above.iter().any(|layer| layer.direction() != first.direction()) {
         return Some("they are not all of one direction".into());
     }
     if plan.run_shape.resets {
-        return Some("states that are reset are one layer's".into());
+        return Some("kernels that reset states serve one layer only".into());
     }
     let recurrence = &plan.layers[0].recurrence;
     if !plan.layers.iter().all(|layer| layer.recurrence.is_like(recurrence)) {
@@ -137,7 +139,7 @@ fn projected_bytes(plan: &Plan, model: &Model, chunk: usize) -> u64 {
     all.iter().fold(1u64, |bytes, &size| bytes.saturating_mul(size as u64))
 }
 
-/// Slots, in each of which the first layer is projected, then all others, and then all walk over a chunk.
+/// Slots: in each the first layer is projected, then all others, and then all layers walk over a chunk.
 fn of_pipelined(plan: &Plan, chunk: usize, caps: &Caps) -> Cost {
     let (batch, layers) = (narrow(plan.run_shape.dims.batch), narrow(plan.layers.len()));
     let rows = narrow(chunk.saturating_mul(plan.tiles() * plan.rows.count() as usize));

@@ -1,8 +1,8 @@
 //! The planner.
 //!
-//! For each layer it lists the strategies, works out what each would take by the cost model, corrected by what was
-//! measured nearby, and takes the cheapest. Unless the reduction order is free, all of them keep the reduction order, so no choice
-//! changes a bit of the result (see `shaders/shared/recurrence.wgsl`).
+//! For each layer it lists the candidates and predicts the time of each by the cost model, corrected by measurements
+//! nearby. It takes the fastest. Unless the request allows any reduction order, all candidates sum in the same order,
+//! so no choice changes a bit of the result (see `shaders/shared/recurrence.wgsl`).
 
 use super::budget::{MAX_CHUNK, PROJECTION_BUDGET};
 use super::matmul::{matmul_kernel, merge_kernel, output_columns, readout_kernel};
@@ -33,10 +33,10 @@ pub fn plan(
     let asked = rows.iter().copied().filter(|rows| Some(*rows) == request.only.rows).collect::<Vec<_>>();
     let mut best: Option<Plan> = None;
     let mut refusal = none("tile of rows");
-    // A pipelined stack that is asked for may need the one or the other.
+    // A pipelined stack that the request requires may exist with one tile of rows only.
     let rank = |plan: &Plan| (request.only.pipelining.is_some() && plan.pipelining.is_none(), plan.cost);
     for rows in if asked.is_empty() { rows } else { asked } {
-        // What exceeds the device by single rows may fit by fours.
+        // A plan that exceeds the device by single rows may fit by fours.
         match of_rows(model, run_shape, request, rows, caps) {
             Ok(plan) if best.as_ref().is_none_or(|best| rank(&plan) < rank(best)) => best = Some(plan),
             Ok(_) => {}
@@ -46,13 +46,13 @@ pub fn plan(
     best.ok_or(refusal)
 }
 
-/// The cheapest plan with so many rows side by side.
+/// The fastest plan with so many rows side by side.
 fn of_rows(model: &Model, run_shape: RunShape, request: Request, rows: Rows, caps: &Caps) -> Result<Plan> {
     let all = candidates(model, run_shape, request, rows, caps)?;
     pick(model, run_shape, request, rows, all, caps)
 }
 
-/// A planner that found nothing to choose from, which no caller can bring about: steps can always be dispatched one by one.
+/// The error of a planner that found no candidate. No caller can cause it: steps can always be dispatched one by one.
 fn none(what: &str) -> Error {
     Error::internal("plan", format!("no {what}"))
 }
@@ -82,8 +82,7 @@ pub fn alternatives(
     }
 }
 
-/// The tiles of batch rows that are worth a thought: a single row wastes nothing, and from two on a weight may serve
-/// several.
+/// The tiles of batch rows to consider. A single row wastes nothing; from two rows on a weight may serve several.
 fn rows_of(dims: Dims) -> Vec<Rows> {
     if dims.batch == 1 { vec![Rows::One] } else { vec![Rows::One, Rows::Four] }
 }
@@ -99,7 +98,7 @@ fn candidates(
     run_shape.check(model)?;
     request.precision.check()?;
     caps.check("a kernel", 1, u64::from(caps.max_threads), "threads in a workgroup")?;
-    // Directions lie side by side or one after the other, whatever becomes of them.
+    // Directions lie side by side or one after the other, merged or not.
     let output = model.layers()[0].direction().count() * model.state();
     for (name, features) in [(run_shape.x_shape(), run_shape.features(model)), ("y [B, T, D·P]", output)] {
         let numbers = product(name, &[dims.batch, dims.steps, features])?;
@@ -109,8 +108,8 @@ fn candidates(
     layers.map(|index| layer_candidates(model, index, run_shape, rows, request, caps)).collect()
 }
 
-/// Of each layer the cheapest candidate, among those of the strategy that is asked for where there are any; or of all layers
-/// one, where they can only then be walked at once, and that takes less time or is asked for.
+/// The fastest candidate of each layer, among those of the requested strategy where there are any. Or the same kernel
+/// for all layers, where only that allows pipelining, and it is faster or `only.pipelining` requires it.
 fn pick(
     model: &Model,
     run_shape: RunShape,
@@ -139,7 +138,7 @@ fn pick(
     if request.only.pipelining == Some(0) {
         return Ok(plan);
     }
-    // What is cheapest layer by layer need not be so at once.
+    // The fastest kernels layer by layer may not be the fastest pipelined.
     let pipelined = alike(&allowed).into_iter().map(of).filter(|alike| alike.pipelining.is_some());
     let is_better = |pipelining: &Plan| {
         pipelining.cost < plan.cost || (request.only.pipelining.is_some() && plan.pipelining.is_none())
@@ -147,14 +146,14 @@ fn pick(
     Ok(pipelined.min_by_key(|pipelining| pipelining.cost).filter(is_better).unwrap_or(plan))
 }
 
-/// A candidate that can be had.
+/// A candidate that the device allows.
 struct Choice<'a> {
     recipe: &'a LayerRecipe,
     cost: Cost,
     modelled: Cost,
 }
 
-/// Those of a layer that can be had, of what is asked for where there is any.
+/// The candidates of a layer that the device allows, limited to the requested strategy where there are any.
 fn allowed(candidates: &[Candidate], only: Only) -> Vec<Choice<'_>> {
     let asked = |c: &Candidate| only.has(c) && c.outcome.is_ok();
     let any = candidates.iter().any(asked);
@@ -165,8 +164,8 @@ fn allowed(candidates: &[Candidate], only: Only) -> Vec<Choice<'_>> {
     allowed.collect()
 }
 
-/// Of all layers the same recurrence, each of those that all of them have: the cheapest may have too many workgroups to
-/// run for all layers at once.
+/// For each recurrence that all layers have: that one in every layer. The fastest may have too many workgroups to
+/// pipeline all layers.
 fn alike<'a, 'b>(layers: &'b [Vec<Choice<'a>>]) -> Vec<Vec<&'b Choice<'a>>> {
     let [first, ..] = layers else { return Vec::new() };
     let all = first.iter().filter_map(|first| {
@@ -214,7 +213,8 @@ fn layer_candidates(
     let merge = merge_kernel(layer, dims, precision, caps)?;
     let of_merge =
         merge.map_or(Cost::ZERO, |(kernel, words)| cost::dispatch(&kernel, words, 1, 1, &caps.speed));
-    // Of an x that is projected already, what was measured has a part too many; by matrices it is another.
+    // Where x is projected already, a measured time includes a projection too many; by cooperative matrices the
+    // projection differs.
     let is_usual = !matches!(projection, Projection::MatmulMatrices(_));
     let is_whole = is_usual && (index > 0 || !run_shape.projected);
     let shape = Shape::new(layer, k, dims, precision).filter(|_| is_whole);
@@ -228,7 +228,7 @@ fn layer_candidates(
                 candidates.push(Candidate { rows, strategy, variant: 0, outcome, shape, correction });
             }
             Ok(variants) => {
-                // Steps come first among the strategies.
+                // Per-step candidates come first among the strategies.
                 let instead = cheapest_steps(&candidates);
                 candidates.extend(variants.into_iter().enumerate().map(|(variant, recurrence)| {
                     let recipe = match recurrence {
@@ -267,7 +267,7 @@ fn recipe(projection: Projection, recurrence: Recurrence, chunk: usize, caps: &C
     LayerRecipe { projection, recurrence, resets: Vec::new(), chunk, merge: None }
 }
 
-/// The kernels of the cheapest of the candidates so far that go step by step.
+/// The kernels of the fastest per-step candidate so far.
 fn cheapest_steps(candidates: &[Candidate]) -> Vec<Recurrent> {
     let steps = candidates.iter().filter_map(|candidate| match &candidate.outcome {
         Ok((LayerRecipe { recurrence: Recurrence::Step(kernels), .. }, cost)) => Some((kernels, cost)),
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_strategy_that_is_asked_for_is_taken_where_it_can_be_had() {
+    fn a_requested_strategy_is_taken_where_it_is_possible() {
         let caps = Caps::webgpu_minimum();
         let small = gru(8, 16, Cell::GRU);
         for (strategy, text) in [
@@ -329,7 +329,7 @@ mod tests {
         ] {
             assert_eq!(planned(&small, [1, 5], Some(strategy), &caps).to_string(), text);
         }
-        // An x that is projected already is taken as it is by the first layer.
+        // The first layer takes an x that is projected already as it is.
         let run_shape = RunShape { projected: true, ..Dims::new(1, 5).unwrap().into() };
         let only = Only { strategy: Some(Strategy::Step), ..Only::default() };
         let taken = plan(&small, run_shape, Request { only, ..Request::default() }, &caps).unwrap();
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cheapest_is_taken_and_the_rest_have_their_reasons() {
+    fn the_fastest_is_taken_and_the_rest_have_their_reasons() {
         let caps = Caps::webgpu_minimum();
         let model = gru(8, 512, Cell::GRU);
         let dims = Dims::new(4, 100).unwrap();
@@ -354,9 +354,9 @@ mod tests {
         assert!(refused.iter().any(|reason| reason.contains("512 threads in a workgroup")), "{refused:?}");
     }
 
-    /// Long sequences of a small layer, and one step, on a device where a dispatch is dear.
+    /// Long sequences of a small layer, and one step, on a device where a dispatch is slow.
     #[test]
-    fn a_dear_dispatch_makes_persistent_kernels_pay() {
+    fn a_slow_dispatch_makes_persistent_kernels_pay() {
         let speed = Speed { dispatch: 100_000_000_000, ..Speed::DISCRETE };
         let caps = Caps { speed, ..Caps::webgpu_minimum() };
         let model = gru(8, 64, Cell::GRU);
@@ -381,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_of_the_weights_is_held_where_all_are_too_many() {
+    fn weights_are_partially_register_resident_where_all_are_too_many() {
         let caps = Caps { max_threads: 1024, max_workgroup_bytes: 48 << 10, ..Caps::webgpu_minimum() };
         let of = |hidden, batch, weights| kernels(Strategy::Persistent, hidden, batch, weights, &caps);
         let has_part = |kernels: Vec<String>| kernels.iter().any(|kernel| kernel.contains("blocks held"));
@@ -392,7 +392,7 @@ mod tests {
         assert_eq!(of(160, 4, Storage::F32), expected);
         let expected = "persistent_gru_after (1 row × 256 units, weights packed, 4 of 8 blocks held)";
         assert_eq!(of(256, 1, Storage::Bf16), [expected]);
-        // Where it is less than a third, it is not worth a thought.
+        // Less than a third of the weights is not worth keeping.
         assert_eq!(
             of(192, 1, Storage::F32),
             ["persistent_gru_after (1 row × 192 units, 2 of 6 blocks held)"]
@@ -403,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn workgroups_together_hold_a_part_where_all_is_too_much_for_them() {
+    fn multi_workgroup_kernels_hold_a_part_where_all_weights_are_too_many() {
         let fault = crate::kernels::exchange::Fault::None;
         let exchange = Exchange { workgroups: 132, workgroup_bytes: 48 << 10, steps: 1000, fault };
         let caps = Caps { max_workgroup_bytes: 48 << 10, exchange: Some(exchange), ..Caps::webgpu_minimum() };

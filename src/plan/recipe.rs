@@ -1,4 +1,4 @@
-//! A plan as data: which kernels, with which tiles, for each layer. It prints itself.
+//! A plan as data: which kernels, with which tiles, for each layer, and its text.
 
 use std::fmt;
 
@@ -12,15 +12,16 @@ use crate::kernels::{
 /// How one layer is computed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LayerRecipe {
-    /// `w_ih x + biases` over all steps of a chunk; of the first layer the biases alone, where x is `w_ih x` already.
+    /// `w_ih x + biases` over all steps of a chunk. Of the first layer the biases alone, where x is already `w_ih x`.
     pub projection: Projection,
     /// The steps.
     pub recurrence: Recurrence,
-    /// What begins states anew before each step, where steps are dispatched one by one and something is reset.
+    /// The kernels that reset states before each step, where steps are dispatched one by one and resets are
+    /// given.
     pub resets: Vec<ResetStates>,
     /// Steps that are projected at a time; bounds the memory of the projection.
     pub chunk: usize,
-    /// What makes one of both directions, once all steps are there; nothing where they stay apart.
+    /// The kernel that merges both directions after all steps; `None` where they stay separate.
     pub merge: Option<MergeDirections>,
 }
 
@@ -31,25 +32,25 @@ pub enum Recurrence {
     Step(Vec<Recurrent>),
     /// All steps of a chunk in one dispatch.
     Persistent(Persistent),
-    /// All steps of a chunk in one dispatch, by workgroups that work together.
+    /// All steps of a chunk in one dispatch, by workgroups that exchange h.
     MultiWorkgroup {
-        /// What they run.
+        /// The kernel.
         kernel: MultiWorkgroup,
-        /// How often a thread looks for what is not there yet, in a whole chunk.
+        /// Polls without success of a thread, in a whole chunk, before it gives up.
         spin_limit: u32,
-        /// What a chunk that fails is taken again by, step by step.
+        /// The fallback for a chunk that fails, step by step.
         instead: Vec<Recurrent>,
     },
 }
 
 impl Recurrence {
-    /// Whether every product is one of cooperative matrices.
+    /// Whether every product is by cooperative matrices.
     pub fn is_by_matrices(&self) -> bool {
         let is = |kernel: &Recurrent| matches!(kernel, Recurrent::StepMatrices(_));
         matches!(self, Self::Step(kernels) if kernels.iter().all(is))
     }
 
-    /// Whether the same kernels walk over the steps, whatever takes their place where they fail.
+    /// Whether the same kernels compute the steps, whatever their fallbacks.
     pub(super) fn is_like(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::MultiWorkgroup { kernel, .. }, Self::MultiWorkgroup { kernel: other, .. }) => {
@@ -75,12 +76,12 @@ impl fmt::Display for Recurrence {
     }
 }
 
-/// Layers at once: while a layer walks over a chunk of steps, the one above walks over the chunk before.
+/// Layer pipelining: while a layer walks over a chunk of steps, the one above walks over the chunk before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pipelining {
     /// Steps of a chunk.
     pub steps: usize,
-    /// What one layer after the other is predicted to take.
+    /// The predicted time of one layer after the other.
     pub sequential: Cost,
 }
 
@@ -95,15 +96,15 @@ pub struct Plan {
     pub rows: Rows,
     /// One recipe per layer.
     pub layers: Vec<LayerRecipe>,
-    /// Where layers run at once, how.
+    /// How layers are pipelined, if they are.
     pub pipelining: Option<Pipelining>,
-    /// Why they do not, where there are several.
+    /// Why they are not, where there are several.
     pub not_pipelined: Option<String>,
     /// The readout.
     pub readout: Option<Projection>,
-    /// Words that one storage array may have; matrices beyond are cut into slices.
+    /// Words of one storage array, at most; larger matrices are cut into slices.
     pub most_words: usize,
-    /// What the layers are predicted to take together.
+    /// The predicted time of all layers together.
     pub cost: Cost,
 }
 
@@ -118,7 +119,8 @@ impl Plan {
         self.layers.iter().any(|layer| matches!(layer.recurrence, Recurrence::Step(_)))
     }
 
-    /// Whether all layers above `layer` do nothing once workgroups that work together have failed: a merge knows no abort.
+    /// Whether all layers above `layer` stop once a multi-workgroup kernel has failed: a merge does not read the
+    /// abort word.
     pub fn layers_above_can_abort(&self, layer: usize) -> bool {
         let can_abort = |layer: &LayerRecipe| {
             layer.merge.is_none() && matches!(layer.recurrence, Recurrence::MultiWorkgroup { .. })
@@ -126,7 +128,7 @@ impl Plan {
         self.layers[layer + 1..].iter().all(can_abort)
     }
 
-    /// The same plan, chunk by chunk, with every layer that workgroups compute together taken step by step.
+    /// The same plan, chunk by chunk, with the per-step fallback in place of every multi-workgroup kernel.
     pub fn without_exchange(&self) -> Self {
         let mut plan = self.clone();
         for layer in &mut plan.layers {

@@ -1,23 +1,24 @@
-//! What the planner is asked, and what it chooses between.
+//! The planner's request, and its candidates.
 
 use super::{Caps, Correction, Cost, LayerRecipe, Shape, Strategy};
 use crate::dtype::Precision;
 use crate::kernels::Rows;
 use crate::kernels::matrices::{self, Matrices};
 
-/// What is asked of the planner beside sizes.
+/// Options of the planner beside sizes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Request {
     /// How weights and activations are stored.
     pub precision: Precision,
-    /// What to choose from.
+    /// Limits on the candidates.
     pub only: Only,
-    /// Whether kernels may sum in an order of their own, so that a session, or another plan, may give other bits.
+    /// Whether kernels may sum in any order. A session, or another plan, may then give other bits.
     pub any_reduction_order: bool,
 }
 
 impl Request {
-    /// The cooperative matrices that may be made use of: their numbers are f16, and they add in an order of their own.
+    /// The cooperative matrices that the request allows: their numbers are f16, and their reduction order is not
+    /// ours.
     pub(super) fn matrices(&self, caps: &Caps) -> Option<Matrices> {
         caps.matrices.filter(|_| self.any_reduction_order && self.precision == matrices::PRECISION)
     }
@@ -29,7 +30,7 @@ impl From<Precision> for Request {
     }
 }
 
-/// What to choose from, in every layer that has such a candidate; everything, where all are `None`.
+/// Limits on the candidates, in every layer that has such a one; no limits where all are `None`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Only {
     /// The strategy.
@@ -38,20 +39,20 @@ pub struct Only {
     pub rows: Option<Rows>,
     /// Which variant of the strategy, as [`alternatives`](super::alternatives) lists them.
     pub variant: Option<usize>,
-    /// Steps of a chunk of a pipelined stack, fewer where the device or the memory bear no more; 0 for none. Of no effect where
-    /// layers cannot run at once.
+    /// Steps of a chunk of a pipelined stack, fewer where the device or the memory does not allow so many; 0 for no
+    /// pipelining. Without effect where layers cannot be pipelined.
     pub pipelining: Option<usize>,
 }
 
 impl Only {
-    /// Whether a candidate's strategy and variant are allowed.
+    /// Whether a candidate has the required strategy and variant.
     pub fn has(self, candidate: &Candidate) -> bool {
         self.strategy.is_none_or(|strategy| strategy == candidate.strategy)
             && self.variant.is_none_or(|variant| variant == candidate.variant)
     }
 }
 
-/// A way to compute a layer, and what it is predicted to take, or why it cannot be.
+/// A way to compute a layer, with its predicted time, or the reason why the device does not allow it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
     /// Batch rows side by side.
@@ -60,16 +61,16 @@ pub struct Candidate {
     pub strategy: Strategy,
     /// Which variant of it: tiles of rows of a thread, or how k is assigned to threads.
     pub variant: usize,
-    /// The recipe with its predicted cost, or what forbids the strategy.
+    /// The recipe with its predicted cost, or the reason why the strategy is not possible.
     pub outcome: Result<(LayerRecipe, Cost), String>,
-    /// What it is measured as, if layers of its kind are.
+    /// The shape of its samples, where layers of its kind are measured.
     pub shape: Option<Shape>,
-    /// How the cost follows from what was measured; `None`, where it is the model's alone.
+    /// How measurements corrected the cost; `None` where it is the model's alone.
     pub correction: Option<Correction>,
 }
 
 impl Candidate {
-    /// What the model alone predicts.
+    /// The cost by the model alone.
     pub fn modelled(&self) -> Option<Cost> {
         let (_, cost) = self.outcome.as_ref().ok()?;
         Some(self.correction.map_or(*cost, |correction| correction.modelled))

@@ -1,4 +1,4 @@
-//! What begins states anew where steps are dispatched one by one.
+//! The kernels that reset states where steps are dispatched one by one.
 
 use super::strategy::{size, width};
 use super::{Caps, cost};
@@ -7,7 +7,7 @@ use crate::io::RunShape;
 use crate::kernels::{ResetStates, Rows};
 use crate::model::Layer;
 
-/// The kernels that begin h and c of a layer anew before a step; none where nothing is reset.
+/// The kernels that reset h and c of a layer before a step; none without resets.
 pub(super) fn kernels(
     layer: &Layer,
     run_shape: RunShape,
@@ -25,7 +25,7 @@ pub(super) fn kernels(
     Ok([of(h, 0)].into_iter().chain(layer.cell().has_c().then(|| of(c, h))).collect())
 }
 
-/// What they take before a step of `batch` rows.
+/// Their time before a step of `batch` rows.
 pub(super) fn cost(kernels: &[ResetStates], batch: u32, caps: &Caps) -> u64 {
     let of = |kernel: &ResetStates| cost::dispatch(kernel, batch, 1, 1, &caps.speed).femtoseconds;
     kernels.iter().fold(0u64, |sum, kernel| sum.saturating_add(of(kernel)))

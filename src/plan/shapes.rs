@@ -1,4 +1,4 @@
-//! How kernels of many steps may be cut up, and which of them a device allows.
+//! The shapes of kernels of many steps, and which of them a device allows.
 
 use super::{Caps, Strategy};
 use crate::dtype::Precision;
@@ -6,13 +6,13 @@ use crate::kernels::persistent::Keep;
 use crate::kernels::{BLOCK, Definition, WholeCell, persistent};
 use crate::model::Layer;
 
-/// Weights, or sums, of a thread at the most: beyond, some compilers spill them.
+/// Weights, or sums, of a thread at most: beyond this some compilers spill them.
 pub(super) const MOST_HELD: u32 = 192;
-/// The least part of a unit's blocks that is worth keeping where the rest is loaded in every step, one in so many: with a quarter
-/// of them it was nowhere the fastest.
+/// The least part of a unit's blocks that is worth keeping where the rest is loaded in every step, as one in so many:
+/// with a quarter of them it was nowhere the fastest.
 const PART: u64 = 3;
 
-/// Ways to deal k to threads, from few threads with many weights to many with few.
+/// Ways to distribute k to threads, from few threads with many weights to many with few.
 pub(super) fn shapes(
     strategy: Strategy,
     cell: WholeCell,
@@ -30,13 +30,13 @@ pub(super) fn shapes(
             }
             shapes
         }
-        // As many weights as a thread can hold: the fewer threads, the more units to a workgroup.
+        // As many weights as a thread can hold: with fewer threads, a workgroup has more units.
         Strategy::MultiWorkgroup => {
             let depth = MOST_HELD / cell.gates();
             let packed = precision.weights.is_half().then(|| shape(2 * depth, Keep::Packed));
             packed.into_iter().chain([shape(depth, Keep::Held)]).collect()
         }
-        // As many threads to a unit as there may be, or one.
+        // As many threads to a unit as allowed, or one.
         _ => {
             let split = (caps.max_threads / hidden.max(1)).max(1);
             let depth = hidden.div_ceil(split).next_multiple_of(32);
@@ -45,8 +45,8 @@ pub(super) fn shapes(
     }
 }
 
-/// Ways to deal k to threads, with a workgroup of so many `threads`, that keep the weights of some blocks and load the others in
-/// every step: from most blocks to least, of as many with the fewest threads first.
+/// Ways to distribute k to threads, with a workgroup of so many `threads`, that keep the weights of some blocks and
+/// load the others in every step. They are ordered from most blocks to least; among equals, fewest threads first.
 pub(super) fn parts(
     cell: WholeCell,
     hidden: u32,

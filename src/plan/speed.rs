@@ -1,4 +1,4 @@
-//! What the parts of a kernel take on a device: the numbers of the cost model.
+//! Times of the parts of a kernel on a device: the numbers of the cost model.
 
 use std::fmt;
 
@@ -6,15 +6,15 @@ use crate::error::{Error, Result};
 
 /// Times in femtoseconds, so that a plan stays a pure function of numbers that compare and print exactly.
 ///
-/// A device is taken as `cores` that each run one workgroup at a time. The times of operations are those of a core
-/// that is kept busy: of one of its scalar operations, whichever thread does it.
+/// A device is modelled as `cores` that each run one workgroup at a time. The times of operations are those of a busy
+/// core, for one scalar operation of any of its threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Speed {
     /// Workgroups that run at once.
     pub cores: u64,
-    /// A dispatch that waits for the one before.
+    /// A dispatch that waits for the one before it.
     pub dispatch: u64,
-    /// A step within a dispatch: the input's way from memory, activations.
+    /// A step within a dispatch: the input from memory, activations.
     pub step: u64,
     /// A barrier, for each thread of the workgroup.
     pub barrier: u64,
@@ -28,11 +28,11 @@ pub struct Speed {
     pub load: u64,
     /// A load from workgroup memory.
     pub share: u64,
-    /// A product and sum that waits for the one before.
+    /// A product and sum that waits for the one before it.
     pub chain: u64,
     /// 32-bit numbers that a workgroup can keep in registers.
     pub registers: u64,
-    /// The way of a number from one workgroup to another within a dispatch.
+    /// The time of a number from one workgroup to another within a dispatch.
     pub exchange: u64,
 }
 
@@ -57,8 +57,8 @@ impl Speed {
     pub const INTEGRATED: Self =
         Self { cores: 16, dispatch: 8_000_000_000, load: 80_000, registers: 24 * 1024, ..Self::DISCRETE };
 
-    /// A software driver: llvmpipe's, fitted on two cores of a server's processor (`benches/tables/llvmpipe.txt`). The number of
-    /// cores is that machine's too.
+    /// A software driver: llvmpipe's, fitted on two cores of a server's processor (`benches/tables/llvmpipe.txt`).
+    /// The number of cores is of that machine too.
     pub const SOFTWARE: Self = Self {
         cores: 2,
         dispatch: 88_603_083_795,
@@ -77,8 +77,7 @@ impl Speed {
     /// Reads numbers: lines of a name and a number, and comments that begin with `#`.
     ///
     /// # Errors
-    /// [`Error::Format`] for a line that is none, a name that there is not or that is there twice or missing, and 0
-    /// cores.
+    /// [`Error::Format`] for a line of another form, a name that is unknown, repeated or missing, and 0 cores.
     pub fn parse(text: &str) -> Result<Self> {
         let mismatch =
             |line: &str, reason: &str| Err(Error::format("table of speeds", format!("`{line}`: {reason}")));
@@ -154,20 +153,20 @@ impl fmt::Display for Speed {
 /// A predicted time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cost {
-    /// In femtoseconds, saturating: what takes hours takes too long.
+    /// In femtoseconds, saturating.
     pub femtoseconds: u64,
 }
 
 impl Cost {
-    /// None.
+    /// No time.
     pub const ZERO: Self = Self { femtoseconds: 0 };
 
-    /// Both, one after the other.
+    /// The sum of both.
     pub fn plus(self, other: Self) -> Self {
         Self { femtoseconds: self.femtoseconds.saturating_add(other.femtoseconds) }
     }
 
-    /// So many times as much, as a fraction.
+    /// The time multiplied by a fraction.
     pub(super) fn times(self, numerator: u128, denominator: u128) -> Self {
         let femtoseconds = u128::from(self.femtoseconds).saturating_mul(numerator) / denominator.max(1);
         Self { femtoseconds: u64::try_from(femtoseconds).unwrap_or(u64::MAX) }
@@ -194,13 +193,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tables_there_and_back() {
+    fn tables_round_trip() {
         let speed = Speed { cores: 3, chain: 0, ..Speed::INTEGRATED };
         assert_eq!(Speed::parse(&format!("# a device\n\n{speed}")).unwrap(), speed);
     }
 
     #[test]
-    fn tables_that_are_none_are_refused_by_their_line() {
+    fn invalid_tables_are_refused_by_their_line() {
         let text = Speed::DISCRETE.to_string();
         for (bad, named) in [
             (text.replace("fma 5000\n", ""), "fma"),

@@ -16,8 +16,8 @@ use crate::model::{Cell, Layer};
 pub enum Strategy {
     /// Each step is a dispatch, or two.
     Step,
-    /// All steps of a chunk are a dispatch; a workgroup has every unit and keeps the weights in registers, or those of
-    /// some blocks of k where all are too many.
+    /// All steps of a chunk are one dispatch. A workgroup has every unit and keeps the weights in registers, or,
+    /// where all are too many, those of some blocks of k.
     Persistent,
     /// As `Persistent`, with the weights read in every step.
     Streamed,
@@ -52,14 +52,15 @@ impl FromStr for Strategy {
     }
 }
 
-/// Threads of a row-tiled workgroup: two warps or one wave, and within every device's limit.
+/// Threads of a row-tiled workgroup: two warps or one wave, within every device's limit.
 const WIDTH: u32 = 64;
-/// Threads that a persistent workgroup of small H is filled up to, by tiles of rows.
+/// Threads of a persistent workgroup of small H, reached by several tiles of rows.
 const FILL: u32 = 64;
 /// Units and tiles of rows that a thread of a step may have.
 const BLOCKS: [[u32; 2]; 6] = [[1, 1], [1, 2], [1, 4], [2, 1], [2, 2], [2, 4]];
 
-/// What walks over the steps: every variant of `strategy` that `caps` allows, or why there is none.
+/// The kernels that compute the steps: every variant of `strategy` that `caps` allows, or the reason why there is
+/// none.
 pub(super) fn variants(
     strategy: Strategy,
     layer: &Layer,
@@ -86,7 +87,9 @@ pub(super) fn variants(
     let functions = Functions::of(layer);
     if strategy == Strategy::MultiWorkgroup {
         if run_shape.resets {
-            return Ok(Err("states that are reset are no words: other workgroups have them already".into()));
+            return Ok(Err(
+                "states that are reset are not exchanged: other workgroups hold the old ones".into()
+            ));
         }
         return Ok(exchange::variants(layer, hidden, dims, rows, precision, caps));
     }
@@ -109,7 +112,7 @@ pub(super) fn variants(
     for shape in shapes(strategy, cell, hidden, precision, caps) {
         has_any |= allowed(shape);
     }
-    // Where a workgroup can keep all weights, loading some of them has nothing to offer.
+    // Where a workgroup can keep all weights, a kernel that loads some of them gains nothing.
     if strategy == Strategy::Persistent && !has_any {
         let threads = |shape: persistent::Shape| shape.threads();
         parts(cell, hidden, precision, caps, threads).into_iter().find(|shape| allowed(*shape));
@@ -118,10 +121,11 @@ pub(super) fn variants(
     Ok(if found.is_empty() { Err(reason) } else { Ok(found) })
 }
 
-/// Units and tiles of rows that a thread of a step may have: no more than there are, and no more sums than it should hold.
+/// Units and tiles of rows that a thread of a step may have: no more than exist, and no more sums than it should
+/// hold.
 fn blocks(cell: Cell, units: u32, tiles: u32, rows: Rows, request: Request, caps: &Caps) -> Vec<[u32; 2]> {
     let widths = units.div_ceil(width(units, caps));
-    // A sum of all beside each block's own.
+    // Each block's own sum, and a sum of all blocks.
     let of_one = cell.gates() as u32 * rows.count() * if request.any_reduction_order { 1 } else { 2 };
     let fits = |&[each, count]: &[u32; 2]| {
         let are_there = each <= widths && count <= tiles;

@@ -1,16 +1,16 @@
-//! What a planner of GPUs goes by: the numbers of the cost model, and what was measured.
+//! The planner's table for a GPU: the numbers of the cost model, and the measurements.
 
 use std::fmt;
 
 use super::{Measured, Sample, Speed};
 use crate::error::{Error, Result};
 
-/// What `wgru tune` finds out of a device.
+/// The result of `wgru tune` for a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table {
     /// The numbers of the cost model.
     pub speed: Speed,
-    /// By what its predictions are corrected.
+    /// The corrections of its predictions.
     pub measured: Measured,
 }
 
@@ -21,18 +21,22 @@ impl From<Speed> for Table {
     }
 }
 
-/// What a line begins with that holds a sample.
+/// The first word of a line that holds a sample.
 const SAMPLE: &str = "measured";
-/// What the line begins with that says what the numbers of a table mean, and the version that is written. Tables without such
-/// a line are of version 1.
+/// The first word of the line with the version of the format, and the version that is written. Tables without such a
+/// line are of version 1.
 const VERSION: (&str, u32) = ("version", 1);
 
 impl Table {
-    /// Reads a table: a line `version 1`, which may be missing, lines of a name and a number, as [`Speed::parse`] reads them,
-    /// lines of `measured` and a [`Sample`], of which there need be none, and comments that begin with `#`.
+    /// Reads a table. Its lines are:
+    ///
+    ///  * `version 1`, which may be missing;
+    ///  * a name and a number, as [`Speed::parse`] reads them;
+    ///  * `measured` and a [`Sample`], any number of them;
+    ///  * comments that begin with `#`.
     ///
     /// # Errors
-    /// As [`Speed::parse`]; [`Error::Format`] for another version, and for a sample that is none or that is there twice.
+    /// As [`Speed::parse`]; [`Error::Format`] for another version, and for a sample that is invalid or repeated.
     pub fn parse(text: &str) -> Result<Self> {
         let begins = |line: &str, word: &str| line.split_whitespace().next() == Some(word);
         let mismatch =
@@ -79,7 +83,7 @@ mod tests {
         measured gru-b16-t50-i64-h64 persistent-r1-s1 7\n";
 
     #[test]
-    fn tables_there_and_back() {
+    fn tables_round_trip() {
         let numbers = Speed::DISCRETE.to_string();
         assert_eq!(Table::parse(&numbers).unwrap(), Table::from(Speed::DISCRETE));
         let text = format!("version 1\n{numbers}{SAMPLES}");
@@ -90,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_are_none_are_refused_with_the_reason() {
+    fn invalid_lines_are_refused_with_the_reason() {
         let numbers = Speed::DISCRETE.to_string();
         for (line, reason) in [
             ("measured", "thousandths"),

@@ -1,4 +1,4 @@
-//! Holding a program against a device's limits and against itself, before anything is allocated.
+//! Checks of a program against a device's limits and against itself, before anything is allocated.
 
 use super::{Buffer, Copy, Dispatch, Ends, Op, Program};
 use crate::dims::Dims;
@@ -10,8 +10,8 @@ use crate::plan::Caps;
 /// that each buffer is as long as the kernel reaches, and that no buffer it writes is bound twice.
 ///
 /// # Errors
-/// [`Error::TooLarge`] for what exceeds the device; [`Error::Internal`] for a program that contradicts
-/// itself, which no caller can bring about.
+/// [`Error::TooLarge`] for a size beyond the device's limits; [`Error::Internal`] for a program that contradicts
+/// itself, which no caller can cause.
 pub fn check(program: &Program, caps: &Caps) -> Result<()> {
     let Dims { batch, steps } = program.run_shape.dims;
     for buffer in &program.buffers {
@@ -98,7 +98,7 @@ mod tests {
     use crate::plan::{Exchange, Fault, Only, Recurrence, Request, Strategy, plan};
     use crate::program::lower;
 
-    /// Of the least of devices that may run every strategy.
+    /// Caps of the smallest device that can run every strategy.
     fn caps() -> Caps {
         let exchange =
             Exchange { workgroups: 1 << 10, workgroup_bytes: 1 << 15, steps: 3, fault: Fault::None };
@@ -117,7 +117,7 @@ mod tests {
 
     fn program_of(cell: Cell, run_shape: impl Into<RunShape>, only: Only, caps: &Caps) -> Program {
         let strategy = only.strategy.unwrap();
-        // Units for several workgroups, where there are to be several.
+        // More units than one workgroup has, so that there are several.
         let (input, hidden) = (5, if strategy == Strategy::MultiWorkgroup { 260 } else { 7 });
         let rows = cell.gates() * hidden;
         let layer = |input| {

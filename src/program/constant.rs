@@ -1,12 +1,12 @@
-//! A model's constants as words of the device, in the storage type that a run has.
+//! A model's constants as words of the device, in the storage type of a run.
 
 use super::slice::QUAD;
 use crate::dtype::{Precision, Storage};
 use crate::error::Result;
 use crate::model::{Constant, Layer, Model, pack};
 
-/// The words of a constant: matrices as `precision.weights` keeps them, `[D, ⌈K/4⌉, N]` of four k each, which are 0
-/// past K; everything else in f32. Where 16-bit sequences pad each direction's features, the matrix that reads
+/// The words of a constant. Matrices are stored as `precision.weights`, `[D, ⌈K/4⌉, N]` of four k each, which are 0
+/// past K; everything else is in f32. Where 16-bit sequences pad each direction's features, the matrix that reads
 /// them has rows of 0 in those places.
 ///
 /// # Errors
@@ -16,7 +16,7 @@ pub fn constant_words(model: &Model, constant: Constant, precision: Precision) -
     let layers = model.layers();
     let (first, last) = (&layers[0], layers.len() - 1);
     let dirs = first.direction().count();
-    // With the layer whose y the matrix reads, where it does.
+    // With the layer whose y the matrix reads, if any.
     let (sets, k, read) = match constant {
         Constant::WIh(0) => (dirs, first.input(), None),
         Constant::WIh(layer) => (dirs, layers[layer - 1].output(), Some(&layers[layer - 1])),
@@ -88,7 +88,7 @@ mod tests {
         let words = |constant| constant_words(&model, constant, precision).unwrap();
         let [one, two, three] = [bf16.pack(1.0, 2.0), bf16.pack(3.0, 0.0), bf16.pack(1.0, 0.0)];
         assert_eq!(words(Constant::WIh(0)), [one, two, one, two]);
-        // Each direction's one feature lies in a word of its own: features 0, none, 1.
+        // Each direction's single feature lies in a word of its own: features 0, none, 1.
         assert_eq!(words(Constant::WIh(1)), [three, bf16.pack(2.0, 0.0), three, bf16.pack(2.0, 0.0)]);
         let whole = constant_words(&model, Constant::WIh(0), Precision::default()).unwrap();
         assert_eq!(whole[..4], [1.0f32, 2.0, 3.0, 0.0].map(f32::to_bits));

@@ -1,6 +1,6 @@
-//! The ends of a run that is recorded: what is done, before and after its operations, with arrays that lie on the device in the
-//! caller's layout. Lengths become the order of rows, h0 and c0 the tiled states that the kernels read, and these become h_n
-//! and c_n. Each part is done only where its array is given.
+//! The ends of a recorded run: dispatches before and after its operations, on arrays of the device in the caller's
+//! layout. Lengths become the order of rows; h0 and c0 become the tiled states that the kernels read; and these
+//! become h_n and c_n. Each part runs only where its array is given.
 
 use super::lower::{Lowering, index32, lowered};
 use super::streams::{Outside, Tiled, lowered_streams};
@@ -18,16 +18,16 @@ use crate::plan::Plan;
 pub struct End {
     /// The array, in the caller's layout.
     pub array: BufferId,
-    /// What is done with it.
+    /// The dispatches.
     pub dispatches: Vec<Dispatch>,
 }
 
-/// What is done with arrays of the caller's before and after a run.
+/// Dispatches on arrays of the caller's before and after a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ends {
-    /// `[B]` of u32, made the order of rows.
+    /// `[B]` of u32, from which the order of rows is made.
     pub lengths: End,
-    /// h0 `[L·D, B, P]`, and c0 `[L·D, B, H]` where the cell has one. Nothing for streams, whose states are in their slots.
+    /// h0 `[L·D, B, P]`, and c0 `[L·D, B, H]` of LSTMs. Empty for streams, whose states are in their slots.
     pub initial: Vec<End>,
     /// h_n and c_n, likewise.
     pub last: Vec<End>,
@@ -43,12 +43,12 @@ impl Ends {
     }
 }
 
-/// Lowers `plan`, which was made for `model`, to a program that can be recorded between others: its states come from the
-/// caller's arrays and go to them.
+/// Lowers `plan`, which was made for `model`, to a program that can be recorded between the caller's dispatches: its
+/// states come from the caller's arrays and go to them.
 ///
 /// # Errors
-/// As [`super::lower`]; [`Error::Unsupported`] for plans of layers at once and of workgroups that exchange values, whose
-/// outcome the host has to see.
+/// As [`super::lower`]; [`Error::Unsupported`] for plans with pipelined layers or multi-workgroup kernels, since the
+/// host has to check their completion.
 pub fn lower_recorded(model: &Model, plan: &Plan) -> Result<Program> {
     recorded_run(lowered(model, plan)?)
 }
@@ -84,7 +84,8 @@ fn recorded_run(mut lowering: Lowering<'_>) -> Result<Program> {
     recorded(lowering, ends)
 }
 
-/// [`super::lower_streams`] to a program that can be recorded: lengths may lie on the device.
+/// [`super::lower_streams`] to a program that can be recorded, with lengths on the device where the caller gives them
+/// there.
 ///
 /// # Errors
 /// As [`super::lower_streams`].
@@ -99,7 +100,7 @@ fn recorded(mut lowering: Lowering<'_>, ends: Ends) -> Result<Program> {
     if lowering.plan.pipelining.is_some() || lowering.program.exchange_buffer.is_some() {
         return Err(Error::Unsupported {
             what:
-                "a recording of layers at once or of workgroups together, whose outcome the host has to see"
+                "a recording with layer pipelining or multi-workgroup kernels, whose completion the host has to check"
                     .into(),
         });
     }

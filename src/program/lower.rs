@@ -33,12 +33,12 @@ pub(super) fn lowered<'a>(model: &'a Model, plan: &'a Plan) -> Result<Lowering<'
     Ok(lowering)
 }
 
-/// Which of the two orders in [`super::Order`] a matmul takes.
+/// Which of the two orders in [`super::Order`] a matmul uses.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Places {
-    /// Falling length, as the step kernels have it.
+    /// Falling length, as in the step kernels.
     Sorted,
-    /// The caller's.
+    /// The caller's order.
     Own,
 }
 
@@ -53,15 +53,15 @@ pub(super) struct Chunk {
     pub(super) first: usize,
     pub(super) count: usize,
     pub(super) output: Sequence,
-    /// Layers that are walked at once, each a chunk behind the one below, as if they were directions.
+    /// Layers that are pipelined, each a chunk behind the one below, as if they were directions.
     pub(super) layers: usize,
 }
 
-/// A layer, and everything that it reads and writes.
+/// A layer, and all buffers that it reads and writes.
 struct Stage {
     index: usize,
     input: Sequence,
-    /// Where its directions write, and the layer.
+    /// Where its directions write, and where the layer does.
     written: Sequence,
     output: Sequence,
     w_ih: Option<Slices>,
@@ -69,7 +69,7 @@ struct Stage {
     /// w_hh and w_hr.
     matrices: [Slices; 2],
     state: StateBuffers,
-    /// What its kernels bind, by its name in the shaders; xw first.
+    /// The buffers that its kernels bind, by their names in the shaders; xw first.
     named: Vec<(&'static str, BufferId)>,
 }
 
@@ -82,7 +82,7 @@ pub(super) struct Lowering<'a> {
     /// Scratch of one chunk or step by its name in the shaders, which all layers share.
     scratch: Vec<(&'static str, BufferId)>,
     shared: HashMap<Shared, BufferId>,
-    /// The word of the exchange buffer that words begin with.
+    /// The first of the exchange words in the exchange buffer.
     pub(super) words_from: usize,
 }
 
@@ -131,7 +131,7 @@ impl<'a> Lowering<'a> {
         Ok(this)
     }
 
-    /// The scratch of `layers` that run at once, made by the first that asks.
+    /// The scratch of `layers` that are pipelined, made at its first use.
     pub(super) fn scratch(&mut self, layers: usize) -> Result<Vec<(&'static str, BufferId)>> {
         if !self.scratch.is_empty() {
             return Ok(self.scratch.clone());
@@ -228,7 +228,7 @@ impl<'a> Lowering<'a> {
         self.merge(index, stage.written, stage.output)
     }
 
-    /// Everything that layer `index` reads and writes.
+    /// All buffers that layer `index` reads and writes.
     fn stage(&mut self, index: usize) -> Result<Stage> {
         let layer = &self.model.layers()[index];
         let columns = layer.cell().gates() * layer.hidden();
@@ -252,12 +252,12 @@ impl<'a> Lowering<'a> {
     fn project_chunk(&mut self, stage: &Stage, first: usize, count: usize) -> Result<()> {
         let (layer, kernel) = (&self.model.layers()[stage.index], self.plan.layers[stage.index].projection);
         let arguments = self.projection(layer, stage.input, first, count)?;
-        // Scratch begins with it.
+        // xw is the first of the scratch.
         let arrays = [stage.input.buffer, stage.bias, stage.named[0].1];
         self.project(kernel, arguments, arrays, stage.w_ih.as_ref(), self.dirs())
     }
 
-    /// The steps of a chunk, of layer `index` or from it on.
+    /// The steps of a chunk, of layer `index` or of the pipelined layers from it on.
     pub(super) fn walk(
         &mut self,
         index: usize,
@@ -284,7 +284,8 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// The steps of a chunk one by one, each after what `phases` has: h before even and odd steps lies in `h`.
+    /// The steps of a chunk one by one. Each begins with the dispatches of `phases`; h before even and odd steps lies
+    /// in `h`.
     fn steps(
         &self,
         mut phases: [Vec<Dispatch>; 2],
@@ -304,8 +305,8 @@ impl<'a> Lowering<'a> {
         Ok(vec![Op::Steps { first: chunk.first, count, phases }])
     }
 
-    /// The states of layer `index`; joins to `named` everything else its step binds that does not change from step to step,
-    /// by the name it has in the shaders.
+    /// The states of layer `index`. Adds to `named` every other buffer of its step that does not change from step to
+    /// step, by its name in the shaders.
     fn layer_buffers(
         &mut self,
         index: usize,
@@ -347,7 +348,7 @@ impl<'a> Lowering<'a> {
         Ok(StateBuffers { h, c, changes })
     }
 
-    /// `w_hr` of layer `index`, nothing where it does not project.
+    /// `w_hr` of layer `index`; empty where the layer does not project.
     fn projection_matrix(&mut self, index: usize) -> Result<Slices> {
         match self.model.layers()[index].projection() {
             Some(_) => self.matrix(Constant::WHr(index)),
@@ -375,7 +376,7 @@ impl<'a> Lowering<'a> {
         slices.iter().map(of_slice).collect()
     }
 
-    /// What a dispatch of a chunk is told, whose units begin with `first_unit`.
+    /// The parameters of a dispatch of a chunk, whose units begin with `first_unit`.
     pub(super) fn arguments(
         &self,
         layer: &Layer,

@@ -1,5 +1,5 @@
-//! Layers that make one of their directions: each direction writes a sequence of its own, and when all steps are there one
-//! dispatch makes the layer's y of both.
+//! Layers that merge their directions into one. Each direction writes a sequence of its own, and after all steps one
+//! dispatch computes the layer's y from both.
 
 use super::lower::{Lowering, Sequence, Shared, index32};
 use super::{Dispatch, Op, Role};
@@ -8,8 +8,8 @@ use crate::error::Result;
 use crate::kernels::merge;
 
 impl Lowering<'_> {
-    /// Where the directions of layer `index` write: where the layer does, unless it makes one of them. Then they lie one after
-    /// the other, each in the order of the layer's `output`, in an array that all such layers share.
+    /// Where the directions of layer `index` write: to the layer's output, unless they are merged. Then they lie one
+    /// after the other, each in the layout of the layer's `output`, in an array that all such layers share.
     pub(super) fn written(&mut self, index: usize, output: Sequence) -> Result<Sequence> {
         if self.plan.layers[index].merge.is_none() {
             return Ok(output);
@@ -25,7 +25,7 @@ impl Lowering<'_> {
         Ok(Sequence { buffer, dir: index32("y of a direction", numbers)?, ..output })
     }
 
-    /// Makes `output` of what the directions of layer `index` have written.
+    /// Computes `output` from the sequences of the directions of layer `index`.
     pub(super) fn merge(&mut self, index: usize, written: Sequence, output: Sequence) -> Result<()> {
         let Some(kernel) = self.plan.layers[index].merge else { return Ok(()) };
         let words = index32("words of y", self.program.buffers[written.buffer].words / 2)?;

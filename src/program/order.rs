@@ -1,5 +1,5 @@
-//! Which batch row stands in which place: rows in the order of falling length, so that the places of a tile end
-//! together and no work is done for tiles that have ended.
+//! The batch row at each place. Rows are in the order of falling length, so that the places of a tile end together
+//! and no work is done for tiles that have ended.
 
 use crate::model::ReadoutSteps;
 
@@ -9,16 +9,16 @@ pub struct Order {
     /// The batch row at each place, `[B]`.
     rows: Vec<u32>,
     /// The array on the device, `[2, padded]`: the length at each place, 0 past B, and the batch row at each place.
-    /// For a readout, which is in the caller's order, `[4, padded]`: then the steps it reads of each batch row, and
-    /// the row's own number.
+    /// With a readout, which is in the caller's order, `[4, padded]`: then also the steps that it reads of each batch
+    /// row, and the row's own number.
     words: Vec<u32>,
     padded: usize,
-    /// Whether a readout is on every step: it reads y past a sequence's end too.
+    /// Whether a readout is on every step: it also reads y past a sequence's end.
     every: bool,
 }
 
 impl Order {
-    /// For `batch` rows on `padded` places, with nothing in them yet.
+    /// An empty order for `batch` rows on `padded` places.
     pub fn new(batch: usize, padded: usize, readout: Option<ReadoutSteps>) -> Self {
         let every = readout == Some(ReadoutSteps::Every);
         Self { rows: vec![0; batch], words: vec![0; Self::arrays(readout) * padded], padded, every }
@@ -29,7 +29,7 @@ impl Order {
         if readout.is_some() { 4 } else { 2 }
     }
 
-    /// Takes the length of each batch row, `[B]`, or `steps` for all.
+    /// Sets the length of each batch row, `[B]`, or `steps` for all.
     pub fn set(&mut self, lengths: Option<&[u32]>, steps: u32) {
         let padded = self.padded;
         let readout = self.words.len() > 2 * padded;

@@ -1,8 +1,8 @@
-//! The layers of a stack as a pipelined stack: while a layer walks over a chunk of steps, the one above walks over the chunk
-//! before, in the same dispatch, as if they were directions. (In dispatches of their own they would wait for each other: wgpu
-//! puts a barrier before each that writes to an array which was used before.)
+//! The layers of a stack as a pipelined stack. While a layer walks over a chunk of steps, the one above walks over
+//! the chunk before, in the same dispatch, as if they were directions. (Separate dispatches would wait for each
+//! other: wgpu puts a barrier before each dispatch that writes to an array which was used before.)
 //!
-//! All arrays have the layers one after the other; what a caller writes and reads is copied in and out.
+//! Each array has the layers one after the other. The arrays that a caller writes and reads are copied in and out.
 
 use std::ops::Range;
 
@@ -15,7 +15,7 @@ use crate::kernels::{matmul, pipelining};
 use crate::model::{Constant, has_enclosed_bias};
 use crate::plan::Recurrence;
 
-/// What a kernel binds, by its name in the shaders.
+/// The buffers that a kernel binds, by their names in the shaders.
 type Named = Vec<(&'static str, BufferId)>;
 
 impl Lowering<'_> {
@@ -33,7 +33,7 @@ impl Lowering<'_> {
         self.program.together = Some(Together { y: y.buffer, states, lag: steps });
         let moves = self.own_states(layers, states)?;
         named.extend([("y", y.buffer), ("order", self.program.order)]);
-        // Where workgroups exchange values it changes places.
+        // Kernels that exchange values swap the two buffers of c instead.
         named.extend(states.c.filter(|c| c[0] == c[1]).map(|c| ("c", c[0])));
         named.extend(self.vectors(layers)?);
         let w_ih = if plan.run_shape.projected { None } else { Some(self.matrix(Constant::WIh(0))?) };
@@ -71,7 +71,7 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    /// Every layer's y, in the order that the caller wants the last one's in; and the copy of that.
+    /// Every layer's y, in the layout that the caller requires of the last one's; and the copy of that one.
     fn outputs(&mut self, layers: usize) -> Result<(Sequence, Copy)> {
         let (run_shape, storage) = (self.plan.run_shape, self.plan.precision.activations);
         let padded = storage.padded(self.model.state());
@@ -87,7 +87,7 @@ impl Lowering<'_> {
         Ok((all, copy))
     }
 
-    /// The states of all layers in one array of each kind, or two where they change places.
+    /// The states of all layers in one array of each kind, or two where they swap.
     fn together(&mut self, layers: usize, steps: usize, slots: usize) -> Result<StateBuffers> {
         let (state, hidden) = (self.model.state(), self.model.hidden());
         let (changes, c_changes) = match self.plan.layers[0].recurrence {
@@ -110,8 +110,8 @@ impl Lowering<'_> {
         Ok(StateBuffers { h, c, changes })
     }
 
-    /// Each layer's own states, as a caller has them; and copies of them to `all` before the first chunk, and back after the
-    /// last.
+    /// Each layer's own states, as the caller reads and writes them; with copies of them to `all` before the first
+    /// chunk, and back after the last.
     fn own_states(&mut self, layers: usize, all: StateBuffers) -> Result<Vec<(Copy, Copy)>> {
         let (state, hidden) = (self.model.state(), self.model.hidden());
         let mut moves = Vec::new();
@@ -132,7 +132,7 @@ impl Lowering<'_> {
         Ok(moves)
     }
 
-    /// What kernels bind of all layers beside matrices.
+    /// The buffers that kernels bind for all layers, without matrices.
     fn vectors(&mut self, layers: usize) -> Result<Named> {
         let (layer, hidden) = (&self.model.layers()[0], self.model.hidden());
         let mut named = Vec::new();
@@ -158,7 +158,7 @@ impl Lowering<'_> {
         self.joined(name, &own)
     }
 
-    /// The same of matrices, which the planner has seen to fit a binding together.
+    /// The same for matrices. The planner has checked that together they fit a binding.
     fn stacked_matrix(
         &mut self,
         name: &str,
@@ -185,7 +185,7 @@ impl Lowering<'_> {
         Ok(all)
     }
 
-    /// The projection of some steps of every layer but the first, each from the one below.
+    /// The projection of some steps of every layer but the first, each from the layer below.
     fn projection_above(&self, y: Sequence, first: usize, count: usize) -> Result<matmul::Arguments> {
         let layer = &self.model.layers()[1];
         let of_one = self.projection(layer, y, first, count)?.own;

@@ -15,7 +15,7 @@ impl Lowering<'_> {
         };
         let Dims { batch, steps } = self.plan.run_shape.dims;
         let outputs = readout.outputs();
-        // A reverse direction's step 0 is each sequence's own last.
+        // Step 0 of a reverse direction is the last step of each sequence.
         let (reverse, count, strides) = match readout.steps() {
             ReadoutSteps::Every => {
                 (1, steps, Strides::of(self.plan.run_shape.y, self.plan.run_shape.dims, 1, outputs))

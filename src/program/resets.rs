@@ -1,4 +1,4 @@
-//! States that begin anew within sequences, or in a step of a session.
+//! States that are reset within sequences, or in a step of a session.
 
 use super::lower::{Chunk, Lowering, index32, lowered};
 use super::{BufferId, Copy, Dispatch, Op, Program, Role, StateBuffers};
@@ -8,10 +8,10 @@ use crate::kernels::{ResetOrder, ResetStates};
 use crate::model::{Layer, Model};
 use crate::plan::Plan;
 
-/// Threads of a workgroup that begins states anew in a session.
+/// Threads of a workgroup that resets states in a session.
 const WIDTH: u32 = 64;
 
-/// Lowers `plan`, of one step, to the program of a session. Its first operation begins states anew, with zero: a step without
+/// Lowers `plan`, of one step, to the program of a session. Its first operation resets states to zero. A step without
 /// resets leaves it out, see [`Program::only_with_resets`].
 ///
 /// # Errors
@@ -23,7 +23,7 @@ pub fn lower_session(model: &Model, plan: &Plan) -> Result<Program> {
 }
 
 impl Lowering<'_> {
-    /// Puts an operation before the others of a step that begins streams anew.
+    /// Puts an operation that resets streams before the others of a step.
     pub(super) fn reset_streams(&mut self) -> Result<()> {
         let resets = self.resets_buffer()?;
         let (model, rows) = (self.model, self.plan.rows);
@@ -45,7 +45,7 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    /// Makes the buffer of resets.
+    /// Adds the buffer of resets.
     pub(super) fn resets_buffer(&mut self) -> Result<BufferId> {
         let Dims { batch, steps } = self.plan.run_shape.dims;
         let resets = self.buffer("resets", Role::Resets, &[batch, steps])?;
@@ -53,8 +53,8 @@ impl Lowering<'_> {
         Ok(resets)
     }
 
-    /// Where something is reset, keeps the states of layer `index` as they are before the run, and joins to `named` what its kernels then
-    /// bind.
+    /// With resets, keeps the states of layer `index` as they are before the run, and adds to `named` the buffers
+    /// that its kernels then bind.
     pub(super) fn keep_initial(
         &mut self,
         index: usize,
@@ -75,7 +75,7 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    /// The dispatches of `kernels`, of h and of c, before an even and an odd step of a chunk.
+    /// The dispatches of `kernels`, for h and for c, before an even and an odd step of a chunk.
     pub(super) fn resets(
         &self,
         kernels: &[ResetStates],
@@ -118,7 +118,7 @@ mod tests {
         Model::new(vec![layer(5), layer(state)]).unwrap()
     }
 
-    /// Every array is as long as the kernels reach, and no longer.
+    /// Every array is exactly as long as the kernels reach.
     #[test]
     fn programs_with_resets_pass_and_none_of_their_buffers_is_longer_than_needed() {
         let caps = Caps { max_storage_buffers: 10, ..Caps::webgpu_minimum() };
@@ -164,9 +164,10 @@ mod tests {
         }
     }
 
-    /// Peepholes and resets together bind one buffer more than some devices have: kernels of many steps are then left out, and say so.
+    /// Peepholes and resets together bind one buffer more than some devices have. Kernels of many steps are then left
+    /// out, and the reason names the limit.
     #[test]
-    fn peepholes_and_resets_beyond_the_bindings_of_a_device_are_said() {
+    fn peepholes_and_resets_beyond_the_bindings_of_a_device_are_refused() {
         let caps = Caps::webgpu_minimum();
         let peepholes = Weights {
             w_ih: vec![0.5; 28 * 5],
@@ -191,7 +192,7 @@ mod tests {
         }
     }
 
-    /// What cannot reset is left out with its reason: by workgroups together, by layers at once.
+    /// Kernels that cannot reset are left out with a reason: multi-workgroup kernels and layer pipelining.
     #[test]
     fn strategies_that_cannot_reset_say_so() {
         let caps = Caps::webgpu_minimum();

@@ -1,7 +1,7 @@
-//! Matrices that exceed a binding, cut into slices of columns.
+//! Matrices that exceed a binding, in slices of columns.
 //!
-//! A slice has the same columns of every gate and of every direction, in an array of its own; a kernel that reads it
-//! computes these columns alone.
+//! A slice has the same columns of every gate and of every direction, in its own array. A kernel that reads it
+//! computes only these columns.
 
 use crate::dtype::Precision;
 use crate::model::{Constant, Model};
@@ -15,7 +15,7 @@ pub struct Slice {
     pub count: usize,
 }
 
-/// k that lie together in a matrix on a device.
+/// Consecutive k that lie together in a matrix on a device.
 pub(super) const QUAD: usize = 4;
 
 /// A matrix as it lies on a device: `[rows, gates, units]` of `words` each.
@@ -32,7 +32,7 @@ pub struct Matrix {
 }
 
 impl Matrix {
-    /// The matrix of a constant, `None` of one that is none. A matrix of a matmul has one gate of all its columns.
+    /// The matrix of a constant, `None` for other constants. A matrix of a matmul has one gate of all its columns.
     pub fn of(model: &Model, constant: Constant, precision: Precision) -> Option<Self> {
         let columns = |layer: usize| model.layers()[layer].cell().gates() * model.layers()[layer].hidden();
         let (first, last) = (&model.layers()[0], model.layers().len() - 1);
@@ -58,12 +58,12 @@ impl Matrix {
         Some(Self { rows, gates, units, words: precision.weights.words(QUAD) })
     }
 
-    /// Slices of at most `most` words; of two columns at the least, since two may share a word of y.
+    /// Slices of at most `most` words, and of two columns at least, since two may share a word of y.
     pub fn slices(self, most: usize) -> Vec<Slice> {
         let fitting = most / (self.rows * self.gates * self.words).max(1);
         let count = match fitting {
             _ if fitting >= self.units => self.units.max(1),
-            // Whole workgroups, where there are as many.
+            // Whole workgroups, where enough columns fit.
             64.. => fitting / 64 * 64,
             _ => (fitting / 2 * 2).max(2),
         };

@@ -1,4 +1,4 @@
-//! Programs of streams: a batch whose rows take their states from slots and put them back, so that any of many streams
+//! Programs of streams: a batch whose rows read their states from slots and write them back. Any of many streams can
 //! advance together.
 
 use super::lower::{Lowering, Places, Shared, index32, lowered};
@@ -12,29 +12,29 @@ use crate::plan::Plan;
 /// Threads of a workgroup that moves states.
 const WIDTH: u32 = 64;
 
-/// The slot of a row that has none: its states begin with zero, or are not put anywhere.
+/// The slot of a row without one: its states begin with zero, or are not stored.
 pub const NO_SLOT: u32 = u32::MAX;
 
 /// Buffers of a program for streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StreamBuffers {
-    /// `[2, B]`: the slot that each row's states are taken from, and the one they are put into.
+    /// `[2, B]`: the slot that each row's states are read from, and the slot they are written to.
     pub slots: BufferId,
     /// `[capacity, stride]`.
     pub states: BufferId,
 }
 
-/// The slots that the rows of a batch take their states from and put them into.
+/// The slots that the rows of a batch read their states from and write them to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Slots(Vec<u32>);
 
 impl Slots {
-    /// For `batch` rows, none of which has any.
+    /// For `batch` rows, all without a slot.
     pub fn new(batch: usize) -> Self {
         Self(vec![NO_SLOT; 2 * batch])
     }
 
-    /// Takes the slots of the first rows, each with whether its stream's states are zero; the others have none.
+    /// Sets the slots of the first rows, each with whether its stream's states are zero; the others have none.
     pub fn set(&mut self, rows: impl Iterator<Item = (u32, bool)>) {
         self.0.fill(NO_SLOT);
         let batch = self.0.len() / 2;
@@ -58,8 +58,8 @@ pub fn slot_words(model: &Model) -> usize {
 /// Lowers `plan`, which was made for `model`, to a program whose rows' states lie in `capacity` slots.
 ///
 /// # Errors
-/// As [`super::lower`]; [`Error::Unsupported`] for layers that are not forward, and for plans of layers at once and of
-/// workgroups that exchange values, whose states change places.
+/// As [`super::lower`]; [`Error::Unsupported`] for layers that are not forward, and for plans with pipelined layers
+/// or multi-workgroup kernels, whose states swap buffers.
 pub fn lower_streams(model: &Model, plan: &Plan, capacity: usize) -> Result<Program> {
     Ok(lowered_streams(model, plan, capacity)?.program)
 }
@@ -69,7 +69,7 @@ pub(super) fn lowered_streams<'a>(model: &'a Model, plan: &'a Plan, capacity: us
     let mut lowering = lowered(model, plan)?;
     if plan.pipelining.is_some() || lowering.program.exchange_buffer.is_some() {
         return Err(Error::Unsupported {
-            what: "streams by layers at once or by workgroups together".into(),
+            what: "streams with layer pipelining or multi-workgroup kernels".into(),
         });
     }
     let stride = slot_words(model);
@@ -95,14 +95,14 @@ pub(super) fn lowered_streams<'a>(model: &'a Model, plan: &'a Plan, capacity: us
     Ok(lowering)
 }
 
-/// Where the states of rows lie outside of the tiles of a batch.
+/// Where the states of rows lie outside the tiles of a batch.
 #[derive(Clone, Copy)]
 pub(super) struct Outside {
     /// The slot of each row, from `first` on.
     pub(super) slots: BufferId,
     pub(super) first: usize,
     pub(super) states: BufferId,
-    /// Slots that there are.
+    /// The number of slots.
     pub(super) capacity: usize,
     /// Numbers from a slot to the next, and from a direction to the next.
     pub(super) stride: usize,
@@ -117,7 +117,7 @@ pub(super) struct Tiled {
 }
 
 impl Lowering<'_> {
-    /// Dispatches that move the states of `arrays` to or from where they lie outside.
+    /// Dispatches that move the states of `arrays` to or from their place outside.
     pub(super) fn moves(&mut self, way: Way, arrays: &[Tiled], outside: Outside) -> Result<Vec<Dispatch>> {
         let Outside { slots, first, states, capacity, stride, dir_stride } = outside;
         let (batch, dirs) = (index32("B", self.plan.run_shape.dims.batch)?, index32("D", self.dirs())?);
@@ -153,7 +153,7 @@ impl Lowering<'_> {
         Ok(dispatches)
     }
 
-    /// What is bound in the place of an array that there is not.
+    /// The stand-in for an array that the model does not have.
     fn stand_in(&mut self, place: usize) -> Result<BufferId> {
         self.shared(Shared::NoArray(place), |this| {
             this.buffer(&format!("no.array.{place}"), Role::Scratch, &[ARRAYS])

@@ -1,5 +1,5 @@
-//! Arrays between the caller's layout and the kernels': states, `[B, H]` and `[⌈B/R⌉, H, R]` with the batch rows in
-//! an order of their own, and sequences of 16-bit numbers.
+//! Conversions between the caller's layout and the kernels'. States are `[B, H]` and `[⌈B/R⌉, H, R]` with the batch
+//! rows in sorted order; sequences may be of 16-bit numbers.
 
 use crate::dtype::Storage;
 use crate::kernels::Rows;
@@ -38,7 +38,7 @@ pub fn pack_sequence(storage: Storage, features: usize, from: &[f32], to: &mut V
     }
 }
 
-/// The way back from [`pack_sequence`].
+/// The inverse of [`pack_sequence`].
 pub fn unpack_sequence(storage: Storage, features: usize, from: &[u32], to: &mut [f32]) {
     let words = storage.words(features);
     for (from, to) in from.chunks_exact(words).zip(to.chunks_exact_mut(features)) {
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn sequences_of_halves_there_and_back() {
+    fn sequences_of_halves_round_trip() {
         let from = [1.0, -2.0, 0.5, 3.0, 4.0, -0.25];
         let (mut words, mut back) = (Vec::new(), [0.0; 6]);
         pack_sequence(Storage::F16, 3, &from, &mut words);

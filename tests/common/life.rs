@@ -1,4 +1,4 @@
-//! What a stream was given and what came of it, to be held against a sequence run.
+//! The frames and outputs of a stream, for comparison with a sequence run.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -15,10 +15,10 @@ pub struct Life {
     /// `[n, P]`.
     pub y: Vec<f32>,
     pub out: Vec<f32>,
-    /// States that were saved, and after how many numbers of y.
+    /// A saved state, and the numbers of y before it.
     pub saved: Option<State>,
     pub saved_at: usize,
-    /// Frames whose outputs nobody has seen.
+    /// Frames whose outputs were dropped.
     pub unknown: usize,
 }
 
@@ -46,13 +46,13 @@ impl Life {
     }
 }
 
-/// A pool with everything that ever lived in it.
+/// A pool with all lives of its streams.
 pub struct Population {
     pub pool: Pool,
     pub lives: Vec<Life>,
-    /// Which of them live now.
+    /// Indices of the lives that have not ended.
     pub living: Vec<usize>,
-    /// Of each tick under way, whose frames it has.
+    /// For each tick under way, the life of each stream in it.
     begun: VecDeque<HashMap<StreamId, usize>>,
     output: TickOutput,
 }
@@ -87,7 +87,7 @@ impl Population {
         self.lives.push(Life::new(stream, given));
     }
 
-    /// The state after every frame that a tick has taken, whether or not its outputs are there.
+    /// The state after every frame that a tick has taken, whether or not its outputs have been read.
     pub fn save(&mut self, at: usize) {
         let life = &mut self.lives[self.living[at]];
         let model = self.pool.engine().model().clone();
@@ -119,7 +119,7 @@ impl Population {
     }
 }
 
-/// Hands the outputs of a tick to whom they belong.
+/// Appends the outputs of a tick to their lives.
 pub fn take(lives: &mut [Life], output: &TickOutput) {
     for frames in output.iter() {
         if let Some(life) = lives.iter_mut().find(|life| life.stream == frames.stream) {
@@ -129,7 +129,7 @@ pub fn take(lives: &mut [Life], output: &TickOutput) {
     }
 }
 
-/// States drawn at random.
+/// Random states.
 pub fn state(draw: &mut Draw, model: &Model) -> State {
     let layers = model.layers().len();
     let h = draw.values(layers * model.state(), 0.9);
@@ -141,7 +141,7 @@ pub fn other_model(draw: &mut Draw) -> Model {
     draw.model(Cell::LSTM, 3, 11, 2)
 }
 
-/// Every life has the bits of a sequence run over its frames, alone; but for what is unknown of it at the beginning.
+/// Every life has the bits of a sequence run over its frames alone, except for outputs that were dropped.
 pub fn assert_lives(engine: &Engine, lives: &[Life], context: &str) {
     let (input, p) = (engine.model().input(), engine.model().output());
     for life in lives.iter().filter(|life| !life.y.is_empty()) {
@@ -159,7 +159,7 @@ pub fn assert_lives(engine: &Engine, lives: &[Life], context: &str) {
         let Life { stream, unknown, .. } = *life;
         assert_eq!(bits(&life.y[unknown * p..]), bits(&whole.y[unknown * p..]), "{context}: stream {stream}");
         if let (Some(out), false) = (&whole.out, life.out.is_empty()) {
-            // A readout of the last step is that of the last frame.
+            // A readout of the last step is of the last frame.
             let own = &life.out[life.out.len() - out.len().min(life.out.len())..];
             assert_eq!(
                 bits(own),

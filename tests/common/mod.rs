@@ -1,4 +1,4 @@
-//! What every suite needs: the devices to run on, models and inputs drawn at random, comparison.
+//! Used by every suite: the devices to run on, random models and inputs, comparison.
 
 #![allow(dead_code, reason = "each suite uses a part")]
 
@@ -24,13 +24,13 @@ use wgru::{
 static ADAPTERS: LazyLock<Vec<Device>> = LazyLock::new(own_adapters);
 static CPU: LazyLock<Device> = LazyLock::new(Device::cpu);
 
-/// Every adapter of the machine, opened once for all tests of a process, so that they share what was compiled.
+/// Every adapter of the machine, opened once for all tests of a process, so that they share compiled pipelines.
 pub fn adapters() -> Vec<Device> {
     ADAPTERS.clone()
 }
 
-/// Every adapter, opened for the caller alone: for tests that count what a device makes, lose it, or change what it may do.
-/// Fails where there is none, for a suite that runs on nothing proves nothing.
+/// Every adapter, opened for the caller alone: for tests that count a device's objects, lose it, or change its
+/// limits. Fails without any adapter, since a suite that runs on none tests nothing.
 pub fn own_adapters() -> Vec<Device> {
     let adapters = Device::all_adapters().unwrap_or_else(|error| panic!("{error}"));
     assert!(!adapters.is_empty(), "no GPU adapter found; `cargo xtask test` installs software drivers");
@@ -64,13 +64,13 @@ pub fn everywhere() -> Vec<Device> {
     [devices(), vec![Device::reference()]].concat()
 }
 
-/// What engines are made with: the strategy that `WGRU_STRATEGY` names, so that a suite can be run once for each, else
-/// the planner's choice.
+/// Options of engines: the strategy that `WGRU_STRATEGY` names, so that a suite can be run once for each; else the
+/// planner's choice.
 pub fn options() -> Options {
     let Ok(name) = std::env::var("WGRU_STRATEGY") else { return Options::default() };
     let strategy = name.parse().expect("WGRU_STRATEGY");
     let options = Options::default().strategy(strategy);
-    // With a step to a dispatch workgroups have nothing to wait for, whatever the device.
+    // With one step to a dispatch workgroups do not wait, whatever the device.
     let exchange =
         plan::Exchange { workgroups: 1 << 16, workgroup_bytes: 1 << 16, steps: 1, fault: Fault::None };
     if strategy == Strategy::MultiWorkgroup {
@@ -96,7 +96,7 @@ pub fn cells() -> Vec<Cell> {
 /// A layer's direction, and how it merges both.
 pub type Kind = (Direction, Merge);
 
-/// Random numbers by [`Random`], and what is made of them.
+/// Random numbers by [`Random`], and models and inputs made of them.
 pub struct Draw {
     rng: Random,
     pub seed: u64,
@@ -126,12 +126,12 @@ impl Draw {
         self.model_of(cell, Direction::Forward, input, hidden, layers)
     }
 
-    /// How both directions of a layer become one, or that they do not.
+    /// A merge of both directions of a layer, or none.
     pub fn merge(&mut self) -> Merge {
         [Merge::Concat, Merge::Sum, Merge::Mul, Merge::Average][self.size(0..=3)]
     }
 
-    /// Layers of one number of directions, whatever each is.
+    /// Layers of one number of directions each, with random kinds.
     pub fn kinds(&mut self, layers: usize) -> Vec<Kind> {
         let both = self.chance();
         let kind = |_| match both {
@@ -141,7 +141,7 @@ impl Draw {
         (0..layers).map(kind).collect()
     }
 
-    /// A stack of layers of one direction, side by side where it is both.
+    /// A stack of layers of one direction, concatenated where it is both.
     pub fn model_of(
         &mut self,
         cell: Cell,
@@ -153,13 +153,13 @@ impl Draw {
         self.stack(cell, &vec![(direction, Merge::Concat); layers], input, hidden)
     }
 
-    /// A stack of whatever layers can stand on each other.
+    /// A stack of random layers that fit each other.
     pub fn any_model(&mut self, cell: Cell, input: usize, hidden: usize, layers: usize) -> Model {
         let kinds = self.kinds(layers);
         self.stack(cell, &kinds, input, hidden)
     }
 
-    /// A stack with weights of the scale that PyTorch initialises with, 1/√H.
+    /// A stack with weights of PyTorch's initial scale, 1/√H.
     pub fn stack(&mut self, cell: Cell, kinds: &[Kind], mut input: usize, hidden: usize) -> Model {
         let rows = cell.gates() * hidden;
         let scale = 1.0 / (hidden as f32).sqrt();
@@ -183,7 +183,7 @@ impl Draw {
         Model::new(stack).expect("layers fit")
     }
 
-    /// `model` with options of each layer drawn: activations, clips, and for an LSTM peepholes and a projection.
+    /// `model` with random options of each layer: activations, clips, and for an LSTM peepholes and a projection.
     pub fn with_options(&mut self, model: Model) -> Model {
         let cell = model.cell();
         let project = cell.has_c() && self.chance();
@@ -229,7 +229,7 @@ impl Draw {
         layer
     }
 
-    /// An order of the axes for x and one for y, of those that a readout can read.
+    /// A layout for x and one for y, of those that a readout can read.
     pub fn layouts(&mut self) -> (Layout, Layout) {
         let any = [Layout::BatchMajor, Layout::TimeMajor];
         (any[self.size(0..=1)], any[self.size(0..=1)])
@@ -275,7 +275,7 @@ impl Inputs {
         }
     }
 
-    /// The same with lengths from 0 to T, and NaN in x past each end: nothing may read it.
+    /// The same with lengths from 0 to T, and NaN in x past each end, which must not be read.
     pub fn ragged(mut self, draw: &mut Draw) -> Self {
         let Dims { batch, steps } = self.dims;
         let lengths: Vec<u32> = (0..batch).map(|_| draw.size(0..=steps) as u32).collect();
@@ -286,7 +286,7 @@ impl Inputs {
         self
     }
 
-    /// The same batch in other layouts: x moves.
+    /// The same batch in other layouts, with x rearranged.
     pub fn laid_out(mut self, layouts: (Layout, Layout)) -> Self {
         let Dims { batch, steps } = self.dims;
         if layouts.0 != Layout::BatchMajor && self.layouts.0 == Layout::BatchMajor {
@@ -307,7 +307,7 @@ impl Inputs {
         self.dressed(batch.expect("x fits"))
     }
 
-    /// `batch` with everything of this one but x.
+    /// `batch` with every other array and option of this one.
     pub fn dressed<'a>(&'a self, batch: Batch<'a>) -> Batch<'a> {
         let mut batch = batch.output_layout(self.layouts.1).padding(self.padding);
         if let Some(h0) = &self.h0 {
@@ -323,12 +323,12 @@ impl Inputs {
     }
 }
 
-/// Holds `got` against the reference, every array within the derived tolerance.
+/// Compares `got` with the reference, every array within the derived tolerance.
 pub fn assert_close(model: &Model, batch: &Batch<'_>, got: &Output, context: &str) {
     assert_close_in(Precision::default(), model, batch, got, context);
 }
 
-/// [`assert_close`] for weights and activations that are stored otherwise.
+/// [`assert_close`] for weights and activations of other storage types.
 pub fn assert_close_in(precision: Precision, model: &Model, batch: &Batch<'_>, got: &Output, context: &str) {
     let truth = reference::run(model, batch).expect("the reference runs what an engine runs");
     for comparison in compare(&truth, got, Tolerance::stored(model, batch, precision)) {

@@ -1,5 +1,5 @@
-//! ONNX files in the making: a protobuf writer for the messages that the tests need, with the field numbers of
-//! the ONNX specification.
+//! ONNX files for tests: a protobuf writer for the messages that the tests need, with the field numbers of the ONNX
+//! specification.
 
 use wgru::import::{Onnx, OnnxGraph};
 use wgru::{Direction, Error, ErrorKind};
@@ -162,13 +162,13 @@ impl Graph {
         how.parse_graph(SOURCE, &self.model(22), None)
     }
 
-    /// What is wrong with the file.
+    /// The error of reading the file.
     pub fn refused(&self) -> Error {
         of_file(self.read().expect_err("it must be refused"))
     }
 }
 
-/// What is wrong with a file; that a caller is told that it is the file.
+/// The error of a file, after a check that its kind is a bad file.
 #[track_caller]
 pub fn of_file(error: Error) -> Error {
     let kind = error.kind();
@@ -189,7 +189,7 @@ pub fn ramp(from: usize, len: usize) -> Vec<f32> {
     (from..from + len).map(value).collect()
 }
 
-/// A recurrent layer in ONNX's own layout, of different numbers throughout.
+/// A recurrent layer in ONNX's own layout, with all numbers different.
 #[derive(Clone)]
 pub struct Layer {
     pub op: &'static str,

@@ -1,4 +1,4 @@
-//! What the library tells the log, for tests that hold it against what was done.
+//! Events of the library's log, for tests that compare them with what was done.
 
 use std::cell::RefCell;
 use std::sync::Once;
@@ -26,7 +26,7 @@ impl Log for OfThisThread {
     fn flush(&self) {}
 }
 
-/// What `work` returns, and the events of this thread meanwhile: `WARN wgru::pool: …`.
+/// The result of `work`, and the events of this thread meanwhile: `WARN wgru::pool: …`.
 pub fn told<T>(work: impl FnOnce() -> T) -> (T, Vec<String>) {
     static SET: Once = Once::new();
     SET.call_once(|| {
@@ -38,7 +38,7 @@ pub fn told<T>(work: impl FnOnce() -> T) -> (T, Vec<String>) {
     (done, TOLD.take().unwrap_or_default())
 }
 
-/// Holds that one event alone has this level, this target and these words.
+/// Asserts that exactly one event has this level, this target and these words.
 #[track_caller]
 pub fn assert_told(told: &[String], begins: &str, words: &[&str]) {
     let such = |line: &&String| line.starts_with(begins) && words.iter().all(|word| line.contains(word));

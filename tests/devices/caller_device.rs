@@ -1,5 +1,5 @@
-//! A device that the caller made with wgpu: it runs what a device of our own runs, its settings stay the
-//! caller's, its limits are kept to, and engines may share it between threads.
+//! A device that the caller made with wgpu: it runs whatever the crate's own device runs, its settings stay the
+//! caller's, its limits are respected, and engines may share it between threads.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -31,7 +31,7 @@ pub fn open(adapter: &wgpu::Adapter, limits: wgpu::Limits) -> (wgpu::Device, wgp
     pollster::block_on(adapter.request_device(&descriptor)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// The least that WebGPU guarantees, where the adapter has it, else what the adapter has.
+/// The limits that WebGPU guarantees, or the adapter's where they are lower.
 pub fn usual_limits(adapter: &wgpu::Adapter) -> wgpu::Limits {
     let usual = wgpu::Limits::default();
     if usual.check_limits(&adapter.limits()) { usual } else { adapter.limits() }
@@ -81,7 +81,7 @@ fn a_shape_compiles_its_pipelines_once() {
     for device in callers_devices() {
         let info = device.info();
         let model = draw.model(Cell::ORIGINAL_GRU, 4, 11, 2);
-        // What is counted below is of this strategy, layer by layer, whatever the planner would choose.
+        // The counts below hold for this strategy, layer by layer, whatever the planner would choose.
         let options = Options::default().only(Only {
             strategy: Some(Strategy::Step),
             pipelining: Some(0),
@@ -94,7 +94,7 @@ fn a_shape_compiles_its_pipelines_once() {
         let compiled = device.resource_counts().pipelines;
         // Two projections (I = 4 and 11), and a step of two dispatches that both layers share.
         assert_eq!(compiled, 4, "{info}");
-        // The projections are one text with other constants.
+        // The projections are one text with different constants.
         assert_eq!(device.resource_counts().shader_modules, 3, "{info}");
 
         engine.run(&inputs.batch()).unwrap();
@@ -167,7 +167,7 @@ fn one_engine_runs_from_several_threads_at_once() {
     }
 }
 
-/// The limits of the caller's device bind, not those of the adapter below it.
+/// The limits of the caller's device apply, not those of the adapter below it.
 #[test]
 fn a_device_with_fewer_storage_buffers_is_refused_with_the_numbers() {
     let mut draw = Draw::new();
@@ -184,7 +184,7 @@ fn a_device_with_fewer_storage_buffers_is_refused_with_the_numbers() {
     }
 }
 
-/// What cannot compute at all is an error like any other.
+/// A device that cannot compute at all is an ordinary error.
 #[test]
 fn a_device_without_compute_is_refused() {
     let mut draw = Draw::new();
@@ -218,7 +218,7 @@ fn errors_outside_the_crate_go_where_the_caller_sends_them() {
         engine.run(&inputs.batch()).unwrap();
         assert_eq!(seen.load(Ordering::SeqCst), 0, "{name}: the crate made an error");
 
-        // A mistake of the caller's own: it reaches the caller, and the engine goes on.
+        // The caller's own mistake is reported to the caller, and the engine goes on.
         let _refused = device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("mappable both ways"),
             size: 4,

@@ -1,22 +1,22 @@
-//! Whatever a planner can choose for a layer of each cell, on every adapter: each candidate gives the bits of the first,
-//! which holds against the reference.
+//! Every candidate of the planner for a layer of each cell, on every adapter: each gives the bits of the first, which
+//! is checked against the reference.
 
 use crate::common::{Draw, Inputs, adapters, assert_close_in, bits, cells};
 use wgru::plan::{Basis, Candidate, Only, Sample, Speed, Strategy, Table};
 use wgru::{Cell, Device, DeviceInfo, Model, Options, Storage};
 
-/// Runs every candidate that is asked for, and returns their plans.
+/// Runs every candidate that `is_wanted` selects, and returns their plans.
 fn same_bits(
     device: &Device,
     model: &Model,
     inputs: &Inputs,
     mut options: Options,
     draw: &Draw,
-    asked: impl Fn(&Candidate) -> bool,
+    is_wanted: impl Fn(&Candidate) -> bool,
 ) -> Vec<(Strategy, String)> {
     let engine = device.load_with(model, options.clone()).unwrap();
     let all = engine.alternatives(inputs.batch().run_shape()).unwrap();
-    let all = all.iter().flatten().filter(|candidate| candidate.outcome.is_ok() && asked(candidate));
+    let all = all.iter().flatten().filter(|candidate| candidate.outcome.is_ok() && is_wanted(candidate));
     let mut first = None;
     let mut plans = Vec::new();
     for candidate in all {
@@ -52,14 +52,15 @@ fn every_candidate_gives_the_bits_of_the_first() {
     for device in adapters() {
         let mut packed = 0;
         for (index, cell) in cells().into_iter().enumerate() {
-            // Last blocks of few k, which compilers like to reorder; units beside a workgroup's 64; k distributed to threads.
+            // Last blocks of few k, which compilers tend to reorder; numbers of units next to a workgroup's 64; k
+            // distributed to threads.
             let hidden = [draw.size(1..=9), draw.size(33..=36), draw.size(64..=68)][index % 3];
             let storage = [Storage::F16, Storage::F32, Storage::Bf16][(index + index / 3) % 3];
             let model = draw.any_model(cell, 3, hidden, 1);
             let (batch, steps) = (draw.size(1..=17), draw.size(1..=9));
             let inputs = Inputs::draw(&mut draw, &model, batch, steps).ragged(&mut draw);
             let mut options = Options::default().fill_nan(true).weights(storage);
-            // Neighbours share a word of such a y.
+            // Neighbouring units share a word of such a y.
             if draw.chance() {
                 options = options.activations(storage);
             }
@@ -70,15 +71,16 @@ fn every_candidate_gives_the_bits_of_the_first() {
     }
 }
 
-/// On a device that would have registers for some of the weights, so that a small layer is one whose weights are too many.
+/// Caps with registers for some of the weights only, so that even a small layer has too many.
 #[test]
-fn what_holds_a_part_of_the_weights_gives_the_bits_of_the_others() {
+fn partially_register_resident_kernels_give_the_bits_of_the_others() {
     let mut draw = Draw::new();
     for device in adapters() {
         // Kernels of one thread to a unit, of several, and of packed weights; single rows, and four of them.
         let (mut one, mut several, mut packed, mut rows) = (0, 0, 0, [0, 0]);
         for (index, cell) in cells().into_iter().enumerate() {
-            // In turn, so that the LSTM has four blocks in f32, of which a thread alone could hold but one.
+            // The storage types alternate, so that the LSTM has four blocks in f32, of which one thread could keep
+            // only one.
             let storage = [Storage::F32, [Storage::F16, Storage::Bf16][index / 2 % 2]][index % 2];
             // Last blocks of few k, and whole ones.
             let hidden = [draw.size(65..=68), draw.size(97..=101), 128][index % 3];
@@ -95,7 +97,7 @@ fn what_holds_a_part_of_the_weights_gives_the_bits_of_the_others() {
             let weights = (held * 32 * cell.gates() * hidden) as u64;
             let registers = if storage == Storage::F32 { weights } else { weights.div_ceil(2) };
             options = options.speed(Speed { registers, ..Speed::DISCRETE });
-            // Of each strategy one, since software drivers take seconds to compile some.
+            // One variant of each strategy, since software drivers take seconds to compile some.
             let plans = same_bits(&device, &model, &inputs, options, &draw, |c| c.variant == 0);
             for (strategy, plan) in plans {
                 let is_part = plan.contains("blocks held");
@@ -114,7 +116,7 @@ fn what_holds_a_part_of_the_weights_gives_the_bits_of_the_others() {
     }
 }
 
-/// A table that makes the model's choice a hundred times as dear has another kernel chosen, and changes no bit.
+/// A table that makes the planner's choice a hundred times as slow leads to another kernel, and changes no bit.
 #[test]
 fn a_table_changes_the_choice_and_no_bit() {
     let mut draw = Draw::new();

@@ -1,4 +1,4 @@
-//! What a caller can do about each error: its kind, however it is brought about, and the error behind it.
+//! What a caller can do about each error: its kind, and the error that caused it.
 
 use std::error::Error as _;
 use std::io;
@@ -99,7 +99,7 @@ fn a_file_that_is_missing_says_so() {
         let behind = error.source().and_then(|error| error.downcast_ref::<io::Error>());
         assert_eq!(behind.map(io::Error::kind), Some(io::ErrorKind::NotFound), "{error}");
     }
-    // A file stands where the folder would be.
+    // A file is in the place of the folder.
     std::fs::write(&path, b"no folder").unwrap();
     let engine = Device::cpu().load(&model(Direction::Forward)).unwrap();
     let snapshot = engine.pool(PoolOptions::fixed(1)).unwrap().snapshot().unwrap();
@@ -115,7 +115,7 @@ fn a_file_that_is_missing_says_so() {
 fn a_file_is_bad_whatever_is_wrong_with_it() {
     use ErrorKind::BadFile;
     let garbage = b"\x0b\xadnothing that anybody reads";
-    // What another library says of it stands behind the error, and in its message.
+    // The error of another library is the source, and its text is in the message.
     for error in [
         assert_kind(BadFile, PyTorch::new().parse("m", garbage), "PyTorch"),
         assert_kind(BadFile, read_tensors("m", garbage), "tensors"),
@@ -128,7 +128,7 @@ fn a_file_is_bad_whatever_is_wrong_with_it() {
         let behind = error.source().unwrap_or_else(|| panic!("nothing behind: {error}"));
         assert!(error.to_string().contains(&behind.to_string()), "{error}; {behind}");
     }
-    // What would be wrong in a call is wrong in the file.
+    // Data that would be a wrong call in memory is a bad file here.
     let header = r#"{"weight_ih_l0":{"dtype":"F32","shape":[6,1],"data_offsets":[0,24]},
         "weight_hh_l0":{"dtype":"F32","shape":[6,3],"data_offsets":[24,96]}}"#;
     let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
@@ -141,7 +141,7 @@ fn a_file_is_bad_whatever_is_wrong_with_it() {
     let Error::File { fault } = &error else { panic!("{error}") };
     assert_eq!((fault.kind(), fault.to_string()), (ErrorKind::WrongUse, error.to_string()));
     assert!(matches!(**fault, Error::NotFinite { index: 17, .. }), "{error}");
-    // A snapshot of another model is sound: it is the call that is wrong.
+    // A snapshot of another model is valid: the call is wrong.
     let pool = |cell| {
         let weights = Weights { w_ih: vec![0.5; 8], w_hh: vec![0.5; 16], ..Weights::default() };
         let layer = Layer::new(cell, Direction::Forward, 1, 2, vec![weights]).unwrap();
@@ -152,7 +152,7 @@ fn a_file_is_bad_whatever_is_wrong_with_it() {
     assert_kind(ErrorKind::WrongUse, engine.pool_from(&snapshot, PoolOptions::fixed(1)), "another model");
 }
 
-/// The first call says that the device is lost; the pool's calls from then on say so too, and what to do.
+/// The first call reports that the device is lost. The pool's later calls report it too, and what to do.
 #[test]
 fn a_pool_on_a_lost_device_says_both() {
     for device in own_adapters() {

@@ -1,4 +1,4 @@
-//! What happens unasked is told to the log: at which level, and in which words.
+//! The log of events: their levels and texts.
 
 use crate::common::told::{assert_told, told};
 use crate::common::{Draw, Inputs, adapters, everywhere};

@@ -1,6 +1,6 @@
-//! What a run costs the host: objects are made for a shape once and never again, nothing is compiled twice.
+//! What a run costs the host: objects are made for a shape once, and nothing is compiled twice.
 //!
-//! Tests that count objects have devices that no other test makes objects on.
+//! Tests that count objects have devices of their own.
 
 use std::future::Future;
 use std::pin::pin;
@@ -38,9 +38,9 @@ fn the_second_run_of_a_shape_creates_nothing() {
     }
 }
 
-/// Shapes in turn, as many as are kept.
+/// Alternating shapes, as many as are kept.
 #[test]
-fn shapes_in_turn_create_nothing_once_all_were_there() {
+fn alternating_shapes_create_nothing_after_the_first_round() {
     let mut draw = Draw::new();
     for device in own_adapters() {
         let model = draw.model(Cell::GRU, 3, 8, 1);
@@ -118,10 +118,10 @@ fn a_second_engine_compiles_nothing() {
     }
 }
 
-/// Threads that ask for the same kernels at the same moment end with as many as one thread alone, and all get the
-/// same numbers.
+/// Threads that request the same kernels at the same moment end with as many objects as one thread alone, and all get
+/// the same numbers.
 #[test]
-fn threads_that_ask_at_once_compile_once() {
+fn concurrent_callers_compile_once() {
     const THREADS: usize = 4;
     let mut draw = Draw::new();
     for (alone, shared) in own_adapters().into_iter().zip(own_adapters()) {
@@ -158,7 +158,7 @@ fn watched<T>(engine: &wgru::Engine, run: impl Future<Output = T>) -> (T, Vec<f6
     }
 }
 
-/// It is that of the runs under way: each begins at 0, and one that failed or was given up leaves nothing behind.
+/// Progress is that of the runs under way: each begins at 0, and a failed or dropped run leaves nothing behind.
 #[test]
 fn progress_is_that_of_the_runs_under_way() {
     let (mut draw, mut polled) = (Draw::new(), 0);
@@ -175,7 +175,7 @@ fn progress_is_that_of_the_runs_under_way() {
             assert_eq!(engine.progress(), 0.0, "{context}");
             for round in 0..3 {
                 let batch = inputs.batch();
-                // Given up under way.
+                // Dropped while it is under way.
                 {
                     let mut given_up = pin!(engine.run_async(&batch));
                     let _ = given_up.as_mut().poll(&mut Context::from_waker(Waker::noop()));
@@ -183,13 +183,13 @@ fn progress_is_that_of_the_runs_under_way() {
                 assert_eq!(engine.progress(), 0.0, "{context}, round {round}, after one that was given up");
                 let (result, seen) = watched(&engine, engine.run_async(&batch));
                 result.unwrap();
-                // A driver may be done when a run has been submitted.
+                // A driver may complete a run on submission.
                 polled += seen.len();
                 assert!(seen.first().is_none_or(|part| *part == 0.0), "{context}, round {round}: {seen:?}");
                 assert!(seen.iter().all(|part| (0.0..=1.0).contains(part)), "{context}: {seen:?}");
                 assert!(seen.is_sorted(), "{context}, round {round}: {seen:?}");
                 if !seen.is_empty() && engine.pieces(batch.run_shape()).unwrap().is_some() {
-                    // Pieces are seen to end, unless several did between two looks.
+                    // The progress changes at the end of each piece, unless several ended between two polls.
                     let mut steps = seen.clone();
                     steps.dedup();
                     assert!(steps.len() > count / 2, "{context}: {steps:?} of {count} pieces");
@@ -202,10 +202,10 @@ fn progress_is_that_of_the_runs_under_way() {
             }
         }
     }
-    assert!(polled > 10, "only {polled} looks at a run under way");
+    assert!(polled > 10, "only {polled} polls of a run under way");
 }
 
-/// Of several runs at once it is that of their work together.
+/// The progress of several runs at once is that of their work together.
 #[test]
 fn progress_of_runs_at_once() {
     let mut draw = Draw::new();

@@ -1,5 +1,5 @@
-//! Devices that are lost, of our own and of the caller's, between calls and under them: every call from then on is an error
-//! that says so, and nothing panics.
+//! Devices that are lost, the crate's and the caller's, between calls and during calls. Every later call returns an
+//! error that says so, and nothing panics.
 
 use std::future::Future;
 use std::pin::pin;
@@ -11,7 +11,8 @@ use std::time::Duration;
 use crate::common::{Draw, Inputs, assert_close, options, own_adapters};
 use wgru::{Cell, Device, Dims, Error, ErrorKind, Model, Pool, PoolOptions, Result};
 
-/// Every adapter twice: opened by us, and by the caller, who has set no callback at all. With what loses it.
+/// Every adapter twice: opened by the crate, and by the caller without any callback. Each comes with a function that
+/// loses it.
 fn devices() -> Vec<(Device, Box<dyn Fn() + Sync + Send>)> {
     let mut all: Vec<(Device, Box<dyn Fn() + Sync + Send>)> = Vec::new();
     for own in own_adapters() {
@@ -42,11 +43,11 @@ fn assert_lost<T>(result: Result<T>, what: &str) {
     assert!(error.to_string().contains("the device is lost"), "{what}: {error}");
 }
 
-/// Every call on it is an error that says so.
+/// Every call on the device returns that error.
 fn assert_all_lost(device: &Device, model: &Model, inputs: &Inputs, engine: &wgru::Engine) {
     let batch = inputs.batch();
     assert!(device.is_lost());
-    // Twice: an error does not use the loss up.
+    // Twice: the error repeats.
     for _ in 0..2 {
         assert_lost(engine.run(&batch), "a run");
         assert_lost(pollster::block_on(engine.run_async(&batch)), "an async run");
@@ -91,7 +92,7 @@ fn a_device_that_is_lost_between_calls() {
     }
 }
 
-/// Nothing has been asked of it before.
+/// Nothing has been called on the device before.
 #[test]
 fn a_device_that_is_lost_before_its_first_use() {
     let mut draw = Draw::new();
@@ -108,7 +109,7 @@ fn a_device_that_is_lost_before_its_first_use() {
     }
 }
 
-/// Repeats `call` on a thread until the device, which is lost under it, makes it an error.
+/// Repeats `call` on a thread until the device is lost and the call returns an error.
 fn under(
     device: &Device,
     lose: &(dyn Fn() + Sync + Send),
@@ -169,7 +170,7 @@ fn a_device_that_is_lost_under_a_call() {
     }
 }
 
-/// A future that was begun before, and is polled after: it ends, with the right numbers or with the error.
+/// A future that began before the loss and is polled after it: it ends, with the right numbers or with the error.
 #[test]
 fn a_future_whose_device_is_lost_ends() {
     let mut draw = Draw::new();
@@ -197,7 +198,7 @@ fn a_future_whose_device_is_lost_ends() {
     }
 }
 
-/// A tick that was begun before is not under way any more once its outputs cannot be brought.
+/// A tick that began before the loss is over once its outputs cannot be read.
 #[test]
 fn a_tick_under_way_ends_with_its_device() {
     let mut draw = Draw::new();

@@ -1,4 +1,4 @@
-//! What an engine does with a device: objects and memory, pieces, pools, layers at once, exchanges, loss, refusals.
+//! Tests of engines with devices: objects and memory, pieces, pools, layer pipelining, exchanges, loss, refusals.
 
 mod caller_device;
 mod candidates;

@@ -1,4 +1,4 @@
-//! Runs of one engine at the same time take no more memory together than they may, and all of them come to their end.
+//! Concurrent runs of one engine stay within its memory limit together, and all of them end.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -18,11 +18,12 @@ fn with_memory(device: &Device, model: &Model, bytes: u64) -> Engine {
     device.load_with(model, options().memory(bytes)).unwrap()
 }
 
-/// What runs need is made for as many of them as there is memory for, however many there are; one after the other then has it.
+/// An engine makes buffers for as many concurrent runs as fit its memory, however many there are; later runs reuse
+/// them.
 #[test]
 fn threads_at_once_take_what_there_is_memory_for() {
     let mut draw = Draw::new();
-    // Its objects are counted.
+    // Each test that counts objects has devices of its own.
     for device in own_adapters() {
         let context = format!("{}, seed {}", device.info(), draw.seed);
         let model = draw.model(Cell::GRU, 8, 24, 1);
@@ -58,7 +59,7 @@ fn threads_at_once_take_what_there_is_memory_for() {
     }
 }
 
-/// A session takes what a step takes, and a word of resets for each stream, which a step with resets then finds there.
+/// A session counts the memory of a step and a word of resets for each stream, so that a step with resets has it.
 #[test]
 fn a_session_counts_what_its_steps_may_need() {
     let mut draw = Draw::new();
@@ -80,7 +81,8 @@ fn a_session_counts_what_its_steps_may_need() {
     }
 }
 
-/// Of several shapes, in pieces by rows and by steps, from threads: all with the right bits, and none is left behind.
+/// Several shapes, in pieces by rows and by steps, from threads: all with the right bits, and no buffers are left
+/// behind.
 #[test]
 fn shapes_and_pieces_at_once() {
     let mut draw = Draw::new();
@@ -129,7 +131,7 @@ fn join(mut runs: Vec<Run<'_>>) -> Vec<Output> {
 
 /// Futures on one thread wait for each other without blocking it, in whatever order they are polled.
 #[test]
-fn futures_on_one_thread_have_their_turns() {
+fn futures_on_one_thread_all_end() {
     let mut draw = Draw::new();
     for device in adapters() {
         let model = draw.model(Cell::GRU, 8, 24, 1);
@@ -146,7 +148,8 @@ fn futures_on_one_thread_have_their_turns() {
     }
 }
 
-/// A blocking run does not wait for a future that nobody polls meanwhile: it says so. A future that goes lets others through.
+/// A blocking run does not wait for a future that is not polled meanwhile: it returns an error. After that future is
+/// dropped, other runs proceed.
 #[test]
 fn a_blocking_run_beside_a_future_of_its_own_thread() {
     let (mut draw, mut seen) = (Draw::new(), 0);
@@ -160,14 +163,14 @@ fn a_blocking_run_beside_a_future_of_its_own_thread() {
         for is_dropped in [false, true] {
             let mut begun = Box::pin(engine.run_async(&batch));
             if begun.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
-                // A driver may be done when a run has been submitted.
+                // A driver may complete a run on submission.
                 continue;
             }
             seen += 1;
             let error = engine.run(&batch).unwrap_err();
             assert!(matches!(error, Error::TooLarge { .. }), "{}: {error}", device.info());
             assert!(error.to_string().contains("await or drop"), "{error}");
-            // Behind it another waits, and is given up.
+            // Another future waits behind it, and is dropped.
             let mut behind = Box::pin(engine.run_async(&batch));
             assert!(behind.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
             drop(behind);

@@ -1,5 +1,5 @@
-//! Batches that do not fit a device at once are run in pieces, with the bits of a run at once; and sizes beyond what a
-//! binding, a grid or a driver's loop counter holds.
+//! Batches that do not fit a device at once are run in pieces, with the bits of a run in one piece. Sizes beyond a
+//! binding, a grid or a driver's loop limit are handled too.
 
 use crate::common::{
     Draw, Inputs, adapters, assert_close, assert_close_in, bits, cells, options, own_adapters,
@@ -59,7 +59,7 @@ fn pieces_give_the_bits_of_a_run_at_once() {
     }
 }
 
-/// The same of a batch whose first layer has been projected: each direction of a row that is cut has a part of x.
+/// The same for a batch whose first layer has been projected: each direction of a row that is cut has a part of x.
 #[test]
 fn pieces_of_a_projected_batch() {
     let mut draw = Draw::new();
@@ -86,7 +86,7 @@ fn pieces_of_a_projected_batch() {
     }
 }
 
-/// The same of a batch whose states begin anew within its rows: where a row is cut by steps, a piece ends there too.
+/// The same for a batch with resets within its rows: a row that is cut by steps is also cut there.
 #[test]
 fn pieces_of_a_batch_with_resets() {
     let mut draw = Draw::new();
@@ -117,11 +117,11 @@ fn pieces_of_a_batch_with_resets() {
     }
 }
 
-/// What is said and made ready of a batch that is run in pieces is what the pieces need.
+/// Plans, texts and preparations of a batch in pieces are those of the pieces.
 #[test]
 fn a_batch_in_pieces_is_planned_and_prepared_as_what_it_is() {
     let mut draw = Draw::new();
-    // Its objects are counted.
+    // Each test that counts objects has devices of its own.
     for device in own_adapters() {
         for projected in [false, true] {
             let model = draw.model_of(wgru::Cell::GRU, Direction::Bidirectional, 3, 20, 2);
@@ -161,7 +161,7 @@ fn a_batch_in_pieces_is_planned_and_prepared_as_what_it_is() {
                 let device_only = device.expected(&model, whole.run_shape(), engine.options()).unwrap();
                 assert_eq!(many, device_only, "{context}");
 
-                // Once prepared, nothing is compiled; the bits are those of a run at once.
+                // Once prepared, nothing is compiled; the bits are those of a run in one piece.
                 engine.prepare(whole.run_shape()).unwrap();
                 let before = device.resource_counts();
                 let output = engine.run(&whole).unwrap();
@@ -169,7 +169,7 @@ fn a_batch_in_pieces_is_planned_and_prepared_as_what_it_is() {
                 assert_eq!(device.resource_counts().shader_modules, before.shader_modules, "{context}");
                 same_bits(&output, &ample.run(&whole).unwrap(), &context);
 
-                // What is staged is there at once, or not at all: it says how much fits.
+                // Staging needs all memory at once, so it fails; the error says how much fits.
                 let error = engine.stage(&whole).map(drop).expect_err("staged beyond the memory");
                 let Error::TooLarge { limit, .. } = error else { panic!("{context}: {error}") };
                 assert_eq!(limit, allowed, "{context}: {error}");
@@ -197,7 +197,7 @@ fn no_memory_at_all_is_refused_with_its_numbers() {
     }
 }
 
-/// What is predicted is what a staged batch holds.
+/// The predicted bytes are those of a staged batch.
 #[test]
 fn memory_is_known_before_anything_is_allocated() {
     let mut draw = Draw::new();
@@ -215,7 +215,7 @@ fn memory_is_known_before_anything_is_allocated() {
     );
 }
 
-/// A device whose bindings hold so little that matrices are cut into slices, rows and steps into pieces.
+/// Devices whose bindings are so small that matrices are cut into slices, rows and steps into pieces.
 fn small_devices(binding: u64) -> Vec<Device> {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     descriptor.backends = wgpu::Backends::all();
@@ -274,7 +274,7 @@ fn sizes_beyond_the_limits_of_a_device() {
             let engine = device.load_with(&model, options().fill_nan(true)).unwrap();
             let all = Batch::new(&x, [batch, steps, input]).unwrap();
             let output = engine.run(&all).unwrap();
-            // The reference takes long: of the first and of the last rows.
+            // The reference is slow, so only the first and the last rows are checked.
             for first in [0, batch.saturating_sub(20)] {
                 let rows = batch.min(20);
                 let own =

@@ -1,5 +1,5 @@
-//! Pools: whatever else is there, whenever a stream joined and however its frames were cut, it has the bits of its own
-//! sequence run.
+//! Pools: a stream has the bits of its own sequence run, whichever other streams the pool has, whenever it joined and
+//! however its frames were cut.
 
 mod saving;
 mod snapshots;
@@ -33,8 +33,8 @@ fn a_stream_has_the_bits_of_its_own_sequence_run() {
     }
 }
 
-/// A pool in which at most so many streams live for so many ticks, one or two of which are under way while streams come, go
-/// and are changed.
+/// A pool with at most so many streams for so many ticks. One or two ticks are under way while streams open, close
+/// and change.
 fn live(draw: &mut Draw, engine: &Engine, most: usize, ticks: usize) {
     let context = format!("{}, {}, seed {}", engine.device().info(), engine.model(), draw.seed);
     let mut population = Population::new(engine.pool(PoolOptions::growing(2).frames(5)).unwrap());
@@ -101,9 +101,9 @@ fn arrays_full_of_nan_are_written_before_they_are_read() {
     }
 }
 
-/// More streams than one batch may have, by a limit on memory: several batches to a tick, of one program.
+/// More streams than one batch may have, by a limit on memory: a tick runs several batches with one program.
 #[test]
-fn more_streams_than_a_batch_bears() {
+fn more_streams_than_a_batch_holds() {
     let mut draw = Draw::new();
     for device in devices() {
         let model = draw.model(Cell::GRU, 3, 16, 1);
@@ -151,11 +151,12 @@ fn two_ticks_under_way() {
     }
 }
 
-/// In steady state a tick creates nothing on the device; nor does one whose number of streams differs, once prepared.
+/// In steady state a tick creates nothing on the device. Nor does a tick with another number of streams, once
+/// prepared.
 #[test]
 fn a_tick_creates_nothing() {
     let mut draw = Draw::new();
-    // Its objects are counted.
+    // Each test that counts objects has devices of its own.
     for device in own_devices() {
         let model = draw.model(Cell::LSTM, 4, 20, 2);
         let engine = device.load_with(&model, options()).unwrap();
@@ -200,7 +201,7 @@ fn what_is_wrong_is_an_error_that_names_the_stream() {
         let bad = [0.0, 0.0, 0.0, 0.0, f32::NAN, 0.0];
         named(pool.push(a, &bad).unwrap_err(), a, "feature 1 of frame 1 is NaN");
         assert_eq!((pool.pending(a).unwrap(), pool.ready()), (0, 0));
-        // It goes on, and nobody else has noticed.
+        // The stream goes on, and the others are not affected.
         pool.push(a, &[0.5; 3]).unwrap();
         pool.push(b, &[0.5; 6]).unwrap();
         let output = pool.tick().unwrap();
@@ -232,7 +233,7 @@ fn what_is_wrong_is_an_error_that_names_the_stream() {
             named(pool.set_state(c, &state).map(drop).unwrap_err(), c, part);
             assert!(pool.open_with(&state).is_err(), "{part}");
         }
-        // A stream of another pool, though it may have the same number and slot.
+        // A stream of another pool, which may have the same number and slot.
         let mut other = engine.pool(PoolOptions::fixed(2)).unwrap();
         let foreign = other.open().unwrap();
         named(pool.push(foreign, &[0.5; 3]).unwrap_err(), foreign, "not open");
@@ -240,7 +241,7 @@ fn what_is_wrong_is_an_error_that_names_the_stream() {
     }
 }
 
-/// What does not fit into a stream's queue is refused as a whole, and the stream goes on.
+/// Frames that do not fit into a stream's queue are refused as a whole, and the stream goes on.
 #[test]
 fn a_queue_has_a_limit() {
     let mut draw = Draw::new();
@@ -278,7 +279,7 @@ fn a_queue_has_a_limit() {
         }
         assert_eq!(lives[0].outputs(), 10 * 6, "{context}");
         assert_lives(&engine, &lives, &context);
-        // 1,024 unless the caller says otherwise.
+        // The default is 1,024.
         let mut pool = engine.pool(PoolOptions::fixed(1)).unwrap();
         let stream = pool.open().unwrap();
         pool.push(stream, &[0.5; 2 * 1024]).unwrap();
@@ -324,7 +325,7 @@ fn what_no_pool_can_be_is_refused() {
         assert!(matches!(engine.pool(PoolOptions::fixed(0)), Err(Error::Zero { .. })));
         assert!(matches!(engine.pool(PoolOptions::fixed(1).frames(0)), Err(Error::Zero { .. })));
         assert!(matches!(engine.pool(PoolOptions::fixed(1).queue(0)), Err(Error::Zero { .. })));
-        // As many frames as the device bears, where nobody says how many.
+        // As many frames as the device allows, where the caller sets no limit.
         let unbounded = engine.pool(PoolOptions::fixed(1).frames(usize::MAX)).unwrap();
         assert!((1..=1 << 16).contains(&unbounded.options().frames), "{:?}", unbounded.options());
         let error = engine.pool(PoolOptions::fixed(usize::MAX / 8)).unwrap_err();
@@ -332,7 +333,7 @@ fn what_no_pool_can_be_is_refused() {
         assert!(is_size, "{error}");
     }
     let model: Model = draw.model(Cell::GRU, 2, 6, 1);
-    // A pool that grows is stopped by the memory that it may take, with what it has intact.
+    // A pool that grows stops at its memory limit, and its states stay intact.
     for device in devices().into_iter().filter(|device| !matches!(device.info(), wgru::DeviceInfo::Cpu(_))) {
         let engine = device.load_with(&model, Options::default().memory(4_000)).unwrap();
         let mut pool = engine.pool(PoolOptions::growing(16)).unwrap();
@@ -348,7 +349,7 @@ fn what_no_pool_can_be_is_refused() {
     }
 }
 
-/// Whatever has moved since it was saved is told of, and everything else goes on.
+/// Streams that have moved on since they were saved are listed, and everything else goes on.
 #[test]
 fn a_pool_is_built_again_on_another_device() {
     let mut draw = Draw::new();
@@ -381,7 +382,7 @@ fn a_pool_is_built_again_on_another_device() {
     }
 }
 
-/// A tick is expected to take longer the more there is to do.
+/// The predicted time of a tick grows with its work.
 #[test]
 fn the_cost_of_a_tick_is_known_beforehand() {
     let mut draw = Draw::new();
@@ -394,7 +395,7 @@ fn the_cost_of_a_tick_is_known_beforehand() {
     }
 }
 
-/// Polls a future once and drops it; what it gave, if it was done.
+/// Polls a future once and drops it; returns its output if it was done.
 fn poll_once<T>(future: impl Future<Output = T>) -> Option<T> {
     match std::pin::pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => Some(value),
@@ -413,7 +414,7 @@ fn futures_may_be_dropped() {
         let mut output = TickOutput::default();
         for _ in 0..3 {
             lives.iter_mut().for_each(|life| life.push(&mut draw, &mut pool, 3));
-            // What it has begun is there for who asks again, however often nobody waited.
+            // Later calls get the outputs of a tick that began, however often its futures were dropped.
             let mut done = poll_once(pool.tick_into_async(&mut output));
             if done.is_none() {
                 assert_eq!((pool.in_flight(), pool.ready()), (1, 0));
@@ -423,7 +424,7 @@ fn futures_may_be_dropped() {
             done.unwrap_or_else(|| pool.finish_into(&mut output)).unwrap();
             take(&mut lives, &output);
         }
-        // Who knows of nothing but ticks, and drops them again and again, gets every output all the same.
+        // A caller that only calls ticks, and drops them again and again, still gets every output.
         let mut drops = 0;
         for _ in 0..4 {
             lives.iter_mut().for_each(|life| life.push(&mut draw, &mut pool, 2));

@@ -1,4 +1,4 @@
-//! Pools whose device goes away: the tick says so, and the streams go on elsewhere from what was saved of them.
+//! Pools whose device is lost: the tick returns an error, and the streams go on elsewhere from their saved states.
 
 use crate::common::life::Life;
 use crate::common::{Draw, bits};
@@ -40,7 +40,7 @@ fn small_devices() -> Vec<(wgpu::Device, Device)> {
 
 const STREAMS: usize = 6;
 
-/// A pool of some streams that have all seen a few frames, of which half were saved after the first.
+/// A pool whose streams have all had a few frames; half of the streams were saved after the first.
 fn begun(draw: &mut Draw, engine: &Engine) -> (Pool, Vec<Life>) {
     let mut pool = engine.pool(PoolOptions::fixed(STREAMS)).unwrap();
     let mut lives: Vec<Life> = (0..STREAMS).map(|_| Life::new(pool.open().unwrap(), None)).collect();
@@ -57,11 +57,12 @@ fn begun(draw: &mut Draw, engine: &Engine) -> (Pool, Vec<Life>) {
     (pool, lives)
 }
 
-/// Rebuilds on `engine` and holds every stream against what it has to be from there on.
+/// Rebuilds the pool on `engine` and compares every stream with its expected outputs from there on.
 fn goes_on(draw: &mut Draw, mut pool: Pool, lives: &[Life], engine: &Engine, context: &str) {
     let lost = pool.rebuild(engine).unwrap();
     let lost: Vec<(StreamId, u64)> = lost.iter().map(|lost| (lost.stream, lost.frames)).collect();
-    // Those that were saved have lost what came after; the others all of it; what no tick took is in line still.
+    // Saved streams have lost the frames after the save, the others all frames; frames that no tick took are still
+    // queued.
     let input = engine.model().input();
     let waiting: Vec<usize> = lives.iter().map(|life| pool.pending(life.stream).unwrap()).collect();
     let frames = |index: usize, life: &Life| {
@@ -98,7 +99,7 @@ fn a_device_that_goes_away_between_ticks() {
         lives[0].push(&mut draw, &mut pool, 1);
         let error = pool.tick().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::LostDevice, "{context}: {error}");
-        // It stays so, whatever is asked.
+        // All later calls return the same error.
         for error in [pool.tick().unwrap_err(), pool.state(lives[5].stream).unwrap_err()] {
             assert_eq!(error.kind(), ErrorKind::LostDevice, "{context}: {error}");
         }
@@ -120,16 +121,16 @@ fn a_device_that_goes_away_under_a_tick() {
         let mut output = TickOutput::default();
         let finished = pool.finish_into(&mut output);
         match finished {
-            // Nothing of it is left where it failed.
+            // The failed tick leaves nothing behind.
             Err(error) => {
                 assert_eq!(error.kind(), ErrorKind::LostDevice, "{context}: {error}");
                 assert!(output.is_empty(), "{context}");
-                // From there on every call says what to do.
+                // Later calls all say what to do.
                 for error in [pool.tick().unwrap_err(), pool.state(lives[5].stream).unwrap_err()] {
                     assert!(error.to_string().contains("Pool::rebuild"), "{context}: {error}");
                 }
             }
-            // The driver may have been done before.
+            // The driver may have completed before.
             Ok(()) => assert_eq!(output.len(), STREAMS, "{context}"),
         }
         let cpu = Device::cpu().load(&model).unwrap();
@@ -150,7 +151,8 @@ fn a_pool_goes_on_on_a_new_device() {
     }
 }
 
-/// What was begun before a save is there, though the device has gone since: the saved states have its effect already.
+/// The outputs of a tick that began before a save are kept although the device is lost: the saved states include the
+/// tick.
 #[test]
 fn outputs_of_ticks_before_a_save_are_not_lost() {
     let mut draw = Draw::new();
@@ -163,7 +165,7 @@ fn outputs_of_ticks_before_a_save_are_not_lost() {
         assert!(pool.begin().unwrap());
         pool.snapshot().unwrap();
         device.destroy();
-        // Another is begun, or tried, on a device that is no more.
+        // Another tick begins, or fails to, on a lost device.
         lives[0].push(&mut draw, &mut pool, 1);
         let begun = pool.begin();
         let lost = pool.rebuild(&Device::cpu().load(&model).unwrap()).unwrap();
@@ -181,7 +183,7 @@ fn outputs_of_ticks_before_a_save_are_not_lost() {
     }
 }
 
-/// More frames than one buffer of the device holds: a tick takes what it bears, the next the rest.
+/// More frames than one buffer of the device holds: a tick takes as many as fit, the next ticks the rest.
 #[test]
 fn a_backlog_beyond_the_devices_buffers_waits() {
     let mut draw = Draw::new();
@@ -205,9 +207,10 @@ fn a_backlog_beyond_the_devices_buffers_waits() {
     }
 }
 
-/// Where a tick bears only a part of the streams, those that it passed over have their turn, however few frames they have.
+/// Where a tick holds only a part of the streams, the next ticks take those that it left out, however few frames they
+/// have.
 #[test]
-fn nobody_waits_for_ever() {
+fn every_stream_gets_its_turn() {
     let mut draw = Draw::new();
     for (_, own) in small_devices() {
         let context = format!("{}, seed {}", own.info(), draw.seed);
@@ -218,7 +221,7 @@ fn nobody_waits_for_ever() {
         let (mut waited, mut longest, mut partial) = (vec![0; 300], 0, 0);
         for _ in 0..40 {
             for (index, life) in lives.iter_mut().enumerate() {
-                // All but a few have as many frames as a tick takes, whatever happens.
+                // All but a few streams always have as many frames as a tick takes.
                 let wanted = if index % 60 == 7 { 1 } else { 8 };
                 let pending = pool.pending(life.stream).unwrap();
                 life.push(&mut draw, &mut pool, wanted - pending.min(wanted));

@@ -1,8 +1,8 @@
-//! Thousands of streams for a while, with everything that may happen to them: every sampled one has the bits of its own
-//! sequence run, what is wrong is always an error, and memory does not grow.
+//! Thousands of streams for a while, with random events. Every sampled stream has the bits of its own sequence run,
+//! wrong calls always return errors, and memory does not grow.
 //!
-//! A second or two for each device; `WGRU_SOAK_SECONDS=300 WGRU_DEVICE=cpu cargo test --release --test devices soak -- --nocapture`
-//! is five minutes of one.
+//! A second or two for each device. `WGRU_SOAK_SECONDS=300 WGRU_DEVICE=cpu cargo test --release --test devices soak
+//! -- --nocapture` takes five minutes on one device.
 
 use std::time::{Duration, Instant};
 
@@ -11,9 +11,9 @@ use crate::common::{Draw, devices, options};
 use wgru::{Cell, Engine, Error, Pool, PoolOptions, StreamId, TickOutput};
 
 const STREAMS: usize = 2000;
-/// One stream in so many is followed.
+/// One in so many streams is followed.
 const SAMPLED: usize = 40;
-/// Frames of a life after which it is held against a sequence run and begun again.
+/// Frames of a life after which it is compared with a sequence run and begun again.
 const LONGEST: usize = 400;
 
 #[test]
@@ -29,7 +29,7 @@ fn thousands_of_streams_for_a_while() {
     }
 }
 
-/// What is done meanwhile, counted.
+/// Counts of events.
 #[derive(Debug, Default)]
 struct Counts {
     ticks: usize,
@@ -73,7 +73,7 @@ fn soak(draw: &mut Draw, engine: &Engine, time: Duration) {
         }
         happen(draw, &mut pool, &mut members, &mut counts, &context);
         if memory.is_none() && start.elapsed() > time / 2 {
-            memory = persistent();
+            memory = memory_mib();
         }
     }
     let lives: Vec<Life> = members.into_iter().filter_map(|member| member.life).collect();
@@ -81,14 +81,14 @@ fn soak(draw: &mut Draw, engine: &Engine, time: Duration) {
     assert_lives(engine, &lives, &context);
     println!("{context}: {counts:?} in {:.0?}", start.elapsed());
     assert!(counts.checked > 10 && counts.errors > 10, "{context}: {counts:?}");
-    if let (Some(half), Some(end), true) = (memory, persistent(), time > Duration::from_secs(60)) {
-        println!("{context}: {half} MiB persistent at half the time, {end} MiB at its end");
+    if let (Some(half), Some(end), true) = (memory, memory_mib(), time > Duration::from_secs(60)) {
+        println!("{context}: {half} MiB in memory at half the time, {end} MiB at its end");
         assert!(end <= half + half / 20 + 8, "{context}: memory grew from {half} to {end} MiB");
     }
 }
 
-/// MiB that the process has in memory, where that can be told.
-fn persistent() -> Option<usize> {
+/// MiB of the process in physical memory, where the system reports it.
+fn memory_mib() -> Option<usize> {
     let text = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     line.split_whitespace().next()?.parse::<usize>().ok().map(|kib| kib >> 10)
@@ -131,7 +131,7 @@ fn come_and_go(
     }
 }
 
-/// Frames for half of the streams; now and then such as cannot be.
+/// Frames for half of the streams, now and then invalid ones.
 fn push(draw: &mut Draw, pool: &mut Pool, members: &mut [Member], counts: &mut Counts) {
     let frames = draw.values(8 * 6, 1.0);
     for (index, member) in members.iter_mut().enumerate() {
@@ -167,7 +167,7 @@ fn happen(draw: &mut Draw, pool: &mut Pool, members: &mut [Member], counts: &mut
                 None
             }
             1 => {
-                // One goes on where another is.
+                // A state moves to another stream.
                 let other = members[draw.size(0..=members.len() - 1)].stream;
                 let state = pool.state(other).unwrap();
                 pool.set_state(stream, &state).unwrap();

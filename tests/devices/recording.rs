@@ -1,4 +1,5 @@
-//! Runs on the caller's buffers, recorded into the caller's encoder: they have the bits of runs whose arrays lie on the host.
+//! Runs on the caller's buffers, recorded into the caller's encoder. They have the bits of runs whose arrays are on
+//! the host.
 
 mod caller;
 mod counts;
@@ -13,7 +14,7 @@ use wgru::{Batch, Bindings, Cell, Engine, Model, Options, Output, Padding, Reado
 
 use crate::common::{Draw, Inputs, bits, cells};
 
-/// x as it lies in a buffer.
+/// x as words of a buffer.
 fn words_of(storage: Storage, features: usize, x: &[f32]) -> Vec<u32> {
     if !storage.is_half() {
         return bits(x);
@@ -23,7 +24,7 @@ fn words_of(storage: Storage, features: usize, x: &[f32]) -> Vec<u32> {
     words
 }
 
-/// y as it lay in a buffer.
+/// y from the words of a buffer.
 fn numbers_of(storage: Storage, features: usize, words: &[u32], like: &[f32]) -> Vec<f32> {
     let mut numbers = vec![0.0; like.len()];
     match storage.is_half() {
@@ -33,8 +34,8 @@ fn numbers_of(storage: Storage, features: usize, words: &[u32], like: &[f32]) ->
     numbers
 }
 
-/// The arrays of a run in buffers of the caller's, each from some offset on: each in a buffer of its own, or all but out in one, as
-/// pooled memory has them.
+/// The arrays of a run in buffers of the caller's, each from some offset on. Each has a buffer of its own, or all but
+/// out share one, as with pooled memory.
 struct Arrays {
     x: (wgpu::Buffer, u64),
     lengths: Option<(wgpu::Buffer, u64)>,
@@ -77,7 +78,7 @@ impl Arrays {
         Self { x: x.unwrap(), lengths, states: [h0, c0], sinks: [y, h_n, c_n, out], storage }
     }
 
-    /// Everything in buffers.
+    /// Bindings with every array in a buffer.
     fn bindings(&self) -> Bindings<'_> {
         fn of<T>(at: &(wgpu::Buffer, u64)) -> Source<'_, T> {
             (&at.0, at.1).into()
@@ -109,7 +110,7 @@ impl Arrays {
         bindings
     }
 
-    /// What the sinks hold, in the shape of `like`.
+    /// The contents of the sinks, in the shape of `like`.
     fn read(&self, caller: &Caller, model: &Model, like: &Output) -> Output {
         let words = |index: usize, len: usize| {
             let mut words = caller.read(self.sinks[index].as_ref().unwrap());
@@ -137,7 +138,7 @@ fn assert_same(got: &Output, wanted: &Output, context: &str) {
     }
 }
 
-/// Models of every kind, drawn.
+/// A random model of any kind.
 fn draw_model(draw: &mut Draw, cell: Cell) -> Model {
     let (input, hidden, layers) = (draw.size(1..=9), draw.size(1..=40), draw.size(1..=6));
     let mut model = draw.any_model(cell, input, hidden, layers);
@@ -182,7 +183,7 @@ fn a_recorded_run_has_the_bits_of_one_on_the_host() {
             let wanted = engine.run(&inputs.batch()).unwrap();
             let arrays = Arrays::new(&caller, &mut draw, &engine, &inputs);
             let recording = engine.recording(inputs.batch().run_shape(), arrays.bindings()).unwrap();
-            // A second time, the states and arrays of the first being in the way.
+            // The second time the buffers hold the states and arrays of the first.
             for _ in 0..2 {
                 caller.submit(|encoder| recording.record(encoder));
                 assert_same(&arrays.read(&caller, &model, &wanted), &wanted, &context);
@@ -191,7 +192,7 @@ fn a_recorded_run_has_the_bits_of_one_on_the_host() {
     }
 }
 
-/// Every array on the host or in a buffer, as it comes.
+/// Each array on the host or in a buffer, at random.
 #[test]
 fn any_mix_of_host_and_buffers_has_the_same_bits() {
     let mut draw = Draw::new();
@@ -268,7 +269,7 @@ fn any_mix_of_host_and_buffers_has_the_same_bits() {
     }
 }
 
-/// y of one run is changed by a pass of the caller's, and is x of the next, all in one encoder.
+/// A pass of the caller's changes y of one run, which is x of the next, all in one encoder.
 #[test]
 fn passes_of_the_callers_come_between() {
     let mut draw = Draw::new();
@@ -301,7 +302,7 @@ fn passes_of_the_callers_come_between() {
     }
 }
 
-/// The state of the caller's is advanced in its place, a recording at a time.
+/// The caller's state is advanced in place, one recording at a time.
 #[test]
 fn states_may_be_advanced_in_place() {
     let mut draw = Draw::new();
@@ -331,7 +332,7 @@ fn states_may_be_advanced_in_place() {
     }
 }
 
-/// The device orders any number of rows by length, those of equal length as the host does.
+/// The device sorts any number of rows by length, and keeps the order of equal lengths, as the host does.
 #[test]
 fn many_rows_are_ordered_on_the_device() {
     let mut draw = Draw::new();
@@ -347,7 +348,7 @@ fn many_rows_are_ordered_on_the_device() {
             let context = format!("{}, {batch} rows, seed {}", caller.name, draw.seed);
             assert_same(&arrays.read(&caller, &model, &wanted), &wanted, &context);
         }
-        // More rows than a software driver's threads may look at one by one.
+        // More rows than a thread of a software driver can compare one by one.
         let x = caller.buffer(70_000 * 2 * 4, wgpu::BufferUsages::STORAGE);
         engine.recording(wgru::Dims::new(70_000, 1).unwrap(), Bindings::new(&x).lengths(&x)).unwrap();
     }

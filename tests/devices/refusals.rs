@@ -1,5 +1,5 @@
-//! Bad input to the library: an error that names the thing and carries the numbers, on every adapter and on
-//! the CPU, never a panic, and nothing that a later run would notice.
+//! Bad input to the library, on every adapter and on the CPU: an error that names the argument and gives the numbers,
+//! never a panic. Later runs are not affected.
 
 mod plans;
 
@@ -16,12 +16,12 @@ fn length(name: &str, shape: &[usize], got: usize) -> String {
     fields(Error::Length { name: name.into(), shape: shape.to_vec(), got })
 }
 
-/// Variant and fields, to be compared.
+/// Variant and fields, for comparison.
 fn fields(error: Error) -> String {
     format!("{error:?}")
 }
 
-/// The error, and that its text names what the caller named.
+/// The error, after a check that its text contains `words`.
 #[track_caller]
 fn refused<T>(result: wgru::Result<T>, words: &str) -> Error {
     let Err(error) = result else { panic!("accepted, should be refused with: {words}") };
@@ -163,7 +163,7 @@ fn stacks_that_contradict_themselves() {
         Layer::new(Cell::GRU, Direction::Bidirectional, 3, 3, vec![weights(Cell::GRU, 3, 3); 2]).unwrap();
     let error = refused(Model::new(vec![gru(2, 3), both.clone()]), "D, the number of directions, of layer 1");
     assert!(error.to_string().contains("bidirectional"), "{error}");
-    // Both directions made one are P features.
+    // Both directions merged into one have P features.
     let merged = both.with_merge(Merge::Sum).unwrap();
     assert_eq!(merged.output(), 3);
     refused(Model::new(vec![merged.clone(), gru(3, 3)]), "D, the number of directions, of layer 1");
@@ -263,9 +263,9 @@ fn batches_that_do_not_fit_the_model() {
     }
 }
 
-/// What padding holds is not read, so it may be anything; elsewhere the place is named by row, step and feature.
+/// Padding is not read, so it may have any value. Elsewhere the error names the element by row, step and feature.
 #[test]
-fn numbers_that_are_none_are_named_by_their_place() {
+fn non_finite_numbers_are_named_by_their_place() {
     let model = model(Cell::LSTM, 2, 3);
     let shape = [4usize, 5, 2];
     for (b, t, f) in [(0, 0, 0), (2, 1, 1), (3, 4, 1)] {
@@ -341,13 +341,13 @@ fn sessions_of_no_stream_or_of_too_many() {
             assert!(matches!(error, Error::Overflow { .. }), "{info}: {error}");
         }
     }
-    // What does not overflow is held against the device before anything is allocated.
+    // Sizes that do not overflow are checked against the device before anything is allocated.
     for device in adapters() {
         let engine = device.load(&model(Cell::GRU, 3, 4)).unwrap();
         for streams in [usize::MAX / 64, 1 << 40, 1 << 33] {
             let error = engine.session(streams).expect_err("more streams than any device has room for");
             assert!(matches!(error, Error::TooLarge { .. }), "{}: {error}", device.info());
-            // A batch of as many rows would be run in pieces.
+            // A batch of as many rows is run in pieces.
             let dims = Dims::new(streams, 1).unwrap();
             let pieces = engine.pieces(dims).unwrap().expect("more rows than any device has room for");
             assert!(pieces.count > 1 && pieces.rows < streams, "{}: {pieces}", device.info());
@@ -364,7 +364,7 @@ fn sessions_of_no_stream_or_of_too_many() {
     }
 }
 
-/// The fields of Dims are public: sizes of 0 are refused wherever they come in.
+/// The fields of Dims are public, so every function that takes them refuses sizes of 0.
 #[test]
 fn sizes_of_zero_get_no_plan_and_no_output() {
     for device in everywhere() {
@@ -436,7 +436,7 @@ fn session_steps_and_states_that_do_not_fit() {
 }
 
 #[test]
-fn devices_that_are_not_there() {
+fn unknown_devices_are_refused_with_a_list() {
     let listed: Vec<String> = Device::list().unwrap().iter().map(ToString::to_string).collect();
     let mut selectors = vec!["no such adapter", "vulkan:no such adapter", "gl:  no", "what:ever", "cpu2"];
     selectors.push(if cfg!(windows) { "metal" } else { "dx12" });

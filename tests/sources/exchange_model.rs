@@ -1,7 +1,7 @@
-//! The exchange of `shaders/exchange/grid_exchange.wgsl`, walked through in every order that relaxed atomics and three preemptions allow: two workgroups
-//! of a thread each, two chunks of two exchanges, words written once, a bounded number of looks, the abort word, the completion, and
-//! a host that takes an incomplete chunk again from its beginning. Then the same of two layers at once, the second a chunk behind
-//! the first, with two preemptions.
+//! A model of the exchange of `shaders/exchange/grid_exchange.wgsl`, run in every order that relaxed atomics and
+//! three preemptions allow. It has two workgroups of a thread each, two chunks of two exchanges, words written once,
+//! a spin limit, the abort word, completion counts, and a host that runs an incomplete chunk again from its
+//! beginning. Then the same for two pipelined layers, the second a chunk behind the first, with two preemptions.
 
 use loom::model::Builder;
 use loom::sync::Arc;
@@ -12,14 +12,14 @@ use std::sync::atomic::AtomicUsize;
 const GROUPS: usize = 2;
 const STEPS: usize = 3;
 const CHUNKS: usize = 2;
-/// Looks in a whole chunk.
+/// Polls in a whole chunk.
 const SPIN_LIMIT: u32 = 3;
 
-/// What a workgroup does wrong.
+/// An injected fault.
 #[derive(Clone, Copy, PartialEq)]
 enum Fault {
     None,
-    /// The second writes nothing more from this step of this chunk on.
+    /// The second workgroup stops writing from this step of this chunk on.
     Dies {
         chunk: usize,
         step: usize,
@@ -32,7 +32,7 @@ struct ExchangeBuffer {
     words: [[AtomicU32; GROUPS]; STEPS],
 }
 
-/// h of both after a step: each depends on both before.
+/// h of one workgroup after a step: it depends on h of both before.
 fn step(h: [u32; GROUPS], own: usize) -> u32 {
     3 * h[own] + 5 * h[1 - own] + own as u32
 }
@@ -44,7 +44,7 @@ fn after(mut h: [u32; GROUPS], steps: usize) -> [u32; GROUPS] {
     h
 }
 
-/// A workgroup in one chunk; its own h afterwards, if it came through.
+/// A workgroup in one chunk; its own h afterwards, if it completed.
 fn workgroup(
     exchange_buffer: &ExchangeBuffer,
     own: usize,
@@ -81,7 +81,7 @@ fn workgroup(
                 return None;
             }
             next[1 - own] = !found;
-            // What is read is never an old exchange word, nor another step's.
+            // The word is never an old one, nor that of another step.
             assert_eq!(next, after(start, t + 1));
         }
         h = next;
@@ -90,7 +90,7 @@ fn workgroup(
     Some(h[own])
 }
 
-/// All chunks, one dispatch after the other, and the host's part. Returns the first that was incomplete.
+/// All chunks, one dispatch after the other, with the host's part. Returns the first incomplete chunk.
 fn run(fault: Fault) -> Option<usize> {
     let cell = |_| AtomicU32::new(0);
     let exchange_buffer = Arc::new(ExchangeBuffer {
@@ -99,7 +99,7 @@ fn run(fault: Fault) -> Option<usize> {
         words: std::array::from_fn(|_| std::array::from_fn(cell)),
     });
     let initial = [7, 11];
-    // From one array to another, so that what a chunk began with is there when it fails.
+    // From one array to another, so that the states at the beginning of a failed chunk are kept.
     let mut states = [Some(initial); CHUNKS + 1];
     for chunk in 0..CHUNKS {
         for word in exchange_buffer.words.iter().flatten() {
@@ -111,7 +111,7 @@ fn run(fault: Fault) -> Option<usize> {
             thread::spawn(move || workgroup(&exchange_buffer, 1, chunk, start, fault))
         };
         let first = workgroup(&exchange_buffer, 0, chunk, start, fault);
-        // What is left in an array that not all have written is nonsense.
+        // An array that not all workgroups have written is invalid.
         states[chunk + 1] = first.zip(other.join().unwrap()).map(|(a, b)| [a, b]);
     }
     let completed = |chunk: usize| exchange_buffer.completions[chunk].load(Relaxed) == GROUPS as u32;
@@ -124,26 +124,26 @@ fn run(fault: Fault) -> Option<usize> {
     failed
 }
 
-/// Slots of two layers at once: layer 1, of one workgroup, reads what the first one's made of the chunk before.
+/// Slots of two pipelined layers: layer 1, of one workgroup, reads the result of layer 0 for the chunk before.
 const SLOTS: usize = CHUNKS + 1;
 
 /// h of layer 0, both units, and of layer 1.
 type All = ([u32; GROUPS], u32);
 
-/// Layer 1 after a chunk, from what layer 0 was after it.
+/// Layer 1 after a chunk, from layer 0's states after it.
 fn above(h: u32, below: [u32; GROUPS]) -> u32 {
     7 * h + below[0] + 2 * below[1]
 }
 
-/// All layers after a slot, from what they were before it and what layer 0 was before the slot before, by steps.
+/// All layers after a slot, step by step, from their states before it.
 fn after_slot((below, h): All, slot: usize) -> All {
     let h = if slot > 0 { above(h, below) } else { h };
     (if slot < CHUNKS { after(below, STEPS) } else { below }, h)
 }
 
-/// All slots, one dispatch after the other, each completed by the workgroups of both layers; and the host's part. Returns the first
-/// that was incomplete.
-fn run_at_once(fault: Fault) -> Option<usize> {
+/// All slots, one dispatch after the other, each completed by the workgroups of both layers; with the host's part.
+/// Returns the first incomplete slot.
+fn run_pipelined(fault: Fault) -> Option<usize> {
     let cell = |_| AtomicU32::new(0);
     let words = || ExchangeBuffer {
         abort: AtomicU32::new(0),
@@ -154,7 +154,7 @@ fn run_at_once(fault: Fault) -> Option<usize> {
         (Arc::new(words()), Arc::new(std::array::from_fn(cell)));
     let all = GROUPS as u32 + 1;
     let initial: All = ([7, 11], 13);
-    // From one array to another; what a slot that did not come through leaves in the other is nonsense.
+    // From one array to another; an incomplete slot leaves invalid states in the other.
     let mut states = [Some(initial); SLOTS + 1];
     for slot in 0..SLOTS {
         for word in exchange_buffer.words.iter().flatten() {
@@ -165,7 +165,7 @@ fn run_at_once(fault: Fault) -> Option<usize> {
         let walk = |own: usize| {
             let (exchange_buffer, completions) = (exchange_buffer.clone(), completions.clone());
             move || {
-                // Layer 0 has no steps in the last slot: its states go through.
+                // Layer 0 has no steps in the last slot: its states are copied.
                 let done = match slot < CHUNKS {
                     _ if !begins => None,
                     true => workgroup(&exchange_buffer, own, slot, below, fault),
@@ -186,7 +186,7 @@ fn run_at_once(fault: Fault) -> Option<usize> {
                 let other = thread::spawn(walk(1));
                 (walk(0)(), other.join().unwrap(), second())
             }
-            // Layers beside each other.
+            // Both layers have steps.
             1 => {
                 let (other, second) = (thread::spawn(walk(1)), thread::spawn(second));
                 (walk(0)(), other.join().unwrap(), second.join().unwrap())
@@ -202,7 +202,7 @@ fn run_at_once(fault: Fault) -> Option<usize> {
     failed
 }
 
-/// Every order that so many preemptions allow.
+/// Runs `check` in every order that so many preemptions allow.
 fn in_every_order(preemptions: usize, check: impl Fn() + Sync + Send + 'static) {
     let mut builder = Builder::new();
     builder.preemption_bound = Some(preemptions);
@@ -210,19 +210,19 @@ fn in_every_order(preemptions: usize, check: impl Fn() + Sync + Send + 'static) 
 }
 
 #[test]
-fn whatever_comes_through_is_right_and_whatever_does_not_is_taken_again() {
+fn completed_chunks_are_right_and_incomplete_ones_are_run_again() {
     let outcomes = std::sync::Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
     let counts = outcomes.clone();
     in_every_order(3, move || {
         counts[usize::from(run(Fault::None).is_some())].fetch_add(1, Relaxed);
     });
-    // Some orders let all come through, and some let none.
-    let [through, failed] = outcomes.each_ref().map(|count| count.load(Relaxed));
-    assert!(through > 0 && failed > 0, "{through} came through, {failed} failed");
+    // In some orders every chunk completes, in some not.
+    let [completed, failed] = outcomes.each_ref().map(|count| count.load(Relaxed));
+    assert!(completed > 0 && failed > 0, "{completed} completed, {failed} failed");
 }
 
 #[test]
-fn a_workgroup_that_dies_is_never_taken_for_one_that_came_through() {
+fn a_workgroup_that_stops_is_never_counted_as_completed() {
     for chunk in 0..CHUNKS {
         for step in 0..STEPS {
             in_every_order(3, move || {
@@ -234,17 +234,17 @@ fn a_workgroup_that_dies_is_never_taken_for_one_that_came_through() {
 }
 
 #[test]
-fn layers_at_once_are_completed_together_and_taken_again_together() {
+fn pipelined_layers_are_completed_together_and_run_again_together() {
     let outcomes = std::sync::Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
     let counts = outcomes.clone();
     in_every_order(2, move || {
-        counts[usize::from(run_at_once(Fault::None).is_some())].fetch_add(1, Relaxed);
+        counts[usize::from(run_pipelined(Fault::None).is_some())].fetch_add(1, Relaxed);
     });
-    let [through, failed] = outcomes.each_ref().map(|count| count.load(Relaxed));
-    assert!(through > 0 && failed > 0, "{through} came through, {failed} failed");
+    let [completed, failed] = outcomes.each_ref().map(|count| count.load(Relaxed));
+    assert!(completed > 0 && failed > 0, "{completed} completed, {failed} failed");
     for chunk in 0..CHUNKS {
         in_every_order(2, move || {
-            let failed = run_at_once(Fault::Dies { chunk, step: 1 });
+            let failed = run_pipelined(Fault::Dies { chunk, step: 1 });
             assert!(failed.is_some_and(|failed| failed <= chunk), "{failed:?}");
         });
     }

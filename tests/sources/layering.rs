@@ -1,11 +1,11 @@
-//! The rooms of the crate and what may stand in them: imports go downward only, files do not import each other, each outside
-//! crate has its room, and files can be read in one sitting.
+//! The layers of the crate: imports go downward only, files do not import each other, each outside crate is used only
+//! in its place, and files can be read in one sitting.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// Every room with its floor. A room may name itself and rooms on lower floors.
-const FLOORS: [(&str, u32); 19] = [
+/// Every module of the root with its layer. A module may name itself and modules of lower layers.
+const LAYERS: [(&str, u32); 19] = [
     ("error", 0),
     ("dims", 1),
     ("dtype", 1),
@@ -164,11 +164,11 @@ fn without_tests(code: &str) -> String {
     out
 }
 
-/// The room of a file of `src`; none for `lib.rs`.
-fn room(file: &str) -> Option<&str> {
+/// The module of the root that a file of `src` belongs to; `None` for `lib.rs`.
+fn top_module(file: &str) -> Option<&str> {
     let first = file.split('/').next().unwrap_or(file);
-    let room = first.strip_suffix(".rs").unwrap_or(first);
-    (room != "lib").then_some(room)
+    let module = first.strip_suffix(".rs").unwrap_or(first);
+    (module != "lib").then_some(module)
 }
 
 /// The module of a file: its names from the root.
@@ -225,26 +225,27 @@ fn named(file: &str, code: &str) -> Vec<Vec<String>> {
     all
 }
 
-/// What a file names at the root of the crate, but its own room.
+/// The names of the root that a file uses, without its own module.
 fn names_at_the_root(file: &str, code: &str) -> BTreeSet<String> {
     let heads = named(file, code).into_iter().filter_map(|names| names.into_iter().next());
-    heads.filter(|head| room(file) != Some(head)).collect()
+    heads.filter(|head| top_module(file) != Some(head)).collect()
 }
 
 /// `crate::Error` and `crate::Result` are read as what they re-export.
-fn floor(room: &str) -> Option<u32> {
-    let room = if ["Error", "Result"].contains(&room) { "error" } else { room };
-    FLOORS.iter().find(|(name, _)| *name == room).map(|(_, floor)| *floor)
+fn layer(module: &str) -> Option<u32> {
+    let module = if ["Error", "Result"].contains(&module) { "error" } else { module };
+    LAYERS.iter().find(|(name, _)| *name == module).map(|(_, layer)| *layer)
 }
 
 #[test]
-fn every_room_has_a_floor() {
-    let rooms: BTreeSet<String> = sources().keys().filter_map(|file| room(file)).map(str::to_owned).collect();
-    let known: BTreeSet<String> = FLOORS.iter().map(|(room, _)| (*room).to_owned()).collect();
-    assert_eq!(rooms, known, "the rooms of src, then those with a floor");
+fn every_module_has_a_layer() {
+    let modules: BTreeSet<String> =
+        sources().keys().filter_map(|file| top_module(file)).map(str::to_owned).collect();
+    let known: BTreeSet<String> = LAYERS.iter().map(|(module, _)| (*module).to_owned()).collect();
+    assert_eq!(modules, known, "the modules of src, then those with a layer");
     let lib = &sources()["lib.rs"];
-    for room in known {
-        assert!(lib.contains(&format!("mod {room};\n")), "lib.rs does not have {room}");
+    for module in known {
+        assert!(lib.contains(&format!("mod {module};\n")), "lib.rs does not have {module}");
     }
 }
 
@@ -252,19 +253,19 @@ fn every_room_has_a_floor() {
 fn imports_go_downward_only() {
     let mut seen = 0;
     for (file, text) in sources() {
-        let Some(own) = room(&file) else { continue };
+        let Some(own) = top_module(&file) else { continue };
         for name in names_at_the_root(&file, &without_tests(&code(&text))) {
             seen += 1;
-            let other = floor(&name);
-            assert!(other.is_some(), "{file} names crate::{name}: name the room, not the re-export");
-            assert!(other < floor(own), "{file} names {name}, which is not below {own}");
+            let other = layer(&name);
+            assert!(other.is_some(), "{file} names crate::{name}: name the module, not the re-export");
+            assert!(other < layer(own), "{file} names {name}, which is not below {own}");
         }
     }
     assert!(seen > 50, "only {seen} imports found");
 }
 
-/// Files that import each other, by way of others or not, in groups. A module and what stands below it do not count: the one
-/// declares the other, and shares what it has with it.
+/// Files that import each other, directly or not, in groups. A module and its submodules do not count: the one
+/// declares the others, and they share its items.
 fn circles(sources: &BTreeMap<String, String>) -> BTreeSet<Vec<String>> {
     let files: BTreeMap<Vec<String>, &String> = sources.keys().map(|file| (module(file), file)).collect();
     let imports = |file: &String, text: &String| {
@@ -299,7 +300,7 @@ fn files_do_not_import_each_other() {
 }
 
 #[test]
-fn planted_circles_are_found() {
+fn import_cycles_are_found() {
     let files = |texts: &[(&str, &str)]| {
         let all = texts.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned()));
         circles(&all.collect()).into_iter().collect::<Vec<_>>()
@@ -325,16 +326,16 @@ fn planted_circles_are_found() {
     assert!(files(&none).is_empty());
 }
 
-/// The reference judges the fast paths, so it shares none of their parts.
+/// The reference checks the fast paths, so it shares none of their parts.
 #[test]
-fn the_reference_knows_neither_packing_nor_kernels() {
+fn the_reference_uses_neither_packing_nor_kernels() {
     for (file, text) in sources() {
-        if room(&file) != Some("reference") {
+        if top_module(&file) != Some("reference") {
             continue;
         }
         let code = without_tests(&code(&text));
         let names = names_at_the_root(&file, &code);
-        // dtype: the tolerance knows what a storage type rounds to; the cells do not.
+        // dtype: the tolerance depends on the rounding of a storage type; the cells do not.
         let allowed = ["dims", "dtype", "error", "io", "model"];
         assert!(names.iter().all(|name| allowed.contains(&name.as_str())), "{file} names {names:?}");
         for word in code.split(|c| !is_word(c)) {
@@ -344,33 +345,33 @@ fn the_reference_knows_neither_packing_nor_kernels() {
 }
 
 #[test]
-fn outside_crates_stay_in_their_rooms() {
+fn outside_crates_stay_in_their_places() {
     let mut used: BTreeSet<(&str, &str)> = BTreeSet::new();
     for (file, text) in sources() {
         let code = without_tests(&code(&text));
-        for (name, rooms) in OUTSIDE {
+        for (name, places) in OUTSIDE {
             let path = format!("{name}::");
             let named = code
                 .match_indices(&path)
                 .any(|(at, _)| code[..at].chars().next_back().is_none_or(|c| !is_word(c) && c != ':'));
             if named {
-                assert!(rooms.iter().any(|room| file.starts_with(room)), "{file} names {name}");
-                let here = rooms.iter().filter(|room| file.starts_with(**room));
-                used.extend(here.map(|room| (name, *room)));
+                assert!(places.iter().any(|place| file.starts_with(place)), "{file} names {name}");
+                let here = places.iter().filter(|place| file.starts_with(**place));
+                used.extend(here.map(|place| (name, *place)));
             }
         }
     }
-    for (name, rooms) in OUTSIDE {
-        for room in rooms {
+    for (name, places) in OUTSIDE {
+        for place in places {
             assert!(
-                used.contains(&(name, *room)),
-                "{room} does not name {name} any more: take it off the list"
+                used.contains(&(name, *place)),
+                "{place} does not name {name} any more: take it off the list"
             );
         }
     }
 }
 
-/// `engine/device.rs` hands the caller's wgpu objects on and adapters back; it records and creates nothing.
+/// `engine/device.rs` passes the caller's wgpu objects on, and returns adapters; it records and creates nothing.
 #[test]
 fn the_engine_passes_wgpu_types_through() {
     let code = without_tests(&code(&sources()["engine/device.rs"]));
@@ -383,8 +384,8 @@ fn the_engine_passes_wgpu_types_through() {
     assert!(names.is_subset(&allowed), "engine/device.rs names {names:?}");
 }
 
-/// Files with unsafe code: features that wgpu has not settled, pipelines from disk, and of the CPU path vectors, threads, what
-/// these share, and their models.
+/// Files with unsafe code: experimental features of wgpu, pipelines from disk, and, in the CPU path, vectors,
+/// threads, their shared data and their models.
 const UNSAFE: [&str; 10] = [
     "gpu/adapter.rs",
     "gpu/context/saved.rs",
@@ -398,12 +399,13 @@ const UNSAFE: [&str; 10] = [
     "cpu/walk.rs",
 ];
 
-/// Files that read a clock: the calibration, a test's measurements, how long threads poll and whether that pays, and what a
-/// staged run tells of itself. Benchmarks are the command's.
+/// Files that read a clock: the calibration, measurements of tests, the spin time of threads and its measured
+/// benefit, and the times that a staged run reports. Benchmarks are in the command.
 const CLOCKS: [&str; 5] =
     ["cpu/calibrate.rs", "cpu/measure.rs", "cpu/barrier.rs", "cpu/mod.rs", "gpu/staged.rs"];
 
-/// What `Device::resource_counts` counts is created in one file; unsafe code and clocks stand where they are listed, and nowhere else.
+/// The objects that `Device::resource_counts` counts are created in one file; unsafe code and clocks are only in the
+/// listed files.
 #[test]
 fn objects_are_created_in_one_place() {
     let counted = ["create_shader_module", "create_compute_pipeline", "create_bind_group", "create_buffer"];
@@ -413,7 +415,7 @@ fn objects_are_created_in_one_place() {
         for name in counted {
             assert_eq!(words.contains(name), file == "gpu/create.rs", "{file}: {name}");
         }
-        let is_listed = UNSAFE.iter().any(|room| file.starts_with(room));
+        let is_listed = UNSAFE.iter().any(|module| file.starts_with(module));
         assert!(is_listed || !words.contains("unsafe"), "{file}: unsafe");
         let reads_clock = ["Instant", "SystemTime"].iter().any(|name| words.contains(name));
         assert_eq!(reads_clock, CLOCKS.contains(&file.as_str()), "{file}: a clock");
@@ -432,7 +434,7 @@ fn no_file_is_too_long() {
     }
 }
 
-/// A test that cannot run is ignored (`tests/conditional/`), for one that says so and passes is counted among those that ran.
+/// A test that cannot run is ignored (`tests/conditional/`): if it returned early, it would be counted as passed.
 #[test]
 fn no_test_passes_over_what_it_cannot_do() {
     let word = ["SKIP", "PED"].concat();
@@ -456,7 +458,7 @@ fn the_library_asserts_in_one_place() {
     assert_eq!(files.map(|(file, _)| file).collect::<Vec<_>>(), MAY_ASSERT);
 }
 
-/// The reading above, on text that is easy to misread.
+/// The parser above, on text that is easy to misread.
 #[test]
 fn the_readers_of_this_file_can_be_trusted() {
     let text = "use crate::{gpu::{a, b}, /* crate::no */ dims};\nlet s = \"crate::io \\\" //\"; // crate::cpu\nlet c = '\"'; super::super::plan::x;\nlet r = r#\"crate::program \" \"#; fn f<'a>(x: &'a str) {}\n#[cfg(test)]\nmod tests { use crate::engine::{A}; }\nuse crate::error::E;";
@@ -470,5 +472,8 @@ fn the_readers_of_this_file_can_be_trusted() {
         [module("dims.rs"), module("model/mod.rs"), module("model/cell.rs")].map(|names| names.len()),
         [1, 1, 2]
     );
-    assert_eq!([room("dims.rs"), room("model/cell.rs"), room("lib.rs")], [Some("dims"), Some("model"), None]);
+    assert_eq!(
+        [top_module("dims.rs"), top_module("model/cell.rs"), top_module("lib.rs")],
+        [Some("dims"), Some("model"), None]
+    );
 }

@@ -1,5 +1,4 @@
-//! What is found out without running an engine: rules of the sources, shaders by naga, the protocol of the exchange,
-//! tables of speeds.
+//! Tests without an engine: rules of the sources, shaders by naga, the protocol of the exchange, tables of speeds.
 
 mod exchange_model;
 mod layering;

@@ -1,5 +1,5 @@
-//! Every shader, in every variant a planner can ask for: it validates, it translates to every language that
-//! wgpu feeds to a driver, and it is what its Rust side says it is, by reflection.
+//! Every shader, in every variant that a planner can choose: it validates, it translates to every language that wgpu
+//! passes to a driver, and it matches its Rust side, by reflection.
 
 mod plain;
 mod variants;
@@ -35,8 +35,8 @@ fn validated(source: &str) -> Result<Validated, String> {
     Ok(made)
 }
 
-/// Parses and validates with no capability beyond core WebGPU, which has unpack2x16float; and, of what turns them on, with
-/// those of kernels of cooperative matrices.
+/// Parses and validates with no capability beyond core WebGPU, which has unpack2x16float. A text that enables
+/// extensions gets the capabilities of cooperative matrices too.
 fn validate(source: &str) -> Result<(Module, ModuleInfo), String> {
     let mut capabilities = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
     if source.starts_with("enable f16;") {
@@ -97,7 +97,7 @@ fn has_matrices(module: &Module) -> bool {
 }
 
 fn to_msl(module: &Module, info: &ModuleInfo) -> Result<usize, String> {
-    // That of subgroups and of matrices.
+    // The version that has subgroups and matrices.
     let lang_version = if has_matrices(module) { (2, 3) } else { (2, 0) };
     let options = msl::Options { lang_version, ..Default::default() };
     let pipeline = msl::PipelineOptions {
@@ -133,7 +133,7 @@ fn every_kernel_translates_to_every_language() {
     for kernel in kernels() {
         let (module, info) = specialised(kernel);
         let mut written = vec![("SPIR-V", to_spirv(&module, &info)), ("MSL", to_msl(&module, &info))];
-        // Cooperative matrices are those of Vulkan and Metal.
+        // Only Vulkan and Metal have cooperative matrices.
         if !has_matrices(&module) {
             written.extend([
                 ("HLSL 5.1", to_hlsl(&module, &info, hlsl::ShaderModel::V5_1)),
@@ -211,8 +211,8 @@ fn bindings_are_those_of_the_shader_and_each_is_used_as_declared() {
     }
 }
 
-/// The planner and the checker count in words of 32 bits: arrays are of f32 (the order of rows of u32, and so what
-/// is stored in 16 bits), of one per row of a tile, or of w four k together.
+/// The planner and the checker count in words of 32 bits. Arrays are of f32, one for each row of a tile, or in w of
+/// four k together. (The order of rows and 16-bit storage are of u32.)
 #[test]
 fn storage_arrays_hold_words_or_rows_of_them() {
     for kernel in kernels() {
@@ -228,7 +228,7 @@ fn storage_arrays_hold_words_or_rows_of_them() {
             let words =
                 ["order", "slots", "lengths", "resets"].contains(&name) || packed(kernel).contains(&name);
             let word = if words { Scalar::U32 } else { Scalar::F32 };
-            // Of a kernel that computes with f16 its operands, at other places than y.
+            // A kernel that computes in f16 has operands of f16, at other bindings than y.
             if has_matrices(&module) && ["w", "x"].contains(&name) {
                 let f16s = match module.types[base].inner {
                     TypeInner::Scalar(Scalar::F16) => 1,
@@ -255,17 +255,18 @@ fn storage_arrays_hold_words_or_rows_of_them() {
     }
 }
 
-/// What `auto` asks of a device is what the kernels bind, and no more than every WebGPU device has.
+/// `auto` requests the storage buffers that the kernels bind, and no more than every WebGPU device has.
 #[test]
-fn no_kernel_binds_more_storage_buffers_than_a_device_is_asked_for() {
+fn no_kernel_binds_more_storage_buffers_than_a_device_is_opened_with() {
     let storage = |kernel: &Kernel| kernel.bindings().iter().filter(|b| b.access.is_storage()).count() as u32;
-    // A planner asks first whether a device has as many as a multi_workgroup kernel binds, or one of many steps with resets.
-    let is_asked_for = |kernel: &Kernel| match kernel {
+    // For these kernels the planner first checks the device's limit: multi-workgroup kernels, and kernels of many
+    // steps with resets.
+    let is_checked_first = |kernel: &Kernel| match kernel {
         Kernel::MultiWorkgroup(_) => false,
         Kernel::Persistent(kernel) => kernel.resets.is_none(),
         _ => true,
     };
-    let kernels = kernels().into_iter().filter(is_asked_for);
+    let kernels = kernels().into_iter().filter(is_checked_first);
     assert_eq!(kernels.map(|kernel| storage(&kernel)).max(), Some(MOST_STORAGE_BUFFERS));
     const { assert!(MOST_STORAGE_BUFFERS <= 8) };
 }
@@ -296,7 +297,7 @@ fn members(module: &Module, name: &str) -> (Vec<(String, usize)>, usize) {
     (members.collect(), *span as usize)
 }
 
-/// Name and offset of each field; after them words that fill the struct up.
+/// Name and offset of each field, then the padding words of the struct.
 macro_rules! layout {
     ($type:ty: $($field:ident)*) => {{
         let mut all = vec![$((stringify!($field).to_owned(), offset_of!($type, $field))),*];
@@ -316,7 +317,7 @@ fn parameter_structs_lie_as_the_shader_reads_them() {
     let exchange = layout!(exchange::Params: completion all words spin_limit before);
     let merge = layout!(merge::Params: words);
     let mut streams = layout!(streams::Params: batch order_rows first capacity stride);
-    // Of each array one after the other, where Rust has arrays of them.
+    // Arrays of Rust are separate members in the shader: for each array one after the other.
     for (at, name) in ["features", "offset"].into_iter().enumerate() {
         for array in 0..streams::ARRAYS {
             streams.0[5 + at * streams::ARRAYS + array].0 = format!("{name}{array}");
@@ -407,8 +408,8 @@ fn calls(text: &str) -> Vec<&str> {
     names
 }
 
-/// Raw `tanh` and `exp` may give NaN for large arguments: `activation.wgsl` alone calls `exp`, on a clamped
-/// argument, and nothing calls the rest.
+/// Raw `tanh` and `exp` may give NaN for large arguments. So only `activation.wgsl` calls `exp`, on a clamped
+/// argument, and no file calls the others.
 #[test]
 fn no_activation_outside_its_file() {
     let transcendental = ["tanh", "exp", "exp2", "pow", "log", "log2", "sinh", "cosh", "atanh"];
@@ -429,9 +430,10 @@ fn no_activation_outside_its_file() {
     assert_eq!(in_activation, ["exp", "log"]);
 }
 
-/// `clamp` drops a NaN: numbers are clamped where NaN is put back, in the text of not_finite.wgsl and of what it speaks of.
+/// `clamp` drops a NaN. So numbers are clamped only where NaN is restored, in the text of not_finite.wgsl and of the
+/// files that it names.
 #[test]
-fn numbers_are_clamped_where_nan_is_seen_to() {
+fn numbers_are_clamped_where_nan_is_restored() {
     for path in shader_files() {
         let allowed = ["shared/activation.wgsl", "shared/not_finite.wgsl", "shared/half_f16.wgsl"];
         let clamps = calls(&read(&path)).contains(&"clamp");
@@ -447,7 +449,7 @@ fn numbers_are_clamped_where_nan_is_seen_to() {
     );
 }
 
-/// These tests can fail: each fault is seen, by the stage that should see it.
+/// These tests can fail: each fault is found, by the stage that should find it.
 #[test]
 fn faults_are_refused() {
     let functions = functions(Activation::SIGMOID, Activation::TANH, None);
@@ -482,7 +484,7 @@ fn faults_are_refused() {
     let unknown = specialise(&source, &unknown).expect_err("there is no HEIGHT");
     assert!(unknown.contains("HEIGHT"), "{unknown}");
 
-    // Reflection sees a binding that moved, one that changed its access, and one that is not used.
+    // Reflection finds a binding that moved, one that changed its access, and one that is not used.
     let at = |text: &str| {
         let (module, info) = validate(text).expect("still valid");
         declared(&module, &info)

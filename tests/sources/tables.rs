@@ -1,4 +1,4 @@
-//! The tables of speeds in `benches/tables/`, which the command and the benchmarks are given.
+//! The tables of speeds in `benches/tables/`, which the command and the benchmarks read.
 
 use std::path::Path;
 

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::process::{self, Error};
 
-/// The ways of packaging that the tasks know something about.
+/// The package systems that the tasks support.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
     /// Debian, Ubuntu and what derives from them.
@@ -70,7 +70,7 @@ fn effective_user(status: &str) -> Option<u32> {
 pub fn missing(packages: &[&'static str]) -> Result<Vec<&'static str>, Error> {
     let mut query = Command::new("dpkg-query");
     query.args(["--show", "--showformat=${Package} ${db:Status-Status}\n"]).args(packages);
-    // dpkg-query fails when it knows nothing of one of them, which is an answer.
+    // dpkg-query fails when it does not know one of them, which is an answer too.
     let known = process::capture_any(&mut query)?;
     Ok(not_installed(packages, &known))
 }

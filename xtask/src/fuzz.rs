@@ -7,13 +7,15 @@ use crate::process::{self, Error};
 use crate::stage::Outcome;
 use crate::tool;
 
-/// What libFuzzer holds a target to: seconds in all and for one input, MiB for one allocation and in all, bytes of an input.
+/// libFuzzer's limits for a target: seconds in all and for one input, MiB for one allocation and in all, bytes of an
+/// input.
 const LIMITS: [&str; 5] =
     ["-max_total_time=60", "-timeout=20", "-malloc_limit_mb=512", "-rss_limit_mb=4096", "-max_len=4194304"];
-/// Bytes of the input that stands for large files: mutations alone seldom grow to megabytes.
+/// Bytes of a large input to begin with: mutations alone seldom grow to megabytes.
 const LARGE: usize = 2 << 20;
 
-/// Builds the targets and runs each. What they find is in `fuzz/artifacts`, inputs that reach new code in `fuzz/target/grown`.
+/// Builds the targets and runs each. Findings are in `fuzz/artifacts`, inputs that reach new code in
+/// `fuzz/target/grown`.
 pub fn run() -> Result<Outcome, Error> {
     if let Err(reason) = tool::cargo_of("nightly").and_then(|_| tool::subcommand("fuzz")) {
         return tool::not_run("fuzz", reason);
@@ -39,7 +41,7 @@ pub fn run() -> Result<Outcome, Error> {
     Err(Error::Other(format!("findings of {}: see fuzz/artifacts and fuzz/README.md", failed.join(", "))))
 }
 
-/// Puts the largest file of the corpus, again and again up to [`LARGE`] bytes, among the inputs to begin with.
+/// Adds the largest file of the corpus, repeated up to [`LARGE`] bytes, to the inputs.
 fn make_large(corpus: &Path, grown: &Path) -> Result<(), Error> {
     let failed = |error: std::io::Error| Error::Other(format!("{}: {error}", grown.display()));
     let size = |path: &PathBuf| fs::metadata(path).map_or(0, |found| found.len());

@@ -1,4 +1,4 @@
-//! The tests that are ignored, against `tests/ignored.txt`, which says which that may be, where, and why.
+//! Compares the ignored tests with `tests/ignored.txt`, which lists the permitted ones, where, and why.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::suites;
 enum Where {
     /// Where the published files are not beside the repository, and nowhere else.
     WithoutShared,
-    /// Where the machine lacks something that only the test can find out: a driver's feature, a Python.
+    /// Where the machine lacks something that only the test can detect: a driver's feature, a Python.
     SomeMachines,
 }
 
@@ -24,7 +24,7 @@ impl Where {
     }
 }
 
-/// Holds what `cargo test` printed against the list.
+/// Compares the output of `cargo test` with the list.
 pub fn check(output: &str) -> Result<(), Error> {
     const FILE: &str = "tests/ignored.txt";
     let mut listed = BTreeMap::new();
@@ -46,10 +46,10 @@ pub fn check(output: &str) -> Result<(), Error> {
     if faults.is_empty() {
         return Ok(());
     }
-    Err(Error::Other(format!("{FILE} and what is ignored differ:\n    {}", faults.join("\n    "))))
+    Err(Error::Other(format!("{FILE} and the ignored tests differ:\n    {}", faults.join("\n    "))))
 }
 
-/// The ignored tests of what libtest and libtest-mimic print, `test NAME ... ignored`, each with its reason.
+/// The ignored tests in the output of libtest and libtest-mimic, `test NAME ... ignored`, each with its reason.
 fn ignored(output: &str) -> BTreeMap<&str, &str> {
     let lines = output.lines().filter_map(|line| {
         let (name, rest) = line.strip_prefix("test ")?.split_once(" ... ignored")?;
@@ -59,7 +59,7 @@ fn ignored(output: &str) -> BTreeMap<&str, &str> {
     lines.collect()
 }
 
-/// What is ignored and should not be, and the other way round.
+/// Tests that are ignored and should not be, and the other way round.
 fn compare(listed: &BTreeMap<&str, Where>, found: &BTreeMap<&str, &str>, has_shared: bool) -> Vec<String> {
     let unlisted = found.iter().filter_map(|(name, reason)| match listed.get(name) {
         None => Some(format!("{name} is ignored ({reason}) and not listed")),

@@ -1,7 +1,8 @@
-//! The kernels held to the compilers of real GPUs, without these, by the program `wgru-isa`.
+//! Checks the kernels with the compilers of real GPUs, without the hardware, by the program `wgru-isa`.
 //!
-//! AMD's is the driver of their GPUs, which comes up without hardware where it is told which chip to take: Mesa can do so up to
-//! 25; 26 has dropped it. NVIDIA's are those of CUDA, which take CUDA C++. Where one cannot be had the stage says so, with the reason.
+//! AMD's compiler is its Vulkan driver, which starts without hardware when it is told which chip to assume: Mesa can
+//! do so up to 25, and no longer in 26. NVIDIA's are those of CUDA, which compile CUDA C++. Where one is not
+//! available the stage says so, with the reason.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,27 +14,27 @@ use crate::process::{self, Error};
 use crate::stage::Outcome;
 use crate::tool;
 
-/// The release whose Mesa has the null device, its driver, and the loader of that.
+/// The release whose Mesa has the null device, its driver, and its loader.
 const RELEASE: &str = "trixie";
 const PACKAGES: &str = "mesa-vulkan-drivers,libvulkan1";
 /// The wheels with CUDA's compilers, and the assembler's counterpart.
 const WHEELS: [&str; 3] =
     ["nvidia-cuda-nvcc-cu12==12.9.86", "nvidia-cuda-nvrtc-cu12==12.9.86", "nvidia-cuda-nvdisasm==13.5.37"];
-/// How long fetching them may take.
+/// The time limit for fetching them.
 const LIMIT: Duration = Duration::from_secs(300);
 
-/// The chips, as their compilers and `wgru-isa` call them.
+/// The chips, as their compilers and `wgru-isa` name them.
 const AMD: [&str; 4] = ["navi31", "navi21", "gfx1201", "vega10"];
 const NVIDIA: [&str; 5] = ["sm_80", "sm_86", "sm_89", "sm_90", "sm_120"];
 
-/// What is done with the kernels.
+/// The task for the kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Task {
-    /// Those of few cases are held to the rules and the records, by AMD's compiler.
+    /// Checks the kernels of few cases against the rules and the records, with AMD's compiler.
     Short,
-    /// Those of all cases are, by both.
+    /// Checks those of all cases, with both.
     Whole,
-    /// The records are written anew.
+    /// Writes the records anew.
     Keep,
 }
 
@@ -64,14 +65,14 @@ pub fn run(task: Task) -> Result<Outcome, Error> {
     Err(Error::Other(format!("kernels for {} break rules or are worse than their record", chips.join(", "))))
 }
 
-/// Where a compiler is.
+/// The place of a compiler.
 enum Compiler {
     Amd(Mesa),
     Nvidia(PathBuf),
 }
 
 impl Compiler {
-    /// Whether all kernels are as they should be on a chip, or their record could be written.
+    /// Whether all kernels of a chip pass, or their record could be written.
     fn passes(&self, chip: &str, task: Task) -> bool {
         let mut command = self.command(chip);
         command.arg(match task {
@@ -93,7 +94,7 @@ impl Compiler {
                 for name in ["AMD_FORCE_FAMILY", "RADV_FORCE_FAMILY"] {
                     command.env(name, chip);
                 }
-                // The driver looks for it, and needs nothing in it.
+                // The driver requires the folder, and reads nothing from it.
                 command.env("XDG_RUNTIME_DIR", std::env::temp_dir());
                 mesa.drives(&mut command, "radeon_icd.json");
                 command
@@ -107,7 +108,7 @@ impl Compiler {
     }
 }
 
-/// The folder of CUDA's wheels, which are fetched where they are not there yet.
+/// The folder of CUDA's wheels, which are fetched if they are missing.
 fn wheels() -> Result<PathBuf, Error> {
     let folder = process::workspace_root().join("target").join("cuda");
     let (done, wanted) = (folder.join("installed"), WHEELS.join(" "));

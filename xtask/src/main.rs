@@ -34,42 +34,42 @@ Contributor tasks for this workspace.
 usage: cargo xtask <command> [-- <arguments for cargo test>]
 
 commands:
-  test   install what the GPU tests need where that is possible, run every test, hold
-         those that are ignored against tests/ignored.txt, then do what `wasm` does
+  test   install the packages that the GPU tests need where possible, run every test,
+         compare the ignored ones with tests/ignored.txt, then run the command `wasm`
   wasm   check that the library builds for wasm32-unknown-unknown, and run the CPU path
          in Node, with the vectors of WebAssembly and without
   arm    check that the library builds for aarch64-unknown-linux-gnu, and run the suites
-         of the CPU path, in QEMU where this is no such machine
+         of the CPU path, in QEMU on other machines
   loops  check in compiled code that the inner loops of the CPU path use no stack
   matrices
          unpack a driver that has cooperative matrices under target/ (root, Debian), and
          run their suite on it
   isa [short | keep]
          compile the kernels that the planner chooses with the compilers of AMD's GPUs, whose driver
-         is unpacked under target/ (root, Debian), and of NVIDIA's, from CUDA's wheels (pip), and
-         hold what comes of them to rules and to benches/records/isa-*.csv; `short` takes few
-         cases and AMD's alone, `keep` writes the records anew
+         is unpacked under target/ (root, Debian), and of NVIDIA's, from CUDA's wheels (pip); check
+         the code against rules and benches/records/isa-*.csv. `short` takes few cases and AMD's
+         alone, `keep` writes the records anew
   loom   run the thread team in every order that loom's bounds allow
   miri   run the tests of the CPU path in Miri, where a nightly toolchain has it
   threads
-         run them in ThreadSanitizer, where a nightly toolchain and its source are
+         run them in ThreadSanitizer, where a nightly toolchain and its source are installed
   memcheck
          run them in valgrind's memcheck, where that is installed
   fuzz   each fuzz target for a minute, from the committed corpora (nightly Rust, cargo-fuzz)
   published
-         what a published crate has: licences, sources and advisories of dependencies
+         checks of a published crate: licences, sources and advisories of dependencies
          (cargo-deny), spelling (typos), each feature by itself, a build by the stated Rust
          version, and one with the lowest versions of dependencies (nightly Rust)
   surface
-         hold the library's public surface against tests/surface.txt (nightly Rust,
-         cargo-public-api); `surface write` keeps it as it is
+         compare the library's public surface with tests/surface.txt (nightly Rust,
+         cargo-public-api); `surface write` writes the current surface there
   lint   rustfmt, clippy and rustdoc, with warnings as errors
-  ci     what every change has to pass: test, the library built for 64-bit Arm and a suite of
+  ci     the checks for every change: test, the library built for 64-bit Arm and a suite of
          it run, loops, few cases of isa, loom, the suites of numbers from elsewhere with one other strategy and one
          other instruction set, the CPU path in a build without GPUs, the quick parts of
          published, then lint
   nightly
-         what takes long: arm, those suites once for each strategy and once for each of the
+         the long checks: arm, those suites once for each strategy and once for each of the
          CPU's instruction sets, seeds drawn afresh, soaks, miri, threads, memcheck, matrices, isa,
          fuzz, published; prints a line for CONTRIBUTING.md
   record NAME
@@ -104,7 +104,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// What the command line asks for.
+/// The request of a command line.
 #[derive(Debug)]
 enum Request {
     Help,
@@ -222,7 +222,7 @@ fn parse(arguments: &[String]) -> Result<Request, String> {
     Ok(Request::Run(stages))
 }
 
-/// The arguments for cargo test: whatever follows a leading `--`.
+/// The arguments for cargo test: all after a leading `--`.
 fn test_arguments(rest: &[String]) -> Result<Vec<String>, String> {
     match rest.split_first() {
         None => Ok(Vec::new()),

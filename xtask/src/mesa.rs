@@ -1,7 +1,7 @@
 //! Mesa's drivers in other versions than the system's: a small Debian that is unpacked under `target/`, once.
 //!
-//! A driver installed in place of the system's would change what every other suite runs on. So programs run with the loader
-//! and the libraries of the unpacked system. Unpacking takes root, Debian, 64-bit x86 and a network.
+//! A driver installed in place of the system's would change the device of every other suite. So programs run with the
+//! loader and the libraries of the unpacked system. Unpacking needs root, Debian, 64-bit x86 and a network.
 
 use std::fs;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::debian::{self, Family};
 use crate::process::{self, Error};
 
-/// How long unpacking may take.
+/// The time limit for unpacking.
 const LIMIT: Duration = Duration::from_secs(600);
 /// The loader of programs within the unpacked system, its libraries, and the descriptions of its drivers.
 const LOADER: &str = "usr/lib64/ld-linux-x86-64.so.2";
@@ -24,11 +24,11 @@ pub struct Mesa {
 }
 
 impl Mesa {
-    /// The system of a Debian release in a folder under `target/`, with packages beside the smallest there is; unpacked where it is
-    /// not there yet.
+    /// The system of a Debian release in a folder under `target/`, the smallest one with `packages` added; unpacked
+    /// if it is missing.
     ///
     /// # Errors
-    /// Why that cannot be done here.
+    /// The reason why it cannot be unpacked here.
     pub fn unpacked(folder: &str, release: &str, packages: &str) -> Result<Self, Error> {
         let root = process::workspace_root().join("target").join(folder);
         let done = root.join("unpacked");
@@ -47,7 +47,7 @@ impl Mesa {
             debian::update_lists()?;
             debian::install(&missing)?;
         }
-        // What an interrupted attempt has left would stop the next.
+        // The files of an interrupted attempt would stop the next.
         if root.exists() {
             fs::remove_dir_all(&root)
                 .map_err(|error| Error::Other(format!("{}: {error}", root.display())))?;
@@ -59,7 +59,7 @@ impl Mesa {
         Ok(Self { root })
     }
 
-    /// The words before a program's own that run it with the system's loader and libraries.
+    /// The words before a program's own that run it with the unpacked system's loader and libraries.
     pub fn runner(&self) -> [String; 3] {
         let [loader, libraries] = [LOADER, LIBRARIES].map(|part| self.root.join(part).display().to_string());
         [loader, "--library-path".to_owned(), libraries]
@@ -67,7 +67,7 @@ impl Mesa {
 
     /// `command` with the driver of this name as the only one.
     pub fn drives<'a>(&self, command: &'a mut Command, driver: &str) -> &'a mut Command {
-        // Two Mesas of other versions that write to one cache of shaders make each other crash.
+        // Two Mesas of different versions that write to one shader cache make each other crash.
         command.env("MESA_SHADER_CACHE_DISABLE", "true");
         command.env("VK_ICD_FILENAMES", self.root.join(DRIVERS).join(driver))
     }

@@ -8,7 +8,7 @@ use crate::stage::Outcome;
 const DEBIAN_PACKAGES: [&str; 5] =
     ["mesa-vulkan-drivers", "libvulkan1", "libegl1", "libgles2", "libgl1-mesa-dri"];
 
-/// Installs what the tests need, or says what that is.
+/// Installs the packages that the tests need, or lists them.
 pub fn ensure() -> Result<Outcome, Error> {
     let advice = match debian::family() {
         Family::Debian => return ensure_on_debian(),

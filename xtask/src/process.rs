@@ -1,4 +1,4 @@
-//! Running other programs: what is run is printed, and errors name it.
+//! Running other programs: commands are printed, and errors name them.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -97,7 +97,7 @@ pub fn run(command: &mut Command) -> Result<(), Error> {
     require_success(command, status)
 }
 
-/// Like [`run`], and gives what the command wrote to its standard output, which is passed on line by line.
+/// Like [`run`], and returns the command's standard output, which is also printed line by line.
 pub fn run_and_capture(command: &mut Command) -> Result<String, Error> {
     announce(command);
     let mut child = command.stdout(Stdio::piped()).spawn().map_err(|source| start_error(command, source))?;
@@ -133,14 +133,14 @@ pub fn run_within(command: &mut Command, limit: Duration) -> Result<(), Error> {
     }
 }
 
-/// What a command that must succeed writes to its standard output.
+/// The standard output of a command that must succeed.
 pub fn capture(command: &mut Command) -> Result<String, Error> {
     let output = output(command)?;
     require_success(command, output.status)?;
     Ok(text(&output))
 }
 
-/// What a command writes to its standard output, whatever its status.
+/// The standard output of a command, whatever its status.
 ///
 /// For queries that answer in part and report the rest by their status.
 pub fn capture_any(command: &mut Command) -> Result<String, Error> {

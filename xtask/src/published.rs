@@ -1,5 +1,5 @@
-//! What a published crate has beside code that works: licences and sources of its dependencies, the stated Rust version, lower
-//! bounds that hold, features that stand alone, and spelling.
+//! Checks of a published crate beside its tests: licences and sources of dependencies, the stated Rust version,
+//! correct lower bounds, each feature by itself, and spelling.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::tool::{self, not_run};
 /// The Rust version that the workspace states.
 const RUST_VERSION: &str = env!("CARGO_PKG_RUST_VERSION");
 
-/// Of the checks, those that take seconds where their tools are.
+/// The checks that take seconds where their tools are installed.
 pub fn quick() -> Vec<Stage> {
     vec![
         Stage::new("licences, sources, duplicates", || deny(&["bans", "licenses", "sources"])),
@@ -76,7 +76,7 @@ fn each_feature() -> Result<Outcome, Error> {
     Ok(Outcome::Passed)
 }
 
-/// The features in a manifest, but for the default ones.
+/// The features in a manifest, without the default ones.
 fn features(manifest: &str) -> Vec<&str> {
     let section = manifest.lines().skip_while(|line| line.trim() != "[features]").skip(1);
     let lines = section.take_while(|line| !line.starts_with('['));
@@ -113,14 +113,14 @@ fn rust_version() -> Result<Outcome, Error> {
     passes(&mut cargo)
 }
 
-/// The library with the lowest versions that it says to take of what it depends on.
+/// The library with the lowest versions of its dependencies that its manifest allows.
 fn minimal_versions() -> Result<Outcome, Error> {
     let mut cargo = match tool::cargo_of("nightly") {
         Ok(cargo) => cargo,
         Err(reason) => return not_run("minimal versions", reason),
     };
     let folder = Path::new("target").join("minimal");
-    // Resolved anew, beside the lock file of the repository.
+    // Resolved anew, without the repository's lock file.
     let lock = process::workspace_root().join(&folder).join("Cargo.lock");
     let _ = fs::remove_file(&lock);
     cargo.args(["-Z", "direct-minimal-versions", "--config"]);

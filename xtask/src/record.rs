@@ -1,5 +1,5 @@
-//! What is kept of a run, with commit and date: the figures of the Criterion benches, one CSV in `benches/records/`; of the
-//! nightly tier, a line.
+//! Records of a run, with commit and date: the figures of the Criterion benches as a CSV in `benches/records/`; a
+//! line for a run of the nightly tier.
 
 use std::fs;
 

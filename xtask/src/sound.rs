@@ -1,7 +1,8 @@
-//! Tools that look at the unsafe code and the threads of the CPU path while the library's own tests run: loom, Miri, ThreadSanitizer,
-//! memcheck.
+//! Tools that check the unsafe code and the threads of the CPU path while the library's own tests run: loom, Miri,
+//! ThreadSanitizer, memcheck.
 //!
-//! All of them take the library by way of `tests/sound`, a package of the same text without GPUs and without what the suites need.
+//! All of them use the library through `tests/sound`, a package of the same text without GPUs and without the suites'
+//! dependencies.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -11,11 +12,11 @@ use crate::stage::Outcome;
 
 const PACKAGE: &str = "wgru-sound";
 
-/// The module of the tests that are run, and that of loom's models in it.
+/// The module of the tests to run, and that of loom's models in it.
 const CPU: &str = "cpu::";
 const MODELS: &str = "cpu::models::";
 
-/// Seeds of the orders in which Miri runs threads and of what relaxed loads see, one run for each.
+/// Seeds of Miri's thread schedules and of the values of relaxed loads, one run for each.
 const MIRI_SEEDS: &str = "-Zmiri-many-seeds=0..2";
 
 /// Runs the models of the thread team in every order that loom's bounds allow.
@@ -35,13 +36,13 @@ pub fn miri() -> Result<Outcome, Error> {
     }
     let mut command = nightly();
     command.args(["miri", "test", "--quiet", "-p", PACKAGE, "--lib", "--", CPU]);
-    // Tests plant panics, and each backtrace takes its time.
+    // Tests cause panics, and each backtrace takes time.
     process::run(command.env("MIRIFLAGS", MIRI_SEEDS).env("RUST_BACKTRACE", "0"))?;
     Ok(Outcome::Passed)
 }
 
-/// Runs the tests of the CPU path in ThreadSanitizer, with the standard library built for it too: it takes what it does not see
-/// the code of for no synchronisation.
+/// Runs the tests of the CPU path in ThreadSanitizer, with an instrumented standard library: otherwise it misses the
+/// synchronisation inside it.
 pub fn threads() -> Result<Outcome, Error> {
     const TARGET: &str = "x86_64-unknown-linux-gnu";
     let has_source = process::capture(nightly().args(["-Z", "build-std", "--version"])).is_ok();
@@ -67,8 +68,8 @@ pub fn threads() -> Result<Outcome, Error> {
     Ok(Outcome::Passed)
 }
 
-/// Runs the tests of the CPU path in valgrind's memcheck. They take every instruction set that the processor says it has; the
-/// one that valgrind shows them has AVX2 at the most.
+/// Runs the tests of the CPU path in valgrind's memcheck. They use every instruction set that the processor reports;
+/// valgrind's processor has AVX2 at most.
 pub fn memcheck() -> Result<Outcome, Error> {
     if !answers(Command::new("valgrind").arg("--version")) {
         println!("not run: valgrind is missing (the package `valgrind` of most systems has it)");
@@ -83,13 +84,13 @@ pub fn memcheck() -> Result<Outcome, Error> {
         "--show-leak-kinds=definite",
         "--errors-for-leak-kinds=definite",
     ]);
-    // Threads wait for each other busily: without fair turns the one that is waited for would come late.
+    // Threads busy-poll for each other: without fair scheduling the thread that others wait for would run late.
     command.arg("--fair-sched=yes").arg(&tests).args(some(&tests, CPU)?).args(["--test-threads", "1"]);
     process::run(command.env("RUST_BACKTRACE", "0"))?;
     Ok(Outcome::Passed)
 }
 
-/// A cargo of the nightly toolchain. What this process has been started with would lead back to its own toolchain.
+/// A cargo of the nightly toolchain. The environment variables of this process would select its own toolchain.
 fn nightly() -> Command {
     let mut command = process::in_workspace("rustup");
     command
@@ -126,7 +127,7 @@ fn executable(messages: &str) -> Option<PathBuf> {
     Some(PathBuf::from(path.replace(r"\\", r"\")))
 }
 
-/// The arguments that run what stands in `module`, of which there has to be something.
+/// The arguments that run the tests of `module`; fails if there are none.
 fn some(tests: &Path, module: &'static str) -> Result<[&'static str; 1], Error> {
     let list = process::capture(Command::new(tests).args([module, "--list", "--format", "terse"]))?;
     match list.lines().count() {

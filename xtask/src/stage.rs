@@ -11,7 +11,7 @@ use crate::process::Error;
 pub enum Outcome {
     /// The stage did its work.
     Passed,
-    /// The stage could not be done here; the stage itself has said why.
+    /// The stage could not run here; it has printed the reason.
     Skipped,
 }
 
@@ -34,7 +34,7 @@ impl fmt::Debug for Stage {
     }
 }
 
-/// Runs every stage, whatever the earlier ones came to, and prints a summary.
+/// Runs every stage, whatever the results of the earlier ones, and prints a summary.
 pub fn run_all(stages: Vec<Stage>) -> Summary {
     let (count, begun) = (stages.len(), Instant::now());
     let mut summary = Summary::default();
@@ -66,7 +66,7 @@ pub fn run_all(stages: Vec<Stage>) -> Summary {
 pub struct Summary {
     /// The number of stages that did their work.
     pub passed: usize,
-    /// The stages that could not be done here.
+    /// The stages that could not run here.
     pub skipped: Vec<&'static str>,
     /// The stages that failed.
     pub failed: Vec<&'static str>,

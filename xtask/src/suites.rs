@@ -1,4 +1,4 @@
-//! The tests, whole or in part, on what they can be run on.
+//! The tests, whole or in part, on every kind of device here.
 
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -7,7 +7,7 @@ use crate::ignored;
 use crate::process::{self, Error};
 use crate::stage::Outcome;
 
-/// How much of what takes long is run.
+/// How much of the long tests to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
     /// A part, for the gate.
@@ -16,20 +16,21 @@ pub enum Extent {
     Whole,
 }
 
-/// Runs every test, and fails where others are ignored than those that [`ignored`] lists. The suite itself fails where there is
-/// no adapter.
+/// Runs every test, and fails if the ignored tests differ from those that [`ignored`] lists. The suite itself fails
+/// without any adapter.
 pub fn all(arguments: &[String]) -> Result<Outcome, Error> {
     let mut command = process::cargo();
     command.args(["test", "--workspace", "--no-fail-fast"]).args(arguments);
     let output = process::run_and_capture(&mut command)?;
-    // Arguments choose tests, so that nothing is known of the others.
+    // With arguments only some tests run, so the list cannot be compared.
     if arguments.is_empty() {
         ignored::check(&output)?;
     }
     Ok(Outcome::Passed)
 }
 
-/// Runs what compares with numbers from elsewhere once for each strategy; the tests themselves leave the choice to the planner.
+/// Runs the comparisons with published numbers once for each strategy; the tests themselves leave the choice to the
+/// planner.
 pub fn strategies(extent: Extent) -> Result<Outcome, Error> {
     let strategies: &[&str] = match extent {
         Extent::Sample => &["streamed"],
@@ -43,8 +44,8 @@ pub fn strategies(extent: Extent) -> Result<Outcome, Error> {
     Ok(Outcome::Passed)
 }
 
-/// Runs what takes any device on the CPU path once for each of its instruction sets; one that this machine does not have is
-/// left out, with a word.
+/// Runs the tests for any device on the CPU path once for each of its instruction sets. One that this machine does
+/// not have is left out, with a message.
 pub fn instruction_sets(extent: Extent) -> Result<Outcome, Error> {
     let sets: &[&str] = match extent {
         Extent::Sample => &["portable"],
@@ -77,10 +78,10 @@ pub fn instruction_sets(extent: Extent) -> Result<Outcome, Error> {
     Ok(Outcome::Passed)
 }
 
-/// How often the suites of random numbers are run with seeds drawn afresh.
+/// How often the suites of random numbers run with fresh seeds.
 const DRAWS: u64 = 3;
 
-/// Runs the suites of random numbers with seeds drawn afresh. A seed that fails is kept in `tests/seeds.txt`.
+/// Runs the suites of random numbers with fresh seeds. A seed that fails is kept in `tests/seeds.txt`.
 pub fn drawn_seeds() -> Result<Outcome, Error> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
     for seed in now..now + DRAWS {
@@ -92,7 +93,7 @@ pub fn drawn_seeds() -> Result<Outcome, Error> {
     Ok(Outcome::Passed)
 }
 
-/// Runs the tests that a seed has failed once with that seed.
+/// Runs the tests of the kept seeds with these seeds.
 pub fn kept_seeds() -> Result<Outcome, Error> {
     for line in list(SEEDS, include_str!("../../tests/seeds.txt"))? {
         let [suite, name, seed] = line;
@@ -103,7 +104,7 @@ pub fn kept_seeds() -> Result<Outcome, Error> {
 
 const SEEDS: &str = "tests/seeds.txt";
 
-/// The lines of a list of so many words, between bars; `#` begins a comment.
+/// The lines of a list with so many words each, separated by bars; `#` begins a comment.
 pub fn list<'a, const WORDS: usize>(file: &str, text: &'a str) -> Result<Vec<[&'a str; WORDS]>, Error> {
     let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     let words = |line: &'a str| {
@@ -120,7 +121,7 @@ pub fn soaks() -> Result<Outcome, Error> {
     Ok(Outcome::Passed)
 }
 
-/// Builds the library without GPUs, and runs what it has then.
+/// Builds the library without GPUs, and runs the suites of that build.
 pub fn without_gpus() -> Result<Outcome, Error> {
     let mut command = process::cargo();
     command.args(["test", "--quiet", "-p", "wgru", "--no-default-features", "--lib", "--test", "numbers"]);

@@ -1,4 +1,4 @@
-//! The library's public surface, kept in a file, so that a change of it is seen in review.
+//! The library's public surface, kept in a file, so that a review shows every change to it.
 
 use std::fs;
 
@@ -6,12 +6,12 @@ use crate::process::{self, Error};
 use crate::stage::Outcome;
 use crate::tool::{self, not_run};
 
-/// The file: every public item with its types, without what the compiler derives.
+/// The file: every public item with its types, without derived items.
 const KEPT: &str = "tests/surface.txt";
-/// What tools and tests alone see (`unstable`, `testing`) is left out.
+/// Features for tools and tests alone (`unstable`, `testing`) are left out.
 const FEATURES: &str = "gpu,onnx,keras";
 
-/// Holds the surface against [`KEPT`].
+/// Compares the surface with [`KEPT`].
 pub fn check() -> Result<Outcome, Error> {
     let found = match surface()? {
         Ok(found) => found,
@@ -24,11 +24,11 @@ pub fn check() -> Result<Outcome, Error> {
     }
     println!("{}", changes.join("\n"));
     Err(Error::Other(format!(
-        "the public surface is not that of {KEPT}: `cargo xtask surface write` keeps it"
+        "the public surface is not that of {KEPT}: `cargo xtask surface write` updates it"
     )))
 }
 
-/// Keeps the surface as it is.
+/// Writes the current surface.
 pub fn write() -> Result<Outcome, Error> {
     match surface()? {
         Ok(found) => {
@@ -43,7 +43,7 @@ fn path() -> std::path::PathBuf {
     process::workspace_root().join(KEPT)
 }
 
-/// What cargo-public-api says, or why it cannot.
+/// The output of cargo-public-api, or the reason why there is none.
 fn surface() -> Result<Result<String, String>, Error> {
     if let Err(reason) = tool::subcommand("public-api") {
         return Ok(Err(reason));
@@ -56,7 +56,7 @@ fn surface() -> Result<Result<String, String>, Error> {
     process::capture(&mut cargo).map(Ok)
 }
 
-/// Lines that went, with `-`, and that came, with `+`.
+/// Removed lines, with `-`, and added ones, with `+`.
 fn changes(old: &str, new: &str) -> Vec<String> {
     let lines_without = |text: &str, other: &str, sign: char| {
         let other: std::collections::HashSet<&str> = other.lines().collect();

@@ -1,8 +1,9 @@
-//! Checking that the library builds for other machines, and running its CPU path as they would: for WebAssembly that nothing
-//! in it blocks or threads where a browser could not, and in Node its vectors; for 64-bit Arm its vectors, in an emulator.
+//! Checks that the library builds for other machines, and runs its CPU path as they would. For WebAssembly the checks
+//! are that nothing in it blocks or threads where a browser could not, and its vectors in Node; for 64-bit Arm its
+//! vectors, in an emulator.
 //!
-//! Where the toolchain lacks a target, rustup is asked to add it, and apt for the programs that run it; where that fails the
-//! check is skipped, with the reason.
+//! Where the toolchain lacks a target, the task adds it with rustup, and installs the programs that run it with apt;
+//! where that fails the check is skipped, with the reason.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -24,7 +25,7 @@ const EMULATOR: Programs = (
     &["qemu-aarch64", "aarch64-linux-gnu-gcc"],
     &["qemu-user", "gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"],
 );
-/// Where the last of these packages has the libraries.
+/// The folder of the last package's libraries.
 const ARM_LIBRARIES: &str = "/usr/aarch64-linux-gnu";
 
 /// The suites that run on the CPU path alone.
@@ -32,16 +33,17 @@ const CPU_SUITES: [&str; 7] =
     ["allocation::", "bits::", "conventions::", "cpu::", "goldens::", "projected::", "resets::"];
 /// Of those suites, the ones that the gate runs.
 const SAMPLED: [&str; 2] = ["bits::", "goldens::"];
-/// Of the library's own tests, one that starts itself as another process, which an emulator cannot.
+/// A test of the library that starts itself as another process, which an emulator cannot.
 const NOT_EMULATED: [&str; 2] = ["--skip", "a_process_that_dies_leaves_nothing_for_good"];
 
 /// The crate whose checks run in WebAssembly.
 const WASM_CHECKS: &str = "wgru-wasm-checks";
 
-/// How long rustup may take to download a target.
+/// The time limit for rustup to download a target.
 const RUSTUP_LIMIT: Duration = Duration::from_secs(120);
 
-/// Checks the library for WebAssembly, and the CPU path by itself; runs this in Node with its vectors and without.
+/// Checks the library for WebAssembly, and the CPU path by itself; runs the latter in Node with its vectors and
+/// without.
 pub fn wasm() -> Result<Outcome, Error> {
     let vectors = "-C target-feature=+simd128";
     for (arguments, flags) in [(&[][..], ""), (&["--no-default-features"], vectors)] {
@@ -63,8 +65,8 @@ pub fn wasm() -> Result<Outcome, Error> {
     Ok(Outcome::Passed)
 }
 
-/// Checks the library for 64-bit Arm, and runs the suites of its CPU path or one of them, in an emulator where this is
-/// another machine.
+/// Checks the library for 64-bit Arm, and runs the suites of its CPU path or one of them, in an emulator on other
+/// machines.
 pub fn arm(extent: Extent) -> Result<Outcome, Error> {
     if check(ARM, &[], "")? == Outcome::Skipped {
         return Ok(Outcome::Skipped);
@@ -102,7 +104,7 @@ pub fn arm(extent: Extent) -> Result<Outcome, Error> {
     Ok(Outcome::Passed)
 }
 
-/// Sees to it that the programs run, and says why they do not.
+/// Checks that the programs run, installs them if not, and returns the reason if they do not.
 fn provide((programs, packages): Programs) -> Result<(), Error> {
     let runs = |program: &&str| process::capture(Command::new(program).arg("--version")).is_ok();
     let Some(missing) = programs.iter().find(|program| !runs(program)) else { return Ok(()) };
@@ -129,7 +131,7 @@ fn check(target: &str, arguments: &[&str], flags: &str) -> Result<Outcome, Error
     Ok(Outcome::Passed)
 }
 
-/// Whether the toolchain in use has the target's standard library, or has it now; says why not.
+/// Whether the toolchain in use has the target's standard library, or has it now; prints the reason if not.
 pub fn is_ready(target: &str) -> Result<bool, Error> {
     if is_installed(target)? {
         return Ok(true);

@@ -1,4 +1,4 @@
-//! Tools that a contributor may lack: whether they run, and how to say that they do not.
+//! Tools that a contributor may lack: whether they run, and the message if not.
 
 use std::process::Command;
 use std::time::Duration;
@@ -6,16 +6,16 @@ use std::time::Duration;
 use crate::process::{self, Error};
 use crate::stage::Outcome;
 
-/// How long rustup may take to download a toolchain.
+/// The time limit for rustup to download a toolchain.
 const RUSTUP_LIMIT: Duration = Duration::from_secs(180);
 
-/// What a stage comes to whose `stage` cannot be done here, for the reason.
+/// The outcome of `stage` where it cannot run here, with the reason.
 pub fn not_run(stage: &str, reason: impl std::fmt::Display) -> Result<Outcome, Error> {
     println!("SKIPPED {stage}: {reason}");
     Ok(Outcome::Skipped)
 }
 
-/// A cargo subcommand that is installed beside cargo, or why it cannot be run.
+/// Whether a cargo subcommand is installed, or the reason why it cannot run.
 pub fn subcommand(name: &str) -> Result<(), String> {
     let mut version = process::cargo();
     let found = process::capture(version.args([name, "--version"]).stderr(std::process::Stdio::null()));
@@ -24,7 +24,8 @@ pub fn subcommand(name: &str) -> Result<(), String> {
         .map_err(|_| format!("cargo-{name} is not installed (cargo install --locked cargo-{name})"))
 }
 
-/// The cargo of a toolchain, in the workspace; rustup is asked to install the toolchain where it is missing. Else why there is none.
+/// The cargo of a toolchain, in the workspace, which rustup installs if it is missing; or the reason why there is
+/// none.
 pub fn cargo_of(toolchain: &str) -> Result<Command, String> {
     let of = |arguments: &[&str]| {
         let mut command = process::in_workspace("rustup");

@@ -1,44 +1,46 @@
-//! Faults that trials of the exchange plant into its text, to see that each is noticed. The text itself knows of none.
+//! Faults that tests of the exchange inject into its text, to check that each is noticed. The text itself contains
+//! none of them.
 
 use crate::kernels::source::wgsl;
 
-/// What is broken on purpose, to see the way out work.
+/// A fault to inject, to test the fallback path.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Fault {
-    /// Nothing.
+    /// No fault.
     #[default]
     None,
-    /// A workgroup of each tile writes nothing more in one chunk.
+    /// In one chunk, one workgroup of each tile stops writing.
     Dies {
-        /// Which, in the order of its units.
+        /// Its number, in the order of units.
         group: u32,
-        /// In which chunk of the run, layer by layer; of layers at once, in which of their dispatches.
+        /// The chunk of the run, layer by layer; of pipelined layers, the dispatch.
         chunk: u32,
         /// From which step of the chunk on.
         step: u32,
     },
     /// Every exchange word is late, by up to so many polls, and no workgroup takes a step before all have begun.
     Late {
-        /// How many.
+        /// The most polls.
         polls: u32,
     },
-    /// Nothing, but each chunk is dispatched so many times, and finds the words of the time before: so they can be tried where
-    /// workgroups run one after the other.
+    /// No fault, but each chunk is dispatched so many times, and finds the exchange words of the time before. So the
+    /// exchange can be tested where workgroups run one after the other.
     Again {
-        /// How many.
+        /// How many times.
         times: u32,
     },
-    /// Both: each chunk is dispatched so many times, until one in which a workgroup of each tile writes nothing.
+    /// Both: each chunk is dispatched so many times, and in one chunk a workgroup of each tile writes nothing.
     AgainUntil {
-        /// How many.
+        /// How many times.
         times: u32,
         /// Which chunk, as of [`Fault::Dies`].
         chunk: u32,
     },
 }
 
-/// What faults are planted at: the workgroup's silence, an exchange word on its way, and the moment before the first step.
+/// The places of injected faults: the test for a workgroup that stops writing, the write of an exchange word, and the
+/// place before the first step.
 const SILENCE: &str = "return exchange >= atomicLoad(&silent);";
 const WRITE_WORD: &str = "    for (var r = 0u; r < ROWS; r++) {\n        atomicStore(&exchange_buffer[slot";
 const BEGINNING: &str = "    hold(dir, at);\n";

@@ -1,8 +1,8 @@
-//! `multi_workgroup.wgsl`: a whole chunk of steps in one dispatch, with the units of a tile of batch rows distributed to several
-//! workgroups, which hand each other h after every step.
+//! `multi_workgroup.wgsl`: a whole chunk of steps in one dispatch. The units of a tile of batch rows are distributed
+//! to several workgroups, which exchange h after every step.
 //!
-//! It is for layers whose weights are too many for one workgroup to keep. Nothing promises that the workgroups run side by side, so a
-//! chunk may end incomplete, and whoever dispatches it must be ready to take it again by another kernel: see
+//! It is for layers whose weights are too many for one workgroup to keep. Nothing guarantees that the workgroups run
+//! side by side. So a chunk may end incomplete, and the caller must then run it again by another kernel: see
 //! `shaders/exchange/grid_exchange.wgsl`.
 
 mod fault;
@@ -18,28 +18,29 @@ use super::{Access, Binding, Definition, Kernel, Parameters, Rows, Takes, Work};
 use super::{pipelining, recurrence, unrolled};
 use crate::dtype::Precision;
 
-/// Words of the exchange buffer before the completions: whether a thread gave up, and how many workgroups have begun.
+/// Words of the exchange buffer before the completion counts: the abort word, and the count of workgroups that have
+/// begun.
 pub const HEAD_WORDS: usize = 2;
 
 /// `ExchangeParams` of the shader.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Pod, Zeroable)]
 pub struct Params {
-    /// The word of the exchange buffer that counts the workgroups which have completed this chunk.
+    /// The completion count of this chunk, as an index of words in the exchange buffer.
     pub completion: u32,
     /// Workgroups of the dispatch.
     pub all: u32,
-    /// The word of the exchange buffer that the chunk's words begin with.
+    /// The first exchange word of the chunk, as an index of words in the exchange buffer.
     pub words: u32,
-    /// How often a thread looks for words that are not there yet.
+    /// Polls without success of a thread before it gives up.
     pub spin_limit: u32,
-    /// Workgroups that have to have completed the chunk before, 0 of the first.
+    /// The completion count that the chunk before must have, 0 for the first.
     pub before: u32,
-    /// Fills the struct to a multiple of 16 bytes.
+    /// Pads the struct to a multiple of 16 bytes.
     pub unused: [u32; 3],
 }
 
-/// What a dispatch is told: what every recurrent kernel is, and of the exchange.
+/// The parameters of a dispatch: those of every recurrent kernel, and those of the exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Arguments {
     /// Of the steps.
@@ -54,10 +55,10 @@ impl Parameters for Arguments {
     }
 }
 
-/// All steps of a chunk, by several workgroups together.
+/// All steps of a chunk, by several workgroups that exchange h.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct MultiWorkgroup {
-    /// Which.
+    /// The cell.
     pub cell: WholeCell,
     /// Its activations and clips.
     pub functions: Functions,
@@ -65,27 +66,28 @@ pub struct MultiWorkgroup {
     pub hidden: u32,
     /// How w and y are stored.
     pub precision: Precision,
-    /// Rows a thread carries.
+    /// Rows of a thread.
     pub rows: Rows,
-    /// How it is cut up.
+    /// Its shape.
     pub shape: Shape,
-    /// Whether a dispatch has several layers; a dispatch sees to it.
+    /// Whether a dispatch has several layers; set from the parameters of the dispatch.
     pub pipelined: bool,
-    /// What a trial plants into its text.
+    /// The fault that a test injects into its text.
     pub fault: Fault,
 }
 
 impl MultiWorkgroup {
-    /// Workgroups that have the units of a tile between them.
+    /// Workgroups to which the units of a tile are distributed.
     pub fn groups(&self) -> u32 {
         self.hidden.div_ceil(self.shape.units.max(1))
     }
 
-    /// Loop iterations of a thread beside its spin_limit: once, and in each step.
+    /// Loop iterations of a thread without polls up to the spin limit: once, and in each step.
     fn chunk_iterations(&self) -> (u64, u64) {
         let Self { cell, hidden, rows, shape, fault, .. } = *self;
         let products = cell.products().len();
-        // An exchange word of each row; each unit's place, words and way into the vector; and what a late one waits.
+        // Of each row an exchange word; of each unit its place, its words and its store in the vector; and the polls
+        // of a late word.
         let exchange = u64::from(rows.count() + 9 * hidden.div_ceil(shape.threads())) + fault.polls();
         let each = shape.step_iterations(rows, cell.gates(), products) + products as u64 * exchange;
         (shape.iterations(hidden, products), each)
@@ -141,7 +143,7 @@ impl Definition for MultiWorkgroup {
         self.cell.constants(self.functions, self.hidden, self.threads())
     }
 
-    /// Those of a persistent kernel, but that states go from one array to another.
+    /// The bindings of a persistent kernel, but with states read from one array and written to another.
     fn bindings(&self) -> Vec<Binding> {
         const C: [Binding; 2] =
             [Binding::new(5, "c_prev", Access::Read), Binding::new(10, "c_next", Access::ReadWrite)];
@@ -164,7 +166,7 @@ impl Definition for MultiWorkgroup {
         self.shape.threads()
     }
 
-    /// Those of a persistent kernel, and two words of the exchange buffer.
+    /// The memory of a persistent kernel, and two more words for the exchange.
     fn workgroup_bytes(&self) -> u32 {
         self.shape.workgroup_bytes(self.hidden, self.rows, self.cell.products()) + 8
     }
@@ -184,7 +186,7 @@ impl Definition for MultiWorkgroup {
     fn work(&self) -> (Work, Work) {
         let products = self.cell.product_count();
         let (once, mut each) = self.shape.work(self.hidden, self.rows, self.cell.gates(), products);
-        // Each workgroup looks at the numbers of all others, twice or so.
+        // Each workgroup polls the numbers of all others about twice.
         each.load += 2 * u64::from(products) * u64::from(self.hidden) * u64::from(self.rows.count());
         each.exchange = u64::from(products);
         (once, each)

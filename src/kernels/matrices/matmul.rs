@@ -10,9 +10,9 @@ use crate::kernels::{Binding, Definition, Kernel, Takes, Work, pipelining};
 pub struct MatmulMatrices {
     /// K and N.
     pub sizes: Sizes,
-    /// The device's.
+    /// The matrices of the device.
     pub matrices: Matrices,
-    /// Whether a dispatch has several layers; a dispatch sees to it.
+    /// Whether a dispatch has several layers; set from the parameters of the dispatch.
     pub pipelined: bool,
 }
 
@@ -54,7 +54,7 @@ impl Definition for MatmulMatrices {
         self.matrices.threads()
     }
 
-    /// A flag, where rows begin, two operands, the sums.
+    /// A flag, the starts of rows, two operands, the sums.
     fn workgroup_bytes(&self) -> u32 {
         let tile = self.tile();
         FLAG + 4 * tile + 2 * (2 * tile * PITCH) + 4 * tile * tile
@@ -68,10 +68,10 @@ impl Definition for MatmulMatrices {
         limit.saturating_mul(self.tile())
     }
 
-    /// In each pass itself, a thread's shares of both operands, its products; at the end what it stores.
+    /// For each pass the pass itself, a thread's shares of both operands, and its products; at the end its stores.
     fn iterations_of_sizes(&self) -> Option<u64> {
         let tile = self.tile();
-        // Fewer threads than four subgroups there are not.
+        // A workgroup has at least the threads of four subgroups.
         let share = |numbers: u32| numbers.div_ceil(self.threads().max(1));
         let pass = 1 + share(tile * DEPTH) + share(tile * DEPTH / 4) + DEPTH / self.matrices.side;
         let end = share(tile) + share(tile * tile);
@@ -84,7 +84,7 @@ impl Definition for MatmulMatrices {
         let each = Work {
             matrix: tile * tile * k,
             load: 2 * tile * k + tile * tile,
-            // Into workgroup memory, and out of it four matrices high or wide to a subgroup.
+            // Into workgroup memory, and from it four matrices high or wide for each subgroup.
             share: 2 * tile * k + subgroups * 4 * side * k + 2 * tile * tile,
             barrier: 2 * threads * k.div_ceil(32),
             chain: k.div_ceil(side),

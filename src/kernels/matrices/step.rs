@@ -9,10 +9,10 @@ use crate::kernels::shape::in_tiles;
 use crate::kernels::source::{self, INTERLEAVE, wgsl};
 use crate::kernels::{Binding, Definition, Kernel, Takes, Work, pipelining};
 
-/// How a step kernel of matrices is cut up.
+/// The shape of a step kernel of matrices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Shape {
-    /// The device's.
+    /// The matrices of the device.
     pub matrices: Matrices,
     /// Matrices, one above the other, that a subgroup has of each gate: each weight that it loads serves all of them.
     pub stack: u32,
@@ -21,15 +21,15 @@ pub struct Shape {
 /// A fused step, or a part of one, by cooperative matrices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct StepMatrices {
-    /// Which.
+    /// The cell, or the part of one.
     pub cell: StepCell,
     /// Its activations and clips.
     pub functions: Functions,
-    /// What its product is over.
+    /// The sizes of its product.
     pub sizes: Sizes,
-    /// How it is cut up.
+    /// Its shape.
     pub shape: Shape,
-    /// Whether a dispatch has several layers; a dispatch sees to it.
+    /// Whether a dispatch has several layers; set from the parameters of the dispatch.
     pub pipelined: bool,
 }
 
@@ -158,7 +158,7 @@ impl Shape {
             + share(self.tiles() * DEPTH) * (1 + rows)
             + share(gates * self.units() * DEPTH / 4)
             + DEPTH / self.matrices.side;
-        // Of each unit and tile its input and its sums, h on its way; y, with that of the neighbour.
+        // Of each unit and tile its input and its sums, h through workgroup memory; y, with that of the neighbour.
         let sums = gates * (1 + rows);
         let end = share(self.units() * self.tiles()) * (2 + gates + 3 * sums + 2 * rows);
         u64::from(k.div_ceil(DEPTH)) * u64::from(pass) + u64::from(end)

@@ -1,4 +1,4 @@
-//! Sequences: x, y, and what lies between layers.
+//! Sequences: x, y, and the arrays between layers.
 
 use super::{Lowering, Shared, index32};
 use crate::dims::{Dims, product};
@@ -7,7 +7,7 @@ use crate::io::{Layout, Strides};
 use crate::model::Layer;
 use crate::program::{BufferId, Role};
 
-/// A sequence array in any order, as strides in numbers.
+/// A sequence array in any layout, as strides in numbers.
 #[derive(Clone, Copy)]
 pub(in crate::program) struct Sequence {
     pub(in crate::program) buffer: BufferId,
@@ -46,7 +46,7 @@ impl Lowering<'_> {
         Ok(Sequence { buffer, step: stride(step)?, row: stride(row)?, dir: stride(dir)? })
     }
 
-    /// Where layer `index` writes: y for the last, else an array of its own that two layers on takes again.
+    /// Where layer `index` writes: y for the last, else an array that every second layer shares.
     pub(in crate::program) fn layer_output(&mut self, index: usize) -> Result<Sequence> {
         let (layers, state) = (self.model.layers(), self.model.state());
         let features = [layers[index].output_dirs(), state];

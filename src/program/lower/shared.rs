@@ -1,22 +1,22 @@
-//! Buffers that several parts of a program have in common.
+//! Buffers that several parts of a program share.
 
 use super::Lowering;
 use crate::error::Result;
 use crate::program::BufferId;
 
-/// Scratch that several parts of a program have in common: the first that asks makes it.
+/// Scratch that several parts of a program share. It is made at its first use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(in crate::program) enum Shared {
-    /// What layers write that make one of their directions, before they do.
+    /// The output of separate directions, before they are merged.
     Apart,
-    /// What every other layer writes.
+    /// The output of every other layer.
     Between(usize),
-    /// What is bound in the place of an array that there is not.
+    /// The stand-in for an array that the model does not have.
     NoArray(usize),
 }
 
 impl Lowering<'_> {
-    /// The buffer of that key, which is made where it is not there yet.
+    /// The buffer of that key, made at its first use.
     pub(in crate::program) fn shared(
         &mut self,
         key: Shared,

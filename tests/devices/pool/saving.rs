@@ -6,7 +6,7 @@ use wgru::{Cell, Device, Direction, Engine, Error, Model, PoolOptions, Snapshot}
 use crate::common::life::{Life, assert_lives, take};
 use crate::common::{Draw, bits, devices};
 
-/// The states of a stream that saw some frames, on every device.
+/// The states of a stream after some frames, on every device.
 #[test]
 fn saved_states_move_between_devices() {
     let mut draw = Draw::new();
@@ -85,7 +85,7 @@ fn snapshots_on_disk() {
         let mut damaged = bytes.clone();
         damaged[at] ^= 1 << (at % 8);
         std::fs::write(&path, &damaged).unwrap();
-        // Whatever comes of it, no panic.
+        // No panic, whether it is read or not.
         let _ =
             Snapshot::read(&path).map(|snapshot| engine.pool_from(&snapshot, PoolOptions::fixed(9)).is_ok());
     }
@@ -96,7 +96,7 @@ fn snapshots_on_disk() {
     assert!(error.to_string().contains("c [2, 8]"), "{error}");
     let error = engine.pool_from(&all, PoolOptions::fixed(2)).unwrap_err();
     assert!(matches!(error, Error::TooLarge { needed: 4, limit: 2, unit: "streams", .. }), "{error}");
-    // The last stream is closed: its number is not given again, nor is what was isolated taken in again.
+    // After the last stream is closed, its number is not given again, and an isolated state is not loaded again.
     let mut pool = engine.pool(PoolOptions::fixed(2).non_finite(NonFinite::Isolate)).unwrap();
     let (kept, gone) = (pool.open().unwrap(), pool.open().unwrap());
     pool.push(kept, &[f32::NAN; 3]).unwrap_err();
@@ -107,7 +107,7 @@ fn snapshots_on_disk() {
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
-/// A snapshot that cannot be written is told with the outputs, and the next is tried when it is due; frames go on.
+/// A snapshot that cannot be written is reported with the outputs. The next is tried when it is due; frames go on.
 #[test]
 fn a_pool_whose_snapshots_cannot_be_written_goes_on() {
     let mut draw = Draw::new();
@@ -129,12 +129,12 @@ fn a_pool_whose_snapshots_cannot_be_written_goes_on() {
             if let Some(error) = output.snapshot_error() {
                 assert!(matches!(error, Error::Io { path, .. } if path.ends_with("states")), "{error}");
                 failed.push(tick);
-                // Said once.
+                // It is reported once.
                 assert!(pool.tick().unwrap().snapshot_error().is_none(), "{context}");
             }
         }
         assert_eq!((&failed[..], pool.snapshots_failed()), (&[3, 5][..], 2), "{context}");
-        // By begin and finish, and by a tick that has nothing to do: with the next outputs that there are.
+        // By begin and finish, and by a tick without work: with the next outputs.
         let mut output = wgru::TickOutput::default();
         lives[0].push(&mut draw, &mut pool, 1);
         assert!(pool.begin().unwrap());
@@ -167,9 +167,9 @@ fn a_pool_whose_snapshots_cannot_be_written_goes_on() {
     }
 }
 
-/// A state that grew beyond all bounds is saved and taken up again as it is, and does not stand in the way of others.
+/// A state that is no longer finite is saved and restored as it is, and does not affect other streams.
 #[test]
-fn a_stream_that_diverges_is_its_own_affair() {
+fn a_stream_that_diverges_does_not_affect_the_others() {
     let folder = std::env::temp_dir().join(format!("wgru-diverges-{}", std::process::id()));
     let relu = wgru::model::Activation::new(wgru::model::Function::Relu, 0.0, 0.0).unwrap();
     let weights = wgru::Weights { w_ih: vec![1e30], w_hh: vec![1e30], ..Default::default() };

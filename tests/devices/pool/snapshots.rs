@@ -1,4 +1,4 @@
-//! Snapshots as files: their versions, the ids of their streams, what they cost.
+//! Snapshots as files: their versions, the ids of their streams, their cost.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -12,8 +12,9 @@ fn file(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/pool/files").join(name)
 }
 
-/// Files of every version, written when it was the newest, from one pool: of six streams of a two-layer LSTM of H = 3 the first
-/// and the third were closed, one was opened in the place of the third, and one was isolated.
+/// Files of every version, each written while it was the newest, all from one pool of six streams of a two-layer LSTM
+/// of H = 3. The first and the third stream were closed, one was opened in the place of the third, and one was
+/// isolated.
 #[test]
 fn a_file_of_every_version_is_read() {
     let mut draw = Draw::new();
@@ -44,10 +45,10 @@ fn a_file_of_every_version_is_read() {
             assert_eq!(pool.open().unwrap().number(), 8);
         }
     }
-    // What is written is the newest version, byte for byte.
+    // Files are written in the newest version, byte for byte.
     let newest = std::fs::read(file("snapshot-2.safetensors")).unwrap();
     assert_eq!(all[0].to_bytes().unwrap(), newest);
-    // A later version is refused by its number, whatever it holds.
+    // A later version is refused by its number, whatever its contents.
     let version = b"\"wgru.snapshot\":\"2\"";
     let at = newest.windows(version.len()).position(|part| part == version).expect("it says its version");
     for (digit, is_read) in [(b'1', false), (b'2', true), (b'3', false), (b'x', false)] {
@@ -69,9 +70,10 @@ fn a_file_of_every_version_is_read() {
 /// h of the first stream's first units.
 const FIRST: [u32; 2] = [0x3b13_96a4, 0xbdec_b3ac];
 
-/// An id names its stream in the pool that it came from, in its snapshots, and in every pool that is made from these.
+/// An id names its stream in the pool that it came from, in that pool's snapshots, and in every pool restored from
+/// them.
 #[test]
-fn ids_go_on_naming_their_streams() {
+fn ids_name_their_streams_in_restored_pools() {
     let mut draw = Draw::new();
     let folder = std::env::temp_dir().join(format!("wgru-ids-{}", draw.seed));
     for device in devices() {
@@ -99,7 +101,7 @@ fn ids_go_on_naming_their_streams() {
         assert_eq!(read, saved, "{context}");
         let mut again = engine.pool_from(&read, PoolOptions::growing(1)).unwrap();
         assert_eq!((again.len(), again.capacity()), (lives.len(), lives.len()), "{context}");
-        // A snapshot of that pool, from which the streams go on once more.
+        // A snapshot of that pool, from which the streams are restored once more.
         let twice = again.snapshot().unwrap();
         let mut twice =
             device.load(engine.model()).unwrap().pool_from(&twice, PoolOptions::growing(1)).unwrap();
@@ -131,15 +133,15 @@ fn ids_go_on_naming_their_streams() {
             }
             assert!(all.iter().all(|y| y == &all[0]), "{context}: stream {}", life.stream);
         }
-        // What the old pool opens from here on is nothing to the new one, though it has the same number.
+        // A stream that the old pool opens later is unknown to the new one, even with the same number.
         let (old, new) = (pool.open().unwrap(), again.open().unwrap());
         assert_eq!(old.number(), new.number());
         assert!(old != new && again.pending(old).is_err() && pool.pending(new).is_err(), "{context}");
-        // Nor is one that was closed, before or after.
+        // So is a closed one, before or after.
         again.close(lives[0].stream).unwrap();
         let error = again.push(lives[0].stream, &[0.0; 2]).unwrap_err();
         assert!(matches!(error, Error::Stream { .. }), "{error}");
-        // Streams that come and go do not push the others out of what ids are found by.
+        // Streams that open and close do not evict the ids of the others.
         let stays: Vec<StreamId> =
             sets[0].iter().copied().skip(1).filter(|&id| again.frames(id).is_ok()).collect();
         for _ in 0..5 * again.capacity() {
@@ -156,7 +158,7 @@ fn ids_go_on_naming_their_streams() {
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
-/// Of a large pool in which hardly anybody is left, a snapshot reads and writes no more than these.
+/// A snapshot of a large pool with few streams left reads and writes only those.
 #[test]
 fn a_snapshot_costs_what_its_streams_cost() {
     let mut draw = Draw::new();

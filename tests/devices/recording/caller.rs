@@ -1,4 +1,4 @@
-//! An application with a device, a queue and buffers of its own.
+//! An application with its own device, queue and buffers.
 
 use crate::caller_device::{open, usual_limits, wgpu_adapters};
 use wgru::Device;
@@ -49,7 +49,7 @@ impl Caller {
         })
     }
 
-    /// A buffer that has `words` from the byte `offset` on.
+    /// A buffer with `words` from the byte `offset` on.
     pub fn with(&self, words: &[u32], offset: u64) -> wgpu::Buffer {
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
         let buffer = self.buffer(offset + words.len() as u64 * 4, usage);
@@ -57,7 +57,7 @@ impl Caller {
         buffer
     }
 
-    /// What a buffer has from an offset on.
+    /// The contents of a buffer from an offset on.
     pub fn read(&self, (buffer, offset): &(wgpu::Buffer, u64)) -> Vec<u32> {
         let bytes = buffer.size() - offset;
         let staging = self.buffer(bytes, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);
@@ -68,7 +68,7 @@ impl Caller {
         bytemuck::cast_slice(&view).to_vec()
     }
 
-    /// Submissions to the queue so far, this one among them: wgpu tells by its words alone.
+    /// Submissions to the queue so far, including this one: wgpu gives the number only in its debug text.
     pub fn submissions(&self) -> u64 {
         let words = format!("{:?}", self.queue.submit([]));
         let number: String = words.chars().filter(char::is_ascii_digit).collect();

@@ -1,4 +1,4 @@
-//! What recording makes: nothing.
+//! The objects that recording creates: none.
 
 use super::Caller;
 use crate::common::{Draw, Inputs, bits};
@@ -37,13 +37,13 @@ fn recording_again_creates_nothing_and_other_buffers_bind_groups_alone() {
             let before = caller.ours.resource_counts();
             let mut dropped = caller.encoder();
             let submissions = caller.submissions();
-            // It has neither the device nor the queue, so there is nothing that it could wait for.
+            // The encoder has neither the device nor the queue, so recording cannot wait.
             first.record(&mut dropped);
             first.record(&mut dropped);
             assert_eq!(caller.submissions(), submissions + 1, "{context}: recording submits");
             drop(dropped);
             assert_eq!(caller.ours.resource_counts(), before, "{context}: recording creates");
-            // Nor did any of it take place.
+            // None of it was executed.
             let untouched = caller.read(&(outputs[0][0].clone(), 0));
             assert_eq!(untouched, bits(&vec![0.5; wanted[0].y.len()]), "{context}: recording submits");
 
@@ -75,7 +75,8 @@ fn recording_again_creates_nothing_and_other_buffers_bind_groups_alone() {
     }
 }
 
-/// What begins streams anew is compiled for the first step that does so, of the host's or of a recording, and for no session before.
+/// The kernel that resets streams is compiled for the first step with resets, of the host's or of a recording, and
+/// not for a session before.
 #[test]
 fn steps_without_resets_make_nothing_for_them() {
     let mut draw = Draw::new();
@@ -100,14 +101,15 @@ fn steps_without_resets_make_nothing_for_them() {
         assert!(with.1 > without.1 && with.2 == without.2, "{context}: {without:?}, {with:?}");
         assert_eq!(step(&mut session, Some(&[1; 5])), with, "{context}");
         assert_eq!(step(&mut session, None), with, "{context}");
-        // Every session binds its own, by the same kernels.
+        // Every session has its own bind group, with the same kernels.
         let resets = caller.with(&[1; 5], 0);
         recorded.recording(Bindings::new(&on_device).resets(&resets)).unwrap();
         assert_eq!(caller.ours.resource_counts().pipelines, with.0, "{context}");
     }
 }
 
-/// Runs and steps that submit themselves, with some arrays on the host: on the same buffers they create nothing after the first.
+/// Runs and steps that submit themselves, with some arrays on the host: on the same buffers they create nothing after
+/// the first.
 #[test]
 fn runs_and_steps_again_create_nothing() {
     let mut draw = Draw::new();
@@ -151,7 +153,7 @@ fn runs_and_steps_again_create_nothing() {
     }
 }
 
-/// What lies on the host is of the recording that it was prepared with, whatever is prepared after it.
+/// Arrays on the host stay those that a recording was prepared with, whatever is prepared after it.
 #[test]
 fn recordings_keep_what_they_had_on_the_host() {
     let mut draw = Draw::new();

@@ -1,4 +1,4 @@
-//! What cannot be bound or recorded is refused when it is prepared, by name and with its numbers.
+//! Bindings and recordings that are not possible are refused when they are prepared, by name and with numbers.
 
 use super::Caller;
 use crate::caller_device::wgpu_adapters;
@@ -47,7 +47,7 @@ fn buffers_that_do_not_do_are_refused() {
         assert_eq!(refused, overlap);
         let refused = fault(engine.recording(dims, Bindings::new(&large).h0(&x).h_n((&x, 0)).y(&x)), "y");
         assert!(matches!(refused, BufferFault::Overlap { .. }), "{refused}");
-        // Side by side they may lie, but for y and what the readout makes of it.
+        // Arrays may share a buffer, except y and the readout's output.
         engine.recording(dims, Bindings::new(&large).y((&large, 2048))).unwrap();
         let refused = fault(engine.recording(dims, Bindings::new(&x).y(&large).out((&large, 2048))), "out");
         assert_eq!(refused, BufferFault::Shared { other: "y".into() });
@@ -82,7 +82,7 @@ fn what_no_recording_has_is_refused() {
             let error = session.recording(bindings).unwrap_err();
             assert!(matches!(error, Error::Unsupported { .. }), "{error}");
         }
-        // A batch that is run in pieces on the host.
+        // A batch that would be run in pieces from the host.
         let little = caller.ours.load_with(&model, Options::default().memory(4096)).unwrap();
         let error = little.recording(dims, Bindings::new(&x)).unwrap_err();
         assert!(
@@ -92,7 +92,7 @@ fn what_no_recording_has_is_refused() {
     }
 }
 
-/// wgpu says so of a device of the same instance.
+/// For a device of the same instance wgpu itself reports the error.
 #[test]
 fn a_buffer_of_another_device_is_refused() {
     let mut draw = Draw::new();

@@ -1,4 +1,4 @@
-//! Resets in buffers of the caller's: where episodes end is known on the device alone.
+//! Resets in buffers of the caller's: only the device knows where episodes end.
 
 use super::{Arrays, Caller, assert_same, draw_inputs, draw_options};
 use crate::common::{Draw, bits, cells};
@@ -24,14 +24,14 @@ fn a_recorded_run_is_reset_where_its_buffer_says() {
             let arrays = Arrays::new(&caller, &mut draw, &engine, &inputs);
             let words = caller.with(&resets, 256);
             let at: Source<'_, u32> = (&words, 256).into();
-            // The run shape says it, or the bindings alone.
+            // The run shape has resets, or only the bindings do.
             let run_shape = RunShape { resets: draw.chance(), ..batch.run_shape() };
             let recording = engine.recording(run_shape, arrays.bindings().resets(at)).unwrap();
             for _ in 0..2 {
                 caller.submit(|encoder| recording.record(encoder));
                 assert_same(&arrays.read(&caller, &model, &wanted), &wanted, &context);
             }
-            // The same words from the host.
+            // The same resets from the host.
             let mut h_n = vec![0.0; wanted.h_n.len()];
             let bindings = arrays.bindings().resets(&resets).h_n(&mut h_n);
             engine.run_bound(run_shape, bindings).unwrap();
@@ -42,9 +42,9 @@ fn a_recorded_run_is_reset_where_its_buffer_says() {
     }
 }
 
-/// Streams begin anew in the step that is recorded, and in that one alone; a step whose bindings have no resets has none.
+/// Streams are reset in the recorded step alone; a step whose bindings have no resets has none.
 #[test]
-fn a_recorded_step_begins_streams_anew() {
+fn a_recorded_step_resets_streams() {
     let mut draw = Draw::new();
     for caller in Caller::all() {
         for cell in cells() {
@@ -71,7 +71,7 @@ fn a_recorded_step_begins_streams_anew() {
                 let wanted = plain.step(StepInput::new(x).resets(resets)).unwrap();
                 assert_eq!(caller.read(&(y[at].clone(), 0)), bits(&wanted.y), "{context}: step {at}");
             }
-            // A step of the host's among them.
+            // A step of the host's between them.
             let [own, wanted] = [&mut session, &mut plain].map(|session| {
                 session.step(StepInput::new(&steps[0]).resets(&resets[1])).unwrap();
                 session.state().unwrap()

@@ -12,7 +12,7 @@ fn draw_model(draw: &mut Draw, cell: wgru::Cell) -> Model {
     draw.with_readout(model, 2, ReadoutSteps::Every)
 }
 
-/// Frames of two streams, and what a sequence run of each gives.
+/// Frames of two streams, and the outputs of a sequence run of each.
 struct Streams {
     x: Vec<Vec<f32>>,
     sequences: Vec<Output>,
@@ -40,7 +40,7 @@ impl Streams {
         bits(&rows.copied().collect::<Vec<f32>>())
     }
 
-    /// The pool's streams have had all frames.
+    /// Asserts that the pool's streams have had all frames.
     fn assert_had_all(&self, pool: &mut Pool, ids: &[StreamId], context: &str) {
         for ((&stream, all), x) in ids.iter().zip(&self.sequences).zip(&self.x) {
             assert_eq!(bits(&pool.state(stream).unwrap().h), bits(&all.h_n), "{context}");
@@ -70,7 +70,7 @@ fn recorded_steps_are_steps() {
                 assert_eq!(bits(&output.y), bits(&wanted[at].y), "{context}: step {at}");
             };
             step(&mut session, 0);
-            // x and, 256 bytes on, y of each step: slices of one buffer, as pooled memory has them.
+            // x and, 256 bytes on, y of each step: slices of one buffer, as with pooled memory.
             let pages = steps.iter().zip(&wanted).map(|(x, output)| {
                 let words = [&bits(x)[..], &vec![0; 64 - x.len() + output.y.len()]].concat();
                 caller.with(&words, 0)
@@ -102,7 +102,7 @@ fn recorded_steps_are_steps() {
             assert_eq!(bits(&own.h), bits(&state.h), "{context}");
             assert_eq!(caller.read(&(h, 0)), bits(&state.h), "{context}");
             assert_eq!(own.c.as_deref().map(bits), state.c.as_deref().map(bits), "{context}");
-            // A state that is set is the one that the next step takes.
+            // The next step begins from a state that is set.
             let other =
                 State { h: draw.values(own.h.len(), 1.0), c: own.c.map(|c| draw.values(c.len(), 1.0)) };
             for session in [&mut session, &mut plain] {
@@ -125,7 +125,7 @@ fn recorded_ticks_are_ticks() {
             let context = format!("{}, {model}, seed {}", caller.name, draw.seed);
             let mut pool = engine.pool(PoolOptions::fixed(6)).unwrap();
             let streams: Vec<_> = (0..4).map(|_| pool.open().unwrap()).collect();
-            // Two streams, three frames at once, then one by the host and three again.
+            // Two streams: three frames at once, then one by the host and three again.
             let all = Streams::draw(&mut draw, &engine, 7);
             let width = all.width;
             let y = [(); 2].map(|()| caller.with(&vec![0; 2 * 3 * width], 0));
@@ -152,7 +152,7 @@ fn recorded_ticks_are_ticks() {
                 assert_eq!(got, all.y(from, 3), "{context}: from frame {from} on");
             }
             all.assert_had_all(&mut pool, &ids, &context);
-            // A stream that is reset begins anew.
+            // A stream that is reset begins with zero states.
             pool.reset(ids[0]).unwrap();
             let mut encoder = caller.encoder();
             pool.record(&first, &mut encoder).unwrap();
@@ -170,8 +170,9 @@ fn recorded_ticks_are_ticks() {
     }
 }
 
-/// Ticks that submit themselves, of as many streams and frames again and again, and recordings of such: after the first nothing is
-/// made for what is the same, and nothing but bind groups for other buffers. Which streams tick does not matter.
+/// Ticks that submit themselves, with the same numbers of streams and frames again and again, and recordings of such
+/// ticks. After the first nothing is created on the same buffers, and only bind groups on other buffers. Which
+/// streams tick does not matter.
 #[test]
 fn ticks_again_create_nothing() {
     let mut draw = Draw::new();
@@ -194,7 +195,7 @@ fn ticks_again_create_nothing() {
             assert_eq!(caller.read(&(y.clone(), 0)), all.y(2 * at, 2), "{context}");
         }
         all.assert_had_all(&mut pool, &ids[..2], &context);
-        // x in one buffer after the other, y on the host, of other streams.
+        // x in alternating buffers, y on the host, of other streams.
         let mut first = None;
         for (at, x) in on_device.iter().enumerate() {
             let mut y = vec![f32::NAN; 2 * 2 * all.width];
@@ -205,7 +206,7 @@ fn ticks_again_create_nothing() {
             assert_eq!(bits(&y), all.y(2 * at, 2), "{context}: tick {at}");
         }
         all.assert_had_all(&mut pool, &ids[2..], &context);
-        // Recordings share their program; a slot for each row is a recording's own.
+        // Recordings share their program; each has its own slots of rows.
         let recording = |pool: &mut Pool, at: usize| {
             pool.recording(&ids[at..at + 2], 2, Bindings::new(&on_device[0]).y(&y)).unwrap()
         };
@@ -214,7 +215,7 @@ fn ticks_again_create_nothing() {
         let second = recording(&mut pool, 1);
         let now = made();
         assert_eq!((now.buffers, now.pipelines), (before.buffers + 1, before.pipelines), "{context}");
-        // A pool that has grown has its states elsewhere.
+        // A pool that has grown has new buffers of states.
         pool.open().unwrap();
         assert!(pool.record(&second, &mut caller.encoder()).is_err(), "{context}");
         ids.iter().for_each(|&stream| _ = pool.reset(stream).unwrap());
@@ -243,7 +244,7 @@ fn ticks_on_buffers_are_ticks() {
             pool.tick_bound(&ids, 3, Bindings::new(&later).y(&mut y)).unwrap();
             assert_eq!(bits(&y), all.y(2, 3), "{context}");
             all.assert_had_all(&mut pool, &ids, &context);
-            // What is refused changes nothing.
+            // A refused call changes nothing.
             let small = caller.with(&[0; 4], 0);
             let error = pool.tick_bound(&ids, 3, Bindings::new(&later).y(&small)).unwrap_err();
             assert!(matches!(error, Error::Buffer { .. }), "{context}: {error}");

@@ -1,4 +1,4 @@
-//! What a device cannot do, by its limits alone: no device is needed.
+//! Refusals by a device's limits alone: no device is needed.
 
 use wgru::dtype::Precision;
 use wgru::kernels::Rows;
@@ -8,7 +8,7 @@ use wgru::{Cell, Dims, Error, Model};
 
 use super::model;
 
-/// A plan and its program against `caps`; the plan is always of one kind, so that numbers are known.
+/// A plan and its program, checked against `caps`. The plan is always of one kind, so that numbers are known.
 fn planned(model: &Model, batch: usize, steps: usize, caps: &Caps) -> wgru::Result<()> {
     let only = Only { strategy: Some(Strategy::Step), rows: Some(Rows::Four), ..Only::default() };
     let request = Request { only, ..Request::default() };
@@ -50,11 +50,11 @@ fn what_exceeds_the_device_is_refused_with_both_numbers() {
     too_large(&gru, 1, &one(&|c| c.max_iterations = Some(10)), 22, 10, "loop iterations of a thread");
     too_large(&model(Cell::LSTM, 4, 8), 10, &one(&|c| c.max_storage_buffers = 4), 5, 4, "storage buffers");
 
-    // Fewer threads are no reason to refuse.
+    // A limit on threads is no reason to refuse.
     planned(&gru, 10, 5, &one(&|c| c.max_threads = 1)).unwrap();
     planned(&gru, 10, 5, &one(&|c| c.max_threads = 7)).unwrap();
 
-    // Nothing that a caller can name makes the planner or the checker panic.
+    // No size makes the planner or the checker panic.
     for cell in crate::common::cells() {
         let model = model(cell, 3, 2);
         for batch in [1, 4, 1 << 16, 1 << 31, 1 << 32, 1 << 45, usize::MAX / 64, usize::MAX] {
@@ -62,7 +62,7 @@ fn what_exceeds_the_device_is_refused_with_both_numbers() {
                 for limit in [1, 300, 1 << 28, u64::MAX] {
                     let caps = Caps { max_binding_bytes: limit, max_buffer_bytes: limit, ..caps.clone() };
                     let Dims { batch, steps } = Dims::new(batch, steps).unwrap();
-                    // A long sequence that fits would be a long list of chunks: only its plan is made.
+                    // A long sequence that fits has a long list of chunks: only its plan is made.
                     if batch.saturating_mul(steps) > 1 << 20 {
                         let _ = plan(&model, Dims { batch, steps }, Precision::default(), &caps);
                     } else {

@@ -1,13 +1,13 @@
-//! What few devices use, and what trials plant, is in no other kernel.
+//! Features of few devices, and injected faults, are not in the text of other kernels.
 
 use wgru::kernels::Kernel;
 use wgru::kernels::exchange::Fault;
 
 use super::variants::kernels;
 
-/// What few devices use costs the others nothing: no parameter, no line.
+/// Features of few devices add no parameter and no line to other kernels.
 #[test]
-fn plain_kernels_know_neither_pipelining_nor_the_exchange() {
+fn plain_kernels_contain_neither_pipelining_nor_the_exchange() {
     let (mut plain, mut others) = (0, 0);
     for kernel in kernels() {
         let (pipelined, fault) = match kernel {

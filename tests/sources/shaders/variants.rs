@@ -1,4 +1,4 @@
-//! Every kernel in every variant, and what its arrays hold.
+//! Every kernel in every variant, and the element types of its arrays.
 
 use wgru::dtype::{Precision, Storage};
 use wgru::kernels::exchange::{Fault, MultiWorkgroup};
@@ -14,7 +14,7 @@ use wgru::kernels::{
 use wgru::model::{Activation, Activations, Function};
 use wgru::{Cell, Direction, Layer, Merge, Weights};
 
-/// Every kernel in every variant: each source, and sizes at and beside the edges of tiles and blocks.
+/// Every kernel in every variant: each source, and sizes at and next to the edges of tiles and blocks.
 pub fn kernels() -> Vec<Kernel> {
     let mut all: Vec<Kernel> = Vec::new();
     let pipelined = false;
@@ -81,7 +81,7 @@ pub fn kernels() -> Vec<Kernel> {
                         );
                     }
                 }
-                // Those that keep some blocks, by one thread and by several, and of several workgroups.
+                // Kernels that keep some blocks, by one thread and by several, and of several workgroups.
                 for (tiles, hidden, depth) in [(1, 70, 96), (2, 70, 64)] {
                     let keep = if precision.weights.is_half() { Keep::Packed } else { Keep::Held };
                     let shape = persistent::Shape::new(hidden, depth, keep).of_held(1);
@@ -169,7 +169,7 @@ pub fn kernels() -> Vec<Kernel> {
             }
         }
     }
-    // What trials plant into a text.
+    // Faults that tests inject into a text.
     let functions = usual;
     for cell in whole_cells() {
         for fault in [Fault::Dies { group: 1, chunk: 2, step: 3 }, Fault::Late { polls: 4 }] {
@@ -181,7 +181,7 @@ pub fn kernels() -> Vec<Kernel> {
             );
         }
     }
-    // What begins states anew, by itself and in whole chunks.
+    // Kernels that reset states, before a step and in whole chunks.
     let orders = [ResetOrder::BatchMajor, ResetOrder::TimeMajor];
     for (order, rows) in orders.into_iter().flat_map(|order| [(order, Rows::One), (order, Rows::Four)]) {
         for (features, before, width) in [(1, None, 1), (70, Some(0), 64), (7, Some(9), 8)] {

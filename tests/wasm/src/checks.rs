@@ -11,11 +11,11 @@ use wgru::{
     Weights,
 };
 
-/// Rows of each run, among them fewer and more than any tile has, and no multiple of one.
+/// Rows of each run: fewer and more than any tile has, and no multiple of one.
 const BATCHES: [usize; 4] = [1, 2, 5, 19];
 const STEPS: usize = 7;
 
-/// The result of what never waits: on the CPU path a future is ready when first polled.
+/// The result of a future that never waits: on the CPU path a future is ready when first polled.
 fn ready<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(result) => result,
@@ -76,7 +76,8 @@ pub fn run(seed: u64) -> (String, Vec<String>) {
     (format!("{}: {runs} runs", sets.join(", ")), failures)
 }
 
-/// A sequence run is as close to the reference as the tolerance says, and a session's steps have its bits. Says what is not so.
+/// A sequence run is within the tolerance of the reference, and a session's steps have its bits. Returns the first
+/// fault.
 fn check(
     model: &Model,
     x: &[f32],
@@ -91,7 +92,7 @@ fn check(
     let input = Batch::new(x, [batch, STEPS, model.input()])?;
     let output = ready(engine.run_async(&input))?;
     let truth = reference::run(model, &input)?;
-    // The weights lose nothing in 16 bits, so only what activations lose counts.
+    // The weights are exact in 16 bits, so only the rounding of activations counts.
     let tolerance = Tolerance::stored(model, &input, stored(Storage::F32, precision.activations));
     for array in compare(&truth, &output, tolerance) {
         if !array.passes() {
@@ -117,7 +118,7 @@ fn check(
     Ok(None)
 }
 
-/// Two layers, of one direction or of both, whose units fill no whole vectors, or do.
+/// Two layers, of one direction or of both, with and without partly filled vectors.
 fn model(rng: &mut fastrand::Rng, cell: Cell, peepholes: bool) -> Result<Model> {
     let direction = if rng.bool() { Direction::Forward } else { Direction::Bidirectional };
     let (hidden, mut input) = (rng.usize(1..=40), rng.usize(1..=20));
@@ -141,7 +142,7 @@ fn model(rng: &mut fastrand::Rng, cell: Cell, peepholes: bool) -> Result<Model> 
     Model::new(layers)
 }
 
-/// `len` weights in −scale .. scale, a power of two, that f16 and bf16 have exactly.
+/// `len` weights in −scale .. scale, a power of two, that are exact in f16 and bf16.
 fn weights_of(rng: &mut fastrand::Rng, len: usize, scale: f32) -> Vec<f32> {
     (0..len).map(|_| rng.i32(-127..=127) as f32 / 128.0 * scale).collect()
 }

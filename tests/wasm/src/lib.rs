@@ -1,6 +1,7 @@
 //! The CPU path against the reference in every instruction set of the build, as a module of WebAssembly that `run.mjs` runs.
 //!
-//! There is no `std` to print with and no thread: [`run`] leaves its report in memory, and [`report`] says where.
+//! There is no `std` for output and no thread: [`run`] leaves its report in memory, and [`report`] returns its
+//! address.
 
 mod checks;
 

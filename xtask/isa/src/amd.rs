@@ -1,4 +1,4 @@
-//! AMD's compiler: what the driver tells, and its disassembly.
+//! AMD's compiler: the driver's figures, and its disassembly.
 
 use std::collections::BTreeMap;
 
@@ -12,13 +12,13 @@ use crate::facts::Facts;
 use crate::spirv::Shader;
 use crate::vulkan::{Bindings, Gpu};
 
-/// Trips of a loop that an estimate does not know: of one within another 8 · 8 instead of 8.
+/// Trips of a loop that an estimate adds for a nested one: 8 · 8 instead of 8.
 const MORE_TRIPS: u64 = 8 * 8 - 8;
 
-/// Compiles a case, and counts.
+/// Compiles a case, and counts its instructions.
 ///
 /// # Errors
-/// What naga or the driver says.
+/// The errors of naga and the driver.
 pub fn facts(gpu: &Gpu, case: &Case) -> Result<Facts> {
     let kernel = &case.kernel;
     let shader = Shader::new(&kernel.source(), &kernel.constants())?;
@@ -83,7 +83,7 @@ pub fn parse(text: &str) -> Assembly<'_> {
     })
 }
 
-/// How often the instruction before comes once more, in a line that says so.
+/// How often the instruction before is repeated, in a line that says so.
 fn repeated(line: &str) -> Option<usize> {
     line.strip_prefix("(then repeated ")?.strip_suffix(" times)")?.parse().ok()
 }
@@ -124,7 +124,7 @@ const HINTS: [&str; 11] = [
     "s_barrier_signal",
 ];
 
-/// What an instruction is for.
+/// The kind of an instruction.
 fn kind(name: &str) -> Kind {
     let is = |prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));
     match () {
@@ -222,7 +222,7 @@ BB4:
         assert_eq!(parse(text).product_loop(), 1..4);
         let without = parse("\tv_fma_f32 v1, v2, v3, v1\n\ts_endpgm\n");
         assert_eq!(without.product_loop(), 0..2);
-        // Of matrices a loop that has another within it, which copies.
+        // For matrices a loop that contains another, which copies.
         let product = "\tv_wmma_f32_16x16x16_f16 v[0:7], v[8:15], v[16:23], v[0:7]\n";
         let inner = "BB2:\n\tds_store_b32 v1, v2\n\ts_cbranch_scc0 BB2\n";
         let text = format!("BB0:\n\tv_mov_b32 v1, 0\nBB1:\n{inner}{product}\ts_branch BB1\n\ts_branch BB0\n");

@@ -1,10 +1,10 @@
-//! A disassembled shader: its instructions, what each is for, and the loops among them.
+//! A disassembled shader: its instructions, their kinds, and its loops.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// What an instruction is for.
+/// The kind of an instruction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Multiplies and adds floating-point numbers.
@@ -17,7 +17,7 @@ pub enum Kind {
     Shared,
     /// Buffers, by vectors.
     Memory,
-    /// Registers on their way to or from memory.
+    /// Registers stored to or loaded from memory.
     Scratch,
     /// Waits for memory.
     Wait,
@@ -25,7 +25,7 @@ pub enum Kind {
     Barrier,
     /// Scalar: arithmetic, loads, jumps.
     Scalar,
-    /// Says something to the processor, and does nothing.
+    /// A hint to the processor, without effect.
     Hint,
 }
 
@@ -34,13 +34,13 @@ pub enum Kind {
 pub struct Instruction<'a> {
     /// Its name.
     pub name: &'a str,
-    /// What follows.
+    /// Its operands.
     pub operands: &'a str,
-    /// Bytes of it.
+    /// Its size in bytes.
     pub bytes: u32,
-    /// What it is for.
+    /// Its kind.
     pub kind: Kind,
-    /// Whether it loads what other workgroups may just have written.
+    /// Whether it loads values that other workgroups may just have written.
     pub is_coherent: bool,
 }
 
@@ -54,7 +54,8 @@ pub struct Assembly<'a> {
 }
 
 impl<'a> Assembly<'a> {
-    /// The instructions `code`, before some of which `labels` stand; a jump backwards to one, of those that `jump` finds, ends a loop.
+    /// The instructions `code`, with `labels` before some of them. A jump backwards to a label, as `jump` finds it,
+    /// ends a loop.
     pub fn new(
         code: Vec<Instruction<'a>>,
         labels: &BTreeMap<&str, usize>,
@@ -75,7 +76,7 @@ impl<'a> Assembly<'a> {
         self.code.get(part.clone()).unwrap_or_default()
     }
 
-    /// How many instructions of a part are of this kind.
+    /// The number of instructions of this kind in a part.
     pub fn count(&self, part: &Range<usize>, kind: Kind) -> usize {
         self.part(part).iter().filter(|one| one.kind == kind).count()
     }
@@ -90,15 +91,15 @@ impl<'a> Assembly<'a> {
         inside.filter(is_innermost).cloned().collect()
     }
 
-    /// The loop over steps of a kernel that has one: the one whose threads wait for each other most often, or where that is
-    /// nowhere needed, the one that multiplies most.
+    /// The loop over steps of a kernel that has one: the loop with the most barriers, or where no barrier is needed,
+    /// the one that multiplies most.
     pub fn step_loop(&self) -> Option<Range<usize>> {
         let rank = |of: &&Range<usize>| (self.count(of, Kind::Barrier), self.count(of, Kind::Fma), of.len());
         self.loops.iter().max_by_key(rank).cloned()
     }
 
-    /// The innermost loop that multiplies most; of a kernel of matrices the smallest that has all their products. Of one without
-    /// such loops everything.
+    /// The innermost loop that multiplies most; for a kernel of matrices the smallest loop with all their products.
+    /// The whole code, without such loops.
     pub fn product_loop(&self) -> Range<usize> {
         let all = 0..self.code.len();
         let count = |of: &Range<usize>, kind| self.count(of, kind);

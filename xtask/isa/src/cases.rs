@@ -13,7 +13,7 @@ use wgru::plan::{self, Caps, Exchange, Fault, Recurrence, Request};
 use crate::Result;
 use crate::chips::{Chip, Vendor};
 
-/// How many cases.
+/// How many cases to compile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
     /// Those of the gate.
@@ -22,7 +22,7 @@ pub enum Extent {
     Whole,
 }
 
-/// A kernel, under a name that tells it from all others.
+/// A kernel with a unique name.
 #[derive(Debug, Clone)]
 pub struct Case {
     /// The name.
@@ -49,16 +49,16 @@ const BATCHES: [usize; 5] = [1, 4, 16, 64, 256];
 const HIDDEN: [usize; 8] = [8, 64, 128, 192, 256, 512, 1024, 1536];
 /// A sequence, and a session's step.
 const STEPS: [usize; 2] = [100, 1];
-/// Of the gate: those of B and H.
+/// B and H of the cases of the gate.
 const SHORT: [(&[usize], &[usize]); 2] = [(&[1], &[64, 128, 256, 1024]), (&[16], &[64, 128])];
 
-/// Of all for NVIDIA's compilers, which take ten times as long.
+/// B and H of all cases for NVIDIA's compilers, which are ten times as slow.
 const FEWER: [(&[usize], &[usize]); 1] = [(&[1, 4, 64], &[64, 128, 256, 1024])];
 
 /// Each kernel that the planner chooses for one of the cases on `chip`, whether or not its workgroups may exchange values.
 ///
 /// # Errors
-/// What the planner says; two kernels of one name.
+/// The errors of the planner; two kernels of one name.
 pub fn all(chip: &Chip, caps: &Caps, extent: Extent) -> Result<Vec<Case>> {
     let mut found: BTreeMap<String, Kernel> = BTreeMap::new();
     let sizes: &[(&[usize], &[usize])] = match (extent, chip.vendor) {
@@ -80,7 +80,7 @@ pub fn all(chip: &Chip, caps: &Caps, extent: Extent) -> Result<Vec<Case>> {
     Ok(found.into_iter().map(|(name, kernel)| Case { name, kernel }).collect())
 }
 
-/// With each storage type of the weights, with workgroups that exchange values and without; and by matrices.
+/// With each storage type of the weights, with exchange between workgroups and without; and by matrices.
 fn of_dims(
     chip: &Chip,
     model: &Model,
@@ -105,7 +105,7 @@ fn of_dims(
     Ok(())
 }
 
-/// What the chip would show in its self-test: a workgroup on each of its cores.
+/// The assumed result of the chip's self-test: a workgroup on each of its cores.
 fn exchange(chip: &Chip) -> Exchange {
     Exchange { workgroups: chip.cores, workgroup_bytes: 64 << 10, steps: 1024, fault: Fault::None }
 }
@@ -163,7 +163,7 @@ fn of_step(kernel: Recurrent) -> Kernel {
     }
 }
 
-/// What it is in words, with the sizes and storage types that the words leave out.
+/// Its text, with the sizes and storage types that the text leaves out.
 fn name(kernel: &Kernel) -> String {
     let mut name = kernel.text();
     let (sizes, precision) = match kernel {
@@ -184,7 +184,7 @@ fn name(kernel: &Kernel) -> String {
     name
 }
 
-/// The caps of a device with these limits, as wgpu tells them.
+/// The caps of a device with these limits, as wgpu reports them.
 pub fn caps(device: &str, binding_bytes: u32, threads: u32, workgroup_bytes: u32) -> Caps {
     Caps {
         device: device.to_owned(),

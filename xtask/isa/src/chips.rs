@@ -1,6 +1,6 @@
-//! The chips whose compilers are asked.
+//! The chips for which kernels are compiled.
 
-/// Who makes a chip.
+/// The maker of a chip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Vendor {
     /// AMD.
@@ -12,15 +12,15 @@ pub enum Vendor {
 /// A chip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Chip {
-    /// Whose it is.
+    /// Its maker.
     pub vendor: Vendor,
-    /// Its name, as its compiler takes it, and that of its record.
+    /// Its name, for its compiler and of its record.
     pub name: &'static str,
     /// The architecture.
     pub architecture: &'static str,
     /// Compute units of the largest product with it (the makers' product pages): workgroups that run side by side for certain.
     pub cores: u32,
-    /// Subgroups that a SIMD can have at the most.
+    /// Subgroups of a SIMD, at most.
     pub subgroups: u64,
 }
 
@@ -46,8 +46,8 @@ pub const ALL: [Chip; 9] = [
 ];
 
 impl Chip {
-    /// Bytes of an instruction cache near enough that a loop within it runs as fast as instructions can be issued: AMD's ISA guides;
-    /// of NVIDIA's, measured by Jia et al. 2018 of Volta, which has the same instructions of 16 bytes.
+    /// Bytes of an instruction cache from which a loop runs as fast as instructions can be issued. For AMD from its
+    /// ISA guides; for NVIDIA as Jia et al. 2018 measured it on Volta, which has the same instructions of 16 bytes.
     pub fn instruction_cache(&self) -> u64 {
         match self.vendor {
             Vendor::Amd => 32 << 10,

@@ -17,17 +17,17 @@ const WHEELS: &str = "CUDA_WHEELS";
 
 /// A compiler.
 pub enum Compiler {
-    /// A Vulkan driver that comes up without hardware.
+    /// A Vulkan driver that starts without hardware.
     Amd(Box<Gpu>),
     /// CUDA's.
     Nvidia(Nvidia),
 }
 
 impl Compiler {
-    /// That of a chip.
+    /// The compiler for a chip.
     ///
     /// # Errors
-    /// Why there is none.
+    /// The reason why there is none.
     pub fn open(chip: &Chip) -> Result<Self> {
         Ok(match chip.vendor {
             Vendor::Amd => Self::Amd(Box::new(Gpu::open()?)),
@@ -56,19 +56,19 @@ impl Compiler {
                     limits.max_compute_work_group_invocations,
                     limits.max_compute_shared_memory_size,
                 ];
-                // Subgroups of RDNA have 64 threads at the most.
+                // Subgroups of RDNA have at most 64 threads.
                 let matrices = gpu.has_matrices.then_some(Matrices { side: 16, subgroup: 64 });
                 Caps { matrices, ..cases::caps(&gpu.name, binding, threads, workgroup) }
             }
-            // As its Vulkan driver tells them; kernels of matrices cannot come by way of Metal.
+            // The limits of its Vulkan driver; kernels of matrices cannot be translated by way of Metal.
             Self::Nvidia(_) => cases::caps("NVIDIA", u32::MAX, 1024, 48 << 10),
         }
     }
 
-    /// Compiles a case, and counts.
+    /// Compiles a case, and counts its instructions.
     ///
     /// # Errors
-    /// What naga or the compiler says.
+    /// The errors of naga and the compiler.
     pub fn facts(&self, chip: &Chip, case: &Case) -> Result<Facts> {
         match self {
             Self::Amd(gpu) => amd::facts(gpu, case),

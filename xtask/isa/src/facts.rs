@@ -1,4 +1,4 @@
-//! What a compiler made of a kernel, in numbers, and as a line of a record.
+//! The numbers of a compiled kernel, and their line in a record.
 
 use std::ops::Range;
 
@@ -8,8 +8,8 @@ use crate::cases::Case;
 
 macro_rules! facts {
     ($($(#[$doc:meta])* $field:ident),+ $(,)?) => {
-        /// The numbers of a kernel on a chip. Those from `step_bytes` on are of the step loop; of a kernel of one step, or a matmul, of
-        /// its innermost loop.
+        /// The numbers of a kernel on a chip. Those from `step_bytes` on are of the step loop, or, for a kernel of
+        /// one step or a matmul, of its innermost loop.
         #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
         pub struct Facts {
             $($(#[$doc])* pub $field: u64),+
@@ -37,9 +37,9 @@ facts! {
     subgroup,
     /// Vector registers of a thread.
     registers,
-    /// Registers, vector or scalar, that found no place.
+    /// Spilled registers, vector or scalar.
     spills,
-    /// Bytes of memory that the threads of a subgroup have for themselves.
+    /// Bytes of private memory of the threads of a subgroup.
     scratch,
     /// Bytes of workgroup memory.
     lds,
@@ -49,7 +49,7 @@ facts! {
     code,
     /// Cycles of the whole kernel, as the compiler estimates them with 8 trips of each loop.
     latency,
-    /// Cycles of a step, by the same estimate; 0 of kernels that are not persistent.
+    /// Cycles of a step, by the same estimate; 0 for kernels that are not persistent.
     step,
     /// Bytes of the loop.
     loop_bytes,
@@ -69,17 +69,17 @@ facts! {
     barriers,
     /// Scalar instructions.
     scalar,
-    /// Coherent loads outside of loops that wait for other workgroups.
+    /// Coherent loads outside of loops that poll other workgroups.
     first_looks,
     /// Coherent loads within them.
     looks,
 }
 
 impl Facts {
-    /// With what is counted in the loop that a case is held to.
+    /// With the counts of the loop that the rules apply to.
     ///
     /// # Errors
-    /// Where a persistent kernel has none.
+    /// A persistent kernel without such a loop.
     pub fn with_loop(self, case: &Case, assembly: &Assembly<'_>) -> Result<Self> {
         let counted = match case.is_persistent() {
             true => assembly.step_loop().ok_or("no loop over steps in the disassembly")?,
@@ -88,7 +88,7 @@ impl Facts {
         Ok(self.with_counts(assembly, &counted))
     }
 
-    /// With what is counted in a part of the code.
+    /// With the counts of a part of the code.
     pub fn with_counts(self, assembly: &Assembly<'_>, part: &Range<usize>) -> Self {
         let count = |kind| assembly.count(part, kind) as u64;
         let coherent =
@@ -110,7 +110,7 @@ impl Facts {
         }
     }
 
-    /// In words.
+    /// Its text.
     pub fn line(&self) -> String {
         let Self { registers, occupancy, lds, code, latency, step, .. } = self;
         let cycles = if *step > 0 { format!("{step} cycles a step") } else { format!("{latency} cycles") };
@@ -163,13 +163,13 @@ impl Record {
     /// Reads what [`Record::text`] wrote.
     ///
     /// # Errors
-    /// Names the line that is something else.
+    /// Names the invalid line.
     pub fn parse(text: &str) -> Result<Self> {
         let mut lines = text.lines();
         let compiler = lines.next().and_then(|line| line.strip_prefix(COMPILER));
         let compiler = compiler.ok_or("line 1 names no compiler")?.to_owned();
         if lines.next() != Some(&format!("kernel,{}", Facts::NAMES.join(","))) {
-            return Err("line 2 has other columns than this version keeps".into());
+            return Err("line 2 has other columns than this version writes".into());
         }
         let line = |line: &str| {
             let (name, numbers) = line.strip_prefix('"')?.split_once("\",")?;

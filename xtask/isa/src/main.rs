@@ -1,5 +1,6 @@
-//! Compiles the kernels that the planner chooses with the compiler of a real GPU, which is not needed for it; counts what came
-//! of them, holds it to rules and to a record, and prints it. `cargo xtask isa` runs it for each chip, with a driver it unpacks.
+//! Compiles the kernels that the planner chooses with the compiler of a real GPU, without the hardware. It counts
+//! their instructions, compares them with rules and a record, and prints them. `cargo xtask isa` runs it for each
+//! chip, with a driver that it unpacks.
 //!
 //! ```text
 //! wgru-isa CHIP probe                 says which compiler there is
@@ -30,7 +31,7 @@ use facts::{Facts, Record};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-/// Faults that are printed.
+/// Faults that are printed at most.
 const SHOWN: usize = 20;
 
 fn main() -> ExitCode {
@@ -46,7 +47,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether all is as it should be.
+/// Whether all checks pass.
 fn run(arguments: &[&str]) -> Result<bool> {
     let usage = "usage: wgru-isa CHIP probe | short RECORD | whole RECORD | keep RECORD";
     let [chip, command, ..] = arguments else { return Err(usage.into()) };
@@ -81,7 +82,7 @@ fn check(compiler: &Compiler, chip: &Chip, extent: Extent, path: &Path) -> Resul
     let (cases, facts) = compiled(compiler, chip, extent)?;
     println!("{} ({}), {}: {} kernels", chip.name, chip.architecture, compiler.name(), cases.len());
     if record.compiler != compiler.name() {
-        println!("the record is of {}: numbers may differ by that alone", record.compiler);
+        println!("the record is of {}: numbers may differ for that reason alone", record.compiler);
     }
     if extent == Extent::Whole {
         cases.iter().zip(&facts).for_each(|(case, facts)| println!("    {}: {}", case.name, facts.line()));
@@ -104,7 +105,7 @@ fn check(compiler: &Compiler, chip: &Chip, extent: Extent, path: &Path) -> Resul
         let is_gone = |name: &String| !cases.iter().any(|case| case.name == *name);
         let gone = record.lines.iter().filter(|(name, _)| is_gone(name));
         faults.extend(gone.map(|(name, _)| {
-            format!("{name}: in the record, and chosen no more; `cargo xtask isa keep` writes it anew")
+            format!("{name}: in the record, but no longer chosen; `cargo xtask isa keep` writes it anew")
         }));
     }
     Ok(report(&faults))
@@ -130,7 +131,7 @@ fn report(faults: &[String]) -> bool {
     faults.is_empty()
 }
 
-/// The cases and what the compiler made of them, on as many threads as there are.
+/// The cases and their compiled numbers, on as many threads as the machine has.
 fn compiled(compiler: &Compiler, chip: &Chip, extent: Extent) -> Result<(Vec<Case>, Vec<Facts>)> {
     let cases = cases::all(chip, &compiler.caps(), extent)?;
     let next = AtomicUsize::new(0);

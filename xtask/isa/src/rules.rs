@@ -1,12 +1,12 @@
-//! What a kernel is held to.
+//! The rules for a compiled kernel.
 
 use crate::facts::Facts;
 
-/// What a number may grow by before it counts, in percent.
+/// Growth of a number that is tolerated, in percent.
 const TOLERATED: u64 = 5;
 
-/// What is wrong with a kernel of so many `exchanges` a step, in words; a loop longer than the instruction cache, of `cache` bytes,
-/// comes from memory again in every step.
+/// The faults of a kernel of so many `exchanges` a step, in words. A loop longer than the instruction cache, of
+/// `cache` bytes, is loaded from memory again in every step.
 pub fn faults(facts: &Facts, exchanges: u64, cache: u64) -> Vec<String> {
     let mut faults = Vec::new();
     let Facts { spills, scratch, loop_bytes, first_looks, looks, .. } = *facts;
@@ -20,18 +20,18 @@ pub fn faults(facts: &Facts, exchanges: u64, cache: u64) -> Vec<String> {
     if loop_bytes > cache {
         faults.push(format!("a loop of {loop_bytes} bytes, more than {cache} of an instruction cache"));
     }
-    // Each loop that waits loads again what the first look loaded, and looks at the abort word. One that does not compares
-    // registers, and waits in vain.
+    // Each loop that polls repeats the load before it, and loads the abort word. One that does not compares
+    // registers, and never sees a new value.
     if exchanges > 0 && looks < (first_looks + exchanges).max(2 * exchanges) {
         faults.push(format!(
-            "{looks} coherent loads in the loops that wait for other workgroups, expected {}: the values are loaded before the loop alone",
+            "{looks} coherent loads in the loops that poll other workgroups, expected {}: the values are loaded only before the loop",
             (first_looks + exchanges).max(2 * exchanges)
         ));
     }
     faults
 }
 
-/// What became worse than `before` beyond what is tolerated, in words.
+/// The numbers that grew by more than the tolerance over `before`, in words.
 pub fn regressions(facts: &Facts, before: &Facts) -> Vec<String> {
     let grown = |what: &str, now: u64, before: u64| {
         let is_more = now * 100 > before * (100 + TOLERATED);
@@ -67,7 +67,7 @@ mod tests {
             (Facts { scratch: 16, ..good }, "16 bytes of scratch"),
             (Facts { loop_bytes: (32 << 10) + 4, ..good }, "a loop of 32772 bytes"),
             (Facts { looks: 1, ..good }, "1 coherent loads in the loops"),
-            // A loop that looks at the abort word alone, and no first look.
+            // A loop that loads only the abort word, and no load before it.
             (Facts { looks: 1, first_looks: 0, ..good }, "expected 2"),
         ] {
             let found = faults(&bad, 1, CACHE);

@@ -1,4 +1,4 @@
-//! SPIR-V as wgpu hands it to a Vulkan driver.
+//! SPIR-V as wgpu passes it to a Vulkan driver.
 
 use naga::back::{PipelineConstants, msl, pipeline_constants::process_overrides, spv};
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
@@ -10,7 +10,7 @@ use naga::{
 
 use crate::Result;
 
-/// A kernel's text with its constants in place.
+/// A kernel's text with its constants set.
 pub struct Shader {
     module: Module,
     info: ModuleInfo,
@@ -20,7 +20,7 @@ impl Shader {
     /// Reads WGSL.
     ///
     /// # Errors
-    /// What naga says of it.
+    /// The error of naga.
     pub fn new(source: &str, constants: &[(&'static str, f64)]) -> Result<Self> {
         let options =
             naga::front::wgsl::Options { parse_doc_comments: false, capabilities: Capabilities::all() };
@@ -34,10 +34,11 @@ impl Shader {
         Ok(Self { module: module.into_owned(), info: info.into_owned() })
     }
 
-    /// As wgpu-hal 30 writes it for a device of Vulkan 1.3: `checks_buffers` says whether the hardware checks accesses to buffers.
+    /// As wgpu-hal 30 writes it for a device of Vulkan 1.3. `checks_buffers` is whether the hardware checks accesses
+    /// to buffers.
     ///
     /// # Errors
-    /// What naga says of it.
+    /// The error of naga.
     pub fn words(&self, checks_buffers: bool) -> Result<Vec<u32>> {
         let buffer = if checks_buffers { BoundsCheckPolicy::Unchecked } else { BoundsCheckPolicy::Restrict };
         let options = spv::Options {
@@ -49,7 +50,7 @@ impl Shader {
                 image_load: BoundsCheckPolicy::Unchecked,
                 binding_array: BoundsCheckPolicy::Unchecked,
             },
-            // As the library asks for it.
+            // As the library sets it.
             zero_initialize_workgroup_memory: spv::ZeroInitializeWorkgroupMemoryMode::None,
             force_loop_bounding: true,
             ..spv::Options::default()
@@ -62,7 +63,7 @@ impl Shader {
     /// As Metal, with the checks of [`Shader::words`] for hardware that checks accesses to buffers.
     ///
     /// # Errors
-    /// What naga says of it.
+    /// The error of naga.
     pub fn metal(&self) -> Result<String> {
         let options = msl::Options {
             lang_version: (2, 4),
@@ -73,8 +74,8 @@ impl Shader {
                 binding_array: BoundsCheckPolicy::Unchecked,
             },
             zero_initialize_workgroup_memory: false,
-            // NVRTC unrolls no loop that counts in naga's way, so every array that is walked through would lie in memory. What
-            // NVIDIA's Vulkan driver makes of such loops is not known.
+            // NVRTC does not unroll a loop with naga's own counter, so every array indexed in such a loop would be in
+            // memory. Whether NVIDIA's Vulkan driver unrolls them is unknown.
             force_loop_bounding: false,
             ..msl::Options::default()
         };
@@ -84,11 +85,11 @@ impl Shader {
         Ok(text)
     }
 
-    /// The same with the step loop within another loop. A compiler's estimate takes every loop for 8 trips, so what the two
-    /// estimates differ by is 8 · 8 − 8 = 56 steps.
+    /// The same with the step loop within another loop. A compiler's estimate assumes 8 trips of every loop, so the
+    /// two estimates differ by 8 · 8 − 8 = 56 steps.
     ///
     /// # Errors
-    /// Where `main` has no loop whose threads wait for each other.
+    /// A `main` without a loop that has barriers.
     pub fn nested(&self) -> Result<Self> {
         let mut module = self.module.clone();
         let unsigned = Type { name: None, inner: TypeInner::Scalar(Scalar::U32) };
@@ -109,7 +110,8 @@ fn validate(module: &Module) -> Result<ModuleInfo> {
         .map_err(|error| format!("{:?}", error.into_inner()).into())
 }
 
-/// The functions in which, or below which, threads of a workgroup wait for each other. Functions stand after what they call.
+/// The functions that have barriers, themselves or in a function that they call. Functions come after those that they
+/// call.
 fn functions_that_wait(module: &Module) -> Vec<Handle<Function>> {
     let mut found = Vec::new();
     for (handle, function) in module.functions.iter() {
@@ -134,7 +136,7 @@ fn block_waits(block: &Block, known: &[Handle<Function>]) -> bool {
     })
 }
 
-/// The loops in a block, and in the blocks within it, whose threads wait for each other.
+/// The loops in a block, and in the blocks within it, that have barriers.
 fn step_loops<'a>(block: &'a mut Block, waits: &[Handle<Function>]) -> Vec<&'a mut Statement> {
     let mut found = Vec::new();
     for statement in block.iter_mut() {
@@ -147,7 +149,7 @@ fn step_loops<'a>(block: &'a mut Block, waits: &[Handle<Function>]) -> Vec<&'a m
     found
 }
 
-/// Puts the step loop into `for (var i = 0u; i <= workgroup_id.x; i++)`, whose trips no compiler knows.
+/// Puts the step loop into `for (var i = 0u; i <= workgroup_id.x; i++)`, whose number of trips no compiler knows.
 fn nest(main: &mut Function, unsigned: Handle<Type>, waits: &[Handle<Function>]) -> Result<()> {
     let is_group = |binding: &Option<Binding>| *binding == Some(Binding::BuiltIn(BuiltIn::WorkGroupId));
     let group = main.arguments.iter().position(|argument| is_group(&argument.binding));

@@ -1,4 +1,4 @@
-//! A Vulkan driver that compiles without its hardware, and what its compiler says of a shader.
+//! A Vulkan driver that compiles without its hardware, and its compiler's report on a shader.
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, c_char};
@@ -29,14 +29,14 @@ pub struct Gpu {
 /// How a shader reaches a binding.
 pub type Bindings = Vec<(u32, vk::DescriptorType)>;
 
-/// What the compiler made of a shader.
+/// The compiler's report on a shader.
 #[derive(Debug, Clone, Default)]
 pub struct Compiled {
     /// Its figures, by name.
     pub figures: BTreeMap<String, u64>,
     /// Threads of a subgroup.
     pub subgroup: u32,
-    /// The disassembly; empty where it was not asked for.
+    /// The disassembly; empty where it was not requested.
     pub assembly: String,
 }
 
@@ -44,7 +44,7 @@ impl Compiled {
     /// The figure of this name.
     ///
     /// # Errors
-    /// Where the driver does not tell it: another version may call it something else.
+    /// A figure that the driver does not report: another version may name it differently.
     pub fn figure(&self, name: &str) -> Result<u64> {
         let known = || self.figures.keys().cloned().collect::<Vec<_>>().join(", ");
         let figure = self.figures.get(name).copied();
@@ -53,10 +53,10 @@ impl Compiled {
 }
 
 impl Gpu {
-    /// Opens it, with what wgpu turns on that matters to compiled code.
+    /// Opens it, with the features of wgpu that affect compiled code.
     ///
     /// # Errors
-    /// Where there is none, or it cannot tell what it compiles.
+    /// No device, or one whose driver cannot report on compiled code.
     pub fn open() -> Result<Self> {
         // SAFETY: the library is the system's Vulkan loader, which may be loaded and initialised anywhere.
         let entry = unsafe { ash::Entry::load() }?;
@@ -156,7 +156,7 @@ impl Gpu {
     /// Compiles the shader `main` of SPIR-V `words`, and disassembles it where `whole`.
     ///
     /// # Errors
-    /// What the driver says.
+    /// The errors of the driver.
     pub fn compile(&self, words: &[u32], bindings: &Bindings, whole: bool) -> Result<Compiled> {
         let mut made = Made::new(&self.device);
         let compiled = self.compile_into(&mut made, words, bindings, whole);
@@ -205,7 +205,7 @@ impl Gpu {
         self.told(made.pipeline, whole)
     }
 
-    /// What the driver tells of a pipeline, which is one executable.
+    /// The driver's report on a pipeline, which is one executable.
     fn told(&self, pipeline: vk::Pipeline, whole: bool) -> Result<Compiled> {
         let info = vk::PipelineInfoKHR::default().pipeline(pipeline);
         // SAFETY: the pipeline lives.
@@ -228,7 +228,7 @@ impl Gpu {
         Ok(compiled)
     }
 
-    /// The representation that is called assembly.
+    /// The representation named assembly.
     fn assembly(&self, info: &vk::PipelineExecutableInfoKHR<'_>) -> Result<String> {
         let get = self.executables.fp().get_pipeline_executable_internal_representations_khr;
         let device = self.device.handle();
@@ -256,7 +256,7 @@ impl Gpu {
 
 impl Drop for Gpu {
     fn drop(&mut self) {
-        // SAFETY: whatever was made on the device is destroyed, and nothing else has its handle.
+        // SAFETY: every object of the device is destroyed, and nothing else has its handle.
         unsafe {
             self.device.destroy_device(None);
             self.instance.destroy_instance(None);
@@ -264,7 +264,7 @@ impl Drop for Gpu {
     }
 }
 
-/// What is made to compile one shader.
+/// The objects made to compile one shader.
 struct Made<'a> {
     device: &'a ash::Device,
     module: vk::ShaderModule,
@@ -290,7 +290,7 @@ impl<'a> Made<'a> {
     }
 }
 
-/// A name that Vulkan tells in an array of fixed size.
+/// A name in an array of fixed size.
 fn text(chars: &[c_char]) -> String {
     let bytes = chars.iter().map(|c| *c as u8).take_while(|byte| *byte != 0);
     String::from_utf8_lossy(&bytes.collect::<Vec<u8>>()).into_owned()

@@ -19,7 +19,7 @@ impl<'a> Instruction<'a> {
     }
 }
 
-/// What stands between the commas outside of brackets.
+/// The parts between commas outside brackets.
 fn operands(text: &str) -> Vec<&str> {
     let mut depth = 0;
     let parts = text.split(|c| {
@@ -33,11 +33,11 @@ fn operands(text: &str) -> Vec<&str> {
     parts.map(str::trim).filter(|part| !part.is_empty()).collect()
 }
 
-/// Instructions of which the last alone may jump.
+/// Instructions of which only the last may jump.
 #[derive(Debug, Default)]
 pub struct Block<'a> {
     pub code: Vec<Instruction<'a>>,
-    /// The blocks that may come next.
+    /// The blocks that may follow.
     pub next: Vec<usize>,
 }
 
@@ -68,7 +68,7 @@ fn blocks<'a>(machine: Machine, lines: impl Iterator<Item = &'a str>) -> Vec<Blo
     let mut labels: Vec<(&str, usize)> = Vec::new();
     let mut jumps: Vec<Option<Jump<'a>>> = vec![None];
     for line in lines {
-        // What inline assembly says to the compiler alone is `/* a comment */`.
+        // A comment of inline assembly for the compiler is `/* a comment */`.
         let ends = [machine.comment(), "/*"].iter().filter_map(|comment| line.find(comment)).min();
         let line = line[..ends.unwrap_or(line.len())].trim();
         if let Some(label) = line.strip_suffix(':') {
@@ -90,7 +90,7 @@ fn blocks<'a>(machine: Machine, lines: impl Iterator<Item = &'a str>) -> Vec<Blo
     let count = blocks.len();
     for (at, (block, jump)) in blocks.iter_mut().zip(jumps).enumerate() {
         let Jump { to, falls } = jump.unwrap_or(Jump { to: Some(""), falls: true });
-        // A jump to what a register holds may go to any label; one to another function leaves.
+        // A jump to an address in a register may go to any label; one to another function leaves this one.
         let taken = labels.iter().filter(|(label, _)| to.is_none_or(|to| to == *label)).map(|(_, at)| *at);
         block.next = taken.chain((falls && at + 1 < count).then_some(at + 1)).collect();
     }
@@ -98,7 +98,8 @@ fn blocks<'a>(machine: Machine, lines: impl Iterator<Item = &'a str>) -> Vec<Blo
 }
 
 impl Function<'_> {
-    /// The loops that hold what is `wanted` and no smaller loop that does: the blocks of each, in the order of the text.
+    /// The loops that hold a `wanted` instruction and no smaller loop that does: the blocks of each, in the order of
+    /// the text.
     pub fn innermost(&self, wanted: impl Fn(&Instruction<'_>) -> bool) -> Vec<Vec<usize>> {
         let has = |block: &usize| self.blocks[*block].code.iter().any(&wanted);
         self.loops_of((0..self.blocks.len()).collect(), &has)
@@ -110,7 +111,7 @@ impl Function<'_> {
         let mut found = Vec::new();
         let mut left = nodes;
         while let Some(first) = left.pop_first() {
-            // All blocks from which control comes back to this one are a loop, and its first block begins it.
+            // All blocks from which control returns to this one are a loop, and its first block is the head.
             let mut around: BTreeSet<usize> =
                 reached[first].iter().copied().filter(|&at| reached[at].contains(&first)).collect();
             left.retain(|at| !around.contains(at));
@@ -130,7 +131,7 @@ impl Function<'_> {
         found
     }
 
-    /// The blocks of `nodes` that control may come to from `from`, itself where it comes back.
+    /// The blocks of `nodes` that control may reach from `from`, including itself if it returns.
     fn reached(&self, from: usize, nodes: &BTreeSet<usize>) -> BTreeSet<usize> {
         let mut reached = BTreeSet::new();
         let mut open = if nodes.contains(&from) { vec![from] } else { Vec::new() };
@@ -195,7 +196,7 @@ mod tests {
         assert_eq!(texts(&function, &loops[0]).len(), 4);
     }
 
-    /// What is rarely reached stands behind the loop, and jumps back into it.
+    /// Rarely executed code is placed behind the loop, and jumps back into it.
     #[test]
     fn a_part_that_stands_elsewhere_belongs_to_its_loop() {
         let text = "f:\n.L1:\n\tvfmadd231ps\t%ymm1, %ymm2, %ymm3\n\tje\t.L3\n.L2:\n\tdecq\t%rbx\n\tjne\t.L1\n\tretq\n.L3:\n\tvmovups\t%ymm3, (%rsp)\n\tjmp\t.L2\n\t.size f, 1\n";

@@ -1,16 +1,16 @@
-//! What instructions of 64-bit x86 (in AT&T's notation) and of 64-bit Arm do, as far as the check of loops asks. Registers are
-//! named without their size: `a`, `si`, `sp`, `r8` on x86, `x8` and `sp` on Arm.
+//! The effects of instructions of 64-bit x86 (in AT&T's notation) and of 64-bit Arm, as far as the check of loops
+//! needs them. Registers are named without their size: `a`, `si`, `sp`, `r8` on x86, `x8` and `sp` on Arm.
 
 use super::assembly::Instruction;
 
-/// Whose assembly it is.
+/// The machine of the assembly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Machine {
     X86,
     Arm,
 }
 
-/// Where control goes from an instruction that is no plain one.
+/// Where control goes from a jump.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Jump<'a> {
     /// The label; None where a register holds it.
@@ -28,13 +28,13 @@ pub enum Access {
     Hint,
 }
 
-/// What an instruction does to the addresses that general registers hold.
+/// The effect of an instruction on addresses in general registers.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Effect {
     None,
-    /// The registers hold something new that is no address made from another here.
+    /// The registers get a new value that is not derived from an address here.
     Loses(Vec<String>),
-    /// The register holds something made from these.
+    /// The register gets a value derived from these.
     Derives {
         to: String,
         from: Vec<String>,
@@ -42,7 +42,7 @@ pub enum Effect {
 }
 
 impl Machine {
-    /// What begins a comment.
+    /// The beginning of a comment.
     pub fn comment(self) -> &'static str {
         match self {
             Self::X86 => "#",
@@ -101,14 +101,14 @@ impl Machine {
         }
     }
 
-    /// How it uses memory, and the general registers that make up the address.
+    /// How it uses memory, and the general registers of the address.
     pub fn access(self, instruction: &Instruction<'_>) -> Option<(Access, Vec<String>)> {
         let (name, operands) = (instruction.name, &instruction.operands);
         let (open, close) = match self {
             Self::X86 => ('(', ')'),
             Self::Arm => ('[', ']'),
         };
-        // Of lists of vectors, `v0.s[1]`, the brackets do not begin the operand.
+        // In lists of vectors, `v0.s[1]`, the brackets do not begin the operand.
         let inside = |operand: &&str| self == Self::X86 || operand.starts_with('[');
         let at = operands.iter().position(|operand| inside(operand) && operand.contains(open))?;
         let registers = operands[at].split([open, close, ',', ' ', '!']);
@@ -119,7 +119,7 @@ impl Machine {
             {
                 Access::Hint
             }
-            // What is added to memory loads it too.
+            // An addition to memory loads it too.
             Self::X86 if at + 1 == operands.len() && name.trim_start_matches('v').starts_with("mov") => {
                 Access::Store
             }
@@ -137,7 +137,7 @@ impl Machine {
         }
     }
 
-    /// The last operand is what is written, and read too but by moves.
+    /// The last operand is written, and, except by moves, also read.
     fn effect_x86(self, instruction: &Instruction<'_>) -> Effect {
         let (name, operands) = (instruction.name, &instruction.operands);
         let lost = |names: &[&str]| Effect::Loses(names.iter().map(|&name| name.to_owned()).collect());
@@ -161,7 +161,7 @@ impl Machine {
         }
     }
 
-    /// The first operand is what is written, two of a pair.
+    /// The first operand is written, or the first two of a pair.
     fn effect_arm(self, instruction: &Instruction<'_>) -> Effect {
         let (name, operands) = (instruction.name, &instruction.operands);
         if name == "bl" || name == "blr" {
@@ -175,7 +175,7 @@ impl Machine {
         if name.starts_with("ld") {
             return Effect::Loses(registers);
         }
-        // What a vector instruction writes is no address, unless it is a general register.
+        // The result of a vector instruction is no address, unless it goes to a general register.
         match operands.first().and_then(|first| self.register(first)) {
             Some(to) => Effect::Derives { to, from: registers[1..].to_vec() },
             None => Effect::None,

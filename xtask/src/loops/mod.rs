@@ -1,9 +1,10 @@
-//! The check of the compiled inner loops: those of the CPU path's products keep all sums in registers.
+//! The check of the compiled inner loops: the products of the CPU path keep all sums in registers.
 //!
-//! The library is compiled, optimised, to assembly. For each instruction set every function of `cpu/product.rs` is looked up by
-//! its symbol, `..product::Product<storage, G, R, U>` (G gates, R rows, U blocks at once), and in it the innermost loop that
-//! multiplies and adds. A loop that reads or writes the stack fails the check, and so does a function that ought to
-//! be there and is not, or has no such loop. Nothing is run, so no processor with the instructions is needed.
+//! The library is compiled, optimised, to assembly. For each instruction set every function of `cpu/product.rs` is
+//! found by its symbol, `..product::Product<storage, G, R, U>` (G gates, R rows, U blocks at once), and in it the
+//! innermost loop that multiplies and adds. A loop that reads or writes the stack fails the check, and so does an
+//! expected function that is missing or has no such loop. No code is run, so no processor with the instructions is
+//! needed.
 
 mod assembly;
 mod machine;
@@ -20,7 +21,7 @@ use crate::process::{self, Error};
 use crate::stage::Outcome;
 use crate::target;
 
-/// What is compiled, and the instruction sets that must be found in it.
+/// The targets, and the instruction sets that must be found in each.
 const TARGETS: [(&str, Machine, &[&str]); 2] =
     [("x86_64-unknown-linux-gnu", Machine::X86, &["avx2", "avx512"]), (target::ARM, Machine::Arm, &["neon"])];
 
@@ -56,20 +57,20 @@ pub fn run() -> Result<Outcome, Error> {
 /// The library's CPU path for `target`, as assembly.
 fn compile(target: &str) -> Result<String, Error> {
     let folder = process::workspace_root().join("target").join("loops");
-    // Of each compiler a file of its own, since cargo keeps what it has compiled of each.
+    // Each compiler has its own folder, since cargo keeps the builds of each.
     let version = process::capture(process::rustc().arg("--version"))?;
     let version: String = version.trim().chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
     let path = folder.join(format!("{target}-{version}.s"));
     let mut cargo = process::cargo();
     cargo.args(["rustc", "--quiet", "-p", "wgru", "--lib", "--release", "--no-default-features"]);
     cargo.args(["--target", target, "--target-dir"]).arg(&folder);
-    // One unit, so that it is one file; the symbols have what a function was made for.
+    // One unit, so that there is one file; v0 symbols contain the type arguments.
     cargo.args(["--", "-C", "codegen-units=1", "-C", "symbol-mangling-version=v0"]);
     process::run(cargo.arg(format!("--emit=asm={}", path.display())))?;
     fs::read_to_string(&path).map_err(|reason| Error::Other(format!("{}: {reason}", path.display())))
 }
 
-/// What a product was made for.
+/// The type arguments of a product.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Made {
     set: String,
@@ -101,15 +102,15 @@ impl fmt::Display for Made {
     }
 }
 
-/// What a trip of a loop has.
+/// The contents of a loop, for one trip.
 struct Shape {
-    /// Trips of one k that the compiler has put into one.
+    /// Iterations of one k that the compiler has merged into one.
     trips: usize,
     instructions: usize,
     fmas: usize,
     loads: usize,
     moves: usize,
-    /// Those that are none of these.
+    /// Instructions of other kinds.
     other: usize,
     stack: usize,
 }
@@ -156,7 +157,7 @@ impl Shape {
     }
 }
 
-/// Prints a line for each loop, and returns what is wrong, each fault beginning with a line by itself.
+/// Prints a line for each loop, and returns the faults, each beginning with a line by itself.
 fn check(machine: Machine, sets: &[&str], text: &str, print: &mut dyn FnMut(String)) -> Vec<String> {
     let name = |symbol: &str| format!("{:#}", rustc_demangle::demangle(symbol));
     let functions = assembly::functions(machine, text, |symbol| {
@@ -197,7 +198,7 @@ fn counted(uses: usize) -> String {
     if uses == 1 { "1 use".to_owned() } else { format!("{uses} uses") }
 }
 
-/// The loop, with a mark at what uses the stack.
+/// The loop, with marks at instructions that use the stack.
 fn listing(name: &str, code: &[&Instruction<'_>], uses: &[&Instruction<'_>]) -> String {
     let line = |one: &&Instruction<'_>| {
         let is_use = uses.iter().any(|of| std::ptr::eq(*of, *one));
@@ -207,7 +208,7 @@ fn listing(name: &str, code: &[&Instruction<'_>], uses: &[&Instruction<'_>]) -> 
     format!("  in {name}\n{}", lines.join("\n"))
 }
 
-/// What there has to be for each set, number of gates and storage: a product of one row, and one of several.
+/// The products that are required for each set, number of gates and storage: one of one row, and one of several.
 fn missing<'a>(sets: &[&str], found: impl Iterator<Item = &'a Made>) -> Vec<String> {
     let key = |made: &Made| (made.set.clone(), made.gates, made.storage.clone(), made.rows > 1);
     let found: BTreeSet<_> = found.map(key).collect();

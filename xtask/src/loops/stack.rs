@@ -1,8 +1,8 @@
 //! Which instructions of a loop use the stack.
 //!
-//! The stack's own register is not all: a frame pointer is a copy of it, and an array that has not been put into registers is
-//! reached through an address that was taken before the loop. So registers are followed through the function: one that
-//! was made from an address of the stack holds one.
+//! The stack's own register is not all. A frame pointer is a copy of it, and an array that is not in registers is
+//! accessed through an address computed before the loop. So registers are tracked through the function: one that is
+//! derived from an address of the stack holds one.
 
 use std::collections::BTreeSet;
 
@@ -32,7 +32,7 @@ pub fn uses<'f, 'a>(
     uses
 }
 
-/// What registers hold addresses of the stack at the beginning of each block, on any way to it.
+/// The registers that hold addresses of the stack at the beginning of each block, on any path to it.
 fn held(machine: Machine, function: &Function<'_>) -> Vec<Held> {
     let mut at_begin = vec![Held::from(["sp".to_owned()]); function.blocks.len()];
     let mut open: Vec<usize> = (0..function.blocks.len()).collect();
@@ -79,7 +79,7 @@ mod tests {
     use super::super::assembly;
     use super::*;
 
-    /// What uses the stack in the loop of `fma` of a function with this code.
+    /// The instructions that use the stack in the loop of `fma` of a function with this code.
     fn found(machine: Machine, code: &[&str]) -> Vec<String> {
         let text = format!("f:\n{}\n\t.size\tf, 1\n", code.join("\n"));
         let functions = assembly::functions(machine, &text, |symbol| symbol == "f");
@@ -187,7 +187,7 @@ mod tests {
         }
     }
 
-    /// An array that has not been put into registers.
+    /// An array that is not in registers.
     #[test]
     fn an_address_of_the_stack_in_another_register_is_followed() {
         let x86 = [
@@ -211,7 +211,7 @@ mod tests {
             "ret",
         ];
         assert_eq!(found(Machine::Arm, &arm), ["ldr q3, [x9], #16"]);
-        // What was read from there is no address of it.
+        // A value that was loaded from the stack is no address of it.
         let read = ["leaq 32(%rsp), %rax", "movq (%rax), %rax", ".L1:"];
         let rest = ["vfmadd231ps (%rax), %ymm1, %ymm0", "jne .L1", "retq"];
         assert!(found(Machine::X86, &[&read[..], &rest].concat()).is_empty());

@@ -1,4 +1,4 @@
-//! CUDA of a kernel: naga writes Metal, which is C++ of much the same kind, and `metal.cuh` says in CUDA what Metal has.
+//! CUDA of a kernel. naga writes Metal, which is a similar C++, and `metal.cuh` defines Metal's parts in CUDA.
 
 use std::fmt::Write;
 
@@ -7,13 +7,13 @@ use crate::spirv::Shader;
 
 const METAL: &str = include_str!("metal.cuh");
 
-/// How the entry point begins.
+/// The beginning of the entry point.
 const ENTRY: &str = "kernel void main_(\n";
 
 /// CUDA C++ with the kernel `kern`, of so many threads.
 ///
 /// # Errors
-/// What naga says; where its text is not as expected.
+/// The error of naga; a text of unexpected form.
 pub fn text(shader: &Shader, threads: u32) -> Result<String> {
     let metal = shader.metal()?;
     translated(
@@ -39,8 +39,8 @@ fn translated(metal: &str, threads: u32) -> Result<String> {
     Ok(text)
 }
 
-/// A line at the top level: a function is inlined, since what it gets by reference would else lie in memory; an array of the
-/// buffer's length may be indexed beyond its first element.
+/// A line at the top level. Functions are inlined, since their reference parameters would otherwise be in memory; an
+/// array of the buffer's length may be indexed beyond its first element.
 fn declaration(line: &str) -> String {
     let of_unknown = line.strip_prefix("typedef ").and_then(|line| line.strip_suffix("[1];"));
     if let Some((of, name)) = of_unknown.and_then(|line| line.rsplit_once(' ')) {
@@ -50,7 +50,7 @@ fn declaration(line: &str) -> String {
     if begins { format!("INLINE {line}") } else { line.to_owned() }
 }
 
-/// With an f after each number with a fraction or an exponent, which is a double without.
+/// With an f after each number with a fraction or an exponent, which would otherwise be a double.
 fn with_floats(text: &str) -> String {
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
     let mut floats = String::with_capacity(text.len());
@@ -75,7 +75,7 @@ fn with_floats(text: &str) -> String {
     floats + rest
 }
 
-/// Where the entry point has a parameter from.
+/// The source of a parameter of the entry point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum From {
     Lane,
@@ -135,7 +135,7 @@ fn write_kernel(text: &mut String, parameters: &[Parameter<'_>], threads: u32) -
             From::Uniform => (*name).to_owned(),
             From::Buffer => format!("*{name}"),
             From::Shared => {
-                // Of bytes, since what has a constructor may not be shared.
+                // An array of bytes, since a type with a constructor may not be `__shared__`.
                 writeln!(text, "    __shared__ alignas(16) char {name}_[sizeof({of})];")?;
                 format!("*reinterpret_cast<{of}*>({name}_)")
             }

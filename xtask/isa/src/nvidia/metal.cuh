@@ -1,4 +1,4 @@
-// What naga's Metal text needs to be CUDA: its address spaces, vectors, functions and atomics.
+// Definitions that make naga's Metal text CUDA: its address spaces, vectors, functions and atomics.
 
 typedef unsigned int uint;
 #define device
@@ -48,7 +48,7 @@ typedef vec<uint, 2> uint2; typedef vec<uint, 3> uint3; typedef vec<uint, 4> uin
 typedef vec<int, 2> int2; typedef vec<int, 3> int3; typedef vec<int, 4> int4;
 typedef vec<bool, 2> bool2; typedef vec<bool, 3> bool3; typedef vec<bool, 4> bool4;
 
-// What a function of numbers is of vectors.
+// A function of numbers, applied to vectors.
 template <class R, class T, class F> INLINE vec<R, 2> each(vec<T, 2> a, F f) { return vec<R, 2>(f(a.x), f(a.y)); }
 template <class R, class T, class F> INLINE vec<R, 4> each(vec<T, 4> a, F f) {
     return vec<R, 4>(f(a.x), f(a.y), f(a.z), f(a.w));
@@ -73,7 +73,7 @@ BINARY(+) BINARY(-) BINARY(*) BINARY(%) BINARY(&) BINARY(|) BINARY(^) BINARY(<<)
         return each<bool>(a, b, [](T a, T b) { return a o b; });                                                       \
     }
 COMPARE(<) COMPARE(>) COMPARE(<=) COMPARE(>=) COMPARE(==) COMPARE(!=)
-// Vulkan asks for 2.5 units in the last place, which drivers give by a reciprocal.
+// Vulkan requires 2.5 units in the last place, which drivers compute by a reciprocal.
 INLINE float over(float a, float b) { return __fdividef(a, b); }
 INLINE uint over(uint a, uint b) { return a / b; }
 template <class T, int N> INLINE vec<T, N> operator/(vec<T, N> a, vec<T, N> b) {
@@ -119,7 +119,7 @@ INLINE bool all(bool4 a) { return a.x && a.y && a.z && a.w; }
 enum memory_order { memory_order_relaxed };
 enum class mem_flags { mem_none, mem_threadgroup, mem_device };
 INLINE void threadgroup_barrier(mem_flags) { __syncthreads(); }
-// Of buffers and of workgroup memory apart, so that each is loaded by its own instruction.
+// Separate for buffers and for workgroup memory, so that each is loaded by its own instruction.
 struct atomic_uint { uint word; };
 struct shared_atomic_uint { uint word; };
 INLINE uint atomic_load_explicit(const atomic_uint *at, memory_order) {

@@ -1,5 +1,5 @@
-//! NVIDIA's compilers, by way of CUDA: the structure of a kernel is the same, the front end another than that of NVIDIA's Vulkan
-//! driver.
+//! NVIDIA's compilers, by way of CUDA: the structure of a kernel is the same, but the front end is not that of
+//! NVIDIA's Vulkan driver.
 
 mod cuda;
 mod sass;
@@ -17,11 +17,12 @@ use toolkit::Toolkit;
 
 /// Threads of a warp.
 const WARP: u64 = 32;
-/// 32-bit registers of each of the four parts of a multiprocessor, and how many threads' registers are given out at a time.
+/// 32-bit registers of each of the four parts of a multiprocessor, and the number of threads whose registers are
+/// allocated together.
 const REGISTERS: u64 = 16 << 10;
 const GRANULE: u64 = 8;
 
-/// The compilers, and where files lie meanwhile.
+/// The compilers, and the folder of their files.
 pub struct Nvidia {
     toolkit: Toolkit,
     folder: PathBuf,
@@ -29,7 +30,7 @@ pub struct Nvidia {
 }
 
 impl Nvidia {
-    /// Those of the folder into which the wheels were installed.
+    /// The compilers in the folder into which the wheels were installed.
     ///
     /// # Errors
     /// Names what is missing.
@@ -40,15 +41,15 @@ impl Nvidia {
         Ok(Self { toolkit, folder, files: AtomicUsize::new(0) })
     }
 
-    /// What compiles.
+    /// The compiler's name.
     pub fn name(&self) -> String {
         format!("CUDA {}", self.toolkit.version)
     }
 
-    /// Compiles a case, and counts. They estimate no cycles.
+    /// Compiles a case, and counts its instructions. These compilers estimate no cycles.
     ///
     /// # Errors
-    /// What naga or the compilers say.
+    /// The errors of naga and the compilers.
     pub fn facts(&self, chip: &Chip, case: &Case) -> Result<Facts> {
         let kernel = &case.kernel;
         let shader = Shader::new(&kernel.source(), &kernel.constants())?;
@@ -73,7 +74,7 @@ impl Nvidia {
 
 impl Drop for Nvidia {
     fn drop(&mut self) {
-        // What is left there is small, and the system's to remove.
+        // The files left there are small, and the system removes them.
         let _ = std::fs::remove_dir_all(&self.folder);
     }
 }

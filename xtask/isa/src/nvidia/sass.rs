@@ -46,7 +46,7 @@ fn instruction(line: &str) -> Option<Instruction<'_>> {
     })
 }
 
-/// What an instruction is for. Waits are bits of the instructions that wait, which are not shown.
+/// The kind of an instruction. Waits are bits of the waiting instructions, which are not shown.
 fn kind(name: &str) -> Kind {
     let of = name.split('.').next().unwrap_or_default();
     match of {
@@ -60,7 +60,7 @@ fn kind(name: &str) -> Kind {
         "NOP" | "WARPSYNC" | "BSSY" | "BSYNC" | "BREAK" | "YIELD" | "NANOSLEEP" => Kind::Hint,
         "BRA" | "EXIT" | "CALL" | "RET" | "BRX" | "LDC" | "LDCU" | "S2R" | "CS2R" | "S2UR" | "R2UR"
         | "CCTL" | "MEMBAR" | "ERRBAR" | "VOTE" | "VOTEU" => Kind::Scalar,
-        // Of the datapath that all threads of a warp share.
+        // Instructions of the datapath that all threads of a warp share.
         _ if of.starts_with('U') => Kind::Scalar,
         _ => Kind::Valu,
     }

@@ -1,4 +1,5 @@
-//! NVIDIA's compilers, as the wheels of CUDA have them: NVRTC makes PTX of CUDA C++, ptxas code of that, nvdisasm shows it.
+//! NVIDIA's compilers, from the wheels of CUDA: NVRTC compiles CUDA C++ to PTX, ptxas compiles PTX to machine code,
+//! nvdisasm disassembles it.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::fs;
@@ -32,11 +33,11 @@ pub struct Toolkit {
     pub version: String,
 }
 
-/// What came of a kernel.
+/// The result for a kernel.
 pub struct Compiled {
     /// Registers of a thread.
     pub registers: u64,
-    /// Bytes that a thread stores since it has too few of them.
+    /// Bytes that a thread spills.
     pub spilled: u64,
     /// Bytes of a thread's own memory.
     pub stack: u64,
@@ -47,14 +48,14 @@ pub struct Compiled {
 }
 
 impl Toolkit {
-    /// That of the folder into which the wheels were installed.
+    /// The toolkit in the folder into which the wheels were installed.
     ///
     /// # Errors
     /// Names what is missing.
     pub fn open(folder: &Path) -> Result<Self> {
         let root = folder.join("nvidia");
         let library = root.join("cuda_nvrtc/lib/libnvrtc.so.12");
-        // SAFETY: it is NVIDIA's library, whose initialisation does nothing that this process would have to see to.
+        // SAFETY: it is NVIDIA's library, whose initialisation requires nothing of this process.
         let nvrtc =
             unsafe { Library::new(&library) }.map_err(|error| format!("{}: {error}", library.display()))?;
         let [ptxas, nvdisasm] = ["cuda_nvcc/bin/ptxas", "cu13/bin/nvdisasm"].map(|part| root.join(part));
@@ -66,10 +67,10 @@ impl Toolkit {
         Ok(Self { nvrtc, ptxas, nvdisasm, version })
     }
 
-    /// Compiles CUDA C++ for an architecture, such as `sm_90`, with files of this `stem` on the way.
+    /// Compiles CUDA C++ for an architecture, such as `sm_90`, with intermediate files of this `stem`.
     ///
     /// # Errors
-    /// What the compilers say.
+    /// The errors of the compilers.
     pub fn compile(&self, text: &str, architecture: &str, stem: &Path) -> Result<Compiled> {
         let [ptx, cubin] = ["ptx", "cubin"].map(|kind| stem.with_extension(kind));
         fs::write(&ptx, self.ptx(text, &architecture.replace("sm_", "compute_"))?)?;
@@ -89,8 +90,8 @@ impl Toolkit {
             .map(CString::new);
         let options = options.into_iter().collect::<std::result::Result<Vec<_>, _>>()?;
         let options: Vec<*const c_char> = options.iter().map(|option| option.as_ptr()).collect();
-        // SAFETY: the functions have these types in NVRTC's header. The program is made, used and destroyed here alone; texts and
-        // options outlive the calls; what is written has the size that was told before.
+        // SAFETY: the functions have these types in NVRTC's header. The program is made, used and destroyed only here;
+        // texts and options outlive the calls; buffers have the size that was returned before.
         unsafe {
             let create = self.nvrtc.get::<Create>(b"nvrtcCreateProgram\0")?;
             let compile = self.nvrtc.get::<Compile>(b"nvrtcCompileProgram\0")?;
@@ -126,8 +127,8 @@ impl Toolkit {
 }
 
 impl Compiled {
-    /// Reads what ptxas tells, such as `0 bytes stack frame, 8 bytes spill stores, 4 bytes spill loads` and
-    /// `Used 40 registers, used 1 barriers, 4096 bytes smem, 400 bytes cmem[0]`.
+    /// Reads the output of ptxas, such as `0 bytes stack frame, 8 bytes spill stores, 4 bytes spill loads` and `Used
+    /// 40 registers, used 1 barriers, 4096 bytes smem, 400 bytes cmem[0]`.
     fn of(told: &str, assembly: String) -> Result<Self> {
         let before = |what: &str| {
             let at = told.find(what)?;
