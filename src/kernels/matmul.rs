@@ -1,8 +1,8 @@
 //! What the matmul kernels and `add_bias` share: `out = w x + bias` over the rows of a sequence array.
 //!
 //! A row m is a step and a place in the batch, `[⌈B/R⌉, T, R]`; each direction takes the steps in its own order.
-//! Strides place both arrays. So a batch-major `[B, T, I]`, a time-major `[T, B, H]` and the tiled `[D, T, ⌈B/R⌉,
-//! G·H]` of R rows that the step kernels read all need no transposing copy.
+//! Strides place both arrays. So none of these needs a transposing copy: a batch-major `[B, T, I]`, a time-major
+//! `[T, B, H]`, and the tiled `[D, T, ⌈B/R⌉, G·H]` of R rows that the step kernels read.
 
 use bytemuck::{Pod, Zeroable};
 

@@ -1,7 +1,7 @@
 //! `gather_states` and `scatter_states`: the states of a batch's rows, from and to the slots of streams or the caller's arrays.
 //!
-//! streams: a row's states lie at slot · stride + offset, with one offset for each array and direction. arrays: `[D,
-//! ⌈B/R⌉, features, R]`, each a layer's h or c. The slots of a pool are `[capacity, stride]`, the states of a stream
+//! streams: a row's states lie at slot · stride + offset, with one offset for each array and direction. arrays:
+//! `[D, ⌈B/R⌉, features, R]`, each a layer's h or c. The slots of a pool are `[capacity, stride]`, the states of a stream
 //! side by side, so their place does not depend on other streams. In the caller's `[L·D, B, features]` batch row b
 //! has slot b, and the stride is `features`.
 

@@ -84,12 +84,12 @@ fn octaves(size: usize) -> u64 {
 /// A kind of kernel, which tells a candidate from the others whatever their number and order. Its text is the
 /// strategy and these parts:
 ///
-///  * `-r` rows side by side;
-///  * of a step `-t` tiles of rows and `-u` units of a thread, or `-m` rows of its cooperative matrices in place of units;
-///  * of the others `-s` threads of a unit;
-///  * of a multi-workgroup kernel `-g` workgroups;
-///  * `-packed` for two weights to a register;
-///  * `-k` blocks of a thread's share of k in registers, where it loads the rest in every step.
+/// * `-r` rows side by side;
+/// * of a step `-t` tiles of rows and `-u` units of a thread, or `-m` rows of its cooperative matrices in place of units;
+/// * of the others `-s` threads of a unit;
+/// * of a multi-workgroup kernel `-g` workgroups;
+/// * `-packed` for two weights to a register;
+/// * `-k` blocks of a thread's share of k in registers, where it loads the rest in every step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Way {
     strategy: Strategy,

@@ -16,8 +16,7 @@ pub struct LayerRecipe {
     pub projection: Projection,
     /// The steps.
     pub recurrence: Recurrence,
-    /// The kernels that reset states before each step, where steps are dispatched one by one and resets are
-    /// given.
+    /// The kernels that reset states before each step, where steps are dispatched one by one and resets are given.
     pub resets: Vec<ResetStates>,
     /// Steps that are projected at a time; bounds the memory of the projection.
     pub chunk: usize,

@@ -30,10 +30,10 @@ const VERSION: (&str, u32) = ("version", 1);
 impl Table {
     /// Reads a table. Its lines are:
     ///
-    ///  * `version 1`, which may be missing;
-    ///  * a name and a number, as [`Speed::parse`] reads them;
-    ///  * `measured` and a [`Sample`], any number of them;
-    ///  * comments that begin with `#`.
+    /// * `version 1`, which may be missing;
+    /// * a name and a number, as [`Speed::parse`] reads them;
+    /// * `measured` and a [`Sample`], any number of them;
+    /// * comments that begin with `#`.
     ///
     /// # Errors
     /// As [`Speed::parse`]; [`Error::Format`] for another version, and for a sample that is invalid or repeated.

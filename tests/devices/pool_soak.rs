@@ -1,8 +1,8 @@
 //! Thousands of streams for a while, with random events. Every sampled stream has the bits of its own sequence run,
 //! wrong calls always return errors, and memory does not grow.
 //!
-//! A second or two for each device. `WGRU_SOAK_SECONDS=300 WGRU_DEVICE=cpu cargo test --release --test devices soak
-//! -- --nocapture` takes five minutes on one device.
+//! A second or two for each device. Five minutes on one device:
+//! `WGRU_SOAK_SECONDS=300 WGRU_DEVICE=cpu cargo test --release --test devices soak -- --nocapture`.
 
 use std::time::{Duration, Instant};
 

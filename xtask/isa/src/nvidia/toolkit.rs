@@ -127,8 +127,8 @@ impl Toolkit {
 }
 
 impl Compiled {
-    /// Reads the output of ptxas, such as `0 bytes stack frame, 8 bytes spill stores, 4 bytes spill loads` and `Used
-    /// 40 registers, used 1 barriers, 4096 bytes smem, 400 bytes cmem[0]`.
+    /// Reads the output of ptxas, such as `0 bytes stack frame, 8 bytes spill stores, 4 bytes spill loads` and
+    /// `Used 40 registers, used 1 barriers, 4096 bytes smem, 400 bytes cmem[0]`.
     fn of(told: &str, assembly: String) -> Result<Self> {
         let before = |what: &str| {
             let at = told.find(what)?;
