@@ -1,4 +1,4 @@
-"""The folder of a case: one model, one x and the y that every peer is held against.
+"""Writes the folder of a case: one model, one x and the y with which every peer's y is compared.
 
     python benches/peers/cases.py CASE FOLDER
 
@@ -8,8 +8,8 @@
     expected.safetensors  y [B, frames, D·H], by PyTorch in float64
     case.json             sizes, the tolerance, operations and bytes of a run
 
-Cases read as `wgru bench --case` reads them: gru-b16-t100-i256-h256 with -l2, -bi, -before, -f16 or -bf16; -t1 is a
-session's step. -ragged is refused: lengths are drawn by each program, so the work would differ.
+Cases are named as for `wgru bench --case`: gru-b16-t100-i256-h256 with -l2, -bi, -before, -f16 or -bf16; -t1 is a
+session's step. -ragged is refused: each program draws its own lengths, so the work would differ.
 """
 
 import json
@@ -19,7 +19,7 @@ import re
 import sys
 import zlib
 
-# Steps that a session's step is checked over.
+# A session's step is checked over so many steps.
 FRAMES = 64
 GATES = {"gru": 3, "lstm": 4, "rnn": 1}
 # Gates of PyTorch's order (r z n; i f g o) in ONNX's (z r h; i o f c).
@@ -28,7 +28,7 @@ UNIT_ROUNDOFF = {"f32": 2.0**-24, "tf32": 2.0**-11, "f16": 2.0**-11, "bf16": 2.0
 
 
 def parse(name):
-    """The sizes of a case by its name. Exits where the name is no case, or one that peers are not given."""
+    """The sizes of a case by its name. Exits if the name is not a case, or a case that peers cannot run."""
     match = re.fullmatch(
         r"(gru|lstm|rnn)-b(\d+)-t(\d+)-i(\d+)-h(\d+)(?:-l(\d+))?(-bi)?(-before)?(-ragged)?(?:-(f16|bf16))?", name
     )
@@ -67,7 +67,7 @@ def directions(case):
 
 
 def draw(case):
-    """Weights and x, the same for every run of a case, as its dtype holds them, in f32."""
+    """Weights and x, the same for every run of a case: f32 values, rounded to its dtype."""
     import numpy as np
     import torch
 
@@ -108,7 +108,7 @@ def expected(case, weights, x):
     if not case["reset_before"]:
         with torch.inference_mode():
             return module(case, weights, batch_first=True).double()(x.double())[0]
-    # PyTorch's modules reset after the product only; the other order is written out.
+    # PyTorch's modules reset only after the product; this loop resets before it.
     y = x.double()
     for layer in range(case["layers"]):
         of_sides = []
@@ -130,8 +130,8 @@ def expected(case, weights, x):
 
 
 def tolerance(case, weights, x, y, products):
-    """How far y may be off: what src/reference/tolerance.rs derives, for plain cells, where factors of products are
-    rounded to the type `products`.
+    """The largest error allowed of y, as src/reference/tolerance.rs derives it, for plain cells whose factors of products
+    are rounded to the type `products`.
 
     √min(T, 64) · Σ_layers (eps · (√(I + H) · S + 16) + (u_w + 2 u_a) · S + 2 u_a) · max(1, max|y|),
     S the largest sum of magnitudes of a row, with |h| ≤ 1; u the unit roundoff of 16-bit storage, 0 for f32.
@@ -152,7 +152,7 @@ def tolerance(case, weights, x, y, products):
 
 
 def onnx_model(case, weights):
-    """The case in ONNX, a node for each layer, all sizes fixed."""
+    """The case as an ONNX model, a node for each layer, all sizes fixed."""
     import numpy as np
     from onnx import TensorProto, checker, helper, numpy_helper
 
@@ -197,14 +197,14 @@ def onnx_model(case, weights):
     outputs.insert(0, value("y", [steps, batch, count * hidden]))
     used = {name for node in nodes for name in node.input}
     graph = helper.make_graph(nodes, "case", inputs, outputs, [one for one in constants if one.name in used])
-    # The newest opset that all readers here take.
+    # The newest opset that all engines here read.
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     checker.check_model(model, full_check=True)
     return model
 
 
 def operations(case):
-    """Of one run: a product and a sum for each weight, activations left out."""
+    """Operations of one run: a product and a sum for each weight; activations are left out."""
     of_run, width = 0.0, case["input"]
     for _ in range(case["layers"]):
         of_run += 2.0 * GATES[case["cell"]] * case["hidden"] * (width + case["hidden"]) * len(directions(case))
@@ -233,7 +233,7 @@ def write(name, folder, commit="", date="", with_onnx=True):
         import onnx
 
         onnx.save(onnx_model(case, weights), folder / "model.onnx")
-    # Last: a folder that has it is whole.
+    # Written last: a folder that has it is complete.
     (folder / "case.json").write_text(json.dumps(case, indent=1) + "\n")
 
 

@@ -1,8 +1,8 @@
 """What the Python peers share: a case's folder, the check, the clock and the record.
 
 A peer is called as `PEER.py FOLDER --threads N --seconds S [--device SEL]`, prints one JSON line for each figure (the
-fields of `cli/src/bench/record.rs`), and ends with status 0, with SKIPPED and a reason on stderr where the engine
-lacks what the case needs, or with another status and a reason where it failed. `rust/peer/src/lib.rs` is the same for
+fields of `cli/src/bench/record.rs`), and ends with status 0, with SKIPPED and a reason on stderr if the engine
+cannot run the case, or with another status and a reason if it failed. `rust/peer/src/lib.rs` is the same for
 the peers in Rust.
 """
 
@@ -15,12 +15,12 @@ import sys
 import time
 
 SKIPPED = 3
-# Runs at least, however long they take, but for TIME_LIMIT times the seconds asked for.
+# At least RUNS runs are timed, or FEWEST_RUNS if they take longer than TIME_LIMIT times `--seconds`.
 RUNS, TIME_LIMIT, FEWEST_RUNS, MOST_RUNS = 20, 10.0, 5, 200_000
 
 
 class Skip(SystemExit):
-    """A case that an engine lacks something for; uncaught it ends the process with the status that says so."""
+    """The engine cannot run the case. Uncaught, it ends the process with status SKIPPED."""
 
     def __init__(self, reason):
         super().__init__(SKIPPED)
@@ -28,17 +28,17 @@ class Skip(SystemExit):
 
 
 def skip(reason):
-    """Refuses the case, by name."""
+    """Ends the case with the reason on stderr."""
     print(reason, file=sys.stderr)
     raise Skip(reason)
 
 
 class Wrong(SystemExit):
-    """A result that is not what was expected; uncaught it ends the process with its reason."""
+    """A wrong result. Uncaught, it ends the process with its reason."""
 
 
 class Call:
-    """What a peer is called with, and its case. Records go to `out`."""
+    """A peer's arguments and its case. Records go to `out`."""
 
     def __init__(self, folder, threads=1, seconds=1.0, device="cpu", out=sys.stdout):
         self.folder, self.threads, self.seconds, self.device, self.out = folder, threads, seconds, device, out
@@ -70,7 +70,7 @@ class Call:
         return load_file(self.folder / f"{name}.safetensors")
 
     def check(self, y):
-        """Holds y against PyTorch's float64 result; the largest error."""
+        """Compares y with PyTorch's float64 result; returns the largest error."""
         import numpy as np
 
         expected = self.arrays("expected")["y"]
@@ -82,14 +82,14 @@ class Call:
         return error
 
     def time(self, engine, timed, error, run, clock=None):
-        """Times `run` and prints its record; `error` is how far it was off when it was held against the reference.
+        """Times `run` and prints its record; `error` is its largest error against the reference.
 
         `clock(run)` runs once and returns seconds by the device's clock; without it the host's clock counts.
         """
         self.print(engine, timed, error, self.samples(run, clock), "device" if clock else "wall")
 
     def time_steps(self, engine, frames, step):
-        """Checks `step` over all `frames`, each `[B, I]`, with the states carried; then times it on them in turn."""
+        """Checks `step` over all `frames`, each `[B, I]`, with the states carried, then times it on the frames in turn."""
         import numpy as np
 
         error = self.check(np.stack([step(frame) for frame in frames], axis=1))

@@ -1,6 +1,6 @@
 """PyTorch's nn.GRU, nn.LSTM and nn.RNN: on the CPU, and on CUDA through cuDNN (`--device cuda`).
 
-`sequence` runs on a time-major tensor, which both like best, and leaves y where it is. `end-to-end` starts from and
+`sequence` runs on a time-major tensor, which is fastest on both, and leaves y on the device. `end-to-end` starts from and
 returns to `[B, T, ·]` in host memory, its transposes included. A step is a call with T = 1 and the states carried as
 tensors, x from and y to host memory. TF32 is off, so that f32 is f32; `on_gpu.py` times both. Reduced precision is timed
 on CUDA only.
@@ -23,7 +23,7 @@ import cases  # noqa: E402
 
 
 def time_case(call, tf32=False):
-    """Checks and times a case; with `tf32` its products may be in that type, and its tolerance is that type's."""
+    """Checks and times a case. With `tf32` products may be in TF32, and the tolerance is that of TF32."""
     if call.reset_before:
         common.skip("torch.nn.GRU resets after the product only")
     if call.device == "cuda" and not torch.cuda.is_available():

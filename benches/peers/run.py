@@ -2,9 +2,10 @@
 
     python3 benches/peers/run.py [--suite quick|default|cpu|real] [--case CASE]… [--only NAME,…] [--threads 1,2] [--out DIR]
 
-needs Python 3.10 or newer and cargo; the rest it installs into benches/peers/.venv and builds in benches/peers/rust.
-In DIR it leaves rounds.jsonl (every record of every process), records.jsonl (one for each thing timed: that of the
-round with the middle median), skipped.txt, failures.txt (their stderr), machine.json and report.html. README.md says what each peer includes.
+It needs Python 3.10 or newer and cargo; it installs the rest into benches/peers/.venv and builds it in benches/peers/rust.
+It writes to DIR: rounds.jsonl (every record of every process), records.jsonl (one per figure, from the round with the
+middle median), skipped.txt, failures.txt (stderr of failed processes), machine.json and report.html. README.md says
+what each peer's time includes.
 """
 
 import argparse
@@ -22,7 +23,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT, RUST = HERE.parent.parent, HERE / "rust"
 NEEDS = ["numpy", "onnx", "onnxruntime", "safetensors", "torch"]
 SKIPPED = 3
-# The sizes of `wgru bench --suite`, less what peers are not given (ragged) or few of them know (f16).
+# The sizes of `wgru bench --suite`, without ragged batches, which peers cannot run, and f16, which few of them support.
 SUITES = {
     "quick": ["gru-b1-t50-i64-h64", "gru-b16-t50-i64-h64", "lstm-b16-t50-i64-h64", "gru-b1-t1-i64-h64"],
     "default": [
@@ -40,7 +41,7 @@ SUITES = {
         "gru-b64-t1-i64-h64",
         "gru-b1-t1-i256-h256",
     ],
-    # Sizes from one stream of a few units to what is bound by arithmetic, and steps.
+    # From one stream of a few units to sizes bound by arithmetic, and steps.
     "cpu": [
         "gru-b1-t100-i64-h64",
         "gru-b1-t1000-i256-h256",
@@ -76,7 +77,7 @@ SUITES = {
         "lstm-b1-t96000-i1-h3",
     ],
 }
-# The name for --only; the engine of its records; whether it is timed for each number of threads.
+# The name for --only; the engine in its records; whether it is timed for each number of threads.
 PEERS = {
     "wgru": False,
     "pytorch": True,
@@ -102,9 +103,9 @@ def arguments():
     parser.add_argument("--rounds", type=int, default=3, help="processes of each engine and case [3]")
     parser.add_argument("--seconds", type=float, default=1.0, help="seconds timed in each process, at least 20 runs [1]")
     parser.add_argument("--device", action="append", default=[], help="wgru's devices; may be repeated [auto and cpu]")
-    parser.add_argument("--wgru", type=pathlib.Path, help="a built wgru, instead of building the one here")
-    parser.add_argument("--no-build", action="store_true", help="take the peers in Rust as they were last built")
-    parser.add_argument("--venv", type=pathlib.Path, help="a Python environment that has the needs, instead of .venv")
+    parser.add_argument("--wgru", type=pathlib.Path, help="a built wgru; without it, one is built from this repository")
+    parser.add_argument("--no-build", action="store_true", help="use the last build of the peers in Rust")
+    parser.add_argument("--venv", type=pathlib.Path, help="a Python environment with the needed packages, instead of .venv")
     parser.add_argument("--timeout", type=float, default=600, help="seconds after which a process is ended [600]")
     parser.add_argument("--out", type=pathlib.Path, default=HERE / "out")
     args = parser.parse_args()
@@ -122,7 +123,7 @@ def say(words):
 
 
 def command(words, **options):
-    """Runs a command to its end, its output on stderr; what went wrong is Unavailable."""
+    """Runs a command to its end, with its output on stderr. A failure raises Unavailable."""
     say("  $ " + " ".join(str(word) for word in words))
     try:
         done = subprocess.run([str(word) for word in words], stdout=sys.stderr, **options)
@@ -155,7 +156,7 @@ def build_rust(args, name):
             raise Unavailable(f"{kept.name} is not built, and --no-build was given")
         return kept
     package, _, feature = name.partition("-")
-    # Each backend by itself, so that one is timed where the other does not build.
+    # Each backend is built by itself, so that one can be timed if the other does not build.
     features = ["--no-default-features", "--features", feature] if feature else []
     command(["cargo", "build", "--release", "--locked", "--package", f"peer-{package}", *features], cwd=RUST)
     kept.parent.mkdir(exist_ok=True)
@@ -175,7 +176,7 @@ def build_wgru(args):
 
 
 def calls(args, interpreter, skipped):
-    """What is run for each case: a name, and a function of the case's folder and a file to the command line."""
+    """The processes of each case: a name, and a function from the case's folder and a file to the command line."""
     found = []
     for name in args.only:
         try:
@@ -191,7 +192,7 @@ def of_peer(args, name, interpreter):
         program = build_wgru(args)
 
         def of_device(device, threads):
-            # wgru draws weights and inputs of its own, of the same sizes, and has its own seconds.
+            # wgru draws its own weights and inputs, of the same sizes, and its own time limits apply.
             words = [program, "bench", "--device", device, *(["--threads", threads] if device == "cpu" else [])]
             return lambda case, _, file: [*words, "--case", case, "--json", file]
 
@@ -216,7 +217,7 @@ def of_peer(args, name, interpreter):
 
 
 def write_cases(args, interpreter, facts, skipped):
-    """Each case's folder, for those that peers can be given."""
+    """The folder of each case that peers can run."""
     folders = {}
     for case in args.cases:
         folder = args.out / "cases" / case
@@ -231,7 +232,7 @@ def write_cases(args, interpreter, facts, skipped):
 
 
 def once(args, call, case, folder, skipped):
-    """One process; the records it printed."""
+    """Runs one process; returns the records that it printed."""
     name, threads, words = call
     file = args.out / "one.jsonl"
     file.unlink(missing_ok=True)
@@ -248,7 +249,7 @@ def once(args, call, case, folder, skipped):
         reason = (done.stderr.strip().splitlines() or ["no word"])[-1]
         with (args.out / "failures.txt").open("a") as file:
             file.write(f"{name}  {case}  status {done.returncode}\n{done.stderr}\n")
-        # Status 2 of wgru is a thing it cannot do, 1 a result that is wrong.
+        # wgru's status 2 means that it cannot run the case, 1 a wrong result.
         is_skip = done.returncode == (2 if name.startswith("wgru") else SKIPPED)
         skipped.append((name, case, reason if is_skip else f"FAILED, status {done.returncode}: {reason}"))
         return []
@@ -262,8 +263,8 @@ def key(record):
 
 
 def merge(rounds):
-    """One record of several processes' : that with the middle median (the lower of two), its spread widened to half
-    the range of the medians where that is more."""
+    """One of the records of several processes: that with the middle median (the lower of two). Its spread is widened to half
+    the range of the medians if that is more."""
     ordered = sorted(rounds, key=lambda record: record["median_s"])
     middle = dict(ordered[(len(ordered) - 1) // 2])
     apart = (ordered[-1]["median_s"] - ordered[0]["median_s"]) / 2 / middle["median_s"]
@@ -272,7 +273,7 @@ def merge(rounds):
 
 
 def machine():
-    """What the figures depend on, beside the records."""
+    """The machine and the versions, on which the figures depend."""
 
     def output(*words):
         try:
@@ -304,7 +305,7 @@ def load():
 
 
 def table(records):
-    """Every figure by case, with its share of wgru's first device's median by the same clock."""
+    """Prints every figure by case, with its ratio to the median of wgru's first device by the same clock."""
     lines = [["case", "timed", "clock", "engine", "device", "threads", "median", "spread", "of wgru's"]]
     for record in records:
         same = [one for one in records if key(one)[:3] == key(record)[:3] and one["engine"] == "wgru"]
@@ -323,9 +324,9 @@ def table(records):
 
 
 def report(args, file):
-    """`wgru bench` draws the records, where there is one; what went wrong, or None."""
+    """Lets `wgru bench` make the report. Returns the reason if it cannot, or None."""
     if args.wgru is None:
-        return "no wgru was asked for that could draw it; --wgru names one"
+        return "no wgru is built that could make it; pass one by --wgru"
     try:
         command([args.wgru, "bench", "--from", file, "--html", args.out / "report.html"], timeout=120)
     except Unavailable as reason:
@@ -350,7 +351,7 @@ def main():
         for case, folder in folders.items():
             left_out = set()
             for number in range(args.rounds):
-                # Another one begins each round, and every second round runs backwards: nobody always follows the same.
+                # Another peer begins each round, and every second round runs in reverse order, so that no peer always follows the same one.
                 turn = found[number % len(found) :] + found[: number % len(found)] if found else []
                 for call in turn[:: -1 if number % 2 else 1]:
                     is_peer = not call[0].startswith("wgru")
@@ -378,7 +379,7 @@ def main():
     lines = [f"SKIPPED  {name}  {case}  {reason}" for name, case, reason in skipped]
     (args.out / "skipped.txt").write_text("".join(line + "\n" for line in lines))
     print("\n".join(["", *lines, f"{len(records)} records in {file}"]))
-    # A peer that failed verification, or broke, is not merely left out.
+    # A peer that failed is an error; a skipped one is not.
     sys.exit(1 if any("FAILED" in reason for *_, reason in skipped) else 0)
 
 

@@ -1,19 +1,19 @@
-"""How far 8-bit weights carry real layers off, beside 16 bits.
+"""The errors of real layers with 8-bit weights, compared with 16 bits.
 
     python benches/studies/int8.py [--cases ../shared/cases] [--models ../shared/models] [--out benches/records]
 
 It needs NumPy, ONNX and safetensors; the environment of benches/peers has them. The cases (a GRU or LSTM of a published
-model each, with its weights and inputs) and the models lie beside the repository; their READMEs say what they are.
+model each, with its weights and inputs) and the models are beside the repository; their READMEs describe them.
 
 Everything is computed in f64. A storage rounds factors of the products `w_ih x` and `w_hh h` (of a GRU that resets before,
-`w_hn (r ⊙ h)`) and nothing else: sums, biases, gates and the states that are carried stay as they are. So a figure is what
-the storage costs, and not what an engine adds. Weights of 8 bits have a scale for each row of the matrix, its largest
-magnitude / 127; x and h of 8 bits one for each row of the batch and step, found anew in each. Sums of products of 8 bits are
+`w_hn (r ⊙ h)`) and nothing else: sums, biases, gates and the states that are carried are not rounded. So a figure is the error of
+the storage, without that of an engine. Weights of 8 bits have a scale for each row of the matrix: its largest
+magnitude / 127. x and h of 8 bits have one for each row of the batch and step. Sums of products of 8 bits are
 whole numbers, below 2³¹ up to K = 133,000, and exact here.
 
 Two files are written. int8-accuracy.csv has the error of y against f64 for each case and storage: the largest, the root
 mean square, that over y's own, and that of each quarter of the steps where there are a hundred or more (`rms_1` to `rms_4`).
-int8-tasks.csv has what the rest of a model, in f64, makes of it, where a case's model is there to tell.
+int8-tasks.csv has the effect on the output of the whole model, whose rest is in f64, for cases whose model is available.
 """
 
 import argparse
@@ -26,9 +26,9 @@ import numpy as np
 import onnx
 from safetensors.numpy import load_file
 
-# The most that a run in f64 may be off from y as ONNX Runtime computed it in f32, where the largest seen is 1.2e-5.
+# The largest error allowed of a run in f64 against y of ONNX Runtime in f32. The largest seen is 1.2e-5.
 AGREES = 3e-5
-# Steps from which on the error is looked at by quarters.
+# From so many steps on the error is recorded by quarters.
 LONG = 100
 
 
@@ -53,11 +53,11 @@ def int8(values):
 
 
 def int8_of_one(values):
-    """One scale for all, 1 / 127, and what exceeds 1 cut off: h of a cell whose candidate is a tanh never does."""
+    """One scale for all, 1 / 127; values beyond 1 are clipped. h of a cell whose candidate is a tanh never exceeds 1."""
     return np.round(np.clip(values, -1, 1) * 127) / 127
 
 
-# What is done to w_ih, x, w_hh and h.
+# How w_ih, x, w_hh and h are rounded.
 STORAGES = {
     "f64": (same, same, same, same),
     "f16": (f16, same, f16, same),
@@ -169,11 +169,11 @@ class Case:
         if self.lengths is not None and any(self.reversed):
             raise SystemExit(f"{self.name}: lengths of a reverse layer are not understood")
         self.steps, self.batch, self.input = self.x.shape
-        # Of a GRU or LSTM whose h exceeds 1, h by 1/127 has no sense.
+        # If h of a GRU or LSTM can exceed 1, the scale 1/127 cannot be used.
         self.is_bounded = "Relu" not in names
 
     def run(self, storage, x=None):
-        """y as ONNX has it, [T, D, B, H], and the last h of the first direction."""
+        """y in ONNX's layout, [T, D, B, H], and the last h of the first direction."""
         x = self.x if x is None else x
         all_y, last = [], None
         for d, (layer, is_reverse) in enumerate(zip(self.layers, self.reversed)):
@@ -267,7 +267,7 @@ def actuator(case, results, models):
 
 
 def phonemes(case, results, models):
-    """Words written out by the decoder, from the state the encoder leaves; both in the storage."""
+    """Words that the decoder writes, from the encoder's last state; both in the storage."""
     golden = json.loads((models / "g2p_en_greedy.json").read_text())
     values = load_file(models / "g2p_en/checkpoint20.safetensors")
     decoder = Layer.pytorch_gru(*(values[f"dec_{part}"] for part in ("w_ih", "w_hh", "b_ih", "b_hh")))

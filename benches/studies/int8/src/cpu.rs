@@ -1,7 +1,7 @@
 //! One row on one thread, in the shape of the crate's product (`src/cpu/product.rs`): weights as `[H/16][k][gate][16]`, four
-//! blocks of 16 units at once, blocks up and down in turn. Of 8 bits that are multiplied as such, four k lie together, of bf16 two.
+//! blocks of 16 units at once, blocks alternately upward and downward. For products of 8 bits four k lie together, for bf16 two.
 
-#![allow(clippy::needless_range_loop, reason = "indices of registers, that nothing else names")]
+#![allow(clippy::needless_range_loop, reason = "the indices are register numbers")]
 
 use std::arch::x86_64::*;
 use std::hint::black_box;
@@ -19,13 +19,13 @@ const LINE: usize = 64;
 
 struct Row {
     storage: Storage,
-    /// The packed weights, from a line of the cache on.
+    /// The packed weights, aligned to a cache line.
     panel: Vec<[u8; LINE]>,
     h: Vec<f32>,
     /// h in 8 bits, 128 added, and in bf16.
     h8: Vec<u8>,
     h16: Vec<u16>,
-    /// What sums are multiplied by, and 128 times the sum of a column's weights of 8 bits, `[H/16][gate][16]` as the sums are.
+    /// The factors of the sums, and 128 times the sum of a column's weights of 8 bits, `[H/16][gate][16]` like the sums.
     scales: Vec<f32>,
     offsets: Vec<i32>,
     sums: Vec<f32>,
@@ -59,7 +59,7 @@ fn packed<T: bytemuck::Pod>(
     lines
 }
 
-/// A product of each storage, where the CPU has what it takes.
+/// A product of each storage, if the CPU has the instructions.
 pub fn products(numbers: &Numbers) -> Option<Vec<Box<dyn Product>>> {
     let has_all = is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")
@@ -122,7 +122,7 @@ impl Product for Row {
     fn run(&mut self, steps: usize) {
         for _ in 0..steps {
             let row = black_box(&mut *self);
-            // SAFETY: `products` found the instructions, and made the arrays as long as they are read.
+            // SAFETY: `products` checked the instructions, and made the arrays as long as they are read.
             unsafe {
                 match row.storage {
                     Storage::F32 => of_f32(row),
@@ -143,7 +143,7 @@ impl Product for Row {
     }
 }
 
-/// A step by products in f32, with weights of which `$load` opens 16.
+/// A step by products in f32; `$load` converts 16 weights.
 macro_rules! floats {
     ($name:ident, $word:ty, $load:expr) => {
         #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
@@ -219,7 +219,7 @@ unsafe fn of_bf16_dot(row: &mut Row) {
     }
 }
 
-/// A step by products of 8 bits, four to a lane. VNNI multiplies what has no sign by what has one, so h has 128 added.
+/// A step by products of 8 bits, four to a lane. VNNI multiplies unsigned by signed numbers, so 128 is added to h.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 unsafe fn of_dot(row: &mut Row) {
     let depth = row.h.len();

@@ -1,6 +1,6 @@
 //! The product as a kernel like `shaders/step.wgsl` with the product of `shaders/shared/product.wgsl`: a thread has two units,
-//! 64 apart, and every gate of up to 8 rows; h passes through workgroup memory, 64 words at a time; weights lie by quads of k.
-//! Text is written out sum by sum, as `src/kernels/unrolled.rs` does it.
+//! 64 apart, and every gate of up to 8 rows; h passes through workgroup memory, 64 words at a time; four weights of consecutive
+//! k lie together. The WGSL is written out sum by sum, as `src/kernels/unrolled.rs` does it.
 
 use std::fmt::Write;
 
@@ -46,7 +46,7 @@ fn shape(batch: usize) -> (usize, usize) {
 }
 
 impl Gpu {
-    /// A product of each storage. (bf16 is f16 with another way to open it.)
+    /// A product of each storage. (bf16 would differ from f16 only in the conversion.)
     pub fn products(&self, numbers: &Numbers) -> Vec<Box<dyn Product>> {
         [Storage::F32, Storage::F16, Storage::Int8, Storage::Dot, Storage::DotOfOne]
             .into_iter()
@@ -105,7 +105,7 @@ struct Steps {
     storage: Storage,
     device: wgpu::Device,
     queue: wgpu::Queue,
-    /// What a step is: the product, and before it what makes 8 bits of h.
+    /// The dispatches of a step: the product, and before it the one that rounds h to 8 bits.
     dispatches: Vec<Dispatch>,
     out: wgpu::Buffer,
     batch: usize,
@@ -117,14 +117,14 @@ impl Steps {
         let (batch, hidden, columns) = (numbers.batch, numbers.hidden, numbers.columns());
         let (rows, tiles) = shape(batch);
         let weights = gpu.buffer(&weights(numbers, storage));
-        // [⌈B/R⌉, H, R], as states lie.
+        // [⌈B/R⌉, H, R], the layout of states.
         let mut h = vec![0; batch * hidden];
         for (i, value) in numbers.h.iter().enumerate() {
             let (b, k) = (i / hidden, i % hidden);
             h[(b / rows * hidden + k) * rows + b % rows] = value.to_bits();
         }
         let h = gpu.buffer(&h);
-        // The kernel's weights of 8 bits are fractions of 127 where it opens them.
+        // The kernel converts weights of 8 bits to fractions of 127.
         let by = if storage == Storage::Int8 { 127.0 } else { 1.0 };
         let scales: Vec<u32> = numbers.scales.iter().map(|scale| (scale * by).to_bits()).collect();
         let scales = gpu.buffer(&scales);
@@ -226,7 +226,7 @@ fn of_rows(rows: usize, kind: &str) -> String {
     if rows == 1 { kind.into() } else { format!("vec4<{kind}>") }
 }
 
-/// The same of each row: `value` is given what picks the row out of a vector.
+/// The same for each row: `value` gets the suffix that selects the row of a vector.
 fn each_row(rows: usize, kind: &str, value: impl Fn(&str) -> String) -> String {
     let all: Vec<String> = PARTS[..rows]
         .iter()
@@ -235,7 +235,7 @@ fn each_row(rows: usize, kind: &str, value: impl Fn(&str) -> String) -> String {
     format!("{}({})", of_rows(rows, kind), all.join(", "))
 }
 
-/// Four k of h, from `at` on, in 8 bits, each row's in a word.
+/// Four k of h, from `at` on, in 8 bits; one word for each row.
 fn pack(rows: usize, at: &str, by: &str) -> String {
     each_row(rows, "u32", |row| {
         let four: Vec<String> = (0..4).map(|j| format!("round(h[{at} + {j}u]{row} * {by}{row})")).collect();
@@ -243,7 +243,7 @@ fn pack(rows: usize, at: &str, by: &str) -> String {
     })
 }
 
-/// A workgroup finds the largest h of a tile's rows, and makes 8 bits of them.
+/// A workgroup finds the largest h of each row of a tile, and rounds h to 8 bits.
 fn quantise(rows: usize, hidden: usize) -> String {
     let (numbers, words) = (of_rows(rows, "f32"), of_rows(rows, "u32"));
     format!(
@@ -283,7 +283,7 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
 /// The product's kernel.
 fn product(storage: Storage, rows: usize, tiles: usize, hidden: usize) -> String {
     let is_dot = matches!(storage, Storage::Dot | Storage::DotOfOne);
-    // Of h in workgroup memory, of sums, of h as it is read.
+    // The types of h in workgroup memory, of sums, and of h as it is read.
     let (word, sum) = if is_dot {
         (of_rows(rows, "u32"), of_rows(rows, "i32"))
     } else {
@@ -299,7 +299,7 @@ fn product(storage: Storage, rows: usize, tiles: usize, hidden: usize) -> String
         Storage::Int8 => ("u32", "unpack4x8snorm(w[AT])"),
         Storage::Dot | Storage::DotOfOne => ("u32", "w[AT]"),
     };
-    // Words of h, of which one is k or four.
+    // Words of h; a word has one k, or four.
     let depth = if is_dot { hidden / 4 } else { hidden };
     let all = || (0..tiles).flat_map(|i| (0..EACH).flat_map(move |u| (0..GATES).map(move |g| [i, u, g])));
     let mut text = format!(
@@ -355,7 +355,7 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
 "
     )
     .unwrap();
-    // Of whole numbers the order of sums is all the same; others go by blocks of 32.
+    // Sums of whole numbers do not depend on the order; others are summed by blocks of 32.
     let (block, quad, to) = if is_dot { (SPAN, 1, "sum") } else { (32, 4, "part") };
     writeln!(text, "        for (var k = 0u; k < {SPAN}u;) {{\n            let end = k + {block}u;").unwrap();
     for [i, u, g] in all().filter(|_| !is_dot) {

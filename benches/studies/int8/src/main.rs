@@ -1,11 +1,11 @@
-//! How long a recurrent product takes with weights of 8 bits, beside 32 and 16: of a GRU's step, every gate, on each Vulkan
-//! device by a kernel like `shaders/step.wgsl`, and on one thread of the CPU with AVX-512. It prints CSV; x86-64 and Unix only.
+//! Times the recurrent product of a GRU's step, all gates, with weights of 8, 16 and 32 bits: on each Vulkan device by a
+//! kernel like `shaders/step.wgsl`, and on one thread of the CPU with AVX-512. It prints CSV; x86-64 and Unix only.
 //!
 //!     cd benches/studies/int8; cargo run --release > int8-speed.csv
 //!
-//! Of a step there is nothing but `w_hh h`, and h rounded where a product needs that: no projection, no gates. Storages take
-//! turns, in [`ROUNDS`] rounds, and each result is held against sums in f64 of the numbers as they are stored. `busy_us` is
-//! processor time, all threads, which other work on the machine does not lengthen as it does the clock's.
+//! A step here is only `w_hh h`, and rounding h if the product needs that: no projection, no gates. Storages take turns, in
+//! [`ROUNDS`] rounds, and each result is compared with sums in f64 of the stored numbers. `busy_us` is processor time of all
+//! threads, which other work on the machine lengthens less than wall-clock time.
 
 mod cpu;
 mod gpu;
@@ -17,14 +17,14 @@ use numbers::{Numbers, Storage};
 
 /// Turns of each storage; an odd number.
 const ROUNDS: usize = 7;
-/// How long a turn goes on, and the steps it has at the least.
+/// How long a turn lasts, and its least number of steps.
 const TURN: Duration = Duration::from_millis(60);
 const STEPS: usize = 3;
 
-/// What runs steps of one storage.
+/// Runs steps of one storage.
 trait Product {
     fn storage(&self) -> Storage;
-    /// Takes so many steps, and waits for the end.
+    /// Runs so many steps, and waits for the end.
     fn run(&mut self, steps: usize);
     /// The sums of the last step, `[B, G·H]`.
     fn sums(&mut self) -> Vec<f32>;
@@ -33,7 +33,7 @@ trait Product {
 /// Processor time of this process so far, all threads, in seconds.
 fn processor_time() -> f64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `time` is there to be written to.
+    // SAFETY: `time` is valid for writes.
     let result = unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) };
     assert_eq!(result, 0, "the process has a clock");
     time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9

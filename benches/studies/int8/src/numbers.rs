@@ -1,19 +1,19 @@
-//! The numbers of a case, what each storage makes of them, and the sums that are expected.
+//! The numbers of a case, their values in each storage, and the expected sums.
 
 use half::{bf16, f16};
 
 /// G, of a GRU.
 pub const GATES: usize = 3;
 
-/// How weights lie, and h where it is not in f32.
+/// The storage of weights, and of h if it is not f32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Storage {
     F32,
     F16,
     Bf16,
-    /// h in bf16 too, products as the CPU has them for that.
+    /// h in bf16 too, with the CPU's products of bf16.
     Bf16Dot,
-    /// Weights of 8 bits, opened to f32; a scale for each row.
+    /// Weights of 8 bits, converted to f32; a scale for each row.
     Int8,
     /// h of 8 bits too, with a scale for each batch row, found in every step; products in whole numbers.
     Dot,
@@ -85,7 +85,7 @@ impl Numbers {
             }
     }
 
-    /// Row `n` of the weights as a storage has it.
+    /// Row `n` of the weights, in a storage.
     fn weights(&self, storage: Storage, n: usize) -> Vec<f64> {
         let row = n * self.hidden..(n + 1) * self.hidden;
         match storage {
@@ -100,7 +100,7 @@ impl Numbers {
         }
     }
 
-    /// Row `b` of h as a storage has it.
+    /// Row `b` of h, in a storage.
     fn state(&self, storage: Storage, b: usize) -> Vec<f64> {
         let row = &self.h[b * self.hidden..][..self.hidden];
         let most = match storage {
@@ -113,7 +113,7 @@ impl Numbers {
         values.into_iter().map(|v| f64::from(v) * f64::from(scale)).collect()
     }
 
-    /// Holds sums, `[B, G·H]`, against those in f64; the largest error as a share of the largest sum.
+    /// Compares sums, `[B, G·H]`, with those in f64; returns the largest error divided by the largest sum.
     pub fn verify(&self, storage: Storage, sums: &[f32]) -> f64 {
         assert_eq!(sums.len(), self.batch * self.columns());
         let states: Vec<_> = (0..self.batch).map(|b| self.state(storage, b)).collect();

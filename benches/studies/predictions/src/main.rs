@@ -1,14 +1,14 @@
-//! What runs on one thread of the CPU path take, beside what `Engine::expected` says: where the numbers in
-//! `src/cpu/times.rs` come from, and their error.
+//! Times runs on one thread of the CPU path and compares them with `Engine::expected`. The numbers in `src/cpu/times.rs`
+//! come from this, and their error.
 //!
-//! `cargo run --release avx512 avx2 > predictions.csv`, in this folder, with nothing else to do. Cases of `use` "fit" are a grid; those of
-//! "check" are drawn, and were not fitted to.
+//! `cargo run --release avx512 avx2 > predictions.csv`, in this folder, on an idle machine. Cases of `use` "fit" are a grid; those of
+//! "check" are random, and were not used for fitting.
 
 use std::time::Instant;
 
 use wgru::{Batch, Cell, CpuOptions, Device, Direction, InstructionSet, Layer, Model, Weights};
 
-/// What a run should take, and all runs of a case at the least; the fewest of them.
+/// The time of a run, the least time of all runs of a case, and the least number of runs.
 const RUN: f64 = 6e-3;
 const ALL: f64 = 0.04;
 const RUNS: usize = 3;

@@ -1,26 +1,26 @@
-//! Tensors of Burn as the arrays of a run of wgru, on one device: x goes in, y comes out, and nothing crosses the host.
+//! A run of wgru that reads x from a tensor of Burn and writes y into one, on one device; no data passes through the host.
 //!
 //! ```sh
 //! cargo run -p burn-buffers -- [ADAPTER [SEED]]        # in benches/peers/rust; ADAPTER as in vulkan:llvmpipe
 //! ```
 //!
-//! *One device.* Burn and wgru are given the application's device and queue. They have to be built with one version of wgpu.
+//! *One device.* Burn and wgru use the application's device and queue. They have to be built with the same version of wgpu.
 //!
-//! *A tensor's buffer.* [`buffer`] asks Burn for it: a buffer, and the offset of the tensor's slice of it, which is one that the device
-//! can bind. wgru takes f32 in row-major order; a tensor that is transposed or of another type has to be made so first. A
-//! tensor that wgru writes must have no clones, since Burn's clones share their buffer.
+//! *A tensor's buffer.* [`buffer`] gets it from Burn: a buffer, and the offset of the tensor in it, which has the device's alignment.
+//! wgru reads f32 in row-major order; a tensor that is transposed or of another type has to be converted first. A
+//! tensor that wgru writes must have no clones, because Burn's clones share their buffer.
 //!
 //! *Order.* Burn collects operations and submits many at once. Those that make x, and that fill y, have to be submitted before the
-//! run is: hence the flush, of this thread's operations. When `run_bound` returns, the run has been submitted. What Burn does with y
-//! after that is submitted later, and a queue takes submissions in their order. So nobody waits.
+//! run: hence the flush of this thread's operations. When `run_bound` returns, the run has been submitted. Burn submits its
+//! operations on y after that, and a queue executes submissions in order. So neither side has to wait.
 //!
-//! *Pages.* Burn's default lays tensors side by side in pages, each a buffer. wgpu does not let one dispatch read one part of a buffer and
-//! write another. No dispatch of wgru reads x and writes y, so these may share a page. One reads y and writes the readout's
-//! output, and one may read resets and write y: wgru refuses to bind them from one page. Then bind each in a run of its own, or
-//! have Burn give each tensor a page (`ExclusivePages`). Both are done here.
+//! *Pages.* By default Burn places several tensors in a page, which is one buffer. wgpu does not let one dispatch read one part of a buffer
+//! and write another. No dispatch of wgru reads x and writes y, so these may share a page. One reads y and writes the readout's
+//! output, and one may read resets and write y: wgru refuses to bind these from one page. Then bind each in a separate run, or
+//! let Burn give each tensor a page (`ExclusivePages`). Both are done here.
 //!
-//! *Fusion.* With Burn's feature `fusion` a tensor may be an operation that has not been done, which [`primitive`] then does first. Off by
-//! default here, since it takes long to build: `cargo run -p burn-buffers --features fusion`.
+//! *Fusion.* With Burn's feature `fusion` a tensor may be an operation that has not run yet; [`primitive`] then runs it. It is off by
+//! default here, because it takes long to build: `cargo run -p burn-buffers --features fusion`.
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -40,7 +40,7 @@ const INPUT: usize = 20;
 const HIDDEN: usize = 48;
 /// Of the readout.
 const OUTPUTS: usize = 6;
-/// Of numbers of at most a few units, whose sums both sides take in orders of their own: a few 1e-7 a step, which the gates dampen.
+/// The largest difference allowed. Values are at most a few units, and both sides sum in different orders: a few 1e-7 per step.
 const ALLOWED: f32 = 2e-5;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -77,7 +77,7 @@ fn share(setup: WgpuSetup, memory: MemoryConfiguration, model: &Model, seed: u64
     burn.seed(seed);
     let random = |shape: [usize; 3]| Tensor::<3>::random(shape, Distribution::Uniform(-1.0, 1.0), &burn);
     let x = random([BATCH, STEPS, 8]).matmul(random([1, 8, INPUT])).tanh();
-    // What wgru writes Burn allocates. Every number of it is NaN until then.
+    // Burn allocates the tensors that wgru writes. Before, every number in them is NaN.
     let [y, out] = [HIDDEN, OUTPUTS].map(|size| Tensor::<3>::full([BATCH, STEPS, size], f32::NAN, &burn));
 
     {
@@ -101,7 +101,7 @@ fn share(setup: WgpuSetup, memory: MemoryConfiguration, model: &Model, seed: u64
     let go_on = |y: Tensor<3>| y.mean_dim(1).matmul(weights.clone());
     let scores = go_on(y.clone());
 
-    // So far nothing has come to the host: wgru brings back what is bound there, and Burn has read into no staging buffer.
+    // So far no data has been read back: nothing is bound on the host, and Burn has used no staging buffer.
     if reads(&x)? != 0 {
         return Err("Burn has read a tensor back".into());
     }
@@ -133,8 +133,8 @@ fn share(setup: WgpuSetup, memory: MemoryConfiguration, model: &Model, seed: u64
     Ok(())
 }
 
-/// The buffer that a tensor lies in, with its offset, and what keeps Burn from moving it or giving it to another: to be held until the
-/// run has been submitted, and of a recording as long as it is used.
+/// A tensor's buffer, its offset, and a guard that keeps Burn from moving or reusing it. Hold the guard until the run has been
+/// submitted; for a recording, as long as the recording is used.
 fn buffer(tensor: &Tensor<3>) -> Result<(WgpuResource, impl Sized + use<>)> {
     let tensor = primitive(tensor)?;
     if tensor.dtype != DType::F32 || !tensor.is_contiguous() {
@@ -144,7 +144,7 @@ fn buffer(tensor: &Tensor<3>) -> Result<(WgpuResource, impl Sized + use<>)> {
     Ok((resource.resource().clone(), resource))
 }
 
-/// What the tensor is to Burn's backend, which is CubeCL.
+/// The tensor in Burn's backend, CubeCL.
 fn primitive(tensor: &Tensor<3>) -> Result<CubeTensor> {
     let found = tensor.clone().try_into_primitive::<Wgpu>();
     let tensor = found.map_err(|error| format!("not a tensor on wgpu: {error:?}"))?;
@@ -153,7 +153,7 @@ fn primitive(tensor: &Tensor<3>) -> Result<CubeTensor> {
     Ok(tensor)
 }
 
-/// A place as wgru takes it: a buffer, and bytes from its start.
+/// A place for wgru: a buffer, and an offset in bytes.
 fn place(resource: &WgpuResource) -> (&wgpu::Buffer, u64) {
     (&resource.buffer, resource.offset)
 }
@@ -183,7 +183,7 @@ fn largest_difference(own: &[f32], other: &[f32]) -> Result<f32> {
     Ok(own.iter().zip(other).map(|(own, other)| (own - other).abs()).fold(0.0, f32::max))
 }
 
-/// The application's device. Burn expects of it what the adapter can do, but for what is experimental.
+/// The application's device. Burn expects all features of the adapter except experimental ones.
 fn open(selector: &str) -> Result<WgpuSetup> {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     descriptor.backends = wgpu::Backends::all();

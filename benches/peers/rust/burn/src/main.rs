@@ -184,7 +184,7 @@ fn time(call: &Call) -> Result<()> {
     let staged = on_device(&x);
     let error = case.check(&to_host(run(staged.clone()))?)?;
     call.time(&engine, "sequence", error, || {
-        // Held until the device is done: what nobody reads, fusion need not compute.
+        // Held until the device is done: fusion may skip a result that is never read.
         let y = run(staged.clone());
         device.sync().map_err(|reason| format!("{reason:?}"))?;
         drop(y);

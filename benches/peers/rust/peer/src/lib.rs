@@ -1,9 +1,9 @@
 //! What the Rust peers share: a case's folder, the check, the clock and the record.
 //!
 //! A peer is called as `peer-NAME FOLDER --threads N --seconds S [--device SEL]`, prints one JSON line for each figure
-//! (the fields of `cli/src/bench/record.rs`), and ends with status 0, with [`SKIPPED`] and a reason on stderr where the
-//! engine lacks what the case needs, or with another status and a reason where it failed. Arithmetic of the figures is
-//! that of `benches/peers/common.py`.
+//! (the fields of `cli/src/bench/record.rs`), and ends with status 0, with [`SKIPPED`] and a reason on stderr if the
+//! engine cannot run the case, or with another status and a reason if it failed. The figures are computed as in
+//! `benches/peers/common.py`.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -15,17 +15,17 @@ use std::time::{Duration, Instant};
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 
-/// What a peer returns where it cannot go on.
+/// Why a peer ended.
 pub type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
 
-/// The exit status of a peer that lacks what the case needs.
+/// The exit status of a peer that cannot run the case.
 pub const SKIPPED: u8 = 3;
 
-/// Runs at least, however long they take, but for [`TIME_LIMIT`].
+/// At least so many runs are timed, unless [`TIME_LIMIT`] is reached.
 const RUNS: usize = 20;
-/// No case is timed for more than so many times the seconds asked for.
+/// No case is timed for more than so many times `--seconds`.
 const TIME_LIMIT: f64 = 10.0;
-/// Runs at least, whatever the limit.
+/// At least so many runs are timed, whatever the limit.
 const FEWEST_RUNS: usize = 5;
 /// Samples kept at most.
 const MOST_RUNS: usize = 200_000;
@@ -134,7 +134,7 @@ impl Case {
         Ok(read(&self.file("inputs.safetensors"))?.remove("x").ok_or("inputs.safetensors: no x")?.values)
     }
 
-    /// Holds y `[B, frames, D·H]` against PyTorch's float64 result; the largest error.
+    /// Compares y `[B, frames, D·H]` with PyTorch's float64 result; returns the largest error.
     pub fn check(&self, y: &[f32]) -> Result<f64> {
         let bytes = fs::read(self.file("expected.safetensors"))?;
         let file = SafeTensors::deserialize(&bytes)?;
@@ -193,20 +193,20 @@ pub fn frame(x: &[f32], case: &Case, t: usize) -> Vec<f32> {
     rows.flatten().copied().collect()
 }
 
-/// The engine that is timed, as its records name it.
+/// The timed engine, as in its records.
 #[derive(Debug, Clone, Serialize)]
 pub struct Engine {
     /// `burn`, `candle`, `tract`.
     pub engine: &'static str,
     /// The device.
     pub device: String,
-    /// The engine's own word.
+    /// As the engine reports it.
     pub backend: String,
     /// Versions.
     pub driver: String,
     /// What was called.
     pub strategy: String,
-    /// Threads; 0 where it has no say.
+    /// Threads; 0 if they cannot be set.
     pub threads: usize,
 }
 
@@ -243,7 +243,7 @@ struct Record<'a> {
 pub struct Call {
     /// The case.
     pub case: Case,
-    /// Threads asked for.
+    /// Number of threads.
     pub threads: usize,
     /// Which of the engine's devices; empty for its first.
     pub device: String,
@@ -268,7 +268,7 @@ impl Call {
         Ok(call)
     }
 
-    /// Times `run` and prints its record. `run` has been held against the reference: `error` is how far it was off.
+    /// Times `run` and prints its record. `error` is its largest error against the reference.
     pub fn time(
         &self,
         engine: &Engine,

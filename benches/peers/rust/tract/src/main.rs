@@ -1,7 +1,7 @@
 //! tract on the case's `model.onnx`: time-major recurrent nodes, `[T, B, I]` to `[T, B, D·H]`, all sizes fixed.
 //!
-//! `sequence` runs on a tensor that is laid out so; `end-to-end` starts from and returns to `[B, T, ·]`, two copies
-//! more. A step is a graph of its own with the states as inputs and outputs. Threads are those of tract's matmul
+//! `sequence` runs on a tensor in that layout; `end-to-end` starts from and returns to `[B, T, ·]`, which takes two more
+//! copies. A step is a graph of its own with the states as inputs and outputs. Threads are those of tract's matmul
 //! (feature `multithread-mm`); without them it runs on one.
 
 use std::process::ExitCode;
