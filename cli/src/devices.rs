@@ -46,12 +46,7 @@ pub fn test_exchange(device: &Device, asked: bool) -> Outcome {
         return Ok(());
     }
     match device.self_test() {
-        Ok(found) => eprintln!(
-            "wgru: {}: {} workgroups run side by side, by {} steps without a wrong number",
-            device.info(),
-            found.workgroups,
-            found.steps
-        ),
+        Ok(found) => eprintln!("wgru: {}: {found}", device.info()),
         Err(reason @ wgru::Error::Unsupported { .. }) => eprintln!("wgru: {reason}"),
         Err(error) => return Err(error.into()),
     }

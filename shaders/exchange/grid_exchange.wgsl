@@ -41,9 +41,10 @@ fn is_silent(at: Place) -> bool {
 
 // What is missing in this exchange is needed for the next. The words of this one are right, and other threads of the
 // workgroup may have theirs still to write.
+// Word 0 says how far the thread that got farthest came: 1 for not even the first step, else 1 more than the exchanges it began.
 fn give_up(from_exchange: u32) {
     atomicMin(&silent, from_exchange);
-    atomicStore(&exchange_buffer[0], 1u);
+    atomicMax(&exchange_buffer[0], from_exchange + 1u);
 }
 
 fn write_words(at: Place, value: Rows) {

@@ -10,6 +10,7 @@ use crate::plan;
 use crate::plan::Fault;
 #[cfg(feature = "gpu")]
 use crate::program::Completion;
+use crate::program::Stopped;
 #[cfg(feature = "gpu")]
 use crate::sync::lock;
 
@@ -46,6 +47,8 @@ pub struct Fallback {
     pub layer: usize,
     /// The step.
     pub step: usize,
+    /// How far the workgroups came.
+    pub cause: Stopped,
 }
 
 /// Steps of one dispatch whose workgroups work together: at twenty microseconds each, well under the tenth of a second that
@@ -67,10 +70,10 @@ pub(super) struct Counter(Mutex<Fallbacks>);
 
 #[cfg(feature = "gpu")]
 impl Counter {
-    pub(super) fn add(&self, at: &Completion) {
+    pub(super) fn add(&self, at: &Completion, cause: Stopped) {
         let mut fallbacks = lock(&self.0);
         fallbacks.count += 1;
-        fallbacks.last = Some(Fallback { layer: at.layer, step: at.first });
+        fallbacks.last = Some(Fallback { layer: at.layer, step: at.first, cause });
     }
 
     pub(super) fn get(&self) -> Fallbacks {

@@ -33,7 +33,7 @@ use crate::gpu::{Constants, Context, Fetch, Submitted, Workspace};
 use crate::io::{Batch, Output, Resets, RunShape};
 use crate::model::{Model, constants};
 use crate::plan::{self, Candidate, Plan};
-use crate::program::{Completion, Matrix, Program, constant_words, lower};
+use crate::program::{Incomplete, Matrix, Program, constant_words, lower};
 use crate::progress::{Progress, SharedTally};
 use crate::sync::{Wait, lock};
 
@@ -234,15 +234,15 @@ impl GpuEngine {
     fn fall_back(
         &self,
         failed: &Ready,
-        at: &Completion,
+        Incomplete { chunk: at, cause }: &Incomplete,
         batch: &Batch<'_>,
         progress: &SharedTally,
     ) -> Result<(Workspace, Submitted)> {
-        self.fallbacks.add(at);
+        self.fallbacks.add(at, *cause);
         log::warn!(
             target: "wgru::run",
-            "{}: the workgroups of a run did not come through together, so it is done step by step from step {} of \
-             layer {} on",
+            "{}: the workgroups of a run did not complete it together ({cause}), so it is done step by step from \
+             step {} of layer {} on",
             self.context.caps().device, at.first, at.layer
         );
         self.distrust();

@@ -43,6 +43,6 @@ pub use ranking::DeviceRanking;
 pub use recording::Recording;
 pub use run::Engine;
 #[cfg(all(feature = "gpu", feature = "unstable"))]
-pub use self_test::SelfTest;
+pub use self_test::{SelfTest, StoppedAt};
 pub use session::Session;
 pub use staged::Staged;

@@ -1,7 +1,9 @@
 //! Finding out whether the workgroups of one dispatch run side by side on a device, and how many.
 
+use std::fmt;
+
 use super::device::{Device, Kind};
-use super::exchange::{Exchange, tested};
+use super::exchange::{Exchange, Fallback, Fallbacks, tested};
 use super::options::Options;
 use super::run::Engine;
 use super::wait::block_on;
@@ -13,6 +15,7 @@ use crate::io::{Batch, Output};
 use crate::kernels::{Definition, MultiWorkgroup, Rows};
 use crate::model::{Cell, Direction, Layer, Model, Weights};
 use crate::plan::{self, Fault, Only, Strategy};
+use crate::program::Stopped;
 
 /// PCI numbers of the vendors on whose devices workgroups have been seen to progress beside each other.
 const VENDORS: [(u32, &str); 3] = [(0x10de, "NVIDIA"), (0x1002, "AMD"), (0x8086, "Intel")];
@@ -39,6 +42,31 @@ pub struct SelfTest {
     pub steps: u64,
     /// Runs that were meant to fail, and were finished step by step with the right result.
     pub rescued: u32,
+    /// What ended the search for more workgroups; `None` where the most that are tried passed.
+    pub stopped: Option<StoppedAt>,
+}
+
+/// The first number of workgroups that did not complete a run together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoppedAt {
+    /// Workgroups of the run.
+    pub workgroups: u32,
+    /// How far they came.
+    pub cause: Stopped,
+}
+
+impl fmt::Display for SelfTest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { workgroups, steps, stopped, .. } = self;
+        match workgroups {
+            0 => write!(f, "no workgroups exchange values")?,
+            _ => write!(f, "{workgroups} workgroups exchange values, in {steps} steps without a wrong bit")?,
+        }
+        match stopped {
+            Some(StoppedAt { workgroups, cause }) => write!(f, "; with {workgroups}: {cause}"),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Device {
@@ -73,7 +101,7 @@ impl Device {
         if found.workgroups == 0 {
             log::warn!(
                 target: "wgru::device",
-                "{}: no two workgroups were seen to run together, so kernels have one each",
+                "{}: {found}; kernels have one workgroup each",
                 context.caps().device
             );
         }
@@ -93,7 +121,7 @@ impl Device {
         let context = self.context()?;
         let (model, kernel) = self.tested_kernel()?;
         let workgroup_bytes = kernel.workgroup_bytes();
-        let mut found = SelfTest { workgroups: 0, workgroup_bytes, steps: 0, rescued: 0 };
+        let mut found = SelfTest { workgroups: 0, workgroup_bytes, steps: 0, rescued: 0, stopped: None };
         let test = Test { device: self, context, model: &model };
         let of_tile = kernel.grid(1, 1)[0];
         let mut tiles = 1;
@@ -101,7 +129,8 @@ impl Device {
             let expected = test.run(tiles, Options::default().strategy(Strategy::Step)).await?.0;
             let (output, fallbacks) = test.multi_workgroup(tiles, Fault::Late { polls: LATE }).await?;
             test.same(&expected, &output)?;
-            if fallbacks > 0 {
+            if let Some(Fallback { cause, .. }) = fallbacks.last {
+                found.stopped = Some(StoppedAt { workgroups: tiles * of_tile, cause });
                 break;
             }
             found.workgroups = tiles * of_tile;
@@ -115,10 +144,11 @@ impl Device {
             let (output, fallbacks) =
                 test.multi_workgroup(1, Fault::Dies { group: 1, chunk: 0, step }).await?;
             test.same(&expected, &output)?;
-            if fallbacks == 0 {
-                return Err(test.error("a run whose workgroup fell silent passed for one that came through"));
+            if fallbacks.count == 0 {
+                return Err(test
+                    .error("a workgroup that stopped writing was not noticed: its run counted as complete"));
             }
-            found.rescued += fallbacks;
+            found.rescued += fallbacks.count as u32;
         }
         Ok(found)
     }
@@ -177,18 +207,18 @@ impl Test<'_> {
         Error::Device { device: self.context.info().caps.device.clone(), reason: reason.into() }
     }
 
-    /// A multi_workgroup run of so many tiles, and how often it was fallbacks.
-    async fn multi_workgroup(&self, tiles: u32, fault: Fault) -> Result<(Output, u32)> {
+    /// A multi-workgroup run of so many tiles, and its fallbacks.
+    async fn multi_workgroup(&self, tiles: u32, fault: Fault) -> Result<(Output, Fallbacks)> {
         self.run(tiles, forced(fault)).await
     }
 
-    async fn run(&self, tiles: u32, mut options: Options) -> Result<(Output, u32)> {
+    async fn run(&self, tiles: u32, mut options: Options) -> Result<(Output, Fallbacks)> {
         options.only.rows = Some(Rows::Four);
         let engine = self.device.load_with(self.model, options)?;
         let rows = (tiles * ROWS) as usize;
         let x = numbers(rows * STEPS, 1.0);
         let output = engine.run_async(&Batch::new(&x, [rows, STEPS, 1])?).await?;
-        Ok((output, engine.fallbacks().count as u32))
+        Ok((output, engine.fallbacks()))
     }
 
     fn same(&self, expected: &Output, output: &Output) -> Result<()> {
@@ -196,7 +226,7 @@ impl Test<'_> {
         match pairs().position(|(a, b)| a.to_bits() != b.to_bits()) {
             None => Ok(()),
             Some(at) => Err(self.error(format!(
-                "self-test of the exchange between workgroups: number {at} of y is {}, by single steps {}",
+                "self-test of the exchange between workgroups, wrong bits: number {at} of y is {}, by single steps {}",
                 output.y[at], expected.y[at]
             ))),
         }

@@ -10,7 +10,7 @@ use super::workspace::Workspace;
 use crate::error::Result;
 use crate::info::RunSeconds;
 use crate::io::Batch;
-use crate::program::{BufferId, Completion};
+use crate::program::{BufferId, Incomplete};
 use crate::progress::SharedTally;
 use crate::sync::Wait;
 
@@ -71,7 +71,7 @@ impl StagedWorkspace {
         context: &Context,
         wait: Wait,
         progress: &SharedTally,
-    ) -> Result<(RunSeconds, Option<Completion>)> {
+    ) -> Result<(RunSeconds, Option<Incomplete>)> {
         context.check_fault()?;
         let Self { workspace, initial, timer } = self;
         let submit = || {
@@ -106,7 +106,7 @@ impl StagedWorkspace {
         let read = |data: &[u32]| {
             let (times, completions) = data.split_at(data.len() - workspace.program.completion_words());
             device = timer.as_ref().and_then(|timer| timer.seconds(times));
-            incomplete = workspace.program.incomplete(completions).copied();
+            incomplete = workspace.program.incomplete(completions);
         };
         workspace.read(context, submitted, wait, read).await?;
         Ok((RunSeconds { device, recording }, incomplete))

@@ -1,6 +1,8 @@
 //! Chunks whose workgroups exchange values, and which may fail: where they write to each other, and how it is known that they
 //! were completed.
 
+use std::fmt;
+
 use super::lower::{Chunk, Lowering, Slices, index32};
 use super::{BufferId, Dispatch, Op, Program, Role, StateBuffers};
 use crate::dims::product;
@@ -27,6 +29,73 @@ pub struct Completion {
     pub all: u32,
 }
 
+/// A chunk that was not completed, and how far its workgroups came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Incomplete {
+    /// The chunk.
+    pub chunk: Completion,
+    /// How far its workgroups came.
+    pub cause: Stopped,
+}
+
+/// Where the workgroups of a chunk stopped that exchange values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Stopped {
+    /// Not all workgroups of the dispatch were running when the spin limit was reached. Counted in the self-test alone.
+    NotStarted {
+        /// Workgroups that were running.
+        started: u32,
+        /// Workgroups of the dispatch.
+        all: u32,
+    },
+    /// In the first exchange: values of other workgroups never became visible.
+    NeverSeen,
+    /// In a later exchange, from 1 on: values of other workgroups became visible before, and were late then.
+    Late {
+        /// Its number within the chunk, from 0.
+        exchange: u32,
+    },
+    /// No thread reached the spin limit, but a workgroup did not complete the chunk.
+    Ended,
+}
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotStarted { started, all } => {
+                write!(f, "only {started} of {all} workgroups were running when the spin limit was reached")
+            }
+            Self::NeverSeen => {
+                write!(
+                    f,
+                    "never seen: in the first exchange, values of other workgroups did not become visible"
+                )
+            }
+            Self::Late { exchange } => {
+                write!(
+                    f,
+                    "late: values of exchange {exchange} came after the spin limit, those before it in time"
+                )
+            }
+            Self::Ended => write!(f, "a workgroup ended without completing its steps"),
+        }
+    }
+}
+
+impl Stopped {
+    /// By the two words at the head of the exchange buffer, of a chunk of `all` workgroups.
+    fn of(head: [u32; HEAD_WORDS], all: u32) -> Self {
+        match head {
+            [0, _] => Self::Ended,
+            [1, 0] => Self::Ended,
+            [1, started] => Self::NotStarted { started, all },
+            [2, _] => Self::NeverSeen,
+            [farthest, _] => Self::Late { exchange: farthest - 2 },
+        }
+    }
+}
+
 impl Program {
     /// Words that say whether the chunks of a run were completed, at the head of [`Program::exchange_buffer`].
     pub fn completion_words(&self) -> usize {
@@ -34,13 +103,12 @@ impl Program {
     }
 
     /// The first chunk that did not, by these words after a run.
-    pub fn incomplete(&self, words: &[u32]) -> Option<&Completion> {
-        let counts = words.get(HEAD_WORDS..).unwrap_or_default();
-        self.completions
-            .iter()
-            .enumerate()
-            .find(|(i, completion)| counts.get(*i) != Some(&completion.all))
-            .map(|(_, p)| p)
+    pub fn incomplete(&self, words: &[u32]) -> Option<Incomplete> {
+        let (head, counts) = words.split_first_chunk().unwrap_or((&[0; HEAD_WORDS], &[]));
+        let counts = counts.iter().map(Some).chain(std::iter::repeat(None));
+        let mut chunks = self.completions.iter().zip(counts);
+        let (&chunk, _) = chunks.find(|(chunk, count)| *count != Some(&chunk.all))?;
+        Some(Incomplete { chunk, cause: Stopped::of(*head, chunk.all) })
     }
 }
 
@@ -125,5 +193,22 @@ impl Lowering<'_> {
         let mut rounds = vec![[from..self.program.buffers[exchange_buffer].words, 0..0]];
         rounds.resize(kernel.fault.times(), [0..HEAD_WORDS, word..word + 1]);
         Ok(Op::Exchange { dispatch, rounds })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_says_where_workgroups_stopped() {
+        let of = |head| Stopped::of(head, 8);
+        assert_eq!(of([0, 0]), Stopped::Ended);
+        assert_eq!(of([1, 5]), Stopped::NotStarted { started: 5, all: 8 });
+        // Without the self-test's count nothing is known of the start.
+        assert_eq!(of([1, 0]), Stopped::Ended);
+        assert_eq!(of([2, 8]), Stopped::NeverSeen);
+        assert_eq!(of([3, 8]), Stopped::Late { exchange: 1 });
+        assert!(of([40, 8]).to_string().contains("exchange 38"));
     }
 }

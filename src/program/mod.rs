@@ -18,7 +18,7 @@ mod tile;
 pub use check::check;
 pub use constant::constant_words;
 pub use ends::{End, Ends, lower_recorded, lower_recorded_session, lower_recorded_streams};
-pub use exchange::Completion;
+pub use exchange::{Completion, Incomplete, Stopped};
 pub use lower::lower;
 pub use order::Order;
 pub use resets::lower_session;

@@ -5,10 +5,11 @@
 use crate::common::told::{assert_told, told};
 use crate::common::{Draw, Inputs, adapters, assert_close_in, bits, cells, own_adapters};
 use wgru::dtype::Precision;
-use wgru::engine::{Exchange, Fallback, Fallbacks};
+use wgru::engine::{Exchange, SelfTest, StoppedAt};
 use wgru::kernels::Rows;
 use wgru::model::Reset;
 use wgru::plan::{Candidate, Fault, Only, Strategy};
+use wgru::program::Stopped;
 use wgru::{
     Batch, Cell, Device, DeviceInfo, Dims, Direction, Engine, Error, Layer, Merge, Model, Options, Output,
     Storage, Weights,
@@ -155,6 +156,12 @@ fn workgroups_that_hold_a_part_of_the_weights_give_the_bits_of_steps() {
     }
 }
 
+/// How many runs fell back, and the layer and step of the last.
+pub fn fallbacks(engine: &Engine) -> (u64, Option<(usize, usize)>) {
+    let all = engine.fallbacks();
+    (all.count, all.last.map(|last| (last.layer, last.step)))
+}
+
 /// One step to a dispatch, so that chunks come through until the one that is broken.
 #[test]
 fn a_run_is_taken_up_again_at_the_chunk_that_failed() {
@@ -172,10 +179,10 @@ fn a_run_is_taken_up_again_at_the_chunk_that_failed() {
                 let context = format!("{}, {model}, {fault:?}, seed {}", device.info(), draw.seed);
                 let (output, events) = told(|| multi_workgroup(&engine, &inputs.batch()));
                 assert!(all_bits(&output) == all_bits(&truth), "{context}");
-                let at = Fallback { layer: chunk / steps, step: chunk % steps };
-                let place = format!("from step {} of layer {} on", at.step, at.layer);
+                let at = (chunk / steps, chunk % steps);
+                let place = format!("from step {} of layer {} on", at.1, at.0);
                 assert_told(&events, "WARN wgru::run", &[&device.info().to_string(), &place]);
-                assert_eq!(engine.fallbacks(), Fallbacks { count: 1, last: Some(at) }, "{context}");
+                assert_eq!(fallbacks(&engine), (1, Some(at)), "{context}");
             }
         }
     }
@@ -207,8 +214,8 @@ fn a_run_whose_workgroups_fail_is_finished_with_the_same_bits() {
                     let output = multi_workgroup(&engine, &inputs.batch());
                     assert!(all_bits(&output) == all_bits(&truth), "{context}, run {run}");
                     if let Fault::Dies { .. } = fault {
-                        let last = Some(Fallback { layer: 0, step: 0 });
-                        assert_eq!(engine.fallbacks(), Fallbacks { count: run, last }, "{context}");
+                        let last = Some((0, 0));
+                        assert_eq!(fallbacks(&engine), (run, last), "{context}");
                     }
                 }
             }
@@ -237,6 +244,36 @@ fn exchange_words_reach_their_readers() {
                 assert_eq!(engine.fallbacks().count, 0, "{context}");
                 assert!(all_bits(&output) == all_bits(&truth), "{context}");
             }
+        }
+    }
+}
+
+/// Where a run stopped is known: in the first exchange, or in a later one, after as many rounds as give that many exchanges.
+#[test]
+fn a_fallback_says_how_far_its_workgroups_came() {
+    let mut draw = Draw::new();
+    let model = draw.model(Cell::GRU, 3, 96, 1);
+    for device in adapters() {
+        let inputs = Inputs::draw(&mut draw, &model, 2, 9);
+        let cause = |times, chunk_steps, fault: fn(u32) -> Fault| {
+            let exchange = forced(chunk_steps, fault(times));
+            let engine = device.load_with(&model, options(Strategy::MultiWorkgroup, 0, exchange)).unwrap();
+            _ = engine.run(&inputs.batch()).unwrap();
+            engine.fallbacks().last.map(|last| last.cause)
+        };
+        // The workgroup that stops writing has written `step` exchanges of the only chunk.
+        let stops = |step| Fault::Dies { group: 0, chunk: 0, step };
+        let first = cause(0, 9, stops);
+        assert_eq!(first, Some(Stopped::NeverSeen), "{}", device.info());
+        for times in 2..5 {
+            // Rounds that are too few, where workgroups run one after the other.
+            let again = cause(times, 9, |times| Fault::Again { times });
+            let is_later = |exchange| exchange > 0 && exchange < 8;
+            assert!(
+                again.is_none_or(|cause| matches!(cause, Stopped::Late { exchange } if is_later(exchange))),
+                "{}, {times} rounds: {again:?}",
+                device.info()
+            );
         }
     }
 }
@@ -270,8 +307,8 @@ fn a_stack_of_several_strategies_falls_back_as_well() {
                 device.load_with(&model, options(Strategy::MultiWorkgroup, 0, forced(1, fault))).unwrap();
             let context = format!("{}, {model}, {fault:?}, seed {}", device.info(), draw.seed);
             assert!(all_bits(&multi_workgroup(&engine, &inputs.batch())) == all_bits(&truth), "{context}");
-            let at = Fallback { layer, step: 1 };
-            assert_eq!(engine.fallbacks(), Fallbacks { count: 1, last: Some(at) }, "{context}");
+            let at = (layer, 1);
+            assert_eq!(fallbacks(&engine), (1, Some(at)), "{context}");
         }
     }
 }
@@ -327,6 +364,16 @@ fn without_a_self_test_nothing_is_exchanged() {
         // Both runs with a workgroup that falls silent are noticed and finished, or it is an error.
         let found = pollster::block_on(device.try_exchange_async()).unwrap();
         assert_eq!(found.rescued, 2, "{found:?}");
+        // A software driver does not run all of them at once, and the report says so.
+        let SelfTest { workgroups, stopped: Some(StoppedAt { workgroups: tried, cause }), .. } = found else {
+            panic!("{found:?}")
+        };
+        assert!(tried > workgroups, "{found:?}");
+        assert!(
+            matches!(cause, Stopped::NotStarted { started, all } if started < all && all == tried),
+            "{found:?}"
+        );
+        assert!(found.to_string().contains(&cause.to_string()), "{found}");
         assert_eq!(device.exchange(), None);
     }
     assert!(matches!(Device::cpu().self_test(), Err(Error::Unsupported { .. })));

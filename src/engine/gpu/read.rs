@@ -2,13 +2,13 @@
 
 use crate::gpu::Workspace;
 use crate::io::Output;
-use crate::program::{Completion, unpack_sequence, untile};
+use crate::program::{Incomplete, unpack_sequence, untile};
 
 /// Everything a run copied, unless a chunk of it is incomplete: that chunk.
-pub(super) fn read_all(workspace: &Workspace, data: &[u32], output: &mut Output) -> Option<Completion> {
+pub(super) fn read_all(workspace: &Workspace, data: &[u32], output: &mut Output) -> Option<Incomplete> {
     let (mut data, completion) = data.split_at(data.len() - workspace.program().completion_words());
     if let Some(incomplete) = workspace.program().incomplete(completion) {
-        return Some(*incomplete);
+        return Some(incomplete);
     }
     read_outputs(workspace, &mut data, &mut output.y, output.out.as_deref_mut());
     let c_n = output.c_n.as_deref_mut().unwrap_or_default();

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Context, StagedWorkspace};
 use crate::info::RunSeconds;
 use crate::io::{Batch, Output, RunShape};
-use crate::program::{Completion, lower};
+use crate::program::{Completion, Incomplete, lower};
 use crate::progress::{Progress, Tally};
 use crate::sync::Wait;
 
@@ -52,12 +52,14 @@ impl StagedRun for GpuStaged {
     async fn run(&mut self, wait: Wait, progress: &Arc<Progress>) -> Result<RunSeconds> {
         let tally = Arc::new(Tally::new(progress.clone(), 1));
         let (seconds, incomplete) = self.staged.run(&self.context, wait, &tally).await?;
-        let Some(Completion { layer, first, .. }) = incomplete else { return Ok(seconds) };
+        let Some(Incomplete { chunk: Completion { layer, first, .. }, cause }) = incomplete else {
+            return Ok(seconds);
+        };
         if self.distrusts {
             self.context.trust(None);
         }
         let reason = format!(
-            "the workgroups of a staged run did not come through together, in layer {layer} from step {first} on; \
+            "the workgroups of a staged run did not complete it together, in layer {layer} from step {first} on ({cause}); \
              stage the batch on an engine with Exchange::Never"
         );
         Err(Error::Device { device: self.context.caps().device.clone(), reason })
