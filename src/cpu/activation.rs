@@ -1,25 +1,25 @@
-//! The activations, on vectors, after those of the shaders (`shaders/shared/activation.wgsl`): the same rational tanh, clamped
-//! arguments, exact limits; eˣ by a polynomial.
+//! The activations, on vectors, with the formulas of the shaders (`shaders/shared/activation.wgsl`): the same rational tanh,
+//! clamped arguments, exact limits; eˣ by a polynomial.
 
 use super::simd::{MOST_LANES, Simd};
 use crate::model::{Activation, Activations, Function, Layer};
 
-/// The activations of a layer, each on its clipped input: of N vectors side by side, which hide each other's latency.
+/// The activations of a layer, each on its clipped input. Each call takes N vectors, which hide each other's latency.
 pub(super) trait Functions {
-    /// The most vectors that are worth it.
+    /// The largest N that still gains speed.
     const SIDE_BY_SIDE: usize;
 
-    /// f: a GRU's r and z, an LSTM's i, f and o.
+    /// f: of the gates r and z of a GRU, and i, f and o of an LSTM.
     fn gate<S: Simd, const N: usize>(&self, simd: S, x: [S::Vector; N]) -> [S::Vector; N];
-    /// g: a GRU's n, an LSTM's g.
+    /// g: of n of a GRU and g of an LSTM.
     fn candidate<S: Simd, const N: usize>(&self, simd: S, x: [S::Vector; N]) -> [S::Vector; N];
-    /// h: an LSTM's, on c'.
+    /// h: of c' of an LSTM.
     fn output<S: Simd, const N: usize>(&self, simd: S, c: [S::Vector; N]) -> [S::Vector; N];
-    /// An RNN's only one.
+    /// The only activation of an RNN.
     fn rnn<S: Simd, const N: usize>(&self, simd: S, x: [S::Vector; N]) -> [S::Vector; N];
 }
 
-/// What every cell has by definition; code of its own, so that the common case asks nothing per element.
+/// The default activations of each cell. Separate code, so that the common case has no branch per element.
 pub(super) struct Standard;
 
 impl Functions for Standard {
@@ -55,7 +55,7 @@ pub(super) struct General {
 }
 
 impl General {
-    /// Those of a direction of `layer`; none where they are [`Standard`].
+    /// Those of a direction of `layer`; `None` where they are [`Standard`].
     pub(super) fn of(layer: &Layer, direction: usize) -> Option<Self> {
         let (activations, clip) = (layer.activations()[direction], layer.clip());
         let standard = activations == Activations::of(layer.cell()) && clip.is_none();
@@ -64,7 +64,7 @@ impl General {
 }
 
 impl Functions for General {
-    /// There are too many functions for code side by side.
+    /// There are too many functions to generate code for several vectors at once.
     const SIDE_BY_SIDE: usize = 1;
 
     #[inline(always)]
@@ -112,7 +112,7 @@ pub(super) fn clamp<S: Simd>(simd: S, x: S::Vector, bound: f32) -> S::Vector {
     simd.max(simd.splat(-bound), simd.min(simd.splat(bound), x))
 }
 
-/// `activation` of each number: the usual ones as vectors, the others one by one.
+/// `activation` of each number: the common ones as vectors, the others one by one.
 #[inline(always)]
 fn apply<S: Simd>(simd: S, activation: Activation, x: S::Vector) -> S::Vector {
     let zero = simd.splat(0.0);
@@ -136,7 +136,7 @@ fn apply<S: Simd>(simd: S, activation: Activation, x: S::Vector) -> S::Vector {
     }
 }
 
-/// Those that have no vector form.
+/// Activations that have no vector form.
 #[inline(never)]
 fn one_by_one(activation: Activation, numbers: &mut [f32]) {
     let alpha = activation.alpha();
@@ -158,7 +158,7 @@ fn exp<S: Simd, const N: usize>(simd: S, x: [S::Vector; N]) -> [S::Vector; N] {
     // ln 2 in two parts, the first of so few bits that its product with n is exact.
     const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
     const E: [f32; 5] = [1.381_445_6e-3, 8.368_785_5e-3, 4.166_839_6e-2, 0.166_665_2, 0.499_999_94];
-    // Adding it leaves no bits for a fraction.
+    // Adding it leaves no mantissa bits for a fraction.
     let whole = simd.splat(12_582_912.0);
     let (mut n, mut r) = (x, x);
     for i in 0..N {
@@ -290,14 +290,14 @@ mod tests {
                 let exact = 1.0 / (1.0 + (-f64::from(*x)).exp());
                 let error = (f64::from(y) - exact).abs();
                 assert!(error <= 2e-7, "{set}: sigmoid({x}) is off by {error:e}");
-                // Small ones are right to their last digits, too.
+                // Small results are accurate to their last digits, too.
                 let is_close = error <= 1e-6 * exact || *x < -87.0;
                 assert!(is_close, "{set}: sigmoid({x}) is {y:e}, exactly {exact:e}");
             }
         }
     }
 
-    /// What a gate with a clip makes of each, in the order NaN, ∞, −∞.
+    /// The values of a gate with a clip for the inputs NaN, ∞ and −∞, in this order.
     struct Special<'a>(Activation, Option<f32>, &'a mut [f32; 3]);
 
     impl Work for Special<'_> {

@@ -7,16 +7,16 @@ use std::time::{Duration, Instant};
 use super::caught::Freed;
 use super::primitives::{AtomicUsize, Condvar, Mutex, Ordering, lock};
 
-/// How long a thread looks before it sleeps: twice what it takes to be woken.
+/// How long a thread polls before it sleeps: twice what it takes to be woken.
 const SPIN_LIMIT: Duration = Duration::from_micros(40);
 
-/// Looks between two at the clock, which takes as long as a few of them.
+/// Polls between two readings of the clock, which takes as long as a few polls.
 const LOOKS: usize = 64;
 
-/// Looks for a while whether something is so.
+/// Polls `is_so` for a short while. Whether it became true.
 pub(super) fn comes_soon(is_so: impl Fn() -> bool) -> bool {
     if cfg!(wgru_loom) {
-        // In some order one look finds what a second would in another.
+        // Under loom one poll is enough: another of its schedules has what a second poll would find.
         return is_so();
     }
     let mut began = None;
@@ -30,27 +30,27 @@ pub(super) fn comes_soon(is_so: impl Fn() -> bool) -> bool {
         if began.get_or_insert_with(Instant::now).elapsed() > SPIN_LIMIT {
             return false;
         }
-        // Who is waited for may have been given this very processor.
+        // The thread that is waited for may be scheduled on this very processor.
         std::thread::yield_now();
     }
 }
 
-/// Where threads wait for each other. Each has cache lines of its own.
+/// A barrier of threads. Each has cache lines of its own.
 ///
-/// Where one of them panics, the others are freed: whoever waits, and whoever comes to wait later, panics too, so that nobody
-/// goes on with numbers that are not there.
+/// Where one of the threads panics, the others are freed: every thread that waits, now or later, panics too. So no thread goes on
+/// with numbers that were never written.
 #[derive(Debug)]
 #[repr(align(128))]
 pub(super) struct Barrier {
     round: AtomicUsize,
     sleepers: AtomicUsize,
-    /// How often somebody slept.
+    /// How often a thread slept.
     sleeps: AtomicUsize,
     parked: (Mutex<()>, Condvar),
     arrived: Apart,
 }
 
-/// A number that is written while others look at what stands before it.
+/// A number that one thread writes while others read its neighbours: it has cache lines of its own.
 #[derive(Debug)]
 #[repr(align(128))]
 struct Apart(AtomicUsize);
@@ -64,7 +64,7 @@ impl Barrier {
         Self { round, sleepers, sleeps, parked: (Mutex::new(()), Condvar::new()), arrived: Apart(arrived) }
     }
 
-    /// Returns once `members` threads have called it. What each wrote before is seen by all afterwards.
+    /// Returns once `members` threads have called it. What each wrote before the call is visible to all afterwards.
     pub(super) fn wait(&self, members: usize) {
         if members <= 1 {
             return;
@@ -79,43 +79,44 @@ impl Barrier {
         }
     }
 
-    /// The rounds that are over.
+    /// The number of completed rounds.
     pub(super) fn rounds(&self) -> usize {
         self.round.load(Ordering::Acquire)
     }
 
-    /// How often somebody slept.
+    /// How often a thread slept.
     pub(super) fn sleeps(&self) -> usize {
         self.sleeps.load(Ordering::Relaxed)
     }
 
-    /// Ends a round, for threads that do not wait for each other but for a count: see [`Barrier::until`].
+    /// Ends a round, for threads that wait for a count instead of for each other: see [`Barrier::until`].
     pub(super) fn advance(&self) {
         self.round.fetch_add(1, Ordering::AcqRel);
         self.wake();
     }
 
-    /// To be called once the round has been changed. Who sleeps has changed it too, by nothing, after counting itself: so of two changes the
-    /// later one sees what came before the other, and either the sleeper is counted here or it sees the round.
+    /// To be called once the round has been changed. A thread that is about to sleep first counts itself, then changes the round
+    /// by zero. Of two changes the later one sees what came before the other: either the sleeper is counted here, or it sees the
+    /// new round.
     fn wake(&self) {
         if self.sleepers.load(Ordering::Relaxed) > 0 {
-            // Who sleeps has looked at the round under this lock.
+            // A sleeping thread has read the round under this lock.
             drop(lock(&self.parked.0));
             self.parked.1.notify_all();
         }
     }
 
-    /// Frees those that wait, and those that will.
+    /// Frees the threads that wait, and those that will.
     pub(super) fn free(&self) {
         self.round.fetch_or(FREED, Ordering::AcqRel);
         self.wake();
     }
 
-    /// Returns once the rounds are such that `is_done`.
+    /// Returns once `is_done` holds for the number of rounds.
     pub(super) fn until(&self, is_done: impl Fn(usize) -> bool) {
         self.wait_until(|rounds| rounds & FREED != 0 || is_done(rounds));
         if self.rounds() & FREED != 0 {
-            // No message, for it is the other's panic that tells something.
+            // No message: the message of the first panic says what happened.
             resume_unwind(Box::new(Freed));
         }
     }
@@ -127,7 +128,7 @@ impl Barrier {
         self.sleeps.fetch_add(1, Ordering::Relaxed);
         self.sleepers.fetch_add(1, Ordering::Relaxed);
         let mut asleep = lock(&self.parked.0);
-        // A change, not a look: see `wake`.
+        // A read-modify-write, not a load: see `wake`.
         while !is_done(self.round.fetch_or(0, Ordering::AcqRel)) {
             asleep = self.parked.1.wait(asleep).unwrap_or_else(PoisonError::into_inner);
         }

@@ -1,5 +1,5 @@
-//! How fast this processor is beside the one that predictions were fitted on. It is the one place where the library times
-//! anything of its own accord: only where [`Device::calibrate`](crate::Device::calibrate) is called, and within 20 ms.
+//! How fast this processor is relative to the one that predictions were fitted on. This is the only place where the library
+//! measures time: only if the caller calls [`Device::calibrate`](crate::Device::calibrate), and within 20 ms.
 
 use std::hint::black_box;
 use std::sync::atomic::Ordering;
@@ -14,11 +14,11 @@ struct Sums {
     rounds: usize,
 }
 
-/// Sums under way at once: enough to hide how long each takes, few enough for the registers of every set.
+/// Sums under way at once: enough to hide the latency of each, few enough for the registers of every set.
 const CHAINS: usize = 10;
 
-/// Rounds of one measurement, some 40 µs, and how many measurements there are: the fastest counts, which nothing
-/// interrupted. After so long none begins.
+/// Rounds of one measurement, some 40 µs, and the number of measurements. The fastest counts, since nothing interrupted it. After
+/// the time limit no further measurement begins.
 const ROUNDS: usize = 1 << 15;
 const TRIES: usize = 40;
 const LONG: Duration = Duration::from_millis(10);
@@ -42,8 +42,8 @@ impl Work for Sums {
 }
 
 impl Processor {
-    /// Measures, on one thread, how long a product and sum takes: as a multiple of what it took on the processor that [`Times`] were
-    /// fitted on. Predictions are that many times as long from then on.
+    /// Measures, on one thread, the time of a multiply-add, as a multiple of its time on the processor that [`Times`] were fitted
+    /// on. Predictions are scaled by it from then on.
     pub(crate) fn calibrate(&self) -> f64 {
         let time = || {
             let began = Instant::now();
@@ -58,7 +58,7 @@ impl Processor {
             fastest = fastest.min(time());
         }
         let each = fastest * 1e9 / (ROUNDS * CHAINS) as f64;
-        // No processor is so far from another; a clock may be that wrong.
+        // No processor is so far from another; the clock may be wrong by that much.
         let slowness = (each / Times::of(self.level.set()).alone).clamp(0.05, 100.0);
         self.slowness.store(slowness.to_bits(), Ordering::Relaxed);
         slowness
@@ -74,7 +74,7 @@ mod tests {
     use crate::dtype::Precision;
     use crate::model::{Cell, Direction, Layer, Model, Weights};
 
-    /// Before, a processor is taken for the one of the fit; after, runs are expected to take so many times as long.
+    /// Before calibration, the processor is taken for the one of the fit. Afterwards predictions are scaled.
     #[test]
     #[cfg_attr(miri, ignore = "an interpreter is no processor")]
     fn predictions_follow_the_calibration() {

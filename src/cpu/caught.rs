@@ -1,15 +1,15 @@
-//! Work whose panics end as errors.
+//! Work whose panics become errors.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::sync::panic_words;
 
-/// A panic of the work, with its words; none where a thread left because another had panicked.
+/// A panic of the work, with its message. The message is `None` where a thread ended because another had panicked.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Panicked(pub(super) Option<String>);
 
-/// What a thread panics with that waits for one that has panicked.
+/// The panic payload of a thread that waits for a thread which has panicked.
 pub(super) struct Freed;
 
 impl Panicked {
@@ -22,7 +22,7 @@ impl Panicked {
 pub(super) fn caught(work: impl FnOnce()) -> Result<(), Panicked> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
         let panicked = Panicked::of(&*panic);
-        // Words can go; what else a panic holds may panic when it does.
+        // A message can be dropped; the drop of any other payload may panic.
         if !panic.is::<&str>() && !panic.is::<String>() && !panic.is::<Freed>() {
             std::mem::forget(panic);
         }

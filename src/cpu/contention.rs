@@ -1,24 +1,24 @@
-//! Other work on the machine, as the threads of runs feel it.
+//! Contention: other work on the machine, measured by the sleeps of a run's threads.
 
 use super::primitives::{AtomicUsize, Ordering};
 
-/// Whether the machine has other work, so that threads of ours that meet after every step wait for each other to be given
-/// a processor. Runs then do without such barriers for a while, twice as long each time it turns out so again.
+/// Whether the machine has other work. Threads that use a barrier after every step then wait for each other to be scheduled.
+/// Under contention the next runs are cut without such barriers, and for twice as many runs each time it is found again.
 #[derive(Debug, Default)]
 pub(super) struct Contention {
-    /// Runs to go without.
+    /// The number of runs that are still to be cut without barriers.
     left: AtomicUsize,
-    /// How often in a row it turned out so.
+    /// How often in a row contention was found.
     times: AtomicUsize,
-    /// Barriers, and sleeps in them, that were not judged yet.
+    /// Barriers, and sleeps in them, since the last decision.
     barriers: AtomicUsize,
     sleeps: AtomicUsize,
 }
 
-/// The longest that runs go without barriers: so many.
+/// The most runs in a row that are cut without barriers.
 const LONGEST_CONTENTION: usize = 1024;
 
-/// Barriers that are judged together.
+/// The number of barriers for one decision.
 const JUDGED: usize = 64;
 
 impl Contention {
@@ -59,7 +59,7 @@ mod tests {
             assert_eq!(waits(), runs);
         }
         contention.record(100, 2);
-        // Few barriers say little, several times few something.
+        // A few barriers are too few for a decision; several times a few are enough.
         contention.record(JUDGED / 2, JUDGED / 2);
         assert_eq!(waits(), 0);
         contention.record(JUDGED / 2, JUDGED / 2);

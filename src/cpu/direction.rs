@@ -1,4 +1,4 @@
-//! One direction of a layer: its constants, packed.
+//! One direction of a layer: its packed constants.
 
 use std::ops::Range;
 
@@ -19,13 +19,13 @@ pub(super) struct Direction {
     pub(super) lanes: usize,
     /// Whether it walks from the last step to the first.
     pub(super) reverse: bool,
-    /// Its place among the layer's directions.
+    /// Its index among the layer's directions.
     pub(super) index: usize,
-    /// What becomes of the layer's directions.
+    /// How the layer's directions are merged.
     pub(super) merge: Merge,
-    /// The activations and their clip, where they are not the cell's own.
+    /// The activations and their clip, where they are not the cell's defaults.
     pub(super) functions: Option<General>,
-    /// What the new state is clamped to; infinity for not at all.
+    /// The new state is clamped to ± this; infinity for no clamp.
     pub(super) state_clip: f32,
     pub(super) w_ih: Panel,
     /// All gates, or r and z of a GRU that resets before the product.
@@ -34,9 +34,9 @@ pub(super) struct Direction {
     pub(super) candidate: Option<Panel>,
     /// `w_hr`.
     pub(super) projection: Option<Panel>,
-    /// What the projection's sums begin with, `[blocks, G, lanes]`.
+    /// The initial values of the projection's sums, `[blocks, G, lanes]`.
     pub(super) bias: Lines,
-    /// What the other products' sums begin with: 0, but for c_n of a GRU that resets after the product.
+    /// The initial values of the other products' sums: 0, except for c_n of a GRU that resets after the product.
     pub(super) begin: Lines,
     /// `[blocks, 3, lanes]`.
     pub(super) peepholes: Option<Lines>,
@@ -44,7 +44,7 @@ pub(super) struct Direction {
 }
 
 impl Direction {
-    /// Packs direction `index` of layer `at` for vectors of so many lanes.
+    /// Packs direction `index` of layer `at` for vectors of `lanes` lanes.
     ///
     /// # Errors
     /// [`crate::Error::Mismatch`] for a weight beyond the range of f16.
@@ -57,7 +57,7 @@ impl Direction {
     ) -> Result<Self> {
         let count = layer.direction().count();
         let present = constants(model);
-        // None where the layer has no such constant.
+        // `None` where the layer has no such constant.
         let part = |constant: Constant, storage: Storage| -> Result<Option<Vec<f32>>> {
             if !present.contains(&constant) {
                 return Ok(None);
@@ -78,7 +78,7 @@ impl Direction {
             let b_hn = needed(Constant::BHn(at), Storage::F32)?;
             by_blocks(&[vec![0.0; 2 * hidden], b_hn].concat(), hidden, lanes)
         } else {
-            // Enough for every product, whatever its gates.
+            // Long enough for every product, with any number of gates.
             Lines::of(&vec![0.0; gates * hidden.max(state).next_multiple_of(lanes)])
         };
         let projection = part(Constant::WHr(at), weights)?;
@@ -114,12 +114,12 @@ impl Direction {
         self.state.next_multiple_of(self.lanes)
     }
 
-    /// G·H: numbers of a step that is projected already.
+    /// G·H: the size of a step that is projected already.
     pub(super) fn xw_features(&self) -> usize {
         self.cell.gates() * self.hidden
     }
 
-    /// Numbers of one row of xw in `blocks` blocks.
+    /// The size of one row of xw in `blocks` blocks.
     pub(super) fn xw_pitch(&self, blocks: usize) -> usize {
         blocks * self.cell.gates() * self.lanes
     }
@@ -136,7 +136,7 @@ fn by_blocks(values: &[f32], units: usize, lanes: usize) -> Lines {
     Lines::of(&out)
 }
 
-/// A constant as `storage` keeps it.
+/// A constant, rounded to `storage`.
 ///
 /// # Errors
 /// [`crate::Error::Mismatch`] for a weight beyond the range of f16.

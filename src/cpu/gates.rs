@@ -10,11 +10,10 @@ use super::simd::{Simd, Work};
 use super::tiles::Tile;
 use crate::model::{Cell, Forget, Reset, Update};
 
-/// The arrays of a walk over the steps, rows side by side in the order of its places. A row of units is padded to whole
-/// vectors.
+/// The arrays of a walk over the steps, rows in the order of the track's places. A row of units is padded to whole vectors.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Arrays<'a> {
-    /// `[rows, P]`, in turn: what a step reads and what it writes.
+    /// `[rows, P]`, double-buffered: what a step reads and what it writes.
     pub(super) h: [Shared<'a>; 2],
     /// `[rows, H]`.
     pub(super) c: Shared<'a>,
@@ -22,14 +21,14 @@ pub(super) struct Arrays<'a> {
     pub(super) units: Shared<'a>,
     /// `[rows, H]`: z of a GRU that resets before the product.
     pub(super) z: Shared<'a>,
-    /// `[rows of a chunk, I]`: x as its storage type keeps it, where that is not as it is.
+    /// `[rows of a chunk, I]`: x rounded to its storage type, where that is not f32.
     pub(super) x: Shared<'a>,
 }
 
 /// Which half of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Half {
-    /// The first product's, which is the only one but for what follows.
+    /// After the first product, which for most cells is the only one.
     First,
     /// The candidate of a GRU that resets before the product; the projection of an LSTM.
     Second,
@@ -61,7 +60,7 @@ impl Work for Gates<'_> {
     }
 }
 
-/// The first of some cells of a tile that are computed side by side: of a column of its blocks, or of a row of them.
+/// The first of some cells of a tile that are computed together: of a column of its blocks, or of a row of them.
 #[derive(Clone, Copy)]
 struct First {
     row: usize,
@@ -69,8 +68,8 @@ struct First {
     is_column: bool,
 }
 
-/// Calls a method for all cells of the tile, some of them side by side: what one waits for, the others compute. Code that a `SIDE_BY_SIDE`
-/// never calls is not made: a build that is not optimised would give all its variables room on the stack.
+/// Calls a method for all cells of the tile, some of them together, so that one cell's latency is hidden by the others. Code for
+/// a count that `SIDE_BY_SIDE` excludes is not generated: an unoptimised build would reserve stack for all its variables.
 macro_rules! side_by_side {
     ($gates:ident.$of:ident::<$s:ty, $f:ty>($($argument:expr),*)) => {{
         let (rows, blocks) = ($gates.tile.rows, $gates.tile.blocks);
@@ -115,11 +114,11 @@ impl Gates<'_> {
 
     /// Cells of the tile from `first` on, where the product has G = `gates`.
     ///
-    /// What a thread may touch of them by the rules of [`super::shared::Shared`]: h that the step reads, which nobody writes before the
-    /// next barrier (*steps*); c, `units`, `z` and h that it writes, of these rows and blocks, which are the thread's own (*shares*).
+    /// A thread may touch these arrays by the rules of [`super::shared::Shared`]. It reads h of the step, which no thread writes
+    /// before the next barrier (*steps*). It writes c, `units`, `z` and the next h of its own rows and blocks (*shares*).
     #[inline(always)]
     fn cells<S: Simd, const N: usize>(&self, first: First, gates: usize) -> [At<'_>; N] {
-        // Not `from_fn`, which is not inlined.
+        // `from_fn` would not be inlined.
         let mut cells = [self.cell::<S>(first, 0, gates); N];
         for (index, cell) in cells.iter_mut().enumerate().skip(1) {
             *cell = self.cell::<S>(first, index, gates);
@@ -135,7 +134,7 @@ impl Gates<'_> {
         let (down, right) = if first.is_column { (index, 0) } else { (0, index) };
         let (row, across) = (first.row + down, first.block + right);
         let (place, block) = (tile.row + row, tile.block + across);
-        // A projected state has blocks of its own, to which no xw belongs.
+        // A projected state has blocks of its own, which have no xw.
         let xw = match self.half {
             Half::Second if direction.cell.has_c() => &[][..],
             _ => &xw[(place * own.len() + block - own.start) * width..][..width],
@@ -153,7 +152,7 @@ impl Gates<'_> {
     /// h that the step reads, of the units of a block.
     #[inline(always)]
     fn old_h<S: Simd>(&self, simd: S, at: &At<'_>) -> S::Vector {
-        // SAFETY: rule *steps*: nobody writes it before the track has met.
+        // SAFETY: rule *steps*: no thread writes it before the track's next barrier.
         simd.read(unsafe { self.arrays.h[self.from].slice(at.state, S::LANES) })
     }
 
@@ -219,7 +218,7 @@ impl Gates<'_> {
         let r = functions.gate(simd, pre(simd, &cells, 0));
         let z = functions.gate(simd, pre(simd, &cells, 1));
         for i in 0..N {
-            // SAFETY: rule *shares*: these are this cell's, and two arrays.
+            // SAFETY: rule *shares*: these are this cell's, and in two different arrays.
             let (reset_h, own_z) = unsafe {
                 (
                     self.arrays.units.slice_mut(cells[i].unit, S::LANES),
@@ -286,7 +285,7 @@ impl Gates<'_> {
         for at in 0..N {
             c[at] = simd.fma(f[at], c[at], simd.mul(i[at], g[at]));
             c[at] = clamp(simd, c[at], direction.state_clip);
-            // SAFETY: rule *shares*: this cell's c, of which no slice is left.
+            // SAFETY: rule *shares*: this cell's c, of which no slice is alive.
             simd.write(c[at], unsafe { self.arrays.c.slice_mut(cells[at].unit, S::LANES) });
         }
         let o = functions.gate(simd, peeped(simd, &cells, peepholes, 2, 3, &c));
@@ -331,7 +330,7 @@ impl At<'_> {
     }
 }
 
-/// What a gate is a function of.
+/// The pre-activation of a gate.
 #[inline(always)]
 fn pre<S: Simd, const N: usize>(simd: S, cells: &[At<'_>; N], gate: usize) -> [S::Vector; N] {
     let mut pre = [simd.splat(0.0); N];
@@ -341,7 +340,7 @@ fn pre<S: Simd, const N: usize>(simd: S, cells: &[At<'_>; N], gate: usize) -> [S
     pre
 }
 
-/// [`pre`] with c through the peephole of this place, where there are any: `[blocks, 3, lanes]`.
+/// [`pre`] plus c times the peephole weight of this place, where there are peepholes: `[blocks, 3, lanes]`.
 #[inline(always)]
 fn peeped<S: Simd, const N: usize>(
     simd: S,

@@ -1,4 +1,4 @@
-//! Times every shape of tile that fits the registers: where the numbers in `product::shapes` come from.
+//! Times every shape of tile that fits the registers. The numbers in `product::shapes` come from here.
 //!
 //! `RUSTFLAGS="--cfg measure" cargo test --release -p wgru --no-default-features --lib measure -- --nocapture`
 
@@ -16,10 +16,10 @@ const ROWS: usize = 48;
 /// Blocks: whole tiles of every width.
 const BLOCKS: usize = 8;
 
-/// Rounds, of which the fastest counts.
+/// Rounds; the fastest counts.
 const ROUNDS: usize = 9;
 
-/// One product of so many rows with all blocks of `panel`, in tiles of R by U.
+/// One product of `rows` rows with all blocks of `panel`, in tiles of R by U.
 fn all<S: Simd, N: Number, const G: usize, const R: usize, const U: usize>(
     simd: S,
     words: &[N::Word],
@@ -50,7 +50,7 @@ fn of_rows<S: Simd, const G: usize, const R: usize>(simd: S, set: InstructionSet
     if needed(G, R, 1) > S::REGISTERS {
         return;
     }
-    // One or two rows are products by themselves; of more there are many.
+    // One or two rows are a whole product; three or more are a tile of one with many rows.
     let rows = if R > 2 { ROWS } else { R };
     let x: Vec<f32> = (0..rows * depth).map(|at| (at % 7) as f32).collect();
     let w: Vec<f32> = (0..depth * G * BLOCKS * S::LANES).map(|at| (at % 5) as f32).collect();

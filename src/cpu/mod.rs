@@ -1,8 +1,8 @@
-//! The CPU path: f32, vectors of whatever instructions the machine has, and the device's threads.
+//! The CPU path: f32, vectors of the machine's instruction sets, and the device's threads.
 //!
-//! A product is one chain of sums for each row and unit, k in order, whatever is computed beside it (`product.rs`). So
-//! sequences and session steps, batches of any size and any number of threads give the same bits; and so do instruction
-//! sets that round a · b + c once.
+//! A product is one chain of sums for each row and unit, k in order, whatever else is computed at the same time (`product.rs`).
+//! So sequences and session steps, batches of any size and any number of threads give the same bits. So do all instruction sets
+//! that round a · b + c once.
 
 mod activation;
 mod barrier;
@@ -49,11 +49,11 @@ use crate::io::RunShape;
 use crate::model::{Constant, Model, ReadoutSteps, pack};
 use crate::progress::{Progress, Tally};
 
-/// The processor: the instructions that are used, and the threads.
+/// The processor: the instruction set in use, and the threads.
 #[derive(Debug)]
 pub(crate) struct Processor {
     level: Level,
-    /// Whether the caller has named the instructions.
+    /// Whether the caller has named the instruction set.
     is_named: bool,
     team: Team,
     /// The bits of an f64, see [`Processor::calibrate`].
@@ -61,7 +61,7 @@ pub(crate) struct Processor {
 }
 
 impl Default for Processor {
-    /// All cores, with the fastest instructions that they have.
+    /// All cores, with the machine's fastest instruction set.
     fn default() -> Self {
         Self::of(Level::best(), false, cores())
     }
@@ -97,7 +97,7 @@ impl Processor {
         Ok(Self::of(level, set.is_some(), threads))
     }
 
-    /// The instructions in use, but of layers so narrow that shorter vectors are faster.
+    /// The instruction set in use. Layers so narrow that shorter vectors are faster use those.
     pub(crate) fn set(&self) -> InstructionSet {
         self.level.set()
     }
@@ -126,26 +126,26 @@ struct Dense {
     steps: ReadoutSteps,
 }
 
-/// Memory that a run needs beside its outputs; grows to what is needed and stays.
+/// Memory that a run needs in addition to its outputs. It grows on demand and is kept.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
     /// The arrays of the tracks, one after the other.
     arrays: Lines,
-    /// Of each thread.
+    /// The memory of each thread.
     own: Vec<Own>,
     /// Batch rows in the order of falling length.
     rows: Vec<usize>,
-    /// Numbers in the arrays of a track.
+    /// Sizes of the arrays of a track.
     sizes: Sizes,
-    /// Sequences between layers: two in turn, or all of them where layers run at once.
+    /// Sequences between layers: two in turn, or one for each layer where layers run at once.
     between: Lines,
-    /// How the last run was cut, and would have been without threads that meet after every step.
+    /// How the last run was cut, and how it would be cut without a barrier after every step.
     splits: Option<((RunShape, usize), [Split; 2])>,
 }
 
 #[cfg(test)]
 impl Scratch {
-    /// Has these threads of the next run, and no others, panic after so many steps.
+    /// Makes exactly these threads of the next run panic after `steps` steps.
     pub(crate) fn plant(&mut self, threads: std::ops::Range<usize>, steps: usize) {
         self.own.resize_with(self.own.len().max(threads.end), Own::default);
         self.own.iter_mut().for_each(|own| own.fault = None);
@@ -153,7 +153,7 @@ impl Scratch {
     }
 }
 
-/// The error of a run of which a thread has panicked.
+/// The error of a run one of whose threads has panicked.
 fn failed(Panicked(words): Panicked) -> Error {
     let words = words.unwrap_or_default();
     let reason = format!(
@@ -191,10 +191,10 @@ impl Network {
         Ok(Self { level, layers: layers?, readout })
     }
 
-    /// Advances the states by T steps, or as many as `lengths` says.
+    /// Advances the states by T steps, or by `lengths` steps for each row.
     ///
     /// # Errors
-    /// [`Error::Memory`]; [`Error::Internal`] where a thread panicked, which leaves numbers of no meaning in `to`.
+    /// [`Error::Memory`]; [`Error::Internal`] where a thread panicked: the numbers in `to` are then invalid.
     pub(crate) fn run(
         &self,
         processor: &Processor,
@@ -209,12 +209,12 @@ impl Network {
         {
             return self.run_cut(split, Some(&mut lease), given, scratch, to, progress);
         }
-        // A run that finds the threads busy does without.
+        // A run that finds the threads busy runs on the caller's thread alone.
         let split = if split.threads() > 1 { Split::alone(self, given.run_shape) } else { split };
         self.run_cut(split, None, given, scratch, to, progress)
     }
 
-    /// [`Network::run`], cut so; without a lease on one thread.
+    /// [`Network::run`] with this split; without a lease on one thread.
     fn run_cut(
         &self,
         split: Split,
@@ -241,8 +241,8 @@ impl Network {
         lease.run(split.threads(), late, &work, &|| barriers.free()).map_err(failed)?;
         if split.units > 1 {
             let (rounds, sleeps) = barriers.tally();
-            // The first of each may be waited for until the others have been woken; and where the run was faster than one
-            // without barriers, those who slept did so for uneven parts, not because of contention.
+            // Two kinds of sleep are no sign of contention. The first barriers may wait until the other threads have been woken.
+            // And where the run was faster than one without barriers, threads slept because their parts were uneven.
             let excused = match scratch.splits {
                 Some((_, [_, without])) if began.elapsed() < without.expected(self, given.run_shape) => {
                     sleeps
@@ -254,7 +254,7 @@ impl Network {
         Ok(())
     }
 
-    /// Makes ready what runs of this run shape need: threads and memory.
+    /// Prepares the threads and the memory of runs of this run shape.
     ///
     /// # Errors
     /// [`Error::Memory`].
@@ -266,13 +266,13 @@ impl Network {
     ) -> Result<()> {
         let split = self.split(run_shape, processor, scratch);
         if split.threads() > 1 {
-            // Who has them, or where they cannot be had, is the run's matter.
+            // Threads that are busy or cannot be started are no error here: the run handles both.
             let _ = processor.team.lease(split.threads());
         }
         scratch.make_room(self, run_shape, split)
     }
 
-    /// How a run of this run shape is cut; what it was last time, where that was of this run shape.
+    /// How a run of this run shape is cut; the last split, if the run shape is the same.
     fn split(&self, run_shape: RunShape, processor: &Processor, scratch: &mut Scratch) -> Split {
         let threads = processor.threads();
         let [any, without] = match scratch.splits {
@@ -328,7 +328,7 @@ mod tests {
     use crate::io::{Batch, Layout, Output, OutputShape, Padding};
     use crate::model::{Cell, Direction, Forget, Layer, Merge, Readout, Reset, Update, Weights};
 
-    /// Of one direction each, or of both, which are made one or not.
+    /// A model of one direction a layer, or of two, merged or not.
     fn model(rng: &mut fastrand::Rng, cell: Cell, dirs: usize, hidden: usize, layers: usize) -> Model {
         let one = [Direction::Forward, Direction::Reverse];
         let merges = [Merge::Concat, Merge::Sum, Merge::Mul, Merge::Average];
@@ -366,7 +366,7 @@ mod tests {
         model.layers().iter().all(|layer| layer.direction() == direction)
     }
 
-    /// A run cut so, from random states, in an output full of NaN.
+    /// A run with this split, from random states, into an output filled with NaN.
     fn run(network: &Network, model: &Model, split: Split, team: &Team, batch: &Batch<'_>) -> Output {
         run_in(&mut Scratch::default(), network, model, split, team, batch).unwrap()
     }
@@ -397,13 +397,14 @@ mod tests {
         ended.map(|()| output)
     }
 
-    /// Whichever thread panics, however the run is cut: an error, once all have ended; the same threads and memory go on.
+    /// Any thread may panic, with any split: the run returns an error once all threads have ended, and the next run uses the same
+    /// threads and memory.
     #[test]
     fn a_panic_in_any_thread_is_an_error_of_its_run() {
         let threads = size(6, 2);
         let (mut rng, team) = (crate::seed::Random::new(), Team::new(threads));
         for (cell, dirs) in [(Cell::GRU, 2), (Cell::ORIGINAL_GRU, 1), (Cell::LSTM, 1)] {
-            // Layers of several directions are not worked on at once.
+            // Layers of two directions are not run at once.
             let models = std::iter::repeat_with(|| model(&mut rng, cell, dirs, size(40, 6), size(3, 2)));
             let model = models
                 .take(100)
@@ -419,7 +420,7 @@ mod tests {
             let (mut most, scratch) = ([1; 4], &mut Scratch::default());
             for cut in Split::all(&network, batch.run_shape(), threads) {
                 let (thread, steps) = (rng.usize(0..cut.threads()), rng.usize(0..steps));
-                // Of threads that take pieces, any may find none.
+                // Where threads take pieces, a late thread may find none.
                 scratch.plant(if cut.has_own_rows() { 0..cut.threads() } else { thread..thread + 1 }, steps);
                 let team = if cut.threads() > 1 { &team } else { &processor.team };
                 let run = |scratch: &mut _| run_in(scratch, &network, &model, cut, team, &batch);
@@ -437,7 +438,7 @@ mod tests {
         }
     }
 
-    /// However a run is cut, on however many threads, in whatever chunks: the bits of one thread.
+    /// Any split, any number of threads and any chunk give the bits of one thread.
     #[test]
     fn bits_do_not_depend_on_the_cut() {
         let threads = size(6, 3);
@@ -454,7 +455,7 @@ mod tests {
             for dirs in [1, 2] {
                 let (least, most) = size((10, 50), (5, 10));
                 let hidden = rng.usize(least..most);
-                // Every other has resets.
+                // Every other model has resets.
                 let models = std::iter::repeat_with(|| model(&mut rng, cell, dirs, hidden, 1 + number % 3));
                 let model =
                     models.take(100).find(|model| dirs + number % 2 > 1 || walks(model, Direction::Forward));
@@ -483,7 +484,7 @@ mod tests {
                     for cut in Split::all(&network, batch.run_shape(), threads).step_by(size(1, 2)) {
                         let sizes = [(1, usize::MAX), (7, 2), (cut.chunk, cut.block)];
                         for (chunk, block) in sizes.into_iter().step_by(size(1, 2)) {
-                            // Layers at once take all rows.
+                            // With layers at once, a group takes all rows.
                             let block = if cut.layers > 1 { usize::MAX } else { block };
                             let cut = Split { chunk, block, ..cut };
                             let output = run(&network, &model, cut, &team, &batch);

@@ -1,8 +1,8 @@
-//! Models of the thread team for loom, which runs each in every order that the memory model and so many preemptions allow. What is
-//! checked is the team itself (`team.rs`, `barrier.rs`, `pieces.rs`), on loom's primitives.
+//! Models of the thread team for loom. It runs each in every order that the memory model and the limit on preemptions allow. What
+//! is checked is the team itself (`team.rs`, `barrier.rs`, `pieces.rs`), on loom's primitives.
 //!
-//! Memory that threads share stands in loom's cells, as the arrays of a run stand in `Shared`: an access that another one does not
-//! come before, by what the primitives promise, ends the model, whatever the order. A wake-up that is lost ends it too.
+//! Shared memory is in loom's cells, as the arrays of a run are in `Shared`. loom fails the model at an access that the
+//! primitives do not order after an earlier one, in whatever order it happens to run. It also fails at a lost wake-up.
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use super::team::{Late, Team};
 /// A number that threads share without a lock.
 struct Plain(UnsafeCell<usize>);
 
-// SAFETY: loom runs one thread at a time, and ends the model where two accesses are not in order.
+// SAFETY: loom runs one thread at a time, and fails the model where two accesses are not ordered.
 unsafe impl Sync for Plain {}
 
 impl Plain {
@@ -42,7 +42,7 @@ fn plain<const N: usize>() -> [Plain; N] {
     std::array::from_fn(|_| Plain::new())
 }
 
-/// Every order that so many preemptions allow.
+/// Runs `model` in every order that has at most `preemptions` preemptions.
 fn in_every_order(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
     let mut builder = Builder::new();
     builder.preemption_bound = Some(preemptions);
@@ -57,7 +57,7 @@ fn in_every_order(preemptions: usize, model: impl Fn() + Sync + Send + 'static) 
     assert!(orders > 1);
 }
 
-/// Outcomes that a model has to have, each in one order at least.
+/// Counts of the outcomes of a model; each outcome has to occur in at least one order.
 #[derive(Clone)]
 struct Outcomes<const N: usize>(Arc<[AtomicUsize; N]>);
 
@@ -77,7 +77,7 @@ impl<const N: usize> Outcomes<N> {
     }
 }
 
-/// What the caller wrote, every thread sees; what they wrote, the caller sees; and so again with the same threads.
+/// Every thread sees what the caller wrote, and the caller sees what they wrote; and again with the same threads.
 fn hand_over<const N: usize>(runs: usize) {
     let team = Team::new(N);
     let (given, made) = (Plain::new(), plain::<N>());
@@ -104,7 +104,7 @@ fn jobs_are_handed_to_two_threads() {
     in_every_order(3, || hand_over::<3>(1));
 }
 
-/// A thread that has nothing to do looks, goes to sleep or sleeps while the team is leased and given back, used, and ended.
+/// An idle thread polls, is about to sleep or sleeps while the team is leased and given back, used, and dropped.
 #[test]
 fn threads_are_found_wherever_they_are_and_end_with_the_team() {
     in_every_order(5, || {
@@ -155,7 +155,7 @@ fn three_threads_meet() {
     });
 }
 
-/// A layer that waits for so many steps of the one below, which waits for nobody.
+/// One layer waits for the step count of the layer below, which waits for none.
 #[test]
 fn a_count_that_is_waited_for_comes_with_what_was_written() {
     in_every_order(5, || {
@@ -175,7 +175,7 @@ fn a_count_that_is_waited_for_comes_with_what_was_written() {
     });
 }
 
-/// A run as `Run::thread` makes it: threads of a team that meet after every step.
+/// A run as `Run::thread` does it: threads of a team with a barrier after every step.
 #[test]
 fn threads_of_a_team_meet() {
     in_every_order(4, || {
@@ -187,8 +187,8 @@ fn threads_of_a_team_meet() {
     });
 }
 
-/// Each piece is made once, and all are when the run has ended, whether a thread came in time or not. One that did not is not
-/// called later, and comes to the next run.
+/// Each piece is computed once, and all are when the run has ended, whether a thread was late or not. A late thread's call is not
+/// made afterwards, and the thread takes part in the next run.
 #[test]
 fn pieces_are_made_once_and_a_late_thread_is_left_out() {
     let outcomes = Outcomes::<2>::new();
@@ -213,7 +213,7 @@ fn pieces_are_made_once_and_a_late_thread_is_left_out() {
     outcomes.check();
 }
 
-/// Two others, of which any may be late.
+/// Two other threads, of which any may be late.
 #[test]
 fn any_of_two_threads_is_left_out() {
     let outcomes = Outcomes::<3>::new();
@@ -233,13 +233,13 @@ fn any_of_two_threads_is_left_out() {
     outcomes.check();
 }
 
-/// A panic with words, without the hook that prints them in every order.
+/// A panic with a message, without the hook that would print it in every order.
 fn fail(words: &'static str) {
     resume_unwind(Box::new(words));
 }
 
-/// Whichever of two threads panics, the other one waits for it or comes to wait, and is freed; the caller has the error once both
-/// have ended, and the team is as before.
+/// Either of two threads panics. The other one, which waits for it now or later, is freed. The caller gets the error once both
+/// have ended, and the team works as before.
 #[test]
 fn a_panic_frees_the_other_and_reaches_the_caller() {
     for panicking in [0, 1] {
@@ -263,7 +263,7 @@ fn a_panic_frees_the_other_and_reaches_the_caller() {
     }
 }
 
-/// Of two runs at a time one has the threads and the other goes without, or they follow each other.
+/// Of two simultaneous runs one has the threads and the other uses its own alone, or they run one after the other.
 #[test]
 fn two_runs_do_not_share_the_threads() {
     let outcomes = Outcomes::<2>::new();

@@ -1,9 +1,8 @@
 //! A matrix packed for [`super::product`], and arrays that begin on a cache line.
 //!
-//! `[N/lanes][k][gate][lanes]`: what a block of neighbouring units needs lies in the order in which it is read, once
-//! for all of its gates, so that a product walks straight through memory. Numbers in bf16 lie in pairs of k,
-//! `[N/lanes][k/2][gate][lanes][2]`: a shift or a mask makes f32 of one or the other, where numbers side by side would first have
-//! to be moved apart.
+//! The layout is `[N/lanes][k][gate][lanes]`: the weights of a block of neighbouring units, for all of its gates, lie in the
+//! order in which a product reads them. Numbers in bf16 lie in pairs of k, `[N/lanes][k/2][gate][lanes][2]`: a shift or a mask
+//! makes f32 of one or the other. Without pairs, neighbouring numbers would first have to be moved apart.
 
 use std::ops::Range;
 
@@ -30,7 +29,7 @@ impl Lines {
         lines
     }
 
-    /// Makes room for `len` numbers; what there was is gone where there was less.
+    /// Makes room for `len` numbers. Where the array grows, its contents are lost.
     ///
     /// # Errors
     /// [`Error::Memory`].
@@ -59,7 +58,7 @@ impl Lines {
     }
 }
 
-/// A matrix for products of vectors of `depth` numbers with `gates` columns for each of `units` units.
+/// A matrix for products of vectors of `depth` numbers: `units` units with `gates` columns each.
 #[derive(Debug)]
 pub(super) struct Panel {
     pub(super) depth: usize,
@@ -80,8 +79,8 @@ pub(super) enum Stored<'a> {
 }
 
 impl Panel {
-    /// Packs the gates `of` of `w`, `[depth, pitch]` with `units` columns a gate, rounded to their
-    /// storage type already.
+    /// Packs the gates `of` of `w`, `[depth, pitch]` with `units` columns a gate, already rounded to their
+    /// storage type.
     pub(super) fn new(
         w: &[f32],
         pitch: usize,
@@ -120,7 +119,7 @@ impl Panel {
         depth * self.gates * self.lanes
     }
 
-    /// Where in a block the lanes of a gate at k begin, and how far the next lane is.
+    /// Where the lanes of a gate at k begin in a block, and the distance to the next lane.
     fn place(&self, k: usize, gate: usize) -> (usize, usize) {
         match self.storage {
             Storage::Bf16 => ((k / 2 * self.gates + gate) * 2 * self.lanes + k % 2, 2),
@@ -140,7 +139,7 @@ impl Panel {
         self.storage.is_half()
     }
 
-    /// Bytes that it takes.
+    /// Its size in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.lines.lines.len() * size_of::<Line>()
     }

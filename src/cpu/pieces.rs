@@ -1,23 +1,23 @@
-//! Pieces of a run's rows, which threads take while it runs: a thread that is late finds fewer, and nobody waits for one that has
-//! not begun.
+//! Pieces of a run's rows, which threads take while it runs. A late thread finds fewer pieces, and no thread waits for one that
+//! has not begun.
 
 use super::Network;
 use super::primitives::{AtomicUsize, Ordering};
 use super::split::Split;
 use crate::io::RunShape;
 
-/// The most pieces of a thread that is not late, and the fewest rows of a piece.
+/// The number of pieces for each thread, and the fewest rows of a piece.
 const MOST: usize = 8;
 const FEWEST: usize = 24;
 
-/// Rows of a tile, of most cells: pieces of no whole tiles take longer.
+/// Rows of a tile of most cells: a piece that is not a whole number of tiles is slower.
 const TILE: usize = 8;
 
-/// Bytes of weights that stay in the second cache from piece to piece. Those that do not would have to come near for each.
+/// Bytes of weights that stay in the L2 cache from piece to piece. Weights beyond that are loaded again for each piece.
 const NEAR: usize = 1 << 20;
 
 impl Split {
-    /// Whether each thread has rows of its own, so that none waits for another: these are handed out in pieces.
+    /// Whether each thread has rows of its own, so that none waits for another. Such rows are cut into pieces.
     pub(super) fn has_own_rows(&self) -> bool {
         self.threads() == self.rows
     }
@@ -53,9 +53,9 @@ impl<'a> Pieces<'a> {
         Self { rows, most, taken: AtomicUsize::new(0) }
     }
 
-    /// One that no thread has taken.
+    /// The next piece that no thread has taken.
     pub(super) fn next(&self) -> Option<&'a [usize]> {
-        // What a piece's rows are was settled before the threads began, so the number alone has to be right.
+        // The rows of a piece were fixed before the threads began, so a relaxed counter is enough.
         self.rows.chunks(self.most).nth(self.taken.fetch_add(1, Ordering::Relaxed))
     }
 }
@@ -77,7 +77,7 @@ mod tests {
         Network::new(&Model::new(vec![layer]).unwrap(), Precision::default(), &processor).unwrap()
     }
 
-    /// No thread has more rows than before by more than a piece, and weights that are far are not read more often.
+    /// No thread has more rows than before by more than a piece, and weights outside the L2 cache are not read more often.
     #[test]
     #[cfg_attr(miri, ignore = "large networks of which nothing is run")]
     fn many_rows_are_cut_finely_and_few_or_dear_ones_are_not() {

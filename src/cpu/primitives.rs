@@ -1,8 +1,8 @@
-//! What the threads of the CPU path synchronise by: the standard library's primitives or, under `cfg(wgru_loom)`, loom's, which
-//! run a model in every order that the memory model allows (`models.rs`, `cargo xtask loom`).
+//! The synchronisation primitives of the CPU path's threads: the standard library's or, under `cfg(wgru_loom)`, loom's. loom runs
+//! a model in every order that the memory model allows (`models.rs`, `cargo xtask loom`).
 //!
-//! The flag is not loom's usual `cfg(loom)`: that one reaches every crate of a build, and whoever tests code of their own
-//! with it needs this crate as it is.
+//! The flag is not loom's usual `cfg(loom)`: that one applies to every crate of a build, also where another project tests its own
+//! code with loom and needs this crate unchanged.
 
 #[cfg(not(wgru_loom))]
 pub(super) use std::sync::{
@@ -23,7 +23,7 @@ pub(super) use loom::sync::{
 #[cfg(wgru_loom)]
 pub(super) use loom::thread;
 
-/// As [`crate::sync::lock`].
+/// Like [`crate::sync::lock`].
 #[cfg(wgru_loom)]
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)

@@ -1,7 +1,7 @@
-//! The product of every step and of every projection: rows of numbers with a packed matrix.
+//! The product of every step and of every projection: rows of numbers times a packed matrix.
 //!
-//! Of each row and column there is one sum, k in order from what it begins with, whatever rows and blocks are computed
-//! beside it. That is why no result depends on the batch, on how a sequence is cut, or on threads.
+//! Each row and column has one sum, k in order from its initial value, whatever rows and blocks are computed at the same time. So
+//! no result depends on the batch, on how a sequence is cut, or on the number of threads.
 
 use super::panel::{Panel, Stored};
 use super::shared::{Shared, Source};
@@ -11,11 +11,11 @@ use super::tiles::{MANY, Tile, is_shape, needed};
 /// Where the rows of a product lie.
 #[derive(Clone, Copy)]
 pub(super) enum Rows<'a> {
-    /// So far from each other.
+    /// At a fixed distance from each other.
     Apart(Shared<'a>, usize),
-    /// From these places on.
+    /// Beginning at these offsets.
     At(Source<'a>, &'a [usize]),
-    /// Those of the tile, one by one.
+    /// The rows of the tile, one by one.
     Each(&'a [&'a [f32]]),
 }
 
@@ -23,10 +23,10 @@ impl Rows<'_> {
     /// Row `index` of a tile whose first is `first`.
     ///
     /// # Safety
-    /// Nobody writes the row while the slice is used.
+    /// No thread writes the row while the slice is used.
     #[inline(always)]
     unsafe fn row(&self, first: usize, index: usize, len: usize) -> &[f32] {
-        // SAFETY: that nobody writes the row the caller promises; its length is checked.
+        // SAFETY: the caller promises that no thread writes the row; its length is checked.
         unsafe {
             match self {
                 Self::Apart(from, pitch) => from.slice((first + index) * pitch, len),
@@ -37,18 +37,18 @@ impl Rows<'_> {
     }
 }
 
-/// Where the sums of a tile go: numbers from a row to the next and from a block to the next.
+/// Where the sums of a tile go, with the distances from a row to the next and from a block to the next.
 pub(super) struct Sums<'a> {
     pub(super) to: &'a mut [f32],
     pub(super) row: usize,
     pub(super) block: usize,
 }
 
-/// The products of a tile of [`tiles`]. `begin`: what sums begin with, `[blocks, G, lanes]`.
+/// The products of a tile of [`tiles`]. `begin`: the initial values of the sums, `[blocks, G, lanes]`.
 ///
 /// # Safety
-/// Every row of the tile has as many numbers as the panel is deep, and nobody writes them meanwhile. The panel has been packed for
-/// vectors of as many lanes as `S` has.
+/// Every row of the tile has as many numbers as the panel is deep, and no thread writes them meanwhile. The panel has been packed
+/// for vectors of as many lanes as `S` has.
 #[inline(always)]
 pub(super) unsafe fn multiply<S: Simd>(
     simd: S,
@@ -81,7 +81,7 @@ fn of_gates<S: Simd, const G: usize>(
                 $($(($rows, $blocks) if const { is_shape(S::REGISTERS, G, $rows, $blocks) } => {
                     of_shape::<S, G, $rows, $blocks>(simd, panel, begin, tile, rows, sums);
                 })*)*
-                // `tiles` makes tiles of `shapes` alone, by its test.
+                // `tiles` makes tiles of `shapes` alone, which its test checks.
                 _ => unreachable!("not one of `shapes`"),
             }
         };
@@ -123,20 +123,20 @@ fn of_shape<S: Simd, const G: usize, const R: usize, const U: usize>(
 pub(super) trait Number {
     type Word: Copy;
 
-    /// Whether a product takes its weights from memory without an instruction of their own.
+    /// Whether a multiply-add can take the weights as a memory operand, without a separate load or conversion.
     const IS_PLAIN: bool;
 
     /// Whether numbers lie in pairs of k.
     const ARE_PAIRS: bool = false;
 
-    /// A vector of a block. `is_tight`: all registers are taken.
+    /// A vector of a block. `is_tight`: all registers are in use.
     ///
     /// # Safety
     /// The block has this k and gate, packed for vectors of `S`.
     unsafe fn load<S: Simd>(simd: S, block: *const Self::Word, at: At, is_tight: bool) -> S::Vector;
 }
 
-/// Where in a block of a [`Panel`] a vector is.
+/// The position of a vector in a block of a [`Panel`].
 #[derive(Clone, Copy)]
 pub(super) struct At {
     k: usize,
@@ -163,7 +163,7 @@ impl Number for F16 {
     const IS_PLAIN: bool = false;
     #[inline(always)]
     unsafe fn load<S: Simd>(simd: S, block: *const u16, at: At, _: bool) -> S::Vector {
-        // SAFETY: as of f32, in words of 16 bits.
+        // SAFETY: as for f32, in words of 16 bits.
         unsafe { simd.load_f16(block.add((at.k * at.gates + at.gate) * S::LANES)) }
     }
 }
@@ -215,7 +215,8 @@ impl<N: Number, const G: usize, const R: usize, const U: usize> Work for Product
         while first < tile.rows {
             let mut rows = [std::ptr::null(); R];
             for r in 0..R {
-                // SAFETY: nobody writes the tile's rows meanwhile, as the caller of `multiply` promises; `row` cuts each to the depth.
+                // SAFETY: no thread writes the tile's rows meanwhile, as the caller of `multiply` promises; `row` cuts each to
+                // the depth.
                 rows[r] = unsafe { all.row(tile.row, first + r, depth) }.as_ptr();
             }
             let mut acc = [[[simd.splat(0.0); G]; R]; U];
@@ -257,7 +258,7 @@ impl<N: Number, const G: usize, const R: usize, const U: usize> Work for Product
     }
 }
 
-/// Adds to the sums what k gives.
+/// Adds the products of one k to the sums.
 ///
 /// # Safety
 /// Every row and every block has k, and blocks are packed for vectors of `S` and G gates.
@@ -271,7 +272,7 @@ unsafe fn add<S: Simd, N: Number, const G: usize, const R: usize, const U: usize
     k: usize,
 ) {
     let is_tight = const { needed(G, R, U) >= S::REGISTERS };
-    // Of rows' numbers and weights the fewer stay, see [`needed`].
+    // Of rows' numbers and weights, the fewer stay in registers: see [`needed`].
     if G * U <= R {
         let mut w = [[simd.splat(0.0); G]; U];
         for u in 0..U {
@@ -338,14 +339,15 @@ mod tests {
                 let each: Vec<&[f32]> = x[tile.row..][..tile.rows].iter().map(Vec::as_slice).collect();
                 let to = &mut y[(tile.row * panel.blocks + tile.block) * width..];
                 let sums = Sums { to, row: panel.blocks * width, block: width };
-                // SAFETY: every row is as long as the panel is deep, and nobody else has any; the panel's lanes are the set's.
+                // SAFETY: every row is as long as the panel is deep, and no other thread has any; the panel's lanes are the
+                // set's.
                 unsafe { multiply(simd, panel, begin, tile, Rows::Each(&each), sums) };
             });
         }
     }
 
-    /// Tiles of every shape, of numbers in every storage type, whose memory ends where they do: what a tool like memcheck
-    /// looks at. All numbers are whole, so that sums are exact.
+    /// Tiles of every shape and storage type, in memory that ends with the data, so that a tool like memcheck finds reads beyond
+    /// it. All numbers are whole, so that sums are exact.
     #[test]
     fn every_shape_sums_what_it_should_and_reads_no_further() {
         let mut rng = fastrand::Rng::new();

@@ -1,4 +1,4 @@
-//! One run: who of the threads does what, on which part of the memory.
+//! One run: which thread does what, on which part of the memory.
 
 use std::ops::Range;
 
@@ -20,12 +20,12 @@ use crate::model::{Merge, ReadoutSteps};
 /// What a run reads.
 #[derive(Clone, Copy)]
 pub(crate) struct Given<'a> {
-    /// As `run_shape` says.
+    /// In the order of `run_shape`.
     pub(crate) x: &'a [f32],
     pub(crate) run_shape: RunShape,
-    /// The steps of each batch row; T where there are none.
+    /// The steps of each batch row; T for all where there are none.
     pub(crate) lengths: Option<&'a [u32]>,
-    /// Where states begin anew.
+    /// Where states are reset.
     pub(crate) resets: Option<Resets<'a>>,
 }
 
@@ -36,28 +36,28 @@ pub(crate) struct Targets<'a> {
     pub h: &'a mut [f32],
     /// `[L·D, B, H]`, from initial to final; empty where the cell has none.
     pub c: &'a mut [f32],
-    /// In the order that the run shape says.
+    /// In the order of the run shape.
     pub y: &'a mut [f32],
-    /// `[B, O]`, or every step in the order that the run shape says; empty where there is no readout.
+    /// `[B, O]`, or every step in the order of the run shape; empty where there is no readout.
     pub out: &'a mut [f32],
 }
 
 impl<'a> Given<'a> {
-    /// All of a batch but its initial states.
+    /// All of a batch except its initial states.
     pub(crate) fn of(batch: &Batch<'a>) -> Self {
         let (lengths, resets) = (batch.lengths_of(), batch.resets_of());
         Self { x: batch.x(), run_shape: batch.run_shape(), lengths, resets }
     }
 }
 
-/// A run under way, as its threads share it.
+/// A run in progress, as its threads share it.
 pub(super) struct Run<'a> {
     network: &'a Network,
     given: Given<'a>,
     split: Split,
-    /// The batch rows: those of a piece, or of a group of threads, side by side, each one's in the order of falling length.
+    /// The batch rows of all pieces or groups, one after the other, each group's sorted by falling length.
     rows: &'a [usize],
-    /// Of threads that have rows of their own, these in pieces.
+    /// Where threads have rows of their own: these rows in pieces.
     pieces: Pieces<'a>,
     h: Shared<'a>,
     c: Shared<'a>,
@@ -72,7 +72,7 @@ pub(super) struct Run<'a> {
     barriers: &'a Barriers,
 }
 
-/// Numbers in the arrays of a track.
+/// Sizes of the arrays of a track.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Sizes {
     h: usize,
@@ -101,16 +101,16 @@ impl Sizes {
 /// Where the threads of a run wait for each other.
 #[derive(Debug, Default)]
 pub(super) struct Barriers {
-    /// Of the threads that share a track.
+    /// One for the threads of each track.
     tracks: Vec<Barrier>,
-    /// How far each layer of each group is.
+    /// The progress of each layer of each group.
     layers: Vec<Barrier>,
-    /// Of the threads of a group.
+    /// One for the threads of each group.
     groups: Vec<Barrier>,
 }
 
 impl Barriers {
-    /// Threads that have rows of their own meet nobody, and nothing is allocated for them.
+    /// Threads that have rows of their own use no barrier, and nothing is allocated for them.
     pub(super) fn new(split: Split, layers: usize) -> Self {
         if split.has_own_rows() {
             return Self::default();
@@ -124,7 +124,7 @@ impl Barriers {
         [&self.tracks, &self.layers, &self.groups].into_iter().flatten().for_each(Barrier::free);
     }
 
-    /// Of the threads that share a track: how often they met, and how often one of them slept.
+    /// For the threads that share a track: the number of barriers, and of sleeps in them.
     pub(super) fn tally(&self) -> (usize, usize) {
         self.tracks
             .iter()
@@ -133,7 +133,7 @@ impl Barriers {
 }
 
 impl Scratch {
-    /// Makes room for a run that is cut so.
+    /// Makes room for a run with this split.
     ///
     /// # Errors
     /// [`crate::Error::Memory`].
@@ -167,7 +167,7 @@ impl Scratch {
         if self.own.len() < split.threads() {
             self.own.resize_with(split.threads(), Own::default);
         }
-        // What a chunk of all its steps has, where that is less.
+        // A chunk has no more rows than all the steps together.
         let rows = rows.min(places * run_shape.dims.steps);
         self.own[..split.threads()].iter_mut().try_for_each(|own| own.make_room(rows, rows * xw))
     }
@@ -186,7 +186,7 @@ impl<'a> Run<'a> {
         let Scratch { arrays, own, rows, between, sizes, .. } = scratch;
         let (batch, groups) = (given.run_shape.dims.batch, split.rows);
         let piece = if groups == 1 { batch } else { split.block.min(batch.div_ceil(groups)) };
-        // Pieces of so many threads walk at once.
+        // Pieces of so many threads are in progress at once.
         let window = if split.has_own_rows() { groups.saturating_mul(piece) } else { batch };
         let of_window = |all: usize, index: usize| match split.has_own_rows() {
             true => all.min(index * piece)..all.min((index + 1) * piece),
@@ -212,8 +212,8 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// What thread `index` does: the piece of its group, or, where its group is a thread alone, one piece after the other of those
-    /// that no thread has taken.
+    /// The work of thread `index`: the piece of its group or, where the group is this thread alone, one piece after the other of
+    /// those that no thread has taken.
     pub(super) fn thread<S: Simd>(&self, simd: S, index: usize) {
         let slot = self.split.thread_slot(index);
         // SAFETY: a run calls this once with each index, so this element is this thread's alone.
@@ -234,7 +234,7 @@ impl<'a> Run<'a> {
     fn walk<S: Simd>(&self, simd: S, index: usize, slot: ThreadSlot, piece: &'a [usize], own: &mut Own) {
         let Self { network, split, .. } = self;
         let (layers, members) = (&network.layers, split.threads() / split.rows);
-        // As many rows as stay near walk to the end before the next begin.
+        // Rows that fit the cache walk to the end before the next begin.
         for rows in piece.chunks(split.block) {
             for layer in (slot.layer..layers.len()).step_by(split.layers) {
                 let directions = layers[layer].iter().skip(slot.direction).step_by(split.directions);
@@ -262,8 +262,8 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Makes one of both directions of a layer, of `some` of the steps of these rows: where the forward one is, or, of the last
-    /// layer, in y.
+    /// Merges both directions of a layer, for the steps `some` of these rows: into the forward one's sequence or, for the last
+    /// layer, into y.
     fn merge(&self, layer: usize, rows: &[usize], some: Range<usize>) {
         let (Given { run_shape, lengths, .. }, one) = (self.given, &self.network.layers[layer][0]);
         let (steps, state) = (run_shape.dims.steps, one.state);
@@ -272,13 +272,13 @@ impl<'a> Run<'a> {
         let y_strides = Strides::of(run_shape.y, run_shape.dims, 1, state);
         for index in some {
             let (row, time) = (rows[index / steps], index % steps);
-            // What stands past a sequence's end is read of the last layer alone.
+            // Padding past a sequence's end is read of the last layer alone.
             if !is_last && lengths.is_some_and(|lengths| time >= lengths[row] as usize) {
                 continue;
             }
             let at = row * strides.row + time * strides.step;
-            // SAFETY: rule *layers*: the group has met, so both directions are there and nobody writes them; of the steps, these are this
-            // thread's alone until it meets again, and the two directions do not overlap.
+            // SAFETY: rule *layers*: the group's barrier has passed, so both directions are complete and no thread writes them.
+            // The steps are this thread's alone until the next barrier, and the two directions do not overlap.
             let (to, reverse) = unsafe {
                 let to = if is_last {
                     let y = self.y.slice_mut(row * y_strides.row + time * y_strides.step, state);
@@ -304,7 +304,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Where a direction of a layer finds what it reads and writes.
+    /// The arrays that a direction of a layer reads and writes.
     fn track(&self, direction: &Direction, layer: usize, rows: &'a [usize], slot: ThreadSlot) -> Track<'a> {
         let Self { network, given, split, sizes, .. } = *self;
         let RunShape { dims, padding, projected, .. } = given.run_shape;
@@ -360,7 +360,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// y of a layer that is not the last, or whose directions are not made one yet.
+    /// y of a layer that is not the last, or whose directions are not merged yet.
     fn sequence(&self, layer: usize) -> Shared<'a> {
         let len = self.network.sequence(self.given.run_shape);
         let at = if self.split.layers > 1 { layer } else { layer % 2 };
@@ -368,7 +368,7 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Batch rows for so many `groups` of threads, a window of rows after the other; `part` says which of a window's a group has.
+/// Batch rows for `groups` groups of threads, a window of rows after the other; `part` says which of a window's rows a group has.
 fn deal(
     rows: &mut Vec<usize>,
     batch: usize,
@@ -379,10 +379,10 @@ fn deal(
     rows.clear();
     rows.extend(0..batch);
     let Some(lengths) = lengths else { return };
-    // By length, then by number, so that the order says nothing about the method.
+    // By length, then by number: a total order, so an unstable sort gives the same result as a stable one.
     rows.sort_unstable_by_key(|&row| (std::cmp::Reverse(lengths[row]), row));
     if groups > 1 {
-        // In turn, so that every group has long ones.
+        // Interleaved, so that every group has long ones.
         let sorted = rows.clone();
         let mut next = sorted.iter();
         for rows in rows.chunks_mut(window) {
@@ -396,24 +396,25 @@ fn deal(
 }
 
 impl Network {
-    /// Whether a layer makes one of its directions.
+    /// Whether a layer merges its directions.
     pub(super) fn merges(&self, layer: usize) -> bool {
         self.layers[layer][0].merge != Merge::Concat
     }
 
-    /// How a sequence between layers lies: `[T, B, D, P]`, of which a layer that merges its directions leaves the first.
+    /// The layout of a sequence between layers: `[T, B, D, P]`. A layer that merges its directions leaves the result in the
+    /// first.
     fn inner(&self, run_shape: RunShape) -> Strides {
         Strides::of(Layout::TimeMajor, run_shape.dims, self.layers[0].len(), self.layers[0][0].state)
     }
 
-    /// Numbers of a sequence between layers.
+    /// The size of a sequence between layers.
     pub(super) fn sequence(&self, run_shape: RunShape) -> usize {
         run_shape.dims.batch * run_shape.dims.steps * self.layers[0].len() * self.layers[0][0].state
     }
 }
 
 impl Dense {
-    /// Steps of a sequence that it reads.
+    /// The steps of a sequence that the readout reads.
     pub(super) fn steps(&self, run_shape: RunShape) -> usize {
         match self.steps {
             ReadoutSteps::Every => run_shape.dims.steps,
@@ -421,8 +422,8 @@ impl Dense {
         }
     }
 
-    /// The readout of `some` of the steps of these rows, row by row, in the order of the run shape; of a sequence without a
-    /// step, of 0.
+    /// The readout of the steps `some` of these rows, row by row, in the order of the run shape. A sequence without a step has
+    /// the readout of 0.
     fn apply<S: Simd>(&self, simd: S, run: &Run<'_>, rows: &[usize], some: Range<usize>, own: &mut Own) {
         let Given { run_shape, lengths, .. } = run.given;
         let last = run.network.layers.len() - 1;
@@ -435,7 +436,7 @@ impl Dense {
         };
         let (steps, width) = (self.steps(run_shape), S::LANES);
         let features = directions * state;
-        // Of every step also those past a sequence's end are read.
+        // A readout of every step also reads the padding past a sequence's end.
         let may_be_none = lengths.is_some() && self.steps == ReadoutSteps::Last;
         let nothing = vec![0.0; if may_be_none { features } else { 0 }];
         let at = |index: usize| (rows[(some.start + index) / steps], (some.start + index) % steps);
@@ -450,7 +451,7 @@ impl Dense {
                     }
                 };
                 match time {
-                    // SAFETY: rule *layers*: the group has met after the last step, and nobody writes y any more.
+                    // SAFETY: rule *layers*: the group's barrier after the last step has passed, and no thread writes y any more.
                     Some(time) => unsafe { run.y.slice(row * from.row + time * from.step, features) },
                     None => &nothing,
                 }
@@ -461,13 +462,14 @@ impl Dense {
                 *to = y(row);
             }
             let rows = Rows::Each(&each[..tile.rows]);
-            // SAFETY: as above of y, whose rows are as long as the readout is deep; the network's panels are packed for these vectors.
+            // SAFETY: y as above; its rows are as long as the readout is deep, and the network's panels are packed for these
+            // vectors.
             unsafe { multiply(simd, &self.w, self.b.floats(), tile, rows, to_sums) };
             let first = tile.block * width;
             let count = self.outputs.min((tile.block + tile.blocks) * width) - first;
             for (index, sums) in (tile.row..).zip(sums.chunks_exact(tile.blocks * width)).take(tile.rows) {
                 let (row, step) = at(index);
-                // SAFETY: of the rows and steps of out, these are this thread's: `some` are its share.
+                // SAFETY: these rows and steps of `out` are this thread's: `some` are its share.
                 let out = unsafe { run.out.slice_mut(row * to.row + step * to.step + first, count) };
                 out.copy_from_slice(&sums[..count]);
             }

@@ -1,4 +1,4 @@
-//! How a run is assigned to threads, and how long it is expected to take.
+//! How a run is assigned to threads, and its expected time.
 
 use std::fmt;
 use std::ops::Range;
@@ -12,22 +12,22 @@ use super::tiles::{group, passes};
 use super::times::{BARRIER, CONTENTION, ROW, START, STEP, Times};
 use crate::io::RunShape;
 
-/// Into how many parts a run is cut in each way. Threads that share rows, a direction and a layer have some units each and
-/// meet after every step; others wait for whole chunks of steps at the most.
+/// The number of parts that a run is cut into in each dimension. Threads that share rows, a direction and a layer have some units
+/// each and a barrier after every step. Other threads wait at most once for each chunk of steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Split {
     pub(super) rows: usize,
     pub(super) directions: usize,
-    /// Layers that are worked on at once, each some steps behind the one below.
+    /// Layers in progress at once, each some steps behind the one below.
     pub(super) layers: usize,
     pub(super) units: usize,
-    /// The most rows that are projected at once, but for a single step.
+    /// The most rows that are projected at once, except for a single step.
     pub(super) chunk: usize,
-    /// The most rows of a group that walk side by side; the next follow when these are at the end.
+    /// The most rows of a group that walk together; the next follow when these have ended.
     pub(super) block: usize,
 }
 
-/// What part `index` of `count` has of so many things; the first parts have one more where they are not even.
+/// The share of part `index` of `count` in `all` things; the first parts have one more where the division has a remainder.
 pub(super) fn share(all: usize, index: usize, count: usize) -> Range<usize> {
     let begin = |index: usize| index * (all / count) + index.min(all % count);
     begin(index)..begin(index + 1)
@@ -49,20 +49,20 @@ impl ThreadSlot {
     }
 }
 
-/// Bytes of weights that stay in each cache beside everything else.
+/// Bytes of weights that stay in each cache, beside all other data.
 const FIRST: usize = 56 << 10;
 const SECOND: usize = 1 << 20;
 
-/// Rows of a chunk where the weights of its projection lie beyond the second cache.
+/// Rows of a chunk where the weights of its projection do not fit the L2 cache.
 const FAR: usize = 256;
 
-/// Bytes of states and of a step's xw that rows side by side should have: they stay in the second cache.
+/// The target size, in bytes, of states and of a step's xw for rows that walk together: they stay in the L2 cache.
 const BLOCK: usize = 1 << 20;
 
-/// Bytes of sequences between layers that layers at once may take: all of them, where one after the other takes two.
+/// The most bytes of sequences between layers where layers run at once: these need all sequences, other runs need two.
 const BETWEEN: usize = 256 << 20;
 
-/// Bytes of xw that a chunk should have: it stays in the second cache.
+/// The target size of a chunk's xw in bytes: it stays in the L2 cache.
 const CHUNK: usize = 256 << 10;
 
 impl Split {
@@ -72,7 +72,7 @@ impl Split {
             .with_sizes(network, run_shape)
     }
 
-    /// The one of `all` that is expected to take the least time, of equals the first; one thread where nothing takes less.
+    /// The split of `all` with the least expected time, of equals the first; one thread where nothing is faster.
     pub(super) fn best(all: impl Iterator<Item = Self>, network: &Network, run_shape: RunShape) -> Self {
         let alone = Self::alone(network, run_shape);
         let least = (alone, alone.time(network, run_shape));
@@ -86,12 +86,12 @@ impl Split {
         all.fold(least, shorter).0
     }
 
-    /// Every way to cut a run for so many threads at the most; of the units into 1, 2, 4 and so on or as many as there can be.
+    /// Every split for at most `threads` threads; units are split into 1, 2, 4 and so on, or as many parts as possible.
     pub(super) fn all(network: &Network, run_shape: RunShape, threads: usize) -> impl Iterator<Item = Self> {
         let (layers, directions) = (network.layers.len(), network.layers[0].len());
         let blocks = network.layers[0][0].w_hh.blocks;
         let inner = (layers - 1).saturating_mul(network.sequence(run_shape)).saturating_mul(4);
-        // What reads both directions needs both to their end, and what walks the other way the last step first.
+        // A layer that reads both directions needs both complete, and a reverse direction needs the last step first.
         let reverse = network.layers[0][0].reverse;
         let is_one_way = directions == 1 && network.layers.iter().all(|layer| layer[0].reverse == reverse);
         let most = if !is_one_way || inner > BETWEEN { 1 } else { layers };
@@ -105,7 +105,7 @@ impl Split {
                 let powers = std::iter::successors(Some(1), |units| Some(units * 2));
                 let units = powers.take_while(move |units| *units < most).chain([most]);
                 units.map(move |units| {
-                    // More parts than these would have no fewer blocks each.
+                    // More parts than these would not reduce the blocks of a part.
                     let units = blocks.div_ceil(blocks.div_ceil(units));
                     let split = Self { rows, directions, layers, units, chunk: 0, block: 0 };
                     split.with_sizes(network, run_shape)
@@ -124,13 +124,13 @@ impl Split {
         let (mut chunk, mut block) = (usize::MAX, usize::MAX);
         for (weights, pitch, units) in parts {
             let rows = (CHUNK / 4 / pitch).clamp(32, 512);
-            // Weights that no near cache holds are worth a longer way for xw.
+            // Weights that do not fit the L2 cache justify a chunk of xw that does not fit it either.
             chunk = chunk.min(if weights > SECOND { rows.max(FAR) } else { rows });
             // Whole tiles, whatever their height.
             block = block.min((BLOCK / 4 / (pitch + 3 * units)).max(48) / 24 * 24);
         }
         self.block = if self.layers > 1 { places } else { block.min(places) };
-        // Layers that follow each other closely have little to wait for at either end.
+        // Layers that follow each other closely wait little at either end.
         let closest =
             if self.layers > 1 { (run_shape.dims.steps / 16).max(8).saturating_mul(places) } else { chunk };
         self.chunk = chunk.min(closest);
@@ -173,7 +173,7 @@ impl Split {
             let step = projection + self.step(network.level, direction, places);
             all += step * blocks * steps * layer.len().div_ceil(self.directions) as f64;
         }
-        // Of layers at once only some stand one after the other, and each begins a chunk behind.
+        // Of layers at once only some run one after the other, and each begins a chunk behind.
         let depth = network.layers.len() as f64;
         let in_turn = network.layers.len().div_ceil(self.layers) as f64;
         let late = 1.0 + (self.layers - 1) as f64 * self.chunk as f64 / (places as f64 * steps);
@@ -211,7 +211,7 @@ impl Split {
         time + blocks as f64 * rows * Times::of(level.set()).gates(direction.cell)
     }
 
-    /// A thread's part of a product of so many rows, whose weights are among `bytes` that are read again and again.
+    /// A thread's part of a product of `rows` rows, whose weights are among `bytes` that are read again and again.
     fn product(self, level: Level, panel: &Panel, rows: usize, bytes: usize) -> f64 {
         let times = Times::of(level.set());
         let blocks = panel.blocks.div_ceil(self.units);
@@ -219,7 +219,7 @@ impl Split {
         let halves = if panel.is_half() { 0.5 } else { 1.0 };
         let passes = passes(level.registers(), panel.gates, rows) as f64;
         let (first, second) = (times.first, times.second * halves);
-        // Blocks that have come near serve all rows.
+        // Blocks in the near cache serve all rows.
         let is_near = panel.bytes() / panel.blocks.max(1) * blocks.min(group(panel.gates)) <= FIRST;
         let again = if is_near { first } else { second };
         let (loads, far) = match bytes {

@@ -1,4 +1,4 @@
-//! Threads that live as long as their device: they wait for work busily for a while, then sleep.
+//! Threads that live as long as their device: they poll for work for a while, then sleep.
 
 use std::sync::{OnceLock, PoisonError, TryLockError};
 use std::thread::available_parallelism;
@@ -8,17 +8,17 @@ use super::caught::{Panicked, caught};
 use super::contention::Contention;
 use super::primitives::{Arc, AtomicUsize, Mutex, MutexGuard, Ordering, lock, thread};
 
-/// The most threads of a device: more than any machine has, few enough to be started.
+/// The most threads of a device: more than any machine has cores, few enough to be started.
 pub(super) const MOST: usize = 1024;
 
 /// The threads of a device.
 #[derive(Debug)]
 pub(super) struct Team {
-    /// How many there can be, the caller's own among them: what was asked for, or what the system gives.
+    /// The most threads, the caller's own among them: the option's value, or as many as the system can start.
     size: AtomicUsize,
     /// All but the caller's own, started when they are first needed. Locked by the run that uses them.
     workers: Mutex<Vec<Worker>>,
-    /// Whom the workers tell that they are done.
+    /// Where the workers report that they are done.
     ending: Arc<Ending>,
     contention: Contention,
 }
@@ -41,7 +41,7 @@ const EMPTY: usize = 0;
 const FULL: usize = 1;
 const STOP: usize = 2;
 
-/// A call of a closure that outlives it: [`Lease::run`] returns only once every one of them has been made or taken back.
+/// A call of a closure that outlives it: [`Lease::run`] returns only once every such call has returned or been taken back.
 #[derive(Debug)]
 struct Job {
     work: *const (dyn Fn(usize) + Sync),
@@ -61,22 +61,22 @@ struct Ending {
 }
 
 impl Ending {
-    /// Counts so many that are done or left out; whether they are the last.
+    /// Counts threads that are done or left out; whether they are the last.
     fn is_end(&self, of: usize) -> bool {
         self.left.fetch_sub(of, Ordering::AcqRel) == of
     }
 }
 
-/// What becomes of the call of a thread that has not begun when the caller's own has ended.
+/// How to treat a thread that has not begun when the caller's own call has returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Late {
     Awaited,
-    /// It is not made: what it would do, the others have done.
+    /// Its call is not made: the others have done its work.
     LeftOut,
 }
 
-/// Ends the process where a thread does not come to the end of what others wait for, or where a caller leaves while others
-/// use its memory. Panics of the work are caught before they come here.
+/// Aborts the process where a thread does not reach a point that others wait for, or where a caller returns while others use its
+/// memory. Panics of the work are caught before this.
 struct OrAbort;
 
 impl Drop for OrAbort {
@@ -86,9 +86,9 @@ impl Drop for OrAbort {
 }
 
 impl Team {
-    /// So many threads, the caller's own among them.
+    /// A team of `size` threads, the caller's own among them.
     pub(super) fn new(size: usize) -> Self {
-        // There are no threads to be had without an operating system.
+        // Without an operating system there are no threads.
         let size = if cfg!(target_arch = "wasm32") { 1 } else { size.clamp(1, MOST) };
         let ending = Ending { left: AtomicUsize::new(0), barrier: Barrier::new() };
         Self {
@@ -99,7 +99,7 @@ impl Team {
         }
     }
 
-    /// Whether a run may let threads meet after every step.
+    /// Whether a run may use a barrier after every step.
     pub(super) fn may_use_barriers(&self) -> bool {
         self.contention.may_use_barriers()
     }
@@ -108,8 +108,8 @@ impl Team {
         self.size.load(Ordering::Relaxed)
     }
 
-    /// So many threads for one run; none while another run has them, or where the system does not give as many: then the team
-    /// is as small as what it gave.
+    /// `count` threads for one run. `None` while another run has them, or where the system starts fewer: then the team shrinks to
+    /// what it started.
     pub(super) fn lease(&self, count: usize) -> Option<Lease<'_>> {
         let mut workers = match self.workers.try_lock() {
             Ok(workers) => workers,
@@ -137,16 +137,16 @@ pub(super) struct Lease<'a> {
 }
 
 impl Lease<'_> {
-    /// Told by a run whose threads met: how often, and how often one of them had to sleep for it.
+    /// Records the barriers of a run, and the sleeps in them.
     pub(super) fn record(&self, barriers: usize, sleeps: usize) {
         self.contention.record(barriers, sleeps);
     }
 
-    /// Calls `work` with 0 to `count` − 1, each on a thread of its own, 0 on the caller's; those that are late as it says. `count`
-    /// is at most what was leased. Exclusive, since a second run at the same time would take the place of the jobs of the first.
+    /// Calls `work` with 0 to `count` − 1, each on a thread of its own, 0 on the caller's; `late` says how to treat late threads.
+    /// `count` is at most what was leased. Exclusive, since a second run at the same time would overwrite the jobs of the first.
     ///
     /// # Errors
-    /// [`Panicked`] once every call has ended, where one of them did so with a panic; `free` is called at once then, to free those
+    /// [`Panicked`] once every call has ended, where one of them panicked. `free` is called at the panic, to free the threads
     /// that wait for it.
     pub(super) fn run(
         &mut self,
@@ -176,8 +176,8 @@ impl Lease<'_> {
         let ended = self.ending.barrier.rounds();
         self.ending.left.store(count, Ordering::Relaxed);
         for (index, worker) in others.iter().enumerate() {
-            // SAFETY: the same type but for its lifetime. This function returns once every job has been called to its end or taken back
-            // (`Ending::left` counts them), and is not left by a panic (`OrAbort`), so none outlives `work`.
+            // SAFETY: the same type but for its lifetime. This function returns once every job has returned or been taken back
+            // (`Ending::left` counts them), and no panic leaves it (`OrAbort`), so none outlives `work`.
             let work: *const (dyn Fn(usize) + Sync) = unsafe { std::mem::transmute(work) };
             worker.slot.put(Job { work, index: index + 1 });
             worker.unpark();
@@ -195,7 +195,7 @@ impl Lease<'_> {
 }
 
 impl Worker {
-    /// None where the system gives no thread.
+    /// `None` where the system gives no thread.
     fn start(ending: &Arc<Ending>) -> Option<Self> {
         let slot = Arc::new(Slot::default());
         let (own, ending) = (slot.clone(), ending.clone());
@@ -232,7 +232,7 @@ impl Slot {
         loop {
             let is_called = || self.state.load(Ordering::Acquire) != EMPTY;
             if !comes_soon(is_called) {
-                // This thread is the crate's own, and nobody else unparks it.
+                // This thread is the crate's own, and no other code unparks it.
                 while !is_called() {
                     thread::park();
                 }
@@ -260,14 +260,14 @@ impl Drop for Team {
             worker.slot.state.store(STOP, Ordering::Release);
             worker.unpark();
             if let Some(thread) = worker.thread.take() {
-                // It ended with a panic only where the process has.
+                // It can only have panicked where the process ends too.
                 let _ = thread.join();
             }
         }
     }
 }
 
-/// As many threads as the system says run at once.
+/// The number of threads that the system can run at once.
 pub(super) fn cores() -> usize {
     static CORES: OnceLock<usize> = OnceLock::new();
     *CORES.get_or_init(|| available_parallelism().map_or(1, |count| count.get()).min(MOST))
@@ -294,7 +294,7 @@ mod tests {
                 for step in 0..steps {
                     calls[index].fetch_add(1, Ordering::Relaxed);
                     barrier.wait(count);
-                    // Nobody is a step behind once all have met, nor two ahead.
+                    // After a barrier no thread is a step behind or two ahead.
                     let others = calls[..count].iter().map(|calls| calls.load(Ordering::Relaxed));
                     let wrong = others.filter(|&calls| calls <= step || calls > step + 2).count();
                     early.fetch_add(wrong, Ordering::Relaxed);
@@ -338,13 +338,13 @@ mod tests {
         assert_eq!(barrier.rounds(), 4);
     }
 
-    /// A call that has begun is awaited, one that has not is not made, then or later; the next run finds the threads as ever.
+    /// A call that has begun is awaited. One that has not is not made, then or later, and the next run has all threads again.
     #[test]
     fn those_that_are_late_are_left_out() {
         let team = Team::new(4);
         let (made, left_out) = (AtomicUsize::new(0), AtomicUsize::new(0));
         for round in 0..size(2_000, 64) {
-            // The others are looking, or on their way to sleep, or asleep.
+            // The others poll, or are about to sleep, or sleep.
             match round % 8 {
                 0 => thread::sleep(Duration::from_micros(200)),
                 1 => thread::sleep(Duration::from_micros(round as u64 % 60)),
@@ -394,7 +394,7 @@ mod tests {
             let ended = team.lease(2).unwrap().run(2, Late::LeftOut, &work, &|| {});
             assert_eq!((ended.is_err(), has_ended.into_inner()), (panics, 1));
         }
-        // The caller's own panic leaves nobody behind either.
+        // A panic of the caller's own leaves no thread behind either.
         let panic = |index: usize| assert!(index > 0, "planted in the caller's");
         for _ in 0..size(100, 4) {
             let ended = team.lease(2).unwrap().run(2, Late::LeftOut, &panic, &|| {});
@@ -403,7 +403,8 @@ mod tests {
         assert_eq!(lock(&team.workers).len(), 1, "no thread was lost");
     }
 
-    /// Whoever panics, those that wait for it busily or asleep, by rounds or by a count, end too, and the team is as before.
+    /// Any thread may panic. Those that wait for it end too, whether they poll or sleep, for rounds or for a count. The team
+    /// works as before.
     #[test]
     fn a_panic_frees_those_that_wait() {
         let team = Team::new(3);
@@ -432,7 +433,7 @@ mod tests {
         assert_eq!(lock(&team.workers).len(), 2, "no thread was lost");
     }
 
-    /// What wakes the caller's thread for another's sake is left to it.
+    /// A wake-up of the caller's thread that is meant for other code is not consumed.
     #[test]
     fn a_wake_up_for_the_caller_is_not_taken() {
         let team = Team::new(2);

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::panel::Panel;
 
-/// Rows and blocks whose sums are computed before anything becomes of them: tiles one below the other, each in registers.
+/// Rows and blocks whose sums are computed before the gates use them: tiles one below the other, each in registers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Tile {
     /// The first row.
@@ -15,24 +15,24 @@ pub(super) struct Tile {
     /// The first block.
     pub(super) block: usize,
     pub(super) blocks: usize,
-    /// What of the weights that come next this tile brings near, see [`Ahead`].
+    /// The part of the next weights that this tile prefetches, see [`Ahead`].
     pub(super) ahead: Ahead,
 }
 
-/// The part of a panel that a tile has brought near while it computes: numbers from the first on, so many in each step of k.
+/// The part of a panel that a tile prefetches while it computes: numbers from the first on, some in each step of k.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ahead {
     pub(super) from: usize,
     pub(super) each: usize,
 }
 
-/// The most rows that tiles below each other have.
+/// The most rows of tiles one below the other.
 pub(super) const MOST_ROWS: usize = 32;
 
-/// The most vectors of sums that tiles below each other have: few enough for the first cache, enough for what is to be done once.
+/// The most vectors of sums of tiles one below the other: few enough for the L1 cache, enough to amortise the work per tile.
 pub(super) const MOST_SUMS: usize = 96;
 
-/// Rows of a tile that are many: it computes longer than it loads.
+/// From so many rows on a tile computes longer than it loads.
 pub(super) const MANY: usize = 3;
 
 /// The most blocks of a tile.
@@ -54,8 +54,8 @@ pub(super) enum Order {
 }
 
 impl Order {
-    /// That of a step which reads `h[from]`: one upwards, the next downwards. What a step used last, and so is still near, the
-    /// next uses first.
+    /// The order of a step which reads `h[from]`: one step upwards, the next downwards. A step begins with the blocks that the
+    /// previous one used last, which are still in cache.
     pub(super) fn of_step(from: usize) -> Self {
         if from == 0 { Self::Up } else { Self::Down }
     }
@@ -66,9 +66,9 @@ impl Order {
     }
 }
 
-/// Rows and blocks of the tiles of a product with so many gates, from many rows to one, chosen by measurement
+/// Rows and blocks of the tiles of a product with `gates` gates, from many rows to one, chosen by measurement
 /// (benches/pages/cpu.md) among those whose sums stay in registers, see [`needed`]. Few rows take several blocks, so that enough
-/// sums are under way to hide how long each takes.
+/// sums are in progress to hide their latency.
 const fn shapes(registers: usize, gates: usize) -> &'static [(usize, usize)] {
     match (registers, gates) {
         (32.., 1) => &[(8, 2), (4, 4), (2, 8), (1, 8)],
@@ -82,19 +82,19 @@ const fn shapes(registers: usize, gates: usize) -> &'static [(usize, usize)] {
     }
 }
 
-/// Registers that a tile takes: its sums; of its rows' numbers and of its weights the fewer, which stay while the others come
-/// one after the other; and one for these.
+/// Registers that a tile takes: its sums; the fewer of its rows' numbers and its weights, which stay while the others are loaded
+/// one by one; and one for these.
 pub(super) const fn needed(gates: usize, rows: usize, blocks: usize) -> usize {
     let weights = gates * blocks;
     rows * weights + if rows < weights { rows } else { weights } + 1
 }
 
-/// Blocks whose weights are used by all rows before those of the next: the largest share of a matrix that has to stay near.
+/// Blocks whose weights all rows use before those of the next blocks: the largest share of a matrix that has to stay in cache.
 pub(super) const fn group(gates: usize) -> usize {
     if gates == 1 { 8 } else { 4 }
 }
 
-/// How many tiles, one below the other, so many rows are cut into: as often are the weights loaded.
+/// The number of tiles, one below the other, that `rows` rows are cut into: the weights are loaded as often.
 pub(super) fn passes(registers: usize, gates: usize, rows: usize) -> usize {
     let (mut count, mut left) = (0, rows);
     for &(tall, _) in shapes(registers, gates) {
@@ -104,7 +104,7 @@ pub(super) fn passes(registers: usize, gates: usize, rows: usize) -> usize {
     count
 }
 
-/// Blocks of the next tile where so many of a group are left: as many as one of `most` can have.
+/// Blocks of the next tile where `left` of a group are left: as many as a tile of at most `most` can have.
 fn across(most: usize, left: usize) -> usize {
     match left.min(most) {
         width @ 5..MOST_BLOCKS => width.min(4),
@@ -112,7 +112,7 @@ fn across(most: usize, left: usize) -> usize {
     }
 }
 
-/// Whether a tile may have so many rows and blocks; the others are not compiled.
+/// Whether a tile may have this shape; others are not compiled.
 pub(super) const fn is_shape(registers: usize, gates: usize, rows: usize, blocks: usize) -> bool {
     let (shapes, mut at) = (shapes(registers, gates), 0);
     while at < shapes.len() {
@@ -124,7 +124,7 @@ pub(super) const fn is_shape(registers: usize, gates: usize, rows: usize, blocks
     false
 }
 
-/// Calls `of` with the tiles of so many rows and these blocks of a panel. `registers` as [`Simd::REGISTERS`].
+/// Calls `of` with the tiles of these rows and these blocks of a panel. `registers` as in [`Simd::REGISTERS`].
 #[inline(always)]
 pub(super) fn tiles(
     registers: usize,
@@ -143,7 +143,7 @@ pub(super) fn tiles(
                 continue;
             }
             let end = row + (rows - row) / tall * tall;
-            // Where many rows take the same weights there is time to bring the next near: each tile its share of them.
+            // Where many rows use the same weights there is time to prefetch the next: each tile prefetches its share.
             let share = if tall < MANY { 0 } else { panel.pitch() / rows };
             let each = share * tall / panel.depth.max(1);
             let mut left = group.clone();

@@ -1,38 +1,38 @@
-//! What parts of the work take, in nanoseconds on one thread: for choosing between ways to cut the work, and between this
-//! processor and a GPU.
+//! Times of the parts of the work, in nanoseconds on one thread: for choosing between splits, and between this processor and a
+//! GPU.
 //!
 //! Fitted by instruction set to runs on one processor, an AMD EPYC of family 26 (`benches/studies/predictions` times such runs,
-//! `benches/records/cpu-predictions.csv` has them). Processors differ from it by their clock and width, all numbers alike:
-//! [`super::Processor::calibrate`] measures by how much.
+//! `benches/records/cpu-predictions.csv` has them). Other processors differ by their clock and width, and all numbers are scaled
+//! alike: [`super::Processor::calibrate`] measures the factor.
 
 use super::simd::InstructionSet;
 use crate::model::Cell;
 
-/// What depends on the instructions. A vector has as many numbers as they take at once.
+/// What depends on the instruction set. A vector has as many numbers as the set's registers.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Times {
-    /// A product and sum of a vector.
+    /// A multiply-add of a vector.
     pub(super) fma: f64,
-    /// A vector of weights from the first and the second cache, once for all rows of a tile.
+    /// A vector of weights from the L1 and the L2 cache, once for all rows of a tile.
     pub(super) first: f64,
     pub(super) second: f64,
-    /// What a vector of weights from the third takes beside that, once for all rows.
+    /// The additional time of a vector of weights from the L3 cache, once for all rows.
     pub(super) third: f64,
     /// The gates of a vector of units: of a GRU, an LSTM and an RNN.
     gates: [f64; 3],
-    /// A product and sum of a vector with nothing else to do, which tells processors apart.
+    /// A multiply-add of a vector with nothing else to do: the measure for comparing processors.
     #[cfg_attr(target_arch = "wasm32", expect(dead_code, reason = "nothing is timed there"))]
     pub(super) alone: f64,
 }
 
-/// The part of the third cache's time that each further thread adds to it, which reads from there too.
+/// The part of the L3 cache's time that each further thread adds, since it reads from there too.
 pub(super) const CONTENTION: f64 = 0.25;
 
-/// A step of a track, whatever there is to do, and a row of it.
+/// A step of a track, however small, and a row of it.
 pub(super) const STEP: f64 = 36.0;
 pub(super) const ROW: f64 = 19.0;
 
-/// A barrier of two threads, and the beginning of a run that has two.
+/// A barrier of two threads, and the start of a run with two.
 pub(super) const BARRIER: f64 = 400.0;
 pub(super) const START: f64 = 10_000.0;
 
@@ -55,7 +55,7 @@ impl Times {
                 gates: [16.7, 20.7, 10.4],
                 alone: 0.119,
             },
-            // Not measured: instructions for a vector as those of AVX2, half as many bytes.
+            // Not measured: instructions for a vector like those of AVX2, with half as many bytes.
             InstructionSet::Neon => Self {
                 fma: 0.135,
                 first: 0.137,
@@ -64,7 +64,7 @@ impl Times {
                 gates: [16.7, 20.7, 10.4],
                 alone: 0.119,
             },
-            // Simd128 is not measured: it has vectors of the same length, and no product and sum in one instruction either.
+            // Simd128 is not measured: it has vectors of the same length, and no fused multiply-add either.
             InstructionSet::Portable | InstructionSet::Simd128 => Self {
                 fma: 0.251,
                 first: 0.195,
@@ -106,13 +106,13 @@ mod tests {
         network.expected(Dims { batch, steps: 10 }.into(), &processor).as_nanos()
     }
 
-    /// The more there is to compute and the fewer numbers an instruction takes, the longer a run is expected to take.
+    /// The expected time grows with the work and with shorter vectors.
     #[test]
     #[cfg_attr(miri, ignore = "large networks of which nothing is run")]
     fn more_work_and_shorter_vectors_take_longer() {
         let cells = [Cell::Rnn, Cell::GRU, Cell::LSTM];
         let sets: Vec<_> = InstructionSet::available().collect();
-        // Whole vectors of every set, from the first cache to the third.
+        // Whole vectors of every set, from the L1 to the L3 cache.
         for units in [16, 64, 256, 640] {
             for batch in [1, 2, 4, 8, 16, 64, 256] {
                 let of = |set, cell| expected(set, cell, batch, units);

@@ -23,22 +23,22 @@ pub(super) struct Track<'a> {
     pub(super) resets: Option<Resets<'a>>,
     pub(super) steps: usize,
     pub(super) x: Source<'a>,
-    /// Whether x is projected already.
+    /// Whether x is already projected.
     pub(super) projected: bool,
     pub(super) x_strides: Strides,
     pub(super) y: Shared<'a>,
     pub(super) y_strides: Strides,
-    /// What stands in y past the end of a sequence; nothing where nobody reads it.
+    /// The padding of y past the end of a sequence; `None` where the padding is not read.
     pub(super) padding: Option<Padding>,
     /// The layer's states, `[B, P]` and `[B, H]`, from initial to final.
     pub(super) h: Shared<'a>,
     pub(super) c: Shared<'a>,
     pub(super) arrays: Arrays<'a>,
-    /// The most rows of xw at once, but for a single step.
+    /// The most rows of xw at once, except for a single step.
     pub(super) chunk: usize,
-    /// How far the layer below is, where that is not at its end.
+    /// The progress of the layer below, where it is not complete.
     pub(super) below: Option<&'a Barrier>,
-    /// Where this layer says how far it is, where the one above does not wait for its end.
+    /// Where this layer reports its progress, where the layer above does not wait for its end.
     pub(super) above: Option<&'a Barrier>,
 }
 
@@ -46,12 +46,12 @@ pub(super) struct Track<'a> {
 pub(super) struct Part<'a> {
     pub(super) index: usize,
     pub(super) count: usize,
-    /// Of the threads that share its track; none where it has no others.
+    /// The barrier of the threads that share its track; `None` for a thread alone.
     pub(super) barrier: Option<&'a Barrier>,
 }
 
 impl Part<'_> {
-    /// Its share of so many blocks.
+    /// Its share of `blocks` blocks.
     pub(super) fn of(&self, blocks: usize) -> Range<usize> {
         share(blocks, self.index, self.count)
     }
@@ -63,13 +63,13 @@ impl Part<'_> {
     }
 }
 
-/// What of a direction is a part's.
+/// A part's share of a direction.
 struct Share {
-    /// Blocks of units, and of what the second product of a step gives.
+    /// Blocks of units, and of the result of a step's second product.
     blocks: Range<usize>,
     second: Range<usize>,
     units: Range<usize>,
-    /// Of h.
+    /// Features of h.
     features: Range<usize>,
 }
 
@@ -83,14 +83,14 @@ pub(super) struct Own {
     pub(super) sums: Lines,
     /// See [`Gates::xw`].
     xw: Lines,
-    /// Steps that the thread takes before it panics, planted by a test.
+    /// Steps that the thread takes before it panics: a test sets it.
     #[cfg(test)]
     pub(super) fault: Option<usize>,
 }
 
 #[cfg(test)]
 impl Own {
-    /// Panics where that was planted, once.
+    /// Panics once, at the step that a test has set.
     fn fail_if_due(&mut self) {
         self.fault = match self.fault.take() {
             Some(0) => panic!("a planted fault"),
@@ -100,7 +100,7 @@ impl Own {
 }
 
 impl Own {
-    /// Makes room for chunks of so many rows, with so many numbers of xw.
+    /// Makes room for chunks of `rows` rows, with `xw` numbers of xw.
     ///
     /// # Errors
     /// [`crate::Error::Memory`].
@@ -119,7 +119,7 @@ impl Track<'_> {
         self.lengths.map_or(self.steps, |lengths| lengths[row] as usize)
     }
 
-    /// The places whose sequences have this step: the first so many.
+    /// The number of places whose sequences have this step: the first ones.
     fn active(&self, step: usize) -> usize {
         match self.lengths {
             None => self.rows.len(),
@@ -193,7 +193,7 @@ impl Direction {
         self.candidate.as_ref().or(self.projection.as_ref())
     }
 
-    /// What of this direction is a part's.
+    /// This part's share of the direction.
     fn share(&self, part: &Part<'_>) -> Share {
         let blocks = part.of(self.w_hh.blocks);
         let second = self.second().map_or(0..0, |panel| part.of(panel.blocks));
@@ -209,15 +209,15 @@ impl Direction {
         if self.reverse { track.length(row) - 1 - step } else { step }
     }
 
-    /// Takes the initial states, of this part's units.
+    /// Loads the initial states of this part's units.
     fn load(&self, track: &Track<'_>, share: &Share) {
         for (place, &row) in track.rows.iter().enumerate() {
             self.load_row(track, share, (place, row), 0);
         }
     }
 
-    /// Takes the initial states of the rows that begin anew before `step`, of this part's units; `from` is the h that the step reads.
-    /// Where they come from no final state has been written yet, since the rows have this step.
+    /// Loads the initial states of this part's units for the rows that are reset before `step`; `from` is the h that the step
+    /// reads. No final state has been written over them yet, since the rows have this step.
     #[cold]
     fn reset(&self, track: &Track<'_>, resets: Resets<'_>, share: &Share, step: usize, from: usize) {
         for (place, &row) in track.rows[..track.active(step)].iter().enumerate() {
@@ -227,12 +227,12 @@ impl Direction {
         }
     }
 
-    /// Takes the initial states of a row, of this part's units, h into the array `to`.
+    /// Loads the initial states of a row for this part's units, h into the array `to`.
     fn load_row(&self, track: &Track<'_>, share: &Share, (place, row): (usize, usize), to: usize) {
         let Arrays { h, c, .. } = track.arrays;
         let Share { features, units, .. } = share;
-        // SAFETY: rules *tracks* and *shares*: this part's features and units of this track's rows, of which no other thread has any; a
-        // step has been taken, or none, and no other thread reads these before the track has met.
+        // SAFETY: rules *tracks* and *shares*: this part's features and units of this track's rows, of which no other thread has
+        // any. No step is in progress, and no other thread reads these before the track's next barrier.
         unsafe {
             h[to]
                 .slice_mut(place * self.padded_state() + features.start, features.len())
@@ -244,7 +244,7 @@ impl Direction {
         }
     }
 
-    /// The biases and `w_ih x` of the rows of a chunk, of this part's units, into its xw.
+    /// Computes the biases and `w_ih x` of the rows of a chunk for this part's units, into its xw.
     fn project<S: Simd>(&self, simd: S, track: &Track<'_>, part: &Part<'_>, share: &Share, own: &mut Own) {
         let units = &share.blocks;
         let Own { offsets, xw, .. } = own;
@@ -257,7 +257,8 @@ impl Direction {
         if rounds {
             let rows = part.of(offsets.len());
             for (row, &at) in offsets.iter().enumerate().take(rows.end).skip(rows.start) {
-                // SAFETY: x is the caller's, which nobody writes; of the rounded rows these are this part's alone until the track meets.
+                // SAFETY: x is the caller's, which no thread writes; the rounded rows are this part's alone until the track's
+                // barrier.
                 unsafe {
                     let to = track.arrays.x.slice_mut(row * self.input, self.input);
                     let from = track.x.slice(at, self.input);
@@ -273,18 +274,18 @@ impl Direction {
         tiles(S::REGISTERS, &self.w_ih, offsets.len(), units.clone(), Order::Up, |tile| {
             let to = &mut xw[(tile.row * units.len() + tile.block - units.start) * width..];
             let sums = Sums { to, row: pitch, block: width };
-            // SAFETY: rule *layers*: the layer below has got this far; for rows that were rounded the track has met. Rows are `input` long, as
-            // the panel is deep, and the network's panels are packed for these vectors.
+            // SAFETY: rule *layers*: the layer below has come this far; for rounded rows the track's barrier has passed. Rows are
+            // `input` long, as the panel is deep, and the network's panels are packed for these vectors.
             unsafe { multiply(simd, &self.w_ih, self.bias.floats(), tile, rows, sums) };
         });
     }
 
-    /// [`Direction::project`] of an x that is `w_ih x` already, without biases.
+    /// [`Direction::project`] for an x that is `w_ih x` already, without biases.
     fn add_bias(&self, track: &Track<'_>, units: &Range<usize>, offsets: &[usize], xw: &mut [f32]) {
         let (gates, lanes) = (self.cell.gates(), self.lanes);
         let bias = self.bias.floats();
         for (xw, at) in xw.chunks_exact_mut(self.xw_pitch(units.len()).max(1)).zip(offsets) {
-            // SAFETY: a projected x is the caller's, which nobody writes.
+            // SAFETY: a projected x is the caller's, which no thread writes.
             let x = unsafe { track.x.slice(at + self.index * gates * self.hidden, gates * self.hidden) };
             for (at, xw) in xw.chunks_exact_mut(lanes).enumerate() {
                 let (block, gate) = (units.start + at / gates, at % gates);
@@ -299,11 +300,11 @@ impl Direction {
         }
     }
 
-    /// Writes h of `step`, which `from` holds, to y, and to the final states of those that end with it.
+    /// Writes h of `step`, which `from` holds, to y, and to the final states of rows that end with it.
     fn emit<S: Simd>(&self, simd: S, track: &Track<'_>, share: &Share, step: usize, from: usize) {
         let features = &share.features;
         for (place, &row) in track.rows[..track.active(step)].iter().enumerate() {
-            // SAFETY: rule *shares*: this part's features of this track's rows, of which no slice is left.
+            // SAFETY: rule *shares*: this part's features of this track's rows, of which no slice is alive.
             unsafe {
                 let h =
                     track.arrays.h[from].slice(place * self.padded_state() + features.start, features.len());
@@ -316,7 +317,7 @@ impl Direction {
         }
     }
 
-    /// The final c, and y past the end of each sequence.
+    /// Writes the final c, and the padding of y past the end of each sequence.
     fn finish<S: Simd>(&self, simd: S, track: &Track<'_>, share: &Share) {
         let Share { features, units, .. } = share;
         for (place, &row) in track.rows.iter().enumerate() {
@@ -344,8 +345,8 @@ impl Direction {
     /// Some features of y.
     ///
     /// # Safety
-    /// Nobody else reads or writes them while the slice is used: they are this part's (rule *shares*), of a step that the layer above does
-    /// not read yet (*layers*).
+    /// No other thread reads or writes them while the slice is used: they are this part's (rule *shares*), of a step that the
+    /// layer above does not read yet (*layers*).
     unsafe fn y<'a>(
         &self,
         track: &Track<'a>,
@@ -355,11 +356,11 @@ impl Direction {
     ) -> &'a mut [f32] {
         let Strides { row: rows, step, dir } = track.y_strides;
         let at = row * rows + time * step + self.index * dir;
-        // SAFETY: that they are this thread's alone the caller promises.
+        // SAFETY: the caller promises that they are this thread's alone.
         unsafe { track.y.slice_mut(at + features.start, features.len()) }
     }
 
-    /// h as y's storage type keeps it.
+    /// Writes h, rounded to y's storage type.
     fn store<S: Simd>(&self, simd: S, h: &[f32], y: &mut [f32]) {
         match self.activations {
             Storage::F32 => y.copy_from_slice(h),
@@ -368,7 +369,7 @@ impl Direction {
     }
 }
 
-/// Numbers as a storage type keeps them.
+/// Numbers rounded to a storage type.
 struct Kept<'a> {
     storage: Storage,
     from: &'a [f32],
@@ -423,8 +424,8 @@ impl Halves<'_> {
         let width = panel.gates * S::LANES;
         tiles(S::REGISTERS, panel, *active, blocks, Order::of_step(*from), |tile| {
             let to = Sums { to: sums, row: tile.blocks * width, block: width };
-            // SAFETY: rule *steps*: what this half reads nobody writes before the next barrier. Rows are padded to what the panel is deep or
-            // more, and the network's panels are packed for these vectors.
+            // SAFETY: rule *steps*: no thread writes what this half reads before the next barrier. Rows are padded to the panel's
+            // depth or more, and the network's panels are packed for these vectors.
             unsafe { multiply(simd, panel, direction.begin.floats(), tile, Rows::Apart(rows, pitch), to) };
             let (arrays, own) = (&track.arrays, own.clone());
             simd.run(Gates { direction, arrays, half, tile, xw, own, from: *from, sums });

@@ -23,8 +23,8 @@ fn within(simd: Avx2, work: impl Work) {
     work.run(simd);
 }
 
-/// a · b + `sum` in the register of `sum`. The compiler would put some into that of a or b, and move them back: with sixteen
-/// registers through memory.
+/// a · b + `sum` in the register of `sum`. The compiler would put some results into the register of a or b and move them back,
+/// with sixteen registers through memory.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 fn accumulate(mut sum: __m256, a: __m256, b: __m256) -> __m256 {
@@ -38,7 +38,7 @@ fn accumulate(mut sum: __m256, a: __m256, b: __m256) -> __m256 {
     sum
 }
 
-/// Of every 32 bits the upper 16, by shifts. A mask, or the zero that the compiler makes of it, would stay in a register.
+/// The upper 16 of every 32 bits, by shifts. A mask, or the zero that the compiler makes of it, would take a register.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 fn upper_halves(mut pairs: __m256i) -> __m256 {
@@ -52,8 +52,8 @@ fn upper_halves(mut pairs: __m256i) -> __m256 {
     arch::_mm256_castsi256_ps(pairs)
 }
 
-// SAFETY of every block below. Instructions: `detect` alone makes a token, where the processor has AVX2, FMA and F16C, and blocks use no
-// others. Pointers: a load or store touches as many numbers as [`Simd`] has its callers promise, and asks for no alignment; a
+// SAFETY of every block below. Instructions: `detect` alone makes a token, where the processor has AVX2, FMA and F16C, and blocks
+// use no others. Pointers: a load or store touches as many numbers as [`Simd`] has its callers promise, and needs no alignment; a
 // prefetch is a hint and touches nothing.
 #[allow(clippy::undocumented_unsafe_blocks, reason = "one reason for all, above")]
 impl Simd for Avx2 {

@@ -32,9 +32,9 @@ fn wait_for(done: __m512) {
     unsafe { asm!("/* {0} */", in(zmm_reg) done, options(nostack, preserves_flags)) };
 }
 
-// SAFETY of every block below. Instructions: `detect` alone makes a token, where the processor has AVX-512F, AVX2, FMA and F16C, and blocks use no
-// others. Pointers: a load or store touches as many numbers as [`Simd`] has its callers promise, and asks for no alignment; a
-// prefetch is a hint and touches nothing.
+// SAFETY of every block below. Instructions: `detect` alone makes a token, where the processor has AVX-512F, AVX2, FMA and F16C,
+// and blocks use no others. Pointers: a load or store touches as many numbers as [`Simd`] has its callers promise, and needs no
+// alignment; a prefetch is a hint and touches nothing.
 #[allow(clippy::undocumented_unsafe_blocks, reason = "one reason for all, above")]
 impl Simd for Avx512 {
     type Vector = __m512;
@@ -59,7 +59,7 @@ impl Simd for Avx512 {
 
     #[inline(always)]
     unsafe fn load_f16(self, from: *const u16) -> __m512 {
-        // _mm512_cvtph_ps names no exceptions, with which the instruction takes registers alone.
+        // _mm512_cvtph_ps leaves exceptions enabled; the variant that suppresses them takes registers alone.
         unsafe {
             arch::_mm512_cvt_roundph_ps::<_MM_FROUND_CUR_DIRECTION>(arch::_mm256_loadu_si256(from.cast()))
         }

@@ -1,8 +1,8 @@
-//! Vectors of f32 in the instruction set that is chosen while running.
+//! Vectors of f32 in the instruction set that is chosen at run time.
 //!
-//! A [`Simd`] is a token that exists only where its instructions do, so its methods are safe. They become instructions
-//! only within a function that is compiled for them: code that uses them is a [`Work`], inlined into one, and
-//! everything that it calls is inlined too.
+//! A [`Simd`] is a token that exists only where the processor has its instructions, so its methods are safe. They become single
+//! instructions only within a function that is compiled for them. So code that uses them is a [`Work`], inlined into such a
+//! function, together with everything that it calls.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -28,7 +28,7 @@ pub enum InstructionSet {
     Neon,
     /// 4 numbers at once, on WebAssembly. Products are rounded before they are added.
     Simd128,
-    /// What the compiler makes of plain code. Products are rounded before they are added.
+    /// Plain code, vectorised by the compiler. Products are rounded before they are added.
     Portable,
 }
 
@@ -36,7 +36,7 @@ impl InstructionSet {
     /// Every one, fastest first.
     pub const ALL: [Self; 5] = [Self::Avx512, Self::Avx2, Self::Neon, Self::Simd128, Self::Portable];
 
-    /// The word for it, as a selector has it.
+    /// Its name, as in a device selector.
     pub fn name(self) -> &'static str {
         match self {
             Self::Avx512 => "avx512",
@@ -78,7 +78,7 @@ pub(super) enum Level {
     Portable(portable::Portable),
 }
 
-/// Does `$body` with the token of `$level` as `$simd`.
+/// Evaluates `$body` with the token of `$level` as `$simd`.
 macro_rules! at_level {
     ($level:expr, $simd:ident => $body:expr) => {
         match $level {
@@ -97,7 +97,7 @@ macro_rules! at_level {
 pub(super) use at_level;
 
 impl Level {
-    /// None where this machine does not have `set`.
+    /// `None` where this machine does not have `set`.
     pub(super) fn of(set: InstructionSet) -> Option<Self> {
         match set {
             #[cfg(target_arch = "x86_64")]
@@ -134,8 +134,8 @@ impl Level {
         }
     }
 
-    /// The same, or, where layers of so many units would leave half of every vector empty, vectors of half the length, which
-    /// the same processors compute faster. Both round alike, so that no bit changes.
+    /// The same, or vectors of half the length where layers of so many units would leave half of every vector empty. The same
+    /// processors compute these faster. Both round alike, so that no bit changes.
     pub(super) fn for_units(self, units: usize) -> Self {
         match self {
             #[cfg(target_arch = "x86_64")]
@@ -164,10 +164,10 @@ impl Level {
     }
 }
 
-/// The most numbers that a vector of any set has.
+/// The most lanes of a vector of any set.
 pub(super) const MOST_LANES: usize = 16;
 
-/// Something to do in an instruction set. `run` and all that it calls have to be `#[inline(always)]`.
+/// Code to run in an instruction set. `run` and all that it calls have to be `#[inline(always)]`.
 pub(super) trait Work {
     fn run<S: Simd>(self, simd: S);
 }
@@ -200,7 +200,7 @@ pub(super) trait Simd: Copy + Send + Sync + 'static {
     /// The second numbers of pairs. `is_tight`: there is no register for a mask.
     ///
     /// # Safety
-    /// As [`Simd::load_bf16_first`].
+    /// As for [`Simd::load_bf16_first`].
     unsafe fn load_bf16_second(self, from: *const u16, is_tight: bool) -> Self::Vector;
     /// # Safety
     /// `to` points to [`Simd::LANES`] numbers that may be written.
@@ -210,9 +210,9 @@ pub(super) trait Simd: Copy + Send + Sync + 'static {
     fn sub(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     fn mul(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     fn div(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
-    /// a · b + c, rounded once where the instructions can.
+    /// a · b + c, rounded once where the instruction set has a fused multiply-add.
     fn fma(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
-    /// a · b + `sum`, as [`Simd::fma`], for a loop that keeps its sums in registers.
+    /// a · b + `sum`, like [`Simd::fma`], for a loop that keeps its sums in registers.
     #[inline(always)]
     fn accumulate(self, sum: Self::Vector, a: Self::Vector, b: Self::Vector) -> Self::Vector {
         self.fma(a, b, sum)
@@ -223,26 +223,26 @@ pub(super) trait Simd: Copy + Send + Sync + 'static {
     fn max(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `a < b ? yes : no` for each.
     fn if_less(self, a: Self::Vector, b: Self::Vector, yes: Self::Vector, no: Self::Vector) -> Self::Vector;
-    /// 2ⁿ of whole numbers from −126 to 127; anything of others.
+    /// 2ⁿ of whole numbers from −126 to 127; unspecified for others.
     fn exp2_whole(self, n: Self::Vector) -> Self::Vector;
 
-    /// For the compiler, something that needs `done` and may change any memory: what is loaded afterwards comes afterwards in
-    /// the order of instructions, and takes no register before. It is no instruction.
+    /// A compiler barrier that depends on `done` and may change any memory: later loads stay behind it and take no register
+    /// before it. It emits no instruction.
     #[inline(always)]
     fn wait_for(self, _done: Self::Vector) {}
 
-    /// Has what stands there brought into the second cache, where there is a way to ask for it.
+    /// Prefetches this address into the L2 cache, where there is an instruction for it.
     #[inline(always)]
     fn fetch(self, _: *const u8) {}
 
-    /// The first numbers of `from`.
+    /// Loads the first numbers of `from`.
     #[inline(always)]
     fn read(self, from: &[f32]) -> Self::Vector {
         // SAFETY: the slice has been cut to as many.
         unsafe { self.load(from[..Self::LANES].as_ptr()) }
     }
 
-    /// Over the first numbers of `to`.
+    /// Stores over the first numbers of `to`.
     #[inline(always)]
     fn write(self, v: Self::Vector, to: &mut [f32]) {
         // SAFETY: the slice has been cut to as many.

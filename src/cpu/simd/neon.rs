@@ -5,7 +5,7 @@ use std::arch::asm;
 
 use super::{Simd, Work};
 
-/// Is there on every machine of this architecture.
+/// Exists on every machine of this architecture.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::cpu) struct Neon(());
 
@@ -15,9 +15,9 @@ impl Neon {
     }
 }
 
-// SAFETY of every block below. Instructions: every processor of the architecture has them; those in `asm!` read and write the named
-// registers alone. Pointers: a load or store touches as many numbers as [`Simd`] has its callers promise, and asks for no more alignment
-// than its numbers have.
+// SAFETY of every block below. Instructions: every processor of the architecture has them; those in `asm!` read and write the
+// named registers alone. Pointers: a load or store touches as many numbers as [`Simd`] has its callers promise, and needs no more
+// alignment than its numbers have.
 #[allow(clippy::undocumented_unsafe_blocks, unused_unsafe, reason = "one reason for all, above")]
 impl Simd for Neon {
     type Vector = float32x4_t;
@@ -42,7 +42,7 @@ impl Simd for Neon {
 
     #[inline(always)]
     unsafe fn load_f16(self, from: *const u16) -> float32x4_t {
-        // Vectors of f16 are no stable part of the language; the instruction that opens them is there on every such processor.
+        // Vectors of f16 are not stable in Rust; every such processor has the instruction that converts them.
         let opened: float32x4_t;
         unsafe {
             asm!(

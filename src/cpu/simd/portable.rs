@@ -1,9 +1,9 @@
-//! Plain code, which the compiler makes what it can of.
+//! Plain code, vectorised by the compiler.
 
 use super::{Simd, Work};
 use crate::dtype::Storage;
 
-/// Is there everywhere.
+/// Exists everywhere.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::cpu) struct Portable;
 
@@ -32,34 +32,34 @@ impl Simd for Portable {
 
     #[inline(always)]
     unsafe fn load(self, from: *const f32) -> Vector {
-        // SAFETY: as many numbers stand there, as the caller promises; an array asks for no more alignment than its numbers.
+        // SAFETY: the caller promises that so many numbers are there; an array needs no more alignment than its numbers.
         unsafe { from.cast::<Vector>().read() }
     }
 
     #[inline(always)]
     unsafe fn load_f16(self, from: *const u16) -> Vector {
-        // SAFETY: as of `load`.
+        // SAFETY: as for `load`.
         let words: [u16; 4] = unsafe { from.cast::<[u16; 4]>().read() };
         words.map(Storage::open_f16)
     }
 
     #[inline(always)]
     unsafe fn load_bf16_first(self, from: *const u16) -> Vector {
-        // SAFETY: as many pairs stand there, as the caller promises.
+        // SAFETY: the caller promises that so many pairs are there.
         let pairs: [[u16; 2]; 4] = unsafe { from.cast::<[[u16; 2]; 4]>().read() };
         pairs.map(|pair| f32::from_bits(u32::from(pair[0]) << 16))
     }
 
     #[inline(always)]
     unsafe fn load_bf16_second(self, from: *const u16, _: bool) -> Vector {
-        // SAFETY: as many pairs stand there, as the caller promises.
+        // SAFETY: the caller promises that so many pairs are there.
         let pairs: [[u16; 2]; 4] = unsafe { from.cast::<[[u16; 2]; 4]>().read() };
         pairs.map(|pair| f32::from_bits(u32::from(pair[1]) << 16))
     }
 
     #[inline(always)]
     unsafe fn store(self, v: Vector, to: *mut f32) {
-        // SAFETY: as many numbers may be written there, as the caller promises.
+        // SAFETY: the caller promises that so many numbers may be written there.
         unsafe { to.cast::<Vector>().write(v) }
     }
 

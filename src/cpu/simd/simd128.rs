@@ -1,11 +1,11 @@
-//! The vectors of WebAssembly, where a build asks for them (`-C target-feature=+simd128`).
+//! The vectors of WebAssembly, in builds that enable them (`-C target-feature=+simd128`).
 
 use std::arch::wasm32::{self as arch, v128};
 
 use super::{Simd, Work};
 use crate::dtype::Storage;
 
-/// Is there in every build that asks for it.
+/// Exists in every build that enables them.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::cpu) struct Simd128(());
 
@@ -33,13 +33,13 @@ impl Simd for Simd128 {
 
     #[inline(always)]
     unsafe fn load(self, from: *const f32) -> v128 {
-        // SAFETY: as many numbers stand there, as the caller promises; the instruction asks for no alignment.
+        // SAFETY: the caller promises that so many numbers are there; the instruction needs no alignment.
         unsafe { arch::v128_load(from.cast()) }
     }
 
     #[inline(always)]
     unsafe fn load_f16(self, from: *const u16) -> v128 {
-        // SAFETY: as of `load`, in words of 16 bits; an array asks for no more alignment than its numbers.
+        // SAFETY: as for `load`, in words of 16 bits; an array needs no more alignment than its numbers.
         let words: [u16; 4] = unsafe { from.cast::<[u16; 4]>().read() };
         let [a, b, c, d] = words.map(Storage::open_f16);
         arch::f32x4(a, b, c, d)
@@ -47,7 +47,7 @@ impl Simd for Simd128 {
 
     #[inline(always)]
     unsafe fn load_bf16_first(self, from: *const u16) -> v128 {
-        // SAFETY: as many pairs stand there, as the caller promises; the instruction asks for no alignment.
+        // SAFETY: the caller promises that so many pairs are there; the instruction needs no alignment.
         arch::i32x4_shl(unsafe { arch::v128_load(from.cast()) }, 16)
     }
 
@@ -59,7 +59,7 @@ impl Simd for Simd128 {
 
     #[inline(always)]
     unsafe fn store(self, v: v128, to: *mut f32) {
-        // SAFETY: as many numbers may be written there, as the caller promises; the instruction asks for no alignment.
+        // SAFETY: the caller promises that so many numbers may be written there; the instruction needs no alignment.
         unsafe { arch::v128_store(to.cast(), v) }
     }
 
