@@ -20,20 +20,20 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Error {
-    /// An array has another shape than the model or the call needs.
+    /// An array's shape is not the one that the model or the call needs.
     Shape {
         /// The array, as the caller knows it (`weight_hh_l0`, `x`).
         name: String,
-        /// The shape that is needed.
+        /// The expected shape.
         expected: Vec<usize>,
-        /// The shape that was given.
+        /// The shape of the argument.
         got: Vec<usize>,
     },
-    /// A slice has another number of elements than its shape says.
+    /// A slice's number of elements is not that of its shape.
     Length {
         /// The slice.
         name: String,
-        /// The shape its elements were to fill.
+        /// The expected shape.
         shape: Vec<usize>,
         /// The number of elements given.
         got: usize,
@@ -45,7 +45,7 @@ pub enum Error {
     },
     /// A product or sum of sizes does not fit the machine's integers.
     Overflow {
-        /// What it was to be the size of.
+        /// The array or object of this size.
         name: String,
         /// The sizes.
         sizes: Vec<usize>,
@@ -54,9 +54,9 @@ pub enum Error {
     TooLarge {
         /// What is too large.
         name: String,
-        /// What was asked for.
+        /// The needed amount.
         needed: u64,
-        /// What is allowed.
+        /// The limit.
         limit: u64,
         /// The unit of both numbers.
         unit: &'static str,
@@ -87,28 +87,28 @@ pub enum Error {
         name: String,
         /// The file or source.
         source: String,
-        /// The tensors that are there, the likeliest first; none where they would not help.
+        /// The tensors in the file, the likeliest first; empty where they would not help.
         found: Vec<String>,
     },
-    /// The source holds several recurrent stacks, or none, under the asked prefix.
+    /// The source holds several recurrent stacks, or none, under the given prefix.
     Ambiguous {
         /// What was looked for.
         what: String,
         /// What was found instead.
         found: Vec<String>,
     },
-    /// A file's content cannot be read as what it claims to be.
+    /// A file's content is not in its claimed format.
     Format {
         /// The file or array.
         name: String,
-        /// Why not.
+        /// The reason.
         reason: String,
-        /// What its reader said, where that is another library.
+        /// The error of the reader, if that is another library.
         source: Option<Arc<dyn std::error::Error + Send + Sync>>,
     },
-    /// A file can be read, and what it describes cannot be: the error is what a call with the same numbers would return.
+    /// A file can be read, but what it describes is invalid: the error is what a call with the same numbers would return.
     File {
-        /// What is wrong.
+        /// The error.
         fault: Box<Error>,
     },
     /// A file cannot be opened, read or written.
@@ -118,70 +118,70 @@ pub enum Error {
         /// The system's reason.
         source: Arc<io::Error>,
     },
-    /// Parts of a model or of a call contradict each other, or the calls before this one.
+    /// Parts of a model or of a call contradict each other, or an earlier call.
     Mismatch {
         /// The part at fault.
         name: String,
-        /// What it should be, and what it is.
+        /// The expected and the actual value.
         reason: String,
     },
-    /// The model asks for something that this version or device does not do.
+    /// The model needs something that this version or device does not support.
     Unsupported {
-        /// What, by name.
+        /// Its name.
         what: String,
     },
-    /// No device answers to the selector.
+    /// No device matches the selector.
     NoDevice {
         /// The selector.
         selector: String,
         /// The adapters that were found.
         found: Vec<String>,
     },
-    /// A stream of a pool cannot do what is asked of it.
+    /// A call on a stream of a pool failed.
     Stream {
         /// Its number.
         stream: u64,
-        /// Why not.
+        /// The reason.
         fault: StreamFault,
     },
     /// A buffer of the caller's cannot be bound to an array of a run.
     Buffer {
         /// The array.
         name: String,
-        /// Why not.
+        /// The reason.
         fault: BufferFault,
     },
     /// The driver refused something or gave a wrong result; the device is still there.
     Device {
         /// The device.
         device: String,
-        /// What it reported.
+        /// Its report.
         reason: String,
     },
     /// The device has no memory left.
     DeviceMemory {
         /// The device.
         device: String,
-        /// What it lacks memory for, and what it reported.
+        /// What it lacks memory for, and its report.
         reason: String,
     },
     /// The device is lost, and every call that needs it fails from now on.
     Lost {
         /// The device.
         device: String,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// The states of a pool are not known since a tick failed; [`Pool::rebuild`](crate::Pool::rebuild) goes on.
+    /// The states of a pool are unknown since a tick failed; [`Pool::rebuild`](crate::Pool::rebuild) continues.
     PoolFailed {
         /// The device.
         device: String,
-        /// Why the tick failed; none where its future was dropped half way.
+        /// Why the tick failed; `None` where its future was dropped before its end.
         fault: Option<Box<Error>>,
     },
-    /// A fault of this crate, and not of the input: please report it.
+    /// A fault of this crate, not of the input: please report it.
     Internal {
-        /// Where it came to light.
+        /// Where it was detected.
         name: String,
         /// What is wrong.
         reason: String,
@@ -265,7 +265,7 @@ impl Error {
         }
     }
 
-    /// Whether the device, which is there still, has no memory left or refused something, as drivers do for want of memory too.
+    /// Whether the device, which is still there, has no memory left or refused something, as drivers also do for lack of memory.
     pub(crate) fn is_of_device(&self) -> bool {
         matches!(self, Self::Device { .. } | Self::DeviceMemory { .. })
     }
@@ -275,12 +275,12 @@ impl Error {
         Self::Io { path: path.to_string(), source: Arc::new(error) }
     }
 
-    /// [`Error::Format`] of our own finding.
+    /// [`Error::Format`] found by this crate.
     pub(crate) fn format(name: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::Format { name: name.into(), reason: reason.into(), source: None }
     }
 
-    /// [`Error::Format`] of what the reader of a file format said: `reason: error`.
+    /// [`Error::Format`] with the error of a format's reader: `reason: error`.
     pub(crate) fn unreadable(
         name: impl Into<String>,
         reason: &str,
@@ -289,7 +289,7 @@ impl Error {
         Self::format(name, format!("{reason}: {error}")).because(error)
     }
 
-    /// [`Error::Format`] with what its reader said behind it.
+    /// [`Error::Format`] with its reader's error as the source.
     pub(crate) fn because(self, error: impl std::error::Error + Send + Sync + 'static) -> Self {
         match self {
             Self::Format { name, reason, .. } => Self::Format { name, reason, source: Some(Arc::new(error)) },
@@ -321,7 +321,7 @@ impl std::error::Error for Error {
 mod tests {
     use super::*;
 
-    /// Of a file no error is a wrong use.
+    /// An error of a file is never a wrong use.
     #[test]
     fn an_error_of_a_file_is_one_of_the_file() {
         let name = || String::from("w");
@@ -337,7 +337,7 @@ mod tests {
             let text = error.to_string();
             let of_file = error.in_file();
             assert_eq!((of_file.kind(), of_file.to_string()), (ErrorKind::BadFile, text));
-            // Twice does no harm.
+            // Applying it twice does no harm.
             assert!(
                 matches!(of_file.in_file(), Error::File { fault } if !matches!(*fault, Error::File { .. }))
             );

@@ -1,6 +1,6 @@
-//! Recurrent inference (GRU, LSTM, RNN) on every GPU that wgpu reaches, and on the CPU.
+//! Recurrent inference (GRU, LSTM, RNN) on every GPU that wgpu supports, and on the CPU.
 //!
-//! A [`Model`] comes from a file of PyTorch, ONNX or Keras, or is made of [`Layer`]s. A [`Device`] loads it, which gives an [`Engine`].
+//! A [`Model`] comes from a file of PyTorch, ONNX or Keras, or is built from [`Layer`]s. A [`Device`] loads it, which gives an [`Engine`].
 //! The engine runs batches of sequences, and opens sessions and pools of streams:
 //!
 //! ```no_run
@@ -44,16 +44,16 @@
 //!
 //! # Waiting
 //!
-//! A call that waits for a device has a second run shape whose name ends in `_async`. Natively it polls the device whenever it is polled; on
-//! the CPU it computes when it is first polled. In a browser no thread may wait for a GPU: there those run shapes are the way, and
-//! the others are an [`ErrorKind::Unsupported`] unless the device is the CPU. What such a device refuses while something is
-//! made, as it is loaded or prepared, is the error of the next call that waits.
+//! A call that waits for a device has a variant whose name ends in `_async`. Natively, polling its future polls the device; on
+//! the CPU the first poll computes the result. In a browser no thread may wait for a GPU: use the `_async` variants there.
+//! The others return [`ErrorKind::Unsupported`] unless the device is the CPU. What such a device refuses while something is
+//! created, as it is loaded or prepared, is the error of the next call that waits.
 //!
-//! # What happens unasked
+//! # Logged events
 //!
-//! The device that `auto` comes to and why, a GPU that was passed over, kernels on disk that were ignored, a batch that is run in pieces, a run that
-//! had to be finished step by step, tensors of a file that are in no model: such events go to the crate `log`, under targets
-//! that begin with `wgru::`. Without a logger they cost nothing.
+//! Events go to the crate `log`, under targets that begin with `wgru::`: the device that `auto` chose and why, a GPU that was passed
+//! over, a kernel cache that was ignored, a batch that is run in pieces, a run that fell back to per-step kernels, tensors of a file
+//! that are in no model. Without a logger they cost nothing.
 //!
 //! # Features
 //!
@@ -63,10 +63,10 @@
 //! | `onnx` | ONNX files, in and out | yes |
 //! | `keras` | Keras files (`.h5`, `.weights.h5`, `.keras`) | no |
 //! | `unstable` | plans, kernels, the cost model, the reference: for tools; changes in any version | no |
-//! | `testing` | outputs filled with NaN, devices that are lost, counts of what is created: for tests | no |
+//! | `testing` | outputs filled with NaN, devices that are lost, counts of created resources: for tests | no |
 
-// Nothing in the library panics on purpose; the few places that may say why they never do. What reads files does not index either:
-// see `import`, `proto` and `file`.
+// Nothing in the library panics on purpose; the few places that may panic say why they never do. The file readers do not index
+// either: see `import`, `proto` and `file`.
 #![cfg_attr(
     not(test),
     deny(
@@ -79,8 +79,8 @@
         clippy::unwrap_used,
     )
 )]
-// What tools and tests alone use is compiled all the same, but for the few calls that open it: with their features a build differs
-// in what is public, not in how it computes. What nothing uses is found where both are on.
+// Items for tools and tests alone are always compiled, except the few calls that make them public. So the features change what is
+// public, not how the crate computes. Unused items are found in builds with both features.
 #![cfg_attr(not(all(feature = "unstable", feature = "testing")), allow(dead_code, unused_imports))]
 
 mod cpu;
@@ -100,7 +100,7 @@ mod proto;
 mod seed;
 mod sync;
 
-// Open to tools and tests alone.
+// Public for tools and tests alone.
 #[cfg(not(feature = "unstable"))]
 mod dims;
 #[cfg(feature = "unstable")]
@@ -169,6 +169,6 @@ pub use io::{Batch, Layout, Output, Padding, RunShape, State, StepInput, StepOut
 pub use io::{Bindings, Sink, Source};
 #[doc(inline)]
 pub use model::{Cell, Direction, Layer, Merge, Model, Readout, ReadoutSteps, Weights};
-/// The version of wgpu that devices, buffers and encoders are of.
+/// The version of wgpu that devices, buffers and encoders have to be from.
 #[cfg(feature = "gpu")]
 pub use wgpu;

@@ -1,4 +1,4 @@
-//! One of what each device has: the only place that tells devices apart.
+//! Enums with one variant for each kind of device: the only place that tells devices apart.
 
 use std::sync::Arc;
 
@@ -20,15 +20,15 @@ macro_rules! any {
 }
 
 any! {
-    /// A model made ready on a device: a [`Backend`](super::backend::Backend).
+    /// A model loaded on a device: a [`Backend`](super::backend::Backend).
     AnyBackend: Arc<GpuEngine>, Arc<Host<Cpu>>, Arc<Host<Reference>>
 }
 any! {
-    /// States that live from step to step: [`Steps`](super::backend::Steps).
+    /// States that persist from step to step: [`Steps`](super::backend::Steps).
     AnySession: Box<GpuSession>, Box<HostSession<Cpu>>, Box<HostSession<Reference>>
 }
 any! {
-    /// A batch that has been moved: [`StagedRun`](super::backend::StagedRun).
+    /// A batch on its device: [`StagedRun`](super::backend::StagedRun).
     AnyStaged: Box<GpuStaged>, Box<HostStaged<Cpu>>, Box<HostStaged<Reference>>
 }
 any! {
@@ -36,8 +36,8 @@ any! {
     AnyPool: Box<GpuPool>, Box<HostPool<Cpu>>, Box<HostPool<Reference>>
 }
 
-/// `on!(AnyPool, pool, it => …)`: the expression, of whichever `pool` is. `on!(AnyBackend => AnyPool, backend, it => …)`: what comes
-/// of it, boxed, as the same device's of the other kind.
+/// `on!(AnyPool, pool, it => …)` evaluates the expression for the variant of `pool`. `on!(AnyBackend => AnyPool, backend, it =>
+/// …)` boxes the result as the same device's variant of the other enum.
 macro_rules! on {
     ($kind:ident, $any:expr, $it:ident => $of:expr) => {
         match $any {

@@ -1,10 +1,10 @@
-//! Whether a device multiplies cooperative matrices rightly: asked once, when it is opened with them.
+//! Checks that a device multiplies cooperative matrices correctly, once, when it is opened with them.
 //!
-//! The feature is experimental, and drivers differ in what they make of it. So the kernels themselves are run on whole numbers, small
-//! enough to be exact in f16 and in any reduction order: whatever is amiss gives another number.
+//! The feature is experimental, and drivers implement it differently. So the check runs the kernels themselves on whole numbers,
+//! small enough to be exact in f16 and in any reduction order: any fault changes a number.
 //!
-//! One reason: naga 30 declares Vulkan's memory model for such kernels, but does not mark loads and stores of workgroup memory as
-//! visible to other threads. A driver could then treat barriers as weaker than the kernels need.
+//! One known risk: naga 30 declares Vulkan's memory model for such kernels, but does not mark loads and stores of workgroup
+//! memory as visible to other threads. A driver could then treat barriers as weaker than the kernels need.
 
 use super::any::on;
 use super::backend::Backend;
@@ -17,9 +17,9 @@ use crate::model::{Activation, Activations, Cell, Direction, Function, Layer, Mo
 use crate::plan::{Candidate, Only, Speed, Strategy};
 use crate::reference;
 
-/// B, T, I and H: more than a workgroup has, and no multiple of its tiles.
+/// B, T, I and H: more than one workgroup's, and no multiples of its tiles.
 const SIZES: [usize; 4] = [70, 3, 37, 70];
-/// What h is cut off at, so that no sum grows beyond what f16 can hold.
+/// h is clipped at ± this, so that no sum grows beyond the range of f16.
 const MOST: f32 = 64.0;
 
 impl Device {
@@ -40,7 +40,7 @@ impl Device {
         };
         let truth = reference::run(&model, &batch)?;
         let engine = self.load_with(&model, options.clone())?;
-        // Each for certain: what the planner would take says nothing of what it takes at other sizes.
+        // Both kernels by their option: the planner's choice at this size says nothing about other sizes.
         let all = on!(AnyBackend, &engine.0.backend, backend => backend.alternatives(batch.run_shape()))?;
         for only in all.iter().flatten().filter_map(by_matrices) {
             let engine = self.load_with(&model, Options { only, ..options.clone() })?;
@@ -57,7 +57,7 @@ impl Device {
     }
 }
 
-/// What has the planner take this candidate, if its products are by matrices.
+/// The option that makes the planner take this candidate, if its products are by matrices.
 fn by_matrices(candidate: &Candidate) -> Option<Only> {
     let (recipe, _) = candidate.outcome.as_ref().ok()?;
     recipe.recurrence.is_by_matrices().then_some(Only {
@@ -82,7 +82,7 @@ fn model(numbers: &mut Numbers) -> Result<Model> {
     Model::new(vec![layer.with_activations(vec![all])?.with_state_clip(MOST)?])
 }
 
-/// Whole numbers from −1 to 1, the same each time.
+/// Whole numbers from −1 to 1, the same at every run.
 struct Numbers(u32);
 
 impl Numbers {
@@ -103,7 +103,7 @@ mod tests {
     use crate::kernels::matrices::{Matrices, PRECISION};
     use crate::plan::{Caps, Request, alternatives};
 
-    /// The check sees something: its numbers differ, and few of them are cut off.
+    /// The check is not trivial: its numbers differ, and few of them are clipped.
     #[test]
     fn the_numbers_are_whole_and_differ() {
         let [batch, steps, input, _] = SIZES;
@@ -116,7 +116,7 @@ mod tests {
         assert!(2 * within > truth.y.len(), "{within} of {}", truth.y.len());
     }
 
-    /// Both kernels are run: a candidate by matrices is there, on a projection by matrices.
+    /// Both kernels are run: the candidates include one by matrices, with a projection by matrices.
     #[test]
     fn what_is_run_is_by_matrices() {
         let [batch, steps, ..] = SIZES;

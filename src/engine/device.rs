@@ -26,7 +26,7 @@ pub(super) enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CpuInfo {
-    /// The instructions in use.
+    /// The instruction set in use.
     pub instructions: InstructionSet,
     /// The most threads that a run takes.
     pub threads: usize,
@@ -55,7 +55,7 @@ impl std::fmt::Display for DeviceInfo {
 }
 
 impl Device {
-    /// The CPU path: all cores, with the fastest instructions that they have.
+    /// The CPU path: all cores, with the machine's fastest instruction set.
     pub fn cpu() -> Self {
         Self(Kind::Cpu(Arc::default()))
     }
@@ -63,19 +63,18 @@ impl Device {
     /// [`Device::cpu`] with options.
     ///
     /// # Errors
-    /// [`Error::Zero`] for no thread, [`Error::Unsupported`] for instructions that this machine does not have.
+    /// [`Error::Zero`] for no thread, [`Error::Unsupported`] for an instruction set that this machine does not have.
     pub fn cpu_with(options: CpuOptions) -> Result<Self> {
         Ok(Self(Kind::Cpu(Arc::new(Processor::new(options.threads, options.instructions)?))))
     }
 
-    /// The f64 reference, slow on purpose.
+    /// The f64 reference, which is simple instead of fast.
     pub fn reference() -> Self {
         Self(Kind::Reference)
     }
 
-    /// The caller's device and queue. The crate installs no callback on them and changes none of their
-    /// settings; errors of the device's own go where the caller sends them. That the device is lost, each call finds out for itself
-    /// ([`Device::is_lost`]).
+    /// The caller's device and queue. The crate installs no callback on them and changes none of their settings; errors of the
+    /// device go to the caller's handlers. Each call checks by itself whether the device is lost ([`Device::is_lost`]).
     #[cfg(feature = "gpu")]
     pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue) -> Self {
         Self(Kind::Gpu(Arc::new(Context::from_wgpu(device, queue))))
@@ -103,15 +102,15 @@ impl Device {
     /// [`Device::open`], without blocking.
     ///
     /// # Errors
-    /// As [`Device::open`].
+    /// Those of [`Device::open`].
     pub async fn open_async(selector: &str) -> Result<Self> {
         Self::open_with_async(selector, &DeviceOptions::default()).await
     }
 
-    /// [`Device::open`] with options, which are for GPUs.
+    /// [`Device::open`] with options, which apply to GPUs.
     ///
     /// # Errors
-    /// As [`Device::open`].
+    /// Those of [`Device::open`].
     pub fn open_with(selector: &str, options: &DeviceOptions) -> Result<Self> {
         block_on(Self::open_with_async(selector, options))
     }
@@ -119,7 +118,7 @@ impl Device {
     /// [`Device::open_with`], without blocking.
     ///
     /// # Errors
-    /// As [`Device::open`].
+    /// Those of [`Device::open`].
     pub async fn open_with_async(selector: &str, options: &DeviceOptions) -> Result<Self> {
         let (backend, name) = match Selector::parse(selector) {
             Selector::Auto => return Self::best_gpu(options).await,
@@ -144,10 +143,10 @@ impl Device {
         }
     }
 
-    /// The best GPU that is no software driver, else the CPU path.
+    /// The best GPU that is not a software driver, else the CPU path.
     async fn best_gpu(options: &DeviceOptions) -> Result<Self> {
-        // GL is asked last: where another API serves the same GPU it is the better one, and asking GL
-        // starts drivers that may print.
+        // GL comes last: another API for the same GPU is better, and opening GL starts drivers that may
+        // print.
         for backends in [&["vulkan", "metal", "dx12", "webgpu"][..], &["gl"]] {
             let mut found = Vec::new();
             for backend in backends {
@@ -166,7 +165,8 @@ impl Device {
     /// Every adapter that can compute, the CPU path and the reference.
     ///
     /// # Errors
-    /// In a browser, which has to wait for its adapters: there it is [`Device::list_async`].
+    /// [`Error::Unsupported`] in a browser, which has to wait for its adapters: use [`Device::list_async`]
+    /// there.
     pub fn list() -> Result<Vec<DeviceInfo>> {
         block_on(async { Ok(Self::list_async().await) })
     }
@@ -196,7 +196,7 @@ impl Device {
     /// Whether a thread may wait for this device: not for a GPU in a browser.
     ///
     /// # Errors
-    /// [`Error::Unsupported`], before anything is begun.
+    /// [`Error::Unsupported`], before anything has begun.
     pub(super) fn may_block(&self) -> Result<()> {
         let is_gpu = matches!(self.0, Kind::Gpu(_));
         if cfg!(target_arch = "wasm32") && is_gpu { Err(cannot_block("a GPU")) } else { Ok(()) }
@@ -213,13 +213,13 @@ impl Device {
         }
     }
 
-    /// Whether this device is lost: it was destroyed or taken away, or its driver gave up. It stays so, and every call that needs
-    /// the device is [`Error::Lost`], whoever owns it; a new device, with the model loaded on it again, goes on.
-    /// Never on the CPU path and the reference.
+    /// Whether this device is lost: it was destroyed or taken away, or its driver gave up. It stays lost, and every call that
+    /// needs the device returns [`Error::Lost`], for a device of the crate's or of the caller's. To go on, open a new device and
+    /// load the model on it again. Never `true` on the CPU path and the reference.
     ///
-    /// wgpu panics where it finds a device lost while it polls it. Natively that is caught, unless the program is built to end
-    /// with a panic; its message still goes to the panic hook. In a browser a device of the caller's is not asked: there this tells
-    /// of devices of our own alone.
+    /// wgpu panics where it finds a device lost while it polls it. Natively the crate catches that panic, unless the program is
+    /// built with `panic = "abort"`; the message still goes to the panic hook. In a browser the crate does not poll a device of
+    /// the caller's: there this reports only devices that the crate opened.
     pub fn is_lost(&self) -> bool {
         match &self.0 {
             Kind::Gpu(context) => context.is_lost(),
@@ -227,8 +227,8 @@ impl Device {
         }
     }
 
-    /// Whether this device keeps its pipelines on disk: a folder was named ([`DeviceOptions::pipeline_cache`]), and wgpu
-    /// can take pipelines out of the device. Whether the folder can be used, [`Device::save_pipelines`] tells.
+    /// Whether this device keeps its pipelines on disk: the caller named a folder ([`DeviceOptions::pipeline_cache`]), and wgpu
+    /// can read pipelines back from the device. [`Device::save_pipelines`] reports whether the folder can be used.
     pub fn has_pipeline_cache(&self) -> bool {
         match &self.0 {
             Kind::Gpu(context) => context.saved().is_some(),
@@ -236,12 +236,12 @@ impl Device {
         }
     }
 
-    /// Writes the pipelines compiled so far to disk, where they are kept there and there is something new; whether
-    /// there was. [`DeviceOptions::pipeline_cache`] says what happens without this call.
+    /// Writes the pipelines compiled so far to disk, if the device has a cache and there are new ones; returns whether it wrote.
+    /// [`DeviceOptions::pipeline_cache`] says what happens without this call.
     ///
     /// # Errors
-    /// [`Error::Io`] where the folder or the file cannot be written, and where the folder may be written by others
-    /// ([`DeviceOptions::pipeline_cache`]), which nothing was read from either.
+    /// [`Error::Io`] where the folder or the file cannot be written, and where others may write to the folder
+    /// ([`DeviceOptions::pipeline_cache`]); such a folder is not read either.
     pub fn save_pipelines(&self) -> Result<bool> {
         match &self.0 {
             Kind::Gpu(context) => context.saved().map_or(Ok(false), |saved| saved.save()),
@@ -251,6 +251,6 @@ impl Device {
 }
 
 fn best_of(found: Vec<(AdapterInfo, Adapter)>) -> Option<(AdapterInfo, Adapter)> {
-    // max_by_key returns the last of equals; reversed, the first that the system names.
+    // max_by_key returns the last of equals; reversed, the first in the system's order.
     found.into_iter().rev().max_by_key(|(info, _)| rank(info))
 }

@@ -1,4 +1,4 @@
-//! Whether the workgroups of one dispatch may work together on a device, and what came of it.
+//! Whether a device supports the exchange between workgroups, and how its runs ended.
 
 #[cfg(feature = "gpu")]
 use std::sync::Mutex;
@@ -16,31 +16,31 @@ use crate::sync::lock;
 
 /// Whether the planner may let several workgroups of one dispatch exchange values after every step.
 ///
-/// No API promises that workgroups run side by side, so it is done only where a device has shown it. A run that fails all the
-/// same is noticed, and is finished step by step, with the same result: see [`crate::Engine::fallbacks`].
+/// No API guarantees that workgroups run at the same time, so the planner uses the exchange only where a test has shown it to
+/// work. A run that fails nevertheless is detected and falls back to per-step kernels, with the same result: see
+/// [`crate::Engine::fallbacks`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Exchange {
-    /// Where the device has passed [`crate::Device::self_test`] in this process, and no run on it has failed since.
+    /// If the device has passed [`crate::Device::self_test`] in this process, and no run on it has failed since.
     #[default]
     Tested,
-    /// Nowhere.
+    /// Never.
     Never,
-    /// As if the device had passed with this result, for tests of the way out. A run may take long, and then be
-    /// finished step by step.
+    /// As if the device had passed with this result, for tests of the fallback path. A run may take long before it falls back.
     Forced(plan::Exchange),
 }
 
-/// Runs that workgroups began together and that were finished step by step.
+/// Runs with a multi-workgroup kernel that fell back to per-step kernels.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Fallbacks {
-    /// How many.
+    /// Their number.
     pub count: u64,
-    /// Where the last of them was taken up again.
+    /// Where the last of them fell back.
     pub last: Option<Fallback>,
 }
 
-/// The beginning of the first chunk that was not completed.
+/// The beginning of the first incomplete chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fallback {
     /// The layer.
@@ -51,19 +51,19 @@ pub struct Fallback {
     pub cause: Stopped,
 }
 
-/// Steps of one dispatch whose workgroups work together: at twenty microseconds each, well under the tenth of a second that
-/// operating systems bear.
+/// Steps of one dispatch of a multi-workgroup kernel: at twenty microseconds each, well under the tenth of a second that
+/// operating systems allow.
 #[cfg(feature = "gpu")]
 const STEPS: usize = 1024;
 
-/// What a device has shown in its self-test.
+/// The result of a device's self-test.
 #[cfg(feature = "gpu")]
 pub(super) fn tested(context: &Context) -> Option<plan::Exchange> {
     let (workgroups, workgroup_bytes) = context.trusted()?;
     Some(plan::Exchange { workgroups, workgroup_bytes, steps: STEPS, fault: Fault::None })
 }
 
-/// Counts the runs that were fallbacks.
+/// Counts the runs that fell back.
 #[cfg(feature = "gpu")]
 #[derive(Debug, Default)]
 pub(super) struct Counter(Mutex<Fallbacks>);

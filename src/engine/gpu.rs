@@ -1,4 +1,4 @@
-//! A model on a GPU: plans, programs and workspaces by shape, and the way a batch goes through one.
+//! A model on a GPU: plans, programs and workspaces by shape, and how a batch runs.
 
 mod budget;
 mod pieces;
@@ -37,10 +37,10 @@ use crate::program::{Incomplete, Matrix, Program, constant_words, lower};
 use crate::progress::{Progress, SharedTally};
 use crate::sync::{Wait, lock};
 
-/// Workspaces that are kept for the next run of their shape.
+/// Workspaces that are kept for later runs of their shape.
 const KEPT: usize = 8;
 
-/// What makes a program of a plan.
+/// Lowers a plan to a program.
 type Lower = fn(&Model, &Plan) -> Result<Program>;
 
 #[derive(Debug)]
@@ -51,9 +51,9 @@ pub(super) struct GpuEngine {
     planner: Planner,
     fallbacks: Counter,
     constants: Constants,
-    /// What runs take, and workspaces that idle. A run takes one out, so that runs may overlap.
+    /// The memory of the runs, and idle workspaces. A run takes a workspace out, so that runs may overlap.
     budget: Arc<Budget<Ready>>,
-    /// Which direction of which layer of another engine this one is, whose budget it has.
+    /// The layer and direction of another engine that this engine computes; it shares that engine's budget.
     part: Option<(usize, usize)>,
     /// Engines of single directions of single layers, for rows that are run in pieces.
     parts: Mutex<HashMap<(usize, usize), Arc<GpuEngine>>>,
@@ -63,16 +63,16 @@ pub(super) struct GpuEngine {
 /// A workspace, and what it was made from.
 #[derive(Debug)]
 struct Ready {
-    /// Of whose model.
+    /// The layer and direction of its model, if it is a part.
     part: Option<(usize, usize)>,
     workspace: Workspace,
     plan: Plan,
-    /// What the device was known to do when it was planned.
+    /// The exchange that the device was known to support at planning.
     exchange: Option<plan::Exchange>,
 }
 
 impl Ready {
-    /// Whether a run of `run_shape` of that part would be planned like this now.
+    /// Whether a run of `run_shape` of that part would get the same plan now.
     fn is_for(
         &self,
         part: Option<(usize, usize)>,
@@ -90,7 +90,7 @@ impl GpuEngine {
         Self::with(context, model.clone(), options, budget, None)
     }
 
-    /// The engine of a part of this one's model, with the same budget.
+    /// An engine for a part of this one's model, with the same budget.
     fn of_part(&self, model: Model, layer: usize, dir: usize) -> Result<Self> {
         let (context, options, budget) = (self.context.clone(), self.options.clone(), self.budget.clone());
         Self::with(context, model, options, budget, Some((layer, dir)))
@@ -134,20 +134,20 @@ impl GpuEngine {
         &self.planner
     }
 
-    /// Whether a run of `run_shape` has all it needs.
+    /// Whether everything that a run of `run_shape` needs exists.
     fn is_ready(&self, run_shape: RunShape) -> bool {
         let exchange = self.planner.exchange();
         self.budget.idles(|ready| ready.is_for(self.part, run_shape, exchange)).is_some()
     }
 
-    /// Makes the workspace of `run_shape`, which is not cut, unless an idle one is there.
+    /// Creates the workspace of `run_shape`, which is not cut, unless there is an idle one.
     async fn prepare_at_once(&self, run_shape: RunShape, wait: Wait) -> Result<()> {
         let (claim, ready) = self.ready(run_shape, wait).await?;
         self.give_back(claim, ready);
         Ok(())
     }
 
-    /// A workspace for a run of `run_shape`, with its memory, for which the run waits where other runs have it.
+    /// A workspace for a run of `run_shape`, with its memory; waits while other runs hold the memory.
     async fn ready(&self, run_shape: RunShape, wait: Wait) -> Result<(Claim<Ready>, Ready)> {
         let caps = self.planner.caps();
         let planned = || self.planner.planned(&self.model, run_shape, &caps);
@@ -188,7 +188,7 @@ impl GpuEngine {
     fn workspace(&self, program: Program) -> Result<Workspace> {
         let new = Workspace::new(&self.context, program.clone(), &self.constants, self.options.fill_nan);
         match new {
-            // What is idle may be what the device lacks memory for.
+            // Idle workspaces may hold the memory that the device lacks.
             Err(error) if error.is_of_device() && self.budget.free_idle() => {
                 log::debug!(target: "wgru::run", "what was kept for other runs is freed: {error}");
                 Workspace::new(&self.context, program, &self.constants, self.options.fill_nan)
@@ -219,18 +219,17 @@ impl GpuEngine {
             return Ok(());
         };
         let (stepwise, submitted) = self.fall_back(&ready, &at, batch, progress)?;
-        // Steps that are dispatched one by one have nothing to prove.
+        // Per-step dispatches have no completion count to check.
         let read = |data: &[u32]| _ = read_all(&stepwise, data, output);
         stepwise.read(&self.context, submitted, wait, read).await?;
-        // Nobody would plan either of them now, but where it is meant to fail.
+        // The planner would choose neither of them again, except where a test forces the exchange.
         if self.planner.exchange != Exchange::Tested {
             self.give_back(claim, ready);
         }
         Ok(())
     }
 
-    /// Takes up a run step by step from the chunk `at` on, which its workgroups did not prove. It takes the memory of a
-    /// second run.
+    /// Finishes a run with per-step kernels from the chunk `at` on, the first incomplete one. Takes the memory of a second run.
     fn fall_back(
         &self,
         failed: &Ready,
@@ -248,13 +247,13 @@ impl GpuEngine {
         self.distrust();
         let plan = failed.plan.without_exchange();
         let mut workspace = self.workspace(lower(&self.model, &plan)?)?;
-        // Layers above that know no abort have run on nonsense, and may have written over what this one reads.
+        // Layers above that cannot abort have run on invalid values, and may have overwritten the input of this layer.
         let from = failed.plan.layers_above_can_abort(at.layer).then_some(at);
         let submitted = workspace.fall_back(&self.context, &failed.workspace, from, batch, progress)?;
         Ok((workspace, submitted))
     }
 
-    /// What failed once is not tried again before another self-test, but where it is meant to fail.
+    /// After a failure the exchange is not used again before another self-test, except where a test forces it.
     fn distrust(&self) {
         if self.planner.exchange == Exchange::Tested {
             self.context.trust(None);
@@ -270,7 +269,7 @@ impl GpuEngine {
         self.planner.pieces(&self.model, run_shape)
     }
 
-    /// Something of the first piece of a run of `run_shape`.
+    /// A value of the first piece of a run of `run_shape`.
     fn of_first<T>(
         &self,
         run_shape: RunShape,
@@ -319,7 +318,7 @@ impl Backend for GpuEngine {
         if self.is_ready(run_shape) {
             return Ok(());
         }
-        // The first last, so that it is what is kept.
+        // The first piece last, so that its workspace is the one that is kept.
         for piece in self.pieces_of(run_shape)?.iter().rev() {
             match piece.part {
                 None => self.prepare_at_once(piece.run_shape, wait).await?,
@@ -338,7 +337,7 @@ impl Backend for GpuEngine {
     fn explain(&self, run_shape: RunShape) -> Result<String> {
         let all = self.pieces_of(run_shape)?;
         let mut text = summary(&all).map_or_else(String::new, |pieces| format!("{pieces}: "));
-        // Smaller pieces, which come last, are computed much as the large ones before them.
+        // Smaller pieces, which come last, use much the same plan as the large ones before them.
         let mut last = None;
         for piece in all.iter().filter(|piece| last.replace(piece.part) != Some(piece.part)) {
             let plan = self.planner.plan(&piece.model, piece.run_shape)?;
@@ -374,7 +373,7 @@ impl Backend for GpuEngine {
             if own.arrays + own.read_back > most.arrays + most.read_back {
                 most = own;
             }
-            // The parts of a row that is cut have weights of their own.
+            // The engines of the parts of a row have weights of their own.
             most.weights = most.weights.max(self.constants.bytes() << u32::from(piece.part.is_some()));
         }
         Ok(most)

@@ -1,5 +1,5 @@
-//! Models on the host: the CPU path and the f64 reference. Both advance states in place, so runs, sessions, pools and staged
-//! batches are made of that alone.
+//! Models on the host: the CPU path and the f64 reference. Both advance states in place; runs, sessions, pools and staged batches
+//! are built on that alone.
 
 mod cpu;
 mod pool;
@@ -22,14 +22,14 @@ use crate::model::Model;
 use crate::progress::Progress;
 use crate::sync::{Wait, lock};
 
-/// What advances: x `[B, T, I]` or as `run_shape` says, and the steps of each row, `[B]`, T where `None`.
+/// The input of an advance: x `[B, T, I]` or in the order of `run_shape`, and the steps of each row, `[B]`, T where `None`.
 pub(super) use crate::cpu::Given;
 
 /// A way to compute on the host.
 pub(super) trait Path: Debug + Send + Sync {
-    /// What states are kept in.
+    /// The number type of states.
     type Number: Copy + Default + Debug + From<f32>;
-    /// Memory that a run takes beside its outputs.
+    /// Memory that a run takes in addition to its outputs.
     type Scratch: Debug + Default;
 
     fn narrow(number: Self::Number) -> f32;
@@ -62,7 +62,7 @@ pub(super) trait Path: Debug + Send + Sync {
     fn explain(&self, run_shape: RunShape) -> String;
 }
 
-/// A model, a way to compute it, and memory that runs take in turn.
+/// A model, an implementation, and scratch memory that runs share in turn.
 #[derive(Debug)]
 pub(super) struct Host<P: Path> {
     model: Model,
@@ -181,7 +181,7 @@ fn narrow<P: Path>(from: &[P::Number], to: &mut [f32]) {
     to.iter_mut().zip(from).for_each(|(to, &from)| *to = P::narrow(from));
 }
 
-/// A copy of a batch, and what the last run of it gave.
+/// A copy of a batch, and the outputs of its last run.
 #[derive(Debug)]
 pub(super) struct HostStaged<P: Path> {
     host: Arc<Host<P>>,

@@ -1,5 +1,5 @@
-//! What a user holds: a [`Device`], an [`Engine`] (a model made ready on it), an output of a sequence run,
-//! a [`Session`] that steps, a [`Pool`] of streams that come and go, and a [`Staged`] batch that stays on the device.
+//! The public objects: a [`Device`], an [`Engine`] (a model loaded on it), an output of a sequence run, a [`Session`] that steps,
+//! a [`Pool`] of streams that come and go, and a [`Staged`] batch that stays on the device.
 
 mod any;
 mod backend;

@@ -1,4 +1,4 @@
-//! How devices and engines are made.
+//! Options of devices and engines.
 
 use std::path::PathBuf;
 
@@ -7,31 +7,31 @@ use crate::cpu::InstructionSet;
 use crate::dtype::{Precision, Storage};
 use crate::plan::{Only, Table};
 
-/// How a device of our own is opened.
+/// Options for opening a device.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DeviceOptions {
-    /// The folder that compiled pipelines are kept in from one process to the next; none by default.
+    /// The folder of the on-disk cache of compiled pipelines; `None` by default.
     pub pipeline_cache: Option<PathBuf>,
-    /// Whether kernels may be made of the device's cooperative matrices; off by default.
+    /// Whether kernels may use the device's cooperative matrices; off by default.
     pub(crate) matrices: bool,
 }
 
 impl DeviceOptions {
-    /// Keeps compiled pipelines in `folder`, one file for each adapter, where wgpu can take them out of the device: on
-    /// Vulkan. Elsewhere it has no effect, which [`crate::Device::has_pipeline_cache`] tells.
+    /// Keeps compiled pipelines in `folder`, one file for each adapter, where wgpu can read them back from the device: on Vulkan.
+    /// Elsewhere it has no effect, which [`crate::Device::has_pipeline_cache`] reports.
     ///
-    /// The file is read when a device is opened, and written by [`crate::Device::save_pipelines`] or else when the last clone of
-    /// the device and the last engine on it are gone, on the thread that does so, also where that polls a future. Where
-    /// several write one, the last has it. A file that is damaged, or of another adapter, driver or version of the layout,
-    /// is ignored and replaced.
+    /// The file is read when a device is opened, and written by [`crate::Device::save_pipelines`]. Otherwise it is written when
+    /// the last clone of the device and the last engine on it are dropped, on the thread that drops it, even if that thread polls
+    /// a future. If several processes write one file, the last one wins. A file that is damaged, or of another adapter, driver or
+    /// layout version, is ignored and replaced.
     ///
-    /// What the file holds becomes code on the device, and its checksum finds damage, not malice. So on unix folder and
-    /// file must belong to the user that the process runs as, or to root, and neither their group nor others may write to
-    /// them; a folder that is a link is that which it points to, a file must be none. Of another folder nothing is read,
-    /// nothing is written to it, and [`crate::Device::save_pipelines`] gives the reason; such a file is ignored and replaced. What is
-    /// made here has the modes 0700 and 0600. Elsewhere, as on Windows, nothing is checked: name a folder that only those
-    /// write to whose programs may run.
+    /// The file's content becomes code on the device, and its checksum detects damage, not manipulation. So on Unix the folder
+    /// and the file must belong to the user that the process runs as, or to root, and neither their group nor others may write to
+    /// them. If the folder is a symbolic link, its target is checked; the file must not be a link. Any other folder is neither
+    /// read nor written, and [`crate::Device::save_pipelines`] gives the reason; any other file is ignored and replaced. The
+    /// crate creates the folder with mode 0700 and the file with 0600. On other systems, such as Windows, nothing is checked:
+    /// name a folder to which only trusted users can write.
     pub fn pipeline_cache(mut self, folder: impl Into<PathBuf>) -> Self {
         self.pipeline_cache = Some(folder.into());
         self
@@ -42,10 +42,10 @@ impl DeviceOptions {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CpuOptions {
-    /// The most threads that a run takes, the caller's own among them; as many as the machine runs at once where `None`.
-    /// Results are the same bits whatever it is.
+    /// The most threads that a run takes, the caller's own among them; `None` for as many as the machine runs at once. Results
+    /// have the same bits for any number.
     pub threads: Option<usize>,
-    /// The instructions; the fastest of the machine where `None`.
+    /// The instruction set; `None` for the machine's fastest.
     pub instructions: Option<InstructionSet>,
 }
 
@@ -63,44 +63,42 @@ impl CpuOptions {
     }
 }
 
-/// How an engine is made.
+/// Options of an engine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Options {
     /// Fills every array that a run must write, on the device and in the caller's output, with NaN before the
-    /// run, so that an element which a kernel forgets is seen. Costs an upload per run.
+    /// run, so that an element which a kernel does not write is detected. Costs an upload per run.
     pub(crate) fill_nan: bool,
-    /// How the device stores weights and activations. States, sums and readout are f32 whatever it says; f16 and
-    /// bf16 together are refused. The reference takes no notice of it: it is the truth that rounding is held
-    /// against.
+    /// How the device stores weights and activations. States, sums and readout are always f32; f16 and bf16 together are refused.
+    /// The reference ignores it: it is what rounding is compared with.
     pub(crate) precision: Precision,
-    /// What the planner of a GPU chooses from; what it predicts to be fastest where nothing is asked for. Results are
-    /// the same bits either way.
+    /// What the planner of a GPU chooses from; by default the plan with the lowest predicted time. Results have the same bits for
+    /// all.
     pub(crate) only: Only,
-    /// Whether kernels may sum in an order of their own: see [`Options::reproducible`].
+    /// Whether kernels may use a non-deterministic reduction order: see [`Options::reproducible`].
     pub(crate) any_reduction_order: bool,
-    /// Bytes that the arrays of all runs of an engine together may take on a GPU beside the model's weights, with those that are
-    /// kept for the next run of their shape; 1 GiB where `None`. A batch that takes more by itself is run in pieces
-    /// ([`crate::Engine::explain`] says into which), with the same result. Sessions, pools and, where it is not `None`, staged batches may take as much each:
-    /// more is refused. A run that has to be finished step by step takes its bytes twice.
+    /// The most bytes, on a GPU, for the arrays of all runs of an engine together, without the model's weights; 1 GiB where
+    /// `None`. The arrays that are kept for later runs of their shape count too. A batch that takes more by itself is run in
+    /// pieces ([`crate::Engine::explain`] describes them), with the same result. Sessions, pools and, unless it is `None`, staged
+    /// batches may take as much each; larger ones are refused. A run that falls back to per-step kernels takes its bytes twice.
     ///
-    /// Runs that do not fit beside each other wait, in the order in which they came, until those before them have ended a piece.
-    /// None holds memory while it waits for more, so they never wait in a circle. What waits in an `_async` call is the future: it
-    /// blocks no thread. A future that has begun a run has to be polled to its end or dropped, like one that holds a lock, for
-    /// those behind it wait for that. A blocking run that would wait for a future of its own thread is
-    /// [`Error::TooLarge`](crate::Error::TooLarge) instead.
+    /// Runs that do not fit together wait, first in, first out, until the runs before them have ended a piece. None holds memory
+    /// while it waits for more, so there is no deadlock. In an `_async` call the future waits and blocks no thread. A future that
+    /// has begun a run has to be polled to its end or dropped, like one that holds a lock, since later runs wait for it. A
+    /// blocking run that would wait for a future of its own thread returns [`Error::TooLarge`](crate::Error::TooLarge) instead.
     pub memory: Option<u64>,
-    /// What the planner predicts with, as `wgru tune` measures it; where `None`, the cost model with the numbers for a device of its
-    /// kind.
+    /// The speeds that the planner predicts with, as `wgru tune` measures them; `None` for the cost model with the defaults of
+    /// this kind of device.
     pub(crate) speed: Option<Table>,
     /// Whether the workgroups of one dispatch may exchange values.
     pub(crate) exchange: Exchange,
 }
 
 impl Options {
-    /// Whether a GPU gives the same bits for a sequence however it is run: at once, in chunks, step by step in a session,
-    /// in another batch, by another plan. That is the default. Without it, large layers that are computed step by step
-    /// may take a few per cent less time.
+    /// Whether a GPU gives the same bits for a sequence however it is run: at once, in chunks, step by step in a session, in
+    /// another batch, by another plan. That is the default. Without it, large layers that run with per-step kernels may take a
+    /// few per cent less time.
     pub fn reproducible(mut self, reproducible: bool) -> Self {
         self.any_reduction_order = !reproducible;
         self
@@ -118,7 +116,7 @@ impl Options {
         self
     }
 
-    /// Sets how x, the sequences between layers and y are stored; numbers are rounded on their way in.
+    /// Sets how x, the sequences between layers and y are stored; numbers are rounded when they are stored.
     pub fn activations(mut self, storage: Storage) -> Self {
         self.precision.activations = storage;
         self

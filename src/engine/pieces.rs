@@ -1,15 +1,15 @@
-//! What a caller is told of a run in pieces.
+//! A summary of a run in pieces.
 
 use std::fmt;
 
 use crate::error::count as counted;
 
 /// The pieces that a batch is run in where it does not fit a GPU, or [`Options::memory`](crate::Options::memory), at once.
-/// Results have the bits of a run at once. Its words say it in a line.
+/// Results have the bits of a run at once. `Display` gives it as one line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Pieces {
-    /// How many there are, where every sequence has all steps.
+    /// Their number, if every sequence has all steps.
     pub count: usize,
     /// Rows of a piece, at the most.
     pub rows: usize,

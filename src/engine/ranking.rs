@@ -13,23 +13,22 @@ use crate::error::{Error, Result};
 use crate::io::{OutputShape, RunShape};
 use crate::model::Model;
 
-/// What devices are expected to take for a run, the fastest first. Its words say why it is; where a table of speeds was given
-/// ([`Options::speed`]), with the times of GPUs.
+/// The expected times of devices for a run, the fastest first. `Display` gives the reason for the choice, and the times of GPUs
+/// if the caller gave a table of speeds ([`Options::speed`]).
 #[derive(Debug, Clone)]
 pub struct DeviceRanking {
     devices: Vec<(Device, Duration)>,
-    /// Whether a table of speeds was given.
+    /// Whether the caller gave a table of speeds.
     has_table: bool,
-    /// What cannot run it, and why.
+    /// The devices that cannot run it, and why.
     refusals: Vec<(DeviceInfo, Error)>,
 }
 
 impl DeviceRanking {
-    /// Orders `devices` by the time that a run of `run_shape`, or `[B, T]` alone, is expected to take on them; of equals the first
-    /// comes first.
+    /// Orders `devices` by the expected time of a run of `run_shape`, or `[B, T]` alone; equals keep their order.
     ///
     /// # Errors
-    /// Of the first device, where none can run it; [`Error::NoDevice`] where there is none.
+    /// That of the first device, where none can run it; [`Error::NoDevice`] where there is none.
     pub fn among(
         devices: impl IntoIterator<Item = Device>,
         model: &Model,
@@ -57,7 +56,7 @@ impl DeviceRanking {
     /// `device` or, where it is a GPU, the CPU path with all cores, [calibrated](Device::calibrate).
     ///
     /// # Errors
-    /// As [`DeviceRanking::among`].
+    /// Those of [`DeviceRanking::among`].
     pub fn or_cpu(
         device: Device,
         model: &Model,
@@ -66,7 +65,7 @@ impl DeviceRanking {
     ) -> Result<Self> {
         let cpu = matches!(device.0, Kind::Gpu(_)).then(|| {
             let cpu = Device::cpu();
-            // There is no clock to measure with in a browser.
+            // A browser has no clock that is precise enough.
             #[cfg(not(target_arch = "wasm32"))]
             if let Kind::Cpu(processor) = &cpu.0 {
                 processor.calibrate();
@@ -76,7 +75,7 @@ impl DeviceRanking {
         Self::among([device].into_iter().chain(cpu), model, run_shape, options)
     }
 
-    /// The one that is expected to be fastest.
+    /// The device that is expected to be fastest.
     pub fn device(&self) -> &Device {
         &self.devices[0].0
     }
@@ -92,7 +91,7 @@ impl fmt::Display for DeviceRanking {
         for (index, (device, time)) in self.devices.iter().enumerate() {
             let info = device.info();
             write!(f, "{}{info}", if index > 0 { "; " } else { "" })?;
-            // What no table corrects is good for an order, not for a promise.
+            // Times without a measured table are good for an order, not for a promise.
             let is_measured = self.has_table && matches!(info, DeviceInfo::Gpu(_));
             match index {
                 _ if is_measured => write!(f, ", expected to take {time:.2?}")?,
@@ -105,7 +104,7 @@ impl fmt::Display for DeviceRanking {
 }
 
 impl Device {
-    /// The time that a run is expected to take, from the caller's arrays to the caller's arrays.
+    /// The expected time of a run, from the caller's arrays to the caller's arrays.
     pub(super) fn time_of(&self, model: &Model, run_shape: RunShape, options: Options) -> Result<Duration> {
         OutputShape::new(model, run_shape)?;
         options.precision.check()?;
@@ -119,12 +118,12 @@ impl Device {
         }
     }
 
-    /// The device that is expected to be fastest for runs of `model` in the shape `run_shape`, or `[B, T]` alone: the best GPU of the machine
-    /// (`auto` of [`Device::open`]) or the CPU path with all cores, which a small model may be faster on. Where there is a GPU,
-    /// this measures the CPU for a few milliseconds.
+    /// The device that is expected to be fastest for runs of `model` in the shape `run_shape`, or `[B, T]` alone. The choice is
+    /// between the best GPU of the machine (`auto` of [`Device::open`]) and the CPU path with all cores, where a small model may
+    /// be faster. If there is a GPU, this measures the CPU for a few milliseconds.
     ///
     /// # Errors
-    /// As [`Device::open`]; what forbids the run on every device.
+    /// Those of [`Device::open`]; the device's error where none can run it.
     pub fn best(model: &Model, run_shape: impl Into<RunShape>) -> Result<Self> {
         block_on(Self::best_async(model, run_shape))
     }
@@ -132,7 +131,7 @@ impl Device {
     /// [`Device::best`], without blocking.
     ///
     /// # Errors
-    /// As [`Device::best`].
+    /// Those of [`Device::best`].
     pub async fn best_async(model: &Model, run_shape: impl Into<RunShape>) -> Result<Self> {
         let device = Self::open_async("auto").await?;
         let choice = DeviceRanking::or_cpu(device, model, run_shape, Options::default())?;

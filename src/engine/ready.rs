@@ -1,6 +1,6 @@
-//! What runs of a shape need: said, or made ready, before there is a batch.
+//! The needs of runs of a shape: reported or prepared before there is a batch.
 //!
-//! A batch that does not fit the device at once is run in pieces, so what is said and made ready is what the pieces need.
+//! A batch that does not fit the device at once is run in pieces, so these calls report and prepare the pieces.
 
 use super::any::on;
 use super::backend::Backend;
@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::io::{OutputShape, RunShape};
 
 impl Engine {
-    /// What a run of `run_shape`, or `[B, T]` alone, takes on a GPU at a time: of a run in pieces what the piece takes that takes most;
+    /// The memory of a run of `run_shape`, or `[B, T]` alone, on a GPU at a time; for a run in pieces that of the largest piece;
     /// 0 on the CPU path and the reference.
     ///
     /// # Errors
@@ -25,19 +25,19 @@ impl Engine {
     /// In words, which kernels a run of `run_shape`, or `[B, T]` alone, uses, and into which pieces it is cut.
     ///
     /// # Errors
-    /// What the planner refuses for this shape.
+    /// The planner's error for this shape.
     pub fn explain(&self, run_shape: impl Into<RunShape>) -> Result<String> {
         let run_shape = run_shape.into();
         OutputShape::new(self.model(), run_shape)?;
         on!(AnyBackend, &self.0.backend, backend => backend.explain(run_shape))
     }
 
-    /// Makes everything that runs of `run_shape`, or `[B, T]` alone, need, so that the first of them takes no longer than
-    /// the next; of a run in pieces the kernels of all of them, and of buffers those that [`Options::memory`](crate::Options::memory)
-    /// has room for.
+    /// Prepares everything that runs of `run_shape`, or `[B, T]` alone, need, so that the first of them takes no longer than the
+    /// next. For a run in pieces it prepares the kernels of all pieces, and the buffers that fit
+    /// [`Options::memory`](crate::Options::memory).
     ///
     /// # Errors
-    /// As [`Engine::run`] for a batch of this shape.
+    /// Those of [`Engine::run`] for a batch of this shape.
     pub fn prepare(&self, run_shape: impl Into<RunShape>) -> Result<()> {
         let run_shape = run_shape.into();
         OutputShape::new(self.model(), run_shape)?;

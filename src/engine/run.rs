@@ -1,4 +1,4 @@
-//! An engine: a model made ready on a device, and the sequence run.
+//! An engine: a model loaded on a device, and the sequence run.
 
 use std::sync::Arc;
 
@@ -17,9 +17,9 @@ use crate::model::Model;
 use crate::progress::Progress;
 use crate::sync::Wait;
 
-/// A model made ready on a device. Cheap to clone; clones share everything.
+/// A model loaded on a device. Cheap to clone; clones share everything.
 ///
-/// What a shape needs (kernels, buffers) is made at its first run and kept for the next.
+/// The kernels and buffers of a shape are created at its first run and kept for the next.
 #[derive(Debug, Clone)]
 pub struct Engine(pub(super) Arc<Inner>);
 
@@ -33,7 +33,7 @@ pub(super) struct Inner {
 }
 
 impl Device {
-    /// Makes `model` ready on this device.
+    /// Loads `model` on this device.
     ///
     /// # Errors
     /// [`crate::Error::TooLarge`] and [`crate::Error::Device`] where the weights do not fit.
@@ -44,7 +44,7 @@ impl Device {
     /// [`Device::load`] with options.
     ///
     /// # Errors
-    /// As [`Device::load`].
+    /// Those of [`Device::load`].
     pub fn load_with(&self, model: &Model, options: Options) -> Result<Engine> {
         Engine::new(self.clone(), model, options)
     }
@@ -78,7 +78,7 @@ impl Engine {
         &self.0.model
     }
 
-    /// How the engine was made.
+    /// The engine's options.
     pub fn options(&self) -> Options {
         self.0.options.clone()
     }
@@ -88,10 +88,10 @@ impl Engine {
         &self.0.device
     }
 
-    /// The part of the runs under way that is done, 0 to 1, for a progress bar on another thread: by
-    /// submission on a GPU, by thread on the CPU, 0 on the reference. Of several runs, steps of sessions and ticks of pools it is
-    /// that of their work together, so it falls where one begins, or one that was further than the others ends. It is 0 where
-    /// none is under way. A run that fails, or whose future is dropped, is not under way any more.
+    /// The completed part of the runs in progress, 0 to 1, for a progress bar on another thread: by submission on a GPU, by
+    /// thread on the CPU, 0 on the reference. For several runs, steps of sessions and ticks of pools it is the part of their
+    /// total work. So it falls where one begins, or where one that was further than the others ends. It is 0 where none is in
+    /// progress. A run that fails, or whose future is dropped, no longer counts.
     pub fn progress(&self) -> f64 {
         self.0.progress.fraction()
     }
@@ -104,7 +104,7 @@ impl Engine {
         Output::zeros(&OutputShape::new(&self.0.model, run_shape)?)
     }
 
-    /// An output for `batch`, once the batch and, on a GPU, the device are known to bear it.
+    /// An output for `batch`, after checking that the batch fits the model and, on a GPU, the device.
     pub(super) fn output_of(&self, batch: &Batch<'_>) -> Result<Output> {
         batch.check(&self.0.model)?;
         on!(AnyBackend, &self.0.backend, backend => backend.check(batch.run_shape()))?;
@@ -123,22 +123,21 @@ impl Engine {
         Ok(output)
     }
 
-    /// [`Engine::run`] into `output`, which [`Engine::output`] made or an earlier run returned. After a shape's
-    /// first run this allocates nothing of the size of the data (on the reference it does). After an error `output` holds numbers of
-    /// no meaning.
+    /// [`Engine::run`] into `output`, which [`Engine::output`] made or an earlier run returned. After a shape's first run this
+    /// allocates nothing of the size of the data (on the reference it does). After an error the numbers in `output` are invalid.
     ///
     /// # Errors
-    /// As [`Engine::run`], and [`crate::Error::Length`] where `output` does not fit.
+    /// Those of [`Engine::run`], and [`crate::Error::Length`] where `output` does not fit.
     pub fn run_into(&self, batch: &Batch<'_>, output: &mut Output) -> Result<()> {
         self.device().may_block()?;
         block_on(self.run_waiting(batch, output, BLOCK))
     }
 
-    /// [`Engine::run`], without blocking: the future polls the device when it is polled. On the CPU paths
-    /// it computes when first polled.
+    /// [`Engine::run`], without blocking: polling the future polls the device. On the CPU path and the
+    /// reference the first poll computes.
     ///
     /// # Errors
-    /// As [`Engine::run`].
+    /// Those of [`Engine::run`].
     pub async fn run_async(&self, batch: &Batch<'_>) -> Result<Output> {
         let mut output = self.output_of(batch)?;
         self.run_into_async(batch, &mut output).await?;
@@ -148,7 +147,7 @@ impl Engine {
     /// [`Engine::run_into`], without blocking.
     ///
     /// # Errors
-    /// As [`Engine::run_into`].
+    /// Those of [`Engine::run_into`].
     pub async fn run_into_async(&self, batch: &Batch<'_>, output: &mut Output) -> Result<()> {
         self.run_waiting(batch, output, Wait::Yield).await
     }
@@ -202,7 +201,7 @@ mod tests {
                     lock(&cpu.idle).last_mut().expect("of the run before").plant(threads, 7);
                 };
                 plant(thread..thread + 1);
-                // A run need not take as many threads as there are, and a thread may find nothing left.
+                // A run need not use all threads, and a late thread may find no piece left.
                 if let Err(error) = engine.run(&batch) {
                     let error = error.to_string();
                     assert!(error.contains("a planted fault") && error.contains("cpu"), "{error}");

@@ -1,10 +1,10 @@
-//! Choosing a device by a few words.
+//! Selecting a device by a short text.
 
 use super::options::CpuOptions;
 use crate::cpu::InstructionSet;
 use crate::info::AdapterInfo;
 
-/// What a selector asks for.
+/// The meaning of a selector.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Selector {
     /// The best GPU that is not software, else the CPU.
@@ -17,8 +17,8 @@ pub(super) enum Selector {
     Adapter { backend: Option<&'static str>, name: String },
 }
 
-/// Which of the adapters called `names` is meant by `wanted`: `#2` is the third; else those of exactly that
-/// name, or where there is none, those whose name it is a part of.
+/// Which of the adapters called `names` is meant by `wanted`: `#2` is the third. Else those of exactly that
+/// name or, if there is none, those whose name contains it.
 pub(super) fn matching(names: &[String], wanted: &str) -> Vec<usize> {
     if let Some(number) = wanted.strip_prefix('#') {
         let index = number.parse().ok();
@@ -58,7 +58,7 @@ impl Selector {
     }
 }
 
-/// `cpu`, and after colons a number of threads and instructions by their name.
+/// `cpu`, and after colons a number of threads and the name of an instruction set.
 fn cpu(text: &str) -> Option<CpuOptions> {
     let mut words = text.split(':').map(str::trim);
     words.next().filter(|first| *first == "cpu")?;
@@ -71,8 +71,8 @@ fn cpu(text: &str) -> Option<CpuOptions> {
     })
 }
 
-/// How good an adapter is for `auto` and among several that match: real before software, discrete before
-/// integrated, and the APIs that were made for the system before GL.
+/// The rank of an adapter for `auto` and among several matches: real before software, discrete before
+/// integrated, and the system's own APIs before GL.
 pub(super) fn rank(info: &AdapterInfo) -> (bool, u8, bool) {
     let kind = match info.kind {
         "discrete" => 3,

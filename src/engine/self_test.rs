@@ -1,4 +1,4 @@
-//! Finding out whether the workgroups of one dispatch run side by side on a device, and how many.
+//! The self-test: whether the workgroups of one dispatch run at the same time on a device, and how many.
 
 use std::fmt;
 
@@ -17,30 +17,30 @@ use crate::model::{Cell, Direction, Layer, Model, Weights};
 use crate::plan::{self, Fault, Only, Strategy};
 use crate::program::Stopped;
 
-/// PCI numbers of the vendors on whose devices workgroups have been seen to progress beside each other.
+/// PCI numbers of the vendors on whose devices concurrent progress of workgroups has been observed.
 const VENDORS: [(u32, &str); 3] = [(0x10de, "NVIDIA"), (0x1002, "AMD"), (0x8086, "Intel")];
-/// H of the layer that is tested, the first that the device has workgroup memory for: its kernel takes as many registers as
-/// any, and as much memory as most.
+/// H of the tested layer, the first that fits the device's workgroup memory: its kernel takes as many registers as any, and as
+/// much memory as most.
 const HIDDEN: [usize; 2] = [512, 256];
 /// Rows of a tile.
 const ROWS: u32 = 4;
 const STEPS: usize = 500;
-/// Workgroups that are tried at the most; few layers have more.
+/// The most workgroups that are tried; few layers have more.
 const MOST: u32 = 512;
-/// How late words are, in polls, so that workgroups wait for each other in every order.
+/// The delay of exchange words, in polls, so that workgroups wait for each other in every order.
 const LATE: u32 = 64;
 
-/// What a device showed of the exchange between workgroups.
+/// The exchange between workgroups that a device supports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SelfTest {
-    /// Workgroups that came through together, after all of them had begun, each with as many threads and registers as any
-    /// kernel takes; 0 where not even the fewest did.
+    /// Workgroups that completed together, after all of them had begun, each with as many threads and registers as any kernel
+    /// takes; 0 where not even the fewest completed.
     pub workgroups: u32,
     /// Bytes of workgroup memory that each of them had.
     pub workgroup_bytes: u32,
-    /// Steps that workgroups took together, each with an exchange of all numbers with all, none of them wrong.
+    /// Steps that workgroups took together, each with an exchange of all numbers between all, none of them wrong.
     pub steps: u64,
-    /// Runs that were meant to fail, and were finished step by step with the right result.
+    /// Runs with an injected fault, which fell back to per-step kernels with the right result.
     pub rescued: u32,
     /// What ended the search for more workgroups; `None` where the most that are tried passed.
     pub stopped: Option<StoppedAt>,
@@ -70,16 +70,17 @@ impl fmt::Display for SelfTest {
 }
 
 impl Device {
-    /// Finds out whether workgroups of one dispatch run side by side on this device, and how many: with the kernel that
-    /// will rely on it, words that are late at random, every result held against that of single steps bit by bit, and runs
-    /// with a workgroup that falls silent. Engines on this device, made before or after, may then use what was found.
+    /// Tests whether workgroups of one dispatch run at the same time on this device, and how many. It uses the kernel that will
+    /// rely on it, delays exchange words at random, and compares every result with that of per-step kernels bit by bit. It also
+    /// injects faults: workgroups that stop writing their exchange words. Engines on this device, created before or after, may
+    /// then use the result.
     ///
-    /// It takes seconds. What it finds is kept for this process, until a run fails all the same.
+    /// It takes seconds. The result is kept for this process, until a run fails nevertheless.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] where it is known not to work, so that nothing is tried: on the CPU, on software drivers, in browsers, on
-    /// other APIs than Vulkan, and on other vendors' devices than AMD's, Intel's and NVIDIA's. [`Error::Device`]
-    /// where the device fails, or gives another result than by single steps.
+    /// [`Error::Unsupported`] where the exchange is known not to work, so that nothing is tried: on the CPU, on software drivers,
+    /// in browsers, on APIs other than Vulkan, and on devices of vendors other than AMD, Intel and NVIDIA. [`Error::Device`]
+    /// where the device fails, or gives another result than per-step kernels.
     pub fn self_test(&self) -> Result<SelfTest> {
         self.may_block()?;
         block_on(self.self_test_async())
@@ -88,7 +89,7 @@ impl Device {
     /// [`Device::self_test`], without blocking.
     ///
     /// # Errors
-    /// As [`Device::self_test`].
+    /// Those of [`Device::self_test`].
     pub async fn self_test_async(&self) -> Result<SelfTest> {
         let context = self.context()?;
         if let Some(reason) = forbidden(context.info()) {
@@ -108,15 +109,15 @@ impl Device {
         Ok(found)
     }
 
-    /// What this device has shown in [`Device::self_test`]; `None` where it has not, or failed since.
+    /// The result of this device's [`Device::self_test`]; `None` before it, or after a run that failed.
     pub fn exchange(&self) -> Option<plan::Exchange> {
         self.context().ok().and_then(tested)
     }
 
-    /// The test itself, on any GPU, of which the device remembers nothing: for tests of the test.
+    /// The test itself, on any GPU; the device does not keep the result. For tests of the test.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] on the CPU path and the reference; else as [`Device::self_test`].
+    /// [`Error::Unsupported`] on the CPU path and the reference; otherwise those of [`Device::self_test`].
     pub async fn try_exchange_async(&self) -> Result<SelfTest> {
         let context = self.context()?;
         let (model, kernel) = self.tested_kernel()?;
@@ -135,10 +136,10 @@ impl Device {
             }
             found.workgroups = tiles * of_tile;
             found.steps += STEPS as u64;
-            // Finer than by twice as many, since most devices have no power of two of cores.
+            // Steps finer than a doubling, since the number of cores of most devices is no power of two.
             tiles += (tiles / 2).max(1);
         }
-        // A workgroup that is silent from the start, or half-way.
+        // Fault injection: a workgroup that writes no exchange words from the start, or from half-way on.
         let expected = test.run(1, Options::default().strategy(Strategy::Step)).await?.0;
         for step in [0, STEPS as u32 / 2] {
             let (output, fallbacks) =
@@ -153,7 +154,7 @@ impl Device {
         Ok(found)
     }
 
-    /// The layer that is tested, and its kernel.
+    /// The tested layer and its kernel.
     fn tested_kernel(&self) -> Result<(Model, MultiWorkgroup)> {
         for hidden in HIDDEN {
             let model = model(hidden)?;
@@ -179,12 +180,12 @@ impl Device {
     }
 }
 
-/// Why the exchange is not even tried.
+/// The reason not to try the exchange, if there is one.
 fn forbidden(info: &AdapterInfo) -> Option<String> {
     if info.software {
         return Some("a software driver runs workgroups one after the other".into());
     }
-    // On DX12 the translation loads words as if nobody else wrote them; elsewhere workgroups need not progress.
+    // On DX12 the translation loads words as if no other workgroup wrote them; on other APIs workgroups need not progress.
     if info.backend != "vulkan" {
         return Some(format!("workgroups are not known to see each other's words on {}", info.backend));
     }
@@ -252,7 +253,7 @@ fn model(hidden: usize) -> Result<Model> {
     Model::new(vec![layer])
 }
 
-/// Numbers in −scale .. scale, always the same: of a linear congruence, whose high bits are what is used.
+/// Numbers in −scale .. scale, always the same: the high bits of a linear congruential generator.
 fn numbers(count: usize, scale: f32) -> Vec<f32> {
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
     let mut next = || {

@@ -9,8 +9,8 @@ use crate::error::Result;
 use crate::io::{OutputShape, State, StepInput, StepOutput};
 use crate::sync::Wait;
 
-/// B streams that advance together. What a session gives, step by step, is bit-identical to a sequence run
-/// of the same batch on the same device.
+/// B streams that advance together. The outputs of a session, step by step, are bit-identical to those of a
+/// sequence run of the same batch on the same device.
 #[derive(Debug)]
 pub struct Session {
     pub(super) engine: Engine,
@@ -24,7 +24,7 @@ impl Engine {
     /// # Errors
     /// [`crate::Error::Zero`] for no stream, [`crate::Error::Unsupported`] for layers that are not forward,
     /// [`crate::Error::TooLarge`] where they take more than [`crate::Options::memory`]. Streams that exceed a binding or a grid
-    /// of a GPU are assigned to several dispatches.
+    /// of a GPU are distributed over several dispatches.
     pub fn session(&self, streams: usize) -> Result<Session> {
         Session::new(self.clone(), streams)
     }
@@ -51,11 +51,11 @@ impl Session {
         StepOutput::zeros(self.engine.model(), self.streams)
     }
 
-    /// One step of every stream. `x`: `[B, I]`, never one that is projected already: only a [`crate::Batch`] can be that.
+    /// One step of every stream. `x`: `[B, I]`, never projected: only a [`crate::Batch`] can be.
     ///
     /// # Errors
-    /// [`crate::Error::Length`] where x is not `[B, I]`, [`crate::Error::Lost`] or [`crate::Error::Device`] where the device fails. After the latter,
-    /// as after a future that was dropped, the step may have been taken by all streams, some or none:
+    /// [`crate::Error::Length`] where x is not `[B, I]`, [`crate::Error::Lost`] or [`crate::Error::Device`] where the device
+    /// fails. After the latter, and after a dropped future, all streams, some or none may have taken the step:
     /// [`Session::set_state`] or [`Session::reset`] brings the session back to a known state.
     pub fn step<'a>(&mut self, x: impl Into<StepInput<'a>>) -> Result<StepOutput> {
         let mut output = self.output()?;
@@ -65,10 +65,10 @@ impl Session {
 
     /// [`Session::step`] into `output`, allocating nothing of the size of the data (on the reference it does). On the CPU path
     /// with one thread ([`crate::CpuOptions::threads`]) a step after the first allocates nothing at all, takes no lock and makes
-    /// no system call: it may be called from where audio is made.
+    /// no system call: it may be called from a real-time audio thread.
     ///
     /// # Errors
-    /// As [`Session::step`], and [`crate::Error::Length`] where `output` does not fit.
+    /// Those of [`Session::step`], and [`crate::Error::Length`] where `output` does not fit.
     pub fn step_into<'a>(&mut self, x: impl Into<StepInput<'a>>, output: &mut StepOutput) -> Result<()> {
         self.engine.device().may_block()?;
         block_on(self.step_waiting(x.into(), output, BLOCK))
@@ -77,7 +77,7 @@ impl Session {
     /// [`Session::step`], without blocking.
     ///
     /// # Errors
-    /// As [`Session::step`].
+    /// Those of [`Session::step`].
     pub async fn step_async<'a>(&mut self, x: impl Into<StepInput<'a>>) -> Result<StepOutput> {
         let mut output = self.output()?;
         self.step_into_async(x, &mut output).await?;
@@ -87,7 +87,7 @@ impl Session {
     /// [`Session::step_into`], without blocking.
     ///
     /// # Errors
-    /// As [`Session::step_into`].
+    /// Those of [`Session::step_into`].
     pub async fn step_into_async<'a>(
         &mut self,
         x: impl Into<StepInput<'a>>,
@@ -110,7 +110,7 @@ impl Session {
         on!(AnySession, &mut self.states, states => states.step(input, output, wait, progress).await)
     }
 
-    /// Sets every state to zero. On a device that is lost it does nothing; the next step says so.
+    /// Sets every state to zero. On a lost device it does nothing; the next step returns the error.
     pub fn reset(&mut self) {
         let _ = on!(AnySession, &mut self.states, states => states.write(None));
     }
@@ -137,7 +137,7 @@ impl Session {
     /// [`Session::state`], without blocking.
     ///
     /// # Errors
-    /// As [`Session::state`].
+    /// Those of [`Session::state`].
     pub async fn state_async(&mut self) -> Result<State> {
         self.state_waiting(Wait::Yield).await
     }

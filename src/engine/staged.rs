@@ -1,4 +1,4 @@
-//! A batch that has been moved to the device, to be run there as often as one likes.
+//! A batch that has been moved to the device, to be run there any number of times.
 
 use super::any::{AnyStaged, on};
 use super::backend::{Backend, StagedRun};
@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::io::{Batch, Output, OutputShape, RunShape};
 use crate::sync::Wait;
 
-/// A batch on the device. A run reads and writes there and moves nothing, so its time is that of the computation.
+/// A batch on the device. A run reads and writes there and copies nothing, so its time is that of the computation.
 #[derive(Debug)]
 pub struct Staged {
     engine: Engine,
@@ -20,11 +20,11 @@ pub struct Staged {
 
 impl Engine {
     /// Moves `batch` to the device. On the CPU path and the reference it is copied. A batch that a run would cut into pieces for
-    /// the device's limits, or for an [`Options::memory`](crate::Options::memory) that is not `None`, is refused: what is staged
-    /// is there as a whole.
+    /// the device's limits, or for an [`Options::memory`](crate::Options::memory) that is not `None`, is refused: a staged batch
+    /// is not cut.
     ///
     /// # Errors
-    /// As [`Engine::run`]; [`Error::TooLarge`] for such a batch, which says how many rows and steps fit.
+    /// Those of [`Engine::run`]; [`Error::TooLarge`] for such a batch, which says how many rows and steps fit.
     #[cfg(feature = "unstable")]
     pub fn stage(&self, batch: &Batch<'_>) -> Result<Staged> {
         batch.check(self.model())?;
@@ -37,13 +37,13 @@ impl Engine {
 }
 
 impl Staged {
-    /// Sizes, layouts and the rule for padding.
+    /// Sizes, layouts and the padding rule.
     pub fn run_shape(&self) -> RunShape {
         self.run_shape
     }
 
-    /// Runs the batch from its initial states and waits until it is done; y and the final states stay where they
-    /// are. Returns the seconds it took on the device, by timestamps, where that takes them.
+    /// Runs the batch from its initial states and waits until it is done; y and the final states stay on the device. Returns the
+    /// time on the device in seconds, if the device has timestamps.
     ///
     /// # Errors
     /// [`Error::Lost`] or [`Error::Device`] where the device fails.
@@ -55,16 +55,16 @@ impl Staged {
     /// [`Staged::run`], without blocking.
     ///
     /// # Errors
-    /// As [`Staged::run`].
+    /// Those of [`Staged::run`].
     pub async fn run_async(&mut self) -> Result<Option<f64>> {
         self.run_waiting(Wait::Yield).await
     }
 
-    /// Copies what the last run gave.
+    /// Copies the outputs of the last run.
     ///
     /// # Errors
-    /// [`Error::Lost`] or [`Error::Device`] where the device fails, [`Error::Length`] where `output` does not fit, [`Error::Mismatch`]
-    /// before the first run.
+    /// [`Error::Lost`] or [`Error::Device`] where the device fails, [`Error::Length`] where `output` does not fit,
+    /// [`Error::Mismatch`] before the first run.
     pub fn read_into(&mut self, output: &mut Output) -> Result<()> {
         self.engine.device().may_block()?;
         block_on(self.read_waiting(output, BLOCK))
@@ -73,20 +73,20 @@ impl Staged {
     /// [`Staged::read_into`], without blocking.
     ///
     /// # Errors
-    /// As [`Staged::read_into`].
+    /// Those of [`Staged::read_into`].
     pub async fn read_into_async(&mut self, output: &mut Output) -> Result<()> {
         self.read_waiting(output, Wait::Yield).await
     }
 
-    /// Bytes on the device: the model's constants and what this batch needs. 0 on the CPU path and the reference.
+    /// Bytes on the device: the model's constants and this batch's arrays. 0 on the CPU path and the reference.
     pub fn bytes(&self) -> u64 {
         let constants = on!(AnyBackend, &self.engine.0.backend, backend => backend.constant_bytes());
         constants + on!(AnyStaged, &self.batch, batch => batch.bytes())
     }
 
-    /// The host's seconds for recording and submitting the last run: from the start of encoding until the last
-    /// submission was handed over, with what the driver does in those calls, should it wait there. None before the first run, on the CPU path and
-    /// the reference, which record nothing, and in a browser.
+    /// The host's time, in seconds, for recording and submitting the last run. It lasts from the start of encoding to the return
+    /// of the last submission, including the driver's work and waits in those calls. `None` before the first run, in a browser,
+    /// and on the CPU path and the reference, which record nothing.
     pub fn recording(&self) -> Option<f64> {
         self.recording
     }

@@ -1,11 +1,11 @@
-//! What is open to tests alone, by the feature `testing`.
+//! Public for tests alone, by the feature `testing`.
 
 use super::device::{Device, Kind};
 use super::options::Options;
 use crate::info::ResourceCounts;
 
 impl Device {
-    /// Has a GPU be lost, for tests of what comes then.
+    /// Makes a GPU be lost, for tests of the errors that follow.
     pub fn destroy(&self) {
         match &self.0 {
             Kind::Gpu(context) => context.destroy(),
@@ -13,8 +13,8 @@ impl Device {
         }
     }
 
-    /// How many wgpu objects were created on this device so far, for a caller to see that a run creates none; all 0 on
-    /// the CPU path and the reference. The clones of a device count together.
+    /// How many wgpu objects were created on this device so far, to check that a run creates none; all 0 on the CPU path and the
+    /// reference. The clones of a device count together.
     pub fn resource_counts(&self) -> ResourceCounts {
         match &self.0 {
             Kind::Gpu(context) => context.resource_counts(),

@@ -1,4 +1,4 @@
-//! What is open to tools alone, by the feature `unstable`: how runs are planned, and what they are expected to take.
+//! Public for tools alone, by the feature `unstable`: how runs are planned, and their expected times.
 
 use std::time::Duration;
 
@@ -21,12 +21,12 @@ use crate::model::Model;
 use crate::plan::{Candidate, Only, Plan, Strategy, Table};
 
 impl Device {
-    /// The time that a run of `run_shape`, or `[B, T]` alone, is expected to take, from the caller's arrays to the caller's arrays, by
-    /// the models that plans are made with. Where nothing was measured on a device (`wgru tune`; [`Device::calibrate`] of the CPU
-    /// path) it is an order of magnitude.
+    /// The expected time of a run of `run_shape`, or `[B, T]` alone, from the caller's arrays to the caller's arrays, by the
+    /// planner's cost model. Where the device was not measured (`wgru tune`; [`Device::calibrate`] for the CPU path) it is an
+    /// order of magnitude.
     ///
     /// # Errors
-    /// What forbids the run on this device, [`crate::Error::Unsupported`] on the reference.
+    /// The error of such a run on this device, [`crate::Error::Unsupported`] on the reference.
     pub fn expected(
         &self,
         model: &Model,
@@ -36,14 +36,14 @@ impl Device {
         self.time_of(model, run_shape.into(), options)
     }
 
-    /// Measures how fast this processor computes, on one thread, in some 2 ms and little more than 10 at most. From then on it scales the
-    /// times that are expected of this device, its clones and their engines.
+    /// Measures how fast this processor computes, on one thread, in some 2 ms and little more than 10 at most. From then on it
+    /// scales the expected times of this device, its clones and their engines.
     ///
-    /// Returns the scale: 2 where a product and sum takes twice as long as on the processor that the model was fitted on. `None` for a
-    /// GPU, for which there are tables (`wgru tune`), and for the reference.
+    /// Returns the scale: 2 where a multiply-add takes twice as long as on the processor that the model was fitted on. `None` for
+    /// a GPU, for which there are tables (`wgru tune`), and for the reference.
     ///
-    /// On two other processors, times of 64 runs were expected within a factor of 1.17 and 1.20 in the median, at worst 2.5; without,
-    /// 2.04 and 1.45, at worst 3.1.
+    /// On two other processors, times of 64 runs were expected within a factor of 1.17 and 1.20 in the median, at worst 2.5;
+    /// without, 2.04 and 1.45, at worst 3.1.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn calibrate(&self) -> Option<f64> {
         match &self.0 {
@@ -52,8 +52,8 @@ impl Device {
         }
     }
 
-    /// The cooperative matrices that plans on this device may make use of: it has usable ones, and was opened with
-    /// [`DeviceOptions::matrices`]. None on a device of the caller's, which does not say what it has.
+    /// The cooperative matrices that plans on this device may use: it has usable ones, and was opened with
+    /// [`DeviceOptions::matrices`]. `None` on a device of the caller's, since wgpu does not report which it has.
     pub fn matrices(&self) -> Option<Matrices> {
         match &self.0 {
             Kind::Gpu(context) => context.info().caps.matrices,
@@ -77,18 +77,18 @@ impl Device {
 }
 
 impl Engine {
-    /// The time that a run of `run_shape`, or `[B, T]` alone, is expected to take, as [`Device::expected`] has it.
+    /// The expected time of a run of `run_shape`, or `[B, T]` alone: see [`Device::expected`].
     ///
     /// # Errors
-    /// As [`Device::expected`].
+    /// Those of [`Device::expected`].
     pub fn expected(&self, run_shape: impl Into<RunShape>) -> Result<Duration> {
         let run_shape = run_shape.into();
         OutputShape::new(self.model(), run_shape)?;
         on!(AnyBackend, &self.0.backend, backend => backend.expected(run_shape))
     }
 
-    /// The pieces that a run of `run_shape`, or `[B, T]` alone, is cut into; `None` where it is run at once, as on the CPU path and
-    /// the reference always.
+    /// The pieces that a run of `run_shape`, or `[B, T]` alone, is cut into; `None` where it is run at once, as always on the CPU
+    /// path and the reference.
     ///
     /// # Errors
     /// [`crate::Error::TooLarge`] where not even one step of one row fits.
@@ -98,38 +98,39 @@ impl Engine {
         on!(AnyBackend, &self.0.backend, backend => backend.pieces(run_shape))
     }
 
-    /// Every way to compute each layer on a run of `run_shape`, or `[B, T]` alone, with its predicted time or what forbids it; of
-    /// a run in pieces on its first piece, as [`Engine::plan`] says; of the CPU path and the reference nothing.
+    /// Every candidate for each layer on a run of `run_shape`, or `[B, T]` alone, with its predicted time or the reason against
+    /// it. For a run in pieces they are those of its first piece, see [`Engine::plan`]; on the CPU path and the reference there
+    /// are none.
     ///
     /// # Errors
-    /// What the planner refuses for this shape.
+    /// The planner's error for this shape.
     pub fn alternatives(&self, run_shape: impl Into<RunShape>) -> Result<Vec<Vec<Candidate>>> {
         let run_shape = run_shape.into();
         OutputShape::new(self.model(), run_shape)?;
         on!(AnyBackend, &self.0.backend, backend => backend.alternatives(run_shape))
     }
 
-    /// The plan of a run of `run_shape`, or `[B, T]` alone; `None` of the CPU path and the reference. Of a run in pieces
-    /// ([`Engine::pieces`]) it is the plan of the first piece, which is as large as any: [`Plan::run shape`] says its size. Where rows
-    /// are cut by steps, that piece is of the first direction of the first layer.
+    /// The plan of a run of `run_shape`, or `[B, T]` alone; `None` on the CPU path and the reference. For a run in pieces
+    /// ([`Engine::pieces`]) it is the plan of the first piece, which is as large as any: [`Plan::run_shape`] has its size. Where
+    /// rows are cut by steps, that piece is of the first direction of the first layer.
     ///
     /// # Errors
-    /// What the planner refuses for this shape.
+    /// The planner's error for this shape.
     pub fn plan(&self, run_shape: impl Into<RunShape>) -> Result<Option<Plan>> {
         let run_shape = run_shape.into();
         OutputShape::new(self.model(), run_shape)?;
         on!(AnyBackend, &self.0.backend, backend => backend.plan(run_shape))
     }
 
-    /// The runs of this engine that workgroups began together and that were finished step by step, since some
-    /// workgroup did not come through.
+    /// The runs of this engine with a multi-workgroup kernel that fell back to per-step kernels, since some
+    /// workgroup did not complete.
     pub fn fallbacks(&self) -> Fallbacks {
         on!(AnyBackend, &self.0.backend, backend => backend.fallbacks())
     }
 }
 
 impl Options {
-    /// Sets how steps are computed wherever a layer and the device allow it.
+    /// Sets the strategy for steps, wherever a layer and the device allow it.
     pub fn strategy(mut self, strategy: Strategy) -> Self {
         self.only.strategy = Some(strategy);
         self
@@ -160,16 +161,16 @@ impl Options {
 }
 
 impl DeviceOptions {
-    /// Turns on the device's cooperative matrices (tensor cores, simdgroup matrices), where it has such of f16 with sums in
-    /// f32; elsewhere it has no effect, which [`crate::Device::matrices`] tells.
+    /// Turns on the device's cooperative matrices (tensor cores, simdgroup matrices), if it has some of f16 with sums in f32;
+    /// otherwise it has no effect, which [`crate::Device::matrices`] reports.
     ///
-    /// Plans make use of them where weights and activations are f16 and sums need not be reproducible
+    /// Plans use them where weights and activations are f16 and sums need not be reproducible
     /// ([`Options::reproducible`](crate::Options::reproducible)): in projections, and in steps of batches that are large enough.
-    /// What a step multiplies (h, of some cells r ⊙ h or what is to be projected) is then rounded to f16, and cut off beyond ±65,504; the state
-    /// itself stays in f32. What the device adds within a matrix it adds in an order of its own.
+    /// The left operand of a step's product is then rounded to f16, and clipped at ±65,504: h, and in some cells r ⊙ h or the
+    /// input of the projection. The state itself stays in f32. The device chooses the reduction order within a matrix.
     ///
-    /// wgpu calls the feature experimental; so it is turned on by nothing else, and the device is held to exact numbers first:
-    /// opening one that gets them wrong is [`crate::Error::Device`].
+    /// wgpu calls the feature experimental, so it is off by default, and the device first has to compute exact numbers: opening
+    /// one that gets them wrong is [`crate::Error::Device`].
     pub fn matrices(mut self, on: bool) -> Self {
         self.matrices = on;
         self
@@ -177,11 +178,11 @@ impl DeviceOptions {
 }
 
 impl Pool {
-    /// The time that a tick of `frames` frames of each of `streams` streams is expected to take, by the models that plans
-    /// are made with; an order of magnitude where nothing was measured on the device.
+    /// The expected time of a tick of `frames` frames of each of `streams` streams, by the planner's cost model; an order of
+    /// magnitude where the device was not measured.
     ///
     /// # Errors
-    /// [`crate::Error::Zero`], and what forbids a batch of this size.
+    /// [`crate::Error::Zero`], and the error of a batch of this size.
     pub fn expected(&self, streams: usize, frames: usize) -> Result<Duration> {
         at_least_one("streams of a tick", streams)?;
         at_least_one("frames of a tick", frames)?;

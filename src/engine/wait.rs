@@ -7,14 +7,15 @@ use std::task::{Context, Poll, Waker};
 use crate::error::{Error, Result};
 use crate::sync::Wait;
 
-/// How a call that blocks waits for the device.
+/// How a blocking call waits for the device.
 #[cfg(not(target_arch = "wasm32"))]
 pub(super) const BLOCK: Wait = Wait::Block;
-/// In a browser it cannot, and `Device::may_block` says so; what is left needs no waiting.
+/// A browser's thread cannot wait, and `Device::may_block` says so; the remaining calls need no waiting.
 #[cfg(target_arch = "wasm32")]
 pub(super) const BLOCK: Wait = Wait::Yield;
 
-/// The result of `future`, on this thread. What needs no waiting, as on the CPU path, allocates no waker.
+/// The result of `future`, on this thread. A future that is ready at once, as on the CPU path, allocates no
+/// waker.
 ///
 /// # Errors
 /// In a browser, where the future needs to wait.
@@ -29,7 +30,7 @@ pub(super) fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> 
     }
 }
 
-/// What is said to a thread that may not wait.
+/// The error for a thread that may not wait.
 pub(super) fn cannot_block(what: &str) -> Error {
     Error::Unsupported {
         what: format!("waiting for {what} in a browser: call the run_shape whose name ends in _async"),

@@ -1,4 +1,4 @@
-//! What is wrong with a buffer or a stream: the part of an error that has fields of its own.
+//! The reasons of errors about a buffer or a stream, with fields of their own.
 
 use std::error::Error;
 use std::fmt;
@@ -24,25 +24,25 @@ pub enum BufferFault {
         /// Which, as wgpu names it.
         missing: &'static str,
     },
-    /// The array begins where the device binds none.
+    /// The array begins at an offset that the device cannot bind.
     Alignment {
         /// Where the array begins.
         offset: u64,
-        /// What its offset has to be a multiple of.
+        /// Its offset has to be a multiple of this.
         alignment: u64,
     },
     /// Another array lies in the same part of the same buffer, and one of them is written.
     Overlap {
-        /// The other.
+        /// The other array.
         other: String,
-        /// Where the array and the other begin.
+        /// Where this array and the other begin.
         offsets: [u64; 2],
         /// Their sizes.
         bytes: [u64; 2],
     },
-    /// Another array lies in the same buffer, and a dispatch reads one and writes the other, which no API allows.
+    /// Another array is in the same buffer, and a dispatch reads one and writes the other, which no API allows.
     Shared {
-        /// The other.
+        /// The other array.
         other: String,
     },
 }
@@ -75,7 +75,7 @@ impl fmt::Display for BufferFault {
     }
 }
 
-/// Why a stream of a pool cannot do what is asked of it.
+/// Why a call on a stream of a pool failed.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum StreamFault {
@@ -83,17 +83,17 @@ pub enum StreamFault {
     NotOpen,
     /// It was isolated for numbers that are not finite, until it is reset or given a state.
     Isolated {
-        /// What was pushed.
+        /// A description of the push.
         pushed: String,
     },
-    /// What was pushed is no whole number of frames.
+    /// The pushed numbers are no whole number of frames.
     PartialFrame {
         /// The numbers that were pushed.
         numbers: usize,
         /// The numbers of a frame, I.
         input: usize,
     },
-    /// What was pushed and what waits already is more than the queue takes (`PoolOptions::queue`).
+    /// The pushed and the queued frames together are more than the queue takes (`PoolOptions::queue`).
     QueueFull {
         /// The frames that were pushed.
         pushed: usize,
@@ -111,18 +111,18 @@ pub enum StreamFault {
         /// The number.
         value: f32,
     },
-    /// A number of a frame is beyond the range of what the engine stores activations in.
+    /// A number of a frame is beyond the range of the engine's activation storage.
     Range(Arc<dyn Error + Send + Sync>),
     /// A state does not fit the model, or is not finite.
     State(Arc<dyn Error + Send + Sync>),
     /// A recording or a tick names it twice.
     Twice,
-    /// Its states lie elsewhere than when the recording was prepared.
+    /// Its states have moved since the recording was prepared.
     Moved,
 }
 
 impl StreamFault {
-    /// The error that is part of this one.
+    /// The error that caused this one.
     pub(super) fn source(&self) -> Option<&Arc<dyn Error + Send + Sync>> {
         match self {
             Self::Range(error) | Self::State(error) => Some(error),

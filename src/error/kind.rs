@@ -6,7 +6,7 @@ use super::{Error, StreamFault};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The arguments do not fit the model, each other, or what was called before. Mend the call: it fails again as it is.
+    /// The arguments do not fit the model, each other, or an earlier call. Change the call: it fails again as it is.
     WrongUse,
     /// The system does not open, read or write a file. `std::error::Error::source` is the [`std::io::Error`]; its kind
     /// says whether the file is missing, or may not be read.
@@ -14,19 +14,18 @@ pub enum ErrorKind {
     /// A file can be opened, but it is damaged, contradicts itself, or is not what the importer was told. Get the file
     /// again, or look at the importer's options.
     BadFile,
-    /// The model or the call is sound, and this version or this device does not do it. Use another device, or leave out what
+    /// The model or the call is valid, but this version or this device does not support it. Use another device, or leave out what
     /// the message names.
     Unsupported,
-    /// More than the device, the host's memory or an option allows. Ask for less at once, or raise the limit that the
-    /// message names.
+    /// More than the device, the host's memory or an option allows. Use less at once, or raise the limit that the message names.
     Limit,
     /// No device matches the selector; the message lists those that were found. Select one of them, or the CPU path.
     NoDevice,
     /// The device was destroyed, reset or taken away, and stays lost. Open a device and load the model again; pools go
     /// on with [`Pool::rebuild`](crate::Pool::rebuild).
     LostDevice,
-    /// The driver refused something, or gave a wrong result, and the device is still there. Try once more, another device,
-    /// or another version of the driver.
+    /// The driver refused something, or gave a wrong result, and the device is still there. Try again, another device, or another
+    /// version of the driver.
     Driver,
     /// A fault of this crate. Please report it, with the message; other calls go on.
     Internal,
@@ -64,7 +63,7 @@ impl Error {
         }
     }
 
-    /// The error as that of a file: what would be wrong in a call is wrong in the file.
+    /// The error as an error of a file: what would be wrong use in a call is a bad file.
     pub(crate) fn in_file(self) -> Self {
         match (self.kind(), &self) {
             (ErrorKind::WrongUse, _) | (_, Self::Overflow { .. }) => Self::File { fault: Box::new(self) },

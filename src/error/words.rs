@@ -1,4 +1,4 @@
-//! Lists, counts and lengths of messages.
+//! Helpers for messages: lists, counts and lengths.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,8 +10,8 @@ const NAMES: usize = 20;
 /// The longest name in a list, in characters.
 const NAME: usize = 72;
 
-/// Names for a message: `a, b, c`, at most 20 and then how many more there are. Of a name of more than 72 characters
-/// the middle is left out.
+/// Names for a message: `a, b, c`, at most 20 and then the number of the others. In a name of more than 72 characters the middle
+/// is left out.
 pub fn listed<S: AsRef<str>>(names: &[S]) -> String {
     let shown: Vec<_> = names.iter().take(NAMES).map(|name| shortened(name.as_ref(), NAME)).collect();
     match names.len().saturating_sub(NAMES) {
@@ -25,7 +25,7 @@ pub fn count(number: usize, of: &str) -> String {
     format!("{number} {of}{}", if number == 1 { "" } else { "s" })
 }
 
-/// A message of at most 2000 bytes: of a longer one the middle is left out.
+/// A message of at most 2000 bytes: in a longer one the middle is left out.
 pub fn limited(text: &str) -> Cow<'_, str> {
     if text.len() <= LONGEST {
         return text.into();
@@ -45,7 +45,7 @@ fn shortened(text: &str, most: usize) -> Cow<'_, str> {
     format!("{}…{}", &text[..at(most - 1 - tail)], &text[at(count - tail)..]).into()
 }
 
-/// An element by its flat index, in words: `[2, 0, 1] of [3, 4, 5]`, of a vector `7`.
+/// An element by its flat index, in words: `[2, 0, 1] of [3, 4, 5]`, or `7` in a vector.
 pub(crate) struct Place<'a>(pub(crate) usize, pub(crate) &'a [usize]);
 
 impl fmt::Display for Place<'_> {

@@ -1,7 +1,7 @@
-//! The memory that the runs of an engine take together on a device: who has some, who waits for some, and what idles.
+//! The memory of all runs of an engine on a device: which runs hold some, which wait for some, and what is idle.
 //!
-//! A run asks for all that a piece of it needs, once, and waits in line until the runs before it have left as much. It never waits
-//! while it has some, so runs do not wait for each other in a circle; and nobody overtakes, so a large one has its turn.
+//! A run claims all memory that one piece needs, once, and waits in a queue until the runs before it have freed enough. It never
+//! waits while it holds memory, so there is no deadlock. The queue is first in, first out, so a large run is not starved.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -11,21 +11,21 @@ use std::thread::{self, ThreadId};
 
 use crate::sync::{Wait, lock};
 
-/// Bytes for runs, and the things (`T`) made in them that idle until a run wants the like again.
+/// Bytes for runs, and the objects (`T`) created in them, which stay idle until a run of the same kind takes them.
 #[derive(Debug)]
 pub(super) struct Budget<T> {
-    /// Bytes of all runs and of all that idles.
+    /// Bytes of all runs and of all idle objects.
     limit: u64,
     state: Mutex<State<T>>,
 }
 
 #[derive(Debug)]
 struct State<T> {
-    /// Runs that have bytes or wait for them, in the order in which they came.
+    /// Runs that hold bytes or wait for them, in the order of arrival.
     line: VecDeque<Entry>,
-    /// The number of the next.
+    /// The number of the next run.
     next: u64,
-    /// With their bytes, the one used last at the end.
+    /// Idle objects with their bytes, the most recently used at the end.
     idle: Vec<(u64, T)>,
 }
 
@@ -33,16 +33,16 @@ struct State<T> {
 struct Entry {
     number: u64,
     bytes: u64,
-    /// Whether it has them.
+    /// Whether it holds them.
     has: bool,
-    /// Whether there is something in them already; until then they may be those of what idles.
+    /// Whether objects are in them already; until then they may be those of idle objects.
     filled: bool,
-    /// The thread that began it, where it is a future that somebody has to go on polling.
+    /// The thread that began it, if it is a future that has to be polled to go on.
     polled_by: Option<ThreadId>,
     waker: Option<Waker>,
 }
 
-/// A blocking run cannot wait for a future that its own thread began: nobody would poll that. So many bytes are left.
+/// A blocking run cannot wait for a future that its own thread began: no other code would poll it. Holds the bytes left.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct WaitsForItself(pub(super) u64);
 
@@ -51,8 +51,8 @@ impl<T> State<T> {
         self.line.iter().filter(|entry| entry.has).map(|entry| entry.bytes).sum()
     }
 
-    /// Gives bytes to those that come next, as far as they go. One run alone has what it asks for. The wakers of those are to be
-    /// woken without the lock: a waker is foreign code, and may drop a future that waits here.
+    /// Gives bytes to the next runs in the queue, as far as they go. A run that is alone gets any number. The caller wakes the
+    /// returned wakers without the lock: a waker is foreign code, and may drop a future that waits here.
     #[must_use]
     fn grant(&mut self, limit: u64) -> Vec<Waker> {
         let (mut used, mut wakers) = (self.used(), Vec::new());
@@ -67,13 +67,13 @@ impl<T> State<T> {
         wakers
     }
 
-    /// Takes a run out of the line.
+    /// Takes a run out of the queue.
     fn leave(&mut self, number: u64) -> Option<Entry> {
         let at = self.line.iter().position(|entry| entry.number == number)?;
         self.line.remove(at)
     }
 
-    /// What idles beyond the limit beside what is in use, the oldest first.
+    /// Idle objects beyond the limit, less the bytes in use; the oldest first.
     fn evict(&mut self, limit: u64) -> Vec<(u64, T)> {
         let filled = self.line.iter().filter(|entry| entry.filled).map(|entry| entry.bytes).sum();
         let room = limit.saturating_sub(filled);
@@ -94,10 +94,10 @@ impl<T> Budget<T> {
         Self { limit, state: Mutex::new(state) }
     }
 
-    /// So many bytes, once those who came before have left as many.
+    /// Claims `bytes`, once the runs before have freed as many.
     ///
     /// # Errors
-    /// [`WaitsForItself`] where that would never be.
+    /// [`WaitsForItself`] where that would never happen.
     pub(super) async fn claim(self: &Arc<Self>, bytes: u64, wait: Wait) -> Result<Claim<T>, WaitsForItself> {
         let is_future = wait == Wait::Yield;
         let me = cfg!(not(target_arch = "wasm32")).then(|| thread::current().id());
@@ -138,19 +138,19 @@ impl<T> Budget<T> {
         Ok(claim)
     }
 
-    /// The bytes of something that idles and is such.
+    /// The bytes of an idle object for which `is_such` holds.
     pub(super) fn idles(&self, is_such: impl Fn(&T) -> bool) -> Option<u64> {
         lock(&self.state).idle.iter().find(|(_, thing)| is_such(thing)).map(|(bytes, _)| *bytes)
     }
 
-    /// Lets go of all that idles; whether there was anything.
+    /// Frees all idle objects; whether there were any.
     pub(super) fn free_idle(&self) -> bool {
         let idle = std::mem::take(&mut lock(&self.state).idle);
         !idle.is_empty()
     }
 }
 
-/// The bytes of a run. They are free again when it goes, however the run ended.
+/// The bytes of a run. They are freed on drop, however the run ended.
 #[derive(Debug)]
 pub(super) struct Claim<T> {
     budget: Arc<Budget<T>>,
@@ -159,8 +159,8 @@ pub(super) struct Claim<T> {
 }
 
 impl<T> Claim<T> {
-    /// Something that idles and is such, of as many bytes; what is stale goes. Where there is nothing such, the run may make it: what
-    /// idles makes room, the oldest first.
+    /// Takes an idle object of as many bytes for which `is_such` holds, and frees stale ones. If there is none, the run may
+    /// create it: idle objects make room, the oldest first.
     pub(super) fn take(&self, is_such: impl Fn(&T) -> bool, is_stale: impl Fn(&T) -> bool) -> Option<T> {
         let (found, gone) = {
             let mut state = lock(&self.budget.state);
@@ -180,11 +180,11 @@ impl<T> Claim<T> {
         found
     }
 
-    /// Ends the run; `thing`, which was made in these bytes, idles, one of `most` of its kind.
+    /// Ends the run; `thing`, which was created in these bytes, becomes idle, one of at most `most` of its kind.
     pub(super) fn keep(self, thing: T, most: usize, is_of_kind: impl Fn(&T) -> bool) {
         let _gone = {
             let mut state = lock(&self.budget.state);
-            // At once, so that nobody sees the bytes twice. It has its bytes, so it has no waker.
+            // Both under one lock, so that the bytes are never counted twice. The run holds its bytes, so it has no waker.
             state.idle.push((self.bytes, thing));
             state.leave(self.number);
             let of_kind = state.idle.iter().filter(|(_, thing)| is_of_kind(thing)).count();
@@ -258,7 +258,7 @@ mod tests {
         assert!(state.idle.iter().map(|(bytes, _)| bytes).sum::<u64>() <= 100, "{:?}", state.idle);
     }
 
-    /// What a run has left goes to the next that wants the like, whoever was let through meanwhile.
+    /// The object that a run leaves goes to the next run of the same kind, whichever run was admitted meanwhile.
     #[test]
     fn what_the_next_wants_is_not_evicted_for_it() {
         let budget = Arc::new(Budget::new(25));
@@ -287,7 +287,7 @@ mod tests {
         drop(first);
         let large = now(&mut large).unwrap().unwrap();
         drop((small, large));
-        // More than there is at all, of one that is alone.
+        // A run that is alone gets more than the limit.
         assert!(now(Box::pin(claim(&budget, 50))).is_some());
     }
 
@@ -298,7 +298,7 @@ mod tests {
         let future = now(Box::pin(claim(&budget, 6))).unwrap().unwrap();
         drop(blocking(4).unwrap());
         assert_eq!(blocking(5).unwrap_err(), WaitsForItself(4));
-        // It left the line.
+        // It left the queue.
         drop(blocking(4).unwrap());
         // Another thread can wait for it.
         thread::scope(|scope| {

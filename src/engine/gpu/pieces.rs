@@ -1,9 +1,9 @@
 //! A batch that does not fit the device at once, run in pieces.
 //!
-//! Rows know nothing of each other, so a batch is cut by rows first. Where a single row is too long, each direction of
-//! each layer is walked by itself, a reverse one from the end, its states carried from piece to piece; both directions are made
-//! one, and a readout is computed, here. Where states are reset a piece ends too, so none of these has resets itself. Every
-//! recurrent sum is the one of a run at once, and so are its bits.
+//! Rows are independent, so a batch is cut by rows first. If a single row is too long, each direction of each layer runs by
+//! itself over pieces of steps, a reverse one from the end, and its states are carried from piece to piece. Merging the
+//! directions and the readout are computed here. A piece also ends where states are reset, so no piece has resets itself. Every
+//! recurrent sum has the terms and the order of a run at once, and so the same bits.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -29,7 +29,7 @@ pub(super) struct Cut {
 /// A cut of a batch of `dims` that `fits`, found by halving; `None` where it fits as it is.
 ///
 /// # Errors
-/// What `fits` says of a single step of a single row, or of anything for another reason than size.
+/// Those of `fits` for a single step of a single row, or for a reason other than size.
 pub(super) fn cut(dims: Dims, fits: impl Fn(Dims) -> Result<()>) -> Result<Option<Cut>> {
     let too_large = |dims: Dims| match fits(dims) {
         Ok(()) => Ok(None),
@@ -48,7 +48,7 @@ pub(super) fn cut(dims: Dims, fits: impl Fn(Dims) -> Result<()>) -> Result<Optio
     Ok((cut != Cut { rows: dims.batch, steps: dims.steps }).then_some(cut))
 }
 
-/// Pieces of one shape of a run.
+/// Pieces of one run shape.
 #[derive(Debug)]
 pub(super) struct Piece<'a> {
     /// The layer and the direction, where a row is cut by steps.
@@ -56,14 +56,14 @@ pub(super) struct Piece<'a> {
     /// The whole model, or that direction of that layer.
     pub(super) model: Cow<'a, Model>,
     pub(super) run_shape: RunShape,
-    /// How many pieces have this shape, where every sequence has all steps.
+    /// The number of pieces of this shape, if every sequence has all steps.
     pub(super) count: usize,
 }
 
-/// The pieces of a run of `run_shape` by what `fits`, largest first within a part: one of the whole run shape where that fits.
+/// The pieces of a run of `run_shape` by `fits`, largest first within a part; one of the whole run shape if that fits.
 ///
 /// # Errors
-/// As [`cut`].
+/// Those of [`cut`].
 pub(super) fn pieces(
     model: &Model,
     run_shape: RunShape,
@@ -98,24 +98,24 @@ pub(super) fn pieces(
     Ok(all)
 }
 
-/// The sizes of pieces of `most` that `all` is cut into, and how many of each.
+/// The sizes of pieces of at most `most` that `all` is cut into, with the number of each.
 fn sizes(all: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
     [(most, all / most), (all % most, 1)].into_iter().filter(|(size, count)| size * count > 0)
 }
 
-/// The run shape of steps of one direction of a layer of a row.
+/// The run shape of `steps` steps of one direction of a layer of one row.
 fn form_of_row(steps: usize, projected: bool) -> RunShape {
     RunShape { projected, ..Dims { batch: 1, steps }.into() }
 }
 
-/// How a run waits, and what is told of its progress.
+/// How a run waits, and where it reports its progress.
 #[derive(Clone, Copy)]
 struct Way<'a> {
     wait: Wait,
     tally: &'a SharedTally,
 }
 
-/// What a caller is told of pieces; `None` where `all` is one, of everything.
+/// The caller's summary of the pieces; `None` where `all` is one piece, the whole run.
 pub(super) fn summary(all: &[Piece<'_>]) -> Option<Pieces> {
     let most = |of: fn(Dims) -> usize| all.iter().map(|piece| of(piece.run_shape.dims)).max().unwrap_or(0);
     let (rows, steps) = (most(|dims| dims.batch), most(|dims| dims.steps));
@@ -125,7 +125,7 @@ pub(super) fn summary(all: &[Piece<'_>]) -> Option<Pieces> {
 }
 
 impl GpuEngine {
-    /// Runs a batch, in pieces where it has to be.
+    /// Runs a batch, in pieces if needed.
     pub(super) async fn run_in_pieces(
         &self,
         batch: &Batch<'_>,
@@ -158,7 +158,7 @@ impl GpuEngine {
         cut(run_shape.dims, |dims| self.planner().fits(self.model(), RunShape { dims, ..run_shape }))
     }
 
-    /// An engine for one direction of one layer. Its weights are on the device once more.
+    /// An engine for one direction of one layer. Its weights are uploaded a second time.
     pub(super) fn part(&self, layer: usize, dir: usize) -> Result<Arc<GpuEngine>> {
         let known = lock(&self.parts).get(&(layer, dir)).cloned();
         if let Some(engine) = known {
@@ -177,7 +177,7 @@ impl GpuEngine {
         Output::zeros(&OutputShape::new(self.model(), run_shape)?)
     }
 
-    /// So many rows at a time.
+    /// Runs the rows that a piece holds at a time.
     async fn run_rows(&self, batch: &Batch<'_>, cut: Cut, output: &mut Output, way: Way<'_>) -> Result<()> {
         let Dims { batch: rows, steps } = batch.dims();
         let mut part: Option<Output> = None;
@@ -200,7 +200,7 @@ impl GpuEngine {
         Ok(())
     }
 
-    /// Copies what a piece from row `first` on gave to its place.
+    /// Copies the outputs of a piece that begins at row `first` to their place.
     fn place_rows(&self, from: &Output, piece: RunShape, first: usize, to: &mut Output, run_shape: RunShape) {
         let model = self.model();
         let dirs = model.output() / model.state();
@@ -238,7 +238,7 @@ impl GpuEngine {
         }
     }
 
-    /// A single row, so many steps at a time: layer by layer, direction by direction; `later` rows come after it.
+    /// Runs a single row, some steps at a time: layer by layer, direction by direction; `later` rows come after it.
     async fn run_row(
         &self,
         batch: &Batch<'_>,
@@ -296,30 +296,30 @@ impl GpuEngine {
     }
 }
 
-/// One direction of one layer, on its way over a row.
+/// The walk of one direction of one layer over a row.
 struct Walk<'a> {
     engine: Arc<GpuEngine>,
     reverse: bool,
-    /// Steps of the row that are real.
+    /// Steps of the row without padding.
     length: usize,
     /// Whether y past the end repeats the last output of a forward direction.
     repeats: bool,
     /// Whether x is `w_ih x` already.
     projected: bool,
-    /// Where the row's states begin anew, which is where pieces end.
+    /// Where the row's states are reset, and so pieces end.
     resets: Option<Resets<'a>>,
-    /// This and the walks that come after it.
+    /// The number of walks left, with this one.
     left: usize,
 }
 
-/// Of D parts of each step the one of `dir`, where x has a single row of a projected layer.
+/// The share of direction `dir` in each step of x, for a single row of a projected layer.
 fn one_of(x: &[f32], steps: usize, dirs: usize, dir: usize) -> Vec<f32> {
     let features = x.len() / steps / dirs;
     x.chunks_exact(features).skip(dir).step_by(dirs).flatten().copied().collect()
 }
 
 impl Walk<'_> {
-    /// Walks from the states `h` and `c` on, which are then the final ones; `keep` gets y of each step. `x`: `steps` steps.
+    /// Walks from the states `h` and `c`, which become the final ones; `keep` gets y of each step. `x`: `steps` steps.
     async fn run(
         &self,
         x: &[f32],
@@ -343,7 +343,7 @@ impl Walk<'_> {
                 h.copy_from_slice(&h0);
                 c.copy_from_slice(&c0);
             }
-            // Where resets cut pieces of any length, few shapes serve them all.
+            // Resets cut pieces of any length: rounding up keeps the number of shapes small.
             let room = if self.resets.is_some() { count.next_power_of_two().min(most) } else { count };
             let mut x = Cow::Borrowed(&x[first * input..][..count * input]);
             if room > count {
@@ -372,7 +372,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// The steps of each piece, `most` at the most; where states begin anew, so does a piece.
+    /// The steps of each piece, at most `most`; a piece also begins at each reset.
     fn pieces(&self, most: usize) -> Vec<Range<usize>> {
         let is_reset = |step: &usize| self.resets.is_some_and(|resets| resets.at(0, *step));
         let mut ends: Vec<usize> = (1..self.length).filter(is_reset).collect();
@@ -385,7 +385,7 @@ impl Walk<'_> {
     }
 }
 
-/// `[T, 2, P]` as `layer` gives it: where it makes one of both directions `[T, P]`, as the device stores it.
+/// `[T, 2, P]` to the layer's output: `[T, P]` if it merges both directions. Rounded as the device stores it.
 fn merge(layer: &Layer, y: &mut Vec<f32>, storage: Storage) {
     if layer.merge() == Merge::Concat {
         return;
@@ -399,7 +399,7 @@ fn merge(layer: &Layer, y: &mut Vec<f32>, storage: Storage) {
     y.truncate(y.len() / 2);
 }
 
-/// `out = W y + b` for each step of y, summed as the kernels sum it.
+/// `out = W y + b` for each step of y, in the reduction order of the kernels.
 fn apply(readout: &Readout, y: &[f32], out: &mut [f32]) {
     for (y, out) in y.chunks_exact(readout.input()).zip(out.chunks_exact_mut(readout.outputs())) {
         for (index, (out, w)) in out.iter_mut().zip(readout.w().chunks_exact(readout.input())).enumerate() {

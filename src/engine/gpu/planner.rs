@@ -1,4 +1,4 @@
-//! How a run on a GPU is planned, what it takes, and whether it fits: known before anything is on the device.
+//! How a run on a GPU is planned, its memory, and whether it fits: known before anything is created on the device.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,20 +15,20 @@ use crate::model::Model;
 use crate::plan::{self, Candidate, Caps, Plan, Request};
 use crate::program::{Program, check, lower};
 
-/// Bytes of the arrays of a run where the caller says nothing: pieces as large as that lose nothing.
+/// The default limit on the bytes of a run's arrays: larger pieces are no faster.
 const MEMORY: u64 = 1 << 30;
 
 /// A device and the options of an engine.
 #[derive(Debug)]
 pub(in crate::engine) struct Planner {
     context: Arc<Context>,
-    /// What plans are made for: the device's, with the table that was asked for, but for the exchange.
+    /// The capabilities that plans are made for: the device's, with the option's table, without the exchange.
     pub(super) caps: Caps,
     pub(super) exchange: Exchange,
     pub(super) request: Request,
-    /// Bytes of the arrays of a run.
+    /// The limit on the bytes of a run's arrays.
     pub(super) memory: u64,
-    /// What the caller said of them.
+    /// The caller's value of it.
     asked: Option<u64>,
 }
 
@@ -44,7 +44,7 @@ impl Planner {
         Self { context, caps, exchange, request, memory: memory.unwrap_or(MEMORY), asked: memory }
     }
 
-    /// What the workgroups of a dispatch may be relied on to do now.
+    /// The exchange that the device supports now.
     pub(super) fn exchange(&self) -> Option<plan::Exchange> {
         match self.exchange {
             Exchange::Never => None,
@@ -53,7 +53,7 @@ impl Planner {
         }
     }
 
-    /// What plans are made for now.
+    /// The capabilities that plans are made for now.
     pub(super) fn caps(&self) -> Caps {
         Caps { exchange: self.exchange(), ..self.caps.clone() }
     }
@@ -62,7 +62,7 @@ impl Planner {
         self.planned(model, run_shape, &self.caps())
     }
 
-    /// The plan for `caps`; one layer after the other where all at once take more memory than there is.
+    /// The plan for `caps`; without layer pipelining where that takes more memory than the limit.
     pub(super) fn planned(&self, model: &Model, run_shape: RunShape, caps: &Caps) -> Result<Plan> {
         let plan = plan::plan(model, run_shape, self.request, caps)?;
         if plan.pipelining.is_none() {
@@ -82,12 +82,12 @@ impl Planner {
         plan::alternatives(model, run_shape, self.request, &self.caps())
     }
 
-    /// What a run by `plan` takes, where the device supports it.
+    /// The bytes of a run of `plan`, if the device supports it.
     pub(super) fn bytes(&self, model: &Model, plan: &Plan) -> Result<u64> {
         self.bytes_of(&lower(model, plan)?)
     }
 
-    /// What a run of `program` takes, where the device supports it.
+    /// The bytes of a run of `program`, if the device supports it.
     pub(super) fn bytes_of(&self, program: &Program) -> Result<u64> {
         check(program, &self.caps)?;
         let (read_back, limit) = (program.read_back_bytes(), self.caps.max_buffer_bytes);
@@ -95,19 +95,19 @@ impl Planner {
         Ok(program.working_bytes() + read_back)
     }
 
-    /// What a run of `run_shape` takes, where the device supports it.
+    /// The bytes of a run of `run_shape`, if the device supports it.
     pub(super) fn fits_device(&self, model: &Model, run_shape: RunShape) -> Result<u64> {
         self.bytes(model, &self.plan(model, run_shape)?)
     }
 
     /// # Errors
-    /// [`crate::Error::TooLarge`] and [`crate::Error::Overflow`] where a run of `run_shape` exceeds the device or the memory it
-    /// may take.
+    /// [`crate::Error::TooLarge`] and [`crate::Error::Overflow`] where a run of `run_shape` exceeds the device or its memory
+    /// limit.
     pub(super) fn fits(&self, model: &Model, run_shape: RunShape) -> Result<()> {
         self.fits_in(model, run_shape, self.memory)
     }
 
-    /// [`Planner::fits`] for a batch that is staged: the default of the memory is the size of a piece, and binds no batch that
+    /// [`Planner::fits`] for a staged batch. The default memory limit is the size of a piece, and does not apply to a batch that
     /// cannot be cut.
     pub(super) fn fits_staged(&self, model: &Model, run_shape: RunShape) -> Result<()> {
         self.fits_in(model, run_shape, self.asked.unwrap_or(u64::MAX))
@@ -124,14 +124,14 @@ impl Planner {
         pieces(model, run_shape, |model, run_shape| self.fits(model, run_shape))
     }
 
-    /// What a run of `run_shape`, which is not cut, takes beside the weights.
+    /// The memory of a run of `run_shape`, which is not cut, without the weights.
     pub(super) fn memory(&self, model: &Model, run_shape: RunShape) -> Result<Memory> {
         let program = lower(model, &self.plan(model, run_shape)?)?;
         let (arrays, read_back) = (program.working_bytes(), program.read_back_bytes());
         Ok(Memory { weights: 0, arrays, read_back })
     }
 
-    /// The time that a run of `run_shape` is expected to take, piece by piece.
+    /// The expected time of a run of `run_shape`, piece by piece.
     pub(in crate::engine) fn expected(&self, model: &Model, run_shape: RunShape) -> Result<Duration> {
         let mut all = Duration::ZERO;
         for piece in self.pieces(model, run_shape)? {
@@ -142,12 +142,12 @@ impl Planner {
     }
 }
 
-/// What a submission to a GPU and the wait for its end take, and the rate of copies from and to it, in bytes a
-/// nanosecond: orders of magnitude of GPUs on PCI Express, not measured.
+/// The time of a submission to a GPU and the wait for its end, and the rate of copies from and to it, in bytes a nanosecond:
+/// orders of magnitude of GPUs on PCI Express, not measured.
 const SUBMISSION: Duration = Duration::from_micros(80);
 const COPY: f64 = 8.0;
 
-/// The time of a plan, with the way to the device and back.
+/// The time of a plan, with the copies to the device and back.
 pub(super) fn with_copies(plan: &Plan, model: &Model) -> Result<Duration> {
     let run_shape = plan.run_shape;
     let shape = OutputShape::new(model, run_shape)?;

@@ -1,4 +1,4 @@
-//! A pool on a GPU: states in slots, and programs for batches of powers of two that take them from there.
+//! A pool on a GPU: states in slots, and programs for batches of powers of two that gather them.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -17,7 +17,7 @@ use crate::program::{lower_recorded_streams, lower_streams, slot_words, unpack_s
 use crate::progress::Progress;
 use crate::sync::Wait;
 
-/// Programs that are kept, and the bytes of their arrays but for the ones in use.
+/// The most programs that are kept, and the most bytes of their arrays, not counting those in use.
 const KEPT: usize = 64;
 const KEPT_BYTES: u64 = 1 << 30;
 
@@ -25,24 +25,24 @@ const KEPT_BYTES: u64 = 1 << 30;
 pub(in crate::engine) struct GpuPool {
     engine: Arc<GpuEngine>,
     states: StreamStates,
-    /// The one used last at the end.
+    /// The most recently used at the end.
     programs: Vec<StreamProgram>,
-    /// Rows of a batch of 1, 2, 4 … steps at the most.
+    /// The most rows of a batch of 1, 2, 4 … steps.
     most_rows: Vec<usize>,
-    /// Steps of a batch of one row at the most, or as many as were asked for.
+    /// The most steps of a batch of one row, at most the option's value.
     frames: usize,
     /// Programs of ticks on the caller's buffers.
     recordables: Recordables,
-    /// Staging buffers that idle.
+    /// Idle staging buffers.
     staging: Vec<Staging>,
-    /// Ticks that were submitted, the oldest first.
+    /// Submitted ticks, the oldest first.
     in_flight: VecDeque<InFlight>,
     /// P and O.
     widths: [usize; 2],
     broken: bool,
 }
 
-/// Rows of a batch of 1, 2, 4 … steps up to `frames`, at the most, among so many streams.
+/// The most rows of a batch of 1, 2, 4 … steps up to `frames`, for `capacity` streams.
 fn most_rows(gpu: &GpuEngine, capacity: usize, frames: usize) -> Result<Vec<usize>> {
     let rows = |steps: usize| {
         let dims = Dims::new(capacity.next_power_of_two(), steps)?;
@@ -52,14 +52,14 @@ fn most_rows(gpu: &GpuEngine, capacity: usize, frames: usize) -> Result<Vec<usiz
     powers(frames).map(rows).collect()
 }
 
-/// 1, 2, 4 … up to `most`, which is the last whether or not it is one of them.
+/// 1, 2, 4 … up to `most`, which is always the last.
 fn powers(most: usize) -> impl DoubleEndedIterator<Item = usize> {
     (0..=most.next_power_of_two().ilog2()).map(move |power| (1 << power).min(most))
 }
 
 impl GpuEngine {
     /// # Errors
-    /// [`Error::TooLarge`] where the states of so many streams exceed the device or the memory that a run may take.
+    /// [`Error::TooLarge`] where the states of so many streams exceed the device or the memory limit of a run.
     fn check_streams(&self, streams: usize) -> Result<()> {
         let what = format!("states of {streams} streams");
         let bytes = product(&what, &[streams, slot_words(&self.model), 4])? as u64;
@@ -68,7 +68,7 @@ impl GpuEngine {
         caps.check(&what, bytes, *memory, "bytes of memory")
     }
 
-    /// A program for streams whose states lie in `states`.
+    /// A program for streams whose states are in `states`.
     fn streams(&self, dims: Dims, states: &StreamStates) -> Result<StreamProgram> {
         let program = lower_streams(&self.model, &self.recorded_plan(dims.into())?, states.capacity())?;
         StreamProgram::new(&self.context, program, &self.constants, states, self.options.fill_nan)
@@ -101,7 +101,7 @@ impl GpuPool {
         })
     }
 
-    /// The program of ticks of `dims` that are recorded.
+    /// The program of recorded ticks of `dims`.
     pub(in crate::engine) fn recordable(&self, dims: Dims) -> Result<Arc<Recordable>> {
         if let Some(found) = self.recordables.shared(dims.into()) {
             return Ok(found);
@@ -140,7 +140,7 @@ impl GpuPool {
         self.engine.model.input()
     }
 
-    /// Keeps staging buffers for the next tick: as many as may be in use at once, and one to read states by.
+    /// Keeps staging buffers for the next tick: as many as may be in use at once, and one more to read states.
     fn keep(&mut self, staging: Staging) {
         const MOST: usize = 3;
         if self.staging.len() == MOST {
@@ -151,14 +151,14 @@ impl GpuPool {
         self.staging.push(staging);
     }
 
-    /// The groups of a tick of so many rows, all of so many steps.
+    /// The groups of a tick of `streams` rows of `steps` steps each.
     fn whole(&self, streams: usize, steps: usize) -> Vec<Group> {
         let most = self.most_rows(steps);
         let firsts = (0..streams).step_by(most);
         firsts.map(|first| Group { rows: first..streams.min(first + most), steps }).collect()
     }
 
-    /// The place of the program for batches of `dims`, which is made where it is not there.
+    /// The index of the program for batches of `dims`, which is created if needed.
     fn program(&mut self, dims: Dims) -> Result<usize> {
         let found = self.programs.iter().position(|program| program.program().run_shape.dims == dims);
         let program = match found {
@@ -169,7 +169,7 @@ impl GpuPool {
         Ok(self.programs.len() - 1)
     }
 
-    /// Sees to it that there is a program for every batch.
+    /// Ensures that there is a program for every batch.
     fn programs_of(&mut self, all: &[Dims]) -> Result<()> {
         for &dims in all {
             self.program(dims)?;
@@ -177,7 +177,7 @@ impl GpuPool {
         Ok(())
     }
 
-    /// Lets go of the programs that were used the longest time ago, where there are many, but not of the last `used`.
+    /// Frees the least recently used programs, where there are many, but not the last `used`.
     fn evict(&mut self, used: usize) {
         let bytes =
             |programs: &[StreamProgram]| programs.iter().map(|p| p.program().working_bytes()).sum::<u64>();
@@ -210,7 +210,7 @@ impl Ticks for GpuPool {
         let fits = |group: &&Group| {
             let frames = (group.rows.len() * group.steps) as u64;
             let rows = group.rows.len().next_power_of_two() as u64;
-            // Beside x go lengths, places and slots, six words of a row with some for padding.
+            // In addition to x: lengths, places and slots, six words a row with some padding.
             let more = [frames * (self.input() as u64 + 1) + 16 * rows, frames * (p + o + 1) as u64];
             all = [all[0] + 4 * more[0], all[1] + 4 * more[1]];
             all.iter().all(|bytes| *bytes <= most)
@@ -241,7 +241,7 @@ impl Ticks for GpuPool {
         let most_rows = most_rows(&self.engine, capacity, self.frames)?;
         self.states = self.states.grown(&self.engine.context, capacity)?;
         self.most_rows = most_rows;
-        // They bind the states as they were.
+        // They bind the states of before.
         self.programs.clear();
         self.recordables.clear();
         Ok(())
@@ -281,7 +281,7 @@ impl Ticks for GpuPool {
                 self.evict(1);
             }
         }
-        // Staging buffers for a tick of all of them, one for each that may be under way.
+        // Staging buffers for a tick of all of them, one set for each tick that may be in flight.
         let groups = self.whole(streams, frames);
         let (most, [p, o]) = (self.engine.context.caps().max_buffer_bytes, self.widths);
         let rows = groups[..self.bears(&groups)].iter().map(|group| group.rows.len()).sum::<usize>();
@@ -309,12 +309,12 @@ impl Ticks for GpuPool {
         };
         let dims: Vec<Dims> = groups.iter().map(dims).collect();
         if let Err(error) = self.programs_of(&dims) {
-            // The states are gone with the device.
+            // A lost device has lost the states.
             self.broken = self.engine.context.is_lost();
             if self.broken || !error.is_of_device() {
                 return Err(error);
             }
-            // What is kept for other ticks may be what the device lacks memory for.
+            // Memory kept for other ticks may be what the device lacks.
             log::debug!(target: "wgru::pool", "what was kept for other ticks is freed: {error}");
             self.programs.clear();
             self.recordables.clear();
@@ -343,7 +343,7 @@ impl Ticks for GpuPool {
             let frames = rows.frames(&groups[batch]).chain(std::iter::repeat(0));
             program.lengths.iter_mut().zip(frames).for_each(|(to, frames)| *to = frames);
         };
-        // Also where this future is dropped half way: then nobody knows whether the tick was taken.
+        // Also if this future is dropped: then it is unknown whether the tick ran.
         self.broken = true;
         let ticket = staging.submit(&self.engine.context, &mut self.programs, &batches, fill, progress)?;
         self.broken = false;

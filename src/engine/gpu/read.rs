@@ -1,10 +1,10 @@
-//! Taking what a run copied for the caller apart.
+//! Takes apart what a run copied for the caller.
 
 use crate::gpu::Workspace;
 use crate::io::Output;
 use crate::program::{Incomplete, unpack_sequence, untile};
 
-/// Everything a run copied, unless a chunk of it is incomplete: that chunk.
+/// Reads everything that a run copied, or returns its first incomplete chunk.
 pub(super) fn read_all(workspace: &Workspace, data: &[u32], output: &mut Output) -> Option<Incomplete> {
     let (mut data, completion) = data.split_at(data.len() - workspace.program().completion_words());
     if let Some(incomplete) = workspace.program().incomplete(completion) {
@@ -16,7 +16,7 @@ pub(super) fn read_all(workspace: &Workspace, data: &[u32], output: &mut Output)
     None
 }
 
-/// Takes y and the readout out of `data`, where they stand first.
+/// Takes y and the readout from the beginning of `data`.
 pub(super) fn read_outputs(workspace: &Workspace, data: &mut &[u32], y: &mut [f32], out: Option<&mut [f32]>) {
     let program = workspace.program();
     let mut take = |words: usize| {

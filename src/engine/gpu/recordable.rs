@@ -1,4 +1,4 @@
-//! Programs that are recorded, of an engine on a GPU: made once for a run shape, and kept.
+//! Recorded programs of an engine on a GPU: created once for a run shape, and kept.
 
 use std::sync::{Arc, Mutex};
 
@@ -10,7 +10,7 @@ use crate::plan::{self, Caps, Plan};
 use crate::program::{Program, lower_recorded};
 use crate::sync::lock;
 
-/// Those that are kept. A recording shares its program with others of its run shape, which come one after the other in the caller's
+/// The programs that are kept. Recordings of one run shape share one, since they run one after the other in the caller's
 /// encoders. A run that submits itself may take several submissions, so it has a program of its own meanwhile.
 #[derive(Debug, Default)]
 pub(super) struct Recordables {
@@ -61,7 +61,7 @@ impl Recordables {
 }
 
 impl GpuEngine {
-    /// The plan of what the host does not see the end of: layer by layer, each workgroup by itself.
+    /// The plan where the host does not see the end: layer by layer, without an exchange between workgroups.
     pub(in crate::engine) fn recorded_plan(&self, run_shape: RunShape) -> Result<Plan> {
         let Planner { request, caps, .. } = self.planner();
         let mut request = *request;
@@ -100,14 +100,14 @@ impl GpuEngine {
         self.made(program, &[])
     }
 
-    /// Makes `program` ready.
+    /// Creates the pipelines and buffers of `program`.
     pub(in crate::engine) fn made(&self, program: Program, foreign: &[Foreign]) -> Result<Arc<Recordable>> {
         let made = Recordable::new(&self.context, program, &self.constants, foreign, self.options.fill_nan);
         Ok(Arc::new(made.map_err(in_one_piece)?))
     }
 }
 
-/// What does not fit is not cut here.
+/// A recorded run is not cut.
 fn in_one_piece(error: Error) -> Error {
     match error {
         Error::TooLarge { name, needed, limit, unit, device } => {

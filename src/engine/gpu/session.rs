@@ -16,10 +16,10 @@ use crate::progress::{Progress, Tally};
 use crate::sync::Wait;
 
 impl GpuEngine {
-    /// A session of `streams` streams, in parts of as many as the device bears.
+    /// A session of `streams` streams, in parts of as many as the device supports.
     pub(super) fn session_of(&self, streams: usize) -> Result<GpuSession> {
         let dims = Dims::new(streams, 1)?;
-        // With what a step with resets needs, which is made when the first comes.
+        // Includes the arrays of a step with resets, which are created at the first one.
         let fits = |dims: Dims| {
             let plan = self.planner.plan(&self.model, dims.into())?;
             self.planner.bytes_of(&lower_session(&self.model, &plan)?)
@@ -39,14 +39,13 @@ impl GpuEngine {
     }
 }
 
-/// Workspaces for one step whose states live on: one, or where so many streams exceed the device, one for each part of
-/// them.
+/// Workspaces for one step whose states persist: one, or several, one for each part of the streams, where they exceed the device.
 #[derive(Debug)]
 pub(in crate::engine) struct GpuSession {
     context: Arc<Context>,
     streams: usize,
     parts: Vec<Part>,
-    /// Of a session that is recorded: the program of its step. Then every step begins and ends in phase 0.
+    /// For a recorded session: the program of its step. Then every step begins and ends in phase 0.
     recordable: Option<Arc<Recordable>>,
     /// The same for steps on the caller's buffers that submit themselves.
     pub(in crate::engine) bound: Option<Submittable>,
@@ -65,7 +64,7 @@ struct Part {
 }
 
 impl Part {
-    /// Its rows of `all`, which has as many numbers of each stream.
+    /// Its rows of `all`, which has the same number of elements for each stream.
     fn of<'a, T>(&self, all: &'a [T], streams: usize) -> &'a [T] {
         let features = all.len() / streams;
         &all[self.first * features..][..self.count * features]

@@ -1,4 +1,4 @@
-//! A batch that has been moved to a GPU.
+//! A batch on a GPU.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::sync::Wait;
 pub(in crate::engine) struct GpuStaged {
     context: Arc<Context>,
     staged: StagedWorkspace,
-    /// Whether a run that fails says something of the device.
+    /// Whether a failed run disables the exchange on the device.
     distrusts: bool,
 }
 
@@ -34,7 +34,7 @@ impl GpuEngine {
     }
 
     /// # Errors
-    /// [`Error::TooLarge`] where a batch of `run_shape` does not fit as it is.
+    /// [`Error::TooLarge`] where a batch of `run_shape` does not fit without being cut.
     fn check_staged(&self, run_shape: RunShape) -> Result<()> {
         let fits = |dims: Dims| self.planner.fits_staged(&self.model, RunShape { dims, ..run_shape });
         let Some(Cut { rows, steps }) = cut(run_shape.dims, fits)? else { return Ok(()) };
@@ -68,7 +68,7 @@ impl StagedRun for GpuStaged {
     async fn read(&self, output: &mut Output, wait: Wait) -> Result<()> {
         let submitted = self.staged.fetch(&self.context)?;
         let workspace = self.staged.workspace();
-        // The run has been seen to come through.
+        // The completion counts have been checked after the run.
         let read = |data: &[u32]| _ = read_all(workspace, data, output);
         workspace.read(&self.context, submitted, wait, read).await
     }

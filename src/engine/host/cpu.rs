@@ -11,7 +11,7 @@ use crate::io::{Batch, Output, RunShape};
 use crate::model::Model;
 use crate::progress::Progress;
 
-/// A packed network, and what computes it.
+/// A packed network and its processor.
 #[derive(Debug)]
 pub(in crate::engine) struct Cpu {
     network: Network,

@@ -1,4 +1,4 @@
-//! A pool on the host: the rows' states are copied together, advanced, and copied back.
+//! A pool on the host: the rows' states are gathered, advanced, and scattered back.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use crate::sync::Wait;
 #[derive(Debug)]
 pub(in crate::engine) struct HostPool<P: Path> {
     host: Arc<Host<P>>,
-    /// `[capacity, stride]`, of each stream every layer's h before every layer's c.
+    /// `[capacity, stride]`: for each stream every layer's h before every layer's c.
     states: Vec<P::Number>,
     stride: usize,
-    /// The states that are handed out, as f32.
+    /// States as f32, for the caller to read.
     read: Vec<f32>,
     /// States of the rows of a group, `[L, B, P]` and `[L, B, H]`.
     h: Vec<P::Number>,
@@ -60,7 +60,7 @@ impl<P: Path> HostPool<P> {
         let Self { host, states, stride, h, c: cells, lengths, scratch, .. } = self;
         let h = &mut h[..layers * dims.batch * state];
         let cells = &mut cells[..layers * dims.batch * c];
-        // Layer by layer, each row's share of a slot.
+        // For each layer, the row's range in a slot.
         let of = |slot: u32, layer: usize| slot as usize * *stride + layer * state;
         let of_c = |slot: u32, layer: usize| slot as usize * *stride + layers * state + layer * c;
         for (row, (slot, zero)) in rows.slots(group).enumerate() {
@@ -153,13 +153,13 @@ impl<P: Path> Ticks for HostPool<P> {
             let frames = group.rows.len() * group.steps;
             let y = &mut y[at * features..][..frames * features];
             let out = &mut out[at * outputs..][..frames * outputs];
-            // A panic here leaves groups that have moved, and frames that nobody has taken out of the queues.
+            // A panic here leaves some groups advanced, with their frames still in the queues.
             self.broken = index > 0;
             let advanced = self.advance(group, rows, &x[at * input..][..frames * input], [y, out], progress);
             self.broken = false;
             match advanced {
                 Ok(()) => at += frames,
-                // It has moved no state; those before it have, and are a tick of their own.
+                // This group has moved no state. Those before it have, and are a complete tick.
                 Err(_) if index > 0 => return Ok(Begun { groups: index, landed: true }),
                 Err(error) => return Err(error),
             }
@@ -172,7 +172,7 @@ impl<P: Path> Ticks for HostPool<P> {
     }
 }
 
-/// Makes `array` so long at least.
+/// Makes `array` at least `numbers` long.
 fn make_room<T: Copy + Default>(name: &str, array: &mut Vec<T>, numbers: usize) -> Result<()> {
     let missing = numbers.saturating_sub(array.len());
     let bytes = numbers * size_of::<T>();

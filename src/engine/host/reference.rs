@@ -22,7 +22,7 @@ impl Path for Reference {
         number as f32
     }
 
-    /// It is the truth that rounding is held against, so it rounds nothing.
+    /// It is what rounding is compared with, so it does not round.
     fn activations(&self) -> Storage {
         Storage::F32
     }

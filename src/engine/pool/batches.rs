@@ -1,12 +1,12 @@
-//! Which rows of a tick go together in one batch.
+//! How the rows of a tick are grouped into batches.
 
 use crate::engine::backend::{Batches, Group};
 
-/// Frames of padding that are not worth a dispatch more.
+/// Frames of padding that cost less than another dispatch.
 const SLACK: usize = 64;
 
-/// Groups rows, one after the other, so that no more than half of a batch is padding, but for a little. A row with more frames
-/// than the first of a batch begins another; where frames fall there is none.
+/// Groups consecutive rows, so that at most about half of a batch is padding. A row with more frames than the first of a batch
+/// begins another; rows sorted by falling frames have none.
 pub(super) fn groups(
     frames: impl Iterator<Item = usize>,
     batches: &impl Batches,
@@ -36,7 +36,7 @@ mod tests {
 
     use super::*;
 
-    /// Batches of powers of two, of ten rows at the most.
+    /// Batches of powers of two, of at most ten rows.
     struct Tens;
 
     impl Batches for Tens {
@@ -58,12 +58,12 @@ mod tests {
         of(&[1; 25], &mut all);
         let ones = |rows: Range<usize>| Group { rows, steps: 1 };
         assert_eq!(all, [ones(0..10), ones(10..20), ones(20..25)]);
-        // A long row does not make its length of all of them.
+        // One long row does not lengthen all of them.
         of(&[100, 1, 1, 1], &mut all);
         assert_eq!(all, [Group { rows: 0..2, steps: 100 }, Group { rows: 2..4, steps: 1 }]);
         of(&[3, 2, 2, 1], &mut all);
         assert_eq!(all, [Group { rows: 0..4, steps: 4 }]);
-        // Those that have waited come first, however few frames they have.
+        // Rows that have waited come first, even with few frames.
         of(&[1, 1, 4, 3], &mut all);
         assert_eq!(all, [ones(0..2), Group { rows: 2..4, steps: 4 }]);
     }

@@ -1,4 +1,4 @@
-//! What the host knows of one stream.
+//! The host's data of one stream.
 
 use super::id::StreamId;
 use crate::error::{Error, Result, StreamFault};
@@ -6,25 +6,25 @@ use crate::error::{Error, Result, StreamFault};
 /// A slot.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Entry {
-    /// The number of the stream that has it; 0 while it is free.
+    /// The number of its stream; 0 while it is free.
     pub(super) number: u64,
     /// The pool that opened the stream: this one, or the one that a snapshot was of.
     pub(super) pool: u32,
-    /// Frames that wait, `[n, I]`.
+    /// Queued frames, `[n, I]`.
     pub(super) queue: Vec<f32>,
-    /// How many there are.
+    /// Their number.
     pub(super) pending: usize,
-    /// Whether the slot stands in the list of those that are ready; it may have lost its frames since.
+    /// Whether the slot is in the list of ready slots; it may have lost its frames since.
     pub(super) listed: bool,
-    /// Whether the states are zero, whatever stands on the device.
+    /// Whether the states are zero, whatever the device holds.
     pub(super) zero: bool,
-    /// Ticks, one after the other, that had frames of it to take and did not come to it.
+    /// Consecutive ticks that had frames of it to take and did not take them.
     pub(super) passed: u32,
     /// Frames that ticks have taken.
     pub(super) frames: u64,
     /// Frames that ticks have taken since the states were saved.
     pub(super) unsaved: u64,
-    /// Whether what was saved is zero.
+    /// Whether the saved states are zero.
     pub(super) saved_zero: bool,
     /// Why it takes no frames.
     pub(super) isolated: Option<String>,
@@ -35,13 +35,13 @@ impl Entry {
         self.number > 0
     }
 
-    /// Its stream, it being in this slot.
+    /// Its stream's id, for the slot `slot`.
     pub(super) fn id(&self, slot: u32) -> StreamId {
         StreamId::new(self.number, slot, self.pool)
     }
 
     /// # Errors
-    /// [`Error::Stream`] where it, being of `stream`, takes no frames.
+    /// [`Error::Stream`] where it, as `stream`, takes no frames.
     pub(super) fn check_isolated(&self, stream: StreamId) -> Result<()> {
         let of = |pushed: &String| Error::Stream {
             stream: stream.number(),
@@ -55,11 +55,11 @@ impl Entry {
     }
 }
 
-/// What a stream has seen.
+/// The progress of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Seen {
     /// Frames that ticks have taken.
     pub(super) frames: u64,
-    /// Whether it takes no more.
+    /// Whether it is isolated and takes no more frames.
     pub(super) isolated: bool,
 }

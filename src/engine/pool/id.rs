@@ -4,18 +4,18 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
-/// A stream of one pool. It means nothing to another pool, but to one that was made from its snapshot, and nothing any more
-/// once the stream is closed.
+/// A stream of one pool. It is valid in the pool that opened it, and in a pool that was made from that pool's snapshot, until the
+/// stream is closed.
 ///
-/// A stream is its number and the pool that opened it. Where its states lie is the pool's matter: the id holds a slot where the
-/// pool looks first, and ids that differ in nothing else are equal. A pool that is made from a snapshot has its streams in
-/// other slots, and finds them by number.
+/// A stream is identified by its number and the pool that opened it. The id also holds a slot, which is only a hint where the
+/// pool looks first: ids that differ in the slot alone are equal. A pool that is made from a snapshot has its streams in other
+/// slots, and finds them by number.
 #[derive(Debug, Clone, Copy)]
 pub struct StreamId {
     number: u64,
     /// Where to look first.
     slot: u32,
-    /// Drawn by the pool that opened it, so that no two pools take each other's streams for their own.
+    /// Drawn at random by the pool that opened it, so that no pool accepts another pool's streams.
     pool: u32,
 }
 
@@ -24,8 +24,8 @@ impl StreamId {
         Self { number, slot, pool }
     }
 
-    /// The number of the stream, which no other of its pool has or had. A pool that is made from a snapshot goes on numbering
-    /// from where the snapshot was taken.
+    /// The number of the stream, unique in its pool at all times. A pool that is made from a snapshot goes on numbering from
+    /// where the snapshot was taken.
     pub fn number(self) -> u64 {
         self.number
     }
@@ -38,7 +38,7 @@ impl StreamId {
         self.pool
     }
 
-    /// All that makes a stream this one.
+    /// What identifies the stream.
     fn key(self) -> (u64, u32) {
         (self.number, self.pool)
     }

@@ -35,53 +35,53 @@ use crate::model::{Model, Readout, ReadoutSteps};
 
 /// A pool: thousands of independent streams on one device, that come and go and advance together.
 ///
-/// A stream's states live in a slot on the device. [`Pool::push`] queues its frames on the host; [`Pool::tick`] takes the
-/// frames of every stream that has any, as rows of one batch with a length each, and moves the states from the slots to the
-/// rows and back within the same submission. Streams without frames cost nothing.
+/// A stream's states are in a slot on the device. [`Pool::push`] queues its frames on the host. [`Pool::tick`] takes the frames
+/// of every stream that has any, as rows of one batch with a length each. In one submission it gathers the states from the slots,
+/// advances the rows and scatters the states back. Streams without frames cost nothing.
 ///
-/// *What is promised.* A stream's outputs and states are, bit for bit, those of a sequence run ([`Engine::run`]) over all its
-/// frames on the same engine, whatever else is in the pool, whenever the stream joined, and however its frames were cut
-/// into pushes and ticks; unless the engine sums in any reduction order ([`crate::Options::reproducible`]). A model whose readout is
-/// of the last step has it of every frame, as a session has.
+/// *Guarantee.* A stream's outputs and states are, bit for bit, those of a sequence run ([`Engine::run`]) over all its frames on
+/// the same engine. They do not depend on the other streams, on when the stream joined, or on how its frames were cut into pushes
+/// and ticks. The exception is an engine with a non-deterministic reduction order ([`crate::Options::reproducible`]). A model
+/// whose readout is of the last step has it of every frame, as in a session.
 ///
-/// A future of an `_async` run shape may be dropped: of a tick that was begun the outputs come with the next [`Pool::tick`], or by
-/// [`Pool::finish_into`]. Only one that is dropped while it hands a tick to the device leaves the states unknown, and says so.
+/// The future of an `_async` call may be dropped: the outputs of a tick that had begun come with the next [`Pool::tick`], or by
+/// [`Pool::finish_into`]. Only a future that is dropped while it submits a tick leaves the states unknown; the next call reports
+/// that.
 ///
-/// *Nothing stands still for good.* A tick that lacks memory takes fewer streams, and those that ticks have passed over have
-/// their turn first. What cannot be written to disk is told, and the pool goes on. After a failure of the device every call
-/// names [`Pool::rebuild`], which goes on from the states that were saved last.
+/// *Progress.* A tick that lacks memory takes fewer streams, and the next ticks begin with those that were left out. A snapshot
+/// that cannot be written is reported, and the pool goes on. After a failure of the device every call's error names
+/// [`Pool::rebuild`], which continues from the states that were saved last.
 #[derive(Debug)]
 pub struct Pool {
     engine: Engine,
     options: PoolOptions,
     table: Table,
     pub(super) states: AnyPool,
-    /// Frames on their way to the device, `[rows, T, I]` of each group.
+    /// Frames to be uploaded, `[rows, T, I]` of each group.
     x: Vec<f32>,
     groups: Vec<Group>,
-    /// Ticks that were begun, the oldest first, and what is kept for the next.
+    /// Ticks that were begun, the oldest first, and spare ones for the next.
     flights: VecDeque<Flight>,
     spare: Vec<Flight>,
     /// Ticks that were begun since a snapshot was last due.
     ticks: u64,
-    /// Snapshots that were due and were written, and that could not be.
+    /// Counts of the due snapshots that were written, and of those that failed.
     written: u64,
     unwritten: u64,
-    /// Why the last could not be, until it is handed out with a tick's outputs.
+    /// Why the last one failed, until a tick's outputs report it.
     snapshot_error: Option<Error>,
-    /// Why states are not known any more.
+    /// Why the states are unknown.
     failed: Option<Error>,
-    /// Whether ticks are recorded, which take states as they stand on the device.
+    /// Whether ticks are recorded; these use the states as they are on the device.
     recorded: bool,
 }
 
 impl Engine {
-    /// A pool of streams with nothing in it.
+    /// A pool without streams.
     ///
     /// # Errors
-    /// [`Error::Zero`] for no stream or no frame a tick; [`Error::Unsupported`] for layers that are not forward, since a
-    /// stream has no end for them to begin at; [`Error::TooLarge`] where the states exceed the device
-    /// or [`crate::Options::memory`].
+    /// [`Error::Zero`] for no stream or no frame a tick; [`Error::Unsupported`] for layers that are not forward, since a stream
+    /// has no end to begin from; [`Error::TooLarge`] where the states exceed the device or [`crate::Options::memory`].
     pub fn pool(&self, options: PoolOptions) -> Result<Pool> {
         self.model().check_streamable()?;
         let options = options.checked()?;
@@ -113,7 +113,7 @@ impl Engine {
         Ok(on!(AnyBackend => AnyPool, &self.0.backend, backend => backend.pool(capacity, frames)?))
     }
 
-    /// This engine, or one of the same model whose readout is of every step.
+    /// This engine, or one of the same model with a readout of every step.
     fn for_streams(&self) -> Result<Self> {
         let model = self.model();
         match model.readout() {
@@ -129,7 +129,7 @@ impl Engine {
 }
 
 impl Pool {
-    /// The engine that the streams run on; of a model with a readout of the last step, one with a readout of every.
+    /// The engine that the streams run on; for a model with a readout of the last step, one with a readout of every step.
     pub fn engine(&self) -> &Engine {
         &self.engine
     }
@@ -138,7 +138,7 @@ impl Pool {
         self.engine.model()
     }
 
-    /// Open streams.
+    /// The number of open streams.
     pub fn len(&self) -> usize {
         self.table.len()
     }
@@ -148,22 +148,22 @@ impl Pool {
         self.len() == 0
     }
 
-    /// Streams that there is room for now; a pool that grows makes more where it is needed.
+    /// Streams that fit now; a pool that grows makes room for more when needed.
     pub fn capacity(&self) -> usize {
         self.table.capacity()
     }
 
-    /// The open streams, in no order that means anything.
+    /// The open streams, in no particular order.
     pub fn streams(&self) -> impl Iterator<Item = StreamId> + '_ {
         self.table.open_streams()
     }
 
-    /// Streams that have frames, which the next tick takes.
+    /// The number of streams that have frames for the next tick.
     pub fn ready(&self) -> usize {
         self.table.ready()
     }
 
-    /// How the pool was made. [`PoolOptions::frames`] is what the device bears, where that is less than what was asked for.
+    /// The pool's options. [`PoolOptions::frames`] is reduced to the device's limit, if that is lower.
     pub fn options(&self) -> &PoolOptions {
         &self.options
     }
@@ -190,8 +190,8 @@ impl Pool {
     /// Opens a stream with these states, h `[L, P]` and c `[L, H]`.
     ///
     /// # Errors
-    /// As [`Pool::open`]; [`Error::Length`] where a state does not fit, [`Error::Unsupported`] for a c where the cell has none,
-    /// [`Error::Mismatch`] for an LSTM without c, [`Error::NotFinite`].
+    /// Those of [`Pool::open`]; [`Error::Length`] where a state does not fit, [`Error::Unsupported`] for a c where the cell has
+    /// none, [`Error::Mismatch`] for an LSTM without c, [`Error::NotFinite`].
     pub fn open_with(&mut self, state: &State) -> Result<StreamId> {
         check_state(self.model(), state)?;
         let stream = self.open()?;
@@ -201,7 +201,7 @@ impl Pool {
 
     /// Room for `capacity` streams.
     fn grow(&mut self, capacity: usize) -> Result<()> {
-        // The host's side first: it may say no without anything having changed.
+        // The host's side first: it may fail, and nothing has changed then.
         self.table.reserve(capacity)?;
         on!(AnyPool, &mut self.states, states => states.grow(capacity))?;
         log::info!(target: "wgru::pool", "a pool grows from {} to {capacity} streams", self.capacity());
@@ -209,14 +209,13 @@ impl Pool {
         Ok(())
     }
 
-    /// Queues `frames`, `[n, I]`, n being any number, for the ticks to come.
+    /// Queues `frames`, `[n, I]` with any n, for the next ticks.
     ///
     /// # Errors
-    /// [`Error::Stream`] for a stream that is not open; for frames that are not whole ones, or beyond the range of what the
-    /// engine stores activations in; for more than [`PoolOptions::queue`] allows to wait; for NaN and infinities,
-    /// [`PoolOptions::non_finite`] saying what becomes of the stream; and for a stream that was isolated for them before. Nothing
-    /// of the push is queued then, and no other stream is touched.
-    /// [`Error::Memory`].
+    /// [`Error::Stream`] for a stream that is not open; for a partial frame, or numbers beyond the range of the engine's
+    /// activation storage; for more than [`PoolOptions::queue`] allows to wait; for NaN and infinities, where
+    /// [`PoolOptions::non_finite`] says how the stream is treated; and for a stream that was isolated before. Then nothing of the
+    /// push is queued, and no other stream is affected. [`Error::Memory`].
     pub fn push(&mut self, stream: StreamId, frames: &[f32]) -> Result<()> {
         let storage = self.engine.activations();
         let input = self.model().input();
@@ -240,7 +239,7 @@ impl Pool {
         Ok(self.table.get(stream)?.pending)
     }
 
-    /// Frames of a stream that ticks have taken since it was opened; the number lives on in snapshots.
+    /// Frames of a stream that ticks have taken since it was opened; snapshots keep the number.
     ///
     /// # Errors
     /// [`Error::Stream`] for a stream that is not open.
@@ -248,8 +247,8 @@ impl Pool {
         Ok(self.table.get(stream)?.frames)
     }
 
-    /// Sets a stream's states to zero, drops the frames that wait, and takes it in again where it was isolated; how many
-    /// frames were dropped. Costs the device nothing.
+    /// Sets a stream's states to zero, drops its queued frames, and ends its isolation; returns the number of dropped frames. No
+    /// work on the device.
     ///
     /// # Errors
     /// [`Error::Stream`] for a stream that is not open.
@@ -262,8 +261,8 @@ impl Pool {
         Ok(dropped)
     }
 
-    /// Replaces a stream's states, h `[L, P]` and c `[L, H]`, drops the frames that wait, and takes it in again where it was
-    /// isolated; how many frames were dropped. States of a pool on another device will do.
+    /// Replaces a stream's states, h `[L, P]` and c `[L, H]`, drops its queued frames, and ends its isolation; returns the number
+    /// of dropped frames. States of a pool on another device are accepted.
     ///
     /// # Errors
     /// [`Error::Stream`] for a stream that is not open, and for states that do not fit the model or are not finite.
@@ -280,7 +279,7 @@ impl Pool {
         Ok(dropped)
     }
 
-    /// Writes the states of a slot where they are zero and nothing on the device says so.
+    /// Writes zeros to a slot whose states are zero by the host's flag alone.
     fn write_zeros(&mut self, slot: usize) {
         if self.table.take_zero(slot) {
             let zeros = vec![0.0; self.table.stride()];
@@ -288,7 +287,8 @@ impl Pool {
         }
     }
 
-    /// Closes a stream; how many of its frames no tick had taken. The outputs of a tick under way still come.
+    /// Closes a stream; returns the number of its frames that no tick had taken. The outputs of a tick in
+    /// flight still come.
     ///
     /// # Errors
     /// [`Error::Stream`] for a stream that is not open.
@@ -296,8 +296,7 @@ impl Pool {
         self.table.close(stream)
     }
 
-    /// Bytes that the pool has on its device beside the model's weights: states, and what ticks have needed so far. 0 on
-    /// the CPU path.
+    /// Bytes of the pool on its device, without the model's weights: states, and buffers of ticks so far. 0 on the CPU path.
     pub fn bytes(&self) -> u64 {
         on!(AnyPool, &self.states, states => states.bytes())
     }
@@ -314,17 +313,17 @@ impl Pool {
         }
     }
 
-    /// What is said where states are not known.
+    /// The error where states are unknown.
     fn unknown(&self, fault: Option<&Error>) -> Error {
         let fault = fault.map(|fault| Box::new(fault.clone()));
         Error::PoolFailed { device: self.engine.device().info().to_string(), fault }
     }
 
-    /// Takes note of an error after which states are not known.
+    /// Records an error after which states are unknown.
     fn failed_with(&mut self, error: Error) -> Error {
         if self.is_broken() {
             self.failed = Some(self.unknown(Some(&error)));
-            // Outputs that have come are handed out still.
+            // Outputs that have landed are still delivered.
             self.flights.retain(|flight| flight.landed);
             on!(AnyPool, &mut self.states, states => states.give_up());
         }
@@ -333,7 +332,7 @@ impl Pool {
 }
 
 /// # Errors
-/// As [`Pool::open_with`].
+/// Those of [`Pool::open_with`].
 fn check_state(model: &Model, state: &State) -> Result<()> {
     state.check(model, 1)?;
     check_finite("h", &[model.states(), 1, model.state()], &state.h)?;

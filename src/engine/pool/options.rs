@@ -1,48 +1,48 @@
-//! How a pool is made.
+//! Options of a pool.
 
 use std::path::PathBuf;
 
 use crate::dims::at_least_one;
 use crate::error::{Error, Result};
 
-/// Streams of a pool at the most.
+/// The most streams of a pool.
 pub(super) const MOST: usize = 1 << 24;
-/// Frames that a tick takes of a stream at the most.
+/// The most frames that a tick takes of a stream.
 const FRAMES: usize = 1 << 16;
-/// Frames of a stream that may wait, unless the caller says otherwise.
+/// The default limit on queued frames of a stream.
 const QUEUE: usize = 1024;
 
-/// What becomes of a stream that is given NaN or an infinity. Either way the push is an error that names the stream, the
-/// frame and the feature, nothing of it is queued, and no other stream is touched.
+/// What to do with a stream that is given NaN or an infinity. In both cases the push is an error that names the stream, the frame
+/// and the feature, nothing of it is queued, and no other stream is affected.
 ///
-/// It is about frames. A state that leaves the range of f32 by itself is infinite or NaN in the outputs of its own stream from there
-/// on, until [`super::Pool::reset`] or [`super::Pool::set_state`], and touches no other either.
+/// This applies to frames. A state that leaves the range of f32 by itself makes the outputs of its own stream infinite or NaN
+/// from then on, until [`super::Pool::reset`] or [`super::Pool::set_state`]; it affects no other stream.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NonFinite {
     /// The stream goes on as if there had been no such push.
     #[default]
     Refuse,
-    /// The stream takes no more frames until [`super::Pool::reset`] or [`super::Pool::set_state`], since a gap in its frames would
-    /// give wrong numbers from there on. What it was given before is still computed.
+    /// The stream takes no more frames until [`super::Pool::reset`] or [`super::Pool::set_state`], since a gap in its frames
+    /// would give wrong numbers. Frames that were queued before are still computed.
     Isolate,
 }
 
-/// How a pool is made.
+/// Options of a pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PoolOptions {
-    /// Streams that there is room for from the start.
+    /// Streams that the pool has room for at the start.
     pub capacity: usize,
     /// Streams that may be open at once. Where it is more than the capacity, the pool doubles when it is full.
     pub most: usize,
-    /// Frames that one tick takes of a stream at the most, 65,536 or as many as the device bears where that is less; what is
-    /// beyond waits for the next tick.
+    /// The most frames that one tick takes of a stream: 65,536, or the device's limit if that is lower; further frames wait for
+    /// the next tick.
     pub frames: usize,
-    /// Frames of a stream that may wait, 1,024 by default; a push beyond it is an error, so that a stream whose ticks do not
-    /// keep up takes no more and more memory.
+    /// The most queued frames of a stream, 1,024 by default. A push beyond it is an error, so that the memory of a stream whose
+    /// ticks do not keep up is bounded.
     pub queue: usize,
-    /// What becomes of a stream that is given NaN or an infinity.
+    /// What to do with a stream that is given NaN or an infinity.
     pub non_finite: NonFinite,
     /// Where and how often states are written to disk; never by default.
     pub snapshots: Option<Snapshots>,
@@ -54,14 +54,14 @@ pub struct PoolOptions {
 pub struct Snapshots {
     /// The file, which is replaced as a whole.
     pub path: PathBuf,
-    /// Ticks from one to the next.
+    /// Ticks between two snapshots.
     pub ticks: u64,
 }
 
 impl PoolOptions {
     const FRAMES: usize = 16;
 
-    /// Room for so many streams and no more.
+    /// Room for exactly `capacity` streams.
     pub fn fixed(capacity: usize) -> Self {
         Self {
             capacity,
@@ -73,7 +73,7 @@ impl PoolOptions {
         }
     }
 
-    /// Room for so many streams, which doubles whenever the pool is full, until the device refuses.
+    /// Room for `capacity` streams at first; doubles whenever the pool is full, until the device refuses.
     pub fn growing(capacity: usize) -> Self {
         Self { most: MOST, ..Self::fixed(capacity) }
     }
@@ -116,15 +116,15 @@ impl PoolOptions {
         self
     }
 
-    /// Writes the states of all streams to the file `path` before the first tick that follows `ticks` others, and so on
+    /// Writes the states of all streams to the file `path` after every `ticks` ticks, before the next tick begins
     /// ([`super::Pool::snapshot`], [`super::Snapshot::write`]).
     ///
     /// The file is written on the thread that begins the tick, which waits for the disk, also where it polls
-    /// [`super::Pool::tick_async`] or [`super::Pool::begin`]. An executor that may not wait takes
-    /// [`super::Pool::snapshot_async`] instead, and writes the snapshot on a thread of its own.
+    /// [`super::Pool::tick_async`] or [`super::Pool::begin`]. In an executor that must not block, use
+    /// [`super::Pool::snapshot_async`] instead, and write the snapshot on a thread of its own.
     ///
-    /// A snapshot that cannot be written does not keep the pool from ticking: the reason is
-    /// [`super::TickOutput::snapshot_error`], [`super::Pool::snapshots_failed`] counts, and the next is tried after `ticks` more.
+    /// If a snapshot cannot be written, the pool goes on: the reason is [`super::TickOutput::snapshot_error`],
+    /// [`super::Pool::snapshots_failed`] counts it, and the next is tried after `ticks` more.
     pub fn snapshots(mut self, path: impl Into<PathBuf>, ticks: u64) -> Self {
         self.snapshots = Some(Snapshots { path: path.into(), ticks: ticks.max(1) });
         self

@@ -12,11 +12,11 @@ use crate::io::Bindings;
 use crate::program::{BufferId, Slots};
 use crate::sync::Wait;
 
-/// A tick of some streams of a pool, on the caller's buffers, to be recorded as often as one likes.
+/// A tick of some streams of a pool, on the caller's buffers, to be recorded any number of times.
 #[derive(Debug)]
 pub struct PoolRecording {
     streams: Vec<StreamId>,
-    /// Where the states of each lie.
+    /// The slot of each.
     slots: Vec<usize>,
     frames: usize,
     recorded: Recorded,
@@ -24,22 +24,22 @@ pub struct PoolRecording {
 
 /// A tick of some streams before it is bound.
 struct Prepared {
-    /// Where the states of each lie.
+    /// The slot of each.
     slots: Vec<usize>,
     dims: Dims,
-    /// What the program's array of slots is to hold.
+    /// The contents of the program's slot array.
     words: Slots,
 }
 
 impl Prepared {
-    /// The array of slots of a pool's program, with what it is to hold.
+    /// The slot array of a pool's program, with its contents.
     fn of_slots(&self, recordable: &Recordable) -> Option<(BufferId, Given<'_>)> {
         recordable.program().streams.map(|streams| (streams.slots, Given::Words(self.words.words())))
     }
 }
 
 impl Pool {
-    /// Where the states are, on a GPU.
+    /// The pool's GPU side.
     fn on_gpu(&self) -> Result<&GpuPool> {
         match &self.states {
             AnyPool::Gpu(pool) => Ok(pool),
@@ -49,14 +49,14 @@ impl Pool {
         }
     }
 
-    /// Prepares a tick to be recorded: so many `frames` of each of `streams`, whose rows come in this order: x `[n, T, I]`, y
-    /// `[n, T, P]`, the readout `[n, T, O]`, lengths `[n]` where rows have fewer frames. What [`Pool::push`] has queued is left
-    /// alone.
+    /// Prepares a tick to be recorded: `frames` frames of each of `streams`, whose rows are in this order. Shapes: x `[n, T, I]`,
+    /// y `[n, T, P]`, the readout `[n, T, O]`, lengths `[n]` where rows have fewer frames. Frames queued by [`Pool::push`] are
+    /// not used.
     ///
     /// From then on [`Pool::reset`] writes to the device, as [`Pool::set_state`] does.
     ///
     /// # Errors
-    /// As [`Engine::recording`](crate::Engine::recording); [`Error::Stream`] for a stream that is not open, or named twice;
+    /// Those of [`Engine::recording`](crate::Engine::recording); [`Error::Stream`] for a stream that is not open, or named twice;
     /// [`Error::Unsupported`] for h0, c0, h_n and c_n, since the states stay in the pool.
     pub fn recording(
         &mut self,
@@ -74,7 +74,7 @@ impl Pool {
         Ok(PoolRecording { streams: streams.to_vec(), slots, frames, recorded })
     }
 
-    /// A tick of `streams`, and where their states lie.
+    /// A tick of `streams`, with their slots.
     fn prepared(&self, streams: &[StreamId], frames: usize) -> Result<Prepared> {
         self.check_failed()?;
         self.engine.gpu_of_recordings()?;
@@ -91,14 +91,14 @@ impl Pool {
         Ok(Prepared { slots, dims, words })
     }
 
-    /// A tick of so many `frames` of each of `streams`, as [`Pool::recording`] has them, whose arrays lie on the host or in the caller's
-    /// buffers, in any mix. It is submitted at once, after ticks that were begun; where no output lies on the host, the call returns
-    /// then. Ticks of as many streams and frames on the same buffers create nothing after the first; on others they make bind groups.
-    /// Until the next such tick the pool holds on to the caller's buffers of the last.
+    /// A tick of `frames` frames of each of `streams`, as in [`Pool::recording`], whose arrays are on the host or in the caller's
+    /// buffers, in any mix. It is submitted at once, after ticks that were begun; if no output is on the host, the call returns
+    /// then. Later ticks of as many streams and frames on the same buffers create nothing; on others they create bind groups.
+    /// Until the next such tick the pool keeps the caller's buffers of the last one alive.
     ///
     /// # Errors
-    /// As [`Pool::recording`], but that outputs may lie on the host; [`Error::Unsupported`] off the GPU, where [`Pool::push`] and
-    /// [`Pool::tick`] do it.
+    /// Those of [`Pool::recording`], except that outputs may be on the host; [`Error::Unsupported`] on a device other than a GPU:
+    /// use [`Pool::push`] and [`Pool::tick`] there.
     pub fn tick_bound(&mut self, streams: &[StreamId], frames: usize, bindings: Bindings<'_>) -> Result<()> {
         self.engine.device().may_block()?;
         block_on(self.tick_bound_waiting(streams, frames, bindings, BLOCK))
@@ -107,7 +107,7 @@ impl Pool {
     /// [`Pool::tick_bound`], without blocking.
     ///
     /// # Errors
-    /// As [`Pool::tick_bound`].
+    /// Those of [`Pool::tick_bound`].
     pub async fn tick_bound_async(
         &mut self,
         streams: &[StreamId],
@@ -133,7 +133,7 @@ impl Pool {
         let (engine, more) = (self.engine.clone(), prepared.of_slots(own.recordable()));
         let done = match engine.bound(&mut own, bindings, Of::Pool, more) {
             Ok((call, sinks)) => {
-                // Nobody knows whether the streams have moved, also where this future is dropped half way.
+                // It is unknown whether the streams have moved, also if this future is dropped.
                 self.failed = Some(self.unknown(None));
                 let done = engine.submit(call, sinks, wait).await;
                 self.failed = match &done {
@@ -150,12 +150,12 @@ impl Pool {
         Ok(())
     }
 
-    /// Records the tick of `recording` into `encoder`, which is of the engine's device, outside of passes. Nothing is created,
-    /// submitted or waited for. The frames count as taken at once.
+    /// Records the tick of `recording` into `encoder`, which has to be of the engine's device and outside of passes. Nothing is
+    /// created, submitted or waited for. The frames count as taken at once.
     ///
     /// # Errors
-    /// [`Error::Stream`] for a stream that was closed since or takes no frames; [`Error::Mismatch`] where the pool is another or
-    /// has grown or was rebuilt since, so that the states lie elsewhere; as every call after a failure of the device.
+    /// [`Error::Stream`] for a stream that was closed since or takes no frames. [`Error::Mismatch`] for another pool, or one that
+    /// has grown or was rebuilt since, so that the states moved. After a failure of the device, the error of every call.
     pub fn record(&mut self, recording: &PoolRecording, encoder: &mut CommandEncoder) -> Result<()> {
         self.check_failed()?;
         let PoolRecording { streams, slots, frames, recorded } = recording;
@@ -180,10 +180,10 @@ impl Pool {
 }
 
 impl PoolRecording {
-    /// The same on other bindings. It makes bind groups and, for what lies on the host, buffers; everything else both share.
+    /// The same on other bindings. Creates bind groups and, for arrays on the host, buffers; both share everything else.
     ///
     /// # Errors
-    /// As [`Pool::recording`].
+    /// Those of [`Pool::recording`].
     pub fn rebind(&self, pool: &Pool, bindings: Bindings<'_>) -> Result<Self> {
         let Self { streams, slots, frames, recorded } = self;
         let recordable = recorded.recordable();

@@ -1,4 +1,4 @@
-//! Ticks: the frames that wait go to the device as batches, and their outputs come back.
+//! Ticks: queued frames go to the device as batches, and their outputs come back.
 
 use super::Pool;
 use super::batches::groups;
@@ -11,7 +11,7 @@ use crate::engine::wait::{BLOCK, block_on};
 use crate::error::{Error, Result};
 use crate::sync::Wait;
 
-/// Brings the outputs of a tick, unless they are there.
+/// Reads back the outputs of a tick, unless they have landed.
 async fn land(states: &mut AnyPool, flight: &mut Flight, wait: Wait) -> Result<()> {
     if !flight.landed {
         let Flight { parts, y, out, .. } = flight;
@@ -22,43 +22,43 @@ async fn land(states: &mut AnyPool, flight: &mut Flight, wait: Wait) -> Result<(
 }
 
 impl Pool {
-    /// Advances every stream that has frames, by all of them but no more than [`super::PoolOptions::frames`], and returns their
-    /// outputs. Where the future of an earlier [`Pool::tick_async`] was dropped after its tick had begun, this call begins
-    /// none, but finishes that one and returns its outputs.
+    /// Advances every stream that has frames, by at most [`super::PoolOptions::frames`] of them, and returns their outputs. If
+    /// the future of an earlier [`Pool::tick_async`] was dropped after its tick had begun, this call begins no tick, but finishes
+    /// that one and returns its outputs.
     ///
     /// # Errors
-    /// As [`Pool::begin`] and [`Pool::finish_into`]; [`Error::Mismatch`] where a tick of [`Pool::begin`] is under way.
+    /// Those of [`Pool::begin`] and [`Pool::finish_into`]; [`Error::Mismatch`] where a tick of [`Pool::begin`] is in flight.
     pub fn tick(&mut self) -> Result<TickOutput> {
         let mut output = TickOutput::default();
         self.tick_into(&mut output)?;
         Ok(output)
     }
 
-    /// [`Pool::tick`] into `output`, whose arrays are used again. On the CPU path with one thread a tick like one before
-    /// allocates nothing.
+    /// [`Pool::tick`] into `output`, whose arrays are reused. On the CPU path with one thread, a tick with the sizes of an
+    /// earlier one allocates nothing.
     ///
     /// # Errors
-    /// As [`Pool::tick`].
+    /// Those of [`Pool::tick`].
     pub fn tick_into(&mut self, output: &mut TickOutput) -> Result<()> {
         self.engine.device().may_block()?;
         block_on(self.tick_waiting(output, BLOCK))
     }
 
-    /// [`Pool::tick`], without blocking; but where a snapshot is due, its file is written by the polling thread
+    /// [`Pool::tick`], without blocking; except that the polling thread writes the file of a snapshot that is due
     /// ([`super::PoolOptions::snapshots`]).
     ///
     /// # Errors
-    /// As [`Pool::tick`].
+    /// Those of [`Pool::tick`].
     pub async fn tick_async(&mut self) -> Result<TickOutput> {
         let mut output = TickOutput::default();
         self.tick_into_async(&mut output).await?;
         Ok(output)
     }
 
-    /// [`Pool::tick_into`], without blocking, as [`Pool::tick_async`].
+    /// [`Pool::tick_into`], without blocking, like [`Pool::tick_async`].
     ///
     /// # Errors
-    /// As [`Pool::tick`].
+    /// Those of [`Pool::tick`].
     pub async fn tick_into_async(&mut self, output: &mut TickOutput) -> Result<()> {
         self.tick_waiting(output, Wait::Yield).await
     }
@@ -85,14 +85,14 @@ impl Pool {
         self.finish_waiting(output, wait).await
     }
 
-    /// Begins a tick and returns while the device is at work; whether there was anything to do. A tick takes what its device's
-    /// buffers bear; the rest waits for the next. Two ticks may be under way, so that the way back of one overlaps the work of
-    /// the next. On the CPU path the work is done here.
+    /// Begins a tick and returns while the device works; returns whether there was anything to do. A tick takes what fits the
+    /// device's buffers; the rest waits for the next. Two ticks may be in flight, so that the read-back of one overlaps the
+    /// computation of the next. On the CPU path this call computes.
     ///
     /// # Errors
-    /// [`Error::Mismatch`] where two are under way already; [`Error::Lost`] or [`Error::Device`] where the device fails, and on every call after it
-    /// until [`Pool::rebuild`]; [`Error::Memory`] where not even one stream's frames find memory. Unless a tick had begun,
-    /// no frame is lost: the next tick takes them.
+    /// [`Error::Mismatch`] where two are in flight already; [`Error::Lost`] or [`Error::Device`] where the device fails, and on
+    /// every call after it until [`Pool::rebuild`]; [`Error::Memory`] where there is no memory even for one stream's frames.
+    /// Unless a tick had begun, no frame is lost: the next tick takes them.
     pub fn begin(&mut self) -> Result<bool> {
         self.engine.device().may_block()?;
         block_on(self.begin_waiting(BLOCK))
@@ -124,8 +124,8 @@ impl Pool {
         Ok(true)
     }
 
-    /// Hands the frames of the streams that are ready to the device; of how many streams, in the order of
-    /// [`super::table::Table::sort_ready`], and how many frames of each at most.
+    /// Submits the frames of the ready streams; returns the number of streams, in the order of
+    /// [`super::table::Table::sort_ready`], and the most frames of each.
     fn submit(&mut self, flight: &mut Flight) -> Result<(usize, usize)> {
         let (mut most, mut frames) = (usize::MAX, self.options.frames);
         loop {
@@ -133,8 +133,8 @@ impl Pool {
                 Ok(rows) => return Ok((rows, frames)),
                 Err(error) => error,
             };
-            // Nothing has moved. Where the memory for all of them is not there it may be for half, and for half of the frames of one;
-            // the others wait.
+            // Nothing has moved. If there is no memory for all rows, there may be for half of them, or for half of the frames of
+            // one; the others wait.
             let (rows, steps) = self.groups.last().map_or((0, 0), |group| (group.rows.end, group.steps));
             let is_memory = matches!(error, Error::Memory { .. }) || error.is_of_device();
             if (rows < 2 && steps < 2) || !is_memory || self.is_broken() {
@@ -149,13 +149,13 @@ impl Pool {
         }
     }
 
-    /// [`Pool::submit`] of no more than the first `most` streams and of each `frames`.
+    /// [`Pool::submit`] of at most the first `most` streams and `frames` of each.
     fn submit_rows(&mut self, flight: &mut Flight, most: usize, frames: usize) -> Result<usize> {
         let Self { engine, table, states, x, groups: all, .. } = self;
         let (model, rows, progress) = (engine.model(), Rows { table, most: frames }, &engine.0.progress);
         on!(AnyPool, states, states => {
             groups(rows.all_frames().take(most), &**states, frames, all);
-            // What is beyond the device's buffers has its turn in the next tick.
+            // Groups beyond the device's buffers wait for the next tick.
             all.truncate(states.bears(all));
         });
         flight.lay_out(all, rows, model)?;
@@ -168,7 +168,7 @@ impl Pool {
         Ok(taken)
     }
 
-    /// Waits for the oldest tick that was begun and brings its outputs.
+    /// Waits for the oldest tick that was begun and returns its outputs.
     ///
     /// # Errors
     /// [`Error::Mismatch`] where none was begun; [`Error::Lost`] or [`Error::Device`] where the device fails.
@@ -180,7 +180,7 @@ impl Pool {
     /// [`Pool::finish_into`], without blocking.
     ///
     /// # Errors
-    /// As [`Pool::finish_into`].
+    /// Those of [`Pool::finish_into`].
     pub async fn finish_into_async(&mut self, output: &mut TickOutput) -> Result<()> {
         self.finish_waiting(output, Wait::Yield).await
     }
@@ -202,8 +202,8 @@ impl Pool {
         Ok(())
     }
 
-    /// Brings the outputs of every tick that was begun to the host, where [`Pool::finish_into`] finds them, so that they are
-    /// not lost with a device whose states have been saved.
+    /// Reads back the outputs of every tick that was begun, for [`Pool::finish_into`], so that they are not lost with a device
+    /// whose states have been saved.
     pub(super) async fn land_all(&mut self, wait: Wait) -> Result<()> {
         for flight in &mut self.flights {
             if let Err(error) = land(&mut self.states, flight, wait).await {
@@ -213,12 +213,12 @@ impl Pool {
         Ok(())
     }
 
-    /// Makes room for `streams` streams, and makes ready what ticks of up to `frames` frames of each of them need, so that none
-    /// of these compiles or allocates. On a GPU there is a program for every power of two of rows and of frames; of all of
-    /// them 64 and 1 GiB are kept, those of the fewest frames first.
+    /// Makes room for `streams` streams, and prepares everything that ticks of up to `frames` frames of each of them need, so
+    /// that no such tick compiles or allocates. On a GPU there is a program for every power of two of rows and of frames; at most
+    /// 64 programs and 1 GiB are kept, those of the fewest frames first.
     ///
     /// # Errors
-    /// As [`Pool::begin`].
+    /// Those of [`Pool::begin`].
     pub fn prepare(&mut self, streams: usize, frames: usize) -> Result<()> {
         self.check_failed()?;
         at_least_one("streams of a tick", streams)?;

@@ -1,4 +1,4 @@
-//! Saving states, and taking streams up again from what was saved: on another device, or in another process.
+//! Saving states, and restoring streams from saved states: on another device, or in another process.
 
 use std::ops::Range;
 
@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::io::State;
 use crate::sync::Wait;
 
-/// Frames whose effect on a stream's states is gone.
+/// Frames whose effect on a stream's states is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Lost {
@@ -24,14 +24,14 @@ pub struct Lost {
 }
 
 impl Engine {
-    /// A pool of the streams of `snapshot`. Each goes on by the id that it had, in the pool that the snapshot is of as well as in
-    /// the snapshot, and by the number; [`Pool::streams`] has them all. They lie next to each other, wherever they lay
-    /// before, so the pool takes memory for as many streams as there are, or [`PoolOptions::capacity`] where that is more.
+    /// A pool of the streams of `snapshot`. Each keeps the id that it has in the snapshot's pool and in the snapshot, and the
+    /// number; [`Pool::streams`] has them all. They are in neighbouring slots, whatever slots they had before, so the pool takes
+    /// memory for as many streams as there are, or [`PoolOptions::capacity`] where that is more.
     ///
     /// Streams that are opened later are numbered from where the snapshot was taken.
     ///
     /// # Errors
-    /// As [`Engine::pool`]; [`Error::Mismatch`] where the snapshot is of another model; [`Error::TooLarge`] where the
+    /// Those of [`Engine::pool`]; [`Error::Mismatch`] where the snapshot is of another model; [`Error::TooLarge`] where the
     /// options do not allow as many streams.
     pub fn pool_from(&self, snapshot: &Snapshot, options: PoolOptions) -> Result<Pool> {
         let mut options = options;
@@ -71,7 +71,7 @@ impl Pool {
     /// [`Pool::state`], without blocking.
     ///
     /// # Errors
-    /// As [`Pool::state`].
+    /// Those of [`Pool::state`].
     pub async fn state_async(&mut self, stream: StreamId) -> Result<State> {
         self.state_waiting(stream, Wait::Yield).await
     }
@@ -86,7 +86,7 @@ impl Pool {
     }
 
     async fn save_slots(&mut self, slots: &[Range<usize>], wait: Wait) -> Result<()> {
-        // What is saved has the effect of these ticks: their outputs may not be lost after it.
+        // The saved states include the effect of these ticks, so their outputs must not be lost afterwards.
         self.land_all(wait).await?;
         let Self { table, states, .. } = self;
         let save = |slots, states: &[f32]| table.save(slots, states);
@@ -106,7 +106,7 @@ impl Pool {
     /// [`Pool::snapshot`], without blocking.
     ///
     /// # Errors
-    /// As [`Pool::snapshot`].
+    /// Those of [`Pool::snapshot`].
     pub async fn snapshot_async(&mut self) -> Result<Snapshot> {
         self.snapshot_waiting(Wait::Yield).await
     }
@@ -130,8 +130,8 @@ impl Pool {
         self.unwritten
     }
 
-    /// Writes a snapshot where one is due. A failure is told with the next outputs, and does not keep the pool from ticking: the
-    /// next is due as if this one had been written.
+    /// Writes a snapshot where one is due. A failure is reported with the next outputs, and the pool goes on: the next is due as
+    /// if this one had been written.
     pub(super) async fn snapshot_if_due(&mut self, wait: Wait) {
         let Some(snapshots) = self.options.snapshots.clone() else { return };
         if self.ticks < snapshots.ticks {
@@ -149,16 +149,15 @@ impl Pool {
         self.ticks = 0;
     }
 
-    /// Takes all streams up on `engine`, of the same device or another, with the states that were saved last
-    /// ([`Pool::state`], [`Pool::snapshot`], [`Pool::set_state`], or zero from [`Pool::open`] and [`Pool::reset`]). Streams keep
-    /// their names, and frames that no tick has taken stay in line. What was lost of each stream that had moved since. Outputs
-    /// of ticks under way come still, by [`Pool::finish_into`], but where the old device fails to give them; those of ticks that
-    /// were begun before the last save are here already.
+    /// Restores all streams on `engine`, of the same device or another, with the states that were saved last ([`Pool::state`],
+    /// [`Pool::snapshot`], [`Pool::set_state`], or zero from [`Pool::open`] and [`Pool::reset`]). Streams keep their ids, and
+    /// queued frames stay queued. Returns the lost frames of each stream that had advanced since. Outputs of ticks in flight
+    /// still come, by [`Pool::finish_into`], unless the old device fails to deliver them; those of ticks that were begun before
+    /// the last save have already been read back.
     ///
     /// # Errors
-    /// [`Error::Mismatch`] where the engine's model has states or inputs of other sizes; [`Error::Stream`] for frames that wait
-    /// and are beyond the range of what the engine stores activations in; what [`Engine::pool`] says of the
-    /// device. Then the pool is as it was.
+    /// [`Error::Mismatch`] where the engine's model has states or inputs of other sizes; [`Error::Stream`] for queued frames
+    /// beyond the range of the engine's activation storage; those of [`Engine::pool`]. After an error the pool is unchanged.
     pub fn rebuild(&mut self, engine: &Engine) -> Result<Vec<Lost>> {
         let (old, new) = (self.engine.model(), engine.model());
         if !super::snapshot::is_like(old, new) {
@@ -175,13 +174,13 @@ impl Pool {
             .map(|(stream, entry, _)| Lost { stream, frames: entry.unsaved })
             .collect();
         if self.failed.is_none() {
-            // Where the old device fails there is nothing to do about it: it is left.
+            // An error of the old device is ignored: the pool leaves it.
             let _ = block_on(self.land_all(BLOCK));
         }
         let states = self.table.saved_states(self.table.capacity());
         on!(AnyPool, &mut new, new => new.write_all(&states))?;
         self.table.rewind();
-        // Outputs that have come are handed out still.
+        // Outputs that have landed are still delivered.
         self.flights.retain(|flight| flight.landed);
         self.options.frames = on!(AnyPool, &new, new => new.frames(self.options.frames));
         (self.engine, self.states, self.failed) = (engine, new, None);

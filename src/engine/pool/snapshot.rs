@@ -31,8 +31,8 @@ use crate::file;
 use crate::io::State;
 use crate::model::Model;
 
-/// The states of every stream that was open. Two pools of one model, on whatever devices, can have the streams of one
-/// another by it ([`super::super::Engine::pool_from`]).
+/// The states of every stream that was open. By it, another pool of the same model on any device can continue the streams
+/// ([`super::super::Engine::pool_from`]).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Snapshot {
     layers: usize,
@@ -40,7 +40,7 @@ pub struct Snapshot {
     state: usize,
     /// H of an LSTM, else 0.
     cells: usize,
-    /// Each stream with what it has seen, and its states in the same order.
+    /// Each stream with its progress, in the order of the states.
     streams: Vec<(StreamId, Seen)>,
     /// The number of the next stream.
     next: u64,
@@ -48,11 +48,11 @@ pub struct Snapshot {
     states: Vec<f32>,
 }
 
-/// What the metadata has the version by.
+/// The metadata key of the version.
 const KEY: &str = "wgru.snapshot";
 const VERSION: u32 = 2;
 
-/// Whether streams of one model can go on with the other.
+/// Whether streams of one model can continue on the other.
 pub(super) fn is_like(a: &Model, b: &Model) -> bool {
     let sizes = |model: &Model| (model.state_widths(), model.layers().len(), model.cell(), model.input());
     sizes(a) == sizes(b)
@@ -79,7 +79,7 @@ impl Snapshot {
         self.layers * (self.state + self.cells)
     }
 
-    /// Streams.
+    /// The number of streams.
     pub fn len(&self) -> usize {
         self.streams.len()
     }
@@ -89,7 +89,7 @@ impl Snapshot {
         self.streams.is_empty()
     }
 
-    /// Every stream, with the frames that it has seen and its states, h `[L, P]` and c `[L, H]`.
+    /// Every stream, with the number of frames that it has seen and its states, h `[L, P]` and c `[L, H]`.
     pub fn streams(&self) -> impl Iterator<Item = (StreamId, u64, State)> {
         self.entries().map(|(stream, seen, state)| {
             let (h, c) = state.split_at(self.layers * self.state);
@@ -97,7 +97,7 @@ impl Snapshot {
         })
     }
 
-    /// Every stream with what it has seen and its states as they lie in a slot.
+    /// Every stream with its progress and its states in the layout of a slot.
     pub(super) fn entries(&self) -> impl Iterator<Item = (StreamId, Seen, &[f32])> {
         let states = self.states.chunks_exact(self.stride());
         self.streams.iter().zip(states).map(|(&(stream, seen), state)| (stream, seen, state))
@@ -124,8 +124,8 @@ impl Snapshot {
         Err(Error::Mismatch { name: "snapshot".into(), reason })
     }
 
-    /// Writes the snapshot to `path`, in a folder that is made where it is not there, so that there is the old file or the new one, and no half of one. It is
-    /// done on the calling thread, which waits for the disk.
+    /// Writes the snapshot to `path`, and creates the folder if needed. The file is replaced as a whole: after a failure it is
+    /// the old one. The calling thread writes and waits for the disk.
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::Memory`].
@@ -134,7 +134,7 @@ impl Snapshot {
         file::replace_below(path, &self.to_bytes()?).map_err(|error| Error::io(path.display(), error))
     }
 
-    /// The file, to be kept elsewhere than on disk.
+    /// The bytes of the file, to be stored elsewhere than on disk.
     ///
     /// # Errors
     /// [`Error::Memory`].
@@ -165,7 +165,7 @@ impl Snapshot {
             all.push((name, Dtype::U64, vec![count], bytes));
         }
         all.push(("next", Dtype::U64, vec![1], self.next.to_le_bytes().into()));
-        // The shapes are those of the bytes, so there is nothing to be refused.
+        // The shapes match the bytes, so this cannot fail.
         let failed = |error: SafeTensorError| Error::internal("a snapshot", error.to_string());
         let views = all.iter().map(|(name, dtype, shape, bytes)| {
             TensorView::new(*dtype, shape.clone(), bytes).map(|view| (*name, view))
@@ -186,11 +186,11 @@ impl Snapshot {
         Self::parse(&name, &bytes)
     }
 
-    /// Reads the bytes of a snapshot, which errors call `name`. It takes memory in proportion to the bytes, whatever these
+    /// Reads the bytes of a snapshot, which errors call `name`. Takes memory in proportion to the bytes, whatever sizes they
     /// claim.
     ///
     /// # Errors
-    /// [`Error::Format`] as [`Snapshot::read`]; [`Error::Memory`].
+    /// [`Error::Format`] as in [`Snapshot::read`]; [`Error::Memory`].
     pub fn parse(name: &str, bytes: &[u8]) -> Result<Self> {
         Self::parsed(name, bytes).map_err(Error::in_file)
     }
@@ -242,11 +242,10 @@ impl Snapshot {
     }
 }
 
-/// Frames that a stream may have seen, and numbers that streams may have, stay below: far more than there can be, and no sum of
-/// them with another overflows.
+/// The limit on frames of a stream and on numbers of streams: far more than there can be, and no sum of two overflows.
 const MOST_FRAMES: u64 = 1 << 63;
 
-/// A safetensors file that is to be a snapshot.
+/// A safetensors file to be read as a snapshot.
 struct File<'a> {
     name: &'a str,
     tensors: SafeTensors<'a>,
@@ -297,7 +296,7 @@ impl<'a> File<'a> {
         Ok(words.map(|bytes| bytes.iter().rev().fold(0, |all, &byte| all << 8 | u64::from(byte))).collect())
     }
 
-    /// States, as the device had them, also where a model has let them grow beyond all bounds.
+    /// States as the device had them, including infinite ones and NaN.
     fn floats(&self, tensor: &str) -> Result<([usize; 3], Vec<f32>)> {
         let view = self.tensor(tensor, Dtype::F32, 3)?;
         let words = view.data().chunks_exact(4);
@@ -312,7 +311,7 @@ impl<'a> File<'a> {
         let numbers = self.numbers(name)?;
         match numbers[..] {
             [next, ..] if numbers.len() == all && next < MOST_FRAMES => {
-                // In a file of version 1 one pool is that of all streams.
+                // In a file of version 1 all streams are of one pool.
                 let pools = numbers.get(1).map(|&pool| vec![pool; count]);
                 Ok((next, pools.map_or_else(|| self.numbers("pools"), Ok)?))
             }
@@ -325,7 +324,7 @@ impl<'a> File<'a> {
 }
 
 fn refused(name: &str, reason: String) -> Error {
-    // What a file says of itself may be long.
+    // A file's text may be of any length.
     let reason: String = reason.chars().take(300).collect();
     Error::format(name, format!("no snapshot that can be read: {reason}"))
 }

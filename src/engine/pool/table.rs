@@ -1,4 +1,4 @@
-//! The host's side of the streams: who has which slot, the frames that wait, and the states that were saved last.
+//! The host's side of the streams: the slots, the queued frames, and the states that were saved last.
 
 use std::cmp::Reverse;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -15,7 +15,7 @@ use crate::io::State;
 use crate::model::Model;
 use crate::program::slot_words;
 
-/// What became of a push that is in order but for its numbers.
+/// The result of a push whose sizes and stream are valid.
 pub(super) enum Added {
     Queued,
     NotFinite(Error),
@@ -24,27 +24,27 @@ pub(super) enum Added {
 #[derive(Debug)]
 pub(super) struct Table {
     entries: Vec<Entry>,
-    /// Free slots, the next to be taken at the end.
+    /// Free slots, the next one at the end.
     free: Vec<u32>,
-    /// Slots that have frames, and such as had some.
+    /// Slots that have frames, and some that no longer have any.
     listed: Vec<u32>,
-    /// Those that have.
+    /// The number of those that have.
     ready: usize,
-    /// The states of each slot as they were last known here, `[capacity, stride]`.
+    /// The last states of each slot that the host knows, `[capacity, stride]`.
     saved: Vec<f32>,
     stride: usize,
-    /// Numbers of h in a slot, `[L, P]`; those of c follow.
+    /// The size of h in a slot, `[L, P]`; c follows.
     h: usize,
     /// The number of the next stream.
     next: u64,
-    /// What tells the streams that this pool opens from those of others.
+    /// What distinguishes the streams that this pool opens from those of others.
     pool: u32,
-    /// The number of every open stream, and of some that were closed, rising, each with its slot: for ids that do not say
-    /// where their stream lies in this pool. There is room for twice the slots.
+    /// The number of every open stream, and of some that were closed, rising, each with its slot: for ids whose slot is of
+    /// another pool. There is room for twice the slots.
     index: Vec<(u64, u32)>,
 }
 
-/// Slots between two that are read which are not worth a copy of their own.
+/// The largest gap between slots that is read along: a separate copy would cost more.
 const GAP: usize = 3;
 
 pub(super) fn no_memory(name: &str, bytes: usize) -> Error {
@@ -62,7 +62,7 @@ impl Table {
         Ok(table)
     }
 
-    /// Sees to it that [`Table::grow`] finds memory.
+    /// Reserves the memory for [`Table::grow`].
     pub(super) fn reserve(&mut self, capacity: usize) -> Result<()> {
         let numbers = product("states of streams", &[capacity, self.stride])?;
         let more = |len: usize, all: usize| all.saturating_sub(len);
@@ -130,7 +130,7 @@ impl Table {
         Ok(stream)
     }
 
-    /// Takes note of a stream that is being opened, with a number above all others.
+    /// Adds a stream that is being opened, with a number above all others.
     fn put_into_index(&mut self, number: u64, slot: u32) {
         if self.index.len() == self.index.capacity() {
             // No more than half are open.
@@ -140,8 +140,8 @@ impl Table {
         self.index.push((number, slot));
     }
 
-    /// Opens the streams of a snapshot in the first slots of a table that has none, which goes on numbering from `next`.
-    /// They come with their numbers rising, and their states as these lie in a slot.
+    /// Opens the streams of a snapshot in the first slots of an empty table, which goes on numbering from `next`. They come with
+    /// rising numbers, and with states in the layout of a slot.
     pub(super) fn restore<'a>(
         &mut self,
         next: u64,
@@ -159,7 +159,7 @@ impl Table {
         Ok(())
     }
 
-    /// Where an open stream's states lie.
+    /// The slot of an open stream.
     ///
     /// # Errors
     /// [`Error::Stream`] for a stream that is not open.
@@ -232,7 +232,7 @@ impl Table {
         Ok(())
     }
 
-    /// Empties a queue; how many frames there were.
+    /// Empties a queue; returns the number of frames.
     fn drop_frames(&mut self, stream: StreamId) -> Result<usize> {
         let entry = self.get_mut(stream)?;
         entry.queue.clear();
@@ -249,12 +249,12 @@ impl Table {
         Ok(dropped)
     }
 
-    /// Whether the states of a slot are zero whatever stands there; from now on they are what stands there.
+    /// Whether the states of a slot are zero by the flag, which is cleared: the device's states are valid from now on.
     pub(super) fn take_zero(&mut self, slot: usize) -> bool {
         std::mem::take(&mut self.entries[slot].zero)
     }
 
-    /// Takes note of frames that a recorded tick takes of a stream.
+    /// Counts frames that a recorded tick takes of a stream.
     #[cfg(feature = "gpu")]
     pub(super) fn advance(&mut self, slot: usize, frames: u64) {
         let entry = &mut self.entries[slot];
@@ -262,7 +262,7 @@ impl Table {
         entry.unsaved += frames;
     }
 
-    /// Takes `state`, which fits, as saved.
+    /// Stores `state`, which fits, as the saved one.
     pub(super) fn load(&mut self, stream: StreamId, state: &State) -> Result<usize> {
         let (slot, dropped) = (self.slot(stream)?, self.drop_frames(stream)?);
         let (h, stride) = (self.h, self.stride);
@@ -281,12 +281,12 @@ impl Table {
         Ok(dropped)
     }
 
-    /// The states that were saved last of a slot, as they lie in it.
+    /// The states that were saved last of a slot, in the slot's layout.
     pub(super) fn saved(&self, slot: usize) -> &[f32] {
         &self.saved[slot * self.stride..][..self.stride]
     }
 
-    /// Takes note of the states that neighbouring slots have now; of those that are open and have moved.
+    /// Saves the current states of neighbouring slots, for those that are open and have moved.
     pub(super) fn save(&mut self, slots: Range<usize>, states: &[f32]) {
         for (slot, state) in slots.zip(states.chunks_exact(self.stride)) {
             let entry = &mut self.entries[slot];
@@ -305,7 +305,7 @@ impl Table {
         State { h: h.to_vec(), c: (!c.is_empty()).then(|| c.to_vec()) }
     }
 
-    /// Every stream as it was saved last, for a snapshot or another device: its slot's states.
+    /// Every stream with its saved progress, for a snapshot or another device, and its slot's states.
     pub(super) fn saved_streams(&self) -> impl Iterator<Item = (StreamId, &Entry, Option<&[f32]>)> {
         let open = self.entries.iter().enumerate().filter(|(_, entry)| entry.is_open());
         open.map(|(slot, entry)| {
@@ -314,7 +314,7 @@ impl Table {
         })
     }
 
-    /// What was saved of the first `slots` slots, as it lies there.
+    /// The saved states of the first `slots` slots, in their layout.
     pub(super) fn saved_states(&self, slots: usize) -> Vec<f32> {
         let mut states = self.saved[..slots * self.stride].to_vec();
         for (entry, state) in self.entries.iter().zip(states.chunks_exact_mut(self.stride)) {
@@ -325,7 +325,7 @@ impl Table {
         states
     }
 
-    /// Takes every stream back to what was saved of it.
+    /// Resets every stream to its saved progress.
     pub(super) fn rewind(&mut self) {
         for entry in self.entries.iter_mut().filter(|entry| entry.is_open()) {
             entry.frames -= entry.unsaved;
@@ -351,8 +351,8 @@ impl Table {
         self.ready
     }
 
-    /// Puts those first that ticks have passed over most often, so that each has its turn, and of these those that have the
-    /// most frames, of which a tick takes no more than so many; forgets those that have none.
+    /// Sorts the ready slots: first those that ticks have passed over most often, so that none starves, and among equals those
+    /// with the most frames, of which a tick takes at most `most`. Removes those without frames.
     pub(super) fn sort_ready(&mut self, most: usize) {
         let entries = &mut self.entries;
         self.listed.retain(|&slot| {
@@ -366,7 +366,7 @@ impl Table {
         });
     }
 
-    /// Takes the frames of a tick that has begun, of the first `rows` that are ready, out of the queues.
+    /// Removes the frames of a tick that has begun, of the first `rows` ready slots, from the queues.
     pub(super) fn take(&mut self, rows: usize, most: usize) {
         for &slot in &self.listed[..rows] {
             let entry = &mut self.entries[slot as usize];
@@ -386,7 +386,7 @@ impl Table {
         }
     }
 
-    /// Holds the frames that wait against what another engine stores them in.
+    /// Checks the queued frames against the range of another engine's activation storage.
     ///
     /// # Errors
     /// [`Error::Stream`].
@@ -401,11 +401,11 @@ impl Table {
     }
 }
 
-/// The rows of a tick: the slots that are ready, as [`Table::sort_ready`] left them.
+/// The rows of a tick: the ready slots, in the order of [`Table::sort_ready`].
 #[derive(Clone, Copy)]
 pub(super) struct Rows<'a> {
     pub(super) table: &'a Table,
-    /// Frames of a row at the most.
+    /// The most frames of a row.
     pub(super) most: usize,
 }
 

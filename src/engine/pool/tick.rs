@@ -1,4 +1,4 @@
-//! One tick: what goes to the device, and what comes of it.
+//! One tick: its frames and its outputs.
 
 use super::id::StreamId;
 use super::table::{Rows, no_memory};
@@ -12,11 +12,11 @@ use crate::model::Model;
 struct Row {
     stream: StreamId,
     frames: usize,
-    /// Frames before its first.
+    /// The number of frames before its first.
     at: usize,
 }
 
-/// The outputs of a tick, on their way.
+/// The outputs of a tick in flight.
 #[derive(Debug, Default)]
 pub(super) struct Flight {
     rows: Vec<Row>,
@@ -24,18 +24,18 @@ pub(super) struct Flight {
     outputs: usize,
     /// `[rows, T, P]` of each group.
     pub(super) y: Vec<f32>,
-    /// `[rows, T, O]` of each group; nothing where there is no readout.
+    /// `[rows, T, O]` of each group; empty where there is no readout.
     pub(super) out: Vec<f32>,
     /// The groups' rows and steps.
     pub(super) parts: Vec<[usize; 2]>,
-    /// Whether the outputs are here.
+    /// Whether the outputs have landed.
     pub(super) landed: bool,
-    /// Whether [`super::Pool::tick`] began it, which then gives the outputs too.
+    /// Whether [`super::Pool::tick`] began it, which then also returns the outputs.
     pub(super) of_tick: bool,
 }
 
 impl Flight {
-    /// Says where the outputs of each row will stand, and makes room for them.
+    /// Assigns each row its place in the outputs, and makes room for them.
     pub(super) fn lay_out(&mut self, groups: &[Group], rows: Rows<'_>, model: &Model) -> Result<()> {
         self.rows.clear();
         self.parts.clear();
@@ -61,17 +61,17 @@ impl Flight {
         Ok(())
     }
 
-    /// Leaves the first `rows` rows, the others having been left for another tick.
+    /// Keeps the first `rows` rows; the others wait for another tick.
     pub(super) fn truncate(&mut self, rows: usize) {
         self.rows.truncate(rows);
     }
 
-    /// The arrays that outputs go to.
+    /// The arrays for the outputs.
     pub(super) fn arrays(&mut self) -> [&mut [f32]; 2] {
         [&mut self.y, &mut self.out]
     }
 
-    /// Changes arrays with `output`.
+    /// Swaps arrays with `output`.
     pub(super) fn hand_over(&mut self, output: &mut TickOutput) {
         std::mem::swap(&mut self.rows, &mut output.rows);
         std::mem::swap(&mut self.y, &mut output.y);
@@ -80,7 +80,7 @@ impl Flight {
     }
 }
 
-/// What a tick gives: the outputs of every frame that it took.
+/// The result of a tick: the outputs of every frame that it took.
 #[derive(Debug, Default)]
 pub struct TickOutput {
     pub(super) snapshot_error: Option<Error>,
@@ -97,7 +97,7 @@ pub struct TickOutput {
 pub struct Frames<'a> {
     /// The stream.
     pub stream: StreamId,
-    /// How many frames there are.
+    /// The number of frames.
     pub frames: usize,
     /// The last layer's h after each, `[n, P]`.
     pub y: &'a [f32],
@@ -111,13 +111,13 @@ impl TickOutput {
         self.snapshot_error = None;
     }
 
-    /// Why a snapshot that was due ([`super::PoolOptions::snapshots`]) could not be saved or written, since the outputs before
-    /// these; the last reason where there were several. The pool goes on, and the next snapshot is tried when it is due.
+    /// Why a due snapshot ([`super::PoolOptions::snapshots`]) could not be saved or written, since the outputs before these; the
+    /// last reason if there were several. The pool goes on, and the next snapshot is tried when it is due.
     pub fn snapshot_error(&self) -> Option<&Error> {
         self.snapshot_error.as_ref()
     }
 
-    /// Streams that the tick advanced.
+    /// The number of streams that the tick advanced.
     pub fn len(&self) -> usize {
         self.rows.len()
     }
@@ -132,7 +132,7 @@ impl TickOutput {
         self.rows.iter().map(|row| self.frames(row))
     }
 
-    /// The outputs of one stream; none where the tick did not advance it. Looks through all of them.
+    /// The outputs of one stream; `None` if the tick did not advance it. A linear search.
     pub fn of(&self, stream: StreamId) -> Option<Frames<'_>> {
         self.rows.iter().find(|row| row.stream == stream).map(|row| self.frames(row))
     }
@@ -144,7 +144,7 @@ impl TickOutput {
     }
 }
 
-/// The frames that a tick takes, `[rows, T, I]` of each group; past a row's own nothing that means anything.
+/// Gathers the frames of a tick, `[rows, T, I]` of each group; the padding past a row's own frames is unspecified.
 pub(super) fn gather(groups: &[Group], rows: Rows<'_>, input: usize, x: &mut Vec<f32>) -> Result<()> {
     let frames = groups.iter().map(|group| group.rows.len() * group.steps).sum::<usize>();
     let numbers = product("x of a tick", &[frames, input])?;
@@ -160,7 +160,7 @@ pub(super) fn gather(groups: &[Group], rows: Rows<'_>, input: usize, x: &mut Vec
     Ok(())
 }
 
-/// Makes `array` so long at least.
+/// Makes `array` at least `numbers` long.
 fn make_room(name: &str, array: &mut Vec<f32>, numbers: usize) -> Result<()> {
     let missing = numbers.saturating_sub(array.len());
     array.try_reserve(missing).map_err(|_| no_memory(name, numbers * 4))?;

@@ -1,4 +1,4 @@
-//! What the bindings of a run are to its program: each array held against its shape and its buffer.
+//! Matches the bindings of a run to its program: checks each array's shape and buffer.
 
 use crate::dims::{Dims, check_len};
 use crate::error::{Error, Result};
@@ -7,10 +7,10 @@ use crate::io::{Batch, Bindings, OutputShape, Sink, Source, check_lengths};
 use crate::model::Model;
 use crate::program::{BufferId, End, Program};
 
-/// Which run they are of.
+/// The kind of run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::engine) enum Of {
-    /// One that starts from h0.
+    /// A run that starts from h0.
     Run,
     /// A session's step.
     Session,
@@ -18,19 +18,19 @@ pub(in crate::engine) enum Of {
     Pool,
 }
 
-/// Arrays that are written to the host.
+/// Arrays that are read back to the host.
 pub(in crate::engine) type HostSinks<'a> = Vec<(BufferId, &'a mut [f32])>;
 
-/// Arrays of which the second may take the place of the first.
+/// Pairs of arrays, of which the second may be the same buffer as the first.
 const IN_PLACE: [[&str; 2]; 2] = [["h0", "h_n"], ["c0", "c_n"]];
-/// Arrays of which one dispatch reads the first and writes the second.
+/// Pairs of arrays, of which one dispatch reads the first and writes the second.
 const AT_ONCE: [[&str; 2]; 2] = [["y", "out"], ["resets", "y"]];
 
-/// What `bindings` give of the arrays of `program`, and what is to be written to the host.
+/// Binds `bindings` to the arrays of `program`; also returns the arrays that are read back to the host.
 ///
 /// # Errors
-/// [`Error::Buffer`], [`Error::Length`], [`Error::Mismatch`] for lengths beyond T and numbers beyond the range of what x is
-/// stored in, [`Error::Unsupported`] for an array that the model or the run does not have.
+/// [`Error::Buffer`], [`Error::Length`], [`Error::Mismatch`] for lengths beyond T and numbers beyond the range of x's storage
+/// type, [`Error::Unsupported`] for an array that the model or the run does not have.
 pub(in crate::engine) fn given<'a>(
     context: &Context,
     model: &Model,
@@ -51,7 +51,7 @@ pub(in crate::engine) fn given<'a>(
             batch = batch.lengths(lengths);
         }
         batch.check(model)?;
-        // What of it is padding is not known where the device alone knows the lengths.
+        // If the lengths are on the device, the host does not know which elements are padding.
         if !matches!(lengths, Some(Source::Buffer { .. })) {
             batch.check_range(program.precision.activations)?;
         }
@@ -120,7 +120,7 @@ fn refuse(is_refused: bool, what: &str) -> Result<()> {
     if is_refused { Err(Error::Unsupported { what: what.into() }) } else { Ok(()) }
 }
 
-/// What has been given so far.
+/// The bindings so far.
 struct All<'p, 'a> {
     program: &'p Program,
     given: Vec<(BufferId, Given<'a>)>,
@@ -178,7 +178,7 @@ impl<'a> All<'_, 'a> {
     }
 }
 
-/// Every program that is recorded has the arrays that are not refused before.
+/// Every recorded program has the arrays that were not refused before.
 fn known(name: &str, id: Option<BufferId>) -> Result<BufferId> {
     id.ok_or_else(|| Error::internal(name, "not an array of the program"))
 }

@@ -1,8 +1,8 @@
-//! Runs whose arrays lie in the caller's buffers, and recordings of them into the caller's encoder.
+//! Runs whose arrays are in the caller's buffers, and recordings of them into the caller's encoder.
 //!
-//! A recording is prepared once: that plans, compiles, allocates and makes bind groups. Recording it then creates nothing, submits
-//! nothing, waits for nothing and writes to no queue; so several recordings, with passes of the caller's between them, may go into
-//! one encoder, and take place in that order.
+//! A recording is prepared once: that plans, compiles, allocates and makes bind groups. Recording it then creates nothing,
+//! submits nothing, waits for nothing and writes to no queue. So several recordings, with passes of the caller's between them,
+//! may go into one encoder, and run in that order.
 
 mod given;
 mod session;
@@ -22,13 +22,13 @@ use crate::io::{Batch, Bindings, Output, OutputShape, RunShape, Sink, Source};
 use crate::program::{BufferId, unpack_sequence};
 use crate::sync::Wait;
 
-/// A sequence run, or a step of a session, on the caller's buffers, to be recorded as often as one likes.
+/// A sequence run, or a step of a session, on the caller's buffers, to be recorded any number of times.
 ///
-/// It may be recorded into any encoder of the engine's device. A run begins with what its buffers hold when it takes place, and a
-/// step with the session's states then: so two recordings of a session in one encoder are two steps, and an encoder that is dropped
-/// has done nothing. All dispatches of a recording go into the caller's encoder, also where the crate itself would cut them into
-/// several submissions: an operating system may reset a GPU that is busy with one for seconds, so record long sequences in parts,
-/// the states of one being the h0 of the next.
+/// It may be recorded into any encoder of the engine's device. A run reads its buffers, and a step the session's states, when the
+/// device executes it. So two recordings of a session in one encoder are two steps, and an encoder that is dropped has no effect.
+/// All dispatches of a recording go into the caller's encoder, also where the crate itself would cut them into several
+/// submissions. An operating system may reset a GPU that is busy with one submission for seconds: record long sequences in parts,
+/// the final states of one being the h0 of the next.
 #[derive(Debug)]
 pub struct Recording {
     engine: Engine,
@@ -37,18 +37,18 @@ pub struct Recording {
 }
 
 impl Engine {
-    /// Prepares a run of `run_shape`, or `[B, T]` alone, on `bindings`, to be recorded: [`Recording::record`]. What `bindings` have on the
-    /// host is uploaded now, into buffers of the recording's own. Recordings of one run shape share everything but their bindings: the
-    /// first compiles and allocates, the others make bind groups alone.
+    /// Prepares a run of `run_shape`, or `[B, T]` alone, on `bindings`, to be recorded: [`Recording::record`]. Arrays of
+    /// `bindings` on the host are uploaded now, into buffers of the recording's own. Recordings of one run shape share everything
+    /// but their bindings: the first compiles and allocates, the others make bind groups alone.
     ///
-    /// The plan is one layer after the other and each workgroup by itself, whatever the engine's options: of layers at once and of
-    /// workgroups that exchange values the host has to see the end.
+    /// The plan is one layer after the other without an exchange between workgroups, whatever the engine's options: layer
+    /// pipelining and the exchange need the host to check their completion.
     ///
     /// # Errors
     /// [`Error::Buffer`] for a buffer that is too small, lacks the usage `STORAGE`, overlaps another or begins at a wrong offset;
     /// [`Error::Device`] for one of another device of the same [`wgpu::Instance`] (wgpu does not know those of another instance);
-    /// [`Error::Unsupported`] off the GPU and for outputs on the host, which a recording does not wait for; [`Error::TooLarge`]
-    /// where the run does not fit at once; as [`Engine::run`] for the rest.
+    /// [`Error::Unsupported`] on a device other than a GPU and for outputs on the host, which a recording does not wait for;
+    /// [`Error::TooLarge`] where the run does not fit at once; otherwise those of [`Engine::run`].
     pub fn recording(&self, run_shape: impl Into<RunShape>, bindings: Bindings<'_>) -> Result<Recording> {
         let run_shape = RunShape { resets: bindings.resets.is_some(), ..run_shape.into() };
         OutputShape::new(self.model(), run_shape)?;
@@ -56,12 +56,13 @@ impl Engine {
         self.recording_of(&recordable, bindings, Of::Run)
     }
 
-    /// Runs a batch of `run_shape`, or `[B, T]` alone, whose arrays lie on the host or in the caller's buffers, in any mix. Where all lie on
-    /// the host this is [`Engine::run`]. What was submitted to the queue before has been done when the run begins. Where no output
-    /// lies on the host, the call returns once the run is submitted.
+    /// Runs a batch of `run_shape`, or `[B, T]` alone, whose arrays are on the host or in the caller's buffers, in any mix. If
+    /// all are on the host this is [`Engine::run`]. Work that was submitted to the queue before is complete when the run begins.
+    /// If no output is on the host, the call returns once the run is submitted.
     ///
     /// # Errors
-    /// As [`Engine::recording`], but that outputs may lie on the host; buffers are [`Error::Unsupported`] off the GPU.
+    /// Those of [`Engine::recording`], except that outputs may be on the host; buffers are [`Error::Unsupported`] on a device
+    /// other than a GPU.
     pub fn run_bound(&self, run_shape: impl Into<RunShape>, bindings: Bindings<'_>) -> Result<()> {
         self.device().may_block()?;
         block_on(self.run_bound_waiting(run_shape.into(), bindings, BLOCK))
@@ -70,7 +71,7 @@ impl Engine {
     /// [`Engine::run_bound`], without blocking.
     ///
     /// # Errors
-    /// As [`Engine::run_bound`].
+    /// Those of [`Engine::run_bound`].
     pub async fn run_bound_async(
         &self,
         run_shape: impl Into<RunShape>,
@@ -92,7 +93,7 @@ impl Engine {
         result
     }
 
-    /// Binds, submits, and brings to the host what is to come there.
+    /// Binds, submits, and reads back the outputs on the host.
     async fn submit_bound(
         &self,
         own: &mut Submittable,
@@ -104,7 +105,7 @@ impl Engine {
         self.submit(call, sinks, wait).await
     }
 
-    /// A call of `own` on `bindings`, and beside them one array more where there is one; and what is to come to the host.
+    /// A call of `own` on `bindings` with one additional array, if given; and the arrays to be read back.
     pub(super) fn bound<'s, 'a>(
         &self,
         own: &'s mut Submittable,
@@ -119,7 +120,7 @@ impl Engine {
         Ok((own.bind(&gpu.context, &given)?, sinks))
     }
 
-    /// Submits what is bound, and brings to the host what is to come there.
+    /// Submits a bound call, and reads back its outputs on the host.
     pub(super) async fn submit(&self, call: Call<'_>, sinks: HostSinks<'_>, wait: Wait) -> Result<()> {
         let gpu = self.gpu_of_recordings()?;
         let arrays: Vec<BufferId> = sinks.iter().map(|(id, _)| *id).collect();
@@ -177,7 +178,7 @@ impl Engine {
         })
     }
 
-    /// The engine's GPU side, for an array of that name.
+    /// The engine's GPU side, or the error for the array `name`.
     fn gpu_for(&self, name: &str) -> Result<&GpuEngine> {
         match &self.0.backend {
             AnyBackend::Gpu(gpu) => Ok(gpu),
@@ -198,7 +199,7 @@ impl Engine {
         Ok(Recording { engine: self.clone(), recorded, of })
     }
 
-    /// What is recorded: `recordable` on `bindings`, and beside them one array more.
+    /// The bound call of a recording: `recordable` on `bindings`, with one additional array, if given.
     pub(super) fn recorded(
         &self,
         recordable: &Arc<Recordable>,
@@ -221,16 +222,16 @@ impl Engine {
 }
 
 impl Recording {
-    /// Records the run, or the step, into `encoder`, which is of the engine's device, outside of passes. Nothing is created, submitted
-    /// or waited for.
+    /// Records the run, or the step, into `encoder`, which has to be of the engine's device and outside of passes. Nothing is
+    /// created, submitted or waited for.
     pub fn record(&self, encoder: &mut CommandEncoder) {
         self.recorded.record(encoder);
     }
 
-    /// The same on other bindings. It makes bind groups and, for what lies on the host, buffers; everything else both share.
+    /// The same on other bindings. Creates bind groups and, for arrays on the host, buffers; both share everything else.
     ///
     /// # Errors
-    /// As [`Engine::recording`].
+    /// Those of [`Engine::recording`].
     pub fn rebind(&self, bindings: Bindings<'_>) -> Result<Self> {
         self.engine.recording_of(self.recorded.recordable(), bindings, self.of)
     }
@@ -241,7 +242,7 @@ impl Recording {
     }
 }
 
-/// The slice of a source that is known to lie on the host, where there is one.
+/// The slice of a source that is known to be on the host.
 fn on_host<T>(source: Option<Source<'_, T>>) -> Option<&[T]> {
     match source {
         Some(Source::Host(slice)) => Some(slice),
@@ -249,7 +250,7 @@ fn on_host<T>(source: Option<Source<'_, T>>) -> Option<&[T]> {
     }
 }
 
-/// Takes what a run brought to the host apart.
+/// Copies what a run read back to its destinations.
 fn read(recordable: &Recordable, mut words: &[u32], sinks: HostSinks<'_>) {
     let program = recordable.program();
     for (id, to) in sinks {

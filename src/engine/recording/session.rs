@@ -14,15 +14,15 @@ use crate::io::{Bindings, Sink, StepInput};
 use crate::sync::Wait;
 
 impl Session {
-    /// Prepares a step of every stream to be recorded, on the session's own states: x `[B, I]`, y `[B, D·P]`, the readout `[B, O]`.
-    /// Each recording that the device comes to is a step; steps by [`Session::step`] may come between them, in the order in which they
-    /// are submitted. h_n and c_n, where they are bound, get the states after the step.
+    /// Prepares a step of every stream to be recorded, on the session's own states: x `[B, I]`, y `[B, D·P]`, the readout `[B,
+    /// O]`. Each time the device executes the recording is a step; steps by [`Session::step`] may come between them, in the order
+    /// of submission. h_n and c_n, where they are bound, get the states after the step.
     ///
-    /// A session that is recorded copies h once more in each step of a kernel that keeps two of it.
+    /// In a recorded session, each step of a kernel that double-buffers h copies h once more.
     ///
     /// # Errors
-    /// As [`Engine::recording`]; [`Error::Unsupported`] for lengths, h0 and c0, which a session's step has none of, and for a session
-    /// of so many streams that the device takes them in parts.
+    /// Those of [`Engine::recording`]; [`Error::Unsupported`] for lengths, h0 and c0, which a session's step does not have, and
+    /// for a session of so many streams that it is in several parts on the device.
     pub fn recording(&mut self, bindings: Bindings<'_>) -> Result<Recording> {
         let recordable = self.recordable()?;
         self.engine.recording_of(&recordable, bindings, Of::Session)
@@ -41,11 +41,12 @@ impl Session {
         Error::Mismatch { name: "a session".into(), reason }
     }
 
-    /// One step of every stream, whose arrays lie on the host or in the caller's buffers, in any mix. Where no output lies on the
+    /// One step of every stream, whose arrays are on the host or in the caller's buffers, in any mix. If no output is on the
     /// host, the call returns once the step is submitted.
     ///
     /// # Errors
-    /// As [`Session::recording`], but that outputs may lie on the host; buffers are [`Error::Unsupported`] off the GPU.
+    /// Those of [`Session::recording`], except that outputs may be on the host; buffers are [`Error::Unsupported`] on a device
+    /// other than a GPU.
     pub fn step_bound(&mut self, bindings: Bindings<'_>) -> Result<()> {
         self.engine.device().may_block()?;
         block_on(self.step_bound_waiting(bindings, BLOCK))
@@ -54,7 +55,7 @@ impl Session {
     /// [`Session::step_bound`], without blocking.
     ///
     /// # Errors
-    /// As [`Session::step_bound`].
+    /// Those of [`Session::step_bound`].
     pub async fn step_bound_async(&mut self, bindings: Bindings<'_>) -> Result<()> {
         self.step_bound_waiting(bindings, Wait::Yield).await
     }
