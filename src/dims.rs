@@ -1,7 +1,7 @@
-//! Sizes and their products. Letters as everywhere: B sequences in a batch, T steps, I input features,
-//! H hidden units, L layers, D directions, G gates.
+//! Sizes and their products. Letters as everywhere: B sequences in a batch, T steps, I input features, H
+//! hidden units, L layers, D directions, G gates.
 //!
-//! Every product of sizes goes through [`product`], so no size a caller names can overflow silently.
+//! Every product of sizes goes through [`product`], so that sizes from a caller cannot overflow unnoticed.
 
 use crate::error::{Error, Result};
 
@@ -45,7 +45,7 @@ pub(crate) fn at_least_one(name: &str, size: usize) -> Result<()> {
     if size == 0 { Err(Error::Zero { name: name.into() }) } else { Ok(()) }
 }
 
-/// Looks for numbers that are none; the slice fills `shape`.
+/// Checks that all numbers are finite; the slice fills `shape`.
 ///
 /// # Errors
 /// [`Error::NotFinite`] at the first NaN or infinity.
@@ -59,7 +59,7 @@ pub(crate) fn check_finite(name: &str, shape: &[usize], values: &[f32]) -> Resul
     }
 }
 
-/// Holds a slice's length against the shape it is to fill.
+/// Checks a slice's length against its shape.
 ///
 /// # Errors
 /// [`Error::Length`] where they differ, [`Error::Overflow`] where the shape itself overflows.

@@ -1,4 +1,4 @@
-//! Storage types of numbers in files and on devices, and their way to f32 and back.
+//! Storage types of numbers in files and on devices, and conversions from and to f32.
 
 use crate::error::{Error, Result};
 
@@ -16,7 +16,7 @@ pub enum Dtype {
 }
 
 impl Dtype {
-    /// Reads little-endian numbers as f32; f64 is rounded. Trailing bytes that make no whole number are left.
+    /// Reads little-endian numbers as f32; f64 is rounded. Trailing bytes of a partial number are ignored.
     pub fn decode(self, data: &[u8]) -> Vec<f32> {
         match self {
             Self::F16 => decode(data, |bytes| half::f16::from_le_bytes(bytes).to_f32()),
@@ -27,7 +27,7 @@ impl Dtype {
     }
 }
 
-/// How weights or activations lie on a device.
+/// How weights or activations are stored on a device.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Storage {
@@ -46,7 +46,7 @@ impl Storage {
         self != Self::F32
     }
 
-    /// `value` as the storage keeps it: rounded to the nearest, ties to even.
+    /// `value` in this storage type: rounded to the nearest, ties to even.
     #[inline(always)]
     pub fn round(self, value: f32) -> f32 {
         match self {
@@ -56,7 +56,7 @@ impl Storage {
         }
     }
 
-    /// [`Storage::round`], but a finite number beyond the range of f16 becomes its largest, as y of a run does.
+    /// [`Storage::round`], except that a finite number beyond the range of f16 becomes its largest, as in y of a run.
     #[inline(always)]
     pub(crate) fn saturated(self, value: f32) -> f32 {
         if self == Self::F16 { round_f16(value, LARGEST_F16) } else { self.round(value) }
@@ -81,7 +81,7 @@ impl Storage {
         }
     }
 
-    /// Holds numbers against the range of f16.
+    /// Checks numbers against the range of f16.
     ///
     /// # Errors
     /// [`Error::Mismatch`] for one that is finite and beyond it, naming `name`.
@@ -107,7 +107,7 @@ impl Storage {
         }
     }
 
-    /// The 16 bits of a number; of f32, which has no such, the upper ones.
+    /// The 16 bits of a number; for f32 the upper ones.
     pub(crate) fn word(self, value: f32) -> u16 {
         match self {
             Self::F32 => (value.to_bits() >> 16) as u16,
@@ -116,15 +116,14 @@ impl Storage {
         }
     }
 
-    /// The number of 16 bits of f16 that is finite: its exponent moved to where f32 has it, and its bias with it. Compilers
-    /// make vectors of it.
+    /// The number of a finite f16's 16 bits: exponent and bias are moved to those of f32. Compilers vectorise it.
     #[inline(always)]
     pub(crate) fn open_f16(word: u16) -> f32 {
         let magnitude = f32::from_bits(u32::from(word & 0x7fff) << 13) * f32::from_bits((127 + 112) << 23);
         f32::from_bits(magnitude.to_bits() | u32::from(word & 0x8000) << 16)
     }
 
-    /// Two numbers in a word, the first in the lower half. Of f32 there is no such word: the first alone.
+    /// Two numbers in a word, the first in the lower half. For f32 the word is the first alone.
     pub(crate) fn pack(self, first: f32, second: f32) -> u32 {
         let bits = |value: f32| match self {
             Self::F32 => value.to_bits(),
@@ -134,7 +133,7 @@ impl Storage {
         if self.is_half() { bits(first) | (bits(second) << 16) } else { bits(first) }
     }
 
-    /// The two numbers of a word; of f32 the number and 0.
+    /// The two numbers of a word; for f32 the number and 0.
     pub(crate) fn unpack(self, word: u32) -> [f32; 2] {
         let halves = [word as u16, (word >> 16) as u16];
         match self {
@@ -144,12 +143,12 @@ impl Storage {
         }
     }
 
-    /// `features` as they lie one after the other: where two share a word, rounded up to an even number.
+    /// `features` in memory: where two share a word, rounded up to an even number.
     pub(crate) fn padded(self, features: usize) -> usize {
         if self.is_half() { features.next_multiple_of(2) } else { features }
     }
 
-    /// Words of so many numbers.
+    /// The words of so many numbers.
     pub(crate) fn words(self, numbers: usize) -> usize {
         if self.is_half() { numbers.div_ceil(2) } else { numbers }
     }
@@ -165,7 +164,7 @@ impl std::fmt::Display for Storage {
     }
 }
 
-/// The storage types of a run. States, sums, biases and peepholes are f32 whatever they are.
+/// The storage types of a run. States, sums, biases and peepholes are always f32.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Precision {
     /// Of the matrices.
@@ -175,7 +174,7 @@ pub struct Precision {
 }
 
 impl Precision {
-    /// The 16-bit type among the two, where there is one.
+    /// The 16-bit type among the two, if there is one.
     pub(crate) fn half(self) -> Option<Storage> {
         [self.weights, self.activations].into_iter().find(|storage| storage.is_half())
     }
@@ -193,7 +192,7 @@ impl Precision {
     }
 }
 
-/// What `of` makes of each number.
+/// Applies `of` to each number.
 #[inline(always)]
 fn each(from: &[f32], to: &mut [f32], of: impl Fn(f32) -> f32) {
     for (to, &from) in to.iter_mut().zip(from) {
@@ -204,8 +203,8 @@ fn each(from: &[f32], to: &mut [f32], of: impl Fn(f32) -> f32) {
 /// The bits of the largest number of f16, as f32.
 const LARGEST_F16: u32 = 0x477f_e000;
 
-/// To the nearest, ties to even; without a branch, so that compilers make vectors of it. A finite number that would become
-/// infinite becomes `beyond`.
+/// To the nearest, ties to even; without a branch, so that compilers vectorise it. A finite number that would become infinite
+/// becomes `beyond`.
 #[inline(always)]
 fn round_f16(value: f32, beyond: u32) -> f32 {
     const INFINITY: u32 = f32::INFINITY.to_bits();
@@ -222,7 +221,7 @@ fn round_f16(value: f32, beyond: u32) -> f32 {
     f32::from_bits(sign | rounded)
 }
 
-/// As [`round_f16`].
+/// Like [`round_f16`].
 #[inline(always)]
 fn round_bf16(value: f32) -> f32 {
     let bits = value.to_bits();
@@ -244,12 +243,12 @@ fn decode<const N: usize>(data: &[u8], read: impl Fn([u8; N]) -> f32) -> Vec<f32
 mod tests {
     use super::*;
 
-    /// The bits that the crate `half` gives: at ties, beyond f16, subnormal, infinite and not a number too.
+    /// Has the bits of the crate `half`: also at ties, beyond f16, for subnormals, infinities and NaN.
     #[test]
     fn numbers_are_rounded_as_their_formats_say() {
         let mut rng = crate::seed::Random::new();
         let special = [0.0, -0.0, 1e-40, 6e-8, 65_504.0, 65_519.9, 65_520.0, 1e30, f32::INFINITY, f32::NAN];
-        // Every number of f16, what lies halfway to the next, and their neighbours.
+        // Every number of f16, the midpoints between neighbours, and the f32 neighbours of all these.
         let near = (0..0x7c00).flat_map(|word| {
             let bits = half::f16::from_bits(word).to_f32().to_bits();
             let next = half::f16::from_bits(word + 1).to_f32().min(65_536.0).to_bits();

@@ -1,9 +1,9 @@
-//! Files that are there whole or not at all.
+//! Files that are written completely or not at all.
 //!
-//! [`replace`] writes into a file beside the target, brings it to the disk and renames it. That file is called `.wgru-`, 16
-//! hexadecimal digits and `.tmp`, and is locked for as long as it is written. The system takes the lock away with the process
-//! that has it, so a file of such a name without a lock was left by a process that has died; the next write into the folder
-//! removes it. On a file system without locks it is removed when it is a day old.
+//! [`replace`] writes a temporary file in the target's folder, syncs it to the disk and renames it. Its name is `.wgru-`, 16
+//! hexadecimal digits and `.tmp`, and it is locked while it is written. The system releases the lock when the process ends. So a
+//! file of such a name without a lock was left by a process that was killed; the next write into the folder removes it. On a file
+//! system without locks it is removed when it is a day old.
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
@@ -14,46 +14,46 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-// Pipelines are of GPUs, and nothing else is kept for this user alone.
+// Only pipelines, which need a GPU, are stored for this user alone.
 #[cfg(feature = "gpu")]
 pub(crate) mod own;
 
-/// What stands before and after the digits of a file that is being written.
+/// The name of a temporary file, before and after the digits.
 const BESIDE: [&str; 2] = [".wgru-", ".tmp"];
 const DIGITS: usize = 16;
-/// How long nobody has written a file that was left, where the file system does not say whether somebody does.
+/// The age at which a temporary file counts as left behind, where the file system has no locks.
 const LEFT: Duration = Duration::from_secs(24 * 60 * 60);
-/// New names that are tried where others take files away that are being made.
+/// The most names that are tried where other processes remove the files while they are created.
 const TRIES: usize = 100;
 
-/// Who may read and write what is made.
+/// The users who may read and write a new file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Access {
-    /// Whom the process lets by default.
+    /// The process's default.
     Default,
     /// On unix this user alone.
     #[cfg_attr(not(feature = "gpu"), allow(dead_code, reason = "see `own`"))]
     Private,
 }
 
-/// Puts `bytes` at `path`, whole or not at all, in a folder that is there. When it returns, both the file and its name are on
-/// the disk (the name on unix). A link stays one, and what it points to is replaced; what is no file, such as a pipe, is
-/// written to. Files that processes have left in the folder when they died in here are removed.
+/// Writes `bytes` to `path`, completely or not at all, in an existing folder. When it returns, both the file and its name are on
+/// the disk (the name on unix). A symbolic link is kept, and its target is replaced; a target that is not a file, such as a pipe,
+/// is written to. Temporary files that killed processes have left in the folder are removed.
 ///
 /// # Errors
-/// What the system refuses.
+/// The system's error.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    // Renaming over a device such as /dev/null would take it from everybody.
+    // A rename over a device such as /dev/null would remove it for all users.
     if path.exists() && !path.is_file() {
         return fs::write(path, bytes);
     }
-    // A link may be to a file that is not there yet.
+    // A link's target may not exist yet.
     let linked = || fs::read_link(path).map(|to| folder_of(path).join(to));
     let target = fs::canonicalize(path).or_else(|_| linked()).unwrap_or_else(|_| path.to_owned());
     put(&target, bytes, Access::Default)
 }
 
-/// [`replace`] in a folder that is made where it is not there.
+/// [`replace`] in a folder that is created if needed.
 pub(crate) fn replace_below(path: &Path, bytes: &[u8]) -> io::Result<()> {
     make_folder(folder_of(path), Access::Default)?;
     replace(path, bytes)
@@ -66,7 +66,7 @@ fn put(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
     let written =
         file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&beside, path));
     written.inspect_err(|_| {
-        // It may not be there; what failed is reported either way.
+        // It may not exist; the first error is returned either way.
         let _ = fs::remove_file(&beside);
     })?;
     sync(folder)
@@ -76,7 +76,7 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Makes a folder and those above it.
+/// Creates a folder and its parents.
 fn make_folder(folder: &Path, access: Access) -> io::Result<()> {
     let above = folder_of(folder);
     if folder.is_dir() || above == folder {
@@ -90,19 +90,19 @@ fn make_folder(folder: &Path, access: Access) -> io::Result<()> {
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     }
     match builder.create(folder) {
-        // Somebody else was quicker.
+        // Another process was quicker.
         Err(_) if folder.is_dir() => Ok(()),
         made => made.and_then(|()| sync(above)),
     }
 }
 
-/// Brings the names in a folder to the disk.
+/// Syncs the names in a folder to the disk.
 fn sync(folder: &Path) -> io::Result<()> {
     if cfg!(not(unix)) {
         return Ok(());
     }
     match File::open(folder).and_then(|folder| folder.sync_all()) {
-        // A folder that may be written and not read, and a file system that does this for files alone.
+        // A folder that may be written and not read, or a file system that syncs files alone.
         Err(error) if is_of_kind(&error) => Ok(()),
         synced => synced,
     }
@@ -113,7 +113,7 @@ fn is_of_kind(error: &io::Error) -> bool {
     matches!(error.kind(), InvalidInput | PermissionDenied | Unsupported)
 }
 
-/// A new file in `folder` with a name that is told from all others, locked.
+/// A new, locked file in `folder` with a unique name.
 fn make_beside(folder: &Path, access: Access) -> io::Result<(PathBuf, File)> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
@@ -128,7 +128,7 @@ fn make_beside(folder: &Path, access: Access) -> io::Result<(PathBuf, File)> {
         let path = folder.join(format!("{before}{number:0DIGITS$x}{after}"));
         let file = options.open(&path)?;
         match file.try_lock() {
-            // Before there was a lock another process may have taken it for one that was left.
+            // Before it was locked, another process may have taken it for one that was left.
             Err(TryLockError::WouldBlock) => {}
             Ok(()) if !path.exists() => {}
             Ok(()) | Err(TryLockError::Error(_)) => return Ok((path, file)),
@@ -137,8 +137,8 @@ fn make_beside(folder: &Path, access: Access) -> io::Result<(PathBuf, File)> {
     Err(io::Error::other("others remove every file that is made in its folder"))
 }
 
-/// Removes what processes that have died were writing in `folder`. Nothing depends on it: what cannot be removed now is left
-/// to the next write.
+/// Removes the temporary files of killed processes in `folder`. Nothing depends on it: the next write removes what cannot be
+/// removed now.
 fn remove_left(folder: &Path) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
@@ -165,7 +165,7 @@ fn remove_if_left(path: &Path) -> io::Result<()> {
             file.metadata()?.modified()?.elapsed().is_ok_and(|elapsed| elapsed > LEFT)
         }
     };
-    // With the lock, so that who has made the file meanwhile sees that it is gone.
+    // While holding the lock, so that the process that created the file meanwhile detects the removal.
     if is_left { fs::remove_file(path) } else { Ok(()) }
 }
 
@@ -173,7 +173,7 @@ fn remove_if_left(path: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    /// A folder that is gone when the test ends.
+    /// A folder that is removed when the test ends.
     pub(super) struct Folder(pub(super) PathBuf);
 
     impl Folder {
@@ -207,7 +207,7 @@ mod tests {
             assert_eq!(fs::read(&path).unwrap(), data);
         }
         assert_eq!(fs::read_dir(folder_of(&path)).unwrap().count(), 1);
-        // A folder in the file's place, and a file in the folder's.
+        // A folder in place of the file, and a file in place of the folder.
         assert!(replace(&folder.0, b"x").is_err());
         assert!(replace_below(&path.join("below"), b"x").is_err());
         assert!(replace(&folder.0.join("none/states"), b"x").is_err(), "it makes no folder");
@@ -237,7 +237,7 @@ mod tests {
         let (live, file) = make_beside(&folder.0, Access::Default).unwrap();
         replace(&folder.0.join("states"), b"all").unwrap();
         assert!(!left.exists() && live.exists());
-        // The lock goes with who has it.
+        // Closing the file releases the lock.
         drop(file);
         replace(&folder.0.join("other"), b"all").unwrap();
         let mut expected: Vec<&str> = others.to_vec();
@@ -246,7 +246,7 @@ mod tests {
         assert_eq!(folder.names(), expected);
     }
 
-    /// Many write into one folder at once: each file is there whole, nobody takes another's away, nothing is left.
+    /// Concurrent writes into one folder: each file is complete, no process removes another's, and no temporary file is left.
     #[test]
     fn many_may_write_at_once() {
         let folder = Folder::new("many");
@@ -265,7 +265,7 @@ mod tests {
 
     const WRITES: &str = "WGRU_TEST_WRITES_TO";
 
-    /// What [`a_process_that_dies_leaves_nothing_for_good`] starts and kills; by itself it does nothing.
+    /// The process that [`a_process_that_dies_leaves_nothing_for_good`] starts and kills; by itself it does nothing.
     #[test]
     fn writes_until_it_is_killed() {
         let Some(path) = std::env::var_os(WRITES) else { return };
@@ -292,7 +292,7 @@ mod tests {
             }
             child.kill().unwrap();
             child.wait().unwrap();
-            // It may have come to the end of that file just then.
+            // It may have finished that file just then.
             left += usize::from(is_left());
             replace(&path, b"a restart").unwrap();
             assert_eq!(folder.names(), ["states"]);

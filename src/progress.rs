@@ -1,12 +1,11 @@
-//! How far the runs under way are, for whoever wants to show it.
+//! The progress of the runs in flight.
 
 use std::ops::Deref;
 #[cfg(feature = "gpu")]
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The work of the runs of an engine that are under way, done and in all, in units of the backend's own. Relaxed: it is for
-/// showing only.
+/// The work of an engine's runs in progress, done and in total, in units of the backend's own. Relaxed: it is for display only.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     done: AtomicU64,
@@ -14,7 +13,7 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// The part that is done, 0 to 1; 0 where nothing is under way.
+    /// The part that is done, 0 to 1; 0 where no run is in progress.
     pub(crate) fn fraction(&self) -> f64 {
         let total = self.total.load(Ordering::Relaxed);
         let done = self.done.load(Ordering::Relaxed).min(total);
@@ -22,7 +21,7 @@ impl Progress {
     }
 }
 
-/// The work of one run. When it goes, however the run ended, its engine forgets it.
+/// The work of one run. On drop, however the run ended, the engine no longer counts it.
 #[derive(Debug)]
 pub(crate) struct Tally<P: Deref<Target = Progress>> {
     all: P,
@@ -31,35 +30,35 @@ pub(crate) struct Tally<P: Deref<Target = Progress>> {
     /// Units of the pieces that have.
     begun: AtomicU64,
     done: AtomicU64,
-    /// What the run is thought to take in all.
+    /// The estimated total of the run.
     total: AtomicU64,
 }
 
-/// A tally that what a device calls back may hold.
+/// A tally for a device's callbacks.
 #[cfg(feature = "gpu")]
 pub(crate) type SharedTally = Arc<Tally<Arc<Progress>>>;
 
 impl<P: Deref<Target = Progress>> Tally<P> {
-    /// Of a run in so many pieces, of which nothing has begun.
+    /// For a run in `pieces` pieces, none of which has begun.
     pub(crate) fn new(all: P, pieces: usize) -> Self {
         let [begun, done, total] = [const { AtomicU64::new(0) }; 3];
         Self { all, pieces: AtomicU64::new(pieces as u64), begun, done, total }
     }
 
-    /// Says how many pieces there are to begin.
+    /// Sets the number of pieces.
     #[cfg(feature = "gpu")]
     pub(crate) fn set_pieces(&self, pieces: usize) {
         self.pieces.store(pieces as u64, Ordering::Relaxed);
     }
 
-    /// Begins a piece of `units`; those that are left are thought to have as many. Called by one thread at a time.
+    /// Begins a piece of `units`; the remaining pieces are estimated to have as many. Called by one thread at a time.
     pub(crate) fn begin(&self, units: u64) {
         let left = self.pieces.load(Ordering::Relaxed).saturating_sub(1);
         self.pieces.store(left, Ordering::Relaxed);
         let begun = self.begun.fetch_add(units, Ordering::Relaxed) + units;
         let total = begun.saturating_add(units.saturating_mul(left));
         let before = self.total.swap(total, Ordering::Relaxed);
-        // Wraps where a piece is smaller than the one before, and so does the sum.
+        // Wraps where a piece is smaller than the one before; the sum wraps back.
         self.all.total.fetch_add(total.wrapping_sub(before), Ordering::Relaxed);
     }
 
@@ -95,7 +94,7 @@ mod tests {
             second.begin(8);
             assert_eq!(progress.fraction(), 0.25);
             first.end(4);
-            // Given up before its end.
+            // Dropped before its end.
             drop(second);
             assert_eq!(progress.fraction(), 1.0);
             drop(first);
@@ -115,7 +114,7 @@ mod tests {
         }
         assert_eq!(seen, [0.0, 10.0 / 30.0, 20.0 / 24.0]);
         assert_eq!(progress.fraction(), 1.0);
-        // More than was said.
+        // More than estimated.
         run.begin(24);
         assert_eq!(progress.fraction(), 0.5);
         drop(run);

@@ -55,7 +55,7 @@ pub(crate) mod dtype {
     }
 }
 
-/// `AttributeProto.AttributeType`; 0 in files of the first versions, which tell by the field alone.
+/// `AttributeProto.AttributeType`; 0 in files of the first versions, where only the field shows the type.
 pub(crate) mod kind {
     pub(crate) const NONE: i32 = 0;
     pub(crate) const FLOAT: i32 = 1;
@@ -135,8 +135,7 @@ pub(crate) struct GraphProto {
     pub sparse_initializer: Vec<SparseTensorProto>,
 }
 
-/// `ValueInfoProto`. An import takes its name and its sizes: types of runtime arrays are held against the model at run
-/// time.
+/// `ValueInfoProto`. An import uses its name and its sizes; types of runtime arrays are checked against the model at run time.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct ValueInfoProto {
     #[prost(string, tag = "1")]
@@ -168,7 +167,7 @@ pub(crate) struct TensorShapeProto {
     pub dim: Vec<DimensionProto>,
 }
 
-/// `TensorShapeProto.Dimension`: a size, or a letter that stands for one.
+/// `TensorShapeProto.Dimension`: a size, or its symbolic name.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct DimensionProto {
     #[prost(int64, optional, tag = "1")]
@@ -177,7 +176,7 @@ pub(crate) struct DimensionProto {
     pub dim_param: Option<String>,
 }
 
-/// `SparseTensorProto`, its name alone, so that it can be refused by it.
+/// `SparseTensorProto`, only its name, for the error that refuses it.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct SparseTensorProto {
     #[prost(message, optional, tag = "1")]
@@ -264,7 +263,7 @@ pub(crate) struct TensorProto {
     pub data_location: i32,
 }
 
-/// `TensorProto.Segment`: a tensor in parts, which no writer makes.
+/// `TensorProto.Segment`: a tensor in parts, which no known writer makes.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct SegmentProto {
     #[prost(int64, tag = "1")]
@@ -272,7 +271,7 @@ pub(crate) struct SegmentProto {
 }
 
 impl ValueInfoProto {
-    /// The sizes of an array as far as the file states them, or none where it does not even state how many.
+    /// The sizes of an array as far as the file states them; `None` if it does not even state the rank.
     pub(crate) fn sizes(&self) -> Option<Vec<Option<i64>>> {
         let shape = self.r#type.as_ref()?.tensor_type.as_ref()?.shape.as_ref()?;
         Some(shape.dim.iter().map(|dim| dim.dim_value).collect())

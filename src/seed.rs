@@ -5,7 +5,7 @@ use std::ops::{Deref, DerefMut};
 /// The seed where `WGRU_SEED` names no other.
 const SEED: u64 = 20;
 
-/// Random numbers that are the same in every run, or those of the seed that `WGRU_SEED` names. A test that fails says its seed.
+/// Random numbers that are the same in every run, or those of the seed in `WGRU_SEED`. A test that fails prints its seed.
 pub struct Random {
     rng: fastrand::Rng,
     pub seed: u64,

@@ -1,18 +1,18 @@
-//! What threads need everywhere.
+//! Helpers for threads.
 
 use std::any::Any;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Locks, also where another thread panicked while it held the lock: what is inside stays consistent,
-/// since no critical section leaves anything half done.
+/// Locks, also where another thread panicked while it held the lock: the contents stay consistent, since no
+/// critical section leaves a partial update.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Characters of a panic's message that are kept.
+/// The most characters of a panic's message that are kept.
 const LONGEST_WORDS: usize = 500;
 
-/// What a panic said.
+/// A panic's message.
 pub(crate) fn panic_words(panic: &(dyn Any + Send)) -> String {
     let words = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
     words.unwrap_or("it gave no words").trim().chars().take(LONGEST_WORDS).collect()
@@ -24,8 +24,8 @@ pub(crate) enum Wait {
     /// The calling thread sleeps in the driver. Not in a browser.
     #[cfg(not(target_arch = "wasm32"))]
     Block,
-    /// The future polls the device whenever it is polled itself and asks to be polled again at once, since
-    /// wgpu has no thread that would wake it. In a browser the event loop wakes it.
+    /// The future polls the device whenever it is polled itself and wakes itself at once, since wgpu has no
+    /// thread that would wake it: busy-polls. In a browser the event loop wakes it.
     Yield,
 }
 

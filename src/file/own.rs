@@ -1,4 +1,4 @@
-//! Files that are to be of this user's own making.
+//! Files that only this user or root may have written.
 
 use std::fs::{self, File};
 use std::io;
@@ -8,16 +8,16 @@ use std::path::Path;
 use super::make_beside;
 use super::{Access, folder_of, make_folder, put};
 
-/// As [`super::replace_below`] does, for this user alone; a link is replaced itself.
+/// Like [`super::replace_below`], for this user alone; a link itself is replaced.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     make_folder(folder_of(path), Access::Private)?;
     put(path, bytes, Access::Private)
 }
 
-/// Holds a folder against what [`check`] asks, where it is there; whether it is.
+/// Runs [`check`] on a folder, if it exists; returns whether it does.
 ///
 /// # Errors
-/// What is wrong with it, and what the system refuses.
+/// The reason that it is refused, or the system's error.
 pub(crate) fn check_folder(folder: &Path) -> io::Result<bool> {
     match fs::metadata(folder) {
         Ok(found) if !found.is_dir() => Err(io::Error::other("it is no folder")),
@@ -27,12 +27,12 @@ pub(crate) fn check_folder(folder: &Path) -> io::Result<bool> {
     }
 }
 
-/// Reads a file of no more than `most` bytes that [`check`] lets pass, and that is no link, in a folder that was checked.
+/// Reads a file of at most `most` bytes that passes [`check`] and is not a link, in a folder that was checked.
 ///
 /// # Errors
-/// What is wrong with it, and what the system refuses.
+/// The reason that it is refused, or the system's error.
 pub(crate) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
-    // The folder is this user's alone, so what is no link now is none in the next line.
+    // The folder is this user's alone, so the file cannot become a link before the next line.
     if !fs::symlink_metadata(path)?.is_file() {
         return Err(io::Error::other("is no file"));
     }
@@ -47,8 +47,8 @@ pub(crate) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Whether nobody but this user and root can have written what was found: on unix its owner is one of these, and neither its
-/// group nor others may write to it. Elsewhere that cannot be told, and everything passes.
+/// Whether no user but this one and root can have written the file or folder: on unix its owner is one of these, and neither its
+/// group nor others may write to it. Elsewhere there is no check, and everything passes.
 #[cfg(unix)]
 fn check(found: &fs::Metadata, folder: &Path) -> io::Result<()> {
     use std::os::unix::fs::MetadataExt;
@@ -61,11 +61,11 @@ fn check(_: &fs::Metadata, _: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The user that files are made as in `folder`: a process that may not link to libc has no other way to learn who it is.
+/// The owner of new files in `folder`: without linking to libc, a process has no other way to learn its user.
 #[cfg(unix)]
 fn own_user(folder: &Path) -> io::Result<u32> {
-    // Linux says it without a file, also where none can be made: its folder of a process belongs to the process's user, or to root
-    // where the process may not be looked into.
+    // Linux has it without a file, also where none can be created: the process's folder in /proc belongs to its user, or to root
+    // where the process may not be inspected.
     #[cfg(target_os = "linux")]
     if let Ok(found) = fs::metadata("/proc/self")
         && std::os::unix::fs::MetadataExt::uid(&found) != 0

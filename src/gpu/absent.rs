@@ -1,21 +1,21 @@
-//! The room `gpu` in a crate built without GPUs: no adapter is found, so there is no context.
+//! The module `gpu` in a crate built without GPUs: no adapter is found, so there is no context.
 
 use crate::error::Result;
 use crate::info::{AdapterInfo, ResourceCounts};
 
-/// Of which there is none.
+/// Never constructed.
 #[derive(Debug)]
 pub(crate) enum Adapter {}
 
-/// Of which there is none.
+/// Never constructed.
 #[derive(Debug)]
 pub(crate) enum Context {}
 
-/// Of which there is none.
+/// Never constructed.
 #[derive(Debug)]
 pub(crate) enum Saved {}
 
-/// None.
+/// Always empty.
 pub(crate) async fn adapters(_: Option<&str>) -> Vec<(AdapterInfo, Adapter)> {
     Vec::new()
 }

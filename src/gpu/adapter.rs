@@ -1,4 +1,4 @@
-//! Finding adapters, and saying what they are.
+//! Finding and describing adapters.
 
 use crate::error::{Error, Result};
 use crate::info::AdapterInfo;
@@ -52,7 +52,7 @@ impl AdapterInfo {
     }
 }
 
-/// What the cost model assumes of a device of this kind.
+/// The cost model's defaults for this kind of device.
 fn speed(kind: wgpu::DeviceType) -> Speed {
     match kind {
         wgpu::DeviceType::Cpu => {
@@ -69,12 +69,12 @@ fn matrix_words(matrix: &wgpu::CooperativeMatrixProperties) -> String {
     format!("{m_size}×{n_size}×{k_size} of {ab_type:?}, {cr_type:?}")
 }
 
-/// What kernels of cooperative matrices need of a device.
+/// The features that kernels of cooperative matrices need.
 const MATRICES: wgpu::Features = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX
     .union(wgpu::Features::SHADER_F16)
     .union(wgpu::Features::SUBGROUP);
 
-/// The largest of an adapter's matrices that kernels are written for: as high as wide, of f16, with sums in f32.
+/// The largest of an adapter's matrices that the kernels support: square, of f16, with sums in f32.
 fn matrices(
     info: &AdapterInfo,
     features: wgpu::Features,
@@ -127,13 +127,13 @@ pub async fn adapters(backend: Option<&str>) -> Vec<(AdapterInfo, wgpu::Adapter)
             info.matrices = matrices(&info, adapter.features(), &properties);
             (info, adapter)
         })
-        // A browser has one API and offers it whatever is asked for.
+        // A browser has one API and offers it whatever `backend` is.
         .filter(|(info, _)| backend.is_none_or(|backend| info.backend == backend))
         .collect()
 }
 
-/// Opens an adapter with all the limits it offers; so that pipelines can be taken out again where `save` and it can, and
-/// with what the caps say of cooperative matrices.
+/// Opens an adapter with all the limits it offers; with a readable pipeline cache if `save` and the adapter supports one, and
+/// with cooperative matrices as the caps say.
 ///
 /// # Errors
 /// [`Error::Device`] with the driver's reason.
@@ -147,10 +147,11 @@ pub(super) async fn open(
     let mut experimental_features = wgpu::ExperimentalFeatures::disabled();
     if info.caps.matrices.is_some() {
         wanted |= MATRICES;
-        // SAFETY: the token stands for the risk of bugs in what wgpu has not settled yet. The caller has asked for it, and no other
-        // experimental feature is turned on. Every load and store of a matrix in our kernels lies within arrays of workgroup
-        // memory whose sizes follow from the same constants, in control flow that is the same for the whole workgroup. That what
-        // wgpu makes of them does the same on the device at hand is not taken on trust: the engine holds it to exact numbers.
+        // SAFETY: the token acknowledges the risk of bugs in what wgpu considers experimental. The caller has enabled it by an
+        // option, and no other experimental feature is turned on. Every load and store of a matrix in our kernels lies within
+        // arrays of workgroup memory whose sizes follow from the same constants, in control flow that is uniform over the
+        // workgroup. Whether wgpu's translation does the same on this device is checked: the engine compares its results with
+        // exact numbers.
         experimental_features = unsafe { wgpu::ExperimentalFeatures::enabled() };
     }
     let descriptor = wgpu::DeviceDescriptor {

@@ -1,4 +1,4 @@
-//! One device and what belongs to it: its queue, its pipelines, the errors it reported.
+//! One device with its queue, its pipelines, and the errors it reported.
 
 mod saved;
 
@@ -24,7 +24,7 @@ use crate::kernels::Kernel;
 use crate::plan::Caps;
 use crate::sync::{lock, panic_words};
 
-/// A device, opened by us or handed over by the caller, shared by every engine on it.
+/// A device, opened by the crate or passed in by the caller, shared by every engine on it.
 #[derive(Debug)]
 pub struct Context {
     pub(super) device: wgpu::Device,
@@ -32,20 +32,20 @@ pub struct Context {
     pub(super) create: Creator,
     info: AdapterInfo,
     pipelines: Once<Kernel, Arc<Pipeline>>,
-    /// By their text: kernels that differ in constants alone share one.
+    /// By their text: kernels that differ in constants alone share a module.
     modules: Once<String, wgpu::ShaderModule>,
-    /// The pipelines on disk, where the caller named a folder and the device can hand them out.
+    /// The pipelines on disk, if the caller named a folder and the device can return its pipelines.
     saved: Option<Saved>,
-    /// Workgroups that the device has shown to run side by side, and bytes of workgroup memory that each had.
+    /// The workgroups that ran at the same time in the device's self-test, and the bytes of workgroup memory that each had.
     trusted: Mutex<Option<(u32, u32)>>,
-    /// What the device reported outside every error scope, which only a device of our own does; and its loss.
+    /// Errors that the device reported outside every error scope, which only a device of our own does; and its loss.
     fault: Arc<Mutex<Fault>>,
-    /// Made when the device is first asked whether it is lost.
+    /// Made at the first check whether the device is lost.
     probe: OnceLock<Probe>,
     unjudged: Mutex<Vec<Unjudged>>,
 }
 
-/// What the device is still to say of something that was made on it.
+/// An object whose errors the device has not reported yet.
 struct Unjudged {
     name: String,
     /// The kernel whose pipeline it is.
@@ -53,7 +53,7 @@ struct Unjudged {
     said: Said,
 }
 
-/// The error of scopes, where there is one, and whether it is of memory.
+/// The error of the scopes, if there is one, and whether it is of memory.
 #[cfg(not(target_arch = "wasm32"))]
 type Said = Pin<Box<dyn Future<Output = Option<(bool, String)>> + Send>>;
 #[cfg(target_arch = "wasm32")]
@@ -67,16 +67,16 @@ impl std::fmt::Debug for Unjudged {
 
 #[derive(Debug, Default)]
 struct Fault {
-    /// An error, for the next call to return: whether it is of memory, and its words.
+    /// An error, for the next call to return: whether it is of memory, and its message.
     error: Option<(bool, String)>,
     /// The loss of the device, for every call from then on.
     lost: Option<String>,
 }
 
-/// What wgpu's panics begin with where it finds a device lost while it polls.
+/// The beginning of wgpu's panic where it finds a device lost while it polls.
 const OF_POLL: &str = "Error in Device::poll";
 
-/// Why a device is lost that does not say so itself.
+/// The reason for a lost device that reports none.
 const DESTROYED: &str = "it was destroyed, reset or taken away";
 
 fn is_memory(error: &wgpu::Error) -> bool {
@@ -91,7 +91,7 @@ impl Fault {
 }
 
 impl Context {
-    /// Opens `adapter`; its pipelines are kept in the folder `saved`, where there is one and the adapter can do so.
+    /// Opens `adapter`; its pipelines are kept in the folder `saved`, if one is given and the adapter supports it.
     ///
     /// # Errors
     /// [`Error::Device`] with the driver's reason.
@@ -131,27 +131,27 @@ impl Context {
         Self { device, queue, create, info, pipelines, modules, saved: None, trusted, fault, probe, unjudged }
     }
 
-    /// What the device is.
+    /// The description of the device.
     pub fn info(&self) -> &AdapterInfo {
         &self.info
     }
 
-    /// What the device allows.
+    /// The capabilities of the device.
     pub fn caps(&self) -> &Caps {
         &self.info.caps
     }
 
-    /// What the offset of a storage binding is a multiple of.
+    /// The alignment of the offset of a storage binding.
     pub fn storage_alignment(&self) -> u32 {
         self.device.limits().min_storage_buffer_offset_alignment
     }
 
-    /// What was created on the device so far.
+    /// Counts of the objects created on the device so far.
     pub fn resource_counts(&self) -> ResourceCounts {
         self.create.resource_counts()
     }
 
-    /// Workgroups that the device has shown to run side by side, and bytes of workgroup memory that each had.
+    /// The workgroups that ran at the same time in the device's self-test, and the bytes of workgroup memory that each had.
     pub fn trusted(&self) -> Option<(u32, u32)> {
         *lock(&self.trusted)
     }
@@ -161,13 +161,14 @@ impl Context {
         *lock(&self.trusted) = shown;
     }
 
-    /// The pipelines on disk, where they are kept there.
+    /// The pipelines on disk, if they are kept there.
     pub fn saved(&self) -> Option<&Saved> {
         self.saved.as_ref()
     }
 
     /// # Errors
-    /// [`Error::Lost`] where the device is known to be lost; what it has reported since the last call.
+    /// [`Error::Lost`] where the device is known to be lost; an error that it has reported since the last
+    /// call.
     pub(super) fn check_fault(&self) -> Result<()> {
         let mut fault = lock(&self.fault);
         match (fault.error.take(), &fault.lost) {
@@ -178,21 +179,21 @@ impl Context {
     }
 
     /// # Errors
-    /// [`Error::Lost`] where the device is lost, which it is asked.
+    /// [`Error::Lost`] where the device is lost, which this checks.
     pub fn check_lost(&self) -> Result<()> {
         if !self.is_lost() {
             return Ok(());
         }
-        // Whoever finds it lost says why.
+        // The first call that finds it lost records the reason.
         Err(self.lost(lock(&self.fault).lost.as_deref().unwrap_or(DESTROYED)))
     }
 
-    /// What follows from `reason`: that the device is lost, where it is, which may have become so at any time.
+    /// The error for `reason`: that the device is lost, if it is, which may have happened at any time.
     pub(super) fn failed(&self, reason: &str) -> Error {
         self.check_lost().err().unwrap_or_else(|| self.reported(false, reason.into()))
     }
 
-    /// Whether the device is lost. In a browser a caller's device is not asked: only calls that need its answer fail there.
+    /// Whether the device is lost. In a browser a caller's device is not probed: only calls that wait for it fail there.
     pub fn is_lost(&self) -> bool {
         if lock(&self.fault).lost.is_some() {
             return true;
@@ -207,16 +208,16 @@ impl Context {
         is_lost
     }
 
-    /// Makes the device a lost one, for tests.
+    /// Makes the device lost, for tests.
     pub fn destroy(&self) {
         self.device.destroy();
     }
 
-    /// Polls the device; `Ok(false)` where the time for it was over.
+    /// Polls the device; `Ok(false)` on a timeout.
     ///
     /// # Errors
-    /// With the reason, also where the device is lost. wgpu panics where it finds that while it polls, which ends here: unless
-    /// panics end the process, as they do in a browser.
+    /// The reason, also where the device is lost. wgpu panics if it finds that while it polls. The panic is caught here, unless
+    /// panics abort the process, as in a browser.
     pub(super) fn poll(&self, how: wgpu::PollType) -> Result<bool, String> {
         match self.noting_loss(|| self.device.poll(how))? {
             Ok(_) => Ok(true),
@@ -225,8 +226,8 @@ impl Context {
         }
     }
 
-    /// Does `work`, in which wgpu panics only where the device is lost. Closures that the caller of a shared device has given to wgpu run
-    /// in it too: what they panic with goes on to the caller.
+    /// Runs `work`, in which wgpu panics only where the device is lost. Closures that the caller of a shared device has given to
+    /// wgpu run in it too: their panics propagate to the caller.
     fn noting_loss<T>(&self, work: impl FnOnce() -> T) -> Result<T, String> {
         catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
             let words = panic_words(&*panic);
@@ -238,7 +239,7 @@ impl Context {
         })
     }
 
-    /// Does `work`, of whose refusals nobody needs to know: what is let go of may be gone already, with its device.
+    /// Runs `work` and ignores its errors: the objects that it frees may be gone already, with their device.
     pub(super) fn quietly<T>(&self, work: impl FnOnce() -> T) -> T {
         let _scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
         work()
@@ -270,10 +271,10 @@ impl Context {
         Ok(pipelines)
     }
 
-    /// The pipeline of `kernel`, compiled by who asks first; a thread that asks meanwhile waits for it.
+    /// The pipeline of `kernel`. Pipelines are compiled once per key; concurrent callers wait for the first.
     ///
-    /// Natively the device judges a pipeline at once, before another can have it. A browser judges later: who asks in between
-    /// gets the pipeline, and where it is refused so is all that is done with it.
+    /// Natively the device reports errors at once, before another caller can have the pipeline. A browser reports later: callers
+    /// in between get the pipeline, and if it is refused, so is all work with it.
     fn pipeline(&self, kernel: Kernel) -> Result<Arc<Pipeline>> {
         let pipeline = self.pipelines.get_or_make(kernel, || {
             let scopes = self.begin_scopes();
@@ -303,8 +304,8 @@ impl Context {
         pipeline
     }
 
-    /// Runs `work` on the device, and turns what the device says about it into an error: natively here, in a browser at the
-    /// next call that waits ([`Context::judged`]).
+    /// Runs `work` on the device, and turns the device's errors into an [`Error`]: natively here, in a browser at the next call
+    /// that waits ([`Context::judged`]).
     pub(super) fn checked<T>(&self, name: &str, work: impl FnOnce() -> T) -> Result<T> {
         let scopes = self.begin_scopes();
         let result = work();
@@ -312,14 +313,14 @@ impl Context {
         Ok(result)
     }
 
-    /// Keeps what the device says of this thread's calls from here on.
+    /// Captures the errors of this thread's calls from here on.
     fn begin_scopes(&self) -> [wgpu::ErrorScopeGuard; 3] {
         let filters =
             [wgpu::ErrorFilter::OutOfMemory, wgpu::ErrorFilter::Validation, wgpu::ErrorFilter::Internal];
         filters.map(|filter| self.device.push_error_scope(filter))
     }
 
-    /// Ends the scopes: of `name`, and of the pipeline of a kernel where that is what was made.
+    /// Ends the scopes of `name`, and of a kernel's pipeline if one was created.
     fn end_scopes(
         &self,
         name: &str,
@@ -345,9 +346,9 @@ impl Context {
         }
     }
 
-    /// What follows from what the device said of `name`.
+    /// The result for `name`, from the device's errors.
     fn judge(&self, name: &str, said: Option<(bool, String)>) -> Result<()> {
-        // Of a lost device nothing is said, or what follows from it.
+        // A lost device reports nothing, or errors that follow from the loss.
         self.check_lost()?;
         match said {
             Some((is_memory, said)) => Err(self.reported(is_memory, format!("{name}: {said}"))),
@@ -355,7 +356,7 @@ impl Context {
         }
     }
 
-    /// Waits for what the device is still to say of what it was given, which it is in a browser alone.
+    /// Waits for errors that the device has not reported yet, which happens in a browser alone.
     ///
     /// # Errors
     /// The first that it refused.
@@ -378,7 +379,7 @@ mod tests {
     use crate::error::ErrorKind;
     use crate::gpu::adapters;
 
-    /// A panic of wgpu's under a poll ends there, and the device counts as lost from then on.
+    /// A panic of wgpu's in a poll is caught, and the device counts as lost from then on.
     #[test]
     fn a_panic_under_a_poll_is_a_lost_device() {
         let found = pollster::block_on(adapters(None));
@@ -401,7 +402,7 @@ mod tests {
         }
     }
 
-    /// What wgpu says of memory is told from what it says of anything else.
+    /// wgpu's errors of memory are told apart from its other errors.
     #[test]
     fn want_of_memory_is_told_apart() {
         let source = || Box::new(std::fmt::Error);
@@ -418,7 +419,7 @@ mod tests {
         }
     }
 
-    /// Asked from several threads while another polls, a device that is there says so.
+    /// Several threads check a device while another polls it: it is never reported as lost.
     #[test]
     fn a_device_that_is_there_is_never_taken_for_a_lost_one() {
         for (info, adapter) in pollster::block_on(adapters(None)) {

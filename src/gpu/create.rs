@@ -54,7 +54,7 @@ impl Creator {
         self.device.create_buffer(descriptor)
     }
 
-    /// A few bytes, mapped, that no run uses: not counted.
+    /// A small mapped buffer that no run uses: not counted.
     pub(super) fn probe(&self) -> wgpu::Buffer {
         self.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("wgru.buffer.probe"),
@@ -68,7 +68,7 @@ impl Creator {
         self.device.create_query_set(descriptor)
     }
 
-    /// What was created so far.
+    /// The counts so far.
     pub(super) fn resource_counts(&self) -> ResourceCounts {
         let of = |count: &AtomicUsize| count.load(Ordering::Relaxed);
         ResourceCounts {

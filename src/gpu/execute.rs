@@ -14,11 +14,11 @@ use crate::program::{BufferId, Copy, Role, pack_sequence, tile};
 use crate::progress::SharedTally;
 use crate::sync::Wait;
 
-/// Dispatches of one submission at the most: drivers keep a record of each.
+/// The most dispatches of one submission: drivers keep a record of each.
 pub(super) const SUBMISSION: usize = 4096;
-/// Operations after which a submission ends. An operating system may reset a GPU that is busy with one for
-/// seconds: at a slow 0.2 TFLOP/s this is 0.1 s. A software driver has no such limit and little overhead, so
-/// there the bound is progress, which is seen by submissions: about 0.3 s.
+/// Operations after which a submission ends. An operating system may reset a GPU that is busy with one
+/// submission for seconds: at a slow 0.2 TFLOP/s this is 0.1 s. A software driver has no such limit and
+/// little overhead. There the bound is for progress, which is counted by submissions: about 0.3 s.
 const SUBMISSION_FLOPS: u64 = 20_000_000_000;
 const SUBMISSION_FLOPS_SOFTWARE: u64 = 1_000_000_000;
 
@@ -29,12 +29,12 @@ impl Context {
     }
 }
 
-/// What a submission copies for the caller to read.
+/// The arrays that a submission copies for the caller to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fetch {
-    /// y, then the readout; last, where chunks may fail, the words that say whether they did.
+    /// y, then the readout; last, where chunks may fail, their completion counts.
     Outputs,
-    /// Those, with every layer's final h and every layer's final c before the words.
+    /// The same, with every layer's final h and every layer's final c before the completion counts.
     All,
 }
 
@@ -68,8 +68,8 @@ impl Workspace {
         context.checked("inputs", write)
     }
 
-    /// Writes the steps of each sequence, `[B]`; T for all where `None`. Before [`Workspace::write_states`], since
-    /// they say which row stands where.
+    /// Writes the steps of each sequence, `[B]`; T for all where `None`. To be called before [`Workspace::write_states`], since
+    /// they determine the order of the rows.
     pub(super) fn write_lengths(&mut self, context: &Context, lengths: Option<&[u32]>) {
         self.order.set(lengths, self.program.run_shape.dims.steps as u32);
         let buffer = &self.buffers[self.program.order];
@@ -98,7 +98,7 @@ impl Workspace {
         }
     }
 
-    /// Makes x, whose numbers are in range, ready to be written as the device stores it; before
+    /// Packs x, whose numbers are in range, for the device's storage type; to be called before
     /// [`Workspace::submit`].
     pub fn pack_x(&mut self, x: &[f32]) {
         let RunShape { dims: Dims { batch, steps }, .. } = self.program.run_shape;
@@ -108,14 +108,14 @@ impl Workspace {
         }
     }
 
-    /// Writes where states begin anew, in the caller's order.
+    /// Writes the resets, in the caller's order.
     pub(super) fn write_resets(&self, context: &Context, resets: &[u32]) {
         if let Some(id) = self.program.resets {
             context.queue.write_buffer(&self.buffers[id], 0, bytemuck::cast_slice(resets));
         }
     }
 
-    /// Writes x, which [`Workspace::pack_x`] has seen.
+    /// Writes x, after [`Workspace::pack_x`].
     pub(super) fn write_x(&self, context: &Context, x: &[f32]) {
         let half = self.program.precision.activations.is_half();
         let bytes = if half { bytemuck::cast_slice(&self.words) } else { bytemuck::cast_slice(x) };
@@ -123,7 +123,7 @@ impl Workspace {
     }
 
     /// Fills every scratch and output array, and the h buffers that are not read first, with NaN. Does
-    /// nothing unless the workspace was made with fill_nan.
+    /// nothing unless the workspace was made with `fill_nan`.
     pub(super) fn fill_nan(&self, context: &Context, phase: usize) {
         let Some(fill_nan) = &self.fill_nan else { return };
         let unread = self.program.states_unread(phase);
@@ -135,8 +135,9 @@ impl Workspace {
         }
     }
 
-    /// Writes `x` and where states begin anew, which [`Workspace::prepare_resets`] has to be asked for first, submits the whole
-    /// program, or without resets what then is needed of it, on the states of `phase` (0 or 1), then copies what `fetch` names for [`Workspace::read`].
+    /// Writes `x` and the resets, after [`Workspace::prepare_resets`] if there are any. Submits the program, or without resets
+    /// the part that is then needed, on the states of `phase` (0 or 1). Then copies the arrays of `fetch` for
+    /// [`Workspace::read`].
     ///
     /// # Errors
     /// [`crate::Error::Lost`]; [`crate::Error::Device`] and [`crate::Error::DeviceMemory`] where the device refuses the work.
@@ -180,7 +181,7 @@ impl Workspace {
         self.finish(context, encoder, phase, fetch)
     }
 
-    /// Copies what `fetch` names of a run that began in `phase`, and submits.
+    /// Copies the arrays of `fetch` of a run that began in `phase`, and submits.
     pub(super) fn finish(
         &self,
         context: &Context,
@@ -197,7 +198,7 @@ impl Workspace {
         Submitted { index: context.queue.submit([encoder.finish()]), bytes }
     }
 
-    /// Copies the words that say whether chunks came through to the byte `at` of `to`; how many bytes.
+    /// Copies the completion counts of the chunks to the byte `at` of `to`; returns the number of bytes.
     pub(super) fn copy_completions(
         &self,
         encoder: &mut wgpu::CommandEncoder,
@@ -211,7 +212,7 @@ impl Workspace {
         bytes
     }
 
-    /// Copies what `fetch` names of a run that has begun in `phase`, for [`Workspace::read`].
+    /// Copies the arrays of `fetch` of a run that has begun in `phase`, for [`Workspace::read`].
     ///
     /// # Errors
     /// [`crate::Error::Lost`]; [`crate::Error::Device`] and [`crate::Error::DeviceMemory`] where the device refuses the work.
@@ -271,7 +272,7 @@ impl Workspace {
         offset
     }
 
-    /// Waits for `submitted` and hands its copies to `read`, one after the other in one slice.
+    /// Waits for `submitted` and passes its copies to `read`, one after the other in one slice.
     ///
     /// # Errors
     /// [`crate::Error::Lost`]; [`crate::Error::Device`] where the device reported an error.
@@ -285,8 +286,8 @@ impl Workspace {
         self.staging.read(context, submitted, wait, read).await
     }
 
-    /// Records every dispatch of the operations from `from_op` on, from `encoder` on, and submits what is recorded whenever it
-    /// fills a submission; returns the encoder of the last. `timer` is told when the first begins and the last ends.
+    /// Records every dispatch of the operations from `from_op` on, into `encoder` first, and submits whenever a submission is
+    /// full; returns the encoder of the last. `timer` gets the beginning of the first pass and the end of the last.
     pub(super) fn record(
         &self,
         context: &Context,
@@ -305,7 +306,7 @@ impl Workspace {
             }
             let is_last = rest.peek().is_none();
             if is_last || recorded >= SUBMISSION || flops >= budget {
-                // A run that has ended, or was given up, is not told.
+                // Progress is not reported to a run that has ended or was discarded.
                 let (progress, ended) = (Arc::downgrade(progress), recorded as u64);
                 encoder.on_submitted_work_done(move || {
                     if let Some(progress) = progress.upgrade() {
@@ -334,7 +335,7 @@ impl Workspace {
         }
     }
 
-    /// What stands between passes.
+    /// Records the work between passes.
     fn record_between(&self, encoder: &mut wgpu::CommandEncoder, part: &Part<'_>) {
         match (part, self.program.exchange_buffer) {
             (Part::Clear(ranges), Some(exchange_buffer)) => {
@@ -379,7 +380,7 @@ pub(super) fn parts(ops: &[BoundOp], phase: usize) -> impl Iterator<Item = Part<
 }
 
 impl Bound {
-    /// Records it, with the offset of its step in the table of indices where it has one.
+    /// Records it, with the offset of its step in the table of indices if it has one.
     pub(super) fn dispatch(&self, pass: &mut wgpu::ComputePass<'_>, index: Option<u32>) {
         pass.set_pipeline(&self.pipeline.pipeline);
         pass.set_bind_group(0, &self.bindings, index.as_slice());

@@ -1,4 +1,4 @@
-//! Taking a run up again where the exchange between workgroups failed.
+//! The fallback path: finishing a run whose exchange between workgroups failed.
 
 use super::context::Context;
 use super::execute::Fetch;
@@ -10,13 +10,13 @@ use crate::program::Completion;
 use crate::progress::SharedTally;
 
 impl Workspace {
-    /// Runs what is left of `failed`, from the chunk `at` on, or all of it again. Both are of one plan, but that this one takes
-    /// step by step what workgroups took together there.
+    /// Re-runs the rest of `failed`, from the chunk `at` on, or all of it. Both have the same plan, except that this one uses
+    /// per-step kernels where the other used multi-workgroup kernels.
     ///
-    /// What the earlier operations made is copied on the device: the sequences, the states of the layers below as they
-    /// were at the end, those of the chunk's own as they were at its beginning. The states of the layers above, which may have run
-    /// on nonsense, are written anew. Of layers that run at once all states are as they were at the beginning of the dispatch
-    /// that was not completed.
+    /// The results of the earlier operations are copied on the device: the sequences, the final states of the layers below, and
+    /// the states of the chunk's own layer from its beginning. The states of the layers above, which may have run on invalid
+    /// values, are written again. With layer pipelining, all states are those at the beginning of the dispatch that was not
+    /// completed.
     ///
     /// # Errors
     /// [`Error::Lost`]; [`Error::Device`] and [`Error::DeviceMemory`] where the device refuses the work.
@@ -50,10 +50,10 @@ impl Workspace {
         Ok(submitted)
     }
 
-    /// Which buffers of `failed` go into which of this workspace.
+    /// Pairs of buffers: of `failed`, and of this workspace to copy to.
     fn copies(&self, failed: &Self, at: &Completion) -> Result<Vec<(usize, usize)>> {
         if let (Some(from), Some(to)) = (failed.program.together, self.program.together) {
-            // Steps of the first layer before, the ended layers' lag among them.
+            // The steps of the first layer before, with the lag of the layers that have ended.
             let steps = at.first + at.layer * to.lag;
             let mut copies = vec![(from.y, to.y), (from.states.h[at.phase], to.states.h[steps % 2])];
             if let (Some(from), Some(to)) = (from.states.c, to.states.c) {

@@ -1,5 +1,5 @@
-//! The only room that speaks wgpu: adapters, one context per device, pipelines, workspaces, execution and
-//! read-back. It runs programs and knows nothing of models.
+//! The only module that uses wgpu: adapters, one context per device, pipelines, workspaces, execution and
+//! read-back. It runs programs and knows nothing about models.
 
 mod adapter;
 mod context;

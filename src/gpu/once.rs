@@ -1,4 +1,4 @@
-//! Values that are made once for each key, whoever asks.
+//! Values that are created once for each key, also under concurrency.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use crate::sync::lock;
 
-/// Who asks first for a key makes its value; a thread that asks meanwhile waits for it, and those with other keys do
-/// not. Nothing here waits for a future, so that no lock is held while one is pending.
+/// Values are created once per key. Concurrent callers of one key wait for the first; callers of other keys do not wait. No lock
+/// is held while a future is pending.
 #[derive(Debug)]
 pub(super) struct Once<K, V>(Mutex<HashMap<K, Slot<V>>>);
 
@@ -20,10 +20,10 @@ impl<K, V> Default for Once<K, V> {
 }
 
 impl<K: Eq + Hash, V: Clone> Once<K, V> {
-    /// The value of `key`, made by `make` where there is none.
+    /// The value of `key`, created by `make` if there is none.
     ///
     /// # Errors
-    /// Those of `make`; then the next that asks makes the value.
+    /// Those of `make`; the next caller then creates the value.
     pub(super) fn get_or_make<E>(&self, key: K, make: impl FnOnce() -> Result<V, E>) -> Result<V, E> {
         let slot = lock(&self.0).entry(key).or_default().clone();
         let mut slot = lock(&slot);
@@ -35,7 +35,7 @@ impl<K: Eq + Hash, V: Clone> Once<K, V> {
         Ok(value)
     }
 
-    /// Makes the next that asks for `key` make its value anew.
+    /// Removes the value: the next caller of `key` creates it again.
     pub(super) fn forget(&self, key: &K) {
         lock(&self.0).remove(key);
     }

@@ -10,7 +10,7 @@ pub(super) struct Pipeline {
     pub(super) layout: wgpu::BindGroupLayout,
 }
 
-/// The module of `text`, named for the first kernel that is made of it.
+/// The module of `text`, named for the first kernel that uses it.
 pub(super) fn module(create: &Creator, name: &str, text: &str) -> wgpu::ShaderModule {
     create.shader_module(wgpu::ShaderModuleDescriptor {
         label: Some(&format!("wgru.{name}.module")),

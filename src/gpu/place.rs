@@ -1,8 +1,8 @@
-//! Where an array of the caller's lies: a part of a buffer, held against what it is bound to.
+//! The position of a caller's array: a part of a buffer, checked against the array that it is bound to.
 
 use crate::error::{BufferFault, Error, Result};
 
-/// A buffer, and the byte of it that an array begins at.
+/// A buffer, and the offset of an array in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     /// The buffer.
@@ -11,14 +11,14 @@ pub struct Place {
     pub offset: u64,
 }
 
-/// An array of the caller's in its place.
+/// A caller's array with its position.
 #[derive(Debug)]
 pub struct Placed<'a> {
-    /// As the caller knows it.
+    /// The caller's name for it.
     pub name: &'a str,
-    /// Where it lies.
+    /// Its position.
     pub place: Place,
-    /// Its bytes.
+    /// Its size in bytes.
     pub bytes: u64,
     /// Whether the run writes it.
     pub written: bool,
@@ -26,7 +26,7 @@ pub struct Placed<'a> {
 
 impl Placed<'_> {
     /// # Errors
-    /// [`Error::Buffer`] where the buffer cannot be bound so.
+    /// [`Error::Buffer`] where the buffer cannot be bound at this offset.
     fn check(&self, alignment: u64) -> Result<()> {
         let Self { place: Place { buffer, offset }, bytes, .. } = self;
         let fault = if !buffer.usage().contains(wgpu::BufferUsages::STORAGE) {
@@ -51,9 +51,9 @@ impl Placed<'_> {
     }
 }
 
-/// Holds the arrays of one run against the device and each other. `alignment`: the device's, of offsets; `in_place`: pairs of which
-/// the second may take exactly the place of the first, which is read to its end before; `at_once`: pairs that one dispatch reads
-/// and writes.
+/// Checks the arrays of one run against the device and each other. `alignment`: the device's, of offsets. `in_place`: pairs of
+/// which the second may be exactly the first, which is read completely before. `at_once`: pairs of which one dispatch reads the
+/// first and writes the second.
 ///
 /// # Errors
 /// [`Error::Buffer`].
@@ -63,7 +63,7 @@ pub fn check_places(
     in_place: &[[&str; 2]],
     at_once: &[[&str; 2]],
 ) -> Result<()> {
-    // Words of four bytes, whatever the device says.
+    // Words have four bytes, whatever the device's alignment.
     all.iter().try_for_each(|placed| placed.check(u64::from(alignment).max(4)))?;
     for (index, placed) in all.iter().enumerate() {
         for other in &all[..index] {

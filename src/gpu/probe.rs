@@ -1,4 +1,4 @@
-//! Whether a device is lost, found out without a callback: a device of the caller's keeps the caller's.
+//! Checks whether a device is lost, without a callback: a device of the caller's keeps the caller's.
 
 use std::future::Future;
 use std::pin::pin;
@@ -9,21 +9,21 @@ use std::task::{Context as TaskContext, Poll, Waker};
 use super::create::Creator;
 use crate::sync::lock;
 
-/// A buffer that is mapped for no other purpose than to see whether it can be.
+/// A buffer that is mapped only to see whether the mapping is refused.
 ///
-/// wgpu says of nothing that it was refused since the device is lost: errors of that kind pass by the error scopes, for the
-/// callback to tell. A mapping alone is answered, and of a lost device at once. Nothing is ever in the buffer, no command
-/// uses it, and the mapping is called off before anything is mapped.
+/// wgpu does not report errors that follow from the loss of a device: they bypass the error scopes, and the callback reports the
+/// loss. Only a mapping gets a result, and on a lost device at once. The buffer stays empty, no command uses it, and the mapping
+/// is cancelled before it takes place.
 #[derive(Debug)]
 pub(super) struct Probe(Option<Mutex<wgpu::Buffer>>);
 
 impl Probe {
-    /// `None` where it could not be made for another reason than that the device is lost, as for want of memory.
+    /// `None` where it could not be created for a reason other than loss, such as lack of memory.
     pub(super) fn new(device: &wgpu::Device, create: &Creator) -> Option<Self> {
         let scopes = [wgpu::ErrorFilter::OutOfMemory, wgpu::ErrorFilter::Validation];
         let scopes = scopes.map(|filter| device.push_error_scope(filter));
         let buffer = create.probe();
-        // It is not mapped where it could not be made.
+        // It is not mapped if it could not be created.
         let is_there = buffer.get_mapped_range_mut(..).is_ok();
         let mut task = TaskContext::from_waker(Waker::noop());
         let told = scopes.into_iter().rev().map(|scope| pin!(scope.pop()).poll(&mut task));
@@ -33,7 +33,7 @@ impl Probe {
         match (is_there, is_refused) {
             (true, _) => Some(Self(Some(Mutex::new(buffer)))),
             (false, true) => None,
-            // What a lost device refuses passes by the scopes.
+            // The errors of a lost device bypass the scopes.
             (false, false) => Some(Self(None)),
         }
     }
@@ -48,12 +48,12 @@ impl Probe {
         buffer.map_async(wgpu::MapMode::Write, .., move |result| {
             told.store(result.is_err(), Ordering::Relaxed);
         });
-        // Both before it is called off, which is told as a refusal too, and refused where the buffer went with its device.
+        // Both are read before the mapping is cancelled, since a cancelled mapping also reports a refusal.
         let refused = refused.load(Ordering::Relaxed);
         let said = pin!(scope.pop()).poll(&mut TaskContext::from_waker(Waker::noop()));
         let _scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
         buffer.unmap();
-        // Another thread that polls may have mapped it when it was unmapped already: that is refused with an error.
+        // Another thread that polls may have mapped the buffer after it was unmapped: then the refusal comes with an error.
         refused && matches!(said, Poll::Ready(None))
     }
 }

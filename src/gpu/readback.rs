@@ -1,4 +1,4 @@
-//! Bringing outputs and states back: one staging buffer per workspace, mapped once per run.
+//! Reading outputs and states back: one staging buffer per workspace, mapped once per run.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::program::Program;
 use crate::sync::{Wait, lock};
 
-/// How long the driver is waited for at a time.
+/// The longest single wait for the driver.
 #[cfg(not(target_arch = "wasm32"))]
 const TURN: std::time::Duration = std::time::Duration::from_millis(100);
 
@@ -20,14 +20,14 @@ const TURN: std::time::Duration = std::time::Duration::from_millis(100);
 #[derive(Debug)]
 pub(super) struct Staging {
     buffer: Mutex<wgpu::Buffer>,
-    /// Whether a mapping of it was called off before it was there. wgpu keeps such a mapping in its list of the submission
-    /// that it waited for, and when that is done maps the buffer for whoever has asked since, whose own submission may
-    /// still be under way. So the buffer is not used again.
+    /// Whether a mapping of it was cancelled before it completed. wgpu keeps such a mapping in the list of its submission. When
+    /// that submission is done, wgpu completes the next mapping of the buffer, whose own submission may still be in progress. So
+    /// the buffer is not used again.
     abandoned: AtomicBool,
 }
 
 impl Staging {
-    /// Bytes for all of `program`'s outputs and final states, and no fewer than a timer and completions need.
+    /// Bytes for all of `program`'s outputs and final states, or for a timer and completion counts if these need more.
     pub(super) fn bytes(program: &Program) -> u64 {
         // Streams have staging buffers of their own.
         let read_back = if program.streams.is_some() { 0 } else { program.read_back_bytes() };
@@ -38,7 +38,7 @@ impl Staging {
         Self::of(create, Self::bytes(program))
     }
 
-    /// One of so many bytes.
+    /// A staging buffer of `bytes` bytes.
     pub(super) fn of(create: &Creator, bytes: u64) -> Self {
         let buffer = Mutex::new(Self::make(create, bytes));
         Self { buffer, abandoned: AtomicBool::new(false) }
@@ -53,7 +53,7 @@ impl Staging {
         })
     }
 
-    /// Its bytes.
+    /// Its size in bytes.
     pub(super) fn size(&self) -> u64 {
         lock(&self.buffer).size()
     }
@@ -61,14 +61,14 @@ impl Staging {
     /// The buffer to copy to, inside a scope.
     pub(super) fn buffer(&self, create: &Creator) -> wgpu::Buffer {
         let mut buffer = lock(&self.buffer);
-        // It stays abandoned until something has been read, since the new one may not have been made.
+        // The flag stays set until a read succeeds, since creating the new buffer may have failed.
         if self.abandoned.load(Ordering::Relaxed) {
             *buffer = Self::make(create, buffer.size());
         }
         buffer.clone()
     }
 
-    /// Waits until what `submitted` copied can be read, hands it to `read`, and gives the buffer back, also
+    /// Waits until the copies of `submitted` can be read, passes them to `read`, and unmaps the buffer, also
     /// where the future is dropped or the device fails.
     pub(super) async fn read(
         &self,
@@ -96,18 +96,18 @@ impl Staging {
     }
 }
 
-/// A submission whose copies wait in the staging buffer.
+/// A submission whose copies are in the staging buffer.
 #[derive(Debug)]
 pub struct Submitted {
     pub(super) index: wgpu::SubmissionIndex,
     pub(super) bytes: u64,
 }
 
-/// Unmaps a buffer when it goes out of scope. A mapping that is still pending is called off, and told of.
+/// Unmaps a buffer on drop. A mapping that is still pending is cancelled, and recorded as such.
 struct Unmap<'a> {
     context: &'a Context,
     buffer: &'a wgpu::Buffer,
-    /// Set unless the mapping is there.
+    /// Set until the mapping has completed.
     abandoned: Option<&'a AtomicBool>,
 }
 
@@ -120,7 +120,7 @@ impl Drop for Unmap<'_> {
     }
 }
 
-/// Asks for a mapping of `slice`.
+/// Requests a mapping of `slice`.
 pub(super) fn map(slice: &wgpu::BufferSlice<'_>, mode: wgpu::MapMode) -> Mapping {
     let mapping = Mapping::default();
     let state = mapping.0.clone();
@@ -140,11 +140,11 @@ struct MappingState {
     waker: Option<Waker>,
 }
 
-/// What came of asking for a mapping.
+/// The result of a requested mapping.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Mapping(Arc<Mutex<MappingState>>);
 
-/// Ready once the mapping is.
+/// Ready once the mapping is complete.
 pub(super) struct Mapped<'a> {
     pub(super) context: &'a Context,
     pub(super) mapping: Mapping,
@@ -160,7 +160,7 @@ impl Future for Mapped<'_> {
         lock(&self.mapping.0).waker = Some(task.waker().clone());
         loop {
             let poll = match self.wait {
-                // In turns, so that earlier submissions are seen to end while the last is waited for.
+                // In short waits, so that the end of earlier submissions is reported while the last is in progress.
                 #[cfg(not(target_arch = "wasm32"))]
                 Wait::Block => wgpu::PollType::Wait {
                     submission_index: Some(self.submission.clone()),

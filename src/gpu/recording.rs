@@ -1,9 +1,9 @@
-//! Programs that are recorded: into an encoder of the caller's, on buffers of the caller's.
+//! Recorded programs: in an encoder of the caller's, on buffers of the caller's.
 //!
-//! What every recording of a program shares (constants, scratch, tables, pipelines) is made once ([`Recordable`]). A recording
-//! ([`Recorded`]) is its bind groups. Recording it creates nothing, writes to no queue and waits for nothing: its parameters lie in
-//! uniform tables, and what changes from one recording to another are its bind groups. Recordings may share their scratch,
-//! since each is recorded as a whole and a queue takes one command after the other.
+//! The parts that every recording of a program shares (constants, scratch, tables, pipelines) are created once ([`Recordable`]).
+//! A recording ([`Recorded`]) is its bind groups. Recording it creates nothing, writes to no queue and waits for nothing: its
+//! parameters are in uniform tables, and recordings differ in their bind groups alone. Recordings may share their scratch, since
+//! each is recorded as a whole and a queue executes commands in order.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -22,48 +22,49 @@ use crate::kernels::Kernel;
 use crate::program::{Buffer, BufferId, Copy, End, Op, Program, Role, StateBuffers, check, pack_sequence};
 use crate::sync::lock;
 
-/// What a recording has in the place of an array of its program.
+/// The caller's data for an array of a recording's program.
 #[derive(Debug)]
 pub enum Given<'a> {
     /// A buffer of the caller's.
     Place(Place),
-    /// Numbers, which are uploaded into a buffer of their own; of x as the device stores it.
+    /// Numbers, which are uploaded into a buffer of their own; for x in the device's storage type.
     Numbers(&'a [f32]),
     /// Words, likewise.
     Words(&'a [u32]),
-    /// The steps of each row, of which the order is made.
+    /// The steps of each row, from which the order of rows follows.
     Lengths(&'a [u32]),
     /// A buffer of the program's own.
     Own,
 }
 
-/// An array of a program that is a buffer of another's.
+/// An array of a program that is a buffer of another program.
 pub type Foreign = (BufferId, wgpu::Buffer);
 
-/// A program, and what all recordings of it share.
+/// A program, with everything that its recordings share.
 #[derive(Debug)]
 pub struct Recordable {
     program: Program,
     tables: Tables,
     pipelines: HashMap<Kernel, Arc<Pipeline>>,
-    /// By the number of the buffer; none of those that each recording has in places of its own.
+    /// By the number of the buffer; `None` for those that each recording has at positions of its own.
     shared: Vec<Option<wgpu::Buffer>>,
     /// The order of rows that all have T steps.
     full: wgpu::Buffer,
-    /// Arrays that a recording has no other place for, made when they are first needed.
+    /// Arrays that a recording has no other position for, created when first needed.
     own: Mutex<HashMap<BufferId, wgpu::Buffer>>,
-    /// Whether the states are a session's, and live on from one recording to the next.
+    /// Whether the states are a session's, and persist from one recording to the next.
     keeps: bool,
-    /// NaN for the longest array that a run must write, where runs are filled with NaN.
+    /// NaN for the longest array that a run must write, if `fill_nan` is set.
     fill_nan: Option<wgpu::Buffer>,
 }
 
 impl Recordable {
-    /// Checks `program` and makes it ready. `foreign`: buffers of others that it works on, the states of a session or the slots
-    /// of a pool.
+    /// Checks `program` and creates its buffers and pipelines. `foreign`: buffers of others that it works on, the states of a
+    /// session or the slots of a pool.
     ///
     /// # Errors
-    /// As [`check`]; [`crate::Error::DeviceMemory`] where memory runs out, [`crate::Error::Device`] where the device refuses a pipeline.
+    /// Those of [`check`]; [`crate::Error::DeviceMemory`] where memory runs out, [`crate::Error::Device`] where the device
+    /// refuses a pipeline.
     pub fn new(
         context: &Context,
         program: Program,
@@ -96,7 +97,7 @@ impl Recordable {
             let foreign = foreign.iter().find(|(other, _)| *other == id);
             match (foreign, buffer.role) {
                 (Some((_, buffer)), _) => Some(buffer.clone()),
-                // What is not among them was refused.
+                // A constant that is missing was refused before.
                 (_, Role::Constant(..)) => constants.of(buffer).ok().flatten().cloned(),
                 (_, Role::Slots) if rows == Some(id) => {
                     let all: Vec<u32> = (0..).take(buffer.words).collect();
@@ -123,8 +124,8 @@ impl Recordable {
         &self.program
     }
 
-    /// Makes a recording on what is `given` for arrays of the program. x has to be; where lengths are not, every row has T steps;
-    /// where states are not, they are zero, and final states go nowhere; y and the readout go to arrays of the program's own.
+    /// Makes a recording on the arrays that are `given`. x is required. Without lengths every row has T steps. Without initial
+    /// states they are zero, and final states are not copied. y and the readout default to arrays of the program's own.
     ///
     /// # Errors
     /// [`crate::Error::DeviceMemory`] where memory runs out, [`crate::Error::Device`] where a buffer is of another device.
@@ -140,11 +141,11 @@ impl Recordable {
         self.bound(context, placed)
     }
 
-    /// What is `given`, for [`Recordable::bound`]; what of it lies on the host is written to arrays of the program's own, for what is
-    /// submitted next.
+    /// The positions of what is `given`, for [`Recordable::bound`]. Arrays on the host are written to arrays of the program's
+    /// own, for the next submission.
     ///
     /// # Errors
-    /// As [`Recordable::bind`].
+    /// Those of [`Recordable::bind`].
     pub(super) fn written(
         &self,
         context: &Context,
@@ -159,7 +160,7 @@ impl Recordable {
         context.checked("arrays of a run", || self.placed(&context.create, given, write))
     }
 
-    /// Where everything that is `given` lies; `from_host` finds a place for an array on the host.
+    /// The positions of everything that is `given`; `from_host` finds a position for an array on the host.
     fn placed(
         &self,
         create: &Creator,
@@ -183,10 +184,10 @@ impl Recordable {
         placed.collect()
     }
 
-    /// A recording on arrays in their places.
+    /// A recording on arrays at their positions.
     ///
     /// # Errors
-    /// As [`Recordable::bind`].
+    /// Those of [`Recordable::bind`].
     pub(super) fn bound(
         self: &Arc<Self>,
         context: &Context,
@@ -217,7 +218,7 @@ impl Recordable {
             let order = if before.is_empty() { full.clone() } else { self.own(create, program.order) };
             before.extend(ends.initial.iter().filter(is_given));
             after.extend(ends.last.iter().filter(is_given));
-            // A session's states are as the step before left them.
+            // A session's states are those after the previous step.
             for (index, end) in ends.initial.iter().enumerate().filter(|_| !self.keeps) {
                 let of =
                     |state: &StateBuffers| if index == 0 { Some(state.h[0]) } else { state.c.map(|c| c[0]) };
@@ -232,7 +233,7 @@ impl Recordable {
                 places[id] = Some(start(self.own(create, id)));
             }
         }
-        // What is not given is not bound, or not by an operation that takes place.
+        // An array that is not given is not bound, or only by an operation that is skipped.
         let places: Vec<Place> =
             places.into_iter().map(|place| place.unwrap_or(start(full.clone()))).collect();
         let at = |id: BufferId| {
@@ -250,7 +251,7 @@ impl Recordable {
         Recorded { program: self.clone(), placed, places, cleared, before, ops, after }
     }
 
-    /// `numbers` of an array as the device stores them.
+    /// `numbers` of an array in the device's storage type.
     fn words<'a>(&self, id: BufferId, numbers: &'a [f32]) -> Cow<'a, [u32]> {
         let RunShape { dims: Dims { batch, steps }, .. } = self.program.run_shape;
         let storage = self.program.precision.activations;
@@ -276,15 +277,15 @@ fn is_written(buffer: &Buffer) -> bool {
     matches!(buffer.role, Role::Scratch | Role::Output)
 }
 
-/// A program on the buffers that it is recorded on.
+/// A program with the buffers that it is recorded on.
 #[derive(Debug)]
 pub struct Recorded {
     program: Arc<Recordable>,
-    /// What it was bound to.
+    /// The arrays that it was bound to.
     placed: Vec<(BufferId, Place)>,
     /// By the number of the buffer.
     places: Vec<Place>,
-    /// States that begin with zero.
+    /// States that start at zero.
     cleared: Vec<BufferId>,
     before: Vec<Bound>,
     ops: Vec<BoundOp>,
@@ -292,17 +293,17 @@ pub struct Recorded {
 }
 
 impl Recorded {
-    /// What it was made of.
+    /// Its program.
     pub fn recordable(&self) -> &Arc<Recordable> {
         &self.program
     }
 
-    /// Whether it was bound to these.
+    /// Whether it was bound to these arrays.
     pub(super) fn is_on(&self, placed: &[(BufferId, Place)]) -> bool {
         self.placed == placed
     }
 
-    /// Where an array lies.
+    /// The position of an array.
     pub fn place(&self, id: BufferId) -> &Place {
         &self.places[id]
     }
@@ -312,7 +313,7 @@ impl Recorded {
         self.record_in_parts(encoder, u64::MAX, |_| ());
     }
 
-    /// Records the whole run, and calls `between` after operations of so many flops, or [`SUBMISSION`] dispatches where they
+    /// Records the whole run, and calls `between` after so many floating-point operations, or [`SUBMISSION`] dispatches if they
     /// are bounded.
     pub(super) fn record_in_parts(
         &self,
@@ -332,7 +333,7 @@ impl Recorded {
             while let Some(part) = rest.next_if(|part| !matches!(part, Part::Dispatch(..))) {
                 match part {
                     Part::Copies(copies) => self.copy(encoder, copies),
-                    // Of workgroups together, which are not recorded.
+                    // Parts of multi-workgroup kernels, which are not recorded.
                     Part::Clear(_) | Part::Dispatch(..) => {}
                 }
             }
@@ -356,7 +357,7 @@ impl Recorded {
                 between(encoder);
             }
         }
-        // A session's step ends where it began, so that the next recording is the next step.
+        // A session's step ends in the phase where it began, so that the next recording is the next step.
         for state in program.program.states.iter().filter(|_| program.keeps) {
             if let ([to, from], 1) = (state.h, state.changes % 2)
                 && to != from
@@ -383,7 +384,7 @@ impl Recorded {
         }
     }
 
-    /// Fills what the run must write with NaN, but for what is the caller's.
+    /// Fills the arrays that the run must write with NaN, except the caller's.
     fn fill_nan(&self, encoder: &mut wgpu::CommandEncoder) {
         let Self { program: recordable, places, .. } = self;
         let (Some(fill_nan), Recordable { program, shared, own, .. }) = (&recordable.fill_nan, &**recordable)

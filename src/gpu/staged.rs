@@ -1,4 +1,4 @@
-//! A batch that stays on the device: run from its initial states as often as one likes, with nothing moved.
+//! A batch that stays on the device: run from its initial states any number of times, without copies from or to the host.
 
 use std::time::Instant;
 
@@ -18,7 +18,7 @@ use crate::sync::Wait;
 #[derive(Debug)]
 pub struct StagedWorkspace {
     workspace: Workspace,
-    /// Each array of initial states with its copy.
+    /// Each array of initial states with a copy of it.
     initial: Vec<(BufferId, wgpu::Buffer)>,
     timer: Option<Timer>,
 }
@@ -62,7 +62,8 @@ impl StagedWorkspace {
         &self.workspace
     }
 
-    /// Runs the batch and waits until it is done; and the chunk that its workgroups did not prove, where there is one.
+    /// Runs the batch and waits until it is done; returns the first incomplete chunk of a multi-workgroup kernel, if there is
+    /// one.
     ///
     /// # Errors
     /// [`crate::Error::Lost`]; [`crate::Error::Device`] and [`crate::Error::DeviceMemory`] where the device refuses the work.
@@ -89,7 +90,7 @@ impl StagedWorkspace {
                     timer.fetch(&mut encoder, staging);
                     timer::BYTES
                 }
-                // One word of y, so that there is something to wait for.
+                // One word of y, so that there is a copy to wait for.
                 None => {
                     let y = &workspace.buffers[workspace.program.y];
                     encoder.copy_buffer_to_buffer(y, 0, staging, 0, 4);
@@ -121,7 +122,7 @@ impl StagedWorkspace {
     }
 }
 
-/// The host's clock; a browser's is not std's, which would panic there.
+/// The host's clock; `None` in a browser, where std's would panic.
 fn now() -> Option<Instant> {
     (!cfg!(target_arch = "wasm32")).then(Instant::now)
 }

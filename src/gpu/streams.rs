@@ -1,9 +1,8 @@
-//! Ticks of streams: slots of states that live on the device, and the staging buffers in which frames go up and outputs
-//! come down.
+//! Ticks of streams: slots of states on the device, and the staging buffers for uploading frames and reading back outputs.
 //!
-//! Everything of a tick is one submission (unless it exceeds what one should hold): copies out of the upload buffer, the
-//! programs, copies into the download buffer. A [`Staging`] is one of each; with two of them a tick's way back overlaps the
-//! work of the next. The upload buffer is mapped whenever it idles, so that frames are written right into it.
+//! A tick is one submission (unless it exceeds the limits of one): copies out of the upload buffer, the programs, copies into the
+//! download buffer. A [`Staging`] is one of each; with two of them the read-back of a tick overlaps the computation of the next.
+//! The upload buffer is mapped whenever it is idle, so that frames are written directly into it.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -25,10 +24,11 @@ pub struct StreamStates {
 }
 
 impl StreamStates {
-    /// For `capacity` streams of `stride` numbers each; what is in them is not said.
+    /// For `capacity` streams of `stride` numbers each, with unspecified contents.
     ///
     /// # Errors
-    /// [`crate::Error::TooLarge`] where they exceed a binding, [`crate::Error::DeviceMemory`] where memory runs out, [`crate::Error::Device`].
+    /// [`crate::Error::TooLarge`] where they exceed a binding, [`crate::Error::DeviceMemory`] where memory runs out,
+    /// [`crate::Error::Device`].
     pub fn new(context: &Context, capacity: usize, stride: usize) -> Result<Self> {
         let bytes = (capacity * stride * 4) as u64;
         context.caps().check_array(&format!("states of {capacity} streams"), bytes)?;
@@ -49,7 +49,7 @@ impl StreamStates {
     /// The same states with room for more streams.
     ///
     /// # Errors
-    /// As [`StreamStates::new`].
+    /// Those of [`StreamStates::new`].
     pub fn grown(&self, context: &Context, capacity: usize) -> Result<Self> {
         let new = Self::new(context, capacity, self.stride)?;
         let copy = || {
@@ -66,7 +66,7 @@ impl StreamStates {
         &self.buffer
     }
 
-    /// Streams that there is room for.
+    /// The number of streams that fit.
     pub fn capacity(&self) -> usize {
         self.capacity
     }
@@ -76,7 +76,7 @@ impl StreamStates {
         self.buffer.size()
     }
 
-    /// Writes the states of all slots from the first on; what is submitted from now on sees them.
+    /// Writes the states of all slots from the first on; later submissions use them.
     ///
     /// # Errors
     /// [`crate::Error::Device`] where the device refuses them.
@@ -85,18 +85,18 @@ impl StreamStates {
         context.checked("states of streams", write)
     }
 
-    /// Writes the states of a stream; what is submitted from now on sees them.
+    /// Writes the states of a stream; later submissions use them.
     pub fn write(&self, context: &Context, slot: usize, numbers: &[f32]) {
         let at = (slot * self.stride * 4) as u64;
         context.quietly(|| context.queue.write_buffer(&self.buffer, at, bytemuck::cast_slice(numbers)));
     }
 
-    /// Bytes of the states of runs of neighbouring slots.
+    /// Bytes of the states of these ranges of slots.
     pub fn bytes_of(&self, slots: &[Range<usize>]) -> u64 {
         slots.iter().map(|slots| (slots.len() * self.stride * 4) as u64).sum()
     }
 
-    /// Reads the states of each run of neighbouring slots, as everything that was submitted leaves them, by way of `staging`.
+    /// Reads the states of each range of slots, as of after everything that was submitted, through `staging`.
     ///
     /// # Errors
     /// [`crate::Error::Device`].
@@ -135,13 +135,13 @@ impl StreamStates {
     }
 }
 
-/// A program for streams, and what of it changes from tick to tick.
+/// A program for streams, with the arrays that change from tick to tick.
 #[derive(Debug)]
 pub struct StreamProgram {
     workspace: Workspace,
-    /// Where the rows' states lie.
+    /// The slots of the rows' states.
     pub slots: Slots,
-    /// Frames of each row, 0 of those that have none.
+    /// Frames of each row, 0 for unused rows.
     pub lengths: Vec<u32>,
 }
 
@@ -157,10 +157,10 @@ pub struct TickBatch<'a> {
 }
 
 impl StreamProgram {
-    /// Makes `program`, whose rows' states lie in `states`, ready.
+    /// Creates the workspace of `program`, whose rows' states are in `states`.
     ///
     /// # Errors
-    /// As [`Workspace::new`].
+    /// Those of [`Workspace::new`].
     pub fn new(
         context: &Context,
         program: Program,
@@ -173,18 +173,18 @@ impl StreamProgram {
         Ok(Self { workspace, slots: Slots::new(batch), lengths: vec![0; batch] })
     }
 
-    /// What it runs.
+    /// Its program.
     pub fn program(&self) -> &Program {
         &self.workspace.program
     }
 
-    /// Bytes of so many rows of a batch-major array.
+    /// Bytes of `rows` rows of a batch-major array.
     fn row_bytes(&self, id: BufferId, rows: usize) -> u64 {
         let program = self.program();
         (program.buffers[id].words / program.run_shape.dims.batch * rows) as u64 * 4
     }
 
-    /// Bytes that go up for so many rows.
+    /// Bytes to upload for `rows` rows.
     fn up(&self, rows: usize) -> u64 {
         let program = self.program();
         let whole = [Some(program.order), program.streams.map(|streams| streams.slots)];
@@ -192,12 +192,12 @@ impl StreamProgram {
         whole + self.row_bytes(program.x, rows)
     }
 
-    /// Bytes that come down of so many rows.
+    /// Bytes to read back for `rows` rows.
     fn down(&self, rows: usize) -> u64 {
         self.program().output_arrays().map(|id| self.row_bytes(id, rows)).sum()
     }
 
-    /// Hands each array that goes up to `write`, with the buffer it is for.
+    /// Passes each array of an upload to `write`, with its buffer.
     fn write(&mut self, TickBatch { rows, x, .. }: TickBatch<'_>, mut write: impl FnMut(BufferId, &[u32])) {
         let Self { workspace, slots, lengths } = self;
         let Workspace { program, order, words, .. } = workspace;
@@ -217,7 +217,7 @@ impl StreamProgram {
     }
 }
 
-/// Bytes of a tick that go up, and that come down.
+/// Bytes of a tick to upload and to read back.
 fn bytes(programs: &[StreamProgram], batches: &[TickBatch<'_>]) -> [u64; 2] {
     let of = |batch: &TickBatch<'_>| (&programs[batch.program], batch.rows);
     [
@@ -229,13 +229,13 @@ fn bytes(programs: &[StreamProgram], batches: &[TickBatch<'_>]) -> [u64; 2] {
 /// Staging buffers of one tick.
 #[derive(Debug)]
 pub struct Staging {
-    /// Mapped while it idles.
+    /// Mapped while it is idle.
     upload: wgpu::Buffer,
     download: wgpu::Buffer,
 }
 
 impl Staging {
-    /// With room for a tick; powers of two, so that ticks that differ little share one.
+    /// With room for a tick; the sizes are powers of two, so that ticks that differ little share one.
     ///
     /// # Errors
     /// [`crate::Error::DeviceMemory`] where memory runs out, [`crate::Error::Device`].
@@ -248,7 +248,7 @@ impl Staging {
         Self::new(context, up, down)
     }
 
-    /// With room for so many bytes each way, and for up to twice as many where the device has buffers of that size.
+    /// With room for `up` and `down` bytes, and for up to twice as many where the device has buffers of that size.
     ///
     /// # Errors
     /// [`crate::Error::DeviceMemory`] where memory runs out, [`crate::Error::Device`].
@@ -279,7 +279,7 @@ impl Staging {
         self.upload.size() >= up && self.download.size() >= down
     }
 
-    /// Whether so many bytes can come down.
+    /// Whether so many bytes can be read back through it.
     pub fn brings(&self, bytes: u64) -> bool {
         self.download.size() >= bytes
     }
@@ -289,8 +289,8 @@ impl Staging {
         self.upload.size() + self.download.size()
     }
 
-    /// Submits a tick, for which there is room. `fill` says of each batch, by its number, where its program's rows have
-    /// their states and how many frames they have.
+    /// Submits a tick, for which there is room. `fill` gives, for each batch by its number, the slots and the frame counts of its
+    /// program's rows.
     ///
     /// # Errors
     /// [`crate::Error::Lost`]; [`crate::Error::Device`] and [`crate::Error::DeviceMemory`] where the device refuses the work.
@@ -323,10 +323,11 @@ impl Staging {
         mut fill: impl FnMut(usize, &mut StreamProgram),
         progress: &SharedTally,
     ) -> wgpu::SubmissionIndex {
-        // All of it before anything is recorded, since recording may submit, and a mapped buffer cannot be.
+        // The whole upload is written before anything is recorded: recording may submit, and a submission cannot use a mapped
+        // buffer.
         let mut copies: Vec<(usize, BufferId, Range<usize>)> = Vec::new();
         let mut at = 0;
-        // A device that could not map the buffer was lost, which is reported.
+        // If the device could not map the buffer it was lost, which is reported elsewhere.
         if let Ok(mut view) = self.upload.get_mapped_range_mut(..) {
             for (index, &batch) in batches.iter().enumerate() {
                 let program = &mut programs[batch.program];
@@ -340,7 +341,7 @@ impl Staging {
             }
         }
         self.upload.unmap();
-        // Before anything is recorded, since what is written to a queue comes before all of a submission.
+        // Before anything is recorded, since writes to a queue precede all of a submission.
         let used = |program: usize| batches.iter().any(|batch| batch.program == program);
         for (_, program) in programs.iter().enumerate().filter(|(index, _)| used(*index)) {
             program.workspace.fill_nan(context, 0);
@@ -366,21 +367,20 @@ impl Staging {
     }
 }
 
-/// A tick that was submitted.
+/// A submitted tick.
 #[derive(Debug)]
 pub struct InFlight {
     staging: Staging,
     submission: wgpu::SubmissionIndex,
-    /// Of the download, and of the upload for the next tick where it was used.
+    /// Of the download, and of the upload for the next tick if it was used.
     mappings: [Option<Mapping>; 2],
     bytes: u64,
-    /// What the engine is told of its progress; it counts until this goes.
+    /// Its share of the engine's progress, which counts until this is dropped.
     _tally: Option<SharedTally>,
 }
 
 impl InFlight {
-    /// Waits until [`InFlight::read`] has something to read. A future that is dropped has done no harm: it can be waited
-    /// again.
+    /// Waits until the outputs can be read by [`InFlight::read`]. If the future is dropped, another call can wait again.
     ///
     /// # Errors
     /// [`crate::Error::Lost`]; [`crate::Error::Device`] where the device reported an error.
@@ -397,10 +397,10 @@ impl InFlight {
         Ok(())
     }
 
-    /// Hands the outputs to `read`: of each batch y of its rows, then their readout.
+    /// Passes the outputs to `read`: for each batch y of its rows, then their readout.
     ///
     /// # Errors
-    /// [`crate::Error::Device`] where they cannot be read. Then the staging buffers are gone too.
+    /// [`crate::Error::Device`] where they cannot be read. Then the staging buffers are lost too.
     pub fn read(self, context: &Context, read: impl FnOnce(&[u32])) -> Result<Staging> {
         let Self { staging, bytes, .. } = self;
         context.check_fault()?;

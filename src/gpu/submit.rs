@@ -1,5 +1,5 @@
-//! Calls that submit themselves: the program of a recording with what the last call was bound to, so that a call on the same
-//! buffers creates nothing. What lies on the host passes through arrays of the program's own.
+//! Calls that submit themselves: the program of a recording with the bindings of the last call, so that a call on the same
+//! buffers creates nothing. Arrays on the host are copied through arrays of the program's own.
 
 use std::sync::Arc;
 
@@ -30,10 +30,10 @@ impl Submittable {
         &self.recordable
     }
 
-    /// Binds what is `given`, see [`Recordable::bind`]; where it is on the buffers of the last call it is bound already.
+    /// Binds what is `given`, see [`Recordable::bind`]; the bindings of the last call are reused if the buffers are the same.
     ///
     /// # Errors
-    /// As [`Recordable::bind`].
+    /// Those of [`Recordable::bind`].
     pub fn bind(&mut self, context: &Context, given: &[(BufferId, Given<'_>)]) -> Result<Call<'_>> {
         let Self { recordable, last, staging } = self;
         let placed = recordable.written(context, given)?;
@@ -53,13 +53,13 @@ pub struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// What it was made of.
+    /// Its program.
     pub fn recordable(&self) -> &Arc<Recordable> {
         self.recorded.recordable()
     }
 
-    /// Submits the run. Copies of `arrays`, which are the program's own, come back one after the other in one slice; where there are
-    /// none, nothing is waited for.
+    /// Submits the run. Reads back copies of `arrays`, which are the program's own, one after the other in one slice; without
+    /// any, the call does not wait.
     ///
     /// # Errors
     /// [`crate::Error::Lost`]; [`crate::Error::Device`] and [`crate::Error::DeviceMemory`] where the device refuses the work.

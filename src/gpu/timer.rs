@@ -5,17 +5,17 @@ use super::context::Context;
 /// Bytes of two timestamps.
 pub(super) const BYTES: u64 = 16;
 
-/// Two timestamps and where they are resolved to.
+/// Two timestamps and the buffer that they are resolved to.
 #[derive(Debug)]
 pub(super) struct Timer {
     set: wgpu::QuerySet,
     resolved: wgpu::Buffer,
-    /// Nanoseconds of one tick.
+    /// Nanoseconds of one tick of the device's clock.
     period: f64,
 }
 
 impl Timer {
-    /// A timer, where the device takes timestamps.
+    /// A timer, if the device has timestamps.
     pub(super) fn new(context: &Context) -> Option<Self> {
         if !context.device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
             return None;
@@ -34,7 +34,7 @@ impl Timer {
         Some(Self { set, resolved, period: f64::from(context.queue.get_timestamp_period()) })
     }
 
-    /// What a pass writes: its beginning where it is the first; its end, which the next overwrites.
+    /// The timestamps of a pass: its beginning if it is the first, and its end, which the next pass overwrites.
     pub(super) fn writes(&self, first: bool) -> wgpu::ComputePassTimestampWrites<'_> {
         wgpu::ComputePassTimestampWrites {
             query_set: &self.set,
@@ -43,13 +43,13 @@ impl Timer {
         }
     }
 
-    /// Copies both to the begin of `staging`.
+    /// Copies both to the beginning of `staging`.
     pub(super) fn fetch(&self, encoder: &mut wgpu::CommandEncoder, staging: &wgpu::Buffer) {
         encoder.resolve_query_set(&self.set, 0..2, &self.resolved, 0);
         encoder.copy_buffer_to_buffer(&self.resolved, 0, staging, 0, BYTES);
     }
 
-    /// Seconds between the two that stand at the begin of `data`; none where they make no sense.
+    /// Seconds between the two timestamps at the beginning of `data`; `None` if they are invalid.
     pub(super) fn seconds(&self, data: &[u32]) -> Option<f64> {
         let tick = |at: usize| Some(u64::from(*data.get(at)?) | (u64::from(*data.get(at + 1)?) << 32));
         let ticks = tick(2)?.checked_sub(tick(0)?).filter(|&ticks| ticks > 0)?;

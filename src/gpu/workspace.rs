@@ -1,4 +1,4 @@
-//! A program made ready on a device: its buffers, bind groups and parameter tables. Made once per shape and
+//! A program prepared on a device: its buffers, bind groups and parameter tables. Created once per shape and
 //! used for every run of it.
 
 use std::collections::HashMap;
@@ -19,7 +19,7 @@ use crate::program::{Buffer, BufferId, Copy, Dispatch, Op, Order, Program, Role,
 pub struct Constants(HashMap<(Constant, usize), wgpu::Buffer>);
 
 impl Constants {
-    /// Uploads the words of `constants`, each from some column on.
+    /// Uploads the words of `constants`, each from its column on.
     ///
     /// # Errors
     /// [`Error::TooLarge`] where one exceeds a binding, [`Error::Device`] where the device refuses.
@@ -30,7 +30,7 @@ impl Constants {
         let upload = || {
             let buffers = constants.iter().map(|((constant, first), data)| {
                 let label = format!("wgru.constant.{constant:?}.{first}");
-                // They are copied into programs that have those of several layers in one array.
+                // They are copied into programs that keep the constants of several layers in one array.
                 let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
                 ((*constant, *first), filled(&context.create, &label, usage, bytemuck::cast_slice(data)))
             });
@@ -44,7 +44,7 @@ impl Constants {
         self.0.values().map(wgpu::Buffer::size).sum()
     }
 
-    /// What `buffer` of a program is, where it is one of them.
+    /// The constant for `buffer` of a program, if it is a constant.
     ///
     /// # Errors
     /// [`Error::Internal`] for a constant that is not on the device.
@@ -58,7 +58,7 @@ impl Constants {
     }
 }
 
-/// A buffer for what a program needs of its own.
+/// A buffer of a program's own.
 pub(super) fn own(create: &Creator, buffer: &Buffer) -> wgpu::Buffer {
     create.buffer(&wgpu::BufferDescriptor {
         label: Some(&format!("wgru.buffer.{}", buffer.name)),
@@ -66,7 +66,7 @@ pub(super) fn own(create: &Creator, buffer: &Buffer) -> wgpu::Buffer {
         usage: wgpu::BufferUsages::STORAGE
             | wgpu::BufferUsages::COPY_DST
             | match buffer.role {
-                // Sequences between layers are copied where a run falls back, or layers walk at once.
+                // Sequences between layers are copied in a fallback, and with layer pipelining.
                 Role::State | Role::Output | Role::Exchange | Role::Scratch | Role::End => {
                     wgpu::BufferUsages::COPY_SRC
                 }
@@ -84,7 +84,7 @@ pub(super) fn filled(create: &Creator, label: &str, usage: wgpu::BufferUsages, d
         usage,
         mapped_at_creation: true,
     });
-    // A device that could not make the buffer has said so to the error scope around this call.
+    // If the device could not create the buffer, the error scope around this call has the error.
     if let Ok(mut view) = buffer.get_mapped_range_mut(..) {
         view.copy_from_slice(data);
     }
@@ -92,7 +92,7 @@ pub(super) fn filled(create: &Creator, label: &str, usage: wgpu::BufferUsages, d
     buffer
 }
 
-/// A dispatch with everything it binds.
+/// A dispatch with its bind groups.
 #[derive(Debug)]
 pub(super) struct Bound {
     pub(super) pipeline: Arc<Pipeline>,
@@ -104,7 +104,7 @@ pub(super) struct Bound {
 #[derive(Debug)]
 pub(super) enum BoundOp {
     Once(Bound),
-    /// Once for each round, after these words of the exchange buffer were cleared.
+    /// Once for each round, after clearing these words of the exchange buffer.
     Exchange(Bound, Vec<[Range<usize>; 2]>),
     Copies(Vec<Copy>),
     Steps {
@@ -112,7 +112,7 @@ pub(super) enum BoundOp {
         count: u32,
         phases: [Vec<Bound>; 2],
     },
-    /// Nothing yet, see [`Workspace::prepare_resets`].
+    /// Not created yet, see [`Workspace::prepare_resets`].
     Later,
 }
 
@@ -124,30 +124,30 @@ pub struct Workspace {
     pub(super) ops: Vec<BoundOp>,
     pub(super) tables: Tables,
     pub(super) staging: Staging,
-    /// Which batch row stands where, as the device has it.
+    /// The batch row at each place, in the device's order.
     pub(super) order: Order,
-    /// One state array, `[D, ⌈B/R⌉, P or H, R]`, on its way to the device.
+    /// One state array for upload, `[D, ⌈B/R⌉, P or H, R]`.
     pub(super) tiled: Vec<f32>,
-    /// x in words of 16-bit numbers on its way to the device.
+    /// x for upload, in words of 16-bit numbers.
     pub(super) words: Vec<u32>,
-    /// As many bytes of NaN as the longest buffer but constants has, where runs are filled with NaN.
+    /// NaN bytes for the longest buffer that is not a constant, if `fill_nan` is set.
     pub(super) fill_nan: Option<Vec<u8>>,
 }
 
 impl Workspace {
-    /// Checks `program` and makes it ready. With `fill_nan`, every array that a run must write is filled with
+    /// Checks `program` and creates its buffers and pipelines. With `fill_nan`, every array that a run must write is filled with
     /// NaN before the run.
     ///
     /// # Errors
-    /// As [`check`]; [`Error::DeviceMemory`] where memory runs out, [`Error::Device`] where the device refuses a pipeline.
+    /// Those of [`check`]; [`Error::DeviceMemory`] where memory runs out, [`Error::Device`] where the device refuses a pipeline.
     pub fn new(context: &Context, program: Program, constants: &Constants, fill_nan: bool) -> Result<Self> {
         Self::with_streams(context, program, constants, None, fill_nan)
     }
 
-    /// [`Workspace::new`] for a program whose rows' states lie in `streams`, where it is one.
+    /// [`Workspace::new`] for a program whose rows' states are in `streams`, if it is a program for streams.
     ///
     /// # Errors
-    /// As [`Workspace::new`]; [`Error::Internal`] where it needs other slots.
+    /// Those of [`Workspace::new`]; [`Error::Internal`] where it needs other slots.
     pub fn with_streams(
         context: &Context,
         program: Program,
@@ -210,7 +210,7 @@ impl Workspace {
         this
     }
 
-    /// Makes ready what only a run with resets needs, once.
+    /// Creates what only a run with resets needs, once.
     ///
     /// # Errors
     /// [`Error::Device`] where the device refuses a pipeline, or memory runs out.
@@ -256,11 +256,11 @@ impl Workspace {
 /// The uniform tables of a program.
 #[derive(Debug)]
 pub(super) struct Tables {
-    /// Where each set of parameters lies in its table.
+    /// The position of each set of parameters in its table.
     slots: HashMap<Vec<u8>, u64>,
     params: wgpu::Buffer,
     indices: wgpu::Buffer,
-    /// Bytes from an entry to the next.
+    /// Bytes from one entry to the next.
     pub(super) stride: u32,
 }
 
@@ -304,7 +304,7 @@ pub(super) struct Binder<'a> {
 }
 
 impl Binder<'_> {
-    /// `ops` on the buffers that `place` names.
+    /// Binds `ops` to the buffers that `place` returns.
     pub(super) fn bind_all<'b>(
         &self,
         ops: &[Op],
@@ -330,7 +330,7 @@ impl Binder<'_> {
         place: impl Fn(BufferId) -> wgpu::BindingResource<'b>,
     ) -> Bound {
         let Dispatch { kernel, uniforms, buffers, grid, flops, .. } = dispatch;
-        // Both maps were filled from the dispatches of this very program.
+        // Both maps were filled from the dispatches of this program.
         let pipeline = self.pipelines[kernel].clone();
         let mut slots = uniforms.iter().map(|uniform| self.tables.slots[uniform]);
         let mut storage = buffers.iter();
@@ -359,7 +359,7 @@ impl Binder<'_> {
     }
 }
 
-/// So many bytes of a buffer from `offset` on.
+/// A binding of `bytes` bytes of a buffer from `offset` on.
 pub(super) fn binding_of(buffer: &wgpu::Buffer, offset: u64, bytes: u64) -> wgpu::BindingResource<'_> {
     let size = wgpu::BufferSize::new(bytes);
     wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size })

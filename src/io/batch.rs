@@ -1,4 +1,4 @@
-//! What goes into a run.
+//! The input of a run.
 
 use super::{Layout, Padding, RunShape, Strides, check_states};
 use crate::dims::{Dims, check_finite, check_len};
@@ -8,10 +8,9 @@ use crate::model::Model;
 
 /// A batch of sequences, borrowed from the caller.
 ///
-/// NaN and infinities in x or an initial state are computed with as any number is: from that step on they come out of their own
-/// sequence as they come out of the reference, and touch no other. The CPU path guarantees it. On a GPU the arithmetic is
-/// the driver's, whose compiler WGSL allows to assume that neither occurs; kernels leave it no more to assume than sums and
-/// products.
+/// NaN and infinities in x or an initial state are ordinary inputs: from that step on the outputs of their own sequence have the
+/// reference's NaN and infinities, and no other sequence is affected. The CPU path guarantees it. On a GPU the driver's compiler
+/// controls the arithmetic, and WGSL allows it to assume that neither occurs. The kernels limit that to sums and products.
 #[derive(Debug, Clone, Copy)]
 pub struct Batch<'a> {
     run_shape: RunShape,
@@ -47,25 +46,23 @@ impl<'a> Batch<'a> {
     /// [`Batch::output_layout`] says otherwise.
     ///
     /// # Errors
-    /// As [`Batch::new`].
+    /// Those of [`Batch::new`].
     pub fn time_major(x: &'a [f32], shape: [usize; 3]) -> Result<Self> {
         let [steps, batch, _] = shape;
         let dims = Dims::new(batch, steps)?;
         Self::of(RunShape { x: Layout::TimeMajor, y: Layout::TimeMajor, ..dims.into() }, x, shape)
     }
 
-    /// A batch whose first layer has been projected already: `xw` holds `w_ih x` without biases, which the run adds,
-    /// for every direction, in place of x. An embedding table can be looked up instead of multiplied, and models that
-    /// share a projection can share its result. Everything else is as with [`Batch::new`]; w_ih of the first layer is
-    /// not read.
+    /// A batch whose first layer has been projected already: `xw` holds `w_ih x` without biases, which the run adds, for every
+    /// direction, in place of x. So a lookup in a table can replace the product of an embedding, and models that share a
+    /// projection can share its result. Everything else is as with [`Batch::new`]; w_ih of the first layer is not read.
     ///
-    /// `xw`: `[B, T, D·G·H]`, row-major, of each step direction by direction (forward first), within each gate by gate
-    /// in the crate's order (r z n of a GRU, i f g o of an LSTM), within each unit by unit: the rows of
-    /// [`crate::Weights::w_ih`]. `shape` is `[B, T, D·G·H]`; [`Model::projected_input`] says the last. With activations
-    /// stored in 16 bits xw is rounded as x is.
+    /// `xw`: `[B, T, D·G·H]`, row-major; `shape` is `[B, T, D·G·H]`, and [`Model::projected_input`] is D·G·H. Each step has its
+    /// directions (forward first), each direction its gates in the crate's order (r z n of a GRU, i f g o of an LSTM), each gate
+    /// its units: the rows of [`crate::Weights::w_ih`]. With activations stored in 16 bits xw is rounded as x is.
     ///
     /// # Errors
-    /// As [`Batch::new`], of B·T·D·G·H.
+    /// Those of [`Batch::new`], for B·T·D·G·H.
     pub fn projected(xw: &'a [f32], shape: [usize; 3]) -> Result<Self> {
         let [batch, steps, _] = shape;
         Self::of(RunShape { projected: true, ..Dims::new(batch, steps)?.into() }, xw, shape)
@@ -75,14 +72,14 @@ impl<'a> Batch<'a> {
     /// [`Batch::output_layout`] says otherwise.
     ///
     /// # Errors
-    /// As [`Batch::projected`].
+    /// Those of [`Batch::projected`].
     pub fn projected_time_major(xw: &'a [f32], shape: [usize; 3]) -> Result<Self> {
         let [steps, batch, _] = shape;
         let [x, y] = [Layout::TimeMajor; 2];
         Self::of(RunShape { x, y, projected: true, ..Dims::new(batch, steps)?.into() }, xw, shape)
     }
 
-    /// A batch of `run_shape`, of so many features.
+    /// A batch of `run_shape`, with so many features.
     #[cfg(feature = "gpu")]
     pub(crate) fn of_form(run_shape: RunShape, features: usize, x: &'a [f32]) -> Result<Self> {
         let Dims { batch, steps } = Dims::new(run_shape.dims.batch, run_shape.dims.steps)?;
@@ -108,49 +105,48 @@ impl<'a> Batch<'a> {
         self
     }
 
-    /// What y holds past the end of a sequence; 0 where not given.
+    /// The padding of y past the end of a sequence; 0 by default.
     pub fn padding(mut self, padding: Padding) -> Self {
         self.run_shape.padding = padding;
         self
     }
 
-    /// Initial hidden states, `[L·D, B, P]`; zeros where not given.
+    /// Initial hidden states, `[L·D, B, P]`; zeros by default.
     pub fn h0(mut self, h0: &'a [f32]) -> Self {
         self.h0 = Some(h0);
         self
     }
 
-    /// Initial cell states of an LSTM, `[L·D, B, H]`; zeros where not given.
+    /// Initial cell states of an LSTM, `[L·D, B, H]`; zeros by default.
     pub fn c0(mut self, c0: &'a [f32]) -> Self {
         self.c0 = Some(c0);
         self
     }
 
-    /// The steps of each sequence, `[B]`, from 0 to T; T for all where not given. A sequence that has ended
-    /// keeps its state, which is then its final one, and its y is what [`Batch::padding`] says; a reverse direction
-    /// begins at each sequence's own last step, and a readout on the last step reads it. What x holds past a
-    /// sequence's end is not read.
+    /// The steps of each sequence, `[B]`, from 0 to T; T for all by default. A sequence that has ended keeps its state as the
+    /// final one, and its y is [`Batch::padding`]. A reverse direction begins at each sequence's own last step, and a readout on
+    /// the last step reads it. The padding of x past a sequence's end is not read.
     pub fn lengths(mut self, lengths: &'a [u32]) -> Self {
         self.lengths = Some(lengths);
         self
     }
 
-    /// Where states begin anew within a sequence: `[B, T]`, of a time-major batch `[T, B]`, as x lies. Where the number of
-    /// row b and step t is not 0, the state before step t is that row's h0 (and c0), or zero where none is given; so what
-    /// comes out has the bits of a run of sequences that were cut there. Episodes of any length thus lie in one row one
-    /// after the other. What stands past a sequence's end is ignored; h_n is the last state. Layers have to be forward.
+    /// The steps before which states are reset: `[B, T]`, or `[T, B]` for a time-major batch, in the order of x. Where the number
+    /// of row b and step t is not 0, the state before step t is that row's h0 (and c0), or zero if none is given. So the outputs
+    /// have the bits of a run of sequences that were cut there, and one row can hold episodes of any length one after the other.
+    /// Resets past a sequence's end are ignored; h_n is the last state. Layers have to be forward.
     pub fn resets(mut self, resets: &'a [u32]) -> Self {
         self.resets = Some(resets);
         self.run_shape.resets = true;
         self
     }
 
-    /// The resets, where they were given.
+    /// The resets, if given.
     pub(crate) fn resets_of(&self) -> Option<Resets<'a>> {
         self.resets.map(|words| Resets::of(words, self.run_shape))
     }
 
-    /// The steps of each sequence, where they were given.
+    /// The steps of each sequence, if given.
     pub(crate) fn lengths_of(&self) -> Option<&'a [u32]> {
         self.lengths
     }
@@ -160,17 +156,17 @@ impl<'a> Batch<'a> {
         self.run_shape.dims
     }
 
-    /// Sizes, layouts and the rule for padding.
+    /// Sizes, layouts and the padding rule.
     pub fn run_shape(&self) -> RunShape {
         self.run_shape
     }
 
-    /// `[B, T, I]`, or as [`RunShape::x`] says; of a projected batch xw, `[B, T, D·G·H]`.
+    /// `[B, T, I]`, or in the order of [`RunShape::x`]; for a projected batch xw, `[B, T, D·G·H]`.
     pub fn x(&self) -> &'a [f32] {
         self.x
     }
 
-    /// x of every real step: what padding holds is nobody's business.
+    /// x of every step that is not padding; padding may hold anything.
     pub(crate) fn real_steps(&self) -> impl Iterator<Item = &'a [f32]> {
         let Self { run_shape, features, x, lengths, .. } = *self;
         let Dims { batch, steps } = run_shape.dims;
@@ -181,7 +177,7 @@ impl<'a> Batch<'a> {
         })
     }
 
-    /// The first number of x, by row, step and feature, that is `wrong`, as its flat index and itself; padding is not looked at.
+    /// The first number of x, by row, step and feature, that is `wrong`: its flat index and its value. Padding is skipped.
     fn first(&self, wrong: impl Fn(f32) -> bool) -> Option<(usize, f32)> {
         let Dims { batch, steps } = self.run_shape.dims;
         let strides = Strides::of(self.run_shape.x, self.run_shape.dims, 1, self.features);
@@ -194,13 +190,13 @@ impl<'a> Batch<'a> {
         })
     }
 
-    /// x, its axes and its sizes as [`Batch::first`] counts them, for errors.
+    /// x, its axes and its sizes in the order of [`Batch::first`], for errors.
     fn x_place(&self) -> (String, Vec<usize>) {
         let Dims { batch, steps } = self.run_shape.dims;
         (format!("{} [row, step, feature]", self.run_shape.x_name()), vec![batch, steps, self.features])
     }
 
-    /// Holds x, whose lengths fit, against the range of a storage type.
+    /// Checks x, whose lengths fit, against the range of a storage type.
     ///
     /// # Errors
     /// [`Error::Mismatch`] for a number that is finite and beyond it.
@@ -219,11 +215,11 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Looks for NaN and infinity in the initial states and in x, but for what padding holds, which is not read. A run computes
-    /// with them as they are; this is for callers who take them for a fault of their data.
+    /// Checks the initial states and x for NaN and infinity, except in padding, which is not read. A run accepts both; this is
+    /// for callers for whom they are an error in the data.
     ///
     /// # Errors
-    /// As [`Batch::check`], and [`Error::NotFinite`] at the first: of x by row, step and feature.
+    /// Those of [`Batch::check`], and [`Error::NotFinite`] at the first: of x by row, step and feature.
     pub fn check_finite(&self, model: &Model) -> Result<()> {
         self.check(model)?;
         if let Some((index, value)) = self.first(|value| !value.is_finite()) {
@@ -237,7 +233,7 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    /// Writes the initial states, `[L·D, B, P]` and `[L·D, B, H]`, zeros where the batch names none.
+    /// Writes the initial states, `[L·D, B, P]` and `[L·D, B, H]`; zeros where the batch has none.
     pub(crate) fn initial_states<T: From<f32> + Default>(&self, h: &mut [T], c: &mut [T]) {
         for (to, from) in [(h, self.h0), (c, self.c0)] {
             match from {
@@ -247,17 +243,17 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// The initial h and c, where the batch names them.
+    /// The initial h and c, if given.
     pub(crate) fn states(&self) -> [Option<&'a [f32]>; 2] {
         [self.h0, self.c0]
     }
 
-    /// Holds the batch against the model it is to run through.
+    /// Checks the batch against the model.
     ///
     /// # Errors
-    /// [`Error::Mismatch`] for a length beyond T, [`Error::Shape`] where I, or of a projected batch D·G·H, differs, [`Error::Length`] where a state is not `[L·D, B, P]`, c `[L·D, B, H]`,
-    /// [`Error::Unsupported`] for a `c0` where the cell has none, and for resets where a layer is not forward; [`Error::Length`] for
-    /// resets that are not `[B, T]`.
+    /// [`Error::Mismatch`] for a length beyond T. [`Error::Shape`] where I, or D·G·H of a projected batch, differs.
+    /// [`Error::Length`] where a state is not `[L·D, B, P]`, c not `[L·D, B, H]`, or resets are not `[B, T]`.
+    /// [`Error::Unsupported`] for a `c0` where the cell has none, and for resets where a layer is not forward.
     pub fn check(&self, model: &Model) -> Result<()> {
         let features = self.run_shape.features(model);
         if self.features != features {
@@ -280,7 +276,7 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// Where states begin anew: a word for each row and step, in x's order.
+/// The resets: a word for each row and step, in x's order.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Resets<'a> {
     words: &'a [u32],
@@ -292,13 +288,13 @@ impl<'a> Resets<'a> {
         Self { words, strides: Strides::of(run_shape.x, run_shape.dims, 1, 1) }
     }
 
-    /// As they lie.
+    /// In x's order.
     #[cfg_attr(not(feature = "gpu"), allow(dead_code, reason = "what a GPU reads"))]
     pub(crate) fn words(self) -> &'a [u32] {
         self.words
     }
 
-    /// Whether the state of `row` begins anew before `step`.
+    /// Whether the state of `row` is reset before `step`.
     pub(crate) fn at(self, row: usize, step: usize) -> bool {
         self.words[row * self.strides.row + step * self.strides.step] != 0
     }
@@ -340,7 +336,7 @@ impl OwnedBatch {
         }
     }
 
-    /// Rows `first .. first + count` of `batch`, whose model has L·D = `states`.
+    /// Rows `first .. first + count` of `batch`, for a model with L·D = `states`.
     #[cfg(feature = "gpu")]
     pub(crate) fn of_rows(batch: &Batch<'_>, states: usize, first: usize, count: usize) -> Self {
         let Dims { batch: rows, steps } = batch.run_shape.dims;
@@ -375,7 +371,7 @@ impl OwnedBatch {
     }
 }
 
-/// The rows from `first` on of an array of so many `features` a step that lies as the x of `all` does, as `own` says.
+/// The rows from `first` on, in the order of `own`, of an array with `features` numbers a step in the order of `all`.
 #[cfg(feature = "gpu")]
 fn rows_of_steps<T: Copy + Default>(
     from: &[T],

@@ -1,6 +1,6 @@
-//! Where the arrays of a run lie: on the host, or in buffers of the caller's on the engine's device.
+//! Where the arrays of a run are: on the host, or in buffers of the caller's on the engine's device.
 
-/// Where an array lies that a run reads. Made of a slice, of a `&wgpu::Buffer`, or of one and an offset in bytes.
+/// Where an array is that a run reads. Converts from a slice, a `&wgpu::Buffer`, or a buffer and an offset in bytes.
 #[derive(Debug, Clone, Copy)]
 pub enum Source<'a, T = f32> {
     /// On the host.
@@ -9,12 +9,12 @@ pub enum Source<'a, T = f32> {
     Buffer {
         /// The buffer.
         buffer: &'a wgpu::Buffer,
-        /// Where in it the array begins, in bytes: a multiple of the device's `min_storage_buffer_offset_alignment`.
+        /// The offset of the array, in bytes: a multiple of the device's `min_storage_buffer_offset_alignment`.
         offset: u64,
     },
 }
 
-/// Where an array lies that a run writes. Made of a slice, of a `&wgpu::Buffer`, or of one and an offset in bytes.
+/// Where an array is that a run writes. Converts from a slice, a `&wgpu::Buffer`, or a buffer and an offset in bytes.
 #[derive(Debug)]
 pub enum Sink<'a> {
     /// On the host.
@@ -23,7 +23,7 @@ pub enum Sink<'a> {
     Buffer {
         /// The buffer.
         buffer: &'a wgpu::Buffer,
-        /// Where in it the array begins, in bytes: a multiple of the device's `min_storage_buffer_offset_alignment`.
+        /// The offset of the array, in bytes: a multiple of the device's `min_storage_buffer_offset_alignment`.
         offset: u64,
     },
 }
@@ -76,12 +76,12 @@ impl<'a> From<(&'a wgpu::Buffer, u64)> for Sink<'a> {
     }
 }
 
-/// The arrays of a run, each where it lies: on the host or in a buffer, in any mix. What is not named is not read or written.
+/// The arrays of a run, on the host or in buffers, in any mix. An array without a binding is not read or written.
 ///
-/// In a buffer an array lies as on the host: x and y in the layout of the [`RunShape`](crate::RunShape), row-major, states `[L·D, B, P]`
-/// and `[L·D, B, H]`, all f32; lengths are u32. Where [`Options::activations`](crate::Options::activations) are f16 or bf16, x and
-/// y are of these in a buffer, two numbers in a word; the features of each step (of y each direction's) are padded to an even
-/// number. The readout's output and the states are f32 always.
+/// An array has the same layout in a buffer as on the host: x and y that of the [`RunShape`](crate::RunShape), row-major, states
+/// `[L·D, B, P]` and `[L·D, B, H]`, all f32; lengths are u32. Where [`Options::activations`](crate::Options::activations) are f16 or bf16,
+/// x and y have that type in a buffer, two numbers in a word; the features of each step (of y each direction's) are padded to an even
+/// number. The readout's output and the states are always f32.
 ///
 /// ```no_run
 /// # fn main() -> Result<(), wgru::Error> {
@@ -103,19 +103,19 @@ impl<'a> From<(&'a wgpu::Buffer, u64)> for Sink<'a> {
 /// ```
 ///
 /// # Tensors of another library
-/// The buffers may be those of a library that runs on the same device, with the same version of wgpu: what it makes is x, and it goes
-/// on with y. Three things are to be seen to:
+/// The buffers may be those of a library that runs on the same device, with the same version of wgpu: x is one of its outputs, and y
+/// one of its inputs. The caller has to ensure three things:
 ///
-/// * Order. What the library has recorded is submitted before the run is; a queue takes submissions in their order.
-/// * Place. Most libraries lay several tensors in one buffer, so the offset belongs to it. The tensor must stay there until the run has
-///   been submitted, or as long as a recording of it is used.
-/// * Sharing. Arrays may lie side by side in one buffer, but for y and the readout's output, and for resets and y, of which a
+/// * Order. The library's work is submitted before the run; a queue executes submissions in order.
+/// * Offset. Most libraries allocate several tensors in one buffer, so the offset is part of a tensor's position. The tensor must stay
+///   there until the run has been submitted, or as long as a recording of it is used.
+/// * Sharing. Several arrays may be in one buffer. The exceptions are y with the readout's output, and resets with y, of which a
 ///   dispatch reads one and writes the other ([`BufferFault::Shared`](crate::BufferFault::Shared)). Bind each of those in a run of its
-///   own, or have the library give each tensor a buffer.
+///   own, or make the library give each tensor a buffer.
 ///
-/// With Burn 0.22 the device is shared by `Device::wgpu_options().setup(…)`, a tensor's buffer comes from
-/// `try_into_primitive::<Wgpu>()` and `client.get_resource`, which also holds it in its place, `Device::flush` submits, and
-/// `MemoryConfiguration::ExclusivePages` gives each tensor a buffer. The program `benches/peers/rust/burn-buffers` in the repository does it.
+/// With Burn 0.22, `Device::wgpu_options().setup(…)` shares the device. `try_into_primitive::<Wgpu>()` and `client.get_resource` give a
+/// tensor's buffer, which also keeps it in its place. `Device::flush` submits, and `MemoryConfiguration::ExclusivePages` gives each
+/// tensor a buffer. The program `benches/peers/rust/burn-buffers` in the repository is an example.
 #[derive(Debug)]
 pub struct Bindings<'a> {
     pub(crate) x: Source<'a>,
@@ -130,64 +130,64 @@ pub struct Bindings<'a> {
 }
 
 impl<'a> Bindings<'a> {
-    /// x: `[B, T, I]`, or as [`RunShape::x`](crate::RunShape::x) says; `w_ih x` where the run shape is projected.
+    /// x: `[B, T, I]`, or in the order of [`RunShape::x`](crate::RunShape::x); `w_ih x` where the run shape is projected.
     pub fn new(x: impl Into<Source<'a>>) -> Self {
         let (lengths, states, sinks) = (None, [None; 2], [(); 4].map(|()| None));
         let ([h0, c0], [y, h_n, c_n, out]) = (states, sinks);
         Self { x: x.into(), lengths, resets: None, h0, c0, y, h_n, c_n, out }
     }
 
-    /// The steps of each sequence, `[B]` of u32, as [`Batch::lengths`](crate::Batch::lengths). Those in a buffer that are above T are
-    /// taken for T; the device counts each row's place among the others, in B² steps all together.
+    /// The steps of each sequence, `[B]` of u32, as in [`Batch::lengths`](crate::Batch::lengths). Values in a buffer that are
+    /// above T count as T; the device computes each row's rank by comparing all pairs of rows, B² comparisons in total.
     pub fn lengths(mut self, lengths: impl Into<Source<'a, u32>>) -> Self {
         self.lengths = Some(lengths.into());
         self
     }
 
-    /// Where states begin anew, of u32: of a run `[B, T]`, or `[T, B]` where x is time-major, as [`Batch::resets`](crate::Batch::resets);
-    /// of a session's step `[B]`, as [`StepInput::resets`](crate::StepInput::resets).
+    /// The resets, u32: for a run `[B, T]`, or `[T, B]` where x is time-major, as in [`Batch::resets`](crate::Batch::resets); for
+    /// a session's step `[B]`, as in [`StepInput::resets`](crate::StepInput::resets).
     pub fn resets(mut self, resets: impl Into<Source<'a, u32>>) -> Self {
         self.resets = Some(resets.into());
         self
     }
 
-    /// Initial hidden states, `[L·D, B, P]`; zeros where not given.
+    /// Initial hidden states, `[L·D, B, P]`; zeros by default.
     pub fn h0(mut self, h0: impl Into<Source<'a>>) -> Self {
         self.h0 = Some(h0.into());
         self
     }
 
-    /// Initial cell states of an LSTM, `[L·D, B, H]`; zeros where not given.
+    /// Initial cell states of an LSTM, `[L·D, B, H]`; zeros by default.
     pub fn c0(mut self, c0: impl Into<Source<'a>>) -> Self {
         self.c0 = Some(c0.into());
         self
     }
 
-    /// The last layer's h at every step, as [`Output::y`](crate::Output::y).
+    /// The last layer's h at every step, as in [`Output::y`](crate::Output::y).
     pub fn y(mut self, y: impl Into<Sink<'a>>) -> Self {
         self.y = Some(y.into());
         self
     }
 
-    /// Every layer's final h, `[L·D, B, P]`. It may take the very place of h0: then the state is advanced in place.
+    /// Every layer's final h, `[L·D, B, P]`. It may be exactly the array of h0: then the state is advanced in place.
     pub fn h_n(mut self, h_n: impl Into<Sink<'a>>) -> Self {
         self.h_n = Some(h_n.into());
         self
     }
 
-    /// Every layer's final c, `[L·D, B, H]`. It may take the very place of c0.
+    /// Every layer's final c, `[L·D, B, H]`. It may be exactly the array of c0.
     pub fn c_n(mut self, c_n: impl Into<Sink<'a>>) -> Self {
         self.c_n = Some(c_n.into());
         self
     }
 
-    /// The readout, as [`Output::out`](crate::Output::out).
+    /// The readout, as in [`Output::out`](crate::Output::out).
     pub fn out(mut self, out: impl Into<Sink<'a>>) -> Self {
         self.out = Some(out.into());
         self
     }
 
-    /// The name of the first array that lies in a buffer.
+    /// The name of the first array that is in a buffer.
     pub(crate) fn first_buffer(&self) -> Option<&'static str> {
         fn is<T>(source: &Source<'_, T>) -> bool {
             matches!(source, Source::Buffer { .. })

@@ -1,15 +1,15 @@
-//! What goes in and what comes out of a run: a [`Batch`] of sequences, an [`Output`] of sequences and
-//! final states. Plain slices and vectors, in the layouts a caller has them in.
+//! Inputs and outputs of a run: a [`Batch`] of sequences, an [`Output`] of sequences and
+//! final states. Plain slices and vectors, in several layouts.
 //!
-//! Begin with [`Batch::new`] and [`Output`]; sequences of different lengths are [`Batch::lengths`], other orders of axes [`Layout`].
-//! Of sessions there are [`StepInput`], [`StepOutput`] and [`State`]. `Bindings`, of the feature `gpu`, names arrays in the
+//! Begin with [`Batch::new`] and [`Output`]; see [`Batch::lengths`] for sequences of different lengths, and [`Layout`] for other orders of
+//! axes. [`StepInput`], [`StepOutput`] and [`State`] are for sessions. `Bindings`, of the feature `gpu`, names arrays in the
 //! caller's own buffers.
 //!
 //! | array | shape | |
 //! |---|---|---|
-//! | x | `[B, T, I]` | [`Layout`] says the order |
-//! | h0, c0 | `[L·D, B, P]`, `[L·D, B, H]` | zeros where not given |
-//! | lengths | `[B]` | T for all where not given |
+//! | x | `[B, T, I]` | or another [`Layout`] |
+//! | h0, c0 | `[L·D, B, P]`, `[L·D, B, H]` | zeros by default |
+//! | lengths | `[B]` | T for all by default |
 //! | y | `[B, T, D·P]` | the last layer's h at every step |
 //! | h_n, c_n | as h0, c0 | every layer's state after the last step |
 //! | out | `[B, T, O]` or `[B, O]` | the readout's |
@@ -43,7 +43,7 @@ use crate::dims::product;
 use crate::error::{Error, Result};
 
 /// # Errors
-/// [`Error::Overflow`], and [`Error::Memory`] where the host has none: a caller may ask for any size.
+/// [`Error::Overflow`], and [`Error::Memory`] where the host has too little: a caller may pass any size.
 fn zeros<T: Copy + Default>(name: &str, shape: &[usize]) -> Result<Vec<T>> {
     let elements = product(name, shape)?;
     let mut values = Vec::new();

@@ -1,4 +1,4 @@
-//! What comes out of a run, and of one step of a session.
+//! The outputs of a run, and of one step of a session.
 
 use super::{Layout, RunShape, zeros};
 use crate::dims::{Dims, check_len, product};
@@ -12,8 +12,7 @@ const C_N: &str = "c_n [L·D, B, H]";
 /// The shapes of a run's outputs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutputShape {
-    /// `[B, T, D·P]`, `[T, B, D·P]` or `[T, D, B, P]`; D is 1 where the last layer makes one of both directions
-    /// ([`crate::Merge`]).
+    /// `[B, T, D·P]`, `[T, B, D·P]` or `[T, D, B, P]`; D is 1 where the last layer merges its directions ([`crate::Merge`]).
     pub y: Vec<usize>,
     /// `[L·D, B, P]`.
     pub h: [usize; 3],
@@ -27,9 +26,8 @@ impl OutputShape {
     /// The shapes for `model` on a batch of `run_shape`, or `[B, T]` alone.
     ///
     /// # Errors
-    /// [`crate::Error::Zero`], [`crate::Error::Overflow`] where a product of sizes does not fit, and
-    /// [`crate::Error::Unsupported`] for a readout across directions that y keeps apart, and for resets where a layer is not
-    /// forward.
+    /// [`crate::Error::Zero`], [`crate::Error::Overflow`] where a product of sizes does not fit. [`crate::Error::Unsupported`]
+    /// for a readout across directions in a direction-major y, and for resets where a layer is not forward.
     pub fn new(model: &Model, run_shape: impl Into<RunShape>) -> Result<Self> {
         let run_shape = run_shape.into();
         let Dims { batch, steps } = Dims::new(run_shape.dims.batch, run_shape.dims.steps)?;
@@ -73,7 +71,8 @@ impl OutputShape {
 /// What a run returns, row-major. `T` is f32 for every engine and f64 for the reference.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Output<T = f32> {
-    /// The last layer's h at every step, `[B, T, D·P]` or as [`RunShape::y`] says; `[B, T, P]` where it makes one of both directions.
+    /// The last layer's h at every step, `[B, T, D·P]` or in the order of [`RunShape::y`]; `[B, T, P]` where it merges its
+    /// directions.
     pub y: Vec<T>,
     /// Every layer's final h, `[L·D, B, P]`.
     pub h_n: Vec<T>,

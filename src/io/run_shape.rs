@@ -1,4 +1,4 @@
-//! How a batch lies in memory, and what stands where a sequence has ended: everything but the numbers.
+//! How a batch is laid out in memory, and its padding: everything except the numbers.
 
 use crate::dims::Dims;
 use crate::error::{Error, Result};
@@ -16,19 +16,19 @@ pub enum Layout {
     DirectionMajor,
 }
 
-/// Where the elements of a sequence array lie.
+/// The strides of a sequence array, in elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Strides {
-    /// From a step to the next.
+    /// From one step to the next.
     pub(crate) step: usize,
-    /// From a batch row to the next.
+    /// From one batch row to the next.
     pub(crate) row: usize,
-    /// From a direction to the next.
+    /// From one direction to the next.
     pub(crate) dir: usize,
 }
 
 impl Strides {
-    /// Those of an array of `dirs` directions of `features` each, whose size is known to fit.
+    /// The strides of an array of `dirs` directions of `features` each, whose size is known to fit.
     pub(crate) fn of(layout: Layout, dims: Dims, dirs: usize, features: usize) -> Self {
         let Dims { batch, steps } = dims;
         let all = dirs * features;
@@ -40,20 +40,19 @@ impl Strides {
     }
 }
 
-/// What y holds past the end of a sequence.
+/// The padding of y past the end of a sequence.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Padding {
     /// 0, the rule of ONNX.
     #[default]
     Zero,
-    /// The output before, in the order in which a direction walks: a forward one repeats the last real output, a
-    /// reverse one, which comes by the padding before anything real, has 0. The rule of masks in Keras, but for
-    /// its Bidirectional that returns sequences, which has 0. A sequence of no step has 0. A layer that makes one of both
-    /// directions makes it of these numbers.
+    /// The previous output, in the order in which a direction walks. A forward one repeats the last real output; a reverse one,
+    /// which walks over the padding first, has 0. This is the rule of masks in Keras, except for its Bidirectional that returns
+    /// sequences, which has 0. A sequence of no step has 0. A layer that merges its directions merges these numbers.
     Last,
 }
 
-/// The shape of a run: sizes, layouts and the rule for padding. A run's kernels and buffers belong to one.
+/// The shape of a run: sizes, layouts and the padding rule. A run's kernels and buffers belong to one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RunShape {
     /// B and T.
@@ -62,7 +61,7 @@ pub struct RunShape {
     pub x: Layout,
     /// The order of y and of a readout on every step.
     pub y: Layout,
-    /// What y holds past the end of a sequence.
+    /// The padding of y past the end of a sequence.
     pub padding: Padding,
     /// Whether x is the first layer's `w_ih x`, see [`crate::Batch::projected`].
     pub projected: bool,
@@ -71,7 +70,7 @@ pub struct RunShape {
 }
 
 impl RunShape {
-    /// Features of one step of x: I, or D·G·H of one that is projected.
+    /// Features of one step of x: I, or D·G·H if it is projected.
     pub(crate) fn features(self, model: &Model) -> usize {
         if self.projected { model.projected_input() } else { model.input() }
     }
@@ -101,12 +100,12 @@ impl RunShape {
         }
     }
 
-    /// x by its name, for errors.
+    /// The name of x, for errors.
     pub(crate) fn x_name(self) -> &'static str {
         if self.projected { "xw" } else { "x" }
     }
 
-    /// x with its shape, for errors.
+    /// The shape of x, for errors.
     pub(crate) fn x_shape(self) -> &'static str {
         if self.projected { "xw [B, T, D·G·H]" } else { "x [B, T, I]" }
     }
@@ -119,7 +118,7 @@ impl From<[usize; 2]> for RunShape {
     }
 }
 
-/// Batch-major, as [`crate::Batch::new`] has it.
+/// Batch-major, as with [`crate::Batch::new`].
 impl From<Dims> for RunShape {
     fn from(dims: Dims) -> Self {
         let (x, y, padding) = (Layout::default(), Layout::default(), Padding::default());

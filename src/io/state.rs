@@ -1,11 +1,11 @@
-//! States: what a session carries from step to step, and what a run starts from.
+//! States: what persists from step to step in a session, and what a run starts from.
 
 use super::zeros;
 use crate::dims::check_len;
 use crate::error::{Error, Result};
 use crate::model::Model;
 
-/// The states of B streams: what a session carries from step to step. `T` is f32, and f64 for the reference.
+/// The states of B streams, which persist from step to step in a session. `T` is f32, and f64 for the reference.
 #[derive(Debug, Clone, PartialEq)]
 pub struct State<T = f32> {
     /// Every layer's h, `[L·D, B, P]`: layer-major, forward then reverse.
@@ -25,7 +25,7 @@ impl<T: Copy + Default> State<T> {
         Ok(Self { h: zeros("h [L·D, B, P]", &shape(model.state()))?, c: c.transpose()? })
     }
 
-    /// Sets to zero the states of the rows whose number of `resets`, `[B]`, is not 0; `count` = L·D.
+    /// Sets the states of the rows whose number of `resets`, `[B]`, is not 0 to zero; `count` = L·D.
     pub(crate) fn reset_rows(&mut self, resets: &[u32], count: usize) {
         for array in [Some(&mut self.h), self.c.as_mut()].into_iter().flatten() {
             let features = array.len() / (count * resets.len());
@@ -47,7 +47,7 @@ impl<T: Copy + Default> State<T> {
 }
 
 impl State {
-    /// Holds states that are to stand in place of others against `model`.
+    /// Checks states that are to replace others against `model`.
     ///
     /// # Errors
     /// [`Error::Length`] where one does not fit, [`Error::Unsupported`] for a c where the cell has none,
@@ -63,7 +63,7 @@ impl State {
 }
 
 /// # Errors
-/// As [`crate::Batch::check`], for states alone.
+/// Those of [`crate::Batch::check`], for states alone.
 pub(crate) fn check_states(
     model: &Model,
     batch: usize,

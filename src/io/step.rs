@@ -1,11 +1,11 @@
-//! What goes into a step of a session.
+//! The input of a session's step.
 
 use crate::dims::check_len;
 use crate::error::Result;
 use crate::model::Model;
 
-/// One step of B streams, borrowed from the caller: x, `[B, I]`, which a slice becomes where a step is taken, and which
-/// streams begin anew with it.
+/// One step of B streams, borrowed from the caller: x, `[B, I]`, and the streams to reset before it. A slice converts to a step
+/// without resets.
 #[derive(Debug, Clone, Copy)]
 pub struct StepInput<'a> {
     x: &'a [f32],
@@ -18,8 +18,8 @@ impl<'a> StepInput<'a> {
         Self { x, resets: None }
     }
 
-    /// Which streams begin anew, `[B]`: of those whose number is not 0 the states are zero before this step, whatever
-    /// [`crate::Session::set_state`] has set before.
+    /// The streams to reset, `[B]`: where the number is not 0 the states are zero before this step, also after
+    /// [`crate::Session::set_state`].
     pub fn resets(mut self, resets: &'a [u32]) -> Self {
         self.resets = Some(resets);
         self
@@ -30,7 +30,7 @@ impl<'a> StepInput<'a> {
         self.x
     }
 
-    /// The resets, where they were given.
+    /// The resets, if given.
     pub(crate) fn resets_of(&self) -> Option<&'a [u32]> {
         self.resets
     }

@@ -16,7 +16,7 @@ use std::hash::{Hash, Hasher};
 use super::Cell;
 use crate::error::{Error, Result};
 
-/// A function of one number. Its parameters α and β stand in [`Activation`].
+/// A function of one number. Its parameters α and β are in [`Activation`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Function {
@@ -105,7 +105,7 @@ impl Activation {
     /// `max(0, min(1, αx + β))`.
     ///
     /// # Errors
-    /// As [`Activation::new`].
+    /// Those of [`Activation::new`].
     pub fn hard_sigmoid(alpha: f32, beta: f32) -> Result<Self> {
         Self::new(Function::HardSigmoid, alpha, beta)
     }
@@ -125,7 +125,7 @@ impl Activation {
         self.beta
     }
 
-    /// The largest slope it has anywhere, which is what it multiplies an error by.
+    /// Its largest slope, which bounds how much it amplifies an error.
     pub(crate) fn slope(self) -> f64 {
         let (alpha, beta) = (f64::from(self.alpha).abs(), f64::from(self.beta).abs());
         match self.function {
@@ -166,19 +166,19 @@ impl fmt::Display for Activation {
     }
 }
 
-/// The activations of one direction, by the place they have in the equations.
+/// The activations of one direction, by their place in the equations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Activations {
-    /// f: a GRU's r and z, an LSTM's i, f and o, an RNN's only one.
+    /// f: of a GRU's r and z, and an LSTM's i, f and o; an RNN's only activation.
     pub gate: Activation,
-    /// g: a GRU's n, an LSTM's g. No part of an RNN.
+    /// g: of a GRU's n and an LSTM's g. Unused in an RNN.
     pub candidate: Activation,
-    /// h: an LSTM's, on c'. No part of the others.
+    /// h: of an LSTM's c'. Unused in the others.
     pub output: Activation,
 }
 
 impl Activations {
-    /// What `cell` has by definition; an RNN tanh.
+    /// The defaults of `cell`; tanh for an RNN.
     pub fn of(cell: Cell) -> Self {
         let gate = match cell {
             Cell::Gru { .. } | Cell::Lstm { .. } => Activation::SIGMOID,
@@ -187,7 +187,7 @@ impl Activations {
         Self { gate, candidate: Activation::TANH, output: Activation::TANH }
     }
 
-    /// Those that `cell` has a place for, in the order f, g, h.
+    /// The activations that `cell` uses, in the order f, g, h.
     pub fn places(self, cell: Cell) -> Vec<Activation> {
         let count = match cell {
             Cell::Gru { .. } => 2,

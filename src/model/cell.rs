@@ -1,5 +1,5 @@
-//! The cells and the conventions that change their numbers. Their equations and sources stand in the documentation of
-//! [`crate::model`]; what a layer may add to them (peepholes, a projection, other activations, clips) in [`super::Layer`].
+//! The cells and the conventions that change their numbers. The documentation of [`crate::model`] has their equations and
+//! sources; [`super::Layer`] has the options of a layer (peepholes, a projection, other activations, clips).
 
 use std::fmt;
 
@@ -26,11 +26,11 @@ pub enum Update {
 pub enum Forget {
     /// It has rows of its own.
     Own,
-    /// It is coupled to the input gate, `f = 1 − i`. Its rows are there and without effect.
+    /// It is coupled to the input gate, `f = 1 − i`. Its rows exist and have no effect.
     Coupled,
 }
 
-/// A recurrent cell with its convention: its equation stands in [`crate::model`].
+/// A recurrent cell with its convention; see [`crate::model`] for its equation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Cell {
@@ -68,7 +68,7 @@ impl Cell {
         }
     }
 
-    /// Whether the cell carries a cell state c beside h.
+    /// Whether the cell has a cell state c in addition to h.
     pub fn has_c(self) -> bool {
         matches!(self, Self::Lstm { .. })
     }

@@ -15,7 +15,7 @@ pub enum Direction {
     Forward,
     /// From the last step to the first; the output stays aligned with the input's time.
     Reverse,
-    /// Both, their outputs side by side, `[forward, reverse]`, or made one ([`Merge`]).
+    /// Both, their outputs side by side, `[forward, reverse]`, or merged ([`Merge`]).
     Bidirectional,
 }
 
@@ -30,7 +30,7 @@ impl Direction {
         index >= self.reverse_from()
     }
 
-    /// The first direction that walks backwards; D where none does.
+    /// The first direction that walks backwards; D if none does.
     pub(crate) fn reverse_from(self) -> usize {
         if self == Self::Reverse { 0 } else { 1 }
     }
@@ -46,8 +46,8 @@ impl fmt::Display for Direction {
     }
 }
 
-/// How the outputs of a bidirectional layer's two directions become one, the `merge_mode` of Keras' `Bidirectional`.
-/// States stay apart whatever it says.
+/// How the outputs of a bidirectional layer's two directions are merged, the `merge_mode` of Keras' `Bidirectional`. States are
+/// never merged.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Merge {
     /// Side by side, `[forward, reverse]`: D·P features.
@@ -62,7 +62,7 @@ pub enum Merge {
 }
 
 impl Merge {
-    /// What the layer gives of both directions' outputs; of those that stay side by side, the forward one.
+    /// The layer's output from both directions' outputs; for [`Merge::Concat`] the forward one.
     #[inline(always)]
     pub(crate) fn of(self, forward: f32, reverse: f32) -> f32 {
         match self {
@@ -87,8 +87,7 @@ impl fmt::Display for Merge {
 
 /// The weights of one direction of one layer, in the crate's layout (see [`crate::model`]).
 ///
-/// A GRU of one bias has it in `b_ih`; c_n, the part of `b_hh` that stays inside the reset product when reset is
-/// after, is then 0.
+/// A GRU with a single bias has it in `b_ih`. Then c_n, the part of `b_hh` inside the reset product when reset is after, is 0.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Weights {
     /// `[G·H, I]`, on the input.
@@ -106,7 +105,7 @@ pub struct Weights {
     pub w_hr: Option<Vec<f32>>,
 }
 
-/// Sets of weights that are in memory once: those of a layer, or one of them.
+/// Sets of weights, shared in memory: those of a layer, or one of them.
 #[derive(Clone)]
 struct Sets {
     all: Arc<[Weights]>,
@@ -217,9 +216,9 @@ impl Layer {
         Ok(self)
     }
 
-    /// Clamps the input of each gate's and of the candidate's activation to −clip … clip, as ONNX's attribute
-    /// `clip` does. An LSTM's c' goes into h' as it is: the operator's text speaks of the input of every activation,
-    /// but ONNX Runtime and OpenVINO leave that one alone, and models were trained and are run with them.
+    /// Clamps the input of each gate's and of the candidate's activation to −clip … clip, like ONNX's attribute `clip`. The
+    /// output activation of an LSTM gets c' unclamped. The operator's text speaks of the input of every activation, but ONNX
+    /// Runtime and OpenVINO do not clamp that one, and models were trained and are run with them.
     ///
     /// # Errors
     /// [`Error::Mismatch`] where it is not a positive finite number.
@@ -228,8 +227,8 @@ impl Layer {
         Ok(self)
     }
 
-    /// Clamps the new state to −clip … clip, every step: c' of an LSTM before h' is made of it (`cell_clip` of
-    /// TensorFlow's and TensorFlow Lite's LSTM, cuDNN's `cudnnRNNClip`), h' of the other cells.
+    /// Clamps the new state to −clip … clip, every step: c' of an LSTM before h' is computed from it (`cell_clip` of TensorFlow's
+    /// and TensorFlow Lite's LSTM, cuDNN's `cudnnRNNClip`), h' of the other cells.
     ///
     /// # Errors
     /// [`Error::Mismatch`] where it is not a positive finite number.
@@ -238,7 +237,7 @@ impl Layer {
         Ok(self)
     }
 
-    /// Sets how the outputs of both directions become one.
+    /// Sets how the outputs of both directions are merged.
     ///
     /// # Errors
     /// [`Error::Mismatch`] for anything but [`Merge::Concat`] on a layer of one direction.
@@ -253,13 +252,13 @@ impl Layer {
         Ok(self)
     }
 
-    /// The GRU as Cho et al. (2014) define it. Each gate acts on `[h, x]`, there is no bias, reset is
-    /// before the product and `h' = (1 − z) ⊙ h + z ⊙ n`.
+    /// The GRU as Cho et al. (2014) define it. Each gate acts on `[h, x]`, there is no bias, reset is before
+    /// the product and `h' = (1 − z) ⊙ h + z ⊙ n`.
     ///
     /// `w_r`, `w_z`, `w_n`: `[H, H + I]`, row-major; the first H columns act on h, the last I on x.
     ///
     /// # Errors
-    /// As [`Layer::new`].
+    /// Those of [`Layer::new`].
     pub fn original_gru(input: usize, hidden: usize, w_r: &[f32], w_z: &[f32], w_n: &[f32]) -> Result<Self> {
         at_least_one("I (input features)", input)?;
         at_least_one("H (hidden units)", hidden)?;
@@ -302,7 +301,7 @@ impl Layer {
         self.direction
     }
 
-    /// How the outputs of both directions become one.
+    /// How the outputs of both directions are merged.
     pub fn merge(&self) -> Merge {
         self.merge
     }
@@ -337,7 +336,7 @@ impl Layer {
         self.output_dirs() * self.state
     }
 
-    /// Directions that lie side by side in the output: D, or 1 where they are merged.
+    /// Directions that are side by side in the output: D, or 1 where they are merged.
     pub(crate) fn output_dirs(&self) -> usize {
         match self.merge {
             Merge::Concat => self.direction.count(),
@@ -350,12 +349,12 @@ impl Layer {
         &self.activations
     }
 
-    /// What the inputs of the gates' and the candidate's activations are clamped to.
+    /// The clip of the inputs of the gates' and the candidate's activations.
     pub fn clip(&self) -> Option<f32> {
         self.clip
     }
 
-    /// What the new state is clamped to.
+    /// The clip of the new state.
     pub fn state_clip(&self) -> Option<f32> {
         self.state_clip
     }
@@ -366,7 +365,7 @@ impl Layer {
     }
 }
 
-/// P: the rows of `w_hr`, of which every direction has as many.
+/// P: the number of rows of `w_hr`, the same for every direction.
 fn state_of(hidden: usize, weights: &[Weights]) -> Result<usize> {
     let of = |set: &Weights| set.w_hr.as_ref().map_or(hidden, |w_hr| w_hr.len() / hidden);
     let state = of(&weights[0]);
@@ -426,7 +425,7 @@ mod tests {
             let own = layer.one_direction(index);
             assert_eq!((own.direction(), own.weights()), (direction, &layer.weights()[index..=index]));
             assert!(std::ptr::eq(own.weights(), &layer.weights()[index..=index]));
-            // It is a layer as any other: of its one direction it gives itself.
+            // It is a layer like any other: its one direction is itself.
             assert_eq!(own.one_direction(0), own);
             let copy = Layer::new(Cell::Rnn, direction, 3, 2, own.weights().to_vec()).unwrap();
             assert_eq!(copy, own);

@@ -1,7 +1,7 @@
 //! What is computed: cells and their conventions, layers and directions, weights, readout.
 //!
-//! Begin with [`Model`]: importers make one ([`Model::from_pytorch`]), or [`Model::new`] of [`Layer`]s, each a [`Cell`], a
-//! [`Direction`] and [`Weights`]. What a layer may add (activations, clips, merge modes) are its `with_` methods.
+//! Begin with [`Model`]: importers return one ([`Model::from_pytorch`]), or [`Model::new`] makes one of [`Layer`]s, each a [`Cell`], a
+//! [`Direction`] and [`Weights`]. A layer's `with_` methods set its options (activations, clips, merge modes).
 //!
 //! ```text
 //! GRU   r = σ(W_r x + b_r + R_r h + c_r)                       reset gate

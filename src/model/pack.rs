@@ -1,5 +1,5 @@
-//! A model's constants as every fast path reads them: matrices transposed, so that neighbouring units lie
-//! side by side, and biases added up where no product encloses them.
+//! A model's constants in the layout of the fast paths: matrices transposed, so that neighbouring units are
+//! side by side, and biases outside a reset product added up.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ pub enum Constant {
     WIh(usize),
     /// `w_hh` of a layer, transposed: `[D, P, G·H]`.
     WHh(usize),
-    /// Every bias of a layer that no product encloses, `[D, G·H]`.
+    /// The sum of a layer's biases outside a reset product, `[D, G·H]`.
     Bias(usize),
     /// `c_n` of a GRU layer with reset after, `[D, H]`.
     BHn(usize),
@@ -20,7 +20,7 @@ pub enum Constant {
     Peepholes(usize),
     /// `w_hr` of an LSTM layer with a projection, transposed: `[D, H, P]`.
     WHr(usize),
-    /// The readout's weight, transposed: `[D·P, O]`, or `[P, O]` where the last layer makes one of both directions.
+    /// The readout's weight, transposed: `[D·P, O]`, or `[P, O]` where the last layer merges its directions.
     ReadoutW,
     /// The readout's bias, `[O]`.
     ReadoutB,
@@ -64,7 +64,7 @@ pub fn constants(model: &Model) -> Vec<Constant> {
     all
 }
 
-/// Whether a product encloses a part of `b_hh`: c_n of a GRU with reset after.
+/// Whether a part of `b_hh` is inside the reset product: c_n of a GRU with reset after.
 pub(crate) fn has_enclosed_bias(cell: Cell) -> bool {
     matches!(cell, Cell::Gru { reset: Reset::After, .. })
 }
@@ -103,7 +103,7 @@ fn transpose(w: &[f32], columns: usize) -> Vec<f32> {
     out
 }
 
-/// The biases that no product encloses: all but a GRU's c_n when reset is after.
+/// The biases outside the reset product: all but a GRU's c_n when reset is after.
 fn bias(layer: &Layer, weights: &Weights) -> Vec<f32> {
     let hidden = layer.hidden();
     let rows = layer.cell().gates() * hidden;

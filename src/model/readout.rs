@@ -14,7 +14,7 @@ pub enum ReadoutSteps {
     Last,
 }
 
-/// A dense readout of O outputs, `out = w y + b`, linear: an activation after it is the caller's. Clones share the weights.
+/// A dense readout of O outputs, `out = w y + b`, linear: the caller applies any activation after it. Clones share the weights.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Readout {
     input: usize,
@@ -25,10 +25,11 @@ pub struct Readout {
 }
 
 impl Readout {
-    /// `w`: `[O, D·P]`, row-major; `b`: `[O]`. `input` is D·P of the last layer, or P where it makes one of both directions.
+    /// `w`: `[O, D·P]`, row-major; `b`: `[O]`. `input` is D·P of the last layer, or P where it merges its directions.
     ///
     /// # Errors
-    /// [`crate::Error::Zero`] for a size of 0, [`crate::Error::Length`] for a slice that does not fit its shape, [`crate::Error::NotFinite`].
+    /// [`crate::Error::Zero`] for a size of 0, [`crate::Error::Length`] for a slice that does not fit its shape,
+    /// [`crate::Error::NotFinite`].
     pub fn new(
         input: usize,
         outputs: usize,
@@ -47,7 +48,7 @@ impl Readout {
         Ok(Self { input, outputs, steps, w: w.into(), b: b.map(Arc::new) })
     }
 
-    /// The features it reads: D·P, or P where the last layer makes one of both directions.
+    /// The features it reads: D·P, or P where the last layer merges its directions.
     pub fn input(&self) -> usize {
         self.input
     }

@@ -1,4 +1,4 @@
-//! A stack of layers with an optional readout: the whole of what an engine computes.
+//! A stack of layers with an optional readout: everything that an engine computes.
 
 use std::fmt;
 
@@ -27,8 +27,8 @@ pub struct Model {
 }
 
 impl Model {
-    /// A stack of layers. All have the same cell, number of directions, H and P, since their states share one array
-    /// `[L·D, B, P]`; forward and reverse layers may stand on each other.
+    /// A stack of layers. All have the same cell, number of directions, H and P, since their states share one array `[L·D, B,
+    /// P]`; forward and reverse layers may be mixed.
     ///
     /// # Errors
     /// [`Error::Zero`] for no layer; [`Error::Mismatch`] for a layer whose input is not the output of the one before, and for
@@ -87,7 +87,7 @@ impl Model {
         [self.state(), if self.cell().has_c() { self.hidden() } else { 0 }]
     }
 
-    /// Refuses what no session runs.
+    /// Refuses models that a session cannot run.
     ///
     /// # Errors
     /// [`Error::Unsupported`] for layers that are not forward: they begin at the end, and a stream has none.
@@ -121,7 +121,7 @@ impl Model {
         self.layers[0].input()
     }
 
-    /// D·G·H, features of one step of the first layer's `w_ih x`, which a run can be given in place of x.
+    /// D·G·H, features of one step of the first layer's `w_ih x`, which can replace x in a run.
     pub fn projected_input(&self) -> usize {
         let first = &self.layers[0];
         first.direction().count() * first.cell().gates() * first.hidden()
@@ -162,7 +162,7 @@ impl Model {
         names.join("/")
     }
 
-    /// What the layers have beside the cell's own definition. Of layers that differ, the first that has any.
+    /// The options of the layers beyond the cell's definition. Where layers differ, those of the first that has any.
     fn fmt_options(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let own = Activations::of(self.cell());
         let sets = || self.layers.iter().flat_map(|layer| layer.activations());

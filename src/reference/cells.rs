@@ -1,8 +1,8 @@
-//! One step of one sequence, cell by cell, as the equations in [`crate::model`] read.
+//! One step of one sequence, cell by cell, written like the equations in [`crate::model`].
 
 use crate::model::{Activation, Activations, Cell, Forget, Function, Reset, Update, Weights};
 
-/// One direction of a layer: what a step needs.
+/// One direction of a layer: the constants of a step.
 pub(super) struct Direction<'a> {
     pub(super) cell: Cell,
     pub(super) weights: &'a Weights,
@@ -14,7 +14,8 @@ pub(super) struct Direction<'a> {
 }
 
 impl Direction<'_> {
-    /// `x`: `[I]`, or `[G·H]` where it is projected; `h`: `[P]`, `c`: `[H]`, replaced by h' and c' (c is left alone by cells that have none).
+    /// `x`: `[I]`, or `[G·H]` where it is projected; `h`: `[P]`, `c`: `[H]`, replaced by h' and c'. A cell without c leaves `c`
+    /// unchanged.
     pub(super) fn step(&self, x: &[f64], h: &mut [f64], c: &mut [f64]) {
         match self.cell {
             Cell::Gru { reset, update } => self.gru(reset, update, x, h),
@@ -39,7 +40,7 @@ impl Direction<'_> {
         self.clip.map_or(x, |clip| x.clamp(-f64::from(clip), f64::from(clip)))
     }
 
-    /// The new state as the next step and the output have it.
+    /// The new state after the clip, for the next step and the output.
     fn state(&self, x: f64) -> f64 {
         self.state_clip.map_or(x, |clip| x.clamp(-f64::from(clip), f64::from(clip)))
     }
@@ -89,7 +90,7 @@ impl Direction<'_> {
         let n_units = c.len();
         let (from_x, from_h) = self.products(x, h);
         let pre = |block: usize, unit: usize| from_x[block * n_units + unit] + from_h[block * n_units + unit];
-        // None adds nothing, not 0 · c, which is NaN where c is infinite.
+        // Without peepholes nothing is added: 0 · c would be NaN where c is infinite.
         let peephole = |block: usize, unit: usize, c: &[f64]| {
             self.weights.peepholes.as_ref().map_or(0.0, |p| f64::from(p[block * n_units + unit]) * c[unit])
         };
@@ -149,7 +150,7 @@ fn apply(activation: Activation, x: f64) -> f64 {
         Function::Elu if x < 0.0 => alpha * x.exp_m1(),
         Function::Elu => x,
         Function::Softsign => x / (1.0 + x.abs()),
-        // ln(1 + eˣ) without overflow; NaN comes through the second term.
+        // ln(1 + eˣ) without overflow; the second term propagates NaN.
         Function::Softplus => x.max(0.0) + (-x.abs()).exp().ln_1p(),
     }
 }

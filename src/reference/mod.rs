@@ -1,6 +1,7 @@
-//! The truth: every cell in f64, straight from the equations in [`crate::model`], slow on purpose.
+//! The reference: every cell in f64, directly from the equations in [`crate::model`], simple instead of fast.
 //!
-//! Nothing here is shared with the paths it judges: no packing, no fused biases, no activation of ours.
+//! It shares no code with the paths that are compared with it: no packing, no fused biases, no activation of
+//! theirs.
 
 mod cells;
 mod tolerance;
@@ -26,8 +27,8 @@ pub fn run(model: &Model, batch: &Batch<'_>) -> Result<Output<f64>> {
     Ok(Output { y, h_n: state.h, c_n: state.c, out })
 }
 
-/// `x` lies as `run_shape` says; `lengths`: `[B]`, T where `None`; advances `state` and returns y and the readout.
-/// In here everything is batch-major.
+/// `x` is in the order of `run_shape`; `lengths`: `[B]`, T where `None`; advances `state` and returns y and the readout. In this
+/// module everything is batch-major.
 pub(crate) fn advance(
     model: &Model,
     x: &[f32],
@@ -66,7 +67,7 @@ pub(crate) fn advance(
     (moved(&y, dims, axes, Layout::BatchMajor, run_shape.y), out)
 }
 
-/// `[B, T, D·P]` as the layer gives it, its directions merged.
+/// The layer's output from `[B, T, D·P]`, its directions merged.
 fn merged(layer: &Layer, y: Vec<f64>) -> Vec<f64> {
     let merge: fn(f64, f64) -> f64 = match layer.merge() {
         Merge::Concat => return y,
@@ -99,7 +100,7 @@ fn moved(data: &[f64], dims: Dims, [dirs, features]: [usize; 2], from: Layout, t
     moved
 }
 
-/// What a layer reads.
+/// The input of a layer.
 #[derive(Clone, Copy)]
 struct Input<'a> {
     /// `[B, T, I]`, or `[B, T, D·G·H]` where it is projected.
@@ -123,7 +124,7 @@ fn run_direction(
     let Input { data, steps, lengths, resets, projected } = x;
     let (state, output) = (layer.state(), layer.direction().count() * layer.state());
     let columns = layer.cell().gates() * layer.hidden();
-    // Features of a step, and which of them are this direction's.
+    // Features of a step, and those of this direction.
     let (features, own) = match projected {
         false => (layer.input(), 0..layer.input()),
         true => (layer.direction().count() * columns, direction * columns..(direction + 1) * columns),
@@ -159,7 +160,7 @@ fn run_direction(
     }
 }
 
-/// `out = W y + b` on every step, `[B, T, O]`, or on each sequence's last, `[B, O]`; y is 0 where there is none.
+/// `out = W y + b` on every step, `[B, T, O]`, or on each sequence's last, `[B, O]`; y is 0 for a sequence without a step.
 fn apply(readout: &Readout, y: &[f64], steps: usize, lengths: &[usize]) -> Vec<f64> {
     let row = |index: usize| &y[index * readout.input()..][..readout.input()];
     let of = |y: &[f64]| cells::affine(readout.w(), readout.b(), y, readout.outputs());

@@ -1,25 +1,25 @@
-//! How far an f32 result may lie from the f64 reference, derived and not picked.
+//! How far an f32 result may be from the f64 reference: derived, not tuned.
 //!
-//! A pre-activation sums K = I + H products. Rounding errors are as good as independent, so the sum is off by
+//! A pre-activation sums K = I + H products. Rounding errors are nearly independent, so the error of the sum is of
 //! the order of `√K·eps` times the sum S of the products' magnitudes (Higham and Mary 2019, theorem 2.4). S is
 //! bounded here from the weights, the largest input and |h| ≤ 1. The activations and the blend add a few eps
 //! (16 covers `exp`, two divisions and the update); a slope above 1 multiplies both. The recurrence carries an
-//! error from step to step; errors of different steps are independent, so they add up like √T, and gates
-//! forget, so no more than 64 steps count. Layers add. States that are not bounded by 1 scale the whole.
+//! error from step to step. Errors of different steps are independent, so they add up like √T; gates
+//! damp old errors, so at most 64 steps count. The errors of layers add up. States that are not bounded by 1 scale the whole.
 //!
-//! A weight stored in 16 bits is off by up to its type's roundoff u_w, which moves a pre-activation by up to u_w·S;
-//! so does an activation, by u_a·S and in y by u_a, twice that where a driver truncates. A projection is a product of
+//! A weight stored in 16 bits is off by up to its type's roundoff u_w, which moves a pre-activation by up to u_w·S.
+//! An activation moves it by u_a·S, and y by u_a, twice that where a driver truncates. A projection is a product of
 //! its own, of H terms, and bounds |h| by the sum of magnitudes of its rows instead of 1.
 //!
-//! Where a layer makes one of both directions, their errors meet: a sum is off by both, a product by each times the largest
-//! magnitude of the other; and what is made is rounded once more.
+//! Where a layer merges both directions, a sum has the errors of both, and a product each error times the largest
+//! magnitude of the other; the result is rounded once more.
 //!
-//! Of a batch that is projected already the products of the first layer's x are one each, x itself.
+//! In a projected batch the products of the first layer's x are one number each, x itself.
 //!
 //! Observed errors are about fifty times smaller; a wrong convention gives errors far above.
 //!
-//! NaN and infinity have no distance. Where the reference has either, or a number beyond f32, the result must not be finite, for
-//! f32 leaves its range earlier than f64; everywhere else it must be finite.
+//! NaN and infinity have no distance. Where the reference has either, or a number beyond f32, the result must not be finite, since
+//! f32 overflows earlier than f64; everywhere else it must be finite.
 //!
 //! ```text
 //! layer     = slope · (eps · (√K · S + 16) + (u_w + 2 u_a) · S) + 2 u_a
@@ -34,7 +34,7 @@ use crate::model::{Layer, Merge, Model, Weights};
 const EPS: f64 = (f32::EPSILON / 2.0) as f64;
 /// Roundings of the activations and the state update of one step.
 const ACTIVATION_ROUNDINGS: f64 = 16.0;
-/// Steps after which an error counts as forgotten.
+/// Steps after which an error no longer counts.
 const MEMORY: usize = 64;
 /// The largest number of f32.
 const LARGEST: f64 = f32::MAX as f64;
@@ -49,12 +49,12 @@ impl Tolerance {
         Self::stored(model, batch, Precision::default())
     }
 
-    /// For f32 arithmetic of `model` on `batch`, with weights and activations stored as `precision` says.
+    /// For f32 arithmetic of `model` on `batch`, with weights and activations stored in the types of `precision`.
     pub fn stored(model: &Model, batch: &Batch<'_>, precision: Precision) -> Self {
         let [h0, c0] = batch.states().map(|state| largest(state.unwrap_or_default()).max(1.0));
         let weights = precision.weights.unit_roundoff();
         let activations = 2.0 * precision.activations.unit_roundoff();
-        // Of a product of so many terms and a sum of magnitudes.
+        // The error of a product with so many terms and this sum of magnitudes.
         let product = |terms: usize, sum: f64| sum * (EPS * (terms as f64).sqrt() + weights + activations);
         let mut largest_x = batch.real_steps().map(largest).fold(0.0, f64::max);
         let mut all = 0.0;
@@ -96,7 +96,7 @@ impl Tolerance {
     }
 }
 
-/// What |h| is bounded by where the activations are: 1, or the largest row of a projection.
+/// The bound of |h| where the activations are bounded: 1, or the largest row of a projection.
 fn largest_state(layer: &Layer) -> f64 {
     let projections = layer.weights().iter().filter_map(|weights| weights.w_hr.as_ref());
     let rows = projections.flat_map(|w_hr| w_hr.chunks_exact(layer.hidden())).map(magnitude);
@@ -123,21 +123,21 @@ fn magnitude(row: &[f32]) -> f64 {
     row.iter().map(|&v| f64::from(v).abs()).sum()
 }
 
-/// Of those that are finite.
+/// Of the finite ones.
 fn largest(values: &[f32]) -> f64 {
     values.iter().filter(|v| v.is_finite()).fold(0.0, |all: f64, &v| all.max(f64::from(v).abs()))
 }
 
-/// One output array held against the reference.
+/// One output array compared with the reference.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Comparison {
     /// `y`, `h_n`, `c_n` or `out`.
     pub array: &'static str,
     /// The largest absolute difference; infinite where a number is finite on one side alone, or a length differs.
     pub error: f64,
-    /// What is allowed.
+    /// The tolerance.
     pub tolerance: f64,
-    /// Where the error is; none where all is equal or a length differs.
+    /// The position of the error; `None` where all is equal or a length differs.
     pub worst: Option<Worst>,
 }
 
@@ -148,7 +148,7 @@ pub struct Worst {
     pub index: usize,
     /// The reference's number.
     pub expected: f64,
-    /// What was compared.
+    /// The number that was compared.
     pub got: f32,
     /// Numbers of the array that are NaN or infinite where the reference has finite ones.
     pub not_finite: usize,
@@ -163,7 +163,7 @@ impl Comparison {
     }
 }
 
-/// Holds every array of `got` against `truth`.
+/// Compares every array of `got` with `truth`.
 pub fn compare(truth: &Output<f64>, got: &Output, tolerance: Tolerance) -> Vec<Comparison> {
     let arrays = [
         ("y", Some(&truth.y), Some(&got.y)),
@@ -186,22 +186,22 @@ pub fn compare(truth: &Output<f64>, got: &Output, tolerance: Tolerance) -> Vec<C
         .collect()
 }
 
-/// How far a number is from the reference's, infinitely far where it is finite on one side alone.
+/// The distance of a number from the reference's, infinite where only one of them is finite.
 fn distance(truth: f64, got: f32, tolerance: f64) -> f64 {
-    // Rounding may carry a number at the end of the range beyond it, or not.
+    // A number at the end of the range may or may not overflow by rounding.
     let may_overflow = !truth.is_finite() || truth.abs() + tolerance > LARGEST;
     let error = (truth - f64::from(got)).abs();
     if got.is_finite() {
         let is_near = truth.abs() <= LARGEST || error <= tolerance;
         return if is_near { error } else { f64::INFINITY };
     }
-    // Where f64 overflows later f32 may have a NaN, as the difference of two infinities.
+    // Where f64 overflows later, f32 may have a NaN, as the difference of two infinities.
     let agrees =
         may_overflow && (got.is_nan() || truth.is_nan() || truth.signum() == f64::from(got).signum());
     if agrees { 0.0 } else { f64::INFINITY }
 }
 
-/// The largest distance, and where it is.
+/// The largest distance, and its position.
 fn worst(truth: &[f64], got: &[f32], tolerance: f64) -> (f64, Option<Worst>) {
     if truth.len() != got.len() {
         return (f64::INFINITY, None);
@@ -240,7 +240,7 @@ mod tests {
         assert_eq!(error(-1e300, f32::INFINITY), f64::INFINITY);
         assert_eq!(error(f64::INFINITY, 1.0), f64::INFINITY);
         assert_eq!(error(1e300, 42.0), f64::INFINITY);
-        // At the end of the range a rounding decides.
+        // At the end of the range, rounding decides.
         let near = f64::from(f32::MAX);
         assert_eq!(worst(&[near * (1.0 - 1e-8)], &[f32::INFINITY], near * 1e-6).0, 0.0);
         assert!(worst(&[near * (1.0 + 1e-8)], &[f32::MAX], near * 1e-6).0.is_finite());
@@ -260,7 +260,7 @@ mod tests {
         let (error, at) = worst(&truth, &got, 1.0);
         let at = at.unwrap();
         assert_eq!((error, at.index, at.got, at.not_finite, at.finite), (f64::INFINITY, 2, 0.0, 1, 2));
-        // A number beyond f32 widens no tolerance.
+        // A number beyond f32 does not widen the tolerance.
         let output = |y: Vec<f64>| Output { y, h_n: vec![], c_n: None, out: None };
         let got = Output { y: vec![3.0, f32::INFINITY], h_n: vec![], c_n: None, out: None };
         let all = compare(&output(vec![2.0, 1e300]), &got, Tolerance(1e-6));

@@ -1,7 +1,7 @@
 //! Compiled pipelines on disk: one file for each adapter, in a folder that the caller names.
 //!
-//! A file is read when a device is opened and written, beside and then renamed, when there is something new to keep.
-//! It holds what the driver gave, after a head of 32 bytes and the key; numbers are little-endian:
+//! A file is read when a device is opened. When there is something new to keep, it is written under another name and then renamed.
+//! It holds the driver's data, after a head of 32 bytes and the key; numbers are little-endian:
 //!
 //! | bytes | |
 //! |---|---|
@@ -11,12 +11,12 @@
 //! | 8 | the length of the data |
 //! | 8 | a checksum of key and data |
 //!
-//! The key names adapter and driver. A file of another version, key or sum is ignored, and the next save replaces it. wgpu then
-//! holds the data against the driver once more.
+//! The key names adapter and driver. An invalid file (another version, key or checksum) is ignored, and the next save overwrites it.
+//! wgpu then has the driver validate the data once more.
 //!
-//! A driver runs what the file holds, and neither the checksum nor the driver finds malice. So a file is read and written only
-//! where nobody but this user and root can have written it: [`own::check_folder`] and [`own::read`] say how that is
-//! told. What is made here is for this user alone, with modes 0700 and 0600.
+//! A driver executes the file's content, and neither the checksum nor the driver detects manipulation. So a file is read and written only
+//! where no user but this one and root can have written it: [`own::check_folder`] and [`own::read`] check that.
+//! The folder and the file are created for this user alone, with modes 0700 and 0600.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -31,7 +31,7 @@ use crate::sync::lock;
 const MAGIC: [u8; 8] = *b"wgrupipe";
 const VERSION: u32 = 1;
 const HEAD: usize = 32;
-/// Bytes of a file that is read, at the most: far more than all kernels take, and no more than a host can spare.
+/// The most bytes of a file that is read: far more than all kernels take, and no more than a host can spare.
 const LONGEST: u64 = 256 << 20;
 
 /// The pipelines of a device that are kept on disk.
@@ -41,16 +41,16 @@ pub struct Saved {
     folder: PathBuf,
     path: PathBuf,
     key: String,
-    /// Whether pipelines were asked for since the last save.
+    /// Whether a pipeline was created since the last save.
     asked: AtomicBool,
-    /// Whether a caller was told why a save failed.
+    /// Whether a caller was given the reason of a failed save.
     told: AtomicBool,
-    /// The checksum of what is in the file, where it was good.
+    /// The checksum of the file's content, if it was valid.
     kept: Mutex<Option<u64>>,
 }
 
 impl Saved {
-    /// What `folder` holds for the device of `context`; none where the device cannot hand its pipelines out.
+    /// The pipelines in `folder` for the device of `context`; `None` where the device cannot return its pipelines.
     pub(super) fn open(context: &Context, folder: &Path) -> Option<Self> {
         if !context.device.features().contains(wgpu::Features::PIPELINE_CACHE) {
             return None;
@@ -59,7 +59,7 @@ impl Saved {
         let name = wgpu::util::pipeline_cache_key(&info)?;
         let key = format!("{name} {} {} {}", info.name, info.driver, info.driver_info);
         let (folder, path) = (folder.to_owned(), folder.join(format!("{name}.wgru")));
-        // Of a folder that cannot be used the next save tells the reason.
+        // If the folder cannot be used, the next save returns the reason.
         let is_own = own::check_folder(&folder).unwrap_or(false);
         let ignored = |why: &dyn std::fmt::Display| {
             log::warn!(
@@ -78,7 +78,7 @@ impl Saved {
         };
         let (asked, told) = (AtomicBool::new(false), AtomicBool::new(false));
         if let Some(file) = &file {
-            // What wgpu or the driver do not take after all is left out like any other file.
+            // Data that wgpu or the driver refuses is ignored like any other invalid file.
             match unpack(&key, file) {
                 Some(data) => match create(context, Some(data)) {
                     Ok(cache) => {
@@ -98,12 +98,12 @@ impl Saved {
         &self.cache
     }
 
-    /// A pipeline was made with the cache.
+    /// Records that a pipeline was created with the cache.
     pub(super) fn mark(&self) {
         self.asked.store(true, Ordering::Relaxed);
     }
 
-    /// Writes the file where there is something new; whether there was.
+    /// Writes the file if there is something new; returns whether it wrote.
     ///
     /// # Errors
     /// [`Error::Io`] where the folder or the file cannot be written, and where others may write to the folder.
@@ -121,7 +121,7 @@ impl Saved {
         if !self.asked.swap(false, Ordering::Relaxed) {
             return Ok(false);
         }
-        // A device that was lost has none.
+        // A lost device has none.
         let Some(data) = self.cache.get_data() else { return Ok(false) };
         let sum = checksum(&self.key, &data);
         if *kept == Some(sum) {
@@ -138,7 +138,7 @@ impl Saved {
 
 impl Drop for Saved {
     fn drop(&mut self) {
-        // Nobody is there to be told, unless by the log; who wants to know calls `save`.
+        // A drop can report an error to the log alone; callers that need the error call `save`.
         if let Err(error) = self.save_quietly()
             && !self.told.load(Ordering::Relaxed)
         {
@@ -150,29 +150,29 @@ impl Drop for Saved {
 fn create(context: &Context, data: Option<&[u8]>) -> Result<wgpu::PipelineCache> {
     let label = Some("wgru.pipelines");
     let descriptor = wgpu::PipelineCacheDescriptor { label, data, fallback: true };
-    // SAFETY: data, where there is any, must have come from `PipelineCache::get_data`. It stood in a file whose head,
-    // lengths, key (of this adapter and driver) and checksum are those that `pack` gives, and `pack` is called on the
-    // result of `get_data` alone. On unix nobody but this user and root can have written the file: `open` has checked owner
-    // and mode of the folder and, once it was opened, of the file. Elsewhere the caller, who names the folder, vouches for it
+    // SAFETY: data, where there is any, must have come from `PipelineCache::get_data`. It was in a file whose head, lengths, key
+    // (of this adapter and driver) and checksum are those that `pack` gives, and `pack` is called on the result of `get_data`
+    // alone. On unix no user but this one and root can have written the file: `open` has checked owner and mode of the folder
+    // and, once it was opened, of the file. Elsewhere the caller, who names the folder, is responsible for it
     // (`DeviceOptions::pipeline_cache`).
     let create = || unsafe { context.device.create_pipeline_cache(&descriptor) };
     context.checked("pipeline cache", create)
 }
 
-/// A file of `data`.
+/// A file with `data`.
 fn pack(key: &str, data: &[u8]) -> Vec<u8> {
     let mut file = head(key, data);
     file.extend(data);
     file
 }
 
-/// The data of a file that [`pack`] made for `key`; none of any other.
+/// The data of a file that [`pack`] made for `key`; `None` for any other.
 fn unpack<'a>(key: &str, file: &'a [u8]) -> Option<&'a [u8]> {
     let (start, data) = file.split_at_checked(HEAD + key.len())?;
     (start == head(key, data)).then_some(data)
 }
 
-/// What stands before `data`: the head and the key.
+/// The part before `data`: the head and the key.
 fn head(key: &str, data: &[u8]) -> Vec<u8> {
     let mut head = Vec::with_capacity(HEAD + key.len() + data.len());
     head.extend(MAGIC);
@@ -184,7 +184,7 @@ fn head(key: &str, data: &[u8]) -> Vec<u8> {
     head
 }
 
-/// FNV-1a of 64 bits: it finds damage, and keeps no secret.
+/// FNV-1a of 64 bits: it detects damage, and is not cryptographic.
 fn checksum(key: &str, data: &[u8]) -> u64 {
     let step = |sum: u64, &byte: &u8| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     key.as_bytes().iter().chain(data).fold(0xcbf2_9ce4_8422_2325, step)
@@ -229,13 +229,14 @@ mod tests {
         for key in ["", "adapter", "adapter driver 1.1", "adapter driver 1.0 "] {
             assert_eq!(unpack(key, &file), None, "{key}");
         }
-        // A later layout: the same but for its number.
+        // A later layout: the same but for its version.
         let mut later = file.clone();
         later[8..12].copy_from_slice(&(VERSION + 1).to_le_bytes());
         assert_eq!(unpack(KEY, &later), None);
     }
 
-    /// A file that was written by version 1. Another layout takes another version, and this one is read or refused by it.
+    /// A file of version 1. A change of the layout changes the version; this file then tests whether the old version is read or
+    /// refused.
     #[test]
     fn a_file_of_each_version_is_read_or_refused() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/pool/files/pipelines-1.wgru");
