@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_finite_is_kept_in_16_bits() {
+    fn infinities_and_nan_are_kept_in_16_bits() {
         for storage in [Storage::F32, Storage::F16, Storage::Bf16] {
             assert!(
                 storage.saturated(f32::NAN).is_nan() && storage.saturated(-f32::NAN).is_nan(),

@@ -254,10 +254,10 @@ impl Error {
                 format!("the device is lost ({reason}): open a device again and load the model on it")
             }
             Self::PoolFailed { fault, .. } => {
-                let dropped = || "it was dropped or panicked half way".into();
+                let dropped = || "its future was dropped, or it panicked".into();
                 format!(
-                    "a tick failed ({}), so states are not known; Pool::rebuild takes the streams up from those that \
-                     were saved last",
+                    "a tick failed ({}), so the states are unknown; Pool::rebuild restores those that were \
+                     saved last",
                     fault.as_ref().map_or_else(dropped, |fault| fault.without_device())
                 )
             }

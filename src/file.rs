@@ -134,7 +134,7 @@ fn make_beside(folder: &Path, access: Access) -> io::Result<(PathBuf, File)> {
             Ok(()) | Err(TryLockError::Error(_)) => return Ok((path, file)),
         }
     }
-    Err(io::Error::other("others remove every file that is made in its folder"))
+    Err(io::Error::other("another process removes every temporary file in its folder"))
 }
 
 /// Removes the temporary files of killed processes in `folder`. Nothing depends on it: the next write removes what cannot be
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_left_is_removed_and_what_is_being_written_is_not() {
+    fn a_file_that_was_left_is_removed_and_one_being_written_is_not() {
         let folder = Folder::new("left");
         fs::create_dir(&folder.0).unwrap();
         let others = [

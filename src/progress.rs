@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_that_of_the_runs_under_way() {
+    fn progress_is_that_of_the_runs_in_flight() {
         let progress = Progress::default();
         assert_eq!(progress.fraction(), 0.0);
         for _ in 0..3 {

@@ -15,7 +15,7 @@ const LONGEST_WORDS: usize = 500;
 /// A panic's message.
 pub(crate) fn panic_words(panic: &(dyn Any + Send)) -> String {
     let words = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
-    words.unwrap_or("it gave no words").trim().chars().take(LONGEST_WORDS).collect()
+    words.unwrap_or("it has no message").trim().chars().take(LONGEST_WORDS).collect()
 }
 
 /// How a future waits for a device.
@@ -34,10 +34,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_panic_says_is_cut_off() {
+    fn a_panics_message_is_cut_off() {
         assert_eq!(panic_words(&"a"), "a");
         assert_eq!(panic_words(&String::from("b\n")), "b");
-        assert_eq!(panic_words(&7), "it gave no words");
+        assert_eq!(panic_words(&7), "it has no message");
         assert_eq!(panic_words(&"ü".repeat(1000)), "ü".repeat(LONGEST_WORDS));
     }
 }

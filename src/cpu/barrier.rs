@@ -1,4 +1,4 @@
-//! Where threads wait for each other: busily for a while, then asleep.
+//! Barriers: threads poll for a while, then sleep.
 
 use std::panic::resume_unwind;
 use std::sync::PoisonError;
@@ -11,7 +11,7 @@ use super::primitives::{AtomicUsize, Condvar, Mutex, Ordering, lock};
 const SPIN_LIMIT: Duration = Duration::from_micros(40);
 
 /// Polls between two readings of the clock, which takes as long as a few polls.
-const LOOKS: usize = 64;
+const POLLS: usize = 64;
 
 /// Polls `is_so` for a short while. Whether it became true.
 pub(super) fn comes_soon(is_so: impl Fn() -> bool) -> bool {
@@ -21,7 +21,7 @@ pub(super) fn comes_soon(is_so: impl Fn() -> bool) -> bool {
     }
     let mut began = None;
     loop {
-        for _ in 0..LOOKS {
+        for _ in 0..POLLS {
             if is_so() {
                 return true;
             }

@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn contention_is_avoided_for_longer_each_time_and_forgotten() {
+    fn barriers_are_avoided_for_longer_each_time_until_contention_ends() {
         let contention = Contention::default();
         let waits = || (0..20).take_while(|_| !contention.may_use_barriers()).count();
         for runs in [2, 4, 8] {

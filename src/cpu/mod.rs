@@ -157,7 +157,7 @@ impl Scratch {
 fn failed(Panicked(words): Panicked) -> Error {
     let words = words.unwrap_or_default();
     let reason = format!(
-        "a thread of the run panicked; the outputs of this run are of no use, the engine still is: {words}"
+        "a thread of the run panicked; discard the outputs of this run, the engine can still be used: {words}"
     );
     Error::internal("cpu", reason)
 }

@@ -95,12 +95,12 @@ fn hand_over<const N: usize>(runs: usize) {
 }
 
 #[test]
-fn a_job_is_handed_over_and_its_end_is_seen() {
+fn a_job_reaches_its_thread_and_its_end_is_seen() {
     in_every_order(5, || hand_over::<2>(2));
 }
 
 #[test]
-fn jobs_are_handed_to_two_threads() {
+fn jobs_reach_two_threads() {
     in_every_order(3, || hand_over::<3>(1));
 }
 
@@ -143,7 +143,7 @@ fn what_was_written_before_a_barrier_is_seen_after_it() {
 }
 
 #[test]
-fn three_threads_meet() {
+fn three_threads_use_a_barrier() {
     in_every_order(2, || {
         let shared = Arc::new((Barrier::new(), plain::<3>()));
         let others = [1, 2].map(|own| {
@@ -177,7 +177,7 @@ fn a_count_that_is_waited_for_comes_with_what_was_written() {
 
 /// A run as `Run::thread` does it: threads of a team with a barrier after every step.
 #[test]
-fn threads_of_a_team_meet() {
+fn threads_of_a_team_use_barriers() {
     in_every_order(4, || {
         let team = Team::new(2);
         let (barrier, made) = (Barrier::new(), plain::<2>());
@@ -252,7 +252,7 @@ fn a_panic_frees_the_other_and_reaches_the_caller() {
                     fail("planted");
                 }
                 barrier.wait(2);
-                unreachable!("nobody met");
+                unreachable!("no thread has met");
             };
             let ended = team.lease(2).unwrap().run(2, Late::Awaited, &work, &|| barrier.free());
             assert_eq!(ended, Err(Panicked(Some("planted".into()))));

@@ -80,7 +80,7 @@ mod tests {
     /// No thread has more rows than before by more than a piece, and weights outside the L2 cache are not read more often.
     #[test]
     #[cfg_attr(miri, ignore = "large networks of which nothing is run")]
-    fn many_rows_are_cut_finely_and_few_or_dear_ones_are_not() {
+    fn many_rows_are_cut_finely_and_few_or_expensive_ones_are_not() {
         let (near, far) = (network(16), network(512));
         let mut most = 0;
         for (batch, threads) in (1..600).flat_map(|batch| [2, 3, 8].map(|threads| (batch, threads))) {

@@ -283,7 +283,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everyone_is_called_once_and_meets() {
+    fn every_thread_is_called_once_and_reaches_the_barrier() {
         let (team, steps) = (Team::new(4), size(50, 4));
         for round in 0..size(200, 8) {
             let count = 1 + round % 4;
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn sleepers_are_woken_and_a_team_that_is_busy_says_so() {
+    fn sleeping_threads_are_woken_and_a_busy_team_gives_no_lease() {
         let team = Team::new(2);
         let barrier = Barrier::new();
         let work = |index: usize| {
@@ -448,6 +448,6 @@ mod tests {
         team.lease(2).unwrap().run(2, Late::Awaited, &work, &|| {}).unwrap();
         let began = Instant::now();
         thread::park_timeout(Duration::from_secs(10));
-        assert!(began.elapsed() < Duration::from_secs(5), "somebody took it");
+        assert!(began.elapsed() < Duration::from_secs(5), "another thread consumed it");
     }
 }

@@ -171,7 +171,7 @@ impl GpuEngine {
     }
 
     fn waits_for_itself(&self, needed: u64, WaitsForItself(limit): &WaitsForItself) -> Error {
-        let name = "arrays of a blocking run beside those of runs whose futures this thread has begun (await or drop these \
+        let name = "arrays of a blocking run in addition to those of runs whose futures this thread has begun (await or drop these \
                     first, or await this run too)";
         let (device, unit) = (self.planner.caps.device.clone(), "bytes of memory");
         Error::TooLarge { name: name.into(), needed, limit: *limit, unit, device }
@@ -190,7 +190,7 @@ impl GpuEngine {
         match new {
             // Idle workspaces may hold the memory that the device lacks.
             Err(error) if error.is_of_device() && self.budget.free_idle() => {
-                log::debug!(target: "wgru::run", "what was kept for other runs is freed: {error}");
+                log::debug!(target: "wgru::run", "memory that was kept for other runs is freed: {error}");
                 Workspace::new(&self.context, program, &self.constants, self.options.fill_nan)
             }
             new => new,

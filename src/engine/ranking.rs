@@ -65,7 +65,7 @@ impl DeviceRanking {
     ) -> Result<Self> {
         let cpu = matches!(device.0, Kind::Gpu(_)).then(|| {
             let cpu = Device::cpu();
-            // A browser has no clock that is precise enough.
+            // In a browser there is no clock to measure with.
             #[cfg(not(target_arch = "wasm32"))]
             if let Kind::Cpu(processor) = &cpu.0 {
                 processor.calibrate();

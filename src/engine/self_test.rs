@@ -166,7 +166,7 @@ impl Device {
                 return Ok((model, kernel));
             }
         }
-        let what = format!("an exchange between workgroups on {}: they are too small", self.info());
+        let what = format!("an exchange between workgroups on {}: its workgroups are too small", self.info());
         Err(Error::Unsupported { what })
     }
 
@@ -187,11 +187,17 @@ fn forbidden(info: &AdapterInfo) -> Option<String> {
     }
     // On DX12 the translation loads words as if no other workgroup wrote them; on other APIs workgroups need not progress.
     if info.backend != "vulkan" {
-        return Some(format!("workgroups are not known to see each other's words on {}", info.backend));
+        return Some(format!(
+            "workgroups are not known to see the exchange words of others on {}",
+            info.backend
+        ));
     }
     if !VENDORS.iter().any(|(number, _)| *number == info.vendor) {
         let known = VENDORS.map(|(_, name)| name).join(", ");
-        return Some(format!("vendor {:#06x} is none of {known}", info.vendor));
+        return Some(format!(
+            "the vendor is {:#06x}, the exchange is known to work on {known} alone",
+            info.vendor
+        ));
     }
     None
 }

@@ -33,6 +33,6 @@ pub(super) fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> 
 /// The error for a thread that may not wait.
 pub(super) fn cannot_block(what: &str) -> Error {
     Error::Unsupported {
-        what: format!("waiting for {what} in a browser: call the run_shape whose name ends in _async"),
+        what: format!("waiting for {what} in a browser: call the variant whose name ends in _async"),
     }
 }

@@ -57,10 +57,7 @@ impl fmt::Display for BufferFault {
             ),
             Self::Usage { missing } => write!(f, "the buffer was made without the usage {missing}: add it"),
             Self::Alignment { offset, alignment } => {
-                write!(
-                    f,
-                    "begins at offset {offset}, the device binds at multiples of {alignment} bytes alone"
-                )
+                write!(f, "begins at offset {offset}, must be a multiple of {alignment} bytes on this device")
             }
             Self::Overlap { other, offsets: [own, others], bytes: [size, other_size] } => write!(
                 f,
@@ -138,7 +135,7 @@ impl fmt::Display for StreamFault {
             Self::Isolated { pushed } => {
                 write!(
                     f,
-                    "isolated, Pool::reset or Pool::set_state takes it in again; what was pushed: {pushed}"
+                    "isolated after this push: {pushed}; call Pool::reset or Pool::set_state to use it again"
                 )
             }
             Self::PartialFrame { numbers, input } => {
@@ -159,7 +156,7 @@ impl fmt::Display for StreamFault {
             }
             Self::Range(error) | Self::State(error) => error.fmt(f),
             Self::Twice => f.write_str("named twice in a recording"),
-            Self::Moved => f.write_str("its states lie elsewhere since: prepare the recording again"),
+            Self::Moved => f.write_str("its states have moved since: prepare the recording again"),
         }
     }
 }

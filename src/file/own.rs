@@ -138,10 +138,10 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_is_told_from_oneself_and_root() {
+    fn another_user_is_told_from_this_one_and_root() {
         let of = |owner, mode, own: io::Result<u32>| judge(owner, mode, || own);
         let unknown = || Err(io::Error::other("read-only"));
-        assert_eq!(of(0, 0o40755, unknown()), Ok(()), "root's, and nobody is asked");
+        assert_eq!(of(0, 0o40755, unknown()), Ok(()), "root's: the process's user is not needed");
         assert_eq!(of(1000, 0o100644, Ok(1000)), Ok(()));
         for (owner, mode, own, part) in [
             (1001, 0o40700, Ok(1000), "user 1001, and this process is user 1000"),

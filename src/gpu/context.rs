@@ -404,7 +404,7 @@ mod tests {
 
     /// wgpu's errors of memory are told apart from its other errors.
     #[test]
-    fn want_of_memory_is_told_apart() {
+    fn errors_of_memory_are_told_apart() {
         let source = || Box::new(std::fmt::Error);
         let refused = wgpu::Error::Validation { source: source(), description: "too many".into() };
         let errors = [wgpu::Error::OutOfMemory { source: source() }, refused];
@@ -421,7 +421,7 @@ mod tests {
 
     /// Several threads check a device while another polls it: it is never reported as lost.
     #[test]
-    fn a_device_that_is_there_is_never_taken_for_a_lost_one() {
+    fn a_working_device_is_never_reported_as_lost() {
         for (info, adapter) in pollster::block_on(adapters(None)) {
             let context = pollster::block_on(Context::open(info, &adapter, None)).unwrap();
             std::thread::scope(|scope| {

@@ -66,7 +66,7 @@ impl Workspace {
             if to == self.program.y || buffer.name.starts_with("y.") {
                 let from = failed.program.buffers.iter().position(|other| other.name == buffer.name);
                 let from =
-                    from.ok_or_else(|| Error::internal(&buffer.name, "not in the run that is fallbacks"))?;
+                    from.ok_or_else(|| Error::internal(&buffer.name, "not in the run that fell back"))?;
                 copies.push((from, to));
             }
         }

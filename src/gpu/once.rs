@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn what_failed_or_was_forgotten_is_made_anew() {
+    fn a_failed_or_removed_value_is_created_again() {
         let once = Once::default();
         assert_eq!(once.get_or_make(1, || Err("refused")), Err("refused"));
         assert_eq!(once.get_or_make(1, || Ok::<_, &str>("a")), Ok("a"));

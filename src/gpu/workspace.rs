@@ -163,7 +163,7 @@ impl Workspace {
             constants.of(buffer)?;
             let held = streams.map_or(0, wgpu::Buffer::size);
             if buffer.role == Role::Streams && held < buffer.bytes() {
-                let reason = format!("{held} bytes are held, the program needs {}", buffer.bytes());
+                let reason = format!("the slots have {held} bytes, the program needs {}", buffer.bytes());
                 return Err(Error::internal(&buffer.name, reason));
             }
         }

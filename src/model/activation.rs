@@ -207,7 +207,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parameters_are_held_against_the_function() {
+    fn parameters_are_checked_against_the_function() {
         assert!(Activation::new(Function::Tanh, 0.0, 0.0).is_ok());
         assert!(Activation::new(Function::Tanh, 1.0, 0.0).is_err());
         assert!(Activation::new(Function::Elu, 1.0, 0.5).is_err());

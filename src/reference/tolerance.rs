@@ -226,7 +226,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_finite_does_not_pass() {
+    fn a_number_that_is_not_finite_does_not_pass() {
         let error = |truth: f64, got: f32| worst(&[truth], &[got], 1e-3).0;
         assert_eq!(error(1.0, 1.5), 0.5);
         assert_eq!(error(1.0, f32::NAN), f64::INFINITY);

@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn threads_take_no_more_than_there_is_and_all_have_their_turn() {
+    fn threads_share_the_limit_and_none_starves() {
         let budget = Arc::new(Budget::<u64>::new(100));
         let (used, most) = (AtomicU64::new(0), AtomicU64::new(0));
         thread::scope(|scope| {
@@ -260,7 +260,7 @@ mod tests {
 
     /// The object that a run leaves goes to the next run of the same kind, whichever run was admitted meanwhile.
     #[test]
-    fn what_the_next_wants_is_not_evicted_for_it() {
+    fn an_idle_object_is_not_evicted_for_the_run_that_takes_it() {
         let budget = Arc::new(Budget::new(25));
         let start = || now(Box::pin(claim(&budget, 10))).unwrap().unwrap();
         let [first, second] = [start(), start()];
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_overtakes_and_whoever_leaves_lets_others_through() {
+    fn runs_are_admitted_in_order_and_a_run_that_leaves_admits_the_next() {
         let budget = Arc::new(Budget::new(10));
         let first = now(Box::pin(claim(&budget, 6))).unwrap().unwrap();
         let mut large = Box::pin(claim(&budget, 9));
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn what_idles_makes_room_oldest_first() {
+    fn idle_objects_are_evicted_oldest_first() {
         let budget = Arc::new(Budget::new(10));
         for thing in [3, 2, 4] {
             now(Box::pin(claim(&budget, thing))).unwrap().unwrap().keep(thing, 8, |_| true);

@@ -83,7 +83,7 @@ pub(super) fn pieces(
     for (layer, own) in model.layers().iter().enumerate() {
         for dir in 0..own.direction().count() {
             let part = Model::new(vec![own.one_direction(dir)])?;
-            let run_shape = form_of_row(steps, run_shape.projected && layer == 0);
+            let run_shape = run_shape_of_row(steps, run_shape.projected && layer == 0);
             let of = |steps| RunShape { dims: Dims { batch: 1, steps }, ..run_shape };
             let most =
                 cut(run_shape.dims, |dims| fits(&part, of(dims.steps)))?.map_or(steps, |cut| cut.steps);
@@ -104,7 +104,7 @@ fn sizes(all: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
 }
 
 /// The run shape of `steps` steps of one direction of a layer of one row.
-fn form_of_row(steps: usize, projected: bool) -> RunShape {
+fn run_shape_of_row(steps: usize, projected: bool) -> RunShape {
     RunShape { projected, ..Dims { batch: 1, steps }.into() }
 }
 
@@ -138,7 +138,7 @@ impl GpuEngine {
         if let Some(cut) = cut {
             log::debug!(
                 target: "wgru::run",
-                "a batch of {rows} × {} is run in pieces of {} × {} rows and steps at most",
+                "a batch of {rows} × {} is run in pieces of at most {} × {} rows and steps",
                 batch.dims().steps, cut.rows, cut.steps
             );
         }
@@ -329,7 +329,7 @@ impl Walk<'_> {
         mut keep: impl FnMut(usize, &[f32]),
     ) -> Result<()> {
         let input = x.len() / steps;
-        let run_shape = form_of_row(self.length.max(1), self.projected);
+        let run_shape = run_shape_of_row(self.length.max(1), self.projected);
         let most = self.engine.cut(run_shape)?.map_or(run_shape.dims.steps, |cut| cut.steps);
         let mut pieces = self.pieces(most);
         if self.reverse {
@@ -449,7 +449,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_in_any_piece_is_an_error() {
+    fn a_batch_that_fits_in_no_piece_is_an_error() {
         let dims = Dims { batch: 4, steps: 4 };
         let error = cut(dims, limit(4, 0)).unwrap_err();
         assert!(matches!(error, Error::TooLarge { needed: 1, limit: 0, .. }), "{error}");

@@ -315,7 +315,7 @@ impl Ticks for GpuPool {
                 return Err(error);
             }
             // Memory kept for other ticks may be what the device lacks.
-            log::debug!(target: "wgru::pool", "what was kept for other ticks is freed: {error}");
+            log::debug!(target: "wgru::pool", "memory that was kept for other ticks is freed: {error}");
             self.programs.clear();
             self.recordables.clear();
             self.staging.clear();

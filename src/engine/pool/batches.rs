@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_of_like_length_go_together() {
+    fn rows_of_similar_length_share_a_batch() {
         let mut all = Vec::new();
         let of = |frames: &[usize], all: &mut Vec<Group>| groups(frames.iter().copied(), &Tens, 100, all);
         of(&[], &mut all);

@@ -71,7 +71,7 @@ impl Pool {
                 return self.finish_waiting(output, wait).await;
             }
             Some(_) => {
-                let reason = format!("{} under way: call Pool::finish_into first", self.flights.len());
+                let reason = format!("{} in flight: call Pool::finish_into first", self.flights.len());
                 return Err(Error::Mismatch { name: "ticks".into(), reason });
             }
         }
@@ -101,7 +101,7 @@ impl Pool {
     async fn begin_waiting(&mut self, wait: Wait) -> Result<bool> {
         self.check_failed()?;
         if self.flights.len() == UNDER_WAY {
-            let reason = format!("{UNDER_WAY} are under way: call Pool::finish_into first");
+            let reason = format!("{UNDER_WAY} are in flight: call Pool::finish_into first");
             return Err(Error::Mismatch { name: "ticks".into(), reason });
         }
         self.snapshot_if_due(wait).await;
@@ -145,7 +145,7 @@ impl Pool {
             } else {
                 most = rows / 2
             }
-            log::debug!(target: "wgru::pool", "a tick of {rows} streams takes half of them, or of their frames: {error}");
+            log::debug!(target: "wgru::pool", "a tick of {rows} streams is reduced to half of them, or of their frames: {error}");
         }
     }
 
@@ -189,7 +189,7 @@ impl Pool {
         output.clear();
         let Some(flight) = self.flights.front_mut() else {
             self.check_failed()?;
-            return Err(Error::Mismatch { name: "ticks".into(), reason: "none is under way".into() });
+            return Err(Error::Mismatch { name: "ticks".into(), reason: "none is in flight".into() });
         };
         if let Err(error) = land(&mut self.states, flight, wait).await {
             return Err(self.failed_with(error));

@@ -84,7 +84,7 @@ pub(in crate::engine) fn given<'a>(
             }
         }
     } else if run_shape.resets {
-        let reason = "a recording that was made with them needs them; make another without".into();
+        let reason = "a recording that was prepared with them needs them; prepare another without".into();
         return Err(Error::Mismatch { name: "resets".into(), reason });
     }
     let end = |ends: Option<&Vec<End>>, index: usize| Some(ends?.get(index)?.array);

@@ -152,8 +152,9 @@ impl Engine {
             ("out", &out, shape.out.as_deref()),
         ] {
             let Some(Sink::Host(sink)) = sink else { continue };
-            let shape = shape
-                .ok_or_else(|| Error::Unsupported { what: format!("{name}, which the model has not") })?;
+            let shape = shape.ok_or_else(|| Error::Unsupported {
+                what: format!("{name}, which the model does not have"),
+            })?;
             crate::dims::check_len(name, shape, sink.len())?;
         }
         let mut output = self.output_of(&batch)?;

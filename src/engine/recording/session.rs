@@ -89,8 +89,9 @@ impl Session {
         ];
         for (name, sink, shape) in shapes {
             let Some(Sink::Host(sink)) = sink else { continue };
-            let shape = shape
-                .ok_or_else(|| Error::Unsupported { what: format!("{name}, which the model has not") })?;
+            let shape = shape.ok_or_else(|| Error::Unsupported {
+                what: format!("{name}, which the model does not have"),
+            })?;
             check_len(name, &shape, sink.len())?;
         }
         let mut input = StepInput::new(on_host(Some(x)).unwrap_or_default());

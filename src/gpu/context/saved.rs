@@ -115,7 +115,7 @@ impl Saved {
         // Held throughout: one save at a time.
         let mut kept = lock(&self.kept);
         if let Err(error) = own::check_folder(&self.folder) {
-            let reason = format!("no compiled kernels are read from this folder or kept in it: {error}");
+            let reason = format!("this folder is not used for compiled kernels: {error}");
             return Err(Error::io(self.folder.display(), io::Error::new(error.kind(), reason)));
         }
         if !self.asked.swap(false, Ordering::Relaxed) {
@@ -142,7 +142,7 @@ impl Drop for Saved {
         if let Err(error) = self.save_quietly()
             && !self.told.load(Ordering::Relaxed)
         {
-            log::warn!(target: "wgru::device", "compiled kernels are not kept: {error}");
+            log::warn!(target: "wgru::device", "compiled kernels are not saved: {error}");
         }
     }
 }
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_packed_comes_back() {
+    fn a_packed_file_is_unpacked() {
         for data in [&b""[..], b"x", &[0xa5; 1000]] {
             let file = pack(KEY, data);
             assert_eq!(file.len(), HEAD + KEY.len() + data.len());
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn any_other_file_is_none() {
+    fn any_other_file_is_ignored() {
         let file = pack(KEY, b"what the driver gave");
         for length in 0..file.len() {
             assert_eq!(unpack(KEY, &file[..length]), None, "cut off at {length}");
