@@ -92,7 +92,7 @@ pub enum Error {
     },
     /// The source holds several recurrent stacks, or none, under the given prefix.
     Ambiguous {
-        /// What was looked for.
+        /// What the importer looked for.
         what: String,
         /// What was found instead.
         found: Vec<String>,

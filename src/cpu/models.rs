@@ -1,8 +1,8 @@
 //! Models of the thread team for loom. It runs each in every order that the memory model and the limit on preemptions allow. What
 //! is checked is the team itself (`team.rs`, `barrier.rs`, `pieces.rs`), on loom's primitives.
 //!
-//! Shared memory is in loom's cells, as the arrays of a run are in `Shared`. loom fails the model at an access that the
-//! primitives do not order after an earlier one, in whatever order it happens to run. It also fails at a lost wake-up.
+//! Shared memory is in loom's cells, as the arrays of a run are in `Shared`. loom fails the model at a data race: an access that
+//! the primitives do not order after an earlier one. It finds that in any order. It also fails at a lost wake-up.
 
 use std::panic::resume_unwind;
 use std::sync::Arc;

@@ -8,7 +8,7 @@ use super::shared::{Shared, Source};
 use super::simd::{Simd, Work};
 use super::tiles::{MANY, Tile, is_shape, needed};
 
-/// Where the rows of a product lie.
+/// The rows of a product.
 #[derive(Clone, Copy)]
 pub(super) enum Rows<'a> {
     /// At a fixed distance from each other.
@@ -126,7 +126,7 @@ pub(super) trait Number {
     /// Whether a multiply-add can take the weights as a memory operand, without a separate load or conversion.
     const IS_PLAIN: bool;
 
-    /// Whether numbers lie in pairs of k.
+    /// Whether numbers are in pairs of k.
     const ARE_PAIRS: bool = false;
 
     /// A vector of a block. `is_tight`: all registers are in use.

@@ -33,7 +33,7 @@ impl<T> Clone for Shared<'_, T> {
 impl<T> Copy for Shared<'_, T> {}
 
 // SAFETY: it stands for a mutable borrow, which may be sent to another thread where T may. Copies share the array, but elements
-// are reached by unsafe methods alone, whose callers ensure that none is written while another thread has it.
+// are accessible by unsafe methods alone, whose callers ensure that none is written while another thread has it.
 unsafe impl<T: Send + Sync> Send for Shared<'_, T> {}
 // SAFETY: as above: a reference gives no more than a copy.
 unsafe impl<T: Send + Sync> Sync for Shared<'_, T> {}

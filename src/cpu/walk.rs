@@ -15,7 +15,7 @@ use crate::dtype::Storage;
 use crate::error::{Error, Result};
 use crate::io::{Padding, Resets, Strides};
 
-/// Where sequences lie, and which rows of them a track walks over.
+/// The sequences of a track, and its rows of them.
 pub(super) struct Track<'a> {
     /// The batch row at each place, in the order of falling length.
     pub(super) rows: &'a [usize],

@@ -68,7 +68,7 @@ impl CpuOptions {
 #[non_exhaustive]
 pub struct Options {
     /// Fills every array that a run must write, on the device and in the caller's output, with NaN before the
-    /// run, so that an element which a kernel does not write is detected. Costs an upload per run.
+    /// run. So an element which a kernel does not write is detected. Costs an upload per run.
     pub(crate) fill_nan: bool,
     /// How the device stores weights and activations. States, sums and readout are always f32; f16 and bf16 together are refused.
     /// The reference ignores it: it is what rounding is compared with.

@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::io::{OutputShape, RunShape};
 
 impl Engine {
-    /// The memory of a run of `run_shape`, or `[B, T]` alone, on a GPU at a time; for a run in pieces that of the largest piece;
+    /// The memory of a run of `run_shape`, or `[B, T]` alone, on a GPU at a time. For a run in pieces that of the largest piece;
     /// 0 on the CPU path and the reference.
     ///
     /// # Errors

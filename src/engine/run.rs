@@ -176,7 +176,7 @@ mod tests {
     use crate::model::{Cell, Direction, Layer, Weights};
     use crate::sync::lock;
 
-    /// A panic on the CPU path is an error of its run, on one thread and on several; the engine goes on.
+    /// A panic on the CPU path is an error of its run, on one thread and on several; the engine remains usable.
     #[test]
     fn an_engine_goes_on_after_a_panic() {
         let mut rng = crate::seed::Random::new();

@@ -11,8 +11,8 @@ pub enum ErrorKind {
     /// The system does not open, read or write a file. `std::error::Error::source` is the [`std::io::Error`]; its kind
     /// says whether the file is missing, or may not be read.
     Io,
-    /// A file can be opened, but it is damaged, contradicts itself, or is not what the importer was told. Get the file
-    /// again, or look at the importer's options.
+    /// A file can be opened, but it is damaged, contradicts itself, or does not match the importer's options. Get the file again,
+    /// or look at these options.
     BadFile,
     /// The model or the call is valid, but this version or this device does not support it. Use another device, or leave out what
     /// the message names.
@@ -27,7 +27,7 @@ pub enum ErrorKind {
     /// The driver refused something, or gave a wrong result, and the device is still there. Try again, another device, or another
     /// version of the driver.
     Driver,
-    /// A fault of this crate. Please report it, with the message; other calls go on.
+    /// A fault of this crate. Please report it, with the message; other calls still work.
     Internal,
 }
 

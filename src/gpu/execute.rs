@@ -49,8 +49,8 @@ pub(super) enum Part<'a> {
 }
 
 impl Workspace {
-    /// Writes the steps of each sequence, `[B]`, T for all where `None`, and the states that a run in `phase` starts
-    /// from, h `[L·D, B, P]` and c `[L·D, B, H]`, zeros where `None`.
+    /// Writes the steps of each sequence, `[B]`; T for all where `None`. Writes the states that a run in `phase` starts from, h
+    /// `[L·D, B, P]` and c `[L·D, B, H]`; zeros where `None`.
     ///
     /// # Errors
     /// [`crate::Error::Lost`]; [`crate::Error::Device`] and [`crate::Error::DeviceMemory`] where the device refuses the work.

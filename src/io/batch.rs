@@ -8,9 +8,10 @@ use crate::model::Model;
 
 /// A batch of sequences, borrowed from the caller.
 ///
-/// NaN and infinities in x or an initial state are ordinary inputs: from that step on the outputs of their own sequence have the
-/// reference's NaN and infinities, and no other sequence is affected. The CPU path guarantees it. On a GPU the driver's compiler
-/// controls the arithmetic, and WGSL allows it to assume that neither occurs. The kernels limit that to sums and products.
+/// NaN and infinities in x or an initial state are ordinary inputs. From that step on the outputs of their own sequence are NaN
+/// and infinite where the reference's are, and no other sequence is affected. The CPU path guarantees it. On a GPU the driver's
+/// compiler controls the arithmetic, and WGSL allows it to assume that neither occurs. The kernels limit that to sums and
+/// products.
 #[derive(Debug, Clone, Copy)]
 pub struct Batch<'a> {
     run_shape: RunShape,

@@ -1,9 +1,9 @@
 //! A batch that does not fit the device at once, run in pieces.
 //!
 //! Rows are independent, so a batch is cut by rows first. If a single row is too long, each direction of each layer runs by
-//! itself over pieces of steps, a reverse one from the end, and its states are carried from piece to piece. Merging the
-//! directions and the readout are computed here. A piece also ends where states are reset, so no piece has resets itself. Every
-//! recurrent sum has the terms and the order of a run at once, and so the same bits.
+//! itself over pieces of steps, a reverse one from the end. Its states are carried from piece to piece. Merging the directions
+//! and the readout are computed here. A piece also ends where states are reset, so no piece has resets itself. Every recurrent
+//! sum has the terms and the order of a run at once, and so the same bits.
 
 use std::borrow::Cow;
 use std::ops::Range;

@@ -142,8 +142,8 @@ impl Planner {
     }
 }
 
-/// The time of a submission to a GPU and the wait for its end, and the rate of copies from and to it, in bytes a nanosecond:
-/// orders of magnitude of GPUs on PCI Express, not measured.
+/// The time of a submission to a GPU and the wait for its end, and the rate of copies from and to it, in bytes a nanosecond.
+/// Orders of magnitude of GPUs on PCI Express, not measured.
 const SUBMISSION: Duration = Duration::from_micros(80);
 const COPY: f64 = 8.0;
 

@@ -13,7 +13,7 @@ use std::hash::{Hash, Hasher};
 #[derive(Debug, Clone, Copy)]
 pub struct StreamId {
     number: u64,
-    /// Where to look first.
+    /// A hint: the slot to try first.
     slot: u32,
     /// Drawn at random by the pool that opened it, so that no pool accepts another pool's streams.
     pool: u32,
@@ -24,8 +24,8 @@ impl StreamId {
         Self { number, slot, pool }
     }
 
-    /// The number of the stream, unique in its pool at all times. A pool that is made from a snapshot goes on numbering from
-    /// where the snapshot was taken.
+    /// The number of the stream, unique in its pool at all times. A pool that is made from a snapshot continues the numbering
+    /// from the snapshot.
     pub fn number(self) -> u64 {
         self.number
     }

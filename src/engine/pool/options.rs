@@ -20,7 +20,7 @@ const QUEUE: usize = 1024;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NonFinite {
-    /// The stream goes on as if there had been no such push.
+    /// The stream continues as if there had been no such push.
     #[default]
     Refuse,
     /// The stream takes no more frames until [`super::Pool::reset`] or [`super::Pool::set_state`], since a gap in its frames

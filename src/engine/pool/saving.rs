@@ -130,8 +130,8 @@ impl Pool {
         self.unwritten
     }
 
-    /// Writes a snapshot where one is due. A failure is reported with the next outputs, and the pool goes on: the next is due as
-    /// if this one had been written.
+    /// Writes a snapshot where one is due. A failure is reported with the next outputs, and the pool continues: the next is due
+    /// as if this one had been written.
     pub(super) async fn snapshot_if_due(&mut self, wait: Wait) {
         let Some(snapshots) = self.options.snapshots.clone() else { return };
         if self.ticks < snapshots.ticks {

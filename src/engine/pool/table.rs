@@ -140,8 +140,8 @@ impl Table {
         self.index.push((number, slot));
     }
 
-    /// Opens the streams of a snapshot in the first slots of an empty table, which goes on numbering from `next`. They come with
-    /// rising numbers, and with states in the layout of a slot.
+    /// Opens the streams of a snapshot in the first slots of an empty table, which continues the numbering from `next`. They come
+    /// with rising numbers, and with states in the layout of a slot.
     pub(super) fn restore<'a>(
         &mut self,
         next: u64,
@@ -351,8 +351,8 @@ impl Table {
         self.ready
     }
 
-    /// Sorts the ready slots: first those that ticks have passed over most often, so that none starves, and among equals those
-    /// with the most frames, of which a tick takes at most `most`. Removes those without frames.
+    /// Sorts the ready slots: first those that ticks have passed over most often, so that none starves. Among equals, those with
+    /// the most frames come first, of which a tick takes at most `most`. Removes those without frames.
     pub(super) fn sort_ready(&mut self, most: usize) {
         let entries = &mut self.entries;
         self.listed.retain(|&slot| {
