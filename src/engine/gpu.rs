@@ -171,8 +171,8 @@ impl GpuEngine {
     }
 
     fn waits_for_itself(&self, needed: u64, WaitsForItself(limit): &WaitsForItself) -> Error {
-        let name = "arrays of a blocking run in addition to those of runs whose futures this thread has begun (await or drop these \
-                    first, or await this run too)";
+        let name = "arrays of a blocking run in addition to those of runs whose futures this thread has begun (await or \
+                    drop these first, or await this run too)";
         let (device, unit) = (self.planner.caps.device.clone(), "bytes of memory");
         Error::TooLarge { name: name.into(), needed, limit: *limit, unit, device }
     }

@@ -95,7 +95,7 @@ fn judge(owner: u32, mode: u32, own: impl FnOnce() -> io::Result<u32>) -> Result
             "it belongs to user {owner}, and this process is user {own}: `chown {own}` changes that"
         )),
         Err(error) => Err(format!(
-            "it belongs to user {owner}, and whether this process is that user cannot be told, for no file can be made \
+            "it belongs to user {owner}, and the user of this process is unknown, since no file can be created \
              in its folder: {error}"
         )),
     }
