@@ -192,7 +192,7 @@ impl<'a> Run<'a> {
             true => all.min(index * piece)..all.min((index + 1) * piece),
             false => share(all, index, groups),
         };
-        deal(rows, batch, given.lengths, (groups, window), of_window);
+        distribute(rows, batch, given.lengths, (groups, window), of_window);
         let rows = &**rows;
         Self {
             network,
@@ -369,7 +369,7 @@ impl<'a> Run<'a> {
 }
 
 /// Batch rows for `groups` groups of threads, a window of rows after the other; `part` says which of a window's rows a group has.
-fn deal(
+fn distribute(
     rows: &mut Vec<usize>,
     batch: usize,
     lengths: Option<&[u32]>,
@@ -486,15 +486,15 @@ mod tests {
         let mut rows = Vec::new();
         let lengths = [3, 9, 0, 9, 5, 7, 1];
         let shares = |groups| move |all, index| share(all, index, groups);
-        deal(&mut rows, 7, Some(&lengths), (2, 7), shares(2));
+        distribute(&mut rows, 7, Some(&lengths), (2, 7), shares(2));
         assert_eq!(rows, [1, 5, 0, 2, 3, 4, 6]);
-        deal(&mut rows, 7, Some(&lengths), (1, 7), shares(1));
+        distribute(&mut rows, 7, Some(&lengths), (1, 7), shares(1));
         assert_eq!(rows, [1, 3, 5, 4, 0, 6, 2]);
         // Pieces of two rows, two at once.
         let pieces = |all: usize, index: usize| all.min(2 * index)..all.min(2 * index + 2);
-        deal(&mut rows, 7, Some(&lengths), (2, 4), pieces);
+        distribute(&mut rows, 7, Some(&lengths), (2, 4), pieces);
         assert_eq!(rows, [1, 5, 3, 4, 0, 2, 6]);
-        deal(&mut rows, 3, None, (2, 3), shares(2));
+        distribute(&mut rows, 3, None, (2, 3), shares(2));
         assert_eq!(rows, [0, 1, 2]);
     }
 }

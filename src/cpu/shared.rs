@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 ///
 /// No two threads have the same part, unless both read it. These rules ensure that, and the unsafe code of a run names them:
 ///
-/// * *rows*: each batch row is in one piece or group, once (`deal` in `run.rs`), and only the threads that have it touch its
+/// * *rows*: each batch row is in one piece or group, once (`distribute` in `run.rs`), and only the threads that have it touch its
 ///   numbers;
 /// * *tracks*: of these threads only those of one track touch the arrays of that track, and its direction of a layer's states and
 ///   sequence;
