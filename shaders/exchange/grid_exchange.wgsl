@@ -1,25 +1,25 @@
-// The exchange between the workgroups that have the units of a tile between them: a value is its own flag.
+// The exchange between the workgroups to which the units of a tile are distributed: a value is its own flag.
 //
-// WGSL promises no order between stores to different places as another workgroup sees them, so every word here means
-// something by itself. An exchange word is one number of one exchange of the chunk, in a place of its own: 0 before it is written,
-// which the host sees to, and written once. So there is nothing to arm again, no place where an old exchange word could pass
-// for a new one, and what one step leaves behind says nothing of another. Numbers are compared as integers only, since WGSL may
-// assume that no NaN exists.
+// WGSL promises no order between stores to different places as another workgroup sees them, so each exchange word has
+// to be valid by itself. It is one number of one exchange of the chunk, in a place of its own. The host sets it to 0,
+// and it is written once, with a value other than 0. So no flags have to be reset, an old exchange word cannot be
+// taken for a new one, and the words of one step are independent of all others. Numbers are compared as integers
+// only, since WGSL may assume that no NaN exists.
 //
-// Nothing promises that workgroups run side by side either. So a thread looks for words a bounded number of times; when
-// it gives up it says so in word 0, where the others look too, and its workgroup writes no more. That a chunk was done
-// is never concluded from the absence of that word: each workgroup whose threads all came through adds itself to
-// the chunk's completion, and a chunk begins only if the completion of the one before is complete.
+// Nothing guarantees that workgroups run side by side either. So a thread polls at most `spin_limit` times. When it
+// gives up it sets the abort word, word 0, which the others poll too, and its workgroup stops writing. A zero abort
+// word does not prove that a chunk was completed: each workgroup whose threads all completed adds 1 to the chunk's
+// completion count. A chunk begins only if the completion count of the one before is complete.
 
-@group(0) @binding(11) var<storage, read_write> exchange_buffer: array<atomic<u32>>;  // abort, present, a completion for each chunk, the words
+@group(0) @binding(11) var<storage, read_write> exchange_buffer: array<atomic<u32>>;  // abort word, workgroups that have begun, completion count of each chunk, exchange words
 
-// Held against `kernels::exchange::Params`.
+// Checked against `kernels::exchange::Params`.
 struct ExchangeParams {
-    completion: u32,      // word of the exchange buffer that counts the workgroups which have completed this chunk
-    all: u32,        // workgroups of the dispatch
-    words: u32,    // word of the exchange buffer that the chunk's words begin with
-    spin_limit: u32,   // how often a thread looks for words that are not there yet
-    before: u32,     // workgroups that have to have completed the chunk before, 0 of the first
+    completion: u32,   // the word of the chunk's completion count
+    all: u32,          // workgroups of the dispatch
+    words: u32,        // the first exchange word of the chunk
+    spin_limit: u32,   // polls without success before a thread gives up
+    before: u32,       // the completion count that the chunk before must have, 0 for the first
     unused0: u32,
     unused1: u32,
     unused2: u32,
@@ -27,21 +27,22 @@ struct ExchangeParams {
 
 @group(0) @binding(14) var<uniform> exchange_params: ExchangeParams;
 
-var<workgroup> silent: atomic<u32>;   // the first exchange that the workgroup has nothing to write in
-var<workgroup> through: atomic<u32>;  // threads that came through
+var<workgroup> silent: atomic<u32>;   // the first exchange in which the workgroup writes nothing
+var<workgroup> through: atomic<u32>;  // threads that completed
 
 var<private> spin_limit: u32;
-var<private> slot: u32;        // word of the words of the exchange in hand
+var<private> slot: u32;        // the first word of the current exchange
 var<private> exchange: u32;
 
-// Whether the workgroup writes nothing more.
+// Whether the workgroup has stopped writing.
 fn is_silent(at: Place) -> bool {
     return exchange >= atomicLoad(&silent);
 }
 
-// What is missing in this exchange is needed for the next. The words of this one are right, and other threads of the
-// workgroup may have theirs still to write.
-// Word 0 says how far the thread that got farthest came: 1 for not even the first step, else 1 more than the exchanges it began.
+// Called when words of this exchange are missing: the next one needs them. The workgroup's words of this exchange are
+// valid, and other threads may not have written theirs yet, so it stops writing from the next on.
+// Word 0 is the progress of the thread that got farthest: 1 without any step, else 1 more than the exchanges that it
+// began.
 fn give_up(from_exchange: u32) {
     atomicMin(&silent, from_exchange);
     atomicMax(&exchange_buffer[0], from_exchange + 1u);
@@ -56,7 +57,7 @@ fn write_words(at: Place, value: Rows) {
     }
 }
 
-// Takes every other workgroup's words to the vector that begins at `to`.
+// Reads every other workgroup's words into the vector that begins at `to`.
 fn read_words(at: Place, to: u32) {
     let others = HIDDEN - at.count;
     for (var i = at.lane; i < others; i += WIDTH * AT_ONCE) {
@@ -71,8 +72,8 @@ fn read_words(at: Place, to: u32) {
             if (spin_limit % 64u == 0u && atomicLoad(&exchange_buffer[0]) != 0u) {
                 spin_limit = 0u;
             }
-            // `spin_limit` is far below 2³¹, so this adds 0, but no compiler knows. Compilers merge loads of one address
-            // that promise no order: without it the loop would compare what was loaded before it.
+            // `spin_limit` is far below 2³¹, so this adds 0, which no compiler can know. Compilers merge relaxed
+            // loads of one address: without it the loop would compare the value loaded before it.
             found = load_words(slot + (spin_limit >> 31u), units);
         }
         if (any(found == vec4<u32>(0u))) {

@@ -1,5 +1,4 @@
-//! Chunks whose workgroups exchange values, and which may fail: where they write to each other, and how it is known that they
-//! were completed.
+//! Chunks whose workgroups exchange values, and which may fail: their exchange buffer, and their completion counts.
 
 use std::fmt;
 
@@ -11,34 +10,35 @@ use crate::kernels::exchange::{Arguments, HEAD_WORDS, Params};
 use crate::kernels::{Definition, MultiWorkgroup};
 use crate::plan::Recurrence;
 
-/// Words that the words begin at a multiple of, so that they lie in lines of their own.
+/// Exchange words begin at a multiple of so many words, so that they do not share cache lines with the completion
+/// counts.
 const ALIGNMENT: usize = 64;
 
-/// Where a chunk of a program is that may fail.
+/// The place in a program of a chunk that may fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Completion {
-    /// Its first operation in [`Program::ops`], of its projection.
+    /// Its first operation in [`Program::ops`], that of its projection.
     pub op: usize,
-    /// Its layer; of layers at once the lowest that has steps to take.
+    /// Its layer; of pipelined layers the lowest that has steps left.
     pub layer: usize,
     /// The first step of that layer.
     pub first: usize,
-    /// Which of the layer's states it begins with, or of all layers' together.
+    /// Which of the layer's two states it begins with; of pipelined layers, of all together.
     pub phase: usize,
-    /// Workgroups that prove it.
+    /// The completion count of a completed chunk: all its workgroups.
     pub all: u32,
 }
 
-/// A chunk that was not completed, and how far its workgroups came.
+/// An incomplete chunk, and where its workgroups stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Incomplete {
     /// The chunk.
     pub chunk: Completion,
-    /// How far its workgroups came.
+    /// Where its workgroups stopped.
     pub cause: Stopped,
 }
 
-/// Where the workgroups of a chunk stopped that exchange values.
+/// Where the workgroups of a chunk with exchanges stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Stopped {
@@ -84,7 +84,7 @@ impl fmt::Display for Stopped {
 }
 
 impl Stopped {
-    /// By the two words at the head of the exchange buffer, of a chunk of `all` workgroups.
+    /// From the two words at the head of the exchange buffer, for a chunk of `all` workgroups.
     fn of(head: [u32; HEAD_WORDS], all: u32) -> Self {
         match head {
             [0, _] => Self::Ended,
@@ -97,12 +97,12 @@ impl Stopped {
 }
 
 impl Program {
-    /// Words that say whether the chunks of a run were completed, at the head of [`Program::exchange_buffer`].
+    /// Words of the abort word and the completion counts of a run, at the head of [`Program::exchange_buffer`].
     pub fn completion_words(&self) -> usize {
         if self.completions.is_empty() { 0 } else { HEAD_WORDS + self.completions.len() }
     }
 
-    /// The first chunk that did not, by these words after a run.
+    /// The first incomplete chunk, by these words after a run.
     pub fn incomplete(&self, words: &[u32]) -> Option<Incomplete> {
         let (head, counts) = words.split_first_chunk().unwrap_or((&[0; HEAD_WORDS], &[]));
         let counts = counts.iter().map(Some).chain(std::iter::repeat(None));
@@ -113,10 +113,10 @@ impl Program {
 }
 
 impl Lowering<'_> {
-    /// Everything that workgroups write to each other: all chunks' completions, and one chunk's words.
+    /// The exchange buffer: the completion counts of all chunks, and one chunk's exchange words.
     pub(super) fn exchange_buffer(&mut self) -> Result<()> {
         let (mut completions, mut words) = (0, 0);
-        // Layers at once have their chunks in the same dispatches.
+        // Pipelined layers have their chunks in the same dispatches.
         let layers = self.model.layers().len();
         let (stages, at_once) = if self.plan.pipelining.is_some() { (1, layers) } else { (layers, 1) };
         for (recipe, layer) in self.plan.layers.iter().zip(self.model.layers()).take(stages) {
@@ -135,8 +135,8 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    /// A chunk that may fail, of layer `index`, or of as many layers as it has from there on: their states change places with
-    /// each.
+    /// Adds a chunk that may fail, of layer `index` or of all layers that are pipelined from it on. Their states swap
+    /// after each.
     pub(super) fn exchange(
         &mut self,
         kernel: MultiWorkgroup,
@@ -149,7 +149,7 @@ impl Lowering<'_> {
         let (steps, lag) = (self.plan.run_shape.dims.steps, self.plan.layers[index].chunk);
         let slot = chunk.first / lag;
         let phase = slot % 2;
-        // Of layers at once, how many have taken all their steps.
+        // The number of pipelined layers that have taken all their steps.
         let ended = (slot + 1).saturating_sub(steps.div_ceil(lag));
         let (layer, first) = (index + ended, chunk.first - ended * lag);
         let dirs = index32("D", chunk.layers * self.dirs())?;
@@ -201,11 +201,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_head_says_where_workgroups_stopped() {
+    fn the_head_says_where_workgroups_stopped() {
         let of = |head| Stopped::of(head, 8);
         assert_eq!(of([0, 0]), Stopped::Ended);
         assert_eq!(of([1, 5]), Stopped::NotStarted { started: 5, all: 8 });
-        // Without the self-test's count nothing is known of the start.
+        // Without the self-test's count the start is unknown.
         assert_eq!(of([1, 0]), Stopped::Ended);
         assert_eq!(of([2, 8]), Stopped::NeverSeen);
         assert_eq!(of([3, 8]), Stopped::Late { exchange: 1 });

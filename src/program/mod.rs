@@ -1,5 +1,5 @@
-//! A plan lowered to dispatches on named buffers: still data, checked against limits and hazards before
-//! anything touches a device. Nothing here speaks wgpu.
+//! A plan lowered to dispatches on named buffers: still data, checked against limits and hazards before a device is
+//! used. Nothing here uses wgpu.
 
 mod check;
 mod constant;
@@ -42,23 +42,23 @@ pub type BufferId = usize;
 pub enum Role {
     /// x, written by the caller.
     Input,
-    /// A constant of the model from some column of each gate on, the same for every program.
+    /// A constant of the model, from some column of each gate on; the same for every program.
     Constant(Constant, usize),
-    /// Filled once, when the program is made ready, by [`Program::setup`].
+    /// Filled once, when the program is prepared, by [`Program::setup`].
     Stacked,
-    /// A state that lives from run to run of a session, `[D, ⌈B/R⌉, P or H, R]`.
+    /// A state that stays from run to run of a session, `[D, ⌈B/R⌉, P or H, R]`.
     State,
     /// Lengths and batch rows by place, see [`Order`]; written by the caller.
     Order,
-    /// Where states begin anew, in the caller's order: [`Program::resets`]; written by the caller.
+    /// Where states are reset, in the caller's order: [`Program::resets`]; written by the caller.
     Resets,
-    /// Where the states of each row's stream lie, see [`Slots`]; written by the caller. Of [`Ends`] row b has slot b.
+    /// The slot of each row's stream, see [`Slots`]; written by the caller. With [`Ends`] row b has slot b.
     Slots,
     /// The states of streams in their slots, `[capacity, stride]`, the same for every program of a pool.
     Streams,
     /// Written before it is read, in every run.
     Scratch,
-    /// Cleared in every run, and then written by workgroups to each other.
+    /// Cleared in every run; workgroups write to each other here.
     Exchange,
     /// Read by the caller after the run.
     Output,
@@ -93,18 +93,18 @@ pub struct Dispatch {
     pub uniforms: Vec<Vec<u8>>,
     /// The buffer of each storage binding, in binding order.
     pub buffers: Vec<BufferId>,
-    /// The words that each of them must have.
+    /// The words that each of them must have at least.
     pub extents: Vec<u64>,
     /// Workgroups.
     pub grid: [u32; 3],
     /// Loop iterations of one thread, over all its loops.
     pub iterations: u64,
-    /// Floating-point operations, activations left out.
+    /// Floating-point operations without activations.
     pub flops: u64,
 }
 
 impl Dispatch {
-    /// One of `kernel` over `rows` rows and D = `dirs`, as its grid counts them.
+    /// A dispatch of `kernel` over `rows` rows and D = `dirs`, as its grid counts them.
     pub fn new<P: Parameters>(
         kernel: &dyn Takes<P>,
         params: &P,
@@ -132,7 +132,7 @@ pub enum Op {
     Exchange {
         /// The dispatch.
         dispatch: Dispatch,
-        /// The words of the exchange buffer to clear before each.
+        /// The words of the exchange buffer to clear before each round.
         rounds: Vec<[Range<usize>; 2]>,
     },
     /// Copies from buffer to buffer.
@@ -164,9 +164,9 @@ impl Op {
 /// A copy from one buffer to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Copy {
-    /// From which buffer, and from which word of it on.
+    /// The source buffer, and its first word.
     pub from: (BufferId, usize),
-    /// To where.
+    /// The destination, likewise.
     pub to: (BufferId, usize),
     /// How many words.
     pub words: usize,
@@ -182,23 +182,23 @@ impl Copy {
 /// Where a layer keeps its states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StateBuffers {
-    /// h, double-buffered: before an even step it is in the first, before an odd one in the second. Where whole chunks
-    /// are dispatched, both are the same buffer, or change places after every chunk that may fail.
+    /// h, double-buffered: before an even step it is in the first, before an odd one in the second. Where whole
+    /// chunks are dispatched, both are the same buffer, or they swap after every chunk that may fail.
     pub h: [BufferId; 2],
-    /// c, in place in both, or changing places with such chunks.
+    /// c, in place in both, or swapped with such chunks.
     pub c: Option<[BufferId; 2]>,
-    /// How often they change places in a run.
+    /// How often they swap in a run.
     pub changes: usize,
 }
 
-/// What layers that run at once have in one array of each kind, one layer after the other.
+/// Arrays of pipelined layers: one array of each kind, one layer after the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Together {
     /// Every layer's y.
     pub y: BufferId,
     /// Their states.
     pub states: StateBuffers,
-    /// Steps that each is behind the one below.
+    /// Steps by which each layer is behind the one below.
     pub lag: usize,
 }
 
@@ -225,19 +225,20 @@ pub struct Program {
     pub ops: Vec<Op>,
     /// The states of each layer.
     pub states: Vec<StateBuffers>,
-    /// Where layers run at once, what they have together.
+    /// The arrays that pipelined layers share.
     pub together: Option<Together>,
     /// x, each step's features padded as [`Precision::activations`] lie.
     pub x: BufferId,
-    /// Where workgroups write to each other: whether one gave up, the completion of each chunk, words.
+    /// Where workgroups write to each other: the abort word, the completion count of each chunk, exchange words.
     pub exchange_buffer: Option<BufferId>,
     /// The chunks that may fail, in order.
     pub completions: Vec<Completion>,
     /// Lengths and batch rows by place.
     pub order: BufferId,
-    /// Where states begin anew, a word for each row and step, `[B, T]` or `[T, B]` as x lies; where any do.
+    /// Where states are reset: a word for each row and step, `[B, T]` or `[T, B]` as x lies. `None` without resets.
     pub resets: Option<BufferId>,
-    /// How many of the first operations only a run with resets needs, which may leave them out; 0 but of a session.
+    /// How many of the first operations only a run with resets needs; other runs leave them out. 0 except for a
+    /// session.
     pub only_with_resets: usize,
     /// y, each direction's features padded as [`Precision::activations`] lie.
     pub y: BufferId,
@@ -245,14 +246,14 @@ pub struct Program {
     pub out: Option<BufferId>,
     /// The steps of the readout.
     pub readout: Option<ReadoutSteps>,
-    /// Where states come from and go to, of a program for streams.
+    /// The slots and states of streams, of a program for streams.
     pub streams: Option<StreamBuffers>,
-    /// What is done before and after the operations with arrays of the caller's, of a program that is recorded.
+    /// Dispatches before and after the operations, on arrays of the caller's, of a program that is recorded.
     pub ends: Option<Ends>,
 }
 
 impl Program {
-    /// The order of the batch's rows, with nothing in it yet.
+    /// An empty order of the batch's rows.
     pub fn new_order(&self) -> Order {
         let RunShape { dims: Dims { batch, .. }, .. } = self.run_shape;
         Order::new(batch, batch.next_multiple_of(self.rows.count() as usize), self.readout)
@@ -264,7 +265,7 @@ impl Program {
         self.ops.iter().flat_map(Op::dispatches).chain(ends)
     }
 
-    /// The operations that only a run with resets needs, where such may leave them out.
+    /// The operations that only a run with resets needs; other runs leave them out.
     pub fn of_resets(&self) -> &[Op] {
         &self.ops[..self.only_with_resets]
     }
@@ -274,7 +275,7 @@ impl Program {
         &self.ops[self.only_with_resets..]
     }
 
-    /// The kernels of `ops`, and of the ends where there are such.
+    /// The kernels of `ops`, and of the ends where the program has them.
     pub fn kernels<'a>(&'a self, ops: &'a [Op]) -> impl Iterator<Item = Kernel> + 'a {
         let ends = self.ends.iter().flat_map(Ends::dispatches);
         ops.iter().flat_map(Op::dispatches).chain(ends).map(|dispatch| dispatch.kernel)
@@ -327,7 +328,7 @@ impl Program {
         arrays.map(|id| self.buffers[id].bytes()).sum::<u64>() + self.completion_words() as u64 * 4
     }
 
-    /// Bytes of all buffers that the program needs beside the model's constants and the slots of streams.
+    /// Bytes of all buffers that the program needs, without the model's constants and the slots of streams.
     pub fn working_bytes(&self) -> u64 {
         let shared = |buffer: &&Buffer| matches!(buffer.role, Role::Constant(..) | Role::Streams | Role::End);
         self.buffers.iter().filter(|b| !shared(b)).map(Buffer::bytes).sum()

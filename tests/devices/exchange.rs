@@ -1,6 +1,6 @@
-//! Kernels whose workgroups work together, with the gate forced open: packing and addressing with one step to a
-//! dispatch, where nobody has to wait; and the way out, which software drivers take for real, since they run
-//! workgroups mostly one after the other.
+//! Multi-workgroup kernels on devices without a passed self-test. With one step to a dispatch, where no workgroup
+//! waits, packing and addressing are tested. With longer chunks software drivers take the fallback path, since they
+//! mostly run workgroups one after the other.
 
 use crate::common::told::{assert_told, told};
 use crate::common::{Draw, Inputs, adapters, assert_close_in, bits, cells, own_adapters};
@@ -19,7 +19,7 @@ fn forced(steps: usize, fault: Fault) -> Exchange {
     Exchange::Forced(wgru::plan::Exchange { workgroups: 1 << 16, workgroup_bytes: 1 << 16, steps, fault })
 }
 
-/// MultiWorkgroup kernels of so many rows, the first of their variants.
+/// Multi-workgroup kernels of so many rows, the first of their variants.
 fn of_rows(rows: Rows) -> Only {
     Only { strategy: Some(Strategy::MultiWorkgroup), rows: Some(rows), variant: Some(0), ..Only::default() }
 }
@@ -36,13 +36,13 @@ fn all_bits(output: &Output) -> (Vec<u32>, Vec<u32>, Option<Vec<u32>>) {
     (bits(&output.y), bits(&output.h_n), output.c_n.as_deref().map(bits))
 }
 
-/// The model on `device` step by step.
+/// The model on `device` with per-step kernels.
 fn stepwise(device: &Device, model: &Model, batch: &Batch<'_>, storage: [Storage; 2]) -> Output {
     let options = options(Strategy::Step, 0, Exchange::Never).weights(storage[0]).activations(storage[1]);
     device.load_with(model, options).unwrap().run(batch).unwrap()
 }
 
-/// `model` with activations, clips and peepholes drawn; a projection has no kernel of this kind.
+/// `model` with random activations, clips and peepholes; a projection has no kernel of this kind.
 fn unprojected(draw: &mut Draw, model: Model) -> Model {
     loop {
         let dressed = draw.with_options(model.clone());
@@ -101,7 +101,7 @@ fn one_step_to_a_dispatch_gives_the_bits_of_steps() {
                 let context = format!("{}, {model}, {storage}: {plan}, seed {}", device.info(), draw.seed);
                 assert_close_in(options.precision(), &model, &inputs.batch(), &output, &context);
                 assert!(all_bits(&output) == all_bits(&truth), "{context}");
-                // r ⊙ h has to be handed on within the step.
+                // r ⊙ h has to be exchanged within the step.
                 if !matches!(cell, Cell::Gru { reset: Reset::Before, .. }) {
                     assert_eq!(engine.fallbacks().count, 0, "{context}");
                     alone += 1;
@@ -112,10 +112,10 @@ fn one_step_to_a_dispatch_gives_the_bits_of_steps() {
     assert!(alone > 0);
 }
 
-/// Where a device runs too few workgroups side by side to keep all weights. A chunk is dispatched again and again, with its words
-/// kept, so that workgroups come through although they run one after the other.
+/// For devices that run too few workgroups side by side to keep all weights. A chunk is dispatched repeatedly and its
+/// exchange words are kept, so that workgroups complete although they run one after the other.
 #[test]
-fn workgroups_that_hold_a_part_of_the_weights_give_the_bits_of_steps() {
+fn partially_register_resident_weights_give_the_bits_of_steps() {
     let mut draw = Draw::new();
     for device in adapters() {
         for (cell, storage, rows) in [
@@ -140,9 +140,9 @@ fn workgroups_that_hold_a_part_of_the_weights_give_the_bits_of_steps() {
                 let plan = engine.explain(inputs.batch().run_shape()).unwrap();
                 (plan.contains("blocks held") && plan.contains("workgroups")).then_some((engine, plan))
             };
-            // Fewer and fewer, until there is such a kernel.
+            // With fewer and fewer workgroups, until the planner chooses such a kernel.
             let (engine, plan) = (1..=256).rev().find_map(with).unwrap_or_else(|| {
-                panic!("{}, {model}, {storage}, {rows:?}: no kernel holds a part", device.info())
+                panic!("{}, {model}, {storage}, {rows:?}: no kernel keeps a part", device.info())
             });
             let output = engine.run(&inputs.batch()).unwrap();
             let context = format!("{}, {model}, {storage}: {plan}, seed {}", device.info(), draw.seed);
@@ -162,9 +162,9 @@ pub fn fallbacks(engine: &Engine) -> (u64, Option<(usize, usize)>) {
     (all.count, all.last.map(|last| (last.layer, last.step)))
 }
 
-/// One step to a dispatch, so that chunks come through until the one that is broken.
+/// One step to a dispatch, so that chunks complete until the one with the fault.
 #[test]
-fn a_run_is_taken_up_again_at_the_chunk_that_failed() {
+fn a_run_falls_back_from_the_chunk_that_failed() {
     let mut draw = Draw::new();
     let (layers, steps) = (2, 3);
     for device in adapters() {
@@ -193,7 +193,7 @@ fn a_run_whose_workgroups_fail_is_finished_with_the_same_bits() {
     let mut draw = Draw::new();
     for device in adapters() {
         for cell in [Cell::GRU, Cell::ORIGINAL_GRU, Cell::LSTM, Cell::Rnn] {
-            // What is made of the layer above that failed may stand where the one that failed reads.
+            // The failed layer may read an array that the layer above has overwritten with invalid values.
             let kinds = [draw.merge(), Merge::Sum, draw.merge()];
             let kinds = kinds.map(|merge| (Direction::Bidirectional, merge));
             let model = draw.stack(cell, &kinds, 3, 96);
@@ -201,7 +201,7 @@ fn a_run_whose_workgroups_fail_is_finished_with_the_same_bits() {
             let truth = stepwise(&device, &model, &inputs.batch(), [Storage::F32; 2]);
             for fault in [
                 Fault::None,
-                // One that never writes, one that ends half-way, one that is late.
+                // A workgroup that never writes, one that stops half-way, one that is late.
                 Fault::Dies { group: 0, chunk: 0, step: 0 },
                 Fault::Dies { group: 1, chunk: 0, step: 3 },
                 Fault::Late { polls: 50 },
@@ -223,8 +223,8 @@ fn a_run_whose_workgroups_fail_is_finished_with_the_same_bits() {
     }
 }
 
-/// Dispatched again and again with the words kept, workgroups that run one after the other get an exchange further each
-/// time, so that every exchange word is read where it was written to.
+/// Chunks are dispatched repeatedly with their exchange words kept. Workgroups that run one after the other get one
+/// exchange further each time, so every exchange word is read from the place where it was written.
 #[test]
 fn exchange_words_reach_their_readers() {
     let mut draw = Draw::new();
@@ -248,9 +248,9 @@ fn exchange_words_reach_their_readers() {
     }
 }
 
-/// Where a run stopped is known: in the first exchange, or in a later one, after as many rounds as give that many exchanges.
+/// A fallback reports where the run stopped: in the first exchange, or in a later one, depending on the number of rounds.
 #[test]
-fn a_fallback_says_how_far_its_workgroups_came() {
+fn a_fallback_says_where_its_workgroups_stopped() {
     let mut draw = Draw::new();
     let model = draw.model(Cell::GRU, 3, 96, 1);
     for device in adapters() {
@@ -266,7 +266,7 @@ fn a_fallback_says_how_far_its_workgroups_came() {
         let first = cause(0, 9, stops);
         assert_eq!(first, Some(Stopped::NeverSeen), "{}", device.info());
         for times in 2..5 {
-            // Rounds that are too few, where workgroups run one after the other.
+            // Too few rounds for workgroups that run one after the other.
             let again = cause(times, 9, |times| Fault::Again { times });
             let is_later = |exchange| exchange > 0 && exchange < 8;
             assert!(
@@ -278,7 +278,8 @@ fn a_fallback_says_how_far_its_workgroups_came() {
     }
 }
 
-/// A layer that knows no abort, above the one that fails, may have run on nonsense, and over its input.
+/// A layer that does not read the abort word, above the one that fails, may have read invalid values and overwritten
+/// its input.
 #[test]
 fn a_stack_of_several_strategies_falls_back_as_well() {
     let mut draw = Draw::new();
@@ -300,7 +301,7 @@ fn a_stack_of_several_strategies_falls_back_as_well() {
     for device in adapters() {
         let inputs = Inputs::draw(&mut draw, &model, 2, 3);
         let truth = stepwise(&device, &model, &inputs.batch(), [Storage::F32; 2]);
-        // Of layers 0, 1 and 3, which alone have chunks that may fail.
+        // The faults are in layers 0, 1 and 3: only these have chunks that may fail.
         for (chunk, layer) in [(1, 0), (4, 1), (7, 3)] {
             let fault = Fault::Dies { group: 0, chunk, step: 0 };
             let engine =
@@ -337,12 +338,13 @@ fn a_staged_run_that_fails_is_an_error() {
     }
 }
 
-/// No device here may be trusted, so nothing is tried unless it is forced; the test itself can be run all the same.
+/// Without a passed self-test nothing is exchanged unless the option forces it. The self-test itself can be run on
+/// any device.
 #[test]
 fn without_a_self_test_nothing_is_exchanged() {
     let mut draw = Draw::new();
     let model = draw.model(Cell::GRU, 3, 256, 1);
-    // What the self-test finds is kept with the device.
+    // The device keeps the result of the self-test.
     for device in own_adapters() {
         let DeviceInfo::Gpu(info) = device.info() else { panic!("{} is no GPU", device.info()) };
         if !info.software {
@@ -361,7 +363,8 @@ fn without_a_self_test_nothing_is_exchanged() {
             })
         );
 
-        // Both runs with a workgroup that falls silent are noticed and finished, or it is an error.
+        // Both runs in which a workgroup stops writing are found incomplete and fall back; otherwise the self-test
+        // returns an error.
         let found = pollster::block_on(device.try_exchange_async()).unwrap();
         assert_eq!(found.rescued, 2, "{found:?}");
         // A software driver does not run all of them at once, and the report says so.
@@ -379,7 +382,7 @@ fn without_a_self_test_nothing_is_exchanged() {
     assert!(matches!(Device::cpu().self_test(), Err(Error::Unsupported { .. })));
 }
 
-/// Many runs with faults of all kinds in turn; `WGRU_SOAK` says how many.
+/// Many runs with faults of all kinds in turn; `WGRU_SOAK` is the number of runs.
 #[test]
 fn a_soak_of_runs_that_fail_and_of_runs_that_do_not() {
     let runs = std::env::var("WGRU_SOAK").map_or(40, |runs| runs.parse().expect("WGRU_SOAK"));
@@ -407,7 +410,7 @@ fn a_soak_of_runs_that_fail_and_of_runs_that_do_not() {
             assert!(all_bits(&output) == all_bits(&truth), "{context}");
         }
         let fallbacks = engines.each_ref().map(|engine| engine.fallbacks().count);
-        println!("{}: {runs} runs, of each fault fallbacks: {fallbacks:?}", device.info());
+        println!("{}: {runs} runs, fallbacks of each fault: {fallbacks:?}", device.info());
         assert_eq!(fallbacks[0], 0, "{}", device.info());
         assert_eq!(fallbacks[1], (runs as u64 + 4) / 6, "{}", device.info());
     }

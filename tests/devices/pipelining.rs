@@ -1,4 +1,4 @@
-//! The layers of a stack at once, each a chunk behind the one below, against one layer after the other: the same bits.
+//! Pipelined layers of a stack, each a chunk behind the one below, against one layer after the other: the same bits.
 
 use super::exchange::fallbacks;
 use crate::common::{Draw, Inputs, adapters, bits, cells};
@@ -17,7 +17,7 @@ fn options(strategy: Strategy, pipelining: usize) -> Options {
     })
 }
 
-/// Those of workgroups that exchange values, in chunks of at most `steps`, as if the device could.
+/// Options for multi-workgroup kernels in chunks of at most `steps`, as if the device had passed the self-test.
 fn multi_workgroup(pipelining: usize, steps: usize, fault: Fault) -> Options {
     let (workgroups, workgroup_bytes) = (1 << 16, 1 << 16);
     let exchange = wgru::plan::Exchange { workgroups, workgroup_bytes, steps, fault };
@@ -29,7 +29,8 @@ fn all_bits(output: &Output) -> [Vec<u32>; 4] {
     [bits(y), bits(h_n), bits(c_n.as_deref().unwrap_or_default()), bits(out.as_deref().unwrap_or_default())]
 }
 
-/// `model` with projections, peepholes, activations and clips drawn, the same in every layer, since one kernel serves all.
+/// `model` with random projections, peepholes, activations and clips, the same in every layer, since one kernel
+/// serves all.
 fn dressed_alike(draw: &mut Draw, model: &Model) -> Model {
     loop {
         let drawn = draw.with_options(model.clone());
@@ -54,7 +55,7 @@ fn dressed_alike(draw: &mut Draw, model: &Model) -> Model {
 }
 
 #[test]
-fn layers_at_once_give_the_bits_of_layers_in_turn() {
+fn pipelined_layers_give_the_bits_of_sequential_layers() {
     let mut draw = Draw::new();
     let mut pipelined = 0;
     for device in adapters() {
@@ -78,7 +79,7 @@ fn layers_at_once_give_the_bits_of_layers_in_turn() {
                 let engine = device.load_with(&model, options).unwrap();
                 let plan = engine.explain(inputs.batch().run_shape()).unwrap();
                 let first = engine.run(&inputs.batch()).unwrap();
-                // Nothing of a run is left for the next, nor for one that stays on the device.
+                // A run leaves nothing for the next, nor for a staged one.
                 assert!(all_bits(&engine.run(&inputs.batch()).unwrap()) == all_bits(&first), "{plan}");
                 let mut staged = engine.stage(&inputs.batch()).unwrap();
                 let mut output = engine.output(inputs.batch().run_shape()).unwrap();
@@ -99,10 +100,10 @@ fn layers_at_once_give_the_bits_of_layers_in_turn() {
             }
         }
     }
-    assert!(pipelined > 10, "{pipelined} runs of several layers at once");
+    assert!(pipelined > 10, "{pipelined} pipelined runs");
 }
 
-/// What workgroups that exchange values cannot have: a projection.
+/// Multi-workgroup kernels have no projection.
 fn unprojected_alike(draw: &mut Draw, model: &Model) -> Model {
     loop {
         let dressed = dressed_alike(draw, model);
@@ -112,17 +113,17 @@ fn unprojected_alike(draw: &mut Draw, model: &Model) -> Model {
     }
 }
 
-/// Runs `engine`, whose workgroups are to work together in all layers at once.
-fn at_once(engine: &Engine, inputs: &Inputs) -> (Output, String) {
+/// Runs `engine`, whose plan has to be pipelined with multi-workgroup kernels.
+fn run_pipelined(engine: &Engine, inputs: &Inputs) -> (Output, String) {
     let plan = engine.explain(inputs.batch().run_shape()).unwrap();
     assert!(plan.contains("at once") && plan.contains("workgroups"), "{plan}");
     (engine.run(&inputs.batch()).unwrap(), plan)
 }
 
-/// Without words first, since workgroups of a step by itself do not wait; then with words that are kept, so that
-/// workgroups which run one after the other find what they need the next time.
+/// First with one step to a chunk, where workgroups do not wait. Then with exchange words that are kept, so that
+/// workgroups which run one after the other find them at the next dispatch.
 #[test]
-fn workgroups_that_exchange_values_in_all_layers_give_the_bits_of_layers_in_turn_and_of_steps() {
+fn pipelined_multi_workgroup_kernels_give_the_bits_of_sequential_layers_and_of_steps() {
     let mut draw = Draw::new();
     let (mut alone, mut words) = (0, 0);
     for device in adapters() {
@@ -153,12 +154,12 @@ fn workgroups_that_exchange_values_in_all_layers_give_the_bits_of_layers_in_turn
             let again = Fault::Again { times: 6 };
             for (chunk, fault) in [(1, Fault::None), (2, again), (3, again)] {
                 let engine = load(multi_workgroup(chunk, chunk, fault));
-                let (first, plan) = at_once(&engine, &inputs);
+                let (first, plan) = run_pipelined(&engine, &inputs);
                 let context = format!("{}, {model}, {storage}: {plan}, seed {}", device.info(), draw.seed);
                 assert!(all_bits(&first) == all_bits(&truth), "{context}");
-                // Nothing of a run is left for the next.
-                assert!(all_bits(&at_once(&engine, &inputs).0) == all_bits(&truth), "{context}");
-                // r ⊙ h has to be handed on within a step.
+                // A run leaves nothing for the next.
+                assert!(all_bits(&run_pipelined(&engine, &inputs).0) == all_bits(&truth), "{context}");
+                // r ⊙ h has to be exchanged within a step.
                 let is_alone = fault == Fault::None;
                 if !is_alone || !context.contains("gru_before") {
                     assert_eq!(engine.fallbacks().count, 0, "{context}");
@@ -167,17 +168,17 @@ fn workgroups_that_exchange_values_in_all_layers_give_the_bits_of_layers_in_turn
             }
         }
     }
-    assert!(alone > 0 && words > 0, "{alone} runs without words, {words} with");
+    assert!(alone > 0 && words > 0, "{alone} runs without exchange words, {words} with");
 }
 
-/// Where a run in chunks of `chunk` steps, of which the dispatch `slot` fails, is taken up again.
+/// The layer and step of the fallback of a run in chunks of `chunk` steps whose dispatch `slot` fails.
 fn fallback_at(slot: usize, steps: usize, chunk: usize) -> (usize, usize) {
     let layer = (slot + 1).saturating_sub(steps.div_ceil(chunk));
     (layer, (slot - layer) * chunk)
 }
 
 #[test]
-fn a_run_of_all_layers_at_once_is_taken_up_again_at_the_dispatch_that_failed() {
+fn a_pipelined_run_falls_back_from_the_dispatch_that_failed() {
     let mut draw = Draw::new();
     for device in adapters() {
         for (cell, hidden, layers) in
@@ -186,7 +187,7 @@ fn a_run_of_all_layers_at_once_is_taken_up_again_at_the_dispatch_that_failed() {
             let model = draw.model(cell, 3, hidden, layers);
             let model = unprojected_alike(&mut draw, &model);
             // Chunks of one step and of three; the last is shorter.
-            // Drivers take seconds to compile the kernel of each fault, so of some cells one dispatch fails.
+            // Drivers take seconds to compile the kernel of each fault, so for some cells only one dispatch fails.
             let slots = 0..3 + layers - 1;
             let slots = match cell {
                 Cell::GRU | Cell::LSTM => slots,
@@ -201,14 +202,14 @@ fn a_run_of_all_layers_at_once_is_taken_up_again_at_the_dispatch_that_failed() {
                 let truth = device.load_with(&model, options(Strategy::Step, 0)).unwrap();
                 let truth = truth.run(&inputs.batch()).unwrap();
                 for slot in slots.clone() {
-                    // Once more than there are exchanges in the longer chunk.
+                    // One more than the exchanges of the longer chunk.
                     let times = if cell == Cell::ORIGINAL_GRU { 6 } else { 3 };
                     let fault = Fault::AgainUntil { times, chunk: slot as u32 };
                     let engine = device.load_with(&model, multi_workgroup(chunk, chunk, fault)).unwrap();
                     let context = format!("{}, {model}, {fault:?}, seed {}", device.info(), draw.seed);
-                    // Nothing of a run is left for the next.
+                    // A run leaves nothing for the next.
                     for count in 1..=if chunk == 1 { 2 } else { 1 } {
-                        let (output, plan) = at_once(&engine, &inputs);
+                        let (output, plan) = run_pipelined(&engine, &inputs);
                         assert!(all_bits(&output) == all_bits(&truth), "{plan}, {context}");
                         let last = Some(fallback_at(slot, steps, chunk));
                         assert_eq!(fallbacks(&engine), (count, last), "{plan}, {context}");
@@ -219,9 +220,9 @@ fn a_run_of_all_layers_at_once_is_taken_up_again_at_the_dispatch_that_failed() {
     }
 }
 
-/// Software drivers run workgroups mostly one after the other, so most of these fail of themselves.
+/// Software drivers mostly run workgroups one after the other, so most of these runs fail by themselves.
 #[test]
-fn whatever_becomes_of_workgroups_the_bits_are_those_of_steps() {
+fn runs_that_fail_by_themselves_give_the_bits_of_steps() {
     let mut draw = Draw::new();
     for device in adapters() {
         let mut fallbacks = 0;
@@ -239,7 +240,7 @@ fn whatever_becomes_of_workgroups_the_bits_are_those_of_steps() {
                 let engine = device.load_with(&model, multi_workgroup(4, 4, fault)).unwrap();
                 let context = format!("{}, {model}, {fault:?}, seed {}", device.info(), draw.seed);
                 for run in 1..=2 {
-                    let (output, plan) = at_once(&engine, &inputs);
+                    let (output, plan) = run_pipelined(&engine, &inputs);
                     assert!(all_bits(&output) == all_bits(&truth), "{plan}, {context}");
                     if let Fault::Dies { .. } = fault {
                         assert_eq!(engine.fallbacks().count, run, "{plan}, {context}");
@@ -248,25 +249,24 @@ fn whatever_becomes_of_workgroups_the_bits_are_those_of_steps() {
                 fallbacks += engine.fallbacks().count;
             }
         }
-        println!("{}: {fallbacks} of 16 runs fallbacks", device.info());
+        println!("{}: {fallbacks} of 16 runs fell back", device.info());
     }
 }
 
 #[test]
-fn a_staged_run_of_all_layers_at_once_says_where_it_failed() {
+fn a_staged_pipelined_run_says_where_it_failed() {
     let mut draw = Draw::new();
     let model = draw.model(Cell::GRU, 3, 96, 2);
     for device in adapters() {
         let inputs = Inputs::draw(&mut draw, &model, 2, 3);
-        // The last dispatch is that of the second layer's last step alone.
-        for (fault, comes_through) in
-            [(Fault::None, true), (Fault::Dies { group: 1, chunk: 3, step: 0 }, false)]
+        // The last dispatch has only the second layer's last step.
+        for (fault, completes) in [(Fault::None, true), (Fault::Dies { group: 1, chunk: 3, step: 0 }, false)]
         {
             let engine = device.load_with(&model, multi_workgroup(1, 1, fault)).unwrap();
             let mut staged = engine.stage(&inputs.batch()).unwrap();
             for _ in 0..2 {
                 let run = staged.run();
-                assert_eq!(run.is_ok(), comes_through, "{}: {run:?}", device.info());
+                assert_eq!(run.is_ok(), completes, "{}: {run:?}", device.info());
                 let said = run.err().map(|error| error.to_string());
                 assert!(said.is_none_or(|said| said.contains("layer 1 from step 2")), "{}", device.info());
             }
@@ -276,7 +276,7 @@ fn a_staged_run_of_all_layers_at_once_says_where_it_failed() {
 
 /// All workgroups of a dispatch have to run side by side, those of every layer.
 #[test]
-fn layers_whose_workgroups_do_not_fit_side_by_side_run_in_turn() {
+fn layers_whose_workgroups_do_not_fit_side_by_side_are_not_pipelined() {
     let mut draw = Draw::new();
     let (model, dims) = (draw.model(Cell::GRU, 3, 256, 3), Dims::new(4, 50).unwrap());
     let device: Device = adapters().remove(0);
@@ -293,7 +293,7 @@ fn layers_whose_workgroups_do_not_fit_side_by_side_run_in_turn() {
     let four = Only { rows: Some(Rows::Four), variant: Some(0), ..Only::default() };
     let plan = planned(1 << 16, Some(10), four);
     assert_eq!(plan.pipelining.map(|pipelining| pipelining.steps), Some(10), "{plan}");
-    // What the device bears bounds a chunk.
+    // The device's limit bounds a chunk.
     assert_eq!(
         planned(1 << 16, Some(40), four).pipelining.map(|pipelining| pipelining.steps),
         Some(20),
@@ -312,13 +312,13 @@ fn layers_whose_workgroups_do_not_fit_side_by_side_run_in_turn() {
     assert!(plan.pipelining.is_none(), "{plan}");
     assert!(reason.contains(&format!("{needed} workgroups side by side")), "{reason}");
     assert!(reason.contains(&format!("known to run {known}")), "{reason}");
-    // A kernel of fewer workgroups, or of other rows, is found where there is one.
+    // The planner finds a kernel of fewer workgroups, or of other rows, where one exists.
     let plan = planned(3 * of_one, None, Only::default());
     assert!(plan.pipelining.is_some(), "{plan}, {:?}", plan.not_pipelined);
 }
 
 #[test]
-fn layers_are_walked_at_once_where_that_is_predicted_to_pay() {
+fn layers_are_pipelined_where_that_is_predicted_to_pay() {
     let mut draw = Draw::new();
     let device = adapters().remove(0);
     let explain = |model: &Model, speed: Speed, [batch, steps]: [usize; 2]| {
@@ -328,7 +328,7 @@ fn layers_are_walked_at_once_where_that_is_predicted_to_pay() {
     let stack = draw.model(Cell::GRU, 8, 32, 4);
     let plan = explain(&stack, Speed::DISCRETE, [1, 1000]);
     assert!(plan.contains("at once"), "{plan}");
-    // Where workgroups run in turn, or rows fill the device by themselves, there is nothing to gain.
+    // Where workgroups run one after the other, or the rows fill the device, there is nothing to gain.
     for (speed, dims) in [
         (Speed { cores: 1, ..Speed::DISCRETE }, [1, 1000]),
         (Speed::DISCRETE, [5000, 100]),
@@ -337,7 +337,7 @@ fn layers_are_walked_at_once_where_that_is_predicted_to_pay() {
         let plan = explain(&stack, speed, dims);
         assert!(!plan.contains("at once"), "{plan}");
     }
-    // The weights of all layers lie there once more, for which there may be no memory.
+    // Pipelining needs another copy of all weights, for which the memory may be too small.
     let tight = Options::default().speed(Speed::DISCRETE).memory(200_000);
     let plan = device.load_with(&stack, tight).unwrap().explain(Dims::new(1, 100).unwrap()).unwrap();
     assert!(!plan.contains("at once"), "{plan}");
