@@ -263,7 +263,7 @@ def part_held(record):
 
 
 def pipelining():
-    groups = grouped(read("pipelining-llvmpipe.csv"), "case", "wave_steps")
+    groups = grouped(read("pipelining-llvmpipe.csv"), "case", "pipelining_steps")
     chunks = ["0", "64", "126", "250"]
     yield ["case", "not pipelined", *[f"chunks of {chunk}" for chunk in chunks[1:]], "times faster"]
     for case in dict.fromkeys(key[0] for key in groups):

@@ -6,7 +6,7 @@ It builds and downloads nothing: it needs a built wgru, and a Python with torch,
 line by line while it runs:
 
     machine.json    the device as both describe it, its cooperative matrices, versions
-    exchange.txt    how many workgroups run concurrently, by wgru's self-test, or why none do
+    exchange.txt    how many workgroups exchange values in wgru's self-test, or why none do
     probes.csv      the times of a step, a weight in a register, a weight in the cache and an exchange between workgroups;
                     `kernels` says what ran
     speeds.txt      the planner's numbers, as `wgru tune` fits them, with its measurements in tune.csv; last, if there is time
@@ -27,6 +27,7 @@ import json
 import math
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -163,7 +164,8 @@ class Comparison:
         words = ["explain", "gru-b1-t1000-i256-h256", "--exchange", "--device", self.args.device]
         done = subprocess.run([str(self.args.wgru), *words], capture_output=True, text=True, timeout=120)
         (self.args.out / "exchange.txt").write_text(done.stderr + done.stdout)
-        self.exchanges = "side by side" in done.stderr
+        # The words of `SelfTest` in src/engine/self_test.rs.
+        self.exchanges = re.search(r"[1-9]\d* workgroups exchange values", done.stderr) is not None
         self.say((done.stderr.strip() or done.stdout.strip() or "no output").splitlines()[0])
 
     def probes(self):
