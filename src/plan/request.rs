@@ -12,7 +12,7 @@ pub struct Request {
     pub precision: Precision,
     /// Limits on the candidates.
     pub only: Only,
-    /// Whether kernels may sum in any order. A session, or another plan, may then give other bits.
+    /// Whether the reduction order of kernels is free. A session, or another plan, may then give other bits.
     pub any_reduction_order: bool,
 }
 
