@@ -2,7 +2,7 @@
 //! is checked is the team itself (`team.rs`, `barrier.rs`, `pieces.rs`), on loom's primitives.
 //!
 //! Shared memory is in loom's cells, as the arrays of a run are in `Shared`. loom fails the model at a data race: an access that
-//! the primitives do not order after an earlier one. It finds that in any order. It also fails at a lost wake-up.
+//! the primitives do not order after an earlier one. It finds the race whatever the order. It also fails at a lost wake-up.
 
 use std::panic::resume_unwind;
 use std::sync::Arc;

@@ -40,7 +40,7 @@ impl Device {
         };
         let truth = reference::run(&model, &batch)?;
         let engine = self.load_with(&model, options.clone())?;
-        // Both kernels by their option: the planner's choice at this size says nothing about other sizes.
+        // Both kernels by their option: the planner may choose others at other sizes.
         let all = on!(AnyBackend, &engine.0.backend, backend => backend.alternatives(batch.run_shape()))?;
         for only in all.iter().flatten().filter_map(by_matrices) {
             let engine = self.load_with(&model, Options { only, ..options.clone() })?;

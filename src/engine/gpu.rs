@@ -240,8 +240,8 @@ impl GpuEngine {
         self.fallbacks.add(at, *cause);
         log::warn!(
             target: "wgru::run",
-            "{}: the workgroups of a run did not complete it together ({cause}), so it is done step by step from \
-             step {} of layer {} on",
+            "{}: the workgroups of a run did not complete it together ({cause}), so it fell back to per-step kernels \
+             from step {} of layer {} on",
             self.context.caps().device, at.first, at.layer
         );
         self.distrust();
