@@ -168,7 +168,7 @@ pub(super) trait Ticks: Batches {
     }
 
     /// How many groups, from the first on, fit one tick; at least one.
-    fn bears(&self, groups: &[Group]) -> usize {
+    fn fitting(&self, groups: &[Group]) -> usize {
         groups.len()
     }
 

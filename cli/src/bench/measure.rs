@@ -216,9 +216,9 @@ impl<'a> Measuring<'a> {
         self.end_to_end(&engine)?;
         match engine.fallbacks().count {
             0 => Ok(()),
-            count => {
-                Err(format!("{count} runs whose workgroups did not come through were finished step by step"))
-            }
+            count => Err(format!(
+                "{count} runs whose workgroups were not completed by all workgroups were finished step by step"
+            )),
         }
     }
 

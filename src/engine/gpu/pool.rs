@@ -204,7 +204,7 @@ impl Ticks for GpuPool {
         self.frames
     }
 
-    fn bears(&self, groups: &[Group]) -> usize {
+    fn fitting(&self, groups: &[Group]) -> usize {
         let (most, [p, o]) = (self.engine.context.caps().max_buffer_bytes, self.widths);
         let mut all = [0u64; 2];
         let fits = |group: &&Group| {
@@ -284,7 +284,7 @@ impl Ticks for GpuPool {
         // Staging buffers for a tick of all of them, one set for each tick that may be in flight.
         let groups = self.whole(streams, frames);
         let (most, [p, o]) = (self.engine.context.caps().max_buffer_bytes, self.widths);
-        let rows = groups[..self.bears(&groups)].iter().map(|group| group.rows.len()).sum::<usize>();
+        let rows = groups[..self.fitting(&groups)].iter().map(|group| group.rows.len()).sum::<usize>();
         let bytes =
             |features: usize, more: usize| ((rows * (frames * (features + 1) + more) * 4) as u64).min(most);
         for _ in 0..UNDER_WAY {

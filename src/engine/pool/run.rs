@@ -156,7 +156,7 @@ impl Pool {
         on!(AnyPool, states, states => {
             groups(rows.all_frames().take(most), &**states, frames, all);
             // Groups beyond the device's buffers wait for the next tick.
-            all.truncate(states.bears(all));
+            all.truncate(states.fitting(all));
         });
         flight.lay_out(all, rows, model)?;
         gather(all, rows, model.input(), x)?;
