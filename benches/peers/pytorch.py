@@ -2,7 +2,7 @@
 
 `sequence` runs on a time-major tensor, which is fastest on both, and leaves y on the device. `end-to-end` starts from and
 returns to `[B, T, ·]` in host memory, its transposes included. A step is a call with T = 1 and the states carried as
-tensors, x from and y to host memory. TF32 is off, so that f32 is f32; `on_gpu.py` times both. Reduced precision is timed
+tensors, x from and y to host memory. TF32 is off, so that f32 is f32; `proof.py` times both. Reduced precision is timed
 on CUDA only.
 """
 

@@ -1,6 +1,6 @@
 """Compares wgru with PyTorch, which uses cuDNN, on one GPU, in a few minutes.
 
-    python3 benches/peers/on_gpu.py --wgru target/release/wgru --device vulkan --out figures
+    python3 benches/peers/proof.py --wgru target/release/wgru --device vulkan --out figures
 
 It builds and downloads nothing: it needs a built wgru, and a Python with torch, NumPy and safetensors. It writes to OUT,
 line by line while it runs:
