@@ -1,4 +1,4 @@
-//! Tells the program which commit it was built from, for the records of its benchmarks.
+//! Passes the commit that the program is built from to it, for the records of its benchmarks.
 
 use std::process::Command;
 

@@ -33,9 +33,9 @@ pub enum Command {
     Bench(BenchArgs),
     /// GRU against LSTM against RNN on a device, at one H and at one number of parameters
     Compare(CompareArgs),
-    /// Say which kernels a run would take, what they are predicted to take, and why the others were not chosen
+    /// Show the kernels that a run would use, their predicted times, and why the others were not chosen
     Explain(ExplainArgs),
-    /// Measure what the planner chooses from on a device, and write the numbers that it predicts with
+    /// Measure the planner's candidates on a device, and write the table of numbers that it predicts times from
     Tune(TuneArgs),
     /// Forecast the held-out part of a series, beside simple baselines, and plot it
     Forecast(ForecastArgs),
@@ -49,32 +49,32 @@ pub struct DevicesArgs {
     pub json: bool,
 }
 
-/// Which device, and whether to verify: what every command that runs a model takes.
+/// Device and verification: the options of every command that runs a model.
 #[derive(Debug, clap::Args)]
 pub struct WorkArgs {
     /// auto (the best real GPU or the CPU, whichever is expected to be faster), cpu, cpu:2 (two threads), reference, an API (vulkan, gl, metal, dx12), a part of an
     /// adapter's name, or both as vulkan:llvmpipe
     #[arg(long, value_name = "SEL", default_value = "auto")]
     pub device: String,
-    /// Keep compiled kernels in a folder from one run to the next, where the device can hand them out (Vulkan). It must be
-    /// yours or root's, and nobody else may write to it
+    /// Cache compiled kernels in a folder across runs, where the API supports it (Vulkan). The folder must be yours
+    /// or root's, and no other user may write to it
     #[arg(long, value_name = "DIR")]
     pub pipeline_cache: Option<PathBuf>,
-    /// Test first whether the workgroups of one dispatch may exchange values on the device; where they may, plans may make use
-    /// of it
+    /// Test first whether the workgroups of one dispatch can exchange values on the device; if they can, the planner
+    /// may use kernels that need it
     #[arg(long)]
     pub exchange: bool,
-    /// Compute with the GPU's cooperative matrices, where it has such and weights and activations are f16; sums may then be in
-    /// any order
+    /// Compute with the GPU's cooperative matrices, where it has them; needs weights and activations in f16. The
+    /// reduction order is then not fixed
     #[arg(long)]
     pub matrices: bool,
-    /// Compare with the f64 reference; exit status 1 where the error is beyond the derived tolerance
+    /// Compare with the f64 reference; exit status 1 if an error exceeds the derived tolerance
     #[arg(long)]
     pub verify: bool,
     /// How the device stores the matrices
     #[arg(long, value_name = "TYPE", default_value = "f32")]
     pub weights: StorageArg,
-    /// How the device stores x, y and what lies between layers
+    /// How the device stores x, y and the sequences between layers
     #[arg(long, value_name = "TYPE", default_value = "f32")]
     pub activations: StorageArg,
     /// Print JSON
@@ -88,7 +88,7 @@ impl WorkArgs {
         device_options(self.pipeline_cache.as_ref(), self.matrices)
     }
 
-    /// What is asked of an engine.
+    /// The options of an engine.
     pub fn options(&self) -> Options {
         let options = Options::default().reproducible(!self.matrices);
         options.weights(self.weights.into()).activations(self.activations.into())
@@ -110,7 +110,7 @@ pub struct RunArgs {
     /// (.h5, .weights.h5, .keras)
     pub model: PathBuf,
     /// The sequences: .npz or .safetensors with x [B, T, I], optional h0 [L·D, B, P], c0 [L·D, B, H], lengths [B] and
-    /// resets [B, T], not 0 where a sequence begins anew; .npy with x; or .csv with a header and one column per feature;
+    /// resets [B, T], not 0 where a sequence restarts; .npy with x; or .csv with a header and one column per feature;
     /// .npy.gz and .csv.gz. Numbers of other types are converted to f32. For .onnx, .npz or .safetensors with the node's own
     /// arrays
     #[arg(long, value_name = "IN")]
@@ -134,17 +134,17 @@ pub struct RunArgs {
     /// What y holds past the end of a sequence [default: zero]
     #[arg(long, value_name = "RULE")]
     pub padding: Option<PaddingArg>,
-    /// CSV: whether the first line has the names of the columns; without names they are called 1, 2, … [default: yes, and numbers
-    /// there are refused]
+    /// CSV: whether the first line holds column names; columns without names are called 1, 2, … [default: yes, and
+    /// numbers in it are refused]
     #[arg(long, value_name = "YES|NO")]
     pub header: Option<HeaderArg>,
-    /// CSV: the columns that are the features, in order; what others hold does not matter [default: all]
+    /// CSV: the feature columns, in order; other columns are ignored [default: all]
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     pub columns: Vec<String>,
-    /// CSV: steps of a window [default: the model's own, else the whole file]
+    /// CSV: steps per window [default: the model's own, else the whole file]
     #[arg(long, value_name = "T")]
     pub window: Option<usize>,
-    /// CSV: steps from a window to the next
+    /// CSV: steps from one window to the next
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub stride: usize,
 }
@@ -152,10 +152,10 @@ pub struct RunArgs {
 /// `wgru compare`.
 #[derive(Debug, clap::Args)]
 pub struct CompareArgs {
-    /// H of the GRU, and of the others at one H
+    /// H of the GRU, and of the other cells at equal H
     #[arg(long, value_name = "N", default_value_t = 256)]
     pub hidden: usize,
-    /// I [default: as H]
+    /// I [default: H]
     #[arg(long, value_name = "N")]
     pub input: Option<usize>,
     /// The device, as `wgru run` takes it
@@ -176,11 +176,12 @@ pub struct ExplainArgs {
     /// The device, as `wgru run` takes it
     #[arg(long, value_name = "SEL", default_value = "auto")]
     pub device: String,
-    /// Test first whether the workgroups of one dispatch may exchange values on the device; where they may, plans may make use
-    /// of it
+    /// Test first whether the workgroups of one dispatch can exchange values on the device; if they can, the planner
+    /// may use kernels that need it
     #[arg(long)]
     pub exchange: bool,
-    /// With the GPU's cooperative matrices, where it has such and the case is in f16; their reduction order is free
+    /// Plan with the GPU's cooperative matrices, where it has them and the case is in f16; the reduction order is
+    /// then not fixed
     #[arg(long)]
     pub matrices: bool,
     /// Sequences, of a model [default: 1]
@@ -189,7 +190,7 @@ pub struct ExplainArgs {
     /// Steps, of a model [default: 100]
     #[arg(long, value_name = "T")]
     pub steps: Option<usize>,
-    /// A table that `wgru tune` has written [default: the cost model's numbers for such a device]
+    /// A table written by `wgru tune` [default: the cost model's numbers for this kind of device]
     #[arg(long, value_name = "FILE")]
     pub speed: Option<PathBuf>,
     /// How to read the model.
@@ -203,27 +204,27 @@ pub struct TuneArgs {
     /// The device, as `wgru run` takes it
     #[arg(long, value_name = "SEL", default_value = "auto")]
     pub device: String,
-    /// Test first whether the workgroups of one dispatch may exchange values on the device; where they may, plans may make use
-    /// of it
+    /// Test first whether the workgroups of one dispatch can exchange values on the device; if they can, the planner
+    /// may use kernels that need it
     #[arg(long)]
     pub exchange: bool,
-    /// Measure, too, what products of cooperative matrices take, where the device has such
+    /// Also measure products of cooperative matrices, where the device has them
     #[arg(long)]
     pub matrices: bool,
     /// Where to write the table
     #[arg(long, value_name = "FILE")]
     pub output: PathBuf,
-    /// A case to measure, as `wgru bench` takes it; may be given several times [default: 18 of all sizes]
+    /// A case to measure, as `wgru bench` takes it; repeatable [default: 18 cases of all sizes]
     #[arg(long, value_name = "CASE")]
     pub case: Vec<String>,
-    /// A table to begin with in place of the cost model's numbers for such a device
+    /// A table to start from instead of the cost model's numbers for this kind of device
     #[arg(long, value_name = "FILE")]
     pub speed: Option<PathBuf>,
-    /// Take the times from what `--csv` has written, of several files the least of each candidate, and keep the numbers that
-    /// it begins with; measure no more than the cases that are named
+    /// Take the times from files that `--csv` wrote, the least time of each candidate where several files have it,
+    /// and keep the numbers of the table it starts from; measure only the cases that are named
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub from: Vec<PathBuf>,
-    /// Where to write what was measured and predicted
+    /// Where to write the measured and the predicted times
     #[arg(long, value_name = "FILE")]
     pub csv: Option<PathBuf>,
 }
@@ -233,7 +234,7 @@ pub struct TuneArgs {
 pub struct ExportArgs {
     /// The model, as `wgru run` takes it
     pub model: PathBuf,
-    /// Where to write: .safetensors for PyTorch's names, .onnx for a node per layer
+    /// Where to write: .safetensors with PyTorch's names, .onnx with a node per layer
     #[arg(value_name = "OUT")]
     pub output: PathBuf,
     /// How to read the model.
@@ -243,10 +244,10 @@ pub struct ExportArgs {
     /// that the graph is]
     #[arg(long, value_name = "NAME,…")]
     pub node: Option<String>,
-    /// ONNX: have OUT read sequence_lens
+    /// ONNX: give OUT an input sequence_lens
     #[arg(long)]
     pub with_lengths: bool,
-    /// ONNX: have OUT read initial_h and initial_c
+    /// ONNX: give OUT inputs initial_h and initial_c
     #[arg(long)]
     pub with_states: bool,
 }
@@ -260,10 +261,10 @@ pub struct ModelArgs {
     /// GRU: where the reset gate acts [default: after]
     #[arg(long)]
     pub reset: Option<ResetArg>,
-    /// GRU: what z weighs: it keeps the old state or takes the candidate [default: keeps]
+    /// GRU: what the update gate z multiplies: the old state (keeps) or the candidate (takes) [default: keeps]
     #[arg(long)]
     pub update: Option<UpdateArg>,
-    /// What stands before weight_ih_l0 [default: found in the file]
+    /// The prefix before weight_ih_l0 [default: found in the file]
     #[arg(long)]
     pub prefix: Option<String>,
     /// The name of a Linear or Dense after the last layer [default: the model's own]
@@ -272,7 +273,7 @@ pub struct ModelArgs {
     /// The steps the readout is applied to [default: the model's own, else last]
     #[arg(long, value_name = "STEPS")]
     pub readout_at: Option<ReadoutArg>,
-    /// Keras: leave the activation of the readout out, where it is not linear
+    /// Keras: leave out the activation of the readout, where it is not linear
     #[arg(long)]
     pub readout_without_activation: bool,
     /// Keras: the recurrent layer, or the layers of a stack from the input on [default: the only one]
@@ -281,7 +282,7 @@ pub struct ModelArgs {
     /// Keras: the model's configuration, as model.to_json() gives it, for files of weights alone
     #[arg(long, value_name = "JSON")]
     pub config: Option<PathBuf>,
-    /// Keras: the major version, where the file does not say it
+    /// Keras: the major version, if the file does not state it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=3))]
     pub keras_version: Option<u32>,
 }
@@ -316,12 +317,12 @@ pub enum CellArg {
     RnnRelu,
 }
 
-/// Whether there is a header.
+/// Whether a CSV file has a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum HeaderArg {
-    /// The first line has the names of the columns
+    /// The first line holds the names of the columns
     Yes,
-    /// The first line is the first step
+    /// The first line holds the first step
     No,
 }
 
@@ -334,12 +335,12 @@ pub enum LayoutArg {
     Time,
 }
 
-/// What stands in the place of padding.
+/// The padding value of y.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum PaddingArg {
-    /// 0, as ONNX has it
+    /// 0, as in ONNX
     Zero,
-    /// The last output, as masks of Keras have it
+    /// The last output, as with Keras masks
     Last,
 }
 
@@ -348,9 +349,9 @@ pub enum PaddingArg {
 pub enum StorageArg {
     /// 32 bits
     F32,
-    /// 16 bits, 11 of them precision
+    /// 16 bits with 11 bits of precision
     F16,
-    /// 16 bits, 8 of them precision
+    /// 16 bits with 8 bits of precision
     Bf16,
 }
 
@@ -373,7 +374,7 @@ pub enum ResetArg {
     After,
 }
 
-/// What z weighs.
+/// What the update gate z multiplies.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum UpdateArg {
     /// The old state
@@ -392,7 +393,7 @@ pub enum ReadoutArg {
 }
 
 impl ModelArgs {
-    /// The first option that only PyTorch weights have a use for.
+    /// The first given option that applies to PyTorch weights alone.
     #[cfg(feature = "keras")]
     pub fn of_pytorch(&self) -> Option<&'static str> {
         let given = [
@@ -404,7 +405,7 @@ impl ModelArgs {
         given.into_iter().find(|(_, given)| *given).map(|(option, _)| option)
     }
 
-    /// The first option that only a Keras file has a use for.
+    /// The first given option that applies to Keras files alone.
     pub fn of_keras(&self) -> Option<&'static str> {
         let given = [
             ("--layer", !self.layer.is_empty()),
@@ -415,10 +416,10 @@ impl ModelArgs {
         given.into_iter().find(|(_, given)| *given).map(|(option, _)| option)
     }
 
-    /// The cell, where anything was said of it.
+    /// The cell, if an option describes it.
     ///
     /// # Errors
-    /// A GRU's option on another cell.
+    /// An option of the GRU with another cell.
     pub fn cell(&self) -> Result<Option<Cell>, String> {
         let of_a_gru = self.reset.is_some() || self.update.is_some();
         let gru = Cell::Gru {
@@ -438,14 +439,14 @@ impl ModelArgs {
             Some(cell) if of_a_gru => {
                 let name =
                     cell.to_possible_value().map_or_else(String::new, |cell| cell.get_name().to_owned());
-                return Err(format!("--reset and --update are of a GRU, --cell is {name}"));
+                return Err(format!("--reset and --update apply to a GRU only; --cell is {name}"));
             }
             Some(CellArg::Lstm) => Cell::LSTM,
             Some(CellArg::Rnn | CellArg::RnnRelu) => Cell::Rnn,
         }))
     }
 
-    /// The nonlinearity of a plain RNN, where one was asked for.
+    /// The nonlinearity of a plain RNN, if `--cell` gives one.
     pub fn nonlinearity(&self) -> Option<Activation> {
         matches!(self.cell, Some(CellArg::RnnRelu)).then_some(Activation::RELU)
     }

@@ -34,13 +34,13 @@ pub fn devices(args: &DevicesArgs) -> Outcome {
     }
     let mut text = table.to_string();
     if !devices.iter().any(|device| matches!(device, DeviceInfo::Gpu(info) if !info.software)) {
-        text += "no GPU but software drivers: auto runs on the CPU\n";
+        text += "only software drivers, no GPU: auto runs on the CPU\n";
     }
     print(&text)
 }
 
-/// Tests the exchange between workgroups where it was asked for, and says what came of it; where it is known not to work
-/// plans do without.
+/// Tests the exchange between workgroups if the options ask for it, and prints the result. If the exchange does not
+/// work, plans do not use it.
 pub fn test_exchange(device: &Device, asked: bool) -> Outcome {
     if !asked {
         return Ok(());
@@ -53,17 +53,18 @@ pub fn test_exchange(device: &Device, asked: bool) -> Outcome {
     Ok(())
 }
 
-/// Refuses cooperative matrices for what they would have no effect on.
+/// Refuses cooperative matrices for runs without f16, where they would have no effect.
 pub fn check_matrices(asked: bool, what: impl std::fmt::Display, precision: Precision) -> Outcome {
     if asked && precision != matrices::PRECISION {
         let Precision { weights, activations } = precision;
-        let reason = format!("are for weights and activations in f16, not {weights} and {activations}");
+        let reason =
+            format!("needs weights and activations in f16 (this run has {weights} and {activations})");
         return Err(error(format!("--matrices with {what}"), reason));
     }
     Ok(())
 }
 
-/// Says, where cooperative matrices were asked for, which there are, or that plans do without.
+/// With `--matrices`, prints which cooperative matrices the device has, or that plans do not use any.
 pub fn say_matrices(device: &Device, asked: bool) {
     match device.matrices() {
         _ if !asked => {}
@@ -116,8 +117,8 @@ fn size(bytes: u64) -> String {
     }
 }
 
-/// The device that `selector` names, tested where `exchange` asks for it; where it leaves the choice, the one that is
-/// expected to run a batch of `run_shape` fastest, and why.
+/// The device that `selector` names, with the exchange tested if `exchange` is set. If the selector leaves the choice
+/// open, the device that is predicted to run a batch of `run_shape` fastest, and why.
 pub fn choose(
     selector: &str,
     opened: &DeviceOptions,

@@ -36,14 +36,14 @@ pub fn export(args: &ExportArgs) -> Outcome {
     print(&format!("{}\n{output}: {} bytes\n", describe(&args.model, &model, &report), bytes.len()))
 }
 
-/// The model, whatever file it stands in.
+/// The model, from any supported file.
 fn read_any(args: &ExportArgs) -> Outcome<(Model, Report)> {
     if !run::is_onnx(&args.model) {
         if args.node.is_some() {
             return Err(error("--node", "is for .onnx models"));
         }
         let imported = read_model(&args.model, &args.model_args)?;
-        // An export that takes initial states leaves them to its caller.
+        // An export with inputs for initial states leaves them to its caller.
         keras::check_states(&imported, |_| args.with_states).map_err(|_| {
             let state = imported.report.initial_states.join("; ");
             error(

@@ -1,15 +1,15 @@
-//! How a command ends when it does not succeed.
+//! The ways in which a command fails.
 
 /// Why a command failed.
 #[derive(Debug)]
 pub enum Failure {
-    /// The numbers are beyond the tolerance: exit status 1.
+    /// The results exceed the tolerance: exit status 1.
     Verification(String),
     /// It could not be done: exit status 2.
     Error(String),
 }
 
-/// What a command returns.
+/// The result of a command.
 pub type Outcome<T = ()> = Result<T, Failure>;
 
 impl From<wgru::Error> for Failure {
@@ -23,7 +23,7 @@ pub fn error(name: impl std::fmt::Display, reason: impl std::fmt::Display) -> Fa
     Failure::Error(format!("{name}: {reason}"))
 }
 
-/// That this build of the command does not read or write a file, for it has not the feature.
+/// An error for a file that this build cannot read or write, because a feature is not enabled.
 #[cfg(not(all(feature = "onnx", feature = "keras")))]
 pub fn without(path: &std::path::Path, feature: &str) -> Failure {
     let reason = format!(

@@ -1,6 +1,6 @@
-//! `wgru forecast`: every window of a series as one batch, its forecast beside simple baselines.
+//! `wgru forecast`: computes every window of a series as one batch, and compares its forecasts with simple baselines.
 //!
-//! What the model expects stands in its file's metadata. A window of W steps ends at row e of the series c:
+//! The model file's metadata describes its inputs. A window of W steps ends at row e of the series c:
 //!
 //! ```text
 //! x[j] = (c[e − W + 1 + j] − c[e]) / scale        forecast of c[e + h] = c[e] + scale · out[h − 1]
@@ -22,7 +22,7 @@ use crate::run::read_model;
 use crate::table::Table;
 use crate::work::Work;
 
-/// What the model's file says of its task.
+/// The task, from the metadata of the model's file.
 struct Task {
     column: String,
     window: usize,
@@ -64,7 +64,7 @@ impl Task {
     }
 }
 
-/// A way to forecast: its name and its value for step h after row e.
+/// A method of forecasting: its name and its value for step h after row e.
 type Method<'a> = (&'static str, Box<dyn Fn(usize, usize) -> f64 + 'a>);
 
 /// Reads, forecasts every window, scores the held-out ones, plots.
@@ -89,7 +89,7 @@ pub fn forecast(args: &ForecastArgs) -> Outcome {
         return Err(error(args.data.display(), reason));
     }
 
-    // Every window of the series, the last ones too, whose targets lie beyond its end.
+    // Every window of the series, including the last ones, whose targets lie beyond its end.
     let ends: Vec<usize> = (task.window - 1..c.len()).collect();
     let x: Vec<f32> = ends
         .iter()
@@ -142,7 +142,7 @@ pub fn forecast(args: &ForecastArgs) -> Outcome {
             .map(|&(year, month)| f64::from(year) + (f64::from(month) - 0.5) / 12.0)
             .collect(),
         truth: c,
-        // Windows that do not overlap in their targets, so that each forecast can be seen.
+        // Windows whose targets do not overlap, so that each forecast is visible.
         forecasts: held_out
             .iter()
             .copied()
@@ -156,7 +156,7 @@ pub fn forecast(args: &ForecastArgs) -> Outcome {
     work.verdict()
 }
 
-/// Whether the model forecasts as the task says: one feature in, the horizon out at the last step.
+/// Whether the model matches the task: one input feature, and the horizon as its outputs at the last step.
 fn check_model(model: &Model, task: &Task) -> Result<(), String> {
     let readout = model.readout().ok_or("a forecaster needs a readout")?;
     if readout.steps() != ReadoutSteps::Last {
@@ -179,7 +179,7 @@ fn check_plot(args: &ForecastArgs) -> Outcome {
     write::check_target(&args.plot)
 }
 
-/// Year and month of every row, which must follow one another.
+/// Year and month of every row, which must be consecutive.
 fn months(series: &Series) -> Outcome<Vec<(u32, u32)>> {
     let years = series.column("year")?.iter();
     let months: Vec<(u32, u32)> = years
@@ -189,7 +189,7 @@ fn months(series: &Series) -> Outcome<Vec<(u32, u32)>> {
             if whole && (1.0..=12.0).contains(&month) {
                 return Ok((year as u32, month as u32));
             }
-            Err(error("year, month", format!("{year}, {month} is no month")))
+            Err(error("year, month", format!("{year}, {month} is not a month")))
         })
         .collect::<Outcome<_>>()?;
     let next = |(year, month): (u32, u32)| if month == 12 { (year + 1, 1) } else { (year, month + 1) };
@@ -203,7 +203,7 @@ fn months(series: &Series) -> Outcome<Vec<(u32, u32)>> {
     }
 }
 
-/// Errors of one method: its mean absolute and root mean square error over all horizons, and by horizon.
+/// The errors of one method: mean absolute and root mean square error over all horizons, and by horizon.
 struct Score {
     method: &'static str,
     mae: f64,

@@ -1,4 +1,4 @@
-//! `wgru run MODEL.h5` and `MODEL.keras`: layers of a Keras file. Arrays go in and out as for PyTorch weights.
+//! `wgru run MODEL.h5` and `MODEL.keras`: layers of a Keras file. Input and output arrays are as for PyTorch weights.
 
 use std::path::Path;
 
@@ -21,9 +21,9 @@ pub fn read(path: &Path, _: &ModelArgs) -> Outcome<Imported> {
 #[cfg(feature = "keras")]
 pub fn read(path: &Path, args: &ModelArgs) -> Outcome<Imported> {
     if let Some(option) = args.of_pytorch() {
-        return Err(error(option, "has no meaning for a Keras model"));
+        return Err(error(option, "does not apply to a Keras model"));
     }
-    // Commands that run or write the model hold it to `check_states`.
+    // Commands that run or write the model call `check_states`.
     let mut keras = Keras::new().layers(&args.layer).states_given();
     if let Some(config) = &args.config {
         keras = keras.config(std::fs::read_to_string(config).map_err(|e| error(config.display(), e))?);
@@ -42,7 +42,8 @@ pub fn read(path: &Path, args: &ModelArgs) -> Outcome<Imported> {
     Ok(keras.read(path)?)
 }
 
-/// Holds that a layer whose initial state the file's graph computes is given it: `has` says which arrays there are.
+/// Checks that a layer whose initial state the file's graph computes gets it as an input: `has` returns which arrays
+/// the input has.
 pub fn check_states(imported: &Imported, has: impl Fn(&str) -> bool) -> Outcome {
     let Some(state) = imported.report.initial_states.first() else { return Ok(()) };
     let needed: &[&str] = if imported.model.cell().has_c() { &["h0", "c0"] } else { &["h0"] };

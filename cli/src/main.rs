@@ -59,7 +59,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Mesa's EGL prints a complaint where XDG_RUNTIME_DIR is not set, though only a desktop needs it.
+/// Mesa's EGL prints a warning if XDG_RUNTIME_DIR is not set, which only a desktop needs.
 fn quiet_drivers() {
     if cfg!(unix) && std::env::var_os("XDG_RUNTIME_DIR").is_none() {
         // SAFETY: nothing else runs yet: this is the first line of main.

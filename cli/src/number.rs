@@ -21,7 +21,7 @@ pub fn si(value: f64, unit: &str) -> String {
     format!("{}\u{a0}{prefix}{unit}", three(scaled))
 }
 
-/// The same without zeros that say nothing, for the marks of an axis: `10 G`, `0.5 m`.
+/// The same without trailing zeros, for the marks of an axis: `10 G`, `0.5 m`.
 pub fn tick(value: f64, unit: &str) -> String {
     let (scaled, prefix) = scaled(value);
     format!("{}\u{a0}{prefix}{unit}", rounded(scaled)).trim_end_matches('\u{a0}').to_owned()
@@ -36,7 +36,7 @@ pub fn together(values: &[f64], unit: &str) -> String {
     format!("{}\u{a0}{prefix}{unit}", words.join("\u{a0}/ "))
 }
 
-/// A share as per cent.
+/// A share in per cent.
 pub fn percent(share: f64) -> String {
     format!("{}\u{a0}%", three(share * 100.0))
 }

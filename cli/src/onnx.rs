@@ -1,5 +1,5 @@
-//! `wgru run MODEL.onnx`: a recurrent node out of an ONNX file, or several that feed each other, their arrays by the names and
-//! in the layouts that the file has them in.
+//! `wgru run MODEL.onnx`: a recurrent node of an ONNX file, or several that feed each other. Arrays have the names
+//! and layouts of the file.
 
 use std::path::Path;
 
@@ -80,10 +80,10 @@ pub fn run(args: &RunArgs) -> Outcome {
     work.verdict()
 }
 
-/// Reads a node or a stack of them as the options say.
+/// Reads a node or a stack of nodes as the options select them.
 ///
 /// # Errors
-/// An option that is for other models, and what the importer refuses.
+/// An option that is for other models, and the importer's errors.
 pub fn import(path: &Path, node: Option<&str>, of_pytorch: &ModelArgs) -> Outcome<OnnxGraph> {
     refuse(&[
         ("--cell", of_pytorch.cell.is_some()),
@@ -107,12 +107,12 @@ pub fn import(path: &Path, node: Option<&str>, of_pytorch: &ModelArgs) -> Outcom
 
 fn refuse(options: &[(&str, bool)]) -> Outcome {
     match options.iter().find(|(_, given)| *given) {
-        Some((option, _)) => Err(error(option, "has no meaning for an .onnx model")),
+        Some((option, _)) => Err(error(option, "does not apply to an .onnx model")),
         None => Ok(()),
     }
 }
 
-/// The name under which IN may have an input, if the node reads it: the caller's array comes before the file's.
+/// The name of an array of IN for an input that the node reads: the caller's array overrides the file's.
 fn name_of<'a, T>(input: &'a OnnxInput<T>, role: &'a str) -> Option<&'a str> {
     match input {
         OnnxInput::Absent => None,
@@ -121,7 +121,7 @@ fn name_of<'a, T>(input: &'a OnnxInput<T>, role: &'a str) -> Option<&'a str> {
     }
 }
 
-/// What is said of an input where IN and the file do not both leave it alone.
+/// A remark on an input that IN or the file sets.
 fn say<T>(input: &OnnxInput<T>, role: &str, in_file: bool, without: &str, said: &mut Vec<String>) {
     match input {
         OnnxInput::Constant(_) | OnnxInput::Repeated(_) if in_file => {
@@ -134,7 +134,7 @@ fn say<T>(input: &OnnxInput<T>, role: &str, in_file: bool, without: &str, said: 
     }
 }
 
-/// The steps of each sequence, where the node reads them.
+/// The steps of each sequence, if the node reads them.
 fn lengths(
     imported: &OnnxGraph,
     inputs: &Arrays,
@@ -146,7 +146,7 @@ fn lengths(
     let given = inputs.lengths(name, batch)?;
     say(input, "sequence_lens", given.is_some(), "are all of X's steps", said);
     let length = |&length: &i64| {
-        u32::try_from(length).map_err(|_| error("sequence_lens", format!("{length} is no length")))
+        u32::try_from(length).map_err(|_| error("sequence_lens", format!("{length} is not a length")))
     };
     match (given, input) {
         (Some(given), _) => Ok(Some(given)),
@@ -176,7 +176,7 @@ fn state(
         (Some(given), _) => given.clone(),
         (None, OnnxInput::Constant(tensor)) => array(tensor),
         (None, OnnxInput::Repeated(tensor)) => {
-            // Its batch of 1 is dimension 1 of layout 0, and 0 of layout 1.
+            // The batch of 1 is dimension 1 in layout 0, and dimension 0 in layout 1.
             let mut array = array(tensor);
             let (at, run) =
                 if imported.layout == 0 { (1, imported.model.hidden()) } else { (0, array.data.len()) };
@@ -224,10 +224,10 @@ fn outputs(imported: &OnnxGraph, work: &Work, batch: &Batch<'_>) -> Outcome<Vec<
 /// Reads the model that `wgru export` writes.
 ///
 /// # Errors
-/// As [`import`], and for an input that the file gives to the node and that OUT would not have.
+/// As [`import`], and an input that the file gives to the node and that OUT would not have.
 pub fn read_to_export(args: &ExportArgs) -> Outcome<(Model, Report)> {
     let node = import(&args.model, args.node.as_deref(), &args.model_args)?;
-    // What the file fixes at run time, or computes, is no part of the model and would be lost, unless OUT reads it.
+    // Inputs that the file fixes or computes are no part of the model, and would be lost unless OUT reads them.
     let is_zero = |tensor: &Tensor| tensor.data.iter().all(|&value| value == 0.0);
     let notes = [
         check(&node, "sequence_lens", &node.sequence_lens, args.with_lengths, |_| true)?,
@@ -239,7 +239,7 @@ pub fn read_to_export(args: &ExportArgs) -> Outcome<(Model, Report)> {
     Ok((node.model, report))
 }
 
-/// The model as an ONNX file's bytes, with the inputs that the options ask for.
+/// The model as an ONNX file's bytes, with the inputs that the options name.
 pub fn write(args: &ExportArgs, model: &Model) -> Outcome<Vec<u8>> {
     let mut how = wgru::export::Onnx::new();
     if args.with_lengths {
@@ -251,7 +251,8 @@ pub fn write(args: &ExportArgs, model: &Model) -> Outcome<Vec<u8>> {
     Ok(how.write(model)?)
 }
 
-/// Refuses an input that a run of OUT would not have, and gives a note on one that the caller gave and OUT does not read.
+/// Refuses an input that a run of OUT would lack, and returns a note on one that the caller gave and OUT does not
+/// read.
 fn check<T>(
     node: &OnnxGraph,
     role: &str,

@@ -1,4 +1,4 @@
-//! What is wrong with a run's outputs, in words: numbers that are not finite, and numbers that the reference does not have.
+//! Descriptions of wrong outputs: numbers that are not finite, and numbers that differ from the reference.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ pub struct Axes {
 }
 
 impl Axes {
-    /// Those of every array of a run.
+    /// The shapes of all arrays of a run.
     pub fn of(shapes: &OutputShape, run_shape: RunShape) -> Vec<Self> {
         let sequence = |layout: Layout| match layout {
             Layout::BatchMajor => &["row", "step", "feature"][..],
@@ -40,7 +40,8 @@ impl Axes {
         all
     }
 
-    /// `[0, 57, 3] (row, step, feature)` of a flat index; `rows` says which row of the batch each is, where it is not its own number.
+    /// The position of a flat index, such as `[0, 57, 3] (row, step, feature)`; `rows` maps each row to its number in
+    /// the batch, where these differ.
     fn place(&self, mut index: usize, rows: Option<&[usize]>) -> String {
         let mut place = Vec::new();
         for (&size, &axis) in self.shape.iter().zip(self.axes).rev() {
@@ -54,7 +55,7 @@ impl Axes {
     }
 }
 
-/// The numbers of an array that are NaN or infinite, where there are any.
+/// The numbers of an array that are NaN or infinite, if there are any.
 pub struct NotFinite {
     /// The array.
     pub array: &'static str,
@@ -89,7 +90,7 @@ impl fmt::Display for NotFinite {
     }
 }
 
-/// What a comparison that failed found. `rows`: as of a place.
+/// The description of a comparison that failed. `rows`: as for a position.
 pub fn describe(comparison: &Comparison, all: &[Axes], rows: Option<&[usize]>) -> String {
     let Comparison { array, error, tolerance, worst } = comparison;
     let axes = all.iter().find(|axes| axes.array == *array);

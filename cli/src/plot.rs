@@ -3,7 +3,7 @@
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-/// What a picture shows.
+/// The contents of a picture.
 pub struct Forecast<'a> {
     /// Its title.
     pub title: String,
@@ -17,7 +17,7 @@ pub struct Forecast<'a> {
     pub truth: &'a [f64],
     /// A row, and the values forecast for the rows after it.
     pub forecasts: Vec<(usize, Vec<f64>)>,
-    /// The first row that is shown.
+    /// The first row in the picture.
     pub from: usize,
 }
 
@@ -30,7 +30,7 @@ const MODEL: RGBColor = RGBColor(0xd1, 0x49, 0x1f);
 /// Draws it.
 ///
 /// # Errors
-/// What the plotting library reports.
+/// The error of the plotting library.
 pub fn forecast(picture: &Forecast<'_>) -> Result<String, String> {
     let mut svg = String::new();
     draw(picture, &mut svg).map_err(|error| error.to_string())?;

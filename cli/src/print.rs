@@ -4,10 +4,10 @@ use std::io::{ErrorKind, Write};
 
 use crate::failure::{Outcome, error};
 
-/// Prints `text`. A reader that has gone away (`wgru … | head`) is no error.
+/// Prints `text`. A closed pipe (`wgru … | head`) is no error.
 ///
 /// # Errors
-/// What the system refuses.
+/// The error of the operating system.
 pub fn print(text: &str) -> Outcome {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {

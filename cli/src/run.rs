@@ -86,14 +86,14 @@ pub fn run(args: &RunArgs) -> Outcome {
     work.verdict()
 }
 
-/// The files that a model is read from, as far as that can be told before: itself, all of a folder, and those that an index of
-/// safetensors files names.
+/// The files that a model is read from, as far as they are known before it is read: the path itself, all files of a
+/// folder, and those that an index of safetensors files names.
 pub fn files_of(model: &Path) -> Vec<PathBuf> {
     let entries = |folder: std::fs::ReadDir| folder.flatten().map(|entry| entry.path()).collect();
     let mut files: Vec<PathBuf> = model.read_dir().map_or_else(|_| vec![model.to_owned()], entries);
     let is_index = |file: &PathBuf| ending(file) == "json";
     for index in files.clone().iter().filter(|file| is_index(file)) {
-        // An index that cannot be read is refused where the model is read.
+        // If the index cannot be read, the importer refuses it later.
         let text = std::fs::read(index).unwrap_or_default();
         let json: Value = serde_json::from_slice(&text).unwrap_or_default();
         let names = json["weight_map"].as_object().into_iter().flat_map(|map| map.values());
@@ -102,19 +102,19 @@ pub fn files_of(model: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Whether a model is an ONNX file, by its name.
+/// Whether the name of a model is that of an ONNX file.
 pub fn is_onnx(model: &Path) -> bool {
     ending(model) == "onnx"
 }
 
-/// Reads a model as the options, and where they are silent the file's own metadata, say.
+/// Reads a model with the options; for options that are not given, with the file's own metadata.
 pub fn read_model(path: &Path, args: &ModelArgs) -> Outcome<Imported> {
     let name = path.display();
     match ending(path).as_str() {
-        // A model in several safetensors files: their folder, or the index of it.
+        // A model in several safetensors files: their folder, or its index.
         _ if path.is_dir() => {}
         "json" => {}
-        // Files of torch.save are refused by the importer, which says how to convert them.
+        // The importer refuses files of torch.save, with a hint on how to convert them.
         "safetensors" | "pt" | "pth" | "bin" | "ckpt" => {}
         "h5" | "hdf5" | "keras" => return keras::read(path, args),
         _ => {
@@ -136,8 +136,8 @@ pub fn read_model(path: &Path, args: &ModelArgs) -> Outcome<Imported> {
     if let Some(prefix) = &args.prefix {
         importer = importer.prefix(prefix);
     }
-    // The first reading is for the metadata, which may name a readout; one that is named here may stand under the stack's prefix,
-    // where nothing else may.
+    // The first reading is for the metadata, which may name a readout. A readout that an option names may be under
+    // the stack's prefix, where no other tensor may be.
     let first = match &args.readout {
         Some(name) => importer.clone().readout(name, ReadoutSteps::Last),
         None => importer.clone(),
@@ -189,7 +189,7 @@ fn read_inputs(args: &RunArgs, imported: &Imported) -> Outcome<Arrays> {
     Ok(Arrays::from_x(args.input.display().to_string(), series.windows(window, args.stride)?))
 }
 
-/// What was read, what of the file was not, and why so.
+/// The tensors that were read, those that were not, and why.
 pub fn describe(path: &Path, model: &Model, report: &Report) -> String {
     let left_over = match &report.left_over[..] {
         [] => String::new(),

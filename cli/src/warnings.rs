@@ -1,4 +1,4 @@
-//! What the library tells unasked, on stderr: `wgru: warning: …`.
+//! The library's warnings, on stderr: `wgru: warning: …`.
 
 use log::{LevelFilter, Log, Metadata, Record};
 use wgru::error::limited;
@@ -7,7 +7,7 @@ struct Stderr;
 
 impl Log for Stderr {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        // What an import left over stands in the report that the command prints.
+        // Tensors that an import left out are in the report that the command prints.
         metadata.level() <= LevelFilter::Warn
             && metadata.target().starts_with("wgru::")
             && metadata.target() != "wgru::import"
@@ -24,7 +24,7 @@ impl Log for Stderr {
 
 /// Prints warnings from now on.
 pub fn print() {
-    // It fails where there is a logger already, and here is the only one.
+    // It fails if a logger is already set; this is the only one.
     if log::set_logger(&Stderr).is_ok() {
         log::set_max_level(LevelFilter::Warn);
     }

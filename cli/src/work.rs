@@ -1,4 +1,4 @@
-//! The part that every command which runs a model shares: choosing the device, running, timing, verifying.
+//! Shared by every command that runs a model: choosing the device, running, timing, verifying.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,9 +18,9 @@ use crate::failure::{Failure, Outcome};
 use crate::number::{count, three};
 use crate::outputs::{Axes, NotFinite, describe, not_finite};
 
-/// A run that is done.
+/// A finished run.
 pub struct Work {
-    /// What came out.
+    /// The outputs.
     pub output: Output,
     device: DeviceInfo,
     kernels: String,
@@ -110,7 +110,7 @@ impl Work {
     }
 
     /// # Errors
-    /// [`Failure::Verification`] where a comparison was made and failed.
+    /// [`Failure::Verification`] if a comparison failed.
     pub fn verdict(&self) -> Outcome {
         match self.verification.iter().flatten().find(|comparison| !comparison.passes()) {
             Some(comparison) => {
@@ -127,8 +127,9 @@ pub fn size(dims: Dims) -> String {
     format!("{} of {}", count(dims.batch, "sequence"), count(dims.steps, "step"))
 }
 
-/// Makes and compiles all that a run of `batch` needs. Some drivers compile a kernel when it first runs, so every kernel runs
-/// once, on sequences of no step, for which it computes nothing; of a batch in pieces those of one piece of rows.
+/// Allocates and compiles all that a run of `batch` needs. Some drivers compile a kernel when it first runs. So every
+/// kernel runs once on sequences of no steps, for which it computes nothing; if the batch is cut into pieces, with
+/// the rows of one piece.
 fn prepare(engine: &Engine, batch: &Batch<'_>, output: &mut Output) -> Result<(), wgru::Error> {
     let run_shape = batch.run_shape();
     engine.prepare(run_shape)?;
@@ -137,7 +138,7 @@ fn prepare(engine: &Engine, batch: &Batch<'_>, output: &mut Output) -> Result<()
         Some(pieces) if pieces.by_steps => Ok(()),
         Some(Pieces { rows, steps, .. }) => {
             let features = batch.x().len() / (run_shape.dims.batch * run_shape.dims.steps);
-            // What stands there does not matter, and it is not read.
+            // The contents do not matter, since they are not read.
             let x = &batch.x()[..rows * steps * features];
             let piece = match run_shape.x {
                 Layout::BatchMajor => Batch::new(x, [rows, steps, features])?,
@@ -151,18 +152,19 @@ fn prepare(engine: &Engine, batch: &Batch<'_>, output: &mut Output) -> Result<()
     }
 }
 
-/// Keeps what was compiled where that was asked for. The run is done either way, so that a failure is said and no more.
+/// Writes the compiled kernels to the cache if the options name one. The run is done by then, so a failure is only a
+/// warning.
 fn save_pipelines(args: &WorkArgs, device: &Device) {
     let Some(folder) = &args.pipeline_cache else { return };
     let say = |reason: &str| eprintln!("wgru: --pipeline-cache {}: {reason}", folder.display());
     if !device.has_pipeline_cache() {
-        say(&format!("{} does not hand compiled kernels out, nothing is kept", device.info()));
+        say(&format!("{} does not give access to compiled kernels, nothing is cached", device.info()));
     } else if let Err(error) = device.save_pipelines() {
         say(&error.to_string());
     }
 }
 
-/// Which device, which kernels, how long, how many sequences a second; then each comparison.
+/// The device, the kernels, the time, the sequences a second; then each comparison.
 impl fmt::Display for Work {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
@@ -184,8 +186,8 @@ impl fmt::Display for Work {
     }
 }
 
-/// Holds against the f64 reference what the timed run gave, and what a second run gives whose arrays were
-/// filled with NaN before; of each array the larger error.
+/// Compares with the f64 reference the timed run, and a second run whose arrays were filled with NaN before. Returns
+/// the larger error of each array.
 fn verify(engine: &Engine, batch: &Batch<'_>, output: &Output) -> Result<Vec<Comparison>, wgru::Error> {
     let (model, options) = (engine.model(), engine.options());
     let truth = with_bar("the f64 reference", || 0.0, || reference::run(model, batch))?;
@@ -195,8 +197,8 @@ fn verify(engine: &Engine, batch: &Batch<'_>, output: &Output) -> Result<Vec<Com
     Ok(pairs.map(|(a, b)| if a.error > b.error { a } else { b }).collect())
 }
 
-/// Runs `work`, and once it has taken a while shows how far it is. indicatif shows nothing where standard error
-/// is no terminal.
+/// Runs `work`, and shows its progress once it has taken a while. indicatif shows nothing if standard error is not a
+/// terminal.
 fn with_bar<T>(name: &str, progress: impl Fn() -> f64 + Sync, work: impl FnOnce() -> T) -> T {
     const TIME_LIMIT: Duration = Duration::from_millis(500);
     const TICK: Duration = Duration::from_millis(100);

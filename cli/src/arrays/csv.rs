@@ -13,12 +13,12 @@ use crate::args::HeaderArg;
 use crate::failure::{Outcome, error};
 use crate::number::count;
 
-/// The most bytes of a file that is unpacked: a compressed file can hold anything.
+/// The limit on the unpacked bytes of a file: a small compressed file can unpack to any size.
 const UNPACKED: u64 = 4 << 30;
-/// What stands between fields. The first of them that the first two lines agree on is taken; a comma last, since it may be that of
-/// decimal numbers.
+/// The field separators, in the order they are tried. The first that gives the first two lines the same number of
+/// fields is taken. A comma is last, since it may be a decimal comma.
 const SEPARATORS: [u8; 3] = [b';', b'\t', b','];
-/// What a file of one column may be about.
+/// A hint for a file of one column.
 pub const SEPARATED: &str = "; columns are separated by commas, semicolons or tabs";
 
 /// Columns of a file.
@@ -31,18 +31,19 @@ pub struct Series {
     columns: Vec<Vec<f64>>,
 }
 
-/// Whether a path is that of a CSV file, by its name.
+/// Whether the name of a path is that of a CSV file.
 pub fn is_csv(path: &Path) -> bool {
     ["csv", "csv.gz"].contains(&ending(path).as_str())
 }
 
 impl Series {
-    /// Reads the columns `wanted` as numbers, all where none is named; what the others hold does not matter. Where `header`
-    /// does not say whether the first line has names, one without a number has. Columns without names are called 1, 2, ….
+    /// Reads the columns `wanted` as numbers, or all columns if none is named; the contents of other columns are
+    /// ignored. If `header` does not say whether the first line holds names, a first line without a number does.
+    /// Columns without names are called 1, 2, ….
     ///
     /// # Errors
-    /// Numbers in the first line that nothing was said of; a column that is not there, or that shares its name with another;
-    /// a field that is no finite number, with its line and column; a row of another length; no rows.
+    /// Numbers in the first line where `header` is not given; a column that is missing or shares its name with
+    /// another; a field that is no finite number, with its line and column; a row of another length; no rows.
     pub fn read(path: &Path, header: Option<HeaderArg>, wanted: &[String]) -> Outcome<Self> {
         let source = path.display().to_string();
         Self::parse(&source, &bytes(path, &source)?, header, wanted).map_err(|reason| error(&source, reason))
@@ -133,7 +134,7 @@ impl Series {
     }
 }
 
-/// A file's bytes, unpacked where its ending says that they are compressed.
+/// A file's bytes, unpacked if its extension is that of a compressed file.
 fn bytes(path: &Path, source: &str) -> Outcome<Vec<u8>> {
     let bytes = std::fs::read(path).map_err(|reason| error(source, reason))?;
     if !ending(path).ends_with("gz") {
@@ -154,7 +155,7 @@ fn reader(separator: u8) -> ReaderBuilder {
     builder
 }
 
-/// What separates the fields of the first two lines into the same number, more than one; a comma where nothing does.
+/// The separator that splits the first two lines into the same number of fields, more than one; a comma if none does.
 fn separator(bytes: &[u8]) -> u8 {
     let agree = |separator: &u8| {
         let mut reader = reader(*separator).from_reader(bytes);
@@ -166,7 +167,7 @@ fn separator(bytes: &[u8]) -> u8 {
 }
 
 /// # Errors
-/// Numbers where nothing was said of a header, and no column was asked for by a name: they may be names as well as the first step.
+/// Numbers in the first line where `header` is not given and no column is named: they may be names or the first step.
 fn has_names(first: &StringRecord, header: Option<HeaderArg>, wanted: &[String]) -> Result<bool, String> {
     if let Some(header) = header {
         return Ok(header == HeaderArg::Yes);
@@ -179,12 +180,12 @@ fn has_names(first: &StringRecord, header: Option<HeaderArg>, wanted: &[String])
     if numbers.is_empty() {
         return Ok(true);
     }
-    let reason = "the first line is taken as a header, the names of the columns, but has numbers";
+    let reason = "the first line is read as a header with the names of the columns, but has numbers";
     let options = "--header no takes it as the first step, --header yes as names";
     Err(format!("{reason} ({}): {options}", listed(&numbers)))
 }
 
-/// The places of all columns, each of which has a name of its own.
+/// The indices of all columns; names must be unique.
 fn every_place(all: &[String]) -> Result<Vec<usize>, String> {
     let mut seen = HashSet::new();
     if let Some(twice) = all.iter().find(|name| !seen.insert(name.as_str())) {
@@ -193,12 +194,12 @@ fn every_place(all: &[String]) -> Result<Vec<usize>, String> {
     Ok((0..all.len()).collect())
 }
 
-/// The places of the columns that are wanted.
+/// The indices of the wanted columns.
 fn some_places(all: &[String], wanted: &[String]) -> Result<Vec<usize>, String> {
     wanted.iter().map(|name| place(all, name)).collect()
 }
 
-/// The place of the one column of a name.
+/// The index of the only column with a name.
 fn place(all: &[String], name: &str) -> Result<usize, String> {
     let places: Vec<usize> = (0..all.len()).filter(|&place| all[place] == name).collect();
     match places[..] {
@@ -245,12 +246,12 @@ mod tests {
                 );
             }
         }
-        // A separator within a name is none.
+        // A separator inside a quoted name does not count.
         let series = parse("\"a;x\",\"b;y\"\n1,2\n", None, &["b;y"]).unwrap();
         assert_eq!(series.columns, [[2.0]]);
         let series = parse("level (m, NAP);flow\n1;2\n", None, &[]).unwrap();
         assert_eq!(series.names, ["level (m, NAP)", "flow"]);
-        // Decimal commas separate nothing, however many there are.
+        // Decimal commas do not separate fields, however many there are.
         for separator in [";", "\t"] {
             for text in ["a;b\n1,5;2\n", "Time, s;Level, m\n0,5;2,5\n", "1,5;2,5\n3,5;4,5\n"] {
                 for header in [HeaderArg::Yes, HeaderArg::No] {
@@ -262,7 +263,7 @@ mod tests {
             }
         }
         assert!(parse("a;b\n1,5;2\n", None, &[]).unwrap_err().contains("\"1,5\" has a decimal comma"));
-        // A column that is asked for by its name proves a header.
+        // A column selected by its name shows that there is a header.
         assert_eq!(parse("id,2019,x\n1,2,3\n", None, &["x"]).unwrap().columns, [[3.0]]);
         assert!(parse("id,2019,x\n1,2,3\n", None, &["2019"]).is_err());
     }

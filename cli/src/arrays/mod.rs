@@ -61,18 +61,18 @@ impl Array {
 struct Found {
     name: String,
     array: Array,
-    /// How the file has it.
+    /// How the file stores it.
     stored: Stored,
-    /// What its conversion to f32 lost, as [`number::Numbers`] counts it.
+    /// What its conversion to f32 lost, as counted by [`number::Numbers`].
     inexact: usize,
     beyond: usize,
 }
 
 impl Found {
-    /// What a caller should know of its conversion to f32.
+    /// A warning about its conversion to f32, if it lost anything.
     fn note(&self) -> Option<String> {
         let Self { name, array, stored, inexact, beyond } = self;
-        // Lengths, which have one dimension, are no floats anyway.
+        // Lengths, which have one dimension, are not floats.
         if *stored == Stored::Float(Dtype::F32) || array.shape.len() < 2 {
             return None;
         }
@@ -92,7 +92,7 @@ pub struct Arrays {
     arrays: Vec<Found>,
 }
 
-/// The ending of a file's name in lower case, with what is compressed: `npy`, `csv.gz`; empty where there is none.
+/// The extension of a file's name in lower case, with what is compressed: `npy`, `csv.gz`; empty if there is none.
 pub fn ending(path: &Path) -> String {
     let of = |path: &Path| path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
     let own = of(path).unwrap_or_default();
@@ -103,7 +103,7 @@ pub fn ending(path: &Path) -> String {
 }
 
 /// # Errors
-/// A file that is empty, which no reader says as plainly. What cannot be looked at is left to the reader.
+/// An empty file, for which readers give no clear error. A file whose metadata cannot be read is left to the reader.
 pub fn check_not_empty(path: &Path) -> Outcome {
     match path.metadata() {
         Ok(metadata) if metadata.is_file() && metadata.len() == 0 => {
@@ -114,12 +114,12 @@ pub fn check_not_empty(path: &Path) -> Outcome {
 }
 
 impl Arrays {
-    /// Reads a file by its ending. Every array must bear one of `names`, of which the first is that of x: nothing is silently
-    /// ignored. What is converted to f32 is said.
+    /// Reads a file by its extension. The name of every array must be one of `names`, of which the first is that of
+    /// x: no array is ignored. A lossy conversion to f32 is printed.
     ///
     /// # Errors
-    /// What cannot be read, an array of another name, a value that is not finite but in x, where padding may hold
-    /// anything, each with its name.
+    /// A file that cannot be read; an array of another name; a value that is not finite, except in x, where padding
+    /// may hold anything. Each error names the array.
     pub fn read(path: &Path, names: &[&str]) -> Outcome<Self> {
         let source = path.display().to_string();
         let bytes = std::fs::read(path).map_err(|reason| error(&source, reason))?;
@@ -127,7 +127,7 @@ impl Arrays {
             if names.contains(&name) {
                 return Ok(());
             }
-            Err(format!("array \"{name}\" is none that is used: expected {}", names.join(", ")))
+            Err(format!("array \"{name}\" is not used: expected {}", names.join(", ")))
         };
         let alone = |bytes: &[u8]| numpy::read_npy(names[0], bytes).map(|array| vec![array]);
         let arrays = match ending(path).as_str() {
@@ -144,7 +144,7 @@ impl Arrays {
         for (index, found) in arrays.iter().enumerate() {
             let Found { name, array, .. } = found;
             if arrays[..index].iter().any(|other| other.name == *name) {
-                return Err(error(&source, format!("array \"{name}\" is there twice")));
+                return Err(error(&source, format!("array \"{name}\" occurs twice")));
             }
             if let Some(note) = found.note() {
                 eprintln!("wgru: {note}");
@@ -165,13 +165,13 @@ impl Arrays {
         Self { source, arrays: vec![Found { name: "x".into(), array: x, stored, inexact: 0, beyond: 0 }] }
     }
 
-    /// An array that may be absent.
+    /// An array that may be missing.
     pub fn get(&self, name: &str) -> Option<&Array> {
         self.arrays.iter().find(|found| found.name == name).map(|found| &found.array)
     }
 
     /// # Errors
-    /// An array that is not there.
+    /// A missing array.
     pub fn need(&self, name: &str) -> Outcome<&Array> {
         let names: Vec<&str> = self.arrays.iter().map(|found| &found.name[..]).collect();
         let others = if names.is_empty() { "none".into() } else { listed(&names) };
@@ -179,7 +179,7 @@ impl Arrays {
             .ok_or_else(|| error(&self.source, format!("no array \"{name}\"; the file has {others}")))
     }
 
-    /// Lengths of sequences, `[B]`, that may be absent.
+    /// Lengths of sequences, `[B]`, if the file has them.
     ///
     /// # Errors
     /// Another shape, a value that is no whole number from 0 to 2³² − 1.
@@ -187,7 +187,10 @@ impl Arrays {
         let Some(values) = self.state(name, &[batch])? else { return Ok(None) };
         let inexact = self.arrays.iter().any(|found| found.name == name && found.inexact > 0);
         if inexact {
-            return Err(error(name, "holds numbers beyond 16777216, which no sequence has steps"));
+            return Err(error(
+                name,
+                "holds numbers beyond 16777216, which is more steps than a sequence can have",
+            ));
         }
         let whole = |(index, &value): (usize, &f32)| {
             if value.fract() == 0.0 && (0.0..4_294_967_296.0).contains(&value) {
@@ -198,7 +201,7 @@ impl Arrays {
         values.iter().enumerate().map(whole).collect::<Outcome<_>>().map(Some)
     }
 
-    /// 1 where an array that may be absent is not 0.
+    /// 1 where an array is not 0, if the file has the array.
     ///
     /// # Errors
     /// Another shape than `shape`.
@@ -207,7 +210,7 @@ impl Arrays {
         Ok(self.state(name, shape)?.map(of))
     }
 
-    /// An array that may be absent.
+    /// An array of the given shape, if the file has it.
     ///
     /// # Errors
     /// Another shape than `shape`.

@@ -1,4 +1,4 @@
-//! Numbers as files store them, and their way to f32.
+//! Numbers as files store them, and their conversion to f32.
 
 use std::fmt;
 
@@ -9,11 +9,11 @@ use wgru::dtype::Dtype;
 pub enum Stored {
     /// A float.
     Float(Dtype),
-    /// A whole number of so many bytes, at most 8.
+    /// An integer of so many bytes, at most 8.
     Int {
-        /// Its bytes.
+        /// Its size in bytes.
         bytes: usize,
-        /// Whether it may be below 0.
+        /// Whether it is signed.
         signed: bool,
     },
     /// A byte, 0 or 1.
@@ -24,7 +24,7 @@ pub enum Stored {
 pub struct Numbers {
     /// The numbers.
     pub data: Vec<f32>,
-    /// Whole numbers that f32 does not hold: it holds all up to 2²⁴.
+    /// Integers that f32 cannot represent: it represents all up to 2²⁴.
     pub inexact: usize,
     /// Finite numbers beyond the range of f32, which are now infinite.
     pub beyond: usize,
@@ -42,7 +42,7 @@ impl Stored {
         }
     }
 
-    /// Reads little-endian elements; trailing bytes that make no whole element are left.
+    /// Reads little-endian elements; trailing bytes of an incomplete element are ignored.
     pub fn read(self, bytes: &[u8]) -> Numbers {
         let mut inexact = 0;
         let data: Vec<f32> = match self {
@@ -102,7 +102,7 @@ mod tests {
                     all.iter().flat_map(|value| value.to_le_bytes()[..bytes].to_vec()).collect();
                 let numbers = stored.read(&file);
                 assert_eq!(numbers.data, all.map(|value| value as f32), "{stored}");
-                // 2³¹ − 1 and the like are no numbers of f32; powers of two are.
+                // f32 cannot represent 2³¹ − 1 and the like; it represents powers of two.
                 assert_eq!(numbers.inexact, usize::from(bytes > 2), "{stored}");
             }
         }

@@ -13,10 +13,10 @@ use super::{Array, Found};
 /// Bytes of a member that are unpacked to find its header.
 const HEADER_BYTES: u64 = 1 << 20;
 
-/// Every array of an `.npz`. A member is unpacked once `known` has let its name pass.
+/// Every array of an `.npz`. A member is unpacked only if `known` accepts its name.
 ///
 /// # Errors
-/// What cannot be read, and why.
+/// A member that cannot be read, with the reason.
 pub fn read_npz(bytes: &[u8], known: impl Fn(&str) -> Result<(), String>) -> Result<Vec<Found>, String> {
     let broken = |error: zip::result::ZipError| format!("not a readable .npz: {error}");
     let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(broken)?;
@@ -31,10 +31,11 @@ pub fn read_npz(bytes: &[u8], known: impl Fn(&str) -> Result<(), String>) -> Res
     Ok(arrays)
 }
 
-/// The bytes of a compressed `.npy`, no further than its header claims: a compressed file can hold anything.
+/// The bytes of a compressed `.npy`, up to the size that its header states: a small compressed file can unpack to any
+/// size.
 ///
 /// # Errors
-/// What cannot be unpacked.
+/// A file that cannot be unpacked.
 pub fn unpack(mut compressed: impl Read) -> Result<Vec<u8>, String> {
     let mut data = Vec::new();
     let mut take = |most: u64, data: &mut Vec<u8>| {
@@ -43,7 +44,7 @@ pub fn unpack(mut compressed: impl Read) -> Result<Vec<u8>, String> {
     };
     take(HEADER_BYTES, &mut data)?;
     let (header, rest) = header(&data)?;
-    // 8 bytes is the widest element that is read; one byte more, so that what is too much is seen.
+    // 8 bytes is the widest supported element. One byte more is read, so that excess data is detected.
     let claimed = elements(&header).and_then(|elements| elements.checked_mul(8)).unwrap_or(0) as u64;
     let more = (claimed + 1).saturating_sub(rest.len() as u64);
     take(more, &mut data)?;
@@ -59,15 +60,15 @@ fn header(bytes: &[u8]) -> Result<(Header, &[u8]), String> {
     }
 }
 
-/// The product of the sizes, where it fits.
+/// The product of the sizes, unless it overflows.
 fn elements(header: &Header) -> Option<usize> {
     header.shape.iter().try_fold(1usize, |all, &size| all.checked_mul(size))
 }
 
-/// One `.npy` of numbers, in either order of bytes and of memory.
+/// One numeric `.npy`, in either byte order and either memory order.
 ///
 /// # Errors
-/// What cannot be read, and why.
+/// A file that cannot be read, with the reason.
 pub fn read_npy(name: &str, bytes: &[u8]) -> Result<Found, String> {
     let (header, data) = header(bytes)?;
     let descriptor = header.type_descriptor.to_string();
@@ -78,7 +79,8 @@ pub fn read_npy(name: &str, bytes: &[u8]) -> Result<Found, String> {
     })?;
     let needed = elements(&header).and_then(|elements| elements.checked_mul(stored.size()));
     if needed != Some(data.len()) {
-        let needed = needed.map_or("more memory than there is".into(), |needed| format!("{needed} bytes"));
+        let needed =
+            needed.map_or("more bytes than can be counted".into(), |needed| format!("{needed} bytes"));
         return Err(format!("{:?} of {stored} takes {needed}, the file has {}", header.shape, data.len()));
     }
     let numbers = if descriptor.starts_with('>') {
@@ -90,7 +92,7 @@ pub fn read_npy(name: &str, bytes: &[u8]) -> Result<Found, String> {
     };
     let Numbers { data, inexact, beyond } = numbers;
     let array = if header.layout.is_fortran() {
-        // The first index runs fastest: row-major, of the shape backwards.
+        // The first index runs fastest: this is row-major with the shape reversed.
         let order: Vec<usize> = (0..header.shape.len()).rev().collect();
         Array { shape: header.shape.into_iter().rev().collect(), data }.permuted(&order)?
     } else {
@@ -107,7 +109,7 @@ fn stored(descriptor: &str) -> Option<Stored> {
         "f2" => Stored::Float(Dtype::F16),
         "f4" => Stored::Float(Dtype::F32),
         "f8" => Stored::Float(Dtype::F64),
-        // NumPy has no bfloat16: arrays of ml_dtypes are stored as bytes without a type.
+        // NumPy has no bfloat16: ml_dtypes arrays are stored as bytes without a type.
         "V2" => Stored::Float(Dtype::Bf16),
         "b1" => Stored::Bool,
         "i1" | "i2" | "i4" | "i8" | "u1" | "u2" | "u4" | "u8" => {
@@ -118,7 +120,7 @@ fn stored(descriptor: &str) -> Option<Stored> {
     })
 }
 
-/// What no number of ours is, in words.
+/// An unsupported element type, in words.
 fn kind(descriptor: &str) -> &'static str {
     match descriptor.trim_start_matches(['<', '>', '|']).chars().next() {
         Some('c') => "complex numbers ",

@@ -6,10 +6,10 @@ use wgru::dtype::Dtype;
 use super::number::{Numbers, Stored};
 use super::{Array, Found};
 
-/// Every array, sorted by name, once `known` has let the names pass.
+/// Every array, sorted by name, if `known` accepts all the names.
 ///
 /// # Errors
-/// What cannot be read, and why.
+/// A file that cannot be read, with the reason.
 pub fn read(bytes: &[u8], known: impl Fn(&str) -> Result<(), String>) -> Result<Vec<Found>, String> {
     let file = SafeTensors::deserialize(bytes)
         .map_err(|error| format!("not a readable safetensors file: {error}"))?;

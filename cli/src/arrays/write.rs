@@ -1,4 +1,5 @@
-//! Writing arrays: beside the target first, then renamed, so that no half-written file is left behind.
+//! Writing arrays: into a temporary file beside the target, which is then renamed, so that no incomplete file is left
+//! behind.
 
 use std::collections::HashMap;
 use std::fs;
@@ -12,10 +13,10 @@ use zip::write::{SimpleFileOptions, ZipWriter};
 use super::{Array, ending, numpy};
 use crate::failure::{Outcome, error};
 
-/// Whether arrays can be written to `path`, before the work that fills it.
+/// Checks that arrays can be written to `path`, before the computation.
 ///
 /// # Errors
-/// An ending that is not known, one of the files that are read, and as [`check_target`].
+/// An unknown extension, a path that is also read, and as [`check_target`].
 pub fn check<'a>(path: &Path, read: impl IntoIterator<Item = &'a Path>) -> Outcome {
     if !["npz", "safetensors"].contains(&&ending(path)[..]) {
         return Err(error(path.display(), "expected a path ending in .npz or .safetensors"));
@@ -25,9 +26,10 @@ pub fn check<'a>(path: &Path, read: impl IntoIterator<Item = &'a Path>) -> Outco
 }
 
 /// # Errors
-/// A path that is one of `others`, which are read or written too, be it by a link.
+/// A path that is one of `others`, which are read or written too; links are followed.
 pub fn check_apart<'a>(path: &Path, others: impl IntoIterator<Item = &'a Path>) -> Outcome {
-    // What cannot be looked at is no file that could be overwritten. A device, such as a terminal, may serve several.
+    // A path whose metadata cannot be read is not a file that could be overwritten. A device such as a terminal may
+    // serve several outputs.
     let is_same = |other: &&Path| {
         let is_one = same_file::is_same_file(path, other).unwrap_or(path == *other);
         is_one && (path.is_file() || !path.exists())
@@ -43,24 +45,24 @@ pub fn check_apart<'a>(path: &Path, others: impl IntoIterator<Item = &'a Path>) 
 }
 
 /// # Errors
-/// A folder that is not there.
+/// A missing folder.
 fn check_folder(path: &Path) -> Outcome {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
-            Err(error(path.display(), format!("the folder {} is not there", folder.display())))
+            Err(error(path.display(), format!("the folder {} does not exist", folder.display())))
         }
         _ => Ok(()),
     }
 }
 
-/// Whether a file can be at `path` and be written to, before the work that fills it. What is there stays.
+/// Checks that a file at `path` can be written, before the computation. An existing file is left as it is.
 ///
 /// # Errors
 /// What the system refuses: no such folder, a folder in its place, no permission.
 pub fn check_target(path: &Path) -> Outcome {
     check_folder(path)?;
     let is_new = path.symlink_metadata().is_err();
-    // Opening a pipe would wait for its other end, and opening a link into nothing would make what it leads to.
+    // Opening a pipe would wait for its other end, and opening a dangling link would create its target.
     if !is_new && !path.is_file() && !path.is_dir() {
         return Ok(());
     }
@@ -72,10 +74,10 @@ pub fn check_target(path: &Path) -> Outcome {
     Ok(())
 }
 
-/// Writes `arrays` in the format of the path's ending.
+/// Writes `arrays` in the format of the path's extension.
 ///
 /// # Errors
-/// What the system refuses.
+/// The error of the operating system.
 pub fn write(path: &Path, arrays: &[(&str, Array)]) -> Outcome {
     let bytes = if ending(path) == "npz" {
         npz(arrays).map_err(|reason| error(path.display(), reason))?
@@ -85,10 +87,11 @@ pub fn write(path: &Path, arrays: &[(&str, Array)]) -> Outcome {
     replace(path, &bytes)
 }
 
-/// Puts `bytes` at `path`, whole or not at all. A link stays one; what is no file, such as a pipe, is written to.
+/// Writes `bytes` to `path`, all or nothing. A link stays a link; a special file such as a pipe is written to
+/// directly.
 ///
 /// # Errors
-/// What the system refuses.
+/// The error of the operating system.
 pub fn replace(path: &Path, bytes: &[u8]) -> Outcome {
     wgru::file::replace(path, bytes).map_err(|reason| error(path.display(), reason))
 }

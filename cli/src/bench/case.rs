@@ -18,7 +18,7 @@ use std::str::FromStr;
 use wgru::model::{Cell, Reset, Update};
 use wgru::{Direction, Layer, Model, Options, Storage, Weights};
 
-/// What is timed, but for the device.
+/// What is timed, apart from the device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Case {
     /// The cell.
@@ -61,7 +61,7 @@ impl Case {
         }
     }
 
-    /// How engines are asked to store it.
+    /// The storage options for an engine.
     pub fn options(&self) -> Options {
         let activations = if self.weights_alone { Storage::F32 } else { self.storage };
         Options::default().weights(self.storage).activations(activations)
@@ -74,7 +74,7 @@ impl Case {
     /// The model, with weights drawn at the scale PyTorch initialises with, 1/√H.
     ///
     /// # Errors
-    /// Sizes of 0, or beyond what can be counted.
+    /// Sizes of 0, or sizes that overflow.
     pub fn model(&self, rng: &mut fastrand::Rng) -> wgru::Result<Model> {
         let rows = wgru::dims::product("G·H", &[self.cell.gates(), self.hidden])?;
         let scale = 1.0 / (self.hidden as f32).sqrt();
@@ -103,7 +103,7 @@ impl Case {
         self.ragged.then(|| (0..self.batch).map(|_| rng.u32(1..=self.steps as u32)).collect())
     }
 
-    /// Floating-point operations of so many real steps of a sequence: the products, activations left out.
+    /// Floating-point operations of so many real steps of a sequence: the products, without activations.
     pub fn flops(&self, steps: u64) -> f64 {
         let dirs = self.direction().count();
         let (gates, hidden) = (self.cell.gates(), self.hidden);
@@ -152,7 +152,7 @@ impl FromStr for Case {
     type Err = String;
 
     /// # Errors
-    /// What is wrong with the name, and the part that is.
+    /// The part of the name that is wrong, and why.
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = |reason: String| format!("case \"{text}\": {reason}");
         let mut words = text.trim().split('-');
@@ -250,7 +250,7 @@ mod tests {
     #[test]
     fn operations_are_counted() {
         let case: Case = "gru-b1-t1-i2-h4".parse().unwrap();
-        // Three gates of 4 units over 2 + 4 terms, a product and a sum each.
+        // Three gates of 4 units over 2 + 4 terms, a product and an addition each.
         assert_eq!(case.flops(1), 144.0);
         let case: Case = "lstm-b1-t1-i2-h4-l2-bi".parse().unwrap();
         assert_eq!(case.flops(10), 10.0 * 2.0 * (2.0 * 16.0 * 6.0 + 2.0 * 16.0 * 12.0));

@@ -1,5 +1,5 @@
-//! `wgru compare`: GRU, LSTM and RNN beside each other, at one H and at one number of parameters. The textbook's
-//! table, measured on the user's own device.
+//! `wgru compare`: GRU, LSTM and RNN side by side, at equal H and at an equal number of parameters, measured on the
+//! user's own device.
 
 use wgru::plan::Only;
 use wgru::{Cell, Device, DeviceInfo, DeviceOptions};
@@ -28,7 +28,10 @@ pub fn compare(args: &CompareArgs) -> Outcome {
     }
     let device = Device::open(&args.device)?;
     if device.info() == DeviceInfo::Reference {
-        return Err(error("--device reference", "is slow on purpose; its times say nothing"));
+        return Err(error(
+            "--device reference",
+            "is written for accuracy, not speed, so its times mean nothing; choose another device",
+        ));
     }
     let info = device.info();
     let (selector, opened) = (args.device.clone(), DeviceOptions::default());
@@ -98,7 +101,7 @@ fn hidden_for(cell: Cell, input: usize, wanted: usize) -> usize {
     if beyond > 1 && off(beyond - 1) < off(beyond) { beyond - 1 } else { beyond }
 }
 
-/// The median of one figure, by the host's clock.
+/// The median of one measurement, by the host's clock.
 fn median(case: &Case, bench: &Bench, timed: Timed) -> Outcome<f64> {
     let subject = Subject::new(case.clone()).map_err(Failure::Error)?;
     let stamp = Stamp { commit: String::new(), date: String::new() };

@@ -1,21 +1,22 @@
 //! Two files of records side by side: what became slower or faster beyond the noise.
 //!
-//! Records are of the same thing where [`Record::key`] agrees. Of their times two numbers are looked at, the median and
-//! the fifth percentile p05, and of each the ratio after / before. A case is slower (faster) where
+//! Records are of the same measurement if their [`Record::key`] agrees. Two of their times are compared, the median
+//! and the fifth percentile p05, each as the ratio after / before. A case is slower (faster) if
 //!
 //! ```text
 //! |ln ratio of medians| > ln(1 + DRIFT) + MARGIN · √(spread_before² + spread_after²)
 //! |ln ratio of p05|     > ln(1 + DRIFT), in the same direction
 //! ```
 //!
-//! `spread` is half the 95 % confidence interval of a median, so that the root is that of the ratio; `MARGIN` widens
-//! it to three standard deviations, because a file has many cases and each is a chance to be wrong. Where rounds of a
-//! run lay further apart it is what they did. `DRIFT` is what a machine does from one run to the next and no interval
-//! within a run knows of; more of it, from work that outlasts a run, cannot be told from a slower program. The p05 stands as a witness:
-//! other work on the machine slows some runs and leaves the fast ones alone, a slower kernel slows all of them.
+//! `spread` is half the 95 % confidence interval of a median, so the root is that of the ratio. `MARGIN` widens it to
+//! three standard deviations, because a file has many cases and each may differ by chance. If the rounds of a run lie
+//! further apart, `spread` is their distance. `DRIFT` is the change from one run to the next, which no interval
+//! within a run can show. More drift than that, from other work that outlasts a run, cannot be told from a slower
+//! program. The p05 is a second criterion: other work on the machine slows some runs and leaves the fastest alone,
+//! while a slower kernel slows all of them.
 //!
-//! A file that holds a thing several times speaks with the record of the middle median, and half the range of these
-//! medians takes the place of the spread where it is larger: that drift was measured.
+//! If a file has several records of one measurement, the record with the middle median is used. Half the range of
+//! these medians replaces the spread if it is larger: that drift was measured.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -24,12 +25,12 @@ use super::record::Record;
 use crate::number::{count, percent, si, three};
 use crate::table::Table;
 
-/// What a repeat of the same run may differ by, for no reason of the program.
+/// The difference between repeats of the same run that the program does not cause.
 const DRIFT: f64 = 0.05;
 /// Half a 95 % interval is 1.96 standard deviations; this makes it three.
 const MARGIN: f64 = 3.0 / 1.96;
 
-/// What is said of a case.
+/// The verdict on a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// Slower beyond the noise.
@@ -50,18 +51,18 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// One thing that both files hold.
+/// One measurement that both files have.
 #[derive(Debug, Clone)]
 pub struct Compared {
-    /// The record before that speaks for it.
+    /// The representative record before.
     pub before: Record,
-    /// The record after.
+    /// The representative record after.
     pub after: Record,
     /// Median after over median before: above 1 is slower.
     pub ratio: f64,
-    /// What the median may differ by without a word, as a share.
+    /// The share by which the median may differ within the noise.
     pub noise: f64,
-    /// What is said of it.
+    /// The verdict.
     pub verdict: Verdict,
 }
 
@@ -72,7 +73,7 @@ pub struct Comparison {
     notes: Vec<String>,
 }
 
-/// A median and what is known of its noise.
+/// A median and its noise.
 struct Figure<'a> {
     record: &'a Record,
     spread: f64,
@@ -107,7 +108,7 @@ impl Comparison {
     }
 }
 
-/// One figure for each thing in a file, in the order of the file.
+/// One figure for each measurement in a file, in the order of the file.
 fn figures(records: &[Record]) -> Vec<Figure<'_>> {
     let mut place = HashMap::new();
     let mut groups: Vec<Vec<&Record>> = Vec::new();
@@ -147,7 +148,7 @@ fn pair(before: &Figure<'_>, after: &Figure<'_>) -> Option<Compared> {
     Some(Compared { before, after, ratio, noise: limit.exp_m1(), verdict })
 }
 
-/// What differs besides the times and may be the reason.
+/// Differences besides the times that may be the cause.
 fn changes(compared: &[Compared]) -> Vec<String> {
     let mut notes: Vec<String> = Vec::new();
     for Compared { before, after, .. } in compared {
@@ -163,7 +164,7 @@ fn changes(compared: &[Compared]) -> Vec<String> {
     notes
 }
 
-/// What differs in how a load went, of which latencies alone do not tell.
+/// Differences in how a load went that latencies alone do not show.
 fn load_changes(before: &Record, after: &Record) -> Vec<String> {
     let mut notes = Vec::new();
     let mut note = |what: &str, [old, new]: [String; 2]| {
@@ -233,7 +234,7 @@ impl fmt::Display for Comparison {
         let of = |verdict| self.compared.iter().filter(|c| c.verdict == verdict).count();
         let (slower, faster) = (of(Verdict::Slower), of(Verdict::Faster));
         match count {
-            0 => writeln!(f, "nothing stands in both files")?,
+            0 => writeln!(f, "no record is in both files")?,
             _ => writeln!(
                 f,
                 "all: geometric mean of the ratios {mean:.3} over {count}; {slower} slower, {faster} faster, {} the same",
@@ -324,10 +325,7 @@ mod tests {
         assert!(text.contains("1.000 over 1; 0 slower, 0 faster, 1 the same"), "{text}");
         c.median_s = 0.0;
         let text = compare(&[c.clone()], &[c]).to_string();
-        assert!(
-            text.contains("no positive time: ") && text.contains("nothing stands in both files"),
-            "{text}"
-        );
+        assert!(text.contains("no positive time: ") && text.contains("no record is in both files"), "{text}");
     }
 
     #[test]

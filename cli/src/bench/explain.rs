@@ -1,5 +1,5 @@
-//! `wgru explain`: which kernels a run would take on a device, what they are predicted to take, and why the others were
-//! not chosen.
+//! `wgru explain`: the kernels that a run would use on a device, their predicted times, and why the others were not
+//! chosen.
 
 use std::path::Path;
 
@@ -40,7 +40,7 @@ pub fn explain(args: &ExplainArgs) -> Outcome {
     print(&format!("{why}{head}{body}"))
 }
 
-/// What the first argument names: a file with a model, or a case.
+/// The subject of the first argument: a model file, or a case.
 fn subject(args: &ExplainArgs) -> Outcome<(Model, Dims, Options)> {
     let path = Path::new(&args.what);
     if path.extension().is_none() && !path.exists() {
@@ -67,28 +67,30 @@ fn subject(args: &ExplainArgs) -> Outcome<(Model, Dims, Options)> {
     Ok((model, dims, Options::default()))
 }
 
-/// Reads a table that `wgru tune` has written.
+/// Reads a table written by `wgru tune`.
 pub fn read_table(path: &Path) -> Outcome<PlanTable> {
     let text = std::fs::read_to_string(path)
         .map_err(|reason| error(path.display(), format!("not a readable table of `wgru tune`: {reason}")))?;
     PlanTable::parse(&text).map_err(|reason| error(path.display(), reason))
 }
 
-/// The CPU path and the reference, for which nothing is chosen.
+/// The CPU path and the reference, which have no alternatives to choose between.
 fn of_host(engine: &Engine, dims: Dims) -> Outcome<String> {
     engine.device().calibrate();
-    // Nothing is predicted of the reference.
+    // There is no prediction for the reference.
     let time = engine
         .expected(dims)
         .map_or_else(|_| String::new(), |time| format!("predicted {}\n", seconds(time.as_secs_f64())));
     Ok(format!("{}\n{time}", engine.explain(dims)?))
 }
 
-/// How a batch is cut that does not fit the device at once.
+/// How a batch is cut that does not fit the device in one piece.
 fn of_pieces(engine: &Engine, dims: Dims) -> Outcome<String> {
     let Some(pieces) = engine.pieces(dims)? else { return Ok(String::new()) };
     let all = seconds(engine.expected(dims)?.as_secs_f64());
-    Ok(format!("run {pieces}, predicted {all} with the way to the device and back; of the first piece:\n"))
+    Ok(format!(
+        "run {pieces}, predicted {all} with the transfers to the device and back; of the first piece:\n"
+    ))
 }
 
 fn of_plan(engine: &Engine, dims: Dims, plan: &Plan) -> Outcome<String> {
@@ -125,23 +127,23 @@ fn of_plan(engine: &Engine, dims: Dims, plan: &Plan) -> Outcome<String> {
         text += &format!("\nlayer {index}\n{table}");
     }
     if plan.layers.len() > 1 {
-        text += "\nAll layers have one number of rows side by side, so the layers are chosen together.\n";
+        text += "\nAll layers compute the same number of rows at once, so the layers are chosen together.\n";
         text += &of_pipelined(plan);
     }
     Ok(text)
 }
 
-/// What the predicted time follows from.
+/// The terms of the predicted time.
 fn basis(candidate: &Candidate) -> String {
     candidate.correction.map_or_else(|| "the model".into(), |correction| correction.basis.to_string())
 }
 
-/// Whether they have the same kernels; the chunks of a pipelined stack are its own.
+/// Whether both have the same kernels, apart from the chunks of a pipelined stack.
 fn same(one: &LayerRecipe, other: &LayerRecipe) -> bool {
     one.projection == other.projection && one.recurrence == other.recurrence
 }
 
-/// What walking over all layers at once is predicted to change.
+/// The predicted effect of pipelining the layers.
 fn of_pipelined(plan: &Plan) -> String {
     match plan.pipelining {
         None => match &plan.not_pipelined {

@@ -1,5 +1,5 @@
-//! Of measured candidates: the numbers that predict them best, the samples that correct these, and how good the choices are
-//! that follow.
+//! Fits the planner's numbers to measured candidates, adds the samples that correct the predictions, and rates the
+//! resulting choices.
 
 use std::fmt;
 
@@ -14,9 +14,9 @@ use crate::number::three;
 pub struct Sample {
     /// The candidate.
     pub only: Only,
-    /// Its kernels, in words.
+    /// The names of its kernels.
     pub kernels: String,
-    /// What a run took.
+    /// The measured time of a run.
     pub seconds: f64,
 }
 
@@ -39,17 +39,17 @@ impl Sample {
 }
 
 impl Subject {
-    /// What the planner can choose between in each layer.
+    /// The planner's alternatives in each layer.
     ///
     /// # Errors
-    /// What the planner refuses.
+    /// The planner's error.
     pub fn candidates(&self, caps: &Caps) -> wgru::Result<Vec<Vec<Candidate>>> {
         wgru::plan::alternatives(&self.model, self.dims, self.case.options().precision(), caps)
     }
 
     /// The prediction for each sample.
     ///
-    /// # Errors
+    /// The planner's error.
     /// What the planner refuses.
     pub fn predictions(&self, caps: &Caps) -> wgru::Result<Vec<f64>> {
         let all = self.candidates(caps)?;
@@ -69,15 +69,15 @@ impl Subject {
         least.map_or(0, |(index, _)| index)
     }
 
-    /// How many times slower the sample that is predicted to be fastest is than the fastest.
+    /// The time of the sample predicted fastest, as a multiple of the fastest sample's.
     fn regret(&self, predictions: &[f64]) -> f64 {
         let measured: Vec<f64> = self.samples.iter().map(|sample| sample.seconds).collect();
         measured[Self::least(predictions)] / measured[Self::least(&measured)]
     }
 }
 
-/// What the fit makes small: the mean square of the predictions' logarithmic errors, and what wrong choices cost, which
-/// matters more.
+/// The objective of the fit: the mean square of the predictions' logarithmic errors, plus the cost of wrong choices,
+/// which has more weight.
 fn badness(subjects: &[Subject], caps: &Caps) -> f64 {
     let (mut errors, mut count, mut regrets) = (0.0, 0.0, 0.0);
     for subject in subjects {
@@ -91,7 +91,7 @@ fn badness(subjects: &[Subject], caps: &Caps) -> f64 {
     errors / count + 10.0 * regrets / subjects.len() as f64
 }
 
-/// The numbers that are fitted; the last only where workgroups exchange values, else nothing depends on it.
+/// The fitted numbers. The last is fitted only if workgroups exchange values, since otherwise nothing depends on it.
 const FITTED: [&str; 9] =
     ["dispatch", "step", "barrier", "fma", "fma4", "load", "share", "chain", "exchange"];
 
@@ -99,7 +99,7 @@ fn fitted(caps: &Caps) -> &'static [&'static str] {
     if caps.exchange.is_some() { &FITTED } else { &FITTED[..FITTED.len() - 1] }
 }
 
-/// The best of several descents: from the device's numbers so far, and from others drawn around them.
+/// The best of several descents: from the device's present numbers, and from random ones around them.
 pub fn fit(subjects: &[Subject], caps: &Caps) -> Speed {
     const DESCENTS: usize = 24;
     let mut rng = fastrand::Rng::with_seed(1);
@@ -107,7 +107,7 @@ pub fn fit(subjects: &[Subject], caps: &Caps) -> Speed {
         let mut start = caps.clone();
         for name in fitted(caps).iter().filter(|_| index > 0) {
             if let Some(field) = start.speed.field_mut(name) {
-                // Up to thirty times as long, or as short; and from 0 there is no way up.
+                // Up to thirty times as long, or as short; a descent cannot leave 0.
                 *field = (*field.max(&mut 1000) as f64 * 30f64.powf(2.0 * rng.f64() - 1.0)) as u64;
             }
         }
@@ -117,7 +117,7 @@ pub fn fit(subjects: &[Subject], caps: &Caps) -> Speed {
     best.map_or(caps.speed, |(speed, _)| speed)
 }
 
-/// Changes one number at a time, by less and less, as long as that is better.
+/// Changes one number at a time, by ever smaller factors, while that improves the fit.
 fn descend(subjects: &[Subject], mut caps: Caps) -> (Speed, f64) {
     let mut least = badness(subjects, &caps);
     for factor in [4.0, 2.0, 1.4, 1.2, 1.1, 1.05, 1.4, 1.1, 1.03] {
@@ -142,10 +142,10 @@ fn descend(subjects: &[Subject], mut caps: Caps) -> (Speed, f64) {
     (caps.speed, least)
 }
 
-/// What was measured, as the planner takes it. Of a stack nothing is known of its layers.
+/// The measurements in the planner's form. Single layers of a stack are not measured.
 ///
 /// # Errors
-/// What the planner refuses.
+/// The planner's error.
 pub fn measured<'a>(subjects: impl IntoIterator<Item = &'a Subject>, caps: &Caps) -> Outcome<Measured> {
     let caps = caps.clone().with_table(caps.speed.into());
     let mut samples = Vec::new();
@@ -161,14 +161,14 @@ pub fn measured<'a>(subjects: impl IntoIterator<Item = &'a Subject>, caps: &Caps
     Ok(samples.into_iter().collect())
 }
 
-/// How good predictions are and the choices that follow from them.
+/// The accuracy of the predictions, and of the choices that follow from them.
 pub struct Quality {
     cases: usize,
     /// Cases whose choice takes at most a tenth longer than the best.
     within: usize,
-    /// How many times longer the worst choice takes.
+    /// The time of the worst choice, as a multiple of the best.
     worst: f64,
-    /// By what factor predictions are off, root mean square.
+    /// The root mean square factor between predictions and measurements.
     off: f64,
 }
 
@@ -176,7 +176,7 @@ impl Quality {
     /// With the caps that `of` gives for each case.
     ///
     /// # Errors
-    /// What the planner refuses.
+    /// The planner's error.
     pub fn new(subjects: &[Subject], of: impl Fn(usize) -> Outcome<Caps>) -> Outcome<Self> {
         let (mut squares, mut count, mut worst, mut within) = (0.0, 0, 1.0f64, 0);
         for (index, subject) in subjects.iter().enumerate() {
@@ -193,10 +193,10 @@ impl Quality {
         Ok(Self { cases: subjects.len(), within, worst, off })
     }
 
-    /// With all of `caps`; with a case's own measurements left out of what is measured; by the model alone.
+    /// With all of `caps`; with each case's own measurements left out; and by the model without measurements.
     ///
     /// # Errors
-    /// What the planner refuses.
+    /// The planner's error.
     pub fn of_table(subjects: &[Subject], caps: &Caps) -> Outcome<[(&'static str, Self); 3]> {
         let others = |left_out: usize| {
             let rest = subjects.iter().enumerate().filter(|(index, _)| *index != left_out);
@@ -206,7 +206,7 @@ impl Quality {
         let model = caps.clone().with_table(caps.speed.into());
         Ok([
             ("with this table", Self::new(subjects, |_| Ok(caps.clone()))?),
-            ("each case by what was measured of the others", Self::new(subjects, others)?),
+            ("each case by the measurements of the others", Self::new(subjects, others)?),
             ("by the model alone", Self::new(subjects, |_| Ok(model.clone()))?),
         ])
     }

@@ -4,7 +4,7 @@ use super::record::{Record, Timed};
 use crate::number::{si, three};
 use crate::table::Table;
 
-/// Where a column comes from.
+/// The value of a column.
 type Cell = fn(&Record) -> String;
 
 const CASE: [(&str, Cell); 3] = [
@@ -35,7 +35,7 @@ const FIGURES: [(&str, Cell); 9] = [
     ("allowed", |record| format!("{:.1e}", record.tolerance)),
 ];
 
-/// What only loads have.
+/// The columns of loads.
 const LOAD: [(&str, Cell); 6] = [
     ("rate", |record| words(record.rate_hz, |rate| format!("{rate} Hz"))),
     ("ticks/s", |record| words(ticks_a_second(record), three)),
@@ -60,9 +60,9 @@ fn ticks_a_second(record: &Record) -> Option<f64> {
     record.rate_hz.and_then(|_| record.a_second(record.runs as f64))
 }
 
-/// A row for every record. Where there are several engines a column names them, and what they were timed at in the
-/// same way stands together; so does a column for threads where CPU engines had different numbers of them, one for
-/// what recording a step costs the host where that was taken, and those of loads where there are any.
+/// A row for every record. Several engines get a column with their names, and their rows for the same measurement
+/// stand together. CPU engines with different numbers of threads get a column for them. There is a column for the
+/// host's time of recording a step, if it was measured, and there are those of loads, if there are any.
 pub fn listing(records: &[Record]) -> String {
     let mut rows: Vec<&Record> = records.iter().collect();
     let mut columns = CASE.to_vec();
@@ -90,7 +90,7 @@ pub fn listing(records: &[Record]) -> String {
     table.to_string()
 }
 
-/// API and device, as selectors have them.
+/// API and device, in the form of selectors.
 fn place(record: &Record) -> String {
     if record.device == record.backend {
         return record.device.clone();

@@ -1,5 +1,5 @@
-//! The number `matrix` of a table, what a product of cooperative matrices takes: fitted by itself, once the others are known, to
-//! steps that are computed by them.
+//! The number `matrix` of a table, the time of a product of cooperative matrices. It is fitted by itself, after the
+//! others, to steps that use them.
 
 use wgru::plan::{Candidate, Caps, Only, Request, Speed, Strategy};
 use wgru::{Batch, Device, Dims, Model};
@@ -16,7 +16,7 @@ const CASES: [&str; 4] = [
     "lstm-b32-t10-i8-h384-f16",
     "rnn-b512-t10-i8-h256-f16",
 ];
-/// A way to step by matrices, and what it took.
+/// A candidate that computes steps with matrices, and its measured time.
 struct Sample {
     model: Model,
     dims: Dims,
@@ -24,10 +24,10 @@ struct Sample {
     seconds: f64,
 }
 
-/// `caps.speed` with the number that predicts best what steps by matrices take on `device`, which has some.
+/// `caps.speed` with the number that best predicts the times of steps with matrices on `device`, which supports them.
 ///
 /// # Errors
-/// What the planner or the device refuses; wrong results.
+/// The error of the planner or the device; wrong results.
 pub fn fit(device: &Device, caps: &Caps) -> Outcome<Speed> {
     let mut samples = Vec::new();
     for name in CASES {
@@ -36,7 +36,7 @@ pub fn fit(device: &Device, caps: &Caps) -> Outcome<Speed> {
     Ok(Speed { matrix: least(|matrix| badness(&samples, caps, matrix)), ..caps.speed })
 }
 
-/// Every candidate of a case that steps by matrices, verified and timed.
+/// Every candidate of a case that computes steps with matrices, verified and timed.
 fn measure(name: &str, device: &Device, caps: &Caps) -> Outcome<Vec<Sample>> {
     let case: Case = name.parse().map_err(|reason: String| error(name, reason))?;
     let mut rng = fastrand::Rng::with_seed(1);

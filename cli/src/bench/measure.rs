@@ -1,7 +1,8 @@
-//! One case on one device: verified first, then timed in every way there is, round by round.
+//! One case on one device: verified first, then timed in every way there is, in rounds.
 //!
-//! Other work on a machine comes and goes in seconds. A figure that was taken in one piece is of such a moment, and says
-//! nothing of the next; between its rounds others have their turn, and how far the rounds lie apart is in its spread.
+//! Other work on a machine comes and goes within seconds. A figure measured in one piece shows one such moment and
+//! says nothing of the next. So other cases run between its rounds, and its spread includes the distance between the
+//! rounds.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -17,7 +18,7 @@ use super::record::{Record, Timed, Timing};
 use super::timing::{Effort, Figures, ROUNDS};
 use super::verify::{Inputs, require};
 
-/// A case with everything that is the same on every device.
+/// A case with all data that is the same on every device.
 pub struct Subject {
     /// The case.
     pub case: Case,
@@ -32,7 +33,7 @@ impl Subject {
     /// Draws weights and inputs.
     ///
     /// # Errors
-    /// Sizes beyond what can be counted.
+    /// Sizes that overflow.
     pub fn new(case: Case) -> Result<Self, String> {
         let text = |error: wgru::Error| format!("{case}: {error}");
         let mut rng = fastrand::Rng::with_seed(1);
@@ -44,7 +45,7 @@ impl Subject {
         u32::try_from(case.steps).map_err(|_| format!("{case}: more steps than can be counted"))?;
         let x = values(&mut rng, len, 1.0);
         let lengths = case.lengths(&mut rng);
-        // PyTorch's names do not tell where a GRU resets, the reader is told.
+        // PyTorch's names do not tell where a GRU resets, so the importer is given the cell.
         let plain = Case { cell: if case.cell.gates() == 3 { Cell::GRU } else { case.cell }, ..case.clone() };
         let named = plain.model(&mut fastrand::Rng::with_seed(1)).map_err(text)?;
         let file = export::pytorch(&named).map_err(text)?;
@@ -65,26 +66,26 @@ impl Subject {
     }
 }
 
-/// A device with what is known of it.
+/// A device with its properties.
 pub struct Bench {
-    /// How `Device::open` finds it again.
+    /// The selector that `Device::open` finds it with.
     pub selector: String,
-    /// How it is opened.
+    /// The options it is opened with.
     pub opened: DeviceOptions,
     /// The device.
     pub device: Device,
     /// Its measured peaks.
     pub peak: Option<Peak>,
-    /// What its planner is to choose from.
+    /// The planner's alternatives.
     pub only: Only,
-    /// What its planner is to predict with.
+    /// The numbers that the planner predicts with.
     pub table: Option<Table>,
-    /// Whether kernels may reduce in any order.
+    /// Whether the reduction order is free.
     pub any_reduction_order: bool,
 }
 
 impl Bench {
-    /// The device anew, with nothing compiled on it.
+    /// The same device opened again, with no compiled kernels.
     ///
     /// # Errors
     /// As `Device::open`.
@@ -103,13 +104,13 @@ impl Bench {
         }
     }
 
-    /// How engines for `case` are made.
+    /// The options of engines for `case`.
     pub fn options(&self, case: &Case) -> Options {
         let mut options = case.options().only(self.only).reproducible(!self.any_reduction_order);
         if let Some(table) = &self.table {
             options = options.speed(table.clone());
         }
-        // Also on the device that is opened anew, whose plans are to be the same.
+        // They also apply to the device that is opened again, so its plans are the same.
         match self.device.exchange() {
             Some(exchange) => options.exchange(Exchange::Forced(exchange)),
             None => options,
@@ -117,7 +118,7 @@ impl Bench {
     }
 }
 
-/// What every record of a run has.
+/// The fields that all records of a run share.
 pub struct Stamp {
     /// The commit of the program.
     pub commit: String,
@@ -125,10 +126,10 @@ pub struct Stamp {
     pub date: String,
 }
 
-/// Times `subject` on a device, all rounds at once; nothing that was not verified is returned.
+/// Times `subject` on a device, all rounds at once. Only verified figures are returned.
 ///
 /// # Errors
-/// What the device or the verification says.
+/// The error of the device or the verification.
 pub fn measure(
     subject: &Subject,
     bench: &Bench,
@@ -142,27 +143,27 @@ pub fn measure(
     Ok(measuring.records(stamp))
 }
 
-/// A case on a device, verified, with the times so far. It holds nothing on the device, so that those which share
-/// memory do not stand in each other's way.
+/// A case on a device, verified, with the times so far. It holds no device memory, so devices that share memory do
+/// not compete for it.
 pub struct Measuring<'a> {
     subject: &'a Subject,
     bench: &'a Bench,
     effort: Effort,
     verified: Verified,
     strategy: String,
-    /// What was timed, each round by itself.
+    /// The measurements, each with its rounds.
     times: Vec<Times>,
     /// The host's seconds for recording a sequence run.
     recording: Vec<f64>,
 }
 
-/// What was held against the reference.
+/// The comparison with the reference.
 struct Verified {
     error: f64,
     tolerance: f64,
-    /// Of the bits of y.
+    /// A hash of the bits of y.
     y: u64,
-    /// Of the bits of everything.
+    /// A hash of the bits of all outputs.
     all: u64,
 }
 
@@ -178,7 +179,7 @@ impl<'a> Measuring<'a> {
     /// Verifies.
     ///
     /// # Errors
-    /// What the device or the verification says.
+    /// The error of the device or the verification.
     pub fn new(subject: &'a Subject, bench: &'a Bench, effort: Effort) -> Result<Self, String> {
         let named = |error: String| named(subject, bench, &error);
         let text = |error: wgru::Error| named(error.to_string());
@@ -189,10 +190,10 @@ impl<'a> Measuring<'a> {
         Ok(Self { subject, bench, effort, verified, strategy, times: Vec::new(), recording: Vec::new() })
     }
 
-    /// Times everything once more.
+    /// Times every measurement once more.
     ///
     /// # Errors
-    /// What the device says, or that it gave other numbers.
+    /// The error of the device, or outputs that differ from the verified ones.
     pub fn round(&mut self, round: usize) -> Result<(), String> {
         let timed = self.try_round(round);
         timed.map_err(|error| named(self.subject, self.bench, &error))
@@ -200,7 +201,7 @@ impl<'a> Measuring<'a> {
 
     fn try_round(&mut self, round: usize) -> Result<(), String> {
         let Subject { case, model, .. } = self.subject;
-        // A device is opened for it, which takes long: every second round has to do.
+        // This opens a device, which takes long, so it runs in every second round only.
         if round.is_multiple_of(2) {
             self.prepare()?;
         }
@@ -229,7 +230,7 @@ impl<'a> Measuring<'a> {
         }
     }
 
-    /// From the bytes of a file to the first run, on a device that has compiled nothing yet.
+    /// From the bytes of a file to the first run, on a device without compiled kernels.
     fn prepare(&mut self) -> Result<(), String> {
         let case = &self.subject.case;
         let dims = Dims { batch: case.batch, steps: case.steps };
@@ -295,7 +296,7 @@ impl<'a> Measuring<'a> {
     }
 
     /// # Errors
-    /// A run that is not the one that was verified.
+    /// A run whose outputs differ from the verified ones.
     fn same(&self, output: &Output) -> Result<(), String> {
         match of_output(output) == self.verified.all {
             true => Ok(()),
@@ -303,7 +304,7 @@ impl<'a> Measuring<'a> {
         }
     }
 
-    /// What the rounds amount to.
+    /// The summary of the rounds.
     pub fn records(&self, stamp: &Stamp) -> Vec<Record> {
         self.times.iter().map(|times| self.record(times, stamp)).collect()
     }
@@ -354,7 +355,7 @@ impl<'a> Measuring<'a> {
         }
     }
 
-    /// The host's seconds for recording and submitting one step of a sequence run, where that is what was timed.
+    /// The host's seconds for recording and submitting one step, if sequence runs were measured.
     fn record_seconds(&self, timed: Timed) -> Option<f64> {
         if timed != Timed::Sequence || self.recording.is_empty() {
             return None;
@@ -366,21 +367,21 @@ impl<'a> Measuring<'a> {
         weight_bytes(&self.subject.model, self.subject.case.storage)
     }
 
-    /// Weights, x and y: what has to be moved at the least.
+    /// Weights, x and y: the least data that must be moved.
     fn host_bytes(&self) -> u64 {
         let Case { batch, steps, input, .. } = self.subject.case;
         self.weight_bytes() + 4 * (batch * steps * (input + self.subject.model.output())) as u64
     }
 }
 
-/// What the matrices take.
+/// The bytes of the matrices.
 pub fn weight_bytes(model: &Model, storage: Storage) -> u64 {
     let per = if storage == Storage::F32 { 4 } else { 2 };
     let sets = model.layers().iter().flat_map(|layer| layer.weights());
     sets.map(|set| (set.w_ih.len() + set.w_hh.len()) as u64 * per).sum()
 }
 
-/// A run whose arrays were filled with NaN before, held against the reference.
+/// The comparison with the reference of a run whose arrays were filled with NaN before.
 fn verified(subject: &Subject, bench: &Bench, engine: &Engine) -> Result<Verified, String> {
     let Subject { case, model, .. } = subject;
     let inputs = subject.inputs();
@@ -392,7 +393,7 @@ fn verified(subject: &Subject, bench: &Bench, engine: &Engine) -> Result<Verifie
     let worst = require(model, inputs, &output, options, case.flops(1));
     let worst = worst.map_err(|reason| format!("{reason}: not timed"))?;
     let all = of_output(&output);
-    // What is timed has to give the same.
+    // The timed runs must give the same.
     if of_output(&engine.run(&batch).map_err(text)?) != all {
         return Err("two runs give different numbers: not timed".into());
     }
@@ -407,7 +408,7 @@ fn of_output(output: &Output) -> u64 {
     fingerprint([&output.y, &output.h_n, output.c_n.as_deref().unwrap_or_default()])
 }
 
-/// Stands for the very bits of arrays, which would take memory until the last round.
+/// A hash of the bits of arrays, which would otherwise take memory until the last round.
 fn fingerprint<const N: usize>(arrays: [&[f32]; N]) -> u64 {
     let mut hasher = DefaultHasher::new();
     for array in arrays {
@@ -448,7 +449,7 @@ mod tests {
         }
     }
 
-    /// Every round of everything that is timed is in its record.
+    /// Every round of every measurement counts in its record.
     #[test]
     fn rounds_add_up() {
         let subject = Subject::new("gru-b2-t3-i1-h4".parse().unwrap()).unwrap();
@@ -460,7 +461,7 @@ mod tests {
         let rounds = measuring.times.iter().map(|times| (times.timed, times.rounds.len()));
         let expected = [(Timed::Prepare, 2), (Timed::Sequence, 3), (Timed::EndToEnd, 3)];
         assert_eq!(rounds.collect::<Vec<_>>(), expected);
-        // What was verified is another run: nothing is timed.
+        // The verified run is another one: nothing is timed.
         measuring.verified.all ^= 1;
         assert!(
             measuring

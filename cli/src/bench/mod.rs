@@ -1,4 +1,4 @@
-//! `wgru bench`: how fast recurrent layers run on every device of the machine, each answer verified first.
+//! `wgru bench`: the speed of recurrent layers on every device of the machine, each result verified first.
 
 mod case;
 pub mod cells;
@@ -39,7 +39,7 @@ use record::Record;
 use sink::Sink;
 use timing::{Effort, ROUNDS};
 
-/// Measures, writes and prints; or does without measuring what is asked of records on disk.
+/// Measures, writes and prints; or processes existing records without measuring.
 pub fn bench(args: &BenchArgs) -> Outcome {
     match (&args.compare[..], &args.from[..]) {
         ([before, after], _) => compare(before, after, args.fail_above),
@@ -85,7 +85,7 @@ fn run(args: &BenchArgs) -> Outcome {
     if !sink.records().is_empty() {
         text += &format!("\n{}", listing(sink.records()));
     }
-    // A file that could not be written says more than a table that could not be printed.
+    // A failed write matters more than a table that could not be printed.
     kept.and(print(&text))?;
     match failed {
         0 => Ok(()),
@@ -93,7 +93,7 @@ fn run(args: &BenchArgs) -> Outcome {
     }
 }
 
-/// Every case on every device; how many could not be measured, and whether the files could be written.
+/// Every case on every device. Returns how many could not be measured, and whether the files could be written.
 fn measure_all(
     args: &BenchArgs,
     cases: Vec<Case>,
@@ -130,7 +130,7 @@ fn measure_all(
             }
         }
         for at in lost {
-            // A device that was lost stays lost; the next case gets it anew, or says what the old one says.
+            // A lost device stays lost. The next case opens it again, or fails with the old device's error.
             if let Ok(device) = benches[at].reopen() {
                 benches[at].device = device;
             }
@@ -140,7 +140,7 @@ fn measure_all(
     (Ok(()), failed)
 }
 
-/// A case on every device, which take turns; what each gave, and which of them failed.
+/// A case on all devices, which take turns. Returns the result or the error of each.
 fn take_turns(
     subject: &Subject,
     benches: &[Bench],
@@ -170,7 +170,7 @@ fn take_turns(
     (all.into_iter().map(|result| result.map(|timed| timed.records(stamp))).collect(), failed)
 }
 
-/// The cases that were asked for.
+/// The selected cases.
 fn cases(args: &BenchArgs) -> Outcome<Vec<Case>> {
     let mut all: Vec<Case> =
         args.case.iter().map(|name| name.parse()).collect::<Result<_, String>>().map_err(Failure::Error)?;
@@ -191,7 +191,7 @@ fn cases(args: &BenchArgs) -> Outcome<Vec<Case>> {
     Ok(all)
 }
 
-/// The devices that were asked for, with their measured peaks.
+/// The selected devices, with their measured peaks.
 fn devices(args: &BenchArgs) -> Outcome<Vec<Bench>> {
     let mut selectors = if args.device.is_empty() { every_device()? } else { args.device.clone() };
     if let Some(threads) = args.threads {
@@ -212,7 +212,7 @@ fn devices(args: &BenchArgs) -> Outcome<Vec<Bench>> {
             if device.info() == DeviceInfo::Reference {
                 return Err(error(
                     "--device reference",
-                    "is what others are held against, and slow on purpose",
+                    "is what others are compared with, and is written for accuracy, not speed",
                 ));
             }
             let peak = Peak::of(&device)?;

@@ -1,4 +1,4 @@
-//! Measured peaks of a device (its roofline), for figures to be held against.
+//! Measured peaks of a device (its roofline), to compare figures with.
 
 mod cpu;
 mod gpu;
@@ -7,24 +7,24 @@ use wgru::{Device, DeviceInfo};
 
 use crate::failure::Outcome;
 
-/// What a device does at best.
+/// The peaks of a device.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Peak {
-    /// In 10⁹ operations a second: on a GPU of a large tiled matmul, on the CPU of products and sums in registers, on every
-    /// thread of the device.
+    /// Arithmetic in 10⁹ operations a second: of a large tiled matmul on a GPU; of products and additions in
+    /// registers, on all threads of the device, on the CPU.
     pub gflops: f64,
-    /// In 10⁹ bytes a second, read and written: of a large copy, on the CPU on every thread.
+    /// Bandwidth in 10⁹ bytes a second, read and written: of a large copy, on the CPU on every thread.
     pub gbs: f64,
 }
 
-/// Measurements of each, after one that does not count.
+/// Measurements of each, after one that is discarded.
 const RUNS: usize = 6;
 
 impl Peak {
-    /// Measures `device`; none for the reference.
+    /// Measures `device`; `None` for the reference.
     ///
     /// # Errors
-    /// What the device says.
+    /// The device's error.
     pub fn of(device: &Device) -> Outcome<Option<Self>> {
         match device.info() {
             DeviceInfo::Gpu(info) => gpu::peak(&info).map(Some),

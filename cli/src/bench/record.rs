@@ -1,7 +1,7 @@
-//! One figure of a benchmark, as it stands in a file: JSON lines, or CSV with the same names as its head.
+//! One figure of a benchmark, as files store it: JSON lines, or CSV with the same names in its header.
 //!
-//! A record stands for one thing timed on one device with one clock; times are in seconds. What each field means is
-//! said in `benches/README.md`.
+//! A record is of one measurement on one device with one clock; times are in seconds. `benches/README.md` explains
+//! each field.
 
 use std::fmt;
 use std::fs;
@@ -23,7 +23,8 @@ pub enum Timed {
     EndToEnd,
     /// A session's step, read-back included.
     Step,
-    /// A pool's tick under a load in real time: from when its oldest frame fell due until its outputs are in host memory.
+    /// A pool's tick under a load in real time: from the due time of its oldest frame until its outputs are in host
+    /// memory.
     Tick,
 }
 
@@ -58,7 +59,7 @@ impl fmt::Display for Timing {
 /// One figure.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
-    /// `wgru`, or the peer that was timed.
+    /// `wgru`, or the peer library that was timed.
     pub engine: String,
     /// What was timed.
     pub timed: Timed,
@@ -66,21 +67,21 @@ pub struct Record {
     pub case: String,
     /// The device's own name; `cpu` for the CPU path.
     pub device: String,
-    /// `vulkan`, `metal`, `dx12`, `gl`, `webgpu` or `cpu`; a peer's own word.
+    /// `vulkan`, `metal`, `dx12`, `gl`, `webgpu` or `cpu`; for a peer, its own name for it.
     pub backend: String,
     /// The driver and its version.
     pub driver: String,
-    /// The kernels that ran, in words.
+    /// The names of the kernels that ran.
     pub strategy: String,
     /// How weights and activations are stored: `f32`, `f16`, `bf16`.
     pub dtype: String,
-    /// Threads of a CPU engine; 0 where it has no say.
+    /// Threads of a CPU engine; 0 if the engine does not set them.
     pub threads: usize,
-    /// Whether the result was held against the reference and passed: always, or there is no record.
+    /// Whether the result was compared with the reference and passed. Records are written only if it did.
     pub verified: bool,
     /// The largest error of any array, in units of its own numbers.
     pub max_error: f64,
-    /// What was allowed of that array.
+    /// The tolerance of that array.
     pub tolerance: f64,
     /// The median.
     pub median_s: f64,
@@ -90,28 +91,28 @@ pub struct Record {
     pub p95_s: f64,
     /// The 99th percentile.
     pub p99_s: f64,
-    /// The 99.9th percentile of a step or a tick that was timed a thousand times or more; none of anything else, of peers,
-    /// and where a record is of before there was this field.
+    /// The 99.9th percentile of a step or a tick timed a thousand times or more. `None` for other measurements, for
+    /// peers, and in records older than this field.
     #[serde(default)]
     pub p999_s: Option<f64>,
-    /// Half the width of the median's 95 % confidence interval, or half of how far the medians of rounds lie apart where
-    /// that is more, as a share of it.
+    /// The spread of the median as a share of it: half the width of its 95 % confidence interval, or half the
+    /// distance between the medians of rounds if that is more.
     pub spread: f64,
     /// The number of timed runs.
     pub runs: usize,
     /// Which clock.
     pub timing: Timing,
-    /// Of a GPU's sequence: the host's median for recording and submitting a run, per step, whichever clock; none of
-    /// anything else and where a record is of before there was this field.
+    /// For a sequence on a GPU: the host's median for recording and submitting a run, per step, whichever clock.
+    /// `None` for other measurements and in records older than this field.
     #[serde(default)]
     pub record_s: Option<f64>,
-    /// Useful floating-point operations a second at the median, in 10⁹: those of real steps, activations left out.
+    /// Useful floating-point operations a second at the median, in 10⁹: those of real steps, without activations.
     pub gflops: f64,
-    /// `gflops` as a share of what the device's best matmul gave; none where none was measured.
+    /// `gflops` as a share of the rate of the device's best matmul; `None` if that was not measured.
     pub peak_share: Option<f64>,
-    /// That matmul, in 10⁹ operations a second.
+    /// The rate of that matmul, in 10⁹ operations a second.
     pub peak_gflops: Option<f64>,
-    /// The device's best copy, in 10⁹ bytes a second, read and written.
+    /// The rate of the device's best copy, in 10⁹ bytes a second, read and written.
     pub peak_gbs: Option<f64>,
     /// Bytes on the device: weights, states, sequences, scratch.
     pub bytes: u64,
@@ -119,22 +120,22 @@ pub struct Record {
     pub batch: usize,
     /// Steps a run.
     pub steps: usize,
-    /// Of a tick, as all up to `most_streams`: frames a second that fall due of each stream.
+    /// For a tick, as are all fields up to `most_streams`: frames a second that fall due for each stream.
     #[serde(default)]
     pub rate_hz: Option<f64>,
-    /// How long the load went on.
+    /// The duration of the load.
     #[serde(default)]
     pub seconds: Option<f64>,
     /// Frames of all streams that were computed.
     #[serde(default)]
     pub frames: Option<u64>,
-    /// Those of them whose output came later than one period after they fell due.
+    /// Frames whose output came later than one period after they fell due.
     #[serde(default)]
     pub missed: Option<u64>,
     /// Whether the load was ended early, because more and more frames waited.
     #[serde(default)]
     pub overloaded: Option<bool>,
-    /// The most streams that were found to keep the rate; none where nothing was found in the time for it.
+    /// The most streams found to keep the rate; `None` if the search ran out of time before it found any.
     #[serde(default)]
     pub most_streams: Option<usize>,
     /// The commit of the program.
@@ -144,18 +145,18 @@ pub struct Record {
 }
 
 impl Record {
-    /// What must agree for two records to be of the same thing.
+    /// The fields that agree if two records are of the same measurement.
     pub fn key(&self) -> (&str, Timed, &str, &str, &str, Timing, usize, Option<u64>) {
         let Self { engine, timed, case, device, backend, timing, threads, rate_hz, .. } = self;
         (engine, *timed, case, device, backend, *timing, *threads, rate_hz.map(f64::to_bits))
     }
 
-    /// Of a load: the share of the frames that missed their deadline.
+    /// For a load: the share of the frames that missed their deadline.
     pub fn missed_share(&self) -> Option<f64> {
         Some(self.missed? as f64 / self.frames.filter(|&frames| frames > 0)? as f64)
     }
 
-    /// Of a load: how many of `number` there were in a second.
+    /// For a load: `number` per second.
     pub fn a_second(&self, number: f64) -> Option<f64> {
         Some(number / self.seconds.filter(|&seconds| seconds > 0.0)?)
     }
@@ -182,7 +183,7 @@ mod tests {
     use super::super::report::sample::{load, record};
     use super::*;
 
-    /// A line of before there was `record_s` is read as one without it; a line of now keeps it.
+    /// A line older than `record_s` is read without it; a new line keeps it.
     #[test]
     fn a_record_without_recording_is_read() {
         let new = record("gru-b1", Timed::Sequence, 1e-3);
@@ -194,7 +195,7 @@ mod tests {
         assert_eq!(serde_json::from_value::<Record>(old).unwrap(), expected);
     }
 
-    /// What only loads have may be missing, and is kept where it is there.
+    /// The fields of loads may be missing, and are kept if present.
     #[test]
     fn a_record_without_a_load_is_read() {
         let new = load("gru-b1000", 1e-3);
@@ -214,7 +215,8 @@ mod tests {
         assert_eq!(new.a_second(30.0), Some(0.5));
     }
 
-    /// A report of records that were read is the report of those that were measured, so not even a last digit may change.
+    /// A report from records that were read equals the report from records that were measured, so not even a last
+    /// digit may change.
     #[test]
     fn numbers_are_read_as_they_were_written() {
         let mut rng = fastrand::Rng::new();

@@ -1,4 +1,4 @@
-//! The files that records go to, as they are measured: what was measured stays, whatever comes after.
+//! The files that records are written to as they are measured: an error later in the run does not lose them.
 
 use std::fs::File;
 use std::io::Write;
@@ -10,7 +10,7 @@ use crate::args::BenchArgs;
 use crate::arrays::write;
 use crate::failure::{Outcome, error};
 
-/// The files that were asked for, opened before anything is measured.
+/// The output files, opened before anything is measured.
 pub struct Sink<'a> {
     json: Option<(&'a Path, File)>,
     csv: Option<(&'a Path, csv::Writer<File>)>,
@@ -19,7 +19,7 @@ pub struct Sink<'a> {
 }
 
 impl<'a> Sink<'a> {
-    /// Creates the files; a report that is there already stays until there is something to show.
+    /// Creates the files; an existing report is kept until there is a record to write.
     ///
     /// # Errors
     /// A file that cannot be written.
@@ -39,10 +39,10 @@ impl<'a> Sink<'a> {
         Ok(Self { json: json.map(create).transpose()?, csv, html, all: Vec::new() })
     }
 
-    /// Adds records to every file, and to what [`Sink::records`] gives even where a file fails.
+    /// Adds records to every file, and to [`Sink::records`] even if a file fails.
     ///
     /// # Errors
-    /// What the system refuses.
+    /// The error of the operating system.
     pub fn keep(&mut self, records: Vec<Record>) -> Outcome {
         let new = self.all.len();
         self.all.extend(records);
@@ -58,7 +58,7 @@ impl<'a> Sink<'a> {
             let flushed = written.and_then(|()| Ok(writer.flush()?));
             flushed.map_err(|reason| error(path.display(), reason))?;
         }
-        // A run that could measure nothing has nothing to show.
+        // A run without measurements leaves the report as it was.
         if let Some(path) = self.html.filter(|_| !self.all.is_empty()) {
             let page = report::html(&self.all).map_err(|reason| error(path.display(), reason))?;
             write::replace(path, page.as_bytes())?;
@@ -66,7 +66,7 @@ impl<'a> Sink<'a> {
         Ok(())
     }
 
-    /// All that was kept.
+    /// All records so far.
     pub fn records(&self) -> &[Record] {
         &self.all
     }

@@ -7,7 +7,7 @@ use super::case::Case;
 
 const BEFORE: Cell = Cell::Gru { reset: Reset::Before, update: Update::Keeps };
 
-/// Every suite by its name, with what it is for.
+/// Every suite by its name, with its purpose.
 pub const NAMES: [(&str, &str); 6] = [
     ("quick", "a few seconds a device: one of each kind"),
     ("default", "sizes that users have, within two minutes on a laptop"),
@@ -17,7 +17,7 @@ pub const NAMES: [(&str, &str); 6] = [
     ("scaling", "over batch, hidden units, steps and layers, and with padding"),
 ];
 
-/// The cases of a suite; those with one step are timed as a session's step. None for a name that is no suite.
+/// The cases of a suite; those with one step are timed as a session's step. `None` for an unknown name.
 pub fn cases(name: &str) -> Option<Vec<Case>> {
     Some(match name {
         "quick" => quick(),
@@ -61,7 +61,7 @@ fn default() -> Vec<Case> {
     all
 }
 
-/// DeepBench's shapes of training and of inference on servers and devices; its layers are square, I = H.
+/// DeepBench's shapes for training, and for inference on servers and devices; its layers are square, I = H.
 fn deepbench() -> Vec<Case> {
     let mut all = Vec::new();
     let mut add = |cell, hidden: &[usize], batch: &[usize], steps: &[usize]| {
@@ -140,7 +140,7 @@ fn scaling() -> Vec<Case> {
     all.extend([16, 32, 128, 256, 512].map(|hidden| gru([16, 50, hidden, hidden])));
     all.extend([10, 200, 1000].map(|steps| gru([16, steps, 64, 64])));
     all.extend([2, 4, 8].map(|layers| Case { layers, ..gru([16, 50, 64, 64]) }));
-    // Of 1 to all of the steps: what padding costs.
+    // Lengths from 1 to all of the steps: the cost of padding.
     all.push(Case { ragged: true, ..gru([16, 200, 64, 64]) });
     all
 }

@@ -2,21 +2,21 @@
 
 use std::time::{Duration, Instant};
 
-/// How often a thing is timed, others in between.
+/// How often each measurement is taken, with others in between.
 pub const ROUNDS: usize = 5;
 
-/// How long to repeat in a round.
+/// How long to repeat in one round.
 #[derive(Debug, Clone, Copy)]
 pub struct Effort {
-    /// Before anything counts, and at least one run.
+    /// The duration of the warm-up, which has at least one run.
     pub warm_up: Duration,
-    /// Runs at the least.
+    /// The fewest runs.
     pub least: usize,
-    /// Runs that are wanted where the time allows them, however soon the median is known: for what happens seldom.
+    /// Runs to make if time allows, however soon the median is known: for rare events.
     pub wanted: usize,
     /// The spread of the median at which to stop.
     pub spread: f64,
-    /// Time at the most, once there are `least` runs.
+    /// The longest time, once there are `least` runs.
     pub longest: Duration,
 }
 
@@ -29,7 +29,7 @@ impl Effort {
         spread: 0.01,
         longest: Duration::from_millis(150),
     };
-    /// For a look.
+    /// For a quick impression.
     pub const QUICK: Self = Self {
         warm_up: Duration::from_millis(6),
         least: 2,
@@ -38,15 +38,15 @@ impl Effort {
         longest: Duration::from_millis(40),
     };
 
-    /// The same, with enough runs in all rounds together for the slowest of a thousand.
+    /// The same, with enough runs in all rounds together for the 99.9th percentile.
     pub fn of_a_step(self) -> Self {
         Self { wanted: SELDOM.div_ceil(ROUNDS) * 2, ..self }
     }
 
-    /// Calls `run` until the effort is made; its results after the warm-up.
+    /// Calls `run` as often as the effort requires. Returns its results after the warm-up.
     ///
     /// # Errors
-    /// The first of `run`.
+    /// The first error of `run`.
     pub fn repeat<T, E>(&self, mut run: impl FnMut() -> Result<T, E>) -> Result<Vec<(f64, T)>, E> {
         let start = Instant::now();
         loop {
@@ -67,7 +67,7 @@ impl Effort {
             if start.elapsed() >= self.longest {
                 return Ok(all);
             }
-            // Sorting costs; the spread is looked at whenever there are a quarter more.
+            // Sorting takes time, so the spread is computed each time the runs have grown by a quarter.
             if all.len() >= check.max(self.wanted) {
                 check = all.len() + all.len() / 4 + 1;
                 if Figures::of(all.iter().map(|(seconds, _)| *seconds)).spread <= self.spread {
@@ -78,10 +78,10 @@ impl Effort {
     }
 }
 
-/// Runs from which on the slowest of a thousand says something.
+/// The fewest runs for which the 99.9th percentile is meaningful.
 pub const SELDOM: usize = 1000;
 
-/// What many times amount to.
+/// A summary of many times.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Figures {
     /// The median.
@@ -92,18 +92,18 @@ pub struct Figures {
     pub p95: f64,
     /// The 99th percentile.
     pub p99: f64,
-    /// The 99.9th percentile, of at least [`SELDOM`].
+    /// The 99.9th percentile, of at least [`SELDOM`] times.
     pub p999: Option<f64>,
-    /// Half the width of the median's 95 % confidence interval, or half of how far the medians of rounds lie apart where
-    /// that is more, as a share of it.
+    /// The spread of the median as a share of it: half the width of its 95 % confidence interval, or half the
+    /// distance between the medians of rounds if that is more.
     pub spread: f64,
-    /// How many.
+    /// The number of times.
     pub runs: usize,
 }
 
 impl Figures {
-    /// Of all times of several rounds. The interval of [`Figures::of`] takes times for independent, which those of
-    /// one moment are not; so the rounds, which are of several, have their say.
+    /// A summary of all times of several rounds. The interval of [`Figures::of`] assumes independent times, and times
+    /// from one moment are not. So the distance between the rounds counts as well.
     pub fn of_rounds(rounds: &[Vec<f64>]) -> Self {
         let mut all = Self::of(rounds.iter().flatten().copied());
         let medians: Vec<f64> = rounds.iter().map(|round| Self::of(round.iter().copied()).median).collect();
@@ -113,8 +113,8 @@ impl Figures {
         all
     }
 
-    /// Of at least one time. The interval is that of order statistics, n/2 ± 0.98·√n, which assumes nothing of how
-    /// times are distributed (Conover 1999, section 3.2).
+    /// A summary of at least one time. The interval is that of order statistics, n/2 ± 0.98·√n, which assumes nothing
+    /// about the distribution of times (Conover 1999, section 3.2).
     pub fn of(times: impl Iterator<Item = f64>) -> Self {
         let mut sorted: Vec<f64> = times.collect();
         sorted.sort_by(f64::total_cmp);
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn rounds_that_lie_apart_widen_the_spread() {
-        // Each round is steady, so that the interval alone would be narrow.
+        // Each round is steady, so the interval alone would be narrow.
         let rounds: Vec<Vec<f64>> = [1.0, 1.0, 1.0, 1.0, 1.5].map(|time| vec![time; 50]).to_vec();
         let all = Figures::of_rounds(&rounds);
         assert_eq!((all.median, all.runs, all.spread), (1.0, 250, 0.25));

@@ -1,5 +1,5 @@
-//! `wgru tune`: measures what the planner can choose between on a device, or reads what was measured, and writes the table
-//! that it predicts with.
+//! `wgru tune`: measures the planner's candidates on a device, or reads earlier measurements, and writes the table
+//! that the planner predicts with.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -22,7 +22,7 @@ use crate::failure::{Failure, Outcome, error};
 use crate::print::print;
 use crate::table::Table;
 
-/// What is measured: cells and sizes from tiny to large, few and many sequences, short enough for a slow device.
+/// The measured cases: cells and sizes from tiny to large, few and many sequences, short enough for a slow device.
 const CASES: [&str; 18] = [
     "gru-b1-t100-i64-h64",
     "gru-b16-t50-i64-h64",
@@ -43,7 +43,7 @@ const CASES: [&str; 18] = [
     "lstm-b32-t10-i256-h384",
     "rnn-b16-t50-i64-h64",
 ];
-/// Time for one candidate, once it ran three times.
+/// Time for one candidate, after its first three runs.
 const LONGEST: Duration = Duration::from_millis(150);
 
 /// Measures, fits, prints, writes.
@@ -76,7 +76,7 @@ pub fn tune(args: &TuneArgs) -> Outcome {
     } else {
         let mut subjects = read(&args.from, &before)?;
         let measured = measure_all(&args.case, &device, &before)?;
-        // What is measured now counts for more than a record of the same case.
+        // A new measurement replaces a record of the same case.
         subjects.retain(|subject| measured.iter().all(|now| now.case != subject.case));
         subjects.extend(measured);
         (subjects, before.speed)
@@ -126,7 +126,7 @@ fn measure_all(cases: &[String], device: &Device, caps: &Caps) -> Outcome<Vec<Su
     Ok(subjects)
 }
 
-/// A line of what [`tables`] writes.
+/// A line written by [`tables`].
 #[derive(serde::Deserialize)]
 struct Line {
     case: String,
@@ -134,25 +134,26 @@ struct Line {
     measured_s: f64,
 }
 
-/// The lines of a file, each with its place.
+/// The lines of a file, each with its location.
 fn lines(path: &Path) -> Outcome<Vec<(String, Line)>> {
     let mut reader = csv::Reader::from_path(path).map_err(|reason| error(path.display(), reason))?;
     let lines = reader.deserialize().enumerate().map(|(index, line)| {
-        // The first line has the names.
+        // The first line holds the names.
         let at = format!("{}: line {}", path.display(), index + 2);
         let line: Line = line.map_err(|reason| error(&at, reason))?;
         if line.measured_s.is_finite() && line.measured_s > 0.0 {
             return Ok((at, line));
         }
-        Err(error(&at, format!("{} is no time", line.measured_s)))
+        Err(error(&at, format!("{} is not a time", line.measured_s)))
     });
     lines.collect()
 }
 
-/// What was measured before, of several files the least time of each candidate: other work on the machine only ever adds.
+/// Earlier measurements, with the least time of each candidate over several files: other work on the machine can only
+/// add time.
 fn read(files: &[PathBuf], caps: &Caps) -> Outcome<Vec<Subject>> {
     let mut subjects: Vec<Subject> = Vec::new();
-    // Which of them is of a case, and which candidate has its kernels.
+    // The indices of the case's subject, and of the candidate with these kernels.
     let mut known: HashMap<String, (usize, HashMap<String, Only>)> = HashMap::new();
     let all: Vec<Vec<(String, Line)>> = files.iter().map(|path| lines(path)).collect::<Outcome<_>>()?;
     for (at, Line { case, candidate, measured_s }) in all.into_iter().flatten() {
@@ -190,13 +191,13 @@ fn of_case(name: &str, caps: &Caps) -> Result<(Subject, HashMap<String, Only>), 
     Ok((subject, own))
 }
 
-/// A candidate alone.
+/// A plan for one candidate alone.
 fn only(candidate: &Candidate) -> Only {
     Only {
         strategy: Some(candidate.strategy),
         rows: Some(candidate.rows),
         variant: Some(candidate.variant),
-        // Layer by layer, as it is predicted.
+        // Layer by layer, like the predictions.
         pipelining: Some(0),
     }
 }
@@ -221,7 +222,7 @@ fn measure(name: &str, device: &Device, caps: &Caps) -> Outcome<Subject> {
         staged.run()?;
         let mut output = engine.output(dims)?;
         staged.read_into(&mut output)?;
-        // All candidates have one order of sums, so what holds for the first holds for those that give its bits.
+        // All candidates have one reduction order, so a verification of the first holds for all with the same bits.
         match &first {
             None => {
                 let inputs = Inputs { x: &x, shape: [case.batch, case.steps, case.input], lengths: None };
@@ -233,7 +234,7 @@ fn measure(name: &str, device: &Device, caps: &Caps) -> Outcome<Subject> {
             Some(y) => {
                 let same = y.iter().zip(&output.y).all(|(a, b)| a.to_bits() == b.to_bits());
                 if !same {
-                    let message = format!("{name}: {} gives other bits", recipe.recurrence);
+                    let message = format!("{name}: {} gives different bits", recipe.recurrence);
                     return Err(Failure::Verification(message));
                 }
             }
@@ -244,7 +245,7 @@ fn measure(name: &str, device: &Device, caps: &Caps) -> Outcome<Subject> {
     Ok(Subject { case, model, dims, samples })
 }
 
-/// What a run takes: of several the one at the lower quarter, since other work on the machine only ever adds.
+/// The time of a run: the lower quartile of several, since other work on the machine can only add time.
 pub(super) fn least_disturbed(staged: &mut Staged) -> Outcome<f64> {
     let (start, mut times) = (Instant::now(), Vec::new());
     while times.len() < 3 || (start.elapsed() < LONGEST && times.len() < 50) {
@@ -256,7 +257,7 @@ pub(super) fn least_disturbed(staged: &mut Staged) -> Outcome<f64> {
     Ok(times[times.len() / 4])
 }
 
-/// Every sample, for reading and as CSV.
+/// Every sample, as a table and as CSV.
 fn tables(subjects: &[Subject], caps: &Caps) -> Outcome<(String, String)> {
     let mut table = Table::new(&["case", "candidate", "measured", "predicted", ""]);
     let mut csv = "case,candidate,measured_s,predicted_s,chosen,best\n".to_owned();

@@ -1,7 +1,7 @@
-//! Holding a run against the f64 reference, all of it or, where that would take too long, a sample.
+//! Compares a run with the f64 reference: all of it, or a sample if all of it would take too long.
 //!
-//! Batch rows do not know of each other, so some of them are as good as all. A forward layer's first steps do not know
-//! of the later ones, so where one row is still too long its first steps are compared; the final state is then not.
+//! Batch rows are independent, so some of them are as good as all. A forward layer's first steps do not depend on
+//! later ones. So if one row is still too long, its first steps are compared, and the final state is not.
 
 use wgru::io::OutputShape;
 use wgru::model::{Direction, Model};
@@ -10,7 +10,7 @@ use wgru::{Batch, Options, Output};
 
 use crate::outputs::{Axes, describe};
 
-/// Operations that the reference is asked for at the most, about a second's worth.
+/// The most operations to compute with the reference, about a second's worth.
 const BUDGET: f64 = 4e8;
 
 /// A batch-major batch with zero states, as the benchmarks run it.
@@ -35,10 +35,10 @@ impl<'a> Inputs<'a> {
     }
 }
 
-/// [`verify`], with an error beyond the tolerance as an error too.
+/// [`verify`], which also returns an error if a result exceeds the tolerance.
 ///
 /// # Errors
-/// As of [`verify`]; what is off, by how much and what is allowed.
+/// As of [`verify`]; the array that is off, its error and the tolerance.
 pub fn require(
     model: &Model,
     inputs: Inputs<'_>,
@@ -50,7 +50,7 @@ pub fn require(
     if worst.passes() { Ok(worst) } else { Err(found) }
 }
 
-/// The comparison nearest to its tolerance, and it in words. `flops`: operations of one step of one sequence.
+/// The comparison nearest to its tolerance, and its description. `flops`: operations of one step of one sequence.
 ///
 /// # Errors
 /// Why a sample cannot be made.
@@ -125,7 +125,7 @@ mod tests {
         assert_eq!(sample(9, 0), [4]);
     }
 
-    /// A fault in one element is seen where all is compared, and one in a sampled row where it is sampled.
+    /// A fault in one element is found if all is compared, and one in a sampled row if a sample is.
     #[test]
     fn a_fault_is_seen() {
         let mut rng = fastrand::Rng::with_seed(1);
@@ -146,7 +146,7 @@ mod tests {
         let mut bad = good.clone();
         bad.h_n[7] = f32::NAN;
         assert!(!check(&bad, case.flops(1)).passes());
-        // One row, and two of its steps: the third row has one step, the second of them is padding.
+        // One row, and two of its steps: the third row has one step; the second of them is padding.
         let mut bad = good.clone();
         bad.y[2 * 6 * 5] += 0.01;
         assert!(!check(&bad, BUDGET / 2.0).passes());

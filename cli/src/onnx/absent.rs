@@ -1,4 +1,4 @@
-//! In a build without the feature `onnx`: every use of an ONNX file is an error that names it.
+//! In a build without the feature `onnx`: every use of an ONNX file is an error that names the feature.
 
 use std::path::Path;
 

@@ -85,7 +85,7 @@ fn options_that_do_not_fit_the_model() {
     refused(&folder, &with(&["--readout-at", "last"]), &["--readout"]);
     refused(&folder, &with(&["--window", "3"]), &["--window", ".csv"]);
     refused(&folder, &with(&["--output", "y.txt"]), &["y.txt", ".npz or .safetensors"]);
-    refused(&folder, &with(&["--output", "none/y.npz"]), &["none/y.npz", "not there"]);
+    refused(&folder, &with(&["--output", "none/y.npz"]), &["none/y.npz", "does not exist"]);
     fs::create_dir(folder.path().join("folder.npz")).unwrap();
     refused(&folder, &with(&["--output", "folder.npz"]), &["folder.npz", "directory"]);
     folder.write("empty.npz", "").write("empty.safetensors", "");
@@ -148,7 +148,7 @@ fn outputs_that_are_inputs() {
 fn exports_that_cannot_be() {
     let folder = folder("exports");
     refused(&folder, &["export", "m.safetensors", "out.pt"], &["out.pt", ".safetensors or .onnx"]);
-    refused(&folder, &["export", "m.safetensors", "none/out.onnx"], &["none/out.onnx", "not there"]);
+    refused(&folder, &["export", "m.safetensors", "none/out.onnx"], &["none/out.onnx", "does not exist"]);
     refused(&folder, &["export", "absent.safetensors", "out.onnx"], &["absent.safetensors", "os error 2"]);
     refused(&folder, &["export", "m.pt", "out.onnx"], &["m.pt"]);
     let with = |options: &[&'static str]| [&["export", "m.safetensors", "out.safetensors"], options].concat();

@@ -178,7 +178,7 @@ fn what_cannot_be_planned_is_named() {
         (&["tune", "--device", "vulkan", "--output", "t.txt", "--speed", "no.txt"], "no.txt"),
         (&["tune", "--device", "vulkan", "--output", "t.txt", "--from", "none.csv"], "nothing was measured"),
         (&["tune", "--device", "vulkan", "--output", "t.txt", "--from", "other.csv"], "other.csv: line 2"),
-        (&["tune", "--device", "vulkan", "--output", "t.txt", "--from", "never.csv"], "-1 is no time"),
+        (&["tune", "--device", "vulkan", "--output", "t.txt", "--from", "never.csv"], "-1 is not a time"),
         (&["tune", "--device", "vulkan", "--output", "t.txt", "--from", "broken.csv"], "broken.csv: line 2"),
         (&["tune", "--device", "vulkan", "--output", "t.txt", "--from", "odd.csv"], "odd.csv: line 2"),
         (&["bench", "--strategy", "fast"], "fast"),

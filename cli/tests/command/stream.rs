@@ -24,7 +24,7 @@ fn every_device_is_under_a_load() {
     let output = folder.wgru(&[&load[..], &sizes, &files].concat());
     let text = stdout(&output);
     assert!(output.status.success(), "{}", stderr(&output));
-    assert!(text.contains("held to the bit against runs of their own"), "{text}");
+    assert!(text.contains("compared bit by bit with runs of their own"), "{text}");
     let all = records(&folder, "r.jsonl");
     let backends: Vec<&str> = all.iter().filter_map(|record| record["backend"].as_str()).collect();
     assert!(backends.contains(&"cpu") && backends.len() > 1, "{backends:?}");

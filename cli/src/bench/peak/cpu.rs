@@ -9,13 +9,14 @@ use wgru::{CpuInfo, InstructionSet};
 
 use super::{Peak, RUNS};
 
-/// Sums under way at once: enough to hide how long each takes, few enough for the registers of every instruction set.
+/// Independent chains of additions: enough to hide the latency, few enough for the registers of every instruction
+/// set.
 const CHAINS: usize = 10;
 
-/// Products and sums in turn of each chain: some 5 ms.
+/// Multiply-adds in each chain: some 5 ms.
 const ROUNDS: usize = 1 << 21;
 
-/// Bytes of the copy: more than caches hold, in most cases.
+/// Bytes of the copy: in most cases more than the caches hold.
 const COPY: usize = 64 << 20;
 
 /// Measures both.
@@ -32,7 +33,7 @@ pub fn peak(info: CpuInfo) -> Peak {
     Peak { gflops: operations as f64 / of_sums * 1e-9, gbs: (2 * COPY) as f64 / of_copy * 1e-9 }
 }
 
-/// The least seconds that all `jobs` took at once, each on a thread of its own.
+/// The shortest time in seconds of all `jobs` together, each on a thread of its own.
 fn least(jobs: Vec<impl FnMut() + Send>) -> f64 {
     let barrier = Barrier::new(jobs.len());
     let times: Vec<Vec<f64>> = thread::scope(|scope| {
@@ -41,12 +42,12 @@ fn least(jobs: Vec<impl FnMut() + Send>) -> f64 {
         // None of the jobs panics.
         threads.into_iter().filter_map(|thread| thread.join().ok()).collect()
     });
-    // A run lasts from when the first thread begins; the first run is for caches and clocks.
+    // A run is timed from when the first thread begins. The first run warms up caches and clocks.
     let run = |index: usize| times.iter().map(|own| own[index]).fold(0.0, f64::max);
     (1..=RUNS).map(run).fold(f64::INFINITY, f64::min)
 }
 
-/// The seconds of each run of `job`, from when all threads are there until the last is done.
+/// The seconds of each run of `job`, from when all threads have started until the last is done.
 fn timed(barrier: &Barrier, mut job: impl FnMut()) -> Vec<f64> {
     let once = |_| {
         barrier.wait();
@@ -58,7 +59,7 @@ fn timed(barrier: &Barrier, mut job: impl FnMut()) -> Vec<f64> {
     (0..=RUNS).map(once).collect()
 }
 
-/// Numbers in a vector, and what keeps a thread busy with so many rounds of products and sums in registers.
+/// The width of a vector, and a loop of so many rounds of products and additions in registers.
 fn of(set: InstructionSet) -> (usize, fn(usize)) {
     match set {
         #[cfg(target_arch = "x86_64")]
@@ -106,7 +107,7 @@ use std::arch::aarch64::{vdupq_n_f32, vfmaq_f32};
 #[cfg(target_arch = "aarch64")]
 sums!(neon, "neon", vdupq_n_f32, |sum, factor, _| vfmaq_f32(factor, sum, factor));
 
-/// The same in plain code, where products are rounded before they are added.
+/// The same without vector instructions, where products are rounded before they are added.
 fn portable(rounds: usize) {
     let factor = [black_box(0.5f32); 4];
     let mut sums = [[black_box(1.0f32); 4]; CHAINS];

@@ -1,4 +1,4 @@
-//! A GPU's peaks, on a device of their own: one large matmul, and one large copy.
+//! A GPU's peaks, on a device opened for this: one large matmul, and one large copy.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -21,10 +21,10 @@ const STAMPS: u64 = 16;
 /// Measures both.
 ///
 /// # Errors
-/// What the device says; a product that is wrong.
+/// The device's error; a wrong product.
 pub fn peak(info: &AdapterInfo) -> Outcome<Peak> {
     let gpu = pollster::block_on(Gpu::open(info))?;
-    // A submission of each repeat, which a slow GPU does in a tenth of a second.
+    // Each repeat is submitted by itself: a slow GPU takes a tenth of a second for it.
     let (size, repeats, copies, bytes) =
         if info.software { (512, 2, 4, COPY_SOFTWARE) } else { (2048, 16, 16, COPY) };
     let matmul = Matmul::new(&gpu, size, repeats);
@@ -37,7 +37,7 @@ pub fn peak(info: &AdapterInfo) -> Outcome<Peak> {
         for _ in 0..copies {
             encoder.copy_buffer_to_buffer(&from, 0, &to, 0, bytes);
         }
-        // Something to wait for.
+        // A buffer to wait for.
         encoder.copy_buffer_to_buffer(&to, 0, &gpu.staging, 0, 4);
         gpu.finish(encoder).map(|_| None)
     };
@@ -48,7 +48,7 @@ pub fn peak(info: &AdapterInfo) -> Outcome<Peak> {
     })
 }
 
-/// The highest rate, in 10⁹ a second, by the device's clock where `once` gives its seconds.
+/// The highest rate, in 10⁹ a second, by the device's clock if `once` gives its seconds.
 fn best(amount: f64, mut once: impl FnMut() -> Outcome<Option<f64>>) -> Outcome<f64> {
     once()?;
     let mut best = 0.0f64;
@@ -64,14 +64,14 @@ struct Gpu {
     name: String,
     device: wgpu::Device,
     queue: wgpu::Queue,
-    /// What is read back goes through it.
+    /// The staging buffer for read-back.
     staging: wgpu::Buffer,
     /// The first error that the device has reported.
     fault: Arc<Mutex<Option<String>>>,
 }
 
 impl Gpu {
-    /// Opens the adapter that `info` tells of; of several alike the first.
+    /// Opens the adapter that `info` describes; the first of several equal ones.
     async fn open(info: &AdapterInfo) -> Outcome<Self> {
         let name = info.caps.device.clone();
         let backends = match info.backend {
@@ -132,7 +132,7 @@ impl Gpu {
             .create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("wgru.peak.encoder") })
     }
 
-    /// Submits, waits, and gives what lies in the staging buffer then.
+    /// Submits, waits, and returns the contents of the staging buffer.
     fn finish(&self, encoder: wgpu::CommandEncoder) -> Outcome<Vec<u8>> {
         self.queue.submit([encoder.finish()]);
         let slice = self.staging.slice(..);
@@ -158,7 +158,7 @@ struct Matmul {
     out: wgpu::Buffer,
     pipeline: wgpu::ComputePipeline,
     bindings: wgpu::BindGroup,
-    /// Two timestamps, what they are resolved to, and the nanoseconds of a tick.
+    /// Two timestamps, the buffer they are resolved to, and the nanoseconds per tick.
     timer: Option<(wgpu::QuerySet, wgpu::Buffer, f64)>,
 }
 
@@ -215,7 +215,7 @@ impl Matmul {
         Self { size, repeats, operands, out, pipeline, bindings, timer }
     }
 
-    /// All repeats; the seconds by the device's clock, where it has one, and the column that is verified.
+    /// All repeats. Returns the seconds by the device's clock, if it has one, and the column that is verified.
     fn run(&self, gpu: &Gpu) -> Outcome<(Option<f64>, Vec<f32>)> {
         let mut last = gpu.encoder();
         for index in 0..self.repeats {
@@ -249,11 +249,11 @@ impl Matmul {
         Ok((seconds, column.collect()))
     }
 
-    /// Computes a column of the product here too.
+    /// Computes a column of the product on the host as well.
     fn verify(&self, gpu: &Gpu) -> Outcome {
         let (_, column) = self.run(gpu)?;
         let size = self.size as usize;
-        // Of f32 sums in any reduction order: each of SIZE products is at most 1/4.
+        // The device's f32 sums may be in any reduction order: each of SIZE products is at most 1/4.
         let tolerance = size as f64 * size as f64 * f64::from(f32::EPSILON) / 4.0;
         let [x, w] = &self.operands;
         for (m, got) in column.iter().enumerate() {

@@ -1,7 +1,7 @@
-//! What the charts share: the canvas, text, markers, logarithmic axes.
+//! Shared by the charts: the canvas, text, markers, logarithmic axes.
 //!
-//! A chart is drawn with two units to a pixel of the page, as `plotters` rounds to whole units, and 800 units wide:
-//! the width of a phone. The page scales it to its column.
+//! A chart has two units for each pixel of the page, because `plotters` rounds to whole units. It is 800 units wide,
+//! the width of a phone; the page scales it to its column.
 
 use plotters::coord::Shift;
 use plotters::coord::combinators::WithKeyPoints;
@@ -24,7 +24,7 @@ pub type Drawn<T = ()> = Result<T, Box<dyn std::error::Error>>;
 /// A chart as an element of the page; `label` says in words what it shows.
 ///
 /// # Errors
-/// What the plotting library reports.
+/// The error of the plotting library.
 pub fn svg(height: u32, label: &str, draw: impl FnOnce(&Canvas<'_>) -> Drawn) -> Result<String, String> {
     let mut svg = String::new();
     {
@@ -35,7 +35,7 @@ pub fn svg(height: u32, label: &str, draw: impl FnOnce(&Canvas<'_>) -> Drawn) ->
     Ok(svg.replacen("<svg ", &head, 1))
 }
 
-/// Where text stands relative to its point.
+/// The position of text relative to its point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Anchor {
     /// The text begins there.
@@ -68,7 +68,7 @@ pub fn text(
     Ok(())
 }
 
-/// Draws the marker of a series, so that colour is not alone in telling it.
+/// Draws the marker of a series, so that series differ in more than their colour.
 pub fn marker(canvas: &Canvas<'_>, (x, y): (i32, i32), index: usize) -> Drawn {
     let style = series(index).filled();
     let corners: &[(i32, i32)] = match index % 5 {
@@ -89,13 +89,13 @@ pub fn marker(canvas: &Canvas<'_>, (x, y): (i32, i32), index: usize) -> Drawn {
 /// A logarithmic axis.
 #[derive(Debug, Clone)]
 pub struct Axis {
-    /// Where it begins.
+    /// Its lower end.
     pub low: f64,
-    /// Where it ends.
+    /// Its upper end.
     pub high: f64,
     /// Its marks.
     ticks: Vec<f64>,
-    /// What is written at a mark.
+    /// The label of a mark.
     pub words: fn(f64) -> String,
 }
 
@@ -105,8 +105,8 @@ fn ends(values: impl Iterator<Item = f64>, room: f64) -> (f64, f64) {
 }
 
 impl Axis {
-    /// An axis for positive values that goes at least `room` times further at both ends. Its marks are powers of ten;
-    /// where these are few, others come between and the axis ends at marks, of which there are two then.
+    /// An axis for positive values that extends by at least the factor `room` at both ends. Its marks are powers of
+    /// ten. If these are few, there are marks between them and the axis ends at marks, so it has at least two.
     pub fn around(values: impl Iterator<Item = f64>, room: f64) -> Self {
         let (mut low, mut high) = ends(values, room);
         let decades = (high / low).log10();
@@ -128,8 +128,8 @@ impl Axis {
         Self { low, high, ticks, words: |value| tick(value, "") }
     }
 
-    /// An axis with marks at the sizes themselves, which are in ascending order; those are left out whose words would
-    /// touch.
+    /// An axis with marks at the sizes themselves, which are in ascending order; marks whose labels would touch are
+    /// left out.
     pub fn of_sizes(sizes: &[usize]) -> Self {
         const APART: f64 = 0.11;
         let values = || sizes.iter().map(|&size| size as f64);
@@ -143,7 +143,7 @@ impl Axis {
         Self { low, high, ticks, words: |value| format!("{value}") }
     }
 
-    /// As the plotting library takes it.
+    /// The axis in the plotting library's form.
     pub fn log(&self) -> Log {
         (self.low..self.high).log_scale().with_key_points(self.ticks.clone())
     }
@@ -154,7 +154,7 @@ pub type Log = WithKeyPoints<LogCoord<f64>>;
 /// A chart whose x axis is logarithmic.
 pub type Chart<'a, 'b, Y> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<Log, Y>>;
 
-/// Begins a chart of two logarithmic axes: grid, marks, names.
+/// Starts a chart with two logarithmic axes: grid, marks, names.
 pub fn log_log<'a, 'b>(
     canvas: &'a Canvas<'b>,
     (x, x_name): (&Axis, &str),

@@ -1,4 +1,4 @@
-//! Charts of two logarithmic axes: scaling curves, and the position of every case under the roofline.
+//! Charts with two logarithmic axes: scaling curves, and the position of every case under the roofline.
 
 use super::super::record::{Record, Timed};
 use super::chart::{Anchor, Axis, Canvas, Drawn, TEXT, WIDTH, line, log_log, marker, svg, text};
@@ -8,7 +8,7 @@ use super::palette::{INK, MUTED, series};
 /// Throughput over a size; `curves` come with their tags.
 ///
 /// # Errors
-/// What the plotting library reports.
+/// The error of the plotting library.
 pub fn scaling(label: &str, x_name: &str, curves: &[(String, Scaling<'_>)]) -> Result<String, String> {
     let points = || curves.iter().flat_map(|(_, curve)| &curve.points);
     let mut sizes: Vec<usize> = points().map(|&(size, _)| size).collect();
@@ -29,7 +29,7 @@ pub fn scaling(label: &str, x_name: &str, curves: &[(String, Scaling<'_>)]) -> R
             }
             ends.extend(pixels.last().map(|&end| (end, tag)));
         }
-        // From the top, each below the one before where they would touch.
+        // From the top, each below the previous one where they would touch.
         ends.sort_by_key(|&((_, y), _)| y);
         let mut free = 0;
         for ((x, y), tag) in ends {
@@ -49,7 +49,7 @@ struct Point {
     flops: f64,
 }
 
-/// What bounds a device, as far as it was measured.
+/// The measured limits of a device.
 struct Roof {
     /// Bytes a second.
     copy: Option<f64>,
@@ -57,10 +57,10 @@ struct Roof {
     matmul: Option<f64>,
 }
 
-/// Where a device's sequences stand between its copy and its matmul; none where nothing can be placed.
+/// A device's sequences under the limits of its copy and its matmul; `None` if no case can be placed.
 ///
 /// # Errors
-/// What the plotting library reports.
+/// The error of the plotting library.
 pub fn roofline(device: &Device<'_>, cases: &Cases<'_>) -> Result<Option<String>, String> {
     let points = points(device, cases);
     if points.is_empty() {
@@ -102,7 +102,7 @@ fn points(device: &Device<'_>, cases: &Cases<'_>) -> Vec<Point> {
 }
 
 impl Roof {
-    /// The best that the device's records tell of.
+    /// The best peaks in the device's records.
     fn of(device: &Device<'_>) -> Self {
         let records = || device.lanes.iter().flat_map(|lane| &lane.records);
         let best = |values: &mut dyn Iterator<Item = f64>| values.filter(|&v| positive(v)).reduce(f64::max);
@@ -140,8 +140,8 @@ impl Roof {
     }
 }
 
-/// The numbers of cases and the points they stand at. The points of a case are above each other, and the highest has
-/// its number; cases that share a point share a label.
+/// The numbers of cases and their points. The points of one case are above each other, and the highest has its
+/// number; cases that share a point share a label.
 fn labels(points: &[Point], spots: &[(i32, i32)]) -> Vec<((i32, i32), String)> {
     const ONE_SPOT: i32 = 12;
     let mut highest: Vec<(&Point, (i32, i32))> = points.iter().zip(spots.iter().copied()).collect();
@@ -168,7 +168,7 @@ impl Taken {
         self.0.push((x, y, 10));
     }
 
-    /// The middle of a short word beside a marker: the first place about it that is free, else its left.
+    /// The middle of a short label beside a marker: the first free place around it, else the place to its left.
     fn place(&mut self, (x, y): (i32, i32), word: &str) -> (i32, i32) {
         let half = word.chars().count() as i32 * 8 + 2;
         let (side, tall) = (half + 14, TEXT as i32 * 3 / 4 + 6);

@@ -1,4 +1,4 @@
-//! The head of a report: the machine, what was timed by which clock, and what the numbers cannot tell.
+//! The head of a report: the machine, what was timed by which clock, and the limits of the figures.
 
 use super::super::record::{Record, Timed, Timing};
 use super::escape;
@@ -11,7 +11,7 @@ const TIMED: [(Timed, &str); 5] = [
     (Timed::Step, "one step of a session, results read back"),
     (
         Timed::Tick,
-        "one tick of a pool whose streams' frames fall due in real time: from when its oldest frame fell due until its \
+        "one tick of a pool whose streams' frames fall due in real time: from the due time of its oldest frame until its \
          outputs are in host memory",
     ),
     (
@@ -26,7 +26,7 @@ const CLOCKS: [(Timing, &str); 2] = [
 ];
 
 const BIASES: [&str; 5] = [
-    "FLOP/s are useful operations: those of real steps, activations left out. The share of the peak is of the best \
+    "FLOP/s are useful operations: those of real steps, without activations. The share of the peak is of the best \
      matmul that this program ran on the device, and not of what the maker claims.",
     "Times are medians. The interval of a median knows the noise within a run of the benchmark; a machine that does \
      other work, or changes its clock rate, drifts by more between runs.",

@@ -1,4 +1,5 @@
-//! How a report sorts its records: cases by number, records by device, and a device's records by who timed them how.
+//! How a report sorts its records: cases by number, records by device, and a device's records by engine, clock and
+//! precision.
 
 use std::collections::HashMap;
 
@@ -8,23 +9,23 @@ use crate::number::count;
 /// The cases in the order of the records; each has a number that every chart and the table use.
 pub struct Cases<'a>(pub Vec<&'a str>);
 
-/// Records that differ in case and in what was timed, and in nothing else.
+/// Records that differ in the case and the kind of measurement alone.
 pub struct Lane<'a> {
-    /// A letter that stands for it where a name has no room.
+    /// A letter in place of the name, where there is no space for the name.
     pub tag: String,
     /// Its name.
     pub name: String,
-    /// Its place in the palette.
+    /// The index of its colour.
     pub colour: usize,
     /// Its records.
     pub records: Vec<&'a Record>,
 }
 
-/// What a device has to show.
+/// The records of a device.
 pub struct Device<'a> {
     /// Its name.
     pub name: &'a str,
-    /// Who ran on it.
+    /// The engines that ran on it.
     pub lanes: Vec<Lane<'a>>,
 }
 
@@ -41,7 +42,7 @@ pub struct Scaling<'a> {
 pub enum Size {
     /// The batch.
     Batch,
-    /// The hidden size; where the input is as wide, both.
+    /// The hidden size; where the input has the same size, both.
     Hidden,
 }
 
@@ -58,19 +59,19 @@ impl<'a> Cases<'a> {
 }
 
 impl<'a> Lane<'a> {
-    /// The record of a case, with a time that can be drawn.
+    /// The record of a case, if its time can be drawn.
     pub fn find(&self, timed: Timed, case: &str) -> Option<&'a Record> {
         self.timed(timed).find(|record| record.case == case)
     }
 
-    /// All records of one kind with a time that can be drawn. Of a case that was timed twice the later one counts.
+    /// All records of one kind whose time can be drawn. If a case was timed twice, the later record counts.
     pub fn timed(&self, timed: Timed) -> impl Iterator<Item = &'a Record> {
         let drawn = move |record: &&'a Record| record.timed == timed && positive(record.median_s);
         self.records.iter().rev().copied().filter(drawn)
     }
 }
 
-/// Whether a logarithmic axis can show it: positive, and of a size that a machine can give.
+/// Whether a logarithmic axis can show it: positive, and of a plausible size.
 pub fn positive(value: f64) -> bool {
     (1e-30..1e30).contains(&value)
 }
@@ -82,7 +83,7 @@ pub fn devices(records: &[Record]) -> Vec<Device<'_>> {
     names.into_iter().map(|name| Device { name, lanes: of(name) }).collect()
 }
 
-/// All devices beside each other. One clock each: the host's where there is one, as every engine has it.
+/// All devices beside each other, all by one clock: the host's if there is one, since every engine has it.
 pub fn side_by_side(records: &[Record]) -> Vec<Lane<'_>> {
     let wall: Vec<_> = records.iter().filter(|r| r.timing == Timing::Wall).map(who).collect();
     let shown = records.iter().filter(|r| r.timing == Timing::Wall || !wall.contains(&who(r)));
@@ -122,7 +123,7 @@ pub fn tag(index: usize) -> String {
     }
 }
 
-/// The curves over `size` that a lane's sequences hold: at least two points each.
+/// The curves over `size` in a lane's sequences, of at least two points each.
 pub fn scaling<'a>(lane: &Lane<'a>, size: Size) -> Vec<Scaling<'a>> {
     let mut curves: Vec<Scaling<'a>> = Vec::new();
     let mut seen = HashMap::new();
@@ -142,8 +143,8 @@ pub fn scaling<'a>(lane: &Lane<'a>, size: Size) -> Vec<Scaling<'a>> {
     curves
 }
 
-/// A case's name with `*` for its size, and that size. Two names where input and hidden size are equal, since the case
-/// may stand in a row that varies both or only one.
+/// A case's name with `*` for its size, and that size. There are two names if input and hidden size are equal, since
+/// the case may belong to a row that varies both or only one.
 fn without(case: &str, size: Size) -> Vec<(String, usize)> {
     let value =
         |letter: char| case.split('-').find_map(|part| part.strip_prefix(letter)?.parse::<usize>().ok());
@@ -168,7 +169,7 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// What occurs, in the order of its first occurrence.
+/// The distinct values, in the order of their first occurrence.
 pub fn unique<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {
     let mut seen = Vec::new();
     for item in items {

@@ -1,7 +1,7 @@
-//! The report of a benchmark: one page of HTML with its charts in it, which loads nothing and needs no network.
+//! The report of a benchmark: one HTML page with its charts inside, which loads nothing and needs no network.
 //!
-//! All text that comes from a record is escaped. Charts are SVG by `plotters`, with colours that follow the theme of
-//! the page (`palette`); they are as wide as a phone, and a wide window puts several beside each other.
+//! All text from records is escaped. Charts are SVG by `plotters`, with colours that follow the theme of the page
+//! (`palette`). They are as wide as a phone; a wide window shows several side by side.
 
 mod chart;
 mod curves;
@@ -20,10 +20,10 @@ use crate::number::{count, percent, si, together};
 use lanes::{Cases, Device, Lane, Size, positive};
 use rows::{Group, Mark, Rows, Shape};
 
-/// The report of `records`: a page that stands alone.
+/// The report of `records`, as a self-contained page.
 ///
 /// # Errors
-/// No record, or what the plotting library reports.
+/// No record, or the error of the plotting library.
 pub fn html(records: &[Record]) -> Result<String, String> {
     if records.is_empty() {
         return Err("no record to report".to_owned());
@@ -47,7 +47,7 @@ pub fn html(records: &[Record]) -> Result<String, String> {
     Ok(page(&links, &body))
 }
 
-/// Nothing may be loaded from anywhere, which the page tells the browser as well.
+/// The page may load nothing; its content security policy tells the browser so.
 fn page(links: &str, body: &str) -> String {
     let (theme, style, script) = (palette::css(), include_str!("page.css"), include_str!("page.js"));
     format!(
@@ -62,7 +62,7 @@ fn page(links: &str, body: &str) -> String {
     )
 }
 
-/// Text that stands for itself in an element and in an attribute.
+/// Text escaped for elements and attributes.
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
@@ -72,7 +72,7 @@ pub fn escape(text: &str) -> String {
             '>' => escaped.push_str("&gt;"),
             '"' => escaped.push_str("&quot;"),
             '\'' => escaped.push_str("&#39;"),
-            // Neither HTML nor SVG may hold other control characters.
+            // HTML and SVG allow no other control characters.
             c if c.is_control() => escaped.push(' '),
             c => escaped.push(c),
         }
@@ -85,7 +85,7 @@ fn figure(title: &str, note: &str, chart: &str) -> String {
     format!("<figure><figcaption><h3>{title}</h3><p>{note}</p></figcaption>{chart}</figure>\n")
 }
 
-/// What the letters and markers of a chart stand for.
+/// The legend of a chart's letters and markers.
 fn legend<'a>(entries: impl Iterator<Item = (usize, &'a str, &'a str)>) -> String {
     const MARKERS: [&str; 5] = ["●", "■", "▲", "◆", "▼"];
     let item = |(index, tag, name): (usize, &str, &str)| {
@@ -107,7 +107,7 @@ fn section(device: &Device<'_>, cases: &Cases<'_>) -> Result<String, String> {
         (
             Timed::Tick,
             "Latency of a tick",
-            "A pool's tick in real time, from when its oldest frame fell due.",
+            "A pool's tick in real time, from the due time of its oldest frame.",
         ),
         (Timed::EndToEnd, "End to end", "From host memory to host memory."),
         (Timed::Prepare, "Preparation", "From the bytes of a weights file to the first run."),
@@ -214,7 +214,7 @@ fn scaling(device: &Device<'_>, size: Size, title: &str, x_name: &str) -> Result
     let mut names = Vec::new();
     for lane in &device.lanes {
         for curve in lanes::scaling(lane, size) {
-            // Small letters: the large ones are the lanes'.
+            // Lower-case letters: the upper-case ones are the lanes'.
             let tag = lanes::tag(curves.len()).to_lowercase();
             names.push(if device.lanes.len() > 1 {
                 format!("{} · {}", curve.name, lane.name)
@@ -231,10 +231,10 @@ fn scaling(device: &Device<'_>, size: Size, title: &str, x_name: &str) -> Result
     let chart = curves::scaling(&label, x_name, &curves)?;
     let entries = curves.iter().zip(&names).enumerate();
     let legend = legend(entries.map(|(index, ((tag, _), name))| (index, tag.as_str(), name.as_str())));
-    Ok(figure(title, "Cases that differ in nothing but what * stands for.", &(legend + &chart)))
+    Ok(figure(title, "Cases that differ only in the size that * stands for.", &(legend + &chart)))
 }
 
-/// A small chart for each case with all devices and engines, on one axis; nothing where there is one of them.
+/// A small chart for each case with all devices and engines on one axis; empty if there is only one of them.
 fn beside(records: &[Record], cases: &Cases<'_>) -> Result<String, String> {
     let lanes = lanes::side_by_side(records);
     let groups: Vec<Group> = cases.0.iter().filter_map(|case| group(&lanes, case, cases)).collect();

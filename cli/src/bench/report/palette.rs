@@ -1,14 +1,15 @@
-//! The colours of a report, each with its pair for a dark page.
+//! The colours of a report, for a light and a dark page.
 //!
-//! `plotters` writes colours as attributes (`fill="#0072B2"`); the style sheet selects them by that value and puts
-//! a variable in their place, which is how a chart follows the theme. The series are those of Okabe and Ito (2008),
-//! told apart with every common kind of colour blindness; the dark ones are the same hues, lighter.
+//! `plotters` writes colours as attributes (`fill="#0072B2"`). The style sheet selects them by that value and
+//! replaces them by a variable, so charts follow the theme. The colours of series are those of Okabe and Ito (2008),
+//! which people with any common kind of colour blindness can tell apart. On a dark page they have the same hues, but
+//! lighter.
 
 use plotters::style::RGBColor;
 
 /// Text and axes.
 pub const INK: RGBColor = RGBColor(0x1F, 0x23, 0x28);
-/// Text of less weight.
+/// Secondary text.
 pub const MUTED: RGBColor = RGBColor(0x5A, 0x61, 0x6B);
 /// Grid lines and tracks.
 pub const FAINT: RGBColor = RGBColor(0xDD, 0xE1, 0xE6);
@@ -38,12 +39,12 @@ const THEME: [(&str, RGBColor, RGBColor); 10] = [
     ("s5", SERIES[5], RGBColor(0xA5, 0xDB, 0xFF)),
 ];
 
-/// The colour of a series; they come again after the sixth, where letters and markers tell them apart.
+/// The colour of a series. The colours repeat after the sixth, where letters and markers tell the series apart.
 pub fn series(index: usize) -> RGBColor {
     SERIES[index % SERIES.len()]
 }
 
-/// The class of a series in the page.
+/// The CSS class of a series.
 pub fn class(index: usize) -> String {
     format!("s{}", index % SERIES.len())
 }
@@ -70,7 +71,7 @@ pub fn css() -> String {
     css
 }
 
-/// As `plotters` writes it.
+/// The colour as `plotters` writes it.
 fn hex(RGBColor(r, g, b): RGBColor) -> String {
     format!("#{r:02X}{g:02X}{b:02X}")
 }

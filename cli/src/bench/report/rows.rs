@@ -1,7 +1,7 @@
-//! Charts of rows: a head of words, and below it a bar or a whisker for each lane, with its number at the right.
+//! Charts of rows: a heading, and below it a bar or a whisker for each lane, with its number at the right.
 //!
-//! The names of cases are long and a phone is narrow, which is why they stand above the bars and not beside them. The
-//! axis is logarithmic, as the cases of a suite lie orders of magnitude apart.
+//! The names of cases are long and a phone is narrow, so names stand above the bars and not beside them. The axis is
+//! logarithmic, because the cases of a suite are orders of magnitude apart.
 
 use plotters::prelude::*;
 
@@ -12,28 +12,28 @@ const HEAD: i32 = 44;
 const MARK: i32 = 36;
 /// Space between groups.
 const GAP: i32 = 10;
-/// What the tags and the numbers need at the sides.
+/// The space for tags and numbers at the sides.
 const TAG: u32 = 44;
-/// Half the words of the first mark of the axis.
+/// Half the width of the first mark's label.
 const EDGE: u32 = 32;
 const NUMBER: u32 = 272;
 const FOOT: u32 = 92;
-/// The same where the axis has no name.
+/// The same for an axis without a name.
 const LOW_FOOT: u32 = 48;
 
 /// A chart of rows.
 pub struct Rows<'a> {
-    /// What it shows, in words.
+    /// A description of its content.
     pub label: String,
-    /// The name of the axis, or nothing.
+    /// The name of the axis; may be empty.
     pub axis: &'a str,
     /// Its groups, from the top.
     pub groups: Vec<Group>,
 }
 
-/// Rows under one head.
+/// Rows under one heading.
 pub struct Group {
-    /// The head.
+    /// The heading.
     pub head: String,
     /// The rows.
     pub marks: Vec<Mark>,
@@ -43,15 +43,15 @@ pub struct Group {
 pub struct Mark {
     /// The letter of its lane.
     pub tag: String,
-    /// The place of its lane in the palette.
+    /// The index of its lane's colour.
     pub colour: usize,
     /// What is drawn.
     pub shape: Shape,
-    /// The number beside it.
+    /// The label beside it.
     pub number: String,
 }
 
-/// What is drawn in a row.
+/// The shape drawn in a row.
 pub enum Shape {
     /// A bar to `value`, on a track that ends at `peak`.
     Bar {
@@ -74,7 +74,7 @@ impl Shape {
 }
 
 impl Rows<'_> {
-    /// The axis that all of it fits on.
+    /// The axis that all values fit on.
     pub fn scale<'a>(groups: impl Iterator<Item = &'a Group>) -> Axis {
         Axis::around(groups.flat_map(|group| &group.marks).flat_map(|mark| mark.shape.values()), 1.4)
     }
@@ -82,10 +82,10 @@ impl Rows<'_> {
     /// The chart as an element of the page.
     ///
     /// # Errors
-    /// What the plotting library reports.
+    /// The error of the plotting library.
     pub fn svg(&self, axis: &Axis) -> Result<String, String> {
         let height: i32 = self.groups.iter().map(Group::height).sum();
-        // Tags say nothing where all rows have the same.
+        // Tags are left out if all rows have the same one.
         let mut tags = self.groups.iter().flat_map(|group| &group.marks).map(|mark| &mark.tag);
         let first = tags.next();
         let left = if tags.any(|tag| Some(tag) != first) { TAG } else { EDGE };

@@ -1,8 +1,8 @@
-//! Records that no machine gave, of the kind that machines give: for tests.
+//! Synthetic records in the form of real ones, for tests.
 
 use super::super::record::{Record, Timed, Timing};
 
-/// A suite as it may be: batches, hidden sizes, layers, directions, cells, storage.
+/// A plausible suite: batches, hidden sizes, layers, directions, cells, storage.
 pub const SEQUENCES: [&str; 14] = [
     "gru-b1-t100-i256-h256",
     "gru-b4-t100-i256-h256",
@@ -23,7 +23,7 @@ pub const SEQUENCES: [&str; 14] = [
 const STEPS: [&str; 4] =
     ["gru-b1-t1-i64-h256", "gru-b8-t1-i64-h256", "gru-b64-t1-i64-h256", "gru-b512-t1-i64-h256"];
 
-/// A record of one thing on one device.
+/// A record of one measurement on one device.
 pub fn record(case: &str, timed: Timed, median_s: f64) -> Record {
     Record {
         engine: "wgru".into(),
@@ -92,7 +92,7 @@ pub fn machine() -> Vec<Record> {
         for (timed, cases) in [(Timed::Sequence, &SEQUENCES[..]), (Timed::Step, &STEPS)] {
             for case in cases {
                 let (batch, steps, bytes, flops) = size(case);
-                // A step waits for the one before it: its latency, and its work at the rate of its batch.
+                // A step waits for the previous one: its latency, plus its work at the rate of its batch.
                 let rate = peak * 1e9 * 0.6 * (batch as f64 / (batch as f64 + 24.0));
                 let median = steps as f64 * latency / 8.0 + latency + flops / rate;
                 let gflops = flops / median / 1e9;
@@ -137,8 +137,8 @@ fn size(case: &str) -> (usize, usize, u64, f64) {
     (b, t, 4 * (weights + b * t * (i + h)) as u64, 2.0 * (weights * b * t) as f64)
 }
 
-/// The records of another run of the same machine, `factor` times as slow: every timed run has noise of its own with a
-/// tail, and the whole of a case drifts.
+/// The records of another run of the same machine, `factor` times as slow. Every timed run has its own noise with a
+/// tail, and each case drifts as a whole.
 pub fn timed_again(records: &[Record], seed: u64, factor: impl Fn(&Record) -> f64) -> Vec<Record> {
     let mut random = fastrand::Rng::with_seed(seed);
     records
@@ -148,14 +148,14 @@ pub fn timed_again(records: &[Record], seed: u64, factor: impl Fn(&Record) -> f6
             let time = record.median_s * drift * factor(record);
             let mut times: Vec<f64> = (0..50)
                 .map(|_| {
-                    // A sum of uniforms is close to a normal draw; one run in fifteen meets other work.
+                    // A sum of uniforms is close to a normal draw; one run in fifteen is slowed by other work.
                     let normal: f64 = (0..12).map(|_| random.f64()).sum::<f64>() - 6.0;
                     let met = if random.usize(..15) == 0 { 1.0 + random.f64() } else { 1.0 };
                     time * (1.0 + 0.02 * normal) * met
                 })
                 .collect();
             times.sort_by(f64::total_cmp);
-            // The 95 % interval of a median of 50 stands between the 18th and the 33rd.
+            // The 95 % interval of a median of 50 is between the 18th and the 33rd.
             let (median, spread) = ((times[24] + times[25]) / 2.0, (times[32] - times[17]) / 2.0);
             Record {
                 median_s: median,

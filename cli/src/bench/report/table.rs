@@ -5,7 +5,7 @@ use super::escape;
 use super::lanes::{Cases, positive};
 use crate::number::{count, percent, si, three};
 
-/// Names of the columns; those of numbers stand to the right.
+/// Names of the columns; numeric columns are aligned to the right.
 const HEAD: [(&str, bool); 22] = [
     ("#", true),
     ("Case", false),
@@ -83,7 +83,7 @@ fn cells(record: &Record, cases: &Cases<'_>) -> [String; 22] {
     ]
 }
 
-/// The share of the frames that missed their deadline, and whether the load was ended for it.
+/// The share of the frames that missed their deadline, and whether the load was ended early.
 fn missed(record: &Record, share: f64) -> String {
     let end = if record.overloaded == Some(true) { ", overloaded" } else { "" };
     format!("{}{end}", percent(share))

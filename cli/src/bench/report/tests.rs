@@ -1,11 +1,11 @@
-//! The report holds what it was given, stands alone, and takes whatever a file may hold.
+//! The report shows its records, is self-contained, and accepts any contents of a file.
 
 use super::super::record::{Record, Timed};
 use super::sample::{SEQUENCES, load, machine, record};
 use super::{html, lanes};
 
 #[test]
-fn every_device_and_case_is_there() {
+fn every_device_and_case_is_shown() {
     let records = machine();
     let page = html(&records).unwrap();
     for device in ["NVIDIA H200", "llvmpipe (LLVM 19.1.7, 256 bits)", "cpu"] {
@@ -47,7 +47,7 @@ fn records_cannot_write_html() {
 }
 
 #[test]
-fn it_stands_alone() {
+fn the_page_is_self_contained() {
     let page = html(&machine()).unwrap();
     let alone = page.replace("xmlns=\"http://www.w3.org/2000/svg\"", "");
     for load in ["http:", "https:", "src=", "@import", "url(", "<link"] {
@@ -82,7 +82,7 @@ fn one_record_or_one_kind_is_enough() {
 }
 
 #[test]
-fn a_load_says_how_it_went() {
+fn a_load_is_shown_with_its_outcome() {
     let lost = Record { overloaded: Some(true), seconds: Some(0.0), ..load("gru-b2000-t1-i2-h3", 2e-3) };
     let page = html(&[load("gru-b1000-t1-i2-h3", 1e-3), lost]).unwrap();
     let words =
@@ -93,7 +93,7 @@ fn a_load_says_how_it_went() {
 }
 
 #[test]
-fn nothing_measured_is_nothing_drawn() {
+fn without_measurements_nothing_is_drawn() {
     let whole = record("a case of no size", Timed::Sequence, 1e-3);
     let bare = Record { peak_share: None, peak_gflops: None, peak_gbs: None, ..whole.clone() };
     let one = Record { peak_gbs: Some(1e3), ..bare.clone() };

@@ -1,9 +1,10 @@
-//! The load itself: at each turn every stream gets its frame, and a tick computes what there is.
+//! The load itself: at each turn every stream gets its frame, and a tick computes all frames that wait.
 //!
-//! Ticks are taken one by one ([`Pool::tick_into`]). Two under way, so that the way back of one overlaps the work of the
-//! next, would need the next to begin before the outputs of the first are there; but its frames fall due when the deadline
-//! of the first is over. So only a load that is late already could have two, and there a frame waits for two ticks: on
-//! llvmpipe with 192 streams of H = 64, which it cannot keep up with, the median rose from 0.16 s to 0.21 and 0.29 s.
+//! Ticks run one after the other ([`Pool::tick_into`]). Two ticks in flight would overlap the read-back of one with
+//! the work of the next. For that, the next tick would have to begin before the outputs of the first arrive. But its
+//! frames fall due when the deadline of the first has passed, so only a load that is already late could have two
+//! ticks in flight. There, a frame waits for two ticks: on llvmpipe with 192 streams of H = 64, which it cannot keep
+//! up with, the median rose from 0.16 s to 0.21 and 0.29 s.
 
 use std::time::Instant;
 
@@ -14,34 +15,34 @@ use super::population::{Frames, Kept, Population};
 use super::schedule::{LATE, Schedule, Tally};
 use crate::failure::Outcome;
 
-/// Turns that a tick takes at the most where a device is behind.
+/// The most turns in one tick, if a device is behind.
 pub const TOGETHER: u64 = 8;
-/// Turns before anything counts.
+/// Turns of the warm-up.
 const WARM_UP: u64 = 3;
-/// Seconds and turns that a load may be behind, whichever is more, before it is ended.
+/// Seconds and turns, whichever is more, that a load may be behind before it is ended.
 const BEHIND: (f64, u64) = (0.5, 2 * TOGETHER);
 
-/// What is asked of a device.
+/// The load for a device.
 #[derive(Debug, Clone, Copy)]
 pub struct Terms {
     /// Streams.
     pub streams: usize,
-    /// When their frames fall due.
+    /// The due times of their frames.
     pub schedule: Schedule,
-    /// Whether it is only to be found out whether the rate is kept: then nothing is kept to be verified, and the load ends
-    /// where the rate cannot be kept any more.
+    /// Whether this is a trial, which only tests whether the rate is kept. It keeps nothing to verify, and ends as
+    /// soon as the rate cannot be kept any more.
     pub trial: bool,
 }
 
-/// How a load went.
+/// The outcome of a load.
 pub struct Load {
     /// Latencies and deadlines.
     pub tally: Tally,
-    /// How long it went on.
+    /// Its duration.
     pub seconds: f64,
     /// Whether it was ended early.
     pub overloaded: bool,
-    /// Streams that there were.
+    /// The number of streams over the whole load.
     pub streams: u64,
     /// Bytes of the pool on the device.
     pub bytes: u64,
@@ -52,19 +53,19 @@ pub struct Load {
 /// An empty pool that has compiled and allocated what its ticks need.
 ///
 /// # Errors
-/// What the engine says.
+/// The engine's error.
 pub fn pool(engine: &Engine, terms: Terms) -> wgru::Result<Pool> {
     let together = TOGETHER as usize;
     let mut pool = engine.pool(PoolOptions::fixed(terms.streams).frames(together))?;
-    // A trial that needs to take turns together has failed.
+    // A trial that has to put several turns into one tick has failed.
     pool.prepare(terms.streams, if terms.trial { 1 } else { together })?;
     Ok(pool)
 }
 
-/// Puts the load on `pool`, which is empty.
+/// Runs the load on `pool`, which is empty.
 ///
 /// # Errors
-/// What the pool says; frames whose outputs did not come.
+/// The pool's error; frames without outputs.
 pub fn run(pool: &mut Pool, terms: Terms) -> Outcome<Load> {
     let Terms { streams, schedule, trial } = terms;
     let mut population = Population::open(pool, streams, schedule.turns, schedule.rate, !trial)?;
@@ -92,7 +93,7 @@ pub fn run(pool: &mut Pool, terms: Terms) -> Outcome<Load> {
         let waiting = schedule.due_by(start.elapsed()) - next;
         overloaded = waiting > bound(schedule) || (trial && tally.missed as f64 >= most_missed);
     }
-    // The last turn has its period as well, whether or not it was needed.
+    // The last turn counts with its whole period, whether or not the tick took that long.
     let seconds = start.elapsed().max(schedule.due(next)).as_secs_f64();
     let (streams, bytes) = (population.streams(), pool.bytes());
     Ok(Load { tally, seconds, overloaded, streams, bytes, kept: population.into_kept() })
@@ -104,7 +105,7 @@ fn tick(pool: &mut Pool, population: &mut Population, turns: u64, output: &mut T
     Ok(())
 }
 
-/// Turns that may wait. They are counted and not held: a tick takes all that was pushed.
+/// Turns that may wait. They are counted, not stored: a tick takes all frames that were pushed.
 fn bound(schedule: Schedule) -> u64 {
     ((schedule.rate * BEHIND.0) as u64).max(BEHIND.1)
 }
@@ -126,14 +127,14 @@ mod tests {
         let terms = Terms { streams: 5, schedule, trial: false };
         let load = run(&mut pool(&engine(), terms).unwrap(), terms).unwrap();
         assert!(!load.overloaded && load.seconds >= 0.2, "{}", load.seconds);
-        // One leaves; whoever joins comes a turn later or more.
+        // One stream leaves; the next one joins a turn later or more.
         assert!((40 * 4..40 * 5).contains(&load.tally.frames), "{}", load.tally.frames);
         let always = load.kept.0.iter().filter(|kept| kept.frames == 40 + WARM_UP);
         assert!((1..8).contains(&always.count()));
     }
 
-    /// No device computes a million frames a second of each of a hundred streams: it takes several turns together, and the
-    /// load ends.
+    /// No device computes a million frames a second for each of a hundred streams: ticks take several turns each, and
+    /// the load ends early.
     #[test]
     fn a_device_that_is_behind_does_not_hang() {
         let schedule = Schedule { rate: 1e6, turns: 10_000_000 };

@@ -1,7 +1,7 @@
 //! `wgru bench --suite stream`: pools under a load in real time.
 //!
-//! Streams come and go, and get their frames at a rate; what is measured is how long a frame's output takes from when the frame
-//! fell due, and how many streams a device keeps the rate for. `benches/README.md` says how.
+//! Streams come and go, and get their frames at a fixed rate. The suite measures the time from a frame's due time to
+//! its output, and how many streams a device keeps the rate for. `benches/README.md` describes the method.
 
 mod load;
 mod population;
@@ -31,17 +31,17 @@ use search::Most;
 
 /// The suite's name.
 pub const NAME: &str = "stream";
-/// The suite among the others, with what it is for.
+/// The suite in the list of suites, with its purpose.
 pub const PURPOSE: (&str, &str) =
     (NAME, "pools in real time: 1,000 streams that come and go, 100 frames a second of each");
-/// Streams at the most.
+/// The most streams.
 const LIMIT: usize = 1 << 24;
 
-/// How long everything takes.
+/// The durations of all parts.
 struct Effort {
     streams: usize,
     seconds: f64,
-    /// Of a trial of the search, and of all of them.
+    /// The time of one trial of the search, and of all trials.
     trial: f64,
     search: Duration,
     precision: f64,
@@ -53,10 +53,10 @@ const QUICK: Effort =
     Effort { streams: 64, seconds: 2.0, trial: 0.25, search: Duration::from_secs(3), precision: 0.25 };
 /// Frames a second.
 const RATE: f64 = 100.0;
-/// Turns of a trial at the least.
+/// The fewest turns of a trial.
 const LEAST: u64 = 2;
 
-/// What is asked of the suite, the same on every device.
+/// The suite's settings, the same on every device.
 struct Asked {
     cases: Vec<Case>,
     rate: f64,
@@ -65,7 +65,7 @@ struct Asked {
 }
 
 /// # Errors
-/// An option of this suite where it was not asked for.
+/// An option of this suite with another suite.
 pub fn check_absent(args: &BenchArgs) -> Outcome {
     let given = [
         ("--streams", args.streams.is_some()),
@@ -77,7 +77,7 @@ pub fn check_absent(args: &BenchArgs) -> Outcome {
         Some((option, _)) => {
             let suite =
                 args.suite.as_deref().map_or("none was named".into(), |name| format!("not of {name}"));
-            Err(error(option, format!("is of --suite {NAME} alone, {suite}")))
+            Err(error(option, format!("is for --suite {NAME} alone, {suite}")))
         }
     }
 }
@@ -89,14 +89,14 @@ impl Asked {
             (
                 "--any-reduction-order",
                 args.any_reduction_order,
-                "outputs are held to the bit against runs, whose sums it would let be in another order",
+                "outputs are compared bit by bit with runs, whose reduction order it would free",
             ),
             (
                 "--pipelining",
                 args.pipelining.is_some(),
                 "the layers of a pool are computed one after the other",
             ),
-            ("--exchange", args.exchange, "a pool makes no use of it"),
+            ("--exchange", args.exchange, "a pool does not use it"),
         ];
         if let Some((option, _, reason)) = none_of.into_iter().find(|(_, given, _)| *given) {
             return Err(error(format!("{option} with --suite {NAME}"), reason));
@@ -137,7 +137,7 @@ fn case(name: &str, streams: Option<u32>) -> Outcome<Case> {
     Ok(case)
 }
 
-/// Puts the load on every device, one after the other; writes and prints.
+/// Puts the load on the devices, one after the other; writes and prints.
 pub fn run(args: &BenchArgs) -> Outcome {
     let asked = Asked::of(args)?;
     let mut benches = devices(args)?;
@@ -163,10 +163,10 @@ pub fn run(args: &BenchArgs) -> Outcome {
     }
 }
 
-/// How the loads ended.
+/// The outcomes of the loads.
 #[derive(Default)]
 struct Ended {
-    /// What records have no field for, a line each.
+    /// Remarks that records have no field for, a line each.
     notes: String,
     /// How many gave wrong numbers.
     wrong: usize,
@@ -199,7 +199,7 @@ impl Ended {
                         bar.set_message(format!("looking for the most streams of {name}"));
                         let most = streamed.most(asked);
                         self.notes += &format!("{name}: {}\n", streamed.note(&most));
-                        // What was measured is kept, whatever came of the search.
+                        // The measurements are kept whether or not the search succeeds.
                         let known = most.as_ref().ok().and_then(|most| most.found());
                         failures.extend(most.err());
                         sink.keep(vec![streamed.record(asked, bench, known, &stamp)])?;
@@ -207,7 +207,7 @@ impl Ended {
                 }
                 for failure in failures {
                     self.fail(&name, failure, bar);
-                    // A device that was lost stays lost; the next case gets it anew.
+                    // A lost device stays lost. The next case opens it again.
                     if let Ok(device) = bench.reopen() {
                         bench.device = device;
                     }
@@ -238,7 +238,7 @@ struct Streamed<'a> {
     case: &'a Case,
     engine: Engine,
     load: Load,
-    /// Of the first frames of a stream with the reference.
+    /// The comparison of the first frames of a stream with the reference.
     worst: Comparison,
 }
 
@@ -252,10 +252,10 @@ impl<'a> Streamed<'a> {
         Ok(Self { case, engine, load, worst })
     }
 
-    /// The most streams that keep the rate, beginning with what the load itself has told.
+    /// The most streams that keep the rate. The search begins with the result of the load itself.
     fn most(&self, asked: &Asked) -> Outcome<Most> {
         let streams = self.case.batch;
-        // A load that was late now and then, and no more, is not the answer of a trial, which is shorter.
+        // A trial is shorter than the load. So a load that was late now and then does not count as a failed trial.
         let known = if self.load.overloaded {
             Most { keeps: 0, fails: Some(streams) }
         } else if self.load.tally.keeps(asked.terms(streams).schedule) {
@@ -270,7 +270,7 @@ impl<'a> Streamed<'a> {
                 return Ok(None);
             }
             let mut pool = match load::pool(&self.engine, terms) {
-                // That is an answer as well.
+                // A failed trial is a result as well.
                 Err(Error::TooLarge { .. } | Error::Memory { .. }) => return Ok(Some(false)),
                 pool => pool?,
             };
@@ -279,7 +279,7 @@ impl<'a> Streamed<'a> {
         })
     }
 
-    /// What there is to say beside the record.
+    /// A remark beside the record.
     fn note(&self, most: &Outcome<Most>) -> String {
         let (all, kept) = (self.load.streams, self.load.kept.0.len());
         let most = match most {
@@ -294,7 +294,7 @@ impl<'a> Streamed<'a> {
             }
         };
         format!(
-            "{} in all, {kept} of them held to the bit against runs of their own; {most}",
+            "{} in all, {kept} of them compared bit by bit with runs of their own; {most}",
             count(all as usize, "stream")
         )
     }
@@ -303,7 +303,7 @@ impl<'a> Streamed<'a> {
         let Self { case, load, worst, engine } = self;
         let (device, backend, driver, threads) = bench.place();
         let figures = load.tally.figures();
-        // Of as many frames as a tick had on average.
+        // A batch of as many frames as a tick had on average.
         let work = case.flops(load.tally.frames) / figures.runs.max(1) as f64;
         let gflops = work / figures.median.max(f64::MIN_POSITIVE) * 1e-9;
         let peak = bench.peak.as_ref();
@@ -348,7 +348,7 @@ impl<'a> Streamed<'a> {
         }
     }
 
-    /// Weights and states, and on a GPU whatever else ticks needed.
+    /// Weights and states, and on a GPU the other memory that ticks needed.
     fn bytes(&self) -> u64 {
         let model = self.engine.model();
         let states = match self.engine.device().info() {

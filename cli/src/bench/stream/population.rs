@@ -1,36 +1,37 @@
-//! The streams of a load: they come and go at random, and some are kept to be verified.
+//! The streams of a load: they come and go at random, and some are recorded for verification.
 //!
-//! A stream's frames are windows of one bank of random numbers, at places that its number and the frame's give. So a frame
-//! costs a copy and no drawing, and those of a kept stream can be had again when all is over.
+//! A stream's frames are windows of one bank of random numbers, at offsets computed from the stream's number and the
+//! frame's. So a frame costs a copy and no random draws, and the frames of a recorded stream can be computed again
+//! afterwards.
 
 use wgru::{Pool, StreamId, TickOutput};
 
 use crate::bench::case::values;
 use crate::failure::{Failure, Outcome, error};
 
-/// Seconds that a stream lives on average.
+/// The average lifetime of a stream in seconds.
 const LIFE: f64 = 5.0;
-/// The chance that a free member is taken at a turn.
+/// The chance that a free slot is filled at a turn.
 const JOINING: f64 = 0.5;
-/// Streams that are kept of those that are there from the start, and of those that come later.
+/// The number of recorded streams: of those open from the start, and of those that join later.
 const KEPT: [usize; 2] = [4, 4];
-/// Numbers of the bank, beside a frame's.
+/// The size of the bank, in addition to one frame.
 const BANK: usize = 1 << 16;
 
 /// A stream that is open.
 struct Member {
     stream: StreamId,
-    /// Counts all streams of the load.
+    /// Its number among all streams of the load.
     number: u64,
     /// Frames that it was given.
     frames: u64,
-    /// The turn from which on it is closed.
+    /// The turn at which it is closed.
     leaves: u64,
-    /// Its place among the kept.
+    /// Its index among the recorded streams.
     kept: Option<usize>,
 }
 
-/// A stream whose outputs are kept.
+/// A stream whose outputs are recorded.
 pub struct Kept {
     stream: StreamId,
     /// Its number in the load.
@@ -44,21 +45,21 @@ pub struct Kept {
 /// The streams of a load.
 pub struct Population {
     members: Vec<Member>,
-    /// Streams that there are to be, and never more.
+    /// The target number of streams, which is never exceeded.
     most: usize,
-    /// Streams that there were.
+    /// The number of streams so far.
     streams: u64,
     turns: u64,
-    /// Turns that a stream lives on average.
+    /// The average lifetime of a stream in turns.
     life: f64,
-    /// Turns from which on the next stream to join is kept, the last first.
+    /// Turns from which on the next stream to join is recorded, in descending order.
     keep: Vec<u64>,
     kept: Vec<Kept>,
     frames: Frames,
     rng: fastrand::Rng,
 }
 
-/// Where frames come from.
+/// The source of frames.
 pub struct Frames {
     bank: Vec<f32>,
     input: usize,
@@ -71,7 +72,7 @@ impl Frames {
 
     /// A frame of a stream, `[I]`.
     pub fn frame(&self, stream: u64, frame: u64) -> &[f32] {
-        // splitmix64, so that neighbours lie anywhere.
+        // splitmix64, so that consecutive numbers give unrelated offsets.
         let mut at = stream
             .wrapping_mul(0x9e37_79b9_7f4a_7c15)
             .wrapping_add(frame)
@@ -83,10 +84,11 @@ impl Frames {
 }
 
 impl Population {
-    /// Opens `most` streams in `pool`, which has none yet. Some are kept where `keeps`: of those one stays to the end, and one leaves.
+    /// Opens `most` streams in `pool`, which has none yet. With `keeps`, some are recorded: at least one that stays
+    /// to the end, and one that leaves.
     ///
     /// # Errors
-    /// What the pool says; no memory.
+    /// The pool's error; no memory.
     pub fn open(pool: &mut Pool, most: usize, turns: u64, rate: f64, keeps: bool) -> Outcome<Self> {
         let mut rng = fastrand::Rng::with_seed(most as u64);
         let mut members = Vec::new();
@@ -104,7 +106,7 @@ impl Population {
         Ok(population)
     }
 
-    /// Chooses whom to keep.
+    /// Chooses the streams to record.
     fn choose(&mut self, width: usize) -> Outcome {
         let [early, late] = KEPT.map(|count| count.min(self.members.len()));
         let mut members: Vec<usize> = (0..self.members.len()).collect();
@@ -114,14 +116,14 @@ impl Population {
             self.keep_member(member);
         }
         self.members[members[0]].leaves = u64::MAX;
-        // What it grows to is known, and making room in the middle of a load would take time then.
+        // The final size is known, and allocating in the middle of a load would take time then.
         let all = usize::try_from(self.turns).ok().and_then(|turns| turns.checked_mul(width));
         let room = all.and_then(|all| self.kept[0].y.try_reserve_exact(all).ok());
         room.ok_or_else(|| {
             error("outputs that are kept", format!("no memory for those of {} turns", self.turns))
         })?;
         let Some(&leaver) = members.get(1) else { return Ok(()) };
-        // It makes room for one that joins, which is kept as well; others are found at random times.
+        // Its slot is filled by one that joins, which is recorded as well; the others are chosen at random times.
         let leaves = self.turns / 4 + self.rng.u64(0..=self.turns / 4);
         self.members[leaver].leaves = leaves.max(1);
         let times = (1..late).map(|_| self.rng.u64(0..=self.turns / 4 * 3));
@@ -139,7 +141,7 @@ impl Population {
 
     fn join(&mut self, pool: &mut Pool, turn: u64) -> Outcome {
         let stream = pool.open()?;
-        // Whoever may leave at any turn with the same chance lives for a time that is distributed exponentially.
+        // If a stream leaves with the same chance at every turn, its lifetime is exponentially distributed.
         let life = -(1.0 - self.rng.f64()).ln() * self.life;
         let leaves = turn.saturating_add((life as u64).max(1));
         self.members.push(Member { stream, number: self.streams, frames: 0, leaves, kept: None });
@@ -152,15 +154,15 @@ impl Population {
         self.members.len()
     }
 
-    /// Streams that there were, those that are open among them.
+    /// All streams so far, including those that are open.
     pub fn streams(&self) -> u64 {
         self.streams
     }
 
-    /// Closes streams whose time has come, and opens others in their place, now or at a later turn.
+    /// Closes streams at the end of their lifetime, and opens others in their place, now or at a later turn.
     ///
     /// # Errors
-    /// What the pool says; frames that it had not computed.
+    /// The pool's error; frames that were not computed.
     pub fn change(&mut self, pool: &mut Pool, turn: u64) -> Outcome {
         let free = self.most - self.members.len();
         for member in (0..self.members.len()).rev() {
@@ -173,7 +175,8 @@ impl Population {
                 }
             }
         }
-        // Of the members that were free before: so that there is a turn without a stream, and slots are taken in another order.
+        // Only slots that were free before are filled: so there are turns with a free slot, and slots are reused in
+        // another order.
         for _ in 0..free {
             if self.rng.f64() < JOINING {
                 self.join(pool, turn)?;
@@ -186,10 +189,10 @@ impl Population {
         Ok(())
     }
 
-    /// Gives every stream so many frames.
+    /// Pushes so many frames to every stream.
     ///
     /// # Errors
-    /// What the pool says.
+    /// The pool's error.
     pub fn push(&mut self, pool: &mut Pool, turns: u64) -> Outcome {
         for member in &mut self.members {
             for _ in 0..turns {
@@ -203,10 +206,10 @@ impl Population {
         Ok(())
     }
 
-    /// Keeps what a tick brought, which were to be so many frames of each stream.
+    /// Records the outputs of a tick, which should have so many frames for each stream.
     ///
     /// # Errors
-    /// Other frames.
+    /// A different number of frames.
     pub fn take(&mut self, output: &TickOutput, turns: u64) -> Outcome {
         let mut frames = 0;
         for row in output.iter() {
@@ -225,7 +228,7 @@ impl Population {
         Ok(())
     }
 
-    /// The streams that were kept, and where their frames came from.
+    /// The recorded streams, and the source of their frames.
     pub fn into_kept(self) -> (Vec<Kept>, Frames) {
         (self.kept, self.frames)
     }
@@ -258,7 +261,7 @@ mod tests {
             assert!(population.len() <= most && population.len() == pool.len());
             (frames, least) = (frames + population.len(), least.min(population.len()));
         }
-        // Each lives 100 turns of 400.
+        // Each stream lives for 100 of 400 turns.
         let streams = population.streams() as usize;
         assert!((3 * most..7 * most).contains(&streams), "{streams}");
         assert!(least > most / 2 && frames > most * turns as usize * 9 / 10, "{least} {frames}");

@@ -1,21 +1,21 @@
-//! When frames fall due, and what came too late: plain numbers, so that it can be tested without a clock.
+//! The due times of frames, and which outputs were late: arithmetic that can be tested without a clock.
 //!
-//! All open streams get a frame at each turn, and turn k falls due k / rate seconds after the start. A frame is late, its
-//! deadline missed, where its output comes after turn k + 1 fell due.
+//! All open streams get a frame at each turn, and turn k falls due k / rate seconds after the start. A frame is late,
+//! its deadline missed, if its output comes after turn k + 1 fell due.
 
 use std::time::Duration;
 
 use crate::bench::timing::{Figures, ROUNDS};
 
-/// The share of late frames from which on a rate is not kept.
+/// The share of late frames at which a rate is no longer kept.
 pub const LATE: f64 = 0.001;
 
-/// When frames fall due.
+/// The due times of frames.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Schedule {
     /// Frames a second of each stream.
     pub rate: f64,
-    /// Frames of a stream that is there all the time.
+    /// Frames of a stream that is open for the whole load.
     pub turns: u64,
 }
 
@@ -32,14 +32,14 @@ impl Schedule {
 
     /// When a turn falls due.
     pub fn due(self, turn: u64) -> Duration {
-        // Whole nanoseconds, so that a turn is due when its time has come and not one rounding later.
+        // Whole nanoseconds, so that rounding does not make a turn late at its own due time.
         Duration::from_nanos((turn as f64 * 1e9 / self.rate).round() as u64)
     }
 
-    /// How many turns have fallen due after so long.
+    /// The number of turns due after so long.
     pub fn due_by(self, elapsed: Duration) -> u64 {
         let mut due = (elapsed.as_secs_f64() * self.rate) as u64;
-        // The quotient may have been rounded either way.
+        // The quotient may have been rounded up or down.
         while due > 0 && self.due(due) > elapsed {
             due -= 1;
         }
@@ -50,20 +50,20 @@ impl Schedule {
     }
 }
 
-/// What the ticks of a load took. It grows by eight bytes a tick.
+/// The times of a load's ticks. It grows by eight bytes a tick.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Tally {
-    /// Of each tick, from when its oldest frame fell due until its outputs were there.
+    /// For each tick, the time from when its oldest frame fell due until its outputs arrived.
     pub latencies: Vec<f64>,
-    /// Frames whose outputs came.
+    /// Frames with outputs.
     pub frames: u64,
-    /// Those of them that were late.
+    /// Frames that were late.
     pub missed: u64,
 }
 
 impl Tally {
-    /// Takes note of a tick of the turns from `first` on, a frame of each of `streams` streams, whose outputs were there at
-    /// `done`.
+    /// Records a tick over the turns from `first` on, with a frame for each of `streams` streams, whose outputs
+    /// arrived at `done`.
     pub fn tick(&mut self, schedule: Schedule, first: u64, turns: u64, streams: usize, done: Duration) {
         self.latencies.push(done.saturating_sub(schedule.due(first)).as_secs_f64());
         let late = (first..first + turns).filter(|turn| done > schedule.due(turn + 1)).count();
@@ -71,14 +71,14 @@ impl Tally {
         self.missed += (late * streams) as u64;
     }
 
-    /// What the latencies amount to; the spread is that of parts of the load, one after the other.
+    /// A summary of the latencies. The spread is between consecutive parts of the load.
     pub fn figures(&self) -> Figures {
         let part = self.latencies.len().div_ceil(ROUNDS).max(1);
         let parts: Vec<Vec<f64>> = self.latencies.chunks(part).map(<[f64]>::to_vec).collect();
         Figures::of_rounds(&parts)
     }
 
-    /// Whether the rate was kept: of a hundred ticks 99 within a period, and hardly a frame late.
+    /// Whether the rate was kept: 99 of a hundred ticks within a period, and a small share of late frames.
     pub fn keeps(&self, schedule: Schedule) -> bool {
         let p99 = Figures::of(self.latencies.iter().copied()).p99;
         p99 <= schedule.period().as_secs_f64() && (self.missed as f64) < LATE * self.frames as f64
@@ -103,7 +103,7 @@ mod tests {
         assert_eq!(times.map(|time| schedule.due_by(time)), [1, 1, 2, 2, 8, 50, 50]);
     }
 
-    /// At any rate a turn is due at its time, and the next is not.
+    /// At every rate, a turn is due at its due time, and the next is not.
     #[test]
     fn rounding_loses_no_turn() {
         let mut rng = fastrand::Rng::with_seed(1);
@@ -127,7 +127,7 @@ mod tests {
         let mut tally = Tally::default();
         tally.tick(schedule, 0, 1, 3, ms(10));
         assert_eq!((tally.frames, tally.missed), (3, 0));
-        // Of turns 1 to 3, due at 10, 20 and 30 ms, the first two had to be there by 20 and 30.
+        // Of turns 1 to 3, due at 10, 20 and 30 ms, the first two had deadlines at 20 and 30 ms.
         tally.tick(schedule, 1, 3, 4, ms(35));
         assert_eq!((tally.frames, tally.missed), (15, 8));
         assert_eq!(tally.latencies, [0.010, 0.025]);

@@ -1,34 +1,34 @@
-//! The most streams that a device keeps a rate for: doubling until it does not, then halving what lies between.
+//! The most streams that a device keeps a rate for: doubles the number until the rate is not kept, then bisects.
 
-/// What is known of the most streams.
+/// The bounds found so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Most {
-    /// So many kept the rate; 0 where none are known to.
+    /// The most that kept the rate; 0 if none is known.
     pub keeps: usize,
-    /// So many did not.
+    /// The fewest that did not.
     pub fails: Option<usize>,
 }
 
-/// Where doubling begins.
+/// The first number to try.
 const FIRST: usize = 16;
-/// Where it ends: more streams than any load here can feed.
+/// The last number to try: more streams than any load here can feed.
 const LAST: usize = 1 << 20;
-/// How often a number may fail. Other work on the machine makes a short trial fail that would not fail again.
+/// How often a number may be tried. Other work on the machine may make a short trial fail once.
 const TRIES: usize = 2;
 
 impl Most {
-    /// The number, where there is one: 0 where even a single stream was too many.
+    /// The result, if there is one: 0 if even a single stream was too many.
     pub fn found(self) -> Option<usize> {
         (self.keeps > 0 || self.fails == Some(1)).then_some(self.keeps)
     }
 
-    /// Whether they lie as near to each other as is wanted, a share of the lesser.
+    /// Whether the bounds are close enough, as a share of the lower one.
     fn is_narrow(self, precision: f64) -> bool {
         let gap = self.fails.map(|fails| fails.saturating_sub(self.keeps));
         gap.is_some_and(|gap| gap <= 1 || gap as f64 <= self.keeps as f64 * precision)
     }
 
-    /// The number to try next; none where all is known that is wanted.
+    /// The number to try next; `None` if the bounds are close enough.
     fn next(self, precision: f64) -> Option<usize> {
         if self.is_narrow(precision) {
             return None;
@@ -41,11 +41,11 @@ impl Most {
         }
     }
 
-    /// Searches from what is known. `trial` says whether so many streams keep the rate, or nothing where there is no time
-    /// left for it, which ends the search.
+    /// Searches from the known bounds. `trial` returns whether so many streams keep the rate, or `None` if there is
+    /// no time left for it, which ends the search.
     ///
     /// # Errors
-    /// The first of `trial`.
+    /// The first error of `trial`.
     pub fn search<E>(
         mut self,
         precision: f64,

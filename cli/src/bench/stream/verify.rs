@@ -1,5 +1,5 @@
-//! Holding the streams that were kept against runs of their own: to the bit, and the first frames of one against the
-//! f64 reference.
+//! Compares the recorded streams with runs of their own, bit by bit, and the first frames of one stream with the f64
+//! reference.
 
 use wgru::reference::Comparison;
 use wgru::{Batch, Engine, Model};
@@ -9,13 +9,13 @@ use crate::bench::case::Case;
 use crate::bench::verify::{Inputs, require};
 use crate::failure::{Failure, Outcome};
 
-/// Frames that are held against the reference.
+/// Frames that are compared with the reference.
 const FIRST: u64 = 50;
 
-/// Verifies every kept stream; the comparison with the reference.
+/// Verifies every recorded stream. Returns the comparison with the reference.
 ///
 /// # Errors
-/// The first frame that differs; outputs that did not come; what the engine says.
+/// The first frame that differs; missing outputs; the engine's error.
 pub fn verify(engine: &Engine, case: &Case, kept: &[Kept], frames: &Frames) -> Outcome<Comparison> {
     let model = engine.model();
     for stream in kept {
@@ -23,7 +23,7 @@ pub fn verify(engine: &Engine, case: &Case, kept: &[Kept], frames: &Frames) -> O
     }
     let longest = kept.iter().max_by_key(|stream| stream.frames);
     let Some(stream) = longest.filter(|stream| stream.frames > 0) else {
-        return Err(wrong("no stream was kept".into()));
+        return Err(wrong("no stream was recorded".into()));
     };
     let first = stream.frames.min(FIRST);
     let (x, output) = same(engine, stream, frames, first)?;
@@ -31,7 +31,7 @@ pub fn verify(engine: &Engine, case: &Case, kept: &[Kept], frames: &Frames) -> O
     require(model, inputs, &output, case.options(), case.flops(1)).map_err(wrong)
 }
 
-/// Runs a stream's first `count` frames alone, and holds what the pool gave of them against it.
+/// Runs a stream's first `count` frames alone, and compares the pool's outputs with it.
 fn same(engine: &Engine, stream: &Kept, frames: &Frames, count: u64) -> Outcome<(Vec<f32>, wgru::Output)> {
     let model = engine.model();
     let (number, width) = (stream.number, model.output());
@@ -47,12 +47,12 @@ fn same(engine: &Engine, stream: &Kept, frames: &Frames, count: u64) -> Outcome<
     match rows().position(|(run, tick)| bits(run) != bits(tick)) {
         None => Ok((x, output)),
         Some(frame) => Err(wrong(format!(
-            "stream {number}: frame {frame} of {count} has other bits than a run of it alone"
+            "stream {number}: frame {frame} of {count} differs in its bits from a run of the stream alone"
         ))),
     }
 }
 
-/// The frames that a stream was given, `[count, I]`.
+/// The frames pushed to a stream, `[count, I]`.
 fn sequence(model: &Model, number: u64, frames: &Frames, count: u64) -> Outcome<Vec<f32>> {
     let mut x = Vec::new();
     let numbers = wgru::dims::product("x of a stream", &[count as usize, model.input()])?;
