@@ -1,6 +1,7 @@
-//! From a [`crate::Model`] back to the files of other frameworks, so that reading such a file gives the same bits.
+//! Writes a [`crate::Model`] as a file of another framework; reading that file gives the same bits.
 //!
-//! Begin with [`pytorch`], or `onnx` (feature `onnx`): each gives the bytes of a file. `Onnx` adds inputs to the second.
+//! Start with [`pytorch`] or `onnx` (feature `onnx`): each returns the bytes of a file. `Onnx` adds inputs to the
+//! ONNX file.
 //!
 //! ```text
 //!            written                                             refused, by name
@@ -9,9 +10,9 @@
 //! onnx       a GRU, LSTM or RNN node per layer, readout          projection, state clip
 //! ```
 //!
-//! Both know only a z that keeps the old state: the z rows of a cell whose z takes the candidate are negated, since
-//! `1 − σ(a) = σ(−a)`; where the gates have another activation, for which that does not hold, it is refused. Both
-//! want two biases or none: where any is there, an absent one is written as zeros.
+//! Both formats support only a z that keeps the old state. For a cell whose z takes the candidate, the z rows are
+//! negated, since `1 − σ(a) = σ(−a)`. If the gates have another activation, for which that does not hold, the model
+//! is refused. Both formats have two biases or none: if a model has one of them, the missing one is written as zeros.
 
 #[cfg(feature = "onnx")]
 mod onnx;
@@ -53,7 +54,7 @@ fn converted(layer: &Layer, biased: bool) -> Result<Vec<Weights>> {
     Ok(layer.weights().iter().map(convert).collect())
 }
 
-/// Whether `1 − f(a) = f(−a)`: of a sigmoid, and of lines through ½.
+/// Whether `1 − f(a) = f(−a)`: true for a sigmoid, and for lines through ½.
 fn mirrors(activation: Activation) -> bool {
     match activation.function() {
         Function::Sigmoid => true,
@@ -62,7 +63,7 @@ fn mirrors(activation: Activation) -> bool {
     }
 }
 
-/// Of a GRU's r, z and n, `[3·H, …]`, the second.
+/// The second block of a GRU's r, z and n, `[3·H, …]`.
 fn negate_z(values: &mut [f32]) {
     let block = values.len() / 3;
     values[block..2 * block].iter_mut().for_each(|value| *value = -*value);

@@ -8,8 +8,8 @@
 //! readout.weight, readout.bias        [O, D·P] and [O], an nn.Linear
 //! ```
 //!
-//! What the tensors do not show stands in the metadata: `wgru.readout`, `wgru.readout_at` (`every`, `last`) and
-//! `wgru.nonlinearity` (`relu`). Source: the documentation of these classes, and of the safetensors format.
+//! Properties that the tensors do not show are in the metadata: `wgru.readout`, `wgru.readout_at` (`every`, `last`)
+//! and `wgru.nonlinearity` (`relu`). Source: the documentation of these classes, and of the safetensors format.
 
 use super::{converted, is_biased};
 use crate::error::{Error, Result};
@@ -17,8 +17,9 @@ use crate::model::{
     Activation, Activations, Cell, Direction, Forget, Layer, Merge, Model, ReadoutSteps, Reset,
 };
 
-/// A safetensors file with the names of `nn.GRU`, `nn.LSTM` or `nn.RNN`, all in f32. [`crate::import::PyTorch`] reads the
-/// same numbers from it, to the bit, but for what [`crate::export`] says of z and of absent biases.
+/// A safetensors file with the names of `nn.GRU`, `nn.LSTM` or `nn.RNN`, all in f32. [`crate::import::PyTorch`] reads
+/// the same numbers from it, bit by bit, except for the changes to z and to absent biases that [`crate::export`]
+/// describes.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -32,9 +33,9 @@ use crate::model::{
 /// ```
 ///
 /// # Errors
-/// [`Error::Unsupported`] for what these classes do not have, by name: a GRU's reset before the product, reverse
-/// layers without forward ones, directions that are made one, peepholes, coupled gates, clips, and activations other than the cell's own and an
-/// RNN's relu.
+/// [`Error::Unsupported`] for features that these classes lack, by name: a GRU's reset before the product, reverse
+/// layers without forward ones, merged directions, peepholes, coupled gates, clips, and activations other than the
+/// cell's own and an RNN's relu.
 pub fn pytorch(model: &Model) -> Result<Vec<u8>> {
     let class = class_of(model.cell());
     for (index, layer) in model.layers().iter().enumerate() {
@@ -88,12 +89,12 @@ fn class_of(cell: Cell) -> &'static str {
     }
 }
 
-/// What the layer has, beside its activations, that PyTorch's classes have not.
+/// A feature of the layer that PyTorch's classes lack, apart from activations.
 fn beyond(layer: &Layer) -> Option<String> {
     let clip = |name, clip: Option<f32>| clip.map(|clip| format!("{name} (of {clip})"));
     match layer.cell() {
         Cell::Gru { reset: Reset::Before, .. } => {
-            return Some("reset before the product, and none after it equals it".into());
+            return Some("reset before the product, which no reset after it can replace".into());
         }
         Cell::Lstm { forget: Forget::Coupled } => return Some("coupled forget gate".into()),
         _ => {}
@@ -102,7 +103,7 @@ fn beyond(layer: &Layer) -> Option<String> {
         return Some("reverse direction without a forward one".into());
     }
     if layer.merge() != Merge::Concat {
-        return Some(format!("directions that are made one (merge mode {})", layer.merge()));
+        return Some(format!("directions that are merged (merge mode {})", layer.merge()));
     }
     if layer.has_peepholes() {
         return Some("peepholes".into());
@@ -132,8 +133,8 @@ fn nonlinearity(model: &Model) -> Result<Option<&'static str>> {
     Err(Error::Unsupported { what })
 }
 
-/// A safetensors file in the making: names and metadata are plain ASCII here, and stand in the order they came in,
-/// so that one model gives one file.
+/// A safetensors file being written. Names and metadata are plain ASCII, and keep the order in which they were added,
+/// so that one model always gives the same file.
 #[derive(Default)]
 struct File {
     metadata: Vec<String>,
@@ -154,7 +155,7 @@ impl File {
         self.tensors.push(entry);
     }
 
-    /// The length of the header in eight bytes, the header filled up with spaces to eights, the data.
+    /// The length of the header in eight bytes, the header padded with spaces to a multiple of eight, the data.
     fn bytes(self) -> Vec<u8> {
         let (metadata, tensors) = (self.metadata.join(","), self.tensors.join(","));
         let mut header = format!(r#"{{"__metadata__":{{{metadata}}},{tensors}}}"#);

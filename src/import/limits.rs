@@ -1,8 +1,8 @@
-//! How much of a file an importer takes on: a file of a few kilobytes can claim, or unfold to, any amount.
+//! Limits of an importer on the size of a file: a file of a few kilobytes can claim, or decompress to, any size.
 
 use crate::error::{Error, Result};
 
-/// The limits of an importer. What exceeds one is refused with the number and the limit's name.
+/// The limits of an importer. A file beyond one is refused with the number and the limit's name.
 ///
 /// ```
 /// let limits = wgru::import::Limits::default().tensors(10_000).header(1 << 20);
@@ -11,13 +11,13 @@ use crate::error::{Error, Result};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Tensors (of an ONNX file initialisers and nodes, of a Keras file arrays and layers), of a model in several
-    /// files in all of them: 1,000,000.
+    /// Tensors (for ONNX, initialisers and nodes; for Keras, arrays and layers), in all files of the model together:
+    /// 1,000,000.
     pub tensors: u64,
-    /// Bytes of what describes the tensors (a header, a configuration), of each file: 256 MiB. The safetensors
-    /// format itself allows 100 MB.
+    /// Bytes of the metadata of each file that describes its tensors (a header, a configuration): 256 MiB. The
+    /// safetensors format itself allows 100 MB.
     pub header: u64,
-    /// Bytes that a file's compressed parts unfold to, archives within archives included, all together: 4 GiB.
+    /// Bytes that a file's compressed parts decompress to, nested archives included, all together: 4 GiB.
     pub decompressed: u64,
 }
 
@@ -46,7 +46,7 @@ impl Limits {
         self
     }
 
-    /// Holds a number of tensors against the limit; `source` names the file.
+    /// Checks a number of tensors against the limit; `source` names the file.
     ///
     /// # Errors
     /// [`Error::TooLarge`] for more tensors than the limit.
@@ -54,7 +54,7 @@ impl Limits {
         check(source, tensors, self.tensors, "tensors", "tensors")
     }
 
-    /// Holds the length of a header against the limit; `source` names the file.
+    /// Checks the length of a header against the limit; `source` names the file.
     ///
     /// # Errors
     /// [`Error::TooLarge`] for a longer header than the limit.
@@ -62,7 +62,7 @@ impl Limits {
         check(source, bytes, self.header, "bytes of header", "header")
     }
 
-    /// Holds what was unfolded so far against the limit: `bytes` are those of all parts together.
+    /// Checks the decompressed bytes against the limit: `bytes` are those of all parts so far.
     ///
     /// # Errors
     /// [`Error::TooLarge`] for more bytes than the limit.

@@ -1,8 +1,9 @@
-//! From a framework's files to a [`Model`], with a report of what was used, what was left over and what was decided on the way.
+//! Reads a framework's files into a [`Model`], with a report of the tensors used and left over, and of the decisions
+//! made.
 //!
-//! Begin with [`Model::from_pytorch`], `Model::from_onnx` or `Model::from_keras`: they take a path and find out the rest from the
-//! file. Where that does not do (several stacks in a file, a readout, another convention), [`PyTorch`], `Onnx` and `Keras` have
-//! the options; their `parse` reads bytes in place of a file. All give [`Imported`].
+//! Start with [`Model::from_pytorch`], `Model::from_onnx` or `Model::from_keras`: they take a path and determine the
+//! rest from the file. If that is not enough (several stacks in a file, a readout, another convention), [`PyTorch`],
+//! `Onnx` and `Keras` have the options; their `parse` reads bytes instead of a file. All return [`Imported`].
 //!
 //! ```no_run
 //! # fn main() -> Result<(), wgru::Error> {
@@ -15,8 +16,8 @@
 //! # }
 //! ```
 //!
-//! An importer computes exactly what the framework would, or returns an error that names what it does not know. This module and
-//! [`crate::export`] alone know other layouts than the crate's own ([`crate::model`]).
+//! An importer computes exactly what the framework would, or returns an error that names what it does not support.
+//! Only this module and [`crate::export`] use layouts other than the crate's own ([`crate::model`]).
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
@@ -50,7 +51,7 @@ fn load(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|error| Error::io(path.display(), error))
 }
 
-/// A model and how it was read: what every importer gives.
+/// A model and how it was read: the result of every importer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Imported {
     /// The model, its weights in f32.
@@ -67,18 +68,19 @@ pub struct Report {
     pub used: Vec<String>,
     /// Tensors of the file that are not in the model, by full name.
     pub left_over: Vec<String>,
-    /// What was decided, and from what: `cell GRU: weight_hh_l0 has 3·64 rows`. For people to read.
+    /// The decisions and their reasons: `cell GRU: weight_hh_l0 has 3·64 rows`. For people to read.
     pub decisions: Vec<String>,
-    /// Initial states that the file gets from elsewhere, with where they come from; empty for PyTorch. A batch has to be given
-    /// them ([`Batch::h0`](crate::Batch::h0), [`Batch::c0`](crate::Batch::c0)): without, a run begins at 0. Of ONNX these are
-    /// inputs of the graph, of Keras what `Keras::states_given` lets pass.
+    /// Initial states that the framework would take from elsewhere, with their sources; empty for PyTorch. Every
+    /// batch must set them ([`Batch::h0`](crate::Batch::h0), [`Batch::c0`](crate::Batch::c0)); otherwise a run begins
+    /// at 0. For ONNX these are inputs of the graph; for Keras, the states that `Keras::states_given` allows.
     pub initial_states: Vec<String>,
-    /// The file's own metadata: of safetensors `__metadata__`, of ONNX producer and `metadata_props`, of Keras its versions.
+    /// The file's own metadata: for safetensors `__metadata__`, for ONNX producer and `metadata_props`, for Keras its
+    /// versions.
     pub metadata: BTreeMap<String, String>,
 }
 
 impl Report {
-    /// Tells the log what was decided and left over; `source` names the file.
+    /// Logs the decisions and the tensors left over; `source` names the file.
     fn tell(&self, source: &str) {
         for decision in &self.decisions {
             log::info!(target: "wgru::import", "{source}: {decision}");

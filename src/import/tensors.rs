@@ -1,5 +1,5 @@
-//! The tensors of a safetensors file by name. The container is read by the `safetensors` crate, which checks
-//! offsets and sizes against the file before anything is taken from it.
+//! The tensors of a safetensors file by name. The `safetensors` crate reads the container, and checks offsets and
+//! sizes against the file first.
 
 use std::collections::BTreeMap;
 
@@ -39,11 +39,11 @@ pub struct Tensor {
     pub data: Vec<f32>,
 }
 
-/// Every tensor of a safetensors file; `source` names the file in errors. Integers, as lengths are, are read too.
+/// Every tensor of a safetensors file; `source` names the file in errors. Integers, such as lengths, are read too.
 ///
 /// # Errors
-/// [`Error::Format`] for a file that is not whole and for a storage type that is neither a float nor an integer
-/// of 32 or 64 bits, [`Error::File`] for NaN and infinities, [`Error::TooLarge`] beyond the default [`Limits`].
+/// [`Error::Format`] for a file that is truncated and for a storage type that is neither a float nor an integer of 32
+/// or 64 bits, [`Error::File`] for NaN and infinities, [`Error::TooLarge`] beyond the default [`Limits`].
 #[cfg(feature = "unstable")]
 pub fn read_tensors(source: &str, bytes: &[u8]) -> Result<Vec<Tensor>> {
     let tensors = Tensors::parse(source, bytes, &Limits::default())?;
@@ -53,7 +53,7 @@ pub fn read_tensors(source: &str, bytes: &[u8]) -> Result<Vec<Tensor>> {
 
 impl<'a> Tensors<'a> {
     /// # Errors
-    /// [`Error::Format`] for a file that is not whole, [`Error::TooLarge`] beyond the limits.
+    /// [`Error::Format`] for a file that is truncated, [`Error::TooLarge`] beyond the limits.
     pub(super) fn parse(source: &'a str, bytes: &'a [u8], limits: &Limits) -> Result<Self> {
         let format =
             |error: SafeTensorError| Error::unreadable(source, "not a readable safetensors file", error);
@@ -76,15 +76,15 @@ impl<'a> Tensors<'a> {
         Ok(Self { source, entries, metadata })
     }
 
-    /// A model of several files, none of them read so far.
+    /// A model of several files, with none of them read yet.
     pub(super) fn none(source: &'a str) -> Self {
         Self { source, entries: BTreeMap::new(), metadata: BTreeMap::new() }
     }
 
-    /// Takes another file's tensors in.
+    /// Adds another file's tensors.
     ///
     /// # Errors
-    /// [`Error::Format`] for a tensor that is there already.
+    /// [`Error::Format`] for a tensor that exists already.
     pub(super) fn add(&mut self, other: Self) -> Result<()> {
         for (name, entry) in other.entries {
             let file = entry.file;
@@ -120,7 +120,8 @@ impl<'a> Tensors<'a> {
         self.entries.get(name).ok_or_else(|| self.missing(name))
     }
 
-    /// That there is no such tensor: first those of the same module, then those of the same name in other modules.
+    /// The error for a missing tensor, with similar names: first those of the same module, then those of the same
+    /// name in other modules.
     pub(super) fn missing(&self, name: &str) -> Error {
         let parts = |name: &'_ str| name.rfind('.').map_or(0, |dot| dot + 1);
         let (module, leaf) = name.split_at(parts(name));
@@ -140,7 +141,7 @@ impl<'a> Tensors<'a> {
         Ok(&self.entry(name)?.shape)
     }
 
-    /// [`Tensors::read`], integers of 32 and 64 bits too.
+    /// As [`Tensors::read`], but accepts integers of 32 and 64 bits too.
     ///
     /// # Errors
     /// As [`Tensors::read`].
@@ -157,7 +158,7 @@ impl<'a> Tensors<'a> {
     }
 
     /// # Errors
-    /// [`Error::MissingTensor`], [`Error::Format`] for a storage type that is no float, [`Error::NotFinite`].
+    /// [`Error::MissingTensor`], [`Error::Format`] for a storage type that is not a float, [`Error::NotFinite`].
     pub(super) fn read(&self, name: &str) -> Result<Tensor> {
         let entry = self.entry(name)?;
         let dtype = match entry.dtype {
@@ -188,7 +189,7 @@ fn integers<const N: usize>(bytes: &[u8], read: impl Fn([u8; N]) -> i64) -> Vec<
 
 impl Tensor {
     /// # Errors
-    /// [`Error::Shape`] where the shape is another.
+    /// [`Error::Shape`] if the shape differs.
     pub(super) fn with_shape(self, expected: &[usize]) -> Result<Self> {
         if self.shape == expected {
             return Ok(self);

@@ -388,8 +388,8 @@ fn what_pytorch_does_not_have_is_refused_by_name() {
         let both = Kind::new(Cell::GRU, Direction::Bidirectional).stack().remove(0);
         let model = one(both.with_merge(merge));
         let mode = format!("merge mode {merge}");
-        refused(export::pytorch(&model), &["layer 0", "nn.GRU has no directions that are made one", &mode]);
-        refused(export::onnx(&model), &["layer 0", "GRU has no directions that are made one", &mode]);
+        refused(export::pytorch(&model), &["layer 0", "nn.GRU has no directions that are merged", &mode]);
+        refused(export::onnx(&model), &["layer 0", "GRU has no directions that are merged", &mode]);
     }
     // A relu in one direction alone.
     let relu = Activations { gate: Activation::RELU, ..Activations::of(Cell::Rnn) };

@@ -269,7 +269,7 @@ fn a_stack_is_only_what_keras_computes_as_one() {
     assert!(matches!(&swapped, Error::Mismatch { name, .. } if name.contains("first")), "{swapped}");
     // In a graph it is the connections that count.
     let beside = Keras::new().layers(["gru_before", "gru_no_bias"]).read(golden("branches.keras"));
-    assert!(beside.expect_err("side by side").to_string().contains("stands on the input"));
+    assert!(beside.expect_err("side by side").to_string().contains("reads the input"));
     // Into a model inside the model too.
     let above = Keras::new().layers(["gru_after", "inner/deep"]).read(golden("branches.keras"));
     assert_eq!(above.expect("a stack").model.layers().len(), 2);

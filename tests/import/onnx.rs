@@ -347,7 +347,7 @@ fn several_nodes_are_listed_and_one_is_named() {
     let listed = [
         "first: GRU forward [3·3, 2→3]",
         "b: LSTM reverse [4·5, 4→5]",
-        "last: RNN forward [weights that are no constants]",
+        "last: RNN forward [weights that are not constants]",
     ];
     for how in [Onnx::new(), Onnx::new().node("second")] {
         let error = graph.read_with(&how).expect_err("several");

@@ -49,8 +49,8 @@ impl Subject {
 
     /// The prediction for each sample.
     ///
+    /// # Errors
     /// The planner's error.
-    /// What the planner refuses.
     pub fn predictions(&self, caps: &Caps) -> wgru::Result<Vec<f64>> {
         let all = self.candidates(caps)?;
         let of = |sample: &Sample| {

@@ -1,4 +1,4 @@
-//! The graph around the nodes: its inputs and outputs, what joins the layers, the readout.
+//! The graph around the nodes: its inputs and outputs, the operators that join the layers, the readout.
 
 use super::Onnx;
 use super::node::{self, int, int_list, ints, size};
@@ -9,7 +9,7 @@ use crate::proto::{
     TensorTypeProto, TypeProto, ValueInfoProto, dtype,
 };
 
-/// The opset, and the version of the format that came with it.
+/// The opset, and the format version that introduced it.
 const OPSET: i64 = 14;
 const IR_VERSION: i64 = 7;
 
@@ -74,7 +74,7 @@ fn graph(how: Onnx, model: &Model) -> Result<GraphProto> {
     Ok(graph)
 }
 
-/// Declares what is read at run time, and names the initial h and c of each layer; empty where there is none.
+/// Declares the run-time inputs, and returns the names of each layer's initial h and c; empty if there are none.
 fn inputs(graph: &mut GraphProto, how: Onnx, model: &Model) -> Result<[Vec<String>; 2]> {
     let (layers, dirs) = (model.layers().len(), model.layers()[0].direction().count());
     graph.input.push(value("X", dtype::FLOAT, &[Open("T"), Open("B"), Of(model.input())])?);
@@ -127,8 +127,7 @@ fn split(graph: &mut GraphProto, name: &str, layers: usize, dirs: usize) -> Resu
     Ok(parts)
 }
 
-/// Sets X, sequence_lens, initial_h and initial_c beside the constants that are there, and leaves no empty name at
-/// the end.
+/// Sets X, sequence_lens, initial_h and initial_c beside the existing constants, and removes empty names at the end.
 fn connect(node: &mut NodeProto, x: &str, lengths: bool, [h, c]: [&str; 2]) {
     const PLACES: usize = 7;
     if node.input.len() < PLACES {
@@ -146,7 +145,7 @@ fn connect(node: &mut NodeProto, x: &str, lengths: bool, [h, c]: [&str; 2]) {
 fn side_by_side(graph: &mut GraphProto, y: &str, index: usize, features: usize) -> Result<String> {
     let [turned, shape, flat] = ["turned", "shape", "x"].map(|part| format!("{part}_{}", index + 1));
     add(graph, "Transpose", &[y], &[&turned], vec![int_list("perm", &[0, 2, 1, 3])]);
-    // 0 keeps the size that is there.
+    // 0 keeps the existing size.
     graph.initializer.push(ints(&shape, &[3], &[0, 0, size("D·H", features)?])?);
     add(graph, "Reshape", &[&turned, &shape], &[&flat], Vec::new());
     Ok(flat)
@@ -168,7 +167,7 @@ fn readout(graph: &mut GraphProto, readout: &Readout, y: &str, lengths: bool) ->
         add(graph, "Gather", &[y, "last"], &["y_last"], vec![int("axis", 0)]);
         (y, shape) = ("y_last", vec![Open("B"), Of(outputs)]);
     }
-    // [O, D·H] to the [D·H, O] of a product from the left.
+    // [O, D·H] transposed to [D·H, O], since y is the left factor of the product.
     let turned = (0..input).flat_map(|i| readout.w().iter().skip(i).step_by(input)).copied();
     let turned: Vec<f32> = turned.collect();
     graph.initializer.push(node::floats("readout_W", &[input, outputs], &turned)?);

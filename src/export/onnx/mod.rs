@@ -1,15 +1,15 @@
-//! ONNX: a GRU, LSTM or RNN node per layer, and what joins them.
+//! ONNX: a GRU, LSTM or RNN node per layer, and the operators that join them.
 //!
 //! ```text
-//! inputs   X [T, B, I]; as asked for sequence_lens [B], initial_h [L·D, B, H] and initial_c [L·D, B, H]
+//! inputs   X [T, B, I]; if the options ask for them, sequence_lens [B], initial_h [L·D, B, H], initial_c [L·D, B, H]
 //! outputs  Y [T, D, B, H] of the last layer, Y_h [L·D, B, H], an LSTM's Y_c [L·D, B, H];
 //!          with a readout out, [T, B, O] of every step or [B, O] of the last
 //! layers   [T, D, B, H] ── Transpose, Reshape ──▶ [T, B, D·H]
-//! readout  [T, B, D·H] ── Gather of the last step, where it is that ── MatMul, Add ──▶ out
+//! readout  [T, B, D·H] ── Gather of the last step, for a readout of it ── MatMul, Add ──▶ out
 //! ```
 //!
-//! T and B are open. Nodes are named `gru_0`, `lstm_1`: their operator and layer. Source: the ONNX operator
-//! specification, opset 14.
+//! T and B are free dimensions. Nodes are named `gru_0`, `lstm_1`: their operator and layer. Source: the ONNX
+//! operator specification, opset 14.
 
 mod graph;
 mod node;
@@ -19,7 +19,7 @@ use prost::Message;
 use crate::error::{Error, Result};
 use crate::model::Model;
 
-/// The most bytes that readers of protobuf take.
+/// The most bytes that protobuf readers accept.
 const MOST: usize = i32::MAX as usize;
 
 /// An ONNX file with the input X alone; see [`Onnx`] for lengths and initial states.
@@ -30,7 +30,7 @@ pub fn onnx(model: &Model) -> Result<Vec<u8>> {
     Onnx::new().write(model)
 }
 
-/// What an ONNX file reads at run time beside X.
+/// The run-time inputs of an ONNX file beside X.
 ///
 /// ```no_run
 /// # fn main() -> Result<(), wgru::Error> {
@@ -63,13 +63,15 @@ impl Onnx {
         self
     }
 
-    /// The file's bytes, all weights in f32. Each node gives [`crate::import::Onnx`] the same numbers, to the bit, but for
-    /// what [`crate::export`] says of z and of absent biases; peepholes of one direction alone are zeros in the other.
+    /// The file's bytes, all weights in f32. [`crate::import::Onnx`] reads the same numbers from each node, bit by
+    /// bit, except for the changes to z and to absent biases that [`crate::export`] describes. If only one direction
+    /// has peepholes, those of the other are zeros.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] for what the operators do not have, by name: a projection, a clip of the state,
-    /// directions that are made one, a readout of the last step together with lengths, and a z that takes the candidate through another activation
-    /// than a sigmoid, or a line or hard sigmoid through ½. [`Error::TooLarge`] beyond protobuf's 2 GiB.
+    /// [`Error::Unsupported`] for features that the operators lack, by name: a projection, a clip of the state,
+    /// directions that are merged, a readout of the last step together with lengths, and a z that takes the candidate
+    /// through an activation other than a sigmoid, or a line or hard sigmoid through ½. [`Error::TooLarge`] beyond
+    /// protobuf's 2 GiB.
     pub fn write(self, model: &Model) -> Result<Vec<u8>> {
         let file = graph::model(self, model)?;
         let bytes = file.encoded_len();

@@ -1,4 +1,4 @@
-//! One layer as a node with its weights: the crate's layout to ONNX's.
+//! One layer as a node with its weights: from the crate's layout to ONNX's.
 //!
 //! ```text
 //! W [D, G·H, I]    R [D, G·H, H]    gates z r h (GRU), i o f c (LSTM), one (RNN)
@@ -11,7 +11,7 @@ use crate::export::{converted, is_biased};
 use crate::model::{Activation, Activations, Cell, Forget, GateOrder, Layer, Merge, Reset, Weights};
 use crate::proto::{AttributeProto, NodeProto, TensorProto, dtype, kind};
 
-/// What ONNX calls the cell, and how it orders the gates.
+/// ONNX's name for the cell, and its gate order.
 fn operator(cell: Cell) -> (&'static str, Option<GateOrder>) {
     match cell {
         Cell::Gru { .. } => ("GRU", Some(GateOrder::Zrn)),
@@ -53,14 +53,14 @@ fn tensor(name: &str, data_type: i32, shape: &[usize], bytes: Vec<u8>) -> Result
 /// The node of layer `index` without its X and states, and the constants it reads.
 ///
 /// # Errors
-/// [`Error::Unsupported`] for a projection, a clip of the state, directions that are made one and what [`converted`] refuses.
+/// [`Error::Unsupported`] for a projection, a clip of the state, merged directions, and the errors of [`converted`].
 pub(super) fn node(layer: &Layer, index: usize) -> Result<(NodeProto, Vec<TensorProto>)> {
     let (op, order) = operator(layer.cell());
     let refused = match (layer.projection(), layer.state_clip(), layer.merge()) {
         (Some(state), ..) => Some(format!("projection (to {state})")),
         (None, Some(clip), _) => Some(format!("state clip {clip}")),
         (None, None, Merge::Sum | Merge::Mul | Merge::Average) => {
-            Some(format!("directions that are made one (merge mode {})", layer.merge()))
+            Some(format!("directions that are merged (merge mode {})", layer.merge()))
         }
         (None, None, Merge::Concat) => None,
     };
@@ -101,13 +101,13 @@ pub(super) fn node(layer: &Layer, index: usize) -> Result<(NodeProto, Vec<Tensor
     Ok((node, tensors))
 }
 
-/// The crate's i f o as ONNX's i o f; zeros where the direction has none.
+/// The crate's i f o in ONNX's order i o f; zeros if the direction has none.
 fn peepholes(set: &Weights, hidden: usize) -> Vec<f32> {
     let p = set.peepholes.clone().unwrap_or_else(|| vec![0.0; 3 * hidden]);
     [&p[..hidden], &p[2 * hidden..], &p[hidden..2 * hidden]].concat()
 }
 
-/// The attributes, those at ONNX's default left out, but for `linear_before_reset`, which too many leave out.
+/// The attributes. Those at ONNX's default are left out, except `linear_before_reset`, which too many exporters omit.
 fn attributes(layer: &Layer) -> Result<Vec<AttributeProto>> {
     let mut all = vec![
         int("hidden_size", size("hidden_size", layer.hidden())?),
@@ -135,7 +135,7 @@ fn attributes(layer: &Layer) -> Result<Vec<AttributeProto>> {
     Ok(all)
 }
 
-/// f g h of each direction in turn, then the α and β of those that take them.
+/// f g h of each direction in turn, then the α and β of the functions that have them.
 fn activations(layer: &Layer) -> Vec<AttributeProto> {
     let cell = layer.cell();
     let own = Activations::of(cell).places(cell);
@@ -172,7 +172,7 @@ pub(super) fn int(name: &str, value: i64) -> AttributeProto {
     AttributeProto { name: name.into(), kind: kind::INT, i: Some(value), ..AttributeProto::default() }
 }
 
-/// An attribute of several.
+/// An attribute of several integers.
 pub(super) fn int_list(name: &str, values: &[i64]) -> AttributeProto {
     AttributeProto { name: name.into(), kind: kind::INTS, ints: values.to_vec(), ..AttributeProto::default() }
 }

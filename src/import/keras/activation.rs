@@ -18,7 +18,7 @@ use crate::model::{Activation, Function};
 /// The function behind `value`, the activation `key` of the layer `label`. `version` is Keras' major version.
 ///
 /// # Errors
-/// [`Error::Unsupported`] for a function that is not known, [`Error::Mismatch`] for a hard sigmoid of an unknown
+/// [`Error::Unsupported`] for an unknown function, [`Error::Mismatch`] for a hard sigmoid of an unknown
 /// version.
 pub(super) fn activation(label: &str, key: &str, value: &Value, version: Option<u32>) -> Result<Activation> {
     let unsupported =

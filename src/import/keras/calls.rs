@@ -9,12 +9,12 @@
 
 use serde_json::{Map, Value};
 
-/// A tensor: what layer gives it.
+/// A tensor, as the layer that outputs it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Source<'a> {
-    /// The layer's own name; empty where the layers stand in a row.
+    /// The layer's own name; empty in a sequence of layers without names.
     pub(super) name: &'a str,
-    /// Its place among the graph's nodes, once all layers are known; none for a layer that is not there.
+    /// Its index among the graph's nodes, once all layers are known; `None` for a layer that the graph lacks.
     pub(super) node: Option<usize>,
     pub(super) output: usize,
 }
@@ -22,9 +22,9 @@ pub(super) struct Source<'a> {
 /// The mask of a call.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Mask<'a> {
-    /// The file does not say: what comes with x.
+    /// The file does not say: the mask is that of x.
     Unsaid,
-    /// Keras 3 noted that there is none.
+    /// Keras 3 recorded that there is none.
     Absent,
     Of(Source<'a>),
 }
@@ -34,13 +34,13 @@ pub(super) enum Mask<'a> {
 pub(super) struct Call<'a> {
     pub(super) x: Vec<Source<'a>>,
     pub(super) states: Vec<Source<'a>>,
-    /// Whether the initial state is written into the configuration.
+    /// Whether the configuration holds the initial state itself.
     pub(super) constant_state: bool,
     pub(super) mask: Mask<'a>,
 }
 
 impl<'a> Call<'a> {
-    /// A call on the layer before, in a row of layers.
+    /// A call on the previous layer of a sequential model.
     pub(super) fn on(node: usize) -> Self {
         Self::new(vec![Source { name: "", node: Some(node), output: 0 }])
     }
@@ -49,7 +49,7 @@ impl<'a> Call<'a> {
         Self { x, states: Vec::new(), constant_state: false, mask: Mask::Unsaid }
     }
 
-    /// The calls among `inbound_nodes`. Of a recurrent layer what follows x is its initial state.
+    /// The calls in `inbound_nodes`. For a recurrent layer, the tensors after x are its initial state.
     pub(super) fn read(inbound: &'a Value, recurrent: bool) -> Vec<Self> {
         let calls = inbound.as_array().map_or(&[][..], Vec::as_slice);
         calls.iter().map(|call| Self::read_one(call, recurrent)).collect()
@@ -68,7 +68,7 @@ impl<'a> Call<'a> {
                 }
             }
             kwargs.into_iter().for_each(|kwargs| this.keywords(kwargs, recurrent));
-            // A call on several tensors gets no mask unless it is given one.
+            // A call on several tensors has no mask unless it is given one.
             if !this.states.is_empty() && matches!(this.mask, Mask::Unsaid) {
                 this.mask = Mask::Absent;
             }
@@ -81,7 +81,7 @@ impl<'a> Call<'a> {
             this.states = this.x.split_off(this.x.len().min(1));
         }
         keywords.into_iter().for_each(|kwargs| this.keywords(kwargs, recurrent));
-        // Keras 1 and 2 note no absence.
+        // Keras 1 and 2 do not record that a mask is absent.
         if matches!(this.mask, Mask::Absent) {
             this.mask = Mask::Unsaid;
         }
@@ -120,7 +120,7 @@ impl<'a> Call<'a> {
     }
 }
 
-/// The tensors within `value`, in order; what is written behind them as keywords goes to `keywords`.
+/// The tensors within `value`, in order; keyword arguments after them are added to `keywords`.
 fn tensors<'a>(
     value: &'a Value,
     found: &mut Vec<Source<'a>>,
@@ -144,7 +144,7 @@ fn tensors<'a>(
     }
 }
 
-/// The tensors that a model takes or gives: `[["x", 0, 0], …]`, or one alone.
+/// The inputs or outputs of a model: `[["x", 0, 0], …]`, or one alone.
 pub(super) fn ports<'a>(config: &'a Map<String, Value>, key: &str) -> Vec<Source<'a>> {
     let mut found = Vec::new();
     if let Some(value) = config.get(key) {

@@ -1,4 +1,4 @@
-//! The layers that are asked for, by their names, and what a file holds where they are not there.
+//! Finds the layers that the caller names, and lists the contents of a file that lacks them.
 
 use std::collections::HashMap;
 
@@ -10,14 +10,14 @@ use super::spec::Dense;
 use super::weights::Finder;
 use crate::error::{Error, Result};
 
-/// Of how many layers a message says the sizes: those that it shows.
+/// The number of layers whose sizes a message gives: those that it lists.
 const SHOWN: usize = 20;
 
-/// The places of the layers by their names, or of the only recurrent one.
+/// The indices of the layers with these names, or of the only recurrent one.
 ///
 /// # Errors
-/// [`Error::Ambiguous`] for none or several, with what there is; [`Error::Unsupported`] for a class that another
-/// package registered.
+/// [`Error::Ambiguous`] for none or several, with a list of those found; [`Error::Unsupported`] for a class that
+/// another package registered.
 pub(super) fn layers(names: &[String], source: &str, file: &File, graph: &Graph<'_>) -> Result<Vec<usize>> {
     let all = || graph.nodes.iter().enumerate();
     let recurrent: Vec<usize> =
@@ -54,10 +54,10 @@ pub(super) fn layers(names: &[String], source: &str, file: &File, graph: &Graph<
     names.iter().map(find).collect()
 }
 
-/// The place of a Dense by its name.
+/// The index of a Dense by its name.
 ///
 /// # Errors
-/// [`Error::Ambiguous`] for none, with what there is.
+/// [`Error::Ambiguous`] for none, with a list of the layers.
 pub(super) fn readout(name: &str, source: &str, graph: &Graph<'_>) -> Result<usize> {
     let dense = || graph.nodes.iter().enumerate().filter(|(_, node)| Dense::is(node));
     if let Some((place, _)) = dense().find(|(_, node)| node.name == name) {
@@ -68,13 +68,14 @@ pub(super) fn readout(name: &str, source: &str, graph: &Graph<'_>) -> Result<usi
     if found.is_empty() { Err(nothing_like(what, graph)) } else { Err(Error::Ambiguous { what, found }) }
 }
 
-/// Every layer there is, where none is of the kind that is looked for.
+/// Lists every layer, if none is of the wanted kind.
 fn nothing_like(what: String, graph: &Graph<'_>) -> Error {
     let layers = graph.nodes.iter().filter(|node| !node.is_model() && node.class != "InputLayer");
     Error::Ambiguous { what, found: layers.map(Node::label).collect() }
 }
 
-/// That a layer, or the one it wraps, is of a class that another package registered under the name of one of Keras'.
+/// An error if a layer, or the layer it wraps, is of a class that another package registered under the name of a
+/// Keras class.
 fn foreign(node: &Node<'_>) -> Option<Error> {
     let wrapped = node.wrapped("layer").map(|(class, _)| class);
     let class =
@@ -96,7 +97,7 @@ fn describe_all(file: &File, graph: &Graph<'_>, places: &[usize]) -> Vec<String>
     places.iter().enumerate().map(describe).collect()
 }
 
-/// `gru_1: GRU forward [1→64]`; sizes as far as they can be read.
+/// `gru_1: GRU forward [1→64]`, with its sizes if they can be read.
 fn describe(finder: Option<&Finder<'_, '_>>, node: &Node<'_>, place: usize) -> String {
     let (class, config, bidirectional) = match node.wrapped("layer") {
         Some((class, config)) => (class, config, true),

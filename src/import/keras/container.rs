@@ -1,4 +1,4 @@
-//! What a Keras file consists of: arrays, the model's configuration, the version that wrote it.
+//! The parts of a Keras file: arrays, the model's configuration, the version that wrote it.
 //!
 //! ```text
 //! .keras        zip: config.json, metadata.json, model.weights.h5
@@ -7,7 +7,7 @@
 //! .weights.h5   HDF5: arrays under layers/<class>[_n]/…/vars/<i>; no configuration, no version
 //! ```
 //!
-//! Which of them a file is shows in its content, whatever it is called.
+//! The content decides which of them a file is, not its name.
 
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
@@ -24,7 +24,7 @@ const LEGACY: &str = "model_weights";
 const VERSION: &str = "keras_version";
 const FACTS: [&str; 3] = [VERSION, "backend", "date_saved"];
 
-/// Where a file keeps the arrays of its layers.
+/// How a file addresses the arrays of its layers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Layout {
     /// By the layers' names, below this group: Keras 1 and 2, and `.h5` of Keras 3.
@@ -44,7 +44,7 @@ pub(super) struct File {
 }
 
 /// # Errors
-/// [`Error::Format`] for a file that is not whole or lacks a part, [`Error::TooLarge`] for one beyond a limit.
+/// [`Error::Format`] for a file that is truncated or lacks a part, [`Error::TooLarge`] for one beyond a limit.
 pub(super) fn open(source: &str, bytes: &[u8], limits: Limits) -> Result<File> {
     if bytes.starts_with(ZIP) {
         open_zip(source, bytes, limits)
@@ -54,14 +54,14 @@ pub(super) fn open(source: &str, bytes: &[u8], limits: Limits) -> Result<File> {
 }
 
 impl File {
-    /// The major version that wrote the file, with where it was read.
+    /// The major version that wrote the file, and where the file states it.
     pub(super) fn version(&self) -> Option<(u32, String)> {
         match self.metadata.get(VERSION) {
             Some(text) => {
                 let major = text.split('.').next()?.parse().ok()?;
                 Some((major, format!("{VERSION} {text}")))
             }
-            // Keras itself reads such a file as one of version 1; the layout by classes came much later.
+            // Keras itself reads such a file as version 1; the layout by classes is much later.
             None if self.layout != Layout::Numbered => Some((1, format!("no {VERSION} in the file"))),
             None => None,
         }
@@ -99,14 +99,14 @@ fn open_zip(source: &str, bytes: &[u8], limits: Limits) -> Result<File> {
     let mut part = |name: &str, most: u64| -> Result<Vec<u8>> {
         let entry = archive.by_name(name).map_err(|error| unreadable(source, name, error))?;
         let mut content = Vec::new();
-        // One byte over the limit shows that there is more.
+        // One byte over the limit shows that the part is larger.
         let mut entry = entry.take(most.min(limits.decompressed.saturating_sub(unfolded)).saturating_add(1));
         entry.read_to_end(&mut content).map_err(|error| unreadable(source, name, error))?;
         unfolded += content.len() as u64;
         limits.check_decompressed(&format!("{name} of {source}"), unfolded)?;
         Ok(content)
     };
-    // `json` holds both to the limit of headers.
+    // `json` checks both against the limit of headers.
     let config = json(&format!("config.json of {source}"), &part("config.json", limits.header)?, limits)?;
     let facts = json(&format!("metadata.json of {source}"), &part("metadata.json", limits.header)?, limits)?;
     let weights = part("model.weights.h5", u64::MAX)?;
@@ -117,7 +117,7 @@ fn open_zip(source: &str, bytes: &[u8], limits: Limits) -> Result<File> {
 }
 
 /// # Errors
-/// [`Error::Format`] for what is no JSON, [`Error::TooLarge`] for a text beyond the limit of headers.
+/// [`Error::Format`] for invalid JSON, [`Error::TooLarge`] for a text beyond the limit of headers.
 pub(super) fn json(name: &str, text: &[u8], limits: Limits) -> Result<Value> {
     limits.check_header(name, text.len() as u64)?;
     serde_json::from_slice(text).map_err(|error| Error::unreadable(name, "not readable JSON", error))

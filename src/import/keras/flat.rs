@@ -1,17 +1,18 @@
-//! The weights of a model inside a model in `.h5`: one flat list, `weight_names` of the outermost such model.
+//! The weights of a nested model in `.h5`: one flat list, `weight_names` of the outermost nested model.
 //!
 //! ```text
-//! first the weights that are trained, layer by layer in the order of the configuration, then all others:
-//! those of frozen layers and what BatchNormalization counts
+//! first the trainable weights, layer by layer in the order of the configuration, then all others:
+//! those of frozen layers and the statistics of BatchNormalization
 //! ```
 //!
-//! Keras reads the list by its order alone. Names need not be those of the layers: a model that was built in a
-//! scope of its own has `enc/gru/kernel:0` for its layer `gru_1`. So the number of weights of every layer is
-//! counted. Where a class leaves that unknown, names serve, if every other layer is found by its own.
+//! Keras reads the list by its order alone. Names need not be those of the layers: a model built in a scope of its
+//! own has `enc/gru/kernel:0` for its layer `gru_1`. So the number of weights of every layer is counted. If the class
+//! of a layer does not determine that number, names are used, provided that every other layer is found by its own
+//! name.
 //!
 //! Source: `_legacy_weights` and `save_weights_to_hdf5_group` of Keras 3, `save_weights_to_hdf5_group` of Keras 2.
 
-#![allow(clippy::indexing_slicing, reason = "places of nodes, which `Graph` itself has handed out")]
+#![allow(clippy::indexing_slicing, reason = "indices of nodes that `Graph` returned")]
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -21,7 +22,7 @@ use serde_json::{Map, Value};
 use super::graph::{Graph, PASSES, class_and_config};
 use crate::error::{Error, Result, listed};
 
-/// Layers without weights, beside [`PASSES`] and those whose names say what they do.
+/// Layers without weights, in addition to [`PASSES`] and those whose class name shows it.
 const NONE: [&str; 20] = [
     "InputLayer",
     "Masking",
@@ -46,10 +47,10 @@ const NONE: [&str; 20] = [
 ];
 const NONE_WITH: [&str; 4] = ["Pooling", "ZeroPadding", "Cropping", "UpSampling"];
 
-/// Where each layer's weights are in the list of the outermost model `model`, by the layers' places.
+/// The ranges of each layer's weights in the list of the outermost model `model`, by the layers' indices.
 ///
 /// # Errors
-/// [`Error::Format`] where neither numbers nor names say it.
+/// [`Error::Format`] if neither numbers nor names determine them.
 pub(super) fn ranges(
     graph: &Graph<'_>,
     model: usize,
@@ -75,7 +76,7 @@ pub(super) fn ranges(
         if trained + rest == names.len() {
             let mut at = [0, trained];
             let place = |(place, of): (&usize, [usize; 2])| {
-                // A layer that is read has all its weights in one part.
+                // All weights of a layer that is read are in one part.
                 let part = if of[0] == 0 { 1 } else { 0 };
                 let range = at[part]..at[part] + of[part];
                 at = [at[0] + of[0], at[1] + of[1]];
@@ -87,7 +88,7 @@ pub(super) fn ranges(
     by_names(graph, model, names, &leaves, &counts)
 }
 
-/// The run of names that have a layer's own name in their path, for every layer whose number of weights is known.
+/// The range of names that have a layer's own name in their path, for every layer whose number of weights is known.
 fn by_names(
     graph: &Graph<'_>,
     model: usize,
@@ -99,7 +100,7 @@ fn by_names(
     for (at, name) in names.iter().enumerate() {
         for part in name.split('/') {
             let places = runs.entry(part).or_default();
-            // A part that is there twice in one path counts once.
+            // A part that occurs twice in one path counts once.
             if places.last() != Some(&at) {
                 places.push(at);
             }
@@ -119,7 +120,7 @@ fn by_names(
             [first] if count == 1 => {
                 found.insert(*place, *first..*first + 1);
             }
-            // Trained weights and others, far apart: of no layer that is read.
+            // Trainable weights and others are far apart: this is no layer that is read.
             _ if *trained > 0 && *rest > 0 && run.len() == count => {}
             _ => {
                 let outer = &graph.node(model).name;
@@ -136,13 +137,13 @@ fn is_frozen(config: &Map<String, Value>) -> bool {
     config.get("trainable") == Some(&Value::Bool(false))
 }
 
-/// How many weights a layer has that are trained, and how many that are not; none where that is not known.
+/// The number of a layer's trainable and of its other weights; `None` if unknown.
 fn weights_of(class: &str, config: &Map<String, Value>) -> Option<[usize; 2]> {
     let flag = |key: &str, otherwise: bool| config.get(key).and_then(Value::as_bool).unwrap_or(otherwise);
     let biased = usize::from(flag("use_bias", flag("bias", true)));
     let wrapped =
         |key: &str| class_and_config(config.get(key)?).and_then(|(class, of)| weights_of(&class, of));
-    // Keras 1 has three arrays for each gate, unless told otherwise.
+    // Keras 1 has three arrays for each gate, unless consume_less = "gpu".
     let by_gate = config.contains_key("output_dim") && config.get("consume_less") != Some(&"gpu".into());
     let gates = |gates: usize| Some([if by_gate { 3 * gates } else { 2 + biased }, 0]);
     match class {

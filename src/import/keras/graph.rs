@@ -1,4 +1,4 @@
-//! The layers of a model's configuration: their names, what they stand on and where their weights are kept.
+//! The layers of a model's configuration: their names, their inputs and where their weights are stored.
 //!
 //! ```text
 //! {"class_name": "Sequential", "config": [layer, …]}                     Keras 1, and 2 up to 2.2.2
@@ -7,10 +7,10 @@
 //! layer: {"class_name": "GRU", "config": {…}, "inbound_nodes": […]}      the last of a functional model only
 //! ```
 //!
-//! A layer inside a model inside the model is called `inner/gru`. Where weights are kept by class, the first GRU
-//! among the layers of one model is `gru`, the second `gru_1`, whatever their names.
+//! A layer of a nested model is called `inner/gru`. Where weights are stored by class, the first GRU among the layers
+//! of one model is `gru`, the second `gru_1`, whatever their names.
 
-#![allow(clippy::indexing_slicing, reason = "places of nodes, which `Graph` itself has handed out")]
+#![allow(clippy::indexing_slicing, reason = "indices of nodes that `Graph` returned")]
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -24,7 +24,7 @@ use crate::error::{Error, Result, listed};
 /// The deepest nesting of models.
 pub(super) const DEEPEST: usize = 16;
 
-/// Layers that hand on their input unchanged when nothing is trained.
+/// Layers whose output is their input unchanged during inference.
 pub(super) const PASSES: [&str; 7] = [
     "Dropout",
     "SpatialDropout1D",
@@ -41,29 +41,29 @@ const KERAS: [&str; 4] = ["keras", "tensorflow", "tf_keras", "keras_core"];
 /// The configuration of a layer that has none.
 static NOTHING: LazyLock<Map<String, Value>> = LazyLock::new(Map::new);
 
-/// One layer, or a model inside the model.
+/// One layer, or a nested model.
 pub(super) struct Node<'a> {
-    /// Its name, below the names of the models it stands in.
+    /// Its name, with the names of the models that contain it as prefix.
     pub(super) name: String,
-    /// The last part of that, where the configuration has one.
+    /// The last part of that name, if the configuration has one.
     pub(super) own_name: Option<&'a str>,
     pub(super) class: Cow<'a, str>,
     pub(super) config: &'a Map<String, Value>,
-    /// Where `.keras` and `.weights.h5` keep its weights.
+    /// The path of its weights in `.keras` and `.weights.h5`.
     pub(super) numbered: String,
-    /// The calls of it; none of a layer that is an input of its model.
+    /// Its calls; empty for a layer that is an input of its model.
     pub(super) calls: Vec<Call<'a>>,
-    /// The innermost model it stands in, and the outermost: their places.
+    /// The indices of the innermost model that contains it, and of the outermost.
     pub(super) model: Option<usize>,
     pub(super) outermost: Option<usize>,
-    /// Which input of its model it is.
+    /// The index of the model's input that it is.
     entry: Option<usize>,
-    /// Of a model the tensors that it gives.
+    /// For a model, its output tensors.
     outputs: Option<Vec<Source<'a>>>,
 }
 
 impl Node<'_> {
-    /// A wrapped layer, as its configuration has it.
+    /// A wrapped layer, in the form of its configuration.
     pub(super) fn wrapped(&self, key: &str) -> Option<(Cow<'_, str>, &Map<String, Value>)> {
         class_and_config(self.config.get(key)?)
     }
@@ -72,14 +72,14 @@ impl Node<'_> {
         self.outputs.is_some()
     }
 
-    /// Whether it is a recurrent layer of Keras, also one inside a Bidirectional.
+    /// Whether it is a recurrent layer of Keras, or a Bidirectional of one.
     pub(super) fn is_recurrent(&self) -> bool {
         is_recurrent(&self.class)
             || self.class == "Bidirectional"
                 && self.wrapped("layer").is_some_and(|(class, _)| is_recurrent(&class))
     }
 
-    /// Whether it gives an output for every step, as recurrent layers may.
+    /// Whether it outputs every step, as recurrent layers can.
     pub(super) fn gives_sequences(&self) -> bool {
         let config = self.wrapped("layer").map_or(self.config, |(_, config)| config);
         config.get("return_sequences") == Some(&Value::Bool(true))
@@ -95,15 +95,15 @@ fn is_recurrent(class: &str) -> bool {
     ["GRU", "LSTM", "SimpleRNN", "CuDNNGRU", "CuDNNLSTM", "RNN"].contains(&class)
 }
 
-/// Every layer of a model, each model inside it before its layers.
+/// Every layer of a model; each nested model comes before its layers.
 pub(super) struct Graph<'a> {
     pub(super) nodes: Vec<Node<'a>>,
 }
 
-/// A call that gives a layer its input.
+/// A call that provides the input of a layer.
 pub(super) struct Feed<'g, 'a> {
     pub(super) call: &'g Call<'a>,
-    /// Which of the call's tensors it is; all of them where the call is the layer's own.
+    /// The index of one of the call's tensors; `None` for all of them, if the call is the layer's own.
     entry: Option<usize>,
     /// Whether the call is one of the outermost model.
     pub(super) outermost: bool,
@@ -118,7 +118,7 @@ impl<'a> Feed<'_, 'a> {
     }
 }
 
-/// A model whose layers are read.
+/// A model that is being read.
 struct Scope {
     names: String,
     path: String,
@@ -128,7 +128,7 @@ struct Scope {
 }
 
 impl<'a> Graph<'a> {
-    /// The layer at a place, which is one that this graph has handed out.
+    /// The layer at an index that this graph returned.
     pub(super) fn node(&self, place: usize) -> &Node<'a> {
         &self.nodes[place]
     }
@@ -215,7 +215,7 @@ impl<'a> Graph<'a> {
         Ok(())
     }
 
-    /// Notes which layers of a model take its inputs and which give its outputs.
+    /// Records which layers of a model are its inputs and which its outputs.
     fn set_ports(&mut self, scope: &Scope, places: &[usize], resolve: impl Fn(&mut Source<'a>)) {
         let Some(model) = scope.model else { return };
         let config = self.nodes[model].config;
@@ -236,7 +236,8 @@ impl<'a> Graph<'a> {
         self.nodes[model].outputs = Some(outputs);
     }
 
-    /// The layer that gives a tensor, inside the model where it is one's output, and which of its outputs it is.
+    /// The layer that outputs a tensor, and the index of that output. If a nested model outputs the tensor, the layer
+    /// inside it.
     pub(super) fn giver(&self, source: &Source<'a>) -> Option<(usize, usize)> {
         let mut at = *source;
         for _ in 0..=DEEPEST {
@@ -247,7 +248,8 @@ impl<'a> Graph<'a> {
         None
     }
 
-    /// The calls that give a layer its input: its own, or, of an input of a model, those of that model.
+    /// The calls that provide the input of a layer: its own, or for an input of a nested model, the calls of that
+    /// model.
     pub(super) fn feeds(&self, node: usize) -> Vec<Feed<'_, 'a>> {
         let (mut at, mut entry) = (node, None);
         for _ in 0..=DEEPEST {
@@ -262,15 +264,15 @@ impl<'a> Graph<'a> {
         Vec::new()
     }
 
-    /// The tensors that a layer is called on; of an input of a model those that the model is called on.
+    /// The tensors that a layer is called on; for an input of a nested model, those that the model is called on.
     pub(super) fn inputs(&self, node: usize) -> Vec<Source<'a>> {
         self.feeds(node).iter().flat_map(|feed| feed.x()).copied().collect()
     }
 
-    /// Holds that `upper` stands on `lower` with nothing between them that changes numbers.
+    /// Checks that `upper` reads `lower`, with no layer between them that changes numbers.
     ///
     /// # Errors
-    /// [`Error::Mismatch`], naming what stands between.
+    /// [`Error::Mismatch`], naming the layer between them.
     pub(super) fn check_stands_on(&self, upper: usize, lower: usize) -> Result<()> {
         let nodes = &self.nodes;
         let lower_name = &nodes[lower].name;
@@ -285,12 +287,13 @@ impl<'a> Graph<'a> {
             let [(below, output)] = givers[..] else {
                 if inputs.is_empty() && nodes[at].class == "InputLayer" {
                     let input = &nodes[at].name;
-                    return mismatch(format!("stands on the input \"{input}\", not on \"{lower_name}\""));
+                    return mismatch(format!(
+                        "reads the input \"{input}\", not the output of \"{lower_name}\""
+                    ));
                 }
                 let names: Vec<_> = givers.iter().map(|(node, _)| &nodes[*node].name).collect();
                 let on = if names.is_empty() { "no layer".into() } else { listed(&names) };
-                let reason =
-                    format!("must stand on \"{lower_name}\" alone; \"{}\" stands on {on}", nodes[at].name);
+                let reason = format!("must read \"{lower_name}\" alone; \"{}\" reads {on}", nodes[at].name);
                 return mismatch(reason);
             };
             let node = &nodes[below];
@@ -299,32 +302,32 @@ impl<'a> Graph<'a> {
             }
             let passes = PASSES.contains(&&*node.class) || node.class == "InputLayer";
             if below == lower {
-                return mismatch(format!("stands on the final state of \"{lower_name}\", not on its y"));
+                return mismatch(format!("reads the final state of \"{lower_name}\", not its y"));
             } else if !passes {
-                let reason = format!("does not stand on \"{lower_name}\" directly");
+                let reason = format!("does not read \"{lower_name}\" directly");
                 return mismatch(format!("{reason}: {} \"{}\" comes between", node.class, node.name));
             }
             at = below;
         }
-        mismatch(format!("does not stand on \"{lower_name}\""))
+        mismatch(format!("does not read \"{lower_name}\""))
     }
 }
 
-/// The class of a layer. One that another package registered is called by its registered name, `audiokit>GRU`: it
-/// is none of Keras' own, whatever its bare name is.
+/// The class of a layer. A class that another package registered keeps its registered name, `audiokit>GRU`: it is not
+/// a Keras class, whatever its bare name.
 fn class_of(layer: &Value) -> Option<Cow<'_, str>> {
     let text = |key: &str| layer.get(key).and_then(Value::as_str);
     let (class, module) = (text("class_name")?, text("module"));
     let own = match (module, text("registered_name")) {
         (_, Some(registered)) if registered.contains('>') => return Some(registered.into()),
         (Some(module), _) => KERAS.iter().any(|package| module.split('.').next() == Some(package)),
-        // `.h5` has neither; without a module alone it is a class of the script that saved the model.
+        // `.h5` has neither. A class without a module is one of the script that saved the model.
         (None, registered) => registered.is_none(),
     };
     Some(if own { class.into() } else { format!("{}>{class}", module.unwrap_or("__main__")).into() })
 }
 
-/// `class_name` and `config` of a layer; the config of a model in Keras 1 is a list and stands for itself.
+/// `class_name` and `config` of a layer; in Keras 1 the config of a model is a list, which is returned as it is.
 pub(super) fn class_and_config(layer: &Value) -> Option<(Cow<'_, str>, &Map<String, Value>)> {
     let class = class_of(layer)?;
     match layer.get("config").and_then(Value::as_object) {
@@ -344,8 +347,8 @@ fn layers_of(model: &Value) -> Option<&[Value]> {
     layers.as_array().map(Vec::as_slice)
 }
 
-/// The group that `.keras` and `.weights.h5` keep the weights of a class in, before its number: its bare name in
-/// snake case, as `to_snake_case` of Keras has it.
+/// The group in which `.keras` and `.weights.h5` store the weights of a class, before its number: its bare name in
+/// snake case, by the rule of `to_snake_case` in Keras.
 fn group_of(class: &str) -> String {
     let bare = class.rsplit('>').next().unwrap_or(class);
     if bare == "Model" {

@@ -1,16 +1,16 @@
 //! Keras: recurrent layers of `.h5` files of Keras 1, 2 and 3, of `.weights.h5` and of `.keras`.
 //!
 //! ```text
-//! container   what a file consists of: a zip, HDF5, JSON
+//! container   the parts of a file: a zip, HDF5, JSON
 //! store       arrays and attributes of an HDF5 file
-//! graph       the layers of a configuration, and what each stands on
-//! calls       what a layer is called on
-//! reaches     masks and initial states that come to a layer
-//! choose      the layers that are asked for
+//! graph       the layers of a configuration, and the input of each
+//! calls       the tensors that a layer is called on
+//! reaches     masks and initial states that reach a layer
+//! choose      the layers that the caller names
 //! spec        the configuration of a recurrent layer: its cell
 //! activation  functions by name
 //! weights     Keras' layout to the crate's
-//! flat        whose weights are where in the list of a model inside the model
+//! flat        which layers the weights in the list of a nested model belong to
 //! ```
 //!
 //! Sources: the code of Keras 1.2, 2.2 and 3, and of TensorFlow's `keras/saving/hdf5_format.py`.
@@ -39,27 +39,27 @@ use super::{Imported, Limits, Report, load};
 use crate::error::{Error, Result};
 use crate::model::{Direction, Layer, Merge, Model, Readout, ReadoutSteps};
 
-/// The optimizer's own arrays, which belong to training.
+/// The optimizer's arrays, which are for training only.
 const OPTIMIZER: [&str; 2] = ["optimizer_weights/", "optimizer/"];
 
 /// How to read recurrent layers of a Keras file: `.h5` of Keras 1, 2 and 3, `.weights.h5`, `.keras`. Needs the
 /// feature `keras`.
 ///
-/// What differs between Keras and the crate, beside the layout of weights:
+/// Differences between Keras and the crate, beside the layout of weights:
 ///
-/// * `go_backwards` leaves y reversed in Keras; here y is aligned with the time of x. In a stack the layer above one
-///   that hands its y on reversed walks the other way round.
-/// * A layer without `return_sequences` gives the last output alone: that is `h_n` here, and y has every step. A
+/// * `go_backwards` leaves y reversed in Keras; here y is aligned with the time of x. In a stack, the layer above one
+///   with a reversed y runs in the opposite direction.
+/// * A layer without `return_sequences` outputs the last step alone: that is `h_n` here, and y has every step. A
 ///   Bidirectional merges the last outputs of both directions; `h_n` has them apart.
-/// * A mask that reaches the layer (Masking, `Embedding(mask_zero=True)`) is not applied: the report says so, a batch
-///   needs lengths. Under a mask Keras repeats the last output, which is [`crate::io::Padding::Last`], or gives 0, as a
-///   Bidirectional that returns sequences does; here 0 is the default. `h_n` is the same.
-/// * An `initial_state` that is another layer's or an input of the model is refused, unless every batch is given it:
-///   [`Keras::states_given`].
-/// * A class that another package registered is none of Keras' own, though it be called `GRU`.
-/// * A GRU without `reset_after` in its configuration, as old files have it, has reset before.
+/// * A mask that reaches the layer (Masking, `Embedding(mask_zero=True)`) is not applied: the report says so, and a
+///   batch needs lengths. At masked steps Keras repeats the last output, which is [`crate::io::Padding::Last`], or
+///   outputs 0, as a Bidirectional that returns sequences does; here 0 is the default. `h_n` is the same.
+/// * An `initial_state` from another layer or an input of the model is refused, unless the caller gives it to every
+///   batch: [`Keras::states_given`].
+/// * A class that another package registered is not a Keras class, even if it is called `GRU`.
+/// * A GRU without `reset_after` in its configuration, as in old files, has reset before.
 /// * Hard sigmoid is 0.2 x + 0.5 in Keras 1 and 2 and x/6 + 0.5 in Keras 3: the file's version decides.
-/// * Dropout is for training and has no part in inference; weights are computed with in f32, whatever the dtype.
+/// * Dropout is for training and is left out; weights are computed with in f32, whatever the dtype.
 ///
 /// ```no_run
 /// # fn main() -> Result<(), wgru::Error> {
@@ -79,7 +79,7 @@ pub struct Keras {
     limits: Limits,
 }
 
-/// A Dense that is asked for.
+/// The Dense of the readout.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct AskedReadout {
     name: String,
@@ -89,58 +89,58 @@ struct AskedReadout {
 }
 
 impl Keras {
-    /// The only recurrent layer of the file, with everything as the file has it.
+    /// The only recurrent layer of the file, with all settings from the file.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The layer by its name, where the file holds several. A layer of a model inside the model is `inner/gru`.
+    /// The layer by its name, if the file holds several. A layer of a nested model is `inner/gru`.
     pub fn layer(self, name: impl Into<String>) -> Self {
         self.layers([name])
     }
 
-    /// Several layers as one stack, the one on the input first. Each must stand on the one before it, with
-    /// nothing between them but layers that hand on what they get, as Dropout does.
+    /// Several layers as one stack, the one nearest to the input first. Each must read the one before it, with
+    /// nothing between them but layers that pass on their input unchanged, as Dropout does.
     pub fn layers(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.layers = names.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Says that every batch is given the initial states that the file's graph computes: `h0`, and `c0` of an LSTM.
-    /// [`Report::initial_states`] then says which layers need them and where they come from in Keras. Without this a
-    /// layer with such an `initial_state` is refused, since a run would begin at 0.
+    /// Declares that the caller gives every batch the initial states that the file's graph computes: `h0`, and `c0`
+    /// of an LSTM. [`Report::initial_states`] then lists the layers that need them, and their sources in Keras.
+    /// Without this call, a layer with such an `initial_state` is refused, since a run would begin at 0.
     pub fn states_given(mut self) -> Self {
         self.states_given = true;
         self
     }
 
-    /// How much of a file is taken on.
+    /// Limits on the size of a file.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// The name of a Dense, or of a TimeDistributed of one, after the last layer, and the steps it is applied to. Its activation must be linear;
-    /// see [`Keras::readout_without_activation`] for others.
+    /// The name of a Dense, or of a TimeDistributed of one, after the last layer, and the steps it is applied to. Its
+    /// activation must be linear; see [`Keras::readout_without_activation`] for others.
     pub fn readout(mut self, name: impl Into<String>, steps: ReadoutSteps) -> Self {
         self.readout = Some(AskedReadout { name: name.into(), steps, activation_left: false });
         self
     }
 
-    /// As [`Keras::readout`], of a Dense with any activation, which the caller applies to `out`.
+    /// As [`Keras::readout`], for a Dense with any activation, which the caller applies to `out`.
     pub fn readout_without_activation(mut self, name: impl Into<String>, steps: ReadoutSteps) -> Self {
         self.readout = Some(AskedReadout { name: name.into(), steps, activation_left: true });
         self
     }
 
-    /// The model's configuration as JSON, as `model.to_json()` gives it, for files of weights alone. It takes
-    /// the place of the file's own.
+    /// The model's configuration as JSON, as `model.to_json()` gives it, for files of weights alone. It replaces the
+    /// file's own.
     pub fn config(mut self, json: impl Into<String>) -> Self {
         self.config = Some(json.into());
         self
     }
 
-    /// The major version of Keras that the model is of: 1, 2 or 3. It takes the place of the file's own.
+    /// The major version of Keras that the model is of: 1, 2 or 3. It replaces the file's own.
     pub fn keras_version(mut self, major: u32) -> Self {
         self.version = Some(major);
         self
@@ -149,12 +149,12 @@ impl Keras {
     /// Reads a file.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::TooLarge`] for a file beyond [`Keras::limits`]; [`Error::Format`] for a file that is not
-    /// whole, contradicts itself or has no configuration where none is given; [`Error::Ambiguous`] for no such layer
-    /// or several; [`Error::MissingTensor`]; [`Error::File`] for shapes, sizes and numbers that no model has, with the array's
-    /// path or the layer's name; [`Error::Unsupported`]
-    /// for a class of another package, for an `initial_state` that no batch is given, and for every key of a layer's
-    /// configuration that is not honoured and would change numbers.
+    /// [`Error::Io`]; [`Error::TooLarge`] for a file beyond [`Keras::limits`]; [`Error::Format`] for a file that is
+    /// truncated, contradicts itself or lacks a configuration if none is given; [`Error::Ambiguous`] for no such
+    /// layer or several; [`Error::MissingTensor`]; [`Error::File`] for invalid shapes, sizes and numbers, with the
+    /// array's path or the layer's name; [`Error::Unsupported`] for a class of another package, for an
+    /// `initial_state` that the caller does not give, and for every unsupported key of a layer's configuration that
+    /// would change numbers.
     pub fn read(&self, path: impl AsRef<Path>) -> Result<Imported> {
         let path = path.as_ref();
         self.parse(&path.display().to_string(), &load(path)?)
@@ -205,7 +205,7 @@ impl Keras {
         Ok(Imported { model, report })
     }
 
-    /// Notes the initial states that the graph computes.
+    /// Reports the initial states that the graph computes.
     fn initial_states(&self, graph: &Graph<'_>, places: &[usize], report: &mut Report) -> Result<()> {
         for place in places {
             let Some(origin) = graph.initial_state_of(*place) else { continue };
@@ -223,7 +223,7 @@ impl Keras {
         Ok(())
     }
 
-    /// The major version as told, as the file has it or as a configuration of Keras 2 has it.
+    /// The major version: from the caller, from the file, or from a configuration of Keras 2.
     fn version(&self, file: &File, config: &Value, decisions: &mut Vec<String>) -> Option<u32> {
         let of_config = || {
             let text = config.get("keras_version")?.as_str()?;
@@ -239,7 +239,7 @@ impl Keras {
     }
 }
 
-/// Adds the Dense at `place`, which must stand on the layer at `last`.
+/// Adds the Dense at index `place`, which must read the layer at `last`.
 fn with_readout(
     model: Model,
     finder: &Finder<'_, '_>,
@@ -252,8 +252,8 @@ fn with_readout(
     graph.check_stands_on(place, last)?;
     let sequences = graph.node(last).gives_sequences();
     let direction = model.layers().last().map_or(Direction::Forward, Layer::direction);
-    // Without return_sequences Keras' Dense reads the state that the backward pass ends with, at the first step;
-    // with them, a y that is reversed has that last.
+    // Without return_sequences, Keras' Dense reads the final state of the backward pass, at the first step; with
+    // them, it reads a reversed y, whose last step is that state.
     let reads_other_steps = match direction {
         Direction::Forward => false,
         Direction::Reverse => !sequences || *steps == ReadoutSteps::Last,
@@ -282,8 +282,9 @@ fn with_readout(
 
 /// The chosen layers as one stack.
 ///
-/// Keras' `go_backwards` hands y on in the order in which the layer walked. So a layer on a reversed y walks the other
-/// way round in time: forward on reversed is reverse, and its y is reversed; backwards on reversed is forward.
+/// With `go_backwards`, Keras outputs y in the order in which the layer ran. So a layer that reads a reversed y runs
+/// in the opposite direction in time: forward on reversed is reverse, and its y is reversed; backward on reversed is
+/// forward.
 fn stack(
     finder: &Finder<'_, '_>,
     graph: &Graph<'_>,
@@ -313,7 +314,7 @@ fn stack(
         let sequences = first.sequences;
         if index + 1 < places.len() {
             if !sequences {
-                let reason = "gives no sequences, so no recurrent layer can stand on it".into();
+                let reason = "gives no sequences, so no recurrent layer can read it".into();
                 return Err(Error::Mismatch { name: label.clone(), reason });
             }
         } else {
@@ -337,15 +338,14 @@ fn stack(
     let mask = ends.into_iter().flatten().find_map(|place| graph.mask_of(*place));
     if let (Some(mask), Some(last)) = (mask, places.last()) {
         if any_reversed_below {
-            let what = format!(
-                "the mask of {mask} on a stack with go_backwards: Keras does not turn it round with y"
-            );
+            let what =
+                format!("the mask of {mask} on a stack with go_backwards: Keras does not reverse it with y");
             return Err(Error::Unsupported { what });
         }
         let last = graph.node(*last);
         let rule = reaches::fill_rule(last, version);
         report.decisions.push(format!(
-            "the mask of {mask} reaches {}: give lengths (steps masked before a sequence's end are not served); {rule}",
+            "the mask of {mask} reaches {}: give lengths (masked steps before a sequence's end are not supported); {rule}",
             last.label()
         ));
     }

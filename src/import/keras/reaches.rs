@@ -1,22 +1,22 @@
-//! What reaches a layer beside x: a mask, an initial state.
+//! Inputs that reach a layer beside x: a mask, an initial state.
 //!
 //! ```text
-//! Masking, Embedding(mask_zero)   give a mask
-//! most layers                     hand on the mask of what they are called on
-//! Conv…, …Pooling…, Reshape, …    do not; nor does a recurrent layer that gives its last output alone
+//! Masking, Embedding(mask_zero)   produce a mask
+//! most layers                     pass on the mask of their input
+//! Conv…, …Pooling…, Reshape, …    do not; nor does a recurrent layer that outputs the last step alone
 //! ```
 //!
-//! A functional model of Keras 3 notes the mask that a layer was given, or that there was none, as far as it knew. What
-//! Keras does at masked steps of y:
+//! For a functional model, Keras 3 records the mask that a layer was given, or that there was none, as far as it was
+//! known. The values of y at masked steps in Keras:
 //!
 //! ```text
-//! one direction                   the output before it again
+//! one direction                   the previous output again
 //! zero_output_for_mask            0
-//! Bidirectional with sequences    0, in Keras 3 and in TensorFlow's Keras, which says so by zero_output_for_mask
-//! Bidirectional of Keras 1 and 2  of each direction the output before it in its own order, so 0 of the backward one
+//! Bidirectional with sequences    0, in Keras 3 and in TensorFlow's Keras, which sets zero_output_for_mask
+//! Bidirectional of Keras 1 and 2  for each direction the previous output in its own order, so 0 for the backward one
 //! ```
 
-#![allow(clippy::indexing_slicing, reason = "places of nodes, which `Graph` itself has handed out")]
+#![allow(clippy::indexing_slicing, reason = "indices of nodes that `Graph` returned")]
 
 use std::collections::HashSet;
 
@@ -26,15 +26,15 @@ use super::calls::{Mask, Source};
 use super::graph::{DEEPEST, Graph, Node};
 use crate::error::listed;
 
-/// Layers of Keras that hand no mask on, beside those whose names say what they do.
+/// Layers of Keras that do not pass on a mask, in addition to those whose class name shows it.
 const DROPS: [&str; 6] = ["Reshape", "Permute", "Flatten", "RepeatVector", "EinsumDense", "RMSNormalization"];
 const DROPS_WITH: [&str; 5] = ["Conv", "Pooling", "ZeroPadding", "Cropping", "UpSampling"];
 
 impl<'a> Graph<'a> {
-    /// What gives the mask that reaches a layer, if one does: `Masking layer "masking"`.
+    /// The layer whose mask reaches this layer, if there is one: `Masking layer "masking"`.
     pub(super) fn mask_of(&self, node: usize) -> Option<String> {
         let mut given = None;
-        // Places, and whether a mask from below there is one that Keras 3 would not have noted.
+        // Indices, and whether Keras 3 would not have recorded a mask that arrives there from below.
         let mut open = vec![(node, true)];
         let mut seen = HashSet::new();
         while let Some((at, counts)) = open.pop() {
@@ -47,7 +47,7 @@ impl<'a> Graph<'a> {
                         given = given.or_else(|| Some(self.origin(source)));
                         true
                     }
-                    // What comes out of a model inside the model Keras 3 only knows once it runs.
+                    // Keras 3 knows the output mask of a nested model only when it runs.
                     Mask::Absent if feed.outermost => false,
                     Mask::Of(_) | Mask::Absent | Mask::Unsaid => counts,
                 };
@@ -67,7 +67,7 @@ impl<'a> Graph<'a> {
         given
     }
 
-    /// Where the initial state of a layer comes from, unless it is 0: `LSTM layer "reader"`.
+    /// The source of a layer's initial state, unless it is 0: `LSTM layer "reader"`.
     pub(super) fn initial_state_of(&self, node: usize) -> Option<String> {
         let mut found: Vec<String> = Vec::new();
         for call in &self.nodes[node].calls {
@@ -90,7 +90,7 @@ impl<'a> Graph<'a> {
                 return node.label();
             }
             match &self.inputs(giver)[..] {
-                // An input of a model inside the model: what that is called on.
+                // An input of a nested model: the tensors that the model is called on.
                 [outer] if node.model.is_some() => at = *outer,
                 _ => return format!("the input \"{}\"", node.name),
             }
@@ -110,7 +110,7 @@ fn drops_mask(node: &Node<'_>) -> bool {
         || node.is_recurrent() && !node.gives_sequences()
 }
 
-/// What Keras puts at masked steps of a layer's y, and how to have it here.
+/// The values that Keras puts at masked steps of a layer's y, and the option that gives the same here.
 pub(super) fn fill_rule(node: &Node<'_>, version: Option<u32>) -> &'static str {
     let config = node.wrapped("layer").map_or(node.config, |(_, config)| config);
     let zero = config.get("zero_output_for_mask") == Some(&Value::Bool(true));

@@ -1,5 +1,5 @@
-//! The configuration of a recurrent layer: the cell it asks for. Every key is honoured, is known to be without
-//! effect on inference, or is refused by its name.
+//! The configuration of a recurrent layer: the cell that it describes. Every key is supported, or has no effect on
+//! inference, or is refused by its name.
 //!
 //! ```text
 //! GRU    recurrent_activation: gates z, r    activation: candidate
@@ -35,7 +35,7 @@ const HONOURED: [&str; 14] = [
     "cell",
 ];
 
-/// Keys that change training, speed or the form of results, and no number of inference.
+/// Keys that change training, speed or the form of results, but no number of inference.
 const WITHOUT_EFFECT: [&str; 42] = [
     "trainable",
     "input_dtype",
@@ -77,7 +77,7 @@ const WITHOUT_EFFECT: [&str; 42] = [
     "module",
     "registered_name",
     "shared_object_id",
-    // Concerns masked steps, which Keras' own rule fills and a batch's lengths do here.
+    // This concerns masked steps, whose values Keras' rule sets, and here a batch's lengths.
     "zero_output_for_mask",
     "input_spec",
 ];
@@ -95,7 +95,7 @@ pub(super) struct Spec {
     pub(super) units: usize,
     pub(super) bias: bool,
     pub(super) backwards: bool,
-    /// Whether Keras gives y of every step, or of the last alone.
+    /// Whether Keras outputs every step of y, or the last alone.
     pub(super) sequences: bool,
 }
 
@@ -108,8 +108,8 @@ pub(super) struct Recurrent {
 
 impl Recurrent {
     /// # Errors
-    /// [`Error::Format`] for a key that is missing or of another type; [`Error::Unsupported`] for a class, a
-    /// function, a way to merge or a key that is not honoured; [`Error::Mismatch`] as [`activation`].
+    /// [`Error::Format`] for a key that is missing or of another type; [`Error::Unsupported`] for an unsupported
+    /// class, function, way to merge or key; [`Error::Mismatch`] as [`activation`].
     pub(super) fn read(node: &Node<'_>, version: Option<u32>, decisions: &mut Vec<String>) -> Result<Self> {
         let label = node.label();
         if node.class != "Bidirectional" {
@@ -160,7 +160,7 @@ impl Recurrent {
         Ok(Self { label, directions: vec![forward, backward], merge })
     }
 
-    /// The first direction, of which there always is one.
+    /// The first direction; there always is one.
     #[expect(clippy::indexing_slicing, reason = "one or two were given when it was made")]
     pub(super) fn first(&self) -> &Spec {
         &self.directions[0]
@@ -197,7 +197,7 @@ fn dtype(config: &Map<String, Value>) -> Option<&Value> {
     Some(class_and_config(dtype).and_then(|(_, policy)| policy.get("name")).unwrap_or(dtype))
 }
 
-/// The keys of one layer, those of an RNN's cell among them.
+/// The keys of one layer, including those of an RNN's cell.
 struct Keys<'a> {
     label: &'a str,
     class: &'a str,
@@ -239,7 +239,7 @@ impl<'a> Keys<'a> {
             decisions.push(format!("{} is computed in f32, its dtype is {dtype}", self.label));
         }
         for (key, told) in [
-            ("stateful", "states pass from batch to batch as the caller hands them on"),
+            ("stateful", "the caller passes states from batch to batch"),
             ("time_major", "x is [B, T, I] here"),
         ] {
             if self.flag(self.layer, key)? == Some(true) {
@@ -257,7 +257,7 @@ impl<'a> Keys<'a> {
                 Some(false) => (gru(Reset::Before), "reset_after = false"),
                 None => (gru(Reset::Before), "no reset_after"),
             },
-            "CuDNNGRU" => (gru(Reset::After), "as cuDNN has it"),
+            "CuDNNGRU" => (gru(Reset::After), "as in cuDNN"),
             "LSTM" | "CuDNNLSTM" => (Cell::LSTM, "by its class"),
             "SimpleRNN" => (Cell::Rnn, "by its class"),
             other => return Err(Error::Unsupported { what: format!("{}: class {other}", self.label) }),
@@ -300,7 +300,7 @@ impl<'a> Keys<'a> {
         let value = self.cell.get("units").or_else(|| self.cell.get("output_dim"));
         let value = value.ok_or_else(|| missing(self.label, "units"))?;
         value.as_u64().and_then(|units| usize::try_from(units).ok()).ok_or_else(|| {
-            Error::format(format!("units of {}", self.label), format!("{value} is no number of units"))
+            Error::format(format!("units of {}", self.label), format!("{value} is not a number of units"))
         })
     }
 
@@ -320,12 +320,12 @@ impl<'a> Keys<'a> {
 pub(super) struct Dense<'a> {
     pub(super) units: usize,
     pub(super) bias: bool,
-    /// Its activation, where that is not linear.
+    /// Its activation, if that is not linear.
     pub(super) activation: Option<&'a Value>,
 }
 
 impl<'a> Dense<'a> {
-    /// Whether a layer is a Dense, or a TimeDistributed of one, which is the same on every step.
+    /// Whether a layer is a Dense, or a TimeDistributed of one, which computes the same at every step.
     pub(super) fn is(node: &Node<'_>) -> bool {
         node.class == "Dense"
             || node.class == "TimeDistributed"
@@ -333,7 +333,7 @@ impl<'a> Dense<'a> {
     }
 
     /// # Errors
-    /// [`Error::Unsupported`] for a key that is not honoured, [`Error::Format`].
+    /// [`Error::Unsupported`] for an unsupported key, [`Error::Format`].
     pub(super) fn read(node: &Node<'a>) -> Result<Self> {
         let label = node.label();
         let config = match node.config.get("layer").and_then(class_and_config) {

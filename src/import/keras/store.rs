@@ -1,8 +1,8 @@
 //! The arrays and attributes of an HDF5 file by their paths.
 //!
 //! The container is read by the `hdf5-reader` crate, from memory and without following links into other files.
-//! It checks offsets against the file's length and guards against cycles; what the file may make it allocate and
-//! the number of objects that are visited are held to the importer's limits.
+//! It checks offsets against the file's length and guards against cycles. The importer's limits bound the memory that
+//! the file can make it allocate and the number of objects that are visited.
 
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
@@ -18,9 +18,9 @@ use crate::import::{Limits, Tensor};
 
 /// The deepest nesting of groups: models inside models.
 const DEEPEST: usize = 64;
-/// The longest header of one object: what a list of 60,000 names needs, and more.
+/// The longest header of one object: enough for a list of 60,000 names.
 const HEADER: usize = 16 << 20;
-/// Groups for each array that is allowed: `lstm`, `lstm/cell`, `lstm/cell/vars` and `lstm/vars` have three arrays.
+/// Groups allowed for each array: `lstm`, `lstm/cell`, `lstm/cell/vars` and `lstm/vars` have three arrays.
 const GROUPS: u64 = 4;
 
 /// An open file.
@@ -30,21 +30,21 @@ pub(super) struct Store {
     limits: Limits,
     /// Bytes of the file.
     len: u64,
-    /// Bytes that were unfolded before, and those of arrays that were read.
+    /// Bytes decompressed before, and those of arrays that were read.
     unfolded: u64,
     read: Cell<u64>,
     /// The path of every array, sorted.
     arrays: Vec<String>,
-    /// By their paths: looking one up in the file may cost as much as its group has members.
+    /// By path: looking up one array in the file may cost time linear in the size of its group.
     datasets: HashMap<String, Dataset>,
     groups: HashMap<String, Group>,
 }
 
 impl Store {
-    /// `unfolded` bytes were counted before: those of the archive that the file came in.
+    /// `unfolded` bytes were counted before: those of the archive that contains the file.
     ///
     /// # Errors
-    /// [`Error::Format`] for a file that is not whole or too deep, [`Error::TooLarge`] for one beyond a limit.
+    /// [`Error::Format`] for a file that is truncated or too deep, [`Error::TooLarge`] for one beyond a limit.
     pub(super) fn parse(source: &str, bytes: Vec<u8>, limits: Limits, unfolded: u64) -> Result<Self> {
         let len = bytes.len() as u64;
         let most = len.saturating_add(limits.decompressed.saturating_sub(unfolded));
@@ -75,7 +75,7 @@ impl Store {
         Ok(store)
     }
 
-    /// `seen` are the addresses of groups: one that is in the file under several paths would be visited by each.
+    /// `seen` holds the addresses of groups: a group under several paths would otherwise be visited by each.
     fn visit(&mut self, group: &Group, path: &str, depth: usize, seen: &mut HashSet<u64>) -> Result<()> {
         let format = |reason: String| Err(Error::format(self.source.clone(), reason));
         if depth > DEEPEST {
@@ -118,7 +118,7 @@ impl Store {
         path.is_empty() || self.groups.contains_key(path)
     }
 
-    /// The attributes of a group, the root being the empty path; none where there is no such group.
+    /// The attributes of a group, the root having the empty path; empty if there is no such group.
     ///
     /// # Errors
     /// [`Error::Format`] for a group that cannot be read.
@@ -148,7 +148,7 @@ impl Store {
         self.datasets.get(path).ok_or_else(|| self.missing(path.into()))
     }
 
-    /// That something is not in the file, with what is.
+    /// The error for a missing item, with a list of those found.
     pub(super) fn missing(&self, name: String) -> Error {
         Error::MissingTensor { name, source: self.source.clone(), found: self.arrays.clone() }
     }
@@ -156,8 +156,8 @@ impl Store {
     /// An array whose shape is known before it is read.
     ///
     /// # Errors
-    /// [`Error::MissingTensor`], [`Error::Shape`], [`Error::Format`] for an array that is no floats,
-    /// [`Error::NotFinite`], [`Error::TooLarge`] for one that unfolds to more than the limit.
+    /// [`Error::MissingTensor`], [`Error::Shape`], [`Error::Format`] for an array that is not of floats,
+    /// [`Error::NotFinite`], [`Error::TooLarge`] for one that decompresses to more than the limit.
     pub(super) fn read(&self, path: &str, expected: &[usize]) -> Result<Tensor> {
         let unreadable = |error| self.unreadable(path, error);
         let array = self.array(path)?;
@@ -174,7 +174,7 @@ impl Store {
         })?;
         let bytes = array.raw_byte_len().map_err(unreadable)?;
         self.read.set(self.read.get().saturating_add(bytes as u64));
-        // What is more than the file's own bytes was compressed, or is not there but for a fill value.
+        // An array larger than the file was compressed, or consists of a fill value.
         let unfolded = self.unfolded.saturating_add(self.read.get().saturating_sub(self.len));
         self.limits.check_decompressed(&self.source, unfolded)?;
         let bytes = array.read_native_bytes().map_err(unreadable)?;
@@ -188,13 +188,13 @@ impl Store {
 pub(super) struct Attributes(HashMap<String, Attribute>);
 
 impl Attributes {
-    /// Texts; none where there are none of this name, or another type, as an empty list has.
+    /// Texts; empty if there are none of this name, or if they have another type, as an empty list has.
     pub(super) fn texts(&self, name: &str) -> Option<Vec<String>> {
         self.0.get(name).and_then(|attribute| attribute.read_strings().ok())
     }
 
-    /// A list of texts, which Keras cuts into `name0`, `name1`, … where it is too long for one attribute; empty
-    /// where there is none.
+    /// A list of texts; empty if there is none. Keras splits a list that is too long for one attribute into `name0`,
+    /// `name1`, ….
     pub(super) fn list(&self, name: &str) -> Vec<String> {
         let parts = || (0..).map_while(|index| self.texts(&format!("{name}{index}")));
         self.texts(name).unwrap_or_else(|| parts().flatten().collect())
@@ -210,8 +210,7 @@ fn join(path: &str, name: &str) -> String {
     if path.is_empty() { name.into() } else { format!("{path}/{name}") }
 }
 
-/// Which float an array is of. Keras writes bfloat16 as two bytes that mean nothing to HDF5, and says what they are in an
-/// attribute.
+/// The float type of an array. Keras writes bfloat16 as two opaque bytes, and names the type in an attribute.
 fn float_of(array: &Dataset, raw: &[u8]) -> Option<Dtype> {
     match array.dtype() {
         Datatype::FloatingPoint { .. } => ieee(raw),
@@ -223,17 +222,18 @@ fn float_of(array: &Dataset, raw: &[u8]) -> Option<Dtype> {
     }
 }
 
-/// The float of a datatype message, in either order of bytes (HDF5 file format specification, IV.A.2.d, class 1). None where
-/// its bits are not those of IEEE 754: a VAX float is as wide, and would be read as other numbers.
+/// The float of a datatype message, in either byte order (HDF5 file format specification, IV.A.2.d, class 1). `None`
+/// if its bits are not those of IEEE 754: a VAX float has the same width, and would be read as other numbers.
 fn ieee(raw: &[u8]) -> Option<Dtype> {
     let message = raw.first_chunk::<20>()?;
     let kinds = [(Dtype::F16, 16, 5), (Dtype::Bf16, 16, 8), (Dtype::F32, 32, 8), (Dtype::F64, 64, 11)];
     let found = kinds.into_iter().find(|&(_, width, exponent)| {
         let mantissa = width - 1 - exponent;
         let [low, high] = ((1u16 << (exponent - 1)) - 1).to_le_bytes();
-        // The size in bytes; the first bit and the number of bits of all, of the exponent and of the mantissa; the bias.
+        // The size in bytes; the first bit and the number of bits of the whole, of the exponent and of the mantissa;
+        // the bias.
         let bits = [width / 8, 0, 0, 0, 0, 0, width, 0, mantissa, exponent, 0, mantissa, low, high, 0, 0];
-        // An implied 1 before the mantissa and no VAX order; the sign is the last bit.
+        // The implied 1 before the mantissa and no VAX order; the sign is the last bit.
         message[1] & 0xf0 == 0x20 && message[2] == width - 1 && message[4..] == bits
     });
     found.map(|(dtype, ..)| dtype)
@@ -250,7 +250,7 @@ fn words(datatype: &Datatype) -> String {
             )
         }
         Datatype::FloatingPoint { size, .. } => {
-            format!("floats of {} bits that are not laid out as IEEE 754 has them", 8 * u32::from(*size))
+            format!("floats of {} bits that are not IEEE 754", 8 * u32::from(*size))
         }
         Datatype::String { .. } | Datatype::VarLen { .. } => "texts or lists".into(),
         Datatype::Opaque { size: 2, .. } => {
@@ -265,7 +265,7 @@ fn words(datatype: &Datatype) -> String {
     }
 }
 
-/// Numbers in the machine's order of bytes, in the order that [`Dtype::decode`] reads.
+/// Numbers in the machine's byte order, in the order that [`Dtype::decode`] reads.
 fn to_little_endian(mut bytes: Vec<u8>, dtype: Dtype) -> Vec<u8> {
     if cfg!(target_endian = "big") {
         let width = match dtype {

@@ -12,7 +12,7 @@
 //! Both matrices are transposed on the way. Source: `keras/layers/recurrent.py` of Keras 1 and 2,
 //! `_convert_rnn_weights` of Keras 2's `keras/engine/saving.py`, `keras/src/layers/rnn/` of Keras 3.
 
-#![allow(clippy::indexing_slicing, reason = "a part that is there has a kernel at least")]
+#![allow(clippy::indexing_slicing, reason = "every part has at least a kernel")]
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -26,7 +26,7 @@ use crate::error::{Error, Result};
 use crate::import::Tensor;
 use crate::model::{Cell, Direction, GateOrder, Layer, Weights};
 
-/// What an array is to its layer.
+/// The role of an array in its layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
     Kernel,
@@ -44,22 +44,22 @@ impl Part {
     }
 }
 
-/// One direction's arrays, or a dense layer's: the part, the gate where each has an array of its own, the path.
+/// One direction's arrays, or a dense layer's: the part, the gate if each has an array of its own, the path.
 type Arrays = Vec<(Part, Option<char>, String)>;
 
-/// Where a file keeps the arrays of some layers.
+/// Where a file stores the arrays of some layers.
 pub(super) struct Finder<'f, 'a> {
     file: &'f File,
     graph: &'f Graph<'a>,
-    /// Of models inside the model in `.h5`: the names in their lists, by the layers' places.
+    /// For nested models in `.h5`: the names in their lists, by the layers' indices.
     flat: HashMap<usize, Vec<String>>,
 }
 
 impl<'f, 'a> Finder<'f, 'a> {
-    /// For the layers at `places`.
+    /// The finder for the layers at the indices `places`.
     ///
     /// # Errors
-    /// [`Error::Format`] for a list of a model inside the model that does not say whose weights are in it.
+    /// [`Error::Format`] for a list of a nested model that does not show which layers its weights belong to.
     pub(super) fn new(file: &'f File, graph: &'f Graph<'a>, places: &[usize]) -> Result<Self> {
         let mut finder = Self { file, graph, flat: HashMap::new() };
         let Layout::Named(base) = &file.layout else { return Ok(finder) };
@@ -88,7 +88,7 @@ impl<'f, 'a> Finder<'f, 'a> {
     /// The arrays of a layer, one set per direction.
     ///
     /// # Errors
-    /// [`Error::MissingTensor`], [`Error::Unsupported`] for an array of the layer that no part is known for.
+    /// [`Error::MissingTensor`], [`Error::Unsupported`] for an array of the layer that is no known part.
     fn arrays(&self, place: usize, directions: usize) -> Result<Vec<Arrays>> {
         let node = self.node(place);
         match &self.file.layout {
@@ -106,7 +106,7 @@ impl<'f, 'a> Finder<'f, 'a> {
         }
     }
 
-    /// Arrays by their names, in the group of the layer, or of the outermost model that holds it.
+    /// Arrays by their names, in the group of the layer, or of the outermost nested model that contains it.
     fn named(&self, base: &str, place: usize, directions: usize) -> Result<Vec<Arrays>> {
         let (file, node) = (self.file, self.node(place));
         let group = below(base, &self.node(node.outermost.unwrap_or(place)).name);
@@ -130,7 +130,7 @@ impl<'f, 'a> Finder<'f, 'a> {
         Ok(all)
     }
 
-    /// I and G·H of a layer, read off the first of its kernels; for lists of what a file holds.
+    /// I and G·H of a layer, read from the first of its kernels; for lists of a file's contents.
     pub(super) fn kernel_shape(&self, place: usize, directions: usize) -> Option<Vec<usize>> {
         let arrays = self.arrays(place, directions).ok()?;
         let (_, _, path) = arrays.first()?.iter().find(|(part, ..)| *part == Part::Kernel)?;
@@ -138,7 +138,7 @@ impl<'f, 'a> Finder<'f, 'a> {
     }
 }
 
-/// Arrays by their place in the list of a layer's weights.
+/// Arrays by their position in the list of a layer's weights.
 fn numbered(file: &File, node: &Node<'_>, folder: &str, recurrent: bool) -> Result<Arrays> {
     let folder = format!("{}/{folder}", node.numbered);
     // Later versions of Keras 3 write the layer's name beside the weights.
@@ -176,7 +176,7 @@ fn unknown(path: &str, node: &Node<'_>) -> Error {
     Error::Unsupported { what: format!("array {path} of {}", node.label()) }
 }
 
-/// What `gru_1/kernel:0` or `gru_1_W_z` is.
+/// The part and gate of a name such as `gru_1/kernel:0` or `gru_1_W_z`.
 fn part_of(name: &str) -> Option<(Part, Option<char>)> {
     let last = name.rsplit('/').next()?;
     let stem = last.split(':').next()?;
@@ -200,7 +200,7 @@ fn part_of(name: &str) -> Option<(Part, Option<char>)> {
     }
 }
 
-/// One recurrent layer, walking in `direction`.
+/// One recurrent layer that runs in `direction`.
 ///
 /// # Errors
 /// [`Error::MissingTensor`], [`Error::Shape`], [`Error::NotFinite`], [`Error::Format`] with the array's path;
@@ -254,7 +254,7 @@ fn missing(file: &File, part: Part, label: &str) -> Error {
     file.store.missing(format!("{} of {label}", part.words()))
 }
 
-/// One direction's arrays with what the configuration says of them.
+/// One direction's arrays with their configuration.
 struct Reader<'a> {
     file: &'a File,
     spec: &'a Spec,
@@ -263,7 +263,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// `input` is I, which the first kernel read sets.
+    /// `input` is I, set by the first kernel that is read.
     fn weights(&self, input: &mut Option<usize>) -> Result<Weights> {
         let Spec { cell, units, bias, .. } = *self.spec;
         let kernels = self.part(Part::Kernel)?;
@@ -329,14 +329,14 @@ impl Reader<'_> {
                 continue;
             }
             for gate in by_rows.chunks(product("I·H", &[rows, units])?.max(1)) {
-                // [H, rows] of the gate, back to [rows, H]: its memory as it stands in the file.
+                // [H, rows] of the gate, back to [rows, H]: the file's memory order.
                 all.extend(transpose(gate, rows));
             }
         }
         Ok(all)
     }
 
-    /// `b_ih` and, where the cell has two, `b_hh`.
+    /// `b_ih` and, if the cell has two, `b_hh`.
     fn biases(&self) -> Result<[Option<Vec<f32>>; 2]> {
         let Spec { cell, units, cudnn, .. } = *self.spec;
         let rows = product("G·H", &[cell.gates(), units])?;

@@ -1,5 +1,6 @@
-//! The few operators that make new numbers, on [`Value`]s: what stands between stored weights and a node (Cast,
-//! DequantizeLinear, Add, Sub, Mul, Div), and between sizes (those, Equal, Where). Source: the ONNX operator specification.
+//! The few operators that compute new numbers, on [`Value`]s: those between stored weights and a node (Cast,
+//! DequantizeLinear, Add, Sub, Mul, Div), and those on sizes (the same, Equal, Where). Source: the ONNX operator
+//! specification.
 
 #![allow(clippy::indexing_slicing, reason = "dimensions held against the rank")]
 
@@ -7,7 +8,7 @@ use super::ops::{Fold, Why, expand, gather};
 use super::value::{Data, Int, Symbols, Value, float, range, round};
 use crate::proto::dtype;
 
-/// `Cast`. Numbers are rounded as the type stores them; an integer that the type does not hold is refused.
+/// `Cast`. Numbers are rounded to the type; an integer that the type cannot represent is refused.
 pub(super) fn cast(value: Value, to: i32) -> Fold<Value> {
     let refuse = || format!("Cast from {} to {}", dtype::name(value.dtype), dtype::name(to));
     let ints = range(to);
@@ -15,7 +16,7 @@ pub(super) fn cast(value: Value, to: i32) -> Fold<Value> {
     let data = match (&value.data, float(to)) {
         (Data::Floats(data), Some(_)) => Data::Floats(data.iter().map(|&v| round(to, v)).collect()),
         (Data::Floats(data), None) if ints.is_some() && to != dtype::BOOL => {
-            // Towards 0; 2^24 is where f32 ends to hold every integer.
+            // Towards 0; above 2^24, f32 cannot represent every integer.
             let whole = |&v: &f32| if v.abs() < 16_777_216.0 { held(v as i64) } else { None };
             Data::Ints(data.iter().map(whole).collect::<Option<_>>().ok_or_else(refuse)?)
         }
@@ -30,7 +31,7 @@ pub(super) fn cast(value: Value, to: i32) -> Fold<Value> {
         (Data::Ints(data), None) if ints.is_some() => {
             let int = |&v: &Int| match v {
                 Int::Is(v) => held(v).ok_or_else(|| Why::Wrong(refuse())),
-                // A size is one of an array in memory.
+                // This size is that of an array in memory.
                 Int::Size(_) if matches!(to, dtype::INT64 | dtype::INT32) => Ok(v),
                 Int::Size(_) => Err(Why::Open),
             };
@@ -95,7 +96,7 @@ fn integer(op: &'static str, a: Int, b: Int, symbols: &mut Symbols) -> Fold<Int>
     result.map(Int::Is).ok_or_else(|| format!("{op} of {x} and {y}").into())
 }
 
-/// What is certain of sizes that the run decides.
+/// The results that are certain for sizes known only at run time.
 fn symbolic(op: &'static str, a: Int, b: Int, symbols: &mut Symbols) -> Fold<Int> {
     match (op, a, b) {
         ("Add" | "Sub", size, Int::Is(0)) | ("Add", Int::Is(0), size) => Ok(size),
@@ -124,7 +125,7 @@ pub(super) fn choose(condition: &Value, a: &Value, b: &Value, symbols: &mut Symb
         return Err(Why::Open);
     }
     let mut all = [condition.clone(), a.clone(), b.clone()];
-    // Each to the sizes of all: after two rounds every one has seen the others.
+    // Each to the sizes of all: after two rounds every operand has met the others.
     for _ in 0..2 {
         for at in 0..all.len() {
             let to = all[(at + 1) % all.len()].sizes();
@@ -146,7 +147,7 @@ pub(super) fn choose(condition: &Value, a: &Value, b: &Value, symbols: &mut Symb
     Ok(Value { data, ..a })
 }
 
-/// `DequantizeLinear` of `x`: one scale, one for each place along `axis`, or one for each `block` of them.
+/// `DequantizeLinear` of `x`: one scale, one for each index along `axis`, or one for each `block` of them.
 pub(super) fn dequantize_linear(
     x: &Value,
     [scale, zero]: [Option<&Value>; 2],
@@ -182,7 +183,7 @@ pub(super) fn dequantize_linear(
     dequantize(x, &spread("scales", scale)?, zero.as_ref())
 }
 
-/// `(x − zero) · scale` in f32, of scales and zero points that repeat to x's shape.
+/// `(x − zero) · scale` in f32, with scales and zero points that repeat to x's shape.
 pub(super) fn dequantize(x: &Value, scale: &Value, zero: Option<&Value>) -> Fold<Value> {
     if [Some(x), Some(scale), zero].into_iter().flatten().any(|value| !value.is_closed()) {
         return Err(Why::Open);

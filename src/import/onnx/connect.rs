@@ -1,8 +1,8 @@
-//! How the graph connects the nodes that are run: which arrays they read and give, and by which names.
+//! How the graph connects the nodes that are run: the arrays that they read and write, and their names.
 
 #![allow(
     clippy::indexing_slicing,
-    reason = "numbers of recurrent nodes and places of their inputs, which the walk itself has made"
+    reason = "indices of recurrent nodes and of their inputs, computed by the walk itself"
 )]
 
 use std::collections::HashSet;
@@ -56,7 +56,7 @@ impl<'a> Member<'a> {
             let how = "weights of 8 bits are dequantised, activations are not quantised";
             decisions.push(format!("{}: {how}", attributes.label));
         }
-        // Layers mostly agree, and what was said once is not said again.
+        // Layers mostly have the same decisions; each is reported once.
         decisions.retain(|decision| said.insert(decision.clone()));
         report.decisions.append(&mut decisions);
         folder.know_three(found);
@@ -78,7 +78,7 @@ pub(super) struct Arrays {
     pub(super) outputs: [Option<String>; 3],
 }
 
-/// `members` are the layers in order, `between` the nodes that join them. What is decided goes into the report.
+/// `members` are the layers in order, `between` the nodes that join them. Decisions are added to the report.
 ///
 /// # Errors
 /// [`Error::MissingTensor`] for a node without X; [`Error::Unsupported`] for layers of different layouts, lengths or batches.
@@ -157,7 +157,7 @@ pub(super) fn connect(
     Ok(Arrays { whole, x, lengths, states, outputs })
 }
 
-/// An input as the caller is told of it. `given`: the arrays that the caller may give.
+/// The description of an input for the caller. `given`: the arrays that the caller may give.
 fn public<T>(
     place: usize,
     port: Port<T>,
@@ -238,8 +238,8 @@ impl<'a> Finals<'a> {
         all
     }
 
-    /// Whether the graph is nothing but its members: every other node was folded into their constants, is `between` them,
-    /// or cuts and joins their states; and the graph gives nothing but their outputs.
+    /// Whether the graph consists of its members alone: every other node was folded into their constants, is one of
+    /// `between`, or splits and joins their states; and the graph outputs nothing but their outputs.
     fn is_whole(&self, folder: &Folder<'_>, members: &[Member<'_>], between: &[&NodeProto]) -> bool {
         let mut known: HashSet<*const NodeProto> =
             members.iter().map(|member| from_ref(member.found.node)).collect();

@@ -1,4 +1,4 @@
-//! Data of a tensor that lie in a file beside the model, in its own folder.
+//! Data of a tensor that are stored in a file beside the model, in its own folder.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -8,7 +8,7 @@ use super::value::format;
 use crate::error::{Error, Result};
 use crate::proto::TensorProto;
 
-/// The bytes of a tensor whose data lie in another file: `needed` of them, from a plain file in `folder`.
+/// The bytes of a tensor whose data are in another file: `needed` of them, from a regular file in `folder`.
 pub(super) fn read(
     name: &str,
     tensor: &TensorProto,
@@ -25,7 +25,7 @@ pub(super) fn read(
             "location" => location = Some(entry.value.as_str()),
             "offset" => offset = number()?,
             "length" => length = Some(number()?),
-            // A digest that ONNX does not ask a reader to check, and ONNX Runtime's own hints.
+            // A digest, which ONNX does not require a reader to check, and ONNX Runtime's own hints.
             "checksum" => {}
             key if key.starts_with("prepacked") => {}
             key => return Err(Error::Unsupported { what: format!("{name}: external data with {key}") }),
@@ -55,7 +55,8 @@ pub(super) fn read(
     Ok(bytes)
 }
 
-/// The plain file that `location` names inside `folder`, links followed as far as [`is_blob`] lets them lead outside.
+/// The regular file that `location` names inside `folder`. Links are followed; [`is_blob`] decides which may lead
+/// outside.
 fn inside(name: &str, location: &str, folder: Option<&Path>) -> Result<PathBuf> {
     let folder = folder.ok_or_else(|| Error::Unsupported {
         what: format!("{name}: external data \"{location}\" of a model without a folder"),
@@ -73,27 +74,28 @@ fn inside(name: &str, location: &str, folder: Option<&Path>) -> Result<PathBuf> 
         return Err(outside());
     }
     if !path.is_file() {
-        return Err(format(name, format!("external data \"{location}\" is no file")));
+        return Err(format(name, format!("external data \"{location}\" is not a file")));
     }
     Ok(path)
 }
 
-/// Whether `named`, a link inside `folder`, leads to `path` as the cache of the Hugging Face hub lays a repository out:
+/// Whether `named`, a link inside `folder`, leads to `path` in the layout of the Hugging Face hub's cache:
 ///
 /// ```text
 /// ROOT/snapshots/REVISION/…/model.onnx_data  ->  ROOT/blobs/DIGEST
 /// ```
 ///
-/// `folder` is ROOT/snapshots/REVISION or a folder in it. The link itself has to stand inside `folder`, and the file right
-/// in the cache's own folder of blobs: no other way out is open. `path` and `folder` have no links in them.
+/// `folder` is ROOT/snapshots/REVISION or a folder in it. The link itself must be inside `folder`, and the file
+/// directly in the cache's own folder of blobs; no other path outside is allowed. `path` and `folder` have no links
+/// in them.
 fn is_blob(named: &Path, path: &Path, folder: &Path) -> bool {
     let Some(parent) = named.parent().and_then(|parent| parent.canonicalize().ok()) else { return false };
     let is_link = named.symlink_metadata().is_ok_and(|data| data.is_symlink());
-    // REVISION is the folder right below the last "snapshots".
+    // REVISION is the folder directly below the last "snapshots".
     let snapshots =
         folder.ancestors().skip(1).find(|above| above.file_name().is_some_and(|n| n == "snapshots"));
     let Some(root) = snapshots.and_then(Path::parent) else { return false };
     let blobs = root.join("blobs");
-    // A folder of blobs that is itself a link would lead elsewhere, but then `path` does not lie in it.
+    // If the folder of blobs were a link, it would lead elsewhere, but then `path` would not be in it.
     is_link && parent.starts_with(folder) && path.parent() == Some(&blobs)
 }

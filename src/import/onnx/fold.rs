@@ -1,8 +1,8 @@
-//! What stands behind a name: initialisers, and what a few operators make of them before they reach a recurrent node.
+//! The value of a name: initialisers, and the results of a few operators between them and a recurrent node.
 //! [`super::operators`] has the operators.
 //!
-//! A value that needs anything else is not known, and the reason says at which node. Depth is bounded, and so is work: by the
-//! size of the file and of the data beside it, so that a small file cannot ask for large arrays.
+//! A value that needs any other operator is unknown, and the reason names the node. Depth is bounded, and so is work:
+//! by the size of the file and of its external data, so a small file cannot demand large arrays.
 
 mod operators;
 
@@ -18,18 +18,18 @@ use crate::proto::{EXTERNAL, NodeProto, TensorProto};
 
 /// The longest chain of operators behind a name.
 pub(super) const DEEPEST: usize = 128;
-/// Elements that may be made beyond those the file pays for: a bias or a state of zeros is made of nothing.
+/// Elements that may be computed beyond those that the file size allows: a bias or a state of zeros needs no data.
 const FREE_ELEMENTS: usize = 1 << 24;
-/// Elements that may be made per byte of data.
+/// Elements that may be computed per byte of data.
 const ELEMENTS_PER_BYTE: usize = 8;
-/// What one read or operator costs beside its elements and the length of its name.
+/// The cost of one read or operator, in addition to its elements and the length of its name.
 const NODE_COST: usize = 64;
 
-/// Why a name has no value that is known before the run.
+/// Why the value of a name is not known before the run.
 pub(super) enum Stop {
-    /// It is computed at run time, or by what is not folded.
+    /// It is computed at run time, or by an operator that is not folded.
     NotConstant(String),
-    /// The file is at fault.
+    /// The file is invalid.
     Failed(Error),
 }
 
@@ -48,10 +48,10 @@ pub(super) struct Folder<'a> {
     left: usize,
     /// Constants that were read, with the paths of their scopes.
     pub(super) used: BTreeSet<String>,
-    /// Outputs of nodes of the graph itself that were folded to constants, by name.
+    /// Outputs of nodes of the outermost graph that were folded to constants, by name.
     pub(super) folded: HashSet<&'a str>,
     pub(super) symbols: Symbols,
-    /// The sizes of arrays of the run, by scope and name; see [`super::sizes`].
+    /// The sizes of run-time arrays, by scope and name; see [`super::sizes`].
     pub(super) sizes: HashMap<(usize, &'a str), Option<Vec<Int>>>,
 }
 
@@ -70,23 +70,23 @@ impl<'a> Folder<'a> {
         }
     }
 
-    /// What `name` stands for, seen from `scope`.
+    /// The value of `name`, seen from `scope`.
     pub(super) fn value(&mut self, scope: usize, name: &str) -> Fold<Value> {
         self.value_at(scope, name, 0)
     }
 
-    /// The constant that `name` stands for: every size and number is known.
+    /// The constant value of `name`: every size and number is known.
     pub(super) fn constant(&mut self, scope: usize, name: &str) -> Fold<Value> {
         let value = self.value(scope, name)?;
         if value.is_closed() {
             return Ok(value);
         }
-        Err(Stop::NotConstant(format!("\"{name}\" depends on sizes that the run decides")))
+        Err(Stop::NotConstant(format!("\"{name}\" depends on sizes known only at run time")))
     }
 
     pub(super) fn value_at(&mut self, scope: usize, name: &str, depth: usize) -> Fold<Value> {
         let Some((home, origin)) = self.scopes.find(scope, name) else {
-            let reason = "used by a node, made by none";
+            let reason = "used by a node, but nothing defines it";
             return Err(Error::format(format!("value \"{name}\""), reason).into());
         };
         match origin {
@@ -103,7 +103,8 @@ impl<'a> Folder<'a> {
                     let reason = format!("more than {DEEPEST} operators are behind \"{name}\"");
                     return Err(Stop::NotConstant(reason));
                 }
-                // Each use is paid for, also where an operator makes nothing: what many share is walked through once for each.
+                // Each use is charged, even if an operator computes nothing: a value with many uses is visited once
+                // for each.
                 self.spend(name, 0)?;
                 let value = self.node(home, node, place, depth)?;
                 if home == 0 && value.is_closed() {
@@ -120,7 +121,7 @@ impl<'a> Folder<'a> {
     pub(super) fn read(&mut self, name: &str, tensor: &TensorProto, again: bool) -> Fold<Value> {
         let elements = crate::dims::product(name, &tensor::shape(name, &tensor.dims)?)?;
         if tensor.data_location == EXTERNAL && !again {
-            // Paid for by the data beside the file, whose size is checked before they are read.
+            // The external data are charged for, whose size is checked before they are read.
             let value = tensor::read(name, tensor, self.folder)?;
             self.left = self.left.saturating_add(elements.saturating_mul(2 * ELEMENTS_PER_BYTE));
             return Ok(value);
@@ -138,7 +139,7 @@ impl<'a> Folder<'a> {
             None => {
                 let left = self.left;
                 let reason =
-                    format!("would make {elements} elements, where the file's size allows {left} more");
+                    format!("would compute {elements} elements, but the file's size allows {left} more");
                 Err(Error::format(name, reason).into())
             }
         }

@@ -1,12 +1,12 @@
-//! Where a value's name leads: the scopes of a model (its graph, the subgraphs in attributes such as the branches
-//! of an If, model functions) and what each defines, with the recurrent nodes found on the way.
+//! Resolves names: the scopes of a model (its graph, the subgraphs in attributes such as the branches of an If, model
+//! functions) and what each defines, with the recurrent nodes found on the way.
 //!
-//! A scope sees its own names and those of the scopes around it. A name that is defined twice and a graph with a
-//! cycle are refused, so that whoever follows names backwards comes to an end.
+//! A scope contains its own names and those of the scopes around it. A name that is defined twice and a graph with a
+//! cycle are refused, so following names backwards always ends.
 
 #![allow(
     clippy::indexing_slicing,
-    reason = "numbers of scopes, nodes and values that this file itself hands out"
+    reason = "indices of scopes, nodes and values that this file itself returns"
 )]
 
 use std::collections::HashMap;
@@ -19,19 +19,19 @@ use crate::proto::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProt
 
 /// The longest path of names down to a subgraph, in bytes.
 const LONGEST_PATH: usize = 1024;
-/// The most subgraphs and recurrent nodes that are looked into.
+/// The most subgraphs and recurrent nodes that are searched.
 const MOST: usize = 1 << 16;
 
-/// What a name stands for in the scope that defines it.
+/// The meaning of a name in the scope that defines it.
 #[derive(Clone, Copy)]
 pub(super) enum Origin<'a> {
     /// An initialiser.
     Tensor(&'a TensorProto),
     /// A sparse initialiser.
     Sparse,
-    /// An output of a node, by its place.
+    /// An output of a node, by its index.
     Node(&'a NodeProto, usize),
-    /// An input of the graph, given at run time, with what the file says of it.
+    /// An input of the graph, given at run time, with the file's type for it.
     Input(Option<&'a ValueInfoProto>),
 }
 
@@ -83,7 +83,7 @@ impl<'a> Scopes<'a> {
         Ok(all)
     }
 
-    /// What `name` stands for, seen from `scope`, and the scope that defines it.
+    /// The meaning of `name`, seen from `scope`, and the scope that defines it.
     pub(super) fn find(&self, scope: usize, name: &str) -> Option<(usize, Origin<'a>)> {
         let mut at = Some(scope);
         while let Some(scope) = at {
@@ -96,7 +96,7 @@ impl<'a> Scopes<'a> {
         None
     }
 
-    /// The node that makes an input of another, if one does.
+    /// The node that outputs an input of another, if there is one.
     pub(super) fn maker(&self, found: Found<'a>, place: usize) -> Option<&'a NodeProto> {
         match self.find(found.scope, found.node.input.get(place)?)? {
             (_, Origin::Node(node, _)) => Some(node),
@@ -203,7 +203,7 @@ impl<'a> Scopes<'a> {
     }
 }
 
-/// Takes away nodes whose inputs no remaining node makes, until none is left or a cycle is.
+/// Removes nodes whose inputs no remaining node outputs, until none or only a cycle is left.
 fn refuse_cycles(source: &str, nodes: &[NodeProto]) -> Result<()> {
     let mut makers: HashMap<&str, usize> = HashMap::with_capacity(nodes.len());
     for (index, node) in nodes.iter().enumerate() {

@@ -1,4 +1,5 @@
-//! What several layers read beside their X, as one: states of all layers one after the other, lengths that all share.
+//! Combines the inputs that several layers read beside X: states of all layers one after the other, lengths shared by
+//! all.
 //!
 //! ```text
 //! initial_h, initial_c   [L·D, B, H], with layout 1 [B, L·D, H]
@@ -16,10 +17,10 @@ pub(super) struct StateSizes {
     pub(super) hidden: usize,
 }
 
-/// The sequence_lens of all layers, each with what errors call its node.
+/// The sequence_lens of all layers, each with the name of its node for errors.
 ///
 /// # Errors
-/// [`Error::Unsupported`] where they are not the same.
+/// [`Error::Unsupported`] if they differ.
 pub(super) fn lengths(all: Vec<(String, Port<Vec<i64>>)>) -> Result<Port<Vec<i64>>> {
     let mut all = all.into_iter();
     let Some((first, port)) = all.next() else { return Ok(Port::Absent) };
@@ -32,7 +33,7 @@ pub(super) fn lengths(all: Vec<(String, Port<Vec<i64>>)>) -> Result<Port<Vec<i64
     }
 }
 
-/// The states of all layers, and whether one input of the graph is all of them as they are.
+/// The states of all layers, and whether they are one input of the graph unchanged.
 ///
 /// # Errors
 /// [`Error::Unsupported`] for constants of different batches.
@@ -44,7 +45,7 @@ pub(super) fn states(role: &str, all: Vec<Port<Tensor>>, sizes: StateSizes) -> R
     let constant = |port: &&Port<Tensor>| matches!(port, Port::Constant(_) | Port::Repeated(_));
     match (&all[..], all.iter().filter(runtime).count(), all.iter().filter(constant).count()) {
         (_, 0, 0) => Ok((Port::Absent, true)),
-        // Of one layer alone a part is something else than the input.
+        // For one layer alone, a part of an input is not the input.
         ([Port::Part { by, .. }], ..) => Ok((Port::Computed(by.clone()), false)),
         ([_], ..) => Ok((all.into_iter().next().unwrap_or(Port::Absent), true)),
         (_, _, 0) => Ok(inputs(&all, sizes)),
@@ -83,7 +84,8 @@ fn inputs(all: &[Port<Tensor>], sizes: StateSizes) -> (Port<Tensor>, bool) {
     if let ([name], true) = (&names[..], in_order) {
         return (Port::Input((*name).into()), true);
     }
-    // The input is not [L·D, B, H] in the order of the layers: given as such, it would be other layers' states.
+    // The input is not [L·D, B, H] in the order of the layers: used directly, it would give layers each other's
+    // states.
     let by = format!(
         "the graph from \"{}\", which is not the states of all layers in their order",
         names.join("\", \"")

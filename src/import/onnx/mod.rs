@@ -1,21 +1,21 @@
-//! ONNX: one GRU, LSTM or RNN node of a file, or several that feed each other, with the constants that reach them.
+//! ONNX: one GRU, LSTM or RNN node of a file, or several that feed each other, with their constants.
 //!
 //! ```text
 //! graph        scopes and names: the graph, the branches of an If, model functions
 //! tensor       constant tensors inside the file, external those beside it
-//! value        what a name is known to stand for before the run: constants, and sizes that the run decides as symbols
-//! ops          operators that move numbers; reshape those that keep them in place; arithmetic those that make new ones
+//! value        what is known of a name before the run: constants, and sizes known only at run time as symbols
+//! ops          operators that move elements; reshape those that keep their order; arithmetic those that compute
 //! fold         the value behind a name, by the operators of operators
-//! sizes        the sizes of arrays that the run makes
-//! node         attributes and the cell they ask for
+//! sizes        the sizes of run-time arrays
+//! node         attributes and the cell that they describe
 //! weights      ONNX's layout to the crate's
 //! ports        states and lengths of a node, join those of several layers
 //! stack        nodes that feed each other
-//! connect      the arrays that the nodes read and give, by name
+//! connect      the arrays that the nodes read and write, by name
 //! ```
 //!
-//! The messages of the file stand in `crate::proto`. A whole graph is not run, only the nodes. Source: the ONNX operator
-//! specification, opset 7 and later.
+//! The file's protobuf messages are in `crate::proto`. Only the nodes are run, not the whole graph. Source: the ONNX
+//! operator specification, opset 7 and later.
 
 mod arithmetic;
 mod connect;
@@ -68,34 +68,35 @@ pub struct Onnx {
     limits: Limits,
 }
 
-/// Where a node gets its lengths or an initial state. A run without them computes something else than the graph does.
-/// `T` is what the file holds: `Vec<i64>` for lengths, [`Tensor`] for a state.
+/// The source of a node's lengths or of an initial state. A run that ignores it computes something else than the
+/// graph does. `T` is the type of a stored value: `Vec<i64>` for lengths, [`Tensor`] for a state.
 #[derive(Debug, Clone, PartialEq)]
 pub enum OnnxInput<T> {
-    /// The node leaves it out: states begin at zero, sequences have all steps.
+    /// The node has no such input: states begin at zero, sequences have all steps.
     Absent,
-    /// It is given at run time, by the array of this name: an input of the graph. Left out, it is as [`OnnxInput::Absent`].
+    /// The array of this name, an input of the graph, provides it at run time. Without it, it is as
+    /// [`OnnxInput::Absent`].
     Array(String),
-    /// The file holds it, for a batch of this size.
+    /// The file stores it, for a batch of this size.
     Constant(T),
-    /// The file holds it for one sequence, and the graph repeats it for each: a batch of 1.
+    /// The file stores it for one sequence, and the graph repeats it for each: a batch of 1.
     Repeated(T),
-    /// The graph computes it, from what is not run here. The caller gives it, or the numbers are not the graph's:
-    /// [`OnnxGraph::check_given`].
+    /// The graph computes it with nodes that are not run here. The caller must provide it, or results differ from the
+    /// graph's: [`OnnxGraph::check_given`].
     Computed {
-        /// The array's name, the operator's.
+        /// The array's name in the operator.
         name: String,
         /// The node that computes it, and why that is not known before the run.
         by: String,
     },
 }
 
-/// A recurrent node as a model of one layer, or a stack of them as a model of several, with all that the graph connects to it:
-/// what [`Onnx::read_graph`] gives.
+/// A recurrent node as a model of one layer, or a stack of them as a model of several, with everything that the graph
+/// connects to it: the result of [`Onnx::read_graph`].
 ///
-/// Names of arrays are the graph's own where the graph is those nodes alone (and constants), else the operator's:
-/// X, sequence_lens, initial_h, initial_c, Y, Y_h, Y_c. States of several layers lie one after the other, from the layer on
-/// the input on: `[L·D, B, H]`.
+/// Names of arrays are the graph's own if the graph consists of those nodes (and constants); otherwise they are the
+/// operator's: X, sequence_lens, initial_h, initial_c, Y, Y_h, Y_c. States of several layers lie one after the other,
+/// in the order from the input on: `[L·D, B, H]`.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct OnnxGraph {
@@ -103,14 +104,14 @@ pub struct OnnxGraph {
     pub model: Model,
     /// How it was read.
     pub report: Report,
-    /// The node, as [`Onnx::node`] takes it; of a stack its nodes with commas between.
+    /// The name of the node, as [`Onnx::node`] takes it; for a stack its nodes with commas between.
     pub node: String,
     /// Its operator: `GRU`, `LSTM`, `RNN` or `DynamicQuantizeLSTM`.
     pub op: String,
     /// Attribute `layout`: 0 for X `[T, B, I]`, Y `[T, D, B, H]` and states `[L·D, B, H]`;
     /// 1 for X `[B, T, I]`, Y `[B, T, D, H]` and states `[B, L·D, H]`.
     pub layout: u8,
-    /// Whether the graph is these nodes, so that names are the graph's.
+    /// Whether the graph consists of these nodes, so that names are the graph's.
     pub whole_graph: bool,
     /// The array X.
     pub x: String,
@@ -120,16 +121,16 @@ pub struct OnnxGraph {
     pub initial_h: OnnxInput<Tensor>,
     /// An LSTM's cell state before the first step, in the node's layout.
     pub initial_c: OnnxInput<Tensor>,
-    /// The array Y of the last layer, where the node writes it, in the node's layout.
+    /// The array Y of the last layer, if the node outputs it, in the node's layout.
     pub y: Option<String>,
-    /// The array Y_h, every layer's final h, where every node writes it.
+    /// The array Y_h, every layer's final h, if every node outputs it.
     pub y_h: Option<String>,
-    /// The array Y_c, every layer's final c, where every node writes it.
+    /// The array Y_c, every layer's final c, if every node outputs it.
     pub y_c: Option<String>,
 }
 
 impl OnnxGraph {
-    /// Holds the arrays that the caller gives against those that the graph computes.
+    /// Checks the arrays that the caller gives against those that the graph computes.
     ///
     /// # Errors
     /// [`Error::Unsupported`] for an input that is [`OnnxInput::Computed`] and not among the names `given`, with its role
@@ -155,10 +156,10 @@ impl OnnxGraph {
 }
 
 impl OnnxGraph {
-    /// The model, where a run of it alone computes what the graph does.
+    /// The model, if a run of it alone computes what the graph does.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] for lengths that the file holds or computes, and for such a state other than zero.
+    /// [`Error::Unsupported`] for lengths that the file stores or computes, and for such a state other than zero.
     fn into_model_alone(self) -> Result<Imported> {
         let not_zero = |state: &Tensor| state.data.iter().any(|&value| value != 0.0);
         self.check_alone(&self.sequence_lens, ["sequence_lens", "lengths"], |_| true)?;
@@ -167,7 +168,7 @@ impl OnnxGraph {
         Ok(Imported { model: self.model, report: self.report })
     }
 
-    /// Holds that the file does not give `role` to the node, where it `matters`; `of_batch` is its name in a batch.
+    /// Checks that the file does not give `role` to the node, if it `matters`; `of_batch` is its name in a batch.
     fn check_alone<T>(
         &self,
         input: &OnnxInput<T>,
@@ -190,7 +191,7 @@ impl OnnxGraph {
     }
 }
 
-/// A recurrent node that a file holds: an entry of [`Onnx::list`].
+/// A recurrent node of a file: an entry of [`Onnx::list`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OnnxNode {
@@ -198,11 +199,11 @@ pub struct OnnxNode {
     pub name: String,
     /// Its operator: `GRU`, `LSTM`, `RNN` or `DynamicQuantizeLSTM`.
     pub op: String,
-    /// Its direction; none where the attributes cannot be read.
+    /// Its direction; `None` if the attributes cannot be read.
     pub direction: Option<Direction>,
-    /// The shape of W, `[D, G·H, I]`; none where W is no constant.
+    /// The shape of W, `[D, G·H, I]`; `None` if W is not a constant.
     pub w: Option<Vec<usize>>,
-    /// The shape of R, `[D, G·H, H]`; none where R is no constant.
+    /// The shape of R, `[D, G·H, H]`; `None` if R is not a constant.
     pub r: Option<Vec<usize>>,
 }
 
@@ -218,35 +219,36 @@ impl fmt::Display for OnnxNode {
                 write!(f, " [{}·{hidden}, {input}→{hidden}]", rows / hidden)
             }
             (Some(w), Some(r)) => write!(f, " [W {w:?}, R {r:?}]"),
-            _ => write!(f, " [weights that are no constants]"),
+            _ => write!(f, " [weights that are not constants]"),
         }
     }
 }
 
 impl Onnx {
-    /// The only recurrent node of the file, or the stack that is all of the graph, with every attribute as the file has it.
+    /// The only recurrent node of the file, or the stack that is the whole graph, with every attribute from the file.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The node by its name, where the file holds several. A node without a name goes by its first output; one
-    /// whose name is not the only one of its kind by the way down to it: `If_0/then_branch/gru`.
+    /// The node by its name, if the file has several. A node without a name is named by its first output. If several
+    /// nodes have the same name, each is named by its path: `If_0/then_branch/gru`.
     ///
-    /// Several names with commas between are the layers of one model, the one on the input first. Each has to read Y of the
-    /// one before, `[T, B, D·H]`, by nothing but operators that move numbers (Transpose, Reshape, Squeeze and the like).
+    /// Several names with commas between are the layers of one model, the one nearest to the input first. Each must
+    /// read Y of the one before, `[T, B, D·H]`, through operators that only move elements (Transpose, Reshape,
+    /// Squeeze and the like).
     pub fn node(mut self, name: impl Into<String>) -> Self {
         self.node = Some(name.into());
         self
     }
 
     /// Reads a GRU's reset as after the product (`true`) or before it (`false`), whatever the file says: some
-    /// exporters leave `linear_before_reset` out although the weights need it.
+    /// exporters omit `linear_before_reset` although the weights need it.
     pub fn linear_before_reset(mut self, after: bool) -> Self {
         self.after = Some(after);
         self
     }
 
-    /// How many initialisers and nodes a file may have; [`Limits::default`] where not given.
+    /// The limits on a file, such as its number of initialisers and nodes; the default is [`Limits::default`].
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
@@ -255,16 +257,16 @@ impl Onnx {
     /// Reads a file; external data are looked for in its folder.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Format`] for a file that is not whole, contradicts itself or points outside its folder;
-    /// [`Error::Ambiguous`] for no such node or several; [`Error::MissingTensor`];
-    /// [`Error::File`] for shapes, attributes and numbers that no model has, with the name of the tensor or attribute; [`Error::Unsupported`] for an opset before 7, for every attribute or input that is not honoured, and for
-    /// lengths and initial states that the file holds or computes; [`Error::Memory`]; [`Error::TooLarge`] beyond
-    /// [`Onnx::limits`].
+    /// [`Error::Io`]; [`Error::Format`] for a file that is truncated, contradicts itself or points outside its
+    /// folder; [`Error::Ambiguous`] for no such node or several; [`Error::MissingTensor`]; [`Error::File`] for
+    /// invalid shapes, attributes and numbers, with the name of the tensor or attribute; [`Error::Unsupported`] for
+    /// an opset before 7, for every unsupported attribute or input, and for lengths and initial states that the file
+    /// stores or computes; [`Error::Memory`]; [`Error::TooLarge`] beyond [`Onnx::limits`].
     pub fn read(&self, path: impl AsRef<Path>) -> Result<Imported> {
         self.read_graph(path)?.into_model_alone()
     }
 
-    /// Reads a file's bytes; `source` names them in errors and `folder` is where external data may lie.
+    /// Reads a file's bytes; `source` names them in errors and `folder` is the folder of external data.
     ///
     /// # Errors
     /// As [`Onnx::read`].
@@ -272,11 +274,11 @@ impl Onnx {
         self.parse_graph(source, bytes, folder)?.into_model_alone()
     }
 
-    /// As [`Onnx::read`], with the names and layouts of the graph's arrays, and with lengths and initial states that the file
-    /// holds or computes: the caller gives them to every batch.
+    /// As [`Onnx::read`], with the names and layouts of the graph's arrays, and with lengths and initial states that
+    /// the file stores or computes: the caller gives them to every batch.
     ///
     /// # Errors
-    /// As [`Onnx::read`], but for what the file holds or computes of lengths and initial states.
+    /// As [`Onnx::read`], except that lengths and initial states that the file stores or computes are accepted.
     pub fn read_graph(&self, path: impl AsRef<Path>) -> Result<OnnxGraph> {
         let path = path.as_ref();
         let bytes = load(path)?;
@@ -300,7 +302,7 @@ impl Onnx {
     /// The recurrent nodes of a file, also inside the branches of an If and inside model functions.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Format`] for a file that is not whole or whose graph is not sound.
+    /// [`Error::Io`]; [`Error::Format`] for a file that is truncated or whose graph is invalid.
     pub fn list(path: impl AsRef<Path>) -> Result<Vec<OnnxNode>> {
         let path = path.as_ref();
         let bytes = load(path)?;
@@ -317,7 +319,7 @@ impl Onnx {
     }
 }
 
-/// The folder a path lies in; the current one for a bare file name.
+/// The folder of a path; the current one for a bare file name.
 fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if parent != Path::new("") => parent,

@@ -1,4 +1,4 @@
-//! What nodes are called.
+//! The names of nodes.
 
 use crate::proto::NodeProto;
 
@@ -7,7 +7,7 @@ pub(super) fn is_of_onnx(node: &NodeProto) -> bool {
     matches!(node.domain.as_str(), "" | "ai.onnx")
 }
 
-/// What errors call a node: `GRU node "encoder"`.
+/// The name of a node in errors: `GRU node "encoder"`.
 pub(super) fn label_of(node: &NodeProto) -> String {
     format!("{} node \"{}\"", node.op_type, name_of(node))
 }

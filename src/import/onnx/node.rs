@@ -1,4 +1,4 @@
-//! The attributes of a GRU, LSTM or RNN node, and the cell they ask for. Every attribute is either honoured or
+//! The attributes of a GRU, LSTM or RNN node, and the cell that they describe. Every attribute is either supported or
 //! refused by its name and value.
 //!
 //! ```text
@@ -46,7 +46,7 @@ impl Op {
         }
     }
 
-    /// The activations of one direction where the node names none.
+    /// The activations of one direction if the node names none.
     fn activations(self) -> &'static [&'static str] {
         match self {
             Self::Gru => &["Sigmoid", "Tanh"],
@@ -65,7 +65,7 @@ impl Op {
     }
 }
 
-/// The inputs of every recurrent operator; the last four are the quantised LSTM's alone.
+/// The inputs of every recurrent operator; the last four are only the quantised LSTM's.
 pub(super) const INPUTS: [&str; 12] = [
     "X",
     "W",
@@ -83,17 +83,17 @@ pub(super) const INPUTS: [&str; 12] = [
 /// The outputs; Y_c is an LSTM's.
 pub(super) const OUTPUTS: [&str; 3] = ["Y", "Y_h", "Y_c"];
 
-/// Whether a node is the LSTM that ONNX Runtime's dynamic quantisation makes.
+/// Whether a node is the LSTM that ONNX Runtime's dynamic quantisation creates.
 pub(super) fn is_quantised(node: &NodeProto) -> bool {
     node.domain == "com.microsoft" && node.op_type == "DynamicQuantizeLSTM"
 }
 
-/// The attributes of one node, as they stand in the file.
+/// The attributes of one node, with the file's values.
 pub(super) struct Attributes {
     pub(super) op: Op,
-    /// What errors call the node: `GRU node "encoder"`.
+    /// The name of the node in errors: `GRU node "encoder"`.
     pub(super) label: String,
-    /// Whether its weights are of 8 bits, and lie the other way round.
+    /// Whether its weights have 8 bits, which are stored transposed.
     pub(super) quantised: bool,
     pub(super) hidden: Option<i64>,
     pub(super) direction: Direction,
@@ -109,8 +109,8 @@ pub(super) struct Attributes {
 
 impl Attributes {
     /// # Errors
-    /// [`Error::Format`] for an attribute of another type or given twice; [`Error::Unsupported`] for one that is
-    /// not known, and for an opset before 7.
+    /// [`Error::Format`] for an attribute of another type or given twice; [`Error::Unsupported`] for an unknown one,
+    /// and for an opset before 7.
     pub(super) fn read(op: Op, node: &NodeProto, opset: i64) -> Result<Self> {
         let label = label_of(node);
         if opset < FIRST_OPSET {
@@ -146,11 +146,11 @@ impl Attributes {
             let what = format!("set by the caller of a model function ({})", attribute.ref_attr_name);
             return Err(self.unsupported(&attribute.name, what));
         }
-        let int = || attribute.int().ok_or_else(|| self.format(attribute, "is no integer"));
+        let int = || attribute.int().ok_or_else(|| self.format(attribute, "is not an integer"));
         match (attribute.name.as_str(), self.op) {
             ("hidden_size", _) => self.hidden = Some(int()?),
             ("direction", _) => {
-                let text = attribute.string().ok_or_else(|| self.format(attribute, "is no text"))?;
+                let text = attribute.string().ok_or_else(|| self.format(attribute, "is not a string"))?;
                 self.direction = match text {
                     "forward" => Direction::Forward,
                     "reverse" => Direction::Reverse,
@@ -173,19 +173,19 @@ impl Attributes {
             ("linear_before_reset", Op::Gru) => self.linear_before_reset = Some(int()?),
             ("input_forget", Op::Lstm) => self.input_forget = int()?,
             ("activations", _) => {
-                let names = attribute.strings().ok_or_else(|| self.format(attribute, "are no texts"))?;
+                let names = attribute.strings().ok_or_else(|| self.format(attribute, "are not strings"))?;
                 self.activations = Some(names.into_iter().map(str::to_owned).collect());
             }
             ("activation_alpha", _) => {
-                let floats = attribute.floats().ok_or_else(|| self.format(attribute, "are no floats"))?;
+                let floats = attribute.floats().ok_or_else(|| self.format(attribute, "are not floats"))?;
                 self.alpha = Some(floats.to_vec());
             }
             ("activation_beta", _) => {
-                let floats = attribute.floats().ok_or_else(|| self.format(attribute, "are no floats"))?;
+                let floats = attribute.floats().ok_or_else(|| self.format(attribute, "are not floats"))?;
                 self.beta = Some(floats.to_vec());
             }
             ("clip", _) => {
-                self.clip = Some(attribute.float().ok_or_else(|| self.format(attribute, "is no float"))?);
+                self.clip = Some(attribute.float().ok_or_else(|| self.format(attribute, "is not a float"))?);
             }
             _ => return Err(self.unsupported(&attribute.name, "is not known".into())),
         }
@@ -200,7 +200,7 @@ impl Attributes {
         Error::Unsupported { what: format!("attribute {name} of {} {what}", self.label) }
     }
 
-    /// The cell, with what was decided and from what; `after` overrides `linear_before_reset`.
+    /// The cell, with the decisions and their reasons; `after` overrides `linear_before_reset`.
     ///
     /// # Errors
     /// [`Error::Mismatch`] for an override on a node that has no reset.
@@ -241,7 +241,7 @@ impl Attributes {
         reset
     }
 
-    /// The clip, where there is one.
+    /// The clip, if there is one.
     pub(super) fn clip(&self, decisions: &mut Vec<String>) -> Option<f32> {
         match self.clip {
             Some(0.0) => {
@@ -252,12 +252,11 @@ impl Attributes {
         }
     }
 
-    /// The activations of each direction. α and β are taken in order by the functions that take them; where the
-    /// lists end, the functions have their defaults.
+    /// The activations of each direction. The functions that have α and β take them in order; after the end of the
+    /// lists, they have their defaults.
     ///
     /// # Errors
-    /// [`Error::Mismatch`] for a number of names that does not fit; [`Error::Unsupported`] for a function that is
-    /// not ONNX's.
+    /// [`Error::Mismatch`] for a wrong number of names; [`Error::Unsupported`] for a function that is not ONNX's.
     pub(super) fn activations(&self, decisions: &mut Vec<String>) -> Result<Vec<Activations>> {
         let own = self.op.activations();
         let wanted = own.len() * self.direction.count();
@@ -265,7 +264,7 @@ impl Attributes {
             Some(names) => names.iter().map(String::as_str).collect(),
             None => own.iter().copied().cycle().take(wanted).collect(),
         };
-        // The specification's default for an RNN is two, one of them without use in one direction.
+        // The specification's default for an RNN is two names, of which one direction uses only the first.
         let is_one_twice = matches!(&names[..], [one, other] if one.eq_ignore_ascii_case(other));
         if self.op == Op::Rnn && wanted == 1 && is_one_twice {
             names.truncate(1);

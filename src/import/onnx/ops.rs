@@ -1,22 +1,22 @@
-//! The array operators that stand between a file's constants and a recurrent node, on [`Value`]s: everything that
-//! only moves numbers, done by one strided copy. Source: the ONNX operator specification.
+//! The array operators between a file's constants and a recurrent node, on [`Value`]s: all operators that only move
+//! elements, as one strided copy each. Source: the ONNX operator specification.
 //!
-//! Each returns why not where its arguments do not fit; [`super::fold`] names the node and bounds sizes.
+//! Each returns the reason if its arguments do not fit; [`super::fold`] names the node and bounds sizes.
 
 #![allow(
     clippy::indexing_slicing,
-    reason = "dimensions held against the rank, and elements within a product of sizes that was checked"
+    reason = "dimensions checked against the rank, and elements within a product of sizes that was checked"
 )]
 
 use super::value::{Data, Int, Symbol, Symbols, Value};
 use crate::import::onnx::tensor::MOST_DIMS;
 use crate::proto::dtype;
 
-/// Why an operator gives no value.
+/// Why an operator has no known value.
 pub(super) enum Why {
     /// Its arguments do not fit.
     Wrong(String),
-    /// It depends on what only the run decides.
+    /// It depends on values known only at run time.
     Open,
 }
 
@@ -55,7 +55,7 @@ fn strides(shape: &[usize]) -> Vec<isize> {
     strides
 }
 
-/// What is read of an array: from `offset`, `shape` elements in steps of `strides`.
+/// A view of an array: from `offset`, `shape` elements in steps of `strides`.
 pub(super) struct View {
     pub(super) shape: Vec<usize>,
     open: Vec<Option<Symbol>>,
@@ -100,7 +100,7 @@ impl View {
     }
 }
 
-/// The order of dimensions that `Transpose` makes; without `perm` they are turned round.
+/// The order of dimensions after `Transpose`; without `perm` they are reversed.
 pub(super) fn order(rank: usize, perm: Option<&[i64]>) -> Fold<Vec<usize>> {
     let order = match perm {
         Some(perm) => perm.iter().map(|&at| axis(at, rank)).collect::<Fold<Vec<_>>>()?,
@@ -123,7 +123,7 @@ pub(super) fn transpose(value: &Value, perm: Option<&[i64]>) -> Fold<View> {
     Ok(View { shape, open, offset: 0, strides: order.iter().map(|&at| from.strides[at]).collect() })
 }
 
-/// What `Slice` cuts: bounds are cut to the array; `ends` are exclusive.
+/// The bounds of a `Slice`, clamped to the array; `ends` are exclusive.
 pub(super) struct Cut<'a> {
     pub(super) starts: &'a [i64],
     pub(super) ends: &'a [i64],
@@ -166,7 +166,7 @@ pub(super) fn slice(value: &Value, cut: &Cut<'_>, symbols: &mut Symbols) -> Fold
     Ok(view)
 }
 
-/// The first element and the number of elements of a cut through `size` of them; `step` is not 0.
+/// The first element and the number of elements of a slice of `size` elements; `step` is not 0.
 fn bounds(start: i64, end: i64, step: i64, size: i64) -> (i64, u64) {
     let cut = |at: i64, low: i64, high: i64| {
         let from_start = if at < 0 { at.saturating_add(size) } else { at };
@@ -178,14 +178,14 @@ fn bounds(start: i64, end: i64, step: i64, size: i64) -> (i64, u64) {
     } else if size == 0 {
         (0, 0)
     } else {
-        // Downwards the first element is reached by an end before it, which is -1 here.
+        // For a negative step, an end of -1 includes the first element.
         let (start, end) = (cut(start, 0, size - 1), cut(end, -1, size - 1));
         (start, (start - end).max(0).unsigned_abs().div_ceil(step.unsigned_abs()))
     }
 }
 
-/// `Expand`: dimensions of 1 and missing ones are repeated. To a size that the run decides, one of 1 is repeated as often
-/// as that, and any other has to be that size already, or the run fails.
+/// `Expand`: dimensions of 1 and missing ones are repeated. If the target size is known only at run time, a dimension
+/// of 1 is repeated that often; any other must already have that size, or the run fails.
 pub(super) fn expand(value: &Value, to: &[Int], symbols: &mut Symbols) -> Fold<View> {
     let rank = value.shape.len().max(to.len());
     let mut from = View::of(value);
@@ -216,7 +216,7 @@ pub(super) fn expand(value: &Value, to: &[Int], symbols: &mut Symbols) -> Fold<V
     Ok(from)
 }
 
-/// Integers for an error; `?` for what the run decides.
+/// Integers for an error; `?` for values known only at run time.
 fn list(ints: &[Int]) -> String {
     let texts = ints.iter().map(|int| int.known().map_or("?".into(), |int| int.to_string()));
     format!("[{}]", texts.collect::<Vec<_>>().join(", "))
@@ -227,7 +227,7 @@ pub(super) fn tile(value: &Value, repeats: &[Int], symbols: &mut Symbols) -> Fol
     if repeats.len() != value.shape.len() {
         return Err(format!("{} repeats of {} dimensions", repeats.len(), value.shape.len()).into());
     }
-    // A dimension of n, r times, is walked through as [r, n].
+    // A dimension of n, repeated r times, is read as [r, n].
     let from = View::of(value);
     let mut view = View { shape: Vec::new(), open: Vec::new(), offset: 0, strides: Vec::new() };
     let mut shape = Vec::new();
@@ -250,14 +250,14 @@ pub(super) fn tile(value: &Value, repeats: &[Int], symbols: &mut Symbols) -> Fol
     Ok((view, shape))
 }
 
-/// [`tile`]'s view, copied, in the shape it has.
+/// [`tile`]'s view, copied, in its final shape.
 pub(super) fn tiled(mut value: Value, shape: Vec<usize>) -> Value {
     value.open = value.open.chunks_exact(2).map(|pair| pair[1]).collect();
     value.shape = shape;
     value
 }
 
-/// The shape that `Gather` gives, and its axis. Dimensions of `indices` take the axis' place.
+/// The shape that `Gather` gives, and its axis. The dimensions of `indices` replace the axis.
 pub(super) fn gather_shape(value: &Value, indices: &Value, along: i64) -> Fold<(Vec<usize>, usize)> {
     let along = axis(along, value.shape.len())?;
     let shape = [&value.shape[..along], &indices.shape, &value.shape[along + 1..]].concat();
@@ -267,7 +267,8 @@ pub(super) fn gather_shape(value: &Value, indices: &Value, along: i64) -> Fold<(
     }
 }
 
-/// `Gather`, to the shape and axis of [`gather_shape`]. Along an open axis every index finds the same.
+/// `Gather`, to the shape and axis of [`gather_shape`]. Along an open axis all elements are equal, so every index
+/// gives the same.
 pub(super) fn gather(value: &Value, indices: &Value, shape: Vec<usize>, along: usize) -> Fold<Value> {
     let size = value.shape[along];
     let Data::Ints(at) = &indices.data else { return Err("indices must be integers".into()) };
@@ -295,8 +296,8 @@ pub(super) fn gather(value: &Value, indices: &Value, shape: Vec<usize>, along: u
     Ok(Value { open, ..Value::new(value.dtype, shape, data) })
 }
 
-/// The shape that `Concat` gives, and its axis. A dimension that is open in one part and not in another has the size of
-/// the other.
+/// The shape that `Concat` gives, and its axis. A dimension that is open in one part has the size of the parts in
+/// which it is not.
 pub(super) fn concat_shape(parts: &[Value], along: i64) -> Fold<(Vec<Int>, usize)> {
     let first = parts.first().ok_or("nothing to join")?;
     let along = axis(along, first.shape.len())?;
@@ -345,7 +346,7 @@ pub(super) fn concat(parts: &[Value], sizes: &[Int], along: usize, symbols: &mut
     let (dtype, open) = (first.dtype, first.open.clone());
     let mut shape = first.shape.clone();
     shape[along] = sizes[along].size().ok_or(Why::Open)?;
-    // A part is `outer` runs of its own dimensions from the axis on.
+    // A part consists of `outer` runs of its own dimensions from the axis on.
     let outer = if elements(&shape)? == 0 { 0 } else { elements(&shape[..along])? };
     let (mut floats, mut ints) = (Vec::new(), Vec::new());
     for part in &parts {

@@ -1,7 +1,7 @@
-//! What a node reads beside X and its weights: sequence_lens, initial_h, initial_c. An input that is wired is a constant, an
-//! input of the graph, or computed by the graph, and then by whom.
+//! The inputs of a node beside X and its weights: sequence_lens, initial_h, initial_c. A connected input is a
+//! constant, an input of the graph, or computed by a node of the graph, which is named.
 
-#![allow(clippy::indexing_slicing, reason = "places of inputs, and dimensions held against the rank")]
+#![allow(clippy::indexing_slicing, reason = "indices of inputs, and dimensions checked against the rank")]
 
 use super::fold::{Folder, Stop};
 use super::graph::{Found, Origin};
@@ -13,40 +13,40 @@ use super::weights::{input, tensor};
 use crate::error::{Error, Result};
 use crate::import::Tensor;
 
-/// The places of sequence_lens and the states among a node's inputs.
+/// The indices of sequence_lens and the states among a node's inputs.
 pub(super) const LENGTHS: usize = 4;
 pub(super) const STATES: [usize; 2] = [5, 6];
 
-/// What stands at one of these inputs.
+/// The source of one of these inputs.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Port<T> {
-    /// Nothing.
+    /// Not connected.
     Absent,
     /// An input of the graph, by its name.
     Input(String),
-    /// Elements `start` to `end` of the first dimension of an input of the graph, which `by` cuts out.
+    /// Elements `start` to `end` of the first dimension of an input of the graph, cut out by `by`.
     Part {
         name: String,
         start: i64,
         end: i64,
         by: String,
     },
-    /// As many steps as X has, which the graph counts.
+    /// As many steps as X has, as counted by the graph.
     Full,
     Constant(T),
     /// One row, which the graph repeats to the size of the batch.
     Repeated(T),
-    /// Computed by the graph: by which node, and why that is not known.
+    /// Computed by the graph: by which node, and why its value is unknown.
     Computed(String),
 }
 
-/// The name at input `place` as the graph's own input, or none.
+/// The name at input `place`, if it is an input of the graph.
 pub(super) fn graph_input<'a>(folder: &Folder<'a>, found: Found<'a>, place: usize) -> Option<&'a str> {
     let name = input(found, place)?;
     matches!(folder.scopes.find(found.scope, name), Some((0, Origin::Input(_)))).then_some(name)
 }
 
-/// Anything but a constant.
+/// The port of an input that is not a constant.
 fn runtime<'a, T>(folder: &mut Folder<'a>, found: Found<'a>, place: usize, why: String) -> Port<T> {
     if let Some(name) = graph_input(folder, found, place) {
         return Port::Input(name.into());
@@ -61,7 +61,7 @@ fn runtime<'a, T>(folder: &mut Folder<'a>, found: Found<'a>, place: usize, why: 
                 None => format!("{label} ({why})"),
             }
         }
-        _ => format!("what is around the subgraph or function that the node is in, as \"{name}\""),
+        _ => format!("the graph around the subgraph or function of the node, as \"{name}\""),
     };
     match part_of_input(folder, found, place) {
         Some((name, start, end)) => Port::Part { name, start, end, by },
@@ -69,7 +69,7 @@ fn runtime<'a, T>(folder: &mut Folder<'a>, found: Found<'a>, place: usize, why: 
     }
 }
 
-/// What Split and Slice cut from an input of the graph along its first dimension.
+/// The part that Split and Slice take of an input of the graph along its first dimension.
 fn part_of_input<'a>(folder: &mut Folder<'a>, found: Found<'a>, place: usize) -> Option<(String, i64, i64)> {
     let (scope, Origin::Node(node, output)) = folder.scopes.find(found.scope, input(found, place)?)? else {
         return None;
@@ -109,7 +109,7 @@ fn part_of_input<'a>(folder: &mut Folder<'a>, found: Found<'a>, place: usize) ->
 /// sequence_lens of a node.
 ///
 /// # Errors
-/// [`Error::Format`] for a constant that is no list of lengths, and what is wrong with the file on the way.
+/// [`Error::Format`] for a constant that is not a list of lengths, and errors in the file on the way.
 pub(super) fn lengths<'a>(
     folder: &mut Folder<'a>,
     found: Found<'a>,
@@ -139,14 +139,14 @@ pub(super) fn lengths<'a>(
         Some(data) if value.is_open() => Ok(Port::Repeated(data)),
         Some(data) => Ok(Port::Constant(data)),
         None if data.iter().all(|&length| Some(length) == steps) => Ok(Port::Full),
-        None => Ok(runtime(folder, found, LENGTHS, "it depends on what only the run decides".into())),
+        None => Ok(runtime(folder, found, LENGTHS, "it depends on values known only at run time".into())),
     }
 }
 
 /// initial_h or initial_c of a node: `[D, B, H]`, with layout 1 `[B, D, H]`.
 ///
 /// # Errors
-/// [`Error::Mismatch`] for a constant of another shape, [`Error::NotFinite`], and what is wrong with the file on the way.
+/// [`Error::Mismatch`] for a constant of another shape, [`Error::NotFinite`], and errors in the file on the way.
 pub(super) fn state<'a>(
     folder: &mut Folder<'a>,
     found: Found<'a>,
@@ -172,7 +172,7 @@ pub(super) fn state<'a>(
         false => value,
     };
     let repeated = value.open.get(batch).is_some_and(Option::is_some);
-    // What is open along D or H has their sizes, or the run would fail.
+    // Dimensions open along D or H have those sizes, or the run would fail.
     let mut sizes = vec![Int::Is(directions as i64), Int::Is(hidden as i64)];
     sizes.insert(batch, value.sizes().get(batch).copied().unwrap_or(Int::Is(1)));
     let fits = value.shape.len() == 3

@@ -1,9 +1,6 @@
-//! From a file's bytes to the nodes that are asked for.
+//! From a file's bytes to the nodes that the caller names.
 
-#![allow(
-    clippy::indexing_slicing,
-    reason = "numbers of recurrent nodes, which `Scopes` itself has handed out"
-)]
+#![allow(clippy::indexing_slicing, reason = "indices of recurrent nodes that `Scopes` returned")]
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -44,7 +41,7 @@ pub(super) fn import(how: &Onnx, source: &str, bytes: Vec<u8>, folder: Option<&P
     }
     let layers = members.iter().map(|member| member.layer.clone()).collect();
     let model = match Model::new(layers) {
-        // Layers that feed each other and yet are no stack.
+        // Layers that feed each other but do not form a stack.
         Err(Error::Mismatch { .. }) if chosen.unasked => {
             return Err(ambiguous(how, source, &labels, &mut folder));
         }
@@ -75,7 +72,7 @@ pub(super) fn import(how: &Onnx, source: &str, bytes: Vec<u8>, folder: Option<&P
     })
 }
 
-/// The states of `node` that come from outside it and the file's constants, with where they come from.
+/// The states of `node` that come from outside the node and the file's constants, with their sources.
 fn outside_states(states: &[OnnxInput<Tensor>; 2], node: &str) -> Vec<String> {
     let from = |(role, state): (&str, &OnnxInput<Tensor>)| match state {
         OnnxInput::Array(name) => Some(format!("{role} of \"{node}\" from the array \"{name}\"")),
@@ -94,7 +91,7 @@ pub(super) fn list(source: &str, bytes: Vec<u8>, folder: Option<&Path>) -> Resul
 }
 
 fn decode(source: &str, bytes: Vec<u8>) -> Result<ModelProto> {
-    // From `Bytes` the decoder hands tensors out as parts of the file, without copies.
+    // From `Bytes`, the decoder returns tensors as slices of the file, without copies.
     ModelProto::decode(Bytes::from(bytes))
         .map_err(|error| Error::unreadable(source, "not a readable ONNX file", error))
 }
@@ -114,7 +111,7 @@ fn metadata(file: &ModelProto) -> std::collections::BTreeMap<String, String> {
     producer.map(|(key, value)| (key.to_owned(), value.clone())).chain(props).collect()
 }
 
-/// What each recurrent node is called: its name where no other has it, else its path, else with a number.
+/// The name of each recurrent node: its own name if it is unique, else its path, else with a number.
 fn labels(scopes: &Scopes<'_>) -> Vec<String> {
     let mut names: HashMap<&str, usize> = HashMap::new();
     for found in &scopes.recurrent {
@@ -155,15 +152,15 @@ fn entries(labels: &[String], folder: &mut Folder<'_>, most: usize) -> Vec<OnnxN
 
 /// The nodes that are read, as the layers of one model.
 struct Chosen<'a> {
-    /// Which recurrent nodes, the one on the input first.
+    /// The recurrent nodes, the one nearest to the input first.
     layers: Vec<usize>,
-    /// What joins them.
+    /// The nodes that join them.
     between: Vec<&'a NodeProto>,
-    /// Whether nobody named them.
+    /// Whether the caller named none of them.
     unasked: bool,
 }
 
-/// The nodes that are asked for, or the only one, or the only stack.
+/// The nodes that the caller names, or the only one, or the only stack.
 fn choose<'a>(how: &Onnx, source: &str, labels: &[String], folder: &mut Folder<'a>) -> Result<Chosen<'a>> {
     let recurrent = &folder.scopes.recurrent;
     let single = |index| Chosen { layers: vec![index], between: Vec::new(), unasked: false };
@@ -177,7 +174,7 @@ fn choose<'a>(how: &Onnx, source: &str, labels: &[String], folder: &mut Folder<'
         let between = joined(&layers, &stacks, folder)?;
         return Ok(Chosen { layers, between, unasked: true });
     };
-    // A node goes by its label and by the way down to it; none where two go by the same.
+    // A node is found by its label or by its path; not if several have the same.
     let mut known: HashMap<String, Option<usize>> = HashMap::new();
     for (index, (found, label)) in recurrent.iter().zip(labels).enumerate() {
         for name in [label.clone(), folder.scopes.path_of(*found)] {
@@ -194,7 +191,7 @@ fn choose<'a>(how: &Onnx, source: &str, labels: &[String], folder: &mut Folder<'
     Ok(Chosen { layers, between, unasked: false })
 }
 
-/// What joins the layers of a stack.
+/// The nodes that join the layers of a stack.
 ///
 /// # Errors
 /// [`Error::Unsupported`] for a layer whose X is not Y of the one before.
@@ -209,7 +206,7 @@ fn joined<'a>(layers: &[usize], stacks: &Stacks<'a>, folder: &mut Folder<'a>) ->
                 let maker = folder.scopes.maker(above, 0);
                 let from = maker.map_or("an input".into(), label_of);
                 let what = format!(
-                    "{} as the layer after {}: its X, from {from}, is not that node's Y as it is",
+                    "{} as the layer after {}: its X, from {from}, is not that node's Y unchanged",
                     label_of(above.node),
                     label_of(below.node),
                 );
@@ -220,7 +217,7 @@ fn joined<'a>(layers: &[usize], stacks: &Stacks<'a>, folder: &mut Folder<'a>) ->
     Ok(between)
 }
 
-/// That no node was chosen, with those that are there.
+/// The error that no node was chosen, with a list of those found.
 fn ambiguous(how: &Onnx, source: &str, labels: &[String], folder: &mut Folder<'_>) -> Error {
     let count = labels.len();
     let what = match &how.node {
@@ -231,7 +228,7 @@ fn ambiguous(how: &Onnx, source: &str, labels: &[String], folder: &mut Folder<'_
         }
         None => format!("recurrent nodes in {source}, name one, or those of a stack as A,B"),
     };
-    // Weights are looked at for the nodes that the message shows.
+    // Only the weights of the nodes in the message are read.
     let mut found: Vec<String> =
         entries(labels, folder, MOST_LISTED).iter().map(ToString::to_string).collect();
     found.extend(labels.iter().skip(MOST_LISTED).cloned());

@@ -1,13 +1,13 @@
-//! The operators that keep every number in its place: Reshape, Squeeze, Unsqueeze. On sizes alone, so that they serve
-//! constants and arrays of the run alike.
+//! The operators that keep the order of all elements: Reshape, Squeeze, Unsqueeze. They work on sizes alone, so they
+//! apply to constants and run-time arrays alike.
 
-#![allow(clippy::indexing_slicing, reason = "dimensions held against the rank")]
+#![allow(clippy::indexing_slicing, reason = "dimensions checked against the rank")]
 
 use super::ops::{Fold, Why, axis, elements};
 use super::tensor::MOST_DIMS;
 use super::value::{Int, Value};
 
-/// `Reshape`: 0 copies a dimension unless `zero_is_zero`, one -1 takes what is left.
+/// `Reshape`: 0 copies a dimension unless `zero_is_zero`, one -1 takes the remaining size.
 pub(super) fn reshape(value: Value, to: &[Int], zero_is_zero: bool) -> Fold<Value> {
     let known: Option<Vec<i64>> = to.iter().map(|size| size.known()).collect();
     if let (false, Some(to)) = (value.is_open(), known) {
@@ -57,8 +57,8 @@ fn closed(shape: &[usize], to: &[i64], zero_is_zero: bool) -> Fold<Vec<usize>> {
     Ok(out)
 }
 
-/// Of each dimension that `Reshape` makes, the dimensions of `sizes` that it is made of, in their order; those of 1 are
-/// left out. None where that is not certain, or a dimension is cut.
+/// For each dimension that `Reshape` creates, the dimensions of `sizes` that it is made of, in their order; those of
+/// 1 are left out. `None` if that is not certain, or a dimension is split.
 pub(super) fn regroup(sizes: &[Int], to: &[Int], zero_is_zero: bool) -> Option<Vec<Vec<usize>>> {
     if to.len() > MOST_DIMS {
         return None;
@@ -110,7 +110,7 @@ fn made_of<'a>(sizes: &[Int], next: impl Iterator<Item = &'a usize>, size: Int) 
     None
 }
 
-/// Which dimensions of the result `Unsqueeze` makes.
+/// The dimensions of the result that `Unsqueeze` inserts.
 ///
 /// # Errors
 /// An axis outside or named twice.
@@ -138,10 +138,10 @@ pub(super) fn unsqueeze(value: Value, axes: &[i64]) -> Fold<Value> {
     Ok(Value { shape, open, ..value })
 }
 
-/// Which dimensions `Squeeze` takes away: those at `axes`, or all of 1.
+/// The dimensions that `Squeeze` removes: those at `axes`, or all of 1.
 ///
 /// # Errors
-/// A dimension of another size; [`Why::Open`] where it is the run's whether one is 1.
+/// A dimension of another size; [`Why::Open`] if only the run determines whether one is 1.
 pub(super) fn gone_dims(sizes: &[Int], axes: Option<&[i64]>) -> Fold<Vec<bool>> {
     let Some(axes) = axes else {
         let gone = |&size: &Int| size.known().map(|size| size == 1).ok_or(Why::Open);

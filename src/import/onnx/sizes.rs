@@ -1,7 +1,7 @@
-//! The sizes of arrays that the run makes, as far as they are certain: numbers, or symbols. A size is the same symbol
-//! wherever it is the same size, so that a Reshape to what Shape gave is known to keep a dimension.
+//! The sizes of run-time arrays, as far as they are certain: numbers, or symbols. Equal sizes have the same symbol,
+//! so a Reshape to the result of a Shape is known to keep a dimension.
 
-#![allow(clippy::indexing_slicing, reason = "dimensions held against the rank")]
+#![allow(clippy::indexing_slicing, reason = "dimensions checked against the rank")]
 
 use super::fold::{DEEPEST, Folder, Operator};
 use super::graph::{Found, Origin};
@@ -43,7 +43,7 @@ impl<'a> Folder<'a> {
         }
     }
 
-    /// The sizes of an array that the run makes, or none where not even their number is known.
+    /// The sizes of a run-time array, or `None` if not even its rank is known.
     pub(super) fn sizes_of(&mut self, scope: usize, name: &'a str, depth: usize) -> Option<Vec<Int>> {
         let (home, origin) = self.scopes.find(scope, name)?;
         if let Some(sizes) = self.sizes.get(&(home, name)) {
@@ -120,7 +120,7 @@ impl<'a> Folder<'a> {
         }
     }
 
-    /// Y `[T, D, B, H]` and the final states `[D, B, H]`, in layout 0 and as layout 1 turns them.
+    /// Y `[T, D, B, H]` and the final states `[D, B, H]` in layout 0, or transposed for layout 1.
     fn sizes_of_recurrent(
         &mut self,
         op: Op,
@@ -155,7 +155,7 @@ impl<'a> Folder<'a> {
         })
     }
 
-    /// The size of a dimension that is made of several.
+    /// The size of a dimension that is the product of several.
     pub(super) fn product(&mut self, sizes: impl Iterator<Item = Int>) -> Int {
         let mut product = Int::Is(1);
         for size in sizes {

@@ -1,5 +1,6 @@
-//! Recurrent nodes that feed each other: Y of one, brought from `[T, D, B, H]` to `[T, B, D·H]` by operators that only move
-//! numbers, is X of the next. What is between is followed by the dimensions of Y that an array is made of:
+//! Recurrent nodes that feed each other: X of one is Y of the previous, brought from `[T, D, B, H]` to `[T, B, D·H]`
+//! by operators that only move elements. For each array between them, the dimensions of Y that it is made of are
+//! tracked:
 //!
 //! ```text
 //! Y [T][D][B][H]   Transpose 0 2 1 3   [T][B][D][H]   Reshape 0 0 -1   [T][B][D H]   X
@@ -9,7 +10,7 @@
 
 #![allow(
     clippy::indexing_slicing,
-    reason = "numbers of recurrent nodes, and dimensions of a shape beside its sizes"
+    reason = "indices of recurrent nodes, and dimensions of a shape with its sizes"
 )]
 
 use std::collections::HashMap;
@@ -27,7 +28,7 @@ use crate::proto::NodeProto;
 /// The most operators between two layers.
 const MOST_BETWEEN: usize = 32;
 
-/// Operators that move numbers and make none.
+/// Operators that move elements and compute none.
 const MOVING: [&str; 16] = [
     "Constant",
     "ConstantOfShape",
@@ -47,14 +48,14 @@ const MOVING: [&str; 16] = [
     "Dropout",
 ];
 
-/// The recurrent nodes of a model by the Y they make.
+/// The recurrent nodes of a model by their output Y.
 pub(super) struct Stacks<'a> {
     made: HashMap<(usize, &'a str), usize>,
 }
 
 /// How X of a node comes from Y of another.
 pub(super) struct Feed<'a> {
-    /// Which recurrent node gives Y.
+    /// The index of the recurrent node that outputs Y.
     pub(super) from: usize,
     /// The nodes between.
     pub(super) between: Vec<&'a NodeProto>,
@@ -100,8 +101,8 @@ impl<'a> Stacks<'a> {
         (dims == [one(&sizes, first), one(&sizes, second), features]).then_some(Feed { from, between })
     }
 
-    /// The layers of the model in order, where the graph is nothing but a stack of all its recurrent nodes and operators that
-    /// move numbers.
+    /// The layers of the model in order, if the graph consists of a stack of all its recurrent nodes and of operators
+    /// that move elements.
     pub(super) fn whole(&self, folder: &mut Folder<'a>) -> Option<Vec<usize>> {
         let recurrent = &folder.scopes.recurrent;
         if recurrent.iter().any(|found| found.scope != 0) {
@@ -121,7 +122,7 @@ impl<'a> Stacks<'a> {
     }
 }
 
-/// Whether every node of the graph is recurrent, moves numbers, or computes sizes.
+/// Whether every node of the graph is recurrent, moves elements, or computes sizes.
 fn is_moving(folder: &mut Folder<'_>) -> bool {
     let moves = |folder: &mut Folder<'_>, node: &NodeProto| {
         Op::of(node).is_some()
@@ -136,7 +137,7 @@ fn is_moving(folder: &mut Folder<'_>) -> bool {
     nodes.iter().all(|node| moves(folder, node))
 }
 
-/// What the dimensions of Y are.
+/// The dimensions of Y.
 fn roles(node: &NodeProto) -> Option<[char; 4]> {
     let x = roles_of_x(node);
     Some(if x[0] == 'T' { ['T', 'D', 'B', 'H'] } else { ['B', 'T', 'D', 'H'] })
@@ -151,15 +152,15 @@ fn roles_of_x(node: &NodeProto) -> [char; 2] {
     }
 }
 
-/// Of each dimension of an array, the dimensions of Y that it is made of.
+/// For each dimension of an array, the dimensions of Y that it is made of.
 type Dims = Vec<Vec<usize>>;
 
-/// A dimension of Y; nothing where it is 1.
+/// A dimension of Y; `None` where it is 1.
 fn one(sizes: &[Int], dim: usize) -> Vec<usize> {
     if sizes[dim] == Int::Is(1) { Vec::new() } else { vec![dim] }
 }
 
-/// What a node makes of the dimensions of its input, where it only moves numbers.
+/// The effect of a node on the dimensions of its input, if it only moves elements.
 fn moved<'a>(
     folder: &mut Folder<'a>,
     scope: usize,
@@ -170,7 +171,7 @@ fn moved<'a>(
     let mut at = Operator { folder, scope, node, place: 0, depth: 0 };
     match node.op_type.as_str() {
         "Identity" => Some(dims),
-        // Without a training mode, or with one that is off, it hands its input on.
+        // Without a training mode, or with training off, its output is its input.
         "Dropout" => match node.input.get(2).map(String::as_str) {
             None | Some("") => Some(dims),
             Some(_) => match at.input(2).ok()?.data {
@@ -189,7 +190,7 @@ fn moved<'a>(
             let axes = at.ints("axes", 1).ok()?;
             let own: Vec<Int> = dims.iter().map(|dim| size(at.folder, sizes, dim)).collect();
             let gone = gone_dims(&own, axes.as_deref()).ok()?;
-            // Only what is known to be 1.
+            // Only dimensions known to be 1.
             let certain = dims.iter().zip(&gone).all(|(dim, gone)| !gone || dim.is_empty());
             certain
                 .then(|| dims.into_iter().zip(gone).filter(|(_, gone)| !gone).map(|(dim, _)| dim).collect())
@@ -219,7 +220,7 @@ fn moved<'a>(
     }
 }
 
-/// The size of a dimension that is made of dimensions of Y.
+/// The size of a dimension that is the product of dimensions of Y.
 fn size(folder: &mut Folder<'_>, sizes: &[Int], dims: &[usize]) -> Int {
     folder.product(dims.iter().map(|&dim| sizes[dim]))
 }

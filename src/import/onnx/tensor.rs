@@ -6,7 +6,7 @@
 //! outside   external_data: location, offset, length of a file in the model's own folder
 //! ```
 //!
-//! Nothing is allocated for what `dims` merely claim: their product is held against the data first.
+//! Nothing is allocated for sizes that `dims` merely claim: their product is first checked against the data.
 
 use std::path::Path;
 
@@ -20,7 +20,7 @@ use crate::proto::{EXTERNAL, TensorProto, dtype};
 /// The most dimensions of a tensor; ONNX Runtime's arrays have no more in practice.
 pub(super) const MOST_DIMS: usize = 32;
 
-/// Bits of one element of a type that is read, or none.
+/// Bits per element of a supported type, or `None`.
 fn width(dtype: i32) -> Option<usize> {
     match dtype {
         dtype::UINT4 | dtype::INT4 => Some(4),
@@ -32,7 +32,7 @@ fn width(dtype: i32) -> Option<usize> {
     }
 }
 
-/// A shape from what a file claims.
+/// A shape from the sizes that a file claims.
 ///
 /// # Errors
 /// [`Error::Format`] for a negative size or more than [`MOST_DIMS`], [`Error::Overflow`].
@@ -50,7 +50,8 @@ pub(super) fn shape(name: &str, dims: &[i64]) -> Result<Vec<usize>> {
 ///
 /// # Errors
 /// [`Error::Format`] for dimensions and data that do not fit, for external data outside `folder`;
-/// [`Error::Unsupported`] for a type that is neither a float nor a signed or small integer; [`Error::Io`]; [`Error::Memory`].
+/// [`Error::Unsupported`] for a type that is neither a float nor a signed or small integer; [`Error::Io`];
+/// [`Error::Memory`].
 pub(super) fn read(name: &str, tensor: &TensorProto, folder: Option<&Path>) -> Result<Value> {
     let shape = shape(name, &tensor.dims)?;
     let elements = product(name, &shape)?;
@@ -89,14 +90,14 @@ pub(super) fn read(name: &str, tensor: &TensorProto, folder: Option<&Path>) -> R
     if data.len() != elements {
         return Err(Error::Length { name: name.into(), shape, got: data.len() });
     }
-    // Typed data may hold more than their type does.
+    // The data fields are wider than some element types.
     let outside = |v: &&Int| match (v.known(), range(dtype)) {
         (Some(v), Some((low, high))) => v < low || v > high,
         _ => false,
     };
     let strange = if let Data::Ints(data) = &data { data.iter().find(outside) } else { None };
     if let Some(value) = strange.and_then(|value| value.known()) {
-        return Err(format(name, format!("{value} is no {}", dtype::name(dtype))));
+        return Err(format(name, format!("{value} does not fit {}", dtype::name(dtype))));
     }
     Ok(Value::new(dtype, shape, data))
 }
@@ -117,7 +118,7 @@ fn raw(dtype: i32, elements: usize, bytes: &[u8]) -> Data {
     Data::ints(&ints)
 }
 
-/// Two numbers of 4 bits a byte, the first in the lower half.
+/// Two 4-bit numbers per byte, the first in the lower half.
 fn nibbles(dtype: i32, elements: usize, bytes: impl Iterator<Item = u8>) -> Vec<i64> {
     let halves = bytes.flat_map(|byte| [byte & 15, byte >> 4]);
     let number = |half: u8| match dtype {
@@ -137,7 +138,7 @@ fn words<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; N]> {
 
 fn typed(tensor: &TensorProto, elements: usize) -> Data {
     let half = |storage: Dtype| {
-        // The bits of a 16-bit float stand in the lower half of an int32.
+        // The bits of a 16-bit float are in the lower half of an int32.
         let bits: Vec<u8> = tensor.int32_data.iter().flat_map(|v| (*v as u16).to_le_bytes()).collect();
         Data::Floats(storage.decode(&bits))
     };
@@ -147,7 +148,7 @@ fn typed(tensor: &TensorProto, elements: usize) -> Data {
         dtype::FLOAT16 => half(Dtype::F16),
         dtype::BFLOAT16 => half(Dtype::Bf16),
         dtype::INT64 => Data::ints(&tensor.int64_data),
-        // A byte of two numbers of 4 bits stands in an int32 too.
+        // A byte of two 4-bit numbers is stored in an int32 too.
         kind @ (dtype::UINT4 | dtype::INT4) => {
             Data::ints(&nibbles(kind, elements, tensor.int32_data.iter().map(|&v| v as u8)))
         }

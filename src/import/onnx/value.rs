@@ -1,13 +1,13 @@
-//! What a name of the graph is known to stand for without running it.
+//! What is known of a name of the graph without running it.
 //!
 //! ```text
 //! closed    a constant: every size and number is known
-//! open      along some dimensions only known to be the same: an Expand to the size of the batch. The data has one
-//!           element there, and the size, which the run decides, is a symbol
-//! uniform   one number everywhere, of a shape that nothing is known of: zeros of a run-time shape
+//! open      along some dimensions all elements are equal: an Expand to the size of the batch. The data has one
+//!           element there, and the size, known only at run time, is a symbol
+//! uniform   one number everywhere, in an unknown shape: zeros of a run-time shape
 //! ```
 //!
-//! Integers may be symbols too, the sizes of run-time arrays: what Shape gives. Equal symbols are equal sizes.
+//! Integers may be symbols too, for the sizes of run-time arrays that Shape returns. Equal symbols are equal sizes.
 
 use std::collections::HashMap;
 
@@ -15,11 +15,11 @@ use crate::dtype::{Dtype, Storage};
 use crate::error::Error;
 use crate::proto::dtype;
 
-/// A size that the run decides; never negative.
+/// A size known only at run time; never negative.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Symbol(pub(super) u32);
 
-/// An integer: a number, or a size that the run decides.
+/// An integer: a number, or a size known only at run time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Int {
     Is(i64),
@@ -34,22 +34,22 @@ impl Int {
         }
     }
 
-    /// A size of 0 or more as its number, or none.
+    /// A size of 0 or more as its number, or `None`.
     pub(super) fn size(self) -> Option<usize> {
         self.known().and_then(|size| usize::try_from(size).ok())
     }
 }
 
-/// The symbols that were given out.
+/// The symbols in use.
 #[derive(Default)]
 pub(super) struct Symbols {
     next: u32,
-    /// What is made of two sizes by an operator, so that the same sum has the same symbol.
+    /// The results of operators on two sizes, so that the same sum has the same symbol.
     made: HashMap<(&'static str, Int, Int), Symbol>,
 }
 
 impl Symbols {
-    /// A size of which nothing is known.
+    /// A new, unknown size.
     pub(super) fn fresh(&mut self) -> Symbol {
         self.next += 1;
         Symbol(self.next)
@@ -84,7 +84,7 @@ impl Data {
         Self::Ints(data.iter().copied().map(Int::Is).collect())
     }
 
-    /// Whether all elements are equal; not so of none.
+    /// Whether all elements are equal; false for no elements.
     fn is_uniform(&self) -> bool {
         match self {
             Self::Floats(data) => {
@@ -105,7 +105,7 @@ pub(super) struct Value {
     /// The symbol of each dimension that is open.
     pub(super) open: Vec<Option<Symbol>>,
     pub(super) data: Data,
-    /// Of a shape that nothing is known of; `shape` is then empty and `data` the one number.
+    /// Of unknown shape; `shape` is then empty and `data` the one number.
     pub(super) uniform: bool,
 }
 
@@ -120,7 +120,7 @@ impl Value {
         Self::new(dtype::INT64, vec![data.len()], Data::Ints(data))
     }
 
-    /// The one number of the value at any shape; none where it has several.
+    /// The one number of the value at any shape; `None` if it has several.
     pub(super) fn everywhere(&self) -> Option<Self> {
         if !self.data.is_uniform() {
             return None;
@@ -136,7 +136,7 @@ impl Value {
         self.uniform || self.open.iter().any(Option::is_some)
     }
 
-    /// Whether sizes and numbers are all known.
+    /// Whether all sizes and numbers are known.
     pub(super) fn is_closed(&self) -> bool {
         let numbers = match &self.data {
             Data::Floats(_) => true,
@@ -152,7 +152,7 @@ impl Value {
     }
 }
 
-/// The storage type of a float, or none.
+/// The storage type of a float, or `None`.
 pub(super) fn float(dtype: i32) -> Option<Dtype> {
     match dtype {
         dtype::FLOAT => Some(Dtype::F32),
@@ -163,7 +163,7 @@ pub(super) fn float(dtype: i32) -> Option<Dtype> {
     }
 }
 
-/// The numbers an integer type holds, or none where it is no integer type that is read.
+/// The range of an integer type, or `None` if it is not a supported integer type.
 pub(super) fn range(dtype: i32) -> Option<(i64, i64)> {
     match dtype {
         dtype::UINT4 => Some((0, 15)),
@@ -179,7 +179,7 @@ pub(super) fn range(dtype: i32) -> Option<(i64, i64)> {
     }
 }
 
-/// f32 rounded to a float type as it is stored.
+/// f32 rounded to the precision of a float type.
 pub(super) fn round(to: i32, value: f32) -> f32 {
     match to {
         dtype::FLOAT16 => Storage::F16.round(value),
@@ -188,7 +188,7 @@ pub(super) fn round(to: i32, value: f32) -> f32 {
     }
 }
 
-/// A tensor that is not as it should be.
+/// An error for an invalid tensor.
 pub(super) fn format(name: &str, reason: impl Into<String>) -> Error {
     Error::format(name, reason)
 }

@@ -6,12 +6,12 @@
 //! P [D, 3·H]       an LSTM's peepholes, i o f
 //! ```
 //!
-//! A DynamicQuantizeLSTM has W `[D, I, 4·H]` and R `[D, H, 4·H]` of 8 bits, each with a scale and a zero point per direction
-//! `[D]` or per row `[D, 4·H]`.
+//! A DynamicQuantizeLSTM has W `[D, I, 4·H]` and R `[D, H, 4·H]` with 8 bits, each with a scale and a zero point per
+//! direction `[D]` or per row `[D, 4·H]`.
 
 #![allow(
     clippy::indexing_slicing,
-    reason = "parts of tensors whose shapes have been checked, and places of inputs"
+    reason = "parts of tensors whose shapes have been checked, and indices of inputs"
 )]
 
 use super::arithmetic::dequantize;
@@ -25,7 +25,7 @@ use crate::error::{Error, Result};
 use crate::import::Tensor;
 use crate::model::{Cell, Layer, Weights};
 
-/// The inputs of a node by their place, an empty name being no input.
+/// The inputs of a node by index; an empty name is no input.
 pub(super) fn input<'a>(found: Found<'a>, place: usize) -> Option<&'a str> {
     found.node.input.get(place).map(String::as_str).filter(|name| !name.is_empty())
 }
@@ -50,7 +50,7 @@ pub(super) fn refuse_others(attributes: &Attributes, found: Found<'_>) -> Result
     Err(Error::Unsupported { what })
 }
 
-/// The shape of W at `place` 1, of R at 2, `[D, G·H, ·]`; none where it is no constant.
+/// The shape of W at index 1, of R at 2, `[D, G·H, ·]`; `None` if it is not a constant.
 pub(super) fn shape_of(folder: &mut Folder<'_>, found: Found<'_>, place: usize) -> Option<Vec<usize>> {
     let value = folder.constant(found.scope, input(found, place)?).ok()?;
     match value.shape[..] {
@@ -74,7 +74,7 @@ pub(super) fn tensor(name: String, value: Value) -> Result<Tensor> {
 /// The node's weights as one layer.
 ///
 /// # Errors
-/// [`Error::MissingTensor`] for W or R that is not connected, [`Error::Unsupported`] for one that is no constant,
+/// [`Error::MissingTensor`] for W or R that is not connected, [`Error::Unsupported`] for one that is not a constant,
 /// [`Error::Shape`], [`Error::Mismatch`] and [`Error::NotFinite`] with the input's name, [`Error::Zero`].
 pub(super) fn layer(
     attributes: &Attributes,
@@ -134,19 +134,19 @@ pub(super) fn layer(
     Layer::new(cell, attributes.direction, input, hidden, weights)
 }
 
-/// The constant at an input that is connected.
+/// The constant at a connected input.
 fn value_of(folder: &mut Folder<'_>, found: Found<'_>, place: usize, full: &str) -> Result<Value> {
     match folder.constant(found.scope, input(found, place).unwrap_or_default()) {
         Ok(value) => Ok(value),
         Err(Stop::Failed(error)) => Err(error),
         Err(Stop::NotConstant(why)) => {
-            Err(Error::Unsupported { what: format!("{full}, which is no constant: {why}") })
+            Err(Error::Unsupported { what: format!("{full}, which is not a constant: {why}") })
         }
     }
 }
 
-/// W or R of a DynamicQuantizeLSTM, `[D, ·, 4·H]`, in f32 and as ONNX has it, `[D, 4·H, ·]`. Its scale is at input `scale`,
-/// its zero point at the one after.
+/// W or R of a DynamicQuantizeLSTM, `[D, ·, 4·H]`, in f32 and in ONNX's layout, `[D, 4·H, ·]`. Its scale is at input
+/// `scale`, its zero point at the next.
 fn dequantised(
     folder: &mut Folder<'_>,
     found: Found<'_>,
@@ -181,7 +181,7 @@ fn dequantised(
         .and_then(|value| transpose(&value, Some(&[0, 2, 1]))?.copy(&value));
     turned.map_err(|why| match why {
         Why::Wrong(reason) => Error::format(full, reason),
-        Why::Open => Error::Unsupported { what: format!("{full}, which is no constant") },
+        Why::Open => Error::Unsupported { what: format!("{full}, which is not a constant") },
     })
 }
 

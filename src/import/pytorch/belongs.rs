@@ -1,13 +1,14 @@
-//! What else belongs to the stack: a tensor that PyTorch's own classes do not have makes the module another cell.
+//! Finds tensors that belong to the stack but that PyTorch's own classes do not have: they make the module another
+//! cell.
 //!
-//! A module's tensors are those under its prefix. So everything under the stack's own prefix that is no part of its
-//! layers is refused: further parameters of the module (`cell.bias_c`, `cell.weight_ch`) and those of the modules in it
-//! (`cell.layernorm_h.weight`). Of a stack that is the file's outermost module, or has only a wrapper around it, other layers of
-//! the model stand under the same prefix (`fc.weight` beside `weight_ih_l0`): there a module in it is another layer where
-//! it has a matrix, and belongs to the cell where it has vectors alone, as norms do.
+//! A module's tensors are those under its prefix. So every tensor under the stack's own prefix that is not part of
+//! its layers is refused: further parameters of the module (`cell.bias_c`, `cell.weight_ch`) and those of its
+//! submodules (`cell.layernorm_h.weight`). If the stack is the file's outermost module, or has only a wrapper around
+//! it, other layers of the model have the same prefix (`fc.weight` beside `weight_ih_l0`). There, a submodule with a
+//! matrix is another layer; a submodule with vectors alone belongs to the cell, as norms do.
 //!
 //! Copies beside the module belong to it too: AWD-LSTM keeps a weight before its dropout, `rnn.weight_hh_l0_raw`,
-//! beside `rnn.module.weight_hh_l0`, which is one draw of that dropout.
+//! beside `rnn.module.weight_hh_l0`, which is one sample of that dropout.
 
 use std::collections::HashSet;
 
@@ -17,11 +18,11 @@ use crate::error::{Error, Result, listed};
 use crate::import::tensors::Tensors;
 
 /// # Errors
-/// [`Error::Format`] for a layer above a gap, [`Error::Unsupported`] for what makes the stack another cell.
+/// [`Error::Format`] for a layer above a gap, [`Error::Unsupported`] for tensors that make the stack another cell.
 pub(super) fn refuse_others(tensors: &Tensors<'_>, names: &Names, left_over: &[String]) -> Result<()> {
     let prefix = names.prefix();
     let bare = unwrapped(prefix).is_empty();
-    // The modules right under the prefix that have a matrix.
+    // The modules directly under the prefix that have a matrix.
     let layers: HashSet<&str> = match bare {
         true => tensors.names().filter_map(|name| layer(tensors, prefix, name)).collect(),
         false => HashSet::new(),
@@ -57,7 +58,7 @@ pub(super) fn refuse_others(tensors: &Tensors<'_>, names: &Names, left_over: &[S
     refuse_copies(tensors, names, &beside)
 }
 
-/// The module right under the prefix that a matrix stands in.
+/// The module directly under the prefix that contains a matrix.
 fn layer<'a>(tensors: &Tensors<'_>, prefix: &str, name: &'a str) -> Option<&'a str> {
     let (module, _) = name.strip_prefix(prefix)?.split_once('.')?;
     let is_matrix = tensors.shape(name).is_ok_and(|shape| shape.len() > 1);

@@ -8,7 +8,7 @@ use crate::import::Report;
 use crate::import::tensors::Tensors;
 use crate::model::{Cell, Direction, Layer, Readout, ReadoutSteps, Weights};
 
-/// What the first layer's tensors say of every layer.
+/// The sizes in the first layer's tensors that hold for every layer.
 pub(super) struct Kind {
     pub(super) cell: Cell,
     /// Whether h is projected: every layer and direction then has its `weight_hr`.
@@ -16,8 +16,8 @@ pub(super) struct Kind {
 }
 
 impl Kind {
-    /// The cell, as `told` or from the rows of the first `weight_hh`, which are G·H: H is its columns, or with a
-    /// projection those of `weight_hr`.
+    /// The cell, as `told` or from the rows of the first `weight_hh`, which are G·H. H is its number of columns, or
+    /// with a projection that of `weight_hr`.
     ///
     /// # Errors
     /// [`Error::MissingTensor`], [`Error::Format`], [`Error::Shape`], [`Error::Zero`] and [`Error::Unsupported`]
@@ -69,7 +69,7 @@ impl Kind {
         Ok(Self { cell, projected })
     }
 
-    /// Layer `index`: bidirectional where it has a reverse part.
+    /// Layer `index`: bidirectional if it has a reverse part.
     ///
     /// # Errors
     /// [`Error::MissingTensor`], [`Error::Format`], [`Error::Shape`], [`Error::NotFinite`] and
@@ -106,10 +106,10 @@ impl Kind {
         Layer::new(self.cell, direction, input, hidden, weights)
     }
 
-    /// The biases of a layer's direction, as `bias_ih` and `bias_hh` or, of a hand-written cell, as one `bias` for both
-    /// products. bias=False leaves them out; one of the two without the other is a file that lacks a tensor.
+    /// The biases of a layer's direction, as `bias_ih` and `bias_hh` or, in a hand-written cell, as one `bias` for
+    /// both products. bias=False leaves them out; one of the two without the other is a file that lacks a tensor.
     ///
-    /// A GRU's one bias could stand inside the reset product or outside it, so it is not taken.
+    /// A GRU's single bias could be inside or outside the reset product, so it is refused.
     fn biases(
         &self,
         stored: &mut Stored<'_>,

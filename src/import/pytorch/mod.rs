@@ -13,10 +13,10 @@
 //! {readout}.bias           [O]
 //! ```
 //!
-//! A weight may be stored as the tensors that weight_norm, spectral_norm or pruning compute it from (`stored`). What else
-//! stands under the stack's prefix makes it another cell and is refused (`belongs`).
+//! A weight may be stored as the tensors that weight_norm, spectral_norm or pruning compute it from (`stored`). Any
+//! other tensor under the stack's prefix makes it another cell and is refused (`belongs`).
 //!
-//! Row order and conventions are the crate's own, so numbers pass through as they are. Source: the
+//! Row order and conventions are the crate's own, so numbers are copied unchanged. Source: the
 //! documentation of `torch.nn.GRU`, `torch.nn.LSTM`, `torch.nn.RNN` and `torch.nn.GRUCell`.
 
 mod belongs;
@@ -60,55 +60,54 @@ pub struct PyTorch {
 }
 
 impl PyTorch {
-    /// Everything found out from the file: one stack in it, its cell from the row count (3·H is
+    /// Everything determined from the file: its only stack, its cell from the row count (3·H is
     /// [`Cell::GRU`], 4·H an LSTM, H an RNN with tanh), no readout.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// What stands before `weight_ih_l0`, or a Cell's `weight_ih`, where the file holds several stacks: `encoder.gru.`, or
-    /// `encoder.gru`. What DataParallel, `torch.compile` and Lightning put before or between (`module.`, `_orig_mod.`,
+    /// The prefix of `weight_ih_l0`, or of a Cell's `weight_ih`, if the file holds several stacks: `encoder.gru.`, or
+    /// `encoder.gru`. The prefixes that DataParallel, `torch.compile` and Lightning add (`module.`, `_orig_mod.`,
     /// `model.`) may be left out.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = Some(prefix.into());
         self
     }
 
-    /// The cell and its convention; its number of gates is held against the rows.
+    /// The cell and its convention; its number of gates is checked against the rows.
     pub fn cell(mut self, cell: Cell) -> Self {
         self.cell = Some(cell);
         self
     }
 
-    /// The `nonlinearity` of an `nn.RNN`, which its weights do not show; where not given, what the file's metadata
-    /// say in `wgru.nonlinearity`, else tanh.
+    /// The `nonlinearity` of an `nn.RNN`, which its weights do not show. The default is `wgru.nonlinearity` in the
+    /// file's metadata, else tanh.
     pub fn nonlinearity(mut self, activation: Activation) -> Self {
         self.nonlinearity = Some(activation);
         self
     }
 
-    /// The name of an `nn.Linear` after the last layer, and the steps it is applied to. What wraps it may be left out.
+    /// The name of an `nn.Linear` after the last layer, and the steps it is applied to. Wrapper prefixes may be left
+    /// out.
     pub fn readout(mut self, name: impl Into<String>, steps: ReadoutSteps) -> Self {
         self.readout = Some((name.into(), steps));
         self
     }
 
-    /// How large a file may be; [`Limits::default`] where not given.
+    /// The limits on the size of a file; the default is [`Limits::default`].
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Reads a file; or, of a model in several files, its `model.safetensors.index.json` or their folder.
+    /// Reads a file; for a model in several files, its `model.safetensors.index.json` or their folder.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Format`] for a file that is not whole or contradicts itself;
-    /// [`Error::Ambiguous`] for no stack or several; [`Error::MissingTensor`]; [`Error::File`] for shapes and
-    /// numbers that no model has, with the tensor's name;
-    /// [`Error::TooLarge`] beyond [`PyTorch::limits`];
-    /// [`Error::Unsupported`] for a file of `torch.save`, with the line of Python that converts it, for a
-    /// projection on another cell than an LSTM, for tensors that make the cell another one, and for a weight that is
-    /// computed in a way that is not known.
+    /// [`Error::Io`]; [`Error::Format`] for a file that is truncated or contradicts itself; [`Error::Ambiguous`] for
+    /// no stack or several; [`Error::MissingTensor`]; [`Error::File`] for invalid shapes and numbers, with the
+    /// tensor's name; [`Error::TooLarge`] beyond [`PyTorch::limits`]; [`Error::Unsupported`] for a file of
+    /// `torch.save`, with the line of Python that converts it, for a projection on another cell than an LSTM, for
+    /// tensors that make the cell another one, and for a weight that is computed in an unknown way.
     pub fn read(&self, path: impl AsRef<Path>) -> Result<Imported> {
         match shards::find(path.as_ref())? {
             Found::File(path) => self.parse(&path.display().to_string(), &load(&path)?),
@@ -164,10 +163,10 @@ impl PyTorch {
         Ok(Imported { model, report })
     }
 
-    /// The nonlinearity of an `nn.RNN` where it is not tanh: as told, or as the file's metadata say.
+    /// The nonlinearity of an `nn.RNN` if it is not tanh: as given by the caller, or by the file's metadata.
     ///
     /// # Errors
-    /// [`Error::Format`] for another in the metadata, [`Error::Mismatch`] for another cell.
+    /// [`Error::Format`] for an unknown one in the metadata, [`Error::Mismatch`] for another cell.
     fn gate_of_an_rnn(&self, cell: Cell, report: &mut Report) -> Result<Option<Activation>> {
         let (gate, from) = match (self.nonlinearity, report.metadata.get(NONLINEARITY).map(String::as_str)) {
             (Some(gate), _) => (gate, "as told".into()),

@@ -1,5 +1,5 @@
-//! Where a stack's tensors stand in a file: `{prefix}weight_ih_l{k}[_reverse]` of the layer classes,
-//! `{prefix}weight_ih` of the cell classes.
+//! The names of a stack's tensors in a file: `{prefix}weight_ih_l{k}[_reverse]` for the layer classes,
+//! `{prefix}weight_ih` for the cell classes.
 
 use std::collections::BTreeSet;
 
@@ -12,11 +12,11 @@ const OF_A_STACK: &str = "weight_ih_l0";
 const OF_A_CELL: &str = "weight_ih";
 const PARTS: [&str; 5] = ["weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr"];
 
-/// What wraps a module and adds its own name to the tensors': DataParallel and `DistributedDataParallel`,
-/// `torch.compile`, and a Lightning module's or checkpoint's usual name for the model.
+/// Wrappers of a module that add their own name to the tensors': DataParallel and `DistributedDataParallel`,
+/// `torch.compile`, and the usual name for the model in a Lightning module or checkpoint.
 const WRAPPERS: [&str; 3] = ["module", "_orig_mod", "model"];
 
-/// Which classes the names are of.
+/// The kind of classes that the names are of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Form {
     /// `nn.GRU`, `nn.LSTM`, `nn.RNN`: layers are numbered.
@@ -33,8 +33,8 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// The stack under `prefix`, with or without the dot after it and what wraps its module; the only one where
-    /// none is given.
+    /// The stack under `prefix`, with or without the dot after it and the names of wrappers; without a `prefix`, the
+    /// only stack.
     ///
     /// # Errors
     /// [`Error::MissingTensor`] for none under the prefix, [`Error::Ambiguous`] for none at all or several.
@@ -84,12 +84,12 @@ impl Names {
         &self.prefix
     }
 
-    /// Whether the names have no room for more than one forward layer.
+    /// Whether the names allow only one forward layer.
     pub(super) fn is_cell(&self) -> bool {
         self.form == Form::Cell
     }
 
-    /// The name of a part, `weight_ih` say, of a layer, below the prefix; `end` is empty or `_reverse`.
+    /// The name of a part, such as `weight_ih`, of a layer, below the prefix; `end` is empty or `_reverse`.
     pub(super) fn leaf(&self, part: &str, layer: usize, end: &str) -> String {
         match self.form {
             Form::Stack => format!("{part}_l{layer}{end}"),
@@ -102,7 +102,7 @@ impl Names {
         format!("{}{}", self.prefix, self.leaf(part, layer, end))
     }
 
-    /// Whether a name below the prefix is one that a part of this stack would have, in any layer.
+    /// Whether a name below the prefix is that of a part of this stack, in any layer.
     pub(super) fn is_part(&self, leaf: &str) -> bool {
         PARTS.iter().any(|part| match (self.form, leaf.strip_prefix(part)) {
             (_, None) => false,
@@ -114,7 +114,7 @@ impl Names {
         })
     }
 
-    /// Whether a name below another module's prefix is of a further copy of a part: `weight_hh_l0_raw`.
+    /// Whether a name below another module's prefix is that of a further copy of a part: `weight_hh_l0_raw`.
     pub(super) fn is_copy(&self, leaf: &str) -> bool {
         let is_after = |rest: &str| match self.form {
             Form::Stack => {
@@ -135,7 +135,7 @@ impl Names {
     }
 }
 
-/// Every stack of the file, as its first weight shows it.
+/// Every stack of the file, found by its first weight.
 pub(super) fn anywhere(tensors: &Tensors<'_>) -> Vec<Names> {
     let of = |name: &str| {
         let (prefix, leaf) = stored::origin(name);
@@ -150,7 +150,7 @@ pub(super) fn anywhere(tensors: &Tensors<'_>) -> Vec<Names> {
     found.into_iter().collect()
 }
 
-/// The stacks at a prefix, else those at it but for what wraps their modules.
+/// The stacks at a prefix, else those at it without the names of wrappers.
 ///
 /// # Errors
 /// [`Error::MissingTensor`] for none.
@@ -169,14 +169,14 @@ fn under(tensors: &Tensors<'_>, all: Vec<Names>, prefix: &str) -> Result<Vec<Nam
     Ok(found)
 }
 
-/// A module's path without what wraps it, or a module on the way to it: `module.rnn._orig_mod.` is `rnn.`. A model
-/// is called so at the beginning alone.
+/// A module's path without the names of wrappers around it or around a module on the way to it:
+/// `module.rnn._orig_mod.` is `rnn.`. The wrapper name `model` is removed at the beginning alone.
 pub(super) fn unwrapped(path: &str) -> String {
     let parts = path.split('.').skip_while(|part| WRAPPERS.contains(part));
     parts.filter(|part| *part == "model" || !WRAPPERS.contains(part)).collect::<Vec<_>>().join(".")
 }
 
-/// The `nn.Linear` by its name, or by its name but for what wraps its module.
+/// The `nn.Linear` by its name, or by its name without those of wrappers.
 ///
 /// # Errors
 /// [`Error::MissingTensor`] for none, [`Error::Ambiguous`] for several.

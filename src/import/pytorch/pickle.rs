@@ -1,20 +1,20 @@
-//! What `torch.save` and `torch.jit.save` write, told from a broken safetensors file: a zip archive with a `data.pkl` in
-//! it, or, in files of the first versions, a bare pickle. A pickle is a program, so none is read; the error has the line
-//! of Python that writes the tensors of such a file as safetensors.
+//! Recognises files that `torch.save` and `torch.jit.save` write: a zip archive with a `data.pkl` in it, or, in the
+//! first versions, a bare pickle. A pickle is a program, so none is read; the error contains the line of Python that
+//! writes the tensors of such a file as safetensors.
 //!
-//! Weights alone are loaded with `weights_only=True`, which runs nothing. A whole module and TorchScript need the file's own
-//! code, and the message says that the line runs it.
+//! Weights alone are loaded with `weights_only=True`, which runs no code. A whole module and TorchScript need the
+//! file's own code, and the message says that the line runs it.
 
 use crate::error::{Error, listed};
 
-/// The endings that `torch.save` is called with.
+/// The file extensions used with `torch.save`.
 const ENDINGS: [&str; 4] = [".pt", ".pth", ".bin", ".ckpt"];
-/// How much of a file's beginning and of its end, where an archive lists its parts, is looked at.
+/// The length of a file's beginning and of its end that is searched; the end is where an archive lists its parts.
 const LOOKED_AT: usize = 1 << 20;
-/// The longest path, in bytes, that is written into a line.
+/// The longest path, in bytes, that is written into a command line.
 const LONGEST: usize = 110;
 
-/// The error for a file that cannot be read as safetensors: how to convert it where it is a pickle, else `error`.
+/// The error for a file that cannot be read as safetensors: how to convert it if it is a pickle, else `error`.
 pub(super) fn instead_of(error: Error, source: &str, bytes: &[u8]) -> Error {
     let named = ENDINGS.iter().any(|ending| source.to_ascii_lowercase().ends_with(ending));
     if !named && !is_archive(bytes) && !is_pickle(bytes) {
@@ -40,7 +40,7 @@ fn has(bytes: &[u8], word: &[u8]) -> bool {
     bytes.windows(word.len()).any(|window| window == word)
 }
 
-/// What was saved.
+/// The kind of object that was saved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Content {
     /// Tensors by name, or a checkpoint that has them under a key.
@@ -52,8 +52,8 @@ enum Content {
 }
 
 impl Content {
-    /// By the names that the pickle asks for: `__torch__` is where TorchScript's classes stand, and every module has one
-    /// of PyTorch's own in it. Tensors have neither.
+    /// Determined from the names that the pickle refers to: TorchScript's classes are under `__torch__`, and every
+    /// module contains a class of PyTorch's own. Tensors have neither.
     fn of(bytes: &[u8]) -> Self {
         let last = bytes.len().saturating_sub(LOOKED_AT);
         let parts = [bytes.get(..LOOKED_AT).unwrap_or(bytes), bytes.get(last..).unwrap_or(bytes)];
@@ -76,7 +76,7 @@ fn advice(content: Content, source: &str) -> String {
         )
     };
     let load = |only| format!("d = torch.load('{from}', map_location='cpu', weights_only={only})");
-    // Of a checkpoint what has recurrent weights: the whole, or what stands under a key.
+    // For a checkpoint, the part with recurrent weights: the whole, or the value of a key.
     let places = "[d.get('state_dict'), d.get('model'), d, *d.values()]";
     let find = |places: &str| {
         format!(
@@ -105,7 +105,7 @@ fn advice(content: Content, source: &str) -> String {
     }
 }
 
-/// The file and what to convert it to; of a name that a shell or Python would read otherwise, stand-ins.
+/// The file and the target of the conversion; placeholders if a shell or Python would misread a name.
 fn paths(source: &str) -> (&str, String) {
     let plain = |c: char| c.is_alphanumeric() || "/._- ".contains(c);
     match source.rsplit_once('.') {
@@ -131,7 +131,7 @@ mod tests {
         assert!(is_told("m", b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."));
         assert!(is_told("m.PTH", b""));
         assert!(!is_told("m.keras", b"PK\x03\x04\x14\0\0\0\0\0 metadata.json"));
-        // A safetensors file that is cut off, with a header of 640 bytes.
+        // A truncated safetensors file, with a header of 640 bytes.
         assert!(!is_told("m.safetensors", b"\x80\x02\0\0\0\0\0\0{\"weight"));
         assert!(!is_told("m.safetensors", b"\x80\x02\0"));
     }
@@ -162,7 +162,7 @@ mod tests {
             for line in lines {
                 assert!(line.contains("load('runs/best model.pt', map_location='cpu'"), "{line}");
                 assert!(line.ends_with("'runs/best model.safetensors')\""), "{line}");
-                // Nothing in it that a shell expands, and one pair of double quotes.
+                // It contains nothing that a shell expands, and one pair of double quotes.
                 assert!(!line.contains(['$', '`', '!', '\\']) && line.matches('"').count() == 2, "{line}");
             }
             let long = format!("{}.pt", "x".repeat(300));
@@ -171,7 +171,7 @@ mod tests {
                 assert!(text.contains("load('IN.pt'") && text.ends_with("'OUT.safetensors')\""), "{text}");
                 assert!(!text.contains(odd) || odd == "pt", "{text}");
             }
-            // The longest path that is written out: the message is not cut, but for the path before the colon.
+            // The longest path that is written out: the message is not cut, except for the path before the colon.
             let longest = format!("{}.pt", "x".repeat(LONGEST - 3));
             let text = told(content, &longest).to_string();
             assert!(text.len() <= 2048 && text.ends_with(&advice(content, &longest)), "{text}");

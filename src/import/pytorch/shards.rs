@@ -1,5 +1,5 @@
-//! A model in several files: `model.safetensors.index.json` says which tensor stands in which of the safetensors files
-//! beside it.
+//! A model in several files: `model.safetensors.index.json` maps each tensor to one of the safetensors files beside
+//! it.
 //!
 //! ```text
 //! {"metadata": {…}, "weight_map": {"gru.weight_ih_l0": "model-00001-of-00002.safetensors", …}}
@@ -20,7 +20,7 @@ use crate::import::{Limits, load};
 const FILE: &str = ".safetensors";
 const INDEX: &str = ".safetensors.index.json";
 
-/// What a path leads to.
+/// The kind of file at a path.
 pub(super) enum Found {
     /// One file of tensors.
     File(PathBuf),
@@ -28,10 +28,10 @@ pub(super) enum Found {
     Index(PathBuf),
 }
 
-/// The file itself, or the index, else the only safetensors file, of a folder.
+/// The file itself; for a folder, its index, else its only safetensors file.
 ///
 /// # Errors
-/// [`Error::Io`] for a folder that cannot be read, or has neither; [`Error::Ambiguous`] where it has several.
+/// [`Error::Io`] for a folder that cannot be read, or has neither; [`Error::Ambiguous`] if it has several.
 pub(super) fn find(path: &Path) -> Result<Found> {
     let is_index = |name: &str| name.to_ascii_lowercase().ends_with(".json");
     if !path.is_dir() {
@@ -105,9 +105,9 @@ impl Shards {
     /// The tensors of all files.
     ///
     /// # Errors
-    /// [`Error::Format`] for a file that is not whole, and for a tensor in two files; [`Error::MissingTensor`] for one
-    /// that is not in the file that the index names; [`Error::TooLarge`] beyond the limits; [`Error::Unsupported`] for
-    /// files of `torch.save`.
+    /// [`Error::Format`] for a file that is truncated, and for a tensor in two files; [`Error::MissingTensor`] for
+    /// one that is not in the file that the index names; [`Error::TooLarge`] beyond the limits;
+    /// [`Error::Unsupported`] for files of `torch.save`.
     pub(super) fn tensors<'a>(&'a self, source: &'a str, limits: &Limits) -> Result<Tensors<'a>> {
         let mut all = Tensors::none(source);
         for (file, bytes, expected) in &self.files {

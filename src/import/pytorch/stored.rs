@@ -12,7 +12,7 @@
 
 #![allow(
     clippy::indexing_slicing,
-    reason = "places among the names that `form` found, and elements of tensors whose shapes were checked"
+    reason = "indices of the names that `form` found, and elements of tensors whose shapes were checked"
 )]
 
 use std::collections::BTreeMap;
@@ -22,7 +22,7 @@ use crate::error::{Error, Result, listed};
 use crate::import::Report;
 use crate::import::tensors::{Tensor, Tensors};
 
-/// The module under which `torch.nn.utils.parametrize` keeps what it computes weights from.
+/// The module under which `torch.nn.utils.parametrize` stores the tensors that it computes weights from.
 pub(super) const PARAMETRIZATIONS: &str = "parametrizations.";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,7 +33,7 @@ enum Kind {
     Pruned,
 }
 
-/// Each kind with its tensors' names, `@` being the weight's; the first has the weight's shape.
+/// Each kind with its tensors' names, where `@` is the weight's name; the first has the weight's shape.
 const FORMS: [(Kind, &[&str]); 6] = [
     (Kind::Plain, &["@"]),
     (Kind::WeightNorm, &["@_v", "@_g"]),
@@ -46,8 +46,8 @@ const FORMS: [(Kind, &[&str]); 6] = [
     ),
 ];
 
-/// The prefix and the weight's own name of a tensor that a weight is computed from; of any other tensor nothing and
-/// its whole name.
+/// The prefix and the weight's own name for a tensor that a weight is computed from; for any other tensor, nothing
+/// and its whole name.
 pub(super) fn origin(name: &str) -> (&str, &str) {
     if let Some(at) = name.find(PARAMETRIZATIONS).filter(|at| *at == 0 || name[..*at].ends_with('.')) {
         let rest = &name[at + PARAMETRIZATIONS.len()..];
@@ -66,12 +66,12 @@ pub(super) struct Stored<'a> {
 }
 
 impl<'a> Stored<'a> {
-    /// Those whose names begin with `prefix`.
+    /// The tensors whose names begin with `prefix`.
     pub(super) fn new(tensors: &'a Tensors<'a>, prefix: &'a str) -> Self {
         Self { tensors, prefix, computed: BTreeMap::new() }
     }
 
-    /// The first form whose tensors are all there.
+    /// The first form whose tensors all exist.
     fn form(&self, leaf: &str) -> Option<(Kind, Vec<String>)> {
         FORMS.iter().find_map(|(kind, parts)| {
             let name = |part: &&str| format!("{}{}", self.prefix, part.replace('@', leaf));
@@ -85,7 +85,7 @@ impl<'a> Stored<'a> {
     }
 
     /// # Errors
-    /// [`Error::MissingTensor`], [`Error::Unsupported`] for a weight that is computed in a way that is not known.
+    /// [`Error::MissingTensor`], [`Error::Unsupported`] for a weight that is computed in an unknown way.
     pub(super) fn shape(&self, leaf: &str) -> Result<&'a [usize]> {
         match self.form(leaf) {
             Some((_, names)) => self.tensors.shape(&names[0]),
@@ -93,7 +93,7 @@ impl<'a> Stored<'a> {
         }
     }
 
-    /// That there is no such weight, or that it is only in tensors of another kind.
+    /// The error that there is no such weight, or that it exists only as tensors of another kind.
     fn missing(&self, leaf: &str) -> Error {
         let name = format!("{}{leaf}", self.prefix);
         let parametrised = format!("{}{PARAMETRIZATIONS}{leaf}.", self.prefix);
@@ -113,18 +113,18 @@ impl<'a> Stored<'a> {
             false => "before saving".into(),
         };
         let what = format!(
-            "{name}, which is there only as {}: neither weight_norm nor spectral_norm nor pruning; make it a plain \
+            "{name}, which exists only as {}: neither weight_norm nor spectral_norm nor pruning; make it a plain \
              weight {how}",
             listed(&parts)
         );
         Error::Unsupported { what }
     }
 
-    /// The weight, computed where it is not stored as it is.
+    /// The weight, computed if it is not stored directly.
     ///
     /// # Errors
     /// [`Error::MissingTensor`], [`Error::Format`], [`Error::Shape`], [`Error::NotFinite`] with the tensor's name,
-    /// [`Error::Unsupported`] for a weight that is computed in a way that is not known.
+    /// [`Error::Unsupported`] for a weight that is computed in an unknown way.
     pub(super) fn take(&mut self, leaf: &str, shape: &[usize], report: &mut Report) -> Result<Vec<f32>> {
         let (kind, names) = self.form(leaf).ok_or_else(|| self.missing(leaf))?;
         let read = |index: usize| self.tensors.read(&names[index]);
@@ -158,7 +158,7 @@ impl<'a> Stored<'a> {
     }
 }
 
-/// The rows and columns of a weight, of a bias, which is a column, or of one number.
+/// The rows and columns of a weight, of a bias, which is a column, or of a scalar.
 fn rows_and_columns(tensor: &Tensor) -> Result<[usize; 2]> {
     match tensor.shape[..] {
         [] => Ok([1, 1]),
@@ -171,7 +171,7 @@ fn rows_and_columns(tensor: &Tensor) -> Result<[usize; 2]> {
     }
 }
 
-/// `g · v / |v|`, the norm being over the dimensions in which g has size 1.
+/// `g · v / |v|`, with the norm over the dimensions in which g has size 1.
 fn weight_norm(v: &Tensor, g: &Tensor) -> Result<Vec<f32>> {
     let ([rows, columns], [g_rows, g_columns]) = (rows_and_columns(v)?, rows_and_columns(g)?);
     let along_rows = g_rows == rows && g_columns == 1;
@@ -182,7 +182,7 @@ fn weight_norm(v: &Tensor, g: &Tensor) -> Result<Vec<f32>> {
         expected.iter_mut().skip(1).for_each(|size| *size = 1);
         return Err(Error::Shape { name: g.name.clone(), expected, got: g.shape.clone() });
     }
-    // Where in g the factor of an element is.
+    // The index in g of an element's factor.
     let place = |at: usize| {
         let (row, column) = (at / columns, at % columns);
         (if g_rows == 1 { 0 } else { row }) * g_columns + if g_columns == 1 { 0 } else { column }
@@ -195,7 +195,7 @@ fn weight_norm(v: &Tensor, g: &Tensor) -> Result<Vec<f32>> {
     Ok(v.data.iter().enumerate().map(|(at, v)| (f64::from(*v) * scale[place(at)]) as f32).collect())
 }
 
-/// `W / (u · W v)`; u has a row's length where the norm is along the other dimension.
+/// `W / (u · W v)`; u has a row's length if the norm is along the other dimension.
 fn spectral_norm(w: &Tensor, u: &Tensor, v: &Tensor) -> Result<Vec<f32>> {
     let [rows, columns] = rows_and_columns(w)?;
     let (left, right) = match (u.data.len(), v.data.len()) {

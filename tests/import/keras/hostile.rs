@@ -162,7 +162,7 @@ fn layers_that_stand_on_each_other_are_refused() {
     }
     let how = stack().config(config.to_string());
     let error = how.parse("odd", &bytes("stack.weights.h5")).expect_err("it goes round").to_string();
-    assert!(error.contains("does not stand on"), "{error}");
+    assert!(error.contains("does not read"), "{error}");
 }
 
 /// The configuration in a `.keras`.

@@ -79,7 +79,7 @@ fn other_types_are_refused_in_words() {
         kind[at] = byte;
         kind
     };
-    let odd = |bits: u8| format!("floats of {bits} bits that are not laid out as IEEE 754 has them");
+    let odd = |bits: u8| format!("floats of {bits} bits that are not IEEE 754");
     let mut vax = float(32, 8);
     vax[1] |= 0x41;
     for (kind, size, words) in [

@@ -40,7 +40,7 @@ fn cast(from: &str, to: &str, kind: i64) -> Node {
 /// That `graph` is refused as one whose node `node` "made" does what is not folded, for `reason`.
 fn not_folded(node: &str, reason: &str, graph: Graph) {
     let expected = format!(
-        "not supported: R of GRU node \"rec\", \"V\", which is no constant: {node} node \"made\"{reason}"
+        "not supported: R of GRU node \"rec\", \"V\", which is not a constant: {node} node \"made\"{reason}"
     );
     assert_eq!(refused(reason, graph), expected);
 }
@@ -99,7 +99,7 @@ fn integers_become_floats_truths_and_other_integers() {
     let typed = |value: i64| Graph::default().tensor(&truth(value));
     gives("a truth", typed(1).node(&to_v("Cast", &["t"]).int("to", FLOAT)), &all(|_| 1.0));
     let text = refused("2", typed(2).node(&to_v("Cast", &["t"]).int("to", FLOAT)));
-    assert_eq!(text, "t: 2 is no bool");
+    assert_eq!(text, "t: 2 does not fit bool");
 }
 
 #[test]
@@ -141,10 +141,10 @@ fn integers_are_computed_as_their_type_does() {
     // One number everywhere has no shape to be repeated to.
     let zeros = Node::new("ConstantOfShape", &["sizes"], &["z"]);
     let graph = of_floats(&[1.0]).inputs(&["sizes"]).node(&zeros).node(&to_v("Add", &["n", "z"]));
-    not_folded("Add", " depends on what only the run decides", graph);
+    not_folded("Add", " depends on values known only at run time", graph);
 }
 
-/// "len", `[B]`, of what `made` makes of "t", the steps of X: all steps of X, or what only the run decides.
+/// "len", `[B]`, of what `made` makes of "t", the steps of X: all steps of X, or values known only at run time.
 fn steps(made: Graph) -> OnnxInput<Vec<i64>> {
     let gru = Layer::gru();
     let graph = sized(made, "X", &[-1, -1, 2]).outputs(&["Y", "Y_h"]);
@@ -180,7 +180,10 @@ fn sizes_are_computed_as_far_as_they_are_certain() {
         ("Div", "t", "two"),
     ] {
         let OnnxInput::Computed { by, .. } = steps(made(op, a, b)) else { panic!("{op} of {a} and {b}") };
-        assert_eq!(by, "Tile node \"len\" (it depends on what only the run decides)", "{op} of {a} and {b}");
+        assert_eq!(
+            by, "Tile node \"len\" (it depends on values known only at run time)",
+            "{op} of {a} and {b}"
+        );
     }
     for (op, a, b) in [
         ("Add", "t", "minus"),
@@ -195,7 +198,7 @@ fn sizes_are_computed_as_far_as_they_are_certain() {
         let OnnxInput::Computed { by, .. } = steps(made(op, a, b)) else { panic!("{op} of {a} and {b}") };
         assert_eq!(
             by,
-            format!("Tile node \"len\" ({op} node \"made\" depends on what only the run decides)")
+            format!("Tile node \"len\" ({op} node \"made\" depends on values known only at run time)")
         );
     }
     // A size is itself and never below 0; whether it is 1 or another size, the run decides.
@@ -209,7 +212,7 @@ fn sizes_are_computed_as_far_as_they_are_certain() {
     assert_eq!(chosen("minus", "t", ["t", "two"]), OnnxInput::Repeated(vec![2]));
     for (a, b) in [("t", "one"), ("zero", "t"), ("t", "b")] {
         let OnnxInput::Computed { by, .. } = chosen(a, b, ["t", "two"]) else { panic!("{a} and {b}") };
-        assert_eq!(by, "Tile node \"len\" (Equal node \"is\" depends on what only the run decides)");
+        assert_eq!(by, "Tile node \"len\" (Equal node \"is\" depends on values known only at run time)");
     }
     // An array is in memory, so that its sizes fit 32 bits; narrower types and floats are the run's.
     let through =
@@ -217,7 +220,7 @@ fn sizes_are_computed_as_far_as_they_are_certain() {
     assert_eq!(through(INT32), given());
     for kind in [INT16, FLOAT, BOOL] {
         let OnnxInput::Computed { by, .. } = through(kind) else { panic!("type {kind}") };
-        assert_eq!(by, "Tile node \"len\" (Cast node \"narrow\" depends on what only the run decides)");
+        assert_eq!(by, "Tile node \"len\" (Cast node \"narrow\" depends on values known only at run time)");
     }
 }
 
@@ -245,7 +248,7 @@ fn where_chooses_between_two_of_a_type() {
     not_folded("Where", ": [2] does not expand to [1, 9, 3]", shapes);
     let zeros = Node::new("ConstantOfShape", &["sizes"], &["z"]);
     let everywhere = graph(truths()).inputs(&["sizes"]).node(&zeros).node(&chosen("r", "z"));
-    not_folded("Where", " depends on what only the run decides", everywhere);
+    not_folded("Where", " depends on values known only at run time", everywhere);
 }
 
 #[test]

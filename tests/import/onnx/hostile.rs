@@ -271,7 +271,7 @@ fn external_data_stay_in_the_models_folder() {
         assert!(error.to_string().contains("is not inside the model's folder"), "{location}: {error}");
     }
     for (entries, word) in [
-        (&[("location", "deep")][..], "is no file"),
+        (&[("location", "deep")][..], "is not a file"),
         (&[("location", "none.bin")], "none.bin"),
         (&[("offset", "0")], "without a location"),
         (&[("location", "own.bin"), ("offset", "1")], "bytes 1 + 108 of own.bin, which has 108"),

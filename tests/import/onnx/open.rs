@@ -48,7 +48,7 @@ fn known(what: &str, graph: Graph, numbers: &[f32]) {
 fn computed(what: &str, graph: Graph, node: &str) {
     match with_state(graph).initial_h {
         OnnxInput::Computed { by, .. } => {
-            assert_eq!(by, format!("{node} depends on what only the run decides"), "{what}");
+            assert_eq!(by, format!("{node} depends on values known only at run time"), "{what}");
         }
         other => panic!("{what}: {other:?}"),
     }
@@ -83,7 +83,7 @@ fn keeps_the_steps(graph: Graph) -> bool {
     {
         OnnxInput::Array(_) => true,
         OnnxInput::Computed { by, .. } => {
-            assert_eq!(by, "Tile node \"len\" (it depends on what only the run decides)");
+            assert_eq!(by, "Tile node \"len\" (it depends on values known only at run time)");
             false
         }
         other => panic!("{other:?}"),

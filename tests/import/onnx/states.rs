@@ -335,5 +335,5 @@ fn what_many_operators_share_is_paid_for_at_each_use() {
     };
     assert!(doubled(3).is_ok());
     let error = doubled(60).expect_err("too much").to_string();
-    assert!(error.contains("elements, where the file's size allows"), "{error}");
+    assert!(error.contains("elements, but the file's size allows"), "{error}");
 }

@@ -13,7 +13,7 @@ pub struct Most {
 const FIRST: usize = 16;
 /// The last number to try: more streams than any load here can feed.
 const LAST: usize = 1 << 20;
-/// How often a number may be tried. Other work on the machine may make a short trial fail once.
+/// The trials of a number before it counts as failed. Other work on the machine may make a short trial fail once.
 const TRIES: usize = 2;
 
 impl Most {

@@ -8,7 +8,7 @@
 
 #![allow(
     clippy::indexing_slicing,
-    reason = "places of inputs and attributes that the operator has, and dimensions held against the rank"
+    reason = "indices of inputs and attributes that the operator has, and dimensions checked against the rank"
 )]
 
 use super::{Fold, Folder, Stop};
@@ -74,7 +74,7 @@ impl<'a> Operator<'_, 'a> {
     }
 
     fn open(&self) -> Stop {
-        Stop::NotConstant(format!("{} depends on what only the run decides", self.name()))
+        Stop::NotConstant(format!("{} depends on values known only at run time", self.name()))
     }
 
     /// Refuses an attribute that is not among `names` and inputs beyond `inputs`.
@@ -85,7 +85,7 @@ impl<'a> Operator<'_, 'a> {
             let reason = format!("{} has an attribute {}", self.name(), attribute.name);
             return Err(Stop::NotConstant(reason));
         }
-        // With known names alone, more attributes than names means one twice; fewer are few enough to compare.
+        // With known names alone, more attributes than names means a duplicate; fewer are few enough to compare.
         let twice = |at: usize| node.attribute[..at].iter().any(|a| a.name == node.attribute[at].name);
         if node.attribute.len() > names.len() || (0..node.attribute.len()).any(twice) {
             return Err(self.wrong("an attribute is given twice"));
@@ -101,7 +101,8 @@ impl<'a> Operator<'_, 'a> {
     }
 
     pub(in crate::import::onnx) fn int(&self, name: &str) -> Fold<Option<i64>> {
-        let typed = |a: &AttributeProto| a.int().ok_or_else(|| self.wrong(format!("{name} is no integer")));
+        let typed =
+            |a: &AttributeProto| a.int().ok_or_else(|| self.wrong(format!("{name} is not an integer")));
         self.attribute(name).map(typed).transpose()
     }
 
@@ -121,10 +122,10 @@ impl<'a> Operator<'_, 'a> {
         if self.has_input(place) { self.input(place).map(Some) } else { Ok(None) }
     }
 
-    /// A list of sizes or places: the attribute `name`, or the input at `place`, or none.
+    /// A list of sizes or indices: the attribute `name`, or the input at `place`, or none.
     pub(in crate::import::onnx) fn sizes(&mut self, name: &str, place: usize) -> Fold<Option<Vec<Int>>> {
         if let Some(attribute) = self.attribute(name) {
-            let ints = attribute.ints().ok_or_else(|| self.wrong(format!("{name} are no integers")))?;
+            let ints = attribute.ints().ok_or_else(|| self.wrong(format!("{name} are not integers")))?;
             return Ok(Some(ints.iter().copied().map(Int::Is).collect()));
         }
         if !self.has_input(place) {
@@ -137,7 +138,7 @@ impl<'a> Operator<'_, 'a> {
         }
     }
 
-    /// [`Operator::sizes`] that are all numbers.
+    /// [`Operator::sizes`] if all are numbers.
     pub(in crate::import::onnx) fn ints(&mut self, name: &str, place: usize) -> Fold<Option<Vec<i64>>> {
         let Some(sizes) = self.sizes(name, place)? else { return Ok(None) };
         let numbers: Option<Vec<i64>> = sizes.into_iter().map(Int::known).collect();
@@ -167,8 +168,8 @@ impl<'a> Operator<'_, 'a> {
         self.fits(view.copy(value))
     }
 
-    /// An operator that only moves the numbers of its first input: where it depends on the run, one number everywhere is
-    /// still that number everywhere.
+    /// An operator that only moves the elements of its first input. If it depends on the run, an array of one
+    /// repeated number keeps that number everywhere.
     fn moved(&mut self, how: impl FnOnce(&mut Self, &Value) -> Fold<Value>) -> Fold<Value> {
         let value = self.input(0)?;
         if value.uniform {
@@ -208,7 +209,7 @@ impl<'a> Operator<'_, 'a> {
         self.known(&["value"], 1)?;
         let fill = match self.attribute("value") {
             Some(attribute) => {
-                let tensor = attribute.tensor().ok_or_else(|| self.wrong("value is no tensor"))?;
+                let tensor = attribute.tensor().ok_or_else(|| self.wrong("value is not a tensor"))?;
                 tensor::read(&self.name(), tensor, None)?
             }
             None => Value::new(dtype::FLOAT, vec![1], Data::Floats(vec![0.0])),
@@ -258,7 +259,7 @@ impl<'a> Operator<'_, 'a> {
         self.folds(cast)
     }
 
-    /// A result whose numbers may be beyond what is folded, which is no fault of the file.
+    /// A result whose numbers may be outside what folding supports, which is not an error in the file.
     fn folds(&self, result: ops::Fold<Value>) -> Fold<Value> {
         result.map_err(|why| match why {
             Why::Wrong(reason) => Stop::NotConstant(format!("{}: {reason}", self.name())),
@@ -293,7 +294,7 @@ impl<'a> Operator<'_, 'a> {
                 Some(sizes) => {
                     at.fits(sizes.iter().map(|&size| whole(size)).collect::<ops::Fold<Vec<_>>>())?
                 }
-                // Where they are not equal, the last is smaller.
+                // If they are not equal, the last is smaller.
                 None => {
                     let part = size.div_ceil(parts);
                     (0..parts).map(|place| part.min(size.saturating_sub(place * part))).collect()
@@ -347,7 +348,7 @@ impl<'a> Operator<'_, 'a> {
         })
     }
 
-    /// Holds a shape, of which the run may decide some sizes, against what a tensor can have.
+    /// Checks a shape, some sizes of which may be known only at run time, against the limits of a tensor.
     fn check_shape(&self, to: &[Int]) -> Fold<()> {
         let known: Vec<i64> = to.iter().map(|size| size.known().unwrap_or(1)).collect();
         tensor::shape(&self.name(), &known)?;
@@ -381,7 +382,7 @@ impl<'a> Operator<'_, 'a> {
         self.fits(joined)
     }
 
-    /// Operators that keep every number in its place.
+    /// Operators that keep the order of all elements.
     fn reshaped(&mut self) -> Fold<Value> {
         let op = self.node.op_type.as_str();
         let name = if op == "Reshape" { "shape" } else { "axes" };
@@ -422,7 +423,7 @@ impl<'a> Operator<'_, 'a> {
         self.folds(result)
     }
 
-    /// Pays for arrays that are repeated to each other's shape.
+    /// Charges for arrays that are repeated to each other's shape.
     fn spend_joint(&mut self, values: &[&Value]) -> Fold<()> {
         let rank = values.iter().map(|value| value.shape.len()).max().unwrap_or(0);
         let size = |at: usize| {
