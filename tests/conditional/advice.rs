@@ -1,4 +1,4 @@
-//! The line of Python that a refusal of a `.pt` advises, run: needs a Python with torch and safetensors, in
+//! Runs the line of Python in the error for a `.pt` file. Needs a Python with torch and safetensors, in
 //! `WGRU_TORCH_PYTHON` or as `python3`.
 
 use std::path::Path;
@@ -9,7 +9,7 @@ use wgru::import::PyTorch;
 
 use crate::{Found, trial};
 
-/// Checkpoints as people save them, each of one nn.GRU(2, 3); the last three are no weights alone.
+/// Typical checkpoints, each of one nn.GRU(2, 3); the last three hold more than weights.
 const CHECKPOINTS: &str = "
 import sys, torch
 d = sys.argv[1]
@@ -65,13 +65,13 @@ fn run(python: &str, line: &str, folder: &Path) -> bool {
 fn the_advised_line_converts_what_torch_saves(python: String) {
     let folder = std::env::temp_dir().join(format!("wgru-advice-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder can be made");
-    // TorchScript reads the source, so it stands in a file.
+    // TorchScript reads the source, so it is in a file.
     std::fs::write(folder.join("save.py"), CHECKPOINTS).expect("it can be written");
     let saved = Command::new(&python).arg(folder.join("save.py")).arg(&folder).output().expect("Python");
     assert!(saved.status.success(), "{}", String::from_utf8_lossy(&saved.stderr));
     let weights = std::fs::read(folder.join("weights.json")).expect("it was written");
     let weights: serde_json::Value = serde_json::from_slice(&weights).expect("JSON");
-    // By name, which of the lines works, and whether the message says that this one runs the file's code.
+    // By name: which of the lines works, and whether the message says that it runs the file's code.
     for (name, which, words) in [
         ("plain", 0, "weights_only=True"),
         ("dict", 0, "weights_only=True"),

@@ -1,4 +1,4 @@
-//! Real layers of published models on their real inputs, against what ONNX Runtime computed: on the reference, the
+//! Real layers of published models on their real inputs, against the results of ONNX Runtime: on the reference, the
 //! CPU path and every adapter.
 
 use std::fs;
@@ -12,7 +12,7 @@ use wgru::{Batch, Device, Error, Layout, Output};
 use crate::common::{everywhere, options};
 use crate::{shared, trial};
 
-/// What the case's own judge allows: this much of the largest value, or ten times what ONNX Runtime is itself off.
+/// The tolerance of the case: this share of the largest value, or ten times ONNX Runtime's own error.
 const FLOOR: f64 = 2e-5;
 
 struct Case {
@@ -24,7 +24,7 @@ struct Case {
     h0: Option<Vec<f32>>,
     c0: Option<Vec<f32>>,
     lengths: Option<Vec<u32>>,
-    /// Y as `[T, D, B, H]`, Y_h and Y_c as `[D, B, H]`, with what each may be off.
+    /// Y as `[T, D, B, H]`, Y_h and Y_c as `[D, B, H]`, with their tolerances.
     expected: Vec<(&'static str, Vec<f32>, f64)>,
 }
 
@@ -36,7 +36,7 @@ pub fn trials() -> Vec<Trial> {
     )]
 }
 
-/// The cases that have a model.
+/// The cases with a model.
 pub fn folders(cases: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(cases).expect("a folder");
     let paths = entries.map(|entry| entry.expect("a readable folder").path());
@@ -50,7 +50,7 @@ fn f32s(bytes: &[u8]) -> Vec<f32> {
     bytes.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().expect("four bytes"))).collect()
 }
 
-/// The number after `"key":` in the object after `"max_abs_ort_vs_f64":`, 0 where there is none.
+/// The number after `"key":` in the object after `"max_abs_ort_vs_f64":`, 0 if there is none.
 fn runtime_error(json: &str, key: &str) -> f64 {
     let object = json.split("\"max_abs_ort_vs_f64\"").nth(1).and_then(|rest| rest.split('}').next());
     let number = object.and_then(|object| object.split(&format!("\"{key}\":")).nth(1));

@@ -1,4 +1,4 @@
-//! A published model beside the repository, where it is: GRU and LSTM of Keras 2.1.4 for traffic flow, MIT.
+//! A published model beside the repository, if it is installed: GRU and LSTM of Keras 2.1.4 for traffic flow, MIT.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -33,7 +33,7 @@ fn flow(path: &Path) -> Vec<f64> {
     text.lines().skip(1).map(count).collect()
 }
 
-/// MAE, MSE, RMSE, MAPE over what is above 0, and R².
+/// MAE, MSE, RMSE, MAPE over the values above 0, and R².
 fn metrics(truth: &[f64], got: &[f64]) -> [f64; 5] {
     let count = truth.len() as f64;
     let mean = truth.iter().sum::<f64>() / count;
@@ -51,7 +51,7 @@ fn traffic(kind: &str) -> Keras {
     Keras::new().layers(names).readout_without_activation("dense_1", ReadoutSteps::Last)
 }
 
-/// The figures that the model's own page gives, on its 4,308 windows as one batch.
+/// The figures of the model's own page, for its 4,308 windows as one batch.
 fn published_errors(folder: PathBuf) {
     let imported = traffic("gru").read(folder.join("gru.h5")).expect("a whole file");
     let model = &imported.model;

@@ -1,4 +1,4 @@
-//! An adapter's own limits, where they are near enough to be reached.
+//! An adapter's own limits, if they are small enough for a test to reach.
 
 use libtest_mimic::Trial;
 use wgru::{Batch, Device, DeviceInfo, Error};
@@ -11,7 +11,7 @@ pub fn trials() -> Vec<Trial> {
     vec![trial(name, with_a_small_grid, a_batch_beyond_them)]
 }
 
-/// The rows that the adapter's grid has room for.
+/// The most rows in the adapter's grid.
 fn most_rows(device: &Device) -> usize {
     let DeviceInfo::Gpu(info) = device.info() else { unreachable!("an adapter") };
     info.caps.max_workgroups as usize * 4
@@ -34,7 +34,7 @@ fn a_batch_beyond_them(devices: Vec<Device>) {
         let engine = device.load(&model).unwrap();
         let x = vec![0.5; most + 1];
         let batch = Batch::new(&x, [most + 1, 1, 1]).unwrap();
-        // A run is cut into pieces, and so is a session; a staged batch has to fit, or says by how much it does not.
+        // A run is cut into pieces, and so is a session. A staged batch must fit, or the error gives the excess.
         let output = engine.run(&batch).unwrap();
         assert!(output.y.iter().all(|y| y.to_bits() == output.y[0].to_bits()), "{}", info.caps.device);
         let mut session = engine.session(most + 1).unwrap();

@@ -1,5 +1,6 @@
-//! What needs more than a machine with an adapter: published files beside the repository, a Python with PyTorch, drivers with a
-//! certain feature. A test that cannot run is ignored, with the reason; `tests/ignored.txt` says which that may be.
+//! Tests that need more than a machine with an adapter: published files beside the repository, a Python with PyTorch,
+//! drivers with a certain feature. A test that cannot run is ignored, with the reason; `tests/ignored.txt` lists the
+//! tests that may be.
 
 mod advice;
 mod cases;
@@ -31,15 +32,15 @@ fn main() -> ExitCode {
         vectors::trials(),
     ];
     let mut arguments = Arguments::from_args();
-    // One at a time, as `.cargo/config.toml` asks of libtest.
+    // One at a time, as `.cargo/config.toml` sets for libtest.
     arguments.test_threads.get_or_insert(1);
     libtest_mimic::run(&arguments, suites.into_iter().flatten().collect()).exit_code()
 }
 
-/// What a test needs, or the reason why it cannot run.
+/// The requirement of a test, or the reason why it cannot run.
 type Found<T> = Result<T, String>;
 
-/// A test of what `find` finds, which is ignored where `find` gives a reason.
+/// A test of the things that `find` returns; it is ignored if `find` returns a reason.
 fn trial<T>(
     name: &str,
     find: impl FnOnce() -> Found<T> + Send + 'static,
@@ -54,13 +55,13 @@ fn trial<T>(
     })
 }
 
-/// A folder of the published files, which lie beside the repository with READMEs of their own.
+/// A folder of the published files, which are beside the repository with READMEs of their own.
 fn shared(folder: &str) -> Found<PathBuf> {
     let all = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
     let folder = all.join(folder);
     match all.is_dir() {
         true if folder.is_dir() => Ok(folder),
-        // All of it or nothing: a part that is not there is no reason to run less.
+        // All or nothing: a missing part is no reason to test less.
         true => panic!("{} is not there, and {} is", folder.display(), all.display()),
         false => Err("without ../shared".into()),
     }

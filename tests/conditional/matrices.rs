@@ -1,5 +1,5 @@
-//! Products by cooperative matrices, on every adapter that has usable ones: where the device may choose the reduction order, and weights
-//! and activations are f16.
+//! Products by cooperative matrices, on every adapter that supports them: with a free reduction order, and weights
+//! and activations in f16.
 
 use std::sync::LazyLock;
 
@@ -20,18 +20,22 @@ pub fn trials() -> Vec<Trial> {
     vec![
         trial("matrices::every_cell_holds_against_the_reference", devices, every_cell_holds),
         trial("matrices::whole_numbers_come_out_exact", devices, whole_numbers_come_out_exact),
-        trial("matrices::stacks_waves_sessions_and_readouts_come_out_exact", devices, stacks_come_out_exact),
+        trial("matrices::stacks_pipelining_sessions_and_readouts_are_exact", devices, stacks_come_out_exact),
         trial(
             "matrices::plans_make_use_of_matrices_where_a_device_has_room_for_them",
             || Ok(()),
             |()| plans(),
         ),
-        trial("matrices::nothing_but_f16_in_any_order_meets_matrices", devices, nothing_but_f16_in_any_order),
+        trial(
+            "matrices::matrices_need_f16_and_a_free_reduction_order",
+            devices,
+            needs_f16_and_a_free_reduction_order,
+        ),
     ]
 }
 
-/// Every adapter that has such matrices, opened with them. `WGRU_MATRICES` demands that there is one, where a driver of them was
-/// installed; elsewhere there need be none.
+/// Every adapter with such matrices, opened with them. `WGRU_MATRICES` requires at least one, if a driver with
+/// matrices is installed; otherwise there may be none.
 fn devices() -> Found<Vec<Device>> {
     static FOUND: LazyLock<Vec<Device>> = LazyLock::new(open);
     assert!(!FOUND.is_empty() || std::env::var_os("WGRU_MATRICES").is_none(), "no adapter has matrices");
@@ -57,7 +61,7 @@ fn open() -> Vec<Device> {
     found
 }
 
-/// What lets a plan make use of matrices, and has it believe that they are fast.
+/// Lets the planner use matrices, and makes it predict that they are fast.
 fn options() -> Options {
     let speed = Speed { matrix: 1, ..Speed::DISCRETE };
     let options = Options::default().fill_nan(true).reproducible(false).speed(speed);
@@ -66,7 +70,7 @@ fn options() -> Options {
 
 const PRECISION: Precision = Precision { weights: Storage::F16, activations: Storage::F16 };
 
-/// `options` with each of the candidates that step by matrices.
+/// `options` with each of the candidates that compute steps with matrices.
 fn with_matrices(device: &Device, model: &Model, run_shape: RunShape, options: &Options) -> Vec<Options> {
     by_matrices(device, model, run_shape, options)
         .into_iter()
@@ -74,7 +78,7 @@ fn with_matrices(device: &Device, model: &Model, run_shape: RunShape, options: &
         .collect()
 }
 
-/// The candidates that step by matrices.
+/// The candidates that compute steps with matrices.
 fn by_matrices(device: &Device, model: &Model, run_shape: RunShape, options: &Options) -> Vec<Only> {
     let engine = device.load_with(model, options.clone()).unwrap();
     let all = engine.alternatives(run_shape).unwrap();
@@ -95,7 +99,7 @@ fn every_cell_holds(devices: Vec<Device>) {
     for device in devices {
         for (index, cell) in cells().into_iter().enumerate() {
             for layers in [1 + index % 2] {
-                // Less than a matrix, ends beside one, more than a workgroup has.
+                // Sizes below a matrix, sizes that end inside one, and sizes larger than a workgroup's part.
                 let hidden = [draw.size(1..=7), draw.size(15..=18), draw.size(63..=70)][(index + layers) % 3];
                 let input = [draw.size(1..=5), draw.size(31..=34), 64][index % 3];
                 let model = draw.any_model(cell, input, hidden, layers);
@@ -120,12 +124,12 @@ fn every_cell_holds(devices: Vec<Device>) {
     }
 }
 
-/// Whole numbers, −1 to 1.
+/// Integers, −1 to 1.
 fn whole(draw: &mut Draw, len: usize) -> Vec<f32> {
     (0..len).map(|_| draw.size(0..=2) as f32 - 1.0).collect()
 }
 
-/// RNNs without activations, of whole numbers alone. What is beyond 64 is cut off, so that nothing grows too large for an f16.
+/// RNNs without activations, with integers alone. Values beyond 64 are clipped, so that none exceeds an f16.
 fn whole_model(draw: &mut Draw, direction: Direction, input: usize, hidden: usize, layers: usize) -> Model {
     let identity = Activation::new(Function::Affine, 1.0, 0.0).unwrap();
     let all = Activations { gate: identity, candidate: identity, output: identity };
@@ -144,8 +148,8 @@ fn whole_model(draw: &mut Draw, direction: Direction, input: usize, hidden: usiz
     Model::new(stack.collect()).unwrap()
 }
 
-/// Where every product and sum is a whole number that f16 and f32 can hold, the order of sums does not matter, and h loses nothing:
-/// so matrices give the very bits of the other kernels, and a wrong element is seen, however small.
+/// If every product and sum is an integer that f16 and f32 can hold, the reduction order does not matter, and h loses
+/// nothing. So matrices give exactly the bits of the other kernels, and any wrong element is detected.
 fn whole_numbers_come_out_exact(devices: Vec<Device>) {
     let mut draw = Draw::new();
     for device in devices {
@@ -171,7 +175,7 @@ fn whole_numbers_come_out_exact(devices: Vec<Device>) {
     }
 }
 
-/// The same of a stack with a readout: one layer after the other, all at once, and step by step in a session.
+/// The same for a stack with a readout: one layer after the other, pipelined, and step by step in a session.
 fn stacks_come_out_exact(devices: Vec<Device>) {
     let mut draw = Draw::new();
     let (input, hidden, rows, steps, outputs) = (9, 21, 40, 7, 5);
@@ -216,8 +220,8 @@ fn stacks_come_out_exact(devices: Vec<Device>) {
     }
 }
 
-/// Matrices take what every run takes: sums in the order of all kernels unless it is given up, and f16 all over.
-fn nothing_but_f16_in_any_order(devices: Vec<Device>) {
+/// Matrices are refused with a fixed reduction order, and with anything but f16.
+fn needs_f16_and_a_free_reduction_order(devices: Vec<Device>) {
     let mut draw = Draw::new();
     let model = draw.model(Cell::GRU, 20, 40, 1);
     let inputs = Inputs::draw(&mut draw, &model, 80, 4);
@@ -237,7 +241,7 @@ fn nothing_but_f16_in_any_order(devices: Vec<Device>) {
     }
 }
 
-/// What a plan has of matrices, without a device: projections, steps, both or neither.
+/// The plan's use of matrices, without a device: projections, steps, both or neither.
 fn planned(model: &Model, [batch, steps]: [usize; 2], request: Request, caps: &Caps) -> [bool; 2] {
     let plan = plan::plan(model, Dims::new(batch, steps).unwrap(), request, caps).unwrap().to_string();
     [plan.contains("matmul_matrices"), plan.contains("units, matrices of")]
@@ -252,7 +256,7 @@ fn plans() {
     let request = Request { precision: PRECISION, any_reduction_order: true, ..Request::default() };
     let of = |sizes: [usize; 2], request: Request, caps: &Caps| planned(&model, sizes, request, caps);
     assert_eq!(of([64, 5], request, &caps), [true, true]);
-    // One row alone fills no matrix of a step.
+    // One row does not fill a matrix of a step.
     assert_eq!(of([1, 50], request, &caps), [true, false]);
     assert_eq!(of([1, 1], request, &caps), [false, false]);
     assert_eq!(of([64, 5], Request { any_reduction_order: false, ..request }, &caps), [false, false]);
@@ -265,12 +269,12 @@ fn plans() {
     ] {
         assert_eq!(of([64, 5], request, &small), [false, false], "{small:?}");
     }
-    // A step of two matrices for each gate takes more memory than one of one, which takes more than the matmul.
+    // A step with two matrices for each gate takes more memory than with one, which takes more than the matmul.
     let some = Caps { max_workgroup_bytes: 30_000, ..caps.clone() };
     assert_eq!(of([64, 5], request, &some), [true, true]);
     let less = Caps { max_workgroup_bytes: 28_000, ..caps.clone() };
     assert_eq!(of([64, 5], request, &less), [true, false]);
-    // A driver that cuts loops off: 700 k of a step are more than 64 of the projection.
+    // A driver that ends loops early: 700 k of a step are more than 64 of the projection.
     let cut = Caps { max_iterations: Some(400), ..caps };
     assert!(!of([64, 5], request, &cut)[1]);
 }

@@ -1,4 +1,4 @@
-//! Whole published models on what their sources hold for them, on the reference, the CPU path and every adapter.
+//! Whole published models against the results in their sources, on the reference, the CPU path and every adapter.
 
 mod g2p;
 mod rtneural;

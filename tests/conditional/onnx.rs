@@ -1,5 +1,4 @@
-//! Published models: every one imports with its sizes and gives the
-//! numbers that the PyTorch import gives.
+//! Published models: every one imports with its sizes and gives the numbers that the PyTorch import gives.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -59,7 +58,7 @@ fn sizes_and_numbers(cases: PathBuf) {
     assert!(compared >= 12, "only {compared} compared");
 }
 
-/// Holds a model against the PyTorch import of the same layer, bit by bit.
+/// Compares a model with the PyTorch import of the same layer, bit by bit.
 fn compare(path: &Path, model: &wgru::Model, name: &str) -> bool {
     if !path.is_file() {
         return false;
@@ -83,7 +82,7 @@ fn compare(path: &Path, model: &wgru::Model, name: &str) -> bool {
     true
 }
 
-/// Fourteen GRUs between convolutions: each can be named, and is what its case holds.
+/// Fourteen GRUs between convolutions: each can be named, and equals its case.
 fn nodes_can_be_named(models: PathBuf) {
     let path = models.join("gtcrn/gtcrn_simple.onnx");
     let nodes = Onnx::list(&path).expect("a list");
@@ -99,7 +98,7 @@ fn nodes_can_be_named(models: PathBuf) {
     );
 }
 
-/// The weights of the LSTM lie behind Slice, Concat and Unsqueeze inside the branch of an If.
+/// The weights of the LSTM come through Slice, Concat and Unsqueeze inside the branch of an If.
 fn a_node_inside_a_branch(models: PathBuf) {
     let path = models.join("silero-vad/silero_vad_openvino_16k.onnx");
     let nodes = Onnx::list(&path).expect("a list");

@@ -1,4 +1,4 @@
-//! Pipelines that outlive the process on disk, where wgpu takes them out of the driver.
+//! Compiled pipelines cached on disk across processes, where wgpu can read them from the driver.
 
 use std::fs;
 use std::io;
@@ -16,15 +16,15 @@ pub fn trials() -> Vec<Trial> {
     vec![
         trial("pipelines::are_kept_on_disk", adapters, pipelines_are_kept_on_disk),
         trial("pipelines::the_last_to_go_saves", adapters, the_last_to_go_saves),
-        trial("pipelines::a_bad_file_is_as_none", adapters, a_bad_file_is_as_none),
+        trial("pipelines::an_invalid_file_is_ignored", adapters, an_invalid_file_is_ignored),
         #[cfg(unix)]
         trial("pipelines::that_others_can_write_are_not_used", adapters, pipelines_that_others_can_write),
         #[cfg(unix)]
-        trial("pipelines::of_a_stranger_are_not_used", for_root, a_strangers_pipelines_are_not_used),
+        trial("pipelines::of_another_user_are_not_used", for_root, another_users_pipelines_are_not_used),
     ]
 }
 
-/// A folder that is gone when the test ends.
+/// A folder that is removed when the test ends.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -53,7 +53,7 @@ impl Drop for Folder {
     }
 }
 
-/// A selector for every adapter on which pipelines can be kept on disk.
+/// A selector for every adapter whose pipelines can be cached on disk.
 fn adapters() -> Found<Vec<String>> {
     static FOUND: LazyLock<Vec<String>> = LazyLock::new(search);
     match FOUND.is_empty() {
@@ -70,7 +70,7 @@ fn search() -> Vec<String> {
     });
     let has = |selector: &String| {
         let device = Device::open_with(selector, &folder.options()).unwrap();
-        // One that cannot says so and writes nothing.
+        // An adapter without support says so and writes nothing.
         assert!(device.has_pipeline_cache() || !device.save_pipelines().unwrap());
         device.has_pipeline_cache()
     };
@@ -106,7 +106,7 @@ fn pipelines_are_kept_on_disk(adapters: Vec<String>) {
         assert!(first.save_pipelines().unwrap(), "{selector}");
         let written = fs::metadata(folder.file()).unwrap();
         eprintln!("{selector}: {} bytes", written.len());
-        // Nothing new, nothing written; not at the end either.
+        // Nothing new, so nothing is written, not even at the end.
         run(&first);
         assert!(!first.save_pipelines().unwrap(), "{selector}");
         drop(first);
@@ -134,8 +134,8 @@ fn the_last_to_go_saves(adapters: Vec<String>) {
     }
 }
 
-/// A file that is not what was written is never an error and never used: the next save replaces it.
-fn a_bad_file_is_as_none(adapters: Vec<String>) {
+/// An invalid file is never an error and never used: the next save replaces it.
+fn an_invalid_file_is_ignored(adapters: Vec<String>) {
     let (model, inputs) = model_and_inputs();
     for selector in adapters {
         let folder = Folder::new("bad");
@@ -176,18 +176,18 @@ fn a_bad_file_is_as_none(adapters: Vec<String>) {
             assert_eq!(fs::read(&path).unwrap()[..8], good[..8], "{selector}, file {index}");
             folder.file();
         }
-        // Of another version, and of another user's making or open to it: as none, whatever it holds.
+        // Of another version, created by another user, or writable by others: ignored, whatever it holds.
         let mut later = good.clone();
         later[8] += 1;
         fs::write(&path, &later).unwrap();
         assert!(save().1, "{selector}: a later version was taken");
-        // A folder that cannot be one: an error where one asks for the save, and nowhere else.
+        // A path that cannot be a folder: an error from an explicit save, and nowhere else.
         let below = DeviceOptions::default().pipeline_cache(path.join("below"));
         let device = Device::open_with(&selector, &below).unwrap();
         device.load_with(&model, options()).unwrap().run(&inputs.batch()).unwrap();
         let error = device.save_pipelines().unwrap_err().to_string();
         assert!(error.contains("below"), "{error}");
-        // It was said: nothing is told once more when the device goes. Of another nobody knows.
+        // The explicit save returned the error, so dropping the device gives no warning. Without that save, it does.
         assert_eq!(told(|| drop(device)).1, Vec::<String>::new(), "{selector}");
         let device = Device::open_with(&selector, &below).unwrap();
         device.load_with(&model, options()).unwrap().run(&inputs.batch()).unwrap();
@@ -195,7 +195,7 @@ fn a_bad_file_is_as_none(adapters: Vec<String>) {
     }
 }
 
-/// Whether a run on a device that was just opened leaves pipelines in the folder.
+/// Whether a run on a newly opened device saves pipelines in the folder.
 #[cfg(unix)]
 fn saved(selector: &str, folder: &Folder, model: &Model, inputs: &Inputs) -> wgru::Result<bool> {
     let device = Device::open_with(selector, &folder.options()).unwrap();
@@ -203,7 +203,7 @@ fn saved(selector: &str, folder: &Folder, model: &Model, inputs: &Inputs) -> wgr
     device.save_pipelines()
 }
 
-/// What others can write is not handed to a driver: not read, not written, and the save says what to do.
+/// Files that others can write are not passed to a driver: neither read nor written, and the save says what to do.
 #[cfg(unix)]
 fn pipelines_that_others_can_write(adapters: Vec<String>) {
     use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -247,7 +247,7 @@ fn pipelines_that_others_can_write(adapters: Vec<String>) {
     }
 }
 
-/// Adapters, for a process that can give files to another user.
+/// Adapters, if the process may give files to another user.
 #[cfg(unix)]
 fn for_root() -> Found<Vec<String>> {
     use std::os::unix::fs::chown;
@@ -262,9 +262,9 @@ fn for_root() -> Found<Vec<String>> {
 #[cfg(unix)]
 const STRANGER: u32 = 12_345;
 
-/// What belongs to another user is not handed to a driver either, whoever may write it.
+/// Files of another user are not passed to a driver either, whoever may write to them.
 #[cfg(unix)]
-fn a_strangers_pipelines_are_not_used(adapters: Vec<String>) {
+fn another_users_pipelines_are_not_used(adapters: Vec<String>) {
     use std::os::unix::fs::{MetadataExt, chown};
     let (model, inputs) = model_and_inputs();
     for selector in adapters {

@@ -1,5 +1,5 @@
-//! Public conformance vectors: 196 cases from nine suites of others, on the reference, the CPU path and every
-//! adapter, each within the bound that its own suite sets.
+//! Public conformance vectors: 196 cases from nine third-party suites, on the reference, the CPU path and every
+//! adapter, each within the bound of its own suite.
 
 mod keras;
 mod onnx;
@@ -14,7 +14,7 @@ use suite::{FILES, Suite};
 
 use crate::trial;
 
-/// A name, its file and what is done with it.
+/// A name, its file and its runner.
 type Test = (&'static str, &'static str, fn(Suite));
 
 pub fn trials() -> Vec<Trial> {
@@ -33,7 +33,7 @@ pub fn trials() -> Vec<Trial> {
     let trials = suites.map(|(name, file, test)| {
         trial(&format!("published::vectors::{name}"), move || Suite::open(file), test)
     });
-    // Every file is one suite's at least, and all of them hold as many cases as the text above says.
+    // Every file belongs to one suite at least, and all of them hold as many cases as stated above.
     assert!(FILES.iter().all(|(file, _)| suites.iter().any(|(_, of, _)| of == file)));
     assert_eq!(FILES.iter().map(|(_, count)| count).sum::<usize>(), 196);
     trials.into()

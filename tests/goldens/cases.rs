@@ -1,9 +1,9 @@
-//! The goldens of this folder as models and batches of the crate. The scripts beside this file made them.
+//! The goldens of this folder as models and batches of the crate. The scripts beside this file created them.
 //!
 //! ```text
 //! pytorch      state dicts, read by the PyTorch importer          f64, 16 bits rounded by torch
 //! onnxruntime  a file of many nodes, read by the ONNX importer    f32
-//! keras        get_weights(), turned into the crate's layout here f32
+//! keras        get_weights(), changed to the crate's layout here  f32
 //! equations    the crate's own layout                             f64
 //! ```
 
@@ -28,7 +28,7 @@ fn path(name: &str) -> PathBuf {
 /// A file of cases.
 struct File {
     bytes: Vec<u8>,
-    /// What the arrays of each case do not say, by its name.
+    /// Properties of each case that its arrays do not show, by its name.
     cases: Value,
 }
 
@@ -114,7 +114,7 @@ impl Case<'_> {
         }
     }
 
-    /// The inputs under the names x, h0, c0 and lengths as these are called in the file.
+    /// The inputs under the names x, h0, c0 and lengths, with the file's names for them.
     fn inputs(&self, [x, h0, c0, lengths]: [&str; 4], layouts: (Layout, Layout), padding: Padding) -> Inputs {
         let [first, second, input] = self.shape(x);
         let batch_major = layouts.0 == Layout::BatchMajor;
@@ -172,7 +172,7 @@ pub fn pytorch() -> Vec<Golden> {
     })
 }
 
-/// The file has a case's inputs and outputs beside its weights, which a model's file has not.
+/// The file has a case's inputs and outputs beside its weights, which a model's file does not have.
 fn pytorch_model(case: &Case<'_>) -> Model {
     let mut how = PyTorch::new().prefix(format!("{}.", case.name));
     if case.text("nonlinearity") == Some("relu") {
@@ -187,8 +187,8 @@ fn pytorch_model(case: &Case<'_>) -> Model {
     how.parse("pytorch.safetensors", &bytes).unwrap_or_else(|error| panic!("{}: {error}", case.name)).model
 }
 
-/// Where a sequence has no step ONNX Runtime's final state is 0; this crate's is its initial state, which takes its
-/// place here.
+/// For a sequence without steps, ONNX Runtime's final state is 0; this crate's is its initial state, which replaces
+/// it here.
 pub fn onnx_runtime() -> Vec<Golden> {
     let file = File::read("onnxruntime.safetensors");
     file.map(|case| {
@@ -226,7 +226,7 @@ pub fn onnx_runtime() -> Vec<Golden> {
 
 pub fn keras() -> Vec<Golden> {
     File::read("keras_layers.safetensors").map(|case| {
-        // Bidirectional sets zero_output_for_mask of both its layers.
+        // Bidirectional sets zero_output_for_mask for both its layers.
         let zero = case.flag("zero_output_for_mask") || case.flag("both");
         let fill = if zero { Padding::Zero } else { Padding::Last };
         vec![Golden {

@@ -1,4 +1,4 @@
-//! A model, a batch and what a framework computed of them; how far a device may be from it.
+//! A model, a batch and a framework's results for them, with the tolerance for a device.
 
 use wgru::dtype::Precision;
 use wgru::reference::{Comparison, Tolerance, compare};
@@ -6,22 +6,22 @@ use wgru::{Batch, Device, DeviceInfo, Error, Model, Output, Storage};
 
 use crate::common::{Inputs, options};
 
-/// In what the framework computed.
+/// The precision of the framework's computation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Made {
     /// f64 from the same numbers: the reference must agree to 1e-12.
     F64,
-    /// f32: the reference must agree within its tolerance, a device within twice that, for both sides round.
+    /// f32: the reference must agree within its tolerance, a device within twice that, because both sides round.
     F32,
     /// f64, with matrices and activations rounded to 16 bits by the framework.
     Rounded,
-    /// By others, who say how far it holds: `atol + rtol·|expected|`. An array that they do not give is empty.
+    /// By others, with a stated tolerance: `atol + rtol·|expected|`. An array that they do not give is empty.
     #[allow(dead_code, reason = "each suite uses a part")]
     Published { atol: f64, rtol: f64 },
 }
 
-/// A 16-bit y may be another than the framework's only where a state lies at the middle between two numbers of the
-/// type: so many of its values at most.
+/// A 16-bit y may differ from the framework's only if a state lies halfway between two numbers of the type: so many
+/// of its values at most.
 const SHARE_THAT_DIFFERS: f64 = 0.1;
 
 /// A case.
@@ -42,14 +42,14 @@ impl Golden {
     }
 
     /// # Errors
-    /// What the device refuses.
+    /// The device's error.
     pub fn run(&self, device: &Device) -> Result<Output, Error> {
         let Precision { weights, activations } = self.precision;
         let options = options().fill_nan(true).weights(weights).activations(activations);
         device.load_with(&self.model, options)?.run(&self.batch())
     }
 
-    /// Holds what a device gave, or another implementation in f32, against the golden.
+    /// Compares the results of a device, or of another implementation in f32, with the golden.
     pub fn judge(&self, device: &Device, got: &Output) -> Vec<Comparison> {
         let batch = self.batch();
         if self.made == Made::Rounded && self.rounds_to_nearest(device) {
@@ -75,14 +75,14 @@ impl Golden {
         arrays.map(|(array, expected, got)| comparison(array, share(expected, got), 1.0)).collect()
     }
 
-    /// A GPU's driver may cut f16 off, which is within the tolerance of f16 alone; those of a CPU round.
+    /// A GPU driver may truncate to f16, which is within the tolerance of f16 alone; those of a CPU round.
     fn rounds_to_nearest(&self, device: &Device) -> bool {
         let hardware = matches!(device.info(), DeviceInfo::Gpu(info) if !info.software);
         !hardware || self.precision.activations != Storage::F16
     }
 
-    /// Of one layer the states are those of f32, for nothing else is rounded, and y the next number of its type at
-    /// most; of more, a number of each layer that was rounded the other way comes through.
+    /// For one layer the states are those of f32, since nothing else is rounded, and y differs by one number of its
+    /// type at most. With more layers, a number that another layer rounded the other way affects the result.
     fn judge_rounded(&self, got: &Output) -> Vec<Comparison> {
         let (storage, layers) = (self.precision.activations, self.model.layers().len());
         assert_eq!(got.y.len(), self.expected.y.len(), "{}", self.name);
@@ -112,7 +112,7 @@ fn comparison(array: &'static str, error: f64, tolerance: f64) -> Comparison {
     Comparison { array, error, tolerance, worst: None }
 }
 
-/// The place of `v` among the numbers of a type; both zeros have one.
+/// The index of `v` in the order of the numbers of a type; both zeros have one.
 fn place(storage: Storage, v: f32) -> i64 {
     let magnitude = match storage {
         Storage::F32 => i64::from(v.abs().to_bits()),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 #[path = "../../fuzz/src/lib.rs"]
 mod targets;
 
-/// Corpora are for every clone: small files, and not many.
+/// Corpora are part of every clone: small files, and not many.
 const MOST_BYTES: u64 = 512 << 10;
 
 fn files(folder: &str) -> Vec<PathBuf> {
@@ -24,7 +24,7 @@ fn every_target_takes_its_corpus() {
     for (name, target) in targets::TARGETS {
         let (mut read, mut refused) = (0, 0);
         for path in files(&format!("fuzz/corpus/{name}")) {
-            // The harness shows it if what follows panics.
+            // The harness prints it if the code below panics.
             println!("{}", path.display());
             let file = fs::read(&path).unwrap();
             bytes += file.len() as u64;
@@ -35,7 +35,7 @@ fn every_target_takes_its_corpus() {
     assert!(bytes <= MOST_BYTES, "the corpora have {bytes} bytes, more than {MOST_BYTES}: choose fewer");
 }
 
-/// Files with which the importers' other suites compare numbers, as seeds: larger than what a corpus should have.
+/// Files of the importers' other suites, which compare numbers, as seeds: larger than corpus files should be.
 #[test]
 fn every_target_takes_the_goldens_of_its_format() {
     let mut read = 0;
@@ -53,7 +53,7 @@ fn every_target_takes_the_goldens_of_its_format() {
     assert!(read >= 8, "{read} goldens are read");
 }
 
-/// A corpus has a target, and a target the program that the fuzzer runs.
+/// Every corpus has a target, and every target a program that the fuzzer runs.
 #[test]
 fn targets_corpora_and_programs_are_the_same() {
     let names = |folder: &str| -> Vec<String> {

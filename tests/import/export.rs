@@ -1,4 +1,4 @@
-//! Export: what is written reads back to the bit, and what a format does not have is refused by name.
+//! Export: an exported file reads back with the same bits, and features that a format lacks are refused by name.
 
 use wgru::export;
 use wgru::import::OnnxInput;
@@ -12,12 +12,12 @@ const BEFORE: Cell = Cell::Gru { reset: Reset::Before, update: Update::Keeps };
 const COUPLED: Cell = Cell::Lstm { forget: Forget::Coupled };
 const DIRECTIONS: [Direction; 3] = [Direction::Forward, Direction::Reverse, Direction::Bidirectional];
 
-/// Tensor `k`: numbers that need all their bits, none of them 0.
+/// Tensor `k`: numbers that use all their bits, none of them 0.
 fn v(k: usize, len: usize) -> Vec<f32> {
     (0..len).map(|i| (((i * 7919 + k * 104_729) % 1021) as f32 + 0.1) / 1021.0 - 0.5).collect()
 }
 
-/// What of a layer varies; I = 2 and H = 3.
+/// The varied properties of a layer; I = 2 and H = 3.
 #[derive(Clone, Copy)]
 struct Kind {
     cell: Cell,
@@ -59,7 +59,7 @@ impl Kind {
         Model::new(self.stack()).expect("layers fit")
     }
 
-    /// The same layers as either format has them: z keeps, biases both or none.
+    /// The same layers in the form that both formats share: z keeps, biases both or none.
     fn as_written(self) -> Model {
         let cell = match self.cell {
             Cell::Gru { reset, .. } => Cell::Gru { reset, update: Update::Keeps },
@@ -88,7 +88,7 @@ impl Kind {
     }
 }
 
-/// Equal, and every weight to the bit.
+/// Equal, and every weight bit by bit.
 fn assert_same(got: &Model, expected: &Model) {
     assert_eq!(got, expected);
     let bits = |model: &Model| -> Vec<u32> {
@@ -184,7 +184,7 @@ fn onnx_and_back_to_the_bit() {
 fn onnx_keeps_activations_and_clip() {
     for cell in [Cell::GRU, COUPLED, Cell::Rnn] {
         for direction in DIRECTIONS {
-            // Every function in every place, each with parameters of its own.
+            // Every function in every position, each with parameters of its own.
             for from in 0..Function::ALL.len() {
                 let activation = |at: usize| {
                     let function = Function::ALL[(from + at) % Function::ALL.len()];
@@ -265,7 +265,7 @@ fn a_stack_in_onnx_has_a_node_per_layer() {
     }
 }
 
-/// A stack that is all of the graph is read as one, by the names of the graph.
+/// A stack that is the whole graph is read as one, by the names of the graph.
 #[test]
 fn a_stack_in_onnx_and_back_to_the_bit() {
     for cell in [TAKES, COUPLED, Cell::Rnn] {
@@ -286,7 +286,7 @@ fn a_stack_in_onnx_and_back_to_the_bit() {
             }
         }
     }
-    // Directions that alternate.
+    // Alternating directions.
     let mut layers = Kind { layers: 4, ..Kind::new(Cell::LSTM, Direction::Forward) }.stack();
     for layer in layers.iter_mut().step_by(2) {
         let sets = layer.weights().to_vec();
@@ -296,7 +296,8 @@ fn a_stack_in_onnx_and_back_to_the_bit() {
     assert_same(&from_onnx(&model), &model);
 }
 
-/// Layers of either direction on each other are nodes of either direction; PyTorch has none that are reverse alone.
+/// Layers of either direction on each other become nodes of either direction; PyTorch has no layers of reverse
+/// direction alone.
 #[test]
 fn a_direction_for_each_layer_is_that_of_its_node() {
     let kind = |direction| Kind { layers: 3, ..Kind::new(Cell::LSTM, direction) };
@@ -311,7 +312,7 @@ fn a_direction_for_each_layer_is_that_of_its_node() {
         assert_same(&node.model, &Model::new(vec![layer.clone()]).expect("one layer"));
     }
     refused(export::pytorch(&model), &["layer 0", "nn.LSTM has no reverse direction"]);
-    // The first that cannot be is named.
+    // The first unsupported layer is named.
     let layers = [Direction::Forward, Direction::Reverse].into_iter().enumerate();
     let layers = layers.map(|(index, way)| kind(way).stack().remove(index));
     let model = Model::new(layers.collect()).expect("layers fit");
@@ -333,7 +334,7 @@ fn a_z_that_takes_is_written_as_one_that_keeps() {
     };
     agree(&kind.model(), &from_pytorch(&kind.model()));
 
-    // Of other gates, those for which 1 − f(a) = f(−a).
+    // Other gates for which 1 − f(a) = f(−a).
     let layer = Kind::new(TAKES, Direction::Bidirectional).stack().remove(0);
     let with = |function: Function, alpha: f32, beta: f32| {
         let gate = Activation::new(function, alpha, beta).expect("what it takes");

@@ -1,7 +1,7 @@
-//! Keras files: what they import as gives Keras' own numbers on the reference, the CPU path and every adapter;
-//! what would change numbers and is not honoured is refused by its name.
+//! Keras files: imported models give Keras' own numbers on the reference, the CPU path and every adapter; settings
+//! that would change numbers and are not supported are refused by name.
 //!
-//! The files and what Keras gives are made by `tests/goldens/make_keras.py` and `make_keras_graphs.py`.
+//! The files and Keras' results are created by `tests/goldens/make_keras.py` and `make_keras_graphs.py`.
 
 mod graphs;
 mod hdf5;
@@ -46,7 +46,7 @@ fn bytes(name: &str) -> Vec<u8> {
     fs::read(golden(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// The configuration of the stack, as `model.to_json()` gave it.
+/// The configuration of the stack from `model.to_json()`.
 fn stack_config() -> Value {
     serde_json::from_slice(&bytes("stack.json")).expect("JSON")
 }
@@ -56,7 +56,7 @@ fn expected(name: &str) -> (Vec<usize>, Vec<f32>) {
     array("expected.json", name)
 }
 
-/// An array of a file of what Keras gives.
+/// An array of a file of Keras' results.
 fn array(file: &str, name: &str) -> (Vec<usize>, Vec<f32>) {
     let all: Value = serde_json::from_slice(&bytes(file)).expect("JSON");
     let list = |key: &str| all[name][key].as_array().unwrap_or_else(|| panic!("no {name}")).clone();
@@ -64,7 +64,7 @@ fn array(file: &str, name: &str) -> (Vec<usize>, Vec<f32>) {
     (shape, list("data").iter().map(|v| v.as_f64().expect("a number") as f32).collect())
 }
 
-/// What Keras gives for a layer: y, reversed where it goes backwards, or the last output of both directions.
+/// Keras' result for a layer: y, reversed where it goes backwards, or the last output of both directions.
 fn as_keras_gives(layer: &str, shape: &[usize], y: &[f32], h_n: &[f32]) -> Vec<f32> {
     match *shape {
         // [D, B, H] to [B, D·H].
@@ -84,7 +84,7 @@ fn as_keras_gives(layer: &str, shape: &[usize], y: &[f32], h_n: &[f32]) -> Vec<f
 
 fn assert_near(model: &Model, batch: &Batch<'_>, got: &[f32], want: &[f32], context: &str) {
     assert_eq!(got.len(), want.len(), "{context}");
-    // Keras and the device each are within the tolerance of the truth.
+    // Keras and the device are each within the tolerance of the true value.
     let largest = want.iter().fold(0.0, |all: f64, v| all.max(f64::from(v.abs())));
     let allowed = 2.0 * Tolerance::of(model, batch).at(largest);
     let error = got.iter().zip(want).fold(0.0, |all: f64, (g, w)| all.max(f64::from((g - w).abs())));
@@ -177,7 +177,7 @@ fn layouts_of_keras_1_and_of_cudnn_layers_hold_the_same_weights() {
         assert_eq!(old.cell(), new.cell(), "{layer}");
         assert_eq!(old.layers()[0].weights(), new.layers()[0].weights(), "{layer}");
     }
-    // This one is stored in 11 bits of mantissa.
+    // This one is stored with 11 bits of mantissa.
     let (old, new) = (read("keras1.h5", "rnn_1").model, read("branches.keras", "rnn_leaky").model);
     let (old, new) = (&old.layers()[0].weights()[0], &new.layers()[0].weights()[0]);
     for (old, new) in old.w_ih.iter().chain(&old.w_hh).zip(new.w_ih.iter().chain(&new.w_hh)) {
@@ -189,7 +189,7 @@ fn layouts_of_keras_1_and_of_cudnn_layers_hold_the_same_weights() {
     assert_eq!(old.b_ih, old.b_hh);
     let doubled = old.b_ih.as_ref().map(|half| half.iter().map(|v| 2.0 * v).collect::<Vec<_>>());
     assert_eq!(doubled, new.b_ih);
-    // Hard sigmoid as it was before Keras 3, and as the caller says.
+    // Hard sigmoid as before Keras 3, and as the caller sets it.
     let gate = |model: &Model| model.layers()[0].activations()[0].gate;
     let hard = |alpha| Activation::hard_sigmoid(alpha, 0.5).expect("finite");
     assert_eq!(gate(&read("keras1.h5", "gru_1").model), hard(0.2));
@@ -267,10 +267,10 @@ fn a_stack_is_only_what_keras_computes_as_one() {
     let swapped = Keras::new().layers(["second", "first"]).read(golden("stack.keras"));
     let swapped = of_file(swapped.expect_err("the other way round"));
     assert!(matches!(&swapped, Error::Mismatch { name, .. } if name.contains("first")), "{swapped}");
-    // In a graph it is the connections that count.
+    // In a graph the connections count.
     let beside = Keras::new().layers(["gru_before", "gru_no_bias"]).read(golden("branches.keras"));
     assert!(beside.expect_err("side by side").to_string().contains("reads the input"));
-    // Into a model inside the model too.
+    // Into a nested model too.
     let above = Keras::new().layers(["gru_after", "inner/deep"]).read(golden("branches.keras"));
     assert_eq!(above.expect("a stack").model.layers().len(), 2);
     let beside = Keras::new().layers(["gru_before", "inner/deep"]).read(golden("branches.keras"));

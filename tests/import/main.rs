@@ -1,5 +1,5 @@
-//! Files: what the importers read, what they refuse and in which words, what comes out again, and that the goldens notice
-//! what a faulty engine or importer would compute.
+//! Files: the importers' results, refusals and messages, the exporters, and that the goldens detect the results of a
+//! faulty engine or importer.
 
 #[path = "../goldens/cases.rs"]
 mod cases;

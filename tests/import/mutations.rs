@@ -1,9 +1,10 @@
-//! A table of planted faults, and proof that the goldens in this repository notice every one.
+//! A table of planted faults, and a test that the goldens in this repository detect every one.
 //!
-//! A fault is what a faulty engine would compute: a model or a batch changed before the run, an output changed after
-//! it, or an engine that slips. Every golden that it touches is computed with it and held against its own numbers,
-//! within its own bounds. Faults of a WGSL text are not here, for an engine runs no other text than the crate's own;
-//! that the kernels compute what the CPU path does is for `tests/numbers/goldens.rs`, `backends.rs` and `conventions.rs`.
+//! A fault produces the results of a faulty engine: a model or a batch changed before the run, an output changed
+//! after it, or an engine with an error. Every golden that it affects is computed with it and compared with its own
+//! numbers, within its own bounds. Faults in WGSL are not here, since an engine runs no other kernels than the
+//! crate's own. `tests/numbers/goldens.rs`, `backends.rs` and `conventions.rs` test that the kernels compute what the
+//! CPU path does.
 
 mod draft;
 mod engine;
@@ -16,13 +17,13 @@ use engine::Slip;
 use faults::Fault;
 use wgru::{Device, Output};
 
-/// A golden and what the CPU path makes of it.
+/// A golden and the CPU path's results for it.
 struct Case {
     golden: Golden,
     output: Output,
 }
 
-/// What a fault does to a golden.
+/// The effect of a fault on a golden.
 #[derive(PartialEq)]
 enum Effect {
     /// It does not apply.
@@ -66,7 +67,7 @@ fn plant(fault: &Fault, Case { golden, output }: &Case) -> Effect {
     if noticed { Effect::Noticed } else { Effect::Unnoticed }
 }
 
-/// How many cases a fault touches, and the places of those that do not notice it.
+/// How many cases a fault affects, and the indices of those that do not detect it.
 fn count(fault: &Fault, cases: &[Case]) -> (usize, Vec<usize>) {
     let effects: Vec<Effect> = cases.iter().map(|case| plant(fault, case)).collect();
     let applies = effects.iter().filter(|effect| **effect != Effect::None).count();
@@ -75,7 +76,7 @@ fn count(fault: &Fault, cases: &[Case]) -> (usize, Vec<usize>) {
 }
 
 #[test]
-fn every_fault_is_noticed() {
+fn every_fault_is_detected() {
     let own = [cases::pytorch(), cases::onnx_runtime(), cases::keras(), cases::equations()].concat();
     let own = cases(own);
     let mut missed = Vec::new();

@@ -1,4 +1,4 @@
-//! ONNX files, made in memory: every cell and direction number by number, what is refused and in which words.
+//! ONNX files, created in memory: every cell and direction number by number, and the refusals with their messages.
 
 mod arithmetic;
 mod folding;
@@ -16,7 +16,7 @@ use wgru::{Cell, Direction, Error};
 
 const DIRECTIONS: [Direction; 3] = [Direction::Forward, Direction::Reverse, Direction::Bidirectional];
 
-/// The place of each of the crate's gates (r z n, i f g o, one) in ONNX's order (z r h, i o f c, one).
+/// The index of each of the crate's gates (r z n, i f g o, one) in ONNX's order (z r h, i o f c, one).
 fn places(op: &str) -> &'static [usize] {
     match op {
         "GRU" => &[1, 0, 2],
@@ -37,7 +37,7 @@ fn every_cell_and_direction_number_by_number() {
             for (d, set) in model.weights().iter().enumerate() {
                 let (b_ih, b_hh) = (set.b_ih.as_ref().expect("a bias"), set.b_hh.as_ref().expect("a bias"));
                 for row in 0..rows {
-                    // The same unit of the same gate, where ONNX has it.
+                    // The same unit of the same gate, in ONNX's order.
                     let there = places(op)[row / 3] * 3 + row % 3;
                     for i in 0..2 {
                         assert_eq!(
@@ -128,7 +128,7 @@ fn activations_that_are_the_operators_own_are_read_in_any_case() {
 
 /// Every attribute that would change numbers is refused by its name and its value.
 #[test]
-fn what_is_not_honoured_is_refused_by_name() {
+fn unsupported_attributes_are_refused_by_name() {
     let forward = |op| Layer::new(op, Direction::Forward, 2, 3);
     let (gru, lstm, rnn) = (forward("GRU"), forward("LSTM"), forward("RNN"));
     let both = Layer::new("RNN", Direction::Bidirectional, 2, 3);
@@ -176,7 +176,7 @@ fn attributes_of_another_type_and_number_are_refused_by_name() {
     }
 }
 
-/// α and β are taken in order by the functions that take them, in either direction, and a clip is kept.
+/// The functions that have α and β take them in order, in either direction, and a clip is kept.
 #[test]
 fn activations_with_their_parameters_and_clips_are_read() {
     use wgru::model::{Activation, Function};
@@ -236,7 +236,7 @@ fn opsets_before_seven_are_refused_and_layout_needs_fourteen() {
 }
 
 #[test]
-fn arrays_bear_the_graphs_names_where_it_is_one_node() {
+fn arrays_have_the_graphs_names_if_it_is_one_node() {
     let lstm = Layer::new("LSTM", Direction::Forward, 2, 3);
     let inputs = ["x", "W", "R", "B", "len", "h0", "c0"];
     let node = Node::new("LSTM", &inputs, &["all", "", "c_last"]).name("rec");
@@ -250,9 +250,9 @@ fn arrays_bear_the_graphs_names_where_it_is_one_node() {
     assert_eq!(whole.sequence_lens, OnnxInput::Array("len".into()));
     assert_eq!((&whole.initial_h, &whole.initial_c), (&array("h0"), &array("c0")));
     assert_eq!((whole.y.as_deref(), whole.y_h, whole.y_c.as_deref()), (Some("all"), None, Some("c_last")));
-    // An output of the node that the graph does not give.
+    // An output of the node that the graph does not output.
     assert_eq!(graph(&["c_last"]).read().expect("one node").y, None);
-    // X that the file itself holds is no array of the graph.
+    // X that the file itself stores is no array of the graph.
     let held = Layer::gru().graph().tensor(&floats("X", &[1, 1, 2], &[0.0; 2])).read().expect("a held X");
     assert!(!held.whole_graph);
     // One node among others.
@@ -281,11 +281,11 @@ fn constant_states_and_lengths_are_read() {
         let error = graph(wrong).refused();
         assert!(matches!(&error, Error::Mismatch { name, .. } if name.contains("initial_h")), "{error}");
     }
-    // Layout 1 turns the states too.
+    // Layout 1 transposes the states too.
     let graph = gru.graph_of(&node.clone().int("layout", 1)).tensor(&ints("len", &[2], &[4, 0]));
     let imported = graph.tensor(&floats("h0", &[2, 1, 3], &ramp(7, 6))).read().expect("layout 1");
     assert!(matches!(imported.initial_h, OnnxInput::Constant(h0) if h0.shape == [2, 1, 3]));
-    // int32 lengths, as the specification has them.
+    // int32 lengths, as in the specification.
     let lengths = claim("len", 6, &[2]).int(5, 3).int(5, 1);
     let graph = gru.graph_of(&gru.node_on(&["X", "W", "R", "B", "len"])).tensor(&lengths);
     assert_eq!(graph.read().expect("int32").sequence_lens, OnnxInput::Constant(vec![3, 1]));
@@ -367,7 +367,7 @@ fn several_nodes_are_listed_and_one_is_named() {
     let error = Graph::default().node(&Node::new("Relu", &["X"], &["Y"])).inputs(&["X"]).refused();
     assert!(matches!(&error, Error::Ambiguous { found, .. } if found.is_empty()), "{error}");
     assert!(error.to_string().contains("1 Relu") && error.to_string().contains("none found"), "{error}");
-    // A great many: the message has the first, and how many more there are.
+    // A great many: the message lists the first, and the number of the others.
     let many = (0..100).fold(gru.tensors(Graph::default().inputs(&["X"])), |graph, i| {
         graph.node(&Node::new("GRU", &["X", "W", "R", "B"], &[&format!("y{i}")]))
     });
@@ -377,7 +377,7 @@ fn several_nodes_are_listed_and_one_is_named() {
 }
 
 #[test]
-fn the_files_own_words_are_kept() {
+fn the_files_metadata_is_kept() {
     let graph = Layer::gru().graph();
     let bytes =
         Message(graph.model(14)).bytes(2, "pytorch").bytes(3, "2.1").message(14, &onnx_file::entry("a", "b"));

@@ -1,5 +1,5 @@
-//! PyTorch safetensors files, made in memory: what is read, what is refused and in which words, and that no
-//! broken file makes the importer panic.
+//! PyTorch safetensors files, created in memory: supported ones, refusals with their messages, and that no corrupted
+//! file makes the importer panic.
 
 mod belongs;
 mod file;
@@ -17,7 +17,7 @@ use wgru::{Batch, Cell, Device, Direction, Error, Imported, Model, ReadoutSteps}
 use file::{File, assert_missing, fields, shape, value};
 
 #[test]
-fn cells_are_told_by_their_rows() {
+fn cells_are_recognised_by_their_rows() {
     for (gates, cell) in [(1, Cell::Rnn), (3, Cell::GRU), (4, Cell::LSTM)] {
         let Imported { model, report } = File::stack(gates, 2).read().expect("a whole file");
         assert_eq!(model.cell(), cell, "{gates} gates");
@@ -33,7 +33,7 @@ fn cells_are_told_by_their_rows() {
 }
 
 #[test]
-fn a_cell_that_is_told_is_held_against_the_rows() {
+fn a_given_cell_is_checked_against_the_rows() {
     for cell in [Cell::GRU, Cell::ORIGINAL_GRU] {
         let imported = File::stack(3, 1).read_with(&PyTorch::new().cell(cell)).expect("three gates");
         assert_eq!(imported.model.cell(), cell);
@@ -51,7 +51,7 @@ fn a_cell_that_is_told_is_held_against_the_rows() {
 }
 
 #[test]
-fn numbers_pass_through_as_they_are() {
+fn numbers_are_unchanged() {
     let mut file = File::stack(3, 1);
     let ramp = |len: usize, scale: f32| (0..len).map(|i| i as f32 * scale).collect::<Vec<_>>();
     file.data("weight_ih_l0", &[9, 2], &ramp(18, 0.25)).data("bias_hh_l0", &[9], &ramp(9, -0.5));
@@ -141,7 +141,7 @@ fn layers_that_do_not_fit_each_other_are_refused() {
     // An LSTM above a GRU: 12 rows where 9 are needed.
     let error = File::stack(3, 1).layer("", "l1", 12, 3, 3).refused();
     assert_eq!(fields(error), shape("weight_ih_l1", &[9, 3], &[12, 3]));
-    // Another H, and an input that the layer below does not give.
+    // Another H, and an input that the layer below does not output.
     let error = File::stack(3, 1).layer("", "l1", 12, 3, 4).refused();
     assert!(matches!(&error, Error::Mismatch { name, .. } if name == "H of layer 1"), "{error}");
     let error = File::stack(3, 1).layer("", "l1", 9, 5, 3).refused();

@@ -1,4 +1,4 @@
-//! Snapshots of a pool's streams that contradict themselves, made in memory: each is refused by what does not fit.
+//! Contradictory snapshots of a pool's streams, created in memory: each is refused with the part that does not fit.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -18,8 +18,8 @@ fn numbers(numbers: &[u64]) -> Part {
     (Dtype::U64, vec![numbers.len()], numbers.iter().flat_map(|number| number.to_le_bytes()).collect())
 }
 
-/// Three streams of an LSTM of two layers, H = 2, as a file of `version` has them, with other tensors in place of its own; none
-/// where one is left out.
+/// Three streams of an LSTM of two layers, H = 2, as a file of `version`, with some tensors replaced, or left out if
+/// `None`.
 fn file(version: u32, changes: &[(&'static str, Option<Part>)]) -> Vec<u8> {
     let mut parts = BTreeMap::from([
         ("h", floats(&[3, 2, 2])),
@@ -102,12 +102,12 @@ fn what_contradicts_itself_is_refused_by_its_numbers() {
         let error = Snapshot::parse("odd", &file(version, &[(name, part)])).expect_err(&words).to_string();
         assert_eq!(error, format!("odd: no snapshot that can be read: {words}"));
     }
-    // The largest numbers there can be.
+    // The largest possible numbers.
     let most = large - 1;
     let last = [("next", Some(numbers(&[most]))), ("streams", Some(numbers(&[most - 1, 1, 2])))];
     let last = Snapshot::parse("most", &file(2, &last)).expect("in range");
     assert_eq!(last.streams().map(|(id, ..)| id.number()).max(), Some(most - 1));
-    // No state at all, and none of a GRU's.
+    // No state at all, and no state c of a GRU.
     let none = [("h", Some(floats(&[3, 2, 0]))), ("c", None)];
     let error = Snapshot::parse("none", &file(2, &none)).expect_err("no state").to_string();
     assert!(error.contains("h is [3, 2, 0];"), "{error}");

@@ -1,5 +1,5 @@
-//! What a session step and a pool's tick on the CPU path allocate on one thread: nothing; and what engines add to the memory
-//! that a model's weights take.
+//! Heap allocations of a session step and a pool's tick on the CPU path with one thread: none; and the memory that
+//! engines add to a model's weights.
 
 use super::allocator;
 use crate::common::{Draw, Inputs, cells, everywhere};
@@ -8,7 +8,7 @@ use wgru::{
     PoolOptions, ReadoutSteps, RunShape, Storage, TickOutput,
 };
 
-/// Streams whose frames come now one by one, now several at once, and that are saved, reset and closed meanwhile.
+/// Streams whose frames come one by one or several at once, and that are saved, reset and closed in between.
 #[test]
 fn a_tick_on_the_cpu_allocates_nothing() {
     let mut draw = Draw::new();
@@ -67,15 +67,16 @@ fn a_session_step_on_the_cpu_allocates_nothing() {
     }
 }
 
-/// Where each array of the model's weights lies.
+/// The addresses of the arrays of the model's weights.
 fn places(model: &Model) -> Vec<*const f32> {
     let sets = model.layers().iter().flat_map(|layer| layer.weights());
     let readout = model.readout().map(|readout| readout.w().as_ptr());
     sets.flat_map(|set| [set.w_ih.as_ptr(), set.w_hh.as_ptr()]).chain(readout).collect()
 }
 
-/// Several engines on each device, and the parts that one of a row in pieces is run on, use the arrays of the model itself. What
-/// stays allocated is what the CPU path packs, 16 bits a weight here; GPUs have their weights on the device.
+/// Several engines on each device, including the parts of an engine whose row is run in pieces, use the arrays of the
+/// model itself. Only the CPU path's packed weights stay allocated, 16 bits a weight here; GPUs have their weights on
+/// the device.
 #[test]
 fn weights_are_in_memory_once() {
     let mut draw = Draw::new();
@@ -94,7 +95,7 @@ fn weights_are_in_memory_once() {
     let run = |device: &Device| {
         let options = Options::default().weights(Storage::F16);
         let whole = device.load_with(&model, options.clone()).unwrap();
-        // Too little for all steps, so that each direction of each layer is run by itself.
+        // Too little memory for all steps, so each direction of each layer is run by itself.
         let [all, one] = [steps, 1].map(|steps| {
             let memory = whole
                 .memory(RunShape { dims: Dims::new(1, steps).unwrap(), ..inputs.batch().run_shape() })
@@ -108,7 +109,7 @@ fn weights_are_in_memory_once() {
         [whole, small]
     };
     for device in everywhere() {
-        // What is compiled, and starts, does so once for each device.
+        // Compilation and start-up happen once for each device.
         let warm = run(&device);
         let (engines, held) = allocator::held(|| run(&device));
         let (more, of_clones) = allocator::held(|| [model.clone(), model.clone()]);

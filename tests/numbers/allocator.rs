@@ -1,6 +1,6 @@
-//! An allocator that counts what each thread allocates, and refuses a thread what is beyond its limit.
+//! An allocator that counts what each thread allocates, and fails allocations of a thread beyond its limit.
 //!
-//! By thread, so that tests may run side by side: what they count, they do on one thread.
+//! Counts are per thread, so that tests may run in parallel: the counted work of each is on one thread.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -9,10 +9,10 @@ struct Counting;
 
 thread_local! {
     static CALLS: Cell<usize> = const { Cell::new(0) };
-    /// Bytes that are allocated, and the most that were since it was set back. A thread may free what another allocated.
+    /// Bytes that are allocated, and their maximum since the last reset. A thread may free what another allocated.
     static BYTES: Cell<isize> = const { Cell::new(0) };
     static PEAK: Cell<isize> = const { Cell::new(0) };
-    /// Bytes of one allocation at the most.
+    /// The limit on the bytes of one allocation.
     static LIMIT: Cell<usize> = const { Cell::new(usize::MAX) };
 }
 
@@ -26,8 +26,8 @@ fn fewer(bytes: usize) {
     BYTES.set(BYTES.get() - bytes as isize);
 }
 
-// SAFETY: the system's allocator, with a count, and a null where there is to be no memory. The thread's numbers have no
-// destructor and are made without allocating.
+// SAFETY: the system's allocator, with a count, and a null pointer where the allocation is to fail. The thread-local
+// numbers have no destructor and are initialised without allocating.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if layout.size() > LIMIT.get() {
@@ -63,7 +63,7 @@ pub fn calls() -> usize {
     CALLS.get()
 }
 
-/// What `work` gives, and the bytes that it took at the most.
+/// The result of `work`, and the most bytes that it allocated.
 pub fn peak<T>(work: impl FnOnce() -> T) -> (T, usize) {
     let before = BYTES.get();
     PEAK.set(before);
@@ -71,14 +71,14 @@ pub fn peak<T>(work: impl FnOnce() -> T) -> (T, usize) {
     (result, (PEAK.get() - before) as usize)
 }
 
-/// What `work` gives, and the bytes that it leaves allocated.
+/// The result of `work`, and the bytes that it leaves allocated.
 pub fn held<T>(work: impl FnOnce() -> T) -> (T, isize) {
     let before = BYTES.get();
     let result = work();
     (result, BYTES.get() - before)
 }
 
-/// What `work` gives where no allocation may have more than `bytes`.
+/// The result of `work` if no allocation may have more than `bytes`.
 pub fn limited<T>(bytes: usize, work: impl FnOnce() -> T) -> T {
     LIMIT.set(bytes);
     let result = work();

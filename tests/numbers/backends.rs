@@ -69,7 +69,7 @@ fn random_sizes_match_the_reference() {
     }
 }
 
-/// Every function of ONNX's list in every place, other ones in either direction, with and without a clip.
+/// Every function of ONNX's list in every position, different ones in each direction, with and without a clip.
 #[test]
 fn every_activation_and_clip_matches_the_reference() {
     let mut draw = Draw::new();
@@ -100,7 +100,7 @@ fn every_activation_and_clip_matches_the_reference() {
     }
 }
 
-/// A clip and an activation change the numbers: a path that ignored them could not pass the test above.
+/// A clip and an activation change the numbers: a path that ignored them would fail the test above.
 #[test]
 fn activations_and_clip_are_not_ignored() {
     let mut draw = Draw::new();
@@ -121,7 +121,7 @@ fn activations_and_clip_are_not_ignored() {
     }
 }
 
-/// What padding holds does not show, a sequence in a ragged batch gives the bits it gives alone, and one of no
+/// The contents of padding have no effect. A sequence in a ragged batch has the bits that it has alone, and one of no
 /// steps gives zeros and its initial state.
 #[test]
 fn a_sequence_in_a_ragged_batch_is_as_if_alone() {
@@ -184,8 +184,8 @@ fn a_large_layer_matches_the_reference() {
     }
 }
 
-/// Software drivers cut an invocation off after 65,535 loop iterations, summed over all its loops, and say
-/// nothing. T × H here is 1,500 × 64 and 900 × 100, both beyond.
+/// Software drivers end an invocation after 65,535 loop iterations, summed over all its loops, without an error. T ×
+/// H here is 1,500 × 64 and 900 × 100, both beyond that.
 #[test]
 fn steps_times_inner_loop_beyond_65535_iterations() {
     let mut draw = Draw::new();
@@ -201,7 +201,7 @@ fn steps_times_inner_loop_beyond_65535_iterations() {
     }
 }
 
-/// One sum of more terms than the same limit: it passes since the text is unrolled. What cannot is refused.
+/// One sum of more terms than the same limit: it passes because the loop is unrolled. Longer ones are refused.
 #[test]
 fn a_projection_of_more_than_65535_features() {
     let mut draw = Draw::new();
@@ -308,9 +308,9 @@ fn a_saved_state_continues_a_sequence() {
     }
 }
 
-/// Large and small runs in turn through one engine: what an earlier run left behind must not be seen.
+/// Large and small runs in turn through one engine: data that an earlier run left behind must have no effect.
 #[test]
-fn dirty_buffers_do_not_show() {
+fn dirty_buffers_have_no_effect() {
     let mut draw = Draw::new();
     for device in devices() {
         for cell in [Cell::GRU, Cell::ORIGINAL_GRU, Cell::LSTM] {
@@ -347,7 +347,7 @@ fn the_same_run_gives_the_same_bits() {
     }
 }
 
-/// Inputs of ±1e20 drive every gate to its limit: no NaN, no infinity, the exact limits where they are seen.
+/// Inputs of ±1e20 drive every gate to its limit: no NaN, no infinity, and the exact limits in the outputs.
 #[test]
 fn saturated_gates_reach_their_limits() {
     for device in devices() {
@@ -367,7 +367,7 @@ fn saturated_gates_reach_their_limits() {
                     let x = vec![size; batch * steps];
                     let inputs = wgru::Batch::new(&x, [batch, steps, 1]).unwrap();
                     let output = device.load_with(&model, options()).unwrap().run(&inputs).unwrap();
-                    // Far from any sum that could cancel, every path is at the limit or a few roundings off.
+                    // Far from cancellation, every path is at the limit or a few roundings off.
                     let truth = wgru::reference::run(&model, &inputs).unwrap();
                     for (truth, got) in truth.y.iter().zip(&output.y) {
                         let error = (truth - f64::from(*got)).abs();
@@ -384,7 +384,7 @@ fn saturated_gates_reach_their_limits() {
     }
 }
 
-/// A future that is dropped half-way, as a timeout does, leaves the device and every engine on it usable.
+/// A future that is dropped half-way, by a timeout for example, leaves the device and every engine on it usable.
 #[cfg(feature = "gpu")]
 #[test]
 fn a_dropped_future_leaves_the_session_usable() {

@@ -1,25 +1,25 @@
-//! What the CPU path computes, bit for bit, by instruction set: kept as hashes, so that a change of any bit is a decision. Where one
-//! differs the test says the new ones.
+//! The CPU path's results, bit for bit, by instruction set: stored as hashes, so that a change of any bit is
+//! deliberate. If one differs, the test prints the new ones.
 
 use wgru::{
     Batch, Cell, Device, Direction, Layer, Model, Options, Readout, ReadoutSteps, Storage, Weights, model,
 };
 
-/// Of sets whose vectors multiply and add with one rounding.
+/// Instruction sets with fused multiply-add.
 const FUSED: u64 = 0x2bf7_3929_001b_e42c;
 
-/// Hashes of everything in [`everything`], on vectors of each set.
+/// Hashes of all results of [`everything`], with each set.
 const KNOWN: [(&str, u64); 4] =
     [("avx512", FUSED), ("avx2", FUSED), ("neon", FUSED), ("portable", 0xc187_e2e7_439c_0d37)];
 
-/// Numbers that no seed changes, from -1 to 1.
+/// Fixed numbers from -1 to 1.
 struct Numbers(u64);
 
 impl Numbers {
     fn draw(&mut self, len: usize, scale: f32) -> Vec<f32> {
         let mut next = || {
             self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            // 24 bits, which f32 holds.
+            // 24 bits, which f32 can represent.
             ((self.0 >> 40) as f32 / (1 << 23) as f32 - 1.0) * scale
         };
         (0..len).map(|_| next()).collect()
@@ -74,11 +74,11 @@ fn everything(device: &Device) -> u64 {
 }
 
 #[test]
-fn the_cpu_paths_bits_are_those_that_are_known() {
+fn the_cpu_paths_bits_are_unchanged() {
     let (mut seen, mut other) = (0, Vec::new());
     for (set, known) in KNOWN {
         for threads in [1, 2] {
-            // A set that this machine does not have is another's.
+            // The hash of a set that this machine lacks is checked on another machine.
             let Ok(device) = Device::open(&format!("cpu:{set}:{threads}")) else { continue };
             let own = everything(&device);
             if own != known {

@@ -1,5 +1,5 @@
-//! What a layer and a batch may have beside the plain case, on every device: options of the cell, layouts, the rules
-//! for padding, storage types.
+//! Options of a layer and a batch beyond the plain case, on every device: options of the cell, layouts, the rules for
+//! padding, storage types.
 
 use crate::common::{Draw, Inputs, assert_close, assert_close_in, bits, cells, devices, options};
 use wgru::dtype::Precision;
@@ -97,7 +97,7 @@ fn sessions_of_projected_layers_give_the_bits_of_a_sequence() {
     }
 }
 
-/// The same numbers, bit for bit, wherever they lie.
+/// The same numbers, bit for bit, in every layout.
 #[test]
 fn layouts_move_numbers_and_change_none() {
     let mut draw = Draw::new();
@@ -143,7 +143,7 @@ fn layouts_move_numbers_and_change_none() {
     }
 }
 
-/// What has no place in a layout is refused.
+/// Combinations that a layout cannot express are refused.
 #[test]
 fn a_readout_across_separated_directions_is_refused() {
     let mut draw = Draw::new();
@@ -160,12 +160,12 @@ fn a_readout_across_separated_directions_is_refused() {
 
 /// Keras' rule: a forward direction repeats its last output, a reverse one has 0 where padding comes first.
 #[test]
-fn padding_repeats_the_last_output_where_it_is_asked_to() {
+fn padding_repeats_the_last_output_if_set() {
     let mut draw = Draw::new();
     for device in devices().into_iter().chain([Device::reference()]) {
         for cell in [Cell::GRU, Cell::ORIGINAL_GRU, Cell::LSTM, Cell::Rnn] {
             let model = draw.model_of(cell, Direction::Bidirectional, 2, 3, 1);
-            // A readout on every step reads what stands there.
+            // A readout on every step reads the padding.
             let model = draw.with_readout(model, 2, ReadoutSteps::Every);
             let (batch, steps) = (6, 5);
             let mut inputs = Inputs::draw(&mut draw, &model, batch, steps).ragged(&mut draw);
@@ -186,15 +186,15 @@ fn padding_repeats_the_last_output_where_it_is_asked_to() {
     }
 }
 
-/// y of a layer that makes one of both directions is made of the numbers that they have side by side, whatever stands past a
-/// sequence's end, and rounded once more where it is stored in 16 bits; and its final states are theirs.
+/// If a layer merges its directions, y is computed from the numbers of the concatenated layer, with any padding, and
+/// rounded once more if it is stored in 16 bits. The final states are those of the concatenated layer.
 #[test]
-fn what_is_made_of_both_directions_is_made_of_their_bits() {
+fn merged_directions_have_the_bits_of_concatenated_ones() {
     let mut draw = Draw::new();
     for device in devices() {
         for (index, storage) in [Storage::F32, Storage::F16, Storage::Bf16].into_iter().enumerate() {
             let cell = [Cell::GRU, Cell::LSTM, Cell::Rnn][index];
-            // The last in several rows of workgroups.
+            // The last case takes several rows of workgroups.
             let (hidden, batch) = [(draw.size(1..=9), 6), (5, 7), (131, 60)][index];
             let apart = draw.model_of(cell, Direction::Bidirectional, 3, hidden, 1);
             let mut inputs = Inputs::draw(&mut draw, &apart, batch, 5).ragged(&mut draw);
@@ -233,9 +233,10 @@ fn what_is_made_of_both_directions_is_made_of_their_bits() {
     }
 }
 
-/// More than the layers' sums fit f16: what is made of both is the largest number of f16, as y is, and never an infinity.
+/// Sums of the layers beyond the range of f16: the merged result is the largest number of f16, as y is, and never an
+/// infinity.
 #[test]
-fn what_is_made_of_both_directions_stays_within_f16() {
+fn merged_directions_stay_within_f16() {
     let relu = Activations { gate: Activation::RELU, ..Activations::of(Cell::Rnn) };
     for device in devices() {
         let weights = Weights { w_ih: vec![40_960.0; 3], w_hh: vec![0.0; 9], ..Weights::default() };
@@ -249,7 +250,7 @@ fn what_is_made_of_both_directions_stays_within_f16() {
     }
 }
 
-/// Numbers that 16 bits hold exactly give the bits that f32 gives: nothing but the storage differs.
+/// Numbers that 16 bits represent exactly give the bits of f32: only the storage differs.
 #[test]
 fn weights_that_fit_sixteen_bits_change_no_bit() {
     let mut draw = Draw::new();
@@ -273,8 +274,8 @@ fn weights_that_fit_sixteen_bits_change_no_bit() {
     }
 }
 
-/// Weights and activations in 16 bits, against the f64 reference that rounds nothing; y comes out as numbers of
-/// its type, and a session gives the bits of a sequence.
+/// Weights and activations in 16 bits, against the f64 reference, which does not round. y has numbers of its type,
+/// and a session gives the bits of a sequence.
 #[test]
 fn sixteen_bits_match_the_reference_within_their_roundoff() {
     let mut draw = Draw::new();
@@ -322,7 +323,7 @@ fn a_session_in_sixteen_bits_gives_the_bits_of_a_sequence() {
     }
 }
 
-/// What f16 cannot hold, and two half types at once, are refused with the numbers.
+/// Values that f16 cannot represent, and two half types at once, are refused with the numbers.
 #[test]
 fn what_sixteen_bits_cannot_hold_is_refused() {
     let mut draw = Draw::new();
@@ -348,14 +349,14 @@ fn what_sixteen_bits_cannot_hold_is_refused() {
             ),
             "{error}"
         );
-        // What padding holds is nobody's business.
+        // The contents of padding do not matter.
         engine.run(&Batch::new(&x, [1, 2, 1]).unwrap().lengths(&[1])).unwrap();
         engine.run(&Batch::new(&[0.5, 6e4], [1, 2, 1]).unwrap()).unwrap();
         assert!(engine.prepare(Dims::new(2, 3).unwrap()).is_ok());
     }
 }
 
-/// `model` with its matrices as `storage` keeps them.
+/// `model` with its matrices rounded to `storage`.
 fn rounded(model: &Model, storage: Storage) -> Model {
     let layers = model.layers().iter().map(|layer| {
         let round = |values: &[f32]| values.iter().map(|&v| storage.round(v)).collect::<Vec<f32>>();
@@ -375,7 +376,7 @@ fn rounded(model: &Model, storage: Storage) -> Model {
     Model::new(layers.collect()).unwrap()
 }
 
-/// What a cell does not have, and sizes that contradict each other.
+/// Options that a cell does not have, and contradictory sizes.
 #[test]
 fn options_that_do_not_fit_are_refused_by_name() {
     let mut draw = Draw::new();
@@ -453,10 +454,10 @@ fn options_that_do_not_fit_are_refused_by_name() {
     assert!(original(3, 2, &[0.0; 10]).is_ok());
 }
 
-/// Without a fixed order of sums the numbers are as near to the truth; with it a plan of another kind gives the same bits.
+/// With a free reduction order the results are as accurate; with a fixed order a different plan gives the same bits.
 #[cfg(feature = "gpu")]
 #[test]
-fn the_order_of_sums_is_kept_unless_it_is_set_free() {
+fn the_reduction_order_is_fixed_unless_it_is_set_free() {
     let mut draw = Draw::new();
     for device in crate::common::adapters() {
         let model = draw.model(Cell::GRU, 5, 150, 1);

@@ -1,5 +1,5 @@
-//! The CPU path in every instruction set that this machine has, on any number of threads: against the reference, and bit
-//! against bit.
+//! The CPU path with every instruction set of this machine, on any number of threads: against the reference, and bit
+//! for bit.
 
 use crate::common::{Draw, Inputs, assert_close, assert_close_in, bits, cells};
 use wgru::dtype::Precision;
@@ -15,7 +15,7 @@ fn all_bits(output: &Output) -> Vec<u32> {
     arrays.into_iter().flatten().flat_map(|array| bits(array)).collect()
 }
 
-/// Large enough that threads share rows, units, directions and layers: the choice is the planner's.
+/// Large enough for threads to share rows, units, directions and layers, as the planner chooses.
 #[test]
 fn every_set_on_any_number_of_threads_gives_the_bits_of_one() {
     let mut draw = Draw::new();
@@ -96,7 +96,7 @@ fn steps_give_the_bits_of_a_sequence_in_every_set() {
     }
 }
 
-/// Runs on one device that come at the same time find its threads busy, or not: the same bits.
+/// Concurrent runs on one device, whose threads are busy or not: the same bits.
 #[test]
 fn runs_at_the_same_time_give_the_same_bits() {
     let mut draw = Draw::new();
@@ -129,14 +129,14 @@ fn what_a_machine_does_not_have_is_refused_by_name() {
     assert!(matches!(Device::open("cpu:fastest"), Err(Error::NoDevice { .. })));
 }
 
-/// `auto` takes whichever device is expected to be faster, by the numbers that plans are made with.
+/// `auto` takes the device that is predicted to be faster, with the planner's own numbers.
 #[cfg(feature = "gpu")]
 #[test]
 fn the_faster_device_is_chosen() {
     let mut draw = Draw::new();
     let model = draw.model(cells()[2], 64, 64, 1);
     let dims = wgru::Dims::new(1, 100).unwrap();
-    // As fast as can be, and a millisecond for everything.
+    // As fast as possible, and a millisecond for every operation.
     let mut fast = wgru::plan::Speed::DISCRETE;
     let mut slow = fast;
     for (name, _) in fast.fields() {
@@ -157,7 +157,7 @@ fn the_faster_device_is_chosen() {
             assert!(words.starts_with(expected) && words.contains("cpu") && words.contains(&name), "{words}");
         }
     }
-    // On a machine without a real GPU there is nothing to weigh.
+    // On a machine without a real GPU there is nothing to compare.
     let best = Device::best(&model, dims).unwrap();
     let auto = Device::open("auto").unwrap();
     match auto.info() {

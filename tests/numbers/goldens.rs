@@ -1,5 +1,5 @@
-//! Golden numbers of PyTorch, ONNX Runtime, Keras and the bare equations, for what no public vector covers, on the
-//! reference, the CPU path and every adapter. Scripts and numbers lie in `tests/goldens`.
+//! Golden numbers of PyTorch, ONNX Runtime, Keras and the bare equations, for features that no public vector covers,
+//! on the reference, the CPU path and every adapter. Scripts and numbers are in `tests/goldens`.
 //!
 //! ```text
 //! pytorch      H beyond 32 and 64, projections, ragged stacks both ways, c_n large, f16 and bf16
@@ -16,10 +16,10 @@ use wgru::dtype::Precision;
 use wgru::reference::{self, Tolerance, compare};
 use wgru::{Device, DeviceInfo, Output};
 
-/// What two f64 implementations may differ by: sums in another order, another `exp`.
+/// The difference between two f64 implementations: another reduction order, another `exp`.
 const AGREEMENT: f64 = 1e-12;
 
-/// Holds the reference, the CPU path and every adapter against goldens.
+/// Compares the reference, the CPU path and every adapter with goldens.
 fn hold(goldens: &[Golden]) {
     for golden in goldens {
         agree(golden);
@@ -45,12 +45,12 @@ fn hold(goldens: &[Golden]) {
     }
 }
 
-/// The reference rounds nothing, so what was rounded is no golden of it.
+/// The reference does not round, so rounded results are no golden for it.
 fn runs(golden: &Golden, device: &Device) -> bool {
     golden.made != Made::Rounded || device.info() != DeviceInfo::Reference
 }
 
-/// Holds the reference, in f64, against a golden.
+/// Compares the reference, in f64, with a golden.
 fn agree(golden: &Golden) {
     let truth = reference::run(&golden.model, &golden.batch()).expect("the reference runs");
     let expected = &golden.expected;

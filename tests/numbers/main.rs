@@ -1,5 +1,5 @@
-//! Numbers: every device against the reference, against numbers from elsewhere, and against itself; and the memory that the CPU
-//! path takes for them. Builds and runs without GPUs too, where `WGRU_DEVICE` names the CPU path.
+//! Numbers: every device against the reference, against numbers from other sources, and against itself; and the
+//! memory that the CPU path uses. Builds and runs without GPUs too, if `WGRU_DEVICE` names the CPU path.
 
 mod allocation;
 mod allocator;
@@ -23,7 +23,7 @@ mod reference;
 mod resets;
 mod staged;
 
-/// The example runs, and asserts what it says.
+/// The example runs, and asserts what its comments state.
 #[test]
 fn the_first_program_of_the_examples_runs() {
     ragged::main().unwrap_or_else(|error| panic!("{error}"));

@@ -1,5 +1,5 @@
-//! NaN and infinity on every backend: they come out as they come out of the reference, in their own row, from their own step on.
-//! `shaders/shared/not_finite.wgsl` says what kernels do for it, and what is left to a driver.
+//! NaN and infinity on every backend: the results are those of the reference, in their own row, from their own step
+//! on. `shaders/shared/not_finite.wgsl` explains what kernels do for it, and what is left to a driver.
 
 #[cfg(feature = "gpu")]
 use crate::common::assert_close_in;
@@ -25,7 +25,7 @@ fn backends() -> Vec<Device> {
     adapters().into_iter().chain(InstructionSet::available().map(cpu)).collect()
 }
 
-/// With parameters in which none has a jump, so that rounding decides nothing.
+/// With parameters for which no function has a jump, so that rounding decides nothing.
 fn activation(index: usize) -> Activation {
     let function = Function::ALL[index % Function::ALL.len()];
     let (alpha, beta) = function.parameters();
@@ -47,7 +47,7 @@ const ROWS: usize = 5;
 const STEPS: usize = 24;
 const INPUT: usize = 2;
 
-/// A layer whose state grows a few hundred times in every step, where its functions let it.
+/// A layer whose state grows a few hundred times in every step, if its functions allow it.
 fn growing(draw: &mut Draw, cell: Cell, hidden: usize, positive: bool) -> Model {
     let rows = cell.gates() * hidden;
     let mut weights = Weights {
@@ -62,8 +62,8 @@ fn growing(draw: &mut Draw, cell: Cell, hidden: usize, positive: bool) -> Model 
     Model::new(vec![layer.expect("sizes fit")]).expect("one layer")
 }
 
-/// Whether a number is what the reference makes of the same state. `near`: whether the state is small enough for its roundings
-/// to be judged.
+/// Whether a number equals the reference's for the same state. `near`: whether the state is small enough to check its
+/// roundings.
 fn agrees(truth: f64, got: f32, near: bool, scale: f64) -> bool {
     if !truth.is_finite() || truth.abs() > f64::from(f32::MAX) {
         return !got.is_finite();
@@ -80,8 +80,8 @@ fn row_of<T: Copy>(h: &[T], c: Option<&[T]>, row: usize) -> Vec<T> {
 /// Steps of rows that began with an infinity but no NaN, with a NaN, with neither.
 type Seen = [usize; 3];
 
-/// Walks step by step and holds each against the reference's of the state before. States between 10⁸ and the end of f32's range are
-/// left out, for there f32 may overflow within a step, in an order of its own.
+/// Runs step by step and compares each step with the reference's from the same state. States between 10⁸ and the end
+/// of f32's range are left out, because there f32 may overflow within a step, depending on the reduction order.
 fn walk(device: &Device, model: &Model, x: &[f32], context: &str) -> Seen {
     let engine = device.load_with(model, Options::default()).unwrap();
     let mut session = engine.session(ROWS).unwrap();
@@ -124,13 +124,13 @@ fn walk(device: &Device, model: &Model, x: &[f32], context: &str) -> Seen {
         y.extend_from_slice(&after.h);
         before = after;
     }
-    // A run of the whole sequence is the same one.
+    // A run of the whole sequence gives the same.
     let whole = engine.run(&Batch::time_major(x, [STEPS, ROWS, INPUT]).unwrap()).unwrap();
     same(&whole.y, &y, context);
     seen
 }
 
-/// The same bits, but for those of a NaN.
+/// The same bits, except for those of a NaN.
 fn same(got: &[f32], expected: &[f32], context: &str) {
     assert_eq!(got.len(), expected.len(), "{context}");
     for (index, (a, b)) in got.iter().zip(expected).enumerate() {
@@ -145,7 +145,7 @@ fn a_state_that_leaves_the_range_of_f32_never_comes_back_as_a_number() {
     let backends = backends();
     let mut seen = vec![[0; 3]; backends.len()];
     for (place, cell) in cells().into_iter().enumerate() {
-        // Of an RNN every function; of the others every function comes in some place of some cell.
+        // Every function for an RNN; for the other cells, every function in some position of some cell.
         let turns: Vec<usize> =
             if cell == Cell::Rnn { (0..11).collect() } else { vec![0, place + 1, place + 5] };
         for turn in turns {
@@ -177,7 +177,7 @@ fn a_state_that_leaves_the_range_of_f32_never_comes_back_as_a_number() {
 fn what_is_not_finite_stays_in_its_row_and_behind_its_step() {
     let mut draw = Draw::new();
     let backends = backends();
-    // What is bounded, so that nothing else leaves the range.
+    // Bounded functions, so that no other number leaves the range.
     let bounded = [0, 1, 6, 7, 9];
     for (place, cell) in cells().into_iter().enumerate() {
         let turns: Vec<usize> =
@@ -217,7 +217,7 @@ fn what_is_not_finite_stays_in_its_row_and_behind_its_step() {
     }
 }
 
-/// Holds everything that the number in `row` at step `at` does not reach against a run without it.
+/// Compares everything that the number in `row` at step `at` does not reach with a run without it.
 fn untouched(
     model: &Model,
     outputs: [&Output; 2],
@@ -239,7 +239,7 @@ fn untouched(
             );
         }
     }
-    // Where both directions are made one, the reverse one brings it to every step before.
+    // If directions are merged, the reverse one carries it to every step before.
     let [layer] = model.layers() else { return };
     if layer.merge() != Merge::Concat {
         return;
@@ -254,19 +254,19 @@ fn untouched(
     }
 }
 
-/// Every kernel that a planner can choose, in f32 and with two numbers in a word.
+/// Every kernel that a planner can choose, in f32 and with two numbers packed in a word.
 #[cfg(feature = "gpu")]
 #[test]
-fn every_strategy_has_them_alike() {
+fn every_strategy_treats_them_alike() {
     let mut draw = Draw::new();
-    // With a step to a dispatch workgroups have nothing to wait for, whatever the device.
+    // With one step per dispatch workgroups have nothing to wait for, on any device.
     let exchange =
         plan::Exchange { workgroups: 1 << 16, workgroup_bytes: 1 << 16, steps: 1, fault: Fault::None };
     for device in adapters() {
         let mut strategies = Vec::new();
         for (index, cell) in cells().into_iter().enumerate() {
             let storage = [Storage::F32, Storage::F16, Storage::Bf16][index % 3];
-            // Units that one workgroup has alone, and those that several have together.
+            // Sizes for one workgroup, and sizes that several share.
             let hidden = [draw.size(2..=40), draw.size(65..=70)][index % 2];
             let model = draw.any_model(cell, 3, hidden, 1);
             let relu = Activations {
@@ -310,7 +310,7 @@ fn every_strategy_has_them_alike() {
     }
 }
 
-/// A relu RNN that grows, once with weights above 0 alone, so that infinities stay, once with any.
+/// A relu RNN that grows, once with positive weights alone, so that infinities stay, once with any.
 #[test]
 fn sixteen_bits_hold_nan_infinity_and_the_largest_number() {
     let mut draw = Draw::new();
@@ -323,7 +323,7 @@ fn sixteen_bits_hold_nan_infinity_and_the_largest_number() {
                 w_hh: positive(hidden * hidden, 300.0),
                 ..Weights::default()
             };
-            // Of one column, so that infinities of both signs meet in every sum.
+            // With one column, so that infinities of both signs meet in every sum.
             weights.w_hh.iter_mut().skip(1).step_by(hidden).for_each(|w| *w *= sign * 0.05);
             let x: Vec<f32> =
                 positive(ROWS * STEPS * INPUT, 1.0).iter().map(|x| (x * 8.0).ceil() / 8.0).collect();
@@ -347,7 +347,7 @@ fn sixteen_bits_hold_nan_infinity_and_the_largest_number() {
                             (true, ..) => got.is_nan(),
                             (_, true, _) => got == h,
                             (_, _, Storage::F16) if h.abs() > 65_504.0 => got.abs() == 65_504.0,
-                            // Some drivers cut off.
+                            // Some drivers truncate.
                             _ => (got - h).abs() <= 2.0 * storage.unit_roundoff() as f32 * h.abs().max(1e-4),
                         };
                         assert!(is_right, "{context}: element {index} is {got}, the state {h}");
@@ -358,9 +358,9 @@ fn sixteen_bits_hold_nan_infinity_and_the_largest_number() {
     }
 }
 
-/// What a pool's slots and a session's states hold goes on from where it was.
+/// The state in a pool's slots or a session continues from its last value.
 #[test]
-fn a_session_goes_on_from_a_state_that_is_not_finite() {
+fn a_session_continues_from_a_state_that_is_not_finite() {
     let mut draw = Draw::new();
     for device in backends() {
         let model = draw.model(Cell::LSTM, INPUT, 5, 1);

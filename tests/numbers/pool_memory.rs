@@ -1,4 +1,4 @@
-//! What pools and snapshots take of the host's memory.
+//! The host memory that pools and snapshots use.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use crate::common::Draw;
 use crate::common::life::{Life, assert_lives, take};
 use wgru::{Cell, CpuOptions, Device, Direction, Engine, Layer, Model, PoolOptions, Snapshot, Weights};
 
-/// Of the model that the files' streams are of, on one thread.
+/// The model whose streams are in the files, on one thread.
 fn engine() -> Engine {
     let layer = |input: usize| {
         let weights = Weights { w_ih: vec![0.1; 12 * input], w_hh: vec![0.1; 36], ..Weights::default() };
@@ -22,7 +22,7 @@ fn file(version: u32) -> Vec<u8> {
     std::fs::read(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
 
-/// Where a tensor's bytes lie in a safetensors file.
+/// The range of a tensor's bytes in a safetensors file.
 fn place(bytes: &[u8], tensor: &str) -> std::ops::Range<usize> {
     let file = safetensors::SafeTensors::deserialize(bytes).unwrap();
     let data = file.tensor(tensor).unwrap().data();
@@ -30,7 +30,7 @@ fn place(bytes: &[u8], tensor: &str) -> std::ops::Range<usize> {
     at..at + data.len()
 }
 
-/// Reads a file and makes a pool of it, for which the file's bytes and a little have to do.
+/// Reads a file and creates a pool from it, with a memory limit a little above the size of the file.
 fn restore(engine: &Engine, bytes: &[u8], what: &str) -> bool {
     let (is_read, peak) = peak(|| {
         let snapshot = Snapshot::parse("a snapshot", bytes)?;
@@ -43,7 +43,7 @@ fn restore(engine: &Engine, bytes: &[u8], what: &str) -> bool {
     is_read.is_ok()
 }
 
-/// A file of version 1 names slots, of which a large one made a pool of 1.6 GB.
+/// A file of version 1 names slots; a large slot number made a pool of 1.6 GB.
 #[test]
 fn slots_of_a_file_cost_nothing() {
     let engine = engine();
@@ -56,7 +56,7 @@ fn slots_of_a_file_cost_nothing() {
     }
 }
 
-/// Whatever numbers stand in a file, they cost no more than the file is long.
+/// Any numbers in a file cost no more memory than the size of the file.
 #[test]
 fn claims_of_a_file_cost_nothing() {
     let engine = engine();
@@ -68,7 +68,7 @@ fn claims_of_a_file_cost_nothing() {
             let count = if restore(&engine, bytes, &what) { &mut read } else { &mut refused };
             *count += 1;
         };
-        // Every byte of the head another digit, and every number of the data another.
+        // Every byte of the header replaced by another digit, and every number of the data by another.
         for at in 0..data {
             for byte in *b"0199,]\xff" {
                 let mut bytes = good.clone();
@@ -84,7 +84,7 @@ fn claims_of_a_file_cost_nothing() {
                 judge(&bytes, format!("version {version}, number {number} at {at}"));
             }
         }
-        // Shapes that come to no numbers at all.
+        // Shapes with no elements at all.
         let text = String::from_utf8(good[8..data].to_vec()).unwrap();
         for (from, to) in [
             ("[5,2,3]", "[0,2,3]".to_owned()),
@@ -97,7 +97,7 @@ fn claims_of_a_file_cost_nothing() {
             let head = text.replace(from, &to);
             let bytes = [&(head.len() as u64).to_le_bytes()[..], head.as_bytes(), &good[data..]].concat();
             judge(&bytes, format!("version {version}, {to} for {from}"));
-            // With the room that it takes, none.
+            // With the memory that it needs, none fails.
             let none = [&(head.len() as u64).to_le_bytes()[..], head.as_bytes()].concat();
             judge(&none, format!("version {version}, {to} for {from} and no data"));
         }
@@ -105,7 +105,8 @@ fn claims_of_a_file_cost_nothing() {
     assert!(read > 100 && refused > 1000, "{read} were read, {refused} refused");
 }
 
-/// Where the arrays of all streams find no memory, a tick takes those that do, and the others come after.
+/// If there is no memory for the arrays of all streams, a tick takes as many as fit, and the others come in later
+/// ticks.
 #[test]
 fn a_tick_that_lacks_memory_takes_fewer_streams() {
     let mut draw = Draw::new();

@@ -1,5 +1,5 @@
-//! Batches whose first layer has been projected already: they give what the reference says of them, and where the
-//! products are exact, the bits of a run that computes them.
+//! Batches whose first layer is already projected: they give the reference's results, and if the products are exact,
+//! the bits of a run that computes them.
 
 use crate::common::{Draw, Inputs, assert_close_in, bits, cells, devices, options};
 use wgru::dtype::Precision;
@@ -32,7 +32,7 @@ fn batch<'a>(inputs: &'a Inputs, xw: &'a [f32]) -> Batch<'a> {
     inputs.dressed(batch.expect("xw fits"))
 }
 
-/// Everything of a batch but x, drawn.
+/// All arrays of a batch but x, at random.
 fn drawn_inputs(draw: &mut Draw, model: &Model, batch: usize, steps: usize) -> Inputs {
     let mut inputs = Inputs::draw(draw, model, batch, steps);
     if draw.chance() {
@@ -52,7 +52,7 @@ fn with_readout(draw: &mut Draw, model: Model) -> Model {
     draw.with_readout(model, outputs, steps)
 }
 
-/// A GPU takes xw as it is, in the first layer alone.
+/// A GPU uses xw directly, in the first layer alone.
 fn assert_taken(engine: &wgru::Engine, run_shape: RunShape, context: &str) {
     if matches!(engine.device().info(), DeviceInfo::Gpu(_)) {
         let taken = |run_shape: RunShape| engine.explain(run_shape).unwrap().matches("add_bias").count();
@@ -101,7 +101,7 @@ fn every_cell_and_stack_matches_the_reference() {
     }
 }
 
-/// Many rows and many columns: more than one workgroup of each, and rows that end within a tile.
+/// Many rows and many columns: several workgroups of each, and rows that end within a tile.
 #[test]
 fn large_shapes_match_the_reference() {
     let mut draw = Draw::new();
@@ -122,7 +122,7 @@ fn large_shapes_match_the_reference() {
     }
 }
 
-/// More steps than one chunk has: each takes the part of xw that is its own, from either end.
+/// More steps than one chunk has: each chunk takes its own part of xw, from either end.
 #[test]
 fn chunks_follow_each_other() {
     let mut draw = Draw::new();
@@ -140,8 +140,8 @@ fn chunks_follow_each_other() {
     }
 }
 
-/// `model` with quarters from −1 to 1 in w_ih and the biases of the first layer, so that with such x the products' sums
-/// are exact, in bf16 too, and their sums with the biases in f32, in whatever order.
+/// `model` with quarters from −1 to 1 in w_ih and the biases of the first layer. With such an x the products' sums
+/// are exact, in bf16 too, and so are their sums with the biases in f32, in any reduction order.
 fn in_quarters(draw: &mut Draw, model: &Model) -> Model {
     let mut layers = model.layers().to_vec();
     let first = &layers[0];
@@ -162,8 +162,7 @@ fn quarters(draw: &mut Draw, len: usize) -> Vec<f32> {
     (0..len).map(|_| draw.size(0..=8) as f32 / 4.0 - 1.0).collect()
 }
 
-/// The matmul is the only thing that differs between both runs: where it does not round, they are the same to the bit,
-/// on the reference too.
+/// Only the matmul differs between both runs: if it does not round, they have the same bits, on the reference too.
 #[test]
 fn exact_products_give_the_bits_of_a_run_that_computes_them() {
     let mut draw = Draw::new();
@@ -193,7 +192,7 @@ fn exact_products_give_the_bits_of_a_run_that_computes_them() {
     }
 }
 
-/// Of any weights, a reference that is given the products is off by no more than their rounding to f32.
+/// For any weights, a reference that is given the products differs by no more than their rounding to f32.
 #[test]
 fn the_reference_takes_products_as_it_computes_them() {
     let mut draw = Draw::new();
@@ -220,7 +219,7 @@ fn the_reference_takes_products_as_it_computes_them() {
 fn both_kinds_take_turns() {
     let mut draw = Draw::new();
     for device in devices().into_iter().chain([Device::reference()]) {
-        // D·G·H = I: nothing but the run shape tells one from the other.
+        // D·G·H = I: only the run shape distinguishes the two.
         let model = draw.model_of(Cell::LSTM, Direction::Bidirectional, 40, 5, 2);
         assert_eq!(model.projected_input(), model.input());
         let inputs = Inputs::draw(&mut draw, &model, 6, 5).ragged(&mut draw);
@@ -244,7 +243,7 @@ fn both_kinds_take_turns() {
 
 /// These tests can fail: directions or gates in another order are far outside the tolerance.
 #[test]
-fn another_order_of_features_is_noticed() {
+fn another_order_of_features_is_detected() {
     let mut draw = Draw::new();
     for device in devices() {
         let model = draw.model_of(Cell::GRU, Direction::Bidirectional, 4, 8, 1);

@@ -1,8 +1,8 @@
-//! The f64 reference against numbers that were made without it: PyTorch in float64, and the equations in
-//! plain Python for the conventions that PyTorch does not have. The f32 CPU path against the same numbers.
+//! The f64 reference against independent numbers: PyTorch in float64, and the equations in plain Python for the
+//! conventions that PyTorch does not have. The f32 CPU path against the same numbers.
 //!
-//! Element i of tensor k is `((7919 i + 104729 k) mod 1024) / 512 − 1`, which f32 and f64 hold exactly, so
-//! both sides start from the same numbers. The scripts stand beside the constants they print.
+//! Element i of tensor k is `((7919 i + 104729 k) mod 1024) / 512 − 1`, which f32 and f64 represent exactly, so both
+//! sides start from the same numbers. The scripts are beside the constants they print.
 
 mod projection;
 
@@ -10,7 +10,7 @@ use wgru::model::{Activation, Activations, Reset, Update};
 use wgru::reference::{self, Tolerance, compare};
 use wgru::{Batch, Cell, Device, Direction, Layer, Model, Output, Weights};
 
-/// What two f64 implementations may differ by: sums in another order, another `exp`.
+/// The difference between two f64 implementations: another reduction order, another `exp`.
 const AGREEMENT: f64 = 1e-12;
 
 /// Tensor `k` of the scripts.
@@ -49,7 +49,7 @@ impl Case {
         }
     }
 
-    /// Holds the reference and the CPU path against `golden`.
+    /// Compares the reference and the CPU path with `golden`.
     fn agrees_with(&self, golden: &str) {
         let golden = parse(golden);
         let truth = reference::run(&self.model, &self.batch()).expect("the reference runs");
@@ -114,19 +114,19 @@ fn stack_of(cell: Cell, direction: Direction, input: usize, hidden: usize, layer
 }
 
 #[test]
-fn gru_as_pytorch_has_it() {
+fn gru_matches_pytorch() {
     Case::of(stack(Cell::GRU, 3, 4, 1), 2, 3).agrees_with(GRU);
     Case::of(stack(Cell::GRU, 2, 3, 2), 3, 2).agrees_with(GRU_OF_TWO_LAYERS);
 }
 
 #[test]
-fn lstm_as_pytorch_has_it() {
+fn lstm_matches_pytorch() {
     Case::of(stack(Cell::LSTM, 3, 2, 1), 2, 4).agrees_with(LSTM);
     Case::of(stack(Cell::LSTM, 4, 3, 2), 2, 2).agrees_with(LSTM_OF_TWO_LAYERS);
 }
 
 #[test]
-fn plain_rnns_as_pytorch_has_them() {
+fn plain_rnns_match_pytorch() {
     Case::of(stack(Cell::Rnn, 2, 3, 1), 2, 4).agrees_with(RNN_TANH);
     let relu = Activations { gate: Activation::RELU, ..Activations::of(Cell::Rnn) };
     let layer =
@@ -135,7 +135,7 @@ fn plain_rnns_as_pytorch_has_them() {
 }
 
 #[test]
-fn stacks_that_run_both_ways_as_pytorch_has_them() {
+fn bidirectional_stacks_match_pytorch() {
     let both = Direction::Bidirectional;
     Case::of(stack_of(Cell::GRU, both, 2, 3, 2), 2, 3).agrees_with(GRU_BOTH_WAYS);
     Case::of(stack_of(Cell::LSTM, both, 3, 2, 2), 2, 3).agrees_with(LSTM_BOTH_WAYS);
@@ -151,7 +151,7 @@ fn the_original_gru_by_its_own_constructor() {
 }
 
 #[test]
-fn every_convention_of_the_gru_as_its_equation_reads() {
+fn every_convention_of_the_gru_matches_its_equation() {
     for (reset, update, golden) in [
         (Reset::Before, Update::Keeps, BEFORE_KEEPS),
         (Reset::Before, Update::Takes, BEFORE_TAKES),
@@ -164,7 +164,7 @@ fn every_convention_of_the_gru_as_its_equation_reads() {
 
 /// The four conventions are four cells: a golden of one must not pass for another.
 #[test]
-fn the_conventions_give_numbers_of_their_own() {
+fn the_conventions_give_different_numbers() {
     let goldens = [BEFORE_KEEPS, BEFORE_TAKES, AFTER_KEEPS, AFTER_TAKES].map(|golden| parse(golden).y);
     for (i, a) in goldens.iter().enumerate() {
         for b in &goldens[..i] {

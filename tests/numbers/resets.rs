@@ -1,4 +1,5 @@
-//! Resets: states that begin anew within a sequence, against the reference, and bit for bit against the sequences cut there.
+//! Resets: states that restart within a sequence, against the reference, and bit for bit against the sequences cut
+//! there.
 
 use crate::common::{Draw, Inputs, assert_close_in, bits, cells, devices, everywhere, options};
 use wgru::dtype::Precision;
@@ -20,7 +21,8 @@ struct Rollout {
 }
 
 impl Rollout {
-    /// Episodes of any length: none, a few or many in a row, with numbers of every kind where one ends and in padding.
+    /// Episodes of any length: none, a few or many consecutive resets, with any non-zero number as a reset and in
+    /// padding.
     fn draw(draw: &mut Draw, model: &Model, batch: usize, steps: usize) -> Self {
         let inputs = Inputs::draw(draw, model, batch, steps);
         let inputs = if draw.chance() { inputs.ragged(draw) } else { inputs };
@@ -35,7 +37,7 @@ impl Rollout {
         self.inputs.lengths.as_ref().map_or(self.inputs.dims.steps, |lengths| lengths[row] as usize)
     }
 
-    /// Each episode's row, first step and steps; a row without a step has one of none.
+    /// Each episode's row, first step and steps; a row without a step has one episode of no steps.
     fn episodes(&self) -> Vec<(usize, usize, usize)> {
         let Dims { batch, steps } = self.inputs.dims;
         let mut all = Vec::new();
@@ -77,7 +79,7 @@ impl Rollout {
         }
     }
 
-    /// The same with x, and the resets, in the order that `layouts` says.
+    /// The same with x, and the resets, in the order of `layouts`.
     fn laid_out(mut self, layouts: (Layout, Layout)) -> Self {
         let Dims { batch, steps } = self.inputs.dims;
         if layouts.0 != Layout::BatchMajor {
@@ -93,12 +95,12 @@ impl Rollout {
     }
 }
 
-/// Where y of a row and step begins in `[B, T, …]` or `[T, B, …]`, in steps.
+/// The offset of y of a row and step in `[B, T, …]` or `[T, B, …]`, in steps.
 fn place(layout: Layout, Dims { batch, steps }: Dims, row: usize, t: usize) -> usize {
     if layout == Layout::BatchMajor { row * steps + t } else { t * batch + row }
 }
 
-/// Holds a run with resets against the run of its episodes; says what differs.
+/// Compares a run with resets with the run of its episodes; returns the difference.
 fn compare_episodes(
     model: &Model,
     dims: Dims,
@@ -143,7 +145,7 @@ fn compare_episodes(
     Ok(())
 }
 
-/// A stack of forward layers with whatever else there may be.
+/// A stack of forward layers with all other options.
 fn any_model(draw: &mut Draw, cell: Cell) -> Model {
     let (input, hidden, layers) = (draw.size(1..=9), draw.size(1..=40), draw.size(1..=2));
     let model = draw.model(cell, input, hidden, layers);
@@ -183,13 +185,14 @@ fn a_reset_gives_the_bits_of_the_sequences_cut_there() {
     }
 }
 
-/// However the steps are dispatched: one by one, or a chunk at once, of which a run has several, from weights that are kept or loaded.
+/// With every way of dispatching the steps: one by one, or a chunk at once, of which a run has several, with weights
+/// in registers or loaded.
 #[cfg(feature = "gpu")]
 #[test]
 fn every_strategy_resets() {
     let mut draw = Draw::new();
     for device in crate::common::adapters() {
-        // Of the plain cell, whose kernels are made fastest, in every shape.
+        // The plain cell, whose kernels compile fastest, in every run shape.
         let all = [(1, 9, 70), (9, 8, 20), (2, 6000, 2)];
         for (cell, shapes) in [
             (Cell::GRU, &all[..]),
@@ -203,7 +206,7 @@ fn every_strategy_resets() {
                 let (episodes, cut) = (rollout.episodes(), rollout.cut(&model));
                 let layout = Layout::BatchMajor;
                 for strategy in [Strategy::Step, Strategy::Persistent, Strategy::Streamed] {
-                    // Thousands of dispatches show nothing that fewer do not.
+                    // Thousands of dispatches test nothing that fewer do not.
                     if strategy == Strategy::Step && steps > 1000 {
                         continue;
                     }
@@ -224,10 +227,10 @@ fn every_strategy_resets() {
     }
 }
 
-/// The reference too is what it is of the sequences cut there, and a batch without a reset, or with resets where nothing reads
-/// them, is the batch without.
+/// The reference also gives the results of the sequences cut there. A batch without a reset, or with resets where no
+/// step reads them, gives the results of the batch without resets.
 #[test]
-fn the_reference_begins_anew_as_cut_sequences_do() {
+fn the_reference_resets_like_cut_sequences() {
     let mut draw = Draw::new();
     for cell in cells() {
         let model = any_model(&mut draw, cell);
@@ -240,7 +243,7 @@ fn the_reference_begins_anew_as_cut_sequences_do() {
         let plain = engine.run(&rollout.inputs.batch()).unwrap();
         let mut none = vec![0; 45];
         for row in 0..5 {
-            // Before the first step the state is h0 anyway, and past the end nobody looks.
+            // Before the first step the state is h0 anyway, and past the end no step reads it.
             none[row * 9] = 1;
             none[row * 9 + rollout.length(row)..(row + 1) * 9].fill(1);
         }
@@ -248,9 +251,9 @@ fn the_reference_begins_anew_as_cut_sequences_do() {
     }
 }
 
-/// What holds runs against cut sequences sees a reset that is missing, or a step early or late, or of another row.
+/// The comparison with cut sequences detects a reset that is missing, or a step early or late, or in another row.
 #[test]
-fn a_wrong_reset_is_seen() {
+fn a_wrong_reset_is_detected() {
     let mut draw = Draw::new();
     for (device, cell) in
         devices().into_iter().flat_map(|device| cells().into_iter().map(move |cell| (device.clone(), cell)))
@@ -279,7 +282,7 @@ fn a_wrong_reset_is_seen() {
     }
 }
 
-/// Streams that begin anew in a step of a session: from zero, in one step, whatever the states were.
+/// Streams that restart in a step of a session: from zero, in one step, whatever their states were.
 #[test]
 fn a_session_resets_streams_in_the_step() {
     let mut draw = Draw::new();
@@ -295,7 +298,7 @@ fn a_session_resets_streams_in_the_step() {
                 ..rollout.inputs
             };
             rollout.inputs.lengths = None;
-            // What the states are before the first step matters to no stream.
+            // The states before the first step have no effect on any stream.
             rollout.resets.iter_mut().step_by(steps).for_each(|reset| *reset = 1);
             let rollout = rollout.laid_out((Layout::TimeMajor, Layout::TimeMajor));
             let engine = device.load_with(&model, filled()).unwrap();
@@ -309,7 +312,7 @@ fn a_session_resets_streams_in_the_step() {
             let y = whole.y.chunks_exact(streams * model.output());
             for (t, (x, y)) in x.zip(y).enumerate() {
                 let resets = &rollout.resets[t * streams..][..streams];
-                // A step without the array is one where it is all 0.
+                // A step without the array equals one where it is all 0.
                 let step = match resets.iter().any(|reset| *reset != 0) {
                     true => session.step(StepInput::new(x).resets(resets)),
                     false => session.step(x),
@@ -323,7 +326,7 @@ fn a_session_resets_streams_in_the_step() {
     }
 }
 
-/// A staged batch has its resets with it, and a projected one, as any other.
+/// A staged batch has its own resets, and so has a projected one.
 #[test]
 fn staged_and_projected_batches_are_reset() {
     let mut draw = Draw::new();
@@ -360,7 +363,7 @@ fn staged_and_projected_batches_are_reset() {
     }
 }
 
-/// What cannot be reset, and arrays that do not fit, are refused, whatever is asked.
+/// Batches that cannot be reset, and arrays that do not fit, are refused in every run.
 #[test]
 fn resets_that_do_not_fit_are_refused() {
     let mut draw = Draw::new();

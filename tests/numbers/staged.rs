@@ -1,5 +1,5 @@
-//! A batch that stays on the device: it gives the bits of a run, however often it is run, and says how long that
-//! took where the device can tell.
+//! A batch that stays on the device: every run of it gives the same bits as a plain run, and returns its time if the
+//! device can measure it.
 
 use crate::common::{Draw, Inputs, bits, devices, options};
 use wgru::{Cell, Device, DeviceInfo, Dims, Direction, Error, Merge, ReadoutSteps, Storage};
@@ -43,10 +43,10 @@ fn a_staged_batch_gives_the_bits_of_a_run_every_time() {
     }
 }
 
-/// The device's own time is there where the adapter says that it takes timestamps, and no longer than the wait.
+/// The device's own time is returned if the adapter has timestamps, and is no longer than the wait.
 #[cfg(feature = "gpu")]
 #[test]
-fn timestamps_are_taken_where_there_are_any() {
+fn timestamps_are_returned_if_supported() {
     let mut draw = Draw::new();
     for device in crate::common::adapters() {
         let DeviceInfo::Gpu(info) = device.info() else { unreachable!("an adapter is a GPU") };

@@ -1,17 +1,17 @@
-//! Bad input: one clear error that names the thing, exit status 2, no panic, no half-written output.
+//! Bad input: one clear error that names the cause, exit status 2, no panic, no incomplete output file.
 
 use std::fs;
 
 use crate::common::{Folder, model, npy, npz, safetensors, stderr, values};
 
-/// Runs in a folder with a good GRU (I = 2, H = 4) and good inputs, and expects exit status 2, one line on
-/// stderr that holds every word, and no new file.
+/// Runs in a folder with a valid GRU (I = 2, H = 4) and valid inputs, and expects exit status 2, one line on stderr
+/// that contains every word, and no new file.
 fn refused(folder: &Folder, args: &[&str], words: &[&str]) {
     let before = folder.names();
     let output = folder.wgru(args);
     let text = stderr(&output);
     assert_eq!(output.status.code(), Some(2), "{args:?}: {text}");
-    // Of a pickle, what it is and two lines of Python that convert it, each on a line of its own.
+    // For a pickle: its kind and two lines of Python that convert it, each on a line of its own.
     let lines = if text.contains("\npython -c ") { 4 } else { 1 };
     assert_eq!(text.trim_end().lines().count(), lines, "{args:?}: {text}");
     for word in words {
@@ -34,7 +34,7 @@ fn folder(name: &str) -> Folder {
 const RUN: [&str; 6] = ["run", "m.safetensors", "--input", "x.npy", "--device", "cpu"];
 
 #[test]
-fn models_that_are_none() {
+fn files_that_are_not_models() {
     let folder = folder("models");
     let good = model(3, 2, 4);
     let run = |model: &'static str| ["run", model, "--input", "x.npy", "--output", "y.npz"];
@@ -98,7 +98,7 @@ fn options_that_do_not_fit_the_model() {
     refused(&folder, &["explain", "gru-b1"], &["gru-b1", "gru-b16-t100-i256-h256"]);
 }
 
-/// What is read is never overwritten, whatever name it goes by.
+/// Files that are read are never overwritten, under any name.
 #[test]
 fn outputs_that_are_inputs() {
     let folder = folder("overwriting");
@@ -133,7 +133,7 @@ fn outputs_that_are_inputs() {
         let args = ["run", model, "--input", "x.npz", "--output", "parts/a.safetensors"];
         refused(&folder, &args, &["parts/a.safetensors", "is the same file as"]);
     }
-    // A folder as a hub has it: one file of weights, and a configuration that is no index.
+    // A folder as downloaded from a hub: one file of weights, and a configuration that is not an index.
     fs::create_dir(at("whole")).unwrap();
     fs::write(at("whole/model.safetensors"), &before[1]).unwrap();
     fs::write(at("whole/config.json"), r#"{"model_type": "gru"}"#).unwrap();
@@ -145,7 +145,7 @@ fn outputs_that_are_inputs() {
 }
 
 #[test]
-fn exports_that_cannot_be() {
+fn impossible_exports() {
     let folder = folder("exports");
     refused(&folder, &["export", "m.safetensors", "out.pt"], &["out.pt", ".safetensors or .onnx"]);
     refused(&folder, &["export", "m.safetensors", "none/out.onnx"], &["none/out.onnx", "does not exist"]);
@@ -179,7 +179,7 @@ fn options_that_do_not_fit_a_keras_model() {
 }
 
 #[test]
-fn devices_that_are_not_there() {
+fn missing_devices() {
     let folder = folder("devices");
     let run = ["run", "m.safetensors", "--input", "x.npy", "--output", "y.npz", "--device"];
     let on = |device: &'static str| [&run[..], &[device]].concat();
@@ -295,7 +295,7 @@ fn csv_that_is_no_table_of_numbers() {
 }
 
 #[test]
-fn a_forecast_from_what_is_no_forecaster() {
+fn a_forecast_without_a_forecaster() {
     let folder = folder("forecast");
     folder.write("in.csv", "year,month,v\n2000,1,1\n2000,2,2\n");
     let run = ["forecast", "m.safetensors", "--data", "in.csv", "--plot", "p.svg"];
@@ -304,7 +304,7 @@ fn a_forecast_from_what_is_no_forecaster() {
 }
 
 #[test]
-fn matrices_of_what_has_none() {
+fn matrices_without_f16() {
     let folder = folder("matrices");
     let run = |more: &[&'static str]| [&RUN[..], &["--matrices"], more].concat();
     let words = ["--matrices", "weights and activations in f16"];

@@ -1,4 +1,4 @@
-//! `wgru bench`: what it measures, writes, compares and refuses.
+//! `wgru bench`: its measurements, its files, comparisons and refusals.
 
 use std::fs;
 
@@ -52,7 +52,7 @@ fn every_device_is_timed_in_every_way() {
         assert!(if works { number("runs") >= 10.0 } else { number("runs") == 3.0 }, "{record}");
         assert_eq!(works, number("gflops") > 0.0, "{record}");
         assert_eq!(works, record["peak_share"].is_number(), "{record}");
-        // What recording costs the host a step is within what the run takes in all.
+        // The host's time to record a step is within the time of the whole run.
         let recorded = record["timed"] == "sequence" && record["backend"] != "cpu";
         assert_eq!(recorded, record["record_s"].is_number(), "{record}");
         if recorded && record["timing"] == "wall" {
@@ -144,7 +144,7 @@ fn what_cannot_be_benchmarked_is_named() {
         assert!(words.iter().all(|word| stderr(&output).contains(word)), "{args:?}: {}", stderr(&output));
     }
     assert_eq!(folder.names(), ["empty.jsonl", "text.jsonl"]);
-    // A case too large for a device is said of that case; what else was measured is kept.
+    // A case too large for a device is reported for that case; the other measurements are kept.
     let large = "gru-b300000-t2-i1-h1";
     let (first, last) = ("rnn-b1-t2-i1-h1", "rnn-b1-t3-i1-h1");
     let cases = ["bench", "--quick", "--case", first, "--case", large, "--case", last];
@@ -156,12 +156,12 @@ fn what_cannot_be_benchmarked_is_named() {
     assert_eq!([first, large, last].map(on_a_gpu), [true, false, true]);
 }
 
-/// Where the disk is full what was measured is printed; what stands for the disk is not replaced.
+/// If the disk is full, measurements are still printed; the device file that stands for the disk is not replaced.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_is_named() {
     let folder = Folder::new("bench-full");
-    // By a link, so that a command that replaces files replaces this one and not the device.
+    // Through a link, so that a command that replaces files replaces the link and not the device.
     std::os::unix::fs::symlink("/dev/full", folder.path().join("full")).expect("a link");
     for option in ["--json", "--csv", "--html"] {
         let args = ["bench", "--quick", "--device", "cpu", "--case", "rnn-b1-t2-i1-h1", option, "full"];
@@ -174,10 +174,10 @@ fn a_full_disk_is_named() {
     }
 }
 
-/// Ctrl-C in the middle: what was measured is on disk, in every file that was asked for.
+/// Ctrl-C in the middle: the measurements so far are on disk, in every output file.
 #[cfg(unix)]
 #[test]
-fn what_was_measured_outlives_an_interrupt() {
+fn measurements_survive_an_interrupt() {
     use std::os::unix::process::ExitStatusExt;
     use std::process::{Command, Stdio};
 
@@ -196,7 +196,7 @@ fn what_was_measured_outlives_an_interrupt() {
         assert!(start.elapsed().as_secs() < 120, "nothing was written");
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
-    // As Ctrl-C does, but with a signal that no shell has its background jobs ignore.
+    // Like Ctrl-C, but with a signal that no shell makes its background jobs ignore.
     let killed = Command::new("kill").args(["-TERM", &bench.id().to_string()]).status().expect("kill");
     assert!(killed.success());
     assert_eq!(bench.wait().expect("it ends").signal(), Some(15));
@@ -208,7 +208,7 @@ fn what_was_measured_outlives_an_interrupt() {
     assert!(output.status.success() && stdout(&output).contains("prepare"), "{}", stderr(&output));
 }
 
-/// Records of several engines: each row says whose it is, and those of one case follow each other.
+/// Records of several engines: each row names its engine, and rows of one case follow each other.
 #[test]
 fn engines_are_told_apart() {
     let folder = Folder::new("bench-engines");
@@ -230,7 +230,7 @@ fn engines_are_told_apart() {
     }
 }
 
-/// The textbook's table: at one H a GRU has a quarter less than an LSTM.
+/// The table of cells: at equal H, a GRU has a quarter fewer parameters than an LSTM.
 #[test]
 fn cells_beside_each_other() {
     let folder = Folder::new("compare");

@@ -1,4 +1,4 @@
-//! What both suites of the command need: running it, and folders with files to run it on.
+//! Shared by both suites of the command: running it, and folders with files to run it on.
 
 #![allow(dead_code, reason = "each suite uses a part")]
 
@@ -10,7 +10,7 @@ use std::process::{Command, Output};
 use ndarray_npy::WriteNpyExt;
 use safetensors::tensor::{Dtype, TensorView};
 
-/// The repository's root, where the README's commands are typed.
+/// The repository's root, where the README's commands are run.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("cli lies in the root")
 }
@@ -43,7 +43,7 @@ pub fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// A folder that goes away with the value.
+/// A folder that is removed when the value is dropped.
 pub struct Folder(PathBuf);
 
 impl Folder {

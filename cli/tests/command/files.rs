@@ -1,4 +1,5 @@
-//! Files as people have them: numbers of every type, compressed, endings in capitals, padding of anything.
+//! Input files in all supported variants: numbers of every type, compressed, extensions in capitals, arbitrary
+//! padding.
 
 use std::fs;
 use std::io::Write;
@@ -7,7 +8,7 @@ use crate::common::{Folder, model, npy, npz, stderr, values};
 use ndarray_npy::ReadNpyExt;
 use safetensors::tensor::{Dtype, TensorView};
 
-/// A GRU of I = 2, H = 4, and x `[2, 3, 2]` of small whole numbers, which every type holds.
+/// A GRU of I = 2, H = 4, and x `[2, 3, 2]` of small integers, which every type can represent.
 fn folder(name: &str) -> Folder {
     let folder = Folder::new(name);
     folder.write("m.safetensors", model(3, 2, 4)).write("x.npy", npy(&[2, 3, 2], &whole()));
@@ -18,7 +19,7 @@ fn whole() -> Vec<f32> {
     (0..12).map(|i| ((i * 5) % 8) as f32).collect()
 }
 
-/// y of a run, and what it said on stderr.
+/// y of a run, and its output on stderr.
 fn y(folder: &Folder, model: &str, input: &str, options: &[&str]) -> (Vec<u8>, String) {
     let run = ["run", model, "--input", input, "--device", "cpu", "--verify", "--output", "y.npz"];
     let output = folder.wgru(&[&run[..], options].concat());
@@ -38,7 +39,7 @@ fn npy_of(descr: &str, fortran: bool, shape: &[usize], data: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Small whole numbers as a float of 16 bits.
+/// A small integer as a 16-bit float.
 fn half(value: f32, mantissa: u32, bias: u32) -> [u8; 2] {
     let bits = value.to_bits();
     let (exponent, fraction) = (bits >> 23 & 0xff, bits & 0x7f_ffff);
@@ -46,7 +47,7 @@ fn half(value: f32, mantissa: u32, bias: u32) -> [u8; 2] {
     (word as u16).to_le_bytes()
 }
 
-/// A type's name, the dtype of safetensors, the descriptor of NumPy, and a number in its bytes.
+/// A type's name, its safetensors dtype, its NumPy descriptor, and a number in its bytes.
 type Stored = (&'static str, Option<Dtype>, Option<&'static str>, fn(f32) -> Vec<u8>);
 
 const TYPES: [Stored; 13] = [
@@ -66,13 +67,13 @@ const TYPES: [Stored; 13] = [
 ];
 
 #[test]
-fn x_of_every_type_gives_the_same_numbers_and_says_so() {
+fn x_of_every_type_gives_the_same_numbers_with_a_message() {
     let folder = folder("types");
     let (expected, said) = y(&folder, "m.safetensors", "x.npy", &[]);
     assert_eq!(said, "");
     for (name, dtype, descr, of) in TYPES {
         if let Some(descr) = descr {
-            // Big-endian ones are written backwards where the type has not done it.
+            // Big-endian numbers are reversed unless the type's own function did it.
             let bytes = whole().into_iter().flat_map(|v| {
                 let bytes = of(v);
                 if descr == ">u2" { bytes.into_iter().rev().collect() } else { bytes }
@@ -117,9 +118,9 @@ fn other_orders_of_memory_and_0_and_1_are_read() {
     assert!(y(&folder, "m.safetensors", "turned.npy", &[]).0 == expected);
 }
 
-/// Whole numbers that f32 does not hold are rounded, and that is said; as lengths they are refused.
+/// Integers that f32 cannot represent are rounded with a message; as lengths they are refused.
 #[test]
-fn what_f32_does_not_hold_is_said() {
+fn integers_that_f32_rounds_are_reported() {
     let folder = folder("inexact");
     let large: Vec<u8> = (0..12).flat_map(|i| ((1i64 << 24) + i).to_le_bytes()).collect();
     folder.write("large.npy", npy_of("<i8", false, &[2, 3, 2], &large));
@@ -167,7 +168,7 @@ fn compressed_files_are_read() {
 }
 
 #[test]
-fn endings_may_be_in_capitals() {
+fn extensions_may_be_in_capitals() {
     let folder = folder("capitals");
     let (expected, _) = y(&folder, "m.safetensors", "x.npy", &[]);
     let bytes = |name: &str| fs::read(folder.path().join(name)).unwrap();
@@ -193,7 +194,7 @@ fn endings_may_be_in_capitals() {
     }
 }
 
-/// On every device of the machine: what stands past the end of a sequence does not matter, NaN or not.
+/// On every device of the machine: values past the end of a sequence do not matter, NaN or not.
 #[test]
 fn padding_may_hold_anything() {
     let folder = folder("padding");

@@ -1,4 +1,4 @@
-//! The command: what it prints, writes and refuses.
+//! The command: its output, its files and its refusals.
 
 mod bad_input;
 mod bench;

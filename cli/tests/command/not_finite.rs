@@ -1,4 +1,4 @@
-//! States that leave the range of f32, and what the command says of them.
+//! States that leave the range of f32, and the command's messages about them.
 
 use crate::common::{Folder, npy, root, safetensors, stderr, stdout, wgru_in};
 use serde_json::Value;
@@ -11,7 +11,8 @@ fn selectors() -> Vec<String> {
     devices.map(|device| device["device"].as_str().expect("a name").replacen(": ", ":", 1)).collect()
 }
 
-/// A relu RNN of one unit whose state is 1000 times that of the step before: 1 at first, 1e36 in step 12, and then inf.
+/// A relu RNN of one unit whose state is 1000 times that of the previous step: 1 at first, 1e36 in step 12, and then
+/// inf.
 fn growing(folder: &Folder) {
     let weights: [(&str, &[usize], &[f32]); 2] =
         [("weight_ih_l0", &[1, 1], &[1.0]), ("weight_hh_l0", &[1, 1], &[1000.0])];
@@ -23,14 +24,14 @@ fn growing(folder: &Folder) {
 const RUN: [&str; 6] = ["run", "m.safetensors", "--input", "x.npy", "--cell", "rnn-relu"];
 
 #[test]
-fn a_state_that_leaves_the_range_is_said() {
+fn a_state_that_leaves_the_range_is_reported() {
     let folder = Folder::new("not-finite");
     growing(&folder);
     for device in selectors() {
         let args = [&RUN[..], &["--device", &device, "--output", "out.npz", "--verify"]].concat();
         let output = folder.wgru(&args);
         let text = stderr(&output);
-        // f64 goes on, beyond f32: an infinity is the right number of f32.
+        // In f64 the state is finite, beyond the range of f32: infinity is then the right f32.
         assert!(output.status.success(), "{device}: {text}");
         let y = "y holds 7 numbers that are not finite, first inf at [1, 13, 0] (row, step, feature)";
         assert!(text.contains(y), "{device}: {text}");
@@ -42,11 +43,12 @@ fn a_state_that_leaves_the_range_is_said() {
     }
 }
 
-/// Where f64 has a number that f32 cannot have, the verification fails and says where.
+/// If f64 has a finite number that f32 cannot reach, the verification fails and gives the position.
 #[test]
 fn what_f32_cannot_compute_fails_the_verification() {
     let folder = Folder::new("not-finite-verify");
-    // The second unit is 1000 times the difference of both: 0 in every other step, also where f32 has the difference of two infinities.
+    // The second unit is 1000 times the difference of both: 0 in every other step, including those where f32 has the
+    // difference of two infinities.
     let w_hh = [1000.0, 0.0, 1000.0, -1000.0];
     let weights: [(&str, &[usize], &[f32]); 2] =
         [("weight_ih_l0", &[2, 1], &[1.0, 1.0]), ("weight_hh_l0", &[2, 2], &w_hh)];

@@ -1,5 +1,5 @@
-//! ONNX files on the command: what the graph makes of states and lengths reaches the numbers, or the run is refused; stacks run
-//! as one model, to the bits of their layers one after the other.
+//! ONNX files on the command line: states and lengths that the graph computes are used, or the run is refused; stacks
+//! run as one model, with the same bits as their layers one after the other.
 
 use std::fs;
 
@@ -30,7 +30,7 @@ fn run(folder: &Folder, model: &str, input: &str, more: &[&str]) -> std::process
 /// The arrays of a file: name, shape and bytes.
 type Arrays = Vec<(String, Vec<usize>, Vec<u8>)>;
 
-/// Runs, and gives what was printed and written.
+/// Runs, and returns the output of the command and its arrays.
 fn ran(folder: &Folder, model: &str, input: &str, more: &[&str]) -> (String, Arrays) {
     let output = run(folder, model, input, more);
     assert!(output.status.success(), "{model} {input}: {}", stderr(&output));
@@ -59,7 +59,7 @@ fn lstm(layout: i64, extra: Graph) -> Vec<u8> {
 }
 
 #[test]
-fn what_the_graph_repeats_is_what_the_caller_would_give() {
+fn repeated_states_equal_the_callers() {
     let row = |from| ramp(from, 6);
     for layout in [0, 1] {
         let folder = Folder::new(&format!("onnx-repeated-{layout}"));
@@ -105,10 +105,10 @@ fn what_the_graph_repeats_is_what_the_caller_would_give() {
             ran(&folder, "com.onnx", "all.npz", &[]).1 == expected,
             "layout {layout}: computed, and given"
         );
-        // The caller's comes before the file's.
+        // The caller's array overrides the file's.
         let (text, got) = ran(&folder, "rep.onnx", "all.npz", &[]);
         assert!(got == expected && text.contains("initial_h: IN's array in place of the file's"), "{text}");
-        // What is not given is refused, each by its role and its node.
+        // A missing array is refused with its role and its node.
         for (without, words) in
             [(1, ["sequence_lens", "to_int32"]), (2, ["initial_h", "squash"]), (3, ["initial_c", "cut"])]
         {
@@ -141,7 +141,7 @@ fn what_the_graph_repeats_is_what_the_caller_would_give() {
     }
 }
 
-/// Three layers as an exporter joins them, all in one direction or in both.
+/// Three layers joined in the style of exporters, all in one direction or in both.
 fn stack(direction: Direction) -> Vec<u8> {
     let d = direction.count() as i64;
     let mut graph = Graph::default().inputs(&["x0"]).tensor(&ints("to", &[3], &[0, 0, -1]));
@@ -211,7 +211,7 @@ fn a_stack_runs_as_its_layers_one_after_the_other() {
             }
             folder.write(&format!("x{}.npz", at + 1), npz(&[("X", npy(&[5, 3, 3 * d], &next))]));
         }
-        // As another file, and back.
+        // Exported to another file, and read back.
         for file in ["out.onnx", "out.safetensors"] {
             let output = folder.wgru(&["export", "m.onnx", &format!("new-{file}")]);
             assert!(output.status.success(), "{}", stderr(&output));

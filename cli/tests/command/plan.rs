@@ -1,4 +1,4 @@
-//! `wgru explain` and `wgru tune`: what is planned and why, and the table that it follows from.
+//! `wgru explain` and `wgru tune`: the plan and its reasons, and the table that it follows from.
 
 use std::fs;
 
@@ -14,7 +14,7 @@ fn a_plan_names_its_kernels_and_why_not_others() {
     {
         assert!(text.contains(word), "{word} is not in\n{text}");
     }
-    // 512 units of 512 weights and 3 gates are beyond every table's registers.
+    // 512 units of 512 weights and 3 gates do not fit the registers of any table.
     assert!(text.contains("needs "), "{text}");
 }
 
@@ -79,7 +79,7 @@ fn a_table_is_measured_written_and_read() {
     let csv = fs::read_to_string(folder.path().join("t.csv")).expect("the figures");
     assert!(csv.lines().count() > 4 && csv.contains("true,"), "{csv}");
 
-    // Of every candidate there is a sample, by which it is predicted, and its like nearby.
+    // Every candidate has a sample that corrects its prediction and that of similar ones.
     let samples =
         |table: &str| table.lines().filter(|line| line.starts_with("measured gru-b3-t5-i3-h4 ")).count();
     assert_eq!(samples(&table), csv.lines().count() - 1, "{table}");
@@ -90,7 +90,7 @@ fn a_table_is_measured_written_and_read() {
     let text = by("gru-b3-t5-i3-h40");
     assert!(text.contains("the model") && !text.contains("measured"), "{text}");
 
-    // The same from the record and another case beside it, with the numbers that it is told to begin with.
+    // The same from the record, and another case, starting from a given table.
     let again = [
         "tune",
         "--device",
@@ -110,12 +110,13 @@ fn a_table_is_measured_written_and_read() {
     let from = fs::read_to_string(folder.path().join("from.txt")).expect("the table");
     assert!(from.contains("# numbers as they were, `measured` from t.csv\n"), "{from}");
     assert_eq!(samples(&from), samples(&table), "{from}");
-    // The same numbers and the same times are the same thousandths.
+    // The same numbers and the same times give the same thousandths.
     let of_table = |line: &&str| !line.starts_with('#');
     assert!(table.lines().filter(of_table).all(|line| from.contains(&format!("{line}\n"))), "{from}{table}");
     assert!(from.contains("\nmeasured rnn-b1-t1-i1-h1 "), "{from}");
 
-    // A dispatch that is dearer than anything makes one dispatch for all steps the choice, a cheap one may not.
+    // With a very expensive dispatch the planner must choose one dispatch for all steps; with a cheap one it need
+    // not.
     let dear: String = table
         .lines()
         .map(|line| if line.starts_with("dispatch ") { "dispatch 9000000000000000" } else { line })
@@ -141,7 +142,7 @@ fn a_table_is_measured_written_and_read() {
 }
 
 #[test]
-fn a_strategy_can_be_asked_for() {
+fn a_strategy_can_be_set() {
     let folder = Folder::new("strategy");
     for (strategy, kernel) in
         [("step", "step_rnn"), ("persistent", "persistent_rnn"), ("streamed", "weights streamed")]

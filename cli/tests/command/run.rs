@@ -8,7 +8,7 @@ use crate::common::{
 use ndarray_npy::ReadNpyExt;
 use serde_json::Value;
 
-/// What `wgru devices --json` lists, as selectors.
+/// The selectors that `wgru devices --json` lists.
 fn selectors() -> Vec<String> {
     let output = wgru_in(root(), &["devices", "--json"]);
     assert!(output.status.success(), "{}", stderr(&output));
@@ -42,7 +42,7 @@ fn a_normal_run_prints_nothing_on_stderr() {
     }
 }
 
-/// Drivers compile when a kernel is made or when it first runs; neither is a part of the run's time.
+/// Drivers compile a kernel when it is created or when it first runs; neither is part of the run's time.
 #[test]
 fn the_time_of_a_run_has_no_compilation_in_it() {
     let folder = Folder::new("times");
@@ -57,9 +57,9 @@ fn the_time_of_a_run_has_no_compilation_in_it() {
     }
 }
 
-/// With a folder the run is the same one; a device either leaves a file there or says why not.
+/// A cache folder does not change the run; a device either writes a file there or gives the reason why not.
 #[test]
-fn compiled_kernels_are_kept_in_a_folder_or_it_is_said_why_not() {
+fn compiled_kernels_are_cached_in_a_folder_or_the_reason_is_printed() {
     let folder = Folder::new("pipelines");
     folder.write("m.safetensors", model(3, 2, 4)).write("x.npy", npy(&[1, 3, 2], &values(9, 6)));
     for device in selectors() {
@@ -74,7 +74,7 @@ fn compiled_kernels_are_kept_in_a_folder_or_it_is_said_why_not() {
         if kept.exists() {
             let files: Vec<_> = fs::read_dir(&kept).unwrap().map(|entry| entry.unwrap().path()).collect();
             assert_eq!(files.len(), 1, "{device}");
-            // What the library tells of it unasked is a warning.
+            // The library's own message about it is a warning.
             fs::write(&files[0], b"of another making").unwrap();
             let output = folder.wgru(&[&args[..], &["--pipeline-cache", "kept"]].concat());
             let said = stderr(&output);
@@ -82,7 +82,7 @@ fn compiled_kernels_are_kept_in_a_folder_or_it_is_said_why_not() {
             assert!(output.status.success() && said.contains("wgru: warning: "), "{device}: {said}");
             assert!(said.contains(&*name) && said.contains("ignored"), "{device}: {said}");
             fs::remove_dir_all(&kept).unwrap();
-            // What cannot be kept is said, and the run stays good.
+            // If the cache cannot be written, a message says so, and the run succeeds.
             let output = folder.wgru(&[&args[..], &["--pipeline-cache", "x.npy"]].concat());
             assert!(output.status.success() && stderr(&output).contains("x.npy"), "{}", stderr(&output));
             assert_eq!(stderr(&output).matches("it is no folder").count(), 1, "{}", stderr(&output));
@@ -114,7 +114,7 @@ fn every_cell_is_verified_on_every_device() {
     }
 }
 
-/// The same numbers whatever the container, and the shapes that the help promises.
+/// The same numbers in every container, with the shapes that the help describes.
 #[test]
 fn inputs_and_outputs_of_every_format_agree() {
     let folder = Folder::new("formats");
@@ -155,8 +155,8 @@ fn inputs_and_outputs_of_every_format_agree() {
     }
 }
 
-/// Where `resets` is not 0 a sequence begins anew: the numbers are those of the parts by themselves, with `--verify` and on a
-/// file in the other layout too; an array of another shape is refused.
+/// Where `resets` is not 0 a sequence restarts: the numbers are those of the separate parts, with `--verify` and for
+/// a file in the other layout too. An array of another shape is refused.
 #[test]
 fn resets_cut_a_sequence() {
     let folder = Folder::new("resets");
@@ -185,7 +185,7 @@ fn resets_cut_a_sequence() {
     assert!(stderr(&output).contains("resets: expected [6, 1], got [1, 6]"), "{}", stderr(&output));
 }
 
-/// NumPy stores column-major arrays too, and 64-bit ones.
+/// NumPy also stores column-major arrays and 64-bit ones.
 #[test]
 fn column_major_and_double_precision_arrays_are_read_alike() {
     use ndarray::{ArrayD, ShapeBuilder};
@@ -244,7 +244,7 @@ fn a_model_in_several_files_is_run_from_its_index_or_folder() {
         let output = folder.wgru(&["run", model, "--prefix", "rnn", "--input", "in.npy", "--device", "cpu"]);
         let text = stdout(&output);
         assert!(output.status.success(), "{}", stderr(&output));
-        // Of an RNN the line says what the weights do not show.
+        // For an RNN the line gives what the weights do not show.
         for words in ["RNN 2→6", "prefix \"module.rnn.\" for \"rnn\"", "nonlinearity Tanh: assumed"] {
             assert!(text.contains(words), "{words}: {text}");
         }
@@ -254,7 +254,7 @@ fn a_model_in_several_files_is_run_from_its_index_or_folder() {
     assert!(stderr(&output).contains("it has in.npy, model"), "{}", stderr(&output));
 }
 
-/// README's first command. The errors must be PyTorch's, which stand in the repository.
+/// README's first command. The errors must equal PyTorch's, which are in the repository.
 #[test]
 fn the_forecaster_gives_the_errors_that_pytorch_gave() {
     let expected: Value =
@@ -289,7 +289,7 @@ fn the_forecaster_gives_the_errors_that_pytorch_gave() {
     }
 }
 
-/// A recurrent node out of an ONNX file, by the graph's names and in its layouts, against what ONNX Runtime gave.
+/// A recurrent node of an ONNX file, by the graph's names and in its layouts, against ONNX Runtime's numbers.
 #[test]
 fn an_onnx_node_gives_the_numbers_of_its_own_engine() {
     let golden = |name: &str| root().join("tests/goldens").join(name);
@@ -351,7 +351,8 @@ fn a_projected_lstm_is_run_from_its_states() {
     assert!(text.contains("projection to 2: weight_hr_l0 gives H = 4"), "{text}");
 }
 
-/// What is exported runs to the same bits. One sequence, so that ONNX's `[T, D, B, H]` lies as `[B, T, D·H]` does.
+/// An exported model runs with the same bits. One sequence, so that ONNX's `[T, D, B, H]` has the memory order of
+/// `[B, T, D·H]`.
 #[test]
 fn an_export_gives_the_numbers_of_its_model() {
     let folder = Folder::new("export");
@@ -382,7 +383,7 @@ fn an_export_gives_the_numbers_of_its_model() {
         export(&[&["m.safetensors", "out.onnx"], options].concat());
         let (torch, onnx) = (y("out.safetensors", "x.npz", &[], "y"), y("out.onnx", "X.npz", &[], "Y"));
         if options.contains(&"takes") {
-            // 1 − σ(a) and σ(−a) are rounded on their own; both files hold the same cell.
+            // 1 − σ(a) and σ(−a) are rounded separately; both files hold the same cell.
             assert_eq!(torch, onnx);
         } else {
             assert_eq!((&torch, &onnx), (&own, &own), "{gates} {options:?}");
@@ -391,7 +392,7 @@ fn an_export_gives_the_numbers_of_its_model() {
         let file = |name: &str| fs::read(folder.path().join(name)).unwrap();
         assert_eq!(file("out.safetensors"), file("back.safetensors"), "{gates} {options:?}: over ONNX");
     }
-    // A Linear of the stack's own module is a readout where it is named as that, and else what makes another cell of it.
+    // A Linear in the stack's own module is a readout if an option names it; otherwise it makes another cell of it.
     let [w_ih, w_hh] = [values(1, 36), values(2, 48)];
     let own: [(&str, &[usize], &[f32]); 4] = [
         ("enc.weight_ih_l0", &[12, 3], &w_ih),
@@ -403,7 +404,7 @@ fn an_export_gives_the_numbers_of_its_model() {
     let named = ["run", "own.safetensors", "--input", "x.npz", "--device", "cpu", "--readout", "enc.fc"];
     assert!(folder.wgru(&named).status.success(), "{}", stderr(&folder.wgru(&named)));
     assert!(stderr(&folder.wgru(&named[..6])).contains("enc.fc.weight"));
-    // A readout travels with the model, and is applied where the file says.
+    // A readout is exported with the model, and is applied as the file states.
     folder.write("m.safetensors", model(3, 3, 4));
     let readout = ["--readout", "head", "--readout-at", "every"];
     let own = y("m.safetensors", "x.npz", &readout, "out");
@@ -435,9 +436,10 @@ fn keras_layers_run_by_their_names() {
     assert!(text.contains("as told"), "{text}");
 }
 
-/// What else the file's graph gives a layer of Keras: a state is fed or missed by name, a mask is told.
+/// The other inputs that the file's graph gives to a layer of Keras: an initial state must be given by name, and a
+/// mask is reported.
 #[test]
-fn states_and_masks_of_keras_graphs_are_not_passed_over() {
+fn states_and_masks_of_keras_graphs_are_not_ignored() {
     let model = root().join("tests/goldens/keras/graphs.keras").display().to_string();
     let folder = Folder::new("keras-graphs");
     let (x, h0) = (npy(&[2, 5, 3], &values(3, 30)), npy(&[1, 2, 4], &values(4, 8)));

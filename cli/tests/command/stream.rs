@@ -14,7 +14,7 @@ fn number(record: &Value, key: &str) -> f64 {
     record[key].as_f64().unwrap_or_else(|| panic!("{key} is no number: {record}"))
 }
 
-/// Every device keeps up with a few streams or does not, and what it gave was verified either way.
+/// Every device keeps up with a few streams or not; its outputs are verified in both cases.
 #[test]
 fn every_device_is_under_a_load() {
     let folder = Folder::new("stream-all");
@@ -37,14 +37,14 @@ fn every_device_is_under_a_load() {
         let percentiles = ["p05_s", "median_s", "p95_s", "p99_s"].map(number);
         assert!(percentiles[0] > 0.0 && percentiles.is_sorted(), "{record}");
         assert!(number("missed") <= number("frames"), "{record}");
-        // The streams that left had been six, and those that came were no more.
+        // At most six streams are open in each of the 30 turns; slots of streams that left are free for some turns.
         if record["overloaded"] == false {
             assert!((30.0 * 3.0..=30.0 * 6.0).contains(&number("frames")), "{record}");
             assert!((1.4..60.0).contains(&number("seconds")) && number("runs") <= 30.0, "{record}");
         }
         assert!(number("bytes") > 0.0, "{record}");
     }
-    // Tiny as the model is, the CPU has thousands of times what it needs.
+    // The model is tiny: the CPU is thousands of times faster than needed.
     let cpu = all.iter().find(|record| record["backend"] == "cpu").expect("the CPU");
     assert_eq!(cpu["overloaded"], false);
     let csv = fs::read_to_string(folder.path().join("r.csv")).unwrap();
@@ -64,9 +64,9 @@ fn every_device_is_under_a_load() {
     assert!(stdout(&output).contains("gru-b6-t1-i3-h8-l2 at 20 Hz"), "{}", stdout(&output));
 }
 
-/// A load that nothing can bear ends early, with its numbers, and not one stream is found to be borne.
+/// A load that no device can keep up with ends early, with its figures, and the search finds not even one stream.
 #[test]
-fn an_overload_is_said() {
+fn an_overload_is_reported() {
     let folder = Folder::new("stream-overload");
     let load = ["bench", "--suite", "stream", "--quick", "--device", "cpu", "--threads", "1"];
     let sizes = ["--case", "lstm-b200-t1-i3-h8", "--rate", "1e6", "--seconds", "2", "--json", "r.jsonl"];
@@ -78,12 +78,12 @@ fn an_overload_is_said() {
     let [record] = &all[..] else { panic!("{all:?}") };
     assert_eq!((&record["overloaded"], &record["most_streams"]), (&true.into(), &0.into()));
     assert!(number(record, "seconds") < 2.0 && number(record, "missed") > 0.0, "{record}");
-    // Eight frames of each stream in a tick.
+    // A tick with eight frames of each stream.
     assert!(number(record, "frames") > 1000.0 * number(record, "runs"), "{record}");
 }
 
 #[test]
-fn what_is_no_load_is_refused() {
+fn invalid_loads_are_refused() {
     let folder = Folder::new("stream-bad");
     let stream = ["--suite", "stream", "--device", "cpu"];
     for (args, words) in [

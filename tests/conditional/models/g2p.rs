@@ -19,9 +19,9 @@ const SIZE: usize = 256;
 
 struct G2p {
     tensors: HashMap<String, Tensor>,
-    /// Letters of each word with the end mark, as rows of `enc_emb`.
+    /// Letters of each word with the end mark, as row numbers of `enc_emb`.
     words: Vec<Vec<usize>>,
-    /// Phonemes of each word, as rows of `dec_emb`.
+    /// Phonemes of each word, as row numbers of `dec_emb`.
     phonemes: Vec<Vec<usize>>,
     begin: usize,
     end: usize,
@@ -76,7 +76,7 @@ impl G2p {
         layer.and_then(|layer| Model::new(vec![layer])).expect("256 to 256")
     }
 
-    /// `[1, 96, H]`: the state in which the encoder leaves each word.
+    /// `[1, 96, H]`: the encoder's final state for each word.
     fn encode(&self, device: &Device) -> Vec<f32> {
         let longest = self.words.iter().map(Vec::len).max().expect("words");
         let mut x = vec![0.0; self.words.len() * longest * SIZE];

@@ -1,12 +1,12 @@
-//! RTNeural's test models, on the input and output that the framework which trained them gave.
+//! RTNeural's test models, on the inputs and outputs of the framework that trained them.
 //!
 //! ```text
 //! gru.json   Keras     dense 1 → 8, tanh; GRU 8 (z r h, reset after); dense 8 → 8, sigmoid; dense 8 → 1
 //! gru_torch  PyTorch   GRU 1 → 8; GRU 8 of three layers; dense 8 → 1
 //! ```
 //!
-//! The outputs of both lie within ±1 and were computed in f32; they are held at 1.4e-7, a little more than two steps
-//! of f32 below 1 (6.0e-8). What stands before the Keras GRU and after its first dense layer is done here in f64.
+//! The outputs of both are within ±1 and were computed in f32. The tolerance is 1.4e-7, a little more than two f32
+//! steps below 1 (6.0e-8). The layers before the Keras GRU and after its first dense layer are computed here in f64.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ use wgru::import::Tensor;
 use wgru::model::GateOrder;
 use wgru::{Batch, Cell, Device, Direction, Layer, Model, Readout, ReadoutSteps, Weights};
 
-/// What the README of the models gives.
+/// The figures in the README of the models.
 const TOLERANCE: f64 = 1.4e-7;
 
 fn csv(path: &Path) -> Vec<f64> {

@@ -73,8 +73,8 @@ struct Called {
 
 /// One call of the layer on `x`, `[B, T, I]`, from the states `h` and `c`.
 ///
-/// A mask that is a prefix of every row is what lengths say. One with holes is not, for the cell stands still in
-/// a hole: its real steps are gathered to the front, run, and put back to where they were.
+/// A mask that is a prefix of every row is equal to lengths. One with holes is not, because the cell keeps its state
+/// in a hole: its real steps are moved to the front, run, and moved back to their positions.
 fn call(
     case: &Value,
     device: &Device,
@@ -109,7 +109,7 @@ fn call(
     for b in 0..batch {
         let at = |t: usize| y[(b * steps + t) * hidden..][..hidden].to_vec();
         let mut last = vec![0.0; hidden];
-        // Keras leaves the output of go_backwards in the order in which it was made.
+        // Keras leaves the output of go_backwards in the order of computation.
         for t in (0..steps)
             .map(|t| if model.layers()[0].direction() == Direction::Reverse { steps - 1 - t } else { t })
         {

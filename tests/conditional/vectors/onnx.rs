@@ -1,6 +1,6 @@
-//! The suites in ONNX's own words (ONNX's node tests, ONNX Runtime, ngraph): every case is written as an ONNX file,
-//! its attributes as attributes, its weights as initialisers and the rest as the graph's inputs, read by the
-//! importer and run in the operator's own layout.
+//! The suites in ONNX's terms (ONNX's node tests, ONNX Runtime, ngraph). Every case is written as an ONNX file, its
+//! attributes as attributes, its weights as initialisers and the rest as the graph's inputs; then the importer reads
+//! it, and it runs in the operator's own layout.
 //!
 //! ```text
 //! layout 0   X [T, B, I]   Y [T, D, B, H]   states [D, B, H]
@@ -62,8 +62,8 @@ pub fn onnx_node_tests(suite: Suite) {
     suite.holds(|case, device, judge| run(case, device, judge, bound(&case["tolerance"])));
 }
 
-/// Where a sequence has no step ONNX Runtime's final state is zero and this crate's its initial state. Both cases
-/// that have such a sequence start from zero, so that the two rules agree on them.
+/// For a sequence without steps, ONNX Runtime's final state is zero and this crate's is its initial state. Both cases
+/// with such a sequence start from zero, so both rules give the same.
 pub fn onnx_runtime(suite: Suite) {
     let empty = |case: &&Value| numbers(&case["inputs"]["sequence_lens"]).is_some_and(|l| l.contains(&0.0));
     let empty: Vec<&Value> = suite.cases.iter().filter(empty).collect();
@@ -73,7 +73,7 @@ pub fn onnx_runtime(suite: Suite) {
     suite.holds(|case, device, judge| run(case, device, judge, bound(&case["tolerance"])));
 }
 
-/// The file's own unit is ngraph's comparison of bits; its note gives 1e-5 for others.
+/// The file's own bound is ngraph's comparison of bits; its note gives 1e-5 for others.
 pub fn ngraph(suite: Suite) {
     suite.holds(|case, device, judge| run(case, device, judge, Bound::atol(1e-5)));
 }

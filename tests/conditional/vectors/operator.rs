@@ -1,4 +1,4 @@
-//! A case in ONNX's own words, written as an ONNX file and read by the importer.
+//! A case in ONNX's terms, written as an ONNX file and read by the importer.
 
 use serde_json::{Map, Value};
 use wgru::import::{Onnx, OnnxGraph, OnnxInput};
@@ -9,7 +9,7 @@ use crate::common::onnx_file::{self, Graph, Node};
 /// The inputs in the operator's order; those of the weights are initialisers.
 const INPUTS: [&str; 8] = ["X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P"];
 const WEIGHTS: [&str; 4] = ["W", "R", "B", "P"];
-/// The first opset whose recurrent nodes are read, for files that name none.
+/// The first supported opset of recurrent nodes, for files that name none.
 const OPSET: i64 = 7;
 
 /// A case as a file, its arrays under the operator's names.
@@ -20,7 +20,7 @@ pub fn import(case: &Value) -> OnnxGraph {
     let named = |name: &&'static str| if inputs.contains_key(*name) { *name } else { "" };
     let ports: Vec<&str> = INPUTS.iter().map(named).collect();
     let given = ["Y", "Y_h", "Y_c"].map(|name| if outputs.contains_key(name) { name } else { "" });
-    // Only an LSTM has seven inputs and more, and three outputs.
+    // Only an LSTM has seven or more inputs, and three outputs.
     let (last_in, last_out) = if case["op"] == "LSTM" { (8, 3) } else { (6, 2) };
     let mut node = Node::new(text(&case["op"]), &ports[..last_in], &given[..last_out]);
     for (name, value) in case["attributes"].as_object().expect("attributes") {
@@ -52,7 +52,7 @@ fn attribute(node: Node, name: &str, value: &Value) -> Node {
             let values: Vec<f32> = list().iter().map(|v| v.as_f64().expect("a number") as f32).collect();
             node.floats(name, &values)
         }
-        // The source has a clip that no pre-activation reaches, under the name of its own.
+        // The source has a clip that no pre-activation reaches, under its own name.
         "clip" | "clip_in_source" => node.float("clip", value.as_f64().expect("a number") as f32),
         _ => node.int(name, value.as_i64().unwrap_or_else(|| panic!("attribute {name} is {value}"))),
     }

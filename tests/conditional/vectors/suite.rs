@@ -1,4 +1,4 @@
-//! A file of vectors, what each device makes of it, and how far that may be from what the file says.
+//! A file of vectors, each device's results for it, and the tolerance of the file's values.
 
 use std::fs;
 
@@ -29,19 +29,19 @@ pub struct Suite {
 }
 
 impl Suite {
-    /// The file. Fails where it does not hold as many cases as it should.
+    /// The file. Panics if it does not hold as many cases as it should.
     pub fn open(file: &'static str) -> Found<Self> {
         let path = shared("vectors")?.join(file);
         let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{file}: {error}"));
         let json: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{file}: {error}"));
         let cases = json["tests"].as_array().expect("a list").clone();
-        // The count of each file, so that a file cut short does not pass.
+        // The count of each file, so that a truncated file does not pass.
         let (_, count) = FILES.iter().find(|(name, _)| *name == file).expect("a known file");
         assert_eq!((cases.len(), json["count"].as_u64()), (*count, Some(*count as u64)), "{file}");
         Ok(Self { file, cases })
     }
 
-    /// Runs every case on every device by `run` and asserts that none was left out and none failed.
+    /// Runs every case on every device with `run` and asserts that none was left out and none failed.
     pub fn holds(&self, mut run: impl FnMut(&Value, &Device, &mut Judge) -> Result<(), Error>) {
         for device in &everywhere() {
             let mut judge = Judge::default();
@@ -54,14 +54,15 @@ impl Suite {
     }
 }
 
-/// How far a value may be from the file's.
+/// The tolerance of a value.
 #[derive(Clone, Copy)]
 pub enum Bound {
     /// `atol + rtol·|expected|`.
     Within { atol: f64, rtol: f64 },
-    /// So many f32 from the file's to ours, or this much: what rounding the numbers of the case makes of this one.
+    /// So many f32 steps from the file's value to ours, or this much: the effect on this value of rounding the
+    /// numbers of the case.
     Ulp32 { ulps: u32, rounding: f64 },
-    /// So many f16 from the file's to ours rounded to f16.
+    /// So many f16 steps from the file's value to ours rounded to f16.
     Ulp16(u32),
 }
 
@@ -70,7 +71,7 @@ impl Bound {
         Self::Within { atol, rtol: 0.0 }
     }
 
-    /// The distance and what is allowed, in the bound's unit.
+    /// The distance and the tolerance, in the bound's unit.
     fn measure(self, got: f64, expected: f64) -> (f64, f64) {
         match self {
             Self::Within { atol, rtol } => ((got - expected).abs(), atol + rtol * expected.abs()),
@@ -88,12 +89,12 @@ impl Bound {
     }
 }
 
-/// The place of `v` among all floats whose magnitude has these bits; both zeros have one.
+/// The index of `v` in the order of all floats with this many bits of magnitude; both zeros have one.
 fn place(magnitude: i64, v: f64) -> i64 {
     if v < 0.0 { -magnitude } else { magnitude }
 }
 
-/// The value that came nearest to its bound, and where.
+/// The value nearest to its bound, and its position.
 #[derive(Default)]
 pub struct Worst {
     share: f64,
@@ -113,7 +114,7 @@ impl std::fmt::Display for Worst {
     }
 }
 
-/// Holds what one device gave against the file.
+/// Compares one device's results with the file.
 #[derive(Default)]
 pub struct Judge {
     case: String,
@@ -122,7 +123,7 @@ pub struct Judge {
 }
 
 impl Judge {
-    /// Says what came nearest to its bound and asserts that nothing went beyond.
+    /// Prints the value nearest to its bound and asserts that none exceeded it.
     pub fn finish(self, what: &str) {
         eprintln!("{what}; {}", self.worst);
         let failures = self.failures;
@@ -164,7 +165,7 @@ pub fn text(value: &Value) -> &str {
     value.as_str().expect("a text")
 }
 
-/// An array of the case as the file has it; none where the file has none of the name.
+/// An array of the case in the file's precision; `None` if the file has none of the name.
 pub fn numbers(array: &Value) -> Option<Vec<f64>> {
     let data = array.get("data")?.as_array().expect("a flat list");
     Some(data.iter().map(|v| v.as_f64().expect("a number")).collect())

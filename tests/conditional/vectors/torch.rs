@@ -1,5 +1,5 @@
-//! Numbers of PyTorch that other crates hold in their tests, and whole PyTorch stacks with a dense layer: every case
-//! is written as a safetensors file under PyTorch's names and read by the importer.
+//! PyTorch results from the tests of other crates, and whole PyTorch stacks with a dense layer. Every case is written
+//! as a safetensors file under PyTorch's names and read by the importer.
 
 use safetensors::tensor::{Dtype, TensorView, serialize};
 use serde_json::Value;
@@ -8,7 +8,7 @@ use wgru::{Batch, Device, Error, Model, Readout, ReadoutSteps};
 
 use super::suite::{Judge, Suite, bound, floats, numbers, shape, text};
 
-/// A tensor of a file in the making.
+/// A tensor of a file being written.
 struct Tensor {
     name: String,
     shape: Vec<usize>,

@@ -1,4 +1,4 @@
-//! The suites in WebNN's words (web-platform-tests, the f64 baseline, the polyfill): layers through the public
+//! The suites in WebNN's terms (web-platform-tests, the f64 baseline, the polyfill): layers through the public
 //! builder, gates in the order that `layout` names.
 //!
 //! ```text
@@ -17,7 +17,7 @@ use wgru::{Batch, Cell, Device, Direction, Error, Layer, Model, Output, State, W
 
 use super::suite::{Bound, Judge, Suite, bound, numbers, shape, text};
 
-/// A case as this crate has it.
+/// A case in this crate's form.
 struct Net {
     model: Model,
     /// `[T, B, I]`.
@@ -37,7 +37,7 @@ fn activation(name: &Value) -> Activation {
 }
 
 impl Net {
-    /// `round` brings the file's numbers into f32.
+    /// `round` converts the file's numbers to f32.
     fn new(case: &Value, round: &dyn Fn(f64) -> f32) -> Self {
         let (inputs, attributes) = (&case["inputs"], &case["attributes"]);
         let array = |name: &str| -> Option<Vec<f32>> {
@@ -69,7 +69,7 @@ impl Net {
                 w_hh: part("recurrentWeight", d).expect("a weight"),
                 b_ih: part("bias", d),
                 b_hh: part("recurrentBias", d),
-                // i, o, f in WebNN whatever the order of the gates; i, f, o here.
+                // Always i, o, f in WebNN, whatever the order of the gates; i, f, o here.
                 peepholes: part("peepholeWeight", d).map(|p| {
                     [0, 2, 1].iter().flat_map(|gate| p[gate * hidden..][..hidden].to_vec()).collect()
                 }),
@@ -123,7 +123,7 @@ impl Net {
     }
 }
 
-/// The file's outputs with what was computed for each.
+/// The file's outputs with the computed ones.
 fn pairs<T: Copy>(case: &Value, output: &Output<T>) -> Vec<(String, Vec<T>, Vec<f64>)> {
     let arrays = [Some(&output.h_n), output.c_n.as_ref(), Some(&output.y)];
     let arrays: Vec<&Vec<T>> = arrays.into_iter().flatten().collect();
@@ -136,7 +136,7 @@ fn pairs<T: Copy>(case: &Value, output: &Output<T>) -> Vec<(String, Vec<T>, Vec<
     expected.iter().map(pair).collect()
 }
 
-/// `bound` of an output and of an element of it.
+/// The bound of an output and of an element of it.
 fn run(
     case: &Value,
     net: &Net,
@@ -156,12 +156,11 @@ fn run(
     Ok(())
 }
 
-/// What half a step of f32 in every number of the case amounts to in each element of each output, to the first
-/// order: the rounding of one product per number. With relu for its gates a GRU's z is far above 1, and
-/// `z h + (1 − z) n` takes large numbers from one another; the order of a sum then decides about more ULP than the
-/// suite allows.
+/// The first-order effect, on each element of each output, of half a step of f32 in every number of the case: the
+/// rounding of one product per number. With relu for its gates a GRU's z is far above 1, and `z h + (1 − z) n`
+/// subtracts large numbers. The reduction order then changes more ULP than the suite allows.
 fn rounding(case: &Value) -> Vec<Vec<f64>> {
-    // The numbers are told apart by the turn in which they are read; `turn` moves one of them to the next f32.
+    // Numbers are identified by the order in which they are read; `turn` moves one of them to the next f32.
     let run = |turn: Option<usize>| {
         let turns = std::cell::Cell::new(0);
         let net = Net::new(case, &|v| {
@@ -181,7 +180,7 @@ fn rounding(case: &Value) -> Vec<Vec<f64>> {
     sums
 }
 
-/// f16 cases: their inputs rounded to f16, ours computed in f32 and then rounded.
+/// f16 cases: their inputs are rounded to f16; ours are computed in f32 and then rounded.
 pub fn web_platform_tests(suite: Suite) {
     let is_half = |case: &Value| case["inputs"]["input"]["dtype"] == "float16";
     assert_eq!(suite.cases.iter().filter(|case| is_half(case)).count(), 22);
@@ -204,8 +203,8 @@ pub fn webnn_polyfill(suite: Suite) {
     });
 }
 
-/// The file is of f64 and weights here are f32, so what a device computes lies within the tolerance that the crate
-/// derives: a number rounded to f32 is one rounding of each of its products.
+/// The file is in f64 and weights here are f32, so a device's results are within the tolerance that the crate
+/// derives: a number rounded to f32 adds one rounding to each of its products.
 pub fn webnn_baseline(suite: Suite) {
     suite.holds(|case, device, judge| {
         let net = Net::new(case, &|v| v as f32);
@@ -217,7 +216,7 @@ pub fn webnn_baseline(suite: Suite) {
     });
 }
 
-/// The same in f64, to what f64 can hold. Numbers that are no f32 are corrected for to the first order:
+/// The same in f64, to the precision of f64. Numbers that f32 cannot represent are corrected for to first order:
 ///
 /// ```text
 /// f(v) = f(a) + Σ t_v (f(a with b for v) − f(a)) + O(eps²)      v = a + t_v (b − a), a and b the f32 around v

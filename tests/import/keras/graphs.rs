@@ -1,4 +1,4 @@
-//! Layers that are called in more than the plain way: what Keras computes, or a refusal that says what is in the way.
+//! Layers that are called in unusual ways: Keras' results, or a refusal that names the reason.
 
 use wgru::import::Keras;
 use wgru::model::Merge;
@@ -26,13 +26,13 @@ fn run(device: &Device, model: &Model, batch: &Batch<'_>) -> Output {
     device.load(model).and_then(|engine| engine.run(batch)).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// `[B, T, F]` with the steps the other way round.
+/// `[B, T, F]` with the steps reversed.
 fn turned([_, steps, features]: [usize; 3], y: &[f32]) -> Vec<f32> {
     let turn = |y: &[f32]| y.chunks(features).rev().flatten().copied().collect::<Vec<_>>();
     y.chunks(steps * features).flat_map(turn).collect()
 }
 
-/// Runs a model on an array of graphs.json, everywhere, and holds y against another.
+/// Runs a model on an array of graphs.json on all devices, and compares y with another array.
 fn check_y(model: &Model, x: &str, y: &str, mask: Option<(&[u32], Padding)>, reversed: bool) {
     let (shape, x) = expected(x);
     let mut batch = Batch::new(&x, [shape[0], shape[1], shape[2]]).expect("x fits");
@@ -50,7 +50,7 @@ fn check_y(model: &Model, x: &str, y: &str, mask: Option<(&[u32], Padding)>, rev
 }
 
 #[test]
-fn merge_modes_give_keras_numbers_and_layers_stand_on_merged_ones() {
+fn merge_modes_give_keras_numbers_and_layers_read_merged_ones() {
     for (layers, y, merge) in [
         ("sum", "sum", Merge::Sum),
         ("mul", "mul", Merge::Mul),
@@ -74,7 +74,7 @@ fn merge_modes_give_keras_numbers_and_layers_stand_on_merged_ones() {
 }
 
 #[test]
-fn stacks_of_layers_that_go_backwards_walk_as_keras_does() {
+fn stacks_of_layers_that_go_backwards_run_as_in_keras() {
     for (layers, y, reversed) in [
         ("back", "back", true),
         ("back,on_back", "on_back", true),
@@ -129,13 +129,13 @@ fn an_initial_state_that_the_graph_computes_is_given_or_refused() {
             assert_near(&given.model, &batch, &out.y, &expected(layer).1, &context);
         }
     }
-    // Nothing is asked of a layer that begins at 0.
+    // Nothing is required for a layer that begins at 0.
     let plain = Keras::new().layer("back").states_given().read(golden("graphs.keras")).expect("plain");
     assert!(plain.report.initial_states.is_empty());
 }
 
 #[test]
-fn a_mask_that_reaches_a_layer_is_told_with_its_rule() {
+fn a_mask_that_reaches_a_layer_is_reported_with_its_rule() {
     let lengths = [3, 5];
     for (layers, y, fill, rule) in [
         ("masked", "masked", Padding::Last, "repeats the last output"),
@@ -161,7 +161,7 @@ fn a_mask_that_reaches_a_layer_is_told_with_its_rule() {
 
 #[test]
 fn weights_of_a_model_inside_the_model_are_taken_in_their_order() {
-    // The frozen GRU's come last, behind those of all other layers, and what the normalization counts between.
+    // The frozen GRU's weights come last, after those of all other layers and the statistics of the normalization.
     for (layer, x, y) in [("inner/gru", "first", "gru"), ("inner/gru_1", "norm", "gru_1")] {
         check_y(&read("nested.h5", layer).model, x, y, None, false);
     }
@@ -170,8 +170,8 @@ fn weights_of_a_model_inside_the_model_are_taken_in_their_order() {
 }
 
 #[test]
-fn a_custom_layer_stands_in_nobodys_way_and_a_foreign_gru_is_none_of_keras() {
-    // The only GRU of Keras is found without a name, whatever else the file has.
+fn a_custom_layer_is_ignored_and_a_foreign_gru_is_not_keras() {
+    // The only GRU of Keras is found without a name, whatever other layers the file has.
     let imported = Keras::new().read(golden("foreign.keras")).expect("one GRU of Keras");
     assert_eq!(imported.model, read("foreign.keras", "rec").model);
     check_y(&imported.model, "x", "rec", None, false);
@@ -185,7 +185,7 @@ fn a_custom_layer_stands_in_nobodys_way_and_a_foreign_gru_is_none_of_keras() {
 fn weights_in_bfloat16_are_read_as_they_are() {
     let Imported { model, report } = read("bfloat16.keras", "narrow");
     let weights = &model.layers()[0].weights()[0];
-    // The numbers there have eight digits, of bfloat16 the last two bytes are 0.
+    // The numbers there have eight digits; the last two bytes of bfloat16 are 0.
     let expected = |name: &str| -> Vec<f32> {
         let whole = |v: f32| f32::from_bits((v.to_bits() + 0x8000) & 0xffff_0000);
         expected(name).1.into_iter().map(whole).collect()
@@ -207,7 +207,7 @@ fn weights_in_bfloat16_are_read_as_they_are() {
 }
 
 #[test]
-fn what_is_not_there_is_said_with_what_is() {
+fn missing_layers_are_reported_with_those_found() {
     let ambiguous = |error: Error| match error {
         Error::Ambiguous { what, found } => (what, found),
         other => panic!("{other}"),

@@ -1,7 +1,7 @@
-//! A writer of small HDF5 files, so that a test can lay one out as it likes: groups, texts as attributes, arrays of any type.
+//! A writer of small HDF5 files for tests: groups, texts as attributes, arrays of any type.
 //!
-//! Superblock 0, object headers of version 1, links and attributes inside them, contiguous arrays: nothing of that
-//! needs a checksum or an index (HDF5 file format specification, version 3).
+//! Superblock 0, object headers of version 1, links and attributes inside them, contiguous arrays: this subset needs
+//! no checksum or index (HDF5 file format specification, version 3).
 
 use std::collections::BTreeMap;
 
@@ -32,14 +32,14 @@ enum Text {
 }
 
 impl Group {
-    /// The group at `path`, made where there is none.
+    /// The group at `path`, created if missing.
     pub fn at(&mut self, path: &str) -> &mut Self {
         path.split('/')
             .filter(|part| !part.is_empty())
             .fold(self, |at, part| at.groups.entry(part.into()).or_default())
     }
 
-    /// Groups inside each other, each of which its parent has under a second name too.
+    /// Nested groups, each with a second name in its parent.
     pub fn doubled(&mut self, path: &str) {
         let mut at = self;
         for part in path.split('/').filter(|part| !part.is_empty()) {
@@ -53,7 +53,7 @@ impl Group {
         self
     }
 
-    /// Texts, in several attributes where one does not hold them, as Keras does it.
+    /// Texts, in several attributes if one is too small for them, as Keras does it.
     pub fn list(&mut self, name: &str, texts: &[String]) -> &mut Self {
         let width = texts.iter().map(String::len).max().unwrap_or(0).max(1);
         let most = 60_000 / width;
@@ -90,13 +90,13 @@ impl Group {
         self
     }
 
-    /// The whole file, this being the root.
+    /// The whole file, with this group as the root.
     pub fn file(&self) -> Vec<u8> {
         let mut file = vec![0; SUPERBLOCK as usize];
         let root = self.write(&mut file);
         let end = file.len() as u64;
         let mut head = b"\x89HDF\r\n\x1a\n".to_vec();
-        // Versions, sizes of offsets and lengths, the nodes' sizes of groups of the old kind.
+        // Versions, sizes of offsets and lengths, the node sizes of old-style groups.
         head.extend([0, 0, 0, 0, 0, 8, 8, 0, 4, 0, 16, 0, 0, 0, 0, 0]);
         for number in [0, UNDEFINED, end, UNDEFINED, 0, root, 0, 0, 0] {
             head.extend(number.to_le_bytes());
@@ -105,7 +105,7 @@ impl Group {
         file
     }
 
-    /// Appends the group with all that is in it; where its header is.
+    /// Appends the group with all its contents; returns the address of its header.
     fn write(&self, file: &mut Vec<u8>) -> u64 {
         let mut messages = vec![(2, [vec![0, 0], UNDEFINED.to_le_bytes().repeat(2)].concat())];
         messages.extend(self.texts.iter().map(|(name, text)| (12, attribute(name, text))));
@@ -135,7 +135,7 @@ fn padded(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-/// Appends an object header of messages, each of a kind.
+/// Appends an object header of messages, each with its type.
 fn header(file: &mut Vec<u8>, messages: &[(u16, Vec<u8>)]) -> u64 {
     file.resize(file.len().next_multiple_of(8), 0);
     let at = file.len() as u64;

@@ -1,4 +1,4 @@
-//! Files that are cut off, spoilt or lie: an error, quickly, and never a panic.
+//! Files that are truncated, corrupted or contradictory: an error, quickly, and never a panic.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ fn back() -> Keras {
     Keras::new().layers(["back", "on_back"]).readout("head", ReadoutSteps::Every)
 }
 
-/// Every kind of file, with a way to read all that is in it.
+/// Every kind of file, with a function that reads everything in it.
 fn kinds() -> Vec<(&'static str, Keras, Vec<u8>)> {
     vec![
         ("stack.keras", stack(), bytes("stack.keras")),
@@ -64,7 +64,7 @@ fn flipped_bytes_give_a_model_or_an_error() {
         let (mut read, mut refused) = (0, 0);
         for round in 0..600 {
             let mut broken = whole.clone();
-            // The headers lie in front; most of what follows is numbers, where every byte is as good.
+            // The headers are at the front; most of what follows is numbers, where every byte is valid.
             let end = if round % 3 == 0 { whole.len() } else { whole.len().min(6000) };
             for _ in 0..rng.usize(1..=6) {
                 let odd = [0, 1, 0x7f, 0x80, 0xff, rng.u8(..), rng.u8(..)];
@@ -80,7 +80,7 @@ fn flipped_bytes_give_a_model_or_an_error() {
 }
 
 #[test]
-fn what_is_no_keras_file_is_refused() {
+fn files_that_are_not_keras_are_refused() {
     for bytes in [&[][..], b"P", b"PK\x03\x04", b"\x89HDF\r\n\x1a\n", &[0; 4096], &[0xff; 4096], b"{}"] {
         let error = Keras::new().parse("odd", bytes).expect_err("nothing in it");
         assert!(matches!(&error, Error::Format { name, .. } if name.contains("odd")), "{error}");
@@ -98,7 +98,7 @@ fn zip(entries: &[(&str, &[u8])]) -> Vec<u8> {
 }
 
 #[test]
-fn a_zip_that_lacks_a_part_or_unfolds_without_end_is_refused() {
+fn a_zip_that_lacks_a_part_or_decompresses_without_end_is_refused() {
     let config = stack_config().to_string();
     let facts = br#"{"keras_version": "3.0.0"}"#;
     let large = vec![0; 64 << 20];
@@ -150,9 +150,9 @@ fn odd_configurations_are_refused() {
     assert!(error.is_err());
 }
 
-/// A loop of layers that stand on each other must end.
+/// A cycle of layers that read each other must end.
 #[test]
-fn layers_that_stand_on_each_other_are_refused() {
+fn layers_that_read_each_other_are_refused() {
     let mut config = stack_config();
     for (layer, below) in [(1, "second"), (2, "dropout"), (3, "dropout")] {
         config["config"]["layers"][layer]["inbound_nodes"] = serde_json::json!([[[below, 0, 0, {}]]]);
@@ -171,7 +171,7 @@ fn config_of(name: &str) -> Value {
     serde_json::from_reader(whole.by_name("config.json").expect("a configuration")).expect("JSON")
 }
 
-/// The places of all values within one.
+/// The paths of all values within one.
 fn places(value: &Value, at: &str, found: &mut Vec<String>) {
     found.push(at.to_owned());
     match value {
@@ -187,7 +187,7 @@ fn places(value: &Value, at: &str, found: &mut Vec<String>) {
     }
 }
 
-/// Graphs whose parts stand in each other's place, so that layers stand on themselves, on others' outputs, on nothing.
+/// Graphs with parts exchanged, so that layers read themselves, others' outputs, or nothing.
 #[test]
 fn mixed_up_graphs_give_a_model_or_an_error() {
     let mut rng = crate::common::seed::Random::new();
@@ -197,7 +197,7 @@ fn mixed_up_graphs_give_a_model_or_an_error() {
     ] {
         let (file, mut all) = (bytes(name), Vec::new());
         places(&config, "", &mut all);
-        // What layers stand on, and what a model takes and gives, more often than the rest.
+        // The inputs of layers, and the inputs and outputs of a model, more often than the rest.
         let joints: Vec<&String> =
             all.iter().filter(|at| at.contains("inbound_nodes") || at.contains("put_layers")).collect();
         let (mut read, mut refused) = (0, 0);
@@ -230,9 +230,9 @@ fn mixed_up_graphs_give_a_model_or_an_error() {
     }
 }
 
-/// A model inside the model that is called on itself and gives its own input.
+/// A nested model that is called on itself and outputs its own input.
 #[test]
-fn a_model_that_stands_on_itself_ends() {
+fn a_model_that_reads_itself_ends() {
     let input = serde_json::json!({"class_name": "InputLayer", "config": {"name": "x"}, "name": "x", "inbound_nodes": []});
     let on = |name: &str| serde_json::json!([[[name, 0, 0, {}], [name, 0, 0, {}]]]);
     let inner =
@@ -248,7 +248,7 @@ fn a_model_that_stands_on_itself_ends() {
     assert!(error.contains("initial_state"), "{error}");
 }
 
-/// Each group has the next one twice, so that there are 2³⁰ paths through some forty groups.
+/// Each group contains the next one twice, so that there are 2³⁰ paths through some forty groups.
 #[test]
 fn groups_that_are_in_a_file_more_than_once_do_not_multiply() {
     let mut root = hdf5::Group::default();

@@ -1,5 +1,5 @@
-//! Files as Keras 1 and 2 lay them out, written here: lists of weights of models inside models, configurations of
-//! graphs; and that the time a file takes grows as the file does.
+//! Files in the layouts of Keras 1 and 2, written here: lists of weights of nested models, configurations of graphs.
+//! Also tests that reading takes time proportional to the file.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -50,7 +50,7 @@ fn input() -> Value {
 const PARTS: [(&str, [usize; 2]); 3] =
     [("kernel:0", [1, 3]), ("recurrent_kernel:0", [1, 3]), ("bias:0", [2, 3])];
 
-/// The arrays of a GRU of one unit under a scope, all numbers being `value`.
+/// The arrays of a GRU of one unit under a scope, with all numbers equal to `value`.
 fn weights(group: &mut Group, names: &mut Vec<String>, scope: &str, value: f32) {
     for (part, shape) in PARTS {
         let name = format!("{scope}/{part}");
@@ -77,7 +77,7 @@ fn parse(how: &Keras, bytes: &[u8]) -> Result<Imported, Error> {
     how.parse("laid_out.h5", bytes)
 }
 
-/// The value that all weights of the layer have.
+/// The value of all weights of the layer.
 fn value(layer: &str, bytes: &[u8]) -> f32 {
     let model =
         parse(&Keras::new().layer(layer), bytes).unwrap_or_else(|error| panic!("{layer}: {error}")).model;
@@ -92,23 +92,23 @@ fn value(layer: &str, bytes: &[u8]) -> f32 {
 fn a_list_of_weights_counts_in_its_order_whatever_its_names() {
     let inner = |layers: &[Value]| sequential("outer", &[sequential("enc", layers)]);
     let two = inner(&[gru("gru_1"), gru("gru_2")]);
-    // Names of the layers, of a scope that has another layer's name, and of a group called as the layer is.
+    // Names of the layers, of a scope that has another layer's name, and of a group with the layer's name.
     for scopes in [["gru_1/cell", "gru_2/cell"], ["enc/gru", "enc/gru_1"], ["gru_2", "gru_1"]] {
         let bytes = file(&two, &[("enc", &[(scopes[0], 1.0), (scopes[1], 2.0)])]);
         assert_eq!([value("enc/gru_1", &bytes), value("enc/gru_2", &bytes)], [1.0, 2.0], "{scopes:?}");
     }
-    // Frozen layers' weights come behind all others.
+    // Frozen layers' weights come after all others.
     let mut frozen = gru("gru_1");
     frozen["config"]["trainable"] = json!(false);
     let bytes = file(&inner(&[frozen, gru("gru_2")]), &[("enc", &[("a", 2.0), ("b", 1.0)])]);
     assert_eq!([value("enc/gru_1", &bytes), value("enc/gru_2", &bytes)], [1.0, 2.0]);
-    // Deeper models, and layers without weights between.
+    // Deeper models, and layers without weights between them.
     let dropout = layer("Dropout", json!({"name": "d"}));
     let deep = inner(&[gru("a"), dropout, sequential("deep", &[gru("a"), gru("b")]), gru("c")]);
     let bytes = file(&deep, &[("enc", &[("s", 1.0), ("t", 2.0), ("u", 3.0), ("v", 4.0)])]);
     let values = ["enc/a", "enc/deep/a", "enc/deep/b", "enc/c"].map(|layer| value(layer, &bytes));
     assert_eq!(values, [1.0, 2.0, 3.0, 4.0]);
-    // The outermost layer of the same name is another one.
+    // The outermost layer of the same name is a different one.
     let both = sequential("outer", &[sequential("enc", &[gru("gru_1")]), gru("gru_1")]);
     let bytes = file(&both, &[("enc", &[("gru_1", 1.0)]), ("gru_1", &[("gru_1", 2.0)])]);
     assert_eq!([value("enc/gru_1", &bytes), value("gru_1", &bytes)], [1.0, 2.0]);
@@ -135,7 +135,7 @@ fn classes_of_other_packages_are_known_in_old_files_too() {
     assert_eq!(value("own", &bytes), 2.0);
     let error = parse(&Keras::new().layer("rec"), &bytes).expect_err("another package's").to_string();
     assert!(error.contains("class audiokit>GRU of layer \"rec\""), "{error}");
-    // A module that is none of Keras' makes a class foreign as well, inside a wrapper too.
+    // A module that is not Keras' own makes a class foreign as well, inside a wrapper too.
     let mut wrapped = gru("both");
     wrapped["module"] = json!("mine.layers");
     let config = json!({"name": "both", "layer": wrapped, "merge_mode": "concat"});
@@ -159,7 +159,7 @@ fn merge_mode_none_is_refused() {
     }
 }
 
-/// What is decided about masks for a layer.
+/// The decision about masks for a layer.
 fn mask(config: &Value, layer: &str, version: u32) -> Option<String> {
     let (outer, _) = layer.split_once('/').unwrap_or((layer, ""));
     let scopes: &[(&str, f32)] = &[("b", 1.0), ("c", 1.0)];
@@ -176,7 +176,7 @@ fn masks_are_followed_through_graphs_and_models_inside_them() {
     let x = || json!([["x", 0, 0, {}]]);
     let on = |name: &str| json!([[name, 0, 0, {}]]);
     let pass = |class: &str| layer(class, json!({"name": "p"}));
-    // In a row: what hands a mask on, what does not.
+    // In a sequence: layers that pass on a mask, and layers that do not.
     for (class, told) in [
         ("Dense", true),
         ("LayerNormalization", true),
@@ -192,13 +192,13 @@ fn masks_are_followed_through_graphs_and_models_inside_them() {
         let told = mask(&sequential("s", &[embedding(zero), gru("g")]), "g", 3);
         assert_eq!(told.is_some_and(|line| line.contains("Embedding layer \"e\"")), zero);
     }
-    // A recurrent layer that gives its last output alone ends it.
+    // A recurrent layer that outputs the last step alone ends it.
     for sequences in [true, false] {
         let mut below = gru("below");
         below["config"]["return_sequences"] = json!(sequences);
         assert_eq!(mask(&sequential("s", &[masking(), below, gru("g")]), "g", 3).is_some(), sequences);
     }
-    // Into a model and out of it, in a row and in a graph.
+    // Into a model and out of it, in a sequence and in a graph.
     let inside = sequential("in", &[gru("g")]);
     assert!(mask(&sequential("s", &[masking(), inside]), "in/g", 3).is_some());
     let inside = sequential("in", &[masking(), pass("Dropout")]);
@@ -208,11 +208,11 @@ fn masks_are_followed_through_graphs_and_models_inside_them() {
         let config = functional("s", &[input(), called(masking(), x()), called(inside(), on(below))], "in");
         assert_eq!(mask(&config, "in/g", 2).is_some(), told, "on {below}");
     }
-    // A mask that the layer is given by name.
+    // A mask that the layer gets as a named argument.
     let given = called(gru("g"), json!([["x", 0, 0, {"mask": ["x", 0, 0]}]]));
     let told = mask(&functional("s", &[input(), given], "g"), "g", 2).expect("given");
     assert!(told.contains("the input \"x\""), "{told}");
-    // Keras 3 notes that there is none, unless it comes out of a model inside the model.
+    // Keras 3 records that there is none, unless the tensor comes out of a nested model.
     let noted = |layer: Value, on: &[&str]| {
         let tensor = |name: &&str| json!({"class_name": "__keras_tensor__", "config": {"keras_history": [name, 0, 0]}});
         let args: Vec<Value> = on.iter().map(tensor).collect();
@@ -255,7 +255,7 @@ fn initial_states_of_old_graphs_are_found() {
 }
 
 #[test]
-fn a_mask_is_not_laid_over_what_goes_backwards() {
+fn a_mask_with_go_backwards_is_refused() {
     let mut back = gru("back");
     back["config"]["go_backwards"] = json!(true);
     let masking = layer("Masking", json!({"name": "m", "mask_value": 0.0}));
@@ -267,7 +267,7 @@ fn a_mask_is_not_laid_over_what_goes_backwards() {
     assert!(error.to_string().contains("go_backwards"), "{error}");
 }
 
-/// A stack of `count` layers, each a group of its own or all in one model inside the model; its configuration apart.
+/// A stack of `count` layers, each a group of its own or all in one nested model; its configuration is separate.
 fn large(count: usize, nested: bool) -> (Vec<u8>, String, Vec<String>) {
     let own: Vec<String> = (0..count).map(|index| format!("g{index}")).collect();
     let grus: Vec<Value> = own.iter().map(|name| gru(name)).collect();
@@ -293,7 +293,7 @@ fn large(count: usize, nested: bool) -> (Vec<u8>, String, Vec<String>) {
     (root.file(), config.to_string(), names)
 }
 
-/// The same as a zip, where weights are kept by class.
+/// The same as a zip, where weights are stored by class.
 fn large_zip(count: usize) -> Vec<u8> {
     let mut root = Group::default();
     let grus: Vec<Value> = (0..count).map(|index| gru(&format!("g{index}"))).collect();
@@ -319,10 +319,10 @@ fn large_zip(count: usize) -> Vec<u8> {
     writer.finish().expect("a zip").into_inner()
 }
 
-/// The time that this thread has had a core, which the machine's other work does not lengthen; where the system does
-/// not say, the time of day.
+/// The CPU time of this thread, which other work on the machine does not lengthen; the wall clock if the system does
+/// not provide it.
 fn clock(start: Instant) -> Duration {
-    // Linux brings its count up to date where the thread gives way.
+    // Linux updates the CPU time of a thread when it yields.
     std::thread::yield_now();
     let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
     let nanoseconds = told.as_deref().and_then(|text| text.split(' ').next()?.parse().ok());
@@ -342,10 +342,11 @@ fn best(work: impl Fn()) -> Duration {
 
 #[test]
 fn time_grows_as_the_file_does() {
-    // Both beyond the nearest caches.
+    // Both are larger than the L1 and L2 caches.
     const SMALL: usize = 3000;
     let check = |what: &str, times: &dyn Fn() -> [Duration; 2]| {
-        // In instructions it is 4.0; the rest are caches, and the machine's other work: another try, not another bound.
+        // In instructions it is 4.0; the rest are caches and other work on the machine: another try, not another
+        // bound.
         let mut ratios = Vec::new();
         while ratios.len() < 3 && ratios.last().is_none_or(|ratio| *ratio >= 6.0) {
             let [small, large] = times();
@@ -356,7 +357,7 @@ fn time_grows_as_the_file_does() {
     };
     for nested in [false, true] {
         let files = [SMALL, 4 * SMALL].map(|count| large(count, nested));
-        // All layers as one stack, one of them, and a list of what there is.
+        // All layers as one stack, one of them, and a list of them.
         check("stack", &|| {
             files.each_ref().map(|(bytes, config, names)| {
                 let how = Keras::new().config(config).layers(names);
@@ -411,7 +412,7 @@ fn limits_are_held_and_named() {
         assert!(matches!(error, Error::TooLarge { .. }), "{words}: {error}");
         assert!(error.to_string().contains(words), "{words}: {error}");
     }
-    // An array that is not there but for its shape is not made before its shape is held against the layer's.
+    // An array that consists of its shape alone is not allocated before its shape is checked against the layer's.
     let mut root = Group::default();
     root.text("keras_version", "2.4.0").text("model_config", &sequential("s", &[gru("g")]).to_string());
     let group = root.at("model_weights").list("layer_names", &["g".into()]).at("g");

@@ -1,5 +1,5 @@
-//! What an HDF5 file may store an array as: every float in both orders of bytes gives its numbers, every other type is refused in
-//! words; and how deep groups may be.
+//! The storage types of an array in HDF5: every float type in both byte orders is read, every other type is refused
+//! with its description; and the depth limit of groups.
 
 use serde_json::json;
 use wgru::Error;
@@ -7,7 +7,7 @@ use wgru::import::Keras;
 
 use super::hdf5::{Group, float};
 
-/// Numbers that every float of 16 bits has, some of which are other numbers, and no NaN, with their bytes the other way round.
+/// Numbers that every 16-bit float can represent. Some are other numbers, but no NaN, with their bytes reversed.
 const NUMBERS: [f32; 6] = [1.0, -2.0, 0.5, -0.15625, 96.0, 0.0];
 
 /// A file of Keras 2 with one plain recurrent layer of 2 units on 3 features whose kernel is of the type `kind`.
@@ -33,7 +33,7 @@ fn w_ih(root: &Group) -> Result<Vec<f32>, Error> {
     Ok(model.layers()[0].weights()[0].w_ih.clone())
 }
 
-/// [`NUMBERS`] `[3, 2]` as w_ih has them, `[2, 3]`.
+/// [`NUMBERS`] `[3, 2]` in the order of w_ih, `[2, 3]`.
 fn turned() -> Vec<f32> {
     [0, 2, 4, 1, 3, 5].map(|at| NUMBERS[at]).to_vec()
 }
@@ -56,7 +56,7 @@ fn every_float_is_read_in_both_orders_of_bytes() {
         kind[1] |= 1;
         assert_eq!(w_ih(&root(&kind, turned_bytes)).expect("big-endian"), turned(), "{width}, {exponent}");
     }
-    // As Keras writes bfloat16: two bytes without a meaning, and a word at the array.
+    // Keras writes bfloat16 as two opaque bytes, with the type's name in an attribute of the array.
     let opaque = [0x15, 0, 0, 0, 2, 0, 0, 0];
     let mut told = root(&opaque, bf16.clone());
     told.told(KERNEL, "dtype", "bfloat16");
@@ -94,7 +94,8 @@ fn other_types_are_refused_in_words() {
         (enumeration, 1, "an enumeration or booleans".into()),
         ([&[0x3a, 0, 0, 0, 8, 0, 0, 0, 1, 2, 0, 0, 0][..], &f32_type()].concat(), 8, "records".into()),
         ([&[0x36, 1, 0, 0, 4, 0, 0, 0][..], b"re\0", &[0], &f32_type()].concat(), 4, "records".into()),
-        // As wide as a float that is read: the order of VAX, another bias, no implied 1, the sign elsewhere, other widths.
+        // As wide as a supported float: the order of VAX, another bias, no implied 1, the sign elsewhere, other
+        // widths.
         (vax, 4, odd(32)),
         (changed(16, 129), 4, odd(32)),
         (changed(1, 0), 4, odd(32)),

@@ -1,4 +1,4 @@
-//! A golden taken apart, so that a fault can be planted in it, and put together again.
+//! A golden in parts, so that a fault can be planted in it, and its reassembly.
 
 use wgru::dtype::Precision;
 use wgru::model::Activations;
@@ -50,7 +50,7 @@ impl Draft {
         }
     }
 
-    /// The golden's numbers with what this is now.
+    /// The golden's numbers with the present model and batch.
     pub fn instead_of(self, golden: &Golden) -> Golden {
         let model = self.model();
         Golden { model, inputs: self.inputs, precision: self.precision, ..golden.clone() }
@@ -93,7 +93,7 @@ impl Draft {
         self.layers.iter_mut().flat_map(|layer| &mut layer.activations).for_each(change);
     }
 
-    /// Exchanges two gates in everything that is stacked by gates, for a cell of so many.
+    /// Exchanges two gates in every array that is stacked by gates, for a cell of so many.
     pub fn swap_gates(&mut self, of: usize, [a, b]: [usize; 2]) {
         if self.gates() != of {
             return;
@@ -115,7 +115,7 @@ pub fn swap_blocks(values: &mut [f32], count: usize, [a, b]: [usize; 2]) {
     }
 }
 
-/// A matrix of so many columns with rows and columns exchanged, its values then as they lie.
+/// A matrix of so many columns with rows and columns exchanged; its values keep their memory order.
 pub fn transposed(values: &[f32], columns: usize) -> Vec<f32> {
     (0..columns).flat_map(|column| values[column..].iter().step_by(columns)).copied().collect()
 }

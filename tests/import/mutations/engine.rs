@@ -1,5 +1,5 @@
-//! An engine of its own, in f64 and from the equations, that can make one of the slips that no change of a model, a
-//! batch or an output expresses. Without a slip it gives the goldens' numbers.
+//! A separate engine, in f64 and from the equations, that can make errors that no change of a model, a batch or an
+//! output expresses. Without an error it gives the goldens' numbers.
 
 use wgru::model::{Activation, Activations, Forget, Function, Reset, Update};
 use wgru::{Cell, Layer, Layout, Output, Padding, Weights};
@@ -7,29 +7,29 @@ use wgru::{Cell, Layer, Layout, Output, Padding, Weights};
 use crate::golden::Golden;
 use crate::mutations::faults::at;
 
-/// What it does otherwise.
+/// The error that it makes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Slip {
     None,
-    /// p_o weighs c and not c'.
+    /// p_o multiplies c and not c'.
     PeepholeOnOldC,
-    /// The clip is that of the gates and not of the candidate.
+    /// The clip applies to the gates and not to the candidate.
     ClipOnGatesOnly,
-    /// The clip is that of the candidate and not of the gates.
+    /// The clip applies to the candidate and not to the gates.
     ClipOnCandidateOnly,
-    /// Peepholes are added to what is clipped already.
+    /// Peepholes are added after the clip.
     ClipBeforePeepholes,
-    /// W x and R h are clipped each, and their sum is not.
+    /// W x and R h are clipped separately, and their sum is not.
     ClipOnProducts,
-    /// h' is made of c' as it was before its clip.
+    /// h' is computed from c' before its clip.
     StateClipAfterH,
-    /// The state clip is that of an LSTM's h.
+    /// The state clip is applied to an LSTM's h.
     StateClipOnH,
-    /// With reset before, c_n is weighed by r.
+    /// With reset before, c_n is multiplied by r.
     ResetOnBias,
-    /// A unit's h' is where another unit still reads h.
+    /// A unit's h' overwrites the h that another unit still reads.
     UnitsInPlace,
-    /// A row starts where the row before ended.
+    /// A row starts from the final state of the previous row.
     RowsInARow,
     /// Every step starts from the initial state.
     NothingCarried,
@@ -185,7 +185,7 @@ impl Side<'_> {
     }
 }
 
-/// What a golden's model makes of its batch, with a slip.
+/// The results of a golden's model for its batch, with an error.
 pub fn run(golden: &Golden, slip: Slip) -> Output {
     let (model, inputs) = (&golden.model, &golden.inputs);
     let (batch, steps) = (inputs.dims.batch, inputs.dims.steps);

@@ -1,4 +1,5 @@
-//! The operators that make new numbers, each against numbers computed here, and the exact words where one is not folded.
+//! The operators that compute new numbers, each against numbers computed here, and the exact message if one is not
+//! folded.
 
 use super::states::{batch, sized};
 use super::weights::{gives, refused, to_v};
@@ -19,7 +20,7 @@ const DOUBLE: i64 = 11;
 const BFLOAT16: i64 = 16;
 const UINT32: i64 = 12;
 
-/// Element `at` of R as `of` has it.
+/// Element `at` of R in the order of `of`.
 fn all(of: impl Fn(usize) -> f32) -> Vec<f32> {
     (0..27).map(of).collect()
 }
@@ -37,7 +38,7 @@ fn cast(from: &str, to: &str, kind: i64) -> Node {
     Node::new("Cast", &[from], &[to]).int("to", kind)
 }
 
-/// That `graph` is refused as one whose node `node` "made" does what is not folded, for `reason`.
+/// Asserts that `graph` is refused because its node `node` "made" is not folded, for `reason`.
 fn not_folded(node: &str, reason: &str, graph: Graph) {
     let expected = format!(
         "not supported: R of GRU node \"rec\", \"V\", which is not a constant: {node} node \"made\"{reason}"
@@ -53,7 +54,7 @@ fn floats_become_integers_towards_zero() {
         let expected = all(|at| numbers[at % numbers.len()].trunc() + 0.0);
         gives(&format!("type {kind}"), graph.node(&to_v("Cast", &["whole"]).int("to", FLOAT)), &expected);
     }
-    // The ends of each type, and what lies beyond by as little as f32 can.
+    // The limits of each type, and the nearest f32 beyond them.
     for (kind, name, least, most) in
         [(UINT8, "uint8", 0.0, 255.0), (INT8, "int8", -128.0, 127.0), (INT16, "int16", -32_768.0, 32_767.0)]
     {
@@ -65,7 +66,7 @@ fn floats_become_integers_towards_zero() {
             not_folded("Cast", &format!(": Cast from float to {name}"), graph);
         }
     }
-    // From 2²⁴ on f32 has not every integer, and what was meant is not known.
+    // From 2²⁴ on f32 cannot represent every integer, so the intended one is unknown.
     let last = of_floats(&[16_777_215.0]).node(&cast("n", "whole", INT64));
     gives("2²⁴ − 1", last.node(&to_v("Cast", &["whole"]).int("to", FLOAT)), &all(|_| 16_777_215.0));
     let next = of_floats(&[-16_777_216.0]).node(&to_v("Cast", &["n"]).int("to", INT64));
@@ -82,7 +83,7 @@ fn integers_become_floats_truths_and_other_integers() {
     let back = |to: i64, kind: i64, numbers: &[i64]| {
         graph(numbers).node(&cast("n", "c", to)).node(&to_v("Cast", &["c"]).int("to", kind))
     };
-    // 2049 and 2051 lie between two floats of 16 bits, at even distance: the even one is taken.
+    // 2049 and 2051 lie halfway between two 16-bit floats: the even one is taken.
     gives("float16", back(FLOAT16, FLOAT, &[2049, 2051, -5]), &all(|at| [2048.0, 2052.0, -5.0][at % 3]));
     gives("bfloat16", back(BFLOAT16, FLOAT, &[257, 259, -3]), &all(|at| [256.0, 260.0, -3.0][at % 3]));
     gives("double", back(DOUBLE, FLOAT, &[2049, -7]), &all(|at| [2049.0, -7.0][at % 2]));
@@ -94,7 +95,7 @@ fn integers_become_floats_truths_and_other_integers() {
         let cast = to_v("Cast", &["n"]).int("to", kind);
         not_folded("Cast", &format!(": Cast from int64 to {name}"), graph(&[0, beyond]).node(&cast));
     }
-    // Typed data of a truth, and one that is none.
+    // The typed data of a valid bool, and of an invalid one.
     let truth = |value: i64| (0..27).fold(claim("t", BOOL, &DIMS), |tensor, _| tensor.int(5, value));
     let typed = |value: i64| Graph::default().tensor(&truth(value));
     gives("a truth", typed(1).node(&to_v("Cast", &["t"]).int("to", FLOAT)), &all(|_| 1.0));
@@ -127,7 +128,7 @@ fn integers_are_computed_as_their_type_does() {
     refuse("Add", i64::MAX, 1, &format!("Add of {} and 1", i64::MAX));
     refuse("Sub", i64::MIN, 1, &format!("Sub of {} and 1", i64::MIN));
     refuse("Mul", i64::MAX, 2, &format!("Mul of {} and 2", i64::MAX));
-    // Beyond a narrower type, which would begin again at its other end.
+    // Beyond a narrower type, which would wrap around.
     let bytes = |name: &str, kind: i64, value: u8| claim(name, kind, &DIMS).bytes(9, [value; 27]);
     for (kind, name, op, [a, b]) in
         [(UINT8, "uint8", "Add", [200, 56]), (UINT8, "uint8", "Sub", [1, 2]), (INT8, "int8", "Mul", [16, 8])]
@@ -144,7 +145,7 @@ fn integers_are_computed_as_their_type_does() {
     not_folded("Add", " depends on values known only at run time", graph);
 }
 
-/// "len", `[B]`, of what `made` makes of "t", the steps of X: all steps of X, or values known only at run time.
+/// "len", `[B]`, computed from "t", the steps of X, by `made`: all steps of X, or values known only at run time.
 fn steps(made: Graph) -> OnnxInput<Vec<i64>> {
     let gru = Layer::gru();
     let graph = sized(made, "X", &[-1, -1, 2]).outputs(&["Y", "Y_h"]);
@@ -156,7 +157,7 @@ fn steps(made: Graph) -> OnnxInput<Vec<i64>> {
     graph.read().expect("a whole file").sequence_lens
 }
 
-/// Of sizes that the run decides only what is so for every size is known.
+/// For sizes known only at run time, only results that hold for every size are known.
 #[test]
 fn sizes_are_computed_as_far_as_they_are_certain() {
     let given = || OnnxInput::Array("sequence_lens".into());
@@ -171,7 +172,7 @@ fn sizes_are_computed_as_far_as_they_are_certain() {
     ] {
         assert_eq!(steps(made(op, a, b)), given(), "{op} of {a} and {b}");
     }
-    // Known to be the same sum, and another than the steps of X.
+    // Known to be the same sum, and different from the steps of X.
     for (op, a, b) in [
         ("Add", "t", "one"),
         ("Add", "t", "t"),
@@ -201,7 +202,7 @@ fn sizes_are_computed_as_far_as_they_are_certain() {
             format!("Tile node \"len\" ({op} node \"made\" depends on values known only at run time)")
         );
     }
-    // A size is itself and never below 0; whether it is 1 or another size, the run decides.
+    // A size equals itself and is never below 0; whether it is 1 or another size is known only at run time.
     let chosen = |a: &str, b: &str, [then, other]: [&str; 2]| {
         let graph = batch().node(&Node::new("Equal", &[a, b], &["is"]));
         steps(graph.node(&Node::new("Where", &["is", then, other], &["made"])))
@@ -214,7 +215,7 @@ fn sizes_are_computed_as_far_as_they_are_certain() {
         let OnnxInput::Computed { by, .. } = chosen(a, b, ["t", "two"]) else { panic!("{a} and {b}") };
         assert_eq!(by, "Tile node \"len\" (Equal node \"is\" depends on values known only at run time)");
     }
-    // An array is in memory, so that its sizes fit 32 bits; narrower types and floats are the run's.
+    // An array is in memory, so its sizes fit 32 bits; narrower types and floats are known only at run time.
     let through =
         |kind: i64| steps(batch().node(&cast("t", "narrow", kind)).node(&cast("narrow", "made", INT64)));
     assert_eq!(through(INT32), given());
@@ -252,7 +253,7 @@ fn where_chooses_between_two_of_a_type() {
 }
 
 #[test]
-fn scales_and_zero_points_that_do_not_fit_are_told() {
+fn scales_and_zero_points_that_do_not_fit_are_reported() {
     let q = || claim("q", INT8, &DIMS).bytes(9, [3; 27]);
     let scales = |dims: &[i64]| floats("s", dims, &vec![0.5; dims.iter().product::<i64>() as usize]);
     let zeros = |kind: i64, dims: &[i64]| {
@@ -300,7 +301,7 @@ fn scales_and_zero_points_that_do_not_fit_are_told() {
     not_folded("DequantizeLinear", " has an output_dtype of its own", other);
 }
 
-/// A DynamicQuantizeLSTM of one direction: scales and zero points are for each direction or each row.
+/// A DynamicQuantizeLSTM of one direction: scales and zero points are per direction or per row.
 #[test]
 fn a_quantised_lstms_scales_and_zero_points_are_of_its_directions() {
     let read = |scale: &[i64], zero: &[i64]| {

@@ -1,17 +1,17 @@
-//! Weights that reach the node through other operators: every one that is folded, in both of its forms, against
-//! the numbers of the plain file; and nodes inside branches and model functions.
+//! Weights that reach the node through other operators: every folded operator, in both of its forms, against the
+//! numbers of the plain file; and nodes inside branches and model functions.
 
 use crate::common::onnx_file::{Graph, Layer, Message, Node, SOURCE, claim, external, floats, ints, ramp};
 use wgru::import::{Onnx, OnnxGraph, OnnxInput};
 use wgru::{Direction, Error};
 
-/// The GRU with R as `graph` makes it under the name "V".
+/// The GRU with R computed by `graph` under the name "V".
 fn with_r(graph: Graph) -> Result<OnnxGraph, Error> {
     let gru = Layer::gru();
     gru.tensors(graph.node(&gru.node_on(&["X", "W", "V", "B"])).inputs(&["X"]).outputs(&["Y", "Y_h"])).read()
 }
 
-/// That `graph` makes "V" of R's numbers, and that the graph still counts as one node.
+/// Asserts that `graph` computes "V" from R's numbers, and that the graph still counts as one node.
 fn same(what: &str, graph: Graph) {
     let imported = with_r(graph).unwrap_or_else(|error| panic!("{what}: {error}"));
     assert_eq!(imported.model, Layer::gru().graph().read().expect("a whole file").model, "{what}");
@@ -87,7 +87,7 @@ fn slices_and_joins() {
         &[1],
     ));
     same("Slice, inputs", inputs.clone().node(&slice(&["long", "from", "to", "axes"])));
-    // Every number twice, and every second taken; then from the end to the first.
+    // Every number twice, of which every second is taken; then from the end to the first.
     let twice: Vec<f32> = r().iter().flat_map(|&v| [v, 99.0]).collect();
     let one = |name: &str, value: i64| ints(name, &[1], &[value]);
     let graph = Graph::default().tensor(&floats("twice", &[1, 9, 6], &twice)).tensor(&one("zero", 0));
@@ -114,7 +114,7 @@ fn slices_and_joins() {
     same("Concat of columns", graph.node(&to_v("Concat", &["a", "b", "c"]).int("axis", 2)));
 }
 
-/// PyTorch writes gates one by one: cut, turned round in their order, joined, given a direction.
+/// PyTorch writes gates one by one: split, reordered, joined, with a direction axis.
 #[test]
 fn a_chain_of_operators() {
     let gates = [2usize, 0, 1].map(|gate| r()[gate * 9..][..9].to_vec()).concat();
@@ -156,7 +156,7 @@ fn shapes_fills_and_states() {
     let row = floats("row", &[1, 3], &[1.0, 2.0, 3.0]);
     let graph = base().tensor(&row).tensor(&dims).node(&Node::new("Expand", &["row", "dims"], &["h0"]));
     assert_eq!(zeros(graph), [1.0, 2.0, 3.0, 1.0, 2.0, 3.0]);
-    // Sizes of X are known at run time only: zeros for each sequence, and the graph is more than the node.
+    // Sizes of X are known only at run time: zeros for each sequence, and the graph is more than the node.
     let graph = base().node(&Node::new("Shape", &["X"], &["dims"])).node(&fill);
     let imported = graph.read().expect("a state made at run time");
     let OnnxInput::Repeated(h0) = imported.initial_h else { panic!("{:?}", imported.initial_h) };
@@ -301,7 +301,7 @@ fn arguments_that_do_not_fit_are_errors() {
     }
 }
 
-/// A branch sees the constants of the graph around it, and its nodes are named by the way down to them.
+/// A branch can use the constants of the graph around it, and its nodes are named by their path.
 #[test]
 fn nodes_inside_branches() {
     let gru = Layer::gru();

@@ -1,5 +1,5 @@
-//! Files that are broken or mean harm: each gives an error, quickly, without panic, without reading outside the
-//! model's folder and without memory for what it merely claims.
+//! Files that are corrupted or malicious: each gives an error, quickly, without panic, without reading outside the
+//! model's folder and without allocating memory for false claims.
 
 use crate::common::onnx_file::{Graph, Layer, Message, Node, SOURCE, claim, external, floats, ints, of_file};
 use wgru::import::Onnx;
@@ -31,8 +31,8 @@ fn rich() -> Vec<u8> {
     gru.tensors(graph).model(22)
 }
 
-/// What files of deployed models have: weights behind DequantizeLinear, Split and Gather, states that are repeated to the batch,
-/// two layers that feed each other, and a quantised LSTM.
+/// Features of deployed models' files: weights through DequantizeLinear, Split and Gather, states repeated to the
+/// batch, two layers that feed each other, and a quantised LSTM.
 fn deployed() -> Vec<u8> {
     let layer = Layer::new("GRU", Direction::Bidirectional, 6, 3);
     let node = |x: &str, y: &str, h: &str| {
@@ -179,14 +179,14 @@ fn chains_and_nesting_are_bounded() {
     };
     chain(100).read().expect("a long chain");
     assert!(chain(20_000).refused().to_string().contains("more than 128 operators"));
-    // A name made twice over at every step: 2^60 reads.
+    // A name that is used twice at every step: 2^60 reads.
     let mut graph = gru_on(&["X", "W", "v60", "B"]).tensor(&floats("v0", &[0, 3], &[]));
     for i in 0..60 {
         let from = format!("v{i}");
         graph = graph.node(&Node::new("Concat", &[&from, &from], &[&format!("v{}", i + 1)]).int("axis", 0));
     }
     assert!(graph.refused().to_string().contains("the file's size allows"));
-    // Branches in branches, deeper than the decoder goes.
+    // Nested branches, deeper than the decoder goes.
     let mut graph = gru_on(&["X", "W", "R"]);
     for _ in 0..500 {
         graph = Graph::default().node(&Node::new("If", &["C"], &["out"]).graph("then_branch", &graph));
@@ -200,13 +200,13 @@ fn names_defined_twice_are_refused() {
     assert!(twice.refused().to_string().contains("\"W\" is defined twice"));
     let twice = gru_on(&["X", "W", "R"]).node(&Node::new("Identity", &["R"], &["Y"]));
     assert!(twice.refused().to_string().contains("\"Y\" is defined twice"));
-    // A default of an input, as files before IR 4 list every initialiser.
+    // A default of an input, since files before IR 4 list every initialiser among the inputs.
     assert!(gru_on(&["X", "W", "R"]).inputs(&["W", "R", "B"]).read().expect("defaults").whole_graph);
 }
 
-/// Dimensions that the data do not back, in every way of storing them.
+/// Dimensions larger than the data, in every way of storing them.
 #[test]
-fn claims_are_held_against_the_data() {
+fn claims_are_checked_against_the_data() {
     let sizes = [
         &[1 << 20, 1 << 20, 3][..],
         &[i64::MAX, i64::MAX, i64::MAX],
@@ -232,7 +232,7 @@ fn claims_are_held_against_the_data() {
         let graph = gru_on(&["X", "W", "V", "B"]).tensor(&ints("dims", &[dims.len() as i64], dims));
         graph.node(&Node::new("ConstantOfShape", &["dims"], &["V"])).refused();
     }
-    // A few bytes that ask for four gibibytes, one small step at a time.
+    // A few bytes that demand four gibibytes, one small step at a time.
     let graph = gru_on(&["X", "W", "V", "B"]).tensor(&ints("dims", &[2], &[1 << 14, 1 << 9]));
     let inputs = vec!["fill"; 128];
     let graph = graph.node(&Node::new("ConstantOfShape", &["dims"], &["fill"]));
@@ -302,7 +302,7 @@ fn external_data_stay_in_the_models_folder() {
         }
         read(&[("location", "near.bin")], Some(&*folder)).expect("a link that stays inside");
 
-        // The cache of a hub: links from a revision's folder to the repository's blobs, and no other way out.
+        // The cache of a hub: links from a revision's folder to the repository's blobs, and no other path outside.
         let root = base.join("hub/models--a--b");
         let deep = root.join("snapshots/abc/onnx");
         std::fs::create_dir_all(&deep).expect("a folder");

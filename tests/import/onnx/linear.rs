@@ -1,4 +1,4 @@
-//! Reading takes time in proportion to the file: to its tensors, nodes, names and depth.
+//! Reading takes time proportional to the file: to its tensors, nodes, names and depth.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use crate::common::onnx_file::{Graph, Layer, Node, SOURCE, floats, ints};
 use wgru::Direction;
 use wgru::import::{Limits, Onnx};
 
-/// How long it takes to read a file and to list its nodes.
+/// The time to read a file and to list its nodes.
 fn time(bytes: &[u8]) -> Duration {
     let start = now();
     let _ = std::hint::black_box(Onnx::new().parse_graph(SOURCE, bytes, None));
@@ -14,18 +14,17 @@ fn time(bytes: &[u8]) -> Duration {
     now().saturating_sub(start)
 }
 
-/// The time this thread has spent on a processor, which other work does not lengthen; the clock where the system does not
-/// tell.
+/// The CPU time of this thread, which other work does not lengthen; the wall clock if the system does not provide it.
 fn now() -> Duration {
     static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
-    // A thread that offers to wait has its time brought up to date.
+    // A thread that yields gets its time updated.
     std::thread::yield_now();
     let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
     let spent = told.and_then(|text| text.split_whitespace().next()?.parse().ok()).filter(|&spent| spent > 0);
     spent.map_or_else(|| START.get_or_init(Instant::now).elapsed(), Duration::from_nanos)
 }
 
-/// The ratio of two files' times, each the best of five readings in turn.
+/// The ratio of two files' times, each the best of five alternating readings.
 fn ratio(small: &[u8], large: &[u8]) -> f64 {
     let mut best = [Duration::MAX; 2];
     for _ in 0..5 {

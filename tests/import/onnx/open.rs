@@ -1,5 +1,5 @@
-//! The operators that move numbers, on arrays whose sizes the run decides: what is certain of them, against what the operator gives
-//! for a batch of any size.
+//! The operators that move elements, on arrays whose sizes are known only at run time: what is certain of them,
+//! against the operator's results for a batch of any size.
 
 use super::states::{sized, to, with_state};
 use super::weights::{refused, to_v};
@@ -26,7 +26,7 @@ fn list(name: &str, values: &[i64]) -> crate::common::onnx_file::Message {
     ints(name, &[values.len() as i64], values)
 }
 
-/// That initial_h is one row for each sequence.
+/// Asserts that initial_h is one row for each sequence.
 fn repeated(what: &str, graph: Graph, row: &[f32]) {
     match with_state(graph).initial_h {
         OnnxInput::Repeated(h0) => assert_eq!((&h0.shape[..], &h0.data[..]), (&[1, 1, 3][..], row), "{what}"),
@@ -34,7 +34,7 @@ fn repeated(what: &str, graph: Graph, row: &[f32]) {
     }
 }
 
-/// That initial_h is known, `[1, B, 3]`.
+/// Asserts that initial_h is known, `[1, B, 3]`.
 fn known(what: &str, graph: Graph, numbers: &[f32]) {
     match with_state(graph).initial_h {
         OnnxInput::Constant(h0) => {
@@ -44,7 +44,7 @@ fn known(what: &str, graph: Graph, numbers: &[f32]) {
     }
 }
 
-/// That initial_h is the run's, for what `node` is.
+/// Asserts that initial_h is known only at run time, because of `node`.
 fn computed(what: &str, graph: Graph, node: &str) {
     match with_state(graph).initial_h {
         OnnxInput::Computed { by, .. } => {
@@ -67,7 +67,7 @@ fn wrong(graph: Graph) -> String {
     graph.refused().to_string()
 }
 
-/// "len" of "v", an array that is open along the steps of X: whether its size is known to be those steps.
+/// "len" from "v", an array that is open along the steps of X: whether its size is known to be those steps.
 fn keeps_the_steps(graph: Graph) -> bool {
     let gru = Layer::gru();
     let graph = sized(graph, "X", &[-1, -1, 2]).outputs(&["Y"]);
@@ -107,7 +107,7 @@ fn a_slice_of_an_open_dimension_is_open() {
         joined.node(&Node::new("Slice", &inputs, &[to]))
     };
     let row = ramp(7, 6);
-    // Of 6 features the third to the fifth, of the batch what is there of it; or every second one.
+    // Of 6 features the third to the fifth, of the batch as many as there are; or every second one.
     for (start, end, step) in [(0, 2, 1), (1, i64::MAX, 1), (0, -1, 1), (-1, i64::MIN, -1), (0, i64::MAX, 1)]
     {
         let bounds: [&[i64]; 4] = [&[2, start], &[5, end], &[2, 1], &[1, step]];
@@ -115,7 +115,7 @@ fn a_slice_of_an_open_dimension_is_open() {
         let bounds: [&[i64]; 4] = [&[start, -1], &[end, i64::MIN], &[1, 2], &[step, -2]];
         repeated("backwards", sliced(rows(&row), "e", "h0", bounds), &[row[5], row[3], row[1]]);
     }
-    // All of it has the size that it had, a part has not.
+    // The whole has the size of the original; a part does not.
     for (start, end, step, keeps) in [
         (0, i64::MAX, 1, true),
         (0, i64::from(i32::MAX), 1, true),
@@ -139,14 +139,14 @@ fn what_is_expanded_has_the_size_that_is_known() {
     known("to a number", by(rows(&row), "e", &[1, 2, 3]), &row.repeat(2));
     repeated("to 1", by(rows(&row), "e", &[1, 1, 1]), &row);
     repeated("to fewer dimensions", by(rows(&row), "e", &[1, 3]), &row);
-    // To another size of the run: the steps of X.
+    // To another size known only at run time: the steps of X.
     let other = rows(&row).node(&Node::new("Gather", &["sizes", "zero"], &["t"])).tensor(&list("zero", &[0]));
     let other = other.node(&Node::new("Concat", &["one", "t", "h"], &["asked"]).int("axis", 0));
     repeated("to the steps", other.node(&Node::new("Expand", &["e", "asked"], &["h0"])), &row);
     // Two rows to the size of the batch: it is 1 or 2, and the rows are those.
     let two = to().tensor(&floats("two", &[1, 2, 3], &ramp(7, 6)));
     known("of two rows", two.node(&Node::new("Expand", &["two", "to"], &["h0"])), &ramp(7, 6));
-    // Shapes from constants and sizes of the run, which do not fit.
+    // Shapes from constants and run-time sizes that do not fit.
     let long = to().tensor(&list("four", &[4]));
     let long = long.node(&Node::new("Concat", &["one", "b", "four"], &["asked"]).int("axis", 0));
     let long = long.node(&Node::new("Expand", &["row", "asked"], &["h0"]));
@@ -169,7 +169,7 @@ fn tiles_of_open_dimensions() {
     repeated("once", by(rows(&row), "e", &[1, 1, 1]), &row);
     repeated("the batch twice", by(rows(&row), "e", &[1, 2, 1]), &row);
     repeated("features", by(rows(&row[..1]), "e", &[1, 1, 3]), &[row[0]; 3]);
-    // By a size of the run: of one number, and of several.
+    // By a run-time size: one number, and several.
     let times =
         |graph: Graph| graph.node(&Node::new("Concat", &["one", "one", "b"], &["times"]).int("axis", 0));
     let tiled = |graph: Graph, of: &str| times(graph).node(&Node::new("Tile", &[of, "times"], &["h0"]));
@@ -198,7 +198,7 @@ fn joins_of_open_dimensions() {
     known("open first", join(beside(), ["e", "c"], 2), &expected);
     let expected = [rest[0], rest[1], row[0], rest[2], rest[3], row[0]];
     known("open last", join(beside(), ["c", "e"], -1), &expected);
-    // Both of the batch, and of a size that is the batch's but not known to be.
+    // Both of the batch's size, and of a size that equals the batch's but is not known to.
     let both = rows(&row).tensor(&floats("pair", &[1, 1, 2], &rest[..2]));
     let both = both
         .tensor(&list("two", &[2]))
@@ -244,12 +244,12 @@ fn reshapes_of_open_dimensions() {
     for shape in [[0, 0, 3], [1, -1, 3], [0, -1, 3], [0, 0, -1]] {
         repeated(&format!("{shape:?}"), by(rows(&row), &shape, "h0"), &row);
     }
-    // To sizes of the run, as they are and without the dimension of 1.
+    // To run-time sizes, unchanged and without the dimension of 1.
     let own = rows(&row).node(&Node::new("Reshape", &["e", "to"], &["h0"]));
     repeated("its own sizes", own, &row);
     let flat = by(rows(&row), &[-1, 3], "f").tensor(&list("first", &[0]));
     repeated("flat", flat.node(&Node::new("Unsqueeze", &["f", "first"], &["h0"])), &row);
-    // Two features of three made six, of which the last three are taken.
+    // Two features of three reshaped to six, of which the last three are taken.
     let six = ramp(7, 6);
     let made = |shape: &[i64]| {
         let graph = by(rows_of("all", &[1, 2, 3], &six), shape, "f").tensor(&list("three", &[3]));
@@ -259,7 +259,7 @@ fn reshapes_of_open_dimensions() {
     for shape in [[0, 0, 6], [1, -1, 6], [0, 0, -1]] {
         repeated(&format!("{shape:?}"), made(&shape), &six[3..]);
     }
-    // A dimension that the batch is only a part of, one that is cut, and a number for the size of the batch.
+    // A dimension that contains the batch, one that is split, and a number for the size of the batch.
     let joined = |shape: &[i64]| by(rows_of("all", &[2, 3], &six), shape, "h0");
     computed("two batches as one", joined(&[1, -1, 3]), "Reshape node \"h0\"");
     computed("cut", by(rows(&six), &[0, 0, 2, 3], "h0"), "Reshape node \"h0\"");
@@ -267,7 +267,7 @@ fn reshapes_of_open_dimensions() {
     computed("twice free", by(rows(&row), &[-1, -1, 3], "h0"), "Reshape node \"h0\"");
     computed("too many dimensions", by(rows(&row), &[1; 99], "h0"), "Reshape node \"h0\"");
     repeated("one number everywhere", by(rows_of("all", &[2, 3], &[0.5; 6]), &[1, -1, 3], "h0"), &[0.5; 3]);
-    // A constant to sizes of the run.
+    // A constant to run-time sizes.
     let constant = to().node(&Node::new("Reshape", &["row", "to"], &["h0"]));
     computed("a constant", constant, "Reshape node \"h0\"");
     let steps = |shape: &[i64]| {
@@ -280,7 +280,7 @@ fn reshapes_of_open_dimensions() {
     assert!(steps(&[-1]) && steps(&[0]));
 }
 
-/// Along a dimension whose size the run decides every element is the same.
+/// Along a dimension whose size is known only at run time every element is the same.
 #[test]
 fn any_element_of_an_open_dimension_is_the_same() {
     let row = ramp(7, 3);

@@ -1,4 +1,4 @@
-//! Nodes that feed each other, joined as exporters join them, are read as one model; what is joined otherwise is not.
+//! Nodes that feed each other, joined in the way of exporters, are read as one model; other joins are not.
 
 use crate::common::onnx_file::{Graph, Layer, Node, floats, ints, of_file, ramp};
 use wgru::import::{Onnx, OnnxGraph, OnnxInput};
@@ -28,7 +28,7 @@ fn add(graph: Graph, layer: &Layer, index: usize, more: &[&str]) -> Graph {
         .tensor(&floats(&name("B"), &layer.b_dims(), &layer.b))
 }
 
-/// Two layers of H = 3 on I = 2, the second of other numbers.
+/// Two layers of H = 3 on I = 2, the second with other numbers.
 fn two(op: &'static str, directions: [Direction; 2]) -> [Layer; 2] {
     let first = Layer::new(op, directions[0], 2, 3);
     let mut second = Layer::new(op, directions[1], 3 * directions[0].count(), 3);
@@ -43,7 +43,7 @@ fn stack(layers: &[Layer; 2], between: &dyn Fn(Graph) -> Graph) -> Graph {
     add(between(graph), &layers[1], 1, &[]).outputs(&["y1"])
 }
 
-/// That the graph is read as the two layers.
+/// Asserts that the graph is read as the two layers.
 fn is_stack(what: &str, graph: &Graph, layers: &[Layer; 2]) -> OnnxGraph {
     let imported = graph.read().unwrap_or_else(|error| panic!("{what}: {error}"));
     let plain = layers.each_ref().map(|layer| layer.graph().read().expect("a whole file").model);
@@ -97,7 +97,7 @@ fn layers_are_joined_as_exporters_join_them() {
         let layers = two("GRU", [direction; 2]);
         is_stack("a computed shape", &stack(&layers, &computed), &layers);
     }
-    // Dropout that is off, and a dimension that is taken away and put back.
+    // Dropout that is off, and a dimension that is removed and restored.
     let long = |graph: Graph| {
         let graph = graph.tensor(&ints("d", &[1], &[1])).tensor(&ints("end", &[1], &[3]));
         let graph = graph.node(&Node::new("Squeeze", &["y0", "d"], &["s"]));
@@ -111,9 +111,9 @@ fn layers_are_joined_as_exporters_join_them() {
     assert!(!imported.whole_graph || imported.x == "x0");
 }
 
-/// Sizes that are symbols all the same must not be mixed up: each of these makes an array of X's shape of other numbers.
+/// Sizes that are all symbols must not be mixed up: each of these computes an array of X's shape with other numbers.
 #[test]
-fn what_is_joined_otherwise_is_no_stack() {
+fn other_joins_are_no_stack() {
     let both = two("GRU", [BOTH; 2]);
     let reshape = |graph: Graph, from: &str, to: &[i64]| {
         let graph = graph.tensor(&ints("to", &[to.len() as i64], to));
@@ -160,7 +160,7 @@ fn what_is_joined_otherwise_is_no_stack() {
     for names in ["layer1,layer0", "layer0,layer0", "layer0,layer2", "layer0,", ","] {
         assert!(good.read_with(&Onnx::new().node(names)).is_err(), "{names}");
     }
-    // A readout behind it is more than a stack: the layers are named, or refused.
+    // A readout after it makes the graph more than a stack: the layers must be named, or are refused.
     let more = good.clone().node(&Node::new("MatMul", &["y1", "W1"], &["out"]));
     let Error::Ambiguous { what, .. } = more.refused() else { panic!("it must be named") };
     assert!(what.contains("A,B"), "{what}");
@@ -168,7 +168,8 @@ fn what_is_joined_otherwise_is_no_stack() {
     let said = &imported.report.decisions;
     assert!(said.iter().any(|text| text.contains("this stack of 2 nodes is run of 5")), "{said:?}");
     assert_eq!((imported.whole_graph, imported.model.layers().len()), (false, 2));
-    // Sizes that no stack has: unasked they are listed, asked for refused by their numbers.
+    // Sizes of no possible stack: without names the layers are listed, with names they are refused with their
+    // numbers.
     let mut wider = two("GRU", [BOTH; 2]);
     wider[1] = Layer::new("GRU", BOTH, 6, 4);
     let graph = stack(&wider, &|g| reshape(transposed(g), "t", &[0, 0, -1]));
@@ -177,7 +178,7 @@ fn what_is_joined_otherwise_is_no_stack() {
     assert!(matches!(&error, Error::Mismatch { name, .. } if name.contains("H")), "{error}");
 }
 
-/// Two bidirectional layers on states and lengths that `more` names for each.
+/// Two bidirectional layers with states and lengths that `more` names for each.
 fn on_states(extra: Graph, more: [&[&str]; 2], outputs: &[&str]) -> Graph {
     let both = two("GRU", [BOTH; 2]);
     let graph = add(extra.inputs(&["x0"]), &both[0], 0, more[0]);
@@ -193,7 +194,7 @@ fn states_and_lengths_of_all_layers_are_one_array() {
         one(one(one(graph, "zero", 0), "two", 2), "four", 4)
     };
     let states: [&[&str]; 2] = [&["len", "s0"], &["len", "s1"]];
-    // As PyTorch cuts a given state, and joins the final ones.
+    // In the way that PyTorch splits a given state, and joins the final ones.
     let cut = |first: &str, second: &str| {
         let graph = sizes(Graph::default().inputs(&["h", "len"]));
         let graph = graph.node(&Node::new("Slice", &["h", "zero", "two", "zero"], &[first]));
@@ -208,7 +209,7 @@ fn states_and_lengths_of_all_layers_are_one_array() {
     );
     assert_eq!(imported.initial_h, OnnxInput::Array("h".into()));
     assert_eq!(imported.sequence_lens, OnnxInput::Array("len".into()));
-    // In another order they are still the caller's to give, but no longer as the graph has them.
+    // In another order the caller can still give them, but no longer as the graph's input.
     let imported = on_states(cut("s1", "s0"), states, &["y1", "last"]).read().expect("a stack");
     assert!(!imported.whole_graph);
     assert_eq!(imported.x, "X");
@@ -216,13 +217,13 @@ fn states_and_lengths_of_all_layers_are_one_array() {
     assert!(imported.check_given(&["X", "initial_h"]).is_ok());
     let error = imported.check_given(&["X", "h"]).expect_err("another order").to_string();
     assert!(error.contains("\"h\", which is not the states of all layers in their order"), "{error}");
-    // One layer alone reads a part, of which the caller has to say what it is.
+    // One layer alone reads a part, which the caller must give.
     let first = on_states(cut("s0", "s1"), states, &["y1", "last"])
         .read_with(&Onnx::new().node("layer1"))
         .expect("one");
     assert!(matches!(first.initial_h, OnnxInput::Computed { .. }));
 
-    // Constants of each layer, one after the other; a layer without begins at zero.
+    // Constants of each layer, one after the other; a layer without one begins at zero.
     let held = |dims: [&[i64]; 2]| {
         let count = |dims: &[i64]| dims.iter().product::<i64>() as usize;
         let graph = Graph::default().tensor(&floats("s0", dims[0], &ramp(0, count(dims[0]))));
@@ -238,7 +239,7 @@ fn states_and_lengths_of_all_layers_are_one_array() {
     let error = on_states(held([&[2, 2, 3], &[2, 4, 3]]), [&["", "s0"], &["", "s1"]], &["y1"]).refused();
     assert!(error.to_string().contains("batches of 2 and of 4"), "{error}");
 
-    // A row for each direction and layer, repeated to the batch: as PyTorch writes a trained state.
+    // A row for each direction and layer, repeated to the batch: the way PyTorch writes a trained state.
     let grown = || {
         let graph = sizes(Graph::default().tensor(&floats("rows", &[4, 1, 3], &ramp(9, 12))));
         let graph = graph.node(&Node::new("Shape", &["x0"], &["of_x"])).tensor(&ints("one", &[1], &[1]));
@@ -258,10 +259,10 @@ fn states_and_lengths_of_all_layers_are_one_array() {
     let rows = ramp(9, 6).chunks(3).flat_map(|row| row.repeat(2)).collect::<Vec<_>>();
     assert_eq!((&h.shape[..], &h.data), (&[4, 2, 3][..], &[rows, ramp(0, 12)].concat()));
 
-    // A decoder that begins at the state of the layer below.
+    // A decoder that begins with the state of the layer below.
     let imported = read(Graph::default(), [&[], &["", "h0"]]);
     assert!(imported.check_given(&["X"]).expect_err("computed").to_string().contains("\"layer0\""));
-    // One layer on an input, the other on a constant: the caller gives both.
+    // One layer with an input, the other with a constant: the caller gives both.
     let imported = read(held([&[2, 2, 3], &[2, 2, 3]]).inputs(&["h"]), [&["", "h"], &["", "s1"]]);
     assert!(imported.check_given(&["X"]).is_err());
     let error = on_states(Graph::default().inputs(&["len"]), [&["len"], &[]], &["y1"]).refused();

@@ -1,5 +1,5 @@
-//! What a graph makes of a node's states and lengths: rows that are repeated to the batch, what is computed and so has to be
-//! given, and inputs of the graph.
+//! States and lengths that a graph computes for a node: rows that are repeated to the batch, computed values that the
+//! caller must give, and inputs of the graph.
 
 use crate::common::onnx_file::{Graph, Layer, Message, Node, SOURCE, floats, ints, ramp};
 use wgru::import::{Onnx, OnnxGraph, OnnxInput};
@@ -57,7 +57,7 @@ fn a_row_that_is_repeated_to_the_batch_is_read() {
                 &["h0"],
             )),
         ),
-        // Two layers' states, as PyTorch has them.
+        // The states of two layers, as PyTorch writes them.
         (
             "Slice",
             to().tensor(&floats("both", &[2, 1, 3], &ramp(4, 6)))
@@ -93,7 +93,7 @@ fn a_row_that_is_repeated_to_the_batch_is_read() {
                 &["h0"],
             )),
         ),
-        // What the older exporter writes for expand(-1, b, -1).
+        // The older exporter's form of expand(-1, b, -1).
         (
             "Where",
             batch()
@@ -134,7 +134,7 @@ fn a_row_that_is_repeated_to_the_batch_is_read() {
     assert_eq!((&c0.shape[..], &c0.data), (&[1, 2, 3][..], &ramp(0, 6)));
 }
 
-/// Zeros of a shape of which nothing is known are zeros.
+/// Zeros of an unknown shape are zeros.
 #[test]
 fn one_number_everywhere_needs_no_shape() {
     let conv = Node::new("Conv", &["image", "kernel"], &["seen"]);
@@ -171,7 +171,7 @@ fn a_state_that_is_computed_has_to_be_given() {
             "MatMul node \"mix\"",
             Graph::default().node(&Node::new("MatMul", &["row", "X"], &["h0"]).name("mix")),
         ),
-        // A part of an input, of which the caller has to say what it is.
+        // A part of an input, which the caller must give.
         (
             "Slice node \"part\"",
             Graph::default()
@@ -179,7 +179,7 @@ fn a_state_that_is_computed_has_to_be_given() {
                 .tensor(&ints("zero", &[1], &[0]))
                 .node(&Node::new("Slice", &["all", "zero", "one", "zero"], &["h0"]).name("part")),
         ),
-        // Rows that differ, as many as the batch.
+        // Different rows, as many as the batch has.
         (
             "Gather node \"pick\"",
             Graph::default()
@@ -206,7 +206,7 @@ fn a_state_that_is_computed_has_to_be_given() {
         }
         imported.check_given(&["X", "initial_h"]).expect("all are given");
     }
-    // Of another node's: the two are no stack, and either is read by its name.
+    // From another node: the two do not form a stack, and either is read by its name.
     let gru = Layer::gru();
     let graph = sized(other("reader"), "X", &[-1, -1, 2]).outputs(&["Y"]);
     let graph = gru.tensors(graph.node(&gru.node_on(&["X", "W", "R", "B", "", "h0"])));
@@ -216,7 +216,8 @@ fn a_state_that_is_computed_has_to_be_given() {
     assert_eq!(imported.initial_h, OnnxInput::Computed { name: "initial_h".into(), by });
 }
 
-/// A model alone has neither lengths nor states: what the file gives the node is refused, what the caller gives it is reported.
+/// A model alone has neither lengths nor states: those that the file gives the node are refused, those that the
+/// caller must give are reported.
 #[test]
 fn a_model_alone_never_loses_what_the_file_gives_the_node() {
     let lstm = Layer::new("LSTM", Direction::Forward, 2, 3);
@@ -258,7 +259,7 @@ fn a_model_alone_never_loses_what_the_file_gives_the_node() {
     }
 }
 
-/// What a branch or a loop gets from around it is no input of the graph.
+/// A value that a branch or a loop gets from outside is not an input of the graph.
 #[test]
 fn a_state_from_around_a_subgraph_has_to_be_given() {
     let gru = Layer::gru();
@@ -299,7 +300,7 @@ fn lengths_are_constants_counted_or_to_be_given() {
     let one =
         counted().tensor(&ints("seven", &[1], &[7])).node(&Node::new("Expand", &["seven", "b"], &["len"]));
     assert_eq!(read(one).sequence_lens, OnnxInput::Repeated(vec![7]));
-    // All steps of X for each sequence, as TensorFlow's exporter counts them.
+    // All steps of X for each sequence, as counted by TensorFlow's exporter.
     let all = counted().node(&Node::new("Cast", &["t"], &["t32"]).int("to", 6));
     let imported = read(all.node(&Node::new("Tile", &["t32", "b"], &["len"])));
     assert_eq!(imported.sequence_lens, OnnxInput::Array("sequence_lens".into()));
@@ -308,7 +309,7 @@ fn lengths_are_constants_counted_or_to_be_given() {
     for (maker, graph) in [
         ("Cast node \"to_int32\"", g().inputs(&["long"]).node(&cast)),
         ("ReduceSum node \"count\"", g().node(&Node::new("ReduceSum", &["X"], &["len"]).name("count"))),
-        // As many as the batch is large, which is not what X has steps.
+        // As many as the size of the batch, which is not the number of X's steps.
         ("Expand", counted().node(&Node::new("Expand", &["b", "b"], &["len"]))),
     ] {
         let imported = read(graph);
@@ -318,9 +319,9 @@ fn lengths_are_constants_counted_or_to_be_given() {
     }
 }
 
-/// What operators share is walked through at each use: a small file must not make that take for ever.
+/// A value that several operators share is visited at each use: a small file must not make that take unbounded time.
 #[test]
-fn what_many_operators_share_is_paid_for_at_each_use() {
+fn shared_values_are_charged_at_each_use() {
     let doubled = |count: usize| {
         let first = Node::new("ConstantOfShape", &["unknown"], &["c0"]);
         let graph = Graph::default().inputs(&["unknown"]).node(&first);

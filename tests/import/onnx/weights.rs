@@ -1,11 +1,11 @@
-//! Weights of files that were made smaller or put together by a tool: behind DequantizeLinear, Split, Gather, Cast and simple
+//! Weights of files that a tool made smaller or assembled: through DequantizeLinear, Split, Gather, Cast and simple
 //! arithmetic, and those of a DynamicQuantizeLSTM.
 
 use crate::common::onnx_file::{Graph, Layer, Message, Node, claim, floats, ints, ramp};
 use wgru::import::Onnx;
 use wgru::{Direction, Error, Model};
 
-/// That the GRU with R as `graph` makes it under the name "V" has `expected` for R, `[1, 9, 3]`.
+/// Asserts that the GRU with R computed by `graph` under the name "V" has `expected` for R, `[1, 9, 3]`.
 pub(super) fn gives(what: &str, graph: Graph, expected: &[f32]) {
     let gru = Layer::gru();
     let graph = graph.node(&gru.node_on(&["X", "W", "V", "B"])).inputs(&["X"]).outputs(&["Y", "Y_h"]);
@@ -28,7 +28,7 @@ pub(super) fn to_v(op: &str, inputs: &[&str]) -> Node {
     Node::new(op, inputs, &["V"]).name("made")
 }
 
-/// Bytes 0 to 255 in an order that jumps.
+/// Bytes 0 to 255 in a non-monotonic order.
 fn byte(at: usize) -> u8 {
     (at * 37 % 256) as u8
 }
@@ -77,7 +77,7 @@ fn dequantised_weights() {
     let node = to_v("DequantizeLinear", &["q", "s"]).int("axis", 2).int("block_size", 2);
     let expected = all(&|at| signed(at) * blocks[at / 3 * 2 + at % 3 / 2]);
     gives("a scale for each block", g(INT8).tensor(&floats("s", &[1, 9, 2], &blocks)).node(&node), &expected);
-    // Two numbers of 4 bits a byte.
+    // Two 4-bit numbers per byte.
     let nibble = |at: usize| {
         let byte = byte(at / 2);
         let half = if at.is_multiple_of(2) { byte & 15 } else { byte >> 4 };
@@ -86,7 +86,7 @@ fn dequantised_weights() {
     let packed = claim("q", INT4, &DIMS).bytes(9, (0..14).map(byte).collect::<Vec<_>>());
     let graph = Graph::default().tensor(&packed).tensor(&scale());
     gives("4 bits", graph.node(&to_v("DequantizeLinear", &["q", "s"])), &all(&|at| nibble(at) * 0.0078125));
-    // int32 as an accumulator has it, and a scale of 16 bits, whose product is rounded to 16 bits.
+    // int32 like an accumulator, and a 16-bit scale, so the product is rounded to 16 bits.
     let wide = (0..27).fold(claim("q", 6, &DIMS), |tensor, at| tensor.int(5, at * 100));
     let graph = Graph::default().tensor(&wide).tensor(&claim("s", 10, &[]).bytes(9, 0x2000u16.to_le_bytes()));
     let expected =
@@ -150,7 +150,7 @@ fn parts_of_a_larger_array() {
         let graph = graph.node(&Node::new("Gather", &["two", "at"], &["g"]).int("axis", 0));
         gives("Gather of one", graph.node(&to_v("Unsqueeze", &["g"]).ints("axes", &[0])), &r);
     }
-    // Gates put into another order, row by row.
+    // Gates reordered row by row.
     let order: Vec<i64> = [3, 4, 5, 6, 7, 8, 0, 1, 2].into();
     let turned: Vec<f32> =
         [6, 7, 8, 0, 1, 2, 3, 4, 5].iter().flat_map(|row| &r[row * 3..][..3]).copied().collect();
@@ -225,7 +225,7 @@ fn rounded_and_computed() {
     ] {
         assert!(refused(what, graph).contains(&what[..3]), "{what}");
     }
-    // A few bytes that ask for a product of many.
+    // A few bytes that demand a large product.
     let side = |name: &str, dims: &[i64]| floats(name, dims, &[1.0; 4096]);
     let graph = Graph::default().tensor(&side("a", &[4096, 1])).tensor(&side("b", &[1, 4096]));
     let graph = graph.node(&Node::new("Add", &["a", "b"], &["c"])).node(&to_v("Add", &["c", "c"]));
@@ -243,7 +243,7 @@ fn quantised(direction: Direction, per_row: bool, kind: i64) -> (Graph, Model) {
     let zeros: Vec<u8> = (0..scales(1).len()).map(|at| (at * 5 % 17) as u8).collect();
     let scale_dims: &[i64] = if per_row { &[d as i64, 12] } else { &[d as i64] };
     let number = |at: usize| if kind == INT8 { f32::from(byte(at) as i8) } else { f32::from(byte(at)) };
-    // As ONNX has it: [D, 4·H, inputs].
+    // In ONNX's layout: [D, 4·H, inputs].
     let real = |inputs: usize, scales: &[f32]| -> Vec<f32> {
         let at = |d: usize, row: usize, input: usize| {
             let place = if per_row { d * 12 + row } else { d };
@@ -290,7 +290,7 @@ fn a_quantised_lstm_is_dequantised() {
     let (graph, _) = quantised(Direction::Forward, false, INT8);
     let text = String::from_utf8_lossy(&graph.model(17)).into_owned();
     assert!(text.contains("com.microsoft"));
-    // Another operator of that domain is none of ours, and is named among what is there.
+    // Another operator of that domain is not supported, and is named in the list of operators.
     let error =
         Graph::default().node(&Node::new("QAttention", &["X"], &["Y"]).domain("com.microsoft")).refused();
     assert!(

@@ -22,7 +22,7 @@ fn assert_refused(file: &File, how: &PyTorch, names: &[&str]) {
     }
 }
 
-/// What hand-written cells have beside the weights, by name and shape.
+/// Further tensors of hand-written cells, by name and shape.
 const PARTS: [(&str, &[usize]); 12] = [
     ("layernorm_h.weight", &[12]),
     ("layernorm_c.bias", &[3]),
@@ -81,11 +81,11 @@ fn other_layers_of_the_model_are_left_over() {
             assert_eq!(imported.model.readout().map(|readout| readout.outputs()), Some(4));
         }
     }
-    // Beside the stack's module anything may stand, norms too.
+    // Beside the stack's module anything is allowed, norms too.
     let mut file = lstm("encoder.rnn.", "_l0");
     file.f32("encoder.norm.weight", &[3]).f32("encoder.bias", &[3]).f32("norm.weight", &[3]).f32("rnn", &[1]);
     assert_eq!(file.read().expect("a stack of a model").report.left_over.len(), 4);
-    // Under the module of a stack, a matrix is refused but for the readout.
+    // Under the module of a stack, a matrix is refused unless it is the readout's.
     let mut file = lstm("encoder.", "_l0");
     file.f32("encoder.fc.weight", &[4, 3]);
     assert_refused(&file, &PyTorch::new(), &["encoder.fc.weight", "readout"]);
@@ -112,7 +112,7 @@ fn copies_beside_the_module_are_refused() {
     file.f32("outer.weight_ih_l0_v", &[12, 2]).f32("outer.weight_ih_l0_g", &[12, 1]);
     file.f32("outer.weight_hh_l0", &[12, 3]);
     file.read_with(&PyTorch::new().prefix("outer.inner")).expect("the inner one");
-    // What begins as a part is called and is none.
+    // A name that begins like a part and is none.
     for name in ["weight_hh_scale", "weight_ih_norm", "weight_hh_lambda"] {
         let mut file = lstm("gru.", "_l0");
         file.f32(name, &[2]);
@@ -135,7 +135,7 @@ fn one_bias_for_both_products_is_added() {
         assert_eq!((weights.b_ih.as_ref(), weights.b_hh.as_ref()), (Some(&bias), None));
         assert!(imported.report.decisions.iter().any(|decision| decision.starts_with(joint)));
         assert!(imported.report.left_over.is_empty());
-        // Beside the two biases it is something else; of another length it does not fit.
+        // Beside the two biases it is something else; with another length it does not fit.
         let mut both = file.clone();
         both.f32(&format!("c.bias_ih{end}"), &[12]).f32(&format!("c.bias_hh{end}"), &[12]);
         assert_refused(&both, &PyTorch::new(), &[joint]);
@@ -143,7 +143,7 @@ fn one_bias_for_both_products_is_added() {
             matches!(file.clone().f32(joint, &[6]).refused(), Error::Shape { name, .. } if name == joint)
         );
     }
-    // An RNN has one too; of a GRU it is not known on which side of the reset gate it stands.
+    // An RNN has one too; for a GRU the side of the reset gate is unknown.
     for (gates, cell) in [(1, Cell::Rnn), (3, Cell::GRU)] {
         let mut file = File::default();
         file.f32("weight_ih", &[gates * 3, 2]).f32("weight_hh", &[gates * 3, 3]).f32("bias", &[gates * 3]);

@@ -1,4 +1,4 @@
-//! Safetensors files in the making.
+//! Safetensors files being written.
 
 use std::collections::HashMap;
 
@@ -16,7 +16,7 @@ pub struct Tensor {
     pub bytes: Vec<u8>,
 }
 
-/// A safetensors file in the making.
+/// A safetensors file being written.
 #[derive(Clone, Default)]
 pub struct File {
     pub tensors: Vec<(String, Tensor)>,
@@ -29,7 +29,7 @@ pub fn value(i: usize) -> f32 {
 }
 
 impl File {
-    /// Sets a tensor, also over an earlier one of its name.
+    /// Sets a tensor, replacing an earlier one of its name.
     pub fn set(&mut self, name: &str, tensor: Tensor) -> &mut Self {
         self.tensors.retain(|(other, _)| other != name);
         self.tensors.push((name.into(), tensor));
@@ -97,7 +97,7 @@ impl File {
     }
 }
 
-/// Holds that an error says that this tensor is missing, and that it lists what is there.
+/// Asserts that an error says that this tensor is missing, and that it lists those that exist.
 #[track_caller]
 pub fn assert_missing(error: &Error, missing: &str) {
     let Error::MissingTensor { name, source, found } = error else { panic!("{error}") };

@@ -1,5 +1,5 @@
-//! The other names that PyTorch's recurrent classes save: projections, the Cell classes, nonlinearities that an
-//! export left in the metadata, and files of `torch.save`.
+//! The other names that PyTorch's recurrent classes save: projections, the Cell classes, nonlinearities in the
+//! metadata of an export, and files of `torch.save`.
 
 use wgru::import::PyTorch;
 use wgru::model::{Activation, Activations, Reset, Update};
@@ -94,7 +94,7 @@ fn cells_are_one_forward_layer() {
     assert_missing(&cell("c.", 3).without("c.weight_hh").refused(), "c.weight_hh");
     let model = cell("", 3).without("bias_hh").without("bias_ih").read().expect("bias=False").model;
     assert_eq!(model.layers()[0].weights()[0].b_hh, None);
-    // A part of it that no Cell has.
+    // A part that no Cell has.
     let error = cell("", 3).f32("weight_ih_reverse", &[9, 2]).refused();
     assert!(matches!(&error, Error::Format { name, .. } if name == "weight_ih_reverse"), "{error}");
 }
@@ -117,7 +117,7 @@ fn cells_and_stacks_are_told_apart_by_prefix() {
 }
 
 #[test]
-fn a_nonlinearity_in_the_metadata_is_honoured() {
+fn a_nonlinearity_in_the_metadata_is_used() {
     let with = |gates: usize, value: &str| {
         let mut file = File::stack(gates, 2);
         file.metadata.insert("wgru.nonlinearity".into(), value.into());

@@ -1,4 +1,4 @@
-//! Files that are broken, cut off or lie: one error, and no panic.
+//! Files that are corrupted, truncated or contradictory: one error, and no panic.
 
 use wgru::import::PyTorch;
 use wgru::{Error, ReadoutSteps};
@@ -30,7 +30,7 @@ fn a_header_that_lies_about_its_length_is_refused() {
     }
 }
 
-/// A file of a header in clear text and 72 bytes of data.
+/// A file with a plain-text header and 72 bytes of data.
 fn with_header(header: &str) -> Vec<u8> {
     [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &[0; 72]].concat()
 }
@@ -41,7 +41,7 @@ fn a_header_that_lies_about_its_tensors_is_refused() {
         let entry = format!(r#""dtype":"{dtype}","shape":{shape},"data_offsets":{offsets}"#);
         with_header(&format!(r#"{{"weight_ih_l0":{{{entry}}}}}"#))
     };
-    // As it should be: this one is refused only since weight_hh is missing.
+    // A valid header: it is refused only because weight_hh is missing.
     let error = PyTorch::new().parse("whole", &tensor("F32", "[9,2]", "[0,72]")).expect_err("one tensor");
     assert!(matches!(&error, Error::MissingTensor { name, .. } if name == "weight_hh_l0"), "{error}");
     for (dtype, shape, offsets) in [
@@ -129,7 +129,7 @@ fn flipped_bytes_give_a_model_or_an_error() {
         let (mut read, mut refused) = (0, 0);
         for round in 0..3000 {
             let mut broken = bytes.clone();
-            // Two thirds of the rounds spoil the header alone, where there is more to misread.
+            // Two thirds of the rounds corrupt the header alone, where there is more to misread.
             let end = if round % 3 == 0 { bytes.len() } else { header };
             for _ in 0..rng.usize(1..=4) {
                 broken[rng.usize(..end)] = rng.u8(..);

@@ -28,7 +28,7 @@ fn layer(prefix: &str, index: usize) -> impl Iterator<Item = (String, &'static s
     parts.into_iter().map(move |(part, shape)| (format!("{prefix}{part}_l{index}"), shape))
 }
 
-/// Files of `n` tensors or somewhat more, of every kind that the importer walks through.
+/// Files of about `n` tensors, of every kind that the importer visits.
 fn kinds(n: usize) -> Vec<(&'static str, Vec<u8>)> {
     let named = |name: fn(usize) -> String, shape| (0..n).map(move |i| (name(i), shape));
     let stack = |prefix| layer(prefix, 0);
@@ -53,16 +53,16 @@ fn stack_at(index: usize) -> impl Iterator<Item = (String, &'static str)> {
     parts.into_iter().map(move |part| (format!("module.{index}.{part}"), "[1,1]"))
 }
 
-/// All that reads such a file; most are refused, which takes as long.
+/// All functions that read such a file; most refuse it, which takes as long.
 fn read(bytes: &[u8]) {
     let _ = PyTorch::new().parse("large", bytes);
     let _ = PyTorch::new().prefix("0").readout("o", ReadoutSteps::Last).parse("large", bytes);
 }
 
-/// How long this thread has computed, so that other work on the machine counts less; where the system does not say, how long
-/// it has been.
+/// The CPU time of this thread, so that other work on the machine counts less; the wall clock if the system does not
+/// provide it.
 fn computed(start: Instant) -> Duration {
-    // Linux brings its count up to date where the thread gives way.
+    // Linux updates the CPU time of a thread when it yields.
     std::thread::yield_now();
     let said = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
     let nanoseconds = said.and_then(|text| text.split(' ').next()?.parse().ok());

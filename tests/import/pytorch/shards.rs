@@ -1,4 +1,4 @@
-//! Models in several files: the index and the folder are read, and what does not fit together is refused.
+//! Models in several files: the index and the folder are read, and contradictory files are refused.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use wgru::import::PyTorch;
 
 use super::file::File;
 
-/// A folder that goes when the test ends.
+/// A folder that is removed when the test ends.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -41,7 +41,7 @@ impl Drop for Folder {
 
 const SHARDS: [&str; 2] = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
 
-/// A stack of two layers whose tensors stand in turn in one of two files, and the index.
+/// A stack of two layers whose tensors alternate between two files, and the index.
 fn sharded(name: &str) -> (Folder, PathBuf) {
     let folder = Folder::new(name);
     let whole = File::stack(3, 2);
@@ -137,7 +137,7 @@ fn an_index_that_cannot_be_read_is_refused() {
             "{error}"
         );
     }
-    // Nothing in it: no stack.
+    // It is empty: no stack.
     std::fs::write(&index, r#"{"weight_map": {}}"#).expect("it can be written");
     assert!(matches!(PyTorch::new().read(&index), Err(Error::Ambiguous { .. })));
 }

@@ -1,4 +1,4 @@
-//! Weights that are stored as what PyTorch computes them from, and names under the wrappers of modules.
+//! Weights stored as the tensors that PyTorch computes them from, and names under module wrappers.
 
 use fastrand::Rng;
 use wgru::import::PyTorch;
@@ -6,20 +6,20 @@ use wgru::{Device, Direction, Error, ReadoutSteps};
 
 use super::file::{File, assert_missing};
 
-/// A weight as it is computed, from tensors under these ends of its name.
+/// A weight that is computed from tensors with these suffixes to its name.
 struct Made {
     tensors: Vec<(String, Vec<usize>, Vec<f32>)>,
     weight: Vec<f64>,
 }
 
-/// Where in g the factor of an element is, by row and column.
+/// The index in g of an element's factor, by row and column.
 type Place<'a> = Box<dyn Fn(usize, usize) -> usize + 'a>;
 
 fn random(rng: &mut Rng, len: usize) -> Vec<f32> {
     (0..len).map(|_| rng.f32() * 2.0 - 1.0).collect()
 }
 
-/// The forms of a weight of `[rows, columns]` (of a bias, `[rows]`), made by definition.
+/// The forms of a weight of `[rows, columns]` (of a bias, `[rows]`), by definition.
 fn made(rng: &mut Rng, form: usize, leaf: &str, shape: &[usize]) -> Option<Made> {
     let (rows, columns) = (shape[0], shape.get(1).copied().unwrap_or(1));
     let at = |row: usize, column: usize| row * columns + column;
@@ -145,7 +145,7 @@ fn computed_weights_are_those_of_the_definition() {
         for (got, expected) in got.zip(&expected) {
             assert_eq!(got.len(), expected.len());
             for (got, expected) in got.iter().zip(expected) {
-                // One rounding to f32 of the same number, but for the order of sums in f64.
+                // One rounding to f32 of the same number, apart from the reduction order in f64.
                 let bound = f64::from(f32::EPSILON) * expected.abs();
                 assert!((f64::from(*got) - expected).abs() <= bound, "{got} is not {expected}");
             }
@@ -216,14 +216,14 @@ fn tensors_that_do_not_fit_each_other_are_refused() {
     }
     let error = with("_orig", &[9, 3], &[("_mask", &[9, 4])]).refused();
     assert!(matches!(&error, Error::Shape { name, .. } if name == "weight_hh_l0_mask"), "{error}");
-    // A norm of zero: what PyTorch computes is not finite either.
+    // A norm of zero: PyTorch's result is not finite either.
     let mut file = with("_v", &[9, 3], &[("_g", &[9, 1])]);
     file.data("weight_hh_l0_v", &[9, 3], &[0.0; 27]);
     assert!(matches!(file.refused(), Error::NotFinite { name, .. } if name == "weight_hh_l0"));
     let mut file = with("_orig", &[9, 3], &[("_u", &[9]), ("_v", &[3])]);
     file.data("weight_hh_l0_u", &[9], &[0.0; 9]);
     assert!(matches!(file.refused(), Error::NotFinite { name, .. } if name == "weight_hh_l0"));
-    // Two ways to one weight: one of them would be ignored.
+    // Two forms of one weight: one of them would be ignored.
     for end in ["_g", "_orig", "_mask", "_raw"] {
         let error = File::stack(3, 1).f32(&format!("weight_hh_l0{end}"), &[9, 3]).refused();
         assert!(error.to_string().contains(&format!("weight_hh_l0{end}")), "{error}");
@@ -258,7 +258,7 @@ fn other_parametrisations_are_refused_by_their_tensors() {
             assert_eq!(text.contains("remove_parametrizations"), tensors[0].starts_with(new), "{text}");
         }
     }
-    // On top of weight_norm: both originals are there, and something more.
+    // In addition to weight_norm: both originals exist, and another tensor.
     let mut file = File::default();
     file.f32("weight_ih_l0", &[3, 2]).f32(&format!("{new}original0"), &[3, 1]);
     file.f32(&format!("{new}original1"), &[3, 3]).f32(&format!("{new}1._u"), &[3]);
@@ -296,7 +296,7 @@ fn wrappers_of_modules_need_not_be_named() {
         said.iter()
             .for_each(|said| assert!(imported.report.decisions.contains(said), "{said}: {imported:?}"));
     }
-    // A name in full is said of nothing.
+    // A full name is not reported.
     let mut file = File::default();
     file.layer("module.gru.", "l0", 9, 2, 3);
     let decisions = file.read_with(&PyTorch::new().prefix("module.gru")).expect("in full").report.decisions;
@@ -309,7 +309,7 @@ fn wrappers_of_modules_need_not_be_named() {
 }
 
 #[test]
-fn of_prefixes_that_both_fit_both_are_named() {
+fn ambiguous_prefixes_are_all_named() {
     let two = |a: &str, b: &str| {
         let mut file = File::default();
         file.layer(a, "l0", 9, 2, 3).layer(b, "l0", 9, 2, 3);
@@ -331,7 +331,7 @@ fn of_prefixes_that_both_fit_both_are_named() {
             assert_eq!(found, named);
         }
     }
-    // The one that is named in full is meant.
+    // A full name is unambiguous.
     let file = two("gru.", "module.gru.");
     for prefix in ["gru", "gru.", "module.gru"] {
         let used = file.read_with(&PyTorch::new().prefix(prefix)).expect(prefix).report.used;

@@ -1,4 +1,4 @@
-//! Shapes and values of single tensors: what is read of them, and in which words they are refused.
+//! Shapes and values of single tensors: the supported ones, and the messages of refusals.
 
 use safetensors::tensor::Dtype;
 use wgru::import::PyTorch;
@@ -20,7 +20,7 @@ fn a_wrong_shape_is_named_with_its_numbers() {
     ] {
         assert_eq!(fields(File::stack(3, 2).f32(name, got).refused()), shape(name, expected, got));
     }
-    // H of a layer is read off its weight_hh, so another H shows at the first tensor that contradicts it.
+    // H of a layer is read from its weight_hh, so another H shows at the first tensor that contradicts it.
     let error = File::stack(3, 2).f32("weight_hh_l1", &[9, 4]).refused();
     assert_eq!(fields(error), shape("weight_ih_l1", &[12, 3], &[9, 3]));
     for got in [&[27][..], &[9, 3, 1], &[]] {

@@ -1,4 +1,4 @@
-//! The LSTM with a projection, as PyTorch has it.
+//! The LSTM with a projection, as in PyTorch.
 
 use wgru::{Cell, Direction, Layer, Model, Weights};
 
@@ -25,7 +25,7 @@ fn model() -> Model {
 }
 
 #[test]
-fn lstm_with_projection_as_pytorch_has_it() {
+fn lstm_with_projection_matches_pytorch() {
     Case::of(model(), 2, 3).agrees_with(LSTM_WITH_PROJECTION);
 }
 

@@ -1,11 +1,11 @@
-//! Faults that an engine or an importer could have, each as a change of what it is given or of what it returns.
+//! Possible faults of an engine or an importer, each as a change of its inputs or of its outputs.
 //!
 //! ```text
 //! weights   gates, conventions, peepholes, projections, biases
 //! options   clips, activations, storage types
 //! order     directions, layers, layouts
 //! states    initial and final states, lengths, padding
-//! slips     what only the inside of an engine can get wrong
+//! slips     errors that only the inside of an engine can make
 //! ```
 
 mod options;
@@ -19,7 +19,7 @@ use wgru::{Layout, Output};
 use crate::golden::Golden;
 use crate::mutations::draft::Draft;
 
-/// A fault: planted before the run, which it leaves as it is where it does not apply, or after it.
+/// A fault: planted before the run or after it; it changes nothing where it does not apply.
 #[derive(Clone)]
 pub struct Fault {
     pub name: &'static str,
@@ -39,7 +39,7 @@ pub fn all() -> Vec<Fault> {
     [weights::all(), options::all(), order::all(), states::all(), slips::all()].concat()
 }
 
-/// Where direction d of row b and step t lies in y.
+/// The index in y of direction d of row b and step t.
 pub fn at(golden: &Golden, b: usize, t: usize, d: usize) -> usize {
     let (dims, state) = (golden.inputs.dims, golden.model.state());
     let dirs = golden.model.output() / state;

@@ -62,7 +62,7 @@ fn directions() -> Vec<Fault> {
     ]
 }
 
-/// The place of each half of y, that of the other half, and their length.
+/// The offset of each half of y, that of the other half, and their length.
 fn each_half(golden: &Golden, mut of: impl FnMut(usize, usize, usize)) {
     let dims = golden.inputs.dims;
     for (b, t) in (0..dims.batch).flat_map(|b| (0..dims.steps).map(move |t| (b, t))) {
@@ -72,7 +72,7 @@ fn each_half(golden: &Golden, mut of: impl FnMut(usize, usize, usize)) {
     }
 }
 
-/// What a forward layer of the reverse weights gives takes the reverse half's place.
+/// The output of a forward layer with the reverse weights replaces the reverse half.
 fn reverse_half_forward(golden: &Golden, output: &mut Output) {
     let model = &golden.model;
     if model.states() != 2 || model.layers()[0].direction() != Direction::Bidirectional {

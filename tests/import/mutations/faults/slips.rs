@@ -1,4 +1,4 @@
-//! What only the inside of an engine can get wrong, by an engine that does; it does not round to 16 bits.
+//! Errors that only the inside of an engine can make, produced by a faulty engine; it does not round to 16 bits.
 
 use wgru::model::Reset;
 use wgru::{Cell, Direction, Layer, Output};

@@ -97,7 +97,7 @@ fn padding() -> Vec<Fault> {
     ]
 }
 
-/// Where y lies past the ends of sequences.
+/// The positions of y past the ends of sequences.
 fn each_past_the_end(golden: &Golden, mut of: impl FnMut(usize, usize)) {
     let dirs = golden.model.output() / golden.model.state();
     for (b, &length) in golden.inputs.lengths.iter().flatten().enumerate() {

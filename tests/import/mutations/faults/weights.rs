@@ -90,7 +90,7 @@ fn gru() -> Vec<Fault> {
     ]
 }
 
-/// Adds the n part of one bias to the other's, for a reset that is after and so tells them apart.
+/// Adds the n part of one bias to the other's; a reset after the product makes that differ.
 fn move_n(draft: &mut Draft, out: bool) {
     let hidden = draft.hidden;
     if !matches!(draft.cell, Cell::Gru { reset: Reset::After, .. }) {
@@ -157,7 +157,7 @@ fn drop_peephole(draft: &mut Draft, gate: usize) {
     });
 }
 
-/// p_f of a coupled f is without effect.
+/// p_f of a coupled f has no effect.
 fn swap_peepholes(draft: &mut Draft, gates: [usize; 2]) {
     draft.each(|weights, _| {
         if let Some(peepholes) = &mut weights.peepholes {
