@@ -18,7 +18,7 @@ HERE = pathlib.Path(__file__).parent
 WIDTH = 480
 MARK = re.compile(r"(<!-- table ([\w-]+)(?:: [^>]*)? -->\n).*?(<!-- end -->)", re.DOTALL)
 
-# Colours that colour-blind readers can tell apart (Okabe and Ito), on light and on dark; each series has its own shape as well.
+# Colours that colour-blind readers can tell apart (Okabe and Ito), for light and dark pages; each series also has its own shape.
 COLOURS = [
     *[("#1f2328", "#f0f6fc"), ("#0072b2", "#56b4e9"), ("#c04a00", "#ff8c42")],
     *[("#007d5c", "#2fd3a5"), ("#a8528a", "#e39bc7"), ("#8a6200", "#e6b422")],
@@ -34,7 +34,7 @@ def style(dark):
 
 
 class Picture:
-    """An SVG that grows downward; `y` is where the next part begins."""
+    """An SVG that grows downward; `y` is the top of the next part."""
 
     def __init__(self, title, subtitle):
         self.parts, self.y, self.title = [], 24, title
@@ -63,7 +63,7 @@ class Picture:
         self.parts.append(f'<path d="{shapes[series]}" transform="translate({x:.1f} {y:.1f})" class="c{series}"/>')
 
     def legend(self, names):
-        """Names of the series by number."""
+        """The legend: names of the series by number."""
         x = 18
         self.y += 8
         for series, name in names.items():
@@ -213,7 +213,7 @@ CHARTS = {"cpu-beside-others": beside_peers, "cpu-step": steps, "driver-strategi
 def table(name):
     """A table in Markdown."""
     if name not in tables.TABLES:
-        raise SystemExit(f"no table is called {name}; there are {', '.join(tables.TABLES)}")
+        raise SystemExit(f"no table is called {name}; the tables are {', '.join(tables.TABLES)}")
     head, *rows = tables.TABLES[name]()
     lines = [head, ["---"] * len(head), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -1,7 +1,7 @@
 //! The sequence run, the session step and a pool's tick, from host memory to host memory, on every adapter and the CPU path.
 //!
-//! Every case is verified against the f64 reference before it is timed. Ids read `device/timed/case`; `cargo
-//! xtask record NAME` runs this and keeps the figures as a CSV in `benches/records/`.
+//! Every case is verified against the f64 reference before it is timed. Ids have the form `device/timed/case`; `cargo
+//! xtask record NAME` runs this and saves the figures as a CSV in `benches/records/`.
 
 mod tables;
 
@@ -21,7 +21,7 @@ const SEQUENCES: [(&str, Cell, [usize; 4]); 5] = [
 ];
 /// Streams, I, H.
 const STEPS: [[usize; 3]; 3] = [[1, 64, 64], [64, 64, 64], [1, 256, 256]];
-/// Streams of a pool, those of them that have a frame, I, H. The first three do what the steps do.
+/// Streams of a pool, the number of them that have a frame, I, H. The first three sizes are those of the steps.
 const TICKS: [[usize; 4]; 5] =
     [[1, 1, 64, 64], [64, 64, 64, 64], [1, 1, 256, 256], [2000, 64, 64, 64], [2000, 1, 64, 64]];
 
@@ -31,7 +31,7 @@ fn devices() -> Vec<Device> {
     devices
 }
 
-/// Prints which driver each device has, for the record: a benchmark's id has no room for it.
+/// Prints the driver of each device, for the record, since a benchmark's id has no space for it.
 fn drivers(_: &mut Criterion) {
     for device in devices() {
         if let DeviceInfo::Gpu(info) = device.info() {
@@ -110,7 +110,7 @@ fn step(criterion: &mut Criterion) {
     }
 }
 
-/// A frame for some streams of a pool, and the tick that takes them.
+/// A frame for some streams of a pool, and the tick that computes them.
 fn tick(criterion: &mut Criterion) {
     let mut rng = fastrand::Rng::with_seed(2);
     for device in devices() {

@@ -1,8 +1,9 @@
 //! The parts of a run: planning, packing, one kernel each.
 //!
-//! The kernels run on every adapter as a staged batch, so nothing is moved: a recurrent kernel, with each strategy, as a
-//! sequence of few features, where the projection is small beside it, and the projection's matmul as one of many features.
-//! Steps of a session are in `engine.rs`. Every recurrent kernel is verified before it is timed.
+//! The kernels run on every adapter as a staged batch, so no data is transferred. A recurrent kernel runs, with each
+//! strategy, as a sequence of few features, whose projection is small beside it. The projection's matmul runs as a
+//! sequence of many features. Steps of a session are in `engine.rs`. Every recurrent kernel is verified before it is
+//! timed.
 
 mod tables;
 
@@ -21,7 +22,7 @@ fn values(rng: &mut fastrand::Rng, len: usize, scale: f32) -> Vec<f32> {
     (0..len).map(|_| (rng.f32() * 2.0 - 1.0) * scale).collect()
 }
 
-/// A layer, with a projection to P where it is not H.
+/// A layer, with a projection to P if P is not H.
 fn model(cell: Cell, input: usize, hidden: usize, state: usize) -> Model {
     let mut rng = fastrand::Rng::with_seed(1);
     let (rows, scale) = (cell.gates() * hidden, 1.0 / (hidden as f32).sqrt());
@@ -87,7 +88,7 @@ fn kernels(criterion: &mut Criterion) {
         ];
         let every = |strategy| cells.iter().map(move |cell| (strategy, cell));
         for (strategy, &(name, cell, input, state, storage)) in Strategy::ALL.into_iter().flat_map(every) {
-            // A state's projection is always stepped; x's is the same with any strategy.
+            // A projection of the state is always computed by steps; x's is the same with any strategy.
             if (state != hidden || input != few) && strategy != Strategy::Step {
                 continue;
             }

@@ -1,9 +1,9 @@
-//! The tables of speeds that are kept beside the records, for the devices that they were made on.
+//! The tables of speeds beside the records, for the devices that they were measured on.
 
 use wgru::plan::Table;
 use wgru::{Device, DeviceInfo, Options};
 
-/// Options with the table of `device`, where there is one: `benches/tables/` has those of software drivers.
+/// Options with the table of `device`, if there is one: `benches/tables/` has those of software drivers.
 pub fn options(device: &Device) -> Options {
     let DeviceInfo::Gpu(info) = device.info() else { return Options::default() };
     let name = info.name.to_lowercase();

@@ -1,4 +1,4 @@
-//! An application's own device and buffers: x is read and y is written where they lie.
+//! An application's own device and buffers: wgru reads x and writes y in the application's buffers.
 //!
 //! ```sh
 //! cargo run --release --example buffers
@@ -13,7 +13,7 @@ const SHAPE: [usize; 2] = [4, 12];
 
 /// Runs the example.
 pub fn main() -> Result<(), Box<dyn Error>> {
-    // What an application has already: a device and a queue, of wgpu 30.
+    // What an application already has: a device and a queue, of wgpu 30.
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
     let adapter = pollster::block_on(instance.request_adapter(&wgpu::RequestAdapterOptions::default()))?;
     let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
@@ -24,7 +24,8 @@ pub fn main() -> Result<(), Box<dyn Error>> {
     let model = Model::from_pytorch("models/co2_gru.safetensors")?.model;
     let engine = Device::from_wgpu(device.clone(), queue.clone()).load(&model)?;
 
-    // Its buffers need the usage STORAGE. x [B, T, I] is what a pass of its own would write; here the host does.
+    // Its buffers need the usage STORAGE. x [B, T, I] would be written by the application's own pass; here the host
+    // writes it.
     let [batch, steps] = SHAPE;
     let numbers = vec![0.25f32; batch * steps * model.input()];
     let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_ne_bytes()).collect();
@@ -39,12 +40,12 @@ pub fn main() -> Result<(), Box<dyn Error>> {
     let (x, y) = (buffer("x", numbers.len()), buffer("y", batch * steps * model.output()));
     queue.write_buffer(&x, 0, &bytes);
 
-    // At once: y stays on the device, h_n comes to the host.
+    // Immediately: y stays on the device, h_n comes to the host.
     let mut h_n = vec![0.0; model.states() * batch * model.state()];
     engine.run_bound(SHAPE, Bindings::new(&x).y(&y).h_n(&mut h_n[..]))?;
     println!("{}: {} numbers of h_n, the first is {:.5}", engine.device().info(), h_n.len(), h_n[0]);
 
-    // Or recorded into the application's encoder, between passes of its own, as often as it likes.
+    // Or recorded into the application's encoder, between its own passes, any number of times.
     let run = engine.recording(SHAPE, Bindings::new(&x).y(&y))?;
     for _ in 0..3 {
         let mut encoder = device.create_command_encoder(&Default::default());

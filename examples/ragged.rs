@@ -6,9 +6,10 @@
 
 use wgru::{Batch, Device, Error, Model};
 
-/// Reads a model, runs a batch, prints what comes out.
+/// Reads a model, runs a batch, prints the outputs.
 pub fn main() -> Result<(), Error> {
-    // The weights of a PyTorch nn.GRU. The report says how the file was read; here, that a readout was left out.
+    // The weights of a PyTorch nn.GRU. The report says how the file was read; here, it says that a readout was left
+    // out.
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/models/co2_gru.safetensors");
     let imported = Model::from_pytorch(path)?;
     let model = imported.model;

@@ -1,14 +1,14 @@
-//! Streams real inputs frame by frame through a recurrent layer of a published model, and holds what comes out against
-//! what the file says.
+//! Streams real inputs frame by frame through a recurrent layer of a published model, and compares the outputs with
+//! those in a file.
 //!
 //! ```sh
 //! cargo run --release --example stream_onnx -- MODEL.onnx IO.safetensors [FRAMES [DEVICE]]
 //! ```
 //!
-//! MODEL has one recurrent node, IO its `X` `[T, B, I]` and, for the comparison, `Y` `[T, 1, B, H]`; `initial_h` and
-//! `initial_c` `[1, B, H]` where the node reads them. Each of the B sequences becomes a stream of its own that gets FRAMES
-//! frames (1) at a time: for a layer that takes one sample of sound a step, as amplifier models do, 64 or so is what a sound
-//! card asks for. DEVICE is what `wgru run --device` takes.
+//! MODEL has one recurrent node. IO has its `X` `[T, B, I]` and, for the comparison, `Y` `[T, 1, B, H]`; also
+//! `initial_h` and `initial_c` `[1, B, H]` if the node reads them. Each of the B sequences becomes a stream of its
+//! own that gets FRAMES frames (1) at a time. For a layer that takes one sample of sound a step, as amplifier models
+//! do, use 64 or so, the block size of a sound card. DEVICE is what `wgru run --device` takes.
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -39,12 +39,12 @@ fn run() -> Result<(), Box<dyn Error>> {
     let imported = Onnx::new().read_graph(model)?;
     let bytes = std::fs::read(io).map_err(|error| format!("{io}: {error}"))?;
     let arrays = SafeTensors::deserialize(&bytes).map_err(|error| format!("{io}: {error}"))?;
-    // A state that the graph computes is IO's to give.
+    // IO must give a state that the graph computes.
     imported.check_given(&arrays.names())?;
     let array = |name: &str| arrays.tensor(name).ok().map(|tensor| f32s(tensor.data()));
     let x = array("X").ok_or("IO has no X")?;
     let &[steps, streams, input] = arrays.tensor("X")?.shape() else {
-        return Err("X has not three dimensions".into());
+        return Err("X does not have three dimensions".into());
     };
     let hidden = imported.model.state();
     println!(
@@ -54,7 +54,7 @@ fn run() -> Result<(), Box<dyn Error>> {
         device.info()
     );
 
-    // A pool with a stream for each sequence, in the states that the node begins with.
+    // A pool with a stream for each sequence, starting from the node's initial states.
     let engine = device.load(&imported.model)?;
     let mut pool = engine.pool(PoolOptions::fixed(streams).frames(frames))?;
     let [h, c] = ["initial_h", "initial_c"].map(array);
@@ -81,7 +81,7 @@ fn run() -> Result<(), Box<dyn Error>> {
         pool.tick_into(&mut output)?;
         slowest = slowest.max(tick.elapsed().as_secs_f64());
         for (stream, &id) in ids.iter().enumerate() {
-            let frames = output.of(id).ok_or("a stream was given frames and gave nothing")?;
+            let frames = output.of(id).ok_or("a stream got frames but has no outputs")?;
             for (step, h) in (first..).zip(frames.y.chunks_exact(hidden)) {
                 y[(step * streams + stream) * hidden..][..hidden].copy_from_slice(h);
             }

@@ -1,15 +1,15 @@
-//! A microphone that is a file: sound comes in as it is played, is made into features every ten milliseconds, and runs
-//! through a recurrent layer, with its states on the device.
+//! A file in place of a microphone: sound arrives in real time, is converted to features every ten milliseconds, and
+//! runs through a recurrent layer whose states stay on the device.
 //!
 //! ```sh
 //! cargo run --release --example stream_wav -- SOUND.wav [MODEL.onnx|MODEL.safetensors [DEVICE]]
 //! ```
 //!
-//! One thread reads the file at the pace of its sampling rate, as a sound card would; this one takes what has come and
-//! ticks. The features are the logarithms of the energy in as many bands as the model has inputs, an octave
-//! having the same number of bands everywhere. Without a model it is a GRU of 64 units with weights of no training, which
-//! shows how fast it goes and nothing else; of a model with one output per step, as of voice activity, the
-//! output is drawn. Each line is a second.
+//! One thread reads the file at the pace of its sampling rate, like a sound card; the main thread takes the samples
+//! that have arrived and ticks. The features are the logarithms of the energy in as many bands as the model has
+//! inputs, with the same number of bands in every octave. Without a model it runs a GRU of 64 units with random
+//! weights, which shows only the speed. If a model has one output per step, such as voice activity, the output is
+//! drawn. Each line is a second.
 
 use std::error::Error;
 use std::f32::consts::TAU;
@@ -50,7 +50,7 @@ fn run() -> Result<(), Box<dyn Error>> {
     listen(&model, &device, rate, &receiver)
 }
 
-/// Runs frames through the model as they come; a line for each second.
+/// Runs frames through the model as they arrive; prints a line for each second.
 fn listen(model: &Model, device: &Device, rate: u32, frames: &Receiver<Frame>) -> Result<(), Box<dyn Error>> {
     let mut pool = device.load(model)?.pool(PoolOptions::fixed(1))?;
     let stream = pool.open()?;
@@ -61,7 +61,7 @@ fn listen(model: &Model, device: &Device, rate: u32, frames: &Receiver<Frame>) -
     while let Ok(frame) = frames.recv() {
         bands.energies(&frame.samples, &mut features);
         pool.push(stream, &features)?;
-        // More may have come meanwhile: a tick takes it too.
+        // More may have arrived meanwhile: a tick takes them too.
         while let Ok(frame) = frames.try_recv() {
             bands.energies(&frame.samples, &mut features);
             pool.push(stream, &features)?;
@@ -69,7 +69,7 @@ fn listen(model: &Model, device: &Device, rate: u32, frames: &Receiver<Frame>) -
         let mut last = 0.0;
         while pool.ready() > 0 {
             pool.tick_into(&mut output)?;
-            let given = output.of(stream).ok_or("a frame was pushed and nothing came")?;
+            let given = output.of(stream).ok_or("a frame was pushed, but there is no output")?;
             last = match given.out {
                 Some(out) => out[out.len() - 1],
                 None => given.y.iter().map(|y| y.abs()).sum::<f32>() / given.y.len() as f32,
@@ -89,7 +89,7 @@ fn listen(model: &Model, device: &Device, rate: u32, frames: &Receiver<Frame>) -
     Ok(())
 }
 
-/// Level, output, and how long after a frame its output was there.
+/// Level, output, and the time from a frame to its output.
 fn line(energy: f32, shown: f32, late: &mut Vec<Duration>) {
     late.sort();
     let level = 10.0 * energy.max(1e-10).log10();
@@ -105,7 +105,7 @@ struct Frame {
     came: Instant,
 }
 
-/// Plays a file to `to` at its own pace, on a thread that ends with it; samples a second.
+/// Plays a file to `to` in real time, on a thread that ends with the file; returns samples a second.
 fn microphone(path: &Path, to: Sender<Frame>) -> Result<u32, Box<dyn Error>> {
     let mut file = hound::WavReader::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let spec = file.spec();
@@ -136,9 +136,9 @@ fn microphone(path: &Path, to: Sender<Frame>) -> Result<u32, Box<dyn Error>> {
     Ok(spec.sample_rate)
 }
 
-/// Energies in bands: of each frequency, what a resonator gives (Goertzel 1958).
+/// Energies in bands, each measured by a resonator at its frequency (Goertzel 1958).
 struct Bands {
-    /// 2·cos of the angle from sample to sample.
+    /// Twice the cosine of the phase per sample.
     turns: Vec<f32>,
 }
 
@@ -155,7 +155,7 @@ impl Bands {
         for (turn, to) in self.turns.iter().zip(to) {
             let (mut one, mut two) = (0.0f32, 0.0f32);
             for (at, sample) in samples.iter().enumerate() {
-                // Hann's window, or a tone would be in every band.
+                // Hann's window; without it a tone would be in every band.
                 let window = 0.5 - 0.5 * (TAU * at as f32 / samples.len() as f32).cos();
                 (one, two) = (sample * window + turn * one - two, one);
             }
@@ -165,7 +165,7 @@ impl Bands {
     }
 }
 
-/// A GRU whose weights are drawn.
+/// A GRU with random weights.
 fn untrained(input: usize, hidden: usize) -> wgru::Result<Model> {
     let (mut rng, scale) = (fastrand::Rng::with_seed(1), 1.0 / (hidden as f32).sqrt());
     let mut draw = |len: usize| (0..len).map(|_| (rng.f32() * 2.0 - 1.0) * scale).collect::<Vec<f32>>();

@@ -4,7 +4,7 @@
 
     model.safetensors     weights by PyTorch's names, U(-1/√H, 1/√H): weight_ih_l0 [G·H, I], weight_hh_l0 [G·H, H], …
     model.onnx            the same, time-major: x [T, B, I] to y [T, B, D·H]; with one step, states in and out
-    inputs.safetensors    x [B, frames, I], U(-1, 1); frames is T, or FRAMES where a step is timed
+    inputs.safetensors    x [B, frames, I], U(-1, 1); frames is T, or FRAMES if a step is timed
     expected.safetensors  y [B, frames, D·H], by PyTorch in float64
     case.json             sizes, the tolerance, operations and bytes of a run
 
@@ -36,7 +36,7 @@ def parse(name):
         sys.exit(f'case "{name}": expected such as gru-b16-t100-i256-h256-l2-bi-f16, sizes 1 or more')
     cell, batch, steps, width, hidden, layers, both, before, ragged, dtype = match.groups()
     if ragged:
-        refuse(f'case "{name}": lengths are drawn by each program, so the work would differ')
+        refuse(f'case "{name}": each program draws its own lengths, so the work would differ')
     if before and cell != "gru":
         sys.exit(f'case "{name}": only a GRU resets before the product')
     steps = int(steps)

@@ -1,4 +1,4 @@
-"""What the Python peers share: a case's folder, the check, the clock and the record.
+"""Shared by the Python peers: a case's folder, the check, the clock and the record.
 
 A peer is called as `PEER.py FOLDER --threads N --seconds S [--device SEL]`, prints one JSON line for each figure (the
 fields of `cli/src/bench/record.rs`), and ends with status 0, with SKIPPED and a reason on stderr if the engine
@@ -149,14 +149,14 @@ class Call:
 
 
 def quantile(ordered, q):
-    """The value below which a share q of the sorted samples lies, between neighbours in proportion."""
+    """The quantile q of the sorted samples, interpolated linearly between neighbours."""
     place = q * (len(ordered) - 1)
     below, above = ordered[math.floor(place)], ordered[math.ceil(place)]
     return below + (above - below) * (place - math.floor(place))
 
 
 def half_width(ordered):
-    """Half the width of the median's 95 % confidence interval, from the order of the samples."""
+    """Half the width of the median's 95 % confidence interval, from order statistics."""
     middle, reach = len(ordered) / 2, 0.98 * math.sqrt(len(ordered))
     low = max(math.floor(middle - reach), 0)
     high = min(math.ceil(middle + reach), len(ordered) - 1)

@@ -1,6 +1,6 @@
 """ONNX Runtime's CPU provider on the case's model.onnx.
 
-`sequence` runs with a time-major x and a y that are both bound beforehand, so no copy and no allocation of either;
+`sequence` runs with a time-major x and a y that are both bound beforehand, so it copies and allocates neither;
 `end-to-end` starts from and returns to `[B, T, ·]` in host memory, its transposes included, since the provider has no
 batch-major recurrent nodes. A step is a graph of its own with the states as inputs and outputs, numpy arrays both.
 Threads are those of the session, `intra_op_num_threads`; they spin between calls, as they do by default.

@@ -12,7 +12,7 @@ import common
 
 if __name__ == "__main__":
     call = common.Call.of_command_line()
-    # OpenMP reads these once, as torch is imported.
+    # OpenMP reads these once, when torch is imported.
     os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(call.threads)
 
 import numpy as np  # noqa: E402
@@ -27,7 +27,7 @@ def time_case(call, tf32=False):
     if call.reset_before:
         common.skip("torch.nn.GRU resets after the product only")
     if call.device == "cuda" and not torch.cuda.is_available():
-        common.skip("torch sees no CUDA device")
+        common.skip("torch finds no CUDA device")
     if call.device == "cpu" and call.dtype != "f32":
         common.skip("only f32 is timed on the CPU")
     torch.set_num_threads(call.threads)

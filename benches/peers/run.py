@@ -91,12 +91,12 @@ PEERS = {
 
 
 class Unavailable(Exception):
-    """Why a peer cannot run at all."""
+    """The reason why a peer cannot run at all."""
 
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--suite", choices=SUITES, help="a list of cases [quick, where no --case is given]")
+    parser.add_argument("--suite", choices=SUITES, help="a list of cases [quick, if no --case is given]")
     parser.add_argument("--case", action="append", default=[], help="a case by its name; may be repeated")
     parser.add_argument("--only", help=f"of {', '.join(PEERS)} [all]")
     parser.add_argument("--threads", default="1", help="threads of the CPU engines, such as 1,2 [1]")

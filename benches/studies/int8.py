@@ -155,7 +155,7 @@ class Case:
         options = {one.name: onnx.helper.get_attribute_value(one) for one in node.attribute}
         known = {"direction", "hidden_size", "linear_before_reset", "activations", "activation_alpha", "activation_beta"}
         if not set(options) <= known:
-            raise SystemExit(f"{self.name}: {set(options) - known} is not understood")
+            raise SystemExit(f"{self.name}: {set(options) - known} is not supported")
         direction = options.get("direction", b"forward").decode()
         self.reversed = {"forward": [False], "reverse": [True], "bidirectional": [False, True]}[direction]
         count = 2 if self.cell == "GRU" else 3
@@ -167,7 +167,7 @@ class Case:
             self.layers.append(Layer(self.cell, w_ih[d], w_hh[d], *np.split(bias[d], 2), of_layer, bool(reset_after)))
         self.x, self.lengths = self.io["X"], self.io.get("sequence_lens")
         if self.lengths is not None and any(self.reversed):
-            raise SystemExit(f"{self.name}: lengths of a reverse layer are not understood")
+            raise SystemExit(f"{self.name}: lengths of a reverse layer are not supported")
         self.steps, self.batch, self.input = self.x.shape
         # If h of a GRU or LSTM can exceed 1, the scale 1/127 cannot be used.
         self.is_bounded = "Relu" not in names
@@ -184,7 +184,7 @@ class Case:
         return np.stack(all_y, axis=1), last
 
     def is_step(self):
-        """Whether y is one, [T, B]."""
+        """The mask of valid steps of y, [T, B]."""
         lengths = np.full(self.batch, self.steps) if self.lengths is None else self.lengths
         return np.arange(self.steps)[:, None] < lengths
 
@@ -199,7 +199,7 @@ def accuracy(case):
     exact = results["f64"][0]
     off = float(np.abs(exact - case.io["Y"]).max())
     if not off <= AGREES:
-        raise SystemExit(f"{case.name}: f64 is off by {off:.2e} from what the case expects")
+        raise SystemExit(f"{case.name}: f64 differs by {off:.2e} from the case's expected y")
     places = case.is_step()
     records = []
     for name, (y, _) in results.items():

@@ -6,12 +6,12 @@ use wgru::{Engine, StepInput};
 
 use crate::world::{ACTIONS, length, spawn};
 
-/// Places that differ by more than this are of another loop. Devices round sums and functions in their own ways, a few 1e-7 a step,
-/// and the policy pulls no two agents apart that are so near.
+/// The tolerance for positions. Devices round sums and functions differently, a few 1e-7 a step, and the policy does
+/// not drive agents apart that are so near. A larger difference means a different loop.
 const ALLOWED: f32 = 1e-3;
 
-/// Takes all steps on `engine`, and holds `places`, `[N, 4]`, and `lives`, `[N, 2]`, against what comes of them: how much the places
-/// differ at the most.
+/// Runs all steps on `engine`, and compares `places`, `[N, 4]`, and `lives`, `[N, 2]`, with the results. Returns the
+/// largest difference of positions.
 pub fn replay(engine: &Engine, steps: usize, places: &[f32], lives: &[u32]) -> Result<f32, Box<dyn Error>> {
     let agents = lives.len() / 2;
     let mut own: Vec<[f32; 4]> = (0..agents).map(|agent| spawn(agent as u32, 0)).collect();

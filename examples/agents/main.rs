@@ -1,13 +1,14 @@
-//! Thousands of agents on an application's own device, steered by a recurrent policy without leaving it.
+//! Thousands of agents on an application's own device, steered by a recurrent policy on that device.
 //!
 //! ```sh
 //! cargo run --release --example agents -- [--agents N] [--steps N] [--device SELECTOR] [--verify]
 //! ```
 //!
-//! Each step is three things in one encoder: a pass of the application's writes what every agent observes, the policy (a GRU with a
-//! readout) makes actions of that, and a pass of the application's moves the agents and ends episodes. Where an episode ends, the
-//! agent begins anew at another place, and its state with it. Nothing is read back but a checksum at the end. Beside it runs the
-//! same loop through the host: observations come down, the policy runs on slices, actions go up.
+//! Each step is three things in one encoder: a pass of the application writes what every agent observes, the policy
+//! (a GRU with a readout) computes actions from that, and a pass of the application moves the agents and ends
+//! episodes. Where an episode ends, the agent restarts at another place, and its state is reset. Only a checksum at
+//! the end is read back. For comparison the same loop also runs through the host: observations are downloaded, the
+//! policy runs on slices, actions are uploaded.
 //!
 //! `--verify` replays everything on the CPU path and compares. SELECTOR is an API, a part of an adapter's name, or both as
 //! `vulkan:llvmpipe`.
@@ -26,7 +27,7 @@ use world::{ACTIONS, OBSERVATIONS, World};
 
 /// H of the policy.
 const HIDDEN: usize = 32;
-/// Steps of one submission.
+/// Steps per submission.
 const TOGETHER: usize = 16;
 
 fn main() -> ExitCode {
@@ -88,7 +89,7 @@ fn open(selector: &str) -> Result<(wgpu::Device, wgpu::Queue), Box<dyn Error>> {
     Ok(pollster::block_on(adapters[index].request_device(&descriptor))?)
 }
 
-/// A policy with weights that are drawn, and always the same.
+/// A policy with random weights from a fixed seed.
 fn policy() -> Result<Model, wgru::Error> {
     let mut state = 1u32;
     let mut draw = |len: usize, scale: f32| {
@@ -119,10 +120,10 @@ fn run() -> Result<(), Box<dyn Error>> {
     let engine = Device::from_wgpu(device.clone(), queue.clone()).load(&model)?;
     println!("{agents} agents, {steps} steps, {model}");
 
-    // The whole loop on the device: a step of a session, with resets where the application says that an episode has begun.
+    // The whole loop on the device: a step of a session, with resets where an episode has begun.
     let world = World::new(&device, &queue, agents);
     let bindings = || Bindings::new(&world.observations).resets(&world.begun).out(&world.actions);
-    // Drivers compile when something is first run: one step of another session.
+    // Drivers compile at the first run: one step of another session.
     let mut encoder = device.create_command_encoder(&Default::default());
     engine.session(agents)?.recording(bindings())?.record(&mut encoder);
     queue.submit([encoder.finish()]);
@@ -139,7 +140,7 @@ fn run() -> Result<(), Box<dyn Error>> {
             world.advance(&mut encoder);
         }
         let submitted = queue.submit([encoder.finish()]);
-        // Not too far ahead of the device.
+        // Do not run too far ahead of the device.
         if first / TOGETHER % 4 == 3 {
             device.poll(wgpu::PollType::Wait { submission_index: Some(submitted), timeout: None })?;
         }
@@ -148,7 +149,7 @@ fn run() -> Result<(), Box<dyn Error>> {
     let recorded = steps as f64 / start.elapsed().as_secs_f64();
     println!("recorded: {recorded:.0} steps/s, checksum {checksum:08x}");
     if engine.device().resource_counts() != created {
-        return Err("the recorded loop has created something".into());
+        return Err("the recorded loop has created GPU objects".into());
     }
 
     // The same through the host.

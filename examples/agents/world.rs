@@ -5,11 +5,11 @@ use std::error::Error;
 
 use wgru::wgpu;
 
-/// Numbers that an agent observes, and numbers of its action.
+/// The number of values that an agent observes, and of values in its action.
 pub const OBSERVATIONS: usize = 4;
 pub const ACTIONS: usize = 2;
 
-/// As `world.wgsl` has them.
+/// The values of `world.wgsl`.
 pub fn hash(value: u32) -> u32 {
     let state = value.wrapping_mul(747796405).wrapping_add(2891336453);
     let word = ((state >> ((state >> 28) + 4)) ^ state).wrapping_mul(277803737);
@@ -116,12 +116,12 @@ impl World {
         self.dispatch(encoder, "observe");
     }
 
-    /// Moves every agent by its action, and begins another episode where one has ended.
+    /// Moves every agent by its action, and starts another episode where one has ended.
     pub fn advance(&self, encoder: &mut wgpu::CommandEncoder) {
         self.dispatch(encoder, "advance");
     }
 
-    /// Copies arrays to the host, after what `record` records.
+    /// Copies arrays to the host, after the commands that `record` records.
     fn fetch(
         &self,
         device: &wgpu::Device,
@@ -146,7 +146,7 @@ impl World {
         Ok(words)
     }
 
-    /// One number for the places and episodes of all agents.
+    /// A checksum of the places and episodes of all agents.
     pub fn checksum(&self, device: &wgpu::Device, queue: &wgpu::Queue) -> Result<u32, Box<dyn Error>> {
         Ok(self.fetch(device, queue, &[&self.sum], |encoder| self.dispatch(encoder, "add_up"))?[0])
     }
@@ -174,7 +174,7 @@ impl World {
         Ok((observations.iter().copied().map(f32::from_bits).collect(), begun.to_vec()))
     }
 
-    /// Takes actions `[N, 2]` from the host, and moves every agent.
+    /// Uploads actions `[N, 2]` from the host, and moves every agent.
     pub fn up(&self, device: &wgpu::Device, queue: &wgpu::Queue, actions: &[f32]) {
         queue.write_buffer(&self.actions, 0, bytemuck::cast_slice(actions));
         self.submit(device, queue, |encoder| self.advance(encoder));

@@ -1,20 +1,21 @@
-//! What each fuzz target does with its bytes. `fuzz_targets/` runs these functions under the fuzzer, `tests/import/corpus.rs` as an
-//! ordinary test. Nothing may panic, take long, or allocate what the file merely claims.
+//! The code that each fuzz target runs on its bytes. `fuzz_targets/` runs these functions under the fuzzer,
+//! `tests/import/corpus.rs` as an ordinary test. Nothing may panic, take long, or allocate memory for false claims of
+//! the file.
 
 use std::sync::LazyLock;
 
 use wgru::import::{Keras, Limits, Onnx, PyTorch, read_tensors};
 use wgru::{Cell, Device, Direction, Engine, Layer, Model, PoolOptions, ReadoutSteps, Snapshot, Weights};
 
-/// A target: whether anything was read of the bytes.
+/// A target: returns whether anything could be read from the bytes.
 pub type Target = fn(&[u8]) -> bool;
 
 /// The targets, by the names of their corpora.
 pub const TARGETS: [(&str, Target); 4] =
     [("keras", keras), ("onnx", onnx), ("safetensors", safetensors), ("snapshot", snapshot)];
 
-/// Any bytes as a Keras file: listed, read as one layer, as a layer of a graph with its readout, as one of a model
-/// inside the model, and as weights whose configuration is told.
+/// Any bytes as a Keras file: listed, read as one layer, as a layer of a graph with its readout, as a layer of a
+/// nested model, and as weights with a separate configuration.
 pub fn keras(bytes: &[u8]) -> bool {
     let limits = Limits::default().header(16 << 20).decompressed(64 << 20);
     let keras = || Keras::new().limits(limits);
@@ -26,7 +27,7 @@ pub fn keras(bytes: &[u8]) -> bool {
     one.is_ok() || told.is_ok() || stack.is_ok() || inner.is_ok()
 }
 
-/// Any bytes as an ONNX file: read as they are, listed, and read with every option.
+/// Any bytes as an ONNX file: read directly, listed, and read with every option.
 pub fn onnx(bytes: &[u8]) -> bool {
     let mut read = Onnx::new().parse_graph("fuzzed.onnx", bytes, None).is_ok();
     let Ok(nodes) = Onnx::list_parsed("fuzzed.onnx", bytes, None) else { return read };
@@ -41,7 +42,7 @@ pub fn onnx(bytes: &[u8]) -> bool {
     read
 }
 
-/// Any bytes as a safetensors file: as weights of PyTorch, with and without a readout, and as plain arrays.
+/// Any bytes as a safetensors file: as PyTorch weights, with and without a readout, and as plain arrays.
 pub fn safetensors(bytes: &[u8]) -> bool {
     let model = PyTorch::new().parse("fuzzed.safetensors", bytes);
     let told = PyTorch::new().cell(Cell::LSTM).prefix("rnn").readout("head", ReadoutSteps::Every);
@@ -52,7 +53,7 @@ pub fn safetensors(bytes: &[u8]) -> bool {
     model.is_ok() || told.is_ok() || small.is_ok() || arrays.is_ok()
 }
 
-/// The model whose streams the seeds are of: `tests/pool/files/snapshot-*.safetensors`.
+/// The model whose streams the seeds hold: `tests/pool/files/snapshot-*.safetensors`.
 static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
     let layer = |input: usize| {
         let weights = Weights { w_ih: vec![0.1; 12 * input], w_hh: vec![0.1; 36], ..Weights::default() };
@@ -62,7 +63,8 @@ static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
     Device::cpu().load(&model).expect("the CPU takes it")
 });
 
-/// Any bytes as a snapshot of a pool's streams, and a pool of what is read: it takes a frame of each stream and is saved again.
+/// Any bytes as a snapshot of a pool's streams, and a pool created from it: it computes a frame of each stream and is
+/// saved again.
 pub fn snapshot(bytes: &[u8]) -> bool {
     let Ok(snapshot) = Snapshot::parse("fuzzed.safetensors", bytes) else { return false };
     let Ok(mut pool) = ENGINE.pool_from(&snapshot, PoolOptions::growing(1)) else { return false };

@@ -1,13 +1,13 @@
-"""Goldens of the equations alone, in float64, for what none of the frameworks at hand computes: equations.safetensors.
+"""Goldens of the equations alone, in float64, for options that none of these frameworks supports: equations.safetensors.
 
-    state clip       c' clamped before h' is made of it (cell_clip of TensorFlow's LSTMCell), h' of other cells
+    state clip       c' clamped before h' is computed from it (cell_clip of TensorFlow's LSTMCell), h' of other cells
     peepholes with a projection and a state clip      TensorFlow's LSTMCell
-    one bias         a GRU of reset after with only b_ih, and with only b_hh
-    f = 1 - i        in a stack, both ways
-    h' = (1 - z) h + z n      with clip, hard sigmoid and lengths, in a stack, both ways
+    one bias         a GRU with reset after with only b_ih, and with only b_hh
+    f = 1 - i        in a stack, both directions
+    h' = (1 - z) h + z n      with clip, hard sigmoid and lengths, in a stack, both directions
 
 Tensors `{layer}.{direction}.{name}` in the crate's own layout, w_ih [G*H, I] and so on, gates r z n and i f g o;
-x and y [B, T, .], h0, c0, h_n and c_n [L*D, B, .]. Every cell is written from its definition, a sequence at a time.
+x and y [B, T, .], h0, c0, h_n and c_n [L*D, B, .]. Every cell is computed from its definition, one sequence at a time.
 
     pip install numpy safetensors
     python tests/goldens/make_equations.py

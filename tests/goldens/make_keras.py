@@ -1,9 +1,10 @@
-"""Makes tests/goldens/keras/: small Keras files and what Keras computes of them.
+"""Creates tests/goldens/keras/: small Keras files and Keras' results for them.
 
     KERAS_BACKEND=torch python tests/goldens/make_keras.py
 
-Written by Keras 3.15.1 with h5py; `keras1.h5` and `cudnn.h5` are laid out here, as Keras 1 and 2 did. `expected.json` holds x `[B, T, I]` and the output of every layer as Keras gives
-it. Weights come from a sine, so that every run makes the same numbers.
+Written by Keras 3.15.1 with h5py; `keras1.h5` and `cudnn.h5` are written here in the
+layouts of Keras 1 and 2. `expected.json` holds x `[B, T, I]` and the output of every layer in Keras' form. Weights come
+from a sine, so every run creates the same numbers.
 """
 
 import json
@@ -23,7 +24,7 @@ B, T, I, H = 2, 5, 3, 4
 
 
 def fill(model):
-    """Weights of about 0.7 / sqrt(H), each array another part of the sine."""
+    """Weights of about 0.7 / sqrt(H), each array from another part of the sine."""
     count = 0
     for array in model.weights:
         numbers = np.arange(count, count + np.prod(array.shape)).reshape(array.shape)
@@ -48,7 +49,7 @@ LAYERS = [
 
 
 def branches():
-    """Every layer on the one input, and on the first of them a model inside the model."""
+    """Every layer reads the single input, and a nested model reads the first layer."""
     x = keras.Input((T, I), name="x")
     inner = keras.Sequential(
         [keras.Input((T, H)), layers.GRU(H, return_sequences=True, name="deep")], name="inner")
@@ -67,7 +68,7 @@ def stack():
 
 
 def save(model, name):
-    """The zip is packed once more with compression, which Keras does not do and reads."""
+    """The zip is rewritten with compression, which Keras reads but does not write."""
     path = FOLDER / f"{name}.keras"
     model.save(path)
     with zipfile.ZipFile(path) as whole:
@@ -78,7 +79,7 @@ def save(model, name):
 
 
 def config_1(name, **more):
-    """A recurrent layer's configuration in the words of Keras 1."""
+    """A recurrent layer's configuration with the keys of Keras 1."""
     fixed = {"name": name, "trainable": True, "return_sequences": True, "go_backwards": False, "stateful": False,
              "unroll": False, "consume_less": "cpu", "output_dim": H, "init": "glorot_uniform",
              "inner_init": "orthogonal", "activation": "tanh", "W_regularizer": None, "U_regularizer": None,
@@ -87,14 +88,14 @@ def config_1(name, **more):
 
 
 def config_cudnn(name):
-    """A CuDNN layer's configuration in the words of Keras 2."""
+    """A CuDNN layer's configuration with the keys of Keras 2."""
     return {"name": name, "trainable": True, "return_sequences": True, "return_state": False,
             "go_backwards": False, "stateful": False, "units": H, "kernel_regularizer": None}
 
 
 def legacy(path, version, rows):
-    """A file as Keras 1 and 2 lay it out: rows of class, configuration, dtype and named arrays. One
-    array is packed, which Keras does not do and reads."""
+    """A file in the layout of Keras 1 and 2: rows of class, configuration, dtype and named arrays. One
+    array is compressed, which Keras reads but does not write."""
     with h5py.File(FOLDER / path, "w") as file:
         file.attrs["keras_version"] = version.encode()
         config = [{"class_name": kind, "config": config} for kind, config, *_ in rows]
@@ -111,14 +112,14 @@ def legacy(path, version, rows):
 
 
 def by_gate(name, gates, weights):
-    """One array for each gate, named as Keras 1 names them."""
+    """One array for each gate, with the names of Keras 1."""
     parts = [np.split(np.asarray(array), len(gates), axis=-1) for array in weights]
     return {f"{name}_{letter}_{gate}": parts[part][index]
             for index, gate in enumerate(gates) for part, letter in enumerate("WUb")}
 
 
 def as_cudnn(gates, kernel, recurrent, bias):
-    """From GRU or LSTM to CuDNNGRU or CuDNNLSTM, as _convert_rnn_weights of Keras 2 converts."""
+    """From GRU or LSTM to CuDNNGRU or CuDNNLSTM, as in _convert_rnn_weights of Keras 2."""
     kernel, recurrent = np.asarray(kernel), np.asarray(recurrent)
     kernel = np.hstack([k.T.reshape(k.shape, order="C") for k in np.hsplit(kernel, gates)])
     recurrent = np.hstack([k.T for k in np.hsplit(recurrent, gates)])
@@ -126,7 +127,7 @@ def as_cudnn(gates, kernel, recurrent, bias):
 
 
 def older(whole):
-    """The layouts of Keras 1 and 2 that Keras 3 does not write any more, with the weights of `whole`."""
+    """The layouts of Keras 1 and 2 that Keras 3 no longer writes, with the weights of `whole`."""
     of = {layer.name: layer.get_weights() for layer in whole.layers}
     gru, lstm, rnn = of["gru_before"], of["lstm"], of["rnn_leaky"]
     hard = {"inner_activation": "hard_sigmoid"}
@@ -136,7 +137,7 @@ def older(whole):
          by_gate("lstm_1", "ifco", lstm)),
         ("SimpleRNN", config_1("rnn_1"), "float16", {f"rnn_1_{letter}": array for letter, array in zip("WUb", rnn)}),
     ])
-    # CuDNNLSTM has two biases, of which Keras 2 adds up: halves of the one.
+    # CuDNNLSTM has two biases, which Keras 2 adds: each is half of the one.
     halves = [lstm[0], lstm[1], np.concatenate([lstm[2] / 2, lstm[2] / 2])]
     names = ["kernel:0", "recurrent_kernel:0", "bias:0"]
     legacy("cudnn.h5", "2.2.4", [

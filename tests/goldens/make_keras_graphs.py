@@ -1,14 +1,14 @@
-"""Makes tests/goldens/keras/: Keras files whose layers are called in more than the plain way, and what Keras computes.
+"""Creates tests/goldens/keras/: Keras files whose layers are called in unusual ways, and Keras' results.
 
     KERAS_BACKEND=torch python tests/goldens/make_keras_graphs.py
 
-Written by Keras 3.15.1 on its PyTorch backend. `graphs.json` holds x `[B, T, I]`, x with padding, what lies between
-layers, and the output of every layer as Keras gives it, initial states as `[D, B, H]`. Weights come from a sine, as in
+Written by Keras 3.15.1 on its PyTorch backend. `graphs.json` holds x `[B, T, I]`, x with padding, the arrays between
+layers, and the output of every layer in Keras' form, initial states as `[D, B, H]`. Weights come from a sine, as in
 make_keras.py.
 
     graphs.keras     merge modes, go_backwards in stacks, initial states, a mask, TimeDistributed(Dense)
-    nested.h5        a model inside a model with a frozen layer and BatchNormalization, so that weights are not in
-                     the order of the layers
+    nested.h5        a nested model with a frozen layer and BatchNormalization, so that weights are not in the order
+                     of the layers
     foreign.keras    a layer without a name in its configuration, and a class GRU of another package
     bfloat16.keras   weights in bfloat16
 """
@@ -51,7 +51,7 @@ def pair(kind, mode, name):
 
 
 def graphs():
-    """x into a layer of every kind, and on it what stands on it."""
+    """A layer of every kind that reads x, and the layers that read its output."""
     x, ctx = keras.Input((T, I), name="x"), keras.Input((H,), name="ctx")
     outputs = {}
     for mode in ["sum", "mul", "ave"]:

@@ -1,11 +1,10 @@
 """Goldens of Keras in float32, on its PyTorch backend: keras_layers.safetensors.
 
 Weights are a layer's `get_weights()`, `{layer}.{place}`, in Keras' own layout: kernel [I, G*H], recurrent kernel
-[H, G*H], bias [2, 3*H], [3*H] or [G*H]; of a Bidirectional layer the forward ones, then the backward ones. GRU
-z r h, LSTM i f c o. x and y are [B, T, .], the y of go_backwards turned round to the order of time; h0, c0, h_n
-and c_n are [L*D, B, H]. Masks are prefixes, as lengths say; a masked
-step repeats the output before it, except in a Bidirectional layer, which puts 0 there. In float64 Keras 3.15
-multiplies in float32 all the same.
+[H, G*H], bias [2, 3*H], [3*H] or [G*H]; for a Bidirectional layer the forward ones, then the backward ones. GRU
+z r h, LSTM i f c o. x and y are [B, T, .], the y of go_backwards reversed to the order of time; h0, c0, h_n and c_n
+are [L*D, B, H]. Masks are prefixes, like lengths; a masked step repeats the previous output, except in a
+Bidirectional layer, which puts 0 there. In float64 Keras 3.15 still multiplies in float32.
 
     pip install keras torch numpy safetensors
     python tests/goldens/make_keras_layers.py

@@ -1,7 +1,7 @@
 """Goldens of ONNX Runtime in f32: onnxruntime.onnx and onnxruntime.safetensors.
 
-The file holds one node per case, named as the case; its weights are initialisers, X and the other inputs are the
-graph's, `{case}/X`. Arrays are the operator's with layout 0: X [T, B, I], Y [T, D, B, H], states [D, B, H]. The
+The file holds one node per case, with the name of the case; its weights are initialisers, X and the other inputs are the
+graph's, `{case}/X`. Arrays are those of the operator with layout 0: X [T, B, I], Y [T, D, B, H], states [D, B, H]. The
 final state of a sequence of length 0 is ONNX Runtime's, 0.
 
     pip install onnx onnxruntime numpy safetensors

@@ -1,11 +1,11 @@
 """Goldens of PyTorch in float64: pytorch.safetensors.
 
-Weights under the state dict's names, x and y as the module has them ([T, B, I] unless batch_first), h0, c0, h_n
+Weights under the state dict's names, x and y in the module's layout ([T, B, I] unless batch_first), h0, c0, h_n
 and c_n [L*D, B, .]. Ragged batches go through pack_padded_sequence and are padded with 0.
 
-Cases that are `uneven` hold f32 weights and x that 16 bits must round. What torch computes for them is f16's and
-bf16's meaning in this crate: matrices and x rounded by torch, everything else in float64, y of every layer
-rounded by torch; states are not rounded. (PyTorch's own half layers keep the state in half too.)
+Cases that are `uneven` hold f32 weights and x that must be rounded to 16 bits. torch's results for them define f16
+and bf16 in this crate: matrices and x rounded by torch, everything else in float64, y of every layer rounded by
+torch; states are not rounded. (PyTorch's own half layers keep the state in half too.)
 
     pip install torch numpy safetensors
     python tests/goldens/make_pytorch.py
@@ -23,7 +23,7 @@ MODULES = {"gru": nn.GRU, "lstm": nn.LSTM, "rnn": nn.RNN}
 
 
 def build(draw, kind, sizes, options, values=None):
-    """A module whose parameters are drawn."""
+    """A module with random parameters."""
     net = MODULES[kind](*sizes, **options)
     values = values or (lambda *shape: draw.weights(*shape, fan=net.hidden_size))
     with torch.no_grad():
@@ -77,7 +77,7 @@ def case(file, name, kind, sizes, batch, steps, lengths=None, change=None, **opt
 
 
 def large_recurrent_n(net, draw):
-    """b_hh of n, which only the reset gate weighs, as large as the rest of its pre-activation."""
+    """b_hh of n, which only the reset gate multiplies, as large as the rest of its pre-activation."""
     for name, parameter in net.named_parameters():
         if name.startswith("bias_hh"):
             rows = parameter.shape[0] // 3

@@ -1,9 +1,9 @@
-"""What the scripts of this folder share: numbers drawn by a case's name, and the file they are kept in.
+"""Shared by the scripts of this folder: random numbers seeded by a case's name, and the file that stores them.
 
 A file is one safetensors for many cases: tensor `{case}.{name}`, and the metadata `cases`, a JSON object with
-one entry per case that says what the arrays do not. Weights and inputs are multiples of a power of two of seven
-bits, so that f16 and bf16 hold them exactly and they are kept as f16; what a framework computed is kept in the
-type that it computed in.
+one entry per case with the properties that the arrays do not show. Weights and inputs are seven-bit multiples of a
+power of two, so f16 and bf16 represent them exactly and they are stored as f16. Results are stored in the type that
+the framework computed in.
 """
 
 import json
@@ -18,7 +18,7 @@ FOLDER = pathlib.Path(__file__).resolve().parent
 
 
 class Draw:
-    """Numbers of one case, the same whenever and beside whichever other cases it is made."""
+    """Numbers of one case, which do not depend on other cases."""
 
     def __init__(self, name):
         self.rng = np.random.default_rng(zlib.crc32(name.encode()))
@@ -29,16 +29,16 @@ class Draw:
         return self.rng.integers(-64, 65, size=shape) * step
 
     def weights(self, *shape, fan):
-        """Of the size that a layer of `fan` units needs."""
+        """Scaled for a layer of `fan` units."""
         return self.values(*shape, scale=1.5 / math.sqrt(fan))
 
     def uneven(self, *shape, scale=1.0):
-        """Multiples of nothing: what 16 bits must round."""
+        """Arbitrary numbers, which 16 bits must round."""
         return self.rng.uniform(-scale, scale, size=shape).astype(np.float32).astype(np.float64)
 
 
 def exact(array):
-    """As f16, which must hold it exactly."""
+    """As f16, which must represent it exactly."""
     array = np.asarray(array)
     small = array.astype(np.float16)
     assert (small.astype(np.float64) == array.astype(np.float64)).all(), "not exact in f16"

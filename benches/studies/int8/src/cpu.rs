@@ -22,7 +22,7 @@ struct Row {
     /// The packed weights, aligned to a cache line.
     panel: Vec<[u8; LINE]>,
     h: Vec<f32>,
-    /// h in 8 bits, 128 added, and in bf16.
+    /// h in 8 bits with 128 added, and in bf16.
     h8: Vec<u8>,
     h16: Vec<u16>,
     /// The factors of the sums, and 128 times the sum of a column's weights of 8 bits, `[H/16][gate][16]` like the sums.
@@ -32,14 +32,14 @@ struct Row {
     is_down: bool,
 }
 
-/// The column, gate and unit, at each place of the sums.
+/// The column, gate and unit of each index of the sums.
 fn columns(hidden: usize) -> impl Iterator<Item = usize> {
     (0..hidden / LANES).flat_map(move |block| {
         (0..GATES).flat_map(move |gate| (0..LANES).map(move |lane| gate * hidden + block * LANES + lane))
     })
 }
 
-/// `together` of k side by side.
+/// Packs `together` of k side by side.
 fn packed<T: bytemuck::Pod>(
     numbers: &Numbers,
     together: usize,

@@ -39,7 +39,7 @@ pub fn open() -> Vec<Gpu> {
     adapters.iter().map(open).collect()
 }
 
-/// Rows of a batch that lie side by side, and how many such tiles a thread has.
+/// Rows of a batch that are adjacent, and the number of such tiles per thread.
 fn shape(batch: usize) -> (usize, usize) {
     let rows = if batch < 4 { 1 } else { 4 };
     (rows, (batch / rows).min(2))
@@ -202,7 +202,7 @@ impl Product for Steps {
     }
 }
 
-/// `[H/4, G·H]` of four k each.
+/// `[H/4, G·H]`, each with four k.
 fn weights(numbers: &Numbers, storage: Storage) -> Vec<u32> {
     let (hidden, columns) = (numbers.hidden, numbers.columns());
     let half = |i: usize| u32::from(half::f16::from_f32(numbers.w[i]).to_bits());
@@ -221,7 +221,7 @@ fn weights(numbers: &Numbers, storage: Storage) -> Vec<u32> {
     words
 }
 
-/// `vec4<T>`, or `T` of one row.
+/// `vec4<T>`, or `T` for one row.
 fn of_rows(rows: usize, kind: &str) -> String {
     if rows == 1 { kind.into() } else { format!("vec4<{kind}>") }
 }
@@ -322,7 +322,7 @@ fn product(storage: Storage, rows: usize, tiles: usize, hidden: usize) -> String
 fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3<u32>) {{
     let own = group.x * {}u + lane;
     let first = group.y * {tiles}u;
-    // A 0 that no compiler knows: recurrence.wgsl says why.
+    // A 0 that no compiler can fold; recurrence.wgsl explains why.
     let zero = {sum}({}(arrayLength(&out) >> 31u));
 ",
         SPAN * tiles,

@@ -39,7 +39,7 @@ fn processor_time() -> f64 {
     time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
 }
 
-/// Verifies and times `products` and prints a line of each.
+/// Verifies and times `products` and prints a line for each.
 fn time(device: &str, driver: &str, numbers: &Numbers, mut products: Vec<Box<dyn Product>>) {
     let mut samples = vec![Vec::new(); products.len()];
     let mut busy = samples.clone();

@@ -2,7 +2,7 @@
 
 use half::{bf16, f16};
 
-/// G, of a GRU.
+/// G of a GRU.
 pub const GATES: usize = 3;
 
 /// The storage of weights, and of h if it is not f32.
@@ -15,7 +15,7 @@ pub enum Storage {
     Bf16Dot,
     /// Weights of 8 bits, converted to f32; a scale for each row.
     Int8,
-    /// h of 8 bits too, with a scale for each batch row, found in every step; products in whole numbers.
+    /// h in 8 bits too, with a scale for each batch row, computed in every step; products of integers.
     Dot,
     /// The same with 1/127 as the scale of h, which needs no search.
     DotOfOne,
@@ -75,7 +75,7 @@ impl Numbers {
         GATES * self.hidden
     }
 
-    /// Of the weights.
+    /// The scale of the weights.
     pub fn bytes(&self, storage: Storage) -> usize {
         self.w.len()
             * match storage {
@@ -127,7 +127,7 @@ impl Numbers {
                 most = most.max(exact.abs());
             }
         }
-        // An h that is one of 255 off shows as 1e-4 or more.
+        // An error of 1/255 in h shows as 1e-4 or more.
         assert!(
             error <= 1e-5 * most,
             "{storage:?}, B {}, H {}: off by {error:e} of {most}",

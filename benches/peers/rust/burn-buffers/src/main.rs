@@ -38,7 +38,7 @@ const BATCH: usize = 8;
 const STEPS: usize = 40;
 const INPUT: usize = 20;
 const HIDDEN: usize = 48;
-/// Of the readout.
+/// The number of the readout's outputs.
 const OUTPUTS: usize = 6;
 /// The largest difference allowed. Values are at most a few units, and both sides sum in different orders: a few 1e-7 per step.
 const ALLOWED: f32 = 2e-5;
@@ -68,7 +68,7 @@ fn run() -> Result<()> {
     Ok(())
 }
 
-/// Burn makes x, wgru y and a readout of it, Burn goes on with y; then the same through the host.
+/// Burn computes x, wgru computes y and a readout of it, Burn continues with y; then the same through the host.
 fn share(setup: WgpuSetup, memory: MemoryConfiguration, model: &Model, seed: u64) -> Result<()> {
     println!("{}, {memory:?}", setup.adapter.get_info().name);
     let burn = Device::wgpu_options().setup(setup.clone()).memory_config(memory).init()?;
@@ -158,7 +158,7 @@ fn place(resource: &WgpuResource) -> (&wgpu::Buffer, u64) {
     (&resource.buffer, resource.offset)
 }
 
-/// How many staging buffers Burn has ever read a tensor into.
+/// The number of staging buffers that Burn has read a tensor into so far.
 fn reads(tensor: &Tensor<3>) -> Result<u64> {
     let MemoryReport { streams } = primitive(tensor)?.client.memory_report(MemoryScope::Device);
     let auxiliary = streams.into_iter().flat_map(|stream| stream.auxiliary);
@@ -172,13 +172,13 @@ fn on_host(tensor: Tensor<3>) -> Vec<f32> {
 }
 
 /// # Errors
-/// Where a number is not finite.
+/// A number that is not finite.
 fn largest_difference(own: &[f32], other: &[f32]) -> Result<f32> {
     if own.len() != other.len() || own.is_empty() {
         return Err(format!("{} numbers, expected {}", own.len(), other.len()).into());
     }
     if own.iter().chain(other).any(|number| !number.is_finite()) {
-        return Err("a number is not finite: it was not written, or made of one that was not".into());
+        return Err("a number is not finite: it was not written, or was computed from one that was not".into());
     }
     Ok(own.iter().zip(other).map(|(own, other)| (own - other).abs()).fold(0.0, f32::max))
 }

@@ -20,14 +20,14 @@ fn main() -> ExitCode {
     peer::run(time)
 }
 
-/// A layer with the state it carries.
+/// A layer with its state.
 enum Layer {
     Gru(Gru),
     Lstm(Lstm),
     Rnn(Rnn),
 }
 
-/// h, and c of an LSTM; none before the first step.
+/// h, and c of an LSTM; `None` before the first step.
 type State = Option<(Tensor<2>, Option<Tensor<2>>)>;
 
 impl Layer {

@@ -40,7 +40,7 @@ fn time(call: &Call) -> Result<()> {
     }
 }
 
-/// What the trait leaves out: h of a state.
+/// Missing from the trait: h of a state.
 trait State {
     fn h(&self) -> &Tensor;
 }
@@ -57,7 +57,7 @@ impl State for LSTMState {
     }
 }
 
-/// One module for each layer; each finds its weights under the names of layer 0.
+/// One module for each layer; each reads its weights under the names of layer 0.
 fn load<L>(case: &Case, layer: impl Fn(VarBuilder<'static>, usize) -> Result<L>) -> Result<Vec<L>> {
     let weights = case.weights()?;
     let load = |index: usize| {
@@ -113,7 +113,7 @@ where
         let mut y = x.clone();
         for layer in &layers {
             let states = layer.seq(&y)?;
-            // The GRU's states come side by side, [B, T·H], the LSTM's stacked, [B, T, H].
+            // The GRU's states are concatenated, [B, T·H], the LSTM's stacked, [B, T, H].
             y = layer.states_to_tensor(&states)?.reshape((case.batch, case.steps, case.hidden))?;
         }
         Ok(y)

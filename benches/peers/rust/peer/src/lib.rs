@@ -1,4 +1,4 @@
-//! What the Rust peers share: a case's folder, the check, the clock and the record.
+//! Shared by the Rust peers: a case's folder, the check, the clock and the record.
 //!
 //! A peer is called as `peer-NAME FOLDER --threads N --seconds S [--device SEL]`, prints one JSON line for each figure
 //! (the fields of `cli/src/bench/record.rs`), and ends with status 0, with [`SKIPPED`] and a reason on stderr if the
@@ -27,10 +27,10 @@ const RUNS: usize = 20;
 const TIME_LIMIT: f64 = 10.0;
 /// At least so many runs are timed, whatever the limit.
 const FEWEST_RUNS: usize = 5;
-/// Samples kept at most.
+/// The most samples that are kept.
 const MOST_RUNS: usize = 200_000;
 
-/// Why a case is left out.
+/// The reason for which a case is left out.
 #[derive(Debug)]
 pub struct Skip(pub String);
 
@@ -42,7 +42,7 @@ impl std::fmt::Display for Skip {
 
 impl Error for Skip {}
 
-/// A refusal of the case, by name.
+/// An error that leaves the case out, by name.
 pub fn skip<T>(reason: impl Into<String>) -> Result<T> {
     Err(Box::new(Skip(reason.into())))
 }
@@ -72,7 +72,7 @@ pub struct Case {
     pub batch: usize,
     /// T of a run.
     pub steps: usize,
-    /// Steps that x holds: T, or more where one step at a time is checked.
+    /// Steps of x: T, or more if one step at a time is checked.
     pub frames: usize,
     /// I.
     pub input: usize,
@@ -84,7 +84,7 @@ pub struct Case {
     pub bidirectional: bool,
     /// `f32`, `f16` or `bf16`.
     pub dtype: String,
-    /// The largest error allowed of y.
+    /// The tolerance of y.
     pub tolerance: f64,
     /// Floating-point operations of a run.
     pub flops: f64,
@@ -119,7 +119,7 @@ impl Case {
         1 + usize::from(self.bidirectional)
     }
 
-    /// Width of what a layer reads.
+    /// The width of a layer's input.
     pub fn width(&self, layer: usize) -> usize {
         if layer == 0 { self.input } else { self.directions() * self.hidden }
     }
@@ -204,7 +204,7 @@ pub struct Engine {
     pub backend: String,
     /// Versions.
     pub driver: String,
-    /// What was called.
+    /// The function that was called.
     pub strategy: String,
     /// Threads; 0 if they cannot be set.
     pub threads: usize,
@@ -245,7 +245,7 @@ pub struct Call {
     pub case: Case,
     /// Number of threads.
     pub threads: usize,
-    /// Which of the engine's devices; empty for its first.
+    /// The engine's device; empty for its first.
     pub device: String,
     seconds: f64,
 }
@@ -333,14 +333,14 @@ impl Call {
     }
 }
 
-/// The value below which a share `q` of the sorted samples lies, between neighbours in proportion.
+/// The quantile `q` of the sorted samples, interpolated linearly between neighbours.
 fn quantile(sorted: &[f64], q: f64) -> f64 {
     let place = q * (sorted.len() - 1) as f64;
     let (below, above) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
     below + (above - below) * place.fract()
 }
 
-/// Half the width of the median's 95 % confidence interval, from the order of the samples.
+/// Half the width of the median's 95 % confidence interval, from order statistics.
 fn half_width(sorted: &[f64]) -> f64 {
     let middle = sorted.len() as f64 / 2.0;
     let reach = 0.98 * (sorted.len() as f64).sqrt();

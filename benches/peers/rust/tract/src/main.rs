@@ -80,7 +80,7 @@ fn time(call: &Call) -> Result<()> {
     let shape = [case.steps, case.batch, case.input];
     let on_device = tensor(&shape, &peer::swap(&x, outer))?;
     let sequence = || run_once(&plan, tvec!(on_device.clone()));
-    // Twice: the second must not see what the first left.
+    // Twice: data that the first run left must not affect the second.
     sequence()?;
     let error = case.check(&peer::swap(&to_host(&sequence()?[0])?, inner))?;
     call.time(&engine, "sequence", error, || sequence().map(|_| ()))?;
