@@ -52,8 +52,8 @@ pub struct DevicesArgs {
 /// Device and verification: the options of every command that runs a model.
 #[derive(Debug, clap::Args)]
 pub struct WorkArgs {
-    /// auto (the best real GPU or the CPU, whichever is expected to be faster), cpu, cpu:2 (two threads), reference, an API (vulkan, gl, metal, dx12), a part of an
-    /// adapter's name, or both as vulkan:llvmpipe
+    /// auto (the best real GPU or the CPU, the one predicted to be faster); cpu; cpu:2 (two threads); reference;
+    /// an API (vulkan, gl, metal, dx12); part of an adapter's name; or both, as in vulkan:llvmpipe
     #[arg(long, value_name = "SEL", default_value = "auto")]
     pub device: String,
     /// Cache compiled kernels in a folder across runs, where the API supports it (Vulkan). The folder must be yours

@@ -174,7 +174,7 @@ fn run() -> Result<(), Box<dyn Error>> {
         let (places, lives) = world.read(&device, &queue)?;
         let engine = Device::cpu().load(&model)?;
         let worst = host::replay(&engine, steps, &places, &lives)?;
-        println!("verified on the CPU path: places differ by {worst:.1e} at the most, episodes by none");
+        println!("verified on the CPU path: places differ by {worst:.1e} at the most, episodes not at all");
     }
     Ok(())
 }

@@ -62,7 +62,7 @@ fn shared(folder: &str) -> Found<PathBuf> {
     match all.is_dir() {
         true if folder.is_dir() => Ok(folder),
         // All or nothing: a missing part is no reason to test less.
-        true => panic!("{} is not there, and {} is", folder.display(), all.display()),
+        true => panic!("{} does not exist, but {} does", folder.display(), all.display()),
         false => Err("without ../shared".into()),
     }
 }

@@ -262,7 +262,7 @@ fn for_root() -> Found<Vec<String>> {
 #[cfg(unix)]
 const STRANGER: u32 = 12_345;
 
-/// Files of another user are not passed to a driver either, whoever may write to them.
+/// Files of another user are not passed to a driver either, even if only that user may write to them.
 #[cfg(unix)]
 fn another_users_pipelines_are_not_used(adapters: Vec<String>) {
     use std::os::unix::fs::{MetadataExt, chown};

@@ -195,7 +195,7 @@ fn layouts_of_keras_1_and_of_cudnn_layers_hold_the_same_weights() {
     assert_eq!(gate(&read("keras1.h5", "gru_1").model), hard(0.2));
     let told = Keras::new().layer("gru_1").keras_version(3).read(golden("keras1.h5")).expect("a whole file");
     assert_eq!(gate(&told.model), hard(1.0 / 6.0));
-    assert_eq!(told.report.decisions[0], "Keras 3: as told");
+    assert_eq!(told.report.decisions[0], "Keras 3: as given by the caller");
 }
 
 #[test]

@@ -80,11 +80,11 @@ fn every_fault_is_detected() {
     let own = [cases::pytorch(), cases::onnx_runtime(), cases::keras(), cases::equations()].concat();
     let own = cases(own);
     let mut missed = Vec::new();
-    println!("{:56} applies  noticed", "fault");
+    println!("{:56} applies  detected", "fault");
     for fault in faults::all() {
         let (applies, unnoticed) = count(&fault, &own);
         let noticed = applies - unnoticed.len();
-        println!("{:56} {applies:7}  {noticed:7}", fault.name);
+        println!("{:56} {applies:7}  {noticed:8}", fault.name);
         for place in unnoticed {
             println!("{:58}not by {}", "", own[place].golden.name);
         }

@@ -37,11 +37,11 @@ fn a_given_cell_is_checked_against_the_rows() {
     for cell in [Cell::GRU, Cell::ORIGINAL_GRU] {
         let imported = File::stack(3, 1).read_with(&PyTorch::new().cell(cell)).expect("three gates");
         assert_eq!(imported.model.cell(), cell);
-        assert_eq!(imported.report.decisions, [format!("cell {cell}: as told")]);
+        assert_eq!(imported.report.decisions, [format!("cell {cell}: as given by the caller")]);
     }
     let relu = PyTorch::new().nonlinearity(Activation::RELU);
     let imported = File::stack(1, 1).read_with(&relu).expect("one gate");
-    assert!(imported.report.decisions.contains(&"nonlinearity Relu: as told".into()));
+    assert!(imported.report.decisions.contains(&"nonlinearity Relu: as given by the caller".into()));
     let expected = Activations { gate: Activation::RELU, ..Activations::of(Cell::Rnn) };
     assert_eq!(imported.model.layers()[0].activations(), [expected]);
     let error = File::stack(3, 1).refused_with(&relu);

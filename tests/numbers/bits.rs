@@ -26,8 +26,8 @@ impl Numbers {
     }
 }
 
-/// A hash of y, the final states and the readout of runs of every cell, in sizes that fill vectors and that do not, forward and in
-/// both directions, ragged and not, stored in 32 and in 16 bits.
+/// A hash of the outputs (y, final states, readout) of runs of every cell. Sizes fill vectors or do not; runs are forward
+/// or bidirectional, ragged or not, and stored in 32 or 16 bits.
 fn everything(device: &Device) -> u64 {
     let mut numbers = Numbers(1);
     let mut hash = 0xcbf2_9ce4_8422_2325u64;

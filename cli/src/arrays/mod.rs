@@ -196,7 +196,7 @@ impl Arrays {
             if value.fract() == 0.0 && (0.0..4_294_967_296.0).contains(&value) {
                 return Ok(value as u32);
             }
-            Err(error(name, format!("element {index} is {value}, lengths are whole numbers from 0 on")))
+            Err(error(name, format!("element {index} is {value}, lengths are integers of 0 or more")))
         };
         values.iter().enumerate().map(whole).collect::<Outcome<_>>().map(Some)
     }

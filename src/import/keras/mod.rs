@@ -232,7 +232,7 @@ impl Keras {
                 format!("keras_version {text} of the configuration"),
             ))
         };
-        let told = self.version.map(|major| (major, "as told".to_owned()));
+        let told = self.version.map(|major| (major, "as given by the caller".to_owned()));
         let (major, from) = told.or_else(|| file.version()).or_else(of_config)?;
         decisions.push(format!("Keras {major}: {from}"));
         Some(major)

@@ -2,7 +2,7 @@
 //! DequantizeLinear, Add, Sub, Mul, Div), and those on sizes (the same, Equal, Where). Source: the ONNX operator
 //! specification.
 
-#![allow(clippy::indexing_slicing, reason = "dimensions held against the rank")]
+#![allow(clippy::indexing_slicing, reason = "dimensions checked against the rank")]
 
 use super::ops::{Fold, Why, expand, gather};
 use super::value::{Data, Int, Symbols, Value, float, range, round};

@@ -286,7 +286,10 @@ impl Attributes {
             .iter()
             .map(|name| {
                 let (function, alpha, beta) = function_of(name).ok_or_else(|| {
-                    self.unsupported("activations", format!("= {}: {name} is none", listed(&names)))
+                    self.unsupported(
+                        "activations",
+                        format!("= {}: {name} is not an ONNX activation", listed(&names)),
+                    )
                 })?;
                 let (takes_alpha, takes_beta) = function.parameters();
                 let alpha = if takes_alpha { alphas.next().unwrap_or(alpha) } else { 0.0 };

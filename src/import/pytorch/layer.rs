@@ -45,7 +45,7 @@ impl Kind {
         at_least_one(&format!("H (hidden units), the columns of {of}"), hidden)?;
         let gates = if rows % hidden == 0 { rows / hidden } else { 0 };
         let (cell, from) = match (told, gates) {
-            (Some(cell), _) if cell.gates() == gates => (cell, "as told".into()),
+            (Some(cell), _) if cell.gates() == gates => (cell, "as given by the caller".into()),
             (Some(cell), _) => {
                 let expected = vec![product(&name, &[cell.gates(), hidden])?, columns];
                 let got = vec![rows, columns];

@@ -169,7 +169,7 @@ impl PyTorch {
     /// [`Error::Format`] for an unknown one in the metadata, [`Error::Mismatch`] for another cell.
     fn gate_of_an_rnn(&self, cell: Cell, report: &mut Report) -> Result<Option<Activation>> {
         let (gate, from) = match (self.nonlinearity, report.metadata.get(NONLINEARITY).map(String::as_str)) {
-            (Some(gate), _) => (gate, "as told".into()),
+            (Some(gate), _) => (gate, "as given by the caller".into()),
             (None, Some("relu")) => (Activation::RELU, format!("metadata {NONLINEARITY}")),
             (None, Some("tanh")) if cell == Cell::Rnn => {
                 (Activation::TANH, format!("metadata {NONLINEARITY}"))

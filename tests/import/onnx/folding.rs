@@ -213,7 +213,7 @@ fn what_is_not_folded_is_named() {
     assert!(text.contains("strange"), "{text}");
     let text = refused("run time", g().node(&to_v("Identity", &["X"])));
     assert!(text.contains("\"X\" is an input of the graph"), "{text}");
-    let text = refused("a name that nobody defines", Graph::default());
+    let text = refused("an undefined name", Graph::default());
     assert!(text.contains("\"V\""), "{text}");
     let sparse = Message::default().message(1, &floats("V", &[1], &[1.0]));
     let text = refused("a sparse tensor", Graph(Graph::default().0.message(15, &sparse)));

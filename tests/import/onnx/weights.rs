@@ -106,7 +106,7 @@ fn dequantised_weights() {
         ("zero of another type", wrong(scale(), zero(UINT8), 1)),
         ("a scale of integers", wrong(ints("s", &[], &[1]), zero(INT8), 1)),
         ("no scale", g(INT8).node(&to_v("DequantizeLinear", &["q"]))),
-        ("a scale that is not there", g(INT8).node(&to_v("DequantizeLinear", &["q", "X"]))),
+        ("a missing scale", g(INT8).node(&to_v("DequantizeLinear", &["q", "X"]))),
         (
             "a block of -1",
             g(INT8).tensor(&scale()).node(&to_v("DequantizeLinear", &["q", "s"]).int("block_size", -1)),

@@ -130,7 +130,7 @@ fn a_nonlinearity_in_the_metadata_is_used() {
     assert_eq!(report.decisions[1], "nonlinearity Relu: metadata wgru.nonlinearity");
     let told = PyTorch::new().nonlinearity(Activation::TANH);
     let Imported { model, report } = with(1, "relu").read_with(&told).expect("told");
-    assert_eq!(report.decisions[1], "nonlinearity Tanh: as told");
+    assert_eq!(report.decisions[1], "nonlinearity Tanh: as given by the caller");
     let assumed = File::stack(1, 2).read().expect("tanh");
     assert_eq!(model, assumed.model);
     assert!(assumed.report.decisions[1].starts_with("nonlinearity Tanh: assumed"), "{:?}", assumed.report);

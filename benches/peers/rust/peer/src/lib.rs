@@ -1,8 +1,8 @@
 //! Shared by the Rust peers: a case's folder, the check, the clock and the record.
 //!
-//! A peer is called as `peer-NAME FOLDER --threads N --seconds S [--device SEL]`, prints one JSON line for each figure
-//! (the fields of `cli/src/bench/record.rs`), and ends with status 0, with [`SKIPPED`] and a reason on stderr if the
-//! engine cannot run the case, or with another status and a reason if it failed. The figures are computed as in
+//! A peer is called as `peer-NAME FOLDER --threads N --seconds S [--device SEL]` and prints one JSON line for each
+//! figure (the fields of `cli/src/bench/record.rs`). It ends with status 0; with [`SKIPPED`] and a reason on stderr if
+//! the engine cannot run the case; or with another status and a reason if it failed. The figures are computed as in
 //! `benches/peers/common.py`.
 
 use std::collections::HashMap;
