@@ -41,11 +41,12 @@ fn is_silent(at: Place) -> bool {
 
 // Called when words of this exchange are missing: the next one needs them. The workgroup's words of this exchange are
 // valid, and other threads may not have written theirs yet, so it stops writing from the next on.
-// Word 0 is the progress of the thread that got farthest: 1 without any step, else 1 more than the exchanges that it
-// began.
+// Word 0 is the progress of the workgroup that got farthest before it gave up: 1 without any step, else 1 more than the
+// exchanges that it began. A workgroup counts once: after that its threads poll no more, and give up in each exchange.
 fn give_up(from_exchange: u32) {
-    atomicMin(&silent, from_exchange);
-    atomicMax(&exchange_buffer[0], from_exchange + 1u);
+    if (atomicMin(&silent, from_exchange) == 0xffffffffu) {
+        atomicMax(&exchange_buffer[0], from_exchange + 1u);
+    }
 }
 
 fn write_words(at: Place, value: Rows) {

@@ -2,11 +2,15 @@
 // before the first step, and every exchange word is late by up to DELAY polls. `kernels::exchange` writes DELAY
 // before this text.
 
-// Waits until every workgroup of the dispatch has begun, unless this one has given up. One thread of each workgroup
-// calls it. Without it, workgroups that exchange no words with each other would complete although they do not run
+// Waits until every workgroup of the dispatch has begun, unless this one, or another before this one began, has given
+// up: so word 1 counts the workgroups that ran at once. One thread of each workgroup calls it. Without it, workgroups that exchange no words with each other would complete although they do not run
 // side by side.
 fn meet() {
     if (atomicLoad(&silent) == 0u) {
+        return;
+    }
+    if (atomicLoad(&exchange_buffer[0]) != 0u) {
+        give_up(0u);
         return;
     }
     atomicAdd(&exchange_buffer[1], 1u);
