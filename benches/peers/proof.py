@@ -1,14 +1,15 @@
-"""Compares wgru with PyTorch, which uses cuDNN, on one GPU, in a few minutes.
+"""Checks wgru on one GPU, then compares it with PyTorch, which uses cuDNN. It takes at most 8 minutes.
 
     python3 benches/peers/proof.py --wgru target/release/wgru --device vulkan --out figures
 
-It builds and downloads nothing: it needs a built wgru, and a Python with torch, NumPy and safetensors. It writes to OUT,
-line by line while it runs:
+It builds and downloads nothing: it needs a built wgru, and a Python with torch, NumPy and safetensors. Correctness comes
+first. With `--before`, an earlier build of wgru runs the probes too, in turn. It writes to OUT, line by line while it runs:
 
     machine.json    the device as both describe it, its cooperative matrices, versions
     exchange.txt    how many workgroups exchange values in wgru's self-test, or why none do
+    conventions.csv cells, conventions, strategies and storage, each verified against the reference on this device
     probes.csv      the times of a step, a weight in a register, a weight in the cache and an exchange between workgroups;
-                    `kernels` says what ran
+                    `kernels` says what ran, `build` which of the two builds
     speeds.txt      the planner's numbers, as `wgru tune` fits them, with its measurements in tune.csv; last, if there is time
     records.jsonl   every figure, with the fields of cli/src/bench/record.rs
     table.csv       each case with both times, and whether the target (`aim`) is met
@@ -59,6 +60,16 @@ CASES = [
     # Half precision.
     *[f"gru-b{batch}-t{steps}-i{hidden}-h{hidden}-f16" for batch, steps, hidden in SQUARE[:7]],
 ]
+# Cells and conventions, with sizes that do not fill tiles, by each strategy. `wgru bench` verifies a case before it times it.
+CONVENTIONS = [
+    f"{cell}-b5-t9-i7-h{[33, 96][number % 2]}{more}"
+    for number, (cell, more) in enumerate([
+        ("gru", ""), ("gru", "-before"), ("lstm", ""), ("rnn", ""), ("gru", "-before"), ("gru", "-bi-ragged"),
+        ("gru", "-bi-before-ragged"), ("lstm", "-l2-bi-ragged"), ("rnn", "-l3"), ("gru", "-l2-f16"), ("lstm", "-bf16"),
+        ("gru", "-before-wf16"), ("rnn", "-bi-wbf16"), ("lstm", ""),
+    ])
+]
+]
 # What is measured, the case, the strategy, the count by which the time of one run is divided, and the unit.
 TILE = 4
 PROBES = [
@@ -79,16 +90,22 @@ PROBES = [
     ],
 ]
 
-# The word by which a record's field `strategy` shows the kernel.
-IS_OF = {"step": "step_", "persistent": "persistent_", "streamed": "streamed", "multi_workgroup": "multi_workgroup_"}
+# The words by which a record's field `strategy` shows the kernel. The second is that of builds before 2026-11-29, which
+# also take it for `--strategy`.
+IS_OF = {
+    "step": ["step_", "step_"], "persistent": ["persistent_", "resident_"], "streamed": ["streamed", "streamed"],
+    "multi_workgroup": ["multi_workgroup_", "grouped_"],
+}
+OLD_NAMES = {"persistent": "resident", "multi_workgroup": "grouped"}
 
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--wgru", type=pathlib.Path, required=True, help="a built wgru")
+    parser.add_argument("--before", type=pathlib.Path, help="an earlier build of wgru, which runs the probes too")
     parser.add_argument("--device", default="vulkan", help="wgru's device [vulkan]")
     parser.add_argument("--case", action="append", default=[], help="a case by its name, instead of all; may be repeated")
-    parser.add_argument("--minutes", type=float, default=9.0, help="no case starts after so many minutes [9]")
+    parser.add_argument("--minutes", type=float, default=8.0, help="everything ends after so many minutes [8]")
     parser.add_argument("--seconds", type=float, default=0.2, help="seconds PyTorch is timed at a time [0.2]")
     parser.add_argument("--no-tune", action="store_true", help="leave out `wgru tune` and the probes")
     parser.add_argument("--out", type=pathlib.Path, required=True)
@@ -109,7 +126,8 @@ class Comparison:
             print(f"{time.monotonic() - self.began:6.1f} s  {words}", file=to, flush=True)
 
     def is_late(self):
-        return time.monotonic() - self.began > 60 * self.args.minutes
+        """Whether a case that takes 20 seconds would not end in time."""
+        return time.monotonic() - self.began > 60 * self.args.minutes - 20
 
     def keep(self, lines):
         """Writes the records in these lines of JSON to the file; returns them."""
@@ -118,12 +136,15 @@ class Comparison:
         self.records.flush()
         return found
 
-    def wgru(self, *words, limit=math.inf):
+    def wgru(self, *words, limit=math.inf, build=None):
         """Runs wgru's command for at most `limit` seconds. Returns its output, or None after a line in the log."""
-        words = [str(word) for word in [self.args.wgru, *words]]
-        left = 60 * self.args.minutes + 30 - (time.monotonic() - self.began)
+        words = [str(word) for word in [build or self.args.wgru, *words]]
+        left = 60 * self.args.minutes - (time.monotonic() - self.began)
+        if left < 1:
+            self.say(f"NO TIME  {' '.join(words[1:])}")
+            return None
         try:
-            done = subprocess.run(words, capture_output=True, text=True, timeout=max(min(left, limit), 10))
+            done = subprocess.run(words, capture_output=True, text=True, timeout=min(left, limit))
         except subprocess.TimeoutExpired:
             self.say(f"STOPPED  {' '.join(words[1:])}")
             return None
@@ -132,12 +153,12 @@ class Comparison:
             return None
         return done.stdout
 
-    def bench(self, case, *more, limit=math.inf):
+    def bench(self, case, *more, limit=math.inf, build=None):
         with tempfile.TemporaryDirectory() as folder:
             file = pathlib.Path(folder) / "one.jsonl"
             # Compiled kernels are kept, because every process runs the self-test again.
             kept = ["--exchange", "--pipeline-cache", self.kept.name]
-            self.wgru("bench", "--quick", "--device", self.args.device, "--case", case, "--json", file, *kept, *more, limit=limit)
+            self.wgru("bench", "--quick", "--device", self.args.device, "--case", case, "--json", file, *kept, *more, limit=limit, build=build)
             return self.keep(file.read_text() if file.exists() else "")
 
     def pytorch(self, folder, tf32=False):
@@ -168,26 +189,50 @@ class Comparison:
         self.exchanges = re.search(r"[1-9]\d* workgroups exchange values", done.stderr) is not None
         self.say((done.stderr.strip() or done.stdout.strip() or "no output").splitlines()[0])
 
+    def conventions(self):
+        """Verifies each case of CONVENTIONS by each strategy. A strategy that a device cannot run falls back to another."""
+        with (self.args.out / "conventions.csv").open("w") as file:
+            table = csv.writer(file)
+            table.writerow(["strategy", "case", "kernels", "max_error", "tolerance"])
+            for strategy in IS_OF:
+                cases = [word for case in CONVENTIONS for word in ["--case", case]]
+                began = time.monotonic()
+                records = self.bench(CONVENTIONS[0], *cases[2:], "--strategy", strategy, limit=15 * self.args.minutes)
+                passed = {one["case"]: one for one in records if one["timed"] == "sequence" and one["verified"]}
+                for case, one in passed.items():
+                    table.writerow([strategy, case, one["strategy"], one["max_error"], one["tolerance"]])
+                file.flush()
+                missing = [case for case in CONVENTIONS if case not in passed]
+                words = f"NOT VERIFIED: {', '.join(missing)}" if missing else "all verified"
+                self.say(f"conventions by {strategy}: {len(passed)} of {len(CONVENTIONS)} cases in {time.monotonic() - began:.0f} s, {words}")
+
     def probes(self):
+        builds = {"now": (self.args.wgru, 0)}
+        if self.args.before:
+            help_text = self.wgru("bench", "--help", build=self.args.before) or ""
+            builds = {"before": (self.args.before, int("multi_workgroup" not in help_text)), **builds}
         with (self.args.out / "probes.csv").open("w") as file:
             table = csv.writer(file)
-            table.writerow(["what", "case", "kernels", "clock", "run_s", "value", "unit"])
+            table.writerow(["what", "case", "build", "kernels", "clock", "run_s", "value", "unit"])
             for what, case, strategy, count, unit in PROBES:
                 # The rest of the time is for the table.
-                if time.monotonic() - self.began > 20 * self.args.minutes:
+                if time.monotonic() - self.began > 30 * self.args.minutes:
                     self.say(f"NO TIME  {what}")
                     continue
                 if strategy == "multi_workgroup" and not self.exchanges:
                     self.say(f"LEFT OUT  {what}: exchanges between workgroups are off on this device")
                     continue
-                for one in self.bench(case, "--strategy", strategy, limit=6 * self.args.minutes):
-                    # If a strategy is not available the planner takes another, whose time is not wanted here.
-                    if one["timed"] == "sequence" and IS_OF[strategy] in one["strategy"]:
-                        of_run = one["median_s"]
-                        value = of_run / count if unit == "s" else count / of_run
-                        table.writerow([what, case, one["strategy"], one["timing"], of_run, value, "s" if unit == "s" else "B/s"])
-                        file.flush()
-                        self.say(f"{what}: {value:.3g} {unit}{'' if unit == 's' else '/s'} ({one['timing']})")
+                for name, (build, old) in builds.items():
+                    word = OLD_NAMES.get(strategy, strategy) if old else strategy
+                    for one in self.bench(case, "--strategy", word, limit=6 * self.args.minutes, build=build):
+                        # If a strategy is not available the planner takes another, whose time is not wanted here.
+                        if one["timed"] == "sequence" and IS_OF[strategy][old] in one["strategy"]:
+                            of_run = one["median_s"]
+                            value = of_run / count if unit == "s" else count / of_run
+                            clock, per = one["timing"], "s" if unit == "s" else "B/s"
+                            table.writerow([what, case, name, one["strategy"], clock, of_run, value, per])
+                            file.flush()
+                            self.say(f"{what}, {name}: {value:.3g} {per} ({clock})")
 
     def tune(self):
         out = self.args.out
@@ -232,6 +277,7 @@ class Comparison:
     def run(self):
         self.machine()
         self.exchange()
+        self.conventions()
         if not self.args.no_tune:
             self.probes()
         names = ["case", "timed", "clock", "wgru_s", "any_reduction_order_s", "a_step_s", "gflops", "of_best_matmul", "pytorch_s", "pytorch_tf32_s",
