@@ -69,7 +69,6 @@ CONVENTIONS = [
         ("gru", "-before-wf16"), ("rnn", "-bi-wbf16"), ("lstm", ""),
     ])
 ]
-]
 # What is measured, the case, the strategy, the count by which the time of one run is divided, and the unit.
 TILE = 4
 PROBES = [
