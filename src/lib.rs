@@ -32,7 +32,7 @@
 //! | streams that come and go | [`Pool`], [`Snapshot`] |
 //! | data in buffers of a GPU | [`Device::from_wgpu`](Device), `Bindings`, [`Engine`]`::recording` (feature `gpu`) |
 //! | a choice of devices | [`Device::open`], [`Device::best`], [`Device::list`] |
-//! | a need for half the memory, or for a bound on it | [`Options`] |
+//! | too little memory: 16-bit storage, a limit | [`Options`] |
 //! | a first run that must not take longer than the next | [`Engine::prepare`] |
 //! | an error | [`Error::kind`] says what can be done about it |
 //! | a model for another framework | [`export`] |
@@ -46,14 +46,14 @@
 //!
 //! A call that waits for a device has a variant whose name ends in `_async`. Natively, polling its future polls the device; on
 //! the CPU the first poll computes the result. In a browser no thread may wait for a GPU: use the `_async` variants there.
-//! The others return [`ErrorKind::Unsupported`] unless the device is the CPU. What such a device refuses while something is
-//! created, as it is loaded or prepared, is the error of the next call that waits.
+//! The others return [`ErrorKind::Unsupported`] unless the device is the CPU. If a GPU in a browser refuses to create an object
+//! during a load or a preparation, the next call that waits returns that error.
 //!
 //! # Logged events
 //!
 //! Events go to the crate `log`, under targets that begin with `wgru::`: the device that `auto` chose and why, a GPU that was passed
-//! over, a kernel cache that was ignored, a batch that is run in pieces, a run that fell back to per-step kernels, tensors of a file
-//! that are in no model. Without a logger they cost nothing.
+//! over, a pipeline cache that was ignored, a batch that is run in pieces, a run that fell back to per-step kernels, tensors of a file
+//! that the model does not use. Without a logger they cost nothing.
 //!
 //! # Features
 //!

@@ -31,7 +31,7 @@ pub enum Command {
     Export(ExportArgs),
     /// Time recurrent layers on every device, each verified first
     Bench(BenchArgs),
-    /// GRU against LSTM against RNN on a device, at one H and at one number of parameters
+    /// Compare GRU, LSTM and RNN on a device, at equal H and at an equal number of parameters
     Compare(CompareArgs),
     /// Show the kernels that a run would use, their predicted times, and why the others were not chosen
     Explain(ExplainArgs),
@@ -158,7 +158,7 @@ pub struct CompareArgs {
     /// I [default: H]
     #[arg(long, value_name = "N")]
     pub input: Option<usize>,
-    /// The device, as `wgru run` takes it
+    /// The device, as `wgru run` takes it, but auto is the best real GPU, else the CPU
     #[arg(long, value_name = "SEL", default_value = "auto")]
     pub device: String,
 }
@@ -171,7 +171,7 @@ pub struct ExplainArgs {
     pub what: String,
     /// ONNX: the recurrent node, or the nodes of a stack with commas between [default: the only one, or the stack that the
     /// graph is]
-    #[arg(long, value_name = "NODE,…")]
+    #[arg(long, value_name = "NAME,…")]
     pub node: Option<String>,
     /// The device, as `wgru run` takes it
     #[arg(long, value_name = "SEL", default_value = "auto")]
@@ -201,7 +201,7 @@ pub struct ExplainArgs {
 /// `wgru tune`.
 #[derive(Debug, clap::Args)]
 pub struct TuneArgs {
-    /// The device, as `wgru run` takes it
+    /// The GPU, as `wgru run` takes it; auto is the best real GPU
     #[arg(long, value_name = "SEL", default_value = "auto")]
     pub device: String,
     /// Test first whether the workgroups of one dispatch can exchange values on the device; if they can, the planner

@@ -36,7 +36,7 @@ impl Device {
         self.time_of(model, run_shape.into(), options)
     }
 
-    /// Measures how fast this processor computes, on one thread, in some 2 ms and little more than 10 at most. From then on it
+    /// Measures how fast this processor computes, on one thread, in some 2 ms, and 20 ms at most. From then on it
     /// scales the expected times of this device, its clones and their engines.
     ///
     /// Returns the scale: 2 where a multiply-add takes twice as long as on the processor that the model was fitted on. `None` for

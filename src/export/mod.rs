@@ -4,7 +4,7 @@
 //! ONNX file.
 //!
 //! ```text
-//!            written                                             refused, by name
+//!            written                                             refused (the error names it)
 //! pytorch    nn.GRU, nn.LSTM, nn.RNN (tanh, relu), projections,  reset before, reverse alone, peepholes, coupled
 //!            readout                                             gates, clips, other activations
 //! onnx       a GRU, LSTM or RNN node per layer, readout          projection, state clip

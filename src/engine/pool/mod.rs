@@ -80,8 +80,9 @@ impl Engine {
     /// A pool without streams.
     ///
     /// # Errors
-    /// [`Error::Zero`] for no stream or no frame a tick; [`Error::Unsupported`] for layers that are not forward, since a stream
-    /// has no end to begin from; [`Error::TooLarge`] where the states exceed the device or [`crate::Options::memory`].
+    /// [`Error::Zero`] for no stream or no frame a tick; [`Error::Unsupported`] for layers that are not forward: a reverse
+    /// layer begins at the end, and a stream has none; [`Error::TooLarge`] where the states exceed the device or
+    /// [`crate::Options::memory`].
     pub fn pool(&self, options: PoolOptions) -> Result<Pool> {
         self.model().check_streamable()?;
         let options = options.checked()?;

@@ -36,8 +36,8 @@ pub struct PoolOptions {
     pub capacity: usize,
     /// Streams that may be open at once. Where it is more than the capacity, the pool doubles when it is full.
     pub most: usize,
-    /// The most frames that one tick takes of a stream: 65,536, or the device's limit if that is lower; further frames wait for
-    /// the next tick.
+    /// The most frames that one tick takes of a stream: 16 by default, at most 65,536 or the device's limit, if that is lower.
+    /// Further frames wait for the next tick.
     pub frames: usize,
     /// The most queued frames of a stream, 1,024 by default. A push beyond it is an error, so that the memory of a stream whose
     /// ticks do not keep up is bounded.
@@ -98,7 +98,7 @@ impl PoolOptions {
         Ok(self)
     }
 
-    /// Sets [`PoolOptions::frames`]; 16 by default.
+    /// Sets [`PoolOptions::frames`].
     pub fn frames(mut self, frames: usize) -> Self {
         self.frames = frames;
         self

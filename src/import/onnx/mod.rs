@@ -59,8 +59,8 @@ use crate::model::{Direction, Model};
 /// |---|---|---|
 /// | absent, or zeros for a state | begins at 0, all steps | [`OnnxInput::Absent`], or zeros |
 /// | an input of the graph | reported; a batch is given `lengths`, `h0`, `c0` | [`OnnxInput::Array`] |
-/// | other numbers in the file | refused, by name | [`OnnxInput::Constant`], [`OnnxInput::Repeated`] |
-/// | computed by other nodes | refused, by name | [`OnnxInput::Computed`] |
+/// | other numbers in the file | refused; the error names it | [`OnnxInput::Constant`], [`OnnxInput::Repeated`] |
+/// | computed by other nodes | refused; the error names it | [`OnnxInput::Computed`] |
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Onnx {
     node: Option<String>,
