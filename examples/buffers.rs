@@ -41,7 +41,7 @@ pub fn main() -> Result<(), Box<dyn Error>> {
     queue.write_buffer(&x, 0, &bytes);
 
     // Immediately: y stays on the device, h_n comes to the host.
-    let mut h_n = vec![0.0; model.states() * batch * model.state()];
+    let mut h_n = vec![0.0; model.num_states() * batch * model.state_size()];
     engine.run_bound(SHAPE, Bindings::new(&x).y(&y).h_n(&mut h_n[..]))?;
     println!("{}: {} numbers of h_n, the first is {:.5}", engine.device().info(), h_n.len(), h_n[0]);
 

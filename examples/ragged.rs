@@ -35,7 +35,7 @@ pub fn main() -> Result<(), Error> {
     // y is [B, T, D·P]: the last layer's h at every step, 0 in the padding.
     // h_n is [L·D, B, P]: every layer's h after the last step of each sequence.
     let width = model.output();
-    println!("y [{rows}, {steps}, {width}], h_n [{}, {rows}, {}]", model.states(), model.state());
+    println!("y [{rows}, {steps}, {width}], h_n [{}, {rows}, {}]", model.num_states(), model.state_size());
     let last_layer = output.h_n.chunks_exact(rows * width).last().unwrap_or_default();
     for (row, &length) in lengths.iter().enumerate() {
         let y = &output.y[row * steps * width..][..steps * width];

@@ -46,7 +46,7 @@ fn run() -> Result<(), Box<dyn Error>> {
     let &[steps, streams, input] = arrays.tensor("X")?.shape() else {
         return Err("X does not have three dimensions".into());
     };
-    let hidden = imported.model.state();
+    let hidden = imported.model.state_size();
     println!(
         "{}: {}, {streams} streams of {steps} frames on {}",
         imported.node,

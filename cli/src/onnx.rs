@@ -186,7 +186,7 @@ fn state(
         }
         (None, _) => return Ok(None),
     };
-    let (dirs, hidden) = (imported.model.states(), imported.model.hidden());
+    let (dirs, hidden) = (imported.model.num_states(), imported.model.hidden());
     let expected = if imported.layout == 0 { [dirs, batch, hidden] } else { [batch, dirs, hidden] };
     if array.shape != expected {
         return Err(error(name, format!("expected {expected:?}, got {:?}", array.shape)));
@@ -198,7 +198,7 @@ fn state(
 
 /// The node's outputs in its layout, by their names.
 fn outputs(imported: &OnnxGraph, work: &Work, batch: &Batch<'_>) -> Outcome<Vec<(String, Array)>> {
-    let dirs = imported.model.output() / imported.model.state();
+    let dirs = imported.model.output() / imported.model.state_size();
     let shapes = OutputShape::new(&imported.model, batch.run_shape())?;
     let y = match (imported.layout, &shapes.y[..]) {
         (0, shape) => shape.to_vec(),

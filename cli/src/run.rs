@@ -62,8 +62,8 @@ pub fn run(args: &RunArgs) -> Outcome {
     if let Some(resets) = &resets {
         sequences = sequences.resets(resets);
     }
-    let states = |features: usize| [model.states(), batch, features];
-    if let Some(h0) = inputs.state("h0", &states(model.state()))? {
+    let states = |features: usize| [model.num_states(), batch, features];
+    if let Some(h0) = inputs.state("h0", &states(model.state_size()))? {
         sequences = sequences.h0(h0);
     }
     if let Some(c0) = inputs.state("c0", &states(model.hidden()))? {

@@ -67,7 +67,7 @@ impl Direction {
             Ok(Some(all[index * len..][..len].to_vec()))
         };
         let needed = |constant, storage| part(constant, storage).map(Option::unwrap_or_default);
-        let (cell, hidden, state) = (layer.cell(), layer.hidden(), layer.state());
+        let (cell, hidden, state) = (layer.cell(), layer.hidden(), layer.state_size());
         let (gates, weights) = (cell.gates(), precision.weights);
         let of_units = |w: &[f32], gates_of: Range<usize>| {
             Panel::new(w, gates * hidden, hidden, gates_of, lanes, weights)

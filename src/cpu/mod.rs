@@ -167,7 +167,7 @@ impl Network {
     pub(crate) fn new(model: &Model, precision: Precision, processor: &Processor) -> Result<Self> {
         let level = match processor.is_named {
             true => processor.level,
-            false => processor.level.for_units(model.hidden().max(model.state())),
+            false => processor.level.for_units(model.hidden().max(model.state_size())),
         };
         let lanes = level.lanes();
         let readout = match model.readout() {

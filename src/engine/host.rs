@@ -148,7 +148,7 @@ impl<P: Path> Steps for HostSession<P> {
     ) -> Result<()> {
         let dims = Dims { batch: self.streams, steps: 1 };
         if let Some(resets) = input.resets_of() {
-            self.states.reset_rows(resets, self.host.model.states());
+            self.states.reset_rows(resets, self.host.model.num_states());
         }
         let given = Given { x: input.x(), run_shape: dims.into(), lengths: None, resets: None };
         let states = [&mut self.states.h[..], self.states.c.as_deref_mut().unwrap_or_default()];

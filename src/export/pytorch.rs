@@ -52,7 +52,8 @@ pub fn pytorch(model: &Model) -> Result<Vec<u8>> {
     }
     let biased = model.layers().iter().any(is_biased);
     for (index, layer) in model.layers().iter().enumerate() {
-        let (rows, hidden, state) = (layer.cell().gates() * layer.hidden(), layer.hidden(), layer.state());
+        let (rows, hidden, state) =
+            (layer.cell().gates() * layer.hidden(), layer.hidden(), layer.state_size());
         for (set, end) in converted(layer, biased)?.iter().zip(["", "_reverse"]) {
             let mut add = |part: &str, shape: &[usize], values: &[f32]| {
                 file.tensor(&format!("{part}_l{index}{end}"), shape, values);

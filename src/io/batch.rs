@@ -228,8 +228,9 @@ impl<'a> Batch<'a> {
             return Err(Error::NotFinite { name, index, shape, value });
         }
         let batch = self.run_shape.dims.batch;
-        for (name, values, features) in [("h0", self.h0, model.state()), ("c0", self.c0, model.hidden())] {
-            check_finite(name, &[model.states(), batch, features], values.unwrap_or_default())?;
+        for (name, values, features) in [("h0", self.h0, model.state_size()), ("c0", self.c0, model.hidden())]
+        {
+            check_finite(name, &[model.num_states(), batch, features], values.unwrap_or_default())?;
         }
         Ok(())
     }

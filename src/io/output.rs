@@ -33,7 +33,7 @@ impl OutputShape {
         let Dims { batch, steps } = Dims::new(run_shape.dims.batch, run_shape.dims.steps)?;
         run_shape.check(model)?;
         if run_shape.y == Layout::DirectionMajor
-            && model.output() > model.state()
+            && model.output() > model.state_size()
             && model.readout().is_some()
         {
             let what = "a readout of a bidirectional stack whose y is direction-major: it reads D·P features in a row";
@@ -43,14 +43,14 @@ impl OutputShape {
             Layout::BatchMajor => vec![batch, steps, features],
             Layout::TimeMajor | Layout::DirectionMajor => vec![steps, batch, features],
         };
-        let dirs = model.output() / model.state();
+        let dirs = model.output() / model.state_size();
         let shape = Self {
             y: match run_shape.y {
-                Layout::DirectionMajor => vec![steps, dirs, batch, model.state()],
+                Layout::DirectionMajor => vec![steps, dirs, batch, model.state_size()],
                 _ => sequence(model.output()),
             },
-            h: [model.states(), batch, model.state()],
-            c: model.cell().has_c().then_some([model.states(), batch, model.hidden()]),
+            h: [model.num_states(), batch, model.state_size()],
+            c: model.cell().has_c().then_some([model.num_states(), batch, model.hidden()]),
             out: model.readout().map(|readout| match readout.steps() {
                 ReadoutSteps::Every => sequence(readout.outputs()),
                 ReadoutSteps::Last => vec![batch, readout.outputs()],

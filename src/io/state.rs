@@ -20,9 +20,9 @@ impl<T: Copy + Default> State<T> {
     /// # Errors
     /// [`crate::Error::Memory`].
     pub(crate) fn zeros(model: &Model, batch: usize) -> Result<Self> {
-        let shape = |features| [model.states(), batch, features];
+        let shape = |features| [model.num_states(), batch, features];
         let c = model.cell().has_c().then(|| zeros("c [L·D, B, H]", &shape(model.hidden())));
-        Ok(Self { h: zeros("h [L·D, B, P]", &shape(model.state()))?, c: c.transpose()? })
+        Ok(Self { h: zeros("h [L·D, B, P]", &shape(model.state_size()))?, c: c.transpose()? })
     }
 
     /// Sets the states of the rows whose number of `resets`, `[B]`, is not 0 to zero; `count` = L·D.
@@ -69,9 +69,9 @@ pub(crate) fn check_states(
     batch: usize,
     [(h_name, h), (c_name, c)]: [(&str, Option<&[f32]>); 2],
 ) -> Result<()> {
-    let shape = |features| [model.states(), batch, features];
+    let shape = |features| [model.num_states(), batch, features];
     if let Some(h) = h {
-        check_len(&format!("{h_name} [L·D, B, P]"), &shape(model.state()), h.len())?;
+        check_len(&format!("{h_name} [L·D, B, P]"), &shape(model.state_size()), h.len())?;
     }
     if let Some(c) = c {
         if !model.cell().has_c() {

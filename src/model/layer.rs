@@ -317,7 +317,7 @@ impl Layer {
     }
 
     /// P, features of one direction's h: H, unless an LSTM projects it.
-    pub fn state(&self) -> usize {
+    pub fn state_size(&self) -> usize {
         self.state
     }
 

@@ -77,7 +77,7 @@ pub fn pack(model: &Model, constant: Constant) -> Vec<f32> {
     };
     match constant {
         Constant::WIh(index) => of(index, &|layer, weights| transpose(&weights.w_ih, layer.input())),
-        Constant::WHh(index) => of(index, &|layer, weights| transpose(&weights.w_hh, layer.state())),
+        Constant::WHh(index) => of(index, &|layer, weights| transpose(&weights.w_hh, layer.state_size())),
         Constant::Bias(index) => of(index, &bias),
         Constant::BHn(index) => of(index, &b_hn),
         Constant::Peepholes(index) => of(index, &|layer, weights| {

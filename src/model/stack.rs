@@ -53,7 +53,7 @@ impl Model {
                 return mismatch("D, the number of directions,", want.to_string(), got.to_string());
             }
             for (what, want, got) in
-                [("H", first.hidden(), layer.hidden()), ("P", first.state(), layer.state())]
+                [("H", first.hidden(), layer.hidden()), ("P", first.state_size(), layer.state_size())]
             {
                 if want != got {
                     return mismatch(what, want.to_string(), got.to_string());
@@ -84,7 +84,7 @@ impl Model {
 
     /// Features of a layer's h, P, and of its c: H, or 0 where the cell has none.
     pub(crate) fn state_widths(&self) -> [usize; 2] {
-        [self.state(), if self.cell().has_c() { self.hidden() } else { 0 }]
+        [self.state_size(), if self.cell().has_c() { self.hidden() } else { 0 }]
     }
 
     /// Refuses models that a session cannot run.
@@ -133,8 +133,8 @@ impl Model {
     }
 
     /// P of every layer, features of one direction's h: H, unless an LSTM projects it.
-    pub fn state(&self) -> usize {
-        self.layers[0].state()
+    pub fn state_size(&self) -> usize {
+        self.layers[0].state_size()
     }
 
     /// Features of one step of `y`, of the last layer: D·P, or P where it merges its directions.
@@ -143,7 +143,7 @@ impl Model {
     }
 
     /// L·D, the number of states.
-    pub fn states(&self) -> usize {
+    pub fn num_states(&self) -> usize {
         self.layers.iter().map(|layer| layer.direction().count()).sum()
     }
 }

@@ -17,7 +17,7 @@ const TILED_FROM_ROWS: usize = 32;
 /// K of a matmul over y of a layer: its directions one after the other, all but the last padded; or the single merged
 /// one.
 pub(crate) fn output_columns(layer: &Layer, precision: Precision) -> usize {
-    let state = layer.state();
+    let state = layer.state_size();
     (layer.output_dirs() - 1) * precision.activations.padded(state) + state
 }
 
@@ -83,7 +83,7 @@ pub(super) fn merge_kernel(
     if merge == Merge::Concat {
         return Ok(None);
     }
-    let numbers = product("y, B·T·P", &[dims.batch, dims.steps, activations.padded(layer.state())])?;
+    let numbers = product("y, B·T·P", &[dims.batch, dims.steps, activations.padded(layer.state_size())])?;
     let words = size("words of y", activations.words(numbers))?;
     let kernel = MergeDirections { merge, activations, width: width(words, caps) };
     let most = u64::from(kernel.most_rows(caps.max_workgroups));

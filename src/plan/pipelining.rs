@@ -108,10 +108,10 @@ fn refusal(plan: &Plan, model: &Model, caps: &Caps) -> Option<String> {
     let matrix = |k: usize, n: usize| weights.words(k.next_multiple_of(4)).saturating_mul(n) as u64;
     let rows = plan.run_shape.dims.batch.saturating_mul(plan.run_shape.dims.steps);
     let largest = [
-        matrix(first.state(), columns),
+        matrix(first.state_size(), columns),
         matrix(output_columns(first, plan.precision), columns),
-        matrix(first.hidden(), first.state()),
-        activations.words(rows.saturating_mul(activations.padded(first.state()))) as u64,
+        matrix(first.hidden(), first.state_size()),
+        activations.words(rows.saturating_mul(activations.padded(first.state_size()))) as u64,
     ];
     let bytes = largest.iter().max().map_or(0, |words| words.saturating_mul(4 * layers));
     let most = caps.max_array_bytes();

@@ -99,7 +99,7 @@ fn candidates(
     request.precision.check()?;
     caps.check("a kernel", 1, u64::from(caps.max_threads), "threads in a workgroup")?;
     // Directions lie side by side or one after the other, merged or not.
-    let output = model.layers()[0].direction().count() * model.state();
+    let output = model.layers()[0].direction().count() * model.state_size();
     for (name, features) in [(run_shape.x_shape(), run_shape.features(model)), ("y [B, T, D·P]", output)] {
         let numbers = product(name, &[dims.batch, dims.steps, features])?;
         caps.check_array(name, request.precision.activations.words(numbers) as u64 * 4)?;
@@ -184,7 +184,7 @@ fn layer_candidates(
     caps: &Caps,
 ) -> Result<Vec<Candidate>> {
     let (layer, dims, precision) = (&model.layers()[index], run_shape.dims, request.precision);
-    let state = size("P", layer.state())?;
+    let state = size("P", layer.state_size())?;
     if precision.activations.is_half() && state > 1 {
         caps.check("y of 16-bit numbers", 2, u64::from(caps.max_threads), "threads in a workgroup")?;
     }

@@ -17,7 +17,7 @@ pub(super) fn kernels(
     if !run_shape.resets {
         return Ok(Vec::new());
     }
-    let (h, c) = (size("P", layer.state())?, size("H", layer.hidden())?);
+    let (h, c) = (size("P", layer.state_size())?, size("H", layer.hidden())?);
     let of = |features, before| {
         let width = width(features, caps);
         ResetStates { features, before: Some(before), order: run_shape.x.into(), rows, width }

@@ -74,7 +74,7 @@ pub(super) fn variants(
     let hidden = size("H", layer.hidden())?;
     let tiles = u32::try_from(dims.batch.div_ceil(rows.count() as usize)).unwrap_or(u32::MAX);
     if strategy == Strategy::Step {
-        let state = size("P", layer.state())?;
+        let state = size("P", layer.state_size())?;
         let blocks = blocks(layer.cell(), hidden.max(state), tiles, rows, request, caps).into_iter();
         let kernels = blocks.map(|block| steps(layer, [hidden, state], block, rows, request, caps));
         let matrices = matrices::steps(layer, [hidden, state], tiles, rows, request, caps);

@@ -20,7 +20,7 @@ pub fn constant_words(model: &Model, constant: Constant, precision: Precision) -
     let (sets, k, read) = match constant {
         Constant::WIh(0) => (dirs, first.input(), None),
         Constant::WIh(layer) => (dirs, layers[layer - 1].output(), Some(&layers[layer - 1])),
-        Constant::WHh(_) => (dirs, first.state(), None),
+        Constant::WHh(_) => (dirs, first.state_size(), None),
         Constant::WHr(_) => (dirs, first.hidden(), None),
         Constant::ReadoutW => (1, layers[last].output(), Some(&layers[last])),
         Constant::Bias(_) | Constant::BHn(_) | Constant::Peepholes(_) | Constant::ReadoutB => {
@@ -41,7 +41,7 @@ pub fn constant_words(model: &Model, constant: Constant, precision: Precision) -
 
 /// `matrix`, `[D·P, N]`, with rows of 0 between the directions where their features are padded.
 fn spread(matrix: &[f32], n: usize, layer: &Layer, precision: Precision) -> Vec<f32> {
-    let (state, padded) = (layer.state(), precision.activations.padded(layer.state()));
+    let (state, padded) = (layer.state_size(), precision.activations.padded(layer.state_size()));
     let mut spread = Vec::with_capacity(matrix.len() + n);
     for (index, rows) in matrix.chunks_exact(state * n).enumerate() {
         spread.resize(index * padded * n, 0.0);

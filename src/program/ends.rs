@@ -73,8 +73,8 @@ fn recorded_run(mut lowering: Lowering<'_>) -> Result<Program> {
     let h = |phase: Option<usize>| {
         states.iter().map(|state| state.h[phase.unwrap_or(state.changes) % 2]).collect::<Vec<_>>()
     };
-    ends.initial.push(lowering.states("h0", Way::Take, &h(Some(0)), model.state(), rows)?);
-    ends.last.push(lowering.states("h_n", Way::Put, &h(None), model.state(), rows)?);
+    ends.initial.push(lowering.states("h0", Way::Take, &h(Some(0)), model.state_size(), rows)?);
+    ends.last.push(lowering.states("h_n", Way::Put, &h(None), model.state_size(), rows)?);
     let c = |state: &StateBuffers| state.c.map(|c| c[0]);
     let c: Vec<_> = states.iter().filter_map(c).collect();
     if !c.is_empty() {

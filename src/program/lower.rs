@@ -91,7 +91,7 @@ impl<'a> Lowering<'a> {
         let program = Program {
             run_shape: plan.run_shape,
             precision: plan.precision,
-            state: model.state(),
+            state: model.state_size(),
             hidden: model.hidden(),
             dirs: model.layers()[0].direction().count(),
             rows: plan.rows,
@@ -118,7 +118,7 @@ impl<'a> Lowering<'a> {
         this.sequence =
             this.sequence("x", Role::Input, plan.run_shape.x, [1, plan.run_shape.features(model)])?;
         this.program.x = this.sequence.buffer;
-        let features = [model.output() / model.state(), model.state()];
+        let features = [model.output() / model.state_size(), model.state_size()];
         let y = this.sequence("y", Role::Output, plan.run_shape.y, features)?;
         this.program.y = y.buffer;
 
@@ -322,7 +322,7 @@ impl<'a> Lowering<'a> {
             let peepholes = self.constant(Constant::Peepholes(index), &[self.dirs(), 3 * hidden])?;
             named.push(("peepholes", peepholes));
         }
-        let shape = self.tiled(1, layer.state());
+        let shape = self.tiled(1, layer.state_size());
         let h = match self.plan.layers[index].recurrence {
             Recurrence::Persistent(_) => [self.buffer(&format!("h.{index}"), Role::State, &shape)?; 2],
             Recurrence::Step(_) | Recurrence::MultiWorkgroup { .. } => [

@@ -16,7 +16,7 @@ impl Lowering<'_> {
         }
         let Dims { batch, steps } = self.plan.run_shape.dims;
         let storage = self.plan.precision.activations;
-        let sizes = [batch, steps, storage.padded(self.model.state())];
+        let sizes = [batch, steps, storage.padded(self.model.state_size())];
         let numbers = product("y of a direction", &sizes)?;
         index32("y of both directions", product("y of both directions", &[2, numbers])?)?;
         let buffer = self.shared(Shared::Apart, |this| {

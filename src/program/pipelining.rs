@@ -42,7 +42,7 @@ impl Lowering<'_> {
         let bias_above = self.stacked("bias.above", 1..layers, Constant::Bias, columns)?;
         let w_hh = self.stacked_matrix("w_hh.all", 0..layers, Constant::WHh, layer.hidden())?;
         let w_hr = match layer.projection() {
-            Some(_) => self.stacked_matrix("w_hr.all", 0..layers, Constant::WHr, layer.state())?,
+            Some(_) => self.stacked_matrix("w_hr.all", 0..layers, Constant::WHr, layer.state_size())?,
             None => Vec::new(),
         };
         let matrices = [w_hh, w_hr];
@@ -67,14 +67,14 @@ impl Lowering<'_> {
         let mut back: Vec<Copy> = moves.iter().map(|(_, back)| *back).collect();
         back.push(into_y);
         self.program.ops.push(Op::Copies(back));
-        self.sequence = self.placed(self.program.y, plan.run_shape.y, [1, model.state()])?;
+        self.sequence = self.placed(self.program.y, plan.run_shape.y, [1, model.state_size()])?;
         Ok(())
     }
 
     /// Every layer's y, in the layout that the caller requires of the last one's; and the copy of that one.
     fn outputs(&mut self, layers: usize) -> Result<(Sequence, Copy)> {
         let (run_shape, storage) = (self.plan.run_shape, self.plan.precision.activations);
-        let padded = storage.padded(self.model.state());
+        let padded = storage.padded(self.model.state_size());
         let Dims { batch, steps } = run_shape.dims;
         let numbers = product("y of a layer", &[batch, steps, padded])?;
         let words = storage.words(numbers);
@@ -89,7 +89,7 @@ impl Lowering<'_> {
 
     /// The states of all layers in one array of each kind, or two where they swap.
     fn together(&mut self, layers: usize, steps: usize, slots: usize) -> Result<StateBuffers> {
-        let (state, hidden) = (self.model.state(), self.model.hidden());
+        let (state, hidden) = (self.model.state_size(), self.model.hidden());
         let (changes, c_changes) = match self.plan.layers[0].recurrence {
             Recurrence::Step(_) => (slots * steps, false),
             Recurrence::Persistent(_) => (0, false),
@@ -113,7 +113,7 @@ impl Lowering<'_> {
     /// Each layer's own states, as the caller reads and writes them; with copies of them to `all` before the first
     /// chunk, and back after the last.
     fn own_states(&mut self, layers: usize, all: StateBuffers) -> Result<Vec<(Copy, Copy)>> {
-        let (state, hidden) = (self.model.state(), self.model.hidden());
+        let (state, hidden) = (self.model.state_size(), self.model.hidden());
         let mut moves = Vec::new();
         let mut own = |name: String, all: [BufferId; 2], changes: usize, layer: usize, features: usize| {
             let buffer = self.buffer(&name, Role::State, &self.tiled(1, features))?;

@@ -36,7 +36,7 @@ impl Lowering<'_> {
                 let (order, width) = (ResetOrder::BatchMajor, WIDTH.min(features));
                 Ok(ResetStates { features, before: None, order, rows, width })
             };
-            let kernels = [of(layer.state())?, of(layer.hidden())?];
+            let kernels = [of(layer.state_size())?, of(layer.hidden())?];
             let own = self.resets(&kernels, layer, chunk, *state, &named)?;
             phases.iter_mut().zip(own).for_each(|(all, own)| all.extend(own));
         }

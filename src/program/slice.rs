@@ -44,11 +44,11 @@ impl Matrix {
             Constant::WIh(layer) => (dirs * of_y(layer - 1), 1, columns(layer)),
             Constant::WHh(layer) => {
                 let layer = &model.layers()[layer];
-                (dirs * quads(layer.state()), layer.cell().gates(), layer.hidden())
+                (dirs * quads(layer.state_size()), layer.cell().gates(), layer.hidden())
             }
             Constant::WHr(layer) => {
                 let layer = &model.layers()[layer];
-                (dirs * quads(layer.hidden()), 1, layer.state())
+                (dirs * quads(layer.hidden()), 1, layer.state_size())
             }
             Constant::ReadoutW => (of_y(last), 1, model.readout().map_or(0, |r| r.outputs())),
             Constant::Bias(_) | Constant::BHn(_) | Constant::Peepholes(_) | Constant::ReadoutB => {

@@ -80,7 +80,7 @@ pub(super) fn lowered_streams<'a>(model: &'a Model, plan: &'a Plan, capacity: us
     let in_slots = |arrays: Vec<BufferId>| {
         let mut offset = 0;
         let place = |(index, buffer)| {
-            let features = if index < model.layers().len() { model.state() } else { model.hidden() };
+            let features = if index < model.layers().len() { model.state_size() } else { model.hidden() };
             offset += features;
             Tiled { buffer, features, offset: offset - features }
         };

@@ -46,10 +46,10 @@ pub(crate) fn advance(
     let mut index = 0;
     for (place, layer) in model.layers().iter().enumerate() {
         let projected = place == 0 && run_shape.projected;
-        let apart = layer.direction().count() * layer.state();
+        let apart = layer.direction().count() * layer.state_size();
         let mut outputs = vec![0.0; dims.batch * dims.steps * apart];
         for direction in 0..layer.direction().count() {
-            let (h, c) = state.layer_mut(index, model.states());
+            let (h, c) = state.layer_mut(index, model.num_states());
             let x = Input { data: &y, steps: dims.steps, lengths: &lengths, resets, projected };
             run_direction(layer, direction, x, (h, c), (&mut outputs, run_shape.padding));
             index += 1;
@@ -63,7 +63,7 @@ pub(crate) fn advance(
             ReadoutSteps::Last => out,
         }
     });
-    let axes = [model.output() / model.state(), model.state()];
+    let axes = [model.output() / model.state_size(), model.state_size()];
     (moved(&y, dims, axes, Layout::BatchMajor, run_shape.y), out)
 }
 
@@ -75,7 +75,7 @@ fn merged(layer: &Layer, y: Vec<f64>) -> Vec<f64> {
         Merge::Mul => |forward, reverse| forward * reverse,
         Merge::Average => |forward, reverse| (forward + reverse) / 2.0,
     };
-    let state = layer.state();
+    let state = layer.state_size();
     let of_step =
         |both: &[f64]| -> Vec<f64> { (0..state).map(|at| merge(both[at], both[state + at])).collect() };
     y.chunks_exact(2 * state).flat_map(of_step).collect()
@@ -122,7 +122,7 @@ fn run_direction(
     (y, fill): (&mut [f64], Padding),
 ) {
     let Input { data, steps, lengths, resets, projected } = x;
-    let (state, output) = (layer.state(), layer.direction().count() * layer.state());
+    let (state, output) = (layer.state_size(), layer.direction().count() * layer.state_size());
     let columns = layer.cell().gates() * layer.hidden();
     // Features of a step, and those of this direction.
     let (features, own) = match projected {

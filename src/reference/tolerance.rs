@@ -66,7 +66,7 @@ impl Tolerance {
             let sums = layer.weights().iter().map(|w| largest_sum(w, layer, projected, bounds));
             let slopes = layer.activations().iter().map(|activations| activations.slope());
             let slope = slopes.fold(1.0, f64::max);
-            let of_gates = product(terms + layer.state(), sums.fold(0.0, f64::max));
+            let of_gates = product(terms + layer.state_size(), sums.fold(0.0, f64::max));
             let mut of_layer = slope * (of_gates + EPS * ACTIVATION_ROUNDINGS);
             if layer.projection().is_some() {
                 of_layer = largest_state(layer) * of_layer + product(layer.hidden(), largest_state(layer));
@@ -112,7 +112,7 @@ fn largest_sum(
 ) -> f64 {
     let of_row = |row: &[f32]| if projected { largest_x } else { magnitude(row) * largest_x };
     let from_x = weights.w_ih.chunks_exact(layer.input()).map(of_row);
-    let from_h = weights.w_hh.chunks_exact(layer.state()).map(|row| magnitude(row) * largest_h);
+    let from_h = weights.w_hh.chunks_exact(layer.state_size()).map(|row| magnitude(row) * largest_h);
     let rows = from_x.zip(from_h).map(|(x, h)| x + h).fold(0.0, f64::max);
     let biases = [&weights.b_ih, &weights.b_hh].into_iter().flatten();
     let peepholes = weights.peepholes.as_deref().map_or(0.0, largest) * largest_c;

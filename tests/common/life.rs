@@ -132,7 +132,7 @@ pub fn take(lives: &mut [Life], output: &TickOutput) {
 /// Random states.
 pub fn state(draw: &mut Draw, model: &Model) -> State {
     let layers = model.layers().len();
-    let h = draw.values(layers * model.state(), 0.9);
+    let h = draw.values(layers * model.state_size(), 0.9);
     State { h, c: model.cell().has_c().then(|| draw.values(layers * model.hidden(), 0.9)) }
 }
 

@@ -262,7 +262,8 @@ impl Inputs {
     /// Random x, and initial states half of the time.
     pub fn draw(draw: &mut Draw, model: &Model, batch: usize, steps: usize) -> Self {
         let dims = Dims::new(batch, steps).expect("not zero");
-        let [h, c] = [model.state(), model.hidden()].map(|features| model.states() * batch * features);
+        let [h, c] =
+            [model.state_size(), model.hidden()].map(|features| model.num_states() * batch * features);
         Self {
             dims,
             x: draw.values(batch * steps * model.input(), 1.5),

@@ -51,7 +51,7 @@ impl Arrays {
         let like = engine.output(inputs.batch().run_shape()).unwrap();
         let words = |numbers: &Option<Vec<f32>>| numbers.as_ref().map(|numbers| bits(numbers));
         let full = |numbers: &[f32]| vec![u32::MAX; numbers.len()];
-        let y = vec![u32::MAX; words_of(storage, engine.model().state(), &like.y).len()];
+        let y = vec![u32::MAX; words_of(storage, engine.model().state_size(), &like.y).len()];
         let arrays = [
             Some(words_of(storage, inputs.input, &inputs.x)),
             inputs.lengths.clone(),
@@ -120,9 +120,9 @@ impl Arrays {
         let numbers = |index: usize, like: &Vec<f32>| {
             words(index, like.len()).into_iter().map(f32::from_bits).collect::<Vec<_>>()
         };
-        let y = words(0, words_of(self.storage, model.state(), &like.y).len());
+        let y = words(0, words_of(self.storage, model.state_size(), &like.y).len());
         Output {
-            y: numbers_of(self.storage, model.state(), &y, &like.y),
+            y: numbers_of(self.storage, model.state_size(), &y, &like.y),
             h_n: numbers(1, &like.h_n),
             c_n: like.c_n.as_ref().map(|c_n| numbers(2, c_n)),
             out: like.out.as_ref().map(|out| numbers(3, out)),

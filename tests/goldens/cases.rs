@@ -204,7 +204,7 @@ pub fn onnx_runtime() -> Vec<Golden> {
             for (last, first) in finals.into_iter().zip([&inputs.h0, &inputs.c0]) {
                 let (Some(last), Some(first)) = (last, first) else { continue };
                 let features = imported.model.hidden();
-                for state in 0..imported.model.states() {
+                for state in 0..imported.model.num_states() {
                     let at = (state * batch + b) * features..(state * batch + b + 1) * features;
                     assert!(last[at.clone()].iter().all(|&v| v == 0.0), "{}: ONNX Runtime's rule", case.name);
                     for (last, first) in last[at.clone()].iter_mut().zip(&first[at]) {

@@ -70,7 +70,8 @@ impl Kind {
             let hidden = layer.hidden();
             let set = |mut set: Weights| {
                 if self.cell != cell {
-                    for (values, columns) in [(&mut set.w_ih, layer.input()), (&mut set.w_hh, layer.state())]
+                    for (values, columns) in
+                        [(&mut set.w_ih, layer.input()), (&mut set.w_hh, layer.state_size())]
                     {
                         values[hidden * columns..2 * hidden * columns].iter_mut().for_each(|w| *w = -*w);
                     }

@@ -222,7 +222,7 @@ fn bidirectional_stacks_are_imported_and_run() {
         file.layer("", &format!("l{index}_reverse"), 9, input, 3);
     }
     let model = file.read().expect("a bidirectional stack").model;
-    assert_eq!((model.states(), model.output()), (4, 6));
+    assert_eq!((model.num_states(), model.output()), (4, 6));
     for layer in model.layers() {
         assert_eq!((layer.direction(), layer.weights().len()), (Direction::Bidirectional, 2));
     }

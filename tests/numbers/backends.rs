@@ -144,7 +144,7 @@ fn a_sequence_in_a_ragged_batch_is_as_if_alone() {
                 let y = &all.y[b * 9 * width..][..9 * width];
                 assert!(y[length * width..].iter().all(|&v| v == 0.0), "{context}: y past the end of {b}");
                 if length == 0 {
-                    assert!((0..model.states()).all(|s| all.h_n[(s * 6 + b) * 7..][..7] == [0.0; 7]));
+                    assert!((0..model.num_states()).all(|s| all.h_n[(s * 6 + b) * 7..][..7] == [0.0; 7]));
                     continue;
                 }
                 let x = &inputs.x[b * 36..][..length * 4];

@@ -226,11 +226,11 @@ fn untouched(
     context: &str,
 ) {
     let [expected, got] = outputs;
-    let (width, state) = (model.output(), model.state());
+    let (width, state) = (model.output(), model.state_size());
     for other in (0..rows).filter(|&other| other != row) {
         let own = other * steps * width..(other + 1) * steps * width;
         assert_eq!(bits(&got.y[own.clone()]), bits(&expected.y[own]), "{context}: row {other}");
-        for index in 0..model.states() {
+        for index in 0..model.num_states() {
             let own = (index * rows + other) * state..(index * rows + other + 1) * state;
             assert_eq!(
                 bits(&got.h_n[own.clone()]),

@@ -31,11 +31,11 @@ struct Case {
 impl Case {
     fn of(model: Model, batch: usize, steps: usize) -> Self {
         let shape = [batch, steps, model.input()];
-        let rows = model.states() * batch;
+        let rows = model.num_states() * batch;
         Self {
             shape,
             x: v(100, shape.iter().product()),
-            h0: v(101, rows * model.state()),
+            h0: v(101, rows * model.state_size()),
             c0: model.cell().has_c().then(|| v(102, rows * model.hidden())),
             model,
         }

@@ -56,7 +56,7 @@ impl Rollout {
         let Inputs { dims: Dims { batch, steps }, x, h0, c0, input, padding, .. } = &self.inputs;
         let episodes = self.episodes();
         let of_rows = |array: &Vec<f32>| -> Vec<f32> {
-            let features = array.len() / (model.states() * batch);
+            let features = array.len() / (model.num_states() * batch);
             let of_layer = |all: &[f32]| -> Vec<f32> {
                 episodes.iter().flat_map(|(row, ..)| all[row * features..][..features].to_vec()).collect()
             };
@@ -110,7 +110,7 @@ fn compare_episodes(
 ) -> Result<(), String> {
     let longest = cut.y.len() / episodes.len() / model.output();
     let states = |array: &[f32], count: usize, row: usize, layer: usize| {
-        let features = array.len() / (model.states() * count);
+        let features = array.len() / (model.num_states() * count);
         bits(&array[(layer * count + row) * features..][..features])
     };
     for (index, &(row, first, count)) in episodes.iter().enumerate() {
@@ -128,7 +128,7 @@ fn compare_episodes(
             }
         }
         let is_last = episodes.get(index + 1).is_none_or(|next| next.0 != row);
-        for layer in (0..model.states()).filter(|_| is_last) {
+        for layer in (0..model.num_states()).filter(|_| is_last) {
             let of = |whole: &[f32], cut: &[f32]| {
                 states(whole, dims.batch, row, layer) == states(cut, episodes.len(), index, layer)
             };
@@ -304,8 +304,8 @@ fn a_session_resets_streams_in_the_step() {
             let engine = device.load_with(&model, filled()).unwrap();
             let whole = engine.run(&rollout.batch()).unwrap();
             let mut session = engine.session(streams).unwrap();
-            let mut state = |features: usize| draw.values(model.states() * streams * features, 1.0);
-            let (h, c) = (state(model.state()), cell.has_c().then(|| state(model.hidden())));
+            let mut state = |features: usize| draw.values(model.num_states() * streams * features, 1.0);
+            let (h, c) = (state(model.state_size()), cell.has_c().then(|| state(model.hidden())));
             session.set_state(&State { h, c }).unwrap();
             let context = format!("{}, {model}, {streams} streams, seed {}", device.info(), draw.seed);
             let x = rollout.inputs.x.chunks_exact(streams * model.input());

@@ -79,11 +79,11 @@ fn verify(
     let mut truth = reference::run(model, &sampled).map_err(|error| error.to_string())?;
 
     let states = |data: &[f32]| -> Vec<f32> {
-        let width = data.len() / model.states() / batch;
+        let width = data.len() / model.num_states() / batch;
         let of = |state: usize| {
             rows.iter().flat_map(move |row| data[(state * batch + row) * width..][..width].to_vec())
         };
-        (0..model.states()).flat_map(of).collect()
+        (0..model.num_states()).flat_map(of).collect()
     };
     let mut got = Output {
         y: pick(&output.y, model.output()),

@@ -183,7 +183,7 @@ impl GpuEngine {
         let mut part: Option<Output> = None;
         for first in (0..rows).step_by(cut.rows) {
             let count = cut.rows.min(rows - first);
-            let piece = OwnedBatch::of_rows(batch, self.model().states(), first, count);
+            let piece = OwnedBatch::of_rows(batch, self.model().num_states(), first, count);
             let run_shape = piece.borrow().run_shape();
             let mut own = match part.take().filter(|_| count == cut.rows) {
                 Some(own) => own,
@@ -203,7 +203,7 @@ impl GpuEngine {
     /// Copies the outputs of a piece that begins at row `first` to their place.
     fn place_rows(&self, from: &Output, piece: RunShape, first: usize, to: &mut Output, run_shape: RunShape) {
         let model = self.model();
-        let dirs = model.output() / model.state();
+        let dirs = model.output() / model.state_size();
         let sequence = |from: &[f32], to: &mut [f32], dirs: usize, features: usize| {
             let own = Strides::of(piece.y, piece.dims, dirs, features);
             let all = Strides::of(run_shape.y, run_shape.dims, dirs, features);
@@ -223,8 +223,8 @@ impl GpuEngine {
                 to[first * features..][..own].copy_from_slice(from);
             }
         };
-        sequence(&from.y, &mut to.y, dirs, model.state());
-        states(&from.h_n, &mut to.h_n, model.state());
+        sequence(&from.y, &mut to.y, dirs, model.state_size());
+        states(&from.h_n, &mut to.h_n, model.state_size());
         if let (Some(from), Some(to)) = (&from.c_n, &mut to.c_n) {
             states(from, to, model.hidden());
         }
@@ -252,7 +252,7 @@ impl GpuEngine {
         let Output { y, h_n, c_n, out } = output;
         let c_n = c_n.as_deref_mut().unwrap_or_default();
         batch.initial_states(h_n, c_n);
-        let (dirs, state) = (model.layers()[0].direction().count(), model.state());
+        let (dirs, state) = (model.layers()[0].direction().count(), model.state_size());
         let (mut below, mut own): (Vec<f32>, Vec<f32>) = (Vec::new(), Vec::new());
         for (index, layer) in model.layers().iter().enumerate() {
             own.clear();
@@ -266,7 +266,7 @@ impl GpuEngine {
                     repeats: padding == Padding::Last,
                     projected: index == 0 && batch.run_shape().projected,
                     resets: batch.resets_of(),
-                    left: model.states() * (later + 1) - at,
+                    left: model.num_states() * (later + 1) - at,
                 };
                 let h = &mut h_n[at * state..][..state];
                 let c = c_n.chunks_exact_mut(model.hidden()).nth(at).unwrap_or_default();
@@ -390,7 +390,7 @@ fn merge(layer: &Layer, y: &mut Vec<f32>, storage: Storage) {
     if layer.merge() == Merge::Concat {
         return;
     }
-    let state = layer.state();
+    let state = layer.state_size();
     for at in 0..y.len() / 2 {
         let (step, unit) = (at / state, at % state);
         let [forward, reverse] = [0, state].map(|dir| y[2 * step * state + dir + unit]);

@@ -336,9 +336,9 @@ impl Pool {
 /// Those of [`Pool::open_with`].
 fn check_state(model: &Model, state: &State) -> Result<()> {
     state.check(model, 1)?;
-    check_finite("h", &[model.states(), 1, model.state()], &state.h)?;
+    check_finite("h", &[model.num_states(), 1, model.state_size()], &state.h)?;
     match &state.c {
-        Some(c) => check_finite("c", &[model.states(), 1, model.hidden()], c),
+        Some(c) => check_finite("c", &[model.num_states(), 1, model.hidden()], c),
         None => Ok(()),
     }
 }

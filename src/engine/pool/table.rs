@@ -53,7 +53,7 @@ pub(super) fn no_memory(name: &str, bytes: usize) -> Error {
 
 impl Table {
     pub(super) fn new(model: &Model, capacity: usize) -> Result<Self> {
-        let (stride, h) = (slot_words(model), model.layers().len() * model.state());
+        let (stride, h) = (slot_words(model), model.layers().len() * model.state_size());
         let (entries, free, listed, saved, index) = Default::default();
         let pool = RandomState::new().build_hasher().finish() as u32;
         let mut table = Self { entries, free, listed, ready: 0, saved, stride, h, next: 1, pool, index };

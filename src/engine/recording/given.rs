@@ -40,7 +40,7 @@ pub(in crate::engine) fn given<'a>(
 ) -> Result<(Vec<(BufferId, Given<'a>)>, HostSinks<'a>)> {
     let (run_shape, Dims { batch, .. }) = (program.run_shape, program.run_shape.dims);
     let shape = OutputShape::new(model, run_shape)?;
-    let states = |features: usize| vec![model.states(), batch, features];
+    let states = |features: usize| vec![model.num_states(), batch, features];
     let Bindings { x, lengths, resets, h0, c0, y, h_n, c_n, out } = bindings;
     let ends = program.ends.as_ref();
     let mut all = All { program, given: Vec::new(), placed: Vec::new(), sinks: Vec::new() };
@@ -89,7 +89,7 @@ pub(in crate::engine) fn given<'a>(
     }
     let end = |ends: Option<&Vec<End>>, index: usize| Some(ends?.get(index)?.array);
     let [initial, last] = [ends.map(|ends| &ends.initial), ends.map(|ends| &ends.last)];
-    let widths = [model.state(), model.hidden()];
+    let widths = [model.state_size(), model.hidden()];
     for (index, (name, source)) in [("h0", h0), ("c0", c0)].into_iter().enumerate() {
         let Some(source) = source else { continue };
         refuse(of != Of::Run, &format!("{name} of a session or a pool, which keep states of their own"))?;

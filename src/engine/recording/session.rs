@@ -79,11 +79,11 @@ impl Session {
         }
         let mut output = self.output()?;
         let features = |all: &[f32]| vec![self.streams, all.len() / self.streams];
-        let states = |features: usize| vec![self.engine.model().states(), self.streams, features];
+        let states = |features: usize| vec![self.engine.model().num_states(), self.streams, features];
         let model = self.engine.model();
         let shapes = [
             ("y", &y, Some(features(&output.y))),
-            ("h_n", &h_n, Some(states(model.state()))),
+            ("h_n", &h_n, Some(states(model.state_size()))),
             ("c_n", &c_n, model.cell().has_c().then(|| states(model.hidden()))),
             ("out", &out, output.out.as_deref().map(features)),
         ];

@@ -40,7 +40,7 @@ fn graph(how: Onnx, model: &Model) -> Result<GraphProto> {
     let last = layers.len() - 1;
     let has_c = model.cell().has_c();
     let dirs = layers[0].direction().count();
-    let states = [Of(model.states()), Open("B"), Of(model.hidden())];
+    let states = [Of(model.num_states()), Open("B"), Of(model.hidden())];
 
     let initial = inputs(&mut graph, how, model)?;
     let (mut x, mut finals) = ("X".to_owned(), [Vec::new(), Vec::new()]);
@@ -84,7 +84,11 @@ fn inputs(graph: &mut GraphProto, how: Onnx, model: &Model) -> Result<[Vec<Strin
     let mut initial = [(); 2].map(|()| vec![String::new(); layers]);
     let states = if model.cell().has_c() { &["initial_h", "initial_c"][..] } else { &["initial_h"] };
     for (name, initial) in states.iter().zip(&mut initial).filter(|_| how.states) {
-        graph.input.push(value(name, dtype::FLOAT, &[Of(model.states()), Open("B"), Of(model.hidden())])?);
+        graph.input.push(value(
+            name,
+            dtype::FLOAT,
+            &[Of(model.num_states()), Open("B"), Of(model.hidden())],
+        )?);
         *initial = split(graph, name, layers, dirs)?;
     }
     Ok(initial)

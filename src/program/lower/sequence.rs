@@ -48,7 +48,7 @@ impl Lowering<'_> {
 
     /// Where layer `index` writes: y for the last, else an array that every second layer shares.
     pub(in crate::program) fn layer_output(&mut self, index: usize) -> Result<Sequence> {
-        let (layers, state) = (self.model.layers(), self.model.state());
+        let (layers, state) = (self.model.layers(), self.model.state_size());
         let features = [layers[index].output_dirs(), state];
         if index + 1 == layers.len() {
             return self.placed(self.program.y, self.plan.run_shape.y, features);

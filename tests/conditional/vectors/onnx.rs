@@ -24,7 +24,7 @@ fn run(case: &Value, device: &Device, judge: &mut Judge, bound: Bound) -> Result
         false => (Batch::time_major(&x, shape)?.output_layout(Layout::DirectionMajor), shape[1]),
         true => (Batch::new(&x, shape)?, shape[0]),
     };
-    let (dirs, hidden) = (model.states(), model.hidden());
+    let (dirs, hidden) = (model.num_states(), model.hidden());
     let initial = |name: &str| {
         let states = floats(&inputs[name])?;
         Some(if batch_first { exchanged(&states, [rows, dirs, hidden]) } else { states })

@@ -43,7 +43,7 @@ impl Draft {
             cell: model.cell(),
             direction: model.layers()[0].direction(),
             hidden: model.hidden(),
-            state: model.state(),
+            state: model.state_size(),
             layers: model.layers().iter().map(parts).collect(),
             inputs: golden.inputs.clone(),
             precision: golden.precision,

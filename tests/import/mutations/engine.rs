@@ -211,13 +211,14 @@ pub fn run(golden: &Golden, slip: Slip) -> Output {
             let reverse = layer.direction().is_reverse(d);
             let mut last: Option<(Vec<f64>, Vec<f64>)> = None;
             for b in 0..batch {
-                let initial = (first(&inputs.h0, layer.state(), b), first(&inputs.c0, layer.hidden(), b));
+                let initial =
+                    (first(&inputs.h0, layer.state_size(), b), first(&inputs.c0, layer.hidden(), b));
                 let (mut h, mut c) = match last.take() {
                     Some(last) if slip == Slip::RowsInARow => last,
                     _ => initial.clone(),
                 };
                 let length = inputs.lengths.as_ref().map_or(steps, |all| all[b] as usize);
-                let mut out = vec![vec![0.0; layer.state()]; steps];
+                let mut out = vec![vec![0.0; layer.state_size()]; steps];
                 for step in 0..length {
                     let t = if reverse { length - 1 - step } else { step };
                     if slip == Slip::NothingCarried {
@@ -243,7 +244,7 @@ pub fn run(golden: &Golden, slip: Slip) -> Output {
 
 /// `[B][T][D·P]` in the golden's layout of y.
 fn laid_out(golden: &Golden, y: &[Vec<Vec<f64>>]) -> Vec<f32> {
-    let (dims, state, features) = (golden.inputs.dims, golden.model.state(), golden.model.output());
+    let (dims, state, features) = (golden.inputs.dims, golden.model.state_size(), golden.model.output());
     let mut out = vec![0.0; dims.batch * dims.steps * features];
     for (b, t) in (0..dims.batch).flat_map(|b| (0..dims.steps).map(move |t| (b, t))) {
         for d in 0..features / state {

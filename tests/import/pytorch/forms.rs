@@ -19,8 +19,8 @@ fn projected() -> File {
 #[test]
 fn a_projection_is_read_and_reported() {
     let Imported { model, report } = projected().read().expect("a projected stack");
-    assert_eq!((model.cell(), model.input(), model.hidden(), model.state()), (Cell::LSTM, 2, 6, 3));
-    assert_eq!((model.output(), model.states()), (6, 4));
+    assert_eq!((model.cell(), model.input(), model.hidden(), model.state_size()), (Cell::LSTM, 2, 6, 3));
+    assert_eq!((model.output(), model.num_states()), (6, 4));
     for layer in model.layers() {
         assert_eq!((layer.direction(), layer.projection()), (Direction::Bidirectional, Some(3)));
         for set in layer.weights() {

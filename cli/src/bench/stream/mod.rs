@@ -355,7 +355,7 @@ impl<'a> Streamed<'a> {
             DeviceInfo::Gpu(_) => self.load.bytes,
             _ => {
                 let c = if model.cell().has_c() { model.hidden() } else { 0 };
-                (4 * self.case.batch * model.layers().len() * (model.state() + c)) as u64
+                (4 * self.case.batch * model.layers().len() * (model.state_size() + c)) as u64
             }
         };
         weight_bytes(model, self.case.storage) + states

@@ -41,7 +41,7 @@ pub fn all() -> Vec<Fault> {
 
 /// The index in y of direction d of row b and step t.
 pub fn at(golden: &Golden, b: usize, t: usize, d: usize) -> usize {
-    let (dims, state) = (golden.inputs.dims, golden.model.state());
+    let (dims, state) = (golden.inputs.dims, golden.model.state_size());
     let dirs = golden.model.output() / state;
     let index = match golden.inputs.layouts.1 {
         Layout::BatchMajor => (b * dims.steps + t) * dirs + d,

@@ -32,7 +32,7 @@ fn directions() -> Vec<Fault> {
             }
         }),
         after("both ways: the halves of y swapped", |golden, output| {
-            if golden.model.output() > golden.model.state() {
+            if golden.model.output() > golden.model.state_size() {
                 let mut swapped = vec![0.0; output.y.len()];
                 each_half(golden, |from, to, len| {
                     swapped[to..to + len].copy_from_slice(&output.y[from..from + len])
@@ -67,18 +67,18 @@ fn each_half(golden: &Golden, mut of: impl FnMut(usize, usize, usize)) {
     let dims = golden.inputs.dims;
     for (b, t) in (0..dims.batch).flat_map(|b| (0..dims.steps).map(move |t| (b, t))) {
         let [forward, reverse] = [0, 1].map(|d| at(golden, b, t, d));
-        of(forward, reverse, golden.model.state());
-        of(reverse, forward, golden.model.state());
+        of(forward, reverse, golden.model.state_size());
+        of(reverse, forward, golden.model.state_size());
     }
 }
 
 /// The output of a forward layer with the reverse weights replaces the reverse half.
 fn reverse_half_forward(golden: &Golden, output: &mut Output) {
     let model = &golden.model;
-    if model.states() != 2 || model.layers()[0].direction() != Direction::Bidirectional {
+    if model.num_states() != 2 || model.layers()[0].direction() != Direction::Bidirectional {
         return;
     }
-    let (hidden, state, dims) = (model.hidden(), model.state(), golden.inputs.dims);
+    let (hidden, state, dims) = (model.hidden(), model.state_size(), golden.inputs.dims);
     let mut draft = Draft::of(golden);
     draft.direction = Direction::Forward;
     draft.layers[0].weights.remove(0);

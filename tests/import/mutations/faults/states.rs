@@ -40,14 +40,14 @@ fn states() -> Vec<Fault> {
         }),
         after("h_n direction by direction instead of layer by layer", |golden, output| {
             let layers = golden.model.layers().len();
-            let dirs = golden.model.states() / layers;
-            let block = golden.inputs.dims.batch * golden.model.state();
+            let dirs = golden.model.num_states() / layers;
+            let block = golden.inputs.dims.batch * golden.model.state_size();
             let places = (0..dirs).flat_map(|d| (0..layers).map(move |l| (l * dirs + d) * block));
             output.h_n = places.flat_map(|place| output.h_n[place..place + block].to_vec()).collect();
         }),
         after("h_n of the last layer alone", |golden, output| {
-            let (dirs, all) = (golden.model.output() / golden.model.state(), output.h_n.len());
-            let block = dirs * golden.inputs.dims.batch * golden.model.state();
+            let (dirs, all) = (golden.model.output() / golden.model.state_size(), output.h_n.len());
+            let block = dirs * golden.inputs.dims.batch * golden.model.state_size();
             output.h_n = output.h_n[all - block..].repeat(all / block);
         }),
     ]
@@ -76,7 +76,7 @@ fn padding() -> Vec<Fault> {
             lengths.filter(|length| **length == 0).for_each(|length| *length = steps);
         }),
         after("a sequence of no step ends in 0", |golden, output| {
-            let (batch, state) = (golden.inputs.dims.batch, golden.model.state());
+            let (batch, state) = (golden.inputs.dims.batch, golden.model.state_size());
             let lengths = golden.inputs.lengths.iter().flatten().enumerate();
             for (b, _) in lengths.filter(|(_, length)| **length == 0) {
                 for states in output.h_n.chunks_exact_mut(batch * state) {
@@ -99,11 +99,11 @@ fn padding() -> Vec<Fault> {
 
 /// The positions of y past the ends of sequences.
 fn each_past_the_end(golden: &Golden, mut of: impl FnMut(usize, usize)) {
-    let dirs = golden.model.output() / golden.model.state();
+    let dirs = golden.model.output() / golden.model.state_size();
     for (b, &length) in golden.inputs.lengths.iter().flatten().enumerate() {
         for (t, d) in (length as usize..golden.inputs.dims.steps).flat_map(|t| (0..dirs).map(move |d| (t, d)))
         {
-            of(at(golden, b, t, d), golden.model.state());
+            of(at(golden, b, t, d), golden.model.state_size());
         }
     }
 }
