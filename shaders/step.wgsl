@@ -10,9 +10,8 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     let own = group.x * WIDTH * EACH + lane;
     let first = interleaved(group.y, (params.tiles + TILES - 1u) / TILES) * TILES;
     let dir = group.z;
-    var sums: array<Rows, SUMS>;
     if (!has_ended(dir, first)) {
-        sums = recurrent_product(lane, dir, first, own);
+        recurrent_product(lane, dir, first, own);
     }
     for (var i = 0u; i < TILES; i++) {
         let tile = first + i;
@@ -26,7 +25,7 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
                 if (!has_ended(dir, tile)) {
                     enter(dir, tile, unit);
                     let input = projected(dir, tile, unit);
-                    h = select(h, advance(dir, tile, unit, h, input, sums_of(sums, i, u)), running(dir, tile));
+                    h = select(h, advance(dir, tile, unit, h, input, sums_of(i, u)), running(dir, tile));
                     leave(dir, tile, unit);
                 }
                 h_next[state] = h;

@@ -12,13 +12,13 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     if (has_ended(dir, first)) {
         return;
     }
-    let sums = recurrent_product(lane, dir, first, own);
+    recurrent_product(lane, dir, first, own);
     for (var i = 0u; i < TILES; i++) {
         let tile = first + i;
         for (var u = 0u; u < EACH; u++) {
             let unit = params.first_unit + own + u * WIDTH;
             if (own + u * WIDTH < UNITS && tile < params.tiles) {
-                begin(dir, tile, unit, projected(dir, tile, unit), sums_of(sums, i, u));
+                begin(dir, tile, unit, projected(dir, tile, unit), sums_of(i, u));
             }
         }
     }

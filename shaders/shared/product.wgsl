@@ -6,19 +6,14 @@
 // bounds and vanish; the quads keep down the number of loop iterations, which some drivers limit.
 //
 // A cell declares GATES and FIRST, it or of_h.wgsl vector_at; `weights_*.wgsl` says how w lies;
-// TILES, EACH and blocks(), the inner part, are written out by `kernels::unrolled`.
+// TILES, EACH, the sums, blocks(), the inner part, and sums_of(i, u), the sums of tile i and unit u, are written out
+// by `kernels::step`.
 
 const SPAN: u32 = 64u;         // whole blocks, and as many as a workgroup has threads at the most
-const SUMS: u32 = GATES * EACH * TILES;
 var<workgroup> block: array<Rows, SPAN * TILES>;
 
-// Of gate g, unit u and tile i of `tile`.. the sum stands at (i · EACH + u) · GATES + g.
-fn recurrent_product(lane: u32, dir: u32, tile: u32, own: u32) -> array<Rows, SUMS> {
-    var columns: array<u32, EACH>;
-    for (var u = 0u; u < EACH; u++) {
-        columns[u] = FIRST * UNITS + min(own + u * WIDTH, UNITS - 1u);
-    }
-    var sum: array<Rows, SUMS>;
+// Adds to the sums of all units and tiles from `own` and `tile` on.
+fn recurrent_product(lane: u32, dir: u32, tile: u32, own: u32) {
     for (var start = 0u; start < K; start += SPAN) {
         let size = min(SPAN, K - start);
         workgroupBarrier();
@@ -29,17 +24,11 @@ fn recurrent_product(lane: u32, dir: u32, tile: u32, own: u32) -> array<Rows, SU
             }
         }
         workgroupBarrier();
-        sum = blocks(dir, start, size, columns, sum);
+        blocks(dir, start, size, own);
     }
-    return sum;
 }
 
-// The sums of tile i, unit u.
-fn sums_of(all: array<Rows, SUMS>, i: u32, u: u32) -> array<Rows, GATES> {
-    var of_all = all;
-    var sum: array<Rows, GATES>;
-    for (var g = 0u; g < GATES; g++) {
-        sum[g] = of_all[(i * EACH + u) * GATES + g];
-    }
-    return sum;
+// The column of w of gate FIRST of a unit; of one past the last that of the last.
+fn column_of(unit: u32) -> u32 {
+    return FIRST * UNITS + min(unit, UNITS - 1u);
 }

@@ -1,37 +1,11 @@
 //! How the work of a recurrent kernel is cut up, and what follows from it.
 
 use super::product::{Product, most_gates};
-use super::{BLOCK, Rows, SPAN, Work};
+use super::{BLOCK, Rows, Work};
 
 /// Workgroups of `width` threads, each of which has one of so many units or columns and a tile of rows.
 pub(super) fn grid([units, width]: [u32; 2], tile: Rows, [rows, dirs]: [u32; 2]) -> [u32; 3] {
     [units.div_ceil(width), rows.div_ceil(tile.count()), dirs]
-}
-
-/// The shape of a step kernel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct StepShape {
-    /// Threads of a workgroup; a power of two, since two may share a word of y.
-    pub width: u32,
-    /// Units of a thread, `width` apart: each number of the vector that it loads serves all of them.
-    pub units: u32,
-    /// Tiles of rows of a thread: each weight that it loads serves all of them.
-    pub tiles: u32,
-    /// Whether sums keep to the order of blocks, which every other kernel has too; else each is one chain, which takes
-    /// fewer registers.
-    pub in_blocks: bool,
-}
-
-impl StepShape {
-    /// Loop iterations of a thread.
-    pub(super) fn iterations(self, k: u32, rows: Rows, gates: u32) -> u64 {
-        let Self { tiles, units, .. } = self;
-        // Per span: itself, the loads, two blocks, the quads.
-        let span = 1 + tiles * (1 + SPAN.div_ceil(self.width)) + 2 + SPAN / 4;
-        // Once, each unit's columns; at the end, of each tile and unit: its input, its sums, its rows.
-        let end = tiles * (1 + units * (1 + 2 * gates + rows.count()));
-        u64::from(k.div_ceil(SPAN)) * u64::from(span) + u64::from(units + end)
-    }
 }
 
 /// The shape of a persistent or multi-workgroup kernel.

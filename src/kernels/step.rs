@@ -2,12 +2,16 @@
 //!
 //! Thread = hidden units × tiles of batch rows × all gates, of one direction.
 
-pub use super::shape::StepShape as Shape;
+mod shape;
+mod text;
+
+pub use shape::Shape;
 
 use super::cell::{Functions, StepCell};
 use super::recurrence::{Arguments, Sizes};
+use super::shape::in_tiles;
 use super::source::{INTERLEAVE, wgsl};
-use super::{Binding, Definition, Kernel, Rows, SPAN, Takes, Work, pipelining, shape, source, unrolled};
+use super::{Binding, Definition, Kernel, Rows, SPAN, Takes, Work, pipelining, source};
 use crate::dtype::Precision;
 
 /// A fused step, or a part of one.
@@ -37,7 +41,7 @@ impl Definition for Step {
     fn variant(&self) -> String {
         let Shape { width, units, tiles, .. } = self.shape;
         let of_units = if units == 1 { String::new() } else { format!(" of {units} units") };
-        format!(" ({} × {width} threads{of_units})", shape::in_tiles(tiles, self.rows))
+        format!(" ({} × {width} threads{of_units})", in_tiles(tiles, self.rows))
     }
 
     fn parts(&self) -> Vec<&'static str> {
@@ -52,7 +56,7 @@ impl Definition for Step {
     }
 
     fn written(&self) -> String {
-        unrolled::step_product(self.cell.products(), self.shape)
+        text::product(self.cell.products(), self.shape)
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {

@@ -1,14 +1,14 @@
-//! Text of the products of `persistent.wgsl` and `product.wgsl`: written out k by k, with each weight in a variable of its own.
+//! Text of the products of `persistent.wgsl`: written out k by k, with each weight in a variable of its own.
 //!
 //! Weights stay in registers only where every index is known to the compiler, and whether one unrolls a loop over an
-//! array is its own affair: on some drivers such an array lies in memory, one load for each use. So this is the one
-//! place where WGSL is made by a program.
+//! array is its own affair: on some drivers such an array lies in memory, one load for each use. So WGSL is made by a
+//! program here, and for steps in `step/text.rs`.
 
 use std::fmt::Write;
 
 use super::BLOCK;
 use super::product::{Product, most_gates};
-use super::shape::{Keep, Shape, StepShape};
+use super::shape::{Keep, Shape};
 
 /// The four k of a quad.
 const PARTS: [&str; 4] = ["x", "y", "z", "w"];
@@ -19,111 +19,6 @@ pub(super) fn text(products: &[Product], hidden: u32, shape: Shape) -> String {
     // Writing to a string cannot fail.
     let _ = write(&mut text, products, hidden, shape);
     text
-}
-
-/// The product of a step kernel: `shared/product.wgsl` says what it is. Sums stand in variables of their own, for the
-/// same reason as weights do.
-pub(super) fn step_product(gates: u32, shape: StepShape) -> String {
-    let StepShape { units, tiles, .. } = shape;
-    let mut text = format!(
-        "// Written out for its sizes.\n\nconst TILES: u32 = {tiles}u;\nconst EACH: u32 = {units}u;\n\n"
-    );
-    // Writing to a string cannot fail.
-    let _ = write_step(&mut text, gates, shape);
-    text
-}
-
-/// The sums of a thread of a step kernel.
-#[derive(Clone, Copy)]
-struct Sums {
-    gates: u32,
-    units: u32,
-    tiles: u32,
-    /// What products are added to: `part`, a block's own sum, or `sum`, the sum of all.
-    to: &'static str,
-}
-
-impl Sums {
-    /// Tile, unit and gate of each, in the order of `array<Rows, SUMS>`.
-    fn all(self) -> impl Iterator<Item = [u32; 3]> {
-        let Self { gates, units, tiles, .. } = self;
-        (0..tiles).flat_map(move |i| (0..units).flat_map(move |u| (0..gates).map(move |g| [i, u, g])))
-    }
-
-    /// Unit and gate of each weight of a k.
-    fn weights(self) -> impl Iterator<Item = [u32; 2]> {
-        (0..self.units).flat_map(move |u| (0..self.gates).map(move |g| [u, g]))
-    }
-}
-
-fn write_step(text: &mut String, gates: u32, shape: StepShape) -> std::fmt::Result {
-    let StepShape { units, tiles, in_blocks, .. } = shape;
-    let sums = Sums { gates, units, tiles, to: if in_blocks { "part" } else { "sum" } };
-    writeln!(
-        text,
-        "fn blocks(dir: u32, start: u32, size: u32, columns: array<u32, EACH>, before: array<Rows, SUMS>) -> array<Rows, SUMS> {{"
-    )?;
-    for u in 0..units {
-        writeln!(text, "    var at{u} = quad_at(dir, start, columns[{u}]);")?;
-    }
-    writeln!(text, "    var k = 0u;")?;
-    for (index, [i, u, g]) in sums.all().enumerate() {
-        writeln!(text, "    var sum{i}_{u}_{g} = before[{index}];")?;
-    }
-    writeln!(text, "    while (k < size) {{\n        let end = min(k + BLOCK, size);")?;
-    for [i, u, g] in sums.all().filter(|_| in_blocks) {
-        writeln!(text, "        var part{i}_{u}_{g} = Rows(zero());")?;
-    }
-    write_quads(text, sums)?;
-    write_rest(text, sums)?;
-    for [i, u, g] in sums.all().filter(|_| in_blocks) {
-        writeln!(text, "        sum{i}_{u}_{g} += part{i}_{u}_{g};")?;
-    }
-    writeln!(text, "    }}")?;
-    let all: Vec<String> = sums.all().map(|[i, u, g]| format!("sum{i}_{u}_{g}")).collect();
-    writeln!(text, "    return array<Rows, SUMS>({});\n}}", all.join(", "))
-}
-
-/// Four k at a time, which keeps down the number of loop iterations.
-fn write_quads(text: &mut String, sums: Sums) -> std::fmt::Result {
-    writeln!(text, "        for (; k + 4u <= end; k += 4u) {{")?;
-    write_weights(text, sums)?;
-    for (j, part) in PARTS.into_iter().enumerate() {
-        write_k(text, sums, j, part)?;
-    }
-    writeln!(text, "        }}")
-}
-
-/// The last one to three k.
-fn write_rest(text: &mut String, sums: Sums) -> std::fmt::Result {
-    writeln!(text, "        if (k < end) {{")?;
-    write_weights(text, sums)?;
-    for (j, part) in PARTS.into_iter().enumerate().take(3) {
-        writeln!(text, "            if (k + {j}u < end) {{")?;
-        write_k(text, sums, j, part)?;
-        writeln!(text, "            }}")?;
-    }
-    writeln!(text, "            k = end;\n        }}")
-}
-
-/// The weights of four k, and on to the next.
-fn write_weights(text: &mut String, sums: Sums) -> std::fmt::Result {
-    for [u, g] in sums.weights() {
-        writeln!(text, "            let w{u}_{g} = quad(at{u} + {g}u * UNITS);")?;
-    }
-    (0..sums.units).try_for_each(|u| writeln!(text, "            at{u} += N;"))
-}
-
-/// The products of one k.
-fn write_k(text: &mut String, sums: Sums, j: usize, part: &str) -> std::fmt::Result {
-    for i in 0..sums.tiles {
-        writeln!(text, "            let v{j}_{i} = block[{i}u * SPAN + k + {j}u];")?;
-        for [u, g] in sums.weights() {
-            let sum = format!("{}{i}_{u}_{g}", sums.to);
-            writeln!(text, "            {sum} = fma(Rows(w{u}_{g}.{part}), v{j}_{i}, {sum});")?;
-        }
-    }
-    Ok(())
 }
 
 fn write(text: &mut String, products: &[Product], hidden: u32, shape: Shape) -> std::fmt::Result {
