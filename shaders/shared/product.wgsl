@@ -1,31 +1,28 @@
-// The product of EACH hidden units, WIDTH apart, for TILES tiles of rows: for each of GATES gates from FIRST on, the sum
+// The product of EACH hidden units, OWN apart, for TILES tiles of rows: for each of GATES gates from FIRST on, the sum
 // over k of vector_at(k) · w[k, gate·UNITS + own], for all rows of a tile. `own`, the first unit, counts those of w.
 //
-// The vector passes through workgroup memory SPAN of k at a time, so every thread of a workgroup must call this,
-// also one past the last. The reduction order is that of recurrence.wgsl. Loops over gates, units and tiles have constant
-// bounds and vanish; the quads keep down the number of loop iterations, which some drivers limit.
+// The vector passes through workgroup memory SPAN of k at a time, so every thread of a workgroup must call
+// recurrent_product, also one past the last. The reduction order is that of recurrence.wgsl. Where a unit has several
+// threads, each sums whole blocks of k, and the first of them add all blocks in order. The sums are those of the first OWN
+// threads. Loops over gates, units and tiles have constant bounds and vanish.
 //
 // A cell declares GATES and FIRST, it or of_h.wgsl vector_at; `weights_*.wgsl` says how w lies;
-// TILES, EACH, the sums, blocks(), the inner part, and sums_of(i, u), the sums of tile i and unit u, are written out
-// by `kernels::step`.
+// TILES, EACH, OWN, SPAN, STRIDE and EARLY, the sums, recurrent_product and sums_of(i, u), the sums of tile i and unit u, are
+// written out by `kernels::step`.
 
-const SPAN: u32 = 64u;         // whole blocks, and as many as a workgroup has threads at the most
-var<workgroup> block: array<Rows, SPAN * TILES>;
+var<workgroup> block: array<array<Rows, STRIDE>, SPAN * TILES / STRIDE>;
 
-// Adds to the sums of all units and tiles from `own` and `tile` on.
-fn recurrent_product(lane: u32, dir: u32, tile: u32, own: u32) {
-    for (var start = 0u; start < K; start += SPAN) {
-        let size = min(SPAN, K - start);
-        workgroupBarrier();
-        for (var i = 0u; i < TILES; i++) {
-            let state = vector_of(dir, min(tile + i, params.tiles - 1u)) + start;
-            for (var k = lane; k < size; k += WIDTH) {
-                block[i * SPAN + k] = vector_at(state + k);
-            }
+// Brings the vector's SPAN from `start` on.
+fn fill(lane: u32, dir: u32, tile: u32, start: u32) {
+    let size = min(SPAN, K - start);
+    workgroupBarrier();
+    for (var i = 0u; i < TILES; i++) {
+        let state = vector_of(dir, min(tile + i, params.tiles - 1u)) + start;
+        for (var k = lane; k < size; k += WIDTH) {
+            block[(i * SPAN + k) / STRIDE][k % STRIDE] = vector_at(state + k);
         }
-        workgroupBarrier();
-        blocks(dir, start, size, own);
     }
+    workgroupBarrier();
 }
 
 // The column of w of gate FIRST of a unit; of one past the last that of the last.

@@ -153,6 +153,7 @@ impl Shape {
             share: threads * depth * products * count + owners * handed * gates * count,
             barrier: threads * barriers,
             chain: depth * products,
+            wait: 2 * products * u64::from(self.parts - self.held()),
             ..Work::sums(rows, weights * count + opened)
         };
         (once, each)

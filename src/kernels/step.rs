@@ -5,13 +5,13 @@
 mod shape;
 mod text;
 
-pub use shape::Shape;
+pub use shape::{Ahead, Shape};
 
 use super::cell::{Functions, StepCell};
 use super::recurrence::{Arguments, Sizes};
 use super::shape::in_tiles;
 use super::source::{INTERLEAVE, wgsl};
-use super::{Binding, Definition, Kernel, Rows, SPAN, Takes, Work, pipelining, source};
+use super::{Binding, Definition, Kernel, Rows, Takes, Work, pipelining, source};
 use crate::dtype::Precision;
 
 /// A fused step, or a part of one.
@@ -39,9 +39,13 @@ impl Definition for Step {
     }
 
     fn variant(&self) -> String {
-        let Shape { width, units, tiles, .. } = self.shape;
-        let of_units = if units == 1 { String::new() } else { format!(" of {units} units") };
-        format!(" ({} × {width} threads{of_units})", in_tiles(tiles, self.rows))
+        let Shape { width, units, tiles, split, .. } = self.shape;
+        let tiles = in_tiles(tiles, self.rows);
+        match (split, units) {
+            (1, 1) => format!(" ({tiles} × {width} threads)"),
+            (1, _) => format!(" ({tiles} × {width} threads of {units} units)"),
+            _ => format!(" ({tiles} × {} units × {split} threads)", self.shape.own()),
+        }
     }
 
     fn parts(&self) -> Vec<&'static str> {
@@ -56,7 +60,8 @@ impl Definition for Step {
     }
 
     fn written(&self) -> String {
-        text::product(self.cell.products(), self.shape)
+        let packed = self.precision.weights.is_half();
+        text::product(self.cell.products(), self.sizes.k, self.shape, packed)
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
@@ -72,13 +77,13 @@ impl Definition for Step {
     }
 
     fn workgroup_bytes(&self) -> u32 {
-        SPAN * self.rows.count() * self.shape.tiles * 4
+        self.shape.workgroup_bytes(self.cell.products(), self.rows)
     }
 
     fn grid(&self, rows: u32, dirs: u32) -> [u32; 3] {
-        let Shape { width, units, tiles, .. } = self.shape;
+        let Shape { units, tiles, .. } = self.shape;
         let tiles = rows.div_ceil(self.rows.count()).div_ceil(tiles);
-        [self.sizes.units.div_ceil(width * units), tiles, dirs]
+        [self.sizes.units.div_ceil(self.shape.own() * units), tiles, dirs]
     }
 
     fn most_rows(&self, limit: u32) -> u32 {
@@ -90,16 +95,7 @@ impl Definition for Step {
     }
 
     fn work(&self) -> (Work, Work) {
-        let (threads, k) = (u64::from(self.threads()), u64::from(self.sizes.k));
-        let (gates, units) = (u64::from(self.cell.products()), u64::from(self.shape.units));
-        let count = u64::from(self.rows.count() * self.shape.tiles);
-        let each = Work {
-            load: threads * k * gates * units + k * count + threads * units * count * (gates + 3),
-            share: threads * k * count,
-            barrier: 2 * threads * k.div_ceil(64),
-            chain: k,
-            ..Work::sums(self.rows, threads * k * gates * units * count)
-        };
+        let each = self.shape.work(self.sizes.k, self.rows, self.cell.products());
         (Work::default(), each)
     }
 

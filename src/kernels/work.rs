@@ -19,6 +19,8 @@ pub struct Work {
     pub barrier: u64,
     /// Sums of one thread that wait for each other.
     pub chain: u64,
+    /// Loads of one thread that wait for the ones before them; loads that are issued together count once.
+    pub wait: u64,
     /// Waits for other workgroups.
     pub exchange: u64,
 }

@@ -86,7 +86,7 @@ fn octaves(size: usize) -> u64 {
 ///
 /// * `-r` rows side by side;
 /// * of a step `-t` tiles of rows and `-u` units of a thread, or `-m` rows of its cooperative matrices in place of units;
-/// * of the others `-s` threads of a unit;
+/// * `-s` threads of a unit, of a step only where there are several;
 /// * of a multi-workgroup kernel `-g` workgroups;
 /// * `-packed` for two weights to a register;
 /// * `-k` blocks of a thread's share of k in registers, where it loads the rest in every step.
@@ -128,7 +128,7 @@ impl Way {
                 Some(Recurrent::Step(kernel)) => {
                     let shape = kernel.shape;
                     let plain = Self::plain(Strategy::Step, kernel.rows.count());
-                    Some(Self { tiles: shape.tiles, units: shape.units, ..plain })
+                    Some(Self { tiles: shape.tiles, units: shape.units, split: shape.split, ..plain })
                 }
                 _ => None,
             },
@@ -221,6 +221,7 @@ impl fmt::Display for Way {
         write!(f, "{strategy}-r{rows}")?;
         match strategy {
             Strategy::Step if *side > 0 => write!(f, "-t{tiles}-m{side}")?,
+            Strategy::Step if *split > 1 => write!(f, "-t{tiles}-u{units}-s{split}")?,
             Strategy::Step => write!(f, "-t{tiles}-u{units}")?,
             Strategy::Persistent | Strategy::Streamed => write!(f, "-s{split}")?,
             Strategy::MultiWorkgroup => write!(f, "-s{split}-g{groups}")?,
@@ -279,6 +280,7 @@ mod tests {
         }
         for text in [
             "step-r4-t2-u1",
+            "step-r1-t1-u1-s8",
             "step-r4-t8-m16",
             "persistent-r1-s2-packed",
             "streamed-r4-s1",

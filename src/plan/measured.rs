@@ -296,7 +296,7 @@ mod tests {
         let all = candidates(&stack, [1, 1000], &plain);
         let is_best = |index: usize| all[index].outcome.as_ref().is_ok_and(|(own, _)| own.recurrence == best);
         // The model's choice is slow for the layers above; the first, of an x that is projected already, keeps it.
-        let caps = measured(&gru(32, 1), [1, 1000], |index| Some(if is_best(index) { 1.5 } else { 1.0 }));
+        let caps = measured(&gru(32, 1), [1, 1000], |index| Some(if is_best(index) { 20.0 } else { 1.0 }));
         let run_shape = crate::io::RunShape { projected: true, ..dims.into() };
         let of = |pipelining: Option<usize>| {
             let only = crate::plan::Only { pipelining, ..crate::plan::Only::default() };

@@ -225,7 +225,8 @@ fn layer_candidates(
         match variants {
             Err(reason) => {
                 let (outcome, correction) = (Err(reason), None);
-                candidates.push(Candidate { rows, strategy, variant: 0, outcome, shape, correction });
+                let waits = Cost::ZERO;
+                candidates.push(Candidate { rows, strategy, variant: 0, outcome, shape, waits, correction });
             }
             Ok(variants) => {
                 // Per-step candidates come first among the strategies.
@@ -250,7 +251,9 @@ fn layer_candidates(
                     };
                     let cost = corrected.map_or(modelled, |(cost, _)| cost);
                     let correction = corrected.map(|(_, correction)| correction);
-                    Candidate { rows, strategy, variant, outcome: Ok((recipe, cost)), shape, correction }
+                    let waits = waits(&recipe, layer, dims, caps);
+                    let outcome = Ok((recipe, cost));
+                    Candidate { rows, strategy, variant, outcome, shape, waits, correction }
                 }));
             }
         }
@@ -274,6 +277,15 @@ fn cheapest_steps(candidates: &[Candidate]) -> Vec<Recurrent> {
         _ => None,
     });
     steps.min_by_key(|(_, cost)| *cost).map(|(kernels, _)| kernels.clone()).unwrap_or_default()
+}
+
+/// The latency of loads in all steps of a run: [`Candidate::waits`].
+fn waits(recipe: &LayerRecipe, layer: &Layer, dims: Dims, caps: &Caps) -> Cost {
+    let narrow = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
+    let (dirs, batch) = (narrow(layer.direction().count()), narrow(dims.batch));
+    let chunks = dims.steps.div_ceil(recipe.chunk) as u64;
+    let each = cost::waits(&recipe.recurrence, batch, recipe.chunk as u64, dirs, &caps.speed).femtoseconds;
+    Cost { femtoseconds: chunks.saturating_mul(each) }
 }
 
 fn recipe_cost(recipe: &LayerRecipe, layer: &Layer, dims: Dims, padded: usize, caps: &Caps) -> Cost {

@@ -65,6 +65,8 @@ pub struct Candidate {
     pub outcome: Result<(LayerRecipe, Cost), String>,
     /// The shape of its samples, where layers of its kind are measured.
     pub shape: Option<Shape>,
+    /// The part of the steps' predicted time that is latency of loads, by the model alone.
+    pub waits: Cost,
     /// How measurements corrected the cost; `None` where it is the model's alone.
     pub correction: Option<Correction>,
 }

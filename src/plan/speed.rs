@@ -30,6 +30,9 @@ pub struct Speed {
     pub share: u64,
     /// A product and sum that waits for the one before it.
     pub chain: u64,
+    /// The latency of a load from a buffer, from memory or a cache. 0 where loads do not wait, as on a processor: there
+    /// kernels load each weight when they need it.
+    pub latency: u64,
     /// 32-bit numbers that a workgroup can keep in registers.
     pub registers: u64,
     /// The time of a number from one workgroup to another within a dispatch.
@@ -49,6 +52,7 @@ impl Speed {
         load: 40_000,
         share: 5_000,
         chain: 2_500_000,
+        latency: 300_000_000,
         registers: 48 * 1024,
         exchange: 800_000_000,
     };
@@ -70,6 +74,7 @@ impl Speed {
         load: 1_953_215,
         share: 2_382,
         chain: 170_034,
+        latency: 0,
         registers: 96 * 1024,
         exchange: 800_000_000,
     };
@@ -106,7 +111,7 @@ impl Speed {
     }
 
     /// The name of each number, and the number.
-    pub fn fields(&self) -> [(&'static str, u64); 12] {
+    pub fn fields(&self) -> [(&'static str, u64); 13] {
         [
             ("cores", self.cores),
             ("dispatch", self.dispatch),
@@ -118,6 +123,7 @@ impl Speed {
             ("load", self.load),
             ("share", self.share),
             ("chain", self.chain),
+            ("latency", self.latency),
             ("registers", self.registers),
             ("exchange", self.exchange),
         ]
@@ -136,6 +142,7 @@ impl Speed {
             "load" => &mut self.load,
             "share" => &mut self.share,
             "chain" => &mut self.chain,
+            "latency" => &mut self.latency,
             "registers" => &mut self.registers,
             "exchange" => &mut self.exchange,
             _ => return None,

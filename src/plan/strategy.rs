@@ -8,7 +8,9 @@ use super::{Caps, Recurrence, Request, exchange, matrices};
 use crate::error::{Error, Result};
 use crate::io::RunShape;
 use crate::kernels::recurrence::Sizes;
-use crate::kernels::{Functions, Persistent, Recurrent, Rows, Step, StepCell, WholeCell, persistent, step};
+use crate::kernels::{
+    BLOCK, Functions, Persistent, Recurrent, Rows, Step, StepCell, WholeCell, persistent, step,
+};
 use crate::model::{Cell, Layer};
 
 /// A way to compute the steps of a layer.
@@ -59,6 +61,9 @@ const FILL: u32 = 64;
 /// Units and tiles of rows that a thread of a step may have.
 const BLOCKS: [[u32; 2]; 6] = [[1, 1], [1, 2], [1, 4], [2, 1], [2, 2], [2, 4]];
 
+/// Numbers of threads of a unit of a step, other than one.
+const SPLITS: [u32; 3] = [4, 8, 16];
+
 /// The kernels that compute the steps: every variant of `strategy` that `caps` allows, or the reason why there is
 /// none.
 pub(super) fn variants(
@@ -76,7 +81,15 @@ pub(super) fn variants(
     if strategy == Strategy::Step {
         let state = size("P", layer.state_size())?;
         let blocks = blocks(layer.cell(), hidden.max(state), tiles, rows, request, caps).into_iter();
-        let kernels = blocks.map(|block| steps(layer, [hidden, state], block, rows, request, caps));
+        let whole = blocks.map(|block| steps(layer, [hidden, state], block, 1, rows, request, caps));
+        // Where loads do not wait a unit has one thread.
+        let splits = SPLITS.into_iter().filter(|_| caps.speed.latency > 0);
+        let divided = splits.map(|split| steps(layer, [hidden, state], [1, 1], split, rows, request, caps));
+        let fits = |kernels: &Vec<Recurrent>| {
+            kernels.iter().any(is_divided) && kernels.iter().all(|kernel| caps.supports(&**kernel))
+        };
+        let divided = divided.filter(fits);
+        let kernels = whole.chain(divided);
         let matrices = matrices::steps(layer, [hidden, state], tiles, rows, request, caps);
         return Ok(Ok(kernels.chain(matrices).map(Recurrence::Step).collect()));
     }
@@ -137,11 +150,16 @@ fn blocks(cell: Cell, units: u32, tiles: u32, rows: Rows, request: Request, caps
     BLOCKS.into_iter().filter(fits).collect()
 }
 
-/// The dispatches of one step.
+fn is_divided(kernel: &Recurrent) -> bool {
+    matches!(kernel, Recurrent::Step(kernel) if kernel.shape.split > 1)
+}
+
+/// The dispatches of one step, with so many threads for each unit where it has as many blocks of k.
 fn steps(
     layer: &Layer,
     [hidden, state]: [u32; 2],
     [units, tiles]: [u32; 2],
+    split: u32,
     rows: Rows,
     request: Request,
     caps: &Caps,
@@ -155,7 +173,15 @@ fn steps(
         };
         let width = width(sizes.hidden, caps);
         let units = units.min(sizes.hidden.div_ceil(width));
-        let shape = step::Shape { width, units, tiles, in_blocks: !any_reduction_order };
+        let (k, gates) = (sizes.k, cell.products());
+        let shape = match split {
+            2.. if split <= k.div_ceil(BLOCK) => step::Shape::divided(split, sizes.hidden, k, gates, rows),
+            _ => step::Shape::new(width, [units, tiles], !any_reduction_order),
+        };
+        let shape = match caps.speed.latency {
+            0 => shape,
+            _ => shape.loading_ahead(k, gates, rows, precision.weights.is_half()),
+        };
         Step { cell, functions, sizes, precision, rows, shape, pipelined: false }.into()
     };
     StepCell::of(layer).into_iter().map(kernel).collect()

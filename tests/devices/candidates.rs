@@ -148,3 +148,51 @@ fn a_table_changes_the_choice_and_no_bit() {
         assert_eq!((bits(&one.y), bits(&one.h_n)), (bits(&two.y), bits(&two.h_n)), "{context}");
     }
 }
+
+/// Per-step kernels for a device whose loads wait: with weights loaded ahead, and several threads for each unit. Software
+/// drivers take long to compile them, so each cell in turn has one of each.
+#[test]
+fn loads_ahead_and_divided_units_give_the_bits_of_the_others() {
+    let mut draw = Draw::new();
+    for device in adapters() {
+        let first = draw.size(0..=1);
+        for (index, cell) in cells().into_iter().enumerate().skip(first).step_by(2) {
+            // Whole blocks of k, and last blocks of few.
+            let hidden = if draw.chance() { 128 } else { draw.size(129..=135) };
+            let storage = [Storage::F32, Storage::F16, Storage::Bf16][(index + index / 2) % 3];
+            let model = draw.any_model(cell, 3, hidden, 1);
+            let (batch, steps) = (draw.size(1..=6), draw.size(2..=4));
+            let inputs = Inputs::draw(&mut draw, &model, batch, steps).ragged(&mut draw);
+            let mut options = Options::default().fill_nan(true).weights(storage);
+            if draw.chance() {
+                options = options.activations(storage);
+            }
+            let of_speed = |latency| options.clone().speed(Speed { latency, ..Speed::DISCRETE });
+            let run = |options: Options| {
+                let engine = device.load_with(&model, options).unwrap();
+                let output = engine.run(&inputs.batch()).unwrap();
+                (bits(&output.y), bits(&output.h_n), output.c_n.as_deref().map(bits))
+            };
+            let only = Only { strategy: Some(Strategy::Step), ..Only::default() };
+            let expected = run(of_speed(0).only(Only { variant: Some(0), ..only }));
+            let ahead = of_speed(Speed::DISCRETE.latency);
+            let engine = device.load_with(&model, ahead.clone()).unwrap();
+            let all = engine.alternatives(inputs.batch().run_shape()).unwrap();
+            let kernels = |c: &Candidate| c.outcome.as_ref().unwrap().0.recurrence.to_string();
+            let steps = all[0].iter().filter(|candidate| candidate.strategy == Strategy::Step);
+            let (divided, others): (Vec<_>, Vec<_>) = steps.partition(|c| kernels(c).contains(" units × "));
+            for candidates in [divided, others] {
+                let candidate = candidates[draw.size(0..=candidates.len() - 1)];
+                let (rows, variant) = (Some(candidate.rows), Some(candidate.variant));
+                let own = run(ahead.clone().only(Only { rows, variant, ..only }));
+                let kernels = kernels(candidate);
+                assert!(
+                    own == expected,
+                    "{}, {model}, {storage}: {kernels}, seed {}",
+                    device.info(),
+                    draw.seed
+                );
+            }
+        }
+    }
+}

@@ -455,7 +455,7 @@ fn faults_are_refused() {
     let functions = functions(Activation::SIGMOID, Activation::TANH, None);
     let cell = StepCell::GruAfter { takes: false };
     let (sizes, precision) = (recurrence::Sizes::all(7, 7), Precision::default());
-    let shape = step::Shape { width: 8, units: 1, tiles: 1, in_blocks: true };
+    let shape = step::Shape::new(8, [1, 1], true);
     let rows = Rows::Four;
     let kernel = Step { cell, functions, sizes, precision, rows, shape, pipelined: false };
     let kernel = Kernel::from(kernel);

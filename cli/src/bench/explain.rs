@@ -102,7 +102,8 @@ fn of_plan(engine: &Engine, dims: Dims, plan: &Plan) -> Outcome<String> {
             candidate.rows == plan.rows && recipe.is_some_and(|recipe| same(recipe, picked))
         });
         let own = own.and_then(cost);
-        let mut table = Table::new(&["strategy", "rows", "kernels", "predicted", "by", ""]);
+        let mut table =
+            Table::new(&["strategy", "rows", "kernels", "predicted", "latency of loads", "by", ""]);
         for candidate in candidates {
             let verdict = match (&candidate.outcome, own) {
                 (Err(reason), _) => reason.clone(),
@@ -120,6 +121,10 @@ fn of_plan(engine: &Engine, dims: Dims, plan: &Plan) -> Outcome<String> {
                     .as_ref()
                     .map_or_else(|_| "-".into(), |(recipe, _)| recipe.recurrence.to_string()),
                 cost(candidate).map_or_else(|| "-".into(), seconds),
+                match candidate.waits.seconds() {
+                    0.0 => "-".into(),
+                    waits => seconds(waits),
+                },
                 candidate.outcome.as_ref().map_or_else(|_| "-".into(), |_| basis(candidate)),
                 verdict,
             ]);

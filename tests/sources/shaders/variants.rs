@@ -51,7 +51,18 @@ pub fn kernels() -> Vec<Kernel> {
                 for (k, hidden, width) in [(1, 1, 1), (7, 7, 8), (64, 64, 64), (9, 700, 64)] {
                     let sizes = StepSizes::all(k, hidden);
                     for (units, tiles) in [(1, 1), (1, 4), (2, 1), (2, 2), (2, 4)] {
-                        let shape = step::Shape { width, units, tiles, in_blocks: tiles < 4 };
+                        let shape = step::Shape::new(width, [units, tiles], tiles < 4);
+                        all.push(Step { cell, functions, sizes, precision, rows, shape, pipelined }.into());
+                    }
+                }
+                // Weights ahead, and several threads to a unit: of whole blocks, and of others, in one span and in several.
+                let (gates, packed) = (cell.products(), precision.weights.is_half());
+                for (k, hidden) in [(64, 64), (100, 9), (700, 7), (1536, 20)] {
+                    let sizes = StepSizes::all(k, hidden);
+                    let one = [[1, 1], [1, 2], [2, 4]].map(|each| step::Shape::new(64, each, true));
+                    let several = [4, 8, 16].map(|split| step::Shape::divided(split, hidden, k, gates, rows));
+                    for shape in one.into_iter().chain(several) {
+                        let shape = shape.loading_ahead(k, gates, rows, packed);
                         all.push(Step { cell, functions, sizes, precision, rows, shape, pipelined }.into());
                     }
                 }
@@ -164,7 +175,7 @@ pub fn kernels() -> Vec<Kernel> {
             let activation = Activation::new(function, number(alpha), number(beta)).unwrap();
             let functions = functions(activation, activation, Some(2.5));
             for rows in [Rows::One, Rows::Four] {
-                let shape = step::Shape { width: 8, units: 1, tiles: 1, in_blocks: true };
+                let shape = step::Shape::new(8, [1, 1], true);
                 all.push(Step { cell, functions, sizes, precision, rows, shape, pipelined }.into());
             }
         }
