@@ -12,7 +12,12 @@ var<workgroup> w_tile: array<vec4<f32>, 272>;   // [DEPTH, PITCH] of 4 columns
 
 // Where rows m to m + 3 of x begin, or NONE.
 fn starts_of(dir: u32, m: u32) -> vec4<u32> {
-    return vec4<u32>(x_at(dir, m), x_at(dir, m + 1u), x_at(dir, m + 2u), x_at(dir, m + 3u));
+    let row0 = row_of(m);
+    let row1 = row_after(row0);
+    let row2 = row_after(row1);
+    let row3 = row_after(row2);
+    let starts = vec4<u32>(x_at_row(dir, row0), x_at_row(dir, row1), x_at_row(dir, row2), x_at_row(dir, row3));
+    return select(vec4<u32>(NONE), starts, vec4<u32>(m, m + 1u, m + 2u, m + 3u) < vec4<u32>(params.rows));
 }
 
 // Feature k of four rows.
@@ -30,18 +35,50 @@ fn load_w(dir: u32, k: u32, n: u32) -> vec4<f32> {
     return quad(quad_at(dir, k, min(n, N - 1u)));
 }
 
-// Stores columns n to n + 3 of row m.
-fn store4(dir: u32, m: u32, n: u32, values: vec4<f32>) {
-    if (m >= params.rows) {
+// Bias of columns n to n + 3; past N that of the last column.
+fn bias4(dir: u32, n: u32) -> vec4<f32> {
+    let first = dir * params.columns + params.first_column;
+    let at = vec4<u32>(first) + min(vec4<u32>(n, n + 1u, n + 2u, n + 3u), vec4<u32>(N - 1u));
+    return vec4<f32>(bias[at.x], bias[at.y], bias[at.z], bias[at.w]);
+}
+
+// Stores columns n to n + 3 of a row, of which column n goes to `at`.
+fn store4(at: u32, n: u32, values: vec4<f32>) {
+    let column = params.out_column;
+    if (n + 3u < N) {
+        out[at] = values.x;
+        out[at + column] = values.y;
+        out[at + 2u * column] = values.z;
+        out[at + 3u * column] = values.w;
         return;
     }
-    let at = out_at(dir, m);
     for (var j = 0u; j < 4u; j++) {
         if (n + j < N) {
-            let column = params.first_column + n + j;
-            out[at + column * params.out_column] = values[j] + bias[dir * params.columns + column];
+            out[at + j * column] = values[j];
         }
     }
+}
+
+// Stores columns n to n + 3 and n + 32 to n + 35 of row m, which is at `row`.
+fn store8(dir: u32, m: u32, row: Row, n: u32, left: vec4<f32>, right: vec4<f32>) {
+    if (m < params.rows) {
+        let at = out_at_row(dir, row) + (params.first_column + n) * params.out_column;
+        store4(at, n, left);
+        store4(at + 32u * params.out_column, n + 32u, right);
+    }
+}
+
+// Stores four rows from m on.
+fn store_rows(dir: u32, m: u32, n: u32, left: mat4x4<f32>, right: mat4x4<f32>) {
+    let left_bias = bias4(dir, n);
+    let right_bias = bias4(dir, n + 32u);
+    let row0 = row_of(m);
+    let row1 = row_after(row0);
+    let row2 = row_after(row1);
+    store8(dir, m, row0, n, left[0] + left_bias, right[0] + right_bias);
+    store8(dir, m + 1u, row1, n, left[1] + left_bias, right[1] + right_bias);
+    store8(dir, m + 2u, row2, n, left[2] + left_bias, right[2] + right_bias);
+    store8(dir, m + 3u, row_after(row2), n, left[3] + left_bias, right[3] + right_bias);
 }
 
 @compute @workgroup_size(64)
@@ -113,10 +150,10 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     }
     let m = m0 + 4u * down;
     let n = n0 + 4u * across;
-    for (var r = 0u; r < 4u; r++) {
-        store4(dir, m + r, n, vec4<f32>(a0[r], a1[r], a2[r], a3[r]));
-        store4(dir, m + r, n + 32u, vec4<f32>(a4[r], a5[r], a6[r], a7[r]));
-        store4(dir, m + 32u + r, n, vec4<f32>(b0[r], b1[r], b2[r], b3[r]));
-        store4(dir, m + 32u + r, n + 32u, vec4<f32>(b4[r], b5[r], b6[r], b7[r]));
-    }
+    let a_left = transpose(mat4x4<f32>(a0, a1, a2, a3));
+    let a_right = transpose(mat4x4<f32>(a4, a5, a6, a7));
+    let b_left = transpose(mat4x4<f32>(b0, b1, b2, b3));
+    let b_right = transpose(mat4x4<f32>(b4, b5, b6, b7));
+    store_rows(dir, m, n, a_left, a_right);
+    store_rows(dir, m + 32u, n, b_left, b_right);
 }

@@ -31,8 +31,8 @@ struct MatmulParams {
     skips: u32,        // whether lengths fall from place to place, and rows that have ended need no out
     first_column: u32, // the first of `columns` columns of out that w has
     columns: u32,      // columns of out and of bias
+    steps: u32,        // steps of the chunk: rows / padded
     unused0: u32,
-    unused1: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: MatmulParams;
@@ -52,52 +52,69 @@ fn length_at(b: u32) -> u32 {
     return min(order[params.order + b], params.times);
 }
 
-// The step of row m within the chunk.
-fn step_of(m: u32) -> u32 {
-    return m / params.tile % (params.rows / params.padded);
+// Where a row is.
+struct Row {
+    tile: u32,   // tile of places
+    step: u32,   // step within the chunk
+    place: u32,  // place within the tile
 }
 
-// The place of row m.
-fn place_of(m: u32) -> u32 {
-    return m / (params.tile * (params.rows / params.padded)) * params.tile + m % params.tile;
+fn row_of(m: u32) -> Row {
+    let group = m / params.tile;
+    return Row(group / params.steps, group % params.steps, m % params.tile);
 }
 
-// Index into x of feature 0 of row m, or NONE where the row is padding or its sequence has ended.
+// The row after `row`, without a division.
+fn row_after(row: Row) -> Row {
+    let place = row.place + 1u;
+    let is_next_step = place == params.tile;
+    let step = row.step + select(0u, 1u, is_next_step);
+    let is_next_tile = step == params.steps;
+    return Row(row.tile + select(0u, 1u, is_next_tile), select(step, 0u, is_next_tile), select(place, 0u, is_next_step));
+}
+
+// Index into x of feature 0 of a row, or NONE where the row is padding or its sequence has ended.
 const NONE: u32 = 0xffffffffu;
-fn x_at(dir: u32, m: u32) -> u32 {
-    let t = step_of(m);
-    let b = place_of(m);
-    if (m >= params.rows || b >= params.batch) {
+fn x_at_row(dir: u32, row: Row) -> u32 {
+    let b = row.tile * params.tile + row.place;
+    if (b >= params.batch) {
         return NONE;
     }
-    let step = first_of(dir) + t;
+    let step = first_of(dir) + row.step;
     let length = length_at(b);
     let time = select(step, length - 1u - step, dir >= params.reverse);
-    let row = order[params.order_rows + b];
-    return select(NONE, x_of(dir) + time * params.x_step + row * params.x_row, step < length);
+    let batch_row = order[params.order_rows + b];
+    return select(NONE, x_of(dir) + time * params.x_step + batch_row * params.x_row, step < length);
+}
+
+// The same of row m, which may lie past the end.
+fn x_at(dir: u32, m: u32) -> u32 {
+    if (m >= params.rows) {
+        return NONE;
+    }
+    return x_at_row(dir, row_of(m));
 }
 
 // Whether every sequence of the rows m .. m + count has ended. Lengths fall from place to place, so of the first tile the
 // first place tells, and of the later ones, which begin with the first step, the first place of the earliest.
 fn all_ended(dir: u32, m: u32, count: u32) -> bool {
-    let b = place_of(m) / params.tile * params.tile;
-    let here = first_of(dir) + step_of(m) < length_at(b);
-    let next = (b + params.tile) * (params.rows / params.padded);
+    let row = row_of(m);
+    let b = row.tile * params.tile;
+    let here = first_of(dir) + row.step < length_at(b);
+    let next = (b + params.tile) * params.steps;
     let later = next < min(m + count, params.rows) && first_of(dir) < length_at(b + params.tile);
     return params.skips != 0u && !here && !later;
 }
 
-// Where column 0 of row m goes in out. Padding of a tile is stored too, rows past the end are not.
-fn out_at(dir: u32, m: u32) -> u32 {
-    let b = place_of(m);
-    return first_of_out() + dir * params.out_dir + step_of(m) * params.out_step + (b / params.tile) * params.out_tile
-        + b % params.tile;
+// Where column 0 of a row goes in out. Padding of a tile is stored too, rows past the end are not.
+fn out_at_row(dir: u32, row: Row) -> u32 {
+    return first_of_out() + dir * params.out_dir + row.step * params.out_step + row.tile * params.out_tile + row.place;
 }
 
 // Stores column n, as w counts them, of row m.
 fn store(dir: u32, m: u32, n: u32, value: f32) {
     if (m < params.rows && n < N) {
         let column = params.first_column + n;
-        out[out_at(dir, m) + column * params.out_column] = value + bias[dir * params.columns + column];
+        out[out_at_row(dir, row_of(m)) + column * params.out_column] = value + bias[dir * params.columns + column];
     }
 }

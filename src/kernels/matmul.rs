@@ -65,8 +65,10 @@ pub struct Params {
     pub first_column: u32,
     /// Columns of out and of bias.
     pub columns: u32,
+    /// Steps of the chunk: `rows / padded`.
+    pub steps: u32,
     /// Pads the struct to a multiple of 16 bytes.
-    pub unused: [u32; 2],
+    pub unused: [u32; 1],
 }
 
 /// The parameters of a dispatch.
@@ -79,7 +81,7 @@ impl Arguments {
         let params = &self.own;
         let to_last = |count: u32, stride: u32| u64::from(count - 1) * u64::from(stride);
         let [x_dir, out_first] = self.pipelining.map_or([0; 2], |of| [of.x_dir, of.out_first]);
-        let steps = params.rows / params.padded;
+        let steps = params.steps;
         let x = to_last(dirs, x_dir)
             + to_last(params.times, params.x_step)
             + to_last(params.batch, params.x_row)

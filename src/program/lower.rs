@@ -450,7 +450,8 @@ impl<'a> Lowering<'a> {
             skips: 1,
             first_column: 0,
             columns: index32("G·H", columns)?,
-            unused: [0; 2],
+            steps: index32("steps of a chunk", count)?,
+            unused: [0],
         };
         Ok(matmul::Arguments { own, pipelining: None })
     }

@@ -46,7 +46,8 @@ impl Lowering<'_> {
             skips: 0,
             first_column: 0,
             columns: index32("O", outputs)?,
-            unused: [0; 2],
+            steps: index32("T", count)?,
+            unused: [0],
         };
         let arguments = matmul::Arguments { own: params, pipelining: None };
         self.project(kernel, arguments, [y.buffer, bias, out], Some(&w), 1)?;

@@ -310,7 +310,7 @@ macro_rules! layout {
 
 #[test]
 fn parameter_structs_lie_as_the_shader_reads_them() {
-    let matmul = layout!(matmul::Params: rows batch padded first times reverse x_step x_row out_dir out_step out_tile tile out_column order order_rows skips first_column columns);
+    let matmul = layout!(matmul::Params: rows batch padded first times reverse x_step x_row out_dir out_step out_tile tile out_column order order_rows skips first_column columns steps);
     let step = layout!(recurrence::Params: batch tiles first steps times reverse xw_dir y_step y_row y_dir repeats first_unit);
     let index = layout!(recurrence::Index: t);
     let pipelining = layout!(pipelining::Params: lag x_dir out_first);
