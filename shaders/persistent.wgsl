@@ -1,13 +1,13 @@
 // The frame of a whole chunk of steps in one dispatch, where one workgroup has every unit of its batch rows and holds
 // the weights in registers, or some of them, or none and loads the rest in every step. Workgroup (x, z) = TILES tiles of ROWS batch rows × direction; a thread has one unit and
 // tile, all gates, and of k a share of PARTS blocks: SPLIT threads have a unit together. Text of the products, with
-// the numbers TILES, SPLIT, PARTS, STRIDE and VECTORS, is written out by `kernels::unrolled`.
+// the numbers TILES, SPLIT, PARTS, PLACES, STRIDE and VECTORS, is written out by `kernels::unrolled`.
 
 @group(0) @binding(6) var<storage, read_write> h_state: array<Rows>;  // [D, ⌈B/ROWS⌉, H]
 
 // h of all units before the step, and after it: even and odd steps swap. After both, r ⊙ h of a GRU that
 // resets before. Past the last unit, where a share of k ends, they are 0.
-var<workgroup> vector: array<Rows, VECTORS * TILES * STRIDE>;
+var<workgroup> vector: array<array<Rows, PLACES>, VECTORS * TILES * STRIDE>;
 
 // Where a thread is.
 struct Place {
@@ -15,14 +15,14 @@ struct Place {
     split: u32,      // share of k; 0 owns the unit
     unit: u32,
     place: u32,      // unit and tile within the workgroup
-    front: u32,      // index into vector of h before the step
-    reset: u32,      // index into vector of r ⊙ h
+    front: u32,      // block of vector that h before the step begins with
+    reset: u32,      // block that r ⊙ h begins with
 }
 
-// Broadcasts a value of every unit to the whole workgroup, as the vector that begins at `to`.
+// Broadcasts a value of every unit to the whole workgroup, as the vector that begins with block `to`.
 fn hand_on(at: Place, to: u32, value: Rows) {
     if (at.split == 0u) {
-        vector[to + at.unit] = value;
+        set_element(to, at.unit, value);
     }
     workgroupBarrier();
 }
@@ -30,26 +30,31 @@ fn hand_on(at: Place, to: u32, value: Rows) {
 @compute @workgroup_size(WIDTH)
 fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3<u32>) {
     var at: Place;
-    at.member = lane / (HIDDEN * SPLIT);
+    // Where there is one tile, a compiler is to know that all threads have the same, and to keep what depends on it once. It is not to know
+    // so of the vector: ACO would move each number that is loaded from it to a scalar register.
+    let member = lane / (HIDDEN * SPLIT);
+    at.member = select(member, 0u, TILES == 1u);
     at.split = lane / HIDDEN % SPLIT;
     at.unit = lane % HIDDEN;
     at.place = at.member * HIDDEN + at.unit;
-    at.front = at.member * STRIDE;
-    at.reset = (2u * TILES + at.member) * STRIDE;
+    at.front = member * STRIDE;
+    at.reset = (2u * TILES + member) * STRIDE;
     let dir = group.z;
-    let first = interleaved(group.x, (params.tiles + TILES - 1u) / TILES) * TILES;
-    let tile = min(first + at.member, params.tiles - 1u);
-    let owns = at.split == 0u && first + at.member < params.tiles;
+    let first = interleaved(group.x, (given.tiles + TILES - 1u) / TILES) * TILES;
+    let tile = min(first + at.member, given.tiles - 1u);
+    let owns = at.split == 0u && first + at.member < given.tiles;
+    keep_order(tile);
     let state = state_of(dir, tile) + at.unit;
 
     hold(dir, at);
-    for (var i = lane; i < VECTORS * TILES * STRIDE; i += WIDTH) {
-        vector[i] = Rows(0.0);
+    load_ahead(dir, tile, at, 0u);
+    for (var i = lane; i < VECTORS * TILES * STRIDE * PLACES; i += WIDTH) {
+        set_element(0u, i, Rows(0.0));
     }
     workgroupBarrier();
     var h = h_state[state];
     if (at.split == 0u) {
-        vector[at.front + at.unit] = h;
+        set_element(at.front, at.unit, h);
         enter(dir, tile, at.unit);
     }
     workgroupBarrier();
@@ -61,7 +66,7 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
         h = after_step(dir, tile, at, t, h);
         hand_on(at, back, h);
         if (owns) {
-            store_y(dir, tile, at.unit, h, vector[back + min(at.unit + 1u, HIDDEN - 1u)]);
+            store_y(dir, tile, at.unit, h, element(back, min(at.unit + 1u, HIDDEN - 1u)));
         }
         let front = at.front;
         at.front = back;

@@ -11,7 +11,7 @@ var<private> input: array<Rows, COLUMNS>;
 fn bring(dir: u32, tile: u32, unit: u32) {
     h_before = h_prev[state_of(dir, tile) + unit];
     enter(dir, tile, unit);
-    input = projected(dir, tile, unit);
+    input = projected(dir, tile, unit, now);
 }
 
 @compute @workgroup_size(WIDTH)

@@ -16,7 +16,7 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
         return;
     }
     if (EARLY && lane < OWN && own < UNITS) {
-        input = projected(dir, first, params.first_unit + own);
+        input = projected(dir, first, params.first_unit + own, now);
     }
     recurrent_product(lane, dir, first, own);
     for (var i = 0u; i < TILES; i++) {
@@ -25,7 +25,7 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
             let unit = params.first_unit + own + u * OWN;
             if (lane < OWN && own + u * OWN < UNITS && tile < params.tiles) {
                 if (!EARLY) {
-                    input = projected(dir, tile, unit);
+                    input = projected(dir, tile, unit, now);
                 }
                 begin(dir, tile, unit, input, sums_of(i, u));
             }

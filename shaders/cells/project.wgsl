@@ -13,7 +13,7 @@ fn vector_at(i: u32) -> Rows {
 }
 
 // The vector is its only input.
-fn projected(dir: u32, tile: u32, unit: u32) -> array<Rows, COLUMNS> {
+fn projected(dir: u32, tile: u32, unit: u32, t: u32) -> array<Rows, COLUMNS> {
     return array<Rows, COLUMNS>(Rows(0.0));
 }
 

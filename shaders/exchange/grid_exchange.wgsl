@@ -58,7 +58,7 @@ fn write_words(at: Place, value: Rows) {
     }
 }
 
-// Reads every other workgroup's words into the vector that begins at `to`.
+// Reads every other workgroup's words into the vector that begins with block `to`.
 fn read_words(at: Place, to: u32) {
     let others = HIDDEN - at.count;
     for (var i = at.lane; i < others; i += WIDTH * AT_ONCE) {
@@ -82,7 +82,7 @@ fn read_words(at: Place, to: u32) {
         }
         for (var e = 0u; e < AT_ONCE; e++) {
             if (i + e * WIDTH < others) {
-                vector[to + units[e]] = decoded(found, e);
+                set_element(to, units[e], decoded(found, e));
             }
         }
     }

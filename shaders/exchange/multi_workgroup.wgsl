@@ -2,14 +2,14 @@
 // between them. Workgroup (x, y, z) = OWN units × ROWS batch rows × direction; a thread has one unit, all gates, and of k
 // a share of PARTS blocks: SPLIT threads have a unit together. After every step each workgroup has h of all units again, by
 // grid_exchange.wgsl. States go from one array to another, so that a chunk can be run again from its beginning. Text of the
-// products, with the numbers OWN, SPLIT, PARTS, STRIDE and VECTORS, is written out by `kernels::unrolled`.
+// products, with the numbers OWN, SPLIT, PARTS, PLACES, STRIDE and VECTORS, is written out by `kernels::unrolled`.
 
 @group(0) @binding(6) var<storage, read> h_prev: array<Rows>;         // [D, ⌈B/ROWS⌉, H]
 @group(0) @binding(7) var<storage, read_write> h_next: array<Rows>;   // [D, ⌈B/ROWS⌉, H]
 
 // h of all units before the step, and after it: even and odd steps swap. After both, r ⊙ h of a GRU that
 // resets before. Past the last unit, where a share of k ends, they are 0.
-var<workgroup> vector: array<Rows, VECTORS * STRIDE>;
+var<workgroup> vector: array<array<Rows, PLACES>, VECTORS * STRIDE>;
 
 // Where a thread is.
 struct Place {
@@ -20,14 +20,14 @@ struct Place {
     split: u32,      // share of k
     unit: u32,
     owns: bool,      // whether the unit is there, and this its first share
-    front: u32,      // index into vector of h before the step
-    reset: u32,      // index into vector of r ⊙ h
+    front: u32,      // block of vector that h before the step begins with
+    reset: u32,      // block that r ⊙ h begins with
 }
 
-// Broadcasts a value of every unit to all workgroups of the tile, as the vector that begins at `to`.
+// Broadcasts a value of every unit to all workgroups of the tile, as the vector that begins with block `to`.
 fn hand_on(at: Place, to: u32, value: Rows) {
     if (at.owns) {
-        vector[to + at.unit] = value;
+        set_element(to, at.unit, value);
         write_words(at, value);
     }
     read_words(at, to);
@@ -49,6 +49,7 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     at.reset = 2u * STRIDE;
     let tile = group.y;
     let dir = group.z;
+    keep_order(tile);
     let state = state_of(dir, tile);
     slot = exchange_params.words + state * ROWS * params.steps * (VECTORS - 1u);
     spin_limit = exchange_params.spin_limit;
@@ -65,11 +66,12 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
         }
     }
     hold(dir, at);
-    for (var i = lane; i < VECTORS * STRIDE; i += WIDTH) {
+    load_ahead(dir, tile, at, 0u);
+    for (var i = lane; i < VECTORS * STRIDE * PLACES; i += WIDTH) {
         if (i < HIDDEN) {
-            vector[i] = h_prev[state + i];
+            set_element(0u, i, h_prev[state + i]);
         } else {
-            vector[i] = Rows(0.0);
+            set_element(0u, i, Rows(0.0));
         }
     }
     var h = h_prev[state + at.unit];
@@ -89,13 +91,13 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
             hand_on(at, back, h);
         } else {
             if (at.owns) {
-                vector[back + at.unit] = h;
+                set_element(back, at.unit, h);
             }
             workgroupBarrier();
         }
         // A unit's neighbour is of this workgroup, where it matters.
         if (at.owns && !is_silent(at)) {
-            store_y(dir, tile, at.unit, h, vector[back + min(at.unit + 1u, HIDDEN - 1u)]);
+            store_y(dir, tile, at.unit, h, element(back, min(at.unit + 1u, HIDDEN - 1u)));
         }
         let front = at.front;
         at.front = back;

@@ -24,7 +24,7 @@ fn main(
         let tile = first + of_tile;
         if (own + u < UNITS && tile < params.tiles) {
             let unit = params.first_unit + own + u;
-            begin(dir, tile, unit, projected(dir, tile, unit), sums_of(of_tile, u));
+            begin(dir, tile, unit, projected(dir, tile, unit, now), sums_of(of_tile, u));
         }
     }
 }

@@ -29,7 +29,7 @@ fn main(
             h = h_prev[state];
             if (!has_ended(dir, tile)) {
                 enter(dir, tile, unit);
-                let input = projected(dir, tile, unit);
+                let input = projected(dir, tile, unit, now);
                 h = select(h, advance(dir, tile, unit, h, input, sums_of(of_tile, u)), running(dir, tile));
                 leave(dir, tile, unit);
             }

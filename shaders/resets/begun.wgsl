@@ -8,7 +8,7 @@ override TIME_MAJOR: bool;
 fn begun(dir: u32, tile: u32, t: u32, value: Rows, anew: Rows) -> Rows {
     let time = first_of(dir) + t;
     let lengths = lengths_of(tile);
-    let rows = order[params.tiles + tile];
+    let rows = rows_of(tile);
     var next = value;
     for (var r = 0u; r < ROWS; r++) {
         // Entries past a sequence's end are not read; rows past B have no step.

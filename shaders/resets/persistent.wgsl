@@ -7,7 +7,7 @@ fn begun_anew(dir: u32, tile: u32, at: Place, t: u32, h: Rows) -> Rows {
     var now_h = h;
     if (at.split == 0u) {
         now_h = begun(dir, tile, t, h, initial_of(state_of(dir, tile) + at.unit));
-        vector[at.front + at.unit] = now_h;
+        set_element(at.front, at.unit, now_h);
         begin_kept(dir, tile, at.unit, t);
     }
     workgroupBarrier();

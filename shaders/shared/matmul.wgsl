@@ -7,7 +7,7 @@
 // from each sequence's own end, so that out is in the order the recurrence walks. Strides place x and out, so
 // batch-major and time-major arrays and the tiled array of the step kernels are read and written as they are.
 //
-// first_of, x_of and first_of_out, which tell layers apart, stand in sequential*.wgsl or pipelined*.wgsl.
+// first_in, x_of and first_of_out, which tell layers apart, stand in sequential*.wgsl or pipelined*.wgsl.
 //
 // Every sum is over k in order, by fma from 0, then the bias, in every kernel but that of cooperative matrices.
 
@@ -71,6 +71,11 @@ fn row_after(row: Row) -> Row {
     let step = row.step + select(0u, 1u, is_next_step);
     let is_next_tile = step == params.steps;
     return Row(row.tile + select(0u, 1u, is_next_tile), select(step, 0u, is_next_tile), select(place, 0u, is_next_step));
+}
+
+// Steps before the chunk in a direction.
+fn first_of(dir: u32) -> u32 {
+    return first_in(dir, params.first);
 }
 
 // Index into x of feature 0 of a row, or NONE where the row is padding or its sequence has ended.

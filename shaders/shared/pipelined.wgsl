@@ -10,7 +10,7 @@ struct PipeliningParams {
 
 @group(0) @binding(13) var<uniform> pipelining: PipeliningParams;
 
-// Steps before the chunk, of a layer. Before it has begun it lies below 0, which is beyond every length.
-fn first_of(dir: u32) -> u32 {
-    return params.first - dir * pipelining.lag;
+// Steps before the chunk of a layer, of those before the dispatch. Before it has begun it lies below 0, which is beyond every length.
+fn first_in(dir: u32, first: u32) -> u32 {
+    return first - dir * pipelining.lag;
 }

@@ -11,7 +11,8 @@
 // summed in order by fma from 0, the blocks added in order to 0. So a session and a sequence run give the same
 // bits.
 //
-// first_of, the steps before the chunk in a direction, stands in sequential.wgsl or pipelined.wgsl.
+// first_in, by how much layers lag behind each other, stands in sequential.wgsl or pipelined.wgsl; the parameters, lengths_of and rows_of
+// in order.wgsl or, for kernels of many steps, order_kept.wgsl.
 //
 // A kernel is a frame (step.wgsl, step_half.wgsl, persistent.wgsl, exchange/multi_workgroup.wgsl) around a cell (cells/), which declares
 //
@@ -35,7 +36,6 @@ struct StepParams {
     first_unit: u32, // the first of HIDDEN units that w has
 }
 
-@group(0) @binding(0) var<uniform> params: StepParams;
 @group(0) @binding(8) var<storage, read> order: array<Counts>;  // [2, ⌈B/ROWS⌉], steps of each row, and its batch row
 
 override K: u32;           // length of the vector: P, or what a projection reads, H
@@ -59,9 +59,9 @@ fn state_of(dir: u32, tile: u32) -> u32 {
     return (dir * params.tiles + tile) * HIDDEN;
 }
 
-// Steps of each row of a tile.
-fn lengths_of(tile: u32) -> Counts {
-    return min(order[tile], Counts(params.times));
+// Steps before the chunk in a direction.
+fn first_of(dir: u32) -> u32 {
+    return first_in(dir, params.first);
 }
 
 // The rows of a tile that have a step to take.

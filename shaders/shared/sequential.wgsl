@@ -1,6 +1,6 @@
 // A dispatch of one layer.
 
-// Steps before the chunk.
-fn first_of(dir: u32) -> u32 {
-    return params.first;
+// Steps before the chunk in a direction, of those before the dispatch.
+fn first_in(dir: u32, first: u32) -> u32 {
+    return first;
 }

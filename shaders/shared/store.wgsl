@@ -6,7 +6,7 @@ fn y_at(dir: u32, tile: u32, r: u32) -> u32 {
     let step = first_of(dir) + now;
     let length = count(lengths_of(tile), r);
     let time = select(step, length - 1u - step, dir >= params.reverse && step < length);
-    let b = count(order[params.tiles + tile], r);
+    let b = count(rows_of(tile), r);
     return time * params.y_step + b * params.y_row + dir * params.y_dir;
 }
 

@@ -198,7 +198,8 @@ impl StepCell {
     ) -> Vec<&'static str> {
         let mut parts =
             vec![source::rows(rows), wgsl!("shared/recurrence.wgsl"), pipelining::text(pipelined)];
-        parts.extend([wgsl!("shared/index.wgsl"), wgsl!("shared/not_finite.wgsl"), product]);
+        parts.extend([wgsl!("shared/order.wgsl"), wgsl!("shared/index.wgsl")]);
+        parts.extend([wgsl!("shared/not_finite.wgsl"), product]);
         parts.push(source::peepholes(self.peepholes()));
         if self.has_functions() {
             parts.extend(source::FUNCTIONS);
@@ -338,7 +339,7 @@ impl WholeCell {
     ) -> Vec<&'static str> {
         let mut parts = vec![INTERLEAVE, source::rows(rows), wgsl!("shared/recurrence.wgsl")];
         parts.extend([pipelining::text(pipelined), source::peepholes(self.peepholes())]);
-        parts.push(wgsl!("shared/not_finite.wgsl"));
+        parts.extend([wgsl!("shared/order_kept.wgsl"), wgsl!("shared/not_finite.wgsl")]);
         parts.extend(source::FUNCTIONS);
         parts.extend(frame);
         parts.extend(self.peepholes().map(|_| c));

@@ -1,6 +1,6 @@
 //! A GRU, reset after: a step in one dispatch, or a whole chunk.
 
-use super::recurrence::{H, H_NEXT, H_PREV, INDEX, ORDER, PARAMS, W, XW, Y};
+use super::recurrence::{GIVEN, H, H_NEXT, H_PREV, INDEX, ORDER, PARAMS, W, XW, Y};
 use super::source::wgsl;
 use super::{Access, Binding, Shader};
 
@@ -14,4 +14,4 @@ pub(super) const STEP: Shader = Shader {
 };
 
 pub(super) const PERSISTENT: Shader =
-    Shader { name: "persistent_gru_after", parts: PARTS, bindings: &[PARAMS, XW, W, Y, B_HN, H, ORDER] };
+    Shader { name: "persistent_gru_after", parts: PARTS, bindings: &[GIVEN, XW, W, Y, B_HN, H, ORDER] };

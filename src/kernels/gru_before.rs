@@ -1,7 +1,7 @@
 //! A GRU, reset before. The candidate's product needs r ⊙ h of every unit. So a step takes two dispatches, except in
 //! kernels of many steps, whose workgroups exchange r ⊙ h within a step.
 
-use super::recurrence::{H, H_NEXT, H_PREV, INDEX, ORDER, PARAMS, W, XW, Y};
+use super::recurrence::{GIVEN, H, H_NEXT, H_PREV, INDEX, ORDER, PARAMS, W, XW, Y};
 use super::source::wgsl;
 use super::{Access, Binding, Shader};
 
@@ -40,4 +40,4 @@ pub(super) const CANDIDATE: Shader = Shader {
 const PARTS: &[&str] = &[wgsl!("shared/gru.wgsl"), wgsl!("cells/gru_before.wgsl")];
 
 pub(super) const PERSISTENT: Shader =
-    Shader { name: "persistent_gru_before", parts: PARTS, bindings: &[PARAMS, XW, W, Y, H, ORDER] };
+    Shader { name: "persistent_gru_before", parts: PARTS, bindings: &[GIVEN, XW, W, Y, H, ORDER] };

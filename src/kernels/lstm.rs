@@ -1,7 +1,7 @@
 //! An LSTM, with or without peepholes: a step in one dispatch, or a whole chunk. With a projection, which needs h of
 //! every unit, a step takes two dispatches.
 
-use super::recurrence::{H, H_NEXT, H_PREV, INDEX, ORDER, PARAMS, W, XW, Y};
+use super::recurrence::{GIVEN, H, H_NEXT, H_PREV, INDEX, ORDER, PARAMS, W, XW, Y};
 use super::source::wgsl;
 use super::{Access, Binding, Shader};
 
@@ -17,7 +17,7 @@ pub(super) const STEP: Shader = Shader {
 };
 
 pub(super) const PERSISTENT: Shader =
-    Shader { name: "persistent_lstm", parts: PARTS, bindings: &[PARAMS, XW, W, Y, C, H, ORDER, PEEPHOLES] };
+    Shader { name: "persistent_lstm", parts: PARTS, bindings: &[GIVEN, XW, W, Y, C, H, ORDER, PEEPHOLES] };
 
 /// The step up to the h before its projection.
 pub(super) const CELL: Shader = Shader {

@@ -91,7 +91,7 @@ impl Definition for Persistent {
     }
 
     fn written(&self) -> String {
-        unrolled::text(self.cell.products(), self.hidden, self.shape)
+        unrolled::text(self.cell.products(), self.hidden, self.rows, self.shape)
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {

@@ -124,6 +124,8 @@ impl Arguments {
     }
 }
 
+/// The parameters of a kernel of many steps, which keeps them in variables.
+pub(super) const GIVEN: Binding = Binding::new(0, "given", Access::Params(size_of::<Params>() as u32));
 /// The bindings every step kernel begins with.
 pub(super) const PARAMS: Binding = Binding::new(0, "params", Access::Params(size_of::<Params>() as u32));
 pub(super) const INDEX: Binding = Binding::new(1, "index", Access::StepIndex(size_of::<Index>() as u32));

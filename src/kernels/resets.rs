@@ -74,7 +74,8 @@ impl Definition for ResetStates {
 
     fn parts(&self) -> Vec<&'static str> {
         let initial = if self.before.is_some() { INITIAL_KEPT } else { wgsl!("resets/initial_zero.wgsl") };
-        let frame = [wgsl!("shared/recurrence.wgsl"), pipelining::text(false), wgsl!("shared/index.wgsl")];
+        let order = [wgsl!("shared/order.wgsl"), wgsl!("shared/index.wgsl")];
+        let frame = [[wgsl!("shared/recurrence.wgsl"), pipelining::text(false)], order].concat();
         [&[source::rows(self.rows)][..], &frame, &[BEGUN, initial, wgsl!("resets/reset_states.wgsl")]]
             .concat()
     }

@@ -70,6 +70,26 @@ impl Shape {
         self.depth(hidden).min(self.held() * BLOCK)
     }
 
+    /// Whether a thread has registers for so many values beside the weights it keeps and what every step takes: by what ACO and ptxas make of
+    /// the kernels without spilling.
+    fn has_room(self, hidden: u32, products: &[Product], values: u64) -> bool {
+        const MOST: u64 = 216;
+        let weights = self.keep.registers(u64::from(self.held_depth(hidden)) * gates_of(products));
+        weights + values <= MOST
+    }
+
+    /// Whether a thread loads the input of the next step before the product of this one: the sums, what they are of, and that.
+    pub(super) fn looks_ahead(self, hidden: u32, rows: Rows, products: &[Product]) -> bool {
+        self.has_room(hidden, products, 3 * gates_of(products) * u64::from(rows.count()))
+    }
+
+    /// Whether a thread that hands its parts on has those of all held blocks first: with nothing between the blocks, a compiler loads what
+    /// the next needs while one is summed.
+    pub(super) fn gathers(self, hidden: u32, rows: Rows, products: &[Product]) -> bool {
+        let parts = u64::from(self.held() * most_gates(products) * rows.count());
+        self.split > 1 && self.has_room(hidden, products, parts)
+    }
+
     /// Threads of a workgroup.
     pub fn threads(self) -> u32 {
         self.tiles.saturating_mul(self.split).saturating_mul(self.units)
@@ -80,9 +100,24 @@ impl Shape {
         if self.split == 1 { hidden } else { self.parts * BLOCK }
     }
 
-    /// Places of a vector in workgroup memory.
-    pub(super) fn stride(self, hidden: u32) -> u32 {
-        if self.split == 1 { hidden } else { self.split * self.parts * BLOCK }
+    /// Blocks of a vector in workgroup memory.
+    pub(super) fn stride(self) -> u32 {
+        self.split * self.parts
+    }
+
+    /// k of a whole block: all there are, where one has them.
+    pub(super) fn block(self, hidden: u32) -> u32 {
+        if self.stride() == 1 { hidden.min(BLOCK) } else { BLOCK }
+    }
+
+    /// Places of a block of a vector, whole quads.
+    pub(super) fn places(self, hidden: u32) -> u32 {
+        self.block(hidden).next_multiple_of(4)
+    }
+
+    /// Places of all vectors of a workgroup.
+    fn all_places(self, hidden: u32, products: usize) -> u32 {
+        self.vectors(products) * self.tiles * self.stride() * self.places(hidden)
     }
 
     /// Vectors of a tile: h before and after, and where a step has two products, r ⊙ h.
@@ -98,14 +133,12 @@ impl Shape {
     /// Bytes of workgroup memory.
     pub(super) fn workgroup_bytes(self, hidden: u32, rows: Rows, products: &[Product]) -> u32 {
         let most = most_gates(products);
-        let vectors = self.vectors(products.len()) * self.tiles * self.stride(hidden);
-        (vectors + self.shares(most)) * rows.count() * 4
+        (self.all_places(hidden, products.len()) + self.shares(most)) * rows.count() * 4
     }
 
     /// Loop iterations of a thread beside those of its steps: clearing the vectors.
     pub(super) fn iterations(self, hidden: u32, products: usize) -> u64 {
-        let places = self.vectors(products) * self.tiles * self.stride(hidden);
-        u64::from(places.div_ceil(self.threads()))
+        u64::from(self.all_places(hidden, products).div_ceil(self.threads()))
     }
 
     /// Loop iterations of a thread in one step of a cell with `gates` gates. What a driver may unroll is counted as if
@@ -160,6 +193,11 @@ impl Shape {
     }
 }
 
+/// Gates of all products.
+fn gates_of(products: &[Product]) -> u64 {
+    products.iter().map(|product| product.gates.len() as u64).sum()
+}
+
 /// Rows, and tiles of them where there are several.
 pub(super) fn in_tiles(tiles: u32, rows: Rows) -> String {
     if tiles == 1 { rows.to_string() } else { format!("{tiles} × {rows}") }
@@ -183,5 +221,28 @@ mod tests {
         // Of a thread that has a unit alone, the last block is as short as it is.
         let alone = Shape::new(70, 96, Keep::Packed);
         assert_eq!((alone.parts, alone.held_depth(70), alone.of_held(2).held_depth(70)), (3, 70, 64));
+    }
+
+    #[test]
+    fn vectors_lie_in_blocks_of_k_and_in_a_short_one_where_it_is_all_there_is() {
+        for (hidden, depth, block, places, stride) in [
+            (7, 96, 7, 8, 1),
+            (32, 96, 32, 32, 1),
+            (70, 96, 32, 32, 3),
+            (166, 96, 32, 32, 6),
+            (130, 96, 32, 32, 6),
+        ] {
+            let shape = Shape::new(hidden, depth, Keep::Held);
+            assert_eq!((shape.block(hidden), shape.places(hidden), shape.stride()), (block, places, stride));
+        }
+    }
+
+    #[test]
+    fn the_next_input_is_loaded_ahead_where_there_are_registers_for_it() {
+        let gru = [crate::kernels::product::whole(3)];
+        let held = Shape::new(64, 96, Keep::Held);
+        assert!(held.looks_ahead(64, Rows::One, &gru) && !held.looks_ahead(64, Rows::Four, &gru));
+        assert!(Shape { keep: Keep::Streamed, ..held }.looks_ahead(64, Rows::Four, &gru));
+        assert!(Shape { keep: Keep::Packed, ..held }.looks_ahead(64, Rows::Four, &gru));
     }
 }

@@ -6,44 +6,49 @@
 
 use std::fmt::Write;
 
-use super::BLOCK;
 use super::product::{Product, most_gates};
 use super::shape::{Keep, Shape};
+use super::{BLOCK, Rows};
 
 /// The four k of a quad.
 const PARTS: [&str; 4] = ["x", "y", "z", "w"];
 
 /// The text for `products` of `hidden` units.
-pub(super) fn text(products: &[Product], hidden: u32, shape: Shape) -> String {
+pub(super) fn text(products: &[Product], hidden: u32, rows: Rows, shape: Shape) -> String {
     let mut text = String::from("// Written out for its sizes.\n\n");
     // Writing to a string cannot fail.
-    let _ = write(&mut text, products, hidden, shape);
+    let _ = write(&mut text, products, hidden, rows, shape);
     text
 }
 
-fn write(text: &mut String, products: &[Product], hidden: u32, shape: Shape) -> std::fmt::Result {
+fn write(text: &mut String, products: &[Product], hidden: u32, rows: Rows, shape: Shape) -> std::fmt::Result {
     let Shape { tiles, split, parts, .. } = shape;
     for (name, value) in [
         ("TILES", tiles),
         ("OWN", shape.units),
         ("SPLIT", split),
         ("PARTS", parts),
-        ("STRIDE", shape.stride(hidden)),
+        ("PLACES", shape.places(hidden)),
+        ("STRIDE", shape.stride()),
         ("VECTORS", shape.vectors(products.len())),
     ] {
         writeln!(text, "const {name}: u32 = {value}u;")?;
     }
+    writeln!(text, "const AHEAD: bool = {};", shape.looks_ahead(hidden, rows, products))?;
     if split > 1 {
-        let places = shape.shares(most_gates(products));
-        writeln!(text, "\n// Sums of blocks on their way to the owner of the unit.")?;
-        writeln!(text, "var<workgroup> shares: array<Rows, {places}>;")?;
+        let (sums, lanes) = (parts * most_gates(products), tiles * shape.units);
+        writeln!(
+            text,
+            "\n// Sums of blocks on their way to the owner of the unit, by share, block and gate, and unit."
+        )?;
+        writeln!(text, "var<workgroup> shares: array<array<array<Rows, {lanes}>, {sums}>, {}>;", split - 1)?;
     }
     match shape.held() {
         0 => writeln!(text, "\nfn hold(dir: u32, at: Place) {{}}")?,
         _ => write_hold(text, products, hidden, shape)?,
     }
     for product in products {
-        write_product(text, product, hidden, shape)?;
+        write_product(text, product, hidden, shape, shape.gathers(hidden, rows, products))?;
     }
     if let [only] = products {
         let name = only.name;
@@ -65,9 +70,11 @@ fn write_hold(text: &mut String, products: &[Product], hidden: u32, shape: Shape
         Keep::Packed => ("u32", "vec2<u32>", 2, 2),
         Keep::Held | Keep::Streamed => ("f32", "vec4<f32>", 4, 1),
     };
-    let from = if count == 2 { "w[quad_at(dir, k, n)]" } else { "quad(quad_at(dir, k, n))" };
+    let at = "quad_at(dir, min(k, K - 1u), n)";
+    let from = if count == 2 { format!("w[{at}]") } else { format!("quad({at})") };
+    // No branch, so that no load waits for the one before it.
     writeln!(text, "\nfn held(dir: u32, k: u32, n: u32) -> {load} {{")?;
-    writeln!(text, "    if (k >= K) {{\n        return {load}();\n    }}\n    return {from};\n}}\n")?;
+    writeln!(text, "    return select({load}(), {from}, k < K);\n}}\n")?;
     for gate in gates() {
         for k in (0..depth).step_by(of_k) {
             writeln!(text, "var<private> w{gate}_{k}: {kind};")?;
@@ -86,37 +93,49 @@ fn write_hold(text: &mut String, products: &[Product], hidden: u32, shape: Shape
     writeln!(text, "}}")
 }
 
-fn write_product(text: &mut String, product: &Product, hidden: u32, shape: Shape) -> std::fmt::Result {
+fn write_product(
+    text: &mut String,
+    product: &Product,
+    hidden: u32,
+    shape: Shape,
+    gathers: bool,
+) -> std::fmt::Result {
     let Product { name, vector, gates } = product;
-    let Shape { tiles, split, parts, keep, .. } = shape;
+    let Shape { split, parts, keep, .. } = shape;
     let (held, depth) = (shape.held(), shape.held_depth(hidden));
     let count = gates.len();
-    let lanes = tiles * shape.units;
     writeln!(text, "\nfn {name}(dir: u32, at: Place) -> array<Rows, {count}> {{")?;
-    writeln!(text, "    let start = at.{vector} + at.split * {}u;", parts * BLOCK)?;
-    writeln!(text, "    var v = Rows(0.0);")?;
+    writeln!(text, "    let start = at.{vector} + at.split * {parts}u;")?;
     for gate in gates.clone() {
-        writeln!(text, "    var sum{gate} = Rows(0.0);\n    var part{gate} = Rows(0.0);")?;
+        writeln!(text, "    var sum{gate} = Rows(0.0);")?;
     }
     // Held weights have names of their own, so blocks are written one by one; streamed ones are walked through.
     for block in 0..held {
         write_held(text, product, block, depth, keep)?;
-        write_added(text, product, &format!("{block}u"), shape)?;
+        if !gathers {
+            write_added(text, product, &[block], shape)?;
+        }
+    }
+    if gathers {
+        write_added(text, product, &(0..held).collect::<Vec<_>>(), shape)?;
     }
     if held < parts {
         writeln!(text, "    for (var block = {held}u; block < {parts}u; block++) {{")?;
-        write_streamed(text, product, parts)?;
-        write_added(text, product, "block", shape)?;
+        write_streamed(text, product, hidden, shape)?;
+        write_added(text, product, &["block"], shape)?;
         writeln!(text, "    }}")?;
     }
     if split > 1 {
         writeln!(text, "    workgroupBarrier();\n    if (at.split == 0u) {{")?;
-        writeln!(text, "        for (var s = 0u; s < {}u; s++) {{", (split - 1) * parts)?;
-        for (index, gate) in gates.clone().enumerate() {
-            writeln!(
-                text,
-                "            sum{gate} += shares[(s * {count}u + {index}u) * {lanes}u + at.place];"
-            )?;
+        writeln!(text, "        for (var s = 0u; s < {}u; s++) {{", split - 1)?;
+        for block in 0..parts {
+            for (index, gate) in gates.clone().enumerate() {
+                writeln!(
+                    text,
+                    "            sum{gate} += shares[s][{}u][at.place];",
+                    block * count as u32 + index as u32
+                )?;
+            }
         }
         writeln!(text, "        }}\n    }}")?;
     }
@@ -124,81 +143,120 @@ fn write_product(text: &mut String, product: &Product, hidden: u32, shape: Shape
     writeln!(text, "    return array<Rows, {count}>({});\n}}", sums.join(", "))
 }
 
-/// The parts of `block` into the sums, or on their way to the owner of the unit.
-fn write_added(text: &mut String, product: &Product, block: &str, shape: Shape) -> std::fmt::Result {
-    let Shape { tiles, split, parts, units, .. } = shape;
-    let gates = || product.gates.clone();
-    let (count, lanes) = (product.gates.len(), tiles * units);
+/// The parts of `blocks`, part{gate}_{block}, into the sums, or on their way to the owner of the unit.
+fn write_added(
+    text: &mut String,
+    product: &Product,
+    blocks: &[impl std::fmt::Display],
+    shape: Shape,
+) -> std::fmt::Result {
+    if blocks.is_empty() {
+        return Ok(());
+    }
+    let all = || blocks.iter().flat_map(|block| product.gates.clone().map(move |gate| (block, gate)));
     let add = |text: &mut String, indent: &str| -> std::fmt::Result {
-        gates().try_for_each(|gate| writeln!(text, "{indent}sum{gate} += part{gate};"))
+        all().try_for_each(|(block, gate)| writeln!(text, "{indent}sum{gate} += part{gate}_{block};"))
     };
-    if split == 1 {
+    if shape.split == 1 {
         return add(text, "    ");
     }
+    let (first, count) = (product.gates.start, product.gates.len());
     writeln!(text, "    if (at.split == 0u) {{")?;
     add(text, "        ")?;
     writeln!(text, "    }} else {{")?;
-    for (index, gate) in gates().enumerate() {
-        let place = format!("(((at.split - 1u) * {parts}u + {block}) * {count}u + {index}u) * {lanes}u");
-        writeln!(text, "        shares[{place} + at.place] = part{gate};")?;
+    for (block, gate) in all() {
+        let place = format!("{block} * {count}u + {}u", gate - first);
+        writeln!(text, "        shares[at.split - 1u][{place}][at.place] = part{gate}_{block};")?;
     }
     writeln!(text, "    }}")
 }
 
 /// The parts of one block, its weights in registers.
 fn write_held(text: &mut String, product: &Product, block: u32, depth: u32, keep: Keep) -> std::fmt::Result {
+    writeln!(text, "    let block{block} = &vector[start + {block}u];")?;
     for k in block * BLOCK..((block + 1) * BLOCK).min(depth) {
-        let is_first = k % BLOCK == 0;
+        let (is_first, place) = (k % BLOCK == 0, k % BLOCK);
         if keep == Keep::Packed && k % 2 == 0 {
             for gate in product.gates.clone() {
                 let kept = if is_first { "var " } else { "" };
                 writeln!(text, "    {kept}both{gate}_{block} = unpack(w{gate}_{k});")?;
             }
         }
-        writeln!(text, "    v = vector[start + {k}u];")?;
+        writeln!(text, "    let v{k} = (*block{block})[{place}u];")?;
         for gate in product.gates.clone() {
-            let part = if is_first { "Rows(zero())".to_owned() } else { format!("part{gate}") };
+            let part = format!("part{gate}_{block}");
+            let (kept, before) = if is_first { ("var ", "Rows(zero())") } else { ("", part.as_str()) };
             let weight = match keep {
                 Keep::Packed => format!("both{gate}_{block}.{}", PARTS[k as usize % 2]),
                 Keep::Held | Keep::Streamed => format!("w{gate}_{k}"),
             };
-            writeln!(text, "    part{gate} = fma(Rows({weight}), v, {part});")?;
+            writeln!(text, "    {kept}{part} = fma(Rows({weight}), v{k}, {before});")?;
         }
     }
     Ok(())
 }
 
+/// Quads of each gate that are loaded at once where a thread keeps no weights: one after the other each would be waited for.
+const AT_ONCE: usize = 4;
+
 /// The parts of the block in hand, its weights loaded.
-fn write_streamed(text: &mut String, product: &Product, parts: u32) -> std::fmt::Result {
+fn write_streamed(text: &mut String, product: &Product, hidden: u32, shape: Shape) -> std::fmt::Result {
+    let parts = shape.parts;
     writeln!(text, "    let first = min((at.split * {parts}u + block) * BLOCK, K);")?;
-    writeln!(text, "    let size = min(BLOCK, K - first);\n    var k = 0u;")?;
+    writeln!(text, "    let size = min(BLOCK, K - first);\n    let numbers = &vector[start + block];")?;
     for gate in product.gates.clone() {
-        writeln!(text, "    part{gate} = Rows(zero());")?;
+        writeln!(text, "    var part{gate}_block = Rows(zero());")?;
         writeln!(text, "    var at{gate} = quad_at(dir, first, {gate}u * HIDDEN + at.unit);")?;
     }
-    let quads = |text: &mut String| {
-        product.gates.clone().try_for_each(|gate| writeln!(text, "        let q{gate} = quad(at{gate});"))
-    };
-    let of_k = |text: &mut String, j: usize, part: &str| {
-        writeln!(text, "        v = vector[start + block * BLOCK + k + {j}u];")?;
-        product.gates.clone().try_for_each(|gate| {
-            writeln!(text, "        part{gate} = fma(Rows(q{gate}.{part}), v, part{gate});")
-        })
-    };
+    // Registers that keep weights leave few for others.
+    let whole = if shape.held() > 0 { 0 } else { shape.block(hidden) };
+    if whole > 0 {
+        writeln!(text, "    if (size == {whole}u) {{")?;
+        let quads: Vec<u32> = (0..whole.div_ceil(4)).collect();
+        for quads in quads.chunks(AT_ONCE) {
+            quads.iter().try_for_each(|quad| write_quad(text, product, *quad))?;
+            for k in quads.iter().flat_map(|quad| 4 * quad..(4 * quad + 4).min(whole)) {
+                write_streamed_k(text, product, k / 4, k % 4, &k.to_string())?;
+            }
+        }
+        writeln!(text, "    }}")?;
+    }
+    if whole > 0 && hidden.is_multiple_of(whole) {
+        return Ok(());
+    }
+    writeln!(text, "    {}{{\n    var k = 0u;", if whole > 0 { "else " } else { "" })?;
     writeln!(text, "    for (; k + 4u <= size; k += 4u) {{")?;
-    quads(text)?;
-    for gate in product.gates.clone() {
-        writeln!(text, "        at{gate} += N;")?;
-    }
-    for (j, part) in PARTS.into_iter().enumerate() {
-        of_k(text, j, part)?;
-    }
-    writeln!(text, "    }}\n    if (k < size) {{")?;
-    quads(text)?;
-    for (j, part) in PARTS.into_iter().enumerate().take(3) {
-        writeln!(text, "        if (k + {j}u < size) {{")?;
-        of_k(text, j, part)?;
-        writeln!(text, "        }}")?;
+    write_quad(text, product, 0)?;
+    (0..4).try_for_each(|j| write_streamed_k(text, product, 0, j, &format!("k + {j}")))?;
+    writeln!(text, "    }}")?;
+    if !hidden.is_multiple_of(4) {
+        writeln!(text, "    if (k < size) {{")?;
+        write_quad(text, product, 0)?;
+        for j in 0..3 {
+            writeln!(text, "        if (k + {j}u < size) {{")?;
+            write_streamed_k(text, product, 0, j, &format!("k + {j}"))?;
+            writeln!(text, "        }}")?;
+        }
+        writeln!(text, "    }}")?;
     }
     writeln!(text, "    }}")
+}
+
+/// The weights of four k, and on to the next.
+fn write_quad(text: &mut String, product: &Product, quad: u32) -> std::fmt::Result {
+    product.gates.clone().try_for_each(|gate| {
+        writeln!(text, "        let q{gate}_{quad} = quad(at{gate});\n        at{gate} += N;")
+    })
+}
+
+/// The products of k `j` of a quad, which is number `k` of the block.
+fn write_streamed_k(text: &mut String, product: &Product, quad: u32, j: u32, k: &str) -> std::fmt::Result {
+    let part = PARTS[j as usize];
+    writeln!(text, "        let v{quad}_{j} = (*numbers)[{k}u];")?;
+    product.gates.clone().try_for_each(|gate| {
+        writeln!(
+            text,
+            "        part{gate}_block = fma(Rows(q{gate}_{quad}.{part}), v{quad}_{j}, part{gate}_block);"
+        )
+    })
 }

@@ -132,7 +132,7 @@ impl Definition for MultiWorkgroup {
     }
 
     fn written(&self) -> String {
-        unrolled::text(self.cell.products(), self.hidden, self.shape)
+        unrolled::text(self.cell.products(), self.hidden, self.rows, self.shape)
     }
 
     fn source(&self) -> String {
