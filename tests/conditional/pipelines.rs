@@ -191,7 +191,7 @@ fn an_invalid_file_is_ignored(adapters: Vec<String>) {
         assert_eq!(told(|| drop(device)).1, Vec::<String>::new(), "{selector}");
         let device = Device::open_with(&selector, &below).unwrap();
         device.load_with(&model, options()).unwrap().run(&inputs.batch()).unwrap();
-        assert_told(&told(|| drop(device)).1, "WARN wgru::device", &["not kept", "below"]);
+        assert_told(&told(|| drop(device)).1, "WARN wgru::device", &["not saved", "below"]);
     }
 }
 
