@@ -20,7 +20,7 @@ struct Place {
 }
 
 // Broadcasts a value of every unit to the whole workgroup, as the vector that begins with block `to`.
-fn hand_on(at: Place, to: u32, value: Rows) {
+fn broadcast(at: Place, to: u32, value: Rows) {
     if (at.split == 0u) {
         set_element(to, at.unit, value);
     }
@@ -64,7 +64,7 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     var back = at.front + TILES * STRIDE;
     for (var t = 0u; t < steps; t++) {
         h = after_step(dir, tile, at, t, h);
-        hand_on(at, back, h);
+        broadcast(at, back, h);
         if (owns) {
             store_y(dir, tile, at.unit, h, element(back, min(at.unit + 1u, HIDDEN - 1u)));
         }

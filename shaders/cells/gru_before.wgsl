@@ -18,7 +18,7 @@ fn recurrent_sums(dir: u32, at: Place, h: Rows, input: array<Rows, COLUMNS>) -> 
         z = gate(dir, input[1] + sum[1]);
         reset = gate(dir, input[0] + sum[0]) * h;
     }
-    hand_on(at, at.reset, reset);
+    broadcast(at, at.reset, reset);
     return candidate_product(dir, at);
 }
 

@@ -27,7 +27,7 @@ struct ExchangeParams {
 
 @group(0) @binding(14) var<uniform> exchange_params: ExchangeParams;
 
-var<workgroup> silent: atomic<u32>;   // the first exchange in which the workgroup writes nothing
+var<workgroup> stops_from: atomic<u32>;   // the first exchange in which the workgroup writes nothing
 var<workgroup> through: atomic<u32>;  // threads that completed
 
 var<private> spin_limit: u32;
@@ -35,8 +35,8 @@ var<private> slot: u32;        // the first word of the current exchange
 var<private> exchange: u32;
 
 // Whether the workgroup has stopped writing.
-fn is_silent(at: Place) -> bool {
-    return exchange >= atomicLoad(&silent);
+fn has_stopped(at: Place) -> bool {
+    return exchange >= atomicLoad(&stops_from);
 }
 
 // Called when words of this exchange are missing: the next one needs them. The workgroup's words of this exchange are
@@ -44,13 +44,13 @@ fn is_silent(at: Place) -> bool {
 // Word 0 is the progress of the workgroup that got farthest before it gave up: 1 without any step, else 1 more than the
 // exchanges that it began. A workgroup counts once: after that its threads poll no more, and give up in each exchange.
 fn give_up(from_exchange: u32) {
-    if (atomicMin(&silent, from_exchange) == 0xffffffffu) {
+    if (atomicMin(&stops_from, from_exchange) == 0xffffffffu) {
         atomicMax(&exchange_buffer[0], from_exchange + 1u);
     }
 }
 
 fn write_words(at: Place, value: Rows) {
-    if (is_silent(at)) {
+    if (has_stopped(at)) {
         return;
     }
     for (var r = 0u; r < ROWS; r++) {

@@ -5,8 +5,8 @@
 // Waits until every workgroup of the dispatch has begun, unless this one, or another before this one began, has given
 // up: so word 1 counts the workgroups that ran at once. One thread of each workgroup calls it. Without it, workgroups that exchange no words with each other would complete although they do not run
 // side by side.
-fn meet() {
-    if (atomicLoad(&silent) == 0u) {
+fn wait_for_all() {
+    if (atomicLoad(&stops_from) == 0u) {
         return;
     }
     if (atomicLoad(&exchange_buffer[0]) != 0u) {

@@ -25,7 +25,7 @@ struct Place {
 }
 
 // Broadcasts a value of every unit to all workgroups of the tile, as the vector that begins with block `to`.
-fn hand_on(at: Place, to: u32, value: Rows) {
+fn broadcast(at: Place, to: u32, value: Rows) {
     if (at.owns) {
         set_element(to, at.unit, value);
         write_words(at, value);
@@ -56,7 +56,7 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
 
     // Pipelines leave workgroup memory as they find it.
     if (lane == 0u) {
-        atomicStore(&silent, 0xffffffffu);
+        atomicStore(&stops_from, 0xffffffffu);
         atomicStore(&through, 0u);
     }
     workgroupBarrier();
@@ -79,7 +79,7 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
         enter(dir, tile, at.unit);
     }
     workgroupBarrier();
-    if (is_silent(at)) {
+    if (has_stopped(at)) {
         spin_limit = 0u;
     }
 
@@ -88,7 +88,7 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     for (var t = 0u; t < steps; t++) {
         h = after_step(dir, tile, at, t, h);
         if (t + 1u < steps) {
-            hand_on(at, back, h);
+            broadcast(at, back, h);
         } else {
             if (at.owns) {
                 set_element(back, at.unit, h);
@@ -96,14 +96,14 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
             workgroupBarrier();
         }
         // A unit's neighbour is of this workgroup, where it matters.
-        if (at.owns && !is_silent(at)) {
+        if (at.owns && !has_stopped(at)) {
             store_y(dir, tile, at.unit, h, element(back, min(at.unit + 1u, HIDDEN - 1u)));
         }
         let front = at.front;
         at.front = back;
         back = front;
     }
-    if (at.owns && !is_silent(at)) {
+    if (at.owns && !has_stopped(at)) {
         h_next[state + at.unit] = h;
         leave(dir, tile, at.unit);
         fill_rest(dir, tile, at, steps, h);
@@ -111,7 +111,7 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
 
     atomicAdd(&through, 1u);
     workgroupBarrier();
-    if (lane == 0u && atomicLoad(&through) == WIDTH && !is_silent(at)) {
+    if (lane == 0u && atomicLoad(&through) == WIDTH && !has_stopped(at)) {
         atomicAdd(&exchange_buffer[exchange_params.completion], 1u);
     }
 }

@@ -1,6 +1,6 @@
 // What the frames of many steps, persistent.wgsl and exchange/multi_workgroup.wgsl, share of a chunk.
 //
-// `vector` lies in blocks of PLACES, which are those of the order of sums: of every index into workgroup memory it is looked whether it is in
+// `vector` lies in blocks of PLACES, which are those of the reduction order: of every index into workgroup memory it is looked whether it is in
 // range, and of a whole block of k at constant places once.
 
 // Number k of the vector that begins with block `start`.

@@ -41,7 +41,7 @@ pub enum Fault {
 
 /// The places of injected faults: the test for a workgroup that stops writing, the write of an exchange word, and the
 /// place before the first step.
-const SILENCE: &str = "return exchange >= atomicLoad(&silent);";
+const HAS_STOPPED: &str = "return exchange >= atomicLoad(&stops_from);";
 const WRITE_WORD: &str = "    for (var r = 0u; r < ROWS; r++) {\n        atomicStore(&exchange_buffer[slot";
 const BEGINNING: &str = "    hold(dir, at);\n";
 
@@ -53,7 +53,7 @@ impl Fault {
             Self::Late { polls } => {
                 let head = format!("const DELAY: u32 = {polls}u;\n\n");
                 let text = text.replace(WRITE_WORD, &format!("    delay(at);\n{WRITE_WORD}"));
-                let met = format!("    if (lane == 0u) {{\n        meet();\n    }}\n{BEGINNING}");
+                let met = format!("    if (lane == 0u) {{\n        wait_for_all();\n    }}\n{BEGINNING}");
                 return text.replace(BEGINNING, &met) + &head + wgsl!(.."exchange/late.wgsl");
             }
             Self::Dies { group, chunk, step } => [group, chunk, step],
@@ -62,8 +62,8 @@ impl Fault {
         let head = format!(
             "const DEAD_GROUP: u32 = {group}u;\nconst DEAD_CHUNK: u32 = {chunk}u;\nconst DEAD_FROM: u32 = {step}u;\n\n"
         );
-        let silence = SILENCE.replace("exchange >=", "is_dead(at) || exchange >=");
-        text.replace(SILENCE, &silence) + &head + wgsl!(.."exchange/dead.wgsl")
+        let has_stopped = HAS_STOPPED.replace("exchange >=", "is_dead(at) || exchange >=");
+        text.replace(HAS_STOPPED, &has_stopped) + &head + wgsl!(.."exchange/dead.wgsl")
     }
 
     /// How often each chunk is dispatched.

@@ -25,7 +25,7 @@ fn plain_kernels_contain_neither_pipelining_nor_the_exchange() {
             (pipelined, ["PipeliningParams", "pipelining."]),
             (fault.is_some(), ["ExchangeParams", "exchange_params."]),
             (matches!(fault, Some(Fault::Dies { .. })), ["DEAD_GROUP", "return is_dead(at) ||"]),
-            (matches!(fault, Some(Fault::Late { .. })), ["    delay(at);", "        meet();"]),
+            (matches!(fault, Some(Fault::Late { .. })), ["    delay(at);", "        wait_for_all();"]),
         ] {
             let found = words.map(|word| source.contains(word));
             assert_eq!(found, [is_there; 2], "{kernel}: {words:?}");

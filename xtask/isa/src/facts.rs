@@ -70,9 +70,9 @@ facts! {
     /// Scalar instructions.
     scalar,
     /// Coherent loads outside of loops that poll other workgroups.
-    first_looks,
+    first_polls,
     /// Coherent loads within them.
-    looks,
+    polls,
 }
 
 impl Facts {
@@ -93,7 +93,7 @@ impl Facts {
         let count = |kind| assembly.count(part, kind) as u64;
         let coherent =
             |part: &Range<usize>| assembly.part(part).iter().filter(|one| one.is_coherent).count() as u64;
-        let looks = assembly.innermost(part).iter().map(coherent).sum();
+        let polls = assembly.innermost(part).iter().map(coherent).sum();
         Self {
             loop_bytes: u64::from(assembly.bytes(part)),
             fma: count(Kind::Fma),
@@ -104,8 +104,8 @@ impl Facts {
             waits: count(Kind::Wait),
             barriers: count(Kind::Barrier),
             scalar: count(Kind::Scalar),
-            first_looks: coherent(part) - looks,
-            looks,
+            first_polls: coherent(part) - polls,
+            polls,
             ..self
         }
     }
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn a_record_is_read_as_it_was_written() {
-        let facts = Facts { registers: 252, step: 1038, looks: 5, ..Facts::default() };
+        let facts = Facts { registers: 252, step: 1038, polls: 5, ..Facts::default() };
         let name = "persistent_gru_after (1 row × 64 units, weights packed) H 64 f16";
         let record = Record { compiler: "radv Mesa 25".into(), lines: vec![(name.into(), facts)] };
         assert_eq!(Record::parse(&record.text()).unwrap(), record);
@@ -215,7 +215,7 @@ mod tests {
             format!("BB1:\n\ts_barrier\n{load}{load}BB2:\n{load}\ts_cbranch_scc0 BB2\n\ts_branch BB1\n");
         let assembly = crate::amd::parse(&text);
         let facts = Facts::default().with_counts(&assembly, &assembly.step_loop().unwrap());
-        assert_eq!((facts.first_looks, facts.looks, facts.barriers, facts.memory), (2, 1, 1, 3));
+        assert_eq!((facts.first_polls, facts.polls, facts.barriers, facts.memory), (2, 1, 1, 3));
         assert_eq!(facts.instructions(), 6);
     }
 }

@@ -9,7 +9,7 @@ const TOLERATED: u64 = 5;
 /// `cache` bytes, is loaded from memory again in every step.
 pub fn faults(facts: &Facts, exchanges: u64, cache: u64) -> Vec<String> {
     let mut faults = Vec::new();
-    let Facts { spills, scratch, loop_bytes, first_looks, looks, .. } = *facts;
+    let Facts { spills, scratch, loop_bytes, first_polls, polls, .. } = *facts;
     if spills > 0 {
         let registers = if spills == 1 { "register" } else { "registers" };
         faults.push(format!("{spills} {registers} spilled"));
@@ -22,10 +22,10 @@ pub fn faults(facts: &Facts, exchanges: u64, cache: u64) -> Vec<String> {
     }
     // Each loop that polls repeats the load before it, and loads the abort word. One that does not compares
     // registers, and never sees a new value.
-    if exchanges > 0 && looks < (first_looks + exchanges).max(2 * exchanges) {
+    if exchanges > 0 && polls < (first_polls + exchanges).max(2 * exchanges) {
         faults.push(format!(
-            "{looks} coherent loads in the loops that poll other workgroups, expected {}: the values are loaded only before the loop",
-            (first_looks + exchanges).max(2 * exchanges)
+            "{polls} coherent loads in the loops that poll other workgroups, expected {}: the values are loaded only before the loop",
+            (first_polls + exchanges).max(2 * exchanges)
         ));
     }
     faults
@@ -59,21 +59,21 @@ mod tests {
 
     #[test]
     fn each_rule_can_be_broken() {
-        let good = Facts { loop_bytes: 32 << 10, first_looks: 4, looks: 5, ..Facts::default() };
+        let good = Facts { loop_bytes: 32 << 10, first_polls: 4, polls: 5, ..Facts::default() };
         assert!(faults(&good, 1, CACHE).is_empty());
-        assert!(faults(&Facts { looks: 0, first_looks: 0, ..good }, 0, CACHE).is_empty());
+        assert!(faults(&Facts { polls: 0, first_polls: 0, ..good }, 0, CACHE).is_empty());
         for (bad, words) in [
             (Facts { spills: 1, ..good }, "1 register spilled"),
             (Facts { scratch: 16, ..good }, "16 bytes of scratch"),
             (Facts { loop_bytes: (32 << 10) + 4, ..good }, "a loop of 32772 bytes"),
-            (Facts { looks: 1, ..good }, "1 coherent loads in the loops"),
+            (Facts { polls: 1, ..good }, "1 coherent loads in the loops"),
             // A loop that loads only the abort word, and no load before it.
-            (Facts { looks: 1, first_looks: 0, ..good }, "expected 2"),
+            (Facts { polls: 1, first_polls: 0, ..good }, "expected 2"),
         ] {
             let found = faults(&bad, 1, CACHE);
             assert!(found.len() == 1 && found[0].contains(words), "{found:?}");
         }
-        assert_eq!(faults(&Facts { looks: 9, first_looks: 8, ..good }, 2, CACHE).len(), 1);
+        assert_eq!(faults(&Facts { polls: 9, first_polls: 8, ..good }, 2, CACHE).len(), 1);
     }
 
     #[test]
