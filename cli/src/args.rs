@@ -132,7 +132,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "MAJOR")]
     pub layout: Option<LayoutArg>,
     /// What y holds past the end of a sequence [default: zero]
-    #[arg(long, value_name = "RULE")]
+    #[arg(long, value_name = "RULE", alias = "fill")]
     pub padding: Option<PaddingArg>,
     /// CSV: whether the first line holds column names; columns without names are called 1, 2, … [default: yes, and
     /// numbers in it are refused]

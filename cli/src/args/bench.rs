@@ -43,10 +43,10 @@ pub struct BenchArgs {
     pub strategy: Option<Strategy>,
     /// Steps per chunk of a pipelined stack of layers, where the case allows it; 0 computes one layer after the other
     /// [default: the planner's choice]
-    #[arg(long, value_name = "STEPS")]
+    #[arg(long, value_name = "STEPS", alias = "wave")]
     pub pipelining: Option<usize>,
     /// Let GPUs choose the reduction order: the bits of a sequence may then differ from those of its steps
-    #[arg(long)]
+    #[arg(long, alias = "any-order")]
     pub any_reduction_order: bool,
     /// Let GPUs compute cases in f16 with cooperative matrices, where they have them
     #[arg(long, requires = "any_reduction_order")]
