@@ -413,6 +413,36 @@ def compiled_chips():
         yield [chip, name, compiler_of(chip), str(len(rows)), *counts, f"`isa-{chip}.csv`"]
 
 
+def predicted(exchange):
+    """Microseconds of a step and the strategy, chip by chip; with exchange, only where that changes the plan."""
+    rows = read("predicted-gpus.csv")
+    chips = list(dict.fromkeys(row["chip"] for row in rows if exchange == "false" or row["exchange"] == "true"))
+    yield ["cell", "(B, T, H)", "weights", *chips]
+    for (cell, b, t, h, weights), own in grouped(rows, "cell", "b", "t", "h", "weights").items():
+        of = {(row["chip"], row["exchange"]): row for row in own}
+        cells = [of[chip, exchange] for chip in chips]
+        is_new = [of[chip, "false"]["kernel"] != of[chip, exchange]["kernel"] for chip in chips]
+        if exchange == "false" or any(is_new):
+            keep = [exchange == "false" or new for new in is_new]
+            texts = [kind_and_time(row) if kept else NONE for row, kept in zip(cells, keep, strict=True)]
+            yield [cell.upper(), f"({b}, {t}, {h})", weights, *texts]
+
+
+def kind_and_time(row):
+    kind = row["kernel"].split("_" + row["cell"])[0].replace("_", "-")
+    kind = "streamed" if "streamed" in row["kernel"] else kind
+    return f"{digits(float(row['step_us']))}, {kind}"
+
+
+def bounds():
+    """What bounds the recurrent kernel of each case in f32, and how many of its workgroups a core holds."""
+    rows = [row for row in read("predicted-gpus.csv") if (row["exchange"], row["weights"], row["cell"]) == ("false", "f32", "gru")]
+    chips = list(dict.fromkeys(row["chip"] for row in rows))
+    yield ["(B, T, H)", *chips]
+    for (b, t, h), own in grouped(rows, "b", "t", "h").items():
+        yield [f"({b}, {t}, {h})", *(f"{row['bound']}; {row['of_core']}, by {row['limit']}" for row in own)]
+
+
 def earlier_published():
     cases = in_order("peers-cpu-real-rounds.jsonl")
     cases.sort(key=lambda case: case.startswith("lstm"))
@@ -451,4 +481,7 @@ TABLES = {
     "int8-speed": eight_bits,
     "compiled-chips": compiled_chips,
     "compiled": compiled,
+    "predicted": lambda: predicted("false"),
+    "predicted-exchange": lambda: predicted("true"),
+    "predicted-bounds": bounds,
 }  # fmt: skip

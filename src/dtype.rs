@@ -46,6 +46,11 @@ impl Storage {
         self != Self::F32
     }
 
+    /// Bytes of so many numbers, without padding.
+    pub(crate) fn bytes(self, count: u64) -> u64 {
+        count.saturating_mul(if self.is_half() { 2 } else { 4 })
+    }
+
     /// `value` in this storage type: rounded to the nearest, ties to even.
     #[inline(always)]
     pub fn round(self, value: f32) -> f32 {

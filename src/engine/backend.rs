@@ -12,7 +12,7 @@ use crate::dtype::Storage;
 use crate::error::Result;
 use crate::info::RunSeconds;
 use crate::io::{Batch, Output, RunShape, State, StepInput, StepOutput};
-use crate::plan::{Candidate, Plan};
+use crate::plan::{Candidate, Plan, Prediction};
 use crate::progress::Progress;
 use crate::sync::Wait;
 
@@ -69,6 +69,11 @@ pub(super) trait Backend: Sized {
 
     /// The candidates that each layer's plan was chosen from, where runs are planned.
     fn alternatives(&self, _: RunShape) -> Result<Vec<Vec<Candidate>>> {
+        Ok(Vec::new())
+    }
+
+    /// What the cost model says of each kernel of the plan, where runs are planned.
+    fn predictions(&self, _: RunShape) -> Result<Vec<Vec<(String, Prediction)>>> {
         Ok(Vec::new())
     }
 

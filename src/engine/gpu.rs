@@ -32,7 +32,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Constants, Context, Fetch, Submitted, Workspace};
 use crate::io::{Batch, Output, Resets, RunShape};
 use crate::model::{Model, constants};
-use crate::plan::{self, Candidate, Plan};
+use crate::plan::{self, Candidate, Plan, Prediction};
 use crate::program::{Incomplete, Matrix, Program, constant_words, lower};
 use crate::progress::{Progress, SharedTally};
 use crate::sync::{Wait, lock};
@@ -363,6 +363,11 @@ impl Backend for GpuEngine {
 
     fn alternatives(&self, run_shape: RunShape) -> Result<Vec<Vec<Candidate>>> {
         let of = |piece: &Piece<'_>| self.planner.alternatives(&piece.model, piece.run_shape);
+        Ok(self.of_first(run_shape, of)?.unwrap_or_default())
+    }
+
+    fn predictions(&self, run_shape: RunShape) -> Result<Vec<Vec<(String, Prediction)>>> {
+        let of = |piece: &Piece<'_>| self.planner.predictions(&piece.model, piece.run_shape);
         Ok(self.of_first(run_shape, of)?.unwrap_or_default())
     }
 

@@ -18,7 +18,7 @@ use crate::gpu::adapters;
 use crate::io::{OutputShape, RunShape};
 use crate::kernels::matrices::Matrices;
 use crate::model::Model;
-use crate::plan::{Candidate, Only, Plan, Strategy, Table};
+use crate::plan::{Candidate, Only, Plan, Prediction, Strategy, Table};
 
 impl Device {
     /// The expected time of a run of `run_shape`, or `[B, T]` alone, from the caller's arrays to the caller's arrays, by the
@@ -120,6 +120,17 @@ impl Engine {
         let run_shape = run_shape.into();
         OutputShape::new(self.model(), run_shape)?;
         on!(AnyBackend, &self.0.backend, backend => backend.plan(run_shape))
+    }
+
+    /// What the cost model says of each kernel of each layer of [`Engine::plan`], by the kernel's text: how many workgroups a core
+    /// holds at once, and what bounds the time. Measurements do not correct it. Nothing on the CPU path and the reference.
+    ///
+    /// # Errors
+    /// The planner's error for this shape.
+    pub fn predictions(&self, run_shape: impl Into<RunShape>) -> Result<Vec<Vec<(String, Prediction)>>> {
+        let run_shape = run_shape.into();
+        OutputShape::new(self.model(), run_shape)?;
+        on!(AnyBackend, &self.0.backend, backend => backend.predictions(run_shape))
     }
 
     /// The runs of this engine with a multi-workgroup kernel that fell back to per-step kernels, since some

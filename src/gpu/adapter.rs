@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::info::AdapterInfo;
 use crate::kernels::matrices::Matrices;
-use crate::plan::{Caps, Measured, Speed};
+use crate::plan::{Adapter, Caps, Measured, Speed};
 use wgpu::CooperativeScalarType;
 
 impl AdapterInfo {
@@ -38,7 +38,7 @@ impl AdapterInfo {
                 max_iterations: software.then_some(Caps::SOFTWARE_ITERATIONS),
                 exchange: None,
                 matrices: None,
-                speed: speed(info.device_type),
+                speed: speed(info),
                 measured: Measured::default(),
             },
             shader_f16: features.contains(wgpu::Features::SHADER_F16),
@@ -52,16 +52,18 @@ impl AdapterInfo {
     }
 }
 
-/// The cost model's defaults for this kind of device.
-fn speed(kind: wgpu::DeviceType) -> Speed {
-    match kind {
-        wgpu::DeviceType::Cpu => {
-            let cores = std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
-            Speed { cores, ..Speed::SOFTWARE }
-        }
-        wgpu::DeviceType::IntegratedGpu => Speed::INTEGRATED,
-        _ => Speed::DISCRETE,
+/// The cost model's numbers for this device, as far as it says what it is. A browser does not.
+fn speed(info: &wgpu::AdapterInfo) -> Speed {
+    if info.device_type == wgpu::DeviceType::Cpu {
+        let cores = std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
+        return Speed { cores, ..Speed::SOFTWARE };
     }
+    // Some APIs extend the vendors' numbers beyond those of PCI.
+    let [vendor, device] = [info.vendor, info.device].map(|number| number & 0xffff);
+    let integrated = info.device_type == wgpu::DeviceType::IntegratedGpu;
+    let one_size = info.subgroup_min_size == info.subgroup_max_size;
+    let subgroup = one_size.then_some(info.subgroup_max_size);
+    Speed::of(Adapter { vendor, device, name: &info.name, integrated, subgroup })
 }
 
 fn matrix_words(matrix: &wgpu::CooperativeMatrixProperties) -> String {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use bytemuck::Pod;
 
-use super::{Binding, Kernel, Work};
+use super::{Binding, Kernel, Resources, Work};
 
 /// A kernel with every size that its pipeline is specialised for, as its file defines it.
 pub trait Definition: fmt::Debug {
@@ -54,6 +54,11 @@ pub trait Definition: fmt::Debug {
 
     /// The work of a workgroup, once and in each step.
     fn work(&self) -> (Work, Work);
+
+    /// What it needs of a core. The default is that of a kernel that moves numbers.
+    fn resources(&self) -> Resources {
+        Resources::of(4, 0)
+    }
 
     /// Whether its matrix is that of a projection of h.
     fn is_of_projection(&self) -> bool {

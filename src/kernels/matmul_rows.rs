@@ -2,7 +2,7 @@
 
 use super::matmul::{self, Arguments, Sizes};
 use super::source::{self, INTERLEAVE, wgsl};
-use super::{Binding, Definition, Kernel, Rows, SPAN, Takes, Work, pipelining, shape};
+use super::{Binding, Definition, Kernel, Resources, Rows, SPAN, Takes, Work, pipelining, shape};
 use crate::dtype::Precision;
 
 /// `out = w x + bias` for few rows.
@@ -78,9 +78,16 @@ impl Definition for MatmulRows {
             share: threads * k * count,
             barrier: 2 * threads * k.div_ceil(64),
             chain: k,
+            bytes: self.precision.weights.bytes(threads * k),
             ..Work::sums(self.rows, threads * k * count)
         };
         (Work::default(), each)
+    }
+
+    fn resources(&self) -> Resources {
+        let weights = self.precision.weights;
+        let matrix = weights.bytes(u64::from(self.sizes.k) * u64::from(self.sizes.n));
+        Resources::of(2 * self.rows.count() + 4, matrix)
     }
 
     fn of_columns(self, n: u32) -> Self {

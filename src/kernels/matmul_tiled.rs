@@ -2,7 +2,7 @@
 
 use super::matmul::{self, Arguments, Sizes};
 use super::source::{self, INTERLEAVE, wgsl};
-use super::{Binding, Definition, Kernel, Rows, Takes, Work, pipelining};
+use super::{Binding, Definition, Kernel, Resources, Rows, Takes, Work, pipelining};
 use crate::dtype::Precision;
 
 /// Rows, and columns, of a workgroup.
@@ -76,9 +76,18 @@ impl Definition for MatmulTiled {
             share: 16 * threads * k,
             barrier: 2 * threads * k.div_ceil(16),
             chain: k,
+            bytes: self.precision.weights.bytes(64 * k) + self.precision.activations.bytes(64 * k),
             ..Work::sums(Rows::Four, 64 * threads * k)
         };
         (Work::default(), each)
+    }
+
+    fn resources(&self) -> Resources {
+        let Precision { weights, activations } = self.precision;
+        let matrix = weights.bytes(u64::from(self.sizes.k) * u64::from(self.sizes.n));
+        // 64 sums, 8 numbers of each factor, and its part of the 16 k of 64 columns and 64 rows that are loaded together.
+        let loaded = (weights.bytes(16 * 64) + activations.bytes(16 * 64)) as u32 / THREADS / 4;
+        Resources::of(64 + 16 + loaded, matrix)
     }
 
     fn of_columns(self, n: u32) -> Self {

@@ -45,7 +45,7 @@ pub use persistent::Persistent;
 pub use resets::{ResetOrder, ResetStates};
 pub use step::Step;
 pub use streams::MoveStates;
-pub use work::Work;
+pub use work::{Resources, Work};
 
 use std::fmt;
 use std::ops::Deref;

@@ -12,7 +12,7 @@ use super::cell::{Functions, WholeCell};
 use super::recurrence::Arguments;
 use super::resets::{self, BEGUN, INITIAL, INITIAL_KEPT, RESETS, ResetOrder};
 use super::source::wgsl;
-use super::{Binding, Definition, Kernel, Rows, Takes, Work, pipelining, shape, unrolled};
+use super::{Binding, Definition, Kernel, Resources, Rows, Takes, Work, pipelining, shape, unrolled};
 use crate::dtype::Precision;
 
 /// All steps of a chunk.
@@ -127,7 +127,8 @@ impl Definition for Persistent {
     }
 
     fn work(&self) -> (Work, Work) {
-        let work = self.shape.work(self.hidden, self.rows, self.cell.gates(), self.cell.product_count());
+        let (cell, weights) = (self.cell, self.precision.weights);
+        let work = self.shape.work(self.hidden, self.rows, cell.gates(), cell.product_count(), weights);
         let (once, mut each) = work;
         if self.resets.is_some() {
             // Of each row its length, its number and its word; two barriers.
@@ -136,6 +137,10 @@ impl Definition for Persistent {
             each.barrier += 2 * threads;
         }
         (once, each)
+    }
+
+    fn resources(&self) -> Resources {
+        self.shape.resources(self.hidden, self.rows, self.cell.gates(), self.precision.weights)
     }
 }
 

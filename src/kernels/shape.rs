@@ -1,7 +1,8 @@
 //! How the work of a recurrent kernel is cut up, and what follows from it.
 
 use super::product::{Product, most_gates};
-use super::{BLOCK, Rows, Work};
+use super::{BLOCK, Resources, Rows, Work};
+use crate::dtype::Storage;
 
 /// Workgroups of `width` threads, each of which has one of so many units or columns and a tile of rows.
 pub(super) fn grid([units, width]: [u32; 2], tile: Rows, [rows, dirs]: [u32; 2]) -> [u32; 3] {
@@ -168,8 +169,26 @@ impl Shape {
         kept.to_owned() + &part
     }
 
+    /// What a kernel of this shape needs of a core, with weights stored as `weights`.
+    pub(super) fn resources(self, hidden: u32, rows: Rows, gates: u32, weights: Storage) -> Resources {
+        let held = self.keep.registers(u64::from(gates) * u64::from(self.held_depth(hidden)));
+        let held = u32::try_from(held).unwrap_or(u32::MAX);
+        // The sums of each row, and h of each row for four k.
+        let sums = 2 * rows.count() * (gates + 4);
+        let loaded = if self.held() < self.parts { gates * weights.bytes(1) as u32 } else { 0 };
+        let matrix = weights.bytes(u64::from(gates) * u64::from(hidden) * u64::from(hidden));
+        Resources::of(held.saturating_add(sums + loaded), matrix)
+    }
+
     /// What a workgroup does once, and in each step of a cell with `gates` gates and `products` products.
-    pub(super) fn work(self, hidden: u32, rows: Rows, gates: u32, products: u32) -> (Work, Work) {
+    pub(super) fn work(
+        self,
+        hidden: u32,
+        rows: Rows,
+        gates: u32,
+        products: u32,
+        storage: Storage,
+    ) -> (Work, Work) {
         let (threads, products) = (u64::from(self.threads()), u64::from(products));
         let (gates, count) = (u64::from(gates), u64::from(rows.count()));
         let depth = u64::from(self.depth(hidden));
@@ -177,12 +196,13 @@ impl Shape {
         let owners = u64::from(self.tiles * self.units);
         let handed = u64::from((self.split - 1) * self.parts);
         let held = threads * u64::from(self.held_depth(hidden)) * gates;
-        let once = Work { load: held, ..Work::default() };
+        let once = Work { load: held, bytes: storage.bytes(held), ..Work::default() };
         let barriers = products * if self.split > 1 { 2 } else { 1 };
         // Two weights are opened by an operation or two.
         let opened = if self.keep == Keep::Packed { held } else { 0 };
         let each = Work {
             load: owners * count * (gates + 1) + (weights - held),
+            bytes: storage.bytes(weights - held),
             share: threads * depth * products * count + owners * handed * gates * count,
             barrier: threads * barriers,
             chain: depth * products,

@@ -11,7 +11,7 @@ use super::cell::{Functions, StepCell};
 use super::recurrence::{Arguments, Sizes};
 use super::shape::in_tiles;
 use super::source::{INTERLEAVE, wgsl};
-use super::{Binding, Definition, Kernel, Rows, Takes, Work, pipelining, source};
+use super::{Binding, Definition, Kernel, Resources, Rows, Takes, Work, pipelining, source};
 use crate::dtype::Precision;
 
 /// A fused step, or a part of one.
@@ -96,7 +96,15 @@ impl Definition for Step {
 
     fn work(&self) -> (Work, Work) {
         let each = self.shape.work(self.sizes.k, self.rows, self.cell.products());
-        (Work::default(), each)
+        let columns = u64::from(self.shape.own() * self.shape.units * self.cell.products());
+        let bytes = self.precision.weights.bytes(u64::from(self.sizes.k) * columns);
+        (Work::default(), Work { bytes, ..each })
+    }
+
+    fn resources(&self) -> Resources {
+        let (gates, weights) = (self.cell.products(), self.precision.weights);
+        let matrix = u64::from(self.sizes.k) * u64::from(gates) * u64::from(self.sizes.units);
+        Resources::of(self.shape.registers(gates, self.rows, weights.is_half()), weights.bytes(matrix))
     }
 
     fn is_of_projection(&self) -> bool {

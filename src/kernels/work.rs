@@ -23,6 +23,31 @@ pub struct Work {
     pub wait: u64,
     /// Waits for other workgroups.
     pub exchange: u64,
+    /// Bytes of matrices that are loaded from memory or a cache.
+    pub bytes: u64,
+}
+
+/// What a kernel needs of a core beside time, as far as it bounds how many of its workgroups a core holds at once, and
+/// which bytes they share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resources {
+    /// 32-bit registers of a thread, as compilers of GPUs allocate them; see `benches/records/isa-*.csv`.
+    pub registers: u32,
+    /// Bytes of the matrix of one direction, which all workgroups of it read.
+    pub matrix: u64,
+}
+
+impl Resources {
+    /// Of a thread that holds so many numbers beside those that any kernel needs.
+    pub(super) const fn of(numbers: u32, matrix: u64) -> Self {
+        let registers = numbers.saturating_add(Self::BASE);
+        Self { registers: if registers < Self::MOST { registers } else { Self::MOST }, matrix }
+    }
+
+    /// Registers for indices and addresses.
+    const BASE: u32 = 24;
+    /// Registers that a thread can have, on AMD and NVIDIA.
+    const MOST: u32 = 256;
 }
 
 impl Work {

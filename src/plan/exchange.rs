@@ -1,7 +1,7 @@
 //! Multi-workgroup kernels, which distribute a tile's units to several workgroups: the shapes that a device allows,
 //! and the steps of a chunk.
 
-use super::shapes::{MOST_HELD, parts, refusal, shapes};
+use super::shapes::{most_held, parts, refusal, shapes};
 use super::{Caps, LayerRecipe, Recurrence, Strategy};
 use crate::dims::Dims;
 use crate::dtype::Precision;
@@ -43,7 +43,8 @@ pub(super) fn variants(
     let mut reason = "one workgroup has room for every unit".to_owned();
     // Two units may share a word of y, so they are in one workgroup. It has no more threads than a workgroup of the
     // self-test, whose kernel has as many weights a thread as any.
-    let by_registers = u32::try_from(caps.speed.registers / u64::from(MOST_HELD)).unwrap_or(u32::MAX);
+    let by_registers = caps.speed.registers / u64::from(most_held(rows, caps).max(1));
+    let by_registers = u32::try_from(by_registers).unwrap_or(u32::MAX);
     let threads = GROUP_THREADS.min(caps.max_threads).min(by_registers);
     let most = |whole: persistent::Shape| (threads / whole.split / 2 * 2).max(2);
     let sizes = |whole: persistent::Shape| {
@@ -63,12 +64,13 @@ pub(super) fn variants(
             let tested = exchange.workgroup_bytes;
             format!("needs {memory} bytes of workgroup memory, the self-test used {tested}")
         });
-        let refused = refusal(&kernel, layer, hidden, shape, precision, caps).or(untested).or_else(|| {
-            (all > u64::from(exchange.workgroups)).then(|| {
-                let side_by_side = exchange.workgroups;
-                format!("needs {all} workgroups side by side, the device is known to run {side_by_side}")
-            })
-        });
+        let refused =
+            refusal(&kernel, layer, hidden, shape, (rows, precision), caps).or(untested).or_else(|| {
+                (all > u64::from(exchange.workgroups)).then(|| {
+                    let side_by_side = exchange.workgroups;
+                    format!("needs {all} workgroups side by side, the device is known to run {side_by_side}")
+                })
+            });
         let is_allowed = refused.is_none();
         match refused {
             // The spin limit and the fallback kernels are set with the recipe.
@@ -78,14 +80,16 @@ pub(super) fn variants(
         is_allowed
     };
     let mut has_any = false;
-    for shape in shapes(Strategy::MultiWorkgroup, cell, hidden, precision, caps).into_iter().flat_map(sizes) {
+    for shape in
+        shapes(Strategy::MultiWorkgroup, cell, hidden, rows, precision, caps).into_iter().flat_map(sizes)
+    {
         has_any |= allowed(shape);
     }
     // As for one workgroup with every unit: only where all weights are too many for what the device runs side by
     // side.
     if !has_any {
         let threads = |whole: persistent::Shape| most(whole).saturating_mul(whole.split);
-        let parts = parts(cell, hidden, precision, caps, threads).into_iter();
+        let parts = parts(cell, hidden, rows, precision, caps, threads).into_iter();
         parts.flat_map(sizes).find(|shape| allowed(*shape));
     }
     found.dedup();

@@ -3,27 +3,39 @@
 use super::{Caps, Strategy};
 use crate::dtype::Precision;
 use crate::kernels::persistent::Keep;
-use crate::kernels::{BLOCK, Definition, WholeCell, persistent};
+use crate::kernels::{BLOCK, Definition, Rows, WholeCell, persistent};
 use crate::model::Layer;
 
-/// Weights, or sums, of a thread at most: beyond this some compilers spill them.
-pub(super) const MOST_HELD: u32 = 192;
+/// Sums of a thread at most: beyond this some compilers spill them.
+pub(super) const MOST_SUMS: u32 = 192;
 /// The least part of a unit's blocks that is worth keeping where the rest is loaded in every step, as one in so many:
 /// with a quarter of them it was nowhere the fastest.
 const PART: u64 = 3;
 
-/// Ways to distribute k to threads, from few threads with many weights to many with few.
+/// Weights in registers of a thread at most, with so many rows side by side: beyond this the compilers of this device
+/// spill them.
+pub(super) fn most_held(rows: Rows, caps: &Caps) -> u32 {
+    let most = match rows {
+        Rows::One => caps.speed.held,
+        Rows::Four => caps.speed.held4,
+    };
+    u32::try_from(most).unwrap_or(u32::MAX)
+}
+
+/// Ways to distribute k to threads, from few threads with many weights to many with few. A block of k may already be
+/// more than a thread may hold; then [`refusal`] says so.
 pub(super) fn shapes(
     strategy: Strategy,
     cell: WholeCell,
     hidden: u32,
+    rows: Rows,
     precision: Precision,
     caps: &Caps,
 ) -> Vec<persistent::Shape> {
     let shape = |depth: u32, keep: Keep| persistent::Shape::new(hidden, depth, keep);
+    let depth = most_held(rows, caps) / cell.gates();
     match strategy {
         Strategy::Persistent => {
-            let depth = MOST_HELD / cell.gates();
             let mut shapes = vec![shape(depth, Keep::Held), shape(32, Keep::Held)];
             if precision.weights.is_half() {
                 shapes.extend([shape(2 * depth, Keep::Packed), shape(depth, Keep::Packed)]);
@@ -32,7 +44,6 @@ pub(super) fn shapes(
         }
         // As many weights as a thread can hold: with fewer threads, a workgroup has more units.
         Strategy::MultiWorkgroup => {
-            let depth = MOST_HELD / cell.gates();
             let packed = precision.weights.is_half().then(|| shape(2 * depth, Keep::Packed));
             packed.into_iter().chain([shape(depth, Keep::Held)]).collect()
         }
@@ -50,6 +61,7 @@ pub(super) fn shapes(
 pub(super) fn parts(
     cell: WholeCell,
     hidden: u32,
+    rows: Rows,
     precision: Precision,
     caps: &Caps,
     threads: impl Fn(persistent::Shape) -> u32,
@@ -61,7 +73,7 @@ pub(super) fn parts(
     for split in 1..=blocks.min(caps.max_threads) {
         let shape = persistent::Shape::new(hidden, blocks.div_ceil(split) * BLOCK, keep);
         let of_workgroup = of_block.saturating_mul(u64::from(threads(shape))).max(1);
-        let most = (caps.speed.registers / of_workgroup).min(u64::from(MOST_HELD) / of_block);
+        let most = (caps.speed.registers / of_workgroup).min(u64::from(most_held(rows, caps)) / of_block);
         let held = u32::try_from(most).unwrap_or(u32::MAX).min(shape.parts - 1);
         // The last threads of a unit may have fewer blocks than the others.
         let of_unit = (0..shape.split).map(|s| held.min(blocks.saturating_sub(s * shape.parts))).sum();
@@ -81,21 +93,27 @@ pub(super) fn refusal(
     layer: &Layer,
     hidden: u32,
     shape: persistent::Shape,
-    precision: Precision,
+    (rows, precision): (Rows, Precision),
     caps: &Caps,
 ) -> Option<String> {
     let beyond = |needed: u64, limit: u64, what: &str| {
         (needed > limit).then(|| format!("needs {needed} {what}, the device has {limit}"))
     };
     let (gates, dirs) = (layer.cell().gates() as u64, layer.direction().count() as u64);
-    let weights = gates * u64::from(shape.held_depth(hidden)) * u64::from(kernel.threads());
-    let registers = shape.keep.registers(weights);
+    let weights = gates * u64::from(shape.held_depth(hidden));
+    let registers = shape.keep.registers(weights * u64::from(kernel.threads()));
+    let (of_thread, held) = (shape.keep.registers(weights), u64::from(most_held(rows, caps)));
     let depth = precision.weights.words(hidden.next_multiple_of(4) as usize) as u64;
     let bytes = dirs * gates * u64::from(hidden) * depth * 4;
     beyond(bytes, caps.max_array_bytes(), "bytes of w_hh in one binding")
         .or_else(|| beyond(kernel.storage_buffers(), u64::from(caps.max_storage_buffers), "storage buffers"))
         .or_else(|| {
             beyond(u64::from(kernel.threads()), u64::from(caps.max_threads), "threads in a workgroup")
+        })
+        .or_else(|| {
+            (of_thread > held).then(|| {
+                format!("needs {of_thread} registers for the weights of a thread, the device has {held} without spilling")
+            })
         })
         .or_else(|| beyond(registers, caps.speed.registers, "registers for the weights of a workgroup"))
         .or_else(|| {

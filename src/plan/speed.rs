@@ -4,43 +4,97 @@ use std::fmt;
 
 use crate::error::{Error, Result};
 
-/// Times in femtoseconds, so that a plan stays a pure function of numbers that compare and print exactly.
-///
-/// A device is modelled as `cores` that each run one workgroup at a time. The times of operations are those of a busy
-/// core, for one scalar operation of any of its threads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Speed {
-    /// Workgroups that run at once.
-    pub cores: u64,
-    /// A dispatch that waits for the one before it.
-    pub dispatch: u64,
-    /// A step within a dispatch: the input from memory, activations.
-    pub step: u64,
-    /// A barrier, for each thread of the workgroup.
-    pub barrier: u64,
-    /// A product and sum.
-    pub fma: u64,
-    /// A product and sum where a thread has four rows side by side.
-    pub fma4: u64,
-    /// A product and sum of cooperative matrices.
-    pub matrix: u64,
-    /// A load from a buffer.
-    pub load: u64,
-    /// A load from workgroup memory.
-    pub share: u64,
-    /// A product and sum that waits for the one before it.
-    pub chain: u64,
-    /// The latency of a load from a buffer, from memory or a cache. 0 where loads do not wait, as on a processor: there
-    /// kernels load each weight when they need it.
-    pub latency: u64,
-    /// 32-bit numbers that a workgroup can keep in registers.
-    pub registers: u64,
-    /// The time of a number from one workgroup to another within a dispatch.
-    pub exchange: u64,
+/// The numbers, with their names.
+macro_rules! numbers {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// Times in femtoseconds, so that a plan stays a pure function of numbers that compare and print exactly.
+        ///
+        /// A device is modelled as `cores`, each of which holds one or several workgroups at once, as many as its
+        /// threads, registers and workgroup memory allow. These share its arithmetic. The times of operations are those
+        /// of a busy core, for one scalar operation of any of its threads.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub struct Speed {
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        impl Speed {
+            /// The name of each number, and the number.
+            pub fn fields(&self) -> Vec<(&'static str, u64)> {
+                vec![$((stringify!($name), self.$name)),*]
+            }
+
+            /// The number of this name.
+            pub fn field_mut(&mut self, name: &str) -> Option<&mut u64> {
+                match name {
+                    $(stringify!($name) => Some(&mut self.$name),)*
+                    _ => None,
+                }
+            }
+        }
+    };
 }
 
+numbers! {
+    /// Cores: streaming multiprocessors, compute units or pairs of them, shader cores.
+    cores,
+    /// A dispatch that waits for the one before it.
+    dispatch,
+    /// A step within a dispatch: the input from memory, activations.
+    step,
+    /// A barrier, for each thread of the workgroup.
+    barrier,
+    /// A product and sum.
+    fma,
+    /// A product and sum where a thread has four rows side by side.
+    fma4,
+    /// A product and sum of cooperative matrices.
+    matrix,
+    /// A load from a buffer.
+    load,
+    /// A load from workgroup memory.
+    share,
+    /// A product and sum that waits for the one before it.
+    chain,
+    /// 32-bit numbers that a workgroup can keep in registers.
+    registers,
+    /// The time of a number from one workgroup to another within a dispatch.
+    exchange,
+    /// Weights that a thread can keep in registers, of one row.
+    held,
+    /// The same with four rows side by side.
+    held4,
+    /// Workgroups that a core holds at once, at most.
+    resident,
+    /// Threads of a core.
+    threads,
+    /// 32-bit registers of a core.
+    file,
+    /// Bytes of workgroup memory of a core.
+    memory,
+    /// Threads that are scheduled together.
+    subgroup,
+    /// Threads from which a core works at its full rate.
+    full,
+    /// Bytes of the last cache.
+    cache,
+    /// A byte from the last cache to a core.
+    cached,
+    /// A byte from memory, all cores together.
+    uncached,
+    /// The latency of a load from a cache, or of any where `far` is 0. 0 where loads do not wait, as on a processor:
+    /// there kernels load each weight when they need it.
+    latency,
+    /// The latency of a load from memory.
+    far,
+}
+
+/// How many of the numbers, the first, every table must have. Tables of earlier versions lack the others, and were
+/// fitted to cores that hold one workgroup at a time and to memory whose latency and bandwidth are part of `load`.
+const REQUIRED: usize = 12;
+
 impl Speed {
-    /// A discrete GPU, from data sheets; not measured.
+    /// A discrete GPU of an unknown vendor, from data sheets, not measured.
+    /// [`Chip`](super::Chip) has the numbers of known ones.
     pub const DISCRETE: Self = Self {
         cores: 80,
         dispatch: 3_000_000_000,
@@ -52,10 +106,26 @@ impl Speed {
         load: 40_000,
         share: 5_000,
         chain: 2_500_000,
-        latency: 300_000_000,
         registers: 48 * 1024,
         exchange: 800_000_000,
+        held: 192,
+        held4: 192,
+        // So many as have 64 threads of 128 registers each, on GPUs of today.
+        resident: 8,
+        threads: 8 * 1024,
+        file: 8 * 64 * 1024,
+        memory: 8 * 64 * 1024,
+        subgroup: 1,
+        full: 1,
+        cache: 0,
+        cached: 0,
+        uncached: 0,
+        latency: 300_000_000,
+        far: 0,
     };
+
+    /// Numbers that a table may lack: of cores that hold one workgroup at a time, and loads that do not wait.
+    const ONE_AT_A_TIME: Self = Self { resident: 1, latency: 0, ..Self::DISCRETE };
 
     /// A GPU that shares its memory with the processor, from data sheets; not measured.
     pub const INTEGRATED: Self =
@@ -74,20 +144,22 @@ impl Speed {
         load: 1_953_215,
         share: 2_382,
         chain: 170_034,
-        latency: 0,
         registers: 96 * 1024,
         exchange: 800_000_000,
+        ..Self::ONE_AT_A_TIME
     };
 
-    /// Reads numbers: lines of a name and a number, and comments that begin with `#`.
+    /// Reads numbers: lines of a name and a number, and comments that begin with `#`. Those after `exchange` may be
+    /// missing, as in tables of earlier versions: then a core holds one workgroup at a time.
     ///
     /// # Errors
     /// [`Error::Format`] for a line of another form, a name that is unknown, repeated or missing, and 0 cores.
     pub fn parse(text: &str) -> Result<Self> {
         let mismatch =
             |line: &str, reason: &str| Err(Error::format("table of speeds", format!("`{line}`: {reason}")));
-        let mut speed = Self::DISCRETE;
-        let mut missing: Vec<&str> = speed.fields().iter().map(|(name, _)| *name).collect();
+        let mut speed = Self::ONE_AT_A_TIME;
+        let names: Vec<&str> = speed.fields().iter().map(|(name, _)| *name).collect();
+        let mut missing = names.clone();
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
             let Some((name, number)) = line.split_once(char::is_whitespace) else {
                 return mismatch(line, "no name with a number");
@@ -95,58 +167,19 @@ impl Speed {
             let Some(index) = missing.iter().position(|missing| *missing == name) else {
                 return mismatch(line, "no such name, or one that was there before");
             };
-            missing.swap_remove(index);
+            missing.remove(index);
             match (number.trim().parse(), speed.field_mut(name)) {
                 (Ok(number), Some(field)) => *field = number,
                 _ => return mismatch(line, "no whole number"),
             }
         }
-        if let Some(name) = missing.first() {
+        if let Some(name) = missing.first().filter(|name| names[..REQUIRED].contains(name)) {
             return mismatch(name, "is missing");
         }
         if speed.cores == 0 {
             return mismatch("cores 0", "a device has at least one");
         }
         Ok(speed)
-    }
-
-    /// The name of each number, and the number.
-    pub fn fields(&self) -> [(&'static str, u64); 13] {
-        [
-            ("cores", self.cores),
-            ("dispatch", self.dispatch),
-            ("step", self.step),
-            ("barrier", self.barrier),
-            ("fma", self.fma),
-            ("fma4", self.fma4),
-            ("matrix", self.matrix),
-            ("load", self.load),
-            ("share", self.share),
-            ("chain", self.chain),
-            ("latency", self.latency),
-            ("registers", self.registers),
-            ("exchange", self.exchange),
-        ]
-    }
-
-    /// The number of this name.
-    pub fn field_mut(&mut self, name: &str) -> Option<&mut u64> {
-        Some(match name {
-            "cores" => &mut self.cores,
-            "dispatch" => &mut self.dispatch,
-            "step" => &mut self.step,
-            "barrier" => &mut self.barrier,
-            "fma" => &mut self.fma,
-            "fma4" => &mut self.fma4,
-            "matrix" => &mut self.matrix,
-            "load" => &mut self.load,
-            "share" => &mut self.share,
-            "chain" => &mut self.chain,
-            "latency" => &mut self.latency,
-            "registers" => &mut self.registers,
-            "exchange" => &mut self.exchange,
-            _ => return None,
-        })
     }
 }
 
@@ -203,6 +236,17 @@ mod tests {
     fn tables_round_trip() {
         let speed = Speed { cores: 3, chain: 0, ..Speed::INTEGRATED };
         assert_eq!(Speed::parse(&format!("# a device\n\n{speed}")).unwrap(), speed);
+    }
+
+    /// The numbers of earlier versions mean what they meant: a core that holds one workgroup at a time.
+    #[test]
+    fn tables_of_earlier_versions_are_read() {
+        let known = Speed::SOFTWARE.to_string();
+        let (earlier, since) = known.split_at(known.find("held ").unwrap());
+        assert_eq!((earlier.lines().count(), since.lines().count()), (REQUIRED, 13));
+        assert_eq!(Speed::parse(earlier).unwrap(), Speed::SOFTWARE);
+        let chip = Speed { resident: 16, ..Speed::SOFTWARE };
+        assert_eq!(Speed::parse(&format!("{earlier}resident 16\n")).unwrap(), chip);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::shapes::{MOST_HELD, parts, refusal, shapes};
+use super::shapes::{MOST_SUMS, parts, refusal, shapes};
 use super::{Caps, Recurrence, Request, exchange, matrices};
 use crate::error::{Error, Result};
 use crate::io::RunShape;
@@ -113,7 +113,7 @@ pub(super) fn variants(
         let shape = persistent::Shape { tiles: full, ..shape };
         let (pipelined, resets) = (false, run_shape.resets.then(|| run_shape.x.into()));
         let kernel = Persistent { cell, functions, hidden, precision, rows, shape, pipelined, resets };
-        let refused = refusal(&kernel, layer, hidden, shape, precision, caps);
+        let refused = refusal(&kernel, layer, hidden, shape, (rows, precision), caps);
         let is_allowed = refused.is_none();
         match refused {
             None => found.push(Recurrence::Persistent(kernel)),
@@ -122,13 +122,13 @@ pub(super) fn variants(
         is_allowed
     };
     let mut has_any = false;
-    for shape in shapes(strategy, cell, hidden, precision, caps) {
+    for shape in shapes(strategy, cell, hidden, rows, precision, caps) {
         has_any |= allowed(shape);
     }
     // Where a workgroup can keep all weights, a kernel that loads some of them gains nothing.
     if strategy == Strategy::Persistent && !has_any {
         let threads = |shape: persistent::Shape| shape.threads();
-        parts(cell, hidden, precision, caps, threads).into_iter().find(|shape| allowed(*shape));
+        parts(cell, hidden, rows, precision, caps, threads).into_iter().find(|shape| allowed(*shape));
     }
     found.dedup();
     Ok(if found.is_empty() { Err(reason) } else { Ok(found) })
@@ -145,7 +145,7 @@ fn blocks(cell: Cell, units: u32, tiles: u32, rows: Rows, request: Request, caps
         // Four tiles of one row are a tile of four, which is loaded at once.
         are_there
             && (rows == Rows::Four || count < 4)
-            && (each * count == 1 || each * count * of_one <= MOST_HELD)
+            && (each * count == 1 || each * count * of_one <= MOST_SUMS)
     };
     BLOCKS.into_iter().filter(fits).collect()
 }

@@ -1,6 +1,9 @@
-//! Tests without an engine: rules of the sources, shaders by naga, the protocol of the exchange, tables of speeds.
+//! Tests without an engine: rules of the sources, shaders by naga, the protocol of the exchange, tables of
+//! speeds, predictions and occupancy for GPUs.
 
 mod exchange_model;
 mod layering;
+mod occupancy;
+mod predictions;
 mod shaders;
 mod tables;

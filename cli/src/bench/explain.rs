@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use wgru::plan::{Candidate, LayerRecipe, Plan, Table as PlanTable};
+use wgru::plan::{Candidate, LayerRecipe, Plan, Prediction, Table as PlanTable};
 use wgru::{DeviceOptions, Dims, Engine, Model, Options};
 
 use super::case::Case;
@@ -95,6 +95,7 @@ fn of_pieces(engine: &Engine, dims: Dims) -> Outcome<String> {
 
 fn of_plan(engine: &Engine, dims: Dims, plan: &Plan) -> Outcome<String> {
     let mut text = format!("{plan}\npredicted {}\n", seconds(plan.cost.seconds()));
+    let predictions = engine.predictions(dims)?;
     for (index, (candidates, picked)) in engine.alternatives(dims)?.iter().zip(&plan.layers).enumerate() {
         let cost = |candidate: &Candidate| candidate.outcome.as_ref().ok().map(|(_, cost)| cost.seconds());
         let own = candidates.iter().find(|candidate| {
@@ -130,12 +131,35 @@ fn of_plan(engine: &Engine, dims: Dims, plan: &Plan) -> Outcome<String> {
             ]);
         }
         text += &format!("\nlayer {index}\n{table}");
+        if let Some(own) = predictions.get(index) {
+            text += &format!("\nchosen kernels, by the model\n{}", of_kernels(own));
+        }
     }
     if plan.layers.len() > 1 {
         text += "\nAll layers compute the same number of rows at once, so the layers are chosen together.\n";
         text += &of_pipelined(plan);
     }
     Ok(text)
+}
+
+/// How the chosen kernels occupy the device, and what bounds them.
+fn of_kernels(predictions: &[(String, Prediction)]) -> Table {
+    let head = ["kernel", "a dispatch", "workgroups", "waves", "a core holds", "limited by", "bound by"];
+    let mut table = Table::new(&head);
+    for (kernel, prediction) in predictions {
+        let Prediction { workgroups, waves, occupancy, bound, cost } = prediction;
+        let plural = if occupancy.workgroups == 1 { "" } else { "s" };
+        table.row(vec![
+            kernel.clone(),
+            seconds(cost.seconds()),
+            workgroups.to_string(),
+            waves.to_string(),
+            format!("{} workgroup{plural}, {} threads", occupancy.workgroups, occupancy.threads),
+            occupancy.limit.to_string(),
+            bound.to_string(),
+        ]);
+    }
+    table
 }
 
 /// The terms of the predicted time.

@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::gpu::Context;
 use crate::io::{OutputShape, RunShape};
 use crate::model::Model;
-use crate::plan::{self, Candidate, Caps, Plan, Request};
+use crate::plan::{self, Candidate, Caps, Plan, Prediction, Request};
 use crate::program::{Program, check, lower};
 
 /// The default limit on the bytes of a run's arrays: larger pieces are no faster.
@@ -80,6 +80,15 @@ impl Planner {
 
     pub(super) fn alternatives(&self, model: &Model, run_shape: RunShape) -> Result<Vec<Vec<Candidate>>> {
         plan::alternatives(model, run_shape, self.request, &self.caps())
+    }
+
+    pub(super) fn predictions(
+        &self,
+        model: &Model,
+        run_shape: RunShape,
+    ) -> Result<Vec<Vec<(String, Prediction)>>> {
+        let caps = self.caps();
+        Ok(plan::predictions(model, &self.planned(model, run_shape, &caps)?, &caps))
     }
 
     /// The bytes of a run of `plan`, if the device supports it.

@@ -14,7 +14,7 @@ use bytemuck::{Pod, Zeroable};
 use super::cell::{Functions, WholeCell};
 use super::persistent::Shape;
 use super::source::wgsl;
-use super::{Access, Binding, Definition, Kernel, Parameters, Rows, Takes, Work};
+use super::{Access, Binding, Definition, Kernel, Parameters, Resources, Rows, Takes, Work};
 use super::{pipelining, recurrence, unrolled};
 use crate::dtype::Precision;
 
@@ -185,11 +185,16 @@ impl Definition for MultiWorkgroup {
 
     fn work(&self) -> (Work, Work) {
         let products = self.cell.product_count();
-        let (once, mut each) = self.shape.work(self.hidden, self.rows, self.cell.gates(), products);
+        let (gates, weights) = (self.cell.gates(), self.precision.weights);
+        let (once, mut each) = self.shape.work(self.hidden, self.rows, gates, products, weights);
         // Each workgroup polls the numbers of all others about twice.
         each.load += 2 * u64::from(products) * u64::from(self.hidden) * u64::from(self.rows.count());
         each.exchange = u64::from(products);
         (once, each)
+    }
+
+    fn resources(&self) -> Resources {
+        self.shape.resources(self.hidden, self.rows, self.cell.gates(), self.precision.weights)
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{DEPTH, FLAG, Matrices, PITCH, PRECISION};
 use crate::kernels::matmul::{self, Arguments, Sizes};
 use crate::kernels::source::{self, INTERLEAVE, wgsl};
-use crate::kernels::{Binding, Definition, Kernel, Takes, Work, pipelining};
+use crate::kernels::{Binding, Definition, Kernel, Resources, Takes, Work, pipelining};
 
 /// `out = w x + bias` for many rows, by cooperative matrices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -88,9 +88,16 @@ impl Definition for MatmulMatrices {
             share: 2 * tile * k + subgroups * 4 * side * k + 2 * tile * tile,
             barrier: 2 * threads * k.div_ceil(32),
             chain: k.div_ceil(side),
+            bytes: PRECISION.weights.bytes(2 * tile * k),
             ..Work::default()
         };
         (Work::default(), each)
+    }
+
+    fn resources(&self) -> Resources {
+        let matrix = PRECISION.weights.bytes(u64::from(self.sizes.k) * u64::from(self.sizes.n));
+        // Four by one matrix of sums in each subgroup at least, spread over its threads.
+        Resources::of(104, matrix)
     }
 
     fn of_columns(self, n: u32) -> Self {

@@ -7,7 +7,7 @@ use crate::kernels::cell::{Functions, StepCell};
 use crate::kernels::recurrence::{Arguments, Sizes};
 use crate::kernels::shape::in_tiles;
 use crate::kernels::source::{self, INTERLEAVE, wgsl};
-use crate::kernels::{Binding, Definition, Kernel, Takes, Work, pipelining};
+use crate::kernels::{Binding, Definition, Kernel, Resources, Takes, Work, pipelining};
 
 /// The shape of a step kernel of matrices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -100,9 +100,15 @@ impl Definition for StepMatrices {
             share: (rows + columns) * k + subgroups * (stack + gates) * side * k + 2 * rows * columns,
             barrier: 2 * threads * k.div_ceil(32),
             chain: k.div_ceil(side),
+            bytes: PRECISION.weights.bytes(columns * k),
             ..Work::default()
         };
         (Work::default(), each)
+    }
+
+    fn resources(&self) -> Resources {
+        let matrix = u64::from(self.cell.products()) * u64::from(self.sizes.k) * u64::from(self.sizes.units);
+        Resources::of(64, PRECISION.weights.bytes(matrix))
     }
 
     fn is_of_projection(&self) -> bool {

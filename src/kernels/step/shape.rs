@@ -55,13 +55,21 @@ impl Shape {
 
     /// The same, with as many weights ahead as registers allow.
     pub fn loading_ahead(self, k: u32, gates: u32, rows: Rows, packed: bool) -> Self {
-        let of_tile = gates * self.units * self.tiles * rows.count();
-        let sums = if self.in_blocks { 2 * of_tile } else { of_tile };
-        let of_quad = gates * self.units * if packed { 2 } else { 4 };
-        let needed = |quads: u32| sums + 2 * quads * of_quad + 4 * quads * rows.count();
+        let needed = |quads: u32| Self { ahead: Ahead::Quads(quads), ..self }.registers(gates, rows, packed);
         let fits = |quads: &u32| k >= BLOCK && needed(*quads) <= REGISTERS;
         let ahead = [4, 2, 1].into_iter().find(fits).map_or(Ahead::None, Ahead::Quads);
         Self { ahead, ..self }
+    }
+
+    /// Registers of a thread for weights, sums and the vector.
+    pub(super) fn registers(self, gates: u32, rows: Rows, packed: bool) -> u32 {
+        let of_tile = gates * self.units * self.tiles * rows.count();
+        let sums = if self.in_blocks { 2 * of_tile } else { of_tile };
+        let of_quad = gates * self.units * if packed { 2 } else { 4 };
+        match self.ahead {
+            Ahead::None => sums + of_quad,
+            Ahead::Quads(quads) => sums + 2 * quads * of_quad + 4 * quads * rows.count(),
+        }
     }
 
     /// Units of a workgroup, were `units` 1.
