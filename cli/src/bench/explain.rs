@@ -147,7 +147,7 @@ fn of_kernels(predictions: &[(String, Prediction)]) -> Table {
     let head = ["kernel", "a dispatch", "workgroups", "waves", "a core holds", "limited by", "bound by"];
     let mut table = Table::new(&head);
     for (kernel, prediction) in predictions {
-        let Prediction { workgroups, waves, occupancy, bound, cost } = prediction;
+        let Prediction { workgroups, waves, occupancy, bound, cost, .. } = prediction;
         let plural = if occupancy.workgroups == 1 { "" } else { "s" };
         table.row(vec![
             kernel.clone(),
