@@ -330,7 +330,7 @@ fn layers_are_pipelined_where_that_is_predicted_to_pay() {
     assert!(plan.contains("at once"), "{plan}");
     // Where workgroups run one after the other, or the rows fill the device, there is nothing to gain.
     for (speed, dims) in [
-        (Speed { cores: 1, ..Speed::DISCRETE }, [1, 1000]),
+        (Speed { cores: 1, resident: 1, ..Speed::DISCRETE }, [1, 1000]),
         (Speed::DISCRETE, [5000, 100]),
         (Speed::DISCRETE, [1, 1]),
     ] {
