@@ -1,7 +1,7 @@
 // The frame of a whole chunk of steps in one dispatch, where one workgroup has every unit of its batch rows and holds
 // the weights in registers, or some of them, or none and loads the rest in every step. Workgroup (x, z) = TILES tiles of ROWS batch rows × direction; a thread has one unit and
-// tile, all gates, and of k a share of PARTS blocks: SPLIT threads have a unit together. Text of the products, with
-// the numbers TILES, SPLIT, PARTS, PLACES, STRIDE and VECTORS, is written out by `kernels::unrolled`.
+// tile, all gates or one, and of k PARTS blocks: SHARES threads have a unit together, SPLIT of them the same gates. Text of the products, with
+// the numbers TILES, SHARES, SPLIT, PARTS, PLACES, STRIDE and VECTORS, is written out by `kernels::unrolled`.
 
 @group(0) @binding(6) var<storage, read_write> h_state: array<Rows>;  // [D, ⌈B/ROWS⌉, H]
 
@@ -12,7 +12,9 @@ var<workgroup> vector: array<array<Rows, PLACES>, VECTORS * TILES * STRIDE>;
 // Where a thread is.
 struct Place {
     member: u32,     // tile within the workgroup
-    split: u32,      // share of k; 0 owns the unit
+    share: u32,      // share of the unit; 0 owns it
+    gate: u32,       // gate, where the share is of one
+    split: u32,      // blocks of k
     unit: u32,
     place: u32,      // unit and tile within the workgroup
     front: u32,      // block of vector that h before the step begins with
@@ -21,7 +23,7 @@ struct Place {
 
 // Broadcasts a value of every unit to the whole workgroup, as the vector that begins with block `to`.
 fn broadcast(at: Place, to: u32, value: Rows) {
-    if (at.split == 0u) {
+    if (at.share == 0u) {
         set_element(to, at.unit, value);
     }
     workgroupBarrier();
@@ -32,9 +34,11 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     var at: Place;
     // Where there is one tile, a compiler is to know that all threads have the same, and to keep what depends on it once. It is not to know
     // so of the vector: ACO would move each number that is loaded from it to a scalar register.
-    let member = lane / (HIDDEN * SPLIT);
+    let member = lane / (HIDDEN * SHARES);
     at.member = select(member, 0u, TILES == 1u);
-    at.split = lane / HIDDEN % SPLIT;
+    at.share = lane / HIDDEN % SHARES;
+    at.gate = at.share / SPLIT;
+    at.split = at.share % SPLIT;
     at.unit = lane % HIDDEN;
     at.place = at.member * HIDDEN + at.unit;
     at.front = member * STRIDE;
@@ -42,7 +46,7 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     let dir = group.z;
     let first = interleaved(group.x, (given.tiles + TILES - 1u) / TILES) * TILES;
     let tile = min(first + at.member, given.tiles - 1u);
-    let owns = at.split == 0u && first + at.member < given.tiles;
+    let owns = at.share == 0u && first + at.member < given.tiles;
     keep_order(tile);
     let state = state_of(dir, tile) + at.unit;
 
@@ -53,7 +57,7 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     }
     workgroupBarrier();
     var h = h_state[state];
-    if (at.split == 0u) {
+    if (at.share == 0u) {
         set_element(at.front, at.unit, h);
         enter(dir, tile, at.unit);
     }

@@ -14,7 +14,7 @@ fn enter(dir: u32, tile: u32, unit: u32) {}
 fn recurrent_sums(dir: u32, at: Place, h: Rows, input: array<Rows, COLUMNS>) -> array<Rows, GATES> {
     let sum = gates_product(dir, at);
     var reset = h;
-    if (at.split == 0u) {
+    if (at.share == 0u) {
         z = gate(dir, input[1] + sum[1]);
         reset = gate(dir, input[0] + sum[0]) * h;
     }

@@ -1,8 +1,8 @@
 // The frame of a whole chunk of steps in one dispatch, where several workgroups have the units of a tile of batch rows
-// between them. Workgroup (x, y, z) = OWN units × ROWS batch rows × direction; a thread has one unit, all gates, and of k
-// a share of PARTS blocks: SPLIT threads have a unit together. After every step each workgroup has h of all units again, by
+// between them. Workgroup (x, y, z) = OWN units × ROWS batch rows × direction; a thread has one unit, all gates
+// or one, and of k PARTS blocks: SHARES threads have a unit together, SPLIT of them the same gates. After every step each workgroup has h of all units again, by
 // grid_exchange.wgsl. States go from one array to another, so that a chunk can be run again from its beginning. Text of the
-// products, with the numbers OWN, SPLIT, PARTS, PLACES, STRIDE and VECTORS, is written out by `kernels::unrolled`.
+// products, with the numbers OWN, SHARES, SPLIT, PARTS, PLACES, STRIDE and VECTORS, is written out by `kernels::unrolled`.
 
 @group(0) @binding(6) var<storage, read> h_prev: array<Rows>;         // [D, ⌈B/ROWS⌉, H]
 @group(0) @binding(7) var<storage, read_write> h_next: array<Rows>;   // [D, ⌈B/ROWS⌉, H]
@@ -17,7 +17,9 @@ struct Place {
     first: u32,      // of the workgroup's units
     count: u32,      // of the workgroup's units
     place: u32,      // unit within the workgroup
-    split: u32,      // share of k
+    share: u32,      // share of the unit
+    gate: u32,       // gate, where the share is of one
+    split: u32,      // blocks of k
     unit: u32,
     owns: bool,      // whether the unit is there, and this its first share
     front: u32,      // block of vector that h before the step begins with
@@ -43,9 +45,11 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     at.first = group.x * OWN;
     at.count = min(OWN, HIDDEN - at.first);
     at.place = lane % OWN;
-    at.split = lane / OWN;
+    at.share = lane / OWN;
+    at.gate = at.share / SPLIT;
+    at.split = at.share % SPLIT;
     at.unit = at.first + min(at.place, at.count - 1u);
-    at.owns = at.split == 0u && at.place < at.count;
+    at.owns = at.share == 0u && at.place < at.count;
     at.reset = 2u * STRIDE;
     let tile = group.y;
     let dir = group.z;
@@ -75,7 +79,7 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
         }
     }
     var h = h_prev[state + at.unit];
-    if (at.split == 0u) {
+    if (at.share == 0u) {
         enter(dir, tile, at.unit);
     }
     workgroupBarrier();

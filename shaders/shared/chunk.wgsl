@@ -21,7 +21,7 @@ fn load_ahead(dir: u32, tile: u32, at: Place, t: u32) {
     ahead = projected(dir, tile, at.unit, min(t, params.steps - 1u));
 }
 
-// h after step t, of a thread that has the first share of a unit's k; of others nothing of use.
+// h after step t, of a thread that owns its unit; of others nothing of use.
 fn after_step(dir: u32, tile: u32, at: Place, t: u32, h: Rows) -> Rows {
     now = t;
     var input: array<Rows, COLUMNS>;
@@ -35,7 +35,7 @@ fn after_step(dir: u32, tile: u32, at: Place, t: u32, h: Rows) -> Rows {
     if (!AHEAD && VECTORS == 2u) {
         input = projected(dir, tile, at.unit, t);
     }
-    if (at.split == 0u) {
+    if (at.share == 0u) {
         return select(h, advance(dir, tile, at.unit, h, input, sum), running(dir, tile));
     }
     return h;

@@ -16,8 +16,10 @@ pub struct Shape {
     pub units: u32,
     /// Tiles of batch rows in a workgroup.
     pub tiles: u32,
-    /// Threads of one unit and tile.
+    /// Threads that share the k of one unit and tile.
     pub split: u32,
+    /// Threads over which the gates of a unit are divided, for each share of k: 1, or one for each gate.
+    pub gate_threads: u32,
     /// Blocks of k of a thread.
     pub parts: u32,
     /// Where a thread has its weights, except those of its last `rest` blocks.
@@ -53,7 +55,34 @@ impl Shape {
     pub fn new(hidden: u32, depth: u32, keep: Keep) -> Self {
         let blocks = hidden.div_ceil(BLOCK);
         let split = if hidden <= depth { 1 } else { blocks.div_ceil((depth / BLOCK).max(1)) };
-        Self { units: hidden, tiles: 1, split, parts: blocks.div_ceil(split), keep, rest: 0 }
+        Self { units: hidden, tiles: 1, split, gate_threads: 1, parts: blocks.div_ceil(split), keep, rest: 0 }
+    }
+
+    /// The same, of which a thread has one of `gates` gates; of one it has all there are.
+    pub fn with_one_gate(self, gates: u32) -> Self {
+        Self { gate_threads: gates, ..self }
+    }
+
+    /// Whether a thread has one gate of its unit, where that has several.
+    pub fn has_one_gate(self) -> bool {
+        self.gate_threads > 1
+    }
+
+    /// The gates of a thread, of `gates` of its unit.
+    pub fn gates_of_thread(self, gates: u32) -> u32 {
+        gates / self.gate_threads.max(1)
+    }
+
+    /// `product` with as many gates as a thread has of it.
+    pub(super) fn of_thread(self, product: &Product) -> Product {
+        let first = product.gates.start;
+        let gates = if self.has_one_gate() { first..first + 1 } else { product.gates.clone() };
+        Product { gates, ..product.clone() }
+    }
+
+    /// Threads of a unit and tile.
+    pub fn shares(self) -> u32 {
+        self.split.saturating_mul(self.gate_threads)
     }
 
     /// The same, of which a thread keeps the weights of its first `held` blocks and loads the others in every step.
@@ -75,7 +104,8 @@ impl Shape {
     /// the kernels without spilling.
     fn has_room(self, hidden: u32, products: &[Product], values: u64) -> bool {
         const MOST: u64 = 216;
-        let weights = self.keep.registers(u64::from(self.held_depth(hidden)) * gates_of(products));
+        let gates = gates_of(products) / u64::from(self.gate_threads.max(1));
+        let weights = self.keep.registers(u64::from(self.held_depth(hidden)) * gates);
         weights + values <= MOST
     }
 
@@ -87,13 +117,13 @@ impl Shape {
     /// Whether a thread that hands its parts on has those of all held blocks first: with nothing between the blocks, a compiler loads what
     /// the next needs while one is summed.
     pub(super) fn gathers(self, hidden: u32, rows: Rows, products: &[Product]) -> bool {
-        let parts = u64::from(self.held() * most_gates(products) * rows.count());
-        self.split > 1 && self.has_room(hidden, products, parts)
+        let parts = u64::from(self.held() * self.most_gates(products) * rows.count());
+        self.shares() > 1 && self.has_room(hidden, products, parts)
     }
 
     /// Threads of a workgroup.
     pub fn threads(self) -> u32 {
-        self.tiles.saturating_mul(self.split).saturating_mul(self.units)
+        self.tiles.saturating_mul(self.shares()).saturating_mul(self.units)
     }
 
     /// k of a thread.
@@ -126,15 +156,25 @@ impl Shape {
         1 + products as u32
     }
 
-    /// Places for the sums of `gates` gates that are passed to the owner of the unit.
-    pub(super) fn shares(self, gates: u32) -> u32 {
-        (self.split - 1) * self.parts * gates * self.tiles * self.units
+    /// Gates of a thread in the largest of `products`.
+    fn most_gates(self, products: &[Product]) -> u32 {
+        if self.has_one_gate() { 1 } else { most_gates(products) }
+    }
+
+    /// Sums that the owner of a unit is handed for a product of `gates` gates.
+    fn handed(self, gates: u32) -> u32 {
+        let own = if self.has_one_gate() { 1 } else { gates };
+        (self.split * gates - own) * self.parts
+    }
+
+    /// Places for the sums of all units on their way to their owners.
+    fn places_handed(self, products: &[Product]) -> u32 {
+        (self.shares() - 1) * self.parts * self.most_gates(products) * self.tiles * self.units
     }
 
     /// Bytes of workgroup memory.
     pub(super) fn workgroup_bytes(self, hidden: u32, rows: Rows, products: &[Product]) -> u32 {
-        let most = most_gates(products);
-        (self.all_places(hidden, products.len()) + self.shares(most)) * rows.count() * 4
+        (self.all_places(hidden, products.len()) + self.places_handed(products)) * rows.count() * 4
     }
 
     /// Loop iterations of a thread beside those of its steps: clearing the vectors.
@@ -147,12 +187,14 @@ impl Shape {
     pub(super) fn step_iterations(self, rows: Rows, gates: u32, products: usize) -> u64 {
         // A thread walks through the blocks that it loads, four k at a time; the others are written out.
         let streamed = products as u32 * (self.parts - self.held()) * (1 + BLOCK / 4);
-        u64::from(1 + gates + rows.count() + products as u32 * (self.split - 1) * self.parts + streamed)
+        u64::from(1 + gates + rows.count() + products as u32 * (self.shares() - 1) * self.parts + streamed)
     }
 
-    /// Threads of a unit, where there are several, in words.
+    /// Threads of a unit, where there are several, by gate and k, in words.
     pub(super) fn shared(self) -> String {
-        if self.split == 1 { String::new() } else { format!(" × {} threads", self.split) }
+        let gates =
+            if self.has_one_gate() { format!(" × {} gates", self.gate_threads) } else { String::new() };
+        if self.split == 1 { gates } else { format!("{gates} × {} threads", self.split) }
     }
 
     /// Where weights are, in words.
@@ -171,11 +213,12 @@ impl Shape {
 
     /// What a kernel of this shape needs of a core, with weights stored as `weights`.
     pub(super) fn resources(self, hidden: u32, rows: Rows, gates: u32, weights: Storage) -> Resources {
-        let held = self.keep.registers(u64::from(gates) * u64::from(self.held_depth(hidden)));
+        let held = self.keep.registers(u64::from(self.gates_of_thread(gates) * self.held_depth(hidden)));
         let held = u32::try_from(held).unwrap_or(u32::MAX);
         // The sums of each row, and h of each row for four k.
         let sums = 2 * rows.count() * (gates + 4);
-        let loaded = if self.held() < self.parts { gates * weights.bytes(1) as u32 } else { 0 };
+        let loaded =
+            if self.held() < self.parts { self.gates_of_thread(gates) * weights.bytes(1) as u32 } else { 0 };
         let matrix = weights.bytes(u64::from(gates) * u64::from(hidden) * u64::from(hidden));
         Resources::of(held.saturating_add(sums + loaded), matrix)
     }
@@ -192,18 +235,21 @@ impl Shape {
         let (threads, products) = (u64::from(self.threads()), u64::from(products));
         let (gates, count) = (u64::from(gates), u64::from(rows.count()));
         let depth = u64::from(self.depth(hidden));
-        let weights = threads * depth * gates;
+        let of_thread = u64::from(self.gates_of_thread(gates as u32));
+        let weights = threads * depth * of_thread;
         let owners = u64::from(self.tiles * self.units);
-        let handed = u64::from((self.split - 1) * self.parts);
-        let held = threads * u64::from(self.held_depth(hidden)) * gates;
+        let handed = u64::from(self.handed(gates as u32));
+        let held = threads * u64::from(self.held_depth(hidden)) * of_thread;
         let once = Work { load: held, bytes: storage.bytes(held), ..Work::default() };
-        let barriers = products * if self.split > 1 { 2 } else { 1 };
+        let barriers = products * if self.shares() > 1 { 2 } else { 1 };
+        // A thread that has one gate takes part in one product.
+        let vectors = if self.has_one_gate() { 1 } else { products };
         // Two weights are opened by an operation or two.
         let opened = if self.keep == Keep::Packed { held } else { 0 };
         let each = Work {
             load: owners * count * (gates + 1) + (weights - held),
             bytes: storage.bytes(weights - held),
-            share: threads * depth * products * count + owners * handed * gates * count,
+            share: threads * depth * vectors * count + owners * handed * count,
             barrier: threads * barriers,
             chain: depth * products,
             wait: 2 * products * u64::from(self.parts - self.held()),

@@ -5,6 +5,7 @@
 //! program here, and for steps in `step/text.rs`.
 
 use std::fmt::Write;
+use std::ops::Range;
 
 use super::product::{Product, most_gates};
 use super::shape::{Keep, Shape};
@@ -23,9 +24,11 @@ pub(super) fn text(products: &[Product], hidden: u32, rows: Rows, shape: Shape) 
 
 fn write(text: &mut String, products: &[Product], hidden: u32, rows: Rows, shape: Shape) -> std::fmt::Result {
     let Shape { tiles, split, parts, .. } = shape;
+    let own: Vec<Product> = products.iter().map(|product| shape.of_thread(product)).collect();
     for (name, value) in [
         ("TILES", tiles),
         ("OWN", shape.units),
+        ("SHARES", shape.shares()),
         ("SPLIT", split),
         ("PARTS", parts),
         ("PLACES", shape.places(hidden)),
@@ -35,17 +38,21 @@ fn write(text: &mut String, products: &[Product], hidden: u32, rows: Rows, shape
         writeln!(text, "const {name}: u32 = {value}u;")?;
     }
     writeln!(text, "const AHEAD: bool = {};", shape.looks_ahead(hidden, rows, products))?;
-    if split > 1 {
-        let (sums, lanes) = (parts * most_gates(products), tiles * shape.units);
+    if shape.shares() > 1 {
+        let (sums, lanes) = (parts * most_gates(&own), tiles * shape.units);
         writeln!(
             text,
             "\n// Sums of blocks on their way to the owner of the unit, by share, block and gate, and unit."
         )?;
-        writeln!(text, "var<workgroup> shares: array<array<array<Rows, {lanes}>, {sums}>, {}>;", split - 1)?;
+        writeln!(
+            text,
+            "var<workgroup> shares: array<array<array<Rows, {lanes}>, {sums}>, {}>;",
+            shape.shares() - 1
+        )?;
     }
     match shape.held() {
         0 => writeln!(text, "\nfn hold(dir: u32, at: Place) {{}}")?,
-        _ => write_hold(text, products, hidden, shape)?,
+        _ => write_hold(text, &own, hidden, shape)?,
     }
     for product in products {
         write_product(text, product, hidden, shape, shape.gathers(hidden, rows, products))?;
@@ -61,10 +68,22 @@ fn write(text: &mut String, products: &[Product], hidden: u32, rows: Rows, shape
     Ok(())
 }
 
+/// Gates whose weights a thread keeps, by the names of its variables.
+fn kept_gates(products: &[Product], shape: Shape) -> impl Iterator<Item = u32> {
+    let all = if shape.has_one_gate() { 1 } else { products.len() };
+    products[..all].iter().flat_map(|product| product.gates.clone())
+}
+
+/// The column of w of a thread's gate.
+fn column(gate: u32, shape: Shape) -> String {
+    let gate = if shape.has_one_gate() { "at.gate".to_owned() } else { format!("{gate}u") };
+    format!("{gate} * HIDDEN + at.unit")
+}
+
 /// The variables of the weights that stay in registers, and what loads them: w{gate}_{k} of one k each, or of two.
 fn write_hold(text: &mut String, products: &[Product], hidden: u32, shape: Shape) -> std::fmt::Result {
     let depth = shape.held_depth(hidden);
-    let gates = || products.iter().flat_map(|product| product.gates.clone());
+    let gates = || kept_gates(products, shape);
     // What a quad is loaded as, how many of its parts are there, and of how many k each is.
     let (kind, load, count, of_k) = match shape.keep {
         Keep::Packed => ("u32", "vec2<u32>", 2, 2),
@@ -82,7 +101,7 @@ fn write_hold(text: &mut String, products: &[Product], hidden: u32, shape: Shape
     }
     writeln!(text, "\nfn hold(dir: u32, at: Place) {{\n    let k = at.split * {}u;", shape.parts * BLOCK)?;
     for gate in gates() {
-        writeln!(text, "    let n{gate} = {gate}u * HIDDEN + at.unit;")?;
+        writeln!(text, "    let n{gate} = {};", column(gate, shape))?;
         for first in (0..depth).step_by(PARTS.len()) {
             writeln!(text, "    let q{gate}_{first} = held(dir, k + {first}u, n{gate});")?;
             for (k, part) in (first..depth).step_by(of_k).zip(&PARTS[..count]) {
@@ -101,49 +120,62 @@ fn write_product(
     gathers: bool,
 ) -> std::fmt::Result {
     let Product { name, vector, gates } = product;
-    let Shape { split, parts, keep, .. } = shape;
+    let Shape { split, parts, .. } = shape;
     let (held, depth) = (shape.held(), shape.held_depth(hidden));
-    let count = gates.len();
+    let (count, own) = (gates.len(), shape.of_thread(product));
     writeln!(text, "\nfn {name}(dir: u32, at: Place) -> array<Rows, {count}> {{")?;
     writeln!(text, "    let start = at.{vector} + at.split * {parts}u;")?;
     for gate in gates.clone() {
         writeln!(text, "    var sum{gate} = Rows(0.0);")?;
     }
+    if shape.has_one_gate() {
+        writeln!(text, "    if (at.gate >= {}u && at.gate < {}u) {{", gates.start, gates.end)?;
+    }
     // Held weights have names of their own, so blocks are written one by one; streamed ones are walked through.
     for block in 0..held {
-        write_held(text, product, block, depth, keep)?;
+        write_held(text, &own, block, depth, shape)?;
         if !gathers {
-            write_added(text, product, &[block], shape)?;
+            write_added(text, &own, &[block], shape)?;
         }
     }
     if gathers {
-        write_added(text, product, &(0..held).collect::<Vec<_>>(), shape)?;
+        write_added(text, &own, &(0..held).collect::<Vec<_>>(), shape)?;
     }
     if held < parts {
         writeln!(text, "    for (var block = {held}u; block < {parts}u; block++) {{")?;
-        write_streamed(text, product, hidden, shape)?;
-        write_added(text, product, &["block"], shape)?;
+        write_streamed(text, &own, hidden, shape)?;
+        write_added(text, &own, &["block"], shape)?;
         writeln!(text, "    }}")?;
     }
-    if split > 1 {
-        writeln!(text, "    workgroupBarrier();\n    if (at.split == 0u) {{")?;
-        writeln!(text, "        for (var s = 0u; s < {}u; s++) {{", split - 1)?;
-        for block in 0..parts {
-            for (index, gate) in gates.clone().enumerate() {
-                writeln!(
-                    text,
-                    "            sum{gate} += shares[s][{}u][at.place];",
-                    block * count as u32 + index as u32
-                )?;
+    if shape.has_one_gate() {
+        writeln!(text, "    }}")?;
+    }
+    if shape.shares() > 1 {
+        writeln!(text, "    workgroupBarrier();\n    if (at.share == 0u) {{")?;
+        // Of a gate of its own the owner has the first share; shares are numbered from the next.
+        let each = || gates.clone().map(|gate| (gate, gate * split));
+        let shared: Vec<(Range<u32>, Range<u32>)> = match shape.has_one_gate() {
+            true => each().map(|(gate, first)| (gate..gate + 1, first.max(1)..first + split)).collect(),
+            false => vec![(gates.clone(), 1..split)],
+        };
+        for (gates, shares) in shared.iter().filter(|(_, shares)| !shares.is_empty()) {
+            writeln!(text, "        for (var s = {}u; s < {}u; s++) {{", shares.start - 1, shares.end - 1)?;
+            for block in 0..parts {
+                for (index, gate) in (0..).zip(gates.clone()) {
+                    let place = block * gates.len() as u32 + index;
+                    writeln!(text, "            sum{gate} += shares[s][{place}u][at.place];")?;
+                }
             }
+            writeln!(text, "        }}")?;
         }
-        writeln!(text, "        }}\n    }}")?;
+        writeln!(text, "    }}")?;
     }
     let sums: Vec<String> = gates.clone().map(|gate| format!("sum{gate}")).collect();
     writeln!(text, "    return array<Rows, {count}>({});\n}}", sums.join(", "))
 }
 
-/// The parts of `blocks`, part{gate}_{block}, into the sums, or on their way to the owner of the unit.
+/// The parts of `blocks`, part{gate}_{block}, into the sums, or on their way to the owner of the unit. `product` has the gates of a
+/// thread.
 fn write_added(
     text: &mut String,
     product: &Product,
@@ -157,29 +189,43 @@ fn write_added(
     let add = |text: &mut String, indent: &str| -> std::fmt::Result {
         all().try_for_each(|(block, gate)| writeln!(text, "{indent}sum{gate} += part{gate}_{block};"))
     };
-    if shape.split == 1 {
+    if shape.shares() == 1 {
         return add(text, "    ");
     }
     let (first, count) = (product.gates.start, product.gates.len());
-    writeln!(text, "    if (at.split == 0u) {{")?;
-    add(text, "        ")?;
-    writeln!(text, "    }} else {{")?;
+    // The owner has the first gate.
+    let indent = if shape.has_one_gate() && first > 0 {
+        "    "
+    } else {
+        writeln!(text, "    if (at.share == 0u) {{")?;
+        add(text, "        ")?;
+        writeln!(text, "    }} else {{")?;
+        "        "
+    };
     for (block, gate) in all() {
         let place = format!("{block} * {count}u + {}u", gate - first);
-        writeln!(text, "        shares[at.split - 1u][{place}][at.place] = part{gate}_{block};")?;
+        writeln!(text, "{indent}shares[at.share - 1u][{place}][at.place] = part{gate}_{block};")?;
     }
-    writeln!(text, "    }}")
+    if indent.len() > 4 { writeln!(text, "    }}") } else { Ok(()) }
 }
 
 /// The parts of one block, its weights in registers.
-fn write_held(text: &mut String, product: &Product, block: u32, depth: u32, keep: Keep) -> std::fmt::Result {
+fn write_held(
+    text: &mut String,
+    product: &Product,
+    block: u32,
+    depth: u32,
+    shape: Shape,
+) -> std::fmt::Result {
+    let keep = shape.keep;
+    let kept_as = |gate: u32| if shape.has_one_gate() { 0 } else { gate };
     writeln!(text, "    let block{block} = &vector[start + {block}u];")?;
     for k in block * BLOCK..((block + 1) * BLOCK).min(depth) {
         let (is_first, place) = (k % BLOCK == 0, k % BLOCK);
         if keep == Keep::Packed && k % 2 == 0 {
             for gate in product.gates.clone() {
                 let kept = if is_first { "var " } else { "" };
-                writeln!(text, "    {kept}both{gate}_{block} = unpack(w{gate}_{k});")?;
+                writeln!(text, "    {kept}both{gate}_{block} = unpack(w{}_{k});", kept_as(gate))?;
             }
         }
         writeln!(text, "    let v{k} = (*block{block})[{place}u];")?;
@@ -188,7 +234,7 @@ fn write_held(text: &mut String, product: &Product, block: u32, depth: u32, keep
             let (kept, before) = if is_first { ("var ", "Rows(zero())") } else { ("", part.as_str()) };
             let weight = match keep {
                 Keep::Packed => format!("both{gate}_{block}.{}", PARTS[k as usize % 2]),
-                Keep::Held | Keep::Streamed => format!("w{gate}_{k}"),
+                Keep::Held | Keep::Streamed => format!("w{}_{k}", kept_as(gate)),
             };
             writeln!(text, "    {kept}{part} = fma(Rows({weight}), v{k}, {before});")?;
         }
@@ -206,7 +252,7 @@ fn write_streamed(text: &mut String, product: &Product, hidden: u32, shape: Shap
     writeln!(text, "    let size = min(BLOCK, K - first);\n    let numbers = &vector[start + block];")?;
     for gate in product.gates.clone() {
         writeln!(text, "    var part{gate}_block = Rows(zero());")?;
-        writeln!(text, "    var at{gate} = quad_at(dir, first, {gate}u * HIDDEN + at.unit);")?;
+        writeln!(text, "    var at{gate} = quad_at(dir, first, {});", column(gate, shape))?;
     }
     // Registers that keep weights leave few for others.
     let whole = if shape.held() > 0 { 0 } else { shape.block(hidden) };

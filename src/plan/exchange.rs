@@ -46,7 +46,7 @@ pub(super) fn variants(
     let by_registers = caps.speed.registers / u64::from(most_held(rows, caps).max(1));
     let by_registers = u32::try_from(by_registers).unwrap_or(u32::MAX);
     let threads = GROUP_THREADS.min(caps.max_threads).min(by_registers);
-    let most = |whole: persistent::Shape| (threads / whole.split / 2 * 2).max(2);
+    let most = |whole: persistent::Shape| (threads / whole.shares() / 2 * 2).max(2);
     let sizes = |whole: persistent::Shape| {
         let units = [1, 2, 4].map(|part| most(whole) / part).into_iter();
         let units = units.filter(|units| *units > 0 && units % 2 == 0 && *units < hidden);
@@ -88,7 +88,7 @@ pub(super) fn variants(
     // As for one workgroup with every unit: only where all weights are too many for what the device runs side by
     // side.
     if !has_any {
-        let threads = |whole: persistent::Shape| most(whole).saturating_mul(whole.split);
+        let threads = |whole: persistent::Shape| most(whole).saturating_mul(whole.shares());
         let parts = parts(cell, hidden, rows, precision, caps, threads).into_iter();
         parts.flat_map(sizes).find(|shape| allowed(*shape));
     }

@@ -87,6 +87,7 @@ fn octaves(size: usize) -> u64 {
 /// * `-r` rows side by side;
 /// * of a step `-t` tiles of rows and `-u` units of a thread, or `-m` rows of its cooperative matrices in place of units;
 /// * `-s` threads of a unit, of a step only where there are several;
+/// * `-gates` where each gate of a unit has so many threads;
 /// * of a multi-workgroup kernel `-g` workgroups;
 /// * `-packed` for two weights to a register;
 /// * `-k` blocks of a thread's share of k in registers, where it loads the rest in every step.
@@ -99,6 +100,8 @@ pub struct Way {
     units: u32,
     split: u32,
     groups: u32,
+    /// Whether a thread has one gate of its unit.
+    one_gate: bool,
     packed: bool,
     /// Rows of the cooperative matrices of a step, 0 without them.
     side: u32,
@@ -108,7 +111,19 @@ pub struct Way {
 
 impl Way {
     fn plain(strategy: Strategy, rows: u32) -> Self {
-        Self { strategy, rows, tiles: 1, units: 1, split: 1, groups: 1, packed: false, side: 0, held: 0 }
+        let one_gate = false;
+        Self {
+            strategy,
+            rows,
+            tiles: 1,
+            units: 1,
+            split: 1,
+            groups: 1,
+            one_gate,
+            packed: false,
+            side: 0,
+            held: 0,
+        }
     }
 
     /// The kind of a recurrence.
@@ -116,7 +131,8 @@ impl Way {
         let whole = |strategy, rows: Rows, shape: persistent::Shape| {
             let packed = shape.keep == persistent::Keep::Packed;
             let held = if shape.rest > 0 { shape.held() } else { 0 };
-            Self { split: shape.split, packed, held, ..Self::plain(strategy, rows.count()) }
+            let one_gate = shape.has_one_gate();
+            Self { split: shape.split, one_gate, packed, held, ..Self::plain(strategy, rows.count()) }
         };
         match recurrence {
             Recurrence::Step(kernels) => match kernels.first() {
@@ -217,7 +233,7 @@ impl FromStr for Shape {
 
 impl fmt::Display for Way {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { strategy, rows, tiles, units, split, groups, packed, side, held } = self;
+        let Self { strategy, rows, tiles, units, split, groups, one_gate, packed, side, held } = self;
         write!(f, "{strategy}-r{rows}")?;
         match strategy {
             Strategy::Step if *side > 0 => write!(f, "-t{tiles}-m{side}")?,
@@ -226,6 +242,7 @@ impl fmt::Display for Way {
             Strategy::Persistent | Strategy::Streamed => write!(f, "-s{split}")?,
             Strategy::MultiWorkgroup => write!(f, "-s{split}-g{groups}")?,
         }
+        f.write_str(if *one_gate { "-gates" } else { "" })?;
         f.write_str(if *packed { "-packed" } else { "" })?;
         match strategy {
             Strategy::Persistent | Strategy::MultiWorkgroup if *held > 0 => write!(f, "-k{held}"),
@@ -244,6 +261,10 @@ impl FromStr for Way {
         let mut way = Self::plain(strategy, 1);
         for word in words {
             let place = match word.chars().next() {
+                _ if word == "gates" => {
+                    way.one_gate = true;
+                    continue;
+                }
                 Some('r') => &mut way.rows,
                 Some('t') => &mut way.tiles,
                 Some('u') => &mut way.units,
@@ -287,6 +308,8 @@ mod tests {
             "multi_workgroup-r1-s2-g8",
             "persistent-r1-s1-k2",
             "multi_workgroup-r4-s2-g8-packed-k1",
+            "persistent-r1-s2-gates",
+            "multi_workgroup-r1-s1-g4-gates-packed",
         ] {
             assert_eq!(text.parse::<Way>().unwrap().to_string(), text);
         }
@@ -324,6 +347,7 @@ mod tests {
             "persistent-r1-s1-k0",
             "persistent-r1-k2-s1",
             "persistent-r1-s1-k2-packed",
+            "persistent-r1-s1-packed-gates",
         ] {
             assert!(text.parse::<Way>().is_err(), "{text}");
         }

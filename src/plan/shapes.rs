@@ -22,8 +22,13 @@ pub(super) fn most_held(rows: Rows, caps: &Caps) -> u32 {
     u32::try_from(most).unwrap_or(u32::MAX)
 }
 
-/// Ways to distribute k to threads, from few threads with many weights to many with few. A block of k may already be
-/// more than a thread may hold; then [`refusal`] says so.
+/// Whether a thread may keep the weights of a block of k for every gate of its unit.
+fn has_room(gates: u32, hidden: u32, keep: Keep, rows: Rows, caps: &Caps) -> bool {
+    gates == 1 || keep.registers(u64::from(gates * hidden.min(BLOCK))) <= u64::from(most_held(rows, caps))
+}
+
+/// Ways to distribute k to threads, from few threads with many weights to many with few. Where a block of k of all gates
+/// is more than a thread may hold, it has one gate. A block of that may still be more; then [`refusal`] says so.
 pub(super) fn shapes(
     strategy: Strategy,
     cell: WholeCell,
@@ -32,32 +37,36 @@ pub(super) fn shapes(
     precision: Precision,
     caps: &Caps,
 ) -> Vec<persistent::Shape> {
-    let shape = |depth: u32, keep: Keep| persistent::Shape::new(hidden, depth, keep);
-    let depth = most_held(rows, caps) / cell.gates();
+    let (gates, held) = (cell.gates(), most_held(rows, caps));
+    // As many k as fit for all gates, or for one.
+    let shape = |held: u32, keep: Keep| match has_room(gates, hidden, keep, rows, caps) {
+        true => persistent::Shape::new(hidden, held / gates, keep),
+        false => persistent::Shape::new(hidden, held, keep).with_one_gate(gates),
+    };
     match strategy {
         Strategy::Persistent => {
-            let mut shapes = vec![shape(depth, Keep::Held), shape(32, Keep::Held)];
+            let mut shapes = vec![shape(held, Keep::Held), shape(BLOCK, Keep::Held)];
             if precision.weights.is_half() {
-                shapes.extend([shape(2 * depth, Keep::Packed), shape(depth, Keep::Packed)]);
+                shapes.extend([shape(2 * held, Keep::Packed), shape(held, Keep::Packed)]);
             }
             shapes
         }
         // As many weights as a thread can hold: with fewer threads, a workgroup has more units.
         Strategy::MultiWorkgroup => {
-            let packed = precision.weights.is_half().then(|| shape(2 * depth, Keep::Packed));
-            packed.into_iter().chain([shape(depth, Keep::Held)]).collect()
+            let packed = precision.weights.is_half().then(|| shape(2 * held, Keep::Packed));
+            packed.into_iter().chain([shape(held, Keep::Held)]).collect()
         }
         // As many threads to a unit as allowed, or one.
         _ => {
             let split = (caps.max_threads / hidden.max(1)).max(1);
             let depth = hidden.div_ceil(split).next_multiple_of(32);
-            vec![shape(depth, Keep::Streamed), shape(hidden, Keep::Streamed)]
+            [depth, hidden].map(|depth| persistent::Shape::new(hidden, depth, Keep::Streamed)).into()
         }
     }
 }
 
 /// Ways to distribute k to threads, with a workgroup of so many `threads`, that keep the weights of some blocks and
-/// load the others in every step. They are ordered from most blocks to least; among equals, fewest threads first.
+/// load the others in every step. Where a block of k of all gates is more than a thread may hold, it has one gate. They are ordered from most blocks to least; among equals, fewest threads first.
 pub(super) fn parts(
     cell: WholeCell,
     hidden: u32,
@@ -68,10 +77,11 @@ pub(super) fn parts(
 ) -> Vec<persistent::Shape> {
     let blocks = hidden.div_ceil(BLOCK);
     let keep = if precision.weights.is_half() { Keep::Packed } else { Keep::Held };
-    let of_block = keep.registers(u64::from(cell.gates() * BLOCK));
+    let gates = if has_room(cell.gates(), hidden, keep, rows, caps) { 1 } else { cell.gates() };
+    let of_block = keep.registers(u64::from(cell.gates() / gates * BLOCK));
     let mut all: Vec<(u32, persistent::Shape)> = Vec::new();
     for split in 1..=blocks.min(caps.max_threads) {
-        let shape = persistent::Shape::new(hidden, blocks.div_ceil(split) * BLOCK, keep);
+        let shape = persistent::Shape::new(hidden, blocks.div_ceil(split) * BLOCK, keep).with_one_gate(gates);
         let of_workgroup = of_block.saturating_mul(u64::from(threads(shape))).max(1);
         let most = (caps.speed.registers / of_workgroup).min(u64::from(most_held(rows, caps)) / of_block);
         let held = u32::try_from(most).unwrap_or(u32::MAX).min(shape.parts - 1);
@@ -100,7 +110,7 @@ pub(super) fn refusal(
         (needed > limit).then(|| format!("needs {needed} {what}, the device has {limit}"))
     };
     let (gates, dirs) = (layer.cell().gates() as u64, layer.direction().count() as u64);
-    let weights = gates * u64::from(shape.held_depth(hidden));
+    let weights = u64::from(shape.gates_of_thread(gates as u32) * shape.held_depth(hidden));
     let registers = shape.keep.registers(weights * u64::from(kernel.threads()));
     let (of_thread, held) = (shape.keep.registers(weights), u64::from(most_held(rows, caps)));
     let depth = precision.weights.words(hidden.next_multiple_of(4) as usize) as u64;

@@ -174,10 +174,12 @@ impl Chip {
 }
 
 impl Speed {
-    /// The numbers for an adapter that is no software driver. Those of an unknown vendor's are [`Speed::DISCRETE`] and
-    /// [`Speed::INTEGRATED`].
+    /// The numbers for an adapter that is no software driver. Those of an unknown vendor's, as a browser's are, are
+    /// [`Speed::DISCRETE`] and [`Speed::INTEGRATED`], with as many weights of a thread as all vendors of computers hold.
     pub fn of(adapter: Adapter<'_>) -> Self {
         let unknown = if adapter.integrated { Self::INTEGRATED } else { Self::DISCRETE };
+        let [held, held4] = architectures::XE_LP.held;
+        let unknown = Self { held, held4, ..unknown };
         let Some(chip) = Chip::of(adapter) else { return unknown };
         let speed = chip.speed();
         let Some(subgroup) = adapter.subgroup.map(u64::from).filter(|size| *size > 0) else { return speed };
@@ -262,7 +264,8 @@ mod tests {
             assert_eq!(Chip::of(adapter).map(|found| found.name), chip, "{name}");
         }
         let unknown = |integrated| Speed::of(Adapter { name: "x", integrated, ..Adapter::default() });
-        assert_eq!((unknown(false), unknown(true)), (Speed::DISCRETE, Speed::INTEGRATED));
+        let few = |speed| Speed { held: 80, held4: 48, ..speed };
+        assert_eq!((unknown(false), unknown(true)), (few(Speed::DISCRETE), few(Speed::INTEGRATED)));
     }
 
     /// Every name in the lists exists and finds its chip; every vendor has its defaults.
@@ -338,6 +341,39 @@ mod tests {
         }
     }
 
+    /// A thread has one gate where it may not keep a block of all of them, so kernels of common sizes keep their weights
+    /// on all chips, or where a core has too few registers for all of them some.
+    #[test]
+    fn layers_of_64_to_128_units_are_persistent_on_every_architecture() {
+        let mut ways = [0; 2];
+        for (cell, hidden) in CELLS.iter().flat_map(|cell| [64, 65, 96, 128].map(|hidden| (*cell, hidden))) {
+            let (model, dims) = (model(cell, hidden), Dims::new(1, 100).unwrap());
+            for (chip, weights) in
+                one_of_each().iter().flat_map(|chip| STORAGES.map(|weights| (chip, weights)))
+            {
+                let (caps, precision) = (caps(chip.speed()), Precision { weights, ..Precision::default() });
+                let all = &alternatives(&model, dims, precision, &caps).unwrap()[0];
+                let persistent: Vec<_> = all
+                    .iter()
+                    .filter_map(|candidate| match &candidate.outcome {
+                        Ok((recipe, _)) => match &recipe.recurrence {
+                            Recurrence::Persistent(kernel) if kernel.shape.held() > 0 => Some(kernel.shape),
+                            _ => None,
+                        },
+                        Err(_) => None,
+                    })
+                    .collect();
+                // Of Mali a thread holds less than a block of four gates and rows.
+                let is_refused = chip.architecture == architectures::MALI;
+                assert!(!persistent.is_empty() || is_refused, "{}: {cell:?} {hidden} {weights}", chip.name);
+                for shape in persistent {
+                    ways[usize::from(shape.has_one_gate())] += 1;
+                }
+            }
+        }
+        assert!(ways.iter().all(|count| *count > 20), "{ways:?}");
+    }
+
     /// No thread keeps more weights than its device's compilers hold, whatever the cell, the tile and H.
     #[test]
     fn no_thread_holds_more_weights_than_the_device_can() {
@@ -357,7 +393,7 @@ mod tests {
                         }
                         Recurrence::Step(_) => continue,
                     };
-                    let weights = u64::from(gates) * u64::from(shape.held_depth(hidden as u32));
+                    let weights = u64::from(shape.gates_of_thread(gates) * shape.held_depth(hidden as u32));
                     let index = usize::from(rows.count() == 4);
                     let (needed, most) = (shape.keep.registers(weights), chip.architecture.held[index]);
                     assert!(needed <= most, "{}: {}: {needed} of {most}", chip.name, recipe.recurrence);

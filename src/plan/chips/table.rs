@@ -1,4 +1,6 @@
-//! Chips: cores, clocks, bandwidths and caches, from the makers' product pages and white papers.
+//! Chips: cores, clocks, bandwidths and caches, from the makers' product pages and white papers. AMD's clocks are those
+//! under games. Bandwidths of chips that share memory are those of its type and width. Further names in a row are of
+//! chips that are like it; their numbers may differ by a third.
 
 use super::architectures::*;
 use super::{AMD, APPLE as OF_APPLE, ARM, Chip, INTEL, NVIDIA, QUALCOMM};
@@ -44,12 +46,12 @@ const fn intel(
     of(INTEL, name, called, architecture, sizes)
 }
 
-/// Clocks and caches as in metal-benchmarks for M1 and M2; those of M3 and M4 are assumed.
+/// Clocks and caches as in metal-benchmarks for M1 and M2; those of M2 Ultra, M3 and M4 are assumed.
 const fn apple(name: &'static str, called: &'static [&'static str], sizes: Sizes) -> Chip {
     Chip { integrated: true, ..of(OF_APPLE, name, called, APPLE, sizes) }
 }
 
-/// Qualcomm publishes no counts of lanes: those of Chips and Cheese and of the press.
+/// Qualcomm publishes no numbers: those of Chips and Cheese, of Mesa, and of the press, which nothing confirms.
 const fn qualcomm(name: &'static str, called: &'static [&'static str], sizes: Sizes) -> Chip {
     Chip { integrated: true, ..of(QUALCOMM, name, called, ADRENO, sizes) }
 }
@@ -77,8 +79,8 @@ pub const CHIPS: [Chip; 70] = [
     nvidia("GeForce RTX 4090", &["rtx 4090"], ADA, [128, 2520, 1008, 72 << 10]),
     nvidia("L4", &["l4"], ADA, [58, 2040, 300, 48 << 10]),
     nvidia("L40S", &["l40s", "l40", "rtx 6000 ada"], ADA, [142, 2520, 864, 96 << 10]),
-    nvidia("H100", &["h100", "gh200"], HOPPER, [132, 1755, 3350, 50 << 10]),
-    nvidia("H200", &["h200"], HOPPER, [132, 1755, 4800, 50 << 10]),
+    nvidia("H100", &["h100", "gh200"], HOPPER, [132, 1980, 3350, 50 << 10]),
+    nvidia("H200", &["h200"], HOPPER, [132, 1980, 4800, 50 << 10]),
     nvidia("GeForce RTX 5070", &["rtx 5070", "rtx 5060"], BLACKWELL, [48, 2512, 672, 48 << 10]),
     nvidia("GeForce RTX 5080", &["rtx 5080"], BLACKWELL, [84, 2617, 960, 64 << 10]),
     nvidia("GeForce RTX 5090", &["rtx 5090"], BLACKWELL, [170, 2407, 1792, 96 << 10]),
@@ -88,13 +90,13 @@ pub const CHIPS: [Chip; 70] = [
         "Radeon Vega 8",
         &["renoir", "cezanne", "raven", "picasso", "lucienne"],
         GCN5,
-        [8, 1900, 51, 1 << 10],
+        [8, 2000, 51, 1 << 10],
     )),
     amd("Instinct MI210", &["mi210", "mi250", "mi250x", "aldebaran"], CDNA2, [104, 1700, 1638, 8 << 10]),
     amd("Instinct MI300X", &["mi300x", "mi300a", "gfx942"], CDNA3, [304, 2100, 5300, 256 << 10]),
     amd("Radeon RX 5700 XT", &["rx 5700 xt", "rx 5700", "navi10"], RDNA1, [20, 1755, 448, 4 << 10]),
     amd("Radeon RX 5500 XT", &["rx 5500 xt", "rx 5500", "navi14"], RDNA1, [11, 1717, 224, 2 << 10]),
-    amd("Radeon RX 6600", &["rx 6600", "navi23"], RDNA2, [14, 2491, 224, 32 << 10]),
+    amd("Radeon RX 6600", &["rx 6600", "navi23"], RDNA2, [14, 2044, 224, 32 << 10]),
     amd("Radeon RX 6700 XT", &["rx 6700 xt", "rx 6700", "navi22"], RDNA2, [20, 2424, 384, 96 << 10]),
     amd("Radeon RX 6800 XT", &["rx 6800 xt", "rx 6800"], RDNA2, [36, 2015, 512, 128 << 10]),
     amd("Radeon RX 6900 XT", &["rx 6900 xt", "rx 6950 xt", "navi21"], RDNA2, [40, 2015, 512, 128 << 10]),
@@ -107,7 +109,7 @@ pub const CHIPS: [Chip; 70] = [
     shared(amd("Radeon 780M", &["780m", "phoenix", "hawk"], RDNA3_SMALL, [6, 2700, 102, 2 << 10])),
     shared(amd("Radeon 8060S", &["8060s", "strix halo"], RDNA3, [20, 2900, 256, 32 << 10])),
     amd("Radeon RX 9060 XT", &["rx 9060 xt", "gfx1200"], RDNA4, [16, 2530, 320, 32 << 10]),
-    amd("Radeon RX 9070 XT", &["rx 9070 xt", "rx 9070", "gfx1201"], RDNA4, [32, 2400, 645, 64 << 10]),
+    amd("Radeon RX 9070 XT", &["rx 9070 xt", "rx 9070", "gfx1201"], RDNA4, [32, 2400, 640, 64 << 10]),
     shared(intel("UHD Graphics 770", &["uhd graphics 770", "uhd graphics"], XE_LP, [2, 1550, 77, 1920])),
     shared(intel(
         "Iris Xe",
@@ -143,13 +145,13 @@ pub const CHIPS: [Chip; 70] = [
     qualcomm(
         "Adreno 650",
         &["adreno tm 650", "adreno tm 660", "adreno tm 640", "adreno tm 630"],
-        [4, 670, 44, 3 << 10],
+        [6, 670, 44, 3 << 10],
     ),
     qualcomm("Adreno 740", &["adreno tm 740", "adreno tm 730"], [12, 680, 67, 6 << 10]),
     qualcomm("Adreno 750", &["adreno tm 750", "adreno tm 830"], [12, 903, 77, 6 << 10]),
     qualcomm("Adreno X1-85", &["x1 85", "adreno tm x1 85"], [12, 1250, 135, 6 << 10]),
     Chip {
         integrated: true,
-        ..of(ARM, "Mali-G710", &["mali g710", "mali g715", "mali g610"], MALI, [10, 850, 51, 4 << 10])
+        ..of(ARM, "Mali-G710", &["mali g710", "mali g715", "mali g610"], MALI, [10, 850, 60, 6 << 10])
     },
 ];

@@ -75,21 +75,23 @@ pub fn kernels() -> Vec<Kernel> {
                         if keep == Keep::Packed && !precision.weights.is_half() {
                             continue;
                         }
-                        let shape =
+                        let whole =
                             persistent::Shape { tiles, ..persistent::Shape::new(hidden, depth, keep) };
-                        all.push(
-                            Persistent {
-                                cell,
-                                functions,
-                                hidden,
-                                precision,
-                                rows,
-                                shape,
-                                pipelined,
-                                resets: None,
-                            }
-                            .into(),
-                        );
+                        for shape in [whole, whole.with_one_gate(cell.gates())] {
+                            all.push(
+                                Persistent {
+                                    cell,
+                                    functions,
+                                    hidden,
+                                    precision,
+                                    rows,
+                                    shape,
+                                    pipelined,
+                                    resets: None,
+                                }
+                                .into(),
+                            );
+                        }
                     }
                 }
                 // Kernels that keep some blocks, by one thread and by several, and of several workgroups.
