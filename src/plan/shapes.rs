@@ -118,7 +118,9 @@ pub(super) fn refusal(
     beyond(bytes, caps.max_array_bytes(), "bytes of w_hh in one binding")
         .or_else(|| beyond(kernel.storage_buffers(), u64::from(caps.max_storage_buffers), "storage buffers"))
         .or_else(|| {
-            beyond(u64::from(kernel.threads()), u64::from(caps.max_threads), "threads in a workgroup")
+            // Of more threads than a core has at once, each has fewer registers: Intel's then run in wider subgroups.
+            let most = u64::from(caps.max_threads).min(caps.speed.threads);
+            beyond(u64::from(kernel.threads()), most, "threads in a workgroup")
         })
         .or_else(|| {
             (of_thread > held).then(|| {

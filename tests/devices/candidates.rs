@@ -116,6 +116,51 @@ fn partially_register_resident_kernels_give_the_bits_of_the_others() {
     }
 }
 
+/// Threads that may not keep a block of k for every gate of their unit have one gate each.
+#[test]
+fn threads_of_one_gate_give_the_bits_of_the_others() {
+    let mut draw = Draw::new();
+    for device in adapters() {
+        // Single rows, four of them; of several threads to a gate; packed weights; weights of which some are loaded.
+        let mut found = [0; 5];
+        for (index, cell) in cells().into_iter().filter(|cell| cell.gates() > 1).enumerate() {
+            let hidden = [draw.size(17..=31), draw.size(65..=70), 64][index % 3];
+            let storage = [Storage::F32, Storage::F16, Storage::F32, Storage::Bf16][index % 4];
+            let model = draw.any_model(cell, 3, hidden, 1);
+            let (batch, steps) = (draw.size(2..=9), draw.size(2..=6));
+            let inputs = Inputs::draw(&mut draw, &model, batch, steps).ragged(&mut draw);
+            let mut options = Options::default().fill_nan(true).weights(storage);
+            if draw.chance() {
+                options = options.activations(storage);
+            }
+            // Weights of a block of one gate and of two, and as many as some compilers allow.
+            let held = [32, 64, 80][draw.size(0..=2)];
+            // For all weights, or for some.
+            let all = (cell.gates() * hidden.next_multiple_of(32) * hidden) as u64;
+            let registers = if draw.chance() { Speed::DISCRETE.registers } else { all * 2 / 3 };
+            options = options.speed(Speed { held, held4: 32, registers, ..Speed::DISCRETE });
+            let is_wanted = |c: &Candidate| {
+                let kernels = c.outcome.as_ref().map(|(recipe, _)| recipe.recurrence.to_string());
+                c.variant == 0 || kernels.is_ok_and(|text| text.contains(" gates") && text.contains("packed"))
+            };
+            for (strategy, plan) in same_bits(&device, &model, &inputs, options, &draw, is_wanted) {
+                if strategy == Strategy::Persistent && plan.contains(" gates") {
+                    found[usize::from(plan.contains("(4 rows × "))] += 1;
+                    found[2] += usize::from(plan.contains("gates × "));
+                    found[3] += usize::from(plan.contains("weights packed"));
+                    found[4] += usize::from(plan.contains("blocks held"));
+                }
+            }
+        }
+        assert!(
+            found[..4].iter().all(|count| *count > 0),
+            "{}: {found:?}, seed {}",
+            device.info(),
+            draw.seed
+        );
+    }
+}
+
 /// A table that makes the planner's choice a hundred times as slow leads to another kernel, and changes no bit.
 #[test]
 fn a_table_changes_the_choice_and_no_bit() {

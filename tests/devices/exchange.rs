@@ -8,7 +8,7 @@ use wgru::dtype::Precision;
 use wgru::engine::{Exchange, SelfTest, StoppedAt};
 use wgru::kernels::Rows;
 use wgru::model::Reset;
-use wgru::plan::{Candidate, Fault, Only, Strategy};
+use wgru::plan::{Candidate, Fault, Only, Speed, Strategy};
 use wgru::program::Stopped;
 use wgru::{
     Batch, Cell, Device, DeviceInfo, Dims, Direction, Engine, Error, Layer, Merge, Model, Options, Output,
@@ -76,6 +76,10 @@ fn one_step_to_a_dispatch_gives_the_bits_of_steps() {
             let truth = stepwise(&device, &model, &inputs.batch(), [storage, activations]);
             let mut options = Options::default().fill_nan(true).exchange(forced(1, Fault::None));
             options = options.weights(storage).activations(activations);
+            // Threads that have every gate of their unit, or one.
+            if draw.chance() {
+                options = options.speed(Speed { held: 80, held4: 48, ..Speed::SOFTWARE });
+            }
             let all = device
                 .load_with(&model, options.clone())
                 .unwrap()
