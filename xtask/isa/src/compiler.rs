@@ -46,9 +46,12 @@ impl Compiler {
         }
     }
 
-    /// The limits of its devices.
-    pub fn caps(&self) -> Caps {
-        match self {
+    /// The limits of its devices, and the cost model's numbers for the chip.
+    ///
+    /// # Errors
+    /// A chip that the library does not know.
+    pub fn caps(&self, chip: &Chip) -> Result<Caps> {
+        let caps = match self {
             Self::Amd(gpu) => {
                 let limits = &gpu.limits;
                 let [binding, threads, workgroup] = [
@@ -62,7 +65,8 @@ impl Compiler {
             }
             // The limits of its Vulkan driver; kernels of matrices cannot be translated by way of Metal.
             Self::Nvidia(_) => cases::caps("NVIDIA", u32::MAX, 1024, 48 << 10),
-        }
+        };
+        Ok(Caps { speed: chip.speed()?, ..caps })
     }
 
     /// Compiles a case, and counts its instructions.

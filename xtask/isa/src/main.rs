@@ -6,6 +6,7 @@
 //! wgru-isa CHIP probe                 says which compiler there is
 //! wgru-isa CHIP short|whole RECORD    holds the kernels to the rules and the record
 //! wgru-isa CHIP keep RECORD           writes the record
+//! wgru-isa CHIP show WORDS            prints the kernels whose names contain the words
 //! ```
 
 mod amd;
@@ -49,7 +50,7 @@ fn main() -> ExitCode {
 
 /// Whether all checks pass.
 fn run(arguments: &[&str]) -> Result<bool> {
-    let usage = "usage: wgru-isa CHIP probe | short RECORD | whole RECORD | keep RECORD";
+    let usage = "usage: wgru-isa CHIP probe | short RECORD | whole RECORD | keep RECORD | show WORDS";
     let [chip, command, ..] = arguments else { return Err(usage.into()) };
     let known = || chips::ALL.map(|chip| chip.name).join(", ");
     let chip = chips::ALL.iter().find(|known| known.name == *chip);
@@ -64,12 +65,22 @@ fn run(arguments: &[&str]) -> Result<bool> {
         ("short", Some(path)) => check(&compiler, chip, Extent::Short, path),
         ("whole", Some(path)) => check(&compiler, chip, Extent::Whole, path),
         ("keep", Some(path)) => keep(&compiler, chip, path),
+        ("show", Some(_)) => show(&compiler, chip, arguments[2]),
         _ => Err(usage.into()),
     }
 }
 
+fn show(compiler: &Compiler, chip: &Chip, words: &str) -> Result<bool> {
+    let mut cases = cases::all(chip, &compiler.caps(chip)?, Extent::Whole)?;
+    cases.retain(|case| case.name.contains(words));
+    let facts = compiled(compiler, chip, &cases)?;
+    cases.iter().zip(&facts).for_each(|(case, facts)| println!("    {}: {}", case.name, facts.line()));
+    Ok(report(&faults_of(chip, &cases, &facts)))
+}
+
 fn keep(compiler: &Compiler, chip: &Chip, path: &Path) -> Result<bool> {
-    let (cases, facts) = compiled(compiler, chip, Extent::Whole)?;
+    let cases = cases::all(chip, &compiler.caps(chip)?, Extent::Whole)?;
+    let facts = compiled(compiler, chip, &cases)?;
     let lines = cases.iter().map(|case| case.name.clone()).zip(facts.iter().copied()).collect();
     std::fs::write(path, Record { compiler: compiler.name(), lines }.text())?;
     println!("{} ({}): {} kernels in {}", chip.name, chip.architecture, cases.len(), path.display());
@@ -79,7 +90,8 @@ fn keep(compiler: &Compiler, chip: &Chip, path: &Path) -> Result<bool> {
 fn check(compiler: &Compiler, chip: &Chip, extent: Extent, path: &Path) -> Result<bool> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let record = Record::parse(&text).map_err(|error| format!("{}: {error}", path.display()))?;
-    let (cases, facts) = compiled(compiler, chip, extent)?;
+    let cases = cases::all(chip, &compiler.caps(chip)?, extent)?;
+    let facts = compiled(compiler, chip, &cases)?;
     println!("{} ({}), {}: {} kernels", chip.name, chip.architecture, compiler.name(), cases.len());
     if record.compiler != compiler.name() {
         println!("the record is of {}: numbers may differ for that reason alone", record.compiler);
@@ -131,9 +143,8 @@ fn report(faults: &[String]) -> bool {
     faults.is_empty()
 }
 
-/// The cases and their compiled numbers, on as many threads as the machine has.
-fn compiled(compiler: &Compiler, chip: &Chip, extent: Extent) -> Result<(Vec<Case>, Vec<Facts>)> {
-    let cases = cases::all(chip, &compiler.caps(), extent)?;
+/// The compiled numbers of the cases, on as many threads as the machine has.
+fn compiled(compiler: &Compiler, chip: &Chip, cases: &[Case]) -> Result<Vec<Facts>> {
     let next = AtomicUsize::new(0);
     let work = || {
         let mut done = Vec::new();
@@ -157,5 +168,5 @@ fn compiled(compiler: &Compiler, chip: &Chip, extent: Extent) -> Result<(Vec<Cas
             facts[at] = found;
         }
     }
-    Ok((cases, facts))
+    Ok(facts)
 }

@@ -46,6 +46,18 @@ template <class T> struct alignas(4 * sizeof(T)) vec<T, 4> {
 typedef vec<float, 2> float2; typedef vec<float, 3> float3; typedef vec<float, 4> float4;
 typedef vec<uint, 2> uint2; typedef vec<uint, 3> uint3; typedef vec<uint, 4> uint4;
 typedef vec<int, 2> int2; typedef vec<int, 3> int3; typedef vec<int, 4> int4;
+// A matrix of four columns.
+struct float4x4 {
+    float4 columns[4];
+    float4x4() = default;
+    INLINE float4x4(float4 a, float4 b, float4 c, float4 d) : columns{a, b, c, d} {}
+    INLINE float4 &operator[](uint i) { return columns[i]; }
+    INLINE float4 operator[](uint i) const { return columns[i]; }
+};
+INLINE float4x4 transpose(float4x4 m) {
+    return float4x4(float4(m[0].x, m[1].x, m[2].x, m[3].x), float4(m[0].y, m[1].y, m[2].y, m[3].y),
+                    float4(m[0].z, m[1].z, m[2].z, m[3].z), float4(m[0].w, m[1].w, m[2].w, m[3].w));
+}
 typedef vec<bool, 2> bool2; typedef vec<bool, 3> bool3; typedef vec<bool, 4> bool4;
 
 // A function of numbers, applied to vectors.
@@ -138,6 +150,7 @@ INLINE void atomic_store_explicit(shared_atomic_uint *at, uint word, memory_orde
 }
 template <class A> INLINE uint atomic_fetch_add_explicit(A *at, uint word, memory_order) { return atomicAdd(&at->word, word); }
 template <class A> INLINE uint atomic_fetch_min_explicit(A *at, uint word, memory_order) { return atomicMin(&at->word, word); }
+template <class A> INLINE uint atomic_fetch_max_explicit(A *at, uint word, memory_order) { return atomicMax(&at->word, word); }
 
 } // namespace metal
 
