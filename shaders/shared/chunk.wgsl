@@ -21,9 +21,16 @@ fn load_ahead(dir: u32, tile: u32, at: Place, t: u32) {
     ahead = projected(dir, tile, at.unit, min(t, params.steps - 1u));
 }
 
+// 0, which no compiler knows, since it does not know how many steps there are: what depends on it is computed or loaded in every step, not
+// once before all steps for want of registers to keep it in.
+fn zero_of_step() -> u32 {
+    return now >> 31u;
+}
+
 // h after step t, of a thread that owns its unit; of others nothing of use.
 fn after_step(dir: u32, tile: u32, at: Place, t: u32, h: Rows) -> Rows {
     now = t;
+    change();
     var input: array<Rows, COLUMNS>;
     if (AHEAD) {
         input = ahead;

@@ -51,9 +51,11 @@ fn write(text: &mut String, products: &[Product], hidden: u32, rows: Rows, shape
         )?;
     }
     match shape.held() {
-        0 => writeln!(text, "\nfn hold(dir: u32, at: Place) {{}}")?,
+        0 => writeln!(text, "
+fn hold(dir: u32, at: Place) {{}}")?,
         _ => write_hold(text, &own, hidden, shape)?,
     }
+    write_change(text, &own, hidden, shape)?;
     for product in products {
         write_product(text, product, hidden, shape, shape.gathers(hidden, rows, products))?;
     }
@@ -108,6 +110,22 @@ fn write_hold(text: &mut String, products: &[Product], hidden: u32, shape: Shape
                 writeln!(text, "    w{gate}_{k} = q{gate}_{first}.{part};")?;
             }
         }
+    }
+    writeln!(text, "}}")
+}
+
+/// What makes packed weights change for all that a compiler knows, so that it opens them in every step: opened before the loop they
+/// take twice the registers, more than there are. The condition never holds; a word that depends on it would take an operation for each.
+fn write_change(text: &mut String, products: &[Product], hidden: u32, shape: Shape) -> std::fmt::Result {
+    writeln!(text, "\nfn change() {{")?;
+    if shape.keep == Keep::Packed && shape.held() > 0 {
+        writeln!(text, "    if (zero_of_step() != 0u) {{\n        let other = w[now].x;")?;
+        for gate in kept_gates(products, shape) {
+            for k in (0..shape.held_depth(hidden)).step_by(2) {
+                writeln!(text, "        w{gate}_{k} = other;")?;
+            }
+        }
+        writeln!(text, "    }}")?;
     }
     writeln!(text, "}}")
 }
@@ -252,7 +270,7 @@ fn write_streamed(text: &mut String, product: &Product, hidden: u32, shape: Shap
     writeln!(text, "    let size = min(BLOCK, K - first);\n    let numbers = &vector[start + block];")?;
     for gate in product.gates.clone() {
         writeln!(text, "    var part{gate}_block = Rows(zero());")?;
-        writeln!(text, "    var at{gate} = quad_at(dir, first, {});", column(gate, shape))?;
+        writeln!(text, "    var at{gate} = quad_at(dir, first, {}) + zero_of_step();", column(gate, shape))?;
     }
     // Registers that keep weights leave few for others.
     let whole = if shape.held() > 0 { 0 } else { shape.block(hidden) };
