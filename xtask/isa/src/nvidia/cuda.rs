@@ -1,6 +1,6 @@
 //! CUDA of a kernel. naga writes Metal, which is a similar C++, and `metal.cuh` defines Metal's parts in CUDA.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 use crate::Result;
 use crate::spirv::Shader;
@@ -10,19 +10,35 @@ const METAL: &str = include_str!("metal.cuh");
 /// The beginning of the entry point.
 const ENTRY: &str = "kernel void main_(\n";
 
-/// CUDA C++ with the kernel `kern`, of so many threads.
+/// The sizes for which ptxas allocates registers.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Threads of a workgroup.
+    pub threads: u32,
+    /// Workgroups that a multiprocessor has at least; without a number ptxas chooses.
+    pub least: Option<u32>,
+}
+
+impl fmt::Display for Bounds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let least = self.least.map(|least| format!(", {least}")).unwrap_or_default();
+        write!(f, "__launch_bounds__({}{least})", self.threads)
+    }
+}
+
+/// CUDA C++ with the kernel `kern`.
 ///
 /// # Errors
 /// The error of naga; a text of unexpected form.
-pub fn text(shader: &Shader, threads: u32) -> Result<String> {
+pub fn text(shader: &Shader, bounds: Bounds) -> Result<String> {
     let metal = shader.metal()?;
     translated(
         &metal.replace("threadgroup metal::atomic_uint", "threadgroup metal::shared_atomic_uint"),
-        threads,
+        bounds,
     )
 }
 
-fn translated(metal: &str, threads: u32) -> Result<String> {
+fn translated(metal: &str, bounds: Bounds) -> Result<String> {
     let (before, entry) = metal.split_once(ENTRY).ok_or("naga's text has no entry point main_")?;
     let (parameters, body) =
         entry.split_once(") {\n").ok_or("naga's text ends within the entry point's head")?;
@@ -35,7 +51,7 @@ fn translated(metal: &str, threads: u32) -> Result<String> {
     let body = with_floats(body);
     let declared: Vec<String> = parameters.iter().map(|of| of.declaration.to_owned()).collect();
     write!(text, "INLINE void main_({}) {{\n{body}", declared.join(", "))?;
-    write_kernel(&mut text, &parameters, threads)?;
+    write_kernel(&mut text, &parameters, bounds)?;
     Ok(text)
 }
 
@@ -115,18 +131,14 @@ impl<'a> Parameter<'a> {
 }
 
 /// The kernel itself: uniforms by value, buffers by pointer, and workgroup memory.
-fn write_kernel(text: &mut String, parameters: &[Parameter<'_>], threads: u32) -> Result<()> {
+fn write_kernel(text: &mut String, parameters: &[Parameter<'_>], bounds: Bounds) -> Result<()> {
     let outer = parameters.iter().filter_map(|Parameter { of, name, from, .. }| match from {
         From::Uniform => Some(format!("const {of} {name}")),
         From::Buffer => Some(format!("{of}* __restrict__ {name}")),
         From::Lane | From::Group | From::Shared => None,
     });
     let outer: Vec<String> = outer.collect();
-    writeln!(
-        text,
-        "extern \"C\" __global__ void __launch_bounds__({threads}) kern({}) {{",
-        outer.join(", ")
-    )?;
+    writeln!(text, "extern \"C\" __global__ void {bounds} kern({}) {{", outer.join(", "))?;
     let mut inner = Vec::new();
     for Parameter { of, name, from, .. } in parameters {
         inner.push(match from {
@@ -166,7 +178,8 @@ mod tests {
 
     #[test]
     fn parameters_become_those_of_a_kernel() {
-        let text = text(&Shader::new(TEXT, &[]).unwrap(), 64).unwrap();
+        let bounds = Bounds { threads: 64, least: None };
+        let text = text(&Shader::new(TEXT, &[]).unwrap(), bounds).unwrap();
         let text = text.strip_prefix(METAL).unwrap();
         assert_eq!(text.matches('{').count(), text.matches('}').count(), "{text}");
         for part in [
@@ -192,7 +205,7 @@ mod tests {
     #[test]
     fn text_of_another_kind_is_refused() {
         for text in ["", "kernel void main_(\n", "kernel void main_(\n  texture t [[texture(0)]]\n) {\n}\n"] {
-            assert!(translated(text, 1).is_err(), "{text}");
+            assert!(translated(text, Bounds { threads: 1, least: Some(1) }).is_err(), "{text}");
         }
     }
 }

@@ -53,9 +53,14 @@ impl Nvidia {
     pub fn facts(&self, chip: &Chip, case: &Case) -> Result<Facts> {
         let kernel = &case.kernel;
         let shader = Shader::new(&kernel.source(), &kernel.constants())?;
-        let text = cuda::text(&shader, kernel.threads())?;
         let stem = self.folder.join(self.files.fetch_add(1, Ordering::Relaxed).to_string());
-        let compiled = self.toolkit.compile(&text, chip.name, &stem)?;
+        let compile =
+            |bounds: cuda::Bounds| self.toolkit.compile(&cuda::text(&shader, bounds)?, chip.name, &stem);
+        let mut compiled = compile(cuda::Bounds { threads: kernel.threads(), least: None })?;
+        if compiled.spilled > 0 {
+            // ptxas spills to have more workgroups side by side, too. What spills for one alone spills for want of registers.
+            compiled = compile(cuda::Bounds { threads: kernel.threads(), least: Some(1) })?;
+        }
         let assembly = sass::parse(&compiled.assembly);
         let of_warp = WARP * compiled.registers.max(1).next_multiple_of(GRANULE);
         let facts = Facts {
