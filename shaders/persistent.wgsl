@@ -38,7 +38,8 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     at.member = select(member, 0u, TILES == 1u);
     at.share = lane / HIDDEN % SHARES;
     at.gate = at.share / SPLIT;
-    at.split = at.share % SPLIT;
+    // One register for both, where they are the same.
+    at.split = select(at.share % SPLIT, at.share, SHARES == SPLIT);
     at.unit = lane % HIDDEN;
     at.place = at.member * HIDDEN + at.unit;
     at.front = member * STRIDE;

@@ -47,7 +47,8 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     at.place = lane % OWN;
     at.share = lane / OWN;
     at.gate = at.share / SPLIT;
-    at.split = at.share % SPLIT;
+    // One register for both, where they are the same.
+    at.split = select(at.share % SPLIT, at.share, SHARES == SPLIT);
     at.unit = at.first + min(at.place, at.count - 1u);
     at.owns = at.share == 0u && at.place < at.count;
     at.reset = 2u * STRIDE;

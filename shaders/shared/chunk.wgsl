@@ -21,8 +21,8 @@ fn load_ahead(dir: u32, tile: u32, at: Place, t: u32) {
     ahead = projected(dir, tile, at.unit, min(t, params.steps - 1u));
 }
 
-// 0, which no compiler knows, since it does not know how many steps there are: what depends on it is computed or loaded in every step, not
-// once before all steps for want of registers to keep it in.
+// 0, which no compiler knows, since it does not know how many steps there are. What depends on it is loaded or computed in every step: before
+// the first, compilers find too few registers to keep it in.
 fn zero_of_step() -> u32 {
     return now >> 31u;
 }

@@ -6,7 +6,7 @@
 //! reduction order and pass their sums on through workgroup memory. Where a unit has few, several tiles of rows
 //! share a workgroup. A multi-workgroup kernel distributes the units to several, in this same shape.
 
-pub use super::shape::{Keep, Shape};
+pub use super::shape::{Keep, ROOM, Shape};
 
 use super::cell::{Functions, WholeCell};
 use super::recurrence::Arguments;

@@ -9,6 +9,10 @@ pub(super) fn grid([units, width]: [u32; 2], tile: Rows, [rows, dirs]: [u32; 2])
     [units.div_ceil(width), rows.div_ceil(tile.count()), dirs]
 }
 
+/// Registers that a thread has for weights and for what is made of them, beside those that every step takes: with more, ACO and ptxas
+/// spill.
+pub const ROOM: u32 = 216;
+
 /// The shape of a persistent or multi-workgroup kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Shape {
@@ -100,13 +104,11 @@ impl Shape {
         self.depth(hidden).min(self.held() * BLOCK)
     }
 
-    /// Whether a thread has registers for so many values beside the weights it keeps and what every step takes: by what ACO and ptxas make of
-    /// the kernels without spilling.
+    /// Whether a thread has registers for so many values beside the weights it keeps.
     fn has_room(self, hidden: u32, products: &[Product], values: u64) -> bool {
-        const MOST: u64 = 216;
         let gates = gates_of(products) / u64::from(self.gate_threads.max(1));
         let weights = self.keep.registers(u64::from(self.held_depth(hidden)) * gates);
-        weights + values <= MOST
+        weights + values <= u64::from(ROOM)
     }
 
     /// Whether a thread loads the input of the next step before the product of this one: the sums, what they are of, and that.
@@ -217,8 +219,9 @@ impl Shape {
         let held = u32::try_from(held).unwrap_or(u32::MAX);
         // The sums of each row, and h of each row for four k.
         let sums = 2 * rows.count() * (gates + 4);
-        let loaded =
-            if self.held() < self.parts { self.gates_of_thread(gates) * weights.bytes(1) as u32 } else { 0 };
+        // Four k of each gate in hand, and as many on their way.
+        let streams = self.held() < self.parts;
+        let loaded = if streams { 2 * self.gates_of_thread(gates) * weights.bytes(1) as u32 } else { 0 };
         let matrix = weights.bytes(u64::from(gates) * u64::from(hidden) * u64::from(hidden));
         Resources::of(held.saturating_add(sums + loaded), matrix)
     }

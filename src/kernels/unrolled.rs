@@ -51,8 +51,7 @@ fn write(text: &mut String, products: &[Product], hidden: u32, rows: Rows, shape
         )?;
     }
     match shape.held() {
-        0 => writeln!(text, "
-fn hold(dir: u32, at: Place) {{}}")?,
+        0 => writeln!(text, "\nfn hold(dir: u32, at: Place) {{}}")?,
         _ => write_hold(text, &own, hidden, shape)?,
     }
     write_change(text, &own, hidden, shape)?;
@@ -94,18 +93,27 @@ fn write_hold(text: &mut String, products: &[Product], hidden: u32, shape: Shape
     let at = "quad_at(dir, min(k, K - 1u), n)";
     let from = if count == 2 { format!("w[{at}]") } else { format!("quad({at})") };
     // No branch, so that no load waits for the one before it.
-    writeln!(text, "\nfn held(dir: u32, k: u32, n: u32) -> {load} {{")?;
-    writeln!(text, "    return select({load}(), {from}, k < K);\n}}\n")?;
+    writeln!(text, "\nfn held(dir: u32, k: u32, n: u32, is_within: bool) -> {load} {{")?;
+    writeln!(text, "    return select({load}(), {from}, is_within);\n}}\n")?;
     for gate in gates() {
         for k in (0..depth).step_by(of_k) {
             writeln!(text, "var<private> w{gate}_{k}: {kind};")?;
         }
     }
     writeln!(text, "\nfn hold(dir: u32, at: Place) {{\n    let k = at.split * {}u;", shape.parts * BLOCK)?;
+    // One condition for a whole block, where K ends with one: compilers keep each until its loads are there.
+    let of_condition = if hidden.is_multiple_of(BLOCK) { BLOCK } else { PARTS.len() as u32 };
+    for first in (0..depth).step_by(of_condition as usize) {
+        writeln!(text, "    let is_within_{first} = k + {first}u < K;")?;
+    }
     for gate in gates() {
         writeln!(text, "    let n{gate} = {};", column(gate, shape))?;
         for first in (0..depth).step_by(PARTS.len()) {
-            writeln!(text, "    let q{gate}_{first} = held(dir, k + {first}u, n{gate});")?;
+            let condition = first / of_condition * of_condition;
+            writeln!(
+                text,
+                "    let q{gate}_{first} = held(dir, k + {first}u, n{gate}, is_within_{condition});"
+            )?;
             for (k, part) in (first..depth).step_by(of_k).zip(&PARTS[..count]) {
                 writeln!(text, "    w{gate}_{k} = q{gate}_{first}.{part};")?;
             }
@@ -267,12 +275,16 @@ const AT_ONCE: usize = 4;
 fn write_streamed(text: &mut String, product: &Product, hidden: u32, shape: Shape) -> std::fmt::Result {
     let parts = shape.parts;
     writeln!(text, "    let first = min((at.split * {parts}u + block) * BLOCK, K);")?;
-    writeln!(text, "    let size = min(BLOCK, K - first);\n    let numbers = &vector[start + block];")?;
+    // Registers that keep weights leave few for others: a loop of known length would be unrolled, and its loads be made all at once.
+    let known = if shape.held() > 0 { " - zero_of_step()" } else { "" };
+    writeln!(
+        text,
+        "    let size = min(BLOCK, K - first{known});\n    let numbers = &vector[start + block];"
+    )?;
     for gate in product.gates.clone() {
         writeln!(text, "    var part{gate}_block = Rows(zero());")?;
         writeln!(text, "    var at{gate} = quad_at(dir, first, {}) + zero_of_step();", column(gate, shape))?;
     }
-    // Registers that keep weights leave few for others.
     let whole = if shape.held() > 0 { 0 } else { shape.block(hidden) };
     if whole > 0 {
         writeln!(text, "    if (size == {whole}u) {{")?;

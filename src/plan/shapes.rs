@@ -77,13 +77,16 @@ pub(super) fn parts(
 ) -> Vec<persistent::Shape> {
     let blocks = hidden.div_ceil(BLOCK);
     let keep = if precision.weights.is_half() { Keep::Packed } else { Keep::Held };
-    let gates = if has_room(cell.gates(), hidden, keep, rows, caps) { 1 } else { cell.gates() };
+    let gates = if has_room(cell.gates(), hidden, keep, Rows::Four, caps) { 1 } else { cell.gates() };
     let of_block = keep.registers(u64::from(cell.gates() / gates * BLOCK));
+    // A thread that also loads weights has registers for no more than one of four rows, and for the sums and those of the block in hand.
+    let sums = 2 * cell.gates() / gates * rows.count();
+    let most_held = u64::from(most_held(Rows::Four, caps).min(persistent::ROOM.saturating_sub(sums)));
     let mut all: Vec<(u32, persistent::Shape)> = Vec::new();
     for split in 1..=blocks.min(caps.max_threads) {
         let shape = persistent::Shape::new(hidden, blocks.div_ceil(split) * BLOCK, keep).with_one_gate(gates);
         let of_workgroup = of_block.saturating_mul(u64::from(threads(shape))).max(1);
-        let most = (caps.speed.registers / of_workgroup).min(u64::from(most_held(rows, caps)) / of_block);
+        let most = (caps.speed.registers / of_workgroup).min(most_held / of_block);
         let held = u32::try_from(most).unwrap_or(u32::MAX).min(shape.parts - 1);
         // The last threads of a unit may have fewer blocks than the others.
         let of_unit = (0..shape.split).map(|s| held.min(blocks.saturating_sub(s * shape.parts))).sum();
@@ -128,6 +131,11 @@ pub(super) fn refusal(
             })
         })
         .or_else(|| beyond(registers, caps.speed.registers, "registers for the weights of a workgroup"))
+        .or_else(|| {
+            let threads = u64::from(kernel.threads());
+            let of = |threads: u64| format!("registers in each of {threads} threads");
+            beyond(kernel.resources().registers.into(), caps.speed.registers_of_thread(threads), &of(threads))
+        })
         .or_else(|| {
             let bytes = u64::from(kernel.workgroup_bytes());
             beyond(bytes, u64::from(caps.max_workgroup_bytes), "bytes of workgroup memory")

@@ -149,6 +149,13 @@ impl Speed {
         ..Self::ONE_AT_A_TIME
     };
 
+    /// Registers that each thread of a workgroup of so many can have: those of a core are divided evenly among its schedulers, and
+    /// a scheduler's among the subgroups that it has.
+    pub fn registers_of_thread(&self, threads: u64) -> u64 {
+        let full = self.full.max(1);
+        self.file / full / threads.div_ceil(full).max(1)
+    }
+
     /// Reads numbers: lines of a name and a number, and comments that begin with `#`. Those after `exchange` may be
     /// missing, as in tables of earlier versions: then a core holds one workgroup at a time.
     ///

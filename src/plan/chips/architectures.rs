@@ -35,9 +35,10 @@ pub struct Architecture {
 }
 
 /// NVIDIA: CUDA C++ Programming Guide, "Technical Specifications per Compute Capability" (threads, registers, shared
-/// memory, workgroups), and the white papers of the architectures (lanes). 192 weights: `benches/records/isa-sm_*.csv`.
+/// memory, workgroups), and the white papers of the architectures (lanes). Weights: `benches/records/isa-sm_*.csv`; with
+/// 192 and four rows, a GRU that resets before spills.
 const fn nvidia(name: &'static str, lanes: u64, threads: u64, memory: u64, resident: u64) -> Architecture {
-    let (held, has_matrices, loads) = ([192, 192], true, [150, 280]);
+    let (held, has_matrices, loads) = ([192, 160], true, [150, 280]);
     let (schedulers, subgroup, latency, file) = (4, 32, 4, 65_536);
     Architecture {
         name,

@@ -387,13 +387,17 @@ mod tests {
                 let (caps, precision) = (caps(chip.speed()), Precision { weights, ..Precision::default() });
                 for candidate in &alternatives(&model, dims, precision, &caps).unwrap()[0] {
                     let Ok((recipe, _)) = &candidate.outcome else { continue };
-                    let (gates, rows, shape) = match &recipe.recurrence {
-                        Recurrence::Persistent(kernel) => (kernel.cell.gates(), kernel.rows, kernel.shape),
-                        Recurrence::MultiWorkgroup { kernel, .. } => {
-                            (kernel.cell.gates(), kernel.rows, kernel.shape)
+                    let (gates, rows, shape, registers) = match &recipe.recurrence {
+                        Recurrence::Persistent(k) => {
+                            (k.cell.gates(), k.rows, k.shape, k.resources().registers)
+                        }
+                        Recurrence::MultiWorkgroup { kernel: k, .. } => {
+                            (k.cell.gates(), k.rows, k.shape, k.resources().registers)
                         }
                         Recurrence::Step(_) => continue,
                     };
+                    let of_thread = caps.speed.registers_of_thread(shape.threads().into());
+                    assert!(u64::from(registers) <= of_thread, "{}: {}", chip.name, recipe.recurrence);
                     let weights = u64::from(shape.gates_of_thread(gates) * shape.held_depth(hidden as u32));
                     let index = usize::from(rows.count() == 4);
                     let (needed, most) = (shape.keep.registers(weights), chip.architecture.held[index]);
@@ -404,5 +408,8 @@ mod tests {
         }
         // The test sees kernels that hold as much as is allowed.
         assert_eq!(held, [192, 192]);
+        let of = |name: &str, threads| Chip::named(name).unwrap().speed().registers_of_thread(threads);
+        let vega = [256, 257, 1024].map(|threads| of("Radeon RX Vega 64", threads));
+        assert_eq!((vega, of("H200", 384)), ([256, 128, 64], 170));
     }
 }
