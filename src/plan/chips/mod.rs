@@ -204,6 +204,7 @@ mod tests {
     use super::*;
     use crate::dims::Dims;
     use crate::dtype::{Precision, Storage};
+    use crate::kernels::Definition;
     use crate::model::{Cell, Direction, Layer, Model, Weights};
     use crate::plan::{Caps, Exchange, Fault, Recurrence, alternatives, plan, predictions};
 
