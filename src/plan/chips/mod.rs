@@ -364,10 +364,10 @@ mod tests {
                         Err(_) => None,
                     })
                     .collect();
-                // A core of Adreno or Mali has registers for less than half of the largest layers.
+                // A core of Apple, Adreno or Mali may have too few registers for the weights of the largest layers, or threads.
                 let weights_of_layer = (cell.gates() * hidden * hidden) as u64;
-                let is_refused = weights == Storage::F32 && weights_of_layer > 2 * caps.speed.registers;
-                assert_eq!(persistent.is_empty(), is_refused, "{}: {cell:?} {hidden} {weights}", chip.name);
+                let is_too_large = weights == Storage::F32 && weights_of_layer > caps.speed.registers;
+                assert!(!persistent.is_empty() || is_too_large, "{}: {cell:?} {hidden} {weights}", chip.name);
                 for shape in persistent {
                     ways[usize::from(shape.has_one_gate())] += 1;
                 }
