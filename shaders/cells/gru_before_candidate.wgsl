@@ -2,16 +2,11 @@
 //
 //   n = g(xw_n + R_n rh)   h' = blend(z, h, n)
 
-@group(0) @binding(5) var<storage, read> rh: array<Rows>;             // [D, ⌈B/ROWS⌉, H]
 @group(0) @binding(9) var<storage, read> z: array<Rows>;              // [D, ⌈B/ROWS⌉, H]
 
 const GATES: u32 = 1u;
 const FIRST: u32 = 2u;
 const COLUMNS: u32 = 1u;
-
-fn vector_at(i: u32) -> Rows {
-    return rh[i];
-}
 
 fn enter(dir: u32, tile: u32, unit: u32) {}
 

@@ -15,3 +15,7 @@ fn begin(dir: u32, tile: u32, unit: u32, input: array<Rows, COLUMNS>, sum: array
     rh[state] = gate(dir, input[0] + sum[0]) * h_prev[state];
     z[state] = gate(dir, input[1] + sum[1]);
 }
+
+fn begun(state: u32) -> Rows {
+    return rh[state];
+}

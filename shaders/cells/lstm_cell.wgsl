@@ -8,3 +8,7 @@ fn begin(dir: u32, tile: u32, unit: u32, input: array<Rows, COLUMNS>, sum: array
     unprojected[state_of(dir, tile) + unit] = lstm(dir, tile, input, sum);
     leave(dir, tile, unit);
 }
+
+fn begun(state: u32) -> Rows {
+    return unprojected[state];
+}

@@ -2,15 +2,9 @@
 //
 //   h' = w_hr (o ⊙ h(c'))
 
-@group(0) @binding(5) var<storage, read> unprojected: array<Rows>;    // [D, ⌈B/ROWS⌉, H]
-
 const GATES: u32 = 1u;
 const FIRST: u32 = 0u;
 const COLUMNS: u32 = 1u;
-
-fn vector_at(i: u32) -> Rows {
-    return unprojected[i];
-}
 
 // The vector is its only input.
 fn projected(dir: u32, tile: u32, unit: u32, t: u32) -> array<Rows, COLUMNS> {

@@ -204,14 +204,20 @@ impl StepCell {
         if self.has_functions() {
             parts.extend(source::FUNCTIONS);
         }
-        if self.is_of_h() {
-            parts.push(wgsl!("shared/of_h.wgsl"));
-        }
         if self.peepholes().is_some() {
             parts.push(wgsl!("shared/c_in_place.wgsl"));
         }
         parts.push(frames[usize::from(self.is_half())]);
         parts
+    }
+
+    /// The file of the vector of its product, and the array's name.
+    pub(super) fn vector(self) -> (&'static str, &'static str) {
+        match self {
+            Self::GruBeforeCandidate { .. } => (wgsl!("shared/of_rh.wgsl"), "rh"),
+            Self::Project => (wgsl!("shared/of_unprojected.wgsl"), "unprojected"),
+            _ => (wgsl!("shared/of_h.wgsl"), "h_prev"),
+        }
     }
 
     /// The files that store y, of a kernel that does.
@@ -257,12 +263,12 @@ impl StepCell {
     }
 
     /// Whether it is the first of two halves, which computes no new h.
-    fn is_half(self) -> bool {
+    pub(super) fn is_half(self) -> bool {
         matches!(self, Self::GruBeforeGates | Self::LstmCell { .. })
     }
 
     /// Whether the vector of its product is h.
-    fn is_of_h(self) -> bool {
+    pub(super) fn is_of_h(self) -> bool {
         !matches!(self, Self::GruBeforeCandidate { .. } | Self::Project)
     }
 

@@ -53,6 +53,7 @@ impl Definition for Step {
         let frames = [wgsl!("step.wgsl"), wgsl!("step_half.wgsl")];
         let mut parts = vec![INTERLEAVE];
         parts.extend(cell.around(rows, wgsl!("shared/product.wgsl"), frames, pipelined));
+        parts.push(cell.vector().0);
         parts.extend([source::half(precision), source::weights(precision.weights)]);
         parts.extend(cell.stores(precision.activations));
         parts.extend(cell.shader().parts);

@@ -7,7 +7,7 @@ use crate::dims::{Dims, product};
 use crate::dtype::Precision;
 use crate::error::Result;
 use crate::kernels::{
-    Definition, MatmulMatrices, MatmulRows, MatmulTiled, MergeDirections, Projection, Rows, matmul,
+    Definition, MatmulMatrices, MatmulRows, MatmulTiled, MergeDirections, Projection, Rows, matmul, matrices,
 };
 use crate::model::{Layer, Merge, Model, Readout, ReadoutSteps};
 
@@ -57,7 +57,10 @@ pub(super) fn matmul_kernel(
     let precision = request.precision;
     let narrow = u32::try_from(rows).unwrap_or(u32::MAX);
     let pipelined = false;
-    let matrices = request.matrices(caps).map(|matrices| MatmulMatrices { sizes, matrices, pipelined });
+    let of = |matrices, stack| MatmulMatrices { sizes, matrices, stack, in_octets: false, pipelined };
+    let matrices = request.matrices(caps).into_iter();
+    let matrices = matrices.flat_map(|matrices| matrices::STACKS.map(|stack| of(matrices, stack)));
+    let matrices = matrices.filter(MatmulMatrices::fits);
     // A workgroup of the matrix kernel may have fewer rows, and then one grid covers fewer rows.
     let matrices = matrices.filter(|kernel| narrow <= kernel.most_rows(caps.max_workgroups));
     let tiled = MatmulTiled { sizes, precision, pipelined }.into();

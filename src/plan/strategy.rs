@@ -90,7 +90,8 @@ pub(super) fn variants(
         };
         let divided = divided.filter(fits);
         let kernels = whole.chain(divided);
-        let matrices = matrices::steps(layer, [hidden, state], tiles, rows, request, caps);
+        let keeps = !run_shape.resets && dims.steps > 1;
+        let matrices = matrices::steps(layer, [hidden, state], tiles, rows, keeps, request, caps);
         return Ok(Ok(kernels.chain(matrices).map(Recurrence::Step).collect()));
     }
     if layer.projection().is_some() {

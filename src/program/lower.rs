@@ -1,5 +1,6 @@
 //! From a plan to a program: buffers by name, dispatches with their parameters.
 
+mod kept;
 mod sequence;
 mod shared;
 
@@ -238,6 +239,7 @@ impl<'a> Lowering<'a> {
         let mut named = self.scratch(1)?;
         let state = self.layer_buffers(index, &mut named)?;
         self.keep_initial(index, state, &mut named)?;
+        self.kept(index, 1, &mut named)?;
         let matrices = [self.matrix(Constant::WHh(index))?, self.projection_matrix(index)?];
         let input = self.sequence;
         let output = self.layer_output(index)?;
@@ -298,6 +300,7 @@ impl<'a> Lowering<'a> {
         for (phase, dispatches) in phases.iter_mut().enumerate() {
             let named = [named, &[("h_prev", h[phase]), ("h_next", h[1 - phase])]].concat();
             for &kernel in kernels {
+                let named = [&named[..], &kept::of(kernel, phase, &named)].concat();
                 dispatches.extend(self.step(kernel, layer, chunk, &named, matrices)?);
             }
         }

@@ -36,6 +36,7 @@ impl Lowering<'_> {
         // Kernels that exchange values swap the two buffers of c instead.
         named.extend(states.c.filter(|c| c[0] == c[1]).map(|c| ("c", c[0])));
         named.extend(self.vectors(layers)?);
+        self.kept(0, layers, &mut named)?;
         let w_ih = if plan.run_shape.projected { None } else { Some(self.matrix(Constant::WIh(0))?) };
         let bias = self.constant(Constant::Bias(0), &[columns])?;
         let w_above = self.stacked_matrix("w_ih.above", 1..layers, Constant::WIh, columns)?;

@@ -3,9 +3,10 @@
 //! other arrays are stored as in other kernels. Sums are f32, and the device chooses the reduction order.
 
 mod matmul;
+mod product;
 mod step;
 
-pub use matmul::MatmulMatrices;
+pub use matmul::{MatmulMatrices, STACKS};
 pub use step::{Shape, StepMatrices};
 
 use super::Rows;
@@ -27,8 +28,13 @@ pub struct Matrices {
 const SUBGROUPS: u32 = 4;
 /// k of one pass through workgroup memory.
 const DEPTH: u32 = 32;
-/// f16 from a row or column of an operand to the next.
+/// f16 from a line of an operand to the next.
 const PITCH: u32 = DEPTH + 8;
+
+/// The files of a product's operands.
+const LINES: [&str; 2] = [wgsl!(.."matrices/lines.wgsl"), wgsl!(.."matrices/weights_f16.wgsl")];
+/// The file of rows that are not converted.
+const REST: &str = wgsl!(.."matrices/rest.wgsl");
 
 /// Bytes before the operands in workgroup memory: the alignment of a matrix's row.
 const FLAG: u32 = 16;
@@ -46,11 +52,11 @@ impl Matrices {
     }
 
     /// The beginning of a text with matrices: directives that enable extensions have to precede everything else.
-    fn head(self) -> [&'static str; 2] {
+    fn head(self) -> [&'static str; 3] {
         let declared = match self.side {
             8 => wgsl!(.."matrices/matrices8.wgsl"),
             _ => wgsl!(.."matrices/matrices16.wgsl"),
         };
-        [declared, wgsl!(.."matrices/known.wgsl")]
+        [declared, wgsl!(.."matrices/known.wgsl"), wgsl!(.."matrices/octets.wgsl")]
     }
 }

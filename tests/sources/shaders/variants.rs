@@ -159,13 +159,18 @@ pub fn kernels() -> Vec<Kernel> {
     let usual = functions(Activation::SIGMOID, Activation::TANH, None);
     for (side, subgroup) in [(8, 8), (16, 32), (16, 64)] {
         let matrices = Matrices { side, subgroup };
-        let sizes = [(1, 1), (3, 5), (65, 129), (300, 2100)].map(|(k, n)| Sizes { k, n });
-        all.extend(sizes.map(|sizes| Kernel::from(MatmulMatrices { sizes, matrices, pipelined })));
+        let sizes = [(1, 1), (3, 5), (64, 129), (300, 2100)].map(|(k, n)| Sizes { k, n });
+        let products = matrices::STACKS.into_iter().flat_map(|stack| sizes.map(|sizes| (stack, sizes)));
+        all.extend(products.map(|(stack, sizes)| {
+            let in_octets = sizes.k % 8 == 0;
+            Kernel::from(MatmulMatrices { sizes, matrices, stack, in_octets, pipelined })
+        }));
         for cell in step_cells() {
-            for ((k, hidden), stack) in [((1, 1), 1), ((7, 7), 2), ((64, 64), 1), ((9, 700), 2)] {
+            for ((k, hidden), stack) in [((1, 1), 1), ((7, 7), 2), ((64, 64), 4), ((9, 700), 8)] {
+                let keeps = k > 1;
                 let (functions, sizes) = (usual, StepSizes::all(k, hidden));
                 let shape = matrices::Shape { matrices, stack };
-                all.push(StepMatrices { cell, functions, sizes, shape, pipelined }.into());
+                all.push(StepMatrices { cell, functions, sizes, shape, keeps, pipelined }.into());
             }
         }
     }

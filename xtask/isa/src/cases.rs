@@ -6,7 +6,7 @@ use std::fmt::Write;
 use wgru::dims::Dims;
 use wgru::dtype::{Precision, Storage};
 use wgru::kernels::matrices;
-use wgru::kernels::{Kernel, Projection, Recurrent};
+use wgru::kernels::{Kernel, MatmulMatrices, Projection, Recurrent};
 use wgru::model::{Cell, Direction, Layer, Model, Weights};
 use wgru::plan::{self, Caps, Exchange, Fault, Recurrence, Request};
 
@@ -150,7 +150,10 @@ fn of_projection(kernel: Projection) -> Kernel {
     match kernel {
         Projection::MatmulTiled(kernel) => kernel.into(),
         Projection::MatmulRows(kernel) => kernel.into(),
-        Projection::MatmulMatrices(kernel) => kernel.into(),
+        // As a dispatch of a dense x of so many inputs sets it.
+        Projection::MatmulMatrices(kernel) => {
+            MatmulMatrices { in_octets: kernel.sizes.k % 8 == 0, ..kernel }.into()
+        }
         Projection::AddBias(kernel) => kernel.into(),
     }
 }
