@@ -132,7 +132,7 @@ fn of_plan(engine: &Engine, dims: Dims, plan: &Plan) -> Outcome<String> {
         }
         text += &format!("\nlayer {index}\n{table}");
         if let Some(own) = predictions.get(index) {
-            text += &format!("\nchosen kernels, by the model\n{}", of_kernels(own));
+            text += &format!("\nchosen kernels, predicted by the cost model\n{}", of_kernels(own));
         }
     }
     if plan.layers.len() > 1 {
