@@ -66,7 +66,8 @@ pub(super) fn shapes(
 }
 
 /// Ways to distribute k to threads, with a workgroup of so many `threads`, that keep the weights of some blocks and
-/// load the others in every step. Where a block of k of all gates is more than a thread may hold, it has one gate. They are ordered from most blocks to least; among equals, fewest threads first.
+/// load the others in every step. Where a block of k of all gates is more than a thread may hold, it has one gate. They are
+/// ordered from most blocks to least; among equals, fewest threads first.
 pub(super) fn parts(
     cell: WholeCell,
     hidden: u32,
