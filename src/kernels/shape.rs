@@ -163,6 +163,22 @@ impl Shape {
         if self.has_one_gate() { 1 } else { most_gates(products) }
     }
 
+    /// Whether the sums that are handed on for `product` are many, and are added by a thread for each gate. Of two gates that gains
+    /// nothing, by what ACO says.
+    pub(super) fn divides_sums(self, product: &Product) -> bool {
+        const MANY: u32 = 8;
+        let gates = product.gates.len() as u32;
+        let is_possible = !self.has_one_gate() && gates > 2 && self.split >= gates;
+        is_possible && (self.split - 1) * self.parts >= MANY
+    }
+
+    /// Places for the sums of gates that other threads than the owner add.
+    fn places_divided(self, products: &[Product]) -> u32 {
+        let divided = products.iter().filter(|product| self.divides_sums(product));
+        let most = divided.map(|product| product.gates.len() as u32).max().unwrap_or(1);
+        (most - 1) * self.tiles * self.units
+    }
+
     /// Sums that the owner of a unit is handed for a product of `gates` gates.
     fn handed(self, gates: u32) -> u32 {
         let own = if self.has_one_gate() { 1 } else { gates };
@@ -176,7 +192,8 @@ impl Shape {
 
     /// Bytes of workgroup memory.
     pub(super) fn workgroup_bytes(self, hidden: u32, rows: Rows, products: &[Product]) -> u32 {
-        (self.all_places(hidden, products.len()) + self.places_handed(products)) * rows.count() * 4
+        let places = self.places_handed(products) + self.places_divided(products);
+        (self.all_places(hidden, products.len()) + places) * rows.count() * 4
     }
 
     /// Loop iterations of a thread beside those of its steps: clearing the vectors.

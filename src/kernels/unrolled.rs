@@ -50,6 +50,15 @@ fn write(text: &mut String, products: &[Product], hidden: u32, rows: Rows, shape
             shape.shares() - 1
         )?;
     }
+    let divided = products.iter().filter(|product| shape.divides_sums(product));
+    if let Some(most) = divided.map(|product| product.gates.len()).max() {
+        let (more, lanes) = (most - 1, tiles * shape.units);
+        writeln!(
+            text,
+            "\n// Sums of all gates but the first, of the owner's blocks and then of all, by gate and unit."
+        )?;
+        writeln!(text, "var<workgroup> of_gates: array<array<Rows, {lanes}>, {more}>;")?;
+    }
     match shape.held() {
         0 => writeln!(text, "\nfn hold(dir: u32, at: Place) {{}}")?,
         _ => write_hold(text, &own, hidden, shape)?,
@@ -176,7 +185,9 @@ fn write_product(
     if shape.has_one_gate() {
         writeln!(text, "    }}")?;
     }
-    if shape.shares() > 1 {
+    if shape.divides_sums(product) {
+        write_divided(text, product, shape)?;
+    } else if shape.shares() > 1 {
         writeln!(text, "    workgroupBarrier();\n    if (at.share == 0u) {{")?;
         // Of a gate of its own the owner has the first share; shares are numbered from the next.
         let each = || gates.clone().map(|gate| (gate, gate * split));
@@ -198,6 +209,30 @@ fn write_product(
     }
     let sums: Vec<String> = gates.clone().map(|gate| format!("sum{gate}")).collect();
     writeln!(text, "    return array<Rows, {count}>({});\n}}", sums.join(", "))
+}
+
+/// The sums of each gate by a thread of its own: one thread would load those of all gates one after the other.
+fn write_divided(text: &mut String, product: &Product, shape: Shape) -> std::fmt::Result {
+    let (first, count) = (product.gates.start, product.gates.len());
+    let others = || (0..).zip(product.gates.clone().skip(1));
+    writeln!(text, "    if (at.share == 0u) {{")?;
+    others().try_for_each(|(i, gate)| writeln!(text, "        of_gates[{i}u][at.place] = sum{gate};"))?;
+    writeln!(text, "    }}\n    workgroupBarrier();\n    if (at.share < {count}u) {{")?;
+    writeln!(text, "        let other = max(at.share, 1u) - 1u;")?;
+    writeln!(text, "        var sum = select(of_gates[other][at.place], sum{first}, at.share == 0u);")?;
+    writeln!(text, "        for (var s = 0u; s < {}u; s++) {{", shape.split - 1)?;
+    for block in 0..shape.parts {
+        let place = block as usize * count;
+        writeln!(text, "            sum += shares[s][{place}u + at.share][at.place];")?;
+    }
+    writeln!(
+        text,
+        "        }}\n        if (at.share == 0u) {{\n            sum{first} = sum;\n        }} else {{"
+    )?;
+    writeln!(text, "            of_gates[other][at.place] = sum;\n        }}\n    }}")?;
+    writeln!(text, "    workgroupBarrier();\n    if (at.share == 0u) {{")?;
+    others().try_for_each(|(i, gate)| writeln!(text, "        sum{gate} = of_gates[{i}u][at.place];"))?;
+    writeln!(text, "    }}")
 }
 
 /// The parts of `blocks`, part{gate}_{block}, into the sums, or on their way to the owner of the unit. `product` has the gates of a
