@@ -48,6 +48,12 @@ pub(super) trait Backend: Sized {
     /// States of up to `capacity` streams that come and go; a tick takes up to `frames` frames of each.
     fn pool(self: &Arc<Self>, capacity: usize, frames: usize) -> Result<Self::Pool>;
 
+    /// Compiles the kernels of runs of `run_shape` one after the other, and says before each how many are done, of how many.
+    async fn compile(&self, _: RunShape, progress: &mut dyn FnMut(usize, usize)) -> Result<()> {
+        progress(0, 0);
+        Ok(())
+    }
+
     /// Prepares everything that runs of `run_shape` need.
     async fn prepare(&self, run_shape: RunShape, wait: Wait) -> Result<()>;
 

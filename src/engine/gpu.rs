@@ -314,6 +314,25 @@ impl Backend for GpuEngine {
         GpuPool::new(self.clone(), capacity, frames)
     }
 
+    async fn compile(&self, run_shape: RunShape, progress: &mut dyn FnMut(usize, usize)) -> Result<()> {
+        let mut kernels = Vec::new();
+        for piece in self.pieces_of(run_shape)? {
+            let plan = self.planner.plan(&piece.model, piece.run_shape)?;
+            let program = lower(&piece.model, &plan)?;
+            for kernel in program.kernels(program.always()) {
+                if !kernels.contains(&kernel) {
+                    kernels.push(kernel);
+                }
+            }
+        }
+        for (done, kernel) in kernels.iter().enumerate() {
+            progress(done, kernels.len());
+            self.context.prepare(*kernel).await?;
+        }
+        progress(kernels.len(), kernels.len());
+        Ok(())
+    }
+
     async fn prepare(&self, run_shape: RunShape, wait: Wait) -> Result<()> {
         if self.is_ready(run_shape) {
             return Ok(());

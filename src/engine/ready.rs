@@ -9,6 +9,7 @@ use super::run::Engine;
 use super::wait::{BLOCK, block_on};
 use crate::error::Result;
 use crate::io::{OutputShape, RunShape};
+use crate::sync::Wait;
 
 impl Engine {
     /// The memory of a run of `run_shape`, or `[B, T]` alone, on a GPU at a time. For a run in pieces that of the largest piece;
@@ -42,5 +43,24 @@ impl Engine {
         let run_shape = run_shape.into();
         OutputShape::new(self.model(), run_shape)?;
         on!(AnyBackend, &self.0.backend, backend => block_on(backend.prepare(run_shape, BLOCK)))
+    }
+
+    /// As [`Engine::prepare`], compiling one kernel after the other. Before each, `progress` gets how many are compiled, of how
+    /// many, and once more at the end; 0 of 0 on a device that compiles nothing. In a browser, where compiling takes seconds, other
+    /// work of the page goes on in between.
+    ///
+    /// # Errors
+    /// Those of [`Engine::prepare`].
+    pub async fn prepare_async(
+        &self,
+        run_shape: impl Into<RunShape>,
+        mut progress: impl FnMut(usize, usize),
+    ) -> Result<()> {
+        let run_shape = run_shape.into();
+        OutputShape::new(self.model(), run_shape)?;
+        on!(AnyBackend, &self.0.backend, backend => {
+            backend.compile(run_shape, &mut progress).await?;
+            backend.prepare(run_shape, Wait::Yield).await
+        })
     }
 }

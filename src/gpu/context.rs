@@ -271,6 +271,15 @@ impl Context {
         Ok(pipelines)
     }
 
+    /// Compiles `kernel` and waits until the device has accepted it.
+    ///
+    /// # Errors
+    /// Those of [`Context::compile`].
+    pub async fn prepare(&self, kernel: Kernel) -> Result<()> {
+        self.pipeline(kernel)?;
+        self.judged().await
+    }
+
     /// The pipeline of `kernel`. Pipelines are compiled once per key; concurrent callers wait for the first.
     ///
     /// Natively the device reports errors at once, before another caller can have the pipeline. A browser reports later: callers

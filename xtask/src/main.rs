@@ -21,6 +21,7 @@ mod suites;
 mod surface;
 mod target;
 mod tool;
+mod web;
 
 use std::env;
 use std::process::ExitCode;
@@ -38,6 +39,10 @@ commands:
          compare the ignored ones with tests/ignored.txt, then run the command `wasm`
   wasm   check that the library builds for wasm32-unknown-unknown, and run the CPU path
          in Node, with the vectors of WebAssembly and without
+  web    build the npm package under web/pkg, and hold its modules to their sizes
+  web-test
+         build it, and run its tests in Chromium, on WebGPU by SwiftShader and without (Debian:
+         installs the browser; npm)
   arm    check that the library builds for aarch64-unknown-linux-gnu, and run the suites
          of the CPU path, in QEMU on other machines
   loops  check in compiled code that the inner loops of the CPU path use no stack
@@ -65,7 +70,7 @@ commands:
          cargo-public-api); `surface write` writes the current surface there
   lint   rustfmt, clippy and rustdoc, with warnings as errors; charts and tables against records
   ci     the checks for every change: test, the library built for 64-bit Arm and a suite of
-         it run, loops, few cases of isa, loom, the suites of numbers from elsewhere with one other strategy and one
+         it run, web-test, loops, few cases of isa, loom, the suites of numbers from elsewhere with one other strategy and one
          other instruction set, the CPU path in a build without GPUs, the quick parts of
          published, then lint
   nightly
@@ -123,6 +128,7 @@ fn parse(arguments: &[String]) -> Result<Request, String> {
         "ci" => {
             let mut stages = test_stages(test_arguments(rest)?);
             stages.push(Stage::new("arm check", || target::arm(Extent::Sample)));
+            stages.push(Stage::new("in a browser", web::test));
             stages.push(Stage::new("inner loops", loops::run));
             stages.push(Stage::new("compiled kernels", || isa::run(isa::Task::Short)));
             stages.push(Stage::new("loom", sound::loom));
@@ -154,6 +160,14 @@ fn parse(arguments: &[String]) -> Result<Request, String> {
         "wasm" => {
             refuse_arguments(command, rest)?;
             vec![wasm_stage()]
+        }
+        "web" => {
+            refuse_arguments(command, rest)?;
+            vec![Stage::new("web", web::build)]
+        }
+        "web-test" => {
+            refuse_arguments(command, rest)?;
+            vec![Stage::new("in a browser", web::test)]
         }
         "arm" => {
             refuse_arguments(command, rest)?;

@@ -14,7 +14,7 @@ use crate::process::{self, Error};
 use crate::stage::Outcome;
 use crate::suites::Extent;
 
-const WASM: &str = "wasm32-unknown-unknown";
+pub const WASM: &str = "wasm32-unknown-unknown";
 pub const ARM: &str = "aarch64-unknown-linux-gnu";
 
 /// Programs, and the packages of Debian that have them.

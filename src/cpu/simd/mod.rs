@@ -10,6 +10,7 @@ mod avx2;
 mod avx512;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
 mod portable;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod simd128;
@@ -28,7 +29,8 @@ pub enum InstructionSet {
     Neon,
     /// 4 numbers at once, on WebAssembly. Products are rounded before they are added.
     Simd128,
-    /// Plain code, vectorised by the compiler. Products are rounded before they are added.
+    /// Plain code, vectorised by the compiler. Products are rounded before they are added. Not in WebAssembly with vectors, where it would
+    /// only make the module larger.
     Portable,
 }
 
@@ -75,6 +77,7 @@ pub(super) enum Level {
     Neon(neon::Neon),
     #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
     Simd128(simd128::Simd128),
+    #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
     Portable(portable::Portable),
 }
 
@@ -90,6 +93,7 @@ macro_rules! at_level {
             $crate::cpu::simd::Level::Neon($simd) => $body,
             #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
             $crate::cpu::simd::Level::Simd128($simd) => $body,
+            #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
             $crate::cpu::simd::Level::Portable($simd) => $body,
         }
     };
@@ -108,6 +112,7 @@ impl Level {
             InstructionSet::Neon => Some(Self::Neon(neon::Neon::new())),
             #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
             InstructionSet::Simd128 => Some(Self::Simd128(simd128::Simd128::new())),
+            #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
             InstructionSet::Portable => Some(Self::Portable(portable::Portable)),
             #[allow(unreachable_patterns, reason = "which sets there are depends on the target")]
             _ => None,
@@ -117,7 +122,15 @@ impl Level {
     /// The fastest that this machine has.
     pub(super) fn best() -> Self {
         let best = InstructionSet::ALL.into_iter().find_map(Self::of);
-        best.unwrap_or(Self::Portable(portable::Portable))
+        best.unwrap_or(Self::least())
+    }
+
+    /// The one that every machine of the target has.
+    fn least() -> Self {
+        #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+        return Self::Portable(portable::Portable);
+        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+        return Self::Simd128(simd128::Simd128::new());
     }
 
     pub(super) fn set(self) -> InstructionSet {
@@ -130,6 +143,7 @@ impl Level {
             Self::Neon(_) => InstructionSet::Neon,
             #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
             Self::Simd128(_) => InstructionSet::Simd128,
+            #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
             Self::Portable(_) => InstructionSet::Portable,
         }
     }

@@ -1,0 +1,121 @@
+//! Streams that advance together.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use js_sys::Object;
+use wasm_bindgen::prelude::*;
+use wgru::{Engine, State, StepInput, StepOutput};
+
+use crate::arrays::object;
+use crate::error::{Result, fail};
+
+/// A session, and the arrays of its steps: JavaScript writes x and reads y there, so that a step creates nothing.
+struct Inner {
+    session: wgru::Session,
+    x: Vec<f32>,
+    resets: Vec<u32>,
+    output: StepOutput,
+}
+
+/// Streams that advance together.
+#[wasm_bindgen]
+pub struct Session {
+    inner: Rc<RefCell<Inner>>,
+}
+
+/// The message where two calls meet; the package's JavaScript does not let that happen.
+fn busy() -> JsValue {
+    crate::error::wrong("a step of this session is in flight: wait for it before the next call")
+}
+
+impl Session {
+    pub(crate) fn new(engine: &Engine, streams: usize) -> Result<Self> {
+        let session = engine.session(streams).map_err(fail)?;
+        let output = session.output().map_err(fail)?;
+        let x = vec![0.0; streams * engine.model().input()];
+        let inner = Inner { session, x, resets: vec![0; streams], output };
+        Ok(Self { inner: Rc::new(RefCell::new(inner)) })
+    }
+
+    fn with<T>(&self, of: impl FnOnce(&mut Inner) -> Result<T>) -> Result<T> {
+        of(&mut *self.inner.try_borrow_mut().map_err(|_| busy())?)
+    }
+}
+
+#[wasm_bindgen]
+impl Session {
+    /// Where x, resets, y and out are in the module's memory: the address of each, and its length.
+    pub fn places(&self) -> Result<Vec<u32>> {
+        self.with(|inner| {
+            let out = inner.output.out.as_deref().unwrap_or_default();
+            let of = |numbers: &[f32]| [numbers.as_ptr() as u32, numbers.len() as u32];
+            let resets = [inner.resets.as_ptr() as u32, inner.resets.len() as u32];
+            Ok([of(&inner.x), resets, of(&inner.output.y), of(out)].concat())
+        })
+    }
+
+    /// A step with the x that is there.
+    #[cfg(feature = "gpu")]
+    pub fn step(&self, resets: bool) -> js_sys::Promise {
+        let inner = self.inner.clone();
+        wasm_bindgen_futures::future_to_promise(async move {
+            // The JavaScript of the package lets no other call in before this one ends.
+            #[allow(clippy::await_holding_refcell_ref, reason = "a second call is refused, not waited for")]
+            {
+                let mut inner = inner.try_borrow_mut().map_err(|_| busy())?;
+                let Inner { session, x, resets: all, output } = &mut *inner;
+                let input = StepInput::new(x);
+                let input = if resets { input.resets(all) } else { input };
+                session.step_into_async(input, output).await.map_err(fail)?;
+            }
+            Ok(JsValue::UNDEFINED)
+        })
+    }
+
+    /// A step on the CPU path. Nothing is allocated.
+    pub fn step_sync(&self, resets: bool) -> Result<()> {
+        self.with(|Inner { session, x, resets: all, output }| {
+            let input = StepInput::new(x);
+            let input = if resets { input.resets(all) } else { input };
+            session.step_into(input, output).map_err(fail)
+        })
+    }
+
+    /// All states to zero.
+    pub fn reset(&self) -> Result<()> {
+        self.with(|inner| {
+            inner.session.reset();
+            Ok(())
+        })
+    }
+
+    /// The states h `[L·D, B, P]` and c, of an LSTM.
+    #[cfg(feature = "gpu")]
+    pub fn state(&self) -> js_sys::Promise {
+        let inner = self.inner.clone();
+        wasm_bindgen_futures::future_to_promise(async move {
+            #[allow(clippy::await_holding_refcell_ref, reason = "a second call is refused, not waited for")]
+            let state = {
+                let mut inner = inner.try_borrow_mut().map_err(|_| busy())?;
+                inner.session.state_async().await.map_err(fail)?
+            };
+            given(&state).map(JsValue::from)
+        })
+    }
+
+    /// The states, on the CPU path.
+    pub fn state_sync(&self) -> Result<Object> {
+        self.with(|inner| given(&inner.session.state().map_err(fail)?))
+    }
+
+    /// Sets the states.
+    pub fn set_state(&self, h: Vec<f32>, c: Option<Vec<f32>>) -> Result<()> {
+        self.with(|inner| inner.session.set_state(&State { h, c }).map_err(fail))
+    }
+}
+
+/// h and c of a state as new arrays.
+pub fn given(state: &State) -> Result<Object> {
+    object(&[("h", Some(&state.h)), ("c", state.c.as_deref())])
+}

@@ -1,0 +1,133 @@
+//! The npm package: two modules of WebAssembly with their JavaScript, and its tests in Chromium.
+//!
+//! wasm-bindgen's generator is built from the lock file (`xtask/bindgen`), so that its version is that of the library. The
+//! browser is Debian's; playwright-core, which drives it, comes from npm.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::debian::{self, Family};
+use crate::process::{self, Error};
+use crate::stage::Outcome;
+use crate::{target, tool};
+
+/// A module: its folder, its features, and the bytes that it may have when it is compressed by gzip.
+struct Module {
+    folder: &'static str,
+    features: &'static str,
+    budget: u64,
+}
+
+const MODULES: [Module; 2] = [
+    Module { folder: "full", features: "gpu,onnx,keras", budget: FULL_BUDGET },
+    Module { folder: "cpu", features: "", budget: CPU_BUDGET },
+];
+const FULL_BUDGET: u64 = 900 << 10;
+const CPU_BUDGET: u64 = 300 << 10;
+
+/// Vectors of WebAssembly, as every browser with WebGPU has them. Functions are inlined where the source says so and hardly elsewhere: the module is a
+/// sixth smaller, and no slower.
+const FLAGS: &str = "-C target-feature=+simd128 -C llvm-args=-inline-threshold=5";
+
+const CHROMIUM: &str = "/usr/bin/chromium";
+const PLAYWRIGHT: &str = "playwright-core@1.65.1";
+/// The time limit for npm, and for all tests of a page.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// Builds the package under `web/`.
+pub fn build() -> Result<Outcome, Error> {
+    if !target::is_ready(target::WASM)? {
+        return Ok(Outcome::Skipped);
+    }
+    process::run(process::cargo().args(["build", "--quiet", "-p", "wgru-bindgen"]))?;
+    for Module { folder, features, budget } in MODULES {
+        let mut cargo = process::cargo();
+        cargo.args(["build", "--quiet", "--profile", "web", "--target", target::WASM, "-p", "wgru-web"]);
+        cargo.args(["--no-default-features", "--features", features]).env("RUSTFLAGS", FLAGS);
+        process::run(&mut cargo)?;
+        let module: PathBuf = ["target", target::WASM, "web", "wgru_web.wasm"].iter().collect();
+        let folder: PathBuf = ["web", "pkg", folder].iter().collect();
+        let program: PathBuf = ["target", "debug", "wgru-bindgen"].iter().collect();
+        let program = process::workspace_root().join(program);
+        process::run(process::in_workspace(program).arg(module).arg(&folder))?;
+        let file = process::workspace_root().join(&folder).join("wgru_web_bg.wasm");
+        let bytes = compressed(&file)?;
+        println!("    {}: {} KB compressed, {} allowed", folder.display(), bytes >> 10, budget >> 10);
+        if bytes > budget {
+            return Err(Error::Other(format!(
+                "{} has {bytes} bytes compressed, {budget} are allowed",
+                file.display()
+            )));
+        }
+    }
+    Ok(Outcome::Passed)
+}
+
+/// The bytes of a file that gzip has compressed.
+fn compressed(file: &Path) -> Result<u64, Error> {
+    let failed = |reason: std::io::Error| Error::Other(format!("gzip of {}: {reason}", file.display()));
+    let mut gzip = Command::new("gzip")
+        .args(["-9", "-c"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(failed)?;
+    let bytes = fs::read(file).map_err(failed)?;
+    let mut input = gzip.stdin.take().ok_or_else(|| Error::Other("gzip takes no input".into()))?;
+    let feed = std::thread::spawn(move || input.write_all(&bytes));
+    let output = gzip.wait_with_output().map_err(failed)?;
+    feed.join().map_err(|_| Error::Other("gzip was not fed".into()))?.map_err(failed)?;
+    Ok(output.stdout.len() as u64)
+}
+
+/// Runs the package's tests in Chromium: the JavaScript's, and the kernels' against the reference.
+pub fn test() -> Result<Outcome, Error> {
+    if build()? == Outcome::Skipped {
+        return Ok(Outcome::Skipped);
+    }
+    let playwright = match browser() {
+        Ok(playwright) => playwright,
+        Err(reason) => return tool::not_run("tests in a browser", reason),
+    };
+    for (page, adapter) in [("web/test/suite.js", "swiftshader"), ("web/test/without.js", "none")] {
+        let mut node = process::in_workspace("node");
+        node.args(["web/test/run.mjs", page]).env("PLAYWRIGHT", &playwright).env("CHROMIUM", CHROMIUM);
+        process::run_within(node.env("ADAPTER", adapter), LIMIT)?;
+    }
+    Ok(Outcome::Passed)
+}
+
+/// The folder of playwright-core, where the browser runs too; both are installed if they are missing.
+fn browser() -> Result<PathBuf, Error> {
+    let runs = |program: &str| process::capture(Command::new(program).arg("--version")).is_ok();
+    let packages = ["chromium", "nodejs", "npm"];
+    if !runs(CHROMIUM) || !runs("npm") {
+        if debian::family() != Family::Debian {
+            return Err(Error::Other(
+                "Chromium or npm is not there; installing them is known for Debian alone".into(),
+            ));
+        }
+        if !debian::is_root() {
+            let hint = debian::install_hint(&packages);
+            return Err(Error::Other(format!(
+                "Chromium or npm is not there, and installing them takes root: {hint}"
+            )));
+        }
+        debian::update_lists()?;
+        debian::install(&debian::missing(&packages)?)?;
+    }
+    let folder = process::workspace_root().join("target").join("playwright");
+    if !folder.join("node_modules").is_dir() {
+        fs::create_dir_all(&folder)
+            .map_err(|reason| Error::Other(format!("{}: {reason}", folder.display())))?;
+        let mut npm = process::in_workspace("npm");
+        npm.args(["install", "--no-save", "--no-audit", "--no-fund", "--silent", "--prefix"])
+            .arg(&folder)
+            .arg(PLAYWRIGHT);
+        process::run_within(&mut npm, LIMIT)?;
+    }
+    Ok(folder)
+}
