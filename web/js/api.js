@@ -84,7 +84,7 @@ const MOST_BYTES = 2 ** 32 - 2 ** 26;
 const LAYOUTS = ["batch-major", "time-major", "direction-major"];
 const PADDINGS = ["zero", "last"];
 
-/** The classes for `module`, what wasm-bindgen made, whose file is at `url`. */
+/** The classes for `module`, what wasm-bindgen made, whose file is at `url()`: an AudioWorklet has no URL, and needs none. */
 export function bind(module, url) {
   let exports;
 
@@ -94,7 +94,7 @@ export function bind(module, url) {
   };
 
   async function init(source) {
-    exports ??= await guarded(module.default({ module_or_path: source ?? url }));
+    exports ??= await guarded(module.default({ module_or_path: source ?? url() }));
   }
 
   function initSync(source) {

@@ -18,6 +18,7 @@ const TYPES = {
 };
 const server = createServer(async (request, response) => {
   const path = decodeURIComponent(new URL(request.url, "http://localhost").pathname);
+  if (path === "/favicon.ico") return response.writeHead(204).end();
   const file = join(root, normalize(path));
   try {
     const found = await stat(file);

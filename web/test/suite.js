@@ -32,11 +32,13 @@ const file = (seed = 1, input = 3, hidden = 20) => safetensors(gru(seed, input, 
 const shape = { batch: 5, steps: 9 };
 const x = noise(2, shape.batch * shape.steps * 3);
 
-tests["both entries load, and say what they are"] = async () => {
+tests["both entries load, and say what they are"] = async (told) => {
   await refused(() => full.Model.fromPyTorch(file()), "wrong-use", /init/);
   await Promise.all([full.init(), cpu.init()]);
   await full.init();
-  assert((await full.Device.list()).some((text) => /simd128/.test(text)), "no device with simd128");
+  const devices = await full.Device.list();
+  told(devices.join("; "));
+  assert(devices.includes("cpu") && devices.some((text) => /webgpu/.test(text)), "the CPU and WebGPU");
   const model = full.Model.fromPyTorch(file());
   assert(/GRU/.test(String(model)) && model.input === 3 && model.hidden === 20 && !model.hasC, String(model));
   assert(model.readoutAt === undefined && model.leftOver.length === 0, "no readout, nothing left over");
@@ -100,8 +102,8 @@ tests["prepare says its progress, and explain names the kernels"] = async (told)
   const engine = (await full.Device.open("webgpu")).load(model);
   const seen = [];
   const begun = performance.now();
-  await engine.prepare({ batch: 1, steps: 100, onProgress: (done, all) => seen.push([done, all]) });
-  told(`prepared in ${(performance.now() - begun).toFixed(0)} ms: ${engine.explain({ batch: 1, steps: 100 })}`);
+  await engine.prepare({ batch: 1, steps: 100, onProgress: (done, all) => seen.push([done, all, performance.now() - begun]) });
+  told(`prepared in ${(performance.now() - begun).toFixed(0)} ms (kernels until ${seen.map(([, , time]) => time.toFixed(0))}): ${engine.explain({ batch: 1, steps: 100 })}`);
   const all = seen.at(-1)[1];
   assert(all > 1 && seen.length === all + 1 && seen.every(([done], i) => done === i), JSON.stringify(seen));
   assert(engine.memory({ batch: 1, steps: 100 }) > 64 * 192 * 4, "memory");
