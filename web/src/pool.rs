@@ -1,5 +1,7 @@
 //! Streams that come and go.
 
+#![allow(clippy::await_holding_refcell_ref, reason = "a second call is refused, not waited for")]
+
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -122,7 +124,6 @@ impl Pool {
     pub fn tick(&self) -> js_sys::Promise {
         let inner = self.inner.clone();
         wasm_bindgen_futures::future_to_promise(async move {
-            #[allow(clippy::await_holding_refcell_ref, reason = "a second call is refused, not waited for")]
             let mut inner = inner.try_borrow_mut().map_err(|_| busy())?;
             let Inner { pool, output, .. } = &mut *inner;
             pool.tick_into_async(output).await.map_err(fail)?;
@@ -143,7 +144,6 @@ impl Pool {
     pub fn state(&self, stream: f64) -> js_sys::Promise {
         let inner = self.inner.clone();
         wasm_bindgen_futures::future_to_promise(async move {
-            #[allow(clippy::await_holding_refcell_ref, reason = "a second call is refused, not waited for")]
             let mut inner = inner.try_borrow_mut().map_err(|_| busy())?;
             let id = inner.id(stream)?;
             let state = inner.pool.state_async(id).await.map_err(fail)?;
@@ -171,7 +171,6 @@ impl Pool {
     pub fn snapshot(&self) -> js_sys::Promise {
         let inner = self.inner.clone();
         wasm_bindgen_futures::future_to_promise(async move {
-            #[allow(clippy::await_holding_refcell_ref, reason = "a second call is refused, not waited for")]
             let snapshot = {
                 let mut inner = inner.try_borrow_mut().map_err(|_| busy())?;
                 inner.pool.snapshot_async().await.map_err(fail)?

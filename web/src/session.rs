@@ -1,5 +1,7 @@
 //! Streams that advance together.
 
+#![allow(clippy::await_holding_refcell_ref, reason = "a second call is refused, not waited for")]
+
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -60,15 +62,11 @@ impl Session {
     pub fn step(&self, resets: bool) -> js_sys::Promise {
         let inner = self.inner.clone();
         wasm_bindgen_futures::future_to_promise(async move {
-            // The JavaScript of the package lets no other call in before this one ends.
-            #[allow(clippy::await_holding_refcell_ref, reason = "a second call is refused, not waited for")]
-            {
-                let mut inner = inner.try_borrow_mut().map_err(|_| busy())?;
-                let Inner { session, x, resets: all, output } = &mut *inner;
-                let input = StepInput::new(x);
-                let input = if resets { input.resets(all) } else { input };
-                session.step_into_async(input, output).await.map_err(fail)?;
-            }
+            let mut inner = inner.try_borrow_mut().map_err(|_| busy())?;
+            let Inner { session, x, resets: all, output } = &mut *inner;
+            let input = StepInput::new(x);
+            let input = if resets { input.resets(all) } else { input };
+            session.step_into_async(input, output).await.map_err(fail)?;
             Ok(JsValue::UNDEFINED)
         })
     }
@@ -95,7 +93,6 @@ impl Session {
     pub fn state(&self) -> js_sys::Promise {
         let inner = self.inner.clone();
         wasm_bindgen_futures::future_to_promise(async move {
-            #[allow(clippy::await_holding_refcell_ref, reason = "a second call is refused, not waited for")]
             let state = {
                 let mut inner = inner.try_borrow_mut().map_err(|_| busy())?;
                 inner.session.state_async().await.map_err(fail)?

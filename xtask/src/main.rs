@@ -291,8 +291,8 @@ mod tests {
         assert_eq!(stage_count(&["fuzz"]), Some(1));
         assert_eq!(stage_count(&["published"]), Some(7));
         assert_eq!(stage_count(&["lint"]), Some(4));
-        assert_eq!(stage_count(&["ci"]), Some(18));
-        assert_eq!(stage_count(&["ci", "--", "--test", "parity"]), Some(18));
+        assert_eq!(stage_count(&["ci"]), Some(19));
+        assert_eq!(stage_count(&["ci", "--", "--test", "parity"]), Some(19));
         assert_eq!(stage_count(&["nightly"]), Some(18));
         assert_eq!(stage_count(&["isa"]), Some(1));
         for task in ["short", "keep"] {
