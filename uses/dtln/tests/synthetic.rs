@@ -249,7 +249,7 @@ fn cycles_have_an_end() {
     assert!(text.contains("more than 16 LSTMs in a row, or a cycle"), "{text}");
     for (from, to, expected) in [
         ("x_0", "x_1", "more than 16 LSTMs in a row, or a cycle"),
-        ("hr_0", "sb_0", "a sum of more than x W, h R and a bias"),
+        ("hr_0", "su_0", "a sum of more than x W, h R and a bias"),
         ("masked", "padded", "the graph has a cycle at the array"),
     ] {
         let text = refused(&one, &reads_instead(&network.core_2(KERAS), from, to));
