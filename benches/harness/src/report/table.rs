@@ -1,6 +1,6 @@
 //! The table of all records.
 
-use super::super::record::{Record, Timed};
+use crate::record::{Record, Timed};
 use super::escape;
 use super::lanes::{Cases, positive};
 use crate::number::{count, percent, si, three};

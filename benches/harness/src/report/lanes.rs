@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::super::record::{Record, Timed, Timing};
+use crate::record::{Record, Timed, Timing};
 use crate::number::count;
 
 /// The cases in the order of the records; each has a number that every chart and the table use.

@@ -180,7 +180,7 @@ pub fn read(path: &Path) -> Outcome<Vec<Record>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::report::sample::{load, record};
+    use crate::report::sample::{load, record};
     use super::*;
 
     /// A line older than `record_s` is read without it; a new line keeps it.

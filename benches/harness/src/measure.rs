@@ -12,59 +12,11 @@ use wgru::import::PyTorch;
 use wgru::plan::{Only, Table};
 use wgru::{Cell, Device, DeviceInfo, DeviceOptions, Dims, Engine, Model, Options, Output, export};
 
-use super::case::{Case, values};
-use super::peak::Peak;
-use super::record::{Record, Timed, Timing};
-use super::timing::{Effort, Figures, ROUNDS};
-use super::verify::{Inputs, require};
-
-/// A case with all data that is the same on every device.
-pub struct Subject {
-    /// The case.
-    pub case: Case,
-    model: Model,
-    /// The model's weights as a file, and the cell they are read as.
-    file: Vec<u8>,
-    x: Vec<f32>,
-    lengths: Option<Vec<u32>>,
-}
-
-impl Subject {
-    /// Draws weights and inputs.
-    ///
-    /// # Errors
-    /// Sizes that overflow.
-    pub fn new(case: Case) -> Result<Self, String> {
-        let text = |error: wgru::Error| format!("{case}: {error}");
-        let mut rng = fastrand::Rng::with_seed(1);
-        let model = case.model(&mut rng).map_err(text)?;
-        let len = wgru::dims::product("x", &[case.batch, case.steps, case.input]).map_err(text)?;
-        Vec::<f32>::new()
-            .try_reserve_exact(len)
-            .map_err(|_| format!("{case}: no memory for x, {len} numbers"))?;
-        u32::try_from(case.steps).map_err(|_| format!("{case}: more steps than can be counted"))?;
-        let x = values(&mut rng, len, 1.0);
-        let lengths = case.lengths(&mut rng);
-        // PyTorch's names do not tell where a GRU resets, so the importer is given the cell.
-        let plain = Case { cell: if case.cell.gates() == 3 { Cell::GRU } else { case.cell }, ..case.clone() };
-        let named = plain.model(&mut fastrand::Rng::with_seed(1)).map_err(text)?;
-        let file = export::pytorch(&named).map_err(text)?;
-        Ok(Self { case, model, file, x, lengths })
-    }
-
-    fn inputs(&self) -> Inputs<'_> {
-        let Case { batch, steps, input, .. } = self.case;
-        Inputs { x: &self.x, shape: [batch, steps, input], lengths: self.lengths.as_deref() }
-    }
-
-    /// Real steps of all sequences.
-    fn steps(&self) -> u64 {
-        match &self.lengths {
-            Some(lengths) => lengths.iter().map(|&length| u64::from(length)).sum(),
-            None => (self.case.batch * self.case.steps) as u64,
-        }
-    }
-}
+use crate::case::{Case, values};
+use crate::peak::Peak;
+use crate::record::{Record, Timed, Timing};
+use crate::timing::{Effort, Figures, ROUNDS};
+use crate::verify::{Inputs, require};
 
 /// A device with its properties.
 pub struct Bench {
@@ -242,7 +194,7 @@ impl<'a> Measuring<'a> {
         let fresh = device.load_with(&imported.model, self.bench.options(case)).map_err(text)?;
         fresh.prepare(dims).map_err(text)?;
         let seconds = start.elapsed().as_secs_f64();
-        self.keep(Timed::Prepare, Timing::Wall, (0.0, self.weight_bytes()), vec![seconds]);
+        self.keep(Timed::Prepare, Timing::Wall, (0.0, self.subject.weight_bytes()), vec![seconds]);
         Ok(())
     }
 
@@ -256,7 +208,7 @@ impl<'a> Measuring<'a> {
         staged.read_into(&mut output).map_err(text)?;
         self.same(&output)?;
         let flops = self.subject.case.flops(self.subject.steps());
-        let bytes = if staged.bytes() > 0 { staged.bytes() } else { self.host_bytes() };
+        let bytes = if staged.bytes() > 0 { staged.bytes() } else { self.subject.host_bytes() };
         let wall = times.iter().map(|(seconds, _)| *seconds).collect();
         self.keep(Timed::Sequence, Timing::Wall, (flops, bytes), wall);
         self.recording.extend(times.iter().filter_map(|(_, (_, recording))| *recording));
@@ -273,7 +225,7 @@ impl<'a> Measuring<'a> {
         let mut output = engine.output(batch.run_shape()).map_err(text)?;
         let times = self.effort.repeat(|| engine.run_into(&batch, &mut output)).map_err(text)?;
         self.same(&output)?;
-        let work = (self.subject.case.flops(self.subject.steps()), self.host_bytes());
+        let work = (self.subject.case.flops(self.subject.steps()), self.subject.host_bytes());
         let times = times.iter().map(|(seconds, ())| *seconds).collect();
         self.keep(Timed::EndToEnd, Timing::Wall, work, times);
         Ok(())
@@ -289,7 +241,7 @@ impl<'a> Measuring<'a> {
         }
         let step = || session.step_into(&self.subject.x, &mut output);
         let times = self.effort.of_a_step().repeat(step).map_err(text)?;
-        let work = (self.subject.case.flops(self.subject.steps()), self.host_bytes());
+        let work = (self.subject.case.flops(self.subject.steps()), self.subject.host_bytes());
         let times = times.iter().map(|(seconds, ())| *seconds).collect();
         self.keep(Timed::Step, Timing::Wall, work, times);
         Ok(())
@@ -363,22 +315,6 @@ impl<'a> Measuring<'a> {
         Some(Figures::of(self.recording.iter().copied()).median / self.subject.case.steps as f64)
     }
 
-    fn weight_bytes(&self) -> u64 {
-        weight_bytes(&self.subject.model, self.subject.case.storage)
-    }
-
-    /// Weights, x and y: the least data that must be moved.
-    fn host_bytes(&self) -> u64 {
-        let Case { batch, steps, input, .. } = self.subject.case;
-        self.weight_bytes() + 4 * (batch * steps * (input + self.subject.model.output())) as u64
-    }
-}
-
-/// The bytes of the matrices.
-pub fn weight_bytes(model: &Model, storage: Storage) -> u64 {
-    let per = if storage == Storage::F32 { 4 } else { 2 };
-    let sets = model.layers().iter().flat_map(|layer| layer.weights());
-    sets.map(|set| (set.w_ih.len() + set.w_hh.len()) as u64 * per).sum()
 }
 
 /// The comparison with the reference of a run whose arrays were filled with NaN before.

@@ -15,7 +15,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use super::record::{Record, Timed};
+use crate::record::{Record, Timed};
 use crate::number::{count, percent, si, together};
 use lanes::{Cases, Device, Lane, Size, positive};
 use rows::{Group, Mark, Rows, Shape};

@@ -1,6 +1,6 @@
 //! Charts with two logarithmic axes: scaling curves, and the position of every case under the roofline.
 
-use super::super::record::{Record, Timed};
+use crate::record::{Record, Timed};
 use super::chart::{Anchor, Axis, Canvas, Drawn, TEXT, WIDTH, line, log_log, marker, svg, text};
 use super::lanes::{Cases, Device, Scaling, positive};
 use super::palette::{INK, MUTED, series};

@@ -3,7 +3,7 @@
 use wgru::Cell;
 use wgru::model::{Reset, Update};
 
-use super::case::Case;
+use crate::case::Case;
 
 const BEFORE: Cell = Cell::Gru { reset: Reset::Before, update: Update::Keeps };
 

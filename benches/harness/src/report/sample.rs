@@ -1,6 +1,6 @@
 //! Synthetic records in the form of real ones, for tests.
 
-use super::super::record::{Record, Timed, Timing};
+use crate::record::{Record, Timed, Timing};
 
 /// A plausible suite: batches, hidden sizes, layers, directions, cells, storage.
 pub const SEQUENCES: [&str; 14] = [

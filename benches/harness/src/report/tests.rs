@@ -1,6 +1,6 @@
 //! The report shows its records, is self-contained, and accepts any contents of a file.
 
-use super::super::record::{Record, Timed};
+use crate::record::{Record, Timed};
 use super::sample::{SEQUENCES, load, machine, record};
 use super::{html, lanes};
 

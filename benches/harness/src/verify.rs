@@ -116,7 +116,7 @@ fn sample(count: usize, most: usize) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::case::{Case, values};
+    use crate::case::{Case, values};
 
     #[test]
     fn samples_reach_from_end_to_end() {

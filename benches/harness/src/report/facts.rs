@@ -1,6 +1,6 @@
 //! The head of a report: the machine, what was timed by which clock, and the limits of the figures.
 
-use super::super::record::{Record, Timed, Timing};
+use crate::record::{Record, Timed, Timing};
 use super::escape;
 use super::lanes::{positive, unique};
 use crate::number::si;
