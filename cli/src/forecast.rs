@@ -15,12 +15,12 @@ use wgru::{Batch, Model, ReadoutSteps};
 use crate::args::{ForecastArgs, HeaderArg, ModelArgs};
 use crate::arrays::{check_not_empty, csv::Series, ending, write};
 use crate::failure::{Outcome, error};
-use crate::number::count;
 use crate::plot;
 use crate::print::print;
 use crate::run::read_model;
 use crate::table::Table;
 use crate::work::Work;
+use wgru_harness::number::count;
 
 /// The task, from the metadata of the model's file.
 struct Task {

@@ -10,13 +10,11 @@ mod export;
 mod failure;
 mod forecast;
 mod keras;
-mod number;
 #[cfg(feature = "onnx")]
 mod onnx;
 #[cfg(not(feature = "onnx"))]
 #[path = "onnx/absent.rs"]
 mod onnx;
-mod outputs;
 mod plot;
 mod print;
 mod run;

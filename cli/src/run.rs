@@ -11,10 +11,10 @@ use wgru::{Batch, Model, Padding, ReadoutSteps};
 use crate::args::{LayoutArg, ModelArgs, PaddingArg, RunArgs};
 use crate::arrays::{Array, Arrays, check_not_empty, csv, ending, write};
 use crate::failure::{Failure, Outcome, error};
-use crate::number::count;
 use crate::print::print;
 use crate::work::Work;
 use crate::{keras, onnx};
+use wgru_harness::number::count;
 
 /// Reads, runs, reports, writes.
 pub fn run(args: &RunArgs) -> Outcome {

@@ -15,8 +15,8 @@ use wgru::{Batch, Device, DeviceInfo, Dims, Engine, Layout, Model, Output, Piece
 use crate::args::WorkArgs;
 use crate::devices::{check_matrices, choose, say_matrices, to_json};
 use crate::failure::{Failure, Outcome};
-use crate::number::{count, three};
-use crate::outputs::{Axes, NotFinite, describe, not_finite};
+use wgru_harness::number::{count, three};
+use wgru_harness::outputs::{Axes, NotFinite, describe, not_finite};
 
 /// A finished run.
 pub struct Work {

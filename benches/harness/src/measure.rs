@@ -6,17 +6,35 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use wgru::dtype::Storage;
+use web_time::Instant;
 use wgru::engine::Exchange;
 use wgru::import::PyTorch;
 use wgru::plan::{Only, Table};
-use wgru::{Cell, Device, DeviceInfo, DeviceOptions, Dims, Engine, Model, Options, Output, export};
+use wgru::{Device, DeviceInfo, DeviceOptions, Dims, Engine, Options, Output};
 
-use crate::case::{Case, values};
-use crate::peak::Peak;
+use crate::case::Case;
 use crate::record::{Record, Timed, Timing};
+use crate::subject::Subject;
 use crate::timing::{Effort, Figures, ROUNDS};
-use crate::verify::{Inputs, require};
+use crate::verify::require;
+
+/// The value of a call that waits for the device: by the form that never blocks in a browser, elsewhere by the one that blocks, since
+/// futures that are polled again and again would be timed with their polling.
+macro_rules! wait {
+    ($blocks:expr, $yields:expr) => {
+        if cfg!(target_arch = "wasm32") { $yields.await } else { $blocks }
+    };
+}
+
+/// The peaks of a device.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Peak {
+    /// Arithmetic in 10⁹ operations a second: of a large tiled matmul on a GPU; of products and additions in
+    /// registers, on all threads of the device, on the CPU.
+    pub gflops: f64,
+    /// Bandwidth in 10⁹ bytes a second, read and written: of a large copy, on the CPU on every thread.
+    pub gbs: f64,
+}
 
 /// A device with its properties.
 pub struct Bench {
@@ -41,8 +59,9 @@ impl Bench {
     ///
     /// # Errors
     /// As `Device::open`.
-    pub fn reopen(&self) -> wgru::Result<Device> {
-        Device::open_with(&self.selector, &self.opened)
+    pub async fn reopen(&self) -> wgru::Result<Device> {
+        let Self { selector, opened, .. } = self;
+        wait!(Device::open_with(selector, opened), Device::open_with_async(selector, opened))
     }
 
     /// Its name, backend, driver and threads, as records have them.
@@ -82,15 +101,15 @@ pub struct Stamp {
 ///
 /// # Errors
 /// The error of the device or the verification.
-pub fn measure(
+pub async fn measure(
     subject: &Subject,
     bench: &Bench,
     effort: Effort,
     stamp: &Stamp,
 ) -> Result<Vec<Record>, String> {
-    let mut measuring = Measuring::new(subject, bench, effort)?;
+    let mut measuring = Measuring::new(subject, bench, effort).await?;
     for round in 0..ROUNDS {
-        measuring.round(round)?;
+        measuring.round(round).await?;
     }
     Ok(measuring.records(stamp))
 }
@@ -132,11 +151,11 @@ impl<'a> Measuring<'a> {
     ///
     /// # Errors
     /// The error of the device or the verification.
-    pub fn new(subject: &'a Subject, bench: &'a Bench, effort: Effort) -> Result<Self, String> {
+    pub async fn new(subject: &'a Subject, bench: &'a Bench, effort: Effort) -> Result<Self, String> {
         let named = |error: String| named(subject, bench, &error);
         let text = |error: wgru::Error| named(error.to_string());
         let engine = bench.device.load_with(&subject.model, bench.options(&subject.case)).map_err(text)?;
-        let verified = verified(subject, bench, &engine).map_err(named)?;
+        let verified = verified(subject, bench, &engine).await.map_err(named)?;
         let dims = Dims { batch: subject.case.batch, steps: subject.case.steps };
         let strategy = engine.explain(dims).unwrap_or_else(|error| error.to_string());
         Ok(Self { subject, bench, effort, verified, strategy, times: Vec::new(), recording: Vec::new() })
@@ -146,16 +165,16 @@ impl<'a> Measuring<'a> {
     ///
     /// # Errors
     /// The error of the device, or outputs that differ from the verified ones.
-    pub fn round(&mut self, round: usize) -> Result<(), String> {
-        let timed = self.try_round(round);
+    pub async fn round(&mut self, round: usize) -> Result<(), String> {
+        let timed = self.try_round(round).await;
         timed.map_err(|error| named(self.subject, self.bench, &error))
     }
 
-    fn try_round(&mut self, round: usize) -> Result<(), String> {
+    async fn try_round(&mut self, round: usize) -> Result<(), String> {
         let Subject { case, model, .. } = self.subject;
         // This opens a device, which takes long, so it runs in every second round only.
         if round.is_multiple_of(2) {
-            self.prepare()?;
+            self.prepare().await?;
         }
         let engine = self
             .bench
@@ -163,10 +182,10 @@ impl<'a> Measuring<'a> {
             .load_with(model, self.bench.options(case))
             .map_err(|error| error.to_string())?;
         if case.steps == 1 && !case.bidirectional && !case.ragged {
-            return self.step(&engine);
+            return self.step(&engine).await;
         }
-        self.sequence(&engine)?;
-        self.end_to_end(&engine)?;
+        self.sequence(&engine).await?;
+        self.end_to_end(&engine).await?;
         match engine.fallbacks().count {
             0 => Ok(()),
             count => Err(format!(
@@ -183,29 +202,29 @@ impl<'a> Measuring<'a> {
     }
 
     /// From the bytes of a file to the first run, on a device without compiled kernels.
-    fn prepare(&mut self) -> Result<(), String> {
+    async fn prepare(&mut self) -> Result<(), String> {
         let case = &self.subject.case;
         let dims = Dims { batch: case.batch, steps: case.steps };
         let text = |error: wgru::Error| error.to_string();
-        let device = self.bench.reopen().map_err(text)?;
-        let start = std::time::Instant::now();
+        let device = self.bench.reopen().await.map_err(text)?;
+        let start = Instant::now();
         let importer = PyTorch::new().cell(case.cell);
         let imported = importer.parse("the case's weights", &self.subject.file).map_err(text)?;
         let fresh = device.load_with(&imported.model, self.bench.options(case)).map_err(text)?;
-        fresh.prepare(dims).map_err(text)?;
+        wait!(fresh.prepare(dims), fresh.prepare_async(dims, |_, _| ())).map_err(text)?;
         let seconds = start.elapsed().as_secs_f64();
         self.keep(Timed::Prepare, Timing::Wall, (0.0, self.subject.weight_bytes()), vec![seconds]);
         Ok(())
     }
 
-    fn sequence(&mut self, engine: &Engine) -> Result<(), String> {
+    async fn sequence(&mut self, engine: &Engine) -> Result<(), String> {
         let text = |error: wgru::Error| error.to_string();
         let batch = self.subject.inputs().batch().map_err(text)?;
         let mut staged = engine.stage(&batch).map_err(text)?;
-        let run = || staged.run().map(|device| (device, staged.recording()));
-        let times = self.effort.repeat(run).map_err(text)?;
+        let run = async || wait!(staged.run(), staged.run_async()).map(|device| (device, staged.recording()));
+        let times = self.effort.repeat(run).await.map_err(text)?;
         let mut output = engine.output(batch.run_shape()).map_err(text)?;
-        staged.read_into(&mut output).map_err(text)?;
+        wait!(staged.read_into(&mut output), staged.read_into_async(&mut output)).map_err(text)?;
         self.same(&output)?;
         let flops = self.subject.case.flops(self.subject.steps());
         let bytes = if staged.bytes() > 0 { staged.bytes() } else { self.subject.host_bytes() };
@@ -219,11 +238,13 @@ impl<'a> Measuring<'a> {
         Ok(())
     }
 
-    fn end_to_end(&mut self, engine: &Engine) -> Result<(), String> {
+    async fn end_to_end(&mut self, engine: &Engine) -> Result<(), String> {
         let text = |error: wgru::Error| error.to_string();
         let batch = self.subject.inputs().batch().map_err(text)?;
         let mut output = engine.output(batch.run_shape()).map_err(text)?;
-        let times = self.effort.repeat(|| engine.run_into(&batch, &mut output)).map_err(text)?;
+        let run =
+            async || wait!(engine.run_into(&batch, &mut output), engine.run_into_async(&batch, &mut output));
+        let times = self.effort.repeat(run).await.map_err(text)?;
         self.same(&output)?;
         let work = (self.subject.case.flops(self.subject.steps()), self.subject.host_bytes());
         let times = times.iter().map(|(seconds, ())| *seconds).collect();
@@ -231,16 +252,17 @@ impl<'a> Measuring<'a> {
         Ok(())
     }
 
-    fn step(&mut self, engine: &Engine) -> Result<(), String> {
+    async fn step(&mut self, engine: &Engine) -> Result<(), String> {
         let text = |error: wgru::Error| error.to_string();
         let mut session = engine.session(self.subject.case.batch).map_err(text)?;
         let mut output = session.output().map_err(text)?;
-        session.step_into(&self.subject.x, &mut output).map_err(text)?;
+        let x = self.subject.x();
+        wait!(session.step_into(x, &mut output), session.step_into_async(x, &mut output)).map_err(text)?;
         if fingerprint([&output.y]) != self.verified.y {
             return Err("a session's first step gives other numbers than a run: not timed".into());
         }
-        let step = || session.step_into(&self.subject.x, &mut output);
-        let times = self.effort.of_a_step().repeat(step).map_err(text)?;
+        let step = async || wait!(session.step_into(x, &mut output), session.step_into_async(x, &mut output));
+        let times = self.effort.of_a_step().repeat(step).await.map_err(text)?;
         let work = (self.subject.case.flops(self.subject.steps()), self.subject.host_bytes());
         let times = times.iter().map(|(seconds, ())| *seconds).collect();
         self.keep(Timed::Step, Timing::Wall, work, times);
@@ -314,23 +336,23 @@ impl<'a> Measuring<'a> {
         }
         Some(Figures::of(self.recording.iter().copied()).median / self.subject.case.steps as f64)
     }
-
 }
 
 /// The comparison with the reference of a run whose arrays were filled with NaN before.
-fn verified(subject: &Subject, bench: &Bench, engine: &Engine) -> Result<Verified, String> {
+async fn verified(subject: &Subject, bench: &Bench, engine: &Engine) -> Result<Verified, String> {
     let Subject { case, model, .. } = subject;
     let inputs = subject.inputs();
     let options = bench.options(case);
     let text = |error: wgru::Error| error.to_string();
     let batch = inputs.batch().map_err(text)?;
     let filled = bench.device.load_with(model, options.clone().fill_nan(true)).map_err(text)?;
-    let output = filled.run(&batch).map_err(text)?;
+    let output = wait!(filled.run(&batch), filled.run_async(&batch)).map_err(text)?;
     let worst = require(model, inputs, &output, options, case.flops(1));
     let worst = worst.map_err(|reason| format!("{reason}: not timed"))?;
     let all = of_output(&output);
     // The timed runs must give the same.
-    if of_output(&engine.run(&batch).map_err(text)?) != all {
+    let again = wait!(engine.run(&batch), engine.run_async(&batch)).map_err(text)?;
+    if of_output(&again) != all {
         return Err("two runs give different numbers: not timed".into());
     }
     Ok(Verified { error: worst.error, tolerance: worst.tolerance, y: fingerprint([&output.y]), all })
@@ -390,9 +412,9 @@ mod tests {
     fn rounds_add_up() {
         let subject = Subject::new("gru-b2-t3-i1-h4".parse().unwrap()).unwrap();
         let bench = on_the_cpu();
-        let mut measuring = Measuring::new(&subject, &bench, Effort::QUICK).unwrap();
+        let mut measuring = pollster::block_on(Measuring::new(&subject, &bench, Effort::QUICK)).unwrap();
         for round in 0..3 {
-            measuring.round(round).unwrap();
+            pollster::block_on(measuring.round(round)).unwrap();
         }
         let rounds = measuring.times.iter().map(|times| (times.timed, times.rounds.len()));
         let expected = [(Timed::Prepare, 2), (Timed::Sequence, 3), (Timed::EndToEnd, 3)];
@@ -400,8 +422,7 @@ mod tests {
         // The verified run is another one: nothing is timed.
         measuring.verified.all ^= 1;
         assert!(
-            measuring
-                .round(3)
+            pollster::block_on(measuring.round(3))
                 .unwrap_err()
                 .contains("gru-b2-t3-i1-h4 on cpu: a timed run gives other numbers")
         );
@@ -414,8 +435,8 @@ mod tests {
     fn recording_is_of_sequences() {
         let subject = Subject::new("gru-b2-t4-i1-h4".parse().unwrap()).unwrap();
         let bench = on_the_cpu();
-        let mut measuring = Measuring::new(&subject, &bench, Effort::QUICK).unwrap();
-        measuring.round(1).unwrap();
+        let mut measuring = pollster::block_on(Measuring::new(&subject, &bench, Effort::QUICK)).unwrap();
+        pollster::block_on(measuring.round(1)).unwrap();
         let stamp = Stamp { commit: String::new(), date: String::new() };
         assert!(measuring.records(&stamp).iter().all(|record| record.record_s.is_none()));
         measuring.recording = vec![5.0, 2.0, 1.0];

@@ -4,12 +4,8 @@
 //! each field.
 
 use std::fmt;
-use std::fs;
-use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-
-use crate::failure::{Failure, Outcome, error};
 
 /// What was timed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -162,26 +158,10 @@ impl Record {
     }
 }
 
-/// Reads a file of JSON lines.
-pub fn read(path: &Path) -> Outcome<Vec<Record>> {
-    let text = fs::read_to_string(path).map_err(|reason| error(path.display(), reason))?;
-    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    let records: Vec<Record> = lines
-        .map(|(number, line)| {
-            let at = || format!("{}: line {}", path.display(), number + 1);
-            serde_json::from_str(line).map_err(|reason| error(at(), reason))
-        })
-        .collect::<Outcome<_>>()?;
-    if records.is_empty() {
-        return Err(Failure::Error(format!("{}: holds no record", path.display())));
-    }
-    Ok(records)
-}
-
 #[cfg(test)]
 mod tests {
-    use crate::report::sample::{load, record};
     use super::*;
+    use crate::report::sample::{load, record};
 
     /// A line older than `record_s` is read without it; a new line keeps it.
     #[test]

@@ -46,6 +46,11 @@ impl Subject {
         Inputs { x: &self.x, shape: [batch, steps, input], lengths: self.lengths.as_deref() }
     }
 
+    /// x, `[B, T, I]`.
+    pub fn x(&self) -> &[f32] {
+        &self.x
+    }
+
     /// Real steps of all sequences.
     pub fn steps(&self) -> u64 {
         match &self.lengths {

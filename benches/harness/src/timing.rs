@@ -1,6 +1,8 @@
 //! Repeating a run until its median is known well enough.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use web_time::Instant;
 
 /// How often each measurement is taken, with others in between.
 pub const ROUNDS: usize = 5;
@@ -47,10 +49,10 @@ impl Effort {
     ///
     /// # Errors
     /// The first error of `run`.
-    pub fn repeat<T, E>(&self, mut run: impl FnMut() -> Result<T, E>) -> Result<Vec<(f64, T)>, E> {
+    pub async fn repeat<T, E>(&self, mut run: impl AsyncFnMut() -> Result<T, E>) -> Result<Vec<(f64, T)>, E> {
         let start = Instant::now();
         loop {
-            run()?;
+            run().await?;
             if start.elapsed() >= self.warm_up {
                 break;
             }
@@ -59,7 +61,7 @@ impl Effort {
         let mut check = self.least;
         loop {
             let began = Instant::now();
-            let result = run()?;
+            let result = run().await?;
             all.push((began.elapsed().as_secs_f64(), result));
             if all.len() < self.least {
                 continue;
@@ -171,17 +173,17 @@ mod tests {
     fn a_steady_run_ends_early_and_an_error_at_once() {
         let effort = Effort { longest: Duration::from_secs(60), ..Effort::QUICK };
         let mut calls = 0;
-        let all = effort.repeat(|| -> Result<(), ()> {
+        let all = pollster::block_on(effort.repeat(async || -> Result<(), ()> {
             calls += 1;
             std::thread::sleep(Duration::from_millis(2));
             Ok(())
-        });
+        }));
         assert!(all.unwrap().len() < 2000 && calls > 2);
         let mut calls = 0;
-        let failed = effort.repeat(|| {
+        let failed = pollster::block_on(effort.repeat(async || {
             calls += 1;
             Err::<(), _>("lost")
-        });
+        }));
         assert_eq!((failed.unwrap_err(), calls), ("lost", 1));
     }
 }

@@ -11,7 +11,7 @@ use wgru::error::listed;
 use super::{Array, ending};
 use crate::args::HeaderArg;
 use crate::failure::{Outcome, error};
-use crate::number::count;
+use wgru_harness::number::count;
 
 /// The limit on the unpacked bytes of a file: a small compressed file can unpack to any size.
 const UNPACKED: u64 = 4 << 30;

@@ -13,8 +13,8 @@ use wgru::dtype::Dtype;
 use wgru::error::listed;
 
 use crate::failure::{Outcome, error};
-use crate::number::count;
 use number::Stored;
+use wgru_harness::number::count;
 
 /// A row-major array.
 #[derive(Debug, Clone, PartialEq)]

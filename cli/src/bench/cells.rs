@@ -4,15 +4,16 @@
 use wgru::plan::Only;
 use wgru::{Cell, Device, DeviceInfo, DeviceOptions};
 
-use super::case::Case;
-use super::measure::{Bench, Stamp, Subject, measure};
-use super::record::{Record, Timed, Timing};
-use super::timing::Effort;
 use crate::args::CompareArgs;
 use crate::failure::{Failure, Outcome, error};
-use crate::number::si;
 use crate::print::print;
 use crate::table::Table;
+use wgru_harness::case::Case;
+use wgru_harness::measure::{Bench, Stamp, measure};
+use wgru_harness::number::si;
+use wgru_harness::record::{Record, Timed, Timing};
+use wgru_harness::subject::Subject;
+use wgru_harness::timing::Effort;
 
 /// Sequences and steps of the sequence run.
 const SEQUENCES: [usize; 2] = [16, 50];
@@ -105,7 +106,8 @@ fn hidden_for(cell: Cell, input: usize, wanted: usize) -> usize {
 fn median(case: &Case, bench: &Bench, timed: Timed) -> Outcome<f64> {
     let subject = Subject::new(case.clone()).map_err(Failure::Error)?;
     let stamp = Stamp { commit: String::new(), date: String::new() };
-    let records = measure(&subject, bench, Effort::QUICK, &stamp).map_err(Failure::Error)?;
+    let records =
+        pollster::block_on(measure(&subject, bench, Effort::QUICK, &stamp)).map_err(Failure::Error)?;
     let wanted = |record: &&Record| record.timed == timed && record.timing == Timing::Wall;
     let found = records.iter().find(wanted).map(|record| record.median_s);
     found.ok_or_else(|| error(case, format!("no figure for {timed}")))

@@ -21,9 +21,9 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use super::record::Record;
-use crate::number::{count, percent, si, three};
 use crate::table::Table;
+use wgru_harness::number::{count, percent, si, three};
+use wgru_harness::record::Record;
 
 /// The difference between repeats of the same run that the program does not cause.
 const DRIFT: f64 = 0.05;
@@ -254,10 +254,10 @@ impl fmt::Display for Compared {
 
 #[cfg(test)]
 mod tests {
-    use super::super::record::Timed;
-    use super::super::report::sample::{load, machine, record, timed_again};
     use super::*;
     use std::slice::from_ref;
+    use wgru_harness::record::Timed;
+    use wgru_harness::report::sample::{load, machine, record, timed_again};
 
     fn verdicts(comparison: &Comparison, verdict: Verdict) -> Vec<String> {
         let with = comparison.compared.iter().filter(|c| c.verdict == verdict);

@@ -6,17 +6,17 @@ use std::path::Path;
 use wgru::plan::{Candidate, LayerRecipe, Plan, Prediction, Table as PlanTable};
 use wgru::{DeviceOptions, Dims, Engine, Model, Options};
 
-use super::case::Case;
 use crate::args::ExplainArgs;
 use crate::arrays::check_not_empty;
 use crate::devices::{check_matrices, choose, say_matrices};
 use crate::failure::{Outcome, error};
-use crate::number::{three, together};
 use crate::onnx;
 use crate::print::print;
 use crate::run::{is_onnx, read_model};
 use crate::table::Table;
 use crate::work::size;
+use wgru_harness::case::Case;
+use wgru_harness::number::{three, together};
 
 /// Plans and prints; nothing is run.
 pub fn explain(args: &ExplainArgs) -> Outcome {

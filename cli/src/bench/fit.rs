@@ -6,9 +6,9 @@ use std::fmt;
 use wgru::plan::{Candidate, Caps, Measured, Only, Speed};
 use wgru::{Dims, Model};
 
-use super::case::Case;
 use crate::failure::Outcome;
-use crate::number::three;
+use wgru_harness::case::Case;
+use wgru_harness::number::three;
 
 /// One measured candidate.
 pub struct Sample {

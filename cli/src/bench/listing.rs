@@ -1,8 +1,8 @@
 //! Records as a table for a terminal.
 
-use super::record::{Record, Timed};
-use crate::number::{si, three};
 use crate::table::Table;
+use wgru_harness::number::{si, three};
+use wgru_harness::record::{Record, Timed};
 
 /// The value of a column.
 type Cell = fn(&Record) -> String;
@@ -104,8 +104,8 @@ fn differ<T: PartialEq>(mut values: impl Iterator<Item = T>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::report::sample::{load, record};
     use super::*;
+    use wgru_harness::report::sample::{load, record};
 
     fn heads(records: &[Record]) -> Vec<String> {
         let text = listing(records);

@@ -4,10 +4,10 @@
 use wgru::plan::{Candidate, Caps, Only, Request, Speed, Strategy};
 use wgru::{Batch, Device, Dims, Model};
 
-use super::case::{Case, values};
 use super::tune::least_disturbed;
-use super::verify::{Inputs, require};
 use crate::failure::{Failure, Outcome, error};
+use wgru_harness::case::{Case, values};
+use wgru_harness::verify::{Inputs, require};
 
 /// Steps whose projection is small beside them, from few rows to many.
 const CASES: [&str; 4] = [

@@ -1,43 +1,38 @@
 //! `wgru bench`: the speed of recurrent layers on every device of the machine, each result verified first.
 
-mod case;
 pub mod cells;
 mod compare;
 pub mod explain;
 mod fit;
 mod listing;
 mod matrix;
-mod measure;
 mod peak;
-mod record;
-mod report;
 mod sink;
 mod stream;
-mod suite;
-mod timing;
 pub mod tune;
-mod verify;
 
 use std::path::Path;
 use std::time::SystemTime;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use pollster::block_on;
 use wgru::plan::Only;
 use wgru::{Device, DeviceInfo};
+use wgru_harness::case::Case;
+use wgru_harness::measure::{Bench, Measuring, Stamp};
+use wgru_harness::record::Record;
+use wgru_harness::subject::Subject;
+use wgru_harness::suite;
+use wgru_harness::timing::{Effort, ROUNDS};
 
 use crate::args::BenchArgs;
 use crate::devices::{check_matrices, say_matrices, test_exchange};
 use crate::failure::{Failure, Outcome, error};
-use crate::number::three;
 use crate::print::print;
 use crate::table::Table;
-use case::Case;
 use listing::listing;
-use measure::{Bench, Measuring, Stamp, Subject};
-use peak::Peak;
-use record::Record;
 use sink::Sink;
-use timing::{Effort, ROUNDS};
+use wgru_harness::number::three;
 
 /// Measures, writes and prints; or processes existing records without measuring.
 pub fn bench(args: &BenchArgs) -> Outcome {
@@ -47,7 +42,7 @@ pub fn bench(args: &BenchArgs) -> Outcome {
         (_, []) => run(args),
         (_, files) => {
             let records: Vec<Vec<Record>> =
-                files.iter().map(|path| record::read(path)).collect::<Outcome<_>>()?;
+                files.iter().map(|path| sink::read(path)).collect::<Outcome<_>>()?;
             let mut sink = Sink::open(args)?;
             sink.keep(records.concat())?;
             print(&listing(sink.records()))
@@ -57,7 +52,7 @@ pub fn bench(args: &BenchArgs) -> Outcome {
 
 /// Prints what changed from one file to the other.
 fn compare(before: &Path, after: &Path, fail_above: Option<f64>) -> Outcome {
-    let comparison = compare::compare(&record::read(before)?, &record::read(after)?);
+    let comparison = compare::compare(&sink::read(before)?, &sink::read(after)?);
     print(&comparison.to_string())?;
     let Some(percent) = fail_above else { return Ok(()) };
     let slower = comparison.slower_than(percent);
@@ -131,7 +126,7 @@ fn measure_all(
         }
         for at in lost {
             // A lost device stays lost. The next case opens it again, or fails with the old device's error.
-            if let Ok(device) = benches[at].reopen() {
+            if let Ok(device) = block_on(benches[at].reopen()) {
                 benches[at].device = device;
             }
         }
@@ -153,13 +148,13 @@ fn take_turns(
     };
     let verified = benches.iter().map(|bench| {
         say("verifying", bench);
-        Measuring::new(subject, bench, effort)
+        block_on(Measuring::new(subject, bench, effort))
     });
     let mut all: Vec<Result<Measuring<'_>, String>> = verified.collect();
     for round in 0..ROUNDS {
         for (measuring, bench) in all.iter_mut().zip(benches) {
             say("timing", bench);
-            let timed = measuring.as_mut().map_or(Ok(()), |measuring| measuring.round(round));
+            let timed = measuring.as_mut().map_or(Ok(()), |measuring| block_on(measuring.round(round)));
             if let Err(reason) = timed {
                 *measuring = Err(reason);
             }
@@ -215,7 +210,7 @@ fn devices(args: &BenchArgs) -> Outcome<Vec<Bench>> {
                     "is what others are compared with, and is written for accuracy, not speed",
                 ));
             }
-            let peak = Peak::of(&device)?;
+            let peak = peak::of(&device)?;
             let any_reduction_order = args.any_reduction_order;
             Ok(Bench {
                 selector,

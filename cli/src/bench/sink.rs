@@ -1,14 +1,14 @@
 //! The files that records are written to as they are measured: an error later in the run does not lose them.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::record::Record;
-use super::report;
 use crate::args::BenchArgs;
 use crate::arrays::write;
-use crate::failure::{Outcome, error};
+use crate::failure::{Failure, Outcome, error};
+use wgru_harness::record::Record;
+use wgru_harness::report;
 
 /// The output files, opened before anything is measured.
 pub struct Sink<'a> {
@@ -70,4 +70,20 @@ impl<'a> Sink<'a> {
     pub fn records(&self) -> &[Record] {
         &self.all
     }
+}
+
+/// Reads a file of JSON lines.
+pub fn read(path: &Path) -> Outcome<Vec<Record>> {
+    let text = fs::read_to_string(path).map_err(|reason| error(path.display(), reason))?;
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let records: Vec<Record> = lines
+        .map(|(number, line)| {
+            let at = || format!("{}: line {}", path.display(), number + 1);
+            serde_json::from_str(line).map_err(|reason| error(at(), reason))
+        })
+        .collect::<Outcome<_>>()?;
+    if records.is_empty() {
+        return Err(Failure::Error(format!("{}: holds no record", path.display())));
+    }
+    Ok(records)
 }

@@ -10,17 +10,17 @@ use indicatif::ProgressBar;
 use wgru::plan::{Candidate, Caps, Only, Table as PlanTable};
 use wgru::{Batch, Device, DeviceInfo, DeviceOptions, Dims, Staged};
 
-use super::case::{Case, values};
 use super::explain::{read_table, seconds};
 use super::fit::{Quality, Sample, Subject, fit, measured};
 use super::matrix;
-use super::verify::{Inputs, require};
 use crate::args::TuneArgs;
 use crate::arrays::write;
 use crate::devices::{say_matrices, test_exchange};
 use crate::failure::{Failure, Outcome, error};
 use crate::print::print;
 use crate::table::Table;
+use wgru_harness::case::{Case, values};
+use wgru_harness::verify::{Inputs, require};
 
 /// The measured cases: cells and sizes from tiny to large, few and many sequences, short enough for a slow device.
 const CASES: [&str; 18] = [

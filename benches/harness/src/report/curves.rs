@@ -1,9 +1,9 @@
 //! Charts with two logarithmic axes: scaling curves, and the position of every case under the roofline.
 
-use crate::record::{Record, Timed};
 use super::chart::{Anchor, Axis, Canvas, Drawn, TEXT, WIDTH, line, log_log, marker, svg, text};
 use super::lanes::{Cases, Device, Scaling, positive};
 use super::palette::{INK, MUTED, series};
+use crate::record::{Record, Timed};
 
 /// Throughput over a size; `curves` come with their tags.
 ///

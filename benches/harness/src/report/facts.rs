@@ -1,9 +1,9 @@
 //! The head of a report: the machine, what was timed by which clock, and the limits of the figures.
 
-use crate::record::{Record, Timed, Timing};
 use super::escape;
 use super::lanes::{positive, unique};
 use crate::number::si;
+use crate::record::{Record, Timed, Timing};
 
 const TIMED: [(Timed, &str); 5] = [
     (Timed::Sequence, "a batch of sequences that is on the device; results stay there"),

@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 
-use crate::record::{Record, Timed, Timing};
 use crate::number::count;
+use crate::record::{Record, Timed, Timing};
 
 /// The cases in the order of the records; each has a number that every chart and the table use.
 pub struct Cases<'a>(pub Vec<&'a str>);

@@ -9,14 +9,13 @@ mod facts;
 mod lanes;
 mod palette;
 mod rows;
-#[cfg(test)]
 pub mod sample;
 mod table;
 #[cfg(test)]
 mod tests;
 
-use crate::record::{Record, Timed};
 use crate::number::{count, percent, si, together};
+use crate::record::{Record, Timed};
 use lanes::{Cases, Device, Lane, Size, positive};
 use rows::{Group, Mark, Rows, Shape};
 

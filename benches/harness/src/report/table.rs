@@ -1,9 +1,9 @@
 //! The table of all records.
 
-use crate::record::{Record, Timed};
 use super::escape;
 use super::lanes::{Cases, positive};
 use crate::number::{count, percent, si, three};
+use crate::record::{Record, Timed};
 
 /// Names of the columns; numeric columns are aligned to the right.
 const HEAD: [(&str, bool); 22] = [

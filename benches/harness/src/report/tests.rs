@@ -1,8 +1,8 @@
 //! The report shows its records, is self-contained, and accepts any contents of a file.
 
-use crate::record::{Record, Timed};
 use super::sample::{SEQUENCES, load, machine, record};
 use super::{html, lanes};
+use crate::record::{Record, Timed};
 
 #[test]
 fn every_device_and_case_is_shown() {

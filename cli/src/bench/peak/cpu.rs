@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use wgru::{CpuInfo, InstructionSet};
 
-use super::{Peak, RUNS};
+use super::RUNS;
+use wgru_harness::measure::Peak;
 
 /// Independent chains of additions: enough to hide the latency, few enough for the registers of every instruction
 /// set.

@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use wgru::{AdapterInfo, wgpu};
 
-use super::{Peak, RUNS};
+use super::RUNS;
 use crate::failure::{Failure, Outcome, error};
+use wgru_harness::measure::Peak;
 
 /// Bytes of a copy: more than any device's caches.
 const COPY: u64 = 128 << 20;

@@ -113,8 +113,8 @@ fn bound(schedule: Schedule) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::case::Case;
     use wgru::Device;
+    use wgru_harness::case::Case;
 
     fn engine() -> Engine {
         let case: Case = "gru-b1-t1-i3-h4-l2".parse().unwrap();

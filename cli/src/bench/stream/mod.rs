@@ -15,19 +15,20 @@ use indicatif::ProgressBar;
 use wgru::reference::Comparison;
 use wgru::{DeviceInfo, Dims, Engine, Error};
 
-use super::case::Case;
 use super::listing::listing;
-use super::measure::{Bench, Stamp, weight_bytes};
-use super::record::{Record, Timed, Timing};
 use super::sink::Sink;
 use super::{bar, devices, peaks, today};
 use crate::args::BenchArgs;
 use crate::failure::{Failure, Outcome, error};
-use crate::number::count;
 use crate::print::print;
 use load::{Load, Terms};
 use schedule::Schedule;
 use search::Most;
+use wgru_harness::case::Case;
+use wgru_harness::measure::{Bench, Stamp};
+use wgru_harness::number::count;
+use wgru_harness::record::{Record, Timed, Timing};
+use wgru_harness::subject::weight_bytes;
 
 /// The suite's name.
 pub const NAME: &str = "stream";
@@ -208,7 +209,7 @@ impl Ended {
                 for failure in failures {
                     self.fail(&name, failure, bar);
                     // A lost device stays lost. The next case opens it again.
-                    if let Ok(device) = bench.reopen() {
+                    if let Ok(device) = pollster::block_on(bench.reopen()) {
                         bench.device = device;
                     }
                 }

@@ -6,8 +6,8 @@
 
 use wgru::{Pool, StreamId, TickOutput};
 
-use crate::bench::case::values;
 use crate::failure::{Failure, Outcome, error};
+use wgru_harness::case::values;
 
 /// The average lifetime of a stream in seconds.
 const LIFE: f64 = 5.0;
@@ -237,8 +237,8 @@ impl Population {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::case::Case;
     use wgru::PoolOptions;
+    use wgru_harness::case::Case;
 
     fn pool(streams: usize) -> Pool {
         let case: Case = "gru-b1-t1-i3-h4".parse().unwrap();

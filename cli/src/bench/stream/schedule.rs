@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::bench::timing::{Figures, ROUNDS};
+use wgru_harness::timing::{Figures, ROUNDS};
 
 /// The share of late frames at which a rate is no longer kept.
 pub const LATE: f64 = 0.001;

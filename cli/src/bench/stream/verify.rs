@@ -5,9 +5,9 @@ use wgru::reference::Comparison;
 use wgru::{Batch, Engine, Model};
 
 use super::population::{Frames, Kept};
-use crate::bench::case::Case;
-use crate::bench::verify::{Inputs, require};
 use crate::failure::{Failure, Outcome};
+use wgru_harness::case::Case;
+use wgru_harness::verify::{Inputs, require};
 
 /// Frames that are compared with the reference.
 const FIRST: u64 = 50;
