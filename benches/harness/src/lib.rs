@@ -10,3 +10,6 @@ pub mod subject;
 pub mod suite;
 pub mod timing;
 pub mod verify;
+
+/// The commit that the program was built from, with `+changes` if files differ from it.
+pub const COMMIT: &str = env!("WGRU_COMMIT");

@@ -45,24 +45,31 @@ impl Effort {
         Self { wanted: SELDOM.div_ceil(ROUNDS) * 2, ..self }
     }
 
-    /// Calls `run` as often as the effort requires. Returns its results after the warm-up.
+    /// Calls `run` as often as the effort requires. Returns its results after the warm-up. Runs so short that the clock cannot tell
+    /// their time are timed several together: each time is the mean of [`together`] runs.
     ///
     /// # Errors
     /// The first error of `run`.
     pub async fn repeat<T, E>(&self, mut run: impl AsyncFnMut() -> Result<T, E>) -> Result<Vec<(f64, T)>, E> {
         let start = Instant::now();
+        let mut warm = 0u32;
         loop {
             run().await?;
+            warm += 1;
             if start.elapsed() >= self.warm_up {
                 break;
             }
         }
+        let together = together(start.elapsed() / warm, resolution());
         let (start, mut all) = (Instant::now(), Vec::new());
         let mut check = self.least;
         loop {
             let began = Instant::now();
+            for _ in 1..together {
+                run().await?;
+            }
             let result = run().await?;
-            all.push((began.elapsed().as_secs_f64(), result));
+            all.push((began.elapsed().as_secs_f64() / f64::from(together), result));
             if all.len() < self.least {
                 continue;
             }
@@ -78,6 +85,26 @@ impl Effort {
             }
         }
     }
+}
+
+/// The smallest step of the clock. Browsers make it coarse, up to a tenth of a millisecond and more.
+pub fn resolution() -> Duration {
+    let step = || {
+        let start = Instant::now();
+        loop {
+            let passed = start.elapsed();
+            if passed > Duration::ZERO {
+                return passed;
+            }
+        }
+    };
+    (0..5).map(|_| step()).min().unwrap_or_default()
+}
+
+/// The number of runs whose common time has at least 20 steps of a clock of this resolution.
+pub fn together(run: Duration, resolution: Duration) -> u32 {
+    let steps = 20.0 * resolution.as_secs_f64() / run.as_secs_f64().max(1e-9);
+    (steps.ceil() as u32).max(1)
 }
 
 /// The fewest runs for which the 99.9th percentile is meaningful.
@@ -167,6 +194,17 @@ mod tests {
         assert_eq!(Figures::of(rounds.iter().flatten().copied()).spread, 0.0);
         let rounds: Vec<Vec<f64>> = vec![(1..=101).map(f64::from).collect()];
         assert_eq!(Figures::of_rounds(&rounds), Figures::of((1..=101).map(f64::from)));
+    }
+
+    #[test]
+    fn short_runs_are_timed_together_by_a_coarse_clock() {
+        let micros = Duration::from_micros;
+        let coarse = micros(100);
+        assert_eq!(together(micros(2000), coarse), 1);
+        assert_eq!(together(micros(1000), coarse), 2);
+        assert_eq!(together(micros(5), coarse), 400);
+        assert_eq!(together(micros(5), Duration::from_nanos(25)), 1);
+        assert!(together(Duration::ZERO, coarse) > 400 && resolution() > Duration::ZERO);
     }
 
     #[test]

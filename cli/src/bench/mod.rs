@@ -96,7 +96,7 @@ fn measure_all(
     sink: &mut Sink<'_>,
 ) -> (Outcome, usize) {
     let effort = if args.quick { Effort::QUICK } else { Effort::NORMAL };
-    let stamp = Stamp { commit: env!("WGRU_COMMIT").into(), date: today() };
+    let stamp = Stamp { commit: wgru_harness::COMMIT.into(), date: today() };
     let bar = bar(cases.len() * benches.len() * ROUNDS);
     let mut failed = 0;
     let mut fail = |reason: String| {

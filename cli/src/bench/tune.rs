@@ -93,7 +93,7 @@ pub fn tune(args: &TuneArgs) -> Outcome {
         "# Times in femtoseconds; `wgru tune` on {} ({})\n# commit {}, {}\n",
         caps.device,
         info.driver,
-        env!("WGRU_COMMIT"),
+        wgru_harness::COMMIT,
         super::today(),
     );
     if !args.from.is_empty() {

@@ -187,7 +187,7 @@ impl Ended {
         sink: &mut Sink<'_>,
         bar: &ProgressBar,
     ) -> Outcome {
-        let stamp = Stamp { commit: env!("WGRU_COMMIT").into(), date: today() };
+        let stamp = Stamp { commit: wgru_harness::COMMIT.into(), date: today() };
         for case in &asked.cases {
             for bench in &mut *benches {
                 let name = format!("{case} on {}", bench.device.info());

@@ -1,4 +1,4 @@
-//! Passes the commit that the program is built from to it, for the records of its benchmarks.
+//! Passes the commit that the program is built from to it, for the records of benchmarks.
 
 use std::process::Command;
 
@@ -8,10 +8,10 @@ fn main() {
         Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     };
     let commit = git(&["rev-parse", "--short=12", "HEAD"]).unwrap_or_else(|| "unknown".into());
-    let changed =
-        git(&["status", "--porcelain", "--", "../src", "../shaders", "src"]).is_some_and(|s| !s.is_empty());
+    let changed = git(&["status", "--porcelain", "--", "../../src", "../../shaders", "src"])
+        .is_some_and(|s| !s.is_empty());
     println!("cargo::rustc-env=WGRU_COMMIT={commit}{}", if changed { "+changes" } else { "" });
-    for path in ["../src", "../shaders", "src", "build.rs"] {
+    for path in ["../../src", "../../shaders", "src", "build.rs"] {
         println!("cargo::rerun-if-changed={path}");
     }
     if let Some(head) = git(&["rev-parse", "--git-path", "HEAD"]) {
