@@ -14,16 +14,19 @@ use crate::process::{self, Error};
 use crate::stage::Outcome;
 use crate::{target, tool};
 
-/// A module: its folder, its features, and the bytes that it may have when it is compressed by gzip.
+/// A module: its package and features, the folder for it, and the bytes that it may have when it is compressed by gzip.
 struct Module {
-    folder: &'static str,
+    package: &'static str,
     features: &'static str,
+    folder: &'static str,
     budget: u64,
 }
 
-const MODULES: [Module; 2] = [
-    Module { folder: "full", features: "gpu,onnx,keras", budget: FULL_BUDGET },
-    Module { folder: "cpu", features: "", budget: CPU_BUDGET },
+const MODULES: [Module; 3] = [
+    Module { package: "wgru-web", features: "gpu,onnx,keras", folder: "web/pkg/full", budget: FULL_BUDGET },
+    Module { package: "wgru-web", features: "", folder: "web/pkg/cpu", budget: CPU_BUDGET },
+    // The page of the benchmark, which is not part of the package.
+    Module { package: "wgru-web-bench", features: "", folder: "web/bench/pkg", budget: u64::MAX },
 ];
 const FULL_BUDGET: u64 = 950 << 10;
 const CPU_BUDGET: u64 = 300 << 10;
@@ -43,19 +46,19 @@ pub fn build() -> Result<Outcome, Error> {
         return Ok(Outcome::Skipped);
     }
     process::run(process::cargo().args(["build", "--quiet", "-p", "wgru-bindgen"]))?;
-    for Module { folder, features, budget } in MODULES {
+    for Module { package, features, folder, budget } in MODULES {
         let mut cargo = process::cargo();
-        cargo.args(["build", "--quiet", "--profile", "web", "--target", target::WASM, "-p", "wgru-web"]);
+        cargo.args(["build", "--quiet", "--profile", "web", "--target", target::WASM, "-p", package]);
         cargo.args(["--no-default-features", "--features", features]).env("RUSTFLAGS", FLAGS);
         process::run(&mut cargo)?;
-        let module: PathBuf = ["target", target::WASM, "web", "wgru_web.wasm"].iter().collect();
-        let folder: PathBuf = ["web", "pkg", folder].iter().collect();
+        let name = package.replace('-', "_");
+        let module: PathBuf = ["target", target::WASM, "web", &format!("{name}.wasm")].iter().collect();
         let program: PathBuf = ["target", "debug", "wgru-bindgen"].iter().collect();
         let program = process::workspace_root().join(program);
-        process::run(process::in_workspace(program).arg(module).arg(&folder))?;
-        let file = process::workspace_root().join(&folder).join("wgru_web_bg.wasm");
+        process::run(process::in_workspace(program).arg(module).arg(folder))?;
+        let file = process::workspace_root().join(folder).join(format!("{name}_bg.wasm"));
         let bytes = compressed(&file)?;
-        println!("    {}: {} KB compressed, {} allowed", folder.display(), bytes >> 10, budget >> 10);
+        println!("    {folder}: {} KB compressed", bytes >> 10);
         if bytes > budget {
             return Err(Error::Other(format!(
                 "{} has {bytes} bytes compressed, {budget} are allowed",
@@ -92,9 +95,13 @@ pub fn test() -> Result<Outcome, Error> {
         Ok(playwright) => playwright,
         Err(reason) => return tool::not_run("tests in a browser", reason),
     };
-    for (page, adapter) in [("web/test/suite.js", "swiftshader"), ("web/test/without.js", "none")] {
+    for (arguments, adapter) in [
+        (&["web/test/run.mjs", "web/test/suite.js"][..], "swiftshader"),
+        (&["web/test/run.mjs", "web/test/without.js"], "none"),
+        (&["web/test/bench.mjs"], "swiftshader"),
+    ] {
         let mut node = process::in_workspace("node");
-        node.args(["web/test/run.mjs", page]).env("PLAYWRIGHT", &playwright).env("CHROMIUM", CHROMIUM);
+        node.args(arguments).env("PLAYWRIGHT", &playwright).env("CHROMIUM", CHROMIUM);
         process::run_within(node.env("ADAPTER", adapter), LIMIT)?;
     }
     Ok(Outcome::Passed)
