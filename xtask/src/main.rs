@@ -4,6 +4,7 @@
 //! fails; the exit status is non-zero if any of them did.
 
 mod debian;
+mod demo;
 mod fuzz;
 mod ignored;
 mod isa;
@@ -43,6 +44,11 @@ commands:
   web-test
          build it, and run its tests in Chromium, on WebGPU by SwiftShader and without (Debian:
          installs the browser; npm)
+  demo [serve]
+         build the page of noise suppression (uses/dtln/web) under target/demo; `serve` shows it on
+         http://localhost:8000 (Node)
+  demo-test
+         build it, and test it in Chromium where the models of uses/dtln are
   arm    check that the library builds for aarch64-unknown-linux-gnu, and run the suites
          of the CPU path, in QEMU on other machines
   loops  check in compiled code that the inner loops of the CPU path use no stack
@@ -168,6 +174,15 @@ fn parse(arguments: &[String]) -> Result<Request, String> {
         "web-test" => {
             refuse_arguments(command, rest)?;
             vec![Stage::new("in a browser", web::test)]
+        }
+        "demo" => match rest {
+            [] => vec![Stage::new("demo", demo::build)],
+            [word] if word == "serve" => vec![Stage::new("demo", demo::serve)],
+            _ => return Err("`demo` takes nothing, or `serve`".to_owned()),
+        },
+        "demo-test" => {
+            refuse_arguments(command, rest)?;
+            vec![Stage::new("demo in a browser", demo::test)]
         }
         "arm" => {
             refuse_arguments(command, rest)?;

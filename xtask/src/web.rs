@@ -35,7 +35,7 @@ const CPU_BUDGET: u64 = 300 << 10;
 /// sixth smaller, and no slower.
 const FLAGS: &str = "-C target-feature=+simd128 -C llvm-args=-inline-threshold=5";
 
-const CHROMIUM: &str = "/usr/bin/chromium";
+pub const CHROMIUM: &str = "/usr/bin/chromium";
 const PLAYWRIGHT: &str = "playwright-core@1.65.1";
 /// The time limit for npm, and for all tests of a page.
 const LIMIT: Duration = Duration::from_secs(300);
@@ -45,18 +45,8 @@ pub fn build() -> Result<Outcome, Error> {
     if !target::is_ready(target::WASM)? {
         return Ok(Outcome::Skipped);
     }
-    process::run(process::cargo().args(["build", "--quiet", "-p", "wgru-bindgen"]))?;
     for Module { package, features, folder, budget } in MODULES {
-        let mut cargo = process::cargo();
-        cargo.args(["build", "--quiet", "--profile", "web", "--target", target::WASM, "-p", package]);
-        cargo.args(["--no-default-features", "--features", features]).env("RUSTFLAGS", FLAGS);
-        process::run(&mut cargo)?;
-        let name = package.replace('-', "_");
-        let module: PathBuf = ["target", target::WASM, "web", &format!("{name}.wasm")].iter().collect();
-        let program: PathBuf = ["target", "debug", "wgru-bindgen"].iter().collect();
-        let program = process::workspace_root().join(program);
-        process::run(process::in_workspace(program).arg(module).arg(folder))?;
-        let file = process::workspace_root().join(folder).join(format!("{name}_bg.wasm"));
+        let file = module(package, features, folder)?;
         let bytes = compressed(&file)?;
         println!("    {folder}: {} KB compressed", bytes >> 10);
         if bytes > budget {
@@ -69,8 +59,24 @@ pub fn build() -> Result<Outcome, Error> {
     Ok(Outcome::Passed)
 }
 
+/// Builds a package of the workspace as a module of WebAssembly and writes it into `folder` with its JavaScript; returns the
+/// module's file.
+pub fn module(package: &str, features: &str, folder: &str) -> Result<PathBuf, Error> {
+    process::run(process::cargo().args(["build", "--quiet", "-p", "wgru-bindgen"]))?;
+    let mut cargo = process::cargo();
+    cargo.args(["build", "--quiet", "--profile", "web", "--target", target::WASM, "-p", package]);
+    cargo.args(["--no-default-features", "--features", features]).env("RUSTFLAGS", FLAGS);
+    process::run(&mut cargo)?;
+    let name = package.replace('-', "_");
+    let module: PathBuf = ["target", target::WASM, "web", &format!("{name}.wasm")].iter().collect();
+    let program: PathBuf = ["target", "debug", "wgru-bindgen"].iter().collect();
+    let program = process::workspace_root().join(program);
+    process::run(process::in_workspace(program).arg(module).arg(folder))?;
+    Ok(process::workspace_root().join(folder).join(format!("{name}_bg.wasm")))
+}
+
 /// The bytes of a file that gzip has compressed.
-fn compressed(file: &Path) -> Result<u64, Error> {
+pub fn compressed(file: &Path) -> Result<u64, Error> {
     let failed = |reason: std::io::Error| Error::Other(format!("gzip of {}: {reason}", file.display()));
     let mut gzip = Command::new("gzip")
         .args(["-9", "-c"])
@@ -108,7 +114,7 @@ pub fn test() -> Result<Outcome, Error> {
 }
 
 /// The folder of playwright-core, where the browser runs too; both are installed if they are missing.
-fn browser() -> Result<PathBuf, Error> {
+pub fn browser() -> Result<PathBuf, Error> {
     let runs = |program: &str| process::capture(Command::new(program).arg("--version")).is_ok();
     let packages = ["chromium", "nodejs", "npm"];
     if !runs(CHROMIUM) || !runs("npm") {

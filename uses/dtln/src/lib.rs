@@ -47,10 +47,12 @@ mod dtln;
 mod error;
 mod file;
 mod graph;
+mod resampler;
 mod stream;
 
 pub use dtln::Dtln;
 pub use error::{Error, Result};
+pub use resampler::Resampler;
 pub use stream::Stream;
 
 /// Samples per second.
