@@ -310,6 +310,9 @@ mod tests {
         assert_eq!(stage_count(&["ci", "--", "--test", "parity"]), Some(19));
         assert_eq!(stage_count(&["nightly"]), Some(18));
         assert_eq!(stage_count(&["isa"]), Some(1));
+        for words in [&["demo"][..], &["demo", "serve"], &["demo-test"]] {
+            assert_eq!(stage_count(words), Some(1), "{words:?}");
+        }
         for task in ["short", "keep"] {
             assert_eq!(stage_count(&["isa", task]), Some(1));
         }
@@ -336,6 +339,8 @@ mod tests {
             &["loops", "x"],
             &["matrices", "x"],
             &["isa", "x"],
+            &["demo", "x"],
+            &["demo-test", "x"],
             &["nightly", "x"],
             &["fuzz", "x"],
             &["published", "x"],
