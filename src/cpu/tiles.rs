@@ -75,6 +75,10 @@ const fn shapes(registers: usize, gates: usize) -> &'static [(usize, usize)] {
         (32.., 2) => &[(4, 2), (2, 4), (1, 4)],
         (32.., 3) => &[(8, 1), (4, 1), (3, 1), (2, 4), (1, 4)],
         (32.., _) => &[(6, 1), (4, 1), (3, 1), (2, 1), (1, 4)],
+        (..16, 1) => &[(3, 3), (2, 4), (1, 8)],
+        (..16, 2) => &[(2, 2), (1, 4)],
+        (..16, 3) => &[(3, 1), (2, 1), (1, 4)],
+        (..16, _) => &[(2, 1), (1, 2)],
         (_, 1) => &[(3, 4), (2, 4), (1, 8)],
         (_, 2) => &[(3, 2), (2, 2), (1, 4)],
         (_, 3) => &[(4, 1), (3, 1), (2, 2), (1, 4)],
@@ -176,7 +180,7 @@ mod tests {
 
     #[test]
     fn tiles_cover_every_row_and_block_once_within_the_registers() {
-        for registers in [16, 32] {
+        for registers in [14, 16, 32] {
             for gates in 1..=4 {
                 for &(rows, blocks) in shapes(registers, gates) {
                     assert!(needed(gates, rows, blocks) <= registers, "{rows} x {blocks} of {gates}");

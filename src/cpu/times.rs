@@ -64,8 +64,8 @@ impl Times {
                 gates: [16.7, 20.7, 10.4],
                 alone: 0.119,
             },
-            // Simd128 is not measured: it has vectors of the same length, and no fused multiply-add either.
-            InstructionSet::Portable | InstructionSet::Simd128 => Self {
+            // Those of WebAssembly are not measured: they have vectors of the same length.
+            InstructionSet::Portable | InstructionSet::Simd128 | InstructionSet::RelaxedSimd => Self {
                 fma: 0.251,
                 first: 0.195,
                 second: 0.231,

@@ -46,7 +46,10 @@ const RUSTUP_LIMIT: Duration = Duration::from_secs(120);
 /// without.
 pub fn wasm() -> Result<Outcome, Error> {
     let vectors = "-C target-feature=+simd128";
-    for (arguments, flags) in [(&[][..], ""), (&["--no-default-features"], vectors)] {
+    let relaxed = "-C target-feature=+simd128,+relaxed-simd";
+    for (arguments, flags) in
+        [(&[][..], ""), (&["--no-default-features"], vectors), (&["--no-default-features"], relaxed)]
+    {
         if check(WASM, arguments, flags)? == Outcome::Skipped {
             return Ok(Outcome::Skipped);
         }

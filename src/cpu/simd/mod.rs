@@ -27,7 +27,10 @@ pub enum InstructionSet {
     Avx2,
     /// 4 numbers at once, on 64-bit Arm.
     Neon,
-    /// 4 numbers at once, on WebAssembly. Products are rounded before they are added.
+    /// 4 numbers at once, on WebAssembly in builds with `relaxed-simd`. Products are rounded before they are added or not, as the
+    /// processor does it faster, so bits may differ between machines.
+    RelaxedSimd,
+    /// 4 numbers at once, on WebAssembly in builds without. Products are rounded before they are added.
     Simd128,
     /// Plain code, vectorised by the compiler. Products are rounded before they are added. Not in WebAssembly with vectors, where it would
     /// only make the module larger.
@@ -36,7 +39,8 @@ pub enum InstructionSet {
 
 impl InstructionSet {
     /// Every one, fastest first.
-    pub const ALL: [Self; 5] = [Self::Avx512, Self::Avx2, Self::Neon, Self::Simd128, Self::Portable];
+    pub const ALL: [Self; 6] =
+        [Self::Avx512, Self::Avx2, Self::Neon, Self::RelaxedSimd, Self::Simd128, Self::Portable];
 
     /// Its name, as in a device selector.
     pub fn name(self) -> &'static str {
@@ -44,6 +48,7 @@ impl InstructionSet {
             Self::Avx512 => "avx512",
             Self::Avx2 => "avx2",
             Self::Neon => "neon",
+            Self::RelaxedSimd => "relaxed-simd",
             Self::Simd128 => "simd128",
             Self::Portable => "portable",
         }
@@ -111,7 +116,7 @@ impl Level {
             #[cfg(target_arch = "aarch64")]
             InstructionSet::Neon => Some(Self::Neon(neon::Neon::new())),
             #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
-            InstructionSet::Simd128 => Some(Self::Simd128(simd128::Simd128::new())),
+            simd128::SET => Some(Self::Simd128(simd128::Simd128::new())),
             #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
             InstructionSet::Portable => Some(Self::Portable(portable::Portable)),
             #[allow(unreachable_patterns, reason = "which sets there are depends on the target")]
@@ -142,7 +147,7 @@ impl Level {
             #[cfg(target_arch = "aarch64")]
             Self::Neon(_) => InstructionSet::Neon,
             #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
-            Self::Simd128(_) => InstructionSet::Simd128,
+            Self::Simd128(_) => simd128::SET,
             #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
             Self::Portable(_) => InstructionSet::Portable,
         }

@@ -1,9 +1,14 @@
-//! The vectors of WebAssembly, in builds that enable them (`-C target-feature=+simd128`).
+//! The vectors of WebAssembly, in builds that enable them (`-C target-feature=+simd128`, and `+relaxed-simd` for multiply-adds that
+//! round as the processor does).
 
 use std::arch::wasm32::{self as arch, v128};
 
-use super::{Simd, Work};
+use super::{InstructionSet, Simd, Work};
 use crate::dtype::Storage;
+
+/// Which set it is.
+pub(super) const SET: InstructionSet =
+    if cfg!(target_feature = "relaxed-simd") { InstructionSet::RelaxedSimd } else { InstructionSet::Simd128 };
 
 /// Exists in every build that enables them.
 #[derive(Debug, Clone, Copy)]
@@ -19,7 +24,8 @@ impl Simd for Simd128 {
     type Vector = v128;
 
     const LANES: usize = 4;
-    const REGISTERS: usize = 16;
+    // Of a processor's 16 a browser's compiler keeps one for itself, and a product takes one before it is added.
+    const REGISTERS: usize = 14;
 
     #[inline]
     fn run(self, work: impl Work) {
@@ -85,6 +91,9 @@ impl Simd for Simd128 {
 
     #[inline(always)]
     fn fma(self, a: v128, b: v128, c: v128) -> v128 {
+        #[cfg(target_feature = "relaxed-simd")]
+        return arch::f32x4_relaxed_madd(a, b, c);
+        #[cfg(not(target_feature = "relaxed-simd"))]
         arch::f32x4_add(arch::f32x4_mul(a, b), c)
     }
 
