@@ -312,6 +312,18 @@ def half_on_llvmpipe():
         yield [case, MODELS[case], *times, *[f"{float(row['max_error']):.1e}" for row in rows]]
 
 
+def in_browser():
+    """The npm package beside onnxruntime-web: milliseconds of both, and how many times as fast the package is."""
+    yield ["case", "backend", "wgru", "onnxruntime-web", "times as fast", "with relaxed SIMD"]
+    key = lambda row: (row["case"], row["backend"])
+    relaxed = {key(row): row["ratio"] for row in read("web-onnxruntime-relaxed.csv")}
+    names = {"webassembly": "WebAssembly", "webgpu": "WebGPU (SwiftShader)"}
+    for row in read("web-onnxruntime.csv"):
+        fast = relaxed.get(key(row))
+        times = [time(float(row[field]) / 1000) for field in ["wgru", "onnxruntime"]]
+        yield [row["case"], names[row["backend"]], *times, f"{float(row['ratio']):.2f}", f"{float(fast):.2f}" if fast else "–"]
+
+
 MODELS = {
     "gru-b33-t1500-i8-h8": "GTCRN", "gru-b512-t33-i8-h4-bi": "GTCRN", "gru-b1-t1100-i256-h256": "DeepFilterNet",
     "gru-b1-t1100-i114-h96": "RNNoise", "gru-b32-t49-i10-h154": "keyword spotting", "gru-b32-t49-i10-h400": "keyword spotting",
@@ -456,6 +468,7 @@ TABLES = {
     "beside-peers": lambda: beside_peers(False),
     "beside-peers-published": lambda: beside_peers(True),
     "means": means,
+    "browser": in_browser,
     "before-and-after": before_and_after,
     "steps-before-and-after": steps_before_and_after,
     "half-on-avx2": half_on_avx2,
