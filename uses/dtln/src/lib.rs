@@ -12,7 +12,7 @@
 //!
 //! [`Dtln`] reads the two ONNX files of the cores. Its [`Stream`] computes 128 samples at a time, as in a call; on the CPU path with
 //! one thread it neither allocates nor waits for a lock, so it may run on an audio thread. [`Dtln::denoise`] computes a whole
-//! recording, on any device. Both give the same bits on one device.
+//! recording, on any device. Both give the same bits on one device. A [`Resampler`] brings sound of another rate to 16 kHz and back.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {

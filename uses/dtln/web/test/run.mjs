@@ -1,28 +1,22 @@
 // Tests of the page in Chromium: node run.mjs FOLDER. FOLDER is a built page, with models. Environment: CHROMIUM, PLAYWRIGHT as in
-// web/test/run.mjs. Screenshots go to FOLDER.
+// web/test/chromium.mjs. Screenshots go to FOLDER.
 import { access } from "node:fs/promises";
-import { createRequire } from "node:module";
 import { join } from "node:path";
-import { serve } from "./serve.mjs";
+import { open } from "../../../../web/test/chromium.mjs";
 
 const folder = process.argv[2];
-const { chromium } = createRequire(join(process.env.PLAYWRIGHT, "index.js"))("playwright-core");
-const flags = [
-  "--no-sandbox", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+/** A microphone that beeps, allowed without a question. */
+const FLAGS = [
   "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", "--autoplay-policy=no-user-gesture-required",
 ];
-const WEBGPU = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan,WebGPU"];
-const NONE = ["--disable-gpu", "--disable-features=WebGPU"];
+const [WEBGPU, NONE] = ["swiftshader", "none"];
 const PHONE = { width: 390, height: 844 };
 
 const assert = (condition, text) => { if (!condition) throw new Error(text); };
 let failed = 0;
 
-async function test(name, adapter, run, { viewport, missing } = {}) {
-  const { server, origin } = await serve(folder, 0, missing);
-  const browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", headless: true, args: [...flags, ...adapter], ignoreDefaultArgs: ["--disable-gpu"],
-  });
+async function test(name, adapter, run, { viewport, hides } = {}) {
+  const { browser, origin, close } = await open({ folder, hides, adapter, more: FLAGS });
   try {
     const tab = await browser.newPage({ viewport: viewport ?? { width: 1000, height: 900 } });
     tab.setDefaultTimeout(120000);
@@ -36,8 +30,7 @@ async function test(name, adapter, run, { viewport, missing } = {}) {
     failed++;
     console.error(`    FAILED ${name}: ${error.message.slice(0, 1500)}`);
   } finally {
-    await browser.close();
-    server.close();
+    await close();
   }
 }
 
@@ -227,6 +220,6 @@ await test("files that are no sound, and no WebGPU, are said in words", NONE, as
 
 await test("models that are not there, or are no models, are said in words", NONE, async (tab) => (
   error_says(tab, /model_2.onnx could not be loaded \(404\): fetch the models/)
-), { missing: (path) => path.endsWith("model_2.onnx") });
+), { hides: (path) => path.endsWith("model_2.onnx") });
 
 process.exit(failed ? 1 : 0);
