@@ -8,13 +8,78 @@ use crate::dtype::{Precision, Storage};
 /// files.
 macro_rules! wgsl {
     ($name:literal) => {
-        include_str!(concat!("../../shaders/", $name))
+        $crate::kernels::source::shipped!(include_str!(concat!("../../shaders/", $name)))
     };
     (.. $name:literal) => {
-        include_str!(concat!("../../../shaders/", $name))
+        $crate::kernels::source::shipped!(include_str!(concat!("../../../shaders/", $name)))
     };
 }
 pub(super) use wgsl;
+
+/// The text that a build contains: all of it, or in WebAssembly, whose users download it, what [`shorten`] leaves.
+#[cfg(not(target_arch = "wasm32"))]
+macro_rules! shipped {
+    ($text:expr) => {
+        $text
+    };
+}
+#[cfg(target_arch = "wasm32")]
+macro_rules! shipped {
+    ($text:expr) => {{
+        const TEXT: &str = $text;
+        const SHORT: ([u8; TEXT.len()], usize) = $crate::kernels::source::shorten(TEXT);
+        const BYTES: [u8; SHORT.1] = $crate::kernels::source::first(&SHORT.0);
+        const { $crate::kernels::source::text(&BYTES) }
+    }};
+}
+pub(super) use shipped;
+
+/// A text of WGSL without comments, indentation and empty lines, and how many bytes that is. WGSL has no strings, so `//` always begins
+/// a comment.
+#[cfg(any(target_arch = "wasm32", test))]
+pub(super) const fn shorten<const N: usize>(text: &str) -> ([u8; N], usize) {
+    let (text, mut short, mut len) = (text.as_bytes(), [0; N], 0);
+    let (mut at, mut is_new_line) = (0, true);
+    while at < N {
+        if text[at] == b'/' && at + 1 < N && text[at + 1] == b'/' {
+            while at < N && text[at] != b'\n' {
+                at += 1;
+            }
+            while len > 0 && short[len - 1] == b' ' {
+                len -= 1;
+            }
+            is_new_line = len == 0 || short[len - 1] == b'\n';
+        } else if is_new_line && (text[at] == b' ' || text[at] == b'\n') {
+            at += 1;
+        } else {
+            short[len] = text[at];
+            len += 1;
+            is_new_line = text[at] == b'\n';
+            at += 1;
+        }
+    }
+    (short, len)
+}
+
+/// The first of some bytes, N of them.
+#[cfg(any(target_arch = "wasm32", test))]
+pub(super) const fn first<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    let (mut first, mut at) = ([0; N], 0);
+    while at < N {
+        first[at] = bytes[at];
+        at += 1;
+    }
+    first
+}
+
+/// Bytes as text.
+#[cfg(any(target_arch = "wasm32", test))]
+pub(super) const fn text(bytes: &[u8]) -> &str {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(_) => panic!("a text without its comments is none"),
+    }
+}
 
 /// How workgroups are assigned to tiles of rows.
 pub(super) const INTERLEAVE: &str = wgsl!("shared/interleave.wgsl");
@@ -65,3 +130,16 @@ pub(super) fn peepholes(peepholes: Option<bool>) -> &'static str {
 /// The projected input, activations and clips.
 pub(super) const FUNCTIONS: [&str; 3] =
     [wgsl!("shared/projected.wgsl"), wgsl!("shared/activation.wgsl"), wgsl!("shared/functions.wgsl")];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comments_indentation_and_empty_lines_go() {
+        const TEXT: &str =
+            "// Größe.\n//\n\nfn a() {\n    let b = 1 / 2; // half\n\n    // more\n    c();\n}\n// end";
+        let (short, len) = shorten::<{ TEXT.len() }>(TEXT);
+        assert_eq!(text(&short[..len]), "fn a() {\nlet b = 1 / 2;\nc();\n}\n");
+    }
+}

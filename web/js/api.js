@@ -1,5 +1,8 @@
 // The classes of the package, over a module of WebAssembly: `bind` makes them for the full module and for the one of the CPU path.
+// Files of ONNX and Keras are read by modules of their own, which hand the model over as bytes.
 // Documentation for users is in index.d.ts.
+
+import { IMPORTERS } from "./importers.js";
 
 /** An error of this package. */
 export class WgruError extends Error {
@@ -84,6 +87,17 @@ const MOST_BYTES = 2 ** 32 - 2 ** 26;
 const LAYOUTS = ["batch-major", "time-major", "direction-major"];
 const PADDINGS = ["zero", "last"];
 
+// A function that returns a vector: browsers without vectors refuse it.
+const VECTORS = Uint8Array.of(
+  0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11,
+);
+
+function needVectors() {
+  if (!WebAssembly.validate(VECTORS)) {
+    throw new WgruError("this browser has no vectors of WebAssembly (SIMD128), which the package needs: use a newer one", "unsupported");
+  }
+}
+
 /** The classes for `module`, what wasm-bindgen made, whose file is at `url()`: an AudioWorklet has no URL, and needs none. */
 export function bind(module, url) {
   let exports;
@@ -94,11 +108,15 @@ export function bind(module, url) {
   };
 
   async function init(source) {
-    exports ??= await guarded(module.default({ module_or_path: source ?? url() }));
+    if (exports) return;
+    needVectors();
+    exports = await guarded(module.default({ module_or_path: source ?? url() }));
   }
 
   function initSync(source) {
-    exports ??= guard(() => module.initSync({ module: source }));
+    if (exports) return;
+    needVectors();
+    exports = guard(() => module.initSync({ module: source }));
   }
 
   /** An object of the module, until it is freed. */
@@ -142,18 +160,48 @@ export function bind(module, url) {
       ));
     }
 
-    static fromOnnx(data, { name = "the file", nodes } = {}) {
-      const file = bytes(data, name);
-      if (!ready().Model.onnx) throw new WgruError("this module reads no ONNX files: use the full one", "unsupported");
-      return guard(() => new Model(module.Model.onnx(name, file, nodes?.join(","))));
+    /** The model that another module of the package reads from a file. @internal */
+    static async #imported(kind, source, read) {
+      ready();
+      let importer;
+      try {
+        const [module, file] = await IMPORTERS[kind]();
+        await module.default({ module_or_path: source ?? file });
+        importer = module.Model;
+      } catch (error) {
+        throw new WgruError(
+          `the module that reads ${kind === "onnx" ? "ONNX" : "Keras"} files could not be loaded (${error.message}): see that pkg/${kind} is served, ` +
+          "or give a worklet what `toBytes()` of a page's model gives", "unsupported", error,
+        );
+      }
+      const file = guard(() => read(importer));
+      try {
+        return Model.fromBytes(guard(() => file.to_bytes()));
+      } finally {
+        file.free();
+      }
     }
 
-    static fromKeras(data, { name = "the file", layers, config, kerasVersion, readout, readoutAt } = {}) {
+    static async fromOnnx(data, { name = "the file", nodes, module } = {}) {
       const file = bytes(data, name);
-      if (!ready().Model.keras) throw new WgruError("this module reads no Keras files: use the full one", "unsupported");
-      return guard(() => new Model(
-        module.Model.keras(name, file, layers, config, kerasVersion, readout, readoutAt),
+      return Model.#imported("onnx", module, (importer) => importer.onnx(name, file, nodes?.join(",")));
+    }
+
+    static async fromKeras(data, { name = "the file", layers, config, kerasVersion, readout, readoutAt, module } = {}) {
+      const file = bytes(data, name);
+      return Model.#imported("keras", module, (importer) => (
+        importer.keras(name, file, layers, config, kerasVersion, readout, readoutAt)
       ));
+    }
+
+    static fromBytes(data) {
+      const file = bytes(data, "the bytes of a model");
+      return guard(() => new Model(ready().Model.from_bytes(file)));
+    }
+
+    toBytes() {
+      const inner = this.inner;
+      return guard(() => inner.to_bytes());
     }
 
     get input() { return this.inner.input; }
@@ -166,6 +214,7 @@ export function bind(module, url) {
     get hasC() { return this.inner.has_c; }
     get decisions() { return this.inner.decisions(); }
     get leftOver() { return this.inner.left_over(); }
+    get initialStates() { return this.inner.initial_states(); }
     toString() { return this.inner.text(); }
   }
 

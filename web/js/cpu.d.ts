@@ -1,2 +1,2 @@
-/** The CPU path alone: half the size, and for AudioWorklets. `Model.fromOnnx` and `Model.fromKeras` throw. */
+/** The CPU path alone: half the size, and for AudioWorklets. */
 export * from "./index.js";

@@ -61,14 +61,19 @@ export interface PyTorchOptions extends ReadoutOptions {
   update?: "keeps" | "takes";
 }
 
-export interface OnnxOptions {
+export interface ImporterOptions {
+  /** What errors call the file. */
   name?: string;
+  /** The file of the module that reads it, if it is not beside the scripts: pkg/onnx/ or pkg/keras/wgru_web_bg.wasm. */
+  module?: string | URL | Request | Response | BufferSource | WebAssembly.Module;
+}
+
+export interface OnnxOptions extends ImporterOptions {
   /** The recurrent nodes of a stack, from the input on; all of the graph by default. */
   nodes?: string[];
 }
 
-export interface KerasOptions extends ReadoutOptions {
-  name?: string;
+export interface KerasOptions extends ReadoutOptions, ImporterOptions {
   /** The recurrent layers of a stack, from the input on; the only one by default. */
   layers?: string[];
   /** The model's configuration as `model.to_json()` gives it, for a file of weights alone. */
@@ -88,10 +93,14 @@ export class Model extends Handle {
   private constructor();
   /** From a safetensors file with PyTorch's names. */
   static fromPyTorch(data: Bytes, options?: PyTorchOptions): Model;
-  /** From an ONNX file, whose recurrent nodes are taken. Not in `wgru/cpu`. */
-  static fromOnnx(data: Bytes, options?: OnnxOptions): Model;
-  /** From a Keras file (.keras, .h5, .weights.h5). Not in `wgru/cpu`. */
-  static fromKeras(data: Bytes, options?: KerasOptions): Model;
+  /** From an ONNX file, whose recurrent nodes are taken. The module that reads it is loaded first: not in an AudioWorklet. */
+  static fromOnnx(data: Bytes, options?: OnnxOptions): Promise<Model>;
+  /** From a Keras file (.keras, .h5, .weights.h5). The module that reads it is loaded first: not in an AudioWorklet. */
+  static fromKeras(data: Bytes, options?: KerasOptions): Promise<Model>;
+  /** From {@link Model.toBytes}, of the same version of the package. */
+  static fromBytes(data: Bytes): Model;
+  /** The model, for a Worker or an AudioWorklet: an ONNX file that a page has read, for example. */
+  toBytes(): Uint8Array;
   /** I */
   readonly input: number;
   /** Features of y: D·P of the last layer. */
@@ -111,6 +120,8 @@ export class Model extends Handle {
   readonly decisions: string[];
   /** Tensors of the file that the model does not use. */
   readonly leftOver: string[];
+  /** Initial states that the file takes from elsewhere: `h0` and `c0` of each run, which are 0 if they are left out. */
+  readonly initialStates: string[];
   toString(): string;
 }
 

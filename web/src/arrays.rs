@@ -6,18 +6,23 @@ use wgru::Error;
 
 use crate::error::{Result, fail, wrong};
 
+/// `count` zeros.
+pub fn zeros<T: Clone + Default>(count: usize, name: &str) -> Result<Vec<T>> {
+    let mut zeros = room(count, name)?;
+    zeros.resize(count, T::default());
+    Ok(zeros)
+}
+
 /// A copy of an array of JavaScript. Where there is no room for it, an error, and not the end of the module.
 pub fn copied(array: &Float32Array, name: &str) -> Result<Vec<f32>> {
-    let mut copy = room(array.length() as usize, name)?;
-    copy.resize(array.length() as usize, 0.0);
+    let mut copy = zeros(array.length() as usize, name)?;
     array.copy_to(&mut copy);
     Ok(copy)
 }
 
 /// A copy of an array of whole numbers.
 pub fn copied_u32(array: &Uint32Array, name: &str) -> Result<Vec<u32>> {
-    let mut copy = room(array.length() as usize, name)?;
-    copy.resize(array.length() as usize, 0);
+    let mut copy = zeros(array.length() as usize, name)?;
     array.copy_to(&mut copy);
     Ok(copy)
 }

@@ -34,6 +34,7 @@ pub fn fail(error: Error) -> JsValue {
 }
 
 /// A wrong argument.
+#[cfg(any(feature = "run", feature = "keras"))]
 pub fn wrong(message: &str) -> JsValue {
     of(ErrorKind::WrongUse, message)
 }

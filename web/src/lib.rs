@@ -1,12 +1,20 @@
 //! What the npm package's JavaScript (`web/js`) calls. Arguments are as flat as they cross the border most cheaply; names,
 //! defaults and documentation of what a user sees are there. Every error is an `Error` of JavaScript with a `kind`.
 
+#[cfg(feature = "run")]
 mod arrays;
+mod bytes;
+#[cfg(feature = "run")]
 mod device;
+#[cfg(feature = "run")]
 mod engine;
 mod error;
 mod model;
+#[cfg(feature = "run")]
 mod pool;
+#[cfg(feature = "run")]
+mod pytorch;
+#[cfg(feature = "run")]
 mod session;
 
 use wasm_bindgen::prelude::*;

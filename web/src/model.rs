@@ -1,11 +1,12 @@
 //! Models from the bytes of files.
 
 use wasm_bindgen::prelude::*;
-use wgru::import::PyTorch;
-use wgru::model::{Activation, Reset, Update};
-use wgru::{Cell, Imported, ReadoutSteps};
+use wgru::{Imported, ReadoutSteps};
 
-use crate::error::{Result, fail, wrong};
+use crate::bytes;
+#[cfg(any(feature = "run", feature = "keras"))]
+use crate::error::wrong;
+use crate::error::{Result, fail};
 
 /// A model, and what its import says.
 #[wasm_bindgen]
@@ -13,15 +14,18 @@ pub struct Model {
     pub(crate) model: wgru::Model,
     decisions: Vec<String>,
     left_over: Vec<String>,
+    initial_states: Vec<String>,
 }
 
 impl From<Imported> for Model {
     fn from(Imported { model, report }: Imported) -> Self {
-        Self { model, decisions: report.decisions, left_over: report.left_over }
+        let wgru::import::Report { decisions, left_over, initial_states, .. } = report;
+        Self { model, decisions, left_over, initial_states }
     }
 }
 
-fn steps(at: Option<&str>) -> Result<ReadoutSteps> {
+#[cfg(any(feature = "run", feature = "keras"))]
+pub fn steps(at: Option<&str>) -> Result<ReadoutSteps> {
     match at {
         None | Some("last") => Ok(ReadoutSteps::Last),
         Some("every") => Ok(ReadoutSteps::Every),
@@ -29,58 +33,17 @@ fn steps(at: Option<&str>) -> Result<ReadoutSteps> {
     }
 }
 
-fn cell(name: &str, reset: Option<&str>, update: Option<&str>) -> Result<(Cell, Option<Activation>)> {
-    let reset = match reset {
-        None | Some("after") => Reset::After,
-        Some("before") => Reset::Before,
-        Some(other) => return Err(wrong(&format!("reset: `{other}` is neither \"after\" nor \"before\""))),
-    };
-    let update = match update {
-        None | Some("keeps") => Update::Keeps,
-        Some("takes") => Update::Takes,
-        Some(other) => return Err(wrong(&format!("update: `{other}` is neither \"keeps\" nor \"takes\""))),
-    };
-    match name {
-        "gru" => Ok((Cell::Gru { reset, update }, None)),
-        "lstm" => Ok((Cell::LSTM, None)),
-        "rnn" => Ok((Cell::Rnn, None)),
-        "rnn-relu" => Ok((Cell::Rnn, Some(Activation::RELU))),
-        other => Err(wrong(&format!("cell: `{other}` is none of \"gru\", \"lstm\", \"rnn\", \"rnn-relu\""))),
-    }
-}
-
 #[wasm_bindgen]
 impl Model {
-    /// From a safetensors file with PyTorch's names.
-    #[allow(clippy::too_many_arguments, reason = "one for each option")]
-    pub fn pytorch(
-        name: &str,
-        bytes: &[u8],
-        prefix: Option<String>,
-        cell_name: Option<String>,
-        reset: Option<String>,
-        update: Option<String>,
-        readout: Option<String>,
-        readout_at: Option<String>,
-    ) -> Result<Self> {
-        let mut import = PyTorch::new();
-        if let Some(prefix) = prefix {
-            import = import.prefix(prefix);
-        }
-        // A convention alone is one of a GRU.
-        let wanted = cell_name.or_else(|| reset.is_some().then(|| "gru".into()));
-        let wanted = wanted.or_else(|| update.is_some().then(|| "gru".into()));
-        if let Some(wanted) = wanted {
-            let (cell, nonlinearity) = cell(&wanted, reset.as_deref(), update.as_deref())?;
-            import = import.cell(cell);
-            if let Some(nonlinearity) = nonlinearity {
-                import = import.nonlinearity(nonlinearity);
-            }
-        }
-        if let Some(readout) = readout {
-            import = import.readout(readout, steps(readout_at.as_deref())?);
-        }
-        import.parse(name, bytes).map(Self::from).map_err(fail)
+    /// From what [`Model::to_bytes`] gave.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let (model, [decisions, left_over, initial_states]) = bytes::read(bytes).map_err(fail)?;
+        Ok(Self { model, decisions, left_over, initial_states })
+    }
+
+    /// For another module of the package.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        bytes::write(&self.model, &[&self.decisions, &self.left_over, &self.initial_states]).map_err(fail)
     }
 
     /// From an ONNX file: its recurrent nodes, or those named, as a stack.
@@ -181,5 +144,10 @@ impl Model {
     /// Tensors of the file that the model does not use.
     pub fn left_over(&self) -> Vec<String> {
         self.left_over.clone()
+    }
+
+    /// Initial states that the file takes from elsewhere, and that a run has to give.
+    pub fn initial_states(&self) -> Vec<String> {
+        self.initial_states.clone()
     }
 }

@@ -9,7 +9,7 @@ use js_sys::Object;
 use wasm_bindgen::prelude::*;
 use wgru::{Engine, State, StepInput, StepOutput};
 
-use crate::arrays::object;
+use crate::arrays::{object, zeros};
 use crate::error::{Result, fail};
 
 /// A session, and the arrays of its steps: JavaScript writes x and reads y there, so that a step creates nothing.
@@ -35,8 +35,8 @@ impl Session {
     pub(crate) fn new(engine: &Engine, streams: usize) -> Result<Self> {
         let session = engine.session(streams).map_err(fail)?;
         let output = session.output().map_err(fail)?;
-        let x = vec![0.0; streams * engine.model().input()];
-        let inner = Inner { session, x, resets: vec![0; streams], output };
+        let x = zeros(streams.saturating_mul(engine.model().input()), "x of a session")?;
+        let inner = Inner { session, x, resets: zeros(streams, "resets of a session")?, output };
         Ok(Self { inner: Rc::new(RefCell::new(inner)) })
     }
 

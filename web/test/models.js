@@ -11,23 +11,30 @@ export function noise(seed, count, scale = 1) {
   });
 }
 
-function recurrent(seed, gates, input, hidden, readout) {
-  const scale = 1 / Math.sqrt(hidden);
-  const tensors = {
-    weight_ih_l0: [[gates * hidden, input], noise(seed, gates * hidden * input, scale)],
-    weight_hh_l0: [[gates * hidden, hidden], noise(seed + 1, gates * hidden * hidden, scale)],
-    bias_ih_l0: [[gates * hidden], noise(seed + 2, gates * hidden, scale)],
-    bias_hh_l0: [[gates * hidden], noise(seed + 3, gates * hidden, scale)],
+/** A stack of layers: `projection` is P of an LSTM, `readout` the name of a dense layer with one output. */
+export function stack(seed, { gates, input, hidden, layers = 1, directions = 1, projection, readout }) {
+  const scale = 1 / Math.sqrt(hidden), state = projection ?? hidden, tensors = {};
+  const add = (name, shape, of = scale) => {
+    tensors[name] = [shape, noise(seed++, shape.reduce((a, b) => a * b), of)];
   };
+  for (let layer = 0; layer < layers; layer++) {
+    for (const end of ["", "_reverse"].slice(0, directions)) {
+      add(`weight_ih_l${layer}${end}`, [gates * hidden, layer === 0 ? input : directions * state]);
+      add(`weight_hh_l${layer}${end}`, [gates * hidden, state]);
+      add(`bias_ih_l${layer}${end}`, [gates * hidden]);
+      add(`bias_hh_l${layer}${end}`, [gates * hidden]);
+      if (projection) add(`weight_hr_l${layer}${end}`, [projection, hidden]);
+    }
+  }
   if (readout) {
-    tensors[`${readout}.weight`] = [[1, hidden], noise(seed + 4, hidden, scale)];
-    tensors[`${readout}.bias`] = [[1], noise(seed + 5, 1)];
+    add(`${readout}.weight`, [1, directions * state]);
+    add(`${readout}.bias`, [1], 1);
   }
   return tensors;
 }
 
-export const gru = (seed, input, hidden, readout) => recurrent(seed, 3, input, hidden, readout);
-export const lstm = (seed, input, hidden) => recurrent(seed, 4, input, hidden);
+export const gru = (seed, input, hidden, readout) => stack(seed, { gates: 3, input, hidden, readout });
+export const lstm = (seed, input, hidden) => stack(seed, { gates: 4, input, hidden });
 
 /** The bytes of a safetensors file. */
 export function safetensors(tensors) {

@@ -190,6 +190,66 @@ tests["wrong input is refused by name"] = async () => {
   await refused(() => engine.runSync(x, shape), "wrong-use", /Engine was freed/);
 };
 
+tests["models go through bytes, and files of other frameworks through their modules"] = async (told) => {
+  const model = full.Model.fromPyTorch(safetensors(lstm(3, 3, 12)));
+  const again = cpu.Model.fromBytes(model.toBytes());
+  same(cpu.Device.cpu().load(again).runSync(x, shape).y, full.Device.cpu().load(model).runSync(x, shape).y, "the same model");
+  assert(String(again) === String(model), String(again));
+  const bytes = model.toBytes();
+  for (let length = 0; length < bytes.length; length += 97) {
+    await refused(() => full.Model.fromBytes(bytes.slice(0, length)), "bad-file", /end within|begin/);
+  }
+  for (const [path, read] of [
+    ["../../tests/goldens/keras/foreign.keras", (Model, data) => Model.fromKeras(data)],
+    ["../../tests/goldens/onnxruntime.onnx", (Model, data) => Model.fromOnnx(data, { nodes: ["lstm_peepholes"] })],
+  ]) {
+    const data = await (await fetch(new URL(path, import.meta.url))).arrayBuffer();
+    for (const { Model, Device } of [full, cpu]) {
+      const imported = await read(Model, data);
+      told(`${path.split("/").pop()}: ${imported}`);
+      const { y } = Device.cpu().load(imported).runSync(noise(7, 4 * imported.input), { batch: 1, steps: 4 });
+      assert(y.every(Number.isFinite) && y.some((value) => value !== 0), "numbers");
+    }
+  }
+  await refused(() => cpu.Model.fromOnnx(new Uint8Array(10), { name: "m.onnx" }), "bad-file", /m\.onnx/);
+};
+
+tests["a browser without vectors is told so"] = async () => {
+  const { validate } = WebAssembly;
+  const late = await import("../js/cpu.js?without-vectors");
+  WebAssembly.validate = () => false;
+  try {
+    await refused(() => late.init(), "unsupported", /SIMD128/);
+  } finally {
+    WebAssembly.validate = validate;
+  }
+};
+
+tests["two runs at once, and what is freed meanwhile"] = async () => {
+  const model = full.Model.fromPyTorch(file());
+  for (const device of [full.Device.cpu(), await full.Device.open("webgpu")]) {
+    const engine = device.load(model);
+    const other = noise(8, x.length);
+    const alone = [await engine.run(x, shape), await engine.run(other, shape)];
+    const both = [engine.run(x, shape), engine.run(other, shape)];
+    engine.free();
+    const together = await Promise.all(both);
+    together.forEach((output, i) => same(output.y, alone[i].y, `run ${i}`));
+    await refused(() => engine.run(x, shape), "wrong-use", /freed/);
+    await refused(() => engine.session(), "wrong-use", /freed/);
+  }
+};
+
+tests["sizes beyond the module's memory are refused by name"] = async () => {
+  const engine = cpu.Device.cpu().load(cpu.Model.fromPyTorch(file()));
+  for (const streams of [2 ** 27, 2 ** 30, 2 ** 32 - 1]) {
+    await refused(() => engine.session(streams), "limit", /./);
+    await refused(() => engine.pool({ capacity: streams, fixed: true }), "limit", /./);
+  }
+  await refused(() => engine.runSync(x, { batch: 2 ** 16, steps: 2 ** 15 }), "limit", /bytes/);
+  assert(engine.runSync(x, shape).y.every(Number.isFinite), "the module goes on");
+};
+
 tests["a Worker computes the same bits"] = async () => {
   const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
   const answer = new Promise((resolve, reject) => {

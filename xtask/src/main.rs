@@ -41,7 +41,7 @@ commands:
   wasm   check that the library builds for wasm32-unknown-unknown, and run the CPU path
          in Node, with the vectors of WebAssembly and without
   web    build the npm package under web/pkg, and hold its modules to their sizes
-  web-test
+  web-test [all]
          build it, and run its tests in Chromium, on WebGPU by SwiftShader and without (Debian:
          installs the browser; npm)
   demo [serve]
@@ -134,7 +134,7 @@ fn parse(arguments: &[String]) -> Result<Request, String> {
         "ci" => {
             let mut stages = test_stages(test_arguments(rest)?);
             stages.push(Stage::new("arm check", || target::arm(Extent::Sample)));
-            stages.push(Stage::new("in a browser", web::test));
+            stages.push(Stage::new("in a browser", || web::test(Extent::Sample)));
             stages.push(Stage::new("inner loops", loops::run));
             stages.push(Stage::new("compiled kernels", || isa::run(isa::Task::Short)));
             stages.push(Stage::new("loom", sound::loom));
@@ -149,6 +149,7 @@ fn parse(arguments: &[String]) -> Result<Request, String> {
             refuse_arguments(command, rest)?;
             let mut stages = vec![
                 Stage::new("arm check", || target::arm(Extent::Whole)),
+                Stage::new("in a browser", || web::test(Extent::Whole)),
                 Stage::new("every strategy", || suites::strategies(Extent::Whole)),
                 Stage::new("every instruction set", || suites::instruction_sets(Extent::Whole)),
                 Stage::new("drawn seeds", suites::drawn_seeds),
@@ -172,8 +173,12 @@ fn parse(arguments: &[String]) -> Result<Request, String> {
             vec![Stage::new("web", web::build)]
         }
         "web-test" => {
-            refuse_arguments(command, rest)?;
-            vec![Stage::new("in a browser", web::test)]
+            let extent = match rest {
+                [] => Extent::Sample,
+                [word] if word == "all" => Extent::Whole,
+                _ => return Err("`web-test` takes nothing, or `all`".to_owned()),
+            };
+            vec![Stage::new("in a browser", move || web::test(extent))]
         }
         "demo" => match rest {
             [] => vec![Stage::new("demo", demo::build)],
@@ -308,7 +313,7 @@ mod tests {
         assert_eq!(stage_count(&["lint"]), Some(4));
         assert_eq!(stage_count(&["ci"]), Some(19));
         assert_eq!(stage_count(&["ci", "--", "--test", "parity"]), Some(19));
-        assert_eq!(stage_count(&["nightly"]), Some(18));
+        assert_eq!(stage_count(&["nightly"]), Some(19));
         assert_eq!(stage_count(&["isa"]), Some(1));
         for words in [&["demo"][..], &["demo", "serve"], &["demo-test"]] {
             assert_eq!(stage_count(words), Some(1), "{words:?}");
