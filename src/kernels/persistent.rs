@@ -36,9 +36,9 @@ pub struct Persistent {
     pub resets: Option<ResetOrder>,
 }
 
-/// A step in the frame, before which states begin anew.
-const STEP: &str = "        h = after_step(dir, tile, at, t, h);\n";
-const BEGINNING: &str = "        h = begun_anew(dir, tile, at, t, h);\n";
+/// A step in the frame, before which states begin anew. Without indentation, which the text in WebAssembly does not have.
+const STEP: &str = "h = after_step(dir, tile, at, t, h);\n";
+const BEGINNING: &str = "h = begun_anew(dir, tile, at, t, h);\n";
 
 impl Persistent {
     /// Loop iterations of a thread: once, and in each step.
