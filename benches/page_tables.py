@@ -314,14 +314,12 @@ def half_on_llvmpipe():
 
 def in_browser():
     """The npm package beside onnxruntime-web: milliseconds of both, and how many times as fast the package is."""
-    yield ["case", "backend", "wgru", "onnxruntime-web", "times as fast", "with relaxed SIMD"]
-    key = lambda row: (row["case"], row["backend"])
-    relaxed = {key(row): row["ratio"] for row in read("web-onnxruntime-relaxed.csv")}
-    names = {"webassembly": "WebAssembly", "webgpu": "WebGPU (SwiftShader)"}
+    yield ["case", "backend", "wgru", "onnxruntime-web", "times as fast"]
+    names = {"webgpu": "WebGPU (SwiftShader)"}
     for row in read("web-onnxruntime.csv"):
-        fast = relaxed.get(key(row))
+        backend = row["backend"].replace("webassembly", "WebAssembly")
         times = [time(float(row[field]) / 1000) for field in ["wgru", "onnxruntime"]]
-        yield [row["case"], names[row["backend"]], *times, f"{float(row['ratio']):.2f}", f"{float(fast):.2f}" if fast else "–"]
+        yield [row["case"], names.get(backend, backend), *times, f"{float(row['ratio']):.2f}"]
 
 
 MODELS = {

@@ -1,11 +1,13 @@
 // What web.mjs runs in its page: one case on both engines and both backends, in turns.
-import { Device, Model, init } from "/web/js/index.js";
+import * as full from "/web/js/index.js";
+import * as relaxed from "/web/js/cpu-relaxed.js";
 import { noise } from "/web/test/models.js";
 
-/** onnxruntime-web has a bundle for each backend. */
-const PEERS = {
-  webassembly: ["cpu", "wasm", "ort.wasm.bundle.min.mjs"],
-  webgpu: ["webgpu", "webgpu", "ort.webgpu.bundle.min.mjs"],
+/** Of each backend, the package's entry and its device, and onnxruntime-web's provider and bundle. */
+const BACKENDS = {
+  webassembly: [full, "cpu", "wasm", "ort.wasm.bundle.min.mjs"],
+  "webassembly, relaxed SIMD": [relaxed, "cpu", "wasm", "ort.wasm.bundle.min.mjs"],
+  webgpu: [full, "webgpu", "webgpu", "ort.webgpu.bundle.min.mjs"],
 };
 const FOLDER = "/target/peers/node_modules/onnxruntime-web/dist/";
 
@@ -35,11 +37,12 @@ async function timed(run) {
 
 /** Rows of the table. */
 export async function measure({ name, file, batch, steps, input, hidden }, rounds, backends) {
-  await init();
+  await full.init();
+  await relaxed.init();
   const x = noise(99, batch * steps * input);
   const shape = { batch, steps };
-  const model = Model.fromPyTorch(await fetched(`${file}.safetensors`));
-  const expected = (await Device.open("reference")).load(model).runSync(x, shape).y;
+  const weights = await fetched(`${file}.safetensors`);
+  const expected = (await full.Device.open("reference")).load(full.Model.fromPyTorch(weights)).runSync(x, shape).y;
   // ONNX has steps before the batch, in x and in y.
   const swap = (data, [outer, inner, width]) => {
     const swapped = new Float32Array(data.length);
@@ -52,13 +55,13 @@ export async function measure({ name, file, batch, steps, input, hidden }, round
   const swapped = swap(x, [batch, steps, input]);
   const rows = [];
   for (const backend of backends) {
-    const [selector, provider, bundle] = PEERS[backend];
+    const [{ Device, Model }, selector, provider, bundle] = BACKENDS[backend];
     const ort = await import(FOLDER + bundle);
     ort.env.wasm.numThreads = 1;
     ort.env.wasm.wasmPaths = FOLDER;
     ort.env.logLevel = "error";
     const feed = new ort.Tensor("float32", swapped, [steps, batch, input]);
-    const engine = (await Device.open(selector)).load(model);
+    const engine = (await Device.open(selector)).load(Model.fromPyTorch(weights));
     const y = new Float32Array(expected.length);
     const ours = selector === "cpu"
       ? () => engine.runIntoSync(x, shape, { y })
@@ -81,7 +84,7 @@ export async function measure({ name, file, batch, steps, input, hidden }, round
     }
     const ratios = times[0].map((own, at) => times[1][at] / own);
     rows.push([
-      name, backend, ...[middle(times[0]), Math.min(...times[0]), middle(times[1]), Math.min(...times[1])].map(digits),
+      name, `"${backend}"`, ...[middle(times[0]), Math.min(...times[0]), middle(times[1]), Math.min(...times[1])].map(digits),
       ...[middle(ratios), Math.min(...ratios), Math.max(...ratios)].map(digits), ...errors.map((value) => value.toExponential(1)),
     ]);
     await session.release();

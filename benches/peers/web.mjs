@@ -16,7 +16,7 @@ const { values } = parseArgs({
   options: {
     wgru: { type: "string", default: "target/release/wgru" },
     rounds: { type: "string", default: "7" },
-    backend: { type: "string", multiple: true, default: ["webassembly", "webgpu"] },
+    backend: { type: "string", multiple: true, default: ["webassembly", "webassembly, relaxed SIMD", "webgpu"] },
     out: { type: "string" },
   },
 });

@@ -92,14 +92,29 @@ const VECTORS = Uint8Array.of(
   0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11,
 );
 
-function needVectors() {
+// A function with a relaxed multiply-add.
+const RELAXED = Uint8Array.of(
+  0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 19, 1, 17, 0,
+  65, 0, 253, 15, 65, 0, 253, 15, 65, 0, 253, 15, 253, 133, 2, 11,
+);
+
+/** Whether this browser has relaxed SIMD, which `wgru/cpu/relaxed` needs. */
+export const hasRelaxedSimd = () => WebAssembly.validate(RELAXED);
+
+function needVectors(relaxed) {
   if (!WebAssembly.validate(VECTORS)) {
     throw new WgruError("this browser has no vectors of WebAssembly (SIMD128), which the package needs: use a newer one", "unsupported");
   }
+  if (relaxed && !hasRelaxedSimd()) {
+    throw new WgruError("this browser has no relaxed SIMD, which wgru/cpu/relaxed needs: import wgru/cpu", "unsupported");
+  }
 }
 
-/** The classes for `module`, what wasm-bindgen made, whose file is at `url()`: an AudioWorklet has no URL, and needs none. */
-export function bind(module, url) {
+/**
+ * The classes for `module`, what wasm-bindgen made, whose file is at `url()`: an AudioWorklet has no URL, and needs none. `relaxed`: it
+ * has relaxed SIMD.
+ */
+export function bind(module, url, relaxed = false) {
   let exports;
 
   const ready = () => {
@@ -109,13 +124,13 @@ export function bind(module, url) {
 
   async function init(source) {
     if (exports) return;
-    needVectors();
+    needVectors(relaxed);
     exports = await guarded(module.default({ module_or_path: source ?? url() }));
   }
 
   function initSync(source) {
     if (exports) return;
-    needVectors();
+    needVectors(relaxed);
     exports = guard(() => module.initSync({ module: source }));
   }
 

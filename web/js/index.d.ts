@@ -28,6 +28,9 @@ export type ErrorKind =
   | "internal";
 
 /** Every error that this package throws; `message` names the argument, the numbers and what to try. */
+/** Whether this browser has relaxed SIMD, which `wgru/cpu/relaxed` needs. */
+export function hasRelaxedSimd(): boolean;
+
 export class WgruError extends Error {
   readonly kind: ErrorKind;
 }

@@ -2,6 +2,7 @@
 // where it fails. What the kernels compute is tested by tests/wasm, in the same browser.
 import * as full from "../js/index.js";
 import * as cpu from "../js/cpu.js";
+import * as relaxed from "../js/cpu-relaxed.js";
 import { safetensors, gru, lstm, noise } from "./models.js";
 
 const tests = {};
@@ -20,7 +21,7 @@ async function refused(call, kind, words) {
   try {
     await call();
   } catch (error) {
-    assert(error instanceof full.WgruError || error instanceof cpu.WgruError, `${error} is no WgruError: ${error.stack}`);
+    assert([full, cpu, relaxed].some(({ WgruError }) => error instanceof WgruError), `${error} is no WgruError: ${error.stack}`);
     assert(error.kind === kind, `${error.message}: kind ${error.kind}, expected ${kind}`);
     assert(words.test(error.message), `"${error.message}" does not say ${words}`);
     return error;
@@ -222,6 +223,25 @@ tests["a browser without vectors is told so"] = async () => {
     await refused(() => late.init(), "unsupported", /SIMD128/);
   } finally {
     WebAssembly.validate = validate;
+  }
+};
+
+tests["relaxed SIMD agrees with the reference, and is refused where there is none"] = async () => {
+  const { validate } = WebAssembly;
+  WebAssembly.validate = (bytes) => bytes.length < 40 && validate(bytes);
+  try {
+    assert(!cpu.hasRelaxedSimd(), "relaxed SIMD without");
+    await refused(() => relaxed.init(), "unsupported", /wgru\/cpu/);
+  } finally {
+    WebAssembly.validate = validate;
+  }
+  assert(cpu.hasRelaxedSimd() && full.hasRelaxedSimd(), "Chromium has relaxed SIMD");
+  await relaxed.init();
+  const device = relaxed.Device.cpu();
+  for (const make of [gru, lstm]) {
+    const weights = safetensors(make(3, 3, 20));
+    const truth = (await full.Device.open("reference")).load(full.Model.fromPyTorch(weights)).runSync(x, shape);
+    near(device.load(relaxed.Model.fromPyTorch(weights)).runSync(x, shape).y, truth.y, 1e-6, make.name);
   }
 };
 

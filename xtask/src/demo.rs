@@ -24,7 +24,7 @@ pub fn build() -> Result<Outcome, Error> {
     }
     let folder = process::workspace_root().join(FOLDER);
     for (name, features) in MODULES {
-        let file = web::module(PACKAGE, features, &format!("{FOLDER}/{name}"))?;
+        let file = web::module(PACKAGE, features, web::VECTORS, &format!("{FOLDER}/{name}"))?;
         println!("    {FOLDER}/{name}: {} KB compressed", web::compressed(&file)? >> 10);
     }
     copy(&process::workspace_root().join("uses/dtln/web/page"), &folder)?;

@@ -15,28 +15,70 @@ use crate::stage::Outcome;
 use crate::suites::Extent;
 use crate::{target, tool};
 
-/// A module: its package and features, the folder for it, and the bytes that it may have when it is compressed by gzip.
+/// A module: its package and features, its vectors, the folder for it, and the bytes that it may have when it is compressed by gzip.
 struct Module {
     package: &'static str,
     features: &'static str,
+    vectors: &'static str,
     folder: &'static str,
     budget: u64,
 }
 
 /// The engines with WebGPU and without; each importer by itself, loaded when a file of its kind is read.
-const MODULES: [Module; 5] = [
-    Module { package: "wgru-web", features: "gpu", folder: "web/pkg/full", budget: 510 << 10 },
-    Module { package: "wgru-web", features: "run", folder: "web/pkg/cpu", budget: 255 << 10 },
-    Module { package: "wgru-web", features: "onnx", folder: "web/pkg/onnx", budget: 150 << 10 },
-    Module { package: "wgru-web", features: "keras", folder: "web/pkg/keras", budget: 300 << 10 },
+const MODULES: [Module; 6] = [
+    Module {
+        package: "wgru-web",
+        features: "gpu",
+        vectors: VECTORS,
+        folder: "web/pkg/full",
+        budget: 510 << 10,
+    },
+    Module {
+        package: "wgru-web",
+        features: "run",
+        vectors: VECTORS,
+        folder: "web/pkg/cpu",
+        budget: 255 << 10,
+    },
+    Module {
+        package: "wgru-web",
+        features: "run",
+        vectors: RELAXED,
+        folder: "web/pkg/cpu-relaxed",
+        budget: 255 << 10,
+    },
+    Module {
+        package: "wgru-web",
+        features: "onnx",
+        vectors: VECTORS,
+        folder: "web/pkg/onnx",
+        budget: 150 << 10,
+    },
+    Module {
+        package: "wgru-web",
+        features: "keras",
+        vectors: VECTORS,
+        folder: "web/pkg/keras",
+        budget: 300 << 10,
+    },
     // The page of the benchmark, which is not part of the package.
-    Module { package: "wgru-web-bench", features: "", folder: "web/bench/pkg", budget: u64::MAX },
+    Module {
+        package: "wgru-web-bench",
+        features: "",
+        vectors: VECTORS,
+        folder: "web/bench/pkg",
+        budget: u64::MAX,
+    },
 ];
 
-/// Vectors of WebAssembly, as every browser with WebGPU has them. Functions are inlined where the source says so and hardly elsewhere. The library is
-/// optimised for size (the profile `web`), where loops are not unrolled unless a threshold says so; without that the kernels of the CPU path are
+/// Vectors of WebAssembly, as every browser with WebGPU has them.
+pub const VECTORS: &str = "+simd128";
+/// The same with relaxed SIMD, which not every browser has.
+const RELAXED: &str = "+simd128,+relaxed-simd";
+
+/// Functions are inlined where the source says so and hardly elsewhere. The library is optimised for size (the profile `web`), where loops are not unrolled unless a threshold says so; without that the kernels of the CPU path are
 /// 2.4 times as slow.
-const FLAGS: &str = "-C target-feature=+simd128 -C llvm-args=-inline-threshold=0 -C llvm-args=-inlinehint-threshold=100 -C llvm-args=-unroll-threshold=200";
+const FLAGS: &str = "-C llvm-args=-inline-threshold=0 -C llvm-args=-inlinehint-threshold=100 -C llvm-args=-unroll-threshold=200";
 
 pub const CHROMIUM: &str = "/usr/bin/chromium";
 const PLAYWRIGHT: &str = "playwright-core@1.65.1";
@@ -48,8 +90,8 @@ pub fn build() -> Result<Outcome, Error> {
     if !target::is_ready(target::WASM)? {
         return Ok(Outcome::Skipped);
     }
-    for Module { package, features, folder, budget } in MODULES {
-        let file = module(package, features, folder)?;
+    for Module { package, features, vectors, folder, budget } in MODULES {
+        let file = module(package, features, vectors, folder)?;
         let bytes = compressed(&file)?;
         println!("    {folder}: {} KB compressed", bytes >> 10);
         if bytes > budget {
@@ -69,11 +111,13 @@ pub fn build() -> Result<Outcome, Error> {
 
 /// Builds a package of the workspace as a module of WebAssembly and writes it into `folder` with its JavaScript; returns the
 /// module's file.
-pub fn module(package: &str, features: &str, folder: &str) -> Result<PathBuf, Error> {
+pub fn module(package: &str, features: &str, vectors: &str, folder: &str) -> Result<PathBuf, Error> {
     process::run(process::cargo().args(["build", "--quiet", "-p", "wgru-bindgen"]))?;
     let mut cargo = process::cargo();
     cargo.args(["build", "--quiet", "--profile", "web", "--target", target::WASM, "-p", package]);
-    cargo.args(["--no-default-features", "--features", features]).env("RUSTFLAGS", FLAGS);
+    cargo
+        .args(["--no-default-features", "--features", features])
+        .env("RUSTFLAGS", format!("-C target-feature={vectors} {FLAGS}"));
     process::run(&mut cargo)?;
     let name = package.replace('-', "_");
     let module: PathBuf = ["target", target::WASM, "web", &format!("{name}.wasm")].iter().collect();
@@ -114,6 +158,8 @@ pub fn test(extent: Extent) -> Result<Outcome, Error> {
         (&["web/test/run.mjs", "web/test/suite.js"][..], "swiftshader"),
         (&["web/test/run.mjs", "web/test/conventions.js", conventions], "swiftshader"),
         (&["web/test/run.mjs", "web/test/without.js"], "none"),
+        (&["web/test/run.mjs", "web/test/first.js", "cpu"], "swiftshader"),
+        (&["web/test/run.mjs", "web/test/first.js", "webgpu"], "swiftshader"),
         (&["web/test/bench.mjs"], "swiftshader"),
     ] {
         let mut node = process::in_workspace("node");
