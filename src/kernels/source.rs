@@ -62,7 +62,7 @@ pub(super) const fn shorten<const N: usize>(text: &str) -> ([u8; N], usize) {
 }
 
 /// The first of some bytes, N of them.
-#[cfg(any(target_arch = "wasm32", test))]
+#[cfg(target_arch = "wasm32")]
 pub(super) const fn first<const N: usize>(bytes: &[u8]) -> [u8; N] {
     let (mut first, mut at) = ([0; N], 0);
     while at < N {

@@ -35,10 +35,10 @@ impl<'a> Inputs<'a> {
     }
 }
 
-/// [`verify`], which also returns an error if a result exceeds the tolerance.
+/// The comparison nearest to its tolerance. `flops`: operations of one step of one sequence.
 ///
 /// # Errors
-/// As of [`verify`]; the array that is off, its error and the tolerance.
+/// Why a sample cannot be made; the array that exceeds its tolerance, its error and the tolerance.
 pub fn require(
     model: &Model,
     inputs: Inputs<'_>,
