@@ -1,5 +1,5 @@
-// The npm package in a browser: both entries, every class, what is refused, a Worker, an AudioWorklet, a lost device. Each test throws
-// where it fails. What the kernels compute is tested by tests/wasm, in the same browser.
+// The npm package in a browser: all entries, every class, what is refused, a Worker, an AudioWorklet, a lost device. Each test throws
+// where it fails. What the kernels compute is tested by conventions.js.
 import * as full from "../js/index.js";
 import * as cpu from "../js/cpu.js";
 import * as relaxed from "../js/cpu-relaxed.js";
