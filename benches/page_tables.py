@@ -244,6 +244,31 @@ def strategies(record):
         yield [case, *times, best["candidate"], f"{float(chosen['measured_s']) / float(best['measured_s']):.2f}"]
 
 
+def choice_quotients(record):
+    """Of each case: the time of the candidate with the least predicted time, times the fastest. Both are the least of the rounds."""
+    for (case,), rows in grouped(read(record), "case").items():
+        least, predicted = {}, {}
+        for row in rows:
+            name = row["candidate"]
+            least[name] = min(least.get(name, math.inf), float(row["measured_s"]))
+            predicted[name] = float(row["before_s"])
+        yield case, least[min(predicted, key=predicted.get)] / min(least.values())
+
+
+def choices():
+    """How good the choices of the cost model's own numbers are on two kinds of llvmpipe's code."""
+    yield ["code", "cases", "candidates", "geometric mean", "95th percentile", "worst", "within 10 %"]
+    for code, name in [("AVX2", "avx2"), ("AVX-512VL", "avx512")]:
+        record = f"choices-llvmpipe-{name}.csv"
+        quotients = dict(choice_quotients(record))
+        ordered = sorted(quotients.values())
+        worst = max(quotients, key=quotients.get)
+        high = ordered[math.ceil(0.95 * len(ordered)) - 1]
+        candidates = len(grouped(read(record), "case", "candidate"))
+        within = sum(value <= 1.1 for value in ordered)
+        yield [code, str(len(ordered)), str(candidates), f"{mean(ordered):.3f}", f"{high:.2f}", f"{ordered[-1]:.2f} ({worst})", str(within)]
+
+
 def part_held(record):
     """Least of the rounds, and the speed-up of partially register-resident weights: median, least and largest of the rounds."""
     yield ["case", "step", "streamed", "partial", "fastest partial candidate", "times faster"]
@@ -476,6 +501,7 @@ TABLES = {
     "earlier-published": earlier_published,
     "strategies-llvmpipe": lambda: strategies("tune-llvmpipe.csv"),
     "strategies-swiftshader": lambda: strategies("tune-swiftshader.csv"),
+    "choices-llvmpipe": choices,
     "partial-llvmpipe": lambda: part_held("part-llvmpipe.csv"),
     "partial-swiftshader": lambda: part_held("part-swiftshader.csv"),
     "pipelining": pipelining,
