@@ -179,6 +179,8 @@ pub enum Error {
         /// Why the tick failed; `None` where its future was dropped before its end.
         fault: Option<Box<Error>>,
     },
+    /// The caller ended the run ([`Batch::interrupt`](crate::Batch::interrupt)). The numbers in its outputs are invalid.
+    Interrupted,
     /// A fault of this crate, not of the input: please report it.
     Internal {
         /// Where it was detected.
@@ -240,6 +242,7 @@ impl Error {
             | Self::DeviceMemory { device, .. }
             | Self::Lost { device, .. }
             | Self::PoolFailed { device, .. } => format!("{device}: {}", self.without_device()),
+            Self::Interrupted => "the run was interrupted by its caller, and its outputs are invalid".into(),
             Self::Internal { name, reason } => format!(
                 "{name}: {reason} (a fault of wgru and not of the input: please report it with this message)"
             ),

@@ -34,6 +34,7 @@
 //! | a choice of devices | [`Device::open`], [`Device::best`], [`Device::list`] |
 //! | too little memory: 16-bit storage, a limit | [`Options`] |
 //! | a first run that must not take longer than the next | [`Engine::prepare`] |
+//! | a run that may have to end early | [`Batch::interrupt`] |
 //! | an error | [`Error::kind`] says what can be done about it |
 //! | a model for another framework | [`export`] |
 //!
@@ -169,6 +170,7 @@ pub use io::{Batch, Layout, Output, Padding, RunShape, State, StepInput, StepOut
 pub use io::{Bindings, Sink, Source};
 #[doc(inline)]
 pub use model::{Cell, Direction, Layer, Merge, Model, Readout, ReadoutSteps, Weights};
+pub use sync::Interrupt;
 /// The version of wgpu that devices, buffers and encoders have to be from.
 #[cfg(feature = "gpu")]
 pub use wgpu;

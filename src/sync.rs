@@ -1,7 +1,11 @@
 //! Helpers for threads.
 
+mod interrupt;
+
 use std::any::Any;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+pub use interrupt::Interrupt;
 
 /// Locks, also where another thread panicked while it held the lock: the contents stay consistent, since no
 /// critical section leaves a partial update.
@@ -19,14 +23,26 @@ pub(crate) fn panic_words(panic: &(dyn Any + Send)) -> String {
 }
 
 /// How a future waits for a device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wait {
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Wait<'a> {
     /// The calling thread sleeps in the driver. Not in a browser.
     #[cfg(not(target_arch = "wasm32"))]
     Block,
+    /// The same, in turns, between which the caller may end the run. Not in a browser.
+    Interruptible(&'a Interrupt<'a>),
     /// The future polls the device whenever it is polled itself and wakes itself at once, since wgpu has no
     /// thread that would wake it: busy-polls. In a browser the event loop wakes it.
     Yield,
+}
+
+impl<'a> Wait<'a> {
+    /// What may end the run.
+    pub(crate) fn interrupt(self) -> Option<&'a Interrupt<'a>> {
+        match self {
+            Self::Interruptible(interrupt) => Some(interrupt),
+            _ => None,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ mod run;
 mod shared;
 mod simd;
 mod split;
+mod stop;
 mod team;
 mod tiles;
 mod times;
@@ -40,6 +41,7 @@ pub(crate) use run::{Given, Targets};
 pub use simd::InstructionSet;
 use simd::{Level, at_level};
 use split::Split;
+use stop::Stop;
 use team::{Late, Lease, Team, cores};
 use walk::Own;
 
@@ -228,11 +230,18 @@ impl Network {
         let barriers = Barriers::new(split, self.layers.len());
         let tally = Tally::new(progress, 1);
         tally.begin(split.threads() as u64);
-        let run = Run::new(self, given, split, scratch, to, &barriers);
+        let stop = Stop::new(given.interrupt);
+        let run = Run::new(self, given, split, scratch, to, (&barriers, &stop));
         let work = |index: usize| {
+            let working = stop.working();
             at_level!(self.level, simd => run.thread(simd, index));
             tally.end(1);
+            drop(working);
+            if index == 0 {
+                stop.wait();
+            }
         };
+        let failed = |panicked| if stop.is_set() { Error::Interrupted } else { failed(panicked) };
         let Some(lease) = lease else {
             return caught(|| work(0)).map_err(failed);
         };

@@ -10,12 +10,14 @@ use super::product::{Rows, Sums, multiply};
 use super::shared::{Shared, Source};
 use super::simd::Simd;
 use super::split::{Split, ThreadSlot, share};
+use super::stop::Stop;
 use super::tiles::{MOST_ROWS, Order, tiles};
 use super::walk::{Own, Part, Track};
 use super::{Dense, Network, Scratch};
 use crate::error::Result;
 use crate::io::{Batch, Layout, Resets, RunShape, Strides};
 use crate::model::{Merge, ReadoutSteps};
+use crate::sync::Interrupt;
 
 /// What a run reads.
 #[derive(Clone, Copy)]
@@ -27,6 +29,8 @@ pub(crate) struct Given<'a> {
     pub(crate) lengths: Option<&'a [u32]>,
     /// Where states are reset.
     pub(crate) resets: Option<Resets<'a>>,
+    /// What may end the run before it is done.
+    pub(crate) interrupt: Option<&'a Interrupt<'a>>,
 }
 
 /// The arrays a run advances and fills.
@@ -46,7 +50,8 @@ impl<'a> Given<'a> {
     /// All of a batch except its initial states.
     pub(crate) fn of(batch: &Batch<'a>) -> Self {
         let (lengths, resets) = (batch.lengths_of(), batch.resets_of());
-        Self { x: batch.x(), run_shape: batch.run_shape(), lengths, resets }
+        let interrupt = batch.interrupt_of();
+        Self { x: batch.x(), run_shape: batch.run_shape(), lengths, resets, interrupt }
     }
 }
 
@@ -70,6 +75,7 @@ pub(super) struct Run<'a> {
     between: Shared<'a>,
     own: Shared<'a, Own>,
     barriers: &'a Barriers,
+    stop: &'a Stop<'a>,
 }
 
 /// Sizes of the arrays of a track.
@@ -181,7 +187,7 @@ impl<'a> Run<'a> {
         split: Split,
         scratch: &'a mut Scratch,
         to: Targets<'a>,
-        barriers: &'a Barriers,
+        (barriers, stop): (&'a Barriers, &'a Stop<'a>),
     ) -> Self {
         let Scratch { arrays, own, rows, between, sizes, .. } = scratch;
         let (batch, groups) = (given.run_shape.dims.batch, split.rows);
@@ -209,6 +215,7 @@ impl<'a> Run<'a> {
             between: Shared::new(between.floats_mut()),
             own: Shared::new(own),
             barriers,
+            stop,
         }
     }
 
@@ -239,7 +246,8 @@ impl<'a> Run<'a> {
             for layer in (slot.layer..layers.len()).step_by(split.layers) {
                 let directions = layers[layer].iter().skip(slot.direction).step_by(split.directions);
                 for direction in directions {
-                    let track = self.track(direction, layer, rows, slot);
+                    let stop = (self.stop, index == 0);
+                    let track = Track { stop, ..self.track(direction, layer, rows, slot) };
                     let barrier = self.barriers.tracks.get(slot.track(*split));
                     let part = Part { index: slot.units, count: split.units, barrier };
                     direction.walk(simd, &track, &part, own);
@@ -340,6 +348,7 @@ impl<'a> Run<'a> {
             c: if direction.cell.has_c() { self.c.part(at * c, c) } else { self.c },
             arrays: self.arrays(sizes, slot.track(split)),
             chunk: split.chunk,
+            stop: (self.stop, false),
             below: layer.checked_sub(1).filter(|_| is_pipelined).and_then(progress),
             above: progress(layer).filter(|_| is_pipelined && layer < last),
         }

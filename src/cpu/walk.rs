@@ -10,6 +10,7 @@ use super::product::{Rows, Sums, multiply};
 use super::shared::{Shared, Source};
 use super::simd::{MOST_LANES, Simd, Work};
 use super::split::share;
+use super::stop::Stop;
 use super::tiles::{MOST_SUMS, Order, tiles};
 use crate::dtype::Storage;
 use crate::error::{Error, Result};
@@ -36,6 +37,8 @@ pub(super) struct Track<'a> {
     pub(super) arrays: Arrays<'a>,
     /// The most rows of xw at once, except for a single step.
     pub(super) chunk: usize,
+    /// What may end the run, and whether this is the thread that called.
+    pub(super) stop: (&'a Stop<'a>, bool),
     /// The progress of the layer below, where it is not complete.
     pub(super) below: Option<&'a Barrier>,
     /// Where this layer reports its progress, where the layer above does not wait for its end.
@@ -137,7 +140,8 @@ impl Direction {
         let longest = track.rows.first().map_or(0, |&row| track.length(row));
         let (mut step, mut from) = (0, 0);
         while step < longest {
-            let begin = step;
+            let (begin, (stop, is_caller)) = (step, track.stop);
+            stop.check(is_caller);
             own.offsets.clear();
             while step < longest {
                 let active = track.active(step);

@@ -11,7 +11,7 @@ use super::pieces::Pieces;
 use crate::dtype::Storage;
 use crate::error::Result;
 use crate::info::RunSeconds;
-use crate::io::{Batch, Output, RunShape, State, StepInput, StepOutput};
+use crate::io::{Batch, Output, OutputMut, RunShape, State, StepInput, StepOutput};
 use crate::plan::{Candidate, Plan, Prediction};
 use crate::progress::Progress;
 use crate::sync::Wait;
@@ -34,8 +34,8 @@ pub(super) trait Backend: Sized {
     async fn run(
         &self,
         batch: &Batch<'_>,
-        output: &mut Output,
-        wait: Wait,
+        output: &mut OutputMut<'_>,
+        wait: Wait<'_>,
         progress: &Arc<Progress>,
     ) -> Result<()>;
 
@@ -55,7 +55,7 @@ pub(super) trait Backend: Sized {
     }
 
     /// Prepares everything that runs of `run_shape` need.
-    async fn prepare(&self, run_shape: RunShape, wait: Wait) -> Result<()>;
+    async fn prepare(&self, run_shape: RunShape, wait: Wait<'_>) -> Result<()>;
 
     /// The expected time of a run of `run_shape`.
     fn expected(&self, run_shape: RunShape) -> Result<Duration>;
@@ -106,7 +106,7 @@ pub(super) trait Steps {
         &mut self,
         input: StepInput<'_>,
         output: &mut StepOutput,
-        wait: Wait,
+        wait: Wait<'_>,
         progress: &Arc<Progress>,
     ) -> Result<()>;
 
@@ -114,15 +114,15 @@ pub(super) trait Steps {
     fn write(&mut self, states: Option<&State>) -> Result<()>;
 
     /// Copies the states.
-    async fn read(&self, to: &mut State, wait: Wait) -> Result<()>;
+    async fn read(&self, to: &mut State, wait: Wait<'_>) -> Result<()>;
 }
 
 /// A batch on its device.
 pub(super) trait StagedRun {
-    async fn run(&mut self, wait: Wait, progress: &Arc<Progress>) -> Result<RunSeconds>;
+    async fn run(&mut self, wait: Wait<'_>, progress: &Arc<Progress>) -> Result<RunSeconds>;
 
     /// Copies the outputs of the last run.
-    async fn read(&self, output: &mut Output, wait: Wait) -> Result<()>;
+    async fn read(&self, output: &mut Output, wait: Wait<'_>) -> Result<()>;
 
     /// Its bytes on the device, without the model's constants.
     fn bytes(&self) -> u64 {
@@ -198,7 +198,7 @@ pub(super) trait Ticks: Batches {
     async fn read(
         &mut self,
         slots: &[Range<usize>],
-        wait: Wait,
+        wait: Wait<'_>,
         read: impl FnMut(Range<usize>, &[f32]),
     ) -> Result<()>;
 
@@ -218,7 +218,7 @@ pub(super) trait Ticks: Batches {
 
     /// Reads back the outputs of the oldest tick that has not landed; `parts` has rows and steps of its groups. If the future is
     /// dropped, they can be read again.
-    async fn finish(&mut self, _parts: &[[usize; 2]], _to: [&mut [f32]; 2], _: Wait) -> Result<()> {
+    async fn finish(&mut self, _parts: &[[usize; 2]], _to: [&mut [f32]; 2], _: Wait<'_>) -> Result<()> {
         Ok(())
     }
 

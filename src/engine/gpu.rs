@@ -29,12 +29,12 @@ use super::options::Options;
 use super::pieces::Pieces;
 use crate::dtype::{Precision, Storage};
 use crate::error::{Error, Result};
-use crate::gpu::{Constants, Context, Fetch, Submitted, Workspace};
-use crate::io::{Batch, Output, Resets, RunShape};
+use crate::gpu::{Constants, Context, Fetch, Submitted, Way, Workspace};
+use crate::io::{Batch, OutputMut, Resets, RunShape};
 use crate::model::{Model, constants};
 use crate::plan::{self, Candidate, Plan, Prediction};
 use crate::program::{Incomplete, Matrix, Program, constant_words, lower};
-use crate::progress::{Progress, SharedTally};
+use crate::progress::Progress;
 use crate::sync::{Wait, lock};
 
 /// Workspaces that are kept for later runs of their shape.
@@ -141,14 +141,14 @@ impl GpuEngine {
     }
 
     /// Creates the workspace of `run_shape`, which is not cut, unless there is an idle one.
-    async fn prepare_at_once(&self, run_shape: RunShape, wait: Wait) -> Result<()> {
+    async fn prepare_at_once(&self, run_shape: RunShape, wait: Wait<'_>) -> Result<()> {
         let (claim, ready) = self.ready(run_shape, wait).await?;
         self.give_back(claim, ready);
         Ok(())
     }
 
     /// A workspace for a run of `run_shape`, with its memory; waits while other runs hold the memory.
-    async fn ready(&self, run_shape: RunShape, wait: Wait) -> Result<(Claim<Ready>, Ready)> {
+    async fn ready(&self, run_shape: RunShape, wait: Wait<'_>) -> Result<(Claim<Ready>, Ready)> {
         let caps = self.planner.caps();
         let planned = || self.planner.planned(&self.model, run_shape, &caps);
         let is_it = |ready: &Ready| ready.is_for(self.part, run_shape, caps.exchange);
@@ -198,19 +198,14 @@ impl GpuEngine {
     }
 
     /// Runs a batch that is not cut.
-    async fn run_at_once(
-        &self,
-        batch: &Batch<'_>,
-        output: &mut Output,
-        wait: Wait,
-        progress: &SharedTally,
-    ) -> Result<()> {
+    async fn run_at_once(&self, batch: &Batch<'_>, output: &mut OutputMut<'_>, way: Way<'_>) -> Result<()> {
+        let wait = way.wait;
         let (claim, mut ready) = self.ready(batch.run_shape(), wait).await?;
         let workspace = &mut ready.workspace;
         workspace.write_inputs(&self.context, batch.lengths_of(), 0, batch.states())?;
         workspace.pack_x(batch.x());
         let given = (batch.x(), batch.resets_of().map(Resets::words));
-        let submitted = workspace.submit(&self.context, given, 0, Fetch::All, progress)?;
+        let submitted = workspace.submit(&self.context, given, 0, Fetch::All, way)?;
         let mut incomplete = None;
         let read = |data: &[u32]| incomplete = read_all(workspace, data, output);
         workspace.read(&self.context, submitted, wait, read).await?;
@@ -218,7 +213,7 @@ impl GpuEngine {
             self.give_back(claim, ready);
             return Ok(());
         };
-        let (stepwise, submitted) = self.fall_back(&ready, &at, batch, progress)?;
+        let (stepwise, submitted) = self.fall_back(&ready, &at, batch, way)?;
         // Per-step dispatches have no completion count to check.
         let read = |data: &[u32]| _ = read_all(&stepwise, data, output);
         stepwise.read(&self.context, submitted, wait, read).await?;
@@ -235,7 +230,7 @@ impl GpuEngine {
         failed: &Ready,
         Incomplete { chunk: at, cause }: &Incomplete,
         batch: &Batch<'_>,
-        progress: &SharedTally,
+        way: Way<'_>,
     ) -> Result<(Workspace, Submitted)> {
         self.fallbacks.add(at, *cause);
         log::warn!(
@@ -249,7 +244,7 @@ impl GpuEngine {
         let mut workspace = self.workspace(lower(&self.model, &plan)?)?;
         // Layers above that cannot abort have run on invalid values, and may have overwritten the input of this layer.
         let from = failed.plan.layers_above_can_abort(at.layer).then_some(at);
-        let submitted = workspace.fall_back(&self.context, &failed.workspace, from, batch, progress)?;
+        let submitted = workspace.fall_back(&self.context, &failed.workspace, from, batch, way)?;
         Ok((workspace, submitted))
     }
 
@@ -295,8 +290,8 @@ impl Backend for GpuEngine {
     async fn run(
         &self,
         batch: &Batch<'_>,
-        output: &mut Output,
-        wait: Wait,
+        output: &mut OutputMut<'_>,
+        wait: Wait<'_>,
         progress: &Arc<Progress>,
     ) -> Result<()> {
         self.run_in_pieces(batch, output, wait, progress).await
@@ -333,7 +328,7 @@ impl Backend for GpuEngine {
         Ok(())
     }
 
-    async fn prepare(&self, run_shape: RunShape, wait: Wait) -> Result<()> {
+    async fn prepare(&self, run_shape: RunShape, wait: Wait<'_>) -> Result<()> {
         if self.is_ready(run_shape) {
             return Ok(());
         }

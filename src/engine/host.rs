@@ -17,7 +17,7 @@ use crate::dims::Dims;
 use crate::dtype::Storage;
 use crate::error::Result;
 use crate::info::RunSeconds;
-use crate::io::{Batch, Output, OutputShape, OwnedBatch, RunShape, State, StepInput, StepOutput};
+use crate::io::{Batch, Output, OutputMut, OutputShape, OwnedBatch, RunShape, State, StepInput, StepOutput};
 use crate::model::Model;
 use crate::progress::Progress;
 use crate::sync::{Wait, lock};
@@ -51,7 +51,7 @@ pub(super) trait Path: Debug + Send + Sync {
         &self,
         batch: &Batch<'_>,
         scratch: &mut Self::Scratch,
-        output: &mut Output,
+        output: &mut OutputMut<'_>,
         progress: &Progress,
     ) -> Result<()>;
 
@@ -95,8 +95,8 @@ impl<P: Path> Backend for Host<P> {
     async fn run(
         &self,
         batch: &Batch<'_>,
-        output: &mut Output,
-        _: Wait,
+        output: &mut OutputMut<'_>,
+        _: Wait<'_>,
         progress: &Arc<Progress>,
     ) -> Result<()> {
         self.with_scratch(|scratch| self.path.run(batch, scratch, output, progress))
@@ -116,7 +116,7 @@ impl<P: Path> Backend for Host<P> {
         HostPool::new(self.clone(), capacity)
     }
 
-    async fn prepare(&self, run_shape: RunShape, _: Wait) -> Result<()> {
+    async fn prepare(&self, run_shape: RunShape, _: Wait<'_>) -> Result<()> {
         self.with_scratch(|scratch| self.path.prepare(run_shape, scratch))
     }
 
@@ -143,14 +143,15 @@ impl<P: Path> Steps for HostSession<P> {
         &mut self,
         input: StepInput<'_>,
         output: &mut StepOutput,
-        _: Wait,
+        _: Wait<'_>,
         progress: &Arc<Progress>,
     ) -> Result<()> {
         let dims = Dims { batch: self.streams, steps: 1 };
         if let Some(resets) = input.resets_of() {
             self.states.reset_rows(resets, self.host.model.num_states());
         }
-        let given = Given { x: input.x(), run_shape: dims.into(), lengths: None, resets: None };
+        let given =
+            Given { x: input.x(), run_shape: dims.into(), lengths: None, resets: None, interrupt: None };
         let states = [&mut self.states.h[..], self.states.c.as_deref_mut().unwrap_or_default()];
         let outputs = [&mut output.y[..], output.out.as_deref_mut().unwrap_or_default()];
         self.host.path.advance(given, &mut self.scratch, states, outputs, progress)
@@ -168,7 +169,7 @@ impl<P: Path> Steps for HostSession<P> {
         Ok(())
     }
 
-    async fn read(&self, to: &mut State, _: Wait) -> Result<()> {
+    async fn read(&self, to: &mut State, _: Wait<'_>) -> Result<()> {
         narrow::<P>(&self.states.h, &mut to.h);
         if let (Some(to), Some(c)) = (&mut to.c, &self.states.c) {
             narrow::<P>(c, to);
@@ -190,12 +191,12 @@ pub(super) struct HostStaged<P: Path> {
 }
 
 impl<P: Path> StagedRun for HostStaged<P> {
-    async fn run(&mut self, wait: Wait, progress: &Arc<Progress>) -> Result<RunSeconds> {
-        self.host.run(&self.batch.borrow(), &mut self.output, wait, progress).await?;
+    async fn run(&mut self, wait: Wait<'_>, progress: &Arc<Progress>) -> Result<RunSeconds> {
+        self.host.run(&self.batch.borrow(), &mut self.output.borrow(), wait, progress).await?;
         Ok(RunSeconds { device: None, recording: None })
     }
 
-    async fn read(&self, output: &mut Output, _: Wait) -> Result<()> {
+    async fn read(&self, output: &mut Output, _: Wait<'_>) -> Result<()> {
         output.clone_from(&self.output);
         Ok(())
     }

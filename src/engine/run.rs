@@ -12,7 +12,7 @@ use super::options::Options;
 use super::wait::{BLOCK, block_on};
 use crate::dtype::Storage;
 use crate::error::Result;
-use crate::io::{Batch, Output, OutputShape, RunShape};
+use crate::io::{Batch, Output, OutputMut, OutputShape, RunShape};
 use crate::model::Model;
 use crate::progress::Progress;
 use crate::sync::Wait;
@@ -104,10 +104,15 @@ impl Engine {
         Output::zeros(&OutputShape::new(&self.0.model, run_shape)?)
     }
 
-    /// An output for `batch`, after checking that the batch fits the model and, on a GPU, the device.
-    pub(super) fn output_of(&self, batch: &Batch<'_>) -> Result<Output> {
+    /// Checks that `batch` fits the model and, on a GPU, the device.
+    pub(super) fn check_batch(&self, batch: &Batch<'_>) -> Result<()> {
         batch.check(&self.0.model)?;
-        on!(AnyBackend, &self.0.backend, backend => backend.check(batch.run_shape()))?;
+        on!(AnyBackend, &self.0.backend, backend => backend.check(batch.run_shape()))
+    }
+
+    /// An output for `batch`, after checking that the batch fits the model and, on a GPU, the device.
+    fn output_of(&self, batch: &Batch<'_>) -> Result<Output> {
+        self.check_batch(batch)?;
         self.output(batch.run_shape())
     }
 
@@ -130,7 +135,8 @@ impl Engine {
     /// Those of [`Engine::run`], and [`crate::Error::Length`] where `output` does not fit.
     pub fn run_into(&self, batch: &Batch<'_>, output: &mut Output) -> Result<()> {
         self.device().may_block()?;
-        block_on(self.run_waiting(batch, output, BLOCK))
+        let wait = batch.interrupt_of().map_or(BLOCK, Wait::Interruptible);
+        block_on(self.run_waiting(batch, output.borrow(), wait))
     }
 
     /// [`Engine::run`], without blocking: polling the future polls the device. On the CPU path and the
@@ -149,10 +155,15 @@ impl Engine {
     /// # Errors
     /// Those of [`Engine::run_into`].
     pub async fn run_into_async(&self, batch: &Batch<'_>, output: &mut Output) -> Result<()> {
-        self.run_waiting(batch, output, Wait::Yield).await
+        self.run_waiting(batch, output.borrow(), Wait::Yield).await
     }
 
-    pub(super) async fn run_waiting(&self, batch: &Batch<'_>, output: &mut Output, wait: Wait) -> Result<()> {
+    pub(super) async fn run_waiting(
+        &self,
+        batch: &Batch<'_>,
+        mut output: OutputMut<'_>,
+        wait: Wait<'_>,
+    ) -> Result<()> {
         let Inner { model, backend, options, progress, .. } = &*self.0;
         batch.check(model)?;
         output.check(&OutputShape::new(model, batch.run_shape())?)?;
@@ -160,7 +171,7 @@ impl Engine {
         if options.fill_nan {
             output.fill(f32::NAN);
         }
-        on!(AnyBackend, backend, backend => backend.run(batch, output, wait, progress).await)
+        on!(AnyBackend, backend, backend => backend.run(batch, &mut output, wait, progress).await)
     }
 
     /// How the device stores x and y.

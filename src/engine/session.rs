@@ -100,7 +100,7 @@ impl Session {
         &mut self,
         input: StepInput<'_>,
         output: &mut StepOutput,
-        wait: Wait,
+        wait: Wait<'_>,
     ) -> Result<()> {
         let model = self.engine.model();
         input.check(model, self.streams)?;
@@ -142,7 +142,7 @@ impl Session {
         self.state_waiting(Wait::Yield).await
     }
 
-    pub(super) async fn state_waiting(&mut self, wait: Wait) -> Result<State> {
+    pub(super) async fn state_waiting(&mut self, wait: Wait<'_>) -> Result<State> {
         let mut state = State::zeros(self.engine.model(), self.streams)?;
         on!(AnySession, &self.states, states => states.read(&mut state, wait).await)?;
         Ok(state)

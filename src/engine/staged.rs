@@ -91,7 +91,7 @@ impl Staged {
         self.recording
     }
 
-    async fn run_waiting(&mut self, wait: Wait) -> Result<Option<f64>> {
+    async fn run_waiting(&mut self, wait: Wait<'_>) -> Result<Option<f64>> {
         self.recording = None;
         self.has_run = false;
         let progress = &self.engine.0.progress;
@@ -101,8 +101,8 @@ impl Staged {
         Ok(seconds.device)
     }
 
-    async fn read_waiting(&self, output: &mut Output, wait: Wait) -> Result<()> {
-        output.check(&OutputShape::new(self.engine.model(), self.run_shape)?)?;
+    async fn read_waiting(&self, output: &mut Output, wait: Wait<'_>) -> Result<()> {
+        output.borrow().check(&OutputShape::new(self.engine.model(), self.run_shape)?)?;
         if !self.has_run {
             let reason = "has not been run, or failed, so there is nothing to read".into();
             return Err(Error::Mismatch { name: "a staged batch".into(), reason });

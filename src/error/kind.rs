@@ -27,6 +27,8 @@ pub enum ErrorKind {
     /// The driver refused something, or gave a wrong result, and the device is still there. Try again, another device, or another
     /// version of the driver.
     Driver,
+    /// The caller ended the run. The engine can be used as before.
+    Interrupted,
     /// A fault of this crate. Please report it, with the message; other calls still work.
     Internal,
 }
@@ -59,6 +61,7 @@ impl Error {
             Self::PoolFailed { fault, .. } => {
                 fault.as_ref().map_or(ErrorKind::WrongUse, |fault| fault.kind())
             }
+            Self::Interrupted => ErrorKind::Interrupted,
             Self::Internal { .. } => ErrorKind::Internal,
         }
     }

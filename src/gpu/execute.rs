@@ -1,10 +1,11 @@
 //! Recording and submitting a program, and moving arrays in and out of a workspace.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::context::Context;
-use super::readback::Submitted;
+use super::readback::{Submitted, TURN};
 use super::timer::Timer;
 use super::workspace::{Bound, BoundOp, Workspace};
 use crate::dims::Dims;
@@ -12,7 +13,7 @@ use crate::error::Result;
 use crate::io::RunShape;
 use crate::program::{BufferId, Copy, Role, pack_sequence, tile};
 use crate::progress::SharedTally;
-use crate::sync::Wait;
+use crate::sync::{Interrupt, Wait};
 
 /// The most dispatches of one submission: drivers keep a record of each.
 pub(super) const SUBMISSION: usize = 4096;
@@ -22,10 +23,34 @@ pub(super) const SUBMISSION: usize = 4096;
 const SUBMISSION_FLOPS: u64 = 20_000_000_000;
 const SUBMISSION_FLOPS_SOFTWARE: u64 = 1_000_000_000;
 
+/// Submissions of a run that may be interrupted which are in the queue at once: a GPU completes those.
+const AHEAD: usize = 4;
+
+/// How a run is waited for, and where it reports its progress.
+#[derive(Debug, Clone, Copy)]
+pub struct Way<'a> {
+    pub wait: Wait<'a>,
+    pub tally: &'a SharedTally,
+}
+
 impl Context {
     /// Operations after which a submission ends.
     pub(super) fn submission_flops(&self) -> u64 {
         if self.info().software { SUBMISSION_FLOPS_SOFTWARE } else { SUBMISSION_FLOPS }
+    }
+
+    /// Waits until the device has completed `submission`; whether the run goes on. An error is left to the next check.
+    fn comes_to(&self, submission: &wgpu::SubmissionIndex, interrupt: &Interrupt<'_>) -> bool {
+        loop {
+            if interrupt.poll() {
+                return false;
+            }
+            let (submission_index, timeout) = (Some(submission.clone()), Some(TURN));
+            match self.poll(wgpu::PollType::Wait { submission_index, timeout }) {
+                Ok(false) => {}
+                Ok(true) | Err(_) => return true,
+            }
+        }
     }
 }
 
@@ -147,7 +172,7 @@ impl Workspace {
         (x, resets): (&[f32], Option<&[u32]>),
         phase: usize,
         fetch: Fetch,
-        progress: &SharedTally,
+        way: Way<'_>,
     ) -> Result<Submitted> {
         context.check_fault()?;
         let submit = || {
@@ -159,7 +184,7 @@ impl Workspace {
                 }
                 None => self.program.only_with_resets,
             };
-            self.submit_unchecked(context, phase, from_op, fetch, progress)
+            self.submit_unchecked(context, phase, from_op, fetch, way)
         };
         let submitted = context.checked("run", submit)?;
         context.check_fault()?;
@@ -172,12 +197,12 @@ impl Workspace {
         phase: usize,
         from_op: usize,
         fetch: Fetch,
-        progress: &SharedTally,
+        way: Way<'_>,
     ) -> Submitted {
         self.fill_nan(context, phase);
-        progress.begin(self.program.dispatches_from(from_op));
+        way.tally.begin(self.program.dispatches_from(from_op));
         let encoder = self.encoder(context);
-        let encoder = self.record(context, encoder, None, phase, from_op, progress);
+        let encoder = self.record(context, encoder, None, phase, from_op, way);
         self.finish(context, encoder, phase, fetch)
     }
 
@@ -280,14 +305,15 @@ impl Workspace {
         &self,
         context: &Context,
         submitted: Submitted,
-        wait: Wait,
+        wait: Wait<'_>,
         read: impl FnOnce(&[u32]),
     ) -> Result<()> {
         self.staging.read(context, submitted, wait, read).await
     }
 
     /// Records every dispatch of the operations from `from_op` on, into `encoder` first, and submits whenever a submission is
-    /// full; returns the encoder of the last. `timer` gets the beginning of the first pass and the end of the last.
+    /// full; returns the encoder of the last. `timer` gets the beginning of the first pass and the end of the last. A run that is
+    /// interrupted meanwhile is left as it is.
     pub(super) fn record(
         &self,
         context: &Context,
@@ -295,8 +321,9 @@ impl Workspace {
         timer: Option<&Timer>,
         phase: usize,
         from_op: usize,
-        progress: &SharedTally,
+        Way { wait, tally }: Way<'_>,
     ) -> wgpu::CommandEncoder {
+        let mut queued = VecDeque::new();
         let budget = context.submission_flops();
         let mut rest = parts(&self.ops[from_op..], phase).peekable();
         let (mut recorded, mut flops, mut first) = (0, 0, true);
@@ -307,7 +334,7 @@ impl Workspace {
             let is_last = rest.peek().is_none();
             if is_last || recorded >= SUBMISSION || flops >= budget {
                 // Progress is not reported to a run that has ended or was discarded.
-                let (progress, ended) = (Arc::downgrade(progress), recorded as u64);
+                let (progress, ended) = (Arc::downgrade(tally), recorded as u64);
                 encoder.on_submitted_work_done(move || {
                     if let Some(progress) = progress.upgrade() {
                         progress.end(ended);
@@ -316,9 +343,15 @@ impl Workspace {
                 if is_last {
                     return encoder;
                 }
-                context.queue.submit([encoder.finish()]);
+                queued.push_back(context.queue.submit([encoder.finish()]));
                 encoder = self.encoder(context);
                 (recorded, flops) = (0, 0);
+                if let Some(interrupt) = wait.interrupt()
+                    && queued.len() > AHEAD
+                    && !queued.pop_front().is_none_or(|first| context.comes_to(&first, interrupt))
+                {
+                    return encoder;
+                }
             }
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
                 label: Some("wgru.pass"),

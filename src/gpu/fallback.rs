@@ -1,13 +1,12 @@
 //! The fallback path: finishing a run whose exchange between workgroups failed.
 
 use super::context::Context;
-use super::execute::Fetch;
+use super::execute::{Fetch, Way};
 use super::readback::Submitted;
 use super::workspace::Workspace;
 use crate::error::{Error, Result};
 use crate::io::Batch;
 use crate::program::Completion;
-use crate::progress::SharedTally;
 
 impl Workspace {
     /// Re-runs the rest of `failed`, from the chunk `at` on, or all of it. Both have the same plan, except that this one uses
@@ -26,7 +25,7 @@ impl Workspace {
         failed: &Self,
         at: Option<&Completion>,
         batch: &Batch<'_>,
-        progress: &SharedTally,
+        way: Way<'_>,
     ) -> Result<Submitted> {
         self.write_inputs(context, batch.lengths_of(), 0, batch.states())?;
         self.pack_x(batch.x());
@@ -36,13 +35,13 @@ impl Workspace {
         let submit = || {
             self.write_x(context, batch.x());
             self.fill_nan(context, 0);
-            progress.begin(self.program.dispatches_from(from_op));
+            way.tally.begin(self.program.dispatches_from(from_op));
             let mut encoder = self.encoder(context);
             for (from, to) in copies {
                 let bytes = failed.buffers[from].size();
                 encoder.copy_buffer_to_buffer(&failed.buffers[from], 0, &self.buffers[to], 0, bytes);
             }
-            let encoder = self.record(context, encoder, None, 0, from_op, progress);
+            let encoder = self.record(context, encoder, None, 0, from_op, way);
             self.finish(context, encoder, 0, Fetch::All)
         };
         let submitted = context.checked("fallback run", submit)?;

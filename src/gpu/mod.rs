@@ -20,7 +20,7 @@ mod workspace;
 
 pub use adapter::adapters;
 pub use context::Context;
-pub use execute::Fetch;
+pub use execute::{Fetch, Way};
 pub use place::{Place, Placed, check_places};
 pub use readback::Submitted;
 pub use recording::{Foreign, Given, Recordable, Recorded};

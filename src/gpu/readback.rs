@@ -8,13 +8,12 @@ use std::task::{Context as TaskContext, Poll, Waker};
 
 use super::context::Context;
 use super::create::Creator;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::program::Program;
-use crate::sync::{Wait, lock};
+use crate::sync::{Interrupt, Wait, lock};
 
 /// The longest single wait for the driver.
-#[cfg(not(target_arch = "wasm32"))]
-const TURN: std::time::Duration = std::time::Duration::from_millis(100);
+pub(super) const TURN: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// A staging buffer with room for every output and one copy of every state.
 #[derive(Debug)]
@@ -74,7 +73,7 @@ impl Staging {
         &self,
         context: &Context,
         submitted: Submitted,
-        wait: Wait,
+        wait: Wait<'_>,
         read: impl FnOnce(&[u32]),
     ) -> Result<()> {
         let buffer = lock(&self.buffer).clone();
@@ -82,6 +81,9 @@ impl Staging {
         let mut unmap = Unmap { context, buffer: &buffer, abandoned: Some(&self.abandoned) };
         let mapping = map(&slice, wgpu::MapMode::Read);
         let result = Mapped { context, mapping, submission: submitted.index, wait }.await;
+        if result.is_err() && wait.interrupt().is_some_and(Interrupt::is_set) {
+            return Err(Error::Interrupted);
+        }
         if result.is_ok() {
             unmap.abandoned = None;
             self.abandoned.store(false, Ordering::Relaxed);
@@ -150,7 +152,7 @@ pub(super) struct Mapped<'a> {
     pub(super) mapping: Mapping,
     #[cfg_attr(target_arch = "wasm32", allow(dead_code, reason = "a browser's event loop waits, not we"))]
     pub(super) submission: wgpu::SubmissionIndex,
-    pub(super) wait: Wait,
+    pub(super) wait: Wait<'a>,
 }
 
 impl Future for Mapped<'_> {
@@ -162,16 +164,19 @@ impl Future for Mapped<'_> {
             let poll = match self.wait {
                 // In short waits, so that the end of earlier submissions is reported while the last is in progress.
                 #[cfg(not(target_arch = "wasm32"))]
-                Wait::Block => wgpu::PollType::Wait {
+                Wait::Block | Wait::Interruptible(_) => wgpu::PollType::Wait {
                     submission_index: Some(self.submission.clone()),
                     timeout: Some(TURN),
                 },
-                Wait::Yield => wgpu::PollType::Poll,
+                _ => wgpu::PollType::Poll,
             };
             // In a browser this does nothing, and the event loop calls the waker.
             let polled = self.context.poll(poll);
             if let Some(result) = lock(&self.mapping.0).result.take() {
                 return Poll::Ready(result);
+            }
+            if self.wait.interrupt().is_some_and(Interrupt::poll) {
+                return Poll::Ready(Err("interrupted".into()));
             }
             match (polled, self.wait) {
                 (Err(reason), _) => return Poll::Ready(Err(reason)),

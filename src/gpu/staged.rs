@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::context::Context;
-use super::execute::Fetch;
+use super::execute::{Fetch, Way};
 use super::readback::Submitted;
 use super::timer::{self, Timer};
 use super::workspace::Workspace;
@@ -70,10 +70,11 @@ impl StagedWorkspace {
     pub async fn run(
         &self,
         context: &Context,
-        wait: Wait,
+        wait: Wait<'_>,
         progress: &SharedTally,
     ) -> Result<(RunSeconds, Option<Incomplete>)> {
         context.check_fault()?;
+        let way = Way { wait, tally: progress };
         let Self { workspace, initial, timer } = self;
         let submit = || {
             workspace.fill_nan(context, 0);
@@ -83,7 +84,7 @@ impl StagedWorkspace {
             for (id, copy) in initial {
                 encoder.copy_buffer_to_buffer(copy, 0, &workspace.buffers[*id], 0, copy.size());
             }
-            let mut encoder = workspace.record(context, encoder, timer.as_ref(), 0, 0, progress);
+            let mut encoder = workspace.record(context, encoder, timer.as_ref(), 0, 0, way);
             let staging = &workspace.staging.buffer(&context.create);
             let mut bytes = match timer {
                 Some(timer) => {

@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::context::Context;
+use super::execute::Way;
 use super::readback::{Mapped, Mapping, map};
 use super::workspace::{Constants, Workspace};
 use crate::error::{Error, Result};
@@ -105,7 +106,7 @@ impl StreamStates {
         context: &Context,
         slots: &[Range<usize>],
         staging: Staging,
-        wait: Wait,
+        wait: Wait<'_>,
         mut read: impl FnMut(Range<usize>, &[f32]),
     ) -> Result<Staging> {
         context.check_fault()?;
@@ -356,7 +357,8 @@ impl Staging {
                 let (target, bytes) = (&workspace.buffers[id], from.len() as u64);
                 encoder.copy_buffer_to_buffer(&self.upload, from.start as u64, target, 0, bytes);
             }
-            encoder = workspace.record(context, encoder, None, 0, 0, progress);
+            encoder =
+                workspace.record(context, encoder, None, 0, 0, Way { wait: Wait::Yield, tally: progress });
             for id in program.program().output_arrays() {
                 let bytes = program.row_bytes(id, batch.rows);
                 encoder.copy_buffer_to_buffer(&workspace.buffers[id], 0, &self.download, to, bytes);
@@ -384,7 +386,7 @@ impl InFlight {
     ///
     /// # Errors
     /// [`crate::Error::Lost`]; [`crate::Error::Device`] where the device reported an error.
-    pub async fn wait(&mut self, context: &Context, wait: Wait) -> Result<()> {
+    pub async fn wait(&mut self, context: &Context, wait: Wait<'_>) -> Result<()> {
         context.judged().await?;
         let Self { submission, mappings, .. } = self;
         for slot in mappings {

@@ -67,7 +67,7 @@ impl Call<'_> {
         self,
         context: &Context,
         arrays: &[BufferId],
-        wait: Wait,
+        wait: Wait<'_>,
         read: impl FnOnce(&[u32]),
     ) -> Result<()> {
         context.check_fault()?;

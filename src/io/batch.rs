@@ -5,6 +5,7 @@ use crate::dims::{Dims, check_finite, check_len};
 use crate::dtype::Storage;
 use crate::error::{Error, Place, Result, count};
 use crate::model::Model;
+use crate::sync::Interrupt;
 
 /// A batch of sequences, borrowed from the caller.
 ///
@@ -22,6 +23,7 @@ pub struct Batch<'a> {
     c0: Option<&'a [f32]>,
     lengths: Option<&'a [u32]>,
     resets: Option<&'a [u32]>,
+    interrupt: Option<&'a Interrupt<'a>>,
 }
 
 impl<'a> Batch<'a> {
@@ -97,7 +99,8 @@ impl<'a> Batch<'a> {
             if run_shape.projected { "D·G·H (projected features)" } else { "I (input features)" };
         crate::dims::at_least_one(of_a_step, features)?;
         check_len(run_shape.x_name(), &shape, x.len())?;
-        Ok(Self { run_shape, features, x, h0: None, c0: None, lengths: None, resets: None })
+        let (h0, c0, lengths, resets, interrupt) = Default::default();
+        Ok(Self { run_shape, features, x, h0, c0, lengths, resets, interrupt })
     }
 
     /// The order of y, and of a readout on every step. No copy is made for it.
@@ -140,6 +143,19 @@ impl<'a> Batch<'a> {
         self.resets = Some(resets);
         self.run_shape.resets = true;
         self
+    }
+
+    /// What may end the run before it is done, with [`Error::Interrupted`]: a run of seconds ends within some 100 ms, unless a GPU is
+    /// busy with one step for longer. The engine can be used as before; a GPU first completes what was submitted to it. An `_async` run
+    /// on a GPU does not ask: drop its future. Nor does a program that is built with `panic = "abort"` on the CPU path.
+    pub fn interrupt(mut self, interrupt: &'a Interrupt<'a>) -> Self {
+        self.interrupt = Some(interrupt);
+        self
+    }
+
+    /// What may end the run, if given.
+    pub(crate) fn interrupt_of(&self) -> Option<&'a Interrupt<'a>> {
+        self.interrupt
     }
 
     /// The resets, if given.
@@ -369,6 +385,7 @@ impl OwnedBatch {
             c0: self.c0.as_deref(),
             lengths: self.lengths.as_deref(),
             resets: self.resets.as_deref(),
+            interrupt: None,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Where the arrays of a run are: on the host, or in buffers of the caller's on the engine's device.
 
+use crate::sync::Interrupt;
+
 /// Where an array is that a run reads. Converts from a slice, a `&wgpu::Buffer`, or a buffer and an offset in bytes.
 #[derive(Debug, Clone, Copy)]
 pub enum Source<'a, T = f32> {
@@ -127,6 +129,7 @@ pub struct Bindings<'a> {
     pub(crate) h_n: Option<Sink<'a>>,
     pub(crate) c_n: Option<Sink<'a>>,
     pub(crate) out: Option<Sink<'a>>,
+    pub(crate) interrupt: Option<&'a Interrupt<'a>>,
 }
 
 impl<'a> Bindings<'a> {
@@ -134,7 +137,7 @@ impl<'a> Bindings<'a> {
     pub fn new(x: impl Into<Source<'a>>) -> Self {
         let (lengths, states, sinks) = (None, [None; 2], [(); 4].map(|()| None));
         let ([h0, c0], [y, h_n, c_n, out]) = (states, sinks);
-        Self { x: x.into(), lengths, resets: None, h0, c0, y, h_n, c_n, out }
+        Self { x: x.into(), lengths, resets: None, h0, c0, y, h_n, c_n, out, interrupt: None }
     }
 
     /// The steps of each sequence, `[B]` of u32, as in [`Batch::lengths`](crate::Batch::lengths). Values in a buffer that are
@@ -184,6 +187,12 @@ impl<'a> Bindings<'a> {
     /// The readout, as in [`Output::out`](crate::Output::out).
     pub fn out(mut self, out: impl Into<Sink<'a>>) -> Self {
         self.out = Some(out.into());
+        self
+    }
+
+    /// What may end a run that blocks before it is done, as in [`Batch::interrupt`](crate::Batch::interrupt). A recording does not ask.
+    pub fn interrupt(mut self, interrupt: &'a Interrupt<'a>) -> Self {
+        self.interrupt = Some(interrupt);
         self
     }
 

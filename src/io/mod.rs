@@ -28,6 +28,7 @@ pub(crate) use batch::check_lengths;
 pub(crate) use batch::{OwnedBatch, Resets};
 #[cfg(feature = "gpu")]
 pub use bindings::{Bindings, Sink, Source};
+pub(crate) use output::OutputMut;
 #[cfg(not(feature = "unstable"))]
 pub(crate) use output::OutputShape;
 #[cfg(feature = "unstable")]
@@ -44,7 +45,7 @@ use crate::error::{Error, Result};
 
 /// # Errors
 /// [`Error::Overflow`], and [`Error::Memory`] where the host has too little: a caller may pass any size.
-fn zeros<T: Copy + Default>(name: &str, shape: &[usize]) -> Result<Vec<T>> {
+pub(crate) fn zeros<T: Copy + Default>(name: &str, shape: &[usize]) -> Result<Vec<T>> {
     let elements = product(name, shape)?;
     let mut values = Vec::new();
     let bytes = elements * size_of::<T>();

@@ -96,6 +96,23 @@ impl<T: Copy + Default> Output<T> {
         })
     }
 
+    /// Its arrays.
+    pub(crate) fn borrow(&mut self) -> OutputMut<'_, T> {
+        let Self { y, h_n, c_n, out } = self;
+        OutputMut { y, h_n, c_n: c_n.as_deref_mut(), out: out.as_deref_mut() }
+    }
+}
+
+/// The arrays of an [`Output`], or arrays of the caller in their place.
+#[derive(Debug)]
+pub(crate) struct OutputMut<'a, T = f32> {
+    pub(crate) y: &'a mut [T],
+    pub(crate) h_n: &'a mut [T],
+    pub(crate) c_n: Option<&'a mut [T]>,
+    pub(crate) out: Option<&'a mut [T]>,
+}
+
+impl<T: Copy + Default> OutputMut<'_, T> {
     /// Sets every element to `value`.
     pub(crate) fn fill(&mut self, value: T) {
         self.y.fill(value);
@@ -110,8 +127,8 @@ impl<T: Copy + Default> Output<T> {
         let out_shape = shape.out.as_deref().unwrap_or(&[0]);
         check_len(Y, &shape.y, self.y.len())?;
         check_len(H_N, &shape.h, self.h_n.len())?;
-        check_len(C_N, c_shape, self.c_n.as_ref().map_or(0, Vec::len))?;
-        check_len("out [B, T, O]", out_shape, self.out.as_ref().map_or(0, Vec::len))
+        check_len(C_N, c_shape, self.c_n.as_ref().map_or(0, |array| array.len()))?;
+        check_len("out [B, T, O]", out_shape, self.out.as_ref().map_or(0, |array| array.len()))
     }
 }
 

@@ -35,6 +35,10 @@
 //! directions, G gates, O outputs of a readout.
 
 mod activation;
+#[cfg(not(feature = "unstable"))]
+mod bytes;
+#[cfg(feature = "unstable")]
+pub mod bytes;
 mod cell;
 mod layer;
 mod order;

@@ -9,9 +9,10 @@ mod tolerance;
 pub use tolerance::{Comparison, Tolerance, Worst, compare};
 
 use crate::dims::Dims;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::io::{Batch, Layout, Output, OutputShape, Padding, Resets, RunShape, State};
 use crate::model::{Layer, Merge, Model, Readout, ReadoutSteps};
+use crate::sync::Interrupt;
 
 /// Runs `batch` through `model` in f64.
 ///
@@ -22,20 +23,23 @@ pub fn run(model: &Model, batch: &Batch<'_>) -> Result<Output<f64>> {
     OutputShape::new(model, batch.run_shape())?;
     let mut state = State::zeros(model, batch.dims().batch)?;
     batch.initial_states(&mut state.h, state.c.as_deref_mut().unwrap_or_default());
-    let (y, out) =
-        advance(model, batch.x(), batch.run_shape(), (batch.lengths_of(), batch.resets_of()), &mut state);
+    let given = (batch.lengths_of(), batch.resets_of(), batch.interrupt_of());
+    let (y, out) = advance(model, batch.x(), batch.run_shape(), given, &mut state)?;
     Ok(Output { y, h_n: state.h, c_n: state.c, out })
 }
 
 /// `x` is in the order of `run_shape`; `lengths`: `[B]`, T where `None`; advances `state` and returns y and the readout. In this
 /// module everything is batch-major.
+///
+/// # Errors
+/// [`Error::Interrupted`].
 pub(crate) fn advance(
     model: &Model,
     x: &[f32],
     run_shape: RunShape,
-    (lengths, resets): (Option<&[u32]>, Option<Resets<'_>>),
+    (lengths, resets, interrupt): (Option<&[u32]>, Option<Resets<'_>>, Option<&Interrupt<'_>>),
     state: &mut State<f64>,
-) -> (Vec<f64>, Option<Vec<f64>>) {
+) -> Result<(Vec<f64>, Option<Vec<f64>>)> {
     let dims = run_shape.dims;
     let x: Vec<f64> = x.iter().map(|&v| f64::from(v)).collect();
     let mut y = moved(&x, dims, [1, run_shape.features(model)], run_shape.x, Layout::BatchMajor);
@@ -50,8 +54,8 @@ pub(crate) fn advance(
         let mut outputs = vec![0.0; dims.batch * dims.steps * apart];
         for direction in 0..layer.direction().count() {
             let (h, c) = state.layer_mut(index, model.num_states());
-            let x = Input { data: &y, steps: dims.steps, lengths: &lengths, resets, projected };
-            run_direction(layer, direction, x, (h, c), (&mut outputs, run_shape.padding));
+            let x = Input { data: &y, steps: dims.steps, lengths: &lengths, resets, projected, interrupt };
+            run_direction(layer, direction, x, (h, c), (&mut outputs, run_shape.padding))?;
             index += 1;
         }
         y = merged(layer, outputs);
@@ -64,7 +68,7 @@ pub(crate) fn advance(
         }
     });
     let axes = [model.output() / model.state_size(), model.state_size()];
-    (moved(&y, dims, axes, Layout::BatchMajor, run_shape.y), out)
+    Ok((moved(&y, dims, axes, Layout::BatchMajor, run_shape.y), out))
 }
 
 /// The layer's output from `[B, T, D·P]`, its directions merged.
@@ -110,6 +114,7 @@ struct Input<'a> {
     resets: Option<Resets<'a>>,
     /// Whether it is `w_ih x`, direction by direction.
     projected: bool,
+    interrupt: Option<&'a Interrupt<'a>>,
 }
 
 /// `h`: `[B, P]`, `c`: `[B, H]`, updated to the final states; `y`: `[B, T, D·P]`, all 0, of which
@@ -120,8 +125,8 @@ fn run_direction(
     x: Input<'_>,
     (h, c): (&mut [f64], &mut [f64]),
     (y, fill): (&mut [f64], Padding),
-) {
-    let Input { data, steps, lengths, resets, projected } = x;
+) -> Result<()> {
+    let Input { data, steps, lengths, resets, projected, interrupt } = x;
     let (state, output) = (layer.state_size(), layer.direction().count() * layer.state_size());
     let columns = layer.cell().gates() * layer.hidden();
     // Features of a step, and those of this direction.
@@ -146,6 +151,9 @@ fn run_direction(
             y[(b * steps + time) * output + direction * state..][..state].copy_from_slice(h);
         };
         for step in 0..lengths[b] {
+            if interrupt.is_some_and(Interrupt::poll) {
+                return Err(Error::Interrupted);
+            }
             let time = if reverse { lengths[b] - 1 - step } else { step };
             if resets.is_some_and(|resets| resets.at(b, time)) {
                 h.copy_from_slice(&h0);
@@ -158,6 +166,7 @@ fn run_direction(
             (lengths[b]..steps).for_each(|time| emit(time, h));
         }
     }
+    Ok(())
 }
 
 /// `out = W y + b` on every step, `[B, T, O]`, or on each sequence's last, `[B, O]`; y is 0 for a sequence without a step.

@@ -9,6 +9,7 @@ mod events;
 mod examples;
 mod exchange;
 mod host;
+mod interrupt;
 mod lost;
 mod memory;
 mod pieces;

@@ -3,7 +3,6 @@
 
 #[cfg(feature = "run")]
 mod arrays;
-mod bytes;
 #[cfg(feature = "run")]
 mod device;
 #[cfg(feature = "run")]

@@ -1,9 +1,9 @@
 //! Models from the bytes of files.
 
 use wasm_bindgen::prelude::*;
+use wgru::model::bytes;
 use wgru::{Imported, ReadoutSteps};
 
-use crate::bytes;
 #[cfg(any(feature = "run", feature = "keras"))]
 use crate::error::wrong;
 use crate::error::{Result, fail};

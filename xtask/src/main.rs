@@ -15,6 +15,7 @@ mod mesa;
 mod packages;
 mod process;
 mod published;
+mod python;
 mod record;
 mod sound;
 mod stage;
@@ -49,6 +50,11 @@ commands:
          http://localhost:8000 (Node)
   demo-test
          build it, and test it in Chromium where the models of uses/dtln are
+  python build the wheel of the Python package under target/python/wheel, and hold it to its size and
+         to the systems that it is for (python3 with venv; pip)
+  python-test [all]
+         build a wheel, and run its tests and the checks of its sources in a new environment under
+         target/python; `all` takes the wheel of a release
   arm    check that the library builds for aarch64-unknown-linux-gnu, and run the suites
          of the CPU path, in QEMU on other machines
   loops  check in compiled code that the inner loops of the CPU path use no stack
@@ -76,11 +82,11 @@ commands:
          cargo-public-api); `surface write` writes the current surface there
   lint   rustfmt, clippy and rustdoc, with warnings as errors; charts and tables against records
   ci     the checks for every change: test, the library built for 64-bit Arm and a suite of
-         it run, web-test, loops, few cases of isa, loom, the suites of numbers from elsewhere with one other strategy and one
+         it run, web-test, python-test, loops, few cases of isa, loom, the suites of numbers from elsewhere with one other strategy and one
          other instruction set, the CPU path in a build without GPUs, the quick parts of
          published, then lint
   nightly
-         the long checks: arm, those suites once for each strategy and once for each of the
+         the long checks: arm, web-test and python-test with all, those suites once for each strategy and once for each of the
          CPU's instruction sets, seeds drawn afresh, soaks, miri, threads, memcheck, matrices, isa,
          fuzz, published; prints a line for CONTRIBUTING.md
   record NAME
@@ -135,6 +141,7 @@ fn parse(arguments: &[String]) -> Result<Request, String> {
             let mut stages = test_stages(test_arguments(rest)?);
             stages.push(Stage::new("arm check", || target::arm(Extent::Sample)));
             stages.push(Stage::new("in a browser", || web::test(Extent::Sample)));
+            stages.push(Stage::new("in Python", || python::test(Extent::Sample)));
             stages.push(Stage::new("inner loops", loops::run));
             stages.push(Stage::new("compiled kernels", || isa::run(isa::Task::Short)));
             stages.push(Stage::new("loom", sound::loom));
@@ -150,6 +157,7 @@ fn parse(arguments: &[String]) -> Result<Request, String> {
             let mut stages = vec![
                 Stage::new("arm check", || target::arm(Extent::Whole)),
                 Stage::new("in a browser", || web::test(Extent::Whole)),
+                Stage::new("in Python", || python::test(Extent::Whole)),
                 Stage::new("every strategy", || suites::strategies(Extent::Whole)),
                 Stage::new("every instruction set", || suites::instruction_sets(Extent::Whole)),
                 Stage::new("drawn seeds", suites::drawn_seeds),
@@ -179,6 +187,18 @@ fn parse(arguments: &[String]) -> Result<Request, String> {
                 _ => return Err("`web-test` takes nothing, or `all`".to_owned()),
             };
             vec![Stage::new("in a browser", move || web::test(extent))]
+        }
+        "python" => {
+            refuse_arguments(command, rest)?;
+            vec![Stage::new("wheel", python::build)]
+        }
+        "python-test" => {
+            let extent = match rest {
+                [] => Extent::Sample,
+                [word] if word == "all" => Extent::Whole,
+                _ => return Err("`python-test` takes nothing, or `all`".to_owned()),
+            };
+            vec![Stage::new("in Python", move || python::test(extent))]
         }
         "demo" => match rest {
             [] => vec![Stage::new("demo", demo::build)],
@@ -311,11 +331,14 @@ mod tests {
         assert_eq!(stage_count(&["fuzz"]), Some(1));
         assert_eq!(stage_count(&["published"]), Some(7));
         assert_eq!(stage_count(&["lint"]), Some(4));
-        assert_eq!(stage_count(&["ci"]), Some(19));
-        assert_eq!(stage_count(&["ci", "--", "--test", "parity"]), Some(19));
-        assert_eq!(stage_count(&["nightly"]), Some(19));
+        assert_eq!(stage_count(&["ci"]), Some(20));
+        assert_eq!(stage_count(&["ci", "--", "--test", "parity"]), Some(20));
+        assert_eq!(stage_count(&["nightly"]), Some(20));
         assert_eq!(stage_count(&["isa"]), Some(1));
         for words in [&["demo"][..], &["demo", "serve"], &["demo-test"]] {
+            assert_eq!(stage_count(words), Some(1), "{words:?}");
+        }
+        for words in [&["python"][..], &["python-test"], &["python-test", "all"]] {
             assert_eq!(stage_count(words), Some(1), "{words:?}");
         }
         for task in ["short", "keep"] {
@@ -346,6 +369,8 @@ mod tests {
             &["isa", "x"],
             &["demo", "x"],
             &["demo-test", "x"],
+            &["python", "x"],
+            &["python-test", "x"],
             &["nightly", "x"],
             &["fuzz", "x"],
             &["published", "x"],

@@ -98,8 +98,12 @@ impl<T> Budget<T> {
     ///
     /// # Errors
     /// [`WaitsForItself`] where that would never happen.
-    pub(super) async fn claim(self: &Arc<Self>, bytes: u64, wait: Wait) -> Result<Claim<T>, WaitsForItself> {
-        let is_future = wait == Wait::Yield;
+    pub(super) async fn claim(
+        self: &Arc<Self>,
+        bytes: u64,
+        wait: Wait<'_>,
+    ) -> Result<Claim<T>, WaitsForItself> {
+        let is_future = matches!(wait, Wait::Yield);
         let me = cfg!(not(target_arch = "wasm32")).then(|| thread::current().id());
         let (number, wakers) = {
             let mut state = lock(&self.state);

@@ -14,9 +14,10 @@ use crate::dims::Dims;
 use crate::dtype::Storage;
 use crate::engine::pieces::Pieces;
 use crate::error::{Error, Result};
-use crate::io::{Batch, Output, OutputShape, OwnedBatch, Padding, Resets, RunShape, Strides};
+use crate::gpu::Way;
+use crate::io::{Batch, Output, OutputMut, OutputShape, OwnedBatch, Padding, Resets, RunShape, Strides};
 use crate::model::{Layer, Merge, Model, Readout, ReadoutSteps};
-use crate::progress::{Progress, SharedTally, Tally};
+use crate::progress::{Progress, Tally};
 use crate::sync::{Wait, lock};
 
 /// How a batch is cut: the most rows and steps of a piece.
@@ -108,13 +109,6 @@ fn run_shape_of_row(steps: usize, projected: bool) -> RunShape {
     RunShape { projected, ..Dims { batch: 1, steps }.into() }
 }
 
-/// How a run waits, and where it reports its progress.
-#[derive(Clone, Copy)]
-struct Way<'a> {
-    wait: Wait,
-    tally: &'a SharedTally,
-}
-
 /// The caller's summary of the pieces; `None` where `all` is one piece, the whole run.
 pub(super) fn summary(all: &[Piece<'_>]) -> Option<Pieces> {
     let most = |of: fn(Dims) -> usize| all.iter().map(|piece| of(piece.run_shape.dims)).max().unwrap_or(0);
@@ -129,8 +123,8 @@ impl GpuEngine {
     pub(super) async fn run_in_pieces(
         &self,
         batch: &Batch<'_>,
-        output: &mut Output,
-        wait: Wait,
+        output: &mut OutputMut<'_>,
+        wait: Wait<'_>,
         progress: &Arc<Progress>,
     ) -> Result<()> {
         let (cut, rows) = (self.cut(batch.run_shape())?, batch.dims().batch);
@@ -169,8 +163,8 @@ impl GpuEngine {
         Ok(lock(&self.parts).entry((layer, dir)).or_insert(Arc::new(new)).clone())
     }
 
-    async fn run_piece(&self, batch: &Batch<'_>, output: &mut Output, way: Way<'_>) -> Result<()> {
-        self.run_at_once(batch, output, way.wait, way.tally).await
+    async fn run_piece(&self, batch: &Batch<'_>, output: &mut OutputMut<'_>, way: Way<'_>) -> Result<()> {
+        self.run_at_once(batch, output, way).await
     }
 
     fn output(&self, run_shape: RunShape) -> Result<Output> {
@@ -178,7 +172,13 @@ impl GpuEngine {
     }
 
     /// Runs the rows that a piece holds at a time.
-    async fn run_rows(&self, batch: &Batch<'_>, cut: Cut, output: &mut Output, way: Way<'_>) -> Result<()> {
+    async fn run_rows(
+        &self,
+        batch: &Batch<'_>,
+        cut: Cut,
+        output: &mut OutputMut<'_>,
+        way: Way<'_>,
+    ) -> Result<()> {
         let Dims { batch: rows, steps } = batch.dims();
         let mut part: Option<Output> = None;
         for first in (0..rows).step_by(cut.rows) {
@@ -190,9 +190,9 @@ impl GpuEngine {
                 None => self.output(run_shape)?,
             };
             if cut.steps < steps {
-                self.run_row(&piece.borrow(), &mut own, rows - first - 1, way).await?;
+                self.run_row(&piece.borrow(), &mut own.borrow(), rows - first - 1, way).await?;
             } else {
-                self.run_piece(&piece.borrow(), &mut own, way).await?;
+                self.run_piece(&piece.borrow(), &mut own.borrow(), way).await?;
             }
             self.place_rows(&own, run_shape, first, output, batch.run_shape());
             part = Some(own);
@@ -201,7 +201,14 @@ impl GpuEngine {
     }
 
     /// Copies the outputs of a piece that begins at row `first` to their place.
-    fn place_rows(&self, from: &Output, piece: RunShape, first: usize, to: &mut Output, run_shape: RunShape) {
+    fn place_rows(
+        &self,
+        from: &Output,
+        piece: RunShape,
+        first: usize,
+        to: &mut OutputMut<'_>,
+        run_shape: RunShape,
+    ) {
         let model = self.model();
         let dirs = model.output() / model.state_size();
         let sequence = |from: &[f32], to: &mut [f32], dirs: usize, features: usize| {
@@ -223,8 +230,8 @@ impl GpuEngine {
                 to[first * features..][..own].copy_from_slice(from);
             }
         };
-        sequence(&from.y, &mut to.y, dirs, model.state_size());
-        states(&from.h_n, &mut to.h_n, model.state_size());
+        sequence(&from.y, to.y, dirs, model.state_size());
+        states(&from.h_n, to.h_n, model.state_size());
         if let (Some(from), Some(to)) = (&from.c_n, &mut to.c_n) {
             states(from, to, model.hidden());
         }
@@ -242,14 +249,14 @@ impl GpuEngine {
     async fn run_row(
         &self,
         batch: &Batch<'_>,
-        output: &mut Output,
+        output: &mut OutputMut<'_>,
         later: usize,
         way: Way<'_>,
     ) -> Result<()> {
         let model = self.model();
         let RunShape { dims: Dims { steps, .. }, padding, .. } = batch.run_shape();
         let length = batch.lengths_of().map_or(steps, |lengths| lengths[0] as usize);
-        let Output { y, h_n, c_n, out } = output;
+        let OutputMut { y, h_n, c_n, out } = output;
         let c_n = c_n.as_deref_mut().unwrap_or_default();
         batch.initial_states(h_n, c_n);
         let (dirs, state) = (model.layers()[0].direction().count(), model.state_size());
@@ -359,7 +366,7 @@ impl Walk<'_> {
                 batch = batch.c0(c);
             }
             let mut own = self.engine.output(batch.run_shape())?;
-            self.engine.run_piece(&batch, &mut own, way).await?;
+            self.engine.run_piece(&batch, &mut own.borrow(), way).await?;
             h.copy_from_slice(&own.h_n);
             c.copy_from_slice(own.c_n.as_deref().unwrap_or_default());
             let y = own.y.chunks_exact(h.len()).take(count);

@@ -258,7 +258,7 @@ impl Ticks for GpuPool {
     async fn read(
         &mut self,
         slots: &[Range<usize>],
-        wait: Wait,
+        wait: Wait<'_>,
         read: impl FnMut(Range<usize>, &[f32]),
     ) -> Result<()> {
         let bytes = self.states.bytes_of(slots);
@@ -351,7 +351,12 @@ impl Ticks for GpuPool {
         Ok(Begun { groups: groups.len(), landed: false })
     }
 
-    async fn finish(&mut self, parts: &[[usize; 2]], [y, out]: [&mut [f32]; 2], wait: Wait) -> Result<()> {
+    async fn finish(
+        &mut self,
+        parts: &[[usize; 2]],
+        [y, out]: [&mut [f32]; 2],
+        wait: Wait<'_>,
+    ) -> Result<()> {
         let Some(in_flight) = self.in_flight.front_mut() else { return Ok(()) };
         let waited = in_flight.wait(&self.engine.context, wait).await;
         self.broken |= waited.is_err();

@@ -1,18 +1,22 @@
 //! Takes apart what a run copied for the caller.
 
 use crate::gpu::Workspace;
-use crate::io::Output;
+use crate::io::OutputMut;
 use crate::program::{Incomplete, unpack_sequence, untile};
 
 /// Reads everything that a run copied, or returns its first incomplete chunk.
-pub(super) fn read_all(workspace: &Workspace, data: &[u32], output: &mut Output) -> Option<Incomplete> {
+pub(super) fn read_all(
+    workspace: &Workspace,
+    data: &[u32],
+    output: &mut OutputMut<'_>,
+) -> Option<Incomplete> {
     let (mut data, completion) = data.split_at(data.len() - workspace.program().completion_words());
     if let Some(incomplete) = workspace.program().incomplete(completion) {
         return Some(incomplete);
     }
-    read_outputs(workspace, &mut data, &mut output.y, output.out.as_deref_mut());
+    read_outputs(workspace, &mut data, output.y, output.out.as_deref_mut());
     let c_n = output.c_n.as_deref_mut().unwrap_or_default();
-    read_states(workspace, data, &mut output.h_n, c_n);
+    read_states(workspace, data, output.h_n, c_n);
     None
 }
 

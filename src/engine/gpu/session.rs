@@ -8,7 +8,7 @@ use super::{GpuEngine, Planner, Ready};
 use crate::dims::Dims;
 use crate::engine::backend::Steps;
 use crate::error::{Error, Result};
-use crate::gpu::{Context, Fetch, Recordable, Submittable, Workspace};
+use crate::gpu::{Context, Fetch, Recordable, Submittable, Way, Workspace};
 use crate::io::{State, StepInput, StepOutput};
 use crate::plan::Plan;
 use crate::program::{lower_recorded_session, lower_session};
@@ -124,7 +124,7 @@ impl Steps for GpuSession {
         &mut self,
         input: StepInput<'_>,
         output: &mut StepOutput,
-        wait: Wait,
+        wait: Wait<'_>,
         progress: &Arc<Progress>,
     ) -> Result<()> {
         let (streams, x) = (self.streams, input.x());
@@ -139,7 +139,13 @@ impl Steps for GpuSession {
             let x = part.of(x, streams);
             part.workspace.pack_x(x);
             let given = (x, input.resets_of().map(|resets| part.of(resets, streams)));
-            let submit = part.workspace.submit(&self.context, given, part.phase, Fetch::Outputs, &tally);
+            let submit = part.workspace.submit(
+                &self.context,
+                given,
+                part.phase,
+                Fetch::Outputs,
+                Way { wait, tally: &tally },
+            );
             submitted.push(submit?);
             part.phase = 1 - part.phase;
             if self.recordable.is_some() {
@@ -171,7 +177,7 @@ impl Steps for GpuSession {
         Ok(())
     }
 
-    async fn read(&self, to: &mut State, wait: Wait) -> Result<()> {
+    async fn read(&self, to: &mut State, wait: Wait<'_>) -> Result<()> {
         let State { h, c } = to;
         let (h, c) = (&mut h[..], c.as_deref_mut().unwrap_or_default());
         for part in &self.parts {

@@ -49,7 +49,7 @@ impl GpuEngine {
 }
 
 impl StagedRun for GpuStaged {
-    async fn run(&mut self, wait: Wait, progress: &Arc<Progress>) -> Result<RunSeconds> {
+    async fn run(&mut self, wait: Wait<'_>, progress: &Arc<Progress>) -> Result<RunSeconds> {
         let tally = Arc::new(Tally::new(progress.clone(), 1));
         let (seconds, incomplete) = self.staged.run(&self.context, wait, &tally).await?;
         let Some(Incomplete { chunk: Completion { layer, first, .. }, cause }) = incomplete else {
@@ -65,11 +65,11 @@ impl StagedRun for GpuStaged {
         Err(Error::Device { device: self.context.caps().device.clone(), reason })
     }
 
-    async fn read(&self, output: &mut Output, wait: Wait) -> Result<()> {
+    async fn read(&self, output: &mut Output, wait: Wait<'_>) -> Result<()> {
         let submitted = self.staged.fetch(&self.context)?;
         let workspace = self.staged.workspace();
         // The completion counts have been checked after the run.
-        let read = |data: &[u32]| _ = read_all(workspace, data, output);
+        let read = |data: &[u32]| _ = read_all(workspace, data, &mut output.borrow());
         workspace.read(&self.context, submitted, wait, read).await
     }
 

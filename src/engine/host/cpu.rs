@@ -7,7 +7,7 @@ use super::{Given, Path};
 use crate::cpu::{Network, Processor, Scratch, Targets};
 use crate::dtype::{Precision, Storage};
 use crate::error::Result;
-use crate::io::{Batch, Output, RunShape};
+use crate::io::{Batch, OutputMut, RunShape};
 use crate::model::Model;
 use crate::progress::Progress;
 
@@ -59,12 +59,12 @@ impl Path for Cpu {
         &self,
         batch: &Batch<'_>,
         scratch: &mut Scratch,
-        output: &mut Output,
+        output: &mut OutputMut<'_>,
         progress: &Progress,
     ) -> Result<()> {
-        let [h, c] = [&mut output.h_n[..], output.c_n.as_deref_mut().unwrap_or_default()];
+        let [h, c] = [&mut *output.h_n, output.c_n.as_deref_mut().unwrap_or_default()];
         batch.initial_states(h, c);
-        let outputs = [&mut output.y[..], output.out.as_deref_mut().unwrap_or_default()];
+        let outputs = [&mut *output.y, output.out.as_deref_mut().unwrap_or_default()];
         self.advance(Given::of(batch), scratch, [h, c], outputs, progress)
     }
 

@@ -77,8 +77,13 @@ impl<P: Path> HostPool<P> {
             }
         }
         let is_ragged = lengths.iter().any(|&length| length as usize != dims.steps);
-        let given =
-            Given { x, run_shape: dims.into(), lengths: is_ragged.then_some(&lengths[..]), resets: None };
+        let given = Given {
+            x,
+            run_shape: dims.into(),
+            lengths: is_ragged.then_some(&lengths[..]),
+            resets: None,
+            interrupt: None,
+        };
         host.path.advance(given, scratch, [&mut *h, &mut *cells], outputs, progress)?;
         for (row, (slot, _)) in rows.slots(group).enumerate() {
             for layer in 0..layers {
@@ -115,7 +120,7 @@ impl<P: Path> Ticks for HostPool<P> {
     async fn read(
         &mut self,
         slots: &[Range<usize>],
-        _: Wait,
+        _: Wait<'_>,
         mut read: impl FnMut(Range<usize>, &[f32]),
     ) -> Result<()> {
         for run in slots {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Given, Path};
 use crate::dtype::Storage;
 use crate::error::{Error, Result};
-use crate::io::{Batch, Output, RunShape, State};
+use crate::io::{Batch, OutputMut, RunShape, State};
 use crate::model::Model;
 use crate::progress::Progress;
 use crate::reference;
@@ -29,14 +29,15 @@ impl Path for Reference {
 
     fn advance(
         &self,
-        Given { x, run_shape, lengths, resets }: Given<'_>,
+        Given { x, run_shape, lengths, resets, interrupt }: Given<'_>,
         (): &mut (),
         [h, c]: [&mut [f64]; 2],
         [to_y, to_out]: [&mut [f32]; 2],
         _: &Progress,
     ) -> Result<()> {
         let mut states = State { h: h.to_vec(), c: (!c.is_empty()).then(|| c.to_vec()) };
-        let (y, out) = reference::advance(&self.0, x, run_shape, (lengths, resets), &mut states);
+        let given = (lengths, resets, interrupt);
+        let (y, out) = reference::advance(&self.0, x, run_shape, given, &mut states)?;
         h.copy_from_slice(&states.h);
         c.copy_from_slice(states.c.as_deref().unwrap_or_default());
         narrow(&y, to_y);
@@ -44,10 +45,10 @@ impl Path for Reference {
         Ok(())
     }
 
-    fn run(&self, batch: &Batch<'_>, (): &mut (), output: &mut Output, _: &Progress) -> Result<()> {
+    fn run(&self, batch: &Batch<'_>, (): &mut (), output: &mut OutputMut<'_>, _: &Progress) -> Result<()> {
         let truth = reference::run(&self.0, batch)?;
-        narrow(&truth.y, &mut output.y);
-        narrow(&truth.h_n, &mut output.h_n);
+        narrow(&truth.y, output.y);
+        narrow(&truth.h_n, output.h_n);
         for (from, to) in [(&truth.c_n, &mut output.c_n), (&truth.out, &mut output.out)] {
             if let (Some(from), Some(to)) = (from, to) {
                 narrow(from, to);

@@ -122,7 +122,7 @@ impl Pool {
         streams: &[StreamId],
         frames: usize,
         bindings: Bindings<'_>,
-        wait: Wait,
+        wait: Wait<'_>,
     ) -> Result<()> {
         let prepared = self.prepared(streams, frames)?;
         for &stream in streams {

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::sync::Wait;
 
 /// Reads back the outputs of a tick, unless they have landed.
-async fn land(states: &mut AnyPool, flight: &mut Flight, wait: Wait) -> Result<()> {
+async fn land(states: &mut AnyPool, flight: &mut Flight, wait: Wait<'_>) -> Result<()> {
     if !flight.landed {
         let Flight { parts, y, out, .. } = flight;
         on!(AnyPool, states, states => states.finish(parts, [y, out], wait).await)?;
@@ -63,7 +63,7 @@ impl Pool {
         self.tick_waiting(output, Wait::Yield).await
     }
 
-    async fn tick_waiting(&mut self, output: &mut TickOutput, wait: Wait) -> Result<()> {
+    async fn tick_waiting(&mut self, output: &mut TickOutput, wait: Wait<'_>) -> Result<()> {
         output.clear();
         match self.flights.front() {
             None => {}
@@ -98,7 +98,7 @@ impl Pool {
         block_on(self.begin_waiting(BLOCK))
     }
 
-    async fn begin_waiting(&mut self, wait: Wait) -> Result<bool> {
+    async fn begin_waiting(&mut self, wait: Wait<'_>) -> Result<bool> {
         self.check_failed()?;
         if self.flights.len() == UNDER_WAY {
             let reason = format!("{UNDER_WAY} are in flight: call Pool::finish_into first");
@@ -185,7 +185,7 @@ impl Pool {
         self.finish_waiting(output, Wait::Yield).await
     }
 
-    async fn finish_waiting(&mut self, output: &mut TickOutput, wait: Wait) -> Result<()> {
+    async fn finish_waiting(&mut self, output: &mut TickOutput, wait: Wait<'_>) -> Result<()> {
         output.clear();
         let Some(flight) = self.flights.front_mut() else {
             self.check_failed()?;
@@ -204,7 +204,7 @@ impl Pool {
 
     /// Reads back the outputs of every tick that was begun, for [`Pool::finish_into`], so that they are not lost with a device
     /// whose states have been saved.
-    pub(super) async fn land_all(&mut self, wait: Wait) -> Result<()> {
+    pub(super) async fn land_all(&mut self, wait: Wait<'_>) -> Result<()> {
         for flight in &mut self.flights {
             if let Err(error) = land(&mut self.states, flight, wait).await {
                 return Err(self.failed_with(error));

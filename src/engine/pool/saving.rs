@@ -76,7 +76,7 @@ impl Pool {
         self.state_waiting(stream, Wait::Yield).await
     }
 
-    async fn state_waiting(&mut self, stream: StreamId, wait: Wait) -> Result<State> {
+    async fn state_waiting(&mut self, stream: StreamId, wait: Wait<'_>) -> Result<State> {
         self.check_failed()?;
         let slot = self.table.slot(stream)?;
         if self.table.get(stream)?.unsaved > 0 {
@@ -85,7 +85,7 @@ impl Pool {
         Ok(self.table.saved_state(slot))
     }
 
-    async fn save_slots(&mut self, slots: &[Range<usize>], wait: Wait) -> Result<()> {
+    async fn save_slots(&mut self, slots: &[Range<usize>], wait: Wait<'_>) -> Result<()> {
         // The saved states include the effect of these ticks, so their outputs must not be lost afterwards.
         self.land_all(wait).await?;
         let Self { table, states, .. } = self;
@@ -111,7 +111,7 @@ impl Pool {
         self.snapshot_waiting(Wait::Yield).await
     }
 
-    async fn snapshot_waiting(&mut self, wait: Wait) -> Result<Snapshot> {
+    async fn snapshot_waiting(&mut self, wait: Wait<'_>) -> Result<Snapshot> {
         self.check_failed()?;
         let slots = self.table.unsaved_slots();
         if !slots.is_empty() {
@@ -132,7 +132,7 @@ impl Pool {
 
     /// Writes a snapshot where one is due. A failure is reported with the next outputs, and the pool continues: the next is due
     /// as if this one had been written.
-    pub(super) async fn snapshot_if_due(&mut self, wait: Wait) {
+    pub(super) async fn snapshot_if_due(&mut self, wait: Wait<'_>) {
         let Some(snapshots) = self.options.snapshots.clone() else { return };
         if self.ticks < snapshots.ticks {
             return;

@@ -41,7 +41,7 @@ pub(in crate::engine) fn given<'a>(
     let (run_shape, Dims { batch, .. }) = (program.run_shape, program.run_shape.dims);
     let shape = OutputShape::new(model, run_shape)?;
     let states = |features: usize| vec![model.num_states(), batch, features];
-    let Bindings { x, lengths, resets, h0, c0, y, h_n, c_n, out } = bindings;
+    let Bindings { x, lengths, resets, h0, c0, y, h_n, c_n, out, interrupt: _ } = bindings;
     let ends = program.ends.as_ref();
     let mut all = All { program, given: Vec::new(), placed: Vec::new(), sinks: Vec::new() };
 

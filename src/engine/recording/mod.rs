@@ -18,7 +18,7 @@ use super::wait::{BLOCK, block_on};
 use crate::dtype::Storage;
 use crate::error::{Error, Result};
 use crate::gpu::{Call, CommandEncoder, Given, Recordable, Recorded, Submittable};
-use crate::io::{Batch, Bindings, Output, OutputShape, RunShape, Sink, Source};
+use crate::io::{Batch, Bindings, OutputMut, OutputShape, RunShape, Sink, Source, zeros};
 use crate::program::{BufferId, unpack_sequence};
 use crate::sync::Wait;
 
@@ -57,7 +57,7 @@ impl Engine {
     }
 
     /// Runs a batch of `run_shape`, or `[B, T]` alone, whose arrays are on the host or in the caller's buffers, in any mix. If
-    /// all are on the host this is [`Engine::run`]. Work that was submitted to the queue before is complete when the run begins.
+    /// all are on the host this is [`Engine::run`] into them, without a copy. Work that was submitted to the queue before is complete when the run begins.
     /// If no output is on the host, the call returns once the run is submitted.
     ///
     /// # Errors
@@ -65,7 +65,8 @@ impl Engine {
     /// other than a GPU.
     pub fn run_bound(&self, run_shape: impl Into<RunShape>, bindings: Bindings<'_>) -> Result<()> {
         self.device().may_block()?;
-        block_on(self.run_bound_waiting(run_shape.into(), bindings, BLOCK))
+        let wait = bindings.interrupt.map_or(BLOCK, Wait::Interruptible);
+        block_on(self.run_bound_waiting(run_shape.into(), bindings, wait))
     }
 
     /// [`Engine::run_bound`], without blocking.
@@ -80,7 +81,12 @@ impl Engine {
         self.run_bound_waiting(run_shape.into(), bindings, Wait::Yield).await
     }
 
-    async fn run_bound_waiting(&self, run_shape: RunShape, bindings: Bindings<'_>, wait: Wait) -> Result<()> {
+    async fn run_bound_waiting(
+        &self,
+        run_shape: RunShape,
+        bindings: Bindings<'_>,
+        wait: Wait<'_>,
+    ) -> Result<()> {
         let run_shape = RunShape { resets: bindings.resets.is_some(), ..run_shape };
         OutputShape::new(self.model(), run_shape)?;
         let Some(name) = bindings.first_buffer() else {
@@ -99,7 +105,7 @@ impl Engine {
         own: &mut Submittable,
         bindings: Bindings<'_>,
         of: Of,
-        wait: Wait,
+        wait: Wait<'_>,
     ) -> Result<()> {
         let (call, sinks) = self.bound(own, bindings, of, None)?;
         self.submit(call, sinks, wait).await
@@ -121,15 +127,15 @@ impl Engine {
     }
 
     /// Submits a bound call, and reads back its outputs on the host.
-    pub(super) async fn submit(&self, call: Call<'_>, sinks: HostSinks<'_>, wait: Wait) -> Result<()> {
+    pub(super) async fn submit(&self, call: Call<'_>, sinks: HostSinks<'_>, wait: Wait<'_>) -> Result<()> {
         let gpu = self.gpu_of_recordings()?;
         let arrays: Vec<BufferId> = sinks.iter().map(|(id, _)| *id).collect();
         let recordable = call.recordable().clone();
         call.run(&gpu.context, &arrays, wait, |words| read(&recordable, words, sinks)).await
     }
 
-    async fn run_on_host(&self, run_shape: RunShape, bindings: Bindings<'_>, wait: Wait) -> Result<()> {
-        let Bindings { x, lengths, resets, h0, c0, y, h_n, c_n, out } = bindings;
+    async fn run_on_host(&self, run_shape: RunShape, bindings: Bindings<'_>, wait: Wait<'_>) -> Result<()> {
+        let Bindings { x, lengths, resets, h0, c0, y, h_n, c_n, out, interrupt } = bindings;
         let x = on_host(Some(x)).unwrap_or_default();
         let mut batch = Batch::of_form(run_shape, run_shape.features(self.model()), x)?;
         if let Some(lengths) = on_host(lengths) {
@@ -144,6 +150,9 @@ impl Engine {
         if let Some(c0) = on_host(c0) {
             batch = batch.c0(c0);
         }
+        if let Some(interrupt) = interrupt {
+            batch = batch.interrupt(interrupt);
+        }
         let shape = OutputShape::new(self.model(), run_shape)?;
         for (name, sink, shape) in [
             ("y", &y, Some(&shape.y[..])),
@@ -157,16 +166,15 @@ impl Engine {
             })?;
             crate::dims::check_len(name, shape, sink.len())?;
         }
-        let mut output = self.output_of(&batch)?;
-        self.run_waiting(&batch, &mut output, wait).await?;
-        let Output { y: y_of, h_n: h_of, c_n: c_of, out: out_of } = &output;
-        for (sink, from) in [(y, Some(y_of)), (h_n, Some(h_of)), (c_n, c_of.as_ref()), (out, out_of.as_ref())]
-        {
-            if let (Some(Sink::Host(to)), Some(from)) = (sink, from) {
-                to.copy_from_slice(from);
-            }
-        }
-        Ok(())
+        self.check_batch(&batch)?;
+        // A run writes every output; those that the caller does not want go to arrays of its own.
+        let mut own: [Vec<f32>; 4] = Default::default();
+        let [own_y, own_h, own_c, own_out] = &mut own;
+        let c = shape.c.as_ref().map(|shape| array(c_n, shape, "c_n", own_c)).transpose()?;
+        let out = shape.out.as_ref().map(|shape| array(out, shape, "out", own_out)).transpose()?;
+        let y = array(y, &shape.y, "y", own_y)?;
+        let h_n = array(h_n, &shape.h, "h_n", own_h)?;
+        self.run_waiting(&batch, OutputMut { y, h_n, c_n: c, out }, wait).await
     }
 
     /// The engine's GPU side, for a recording.
@@ -240,6 +248,22 @@ impl Recording {
     /// The engine.
     pub fn engine(&self) -> &Engine {
         &self.engine
+    }
+}
+
+/// The array of a sink that is known to be on the host; without a sink `own`, with room for it.
+fn array<'a>(
+    sink: Option<Sink<'a>>,
+    shape: &[usize],
+    name: &str,
+    own: &'a mut Vec<f32>,
+) -> Result<&'a mut [f32]> {
+    match sink {
+        Some(Sink::Host(array)) => Ok(array),
+        Some(Sink::Buffer { .. }) | None => {
+            *own = zeros(name, shape)?;
+            Ok(own)
+        }
     }
 }
 

@@ -60,7 +60,7 @@ impl Session {
         self.step_bound_waiting(bindings, Wait::Yield).await
     }
 
-    async fn step_bound_waiting(&mut self, bindings: Bindings<'_>, wait: Wait) -> Result<()> {
+    async fn step_bound_waiting(&mut self, bindings: Bindings<'_>, wait: Wait<'_>) -> Result<()> {
         if let Some(name) = bindings.first_buffer() {
             let engine: Engine = self.engine.clone();
             engine.gpu_for(name)?;

@@ -1,8 +1,11 @@
-//! A model as bytes: what one module of the package gives another, or a page gives its workers and audio worklets. Words of 32 bits,
-//! little-endian; arrays and texts after their length. Both sides are of one version of the package.
+//! A model as bytes, for another process, worker or module of the same version: pickles of the Python package, and what a page gives
+//! its workers and audio worklets. Words of 32 bits, little-endian; arrays and texts after their length.
 
-use wgru::model::{Activation, Activations, Forget, Function, Merge, Reset, Update, Weights};
-use wgru::{Cell, Direction, Error, Layer, Model, Readout, ReadoutSteps};
+use super::{
+    Activation, Activations, Cell, Direction, Forget, Function, Layer, Merge, Model, Readout, ReadoutSteps,
+    Reset, Update, Weights,
+};
+use crate::error::{Error, Result};
 
 /// The first words: `wgru`, and the version of what follows.
 const MAGIC: u32 = u32::from_le_bytes(*b"wgru");
@@ -21,13 +24,14 @@ const DIRECTIONS: [Direction; 3] = [Direction::Forward, Direction::Reverse, Dire
 const MERGES: [Merge; 4] = [Merge::Concat, Merge::Sum, Merge::Mul, Merge::Average];
 const STEPS: [ReadoutSteps; 2] = [ReadoutSteps::Every, ReadoutSteps::Last];
 
-type Result<T> = std::result::Result<T, Error>;
-
 fn wrong(reason: impl Into<String>) -> Error {
-    Error::Format { name: "the bytes of a model".into(), reason: reason.into(), source: None }
+    Error::format("the bytes of a model", reason)
 }
 
 /// `model`, and lists of texts, as bytes.
+///
+/// # Errors
+/// [`Error::Format`] where a size does not fit 32 bits.
 pub fn write(model: &Model, lists: &[&[String]]) -> Result<Vec<u8>> {
     let mut to = Writer(Vec::new());
     to.words(&[MAGIC, VERSION]);
@@ -63,11 +67,13 @@ pub fn write(model: &Model, lists: &[&[String]]) -> Result<Vec<u8>> {
 pub fn read<const N: usize>(bytes: &[u8]) -> Result<(Model, [Vec<String>; N])> {
     let mut from = Reader(bytes);
     if from.word()? != MAGIC {
-        return Err(wrong("they do not begin as those that `toBytes` gives"));
+        return Err(wrong("they do not begin as those of a model do"));
     }
     let version = from.word()?;
     if version != VERSION {
-        return Err(wrong(format!("they are of version {version}, this package reads {VERSION}")));
+        return Err(wrong(format!(
+            "they are of version {version}, and this version of wgru reads {VERSION}"
+        )));
     }
     let mut layers = Vec::new();
     for _ in 0..from.word()? {
@@ -169,7 +175,7 @@ impl<'a> Reader<'a> {
         let place = self.word()?;
         all.get(place as usize)
             .copied()
-            .ok_or_else(|| wrong("a part of the model is none that this package knows"))
+            .ok_or_else(|| wrong("a part of the model is none that this version of wgru knows"))
     }
 
     fn numbers(&mut self) -> Result<Vec<f32>> {
