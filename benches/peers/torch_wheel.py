@@ -29,8 +29,8 @@ import wgru
 import wgru.torch
 
 PAUSE = 0.02
-FIELDS = ["case", "timed", "threads", "engine", "driver", "median_s", "p05_s", "p95_s", "spread", "runs", "rounds", "max_error", "tolerance"]
-FIELDS += ["processor", "python", "commit", "date"]
+FIELDS = ["case", "timed", "threads", "engine", "driver", "median_s", "p05_s", "p95_s", "spread", "runs", "rounds"]
+FIELDS += ["max_error", "tolerance", "processor", "python", "commit", "date"]
 
 
 def subjects(case, weights, x, device):
@@ -87,8 +87,9 @@ def time_case(name, device, rounds, seconds):
         error = float((check().double() - expected).abs().max())
         if not error <= tolerance:
             sys.exit(f"{name}: {engine} is off by {error:.3e}, allowed {tolerance:.3e}")
-        records[engine] = {"case": name, "timed": "step" if case["steps"] == 1 else "sequence", "engine": engine, "max_error": error}
-        records[engine] |= {"tolerance": tolerance, "rounds": rounds}
+        timed = "step" if case["steps"] == 1 else "sequence"
+        records[engine] = {"case": name, "timed": timed, "engine": engine, "rounds": rounds}
+        records[engine] |= {"max_error": error, "tolerance": tolerance}
     times = {engine: [] for engine in made}
     for number in range(rounds):
         for engine in list(made)[:: -1 if number % 2 else 1]:
@@ -118,7 +119,8 @@ def main():
     if not names:
         parser.error("--case or --suite is needed")
     facts = {name: value for name, value in run.machine().items() if name in FIELDS}
-    drivers = {"torch": f"torch {torch.__version__}, numpy {np.__version__}", "wgru": f"wgru {wgru.__version__}, numpy {np.__version__}"}
+    versions = {"torch": torch.__version__, "wgru": wgru.__version__}
+    drivers = {name: f"{name} {version}, numpy {np.__version__}" for name, version in versions.items()}
     ratios = []
     with args.out.open("a", newline="") if args.out else contextlib.closing(io.StringIO()) as file:
         table = csv.DictWriter(file, FIELDS, lineterminator="\n")
@@ -134,7 +136,8 @@ def main():
                     file.flush()
                     pair = [records[engine]["median_s"] for engine in ("torch", "wgru")]
                     ratios.append((name, pair[0] / pair[1]))
-                    print(f"{name:32} x{threads}  torch {pair[0] * 1e6:10.1f} µs  wgru {pair[1] * 1e6:10.1f} µs  {ratios[-1][1]:6.2f}", flush=True)
+                    times = "  ".join(f"{engine} {median * 1e6:10.1f} µs" for engine, median in zip(records, pair))
+                    print(f"{name:32} x{threads}  {times}  {ratios[-1][1]:6.2f}", flush=True)
     for words, chosen in [("all", ratios), ("B = 1", [one for one in ratios if "-b1-" in one[0]])]:
         if chosen:
             mean = math.exp(sum(math.log(ratio) for _, ratio in chosen) / len(chosen))

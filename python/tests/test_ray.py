@@ -32,7 +32,7 @@ def example():
 
 
 def dies_once(example, marker):
-    """A forecaster whose process kills itself at its third batch, if no other has yet. It leaves a file of its process's number."""
+    """A forecaster whose process kills itself at its third batch, if no other has yet. It leaves its number in a file."""
 
     class DiesOnce(example.Forecaster):
         calls = 0
@@ -74,5 +74,5 @@ def test_forecasts_of_the_published_windows(example, tmp_path):
     assert published
     for one in published:
         # Row e of the series is the end of window e - 47.
-        assert np.abs(found[one["e"] - 47] - one["forecast"]).max() < 1e-3
+        assert np.abs(found[one["e"] - 47] - one["ppm"]).max() < 1e-3
     assert not (tmp_path / "forecasts.partial").exists()

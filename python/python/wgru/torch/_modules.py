@@ -20,6 +20,8 @@ Layout = Literal["batch-major", "time-major"]
 BATCH_MAJOR: Layout = "batch-major"
 TIME_MAJOR: Layout = "time-major"
 
+OPTIONS = ["mode", "input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout", "bidirectional", "proj_size"]
+
 # The torch devices whose tensors were copied and warned of.
 _warned: set[str] = set()
 
@@ -61,17 +63,7 @@ class Recurrent(nn.Module):
             raise WrongUse(f"module: {reason}")
         opened = Device.open(device) if isinstance(device, str) else device
         self.engine = opened.load(self._model(module), weights=weights, activations=activations)
-        for attribute in (
-            "mode",
-            "input_size",
-            "hidden_size",
-            "num_layers",
-            "bias",
-            "batch_first",
-            "dropout",
-            "bidirectional",
-            "proj_size",
-        ):
+        for attribute in OPTIONS:
             setattr(self, attribute, getattr(module, attribute))
         self._storage = (weights, activations)
         self._describe()
@@ -89,7 +81,7 @@ class Recurrent(nn.Module):
         sizes = [self.proj_size or self.hidden_size] + ([self.hidden_size] if self.mode == "LSTM" else [])
         # Of h, and of an LSTM's c: its name, rows and features.
         self._states = [(name, states, size) for name, size in zip(("h_0", "c_0"), sizes, strict=False)]
-        # x without batch: its states have no batch either.
+        # The layout of x and y, and the one that a transposed view of x may have.
         self._own: Layout = BATCH_MAJOR if self.batch_first else TIME_MAJOR
         self._other: Layout = TIME_MAJOR if self.batch_first else BATCH_MAJOR
 
@@ -151,6 +143,8 @@ class Recurrent(nn.Module):
         for state, (name, rows, size) in zip(given, self._states, strict=False):
             if state.shape != (rows, batch, size):
                 raise WrongUse(f"hx: {name} is {list(state.shape)}, expected {[rows, batch, size]}")
+        if batch == 0 and x.shape[1 if layout == BATCH_MAJOR else 0]:
+            return self._no_rows(x, layout == output_layout)
         states = [self._array(state) for state in given] or [None]
         out = self.engine.run(
             self._array(x),
@@ -164,16 +158,22 @@ class Recurrent(nn.Module):
         )
         arrays = [out.y, out.h_n] if len(self._states) == 1 else [out.y, out.h_n, out.c_n]
         tensors = [torch.from_numpy(array) for array in arrays]
-        if x.dtype is not torch.float32 or x.device.type != "cpu":
+        if x.dtype is not torch.float32 or not x.is_cpu:
             tensors = [tensor.to(x.device, x.dtype) for tensor in tensors]
         return tensors[0], tensors[1:]
+
+    def _no_rows(self, x: Tensor, as_x: bool) -> tuple[Tensor, list[Tensor]]:
+        """The results of a batch of no rows, which torch computes and an engine does not."""
+        size = (self.proj_size or self.hidden_size) * (2 if self.bidirectional else 1)
+        y = x.new_zeros(*(x.shape[:2] if as_x else reversed(x.shape[:2])), size)
+        return y, [x.new_zeros(rows, 0, size) for _, rows, size in self._states]
 
     @staticmethod
     def _array(tensor: Tensor) -> "Floats":
         """The tensor as an array, without a copy if it is a contiguous float32 tensor on the CPU."""
         if tensor.requires_grad:
             tensor = tensor.detach()
-        if tensor.dtype is not torch.float32 or tensor.device.type != "cpu":
+        if tensor.dtype is not torch.float32 or not tensor.is_cpu:
             tensor = tensor.to("cpu", torch.float32)
         return tensor.contiguous().numpy()
 
@@ -205,10 +205,11 @@ class Recurrent(nn.Module):
             )
         if torch.jit.is_tracing():
             raise WrongUse("torch.jit.trace would record the results as constants: trace the model before wgru.torch.replace")
-        for name, tensor in zip(("input", "hx", "hx"), (x, *given), strict=False):
+        for tensor in (x, *given):
             if tensor.dtype not in TYPES:
+                name = "input" if tensor is x else "hx"
                 raise Unsupported(f"{name}: {words(tensor.dtype)}, and computation is in float32: pass {name}.float()")
-        if x.device.type != "cpu":
+        if not x.is_cpu:
             self._warn(x.device)
 
     def _warn(self, device: torch.device) -> None:

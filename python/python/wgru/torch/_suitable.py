@@ -39,9 +39,9 @@ def _of_extras(module: nn.RNNBase) -> str | None:
     if prune.is_pruned(module):
         return "its weights are pruned: call torch.nn.utils.prune.remove first"
     hooks = {
-        "forward": module._forward_hooks,
+        "forward ": module._forward_hooks,
         "forward pre-": module._forward_pre_hooks,
-        "backward": module._backward_hooks,
+        "backward ": module._backward_hooks,
         "backward pre-": module._backward_pre_hooks,
     }
     for name, registered in hooks.items():
