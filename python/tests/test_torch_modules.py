@@ -1,8 +1,11 @@
 """What the stand-ins of `wgru.torch` do beside computing: copies, refusals, pickling, state dicts."""
 
 import copy
+import importlib.util
 import io
 import pickle
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -189,6 +192,14 @@ def test_compile(cpu):
     for mode in (torch.inference_mode, torch.no_grad):
         with mode():
             torch.testing.assert_close(compiled(x), built(x * 2)[0] + 1, atol=1e-5, rtol=0)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="torch was installed without Triton")
+def test_triton_is_loaded_before_drivers(gpu):
+    """Triton crashes the process if it is loaded after Mesa's OpenGL drivers (wgru/torch/_triton.py)."""
+    code = "import wgru.torch; wgru.devices(); wgru.Device.open('vulkan'); import triton; print('ok', triton.__name__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "ok triton\n"), done.stderr
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -23,7 +23,10 @@ software, else the CPU path.
   `wgru.Recipe`, which has the model and the device's selector; a device is opened where the stand-in is loaded.
 """
 
+from . import _triton
 from ._modules import GRU, LSTM, RNN
 from ._replace import Left, Report, Swapped, replace
+
+_triton.load_first()
 
 __all__ = ["GRU", "LSTM", "RNN", "Left", "Report", "Swapped", "replace"]

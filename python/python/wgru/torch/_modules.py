@@ -137,30 +137,31 @@ class Recurrent(nn.Module):
         self, x: Tensor, layout: Layout, output_layout: Layout, given: list[Tensor], lengths: Tensor | None = None
     ) -> tuple[Tensor, list[Tensor]]:
         """Runs x `[T, B, I]` or `[B, T, I]`; gives y and the final states, in x's type and on its device."""
-        batch = x.shape[0 if layout == BATCH_MAJOR else 1]
-        if x.shape[2] != self.input_size:
-            raise WrongUse(f"input: {x.shape[2]} features, expected input_size {self.input_size}")
+        first, second, features = x.shape
+        batch, steps = (first, second) if layout is BATCH_MAJOR else (second, first)
+        if features != self.input_size:
+            raise WrongUse(f"input: {features} features, expected input_size {self.input_size}")
         for state, (name, rows, size) in zip(given, self._states, strict=False):
             if state.shape != (rows, batch, size):
                 raise WrongUse(f"hx: {name} is {list(state.shape)}, expected {[rows, batch, size]}")
-        if batch == 0 and x.shape[1 if layout == BATCH_MAJOR else 0]:
-            return self._no_rows(x, layout == output_layout)
-        states = [self._array(state) for state in given] or [None]
+        if batch == 0 and steps:
+            return self._no_rows(x, layout is output_layout)
         out = self.engine.run(
             self._array(x),
             lengths=None if lengths is None else lengths.numpy(),
-            h0=states[0],
-            c0=states[-1] if len(states) > 1 else None,
+            h0=self._array(given[0]) if given else None,
+            c0=self._array(given[1]) if len(given) > 1 else None,
             layout=layout,
             output_layout=output_layout,
             # torch computes with NaN and infinity, so this does.
             check_finite=False,
         )
-        arrays = [out.y, out.h_n] if len(self._states) == 1 else [out.y, out.h_n, out.c_n]
-        tensors = [torch.from_numpy(array) for array in arrays]
+        y, states = torch.from_numpy(out.y), [torch.from_numpy(out.h_n)]
+        if out.c_n is not None:
+            states.append(torch.from_numpy(out.c_n))
         if x.dtype is not torch.float32 or not x.is_cpu:
-            tensors = [tensor.to(x.device, x.dtype) for tensor in tensors]
-        return tensors[0], tensors[1:]
+            return y.to(x.device, x.dtype), [state.to(x.device, x.dtype) for state in states]
+        return y, states
 
     def _no_rows(self, x: Tensor, as_x: bool) -> tuple[Tensor, list[Tensor]]:
         """The results of a batch of no rows, which torch computes and an engine does not."""
@@ -198,7 +199,7 @@ class Recurrent(nn.Module):
         if self.training:
             advice = "call model.eval() first, or train with torch's module"
             raise WrongUse(f"this stand-in is in training mode, and computes inference only: {advice}")
-        if torch.is_grad_enabled() and (x.requires_grad or any(state.requires_grad for state in given)):
+        if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, *given)):
             raise WrongUse(
                 "the input needs a gradient, which an engine does not compute: call the model under torch.inference_mode() "
                 "or torch.no_grad(), or pass input.detach()"
@@ -206,7 +207,7 @@ class Recurrent(nn.Module):
         if torch.jit.is_tracing():
             raise WrongUse("torch.jit.trace would record the results as constants: trace the model before wgru.torch.replace")
         for tensor in (x, *given):
-            if tensor.dtype not in TYPES:
+            if tensor.dtype is not torch.float32 and tensor.dtype not in TYPES:
                 name = "input" if tensor is x else "hx"
                 raise Unsupported(f"{name}: {words(tensor.dtype)}, and computation is in float32: pass {name}.float()")
         if not x.is_cpu:
@@ -220,7 +221,7 @@ class Recurrent(nn.Module):
             message = (
                 f"the input is on {device}: it is copied to the CPU, and y back, because engines do not share memory with torch"
             )
-            warnings.warn(message, stacklevel=6)
+            warnings.warn(message, stacklevel=7)
 
     def flatten_parameters(self) -> None:
         """Does nothing. torch's modules have it, and models call it."""
