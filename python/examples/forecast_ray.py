@@ -36,8 +36,8 @@ DATA = ROOT / "data/co2_mauna_loa.csv"
 class Forecaster(wgru.ray.Predictor):
     """Forecasts in ppm: `last + scale · out`, in float64."""
 
-    def __init__(self, model, scale):
-        super().__init__(model, "cpu", threads=1, input="window", output="out", keep=["id", "last"])
+    def __init__(self, recipe, scale):
+        super().__init__(recipe, input="window", output="out", keep=["id", "last"])
         self.scale = scale
 
     def __call__(self, batch):
@@ -101,7 +101,7 @@ def forecast(windows, out, actors, batch_size=1024, actor=Forecaster):
     model, task = load()
     predictions = ray.data.read_parquet(str(windows)).map_batches(
         actor,
-        fn_constructor_kwargs={"model": model, "scale": task["scale"]},
+        fn_constructor_kwargs={"recipe": wgru.Recipe(model, "cpu:1"), "scale": task["scale"]},
         compute=ray.data.ActorPoolStrategy(size=actors),
         batch_size=batch_size,
         num_cpus=1,
@@ -115,7 +115,7 @@ def forecast(windows, out, actors, batch_size=1024, actor=Forecaster):
 def in_one_process(table):
     """The same forecasts by one engine, in ppm."""
     model, task = load()
-    engine = wgru.Device.open("cpu", threads=1).load(model)
+    engine = wgru.Engine(model, "cpu")
     x = np.stack(table["window"].to_numpy())[:, :, np.newaxis]
     return table["last"].to_numpy()[:, np.newaxis] + task["scale"] * engine.run(x).out.astype(np.float64)
 

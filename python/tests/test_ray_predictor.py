@@ -5,6 +5,7 @@ import pytest
 import wgru
 import wgru.ray
 from common import net, normal
+from wgru import Recipe
 from wgru.ray import Predictor
 
 
@@ -20,7 +21,7 @@ def test_tensors(rng):
     model = net(rng, "lstm", (3, 8), layers=2, readout="last", outputs=4).model
     x = normal(rng, 7, 5, 3)
     names = {"forecast": "out", "sequence": "y", "h": "h_n", "c": "c_n"}
-    predictor = Predictor(model, input="window", output=names, keep=["id"])
+    predictor = Predictor(Recipe(model, "cpu:1"), input="window", output=names, keep=["id"])
     found = predictor({"id": np.arange(7), "window": x})
     y, h_n, c_n, out = predictor.engine.run(x)
     assert list(found) == ["id", *names]
@@ -33,7 +34,7 @@ def test_lists_of_different_lengths(rng):
     """Each window has the bits that it has by itself; y is 0 past its end."""
     model = net(rng, "gru", (2, 6), readout="last").model
     x, lengths = normal(rng, 9, 8, 2), rng.integers(1, 9, 9)
-    predictor = Predictor(model, input="w", output={"out": "out", "y": "y"})
+    predictor = Predictor(Recipe(model, "cpu:1"), input="w", output={"out": "out", "y": "y"})
     column = lists(x, lengths)
     nested = np.empty(9, object)
     for row, window in enumerate(column):
@@ -41,7 +42,7 @@ def test_lists_of_different_lengths(rng):
         nested[row][:] = [step.astype(np.float64) for step in window]
     padded = x.copy()
     padded[np.arange(8) >= lengths[:, np.newaxis]] = 99.0
-    with_lengths = Predictor(model, input="w", lengths="n", output={"out": "out", "y": "y"})
+    with_lengths = Predictor(Recipe(model, "cpu:1"), input="w", lengths="n", output={"out": "out", "y": "y"})
     given = [predictor({"w": column}), predictor({"w": nested}), with_lengths({"w": padded, "n": lengths})]
     for row, steps in enumerate(lengths):
         alone = predictor.engine.run(x[row : row + 1, :steps])
@@ -54,7 +55,7 @@ def test_lists_of_different_lengths(rng):
 def test_one_feature_and_no_readout(rng):
     model = net(rng, "gru", (1, 4)).model
     x = normal(rng, 4, 6, 1)
-    predictor = Predictor(model, input="w")
+    predictor = Predictor(Recipe(model, "cpu:1"), input="w")
     wanted = predictor.engine.run(x).y
     for column in (x, x[:, :, 0], x[:, :, 0].astype(np.float64), lists(x[:, :, 0], [6] * 4)):
         assert predictor({"w": column})["output"].tobytes() == wanted.tobytes()
@@ -78,14 +79,14 @@ def test_one_feature_and_no_readout(rng):
 )
 def test_batches_that_are_refused(rng, batch, words):
     with pytest.raises(wgru.WrongUse, match=words):
-        Predictor(net(rng, "gru", (2, 4)).model, input="w")(batch)
+        Predictor(Recipe(net(rng, "gru", (2, 4)).model, "cpu:1"), input="w")(batch)
 
 
 @pytest.mark.parametrize(
     "lengths, words", [([3, 4], "row 1 is 4, expected 1 to 3"), ([0, 1], "row 0 is 0"), ([1.5, 2.0], "whole number")]
 )
 def test_lengths_that_are_refused(rng, lengths, words):
-    predictor = Predictor(net(rng, "gru", (2, 4)).model, input="w", lengths="n")
+    predictor = Predictor(Recipe(net(rng, "gru", (2, 4)).model, "cpu:1"), input="w", lengths="n")
     with pytest.raises(wgru.WrongUse, match=words):
         predictor({"w": np.zeros((2, 3, 2)), "n": np.array(lengths)})
 
@@ -95,4 +96,4 @@ def test_lengths_that_are_refused(rng, lengths, words):
 )
 def test_outputs_that_are_refused(rng, output, words):
     with pytest.raises(wgru.WrongUse, match=words):
-        Predictor(net(rng, "gru", (2, 4)).model, input="w", output={"column": output})
+        Predictor(Recipe(net(rng, "gru", (2, 4)).model, "cpu:1"), input="w", output={"column": output})

@@ -276,7 +276,6 @@ class Engine:
 class Recipe:
     """A model, a device's selector and options. Can be pickled, which an engine cannot."""
 
-    # wanted by ray: `threads` (of the CPU path), also kept by `Engine.recipe()` of an engine on `Device.open("cpu", threads=n)`.
     def __init__(
         self,
         model: Model,
@@ -285,7 +284,7 @@ class Recipe:
         weights: Storage = "f32",
         activations: Storage = "f32",
         memory: int | None = None,
-        threads: int | None = None,
+        pipeline_cache: str | PathLike[str] | None = None,
     ) -> None: ...
     def open(self) -> Engine: ...
 

@@ -2,26 +2,24 @@
 
     predictions = ray.data.read_parquet(windows).map_batches(
         wgru.ray.Predictor,
-        fn_constructor_kwargs={"model": model, "input": "window", "output": "forecast"},
+        fn_constructor_kwargs={"recipe": wgru.Recipe(model, "cpu:1"), "input": "window", "output": "forecast"},
         compute=ray.data.ActorPoolStrategy(size=2),
         batch_size=1024,
         num_cpus=1,
     )
 
-* **What is shipped.** To an actor, once: the model (all weights, in float32) and these options; a restarted actor gets them
-  again. To a call: a batch of windows, from Ray's object store. The engine itself is made in the actor and never leaves it.
-* **What a window costs.** On the CPU path 2·G·H·(I + H)·T operations for each layer and direction, G = 3 of a GRU and 4 of an
-  LSTM, and T·I numbers from the object store. A call has some 0.1 ms of fixed cost, so a batch should take a few milliseconds
-  or more.
-* **Threads.** An actor computes on one thread, because Ray has an actor for each core (`num_cpus=1`). With fewer actors than
-  cores give each more, and the same `num_cpus`.
-* **When a GPU pays.** If a batch's operations take longer on the actor's cores than moving x and y over the bus: with H of 128
-  or more and batches of thousands of windows, rarely for small models. Measure with `wgru bench`. `num_gpus` only counts: it
-  does not choose a device here, since Vulkan ignores `CUDA_VISIBLE_DEVICES`. One actor for each GPU, chosen by `device`, is
-  enough.
-* **Failures.** Ray Data restarts an actor that died and repeats its batches (`max_restarts=0` turns that off). A repeated batch
-  gives the same bits, as do other batch sizes and numbers of actors on the CPU path. An exception, such as of a damaged window,
-  ends the job instead.
+* **What is shipped.** To an actor, once: the recipe, which is the model with all its weights, and the options; a restarted
+  actor gets them again. To a call: a batch of windows, from Ray's object store. The engine is made in the actor and never
+  leaves it.
+* **What a window costs.** On the CPU path 2·G·H·(I + H)·T operations for each layer and direction, with G = 3 for a GRU, 4 for
+  an LSTM and 1 for an RNN. Ray's work for each batch comes on top, so use batches of hundreds of windows or more.
+* **Threads.** Ray counts an actor as one core (`num_cpus=1`), so let it compute on one thread: `cpu:1`. For n threads give both.
+* **When a GPU pays.** If it computes a batch, with x and the results crossing the bus, in less time than the cores that Ray
+  would use instead. Time `Engine.run` on both with a batch of yours. One actor for each GPU is enough: its recipe names the
+  device, such as `vulkan:#1`. `num_gpus` alone does not choose one, because Vulkan ignores `CUDA_VISIBLE_DEVICES`.
+* **Failures.** Ray Data restarts an actor that died and repeats its batches (`max_restarts=0` turns that off). On the CPU path
+  a repeated batch gives the same bits, as do other batch sizes and other numbers of actors. An exception, such as for a damaged
+  window, ends the job instead.
 
 This module does not import Ray: a `Predictor` is a plain callable.
 """
@@ -32,10 +30,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from wgru import Device, Model, Output, WrongUse
+from wgru import Output, Recipe, WrongUse
 
 if TYPE_CHECKING:
-    from wgru import Floats, Storage
+    from wgru import Floats
 
 ARRAYS = ("out", "y", "h_n", "c_n")
 
@@ -43,7 +41,7 @@ ARRAYS = ("out", "y", "h_n", "c_n")
 class Predictor:
     """Computes the windows of a column, and adds columns of results.
 
-    model: is sent to each actor. device, threads, weights, activations, memory: as `wgru.Device.open` and `load` take them.
+    recipe: what each actor makes its engine from: the model, a device (`cpu:1` is the CPU path on one thread), storage.
     input: a column of windows of I features: tensors `[T, I]`, lists of lists, or `[T]` if I is 1. Windows of a batch may
     differ in T. Computed in float32; a column of another type of numbers is rounded to it.
     lengths: a column with the real steps of each window, T by default. The steps past them are not computed.
@@ -57,18 +55,15 @@ class Predictor:
 
     def __init__(
         self,
-        model: Model,
-        device: str = "cpu",
+        recipe: Recipe,
         *,
-        threads: int | None = 1,
-        weights: "Storage" = "f32",
-        activations: "Storage" = "f32",
-        memory: int | None = None,
         input: str,
         lengths: str | None = None,
         output: str | Mapping[str, str] = "output",
         keep: Sequence[str] | None = None,
     ) -> None:
+        self.engine = recipe.open()
+        model = self.engine.model
         default = "out" if model.readout_outputs else "y"
         self.outputs = {output: default} if isinstance(output, str) else dict(output)
         for column, array in self.outputs.items():
@@ -79,7 +74,6 @@ class Predictor:
             if array == "c_n" and not model.has_c:
                 raise WrongUse(f'output: column "{column}" is of c, which only an LSTM has')
         self.input, self.lengths, self.keep = input, lengths, keep
-        self.engine = Device.open(device, threads=threads).load(model, weights=weights, activations=activations, memory=memory)
 
     def __call__(self, batch: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
         """The kept columns of a batch, and those of results."""

@@ -27,7 +27,7 @@ _warned: set[str] = set()
 
 
 # Unlike torch.compiler.disable, this does not import the compiler before it is used.
-@torch._disable_dynamo
+@torch._disable_dynamo  # type: ignore[attr-defined]
 def _outside_of_graphs(module: "Recurrent", input: Tensor | PackedSequence, hx: Any) -> tuple[Any, Any]:
     return module._forward(input, hx)
 
@@ -204,7 +204,7 @@ class Recurrent(nn.Module):
                 "the input needs a gradient, which an engine does not compute: call the model under torch.inference_mode() "
                 "or torch.no_grad(), or pass input.detach()"
             )
-        if torch.jit.is_tracing():
+        if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
             raise WrongUse("torch.jit.trace would record the results as constants: trace the model before wgru.torch.replace")
         for tensor in (x, *given):
             if tensor.dtype is not torch.float32 and tensor.dtype not in TYPES:
@@ -261,7 +261,7 @@ class Recurrent(nn.Module):
         return {**self.__dict__, "engine": self.engine.recipe()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__({**state, "engine": state["engine"].open()})
+        super().__setstate__({**state, "engine": state["engine"].open()})  # type: ignore[no-untyped-call]
 
 
 class GRU(Recurrent):

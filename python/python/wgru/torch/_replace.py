@@ -70,7 +70,7 @@ def replace(
         reason = None if module in made else _reason(parent, module)
         if reason is None and module not in made:
             kind = kind_of(module)
-            assert kind is not None
+            assert isinstance(module, nn.RNNBase) and kind is not None
             try:
                 made[module] = STAND_INS[kind](module, opened, weights, activations)
             except (Unsupported, Limit) as refused:

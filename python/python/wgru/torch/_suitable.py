@@ -1,5 +1,7 @@
 """Which torch modules a stand-in computes exactly, and why not the others."""
 
+from typing import Any
+
 import torch
 from torch import nn
 from torch.nn.utils import parametrize, prune
@@ -60,7 +62,7 @@ def _of_extras(module: nn.RNNBase) -> str | None:
 def _of_weights(module: nn.RNNBase) -> str | None:
     found = set()
     for name in module._flat_weights_names:
-        weight = getattr(module, name, None)
+        weight: Any = getattr(module, name, None)
         if type(weight) not in (torch.Tensor, nn.Parameter):
             return (
                 f"{name} is a {type(weight).__qualname__} and no plain tensor: quantized and other special weights are not read"
