@@ -94,12 +94,15 @@ def start(actors):
         object_store_memory=256 << 20,
         log_to_driver=False,
     )
+    ray.data.DataContext.get_current().enable_progress_bars = False
 
 
 def forecast(windows, out, actors, batch_size=1024, actor=Forecaster):
     """Forecasts a folder of Parquet files into another, which appears only when all is there. Ray has to be started."""
     model, task = load()
-    predictions = ray.data.read_parquet(str(windows)).map_batches(
+    # A block goes to one actor, and Ray reads files of less than 128 MiB into one block.
+    blocks = ray.data.read_parquet(str(windows)).repartition(target_num_rows_per_block=4 * batch_size)
+    predictions = blocks.map_batches(
         actor,
         fn_constructor_kwargs={"recipe": wgru.Recipe(model, "cpu:1"), "scale": task["scale"]},
         compute=ray.data.ActorPoolStrategy(size=actors),

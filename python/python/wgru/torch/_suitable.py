@@ -31,7 +31,9 @@ def _of_class(module: nn.RNNBase) -> str | None:
     if parametrize.is_parametrized(module):
         # torch gives such a module a class of its own, so this comes first.
         return "its weights are parametrized: call torch.nn.utils.parametrize.remove_parametrizations first"
-    differs = [name for name in ("forward", "__call__") if getattr(type(module), name) is not getattr(kind, name)]
+    differs = [
+        name for name in ("forward", "permute_hidden", "__call__") if getattr(type(module), name) is not getattr(kind, name)
+    ]
     if differs or "forward" in vars(module):
         return f"its class {type(module).__qualname__} has a {(differs or ['forward'])[0]} of its own"
     return None
