@@ -122,7 +122,7 @@ def test_a_pool_writes_snapshots(rng, cpu, tmp_path):
         pool.tick()
     assert engine.pool(snapshot=path).streams == [stream]
     # One that cannot be written is a warning, and the outputs are there.
-    pool = engine.pool(save_to=tmp_path / "missing" / "x", save_every=1)
+    pool = engine.pool(save_to=path / "under a file", save_every=1)
     stream = pool.open()
     with pytest.warns(RuntimeWarning, match="snapshot"):
         for _ in range(3):

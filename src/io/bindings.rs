@@ -190,7 +190,7 @@ impl<'a> Bindings<'a> {
         self
     }
 
-    /// What may end a run that blocks before it is done, as in [`Batch::interrupt`](crate::Batch::interrupt). A recording does not ask.
+    /// What may end a run that blocks before it is done, as in [`Batch::interrupt`](crate::Batch::interrupt). Steps, ticks and recordings, which are short or do not wait, do not ask.
     pub fn interrupt(mut self, interrupt: &'a Interrupt<'a>) -> Self {
         self.interrupt = Some(interrupt);
         self

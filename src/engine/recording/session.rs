@@ -69,7 +69,7 @@ impl Session {
             let own = session.bound.get_or_insert_with(|| recordable.into());
             return engine.submit_bound(own, bindings, Of::Session, wait).await;
         }
-        let Bindings { x, lengths, resets, h0, c0, y, h_n, c_n, out } = bindings;
+        let Bindings { x, lengths, resets, h0, c0, y, h_n, c_n, out, interrupt: _ } = bindings;
         for (name, is_given) in [("lengths", lengths.is_some()), ("h0", h0.is_some()), ("c0", c0.is_some())] {
             if is_given {
                 return Err(Error::Unsupported {
