@@ -74,6 +74,8 @@ def main():
         records = csv.DictWriter(file, FIELDS, lineterminator="\n")
         records.writeheader()
         forecast_ray.start(max(counts))
+        # Ray's workers do not find the example by its name: its classes are sent to them.
+        ray.cloudpickle.register_pickle_by_value(forecast_ray)
         try:
             for number in range(args.rounds):
                 for actors in counts[:: -1 if number % 2 else 1]:
