@@ -4,12 +4,14 @@
 
 `total_s` is the whole job, Parquet to Parquet, with starting the actors. `computing_s` is from the first batch's begin to the
 last one's end, by the actors'
-clocks: the time that more actors can shorten. `busy_s` is the sum of all batches' times. In every round the forecasts are
+clocks: the time that more actors can shorten. `busy_s` is the sum of
+all batches' times, `busiest_s` that of one actor. In every round the forecasts are
 compared with those of one process, bit by bit.
 """
 
 import argparse
 import csv
+import os
 import pathlib
 import sys
 import tempfile
@@ -25,18 +27,18 @@ import ray  # noqa: E402
 
 import wgru  # noqa: E402
 
-FIELDS = ["actors", "windows", "batch", "round", "total_s", "computing_s", "busy_s", "windows_per_s"]
+FIELDS = ["actors", "windows", "batch", "round", "total_s", "computing_s", "busy_s", "busiest_s", "windows_per_s"]
 FIELDS += ["driver", "processor", "processors", "python", "commit", "date"]
 
 
 class Timed(forecast_ray.Forecaster):
-    """A forecaster that adds to each window when its batch began and ended."""
+    """A forecaster that adds to each window when its batch began and ended, and in which process."""
 
     def __call__(self, batch):
         began = time.time()
         found = super().__call__(batch)
         ended = time.time()
-        for name, value in [("began", began), ("ended", ended)]:
+        for name, value in [("began", began), ("ended", ended), ("process", os.getpid())]:
             found = found.append_column(name, pa.array([value] * found.num_rows))
         return found
 
@@ -49,10 +51,12 @@ def once(windows, table, actors, batch):
         forecast_ray.forecast(windows, out, actors, batch, actor=Timed)
         total = time.perf_counter() - began
         forecast_ray.check(table, out)
-        clocks = pq.read_table(out, columns=["began", "ended"]).group_by(["began", "ended"]).aggregate([])
-    starts, ends = (clocks[name].to_numpy() for name in ("began", "ended"))
+        names = ["began", "ended", "process"]
+        clocks = pq.read_table(out, columns=names).group_by(names).aggregate([])
+    starts, ends, processes = (clocks[name].to_numpy() for name in names)
     computing = ends.max() - starts.min()
-    times = {"total_s": total, "computing_s": computing, "busy_s": (ends - starts).sum()}
+    busy = [(ends - starts)[processes == one].sum() for one in set(processes)]
+    times = {"total_s": total, "computing_s": computing, "busy_s": sum(busy), "busiest_s": max(busy)}
     return times | {"windows_per_s": table.num_rows / computing}
 
 
@@ -74,6 +78,8 @@ def main():
         records = csv.DictWriter(file, FIELDS, lineterminator="\n")
         records.writeheader()
         forecast_ray.start(max(counts))
+        # So that no actor computes while another starts.
+        ray.data.DataContext.get_current().wait_for_min_actors_s = 60
         # Ray's workers do not find the example by its name: its classes are sent to them.
         ray.cloudpickle.register_pickle_by_value(forecast_ray)
         try:
