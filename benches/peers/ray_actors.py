@@ -3,10 +3,8 @@
     python benches/peers/ray_actors.py --windows 200000 --actors 1,2 --rounds 3 --out records.csv
 
 `total_s` is the whole job, Parquet to Parquet, with starting the actors. `computing_s` is from the first batch's begin to the
-last one's end, by the actors'
-clocks: the time that more actors can shorten. `busy_s` is the sum of
-all batches' times, `busiest_s` that of one actor. In every round the forecasts are
-compared with those of one process, bit by bit.
+last one's end: the time that more actors can shorten. `busy_s` is the sum of all batches' times, `busiest_s` that of one actor.
+Every forecast is compared with one process, bit by bit.
 """
 
 import argparse
