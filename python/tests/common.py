@@ -21,8 +21,8 @@ class Net:
     def tolerance(self, x, steps, *, weights="f32", activations="f32"):
         """The error that roundings may add up to.
 
-        The largest sum of magnitudes that a unit adds up, times the rounding of what it is made of. Errors of up to 64 steps add up
-        like random ones; after that the states have forgotten them. Sums are of float32.
+        The largest sum of magnitudes that a unit adds up, times the rounding of what it is made of. Errors of up to 64 steps add
+        up like random ones; after that the states have forgotten them. Sums are of float32.
         """
         most = max(1.0, float(np.abs(x).max()))
         sums = 0.0

@@ -23,6 +23,9 @@ pub(super) const SUBMISSION: usize = 4096;
 const SUBMISSION_FLOPS: u64 = 20_000_000_000;
 const SUBMISSION_FLOPS_SOFTWARE: u64 = 1_000_000_000;
 
+/// The same for a run that may be interrupted, on a software driver.
+const SUBMISSION_SOFTWARE: usize = 64;
+
 /// Submissions of a run that may be interrupted which are in the queue at once: a GPU completes those.
 const AHEAD: usize = 4;
 
@@ -324,7 +327,9 @@ impl Workspace {
         Way { wait, tally }: Way<'_>,
     ) -> wgpu::CommandEncoder {
         let mut queued = VecDeque::new();
-        let budget = context.submission_flops();
+        let is_asked = wait.interrupt().is_some() && context.info().software;
+        let (budget, most) =
+            (context.submission_flops(), if is_asked { SUBMISSION_SOFTWARE } else { SUBMISSION });
         let mut rest = parts(&self.ops[from_op..], phase).peekable();
         let (mut recorded, mut flops, mut first) = (0, 0, true);
         loop {
@@ -332,7 +337,7 @@ impl Workspace {
                 self.record_between(&mut encoder, &part);
             }
             let is_last = rest.peek().is_none();
-            if is_last || recorded >= SUBMISSION || flops >= budget {
+            if is_last || recorded >= most || flops >= budget {
                 // Progress is not reported to a run that has ended or was discarded.
                 let (progress, ended) = (Arc::downgrade(tally), recorded as u64);
                 encoder.on_submitted_work_done(move || {
@@ -346,11 +351,12 @@ impl Workspace {
                 queued.push_back(context.queue.submit([encoder.finish()]));
                 encoder = self.encoder(context);
                 (recorded, flops) = (0, 0);
-                if let Some(interrupt) = wait.interrupt()
-                    && queued.len() > AHEAD
-                    && !queued.pop_front().is_none_or(|first| context.comes_to(&first, interrupt))
-                {
-                    return encoder;
+                if let Some(interrupt) = wait.interrupt() {
+                    let first = if queued.len() > AHEAD { queued.pop_front() } else { None };
+                    // Software drivers compute inside of the submission.
+                    if interrupt.poll() || first.is_some_and(|first| !context.comes_to(&first, interrupt)) {
+                        return encoder;
+                    }
                 }
             }
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
@@ -358,7 +364,7 @@ impl Workspace {
                 timestamp_writes: timer.map(|timer| timer.writes(first)),
             });
             first = false;
-            while recorded < SUBMISSION && flops < budget {
+            while recorded < most && flops < budget {
                 let next = rest.next_if(|part| matches!(part, Part::Dispatch(..)));
                 let Some(Part::Dispatch(bound, index)) = next else { break };
                 bound.dispatch(&mut pass, index.map(|t| t * self.tables.stride));

@@ -161,7 +161,6 @@ pub fn test(extent: Extent) -> Result<Outcome, Error> {
     let mut ruff = environment.command("ruff");
     process::run(ruff.args(["format", "--quiet", "--check", "python"]))?;
     python(&["-m", "mypy", "--config-file", "python/pyproject.toml", "-p", "wgru"])?;
-    python(&["-m", "mypy.stubtest", "--concise", "wgru"])?;
     python(&["-m", "pytest", "-q", "-rs", "--rootdir", "python", "-p", "no:cacheprovider", "python/tests"])?;
     Ok(Outcome::Passed)
 }

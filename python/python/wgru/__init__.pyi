@@ -154,9 +154,9 @@ class Device:
     ) -> Device:
         """Opens a device.
 
-        `auto` (the best GPU that is no software, else the CPU), `cpu` (`cpu:2`: on two threads), `reference`, a backend (`vulkan`, `metal`,
-        `dx12`, `gl`), a part of a name that `devices()` gives, both (`vulkan:llvmpipe`), or a number (`vulkan:#1`: its second adapter).
-        `threads` and `instructions` (`avx2` …) are for the CPU path. `pipeline_cache`: a folder for compiled kernels, of you alone.
+        `auto` (the best real GPU, else the CPU), `cpu` (`cpu:2`: on two threads), `reference`, a backend (`vulkan`,
+        `metal`, `dx12`, `gl`), a part of a name that `devices()` gives, both (`vulkan:llvmpipe`), or a number (`vulkan:#1`).
+        `threads` and `instructions` (`avx2` …) are for the CPU path. `pipeline_cache`: a folder for compiled kernels.
         """
     def load(self, model: Model, *, weights: Storage = "f32", activations: Storage = "f32", memory: int | None = None) -> Engine:
         """Loads a model. `memory`: bytes that all runs together may take on a GPU; larger batches run in pieces."""
@@ -276,8 +276,8 @@ class Engine:
 class Recipe:
     """A model, a device's selector and options. Can be pickled, which an engine cannot."""
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         model: Model,
         device: str = "auto",
         *,
@@ -285,8 +285,13 @@ class Recipe:
         activations: Storage = "f32",
         memory: int | None = None,
         pipeline_cache: str | PathLike[str] | None = None,
-    ) -> None: ...
-    def open(self) -> Engine: ...
+    ) -> Self: ...
+    @property
+    def model(self) -> Model: ...
+    @property
+    def device(self) -> str: ...
+    def open(self) -> Engine:
+        """Opens the device, and loads the model."""
 
 @final
 class Step:
