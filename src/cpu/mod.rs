@@ -390,7 +390,7 @@ mod tests {
     ) -> Result<Output> {
         let shape = OutputShape::new(model, batch.run_shape()).unwrap();
         let mut output = Output::zeros(&shape).unwrap();
-        output.fill(f32::NAN);
+        output.borrow().fill(f32::NAN);
         let to = Targets {
             h: &mut output.h_n,
             c: output.c_n.as_deref_mut().unwrap_or_default(),
