@@ -224,7 +224,11 @@ pub struct TuneArgs {
     /// and keep the numbers of the table it starts from; measure only the cases that are named
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub from: Vec<PathBuf>,
-    /// Where to write the measured and the predicted times
+    /// Fit the numbers to the files of --from instead. Each file counts by itself, so they can be of several processors
+    #[arg(long, requires = "from")]
+    pub fit: bool,
+    /// Where to write the measured and the predicted times: `before_s` by the numbers it starts from, `predicted_s` by
+    /// the table it writes
     #[arg(long, value_name = "FILE")]
     pub csv: Option<PathBuf>,
 }

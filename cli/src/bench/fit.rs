@@ -166,7 +166,9 @@ pub struct Quality {
     cases: usize,
     /// Cases whose choice takes at most a tenth longer than the best.
     within: usize,
-    /// The time of the worst choice, as a multiple of the best.
+    /// The time of the choice, as a multiple of the best: the geometric mean.
+    mean: f64,
+    /// The same of the worst choice.
     worst: f64,
     /// The root mean square factor between predictions and measurements.
     off: f64,
@@ -178,7 +180,7 @@ impl Quality {
     /// # Errors
     /// The planner's error.
     pub fn new(subjects: &[Subject], of: impl Fn(usize) -> Outcome<Caps>) -> Outcome<Self> {
-        let (mut squares, mut count, mut worst, mut within) = (0.0, 0, 1.0f64, 0);
+        let (mut squares, mut count, mut logs, mut worst, mut within) = (0.0, 0, 0.0, 1.0f64, 0);
         for (index, subject) in subjects.iter().enumerate() {
             let predictions = subject.predictions(&of(index)?)?;
             for (sample, predicted) in subject.samples.iter().zip(&predictions) {
@@ -186,11 +188,13 @@ impl Quality {
                 count += 1;
             }
             let regret = subject.regret(&predictions);
+            logs += regret.ln();
             worst = worst.max(regret);
             within += usize::from(regret <= 1.1);
         }
         let off = (squares / f64::from(count)).sqrt().exp();
-        Ok(Self { cases: subjects.len(), within, worst, off })
+        let mean = (logs / subjects.len() as f64).exp();
+        Ok(Self { cases: subjects.len(), within, mean, worst, off })
     }
 
     /// With all of `caps`; with each case's own measurements left out; and by the model without measurements.
@@ -214,12 +218,12 @@ impl Quality {
 
 impl fmt::Display for Quality {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { cases, within, worst, off } = self;
-        let (worst, off) = (three(*worst), three(*off));
+        let Self { cases, within, mean, worst, off } = self;
+        let (mean, worst, off) = (three(*mean), three(*worst), three(*off));
         write!(
             f,
-            "the choice is within 10 % of the best in {within} of {cases} cases, at worst {worst} times it; predicted \
-             within a factor of {off} (root mean square)"
+            "the choice is within 10 % of the best in {within} of {cases} cases, on average {mean} times it, at worst \
+             {worst} times; predicted within a factor of {off} (root mean square)"
         )
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
-use wgru::plan::{Candidate, Caps, Only, Table as PlanTable};
+use wgru::plan::{Candidate, Caps, Only, Speed, Table as PlanTable};
 use wgru::{Batch, Device, DeviceInfo, DeviceOptions, Dims, Staged};
 
 use super::explain::{read_table, seconds};
@@ -79,7 +79,8 @@ pub fn tune(args: &TuneArgs) -> Outcome {
         // A new measurement replaces a record of the same case.
         subjects.retain(|subject| measured.iter().all(|now| now.case != subject.case));
         subjects.extend(measured);
-        (subjects, before.speed)
+        let speed = if args.fit { fit_to_files(&args.from, &before)? } else { before.speed };
+        (subjects, speed)
     };
     if device.matrices().is_some() {
         speed = matrix::fit(&device, &before.clone().with_table(speed.into()))?;
@@ -98,7 +99,8 @@ pub fn tune(args: &TuneArgs) -> Outcome {
     );
     if !args.from.is_empty() {
         let names: Vec<String> = args.from.iter().map(|path| path.display().to_string()).collect();
-        head += &format!("# numbers as they were, `measured` from {}\n", names.join(", "));
+        let numbers = if args.fit { "fitted to the same files" } else { "as they were" };
+        head += &format!("# numbers {numbers}, `measured` from {}\n", names.join(", "));
     }
     head += &format!("# {count} candidates; thousandths of the predicted time after `measured`\n");
     let mut summary = format!("before: {}\n", Quality::new(&subjects, |_| Ok(before.clone()))?);
@@ -107,7 +109,7 @@ pub fn tune(args: &TuneArgs) -> Outcome {
         summary += &format!("{how}: {quality}\n");
     }
     write::replace(&args.output, format!("{head}{table}").as_bytes())?;
-    let (table, csv) = tables(&subjects, &caps)?;
+    let (table, csv) = tables(&subjects, &before, &caps)?;
     if let Some(path) = &args.csv {
         write::replace(path, csv.as_bytes())?;
     }
@@ -173,6 +175,14 @@ fn read(files: &[PathBuf], caps: &Caps) -> Outcome<Vec<Subject>> {
         }
     }
     if subjects.is_empty() { Err(error("--from", "nothing was measured there")) } else { Ok(subjects) }
+}
+
+/// The numbers that fit the times of all files. Each file counts by itself, so they can be of several processors, or of
+/// several kinds of code that a driver makes.
+fn fit_to_files(files: &[PathBuf], caps: &Caps) -> Outcome<Speed> {
+    let each = files.iter().map(|file| read(std::slice::from_ref(file), caps));
+    let subjects: Vec<Subject> = each.collect::<Outcome<Vec<_>>>()?.into_iter().flatten().collect();
+    Ok(fit(&subjects, &caps.clone().with_table(caps.speed.into())))
 }
 
 /// A case without its samples, and its candidates by their kernels.
@@ -257,12 +267,13 @@ pub(super) fn least_disturbed(staged: &mut Staged) -> Outcome<f64> {
     Ok(times[times.len() / 4])
 }
 
-/// Every sample, as a table and as CSV.
-fn tables(subjects: &[Subject], caps: &Caps) -> Outcome<(String, String)> {
+/// Every sample, as a table and as CSV. The CSV also has the predictions `before`, those of the numbers that the
+/// command started from.
+fn tables(subjects: &[Subject], before: &Caps, caps: &Caps) -> Outcome<(String, String)> {
     let mut table = Table::new(&["case", "candidate", "measured", "predicted", ""]);
-    let mut csv = "case,candidate,measured_s,predicted_s,chosen,best\n".to_owned();
+    let mut csv = "case,candidate,measured_s,before_s,predicted_s,chosen,best\n".to_owned();
     for subject in subjects {
-        let predictions = subject.predictions(caps)?;
+        let (known, predictions) = (subject.predictions(before)?, subject.predictions(caps)?);
         let measured: Vec<f64> = subject.samples.iter().map(|sample| sample.seconds).collect();
         let (chosen, best) = (Subject::least(&predictions), Subject::least(&measured));
         for (index, (sample, predicted)) in subject.samples.iter().zip(&predictions).enumerate() {
@@ -278,10 +289,11 @@ fn tables(subjects: &[Subject], caps: &Caps) -> Outcome<(String, String)> {
             // Writing to a string cannot fail.
             let _ = writeln!(
                 csv,
-                "{},\"{}\",{:e},{:e},{},{}",
+                "{},\"{}\",{:e},{:e},{:e},{},{}",
                 subject.case,
                 sample.kernels,
                 sample.seconds,
+                known[index],
                 predicted,
                 index == chosen,
                 index == best

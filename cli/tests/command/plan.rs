@@ -101,6 +101,8 @@ fn a_table_is_measured_written_and_read() {
         "t.csv",
         "--output",
         "from.txt",
+        "--csv",
+        "from.csv",
         "--case",
         "rnn-b1-t1-i1-h1",
     ];
@@ -114,6 +116,14 @@ fn a_table_is_measured_written_and_read() {
     let of_table = |line: &&str| !line.starts_with('#');
     assert!(table.lines().filter(of_table).all(|line| from.contains(&format!("{line}\n"))), "{from}{table}");
     assert!(from.contains("\nmeasured rnn-b1-t1-i1-h1 "), "{from}");
+    // The table that the second run started from already had the first case.
+    let csv = fs::read_to_string(folder.path().join("from.csv")).expect("the figures");
+    let own = |line: &&str| line.starts_with("gru-b3-t5-i3-h4,");
+    for line in csv.lines().filter(own) {
+        let [before, predicted] = [3, 2].map(|from_end| line.rsplit(',').nth(from_end).expect("a column"));
+        assert_eq!(before, predicted, "{csv}");
+    }
+    assert!(csv.starts_with("case,candidate,measured_s,before_s,predicted_s,"), "{csv}");
 
     // With a very expensive dispatch the planner must choose one dispatch for all steps; with a cheap one it need
     // not.
@@ -126,6 +136,17 @@ fn a_table_is_measured_written_and_read() {
     let case = "gru-b1-t50-i256-h256";
     let text = stdout(&folder.wgru(&["explain", case, "--device", "vulkan", "--speed", "dear.txt"]));
     assert!(text.lines().nth(1).is_some_and(|plan| plan.contains("persistent_gru_after")), "{text}");
+    // Numbers fitted to the times do not keep it.
+    let fit = [
+        "tune", "--device", "vulkan", "--speed", "dear.txt", "--from", "t.csv", "--fit", "--output",
+        "fit.txt",
+    ];
+    let output = folder.wgru(&fit);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let fitted = fs::read_to_string(folder.path().join("fit.txt")).expect("the table");
+    assert!(fitted.contains("# numbers fitted to the same files, `measured` from t.csv\n"), "{fitted}");
+    let dispatch = fitted.lines().find_map(|line| line.strip_prefix("dispatch ")?.parse::<u64>().ok());
+    assert!(dispatch.is_some_and(|time| time < 1_000_000_000_000), "{fitted}");
     folder.write("odd.txt", format!("{table}measured gru-b1 step-r1-t1-u1 9\n"));
     let output = folder.wgru(&["explain", case, "--device", "vulkan", "--speed", "odd.txt"]);
     assert_eq!(output.status.code(), Some(2), "{}", stdout(&output));
