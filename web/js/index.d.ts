@@ -27,10 +27,10 @@ export type ErrorKind =
   /** A fault of this package. Please report it. */
   | "internal";
 
-/** Every error that this package throws; `message` names the argument, the numbers and what to try. */
 /** Whether this browser has relaxed SIMD, which `wgru/cpu/relaxed` needs. */
 export function hasRelaxedSimd(): boolean;
 
+/** Every error that this package throws; `message` names the argument, the numbers and what to try. */
 export class WgruError extends Error {
   readonly kind: ErrorKind;
 }

@@ -316,6 +316,26 @@ tests["an AudioWorklet computes every sample, and creates nothing in a steady st
   }
 };
 
+tests["a GPU without memory says so, and goes on when there is some"] = async (told) => {
+  const engine = (await full.Device.open("webgpu")).load(full.Model.fromPyTorch(file()));
+  const before = await engine.run(x, shape);
+  // More than the driver gives to one buffer: the error is the driver's own.
+  const { createBuffer } = GPUDevice.prototype;
+  const larger = { batch: 64, steps: 50 };
+  const frames = noise(9, 64 * 50 * 3);
+  GPUDevice.prototype.createBuffer = function (descriptor) {
+    return createBuffer.call(this, { ...descriptor, size: this.limits.maxBufferSize, mappedAtCreation: false });
+  };
+  try {
+    const error = await refused(() => engine.run(frames, larger), "limit", /memory/i);
+    told(error.message);
+  } finally {
+    GPUDevice.prototype.createBuffer = createBuffer;
+  }
+  same((await engine.run(x, shape)).y, before.y, "the shape that was there before");
+  await engine.run(frames, larger);
+};
+
 tests["a device that is lost says so, and others go on"] = async () => {
   const model = full.Model.fromPyTorch(file());
   // The device that the module gets is the next one that the browser gives.

@@ -74,6 +74,16 @@ pub fn test() -> Result<Outcome, Error> {
     Ok(Outcome::Passed)
 }
 
+/// Fetches the models, where they are missing, and tests the page.
+pub fn fetch_and_test() -> Result<Outcome, Error> {
+    if !process::workspace_root().join(MODELS).join("model_1.onnx").is_file()
+        && let Err(error) = process::run(process::in_workspace("python3").arg("uses/dtln/fetch.py"))
+    {
+        return tool::not_run("the demo in a browser", format!("its models could not be fetched: {error}"));
+    }
+    test()
+}
+
 /// The files of a folder into another.
 fn copy(from: &Path, to: &Path) -> Result<(), Error> {
     let failed = |reason: std::io::Error| Error::Other(format!("{}: {reason}", from.display()));

@@ -158,6 +158,7 @@ fn parse(arguments: &[String]) -> Result<Request, String> {
                 Stage::new("arm check", || target::arm(Extent::Whole)),
                 Stage::new("in a browser", || web::test(Extent::Whole)),
                 Stage::new("in Python", || python::test(Extent::Whole)),
+                Stage::new("demo in a browser", demo::fetch_and_test),
                 Stage::new("every strategy", || suites::strategies(Extent::Whole)),
                 Stage::new("every instruction set", || suites::instruction_sets(Extent::Whole)),
                 Stage::new("drawn seeds", suites::drawn_seeds),
@@ -333,7 +334,7 @@ mod tests {
         assert_eq!(stage_count(&["lint"]), Some(4));
         assert_eq!(stage_count(&["ci"]), Some(20));
         assert_eq!(stage_count(&["ci", "--", "--test", "parity"]), Some(20));
-        assert_eq!(stage_count(&["nightly"]), Some(20));
+        assert_eq!(stage_count(&["nightly"]), Some(21));
         assert_eq!(stage_count(&["isa"]), Some(1));
         for words in [&["demo"][..], &["demo", "serve"], &["demo-test"]] {
             assert_eq!(stage_count(words), Some(1), "{words:?}");
