@@ -143,10 +143,23 @@ mod reference;
 #[cfg(feature = "unstable")]
 pub mod reference;
 
-/// The README's example, compiled.
+/// The examples of the README and the guide, compiled.
 #[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;
+mod documents {
+    macro_rules! pages {
+        ($($name:ident: $path:literal,)*) => { $(#[doc = include_str!($path)] struct $name;)* };
+    }
+
+    pages! {
+        Readme: "../README.md",
+        Batches: "../docs/guide/src/batches.md",
+        Buffers: "../docs/guide/src/buffers.md",
+        Devices: "../docs/guide/src/devices.md",
+        Models: "../docs/guide/src/models.md",
+        Storage: "../docs/guide/src/storage.md",
+        Streams: "../docs/guide/src/streams.md",
+    }
+}
 
 pub use cpu::InstructionSet;
 pub use dims::Dims;

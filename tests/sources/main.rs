@@ -1,6 +1,7 @@
 //! Tests without an engine: rules of the sources, shaders by naga, the protocol of the exchange, tables of
 //! speeds, predictions and occupancy for GPUs.
 
+mod documents;
 mod exchange_model;
 mod layering;
 mod occupancy;

@@ -3,6 +3,7 @@
 mod bad_input;
 mod bench;
 mod common;
+mod documents;
 mod files;
 mod not_finite;
 mod onnx;
