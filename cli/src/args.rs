@@ -1,6 +1,7 @@
 //! The command line.
 
 mod bench;
+mod examples;
 
 use std::path::PathBuf;
 
@@ -13,7 +14,7 @@ pub use bench::BenchArgs;
 
 /// Recurrent networks (GRU, LSTM, RNN) on every GPU of the machine, and on the CPU
 #[derive(Debug, Parser)]
-#[command(name = "wgru", version)]
+#[command(name = "wgru", version, after_help = examples::ALL, max_term_width = 120)]
 pub struct Args {
     /// What to do.
     #[command(subcommand)]
@@ -24,21 +25,49 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// List every adapter and the CPU paths, with the limits that matter
+    #[command(after_help = examples::DEVICES)]
     Devices(DevicesArgs),
     /// Run a model on a file of sequences
+    #[command(after_help = examples::RUN)]
     Run(RunArgs),
     /// Write a model as PyTorch weights or as ONNX
+    #[command(after_help = examples::EXPORT)]
     Export(ExportArgs),
     /// Time recurrent layers on every device, each verified first
+    #[command(after_help = examples::BENCH)]
     Bench(BenchArgs),
     /// Compare GRU, LSTM and RNN on a device, at equal H and at an equal number of parameters
+    #[command(after_help = examples::COMPARE)]
     Compare(CompareArgs),
     /// Show the kernels that a run would use, their predicted times, and why the others were not chosen
+    #[command(after_help = examples::EXPLAIN)]
     Explain(ExplainArgs),
     /// Measure the planner's candidates on a device, and write the table of numbers that it predicts times from
+    #[command(after_help = examples::TUNE)]
     Tune(TuneArgs),
     /// Forecast the held-out part of a series, beside simple baselines, and plot it
+    #[command(after_help = examples::FORECAST)]
     Forecast(ForecastArgs),
+    /// Print a script that completes this command's options in a shell
+    #[command(after_help = examples::COMPLETIONS)]
+    Completions(CompletionsArgs),
+    /// Write the manual, one page for each command
+    #[command(after_help = examples::MAN)]
+    Man(ManArgs),
+}
+
+/// `wgru completions`.
+#[derive(Debug, clap::Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    pub shell: clap_complete::Shell,
+}
+
+/// `wgru man`.
+#[derive(Debug, clap::Args)]
+pub struct ManArgs {
+    /// The folder to write to, which has to exist
+    pub folder: PathBuf,
 }
 
 /// `wgru devices`.

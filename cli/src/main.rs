@@ -18,6 +18,7 @@ mod onnx;
 mod plot;
 mod print;
 mod run;
+mod shell;
 mod table;
 mod warnings;
 mod work;
@@ -43,6 +44,8 @@ fn main() -> ExitCode {
         Command::Explain(args) => bench::explain::explain(args),
         Command::Tune(args) => bench::tune::tune(args),
         Command::Forecast(args) => forecast::forecast(args),
+        Command::Completions(args) => shell::completions(args),
+        Command::Man(args) => shell::man(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -11,6 +11,7 @@ use crate::args::{ExportArgs, ModelArgs, ResetArg, RunArgs};
 use crate::arrays::{Array, Arrays, write};
 use crate::failure::{Outcome, error};
 use crate::print::print;
+use crate::run::saved;
 use crate::work::Work;
 
 /// Reads, runs, writes, reports.
@@ -60,8 +61,8 @@ pub fn run(args: &RunArgs) -> Outcome {
 
     let work = Work::run(&args.work, &imported.model, &batch)?;
     imported.report.decisions.append(&mut said);
+    let outputs = outputs(&imported, &work, &batch)?;
     if let Some(path) = &args.output {
-        let outputs = outputs(&imported, &work, &batch)?;
         let outputs: Vec<(&str, Array)> =
             outputs.iter().map(|(name, a)| (name.as_str(), a.clone())).collect();
         write::write(path, &outputs)?;
@@ -75,7 +76,8 @@ pub fn run(args: &RunArgs) -> Outcome {
     } else {
         let decisions = imported.report.decisions.join("; ");
         let head = format!("{}: {}: {} ({decisions})", args.model.display(), imported.node, imported.model);
-        print(&format!("{head}\n{work}"))?;
+        let shapes = outputs.iter().map(|(name, array)| (name.as_str(), &array.shape[..]));
+        print(&format!("{head}\n{work}{}", saved(args.output.as_deref(), shapes)))?;
     }
     work.verdict()
 }

@@ -81,9 +81,29 @@ pub fn run(args: &RunArgs) -> Outcome {
         json["left_over"] = imported.report.left_over.clone().into();
         print(&format!("{json:#}\n"))?;
     } else {
-        print(&format!("{}\n{work}", describe(&args.model, model, &imported.report)))?;
+        let shapes = OutputShape::new(model, sequences.run_shape())?;
+        let shapes = shapes_of(&shapes);
+        let saved = saved(args.output.as_deref(), shapes.into_iter());
+        print(&format!("{}\n{work}{saved}", describe(&args.model, model, &imported.report)))?;
     }
     work.verdict()
+}
+
+/// The outputs of a run, by their names in a file.
+fn shapes_of(shapes: &OutputShape) -> Vec<(&'static str, &[usize])> {
+    let of_c = shapes.c.as_ref().map(|shape| ("c_n", &shape[..]));
+    let of_readout = shapes.out.as_ref().map(|shape| ("out", &shape[..]));
+    [("y", &shapes.y[..]), ("h_n", &shapes.h[..])].into_iter().chain(of_c).chain(of_readout).collect()
+}
+
+/// A line that says where the outputs went, with their shapes.
+pub fn saved<'a>(path: Option<&Path>, arrays: impl Iterator<Item = (&'a str, &'a [usize])>) -> String {
+    let arrays: Vec<String> = arrays.map(|(name, shape)| format!("{name} {shape:?}")).collect();
+    let arrays = arrays.join(", ");
+    match path {
+        Some(path) => format!("saved in {}: {arrays}\n", path.display()),
+        None => format!("nothing saved: add --output FILE.npz for {arrays}\n"),
+    }
 }
 
 /// The files that a model is read from, as far as they are known before it is read: the path itself, all files of a
