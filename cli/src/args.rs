@@ -48,12 +48,23 @@ pub enum Command {
     /// Forecast the held-out part of a series, beside simple baselines, and plot it
     #[command(after_help = examples::FORECAST)]
     Forecast(ForecastArgs),
+    /// Gather devices, self-tests and a quick benchmark in one file, to send with a report
+    #[command(after_help = examples::REPORT)]
+    Report(ReportArgs),
     /// Print a script that completes this command's options in a shell
     #[command(after_help = examples::COMPLETIONS)]
     Completions(CompletionsArgs),
     /// Write the manual, one page for each command
     #[command(after_help = examples::MAN)]
     Man(ManArgs),
+}
+
+/// `wgru report`.
+#[derive(Debug, clap::Args)]
+pub struct ReportArgs {
+    /// Where to write it
+    #[arg(long, value_name = "FILE", default_value = "wgru-report.json")]
+    pub output: PathBuf,
 }
 
 /// `wgru completions`.

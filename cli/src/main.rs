@@ -17,6 +17,7 @@ mod onnx;
 mod onnx;
 mod plot;
 mod print;
+mod report;
 mod run;
 mod shell;
 mod table;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         Command::Explain(args) => bench::explain::explain(args),
         Command::Tune(args) => bench::tune::tune(args),
         Command::Forecast(args) => forecast::forecast(args),
+        Command::Report(args) => report::report(args),
         Command::Completions(args) => shell::completions(args),
         Command::Man(args) => shell::man(args),
     };

@@ -8,7 +8,7 @@ use wgru::plan::Strategy;
 use super::device_options;
 
 /// `wgru bench`.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub struct BenchArgs {
     /// A device, as `wgru run` takes it; repeatable [default: every adapter and the CPU]
     #[arg(long, value_name = "SEL")]

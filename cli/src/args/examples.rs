@@ -70,3 +70,11 @@ Examples:
 pub const MAN: &str = "\
 Examples:
   wgru man ~/.local/share/man/man1";
+
+pub const REPORT: &str = "\
+It takes some minutes. The file has devices with their limits and drivers, self-tests and figures; no paths, and no names of you or
+your machine.
+
+Examples:
+  wgru report
+  wgru report --output mine.json";

@@ -16,7 +16,7 @@ use std::time::SystemTime;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use pollster::block_on;
-use wgru::plan::Only;
+use wgru::plan::{Only, Speed};
 use wgru::{Device, DeviceInfo};
 use wgru_harness::case::Case;
 use wgru_harness::measure::{Bench, Measuring, Stamp};
@@ -82,26 +82,46 @@ fn run(args: &BenchArgs) -> Outcome {
     }
     // A failed write matters more than a table that could not be printed.
     kept.and(print(&text))?;
-    match failed {
+    match failed.len() {
         0 => Ok(()),
         count => Err(Failure::Error(format!("{count} of the cases could not be measured, see above"))),
     }
 }
 
-/// Every case on every device. Returns how many could not be measured, and whether the files could be written.
+/// The records of the suite quick on every device, and what could not be measured.
+pub fn quick() -> Outcome<(Vec<Record>, Vec<String>)> {
+    let args = BenchArgs { quick: true, ..BenchArgs::default() };
+    let mut benches = Vec::new();
+    let mut failed = Vec::new();
+    for selector in every_device()? {
+        match open(&args, None, selector.clone()) {
+            Ok(bench) => benches.push(bench),
+            Err(Failure::Error(reason) | Failure::Verification(reason)) => {
+                failed.push(format!("{selector}: {reason}"))
+            }
+        }
+    }
+    let mut sink = Sink::open(&args)?;
+    let (kept, not_measured) = measure_all(&args, cases(&args)?, &mut benches, &mut sink);
+    kept?;
+    failed.extend(not_measured);
+    Ok((sink.into_records(), failed))
+}
+
+/// Every case on every device. Returns what could not be measured, and whether the files could be written.
 fn measure_all(
     args: &BenchArgs,
     cases: Vec<Case>,
     benches: &mut [Bench],
     sink: &mut Sink<'_>,
-) -> (Outcome, usize) {
+) -> (Outcome, Vec<String>) {
     let effort = if args.quick { Effort::QUICK } else { Effort::NORMAL };
     let stamp = Stamp { commit: wgru_harness::COMMIT.into(), date: today() };
     let bar = bar(cases.len() * benches.len() * ROUNDS);
-    let mut failed = 0;
+    let mut failed = Vec::new();
     let mut fail = |reason: String| {
         bar.suspend(|| eprintln!("wgru: {reason}"));
-        failed += 1;
+        failed.push(reason);
     };
     for case in cases {
         let subject = match Subject::new(case) {
@@ -194,35 +214,27 @@ fn devices(args: &BenchArgs) -> Outcome<Vec<Bench>> {
         selectors.iter_mut().filter(is_cpu).for_each(|selector| *selector = format!("cpu:{threads}"));
     }
     let table = args.speed.as_deref().map(explain::read_table).transpose()?;
-    let only = Only { strategy: args.strategy, pipelining: args.pipelining, ..Only::default() };
+    selectors.into_iter().map(|selector| open(args, table.clone(), selector)).collect()
+}
+
+/// A device, with its measured peak.
+fn open(args: &BenchArgs, table: Option<Speed>, selector: String) -> Outcome<Bench> {
     let opened = args.device_options();
-    selectors
-        .into_iter()
-        .map(|selector| {
-            let device = Device::open_with(&selector, &opened)?;
-            if matches!(device.info(), DeviceInfo::Gpu(_)) {
-                test_exchange(&device, args.exchange)?;
-                say_matrices(&device, args.matrices);
-            }
-            if device.info() == DeviceInfo::Reference {
-                return Err(error(
-                    "--device reference",
-                    "is what others are compared with, and is written for accuracy, not speed",
-                ));
-            }
-            let peak = peak::of(&device)?;
-            let any_reduction_order = args.any_reduction_order;
-            Ok(Bench {
-                selector,
-                opened: opened.clone(),
-                device,
-                peak,
-                only,
-                table: table.clone(),
-                any_reduction_order,
-            })
-        })
-        .collect()
+    let device = Device::open_with(&selector, &opened)?;
+    if matches!(device.info(), DeviceInfo::Gpu(_)) {
+        test_exchange(&device, args.exchange)?;
+        say_matrices(&device, args.matrices);
+    }
+    if device.info() == DeviceInfo::Reference {
+        return Err(error(
+            "--device reference",
+            "is what others are compared with, and is written for accuracy, not speed",
+        ));
+    }
+    let peak = peak::of(&device)?;
+    let only = Only { strategy: args.strategy, pipelining: args.pipelining, ..Only::default() };
+    let any_reduction_order = args.any_reduction_order;
+    Ok(Bench { selector, opened, device, peak, only, table, any_reduction_order })
 }
 
 /// A selector for every adapter, by its number, and the CPU path.

@@ -70,6 +70,11 @@ impl<'a> Sink<'a> {
     pub fn records(&self) -> &[Record] {
         &self.all
     }
+
+    /// All records.
+    pub fn into_records(self) -> Vec<Record> {
+        self.all
+    }
 }
 
 /// Reads a file of JSON lines.
