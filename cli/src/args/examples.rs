@@ -28,10 +28,14 @@ Examples:
   wgru export model.safetensors model.onnx --with-lengths --with-states";
 
 pub const BENCH: &str = "\
-A case is CELL-bB-tT-iI-hH with further words, in this order:
-  gru, lstm or rnn; B sequences of T steps, I features, H units
-  -l2      two layers          -bi      both directions      -before  a GRU that resets before the product
-  -ragged  lengths that differ          -f16, -bf16  weights and activations in 16 bits; -wf16, -wbf16  weights alone
+A case is CELL-bB-tT-iI-hH (gru, lstm or rnn; B sequences of T steps, I
+features, H units), and then, in this order, any of:
+  -l2            two layers
+  -bi            both directions
+  -before        a GRU that resets before the product
+  -ragged        sequences of different lengths
+  -f16, -bf16    weights and activations in 16 bits
+  -wf16, -wbf16  weights alone in 16 bits
 
 Examples:
   wgru bench --quick                               a few small cases, on every device
@@ -72,8 +76,8 @@ Examples:
   wgru man ~/.local/share/man/man1";
 
 pub const REPORT: &str = "\
-It takes some minutes. The file has devices with their limits and drivers, self-tests and figures; no paths, and no names of you or
-your machine.
+It takes a minute or more. The file has devices with their limits and drivers,
+self-tests and figures; no paths, and no names of you or your machine.
 
 Examples:
   wgru report

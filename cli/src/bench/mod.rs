@@ -16,7 +16,7 @@ use std::time::SystemTime;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use pollster::block_on;
-use wgru::plan::{Only, Speed};
+use wgru::plan::{Only, Table as SpeedTable};
 use wgru::{Device, DeviceInfo};
 use wgru_harness::case::Case;
 use wgru_harness::measure::{Bench, Measuring, Stamp};
@@ -218,7 +218,7 @@ fn devices(args: &BenchArgs) -> Outcome<Vec<Bench>> {
 }
 
 /// A device, with its measured peak.
-fn open(args: &BenchArgs, table: Option<Speed>, selector: String) -> Outcome<Bench> {
+fn open(args: &BenchArgs, table: Option<SpeedTable>, selector: String) -> Outcome<Bench> {
     let opened = args.device_options();
     let device = Device::open_with(&selector, &opened)?;
     if matches!(device.info(), DeviceInfo::Gpu(_)) {
