@@ -81,7 +81,8 @@ impl Staging {
         let mut unmap = Unmap { context, buffer: &buffer, abandoned: Some(&self.abandoned) };
         let mapping = map(&slice, wgpu::MapMode::Read);
         let result = Mapped { context, mapping, submission: submitted.index, wait }.await;
-        if result.is_err() && wait.interrupt().is_some_and(Interrupt::is_set) {
+        // Also where all that was submitted is done: the rest of the run was not.
+        if wait.interrupt().is_some_and(Interrupt::is_set) {
             return Err(Error::Interrupted);
         }
         if result.is_ok() {

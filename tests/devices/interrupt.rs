@@ -33,7 +33,8 @@ fn an_interrupted_run_ends_soon_and_the_engine_goes_on() {
             asked.fetch_add(1, Ordering::Relaxed) > 0
         });
         let began = Instant::now();
-        let error = engine.run(&long.batch().interrupt(&interrupt)).expect_err(&context.to_string());
+        let ended = engine.run(&long.batch().interrupt(&interrupt)).map(drop);
+        let error = ended.expect_err(&context.to_string());
         let seconds = began.elapsed();
         assert!(matches!(error, Error::Interrupted), "{context}: {error}");
         assert_eq!(error.kind(), ErrorKind::Interrupted);
