@@ -1,6 +1,7 @@
 //! The command line.
 
 mod bench;
+mod g2p;
 
 use std::path::PathBuf;
 
@@ -10,6 +11,7 @@ use wgru::model::{Activation, Reset, Update};
 use wgru::{Cell, DeviceOptions, Options, ReadoutSteps, Storage};
 
 pub use bench::BenchArgs;
+pub use g2p::G2pArgs;
 
 /// Recurrent networks (GRU, LSTM, RNN) on every GPU of the machine, and on the CPU
 #[derive(Debug, Parser)]
@@ -39,6 +41,8 @@ pub enum Command {
     Tune(TuneArgs),
     /// Forecast the held-out part of a series, beside simple baselines, and plot it
     Forecast(ForecastArgs),
+    /// Pronounce English words, by an encoder GRU over letters and a decoder GRU over phonemes
+    G2p(G2pArgs),
 }
 
 /// `wgru devices`.

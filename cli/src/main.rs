@@ -9,6 +9,7 @@ mod devices;
 mod export;
 mod failure;
 mod forecast;
+mod g2p;
 mod keras;
 #[cfg(feature = "onnx")]
 mod onnx;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         Command::Explain(args) => bench::explain::explain(args),
         Command::Tune(args) => bench::tune::tune(args),
         Command::Forecast(args) => forecast::forecast(args),
+        Command::G2p(args) => g2p::g2p(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -4,6 +4,7 @@ mod bad_input;
 mod bench;
 mod common;
 mod files;
+mod g2p;
 mod not_finite;
 mod onnx;
 #[path = "../../../tests/common/onnx_file.rs"]
