@@ -1,4 +1,4 @@
-"""The charts of PERFORMANCE.md and the tables of `pages/`, made from `records/`. Needs only Python 3.9 or later.
+"""The charts of PERFORMANCE.md and of uses/g2p, and the tables of `pages/`, made from `records/`. Needs only Python 3.9 or later.
 
     python3 benches/charts.py           writes charts/*.svg, and the tables between the marks in PERFORMANCE.md and pages/*.md
     python3 benches/charts.py --check   lists the files that differ from the records; exit status 1 if any
@@ -207,7 +207,48 @@ def streams():
     return picture.svg()
 
 
-CHARTS = {"cpu-beside-others": beside_peers, "cpu-step": steps, "driver-strategies": strategies, "streams": streams}
+def words():
+    rows = tables.read("g2p-error-rates.csv")
+    lines = ["12,488 words of CMU's dictionary, held out of training", "Measured: g2p-error-rates.csv; lengths with 50 words and more"]
+    picture = Picture("Pronunciation: wrong words by their length", lines)
+    systems = {"baseline": 4, "wgru greedy": 1, "wgru beam of 5": 3}
+    picture.legend({series: name for name, series in systems.items()})
+    top, bottom = picture.y + 6, picture.y + 236
+    by_system = {name: {} for name in systems}
+    for row in rows:
+        if row["letters"] != "all" and int(row["words"]) >= 50:
+            by_system[row["system"]][int(row["letters"])] = float(row["wer"])
+    lengths = sorted(by_system["baseline"])
+
+    def across(length):
+        return 70 + (WIDTH - 102) * (length - lengths[0]) / (lengths[-1] - lengths[0])
+
+    def down(rate):
+        return bottom - (bottom - top) * rate / 100
+
+    for rate in range(0, 101, 20):
+        picture.line(54, down(rate), WIDTH - 16, down(rate), "grid")
+        picture.text(48, down(rate) + 4, f"{rate} %", "muted", "end")
+    for length in lengths:
+        picture.text(across(length), bottom + 20, length, "muted", "middle")
+    for name, series in systems.items():
+        points = [(across(length), down(rate)) for length, rate in sorted(by_system[name].items())]
+        for (x1, y1), (x2, y2) in zip(points, points[1:]):
+            picture.line(x1, y1, x2, y2, f"c{series} thick")
+        for x, y in points:
+            picture.mark(x, y, series)
+    picture.y = bottom + 40
+    picture.text(WIDTH / 2, picture.y, "letters of the word", "muted", "middle")
+    return picture.svg()
+
+
+CHARTS = {
+    "cpu-beside-others": beside_peers,
+    "cpu-step": steps,
+    "driver-strategies": strategies,
+    "g2p-errors": words,
+    "streams": streams,
+}
 
 
 def table(name):

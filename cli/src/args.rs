@@ -2,6 +2,7 @@
 
 mod bench;
 mod examples;
+mod g2p;
 
 use std::path::PathBuf;
 
@@ -11,6 +12,7 @@ use wgru::model::{Activation, Reset, Update};
 use wgru::{Cell, DeviceOptions, Options, ReadoutSteps, Storage};
 
 pub use bench::BenchArgs;
+pub use g2p::G2pArgs;
 
 /// Recurrent networks (GRU, LSTM, RNN) on every GPU of the machine, and on the CPU
 #[derive(Debug, Parser)]
@@ -48,6 +50,9 @@ pub enum Command {
     /// Forecast the held-out part of a series, beside simple baselines, and plot it
     #[command(after_help = examples::FORECAST)]
     Forecast(ForecastArgs),
+    /// Pronounce English words, by an encoder GRU over letters and a decoder GRU over phonemes
+    #[command(after_help = examples::G2P)]
+    G2p(G2pArgs),
     /// Gather devices, self-tests and a quick benchmark in one file, to send with a report
     #[command(after_help = examples::REPORT)]
     Report(ReportArgs),

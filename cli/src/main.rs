@@ -9,6 +9,7 @@ mod devices;
 mod export;
 mod failure;
 mod forecast;
+mod g2p;
 mod keras;
 #[cfg(feature = "onnx")]
 mod onnx;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         Command::Report(args) => report::report(args),
         Command::Completions(args) => shell::completions(args),
         Command::Man(args) => shell::man(args),
+        Command::G2p(args) => g2p::g2p(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -21,6 +21,15 @@ impl Device {
             Kind::Cpu(_) | Kind::Reference => ResourceCounts::default(),
         }
     }
+
+    /// How often results were read back from this device to the host so far: 1 for a run or a step whose outputs are on the host, and
+    /// 0 for a recorded one; 0 on the CPU path and the reference. The clones of a device count together.
+    pub fn read_backs(&self) -> usize {
+        match &self.0 {
+            Kind::Gpu(context) => context.read_backs(),
+            Kind::Cpu(_) | Kind::Reference => 0,
+        }
+    }
 }
 
 impl Options {

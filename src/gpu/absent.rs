@@ -33,6 +33,10 @@ impl Context {
         match *self {}
     }
 
+    pub(crate) fn read_backs(&self) -> usize {
+        match *self {}
+    }
+
     pub(crate) fn is_lost(&self) -> bool {
         match *self {}
     }

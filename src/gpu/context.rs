@@ -9,6 +9,7 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context as TaskContext, Poll, Waker};
 
@@ -43,6 +44,8 @@ pub struct Context {
     /// Made at the first check whether the device is lost.
     probe: OnceLock<Probe>,
     unjudged: Mutex<Vec<Unjudged>>,
+    /// How often results were read back to the host.
+    pub(super) read_backs: AtomicUsize,
 }
 
 /// An object whose errors the device has not reported yet.
@@ -127,8 +130,21 @@ impl Context {
         let create = Creator::new(device.clone());
         let (pipelines, modules) = (Once::default(), Once::default());
         let trusted = Mutex::default();
-        let (probe, unjudged) = (OnceLock::new(), Mutex::default());
-        Self { device, queue, create, info, pipelines, modules, saved: None, trusted, fault, probe, unjudged }
+        let (probe, unjudged, read_backs) = Default::default();
+        Self {
+            device,
+            queue,
+            create,
+            info,
+            pipelines,
+            modules,
+            saved: None,
+            trusted,
+            fault,
+            probe,
+            unjudged,
+            read_backs,
+        }
     }
 
     /// The description of the device.
@@ -149,6 +165,11 @@ impl Context {
     /// Counts of the objects created on the device so far.
     pub fn resource_counts(&self) -> ResourceCounts {
         self.create.resource_counts()
+    }
+
+    /// How often results were read back to the host so far.
+    pub fn read_backs(&self) -> usize {
+        self.read_backs.load(Ordering::Relaxed)
     }
 
     /// The workgroups that ran at the same time in the device's self-test, and the bytes of workgroup memory that each had.

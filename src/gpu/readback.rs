@@ -94,6 +94,7 @@ impl Staging {
         let failed = |reason: String| context.failed(&format!("read-back: {reason}"));
         result.map_err(failed)?;
         let view = slice.get_mapped_range().map_err(|error| failed(error.to_string()))?;
+        context.read_backs.fetch_add(1, Ordering::Relaxed);
         read(bytemuck::cast_slice(&view));
         Ok(())
     }

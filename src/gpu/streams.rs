@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::context::Context;
 use super::execute::Way;
@@ -408,6 +409,7 @@ impl InFlight {
         context.check_fault()?;
         let slice = staging.download.slice(..bytes);
         let view = slice.get_mapped_range().map_err(|error| failed(context, &error.to_string()))?;
+        context.read_backs.fetch_add(1, Ordering::Relaxed);
         read(bytemuck::cast_slice(&view));
         drop(view);
         context.quietly(|| staging.download.unmap());

@@ -65,6 +65,12 @@ Examples:
   wgru forecast
   wgru forecast --device vulkan --verify --plot forecast.svg";
 
+pub const G2P: &str = "\
+Examples:
+  wgru g2p hello knight
+  wgru g2p --file words.txt --output spoken.txt    one word a line
+  wgru g2p --file words.txt --beam 5 --json        five hypotheses for each word";
+
 pub const COMPLETIONS: &str = "\
 Examples:
   wgru completions bash > ~/.local/share/bash-completion/completions/wgru

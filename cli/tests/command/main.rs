@@ -5,6 +5,7 @@ mod bench;
 mod common;
 mod documents;
 mod files;
+mod g2p;
 mod not_finite;
 mod onnx;
 #[path = "../../../tests/common/onnx_file.rs"]
