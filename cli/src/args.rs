@@ -3,6 +3,7 @@
 mod bench;
 mod examples;
 mod g2p;
+mod shell;
 
 use std::path::PathBuf;
 
@@ -13,6 +14,7 @@ use wgru::{Cell, DeviceOptions, Options, ReadoutSteps, Storage};
 
 pub use bench::BenchArgs;
 pub use g2p::G2pArgs;
+pub use shell::{CompletionsArgs, ManArgs, ReportArgs};
 
 /// Recurrent networks (GRU, LSTM, RNN) on every GPU of the machine, and on the CPU
 #[derive(Debug, Parser)]
@@ -62,28 +64,6 @@ pub enum Command {
     /// Write the manual, one page for each command
     #[command(after_help = examples::MAN)]
     Man(ManArgs),
-}
-
-/// `wgru report`.
-#[derive(Debug, clap::Args)]
-pub struct ReportArgs {
-    /// Where to write it
-    #[arg(long, value_name = "FILE", default_value = "wgru-report.json")]
-    pub output: PathBuf,
-}
-
-/// `wgru completions`.
-#[derive(Debug, clap::Args)]
-pub struct CompletionsArgs {
-    /// The shell
-    pub shell: clap_complete::Shell,
-}
-
-/// `wgru man`.
-#[derive(Debug, clap::Args)]
-pub struct ManArgs {
-    /// The folder to write to, which has to exist
-    pub folder: PathBuf,
 }
 
 /// `wgru devices`.

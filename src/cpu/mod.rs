@@ -12,6 +12,7 @@ mod caught;
 mod contention;
 mod direction;
 mod gates;
+mod given;
 #[cfg(all(test, measure))]
 mod measure;
 #[cfg(all(test, wgru_loom))]
@@ -33,11 +34,12 @@ mod walk;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use caught::{Panicked, caught};
+use caught::{caught, failed};
 use direction::{Direction, rounded};
+pub(crate) use given::{Given, Targets};
 use panel::{Lines, Panel};
 use run::{Barriers, Run, Sizes};
-pub(crate) use run::{Given, Targets};
+
 pub use simd::InstructionSet;
 use simd::{Level, at_level};
 use split::Split;
@@ -153,15 +155,6 @@ impl Scratch {
         self.own.iter_mut().for_each(|own| own.fault = None);
         self.own[threads].iter_mut().for_each(|own| own.fault = Some(steps));
     }
-}
-
-/// The error of a run one of whose threads has panicked.
-fn failed(Panicked(words): Panicked) -> Error {
-    let words = words.unwrap_or_default();
-    let reason = format!(
-        "a thread of the run panicked; discard the outputs of this run, the engine can still be used: {words}"
-    );
-    Error::internal("cpu", reason)
 }
 
 impl Network {
