@@ -29,12 +29,16 @@ pub(crate) enum Wait<'a> {
     #[cfg(not(target_arch = "wasm32"))]
     Block,
     /// The same, in turns, between which the caller may end the run. Not in a browser.
-    Interruptible(&'a Interrupt<'a>),
+    Interruptible(
+        #[cfg_attr(not(feature = "gpu"), allow(dead_code, reason = "only GPUs are waited for"))]
+        &'a Interrupt<'a>,
+    ),
     /// The future polls the device whenever it is polled itself and wakes itself at once, since wgpu has no
     /// thread that would wake it: busy-polls. In a browser the event loop wakes it.
     Yield,
 }
 
+#[cfg(feature = "gpu")]
 impl<'a> Wait<'a> {
     /// What may end the run.
     pub(crate) fn interrupt(self) -> Option<&'a Interrupt<'a>> {
