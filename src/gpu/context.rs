@@ -357,9 +357,10 @@ impl Context {
         kernel: Option<Kernel>,
         [memory, validation, internal]: [wgpu::ErrorScopeGuard; 3],
     ) -> Result<()> {
-        let scopes = [internal.pop(), validation.pop(), memory.pop()];
+        let [internal, validation, memory] = [internal.pop(), validation.pop(), memory.pop()];
         let said = async move {
-            for scope in scopes {
+            // In a browser a buffer that found no memory is also invalid wherever it is used: the cause comes first.
+            for scope in [memory, validation, internal] {
                 if let Some(error) = scope.await {
                     return Some((is_memory(&error), error.to_string()));
                 }
