@@ -79,7 +79,8 @@ impl Staging {
         let buffer = lock(&self.buffer).clone();
         let slice = buffer.slice(..submitted.bytes);
         let mut unmap = Unmap { context, buffer: &buffer, abandoned: Some(&self.abandoned) };
-        let mapping = map(&slice, wgpu::MapMode::Read);
+        // A refusal is the mapping's result. What else the device says of it follows from an earlier error.
+        let mapping = context.quietly(|| map(&slice, wgpu::MapMode::Read));
         let result = Mapped { context, mapping, submission: submitted.index, wait }.await;
         // Also where all that was submitted is done: the rest of the run was not.
         if wait.interrupt().is_some_and(Interrupt::is_set) {
