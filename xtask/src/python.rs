@@ -111,7 +111,7 @@ pub fn build() -> Result<Outcome, Error> {
 }
 
 fn release(builder: &Environment) -> Result<PathBuf, Error> {
-    let mut arguments = vec!["--profile", "python"];
+    let mut arguments = vec!["--profile", "wheel"];
     if cfg!(target_os = "linux") {
         arguments.extend(["--zig", "--compatibility", PLATFORM]);
     }
