@@ -26,6 +26,9 @@ const SUBMISSION_FLOPS_SOFTWARE: u64 = 1_000_000_000;
 /// The same for a run that may be interrupted, on a software driver.
 const SUBMISSION_SOFTWARE: usize = 64;
 
+/// Operations of such a submission: some 50 ms at 2 GFLOP/s, as the driver ends all that it has begun.
+const ASKED_FLOPS_SOFTWARE: u64 = 100_000_000;
+
 /// Submissions of a run that may be interrupted which are in the queue at once: a GPU completes those.
 const AHEAD: usize = 4;
 
@@ -328,8 +331,10 @@ impl Workspace {
     ) -> wgpu::CommandEncoder {
         let mut queued = VecDeque::new();
         let is_asked = wait.interrupt().is_some() && context.info().software;
-        let (budget, most) =
-            (context.submission_flops(), if is_asked { SUBMISSION_SOFTWARE } else { SUBMISSION });
+        let (budget, most) = match is_asked {
+            true => (ASKED_FLOPS_SOFTWARE, SUBMISSION_SOFTWARE),
+            false => (context.submission_flops(), SUBMISSION),
+        };
         let mut rest = parts(&self.ops[from_op..], phase).peekable();
         let (mut recorded, mut flops, mut first) = (0, 0, true);
         loop {

@@ -38,8 +38,7 @@ fn an_interrupted_run_ends_soon_and_the_engine_goes_on() {
         let seconds = began.elapsed();
         assert!(matches!(error, Error::Interrupted), "{context}: {error}");
         assert_eq!(error.kind(), ErrorKind::Interrupted);
-        // A software driver first ends what it has begun, which other work on the machine delays.
-        assert!(seconds < Duration::from_secs(20), "{context}: {seconds:?}");
+        assert!(seconds < Duration::from_secs(2), "{context}: {seconds:?}");
         assert_eq!(asked.load(Ordering::Relaxed), 2, "{context}");
         assert!(askers.lock().unwrap().iter().all(|asker| *asker == thread::current().id()), "{context}");
         assert_eq!(engine.progress(), 0.0, "{context}");
