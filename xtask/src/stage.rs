@@ -51,7 +51,10 @@ pub fn run_all(stages: Vec<Stage>) -> Summary {
             Ok(Outcome::Skipped) => summary.skipped.push(stage.name),
             Err(_) => summary.failed.push(stage.name),
         }
-        lines.push(summary_line(stage.name, &result, start.elapsed()));
+        // Said at once as well: a run that is ended from outside shows where its time went.
+        let line = summary_line(stage.name, &result, start.elapsed());
+        println!("{line}");
+        lines.push(line);
     }
     println!("==> summary");
     for line in lines {
