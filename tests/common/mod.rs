@@ -29,6 +29,23 @@ pub fn adapters() -> Vec<Device> {
     ADAPTERS.clone()
 }
 
+/// Cases with their numbers, each on one adapter by turns, or on every one where `WGRU_EVERY` is set: for kernels that software
+/// drivers compile for minutes.
+pub fn in_turn<T: Clone>(cases: Vec<T>, seed: u64) -> Vec<(usize, Device, T)> {
+    let (adapters, every) = (adapters(), std::env::var_os("WGRU_EVERY").is_some());
+    let mut turns = Vec::new();
+    for (number, case) in cases.into_iter().enumerate() {
+        for (place, device) in adapters.iter().enumerate() {
+            // Also one more after each round, so that cases of two kinds by turns meet every adapter.
+            let turn = seed as usize + number + number / adapters.len();
+            if every || place == turn % adapters.len() {
+                turns.push((number, device.clone(), case.clone()));
+            }
+        }
+    }
+    turns
+}
+
 /// Every adapter, opened for the caller alone: for tests that count a device's objects, lose it, or change its
 /// limits. Fails without any adapter, since a suite that runs on none tests nothing.
 pub fn own_adapters() -> Vec<Device> {

@@ -1,7 +1,7 @@
-//! Every candidate of the planner for a layer of each cell, on every adapter: each gives the bits of the first, which
+//! Every candidate of the planner for a layer of each cell, each cell on an adapter: each gives the bits of the first, which
 //! is checked against the reference.
 
-use crate::common::{Draw, Inputs, adapters, assert_close_in, bits, cells};
+use crate::common::{Draw, Inputs, adapters, assert_close_in, bits, cells, in_turn};
 use wgru::plan::{Basis, Candidate, Only, Sample, Speed, Strategy, Table};
 use wgru::{Cell, Device, DeviceInfo, Model, Options, Storage};
 
@@ -49,116 +49,106 @@ fn same_bits(
 #[test]
 fn every_candidate_gives_the_bits_of_the_first() {
     let mut draw = Draw::new();
-    for device in adapters() {
-        let mut packed = 0;
-        for (index, cell) in cells().into_iter().enumerate() {
-            // Last blocks of few k, which compilers tend to reorder; numbers of units next to a workgroup's 64; k
-            // distributed to threads.
-            let hidden = [draw.size(1..=9), draw.size(33..=36), draw.size(64..=68)][index % 3];
-            let storage = [Storage::F16, Storage::F32, Storage::Bf16][(index + index / 3) % 3];
-            let model = draw.any_model(cell, 3, hidden, 1);
-            let (batch, steps) = (draw.size(1..=17), draw.size(1..=9));
-            let inputs = Inputs::draw(&mut draw, &model, batch, steps).ragged(&mut draw);
-            let mut options = Options::default().fill_nan(true).weights(storage);
-            // Neighbouring units share a word of such a y.
-            if draw.chance() {
-                options = options.activations(storage);
-            }
-            let plans = same_bits(&device, &model, &inputs, options, &draw, |_| true);
-            packed += plans.iter().filter(|(_, plan)| plan.contains("weights packed")).count();
+    let mut packed = 0;
+    for (index, device, cell) in in_turn(cells(), draw.seed) {
+        // Last blocks of few k, which compilers tend to reorder; numbers of units next to a workgroup's 64; k
+        // distributed to threads.
+        let hidden = [draw.size(1..=9), draw.size(33..=36), draw.size(64..=68)][index % 3];
+        let storage = [Storage::F16, Storage::F32, Storage::Bf16][(index + index / 3) % 3];
+        let model = draw.any_model(cell, 3, hidden, 1);
+        let (batch, steps) = (draw.size(1..=17), draw.size(1..=9));
+        let inputs = Inputs::draw(&mut draw, &model, batch, steps).ragged(&mut draw);
+        let mut options = Options::default().fill_nan(true).weights(storage);
+        // Neighbouring units share a word of such a y.
+        if draw.chance() {
+            options = options.activations(storage);
         }
-        assert!(packed > 3, "{}: {packed} kernels with packed weights", device.info());
+        let plans = same_bits(&device, &model, &inputs, options, &draw, |_| true);
+        packed += plans.iter().filter(|(_, plan)| plan.contains("weights packed")).count();
     }
+    assert!(packed > 3, "{packed} kernels with packed weights");
 }
 
 /// Caps with registers for some of the weights only, so that even a small layer has too many.
 #[test]
 fn partially_register_resident_kernels_give_the_bits_of_the_others() {
     let mut draw = Draw::new();
-    for device in adapters() {
-        // Kernels of one thread to a unit, of several, and of packed weights; single rows, and four of them.
-        let (mut one, mut several, mut packed, mut rows) = (0, 0, 0, [0, 0]);
-        for (index, cell) in cells().into_iter().enumerate() {
-            // The storage types alternate, so that the LSTM has four blocks in f32, of which one thread could keep
-            // only one.
-            let storage = [Storage::F32, [Storage::F16, Storage::Bf16][index / 2 % 2]][index % 2];
-            // Last blocks of few k, and whole ones.
-            let hidden = [draw.size(65..=68), draw.size(97..=101), 128][index % 3];
-            let model = draw.any_model(cell, 3, hidden, 1);
-            let (batch, steps) = (draw.size(2..=9), draw.size(2..=6));
-            let inputs = Inputs::draw(&mut draw, &model, batch, steps).ragged(&mut draw);
-            let mut options = Options::default().fill_nan(true).weights(storage);
-            if draw.chance() {
-                options = options.activations(storage);
-            }
-            // All but one block of a unit, or half of them.
-            let blocks = hidden.div_ceil(32);
-            let held = if draw.chance() { blocks - 1 } else { blocks.div_ceil(2) };
-            let weights = (held * 32 * cell.gates() * hidden) as u64;
-            let registers = if storage == Storage::F32 { weights } else { weights.div_ceil(2) };
-            options = options.speed(Speed { registers, ..Speed::DISCRETE });
-            // One variant of each strategy, since software drivers take seconds to compile some.
-            let plans = same_bits(&device, &model, &inputs, options, &draw, |c| c.variant == 0);
-            for (strategy, plan) in plans {
-                let is_part = plan.contains("blocks held");
-                assert_eq!(is_part, strategy == Strategy::Persistent, "{plan}");
-                if is_part {
-                    let is_several = plan.contains("units × ");
-                    one += usize::from(!is_several);
-                    several += usize::from(is_several);
-                    packed += usize::from(plan.contains("weights packed"));
-                    rows[usize::from(plan.contains("(4 rows × "))] += 1;
-                }
+    // Kernels of one thread to a unit, of several, and of packed weights; single rows, and four of them.
+    let (mut one, mut several, mut packed, mut rows) = (0, 0, 0, [0, 0]);
+    for (index, device, cell) in in_turn(cells(), draw.seed) {
+        // The storage types alternate, so that the LSTM has four blocks in f32, of which one thread could keep
+        // only one.
+        let storage = [Storage::F32, [Storage::F16, Storage::Bf16][index / 2 % 2]][index % 2];
+        // Last blocks of few k, and whole ones.
+        let hidden = [draw.size(65..=68), draw.size(97..=101), 128][index % 3];
+        let model = draw.any_model(cell, 3, hidden, 1);
+        let (batch, steps) = (draw.size(2..=9), draw.size(2..=6));
+        let inputs = Inputs::draw(&mut draw, &model, batch, steps).ragged(&mut draw);
+        let mut options = Options::default().fill_nan(true).weights(storage);
+        if draw.chance() {
+            options = options.activations(storage);
+        }
+        // All but one block of a unit, or half of them.
+        let blocks = hidden.div_ceil(32);
+        let held = if draw.chance() { blocks - 1 } else { blocks.div_ceil(2) };
+        let weights = (held * 32 * cell.gates() * hidden) as u64;
+        let registers = if storage == Storage::F32 { weights } else { weights.div_ceil(2) };
+        options = options.speed(Speed { registers, ..Speed::DISCRETE });
+        // One variant of each strategy, since software drivers take seconds to compile some.
+        let plans = same_bits(&device, &model, &inputs, options, &draw, |c| c.variant == 0);
+        for (strategy, plan) in plans {
+            let is_part = plan.contains("blocks held");
+            assert_eq!(is_part, strategy == Strategy::Persistent, "{plan}");
+            if is_part {
+                let is_several = plan.contains("units × ");
+                one += usize::from(!is_several);
+                several += usize::from(is_several);
+                packed += usize::from(plan.contains("weights packed"));
+                rows[usize::from(plan.contains("(4 rows × "))] += 1;
             }
         }
-        let found = [one, several, packed, rows[0], rows[1]];
-        assert!(found.iter().all(|count| *count > 0), "{}: {found:?}, seed {}", device.info(), draw.seed);
     }
+    let found = [one, several, packed, rows[0], rows[1]];
+    assert!(found.iter().all(|count| *count > 0), "{found:?}, seed {}", draw.seed);
 }
 
 /// Threads that may not keep a block of k for every gate of their unit have one gate each.
 #[test]
 fn threads_of_one_gate_give_the_bits_of_the_others() {
     let mut draw = Draw::new();
-    for device in adapters() {
-        // Single rows, four of them; of several threads to a gate; packed weights; weights of which some are loaded.
-        let mut found = [0; 5];
-        for (index, cell) in cells().into_iter().filter(|cell| cell.gates() > 1).enumerate() {
-            let hidden = [draw.size(17..=31), draw.size(65..=70), 64][index % 3];
-            let storage = [Storage::F32, Storage::F16, Storage::F32, Storage::Bf16][index % 4];
-            let model = draw.any_model(cell, 3, hidden, 1);
-            let (batch, steps) = (draw.size(2..=9), draw.size(2..=6));
-            let inputs = Inputs::draw(&mut draw, &model, batch, steps).ragged(&mut draw);
-            let mut options = Options::default().fill_nan(true).weights(storage);
-            if draw.chance() {
-                options = options.activations(storage);
-            }
-            // Weights of a block of one gate and of two, and as many as some compilers allow.
-            let held = [32, 64, 80][draw.size(0..=2)];
-            // For all weights, or for some.
-            let all = (cell.gates() * hidden.next_multiple_of(32) * hidden) as u64;
-            let registers = if draw.chance() { Speed::DISCRETE.registers } else { all * 2 / 3 };
-            options = options.speed(Speed { held, held4: 32, registers, ..Speed::DISCRETE });
-            let is_wanted = |c: &Candidate| {
-                let kernels = c.outcome.as_ref().map(|(recipe, _)| recipe.recurrence.to_string());
-                c.variant == 0 || kernels.is_ok_and(|text| text.contains(" gates") && text.contains("packed"))
-            };
-            for (strategy, plan) in same_bits(&device, &model, &inputs, options, &draw, is_wanted) {
-                if strategy == Strategy::Persistent && plan.contains(" gates") {
-                    found[usize::from(plan.contains("(4 rows × "))] += 1;
-                    found[2] += usize::from(plan.contains("gates × "));
-                    found[3] += usize::from(plan.contains("weights packed"));
-                    found[4] += usize::from(plan.contains("blocks held"));
-                }
+    // Single rows, four of them; of several threads to a gate; packed weights; weights of which some are loaded.
+    let mut found = [0; 5];
+    let gated = cells().into_iter().filter(|cell| cell.gates() > 1).collect();
+    for (index, device, cell) in in_turn(gated, draw.seed) {
+        let hidden = [draw.size(17..=31), draw.size(65..=70), 64][index % 3];
+        let storage = [Storage::F32, Storage::F16, Storage::F32, Storage::Bf16][index % 4];
+        let model = draw.any_model(cell, 3, hidden, 1);
+        let (batch, steps) = (draw.size(2..=9), draw.size(2..=6));
+        let inputs = Inputs::draw(&mut draw, &model, batch, steps).ragged(&mut draw);
+        let mut options = Options::default().fill_nan(true).weights(storage);
+        if draw.chance() {
+            options = options.activations(storage);
+        }
+        // Weights of a block of one gate and of two, and as many as some compilers allow.
+        let held = [32, 64, 80][draw.size(0..=2)];
+        // For all weights, or for some.
+        let all = (cell.gates() * hidden.next_multiple_of(32) * hidden) as u64;
+        let registers = if draw.chance() { Speed::DISCRETE.registers } else { all * 2 / 3 };
+        options = options.speed(Speed { held, held4: 32, registers, ..Speed::DISCRETE });
+        let is_wanted = |c: &Candidate| {
+            let kernels = c.outcome.as_ref().map(|(recipe, _)| recipe.recurrence.to_string());
+            c.variant == 0 || kernels.is_ok_and(|text| text.contains(" gates") && text.contains("packed"))
+        };
+        for (strategy, plan) in same_bits(&device, &model, &inputs, options, &draw, is_wanted) {
+            if strategy == Strategy::Persistent && plan.contains(" gates") {
+                found[usize::from(plan.contains("(4 rows × "))] += 1;
+                found[2] += usize::from(plan.contains("gates × "));
+                found[3] += usize::from(plan.contains("weights packed"));
+                found[4] += usize::from(plan.contains("blocks held"));
             }
         }
-        assert!(
-            found[..4].iter().all(|count| *count > 0),
-            "{}: {found:?}, seed {}",
-            device.info(),
-            draw.seed
-        );
     }
+    assert!(found[..4].iter().all(|count| *count > 0), "{found:?}, seed {}", draw.seed);
 }
 
 /// A table that makes the planner's choice a hundred times as slow leads to another kernel, and changes no bit.

@@ -3,7 +3,7 @@
 //! mostly run workgroups one after the other.
 
 use crate::common::told::{assert_told, told};
-use crate::common::{Draw, Inputs, adapters, assert_close_in, bits, cells, own_adapters};
+use crate::common::{Draw, Inputs, adapters, assert_close_in, bits, cells, in_turn, own_adapters};
 use wgru::dtype::Precision;
 use wgru::engine::{Exchange, SelfTest, StoppedAt};
 use wgru::kernels::Rows;
@@ -62,54 +62,52 @@ fn multi_workgroup(engine: &Engine, batch: &Batch<'_>) -> Output {
 fn one_step_to_a_dispatch_gives_the_bits_of_steps() {
     let mut draw = Draw::new();
     let mut alone = 0;
-    for device in adapters() {
-        for (index, cell) in cells().into_iter().enumerate() {
-            // Units that fill the last workgroup and that do not; a last block of two k.
-            let hidden = [draw.size(65..=70), 96, 98][index % 3];
-            let layers = 1 + index % 2;
-            let model = draw.any_model(cell, 3, hidden, layers);
-            let model = unprojected(&mut draw, model);
-            let storage = [Storage::F32, Storage::F16, Storage::Bf16][index % 3];
-            let activations = if draw.chance() { storage } else { Storage::F32 };
-            let (batch, steps) = (draw.size(1..=9), draw.size(2..=5));
-            let inputs = Inputs::draw(&mut draw, &model, batch, steps).ragged(&mut draw);
-            let truth = stepwise(&device, &model, &inputs.batch(), [storage, activations]);
-            let mut options = Options::default().fill_nan(true).exchange(forced(1, Fault::None));
-            options = options.weights(storage).activations(activations);
-            // Threads that have every gate of their unit, or one.
-            if draw.chance() {
-                options = options.speed(Speed { held: 80, held4: 48, ..Speed::SOFTWARE });
-            }
-            let all = device
-                .load_with(&model, options.clone())
-                .unwrap()
-                .alternatives(inputs.batch().run_shape())
-                .unwrap();
-            let candidates = all[0].iter().filter(|candidate| candidate.outcome.is_ok());
-            let mut candidates: Vec<&Candidate> =
-                candidates.filter(|candidate| candidate.strategy == Strategy::MultiWorkgroup).collect();
-            // Two of them, since software drivers take seconds to compile one.
-            while candidates.len() > 2 {
-                candidates.swap_remove(draw.size(0..=candidates.len() - 1));
-            }
-            for candidate in candidates {
-                options = options.only(Only {
-                    strategy: Some(Strategy::MultiWorkgroup),
-                    rows: Some(candidate.rows),
-                    variant: Some(candidate.variant),
-                    ..Only::default()
-                });
-                let engine = device.load_with(&model, options.clone()).unwrap();
-                let output = multi_workgroup(&engine, &inputs.batch());
-                let plan = engine.explain(inputs.batch().run_shape()).unwrap();
-                let context = format!("{}, {model}, {storage}: {plan}, seed {}", device.info(), draw.seed);
-                assert_close_in(options.precision(), &model, &inputs.batch(), &output, &context);
-                assert!(all_bits(&output) == all_bits(&truth), "{context}");
-                // r ⊙ h has to be exchanged within the step.
-                if !matches!(cell, Cell::Gru { reset: Reset::Before, .. }) {
-                    assert_eq!(engine.fallbacks().count, 0, "{context}");
-                    alone += 1;
-                }
+    for (index, device, cell) in in_turn(cells(), draw.seed) {
+        // Units that fill the last workgroup and that do not; a last block of two k.
+        let hidden = [draw.size(65..=70), 96, 98][index % 3];
+        let layers = 1 + index % 2;
+        let model = draw.any_model(cell, 3, hidden, layers);
+        let model = unprojected(&mut draw, model);
+        let storage = [Storage::F32, Storage::F16, Storage::Bf16][index % 3];
+        let activations = if draw.chance() { storage } else { Storage::F32 };
+        let (batch, steps) = (draw.size(1..=9), draw.size(2..=5));
+        let inputs = Inputs::draw(&mut draw, &model, batch, steps).ragged(&mut draw);
+        let truth = stepwise(&device, &model, &inputs.batch(), [storage, activations]);
+        let mut options = Options::default().fill_nan(true).exchange(forced(1, Fault::None));
+        options = options.weights(storage).activations(activations);
+        // Threads that have every gate of their unit, or one.
+        if draw.chance() {
+            options = options.speed(Speed { held: 80, held4: 48, ..Speed::SOFTWARE });
+        }
+        let all = device
+            .load_with(&model, options.clone())
+            .unwrap()
+            .alternatives(inputs.batch().run_shape())
+            .unwrap();
+        let candidates = all[0].iter().filter(|candidate| candidate.outcome.is_ok());
+        let mut candidates: Vec<&Candidate> =
+            candidates.filter(|candidate| candidate.strategy == Strategy::MultiWorkgroup).collect();
+        // Two of them, since software drivers take seconds to compile one.
+        while candidates.len() > 2 {
+            candidates.swap_remove(draw.size(0..=candidates.len() - 1));
+        }
+        for candidate in candidates {
+            options = options.only(Only {
+                strategy: Some(Strategy::MultiWorkgroup),
+                rows: Some(candidate.rows),
+                variant: Some(candidate.variant),
+                ..Only::default()
+            });
+            let engine = device.load_with(&model, options.clone()).unwrap();
+            let output = multi_workgroup(&engine, &inputs.batch());
+            let plan = engine.explain(inputs.batch().run_shape()).unwrap();
+            let context = format!("{}, {model}, {storage}: {plan}, seed {}", device.info(), draw.seed);
+            assert_close_in(options.precision(), &model, &inputs.batch(), &output, &context);
+            assert!(all_bits(&output) == all_bits(&truth), "{context}");
+            // r ⊙ h has to be exchanged within the step.
+            if !matches!(cell, Cell::Gru { reset: Reset::Before, .. }) {
+                assert_eq!(engine.fallbacks().count, 0, "{context}");
+                alone += 1;
             }
         }
     }
@@ -121,42 +119,40 @@ fn one_step_to_a_dispatch_gives_the_bits_of_steps() {
 #[test]
 fn partially_register_resident_weights_give_the_bits_of_steps() {
     let mut draw = Draw::new();
-    for device in adapters() {
-        for (cell, storage, rows) in [
-            (Cell::GRU, Storage::F16, Rows::One),
-            (Cell::ORIGINAL_GRU, Storage::F32, Rows::One),
-            (Cell::LSTM, Storage::F16, Rows::Four),
-        ] {
-            let hidden = draw.size(280..=290);
-            let model = draw.model(cell, 3, hidden, 1);
-            let model = unprojected(&mut draw, model);
-            let batch = if rows == Rows::Four { 5 } else { 1 };
-            let inputs = Inputs::draw(&mut draw, &model, batch, 4);
-            let truth = stepwise(&device, &model, &inputs.batch(), [storage, Storage::F32]);
-            let with = |workgroups: u32| {
-                let fault = Fault::Again { times: 8 };
-                let (workgroup_bytes, steps) = (1 << 16, 2);
-                let exchange = wgru::plan::Exchange { workgroups, workgroup_bytes, steps, fault };
-                let options =
-                    options(Strategy::MultiWorkgroup, 0, Exchange::Forced(exchange)).weights(storage);
-                let options = options.only(of_rows(rows));
-                let engine = device.load_with(&model, options).unwrap();
-                let plan = engine.explain(inputs.batch().run_shape()).unwrap();
-                (plan.contains("blocks held") && plan.contains("workgroups")).then_some((engine, plan))
-            };
-            // With fewer and fewer workgroups, until the planner chooses such a kernel.
-            let (engine, plan) = (1..=256).rev().find_map(with).unwrap_or_else(|| {
-                panic!("{}, {model}, {storage}, {rows:?}: no kernel keeps a part", device.info())
-            });
-            let output = engine.run(&inputs.batch()).unwrap();
-            let context = format!("{}, {model}, {storage}: {plan}, seed {}", device.info(), draw.seed);
-            assert_eq!(plan.contains("packed"), storage == Storage::F16, "{context}");
-            assert_eq!(plan.contains("(4 rows"), rows == Rows::Four, "{context}");
-            let precision = Precision { weights: storage, ..Precision::default() };
-            assert_close_in(precision, &model, &inputs.batch(), &output, &context);
-            assert!(all_bits(&output) == all_bits(&truth), "{context}");
-            assert_eq!(engine.fallbacks().count, 0, "{context}");
-        }
+    let cases = vec![
+        (Cell::GRU, Storage::F16, Rows::One),
+        (Cell::ORIGINAL_GRU, Storage::F32, Rows::One),
+        (Cell::LSTM, Storage::F16, Rows::Four),
+    ];
+    for (_, device, (cell, storage, rows)) in in_turn(cases, draw.seed) {
+        let hidden = draw.size(280..=290);
+        let model = draw.model(cell, 3, hidden, 1);
+        let model = unprojected(&mut draw, model);
+        let batch = if rows == Rows::Four { 5 } else { 1 };
+        let inputs = Inputs::draw(&mut draw, &model, batch, 4);
+        let truth = stepwise(&device, &model, &inputs.batch(), [storage, Storage::F32]);
+        let with = |workgroups: u32| {
+            let fault = Fault::Again { times: 8 };
+            let (workgroup_bytes, steps) = (1 << 16, 2);
+            let exchange = wgru::plan::Exchange { workgroups, workgroup_bytes, steps, fault };
+            let options = options(Strategy::MultiWorkgroup, 0, Exchange::Forced(exchange)).weights(storage);
+            let options = options.only(of_rows(rows));
+            let engine = device.load_with(&model, options).unwrap();
+            let plan = engine.explain(inputs.batch().run_shape()).unwrap();
+            (plan.contains("blocks held") && plan.contains("workgroups")).then_some((engine, plan))
+        };
+        // With fewer and fewer workgroups, until the planner chooses such a kernel.
+        let (engine, plan) = (1..=256).rev().find_map(with).unwrap_or_else(|| {
+            panic!("{}, {model}, {storage}, {rows:?}: no kernel keeps a part", device.info())
+        });
+        let output = engine.run(&inputs.batch()).unwrap();
+        let context = format!("{}, {model}, {storage}: {plan}, seed {}", device.info(), draw.seed);
+        assert_eq!(plan.contains("packed"), storage == Storage::F16, "{context}");
+        assert_eq!(plan.contains("(4 rows"), rows == Rows::Four, "{context}");
+        let precision = Precision { weights: storage, ..Precision::default() };
+        assert_close_in(precision, &model, &inputs.batch(), &output, &context);
+        assert!(all_bits(&output) == all_bits(&truth), "{context}");
+        assert_eq!(engine.fallbacks().count, 0, "{context}");
     }
 }
 
@@ -171,23 +167,21 @@ pub fn fallbacks(engine: &Engine) -> (u64, Option<(usize, usize)>) {
 fn a_run_falls_back_from_the_chunk_that_failed() {
     let mut draw = Draw::new();
     let (layers, steps) = (2, 3);
-    for device in adapters() {
-        for cell in [Cell::GRU, Cell::LSTM, Cell::Rnn] {
-            let model = draw.any_model(cell, 3, 96, layers);
-            let inputs = Inputs::draw(&mut draw, &model, 5, steps).ragged(&mut draw);
-            let truth = stepwise(&device, &model, &inputs.batch(), [Storage::F32; 2]);
-            for chunk in 0..layers * steps {
-                let fault = Fault::Dies { group: draw.size(0..=1) as u32, chunk: chunk as u32, step: 0 };
-                let engine =
-                    device.load_with(&model, options(Strategy::MultiWorkgroup, 0, forced(1, fault))).unwrap();
-                let context = format!("{}, {model}, {fault:?}, seed {}", device.info(), draw.seed);
-                let (output, events) = told(|| multi_workgroup(&engine, &inputs.batch()));
-                assert!(all_bits(&output) == all_bits(&truth), "{context}");
-                let at = (chunk / steps, chunk % steps);
-                let place = format!("from step {} of layer {} on", at.1, at.0);
-                assert_told(&events, "WARN wgru::run", &[&device.info().to_string(), &place]);
-                assert_eq!(fallbacks(&engine), (1, Some(at)), "{context}");
-            }
+    for (_, device, cell) in in_turn(vec![Cell::GRU, Cell::LSTM, Cell::Rnn], draw.seed) {
+        let model = draw.any_model(cell, 3, 96, layers);
+        let inputs = Inputs::draw(&mut draw, &model, 5, steps).ragged(&mut draw);
+        let truth = stepwise(&device, &model, &inputs.batch(), [Storage::F32; 2]);
+        for chunk in 0..layers * steps {
+            let fault = Fault::Dies { group: draw.size(0..=1) as u32, chunk: chunk as u32, step: 0 };
+            let engine =
+                device.load_with(&model, options(Strategy::MultiWorkgroup, 0, forced(1, fault))).unwrap();
+            let context = format!("{}, {model}, {fault:?}, seed {}", device.info(), draw.seed);
+            let (output, events) = told(|| multi_workgroup(&engine, &inputs.batch()));
+            assert!(all_bits(&output) == all_bits(&truth), "{context}");
+            let at = (chunk / steps, chunk % steps);
+            let place = format!("from step {} of layer {} on", at.1, at.0);
+            assert_told(&events, "WARN wgru::run", &[&device.info().to_string(), &place]);
+            assert_eq!(fallbacks(&engine), (1, Some(at)), "{context}");
         }
     }
 }
@@ -195,32 +189,31 @@ fn a_run_falls_back_from_the_chunk_that_failed() {
 #[test]
 fn a_run_whose_workgroups_fail_is_finished_with_the_same_bits() {
     let mut draw = Draw::new();
-    for device in adapters() {
-        for cell in [Cell::GRU, Cell::ORIGINAL_GRU, Cell::LSTM, Cell::Rnn] {
-            // The failed layer may read an array that the layer above has overwritten with invalid values.
-            let kinds = [draw.merge(), Merge::Sum, draw.merge()];
-            let kinds = kinds.map(|merge| (Direction::Bidirectional, merge));
-            let model = draw.stack(cell, &kinds, 3, 96);
-            let inputs = Inputs::draw(&mut draw, &model, 5, 17).ragged(&mut draw);
-            let truth = stepwise(&device, &model, &inputs.batch(), [Storage::F32; 2]);
-            for fault in [
-                Fault::None,
-                // A workgroup that never writes, one that stops half-way, one that is late.
-                Fault::Dies { group: 0, chunk: 0, step: 0 },
-                Fault::Dies { group: 1, chunk: 0, step: 3 },
-                Fault::Late { polls: 50 },
-                Fault::Again { times: 2 },
-            ] {
-                let engine =
-                    device.load_with(&model, options(Strategy::MultiWorkgroup, 0, forced(7, fault))).unwrap();
-                let context = format!("{}, {model}, {fault:?}, seed {}", device.info(), draw.seed);
-                for run in 1..=2 {
-                    let output = multi_workgroup(&engine, &inputs.batch());
-                    assert!(all_bits(&output) == all_bits(&truth), "{context}, run {run}");
-                    if let Fault::Dies { .. } = fault {
-                        let last = Some((0, 0));
-                        assert_eq!(fallbacks(&engine), (run, last), "{context}");
-                    }
+    let cases = vec![Cell::GRU, Cell::ORIGINAL_GRU, Cell::LSTM, Cell::Rnn];
+    for (_, device, cell) in in_turn(cases, draw.seed) {
+        // The failed layer may read an array that the layer above has overwritten with invalid values.
+        let kinds = [draw.merge(), Merge::Sum, draw.merge()];
+        let kinds = kinds.map(|merge| (Direction::Bidirectional, merge));
+        let model = draw.stack(cell, &kinds, 3, 96);
+        let inputs = Inputs::draw(&mut draw, &model, 5, 17).ragged(&mut draw);
+        let truth = stepwise(&device, &model, &inputs.batch(), [Storage::F32; 2]);
+        for fault in [
+            Fault::None,
+            // A workgroup that never writes, one that stops half-way, one that is late.
+            Fault::Dies { group: 0, chunk: 0, step: 0 },
+            Fault::Dies { group: 1, chunk: 0, step: 3 },
+            Fault::Late { polls: 50 },
+            Fault::Again { times: 2 },
+        ] {
+            let engine =
+                device.load_with(&model, options(Strategy::MultiWorkgroup, 0, forced(7, fault))).unwrap();
+            let context = format!("{}, {model}, {fault:?}, seed {}", device.info(), draw.seed);
+            for run in 1..=2 {
+                let output = multi_workgroup(&engine, &inputs.batch());
+                assert!(all_bits(&output) == all_bits(&truth), "{context}, run {run}");
+                if let Fault::Dies { .. } = fault {
+                    let last = Some((0, 0));
+                    assert_eq!(fallbacks(&engine), (run, last), "{context}");
                 }
             }
         }
@@ -232,23 +225,20 @@ fn a_run_whose_workgroups_fail_is_finished_with_the_same_bits() {
 #[test]
 fn exchange_words_reach_their_readers() {
     let mut draw = Draw::new();
-    for device in adapters() {
-        for (cell, hidden) in [(Cell::GRU, 70), (Cell::ORIGINAL_GRU, 66), (Cell::LSTM, 50), (Cell::Rnn, 194)]
-        {
-            for rows in [Rows::One, Rows::Four] {
-                let model = draw.model_of(cell, Direction::Bidirectional, 3, hidden, 2);
-                let inputs = Inputs::draw(&mut draw, &model, if rows == Rows::One { 2 } else { 5 }, 4);
-                let truth = stepwise(&device, &model, &inputs.batch(), [Storage::F32; 2]);
-                let options = options(Strategy::MultiWorkgroup, 0, forced(3, Fault::Again { times: 8 }))
-                    .only(of_rows(rows));
-                let engine = device.load_with(&model, options).unwrap();
-                let output = multi_workgroup(&engine, &inputs.batch());
-                let plan = engine.explain(inputs.batch().run_shape()).unwrap();
-                let context = format!("{}, {model}: {plan}, seed {}", device.info(), draw.seed);
-                assert_eq!(engine.fallbacks().count, 0, "{context}");
-                assert!(all_bits(&output) == all_bits(&truth), "{context}");
-            }
-        }
+    let cells = [(Cell::GRU, 70), (Cell::ORIGINAL_GRU, 66), (Cell::LSTM, 50), (Cell::Rnn, 194)];
+    let cases = cells.iter().flat_map(|&cell| [Rows::One, Rows::Four].map(|rows| (cell, rows))).collect();
+    for (_, device, ((cell, hidden), rows)) in in_turn(cases, draw.seed) {
+        let model = draw.model_of(cell, Direction::Bidirectional, 3, hidden, 2);
+        let inputs = Inputs::draw(&mut draw, &model, if rows == Rows::One { 2 } else { 5 }, 4);
+        let truth = stepwise(&device, &model, &inputs.batch(), [Storage::F32; 2]);
+        let options =
+            options(Strategy::MultiWorkgroup, 0, forced(3, Fault::Again { times: 8 })).only(of_rows(rows));
+        let engine = device.load_with(&model, options).unwrap();
+        let output = multi_workgroup(&engine, &inputs.batch());
+        let plan = engine.explain(inputs.batch().run_shape()).unwrap();
+        let context = format!("{}, {model}: {plan}, seed {}", device.info(), draw.seed);
+        assert_eq!(engine.fallbacks().count, 0, "{context}");
+        assert!(all_bits(&output) == all_bits(&truth), "{context}");
     }
 }
 
