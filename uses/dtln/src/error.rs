@@ -1,17 +1,16 @@
 //! Errors of this crate.
 
-use std::fmt;
-
 use crate::LOUDEST;
 
 /// The result of a call that may fail.
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// What went wrong. Its text says what was found, what was expected and what to try.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A file is not the core of DTLN that it was given as.
+    #[error("core {core} of DTLN: {reason}")]
     Core {
         /// 1 or 2.
         core: u8,
@@ -19,6 +18,9 @@ pub enum Error {
         reason: String,
     },
     /// A sample that is NaN, infinite or beyond [`LOUDEST`].
+    #[error(
+        "sample {at} is {value}, expected a number from -{LOUDEST} to {LOUDEST} (full scale is 1): scale the samples"
+    )]
     Sample {
         /// Its place in the slice.
         at: usize,
@@ -26,45 +28,22 @@ pub enum Error {
         value: f32,
     },
     /// Slices of different length where one sample out is computed for each in.
+    #[error("{given} samples with room for {out} outputs: both slices need the same length")]
     Lengths {
         /// Samples given.
         given: usize,
         /// Places for outputs.
         out: usize,
     },
+    /// A stream, by its number, that is not open in the pool.
+    #[error("stream {0} is not open in this pool: use an id of its Pool::open")]
+    Closed(u64),
+    /// A stream, by its number, that was given a hop while another waits.
+    #[error("stream {0} has a hop that waits: call Pool::tick before the next")]
+    Waiting(u64),
     /// An error of the engine.
-    Engine(wgru::Error),
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Core { core, reason } => write!(f, "core {core} of DTLN: {reason}"),
-            Self::Sample { at, value } => write!(
-                f,
-                "sample {at} is {value}, expected a number from -{LOUDEST} to {LOUDEST} (full scale is 1): scale the samples"
-            ),
-            Self::Lengths { given, out } => {
-                write!(f, "{given} samples with room for {out} outputs: both slices need the same length")
-            }
-            Self::Engine(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Engine(error) => Some(error),
-            _ => None,
-        }
-    }
-}
-
-impl From<wgru::Error> for Error {
-    fn from(error: wgru::Error) -> Self {
-        Self::Engine(error)
-    }
+    #[error("{0}")]
+    Engine(#[from] wgru::Error),
 }
 
 /// # Errors

@@ -25,10 +25,11 @@
     deny(clippy::expect_used, clippy::panic, clippy::unreachable, clippy::unwrap_used, clippy::todo)
 )]
 
-/// The README's example, compiled.
+/// The examples of the README and of the guide's page, compiled.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
-struct Readme;
+#[doc = include_str!("../../../docs/guide/src/g2p.md")]
+struct Pages;
 
 pub mod dictionary;
 mod error;

@@ -42,7 +42,7 @@ impl Network {
     /// # Errors
     /// [`Error::Model`] for a file that is truncated, of another task, or whose sizes do not fit each other.
     pub fn from_bytes(source: &str, bytes: &[u8]) -> Result<Self> {
-        Self::read(source, bytes).map_err(|reason| Error::Model { source: source.to_owned(), reason })
+        Self::read(source, bytes).map_err(|reason| Error::Model { file: source.to_owned(), reason })
     }
 
     fn read(source: &str, bytes: &[u8]) -> std::result::Result<Self, String> {
