@@ -2,12 +2,18 @@
 
     python uses/dtln/compare.py expect
         writes models/noisy.wav and models/expected.wav, which tests/published.rs reads
-    python uses/dtln/compare.py time COMMAND [ROUNDS]
-        runs COMMAND (target/release/dtln) and ONNX Runtime in turn, checks that their samples agree, and prints the rounds as CSV
+    python uses/dtln/compare.py time COMMAND PROCESSOR [ROUNDS]
+        runs COMMAND (target/release/dtln) and ONNX Runtime in turn, checks that their samples agree, and writes the record
+        benches/records/dtln-alternating.csv
+    python uses/dtln/compare.py callers COMMAND PROCESSOR CALLERSxTHREADS...
+        runs COMMAND with each number of callers and threads (1000x2) and ONNX Runtime's one stream in turn, three rounds, and
+        writes the record benches/records/dtln-callers.csv
 
 Needs numpy and onnxruntime, and the models (fetch.py).
 """
 
+import csv
+import datetime
 import pathlib
 import re
 import statistics
@@ -21,6 +27,7 @@ import numpy
 import onnxruntime
 
 MODELS = pathlib.Path(__file__).parent / "models"
+RECORDS = pathlib.Path(__file__).parents[2] / "benches/records"
 RATE, BLOCK, HOP = 16_000, 512, 128
 SECONDS = 10
 TOLERANCE = 1e-4
@@ -98,34 +105,93 @@ def main() -> None:
             samples = noisy()
             write(MODELS / "noisy.wav", samples)
             write(MODELS / "expected.wav", Reference().run(samples)[0])
-        case ["time", command, *rounds]:
-            compare(command, int(rounds[0]) if rounds else 9)
+        case ["time", command, processor, *rounds]:
+            compare(command, processor, int(rounds[0]) if rounds else 9)
+        case ["callers", command, processor, *loads] if loads:
+            callers(command, processor, [load.split("x") for load in loads])
         case _:
             sys.exit(__doc__)
 
 
-def compare(command: str, rounds: int) -> None:
-    samples = noisy()
-    reference, seconds = Reference(), {"dtln": [], "onnxruntime": []}
-    expected, _ = reference.run(samples)
+def clean(command: str, samples: numpy.ndarray, *options: str) -> tuple[numpy.ndarray, str]:
+    """The command's samples, which are not delayed, and its report."""
     with tempfile.TemporaryDirectory() as folder:
         given, got = pathlib.Path(folder) / "noisy.wav", pathlib.Path(folder) / "clean.wav"
         write(given, samples)
-        print("round,engine,seconds,real_time_factor")
-        for number in range(rounds):
-            line = subprocess.run([command, given, got, "--stream"], check=True, capture_output=True, text=True).stdout
-            seconds["dtln"].append(float(re.search(r"in ([0-9.]+) s", line)[1]))
-            # The command's output is not delayed.
-            ours = read(got)
-            off = numpy.abs(ours[: len(expected) - 384] - expected[384:]).max()
-            if not off <= TOLERANCE:
-                sys.exit(f"compare.py: samples differ by {off}, {TOLERANCE} is allowed")
-            seconds["onnxruntime"].append(reference.run(samples)[1])
-            for engine, all_rounds in seconds.items():
-                print(f"{number},{engine},{all_rounds[-1]:.4f},{all_rounds[-1] / SECONDS:.5f}")
-    medians = {engine: statistics.median(all_rounds) for engine, all_rounds in seconds.items()}
-    ratio = medians["onnxruntime"] / medians["dtln"]
-    print(f"medians {medians}, {ratio:.2f} times as fast, samples within {off:.1e}, onnxruntime {onnxruntime.__version__}", file=sys.stderr)
+        report = subprocess.run([command, given, got, *options], check=True, capture_output=True, text=True).stdout
+        return read(got), report
+
+
+def check(ours: numpy.ndarray, expected: numpy.ndarray) -> float:
+    off = numpy.abs(ours[: len(expected) - 384] - expected[384:]).max()
+    if not off <= TOLERANCE:
+        sys.exit(f"compare.py: samples differ by {off}, {TOLERANCE} is allowed")
+    return off
+
+
+def record(name: str, rows: list[dict], processor: str) -> None:
+    with (RECORDS / name).open("w", newline="") as file:
+        writer = csv.DictWriter(file, [*rows[0], "processor", "date"], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({**row, "processor": processor, "date": datetime.date.today()} for row in rows)
+
+
+def of_engine(engine: str, seconds: float) -> dict:
+    hop = seconds / (SECONDS * RATE / HOP)
+    return {"engine": engine, "seconds": f"{seconds:.4f}", "real_time_factor": f"{seconds / SECONDS:.5f}", "hop_us": f"{hop * 1e6:.2f}"}
+
+
+def compare(command: str, processor: str, rounds: int) -> None:
+    samples = noisy()
+    reference, rows = Reference(), []
+    expected, _ = reference.run(samples)
+    for number in range(rounds):
+        ours, report = clean(command, samples, "--stream")
+        off = check(ours, expected)
+        theirs = reference.run(samples)[1]
+        more = {"threads": 1, "sound_seconds": SECONDS}
+        timed = "whole hops of 128 samples"
+        rows.append({"round": number, **of_engine("dtln", float(re.search(r"in ([0-9.]+) s", report)[1])), "timed": timed, **more})
+        timed = "calls of both sessions from Python, without transforms"
+        rows.append({"round": number, **of_engine(f"onnxruntime {onnxruntime.__version__}", theirs), "timed": timed, **more})
+    record("dtln-alternating.csv", rows, processor)
+    medians = [statistics.median(float(row["hop_us"]) for row in rows[engine::2]) for engine in (0, 1)]
+    print(f"a hop: {medians[0]:.1f} µs, ONNX Runtime {medians[1]:.1f} µs, {medians[1] / medians[0]:.2f} times; samples within {off:.1e}")
+
+
+NUMBER = "([0-9.]+)"
+REPORT = {
+    "callers": f"{NUMBER} callers",
+    "threads": f"{NUMBER} threads",
+    "ticks": f"{NUMBER} ticks of 8 ms",
+    "real_time_factor": f"factor {NUMBER}",
+    "hop_us": f"{NUMBER} µs",
+    "lstm_percent": f"LSTMs {NUMBER} %",
+    "median_ms": f"median {NUMBER} ms",
+    "p99_ms": f"99 % {NUMBER} ms",
+    "p999_ms": f"99.9 % {NUMBER} ms",
+    "worst_ms": f"worst {NUMBER} ms",
+    "missed": f"deadlines: {NUMBER} of",
+    "of": f"of {NUMBER} ticks",
+}
+
+
+def callers(command: str, processor: str, loads: list[list[str]]) -> None:
+    samples = noisy()
+    reference, rows = Reference(), []
+    expected, _ = reference.run(samples)
+    for number in range(3):
+        for count, threads in loads:
+            ours, report = clean(command, samples, "--streams", count, "--threads", threads)
+            check(ours, expected)
+            found = {name: re.search(pattern, report)[1] for name, pattern in REPORT.items()}
+            rows.append({"round": number, "engine": "dtln", **found})
+            print(f"round {number}, {count} callers, {threads} threads: {report.splitlines()[-1]}", file=sys.stderr)
+        theirs = of_engine(f"onnxruntime {onnxruntime.__version__}", reference.run(samples)[1])
+        empty = dict.fromkeys(REPORT, "")
+        del theirs["seconds"]
+        rows.append({"round": number, **empty, **theirs, "callers": 1, "threads": 1})
+    record("dtln-callers.csv", rows, processor)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-//! What lies between the LSTMs of one stream: the spectrum of a block, the encoder and layer norm, the decoder and overlap-add.
+//! What lies between the LSTMs: the spectrum of a block, the encoder and layer norm, the decoder and overlap-add.
 
 use std::sync::Arc;
 
@@ -38,37 +38,41 @@ impl Shared {
     pub(crate) fn features(&self) -> usize {
         self.encoder.outputs()
     }
+
+    /// Encodes R blocks, `[R, 512]`; `features` and `normed`: `[R, F]`.
+    pub(crate) fn encode(&self, blocks: &[f32], features: &mut [f32], normed: &mut [f32]) {
+        self.encoder.apply(blocks, features);
+        let rows = features.chunks_exact(self.features()).zip(normed.chunks_exact_mut(self.features()));
+        for (features, normed) in rows {
+            self.norm.apply(features, normed);
+        }
+    }
+
+    /// Masks R rows of features and decodes them. `masks`, before the sigmoid, and `features`: `[R, F]`; `blocks`: `[R, 512]`.
+    pub(crate) fn decode(&self, masks: &[f32], features: &mut [f32], blocks: &mut [f32]) {
+        for (feature, &mask) in features.iter_mut().zip(masks) {
+            *feature *= sigmoid(mask);
+        }
+        self.decoder.apply(features, blocks);
+    }
 }
 
-/// The samples that one stream keeps from hop to hop.
-pub(crate) struct Blocks {
+/// The transforms, with the memory they need.
+pub(crate) struct Transforms {
     shared: Arc<Shared>,
-    /// The last samples in.
-    input: [f32; BLOCK],
-    /// The sums of the blocks that overlap.
-    output: [f32; BLOCK],
-    /// A block that the transforms and the encoder use.
     block: [f32; BLOCK],
     scratch: Vec<Bin>,
 }
 
-impl Blocks {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+impl Transforms {
+    pub(crate) fn new(shared: &Arc<Shared>) -> Self {
         let scratch = shared.forward.get_scratch_len().max(shared.inverse.get_scratch_len());
-        let zeros = [0.0; BLOCK];
-        Self { shared, input: zeros, output: zeros, block: zeros, scratch: vec![NO_BIN; scratch] }
+        Self { shared: shared.clone(), block: [0.0; BLOCK], scratch: vec![NO_BIN; scratch] }
     }
 
-    pub(crate) fn reset(&mut self) {
-        self.input.fill(0.0);
-        self.output.fill(0.0);
-    }
-
-    /// Takes a hop in. `spectrum` and `magnitudes`, X and |X|: `[257]`.
-    pub(crate) fn analyse(&mut self, hop: &[f32], spectrum: &mut [Bin], magnitudes: &mut [f32]) {
-        self.input.copy_within(HOP.., 0);
-        self.input[BLOCK - HOP..].copy_from_slice(hop);
-        self.block = self.input;
+    /// The spectrum X of the last block and |X|: `[257]`.
+    pub(crate) fn analyse(&mut self, blocks: &Blocks, spectrum: &mut [Bin], magnitudes: &mut [f32]) {
+        self.block = blocks.input;
         // Only a slice of another length is an error.
         let _ = self.shared.forward.process_with_scratch(&mut self.block, spectrum, &mut self.scratch);
         for (magnitude, bin) in magnitudes.iter_mut().zip(spectrum) {
@@ -76,14 +80,8 @@ impl Blocks {
         }
     }
 
-    /// Masks the spectrum and encodes its block. `mask`, before the sigmoid: `[257]`; `features` and `normed`: `[F]`.
-    pub(crate) fn encode(
-        &mut self,
-        mask: &[f32],
-        spectrum: &mut [Bin],
-        features: &mut [f32],
-        normed: &mut [f32],
-    ) {
+    /// Masks a spectrum and gives its block, `[512]`. `mask`, before the sigmoid: `[257]`.
+    pub(crate) fn mask(&mut self, mask: &[f32], spectrum: &mut [Bin], block: &mut [f32]) {
         for (bin, &mask) in spectrum.iter_mut().zip(mask) {
             // The inverse divides by the length.
             *bin *= sigmoid(mask) / BLOCK as f32;
@@ -91,20 +89,33 @@ impl Blocks {
         // The spectrum of real samples is real at both ends; realfft returns an error otherwise.
         spectrum[0].im = 0.0;
         spectrum[BINS - 1].im = 0.0;
-        let _ = self.shared.inverse.process_with_scratch(spectrum, &mut self.block, &mut self.scratch);
-        self.shared.encoder.apply(&self.block, features);
-        self.shared.norm.apply(features, normed);
+        let _ = self.shared.inverse.process_with_scratch(spectrum, block, &mut self.scratch);
+    }
+}
+
+/// The samples that one stream keeps from hop to hop.
+#[derive(Clone)]
+pub(crate) struct Blocks {
+    /// The last samples in.
+    input: [f32; BLOCK],
+    /// The sums of the blocks that overlap.
+    output: [f32; BLOCK],
+}
+
+impl Blocks {
+    pub(crate) const EMPTY: Self = Self { input: [0.0; BLOCK], output: [0.0; BLOCK] };
+
+    /// Takes a hop in.
+    pub(crate) fn take(&mut self, hop: &[f32; HOP]) {
+        self.input.copy_within(HOP.., 0);
+        self.input[BLOCK - HOP..].copy_from_slice(hop);
     }
 
-    /// Masks the features, decodes them and adds the block. `mask`, before the sigmoid: `[F]`; `hop`: the samples that are complete.
-    pub(crate) fn decode(&mut self, mask: &[f32], features: &mut [f32], hop: &mut [f32]) {
-        for (feature, &mask) in features.iter_mut().zip(mask) {
-            *feature *= sigmoid(mask);
-        }
-        self.shared.decoder.apply(features, &mut self.block);
+    /// Adds a decoded block, `[512]`; gives the samples that are complete.
+    pub(crate) fn add(&mut self, block: &[f32], hop: &mut [f32; HOP]) {
         self.output.copy_within(HOP.., 0);
         self.output[BLOCK - HOP..].fill(0.0);
-        for (sum, sample) in self.output.iter_mut().zip(&self.block) {
+        for (sum, sample) in self.output.iter_mut().zip(block) {
             *sum += sample;
         }
         hop.copy_from_slice(&self.output[..HOP]);

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use wgru::{Batch, Device, Engine, Output};
 
-use crate::blocks::{Bin, Blocks, NO_BIN, Shared};
+use crate::blocks::{Bin, Blocks, NO_BIN, Shared, Transforms};
 use crate::cores::{Core1, Core2};
 use crate::error::{Result, check_samples};
+#[cfg(not(target_arch = "wasm32"))]
+use crate::pool::Pool;
 use crate::stream::Stream;
-use crate::{BINS, HOP, LATENCY};
+use crate::{BINS, BLOCK, HOP, LATENCY};
 
 /// Hops of a recording that are computed together.
 const CHUNK: usize = 1024;
@@ -53,6 +55,15 @@ impl Dtln {
     /// Those of [`Engine::session`].
     pub fn stream(&self) -> Result<Stream> {
         Stream::new(self)
+    }
+
+    /// Opens a pool with room for so many streams: a tick computes a hop of each.
+    ///
+    /// # Errors
+    /// Those of [`Engine::pool`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn pool(&self, streams: usize) -> Result<Pool> {
+        Pool::new(self, streams)
     }
 
     /// A recording without its noise, as many samples, not delayed. The LSTMs run over 8 seconds at once, with the bits of a
@@ -115,14 +126,17 @@ impl States {
 struct Recording<'a> {
     samples: &'a [f32],
     blocks: Blocks,
+    transforms: Transforms,
+    shared: Arc<Shared>,
     size: usize,
     states: [States; 2],
     /// Hops so far, and those of all: the last block needs zeros after the end.
     done: usize,
     all: usize,
-    /// Of the hops of a chunk: `[T, 257]` and `[T, F]`.
+    /// Of the hops of a chunk: `[T, 257]`, `[T, F]` and `[T, 512]`.
     spectra: Vec<Bin>,
     features: Vec<f32>,
+    block_rows: Vec<f32>,
     out: Vec<f32>,
 }
 
@@ -133,13 +147,16 @@ impl<'a> Recording<'a> {
         let all = if samples.is_empty() { 0 } else { (samples.len() + LATENCY).div_ceil(HOP) };
         Ok(Self {
             samples,
-            blocks: Blocks::new(dtln.shared.clone()),
+            blocks: Blocks::EMPTY,
+            transforms: Transforms::new(&dtln.shared),
+            shared: dtln.shared.clone(),
             size,
             states: [BINS, size].map(|features| States { features, ..States::default() }),
             done: 0,
             all,
             spectra: Vec::new(),
             features: Vec::new(),
+            block_rows: Vec::new(),
             out: Vec::with_capacity(all * HOP),
         })
     }
@@ -156,7 +173,8 @@ impl<'a> Recording<'a> {
             let rest = self.samples.get(hop * HOP..).unwrap_or_default();
             let count = rest.len().min(HOP);
             samples[..count].copy_from_slice(&rest[..count]);
-            self.blocks.analyse(&samples, spectrum, magnitudes);
+            self.blocks.take(&samples);
+            self.transforms.analyse(&self.blocks, spectrum, magnitudes);
         }
         self.done += hops;
         (hops > 0).then_some(magnitudes)
@@ -165,22 +183,24 @@ impl<'a> Recording<'a> {
     /// The features of those hops after the layer norm, `[T, F]`.
     fn encode(&mut self, masks: Output) -> Vec<f32> {
         let masks = self.states[0].keep(masks);
-        let mut normed = vec![0.0; masks.len() / BINS * self.size];
-        self.features.clear();
+        let hops = masks.len() / BINS;
+        let mut normed = vec![0.0; hops * self.size];
         self.features.resize(normed.len(), 0.0);
-        let both = self.features.chunks_exact_mut(self.size).zip(normed.chunks_exact_mut(self.size));
-        let hops = masks.chunks_exact(BINS).zip(self.spectra.chunks_exact_mut(BINS)).zip(both);
-        for ((mask, spectrum), (features, normed)) in hops {
-            self.blocks.encode(mask, spectrum, features, normed);
+        self.block_rows.resize(hops * BLOCK, 0.0);
+        let spectra = masks.chunks_exact(BINS).zip(self.spectra.chunks_exact_mut(BINS));
+        for ((mask, spectrum), block) in spectra.zip(self.block_rows.chunks_exact_mut(BLOCK)) {
+            self.transforms.mask(mask, spectrum, block);
         }
+        self.shared.encode(&self.block_rows, &mut self.features, &mut normed);
         normed
     }
 
     fn decode(&mut self, masks: Output) {
         let masks = self.states[1].keep(masks);
-        for (mask, features) in masks.chunks_exact(self.size).zip(self.features.chunks_exact_mut(self.size)) {
+        self.shared.decode(&masks, &mut self.features, &mut self.block_rows);
+        for block in self.block_rows.chunks_exact(BLOCK) {
             let mut hop = [0.0; HOP];
-            self.blocks.decode(mask, features, &mut hop);
+            self.blocks.add(block, &mut hop);
             self.out.extend(hop);
         }
     }

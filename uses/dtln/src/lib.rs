@@ -11,8 +11,8 @@
 //! ```
 //!
 //! [`Dtln`] reads the two ONNX files of the cores. Its [`Stream`] computes 128 samples at a time, as in a call; on the CPU path with
-//! one thread it neither allocates nor waits for a lock, so it may run on an audio thread. [`Dtln::denoise`] computes a whole
-//! recording, on any device. Both give the same bits on one device. A [`Resampler`] brings sound of another rate to 16 kHz and back.
+//! one thread it neither allocates nor waits for a lock, so it may run on an audio thread. A [`Pool`] computes thousands of streams in
+//! one tick. [`Dtln::denoise`] computes a whole recording. All run on any device, and give the same bits on one device. A [`Resampler`] brings sound of another rate to 16 kHz and back.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -34,10 +34,11 @@
     deny(clippy::expect_used, clippy::panic, clippy::unreachable, clippy::unwrap_used, clippy::todo)
 )]
 
-/// The README's example, compiled.
+/// The examples of the README and of the guide's page, compiled.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
-struct Readme;
+#[doc = include_str!("../../../docs/guide/src/denoise.md")]
+struct Pages;
 
 mod blocks;
 mod cell;
@@ -47,11 +48,16 @@ mod dtln;
 mod error;
 mod file;
 mod graph;
+// A pool measures its ticks, and a browser has another clock.
+#[cfg(not(target_arch = "wasm32"))]
+mod pool;
 mod resampler;
 mod stream;
 
 pub use dtln::Dtln;
 pub use error::{Error, Result};
+#[cfg(not(target_arch = "wasm32"))]
+pub use pool::{Pool, Tick};
 pub use resampler::Resampler;
 pub use stream::Stream;
 

@@ -1,13 +1,14 @@
 //! A stream: one hop at a time.
 
 use std::fmt;
+use std::sync::Arc;
 
 use wgru::{Session, StepOutput};
 
-use crate::blocks::{Bin, Blocks, NO_BIN};
+use crate::blocks::{Bin, Blocks, NO_BIN, Shared, Transforms};
 use crate::dtln::Dtln;
 use crate::error::{Error, Result, check_samples};
-use crate::{BINS, HOP};
+use crate::{BINS, BLOCK, HOP};
 
 /// One voice, 128 samples at a time. The states of the LSTMs are in the stream's sessions.
 ///
@@ -15,6 +16,8 @@ use crate::{BINS, HOP};
 /// second hop on.
 pub struct Stream {
     blocks: Blocks,
+    transforms: Transforms,
+    shared: Arc<Shared>,
     cores: [(Session, StepOutput); 2],
     spectrum: [Bin; BINS],
     magnitudes: [f32; BINS],
@@ -41,7 +44,9 @@ impl Stream {
         };
         let zeros = vec![0.0; dtln.shared.features()];
         Ok(Self {
-            blocks: Blocks::new(dtln.shared.clone()),
+            blocks: Blocks::EMPTY,
+            transforms: Transforms::new(&dtln.shared),
+            shared: dtln.shared.clone(),
             cores: [open(0)?, open(1)?],
             spectrum: [NO_BIN; BINS],
             magnitudes: [0.0; BINS],
@@ -61,12 +66,15 @@ impl Stream {
     pub fn process(&mut self, hop_in: &[f32; HOP], hop_out: &mut [f32; HOP]) -> Result<()> {
         check_samples(hop_in)?;
         let [(first, mask_1), (second, mask_2)] = &mut self.cores;
-        self.blocks.analyse(hop_in, &mut self.spectrum, &mut self.magnitudes);
+        self.blocks.take(hop_in);
+        self.transforms.analyse(&self.blocks, &mut self.spectrum, &mut self.magnitudes);
         first.step_into(&self.magnitudes, mask_1)?;
-        let mask = mask_1.out.as_deref().unwrap_or_default();
-        self.blocks.encode(mask, &mut self.spectrum, &mut self.features, &mut self.normed);
+        let mut block = [0.0; BLOCK];
+        self.transforms.mask(mask_1.out.as_deref().unwrap_or_default(), &mut self.spectrum, &mut block);
+        self.shared.encode(&block, &mut self.features, &mut self.normed);
         second.step_into(&self.normed, mask_2)?;
-        self.blocks.decode(mask_2.out.as_deref().unwrap_or_default(), &mut self.features, hop_out);
+        self.shared.decode(mask_2.out.as_deref().unwrap_or_default(), &mut self.features, &mut block);
+        self.blocks.add(&block, hop_out);
         Ok(())
     }
 
@@ -101,7 +109,7 @@ impl Stream {
 
     /// Begins again, as a new stream.
     pub fn reset(&mut self) {
-        self.blocks.reset();
+        self.blocks = Blocks::EMPTY;
         for (session, _) in &mut self.cores {
             session.reset();
         }

@@ -25,6 +25,7 @@ fn main() -> ExitCode {
     };
     let trials = vec![
         trial("dtln::published::a_stream_gives_onnx_runtimes_samples", a_stream),
+        trial("dtln::published::streams_of_a_pool_give_onnx_runtimes_samples", a_pool),
         trial("dtln::published::recordings_give_onnx_runtimes_samples_on_every_device", recordings),
     ];
     libtest_mimic::run(&arguments, trials).exit_code()
@@ -71,6 +72,30 @@ fn a_stream(folder: &Path) {
         got.extend(out);
     }
     assert_close(&got, &expected, "a stream");
+}
+
+fn a_pool(folder: &Path) {
+    let (noisy, expected) = (samples(folder.join("noisy.wav")), samples(folder.join("expected.wav")));
+    let mut pool = open(folder, &Device::open("cpu:1").unwrap()).pool(3).unwrap();
+    // The last is a hop behind the others.
+    let streams = [0, 0, 1].map(|behind| (pool.open().unwrap(), behind));
+    let mut got = vec![Vec::new(); streams.len()];
+    let hops = noisy.as_chunks::<HOP>().0;
+    for tick in 0..=hops.len() {
+        for (stream, behind) in streams {
+            if let Some(hop) = tick.checked_sub(behind).and_then(|at| hops.get(at)) {
+                pool.push(stream, hop).unwrap();
+            }
+        }
+        pool.tick(|stream, hop| {
+            let caller = streams.iter().position(|(id, _)| *id == stream).unwrap();
+            got[caller].extend(hop);
+        })
+        .unwrap();
+    }
+    for got in got {
+        assert_close(&got, &expected, "a stream of a pool");
+    }
 }
 
 fn recordings(folder: &Path) {

@@ -1,10 +1,12 @@
-//! A small network with random weights, in ONNX files of the published models' structure, against f64; streams, recordings and
-//! refusals.
+//! A small network with random weights, in ONNX files of the published models' structure, against f64; streams, pools, recordings
+//! and refusals.
 
-#[path = "../../../tests/numbers/allocator.rs"]
+#[path = "../../../../tests/numbers/allocator.rs"]
 #[allow(dead_code)]
 mod allocator;
+#[path = "../network/mod.rs"]
 mod network;
+mod pool;
 
 use network::onnx_file::Graph;
 use network::{FEATURES, HIDDEN, KERAS, Network, ONNX, sound};
