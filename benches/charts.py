@@ -1,6 +1,6 @@
-"""The charts of PERFORMANCE.md and of uses/g2p, and the tables of `pages/`, made from `records/`. Needs only Python 3.9 or later.
+"""The charts of PERFORMANCE.md and of the guide, and the tables of `pages/`, made from `records/`. Needs only Python 3.9 or later.
 
-    python3 benches/charts.py           writes charts/*.svg, and the tables between the marks in PERFORMANCE.md and pages/*.md
+    python3 benches/charts.py           writes charts/*.svg here and in the guide, and the tables between the marks in PERFORMANCE.md and pages/*.md
     python3 benches/charts.py --check   lists the files that differ from the records; exit status 1 if any
 
 In a page, a table stands between `<!-- table NAME: RECORD -->` and `<!-- end -->`; `page_tables.py` has a function for each.
@@ -15,6 +15,7 @@ import sys
 import page_tables as tables
 
 HERE = pathlib.Path(__file__).parent
+GUIDE = HERE.parent / "docs/guide/src/charts"
 WIDTH = 480
 MARK = re.compile(r"(<!-- table ([\w-]+)(?:: [^>]*)? -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -61,6 +62,12 @@ class Picture:
             "M-4 -1.3H-1.3V-4H1.3V-1.3H4V1.3H1.3V4H-1.3V1.3H-4Z",
         ]
         self.parts.append(f'<path d="{shapes[series]}" transform="translate({x:.1f} {y:.1f})" class="c{series}"/>')
+
+    def curve(self, points, series):
+        for (x1, y1), (x2, y2) in zip(points, points[1:]):
+            self.line(x1, y1, x2, y2, f"c{series} thick")
+        for x, y in points:
+            self.mark(x, y, series)
 
     def legend(self, names):
         """The legend: names of the series by number."""
@@ -163,10 +170,7 @@ def steps():
         its_set = "avx512" if engine == "wgru" else None
         rows = [groups[f"gru-b1-t1-i{hidden}-h{hidden}", engine, its_set, 1] for hidden in sizes]
         points = [(across(hidden), down(tables.less(of) * 1e6)) for hidden, of in zip(sizes, rows)]
-        for (x1, y1), (x2, y2) in zip(points, points[1:]):
-            picture.line(x1, y1, x2, y2, f"c{series} thick")
-        for x, y in points:
-            picture.mark(x, y, series)
+        picture.curve(points, series)
     picture.y = bottom + 28
     return picture.svg()
 
@@ -232,13 +236,39 @@ def words():
     for length in lengths:
         picture.text(across(length), bottom + 20, length, "muted", "middle")
     for name, series in systems.items():
-        points = [(across(length), down(rate)) for length, rate in sorted(by_system[name].items())]
-        for (x1, y1), (x2, y2) in zip(points, points[1:]):
-            picture.line(x1, y1, x2, y2, f"c{series} thick")
-        for x, y in points:
-            picture.mark(x, y, series)
+        picture.curve([(across(length), down(rate)) for length, rate in sorted(by_system[name].items())], series)
     picture.y = bottom + 40
     picture.text(WIDTH / 2, picture.y, "letters of the word", "muted", "middle")
+    return picture.svg()
+
+
+def speech():
+    rows = tables.read("dtln-si-sdr.csv")
+    lines = ["Means of 5 sentences of one reader; 0 is the noisy sentence", "Measured: dtln-si-sdr.csv"]
+    picture = Picture("DTLN: gain in SI-SDR by the noise, in dB", lines)
+    by_noise = tables.grouped(rows, "noise", "snr_db")
+    noises, ratios = [list(dict.fromkeys(key[part] for key in by_noise)) for part in (0, 1)]
+    picture.legend(dict(enumerate(noises, 1)))
+    gains = {
+        key: sum(float(row["si_sdr_after_db"]) - float(row["si_sdr_before_db"]) for row in of_key) / len(of_key)
+        for key, of_key in by_noise.items()
+    }
+    most, least = math.ceil(max(gains.values()) / 2) * 2, math.floor(min(0, *gains.values()) / 2) * 2
+    top, bottom = picture.y + 6, picture.y + 236
+
+    def down(gain):
+        return bottom - (bottom - top) * (gain - least) / (most - least)
+
+    places = {ratio: 70 + (WIDTH - 102) * at / (len(ratios) - 1) for at, ratio in enumerate(ratios)}
+    for gain in range(least, most + 1, 2):
+        picture.line(54, down(gain), WIDTH - 16, down(gain), "one" if gain == 0 else "grid")
+        picture.text(48, down(gain) + 4, f"{gain:+d}".replace("-", "−") if gain else "0", "muted", "end")
+    for ratio, x in places.items():
+        picture.text(x, bottom + 20, f"{ratio} dB".replace("-", "−"), "muted", "middle")
+    for series, noise in enumerate(noises, 1):
+        picture.curve([(places[ratio], down(gains[noise, ratio])) for ratio in ratios], series)
+    picture.y = bottom + 40
+    picture.text(WIDTH / 2, picture.y, "speech to noise before", "muted", "middle")
     return picture.svg()
 
 
@@ -246,8 +276,12 @@ CHARTS = {
     "cpu-beside-others": beside_peers,
     "cpu-step": steps,
     "driver-strategies": strategies,
-    "g2p-errors": words,
     "streams": streams,
+}
+# Of the guide, which has its pictures in its own folder.
+GUIDE_CHARTS = {
+    "denoise-si-sdr": speech,
+    "g2p-errors": words,
 }
 
 
@@ -263,6 +297,7 @@ def table(name):
 def made():
     """The contents of every generated file, by path."""
     files = {HERE / "charts" / f"{name}.svg": draw() for name, draw in CHARTS.items()}
+    files |= {GUIDE / f"{name}.svg": draw() for name, draw in GUIDE_CHARTS.items()}
     for page in [HERE.parent / "PERFORMANCE.md", *sorted((HERE / "pages").glob("*.md"))]:
         text = page.read_text(encoding="utf-8")
         filled = MARK.sub(lambda found: found[1] + "\n" + table(found[2]) + "\n" + found[3], text)

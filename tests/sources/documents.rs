@@ -33,6 +33,7 @@ fn pages() -> Vec<PathBuf> {
         "benches/peers/README.md",
         "models/README.md",
         "uses/dtln/README.md",
+        "uses/g2p/README.md",
         "web/README.md",
     ];
     pages.extend(more.map(|page| root().join(page)));

@@ -10,7 +10,9 @@ const IN_A_CLONE: &str = "cargo run --release -- ";
 
 fn pages() -> Vec<PathBuf> {
     let guide = fs::read_dir(root().join("docs/guide/src")).expect("the guide is there");
-    let mut pages: Vec<PathBuf> = guide.map(|entry| entry.expect("an entry").path()).collect();
+    let paths = guide.map(|entry| entry.expect("an entry").path());
+    let mut pages: Vec<PathBuf> =
+        paths.filter(|path| path.extension().is_some_and(|ending| ending == "md")).collect();
     pages.push(root().join("README.md"));
     pages.sort();
     pages
