@@ -69,9 +69,7 @@ pub(super) fn matmul_kernel(
     let tiled = tiled.min_by_key(|kernel| cost::dispatch(&**kernel, narrow, 1, 1, &caps.speed));
     let width = width(sizes.n, caps);
     let by_rows = || MatmulRows { sizes, precision, rows: tile, width, pipelined }.into();
-    let products = rows as u128 * u128::from(sizes.k) * u128::from(sizes.n);
-    let pays = rows >= TILED_FROM_ROWS && products >= u128::from(caps.speed.tiled_from);
-    tiled.filter(|_| pays).unwrap_or_else(by_rows)
+    tiled.filter(|_| rows >= TILED_FROM_ROWS).unwrap_or_else(by_rows)
 }
 
 /// The kernel that merges the directions of `layer`, and the words of its output; `None` where they stay separate.

@@ -86,9 +86,6 @@ numbers! {
     latency,
     /// The latency of a load from memory.
     far,
-    /// Products of a matmul from which its tiled kernel pays. A software driver compiles that for most of a second, in which it is done
-    /// with fewer products in another way.
-    tiled_from,
 }
 
 /// How many of the numbers, the first, every table must have. Tables of earlier versions lack the others, and were
@@ -125,7 +122,6 @@ impl Speed {
         uncached: 0,
         latency: 300_000_000,
         far: 0,
-        tiled_from: 0,
     };
 
     /// Numbers that a table may lack: of cores that hold one workgroup at a time, and loads that do not wait.
@@ -150,8 +146,6 @@ impl Speed {
         chain: 341_078,
         registers: 96 * 1024,
         exchange: 800_000_000,
-        // 4 to 10 ms with the kernel of rows.
-        tiled_from: 1 << 24,
         ..Self::ONE_AT_A_TIME
     };
 
@@ -256,10 +250,9 @@ mod tests {
     fn tables_of_earlier_versions_are_read() {
         let known = Speed::SOFTWARE.to_string();
         let (earlier, since) = known.split_at(known.find("held ").unwrap());
-        assert_eq!((earlier.lines().count(), since.lines().count()), (REQUIRED, 14));
-        let read = Speed { tiled_from: 0, ..Speed::SOFTWARE };
-        assert_eq!(Speed::parse(earlier).unwrap(), read);
-        let chip = Speed { resident: 16, ..read };
+        assert_eq!((earlier.lines().count(), since.lines().count()), (REQUIRED, 13));
+        assert_eq!(Speed::parse(earlier).unwrap(), Speed::SOFTWARE);
+        let chip = Speed { resident: 16, ..Speed::SOFTWARE };
         assert_eq!(Speed::parse(&format!("{earlier}resident 16\n")).unwrap(), chip);
     }
 

@@ -1,12 +1,12 @@
 //! One suite for every adapter found and the CPU path: each case against the f64 reference.
 
+#[cfg(feature = "gpu")]
+use crate::common::adapters;
 use crate::common::{Draw, Inputs, assert_close, bits, cells, devices, options};
 #[cfg(feature = "gpu")]
-use crate::common::{adapters, assert_close_in};
+use wgru::DeviceInfo;
 use wgru::model::{Activation, Activations, Function};
 use wgru::{Cell, Dims, Direction, ReadoutSteps};
-#[cfg(feature = "gpu")]
-use wgru::{DeviceInfo, Storage, plan::Speed};
 
 /// B, T, I, H: ones, odd and prime sizes, the edges of tiles and blocks.
 const SHAPES: [[usize; 4]; 11] = [
@@ -65,46 +65,6 @@ fn random_sizes_match_the_reference() {
                 let context = format!("{info}, {model}, {dims:?}, {lengths:?}, seed {}", draw.seed);
                 assert_close(&model, &inputs.batch(), &output, &context);
             }
-        }
-    }
-}
-
-/// The tiled matmul at the edges of its tiles, in each storage: software drivers are given it for large products alone, since they take
-/// long to compile it.
-#[cfg(feature = "gpu")]
-#[test]
-fn the_tiled_matmul_at_the_edges_of_its_tiles() {
-    let mut draw = Draw::new();
-    for device in adapters() {
-        let DeviceInfo::Gpu(info) = device.info() else { unreachable!("an adapter") };
-        let speed = Speed { tiled_from: 0, ..info.caps.speed };
-        for (index, [batch, steps, input, hidden]) in [
-            [1, 33, 1, 5],
-            [32, 2, 63, 22],
-            [5, 13, 65, 21],
-            [64, 1, 16, 43],
-            [131, 2, 17, 23],
-            [1, 100, 64, 64],
-        ]
-        .into_iter()
-        .enumerate()
-        {
-            let cell = cells()[draw.size(0..=cells().len() - 1)];
-            let model = draw.any_model(cell, input, hidden, 2);
-            let outputs = draw.size(63..=66);
-            let model = draw.with_readout(model, outputs, ReadoutSteps::Every);
-            let inputs = Inputs::draw(&mut draw, &model, batch, steps).ragged(&mut draw);
-            let storage = [Storage::F32, Storage::F16, Storage::Bf16][index % 3];
-            let mut options = options().fill_nan(true).speed(speed).weights(storage);
-            if draw.chance() {
-                options = options.activations(storage);
-            }
-            let engine = device.load_with(&model, options.clone()).unwrap();
-            let plan = engine.explain(inputs.batch().run_shape()).unwrap();
-            let context = format!("{}, {model}, {storage}: {plan}, seed {}", device.info(), draw.seed);
-            assert!(plan.contains("matmul_tiled"), "{context}");
-            let output = engine.run(&inputs.batch()).unwrap();
-            assert_close_in(options.precision(), &model, &inputs.batch(), &output, &context);
         }
     }
 }
