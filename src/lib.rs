@@ -182,7 +182,7 @@ pub use io::{Batch, Layout, Output, Padding, RunShape, State, StepInput, StepOut
 #[cfg(feature = "gpu")]
 pub use io::{Bindings, Sink, Source};
 #[doc(inline)]
-pub use model::{Cell, Direction, Layer, Merge, Model, Readout, ReadoutSteps, Weights};
+pub use model::{Cell, Direction, Layer, Merge, Model, Readout, ReadoutActivation, ReadoutSteps, Weights};
 pub use sync::Interrupt;
 /// The version of wgpu that devices, buffers and encoders have to be from.
 #[cfg(feature = "gpu")]

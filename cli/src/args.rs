@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use wgru::model::{Activation, Reset, Update};
-use wgru::{Cell, DeviceOptions, Options, ReadoutSteps, Storage};
+use wgru::{Cell, DeviceOptions, Options, ReadoutActivation, ReadoutSteps, Storage};
 
 pub use bench::BenchArgs;
 pub use g2p::G2pArgs;
@@ -302,6 +302,9 @@ pub struct ModelArgs {
     /// The steps the readout is applied to [default: the model's own, else last]
     #[arg(long, value_name = "STEPS")]
     pub readout_at: Option<ReadoutArg>,
+    /// The readout's activation [default: the model's own, else linear]
+    #[arg(long, value_name = "FUNCTION", value_parser = activation::names())]
+    pub readout_activation: Option<ReadoutActivation>,
     /// Keras: leave out the activation of the readout, where it is not linear
     #[arg(long)]
     pub readout_without_activation: bool,
@@ -430,6 +433,7 @@ impl ModelArgs {
             ("--reset", self.reset.is_some()),
             ("--update", self.update.is_some()),
             ("--prefix", self.prefix.is_some()),
+            ("--readout-activation", self.readout_activation.is_some()),
         ];
         given.into_iter().find(|(_, given)| *given).map(|(option, _)| option)
     }

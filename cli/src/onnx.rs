@@ -38,9 +38,11 @@ pub fn run(args: &RunArgs) -> Outcome {
     let &[first, second, features] = &x.shape[..] else {
         return Err(error(&imported.x, format!("expected 3 dimensions, got {:?}", x.shape)));
     };
-    // The node's X is [T, B, I] and its Y [T, D, B, P] in layout 0; [B, T, I] and [B, T, D, P] in layout 1.
+    // The node's X is [T, B, I] and its Y [T, D, B, P] in layout 0; [B, T, I] and [B, T, D, P] in layout 1. A readout of both
+    // directions reads [T, B, D·P].
     let shape = [first, second, features];
     let mut batch = match imported.layout {
+        0 if imported.model.readout().is_some() => Batch::time_major(&x.data, shape)?,
         0 => Batch::time_major(&x.data, shape)?.output_layout(Layout::DirectionMajor),
         _ => Batch::new(&x.data, shape)?,
     };
@@ -91,8 +93,8 @@ pub fn import(path: &Path, node: Option<&str>, of_pytorch: &ModelArgs) -> Outcom
         ("--cell", of_pytorch.cell.is_some()),
         ("--update", of_pytorch.update.is_some()),
         ("--prefix", of_pytorch.prefix.is_some()),
-        ("--readout", of_pytorch.readout.is_some()),
         ("--readout-at", of_pytorch.readout_at.is_some()),
+        ("--readout-activation", of_pytorch.readout_activation.is_some()),
     ])?;
     if let Some(option) = of_pytorch.of_keras() {
         return Err(error(option, "is for Keras models, .h5 and .keras"));
@@ -100,6 +102,9 @@ pub fn import(path: &Path, node: Option<&str>, of_pytorch: &ModelArgs) -> Outcom
     let mut onnx = Onnx::new();
     if let Some(node) = node {
         onnx = onnx.node(node);
+    }
+    if let Some(readout) = &of_pytorch.readout {
+        onnx = onnx.readout(readout);
     }
     if let Some(reset) = of_pytorch.reset {
         onnx = onnx.linear_before_reset(matches!(reset, ResetArg::After));
@@ -202,11 +207,15 @@ fn state(
 fn outputs(imported: &OnnxGraph, work: &Work, batch: &Batch<'_>) -> Outcome<Vec<(String, Array)>> {
     let dirs = imported.model.output() / imported.model.state_size();
     let shapes = OutputShape::new(&imported.model, batch.run_shape())?;
-    let y = match (imported.layout, &shapes.y[..]) {
-        (0, shape) => shape.to_vec(),
-        (_, shape) => vec![shape[0], shape[1], dirs, shape[2] / dirs],
+    let has_directions = batch.run_shape().y == Layout::DirectionMajor;
+    let y = match &shapes.y[..] {
+        shape if has_directions => shape.to_vec(),
+        shape => vec![shape[0], shape[1], dirs, shape[2] / dirs],
     };
-    let y = Ok(Array { shape: y, data: work.output.y.clone() });
+    let mut y = Ok(Array { shape: y, data: work.output.y.clone() });
+    if imported.layout == 0 && !has_directions {
+        y = y.and_then(|y: Array| y.permuted(&[0, 2, 1, 3]));
+    }
     let state = |shape: [usize; 3], data: &[f32]| {
         let order = if imported.layout == 0 { [0, 1, 2] } else { [1, 0, 2] };
         Array { shape: shape.to_vec(), data: data.to_vec() }.permuted(&order)
@@ -215,6 +224,9 @@ fn outputs(imported: &OnnxGraph, work: &Work, batch: &Batch<'_>) -> Outcome<Vec<
     all.push((imported.y_h.as_deref(), "Y_h", state(shapes.h, &work.output.h_n)));
     if let (Some(c_n), Some(shape)) = (&work.output.c_n, shapes.c) {
         all.push((imported.y_c.as_deref(), "Y_c", state(shape, c_n)));
+    }
+    if let (Some(out), Some(shape)) = (&work.output.out, shapes.out) {
+        all.push((None, "out", Ok(Array { shape, data: out.clone() })));
     }
     all.into_iter()
         .map(|(name, role, array)| {

@@ -165,9 +165,11 @@ pub fn read_model(path: &Path, args: &ModelArgs) -> Outcome<Imported> {
     let imported = first.read(path)?;
     let metadata = &imported.report.metadata;
     let Some(readout) = args.readout.as_ref().or_else(|| metadata.get("wgru.readout")) else {
-        return match args.readout_at {
-            Some(_) => Err(error("--readout-at", "needs --readout, for the model names none")),
-            None => Ok(imported),
+        let needs = |option: &str| Err(error(option, "needs --readout, for the model names none"));
+        return match (args.readout_at, args.readout_activation) {
+            (Some(_), _) => needs("--readout-at"),
+            (None, Some(_)) => needs("--readout-activation"),
+            (None, None) => Ok(imported),
         };
     };
     let steps = match (args.readout_at, metadata.get("wgru.readout_at").map(String::as_str)) {
@@ -178,6 +180,9 @@ pub fn read_model(path: &Path, args: &ModelArgs) -> Outcome<Imported> {
             return Err(error("wgru.readout_at", format!("expected last or every, got {other}")));
         }
     };
+    if let Some(activation) = args.readout_activation {
+        importer = importer.readout_activation(activation);
+    }
     Ok(importer.readout(readout, steps).read(path)?)
 }
 

@@ -67,7 +67,8 @@ impl Model {
     #[allow(clippy::too_many_arguments, reason = "one for each option")]
     #[staticmethod]
     #[pyo3(signature = (
-        file, *, prefix = None, cell = None, reset = None, update = None, readout = None, readout_at = None
+        file, *, prefix = None, cell = None, reset = None, update = None, readout = None, readout_at = None,
+        readout_activation = None
     ))]
     fn from_pytorch(
         py: Python<'_>,
@@ -78,9 +79,11 @@ impl Model {
         update: Option<&str>,
         readout: Option<String>,
         readout_at: Option<&str>,
+        readout_activation: Option<&str>,
     ) -> PyResult<Self> {
         let readout = options::readout(readout, readout_at)?;
-        let import = options::pytorch(prefix, cell, [reset, update], readout)?;
+        let activation = options::activation(readout_activation)?;
+        let import = options::pytorch(prefix, cell, [reset, update], readout, activation)?;
         let imported = free(py, || match file {
             File::Path(path) => import.read(path),
             File::Bytes(bytes) => import.parse(NAME, &bytes),
@@ -91,7 +94,8 @@ impl Model {
     #[allow(clippy::too_many_arguments, reason = "one for each option")]
     #[staticmethod]
     #[pyo3(signature = (
-        tensors, *, prefix = None, cell = None, reset = None, update = None, readout = None, readout_at = None
+        tensors, *, prefix = None, cell = None, reset = None, update = None, readout = None, readout_at = None,
+        readout_activation = None
     ))]
     fn from_state_dict(
         tensors: &Bound<'_, PyAny>,
@@ -101,9 +105,11 @@ impl Model {
         update: Option<&str>,
         readout: Option<String>,
         readout_at: Option<&str>,
+        readout_activation: Option<&str>,
     ) -> PyResult<Self> {
         let readout = options::readout(readout, readout_at)?;
-        let import = options::pytorch(prefix, cell, [reset, update], readout)?;
+        let activation = options::activation(readout_activation)?;
+        let import = options::pytorch(prefix, cell, [reset, update], readout, activation)?;
         let bytes = state_dict::bytes(tensors)?;
         free(tensors.py(), || import.parse("tensors", &bytes)).map(Self::from)
     }
@@ -205,6 +211,11 @@ impl Model {
     #[getter]
     fn readout_outputs(&self) -> usize {
         self.model.readout().map_or(0, |readout| readout.outputs())
+    }
+
+    #[getter]
+    fn readout_activation(&self) -> Option<&'static str> {
+        self.model.readout().map(|readout| readout.activation().name())
     }
 
     #[getter]

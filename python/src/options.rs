@@ -2,7 +2,9 @@
 
 use wgru::import::PyTorch;
 use wgru::model::{Activation, Reset, Update};
-use wgru::{Cell, InstructionSet, Layout, NonFinite, Options, Padding, ReadoutSteps, Storage};
+use wgru::{
+    Cell, InstructionSet, Layout, NonFinite, Options, Padding, ReadoutActivation, ReadoutSteps, Storage,
+};
 
 use crate::error::wrong;
 use pyo3::prelude::*;
@@ -56,6 +58,12 @@ pub fn readout_at(word: Option<&str>) -> PyResult<ReadoutSteps> {
     word.map_or(Ok(ReadoutSteps::Last), |word| meaning("readout_at", word, &all))
 }
 
+/// A readout's activation.
+pub fn activation(word: Option<&str>) -> PyResult<Option<ReadoutActivation>> {
+    let all = ReadoutActivation::ALL.map(|activation| (activation.name(), activation));
+    word.map(|word| meaning("readout_activation", word, &all)).transpose()
+}
+
 /// A readout's name and its steps.
 pub fn readout(name: Option<String>, at: Option<&str>) -> PyResult<Option<(String, ReadoutSteps)>> {
     match name {
@@ -90,6 +98,7 @@ pub fn pytorch(
     cell: Option<&str>,
     [reset, update]: [Option<&str>; 2],
     readout: Option<(String, ReadoutSteps)>,
+    activation: Option<ReadoutActivation>,
 ) -> PyResult<PyTorch> {
     let mut import = PyTorch::new();
     if let Some(prefix) = prefix {
@@ -116,6 +125,9 @@ pub fn pytorch(
         if let Some(nonlinearity) = nonlinearity {
             import = import.nonlinearity(nonlinearity);
         }
+    }
+    if let Some(activation) = activation {
+        import = import.readout_activation(activation);
     }
     Ok(match readout {
         Some((name, steps)) => import.readout(name, steps),

@@ -114,7 +114,7 @@ pub(super) fn clamp<S: Simd>(simd: S, x: S::Vector, bound: f32) -> S::Vector {
 
 /// `activation` of each number: the common ones as vectors, the others one by one.
 #[inline(always)]
-fn apply<S: Simd>(simd: S, activation: Activation, x: S::Vector) -> S::Vector {
+pub(super) fn apply<S: Simd>(simd: S, activation: Activation, x: S::Vector) -> S::Vector {
     let zero = simd.splat(0.0);
     let line = || simd.add(simd.mul(simd.splat(activation.alpha()), x), simd.splat(activation.beta()));
     match activation.function() {
@@ -154,7 +154,7 @@ fn one_by_one(activation: Activation, numbers: &mut [f32]) {
 
 /// eˣ within −87 .. 87: 2ⁿ eʳ, eʳ as a polynomial of degree 6 fitted on |r| ≤ ln 2 / 2.
 #[inline(always)]
-fn exp<S: Simd, const N: usize>(simd: S, x: [S::Vector; N]) -> [S::Vector; N] {
+pub(super) fn exp<S: Simd, const N: usize>(simd: S, x: [S::Vector; N]) -> [S::Vector; N] {
     // ln 2 in two parts, the first of so few bits that its product with n is exact.
     const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
     const E: [f32; 5] = [1.381_445_6e-3, 8.368_785_5e-3, 4.166_839_6e-2, 0.166_665_2, 0.499_999_94];

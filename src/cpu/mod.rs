@@ -21,6 +21,7 @@ mod panel;
 mod pieces;
 mod primitives;
 mod product;
+mod readout;
 mod run;
 mod shared;
 mod simd;
@@ -35,9 +36,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use caught::{caught, failed};
-use direction::{Direction, rounded};
+use direction::Direction;
 pub(crate) use given::{Given, Targets};
-use panel::{Lines, Panel};
+use panel::Lines;
+use readout::Dense;
+pub(crate) use readout::activate;
 use run::{Barriers, Run, Sizes};
 
 pub use simd::InstructionSet;
@@ -50,7 +53,7 @@ use walk::Own;
 use crate::dtype::Precision;
 use crate::error::{Error, Result};
 use crate::io::RunShape;
-use crate::model::{Constant, Model, ReadoutSteps, pack};
+use crate::model::Model;
 use crate::progress::{Progress, Tally};
 
 /// The processor: the instruction set in use, and the threads.
@@ -121,15 +124,6 @@ pub(crate) struct Network {
     readout: Option<Dense>,
 }
 
-#[derive(Debug)]
-struct Dense {
-    w: Panel,
-    /// `[blocks, lanes]`.
-    b: Lines,
-    outputs: usize,
-    steps: ReadoutSteps,
-}
-
 /// Memory that a run needs in addition to its outputs. It grows on demand and is kept.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
@@ -165,17 +159,8 @@ impl Network {
             false => processor.level.for_units(model.hidden().max(model.state_size())),
         };
         let lanes = level.lanes();
-        let readout = match model.readout() {
-            Some(readout) => {
-                let outputs = readout.outputs();
-                let w = rounded(model, Constant::ReadoutW, precision.weights)?;
-                let mut b = pack(model, Constant::ReadoutB);
-                b.resize(outputs.next_multiple_of(lanes), 0.0);
-                let w = Panel::new(&w, outputs, outputs, 0..1, lanes, precision.weights);
-                Some(Dense { w, b: Lines::of(&b), outputs, steps: readout.steps() })
-            }
-            None => None,
-        };
+        let readout =
+            model.readout().map(|readout| Dense::new(model, readout, precision, lanes)).transpose()?;
         let layers = model.layers().iter().enumerate();
         let layers: Result<_> = layers
             .map(|at| {

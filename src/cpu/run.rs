@@ -8,13 +8,14 @@ use super::gates::Arrays;
 use super::given::{Given, Targets};
 use super::pieces::Pieces;
 use super::product::{Rows, Sums, multiply};
+use super::readout::{Dense, Row};
 use super::shared::{Shared, Source};
 use super::simd::Simd;
 use super::split::{Split, ThreadSlot, share};
 use super::stop::Stop;
 use super::tiles::{MOST_ROWS, Order, tiles};
 use super::walk::{Own, Part, Track};
-use super::{Dense, Network, Scratch};
+use super::{Network, Scratch};
 use crate::error::Result;
 use crate::io::{Layout, RunShape, Strides};
 use crate::model::{Merge, ReadoutSteps};
@@ -447,6 +448,11 @@ impl Dense {
                 out.copy_from_slice(&sums[..count]);
             }
         });
+        for (row, step) in (0..some.len()).map(at) {
+            // SAFETY: as above, and all columns are computed.
+            let out = unsafe { run.out.slice_mut(row * to.row + step * to.step, self.outputs) };
+            simd.run(Row(self.activation, out));
+        }
     }
 }
 

@@ -8,13 +8,14 @@
 //! readout.weight, readout.bias        [O, D·P] and [O], an nn.Linear
 //! ```
 //!
-//! Properties that the tensors do not show are in the metadata: `wgru.readout`, `wgru.readout_at` (`every`, `last`)
-//! and `wgru.nonlinearity` (`relu`). Source: the documentation of these classes, and of the safetensors format.
+//! Properties that the tensors do not show are in the metadata: `wgru.readout`, `wgru.readout_at` (`every`, `last`),
+//! `wgru.readout_activation` (`softmax` and others) and `wgru.nonlinearity` (`relu`). Source: the documentation of these classes, and of the safetensors format.
 
 use super::{converted, is_biased};
 use crate::error::{Error, Result};
 use crate::model::{
-    Activation, Activations, Cell, Direction, Forget, Layer, Merge, Model, ReadoutSteps, Reset,
+    Activation, Activations, Cell, Direction, Forget, Layer, Merge, Model, ReadoutActivation, ReadoutSteps,
+    Reset,
 };
 
 /// A safetensors file with the names of `nn.GRU`, `nn.LSTM` or `nn.RNN`, all in f32. [`crate::import::PyTorch`] reads
@@ -74,6 +75,9 @@ pub fn pytorch(model: &Model) -> Result<Vec<u8>> {
         let at = if readout.steps() == ReadoutSteps::Every { "every" } else { "last" };
         file.metadata("wgru.readout", "readout");
         file.metadata("wgru.readout_at", at);
+        if readout.activation() != ReadoutActivation::Linear {
+            file.metadata("wgru.readout_activation", readout.activation().name());
+        }
         file.tensor("readout.weight", &[readout.outputs(), readout.input()], readout.w());
         if let Some(b) = readout.b() {
             file.tensor("readout.bias", &[readout.outputs()], b);

@@ -11,6 +11,7 @@ mod gru_after;
 mod gru_before;
 #[macro_use]
 mod list;
+pub mod activate_rows;
 mod add_bias;
 mod lstm;
 pub mod matmul;
@@ -32,6 +33,7 @@ pub mod streams;
 mod unrolled;
 mod work;
 
+pub use activate_rows::ActivateRows;
 pub use add_bias::AddBias;
 pub use cell::{Functions, StepCell, WholeCell};
 pub use definition::{Definition, Parameters, Takes};
@@ -51,7 +53,7 @@ use std::fmt;
 use std::ops::Deref;
 
 kernels! {
-    MultiWorkgroup, MergeDirections, MoveStates, OrderRows, ResetStates;
+    MultiWorkgroup, ActivateRows, MergeDirections, MoveStates, OrderRows, ResetStates;
     /// A kernel that computes `out = w x + bias`: xw, or the readout's output.
     Projection of matmul::Arguments: MatmulTiled, MatmulRows, MatmulMatrices, AddBias;
     /// A kernel that computes a step, or a part of one, or all steps of a chunk by independent workgroups.

@@ -2,14 +2,14 @@
 //! its workers and audio worklets. Words of 32 bits, little-endian; arrays and texts after their length.
 
 use super::{
-    Activation, Activations, Cell, Direction, Forget, Function, Layer, Merge, Model, Readout, ReadoutSteps,
-    Reset, Update, Weights,
+    Activation, Activations, Cell, Direction, Forget, Function, Layer, Merge, Model, Readout,
+    ReadoutActivation, ReadoutSteps, Reset, Update, Weights,
 };
 use crate::error::{Error, Result};
 
 /// The first words: `wgru`, and the version of what follows.
 const MAGIC: u32 = u32::from_le_bytes(*b"wgru");
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 const CELLS: [Cell; 7] = [
     Cell::Gru { reset: Reset::After, update: Update::Keeps },
@@ -46,6 +46,7 @@ pub fn write(model: &Model, lists: &[&[String]]) -> Result<Vec<u8>> {
             to.word(readout.input())?;
             to.word(readout.outputs())?;
             to.one_of(&STEPS, readout.steps())?;
+            to.one_of(&ReadoutActivation::ALL, readout.activation())?;
             to.numbers(readout.w())?;
             to.maybe(readout.b())?;
         }
@@ -82,8 +83,9 @@ pub fn read<const N: usize>(bytes: &[u8]) -> Result<(Model, [Vec<String>; N])> {
     let mut model = Model::new(layers)?;
     if from.word()? != 0 {
         let (input, outputs) = (from.word()? as usize, from.word()? as usize);
-        let steps = from.one_of(&STEPS)?;
-        model = model.with_readout(Readout::new(input, outputs, steps, from.numbers()?, from.maybe()?)?)?;
+        let (steps, activation) = (from.one_of(&STEPS)?, from.one_of(&ReadoutActivation::ALL)?);
+        let readout = Readout::new(input, outputs, steps, from.numbers()?, from.maybe()?)?;
+        model = model.with_readout(readout.with_activation(activation))?;
     }
     let mut lists = [const { Vec::new() }; N];
     for list in &mut lists {

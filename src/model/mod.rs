@@ -55,5 +55,5 @@ pub(crate) use pack::has_enclosed_bias;
 pub use pack::{Constant, constants, pack};
 #[cfg(not(feature = "unstable"))]
 pub(crate) use pack::{Constant, constants, pack};
-pub use readout::{Readout, ReadoutSteps};
+pub use readout::{Readout, ReadoutActivation, ReadoutSteps};
 pub use stack::Model;

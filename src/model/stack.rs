@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Activations, Cell, Direction, Layer, Merge, Readout, ReadoutSteps};
+use super::{Activations, Cell, Direction, Layer, Merge, Readout, ReadoutActivation, ReadoutSteps};
 use crate::error::{Error, Result, count};
 
 /// Recurrent layers, the first on the input, each other on the one before it; then an optional readout. Clones share the weights.
@@ -208,6 +208,9 @@ impl fmt::Display for Model {
                 ReadoutSteps::Last => "the last step",
             };
             write!(f, ", readout of {} on {steps}", readout.outputs())?;
+            if readout.activation() != ReadoutActivation::Linear {
+                write!(f, ", {}", readout.activation())?;
+            }
         }
         Ok(())
     }

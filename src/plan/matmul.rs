@@ -1,15 +1,17 @@
-//! The kernels that multiply many rows by a matrix, for the projection of a layer and for a readout, and the kernel
-//! that merges a layer's two directions into one.
+//! The kernels that multiply many rows by a matrix, for the projection of a layer and for a readout, and the kernels
+//! of a readout's activation and that merges a layer's two directions into one.
 
 use super::strategy::{size, width};
 use super::{Caps, Request, cost};
 use crate::dims::{Dims, product};
 use crate::dtype::Precision;
 use crate::error::Result;
+use crate::kernels::activate_rows::MOST_THREADS;
 use crate::kernels::{
-    Definition, MatmulMatrices, MatmulRows, MatmulTiled, MergeDirections, Projection, Rows, matmul, matrices,
+    ActivateRows, Definition, MatmulMatrices, MatmulRows, MatmulTiled, MergeDirections, Projection, Rows,
+    matmul, matrices,
 };
-use crate::model::{Layer, Merge, Model, Readout, ReadoutSteps};
+use crate::model::{Layer, Merge, Model, Readout, ReadoutActivation, ReadoutSteps};
 
 /// Rows from which the tiled matmul's 64-row tile is half full, and sharing its loads pays.
 const TILED_FROM_ROWS: usize = 32;
@@ -34,16 +36,37 @@ pub(super) fn readout_kernel(
 ) -> Result<Projection> {
     let k = output_columns(&model.layers()[model.layers().len() - 1], request.precision);
     let sizes = matmul::Sizes { k: size("D·P", k)?, n: size("O", readout.outputs())? };
-    let steps = match readout.steps() {
-        ReadoutSteps::Every => dims.steps,
-        ReadoutSteps::Last => 1,
-    };
-    let rows = product("rows of the readout, B·T", &[dims.batch, steps])?;
+    let rows = readout_rows(readout, dims)?;
     let tile = if dims.batch == 1 { Rows::One } else { Rows::Four };
     let kernel = matmul_kernel(sizes, rows, tile, request, caps);
     let most = u64::from(kernel.most_rows(caps.max_workgroups));
     caps.check("rows of the readout, B·T", rows as u64, most, "rows")?;
     Ok(kernel)
+}
+
+/// The kernel of the activation of `readout`; `None` for a linear one.
+///
+/// # Errors
+/// As [`readout_kernel`].
+pub(super) fn activation_kernel(readout: &Readout, dims: Dims, caps: &Caps) -> Result<Option<ActivateRows>> {
+    let (activation, columns) = (readout.activation(), size("O", readout.outputs())?);
+    if activation == ReadoutActivation::Linear {
+        return Ok(None);
+    }
+    let kernel = ActivateRows { activation, columns, width: width(MOST_THREADS, caps).min(MOST_THREADS) };
+    let rows = readout_rows(readout, dims)?;
+    let most = u64::from(kernel.most_rows(caps.max_workgroups));
+    caps.check("rows of the readout, B·T", rows as u64, most, "rows")?;
+    Ok(Some(kernel))
+}
+
+/// Rows of the readout's output.
+fn readout_rows(readout: &Readout, dims: Dims) -> Result<usize> {
+    let steps = match readout.steps() {
+        ReadoutSteps::Every => dims.steps,
+        ReadoutSteps::Last => 1,
+    };
+    product("rows of the readout, B·T", &[dims.batch, steps])
 }
 
 /// The kernel of a product of `rows` rows, which the recurrence reads by tiles of `tile`.

@@ -5,7 +5,7 @@
 //! so no choice changes a bit of the result (see `shaders/shared/recurrence.wgsl`).
 
 use super::budget::{MAX_CHUNK, PROJECTION_BUDGET};
-use super::matmul::{matmul_kernel, merge_kernel, output_columns, readout_kernel};
+use super::matmul::{activation_kernel, matmul_kernel, merge_kernel, output_columns, readout_kernel};
 use super::strategy::{self, Strategy, size, width};
 use super::{
     Candidate, Caps, Cost, LayerRecipe, Only, Plan, Recurrence, Request, Shape, Way, cost, exchange,
@@ -123,13 +123,25 @@ fn pick(
         model.readout().map(|readout| readout_kernel(model, readout, run_shape.dims, request, caps));
     let most_words = usize::try_from(caps.max_array_bytes() / 4).unwrap_or(usize::MAX);
     let (precision, readout) = (request.precision, readout.transpose()?);
+    let activation = model.readout().map(|readout| activation_kernel(readout, run_shape.dims, caps));
+    let activation = activation.transpose()?.flatten();
     let of = |choices: Vec<&Choice<'_>>| {
         let layers = choices.iter().map(|choice| choice.recipe.clone()).collect();
         let cost = choices.iter().fold(Cost::ZERO, |sum, choice| sum.plus(choice.cost));
         let modelled = choices.iter().fold(Cost::ZERO, |sum, choice| sum.plus(choice.modelled));
         let (pipelining, not_pipelined) = (None, None);
-        let plan =
-            Plan { run_shape, precision, rows, layers, pipelining, not_pipelined, readout, most_words, cost };
+        let plan = Plan {
+            run_shape,
+            precision,
+            rows,
+            layers,
+            pipelining,
+            not_pipelined,
+            readout,
+            activation,
+            most_words,
+            cost,
+        };
         pipelining::improve(plan, modelled, model, request.only, caps)
     };
     let cheapest = allowed.iter().map(|layer| layer.iter().min_by_key(|choice| choice.cost));

@@ -6,7 +6,8 @@ use super::Cost;
 use crate::dtype::Precision;
 use crate::io::RunShape;
 use crate::kernels::{
-    Definition, MergeDirections, MultiWorkgroup, Persistent, Projection, Recurrent, ResetStates, Rows,
+    ActivateRows, Definition, MergeDirections, MultiWorkgroup, Persistent, Projection, Recurrent,
+    ResetStates, Rows,
 };
 
 /// How one layer is computed.
@@ -101,6 +102,8 @@ pub struct Plan {
     pub not_pipelined: Option<String>,
     /// The readout.
     pub readout: Option<Projection>,
+    /// The readout's activation, after it.
+    pub activation: Option<ActivateRows>,
     /// Words of one storage array, at most; larger matrices are cut into slices.
     pub most_words: usize,
     /// The predicted time of all layers together.
@@ -167,6 +170,9 @@ impl fmt::Display for Plan {
         }
         if let Some(kernel) = &self.readout {
             write!(f, "; readout: {kernel}")?;
+        }
+        if let Some(kernel) = &self.activation {
+            write!(f, ", then {}", kernel.text())?;
         }
         if self.precision != Precision::default() {
             write!(

@@ -1,11 +1,11 @@
-//! The readout, after the last layer.
+//! The readout and its activation, after the last layer.
 
-use super::Role;
 use super::lower::{Lowering, Places, index32};
+use super::{Dispatch, Op, Role};
 use crate::dims::{Dims, product};
 use crate::error::Result;
 use crate::io::Strides;
-use crate::kernels::matmul;
+use crate::kernels::{activate_rows, matmul};
 use crate::model::{Constant, ReadoutSteps};
 
 impl Lowering<'_> {
@@ -52,6 +52,11 @@ impl Lowering<'_> {
         let arguments = matmul::Arguments { own: params, pipelining: None };
         self.project(kernel, arguments, [y.buffer, bias, out], Some(&w), 1)?;
         self.program.out = Some(out);
+        if let Some(kernel) = self.plan.activation {
+            let params = activate_rows::Params { rows: params.rows, unused: [0; 3] };
+            let dispatch = Dispatch::new(&kernel, &params, [params.rows, 1], vec![out]);
+            self.program.ops.push(Op::Once(dispatch));
+        }
         Ok(())
     }
 }

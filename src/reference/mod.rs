@@ -11,7 +11,7 @@ pub use tolerance::{Comparison, Tolerance, Worst, compare};
 use crate::dims::Dims;
 use crate::error::{Error, Result};
 use crate::io::{Batch, Layout, Output, OutputShape, Padding, Resets, RunShape, State};
-use crate::model::{Layer, Merge, Model, Readout, ReadoutSteps};
+use crate::model::{Layer, Merge, Model, Readout, ReadoutActivation, ReadoutSteps};
 use crate::sync::Interrupt;
 
 /// Runs `batch` through `model` in f64.
@@ -169,10 +169,12 @@ fn run_direction(
     Ok(())
 }
 
-/// `out = W y + b` on every step, `[B, T, O]`, or on each sequence's last, `[B, O]`; y is 0 for a sequence without a step.
+/// `out = f(W y + b)` on every step, `[B, T, O]`, or on each sequence's last, `[B, O]`; y is 0 for a sequence without a step.
 fn apply(readout: &Readout, y: &[f64], steps: usize, lengths: &[usize]) -> Vec<f64> {
     let row = |index: usize| &y[index * readout.input()..][..readout.input()];
-    let of = |y: &[f64]| cells::affine(readout.w(), readout.b(), y, readout.outputs());
+    let of = |y: &[f64]| {
+        activated(readout.activation(), cells::affine(readout.w(), readout.b(), y, readout.outputs()))
+    };
     match readout.steps() {
         ReadoutSteps::Every => (0..lengths.len() * steps).flat_map(|index| of(row(index))).collect(),
         ReadoutSteps::Last => {
@@ -184,4 +186,26 @@ fn apply(readout: &Readout, y: &[f64], steps: usize, lengths: &[usize]) -> Vec<f
             lengths.iter().enumerate().flat_map(last).collect()
         }
     }
+}
+
+/// f of the outputs of one step.
+fn activated(activation: ReadoutActivation, mut outputs: Vec<f64>) -> Vec<f64> {
+    let most = outputs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let sum = || -> f64 { outputs.iter().map(|a| (a - most).exp()).sum() };
+    match activation {
+        ReadoutActivation::Linear => {}
+        // `max` would drop a NaN.
+        ReadoutActivation::Relu => outputs.iter_mut().filter(|a| **a < 0.0).for_each(|a| *a = 0.0),
+        ReadoutActivation::Sigmoid => outputs.iter_mut().for_each(|a| *a = 1.0 / (1.0 + (-*a).exp())),
+        ReadoutActivation::Tanh => outputs.iter_mut().for_each(|a| *a = a.tanh()),
+        ReadoutActivation::Softmax => {
+            let sum = sum();
+            outputs.iter_mut().for_each(|a| *a = (*a - most).exp() / sum);
+        }
+        ReadoutActivation::LogSoftmax => {
+            let log = sum().ln();
+            outputs.iter_mut().for_each(|a| *a = *a - most - log);
+        }
+    }
+    outputs
 }

@@ -14,6 +14,10 @@
 //! Where a layer merges both directions, a sum has the errors of both, and a product each error times the largest
 //! magnitude of the other; the result is rounded once more.
 //!
+//! The activation of a readout multiplies the error of its product a by the largest row sum of its Jacobian: 1/2 for softmax
+//! (2 p (1 − p)), 2 for its logarithm (2 (1 − p)), 1 for the others. Its own roundings are those of an activation. The sum of O
+//! exponentials adds √O. Its outputs may be small where a is not, so they are scaled by the largest |y|, too.
+//!
 //! In a projected batch the products of the first layer's x are one number each, x itself.
 //!
 //! Observed errors are about fifty times smaller; a wrong convention gives errors far above.
@@ -28,7 +32,7 @@
 
 use crate::dtype::Precision;
 use crate::io::{Batch, Output};
-use crate::model::{Layer, Merge, Model, Weights};
+use crate::model::{Layer, Merge, Model, ReadoutActivation, Weights};
 
 /// Unit roundoff of f32.
 const EPS: f64 = (f32::EPSILON / 2.0) as f64;
@@ -41,7 +45,11 @@ const LARGEST: f64 = f32::MAX as f64;
 
 /// An absolute tolerance for values of magnitude up to 1; it grows with values beyond.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Tolerance(f64);
+pub struct Tolerance {
+    all: f64,
+    /// For a readout that has an activation.
+    activated: Option<f64>,
+}
 
 impl Tolerance {
     /// For f32 arithmetic and storage of `model` on `batch`.
@@ -57,7 +65,7 @@ impl Tolerance {
         // The error of a product with so many terms and this sum of magnitudes.
         let product = |terms: usize, sum: f64| sum * (EPS * (terms as f64).sqrt() + weights + activations);
         let mut largest_x = batch.real_steps().map(largest).fold(0.0, f64::max);
-        let mut all = 0.0;
+        let (mut all, mut activated) = (0.0, None);
         for (index, layer) in model.layers().iter().enumerate() {
             let largest_h = h0.max(largest_state(layer));
             let projected = index == 0 && batch.run_shape().projected;
@@ -86,13 +94,25 @@ impl Tolerance {
             let rows = readout.w().chunks_exact(readout.input()).map(magnitude);
             let bias = readout.b().map_or(0.0, largest);
             all += product(readout.input(), rows.fold(0.0, f64::max) * largest_x + bias);
+            let exponentials = (readout.outputs() as f64).sqrt();
+            let (slope, roundings) = match readout.activation() {
+                ReadoutActivation::Linear => (1.0, 0.0),
+                ReadoutActivation::Relu | ReadoutActivation::Sigmoid | ReadoutActivation::Tanh => {
+                    (1.0, ACTIVATION_ROUNDINGS)
+                }
+                ReadoutActivation::Softmax => (0.5, ACTIVATION_ROUNDINGS + exponentials),
+                ReadoutActivation::LogSoftmax => (2.0, ACTIVATION_ROUNDINGS + exponentials),
+            };
+            let is_activated = readout.activation() != ReadoutActivation::Linear;
+            activated = is_activated.then_some(slope * all + EPS * roundings);
         }
-        Self((batch.dims().steps.min(MEMORY) as f64).sqrt() * all)
+        let of_steps = (batch.dims().steps.min(MEMORY) as f64).sqrt();
+        Self { all: of_steps * all, activated: activated.map(|activated| of_steps * activated) }
     }
 
     /// The tolerance for an array whose largest magnitude is `largest`.
     pub fn at(self, largest: f64) -> f64 {
-        self.0 * largest.max(1.0)
+        self.all * largest.max(1.0)
     }
 }
 
@@ -171,15 +191,22 @@ pub fn compare(truth: &Output<f64>, got: &Output, tolerance: Tolerance) -> Vec<C
         ("c_n", truth.c_n.as_ref(), got.c_n.as_ref()),
         ("out", truth.out.as_ref(), got.out.as_ref()),
     ];
+    let largest_of = |truth: &[f64]| {
+        let in_range = truth.iter().filter(|v| v.abs() <= LARGEST);
+        in_range.fold(0.0, |all: f64, v| all.max(v.abs()))
+    };
+    let of_y = largest_of(&truth.y);
     arrays
         .into_iter()
         .filter(|(_, truth, got)| truth.is_some() || got.is_some())
         .map(|(array, truth, got)| {
             let truth = truth.map_or(&[][..], Vec::as_slice);
             let got = got.map_or(&[][..], Vec::as_slice);
-            let in_range = truth.iter().filter(|v| v.abs() <= LARGEST);
-            let largest = in_range.fold(0.0, |all: f64, v| all.max(v.abs()));
-            let tolerance = tolerance.at(largest);
+            let largest = largest_of(truth);
+            let tolerance = match tolerance.activated {
+                Some(all) if array == "out" => all * largest.max(of_y).max(1.0),
+                _ => tolerance.at(largest),
+            };
             let (error, worst) = worst(truth, got, tolerance);
             Comparison { array, error, tolerance, worst }
         })
@@ -263,7 +290,7 @@ mod tests {
         // A number beyond f32 does not widen the tolerance.
         let output = |y: Vec<f64>| Output { y, h_n: vec![], c_n: None, out: None };
         let got = Output { y: vec![3.0, f32::INFINITY], h_n: vec![], c_n: None, out: None };
-        let all = compare(&output(vec![2.0, 1e300]), &got, Tolerance(1e-6));
+        let all = compare(&output(vec![2.0, 1e300]), &got, Tolerance { all: 1e-6, activated: None });
         assert!(!all[0].passes() && all[0].tolerance < 1e-5, "{all:?}");
     }
 }

@@ -18,7 +18,7 @@ use wgru::plan::{self, Fault, Strategy};
 use wgru::reference::{self, Tolerance, compare};
 use wgru::{
     Batch, Cell, Device, Dims, Direction, Layer, Layout, Merge, Model, Options, Output, Padding, Readout,
-    ReadoutSteps, Weights,
+    ReadoutActivation, ReadoutSteps, Weights,
 };
 
 static ADAPTERS: LazyLock<Vec<Device>> = LazyLock::new(own_adapters);
@@ -252,13 +252,14 @@ impl Draw {
         (any[self.size(0..=1)], any[self.size(0..=1)])
     }
 
-    /// `model` with a readout.
+    /// `model` with a readout of any activation.
     pub fn with_readout(&mut self, model: Model, outputs: usize, steps: ReadoutSteps) -> Model {
         let input = model.output();
         let w = self.values(outputs * input, 1.0 / (input as f32).sqrt());
         let b = self.chance().then(|| self.values(outputs, 0.5));
         let readout = Readout::new(input, outputs, steps, w, b).expect("sizes fit");
-        model.with_readout(readout).expect("the readout fits")
+        let activation = ReadoutActivation::ALL[self.size(0..=5)];
+        model.with_readout(readout.with_activation(activation)).expect("the readout fits")
     }
 }
 

@@ -5,7 +5,9 @@ use wgru::import::OnnxInput;
 use wgru::import::{Onnx, PyTorch};
 use wgru::model::{Activation, Activations, Forget, Function, Reset, Update};
 use wgru::reference;
-use wgru::{Batch, Cell, Direction, Error, Layer, Merge, Model, Readout, ReadoutSteps, Weights};
+use wgru::{
+    Batch, Cell, Direction, Error, Layer, Merge, Model, Readout, ReadoutActivation, ReadoutSteps, Weights,
+};
 
 const TAKES: Cell = Cell::Gru { reset: Reset::After, update: Update::Takes };
 const BEFORE: Cell = Cell::Gru { reset: Reset::Before, update: Update::Keeps };
@@ -153,9 +155,19 @@ fn pytorch_keeps_the_nonlinearity_and_the_readout() {
     for (steps, at) in [(ReadoutSteps::Every, "every"), (ReadoutSteps::Last, "last")] {
         for b in [None, Some(v(8, 4))] {
             let readout = Readout::new(6, 4, steps, v(7, 24), b).expect("sizes fit");
+            let how = PyTorch::new().readout("readout", steps);
+            for activation in ReadoutActivation::ALL {
+                let readout = readout.clone().with_activation(activation);
+                let model = kind.model().with_readout(readout).expect("it fits");
+                let bytes = export::pytorch(&model).expect("it can be written");
+                assert_same(&how.parse("x.safetensors", &bytes).expect("it can be read").model, &model);
+                let read =
+                    how.clone().readout_activation(ReadoutActivation::Tanh).parse("x.safetensors", &bytes);
+                let read = read.expect("it can be read").model;
+                assert_eq!(read.readout().map(Readout::activation), Some(ReadoutActivation::Tanh));
+            }
             let model = kind.model().with_readout(readout).expect("it fits");
             let bytes = export::pytorch(&model).expect("it can be written");
-            let how = PyTorch::new().readout("readout", steps);
             let imported = how.parse("x.safetensors", &bytes).expect("it can be read");
             assert_same(&imported.model, &model);
             let metadata = |key: &str| imported.report.metadata.get(key).map(String::as_str);

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use wgru::import::Keras;
 use wgru::model::{Activation, Function, Reset, Update};
 use wgru::reference::Tolerance;
-use wgru::{Batch, Cell, Direction, Error, Imported, Model, ReadoutSteps};
+use wgru::{Batch, Cell, Direction, Error, Imported, Model, ReadoutActivation, ReadoutSteps};
 
 // keras1.h5 holds big-endian f32, f64 and f16; cudnn.h5 has an array in chunks, shuffled and deflated.
 
@@ -278,18 +278,27 @@ fn a_stack_is_only_what_keras_computes_as_one() {
 }
 
 #[test]
-fn a_readout_is_linear_and_of_the_steps_that_keras_reads() {
+fn a_readout_has_the_activation_and_the_steps_of_keras() {
     let how = Keras::new().layers(["first", "second"]);
     let last = how.clone().readout("head", ReadoutSteps::Last);
-    let sigmoid =
-        |config: &mut Value| config["config"]["layers"][4]["config"]["activation"] = json!("sigmoid");
-    let error = refused(&last, sigmoid);
-    assert!(matches!(&error, Error::Unsupported { what } if what.contains("sigmoid")), "{error}");
+    let set = |name: &'static str| {
+        move |config: &mut Value| config["config"]["layers"][4]["config"]["activation"] = json!(name)
+    };
+    let error = refused(&last, set("gelu"));
+    assert!(matches!(&error, Error::Unsupported { what } if what.contains("gelu")), "{error}");
+    for activation in ReadoutActivation::ALL {
+        let mut config = stack_config();
+        set(activation.name())(&mut config);
+        let imported =
+            last.clone().config(config.to_string()).read(golden("stack.weights.h5")).expect("it is known");
+        assert_eq!(imported.model.readout().map(wgru::Readout::activation), Some(activation));
+    }
     let mut config = stack_config();
-    sigmoid(&mut config);
+    set("sigmoid")(&mut config);
     let left = how.readout_without_activation("head", ReadoutSteps::Last).config(config.to_string());
     let left = left.read(golden("stack.weights.h5")).expect("the activation is the caller's");
     assert!(left.report.decisions.iter().any(|line| line.contains("left to the caller")));
+    assert_eq!(left.model.readout().map(wgru::Readout::activation), Some(ReadoutActivation::Linear));
     let first = Keras::new().layer("first").readout("head", ReadoutSteps::Last);
     let error = first.read(golden("stack.keras")).expect_err("the second layer comes between");
     assert!(error.to_string().contains("\"second\""), "{error}");

@@ -12,7 +12,7 @@ mod values;
 
 use wgru::import::PyTorch;
 use wgru::model::{Activation, Activations};
-use wgru::{Batch, Cell, Device, Direction, Error, Imported, Model, ReadoutSteps};
+use wgru::{Batch, Cell, Device, Direction, Error, Imported, Model, ReadoutActivation, ReadoutSteps};
 
 use file::{File, assert_missing, fields, shape, value};
 
@@ -190,6 +190,10 @@ fn a_readout_is_read_by_its_name() {
     assert_eq!(without.model.readout(), None);
     assert_eq!(without.report.left_over, ["head.bias", "head.weight", "plain.weight"]);
 
+    let alone = PyTorch::new().readout_activation(ReadoutActivation::Softmax);
+    assert!(
+        matches!(file.refused_with(&alone), Error::Mismatch { name, .. } if name == "readout_activation")
+    );
     assert_missing(&file.refused_with(&how("tail")), "tail.weight");
     let error = file.clone().f32("head.weight", &[5, 4]).refused_with(&how("head"));
     assert_eq!(fields(error), shape("head.weight", &[5, 3], &[5, 4]));

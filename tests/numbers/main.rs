@@ -14,11 +14,15 @@ mod cpu;
 #[path = "../goldens/golden.rs"]
 mod golden;
 mod goldens;
+#[path = "../../examples/polish/network.rs"]
+mod network;
 mod not_finite;
+mod polish;
 mod pool_memory;
 mod projected;
 #[path = "../../examples/ragged.rs"]
 mod ragged;
+mod readouts;
 mod reference;
 mod resets;
 mod staged;

@@ -16,8 +16,8 @@ use naga::{AddressSpace, Module, Scalar, ShaderStage, StorageAccess, TypeInner};
 use variants::{functions, kernels, packed, rows_of};
 use wgru::dtype::Precision;
 use wgru::kernels::{
-    Access, Kernel, MOST_STORAGE_BUFFERS, Rows, Step, StepCell, exchange, matmul, merge, order_rows,
-    pipelining, recurrence, step, streams,
+    Access, Kernel, MOST_STORAGE_BUFFERS, Rows, Step, StepCell, activate_rows, exchange, matmul, merge,
+    order_rows, pipelining, recurrence, step, streams,
 };
 use wgru::model::Activation;
 
@@ -319,6 +319,7 @@ fn parameter_structs_lie_as_the_shader_reads_them() {
     let pipelining = layout!(pipelining::Params: lag x_dir out_first);
     let exchange = layout!(exchange::Params: completion all words spin_limit before);
     let merge = layout!(merge::Params: words);
+    let activate = layout!(activate_rows::Params: rows);
     let mut streams = layout!(streams::Params: batch order_rows first capacity stride);
     // Arrays of Rust are separate members in the shader: for each array one after the other.
     for (at, name) in ["features", "offset"].into_iter().enumerate() {
@@ -344,6 +345,7 @@ fn parameter_structs_lie_as_the_shader_reads_them() {
                 "PipeliningParams" => &pipelining,
                 "ExchangeParams" => &exchange,
                 "MergeParams" => &merge,
+                "ActivateParams" => &activate,
                 "StreamParams" => &streams,
                 "OrderParams" => &order,
                 _ => panic!("{kernel}: {name} is no struct of parameters"),

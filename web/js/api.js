@@ -168,10 +168,10 @@ export function bind(module, url, relaxed = false) {
   }
 
   class Model extends Handle {
-    static fromPyTorch(data, { name = "the file", prefix, cell, reset, update, readout, readoutAt } = {}) {
+    static fromPyTorch(data, { name = "the file", prefix, cell, reset, update, readout, readoutAt, readoutActivation } = {}) {
       const file = bytes(data, name);
       return guard(() => new Model(
-        ready().Model.pytorch(name, file, prefix, cell, reset, update, readout, readoutAt),
+        ready().Model.pytorch(name, file, prefix, cell, reset, update, readout, readoutAt, readoutActivation),
       ));
     }
 
@@ -224,6 +224,7 @@ export function bind(module, url, relaxed = false) {
     get hidden() { return this.inner.hidden; }
     get readoutOutputs() { return this.inner.outputs; }
     get readoutAt() { return this.inner.outputs === 0 ? undefined : this.inner.at_every_step ? "every" : "last"; }
+    get readoutActivation() { return this.inner.activation; }
     get numStates() { return this.inner.num_states; }
     get stateSize() { return this.inner.state_size; }
     get hasC() { return this.inner.has_c; }

@@ -51,11 +51,16 @@ export interface ReadoutOptions {
   readoutAt?: "last" | "every";
 }
 
+/** What is applied to the readout's outputs of each step; softmax and its logarithm over the outputs. */
+export type ReadoutActivation = "linear" | "relu" | "sigmoid" | "tanh" | "softmax" | "log_softmax";
+
 export interface PyTorchOptions extends ReadoutOptions {
   /** What errors call the file. */
   name?: string;
   /** The prefix of `weight_ih_l0`, if there are several stacks: `encoder.gru.` */
   prefix?: string;
+  /** The readout's activation, which the weights do not show; the file's metadata, else linear by default. */
+  readoutActivation?: ReadoutActivation;
   /** The cell, where the number of rows does not say it. */
   cell?: "gru" | "lstm" | "rnn" | "rnn-relu";
   /** GRU: whether the reset gate acts on the product (the default, as in PyTorch) or on h before it. */
@@ -113,6 +118,8 @@ export class Model extends Handle {
   /** O, 0 without a readout. */
   readonly readoutOutputs: number;
   readonly readoutAt: "last" | "every" | undefined;
+  /** undefined without a readout. */
+  readonly readoutActivation: ReadoutActivation | undefined;
   /** L·D */
   readonly numStates: number;
   /** P */

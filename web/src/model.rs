@@ -101,6 +101,12 @@ impl Model {
         self.model.readout().map_or(0, |readout| readout.outputs())
     }
 
+    /// The readout's activation by its name; none without a readout.
+    #[wasm_bindgen(getter)]
+    pub fn activation(&self) -> Option<String> {
+        self.model.readout().map(|readout| readout.activation().name().to_owned())
+    }
+
     /// Whether the readout is applied to every step.
     #[wasm_bindgen(getter)]
     pub fn at_every_step(&self) -> bool {

@@ -41,6 +41,7 @@ impl Model {
         update: Option<String>,
         readout: Option<String>,
         readout_at: Option<String>,
+        readout_activation: Option<String>,
     ) -> Result<Self> {
         let mut import = PyTorch::new();
         if let Some(prefix) = prefix {
@@ -58,6 +59,9 @@ impl Model {
         }
         if let Some(readout) = readout {
             import = import.readout(readout, steps(readout_at.as_deref())?);
+        }
+        if let Some(activation) = readout_activation {
+            import = import.readout_activation(activation.parse().map_err(fail)?);
         }
         import.parse(name, bytes).map(Self::from).map_err(fail)
     }

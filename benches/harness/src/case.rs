@@ -10,6 +10,8 @@
 //! -ragged               lengths drawn between 1 and T
 //! -f16 | -bf16          weights and activations
 //! -wf16 | -wbf16        weights alone
+//!
+//! deep-b96-t1667-h384   LSTM layers of which every other one is reverse, the first included: 5 [-l5], and I = H [-i384]
 //! ```
 
 use std::fmt;
@@ -35,6 +37,8 @@ pub struct Case {
     pub layers: usize,
     /// Both directions, or forward.
     pub bidirectional: bool,
+    /// Every other layer is reverse, the first included, and the others forward.
+    pub alternating: bool,
     /// Lengths between 1 and T.
     pub ragged: bool,
     /// How weights and activations are stored.
@@ -55,6 +59,7 @@ impl Case {
             hidden,
             layers: 1,
             bidirectional: false,
+            alternating: false,
             ragged: false,
             storage,
             weights_alone: false,
@@ -67,8 +72,22 @@ impl Case {
         Options::default().weights(self.storage).activations(activations)
     }
 
-    fn direction(&self) -> Direction {
-        if self.bidirectional { Direction::Bidirectional } else { Direction::Forward }
+    /// The shape of a basecaller's recurrent part: five LSTM layers as wide as their input, in alternating directions.
+    pub fn deep([batch, steps, hidden]: [usize; 3]) -> Self {
+        Self { layers: 5, alternating: true, ..Self::new(Cell::LSTM, [batch, steps, hidden, hidden]) }
+    }
+
+    /// Whether it is a stream: steps of it can be computed one by one.
+    pub fn is_step(&self) -> bool {
+        self.steps == 1 && !self.bidirectional && !self.alternating && !self.ragged
+    }
+
+    fn direction(&self, layer: usize) -> Direction {
+        match (self.bidirectional, self.alternating) {
+            (true, _) => Direction::Bidirectional,
+            (false, true) if layer.is_multiple_of(2) => Direction::Reverse,
+            _ => Direction::Forward,
+        }
     }
 
     /// The model, with weights drawn at the scale PyTorch initialises with, 1/√H.
@@ -78,9 +97,9 @@ impl Case {
     pub fn model(&self, rng: &mut fastrand::Rng) -> wgru::Result<Model> {
         let rows = wgru::dims::product("G·H", &[self.cell.gates(), self.hidden])?;
         let scale = 1.0 / (self.hidden as f32).sqrt();
-        let direction = self.direction();
         let mut layers = Vec::new();
         for index in 0..self.layers {
+            let direction = self.direction(index);
             let input = if index == 0 { self.input } else { direction.count() * self.hidden };
             let w_ih = wgru::dims::product("w_ih", &[rows, input])?;
             let w_hh = wgru::dims::product("w_hh", &[rows, self.hidden])?;
@@ -105,7 +124,7 @@ impl Case {
 
     /// Floating-point operations of so many real steps of a sequence: the products, without activations.
     pub fn flops(&self, steps: u64) -> f64 {
-        let dirs = self.direction().count();
+        let dirs = self.direction(0).count();
         let (gates, hidden) = (self.cell.gates(), self.hidden);
         let of_layer = |index: usize| {
             let input = if index == 0 { self.input } else { dirs * hidden };
@@ -128,8 +147,15 @@ impl fmt::Display for Case {
             _ => "rnn",
         };
         let Self { batch, steps, input, hidden, layers, .. } = self;
-        write!(f, "{name}-b{batch}-t{steps}-i{input}-h{hidden}")?;
-        if *layers > 1 {
+        if self.alternating {
+            write!(f, "deep-b{batch}-t{steps}-h{hidden}")?;
+            if input != hidden {
+                write!(f, "-i{input}")?;
+            }
+        } else {
+            write!(f, "{name}-b{batch}-t{steps}-i{input}-h{hidden}")?;
+        }
+        if *layers != if self.alternating { 5 } else { 1 } {
             write!(f, "-l{layers}")?;
         }
         if self.bidirectional {
@@ -156,19 +182,26 @@ impl FromStr for Case {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = |reason: String| format!("case \"{text}\": {reason}");
         let mut words = text.trim().split('-');
-        let cell = match words.next() {
-            Some("gru") => Cell::GRU,
-            Some("lstm") => Cell::LSTM,
-            Some("rnn") => Cell::Rnn,
+        let mut case = match words.next() {
+            Some("gru") => Self::new(Cell::GRU, [0; 4]),
+            Some("lstm") => Self::new(Cell::LSTM, [0; 4]),
+            Some("rnn") => Self::new(Cell::Rnn, [0; 4]),
+            Some("deep") => Self::deep([0; 3]),
             other => {
-                return Err(wrong(format!("begins with gru, lstm or rnn, not \"{}\"", other.unwrap_or(""))));
+                let reason = format!("begins with gru, lstm, rnn or deep, not \"{}\"", other.unwrap_or(""));
+                return Err(wrong(reason));
             }
         };
-        let mut case = Self::new(cell, [0; 4]);
         for word in words {
             case.set(word).map_err(wrong)?;
         }
-        for (letter, size) in [("b", case.batch), ("t", case.steps), ("i", case.input), ("h", case.hidden)] {
+        if case.alternating && case.bidirectional {
+            return Err(wrong("layers of deep have one direction each, so -bi does not apply".into()));
+        }
+        if case.alternating && case.input == 0 {
+            case.input = case.hidden;
+        }
+        for (letter, size) in [("b", case.batch), ("t", case.steps), ("h", case.hidden), ("i", case.input)] {
             if size == 0 {
                 return Err(wrong(format!("needs a size of 1 or more after -{letter}")));
             }
@@ -223,6 +256,8 @@ mod tests {
             "gru-b16-t100-i64-h64-before",
             "lstm-b4-t2-i8-h8-wf16",
             "gru-b4-t2-i8-h8-wbf16",
+            "deep-b4-t1667-h96",
+            "deep-b4-t200-h384-i16-l2-f16",
         ] {
             assert_eq!(name.parse::<Case>().unwrap().to_string(), name);
         }
@@ -232,7 +267,9 @@ mod tests {
     fn what_is_wrong_is_named() {
         for (name, word) in [
             ("conv-b1", "conv"),
-            ("", "gru, lstm or rnn"),
+            ("", "gru, lstm, rnn or deep"),
+            ("deep-b1-t1-h4-bi", "-bi"),
+            ("deep-b1-t1", "-h"),
             ("gru-b16-t100-i256", "-h"),
             ("gru-b0-t1-i1-h1", "-b"),
             ("gru-b1-t1-i1-h1-x", "-x"),
@@ -254,5 +291,15 @@ mod tests {
         assert_eq!(case.flops(1), 144.0);
         let case: Case = "lstm-b1-t1-i2-h4-l2-bi".parse().unwrap();
         assert_eq!(case.flops(10), 10.0 * 2.0 * (2.0 * 16.0 * 6.0 + 2.0 * 16.0 * 12.0));
+    }
+
+    #[test]
+    fn deep_stacks_alternate() {
+        let case: Case = "deep-b2-t3-h4".parse().unwrap();
+        let model = case.model(&mut fastrand::Rng::with_seed(1)).unwrap();
+        let directions: Vec<Direction> = model.layers().iter().map(Layer::direction).collect();
+        let (reverse, forward) = (Direction::Reverse, Direction::Forward);
+        assert_eq!(directions, [reverse, forward, reverse, forward, reverse]);
+        assert_eq!((model.input(), model.hidden(), case.is_step()), (4, 4, false));
     }
 }

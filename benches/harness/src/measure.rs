@@ -8,7 +8,6 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use web_time::Instant;
 use wgru::engine::Exchange;
-use wgru::import::PyTorch;
 use wgru::plan::{Only, Table};
 use wgru::{Device, DeviceInfo, DeviceOptions, Dims, Engine, Options, Output};
 
@@ -181,7 +180,7 @@ impl<'a> Measuring<'a> {
             .device
             .load_with(model, self.bench.options(case))
             .map_err(|error| error.to_string())?;
-        if case.steps == 1 && !case.bidirectional && !case.ragged {
+        if case.is_step() {
             return self.step(&engine).await;
         }
         self.sequence(&engine).await?;
@@ -208,9 +207,8 @@ impl<'a> Measuring<'a> {
         let text = |error: wgru::Error| error.to_string();
         let device = self.bench.reopen().await.map_err(text)?;
         let start = Instant::now();
-        let importer = PyTorch::new().cell(case.cell);
-        let imported = importer.parse("the case's weights", &self.subject.file).map_err(text)?;
-        let fresh = device.load_with(&imported.model, self.bench.options(case)).map_err(text)?;
+        let model = self.subject.read().map_err(text)?;
+        let fresh = device.load_with(&model, self.bench.options(case)).map_err(text)?;
         wait!(fresh.prepare(dims), fresh.prepare_async(dims, |_, _| ())).map_err(text)?;
         let seconds = start.elapsed().as_secs_f64();
         self.keep(Timed::Prepare, Timing::Wall, (0.0, self.subject.weight_bytes()), vec![seconds]);

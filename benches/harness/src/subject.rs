@@ -1,5 +1,7 @@
 //! A case with the data that is the same on every device.
 
+use wgru::import::PyTorch;
+use wgru::model::bytes;
 use wgru::{Cell, Model, Storage, export};
 
 use crate::case::{Case, values};
@@ -11,8 +13,8 @@ pub struct Subject {
     pub case: Case,
     /// Its model.
     pub model: Model,
-    /// The model's weights as a file, and the cell they are read as.
-    pub file: Vec<u8>,
+    /// The model as a file: in PyTorch's names or, since those have no reverse layers alone, the crate's bytes.
+    file: Vec<u8>,
     x: Vec<f32>,
     lengths: Option<Vec<u32>>,
 }
@@ -36,8 +38,21 @@ impl Subject {
         // PyTorch's names do not tell where a GRU resets, so the importer is given the cell.
         let plain = Case { cell: if case.cell.gates() == 3 { Cell::GRU } else { case.cell }, ..case.clone() };
         let named = plain.model(&mut fastrand::Rng::with_seed(1)).map_err(text)?;
-        let file = export::pytorch(&named).map_err(text)?;
+        let file = if case.alternating { bytes::write(&named, &[]) } else { export::pytorch(&named) };
+        let file = file.map_err(text)?;
         Ok(Self { case, model, file, x, lengths })
+    }
+
+    /// Reads the model from its file.
+    ///
+    /// # Errors
+    /// Those of the importer.
+    pub fn read(&self) -> wgru::Result<Model> {
+        if self.case.alternating {
+            return bytes::read::<0>(&self.file).map(|(model, _)| model);
+        }
+        let importer = PyTorch::new().cell(self.case.cell);
+        Ok(importer.parse("the case's weights", &self.file)?.model)
     }
 
     /// The inputs, from zero states.

@@ -1,7 +1,8 @@
 //! Compares a run with the f64 reference: all of it, or a sample if all of it would take too long.
 //!
 //! Batch rows are independent, so some of them are as good as all. A forward layer's first steps do not depend on
-//! later ones. So if one row is still too long, its first steps are compared, and the final state is not.
+//! later ones. So if one row is still too long, its first steps are compared, and the final state is not. Where forward and
+//! reverse layers alternate, no step can be left out: two whole rows are compared, however long that takes.
 
 use wgru::io::OutputShape;
 use wgru::model::{Direction, Model};
@@ -62,8 +63,10 @@ fn verify(
     flops: f64,
 ) -> Result<(Comparison, String), String> {
     let [batch, steps, features] = inputs.shape;
-    let rows = sample(batch, (BUDGET / flops / steps as f64) as usize);
     let forward = model.layers().iter().all(|layer| layer.direction() == Direction::Forward);
+    let reverse = model.layers().iter().all(|layer| layer.direction() != Direction::Forward);
+    let least = if forward || reverse { 1 } else { 2 };
+    let rows = sample(batch, ((BUDGET / flops / steps as f64) as usize).max(least));
     let forward = forward && model.readout().is_none();
     let most = ((BUDGET / flops) as usize).clamp(1, steps);
     let kept = if rows.len() == 1 && forward && most < steps { most } else { steps };

@@ -18,10 +18,11 @@ pub struct BenchArgs {
     #[arg(long)]
     pub exchange: bool,
     /// A case such as gru-b16-t100-i256-h256[-l2][-bi][-before][-ragged][-f16|-bf16|-wf16|-wbf16], also lstm-… and
-    /// rnn-…; a case of one step (-t1) times a session; repeatable
+    /// rnn-…; deep-b4-t200-h384 is five LSTM layers in alternating directions; a case of one step (-t1) times a session;
+    /// repeatable
     #[arg(long, value_name = "CASE")]
     pub case: Vec<String>,
-    /// quick, default, deepbench, real, steps or scaling; or stream, a real-time load on pools, for which a --case
+    /// quick, default, deepbench, real, steps, deep, deep-small or scaling; or stream, a real-time load on pools, for which a --case
     /// gives the sizes (-b the streams)
     #[arg(long, value_name = "NAME")]
     pub suite: Option<String>,

@@ -73,6 +73,7 @@ class Model:
         update: Literal["keeps", "takes"] | None = None,
         readout: str | None = None,
         readout_at: Literal["last", "every"] | None = None,
+        readout_activation: Literal["linear", "relu", "sigmoid", "tanh", "softmax", "log_softmax"] | None = None,
     ) -> Model:
         """From a safetensors file with PyTorch's names."""
     @staticmethod
@@ -85,6 +86,7 @@ class Model:
         update: Literal["keeps", "takes"] | None = None,
         readout: str | None = None,
         readout_at: Literal["last", "every"] | None = None,
+        readout_activation: Literal["linear", "relu", "sigmoid", "tanh", "softmax", "log_softmax"] | None = None,
     ) -> Model:
         """From a module's `state_dict()`: a mapping of names to tensors or arrays of f32, f16, bf16 or f64, copied."""
     @staticmethod
@@ -130,6 +132,9 @@ class Model:
         """O, 0 without a readout."""
     @property
     def readout_at(self) -> Literal["last", "every"] | None: ...
+    @property
+    def readout_activation(self) -> Literal["linear", "relu", "sigmoid", "tanh", "softmax", "log_softmax"] | None:
+        """What is applied to the readout's outputs; softmax and its logarithm over the O outputs of a step."""
     @property
     def decisions(self) -> list[str]:
         """What was decided where the file does not say."""

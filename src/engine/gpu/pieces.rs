@@ -3,13 +3,15 @@
 //! Rows are independent, so a batch is cut by rows first. If a single row is too long, each direction of each layer runs by
 //! itself over pieces of steps, a reverse one from the end. Its states are carried from piece to piece. Merging the directions
 //! and the readout are computed here. A piece also ends where states are reset, so no piece has resets itself. Every recurrent
-//! sum has the terms and the order of a run at once, and so the same bits.
+//! sum has the terms and the order of a run at once, and so the same bits. Of a single row in pieces only the activation of
+//! the readout may differ from the device's, within the tolerance.
 
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::GpuEngine;
+use crate::cpu::activate;
 use crate::dims::Dims;
 use crate::dtype::Storage;
 use crate::engine::pieces::Pieces;
@@ -406,7 +408,7 @@ fn merge(layer: &Layer, y: &mut Vec<f32>, storage: Storage) {
     y.truncate(y.len() / 2);
 }
 
-/// `out = W y + b` for each step of y, in the reduction order of the kernels.
+/// `out = f(W y + b)` for each step of y, in the reduction order of the kernels; exponentials are those of the CPU path.
 fn apply(readout: &Readout, y: &[f32], out: &mut [f32]) {
     for (y, out) in y.chunks_exact(readout.input()).zip(out.chunks_exact_mut(readout.outputs())) {
         for (index, (out, w)) in out.iter_mut().zip(readout.w().chunks_exact(readout.input())).enumerate() {
@@ -414,6 +416,7 @@ fn apply(readout: &Readout, y: &[f32], out: &mut [f32]) {
             *out = sum + readout.b().map_or(0.0, |b| b[index]);
         }
     }
+    activate(readout.activation(), out, readout.outputs());
 }
 
 #[cfg(test)]

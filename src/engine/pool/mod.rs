@@ -31,7 +31,7 @@ use super::run::Engine;
 use crate::dims::check_finite;
 use crate::error::{Error, Result, StreamFault};
 use crate::io::State;
-use crate::model::{Model, Readout, ReadoutSteps};
+use crate::model::{Model, ReadoutSteps};
 
 /// A pool: thousands of independent streams on one device, that come and go and advance together.
 ///
@@ -119,8 +119,7 @@ impl Engine {
         let model = self.model();
         match model.readout() {
             Some(readout) if readout.steps() == ReadoutSteps::Last => {
-                let (w, b) = (readout.w().to_vec(), readout.b().map(<[f32]>::to_vec));
-                let every = Readout::new(readout.input(), readout.outputs(), ReadoutSteps::Every, w, b)?;
+                let every = readout.clone().with_steps(ReadoutSteps::Every);
                 let model = model.clone().with_readout(every)?;
                 self.device().load_with(&model, self.options())
             }

@@ -3,7 +3,7 @@
 use super::Onnx;
 use super::node::{self, int, int_list, ints, size};
 use crate::error::{Error, Result};
-use crate::model::{Model, Readout, ReadoutSteps};
+use crate::model::{Model, Readout, ReadoutActivation, ReadoutSteps};
 use crate::proto::{
     AttributeProto, DimensionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorShapeProto,
     TensorTypeProto, TypeProto, ValueInfoProto, dtype,
@@ -155,7 +155,20 @@ fn side_by_side(graph: &mut GraphProto, y: &str, index: usize, features: usize) 
     Ok(flat)
 }
 
-/// `out = W y + b`.
+/// The operator of the readout's activation, with its attributes; `None` for a linear one.
+fn operator(activation: ReadoutActivation) -> Option<(&'static str, Vec<AttributeProto>)> {
+    let over_outputs = || vec![int("axis", -1)];
+    Some(match activation {
+        ReadoutActivation::Linear => return None,
+        ReadoutActivation::Relu => ("Relu", Vec::new()),
+        ReadoutActivation::Sigmoid => ("Sigmoid", Vec::new()),
+        ReadoutActivation::Tanh => ("Tanh", Vec::new()),
+        ReadoutActivation::Softmax => ("Softmax", over_outputs()),
+        ReadoutActivation::LogSoftmax => ("LogSoftmax", over_outputs()),
+    })
+}
+
+/// `out = f(W y + b)`.
 ///
 /// # Errors
 /// [`Error::Unsupported`] for the last step of sequences that end before T.
@@ -175,13 +188,18 @@ fn readout(graph: &mut GraphProto, readout: &Readout, y: &str, lengths: bool) ->
     let turned = (0..input).flat_map(|i| readout.w().iter().skip(i).step_by(input)).copied();
     let turned: Vec<f32> = turned.collect();
     graph.initializer.push(node::floats("readout_W", &[input, outputs], &turned)?);
+    let activation = operator(readout.activation());
+    let sum = if activation.is_some() { "logits" } else { "out" };
     match readout.b() {
-        None => add(graph, "MatMul", &[y, "readout_W"], &["out"], Vec::new()),
+        None => add(graph, "MatMul", &[y, "readout_W"], &[sum], Vec::new()),
         Some(b) => {
             graph.initializer.push(node::floats("readout_b", &[outputs], b)?);
             add(graph, "MatMul", &[y, "readout_W"], &["product"], Vec::new());
-            add(graph, "Add", &["product", "readout_b"], &["out"], Vec::new());
+            add(graph, "Add", &["product", "readout_b"], &[sum], Vec::new());
         }
+    }
+    if let Some((operator, attributes)) = activation {
+        add(graph, operator, &[sum], &["out"], attributes);
     }
     graph.output.push(value("out", dtype::FLOAT, &shape)?);
     Ok(())

@@ -37,7 +37,7 @@ use self::spec::Recurrent;
 use self::weights::Finder;
 use super::{Imported, Limits, Report, load};
 use crate::error::{Error, Result};
-use crate::model::{Direction, Layer, Merge, Model, Readout, ReadoutSteps};
+use crate::model::{Direction, Layer, Merge, Model, Readout, ReadoutActivation, ReadoutSteps};
 
 /// The optimizer's arrays, which are for training only.
 const OPTIMIZER: [&str; 2] = ["optimizer_weights/", "optimizer/"];
@@ -121,7 +121,7 @@ impl Keras {
     }
 
     /// The name of a Dense, or of a TimeDistributed of one, after the last layer, and the steps it is applied to. Its
-    /// activation must be linear; see [`Keras::readout_without_activation`] for others.
+    /// activation must be one of [`ReadoutActivation`]; see [`Keras::readout_without_activation`] for others.
     pub fn readout(mut self, name: impl Into<String>, steps: ReadoutSteps) -> Self {
         self.readout = Some(AskedReadout { name: name.into(), steps, activation_left: false });
         self
@@ -265,19 +265,25 @@ fn with_readout(
     }
     let node = graph.node(place);
     let dense = spec::Dense::read(node)?;
-    match dense.activation {
+    let activation = match dense.activation {
         Some(activation) if *activation_left => {
             report.decisions.push(format!("activation {activation} of \"{name}\" is left to the caller"));
+            ReadoutActivation::Linear
         }
         Some(activation) => {
-            let what = format!("activation {activation} of {}: a readout is linear", node.label());
-            return Err(Error::Unsupported { what });
+            let known = activation.as_str().and_then(|name| name.parse().ok());
+            known.ok_or_else(|| {
+                let all = ReadoutActivation::ALL.map(ReadoutActivation::name).join(", ");
+                Error::Unsupported {
+                    what: format!("activation {activation} of {}: a readout has one of {all}", node.label()),
+                }
+            })?
         }
-        None => {}
-    }
+        None => ReadoutActivation::Linear,
+    };
     let shape = [model.output(), dense.units];
     let (w, b) = weights::dense(finder, place, shape, dense.bias, &mut report.used)?;
-    model.with_readout(Readout::new(shape[0], shape[1], *steps, w, b)?)
+    model.with_readout(Readout::new(shape[0], shape[1], *steps, w, b)?.with_activation(activation))
 }
 
 /// The chosen layers as one stack.

@@ -11,6 +11,7 @@
 //! weights      ONNX's layout to the crate's
 //! ports        states and lengths of a node, join those of several layers
 //! stack        nodes that feed each other
+//! readout      a dense layer after them
 //! connect      the arrays that the nodes read and write, by name
 //! ```
 //!
@@ -28,6 +29,7 @@ mod node;
 mod ops;
 mod ports;
 mod read;
+mod readout;
 mod reshape;
 mod sizes;
 mod stack;
@@ -64,6 +66,7 @@ use crate::model::{Direction, Model};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Onnx {
     node: Option<String>,
+    readout: Option<String>,
     after: Option<bool>,
     limits: Limits,
 }
@@ -238,6 +241,14 @@ impl Onnx {
     /// Squeeze and the like).
     pub fn node(mut self, name: impl Into<String>) -> Self {
         self.node = Some(name.into());
+        self
+    }
+
+    /// The name of a MatMul or Gemm node on Y of the last layer, of every step or of the last one (a Gather of -1), with a constant
+    /// matrix. An Add of a constant after it is its bias, and the Relu, Sigmoid, Tanh, Softmax or LogSoftmax after that its
+    /// activation; each only where nothing else reads what comes before it. A node without a name is named by its output.
+    pub fn readout(mut self, name: impl Into<String>) -> Self {
+        self.readout = Some(name.into());
         self
     }
 

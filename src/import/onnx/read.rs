@@ -13,6 +13,7 @@ use super::fold::Folder;
 use super::graph::{Found, Scopes};
 use super::names::{label_of, name_of};
 use super::node::{Attributes, Op};
+use super::readout;
 use super::stack::Stacks;
 use super::weights::shape_of;
 use super::{Onnx, OnnxGraph, OnnxInput, OnnxNode};
@@ -46,6 +47,14 @@ pub(super) fn import(how: &Onnx, source: &str, bytes: Vec<u8>, folder: Option<&P
             return Err(ambiguous(how, source, &labels, &mut folder));
         }
         model => model?,
+    };
+    let model = match (&how.readout, members.last()) {
+        (Some(name), Some(last)) => {
+            let of = (last.found, model.output());
+            let readout = readout::read(name, &mut folder, of, (source, opset), &mut report.decisions)?;
+            model.with_readout(readout)?
+        }
+        _ => model,
     };
     let arrays = connect(&folder, &members, &chosen.between, source, &mut report.decisions)?;
     let names: Vec<&str> = chosen.layers.iter().map(|&index| labels[index].as_str()).collect();

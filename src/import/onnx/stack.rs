@@ -53,6 +53,14 @@ pub(super) struct Stacks<'a> {
     made: HashMap<(usize, &'a str), usize>,
 }
 
+/// The part of Y that an array has, with the features of a step in its last dimension.
+pub(super) enum Reached {
+    /// Every step.
+    Every,
+    /// The last step alone.
+    Last,
+}
+
 /// How X of a node comes from Y of another.
 pub(super) struct Feed<'a> {
     /// The index of the recurrent node that outputs Y.
@@ -72,8 +80,38 @@ impl<'a> Stacks<'a> {
 
     /// The node whose Y is X of `found`, if that is certain.
     pub(super) fn feed(&self, folder: &mut Folder<'a>, found: Found<'a>) -> Option<Feed<'a>> {
-        let scope = found.scope;
-        let mut name = input(found, 0)?;
+        let (feed, sizes, dims) = self.origin(folder, found.scope, input(found, 0)?)?;
+        let roles = roles(folder.scopes.recurrent[feed.from].node)?;
+        // T, B and the features, in the order of the layout.
+        let own = &roles_of_x(found.node);
+        (dims == arranged(&roles, &sizes, own)?).then_some(feed)
+    }
+
+    /// What the array `name` of the graph has of Y of `last`, if that is certain.
+    pub(super) fn reached(&self, folder: &mut Folder<'a>, name: &'a str, last: Found<'a>) -> Option<Reached> {
+        let (feed, sizes, dims) = self.origin(folder, 0, name)?;
+        let from = folder.scopes.recurrent[feed.from];
+        let roles = roles(from.node)?;
+        let every = [['T', 'B'], ['B', 'T']].map(|own| arranged(&roles, &sizes, &own));
+        let [whole, _] = &every;
+        let last_step: Option<Dims> = whole.as_ref().map(|dims| dims[1..].to_vec());
+        if !std::ptr::eq(from.node, last.node) || from.scope != last.scope {
+            None
+        } else if every.contains(&Some(dims.clone())) {
+            Some(Reached::Every)
+        } else {
+            (Some(dims) == last_step).then_some(Reached::Last)
+        }
+    }
+
+    /// The recurrent node whose Y the array `name` is made of, with the sizes of that Y, and for each dimension of the array
+    /// those of Y.
+    fn origin(
+        &self,
+        folder: &mut Folder<'a>,
+        scope: usize,
+        mut name: &'a str,
+    ) -> Option<(Feed<'a>, Vec<Int>, Dims)> {
         let mut between = Vec::new();
         let from = loop {
             if let Some(&from) = self.made.get(&(scope, name)) {
@@ -88,17 +126,11 @@ impl<'a> Stacks<'a> {
             name = node.input.first()?;
         };
         let sizes = folder.sizes_of(scope, name, 0)?;
-        let roles = roles(folder.scopes.recurrent[from].node)?;
         let mut dims: Dims = (0..sizes.len()).map(|dim| one(&sizes, dim)).collect();
         for &node in between.iter().rev() {
             dims = moved(folder, scope, node, &sizes, dims)?;
         }
-        // T, B and the features, in the order of the layout.
-        let own = &roles_of_x(found.node);
-        let place = |role: char| roles.iter().position(|&other| other == role);
-        let [first, second] = [place(own[0])?, place(own[1])?];
-        let features = [place('D')?, place('H')?].into_iter().flat_map(|dim| one(&sizes, dim)).collect();
-        (dims == [one(&sizes, first), one(&sizes, second), features]).then_some(Feed { from, between })
+        Some((Feed { from, between }, sizes, dims))
     }
 
     /// The layers of the model in order, if the graph consists of a stack of all its recurrent nodes and of operators
@@ -120,6 +152,14 @@ impl<'a> Stacks<'a> {
         let chain: Vec<usize> = std::iter::successors(first, |&index| next[index]).collect();
         (chain.len() == recurrent.len() && is_moving(folder)).then_some(chain)
     }
+}
+
+/// Two dimensions of Y, and the features as one, in this order.
+fn arranged(roles: &[char; 4], sizes: &[Int], own: &[char; 2]) -> Option<Dims> {
+    let place = |role: char| roles.iter().position(|&other| other == role);
+    let [first, second] = [place(own[0])?, place(own[1])?];
+    let features = [place('D')?, place('H')?].into_iter().flat_map(|dim| one(sizes, dim)).collect();
+    Some(vec![one(sizes, first), one(sizes, second), features])
 }
 
 /// Whether every node of the graph is recurrent, moves elements, or computes sizes.
@@ -201,6 +241,18 @@ fn moved<'a>(
             let new = new_dims(dims.len(), &axes).ok()?;
             let mut old = dims.into_iter();
             Some(new.into_iter().map(|new| if new { None } else { old.next() }.unwrap_or_default()).collect())
+        }
+        // The last along a dimension, which is then gone.
+        "Gather" => {
+            at.known(&["axis"], 2).ok()?;
+            let axis = at.int("axis").ok()?.unwrap_or(0);
+            let axis = if axis < 0 { axis.checked_add(i64::try_from(dims.len()).ok()?)? } else { axis };
+            let axis = usize::try_from(axis).ok().filter(|&axis| axis < dims.len())?;
+            let index = at.input(1).ok()?;
+            let is_last = index.shape.is_empty() && index.data == Data::ints(&[-1]);
+            is_last.then(|| {
+                dims.into_iter().enumerate().filter(|(dim, _)| *dim != axis).map(|(_, of)| of).collect()
+            })
         }
         "Reshape" => {
             at.known(&["allowzero"], 2).ok()?;

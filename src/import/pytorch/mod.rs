@@ -32,7 +32,7 @@ use std::path::Path;
 use super::tensors::Tensors;
 use super::{Imported, Limits, Report, load};
 use crate::error::{Error, Result};
-use crate::model::{Activation, Activations, Cell, Model, ReadoutSteps};
+use crate::model::{Activation, Activations, Cell, Model, ReadoutActivation, ReadoutSteps};
 use layer::Kind;
 use names::Names;
 use shards::{Found, Shards};
@@ -40,6 +40,8 @@ use stored::Stored;
 
 /// The metadata that [`crate::export::pytorch`] leaves for an `nn.RNN` whose `nonlinearity` is not tanh.
 const NONLINEARITY: &str = "wgru.nonlinearity";
+/// The metadata with the activation of a readout.
+const READOUT_ACTIVATION: &str = "wgru.readout_activation";
 
 /// How to read a PyTorch safetensors file.
 ///
@@ -56,6 +58,7 @@ pub struct PyTorch {
     cell: Option<Cell>,
     nonlinearity: Option<Activation>,
     readout: Option<(String, ReadoutSteps)>,
+    readout_activation: Option<ReadoutActivation>,
     limits: Limits,
 }
 
@@ -91,6 +94,13 @@ impl PyTorch {
     /// out.
     pub fn readout(mut self, name: impl Into<String>, steps: ReadoutSteps) -> Self {
         self.readout = Some((name.into(), steps));
+        self
+    }
+
+    /// The function that the module applies to the readout, which its weights do not show. The default is
+    /// `wgru.readout_activation` in the file's metadata, else linear. Without a readout it is refused.
+    pub fn readout_activation(mut self, activation: ReadoutActivation) -> Self {
+        self.readout_activation = Some(activation);
         self
     }
 
@@ -155,12 +165,34 @@ impl PyTorch {
         let mut model = Model::new(layers)?;
         if let Some((name, steps)) = &self.readout {
             let readout = layer::readout(tensors, name, *steps, model.output(), &mut report)?;
-            model = model.with_readout(readout)?;
+            model = model.with_readout(readout.with_activation(self.activation_of_readout(&mut report)?))?;
+        } else if let Some(activation) = self.readout_activation {
+            let reason = format!("{activation} is given, and no readout is named");
+            return Err(Error::Mismatch { name: "readout_activation".into(), reason });
         }
         let used: HashSet<&str> = report.used.iter().map(String::as_str).collect();
         report.left_over = tensors.names().filter(|name| !used.contains(name)).map(str::to_owned).collect();
         belongs::refuse_others(tensors, &names, &report.left_over)?;
         Ok(Imported { model, report })
+    }
+
+    /// As given by the caller, or by the file's metadata, else linear.
+    ///
+    /// # Errors
+    /// [`Error::Format`] for an unknown one in the metadata.
+    fn activation_of_readout(&self, report: &mut Report) -> Result<ReadoutActivation> {
+        let (activation, from) = match (self.readout_activation, report.metadata.get(READOUT_ACTIVATION)) {
+            (Some(activation), _) => (activation, "as given by the caller".to_owned()),
+            (None, Some(name)) => {
+                let activation = name
+                    .parse()
+                    .map_err(|error: Error| Error::format(READOUT_ACTIVATION, error.to_string()))?;
+                (activation, format!("metadata {READOUT_ACTIVATION}"))
+            }
+            (None, None) => return Ok(ReadoutActivation::Linear),
+        };
+        report.decisions.push(format!("activation {activation} of the readout: {from}"));
+        Ok(activation)
     }
 
     /// The nonlinearity of an `nn.RNN` if it is not tanh: as given by the caller, or by the file's metadata.

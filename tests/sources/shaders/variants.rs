@@ -8,11 +8,11 @@ use wgru::kernels::persistent::Keep;
 use wgru::kernels::recurrence::Sizes as StepSizes;
 use wgru::kernels::streams::Way;
 use wgru::kernels::{
-    AddBias, Functions, Kernel, MatmulRows, MatmulTiled, MergeDirections, MoveStates, OrderRows, Persistent,
-    ResetOrder, ResetStates, Rows, Step, StepCell, WholeCell, persistent, step,
+    ActivateRows, AddBias, Functions, Kernel, MatmulRows, MatmulTiled, MergeDirections, MoveStates,
+    OrderRows, Persistent, ResetOrder, ResetStates, Rows, Step, StepCell, WholeCell, persistent, step,
 };
 use wgru::model::{Activation, Activations, Function};
-use wgru::{Cell, Direction, Layer, Merge, Weights};
+use wgru::{Cell, Direction, Layer, Merge, ReadoutActivation, Weights};
 
 /// Every kernel in every variant: each source, and sizes at and next to the edges of tiles and blocks.
 pub fn kernels() -> Vec<Kernel> {
@@ -24,6 +24,10 @@ pub fn kernels() -> Vec<Kernel> {
         all.extend([(1, 1), (70, 64)].map(of));
     }
     all.extend([1, 64].map(|width| Kernel::from(OrderRows { width })));
+    for activation in ReadoutActivation::ALL {
+        let of = |(columns, width)| Kernel::from(ActivateRows { activation, columns, width });
+        all.extend([(1, 1), (1, 64), (5, 64), (40, 64), (41, 4), (2100, 64)].map(of));
+    }
     for merge in [Merge::Sum, Merge::Mul, Merge::Average] {
         for activations in [Storage::F32, Storage::F16, Storage::Bf16] {
             all.extend([1, 64].map(|width| Kernel::from(MergeDirections { merge, activations, width })));
@@ -289,6 +293,7 @@ pub fn rows_of(kernel: Kernel) -> u32 {
     match kernel {
         Kernel::MatmulTiled(_)
         | Kernel::MatmulMatrices(_)
+        | Kernel::ActivateRows(_)
         | Kernel::MergeDirections(_)
         | Kernel::OrderRows(_) => 1,
         Kernel::StepMatrices(_) => matrices::ROWS.count(),
@@ -310,7 +315,9 @@ pub fn packed(kernel: Kernel) -> Vec<&'static str> {
         Kernel::AddBias(kernel) => {
             (Precision { activations: kernel.activations, ..Precision::default() }, "x")
         }
-        Kernel::MoveStates(_) | Kernel::OrderRows(_) | Kernel::ResetStates(_) => (Precision::default(), "x"),
+        Kernel::ActivateRows(_) | Kernel::MoveStates(_) | Kernel::OrderRows(_) | Kernel::ResetStates(_) => {
+            (Precision::default(), "x")
+        }
         Kernel::MatmulMatrices(_) => (matrices::PRECISION, "x"),
         Kernel::StepMatrices(_) => (matrices::PRECISION, "y"),
         Kernel::MatmulTiled(kernel) => (kernel.precision, "x"),

@@ -126,8 +126,8 @@ fn case(name: &str, streams: Option<u32>) -> Outcome<Case> {
     if case.steps != 1 {
         return wrong(format!("a stream gets its frames one by one, -t1 and not -t{}", case.steps));
     }
-    if case.bidirectional {
-        return wrong("-bi: a stream has no end for a reverse layer to begin at".into());
+    if case.bidirectional || case.alternating {
+        return wrong("-bi, deep: a stream has no end for a reverse layer to begin at".into());
     }
     if case.ragged {
         return wrong("-ragged: streams come and go, and have no length".into());
