@@ -272,6 +272,31 @@ def speech():
     return picture.svg()
 
 
+def polish():
+    """Bars of the medians, with a line from the least to the most."""
+    groups = tables.grouped(tables.read("polish-alternating.csv"), "engine")
+    rows = [row for of in groups.values() for row in of]
+    sizes = f"{rows[0]['windows']} windows of {int(rows[0]['columns']):,} columns, {rows[0]['threads']} threads; {len(rows) // len(groups)} rounds in turn"
+    processor = rows[0]["processor"]
+    picture = Picture("Polishing: windows a second", [sizes, processor, "Median, least and most: polish-alternating.csv"])
+    speeds = {engine: sorted(float(row["windows_per_s"]) for row in of) for (engine,), of in groups.items()}
+    most = max(of[-1] for of in speeds.values())
+    names = {"torch": "PyTorch", "onnxruntime": "ONNX Runtime"}
+
+    def across(speed):
+        return 12 + (WIDTH - 90) * speed / most
+
+    for series, (engine, of) in enumerate(speeds.items(), 1):
+        name, _, version = engine.partition(" ")
+        picture.text(12, picture.y + 14, f"{names.get(name, name)} {version.split('+')[0]}")
+        median, y = of[len(of) // 2], picture.y + 20
+        picture.parts.append(f'<rect x="12" y="{y}" width="{across(median) - 12:.1f}" height="13" class="c{series}"/>')
+        picture.line(across(of[0]), y + 6.5, across(of[-1]), y + 6.5, "one thick")
+        picture.text(across(max(median, of[-1])) + 7, y + 11, f"{median:.2f}")
+        picture.y += 42
+    return picture.svg()
+
+
 CHARTS = {
     "cpu-beside-others": beside_peers,
     "cpu-step": steps,
@@ -282,6 +307,7 @@ CHARTS = {
 GUIDE_CHARTS = {
     "denoise-si-sdr": speech,
     "g2p-errors": words,
+    "polish": polish,
 }
 
 

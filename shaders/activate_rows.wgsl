@@ -36,12 +36,6 @@ fn of_row(is_sum: bool, lane: u32, thread: u32, own: f32) -> f32 {
     return all;
 }
 
-// e to a difference that is at most 0.
-fn power(difference: f32) -> f32 {
-    let e = exp(clamp(difference, -87.0, 0.0));
-    return or_nan(select(e, 0.0, difference < -87.0), difference);
-}
-
 @compute @workgroup_size(WIDTH)
 fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) group: vec3<u32>) {
     let lane = thread % LANES;
@@ -66,7 +60,7 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
         sum += power(out[at] - most);
     }
     sum = of_row(true, lane, thread, sum);
-    let log_of_sum = or_nan(log(sum), sum);
+    let log_of_sum = logarithm(sum);
     for (var at = first; at < end; at += LANES) {
         let difference = out[at] - most;
         out[at] = select(power(difference) / sum, difference - log_of_sum, SOFTMAX == 2u);

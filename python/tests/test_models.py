@@ -85,6 +85,21 @@ def test_properties(rng):
     assert "GRU" in repr(plain).upper()
 
 
+def test_activation_of_a_readout(rng, cpu):
+    it = net(rng, readout="every", readout_activation="softmax")
+    linear = wgru.Model.from_state_dict(it.tensors, readout="head", readout_at="every")
+    x = normal(rng, 2, 4, 5)
+    out = cpu.load(linear).run(x).out
+    e = np.exp(out - out.max(axis=-1, keepdims=True))
+    assert np.allclose(cpu.load(it.model).run(x).out, e / e.sum(axis=-1, keepdims=True), atol=1e-6)
+    assert [model.readout_activation for model in (it.model, linear, net(rng).model)] == ["softmax", "linear", None]
+    again = wgru.Model.from_pytorch(it.model.to_pytorch(), readout="readout", readout_at="every")
+    assert again.readout_activation == "softmax"
+    for options in ({"readout": "last", "readout_activation": "gelu"}, {"readout_activation": "softmax"}):
+        with pytest.raises(wgru.Error, match="readout_activation"):
+            net(rng, **options)
+
+
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8", ">f4"])
 def test_storage_of_a_state_dict(rng, cpu, dtype):
     tensors = {name: tensor.astype(dtype) for name, tensor in tensors_of(rng, "gru", (5, 12)).items()}

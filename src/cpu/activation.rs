@@ -112,8 +112,10 @@ pub(super) fn clamp<S: Simd>(simd: S, x: S::Vector, bound: f32) -> S::Vector {
     simd.max(simd.splat(-bound), simd.min(simd.splat(bound), x))
 }
 
-/// `activation` of each number: the common ones as vectors, the others one by one.
-#[inline(always)]
+/// `activation` of each number: the common ones as vectors, the others one by one. In modules of WebAssembly, whose size counts, it is
+/// a call; elsewhere a function of its own would not be compiled for the instruction set.
+#[cfg_attr(target_arch = "wasm32", inline(never))]
+#[cfg_attr(not(target_arch = "wasm32"), inline(always))]
 pub(super) fn apply<S: Simd>(simd: S, activation: Activation, x: S::Vector) -> S::Vector {
     let zero = simd.splat(0.0);
     let line = || simd.add(simd.mul(simd.splat(activation.alpha()), x), simd.splat(activation.beta()));

@@ -62,6 +62,7 @@ impl Definition for ActivateRows {
             wgsl!("shared/rows1.wgsl"),
             wgsl!("shared/not_finite.wgsl"),
             wgsl!("shared/activation.wgsl"),
+            wgsl!("shared/softmax.wgsl"),
             wgsl!("activate_rows.wgsl"),
         ]
     }

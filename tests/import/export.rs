@@ -278,6 +278,39 @@ fn a_stack_in_onnx_has_a_node_per_layer() {
     }
 }
 
+/// Every activation, with and without a bias, at every step and at the last.
+#[test]
+fn a_readout_in_onnx_and_back_to_the_bit() {
+    for direction in DIRECTIONS {
+        let kind = Kind { layers: 2, ..Kind::new(Cell::Rnn, direction) };
+        let features = kind.model().output();
+        for (at, activation) in ReadoutActivation::ALL.into_iter().enumerate() {
+            let steps = if at % 2 == 0 { ReadoutSteps::Every } else { ReadoutSteps::Last };
+            for b in [None, Some(v(8, 4))] {
+                let name = match (&b, activation) {
+                    (Some(_), _) => "matmul_of_product",
+                    (None, ReadoutActivation::Linear) => "matmul_of_out",
+                    (None, _) => "matmul_of_logits",
+                };
+                let readout = Readout::new(features, 4, steps, v(7, 4 * features), b).expect("sizes fit");
+                let readout = readout.with_activation(activation);
+                let model = kind.as_written().with_readout(readout).expect("it fits");
+                let bytes = export::Onnx::new().write(&model).expect("it can be written");
+                let how = Onnx::new().node("rnn_0,rnn_1").readout(name);
+                let imported =
+                    how.parse("x.onnx", &bytes, None).unwrap_or_else(|error| panic!("{model}: {error}"));
+                assert_same(&imported.model, &model);
+                let below = Onnx::new().node("rnn_0").readout(name).parse("x.onnx", &bytes, None);
+                let below = below.map(drop).expect_err("it reads the layer above");
+                assert!(matches!(below, Error::Unsupported { .. }), "{below}");
+                let other = Onnx::new().node("rnn_0,rnn_1").readout("rnn_0").parse("x.onnx", &bytes, None);
+                let other = other.map(drop).expect_err("a node of another kind");
+                assert!(matches!(&other, Error::Ambiguous { found, .. } if found == &[name]), "{other}");
+            }
+        }
+    }
+}
+
 /// A stack that is the whole graph is read as one, by the names of the graph.
 #[test]
 fn a_stack_in_onnx_and_back_to_the_bit() {

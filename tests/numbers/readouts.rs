@@ -20,15 +20,16 @@ fn with(draw: &mut Draw, model: &Model, outputs: usize, scale: f32, activation: 
     model.clone().with_readout(readout).unwrap()
 }
 
-/// Widths beside powers of two, the vectors of the CPU path and a workgroup of 64 threads.
+/// Widths beside powers of two, the vectors of the CPU path and a workgroup of 64 threads; for functions of one number, two.
 #[test]
 fn every_activation_matches_the_reference() {
     let mut draw = Draw::new();
     for device in devices() {
         for activation in ReadoutActivation::ALL {
-            for outputs in [1, 2, 5, 17, 40, 63, 65, 300] {
-                let (hidden, layers) = (draw.size(1..=40), draw.size(1..=2));
-                let model = draw.any_model(Cell::GRU, 3, hidden, layers);
+            let is_of_row = matches!(activation, ReadoutActivation::Softmax | ReadoutActivation::LogSoftmax);
+            for outputs in if is_of_row { &[1, 5, 17, 40, 65, 300][..] } else { &[5, 65] }.iter().copied() {
+                let hidden = draw.size(1..=40);
+                let model = draw.any_model(Cell::GRU, 3, hidden, 1);
                 let model = with(&mut draw, &model, outputs, 3.0, activation);
                 let (batch, steps) = (draw.size(1..=9), draw.size(1..=9));
                 let inputs = Inputs::draw(&mut draw, &model, batch, steps);
@@ -80,9 +81,9 @@ fn bits_of_an_activation_depend_on_the_row_alone() {
 fn bits_of_an_activation_do_not_depend_on_the_strategy() {
     let mut draw = Draw::new();
     for device in adapters() {
-        for activation in ReadoutActivation::ALL {
+        for activation in [ReadoutActivation::Linear, ReadoutActivation::Tanh, ReadoutActivation::Softmax] {
             let (hidden, outputs) = (draw.size(1..=40), draw.size(2..=90));
-            let model = draw.any_model(Cell::GRU, 3, hidden, 2);
+            let model = draw.any_model(Cell::GRU, 3, hidden, 1);
             let model = with(&mut draw, &model, outputs, 2.0, activation);
             let inputs = Inputs::draw(&mut draw, &model, 6, 5);
             let mut all = [Strategy::Step, Strategy::Persistent, Strategy::Streamed].map(|strategy| {

@@ -413,8 +413,8 @@ fn calls(text: &str) -> Vec<&str> {
     names
 }
 
-/// Raw `tanh` and `exp` may give NaN for large arguments. So only `activation.wgsl` calls `exp`, on a clamped
-/// argument, and no file calls the others.
+/// Raw `tanh` and `exp` may give NaN for large arguments. So only the files of activations call `exp`, on a clamped argument, and
+/// no file calls the others.
 #[test]
 fn no_activation_outside_its_file() {
     let transcendental = ["tanh", "exp", "exp2", "pow", "log", "log2", "sinh", "cosh", "atanh"];
@@ -423,9 +423,11 @@ fn no_activation_outside_its_file() {
         let text = read(&path);
         let found: Vec<&str> =
             calls(&text).into_iter().filter(|name| transcendental.contains(name)).collect();
-        if path.ends_with("shared/activation.wgsl") {
-            in_activation = found.into_iter().map(str::to_owned).collect();
-            assert!(text.contains("exp(-clamp("), "the argument of exp is not clamped");
+        let calls = [("activation", "exp(-clamp("), ("softmax", "exp(clamp(")];
+        if let Some((_, call)) = calls.iter().find(|(file, _)| path.ends_with(format!("shared/{file}.wgsl")))
+        {
+            in_activation.extend(found.into_iter().map(str::to_owned));
+            assert!(text.contains(call), "the argument of exp is not clamped");
         } else {
             assert!(found.is_empty(), "{} calls {found:?}", path.display());
         }
@@ -440,18 +442,16 @@ fn no_activation_outside_its_file() {
 #[test]
 fn numbers_are_clamped_where_nan_is_restored() {
     for path in shader_files() {
-        let allowed = ["shared/activation.wgsl", "shared/not_finite.wgsl", "shared/half_f16.wgsl"];
+        let allowed =
+            ["activation", "softmax", "not_finite", "half_f16"].map(|name| format!("shared/{name}.wgsl"));
         let clamps = calls(&read(&path)).contains(&"clamp");
         assert!(!clamps || allowed.iter().any(|file| path.ends_with(file)), "{} clamps", path.display());
     }
     let activation =
         read(&shader_files().into_iter().find(|path| path.ends_with("activation.wgsl")).unwrap());
     assert!(activation.contains("return or_nan(of_number(function, alpha, beta, x), x);"));
-    assert_eq!(
-        calls(&activation).iter().filter(|name| **name == "of_number").count(),
-        2,
-        "the function and its call"
-    );
+    let uses = calls(&activation).iter().filter(|name| **name == "of_number").count();
+    assert_eq!(uses, 2, "the function and its call");
 }
 
 /// These tests can fail: each fault is found, by the stage that should find it.

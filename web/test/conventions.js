@@ -14,6 +14,8 @@ const CASES = [
   ["RNN of ReLU, both directions", { gates: 1, directions: 2 }, { cell: "rnn-relu" }],
   ["GRU, two layers, both directions, a readout", { gates: 3, layers: 2, directions: 2, readout: "head" }, { readout: "head", readoutAt: "every" }],
   ["LSTM, two layers", { gates: 4, layers: 2 }, {}],
+  ["GRU, a readout with softmax", { gates: 3, readout: "head", outputs: 5 }, { readout: "head", readoutAt: "every", readoutActivation: "softmax" }],
+  ["GRU, a readout with tanh", { gates: 3, readout: "head", outputs: 70 }, { readout: "head", readoutActivation: "tanh" }],
 ];
 // Nodes of tests/goldens/onnxruntime.onnx: other activations, clips, peepholes, coupled gates.
 const NODES = [

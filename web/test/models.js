@@ -11,8 +11,8 @@ export function noise(seed, count, scale = 1) {
   });
 }
 
-/** A stack of layers: `projection` is P of an LSTM, `readout` the name of a dense layer with one output. */
-export function stack(seed, { gates, input, hidden, layers = 1, directions = 1, projection, readout }) {
+/** A stack of layers: `projection` is P of an LSTM, `readout` the name of a dense layer, with one output unless `outputs` says more. */
+export function stack(seed, { gates, input, hidden, layers = 1, directions = 1, projection, readout, outputs = 1 }) {
   const scale = 1 / Math.sqrt(hidden), state = projection ?? hidden, tensors = {};
   const add = (name, shape, of = scale) => {
     tensors[name] = [shape, noise(seed++, shape.reduce((a, b) => a * b), of)];
@@ -27,8 +27,8 @@ export function stack(seed, { gates, input, hidden, layers = 1, directions = 1, 
     }
   }
   if (readout) {
-    add(`${readout}.weight`, [1, directions * state]);
-    add(`${readout}.bias`, [1], 1);
+    add(`${readout}.weight`, [outputs, directions * state]);
+    add(`${readout}.bias`, [outputs], 1);
   }
   return tensors;
 }

@@ -83,6 +83,12 @@ fn options_that_do_not_fit_the_model() {
     refused(&folder, &with(&["--prefix", "other."]), &["other.weight_ih_l0"]);
     refused(&folder, &with(&["--readout", "tail"]), &["tail.weight", "no such tensor"]);
     refused(&folder, &with(&["--readout-at", "last"]), &["--readout"]);
+    refused(
+        &folder,
+        &with(&["--readout-activation", "softmax"]),
+        &["--readout-activation", "needs --readout"],
+    );
+    refused(&folder, &with(&["--readout-activation", "gelu"]), &["gelu", "log_softmax"]);
     refused(&folder, &with(&["--window", "3"]), &["--window", ".csv"]);
     refused(&folder, &with(&["--output", "y.txt"]), &["y.txt", ".npz or .safetensors"]);
     refused(&folder, &with(&["--output", "none/y.npz"]), &["none/y.npz", "does not exist"]);
@@ -171,6 +177,7 @@ fn options_that_do_not_fit_a_keras_model() {
     refused(&folder, &keras(&["--node", "first"]), &["--node", ".onnx"]);
     refused(&folder, &keras(&["--layer", "first", "--readout-without-activation"]), &["needs --readout"]);
     refused(&folder, &keras(&["--layer", "first", "--readout-at", "last"]), &["needs --readout"]);
+    refused(&folder, &keras(&["--readout-activation", "tanh"]), &["--readout-activation", "Keras"]);
     refused(&folder, &keras(&["--layer", "first", "--config", "none.json"]), &["none.json"]);
     refused(&folder, &["run", "w.weights.h5", "--input", "x.npy"], &["w.weights.h5", "configuration"]);
     for option in [["--layer", "a"], ["--config", "a"], ["--keras-version", "2"]] {

@@ -410,6 +410,13 @@ fn an_export_gives_the_numbers_of_its_model() {
     let own = y("m.safetensors", "x.npz", &readout, "out");
     export(&[&["m.safetensors", "out.safetensors"], &readout[..]].concat());
     assert_eq!(y("out.safetensors", "x.npz", &[], "out"), own);
+    // So is its activation.
+    let activated = [&readout[..], &["--readout-activation", "tanh"]].concat();
+    let own_tanh = y("m.safetensors", "x.npz", &activated, "out");
+    assert_ne!(own_tanh, own);
+    export(&[&["m.safetensors", "tanh.safetensors"], &activated[..]].concat());
+    assert_eq!(y("tanh.safetensors", "x.npz", &[], "out"), own_tanh);
+    assert_eq!(y("tanh.safetensors", "x.npz", &["--readout-activation", "linear"], "out"), own);
 }
 
 /// Layers of Keras files, from the command line as from the crate.
