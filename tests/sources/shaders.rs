@@ -413,8 +413,7 @@ fn calls(text: &str) -> Vec<&str> {
     names
 }
 
-/// Raw `tanh` and `exp` may give NaN for large arguments. So only the files of activations call `exp`, on a clamped argument, and
-/// no file calls the others.
+/// Raw `tanh` and `exp` may give NaN for large arguments. So only files of activations call `exp`, on a clamped argument.
 #[test]
 fn no_activation_outside_its_file() {
     let transcendental = ["tanh", "exp", "exp2", "pow", "log", "log2", "sinh", "cosh", "atanh"];
