@@ -40,6 +40,7 @@ use direction::Direction;
 pub(crate) use given::{Given, Targets};
 use panel::Lines;
 use readout::Dense;
+#[cfg(feature = "gpu")]
 pub(crate) use readout::activate;
 use run::{Barriers, Run, Sizes};
 
@@ -313,7 +314,9 @@ mod tests {
     use crate::dims::Dims;
     use crate::dtype::Storage;
     use crate::io::{Batch, Layout, Output, OutputShape, Padding};
-    use crate::model::{Cell, Direction, Forget, Layer, Merge, Readout, ReadoutSteps, Reset, Update, Weights};
+    use crate::model::{
+        Cell, Direction, Forget, Layer, Merge, Readout, ReadoutSteps, Reset, Update, Weights,
+    };
 
     /// A model of one direction a layer, or of two, merged or not.
     fn model(rng: &mut fastrand::Rng, cell: Cell, dirs: usize, hidden: usize, layers: usize) -> Model {

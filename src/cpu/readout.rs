@@ -3,7 +3,9 @@
 use super::activation::{apply, clamp, exp};
 use super::direction::rounded;
 use super::panel::{Lines, Panel};
-use super::simd::{Level, MOST_LANES, Simd, Work, at_level};
+#[cfg(feature = "gpu")]
+use super::simd::{Level, at_level};
+use super::simd::{MOST_LANES, Simd, Work};
 use crate::dtype::Precision;
 use crate::error::Result;
 use crate::model::{Activation, Constant, Model, Readout, ReadoutActivation, ReadoutSteps, pack};
@@ -31,6 +33,7 @@ impl Dense {
 }
 
 /// `activation` of each row of O numbers in place, with the fastest instructions of this machine.
+#[cfg(feature = "gpu")]
 pub(crate) fn activate(activation: ReadoutActivation, rows: &mut [f32], outputs: usize) {
     at_level!(Level::best(), simd => rows.chunks_exact_mut(outputs).for_each(|row| simd.run(Row(activation, row))));
 }
