@@ -1,5 +1,6 @@
 //! The command line.
 
+mod activation;
 mod bench;
 mod examples;
 mod g2p;
