@@ -315,7 +315,8 @@ mod tests {
     use crate::dtype::Storage;
     use crate::io::{Batch, Layout, Output, OutputShape, Padding};
     use crate::model::{
-        Cell, Direction, Forget, Layer, Merge, Readout, ReadoutSteps, Reset, Update, Weights,
+        Cell, Direction, Forget, Layer, Merge, Readout, ReadoutActivation, ReadoutSteps, Reset, Update,
+        Weights,
     };
 
     /// A model of one direction a layer, or of two, merged or not.
@@ -349,6 +350,7 @@ mod tests {
         }
         let outputs = input;
         let readout = Readout::new(outputs, 7, ReadoutSteps::Every, values(7 * outputs), None).unwrap();
+        let readout = readout.with_activation(ReadoutActivation::Softmax);
         Model::new(stack).unwrap().with_readout(readout).unwrap()
     }
 
