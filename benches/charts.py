@@ -1,9 +1,9 @@
-"""The charts of PERFORMANCE.md and of the guide, and the tables of `pages/`, made from `records/`. Needs only Python 3.9 or later.
+"""The charts of PERFORMANCE.md and of the guide, and the tables of `pages/` and of the guide, made from `records/`. Needs only Python 3.9 or later.
 
-    python3 benches/charts.py           writes charts/*.svg here and in the guide, and the tables between the marks in PERFORMANCE.md and pages/*.md
+    python3 benches/charts.py           writes charts/*.svg here and in the guide, and the tables between the marks in PERFORMANCE.md, pages/*.md and the guide
     python3 benches/charts.py --check   lists the files that differ from the records; exit status 1 if any
 
-In a page, a table stands between `<!-- table NAME: RECORD -->` and `<!-- end -->`; `page_tables.py` has a function for each.
+In a page, a table stands between `<!-- table NAME: RECORD -->` and `<!-- end -->`; `page_tables.py` and `cells_tables.py` have a function for each.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import pathlib
 import re
 import sys
 
+import cells_tables
 import page_tables as tables
 
 HERE = pathlib.Path(__file__).parent
@@ -297,6 +298,52 @@ def polish():
     return picture.svg()
 
 
+def cells():
+    """The figures of every seed beside the mean of the GRU's, task by task."""
+    lines = ["Every seed, divided by the GRU's mean; logarithmic, right is worse", "Measured: cells-training.jsonl"]
+    picture = Picture("GRU, LSTM and RNN: errors, and steps until solved", lines)
+    groups, label = cells_tables.trainings(), 172
+    relative = {}
+    for key, by_cell in groups.items():
+        gru = [value for value in cells_tables.figures(by_cell["gru", "H"]) if value < math.inf]
+        for cell, rows in by_cell.items() if gru else []:
+            relative[key, cell] = [value / (sum(gru) / len(gru)) for value in cells_tables.figures(rows)]
+    drawn = [value for values in relative.values() for value in values if value < math.inf]
+    place = scale(min(drawn) * 0.95, max(drawn) * 1.05, label, WIDTH - 100)
+    ticks = [tick for tick in [0.3, 0.5, 0.7, 1, 1.4, 2, 3, 4, 6, 8] if min(drawn) * 0.95 <= tick <= max(drawn) * 1.05]
+    for tick in ticks:
+        picture.text(place(tick), picture.y + 4, f"{tick:g}", "muted", "middle")
+    top = picture.y = picture.y + 10
+    grid = len(picture.parts)
+    series = {"gru": 1, "lstm": 2, "rnn": 3}
+    for (task, data), by_cell in groups.items():
+        if ((task, data), ("gru", "H")) not in relative:
+            continue
+        picture.y += 20
+        picture.text(12, picture.y + 1, f"{cells_tables.TASKS[task][1]}{', a quarter of the data' if data == 'quarter' else ''}", "muted")
+        for column, name in zip(cells_tables.COLUMNS, cells_tables.HEADS):
+            if column not in by_cell:
+                continue
+            picture.y += 17
+            picture.text(label - 12, picture.y, name.replace("parameters", "param."), "", "end")
+            values = [value for value in relative[(task, data), column] if value < math.inf]
+            if values:
+                picture.line(place(min(values)), picture.y - 4.5, place(max(values)), picture.y - 4.5, f"c{series[column[0]]} thick")
+            for value in values:
+                picture.mark(place(value), picture.y - 4.5, series[column[0]])
+            missing = len(relative[(task, data), column]) - len(values)
+            if missing:
+                picture.text(WIDTH - 12, picture.y, f"{missing} not solved", "muted", "end")
+        picture.y += 4
+    lines = Picture("", [])
+    lines.parts = []
+    for tick in ticks:
+        lines.line(place(tick), top, place(tick), picture.y, "one" if tick == 1 else "grid")
+    picture.parts[grid:grid] = lines.parts
+    picture.y += 6
+    return picture.svg()
+
+
 CHARTS = {
     "cpu-beside-others": beside_peers,
     "cpu-step": steps,
@@ -307,15 +354,17 @@ CHARTS = {
 GUIDE_CHARTS = {
     "denoise-si-sdr": speech,
     "g2p-errors": words,
+    "gru-or-lstm": cells,
     "polish": polish,
 }
 
 
 def table(name):
     """A table in Markdown."""
-    if name not in tables.TABLES:
-        raise SystemExit(f"no table is called {name}; the tables are {', '.join(tables.TABLES)}")
-    head, *rows = tables.TABLES[name]()
+    known = tables.TABLES | cells_tables.TABLES
+    if name not in known:
+        raise SystemExit(f"no table is called {name}; the tables are {', '.join(known)}")
+    head, *rows = known[name]()
     lines = [head, ["---"] * len(head), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
@@ -324,7 +373,7 @@ def made():
     """The contents of every generated file, by path."""
     files = {HERE / "charts" / f"{name}.svg": draw() for name, draw in CHARTS.items()}
     files |= {GUIDE / f"{name}.svg": draw() for name, draw in GUIDE_CHARTS.items()}
-    for page in [HERE.parent / "PERFORMANCE.md", *sorted((HERE / "pages").glob("*.md"))]:
+    for page in [HERE.parent / "PERFORMANCE.md", *sorted((HERE / "pages").glob("*.md")), *sorted(GUIDE.glob("*.md"))]:
         text = page.read_text(encoding="utf-8")
         filled = MARK.sub(lambda found: found[1] + "\n" + table(found[2]) + "\n" + found[3], text)
         if "<!-- table" in text:

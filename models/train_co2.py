@@ -82,10 +82,10 @@ def mae_ppm(model, x, y):
         return SCALE * (model(x) - y).abs().mean().item()
 
 
-def train(train_set, valid_set, args):
-    """The model of the epoch with the lowest validation MAE."""
+def train(train_set, valid_set, args, make=Forecaster):
+    """The model of the epoch with the lowest validation MAE. `make` gives the untrained model."""
     torch.manual_seed(args.seed)
-    model = Forecaster()
+    model = make()
     x, y = train_set
     optim = torch.optim.AdamW(model.parameters(), lr=args.lr, weight_decay=args.weight_decay)
     steps = args.epochs * -(-len(x) // args.batch)

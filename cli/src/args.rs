@@ -187,6 +187,12 @@ pub struct CompareArgs {
     /// The device, as `wgru run` takes it, but auto is the best real GPU, else the CPU
     #[arg(long, value_name = "SEL", default_value = "auto")]
     pub device: String,
+    /// Where to write the records as JSON lines, as `wgru bench` does
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Where to write the records as CSV
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<PathBuf>,
 }
 
 /// `wgru explain`.

@@ -48,7 +48,8 @@ Examples:
 pub const COMPARE: &str = "\
 Examples:
   wgru compare
-  wgru compare --hidden 128 --device cpu";
+  wgru compare --hidden 128 --device cpu:1
+  wgru compare --hidden 64 --input 8 --json mine.jsonl";
 
 pub const EXPLAIN: &str = "\
 Examples:

@@ -1,22 +1,30 @@
 //! `wgru compare`: GRU, LSTM and RNN side by side, at equal H and at an equal number of parameters, measured on the
 //! user's own device.
 
+use indicatif::ProgressBar;
+use pollster::block_on;
 use wgru::plan::Only;
 use wgru::{Cell, Device, DeviceInfo, DeviceOptions};
 
-use crate::args::CompareArgs;
+use super::sink::Sink;
+use super::{bar, today};
+use crate::args::{BenchArgs, CompareArgs};
 use crate::failure::{Failure, Outcome, error};
 use crate::print::print;
 use crate::table::Table;
 use wgru_harness::case::Case;
-use wgru_harness::measure::{Bench, Stamp, measure};
+use wgru_harness::measure::{Bench, Measuring, Stamp};
 use wgru_harness::number::si;
 use wgru_harness::record::{Record, Timed, Timing};
 use wgru_harness::subject::Subject;
-use wgru_harness::timing::Effort;
+use wgru_harness::timing::{Effort, ROUNDS};
 
 /// Sequences and steps of the sequence run.
 const SEQUENCES: [usize; 2] = [16, 50];
+
+/// What times do not say, and where it stands.
+const PAGE: &str = "Which of them learns more is no matter of these times: docs/guide/src/gru-or-lstm.md has the errors of \
+                    trained models.";
 
 /// Measures and prints.
 pub fn compare(args: &CompareArgs) -> Outcome {
@@ -27,67 +35,146 @@ pub fn compare(args: &CompareArgs) -> Outcome {
             return Err(error(name, format!("must be from 1 to {}, got {size}", 1 << 15)));
         }
     }
-    let device = Device::open(&args.device)?;
+    let bench = open(&args.device)?;
+    let files = BenchArgs { json: args.json.clone(), csv: args.csv.clone(), ..BenchArgs::default() };
+    let mut sink = Sink::open(&files)?;
+    let layers = layers(input, hidden);
+    let mut subjects = Vec::new();
+    for layer in &layers {
+        for case in layer.cases() {
+            subjects.push(Subject::new(case).map_err(Failure::Error)?);
+        }
+    }
+    sink.keep(in_turn(&subjects, &bench)?)?;
+    let [batch, steps] = SEQUENCES;
+    let table = table(&layers, sink.records())?;
+    print(&format!(
+        "{}: I {input}, f32; a step is a session's, of one stream; a sequence run has {batch} sequences of {steps} steps, on \
+         the device. Every run verified\n{table}{PAGE}\n",
+        bench.device.info()
+    ))
+}
+
+fn open(selector: &str) -> Outcome<Bench> {
+    let device = Device::open(selector)?;
     if device.info() == DeviceInfo::Reference {
         return Err(error(
             "--device reference",
             "is written for accuracy, not speed, so its times mean nothing; choose another device",
         ));
     }
-    let info = device.info();
-    let (selector, opened) = (args.device.clone(), DeviceOptions::default());
-    let (only, any_reduction_order) = (Only::default(), false);
-    let bench = Bench { selector, opened, device, peak: None, only, table: None, any_reduction_order };
-    let wanted = parameters(Cell::GRU, input, hidden);
-    let mut rows = vec![(Cell::GRU, hidden)];
-    rows.extend([Cell::LSTM, Cell::Rnn].map(|cell| (cell, hidden)));
-    let like = [Cell::LSTM, Cell::Rnn].map(|cell| (cell, hidden_for(cell, input, wanted)));
-    rows.extend(like.into_iter().filter(|row| row.1 != hidden));
+    let (only, opened) = (Only::default(), DeviceOptions::default());
+    let (selector, any_reduction_order) = (selector.to_owned(), false);
+    Ok(Bench { selector, opened, device, peak: None, only, table: None, any_reduction_order })
+}
 
+/// Verifies every subject, then times them all in each round: other work on the machine delays all or none.
+fn in_turn(subjects: &[Subject], bench: &Bench) -> Outcome<Vec<Record>> {
+    let bar = bar(subjects.len() * (1 + ROUNDS));
+    let records = in_turn_with(subjects, bench, &bar);
+    bar.finish_and_clear();
+    records.map_err(Failure::Error)
+}
+
+fn in_turn_with(subjects: &[Subject], bench: &Bench, bar: &ProgressBar) -> Result<Vec<Record>, String> {
+    let mut all = Vec::new();
+    for subject in subjects {
+        bar.set_message(format!("verifying {}", subject.case));
+        all.push(block_on(Measuring::new(subject, bench, Effort::NORMAL))?);
+        bar.inc(1);
+    }
+    for round in 0..ROUNDS {
+        for (measuring, subject) in all.iter_mut().zip(subjects) {
+            bar.set_message(format!("timing {}", subject.case));
+            block_on(measuring.round(round))?;
+            bar.inc(1);
+        }
+    }
+    let stamp = Stamp { commit: wgru_harness::COMMIT.into(), date: today() };
+    Ok(all.iter().flat_map(|measuring| measuring.records(&stamp)).collect())
+}
+
+/// A row of the table.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Compared {
+    cell: Cell,
+    input: usize,
+    hidden: usize,
+}
+
+impl Compared {
+    /// A session's step, and a sequence run.
+    fn cases(self) -> [Case; 2] {
+        [[1, 1], SEQUENCES]
+            .map(|[batch, steps]| Case::new(self.cell, [batch, steps, self.input, self.hidden]))
+    }
+
+    fn parameters(self) -> usize {
+        parameters(self.cell, self.input, self.hidden)
+    }
+
+    fn name(self) -> &'static str {
+        match self.cell {
+            Cell::Gru { .. } => "GRU",
+            Cell::Lstm { .. } => "LSTM",
+            _ => "RNN",
+        }
+    }
+}
+
+/// The GRU, the others with its H, then the others with as many parameters.
+fn layers(input: usize, hidden: usize) -> Vec<Compared> {
+    let layer = |cell, hidden| Compared { cell, input, hidden };
+    let gru = layer(Cell::GRU, hidden);
+    let mut all = vec![gru, layer(Cell::LSTM, hidden), layer(Cell::Rnn, hidden)];
+    let like = [Cell::LSTM, Cell::Rnn].map(|cell| layer(cell, hidden_for(cell, input, gru.parameters())));
+    all.extend(like.into_iter().filter(|layer| layer.hidden != hidden));
+    all
+}
+
+/// The first of `layers` is the GRU.
+fn table(layers: &[Compared], records: &[Record]) -> Outcome<Table> {
     let mut table = Table::new(&[
         "cell",
         "H",
         "parameters",
-        "of the GRU's",
-        "FLOP a step",
+        "bytes",
         "state",
         "step",
-        "sequences/s",
-        "steps/s",
+        "times the GRU's",
+        "sequence run",
+        "times the GRU's",
     ]);
-    for (cell, hidden) in rows {
-        table.row(row(cell, input, hidden, wanted, &bench)?);
+    let figures = |layer: Compared| -> Outcome<[&Record; 2]> {
+        let [step, run] = layer.cases();
+        Ok([figure(records, &step, Timed::Step)?, figure(records, &run, Timed::Sequence)?])
+    };
+    let gru = figures(layers[0])?;
+    for &layer in layers {
+        let states = if layer.cell.has_c() { 2 } else { 1 };
+        let mut row = vec![layer.name().into(), layer.hidden.to_string(), layer.parameters().to_string()];
+        row.extend([4 * layer.parameters(), 4 * states * layer.hidden].map(|bytes| bytes.to_string()));
+        for (record, gru) in figures(layer)?.into_iter().zip(gru) {
+            row.push(si(record.median_s, "s"));
+            row.push(if layer == layers[0] { "1".into() } else { times(record, gru) });
+        }
+        table.row(row);
     }
-    let [batch, steps] = SEQUENCES;
-    print(&format!(
-        "{info}: I {input}; a step is a session's, of one stream; sequences are {batch} of {steps} steps, on the \
-         device; every figure verified\n{table}"
-    ))
+    Ok(table)
 }
 
-fn row(cell: Cell, input: usize, hidden: usize, gru: usize, bench: &Bench) -> Outcome<Vec<String>> {
-    let [batch, steps] = SEQUENCES;
-    let case = |batch, steps| Case::new(cell, [batch, steps, input, hidden]);
-    let step = median(&case(1, 1), bench, Timed::Step)?;
-    let sequence = median(&case(batch, steps), bench, Timed::Sequence)?;
-    let parameters = parameters(cell, input, hidden);
-    let states = if cell.has_c() { 2 } else { 1 };
-    let name = match cell {
-        Cell::Gru { .. } => "GRU",
-        Cell::Lstm { .. } => "LSTM",
-        _ => "RNN",
-    };
-    Ok(vec![
-        name.into(),
-        hidden.to_string(),
-        parameters.to_string(),
-        format!("{:+.0} %", (parameters as f64 / gru as f64 - 1.0) * 100.0),
-        si(case(1, 1).flops(1), "FLOP"),
-        format!("{} B", states * hidden * 4),
-        si(step, "s"),
-        si(batch as f64 / sequence, ""),
-        si((batch * steps) as f64 / sequence, ""),
-    ])
+/// The quotient of two medians, with the spreads of both.
+fn times(record: &Record, gru: &Record) -> String {
+    let quotient = record.median_s / gru.median_s;
+    format!("{quotient:.2} ± {:.2}", quotient * (record.spread + gru.spread))
+}
+
+/// A record by the host's clock.
+fn figure<'a>(records: &'a [Record], case: &Case, timed: Timed) -> Outcome<&'a Record> {
+    let name = case.to_string();
+    let wanted =
+        |record: &&Record| record.case == name && record.timed == timed && record.timing == Timing::Wall;
+    records.iter().find(wanted).ok_or_else(|| error(case, format!("no figure for {timed}")))
 }
 
 /// Weights and both biases.
@@ -102,20 +189,43 @@ fn hidden_for(cell: Cell, input: usize, wanted: usize) -> usize {
     if beyond > 1 && off(beyond - 1) < off(beyond) { beyond - 1 } else { beyond }
 }
 
-/// The median of one measurement, by the host's clock.
-fn median(case: &Case, bench: &Bench, timed: Timed) -> Outcome<f64> {
-    let subject = Subject::new(case.clone()).map_err(Failure::Error)?;
-    let stamp = Stamp { commit: String::new(), date: String::new() };
-    let records =
-        pollster::block_on(measure(&subject, bench, Effort::QUICK, &stamp)).map_err(Failure::Error)?;
-    let wanted = |record: &&Record| record.timed == timed && record.timing == Timing::Wall;
-    let found = records.iter().find(wanted).map(|record| record.median_s);
-    found.ok_or_else(|| error(case, format!("no figure for {timed}")))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wgru_harness::report::sample::record;
+
+    /// Quotients are of the GRU's own case, on the host's clock; a figure that is missing is an error that names its case.
+    #[test]
+    fn rows_are_divided_by_the_gru() {
+        let layers = layers(64, 64);
+        let of = |layer: Compared, step: f64, run: f64| {
+            let [one, many] = layer.cases().map(|case| case.to_string());
+            let device = Record { timing: Timing::Device, ..record(&many, Timed::Sequence, 9.0) };
+            let measured = [record(&one, Timed::Step, step), device, record(&many, Timed::Sequence, run)];
+            measured.map(|record| Record { spread: 0.05, ..record })
+        };
+        let mut records: Vec<Record> = Vec::new();
+        for (layer, step) in layers.iter().zip([2.0, 3.0, 1.0, 2.5, 1.5]) {
+            records.extend(of(*layer, step * 1e-6, step * 2e-3));
+        }
+        let text = table(&layers, &records).unwrap().to_string();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 6, "{text}");
+        for (line, words) in [
+            (1, ["GRU", "64", "24960", "99840", "256", "2.00\u{a0}µs", "1", "4.00\u{a0}ms"]),
+            (2, ["LSTM", "64", "33280", "133120", "512", "3.00\u{a0}µs", "1.50 ± 0.15", "6.00\u{a0}ms"]),
+            (3, ["RNN", "64", "8320", "33280", "256", "1.00\u{a0}µs", "0.50 ± 0.05", "2.00\u{a0}ms"]),
+            (4, ["LSTM", "53", "25228", "100912", "424", "2.50\u{a0}µs", "1.25 ± 0.12", "5.00\u{a0}ms"]),
+            (5, ["RNN", "129", "25155", "100620", "516", "1.50\u{a0}µs", "0.75 ± 0.07", "3.00\u{a0}ms"]),
+        ] {
+            let cells: Vec<&str> =
+                lines[line].split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect();
+            assert_eq!(&cells[..8], words, "{text}");
+        }
+        records.retain(|record| !(record.case.starts_with("rnn") && record.timed == Timed::Step));
+        let Err(Failure::Error(message)) = table(&layers, &records) else { panic!("a step is missing") };
+        assert!(message.contains("rnn-b1-t1-i64-h64") && message.contains("step"), "{message}");
+    }
 
     #[test]
     fn a_gru_has_a_quarter_less_than_an_lstm() {
