@@ -373,7 +373,7 @@ def made():
     """The contents of every generated file, by path."""
     files = {HERE / "charts" / f"{name}.svg": draw() for name, draw in CHARTS.items()}
     files |= {GUIDE / f"{name}.svg": draw() for name, draw in GUIDE_CHARTS.items()}
-    for page in [HERE.parent / "PERFORMANCE.md", *sorted((HERE / "pages").glob("*.md")), *sorted(GUIDE.glob("*.md"))]:
+    for page in [HERE.parent / "PERFORMANCE.md", *sorted((HERE / "pages").glob("*.md")), *sorted(GUIDE.parent.glob("*.md"))]:
         text = page.read_text(encoding="utf-8")
         filled = MARK.sub(lambda found: found[1] + "\n" + table(found[2]) + "\n" + found[3], text)
         if "<!-- table" in text:
