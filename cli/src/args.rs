@@ -13,7 +13,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use wgru::model::{Activation, Reset, Update};
 use wgru::{Cell, DeviceOptions, Options, ReadoutActivation, ReadoutSteps, Storage};
 
-pub use bench::BenchArgs;
+pub use bench::{BenchArgs, CompareArgs};
 pub use g2p::G2pArgs;
 pub use shell::{CompletionsArgs, ManArgs, ReportArgs};
 
@@ -173,26 +173,6 @@ pub struct RunArgs {
     /// CSV: steps from one window to the next
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub stride: usize,
-}
-
-/// `wgru compare`.
-#[derive(Debug, clap::Args)]
-pub struct CompareArgs {
-    /// H of the GRU, and of the other cells at equal H
-    #[arg(long, value_name = "N", default_value_t = 256)]
-    pub hidden: usize,
-    /// I [default: H]
-    #[arg(long, value_name = "N")]
-    pub input: Option<usize>,
-    /// The device, as `wgru run` takes it, but auto is the best real GPU, else the CPU
-    #[arg(long, value_name = "SEL", default_value = "auto")]
-    pub device: String,
-    /// Where to write the records as JSON lines, as `wgru bench` does
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
-    /// Where to write the records as CSV
-    #[arg(long, value_name = "FILE")]
-    pub csv: Option<PathBuf>,
 }
 
 /// `wgru explain`.

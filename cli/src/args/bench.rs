@@ -1,4 +1,4 @@
-//! The options of `wgru bench`.
+//! The options of `wgru bench` and `wgru compare`.
 
 use std::path::PathBuf;
 
@@ -82,6 +82,26 @@ pub struct BenchArgs {
     // repeated here.
     #[arg(long, value_name = "PERCENT", value_parser = percent, requires = "compare", conflicts_with_all = ["device", "case", "suite", "streams", "rate", "seconds", "quick", "strategy", "pipelining", "any_reduction_order", "matrices", "exchange", "speed", "pipeline_cache", "threads", "json", "csv", "html", "from"])]
     pub fail_above: Option<f64>,
+}
+
+/// `wgru compare`.
+#[derive(Debug, clap::Args)]
+pub struct CompareArgs {
+    /// H of the GRU, and of the other cells at equal H
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    pub hidden: usize,
+    /// I [default: H]
+    #[arg(long, value_name = "N")]
+    pub input: Option<usize>,
+    /// The device, as `wgru run` takes it, but auto is the best real GPU, else the CPU
+    #[arg(long, value_name = "SEL", default_value = "auto")]
+    pub device: String,
+    /// Where to write the records as JSON lines, as `wgru bench` does
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Where to write the records as CSV
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<PathBuf>,
 }
 
 impl BenchArgs {
