@@ -48,8 +48,10 @@ impl Work for Row<'_> {
     }
 }
 
-/// Exponentials are summed in f64, one after the other, so no bit depends on the length of vectors.
-#[inline(always)]
+/// Exponentials are summed in f64, one after the other, so no bit depends on the length of vectors. In modules of WebAssembly, whose size
+/// counts, it is a call.
+#[cfg_attr(target_arch = "wasm32", inline(never))]
+#[cfg_attr(not(target_arch = "wasm32"), inline(always))]
 fn of_row<S: Simd>(simd: S, activation: ReadoutActivation, row: &mut [f32]) {
     let own = match activation {
         ReadoutActivation::Linear => return,

@@ -144,8 +144,11 @@ fn commands_name_what_is_there() {
                     {
                         let found = match *flag {
                             "--example" => {
-                                let examples = root().join("examples");
-                                examples.join(format!("{name}.rs")).exists() || examples.join(name).is_dir()
+                                [root().to_path_buf(), root().join("uses/g2p")].iter().any(|member| {
+                                    let examples = member.join("examples");
+                                    examples.join(format!("{name}.rs")).exists()
+                                        || examples.join(name).is_dir()
+                                })
                             }
                             _ => read(&root().join("Cargo.lock")).contains(&format!("name = \"{name}\"")),
                         };
