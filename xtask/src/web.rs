@@ -78,7 +78,7 @@ const RELAXED: &str = "+simd128,+relaxed-simd";
 
 /// Functions are inlined where the source says so and hardly elsewhere. The library is optimised for size (the profile `web`), where loops are not unrolled unless a threshold says so; without that the kernels of the CPU path are
 /// 2.4 times as slow.
-const FLAGS: &str = "-C llvm-args=-inline-threshold=0 -C llvm-args=-inlinehint-threshold=100 -C llvm-args=-unroll-threshold=200";
+const FLAGS: &str = "-C llvm-args=-inline-threshold=0 -C llvm-args=-inlinehint-threshold=70 -C llvm-args=-unroll-threshold=200";
 
 pub const CHROMIUM: &str = "/usr/bin/chromium";
 const PLAYWRIGHT: &str = "playwright-core@1.65.1";
