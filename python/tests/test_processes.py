@@ -139,10 +139,12 @@ def test_spawned(rng, cpu):
 
 
 LONG = """
-import sys, time
+import signal, sys, time
 import numpy as np
 import wgru
 
+# A shell makes its background jobs ignore the signal, and their children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 selector, hidden, steps, into = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4] == "out"
 rng = np.random.default_rng(7)
 shapes = {"weight_ih_l0": (3 * hidden, 4), "weight_hh_l0": (3 * hidden, hidden)}
