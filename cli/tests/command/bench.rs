@@ -230,7 +230,8 @@ fn engines_are_told_apart() {
     }
 }
 
-/// The table of cells: at equal H, a GRU has a quarter fewer parameters than an LSTM.
+/// The table of cells: at equal H, a GRU has a quarter fewer parameters than an LSTM. The time of each follows, and how many times the
+/// GRU's it is.
 #[test]
 fn cells_beside_each_other() {
     let folder = Folder::new("compare");
@@ -238,11 +239,18 @@ fn cells_beside_each_other() {
     let text = stdout(&output);
     assert!(output.status.success(), "{text} {}", stderr(&output));
     let rows: Vec<Vec<&str>> = text.lines().skip(2).map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(rows.len(), 5, "{text}");
-    let row = |at: usize| (rows[at][0], rows[at][1], rows[at][2], rows[at][3]);
-    assert_eq!(row(0), ("GRU", "24", "2448", "+0"));
-    assert_eq!(row(1), ("LSTM", "24", "3264", "+33"));
-    assert_eq!(row(2), ("RNN", "24", "816", "-67"));
+    assert_eq!(rows.len(), 5 + 1, "five cells and where trained errors are: {text}");
+    // The cell, H, the parameters, their bytes and those of a stream's state.
+    assert_eq!(rows[0][..5], ["GRU", "24", "2448", "9792", "96"]);
+    assert_eq!(rows[1][..5], ["LSTM", "24", "3264", "13056", "192"]);
+    assert_eq!(rows[2][..5], ["RNN", "24", "816", "3264", "96"]);
+    // A step and a sequence run: a time, its unit, and the factor, with its spread where it is not the GRU itself.
+    assert_eq!((rows[0][7], rows[0][10]), ("1", "1"), "{text}");
+    for row in &rows[1..5] {
+        let number = |at: usize| row[at].parse::<f64>().unwrap_or_else(|_| panic!("column {at} is no number: {text}"));
+        assert!([5, 7, 10, 12].iter().all(|&at| number(at) > 0.0), "{text}");
+    }
+    assert!(rows[5].contains(&"docs/guide/src/gru-or-lstm.md"), "{text}");
     for (args, word) in [(["--hidden", "0"], "--hidden"), (["--device", "reference"], "reference")] {
         let output = folder.wgru(&[&["compare"], &args[..]].concat());
         assert!(output.status.code() == Some(2) && stderr(&output).contains(word), "{}", stderr(&output));
