@@ -1,5 +1,6 @@
 //! Passes the commit that the program is built from to it, for the records of benchmarks.
 
+use std::path::Path;
 use std::process::Command;
 
 fn main() {
@@ -11,7 +12,10 @@ fn main() {
     let changed = git(&["status", "--porcelain", "--", "../../src", "../../shaders", "src"])
         .is_some_and(|s| !s.is_empty());
     println!("cargo::rustc-env=WGRU_COMMIT={commit}{}", if changed { "+changes" } else { "" });
-    for path in ["../../src", "../../shaders", "src", "build.rs"] {
+    // A published package has no library around it.
+    for path in
+        ["../../src", "../../shaders", "src", "build.rs"].into_iter().filter(|path| Path::new(path).exists())
+    {
         println!("cargo::rerun-if-changed={path}");
     }
     if let Some(head) = git(&["rev-parse", "--git-path", "HEAD"]) {

@@ -137,11 +137,11 @@ pub struct RunArgs {
     pub model: PathBuf,
     /// The sequences: .npz or .safetensors with x [B, T, I], optional h0 [L·D, B, P], c0 [L·D, B, H], lengths [B] and
     /// resets [B, T], not 0 where a sequence restarts; .npy with x; or .csv with a header and one column per feature;
-    /// .npy.gz and .csv.gz. Numbers of other types are converted to f32. For .onnx, .npz or .safetensors with the node's own
+    /// .npy.gz and .csv.gz; - is standard input, in any of these formats. Numbers of other types are converted to f32. For .onnx, .npz or .safetensors with the node's own
     /// arrays
     #[arg(long, value_name = "IN")]
     pub input: PathBuf,
-    /// Where to write y, h_n, c_n and out: .npz or .safetensors
+    /// Where to write y, h_n, c_n and out: .npz or .safetensors; - is standard output, as .npz
     #[arg(long, value_name = "OUT")]
     pub output: Option<PathBuf>,
     /// Device, verification, JSON.
@@ -309,13 +309,12 @@ pub struct ModelArgs {
 /// `wgru forecast`.
 #[derive(Debug, clap::Args)]
 pub struct ForecastArgs {
-    /// The forecaster
-    #[arg(default_value = "models/co2_gru.safetensors")]
-    pub model: PathBuf,
-    /// The series: a .csv with year, month and the model's column
-    #[arg(long, value_name = "CSV", default_value = "data/co2_mauna_loa.csv")]
-    pub data: PathBuf,
-    /// Where to plot forecast against truth
+    /// The forecaster [default: the one in the program, of CO₂ at Mauna Loa]
+    pub model: Option<PathBuf>,
+    /// The series: a .csv with year, month and the model's column; - is standard input [default: the record in the program]
+    #[arg(long, value_name = "CSV")]
+    pub data: Option<PathBuf>,
+    /// Where to plot forecast against truth; - is standard output
     #[arg(long, value_name = "SVG", default_value = "forecast.svg")]
     pub plot: PathBuf,
     /// Device, verification, JSON.

@@ -1,5 +1,7 @@
 //! The ways in which a command fails.
 
+use crate::suggest;
+
 /// Why a command failed.
 #[derive(Debug)]
 pub enum Failure {
@@ -14,7 +16,14 @@ pub type Outcome<T = ()> = Result<T, Failure>;
 
 impl From<wgru::Error> for Failure {
     fn from(error: wgru::Error) -> Self {
-        Self::Error(error.to_string())
+        Self::of_names(&error, &[])
+    }
+}
+
+impl Failure {
+    /// An error of the library, with the names that options gave, one of which may not be there.
+    pub fn of_names(error: &wgru::Error, given: &[&str]) -> Self {
+        Self::Error(format!("{error}{}", suggest::for_error(error, given)))
     }
 }
 

@@ -7,17 +7,19 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::str::FromStr;
 
 use serde_json::{Value, json};
+use wgru::import::Imported;
 use wgru::{Batch, Model, ReadoutSteps};
 
 use crate::args::{ForecastArgs, HeaderArg, ModelArgs};
-use crate::arrays::{check_not_empty, csv::Series, ending, write};
+use crate::arrays::{Source, check_not_empty, csv::Series, ending, is_standard, write};
 use crate::failure::{Outcome, error};
 use crate::plot;
-use crate::print::print;
-use crate::run::read_model;
+use crate::print::print_beside;
+use crate::run::{read_model, read_pytorch};
 use crate::table::Table;
 use crate::work::Work;
 use wgru_harness::number::count;
@@ -64,19 +66,38 @@ impl Task {
     }
 }
 
+/// The forecaster and the record that the program has: copies of models/co2_gru.safetensors and data/co2_mauna_loa.csv.
+const FORECASTER: &[u8] = include_bytes!("../forecast/co2_gru.safetensors");
+const RECORD: &[u8] = include_bytes!("../forecast/co2_mauna_loa.csv");
+
+/// The model of a file or of the program, with its name.
+fn forecaster(path: Option<&Path>) -> Outcome<(String, Imported)> {
+    let args = ModelArgs::default();
+    let Some(path) = path else {
+        let name = "the forecaster in the program";
+        return Ok((name.into(), read_pytorch(&args, |importer| importer.parse(name, FORECASTER))?));
+    };
+    check_not_empty(path)?;
+    Ok((path.display().to_string(), read_model(path, &args)?))
+}
+
 /// A method of forecasting: its name and its value for step h after row e.
 type Method<'a> = (&'static str, Box<dyn Fn(usize, usize) -> f64 + 'a>);
 
 /// Reads, forecasts every window, scores the held-out ones, plots.
 pub fn forecast(args: &ForecastArgs) -> Outcome {
     check_plot(args)?;
-    check_not_empty(&args.model)?;
-    let imported = read_model(&args.model, &ModelArgs::default())?;
-    let name = args.model.display().to_string();
+    let (name, imported) = forecaster(args.model.as_deref())?;
     let task = Task::of(&imported.report.metadata, &name)?;
     check_model(&imported.model, &task).map_err(|reason| error(&name, reason))?;
     let wanted = ["year", "month", &task.column].map(str::to_owned);
-    let series = Series::read(&args.data, Some(HeaderArg::Yes), &wanted)?;
+    let source = match &args.data {
+        Some(path) => Source::read(path)?,
+        None => {
+            Source { name: "the series in the program".into(), ending: "csv".into(), bytes: RECORD.into() }
+        }
+    };
+    let series = Series::read(&source, Some(HeaderArg::Yes), &wanted)?;
     let c = series.column(&task.column)?;
     let months = months(&series)?;
     if task.window.checked_add(task.horizon).is_none_or(|needed| c.len() < needed) {
@@ -86,7 +107,7 @@ pub fn forecast(args: &ForecastArgs) -> Outcome {
             count(c.len(), "row"),
             count(horizon, "target")
         );
-        return Err(error(args.data.display(), reason));
+        return Err(error(source.name, reason));
     }
 
     // Every window of the series, including the last ones, whose targets lie beyond its end.
@@ -106,7 +127,7 @@ pub fn forecast(args: &ForecastArgs) -> Outcome {
         .filter(|&e| e + task.horizon < c.len() && months[e + 1] >= task.held_out_from)
         .collect();
     if held_out.is_empty() {
-        return Err(error(args.data.display(), "no window whose targets were held out of training"));
+        return Err(error(source.name, "no window whose targets were held out of training"));
     }
     let methods: [Method<'_>; 4] = [
         ("model", Box::new(model)),
@@ -152,7 +173,7 @@ pub fn forecast(args: &ForecastArgs) -> Outcome {
         from: held_out[0] + 1,
     });
     write::replace(&args.plot, picture.map_err(|reason| error(args.plot.display(), reason))?.as_bytes())?;
-    print(&text)?;
+    print_beside(&text, Some(&args.plot))?;
     work.verdict()
 }
 
@@ -172,10 +193,14 @@ fn check_model(model: &Model, task: &Task) -> Result<(), String> {
 }
 
 fn check_plot(args: &ForecastArgs) -> Outcome {
-    if ending(&args.plot) != "svg" {
-        return Err(error(args.plot.display(), "expected a path ending in .svg"));
+    if is_standard(&args.plot) && args.work.json {
+        return Err(error("--json", "and --plot - both print to standard output; name a file"));
     }
-    write::check_apart(&args.plot, [args.model.as_path(), &args.data])?;
+    if !is_standard(&args.plot) && ending(&args.plot) != "svg" {
+        return Err(error(args.plot.display(), "expected a path ending in .svg, or - for standard output"));
+    }
+    let read = [&args.model, &args.data].into_iter().flatten();
+    write::check_apart(&args.plot, read.map(|path| path.as_path()))?;
     write::check_target(&args.plot)
 }
 

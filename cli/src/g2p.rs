@@ -10,7 +10,7 @@ use wgru_g2p::dictionary::{Dictionary, Rates};
 use wgru_g2p::{Network, Spoken};
 
 use crate::args::G2pArgs;
-use crate::arrays::{check_not_empty, write};
+use crate::arrays::{Source, check_not_empty, is_standard, write};
 use crate::devices::{choose, to_json};
 use crate::failure::{Failure, Outcome, error};
 use crate::print::print;
@@ -25,7 +25,7 @@ impl From<wgru_g2p::Error> for Failure {
 
 /// Reads words, pronounces them, prints or writes the result.
 pub fn g2p(args: &G2pArgs) -> Outcome {
-    if let Some(output) = &args.output {
+    if let Some(output) = args.output.as_ref().filter(|path| !is_standard(path)) {
         let read = [&args.file, &args.evaluate, &args.model].into_iter().flatten();
         write::check_apart(output, read.map(|path| path.as_path()))?;
         write::check_target(output)?;
@@ -68,9 +68,8 @@ fn check_words(network: &Network, words: &[&str]) -> Result<(), (usize, String)>
 }
 
 fn read_text(path: &Path) -> Outcome<String> {
-    check_not_empty(path)?;
-    let bytes = std::fs::read(path).map_err(|reason| error(path.display(), reason))?;
-    String::from_utf8(bytes).map_err(|reason| error(path.display(), format!("not UTF-8 text: {reason}")))
+    let Source { name, bytes, .. } = Source::read(path)?;
+    String::from_utf8(bytes).map_err(|reason| error(name, format!("not UTF-8 text: {reason}")))
 }
 
 /// Words with their pronunciations, and what the device needed.

@@ -9,6 +9,8 @@ use wgru::import::Imported;
 use wgru::import::Keras;
 
 use crate::args::ModelArgs;
+#[cfg(feature = "keras")]
+use crate::failure::Failure;
 use crate::failure::{Outcome, error};
 
 /// In a build without Keras files: an error that names the feature.
@@ -39,7 +41,8 @@ pub fn read(path: &Path, args: &ModelArgs) -> Outcome<Imported> {
         (None, false) if args.readout_at.is_some() => return Err(error("--readout-at", "needs --readout")),
         (None, false) => keras,
     };
-    Ok(keras.read(path)?)
+    let given: Vec<&str> = args.layer.iter().chain(&args.readout).map(String::as_str).collect();
+    keras.read(path).map_err(|reason| Failure::of_names(&reason, &given))
 }
 
 /// Checks that a layer whose initial state the file's graph computes gets it as an input: `has` returns which arrays

@@ -21,6 +21,7 @@ mod print;
 mod report;
 mod run;
 mod shell;
+mod suggest;
 mod table;
 mod warnings;
 mod work;

@@ -8,9 +8,9 @@ use wgru::io::OutputShape;
 use wgru::{Batch, Layout, Model};
 
 use crate::args::{ExportArgs, ModelArgs, ResetArg, RunArgs};
-use crate::arrays::{Array, Arrays, write};
-use crate::failure::{Outcome, error};
-use crate::print::print;
+use crate::arrays::{Array, Arrays, Source, write};
+use crate::failure::{Failure, Outcome, error};
+use crate::print::{print, print_beside};
 use crate::run::saved;
 use crate::work::Work;
 
@@ -31,7 +31,7 @@ pub fn run(args: &RunArgs) -> Outcome {
         name_of(&imported.initial_c, "initial_c"),
     ];
     let names: Vec<&str> = std::iter::once(&*imported.x).chain(roles.into_iter().flatten()).collect();
-    let inputs = Arrays::read(&args.input, &names)?;
+    let inputs = Arrays::read(Source::read(&args.input)?, &names)?;
     let given: Vec<&str> = names.into_iter().filter(|name| inputs.get(name).is_some()).collect();
     imported.check_given(&given)?;
     let x = inputs.need(&imported.x)?;
@@ -79,7 +79,8 @@ pub fn run(args: &RunArgs) -> Outcome {
         let decisions = imported.report.decisions.join("; ");
         let head = format!("{}: {}: {} ({decisions})", args.model.display(), imported.node, imported.model);
         let shapes = outputs.iter().map(|(name, array)| (name.as_str(), &array.shape[..]));
-        print(&format!("{head}\n{work}{}", saved(args.output.as_deref(), shapes)))?;
+        let output = args.output.as_deref();
+        print_beside(&format!("{head}\n{work}{}", saved(output, shapes)), output)?;
     }
     work.verdict()
 }
@@ -109,7 +110,9 @@ pub fn import(path: &Path, node: Option<&str>, of_pytorch: &ModelArgs) -> Outcom
     if let Some(reset) = of_pytorch.reset {
         onnx = onnx.linear_before_reset(matches!(reset, ResetArg::After));
     }
-    Ok(onnx.read_graph(path)?)
+    let given: Vec<&str> =
+        node.iter().flat_map(|nodes| nodes.split(',')).chain(of_pytorch.readout.as_deref()).collect();
+    onnx.read_graph(path).map_err(|reason| Failure::of_names(&reason, &given))
 }
 
 fn refuse(options: &[(&str, bool)]) -> Outcome {

@@ -9,9 +9,9 @@ use wgru::io::OutputShape;
 use wgru::{Batch, Model, Padding, ReadoutSteps};
 
 use crate::args::{LayoutArg, ModelArgs, PaddingArg, RunArgs};
-use crate::arrays::{Array, Arrays, check_not_empty, csv, ending, write};
+use crate::arrays::{Array, Arrays, Source, check_not_empty, csv, ending, is_standard, write};
 use crate::failure::{Failure, Outcome, error};
-use crate::print::print;
+use crate::print::{print, print_beside};
 use crate::work::Work;
 use crate::{keras, onnx};
 use wgru_harness::number::count;
@@ -23,6 +23,9 @@ pub fn run(args: &RunArgs) -> Outcome {
         read.push(args.input.clone());
         read.extend(args.model_args.config.clone());
         write::check(output, read.iter().map(PathBuf::as_path))?;
+        if args.work.json && is_standard(output) {
+            return Err(error("--json", "and --output - both print to standard output; name a file"));
+        }
     }
     check_not_empty(&args.model)?;
     check_not_empty(&args.input)?;
@@ -83,8 +86,13 @@ pub fn run(args: &RunArgs) -> Outcome {
     } else {
         let shapes = OutputShape::new(model, sequences.run_shape())?;
         let shapes = shapes_of(&shapes);
-        let saved = saved(args.output.as_deref(), shapes.into_iter());
-        print(&format!("{}\n{work}{saved}", describe(&args.model, model, &imported.report)))?;
+        let output = args.output.as_deref();
+        let saved = saved(output, shapes.into_iter());
+        let hint = readout_hint(&args.model, &args.model_args, &imported);
+        print_beside(
+            &format!("{}{hint}\n{work}{saved}", describe(&args.model, model, &imported.report)),
+            output,
+        )?;
     }
     work.verdict()
 }
@@ -101,6 +109,7 @@ pub fn saved<'a>(path: Option<&Path>, arrays: impl Iterator<Item = (&'a str, &'a
     let arrays: Vec<String> = arrays.map(|(name, shape)| format!("{name} {shape:?}")).collect();
     let arrays = arrays.join(", ");
     match path {
+        Some(path) if is_standard(path) => format!("written as .npz: {arrays}\n"),
         Some(path) => format!("saved in {}: {arrays}\n", path.display()),
         None => format!("nothing saved: add --output FILE.npz for {arrays}\n"),
     }
@@ -146,23 +155,22 @@ pub fn read_model(path: &Path, args: &ModelArgs) -> Outcome<Imported> {
     if let Some(option) = args.of_keras() {
         return Err(error(option, "is for Keras models, .h5 and .keras"));
     }
-    let mut importer = PyTorch::new();
-    if let Some(cell) = args.cell().map_err(Failure::Error)? {
-        importer = importer.cell(cell);
-    }
-    if let Some(nonlinearity) = args.nonlinearity() {
-        importer = importer.nonlinearity(nonlinearity);
-    }
-    if let Some(prefix) = &args.prefix {
-        importer = importer.prefix(prefix);
-    }
+    read_pytorch(args, |importer| importer.read(path))
+}
+
+/// Reads PyTorch weights, which may be read twice: the readout may be named by the file's metadata.
+pub fn read_pytorch(
+    args: &ModelArgs,
+    read: impl Fn(&PyTorch) -> wgru::Result<Imported>,
+) -> Outcome<Imported> {
+    let importer = importer(args)?;
     // The first reading is for the metadata, which may name a readout. A readout that an option names may be under
     // the stack's prefix, where no other tensor may be.
     let first = match &args.readout {
         Some(name) => importer.clone().readout(name, ReadoutSteps::Last),
         None => importer.clone(),
     };
-    let imported = first.read(path)?;
+    let imported = read(&first)?;
     let metadata = &imported.report.metadata;
     let Some(readout) = args.readout.as_ref().or_else(|| metadata.get("wgru.readout")) else {
         let needs = |option: &str| Err(error(option, "needs --readout, for the model names none"));
@@ -180,18 +188,54 @@ pub fn read_model(path: &Path, args: &ModelArgs) -> Outcome<Imported> {
             return Err(error("wgru.readout_at", format!("expected last or every, got {other}")));
         }
     };
-    if let Some(activation) = args.readout_activation {
-        importer = importer.readout_activation(activation);
+    let importer = match args.readout_activation {
+        Some(activation) => importer.readout_activation(activation),
+        None => importer,
+    };
+    Ok(read(&importer.readout(readout, steps))?)
+}
+
+/// The importer of PyTorch weights, without a readout.
+fn importer(args: &ModelArgs) -> Outcome<PyTorch> {
+    let mut importer = PyTorch::new();
+    if let Some(cell) = args.cell().map_err(Failure::Error)? {
+        importer = importer.cell(cell);
     }
-    Ok(importer.readout(readout, steps).read(path)?)
+    if let Some(nonlinearity) = args.nonlinearity() {
+        importer = importer.nonlinearity(nonlinearity);
+    }
+    if let Some(prefix) = &args.prefix {
+        importer = importer.prefix(prefix);
+    }
+    Ok(importer)
+}
+
+/// What to add for a Linear that the model leaves out, if one has as many inputs as the stack has outputs.
+fn readout_hint(path: &Path, args: &ModelArgs, imported: &Imported) -> String {
+    /// The most modules and the largest file, in bytes, that are tried: each try reads the file again.
+    const TRIES: usize = 8;
+    const LARGEST: u64 = 64 << 20;
+    let is_small = path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() <= LARGEST);
+    if imported.model.readout().is_some() || ending(path) != "safetensors" || !is_small {
+        return String::new();
+    }
+    let modules = imported.report.left_over.iter().filter_map(|name| name.strip_suffix(".weight"));
+    let fits = |name: &&str| {
+        importer(args).is_ok_and(|importer| importer.readout(*name, ReadoutSteps::Last).read(path).is_ok())
+    };
+    match modules.take(TRIES).find(fits) {
+        Some(name) => format!("; {name} fits as a readout: add --readout {name}"),
+        None => String::new(),
+    }
 }
 
 fn read_inputs(args: &RunArgs, imported: &Imported) -> Outcome<Arrays> {
-    if !csv::is_csv(&args.input) {
+    let source = Source::read(&args.input)?;
+    if !source.is_csv() {
         if !args.columns.is_empty() || args.window.is_some() || args.stride != 1 || args.header.is_some() {
             return Err(error("--columns, --window, --stride, --header", "are for .csv input"));
         }
-        return Arrays::read(&args.input, &["x", "h0", "c0", "lengths", "resets"]);
+        return Arrays::read(source, &["x", "h0", "c0", "lengths", "resets"]);
     }
     let own = imported.report.metadata.get("wgru.window");
     let own = own.map(|text| text.parse().map_err(|_| error("wgru.window", format!("not a number: {text}"))));
@@ -199,7 +243,7 @@ fn read_inputs(args: &RunArgs, imported: &Imported) -> Outcome<Arrays> {
         Some(window) => Some(window),
         None => own.transpose()?,
     };
-    let series = csv::Series::read(&args.input, args.header, &args.columns)?;
+    let series = csv::Series::read(&source, args.header, &args.columns)?;
     let (features, names) = (imported.model.input(), &series.names);
     if names.len() != features {
         let reason = format!(
@@ -209,9 +253,9 @@ fn read_inputs(args: &RunArgs, imported: &Imported) -> Outcome<Arrays> {
             listed(names),
             if names.len() == 1 { csv::SEPARATED } else { "; choose with --columns" }
         );
-        return Err(error(args.input.display(), reason));
+        return Err(error(source.name, reason));
     }
-    Ok(Arrays::from_x(args.input.display().to_string(), series.windows(window, args.stride)?))
+    Ok(Arrays::from_x(source.name, series.windows(window, args.stride)?))
 }
 
 /// The tensors that were read, those that were not, and why.

@@ -27,7 +27,7 @@ from baseline import Baseline
 from model import START, Speller, most_phonemes, until_end
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-MODEL = ROOT / "models/g2p.safetensors"
+MODEL = ROOT / "uses/g2p/g2p.safetensors"
 DICTIONARY = pathlib.Path(__file__).parent / "cmudict.dict"
 EXPECTED = pathlib.Path(__file__).parent / "tests/expected/words.txt"
 RATES = ROOT / "benches/records/g2p-error-rates.csv"

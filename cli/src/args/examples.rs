@@ -20,7 +20,8 @@ Examples:
   wgru run model.onnx --node /lstm/LSTM --input x.safetensors --output y.safetensors
   wgru run model.keras --layer gru_1,gru_2 --readout dense --input x.npy --output y.npz
   wgru run model.safetensors --input series.csv --columns temperature --window 48
-  wgru run model.safetensors --input x.npz --device vulkan --weights f16 --verify";
+  wgru run model.safetensors --input x.npz --device vulkan --weights f16 --verify
+  gunzip -c x.npz.gz | wgru run model.safetensors --input - --output - > y.npz";
 
 pub const EXPORT: &str = "\
 Examples:

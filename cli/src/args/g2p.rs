@@ -9,7 +9,7 @@ pub struct G2pArgs {
     /// Words, of the letters a to z and apostrophes
     #[arg(value_name = "WORD")]
     pub word: Vec<String>,
-    /// Take the words from a file, one a line
+    /// Take the words from a file, one a line; - is standard input
     #[arg(long, value_name = "FILE")]
     pub file: Option<PathBuf>,
     /// Take the words of a pronouncing dictionary in CMU's format that were held out of training, and count errors

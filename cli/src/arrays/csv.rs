@@ -1,16 +1,17 @@
 //! CSV: a header, one column per feature, one row per step.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::io::Read;
-use std::path::Path;
 
 use csv::{ReaderBuilder, StringRecord};
 use flate2::read::MultiGzDecoder;
 use wgru::error::listed;
 
-use super::{Array, ending};
+use super::{Array, Source};
 use crate::args::HeaderArg;
 use crate::failure::{Outcome, error};
+use crate::suggest::suggestion;
 use wgru_harness::number::count;
 
 /// The limit on the unpacked bytes of a file: a small compressed file can unpack to any size.
@@ -31,11 +32,6 @@ pub struct Series {
     columns: Vec<Vec<f64>>,
 }
 
-/// Whether the name of a path is that of a CSV file.
-pub fn is_csv(path: &Path) -> bool {
-    ["csv", "csv.gz"].contains(&ending(path).as_str())
-}
-
 impl Series {
     /// Reads the columns `wanted` as numbers, or all columns if none is named; the contents of other columns are
     /// ignored. If `header` does not say whether the first line holds names, a first line without a number does.
@@ -44,9 +40,9 @@ impl Series {
     /// # Errors
     /// Numbers in the first line where `header` is not given; a column that is missing or shares its name with
     /// another; a field that is no finite number, with its line and column; a row of another length; no rows.
-    pub fn read(path: &Path, header: Option<HeaderArg>, wanted: &[String]) -> Outcome<Self> {
-        let source = path.display().to_string();
-        Self::parse(&source, &bytes(path, &source)?, header, wanted).map_err(|reason| error(&source, reason))
+    pub fn read(source: &Source, header: Option<HeaderArg>, wanted: &[String]) -> Outcome<Self> {
+        let name = &source.name;
+        Self::parse(name, &unpacked(source)?, header, wanted).map_err(|reason| error(name, reason))
     }
 
     fn parse(
@@ -134,11 +130,11 @@ impl Series {
     }
 }
 
-/// A file's bytes, unpacked if its extension is that of a compressed file.
-fn bytes(path: &Path, source: &str) -> Outcome<Vec<u8>> {
-    let bytes = std::fs::read(path).map_err(|reason| error(source, reason))?;
-    if !ending(path).ends_with("gz") {
-        return Ok(bytes);
+/// A file's bytes, unpacked if its ending is that of a compressed file.
+fn unpacked(source: &Source) -> Outcome<Cow<'_, [u8]>> {
+    let Source { name: source, ending, bytes } = source;
+    if !ending.ends_with("gz") {
+        return Ok(bytes.into());
     }
     let mut all = Vec::new();
     let unpacked = MultiGzDecoder::new(&bytes[..]).take(UNPACKED + 1).read_to_end(&mut all);
@@ -146,7 +142,7 @@ fn bytes(path: &Path, source: &str) -> Outcome<Vec<u8>> {
     if all.len() as u64 > UNPACKED {
         return Err(error(source, format!("unpacks to more than {UNPACKED} bytes")));
     }
-    Ok(all)
+    Ok(all.into())
 }
 
 fn reader(separator: u8) -> ReaderBuilder {
@@ -204,7 +200,7 @@ fn place(all: &[String], name: &str) -> Result<usize, String> {
     let places: Vec<usize> = (0..all.len()).filter(|&place| all[place] == name).collect();
     match places[..] {
         [place] => Ok(place),
-        [] => Err(format!("no column \"{name}\"; there are {}", listed(all))),
+        [] => Err(format!("no column \"{name}\"; there are {}{}", listed(all), suggestion(name, all))),
         [one, other, ..] => {
             let places = format!("columns {} and {}", one + 1, other + 1);
             Err(format!("{places} have one name, \"{name}\"; rename one, or choose others with --columns"))

@@ -3,6 +3,7 @@
 pub mod csv;
 mod number;
 mod numpy;
+mod source;
 mod tensors;
 pub mod write;
 
@@ -14,6 +15,7 @@ use wgru::error::listed;
 
 use crate::failure::{Outcome, error};
 use number::Stored;
+pub use source::{Source, is_standard};
 use wgru_harness::number::count;
 
 /// A row-major array.
@@ -114,15 +116,14 @@ pub fn check_not_empty(path: &Path) -> Outcome {
 }
 
 impl Arrays {
-    /// Reads a file by its extension. The name of every array must be one of `names`, of which the first is that of
+    /// The arrays of a file, by its ending. The name of every array must be one of `names`, of which the first is that of
     /// x: no array is ignored. A lossy conversion to f32 is printed.
     ///
     /// # Errors
     /// A file that cannot be read; an array of another name; a value that is not finite, except in x, where padding
     /// may hold anything. Each error names the array.
-    pub fn read(path: &Path, names: &[&str]) -> Outcome<Self> {
-        let source = path.display().to_string();
-        let bytes = std::fs::read(path).map_err(|reason| error(&source, reason))?;
+    pub fn read(source: Source, names: &[&str]) -> Outcome<Self> {
+        let Source { name: source, ending, bytes } = source;
         let known = |name: &str| {
             if names.contains(&name) {
                 return Ok(());
@@ -130,7 +131,7 @@ impl Arrays {
             Err(format!("array \"{name}\" is not used: expected {}", names.join(", ")))
         };
         let alone = |bytes: &[u8]| numpy::read_npy(names[0], bytes).map(|array| vec![array]);
-        let arrays = match ending(path).as_str() {
+        let arrays = match ending.as_str() {
             "npy" => alone(&bytes),
             "npy.gz" => numpy::unpack(MultiGzDecoder::new(&bytes[..])).and_then(|bytes| alone(&bytes)),
             "npz" => numpy::read_npz(&bytes, known),

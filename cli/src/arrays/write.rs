@@ -3,23 +3,27 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::{Cursor, Write};
+use std::io::{Cursor, IsTerminal, Write};
 use std::path::Path;
 
 use safetensors::tensor::TensorView;
 use zip::CompressionMethod;
 use zip::write::{SimpleFileOptions, ZipWriter};
 
-use super::{Array, ending, numpy};
+use super::{Array, ending, is_standard, numpy};
 use crate::failure::{Outcome, error};
+use crate::print::print_bytes;
 
 /// Checks that arrays can be written to `path`, before the computation.
 ///
 /// # Errors
 /// An unknown extension, a path that is also read, and as [`check_target`].
 pub fn check<'a>(path: &Path, read: impl IntoIterator<Item = &'a Path>) -> Outcome {
-    if !["npz", "safetensors"].contains(&&ending(path)[..]) {
-        return Err(error(path.display(), "expected a path ending in .npz or .safetensors"));
+    if !is_standard(path) && !["npz", "safetensors"].contains(&&ending(path)[..]) {
+        return Err(error(
+            path.display(),
+            "expected a path ending in .npz or .safetensors, or - for standard output",
+        ));
     }
     check_apart(path, read)?;
     check_target(path)
@@ -31,6 +35,9 @@ pub fn check_apart<'a>(path: &Path, others: impl IntoIterator<Item = &'a Path>) 
     // A path whose metadata cannot be read is not a file that could be overwritten. A device such as a terminal may
     // serve several outputs.
     let is_same = |other: &&Path| {
+        if is_standard(path) {
+            return false;
+        }
         let is_one = same_file::is_same_file(path, other).unwrap_or(path == *other);
         is_one && (path.is_file() || !path.exists())
     };
@@ -60,6 +67,9 @@ fn check_folder(path: &Path) -> Outcome {
 /// # Errors
 /// What the system refuses: no such folder, a folder in its place, no permission.
 pub fn check_target(path: &Path) -> Outcome {
+    if is_standard(path) {
+        return Ok(());
+    }
     check_folder(path)?;
     let is_new = path.symlink_metadata().is_err();
     // Opening a pipe would wait for its other end, and opening a dangling link would create its target.
@@ -74,25 +84,34 @@ pub fn check_target(path: &Path) -> Outcome {
     Ok(())
 }
 
-/// Writes `arrays` in the format of the path's extension.
+/// Writes `arrays` in the format of the path's extension; to standard output as .npz.
 ///
 /// # Errors
 /// The error of the operating system.
 pub fn write(path: &Path, arrays: &[(&str, Array)]) -> Outcome {
-    let bytes = if ending(path) == "npz" {
+    let bytes = if is_standard(path) || ending(path) == "npz" {
         npz(arrays).map_err(|reason| error(path.display(), reason))?
     } else {
         tensors(arrays).map_err(|reason| error(path.display(), reason))?
     };
+    if is_standard(path) && std::io::stdout().is_terminal() {
+        return Err(error(
+            "standard output",
+            "is a terminal, and arrays are not text; redirect it, or name a file",
+        ));
+    }
     replace(path, &bytes)
 }
 
-/// Writes `bytes` to `path`, all or nothing. A link stays a link; a special file such as a pipe is written to
-/// directly.
+/// Writes `bytes` to `path`, all or nothing; for `-` to standard output. A link stays a link; a special file such as a pipe is
+/// written to directly.
 ///
 /// # Errors
 /// The error of the operating system.
 pub fn replace(path: &Path, bytes: &[u8]) -> Outcome {
+    if is_standard(path) {
+        return print_bytes(bytes);
+    }
     wgru::file::replace(path, bytes).map_err(|reason| error(path.display(), reason))
 }
 

@@ -247,7 +247,8 @@ fn cells_beside_each_other() {
     // A step and a sequence run: a time, its unit, and the factor, with its spread where it is not the GRU itself.
     assert_eq!((rows[0][7], rows[0][10]), ("1", "1"), "{text}");
     for row in &rows[1..5] {
-        let number = |at: usize| row[at].parse::<f64>().unwrap_or_else(|_| panic!("column {at} is no number: {text}"));
+        let number =
+            |at: usize| row[at].parse::<f64>().unwrap_or_else(|_| panic!("column {at} is no number: {text}"));
         assert!([5, 7, 10, 12].iter().all(|&at| number(at) > 0.0), "{text}");
     }
     assert!(rows[5].contains(&"docs/guide/src/gru-or-lstm.md"), "{text}");

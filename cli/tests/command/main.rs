@@ -14,4 +14,5 @@ mod onnx;
 mod onnx_file;
 mod plan;
 mod run;
+mod standard;
 mod stream;

@@ -12,8 +12,8 @@ use crate::g2p::G2p;
 use crate::{END, MOST_LETTERS};
 
 /// The model of this repository, trained by `uses/g2p/train.py`.
-const OWN: &[u8] = include_bytes!("../../../models/g2p.safetensors");
-const OWN_NAME: &str = "models/g2p.safetensors";
+const OWN: &[u8] = include_bytes!("../g2p.safetensors");
+const OWN_NAME: &str = "uses/g2p/g2p.safetensors";
 /// What `wgru.task` of a file's metadata has to be.
 const TASK: &str = "g2p";
 

@@ -118,7 +118,7 @@ fn words_of_other_alphabets_are_refused_before_anything_is_computed() {
 
 /// A file like the model's, changed by `change`: its JSON header and its numbers.
 fn changed(change: impl FnOnce(&mut String, &mut Vec<u8>)) -> Vec<u8> {
-    let bytes = include_bytes!("../../../models/g2p.safetensors");
+    let bytes = include_bytes!("../g2p.safetensors");
     let length = u64::from_le_bytes(*bytes.first_chunk().unwrap()) as usize;
     let mut header = String::from_utf8(bytes[8..8 + length].to_vec()).unwrap();
     let mut data = bytes[8 + length..].to_vec();
