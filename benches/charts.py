@@ -344,6 +344,37 @@ def cells():
     return picture.svg()
 
 
+def crossover():
+    """For each GPU a table of B and H: which is faster, and how many times."""
+    lines = ["GRU, T = 100, without transfers; a processor of 8 cores with AVX2"]
+    lines += ["Predicted by the cost model, not measured: predicted-crossover.csv"]
+    picture = Picture("Where a GPU pays off", lines)
+    picture.legend({1: "GPU faster", 2: "CPU faster"})
+    label, height = 62, 22
+    for (chip,), rows in tables.grouped(tables.read("predicted-crossover.csv"), "chip").items():
+        units = list(dict.fromkeys(row["h"] for row in rows))
+        width = (WIDTH - 12 - label) / len(units)
+        picture.y += 22
+        picture.text(12, picture.y, chip)
+        picture.y += 20
+        for column, hidden in enumerate(units):
+            picture.text(label + (column + 0.5) * width, picture.y, f"H {hidden}", "muted", "middle")
+        picture.y += 8
+        for batch, of in tables.grouped(rows, "b").items():
+            picture.text(label - 10, picture.y + 15, f"B {batch[0]}", "", "end")
+            for column, row in enumerate(of):
+                times = float(row["cpu_us"]) / float(row["gpu_us"])
+                series, factor = (1, times) if times >= 1 else (2, 1 / times)
+                x = label + column * width
+                strength = 0.15 + 0.5 * min(1, math.log(factor) / math.log(30))
+                place = f'x="{x + 1:.1f}" y="{picture.y}" width="{width - 2:.1f}" height="{height - 2}"'
+                picture.parts.append(f'<rect {place} class="c{series}" style="stroke:none;fill-opacity:{strength:.2f}"/>')
+                picture.text(x + width / 2, picture.y + 15, f"{'GPU' if series == 1 else 'CPU'} {factor:.{1 if factor < 9.5 else 0}f}×", "", "middle")
+            picture.y += height
+    picture.y += 6
+    return picture.svg()
+
+
 CHARTS = {
     "cpu-beside-others": beside_peers,
     "cpu-step": steps,
@@ -356,6 +387,7 @@ GUIDE_CHARTS = {
     "g2p-errors": words,
     "gru-or-lstm": cells,
     "polish": polish,
+    "where-a-gpu-pays-off": crossover,
 }
 
 
