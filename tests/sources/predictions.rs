@@ -7,8 +7,8 @@ use std::path::Path;
 use wgru::dims::Dims;
 use wgru::dtype::{Precision, Storage};
 use wgru::model::{Cell, Direction, Layer, Model, Weights};
-use wgru::{Device, Options};
 use wgru::plan::{Caps, Chip, Exchange, Fault, Plan, plan, predictions};
+use wgru::{Device, Options};
 
 const CHIPS: [&str; 6] =
     ["Radeon RX 7900 XTX", "GeForce RTX 4090", "H200", "Arc A770", "Apple M2", "Adreno 750"];
@@ -101,7 +101,8 @@ fn crossover() -> Option<String> {
             let (model, dims) = (model(Cell::GRU, hidden), Dims::new(batch, STEPS).unwrap());
             let gpu = plan(&model, dims, Precision::default(), &caps).unwrap().cost.seconds() * 1e6;
             let cpu = cpu.expected(&model, dims, Options::default()).unwrap().as_secs_f64() * 1e6;
-            let _ = writeln!(text, "{name},{batch},{STEPS},{hidden},{gpu:.0},{cpu:.0},AVX2 on {THREADS} threads");
+            let _ =
+                writeln!(text, "{name},{batch},{STEPS},{hidden},{gpu:.0},{cpu:.0},AVX2 on {THREADS} threads");
         }
     }
     Some(text)

@@ -7,6 +7,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::number::{count, percent};
+
 /// What was timed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -140,11 +142,41 @@ pub struct Record {
     pub date: String,
 }
 
+/// The widest interval of a median, as a share of it, that is no noise.
+const NOISY: f64 = 0.25;
+
+/// What to do about figures that are noisy, if any is.
+pub fn noise(records: &[Record]) -> Option<String> {
+    let noisy = records.iter().filter(|record| record.is_noisy()).count();
+    let of = count(records.len(), "figure");
+    (noisy > 0).then(|| {
+        format!(
+            "{noisy} of {of} noisy: the median is known to no better than ± {}. Close other programs and measure again.",
+            percent(NOISY)
+        )
+    })
+}
+
 impl Record {
     /// The fields that agree if two records are of the same measurement.
     pub fn key(&self) -> (&str, Timed, &str, &str, &str, Timing, usize, Option<u64>) {
         let Self { engine, timed, case, device, backend, timing, threads, rate_hz, .. } = self;
         (engine, *timed, case, device, backend, *timing, *threads, rate_hz.map(f64::to_bits))
+    }
+
+    /// Whether the interval of the median is too wide for comparisons.
+    pub fn is_noisy(&self) -> bool {
+        self.spread > NOISY
+    }
+
+    /// The interval of the median as a share of it, or that it is too wide to say anything.
+    pub fn interval(&self) -> String {
+        if self.is_noisy() { "noisy".into() } else { percent(self.spread) }
+    }
+
+    /// `peak_share`, unless it is above 1: the matmul was then not the device's best.
+    pub fn share_of_peak(&self) -> Option<f64> {
+        self.peak_share.filter(|&share| share <= 1.0)
     }
 
     /// For a load: the share of the frames that missed their deadline.

@@ -53,7 +53,7 @@ impl Source {
     }
 
     fn not_empty(self) -> Outcome<Self> {
-        if self.bytes.is_empty() { Err(error(self.name, "is empty")) } else { Ok(self) }
+        if self.bytes.is_empty() { Err(error(self.name, "the file is empty")) } else { Ok(self) }
     }
 
     /// Whether it is a table of text.

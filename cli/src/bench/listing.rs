@@ -1,8 +1,8 @@
 //! Records as a table for a terminal.
 
 use crate::table::Table;
-use wgru_harness::number::{si, three};
-use wgru_harness::record::{Record, Timed};
+use wgru_harness::number::{percent, si, three};
+use wgru_harness::record::{Record, Timed, noise};
 
 /// The value of a column.
 type Cell = fn(&Record) -> String;
@@ -28,9 +28,9 @@ const FIGURES: [(&str, Cell); 9] = [
         Timed::Prepare | Timed::Sequence | Timed::EndToEnd => String::new(),
     }),
     ("p99.9", |record| record.p999_s.map_or(String::new(), |seconds| si(seconds, "s"))),
-    ("± ", |record| format!("{:.1} %", record.spread * 100.0)),
+    ("± ", Record::interval),
     ("GFLOP/s", |record| if record.gflops > 0.0 { three(record.gflops) } else { String::new() }),
-    ("of peak", |record| record.peak_share.map_or(String::new(), |share| format!("{:.1} %", share * 100.0))),
+    ("of peak", |record| words(record.share_of_peak(), percent)),
     ("error", |record| format!("{:.1e}", record.max_error)),
     ("allowed", |record| format!("{:.1e}", record.tolerance)),
 ];
@@ -87,7 +87,8 @@ pub fn listing(records: &[Record]) -> String {
     for record in rows {
         table.row(columns.iter().map(|column| column.1(record)).collect());
     }
-    table.to_string()
+    let noise = noise(records).map_or_else(String::new, |words| format!("{words}\n"));
+    format!("{table}{noise}")
 }
 
 /// API and device, in the form of selectors.

@@ -84,7 +84,7 @@ fn pipes_without_what_is_needed() {
     let run = ["run", "m.safetensors", "--device", "cpu", "--input", "-"];
     let both = [&run[..], &["--output", "-", "--json"]].concat();
     for (args, input, word) in [
-        (&run[..], &b""[..], "standard input: is empty"),
+        (&run[..], &b""[..], "standard input: the file is empty"),
         (&run, b"a,b\n1,x\n", "standard input: line 2, column b"),
         (&run, b"PK\x03\x04", "standard input"),
         (&both, b"a,b\n1,2\n", "--json"),

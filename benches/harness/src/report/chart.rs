@@ -143,6 +143,11 @@ impl Axis {
         Self { low, high, ticks, words: |value| format!("{value}") }
     }
 
+    /// The same axis, of times in seconds: `5 ms`.
+    pub fn of_times(self) -> Self {
+        Self { words: |value| tick(value, "s"), ..self }
+    }
+
     /// The axis in the plotting library's form.
     pub fn log(&self) -> Log {
         (self.low..self.high).log_scale().with_key_points(self.ticks.clone())

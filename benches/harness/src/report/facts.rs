@@ -3,7 +3,7 @@
 use super::escape;
 use super::lanes::{positive, unique};
 use crate::number::si;
-use crate::record::{Record, Timed, Timing};
+use crate::record::{Record, Timed, Timing, noise};
 
 const TIMED: [(Timed, &str); 5] = [
     (Timed::Sequence, "a batch of sequences that is on the device; results stay there"),
@@ -27,9 +27,9 @@ const CLOCKS: [(Timing, &str); 2] = [
 
 const BIASES: [&str; 5] = [
     "FLOP/s are useful operations: those of real steps, without activations. The share of the peak is of the best \
-     matmul that this program ran on the device, and not of what the maker claims.",
+     matmul that this program ran on the device, and not of what the maker claims. Where a run was faster than that matmul, no share is shown.",
     "Times are medians. The interval of a median knows the noise within a run of the benchmark; a machine that does \
-     other work, or changes its clock rate, drifts by more between runs.",
+     other work, or changes its clock rate, drifts by more between runs. Figures with ≈ have an interval wider than a quarter of the median.",
     "The program that measures is one of the engines that are compared.",
     "The cases are sizes that the program's authors chose; each was held against a reference in 64 bits before it \
      was timed.",
@@ -55,8 +55,9 @@ pub fn facts(records: &[Record]) -> String {
         }
     }
     let biases: String = BIASES.iter().map(|bias| format!("<li>{bias}</li>")).collect();
+    let noise = noise(records).map_or_else(String::new, |words| format!("<p><b>{words}</b></p>\n"));
     format!(
-        "<section><dl>\n{list}</dl>\n{}\n<details><summary>What these numbers cannot tell</summary><ul>{biases}</ul>\
+        "<section><dl>\n{list}</dl>\n{noise}{}\n<details><summary>What these numbers cannot tell</summary><ul>{biases}</ul>\
          </details></section>\n",
         machine(records)
     )

@@ -120,7 +120,8 @@ fn section(device: &Device<'_>, cases: &Cases<'_>) -> Result<String, String> {
         figures += &scaling(device, size, title, x_name)?;
     }
     if let Some(chart) = curves::roofline(device, cases)? {
-        let note = "A case's number is at its fastest point; lines are the best copy and the best matmul measured here. Bytes \
+        let note = "A case's number is at its fastest point; lines are the best copy and the best matmul measured here, which a point above \
+                    them beat. Bytes \
                     are all that the run holds on the device, each counted once: the least traffic there can be, so \
                     that a point may truly stand further left.";
         figures += &figure("Roofline", note, &chart);
@@ -148,17 +149,22 @@ fn throughput(device: &Device<'_>, cases: &Cases<'_>) -> Result<String, String> 
 fn group(lanes: &[Lane<'_>], case: &str, cases: &Cases<'_>) -> Option<Group> {
     let bar = |lane: &Lane<'_>| {
         let record = lane.find(Timed::Sequence, case).filter(|record| positive(record.gflops))?;
-        let share = record.peak_share.map_or_else(String::new, |share| format!(" · {}", percent(share)));
+        let share = record.share_of_peak().map_or_else(String::new, |share| format!(" · {}", percent(share)));
         let peak = record.peak_gflops.filter(|&peak| positive(peak)).map(|peak| peak * 1e9);
         Some(Mark {
             tag: lane.tag.clone(),
             colour: lane.colour,
             shape: Shape::Bar { value: record.gflops * 1e9, peak },
-            number: format!("{}{share}", si(record.gflops * 1e9, "FLOP/s")),
+            number: format!("{}{}{share}", about(record), si(record.gflops * 1e9, "FLOP/s")),
         })
     };
     let marks: Vec<Mark> = lanes.iter().filter_map(bar).collect();
     (!marks.is_empty()).then(|| Group { head: head(case, cases), marks })
+}
+
+/// A sign before a noisy figure.
+fn about(record: &Record) -> &'static str {
+    if record.is_noisy() { "≈ " } else { "" }
 }
 
 fn head(case: &str, cases: &Cases<'_>) -> String {
@@ -179,7 +185,12 @@ fn latency(
         let (tag, colour) = (lane.tag.clone(), lane.colour);
         Some((
             record.batch,
-            Mark { tag, colour, shape: Shape::Whisker(times), number: together(&times, "s") },
+            Mark {
+                tag,
+                colour,
+                shape: Shape::Whisker(times),
+                number: format!("{}{}", about(record), together(&times, "s")),
+            },
         ))
     };
     let by_streams = matches!(timed, Timed::Step | Timed::Tick);
@@ -201,9 +212,9 @@ fn latency(
         groups.sort_by_key(|&(streams, _)| streams);
     }
     let groups: Vec<Group> = groups.into_iter().map(|(_, group)| group).collect();
-    let axis = Rows::scale(groups.iter());
+    let axis = Rows::scale(groups.iter()).of_times();
     let label = format!("{title} on {}: median, 95th and 99th percentile", device.name);
-    let rows = Rows { label, axis: "seconds, log scale", groups };
+    let rows = Rows { label, axis: "time, log scale", groups };
     let note = format!("{note} The dot is the median, the ticks are p95 and p99; so are the three numbers.");
     Ok(figure(title, &note, &rows.svg(&axis)?))
 }
