@@ -72,8 +72,8 @@ fn builder(more: &[&str]) -> Result<Environment, String> {
     Ok(environment)
 }
 
-/// Builds a wheel into an empty folder, and returns its path.
-fn wheel(builder: &Environment, arguments: &[&str], folder: &str) -> Result<PathBuf, Error> {
+/// Builds a wheel into an empty folder, with these flags of the compiler, and returns its path.
+fn wheel(builder: &Environment, arguments: &[&str], flags: &str, folder: &str) -> Result<PathBuf, Error> {
     let folder = process::workspace_root().join("target").join("python").join(folder);
     let failed = |reason: std::io::Error| Error::Other(format!("{}: {reason}", folder.display()));
     if folder.exists() {
@@ -92,6 +92,9 @@ fn wheel(builder: &Environment, arguments: &[&str], folder: &str) -> Result<Path
     let paths = std::env::var_os("PATH").unwrap_or_default();
     let own = builder.program("python").parent().map(Path::to_owned);
     let paths = std::env::join_paths(own.into_iter().chain(std::env::split_paths(&paths)));
+    if !flags.is_empty() {
+        maturin.env("RUSTFLAGS", flags);
+    }
     maturin.args(arguments).env("PATH", paths.map_err(|reason| Error::Other(reason.to_string()))?);
     process::run(&mut maturin)?;
     let wheels = fs::read_dir(&folder).map_err(failed)?;
@@ -110,12 +113,25 @@ pub fn build() -> Result<Outcome, Error> {
     }
 }
 
+/// The compiler's flags by which a panic's place names the file alone, and no folder of the machine that built it.
+fn without_paths() -> String {
+    let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo"));
+    let cargo = std::env::var_os("CARGO_HOME").map(PathBuf::from).or(home).unwrap_or_default();
+    // A folder for each registry.
+    let registries = fs::read_dir(cargo.join("registry").join("src")).into_iter().flatten().flatten();
+    let crates = registries.map(|registry| (registry.path(), "crates"));
+    let folders = crates.chain([(process::workspace_root().to_owned(), "wgru")]);
+    let flags: Vec<String> =
+        folders.map(|(folder, name)| format!("--remap-path-prefix={}={name}", folder.display())).collect();
+    flags.join(" ")
+}
+
 fn release(builder: &Environment) -> Result<PathBuf, Error> {
     let mut arguments = vec!["--profile", "wheel"];
     if cfg!(target_os = "linux") {
         arguments.extend(["--zig", "--compatibility", PLATFORM]);
     }
-    let wheel = wheel(builder, &arguments, "wheel")?;
+    let wheel = wheel(builder, &arguments, &without_paths(), "wheel")?;
     let bytes =
         fs::metadata(&wheel).map_err(|reason| Error::Other(format!("{}: {reason}", wheel.display())))?.len();
     println!("    {}: {} KB", wheel.display(), bytes >> 10);
@@ -147,7 +163,7 @@ pub fn test(extent: Extent) -> Result<Outcome, Error> {
     };
     let wheel = match extent {
         Extent::Whole => release(&builder)?,
-        Extent::Sample => wheel(&builder, &["--profile", "dev", "--auditwheel", "skip"], "dev")?,
+        Extent::Sample => wheel(&builder, &["--profile", "dev", "--auditwheel", "skip"], "", "dev")?,
     };
     // The wheel's own dependency comes with it.
     environment.install(&[&wheel.to_string_lossy()]).map_err(Error::Other)?;
