@@ -20,7 +20,9 @@ impl Simd for Portable {
     const LANES: usize = 4;
     const REGISTERS: usize = 16;
 
-    #[inline]
+    // Where there are other sets this one is seldom used, and copies of it in its callers would be half of the CPU path's code.
+    #[cfg_attr(not(target_arch = "wasm32"), inline(never))]
+    #[cfg_attr(target_arch = "wasm32", inline)]
     fn run(self, work: impl Work) {
         work.run(self);
     }
