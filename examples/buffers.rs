@@ -33,7 +33,7 @@ pub fn main() -> Result<(), Box<dyn Error>> {
         device.create_buffer(&wgpu::BufferDescriptor {
             label: Some(label),
             size: 4 * numbers as u64,
-            usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST,
+            usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC,
             mapped_at_creation: false,
         })
     };
@@ -52,7 +52,21 @@ pub fn main() -> Result<(), Box<dyn Error>> {
         run.record(&mut encoder);
         queue.submit([encoder.finish()]);
     }
+    // The application reads y, as it would read any buffer of its own.
+    let read = device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some("read"),
+        size: y.size(),
+        usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    });
+    let mut encoder = device.create_command_encoder(&Default::default());
+    encoder.copy_buffer_to_buffer(&y, 0, &read, 0, y.size());
+    queue.submit([encoder.finish()]);
+    read.map_async(wgpu::MapMode::Read, .., |_| {});
     device.poll(wgpu::PollType::wait_indefinitely())?;
-    println!("recorded and run three times");
+    let bytes = read.get_mapped_range(..)?;
+    let last: Vec<f32> =
+        bytes.chunks_exact(4).map(|b| f32::from_ne_bytes([b[0], b[1], b[2], b[3]])).collect();
+    println!("recorded and run three times; the first number of y is {:.5}", last[0]);
     Ok(())
 }

@@ -47,6 +47,11 @@ pub fn run(args: &RunArgs) -> Outcome {
         };
         return Err(error("x", format!("expected 3 dimensions [B, T, I], got {:?}{reason}", x.shape)));
     };
+    if features != model.input() {
+        let reason =
+            format!("x {:?} has {}, the model reads {}", x.shape, count(features, "feature"), model.input());
+        return Err(error(args.input.display(), reason));
+    }
     let shape = [first, second, features];
     let sequences = match args.layout {
         Some(LayoutArg::Time) => Batch::time_major(&x.data, shape),
@@ -170,7 +175,18 @@ pub fn read_pytorch(
         Some(name) => importer.clone().readout(name, ReadoutSteps::Last),
         None => importer.clone(),
     };
-    let imported = read(&first)?;
+    let imported = read(&first).map_err(|reason| {
+        // The options say that the file has a GRU, whatever its number of rows.
+        let is_shape =
+            matches!(&reason, wgru::Error::File { fault } if matches!(**fault, wgru::Error::Shape { .. }));
+        match args.cell.is_none() && is_shape && (args.reset.is_some() || args.update.is_some()) {
+            true => error(
+                "--reset, --update",
+                format!("are for a GRU, and this file may have another cell: {reason}"),
+            ),
+            false => reason.into(),
+        }
+    })?;
     let metadata = &imported.report.metadata;
     let Some(readout) = args.readout.as_ref().or_else(|| metadata.get("wgru.readout")) else {
         let needs = |option: &str| Err(error(option, "needs --readout, for the model names none"));
@@ -232,8 +248,14 @@ fn readout_hint(path: &Path, args: &ModelArgs, imported: &Imported) -> String {
 fn read_inputs(args: &RunArgs, imported: &Imported) -> Outcome<Arrays> {
     let source = Source::read(&args.input)?;
     if !source.is_csv() {
-        if !args.columns.is_empty() || args.window.is_some() || args.stride != 1 || args.header.is_some() {
-            return Err(error("--columns, --window, --stride, --header", "are for .csv input"));
+        let given = [
+            ("--columns", !args.columns.is_empty()),
+            ("--window", args.window.is_some()),
+            ("--stride", args.stride != 1),
+            ("--header", args.header.is_some()),
+        ];
+        if let Some((option, _)) = given.into_iter().find(|(_, given)| *given) {
+            return Err(error(option, "is for .csv input"));
         }
         return Arrays::read(source, &["x", "h0", "c0", "lengths", "resets"]);
     }

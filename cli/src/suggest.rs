@@ -27,6 +27,9 @@ pub fn for_error(error: &Error, given: &[&str]) -> String {
     match error {
         Error::MissingTensor { name, found, .. } => suggestion(name, found),
         Error::NoDevice { selector, found } => {
+            if ["cuda", "gpu", "nvidia", "rocm"].contains(&&*selector.to_lowercase()) {
+                return "; a GPU of any vendor is reached by vulkan, metal, dx12 or gl".into();
+            }
             let others = ["auto", "cpu", "reference"].map(str::to_owned);
             suggestion(selector, &[&others[..], found].concat())
         }

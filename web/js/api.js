@@ -67,6 +67,14 @@ function array(value, Type, name, length) {
   return value;
 }
 
+/** The options of a call, which has no others than `known`. */
+function only(options, known) {
+  for (const name of Object.keys(options ?? {})) {
+    if (!known.includes(name)) throw wrong(`${name} is no option of this call, which has ${known.join(", ")}`);
+  }
+  return options ?? {};
+}
+
 /** Whole numbers, from an array of any kind. */
 function counts(value, name, length) {
   const all = value instanceof Uint32Array ? value : Uint32Array.from(value, (count) => whole(count, name, 0));
@@ -74,11 +82,17 @@ function counts(value, name, length) {
 }
 
 function bytes(value, name) {
+  let of;
   if (value instanceof ArrayBuffer) {
     if (value.detached) throw wrong(`${name}: the buffer is detached, since it was transferred`);
-    return new Uint8Array(value);
+    of = new Uint8Array(value);
+  } else if (ArrayBuffer.isView(value)) {
+    of = new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
   }
-  if (ArrayBuffer.isView(value)) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+  if (of?.[0] === 60) {
+    throw new WgruError(`${name} begins with "<", as an HTML page does: check the address, and the response's ok, before you read it`, "bad-file");
+  }
+  if (of) return of;
   throw wrong(`${name} is ${value?.constructor?.name ?? typeof value}, expected an ArrayBuffer or a Uint8Array`);
 }
 
@@ -86,6 +100,15 @@ function bytes(value, name) {
 const MOST_BYTES = 2 ** 32 - 2 ** 26;
 const LAYOUTS = ["batch-major", "time-major", "direction-major"];
 const PADDINGS = ["zero", "last"];
+
+const OPTIONS = {
+  pytorch: ["name", "prefix", "cell", "reset", "update", "readout", "readoutAt", "readoutActivation"],
+  onnx: ["name", "nodes", "module"],
+  keras: ["name", "layers", "config", "kerasVersion", "readout", "readoutAt", "module"],
+  engine: ["weights", "activations", "memory", "strategy"],
+  run: ["batch", "steps", "lengths", "h0", "c0", "resets", "layout", "outputLayout", "padding", "checkFinite"],
+  pool: ["capacity", "fixed", "frames", "queue", "nonFinite", "snapshot"],
+};
 
 // A function that returns a vector: browsers without vectors refuse it.
 const VECTORS = Uint8Array.of(
@@ -168,7 +191,8 @@ export function bind(module, url, relaxed = false) {
   }
 
   class Model extends Handle {
-    static fromPyTorch(data, { name = "the file", prefix, cell, reset, update, readout, readoutAt, readoutActivation } = {}) {
+    static fromPyTorch(data, options) {
+      const { name = "the file", prefix, cell, reset, update, readout, readoutAt, readoutActivation } = only(options, OPTIONS.pytorch);
       const file = bytes(data, name);
       return guard(() => new Model(
         ready().Model.pytorch(name, file, prefix, cell, reset, update, readout, readoutAt, readoutActivation),
@@ -197,12 +221,14 @@ export function bind(module, url, relaxed = false) {
       }
     }
 
-    static async fromOnnx(data, { name = "the file", nodes, module } = {}) {
+    static async fromOnnx(data, options) {
+      const { name = "the file", nodes, module } = only(options, OPTIONS.onnx);
       const file = bytes(data, name);
       return Model.#imported("onnx", module, (importer) => importer.onnx(name, file, nodes?.join(",")));
     }
 
-    static async fromKeras(data, { name = "the file", layers, config, kerasVersion, readout, readoutAt, module } = {}) {
+    static async fromKeras(data, options) {
+      const { name = "the file", layers, config, kerasVersion, readout, readoutAt, module } = only(options, OPTIONS.keras);
       const file = bytes(data, name);
       return Model.#imported("keras", module, (importer) => (
         importer.keras(name, file, layers, config, kerasVersion, readout, readoutAt)
@@ -258,7 +284,8 @@ export function bind(module, url, relaxed = false) {
     get isLost() { return this.inner.is_lost; }
     toString() { return this.inner.text(); }
 
-    load(model, { weights, activations, memory, strategy } = {}) {
+    load(model, options) {
+      const { weights, activations, memory, strategy } = only(options, OPTIONS.engine);
       const device = this.inner;
       const of = Handle.of(model, Model, "the model");
       const engine = guard(() => device.load(of, weights, activations, memory, strategy));
@@ -269,7 +296,7 @@ export function bind(module, url, relaxed = false) {
 
   /** The arrays of a batch, checked, as the module takes them. */
   function batch(sizes, x, options) {
-    const { batch, steps, lengths, h0, c0, resets, layout, outputLayout, padding } = options ?? {};
+    const { batch, steps, lengths, h0, c0, resets, layout, outputLayout, padding } = only(options, OPTIONS.run);
     const b = whole(batch, "batch"), t = whole(steps, "steps");
     const of = sizes, count = b * t;
     const places = [choice(layout, LAYOUTS.slice(0, 2), "layout"), choice(outputLayout, LAYOUTS, "outputLayout")];
@@ -314,6 +341,7 @@ export function bind(module, url, relaxed = false) {
     }
 
     get progress() { return this.inner.progress; }
+    toString() { return `an engine on ${this.#kind === "gpu" ? "a GPU" : this.#kind}: ${this.#sizes.input} features in, ${this.#sizes.output} out`; }
 
     async run(x, options) {
       const engine = this.inner;
@@ -372,7 +400,8 @@ export function bind(module, url, relaxed = false) {
       return new Session(guard(() => engine.session(streams)), () => exports.memory, streams, this.#kind);
     }
 
-    pool({ capacity = 16, fixed = false, frames = 0, queue = 0, nonFinite, snapshot } = {}) {
+    pool(options) {
+      const { capacity = 16, fixed = false, frames = 0, queue = 0, nonFinite, snapshot } = only(options, OPTIONS.pool);
       const engine = this.inner;
       whole(capacity, "capacity");
       const isolate = choice(nonFinite, ["refuse", "isolate"], "nonFinite") === 1;

@@ -164,6 +164,10 @@ tests["wrong input is refused by name"] = async () => {
   const engine = full.Device.cpu().load(model);
   await refused(() => full.Model.fromPyTorch(file().slice(0, 100)), "bad-file", /the file/);
   await refused(() => full.Model.fromPyTorch("model.safetensors"), "wrong-use", /String/);
+  await refused(() => full.Model.fromPyTorch(file(), { read_out: "head" }), "wrong-use", /read_out is no option.*readoutAt/);
+  await refused(() => full.Model.fromPyTorch(new TextEncoder().encode("<!doctype html>")), "bad-file", /HTML page/);
+  await refused(() => engine.run(x, { ...shape, length: 3 }), "wrong-use", /length is no option.*lengths/);
+  assert(/3 features in, 20 out/.test(String(engine)), String(engine));
   await refused(() => full.Model.fromOnnx(new Uint8Array(10), { name: "m.onnx" }), "bad-file", /m\.onnx/);
   await refused(() => engine.runSync(x.slice(1), shape), "wrong-use", /134 numbers, expected 135/);
   await refused(() => engine.runSync(Array.from(x), shape), "wrong-use", /Array, expected a Float32Array/);

@@ -203,7 +203,10 @@ fn arrays_that_do_not_fit() {
     let run = |input: &'static str| ["run", "m.safetensors", "--input", input, "--output", "y.npz"];
     let x = || ("x", npy(&[1, 3, 2], &values(9, 6)));
     folder.write("wide.npy", npy(&[1, 2, 3], &values(9, 6)));
-    refused(&folder, &run("wide.npy"), &["x [B, T, I]", "[1, 2, 2]", "[1, 2, 3]"]);
+    folder.write("lstm.safetensors", model(4, 2, 4));
+    let lstm = ["run", "lstm.safetensors", "--input", "x.npy", "--reset", "before"];
+    refused(&folder, &lstm, &["--reset, --update", "are for a GRU", "rnn.weight_hh_l0"]);
+    refused(&folder, &run("wide.npy"), &["wide.npy: x [1, 2, 3] has 3 features, the model reads 2"]);
     folder.write("flat.npy", npy(&[3, 2], &values(9, 6)));
     refused(&folder, &run("flat.npy"), &["expected 3 dimensions", "[3, 2]", "[1, 3, 2]"]);
     for (name, shape) in [("b0", [0, 3, 2]), ("t0", [1, 0, 2]), ("i0", [1, 3, 0])] {

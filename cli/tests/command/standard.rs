@@ -153,6 +153,8 @@ fn close_names_are_suggested() {
         let expected = format!("did you mean \"{name}\"?");
         assert!(stderr(&output).contains(&expected), "{more:?}: {}", stderr(&output));
     }
+    let cuda = folder.wgru(&[&run[..], &["--device", "cuda"]].concat());
+    assert!(stderr(&cuda).contains("a GPU of any vendor is reached by vulkan"), "{}", stderr(&cuda));
     let golden = root().join("tests/goldens/onnxruntime.onnx").display().to_string();
     let output = folder.wgru(&["run", &golden, "--input", "in.csv", "--node", "rnn_clop"]);
     assert!(stderr(&output).contains("did you mean \"rnn_clip\"?"), "{}", stderr(&output));
