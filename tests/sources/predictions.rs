@@ -96,7 +96,7 @@ fn crossover() -> Option<String> {
         chip,b,t,h,gpu_us,cpu_us,cpu\n"
         .to_owned();
     for name in CROSSOVER {
-        let caps = caps(&Chip::named(name).unwrap(), false);
+        let caps = caps(Chip::named(name).unwrap(), false);
         for (batch, hidden) in BATCHES.into_iter().flat_map(|batch| UNITS.map(|hidden| (batch, hidden))) {
             let (model, dims) = (model(Cell::GRU, hidden), Dims::new(batch, STEPS).unwrap());
             let gpu = plan(&model, dims, Precision::default(), &caps).unwrap().cost.seconds() * 1e6;

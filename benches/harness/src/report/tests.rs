@@ -114,7 +114,7 @@ fn without_measurements_nothing_is_drawn() {
 #[test]
 fn noise_is_named_and_no_share_is_above_the_whole() {
     let fine = record("gru-b1-t1-i2-h3", Timed::Sequence, 1e-3);
-    assert!(!html(&[fine.clone()]).unwrap().contains("noisy:"));
+    assert!(!html(std::slice::from_ref(&fine)).unwrap().contains("noisy:"));
     let noisy = Record { spread: 16.9, peak_share: Some(1.7), ..fine.clone() };
     let page = html(&[fine, noisy]).unwrap();
     assert!(page.contains("1 of 2 figures noisy: ") && page.contains("<td class=\"n\">noisy</td>"), "{page}");
