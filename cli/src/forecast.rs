@@ -15,10 +15,10 @@ use wgru::import::Imported;
 use wgru::{Batch, Model, ReadoutSteps};
 
 use crate::args::{ForecastArgs, HeaderArg, ModelArgs};
-use crate::arrays::{Source, check_not_empty, csv::Series, ending, is_standard, write};
+use crate::arrays::{Source, check_not_empty, csv::Series, ending, write};
 use crate::failure::{Outcome, error};
 use crate::plot;
-use crate::print::print_beside;
+use crate::print::{is_standard, print_beside};
 use crate::run::{read_model, read_pytorch};
 use crate::table::Table;
 use crate::work::Work;

@@ -10,10 +10,10 @@ use wgru_g2p::dictionary::{Dictionary, Rates};
 use wgru_g2p::{Network, Spoken};
 
 use crate::args::G2pArgs;
-use crate::arrays::{Source, check_not_empty, is_standard, write};
+use crate::arrays::{Source, check_not_empty, write};
 use crate::devices::{choose, to_json};
 use crate::failure::{Failure, Outcome, error};
-use crate::print::print;
+use crate::print::{is_standard, print};
 use crate::table::Table;
 use wgru_harness::number::{count, three};
 

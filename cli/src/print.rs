@@ -1,10 +1,14 @@
-//! Printing to standard output.
+//! Standard input and output as `-`, and printing to the latter.
 
 use std::io::{ErrorKind, Write};
 use std::path::Path;
 
-use crate::arrays::is_standard;
 use crate::failure::{Outcome, error};
+
+/// Whether a path is that of standard input or standard output, `-`.
+pub fn is_standard(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
 
 /// Prints `text`. A closed pipe (`wgru … | head`) is no error.
 ///

@@ -9,9 +9,9 @@ use wgru::io::OutputShape;
 use wgru::{Batch, Model, Padding, ReadoutSteps};
 
 use crate::args::{LayoutArg, ModelArgs, PaddingArg, RunArgs};
-use crate::arrays::{Array, Arrays, Source, check_not_empty, csv, ending, is_standard, write};
+use crate::arrays::{Array, Arrays, Source, check_not_empty, csv, ending, write};
 use crate::failure::{Failure, Outcome, error};
-use crate::print::{print, print_beside};
+use crate::print::{is_standard, print, print_beside};
 use crate::work::Work;
 use crate::{keras, onnx};
 use wgru_harness::number::count;

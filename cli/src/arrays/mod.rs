@@ -15,7 +15,7 @@ use wgru::error::listed;
 
 use crate::failure::{Outcome, error};
 use number::Stored;
-pub use source::{Source, is_standard};
+pub use source::Source;
 use wgru_harness::number::count;
 
 /// A row-major array.

@@ -7,14 +7,7 @@ use flate2::read::MultiGzDecoder;
 
 use super::ending;
 use crate::failure::{Outcome, error};
-
-/// The path of standard input and standard output.
-const STANDARD: &str = "-";
-
-/// Whether a path is that of standard input or standard output, `-`.
-pub fn is_standard(path: &Path) -> bool {
-    path.as_os_str() == STANDARD
-}
+use crate::print::is_standard;
 
 /// What a command reads.
 #[derive(Debug)]

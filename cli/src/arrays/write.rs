@@ -10,9 +10,9 @@ use safetensors::tensor::TensorView;
 use zip::CompressionMethod;
 use zip::write::{SimpleFileOptions, ZipWriter};
 
-use super::{Array, ending, is_standard, numpy};
+use super::{Array, ending, numpy};
 use crate::failure::{Outcome, error};
-use crate::print::print_bytes;
+use crate::print::{is_standard, print_bytes};
 
 /// Checks that arrays can be written to `path`, before the computation.
 ///
@@ -32,12 +32,12 @@ pub fn check<'a>(path: &Path, read: impl IntoIterator<Item = &'a Path>) -> Outco
 /// # Errors
 /// A path that is one of `others`, which are read or written too; links are followed.
 pub fn check_apart<'a>(path: &Path, others: impl IntoIterator<Item = &'a Path>) -> Outcome {
+    if is_standard(path) {
+        return Ok(());
+    }
     // A path whose metadata cannot be read is not a file that could be overwritten. A device such as a terminal may
     // serve several outputs.
     let is_same = |other: &&Path| {
-        if is_standard(path) {
-            return false;
-        }
         let is_one = same_file::is_same_file(path, other).unwrap_or(path == *other);
         is_one && (path.is_file() || !path.exists())
     };
