@@ -68,17 +68,17 @@ fn store8(dir: u32, m: u32, row: Row, n: u32, left: vec4<f32>, right: vec4<f32>)
     }
 }
 
-// Stores four rows from m on.
+// Stores four rows from m on. A loop, so that a driver that keeps it compiles the stores of a row once.
 fn store_rows(dir: u32, m: u32, n: u32, left: mat4x4<f32>, right: mat4x4<f32>) {
     let left_bias = bias4(dir, n);
     let right_bias = bias4(dir, n + 32u);
-    let row0 = row_of(m);
-    let row1 = row_after(row0);
-    let row2 = row_after(row1);
-    store8(dir, m, row0, n, left[0] + left_bias, right[0] + right_bias);
-    store8(dir, m + 1u, row1, n, left[1] + left_bias, right[1] + right_bias);
-    store8(dir, m + 2u, row2, n, left[2] + left_bias, right[2] + right_bias);
-    store8(dir, m + 3u, row_after(row2), n, left[3] + left_bias, right[3] + right_bias);
+    var lefts = left;
+    var rights = right;
+    var row = row_of(m);
+    for (var i = 0u; i < 4u; i++) {
+        store8(dir, m + i, row, n, lefts[i] + left_bias, rights[i] + right_bias);
+        row = row_after(row);
+    }
 }
 
 @compute @workgroup_size(64)

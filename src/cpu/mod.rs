@@ -51,6 +51,7 @@ use stop::Stop;
 use team::{Late, Lease, Team, cores};
 use walk::Own;
 
+use crate::dims::Dims;
 use crate::dtype::Precision;
 use crate::error::{Error, Result};
 use crate::io::RunShape;
@@ -208,13 +209,12 @@ impl Network {
         scratch.make_room(self, given.run_shape, split)?;
         let barriers = Barriers::new(split, self.layers.len());
         let tally = Tally::new(progress, 1);
-        tally.begin(split.threads() as u64);
+        tally.begin(self.row_steps(given));
         let stop = Stop::new(given.interrupt);
-        let run = Run::new(self, given, split, scratch, to, (&barriers, &stop));
+        let run = Run::new(self, given, split, scratch, to, (&barriers, &stop, &tally));
         let work = |index: usize| {
             let working = stop.working();
             at_level!(self.level, simd => run.thread(simd, index));
-            tally.end(1);
             drop(working);
             if index == 0 {
                 stop.wait();
@@ -240,6 +240,16 @@ impl Network {
             lease.record(rounds, sleeps.saturating_sub(excused));
         }
         Ok(())
+    }
+
+    /// The steps of all rows, in every layer and direction: what the progress of a run counts.
+    fn row_steps(&self, given: Given<'_>) -> u64 {
+        let Dims { batch, steps } = given.run_shape.dims;
+        let of_rows = match given.lengths {
+            Some(lengths) => lengths.iter().map(|&length| u64::from(length)).sum(),
+            None => (batch * steps) as u64,
+        };
+        of_rows * self.layers.iter().map(|layer| layer.len() as u64).sum::<u64>()
     }
 
     /// Prepares the threads and the memory of runs of this run shape.

@@ -19,6 +19,7 @@ use super::{Network, Scratch};
 use crate::error::Result;
 use crate::io::{Layout, RunShape, Strides};
 use crate::model::{Merge, ReadoutSteps};
+use crate::progress::{Progress, Tally};
 
 /// A run in progress, as its threads share it.
 pub(super) struct Run<'a> {
@@ -41,6 +42,7 @@ pub(super) struct Run<'a> {
     own: Shared<'a, Own>,
     barriers: &'a Barriers,
     stop: &'a Stop<'a>,
+    tally: &'a Tally<&'a Progress>,
 }
 
 /// Sizes of the arrays of a track.
@@ -152,7 +154,7 @@ impl<'a> Run<'a> {
         split: Split,
         scratch: &'a mut Scratch,
         to: Targets<'a>,
-        (barriers, stop): (&'a Barriers, &'a Stop<'a>),
+        (barriers, stop, tally): (&'a Barriers, &'a Stop<'a>, &'a Tally<&'a Progress>),
     ) -> Self {
         let Scratch { arrays, own, rows, between, sizes, .. } = scratch;
         let (batch, groups) = (given.run_shape.dims.batch, split.rows);
@@ -181,6 +183,7 @@ impl<'a> Run<'a> {
             own: Shared::new(own),
             barriers,
             stop,
+            tally,
         }
     }
 
@@ -314,6 +317,7 @@ impl<'a> Run<'a> {
             arrays: self.arrays(sizes, slot.track(split)),
             chunk: split.chunk,
             stop: (self.stop, false),
+            tally: self.tally,
             below: layer.checked_sub(1).filter(|_| is_pipelined).and_then(progress),
             above: progress(layer).filter(|_| is_pipelined && layer < last),
         }

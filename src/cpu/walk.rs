@@ -15,6 +15,7 @@ use super::tiles::{MOST_SUMS, Order, tiles};
 use crate::dtype::Storage;
 use crate::error::{Error, Result};
 use crate::io::{Padding, Resets, Strides};
+use crate::progress::{Progress, Tally};
 
 /// The sequences of a track, and its rows of them.
 pub(super) struct Track<'a> {
@@ -39,6 +40,8 @@ pub(super) struct Track<'a> {
     pub(super) chunk: usize,
     /// What may end the run, and whether this is the thread that called.
     pub(super) stop: (&'a Stop<'a>, bool),
+    /// Counts the steps of rows that are done.
+    pub(super) tally: &'a Tally<&'a Progress>,
     /// The progress of the layer below, where it is not complete.
     pub(super) below: Option<&'a Barrier>,
     /// Where this layer reports its progress, where the layer above does not wait for its end.
@@ -187,6 +190,9 @@ impl Direction {
                 if let (Some(above), 0) = (track.above, part.index) {
                     above.advance();
                 }
+            }
+            if part.index == 0 {
+                track.tally.end(own.offsets.len() as u64);
             }
         }
         self.finish(simd, track, &share);

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use wgru::{Bindings, Cell, Device, Error, ErrorKind, Interrupt};
+use wgru::{Bindings, Cell, Device, DeviceInfo, Error, ErrorKind, Interrupt};
 
 use crate::common::{Draw, Inputs, bits, devices, options};
 
@@ -27,7 +27,9 @@ fn an_interrupted_run_ends_soon_and_the_engine_goes_on() {
         let expected = engine.run(&short.batch()).unwrap();
         engine.prepare(long.batch().run_shape()).unwrap();
         let (asked, askers) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+        let progress = Mutex::new(Vec::new());
         let interrupt = Interrupt::new(|| {
+            progress.lock().unwrap().push(engine.progress());
             askers.lock().unwrap().push(thread::current().id());
             // No, then yes.
             asked.fetch_add(1, Ordering::Relaxed) > 0
@@ -42,6 +44,10 @@ fn an_interrupted_run_ends_soon_and_the_engine_goes_on() {
         assert_eq!(asked.load(Ordering::Relaxed), 2, "{context}");
         assert!(askers.lock().unwrap().iter().all(|asker| *asker == thread::current().id()), "{context}");
         assert_eq!(engine.progress(), 0.0, "{context}");
+        // Where it asked last, the run was on its way; the reference does not count.
+        let last = progress.lock().unwrap()[1];
+        let is_counted = !matches!(context, DeviceInfo::Reference);
+        assert!((last > 0.0 && last < 1.0) == is_counted, "{context}: {last}");
         // Once it is set, other runs with it end too.
         let batch = long.batch();
         let mut y = vec![0.0; 20_000 * 256];
