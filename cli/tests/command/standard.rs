@@ -145,7 +145,7 @@ fn close_names_are_suggested() {
     for (more, name) in [
         (&["--readout", "haed", "--device", "cpu"][..], "head.weight"),
         (&["--prefix", "rn", "--device", "cpu"], "rnn.weight_ih_l0"),
-        (&["--columns", "time,laod", "--device", "cpu"], "load"),
+        (&["--columns", "time,loaf", "--device", "cpu"], "load"),
         (&["--device", "referense"], "reference"),
     ] {
         let output = folder.wgru(&[&run[..], more].concat());
