@@ -146,7 +146,7 @@ fn close_names_are_suggested() {
         (&["--readout", "haed", "--device", "cpu"][..], "head.weight"),
         (&["--prefix", "rn", "--device", "cpu"], "rnn.weight_ih_l0"),
         (&["--columns", "time,loaf", "--device", "cpu"], "load"),
-        (&["--device", "referense"], "reference"),
+        (&["--device", "referench"], "reference"),
     ] {
         let output = folder.wgru(&[&run[..], more].concat());
         assert_eq!(output.status.code(), Some(2), "{more:?}");
