@@ -107,6 +107,9 @@ const OPTIONS = {
   keras: ["name", "layers", "config", "kerasVersion", "readout", "readoutAt", "module"],
   engine: ["weights", "activations", "memory", "strategy"],
   run: ["batch", "steps", "lengths", "h0", "c0", "resets", "layout", "outputLayout", "padding", "checkFinite"],
+  output: ["y", "hN", "cN", "out"],
+  prepare: ["batch", "steps", "onProgress"],
+  shape: ["batch", "steps"],
   pool: ["capacity", "fixed", "frames", "queue", "nonFinite", "snapshot"],
 };
 
@@ -323,7 +326,8 @@ export function bind(module, url, relaxed = false) {
   }
 
   /** The caller's arrays for an output, as the module takes them. */
-  function target({ y, hN, cN, out } = {}) {
+  function target(options) {
+    const { y, hN, cN, out } = only(options, OPTIONS.output);
     for (const [name, value] of Object.entries({ y, hN, cN, out })) {
       if (value !== undefined) array(value, Float32Array, `output.${name}`);
     }
@@ -378,18 +382,21 @@ export function bind(module, url, relaxed = false) {
       }
     }
 
-    async prepare({ batch, steps, onProgress } = {}) {
+    async prepare(options) {
+      const { batch, steps, onProgress } = only(options, OPTIONS.prepare);
       const engine = this.inner;
       if (!engine.prepare) return;
       await guarded(engine.prepare(whole(batch, "batch"), whole(steps, "steps"), onProgress));
     }
 
-    explain({ batch, steps } = {}) {
+    explain(options) {
+      const { batch, steps } = only(options, OPTIONS.shape);
       const engine = this.inner;
       return guard(() => engine.explain(whole(batch, "batch"), whole(steps, "steps")));
     }
 
-    memory({ batch, steps } = {}) {
+    memory(options) {
+      const { batch, steps } = only(options, OPTIONS.shape);
       const engine = this.inner;
       return guard(() => engine.memory(whole(batch, "batch"), whole(steps, "steps")));
     }

@@ -166,6 +166,8 @@ tests["wrong input is refused by name"] = async () => {
   await refused(() => full.Model.fromPyTorch("model.safetensors"), "wrong-use", /String/);
   await refused(() => full.Model.fromPyTorch(file(), { read_out: "head" }), "wrong-use", /read_out is no option.*readoutAt/);
   await refused(() => full.Model.fromPyTorch(new TextEncoder().encode("<!doctype html>")), "bad-file", /HTML page/);
+  await refused(() => engine.prepare({ ...shape, onprogress() {} }), "wrong-use", /onprogress is no option.*onProgress/);
+  await refused(() => engine.runInto(x, shape, { Y: x }), "wrong-use", /Y is no option/);
   await refused(() => engine.run(x, { ...shape, length: 3 }), "wrong-use", /length is no option.*lengths/);
   assert(/3 features in, 20 out/.test(String(engine)), String(engine));
   await refused(() => full.Model.fromOnnx(new Uint8Array(10), { name: "m.onnx" }), "bad-file", /m\.onnx/);
