@@ -3,6 +3,8 @@
 use log::{LevelFilter, Log, Metadata, Record};
 use wgru::error::limited;
 
+use crate::args::Command;
+
 struct Stderr;
 
 impl Log for Stderr {
@@ -27,5 +29,20 @@ pub fn print() {
     // It fails if a logger is already set; this is the only one.
     if log::set_logger(&Stderr).is_ok() {
         log::set_max_level(LevelFilter::Warn);
+    }
+}
+
+/// Warns where a command measures with a build for trying and testing, which is slower by up to fifty times.
+pub fn of_build(command: &Command) {
+    let measures = match command {
+        Command::Bench(args) => args.from.is_empty() && args.compare.is_empty(),
+        Command::Tune(args) => args.from.is_empty() || !args.case.is_empty(),
+        Command::Compare(_) | Command::Report(_) => true,
+        _ => false,
+    };
+    if measures && cfg!(debug_assertions) {
+        eprintln!(
+            "wgru: warning: this build is not optimised, so it is slow; to measure, build with --release"
+        );
     }
 }

@@ -156,6 +156,25 @@ fn what_cannot_be_benchmarked_is_named() {
     assert_eq!([first, large, last].map(on_a_gpu), [true, false, true]);
 }
 
+/// A build for tests is slow, and says so where it measures; it says nothing where it only reads records.
+#[test]
+fn a_build_that_is_not_optimised_says_so() {
+    let folder = Folder::new("bench-build");
+    let measured = folder.wgru(&[
+        "bench",
+        "--quick",
+        "--device",
+        "cpu",
+        "--case",
+        "rnn-b1-t2-i1-h1",
+        "--json",
+        "r.jsonl",
+    ]);
+    let read = folder.wgru(&["bench", "--from", "r.jsonl"]);
+    assert_eq!(stderr(&measured).contains("not optimised"), cfg!(debug_assertions), "{}", stderr(&measured));
+    assert!(read.status.success() && !stderr(&read).contains("not optimised"), "{}", stderr(&read));
+}
+
 /// If the disk is full, measurements are still printed; the device file that stands for the disk is not replaced.
 #[cfg(target_os = "linux")]
 #[test]

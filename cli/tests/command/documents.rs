@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use crate::common::{Folder, root, stderr};
 
-/// What a command is in a clone.
-const IN_A_CLONE: &str = "cargo run --release -- ";
+/// What the command is in a clone: as it is measured, and as it is tried first.
+const IN_A_CLONE: [&str; 2] = ["cargo run --release -- ", "cargo run --profile first -- "];
 
 fn pages() -> Vec<PathBuf> {
     let guide = fs::read_dir(root().join("docs/guide/src")).expect("the guide is there");
@@ -21,7 +21,8 @@ fn pages() -> Vec<PathBuf> {
 /// The arguments of each command of a page.
 fn commands(page: &Path) -> Vec<Vec<String>> {
     let text = fs::read_to_string(page).expect("the page is there");
-    let lines = text.lines().filter_map(|line| line.trim().strip_prefix(IN_A_CLONE));
+    let lines =
+        text.lines().filter_map(|line| IN_A_CLONE.iter().find_map(|words| line.trim().strip_prefix(words)));
     lines.map(|arguments| arguments.split_whitespace().map(str::to_owned).collect()).collect()
 }
 
