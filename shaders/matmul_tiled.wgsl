@@ -2,13 +2,14 @@
 // through workgroup memory, DEPTH of k at a time.
 
 override K: u32;               // features read
+override DEPTH: u32;           // k of one pass through workgroup memory: 4 or 16
 
-const DEPTH: u32 = 16u;         // k of one pass through workgroup memory
 const TILE: u32 = 64u;          // rows and columns of a workgroup
 const PITCH: u32 = 17u;         // vec4 across a tile, padded so that stores of one k do not conflict in one bank
+const GROUPS: u32 = 16u;        // vec4 across a tile that are used
 
-var<workgroup> x_tile: array<vec4<f32>, 272>;   // [DEPTH, PITCH] of 4 rows
-var<workgroup> w_tile: array<vec4<f32>, 272>;   // [DEPTH, PITCH] of 4 columns
+var<workgroup> x_tile: array<vec4<f32>, DEPTH * PITCH>;   // [DEPTH, PITCH] of 4 rows
+var<workgroup> w_tile: array<vec4<f32>, DEPTH * PITCH>;   // [DEPTH, PITCH] of 4 columns
 
 // Where rows m to m + 3 of x begin, or NONE.
 fn starts_of(dir: u32, m: u32) -> vec4<u32> {
@@ -99,31 +100,36 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     var b0 = start; var b1 = start; var b2 = start; var b3 = start; var b4 = start; var b5 = start; var b6 = start;
     var b7 = start;
 
-    let k_own = lane % DEPTH;
-    let m_own = lane / DEPTH;
-    let starts0 = starts_of(dir, m0 + 4u * m_own);
-    let starts1 = starts_of(dir, m0 + 16u + 4u * m_own);
-    let starts2 = starts_of(dir, m0 + 32u + 4u * m_own);
-    let starts3 = starts_of(dir, m0 + 48u + 4u * m_own);
+    // Of x a thread loads one k, of every STRIDE-th four rows; of w four k of four columns, which keeps only some threads busy if
+    // passes are less deep.
+    let stride = TILE / DEPTH;
+    let x_k = lane % DEPTH;
+    let x_group = lane / DEPTH;
+    let w_k = 4u * (lane / GROUPS);
+    let w_group = lane % GROUPS;
+    var starts: array<vec4<u32>, 4>;
+    for (var i = 0u; i < DEPTH / 4u; i++) {
+        starts[i] = starts_of(dir, m0 + 4u * (x_group + i * stride));
+    }
     for (var k0 = 0u; k0 < K; k0 += DEPTH) {
         workgroupBarrier();
         // Neighbouring threads read neighbouring k of x, and neighbouring columns of w.
-        let x_own = k_own * PITCH + m_own;
-        x_tile[x_own] = load_x(starts0, k0 + k_own);
-        x_tile[x_own + 4u] = load_x(starts1, k0 + k_own);
-        x_tile[x_own + 8u] = load_x(starts2, k0 + k_own);
-        x_tile[x_own + 12u] = load_x(starts3, k0 + k_own);
-        let k = k0 + 4u * m_own;
-        let n = n0 + 4u * k_own;
-        let q0 = load_w(dir, k, n);
-        let q1 = load_w(dir, k, n + 1u);
-        let q2 = load_w(dir, k, n + 2u);
-        let q3 = load_w(dir, k, n + 3u);
-        let at = 4u * m_own * PITCH + k_own;
-        w_tile[at] = vec4<f32>(q0.x, q1.x, q2.x, q3.x);
-        w_tile[at + PITCH] = vec4<f32>(q0.y, q1.y, q2.y, q3.y);
-        w_tile[at + 2u * PITCH] = vec4<f32>(q0.z, q1.z, q2.z, q3.z);
-        w_tile[at + 3u * PITCH] = vec4<f32>(q0.w, q1.w, q2.w, q3.w);
+        for (var i = 0u; i < DEPTH / 4u; i++) {
+            x_tile[x_k * PITCH + x_group + i * stride] = load_x(starts[i], k0 + x_k);
+        }
+        if (w_k < DEPTH) {
+            let k = k0 + w_k;
+            let n = n0 + 4u * w_group;
+            let q0 = load_w(dir, k, n);
+            let q1 = load_w(dir, k, n + 1u);
+            let q2 = load_w(dir, k, n + 2u);
+            let q3 = load_w(dir, k, n + 3u);
+            let at = w_k * PITCH + w_group;
+            w_tile[at] = vec4<f32>(q0.x, q1.x, q2.x, q3.x);
+            w_tile[at + PITCH] = vec4<f32>(q0.y, q1.y, q2.y, q3.y);
+            w_tile[at + 2u * PITCH] = vec4<f32>(q0.z, q1.z, q2.z, q3.z);
+            w_tile[at + 3u * PITCH] = vec4<f32>(q0.w, q1.w, q2.w, q3.w);
+        }
         workgroupBarrier();
         for (var k = 0u; k < DEPTH * PITCH; k += PITCH) {
             let x0 = x_tile[k + down];

@@ -16,8 +16,17 @@ pub struct MatmulTiled {
     pub sizes: Sizes,
     /// How w and x are stored.
     pub precision: Precision,
+    /// k of one pass through workgroup memory: [`Self::DEEP`] or [`Self::SHALLOW`].
+    pub depth: u32,
     /// Whether a dispatch has several layers; set from the parameters of the dispatch.
     pub pipelined: bool,
+}
+
+impl MatmulTiled {
+    /// k of a pass that keeps every thread loading.
+    pub const DEEP: u32 = 16;
+    /// k of a pass with a quarter of the workgroup memory.
+    pub const SHALLOW: u32 = 4;
 }
 
 impl Definition for MatmulTiled {
@@ -39,7 +48,9 @@ impl Definition for MatmulTiled {
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
-        self.sizes.constants().to_vec()
+        let mut constants = self.sizes.constants().to_vec();
+        constants.push(("DEPTH", self.depth.into()));
+        constants
     }
 
     fn bindings(&self) -> Vec<Binding> {
@@ -50,9 +61,9 @@ impl Definition for MatmulTiled {
         THREADS
     }
 
-    /// Two tiles of 16 k × 17 vec4.
+    /// Two tiles of DEPTH × 17 vec4.
     fn workgroup_bytes(&self) -> u32 {
-        2 * 16 * 17 * 16
+        2 * self.depth * 17 * 16
     }
 
     fn grid(&self, rows: u32, dirs: u32) -> [u32; 3] {
@@ -63,9 +74,11 @@ impl Definition for MatmulTiled {
         limit.saturating_mul(TILE)
     }
 
-    /// For each 16 k the pass itself and 16 products; at the end 4 rows of 4 stores of 4.
+    /// For each pass itself, its loads and its products; before them where rows begin, and at the end 8 rows of 2 × 4 stores.
     fn iterations_of_sizes(&self) -> Option<u64> {
-        Some(u64::from(self.sizes.k.div_ceil(16)) * 17 + 4 + 16 * 4)
+        let loads = self.depth / 4;
+        let pass = u64::from(1 + loads + self.depth);
+        Some(u64::from(self.sizes.k.div_ceil(self.depth)) * pass + u64::from(loads) + 8 + 8 * 2 * 4)
     }
 
     fn work(&self) -> (Work, Work) {
@@ -74,7 +87,7 @@ impl Definition for MatmulTiled {
         let each = Work {
             load: 2 * 64 * k + 64 * 64,
             share: 16 * threads * k,
-            barrier: 2 * threads * k.div_ceil(16),
+            barrier: 2 * threads * k.div_ceil(self.depth.into()),
             chain: k,
             bytes: self.precision.weights.bytes(64 * k) + self.precision.activations.bytes(64 * k),
             ..Work::sums(Rows::Four, 64 * threads * k)
@@ -85,8 +98,9 @@ impl Definition for MatmulTiled {
     fn resources(&self) -> Resources {
         let Precision { weights, activations } = self.precision;
         let matrix = weights.bytes(u64::from(self.sizes.k) * u64::from(self.sizes.n));
-        // 64 sums, 8 numbers of each factor, and its part of the 16 k of 64 columns and 64 rows that are loaded together.
-        let loaded = (weights.bytes(16 * 64) + activations.bytes(16 * 64)) as u32 / THREADS / 4;
+        // 64 sums, 8 numbers of each factor, and its part of a pass of 64 columns and 64 rows that are loaded together.
+        let pass = u64::from(self.depth) * 64;
+        let loaded = (weights.bytes(pass) + activations.bytes(pass)) as u32 / THREADS / 4;
         Resources::of(64 + 16 + loaded, matrix)
     }
 

@@ -71,6 +71,11 @@ impl Caps {
         }
     }
 
+    /// Whether the device is a software driver: they alone bound a thread's iterations.
+    pub(super) fn is_software(&self) -> bool {
+        self.max_iterations.is_some()
+    }
+
     /// With the times of `table` in place of its own.
     pub fn with_table(self, table: Table) -> Self {
         let Table { speed, measured } = table;

@@ -16,6 +16,9 @@ use crate::model::{Layer, Merge, Model, Readout, ReadoutActivation, ReadoutSteps
 /// Rows from which the tiled matmul's 64-row tile is half full, and sharing its loads pays.
 const TILED_FROM_ROWS: usize = 32;
 
+/// Products of a matmul, rows · K · N, from which passes are deep on every device: some 3 ms on two cores.
+const SHALLOW_BELOW: u64 = 1 << 22;
+
 /// K of a matmul over y of a layer: its directions one after the other, all but the last padded; or the single merged
 /// one.
 pub(crate) fn output_columns(layer: &Layer, precision: Precision) -> usize {
@@ -86,13 +89,20 @@ pub(super) fn matmul_kernel(
     let matrices = matrices.filter(MatmulMatrices::fits);
     // A workgroup of the matrix kernel may have fewer rows, and then one grid covers fewer rows.
     let matrices = matrices.filter(|kernel| narrow <= kernel.most_rows(caps.max_workgroups));
-    let tiled = MatmulTiled { sizes, precision, pipelined }.into();
+    let tiled = MatmulTiled { sizes, precision, depth: depth(sizes, rows, caps), pipelined }.into();
     let tiled = [tiled].into_iter().chain(matrices.map(Projection::from));
     let tiled = tiled.filter(|kernel| caps.supports(&**kernel));
     let tiled = tiled.min_by_key(|kernel| cost::dispatch(&**kernel, narrow, 1, 1, &caps.speed));
     let width = width(sizes.n, caps);
     let by_rows = || MatmulRows { sizes, precision, rows: tile, width, pipelined }.into();
     tiled.filter(|_| rows >= TILED_FROM_ROWS).unwrap_or_else(by_rows)
+}
+
+/// k of one pass of the tiled matmul. A browser has workgroup memory zeroed, for which a software driver compiles a store for each number,
+/// 0.5 s for deep passes. Shallow ones take up to a quarter longer, so that small products have to run hundreds of times before they do.
+fn depth(sizes: matmul::Sizes, rows: usize, caps: &Caps) -> u32 {
+    let work = (rows as u64).saturating_mul(u64::from(sizes.k) * u64::from(sizes.n));
+    if caps.is_software() && work < SHALLOW_BELOW { MatmulTiled::SHALLOW } else { MatmulTiled::DEEP }
 }
 
 /// The kernel that merges the directions of `layer`, and the words of its output; `None` where they stay separate.

@@ -36,7 +36,8 @@ pub fn kernels() -> Vec<Kernel> {
     for precision in precisions() {
         for (k, n) in [(1, 1), (3, 5), (65, 129), (300, 2100)] {
             let sizes = Sizes { k, n };
-            all.push(MatmulTiled { sizes, precision, pipelined }.into());
+            let of = |depth| Kernel::from(MatmulTiled { sizes, precision, depth, pipelined });
+            all.extend([MatmulTiled::DEEP, MatmulTiled::SHALLOW].map(of));
             for rows in [Rows::One, Rows::Four] {
                 let of = |width| Kernel::from(MatmulRows { sizes, precision, rows, width, pipelined });
                 all.extend([1, 16, 64].map(of));
