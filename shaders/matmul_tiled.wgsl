@@ -2,7 +2,7 @@
 // through workgroup memory, DEPTH of k at a time.
 
 override K: u32;               // features read
-override DEPTH: u32;           // k of one pass through workgroup memory: 4 or 16
+override DEPTH: u32;           // k of one pass through workgroup memory: 8 or 16
 
 const TILE: u32 = 64u;          // rows and columns of a workgroup
 const PITCH: u32 = 17u;         // vec4 across a tile, padded so that stores of one k do not conflict in one bank

@@ -51,12 +51,12 @@ impl Device {
     #[pyo3(signature = (model, *, weights = "f32", activations = "f32", memory = None))]
     fn load(
         slf: &Bound<'_, Self>,
-        model: &Bound<'_, Model>,
+        model: &Bound<'_, PyAny>,
         weights: &str,
         activations: &str,
         memory: Option<u64>,
     ) -> PyResult<Engine> {
-        Engine::load(slf.clone().unbind(), model, weights, activations, memory)
+        Engine::load(slf.clone().unbind(), Model::of(model)?, weights, activations, memory)
     }
 
     /// `cpu`, `gpu` or `reference`.

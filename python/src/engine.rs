@@ -55,7 +55,7 @@ impl Engine {
     #[new]
     #[pyo3(signature = (model, device = None, *, weights = "f32", activations = "f32", memory = None))]
     fn new(
-        model: &Bound<'_, Model>,
+        model: &Bound<'_, PyAny>,
         device: Option<&Bound<'_, PyAny>>,
         weights: &str,
         activations: &str,
@@ -64,7 +64,7 @@ impl Engine {
         let py = model.py();
         let auto = pyo3::types::PyString::new(py, "auto").into_any();
         let device = Device::of(device.unwrap_or(&auto))?;
-        Self::load(device, model, weights, activations, memory)
+        Self::load(device, Model::of(model)?, weights, activations, memory)
     }
 
     #[allow(clippy::too_many_arguments, reason = "one for each option")]

@@ -62,6 +62,19 @@ impl From<Imported> for Model {
 /// What errors call a file that is given by its bytes.
 const NAME: &str = "file";
 
+impl Model {
+    /// `value`, which has to be a model.
+    pub fn of<'a, 'py>(value: &'a Bound<'py, PyAny>) -> PyResult<&'a Bound<'py, Self>> {
+        value.cast::<Self>().map_err(|_| {
+            let given = value.get_type();
+            wrong(format!(
+                "model: expected a wgru.Model, got {}: make one by Model.from_pytorch(file), from_state_dict(module.state_dict()), from_onnx(file) or from_keras(file)",
+                given.name().map_or_else(|_| "another object".into(), |name| name.to_string())
+            ))
+        })
+    }
+}
+
 #[pymethods]
 impl Model {
     #[allow(clippy::too_many_arguments, reason = "one for each option")]

@@ -22,14 +22,6 @@ pub struct Output {
     out: Option<Py<PyAny>>,
 }
 
-/// An iterator over the parts, so that they can be unpacked.
-fn parts<'py, const N: usize>(
-    py: Python<'py>,
-    parts: [Option<Bound<'py, PyAny>>; N],
-) -> PyResult<Bound<'py, PyIterator>> {
-    PyTuple::new(py, parts)?.try_iter()
-}
-
 fn bound<'py, T>(py: Python<'py>, part: &Option<Py<T>>) -> Option<Bound<'py, PyAny>> {
     part.as_ref().map(|part| part.bind(py).as_any().clone())
 }
@@ -56,7 +48,15 @@ impl Output {
     }
 
     fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyIterator>> {
-        parts(py, [&self.y, &self.h_n, &self.c_n, &self.out].map(|part| bound(py, part)))
+        self.tuple(py)?.try_iter()
+    }
+
+    fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
+        Ok(self.tuple(py)?.len())
+    }
+
+    fn __getitem__<'py>(&self, index: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        self.tuple(index.py())?.as_any().get_item(index)
     }
 
     fn __repr__(&self, py: Python<'_>) -> String {
@@ -66,6 +66,11 @@ impl Output {
 }
 
 impl Output {
+    /// Its parts in their order.
+    fn tuple<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, [&self.y, &self.h_n, &self.c_n, &self.out].map(|part| bound(py, part)))
+    }
+
     /// What a run gave, without a copy.
     pub fn of(py: Python<'_>, output: wgru::Output, shape: &OutputShape) -> PyResult<Self> {
         let array = |numbers: Vec<f32>, shape: &[usize]| -> PyResult<Py<PyAny>> {
@@ -152,6 +157,11 @@ pub struct Step {
 const FEW: usize = 4096;
 
 impl Step {
+    /// Its parts in their order.
+    fn tuple<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, [Some(self.y.bind(py).as_any().clone()), bound(py, &self.out)])
+    }
+
     /// Arrays of `streams` rows, with what a step left in `output`.
     pub fn of(py: Python<'_>, output: &mut StepOutput, streams: usize) -> PyResult<Self> {
         let array = |numbers: &mut Vec<f32>| -> PyResult<Array> {
@@ -169,7 +179,15 @@ impl Step {
 #[pymethods]
 impl Step {
     fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyIterator>> {
-        parts(py, [Some(self.y.bind(py).as_any().clone()), bound(py, &self.out)])
+        self.tuple(py)?.try_iter()
+    }
+
+    fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
+        Ok(self.tuple(py)?.len())
+    }
+
+    fn __getitem__<'py>(&self, index: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        self.tuple(index.py())?.as_any().get_item(index)
     }
 }
 
@@ -185,6 +203,11 @@ pub struct Frames {
 }
 
 impl Frames {
+    /// Its parts in their order.
+    fn tuple<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, [Some(self.y.bind(py).as_any().clone()), bound(py, &self.out)])
+    }
+
     pub fn of(py: Python<'_>, frames: wgru::Frames<'_>) -> PyResult<Self> {
         let array = |numbers: &[f32]| -> PyResult<Py<PyArrayDyn<f32>>> {
             Ok(copied(py, numbers, &[frames.frames, numbers.len() / frames.frames.max(1)])?.unbind())
@@ -200,6 +223,14 @@ impl Frames {
 #[pymethods]
 impl Frames {
     fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyIterator>> {
-        parts(py, [Some(self.y.bind(py).as_any().clone()), bound(py, &self.out)])
+        self.tuple(py)?.try_iter()
+    }
+
+    fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
+        Ok(self.tuple(py)?.len())
+    }
+
+    fn __getitem__<'py>(&self, index: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        self.tuple(index.py())?.as_any().get_item(index)
     }
 }

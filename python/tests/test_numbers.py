@@ -135,3 +135,15 @@ def test_arrays_of_the_caller(rng, cpu):
     ring = np.zeros((3, 2, 4, 12), np.float32)
     engine.run(x, out=wgru.Output(y=ring[1]))
     assert np.array_equal(ring[1], expected.y) and not ring[0].any() and not ring[2].any()
+
+
+def test_outputs_are_indexed_like_tuples(rng, cpu):
+    it = net(rng, "lstm", (4, 6))
+    engine = cpu.load(it.model)
+    output = engine.run(normal(rng, 2, 3, 4))
+    assert len(output) == 4 and output[0] is output.y and output[2] is output.c_n and output[-1] is None
+    assert output[1:3] == (output.h_n, output.c_n)
+    with pytest.raises(IndexError):
+        output[4]
+    step = engine.session(2).step(normal(rng, 2, 4))
+    assert len(step) == 2 and step[0] is step.y and step[1] is None

@@ -97,6 +97,13 @@ def test_what_is_no_number_passes_where_it_is_allowed_or_padding(rng, engine):
     assert np.isnan(y[0, 2]).any() and np.isfinite(y[1]).all()
 
 
+def test_what_is_no_model(cpu):
+    for load in (lambda model: wgru.Engine(model, cpu), cpu.load):
+        for model, kind in (("gru.safetensors", "str"), (None, "NoneType")):
+            with pytest.raises(wgru.WrongUse, match=rf"model: expected a wgru.Model, got {kind}.*Model.from_pytorch\(file\)"):
+                load(model)
+
+
 def test_overlaps(rng, cpu):
     it = net(rng, "lstm", (6, 6))
     engine = cpu.load(it.model)

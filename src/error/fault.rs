@@ -45,6 +45,8 @@ pub enum BufferFault {
         /// The other array.
         other: String,
     },
+    /// It was made by another device than the engine's.
+    OtherDevice,
 }
 
 impl fmt::Display for BufferFault {
@@ -67,6 +69,10 @@ impl fmt::Display for BufferFault {
             Self::Shared { other } => write!(
                 f,
                 "lies in the buffer of {other}, and one dispatch reads the one and writes the other: bind two buffers"
+            ),
+            Self::OtherDevice => write!(
+                f,
+                "the buffer was made by another device than the engine's: make it there, or open the engine's device with Device::from_wgpu"
             ),
         }
     }

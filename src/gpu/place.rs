@@ -1,5 +1,6 @@
 //! The position of a caller's array: a part of a buffer, checked against the array that it is bound to.
 
+use super::context::Context;
 use crate::error::{BufferFault, Error, Result};
 
 /// A buffer, and the offset of an array in it.
@@ -9,6 +10,27 @@ pub struct Place {
     pub buffer: wgpu::Buffer,
     /// In bytes.
     pub offset: u64,
+}
+
+impl Place {
+    /// Whether the buffer, which has the usage `STORAGE`, is of the device. wgpu tells only by refusing to bind it.
+    pub(super) fn is_of(&self, context: &Context) -> bool {
+        let ty = wgpu::BufferBindingType::Storage { read_only: true };
+        let entry = wgpu::BindGroupLayoutEntry {
+            binding: 0,
+            visibility: wgpu::ShaderStages::COMPUTE,
+            ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
+            count: None,
+        };
+        let label = Some("wgru.whose");
+        let bind = || {
+            let layout = wgpu::BindGroupLayoutDescriptor { label, entries: &[entry] };
+            let entry = wgpu::BindGroupEntry { binding: 0, resource: self.buffer.as_entire_binding() };
+            let layout = &context.create.bind_group_layout(&layout);
+            context.create.bind_group(&wgpu::BindGroupDescriptor { label, layout, entries: &[entry] })
+        };
+        context.checked("the owner of a buffer", bind).is_ok()
+    }
 }
 
 /// A caller's array with its position.

@@ -16,7 +16,7 @@ use super::pipeline::Pipeline;
 use super::place::Place;
 use super::workspace::{Binder, Bound, BoundOp, Constants, Tables, binding_of, filled, own};
 use crate::dims::Dims;
-use crate::error::Result;
+use crate::error::{BufferFault, Error, Result};
 use crate::io::RunShape;
 use crate::kernels::Kernel;
 use crate::program::{Buffer, BufferId, Copy, End, Op, Program, Role, StateBuffers, check, pack_sequence};
@@ -128,7 +128,7 @@ impl Recordable {
     /// states they are zero, and final states are not copied. y and the readout default to arrays of the program's own.
     ///
     /// # Errors
-    /// [`crate::Error::DeviceMemory`] where memory runs out, [`crate::Error::Device`] where a buffer is of another device.
+    /// [`Error::DeviceMemory`] where memory runs out, [`Error::Buffer`] where a buffer is of another device.
     pub fn bind(self: &Arc<Self>, context: &Context, given: &[(BufferId, Given<'_>)]) -> Result<Recorded> {
         context.check_fault()?;
         let upload = |(id, words): (BufferId, Cow<'_, [u32]>)| {
@@ -197,8 +197,20 @@ impl Recordable {
         let resets = placed.iter().any(|(id, _)| Some(*id) == program.resets);
         let of_resets = if resets { program.of_resets() } else { &[] };
         let pipelines = context.compile(program.kernels(of_resets))?;
-        let bind = || self.bind_unchecked(context, placed, (of_resets, &pipelines));
-        context.checked("buffers of a recording", bind)
+        let bind = || self.bind_unchecked(context, placed.clone(), (of_resets, &pipelines));
+        context.checked("buffers of a recording", bind).map_err(|error| self.named(context, &placed, error))
+    }
+
+    /// `error` of binding what is `placed`; where the device refused a buffer of another device, that which it is.
+    fn named(&self, context: &Context, placed: &[(BufferId, Place)], error: Error) -> Error {
+        let foreign = |(_, place): &&(BufferId, Place)| !place.is_of(context);
+        match placed.iter().filter(|_| matches!(error, Error::Device { .. })).find(foreign) {
+            Some((id, _)) => Error::Buffer {
+                name: self.program.buffers[*id].name.clone(),
+                fault: BufferFault::OtherDevice,
+            },
+            None => error,
+        }
     }
 
     fn bind_unchecked(

@@ -1,5 +1,6 @@
 //! Where the arrays of a run are: on the host, or in buffers of the caller's on the engine's device.
 
+use crate::error::{Error, Result};
 use crate::sync::Interrupt;
 
 /// Where an array is that a run reads. Converts from a slice, a `&wgpu::Buffer`, or a buffer and an offset in bytes.
@@ -194,6 +195,19 @@ impl<'a> Bindings<'a> {
     pub fn interrupt(mut self, interrupt: &'a Interrupt<'a>) -> Self {
         self.interrupt = Some(interrupt);
         self
+    }
+
+    /// Steps and ticks move states, which can be all that their caller wants; of a run nothing else is left.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] where no output is bound.
+    pub(crate) fn check_outputs(&self) -> Result<()> {
+        if self.y.is_some() || self.h_n.is_some() || self.c_n.is_some() || self.out.is_some() {
+            return Ok(());
+        }
+        let reason =
+            "none of y, h_n, c_n and out is bound, so the run would leave nothing: bind at least one".into();
+        Err(Error::Mismatch { name: "outputs".into(), reason })
     }
 
     /// The name of the first array that is in a buffer.

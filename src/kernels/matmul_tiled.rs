@@ -25,8 +25,8 @@ pub struct MatmulTiled {
 impl MatmulTiled {
     /// k of a pass that keeps every thread loading.
     pub const DEEP: u32 = 16;
-    /// k of a pass with a quarter of the workgroup memory.
-    pub const SHALLOW: u32 = 4;
+    /// k of a pass with half of the workgroup memory.
+    pub const SHALLOW: u32 = 8;
 }
 
 impl Definition for MatmulTiled {

@@ -349,8 +349,10 @@ fn many_rows_are_ordered_on_the_device() {
             assert_same(&arrays.read(&caller, &model, &wanted), &wanted, &context);
         }
         // More rows than a thread of a software driver can compare one by one.
-        let x = caller.buffer(70_000 * 2 * 4, wgpu::BufferUsages::STORAGE);
-        engine.recording(wgru::Dims::new(70_000, 1).unwrap(), Bindings::new(&x).lengths(&x)).unwrap();
+        let of = |features: u64| caller.buffer(70_000 * features * 4, wgpu::BufferUsages::STORAGE);
+        let [x, y] = [2, 3].map(of);
+        let dims = wgru::Dims::new(70_000, 1).unwrap();
+        engine.recording(dims, Bindings::new(&x).lengths(&x).y(&y)).unwrap();
     }
 }
 

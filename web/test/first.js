@@ -1,5 +1,8 @@
 // The first answer of a page: the package and the model of CO2 are fetched, compiled, prepared, and forecast 109 windows. ARGUMENT: the
-// device. The numbers are compared with those that PyTorch gave; the time is told.
+// device. The numbers are compared with those that PyTorch gave; the time is told. So are the times to prepare small layers, one kernel
+// after the other.
+import { gru, lstm, safetensors } from "./models.js";
+
 const fetched = async (path) => (await fetch(new URL(path, import.meta.url))).arrayBuffer();
 
 export default async function (told, selector) {
@@ -24,6 +27,21 @@ export default async function (told, selector) {
   const { out } = await engine.run(x, shape);
   const end = performance.now();
   told(`${selector}: ${Math.round(end - start)} ms, of which preparing ends at ${Math.round(prepared - start)} and the run takes ${Math.round(end - prepared)}`);
+
+  for (const [name, make] of Object.entries({ gru, lstm })) {
+    const device = await Device.open(selector);
+    const small = device.load(Model.fromPyTorch(safetensors(make(1, 64, 64))));
+    const parts = [];
+    let last = performance.now();
+    const onProgress = () => {
+      const now = performance.now();
+      parts.push(Math.round(now - last));
+      last = now;
+    };
+    await small.prepare({ batch: 1, steps: 100, onProgress });
+    onProgress();
+    told(`${selector}: ${name} (1, 100, 64, 64) is prepared in ${parts.reduce((sum, part) => sum + part, 0)} ms (${parts.join(" + ")})`);
+  }
 
   const failures = [];
   const { windows, forecasts } = await (await fetch(new URL("../../models/co2_gru_expected.json", import.meta.url))).json();

@@ -7,7 +7,7 @@ Letters of shapes: B sequences of T steps, I features of x, L layers of D direct
 from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 from types import TracebackType
-from typing import Any, Literal, Self, TypedDict, final
+from typing import Any, Literal, Self, SupportsIndex, TypedDict, final, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -178,7 +178,7 @@ class Device:
 
 @final
 class Output:
-    """The arrays of a run. Unpacks as `y, h_n, c_n, out`."""
+    """The arrays of a run. Unpacks, and is indexed, as `y, h_n, c_n, out`."""
 
     def __new__(
         cls, *, y: Floats | None = None, h_n: Floats | None = None, c_n: Floats | None = None, out: Floats | None = None
@@ -197,6 +197,11 @@ class Output:
     def out(self) -> Floats | None:
         """The readout: `[B, O]`, or `[B, T, O]` where it is at every step."""
     def __iter__(self) -> Iterator[Any]: ...
+    def __len__(self) -> int: ...
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> Any: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Any, ...]: ...
 
 class State(TypedDict, total=False):
     h: Floats
@@ -300,7 +305,7 @@ class Recipe:
 
 @final
 class Step:
-    """The arrays of a step. Unpacks as `y, out`."""
+    """The arrays of a step. Unpacks, and is indexed, as `y, out`."""
 
     @property
     def y(self) -> Floats:
@@ -309,6 +314,11 @@ class Step:
     def out(self) -> Floats | None:
         """`[streams, O]`"""
     def __iter__(self) -> Iterator[Any]: ...
+    def __len__(self) -> int: ...
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> Any: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Any, ...]: ...
 
 @final
 class Session:
@@ -325,7 +335,7 @@ class Session:
 
 @final
 class Frames:
-    """What a tick gave of a stream. Unpacks as `y, out`."""
+    """What a tick gave of a stream. Unpacks, and is indexed, as `y, out`."""
 
     @property
     def stream(self) -> int: ...
@@ -336,6 +346,11 @@ class Frames:
     def out(self) -> Floats | None:
         """`[frames, O]`"""
     def __iter__(self) -> Iterator[Any]: ...
+    def __len__(self) -> int: ...
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> Any: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Any, ...]: ...
 
 @final
 class Pool:

@@ -29,8 +29,8 @@ const AT_ONCE: [[&str; 2]; 2] = [["y", "out"], ["resets", "y"]];
 /// Binds `bindings` to the arrays of `program`; also returns the arrays that are read back to the host.
 ///
 /// # Errors
-/// [`Error::Buffer`], [`Error::Length`], [`Error::Mismatch`] for lengths beyond T and numbers beyond the range of x's storage
-/// type, [`Error::Unsupported`] for an array that the model or the run does not have.
+/// [`Error::Buffer`], [`Error::Length`], [`Error::Mismatch`] for lengths beyond T, numbers beyond the range of x's storage
+/// type and a run without outputs, [`Error::Unsupported`] for an array that the model or the run does not have.
 pub(in crate::engine) fn given<'a>(
     context: &Context,
     model: &Model,
@@ -41,6 +41,7 @@ pub(in crate::engine) fn given<'a>(
     let (run_shape, Dims { batch, .. }) = (program.run_shape, program.run_shape.dims);
     let shape = OutputShape::new(model, run_shape)?;
     let states = |features: usize| vec![model.num_states(), batch, features];
+    let outputs = bindings.check_outputs();
     let Bindings { x, lengths, resets, h0, c0, y, h_n, c_n, out, interrupt: _ } = bindings;
     let ends = program.ends.as_ref();
     let mut all = All { program, given: Vec::new(), placed: Vec::new(), sinks: Vec::new() };
@@ -112,6 +113,9 @@ pub(in crate::engine) fn given<'a>(
     }
     refuse(out.is_some() && program.out.is_none(), "out: the model has no readout")?;
     all.sink("out", program.out, out, shape.out.as_deref().unwrap_or(&[]))?;
+    if of == Of::Run {
+        outputs?;
+    }
     check_places(&all.placed, context.storage_alignment(), &IN_PLACE, &AT_ONCE)?;
     Ok((all.given, all.sinks))
 }

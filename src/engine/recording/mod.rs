@@ -45,8 +45,9 @@ impl Engine {
     /// pipelining and the exchange need the host to check their completion.
     ///
     /// # Errors
-    /// [`Error::Buffer`] for a buffer that is too small, lacks the usage `STORAGE`, overlaps another or begins at a wrong offset;
-    /// [`Error::Device`] for one of another device of the same [`wgpu::Instance`] (wgpu does not know those of another instance);
+    /// [`Error::Buffer`] for a buffer that is too small, lacks the usage `STORAGE`, overlaps another, begins at a wrong offset or is of
+    /// another device of the same [`wgpu::Instance`] (wgpu does not know those of another instance); [`Error::Mismatch`] where no output
+    /// is bound;
     /// [`Error::Unsupported`] on a device other than a GPU and for outputs on the host, which a recording does not wait for;
     /// [`Error::TooLarge`] where the run does not fit at once; otherwise those of [`Engine::run`].
     pub fn recording(&self, run_shape: impl Into<RunShape>, bindings: Bindings<'_>) -> Result<Recording> {
@@ -135,6 +136,7 @@ impl Engine {
     }
 
     async fn run_on_host(&self, run_shape: RunShape, bindings: Bindings<'_>, wait: Wait<'_>) -> Result<()> {
+        let outputs = bindings.check_outputs();
         let Bindings { x, lengths, resets, h0, c0, y, h_n, c_n, out, interrupt } = bindings;
         let x = on_host(Some(x)).unwrap_or_default();
         let mut batch = Batch::of_form(run_shape, run_shape.features(self.model()), x)?;
@@ -167,6 +169,7 @@ impl Engine {
             crate::dims::check_len(name, shape, sink.len())?;
         }
         self.check_batch(&batch)?;
+        outputs?;
         // A run writes every output; those that the caller does not want go to arrays of its own.
         let mut own: [Vec<f32>; 4] = Default::default();
         let [own_y, own_h, own_c, own_out] = &mut own;

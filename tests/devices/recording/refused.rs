@@ -92,7 +92,7 @@ fn what_no_recording_has_is_refused() {
     }
 }
 
-/// For a device of the same instance wgpu itself reports the error.
+/// Of a device of the same instance; wgpu's own error does not say which array it is.
 #[test]
 fn a_buffer_of_another_device_is_refused() {
     let mut draw = Draw::new();
@@ -100,13 +100,56 @@ fn a_buffer_of_another_device_is_refused() {
         let [caller, other] = [(); 2].map(|()| Caller::on(&adapter));
         let model = draw.model(Cell::LSTM, 16, 16, 1);
         let engine = caller.ours.load(&model).unwrap();
-        let [x, y] = [&caller, &other].map(|caller| caller.buffer(4 * 5 * 16 * 4, STORAGE));
         let dims = Dims::new(4, 5).unwrap();
-        let error = engine.recording(dims, Bindings::new(&x).y(&y)).unwrap_err();
-        assert!(matches!(error, Error::Device { .. }), "{error}");
+        let bytes = 4 * 5 * 16 * 4;
+        let [ours, x, y] = [&other, &caller, &caller].map(|caller| caller.buffer(bytes, STORAGE));
+        let foreign = [
+            ("x", Bindings::new(&ours).y(&y)),
+            ("y", Bindings::new(&x).y(&ours)),
+            ("h0", Bindings::new(&x).y(&y).h0(&ours)),
+            ("c_n", Bindings::new(&x).y(&y).c_n(&ours)),
+            ("lengths", Bindings::new(&x).y(&y).lengths(&ours)),
+        ];
+        for (name, bindings) in foreign {
+            let error = engine.recording(dims, bindings).unwrap_err();
+            assert!(
+                matches!(error, Error::Buffer { fault: BufferFault::OtherDevice, .. }),
+                "{name}: {error}"
+            );
+            assert!(
+                error.to_string().starts_with(&format!("{name}: the buffer was made by another")),
+                "{name}: {error}"
+            );
+        }
+        let error = engine.run_bound(dims, Bindings::new(&x).y(&ours)).unwrap_err();
+        assert!(matches!(error, Error::Buffer { fault: BufferFault::OtherDevice, .. }), "{error}");
         // The engine goes on.
-        let y = caller.buffer(4 * 5 * 16 * 4, STORAGE);
         engine.recording(dims, Bindings::new(&x).y(&y)).unwrap();
+    }
+}
+
+/// A step moves its session's states, and needs no output; a run has nothing else.
+#[test]
+fn a_run_without_outputs_is_refused() {
+    let mut draw = Draw::new();
+    for caller in Caller::all() {
+        let model = draw.model(Cell::GRU, 3, 4, 1);
+        let engine = caller.ours.load(&model).unwrap();
+        let x = caller.buffer(2 * 5 * 3 * 4, STORAGE);
+        let host = vec![0.5; 2 * 5 * 3];
+        let dims = Dims::new(2, 5).unwrap();
+        let refused = [
+            engine.recording(dims, Bindings::new(&x)).unwrap_err(),
+            engine.run_bound(dims, Bindings::new(&x)).unwrap_err(),
+            engine.run_bound(dims, Bindings::new(&host)).unwrap_err(),
+        ];
+        for error in refused {
+            assert!(
+                matches!(error, Error::Mismatch { .. }) && error.to_string().contains("none of y, h_n"),
+                "{error}"
+            );
+        }
+        engine.session(2).unwrap().recording(Bindings::new(&x)).unwrap();
     }
 }
 
