@@ -99,8 +99,8 @@ pub(super) fn matmul_kernel(
 }
 
 /// k of one pass of the tiled matmul. A browser has workgroup memory zeroed, and SwiftShader compiles a store for each number of it: 0.5 s
-/// of the 0.7 s that a kernel with deep passes takes. Shallow ones take half, and run 5 to 20 % longer: small products pay for that only
-/// after a thousand runs.
+/// of the 0.7 s that a kernel with deep passes takes. Shallow ones take half, and run up to 20 % longer, small ones up to 5 %
+/// (benches/pages/gpu-drivers.md).
 fn depth(sizes: matmul::Sizes, rows: usize, caps: &Caps) -> u32 {
     let work = (rows as u64).saturating_mul(u64::from(sizes.k) * u64::from(sizes.n));
     if caps.is_software() && work < SHALLOW_BELOW { MatmulTiled::SHALLOW } else { MatmulTiled::DEEP }
