@@ -3,6 +3,7 @@
 
 mod documents;
 mod exchange_model;
+mod features;
 mod layering;
 mod occupancy;
 mod predictions;

@@ -101,12 +101,12 @@ export function bind(module, url, relaxed = false) {
       ready();
       let importer;
       try {
-        const [module, file] = await IMPORTERS[kind]();
+        const [module, file] = await IMPORTERS[kind].load();
         await module.default({ module_or_path: source ?? file });
         importer = module.Model;
       } catch (error) {
         throw new WgruError(
-          `the module that reads ${kind === "onnx" ? "ONNX" : "Keras"} files could not be loaded (${error.message}): see that pkg/${kind} is served, ` +
+          `the module that reads ${IMPORTERS[kind].name} files could not be loaded (${error.message}): see that pkg/${kind} is served, ` +
           "or give a worklet what `toBytes()` of a page's model gives", "unsupported", error,
         );
       }

@@ -75,7 +75,7 @@ commands:
   fuzz   each fuzz target for a minute, from the committed corpora (nightly Rust, cargo-fuzz)
   published
          checks of a published crate: licences, sources and advisories of dependencies
-         (cargo-deny), spelling (typos), each feature by itself, a build by the stated Rust
+         (cargo-deny), spelling (typos), every set of features, a build by the stated Rust
          version, and one with the lowest versions of dependencies (nightly Rust)
   surface
          compare the library's public surface with tests/surface.txt (nightly Rust,

@@ -14,7 +14,8 @@ use hdf5_reader::{Attribute, Dataset, Hdf5File, OpenOptions};
 use crate::dims::check_finite;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
-use crate::import::{Limits, Tensor};
+use crate::import::Limits;
+use crate::import::tensors::Tensor;
 
 /// The deepest nesting of groups: models inside models.
 const DEEPEST: usize = 64;

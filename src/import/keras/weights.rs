@@ -23,7 +23,7 @@ use super::graph::{Graph, Node};
 use super::spec::{Recurrent, Spec};
 use crate::dims::product;
 use crate::error::{Error, Result};
-use crate::import::Tensor;
+use crate::import::tensors::Tensor;
 use crate::model::{Cell, Direction, GateOrder, Layer, Weights};
 
 /// The role of an array in its layer.
