@@ -83,7 +83,7 @@ commands:
   lint   rustfmt, clippy and rustdoc, with warnings as errors; charts and tables against records
   ci     the checks for every change: test, the library built for 64-bit Arm and a suite of
          it run, web-test, python-test, loops, few cases of isa, loom, the suites of numbers from elsewhere with one other strategy and one
-         other instruction set, the CPU path in a build without GPUs, the quick parts of
+         other instruction set, the CPU path in a build without GPUs, each feature alone, the quick parts of
          published, then lint
   nightly
          the long checks: arm, web-test and python-test with all, those suites once for each strategy and once for each of the
@@ -148,6 +148,7 @@ fn parse(arguments: &[String]) -> Result<Request, String> {
             stages.push(Stage::new("another strategy", || suites::strategies(Extent::Sample)));
             stages.push(Stage::new("another instruction set", || suites::instruction_sets(Extent::Sample)));
             stages.push(Stage::new("without GPUs", suites::without_gpus));
+            stages.push(Stage::new("each feature alone", || published::features_compile(1)));
             stages.extend(published::quick());
             stages.extend(lint::stages());
             stages
@@ -332,8 +333,8 @@ mod tests {
         assert_eq!(stage_count(&["fuzz"]), Some(1));
         assert_eq!(stage_count(&["published"]), Some(7));
         assert_eq!(stage_count(&["lint"]), Some(4));
-        assert_eq!(stage_count(&["ci"]), Some(20));
-        assert_eq!(stage_count(&["ci", "--", "--test", "parity"]), Some(20));
+        assert_eq!(stage_count(&["ci"]), Some(21));
+        assert_eq!(stage_count(&["ci", "--", "--test", "parity"]), Some(21));
         assert_eq!(stage_count(&["nightly"]), Some(21));
         assert_eq!(stage_count(&["isa"]), Some(1));
         for words in [&["demo"][..], &["demo", "serve"], &["demo-test"]] {

@@ -113,10 +113,10 @@ pub(in crate::engine) fn given<'a>(
     }
     refuse(out.is_some() && program.out.is_none(), "out: the model has no readout")?;
     all.sink("out", program.out, out, shape.out.as_deref().unwrap_or(&[]))?;
+    check_places(&all.placed, context.storage_alignment(), &IN_PLACE, &AT_ONCE)?;
     if of == Of::Run {
         outputs?;
     }
-    check_places(&all.placed, context.storage_alignment(), &IN_PLACE, &AT_ONCE)?;
     Ok((all.given, all.sinks))
 }
 
