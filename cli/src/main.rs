@@ -38,7 +38,6 @@ fn main() -> ExitCode {
     quiet_drivers();
     warnings::print();
     let args = Args::parse();
-    warnings::of_build(&args.command);
     let result = match &args.command {
         Command::Devices(args) => devices::devices(args),
         Command::Run(args) => run::run(args),

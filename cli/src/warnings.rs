@@ -3,8 +3,6 @@
 use log::{LevelFilter, Log, Metadata, Record};
 use wgru::error::limited;
 
-use crate::args::Command;
-
 struct Stderr;
 
 impl Log for Stderr {
@@ -32,15 +30,9 @@ pub fn print() {
     }
 }
 
-/// Warns where a command measures with a build for trying and testing, which is slower by up to fifty times.
-pub fn of_build(command: &Command) {
-    let measures = match command {
-        Command::Bench(args) => args.from.is_empty() && args.compare.is_empty(),
-        Command::Tune(args) => args.from.is_empty() || !args.case.is_empty(),
-        Command::Compare(_) | Command::Report(_) => true,
-        _ => false,
-    };
-    if measures && cfg!(debug_assertions) {
+/// Warns of times that a build for trying and testing takes: up to fifty times as long.
+pub fn of_build() {
+    if cfg!(debug_assertions) {
         eprintln!(
             "wgru: warning: this build is not optimised, so it is slow; to measure, build with --release"
         );

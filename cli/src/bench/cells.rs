@@ -12,6 +12,7 @@ use crate::args::{BenchArgs, CompareArgs};
 use crate::failure::{Failure, Outcome, error};
 use crate::print::print;
 use crate::table::Table;
+use crate::warnings;
 use wgru_harness::case::Case;
 use wgru_harness::measure::{Bench, Measuring, Stamp};
 use wgru_harness::number::si;
@@ -70,6 +71,7 @@ fn open(selector: &str) -> Outcome<Bench> {
 
 /// Verifies every subject, then times them all in each round: other work on the machine delays all or none.
 fn in_turn(subjects: &[Subject], bench: &Bench) -> Outcome<Vec<Record>> {
+    warnings::of_build();
     let bar = bar(subjects.len() * (1 + ROUNDS));
     let records = in_turn_with(subjects, bench, &bar);
     bar.finish_and_clear();

@@ -30,6 +30,7 @@ use crate::devices::{check_matrices, say_matrices, test_exchange};
 use crate::failure::{Failure, Outcome, error};
 use crate::print::print;
 use crate::table::Table;
+use crate::warnings;
 use listing::listing;
 use sink::Sink;
 use wgru_harness::number::three;
@@ -117,6 +118,7 @@ fn measure_all(
 ) -> (Outcome, Vec<String>) {
     let effort = if args.quick { Effort::QUICK } else { Effort::NORMAL };
     let stamp = Stamp { commit: wgru_harness::COMMIT.into(), date: today() };
+    warnings::of_build();
     let bar = bar(cases.len() * benches.len() * ROUNDS);
     let mut failed = Vec::new();
     let mut fail = |reason: String| {

@@ -19,6 +19,7 @@ use crate::devices::{say_matrices, test_exchange};
 use crate::failure::{Failure, Outcome, error};
 use crate::print::print;
 use crate::table::Table;
+use crate::warnings;
 use wgru_harness::case::{Case, values};
 use wgru_harness::verify::{Inputs, require};
 
@@ -117,6 +118,9 @@ pub fn tune(args: &TuneArgs) -> Outcome {
 }
 
 fn measure_all(cases: &[String], device: &Device, caps: &Caps) -> Outcome<Vec<Subject>> {
+    if !cases.is_empty() {
+        warnings::of_build();
+    }
     let bar = ProgressBar::new(cases.len() as u64);
     let mut subjects = Vec::new();
     for name in cases {

@@ -21,6 +21,7 @@ use super::{bar, devices, peaks, today};
 use crate::args::BenchArgs;
 use crate::failure::{Failure, Outcome, error};
 use crate::print::print;
+use crate::warnings;
 use load::{Load, Terms};
 use schedule::Schedule;
 use search::Most;
@@ -144,6 +145,7 @@ pub fn run(args: &BenchArgs) -> Outcome {
     let mut benches = devices(args)?;
     let peaks = peaks(&benches);
     let mut sink = Sink::open(args)?;
+    warnings::of_build();
     let bar = bar(asked.cases.len() * benches.len());
     let mut all = Ended::default();
     let kept = all.measure(&asked, &mut benches, &mut sink, &bar);
