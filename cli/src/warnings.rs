@@ -30,9 +30,12 @@ pub fn print() {
     }
 }
 
-/// Warns of times that a build for trying and testing takes: up to fifty times as long.
+/// Whether this is not a build for trying and testing, which takes up to fifty times as long.
+pub const IS_OPTIMISED: bool = !cfg!(debug_assertions);
+
+/// Warns before times are measured, if this build is not optimised.
 pub fn of_build() {
-    if cfg!(debug_assertions) {
+    if !IS_OPTIMISED {
         eprintln!(
             "wgru: warning: this build is not optimised, so it is slow; to measure, build with --release"
         );

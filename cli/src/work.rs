@@ -15,6 +15,7 @@ use wgru::{Batch, Device, DeviceInfo, Dims, Engine, Layout, Model, Output, Piece
 use crate::args::WorkArgs;
 use crate::devices::{check_matrices, choose, say_matrices, to_json};
 use crate::failure::{Failure, Outcome};
+use crate::warnings::IS_OPTIMISED;
 use wgru_harness::number::{count, three};
 use wgru_harness::outputs::{Axes, NotFinite, describe, not_finite};
 
@@ -167,9 +168,10 @@ fn save_pipelines(args: &WorkArgs, device: &Device) {
 /// The device, the kernels, the time, the sequences a second; then each comparison.
 impl fmt::Display for Work {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let build = if IS_OPTIMISED { "" } else { ", in a build that is not optimised" };
         writeln!(
             f,
-            "{}: {} in {:.1?} ({} sequences/s), prepared and compiled before in {:.1?}; {}",
+            "{}: {} in {:.1?} ({} sequences/s{build}), prepared and compiled before in {:.1?}; {}",
             self.device,
             size(self.dims),
             self.run,
