@@ -160,3 +160,36 @@ fn commands_name_what_is_there() {
         }
     }
 }
+
+/// Words in code marks that are paths, of this repository or of a folder in it: with a slash and an ending.
+fn paths(text: &str) -> Vec<&str> {
+    let marked = prose(text).flat_map(|line| line.split('`').skip(1).step_by(2));
+    let is_path = |word: &&str| {
+        let plain = word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-./".contains(c));
+        let ending =
+            word.rsplit_once('.').is_some_and(|(_, ending)| !ending.is_empty() && !ending.contains('/'));
+        plain && word.contains('/') && (ending || word.ends_with('/')) && !word.starts_with(['.', '/'])
+    };
+    marked.filter(is_path).collect()
+}
+
+#[test]
+fn files_that_pages_for_contributors_name_are_there() {
+    let folders = ["", "src", "shaders", "benches"].map(|folder| root().join(folder));
+    // What a build makes.
+    let made = ["target/", "web/pkg/"];
+    let (mut seen, mut wrong) = (0, Vec::new());
+    for page in ["ARCHITECTURE.md", "CONTRIBUTING.md", "PERFORMANCE.md"] {
+        let text = read(&root().join(page));
+        for path in
+            paths(&text).into_iter().filter(|path| !made.iter().any(|folder| path.starts_with(folder)))
+        {
+            seen += 1;
+            if !folders.iter().any(|folder| folder.join(path).exists()) {
+                wrong.push(format!("{page}: {path}: no such file"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(seen > 50, "{seen} paths");
+}
