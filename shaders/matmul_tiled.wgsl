@@ -100,7 +100,7 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     var b0 = start; var b1 = start; var b2 = start; var b3 = start; var b4 = start; var b5 = start; var b6 = start;
     var b7 = start;
 
-    // Of x a thread loads one k, of every STRIDE-th four rows; of w four k of four columns, which keeps only some threads busy if
+    // Of x a thread loads one k, of four rows in each `stride` groups; of w four k of four columns, which keeps only some threads busy if
     // passes are less deep.
     let stride = TILE / DEPTH;
     let x_k = lane % DEPTH;
