@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
 use wgru::import::{Keras, Onnx};
 use wgru::model::bytes;
-use wgru::{Cell, Imported, ReadoutSteps};
+use wgru::{Imported, ReadoutSteps};
 
 use crate::error::{fail, free, wrong};
 use crate::options;
@@ -184,11 +184,7 @@ impl Model {
 
     #[getter]
     fn cell(&self) -> &'static str {
-        match self.model.cell() {
-            Cell::Gru { .. } => "gru",
-            Cell::Lstm { .. } => "lstm",
-            _ => "rnn",
-        }
+        self.model.cell().name()
     }
 
     #[getter]

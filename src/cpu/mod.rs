@@ -324,10 +324,7 @@ mod tests {
     use crate::dims::Dims;
     use crate::dtype::Storage;
     use crate::io::{Batch, Layout, Output, OutputShape, Padding};
-    use crate::model::{
-        Cell, Direction, Forget, Layer, Merge, Readout, ReadoutActivation, ReadoutSteps, Reset, Update,
-        Weights,
-    };
+    use crate::model::{Cell, Direction, Layer, Merge, Readout, ReadoutActivation, ReadoutSteps, Weights};
 
     /// A model of one direction a layer, or of two, merged or not.
     fn model(rng: &mut fastrand::Rng, cell: Cell, dirs: usize, hidden: usize, layers: usize) -> Model {
@@ -445,15 +442,7 @@ mod tests {
     fn bits_do_not_depend_on_the_cut() {
         let threads = size(6, 3);
         let (mut rng, team) = (crate::seed::Random::new(), Team::new(threads));
-        let cells = [
-            Cell::GRU,
-            Cell::ORIGINAL_GRU,
-            Cell::Gru { reset: Reset::Before, update: Update::Keeps },
-            Cell::LSTM,
-            Cell::Lstm { forget: Forget::Coupled },
-            Cell::Rnn,
-        ];
-        for (number, cell) in cells.into_iter().enumerate() {
+        for (number, cell) in Cell::ALL.into_iter().enumerate() {
             for dirs in [1, 2] {
                 let (least, most) = size((10, 50), (5, 10));
                 let hidden = rng.usize(least..most);

@@ -2,8 +2,8 @@
 //! its workers and audio worklets. Words of 32 bits, little-endian; arrays and texts after their length.
 
 use super::{
-    Activation, Activations, Cell, Direction, Forget, Function, Layer, Merge, Model, Readout,
-    ReadoutActivation, ReadoutSteps, Reset, Update, Weights,
+    Activation, Activations, Cell, Direction, Function, Layer, Merge, Model, Readout, ReadoutActivation,
+    ReadoutSteps, Weights,
 };
 use crate::error::{Error, Result};
 
@@ -11,15 +11,6 @@ use crate::error::{Error, Result};
 const MAGIC: u32 = u32::from_le_bytes(*b"wgru");
 const VERSION: u32 = 2;
 
-const CELLS: [Cell; 7] = [
-    Cell::Gru { reset: Reset::After, update: Update::Keeps },
-    Cell::Gru { reset: Reset::After, update: Update::Takes },
-    Cell::Gru { reset: Reset::Before, update: Update::Keeps },
-    Cell::Gru { reset: Reset::Before, update: Update::Takes },
-    Cell::Lstm { forget: Forget::Own },
-    Cell::Lstm { forget: Forget::Coupled },
-    Cell::Rnn,
-];
 const DIRECTIONS: [Direction; 3] = [Direction::Forward, Direction::Reverse, Direction::Bidirectional];
 const MERGES: [Merge; 4] = [Merge::Concat, Merge::Sum, Merge::Mul, Merge::Average];
 const STEPS: [ReadoutSteps; 2] = [ReadoutSteps::Every, ReadoutSteps::Last];
@@ -137,7 +128,7 @@ impl Writer {
     }
 
     fn layer(&mut self, layer: &Layer) -> Result<()> {
-        self.one_of(&CELLS, layer.cell())?;
+        self.one_of(&Cell::ALL, layer.cell())?;
         self.one_of(&DIRECTIONS, layer.direction())?;
         self.one_of(&MERGES, layer.merge())?;
         self.word(layer.input())?;
@@ -200,7 +191,7 @@ impl<'a> Reader<'a> {
 
     fn layer(&mut self) -> Result<Layer> {
         let (cell, direction, merge) =
-            (self.one_of(&CELLS)?, self.one_of(&DIRECTIONS)?, self.one_of(&MERGES)?);
+            (self.one_of(&Cell::ALL)?, self.one_of(&DIRECTIONS)?, self.one_of(&MERGES)?);
         let (input, hidden) = (self.word()? as usize, self.word()? as usize);
         let clips = [self.maybe()?, self.maybe()?];
         let (mut activations, mut weights) = (Vec::new(), Vec::new());
@@ -239,7 +230,7 @@ mod tests {
     /// Every cell, direction and merge, with each option of a layer and without.
     fn models() -> Vec<Model> {
         let (mut models, mut seed, hidden) = (Vec::new(), 25, 3);
-        for cell in CELLS {
+        for cell in Cell::ALL {
             for (at, direction) in DIRECTIONS.into_iter().enumerate() {
                 for merge in MERGES {
                     if merge != Merge::Concat && direction != Direction::Bidirectional {

@@ -59,6 +59,27 @@ impl Cell {
     /// The LSTM of every framework: a forget gate of its own.
     pub const LSTM: Self = Self::Lstm { forget: Forget::Own };
 
+    // The place of each is its number in `bytes.rs`.
+    /// Every cell in every convention.
+    pub const ALL: [Self; 7] = [
+        Self::GRU,
+        Self::Gru { reset: Reset::After, update: Update::Takes },
+        Self::Gru { reset: Reset::Before, update: Update::Keeps },
+        Self::ORIGINAL_GRU,
+        Self::LSTM,
+        Self::Lstm { forget: Forget::Coupled },
+        Self::Rnn,
+    ];
+
+    /// `gru`, `lstm` or `rnn`, whatever its convention.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Gru { .. } => "gru",
+            Self::Lstm { .. } => "lstm",
+            Self::Rnn => "rnn",
+        }
+    }
+
     /// G, the number of gates: row blocks of H in each weight matrix.
     pub fn gates(self) -> usize {
         match self {

@@ -13,7 +13,7 @@ use std::sync::LazyLock;
 use seed::Random;
 use wgru::dtype::Precision;
 use wgru::engine::Exchange;
-use wgru::model::{Activation, Activations, Forget, Function, Reset, Update};
+use wgru::model::{Activation, Activations, Function};
 use wgru::plan::{self, Fault, Strategy};
 use wgru::reference::{self, Tolerance, compare};
 use wgru::{
@@ -94,20 +94,6 @@ pub fn options() -> Options {
         return options.exchange(Exchange::Forced(exchange));
     }
     options
-}
-
-/// Every cell in every convention.
-pub fn cells() -> Vec<Cell> {
-    let mut cells = Vec::new();
-    for reset in [Reset::Before, Reset::After] {
-        for update in [Update::Keeps, Update::Takes] {
-            cells.push(Cell::Gru { reset, update });
-        }
-    }
-    cells.push(Cell::LSTM);
-    cells.push(Cell::Lstm { forget: Forget::Coupled });
-    cells.push(Cell::Rnn);
-    cells
 }
 
 /// A layer's direction, and how it merges both.

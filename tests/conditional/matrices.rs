@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use crate::common::{Draw, Inputs, assert_close_in, bits, cells};
+use crate::common::{Draw, Inputs, assert_close_in, bits};
 use libtest_mimic::Trial;
 use wgru::dtype::Precision;
 use wgru::kernels::matrices::Matrices;
@@ -97,7 +97,7 @@ fn by_matrices(device: &Device, model: &Model, run_shape: RunShape, options: &Op
 fn every_cell_holds(devices: Vec<Device>) {
     let mut draw = Draw::new();
     for device in devices {
-        for (index, cell) in cells().into_iter().enumerate() {
+        for (index, cell) in Cell::ALL.into_iter().enumerate() {
             for layers in [1 + index % 2] {
                 // Sizes below a matrix, sizes that end inside one, and sizes larger than a workgroup's part.
                 let hidden = [draw.size(1..=7), draw.size(15..=18), draw.size(63..=70)][(index + layers) % 3];

@@ -50,7 +50,7 @@ fn callers_devices() -> Vec<Device> {
 fn every_cell_on_the_callers_device_matches_the_reference() {
     let mut draw = Draw::new();
     for device in callers_devices() {
-        for cell in crate::common::cells() {
+        for cell in Cell::ALL {
             let model = draw.model(cell, 13, 37, 2);
             let model = draw.with_readout(model, 5, ReadoutSteps::Every);
             let inputs = Inputs::draw(&mut draw, &model, 6, 9);

@@ -1,7 +1,7 @@
 //! Every candidate of the planner for a layer of each cell, each cell on an adapter: each gives the bits of the first, which
 //! is checked against the reference.
 
-use crate::common::{Draw, Inputs, adapters, assert_close_in, bits, cells, in_turn};
+use crate::common::{Draw, Inputs, adapters, assert_close_in, bits, in_turn};
 use wgru::plan::{Basis, Candidate, Only, Sample, Speed, Strategy, Table};
 use wgru::{Cell, Device, DeviceInfo, Model, Options, Storage};
 
@@ -50,7 +50,7 @@ fn same_bits(
 fn every_candidate_gives_the_bits_of_the_first() {
     let mut draw = Draw::new();
     let mut packed = 0;
-    for (index, device, cell) in in_turn(cells(), draw.seed) {
+    for (index, device, cell) in in_turn(Cell::ALL.to_vec(), draw.seed) {
         // Last blocks of few k, which compilers tend to reorder; numbers of units next to a workgroup's 64; k
         // distributed to threads.
         let hidden = [draw.size(1..=9), draw.size(33..=36), draw.size(64..=68)][index % 3];
@@ -75,7 +75,7 @@ fn partially_register_resident_kernels_give_the_bits_of_the_others() {
     let mut draw = Draw::new();
     // Kernels of one thread to a unit, of several, and of packed weights; single rows, and four of them.
     let (mut one, mut several, mut packed, mut rows) = (0, 0, 0, [0, 0]);
-    for (index, device, cell) in in_turn(cells(), draw.seed) {
+    for (index, device, cell) in in_turn(Cell::ALL.to_vec(), draw.seed) {
         // The storage types alternate, so that the LSTM has four blocks in f32, of which one thread could keep
         // only one.
         let storage = [Storage::F32, [Storage::F16, Storage::Bf16][index / 2 % 2]][index % 2];
@@ -118,7 +118,7 @@ fn threads_of_one_gate_give_the_bits_of_the_others() {
     let mut draw = Draw::new();
     // Single rows, four of them; of several threads to a gate; packed weights; weights of which some are loaded.
     let mut found = [0; 5];
-    let gated = cells().into_iter().filter(|cell| cell.gates() > 1).collect();
+    let gated = Cell::ALL.into_iter().filter(|cell| cell.gates() > 1).collect();
     for (index, device, cell) in in_turn(gated, draw.seed) {
         let hidden = [draw.size(17..=31), draw.size(65..=70), 64][index % 3];
         let storage = [Storage::F32, Storage::F16, Storage::F32, Storage::Bf16][index % 4];
@@ -191,7 +191,7 @@ fn loads_ahead_and_divided_units_give_the_bits_of_the_others() {
     let mut draw = Draw::new();
     for device in adapters() {
         let first = draw.size(0..=1);
-        for (index, cell) in cells().into_iter().enumerate().skip(first).step_by(2) {
+        for (index, cell) in Cell::ALL.into_iter().enumerate().skip(first).step_by(2) {
             // Whole blocks of k, and last blocks of few.
             let hidden = if draw.chance() { 128 } else { draw.size(129..=135) };
             let storage = [Storage::F32, Storage::F16, Storage::Bf16][(index + index / 2) % 3];

@@ -3,7 +3,7 @@
 //! mostly run workgroups one after the other.
 
 use crate::common::told::{assert_told, told};
-use crate::common::{Draw, Inputs, adapters, assert_close_in, bits, cells, in_turn, own_adapters};
+use crate::common::{Draw, Inputs, adapters, assert_close_in, bits, in_turn, own_adapters};
 use wgru::dtype::Precision;
 use wgru::engine::{Exchange, SelfTest, StoppedAt};
 use wgru::kernels::Rows;
@@ -62,7 +62,7 @@ fn multi_workgroup(engine: &Engine, batch: &Batch<'_>) -> Output {
 fn one_step_to_a_dispatch_gives_the_bits_of_steps() {
     let mut draw = Draw::new();
     let mut alone = 0;
-    for (index, device, cell) in in_turn(cells(), draw.seed) {
+    for (index, device, cell) in in_turn(Cell::ALL.to_vec(), draw.seed) {
         // Units that fill the last workgroup and that do not; a last block of two k.
         let hidden = [draw.size(65..=70), 96, 98][index % 3];
         let layers = 1 + index % 2;

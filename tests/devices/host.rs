@@ -8,14 +8,14 @@ use std::sync::Barrier;
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
-use crate::common::{Draw, Inputs, adapters, cells, options, own_adapters};
+use crate::common::{Draw, Inputs, adapters, options, own_adapters};
 use wgru::{Cell, Device, Dims, Direction, ReadoutSteps, ResourceCounts};
 
 #[test]
 fn the_second_run_of_a_shape_creates_nothing() {
     let mut draw = Draw::new();
     for device in own_adapters() {
-        for cell in cells() {
+        for cell in Cell::ALL {
             let model = draw.any_model(cell, 5, 12, 2);
             let model = draw.with_readout(model, 3, ReadoutSteps::Last);
             let context = format!("{}, {model}, seed {}", device.info(), draw.seed);
@@ -101,7 +101,7 @@ fn a_staged_batch_runs_again_without_creating() {
 fn a_second_engine_compiles_nothing() {
     let mut draw = Draw::new();
     for device in own_adapters() {
-        for cell in cells() {
+        for cell in Cell::ALL {
             let model = draw.model(cell, 5, 11, 2);
             let inputs = Inputs::draw(&mut draw, &model, 5, 6);
             device.load_with(&model, options()).unwrap().run(&inputs.batch()).unwrap();

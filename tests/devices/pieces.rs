@@ -1,11 +1,10 @@
 //! Batches that do not fit a device at once are run in pieces, with the bits of a run in one piece. Sizes beyond a
 //! binding, a grid or a driver's loop limit are handled too.
 
-use crate::common::{
-    Draw, Inputs, adapters, assert_close, assert_close_in, bits, cells, options, own_adapters,
-};
+use crate::common::{Draw, Inputs, adapters, assert_close, assert_close_in, bits, options, own_adapters};
 use wgru::{
-    Batch, Device, Dims, Direction, Error, Layout, Merge, Output, Padding, ReadoutSteps, RunShape, Storage,
+    Batch, Cell, Device, Dims, Direction, Error, Layout, Merge, Output, Padding, ReadoutSteps, RunShape,
+    Storage,
 };
 
 fn same_bits(a: &Output, b: &Output, context: &str) {
@@ -19,7 +18,7 @@ fn same_bits(a: &Output, b: &Output, context: &str) {
 fn pieces_give_the_bits_of_a_run_at_once() {
     let mut draw = Draw::new();
     for device in adapters() {
-        for cell in cells() {
+        for cell in Cell::ALL {
             for storage in [Storage::F32, Storage::F16, Storage::Bf16] {
                 let layers = draw.size(1..=3);
                 let mut model = draw.any_model(cell, 3, 5, layers);
@@ -69,7 +68,7 @@ fn pieces_of_a_projected_batch() {
             [(Direction::Bidirectional, draw.merge()), (Direction::Bidirectional, draw.merge())],
         ];
         for kinds in kinds {
-            let model = draw.stack(wgru::Cell::GRU, &kinds, 3, 5);
+            let model = draw.stack(Cell::GRU, &kinds, 3, 5);
             let features = model.projected_input();
             let (batch, steps) = (3, 30);
             let xw = draw.values(batch * steps * features, 1.0);
@@ -91,7 +90,7 @@ fn pieces_of_a_projected_batch() {
 fn pieces_of_a_batch_with_resets() {
     let mut draw = Draw::new();
     for device in adapters() {
-        for cell in [wgru::Cell::GRU, wgru::Cell::LSTM] {
+        for cell in [Cell::GRU, Cell::LSTM] {
             let model = draw.model(cell, 3, 5, 2);
             let model = draw.with_options(model);
             let (batch, steps) = (3, 40);
@@ -124,7 +123,7 @@ fn a_batch_in_pieces_is_planned_and_prepared_as_what_it_is() {
     // Each test that counts objects has devices of its own.
     for device in own_adapters() {
         for projected in [false, true] {
-            let model = draw.model_of(wgru::Cell::GRU, Direction::Bidirectional, 3, 20, 2);
+            let model = draw.model_of(Cell::GRU, Direction::Bidirectional, 3, 20, 2);
             let features = if projected { model.projected_input() } else { 3 };
             let (batch, steps) = (11, 60);
             let x = draw.values(batch * steps * features, 1.0);
@@ -185,7 +184,7 @@ fn a_batch_in_pieces_is_planned_and_prepared_as_what_it_is() {
 #[test]
 fn no_memory_at_all_is_refused_with_its_numbers() {
     let mut draw = Draw::new();
-    let model = draw.model(wgru::Cell::GRU, 3, 5, 1);
+    let model = draw.model(Cell::GRU, 3, 5, 1);
     let inputs = Inputs::draw(&mut draw, &model, 4, 6);
     for device in adapters() {
         let engine = device.load_with(&model, options().memory(100)).unwrap();
@@ -201,7 +200,7 @@ fn no_memory_at_all_is_refused_with_its_numbers() {
 #[test]
 fn memory_is_known_before_anything_is_allocated() {
     let mut draw = Draw::new();
-    let model = draw.model(wgru::Cell::LSTM, 3, 20, 2);
+    let model = draw.model(Cell::LSTM, 3, 20, 2);
     let inputs = Inputs::draw(&mut draw, &model, 4, 6);
     for device in adapters() {
         let engine = device.load_with(&model, options()).unwrap();
@@ -234,9 +233,8 @@ fn small_devices(binding: u64) -> Vec<Device> {
 fn matrices_beyond_a_binding_are_cut_into_slices() {
     let mut draw = Draw::new();
     for device in small_devices(64 << 10) {
-        for cell in cells() {
-            let halves =
-                if cell == wgru::Cell::GRU { &[Storage::F32, Storage::F16][..] } else { &[Storage::F32] };
+        for cell in Cell::ALL {
+            let halves = if cell == Cell::GRU { &[Storage::F32, Storage::F16][..] } else { &[Storage::F32] };
             for &storage in halves {
                 // w_hh: 200 · G · 200 numbers, of which 64 KiB hold 16,384 or 32,768.
                 let model = draw.any_model(cell, 150, 200, 2);
@@ -247,7 +245,7 @@ fn matrices_beyond_a_binding_are_cut_into_slices() {
                 let output = engine.run(&inputs.batch()).unwrap();
                 let plan = engine.plan(Dims::new(1, 4).unwrap()).unwrap().unwrap();
                 let context = format!("{}, {model}, {storage}, seed {}", device.info(), draw.seed);
-                assert!(plan.has_steps() || cell == wgru::Cell::Rnn, "{context}: {plan}");
+                assert!(plan.has_steps() || cell == Cell::Rnn, "{context}: {plan}");
                 assert_close_in(options.precision(), &model, &inputs.batch(), &output, &context);
             }
         }
@@ -261,13 +259,13 @@ fn sizes_beyond_the_limits_of_a_device() {
     let mut draw = Draw::new();
     for device in adapters() {
         for (cell, [batch, steps, input, hidden]) in [
-            (wgru::Cell::GRU, [1, 100_000, 1, 3]),
-            (wgru::Cell::GRU, [300_000, 1, 1, 1]),
-            (wgru::Cell::Rnn, [100_000, 2, 2, 3]),
-            (wgru::Cell::Rnn, [600, 600, 100, 2]),
-            (wgru::Cell::LSTM, [1, 3, 1, 1_500]),
+            (Cell::GRU, [1, 100_000, 1, 3]),
+            (Cell::GRU, [300_000, 1, 1, 1]),
+            (Cell::Rnn, [100_000, 2, 2, 3]),
+            (Cell::Rnn, [600, 600, 100, 2]),
+            (Cell::LSTM, [1, 3, 1, 1_500]),
             // w_hh alone has 192 MiB.
-            (wgru::Cell::GRU, [2, 2, 1, 4_096]),
+            (Cell::GRU, [2, 2, 1, 4_096]),
         ] {
             let model = draw.model(cell, input, hidden, 1);
             let x = draw.values(batch * steps * input, 1.0);

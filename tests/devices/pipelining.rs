@@ -1,7 +1,7 @@
 //! Pipelined layers of a stack, each a chunk behind the one below, against one layer after the other: the same bits.
 
 use super::exchange::fallbacks;
-use crate::common::{Draw, Inputs, adapters, bits, cells};
+use crate::common::{Draw, Inputs, adapters, bits};
 use wgru::engine::Exchange;
 use wgru::kernels::{Definition, Rows};
 use wgru::plan::{Fault, Only, Speed, Strategy};
@@ -59,7 +59,7 @@ fn pipelined_layers_give_the_bits_of_sequential_layers() {
     let mut draw = Draw::new();
     let mut pipelined = 0;
     for device in adapters() {
-        for (index, cell) in cells().into_iter().enumerate() {
+        for (index, cell) in Cell::ALL.into_iter().enumerate() {
             let strategy = [Strategy::Step, Strategy::Persistent, Strategy::Streamed][index % 3];
             let storage = [Storage::F32, Storage::F16, Storage::Bf16][index / 2 % 3];
             let direction = [Direction::Forward, Direction::Reverse][index % 2];
@@ -127,7 +127,7 @@ fn pipelined_multi_workgroup_kernels_give_the_bits_of_sequential_layers_and_of_s
     let mut draw = Draw::new();
     let (mut alone, mut words) = (0, 0);
     for device in adapters() {
-        for (index, cell) in cells().into_iter().enumerate() {
+        for (index, cell) in Cell::ALL.into_iter().enumerate() {
             let storage = [Storage::F32, Storage::F16, Storage::Bf16][index % 3];
             let activations = if draw.chance() { storage } else { Storage::F32 };
             let direction = [Direction::Forward, Direction::Reverse][index % 2];

@@ -8,7 +8,7 @@ use std::future::Future;
 use std::task::{Context, Poll, Waker};
 
 use crate::common::life::{Life, Population, assert_lives, other_model, take};
-use crate::common::{Draw, cells, devices, everywhere, options, own_devices};
+use crate::common::{Draw, devices, everywhere, options, own_devices};
 use wgru::NonFinite;
 use wgru::dtype::Storage;
 use wgru::{
@@ -21,7 +21,7 @@ use wgru::{
 fn a_stream_has_the_bits_of_its_own_sequence_run() {
     let mut draw = Draw::new();
     for device in everywhere() {
-        for (index, cell) in cells().into_iter().enumerate() {
+        for (index, cell) in Cell::ALL.into_iter().enumerate() {
             let (input, hidden) = (draw.size(1..=9), draw.size(1..=70));
             let model = draw.model(cell, input, hidden, 1 + index % 5);
             let model = draw.with_options(model);

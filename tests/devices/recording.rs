@@ -12,7 +12,7 @@ use wgru::dtype::Storage;
 use wgru::program::{pack_sequence, unpack_sequence};
 use wgru::{Batch, Bindings, Cell, Engine, Model, Options, Output, Padding, ReadoutSteps, Source, wgpu};
 
-use crate::common::{Draw, Inputs, bits, cells};
+use crate::common::{Draw, Inputs, bits};
 
 /// x as words of a buffer.
 fn words_of(storage: Storage, features: usize, x: &[f32]) -> Vec<u32> {
@@ -173,7 +173,7 @@ fn draw_options(draw: &mut Draw) -> Options {
 fn a_recorded_run_has_the_bits_of_one_on_the_host() {
     let mut draw = Draw::new();
     for caller in Caller::all() {
-        for cell in cells().into_iter().chain(cells()) {
+        for cell in Cell::ALL.into_iter().chain(Cell::ALL) {
             let model = draw_model(&mut draw, cell);
             let options = draw_options(&mut draw);
             let engine = caller.ours.load_with(&model, options).unwrap();
@@ -197,7 +197,7 @@ fn a_recorded_run_has_the_bits_of_one_on_the_host() {
 fn any_mix_of_host_and_buffers_has_the_same_bits() {
     let mut draw = Draw::new();
     for caller in Caller::all() {
-        for cell in cells().into_iter().chain(cells()) {
+        for cell in Cell::ALL.into_iter().chain(Cell::ALL) {
             let model = draw_model(&mut draw, cell);
             let engine = caller.ours.load_with(&model, draw_options(&mut draw)).unwrap();
             let inputs = draw_inputs(&mut draw, &model);

@@ -99,7 +99,7 @@ fn products_that_overflow() {
 
 #[test]
 fn layers_of_wrong_sizes_or_numbers() {
-    for cell in crate::common::cells() {
+    for cell in Cell::ALL {
         let good = weights(cell, 2, 3);
         let rows = cell.gates() * 3;
         let with = |change: &dyn Fn(&mut Weights)| {

@@ -2,7 +2,7 @@
 //! engines add to a model's weights.
 
 use super::allocator;
-use crate::common::{Draw, Inputs, cells, everywhere};
+use crate::common::{Draw, Inputs, everywhere};
 use wgru::{
     Cell, CpuOptions, Device, DeviceInfo, Dims, Direction, InstructionSet, Merge, Model, Options,
     PoolOptions, ReadoutSteps, RunShape, Storage, TickOutput,
@@ -13,7 +13,7 @@ use wgru::{
 fn a_tick_on_the_cpu_allocates_nothing() {
     let mut draw = Draw::new();
     let device = Device::cpu_with(CpuOptions::default().threads(1)).unwrap();
-    for cell in cells() {
+    for cell in Cell::ALL {
         let model = draw.model(cell, 10, 23, 2);
         let model = draw.with_readout(model, 3, ReadoutSteps::Every);
         let mut pool = device.load(&model).unwrap().pool(PoolOptions::fixed(9)).unwrap();
@@ -43,7 +43,7 @@ fn a_session_step_on_the_cpu_allocates_nothing() {
     let mut draw = Draw::new();
     for set in InstructionSet::available() {
         let device = Device::cpu_with(CpuOptions::default().threads(1).instructions(set)).unwrap();
-        for cell in cells() {
+        for cell in Cell::ALL {
             for streams in [1, 3, 40] {
                 let model = draw.model(cell, 30, 41, 2);
                 let model = draw.with_options(model);

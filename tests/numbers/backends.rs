@@ -2,7 +2,7 @@
 
 #[cfg(feature = "gpu")]
 use crate::common::adapters;
-use crate::common::{Draw, Inputs, assert_close, bits, cells, devices, options};
+use crate::common::{Draw, Inputs, assert_close, bits, devices, options};
 #[cfg(feature = "gpu")]
 use wgru::DeviceInfo;
 use wgru::model::{Activation, Activations, Function};
@@ -27,7 +27,7 @@ const SHAPES: [[usize; 4]; 11] = [
 fn every_cell_and_shape_matches_the_reference() {
     let mut draw = Draw::new();
     for device in devices() {
-        for cell in cells() {
+        for cell in Cell::ALL {
             for [batch, steps, input, hidden] in SHAPES {
                 let layers = draw.size(1..=3);
                 let mut model = draw.any_model(cell, input, hidden, layers);
@@ -52,7 +52,7 @@ fn every_cell_and_shape_matches_the_reference() {
 fn random_sizes_match_the_reference() {
     let mut draw = Draw::new();
     for device in devices() {
-        for cell in cells() {
+        for cell in Cell::ALL {
             for _ in 0..3 {
                 let [batch, steps] = [draw.size(1..=40), draw.size(1..=20)];
                 let [input, hidden, layers] = [draw.size(1..=150), draw.size(1..=200), draw.size(1..=2)];
@@ -74,7 +74,7 @@ fn random_sizes_match_the_reference() {
 fn every_activation_and_clip_matches_the_reference() {
     let mut draw = Draw::new();
     for device in devices() {
-        for cell in [Cell::GRU, Cell::ORIGINAL_GRU, Cell::LSTM, cells()[5]] {
+        for cell in [Cell::GRU, Cell::ORIGINAL_GRU, Cell::LSTM, Cell::ALL[5]] {
             for function in Function::ALL {
                 let (alpha, beta) = function.parameters();
                 let number = |takes: bool, value: f32| if takes { value } else { 0.0 };
@@ -246,7 +246,7 @@ fn more_iterations_than_a_driver_runs_are_refused() {
 fn a_session_gives_the_bits_of_the_sequence_run() {
     let mut draw = Draw::new();
     for device in devices() {
-        for cell in cells() {
+        for cell in Cell::ALL {
             for [batch, steps, input, hidden] in [[1, 9, 3, 70], [6, 8, 67, 33], [40, 5, 4, 12]] {
                 let model = draw.model(cell, input, hidden, 2);
                 let model = draw.with_readout(model, 3, ReadoutSteps::Every);
@@ -351,7 +351,7 @@ fn the_same_run_gives_the_same_bits() {
 #[test]
 fn saturated_gates_reach_their_limits() {
     for device in devices() {
-        for cell in cells() {
+        for cell in Cell::ALL {
             for batch in [1, 5] {
                 let (hidden, steps) = (6, 3);
                 let rows = cell.gates() * hidden;
@@ -416,7 +416,7 @@ fn a_dropped_future_leaves_the_session_usable() {
 fn a_nan_stays_in_its_own_sequence() {
     let mut draw = Draw::new();
     for device in devices() {
-        for cell in cells() {
+        for cell in Cell::ALL {
             let model = draw.model(cell, 3, 5, 1);
             let clean = Inputs { h0: None, c0: None, ..Inputs::draw(&mut draw, &model, 6, 4) };
             let engine = device.load_with(&model, options()).unwrap();

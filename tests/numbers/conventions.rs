@@ -1,7 +1,7 @@
 //! Options of a layer and a batch beyond the plain case, on every device: options of the cell, layouts, the rules for
 //! padding, storage types.
 
-use crate::common::{Draw, Inputs, assert_close, assert_close_in, bits, cells, devices, options};
+use crate::common::{Draw, Inputs, assert_close, assert_close_in, bits, devices, options};
 use wgru::dtype::Precision;
 use wgru::model::{Activation, Activations};
 #[cfg(feature = "gpu")]
@@ -20,7 +20,7 @@ fn filled() -> Options {
 fn every_option_matches_the_reference() {
     let mut draw = Draw::new();
     for device in devices() {
-        for cell in cells() {
+        for cell in Cell::ALL {
             for [batch, steps] in [[1, 5], [9, 4]] {
                 let (input, hidden, layers) = (draw.size(1..=9), draw.size(1..=80), draw.size(1..=2));
                 let model = draw.any_model(cell, input, hidden, layers);

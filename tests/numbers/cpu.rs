@@ -1,9 +1,11 @@
 //! The CPU path with every instruction set of this machine, on any number of threads: against the reference, and bit
 //! for bit.
 
-use crate::common::{Draw, Inputs, assert_close, assert_close_in, bits, cells};
+use crate::common::{Draw, Inputs, assert_close, assert_close_in, bits};
 use wgru::dtype::Precision;
-use wgru::{CpuOptions, Device, DeviceInfo, Error, InstructionSet, Options, Output, ReadoutSteps, Storage};
+use wgru::{
+    Cell, CpuOptions, Device, DeviceInfo, Error, InstructionSet, Options, Output, ReadoutSteps, Storage,
+};
 
 fn cpu(set: InstructionSet, threads: usize) -> Device {
     let options = CpuOptions::default().instructions(set).threads(threads);
@@ -19,7 +21,7 @@ fn all_bits(output: &Output) -> Vec<u32> {
 #[test]
 fn every_set_on_any_number_of_threads_gives_the_bits_of_one() {
     let mut draw = Draw::new();
-    for cell in cells() {
+    for cell in Cell::ALL {
         for [batch, steps, input, hidden, layers] in
             [[1, 60, 200, 211, 2], [3, 40, 64, 300, 1], [19, 12, 70, 133, 3], [2, 30, 9, 257, 1]]
         {
@@ -55,7 +57,7 @@ fn every_set_on_any_number_of_threads_gives_the_bits_of_one() {
 #[test]
 fn half_precision_in_every_set_matches_the_reference() {
     let mut draw = Draw::new();
-    for cell in cells() {
+    for cell in Cell::ALL {
         for storage in [Storage::F16, Storage::Bf16] {
             let model = draw.model(cell, 33, 50, 2);
             let inputs = Inputs::draw(&mut draw, &model, 9, 20);
@@ -75,7 +77,7 @@ fn half_precision_in_every_set_matches_the_reference() {
 #[test]
 fn steps_give_the_bits_of_a_sequence_in_every_set() {
     let mut draw = Draw::new();
-    for cell in cells() {
+    for cell in Cell::ALL {
         let model = draw.model(cell, 21, 70, 2);
         for (batch, steps) in [(1, 9), (13, 4)] {
             let inputs = Inputs { h0: None, c0: None, ..Inputs::draw(&mut draw, &model, batch, steps) };
@@ -100,7 +102,7 @@ fn steps_give_the_bits_of_a_sequence_in_every_set() {
 #[test]
 fn runs_at_the_same_time_give_the_same_bits() {
     let mut draw = Draw::new();
-    let model = draw.model(cells()[2], 100, 256, 2);
+    let model = draw.model(Cell::ALL[2], 100, 256, 2);
     let inputs = Inputs::draw(&mut draw, &model, 4, 30);
     let engine = Device::cpu_with(CpuOptions::default().threads(3)).unwrap().load(&model).unwrap();
     let expected = all_bits(&engine.run(&inputs.batch()).unwrap());
@@ -134,7 +136,7 @@ fn what_a_machine_does_not_have_is_refused_by_name() {
 #[test]
 fn the_faster_device_is_chosen() {
     let mut draw = Draw::new();
-    let model = draw.model(cells()[2], 64, 64, 1);
+    let model = draw.model(Cell::ALL[2], 64, 64, 1);
     let dims = wgru::Dims::new(1, 100).unwrap();
     // As fast as possible, and a millisecond for every operation.
     let mut fast = wgru::plan::Speed::DISCRETE;

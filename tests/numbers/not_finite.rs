@@ -3,7 +3,7 @@
 
 #[cfg(feature = "gpu")]
 use crate::common::assert_close_in;
-use crate::common::{Draw, Inputs, adapters, assert_close, bits, cells};
+use crate::common::{Draw, Inputs, adapters, assert_close, bits};
 #[cfg(feature = "gpu")]
 use wgru::dtype::Precision;
 #[cfg(feature = "gpu")]
@@ -144,7 +144,7 @@ fn a_state_that_leaves_the_range_of_f32_never_comes_back_as_a_number() {
     let mut draw = Draw::new();
     let backends = backends();
     let mut seen = vec![[0; 3]; backends.len()];
-    for (place, cell) in cells().into_iter().enumerate() {
+    for (place, cell) in Cell::ALL.into_iter().enumerate() {
         // Every function for an RNN; for the other cells, every function in some position of some cell.
         let turns: Vec<usize> =
             if cell == Cell::Rnn { (0..11).collect() } else { vec![0, place + 1, place + 5] };
@@ -179,7 +179,7 @@ fn what_is_not_finite_stays_in_its_row_and_behind_its_step() {
     let backends = backends();
     // Bounded functions, so that no other number leaves the range.
     let bounded = [0, 1, 6, 7, 9];
-    for (place, cell) in cells().into_iter().enumerate() {
+    for (place, cell) in Cell::ALL.into_iter().enumerate() {
         let turns: Vec<usize> =
             if cell == Cell::Rnn { (0..11).collect() } else { vec![place, place + 4, place + 7] };
         for turn in turns {
@@ -264,7 +264,7 @@ fn every_strategy_treats_them_alike() {
         plan::Exchange { workgroups: 1 << 16, workgroup_bytes: 1 << 16, steps: 1, fault: Fault::None };
     for device in adapters() {
         let mut strategies = Vec::new();
-        for (index, cell) in cells().into_iter().enumerate() {
+        for (index, cell) in Cell::ALL.into_iter().enumerate() {
             let storage = [Storage::F32, Storage::F16, Storage::Bf16][index % 3];
             // Sizes for one workgroup, and sizes that several share.
             let hidden = [draw.size(2..=40), draw.size(65..=70)][index % 2];

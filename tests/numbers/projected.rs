@@ -1,7 +1,7 @@
 //! Batches whose first layer is already projected: they give the reference's results, and if the products are exact,
 //! the bits of a run that computes them.
 
-use crate::common::{Draw, Inputs, assert_close_in, bits, cells, devices, options};
+use crate::common::{Draw, Inputs, assert_close_in, bits, devices, options};
 use wgru::dtype::Precision;
 use wgru::reference::{self, Tolerance, compare};
 use wgru::{
@@ -75,7 +75,7 @@ fn assert_same(got: &Output, want: &Output, context: &str) {
 fn every_cell_and_stack_matches_the_reference() {
     let mut draw = Draw::new();
     for device in devices() {
-        for cell in cells() {
+        for cell in Cell::ALL {
             for storage in [Storage::F32, Storage::F16, Storage::Bf16] {
                 for layers in 1..=2 {
                     let [input, hidden] = [draw.size(1..=9), draw.size(1..=40)];
@@ -167,7 +167,7 @@ fn quarters(draw: &mut Draw, len: usize) -> Vec<f32> {
 fn exact_products_give_the_bits_of_a_run_that_computes_them() {
     let mut draw = Draw::new();
     for device in devices().into_iter().chain([Device::reference()]) {
-        for cell in cells() {
+        for cell in Cell::ALL {
             for storage in [Storage::F32, Storage::F16, Storage::Bf16] {
                 let layers = draw.size(1..=3);
                 let [input, hidden] = [draw.size(1..=9), draw.size(1..=20)];
@@ -196,7 +196,7 @@ fn exact_products_give_the_bits_of_a_run_that_computes_them() {
 #[test]
 fn the_reference_takes_products_as_it_computes_them() {
     let mut draw = Draw::new();
-    for cell in cells() {
+    for cell in Cell::ALL {
         for layers in 1..=3 {
             let [rows, steps] = [draw.size(1..=5), draw.size(1..=9)];
             let model = draw.any_model(cell, 7, 13, layers);

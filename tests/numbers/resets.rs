@@ -1,7 +1,7 @@
 //! Resets: states that restart within a sequence, against the reference, and bit for bit against the sequences cut
 //! there.
 
-use crate::common::{Draw, Inputs, assert_close_in, bits, cells, devices, everywhere, options};
+use crate::common::{Draw, Inputs, assert_close_in, bits, devices, everywhere, options};
 use wgru::dtype::Precision;
 #[cfg(feature = "gpu")]
 use wgru::plan::Strategy;
@@ -162,7 +162,7 @@ fn any_model(draw: &mut Draw, cell: Cell) -> Model {
 fn a_reset_gives_the_bits_of_the_sequences_cut_there() {
     let mut draw = Draw::new();
     for device in devices() {
-        for cell in cells() {
+        for cell in Cell::ALL {
             let [batch, steps] = [[1, 12], [9, 7], [34, 5]][draw.size(0..=2)];
             let model = any_model(&mut draw, cell);
             let mut rollout = Rollout::draw(&mut draw, &model, batch, steps);
@@ -232,7 +232,7 @@ fn every_strategy_resets() {
 #[test]
 fn the_reference_resets_like_cut_sequences() {
     let mut draw = Draw::new();
-    for cell in cells() {
+    for cell in Cell::ALL {
         let model = any_model(&mut draw, cell);
         let rollout = Rollout::draw(&mut draw, &model, 5, 9);
         let (episodes, cut) = (rollout.episodes(), rollout.cut(&model));
@@ -256,7 +256,7 @@ fn the_reference_resets_like_cut_sequences() {
 fn a_wrong_reset_is_detected() {
     let mut draw = Draw::new();
     for (device, cell) in
-        devices().into_iter().flat_map(|device| cells().into_iter().map(move |cell| (device.clone(), cell)))
+        devices().into_iter().flat_map(|device| Cell::ALL.into_iter().map(move |cell| (device.clone(), cell)))
     {
         let model = draw.model(cell, 3, 7, 2);
         let mut rollout = Rollout::draw(&mut draw, &model, 3, 8);
@@ -287,7 +287,7 @@ fn a_wrong_reset_is_detected() {
 fn a_session_resets_streams_in_the_step() {
     let mut draw = Draw::new();
     for device in everywhere() {
-        for cell in cells() {
+        for cell in Cell::ALL {
             let model = any_model(&mut draw, cell);
             let (streams, steps) = (draw.size(1..=9), 6);
             let mut rollout = Rollout::draw(&mut draw, &model, streams, steps);

@@ -141,11 +141,7 @@ pub fn values(rng: &mut fastrand::Rng, len: usize, scale: f32) -> Vec<f32> {
 
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = match self.cell {
-            Cell::Gru { .. } => "gru",
-            Cell::Lstm { .. } => "lstm",
-            _ => "rnn",
-        };
+        let name = self.cell.name();
         let Self { batch, steps, input, hidden, layers, .. } = self;
         if self.alternating {
             write!(f, "deep-b{batch}-t{steps}-h{hidden}")?;

@@ -115,12 +115,8 @@ impl Compared {
         parameters(self.cell, self.input, self.hidden)
     }
 
-    fn name(self) -> &'static str {
-        match self.cell {
-            Cell::Gru { .. } => "GRU",
-            Cell::Lstm { .. } => "LSTM",
-            _ => "RNN",
-        }
+    fn name(self) -> String {
+        self.cell.name().to_uppercase()
     }
 }
 
@@ -154,7 +150,7 @@ fn table(layers: &[Compared], records: &[Record]) -> Outcome<Table> {
     let gru = figures(layers[0])?;
     for &layer in layers {
         let states = if layer.cell.has_c() { 2 } else { 1 };
-        let mut row = vec![layer.name().into(), layer.hidden.to_string(), layer.parameters().to_string()];
+        let mut row = vec![layer.name(), layer.hidden.to_string(), layer.parameters().to_string()];
         row.extend([4 * layer.parameters(), 4 * states * layer.hidden].map(|bytes| bytes.to_string()));
         for (record, gru) in figures(layer)?.into_iter().zip(gru) {
             row.push(si(record.median_s, "s"));

@@ -1,15 +1,15 @@
 //! Resets in buffers of the caller's: only the device knows where episodes end.
 
 use super::{Arrays, Caller, assert_same, draw_inputs, draw_options};
-use crate::common::{Draw, bits, cells};
+use crate::common::{Draw, bits};
 use wgru::plan::Strategy;
-use wgru::{Bindings, Error, Options, PoolOptions, RunShape, Source, StepInput};
+use wgru::{Bindings, Cell, Error, Options, PoolOptions, RunShape, Source, StepInput};
 
 #[test]
 fn a_recorded_run_is_reset_where_its_buffer_says() {
     let mut draw = Draw::new();
     for caller in Caller::all() {
-        for cell in cells() {
+        for cell in Cell::ALL {
             let (hidden, layers) = (draw.size(1..=20), draw.size(1..=2));
             let model = draw.model(cell, 3, hidden, layers);
             let model = if draw.chance() { draw.with_options(model) } else { model };
@@ -47,7 +47,7 @@ fn a_recorded_run_is_reset_where_its_buffer_says() {
 fn a_recorded_step_resets_streams() {
     let mut draw = Draw::new();
     for caller in Caller::all() {
-        for cell in cells() {
+        for cell in Cell::ALL {
             let model = draw.model(cell, 3, 17, 2);
             let strategy = [Strategy::Step, Strategy::Persistent][draw.size(0..=1)];
             let engine = caller.ours.load_with(&model, Options::default().strategy(strategy)).unwrap();
@@ -86,7 +86,7 @@ fn a_recorded_step_resets_streams() {
 fn resets_that_do_not_fit_a_recording_are_refused() {
     let mut draw = Draw::new();
     for caller in Caller::all() {
-        let model = draw.model(wgru::Cell::GRU, 3, 4, 1);
+        let model = draw.model(Cell::GRU, 3, 4, 1);
         let engine = caller.ours.load(&model).unwrap();
         let dims = wgru::Dims::new(2, 5).unwrap();
         let x = caller.with(&[0; 30], 0);
@@ -102,7 +102,7 @@ fn resets_that_do_not_fit_a_recording_are_refused() {
         let streams = [pool.open().unwrap(), pool.open().unwrap()];
         let error = pool.recording(&streams, 1, Bindings::new(&x).resets(&short)).unwrap_err();
         assert!(matches!(&error, Error::Unsupported { what } if what.contains("resets")), "{error}");
-        let both = draw.model_of(wgru::Cell::GRU, wgru::Direction::Bidirectional, 3, 4, 1);
+        let both = draw.model_of(Cell::GRU, wgru::Direction::Bidirectional, 3, 4, 1);
         let engine = caller.ours.load(&both).unwrap();
         let error = engine.recording(dims, Bindings::new(&x).resets(&x)).unwrap_err();
         assert!(matches!(&error, Error::Unsupported { what } if what.contains("resets")), "{error}");

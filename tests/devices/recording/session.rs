@@ -1,12 +1,12 @@
 //! Recorded steps of sessions and ticks of pools.
 
 use super::Caller;
-use crate::common::{Draw, bits, cells};
+use crate::common::{Draw, bits};
 use wgru::plan::Strategy;
-use wgru::{Batch, Bindings, Engine, Error, Model, Options, Output, Pool, PoolOptions, ReadoutSteps};
+use wgru::{Batch, Bindings, Cell, Engine, Error, Model, Options, Output, Pool, PoolOptions, ReadoutSteps};
 use wgru::{State, StreamId};
 
-fn draw_model(draw: &mut Draw, cell: wgru::Cell) -> Model {
+fn draw_model(draw: &mut Draw, cell: Cell) -> Model {
     let model = draw.model(cell, 3, 17, 3);
     let model = if draw.chance() { draw.with_options(model) } else { model };
     draw.with_readout(model, 2, ReadoutSteps::Every)
@@ -54,7 +54,7 @@ impl Streams {
 fn recorded_steps_are_steps() {
     let mut draw = Draw::new();
     for caller in Caller::all() {
-        for cell in cells() {
+        for cell in Cell::ALL {
             let strategy = [Strategy::Step, Strategy::Persistent][draw.size(0..=1)];
             let model = draw_model(&mut draw, cell);
             let engine = caller.ours.load_with(&model, Options::default().strategy(strategy)).unwrap();
@@ -119,7 +119,7 @@ fn recorded_steps_are_steps() {
 fn recorded_ticks_are_ticks() {
     let mut draw = Draw::new();
     for caller in Caller::all() {
-        for cell in cells() {
+        for cell in Cell::ALL {
             let model = draw_model(&mut draw, cell);
             let engine = caller.ours.load(&model).unwrap();
             let context = format!("{}, {model}, seed {}", caller.name, draw.seed);
@@ -177,7 +177,7 @@ fn recorded_ticks_are_ticks() {
 fn ticks_again_create_nothing() {
     let mut draw = Draw::new();
     for caller in Caller::all() {
-        let model = draw_model(&mut draw, wgru::Cell::LSTM);
+        let model = draw_model(&mut draw, Cell::LSTM);
         let engine = caller.ours.load(&model).unwrap();
         let context = format!("{}, {model}, seed {}", caller.name, draw.seed);
         let mut pool = engine.pool(PoolOptions::growing(4)).unwrap();
@@ -229,7 +229,7 @@ fn ticks_again_create_nothing() {
 fn ticks_on_buffers_are_ticks() {
     let mut draw = Draw::new();
     for caller in Caller::all() {
-        for cell in cells() {
+        for cell in Cell::ALL {
             let model = draw_model(&mut draw, cell);
             let engine = caller.ours.load(&model).unwrap();
             let context = format!("{}, {model}, seed {}", caller.name, draw.seed);
@@ -252,7 +252,7 @@ fn ticks_on_buffers_are_ticks() {
         }
     }
     let x = [0.0; 3];
-    let model = draw_model(&mut draw, wgru::Cell::GRU);
+    let model = draw_model(&mut draw, Cell::GRU);
     let mut pool = wgru::Device::cpu().load(&model).unwrap().pool(PoolOptions::fixed(1)).unwrap();
     let stream = pool.open().unwrap();
     let error = pool.tick_bound(&[stream], 1, Bindings::new(&x[..])).unwrap_err();

@@ -55,7 +55,7 @@ fn what_exceeds_the_device_is_refused_with_both_numbers() {
     planned(&gru, 10, 5, &one(&|c| c.max_threads = 7)).unwrap();
 
     // No size makes the planner or the checker panic.
-    for cell in crate::common::cells() {
+    for cell in Cell::ALL {
         let model = model(cell, 3, 2);
         for batch in [1, 4, 1 << 16, 1 << 31, 1 << 32, 1 << 45, usize::MAX / 64, usize::MAX] {
             for steps in [1, 7, 1 << 31, 1 << 33, usize::MAX / 64, usize::MAX] {

@@ -4,7 +4,6 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use wgru::dtype::Precision;
-use wgru::model::{Forget, Reset, Update};
 use wgru::reference::{self, Tolerance, compare};
 use wgru::{
     Batch, Cell, CpuOptions, Device, Direction, InstructionSet, Layer, Model, Options, Result, Storage,
@@ -37,16 +36,8 @@ const fn stored(weights: Storage, activations: Storage) -> Precision {
 }
 
 /// Every cell in every convention, and the LSTM with peepholes.
-fn cells() -> Vec<(Cell, bool)> {
-    let mut cells = Vec::new();
-    for reset in [Reset::Before, Reset::After] {
-        for update in [Update::Keeps, Update::Takes] {
-            cells.push((Cell::Gru { reset, update }, false));
-        }
-    }
-    cells.extend([(Cell::LSTM, false), (Cell::LSTM, true), (Cell::Lstm { forget: Forget::Coupled }, false)]);
-    cells.push((Cell::Rnn, false));
-    cells
+fn cells() -> impl Iterator<Item = (Cell, bool)> {
+    Cell::ALL.into_iter().map(|cell| (cell, false)).chain([(Cell::LSTM, true)])
 }
 
 /// A summary, and a line for each check that failed.
