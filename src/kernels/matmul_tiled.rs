@@ -16,16 +16,16 @@ pub struct MatmulTiled {
     pub sizes: Sizes,
     /// How w and x are stored.
     pub precision: Precision,
-    /// k of one pass through workgroup memory: [`Self::DEEP`] or [`Self::SHALLOW`].
+    /// How many values of k pass through workgroup memory at a time: [`Self::DEEP`] or [`Self::SHALLOW`].
     pub depth: u32,
     /// Whether a dispatch has several layers; set from the parameters of the dispatch.
     pub pipelined: bool,
 }
 
 impl MatmulTiled {
-    /// k of a pass that keeps every thread loading.
+    /// So many that every thread loads.
     pub const DEEP: u32 = 16;
-    /// k of a pass with half of the workgroup memory.
+    /// Half as many, with half of the workgroup memory.
     pub const SHALLOW: u32 = 8;
 }
 

@@ -41,7 +41,7 @@ pub(in crate::engine) fn given<'a>(
     let (run_shape, Dims { batch, .. }) = (program.run_shape, program.run_shape.dims);
     let shape = OutputShape::new(model, run_shape)?;
     let states = |features: usize| vec![model.num_states(), batch, features];
-    let outputs = bindings.check_outputs();
+    let outputs = if of == Of::Run { bindings.check_outputs() } else { Ok(()) };
     let Bindings { x, lengths, resets, h0, c0, y, h_n, c_n, out, interrupt: _ } = bindings;
     let ends = program.ends.as_ref();
     let mut all = All { program, given: Vec::new(), placed: Vec::new(), sinks: Vec::new() };
@@ -114,9 +114,7 @@ pub(in crate::engine) fn given<'a>(
     refuse(out.is_some() && program.out.is_none(), "out: the model has no readout")?;
     all.sink("out", program.out, out, shape.out.as_deref().unwrap_or(&[]))?;
     check_places(&all.placed, context.storage_alignment(), &IN_PLACE, &AT_ONCE)?;
-    if of == Of::Run {
-        outputs?;
-    }
+    outputs?;
     Ok((all.given, all.sinks))
 }
 
