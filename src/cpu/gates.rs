@@ -69,7 +69,8 @@ struct First {
 }
 
 /// Calls a method for all cells of the tile, some of them together, so that one cell's latency is hidden by the others. Code for
-/// a count that `SIDE_BY_SIDE` excludes is not generated: an unoptimised build would reserve stack for all its variables.
+/// a count that `SIDE_BY_SIDE` excludes is not generated: an unoptimised build would reserve stack for all its variables. Modules of
+/// WebAssembly, whose size counts, compute three cells as two and one.
 macro_rules! side_by_side {
     ($gates:ident.$of:ident::<$s:ty, $f:ty>($($argument:expr),*)) => {{
         let (rows, blocks) = ($gates.tile.rows, $gates.tile.blocks);
@@ -82,8 +83,8 @@ macro_rules! side_by_side {
                 let first = First { row, block, is_column };
                 at += match <$f>::SIDE_BY_SIDE.min(len - at) {
                     4.. if const { <$f>::SIDE_BY_SIDE > 3 } => $gates.$of::<$s, 4>($($argument,)* first),
-                    3 if const { <$f>::SIDE_BY_SIDE > 2 } => $gates.$of::<$s, 3>($($argument,)* first),
-                    2 if const { <$f>::SIDE_BY_SIDE > 1 } => $gates.$of::<$s, 2>($($argument,)* first),
+                    3 if const { <$f>::SIDE_BY_SIDE > 2 && !cfg!(target_arch = "wasm32") } => $gates.$of::<$s, 3>($($argument,)* first),
+                    2.. if const { <$f>::SIDE_BY_SIDE > 1 } => $gates.$of::<$s, 2>($($argument,)* first),
                     _ => $gates.$of::<$s, 1>($($argument,)* first),
                 };
             }

@@ -130,13 +130,13 @@ impl<'a> Tensors<'a> {
     pub(super) fn missing(&self, name: &str) -> Error {
         let parts = |name: &'_ str| name.rfind('.').map_or(0, |dot| dot + 1);
         let (module, leaf) = name.split_at(parts(name));
-        let rank = |other: &String| match other.split_at(parts(other)) {
+        let rank = |other: &str| match other.split_at(parts(other)) {
             (same, _) if same == module => 0,
             (_, same) if same == leaf => 1,
             _ => 2,
         };
-        let mut found: Vec<String> = self.entries.keys().cloned().collect();
-        found.sort_by_key(rank);
+        let of_rank = |wanted| self.entries.keys().filter(move |other| rank(other) == wanted).cloned();
+        let found = (0..3).flat_map(of_rank).collect();
         Error::MissingTensor { name: name.into(), source: self.source.into(), found }
     }
 

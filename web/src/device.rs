@@ -1,15 +1,37 @@
 //! Devices.
 
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
 use wasm_bindgen::prelude::*;
 use wgru::{Device as Inner, DeviceInfo, Options, Storage};
 
 use crate::engine::Engine;
-use crate::error::{Result, fail, wrong};
+use crate::error::{Result, cannot_wait, fail, wrong};
 use crate::model::Model;
 
 /// A device.
 #[wasm_bindgen]
 pub struct Device(Inner);
+
+/// The result of `future`, without waiting: on the CPU path and the reference its first poll computes. The library's blocking
+/// calls do the same, but with them the module would have the code of every run twice, for them and for the calls that wait.
+///
+/// # Errors
+/// Those of the future. A GPU is refused before the future begins.
+pub fn at_once<T>(
+    device: &Inner,
+    future: impl Future<Output = std::result::Result<T, wgru::Error>>,
+) -> Result<T> {
+    if matches!(device.info(), DeviceInfo::Gpu(_)) {
+        return Err(cannot_wait());
+    }
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(result) => result.map_err(fail),
+        Poll::Pending => Err(cannot_wait()),
+    }
+}
 
 fn storage(word: Option<&str>, name: &str) -> Result<Storage> {
     match word {

@@ -8,6 +8,7 @@ use wasm_bindgen::prelude::*;
 use wgru::{Batch, Engine as Inner, Layout, NonFinite, Output, Padding, PoolOptions, RunShape, Snapshot};
 
 use crate::arrays::{copied, copied_u32, object, write};
+use crate::device::at_once;
 use crate::error::{Result, fail};
 use crate::pool::Pool;
 use crate::session::Session;
@@ -209,7 +210,7 @@ impl Engine {
         of: impl FnOnce(&Output) -> Result<T>,
     ) -> Result<T> {
         let (batch, mut output) = self.begun(input, finite)?;
-        self.inner.run_into(&batch, &mut output).map_err(fail)?;
+        at_once(self.inner.device(), self.inner.run_into_async(&batch, &mut output))?;
         self.ended(batch.run_shape(), output, of)
     }
 

@@ -38,3 +38,10 @@ pub fn fail(error: Error) -> JsValue {
 pub fn wrong(message: &str) -> JsValue {
     of(ErrorKind::WrongUse, message)
 }
+
+/// A call that does not wait, on a GPU.
+#[cfg(feature = "run")]
+pub fn cannot_wait() -> JsValue {
+    let message = "a browser's thread cannot wait for a GPU: use the call without `Sync` in its name, which returns a Promise";
+    of(ErrorKind::Unsupported, message)
+}

@@ -8,8 +8,9 @@ use std::rc::Rc;
 
 use js_sys::{Array, Float32Array, Object, Reflect};
 use wasm_bindgen::prelude::*;
-use wgru::{State, StreamId, TickOutput};
+use wgru::{Device, State, StreamId, TickOutput};
 
+use crate::device::at_once;
 use crate::error::{Result, fail, wrong};
 use crate::session::given;
 
@@ -31,6 +32,10 @@ fn busy() -> JsValue {
 }
 
 impl Inner {
+    fn device(&self) -> Device {
+        self.pool.engine().device().clone()
+    }
+
     fn id(&self, number: f64) -> Result<StreamId> {
         let id = self.ids.get(&(number as u64)).filter(|id| id.number() as f64 == number);
         id.copied().ok_or_else(|| wrong(&format!("stream {number} is not open in this pool")))
@@ -134,7 +139,8 @@ impl Pool {
     /// A tick on the CPU path.
     pub fn tick_sync(&self) -> Result<Array> {
         self.with(|inner| {
-            inner.pool.tick_into(&mut inner.output).map_err(fail)?;
+            let device = inner.device();
+            at_once(&device, inner.pool.tick_into_async(&mut inner.output))?;
             inner.frames()
         })
     }
@@ -153,12 +159,18 @@ impl Pool {
 
     /// The states of a stream, on the CPU path.
     pub fn state_sync(&self, stream: f64) -> Result<Object> {
-        self.with(|inner| given(&inner.pool.state(inner.id(stream)?).map_err(fail)?))
+        self.with(|inner| {
+            let (device, id) = (inner.device(), inner.id(stream)?);
+            given(&at_once(&device, inner.pool.state_async(id))?)
+        })
     }
 
     /// All streams as bytes, on the CPU path.
     pub fn snapshot_sync(&self) -> Result<Vec<u8>> {
-        self.with(|inner| inner.pool.snapshot().and_then(|snapshot| snapshot.to_bytes()).map_err(fail))
+        self.with(|inner| {
+            let device = inner.device();
+            at_once(&device, inner.pool.snapshot_async())?.to_bytes().map_err(fail)
+        })
     }
 
     /// Sets the states of a stream; returns how many of its frames were dropped.

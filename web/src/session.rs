@@ -7,13 +7,15 @@ use std::rc::Rc;
 
 use js_sys::Object;
 use wasm_bindgen::prelude::*;
-use wgru::{Engine, State, StepInput, StepOutput};
+use wgru::{Device, Engine, State, StepInput, StepOutput};
 
 use crate::arrays::{object, zeros};
+use crate::device::at_once;
 use crate::error::{Result, fail};
 
 /// A session, and the arrays of its steps: JavaScript writes x and reads y there, so that a step creates nothing.
 struct Inner {
+    device: Device,
     session: wgru::Session,
     x: Vec<f32>,
     resets: Vec<u32>,
@@ -36,7 +38,8 @@ impl Session {
         let session = engine.session(streams).map_err(fail)?;
         let output = session.output().map_err(fail)?;
         let x = zeros(streams.saturating_mul(engine.model().input()), "x of a session")?;
-        let inner = Inner { session, x, resets: zeros(streams, "resets of a session")?, output };
+        let resets = zeros(streams, "resets of a session")?;
+        let inner = Inner { device: engine.device().clone(), session, x, resets, output };
         Ok(Self { inner: Rc::new(RefCell::new(inner)) })
     }
 
@@ -63,7 +66,7 @@ impl Session {
         let inner = self.inner.clone();
         wasm_bindgen_futures::future_to_promise(async move {
             let mut inner = inner.try_borrow_mut().map_err(|_| busy())?;
-            let Inner { session, x, resets: all, output } = &mut *inner;
+            let Inner { session, x, resets: all, output, .. } = &mut *inner;
             let input = StepInput::new(x);
             let input = if resets { input.resets(all) } else { input };
             session.step_into_async(input, output).await.map_err(fail)?;
@@ -73,10 +76,10 @@ impl Session {
 
     /// A step on the CPU path. Nothing is allocated.
     pub fn step_sync(&self, resets: bool) -> Result<()> {
-        self.with(|Inner { session, x, resets: all, output }| {
+        self.with(|Inner { device, session, x, resets: all, output }| {
             let input = StepInput::new(x);
             let input = if resets { input.resets(all) } else { input };
-            session.step_into(input, output).map_err(fail)
+            at_once(device, session.step_into_async(input, output))
         })
     }
 
@@ -103,7 +106,7 @@ impl Session {
 
     /// The states, on the CPU path.
     pub fn state_sync(&self) -> Result<Object> {
-        self.with(|inner| given(&inner.session.state().map_err(fail)?))
+        self.with(|Inner { device, session, .. }| given(&at_once(device, session.state_async())?))
     }
 
     /// Sets the states.

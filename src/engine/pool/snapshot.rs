@@ -16,7 +16,7 @@
 //! they have `pool` `[2]`, the number of the next stream and what tells the one pool from others, and they have `slots`, which
 //! are not read: a pool that is made from a snapshot puts its streams into slots of its own. Later versions are refused.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, TensorView};
@@ -213,6 +213,7 @@ impl Snapshot {
             )));
         }
         let mut streams: Vec<(StreamId, Seen)> = Vec::new();
+        let mut numbers = HashSet::new();
         for (index, &number) in ids.iter().enumerate() {
             let (Ok(slot), Ok(pool)) = (u32::try_from(index), u32::try_from(pools[index])) else {
                 return Err(file.error(format!("stream {number} is of pool {}", pools[index])));
@@ -220,16 +221,14 @@ impl Snapshot {
             if number == 0 || number >= next {
                 return Err(file.error(format!("stream {number}, of numbers from 1 and below {next}")));
             }
+            if !numbers.insert(number) {
+                return Err(file.error(format!("stream {number} is there twice")));
+            }
             if frames[index] >= MOST_FRAMES {
                 return Err(file.error(format!("stream {number} has seen {} frames", frames[index])));
             }
             let seen = Seen { frames: frames[index], isolated: isolated[index] != 0 };
             streams.push((StreamId::new(number, slot, pool), seen));
-        }
-        let mut all = ids;
-        all.sort_unstable();
-        if let Some(pair) = all.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(file.error(format!("stream {} is there twice", pair[0])));
         }
         let mut states = Vec::new();
         let numbers = h.len() + c.len();

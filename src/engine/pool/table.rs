@@ -83,9 +83,10 @@ impl Table {
         let before = self.entries.len();
         self.entries.resize(capacity.max(before), Entry::default());
         self.saved.resize(self.entries.len() * self.stride, 0.0);
-        // The lowest slots are taken first.
+        // Slots are taken from the end: those that are free already, then the new ones, the lowest first.
+        let free = self.free.len();
         self.free.extend((before..self.entries.len()).rev().map(|slot| slot as u32));
-        self.free.sort_unstable_by_key(|&slot| Reverse(slot));
+        self.free.rotate_left(free);
     }
 
     pub(super) fn len(&self) -> usize {
