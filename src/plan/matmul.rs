@@ -98,12 +98,15 @@ pub(super) fn matmul_kernel(
     tiled.filter(|_| rows >= TILED_FROM_ROWS).unwrap_or_else(by_rows)
 }
 
-/// [`MatmulTiled::depth`]. A browser has workgroup memory zeroed, and SwiftShader compiles a store for each number of it: 0.5 s
-/// of the 0.7 s that a kernel with deep passes takes. Shallow ones take half, and run up to 20 % longer, small ones up to 5 %
-/// (benches/pages/gpu-drivers.md).
+/// [`MatmulTiled::depth`]. Where K fits a shallow pass, a deep one would compute products of zeros.
+///
+/// Of other small products the passes are shallow on software drivers. A browser has workgroup memory zeroed, and SwiftShader
+/// compiles a store for each number of it: 0.5 s of the 0.7 s that a kernel with deep passes takes. Shallow ones take half, and run
+/// up to 20 % longer, small ones up to 5 % (benches/pages/gpu-drivers.md).
 fn depth(sizes: matmul::Sizes, rows: usize, caps: &Caps) -> u32 {
     let work = (rows as u64).saturating_mul(u64::from(sizes.k) * u64::from(sizes.n));
-    if caps.is_software() && work < SHALLOW_BELOW { MatmulTiled::SHALLOW } else { MatmulTiled::DEEP }
+    let is_small = caps.is_software() && work < SHALLOW_BELOW;
+    if sizes.k <= MatmulTiled::SHALLOW || is_small { MatmulTiled::SHALLOW } else { MatmulTiled::DEEP }
 }
 
 /// The kernel that merges the directions of `layer`, and the words of its output; `None` where they stay separate.
@@ -139,6 +142,9 @@ mod tests {
         let of = |k, n, rows, caps| depth(matmul::Sizes { k, n }, rows, caps);
         assert_eq!(of(64, 192, 100, &software), MatmulTiled::SHALLOW);
         assert_eq!(of(64, 192, 100, &gpu), MatmulTiled::DEEP);
+        assert_eq!(of(9, 192, 100, &gpu), MatmulTiled::DEEP);
+        assert_eq!(of(8, 192, 100, &gpu), MatmulTiled::SHALLOW);
+        assert_eq!(of(1, 4096, 1 << 20, &software), MatmulTiled::SHALLOW);
         assert_eq!(of(256, 768, 1600, &software), MatmulTiled::DEEP);
         assert_eq!(of(u32::MAX, u32::MAX, usize::MAX, &software), MatmulTiled::DEEP);
     }
