@@ -128,7 +128,15 @@ tests["sessions on WebGPU have the bits of sequences"] = async () => {
   await refused(() => session.step(new Float32Array(15)), "wrong-use", /in flight/);
   await refused(() => session.free(), "wrong-use", /in flight/);
   await first;
-  await refused(() => session.stepSync(new Float32Array(15)), "unsupported", /browser/);
+  // A call that cannot wait is refused before it begins.
+  const before = await session.state();
+  const pool = engine.pool();
+  const waits = /browser.*without `Sync`/;
+  await refused(() => session.stepSync(new Float32Array(15)), "unsupported", waits);
+  await refused(() => session.stateSync(), "unsupported", waits);
+  await refused(() => engine.runSync(x, shape), "unsupported", waits);
+  await refused(() => pool.tickSync(), "unsupported", waits);
+  same((await session.state()).h, before.h, "the states after a refused step");
 };
 
 tests["pools have the bits of sequences, and go on from a snapshot"] = async () => {
